@@ -1,0 +1,31 @@
+"""gatewise: the glass-box LSTM. Fast on a CPU, and it shows what every gate did."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatewise import data, errors, kernels, nn, series, text
+    from gatewise.model import Model, load
+    from gatewise.training import train
+
+__version__ = "0.1.0"
+
+__all__ = ["Model", "__version__", "data", "errors", "kernels", "load", "nn", "series", "text", "train"]
+
+# Each public name and the module that holds it: imported when first used, so that `gatewise --help` needs no NumPy and
+# nothing but training needs torch.
+_HOME = {"Model": "gatewise.model", "load": "gatewise.model", "train": "gatewise.training"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in __all__:
+        return import_module(f"gatewise.{name}")
+    raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,97 @@
+r"""The LSTM cell: one step forward, and one step backward right under it. Everything else here is this, made fast.
+
+Notation, the same in the whole project:
+
+    B  sequences side by side          x_t (B, D)   the input of step t
+    D  inputs a step                   h_t (B, H)   the hidden state: what the cell says
+    H  units                           c_t (B, H)   the memory cell: what the cell keeps
+
+The four gates of Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000), in the order i, f, g, o:
+
+    pre = x_t W_ihᵀ + b + h_{t-1} W_hhᵀ                      (B, 4H), W_ih (4H, D), W_hh (4H, H), b (4H,)
+    i = σ(pre_i)      input gate      how much of the candidate is written
+    f = σ(pre_f)      forget gate     how much of the old memory stays
+    g = tanh(pre_g)   candidate       what would be written, between -1 and 1
+    o = σ(pre_o)      output gate     how much of the memory is shown
+    c_t = f c_{t-1} + i g
+    h_t = o tanh(c_t)
+
+A unit by hand: pre = (0, 2, 0.5, 1), c_{t-1} = 0.4 gives i 0.5, f 0.8808, g 0.4621, o 0.7311, so c_t = 0.8808 · 0.4 +
+0.5 · 0.4621 = 0.5834 and h_t = 0.7311 · tanh 0.5834 = 0.3840.
+
+No gate is 0 or 1: σ only comes near. `gate="binary"` takes the tutorial that says so at its word: i, f and o become
+[σ(pre) > ½], and their gradient passes the step as if it were the identity ("straight-through", Bengio et al. 2013; why one
+would want such gates: Li et al. 2018).
+
+NumPy, any float dtype; the oracle for every other kernel. The derivation is in docs/cell.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "Gate", "Step", "gates_shown", "sigmoid", "step_backward", "step_forward"]
+
+Array = NDArray[Any]
+Gate = Literal["sigmoid", "binary"]
+
+
+class Step(NamedTuple):
+    """What one step leaves behind: all that backward needs, and all that there is to look at.
+
+    gates (B, 4H): σ(pre_i), σ(pre_f), tanh(pre_g), σ(pre_o) side by side; c (B, H): c_t; h (B, H): h_t.
+    With gate="binary" the σ values are kept, since the gradient needs them; `gates_shown` gives the gates that acted.
+    """
+
+    gates: Array
+    c: Array
+    h: Array
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), by way of exp(-|x|), so that nothing overflows."""
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, small) / (1 + small)
+
+
+def gates_shown(gates: Array, gate: Gate = "sigmoid") -> Array:
+    """The gates (..., 4H) as they acted: unchanged, or with i, f, o put to 0 or 1 (g is no gate in that sense)."""
+    if gate == "sigmoid":
+        return gates
+    i, f, g, o = np.split(gates, 4, axis=-1)
+    hard = [(s > 0.5).astype(gates.dtype) for s in (i, f, o)]
+    return np.concatenate([hard[0], hard[1], g, hard[2]], axis=-1)
+
+
+def step_forward(pre_x: Array, h_prev: Array, c_prev: Array, weight_hh: Array, gate: Gate = "sigmoid") -> Step:
+    """One step. pre_x (B, 4H) = x_t W_ihᵀ + b; h_prev, c_prev (B, H); weight_hh (4H, H)."""
+    pre = pre_x + h_prev @ weight_hh.T  # (B, 4H)
+    pre_i, pre_f, pre_g, pre_o = np.split(pre, 4, axis=-1)  # (B, H) each
+    gates = np.concatenate([sigmoid(pre_i), sigmoid(pre_f), np.tanh(pre_g), sigmoid(pre_o)], axis=-1)  # (B, 4H)
+    i, f, g, o = np.split(gates_shown(gates, gate), 4, axis=-1)
+    c = f * c_prev + i * g
+    h = o * np.tanh(c)
+    return Step(gates, c, h)
+
+
+def step_backward(
+    step: Step, c_prev: Array, dh: Array, dc: Array, weight_hh: Array, gate: Gate = "sigmoid"
+) -> tuple[Array, Array, Array]:
+    """The same step backwards: from dh, dc (B, H), the loss gradients of h_t and c_t, to those of what went in.
+
+    dc is what reaches c_t from later steps; the part that comes through h_t is added here. Returns dpre (B, 4H), which is
+    also the gradient of pre_x, then dh_prev and dc_prev (B, H). That of W_hh is dpreᵀ h_{t-1}, summed over the steps.
+    """
+    s_i, s_f, _, s_o = np.split(step.gates, 4, axis=-1)
+    i, f, g, o = np.split(gates_shown(step.gates, gate), 4, axis=-1)
+    tanh_c = np.tanh(step.c)
+    dc = dc + dh * o * (1 - tanh_c * tanh_c)  # d tanh = 1 - tanh²
+    dpre_i = dc * g * s_i * (1 - s_i)  # dσ = σ(1 - σ); the binary step itself is passed as the identity
+    dpre_f = dc * c_prev * s_f * (1 - s_f)
+    dpre_g = dc * i * (1 - g * g)
+    dpre_o = dh * tanh_c * s_o * (1 - s_o)
+    dpre = np.concatenate([dpre_i, dpre_f, dpre_g, dpre_o], axis=-1)  # (B, 4H)
+    return dpre, dpre @ weight_hh, dc * f

@@ -1,0 +1,58 @@
+"""The kernels by name, and which one runs.
+
+`get()` returns the one to use: `GATEWISE_KERNEL` if it is set, else native. There is no silent fallback: where native
+cannot run, the reference is used with a warning that says why, once, and whoever names a kernel gets that one or an error.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from functools import cache
+
+from gatewise.errors import InputError, KernelUnavailable
+from gatewise.kernels.contract import Backward, Forward, Kernel, Tape
+from gatewise.kernels.native import Native
+from gatewise.kernels.native import why_not as _why_not_native
+from gatewise.kernels.reference import Reference
+
+__all__ = ["NAMES", "Backward", "Forward", "Kernel", "Tape", "available", "get", "why_not"]
+
+NAMES = ("native", "reference")  # fastest first
+
+
+def why_not(name: str) -> str | None:
+    """Why the kernel `name` cannot run here, or None if it can. Raises InputError for a name that is none."""
+    if name not in NAMES:
+        raise InputError(f"no kernel is called {name!r}; there are {', '.join(NAMES)}")
+    return _why_not_native() if name == "native" else None
+
+
+def available() -> tuple[str, ...]:
+    """The names of the kernels that can run here, fastest first."""
+    return tuple(name for name in NAMES if why_not(name) is None)
+
+
+def get(name: str | None = None) -> Kernel:
+    """The kernel `name`, or the one to use here. Raises KernelUnavailable with the reason, InputError for a bad name."""
+    wanted = name or os.environ.get("GATEWISE_KERNEL") or None
+    if wanted is None:
+        reason = why_not("native")
+        if reason is None:
+            return _made("native")
+        _warn_once(reason)
+        return _made("reference")
+    reason = why_not(wanted)
+    if reason is not None:
+        raise KernelUnavailable(f"kernel '{wanted}' cannot run here: {reason}")
+    return _made(wanted)
+
+
+@cache
+def _made(name: str) -> Kernel:
+    return Native() if name == "native" else Reference()
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(f"the native kernel cannot run here ({reason}); using the reference, far slower", RuntimeWarning, stacklevel=3)

@@ -1,0 +1,167 @@
+"""What a kernel is: the recurrence over a ragged batch, forward and backward, on plain arrays.
+
+A batch holds B sequences of `lengths (B,)` steps, N = sum(lengths) rows in all, one sequence after the other. There is no
+padding and no mask. `pre (U, 4H)` holds x W_ihᵀ + b once for each distinct input (for text: a row a distinct token) and
+`index (N,)` says which of its rows each step takes; without an index, U = N and every step has a row of its own.
+
+    forward(pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep) -> h (N, H), h_T, c_T (B, H), tape
+    backward(tape, dh, dh_T, dc_T, dc)                                   -> dpre (U, 4H), dweight_hh, dh0, dc0
+
+`reverse` runs each sequence from its last row to its first; row n of every array still belongs to step n of the text, and h_T
+is the state after the first row. A sequence without steps hands its initial state on. Backward may write over its tape
+(`consumes_tape`): then a tape can be used once, unless the caller gives a copy (`Tape.copy`).
+
+The contract in tests/contract/ is what every kernel must meet; tests/mutants/ holds kernels that must fail it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.cell import Array, Gate, gates_shown
+from gatewise.errors import InputError
+
+__all__ = ["Backward", "Forward", "Kernel", "Tape", "check_backward", "check_forward"]
+
+Index = NDArray[np.int32]
+Lengths = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What forward keeps: the inputs it was given, h and c of every step, and the gates in the kernel's own layout.
+
+    What training needs and what the glass box shows are the same thing. `gates ()` gives (N, 4H) in the order i, f, g, o.
+    """
+
+    pre_rows: int
+    index: Index | None
+    lengths: Lengths
+    weight_hh: Array
+    h0: Array
+    c0: Array
+    h: Array  # (N, H)
+    c: Array  # (N, H)
+    packed_gates: Array  # (N, blocks, 4, lanes): unit u is lane u % lanes of block u // lanes
+    reverse: bool
+    gate: Gate
+
+    def gates(self) -> Array:
+        """The gates (N, 4H), i f g o, as they acted: with gate="binary", i, f and o are 0 or 1."""
+        n, blocks, four, lanes = self.packed_gates.shape
+        units = self.weight_hh.shape[1]
+        plain = self.packed_gates.transpose(0, 2, 1, 3).reshape(n, four, blocks * lanes)[:, :, :units]
+        return gates_shown(plain.reshape(n, 4 * units), self.gate)
+
+    def copy(self) -> Tape:
+        """A tape that backward may write over while this one stays."""
+        return replace(self, packed_gates=self.packed_gates.copy())
+
+
+class Forward(NamedTuple):
+    h: Array  # (N, H)
+    h_T: Array  # (B, H)
+    c_T: Array  # (B, H)
+    tape: Tape | None
+
+
+class Backward(NamedTuple):
+    dpre: Array  # (U, 4H)
+    dweight_hh: Array  # (4H, H)
+    dh0: Array  # (B, H)
+    dc0: Array  # (B, H)
+
+
+class Kernel(Protocol):
+    """A rung: reference or native. All arrays C-contiguous and of one dtype that is in `dtypes`."""
+
+    name: str
+    dtypes: tuple[str, ...]
+    consumes_tape: bool
+
+    def lanes(self, units: int) -> int:
+        """The last axis of `Tape.packed_gates` for H = units."""
+        ...
+
+    def forward(
+        self,
+        pre: Array,
+        index: Index | None,
+        lengths: Lengths,
+        weight_hh: Array,
+        h0: Array,
+        c0: Array,
+        *,
+        reverse: bool = False,
+        gate: Gate = "sigmoid",
+        keep: bool = True,
+    ) -> Forward:
+        """Run the batch; without `keep` there is no tape. Raises InputError for arrays that do not fit together."""
+        ...
+
+    def backward(self, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None = None) -> Backward:
+        """Gradients of a scalar loss from those of h (N, H), h_T, c_T (B, H) and, where used, c of every step (N, H).
+
+        None for dh or dc stands for zeros and costs nothing.
+        """
+        ...
+
+
+def check_forward(
+    kernel: Kernel, pre: Array, index: Index | None, lengths: Lengths, weight_hh: Array, h0: Array, c0: Array, gate: Gate
+) -> None:
+    """Raise InputError, naming the array, unless the arguments fit together. Kernels trust what passes here."""
+    if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
+        raise InputError(f"weight_hh: want (4H, H), got {weight_hh.shape}")
+    units, batch = weight_hh.shape[1], len(lengths)
+    if gate not in ("sigmoid", "binary"):
+        raise InputError(f"gate must be 'sigmoid' or 'binary', not {gate!r}")
+    if lengths.ndim != 1 or lengths.dtype != np.int64:
+        raise InputError(f"lengths: want (B,) int64, got {lengths.shape} {lengths.dtype}")
+    if batch and int(lengths.min()) < 0:
+        raise InputError(f"lengths: sequence {int(lengths.argmin())} has a negative length")
+    steps = int(lengths.sum())
+    if index is None:
+        _expect("pre", pre, (steps, 4 * units))
+    else:
+        if pre.ndim != 2 or pre.shape[1] != 4 * units:
+            raise InputError(f"pre: want (U, {4 * units}), got {pre.shape}")
+        if index.shape != (steps,) or index.dtype != np.int32:
+            raise InputError(f"index: want ({steps},) int32, got {index.shape} {index.dtype}")
+        if steps and not (0 <= int(index.min()) and int(index.max()) < len(pre)):
+            raise InputError(f"index: rows must be from 0 to {len(pre) - 1}, found {int(index.min())} to {int(index.max())}")
+    _expect("h0", h0, (batch, units))
+    _expect("c0", c0, (batch, units))
+    _same_kind(kernel, {"weight_hh": weight_hh, "pre": pre, "h0": h0, "c0": c0})
+
+
+def check_backward(kernel: Kernel, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None) -> None:
+    """Raise InputError, naming the array, unless the gradients fit the tape."""
+    named = {"dh_T": dh_T, "dc_T": dc_T}
+    for name, array in (("dh", dh), ("dc", dc)):
+        if array is not None:
+            _expect(name, array, tape.h.shape)
+            named[name] = array
+    _expect("dh_T", dh_T, tape.h0.shape)
+    _expect("dc_T", dc_T, tape.h0.shape)
+    _same_kind(kernel, {"weight_hh": tape.weight_hh, **named})
+
+
+def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise InputError(f"{name}: want {shape}, got {array.shape}")
+
+
+def _same_kind(kernel: Kernel, named: dict[str, Array]) -> None:
+    dtype = named["weight_hh"].dtype
+    if dtype.name not in kernel.dtypes:
+        raise InputError(f"kernel '{kernel.name}' computes in {' or '.join(kernel.dtypes)}, not {dtype.name}")
+    for name, array in named.items():
+        if array.dtype != dtype:
+            raise InputError(f"{name} is {array.dtype.name}, weight_hh is {dtype.name}: they must be the same")
+        if not array.flags.c_contiguous:
+            raise InputError(f"{name} must be C-contiguous")

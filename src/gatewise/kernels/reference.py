@@ -1,0 +1,94 @@
+"""The first rung: a loop over `cell.py`, as plain as it can be. Any float dtype; the oracle for the rungs above.
+
+The batch is turned into B columns side by side; at step s the sequences that still have one take part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatewise.cell import Array, Gate, Step, step_backward, step_forward
+from gatewise.kernels.contract import Backward, Forward, Index, Lengths, Tape, check_backward, check_forward
+from gatewise.ragged import starts_of
+
+__all__ = ["Reference"]
+
+
+class Reference:
+    """`cell.step_forward` for every step, then `cell.step_backward` for every step. Slow, and right."""
+
+    name = "reference"
+    dtypes = ("float32", "float64")
+    consumes_tape = False
+
+    def lanes(self, units: int) -> int:
+        return units
+
+    def forward(
+        self,
+        pre: Array,
+        index: Index | None,
+        lengths: Lengths,
+        weight_hh: Array,
+        h0: Array,
+        c0: Array,
+        *,
+        reverse: bool = False,
+        gate: Gate = "sigmoid",
+        keep: bool = True,
+    ) -> Forward:
+        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate)
+        units, steps = weight_hh.shape[1], int(lengths.sum())
+        h_now, c_now = h0.copy(), c0.copy()  # (B, H): each sequence's state so far
+        h, c = np.empty((2, steps, units), dtype=pre.dtype)
+        gates = np.empty((steps, 4 * units), dtype=pre.dtype)
+        for active, rows in _steps(lengths, reverse):
+            pre_x = pre[rows if index is None else index[rows]]  # (A, 4H), A sequences active
+            step = step_forward(pre_x, h_now[active], c_now[active], weight_hh, gate)
+            h_now[active], c_now[active] = step.h, step.c
+            h[rows], c[rows], gates[rows] = step.h, step.c, step.gates
+        packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
+        tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, gate)
+        return Forward(h, h_now, c_now, tape if keep else None)
+
+    def backward(self, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None = None) -> Backward:
+        check_backward(self, tape, dh, dh_T, dc_T, dc)
+        units, steps = tape.weight_hh.shape[1], len(tape.h)
+        gates = tape.packed_gates.reshape(steps, 4 * units)
+        dh_now, dc_now = dh_T.copy(), dc_T.copy()  # (B, H): what reaches each sequence from later steps
+        dpre_rows = np.empty_like(gates)
+        dweight_hh = np.zeros_like(tape.weight_hh)
+        for active, rows, before in reversed(_steps_with_previous(tape)):
+            first = before < 0  # these sequences' first step: their previous state is the initial one
+            h_prev = np.where(first[:, None], tape.h0[active], tape.h[before])  # (A, H)
+            c_prev = np.where(first[:, None], tape.c0[active], tape.c[before])
+            step = Step(gates[rows], tape.c[rows], tape.h[rows])
+            dh_step = dh_now[active] if dh is None else dh_now[active] + dh[rows]
+            dc_step = dc_now[active] if dc is None else dc_now[active] + dc[rows]
+            dpre, dh_now[active], dc_now[active] = step_backward(step, c_prev, dh_step, dc_step, tape.weight_hh, tape.gate)
+            dpre_rows[rows] = dpre
+            dweight_hh += dpre.T @ h_prev  # (4H, A) @ (A, H)
+        if tape.index is None:
+            return Backward(dpre_rows, dweight_hh, dh_now, dc_now)
+        dpre_distinct = np.zeros((tape.pre_rows, 4 * units), dtype=gates.dtype)
+        np.add.at(dpre_distinct, tape.index, dpre_rows)
+        return Backward(dpre_distinct, dweight_hh, dh_now, dc_now)
+
+
+def _steps(lengths: Lengths, reverse: bool) -> list[tuple[Array, Array]]:
+    """For each step: which sequences take part (A,), and which row each of them is at (A,)."""
+    starts = starts_of(lengths)
+    steps = []
+    for s in range(int(lengths.max(initial=0))):
+        active = np.flatnonzero(lengths > s)
+        steps.append((active, starts[active] + (lengths[active] - 1 - s if reverse else s)))
+    return steps
+
+
+def _steps_with_previous(tape: Tape) -> list[tuple[Array, Array, Array]]:
+    """As `_steps`, with the row each sequence was at before (A,), or -1 at its first step."""
+    back = 1 if tape.reverse else -1
+    return [
+        (active, rows, rows + back if s else np.full(len(rows), -1))
+        for s, (active, rows) in enumerate(_steps(tape.lengths, tape.reverse))
+    ]

@@ -1,0 +1,138 @@
+"""The seam between the network's one definition and the arrays that it runs on.
+
+`network.forward` is written once, against `Ops`. `NumpyOps` here is for prediction and the glass box; `gatewise.nn` has the
+same for torch tensors, for training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.cell import Array, Gate
+from gatewise.kernels import Kernel, Tape, get
+from gatewise.ragged import starts_of
+
+__all__ = ["NumpyOps", "Ops", "States"]
+
+
+class States(NamedTuple):
+    """What an LSTM layer gives: h and c of every step (N, H), and the state after the last (B, H)."""
+
+    h: Any
+    c: Any
+    h_T: Any
+    c_T: Any
+
+
+class Ops(Protocol):
+    """Array operations; `Any` is the array type of the implementation."""
+
+    def take(self, rows: Any, which: NDArray[np.int64]) -> Any:
+        """rows (U, D), which (K,) -> (K, D)."""
+        ...
+
+    def linear(self, x: Any, weight: Any, bias: Any) -> Any:
+        """x (U, D), weight (K, D), bias (K,) -> x weightᵀ + bias (U, K)."""
+        ...
+
+    def lstm(
+        self,
+        name: str,
+        pre: Any,
+        index: NDArray[np.int32] | None,
+        lengths: NDArray[np.int64],
+        weight_hh: Any,
+        h0: Any,
+        c0: Any,
+        reverse: bool,
+        gate: Gate,
+    ) -> States:
+        """The kernel's recurrence; `name` is the parameters' prefix, for whoever keeps the tapes."""
+        ...
+
+    def zeros(self, like: Any, rows: int, width: int) -> Any:
+        """(rows, width) zeros of the kind of `like`."""
+        ...
+
+    def concat(self, parts: Sequence[Any], axis: int) -> Any: ...
+
+    def settled(self, states: States) -> bool:
+        """Whether the last step changed neither h nor c, bit for bit."""
+        ...
+
+    def segment_mean(self, x: Any, lengths: NDArray[np.int64]) -> Any:
+        """(N, H) -> (B, H), zero for an empty sequence."""
+        ...
+
+    def segment_max(self, x: Any, lengths: NDArray[np.int64]) -> Any:
+        """(N, H) -> (B, H), zero for an empty sequence."""
+        ...
+
+    def dropout(self, x: Any, part: str) -> Any:
+        """`x` (K, D) with what training drops of it; `part` is embedding, layer or output. For prediction: `x` itself."""
+        ...
+
+
+class NumpyOps:
+    """`Ops` on NumPy arrays and a kernel. With `keep`, each LSTM's tapes stay in `tapes[name]`, in the order of the runs."""
+
+    def __init__(self, kernel: Kernel | None = None, keep: bool = False) -> None:
+        self.kernel = kernel or get()
+        self.keep = keep
+        self.tapes: dict[str, list[Tape]] = {}
+
+    def take(self, rows: Array, which: NDArray[np.int64]) -> Array:
+        return rows[which]
+
+    def linear(self, x: Array, weight: Array, bias: Array) -> Array:
+        return x @ weight.T + bias
+
+    def lstm(
+        self,
+        name: str,
+        pre: Array,
+        index: NDArray[np.int32] | None,
+        lengths: NDArray[np.int64],
+        weight_hh: Array,
+        h0: Array,
+        c0: Array,
+        reverse: bool,
+        gate: Gate,
+    ) -> States:
+        # The trajectory of the pads needs c of every step, and only the tape has it.
+        keep = self.keep or name.endswith(".pads")
+        run = self.kernel.forward(pre, index, lengths, weight_hh, h0, c0, reverse=reverse, gate=gate, keep=keep)
+        if self.keep and run.tape is not None:
+            self.tapes.setdefault(name, []).append(run.tape)
+        return States(run.h, run.tape.c if run.tape is not None else None, run.h_T, run.c_T)
+
+    def zeros(self, like: Array, rows: int, width: int) -> Array:
+        return np.zeros((rows, width), dtype=like.dtype)
+
+    def concat(self, parts: Sequence[Array], axis: int) -> Array:
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+
+    def settled(self, states: States) -> bool:
+        h, c = states.h, states.c
+        return len(h) > 1 and bool(np.array_equal(h[-1], h[-2]) and np.array_equal(c[-1], c[-2]))
+
+    def segment_mean(self, x: Array, lengths: NDArray[np.int64]) -> Array:
+        full = np.flatnonzero(lengths)
+        out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
+        if len(full):
+            out[full] = np.add.reduceat(x, starts_of(lengths)[full]) / lengths[full, None].astype(x.dtype)
+        return out
+
+    def segment_max(self, x: Array, lengths: NDArray[np.int64]) -> Array:
+        full = np.flatnonzero(lengths)
+        out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
+        if len(full):
+            out[full] = np.maximum.reduceat(x, starts_of(lengths)[full])
+        return out
+
+    def dropout(self, x: Array, part: str) -> Array:
+        return x
