@@ -1,0 +1,17 @@
+"""Text to numbers: Keras-exact, or words and punctuation on Hugging Face tokenizers."""
+
+from gatewise.text.encoding import Encoding, KerasEncoding, encoding_from
+from gatewise.text.keras import keras_decode, keras_encode, keras_index, keras_words, pad_sequences
+from gatewise.text.tokens import TokenEncoding
+
+__all__ = [
+    "Encoding",
+    "KerasEncoding",
+    "TokenEncoding",
+    "encoding_from",
+    "keras_decode",
+    "keras_encode",
+    "keras_index",
+    "keras_words",
+    "pad_sequences",
+]

@@ -1,0 +1,147 @@
+r"""Text to numbers exactly as in Keras's IMDB data set, from the raw text on.
+
+Keras publishes the reviews as numbers only. What led to them, checked against the 25,000 raw train reviews:
+
+    words       A-Z to lower case (ASCII only: 'É' stays), each of !"#$%&()*+,-./:;<=>?@[\]^_`{|}~, tab and new line to
+                a space, split at spaces; the apostrophe stays, and so does the 'br' of '<br />', as a word
+    index       words ranked from 1 by how often they occur in the train reviews: 88,584
+    ids         0 padding, 1 start, 2 unknown, 3 never used, then rank + 3; ids from `num_words` on become 2
+
+The published index settles ties in its own way. `keras_index` takes the order of first appearance, so that two builds
+from the same reviews agree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError
+from gatewise.text.utf8 import utf8
+
+__all__ = ["keras_decode", "keras_encode", "keras_index", "keras_words", "pad_sequences"]
+
+_TO_SPACE = b'!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
+# Both steps touch ASCII alone, so they are one table over the UTF-8 bytes: ten times as fast as str.translate.
+_TABLE = bytes(32 if b in _TO_SPACE else b + 32 if 65 <= b <= 90 else b for b in range(256))
+_SPECIALS = {0: "<pad>", 1: "<start>", 2: "<unk>", 3: "<unused>"}
+
+
+def keras_words(text: str) -> list[str]:
+    """The words of a text. InputError for a lone surrogate.
+
+    >>> keras_words("It's <br />GREAT...  É!")
+    ["it's", 'br', 'great', 'É']
+    """
+    return [word for word in utf8(text).translate(_TABLE).decode("utf-8").split(" ") if word]
+
+
+def keras_index(reviews: Iterable[str]) -> dict[str, int]:
+    """Every word of the reviews and its rank: 1 for the most frequent; ties in order of first appearance.
+
+    >>> keras_index(["good film", "a GOOD one, a"])
+    {'good': 1, 'a': 2, 'film': 3, 'one': 4}
+    """
+    if isinstance(reviews, str):
+        raise InputError("reviews must be a list of texts, not one text")
+    counts: Counter[str] = Counter()
+    for review in reviews:
+        counts.update(keras_words(review))
+    return {word: rank for rank, (word, _) in enumerate(counts.most_common(), start=1)}
+
+
+def keras_encode(
+    text: str,
+    index: Mapping[str, int],
+    num_words: int | None = 10_000,
+    *,
+    index_from: int = 3,
+    start: int | None = 1,
+    unknown: int | None = 2,
+) -> NDArray[np.int32]:
+    """The ids (n,) of a text, as `keras.datasets.imdb.load_data` gives them.
+
+    A word has the id `index[word] + index_from`. Ids of `num_words` or more, and words that the index lacks, become
+    `unknown`; None drops them. `start` goes in front unless it is None. `num_words=None` keeps all ids (Keras's own
+    None loses the one word with the highest id).
+
+    >>> keras_encode("A good film, zounds", {"good": 1, "a": 2, "film": 3}, num_words=6).tolist()
+    [1, 5, 4, 2, 2]
+    """
+    words = keras_words(text)
+    ranks = np.fromiter((index.get(word, -1) for word in words), dtype=np.int64, count=len(words))
+    ids = np.where(ranks < 0, -1, ranks + index_from)
+    if start is not None:
+        ids = np.concatenate([[start], ids])
+    outside = ids < 0
+    if num_words is not None:
+        outside |= ids >= num_words
+    ids = ids[~outside] if unknown is None else np.where(outside, unknown, ids)
+    return ids.astype(np.int32)
+
+
+def keras_decode(ids: Iterable[int], index: Mapping[str, int], *, index_from: int = 3) -> str:
+    """The words of ids, with spaces between; 0 to 3 show as <pad> <start> <unk> <unused>. InputError for any other id.
+
+    >>> keras_decode([0, 1, 5, 4, 2], {"good": 1, "a": 2, "film": 3})
+    '<pad> <start> a good <unk>'
+    """
+    words = {rank + index_from: word for word, rank in index.items()}
+    specials = {i: name for i, name in _SPECIALS.items() if i <= index_from}
+    shown = []
+    for position, number in enumerate(ids):
+        word = words.get(int(number)) or specials.get(int(number))
+        if word is None:
+            raise InputError(f"id {int(number)} at position {position} stands for no word of the index")
+        shown.append(word)
+    return " ".join(shown)
+
+
+def pad_sequences(
+    sequences: Sequence[Any],
+    maxlen: int | None = None,
+    dtype: Any = "int32",
+    padding: str = "pre",
+    truncating: str = "pre",
+    value: Any = 0,
+) -> NDArray[Any]:
+    """Sequences of different lengths as one rectangle (B, maxlen, ...), as `keras.utils.pad_sequences`.
+
+    Args:
+        sequences: B lists or arrays, each (length, ...) with the same trailing shape.
+        maxlen: steps of the result; None for those of the longest.
+        dtype: of the result.
+        padding: 'pre' puts `value` in front of a short sequence, 'post' behind it.
+        truncating: 'pre' takes steps away from the front of a long sequence, 'post' from its end.
+        value: what stands where no step is.
+
+    >>> pad_sequences([[7, 8, 9], [5], []], maxlen=2).tolist()
+    [[8, 9], [0, 5], [0, 0]]
+    """
+    for name, choice in (("padding", padding), ("truncating", truncating)):
+        if choice not in ("pre", "post"):
+            raise InputError(f"{name} must be 'pre' or 'post', not {choice!r}")
+    try:
+        lengths = [len(sequence) for sequence in sequences]
+    except TypeError:
+        raise InputError("sequences must be a list of lists or arrays") from None
+    if maxlen is None:
+        maxlen = max(lengths, default=0)
+    if maxlen < 0:
+        raise InputError(f"maxlen must not be negative, got {maxlen}")
+    shape: tuple[int, ...] = next((np.asarray(s).shape[1:] for s in sequences if len(s)), ())
+    padded = np.full((len(lengths), maxlen, *shape), value, dtype=dtype)  # (B, maxlen, ...)
+    for row, (sequence, length) in enumerate(zip(sequences, lengths, strict=True)):
+        kept = min(length, maxlen)
+        if kept == 0:
+            continue
+        steps = np.asarray(sequence[length - kept :] if truncating == "pre" else sequence[:kept], dtype=dtype)
+        if steps.shape[1:] != shape:
+            raise InputError(f"sequence {row}: a step has the shape {steps.shape[1:]}, those before it {shape}")
+        where = slice(maxlen - kept, maxlen) if padding == "pre" else slice(0, kept)
+        padded[row, where] = steps
+    return padded

@@ -1,0 +1,62 @@
+"""What tests share: the real reviews, which lie beside the repository where they are at all, and Keras as an oracle."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from gatewise.data import Splits
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def _file(name: str) -> Path:
+    path = DATA / name
+    if not path.is_file():
+        pytest.skip(f"{name} is not in ../shared/data")
+    return path
+
+
+@pytest.fixture(scope="session")
+def aclimdb() -> Path:
+    """The archive with all reviews in the official layout."""
+    return _file("aclImdb_v1.tar.gz")
+
+
+@pytest.fixture(scope="session")
+def published_index() -> dict[str, int]:
+    """The word index that Keras publishes: word to rank."""
+    index: dict[str, int] = json.loads(_file("imdb_word_index.json").read_text(encoding="utf-8"))
+    return index
+
+
+@pytest.fixture(scope="session")
+def reviews(aclimdb: Path) -> Splits:
+    """All 50,000 labelled reviews, read once a session."""
+    from gatewise.data import imdb
+
+    return imdb(aclimdb)
+
+
+@pytest.fixture(scope="session")
+def keras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """Keras on torch, with its settings file in a folder of its own."""
+    home = os.environ.get("KERAS_HOME")
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ["KERAS_HOME"] = str(tmp_path_factory.mktemp("keras"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = pytest.importorskip("keras")
+    yield module
+    if home is None:
+        del os.environ["KERAS_HOME"]
+    else:
+        os.environ["KERAS_HOME"] = home
