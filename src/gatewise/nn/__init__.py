@@ -1,0 +1,15 @@
+"""The torch side: `LSTM` in the place of torch.nn.LSTM, `lstm`, the recurrence alone, and the network that trains."""
+
+from __future__ import annotations
+
+from gatewise.errors import MissingExtra
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtra("torch", "train", "gatewise.nn") from error
+
+from gatewise.nn.network import Network
+from gatewise.nn.op import LstmStates, lstm
+
+__all__ = ["LstmStates", "Network", "lstm"]
