@@ -1,0 +1,232 @@
+"""The second rung: the recurrence in C++ (src/native/), float32, on all cores that the process may use.
+
+    GATEWISE_ISA       instruction set: v4 (AVX-512), v3 (AVX2 and FMA), neon, portable; default: the best one here
+    GATEWISE_THREADS   threads; default: as many as the process may use, by affinity and by its control group's quota
+
+With the same instruction set and number of threads, results are the same bits from run to run. Another number of
+threads changes the order in which dweight_hh is summed, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gatewise.cell import Array, Gate
+from gatewise.errors import InputError, KernelUnavailable, quote
+from gatewise.kernels.contract import Backward, Forward, Index, Lengths, Tape, check_backward, check_forward
+
+__all__ = ["ISAS", "Native", "isa", "isas", "threads", "why_not"]
+
+ISAS = ("v4", "v3", "neon", "portable")  # every instruction set that there is a build for, best first
+_MOST_THREADS = 1024
+_MOST_STEPS = 2**31 - 1  # rows are numbered in 32 bits
+
+
+class Native:
+    """The C++ kernel. None for `isa` or `threads` stands for what the environment and the machine say at each call."""
+
+    name = "native"
+    dtypes = ("float32",)
+    consumes_tape = True
+
+    def __init__(self, *, isa: str | None = None, threads: int | None = None) -> None:
+        if isa is not None:
+            _check_isa(isa, "isa")
+        if threads is not None and not 1 <= threads <= _MOST_THREADS:
+            raise InputError(f"threads must be from 1 to {_MOST_THREADS}, not {threads}")
+        self._isa = isa
+        self._threads = threads
+
+    def lanes(self, units: int) -> int:
+        lanes: int = _extension().lanes(self._isa or isa())
+        return lanes
+
+    def forward(
+        self,
+        pre: Array,
+        index: Index | None,
+        lengths: Lengths,
+        weight_hh: Array,
+        h0: Array,
+        c0: Array,
+        *,
+        reverse: bool = False,
+        gate: Gate = "sigmoid",
+        keep: bool = True,
+    ) -> Forward:
+        extension = _extension()
+        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate)
+        lengths = lengths if lengths.flags.c_contiguous else lengths.copy()
+        index = index if index is None or index.flags.c_contiguous else index.copy()
+        steps = int(lengths.sum())
+        if steps > _MOST_STEPS:
+            raise InputError(f"lengths: {steps} steps in one batch; the native kernel takes at most {_MOST_STEPS}")
+        h, h_T, c_T, c, gates = extension.forward(
+            self._isa or isa(),
+            self._threads or threads(),
+            pre,
+            index,
+            lengths,
+            weight_hh,
+            h0,
+            c0,
+            steps,
+            reverse,
+            gate == "binary",
+            keep,
+        )
+        tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, gates, reverse, gate) if keep else None
+        return Forward(h, h_T, c_T, tape)
+
+    def backward(self, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None = None) -> Backward:
+        """As the contract says. It writes over the tape's gates and then makes that array read-only: a second backward
+        over the same tape raises InputError.
+        """
+        extension = _extension()
+        check_backward(self, tape, dh, dh_T, dc_T, dc)
+        name = self._isa or isa()
+        _check_tape(tape, name, extension.lanes(name))
+        gradients = extension.backward(
+            name,
+            self._threads or threads(),
+            tape.packed_gates,
+            tape.index,
+            tape.lengths,
+            tape.weight_hh,
+            tape.h0,
+            tape.c0,
+            tape.h,
+            tape.c,
+            dh,
+            dc,
+            dh_T,
+            dc_T,
+            tape.pre_rows,
+            tape.reverse,
+            tape.gate == "binary",
+        )
+        tape.packed_gates.flags.writeable = False
+        return Backward(*gradients)
+
+
+def _check_tape(tape: Tape, name: str, lanes: int) -> None:
+    """Raise InputError unless this is a tape as `forward` makes it: tapes are also put together again by others."""
+    rows, units = tape.h.shape
+    want = (rows, -(-units // lanes), 4, lanes)
+    if tape.packed_gates.shape != want:
+        raise InputError(f"tape: gates {tape.packed_gates.shape}, but instruction set {name} keeps them as {want}")
+    if int(tape.lengths.sum()) != rows or tape.c.shape != tape.h.shape:
+        raise InputError(f"tape: {rows} rows of h, {len(tape.c)} of c, {int(tape.lengths.sum())} steps")
+    if tape.index is None:
+        if tape.pre_rows != rows:
+            raise InputError(f"tape: {rows} steps, {tape.pre_rows} rows of pre and no index")
+    elif tape.index.shape != (rows,) or (rows and not 0 <= tape.index.min() <= tape.index.max() < tape.pre_rows):
+        raise InputError(f"tape: the index does not fit {rows} steps and {tape.pre_rows} rows of pre")
+    if not tape.packed_gates.flags.writeable:
+        raise InputError("tape: read-only, as one is after its backward; keep a Tape.copy() to go back twice")
+
+
+def why_not() -> str | None:
+    """Why the native kernel cannot run here, or None if it can."""
+    extension, reason = _imported()
+    if extension is None:
+        return reason
+    forced = os.environ.get("GATEWISE_ISA")
+    if forced and forced not in extension.isas():
+        return _no_such_isa(forced, "GATEWISE_ISA")
+    return None
+
+
+def isas() -> tuple[str, ...]:
+    """The instruction sets that can run here, best first; empty where the extension is missing."""
+    extension, _ = _imported()
+    return () if extension is None else tuple(extension.isas())
+
+
+def isa() -> str:
+    """The instruction set in use: GATEWISE_ISA, or the best one here. Raises KernelUnavailable with the reason."""
+    forced = os.environ.get("GATEWISE_ISA")
+    if not forced:
+        best: str = _best()
+        return best
+    _check_isa(forced, "GATEWISE_ISA")
+    return forced
+
+
+def threads() -> int:
+    """Threads a call uses: GATEWISE_THREADS, or as many as affinity and control group allow. Raises InputError."""
+    forced = os.environ.get("GATEWISE_THREADS")
+    if not forced:
+        affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, min(affinity, _quota(), _MOST_THREADS))
+    if not (forced.isascii() and forced.isdigit() and 1 <= int(forced[:9]) <= _MOST_THREADS):
+        raise InputError(f"GATEWISE_THREADS must be a number from 1 to {_MOST_THREADS}, not {quote(forced)}")
+    return int(forced)
+
+
+@cache
+def _imported() -> tuple[ModuleType | None, str]:
+    try:
+        from gatewise.kernels import _native
+    except ImportError as error:
+        return None, f"the C++ extension is not installed or does not load: {error}"
+    return _native, ""
+
+
+def _extension() -> Any:
+    extension, reason = _imported()
+    if extension is None:
+        raise KernelUnavailable(f"kernel 'native' cannot run here: {reason}")
+    return extension
+
+
+@cache
+def _best() -> str:
+    best: str = _extension().isas()[0]
+    return best
+
+
+def _check_isa(name: str, what: str) -> None:
+    if name not in _extension().isas():
+        raise KernelUnavailable(_no_such_isa(name, what))
+
+
+def _no_such_isa(name: str, what: str) -> str:
+    known = "this machine cannot run it" if name in ISAS else "there is none of that name"
+    return f"{what} is {quote(name)}: {known}; it can be {', '.join(isas())}"
+
+
+@cache
+def _quota() -> int:
+    """Processors that the control group (version 2 or 1) grants, rounded up; very many where it sets no limit."""
+    quotas = [_MOST_THREADS]
+    try:
+        groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    except OSError:
+        return _MOST_THREADS
+    for _, controllers, path in groups:
+        root = Path("/sys/fs/cgroup", *([controllers] if controllers else []))
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        here = root / path.strip("/")
+        for folder in (here, *here.parents):
+            if folder == root.parent:
+                break
+            quotas.extend(_quota_of(folder))
+    return min(quotas)
+
+
+def _quota_of(folder: Path) -> list[int]:
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
+        return [] if quota in ("max", "-1") else [max(1, -(-int(quota) // int(period)))]
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,51 @@
+// Sigmoid and tanh from one polynomial, right to float32 rounding relatively, from the smallest argument to the largest.
+//
+//   e = expm1(x) = 2^n (1 + p) - 1 = 2^n p + (2^n - 1)     x = n ln2 + r, |r| <= ln2 / 2, p = expm1(r) = r + r² q(r)
+//   sigmoid(x) = 1 / (2 + expm1(-x))                         tanh(x) = e / (e + 2), e = expm1(2x)
+//
+// q is a minimax fit of degree 4 (benchmarks/fit_activations.py, which prints this table; without fused multiply-add,
+// with which the errors are a little smaller):
+//
+//   fit alone, exact arithmetic          1.7e-08 relative
+//   expm1      1.2e-07 relative, 1.6 ulp        sigmoid  1.7e-07 relative, 2.9 ulp        tanh  1.6e-07 relative, 2.5 ulp
+//
+// Arguments are clamped to ±88, where 2^n is still finite; there sigmoid is 6e-39 or 1 and tanh is ±1. NaN stays NaN.
+
+#pragma once
+
+#include "simd.h"
+
+namespace gatewise::GATEWISE_ISA {
+
+// The larger, or the smaller, of a bound and x: x where that is NaN. Written so that it is x86's own min and max.
+GATEWISE_INLINE V at_most(V x, float bound) { return all(bound) < x ? all(bound) : x; }
+GATEWISE_INLINE V at_least(V x, float bound) { return all(bound) > x ? all(bound) : x; }
+
+GATEWISE_INLINE V expm1(V x) {
+    x = at_least(at_most(x, 88.0f), -88.0f);
+    // 1.5 * 2^23 + 127: the sum rounds x / ln2 to an integer n and leaves n + 127, the exponent of 2^n, in its low bits.
+    const float magic = 12583039.0f;
+    const V shifted = x * 1.44269504f + magic;
+    const V n = shifted - magic;
+    const V scale = (V)((I)shifted << 23);
+    const V r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln2 in two parts, the first of 9 bits: n times it is exact
+    V q = all(0.00138825225f);
+    q = q * r + 0.008366514f;
+    q = q * r + 0.0416672006f;
+    q = q * r + 0.166665435f;
+    q = q * r + 0.49999997f;
+    const V p = (r * r) * q + r;
+    return scale * p + (scale - 1.0f);
+}
+
+GATEWISE_INLINE V sigmoid(V x) { return 1.0f / (expm1(-x) + 2.0f); }
+
+GATEWISE_INLINE V tanh(V x) {
+    const V e = expm1(x + x);
+    return e / (e + 2.0f);
+}
+
+// The gate that acts when gates are put to 0 or 1 (cell.py, gate="binary").
+GATEWISE_INLINE V binary(V s) { return s > 0.5f ? all(1.0f) : V{}; }
+
+}  // namespace gatewise::GATEWISE_ISA

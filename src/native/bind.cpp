@@ -1,0 +1,149 @@
+// gatewise.kernels._native: arrays in without a copy, arrays out of the arena. Its caller, native.py, checks the shapes.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "arena.h"
+#include "driver.h"
+#include "flush.h"
+#include "isas.h"
+
+namespace nb = nanobind;
+
+namespace gatewise {
+
+namespace {
+
+template <class T>
+using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+using InOut = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Maybe = std::optional<In<float>>;
+using Out = nb::ndarray<nb::numpy, float>;
+
+const float* data_or_null(const Maybe& array) { return array ? array->data() : nullptr; }
+
+// A fresh array of this shape; its memory goes back to the arena with its last owner.
+Out fresh(std::initializer_list<size_t> shape) {
+    size_t count = 1;
+    for (const size_t n : shape) count *= n;
+    auto block = std::make_unique<Block>(take_block(count * sizeof(float)));
+    Block* held = block.get();
+    const nb::capsule owner(held, [](void* p) noexcept {
+        const std::unique_ptr<Block> mine(static_cast<Block*>(p));
+        give_block(*mine);
+    });
+    block.release();
+    return Out(held->data, shape, owner);
+}
+
+const Isa& find(const std::string& name) {
+    for (const Isa* isa : isas_here())
+        if (name == isa->name) return *isa;
+    throw std::invalid_argument("instruction set '" + name + "' cannot run here");
+}
+
+nb::tuple forward(
+    const std::string& isa_name, int threads, const In<float>& pre, const std::optional<In<int32_t>>& index,
+    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, int64_t steps,
+    bool reverse, bool binary, bool keep) {
+    const Isa& isa = find(isa_name);
+    const size_t units = weight_hh.shape(1), batch = lengths.shape(0), rows = static_cast<size_t>(steps);
+    const size_t lanes = static_cast<size_t>(isa.lanes), blocks = (units + lanes - 1) / lanes;
+    const Out h = fresh({rows, units}), h_T = fresh({batch, units}), c_T = fresh({batch, units});
+    std::optional<Out> c, gates;
+    if (keep) c = fresh({rows, units}), gates = fresh({rows, blocks, 4, lanes});
+    ForwardJob job{};
+    job.units = static_cast<int>(units);
+    job.reverse = reverse;
+    job.binary = binary;
+    job.pre = pre.data();
+    job.index = index ? index->data() : nullptr;
+    job.h0 = h0.data();
+    job.c0 = c0.data();
+    job.h = h.data();
+    job.h_T = h_T.data();
+    job.c_T = c_T.data();
+    job.c = c ? c->data() : nullptr;
+    job.gates = gates ? gates->data() : nullptr;
+    {
+        const nb::gil_scoped_release released;
+        run_forward(isa, {lengths.data(), static_cast<int64_t>(batch), steps, threads}, job, weight_hh.data());
+    }
+    return nb::make_tuple(h, h_T, c_T, c, gates);
+}
+
+nb::tuple backward(
+    const std::string& isa_name, int threads, const InOut& gates, const std::optional<In<int32_t>>& index,
+    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, const In<float>& h,
+    const In<float>& c, const Maybe& dh, const Maybe& dc, const In<float>& dh_T, const In<float>& dc_T, int64_t pre_rows,
+    bool reverse, bool binary) {
+    const Isa& isa = find(isa_name);
+    const size_t units = weight_hh.shape(1), batch = lengths.shape(0);
+    const Out dpre = fresh({static_cast<size_t>(pre_rows), 4 * units}), dweight = fresh({4 * units, units});
+    const Out dh0 = fresh({batch, units}), dc0 = fresh({batch, units});
+    BackwardJob job{};
+    job.units = static_cast<int>(units);
+    job.reverse = reverse;
+    job.binary = binary;
+    job.h0 = h0.data();
+    job.c0 = c0.data();
+    job.h = h.data();
+    job.c = c.data();
+    job.dh = data_or_null(dh);
+    job.dc = data_or_null(dc);
+    job.dh_T = dh_T.data();
+    job.dc_T = dc_T.data();
+    job.gates = gates.data();
+    job.dh0 = dh0.data();
+    job.dc0 = dc0.data();
+    {
+        const nb::gil_scoped_release released;
+        run_backward(
+            isa, {lengths.data(), static_cast<int64_t>(batch), static_cast<int64_t>(h.shape(0)), threads}, job,
+            weight_hh.data(), index ? index->data() : nullptr, pre_rows, dpre.data(), dweight.data());
+    }
+    return nb::make_tuple(dpre, dweight, dh0, dc0);
+}
+
+nb::tuple activate(const std::string& isa_name, const In<float>& x) {
+    const Isa& isa = find(isa_name);
+    const Out sigmoid = fresh({x.size()}), tanh = fresh({x.size()});
+    const FlushDenormals flush;
+    isa.activate(x.data(), sigmoid.data(), tanh.data(), static_cast<int64_t>(x.size()));
+    return nb::make_tuple(sigmoid, tanh);
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+    using namespace nb::literals;
+    m.def("isas", [] {
+        std::vector<std::string> names;
+        for (const Isa* isa : isas_here()) names.emplace_back(isa->name);
+        return names;
+    });
+    m.def("lanes", [](const std::string& isa) { return find(isa).lanes; });
+    m.def(
+        "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(), "lengths"_a.noconvert(),
+        "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a);
+    m.def(
+        "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),
+        "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(), "h"_a.noconvert(),
+        "c"_a.noconvert(), "dh"_a.noconvert().none(), "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(),
+        "pre_rows"_a, "reverse"_a, "binary"_a);
+    m.def("activate", &activate, "isa"_a, "x"_a.noconvert());
+    m.def("kept_bytes", &kept_bytes);
+    m.def("keep_blocks", &keep_blocks, "bytes"_a);
+}
+
+}  // namespace gatewise
