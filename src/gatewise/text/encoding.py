@@ -68,13 +68,13 @@ class KerasEncoding:
         return np.array([1, *[get(word, 2) for word in keras_words(text)]], dtype=np.int32)
 
     def encode_all(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each; InputError names the text by its place in the list, from 0."""
+        """`encode` of each; InputError names the text by its place in the list, from 1."""
         out = []
-        for row, text in enumerate(texts):
+        for number, text in enumerate(texts, start=1):
             try:
                 out.append(self.encode(text))
             except InputError as error:
-                raise InputError(f"text {row}: {error}") from None
+                raise InputError(f"text {number}: {error}") from None
         return out
 
     def words(self, text: str) -> list[str]:

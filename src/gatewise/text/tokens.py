@@ -96,14 +96,14 @@ class TokenEncoding:
         return np.array(self._counted(ids), dtype=np.int32)
 
     def encode_all(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """`encode` of each, on all cores; InputError names the text by its place in the list, from 0."""
+        """`encode` of each, on all cores; InputError names the text by its place in the list, from 1."""
         if isinstance(texts, str):
             raise InputError("texts must be a list of texts, not one text")
         out: list[NDArray[np.int32]] = []
         for first in range(0, len(texts), _CHUNK):
-            chunk = list(_checked(texts[first : first + _CHUNK], self.most_characters, first))
-            for row, one in enumerate(self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False), first):
-                out.append(np.array(self._counted(one.ids, f"text {row}: "), dtype=np.int32))
+            chunk = list(_checked(texts[first : first + _CHUNK], self.most_characters, first + 1))
+            for number, one in enumerate(self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False), first + 1):
+                out.append(np.array(self._counted(one.ids, f"text {number}: "), dtype=np.int32))
         return out
 
     def words(self, text: str) -> list[str]:
@@ -167,10 +167,10 @@ def _check(text: str, most: int) -> None:
         raise InputError(f"the text has {len(text):,} characters; the cap is {most:,}")
 
 
-def _checked(texts: Iterable[str], most: int, first: int = 0) -> Iterator[str]:
-    for row, text in enumerate(texts, first):
+def _checked(texts: Iterable[str], most: int, first: int = 1) -> Iterator[str]:
+    for number, text in enumerate(texts, first):
         try:
             _check(text, most)
         except InputError as error:
-            raise InputError(f"text {row}: {error}") from None
+            raise InputError(f"text {number}: {error}") from None
         yield text

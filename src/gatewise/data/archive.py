@@ -1,0 +1,117 @@
+"""The files of the official IMDB archive, out of the archive or its unpacked folder; nothing is written to disk."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from gatewise.errors import DataError, quote
+
+__all__ = ["labelled_files"]
+
+_WANTED = re.compile(r"(train|test)/(urls_(pos|neg)\.txt|(pos|neg)/[^/]+)")
+_FILE = 1 << 20  # bytes; the longest review has 14 kB, the longest list of addresses 0.6 MB
+_MEMBER = 100 << 20  # of files that are passed over: the bags of words have 40 MB
+_ALL = 1 << 30
+_MEMBERS = 300_000  # the archive has 100,022
+
+
+def labelled_files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """(name, bytes) of each review in train/pos, train/neg, test/pos, test/neg and of each urls_pos.txt, urls_neg.txt.
+
+    `path`: the .tar.gz or a folder that is, or holds, aclImdb. Names are as below aclImdb/. DataError where the archive
+    is damaged, where a name leads out of it, for links, and beyond caps that no such archive reaches.
+    """
+    if path.is_dir():
+        return _folder(path / "aclImdb" if (path / "aclImdb").is_dir() else path)
+    if path.is_file():
+        return _archive(path)
+    raise DataError(f"{quote(path)}: {'not a file or folder' if path.exists() else 'not found'}")
+
+
+def _folder(root: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        for half in ("train", "test"):
+            for label in ("pos", "neg"):
+                urls = root / half / f"urls_{label}.txt"
+                if urls.is_file():
+                    yield f"{half}/{urls.name}", _read(urls)
+                if not (root / half / label).is_dir():
+                    continue
+                with os.scandir(root / half / label) as entries:
+                    for entry in entries:
+                        if entry.is_symlink() or not entry.is_file(follow_symlinks=False):
+                            raise DataError(f"{quote(entry.path)}: not a plain file")
+                        if not entry.name.startswith("."):
+                            yield f"{half}/{label}/{entry.name}", _read(Path(entry.path))
+    except OSError as error:
+        raise DataError(f"{quote(error.filename or root)}: cannot be read: {error.strerror}") from None
+
+
+def _read(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        raw = file.read(_FILE + 1)
+    if len(raw) > _FILE:
+        raise DataError(f"{quote(path)}: more than {_FILE:,} bytes, no review is that long")
+    return raw
+
+
+class _Capped:
+    """Reads from a file until the cap, so that no archive can unpack to more than fits."""
+
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self.file, self.left = file, _ALL
+
+    def read(self, size: int = -1) -> bytes:
+        block = self.file.read(size)
+        self.left -= len(block)
+        if self.left < 0:
+            raise DataError(f"unpacks to more than {_ALL:,} bytes")
+        return block
+
+
+def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with gzip.open(path, "rb") as unpacked:
+            capped = _Capped(unpacked)
+            with tarfile.open(fileobj=capped, mode="r|") as tar:  # type: ignore[call-overload]
+                yield from _members(tar)
+            while capped.read(1 << 20):  # to the end, where gzip checks length and CRC
+                pass
+    except DataError as error:
+        raise DataError(f"{quote(path)}: {error}") from None
+    except gzip.BadGzipFile as error:
+        raise DataError(f"{quote(path)}: not a sound .tar.gz archive: {error}") from None
+    except EOFError:
+        raise DataError(f"{quote(path)}: the archive is truncated") from None
+    except (tarfile.TarError, zlib.error, OSError, ValueError, UnicodeError) as error:
+        raise DataError(f"{quote(path)}: the archive is damaged: {error}") from None
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    for number, member in enumerate(tar):
+        parts = member.name.split("/")
+        if number >= _MEMBERS:
+            raise DataError(f"more than {_MEMBERS:,} files")
+        if member.name.startswith("/") or ".." in parts or "\\" in member.name or "\0" in member.name:
+            raise DataError(f"the name {quote(member.name)} leads out of the archive")
+        if not (member.isreg() or member.isdir()):
+            raise DataError(f"{quote(member.name)} is a link or device, not a file")
+        if member.size > _MEMBER:
+            raise DataError(f"{quote(member.name)} has {member.size:,} bytes")
+        name = "/".join(part for part in parts if part not in ("", "."))
+        name = name.removeprefix("aclImdb/")
+        if member.isdir() or not _WANTED.fullmatch(name) or parts[-1].startswith("."):
+            continue
+        if member.size > _FILE:
+            raise DataError(f"{quote(member.name)} has {member.size:,} bytes, no review is that long")
+        file = tar.extractfile(member)
+        raw = file.read() if file else b""
+        if len(raw) != member.size:
+            raise DataError(f"truncated within {quote(member.name)}")
+        yield name, raw

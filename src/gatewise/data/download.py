@@ -1,0 +1,176 @@
+"""One file from the network into the cache: resumed where it broke off, and taken only if its SHA-256 is right."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatewise.errors import DataError, quote
+
+__all__ = ["Remote", "Unreachable", "cache_folder", "fetch", "offline"]
+
+_TIMEOUT = 20.0  # seconds without a byte
+_ATTEMPTS = 4
+_BLOCK = 1 << 16
+
+
+class Unreachable(DataError):
+    """Not a byte came: no network, no such host, refused, or an HTTP error."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file at an address, its size in bytes and its SHA-256 in hex."""
+
+    url: str
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.url.rsplit("/", 1)[-1]
+
+
+def offline() -> bool:
+    """Whether GATEWISE_OFFLINE forbids every download."""
+    return os.environ.get("GATEWISE_OFFLINE", "") not in ("", "0")
+
+
+def cache_folder() -> Path:
+    """Where downloads go: GATEWISE_CACHE, or 'gatewise' in the cache folder of the platform. It need not exist."""
+    chosen = os.environ.get("GATEWISE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "gatewise" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "gatewise"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gatewise"
+
+
+def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
+    """`remote` as the file `target`, which is there only when all of it is and its SHA-256 is right.
+
+    What has come stays in `target`.part, and the next call goes on from there. progress: shown on stderr. Unreachable
+    where no connection came about; DataError where it broke off, where the bytes are the wrong ones (the file is then
+    removed) and where the disk does not take them.
+    """
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(_ATTEMPTS):
+            before = _size(part)
+            if before >= remote.size or _attempt(remote, part, progress):
+                break
+            if _size(part) == before and attempt:
+                break  # it does not get on
+        if _size(part) < remote.size:
+            raise DataError(
+                f"{remote.url}: broke off after {_size(part):,} of {remote.size:,} bytes; run again to go on from there"
+            )
+        _verify(remote, part)
+        os.replace(part, target)
+    except OSError as error:
+        raise DataError(f"{quote(target)}: cannot be written: {error.strerror or error}") from None
+    return target
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _attempt(remote: Remote, part: Path, progress: bool) -> bool:
+    """Adds to `part` what one connection gives; whether that was all of it."""
+    begin = _size(part)
+    headers = {"User-Agent": "gatewise", "Accept-Encoding": "identity"}
+    if begin:
+        headers["Range"] = f"bytes={begin}-"
+    request = urllib.request.Request(remote.url, headers=headers)
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except (OSError, http.client.HTTPException) as error:  # URLError and HTTPError are OSErrors
+        code = getattr(error, "code", None)
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        if begin and code == 416:  # the part is no beginning of this file
+            part.unlink()
+            return False
+        reason = f"HTTP {code}" if code else getattr(error, "reason", error)
+        raise Unreachable(f"{remote.url}: cannot be reached: {quote(reason)}") from None
+    with response:
+        if begin and not _goes_on(response, begin):
+            begin = 0
+        length = response.headers.get("Content-Length")
+        if length is not None and begin + int(length) != remote.size:
+            raise DataError(
+                f"{remote.url}: has {begin + int(length):,} bytes, not the {remote.size:,} that are expected"
+            )
+        return _copy(response, part, begin, remote, progress) == remote.size
+
+
+def _goes_on(response: Any, begin: int) -> bool:
+    """Whether the reply starts at byte `begin`; a server without ranges starts over."""
+    given = response.headers.get("Content-Range") or ""
+    return response.status == 206 and given.startswith(f"bytes {begin}-")
+
+
+def _copy(response: Any, part: Path, begin: int, remote: Remote, progress: bool) -> int:
+    done, bar = begin, _Progress(remote, begin, progress)
+    with open(part, "ab" if begin else "wb") as file:
+        while done < remote.size:
+            try:
+                block = response.read(min(_BLOCK, remote.size - done))
+            except (OSError, http.client.HTTPException):
+                break
+            if not block:
+                break
+            file.write(block)
+            done += len(block)
+            bar.show(done)
+        file.flush()
+        os.fsync(file.fileno())
+    bar.end(done)
+    return done
+
+
+def _verify(remote: Remote, part: Path) -> None:
+    with open(part, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != remote.sha256:
+        part.unlink()
+        raise DataError(
+            f"{remote.url}: wrong checksum, the file was removed: SHA-256 {found}, not the expected {remote.sha256}"
+        )
+
+
+class _Progress:
+    """A line on stderr: rewritten on a terminal, else a new one every tenth of the way."""
+
+    def __init__(self, remote: Remote, begin: int, wanted: bool) -> None:
+        self.remote, self.begin, self.wanted = remote, begin, wanted
+        self.terminal = sys.stderr.isatty()
+        self.started = time.monotonic()
+        self.next = begin
+
+    def show(self, done: int) -> None:
+        if self.wanted and done >= self.next:
+            self.next = done + self.remote.size // (200 if self.terminal else 10)
+            self._write(done, "\r" if self.terminal else "\n")
+
+    def end(self, done: int) -> None:
+        if self.wanted:
+            self._write(done, "\n")
+
+    def _write(self, done: int, end: str) -> None:
+        size = self.remote.size
+        speed = (done - self.begin) / max(time.monotonic() - self.started, 1e-3) / 1e6
+        line = f"{self.remote.name}: {done / 1e6:.1f} of {size / 1e6:.1f} MB, {done / size:.0%}, {speed:.1f} MB/s"
+        print(line.ljust(70), end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,56 @@
+"""Labelled texts out of a folder with a folder for each class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatewise.errors import DataError, quote
+from gatewise.labelled import Labelled, class_order, label_rows
+
+__all__ = ["read_folder"]
+
+_FILE = 10 << 20  # bytes
+
+
+def read_folder(path: str | Path) -> Labelled:
+    """ROOT/class/*.txt in UTF-8, in the order of their names; hidden files and folders are passed over.
+
+    DataError, with the file's name, for fewer than two classes, a class or text that is empty, a link, bytes that are
+    not UTF-8, and more than 10 MB.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise DataError(f"{quote(root)}: {'not a folder' if root.exists() else 'not found'}")
+    try:
+        folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        if len(folders) < 2:
+            raise DataError(f"{quote(root)}: has {len(folders)} folders; a classifier needs two classes or more")
+        texts: list[str] = []
+        names: list[str] = []
+        for folder in folders:
+            files = sorted(file for file in folder.glob("*.txt") if not file.name.startswith("."))
+            if not files:
+                raise DataError(f"{quote(folder)}: has no .txt file")
+            texts += [_text(file) for file in files]
+            names += [folder.name] * len(files)
+    except OSError as error:
+        raise DataError(f"{quote(error.filename or root)}: cannot be read: {error.strerror}") from None
+    classes = class_order(names)
+    source = f"{len(texts):,} files of the folder {quote(root.name)}, {len(classes)} classes"
+    return Labelled(texts, label_rows(names, classes), classes, source=source)
+
+
+def _text(file: Path) -> str:
+    if file.is_symlink() or not file.is_file():
+        raise DataError(f"{quote(file)}: not a plain file")
+    with open(file, "rb") as opened:
+        raw = opened.read(_FILE + 1)
+    if len(raw) > _FILE:
+        raise DataError(f"{quote(file)}: more than {_FILE:,} bytes")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{quote(file)}: not valid UTF-8 at byte {error.start}") from None
+    if not text.strip():
+        raise DataError(f"{quote(file)}: the text is empty")
+    return text

@@ -1,0 +1,175 @@
+"""Inputs with labels: what every reader gives and everything else takes.
+
+It stands below `data` and `series`, since the readers of both make one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError, quote
+
+__all__ = ["Labelled", "class_order", "label_rows"]
+
+_BY_CONTENT = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """n inputs, all texts or all series, and the class of each.
+
+    inputs: n str, or n arrays (length, channels) float32. labels (n,) int64: places in `classes`. groups (n,) int64:
+    rows with the same number stay on one side of every split; left out, it is `keys`, so that duplicates stay together.
+    source: one line that says what this is and where it came from.
+    """
+
+    inputs: list[str] | list[NDArray[np.float32]]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    groups: NDArray[np.int64] = field(default_factory=lambda: _BY_CONTENT)
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        n = len(self.inputs)
+        if len(set(self.classes)) != len(self.classes) or not all(isinstance(c, str) and c for c in self.classes):
+            raise InputError(f"classes must be different names, none empty; got {quote(self.classes)}")
+        if self.groups is _BY_CONTENT:
+            object.__setattr__(self, "groups", self.keys)
+        for name, column in (("labels", self.labels), ("groups", self.groups)):
+            if column.dtype != np.int64 or column.shape != (n,):
+                raise InputError(f"{name}: want ({n},) int64, got {column.shape} {column.dtype}")
+        if n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            raise InputError(f"labels must lie between 0 and {len(self.classes) - 1}, the places of the classes")
+        if self.kind == "series":
+            _check_series(self.inputs)
+        elif not all(isinstance(text, str) for text in self.inputs):
+            raise InputError("inputs must be all texts or all arrays")
+
+    @classmethod
+    def of(cls, inputs: Iterable[Any], labels: Iterable[Any], source: str = "the data given") -> Labelled:
+        """From n texts, or n arrays (length,) or (length, channels), and n labels of any kind that has a name.
+
+        The classes are the different labels in order (`class_order`). InputError for a missing label, unequal numbers
+        of inputs and labels, and a number in a series that is not finite.
+        """
+        if isinstance(inputs, str):
+            raise InputError("inputs must be a list of texts, not one text")
+        rows: Any = [row if isinstance(row, str) else _series(row, number) for number, row in enumerate(inputs)]
+        names = [_label_name(label, number) for number, label in enumerate(labels)]
+        if len(rows) != len(names):
+            raise InputError(f"there are {len(rows):,} inputs but {len(names):,} labels")
+        classes = class_order(names)
+        return cls(rows, label_rows(names, classes), classes, source=source)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def kind(self) -> Literal["text", "series"]:
+        """'text' or 'series'; no rows at all are 'text'."""
+        return "series" if len(self.inputs) and isinstance(self.inputs[0], np.ndarray) else "text"
+
+    @cached_property
+    def keys(self) -> NDArray[np.int64]:
+        """A number (n,) for the content of each row: the same where only case, spaces and <br /> differ."""
+        return np.fromiter(map(_key, self.inputs), dtype=np.int64, count=len(self.inputs))
+
+    def take(self, rows: NDArray[Any] | Sequence[int]) -> Labelled:
+        """The rows with these numbers, in that order, or those where a mask (n,) is true. InputError for others."""
+        which = np.asarray(rows)
+        if which.dtype == np.bool_ and which.shape == (len(self),):
+            which = np.flatnonzero(which)
+        if which.size == 0:
+            which = which.astype(np.int64)
+        if which.ndim != 1 or which.dtype.kind not in "iu":
+            raise InputError("rows must be a list of row numbers")
+        if which.size and not 0 <= int(which.min()) <= int(which.max()) < len(self):
+            raise InputError(f"rows must lie between 0 and {len(self) - 1}")
+        inputs: Any = [self.inputs[row] for row in which.tolist()]
+        return Labelled(inputs, self.labels[which], self.classes, self.groups[which], self.source)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of kind, classes, inputs and labels, in this order; where it differs, so do the data.
+
+        Each part goes in behind its length, so that no two data sets run into the same bytes.
+        """
+        digest = hashlib.sha256()
+
+        def add(part: bytes) -> None:
+            digest.update(len(part).to_bytes(8, "little") + part)
+
+        add(self.kind.encode())
+        add(len(self.classes).to_bytes(8, "little"))
+        for name in self.classes:
+            add(name.encode("utf-8", "surrogatepass"))
+        for row, label in zip(self.inputs, self.labels.tolist(), strict=True):
+            add(label.to_bytes(8, "little"))
+            for part in _parts(row):
+                add(part)
+        return digest.hexdigest()
+
+
+def class_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """The different labels in order: as numbers where all are numbers, else by code point.
+
+    >>> class_order(["10", "9", "10"]), class_order(["b", "10", "9"])
+    (('9', '10'), ('10', '9', 'b'))
+    """
+    names = set(labels)
+    if all(re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (float(name), name)))
+    return tuple(sorted(names))
+
+
+def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """The place in `classes` of each label: (n,)."""
+    place = {name: row for row, name in enumerate(classes)}
+    return np.array([place[label] for label in labels], dtype=np.int64)
+
+
+def _series(row: Any, number: int) -> NDArray[np.float32]:
+    try:
+        series = np.asarray(row, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"inputs: row {number} is neither a text nor an array of numbers") from None
+    if series.ndim == 1:
+        series = series[:, None]
+    if series.ndim != 2 or not np.isfinite(series).all():
+        raise InputError(f"inputs: row {number} must be (length, channels) of finite numbers, got {series.shape}")
+    return series
+
+
+def _label_name(label: Any, number: int) -> str:
+    name = str(label).strip()
+    if label is None or label != label or not name:
+        raise InputError(f"labels: the one of row {number} is missing")
+    return name
+
+
+def _parts(row: str | NDArray[np.float32]) -> list[bytes]:
+    if isinstance(row, str):
+        return [row.encode("utf-8", "surrogatepass")]
+    return [repr(row.shape).encode(), np.ascontiguousarray(row, dtype="<f4").tobytes()]
+
+
+def _key(row: str | NDArray[np.float32]) -> int:
+    if isinstance(row, str):
+        row = " ".join(row.replace("<br />", " ").casefold().split())
+    return int.from_bytes(hashlib.blake2b(b"\0".join(_parts(row)), digest_size=8).digest(), "little", signed=True)
+
+
+def _check_series(inputs: Sequence[Any]) -> None:
+    channels = inputs[0].shape[-1:]
+    for number, row in enumerate(inputs):
+        if not isinstance(row, np.ndarray) or row.ndim != 2 or row.dtype != np.float32 or row.shape[1:] != channels:
+            raise InputError(
+                f"inputs: row {number} must be an array (length, {channels[0] if channels else 1}) float32"
+            )
