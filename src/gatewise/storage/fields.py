@@ -1,0 +1,120 @@
+"""A frozen dataclass from a dict that came out of a file: no unknown key, no wrong type, no conversion that loses
+anything."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from gatewise.errors import InputError, ModelFileError, quote
+
+__all__ = ["fields_from"]
+
+T = TypeVar("T")
+
+
+def fields_from(cls: type[T], mapping: object, where: str) -> T:
+    """An instance of the dataclass `cls` from `mapping`; `where` says in messages what is read ("config.json:
+    network").
+
+    A key without a field is refused, a field without a key takes its default. bool is no int; an int may stand for a
+    float; a list becomes a tuple where the field is one. Fields may be int, float, str, bool, None, Literal, unions,
+    tuple, list, dict with text keys, and dataclasses of these. Raises ModelFileError naming the place, the key and the
+    reason, also where the class itself refuses a value (InputError in `__post_init__`); TypeError for a field type that
+    is not in that list.
+    """
+    assert is_dataclass(cls), f"{cls} is no dataclass"
+    if not isinstance(mapping, Mapping):
+        raise ModelFileError(f"{where}: want a table of fields, found {_kind(mapping)}")
+    known = {field.name: field for field in fields(cls) if field.init}
+    for key in mapping:
+        if key not in known:
+            raise ModelFileError(f"{where}: unknown key {quote(key)}; known are {', '.join(known)}")
+    hints = get_type_hints(cls)
+    values = {}
+    for name, field in known.items():
+        if name in mapping:
+            values[name] = _value(hints[name], mapping[name], f"{where}: {name}")
+        elif not _has_default(field):
+            raise ModelFileError(f"{where}: {name} is missing")
+    try:
+        return cls(**values)
+    except InputError as error:
+        raise ModelFileError(f"{where}: {error}") from error
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        # By type as well as value: 1 == True == 1.0 in Python, not here.
+        if any(type(value) is type(choice) and value == choice for choice in args):
+            return value
+        raise ModelFileError(f"{where} must be {' or '.join(map(repr, args))}, not {_shown(value)}")
+    if origin in (Union, types.UnionType):
+        return _one_of(args, value, where)
+    if origin in (tuple, list):
+        return _sequence(origin, args, value, where)
+    if origin is dict and args[0] is str:
+        if not isinstance(value, dict):
+            raise ModelFileError(f"{where} must be a table, not {_kind(value)}")
+        return {key: _value(args[1], inner, f"{where}.{key}") for key, inner in value.items()}
+    if isinstance(hint, type) and is_dataclass(hint):
+        return fields_from(hint, value, where)
+    if hint is float and type(value) is int:
+        try:
+            return float(value)
+        except OverflowError:
+            raise ModelFileError(f"{where}: the number is too large") from None
+    if hint is type(None) or hint is None:
+        hint = type(None)
+    elif hint not in (int, float, str, bool):
+        raise TypeError(f"fields_from does not know the type {hint!r}")
+    if type(value) is not hint:
+        raise ModelFileError(f"{where} must be {_NAMES[hint]}, not {_shown(value)}")
+    return value
+
+
+def _one_of(choices: tuple[Any, ...], value: Any, where: str) -> Any:
+    # A choice that takes the value as it is comes first, so that in `float | int` an int stays one.
+    for choice in sorted(choices, key=lambda choice: choice is not type(value)):
+        try:
+            return _value(choice, value, where)
+        except ModelFileError as error:
+            last = error
+    if (
+        len(choices) == 2 and type(None) in choices
+    ):  # Optional: say what is wrong with the value, not that it is not null
+        return _value(next(choice for choice in choices if choice is not type(None)), value, where)
+    raise last
+
+
+def _sequence(origin: type, args: tuple[Any, ...], value: Any, where: str) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise ModelFileError(f"{where} must be a list, not {_kind(value)}")
+    if origin is list or args[1:] == (Ellipsis,):
+        hints = (args[0],) * len(value)
+    elif len(args) == len(value):
+        hints = args
+    else:
+        raise ModelFileError(f"{where} must have {len(args)} entries, not {len(value)}")
+    return origin(
+        _value(hint, inner, f"{where}[{i}]") for i, (hint, inner) in enumerate(zip(hints, value, strict=True))
+    )
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
+
+
+def _kind(value: object) -> str:
+    names = {**_NAMES, list: "a list", tuple: "a list", dict: "a table"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _shown(value: object) -> str:
+    return _kind(value) if isinstance(value, (list, tuple, dict)) or value is None else quote(value)

@@ -1,0 +1,112 @@
+"""A single file is written whole or not at all; a run folder belongs to one process at a time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gatewise.errors import ModelFileError, TrainingError
+from gatewise.storage import locked, write_atomic
+
+
+def test_write_and_replace(tmp_path: Path) -> None:
+    target = tmp_path / "state.safetensors"
+    for data in (b"first", b"", b"x" * 3_000_000):
+        write_atomic(target, data)
+        assert target.read_bytes() == data
+    assert os.listdir(tmp_path) == ["state.safetensors"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_keeps_what_was_there(tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "state"
+    write_atomic(target, b"old")
+
+    def failing(handle: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(ModelFileError if isinstance(error, OSError) else KeyboardInterrupt):
+        write_atomic(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["state"]
+
+
+def test_a_disk_that_takes_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write may take less than it was given (2 GB at most on Linux); the rest must follow."""
+    import gatewise.storage.atomic as atomic
+
+    class Slow:
+        def __init__(self, file: object) -> None:
+            self.file = file
+
+        def __enter__(self) -> Slow:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()  # type: ignore[attr-defined]
+
+        def write(self, data: memoryview) -> int:
+            return self.file.write(data[:3])  # type: ignore[attr-defined, no-any-return]
+
+    def slow(handle: int, mode: str, buffering: int) -> Slow:
+        return Slow(os.fdopen(handle, mode, buffering))
+
+    monkeypatch.setattr(atomic, "open", slow, raising=False)
+    write_atomic(tmp_path / "state", b"0123456789")
+    assert (tmp_path / "state").read_bytes() == b"0123456789"
+
+
+def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "nowhere" / "state", tmp_path / "folder", "a\0b", "\ud800"):
+        with pytest.raises(ModelFileError, match=r"cannot write .*; nothing was changed"):
+            write_atomic(path, b"data")
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+HOLD = """
+import sys
+from gatewise.storage import locked
+with locked(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "tutorial"
+    command = [sys.executable, "-c", HOLD, str(run)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(TrainingError, match=rf"runs/tutorial' is in use by process '{other.pid}'"), locked(run):
+            pass
+        other.kill()
+    with locked(run):
+        assert (run / ".lock").read_text() == f"{os.getpid()}\n"
+        with pytest.raises(TrainingError, match="in use"), locked(run):  # a second block of one process, too
+            pass
+    with locked(run):
+        pass
+
+
+def test_an_error_inside_lets_the_folder_go(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        raise ZeroDivisionError
+    with locked(tmp_path):
+        pass
+
+
+def test_folders_that_cannot_be_locked(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / ".lock").symlink_to(tmp_path / "elsewhere")
+    for path in (tmp_path / "file", tmp_path / "linked", "a\0b"):
+        with pytest.raises(TrainingError, match="cannot use the run folder"), locked(path):
+            pass
+    assert not (tmp_path / "elsewhere").exists()

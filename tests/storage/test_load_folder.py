@@ -1,0 +1,314 @@
+"""A folder is loaded as it was saved or refused with one line that names the file. There is no third way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_model import small_files
+
+from gatewise.errors import ModelFileError
+from gatewise.storage import MANIFEST, load_folder, save_folder
+
+
+def refused(path: Path, *words: str) -> str:
+    with pytest.raises(ModelFileError) as caught:
+        load_folder(path)
+    message = str(caught.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+    return message
+
+
+def rewrite(folder: Path, change: Callable[[Any], Any]) -> None:
+    """Change the manifest as a program would, in the form that gatewise writes."""
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    manifest = change(manifest) or manifest
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def relist(folder: Path, name: str, data: bytes) -> None:
+    """Put `data` in the file and a manifest beside it that agrees: what a stranger would send."""
+    (folder / name).write_bytes(data)
+
+    def change(manifest: Any) -> None:
+        manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        manifest["files"] = dict(sorted(manifest["files"].items()))
+
+    rewrite(folder, change)
+
+
+def test_comes_back_as_saved(folder: Path) -> None:
+    loaded = load_folder(folder)
+    assert loaded.files == small_files()
+    assert loaded.read("README.md") == b"# A card\n"
+    with pytest.raises(ModelFileError, match=r"there is no config\.yaml"):
+        loaded.read("config.yaml")
+
+
+def test_fingerprint_tells_models_apart(folder: Path, tmp_path: Path) -> None:
+    again = save_folder(tmp_path / "again", dict(reversed(small_files().items())))
+    other = save_folder(tmp_path / "other", {**small_files(), "README.md": b"# A cart\n"})
+    assert load_folder(again).fingerprint == load_folder(folder).fingerprint != load_folder(other).fingerprint
+
+
+def test_every_byte_flipped_is_noticed_and_names_the_file(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        for at in range(len(whole)):
+            for bit in (0x01, 0x20, 0x80):  # 0x20 turns capitals into small letters, and a space into NUL
+                path.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+                # A flip in the manifest may well make another file the one that does not agree.
+                refused(folder, *[path.name] * (path.name != MANIFEST))
+        path.write_bytes(whole)
+    load_folder(folder)
+
+
+@pytest.mark.parametrize("name", [*small_files(), MANIFEST])
+def test_truncated_at_every_length(folder: Path, name: str) -> None:
+    whole = (folder / name).read_bytes()
+    for length in range(len(whole)):
+        (folder / name).write_bytes(whole[:length])
+        refused(folder, name)
+    (folder / name).write_bytes(whole + b" ")
+    refused(folder, name)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_mutated_bytes_are_refused_or_the_same(folder: Path, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([*small_files(), MANIFEST]))
+    whole = (folder / name).read_bytes()
+    start = data.draw(st.integers(0, len(whole)))
+    stop = data.draw(st.integers(start, min(len(whole), start + 40)))
+    mutated = whole[:start] + data.draw(st.binary(max_size=40)) + whole[stop:]
+    (folder / name).write_bytes(mutated)
+    try:
+        loaded = load_folder(folder)
+    except ModelFileError:
+        assert mutated != whole
+    else:
+        assert loaded.files == small_files()
+    finally:
+        (folder / name).write_bytes(whole)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    )
+)
+def test_any_json_as_an_entry_is_refused(folder: Path, entry: Any) -> None:
+    whole = (folder / MANIFEST).read_bytes()
+
+    def change(manifest: Any) -> None:
+        manifest["files"]["README.md"] = entry
+
+    try:
+        rewrite(folder, change)
+    except UnicodeEncodeError:  # a lone surrogate cannot even be written
+        pass
+    else:
+        refused(folder, MANIFEST)
+    finally:
+        (folder / MANIFEST).write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", [*small_files(), MANIFEST])
+@pytest.mark.parametrize("kind", ["missing", "link", "dangling", "folder", "fifo", "socket"])
+def test_only_regular_files(
+    folder: Path, tmp_path: Path, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / name
+    real = tmp_path / "elsewhere"
+    path.rename(real)  # the very content, so that nothing but the kind is wrong
+    if kind == "link":
+        path.symlink_to(real)
+    elif kind == "dangling":
+        path.symlink_to(tmp_path / "nowhere")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        monkeypatch.chdir(folder)  # a socket's path is at most 108 bytes long
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(name)
+    refused(folder, name, "missing" if kind == "missing" else "not a regular file")
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "other content"])
+def test_a_file_that_changes_between_the_look_and_the_opening(
+    folder: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_bytes(b"# A cord\n")
+    path, real = folder / "README.md", os.stat
+
+    def look(name: object, *args: Any, **options: Any) -> os.stat_result:
+        found = real(name, *args, **options)  # type: ignore[arg-type]
+        if name == "README.md":
+            path.unlink()
+            if kind == "link":
+                path.symlink_to(tmp_path / "secret")
+            elif kind == "fifo":
+                os.mkfifo(path)
+            else:
+                path.write_bytes(b"# A cord\n")
+        return found
+
+    def hangs(*_: object) -> None:
+        pytest.fail("opening the FIFO waits for a writer")
+
+    monkeypatch.setattr(os, "stat", look)
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(5)
+    try:
+        refused(folder, "README.md")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device file")
+def test_a_device_is_refused(folder: Path) -> None:
+    (folder / "README.md").unlink()
+    try:
+        os.mknod(folder / "README.md", 0o600 | 0o020000, os.makedev(1, 5))  # as /dev/zero: endless
+    except PermissionError:
+        pytest.skip("device files cannot be made in this container")
+    refused(folder, "README.md", "special file")
+
+
+@pytest.mark.parametrize("extra", ["evil.py", ".hidden", "config.json~", "\udcff\udcfe", "n" * 255, "line\nbreak"])
+def test_an_extra_file_is_refused(folder: Path, extra: str) -> None:
+    try:
+        (folder / extra).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    refused(folder, "is not listed")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../outside", "/etc/passwd", "sub/file", ".hidden", "..", "", "a\0b", "a" * 101, "MANIFEST.json", "a b", "é"],
+)
+def test_names_that_are_no_flat_names(folder: Path, name: str) -> None:
+    entry = {"bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+
+    def change(manifest: Any) -> None:
+        manifest["files"] = dict(sorted({**manifest["files"], name: entry}.items()))
+
+    rewrite(folder, change)
+    refused(folder, MANIFEST, "cannot be the name of a file")
+
+
+def test_names_that_are_one_file_on_a_mac(folder: Path) -> None:
+    relist(folder, "readme.md", b"other")
+    refused(folder, "upper and lower case")
+
+
+def test_caps(folder: Path, tmp_path: Path) -> None:
+    for i in range(61):
+        relist(folder, f"f{i}", b"x")
+    refused(folder, "65 files")
+    many = tmp_path / "many"
+    many.mkdir()
+    (many / MANIFEST).write_bytes(b" " * 64_001)
+    refused(many, MANIFEST, "64,001 bytes")
+
+    sparse = save_folder(tmp_path / "sparse", {"a": b"1", "b": b"2"})
+    size = 1_000_000_001
+    for name in ("a", "b"):
+        os.truncate(sparse / name, size)  # costs no disk, and would cost 2 GB of memory
+
+    def claim(manifest: Any) -> None:
+        for name in ("a", "b"):
+            manifest["files"][name]["bytes"] = size
+
+    rewrite(sparse, claim)
+    refused(sparse, MANIFEST, "2,000,000,002 bytes")
+
+
+def test_a_size_is_compared_before_anything_is_read(folder: Path) -> None:
+    os.truncate(folder / "README.md", 10**12)
+    refused(folder, "README.md", "1,000,000,000,000 bytes")
+
+
+def test_a_newer_format_says_so_whatever_its_shape(folder: Path) -> None:
+    rewrite(folder, lambda manifest: {"format": "gatewise model", "format_version": 2, "files": ["other", "shape"]})
+    assert refused(folder, MANIFEST, "needs a newer gatewise").count("gatewise") >= 1
+
+
+@pytest.mark.parametrize("version", [0, -1, "1", 1.0, True, None, [1]])
+def test_a_version_that_is_none(folder: Path, version: object) -> None:
+    def change(manifest: Any) -> None:
+        manifest["format_version"] = version
+
+    rewrite(folder, change)
+    refused(folder, MANIFEST)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{}", b"[]", b"null", b"\xff\xfe{}", b"\x80\x04\x95", b"[" * 60_000, b'{"format": "other", "files": {}}'],
+)
+def test_a_manifest_that_is_none(folder: Path, raw: bytes) -> None:
+    (folder / MANIFEST).write_bytes(raw)
+    refused(folder, MANIFEST)
+
+
+def test_the_same_manifest_in_other_words_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    refused(folder, MANIFEST, "byte for byte")
+
+
+def test_paths_that_are_no_folder(tmp_path: Path) -> None:
+    refused(tmp_path / "nowhere", "nowhere", "no such file")
+    (tmp_path / "file").write_bytes(b"")
+    refused(tmp_path / "file", "is a file, not a model folder")
+    refused(tmp_path, MANIFEST, "missing")
+    for path in ("a\0b", "\ud800", "n" * 300):
+        with pytest.raises(ModelFileError, match="cannot open the model folder"):
+            load_folder(path)
+
+
+def test_a_link_to_a_folder_is_the_users_own_choice(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(folder)
+    assert load_folder(tmp_path / "latest").files == small_files()
+
+
+AUDIT = """
+import sys
+from gatewise.storage import load_folder
+seen = []
+def hook(event, args):
+    if event.split(".")[0] in ("socket", "subprocess", "pickle", "marshal", "exec", "compile", "ctypes", "import"):
+        seen.append(event)
+    elif event.startswith("os.") and event != "os.scandir":
+        seen.append(event)
+    elif event == "open":
+        seen.append(f"open {args[0]!r}")
+sys.addaudithook(hook)
+load_folder(sys.argv[1])
+print("\\n".join(seen))
+"""
+
+
+def test_loading_opens_the_folder_and_its_files_and_does_nothing_else(folder: Path) -> None:
+    out = subprocess.run([sys.executable, "-c", AUDIT, str(folder)], capture_output=True, text=True, check=True).stdout
+    opened = [line for line in out.splitlines() if not line.removeprefix("open ").isdigit()]  # the handles, as files
+    assert sorted(opened) == sorted(f"open {name!r}" for name in [str(folder), MANIFEST, *small_files()])

@@ -1,0 +1,260 @@
+"""Saving writes all or nothing: whatever fails, the model that was there loads as before and no scrap is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from small_model import small_files
+
+import gatewise.storage.replace as replace
+from gatewise.errors import ModelFileError
+from gatewise.storage import MANIFEST, check_target, load_folder, save_folder, write_atomic
+
+NEW = {"config.json": b"{}\n", "weights.bin": bytes(range(256)) * 40}
+
+
+def untouched(folder: Path) -> None:
+    """The old model is there, whole, alone."""
+    assert load_folder(folder).files == small_files()
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_makes_the_folders_above_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    saved = save_folder(tmp_path / "a" / "b" / "model", NEW)
+    assert load_folder(saved).files == NEW
+    assert sorted(path.name for path in saved.iterdir()) == sorted([*NEW, MANIFEST])
+    assert os.listdir(tmp_path / "a" / "b") == ["model"]
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert saved.stat().st_mode & 0o777 == 0o777 & ~mask, "others may read it as the umask says"
+
+
+@pytest.mark.parametrize("way", ["exchange", "two renames"])
+def test_replaces_a_model_whole(folder: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "two renames":
+        monkeypatch.setattr(replace, "exchange", lambda a, b: False)
+    save_folder(folder, NEW)
+    assert load_folder(folder).files == NEW
+    assert os.listdir(folder.parent) == ["model"]
+
+
+def test_a_damaged_model_may_be_replaced(folder: Path) -> None:
+    (folder / "README.md").write_bytes(b"other")
+    (folder / "empty.txt").unlink()
+    save_folder(folder, NEW)
+    assert load_folder(folder).files == NEW
+
+
+def test_into_an_empty_folder_and_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "latest").symlink_to("model")
+    assert save_folder(tmp_path / "latest", NEW) == (tmp_path / "model").resolve()
+    assert (tmp_path / "latest").is_symlink()
+    assert load_folder(tmp_path / "model").files == NEW
+
+
+def home_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "thesis.tex").write_bytes(b"years of work")
+
+
+def false_model(path: Path) -> None:
+    home_folder(path)
+    (path / MANIFEST).write_bytes(b'{"name": "a web app", "icons": []}')
+
+
+def model_with_notes(path: Path) -> None:
+    save_folder(path, NEW)
+    (path / "notes.txt").write_bytes(b"mine")
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"data"), home_folder, false_model, model_with_notes])
+def test_what_is_not_ours_is_left_as_it_is(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    target = tmp_path / "target"
+    make(target)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for attempt in (check_target, lambda path: save_folder(path, NEW)):
+        with pytest.raises(ModelFileError, match="target"):
+            attempt(target)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".x", "manifest.json", "Manifest.JSON", "x" * 101, "a\nb"])
+def test_names_that_could_not_be_loaded(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelFileError, match="cannot be the name of a file"):
+        save_folder(tmp_path / "model", {name: b""})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paths_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "file" / "model", "a\0b", "\ud800", tmp_path / ("n" * 300)):
+        with pytest.raises(ModelFileError, match="cannot save to"):
+            save_folder(path, NEW)
+    with pytest.raises(ModelFileError, match="0 files"):
+        save_folder(tmp_path / "model", {})
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("after", range(6))
+def test_a_failure_at_any_file_leaves_the_old_model(
+    folder: Path, after: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(100))
+    real = os.fsync
+
+    def failing(handle: int) -> None:
+        if next(calls) == after:
+            raise error
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    files = {f"f{i}": b"x" * 1000 for i in range(4)}  # 4 files, the manifest, the folder: 6 times fsync before the swap
+    expected = ModelFileError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as caught:
+        save_folder(folder, files)
+    if isinstance(error, OSError):
+        assert "no space left" in str(caught.value)
+        assert "model" in str(caught.value)
+    untouched(folder)
+
+
+def test_a_failure_after_the_swap_is_a_warning_and_the_new_model_stands(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(replace.shutil, "rmtree", failing)
+    with pytest.warns(RuntimeWarning, match=r"saved, but.*input/output error.*may be left as"):
+        save_folder(folder, NEW)
+    assert load_folder(folder).files == NEW
+
+
+def test_the_second_rename_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replace, "exchange", lambda a, b: False)
+    real, calls = os.rename, iter(range(10))
+
+    def failing(a: object, b: object) -> None:
+        if next(calls) == 1:
+            raise OSError(5, "Input/output error")
+        real(a, b)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(ModelFileError, match="input/output error"):
+        save_folder(folder, NEW)
+    monkeypatch.undo()
+    untouched(folder)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True, text=True
+    )
+    if mount.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {mount.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_disk_full(tiny_disk: Path) -> None:
+    folder = save_folder(tiny_disk / "model", small_files())
+    with pytest.raises(ModelFileError, match=r"disk/model': no space left on device; nothing was changed"):
+        save_folder(folder, {"config.json": b"{}", "big.bin": b"x" * 300_000})
+    untouched(folder)
+    write_atomic(tiny_disk / "checkpoint", b"old")
+    with pytest.raises(ModelFileError, match=r"disk/checkpoint': no space left on device; nothing was changed"):
+        write_atomic(tiny_disk / "checkpoint", b"x" * 300_000)
+    assert (tiny_disk / "checkpoint").read_bytes() == b"old"
+    assert sorted(os.listdir(tiny_disk)) == ["checkpoint", "model"]
+
+
+LIMITED = """
+import resource, sys
+from gatewise.errors import ModelFileError
+from gatewise.storage import save_folder, write_atomic
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+big = b"x" * 5000
+for call in (lambda: save_folder(sys.argv[1], {"a": b"x", "big": big}), lambda: write_atomic(sys.argv[2], big)):
+    try:
+        call()
+    except ModelFileError as error:
+        print(error)
+"""
+
+
+def test_file_size_limit(folder: Path, tmp_path: Path) -> None:
+    single = tmp_path / "single"
+    single.write_bytes(b"old")
+    command = [sys.executable, "-c", LIMITED, str(folder), str(single)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert out == [
+        f"cannot save to '{folder}': file too large; nothing was changed",
+        f"cannot write '{single}': file too large; nothing was changed",
+    ]
+    assert single.read_bytes() == b"old"
+    untouched(folder)
+
+
+READ_ONLY = """
+import os, sys
+from gatewise.errors import ModelFileError
+from gatewise.storage import save_folder
+if os.geteuid() == 0:
+    os.setgid(65534), os.setuid(65534)  # root may write anywhere
+try:
+    save_folder(sys.argv[1], {"a": b"x"})
+except ModelFileError as error:
+    print(error)
+"""
+
+
+def test_a_folder_above_that_may_not_be_written(folder: Path, tmp_path: Path) -> None:
+    for path in [tmp_path, *tmp_path.parents]:
+        if path.stat().st_mode & 0o001 == 0 and os.geteuid() == 0 and path.name.startswith("pytest-"):
+            path.chmod(0o755)  # pytest keeps its folders to the user; nobody must reach this one
+    tmp_path.chmod(0o555)
+    try:
+        command = [sys.executable, "-c", READ_ONLY, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    finally:
+        tmp_path.chmod(0o755)
+    assert done.stdout == f"cannot save to '{folder}': permission denied; nothing was changed\n"
+    untouched(folder)
+
+
+SAVE_FOR_EVER = """
+import itertools, sys
+from gatewise.storage import save_folder
+for i in itertools.count():
+    save_folder(sys.argv[1], {"a": b"%d" % i * 5000, "b": b"%d" % i * 5000})
+    if i == 0:
+        print("going", flush=True)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="in one step on Linux only")
+def test_killed_at_any_moment_there_is_a_whole_model(tmp_path: Path) -> None:
+    target = save_folder(tmp_path / "model", {"a": b"first"})
+    if not replace.exchange(target, save_folder(tmp_path / "other", {"a": b"second"})):
+        pytest.skip("this file system lets no two folders change places in one step")
+    for round_ in range(8):
+        command = [sys.executable, "-c", SAVE_FOR_EVER, str(target)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"going\n"
+            deadline = time.monotonic() + 0.02 + 0.003 * round_
+            while time.monotonic() < deadline:
+                load_folder(target)  # a reader beside the writer
+            child.kill()
+        assert len(set(load_folder(target).files.values())) == 1

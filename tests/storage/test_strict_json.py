@@ -1,0 +1,93 @@
+"""JSON that means one thing comes back as it was; all other is refused with the name of the file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.errors import InputError, ModelFileError
+from gatewise.storage import json_bytes, parse_json
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+def test_round_trip(value: Any) -> None:
+    back = parse_json(json_bytes(value), "config.json")
+    assert back == value
+    assert json_bytes(back) == json_bytes(value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "line 1, column 1"),
+        (b'{"a": 1,\n "b" 2}', "line 2, column 6"),
+        (b'{"a": 1, "b": 2, "a": 1}', "'key a stands there twice'"),
+        (b'[{"x": {"dup": 1, "dup": 2}}]', "'key dup stands there twice'"),
+        (b"[NaN]", "NaN is not allowed"),
+        (b"[-Infinity]", "-Infinity is not allowed"),
+        (b"[1e999]", "too large"),
+        (b"1" * 5000, "4300 digits"),
+        (b'"\xff"', "not UTF-8 at byte 1"),
+        ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
+        (b'\xef\xbb\xbf{"a": 1}', "BOM"),
+        (b'"\\ud800"', "lone surrogate"),
+        (b'{"\\uDFFF": 1}', "lone surrogate"),
+        (b"[" * 17 + b"]" * 17, "nested more than 16 deep"),
+        (b"[" * 1_000_000, "nested more than 16 deep"),
+        (b'{"a":' * 100_000, "nested more than 16 deep"),
+        (b"{} {}", "Extra data"),
+        (b"{'a': 1}", "line 1"),
+        (b"[1,]", "line 1"),
+        (b" " * 64_000_001, "64,000,001 bytes"),
+    ],
+)
+def test_refused(raw: bytes, reason: str) -> None:
+    with pytest.raises(ModelFileError, match=r"^config\.json: ") as caught:
+        parse_json(raw, "config.json")
+    assert reason in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_sixteen_deep_is_fine_and_so_is_an_escaped_pair() -> None:
+    deep: Any = 1
+    for _ in range(16):
+        deep = [deep]
+    assert parse_json(json_bytes(deep), "x") == deep
+    assert parse_json(b'"\\ud83d\\ude00"', "x") == "\N{GRINNING FACE}"
+
+
+@given(st.binary(max_size=60) | st.text(alphabet='{}[]":,0123456789eE.-+\\untfalsr ', max_size=40).map(str.encode))
+def test_any_bytes(raw: bytes) -> None:
+    try:
+        value = parse_json(raw, "config.json")
+    except ModelFileError:
+        return
+    assert parse_json(json_bytes(value), "again") == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, [math.inf], np.float32(1), {"a": np.int64(3)}, "\ud800", {1: "a"}, [{None: 0}], {"a": {1, 2}}, b"x"],
+)
+def test_what_json_cannot_hold(value: object) -> None:
+    with pytest.raises(InputError, match="cannot be written as JSON"):
+        json_bytes(value)
+
+
+def test_what_refers_to_itself() -> None:
+    value: list[object] = []
+    value.append(value)
+    with pytest.raises(InputError, match="cannot be written as JSON"):
+        json_bytes(value)
