@@ -28,8 +28,8 @@ class Architecture:
     pooling: the state after the last step, the mean or the maximum over all steps, or mean and maximum side by side.
     outputs: 1 logit for two classes, else one a class. length: at most this many steps are read (0: all); of a longer
     sequence `cut` "front" drops the first ones, "middle" keeps a third from the start and the rest from the end.
-    padding: "none" (masked: pads do not exist), or "pre": shorter sequences are preceded by pad steps up to `length`, which
-    run through the LSTM like any other step, as in Keras without a mask.
+    padding: "none" (masked: pads do not exist), or "pre": shorter sequences are preceded by pad steps up to `length`,
+    which run through the LSTM like any other step, as in Keras without a mask.
     """
 
     inputs: Literal["tokens", "channels"]
@@ -50,7 +50,9 @@ class Architecture:
             if getattr(self, name) < 1:
                 raise InputError(f"architecture: {name} must be at least 1, not {getattr(self, name)}")
         if self.length < 0 or (self.embedding < 1) == (self.inputs == "tokens"):
-            raise InputError("architecture: tokens need an embedding of at least 1, channels have none; length is 0 or more")
+            raise InputError(
+                "architecture: tokens need an embedding of at least 1, channels have none; length is 0 or more"
+            )
         plain = self.inputs == "tokens" and not self.bidirectional and self.pooling == "last" and self.length > 0
         if self.padding == "pre" and not plain:
             raise InputError("padding 'pre' is for tokens, one direction, pooling 'last' and a fixed length")
@@ -94,8 +96,9 @@ def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
 def initial_parameters(arch: Architecture, rng: np.random.Generator) -> dict[str, Array]:
     """Start values, float32, drawn as Keras draws them.
 
-    Embeddings uniform in ±0.05; weight_ih and the dense weights uniform in ±sqrt(6 / (fan in + fan out)) (Glorot & Bengio
-    2010); weight_hh with orthonormal columns (Saxe et al. 2014); biases 0, but 1 for the forget gate (Jozefowicz et al. 2015).
+    Embeddings uniform in ±0.05; weight_ih and the dense weights uniform in ±sqrt(6 / (fan in + fan out)) (Glorot &
+    Bengio 2010); weight_hh with orthonormal columns (Saxe et al. 2014); biases 0, but 1 for the forget gate (Jozefowicz
+    et al. 2015).
     """
     return {name: _start(name, shape, rng).astype(np.float32) for name, shape in parameter_shapes(arch).items()}
 

@@ -1,7 +1,7 @@
 """A batch as the network reads it: ragged, cut to length, with each distinct token once.
 
-`distinct (U,)` holds the tokens that occur, in ascending order, and `index (N,)` says which of them each step is, so that the
-input projection is computed once a distinct token. For channels there are `values (N, C)` and no index.
+`distinct (U,)` holds the tokens that occur, in ascending order, and `index (N,)` says which of them each step is, so
+that the input projection is computed once a distinct token. For channels there are `values (N, C)` and no index.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ PAD = 0  # the token that stands for "no word here", in Keras and here
 class Batch:
     """B sequences, N steps. Tokens: distinct (U,) int64 and index (N,) int32. Channels: values (N, C) float32.
 
-    pads (B,): with padding "pre", how many pad steps go before each sequence; None otherwise. Where there are any, PAD is in
-    `distinct` (as its first row, since it is the smallest id), though no step of `index` may take it.
+    pads (B,): with padding "pre", how many pad steps go before each sequence; None otherwise. Where there are any, PAD
+    is in `distinct` (as its first row, since it is the smallest id), though no step of `index` may take it.
     """
 
     lengths: NDArray[np.int64]
@@ -42,15 +42,19 @@ class Batch:
 
     @classmethod
     def of(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
-        """From B arrays: (length,) token ids, or (length, C) channels. Raises InputError naming the sequence that is wrong."""
+        """From B arrays: (length,) token ids, or (length, C) channels. Raises InputError naming the sequence that is
+        wrong.
+        """
         return cls.of_tokens(sequences, arch) if arch.inputs == "tokens" else cls.of_channels(sequences, arch)
 
     @classmethod
     def of_tokens(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
         ragged = Ragged.of([cut(np.asarray(s), arch) for s in sequences])
         tokens = ragged.values
-        if len(tokens) and not (0 <= int(tokens.min()) and int(tokens.max()) < arch.rows):
-            raise InputError(f"token ids must be from 0 to {arch.rows - 1}, found {int(tokens.min())} to {int(tokens.max())}")
+        if len(tokens) and not (int(tokens.min()) >= 0 and int(tokens.max()) < arch.rows):
+            raise InputError(
+                f"token ids must be from 0 to {arch.rows - 1}, found {int(tokens.min())} to {int(tokens.max())}"
+            )
         pads = arch.length - ragged.lengths if arch.padding == "pre" else None
         seen = np.zeros(arch.rows, dtype=bool)  # a flag a vocabulary row: quicker than sorting the tokens
         seen[tokens] = True
@@ -68,7 +72,9 @@ class Batch:
             if array.ndim != 2 or array.shape[1] != arch.rows:
                 raise InputError(f"series {n}: want (steps, {arch.rows}), got {array.shape}")
             if not np.isfinite(array).all():
-                raise InputError(f"series {n}: step {int(np.argwhere(~np.isfinite(array))[0, 0])} is not a finite number")
+                raise InputError(
+                    f"series {n}: step {int(np.argwhere(~np.isfinite(array))[0, 0])} is not a finite number"
+                )
         kept = [cut(array, arch) for array in arrays]
         lengths = np.array([len(array) for array in kept], dtype=np.int64)
         values = np.concatenate(kept) if kept else np.zeros((0, arch.rows), dtype=np.float32)

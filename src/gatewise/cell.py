@@ -6,7 +6,7 @@ Notation, the same in the whole project:
     D  inputs a step                   h_t (B, H)   the hidden state: what the cell says
     H  units                           c_t (B, H)   the memory cell: what the cell keeps
 
-The four gates of Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000), in the order i, f, g, o:
+The gates of Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000), in the order i, f, g, o:
 
     pre = x_t W_ihᵀ + b + h_{t-1} W_hhᵀ                      (B, 4H), W_ih (4H, D), W_hh (4H, H), b (4H,)
     i = σ(pre_i)      input gate      how much of the candidate is written
@@ -17,11 +17,11 @@ The four gates of Hochreiter & Schmidhuber (1997) with the forget gate of Gers e
     h_t = o tanh(c_t)
 
 A unit by hand: pre = (0, 2, 0.5, 1), c_{t-1} = 0.4 gives i 0.5, f 0.8808, g 0.4621, o 0.7311, so c_t = 0.8808 · 0.4 +
-0.5 · 0.4621 = 0.5834 and h_t = 0.7311 · tanh 0.5834 = 0.3840.
+0.5 · 0.4621 = 0.5834 and h_t = 0.7311 · tanh 0.5834 = 0.3839.
 
 No gate is 0 or 1: σ only comes near. `gate="binary"` takes the tutorial that says so at its word: i, f and o become
-[σ(pre) > ½], and their gradient passes the step as if it were the identity ("straight-through", Bengio et al. 2013; why one
-would want such gates: Li et al. 2018).
+[σ(pre) > ½], and their gradient passes the step as if it were the identity ("straight-through", Bengio et al. 2013; why
+one would want such gates: Li et al. 2018).
 
 NumPy, any float dtype; the oracle for every other kernel. The derivation is in docs/cell.md.
 """
@@ -82,8 +82,9 @@ def step_backward(
 ) -> tuple[Array, Array, Array]:
     """The same step backwards: from dh, dc (B, H), the loss gradients of h_t and c_t, to those of what went in.
 
-    dc is what reaches c_t from later steps; the part that comes through h_t is added here. Returns dpre (B, 4H), which is
-    also the gradient of pre_x, then dh_prev and dc_prev (B, H). That of W_hh is dpreᵀ h_{t-1}, summed over the steps.
+    dc is what reaches c_t from later steps; the part that comes through h_t is added here. Returns dpre (B, 4H), which
+    is also the gradient of pre_x, then dh_prev and dc_prev (B, H). That of W_hh is dpreᵀ h_{t-1}, summed over the
+    steps.
     """
     s_i, s_f, _, s_o = np.split(step.gates, 4, axis=-1)
     i, f, g, o = np.split(gates_shown(step.gates, gate), 4, axis=-1)

@@ -8,7 +8,7 @@
     ├── TrainingError           training cannot go on: a loss that is not finite, a folder in use
     └── MissingExtra            an optional dependency that the call needs (also an ImportError)
 
-A message never holds more than 80 characters of the user's own text, and no control characters of it: `quote` sees to that.
+A message never holds more than 80 characters of the user's own text, and no control characters of it (`quote`).
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 It is written against `Ops`, so the same lines run on NumPy arrays and on torch tensors.
 
-Pad steps without their cost (padding "pre"): before its first word every padded sequence has walked the same way, from the
-zero state through one pad after the other. That way is run once, as one sequence (the trajectory), and each sequence starts
-from the state after its own number of pads. Its gradient is added to the trajectory at that step, by the autograd of `take`.
-The trajectory stops where a step changes nothing, bit for bit: every later state is then the same one. Backward is then right
-to rounding as well: what is left out is the adjoint after as many steps as it took the state to settle, and the two shrink at
-the same rate.
+Pad steps without their cost (padding "pre"): before its first word every padded sequence has walked the same way, from
+the zero state through one pad after the other. That way is run once, as one sequence (the trajectory), and each
+sequence starts from the state after its own number of pads. Its gradient is added to the trajectory at that step, by
+the autograd of `take`. The trajectory stops where a step changes nothing, bit for bit: every later state is then the
+same one. Backward is then right to rounding as well: what is left out is the adjoint after as many steps as it took the
+state to settle, and the two shrink at the same rate.
 """
 
 from __future__ import annotations
@@ -35,9 +35,13 @@ def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: 
 
 
 def run_lstms(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> tuple[Any, list[Any]]:
-    """The top layer's h of every step (N, H x directions), and its state h_T (B, H) after the last step, one a direction."""
-    x, index = batch.values, batch.index
-    if arch.inputs == "tokens":
+    """The top layer's h of every step (N, H x directions), and its state h_T (B, H) after the last step, one a
+    direction.
+    """
+    index = batch.index
+    if batch.values is not None:
+        x = ops.constant(batch.values, parameters["dense.bias"])  # (N, C)
+    else:
         assert batch.distinct is not None
         x = ops.dropout(ops.take(parameters["embedding.weight"], batch.distinct), "embedding")  # (U, D)
     longest = 0 if batch.pads is None else int(batch.pads.max(initial=0))

@@ -1,7 +1,7 @@
 """The seam between the network's one definition and the arrays that it runs on.
 
-`network.forward` is written once, against `Ops`. `NumpyOps` here is for prediction and the glass box; `gatewise.nn` has the
-same for torch tensors, for training.
+`network.forward` is written once, against `Ops`. `NumpyOps` here is for prediction and the glass box; `gatewise.nn` has
+the same for torch tensors, for training.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class States(NamedTuple):
 
 class Ops(Protocol):
     """Array operations; `Any` is the array type of the implementation."""
+
+    def constant(self, values: Array, like: Any) -> Any:
+        """A NumPy array as an array of the kind and dtype of `like`."""
+        ...
 
     def take(self, rows: Any, which: NDArray[np.int64]) -> Any:
         """rows (U, D), which (K,) -> (K, D)."""
@@ -73,17 +77,24 @@ class Ops(Protocol):
         ...
 
     def dropout(self, x: Any, part: str) -> Any:
-        """`x` (K, D) with what training drops of it; `part` is embedding, layer or output. For prediction: `x` itself."""
+        """`x` (K, D) with what training drops of it; `part` is embedding, layer or output. For prediction: `x`
+        itself.
+        """
         ...
 
 
 class NumpyOps:
-    """`Ops` on NumPy arrays and a kernel. With `keep`, each LSTM's tapes stay in `tapes[name]`, in the order of the runs."""
+    """`Ops` on NumPy arrays and a kernel. With `keep`, each LSTM's tapes stay in `tapes[name]`, in the order of the
+    runs.
+    """
 
     def __init__(self, kernel: Kernel | None = None, keep: bool = False) -> None:
         self.kernel = kernel or get()
         self.keep = keep
         self.tapes: dict[str, list[Tape]] = {}
+
+    def constant(self, values: Array, like: Array) -> Array:
+        return values.astype(like.dtype, copy=False)
 
     def take(self, rows: Array, which: NDArray[np.int64]) -> Array:
         return rows[which]

@@ -88,7 +88,9 @@ class Ragged:
         return Ragged(self.values[first + np.arange(int(lengths.sum()))], lengths)
 
     def padded(self, length: int | None = None, value: float = 0, side: str = "pre") -> NDArray[Any]:
-        """A rectangle (B, length, ...) filled with `value` in front (`pre`) or behind (`post`); longer ones are an error."""
+        """A rectangle (B, length, ...) filled with `value` in front (`pre`) or behind (`post`); longer ones are an
+        error.
+        """
         longest = int(self.lengths.max()) if len(self) else 0
         length = longest if length is None else length
         if longest > length:

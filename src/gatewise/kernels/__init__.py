@@ -1,7 +1,8 @@
 """The kernels by name, and which one runs.
 
 `get()` returns the one to use: `GATEWISE_KERNEL` if it is set, else native. There is no silent fallback: where native
-cannot run, the reference is used with a warning that says why, once, and whoever names a kernel gets that one or an error.
+cannot run, the reference is used with a warning that says why, once, and whoever names a kernel gets that one or an
+error.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def available() -> tuple[str, ...]:
 
 
 def get(name: str | None = None) -> Kernel:
-    """The kernel `name`, or the one to use here. Raises KernelUnavailable with the reason, InputError for a bad name."""
+    """The kernel `name`, or the one to use here. Raises KernelUnavailable with the reason, InputError for a bad
+    name.
+    """
     wanted = name or os.environ.get("GATEWISE_KERNEL") or None
     if wanted is None:
         reason = why_not("native")
@@ -55,4 +58,6 @@ def _made(name: str) -> Kernel:
 
 @cache
 def _warn_once(reason: str) -> None:
-    warnings.warn(f"the native kernel cannot run here ({reason}); using the reference, far slower", RuntimeWarning, stacklevel=3)
+    warnings.warn(
+        f"the native kernel cannot run here ({reason}); using the reference, far slower", RuntimeWarning, stacklevel=3
+    )

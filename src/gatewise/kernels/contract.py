@@ -1,15 +1,15 @@
 """What a kernel is: the recurrence over a ragged batch, forward and backward, on plain arrays.
 
-A batch holds B sequences of `lengths (B,)` steps, N = sum(lengths) rows in all, one sequence after the other. There is no
-padding and no mask. `pre (U, 4H)` holds x W_ihᵀ + b once for each distinct input (for text: a row a distinct token) and
-`index (N,)` says which of its rows each step takes; without an index, U = N and every step has a row of its own.
+A batch holds B sequences of `lengths (B,)` steps, N = sum(lengths) rows in all, one sequence after the other. There is
+no padding and no mask. `pre (U, 4H)` holds x W_ihᵀ + b once for each distinct input (for text: a row a distinct token)
+and `index (N,)` says which of its rows each step takes; without an index, U = N and every step has a row of its own.
 
     forward(pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep) -> h (N, H), h_T, c_T (B, H), tape
     backward(tape, dh, dh_T, dc_T, dc)                                   -> dpre (U, 4H), dweight_hh, dh0, dc0
 
-`reverse` runs each sequence from its last row to its first; row n of every array still belongs to step n of the text, and h_T
-is the state after the first row. A sequence without steps hands its initial state on. Backward may write over its tape
-(`consumes_tape`): then a tape can be used once, unless the caller gives a copy (`Tape.copy`).
+`reverse` runs each sequence from its last row to its first; row n of every array still belongs to step n of the text,
+and h_T is the state after the first row. A sequence without steps hands its initial state on. Backward may write over
+its tape (`consumes_tape`): then a tape can be used once, unless the caller gives a copy (`Tape.copy`).
 
 The contract in tests/contract/ is what every kernel must meet; tests/mutants/ holds kernels that must fail it.
 """
@@ -35,7 +35,7 @@ Lengths = NDArray[np.int64]
 class Tape:
     """What forward keeps: the inputs it was given, h and c of every step, and the gates in the kernel's own layout.
 
-    What training needs and what the glass box shows are the same thing. `gates ()` gives (N, 4H) in the order i, f, g, o.
+    What training needs and what the glass box shows are the same thing. `gates()` gives (N, 4H), i f g o.
     """
 
     pre_rows: int
@@ -112,7 +112,14 @@ class Kernel(Protocol):
 
 
 def check_forward(
-    kernel: Kernel, pre: Array, index: Index | None, lengths: Lengths, weight_hh: Array, h0: Array, c0: Array, gate: Gate
+    kernel: Kernel,
+    pre: Array,
+    index: Index | None,
+    lengths: Lengths,
+    weight_hh: Array,
+    h0: Array,
+    c0: Array,
+    gate: Gate,
 ) -> None:
     """Raise InputError, naming the array, unless the arguments fit together. Kernels trust what passes here."""
     if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
@@ -132,8 +139,10 @@ def check_forward(
             raise InputError(f"pre: want (U, {4 * units}), got {pre.shape}")
         if index.shape != (steps,) or index.dtype != np.int32:
             raise InputError(f"index: want ({steps},) int32, got {index.shape} {index.dtype}")
-        if steps and not (0 <= int(index.min()) and int(index.max()) < len(pre)):
-            raise InputError(f"index: rows must be from 0 to {len(pre) - 1}, found {int(index.min())} to {int(index.max())}")
+        if steps and not (int(index.min()) >= 0 and int(index.max()) < len(pre)):
+            raise InputError(
+                f"index: rows must be from 0 to {len(pre) - 1}, found {int(index.min())} to {int(index.max())}"
+            )
     _expect("h0", h0, (batch, units))
     _expect("c0", c0, (batch, units))
     _same_kind(kernel, {"weight_hh": weight_hh, "pre": pre, "h0": h0, "c0": c0})

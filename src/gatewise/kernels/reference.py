@@ -65,7 +65,9 @@ class Reference:
             step = Step(gates[rows], tape.c[rows], tape.h[rows])
             dh_step = dh_now[active] if dh is None else dh_now[active] + dh[rows]
             dc_step = dc_now[active] if dc is None else dc_now[active] + dc[rows]
-            dpre, dh_now[active], dc_now[active] = step_backward(step, c_prev, dh_step, dc_step, tape.weight_hh, tape.gate)
+            dpre, dh_now[active], dc_now[active] = step_backward(
+                step, c_prev, dh_step, dc_step, tape.weight_hh, tape.gate
+            )
             dpre_rows[rows] = dpre
             dweight_hh += dpre.T @ h_prev  # (4H, A) @ (A, H)
         if tape.index is None:

@@ -1,0 +1,105 @@
+"""What is known of a model: the facts that it was made with and measured at, and the card that is written from them.
+
+Nothing on the card is typed in by hand: it is `Facts`, as sentences and tables. A fact that was not established is left
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gatewise.architecture import Architecture, summary
+
+__all__ = ["Facts", "Measured", "write_card"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement: which data (one line), how many sequences n, accuracy in 0..1, mean cross-entropy loss."""
+
+    data: str
+    n: int
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where a model comes from. All of it is plain data and optional."""
+
+    gatewise: str = ""
+    recipe: str = ""
+    seed: int = 0
+    data: str = ""
+    fingerprint: str = ""  # SHA-256 over the training data's texts and labels
+    trained_on: int = 0
+    validated_on: int = 0
+    validation: str = ""  # how the validation part was cut
+    epochs: int = 0
+    kept_epoch: int = 0
+    seconds: float = 0.0
+    kernel: str = ""
+    made: str = ""  # date, UTC
+    command: str = ""
+    measured: tuple[Measured, ...] = ()
+
+    def with_measured(self, measured: Measured) -> Facts:
+        """These facts with one more measurement; an older one on the same data is replaced."""
+        others = tuple(m for m in self.measured if m.data != measured.data)
+        return replace(self, measured=(*others, measured))
+
+
+def write_card(arch: Architecture, classes: Sequence[str], facts: Facts) -> str:
+    """The card in Markdown."""
+    lines = ["# A gatewise model", ""]
+    what = "texts" if arch.inputs == "tokens" else f"series of {arch.rows} channels"
+    lines += [f"It sorts {what} into {len(classes)} classes: {', '.join(_plain(c) for c in classes)}.", ""]
+    lines += ["| layer | output | parameters |", "|---|---|---:|"]
+    layers = summary(arch)
+    lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]
+    lines += [f"| all | | {sum(count for _, _, count in layers):,} |", ""]
+    rows = _rows(facts)
+    if rows:
+        lines += ["## How it was made", "", "| | |", "|---|---|", *(f"| {k} | {_plain(v)} |" for k, v in rows), ""]
+    if facts.measured:
+        lines += ["## What it was measured at", "", "| data | n | accuracy | loss |", "|---|---:|---:|---:|"]
+        for m in facts.measured:
+            error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
+            lines.append(f"| {_plain(m.data)} | {m.n:,} | {m.accuracy:.4f} ± {error:.4f} | {m.loss:.4f} |")
+        lines += ["", "± is one standard error of the accuracy, from the number of sequences alone.", ""]
+    lines += [
+        "## Limits",
+        "",
+        "It knows what its training data showed it, and nothing of other kinds of text or series. Its probabilities",
+        "are not calibrated. The verdict is a guess about a text, not a fact about its author.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(facts: Facts) -> list[tuple[str, str]]:
+    kept = f"{facts.kept_epoch} of {facts.epochs}, the best on the validation part" if facts.kept_epoch else ""
+    rows = [
+        ("made", facts.made),
+        ("recipe", facts.recipe),
+        ("seed", str(facts.seed) if facts.recipe else ""),
+        ("data", facts.data),
+        ("trained on", f"{facts.trained_on:,}" if facts.trained_on else ""),
+        ("validated on", f"{facts.validated_on:,} ({facts.validation})" if facts.validated_on else ""),
+        ("epoch kept", kept),
+        ("training took", f"{facts.seconds:.0f} s" if facts.seconds else ""),
+        ("kernel", facts.kernel),
+        ("data SHA-256", facts.fingerprint),
+        ("command", f"`{facts.command}`" if facts.command else ""),
+        ("gatewise", facts.gatewise),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _plain(text: str) -> str:
+    """Text that cannot break a table, nor turn into markup, wherever the card is shown."""
+    flat = " ".join("".join(ch if ch.isprintable() else " " for ch in text).split())
+    for mark, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("[", "&#91;"), ("]", "&#93;")):
+        flat = flat.replace(mark, safe)
+    return flat

@@ -1,0 +1,116 @@
+"""From what a user has to what the network reads, and back to something to show: a text encoding, or a series' scaling.
+
+A model holds one `Encoder`: `TextEncoder` around an encoding of `gatewise.text`, or `SeriesEncoder` around the scaling
+of `gatewise.series`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from gatewise.architecture import Architecture
+from gatewise.cell import Array
+from gatewise.errors import InputError, ModelFileError
+from gatewise.series import Standardise
+from gatewise.text import Encoding, encoding_from
+
+__all__ = ["Encoder", "SeriesEncoder", "TextEncoder", "encoder_from"]
+
+
+class Encoder(Protocol):
+    """What a model needs of either."""
+
+    def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
+        """One array an input: token ids (length,), or channels (length, C). Raises InputError naming the input."""
+        ...
+
+    def steps(self, item: Any) -> list[str]:
+        """A name for each step of one encoded input, to be shown."""
+        ...
+
+    def check(self, arch: Architecture) -> None:
+        """Raise InputError unless it feeds that architecture."""
+        ...
+
+    def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Its part of config.json, and its files by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """Texts by way of an encoding: one token id a word."""
+
+    encoding: Encoding
+
+    def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
+        sequences = []
+        for n, text in enumerate(inputs):
+            where = f"text {n + 1}" if len(inputs) > 1 else "the text"
+            if not isinstance(text, str):
+                raise InputError(f"{where} is a {type(text).__name__}, not a string")
+            if not text.strip():
+                raise InputError(f"{where} is empty")
+            try:
+                ids = self.encoding.encode(text)
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from error
+            if not len(ids):
+                raise InputError(f"{where} holds no word")
+            sequences.append(ids)
+        return sequences
+
+    def steps(self, item: Any) -> list[str]:
+        return self.encoding.words(item)
+
+    def check(self, arch: Architecture) -> None:
+        if arch.inputs != "tokens" or arch.rows != self.encoding.rows:
+            raise InputError(
+                f"the vocabulary has {self.encoding.rows} rows, the network reads {arch.rows} {arch.inputs}"
+            )
+
+    def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        return self.encoding.to_files()
+
+
+@dataclass(frozen=True)
+class SeriesEncoder:
+    """Series (length, C), each channel brought to mean 0 and deviation 1 of the training data."""
+
+    scaling: Standardise
+
+    def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
+        out = []
+        for n, item in enumerate(inputs):
+            series = np.asarray(item, dtype=np.float32)
+            if series.ndim != 2 or series.shape[0] == 0 or series.shape[1] != self.scaling.channels:
+                raise InputError(f"series {n + 1}: want (steps, {self.scaling.channels}), got {series.shape}")
+            if not np.isfinite(series).all():
+                raise InputError(f"series {n + 1}: step {int(np.argwhere(~np.isfinite(series))[0, 0])} is not finite")
+            out.append(self.scaling(series))
+        return out
+
+    def steps(self, item: Any) -> list[str]:
+        return [str(t) for t in range(len(item))]
+
+    def check(self, arch: Architecture) -> None:
+        if arch.inputs != "channels" or arch.rows != self.scaling.channels:
+            raise InputError(
+                f"series of {self.scaling.channels} channels, but the network reads {arch.rows} {arch.inputs}"
+            )
+
+    def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        return {"kind": "series", **self.scaling.to_config()}, {}
+
+
+def encoder_from(config: Mapping[str, Any], read: Callable[[str], bytes]) -> Encoder:
+    """The encoder that `to_files` described; `read` gives the bytes of its files."""
+    if not isinstance(config, dict) or not isinstance(config.get("kind"), str):
+        raise ModelFileError("config.json: encoder must be an object with a kind")
+    if config["kind"] == "series":
+        return SeriesEncoder(Standardise.from_config({k: v for k, v in config.items() if k != "kind"}))
+    return TextEncoder(encoding_from(config, read))

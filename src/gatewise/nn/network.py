@@ -1,0 +1,148 @@
+"""The network as a torch module: `gatewise.network.forward` on torch tensors, for training.
+
+Only the embedding rows that the training texts can touch are parameters here (`active`): the gradient of every other
+row is zero for good, so Adam would never move it, and it costs nothing to leave it out. `arrays()` gives all parameters
+back, the untouched rows as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatewise.architecture import Architecture
+from gatewise.batch import Batch
+from gatewise.cell import Array, Gate
+from gatewise.network import forward
+from gatewise.nn.op import lstm
+from gatewise.ops import States
+
+__all__ = ["Network", "TorchOps"]
+
+
+class TorchOps:
+    """`gatewise.ops.Ops` on torch tensors. dropout: probability by part (embedding, word, layer, output); none without
+    it.
+
+    "word" drops whole rows of the batch's distinct tokens, "embedding" single numbers of them (Gal & Ghahramani 2016:
+    one mask a word type, the same wherever it occurs).
+    """
+
+    def __init__(self, dropout: Mapping[str, float] | None = None) -> None:
+        self.probability = dict(dropout or {})
+
+    def constant(self, values: Array, like: Tensor) -> Tensor:
+        return torch.from_numpy(values).to(like.dtype)
+
+    def take(self, rows: Tensor, which: NDArray[np.int64]) -> Tensor:
+        return rows.index_select(0, torch.from_numpy(which))
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return torch.nn.functional.linear(x, weight, bias)
+
+    def lstm(
+        self,
+        name: str,
+        pre: Tensor,
+        index: NDArray[np.int32] | None,
+        lengths: NDArray[np.int64],
+        weight_hh: Tensor,
+        h0: Tensor,
+        c0: Tensor,
+        reverse: bool,
+        gate: Gate,
+    ) -> States:
+        rows = None if index is None else torch.from_numpy(index)
+        return States(*lstm(pre, rows, torch.from_numpy(lengths), weight_hh, h0, c0, reverse=reverse, gate=gate))
+
+    def zeros(self, like: Tensor, rows: int, width: int) -> Tensor:
+        return like.new_zeros((rows, width))
+
+    def concat(self, parts: Sequence[Tensor], axis: int) -> Tensor:
+        return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=axis)
+
+    def settled(self, states: States) -> bool:
+        h, c = states.h.detach(), states.c.detach()
+        return len(h) > 1 and torch.equal(h[-1], h[-2]) and torch.equal(c[-1], c[-2])
+
+    def segment_mean(self, x: Tensor, lengths: NDArray[np.int64]) -> Tensor:
+        total = torch.segment_reduce(x, "sum", lengths=torch.from_numpy(lengths), unsafe=True, initial=0)
+        return total / torch.from_numpy(np.maximum(lengths, 1)).to(x.dtype)[:, None]
+
+    def segment_max(self, x: Tensor, lengths: NDArray[np.int64]) -> Tensor:
+        largest = torch.segment_reduce(x, "max", lengths=torch.from_numpy(lengths), unsafe=True)
+        if lengths.all():
+            return largest
+        return torch.where(torch.from_numpy(lengths > 0)[:, None], largest, torch.zeros((), dtype=x.dtype))
+
+    def dropout(self, x: Tensor, part: str) -> Tensor:
+        if part == "embedding" and self.probability.get("word", 0) > 0:
+            x = torch.nn.functional.dropout(x.new_ones((len(x), 1)), self.probability["word"]) * x
+        p = self.probability.get(part, 0)
+        return torch.nn.functional.dropout(x, p) if p > 0 else x
+
+
+class Network(torch.nn.Module):
+    """A network that trains. `parameters` as `gatewise.architecture.initial_parameters` gives them, by name.
+
+    active (A,): the embedding rows that may occur, ascending; None for all. dtype: float32, or float64 for tests.
+    """
+
+    def __init__(
+        self,
+        arch: Architecture,
+        parameters: Mapping[str, Array],
+        *,
+        active: NDArray[np.int64] | None = None,
+        dropout: Mapping[str, float] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.arch = arch
+        self.active = active if arch.inputs == "tokens" else None
+        self._start = dict(parameters)
+        self._row_of: NDArray[np.int64] | None = None
+        if self.active is not None:
+            self._row_of = np.full(arch.rows, -1, dtype=np.int64)
+            self._row_of[self.active] = np.arange(len(self.active))
+        self._ops = TorchOps(dropout)
+        self.weights = torch.nn.ParameterDict()
+        for name, array in parameters.items():
+            kept = array[self.active] if name == "embedding.weight" and self.active is not None else array
+            self.weights[_attribute(name)] = torch.nn.Parameter(torch.from_numpy(np.array(kept)).to(dtype))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (B, outputs); dropout acts in training mode only."""
+        if self._row_of is not None and batch.distinct is not None:
+            batch = Batch(batch.lengths, self._row_of[batch.distinct], batch.index, batch.values, batch.pads)
+        named = {name: self.weights[_attribute(name)] for name in self._start}
+        logits: Tensor = forward(self._ops if self.training else TorchOps(), named, self.arch, batch)
+        return logits
+
+    def state(self) -> dict[str, Array]:
+        """The parameters as they are here, the embedding with its active rows only, as copies, by name."""
+        return {name: self.weights[_attribute(name)].detach().numpy().copy() for name in self._start}
+
+    def set_state(self, state: Mapping[str, Array]) -> None:
+        """Put back what `state` gave."""
+        with torch.no_grad():
+            for name, array in state.items():
+                self.weights[_attribute(name)].copy_(torch.from_numpy(array))
+
+    def arrays(self, state: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """All parameters by name, of `state` or as they are now; embedding rows that are not active as at the start."""
+        out = dict(state if state is not None else self.state())
+        if self.active is not None:
+            full = self._start["embedding.weight"].astype(out["embedding.weight"].dtype)
+            full[self.active] = out["embedding.weight"]
+            out["embedding.weight"] = full
+        return out
+
+
+def _attribute(name: str) -> str:
+    """torch does not allow a dot in a parameter's name."""
+    return name.replace(".", "_")

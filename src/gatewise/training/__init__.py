@@ -1,0 +1,16 @@
+"""Training: recipes, the loop, checkpoints. Needs torch (extra `train`)."""
+
+from __future__ import annotations
+
+from gatewise.errors import MissingExtra
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtra("torch", "train", "training") from error
+
+from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
+from gatewise.training.recipes import RECIPES, Recipe, recipe
+from gatewise.training.train import Interrupted, train
+
+__all__ = ["RECIPES", "EpochSeen", "Interrupted", "Observer", "Plan", "Recipe", "StepSeen", "recipe", "train"]

@@ -1,0 +1,212 @@
+"""The loop: batches, loss, gradients, Adam; the best epoch kept; a checkpoint after each.
+
+Everything that it draws at random comes from the seed: the order of an epoch from (seed, epoch), dropout from torch's
+generator, whose state is in the checkpoint. Validation runs on the kernel and NumPy, as prediction will.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatewise.batch import Batch
+from gatewise.cell import Array
+from gatewise.data import batches
+from gatewise.errors import TrainingError
+from gatewise.model import Model, log_probabilities, scores
+from gatewise.nn import Network
+from gatewise.training.checkpoint import Progress, write_checkpoint
+from gatewise.training.observer import EpochSeen, Observer, StepSeen
+from gatewise.training.prepared import Prepared
+
+__all__ = ["Loop", "interruptible"]
+
+
+class Loop:
+    """One training run. `run()` goes from wherever `progress` is to the end, or to the first Ctrl-C after a step."""
+
+    def __init__(
+        self, prepared: Prepared, network: Network, seed: int, observer: Observer, folder: Path | None, identity: str
+    ) -> None:
+        recipe = prepared.recipe
+        self.prepared, self.network, self.seed, self.observer = prepared, network, seed, observer
+        self.folder, self.identity = folder, identity
+        self.progress = Progress()
+        self.best = network.state()
+        self.optimizer = torch.optim.Adam(
+            list(network.weights.values()),
+            lr=recipe.learning_rate,
+            betas=(recipe.beta1, recipe.beta2),
+            eps=recipe.epsilon,
+            fused=True,
+        )
+
+    def run(self, stop: threading.Event) -> bool:
+        """Train; True when it came to its end, False when `stop` was set."""
+        recipe, progress = self.prepared.recipe, self.progress
+        while progress.epoch < recipe.epochs and not self._out_of_patience():
+            if not self._epoch(stop):
+                self._checkpoint()
+                return False
+            self._validate()
+            self._checkpoint()
+        return True
+
+    def _epoch(self, stop: threading.Event) -> bool:
+        progress, prepared = self.progress, self.prepared
+        order = self._order(progress.epoch)
+        start = time.perf_counter() - progress.seconds
+        done_before = progress.batch
+        began = time.perf_counter()
+        self.network.train()
+        for rows in order[progress.batch :]:
+            if stop.is_set():
+                return False
+            loss, right = self._step(rows, progress.epoch * len(order) + progress.batch, len(order))
+            progress.batch += 1
+            progress.seen += len(rows)
+            progress.loss_sum += loss * len(rows)
+            progress.right += right
+            progress.seconds = time.perf_counter() - start
+            pace = (time.perf_counter() - began) / (progress.batch - done_before)
+            self.observer.stepped(
+                StepSeen(
+                    epoch=progress.epoch + 1,
+                    epochs=prepared.recipe.epochs,
+                    batch=progress.batch,
+                    batches=len(order),
+                    loss=progress.loss_sum / progress.seen,
+                    accuracy=progress.right / progress.seen,
+                    seconds=progress.seconds,
+                    eta_seconds=pace * (len(order) - progress.batch),
+                )
+            )
+        return not stop.is_set()
+
+    def _order(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The epoch's batches, as row numbers of the data."""
+        train, recipe = self.prepared.train, self.prepared.recipe
+        lengths = np.array([len(self.prepared.sequences[n]) for n in train])
+        rng = np.random.default_rng([self.seed, epoch])
+        return [train[rows] for rows in batches(lengths, recipe.batch, rng, recipe.grouped)]
+
+    def _step(self, rows: NDArray[np.int64], step: int, steps_an_epoch: int) -> tuple[float, int]:
+        """One batch: its mean loss, and how many it had right before it learned from them."""
+        prepared, recipe = self.prepared, self.prepared.recipe
+        batch = Batch.of([prepared.sequences[n] for n in rows], prepared.architecture)
+        target = torch.from_numpy(prepared.labels[rows])
+        logits = self.network(batch)
+        loss = _loss(logits, target)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _not_finite("loss", step, rows)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip or math.inf)
+        if not bool(torch.isfinite(norm)):
+            raise _not_finite("gradient", step, rows)
+        for group in self.optimizer.param_groups:
+            group["lr"] = _rate(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * recipe.epochs)
+        self.optimizer.step()
+        return value, _right(logits.detach(), target)
+
+    def _validate(self) -> None:
+        progress = self.progress
+        prepared = self.prepared
+        logits = self.model(self.network.state()).logits_of([prepared.sequences[n] for n in prepared.validation])
+        accuracy, loss = scores(log_probabilities(logits), prepared.labels[prepared.validation])
+        earlier = [(row.val_accuracy, -row.val_loss) for row in progress.history]
+        best = (accuracy, -loss) > max(earlier, default=(-1.0, 0.0))
+        if best:
+            self.best, progress.best_epoch = self.network.state(), progress.epoch + 1
+        row = EpochSeen(
+            epoch=progress.epoch + 1,
+            loss=progress.loss_sum / progress.seen,
+            accuracy=progress.right / progress.seen,
+            val_loss=loss,
+            val_accuracy=accuracy,
+            seconds=progress.seconds,
+            best=best,
+        )
+        progress.history.append(row)
+        progress.epoch += 1
+        progress.batch = progress.seen = progress.right = 0
+        progress.loss_sum = progress.seconds = 0.0
+        self.observer.epoch_ended(row)
+
+    def model(self, state: dict[str, Array]) -> Model:
+        """A model with the network's weights as in `state`."""
+        prepared = self.prepared
+        return Model(prepared.architecture, self.network.arrays(state), prepared.encoder, prepared.data.classes)
+
+    def _out_of_patience(self) -> bool:
+        patience, progress = self.prepared.recipe.patience, self.progress
+        return patience > 0 and progress.epoch - progress.best_epoch >= patience
+
+    def _checkpoint(self) -> None:
+        if self.folder is not None:
+            state = self.network.state()
+            write_checkpoint(self.folder, self.identity, self.progress, state, self.best, self.optimizer)
+
+
+def _loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy: logits (B, 1) or (B, K), target (B,)."""
+    if logits.shape[1] == 1:
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
+    return torch.nn.functional.cross_entropy(logits, target)
+
+
+def _right(logits: Tensor, target: Tensor) -> int:
+    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+    return int((predicted == target).sum())
+
+
+def _rate(peak: float, schedule: str, step: int, steps: int) -> float:
+    """The learning rate of `step` (from 0) out of `steps`."""
+    if schedule == "constant":
+        return peak
+    rise = max(1, steps // 5)
+    if step < rise:
+        return peak * (step + 1) / rise
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def _not_finite(what: str, step: int, rows: NDArray[np.int64]) -> TrainingError:
+    shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")
+    return TrainingError(
+        f"the {what} is not finite at step {step + 1}, rows {shown}; the weights before that step are kept"
+    )
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets instead of breaking off; a second Ctrl-C breaks off. Only the main thread has
+    signals.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,75 @@
+"""What a training run tells while it runs. The command line draws it; a test or a notebook may listen as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatewise.architecture import Architecture
+from gatewise.model import Model
+from gatewise.training.recipes import Recipe
+
+__all__ = ["EpochSeen", "Observer", "Plan", "StepSeen"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to happen: sequences to train on and to validate on, batches an epoch, data source, kernel."""
+
+    recipe: Recipe
+    architecture: Architecture
+    train: int
+    validation: int
+    batches: int
+    source: str
+    validation_how: str
+    kernel: str
+
+
+@dataclass(frozen=True)
+class StepSeen:
+    """After a step: loss and accuracy are means over the epoch so far; seconds since the start of the epoch and to
+    its end.
+    """
+
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    loss: float
+    accuracy: float
+    seconds: float
+    eta_seconds: float
+
+
+@dataclass(frozen=True)
+class EpochSeen:
+    """After an epoch. loss, accuracy: over the epoch's batches, as they were met; val_*: the whole validation part
+    after it.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+    best: bool
+
+
+class Observer:
+    """Listens, and does nothing. Override what you want to hear."""
+
+    def note(self, text: str) -> None:
+        """A sentence worth showing."""
+
+    def started(self, plan: Plan) -> None:
+        """Training is about to start."""
+
+    def stepped(self, step: StepSeen) -> None:
+        """One batch is done."""
+
+    def epoch_ended(self, row: EpochSeen) -> None:
+        """One epoch is done and validated."""
+
+    def finished(self, model: Model) -> None:
+        """The best epoch has been restored; `model` is what is kept."""

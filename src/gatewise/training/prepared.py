@@ -1,0 +1,83 @@
+"""From labelled data and a recipe to what the loop runs on: encoder, architecture, encoded sequences, the two parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.architecture import Architecture
+from gatewise.batch import PAD, cut
+from gatewise.cell import Array
+from gatewise.data import Labelled, split
+from gatewise.encoder import Encoder, SeriesEncoder, TextEncoder
+from gatewise.errors import InputError
+from gatewise.series import Standardise
+from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from gatewise.training.recipes import Recipe
+
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """sequences (n): encoded and cut inputs; labels (n,); train, validation: row numbers of the two parts.
+
+    active (A,): the embedding rows that training can touch, None for series.
+    """
+
+    data: Labelled
+    recipe: Recipe
+    encoder: Encoder
+    architecture: Architecture
+    sequences: list[Array]
+    labels: NDArray[np.int64]
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    active: NDArray[np.int64] | None
+
+    @property
+    def validation_how(self) -> str:
+        """How the validation part was cut, for the card."""
+        by = "whole groups" if self.recipe.validation_by == "group" else "rows at random, equal texts together"
+        return f"{self.recipe.validation:.0%} of the training data, {by}"
+
+
+def prepare(data: Labelled, recipe: Recipe, seed: int) -> Prepared:
+    """Cut off the validation part, fit the encoder, encode. The same data, recipe and seed give the same result.
+
+    The Keras index counts the words of all the data, as the published one does; the tokens' vocabulary and the series'
+    scaling are fitted on the training part alone. Raises InputError where there is too little to train on.
+    """
+    if len(data.classes) < 2:
+        raise InputError(f"{data.source}: there is one class only; a classifier needs two")
+    train, validation = split(data, 1 - recipe.validation, seed, recipe.validation_by)
+    if not len(train) or not len(validation):
+        raise InputError(
+            f"{data.source}: {len(data.labels)} rows are too few to keep {recipe.validation:.0%} for validation"
+        )
+    missing = set(range(len(data.classes))) - set(data.labels[train].tolist())
+    if missing:
+        raise InputError(f"{data.source}: the training part has no row of class {data.classes[min(missing)]}")
+    encoder = _encoder(data, train, recipe)
+    kind = "channels" if isinstance(encoder, SeriesEncoder) else "tokens"
+    rows = encoder.scaling.channels if isinstance(encoder, SeriesEncoder) else encoder.encoding.rows
+    arch = recipe.architecture(kind, rows, len(data.classes))
+    sequences = [cut(s, arch) for s in encoder.encode_all(data.inputs)]
+    active = None
+    if kind == "tokens":
+        seen = np.zeros(rows, dtype=bool)
+        seen[PAD] = True
+        for n in train:
+            seen[sequences[n]] = True
+        active = np.flatnonzero(seen)
+    return Prepared(data, recipe, encoder, arch, sequences, data.labels, train, validation, active)
+
+
+def _encoder(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextEncoder | SeriesEncoder:
+    if data.kind == "series":
+        return SeriesEncoder(Standardise.fit([data.inputs[n] for n in train]))
+    if recipe.encoding == "keras":
+        return TextEncoder(KerasEncoding(keras_index(data.inputs), recipe.words))
+    return TextEncoder(TokenEncoding.fit([data.inputs[n] for n in train], size=recipe.words))

@@ -1,0 +1,143 @@
+"""Recipes: everything about a training run that is not the data, by name.
+
+`tutorial` is the tutorial's run, number for number. `fast` is the default for everything else. A recipe is data: change
+a field with `recipe("fast", units=128)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from gatewise.architecture import Architecture
+from gatewise.cell import Gate
+from gatewise.errors import InputError, quote
+
+__all__ = ["RECIPES", "Recipe", "recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """encoding, words: how texts become ids, and how many words are told apart. Up to `gate`: see Architecture.
+
+    drop_*: dropout probability on whole words, on numbers of the embedding, between layers, before the dense layer.
+    schedule: the learning rate stays ("constant"), or rises to `learning_rate` over the first fifth of all steps and
+    falls to nothing over the rest ("one-cycle", Smith 2018). clip: largest gradient norm, 0 for any. patience: epochs
+    without a better validation before it stops, 0 for never. validation: the part of the training data kept for
+    choosing the epoch, cut by "row" (at random) or by "group" (all of a film's reviews on one side). grouped: similar
+    lengths share a batch.
+    """
+
+    name: str
+    encoding: Literal["keras", "tokens"]
+    words: int
+    embedding: int
+    units: int
+    layers: int = 1
+    bidirectional: bool = False
+    pooling: Literal["last", "mean", "max", "mean+max"] = "last"
+    length: int = 0
+    cut: Literal["front", "middle"] = "front"
+    padding: Literal["none", "pre"] = "none"
+    gate: Gate = "sigmoid"
+    drop_word: float = 0.0
+    drop_embedding: float = 0.0
+    drop_layer: float = 0.0
+    drop_output: float = 0.0
+    epochs: int = 5
+    batch: int = 64
+    learning_rate: float = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-7
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    clip: float = 0.0
+    patience: int = 0
+    validation: float = 0.2
+    validation_by: Literal["row", "group"] = "group"
+    grouped: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("words", "epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise InputError(f"recipe: {name} must be at least 1, not {getattr(self, name)}")
+        for name in ("drop_word", "drop_embedding", "drop_layer", "drop_output"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"recipe: {name} must be from 0 to below 1, not {getattr(self, name)}")
+        if not 0 < self.validation < 1:
+            raise InputError(f"recipe: validation must lie between 0 and 1, not {self.validation}")
+        if self.learning_rate <= 0 or self.clip < 0 or self.patience < 0:
+            raise InputError("recipe: learning_rate must be above 0, clip and patience at least 0")
+
+    def architecture(self, inputs: Literal["tokens", "channels"], rows: int, classes: int) -> Architecture:
+        """The network for data of that kind: `rows` vocabulary rows or channels, `classes` classes."""
+        tokens = inputs == "tokens"
+        return Architecture(
+            inputs=inputs,
+            rows=rows,
+            embedding=self.embedding if tokens else 0,
+            units=self.units,
+            layers=self.layers,
+            bidirectional=self.bidirectional,
+            pooling=self.pooling,
+            outputs=1 if classes == 2 else classes,
+            length=self.length,
+            cut=self.cut,
+            padding=self.padding if tokens else "none",
+            gate=self.gate,
+        )
+
+    @property
+    def dropout(self) -> dict[str, float]:
+        """Dropout by part, as `gatewise.nn.Network` takes it."""
+        return {
+            "word": self.drop_word,
+            "embedding": self.drop_embedding,
+            "layer": self.drop_layer,
+            "output": self.drop_output,
+        }
+
+
+RECIPES: dict[str, Recipe] = {
+    "tutorial": Recipe(
+        name="tutorial",
+        encoding="keras",
+        words=10_000,
+        embedding=32,
+        units=100,
+        length=1000,
+        padding="pre",
+        validation_by="row",  # as the tutorial cuts it; docs/tutorial.md says what that hides
+        grouped=False,
+    ),
+    "fast": Recipe(
+        name="fast",
+        encoding="tokens",
+        words=30_000,
+        embedding=64,
+        units=64,
+        bidirectional=True,
+        pooling="mean+max",
+        length=400,
+        cut="middle",
+        drop_word=0.1,
+        drop_embedding=0.3,
+        drop_output=0.5,
+        epochs=6,
+        batch=32,
+        learning_rate=0.004,
+        schedule="one-cycle",
+        clip=1.0,
+        validation=0.1,
+    ),
+}
+
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """The recipe `name` with fields changed. Raises InputError that lists the names, or the fields."""
+    if name not in RECIPES:
+        raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}")
+    unknown = set(changes) - {f.name for f in fields(Recipe)}
+    if unknown:
+        raise InputError(f"a recipe has no {quote(min(unknown))}; it has {', '.join(f.name for f in fields(Recipe))}")
+    return replace(RECIPES[name], **changes)
