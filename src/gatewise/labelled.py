@@ -80,7 +80,7 @@ class Labelled:
     @cached_property
     def keys(self) -> NDArray[np.int64]:
         """A number (n,) for the content of each row: the same where only case, spaces and <br /> differ."""
-        return np.fromiter(map(_key, self.inputs), dtype=np.int64, count=len(self.inputs))
+        return np.array([_key(row) for row in self.inputs], dtype=np.int64)
 
     def take(self, rows: NDArray[Any] | Sequence[int]) -> Labelled:
         """The rows with these numbers, in that order, or those where a mask (n,) is true. InputError for others."""
@@ -154,13 +154,13 @@ def _label_name(label: Any, number: int) -> str:
     return name
 
 
-def _parts(row: str | NDArray[np.float32]) -> list[bytes]:
+def _parts(row: Any) -> list[bytes]:
     if isinstance(row, str):
         return [row.encode("utf-8", "surrogatepass")]
     return [repr(row.shape).encode(), np.ascontiguousarray(row, dtype="<f4").tobytes()]
 
 
-def _key(row: str | NDArray[np.float32]) -> int:
+def _key(row: Any) -> int:
     if isinstance(row, str):
         row = " ".join(row.replace("<br />", " ").casefold().split())
     return int.from_bytes(hashlib.blake2b(b"\0".join(_parts(row)), digest_size=8).digest(), "little", signed=True)

@@ -84,7 +84,7 @@ def _finite(number: object) -> bool:
 
 
 def _fail(path: Path, line: int, what: str) -> NoReturn:
-    raise DataError(f"{quote(path)}:{line}: {what}")
+    raise DataError(f"{quote(path, 200)}:{line}: {what}")
 
 
 def read_ts(path: str | Path) -> Labelled:
@@ -99,9 +99,9 @@ def read_ts(path: str | Path) -> Labelled:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise DataError(f"{quote(file)}: {reason}") from None
+        raise DataError(f"{quote(file, 200)}: {reason}") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{quote(file)}: not valid UTF-8 at byte {error.start}") from None
+        raise DataError(f"{quote(file, 200)}: not valid UTF-8 at byte {error.start}") from None
     listed: list[str] | None = None
     inputs: list[Series] = []
     names: list[str] = []
@@ -133,7 +133,7 @@ def read_ts(path: str | Path) -> Labelled:
         elif key == "@targetlabel" and values and values[0].lower() == "true":
             _fail(file, number, "the set has target numbers, not classes")
     if not inputs or listed is None:
-        raise DataError(f"{quote(file)}: has no series after '@data'")
+        raise DataError(f"{quote(file, 200)}: has no series after '@data'")
     classes = class_order(listed)
     source = f"{len(inputs):,} series of {quote(file.name)}, {inputs[0].shape[1]} channels, {len(classes)} classes"
     return Labelled(inputs, label_rows(names, classes), classes, source=source)
@@ -145,7 +145,8 @@ def _steps(file: Path, line: int, channels: list[str], want: int | None) -> Seri
     rows = []
     for place, channel in enumerate(channels, start=1):
         try:
-            rows.append(np.array(channel.split(","), dtype=np.float32))
+            with np.errstate(over="ignore"):
+                rows.append(np.array(channel.split(","), dtype=np.float32))
         except ValueError:
             what = "a missing value" if "?" in channel else f"what is no number, {quote(channel, 40)}"
             _fail(file, line, f"channel {place} has {what}")
@@ -167,7 +168,7 @@ def read_npz(path: str | Path) -> Labelled:
     arrays = _arrays(file)
 
     def fail(what: str) -> NoReturn:
-        raise DataError(f"{quote(file)}: {what}")
+        raise DataError(f"{quote(file, 200)}: {what}")
 
     if "labels" not in arrays or not ({"inputs"} <= set(arrays) or {"values", "lengths"} <= set(arrays)):
         fail(f"want labels, and inputs or values with lengths; there are {', '.join(map(quote, sorted(arrays)))}")
@@ -204,7 +205,7 @@ def _arrays(file: Path) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(file) as bundle:
             if sum(info.file_size for info in bundle.infolist()) > _NPZ:
-                raise DataError(f"{quote(file)}: more than {_NPZ:,} bytes")
+                raise DataError(f"{quote(file, 200)}: more than {_NPZ:,} bytes")
             for info in bundle.infolist():
                 with bundle.open(info) as member:
                     version = np.lib.format.read_magic(member)
@@ -212,12 +213,12 @@ def _arrays(file: Path) -> dict[str, NDArray[Any]]:
                     shape, _, dtype = read[version](member)
                     if dtype.hasobject or math.prod(shape) * dtype.itemsize + member.tell() != info.file_size:
                         raise DataError(
-                            f"{quote(file)}: {quote(info.filename)} does not have the size that it declares"
+                            f"{quote(file, 200)}: {quote(info.filename)} does not have the size that it declares"
                         )
                 with bundle.open(info) as member:
                     arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
     except FileNotFoundError:
-        raise DataError(f"{quote(file)}: not found") from None
+        raise DataError(f"{quote(file, 200)}: not found") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{quote(file)}: not a sound .npz file: {error}") from None
+        raise DataError(f"{quote(file, 200)}: not a sound .npz file: {error}") from None
     return arrays

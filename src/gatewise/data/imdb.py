@@ -89,7 +89,7 @@ def _halves(path: Path) -> Splits:
     reviews: dict[tuple[str, str], dict[int, str]] = {(h, c): {} for h in ("train", "test") for c in ("pos", "neg")}
     films: dict[tuple[str, str], list[int]] = {}
     for name, raw in labelled_files(path):
-        where = f"{quote(path)}: {name}"
+        where = f"{quote(path, 200)}: {name}"
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -108,7 +108,7 @@ def _halves(path: Path) -> Splits:
     for (half, label), found in reviews.items():
         if not found:
             raise DataError(
-                f"{quote(path)}: no reviews in {half}/{label}; want train/pos, train/neg, test/pos, test/neg"
+                f"{quote(path, 200)}: no reviews in {half}/{label}; want train/pos, train/neg, test/pos, test/neg"
             )
     train, test = (_half(path, half, reviews, films) for half in ("train", "test"))
     return Splits(train, test, "the official test half")
@@ -127,9 +127,8 @@ def _half(
         if by_film:
             known = films[half, label]
             if numbers[-1] >= len(known):
-                raise DataError(
-                    f"{quote(path)}: {half}/urls_{label}.txt has {len(known):,} lines, none for review {numbers[-1]}"
-                )
+                where = f"{quote(path, 200)}: {half}/urls_{label}.txt"
+                raise DataError(f"{where} has {len(known):,} lines, none for review {numbers[-1]}")
             groups += [known[number] for number in numbers]
     positive, negative = (len(reviews[half, label]) for label in ("pos", "neg"))
     labels = np.array([1] * positive + [0] * negative, dtype=np.int64)

@@ -35,7 +35,7 @@ def read_table(path: str | Path, *, text: str, label: str) -> Labelled:
     suffix = file.suffix.lower()
     if suffix not in _DELIMITERS and suffix not in _LINES:
         known = " ".join((*_DELIMITERS, *_LINES))
-        raise DataError(f"{quote(file)}: the name must end in one of {known}")
+        raise DataError(f"{quote(file, 200)}: the name must end in one of {known}")
     content = _content(file)
     if suffix in _LINES:
         rows = list(_json_rows(file, content, text, label))
@@ -60,10 +60,10 @@ def _content(file: Path) -> str:
         raw = file.read_bytes()
     except OSError as error:
         reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise DataError(f"{quote(file)}: {reason}") from None
+        raise DataError(f"{quote(file, 200)}: {reason}") from None
     for start, name in _OTHER.items():
         if raw.startswith(start):
-            raise DataError(f"{quote(file)}: this is {name}, not text in UTF-8")
+            raise DataError(f"{quote(file, 200)}: this is {name}, not text in UTF-8")
     nul = raw.find(b"\0")
     if nul >= 0:
         _fail(file, raw.count(b"\n", 0, nul) + 1, "a NUL byte")
@@ -74,7 +74,7 @@ def _content(file: Path) -> str:
 
 
 def _fail(file: Path, line: int, what: str) -> NoReturn:
-    raise DataError(f"{quote(file)}:{line}: {what}")
+    raise DataError(f"{quote(file, 200)}:{line}: {what}")
 
 
 def _csv_rows(file: Path, content: str, text: str, label: str, delimiter: str) -> Iterator[tuple[int, str, str]]:
@@ -100,7 +100,7 @@ def _csv_rows(file: Path, content: str, text: str, label: str, delimiter: str) -
         else:
             yield here, row[places[0]], row[places[1]].strip()
     if header is None:
-        raise DataError(f"{quote(file)}: is empty")
+        raise DataError(f"{quote(file, 200)}: is empty")
 
 
 def _column(file: Path, line: int, header: list[str], name: str, delimiter: str) -> int:
@@ -162,8 +162,10 @@ def _labelled(file: Path, rows: list[tuple[int, str, str]], label: str) -> Label
     classes = class_order(names)
     if len(classes) < 2:
         there = f"only {quote(classes[0])}" if classes else "no row"
-        raise DataError(f"{quote(file)}: {there} in {quote(label)}; a classifier needs two classes or more")
+        raise DataError(f"{quote(file, 200)}: {there} in {quote(label)}; a classifier needs two classes or more")
     if len(classes) > _CLASSES:
-        raise DataError(f"{quote(file)}: {quote(label)} has {len(classes):,} different labels; is it the right column?")
+        raise DataError(
+            f"{quote(file, 200)}: {quote(label)} has {len(classes):,} different labels; is it the right column?"
+        )
     source = f"{len(rows):,} rows of {quote(file.name)}, {len(classes)} classes by {quote(label)}"
     return Labelled([body for _, body, _ in rows], label_rows(names, classes), classes, source=source)

@@ -1,0 +1,160 @@
+"""Splits without a leak, and batches with every row once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.data import Labelled, Splits, batches, split
+from gatewise.errors import DataError, InputError
+
+
+def random_data(rng: np.random.Generator, n: int, groups: int, texts: int, classes: int) -> Labelled:
+    names = tuple(f"class {k}" for k in range(classes))
+    rows = [f"text {t}" for t in rng.integers(texts, size=n)]
+    return Labelled(rows, rng.integers(classes, size=n), names, rng.integers(groups, size=n), "made up")
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    n=st.integers(2, 200),
+    groups=st.integers(1, 60),
+    texts=st.integers(1, 300),
+    classes=st.integers(1, 5),
+    fraction=st.floats(0.01, 0.99),
+    by=st.sampled_from(["group", "row"]),
+)
+def test_a_split_is_disjoint_complete_and_leaks_nothing(
+    seed: int, n: int, groups: int, texts: int, classes: int, fraction: float, by: str
+) -> None:
+    data = random_data(np.random.default_rng(seed), n, groups, texts, classes)
+    try:
+        first, second = split(data, fraction, seed, by)  # type: ignore[arg-type]
+    except DataError:  # then all hangs together: going round by shared groups and texts from row 0 reaches every row
+        reached = {0}
+        for _ in range(n):
+            keys, sets = data.keys[sorted(reached)], data.groups[sorted(reached)]
+            near = np.isin(data.keys, keys) | (np.isin(data.groups, sets) & (by == "group"))
+            reached |= set(np.flatnonzero(near).tolist())
+        assert len(reached) == n
+        return
+    assert len(first) > 0
+    assert len(second) > 0
+    assert sorted([*first.tolist(), *second.tolist()]) == list(range(n))
+    assert (first.dtype, second.dtype) == (np.int64, np.int64)
+    assert not set(data.keys[first].tolist()) & set(data.keys[second].tolist())
+    if by == "group":
+        assert not set(data.groups[first].tolist()) & set(data.groups[second].tolist())
+    again = split(data, fraction, seed, by)  # type: ignore[arg-type]
+    assert (again[0].tolist(), again[1].tolist()) == (first.tolist(), second.tolist())
+
+
+@given(seed=st.integers(0, 99), fraction=st.sampled_from([0.1, 0.25, 0.5, 0.8, 0.95]), classes=st.integers(1, 4))
+def test_single_rows_are_split_to_the_row_in_every_class(seed: int, fraction: float, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=300)
+    data = Labelled([f"text {k}" for k in range(300)], labels, tuple("abcd"[:classes]))
+    first, _ = split(data, fraction, seed)
+    for k in range(classes):
+        assert abs(np.sum(labels[first] == k) - fraction * np.sum(labels == k)) <= 0.5
+
+
+def test_groups_are_split_near_the_fraction_in_every_class() -> None:
+    rng = np.random.default_rng(4)
+    data = random_data(rng, 4_000, 400, 100_000, 3)
+    first, second = split(data, 0.8, 9)
+    for k in range(3):
+        share = np.sum(data.labels[first] == k) / np.sum(data.labels == k)
+        assert abs(share - 0.8) < 0.01
+    assert len(set(data.groups[second].tolist())) > 60
+
+
+def test_seeds_differ_and_the_content_decides_not_the_order() -> None:
+    rng = np.random.default_rng(6)
+    data = random_data(rng, 500, 500, 10**9, 2)
+    chosen = [frozenset(data.keys[split(data, 0.8, seed, "row")[1]].tolist()) for seed in range(4)]
+    assert len(set(chosen)) == 4
+    # About a fifth of a held-out part is held out by another seed too.
+    assert 5 < len(chosen[0] & chosen[1]) < 40
+    turned = data.take(rng.permutation(500))
+    assert frozenset(turned.keys[split(turned, 0.8, 0, "row")[1]].tolist()) == chosen[0]
+
+
+def test_the_split_of_a_seed_never_changes() -> None:
+    """The rows held out in released versions: a change here makes results of different versions incomparable."""
+    data = Labelled([f"text {k}" for k in range(20)], np.array([0, 1] * 10), ("a", "b"))
+    assert split(data, 0.8, 0)[1].tolist() == [6, 7, 15, 16]
+
+
+def test_a_part_is_never_empty() -> None:
+    data = Labelled(["a", "b", "c"], np.array([0, 1, 1]), ("a", "b"))
+    assert [len(part) for part in split(data, 0.9, 1)] == [2, 1]
+    assert [len(part) for part in split(data, 0.1, 1)] == [1, 2]
+
+
+def test_what_cannot_be_split_is_refused() -> None:
+    data = Labelled(["a", "A ", "b"], np.array([0, 1, 1]), ("a", "b"), np.array([1, 2, 2]), "here")
+    with pytest.raises(DataError, match="all 3 rows belong together"):
+        split(data, 0.5, 0)
+    assert sorted(map(len, split(data, 0.5, 0, "row"))) == [1, 2]
+    with pytest.raises(DataError, match="all 0 rows"):
+        split(data.take([]), 0.5, 0)
+    for fraction in (0.0, 1.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match="fraction must lie between 0 and 1"):
+            split(data, fraction, 0)
+    with pytest.raises(InputError, match="by must be 'group' or 'row', not 'film'"):
+        split(data, 0.5, 0, "film")  # type: ignore[arg-type]
+
+
+def test_real_reviews_by_film_and_by_row(reviews: Splits) -> None:
+    train = reviews.train
+    for by, shared in (("group", 0), ("row", 1_000)):
+        first, second = split(train, 0.8, 3, by)  # type: ignore[arg-type]
+        assert (len(first), len(second), int(train.labels[second].sum())) == (20_000, 5_000, 2_500)
+        assert len(set(train.keys[first].tolist()) & set(train.keys[second].tolist())) == 0
+        assert len(set(train.groups[first].tolist()) & set(train.groups[second].tolist())) >= shared
+        if by == "group":
+            assert not set(train.groups[first].tolist()) & set(train.groups[second].tolist())
+
+
+@given(
+    lengths=st.lists(st.integers(0, 2_000), max_size=400),
+    batch=st.integers(1, 40),
+    seed=st.integers(0, 99),
+    grouped=st.booleans(),
+)
+def test_batches_have_every_row_once(lengths: list[int], batch: int, seed: int, grouped: bool) -> None:
+    steps = np.array(lengths, dtype=np.int64)
+    cut = batches(steps, batch, np.random.default_rng(seed), grouped)
+    assert sorted(row for rows in cut for row in rows.tolist()) == list(range(len(lengths)))
+    sizes = [len(rows) for rows in cut]
+    assert len(cut) == -(-len(lengths) // batch)
+    assert sorted(sizes, reverse=True)[:-1] == [batch] * (len(cut) - 1 if cut else 0)
+    assert all(rows.dtype == np.int64 for rows in cut)
+    again = batches(steps, batch, np.random.default_rng(seed), grouped)
+    assert [rows.tolist() for rows in again] == [rows.tolist() for rows in cut]
+
+
+def test_grouped_batches_waste_little_and_are_shuffled() -> None:
+    rng = np.random.default_rng(8)
+    lengths = rng.lognormal(5, 0.8, size=20_000).astype(np.int64)
+
+    def waste(cut: list[np.ndarray]) -> float:
+        padded = sum(len(rows) * int(lengths[rows].max()) for rows in cut)
+        return 1 - int(lengths.sum()) / padded
+
+    plain = batches(lengths, 32, np.random.default_rng(1), False)
+    grouped = batches(lengths, 32, np.random.default_rng(1), True)
+    assert waste(grouped) < 0.15 < 0.5 < waste(plain)
+    means = np.array([lengths[rows].mean() for rows in grouped])
+    assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.15  # no run from short to long
+    other = batches(lengths, 32, np.random.default_rng(2), True)
+    assert {tuple(sorted(rows)) for rows in grouped}.isdisjoint(tuple(sorted(rows)) for rows in other)
+
+
+def test_batches_of_nothing_and_of_a_wrong_size() -> None:
+    assert batches(np.zeros(0, np.int64), 4, np.random.default_rng(0), True) == []
+    with pytest.raises(InputError, match="batch must be at least 1, got 0"):
+        batches(np.ones(3, np.int64), 0, np.random.default_rng(0), False)

@@ -1,0 +1,214 @@
+"""CSV, TSV, JSON Lines and folders: what reads, and what is refused with its line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.data import read_folder, read_table
+from gatewise.errors import DataError
+
+GOOD = "text,label\ngood film,yes\ndull,no\n"
+
+
+def read(tmp_path: Path, content: str | bytes, name: str = "reviews.csv"):  # type: ignore[no-untyped-def]
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    return read_table(path, text="text", label="label")
+
+
+def test_a_csv(tmp_path: Path) -> None:
+    data = read(tmp_path, 'id,label,text,x\n1, yes ,"a ""good"", film\nin two lines",\n\n2,no,dull,\n3,maybe,é,7\n')
+    assert data.inputs == ['a "good", film\nin two lines', "dull", "é"]
+    assert data.classes == ("maybe", "no", "yes")
+    assert data.labels.tolist() == [2, 1, 0]
+    assert data.source == "3 rows of 'reviews.csv', 3 classes by 'label'"
+    assert data.kind == "text"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD,
+        "\ufeff" + GOOD,
+        GOOD.replace("\n", "\r\n"),
+        GOOD.replace("\n", "\r"),
+        GOOD.rstrip("\n"),
+        "\n" + GOOD + "\n\n",
+        GOOD.replace("dull", '"dull"'),
+    ],
+)
+def test_the_same_table_written_otherwise(tmp_path: Path, content: str) -> None:
+    data = read(tmp_path, content)
+    assert (data.inputs, data.labels.tolist(), data.classes) == (["good film", "dull"], [1, 0], ("no", "yes"))
+
+
+def test_tsv_and_json_lines_and_their_names(tmp_path: Path) -> None:
+    want = (["good film", "dull"], [1, 0], ("no", "yes"))
+    lines = '{"text": "good film", "label": "yes", "n": 1}\n\n{"label": "no", "text": "dull"}'
+    for name, content in (
+        ("a.tsv", GOOD.replace(",", "\t")),
+        ("a.TAB", GOOD.replace(",", "\t")),
+        ("a.jsonl", lines),
+        ("a.NDJSON", lines.replace("\n", "\r\n")),
+    ):
+        data = read(tmp_path, content, name)
+        assert (data.inputs, data.labels.tolist(), data.classes) == want
+    with pytest.raises(DataError, match=r"must end in one of \.csv \.tsv \.tab \.jsonl \.ndjson"):
+        read(tmp_path, GOOD, "a.txt")
+
+
+def test_number_labels_are_in_the_order_of_numbers(tmp_path: Path) -> None:
+    assert read(tmp_path, "text,label\na,10\nb,9\nc,-1\n").classes == ("-1", "9", "10")
+    lines = "".join(json.dumps({"text": "x", "label": label}) + "\n" for label in (10, 9, -1))
+    assert read(tmp_path, lines, "a.jsonl").classes == ("-1", "9", "10")
+    both = '{"text": "x", "label": true}\n{"text": "y", "label": false}'
+    assert read(tmp_path, both, "a.jsonl").classes == ("false", "true")
+
+
+printable = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(str.strip)
+
+
+@given(st.lists(st.tuples(printable, st.sampled_from("ab")), min_size=1, max_size=8))
+def test_whatever_csv_and_json_write_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    rows = [*rows, ("one more", "a"), ("and one", "b")]
+    folder = tmp_path_factory.mktemp("tables")
+    with open(folder / "a.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("text", "label"), *rows])
+    lines = "".join(json.dumps({"text": t, "label": y}, ensure_ascii=False) + "\n" for t, y in rows)
+    (folder / "a.jsonl").write_bytes(lines.encode())
+    for name in ("a.csv", "a.jsonl"):
+        data = read_table(folder / name, text="text", label="label")
+        assert data.inputs == [text for text, _ in rows]
+        assert [data.classes[k] for k in data.labels] == [label for _, label in rows]
+
+
+CSV = {
+    "no such column": ("a,label\nx,y\n", ":1: no column 'text'; there are 'a', 'label'"),
+    "semicolons": ("text;label\nx;y\n", "there are 'text;label'; the fields seem to be separated by ';'"),
+    "doubled column": ("text,label,text\nx,y,z\n", ":1: the header has column 'text' 2 times"),
+    "short row": ("text,label\nx,y\nz\n", ":3: 1 fields, but the header has 2"),
+    "long row": ('text,label\n"x\ny",y\nz,a,b\n', ":4: 3 fields, but the header has 2"),
+    "open quote": ('text,label\nx,y\n"z,a\nb,c\n', ":3: a quote that is opened in this row is never closed"),
+    "open quote in the header": ('"text,label\nx,y\n', ":1: a quote that is opened"),
+    "text behind a quote": ('text,label\n\n"x"y,z\n', ":3: bad row"),
+    "empty label": ("text,label\nx,\ny,a\nz, \n", ":2: the label is empty in 2 rows (line 2, 4)"),
+    "empty text": ("text,label\nx,a\n   ,b\n", ":3: the text is empty in 1 row (line 3)"),
+    "many empty texts": ("text,label\n" + ",a\n" * 7, ":2: the text is empty in 7 rows (line 2, 3, 4, 5, 6, …)"),
+    "one class": ("text,label\nx,a\ny,a\n", "only 'a' in 'label'; a classifier needs two classes"),
+    "header only": ("text,label\n", "no row in 'label'"),
+    "nothing": ("", "is empty"),
+    "blank lines": ("\n\n", "is empty"),
+    "NUL": ("text,label\nx,a\ny\0,b\n", ":3: a NUL byte"),
+    "not UTF-8": (b"text,label\nx,a\n\xe9t\xe9,b\n", ":3: not valid UTF-8: byte 0xE9"),
+    "UTF-16": (GOOD.encode("utf-16"), "this is UTF-16, not text in UTF-8"),
+    "gzip": (gzip.compress(GOOD.encode()), "this is gzip"),
+    "Parquet": (b"PAR1\x15\x04", "this is Parquet"),
+    "xlsx": (b"PK\x03\x04", "this is a zip or Excel file"),
+    "a column of texts as label": (
+        "text,label\n" + "".join(f"x,label {n}\n" for n in range(1_001)),
+        "'label' has 1,001 different labels; is it the right column?",
+    ),
+    "a quote closed far away": ('text,label\n"' + "x" * 10_000_001 + '",a\nb,c\n', ":2: a quote that is opened"),
+}
+
+
+@pytest.mark.parametrize("case", CSV)
+def test_a_bad_csv_is_one_line_with_its_place(tmp_path: Path, case: str) -> None:
+    content, message = CSV[case]
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, content)
+    assert message in str(caught.value)
+    assert "reviews.csv'" in str(caught.value)
+
+
+JSON = {
+    "not JSON": ('{"text": "a", "label": 1}\n{"text"\n', ":2: not a JSON object: Expecting ':' delimiter"),
+    "a list": ('["a", 1]\n', ":1: not a JSON object"),
+    "no key": ('{"text": "a", "label": 1}\n{"label": 1, "body": "a"}', ":2: no key 'text'; there are 'label', 'body'"),
+    "a key twice": ('{"text": "a", "text": "b", "label": 1}', ":1: not a JSON object: a key stands there twice"),
+    "NaN": ('{"text": "a", "label": NaN}', ":1: not a JSON object: NaN is no JSON number"),
+    "a fraction": ('{"text": "a", "label": 0.5}', ":1: 'label' must be a text, a whole number or true/false"),
+    "null": ('{"text": "a", "label": null}', ":1: 'label' must be a text"),
+    "a number as text": ('{"text": 7, "label": 1}', ":1: 'text' must be a text"),
+    "nested too deep": ('{"text": ' + "[" * 200_000, ":1: not a JSON object"),
+    "a long number": ('{"text": "a", "label": ' + "9" * 5_000 + "}", ":1: not a JSON object"),
+    "a lone surrogate": ('{"text": "a\\ud800", "label": 1}', ":1: a lone surrogate"),
+    "an empty label": ('{"text": "a", "label": " "}', ":1: the label is empty in 1 row (line 1)"),
+}
+
+
+@pytest.mark.parametrize("case", JSON)
+def test_bad_json_lines_are_one_line_with_its_place(tmp_path: Path, case: str) -> None:
+    content, message = JSON[case]
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, content, "reviews.jsonl")
+    assert f"reviews.jsonl'{message}" in str(caught.value)
+
+
+def test_a_long_field_is_read_and_the_limit_of_csv_stays(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    assert len(read(tmp_path, f"text,label\n{'x' * 5_000_000},a\ny,b\n").inputs[0]) == 5_000_000
+    with pytest.raises(DataError):
+        read(tmp_path, "text,label\nx\n")
+    assert csv.field_size_limit() == before
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.csv': not found"):
+        read_table(tmp_path / "none.csv", text="text", label="label")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match=r"folder\.csv': cannot be read"):
+        read_table(tmp_path / "folder.csv", text="text", label="label")
+
+
+def folder(root: Path, files: dict[str, bytes]) -> Path:
+    for name, raw in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(raw)
+    return root
+
+
+def test_a_folder_a_class(tmp_path: Path) -> None:
+    files = {
+        "10/b.txt": b"two",
+        "10/a.txt": "\ufeffé".encode(),
+        "9/x.txt": b"three",
+        "9/notes.md": b"",
+        ".git/a.txt": b"x",
+    }
+    data = read_folder(folder(tmp_path, files | {"9/.hidden.txt": b"", "readme.txt": b"x"}))
+    assert (data.inputs, data.classes, data.labels.tolist()) == (["é", "two", "three"], ("9", "10"), [1, 1, 0])
+    assert data.source == f"3 files of the folder '{tmp_path.name}', 2 classes"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a/1.txt": b"x"}, "has 1 folders; a classifier needs two"),
+        ({"a/1.txt": b"x", "b/1.md": b"x"}, "b': has no .txt file"),
+        ({"a/1.txt": b"x", "b/1.txt": b" "}, r"1.txt': the text is empty"),
+        ({"a/1.txt": b"x", "b/1.txt": b"a\xff"}, r"1.txt': not valid UTF-8 at byte 1"),
+        ({"a/1.txt": b"x", "b/1.txt": b"x" * 10_485_761}, r"1.txt': more than 10,485,760 bytes"),
+    ],
+)
+def test_a_bad_folder_is_refused(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_folder(folder(tmp_path, files))
+
+
+def test_a_link_in_a_folder_is_refused(tmp_path: Path) -> None:
+    folder(tmp_path, {"a/1.txt": b"x", "b/1.txt": b"y"})
+    (tmp_path / "b" / "2.txt").symlink_to(tmp_path / "a" / "1.txt")
+    with pytest.raises(DataError, match=r"2\.txt': not a plain file"):
+        read_folder(tmp_path)
+    with pytest.raises(DataError, match="nowhere': not found"):
+        read_folder(tmp_path / "nowhere")

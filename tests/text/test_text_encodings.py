@@ -1,0 +1,240 @@
+"""Both encodings: ids, words beside them, saved and loaded, and what hostile text does to them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.data import Splits
+from gatewise.errors import InputError, ModelFileError
+from gatewise.text import Encoding, KerasEncoding, TokenEncoding, encoding_from, keras_encode
+
+TEXTS = ["A good film, isn't it? Good!!!", "What a dull film... dull, DULL.", "Naïve and good: É"]
+BOTH: list[Encoding] = [KerasEncoding.fit(TEXTS), TokenEncoding.fit(TEXTS, minimum=1)]
+both = pytest.mark.parametrize("encoding", BOTH, ids=lambda e: e.kind)
+
+HOSTILE = {
+    "nothing": "",
+    "spaces": " \t\n\u3000\xa0 ",
+    "one emoji": "🙂",
+    "a family and a flag": "👩\u200d👩\u200d👧\u200d👦 🇮🇸",
+    "NUL and other controls": "good\x00film\x01\x1b[31m\x7f",
+    "right to left": "\u202egood\u202c سينما رائعة סרט טוב",
+    "200k combining marks": "e" + "\u0301" * 200_000,
+    "200k U+FDFA": "\ufdfa" * 200_000,
+    "ideographs without a space": "電影很好" * 40_000,
+    "special tokens as typed": "[PAD] [UNK] <pad> <start>",
+    "markup": "<script>alert(1)</script><br /><br/><BR>",
+    "a formula": "=cmd|' /C calc'!A0 {{7*7}} ../../etc",
+    "apostrophes": "'" * 100_000 + "a'b" * 30_000,
+}
+
+
+@both
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_is_encoded_in_a_second(encoding: Encoding, name: str) -> None:
+    text = HOSTILE[name]
+    begin = time.process_time()
+    ids = encoding.encode(text)
+    words = encoding.words(text)
+    assert time.process_time() - begin < 4  # two calls, on a machine that may be busy
+    assert ids.dtype == np.int32
+    assert ids.ndim == 1
+    assert len(ids) == len(words)
+    assert len(ids) == 0 or 0 <= int(ids.min()) <= int(ids.max()) < encoding.rows
+    np.testing.assert_array_equal(ids, encoding.encode_all(["good", text])[1])
+
+
+@both
+@pytest.mark.parametrize("text", [f"good {chr(0xD800)} film", f"good {chr(0xDC00)} film"], ids=["high", "low"])
+def test_a_lone_surrogate_is_refused_with_its_place(encoding: Encoding, text: str) -> None:
+    for call in (encoding.encode, encoding.words):
+        with pytest.raises(InputError, match=r"lone surrogate U\+D[8C]00 at character 5$"):
+            call(text)
+    with pytest.raises(InputError, match=r"^text 2: .*lone surrogate"):
+        encoding.encode_all(["good", text])
+
+
+@both
+@pytest.mark.parametrize("text", [None, b"good", 3, float("nan")])
+def test_what_is_no_text_is_refused(encoding: Encoding, text: object) -> None:
+    with pytest.raises(InputError, match="a text must be a str, not "):
+        encoding.encode(text)  # type: ignore[arg-type]
+
+
+def test_ten_million_letters_in_one_word() -> None:
+    word = "a" * 10_000_000
+    begin = time.process_time()
+    assert BOTH[0].encode(word).tolist() == [1, 2]
+    with pytest.raises(InputError, match="10,000,000 characters; the cap is 1,000,000"):
+        BOTH[1].encode(word)
+    assert time.process_time() - begin < 1
+
+
+@both
+@given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
+def test_ids_and_words_go_together(encoding: Encoding, text: str) -> None:
+    ids = encoding.encode(text)
+    assert len(encoding.words(text)) == len(ids)
+    np.testing.assert_array_equal(encoding.encode_all([text])[0], ids)
+
+
+@both
+def test_saved_and_loaded_it_is_the_same(encoding: Encoding) -> None:
+    config, files = encoding.to_files()
+    again = encoding_from(json.loads(json.dumps(config)), files.__getitem__)
+    assert type(again) is type(encoding)
+    assert again.rows == encoding.rows
+    assert again.to_files() == (config, files)
+    for text in [*TEXTS, *HOSTILE.values()]:
+        np.testing.assert_array_equal(again.encode(text), encoding.encode(text))
+
+
+def test_keras_encoding_is_keras_encode(reviews: Splits, published_index: dict[str, int]) -> None:
+    encoding = KerasEncoding(published_index)
+    assert encoding.rows == 88_588
+    assert len(encoding.to_files()[1]["vocabulary.json"]) < 2_000_000
+    texts = [str(text) for text in reviews.test.inputs[:500]] if reviews.test else []
+    for text, ids in zip(texts, encoding.encode_all(texts), strict=True):
+        np.testing.assert_array_equal(ids, keras_encode(text, published_index))
+
+
+def test_keras_encoding_of_no_word_is_the_start_alone() -> None:
+    assert BOTH[0].encode(" ... ").tolist() == [1]
+    assert BOTH[0].words(" ... ") == ["<start>"]
+
+
+def test_keras_encoding_keeps_words_below_num_words() -> None:
+    encoding = KerasEncoding({"good": 1, "bad": 2, "film": 3}, num_words=6)
+    assert encoding.rows == 7
+    assert encoding.encode("bad film, good film").tolist() == [1, 5, 2, 4, 2]
+
+
+@pytest.mark.parametrize("index", [{"good": 0}, {"good": 1, "bad": 3}, {"good": 1, "bad": 1}])
+def test_an_index_with_a_gap_is_refused(index: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="without a gap"):
+        KerasEncoding(index)
+
+
+def test_tokens_are_words_and_runs_of_marks() -> None:
+    text = "Don't stop!!! It’s 'good'... <br />\n[PAD] 2.5 電影 <BR/>x_y"
+    assert BOTH[1].words(text) == (
+        ["Don't", "stop", "!!!", "It’s", "'", "good", "'", "...", "[", "PAD", "]", "2", ".", "5", "電", "影", "x_y"]
+    )
+
+
+def test_token_ids_are_by_frequency_and_ties_by_code_point() -> None:
+    encoding = TokenEncoding.fit(["b a b", "c a", "É é it's it’s it's"], minimum=2)
+    assert encoding.rows == 2 + 4
+    assert encoding.encode("it's a b É c").tolist() == [2, 3, 4, 5, 1]
+    assert TokenEncoding.fit(["b a b", "c a a"], size=3).encode("a b c").tolist() == [2, 1, 1]
+
+
+def test_letters_are_the_same_composed_and_decomposed_and_in_any_case() -> None:
+    encoding = TokenEncoding.fit(["café straße"], minimum=1)
+    assert encoding.encode("CAFE\u0301 café Cafe\u0301 STRASSE").tolist() == [2, 2, 2, 1]
+
+
+def test_typed_special_tokens_are_plain_text() -> None:
+    ids = BOTH[1].encode("[PAD][UNK]").tolist()
+    assert len(ids) == 6
+    assert 0 not in ids
+
+
+def test_no_token_is_long() -> None:
+    encoding = TokenEncoding.fit(["a" * 250] * 2)
+    assert encoding.rows == 4
+    assert [len(word) for word in encoding.words("a" * 250)] == [100, 100, 50]
+
+
+def test_caps_are_errors_and_never_a_silent_cut() -> None:
+    encoding = TokenEncoding.fit(["good film"], minimum=1, most_characters=20)
+    assert len(encoding.encode("good film good film ")) == 4
+    with pytest.raises(InputError, match="21 characters; the cap is 20"):
+        encoding.encode("good film good film  ")
+    short = TokenEncoding(encoding.tokenizer, most_tokens=3)
+    with pytest.raises(InputError, match="text 2: the text has 4 tokens; the cap is 3"):
+        short.encode_all(["good good film", "a b c d"])
+    with pytest.raises(InputError, match="text 2: the text has 21 characters"):
+        TokenEncoding.fit(["good", "a" * 21], most_characters=20)
+
+
+def test_the_same_texts_give_the_same_file() -> None:
+    texts = [f"w{i % 37} w{i % 11} common" for i in range(500)]
+    assert TokenEncoding.fit(texts).to_files() == TokenEncoding.fit(list(texts)).to_files()
+
+
+def _changed(path: list[str], value: object) -> bytes:
+    stored = json.loads(BOTH[1].to_files()[1]["tokenizer.json"])
+    part = stored
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    return json.dumps(stored).encode()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"null",
+        b'{"model": {"vocab": []}}',
+        b'{"model": {"vocab": {"a": "b", "c": 1}}}',
+        b"[" * 100_000,
+        _changed(["model", "vocab"], {"[PAD]": 0, "[UNK]": 1, "a": 3}),
+        _changed(["model", "vocab"], {"[PAD]": 0, "a": 1, "[UNK]": 2}),
+        _changed(["model", "vocab"], {"[PAD]": 0, "[UNK]": 1, "a": 2.0}),
+        _changed(["model", "vocab"], {"[PAD]": False, "[UNK]": True}),
+        _changed(["model", "unk_token"], "a"),
+        _changed(["pre_tokenizer", "pattern", "Regex"], "(a*)*b"),
+        _changed(["normalizer"], None),
+        _changed(["truncation"], {"max_length": 5}),
+        _changed(["surprise"], 1),
+    ],
+)
+def test_a_changed_tokenizer_file_is_refused(raw: bytes) -> None:
+    with pytest.raises(ModelFileError, match=r"^tokenizer\.json: "):
+        encoding_from(BOTH[1].to_files()[0], lambda _: raw)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xff", b"{}", b'["a", 1]', b'["a", "a"]', b"[" * 100_000])
+def test_a_changed_vocabulary_is_refused(raw: bytes) -> None:
+    with pytest.raises(ModelFileError, match=r"^vocabulary\.json: "):
+        encoding_from({"kind": "keras", "num_words": 10_000}, lambda _: raw)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"kind": "bytes"},
+        {"kind": ["keras"]},
+        {"kind": "keras"},
+        {"kind": "keras", "num_words": "10000"},
+        {"kind": "keras", "num_words": True},
+        {"kind": "keras", "num_words": 4},
+        {"kind": "keras", "num_words": 10_000, "more": 1},
+        {"kind": "tokens"},
+        {**BOTH[1].to_files()[0], "pipeline": 2},
+        {**BOTH[1].to_files()[0], "most_tokens": 0},
+        {**BOTH[1].to_files()[0], "more": 1},
+    ],
+)
+def test_a_config_that_to_files_does_not_write_is_refused(config: dict[str, object]) -> None:
+    files = {name: raw for encoding in BOTH for name, raw in encoding.to_files()[1].items()}
+    with pytest.raises(ModelFileError, match=r"^encoding"):
+        encoding_from(config, files.__getitem__)
+
+
+def test_the_keras_encoding_needs_no_tokenizers() -> None:
+    code = "import sys; import gatewise.text; sys.exit('tokenizers' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
