@@ -1,0 +1,102 @@
+"""A run that was stopped, by Ctrl-C or by kill -9, ends with the bits of one that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gatewise as gw
+from gatewise.errors import TrainingError
+from gatewise.model import Model
+from gatewise.storage import locked
+from gatewise.training import Interrupted, Observer, StepSeen, train
+from tests.training.texts import made_reviews
+
+OPTIONS: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, "epochs": 4, "seed": 21}
+
+
+class StopAt(Observer):
+    """Presses Ctrl-C after a step of the run."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        self.at = epoch, batch
+
+    def stepped(self, step: StepSeen) -> None:
+        if (step.epoch, step.batch) == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def _same(a: Model, b: Model) -> None:
+    for name, array in a.parameters.items():
+        assert array.tobytes() == b.parameters[name].tobytes(), name
+    rows = [[line.split('"seconds"')[0] for line in m.history.splitlines()] for m in (a, b)]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(1, 3), (2, 11), (3, 1)])
+def test_stopped_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, batch: int) -> None:
+    data = made_reviews(200, 30)
+    whole = train(data, **OPTIONS)
+    with pytest.raises(Interrupted, match="resume") as caught:
+        train(data, out=tmp_path / "m", observer=StopAt(epoch, batch), **OPTIONS)
+    usable = gw.load(tmp_path / "m")
+    assert usable.predict(data.inputs[:5]) == caught.value.model.predict(data.inputs[:5])
+    assert usable.facts.epochs == epoch - 1
+    resumed = train(data, out=tmp_path / "m", resume=True, **OPTIONS)
+    _same(resumed, whole)
+    assert not (tmp_path / "m.run").exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    data = made_reviews(200, 31)
+    with pytest.raises(Interrupted):
+        train(data, out=tmp_path / "m", observer=StopAt(1, 2), **OPTIONS)
+    with pytest.raises(TrainingError, match="another run: it differs in seed"):
+        train(data, out=tmp_path / "m", resume=True, **{**OPTIONS, "seed": 22})
+    with pytest.raises(TrainingError, match="another run: it differs in data"):
+        train(made_reviews(200, 32), out=tmp_path / "m", resume=True, **OPTIONS)
+
+
+def test_a_run_folder_in_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.run").mkdir()
+    with locked(tmp_path / "m.run"), pytest.raises(TrainingError, match="in use"):
+        train(made_reviews(60, 33), out=tmp_path / "m", **OPTIONS)
+
+
+_PROGRAM = """
+import sys
+from gatewise.training import train
+from tests.training.texts import made_reviews
+options = {options!r}
+train(made_reviews(200, 34), out=sys.argv[1], resume=True, **options)
+"""
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
+    whole = train(made_reviews(200, 34), **OPTIONS)
+    command = [sys.executable, "-c", _PROGRAM.format(options=OPTIONS), str(tmp_path / "m")]
+    kills = 0
+    for attempt in range(12):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        checkpoint, deadline = tmp_path / "m.run" / "checkpoint.safetensors", time.monotonic() + 60
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        while process.poll() is None and attempt < 3 and time.monotonic() < deadline:
+            if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
+                process.kill()  # right behind a checkpoint, or in the next epoch, or while it writes
+                kills += 1
+                break
+            time.sleep(0.001)
+        _, errors = process.communicate(timeout=120)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, errors.decode()
+    assert kills, "the run was over before it could be killed"
+    _same(gw.load(tmp_path / "m"), whole)

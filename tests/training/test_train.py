@@ -1,0 +1,155 @@
+"""Training as a user meets it: it learns, keeps the best epoch, is the same twice, and says what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import gatewise as gw
+from gatewise.errors import InputError, TrainingError
+from gatewise.training import EpochSeen, Observer, Plan, Recipe, StepSeen, recipe, train
+from tests.training.texts import made_reviews
+
+SMALL: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80}
+
+
+class Heard(Observer):
+    def __init__(self) -> None:
+        self.plan: Plan | None = None
+        self.steps: list[StepSeen] = []
+        self.rows: list[EpochSeen] = []
+
+    def started(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def stepped(self, step: StepSeen) -> None:
+        self.steps.append(step)
+
+    def epoch_ended(self, row: EpochSeen) -> None:
+        self.rows.append(row)
+
+
+@pytest.mark.parametrize(("name", "changes"), [("fast", {}), ("tutorial", {"length": 60, "learning_rate": 0.01})])
+def test_it_learns_and_the_saved_model_says_the_same(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
+    heard = Heard()
+    data = made_reviews(400, 1)
+    model = train(data, recipe=name, seed=3, out=tmp_path / "m", observer=heard, epochs=6, **SMALL, **changes)
+    fresh = made_reviews(200, 2)
+    found = model.evaluate(fresh)
+    assert found.accuracy > 0.85
+    loaded = gw.load(tmp_path / "m")
+    np.testing.assert_array_equal(loaded.logits(fresh.inputs), model.logits(fresh.inputs))
+    assert [json.loads(line) for line in loaded.history.splitlines()] == [dataclasses.asdict(r) for r in heard.rows]
+    assert heard.plan is not None
+    assert heard.plan.train == loaded.facts.trained_on
+    assert len(heard.steps) == 6 * heard.plan.batches
+    assert not (tmp_path / "m.run").exists()
+
+
+def test_the_best_epoch_is_kept_not_the_last(tmp_path: Path) -> None:
+    heard = Heard()
+    data = made_reviews(300, 4)
+    model = train(data, recipe="fast", seed=5, observer=heard, epochs=8, learning_rate=0.05, **SMALL)
+    best = max(heard.rows, key=lambda row: (row.val_accuracy, -row.val_loss))
+    assert best.epoch == model.facts.kept_epoch == max(row.epoch for row in heard.rows if row.best)
+    assert best.epoch < len(heard.rows), "the run must overshoot for this test to mean anything"
+    last_kept = model.facts.measured[0]
+    assert (last_kept.accuracy, last_kept.loss) == (best.val_accuracy, best.val_loss)
+    from gatewise.data import split
+
+    _, validation = split(data, 0.9, 5, "group")
+    again = model.evaluate(data.take(validation))
+    assert again.accuracy == best.val_accuracy
+    assert again.loss == pytest.approx(best.val_loss, rel=1e-6)
+
+
+def test_patience_stops_early() -> None:
+    heard = Heard()
+    train(made_reviews(200, 6), observer=heard, epochs=30, patience=2, learning_rate=0.1, seed=1, **SMALL)
+    best = max(heard.rows, key=lambda row: (row.val_accuracy, -row.val_loss))
+    assert len(heard.rows) == best.epoch + 2 < 30
+
+
+def test_the_same_seed_gives_the_same_bits_and_leaves_torchs_generator_alone() -> None:
+    data = made_reviews(120, 7)
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    one = train(data, seed=9, epochs=2, **SMALL)
+    assert torch.equal(torch.get_rng_state(), before)
+    two, other = train(data, seed=9, epochs=2, **SMALL), train(data, seed=10, epochs=2, **SMALL)
+    for name, array in one.parameters.items():
+        assert array.tobytes() == two.parameters[name].tobytes(), name
+    assert one.parameters["dense.weight"].tobytes() != other.parameters["dense.weight"].tobytes()
+
+
+def test_texts_and_labels_of_more_than_two_classes() -> None:
+    data = made_reviews(400, 8, ("bad", "good", "odd"))
+    names = [data.classes[k] for k in data.labels]
+    model = gw.train(data.inputs, names, epochs=6, seed=2, **SMALL)
+    assert model.classes == ("bad", "good", "odd")
+    proba = model.predict_proba(data.inputs[:50])
+    assert proba.shape == (50, 3)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-12)
+    assert np.mean([a == b for a, b in zip(model.predict(data.inputs), names, strict=True)]) > 0.8
+
+
+def test_series() -> None:
+    rng = np.random.default_rng(12)
+    series, labels = [], []
+    for n in range(240):
+        steps = np.arange(int(rng.integers(15, 50)))
+        rising = n % 2
+        signal = np.sin(steps * (0.3 if rising else 0.6))[:, None] * [1, -2] + rng.normal(0, 0.3, (len(steps), 2)) + 40
+        series.append(signal.astype(np.float32))
+        labels.append("slow" if rising else "quick")
+    model = gw.train(series[:200], labels[:200], epochs=8, seed=1, units=12, batch=16, length=0)
+    assert np.mean([a == b for a, b in zip(model.predict(series[200:]), labels[200:], strict=True)]) > 0.9
+
+
+def test_a_gradient_that_is_not_finite_stops_with_the_step_and_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gatewise.training import loop
+
+    real, calls = loop._loss, []
+
+    def broken(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        calls.append(len(target))
+        return real(logits, target) * (math.nan if len(calls) == 4 else 1)
+
+    monkeypatch.setattr(loop, "_loss", broken)
+    with pytest.raises(TrainingError, match=r"the loss is not finite at step 4, rows \d+, \d+.*before that step are kept"):
+        train(made_reviews(200, 3), epochs=1, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: train(d, recipe="quick"), "no recipe is called 'quick'; there are tutorial, fast"),
+        (lambda d: train(d, colour=3), "a recipe has no 'colour'"),
+        (lambda d: train(d, epochs=0), "epochs must be at least 1"),
+        (lambda d: train(d, drop_output=1.0), "drop_output"),
+        (lambda d: train(d, validation=0.0), "validation"),
+        (lambda d: train(d.inputs), "labels are missing"),
+        (lambda d: train(d, resume=True), "resume needs"),
+        (lambda d: train(["a b", "c d", "e f"], ["x", "x", "x"]), "one class"),
+    ],
+)
+def test_bad_options_are_refused(call: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call(made_reviews(40, 1))
+
+
+def test_the_tutorials_recipe_is_the_tutorials() -> None:
+    arch = recipe("tutorial").architecture("tokens", 88_588, 2)
+    assert (arch.embedding, arch.units, arch.length, arch.padding, arch.outputs) == (32, 100, 1000, "pre", 1)
+    wanted = {"words": 10_000, "batch": 64, "epochs": 5, "learning_rate": 0.001, "epsilon": 1e-7, "validation": 0.2}
+    tutorial: Recipe = recipe("tutorial")
+    assert {name: getattr(tutorial, name) for name in wanted} == wanted
+    assert (tutorial.beta1, tutorial.beta2, tutorial.clip, tutorial.grouped) == (0.9, 0.999, 0.0, False)
+    assert not any(tutorial.dropout.values())
