@@ -60,6 +60,8 @@ def test_fingerprint_tells_apart_what_differs() -> None:
         labelled(["ab", "c"], classes=("no", "maybe")),
         labelled(["ab", "c"], classes=("no", "yes", "ab")),
         labelled(["AB", "c"]),
+        labelled(["ab" + "\0" * 8 + "c"]),  # a label and a text, where parts are not told apart by their lengths
+        labelled(["ab", "c"], classes=("n", "oyes")),
         Labelled(series(2, 3), np.array([0, 1]), ("no", "yes")),
         Labelled([s.reshape(3, -1) for s in series(2, 4)][:1], np.array([0]), ("no", "yes")),
         Labelled(series(2), np.array([0]), ("no", "yes")),
