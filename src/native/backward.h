@@ -6,7 +6,7 @@
 //   2. dh:     what reaches h_{t-1} = dgates W, (active, 4H) x (4H, H)
 //   3. dW:     += h_{t-1}ᵀ dgates, not at once but for a chunk of kChunk rows, while they are in L2
 //
-//   chunk:  dgates  [block][row of the chunk][4 L]     operand of 2 and of 3; a tile's rows are 4 L apart
+//   chunk:  dgates  [block][row of the chunk][gate][n units]     operand of 2 and of 3; the last block as in pack.h
 //           h_prev  [row of the chunk][padded H]
 //
 // Where the rows of dpre are shared by steps (an index), dgates go back into the tape, in the gates' place, and are summed by
@@ -29,123 +29,108 @@ struct BackwardState {
 
 GATEWISE_INLINE size_t chunk_block() { return static_cast<size_t>(kChunk * kWide); }
 
-// 1. Row `p` of the group, step `step` of its sequence, into row `at` of the chunk.
-inline void gates_backward(const BackwardJob& job, BackwardState& state, const Sequence& sequence, int64_t step, int p, int at) {
-    const int units = job.units, width = padded(units);
-    const size_t wide = static_cast<size_t>(units);
-    const size_t row = static_cast<size_t>(row_at(sequence, step, job.reverse)) * wide;
-    const size_t before = static_cast<size_t>(row_at(sequence, step - 1, job.reverse)) * wide;
-    const size_t initial = static_cast<size_t>(sequence.number) * wide;
-    const float* c_prev_row = step > 0 ? job.c + before : job.c0 + initial;
+// 1. Where row `p` of the group, at step `step` of its sequence, reads and writes; `at` is its row of the chunk.
+struct GatesRow {
+    float* tape;
+    const float *c, *c_prev;
+    const float *dh_in, *dc_in;  // or null
+    float *dh, *dc;
+    float* dpre;     // or null: dgates go into the tape
+    ptrdiff_t next;  // from this row of the tape to the one that the next step looks at; 0 if there is none
+};
+
+// Its units of block b, whose gradients go to dgates as well. Whole: the block has L units.
+template <bool Whole>
+GATEWISE_INLINE void gates_backward_block(const GatesRow& row, int units, bool hard, int b, float* dgates) {
+    const int n = Whole ? L : lanes_of(units, b), u = b * L;
+    float* const tape = row.tape + b * kWide;
+    for (int gate = 0; gate < 4; ++gate) prefetch(tape + row.next + gate * L);
+    const V s_i = load(tape), s_f = load(tape + L), g = load(tape + 2 * L), s_o = load(tape + 3 * L);
+    V i = s_i, f = s_f, o = s_o;
+    if (hard) i = binary(s_i), f = binary(s_f), o = binary(s_o);
+    V dh = load(row.dh + u), dc = load(row.dc + u);
+    if (row.dh_in != nullptr) dh += load_first(row.dh_in + u, n);
+    if (row.dc_in != nullptr) dc += load_first(row.dc_in + u, n);
+    const V tanh_c = tanh(load_first(row.c + u, n));
+    dc += dh * o * (1.0f - tanh_c * tanh_c);
+    const V d_i = dc * g * s_i * (1.0f - s_i);
+    const V d_f = dc * load_first(row.c_prev + u, n) * s_f * (1.0f - s_f);
+    const V d_g = dc * i * (1.0f - g * g);
+    const V d_o = dh * tanh_c * s_o * (1.0f - s_o);
+    store(row.dc + u, dc * f);
+    store_first(dgates, d_i, n);
+    store_first(dgates + n, d_f, n);
+    store_first(dgates + 2 * n, d_g, n);
+    store_first(dgates + 3 * n, d_o, n);
+    if (row.dpre == nullptr) {
+        store(tape, d_i);
+        store(tape + L, d_f);
+        store(tape + 2 * L, d_g);
+        store(tape + 3 * L, d_o);
+    } else {
+        store_first(row.dpre + u, d_i, n);
+        store_first(row.dpre + u + units, d_f, n);
+        store_first(row.dpre + u + 2 * units, d_g, n);
+        store_first(row.dpre + u + 3 * units, d_o, n);
+    }
+}
+
+inline void gates_backward(
+    const BackwardJob& job, const BackwardState& state, const Sequence& sequence, int64_t step, int p, int at) {
+    const int units = job.units, width = padded(units), whole = units / L;
+    const size_t size = static_cast<size_t>(units), row = static_cast<size_t>(row_at(sequence, step, job.reverse));
+    const size_t before = static_cast<size_t>(row_at(sequence, step - 1, job.reverse)) * size;  // used where step > 0
+    const size_t initial = static_cast<size_t>(sequence.number) * size;
+    GatesRow here;
+    here.tape = job.gates + row * static_cast<size_t>(4 * width);
+    here.c = job.c + row * size;
+    here.c_prev = step > 0 ? job.c + before : job.c0 + initial;
+    here.dh_in = job.dh == nullptr ? nullptr : job.dh + row * size;
+    here.dc_in = job.dc == nullptr ? nullptr : job.dc + row * size;
+    here.dh = state.dh + p * width;
+    here.dc = state.dc + p * width;
+    here.dpre = job.dpre == nullptr ? nullptr : job.dpre + row * 4 * size;
+    here.next = step == 0 ? 0 : job.reverse ? 4 * width : -4 * width;
+    float* dgates = state.dgates + at * kWide;
+    for (int b = 0; b < whole; ++b, dgates += chunk_block()) gates_backward_block<true>(here, units, job.binary, b, dgates);
+    if (whole < blocks_of(units)) {
+        dgates += at * (vectors_of(units, whole) * L - kWide);
+        gates_backward_block<false>(here, units, job.binary, whole, dgates);
+    }
     copy_padded(state.h_prev + at * width, step > 0 ? job.h + before : job.h0 + initial, units);
-    float* tape = job.gates + row * 4 / wide * static_cast<size_t>(width);
-    float* to = state.dgates + static_cast<size_t>(at * kWide);
-    float *dh_now = state.dh + p * width, *dc_now = state.dc + p * width;
-    for (int b = 0; b < blocks_of(units); ++b, tape += kWide, to += chunk_block()) {
-        const int n = lanes_of(units, b), u = b * L;
-        const V s_i = load(tape), s_f = load(tape + L), g = load(tape + 2 * L), s_o = load(tape + 3 * L);
-        V i = s_i, f = s_f, o = s_o;
-        if (job.binary) i = binary(s_i), f = binary(s_f), o = binary(s_o);
-        V dh = load(dh_now + u), dc = load(dc_now + u);
-        if (job.dh != nullptr) dh += load_first(job.dh + row + u, n);
-        if (job.dc != nullptr) dc += load_first(job.dc + row + u, n);
-        const V tanh_c = tanh(load_first(job.c + row + u, n));
-        dc += dh * o * (1.0f - tanh_c * tanh_c);
-        const V d_i = dc * g * s_i * (1.0f - s_i);
-        const V d_f = dc * load_first(c_prev_row + u, n) * s_f * (1.0f - s_f);
-        const V d_g = dc * i * (1.0f - g * g);
-        const V d_o = dh * tanh_c * s_o * (1.0f - s_o);
-        store(dc_now + u, dc * f);
-        store(to, d_i);
-        store(to + L, d_f);
-        store(to + 2 * L, d_g);
-        store(to + 3 * L, d_o);
-        if (job.dpre == nullptr) {
-            store(tape, d_i);
-            store(tape + L, d_f);
-            store(tape + 2 * L, d_g);
-            store(tape + 3 * L, d_o);
-        } else {
-            float* dpre = job.dpre + row * 4 + u;
-            store_first(dpre, d_i, n);
-            store_first(dpre + units, d_f, n);
-            store_first(dpre + 2 * units, d_g, n);
-            store_first(dpre + 3 * units, d_o, n);
-        }
-    }
 }
 
-// 2. R rows, NV vectors of columns from `column`, the gates of blocks first_block to last_block. w: their rows of the panel.
-template <int R, int NV>
-GATEWISE_INLINE void dh_tile(
-    int units, const float* dgates, const float* w, float* dh, int column, int first_block, int last_block) {
-    const int width = padded(units);
-    V acc[R][NV];
-    GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r)
-        GATEWISE_UNROLL_ALL
-        for (int v = 0; v < NV; ++v) acc[r][v] = first_block == 0 ? V{} : load(dh + r * width + column + v * L);
-    for (int b = first_block; b < last_block; ++b) {
-        const int n = lanes_of(units, b);
-        const int runs = n == L ? 1 : 4, depth = n == L ? kWide : n;  // a full block's four gates are one run
-        for (int run = 0; run < runs; ++run, w += depth * NV * L) {
-            const float* a = dgates + static_cast<size_t>(b) * chunk_block() + run * L;
-            multiply_add<R, NV>(
-                acc, [&](int r, int k) __attribute__((always_inline)) { return a[r * kWide + k]; },
-                [&](int k, int v) __attribute__((always_inline)) { return w + (k * NV + v) * L; }, depth);
-        }
-    }
-    GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r)
-        GATEWISE_UNROLL_ALL
-        for (int v = 0; v < NV; ++v) store(dh + r * width + column + v * L, acc[r][v]);
-}
-
+// 2. For the `active` rows from row `at` of the chunk. kDepthBlocks of dgates at a time: their part of the panel stays in L1.
 inline void dh_backward(const BackwardJob& job, BackwardState& state, int active, int at) {
     const int units = job.units, blocks = blocks_of(units), width = padded(units);
     for (int column = 0; column < blocks; column += kVectors) {
-        const int vectors = smaller(kVectors, blocks - column);
+        const int vectors = smaller(kVectors, blocks - column), wide = vectors * L;
         const float* panel = job.weights + static_cast<size_t>(4 * units) * static_cast<size_t>(column * L);
-        for (int b = 0; b < blocks; b += kDepthBlocks) {
-            const float* w = panel + static_cast<size_t>(4 * b * L) * static_cast<size_t>(vectors * L);
-            const int end = smaller(blocks, b + kDepthBlocks);
-            for_each_tile(active, kRows, [&](int first, int rows) {
-                const float* dgates = state.dgates + static_cast<size_t>((at + first) * kWide);
-                float* dh = state.dh + first * width;
-                with_rows<kRows>(rows, [&]<int R>() {
-                    with_rows<kVectors>(vectors, [&]<int NV>() { dh_tile<R, NV>(units, dgates, w, dh, column * L, b, end); });
-                });
+        for (int from = 0; from < blocks; from += kDepthBlocks)
+            for_each_tile(active, [&](int first, int rows) {
+                for (int b = from; b < smaller(blocks, from + kDepthBlocks); ++b) {
+                    const int row = vectors_of(units, b) * L;
+                    const float* dgates = state.dgates + static_cast<size_t>(b) * chunk_block() + (at + first) * row;
+                    const float* w = panel + static_cast<size_t>(4 * b * L) * static_cast<size_t>(wide);
+                    float* dh = state.dh + first * width + column * L;
+                    multiply_tile<false>(
+                        rows, vectors, {dgates, row, 1, w, wide, 0, 4 * lanes_of(units, b), dh, width, b > 0});
+                }
             });
-        }
     }
 }
 
-// 3. R units of h_{t-1} from `unit`, the four gates of one block.
-template <int R>
-GATEWISE_INLINE void dweight_tile(const float* dgates, const float* h_prev, int width, float* dweight, int rows) {
-    V acc[R][4];
-    GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r)
-        GATEWISE_UNROLL_ALL
-        for (int v = 0; v < 4; ++v) acc[r][v] = load(dweight + r * kWide + v * L);
-    multiply_add<R, 4>(
-        acc, [&](int r, int n) __attribute__((always_inline)) { return h_prev[n * width + r]; },
-        [&](int n, int v) __attribute__((always_inline)) { return dgates + n * kWide + v * L; }, rows);
-    GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r)
-        GATEWISE_UNROLL_ALL
-        for (int v = 0; v < 4; ++v) store(dweight + r * kWide + v * L, acc[r][v]);
-}
-
+// 3. For all rows of the chunk, which is empty then.
 inline void dweight_backward(const BackwardJob& job, BackwardState& state) {
     const int units = job.units, width = padded(units);
     for (int b = 0; b < blocks_of(units); ++b) {
+        const int vectors = vectors_of(units, b), row = vectors * L;
         const float* dgates = state.dgates + static_cast<size_t>(b) * chunk_block();
         float* panel = state.dweight + forward_panel(units) * static_cast<size_t>(b);
-        for_each_tile(units, kRows, [&](int unit, int rows) {
-            with_rows<kRows>(rows, [&]<int R>() {
-                dweight_tile<R>(dgates, state.h_prev + unit, width, panel + unit * kWide, state.filled);
-            });
+        for_each_tile(units, [&](int unit, int rows) {
+            multiply_tile<true>(
+                rows, vectors,
+                {state.h_prev + unit, 1, width, dgates, row, 0, state.filled, panel + unit * row, row, true});
         });
     }
     state.filled = 0;
@@ -186,6 +171,8 @@ inline void backward(const BackwardJob& job, Share share, float* scratch, float*
     state.dgates = state.h_prev + kChunk * width;
     state.dweight = dweight;
     state.filled = 0;
+    // What lies behind the last block's gates is multiplied, though its sums are not used: let it be numbers.
+    std::memset(state.dgates, 0, sizeof(float) * chunk_block() * static_cast<size_t>(blocks_of(job.units)));
     for (int64_t first = 0; first < share.count; first += kGroup) {
         const int64_t left = share.count - first;
         backward_group(job, state, share.sequences + first, left < kGroup ? static_cast<int>(left) : kGroup);

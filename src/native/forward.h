@@ -2,8 +2,7 @@
 //
 // Sequences come longest first, in groups of at most kGroup that run side by side; those that still have a step s are the
 // first `active` of the group. For a step: for a block of L units, whose panel of W then stays in L1, all tiles of rows.
-// A tile starts from pre, adds h_{t-1} W, and holds the four gates of its units in registers when it ends: i, f, g, o, c
-// and h follow at once, and nothing is read back.
+// A tile is h_{t-1} W for all four gates of its units, so that i, f, g, o, c and h follow at once.
 //
 //   state, a row a sequence, padded with zeros to whole vectors:  h_now -> h_next, swapped after the step; c_now in place
 //   out, a row a step:  h (N, H), and for the tape c (N, H) and gates (N, blocks, 4, L)
@@ -22,77 +21,82 @@ GATEWISE_INLINE int64_t row_at(const Sequence& sequence, int64_t step, bool reve
     return reverse ? sequence.start + sequence.length - 1 - step : sequence.start + step;
 }
 
+GATEWISE_INLINE const float* pre_of(const ForwardJob& job, int64_t row) {
+    return job.pre + static_cast<size_t>(job.index == nullptr ? row : job.index[row]) * 4 * static_cast<size_t>(job.units);
+}
+
 // Where the active sequences are in this step.
 struct ForwardStep {
     float *h_now, *h_next, *c_now;
     const float* pre[kGroup];
+    const float* pre_next[kGroup];  // of the next step, if there is one
     int64_t row[kGroup];
 };
 
-// R sequences from `first`, the units of NB blocks from `block`.
-template <int R, int NB>
-GATEWISE_INLINE void forward_tile(const ForwardJob& job, const ForwardStep& at, int first, int block) {
-    const int units = job.units, width = padded(units);
-    const size_t panel_size = forward_panel(units);
-    const float* panel = job.weights + panel_size * static_cast<size_t>(block);
-    V acc[R][4 * NB];
-    GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r)
-        GATEWISE_UNROLL_ALL
-        for (int v = 0; v < 4 * NB; ++v) {
-            const int b = block + v / 4, gate = v % 4;
-            acc[r][v] = load_first(at.pre[first + r] + gate * units + b * L, lanes_of(units, b));
-        }
-    const float* h[R];
-    GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r) h[r] = at.h_now + static_cast<size_t>((first + r) * width);
-    multiply_add<R, 4 * NB>(
-        acc, [&](int r, int k) __attribute__((always_inline)) { return h[r][k]; },
-        [&](int k, int v) __attribute__((always_inline)) {
-            return panel + static_cast<size_t>(v / 4) * panel_size + k * kWide + (v % 4) * L;
-        },
-        units);
-
-    const size_t tape_row = static_cast<size_t>(blocks_of(units) * kWide);
-    GATEWISE_UNROLL_ALL
-    for (int nb = 0; nb < NB; ++nb) {
-        const int b = block + nb, n = lanes_of(units, b);
-        GATEWISE_UNROLL_ALL
-        for (int r = 0; r < R; ++r) {
-            V s_i = sigmoid(acc[r][4 * nb]), s_f = sigmoid(acc[r][4 * nb + 1]);
-            V g = tanh(acc[r][4 * nb + 2]), s_o = sigmoid(acc[r][4 * nb + 3]);
-            V i = s_i, f = s_f, o = s_o;
-            if (job.binary) i = binary(s_i), f = binary(s_f), o = binary(s_o);
-            const size_t state = static_cast<size_t>((first + r) * width + b * L);
-            const V c = f * load(at.c_now + state) + i * g;
-            const V h_new = o * tanh(c);
-            store(at.c_now + state, c);
-            store(at.h_next + state, h_new);
-            const size_t row = static_cast<size_t>(at.row[first + r]);
-            const size_t out = row * static_cast<size_t>(units) + static_cast<size_t>(b * L);
-            store_first(job.h + out, h_new, n);
-            if (job.gates == nullptr) continue;
-            store_first(job.c + out, c, n);
-            if (n < L) s_i = first_lanes(s_i, n), s_f = first_lanes(s_f, n), s_o = first_lanes(s_o, n);
-            float* tape = job.gates + row * tape_row + b * kWide;
-            store(tape, s_i);
-            store(tape + L, s_f);
-            store(tape + 2 * L, g);
-            store(tape + 3 * L, s_o);
-        }
+// The units of a block for `rows` sequences from `first`: from sums (rows, a step of `sums_row`), the block's part of
+// h_{t-1} W, to the gates, c and h. Whole: the block has L units.
+template <bool Whole>
+inline void activate_block(
+    const ForwardJob& job, const ForwardStep& at, int first, int rows, int b, const float* sums, int sums_row) {
+    const int units = job.units, width = padded(units), n = Whole ? L : lanes_of(units, b), u = b * L;
+    const bool hard = job.binary;
+    float *const c_now = at.c_now + u, *const h_next = at.h_next + u, *const h_out = job.h + u, *const c_out = job.c + u;
+    float* const tape = job.gates == nullptr ? nullptr : job.gates + b * kWide;
+    for (int r = 0; r < rows; ++r, sums += sums_row) {
+        const float *pre = at.pre[first + r] + u, *pre_next = at.pre_next[first + r] + u;
+        for (int gate = 0; gate < 4; ++gate) prefetch(pre_next + gate * units);
+        V s_i = sigmoid(load_first(pre, n) + load_first(sums, n));
+        V s_f = sigmoid(load_first(pre + units, n) + load_first(sums + n, n));
+        const V g = tanh(load_first(pre + 2 * units, n) + load_first(sums + 2 * n, n));
+        V s_o = sigmoid(load_first(pre + 3 * units, n) + load_first(sums + 3 * n, n));
+        V i = s_i, f = s_f, o = s_o;
+        if (hard) i = binary(s_i), f = binary(s_f), o = binary(s_o);
+        const int state = (first + r) * width;
+        const V c = f * load(c_now + state) + i * g;
+        const V h = o * tanh(c);
+        store(c_now + state, c);
+        store(h_next + state, h);
+        const size_t row = static_cast<size_t>(at.row[first + r]);
+        store_first(h_out + row * static_cast<size_t>(units), h, n);
+        if (tape == nullptr) continue;
+        store_first(c_out + row * static_cast<size_t>(units), c, n);
+        if (!Whole) s_i = first_lanes(s_i, n), s_f = first_lanes(s_f, n), s_o = first_lanes(s_o, n);
+        float* to = tape + row * static_cast<size_t>(4 * width);
+        store(to, s_i);
+        store(to + L, s_f);
+        store(to + 2 * L, g);
+        store(to + 3 * L, s_o);
     }
 }
 
+GATEWISE_INLINE void activate_tile(
+    const ForwardJob& job, const ForwardStep& at, int first, int rows, int b, const float* sums, int sums_row) {
+    if (lanes_of(job.units, b) == L) return activate_block<true>(job, at, first, rows, b, sums, sums_row);
+    activate_block<false>(job, at, first, rows, b, sums, sums_row);
+}
+
 inline void forward_step(const ForwardJob& job, const ForwardStep& at, int active) {
-    const int blocks = blocks_of(job.units);
-    int block = 0;
+    const int units = job.units, blocks = blocks_of(units), whole = units / L, width = padded(units);
+    const size_t panel = forward_panel(units);
+    alignas(64) float sums[kRows * kWide];
+    int b = 0;
     if (active <= kFewRows)
-        for (; block + 2 <= blocks; block += 2)
-            with_rows<kFewRows>(active, [&]<int R>() { forward_tile<R, 2>(job, at, 0, block); });
-    for (; block < blocks; ++block)
-        for_each_tile(active, kRows, [&](int first, int rows) {
-            with_rows<kRows>(rows, [&]<int R>() { forward_tile<R, 1>(job, at, first, block); });
+        for (; b + 2 <= whole; b += 2) {
+            const float* w = job.weights + panel * static_cast<size_t>(b);
+            multiply_two_panels(
+                active, {at.h_now, width, 1, w, kWide, static_cast<ptrdiff_t>(panel), units, sums, 2 * kWide, false});
+            activate_tile(job, at, 0, active, b, sums, 2 * kWide);
+            activate_tile(job, at, 0, active, b + 1, sums + kWide, 2 * kWide);
+        }
+    for (; b < blocks; ++b) {
+        const float* w = job.weights + panel * static_cast<size_t>(b);
+        const int vectors = vectors_of(units, b);
+        for_each_tile(active, [&](int first, int rows) {
+            multiply_tile<false>(
+                rows, vectors, {at.h_now + first * width, width, 1, w, vectors * L, 0, units, sums, kWide, false});
+            activate_tile(job, at, first, rows, b, sums, kWide);
         });
+    }
 }
 
 inline void forward_group(const ForwardJob& job, const Sequence* sequences, int count, float* scratch) {
@@ -116,8 +120,8 @@ inline void forward_group(const ForwardJob& job, const Sequence* sequences, int 
         if (active == 0) return;
         for (int p = 0; p < active; ++p) {
             at.row[p] = row_at(sequences[p], step, job.reverse);
-            const int64_t pre_row = job.index == nullptr ? at.row[p] : job.index[at.row[p]];
-            at.pre[p] = job.pre + static_cast<size_t>(pre_row) * 4 * units;
+            at.pre[p] = pre_of(job, at.row[p]);
+            at.pre_next[p] = step + 1 < sequences[p].length ? pre_of(job, row_at(sequences[p], step + 1, job.reverse)) : at.pre[p];
         }
         forward_step(job, at, active);
         float* done = at.h_now;

@@ -1,14 +1,14 @@
 // One vector of L floats, by GCC's and Clang's vector extension: one source for all instruction sets.
 //
-// The only intrinsics are the masked loads and stores of a row's last units. The extension has no masked access, and the
-// rows of h and c are exactly H long: reading past one's end is a read of the next row, or of nothing.
+// The only intrinsics here are the masked loads and stores of a row's last units. The extension has no masked access, and
+// the rows of h and c are exactly H long: reading past one's end is a read of the next row, or of nothing.
 
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX__)
+#if defined(__SSE__)
 #include <immintrin.h>
 #endif
 
@@ -73,6 +73,9 @@ GATEWISE_INLINE void store_first(float* p, V v, int n) {
     for (int l = 0; l < n; ++l) p[l] = v[l];
 #endif
 }
+
+// Ask for the cache line of p: the rows of a batch are too many streams for the hardware to guess. Never faults.
+GATEWISE_INLINE void prefetch(const float* p) { __builtin_prefetch(p); }
 
 // A row of `units` floats into one whose length is a multiple of L, zeros behind; and back.
 GATEWISE_INLINE void copy_padded(float* to, const float* from, int units) {

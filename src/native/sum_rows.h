@@ -14,7 +14,12 @@ inline void sum_rows(const SumJob& job, int64_t first, int64_t last, float* sum)
         std::memset(sum, 0, sizeof(float) * static_cast<size_t>(width));
         for (int64_t at = job.offsets[u]; at < job.offsets[u + 1]; ++at) {
             const float* row = job.gates + static_cast<size_t>(job.order[at]) * static_cast<size_t>(width);
-            for (int j = 0; j < width; j += L) store(sum + j, load(sum + j) + load(row + j));
+            const int64_t next_at = at + 1 < job.offsets[last] ? at + 1 : at;
+            const float* next = job.gates + static_cast<size_t>(job.order[next_at]) * static_cast<size_t>(width);
+            for (int j = 0; j < width; j += L) {
+                prefetch(next + j);
+                store(sum + j, load(sum + j) + load(row + j));
+            }
         }
         float* out = job.dpre + static_cast<size_t>(u) * static_cast<size_t>(4 * units);
         for (int b = 0; b < blocks; ++b)

@@ -1,19 +1,22 @@
 // The register tile: all the multiplications of the kernel are this one loop.
 //
-//                      k ->                  w[k]: V vectors side by side          acc: R x V vectors, in registers
+//                      k ->                  w[k]: NV vectors side by side         acc: R x NV vectors, in registers
 //   a   row 0   . . . a0k . . .        x     [ w0 | w1 | w2 | w3 ]         +=      [ 00 | 01 | 02 | 03 ]
 //       row 1   . . . a1k . . .                                                    [ 10 | 11 | 12 | 13 ]
 //        ...                                                                         ...
 //       row R-1                                                                    [ R-1 ...           ]
 //
-// A step k costs V loads, R broadcasts and R V multiply-adds. 6 x 4 fills 24 of the 32 registers of AVX-512 and NEON
+// A step k costs NV loads, R broadcasts and R NV multiply-adds. 6 x 4 fills 24 of the 32 registers of AVX-512 and NEON
 // (10 loads for 24 multiply-adds), 3 x 4 fills 12 of the 16 of AVX2 and SSE2. With one row there would be too few
-// independent sums to hide a multiply-add's latency, so few rows take more vectors (two blocks of weights at once).
+// independent sums to hide a multiply-add's latency, so few rows take more vectors (two panels of w at once).
 //
 //   who            row of a                  k                       w
 //   forward        a sequence: h_{t-1}       unit of h_{t-1}         the four gates of L units
 //   backward, dh   a sequence: dgates        gate and unit           4 L units of h_{t-1}
 //   backward, dW   unit of h_{t-1}           row of the chunk        dgates: the four gates of L units
+//
+// Why the sums go through memory (a few lines of L1) and not on in registers into the activations: where a tile and what
+// follows it are one function, GCC spills an accumulator inside the loop, at twice the price of all these stores.
 
 #pragma once
 
@@ -22,45 +25,90 @@
 namespace gatewise::GATEWISE_ISA {
 
 constexpr int kVectors = 4;          // vectors of a tile: one for each gate
-constexpr int kWide = 4 * L;         // floats of a block's four gates
-constexpr int kFewRows = kRows / 2;  // up to so many rows, two blocks fit side by side
+constexpr int kWide = kVectors * L;  // floats of a block's four gates
+constexpr int kFewRows = kRows / 2;  // up to so many rows, two panels fit side by side
 
-// acc[r][v] += a(r, k) * w(k)[v] for k = 0 .. depth - 1. `a` gives the number to broadcast, `w` where vector v of step k is.
-template <int R, int NV, class A, class W>
-GATEWISE_INLINE void multiply_add(V (&acc)[R][NV], const A& a, const W& w, int depth) {
-    GATEWISE_UNROLL_4
-    for (int k = 0; k < depth; ++k) {
-        V row_of_w[NV];
+// out[r][v] (+)= sum over k of a(r, k) * w[k][v].
+struct Tile {
+    const float* a;
+    ptrdiff_t a_row, a_k;  // from row to row, from k to k; one of the two is 1
+    const float* w;
+    ptrdiff_t w_k;      // from k to k: at least NV L
+    ptrdiff_t w_panel;  // from panel to panel, where there are two
+    int depth;
+    float* out;
+    ptrdiff_t out_row;  // from row to row; a second panel's vectors are behind the first's
+    bool add;           // to what is in out, else to zero
+};
+
+// AcrossRows: a_row is 1 (one pointer walks), else a_k is 1 (a pointer a row).
+template <int R, int NV, int Panels, bool AcrossRows>
+__attribute__((noinline)) void multiply(const Tile& tile) {
+    float* const out = tile.out;
+    const ptrdiff_t out_row = tile.out_row;
+    const bool add = tile.add;
+    V acc[R][Panels * NV];
+    GATEWISE_UNROLL_ALL
+    for (int r = 0; r < R; ++r)
         GATEWISE_UNROLL_ALL
-        for (int v = 0; v < NV; ++v) row_of_w[v] = load(w(k, v));
+        for (int v = 0; v < Panels * NV; ++v) acc[r][v] = add ? load(out + r * out_row + v * L) : V{};
+    const float* a[R];
+    GATEWISE_UNROLL_ALL
+    for (int r = 0; r < R; ++r) a[r] = tile.a + r * tile.a_row;
+    const float *w = tile.w, *across = tile.a;
+    const ptrdiff_t w_panel = tile.w_panel, w_k = tile.w_k, a_k = tile.a_k;
+    const int depth = tile.depth;
+    for (int k = 0; k < depth; ++k) {
+        V row_of_w[Panels * NV];
+        GATEWISE_UNROLL_ALL
+        for (int v = 0; v < Panels * NV; ++v) row_of_w[v] = load(w + (v / NV) * w_panel + (v % NV) * L);
         GATEWISE_UNROLL_ALL
         for (int r = 0; r < R; ++r) {
-            const V broadcast = all(a(r, k));
+            const V broadcast = all(AcrossRows ? across[r] : a[r][k]);
             GATEWISE_UNROLL_ALL
-            for (int v = 0; v < NV; ++v) acc[r][v] += broadcast * row_of_w[v];
+            for (int v = 0; v < Panels * NV; ++v) acc[r][v] += broadcast * row_of_w[v];
         }
+        w += w_k;
+        across += a_k;
     }
+    GATEWISE_UNROLL_ALL
+    for (int r = 0; r < R; ++r)
+        GATEWISE_UNROLL_ALL
+        for (int v = 0; v < Panels * NV; ++v) store(out + r * out_row + v * L, acc[r][v]);
 }
 
-// Cut `rows` into tiles of at most `most` rows, as even as they go (a last tile of one row would cost as much as of three),
-// and call f(first, rows of this tile).
+// The tile for `rows` (1 to Most) and `vectors` (1 to kVectors) as a constant.
+template <int Most, int NV, int Panels, bool AcrossRows>
+GATEWISE_INLINE void with_rows(int rows, const Tile& tile) {
+    if constexpr (Most > 1) {
+        if (rows < Most) return with_rows<Most - 1, NV, Panels, AcrossRows>(rows, tile);
+    }
+    multiply<Most, NV, Panels, AcrossRows>(tile);
+}
+
+template <bool AcrossRows, int NV = kVectors>
+GATEWISE_INLINE void multiply_tile(int rows, int vectors, const Tile& tile) {
+    if constexpr (NV > 1) {
+        if (vectors < NV) return multiply_tile<AcrossRows, NV - 1>(rows, vectors, tile);
+    }
+    with_rows<kRows, NV, 1, AcrossRows>(rows, tile);
+}
+
+// At most kFewRows rows, two whole panels.
+GATEWISE_INLINE void multiply_two_panels(int rows, const Tile& tile) {
+    with_rows<kFewRows, kVectors, 2, false>(rows, tile);
+}
+
+// Cut `rows` into tiles of at most kRows, as even as they go (a last tile of one row would cost as much as of three), and
+// call f(first, rows of this tile).
 template <class F>
-GATEWISE_INLINE void for_each_tile(int rows, int most, const F& f) {
-    const int tiles = (rows + most - 1) / most;
+GATEWISE_INLINE void for_each_tile(int rows, const F& f) {
+    const int tiles = (rows + kRows - 1) / kRows;
     for (int t = 0, first = 0; t < tiles; ++t) {
         const int size = (rows - first + tiles - t - 1) / (tiles - t);
         f(first, size);
         first += size;
     }
-}
-
-// Call f.template operator()<R>() with the constant R = rows, 1 <= rows <= Most.
-template <int Most, class F>
-GATEWISE_INLINE void with_rows(int rows, const F& f) {
-    if constexpr (Most > 1) {
-        if (rows < Most) return with_rows<Most - 1>(rows, f);
-    }
-    f.template operator()<Most>();
 }
 
 }  // namespace gatewise::GATEWISE_ISA
