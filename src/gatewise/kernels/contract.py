@@ -63,6 +63,8 @@ class Tape:
 
 
 class Forward(NamedTuple):
+    """What forward gives: h of every step, the last states, and the tape if it was to be kept."""
+
     h: Array  # (N, H)
     h_T: Array  # (B, H)
     c_T: Array  # (B, H)
@@ -70,6 +72,8 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
+    """The gradients of what forward was given, in the same order; that of x and W_ih is the caller's affair."""
+
     dpre: Array  # (U, 4H)
     dweight_hh: Array  # (4H, H)
     dh0: Array  # (B, H)

@@ -1,0 +1,63 @@
+# Two commands are all there is: `make demo` and `make test`. Both work from a bare checkout with Python 3.11+, make and a
+# C++ compiler; whatever else is needed goes into .venv, once, and again when what it is built from has changed.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+# The first Python that is new enough and can make environments; `make demo PYTHON=/path/to/python3` takes another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+NATIVE := CMakeLists.txt $(wildcard src/native/*)
+MODEL := models/tutorial
+
+.PHONY: demo test lint format clean
+
+# The tutorial, from the reviews to an explained verdict. These are the commands that anyone would type.
+demo: .venv/demo.stamp
+	$(BIN)/gatewise train imdb --recipe tutorial --data embedded -o $(MODEL)
+	$(BIN)/gatewise evaluate $(MODEL) imdb --data embedded
+	$(BIN)/gatewise predict $(MODEL) "A quiet film that stays with you for days." "Two hours that I will never get back."
+	$(BIN)/gatewise explain $(MODEL) --tutorial-review
+
+# All tests: the static checks, the package, and its wheel in an empty environment.
+test: lint
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Installed in place (`pip install -e`): an edited .py counts at once; edited C++ at the next `make`, which compiles only
+# what changed, since the build tools stay in .venv and the objects in build/. What tests need includes what the demo needs.
+.venv/demo.stamp: .venv/pip.stamp pyproject.toml $(NATIVE)
+	$(call install,demo)
+	touch $@
+
+.venv/dev.stamp: .venv/pip.stamp pyproject.toml $(NATIVE)
+	$(call install,dev)
+	touch .venv/demo.stamp $@
+
+define install
+$(PIP) install --quiet cmake ninja nanobind scikit-build-core
+$(PIP) install --quiet --no-build-isolation --editable '.[$(1)]'
+@$(BIN)/python -c "from gatewise.kernels import why_not; print('native kernel:', why_not('native') or 'compiled, works')"
+endef
+
+.venv/pip.stamp:
+	@test -n "$(PYTHON)" || { echo "gatewise needs Python 3.11 or newer, with venv; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) --version); the first time takes some minutes."
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet --upgrade pip
+	touch $@

@@ -1,0 +1,9 @@
+"""An install without a compiler goes on without the native kernel; the tests must not, or they would test half."""
+
+from __future__ import annotations
+
+from gatewise import kernels
+
+
+def test_the_native_kernel_was_compiled() -> None:
+    assert kernels.why_not("native") is None

@@ -1,0 +1,166 @@
+"""The built wheel, away from the tree: in an empty environment with the base dependencies alone, so without torch."""
+
+from __future__ import annotations
+
+import email
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(command: Sequence[str | Path], **options: object) -> str:
+    """Standard output; on failure the test shows all that the command said."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return str(done.stdout)
+
+
+def build(kind: str, out: Path, **environment: str) -> Path:
+    """Build from the tree as it is, with the tools of this environment and a build folder of its own."""
+    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "-o", out, "-C", f"build-dir={out}/build"]
+    run([*command, ROOT], env={**os.environ, **environment})
+    (made,) = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return made
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a new environment that holds the wheel and its base dependencies."""
+    home = tmp_path_factory.mktemp("empty") / "venv"
+    run([sys.executable, "-m", "venv", home])
+    run([home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel])
+    return home / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[float]], list[str]]:
+    """A small model with random weights, saved by the source tree, with what it says there to two texts."""
+    import numpy as np
+
+    from gatewise.architecture import Architecture, initial_parameters
+    from gatewise.encoder import TextEncoder
+    from gatewise.model import Model
+    from gatewise.text import TokenEncoding
+
+    texts = ["a film that stays with you", "two hours that I will never get back", "a film that I will get back to"]
+    encoding = TokenEncoding.fit(texts, minimum=1)
+    architecture = Architecture("tokens", rows=encoding.rows, embedding=8, units=7)
+    parameters = {k: 4 * v for k, v in initial_parameters(architecture, np.random.default_rng(11)).items()}
+    made = Model(architecture, parameters, TextEncoder(encoding), ("negative", "positive"))
+    path = tmp_path_factory.mktemp("saved") / "model"
+    made.save(path)
+    return path, made.predict_proba(texts[:2]).tolist(), texts[:2]
+
+
+def names_in(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def test_what_the_wheel_holds(wheel: Path) -> None:
+    names = names_in(wheel)
+    tracked = run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src/gatewise"], cwd=ROOT
+    ).splitlines()
+    source = {name.removeprefix("src/") for name in tracked if (ROOT / name).is_file()}
+    assert source <= set(names), "every file of the package, py.typed included"
+    native = {name for name in names if name.startswith("gatewise/kernels/_native") and name.endswith(".so")}
+    assert len(native) == 1
+    info = {name for name in names if ".dist-info/" in name}
+    assert any(name.endswith("/licenses/LICENSE") for name in info)
+    assert set(names) == source | native | info, "and nothing else: no test, no C++, no stray build product"
+
+
+def test_what_the_wheel_says_of_itself(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    import gatewise
+
+    assert metadata["Version"] == gatewise.__version__
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == ">=3.11"
+    requirements = metadata.get_all("Requires-Dist") or []
+    assert any(line.startswith("numpy") and "extra" not in line for line in requirements)
+    torch = [line for line in requirements if line.startswith("torch")]
+    assert torch, "training needs torch"
+    assert all("extra ==" in line and "+" not in line for line in torch), "torch is a range, behind an extra"
+
+
+def test_the_source_archive_can_be_built_from(tmp_path: Path) -> None:
+    with tarfile.open(build("sdist", tmp_path)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    native = {f"src/native/{path.name}" for path in (ROOT / "src" / "native").iterdir() if path.is_file()}
+    assert native
+    assert {"CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml", "src/gatewise/cell.py", *native} <= names
+    assert not [
+        name for name in names if name.endswith((".so", ".pyc")) or name.startswith((".venv", "build/", "tests/"))
+    ]
+
+
+def test_the_native_kernel_is_in_it(python: Path, tmp_path: Path) -> None:
+    code = "from gatewise import kernels; print(kernels.__file__, kernels.available(), kernels.why_not('native'))"
+    out = run([python, "-c", code], cwd=tmp_path)
+    assert str(ROOT) not in out, "that is the tree's own package"
+    assert "('native', 'reference') None" in out
+
+
+def test_help_and_import_without_torch(python: Path, tmp_path: Path) -> None:
+    assert run([python, "-c", "import importlib.util as u; print(u.find_spec('torch'))"]) == "None\n"
+    run(
+        [python, "-W", "error", "-c", "import gatewise, gatewise.model, gatewise.glassbox, gatewise.data"], cwd=tmp_path
+    )
+    assert "train" in run([python.parent / "gatewise", "--help"], cwd=tmp_path)
+
+
+def test_predictions_without_torch(
+    python: Path, tmp_path: Path, model: tuple[Path, list[list[float]], list[str]]
+) -> None:
+    path, expected, texts = model
+    code = "import json, sys, gatewise as gw; m = gw.load(sys.argv[1]); p = m.predict_proba(sys.argv[2:])"
+    out = run([python, "-W", "error", "-c", f"{code}; print(json.dumps(p.tolist()))", path, *texts], cwd=tmp_path)
+    assert json.loads(out) == [pytest.approx(row, abs=1e-6) for row in expected]
+    assert abs(expected[0][0] - expected[1][0]) > 1e-4, "the two texts must differ, or the comparison says nothing"
+    verdict = run([python.parent / "gatewise", "predict", path, *texts], cwd=tmp_path)
+    assert "negative" in verdict or "positive" in verdict
+    run([python.parent / "gatewise", "explain", path, texts[0]], cwd=tmp_path)
+    run([python.parent / "gatewise", "info", path], cwd=tmp_path)
+
+
+def test_training_without_torch_says_what_to_install(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 20)
+    command = [python.parent / "gatewise", "train", "reviews.csv", "--text", "text", "--label", "label", "-o", "model"]
+    done = subprocess.run([str(part) for part in command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "pip install 'gatewise[train]'" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "model").exists()
+
+
+def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(python: Path, tmp_path: Path) -> None:
+    """As on a machine without g++: the wheel has no kernel, the reference runs, and `why_not` tells the reason."""
+    made = build("wheel", tmp_path, CC="/bin/false", CXX="/bin/false")
+    assert not [name for name in names_in(made) if name.endswith(".so")]
+    home = tmp_path / "installed"
+    run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", home, made])
+    code = "from gatewise import kernels; print(kernels.__file__, kernels.available(), kernels.why_not('native'))"
+    out = run([python, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(home)})
+    assert str(home) in out
+    assert "('reference',)" in out
+    assert out.strip().split(")")[-1] not in ("", " None"), "the reason is missing"

@@ -1,0 +1,61 @@
+"""Every module says what it offers, and what it offers says what it is."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from source_tree import ROOT, trees
+
+# Modules whose names nobody imports: the program's entry.
+NO_EXPORTS = {Path("__main__.py")}
+MODULES = [path for path in trees() if path not in NO_EXPORTS]
+
+
+def listed(tree: ast.Module) -> list[str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            return list(ast.literal_eval(node.value))
+    return None
+
+
+def public(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
+    nodes = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    return [node for node in nodes if not node.name.startswith("_")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_all_is_there_sorted_and_whole(path: Path) -> None:
+    """Its order is ruff's affair (RUF022): constants, classes, functions, each by the alphabet."""
+    names = listed(trees()[path])
+    assert names is not None, "__all__ is missing"
+    assert len(set(names)) == len(names)
+    private = [name for name in names if name.startswith("_") and name != "__version__"]
+    assert not private, f"{private} are private and exported"
+    missing = [node.name for node in public(trees()[path]) if node.name not in names]
+    assert not missing, f"{missing} are public and not in __all__: add them, or begin their names with '_'"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_every_exported_name_exists(path: Path) -> None:
+    module = importlib.import_module(".".join(("gatewise", *path.with_suffix("").parts)).removesuffix(".__init__"))
+    absent = [name for name in listed(trees()[path]) or [] if not hasattr(module, name)]
+    assert not absent, f"__all__ names {absent}, which are not there"
+
+
+def test_ruff_keeps_the_order() -> None:
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", "-"]
+    done = subprocess.run(command, cwd=ROOT, input='__all__ = ["b", "a"]\n', capture_output=True, text=True)
+    assert "RUF022" in done.stdout, "with the project's settings, ruff no longer minds an __all__ that is not sorted"
+
+
+@pytest.mark.parametrize("path", list(trees()), ids=str)
+def test_every_public_thing_has_a_docstring(path: Path) -> None:
+    tree = trees()[path]
+    assert ast.get_docstring(tree), "the module has no docstring"
+    bare = [node.name for node in public(tree) if not ast.get_docstring(node)]
+    assert not bare, f"{bare} have no docstring"

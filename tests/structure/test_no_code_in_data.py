@@ -1,0 +1,92 @@
+"""No file that gatewise reads can make it run code: what could do that is not in the package at all."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from source_tree import imports, trees
+
+MODULES = {
+    "pickle",
+    "_pickle",
+    "cPickle",
+    "dill",
+    "cloudpickle",
+    "marshal",
+    "shelve",
+    "joblib",
+    "yaml",
+    "code",
+    "codeop",
+}
+MODULES |= {"runpy", "jinja2", "mako", "imp", "pty"}
+CALLS = {"eval", "exec", "compile", "__import__", "execfile", "setattr", "globals"}
+ATTRIBUTES = {
+    ("torch", "load"),
+    ("torch", "save"),
+    ("torch.hub", "load"),
+    ("numpy", "fromfile"),
+    ("os", "system"),
+    ("os", "popen"),
+    ("os", "execv"),
+    ("tarfile", "extractall"),
+    ("shutil", "unpack_archive"),
+}
+METHODS = {"extractall", "read_pickle", "to_pickle", "load_module", "exec_module", "unsafe_load"}
+
+
+def dangers(tree: ast.AST) -> list[str]:
+    """What in `tree` can turn data into code, each with its line."""
+    found = [f"{line}: import {m}" for m, line in imports(tree) if m in MODULES or m.split(".")[0] in MODULES]
+    aliases = {"np": "numpy"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CALLS:
+            found.append(f"{node.lineno}: {node.func.id}()")
+        if isinstance(node, ast.ImportFrom):
+            found += [f"{node.lineno}: {a.name}" for a in node.names if (node.module, a.name) in ATTRIBUTES]
+        if isinstance(node, ast.Attribute):
+            owner = ast.unparse(node.value)
+            if (aliases.get(owner, owner), node.attr) in ATTRIBUTES or node.attr in METHODS:
+                found.append(f"{node.lineno}: {owner}.{node.attr}")
+        if (
+            isinstance(node, ast.keyword)
+            and node.arg in ("allow_pickle", "shell")
+            and ast.unparse(node.value) != "False"
+        ):
+            found.append(f"{node.value.lineno}: {node.arg}={ast.unparse(node.value)}")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "numpy.load"):
+            plain = [k for k in node.keywords if k.arg == "allow_pickle"]
+            if not plain:
+                found.append(f"{node.lineno}: np.load without allow_pickle=False")
+    return found
+
+
+@pytest.mark.parametrize("path", list(trees()), ids=str)
+def test_nothing_in_the_package_runs_what_it_reads(path: Path) -> None:
+    assert dangers(trees()[path]) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "def f():\n    import pickle as p",
+        "from pickle import loads",
+        "import yaml",
+        "eval('1')",
+        "exec(text)",
+        "torch.load(path, weights_only=True)",
+        "from torch import load",
+        "np.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "archive.extractall(folder)",
+        "os.system('ls')",
+        "subprocess.run(x, shell=True)",
+        "setattr(config, key, value)",
+        "import joblib.numpy_pickle",
+    ],
+)
+def test_the_test_would_find_it(code: str) -> None:
+    assert dangers(ast.parse(code)) != []

@@ -1,0 +1,39 @@
+"""An error is one line, fit to be shown, whatever text of the user's it speaks about."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise import errors
+from gatewise.errors import DataError, GatewiseError, InputError, MissingExtra, quote
+
+
+@given(st.text(st.characters(), max_size=200))
+def test_quoted_text_is_short_and_printable(text: str) -> None:
+    shown = quote(text)
+    assert shown.isprintable()
+    assert len(shown) <= 83  # two quotes and the sign for more
+    assert shown.encode("utf-8")
+    if text.isprintable() and len(text) <= 80:
+        assert shown == f"'{text}'"
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J\x1b]0;title\x07", "a\nb\rc", "\u202egnp.exe", "\ud800", "\x00\x9b31m"])
+def test_nothing_that_steers_a_terminal_gets_through(text: str) -> None:
+    assert "\N{REPLACEMENT CHARACTER}" in quote(text)
+    assert not set(quote(text)) & set("\x1b\x07\n\r\u202e\x00\x9b\ud800")
+
+
+def test_a_message_is_one_line() -> None:
+    assert str(DataError("reviews.csv:\n  row 3\thas no label")) == "reviews.csv: row 3 has no label"
+
+
+def test_the_family() -> None:
+    raised = [getattr(errors, name) for name in errors.__all__ if name != "quote"]
+    assert all(issubclass(error, GatewiseError) for error in raised)
+    assert issubclass(InputError, ValueError)
+    assert issubclass(MissingExtra, ImportError)
+    message = str(MissingExtra("torch", "train", "training"))
+    assert message == "training needs torch: pip install 'gatewise[train]'"
