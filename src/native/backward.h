@@ -36,7 +36,7 @@ struct GatesRow {
     const float *dh_in, *dc_in;  // or null
     float *dh, *dc;
     float* dpre;     // or null: dgates go into the tape
-    ptrdiff_t next;  // from this row of the tape to the one that the next step looks at; 0 if there is none
+    const float *next_tape, *next_c_prev;  // what the next step will look at, or this one again at the end
 };
 
 // Its units of block b, whose gradients go to dgates as well. Whole: the block has L units.
@@ -44,7 +44,11 @@ template <bool Whole>
 GATEWISE_INLINE void gates_backward_block(const GatesRow& row, int units, bool hard, int b, float* dgates) {
     const int n = Whole ? L : lanes_of(units, b), u = b * L;
     float* const tape = row.tape + b * kWide;
-    for (int gate = 0; gate < 4; ++gate) prefetch(tape + row.next + gate * L);
+    for (int gate = 0; gate < 4; ++gate) {
+        prefetch(row.next_tape + b * kWide + gate * L);
+        prefetch_to_write(dgates + chunk_block() + gate * L);  // of the next block
+    }
+    prefetch(row.next_c_prev + u);
     const V s_i = load(tape), s_f = load(tape + L), g = load(tape + 2 * L), s_o = load(tape + 3 * L);
     V i = s_i, f = s_f, o = s_o;
     if (hard) i = binary(s_i), f = binary(s_f), o = binary(s_o);
@@ -90,14 +94,18 @@ inline void gates_backward(
     here.dh = state.dh + p * width;
     here.dc = state.dc + p * width;
     here.dpre = job.dpre == nullptr ? nullptr : job.dpre + row * 4 * size;
-    here.next = step == 0 ? 0 : job.reverse ? 4 * width : -4 * width;
+    here.next_tape = step == 0 ? here.tape : here.tape + (job.reverse ? 4 * width : -4 * width);
+    here.next_c_prev = step < 2 ? here.c : here.c_prev + (job.reverse ? units : -units);
     float* dgates = state.dgates + at * kWide;
     for (int b = 0; b < whole; ++b, dgates += chunk_block()) gates_backward_block<true>(here, units, job.binary, b, dgates);
     if (whole < blocks_of(units)) {
         dgates += at * (vectors_of(units, whole) * L - kWide);
         gates_backward_block<false>(here, units, job.binary, whole, dgates);
     }
-    copy_padded(state.h_prev + at * width, step > 0 ? job.h + before : job.h0 + initial, units);
+    const float* h_prev = step > 0 ? job.h + before : job.h0 + initial;
+    copy_padded(state.h_prev + at * width, h_prev, units);
+    if (step > 1)
+        for (int u = 0; u < units; u += 16) prefetch(h_prev + (job.reverse ? units : -units) + u);
 }
 
 // 2. For the `active` rows from row `at` of the chunk. kDepthBlocks of dgates at a time: their part of the panel stays in L1.

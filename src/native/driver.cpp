@@ -12,6 +12,9 @@ namespace gatewise {
 
 namespace {
 
+// A tape of more floats than this is not in the second-level caches any more when backward wants it.
+constexpr int64_t kStreamFrom = int64_t{1} << 20;
+
 // So many floats to a cache line that no two threads' scratch shares one.
 size_t whole_lines(size_t floats) { return (floats + 31) / 32 * 32; }
 
@@ -70,6 +73,7 @@ void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float
             job.units, weight_hh, weights.data(), blocks * part / plan.threads(), blocks * (part + 1) / plan.threads());
     });
     job.weights = weights.data();
+    job.stream = batch.steps * blocks * isa.lanes * 4 > kStreamFrom;
     run_parts(plan.threads(), [&](int part) {
         isa.forward(job, plan.share(part), scratch.data() + scratch_size * static_cast<size_t>(part));
     });

@@ -39,7 +39,7 @@ template <bool Whole>
 inline void activate_block(
     const ForwardJob& job, const ForwardStep& at, int first, int rows, int b, const float* sums, int sums_row) {
     const int units = job.units, width = padded(units), n = Whole ? L : lanes_of(units, b), u = b * L;
-    const bool hard = job.binary;
+    const bool hard = job.binary, past_cache = job.stream;
     float *const c_now = at.c_now + u, *const h_next = at.h_next + u, *const h_out = job.h + u, *const c_out = job.c + u;
     float* const tape = job.gates == nullptr ? nullptr : job.gates + b * kWide;
     for (int r = 0; r < rows; ++r, sums += sums_row) {
@@ -62,10 +62,17 @@ inline void activate_block(
         store_first(c_out + row * static_cast<size_t>(units), c, n);
         if (!Whole) s_i = first_lanes(s_i, n), s_f = first_lanes(s_f, n), s_o = first_lanes(s_o, n);
         float* to = tape + row * static_cast<size_t>(4 * width);
-        store(to, s_i);
-        store(to + L, s_f);
-        store(to + 2 * L, g);
-        store(to + 3 * L, s_o);
+        if (past_cache) {
+            stream(to, s_i);
+            stream(to + L, s_f);
+            stream(to + 2 * L, g);
+            stream(to + 3 * L, s_o);
+        } else {
+            store(to, s_i);
+            store(to + L, s_f);
+            store(to + 2 * L, g);
+            store(to + 3 * L, s_o);
+        }
     }
 }
 
@@ -137,6 +144,7 @@ inline void forward(const ForwardJob& job, Share share, float* scratch) {
         const int64_t left = share.count - first;
         forward_group(job, share.sequences + first, left < kGroup ? static_cast<int>(left) : kGroup, scratch);
     }
+    streamed();
 }
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -31,6 +31,7 @@ struct Share {
 struct ForwardJob {
     int units;
     bool reverse, binary;
+    bool stream;           // gates past the cache: for a tape that would not stay in it till backward
     const float* pre;      // (U, 4H)
     const int32_t* index;  // (N,) or null: row n of pre
     const float* h0;       // (B, H)

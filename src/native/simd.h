@@ -1,7 +1,7 @@
 // One vector of L floats, by GCC's and Clang's vector extension: one source for all instruction sets.
 //
-// The only intrinsics here are the masked loads and stores of a row's last units. The extension has no masked access, and
-// the rows of h and c are exactly H long: reading past one's end is a read of the next row, or of nothing.
+// The intrinsics here are what the extension lacks: masked loads and stores of a row's last units (the rows of h and c are
+// exactly H long: reading past one's end is a read of the next row, or of nothing), and stores past the cache.
 
 #pragma once
 
@@ -76,6 +76,26 @@ GATEWISE_INLINE void store_first(float* p, V v, int n) {
 
 // Ask for the cache line of p: the rows of a batch are too many streams for the hardware to guess. Never faults.
 GATEWISE_INLINE void prefetch(const float* p) { __builtin_prefetch(p); }
+GATEWISE_INLINE void prefetch_to_write(const float* p) { __builtin_prefetch(p, 1); }
+
+// A store, of a whole vector at an aligned address, that does not first read the line it overwrites and leaves the caches
+// to others. It may be seen late by other threads: `streamed` before they are told.
+GATEWISE_INLINE void stream(float* p, V v) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(p, (__m512)v);
+#elif defined(__AVX__)
+    _mm256_stream_ps(p, (__m256)v);
+#elif defined(__SSE__)
+    _mm_stream_ps(p, (__m128)v);
+#else
+    store(p, v);
+#endif
+}
+GATEWISE_INLINE void streamed() {
+#if defined(__SSE__)
+    _mm_sfence();
+#endif
+}
 
 // A row of `units` floats into one whose length is a multiple of L, zeros behind; and back.
 GATEWISE_INLINE void copy_padded(float* to, const float* from, int units) {
