@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from gatewise.architecture import Architecture, summary
 
-__all__ = ["Facts", "Measured", "write_card"]
+__all__ = ["Facts", "Measured", "fact_rows", "write_card"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def write_card(arch: Architecture, classes: Sequence[str], facts: Facts) -> str:
     layers = summary(arch)
     lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]
     lines += [f"| all | | {sum(count for _, _, count in layers):,} |", ""]
-    rows = _rows(facts)
+    rows = fact_rows(facts)
     if rows:
         lines += ["## How it was made", "", "| | |", "|---|---|", *(f"| {k} | {_plain(v)} |" for k, v in rows), ""]
     if facts.measured:
@@ -78,7 +78,8 @@ def write_card(arch: Architecture, classes: Sequence[str], facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _rows(facts: Facts) -> list[tuple[str, str]]:
+def fact_rows(facts: Facts) -> list[tuple[str, str]]:
+    """What is known of the making, as pairs of a name and a value; measurements apart."""
     kept = f"{facts.kept_epoch} of {facts.epochs}, the best on the validation part" if facts.kept_epoch else ""
     rows = [
         ("made", facts.made),

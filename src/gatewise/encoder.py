@@ -48,20 +48,15 @@ class TextEncoder:
     encoding: Encoding
 
     def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
-        sequences = []
         for n, text in enumerate(inputs):
-            where = f"text {n + 1}" if len(inputs) > 1 else "the text"
             if not isinstance(text, str):
-                raise InputError(f"{where} is a {type(text).__name__}, not a string")
+                raise InputError(f"text {n + 1} is a {type(text).__name__}, not a string")
             if not text.strip():
-                raise InputError(f"{where} is empty")
-            try:
-                ids = self.encoding.encode(text)
-            except InputError as error:
-                raise InputError(f"{where}: {error}") from error
+                raise InputError(f"text {n + 1} is empty")
+        sequences: list[Array] = list(self.encoding.encode_all(inputs))
+        for n, ids in enumerate(sequences):
             if not len(ids):
-                raise InputError(f"{where} holds no word")
-            sequences.append(ids)
+                raise InputError(f"text {n + 1} holds no word")
         return sequences
 
     def steps(self, item: Any) -> list[str]:

@@ -21,6 +21,7 @@ __all__ = [
     "MissingExtra",
     "ModelFileError",
     "TrainingError",
+    "printable",
     "quote",
 ]
 
@@ -59,7 +60,13 @@ class MissingExtra(GatewiseError, ImportError):
         super().__init__(f"{needed_for} needs {package}: pip install 'gatewise[{extra}]'")
 
 
-def quote(text: object, limit: int = 80) -> str:
-    """`text` as it may stand in a message: printable, on one line, at most `limit` characters."""
+def printable(text: object, limit: int = 80) -> str:
+    """`text` on one line, at most `limit` characters, with a replacement character for each that is not seen, or that
+    would move the cursor, change the colour or turn the direction of a terminal."""
     plain = "".join(ch if ch.isprintable() else "\N{REPLACEMENT CHARACTER}" for ch in str(text)[: limit + 1])
-    return f"'{plain[:limit]}…'" if len(plain) > limit else f"'{plain}'"
+    return f"{plain[:limit]}…" if len(plain) > limit else plain
+
+
+def quote(text: object, limit: int = 80) -> str:
+    """`printable` text in quotation marks, as it may stand in a message."""
+    return f"'{printable(text, limit)}'"
