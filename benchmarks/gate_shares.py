@@ -39,8 +39,7 @@ def main() -> None:
 
 def _lines(folder: Path, reviews: Labelled, whole: Labelled) -> list[str]:
     model = gw.load(folder)
-    measured = [m for m in model.facts.measured if m.data == whole.source]
-    accuracy = f"{measured[0].accuracy:.4f}" if measured else f"{model.evaluate(whole).accuracy:.4f}"
+    accuracy = f"{model.evaluate(whole).accuracy:.4f}"
     values: dict[str, list[np.ndarray]] = {gate: [] for gate in GATES}
     for text in reviews.inputs:
         seen = model.trace(text)
@@ -51,10 +50,8 @@ def _lines(folder: Path, reviews: Labelled, whole: Labelled) -> list[str]:
     for gate, name in GATES.items():
         found = np.concatenate(values[gate])
         low, high = (found < 0.1).mean(), (found > 0.9).mean()
-        lines.append(
-            f"| {folder.name} | {name} | {low:.2%} | {1 - low - high:.2%} | {high:.2%} | {found.mean():.3f} | {accuracy}
-            |"
-        )
+        shares = f"{low:.2%} | {1 - low - high:.2%} | {high:.2%}"
+        lines.append(f"| {folder.name} | {name} | {shares} | {found.mean():.3f} | {accuracy} |")
     return lines
 
 
