@@ -82,22 +82,37 @@ GATEWISE_INLINE void activate_tile(
     activate_block<false>(job, at, first, rows, b, sums, sums_row);
 }
 
-inline void forward_step(const ForwardJob& job, const ForwardStep& at, int active) {
-    const int units = job.units, blocks = blocks_of(units), whole = units / L, width = padded(units);
+// Rows that are few enough for two panels side by side: one pair of blocks, or one block.
+GATEWISE_INLINE void forward_few(const ForwardJob& job, const ForwardStep& at, int active, int b, bool pair, float* sums) {
+    const int units = job.units, width = padded(units), vectors = vectors_of(units, b);
     const size_t panel = forward_panel(units);
+    const float* w = job.weights + panel * static_cast<size_t>(b);
+    if (pair) {
+        multiply_two_panels(
+            active, {at.h_now, width, 1, w, kWide, static_cast<ptrdiff_t>(panel), units, sums, 2 * kWide, false});
+        activate_block<true>(job, at, 0, active, b, sums, 2 * kWide);
+        activate_block<true>(job, at, 0, active, b + 1, sums + kWide, 2 * kWide);
+    } else {
+        multiply_tile<false>(active, vectors, {at.h_now, width, 1, w, vectors * L, 0, units, sums, kWide, false});
+        activate_tile(job, at, 0, active, b, sums, kWide);
+    }
+}
+
+// Every other step takes the blocks from the last to the first: the panels used last are still in L1.
+inline void forward_step(const ForwardJob& job, const ForwardStep& at, int active, bool backwards) {
+    const int units = job.units, blocks = blocks_of(units), width = padded(units);
     alignas(64) float sums[kRows * kWide];
-    int b = 0;
-    if (active <= kFewRows)
-        for (; b + 2 <= whole; b += 2) {
-            const float* w = job.weights + panel * static_cast<size_t>(b);
-            multiply_two_panels(
-                active, {at.h_now, width, 1, w, kWide, static_cast<ptrdiff_t>(panel), units, sums, 2 * kWide, false});
-            activate_tile(job, at, 0, active, b, sums, 2 * kWide);
-            activate_tile(job, at, 0, active, b + 1, sums + kWide, 2 * kWide);
+    if (active <= kFewRows) {
+        const int pairs = units / L / 2, turns = pairs + (blocks - 2 * pairs);
+        for (int turn = 0; turn < turns; ++turn) {
+            const int t = backwards ? turns - 1 - turn : turn;
+            forward_few(job, at, active, t < pairs ? 2 * t : pairs + t, t < pairs, sums);
         }
-    for (; b < blocks; ++b) {
-        const float* w = job.weights + panel * static_cast<size_t>(b);
-        const int vectors = vectors_of(units, b);
+        return;
+    }
+    for (int turn = 0; turn < blocks; ++turn) {
+        const int b = backwards ? blocks - 1 - turn : turn, vectors = vectors_of(units, b);
+        const float* w = job.weights + forward_panel(units) * static_cast<size_t>(b);
         for_each_tile(active, [&](int first, int rows) {
             multiply_tile<false>(
                 rows, vectors, {at.h_now + first * width, width, 1, w, vectors * L, 0, units, sums, kWide, false});
@@ -130,7 +145,7 @@ inline void forward_group(const ForwardJob& job, const Sequence* sequences, int 
             at.pre[p] = pre_of(job, at.row[p]);
             at.pre_next[p] = step + 1 < sequences[p].length ? pre_of(job, row_at(sequences[p], step + 1, job.reverse)) : at.pre[p];
         }
-        forward_step(job, at, active);
+        forward_step(job, at, active, step % 2 == 1);
         float* done = at.h_now;
         at.h_now = at.h_next;
         at.h_next = done;
