@@ -22,7 +22,7 @@ from gatewise.data.split import split
 from gatewise.errors import DataError, quote
 from gatewise.labelled import Labelled
 
-__all__ = ["OFFICIAL", "Splits", "imdb"]
+__all__ = ["EMBEDDED", "OFFICIAL", "Splits", "imdb"]
 
 # Size and SHA-256 as in huggingface/datasets, datasets/imdb/dataset_infos.json, "download_checksums".
 OFFICIAL = Remote(
@@ -33,6 +33,7 @@ OFFICIAL = Remote(
 _REVIEW = re.compile(r"(train|test)/(pos|neg)/([0-9]{1,9})_([0-9]{1,2})\.txt")
 _FILM = re.compile(r"/title/tt([0-9]{1,9})(/|$)")
 _HELD_OUT_SEED = 0
+EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ def imdb(path: str | Path | None = None, *, progress: bool = True, download: boo
     """The reviews: from `path`, else the cache, else the official address, else the embedded train half.
 
     Args:
-        path: the official archive or its unpacked folder.
+        path: the official archive or its unpacked folder; the word "embedded" stands for the embedded train half.
         progress: show a download on stderr.
         download: False leaves the network alone, as the environment's GATEWISE_OFFLINE=1 does.
 
@@ -57,6 +58,8 @@ def imdb(path: str | Path | None = None, *, progress: bool = True, download: boo
     so. DataError for a missing, damaged or different archive, a download that broke off or has the wrong checksum;
     MissingExtra where the embedded half is needed and not installed.
     """
+    if path == EMBEDDED:
+        return _embedded("the embedded half was asked for")
     if path is not None:
         return _halves(Path(path).expanduser())
     cached = cache_folder() / OFFICIAL.name

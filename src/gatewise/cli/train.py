@@ -1,0 +1,123 @@
+"""`gatewise train`: from data to a model folder."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gatewise.cli.common import (
+    DataOption,
+    JsonOption,
+    LabelOption,
+    SourceArgument,
+    TextOption,
+    console,
+    print_json,
+    read_source,
+    stop,
+)
+from gatewise.errors import InputError, printable, quote
+
+__all__ = ["train"]
+
+
+def train(
+    source: SourceArgument,
+    recipe: Annotated[str, typer.Option("--recipe", metavar="NAME", help="tutorial, or fast for all else.")] = "fast",
+    data: DataOption = None,
+    text: TextOption = "text",
+    label: LabelOption = "label",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "-o", "--out", metavar="DIR", help="The model folder.  [models/SOURCE-RECIPE]", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Fixes the split, the start values, the order, the dropout.")] = 0,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.", show_default=False)] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Instead of the recipe's.", show_default=False)] = None,
+    units: Annotated[int | None, typer.Option("--units", help="Instead of the recipe's.", show_default=False)] = None,
+    gate: Annotated[
+        str | None,
+        typer.Option("--gate", metavar="sigmoid|binary", help="binary: gates of exactly 0 or 1.", show_default=False),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a classifier on texts or series, keep its best epoch, save it.
+
+    \b
+    gatewise train imdb --recipe tutorial                        the tutorial's model
+    gatewise train imdb --data aclImdb_v1.tar.gz
+    gatewise train reviews.csv --text review --label sentiment   two or more classes
+    gatewise train gestures.ts --epochs 30 -o models/gestures
+    """
+    from gatewise.cli.progress import Shown
+    from gatewise.storage import check_target
+    from gatewise.training import Interrupted
+    from gatewise.training import recipe as named
+    from gatewise.training import train as run
+
+    if gate not in (None, "sigmoid", "binary"):
+        raise InputError(f"--gate must be sigmoid or binary, not {quote(gate)}")
+    changes = {"epochs": epochs, "batch": batch, "units": units, "gate": gate}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    chosen = named(recipe, **changes)
+    target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")
+    check_target(target)  # a name that cannot be used is said before the data is read
+    splits = read_source(source, data, text, label)
+    shown = Shown(console(stderr=as_json))
+    command = _command(source, recipe, data, text, label, out, seed, changes)
+    try:
+        model = run(splits.train, recipe=chosen, seed=seed, out=target, resume=resume, observer=shown, command=command)
+    except Interrupted as stopped:
+        shown.close()
+        stop(str(stopped), 130)
+    finally:
+        shown.close()
+    if as_json:
+        history = [json.loads(line) for line in model.history.splitlines()]
+        facts = model.facts
+        print_json(
+            {"model": str(target), "recipe": recipe, "seed": seed, "kept_epoch": facts.kept_epoch, "history": history}
+        )
+        return
+    folder, where = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""
+    example = "--tutorial-review" + where if source == "imdb" else '"A text of your own."'
+    print(f"saved to {folder}\n\nnext:")
+    if splits.train.kind == "series":
+        print(f"  gatewise predict {folder} --file {shlex.quote(printable(source, 500))}")
+        return
+    if source == "imdb":
+        print(f"  gatewise evaluate {folder} imdb{where}")
+    print(f'  gatewise predict {folder} "A text of your own."')
+    print(f"  gatewise explain {folder} {example}")
+
+
+def _stem(source: str) -> str:
+    """A name for the folder: the file's, without what a folder's name should not have."""
+    stem = Path(source).name.split(".")[0]
+    return "".join(ch if ch.isalnum() or ch in "-_" else "-" for ch in stem) or "data"
+
+
+def _command(
+    source: str,
+    recipe: str,
+    data: str | None,
+    text: str,
+    label: str,
+    out: str | None,
+    seed: int,
+    changes: dict[str, Any],
+) -> str:
+    """The command that makes this model again, for its card: every option that is not as it would be anyway."""
+    words = ["gatewise", "train", source, "--recipe", recipe]
+    options = {"data": data, "text": None if text == "text" else text, "label": None if label == "label" else label}
+    for name, value in {**options, "out": out, "seed": seed or None, **changes}.items():
+        if value is not None:
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)
