@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,6 +87,8 @@ def _print_machine(found: dict[str, Any]) -> None:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # a tenth of what --help takes
+
     try:
         return version(package)
     except PackageNotFoundError:
