@@ -79,7 +79,7 @@ GATEWISE_INLINE void gates_backward_block(const GatesRow& row, int units, bool h
     }
 }
 
-inline void gates_backward(
+GATEWISE_ONE_COPY inline void gates_backward(
     const BackwardJob& job, const BackwardState& state, const Sequence& sequence, int64_t step, int p, int at) {
     const int units = job.units, width = padded(units), whole = units / L;
     const size_t size = static_cast<size_t>(units), row = static_cast<size_t>(row_at(sequence, step, job.reverse));

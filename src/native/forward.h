@@ -35,8 +35,12 @@ struct ForwardStep {
 
 // The units of a block for `rows` sequences from `first`: from sums (rows, a step of `sums_row`), the block's part of
 // h_{t-1} W, to the gates, c and h. Whole: the block has L units.
+//
+// One copy only: in f c + i g either product may be the one that is rounded, and inlined here and there the compiler picks
+// now one, now the other. As it is, a sequence's results are the same bits whatever runs beside it, and on however many
+// threads: every tile sums over k in the same order.
 template <bool Whole>
-inline void activate_block(
+GATEWISE_ONE_COPY void activate_block(
     const ForwardJob& job, const ForwardStep& at, int first, int rows, int b, const float* sums, int sums_row) {
     const int units = job.units, width = padded(units), n = Whole ? L : lanes_of(units, b), u = b * L;
     const bool hard = job.binary, past_cache = job.stream;

@@ -15,11 +15,11 @@
 // GATEWISE_ISA: the namespace of this build. GATEWISE_LANES: floats in a vector. GATEWISE_ROWS: rows of a register tile.
 #define GATEWISE_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
+#define GATEWISE_ONE_COPY __attribute__((noinline))
 #define GATEWISE_UNROLL_ALL _Pragma("unroll")
-#define GATEWISE_UNROLL_4 _Pragma("unroll 4")
 #else
+#define GATEWISE_ONE_COPY __attribute__((noinline, noclone))
 #define GATEWISE_UNROLL_ALL _Pragma("GCC unroll 32")
-#define GATEWISE_UNROLL_4 _Pragma("GCC unroll 4")
 #endif
 
 namespace gatewise::GATEWISE_ISA {

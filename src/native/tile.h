@@ -6,8 +6,8 @@
 //        ...                                                                         ...
 //       row R-1                                                                    [ R-1 ...           ]
 //
-// A step k costs NV loads, R broadcasts and R NV multiply-adds. 6 x 4 fills 24 of the 32 registers of AVX-512 and NEON
-// (10 loads for 24 multiply-adds), 3 x 4 fills 12 of the 16 of AVX2 and SSE2. With one row there would be too few
+// A step k costs NV loads, R broadcasts and R NV multiply-adds: 10 and 24 for the 6 x 4 of AVX-512 and NEON (32 registers),
+// 7 and 12 for the 3 x 4 of AVX2 and SSE2 (16 registers). With one row there would be too few
 // independent sums to hide a multiply-add's latency, so few rows take more vectors (two panels of w at once).
 //
 //   who            row of a                  k                       w
@@ -43,7 +43,7 @@ struct Tile {
 
 // AcrossRows: a_row is 1 (one pointer walks), else a_k is 1 (a pointer a row).
 template <int R, int NV, int Panels, bool AcrossRows>
-__attribute__((noinline)) void multiply(const Tile& tile) {
+GATEWISE_ONE_COPY void multiply(const Tile& tile) {
     float* const out = tile.out;
     const ptrdiff_t out_row = tile.out_row;
     const bool add = tile.add;
@@ -58,15 +58,29 @@ __attribute__((noinline)) void multiply(const Tile& tile) {
     const float *w = tile.w, *across = tile.a;
     const ptrdiff_t w_panel = tile.w_panel, w_k = tile.w_k, a_k = tile.a_k;
     const int depth = tile.depth;
+    static_assert(Panels == 1 || R < Panels * NV);
     for (int k = 0; k < depth; ++k) {
-        V row_of_w[Panels * NV];
-        GATEWISE_UNROLL_ALL
-        for (int v = 0; v < Panels * NV; ++v) row_of_w[v] = load(w + (v / NV) * w_panel + (v % NV) * L);
-        GATEWISE_UNROLL_ALL
-        for (int r = 0; r < R; ++r) {
-            const V broadcast = all(AcrossRows ? across[r] : a[r][k]);
+        // The fewer of the two stay in registers over the others: 3 x 4 sums, 3 numbers and 1 vector of w are just 16.
+        if constexpr (R < Panels * NV) {
+            V number[R];
             GATEWISE_UNROLL_ALL
-            for (int v = 0; v < Panels * NV; ++v) acc[r][v] += broadcast * row_of_w[v];
+            for (int r = 0; r < R; ++r) number[r] = all(AcrossRows ? across[r] : a[r][k]);
+            GATEWISE_UNROLL_ALL
+            for (int v = 0; v < Panels * NV; ++v) {
+                const V w_kv = load(w + (v / NV) * w_panel + (v % NV) * L);
+                GATEWISE_UNROLL_ALL
+                for (int r = 0; r < R; ++r) acc[r][v] += number[r] * w_kv;
+            }
+        } else {
+            V w_k_all[NV];
+            GATEWISE_UNROLL_ALL
+            for (int v = 0; v < NV; ++v) w_k_all[v] = load(w + v * L);
+            GATEWISE_UNROLL_ALL
+            for (int r = 0; r < R; ++r) {
+                const V number = all(AcrossRows ? across[r] : a[r][k]);
+                GATEWISE_UNROLL_ALL
+                for (int v = 0; v < NV; ++v) acc[r][v] += number * w_k_all[v];
+            }
         }
         w += w_k;
         across += a_k;
