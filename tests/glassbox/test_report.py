@@ -110,7 +110,7 @@ def luminance(colour: Color | None) -> float:
 
 
 def test_both_colours_are_legible_on_black_and_on_white() -> None:
-    """WCAG contrast; 4 lies between its bars for large text (3) and for small (4.5), which no colour can reach twice."""
+    """WCAG contrast; 4 lies between its bars for large text (3) and for small (4.5), which few colours reach twice."""
     for style in (TOWARDS, AGAINST):
         light = luminance(style.color)
         assert (1 + 0.05) / (light + 0.05) > 4

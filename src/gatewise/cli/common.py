@@ -38,7 +38,12 @@ __all__ = [
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder.", show_default=False)]
 SourceArgument = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="imdb, or a file: .csv .tsv .jsonl .ts .npz", show_default=False)
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="imdb; a file: .csv .tsv .jsonl .ts .npz; or a folder of folders of .txt.",
+        show_default=False,
+    ),
 ]
 DataOption = Annotated[
     str | None,
@@ -101,8 +106,8 @@ def is_series(source: str) -> bool:
 
 
 def read_source(source: str, data: str | None, text: str, label: str) -> Splits:
-    """`imdb`, or a file: then all of it is `train`, there is no `test`, and the note is empty."""
-    from gatewise.data import Splits, imdb, read_table
+    """`imdb`; or a file, or a folder of class folders: then all of it is `train`, there is no `test` and no note."""
+    from gatewise.data import Splits, imdb, read_folder, read_table
 
     if source == "imdb":
         return imdb(data)
@@ -110,6 +115,8 @@ def read_source(source: str, data: str | None, text: str, label: str) -> Splits:
         raise InputError("--data is for the source imdb; a file is named by itself")
     if is_series(source):
         return Splits(read_series(source), None, "")
+    if Path(source).is_dir():
+        return Splits(read_folder(source), None, "")
     if not Path(source).suffix and not Path(source).exists():
         raise DataError(f"{quote(source)}: neither imdb nor a file")
     return Splits(read_table(source, text=text, label=label), None, "")

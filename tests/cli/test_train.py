@@ -1,0 +1,89 @@
+"""`gatewise train`: from a table to a folder that the other commands take."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from tests.cli.conftest import Run, Series
+
+SMALL = ("--epochs", 2, "--units", 4, "--batch", 8, "--seed", 3)
+
+
+def columns(path: Path) -> tuple[object, ...]:
+    return (path, "--text", "review", "--label", "sentiment")
+
+
+def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    target = tmp_path / "m"
+    result = run("train", *columns(reviews_csv), "-o", target, *SMALL)
+    assert result.exit_code == 0
+    model = gw.load(target)
+    assert model.classes == ("bad", "good")
+    rows = [line.split() for line in result.stdout.splitlines()]
+    history = [json.loads(line) for line in model.history.splitlines()]
+    assert len(history) == 2
+    for row in history:
+        numbers = [f"{row[key]:.4f}" for key in ("loss", "accuracy", "val_loss", "val_accuracy")]
+        star = ["*"] if row["best"] else []
+        assert [str(row["epoch"]), *numbers, f"{row['seconds']:.1f}", *star] in rows
+    kept = history[model.facts.kept_epoch - 1]
+    assert f"kept epoch {kept['epoch']} (best val_accuracy {kept['val_accuracy']:.4f})" in result.stdout
+    assert f"gatewise predict {target}" in result.stdout
+    total = sum(array.size for array in model.parameters.values())
+    assert ["total", f"{total:,}"] in rows
+    assert result.stderr == ""
+    assert run("predict", target, "the film was good").exit_code == 0
+    want = f"gatewise train {reviews_csv} --recipe fast --text review --label sentiment --out {target} --seed 3"
+    assert model.facts.command == f"{want} --epochs 2 --batch 8 --units 4"
+
+
+def test_json_is_one_object_and_the_rest_goes_to_stderr(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    result = run("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL, "--gate", "binary", "--json")
+    seen = json.loads(result.stdout)
+    assert (seen["recipe"], seen["seed"], len(seen["history"])) == ("fast", 3, 2)
+    assert "val_accuracy" in result.stderr
+    assert gw.load(tmp_path / "m").architecture.gate == "binary"
+
+
+def test_series_and_the_folder_by_default(
+    run: Run, series: Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "two gestures.npz"
+    values = np.concatenate(series * 4)
+    np.savez(path, values=values, lengths=np.array([len(s) for s in series] * 4), labels=np.arange(20) % 2)
+    monkeypatch.chdir(tmp_path)
+    result = run("train", path, *SMALL)
+    assert result.exit_code == 0
+    assert gw.load(tmp_path / "models" / "two-gestures-fast").classes == ("0", "1")
+    assert "predict models/two-gestures-fast --file" in result.stdout
+
+
+def test_ctrl_c_leaves_a_model_and_exits_with_130(reviews_csv: Path, tmp_path: Path) -> None:
+    target = tmp_path / "m"
+    words = ["train", *columns(reviews_csv), "-o", target, "--epochs", 100_000, "--units", 4]
+    with subprocess.Popen(
+        [sys.executable, "-m", "gatewise", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.split()[:1] == ["2"]:
+                break
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("gatewise: stopped in epoch ")
+    assert len(errors.splitlines()) == 1
+    assert gw.load(target).facts.epochs >= 2
