@@ -36,7 +36,9 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
         star = ["*"] if row["best"] else []
         assert [str(row["epoch"]), *numbers, f"{row['seconds']:.1f}", *star] in rows
     kept = history[model.facts.kept_epoch - 1]
-    assert f"kept epoch {kept['epoch']} (best val_accuracy {kept['val_accuracy']:.4f})" in result.stdout
+    assert kept["val_loss"] == min(row["val_loss"] for row in history)
+    seen = f"lowest val_loss {kept['val_loss']:.4f}, val_accuracy {kept['val_accuracy']:.4f}"
+    assert f"kept epoch {kept['epoch']} ({seen})" in result.stdout
     assert f"gatewise predict {target}" in result.stdout
     total = sum(array.size for array in model.parameters.values())
     assert ["total", f"{total:,}"] in rows

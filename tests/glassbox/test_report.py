@@ -185,7 +185,9 @@ def test_the_strongest_stand_with_their_numbers() -> None:
 def test_of_several_classes() -> None:
     found, seen = opened("four classes")
     shown = drawn(found, seen)
-    assert f"logit of {found.verdict}, less the mean of all" in shown
+    assert re.search(
+        rf"logit of {found.verdict} +{re.escape(f'{found.logit:+.3f}')} +less the mean of all logits", shown
+    )
     assert f"+ towards {found.verdict}" in shown
     assert "- towards the others" in shown
 

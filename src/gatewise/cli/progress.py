@@ -79,7 +79,9 @@ class Shown(Observer):
         self.close()
         kept = next((row for row in reversed(self.epochs) if row.best), None)
         if kept is not None:
-            self._line(f"\nkept epoch {kept.epoch} (best val_accuracy {kept.val_accuracy:.4f})")
+            self._line(
+                f"\nkept epoch {kept.epoch} (lowest val_loss {kept.val_loss:.4f}, val_accuracy {kept.val_accuracy:.4f})"
+            )
 
     def close(self) -> None:
         """Take the bar away, if there is one."""

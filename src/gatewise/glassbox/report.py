@@ -98,13 +98,11 @@ def _verdict(found: Explanation, seen: Trace, thing: Thing) -> Iterator[Renderab
     table = _table()
     for justify in ("left", "right", "left"):
         table.add_column(justify=justify)
-    mean = ", less the mean of all" if len(found.classes) > 2 else ""
+    mean = "less the mean of all logits" if len(found.classes) > 2 else ""
     pads = f", and the state after {seen.pads:,} pads" if seen.pads else ""
-    summed = (
-        "their sum; they need not add up to the logit" if found.residual is None else f"residual {found.residual:.0e}"
-    )
+    summed = "summed; they need not add up to the logit" if found.residual is None else f"residual {found.residual:.0e}"
     for name, value, note in (
-        (f"logit of {printable(found.towards)}{mean}", found.logit, ""),
+        (f"logit of {printable(found.towards)}", found.logit, mean),
         ("  start", found.start, f"the bias{pads}"),
         (f"  {thing}s", float(found.scores.sum()), summed),
     ):
