@@ -9,7 +9,10 @@ try:
 except ImportError as error:
     raise MissingExtra("torch", "train", "gatewise.nn") from error
 
+from gatewise.nn.convert import from_torch, to_torch
+from gatewise.nn.keras import from_keras, to_keras
+from gatewise.nn.lstm import LSTM
 from gatewise.nn.network import Network
 from gatewise.nn.op import LstmStates, lstm
 
-__all__ = ["LstmStates", "Network", "lstm"]
+__all__ = ["LSTM", "LstmStates", "Network", "from_keras", "from_torch", "lstm", "to_keras", "to_torch"]

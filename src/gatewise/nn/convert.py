@@ -1,0 +1,110 @@
+"""From torch.nn.LSTM to `LSTM`, and back; and the weights of an `LSTM` as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gatewise.errors import InputError
+from gatewise.nn.lstm import LSTM
+from gatewise.weights import Weights
+
+__all__ = ["from_arrays", "from_torch", "to_arrays", "to_torch"]
+
+
+def from_torch(module: torch.nn.LSTM) -> LSTM:
+    """An `LSTM` that computes what `module` does: same shape, dtype, device and mode, a copy of its weights.
+
+    torch's two biases become their sum. Raises InputError for a module with projections.
+    """
+    if module.proj_size:
+        raise InputError(f"proj_size={module.proj_size}: gatewise's LSTM has no projections")
+    weight: Tensor = module.weight_ih_l0  # type: ignore[assignment]
+    made = LSTM(
+        module.input_size,
+        module.hidden_size,
+        module.num_layers,
+        module.bias,
+        module.batch_first,
+        module.dropout,
+        module.bidirectional,
+        device=weight.device,
+        dtype=weight.dtype,
+    )
+    with torch.no_grad():
+        for _, suffix in made.runs():
+            for name in ("weight_ih", "weight_hh"):
+                getattr(made, name + suffix).copy_(getattr(module, name + suffix))
+            if module.bias:
+                both = getattr(module, f"bias_ih{suffix}") + getattr(module, f"bias_hh{suffix}")
+                getattr(made, f"bias{suffix}").copy_(both)
+    return made.train(module.training)
+
+
+def to_torch(module: LSTM) -> torch.nn.LSTM:
+    """A torch.nn.LSTM that computes what `module` does. Its first bias is ours, its second zero.
+
+    Raises InputError for binary gates, which torch does not have.
+    """
+    if module.gate != "sigmoid":
+        raise InputError(f"gate={module.gate!r}: torch.nn.LSTM has sigmoid gates only")
+    weight = module.weight_ih_l0
+    made = torch.nn.LSTM(
+        module.input_size,
+        module.hidden_size,
+        module.num_layers,
+        module.bias,
+        module.batch_first,
+        module.dropout,
+        module.bidirectional,
+        device=weight.device,
+        dtype=weight.dtype,
+    )
+    with torch.no_grad():
+        for _, suffix in module.runs():
+            for name in ("weight_ih", "weight_hh"):
+                getattr(made, name + suffix).copy_(getattr(module, name + suffix))
+            if module.bias:
+                getattr(made, f"bias_ih{suffix}").copy_(getattr(module, f"bias{suffix}"))
+                getattr(made, f"bias_hh{suffix}").zero_()
+    return made.train(module.training)
+
+
+def to_arrays(module: LSTM) -> list[Weights]:
+    """Copies of the weights of every layer and direction, in torch's order."""
+    arrays = []
+    for _, suffix in module.runs():
+        names = [f"weight_ih{suffix}", f"weight_hh{suffix}", *([f"bias{suffix}"] if module.bias else [])]
+        copies = [getattr(module, name).detach().cpu().numpy().copy() for name in names]
+        arrays.append(Weights(copies[0], copies[1], copies[2] if module.bias else None))
+    return arrays
+
+
+def from_arrays(weights: Sequence[Weights], *, bidirectional: bool = False, batch_first: bool = False) -> LSTM:
+    """An `LSTM` from the weights of every layer and direction, in torch's order. Raises InputError if they disagree."""
+    directions = 2 if bidirectional else 1
+    if not weights or len(weights) % directions:
+        raise InputError(f"{len(weights)} sets of weights are no whole number of layers of {directions} directions")
+    first = weights[0]
+    made = LSTM(
+        first.weight_ih.shape[1],
+        first.weight_hh.shape[1],
+        len(weights) // directions,
+        first.bias is not None,
+        batch_first,
+        bidirectional=bidirectional,
+        dtype=torch.from_numpy(first.weight_ih).dtype,
+    )
+    with torch.no_grad():
+        for (layer, suffix), one in zip(made.runs(), weights, strict=True):
+            for name, array in zip(("weight_ih", "weight_hh", "bias"), one, strict=True):
+                parameter = getattr(made, name + suffix, None)
+                want = None if parameter is None else tuple(parameter.shape)
+                got = None if array is None else array.shape
+                if want != got:
+                    raise InputError(f"{name} of layer {layer}{suffix[3:]}: want {want}, got {got}")
+                if parameter is not None:
+                    parameter.copy_(torch.from_numpy(array))
+    return made

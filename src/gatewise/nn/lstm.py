@@ -1,0 +1,207 @@
+"""`LSTM`: torch.nn.LSTM's call on gatewise's kernels, with one bias, ragged batches and a choice of gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from gatewise.cell import Gate
+from gatewise.errors import InputError, quote
+from gatewise.nn.elsewhere import run_elsewhere
+from gatewise.nn.op import lstm
+from gatewise.nn.packed import packed_rows
+
+__all__ = ["LSTM"]
+
+States = tuple[Tensor, Tensor]
+
+
+class LSTM(torch.nn.Module):
+    """One or more LSTM layers over a batch of sequences; takes the place of torch.nn.LSTM.
+
+    What it computes is in `gatewise.cell`; gates in the order i, f, g, o. On the CPU it runs gatewise's kernels,
+    float32 or float64 (float64 by the slow reference). On any other device it runs torch's own LSTM with the same
+    weights.
+
+    Against torch.nn.LSTM: the arguments are the same, without projections, and `gate` is new. There is one bias
+    (`bias_l0` (4H,) in the place of `bias_ih_l0` and `bias_hh_l0`, which only ever act as their sum). Parameters
+    start as in Keras: input weights Glorot uniform (Glorot & Bengio 2010), recurrent weights orthogonal (Saxe et al.
+    2014), bias zero, but one for the forget gate (Jozefowicz et al. 2015). Sequences without steps are allowed.
+
+    Parameters of layer n: `weight_ih_ln` (4H, D), above the first layer (4H, H x directions); `weight_hh_ln` (4H, H);
+    `bias_ln` (4H,); with `_reverse` at the end those of the second direction.
+
+    dropout: probability that a number of the output of every layer but the last is dropped, in training.
+    gate: "sigmoid", or "binary": i, f, o are 0 or 1, trained straight-through; on the CPU only.
+
+    >>> lstm = LSTM(3, 5, batch_first=True, bidirectional=True)
+    >>> output, (h_n, c_n) = lstm(torch.zeros(2, 4, 3))
+    >>> tuple(output.shape), tuple(h_n.shape)
+    ((2, 4, 10), (2, 2, 5))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        gate: Gate = "sigmoid",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, number in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            if not isinstance(number, int) or number < 1:
+                raise InputError(f"{name} must be a whole number from 1 on, not {quote(number)}")
+        if not 0 <= dropout <= 1:
+            raise InputError(f"dropout must be a probability, not {quote(dropout)}")
+        if gate not in ("sigmoid", "binary"):
+            raise InputError(f"gate must be 'sigmoid' or 'binary', not {quote(gate)}")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
+        self.gate: Gate = gate
+        for layer, suffix in self.runs():
+            inputs = input_size if layer == 0 else hidden_size * self.directions
+            shapes = {"weight_ih": (4 * hidden_size, inputs), "weight_hh": (4 * hidden_size, hidden_size)}
+            if bias:
+                shapes["bias"] = (4 * hidden_size,)  # type: ignore[assignment]
+            for name, shape in shapes.items():
+                empty = torch.empty(shape, device=device, dtype=dtype)
+                self.register_parameter(name + suffix, torch.nn.Parameter(empty))
+        self.reset_parameters()
+
+    @property
+    def directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def runs(self) -> Iterator[tuple[int, str]]:
+        """Layer and parameters' suffix of every run through the sequences, in torch's order."""
+        for layer in range(self.num_layers):
+            for direction in ("", "_reverse")[: self.directions]:
+                yield layer, f"_l{layer}{direction}"
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw new weights, as Keras does: see the class."""
+        for _, suffix in self.runs():
+            torch.nn.init.xavier_uniform_(getattr(self, f"weight_ih{suffix}"))
+            weight_hh: Tensor = getattr(self, f"weight_hh{suffix}")
+            wide = weight_hh.dtype if weight_hh.dtype == torch.float64 else torch.float32  # QR has no half precision
+            weight_hh.copy_(torch.nn.init.orthogonal_(torch.empty_like(weight_hh, dtype=wide)))
+            if self.bias:
+                bias = getattr(self, f"bias{suffix}").zero_()
+                bias[self.hidden_size : 2 * self.hidden_size] = 1  # the forget gate
+
+    def forward(
+        self, input: Tensor | PackedSequence, hx: States | None = None, *, lengths: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, States]:
+        """Run all layers over all sequences.
+
+        input: (T, B, D), with batch_first (B, T, D); (T, D) for one sequence; a PackedSequence; or with `lengths`
+        (B,) int64 the rows (N, D) of B sequences one after the other, without padding (N = sum of lengths). hx: h_0
+        and c_0, each (layers x directions, B, H), for one sequence (layers x directions, H); zeros where absent.
+
+        Returns output, (h_n, c_n): the top layer's h of every step, H x directions wide, in the form of the input; and
+        the states after the last step, in the form of hx. Raises InputError for what does not fit.
+        """
+        data = input.data if isinstance(input, PackedSequence) else input
+        self._check_input(input, data, lengths)
+        if data.device.type != "cpu":
+            return run_elsewhere(self, input, hx, lengths)
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
+        if lengths is not None:
+            return self._forward_rows(data, None, lengths, self.states_for(hx, data, len(lengths)))
+        if data.dim() == 2:
+            states = None if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
+            whole = torch.full((1,), data.shape[0], dtype=torch.int64)
+            output, (h_n, c_n) = self._forward_rows(data, None, whole, self.states_for(states, data, 1))
+            return output, (h_n.squeeze(1), c_n.squeeze(1))
+        x = data if self.batch_first else data.transpose(0, 1)  # (B, T, D)
+        batch, steps = x.shape[:2]
+        every = torch.full((batch,), steps, dtype=torch.int64)
+        rows = x.reshape(batch * steps, self.input_size)
+        output, last = self._forward_rows(rows, None, every, self.states_for(hx, data, batch))
+        output = output.view(batch, steps, self.hidden_size * self.directions)
+        return output if self.batch_first else output.transpose(0, 1), last
+
+    def _forward_packed(self, packed: PackedSequence, hx: States | None) -> tuple[PackedSequence, States]:
+        lengths, index, back = packed_rows(packed.batch_sizes)
+        states = self.states_for(hx, packed.data, len(lengths))
+        if packed.sorted_indices is not None:
+            states = states[0].index_select(1, packed.sorted_indices), states[1].index_select(1, packed.sorted_indices)
+        output, (h_n, c_n) = self._forward_rows(packed.data, index, lengths, states)
+        if packed.unsorted_indices is not None:
+            h_n, c_n = h_n.index_select(1, packed.unsorted_indices), c_n.index_select(1, packed.unsorted_indices)
+        return packed._replace(data=output.index_select(0, back)), (h_n, c_n)
+
+    def _forward_rows(self, x: Tensor, index: Tensor | None, lengths: Tensor, states: States) -> tuple[Tensor, States]:
+        """x (U, D), index (N,) or None, lengths (B,), states (runs, B, H) -> output (N, H x directions), states."""
+        outputs: list[Tensor] = []
+        last: list[States] = []
+        for run, (layer, suffix) in enumerate(self.runs()):
+            if layer and len(outputs) == self.directions:  # the layer below is complete
+                x, index, outputs = torch.cat(outputs, 1) if self.bidirectional else outputs[0], None, []
+                x = functional.dropout(x, self.dropout, self.training)
+            bias = getattr(self, f"bias{suffix}") if self.bias else None
+            pre = functional.linear(x, getattr(self, f"weight_ih{suffix}"), bias)  # (U, 4H)
+            weight_hh, h0, c0 = getattr(self, f"weight_hh{suffix}"), states[0][run], states[1][run]
+            reverse = suffix.endswith("_reverse")
+            h, _, h_T, c_T = lstm(pre, index, lengths, weight_hh, h0, c0, reverse=reverse, gate=self.gate, cells=False)
+            outputs.append(h)
+            last.append((h_T, c_T))
+        output = torch.cat(outputs, 1) if self.bidirectional else outputs[0]
+        return output, (torch.stack([h for h, _ in last]), torch.stack([c for _, c in last]))
+
+    def states_for(self, hx: States | None, like: Tensor, batch: int) -> States:
+        """hx, checked, for a batch of `batch` sequences; zeros of the kind of `like` where there is none."""
+        shape = self.num_layers * self.directions, batch, self.hidden_size
+        if hx is None:
+            zeros = like.new_zeros(shape)
+            return zeros, zeros
+        for name, state in zip(("h_0", "c_0"), hx, strict=True):
+            if state.shape != shape:
+                raise InputError(f"{name}: want {shape}, got {tuple(state.shape)}")
+            if state.dtype != like.dtype:
+                raise InputError(f"{name} is {state.dtype}, the input is {like.dtype}: they must be the same")
+        return hx
+
+    def _check_input(self, input: Tensor | PackedSequence, data: Tensor, lengths: Tensor | None) -> None:
+        dims = (2,) if lengths is not None or isinstance(input, PackedSequence) else (2, 3)
+        if data.dim() not in dims or data.shape[-1] != self.input_size:
+            raise InputError(f"input: want {_wanted(dims, self.input_size)}, got {tuple(data.shape)}")
+        if isinstance(input, PackedSequence) and lengths is not None:
+            raise InputError("lengths: a PackedSequence has its own")
+        # A compiler would have to stop here for the sum; the kernel then refuses what does not fit.
+        if lengths is not None and not torch.compiler.is_compiling() and int(lengths.sum()) != len(data):
+            raise InputError(f"lengths sum to {int(lengths.sum())}, but there are {len(data)} rows")
+        weight = self.weight_ih_l0
+        if data.dtype != weight.dtype:
+            raise InputError(f"input is {data.dtype}, the weights are {weight.dtype}: they must be the same")
+        if data.device.type == "cpu" and data.dtype not in (torch.float32, torch.float64):
+            raise InputError(f"input is {data.dtype}: on the CPU, LSTM computes in float32 or float64")
+
+    def flatten_parameters(self) -> None:
+        """Does nothing: it is here so that code written for torch.nn.LSTM runs. The kernels pack weights themselves."""
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        for name, default in {**defaults, "gate": "sigmoid"}.items():
+            if getattr(self, name) != default:
+                parts.append(f"{name}={getattr(self, name)!r}")
+        return ", ".join(parts)
+
+
+def _wanted(dims: tuple[int, ...], inputs: int) -> str:
+    return " or ".join(f"({'..., ' * (n - 1)}{inputs})" for n in dims)

@@ -1,0 +1,337 @@
+"""`LSTM` against torch.nn.LSTM: every form of the call, outputs and all gradients."""
+
+from __future__ import annotations
+
+import copy
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
+
+from gatewise.errors import InputError
+from gatewise.nn import LSTM, from_torch
+from gatewise.nn.elsewhere import run_elsewhere
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+def pair(seed: int = 0, dtype: torch.dtype = torch.float64, **how: Any) -> tuple[LSTM, torch.nn.LSTM]:
+    torch.manual_seed(seed)
+    theirs = torch.nn.LSTM(**{"input_size": 3, "hidden_size": 5, **how}, dtype=dtype)
+    return from_torch(theirs), theirs
+
+
+def close(got: Tensor, wanted: Tensor, tolerance: float, what: str) -> None:
+    assert got.shape == wanted.shape, f"{what}: {got.shape}, want {wanted.shape}"
+    got, wanted = got.detach(), wanted.detach()
+    off = float((got - wanted).abs().max()) if got.numel() else 0.0
+    limit = tolerance * max(float(wanted.abs().max()) if wanted.numel() else 0.0, 1e-3)
+    assert off <= limit, f"{what}: off by {off:.3g}, allowed {limit:.3g}"
+
+
+def same(ours: LSTM, theirs: torch.nn.LSTM, x: Any, hx: Any, tolerance: float) -> None:
+    """Outputs, states, and the gradients of input, initial states and weights from a random loss on all of them."""
+    results, gradients = [], []
+    for module in (ours, theirs):
+        module.zero_grad()
+        data = (x.data if isinstance(x, PackedSequence) else x).detach().clone().requires_grad_()
+        given = x._replace(data=data) if isinstance(x, PackedSequence) else data
+        states = None if hx is None else tuple(state.detach().clone().requires_grad_() for state in hx)
+        output, (h_n, c_n) = module(given, states)
+        if isinstance(x, PackedSequence):
+            for field in ("batch_sizes", "sorted_indices", "unsorted_indices"):
+                assert getattr(output, field) is getattr(x, field)
+            output = output.data
+        results.append((output, h_n, c_n))
+        torch.manual_seed(1)
+        weights = [torch.randn_like(part) for part in (torch.empty_like(output).contiguous(), h_n, c_n)]
+        sum((part * weight).sum() for part, weight in zip((output, h_n, c_n), weights, strict=True)).backward()
+        leaves = {"input": data}
+        if states is not None:
+            leaves |= {"h_0": states[0], "c_0": states[1]}
+        named = {name.replace("bias_ih", "bias"): parameter for name, parameter in module.named_parameters()}
+        leaves |= {name: leaf for name, leaf in named.items() if not name.startswith("bias_hh")}
+        gradients.append({name: leaf.grad for name, leaf in leaves.items()})
+    for name, got, wanted in zip(("output", "h_n", "c_n"), *results, strict=True):
+        close(got, wanted, tolerance, name)
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, got in gradients[0].items():
+        close(got, gradients[1][name], tolerance, f"gradient of {name}")
+
+
+shapes = {
+    "seed": st.integers(0, 2**20),
+    "batch": st.integers(1, 9),
+    "units": st.integers(1, 33),
+    "inputs": st.integers(1, 6),
+    "layers": st.integers(1, 3),
+    "both": st.booleans(),
+    "bias": st.booleans(),
+    "given_states": st.booleans(),
+    "dtype": st.sampled_from([torch.float32, torch.float64]),
+}
+
+
+def states_of(module: Any, batch: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    shape = module.num_layers * (2 if module.bidirectional else 1), batch, module.hidden_size
+    return torch.randn(shape, dtype=dtype), torch.randn(shape, dtype=dtype)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(**shapes, time=st.integers(1, 20), batch_first=st.booleans())
+def test_padded(
+    seed: int,
+    batch: int,
+    units: int,
+    inputs: int,
+    layers: int,
+    both: bool,
+    bias: bool,
+    given_states: bool,
+    dtype: torch.dtype,
+    time: int,
+    batch_first: bool,
+) -> None:
+    how = {"input_size": inputs, "hidden_size": units, "num_layers": layers, "bias": bias, "bidirectional": both}
+    ours, theirs = pair(seed, dtype, batch_first=batch_first, **how)
+    x = torch.randn((batch, time, inputs) if batch_first else (time, batch, inputs), dtype=dtype)
+    same(ours, theirs, x, states_of(ours, batch, dtype) if given_states else None, TOLERANCE[dtype])
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(**shapes, enforce_sorted=st.booleans(), data=st.data())
+def test_packed(
+    seed: int,
+    batch: int,
+    units: int,
+    inputs: int,
+    layers: int,
+    both: bool,
+    bias: bool,
+    given_states: bool,
+    dtype: torch.dtype,
+    enforce_sorted: bool,
+    data: st.DataObject,
+) -> None:
+    how = {"input_size": inputs, "hidden_size": units, "num_layers": layers, "bias": bias, "bidirectional": both}
+    ours, theirs = pair(seed, dtype, **how)
+    lengths = data.draw(st.lists(st.integers(1, 12), min_size=batch, max_size=batch))
+    if enforce_sorted:
+        lengths = sorted(lengths, reverse=True)
+    sequences = [torch.randn(length, inputs, dtype=dtype) for length in lengths]
+    x = pack_sequence(sequences, enforce_sorted=enforce_sorted)
+    same(ours, theirs, x, states_of(ours, batch, dtype) if given_states else None, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("given_states", [False, True])
+def test_one_sequence(given_states: bool) -> None:
+    ours, theirs = pair(num_layers=2, bidirectional=True)
+    states = tuple(torch.randn(4, 5, dtype=torch.float64) for _ in range(2)) if given_states else None
+    same(ours, theirs, torch.randn(6, 3, dtype=torch.float64), states, 1e-10)
+
+
+def test_ragged_is_packed() -> None:
+    """Rows and lengths give what a PackedSequence gives, in the order of the rows; empty ones keep their states."""
+    ours, theirs = pair(num_layers=2, bidirectional=True)
+    lengths = torch.tensor([2, 5, 0, 1])
+    rows = torch.randn(8, 3, dtype=torch.float64)
+    states = states_of(ours, 4, torch.float64)
+    output, (h_n, c_n) = ours(rows, states, lengths=lengths)
+    full = torch.tensor([0, 1, 3])
+    packed = pack_sequence(list(rows.split([2, 5, 1])), enforce_sorted=False)
+    wanted, last = theirs(packed, (states[0][:, full], states[1][:, full]))
+    padded, _ = pad_packed_sequence(wanted, batch_first=True)
+    close(output, torch.cat([padded[0, :2], padded[1], padded[2, :1]]), 1e-10, "output")
+    for name, got, want, start in zip(("h_n", "c_n"), (h_n, c_n), last, states, strict=True):
+        close(got[:, full], want, 1e-10, name)
+        assert torch.equal(got[:, 2], start[:, 2])
+
+
+def test_no_steps_and_no_sequences() -> None:
+    ours, _ = pair(num_layers=2, bidirectional=True)
+    states = states_of(ours, 4, torch.float64)
+    output, (h_n, c_n) = ours(torch.randn(0, 4, 3, dtype=torch.float64), states)
+    assert output.shape == (0, 4, 10)
+    assert torch.equal(h_n, states[0])
+    assert torch.equal(c_n, states[1])
+    output, (h_n, _) = ours(torch.randn(6, 0, 3, dtype=torch.float64))
+    assert output.shape == (6, 0, 10)
+    assert h_n.shape == (4, 0, 5)
+
+
+def test_dropout_between_layers() -> None:
+    """At probability 1 the second layer sees zeros; in evaluation dropout does nothing."""
+    torch.manual_seed(0)
+    ours = LSTM(3, 5, num_layers=2, dropout=1.0, dtype=torch.float64)
+    x, zeros = torch.randn(4, 2, 3, dtype=torch.float64), torch.zeros(4, 2, 5, dtype=torch.float64)
+    top = LSTM(5, 5, dtype=torch.float64)
+    top.load_state_dict({n.replace("_l1", "_l0"): p for n, p in ours.state_dict().items() if n.endswith("_l1")})
+    assert torch.equal(ours(x)[0], top(zeros)[0])
+    assert not torch.equal(ours.eval()(x)[0], top(zeros)[0])
+    half = LSTM(3, 40, num_layers=2, dropout=0.5).train()
+    assert not torch.equal(half(x.float())[0], half(x.float())[0])
+
+
+def test_starts_as_in_keras() -> None:
+    torch.manual_seed(0)
+    lstm = LSTM(32, 100, num_layers=2, bidirectional=True)
+    for name, parameter in lstm.named_parameters():
+        values = parameter.detach()
+        if name.startswith("bias"):
+            wanted = torch.zeros(400)
+            wanted[100:200] = 1
+            assert torch.equal(values, wanted)
+        elif name.startswith("weight_hh"):
+            assert torch.allclose(values.T @ values, torch.eye(100), atol=1e-5)
+        else:
+            limit = np.sqrt(6 / (values.shape[0] + values.shape[1]))
+            assert 0.99 * limit < float(values.abs().max()) <= limit
+            assert abs(float(values.std()) - limit / np.sqrt(3)) < 0.01 * limit
+
+
+def test_number_of_parameters() -> None:
+    """The tutorial's layer: 4 (100 · 32 + 100 · 100 + 100)."""
+    assert sum(parameter.numel() for parameter in LSTM(32, 100).parameters()) == 53_200
+
+
+def test_state_dict_and_copies() -> None:
+    lstm, other = LSTM(3, 5, num_layers=2, bidirectional=True), LSTM(3, 5, num_layers=2, bidirectional=True)
+    kinds = ("weight_ih", "weight_hh", "bias")
+    assert list(lstm.state_dict()) == [f"{k}_l{n}{way}" for n in (0, 1) for way in ("", "_reverse") for k in kinds]
+    x = torch.randn(4, 2, 3)
+    wanted = lstm(x)[0]
+    other.load_state_dict(lstm.state_dict())
+    stream = io.BytesIO()
+    torch.save(lstm, stream)
+    stream.seek(0)
+    loaded = torch.load(stream, weights_only=False)
+    for twin in (other, copy.deepcopy(lstm), loaded):
+        assert torch.equal(twin(x)[0], wanted)
+    assert torch.allclose(lstm.double()(x.double())[0].float(), wanted, atol=1e-6)
+
+
+def test_gradcheck() -> None:
+    torch.manual_seed(0)
+    lstm = LSTM(2, 2, num_layers=2, bidirectional=True, dtype=torch.float64)
+    lengths = torch.tensor([2, 0, 1])
+    names = [name for name, _ in lstm.named_parameters()]
+    leaves = [parameter.detach().clone().requires_grad_() for parameter in lstm.parameters()]
+    x = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+    states = tuple(state.requires_grad_() for state in states_of(lstm, 3, torch.float64))
+
+    def run(x: Tensor, h_0: Tensor, c_0: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+        parameters = dict(zip(names, given, strict=True))
+        how = {"lengths": lengths}
+        output, last = torch.func.functional_call(lstm, parameters, (x, (h_0, c_0)), how)
+        return output, *last
+
+    assert torch.autograd.gradcheck(run, (x, *states, *leaves))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiles_whole() -> None:
+    torch.manual_seed(0)
+    lstm, x = LSTM(3, 5, num_layers=2, bidirectional=True, batch_first=True), torch.randn(2, 6, 3)
+    compiled = torch.compile(lstm, backend="aot_eager", fullgraph=True)
+    plain = torch.autograd.grad(lstm(x)[0].square().sum(), list(lstm.parameters()))
+    traced = torch.autograd.grad(compiled(x)[0].square().sum(), list(lstm.parameters()))
+    for got, wanted in zip(traced, plain, strict=True):
+        assert torch.allclose(got, wanted, atol=1e-6)
+
+
+def test_binary_gates() -> None:
+    """Output is o tanh(c) with o in {0, 1}: a unit shows its memory or nothing. Training moves it all the same."""
+    torch.manual_seed(0)
+    lstm = LSTM(3, 5, gate="binary")
+    output, (_, c_n) = lstm(torch.randn(7, 2, 3))
+    shown = torch.isclose(output[-1], c_n[0].tanh())
+    assert (shown | (output[-1] == 0)).all()
+    output.square().sum().backward()
+    assert all(bool(parameter.grad.any()) for parameter in lstm.parameters() if parameter.grad is not None)
+    assert lstm.weight_ih_l0.grad is not None
+
+
+FORMS = ("padded", "batch_first", "packed", "one", "ragged")
+
+
+def form(name: str, device: str | None = None) -> tuple[Any, dict[str, Any], int]:
+    """An input of each form, further arguments, and its number of sequences (0 for a single one)."""
+    x = torch.randn(4, 3, 3, dtype=torch.float64)
+    if name == "packed":
+        return pack_padded_sequence(x, torch.tensor([2, 4, 1]), enforce_sorted=False), {}, 3
+    if name == "ragged":
+        return torch.randn(9, 3, dtype=torch.float64), {"lengths": torch.tensor([3, 0, 5, 1, 0])}, 5
+    return (x[:, 0], {}, 0) if name == "one" else (x, {}, 4 if name == "batch_first" else 3)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("name", FORMS)
+def test_off_the_cpu_the_same(name: str, bias: bool) -> None:
+    """The route for other devices, run on the CPU, gives what the kernels give, gradients of all weights too."""
+    torch.manual_seed(0)
+    lstm = LSTM(3, 5, 2, bias, bidirectional=True, batch_first=name == "batch_first", dtype=torch.float64)
+    x, how, batch = form(name)
+    states = states_of(lstm, batch or 1, torch.float64)
+    if not batch:
+        states = states[0][:, 0], states[1][:, 0]
+    runs = [lstm(x, states, **how), run_elsewhere(lstm, x, states, how.get("lengths"))]
+    slopes = []
+    for output, (h_n, c_n) in runs:
+        rows = output.data if isinstance(output, PackedSequence) else output
+        total = rows.sin().sum() + h_n.sin().sum() + (c_n * h_n).sum()
+        slopes.append(torch.autograd.grad(total, list(lstm.parameters())))
+        close(rows, runs[0][0].data, 1e-10, "output")
+        close(h_n, runs[0][1][0], 1e-10, "h_n")
+        close(c_n, runs[0][1][1], 1e-10, "c_n")
+    for got, wanted in zip(*slopes, strict=True):
+        close(got, wanted, 1e-10, "gradient")
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_another_device(name: str) -> None:
+    """On 'meta' there is nothing to compare but shapes; that it arrives there shows which way it went."""
+    lstm = LSTM(3, 5, 2, bidirectional=True, batch_first=name == "batch_first", device="meta", dtype=torch.float64)
+    on_cpu = LSTM(3, 5, 2, bidirectional=True, batch_first=name == "batch_first", dtype=torch.float64)
+    x, how, _ = form(name)
+    there = x._replace(data=x.data.to("meta"), sorted_indices=None, unsorted_indices=None) if name == "packed" else None
+    output, (h_n, c_n) = lstm(x.to("meta") if there is None else there, **how)
+    wanted, (h_w, c_w) = on_cpu(x, **how)
+    assert output.data.device.type == "meta"
+    assert output.data.shape == wanted.data.shape
+    assert h_n.shape == h_w.shape
+    assert c_n.shape == c_w.shape
+
+
+def test_refused() -> None:
+    ours, x = LSTM(3, 5), torch.zeros(4, 2, 3)
+    wrong = [
+        ("input: want", lambda: ours(torch.zeros(4, 2, 4))),
+        ("input: want", lambda: ours(torch.zeros(3))),
+        ("input is torch.float64, the weights are torch.float32", lambda: ours(x.double())),
+        ("in float32 or float64", lambda: LSTM(3, 5, dtype=torch.bfloat16)(x.bfloat16())),
+        ("h_0: want", lambda: ours(x, (torch.zeros(1, 3, 5), torch.zeros(1, 2, 5)))),
+        ("c_0: want", lambda: ours(x, (torch.zeros(1, 2, 5), torch.zeros(2, 5)))),
+        ("c_0 is torch.float64", lambda: ours(x, (torch.zeros(1, 2, 5), torch.zeros(1, 2, 5).double()))),
+        ("lengths sum to 3", lambda: ours(x[:, 0], lengths=torch.tensor([3]))),
+        ("a PackedSequence has its own", lambda: ours(pack_sequence([x[:, 0]]), lengths=torch.tensor([4]))),
+        ("input: want", lambda: ours(x, lengths=torch.tensor([4]))),
+        ("hidden_size", lambda: LSTM(3, 0)),
+        ("num_layers", lambda: LSTM(3, 5, num_layers=1.5)),  # type: ignore[arg-type]
+        ("dropout", lambda: LSTM(3, 5, dropout=1.5)),
+        ("gate", lambda: LSTM(3, 5, gate="soft")),  # type: ignore[arg-type]
+        ("on the CPU only", lambda: LSTM(3, 5, gate="binary", device="meta")(x.to("meta"))),
+        ("lengths sum to 3", lambda: LSTM(3, 5, device="meta")(x[:, 0].to("meta"), lengths=torch.tensor([3]))),
+    ]
+    for message, call in wrong:
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+def test_repr_says_what_is_special() -> None:
+    assert repr(LSTM(3, 5, batch_first=True, gate="binary")) == "LSTM(3, 5, batch_first=True, gate='binary')"

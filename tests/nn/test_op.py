@@ -1,0 +1,218 @@
+"""The operator: autograd, tapes that may be used once, compilation, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gatewise.errors import InputError
+from gatewise.kernels import Kernel, get
+from gatewise.kernels.reference import Reference
+from gatewise.nn import lstm
+from gatewise.nn import op as op_module
+from tests.contract.cases import Case, case, want
+from tests.contract.close import BACKWARD, FORWARD, TOLERANCE, assert_close
+
+LEAVES = ("pre", "weight_hh", "h0", "c0")
+
+
+def tensors(one: Case, dtype: torch.dtype, grad: bool = True) -> dict[str, Any]:
+    arrays = {name: None if array is None else torch.from_numpy(array.copy()) for name, array in one.arrays().items()}
+    for name in LEAVES:
+        arrays[name] = arrays[name].to(dtype).requires_grad_(grad)
+    return arrays
+
+
+def loss(one: Case, arrays: dict[str, Any], used: str = "dh dc dh_T dc_T") -> Tensor:
+    states = lstm(**arrays, reverse=one.reverse, gate=one.gate)
+    parts = [getattr(states, name[1:]) * torch.from_numpy(getattr(one, name)) for name in used.split()]
+    return torch.stack([part.sum().double() for part in parts]).sum()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    "one", [case(3, 7, False, "sigmoid", True), case(17, 16, True), case(3, 16, True, "binary", True)], ids=str
+)
+def test_results_and_gradients(one: Case, dtype: torch.dtype) -> None:
+    arrays = tensors(one, dtype)
+    wanted, wanted_back = want(one)
+    name = str(dtype).removeprefix("torch.")
+    states = lstm(**arrays, reverse=one.reverse, gate=one.gate)
+    for result in FORWARD:
+        assert_close(getattr(states, result).detach().numpy(), getattr(wanted, result), TOLERANCE[name], result)
+    loss(one, arrays).backward()
+    for result in BACKWARD:
+        assert_close(arrays[result[1:]].grad.numpy(), getattr(wanted_back, result), TOLERANCE[name], result)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_gradcheck(reverse: bool, indexed: bool) -> None:
+    one = case(3, 1, reverse, "sigmoid", indexed)
+    arrays = tensors(one, torch.float64)
+    leaves = [arrays[name] for name in LEAVES]
+
+    def run(pre: Tensor, weight_hh: Tensor, h0: Tensor, c0: Tensor) -> tuple[Tensor, ...]:
+        return lstm(pre, arrays["index"], arrays["lengths"], weight_hh, h0, c0, reverse=reverse)
+
+    assert torch.autograd.gradcheck(run, leaves)
+
+
+class Watched(Reference):
+    """The reference in the part of a kernel that writes over its tape, and remembers what it was called with."""
+
+    consumes_tape = True
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.kept: list[bool] = []
+
+    def forward(self, *arrays: Any, **how: Any) -> Any:
+        self.kept.append(how["keep"])
+        return super().forward(*arrays, **how)
+
+    def backward(self, tape: Any, *given: Any) -> Any:
+        self.calls.append(given)
+        gradients = super().backward(tape, *given)
+        tape.packed_gates.fill(float("nan"))
+        return gradients
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    kernel = Watched()
+
+    def get_watched(name: str | None = None) -> Kernel:
+        return kernel
+
+    monkeypatch.setattr(op_module, "get", get_watched)
+    return kernel
+
+
+def test_a_head_on_the_last_state_costs_no_zeros(watched: Watched) -> None:
+    one = case(3, 7)
+    loss(one, tensors(one, torch.float32), "dh_T").backward()
+    [(dh, _, dc_T, dc)] = watched.calls
+    assert dh is None
+    assert dc is None
+    assert not dc_T.any()
+
+
+def test_without_gradients_no_tape(watched: Watched) -> None:
+    one = case(3, 7)
+    with torch.no_grad():
+        lstm(**tensors(one, torch.float32), cells=False)
+    lstm(**tensors(one, torch.float32, grad=False), cells=False)
+    assert watched.kept == [False, False]
+    assert lstm(**tensors(one, torch.float32, grad=False)).c.shape == (len(one.x), 7)
+
+
+def test_backward_twice(watched: Watched) -> None:
+    one = case(3, 7, True)
+    arrays = tensors(one, torch.float32)
+    total = loss(one, arrays)
+    first = torch.autograd.grad(total, arrays["pre"], retain_graph=True)[0]
+    second = torch.autograd.grad(total, arrays["pre"], retain_graph=True)[0]
+    third = torch.autograd.grad(total, arrays["pre"])[0]
+    assert torch.equal(first, second)
+    assert torch.equal(first, third)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(total, arrays["pre"])
+
+
+def test_backward_twice_where_torch_cannot_say(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch._C._autograd, "_get_current_graph_task_keep_graph")
+    test_backward_twice(watched)
+
+
+def test_results_that_were_changed_are_noticed() -> None:
+    one = case(3, 7)
+    arrays = tensors(one, torch.float32)
+    h = lstm(**arrays).h
+    total = h.sum()
+    with torch.no_grad():
+        h.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
+
+
+def test_second_derivatives_are_refused() -> None:
+    one = case(3, 7)
+    arrays = tensors(one, torch.float64)
+    [slope] = torch.autograd.grad(loss(one, arrays), arrays["pre"], create_graph=True)
+    with pytest.raises(RuntimeError, match="lstm_backward"):
+        slope.sum().backward()
+
+
+def test_whole_call_is_zero_copy(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = case(3, 7, False, "sigmoid", True)
+    arrays = tensors(one, torch.float32)
+    seen: list[int] = []
+    forward = watched.forward
+
+    def spying(*given: Any, **how: Any) -> Any:
+        seen.extend(array.ctypes.data for array in given)
+        return forward(*given, **how)
+
+    monkeypatch.setattr(watched, "forward", spying)
+    lstm(**arrays)
+    assert seen == [arrays[name].data_ptr() for name in ("pre", "index", "lengths", "weight_hh", "h0", "c0")]
+
+
+def test_not_contiguous() -> None:
+    one = case(3, 7)
+    arrays = tensors(one, torch.float64, grad=False)
+    turned = {**arrays, "pre": arrays["pre"].t().contiguous().t().requires_grad_()}
+    total = loss(one, turned)
+    total.backward()
+    assert_close(turned["pre"].grad.numpy(), want(one)[1].dpre, 1e-12, "dpre")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_opcheck(dtype: torch.dtype) -> None:
+    one = case(3, 7, False, "sigmoid", True)
+    kernel = "reference" if dtype == torch.float64 else get().name
+    order = ("pre", "index", "lengths", "weight_hh", "h0", "c0")
+    arrays = [tensors(one, dtype)[name] for name in order]
+    plain = [tensors(one, dtype, grad=False)[name] for name in order]
+    utilities = ["test_schema", "test_autograd_registration", "test_faketensor"]
+    if not get(kernel).consumes_tape:  # else backward changes a result of the operator, one that `lstm` keeps to itself
+        utilities.append("test_aot_dispatch_dynamic")
+    torch.library.opcheck(op_module._forward, (*arrays, False, "sigmoid", True, True, kernel), test_utils=utilities)
+    torch.library.opcheck(op_module._forward, (*plain, False, "sigmoid", False, False, kernel))
+    h, c, h_T, _, gates = op_module._forward(*plain, False, "sigmoid", True, True, kernel)
+    given = (torch.randn_like(h), None, None, h_T, len(plain[0]), False, "sigmoid", kernel)
+    torch.library.opcheck(op_module._backward, (gates, *plain[1:], h, c, *given))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_compiles_whole(dtype: torch.dtype) -> None:
+    one = case(17, 7, True, "sigmoid", True)
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    plain, traced = tensors(one, dtype), tensors(one, dtype)
+    loss(one, plain).backward()
+    compiled(one, traced).backward()
+    for name in LEAVES:
+        assert torch.allclose(plain[name].grad, traced[name].grad, rtol=1e-6, atol=1e-6), name
+
+
+def test_refused() -> None:
+    one = case(3, 7, False, "sigmoid", True)
+    good = tensors(one, torch.float32)
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("pre is torch.float16", {"pre": good["pre"].half()}),
+        ("h0 is torch.float64, pre is torch.float32", {"h0": good["h0"].double()}),
+        ("weight_hh is on 'meta'", {"weight_hh": good["weight_hh"].to("meta")}),
+        ("lengths is on 'meta'", {"lengths": good["lengths"].to("meta")}),
+        ("index: want", {"index": good["index"].long()}),
+        ("lengths: want", {"lengths": good["lengths"].int()}),
+        ("c0: want", {"c0": good["c0"][:-1]}),
+        ("gate must be", {"gate": "hard"}),
+    ]
+    for message, changed in wrong:
+        with pytest.raises(InputError, match=message):
+            lstm(**{**good, **changed})
