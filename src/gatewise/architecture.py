@@ -19,6 +19,10 @@ from gatewise.errors import InputError
 
 __all__ = ["Architecture", "initial_parameters", "parameter_shapes", "summary"]
 
+# What a configuration may ask for, so that one from a stranger cannot ask for all the time there is.
+MAX_LAYERS = 32
+MAX_LENGTH = 1_000_000
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -49,6 +53,8 @@ class Architecture:
         for name in ("rows", "units", "layers", "outputs"):
             if getattr(self, name) < 1:
                 raise InputError(f"architecture: {name} must be at least 1, not {getattr(self, name)}")
+        if self.layers > MAX_LAYERS or self.length > MAX_LENGTH:
+            raise InputError(f"architecture: at most {MAX_LAYERS} layers and {MAX_LENGTH:,} steps")
         if self.length < 0 or (self.embedding < 1) == (self.inputs == "tokens"):
             raise InputError(
                 "architecture: tokens need an embedding of at least 1, channels have none; length is 0 or more"

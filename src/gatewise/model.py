@@ -196,8 +196,10 @@ def load(path: str | Path) -> Model:
         shapes = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         parameters = tensors_from_bytes(folder.read("model.safetensors"), shapes)
         facts = fields_from(Facts, config["facts"], "facts")
-        history = folder.read("history.jsonl").decode() if "history.jsonl" in folder.files else ""
+        history = folder.files.get("history.jsonl", b"").decode()
         return Model(arch, parameters, encoder, tuple(classes), facts, history)
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:
         raise ModelFileError(f"{path}: {error}") from error
 

@@ -177,6 +177,9 @@ def test_bombs_cost_nothing() -> None:
     # 40 TB claimed by both sides: the header and the caller agree, the file does not hold it
     huge = {"w": {"dtype": "F32", "shape": [10**7, 10**6], "data_offsets": [0, 4 * 10**13]}}
     refused(assemble(huge, b"\0" * 8), "bytes of data", expected={"w": ((10**7, 10**6), "float32")})
+    # 2^64 bytes, which a 64-bit product takes for none
+    wraps = {"w": {"dtype": "F32", "shape": [2**31, 2**31], "data_offsets": [0, 0]}}
+    refused(assemble(wraps, b""), "not where they should be", expected={"w": ((2**31, 2**31), "float32")})
 
 
 @settings(max_examples=500, deadline=None)

@@ -7,6 +7,7 @@ The library checks that a file is well formed. It does not know what the file sh
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,7 +92,7 @@ def tensors_from_bytes(
             raise ModelFileError(
                 f"{name}: tensor {quote(key)} has shape {quote(fact['shape'])}, this model needs {shape}"
             )
-        spans.append((fact["data_offsets"], key, dtype.itemsize * int(np.prod(shape, dtype=np.int64))))
+        spans.append((fact["data_offsets"], key, dtype.itemsize * math.prod(shape)))
     if not all(_whole(span) and len(span) == 2 for span, _, _ in spans):
         raise ModelFileError(f"{name}: the header's offsets are not in form")
     reached = 0

@@ -98,6 +98,10 @@ class KerasEncoding:
             raise ModelFileError(f"{cls.file}: not valid JSON in UTF-8") from None
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ModelFileError(f"{cls.file}: must be a list of words")
+        try:
+            "".join(words).encode("utf-8")
+        except UnicodeEncodeError:  # JSON can spell a lone surrogate
+            raise ModelFileError(f"{cls.file}: a word is not valid Unicode") from None
         index = {word: rank for rank, word in enumerate(words, start=1)}
         if len(index) != len(words):
             raise ModelFileError(f"{cls.file}: a word stands there twice")

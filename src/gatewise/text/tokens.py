@@ -148,7 +148,8 @@ class TokenEncoding:
             vocabulary = stored["model"]["vocab"]
             ranked = sorted(vocabulary, key=vocabulary.__getitem__)
             rows = [vocabulary[word] for word in ranked]
-        except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+            "".join(ranked).encode("utf-8")  # a lone surrogate, which JSON can spell, is no text
+        except (ValueError, RecursionError, TypeError, LookupError, AttributeError):
             raise ModelFileError(f"{cls.file}: not a tokenizer with a vocabulary of words") from None
         whole = all(type(row) is int for row in rows)
         if not whole or ranked[:2] != [PAD, UNKNOWN] or rows != list(range(len(rows))):

@@ -22,7 +22,7 @@ from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, 
 from gatewise.storage.strict_json import parse_json
 from gatewise.training.observer import EpochSeen
 
-__all__ = ["FILE", "Progress", "read_checkpoint", "write_checkpoint"]
+__all__ = ["FILE", "Progress", "read_checkpoint", "run_identity", "write_checkpoint"]
 
 FILE = "checkpoint.safetensors"
 
