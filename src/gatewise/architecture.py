@@ -114,7 +114,8 @@ def _start(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array
         return rng.uniform(-0.05, 0.05, shape)
     if name.endswith("weight_hh"):
         q, r = np.linalg.qr(rng.standard_normal(shape))
-        return q * np.sign(np.diagonal(r))  # the sign makes the draw uniform over all such matrices
+        signs: Array = np.sign(np.diagonal(r))  # they make the draw uniform over all such matrices
+        return q * signs
     if name.endswith(".bias"):
         bias = np.zeros(shape)
         if name.startswith("lstm"):

@@ -54,7 +54,8 @@ class Step(NamedTuple):
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), by way of exp(-|x|), so that nothing overflows."""
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    y: Array = np.where(x >= 0, 1, small) / (1 + small)
+    return y
 
 
 def gates_shown(gates: Array, gate: Gate = "sigmoid") -> Array:

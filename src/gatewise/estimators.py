@@ -62,7 +62,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> LSTMClassifier:
-        """Train on X and y; a part of them, as the recipe says, chooses the epoch. Raises InputError as `train` does."""
+        """Train on X and y; a part of them, as the recipe says, chooses the epoch. Errors as `train`."""
         inputs = _inputs(X)
         labels = np.asarray(y)
         if labels.ndim != 1 or len(labels) != len(inputs):

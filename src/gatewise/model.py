@@ -223,7 +223,8 @@ def log_probabilities(logits: Array) -> Array:
     if z.shape[1] == 1:
         z = np.concatenate([np.zeros_like(z), z], axis=1)
     z = z - z.max(axis=1, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    log_p: Array = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return log_p
 
 
 def scores(log_p: Array, truth: NDArray[np.int64]) -> tuple[float, float]:

@@ -38,7 +38,8 @@ def reversed_rows(lengths: NDArray[Any]) -> NDArray[np.int64]:
     starts = starts_of(lengths)
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     offset = np.arange(int(np.sum(lengths))) - starts[sequence]
-    return starts[sequence] + np.asarray(lengths)[sequence] - 1 - offset
+    rows: NDArray[np.int64] = starts[sequence] + np.asarray(lengths)[sequence] - 1 - offset
+    return rows
 
 
 @dataclass(frozen=True)

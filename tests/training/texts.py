@@ -6,8 +6,8 @@ import numpy as np
 
 from gatewise.labelled import Labelled
 
-_GOOD = "fine lovely moving bright honest".split()
-_BAD = "dull clumsy tired loud hollow".split()
+_GOOD = ["fine", "lovely", "moving", "bright", "honest"]
+_BAD = ["dull", "clumsy", "tired", "loud", "hollow"]
 _REST = [f"word{n}" for n in range(60)]
 
 

@@ -43,6 +43,8 @@ def get(name: str | None = None) -> Kernel:
         reason = why_not("native")
         if reason is None:
             return _made("native")
+        if os.environ.get("GATEWISE_ISA"):
+            raise KernelUnavailable(f"GATEWISE_ISA asks for the native kernel, which cannot run here: {reason}")
         _warn_once(reason)
         return _made("reference")
     reason = why_not(wanted)

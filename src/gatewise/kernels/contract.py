@@ -83,9 +83,14 @@ class Backward(NamedTuple):
 class Kernel(Protocol):
     """A rung: reference or native. All arrays C-contiguous and of one dtype that is in `dtypes`."""
 
-    name: str
-    dtypes: tuple[str, ...]
-    consumes_tape: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dtypes(self) -> tuple[str, ...]: ...
+
+    @property
+    def consumes_tape(self) -> bool: ...
 
     def lanes(self, units: int) -> int:
         """The last axis of `Tape.packed_gates` for H = units."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -171,7 +172,7 @@ def threads() -> int:
 @cache
 def _imported() -> tuple[ModuleType | None, str]:
     try:
-        from gatewise.kernels import _native
+        _native = import_module("gatewise.kernels._native")
     except ImportError as error:
         return None, f"the C++ extension is not installed or does not load: {error}"
     return _native, ""

@@ -118,8 +118,8 @@ class Loop:
             raise _not_finite("gradient", step, rows)
         for group in self.optimizer.param_groups:
             group["lr"] = _rate(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * recipe.epochs)
-            # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch after
-            # it. Most embedding rows have gradients near epsilon here, so the place matters.
+            # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
+            # after it. Most embedding rows have gradients near epsilon here, so the place matters.
             group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta2 ** (step + 1))
         self.optimizer.step()
         return value, _right(logits.detach(), target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ def prepare(data: Labelled, recipe: Recipe, seed: int) -> Prepared:
     if missing:
         raise InputError(f"{data.source}: the training part has no row of class {data.classes[min(missing)]}")
     encoder = _encoder(data, train, recipe)
-    kind = "channels" if isinstance(encoder, SeriesEncoder) else "tokens"
+    kind: Literal["channels", "tokens"] = "channels" if isinstance(encoder, SeriesEncoder) else "tokens"
     rows = encoder.scaling.channels if isinstance(encoder, SeriesEncoder) else encoder.encoding.rows
     arch = recipe.architecture(kind, rows, len(data.classes))
     sequences = [cut(s, arch) for s in encoder.encode_all(data.inputs)]
@@ -78,6 +79,7 @@ def prepare(data: Labelled, recipe: Recipe, seed: int) -> Prepared:
 def _encoder(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextEncoder | SeriesEncoder:
     if data.kind == "series":
         return SeriesEncoder(Standardise.fit([data.inputs[n] for n in train]))
+    texts = cast(list[str], data.inputs)
     if recipe.encoding == "keras":
-        return TextEncoder(KerasEncoding(keras_index(data.inputs), recipe.words))
-    return TextEncoder(TokenEncoding.fit([data.inputs[n] for n in train], size=recipe.words))
+        return TextEncoder(KerasEncoding(keras_index(texts), recipe.words))
+    return TextEncoder(TokenEncoding.fit([texts[n] for n in train], size=recipe.words))
