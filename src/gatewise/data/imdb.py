@@ -54,12 +54,12 @@ def imdb(path: str | Path | None = None, *, progress: bool = True, download: boo
         download: False leaves the network alone, as the environment's GATEWISE_OFFLINE=1 does.
 
     Rows come in the archive's numbering, positive ones first. Where it comes to the embedded half, 80 % of it are
-    `train` and 20 % `test`, split by a fixed seed with equal texts together; `note`, `source` and a line on stderr say
-    so. DataError for a missing, damaged or different archive, a download that broke off or has the wrong checksum;
-    MissingExtra where the embedded half is needed and not installed.
+    `train` and 20 % `test`, split by a fixed seed with equal texts together; `note`, `source` and, where it was not
+    asked for, a line on stderr say so. DataError for a missing, damaged or different archive, a download that broke off
+    or has the wrong checksum; MissingExtra where the embedded half is needed and not installed.
     """
     if path == EMBEDDED:
-        return _embedded("the embedded half was asked for")
+        return _embedded(None)
     if path is not None:
         return _halves(Path(path).expanduser())
     cached = cache_folder() / OFFICIAL.name
@@ -75,14 +75,17 @@ def imdb(path: str | Path | None = None, *, progress: bool = True, download: boo
     return _embedded(why)
 
 
-def _embedded(why: str) -> Splits:
-    whole = embedded_reviews(f"{why}; what is left, the embedded reviews,")
-    print(f"gatewise: {why}; taking the embedded train half of the reviews", file=sys.stderr)
+def _embedded(why: str | None) -> Splits:
+    """The embedded half as train and hold-out. why: what kept the official archive away; None if it was not wanted."""
+    whole = embedded_reviews(f"{why}; what is left, the embedded reviews," if why else "the embedded reviews")
+    if why:
+        print(f"gatewise: {why}; taking the embedded train half of the reviews", file=sys.stderr)
     train, test = split(whole, 0.8, _HELD_OUT_SEED)
     parts = []
     for rows, part in ((train, "80 % to train on"), (test, "20 % held out of the train half, not the IMDB test half")):
         taken = whole.take(rows)
-        source = f"{whole.source}; {part} ({len(rows):,} reviews); the official archive was not used: {why}"
+        source = f"{whole.source}; {part} ({len(rows):,} reviews)"
+        source += f"; the official archive was not used: {why}" if why else ""
         parts.append(Labelled(taken.inputs, taken.labels, taken.classes, taken.groups, source))
     note = "a hold-out of the embedded train half, not the IMDB test half: not to be called IMDB test accuracy"
     return Splits(parts[0], parts[1], note)

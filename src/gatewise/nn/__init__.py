@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gatewise.errors import MissingExtra
+from gatewise.openmp import wait_passively
 
 try:
+    wait_passively()
     import torch as _torch  # noqa: F401
 except ImportError as error:
     raise MissingExtra("torch", "train", "gatewise.nn") from error
