@@ -1,8 +1,9 @@
 """LSTM weights as other libraries keep them, to and fro. NumPy only.
 
-    here, torch   weight_ih (4H, D)    weight_hh (4H, H)          gates i f g o   one bias (4H,); torch: two that add
-    up Keras         kernel (D, 4H)       recurrent_kernel (H, 4H)   i f c o         one bias (4H,) ONNX          W
-    (R, 4H, D)         R (R, 4H, H)               i o f c         B (R, 8H): two that add up; R directions
+    ours     weight_ih (4H, D)   weight_hh (4H, H)          i f g o   one bias (4H,)
+    torch    the same            the same                   i f g o   two biases (4H,) that add up
+    Keras    kernel (D, 4H)      recurrent_kernel (H, 4H)   i f c o   one bias (4H,)
+    ONNX     W (R, 4H, D)        R (R, 4H, H)               i o f c   B (R, 8H): two that add up; R directions
 
 Keras's and ONNX's c is the candidate g.
 """

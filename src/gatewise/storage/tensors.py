@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from safetensors import SafetensorError
 
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.storage.strict_json import parse_json
+from gatewise.strict_json import parse_json
 
 __all__ = ["metadata_of", "tensors_from_bytes", "tensors_to_bytes"]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
+from gatewise.strict_json import parse_json
 from gatewise.text.keras import keras_index, keras_words
 from gatewise.text.tokens import TokenEncoding
 
@@ -92,16 +93,9 @@ class KerasEncoding:
         num_words = config.get("num_words")
         if set(config) != {"kind", "num_words"} or type(num_words) is not int:
             raise ModelFileError("encoding 'keras': the config must have 'kind' and a whole number 'num_words'")
-        try:
-            words = json.loads(read(cls.file).decode("utf-8"))
-        except (ValueError, RecursionError):
-            raise ModelFileError(f"{cls.file}: not valid JSON in UTF-8") from None
+        words = parse_json(read(cls.file), cls.file)
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ModelFileError(f"{cls.file}: must be a list of words")
-        try:
-            "".join(words).encode("utf-8")
-        except UnicodeEncodeError:  # JSON can spell a lone surrogate
-            raise ModelFileError(f"{cls.file}: a word is not valid Unicode") from None
         index = {word: rank for rank, word in enumerate(words, start=1)}
         if len(index) != len(words):
             raise ModelFileError(f"{cls.file}: a word stands there twice")

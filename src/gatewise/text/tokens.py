@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
+from gatewise.strict_json import parse_json
 from gatewise.text.utf8 import utf8
 
 if TYPE_CHECKING:
@@ -143,13 +144,12 @@ class TokenEncoding:
             raise ModelFileError(
                 f"encoding 'tokens': pipeline {config['pipeline']} is not known to this version of gatewise"
             )
+        stored = parse_json(read(cls.file), cls.file)
         try:
-            stored = json.loads(read(cls.file).decode("utf-8"))
             vocabulary = stored["model"]["vocab"]
             ranked = sorted(vocabulary, key=vocabulary.__getitem__)
             rows = [vocabulary[word] for word in ranked]
-            "".join(ranked).encode("utf-8")  # a lone surrogate, which JSON can spell, is no text
-        except (ValueError, RecursionError, TypeError, LookupError, AttributeError):
+        except (TypeError, LookupError, AttributeError):
             raise ModelFileError(f"{cls.file}: not a tokenizer with a vocabulary of words") from None
         whole = all(type(row) is int for row in rows)
         if not whole or ranked[:2] != [PAD, UNKNOWN] or rows != list(range(len(rows))):

@@ -19,7 +19,7 @@ import torch
 from gatewise.cell import Array
 from gatewise.errors import TrainingError
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
-from gatewise.storage.strict_json import parse_json
+from gatewise.strict_json import parse_json
 from gatewise.training.observer import EpochSeen
 
 __all__ = ["FILE", "Progress", "read_checkpoint", "run_identity", "write_checkpoint"]
