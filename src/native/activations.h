@@ -1,4 +1,5 @@
-// Sigmoid and tanh from one polynomial, right to float32 rounding relatively, from the smallest argument to the largest.
+// Sigmoid and tanh from one polynomial, right to float32 rounding relatively, from the smallest argument to the
+// largest.
 //
 //   e = expm1(x) = 2^n (1 + p) - 1 = 2^n p + (2^n - 1)     x = n ln2 + r, |r| <= ln2 / 2, p = expm1(r) = r + r² q(r)
 //   sigmoid(x) = 1 / (2 + expm1(-x))                         tanh(x) = e / (e + 2), e = expm1(2x)
@@ -7,9 +8,12 @@
 // with which the errors are a little smaller):
 //
 //   fit alone, exact arithmetic          1.7e-08 relative
-//   expm1      1.2e-07 relative, 1.6 ulp        sigmoid  1.7e-07 relative, 2.9 ulp        tanh  1.6e-07 relative, 2.5 ulp
+//   expm1      1.2e-07 relative, 1.6 ulp
+//   sigmoid    1.7e-07 relative, 2.9 ulp
+//   tanh       1.6e-07 relative, 2.5 ulp
 //
-// Arguments of expm1 are clamped to ±88, where 2^n is still finite; there sigmoid is 6e-39 or 1 and tanh is ±1. NaN stays NaN.
+// Arguments of expm1 are clamped to ±88, where 2^n is still finite; there sigmoid is 6e-39 or 1 and tanh is ±1. NaN
+// stays NaN.
 
 #pragma once
 
@@ -33,12 +37,14 @@ GATEWISE_INLINE V clamp(V x, float bound) {
 
 // For |x| <= 88 and NaN.
 GATEWISE_INLINE V expm1(V x) {
-    // 1.5 * 2^23 + 127: the sum rounds x / ln2 to an integer n and leaves n + 127, the exponent of 2^n, in its low bits.
+    // 1.5 * 2^23 + 127: the sum rounds x / ln2 to an integer n and leaves n + 127, the exponent of 2^n, in its low
+    // bits.
     const float magic = 12583039.0f;
     const V shifted = x * 1.44269504f + magic;
     const V n = shifted - magic;
     const V scale = (V)((I)shifted << 23);
-    const V r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln2 in two parts, the first of 9 bits: n times it is exact
+    // ln2 in two parts, the first of 9 bits: n times it is exact.
+    const V r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
     V q = all(0.00138825225f);
     q = q * r + 0.008366514f;
     q = q * r + 0.0416672006f;

@@ -58,7 +58,8 @@ Block take_block(size_t size) {
         std::lock_guard<std::mutex> lock(here.mutex);
         auto best = here.kept.end();
         for (auto it = here.kept.begin(); it != here.kept.end(); ++it)
-            if (it->size >= size && it->size / 2 <= size + 4096 && (best == here.kept.end() || it->size < best->size)) best = it;
+            if (it->size >= size && it->size / 2 <= size + 4096 && (best == here.kept.end() || it->size < best->size))
+                best = it;
         if (best != here.kept.end()) {
             const Block block = *best;
             here.bytes -= block.size;

@@ -11,8 +11,8 @@ struct Block {
     size_t size;  // as allocated, at least what was asked for
 };
 
-// At least `size` bytes, aligned to 64 (to 2 MB, in huge pages where the system has them, if large); contents arbitrary.
-// Throws std::bad_alloc.
+// At least `size` bytes, aligned to 64 (to 2 MB, in huge pages where the system has them, if large); contents
+// arbitrary. Throws std::bad_alloc.
 Block take_block(size_t size);
 
 // Give it back: kept for the next one who asks, up to a bound (`keep_blocks`), the oldest given to the system first.

@@ -9,8 +9,9 @@
 //   chunk:  dgates  [block][row of the chunk][gate][n units]     operand of 2 and of 3; the last block as in pack.h
 //           h_prev  [row of the chunk][padded H]
 //
-// Where the rows of dpre are shared by steps (an index), dgates go back into the tape, in the gates' place, and are summed by
-// `sum_rows` once all threads are done, in the order of their rows: the same bits whatever the number of threads.
+// Where the rows of dpre are shared by steps (an index), dgates go back into the tape, in the gates' place, and are
+// summed by `sum_rows` once all threads are done, in the order of their rows: the same bits whatever the number of
+// threads.
 
 #pragma once
 
@@ -35,7 +36,7 @@ struct GatesRow {
     const float *c, *c_prev;
     const float *dh_in, *dc_in;  // or null
     float *dh, *dc;
-    float* dpre;     // or null: dgates go into the tape
+    float* dpre;                           // or null: dgates go into the tape
     const float *next_tape, *next_c_prev;  // what the next step will look at, or this one again at the end
 };
 
@@ -97,7 +98,8 @@ GATEWISE_ONE_COPY inline void gates_backward(
     here.next_tape = step == 0 ? here.tape : here.tape + (job.reverse ? 4 * width : -4 * width);
     here.next_c_prev = step < 2 ? here.c : here.c_prev + (job.reverse ? units : -units);
     float* dgates = state.dgates + at * kWide;
-    for (int b = 0; b < whole; ++b, dgates += chunk_block()) gates_backward_block<true>(here, units, job.binary, b, dgates);
+    for (int b = 0; b < whole; ++b, dgates += chunk_block())
+        gates_backward_block<true>(here, units, job.binary, b, dgates);
     if (whole < blocks_of(units)) {
         dgates += at * (vectors_of(units, whole) * L - kWide);
         gates_backward_block<false>(here, units, job.binary, whole, dgates);
@@ -108,7 +110,8 @@ GATEWISE_ONE_COPY inline void gates_backward(
         for (int u = 0; u < units; u += 16) prefetch(h_prev + (job.reverse ? units : -units) + u);
 }
 
-// 2. For the `active` rows from row `at` of the chunk. kDepthBlocks of dgates at a time: their part of the panel stays in L1.
+// 2. For the `active` rows from row `at` of the chunk. kDepthBlocks of dgates at a time: their part of the panel stays
+// in L1.
 inline void dh_backward(const BackwardJob& job, BackwardState& state, int active, int at) {
     const int units = job.units, blocks = blocks_of(units), width = padded(units);
     for (int column = 0; column < blocks; column += kVectors) {

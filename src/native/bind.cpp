@@ -1,4 +1,5 @@
-// gatewise.kernels._native: arrays in without a copy, arrays out of the arena. Its caller, native.py, checks the shapes.
+// gatewise.kernels._native: arrays in without a copy, arrays out of the arena. Its caller, native.py, checks the
+// shapes.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -84,9 +85,9 @@ nb::tuple forward(
 
 nb::tuple backward(
     const std::string& isa_name, int threads, const InOut& gates, const std::optional<In<int32_t>>& index,
-    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, const In<float>& h,
-    const In<float>& c, const Maybe& dh, const Maybe& dc, const In<float>& dh_T, const In<float>& dc_T, int64_t pre_rows,
-    bool reverse, bool binary) {
+    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
+    const In<float>& h, const In<float>& c, const Maybe& dh, const Maybe& dc, const In<float>& dh_T,
+    const In<float>& dc_T, int64_t pre_rows, bool reverse, bool binary) {
     const Isa& isa = find(isa_name);
     const size_t units = weight_hh.shape(1), batch = lengths.shape(0);
     const Out dpre = fresh({static_cast<size_t>(pre_rows), 4 * units}), dweight = fresh({4 * units, units});
@@ -134,13 +135,14 @@ NB_MODULE(_native, m) {
     });
     m.def("lanes", [](const std::string& isa) { return find(isa).lanes; });
     m.def(
-        "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(), "lengths"_a.noconvert(),
-        "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a);
+        "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),
+        "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(), "steps"_a,
+        "reverse"_a, "binary"_a, "keep"_a);
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(), "h"_a.noconvert(),
-        "c"_a.noconvert(), "dh"_a.noconvert().none(), "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(),
-        "pre_rows"_a, "reverse"_a, "binary"_a);
+        "c"_a.noconvert(), "dh"_a.noconvert().none(), "dc"_a.noconvert().none(), "dh_T"_a.noconvert(),
+        "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a);
     m.def("activate", &activate, "isa"_a, "x"_a.noconvert());
     m.def("kept_bytes", &kept_bytes);
     m.def("keep_blocks", &keep_blocks, "bytes"_a);

@@ -37,8 +37,8 @@ Sorted sort_rows(const int32_t* index, int64_t steps, int64_t pre_rows) {
 }
 
 void sum_dpre(
-    const Isa& isa, const Batch& batch, int threads, int units, const float* gates, const int32_t* index, int64_t pre_rows,
-    float* dpre) {
+    const Isa& isa, const Batch& batch, int threads, int units, const float* gates, const int32_t* index,
+    int64_t pre_rows, float* dpre) {
     const Sorted sorted = sort_rows(index, batch.steps, pre_rows);
     const SumJob job{units, gates, sorted.order.data(), sorted.offsets.data(), dpre};
     const size_t scratch_size = whole_lines(isa.sum_scratch(units));
@@ -49,8 +49,10 @@ void sum_dpre(
         int64_t low = 0, high = pre_rows;
         while (low < high) {
             const int64_t middle = (low + high) / 2;
-            if (sorted.offsets[static_cast<size_t>(middle)] + middle < want) low = middle + 1;
-            else high = middle;
+            if (sorted.offsets[static_cast<size_t>(middle)] + middle < want)
+                low = middle + 1;
+            else
+                high = middle;
         }
         return low;
     };
@@ -100,7 +102,8 @@ void run_backward(
     const int blocks = (units + isa.lanes - 1) / isa.lanes;
     run_parts(threads, [&](int part) {
         isa.unpack_dweight(
-            units, dweights.data(), dweight_size, threads, dweight, blocks * part / threads, blocks * (part + 1) / threads);
+            units, dweights.data(), dweight_size, threads, dweight, blocks * part / threads,
+            blocks * (part + 1) / threads);
     });
     if (index != nullptr) sum_dpre(isa, batch, threads, units, job.gates, index, pre_rows, dpre);
 }

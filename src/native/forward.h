@@ -1,10 +1,10 @@
 // Forward over the sequences of one thread: no barrier, no other thread's data.
 //
-// Sequences come longest first, in groups of at most kGroup that run side by side; those that still have a step s are the
-// first `active` of the group. For a step: for a block of L units, whose panel of W then stays in L1, all tiles of rows.
-// A tile is h_{t-1} W for all four gates of its units, so that i, f, g, o, c and h follow at once.
+// Sequences come longest first, in groups of at most kGroup that run side by side; those that still have a step s are
+// the first `active` of the group. For a step: for a block of L units, whose panel of W then stays in L1, all tiles of
+// rows. A tile is h_{t-1} W for all four gates of its units, so that i, f, g, o, c and h follow at once.
 //
-//   state, a row a sequence, padded with zeros to whole vectors:  h_now -> h_next, swapped after the step; c_now in place
+//   state, a row a sequence, padded with zeros to whole vectors:  h_now -> h_next, swapped after a step; c_now in place
 //   out, a row a step:  h (N, H), and for the tape c (N, H) and gates (N, blocks, 4, L)
 
 #pragma once
@@ -22,7 +22,8 @@ GATEWISE_INLINE int64_t row_at(const Sequence& sequence, int64_t step, bool reve
 }
 
 GATEWISE_INLINE const float* pre_of(const ForwardJob& job, int64_t row) {
-    return job.pre + static_cast<size_t>(job.index == nullptr ? row : job.index[row]) * 4 * static_cast<size_t>(job.units);
+    return job.pre +
+           static_cast<size_t>(job.index == nullptr ? row : job.index[row]) * 4 * static_cast<size_t>(job.units);
 }
 
 // Where the active sequences are in this step.
@@ -36,15 +37,16 @@ struct ForwardStep {
 // The units of a block for `rows` sequences from `first`: from sums (rows, a step of `sums_row`), the block's part of
 // h_{t-1} W, to the gates, c and h. Whole: the block has L units.
 //
-// One copy only: in f c + i g either product may be the one that is rounded, and inlined here and there the compiler picks
-// now one, now the other. As it is, a sequence's results are the same bits whatever runs beside it, and on however many
-// threads: every tile sums over k in the same order.
+// One copy only: in f c + i g either product may be the one that is rounded, and inlined here and there the compiler
+// picks now one, now the other. As it is, a sequence's results are the same bits whatever runs beside it, and on
+// however many threads: every tile sums over k in the same order.
 template <bool Whole>
 GATEWISE_ONE_COPY void activate_block(
     const ForwardJob& job, const ForwardStep& at, int first, int rows, int b, const float* sums, int sums_row) {
     const int units = job.units, width = padded(units), n = Whole ? L : lanes_of(units, b), u = b * L;
     const bool hard = job.binary, past_cache = job.stream;
-    float *const c_now = at.c_now + u, *const h_next = at.h_next + u, *const h_out = job.h + u, *const c_out = job.c + u;
+    float *const c_now = at.c_now + u, *const h_next = at.h_next + u, *const h_out = job.h + u,
+                 *const c_out = job.c + u;
     float* const tape = job.gates == nullptr ? nullptr : job.gates + b * kWide;
     for (int r = 0; r < rows; ++r, sums += sums_row) {
         const float *pre = at.pre[first + r] + u, *pre_next = at.pre_next[first + r] + u;
@@ -87,7 +89,8 @@ GATEWISE_INLINE void activate_tile(
 }
 
 // Rows that are few enough for two panels side by side: one pair of blocks, or one block.
-GATEWISE_INLINE void forward_few(const ForwardJob& job, const ForwardStep& at, int active, int b, bool pair, float* sums) {
+GATEWISE_INLINE void forward_few(
+    const ForwardJob& job, const ForwardStep& at, int active, int b, bool pair, float* sums) {
     const int units = job.units, width = padded(units), vectors = vectors_of(units, b);
     const size_t panel = forward_panel(units);
     const float* w = job.weights + panel * static_cast<size_t>(b);
@@ -147,7 +150,8 @@ inline void forward_group(const ForwardJob& job, const Sequence* sequences, int 
         for (int p = 0; p < active; ++p) {
             at.row[p] = row_at(sequences[p], step, job.reverse);
             at.pre[p] = pre_of(job, at.row[p]);
-            at.pre_next[p] = step + 1 < sequences[p].length ? pre_of(job, row_at(sequences[p], step + 1, job.reverse)) : at.pre[p];
+            at.pre_next[p] =
+                step + 1 < sequences[p].length ? pre_of(job, row_at(sequences[p], step + 1, job.reverse)) : at.pre[p];
         }
         forward_step(job, at, active, step % 2 == 1);
         float* done = at.h_now;

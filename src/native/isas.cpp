@@ -5,7 +5,8 @@ namespace gatewise {
 std::vector<const Isa*> isas_here() {
     std::vector<const Isa*> here;
 #if defined(GATEWISE_X86)
-    // Exactly the features that CMakeLists.txt compiles for; the builtin also asks whether the system saves the registers.
+    // Exactly the features that CMakeLists.txt compiles for; the builtin also asks whether the system saves the
+    // registers.
     __builtin_cpu_init();
     const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&

@@ -1,12 +1,13 @@
-// What the instruction-set builds offer to the rest: plain data and function pointers, so that nothing is shared inline.
+// What the instruction-set builds offer to the rest: plain data and function pointers, so that nothing is shared
+// inline.
 //
-//   bind.cpp      Python in and out                   kernel.cpp   compiled once per instruction set, with its own flags
-//   driver.cpp    plan, scratch, threads      --->      simd.h  activations.h  tile.h  pack.h  forward.h  backward.h
-//   plan, pool, arena, flush                            all in namespace gatewise::<isa>
+//   bind.cpp      Python in and out               kernel.cpp   compiled once per instruction set, with its own flags
+//   driver.cpp    plan, scratch, threads    --->      simd.h  activations.h  tile.h  pack.h  forward.h  backward.h
+//   plan, pool, arena, flush                          all in namespace gatewise::<isa>
 //
-// Why so strict: an inline function or template that two of those builds emit under one name is merged by the linker, and
-// then an AVX-512 copy may run on a machine without it. So the files on the right include no C++ standard library, and
-// meet the left side only here.
+// Why so strict: an inline function or template that two of those builds emit under one name is merged by the linker,
+// and then an AVX-512 copy may run on a machine without it. So the files on the right include no C++ standard library,
+// and meet the left side only here.
 
 #pragma once
 
@@ -87,7 +88,8 @@ struct Isa {
     size_t (*dweight_size)(int units);
     void (*backward)(const BackwardJob& job, Share share, float* scratch, float* dweight);  // dweight starts zeroed
 
-    // dweight_hh (4H, H) from `parts` packed ones, `stride` floats apart, added in that order; for some blocks of units.
+    // dweight_hh (4H, H) from `parts` packed ones, `stride` floats apart, added in that order; for some blocks of
+    // units.
     void (*unpack_dweight)(
         int units, const float* packed, size_t stride, int parts, float* dweight, int first_block, int last_block);
     size_t (*sum_scratch)(int units);

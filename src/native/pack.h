@@ -5,7 +5,8 @@
 //   dW         as forward: the gradient's tile is the forward's weight tile
 //
 // n = L but for the last block, if H is no multiple of L. Its four gates lie close together and take as many vectors as
-// 4 n floats need, zeros behind: with L = 16, H = 100 has 25 vectors a k and no waste. dgates (backward.h) lie the same way.
+// 4 n floats need, zeros behind: with L = 16, H = 100 has 25 vectors a k and no waste. dgates (backward.h) lie the same
+// way.
 
 #pragma once
 
@@ -73,7 +74,8 @@ inline void pack_backward(int units, const float* weight_hh, float* packed) {
         for (int b = 0; b < column_blocks; ++b)
             for (int gate = 0; gate < 4; ++gate)
                 for (int l = 0; l < lanes_of(units, b); ++l) {
-                    const float* from = weight_hh + static_cast<size_t>(gate * units + b * L + l) * static_cast<size_t>(units);
+                    const float* from =
+                        weight_hh + static_cast<size_t>(gate * units + b * L + l) * static_cast<size_t>(units);
                     for (int v = first; v < first + vectors; ++v, packed += L)
                         store(packed, load_first(from + v * L, lanes_of(units, v)));
                 }

@@ -23,7 +23,8 @@ Plan make_plan(const int64_t* lengths, int64_t batch, int units, int threads) {
     const double work = 4.0 * units * units * static_cast<double>(start);
     threads = static_cast<int>(std::min<double>(threads, 1 + work / kWorthAThread));
     threads = static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(threads, batch)));
-    std::stable_sort(sorted.begin(), sorted.end(), [](const Sequence& a, const Sequence& b) { return a.length > b.length; });
+    std::stable_sort(
+        sorted.begin(), sorted.end(), [](const Sequence& a, const Sequence& b) { return a.length > b.length; });
 
     // Longest first, each to the thread that would be done first with it. A thread's first sequence is its longest: it
     // brings the steps, those after it only rows.

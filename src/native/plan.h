@@ -13,12 +13,11 @@ struct Plan {
     std::vector<int64_t> first;       // (threads + 1,): where each thread's begin
 
     int threads() const { return static_cast<int>(first.size()) - 1; }
-    Share share(int thread) const {
-        return {sequences.data() + first[thread], first[thread + 1] - first[thread]};
-    }
+    Share share(int thread) const { return {sequences.data() + first[thread], first[thread + 1] - first[thread]}; }
 };
 
-// At most `threads` shares, about equal in time; fewer where there are too few sequences, or too little work for a thread.
+// At most `threads` shares, about equal in time; fewer where there are too few sequences, or too little work for a
+// thread.
 Plan make_plan(const int64_t* lengths, int64_t batch, int units, int threads);
 
 }  // namespace gatewise

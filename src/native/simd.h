@@ -1,7 +1,7 @@
 // One vector of L floats, by GCC's and Clang's vector extension: one source for all instruction sets.
 //
-// The intrinsics here are what the extension lacks: masked loads and stores of a row's last units (the rows of h and c are
-// exactly H long: reading past one's end is a read of the next row, or of nothing), and stores past the cache.
+// The intrinsics here are what the extension lacks: masked loads and stores of a row's last units (the rows of h and c
+// are exactly H long: reading past one's end is a read of the next row, or of nothing), and stores past the cache.
 
 #pragma once
 
@@ -12,7 +12,8 @@
 #include <immintrin.h>
 #endif
 
-// GATEWISE_ISA: the namespace of this build. GATEWISE_LANES: floats in a vector. GATEWISE_ROWS: rows of a register tile.
+// GATEWISE_ISA: the namespace of this build. GATEWISE_LANES: floats in a vector. GATEWISE_ROWS: rows of a register
+// tile.
 #define GATEWISE_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define GATEWISE_ONE_COPY __attribute__((noinline))
@@ -78,8 +79,8 @@ GATEWISE_INLINE void store_first(float* p, V v, int n) {
 GATEWISE_INLINE void prefetch(const float* p) { __builtin_prefetch(p); }
 GATEWISE_INLINE void prefetch_to_write(const float* p) { __builtin_prefetch(p, 1); }
 
-// A store, of a whole vector at an aligned address, that does not first read the line it overwrites and leaves the caches
-// to others. It may be seen late by other threads: `streamed` before they are told.
+// A store, of a whole vector at an aligned address, that does not first read the line it overwrites and leaves the
+// caches to others. It may be seen late by other threads: `streamed` before they are told.
 GATEWISE_INLINE void stream(float* p, V v) {
 #if defined(__AVX512F__)
     _mm512_stream_ps(p, (__m512)v);

@@ -6,17 +6,17 @@
 //        ...                                                                         ...
 //       row R-1                                                                    [ R-1 ...           ]
 //
-// A step k costs NV loads, R broadcasts and R NV multiply-adds: 10 and 24 for the 6 x 4 of AVX-512 and NEON (32 registers),
-// 7 and 12 for the 3 x 4 of AVX2 and SSE2 (16 registers). With one row there would be too few
-// independent sums to hide a multiply-add's latency, so few rows take more vectors (two panels of w at once).
+// A step k costs NV loads, R broadcasts and R NV multiply-adds: 10 and 24 for the 6 x 4 of AVX-512 and NEON (32
+// registers), 7 and 12 for the 3 x 4 of AVX2 and SSE2 (16 registers). With one row there would be too few independent
+// sums to hide a multiply-add's latency, so few rows take more vectors (two panels of w at once).
 //
 //   who            row of a                  k                       w
 //   forward        a sequence: h_{t-1}       unit of h_{t-1}         the four gates of L units
 //   backward, dh   a sequence: dgates        gate and unit           4 L units of h_{t-1}
 //   backward, dW   unit of h_{t-1}           row of the chunk        dgates: the four gates of L units
 //
-// Why the sums go through memory (a few lines of L1) and not on in registers into the activations: where a tile and what
-// follows it are one function, GCC spills an accumulator inside the loop, at twice the price of all these stores.
+// Why the sums go through memory (a few lines of L1) and not on in registers into the activations: where a tile and
+// what follows it are one function, GCC spills an accumulator inside the loop, at twice the price of all these stores.
 
 #pragma once
 
@@ -49,9 +49,8 @@ GATEWISE_ONE_COPY void multiply(const Tile& tile) {
     const bool add = tile.add;
     V acc[R][Panels * NV];
     GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r)
-        GATEWISE_UNROLL_ALL
-        for (int v = 0; v < Panels * NV; ++v) acc[r][v] = add ? load(out + r * out_row + v * L) : V{};
+    for (int r = 0; r < R; ++r) GATEWISE_UNROLL_ALL
+    for (int v = 0; v < Panels * NV; ++v) acc[r][v] = add ? load(out + r * out_row + v * L) : V{};
     const float* a[R];
     GATEWISE_UNROLL_ALL
     for (int r = 0; r < R; ++r) a[r] = tile.a + r * tile.a_row;
@@ -86,9 +85,8 @@ GATEWISE_ONE_COPY void multiply(const Tile& tile) {
         across += a_k;
     }
     GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r)
-        GATEWISE_UNROLL_ALL
-        for (int v = 0; v < Panels * NV; ++v) store(out + r * out_row + v * L, acc[r][v]);
+    for (int r = 0; r < R; ++r) GATEWISE_UNROLL_ALL
+    for (int v = 0; v < Panels * NV; ++v) store(out + r * out_row + v * L, acc[r][v]);
 }
 
 // The tile for `rows` (1 to Most) and `vectors` (1 to kVectors) as a constant.
@@ -113,8 +111,8 @@ GATEWISE_INLINE void multiply_two_panels(int rows, const Tile& tile) {
     with_rows<kFewRows, kVectors, 2, false>(rows, tile);
 }
 
-// Cut `rows` into tiles of at most kRows, as even as they go (a last tile of one row would cost as much as of three), and
-// call f(first, rows of this tile).
+// Cut `rows` into tiles of at most kRows, as even as they go (a last tile of one row would cost as much as of three),
+// and call f(first, rows of this tile).
 template <class F>
 GATEWISE_INLINE void for_each_tile(int rows, const F& f) {
     const int tiles = (rows + kRows - 1) / kRows;
