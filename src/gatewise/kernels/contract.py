@@ -55,7 +55,8 @@ class Tape:
         n, blocks, four, lanes = self.packed_gates.shape
         units = self.weight_hh.shape[1]
         plain = self.packed_gates.transpose(0, 2, 1, 3).reshape(n, four, blocks * lanes)[:, :, :units]
-        return gates_shown(plain.reshape(n, 4 * units), self.gate)
+        # A copy: where the layout is plain already, a view would change under backward.
+        return gates_shown(plain.reshape(n, 4 * units).copy(), self.gate)
 
     def copy(self) -> Tape:
         """A tape that backward may write over while this one stays."""
