@@ -19,7 +19,7 @@ MODEL := models/tutorial
 demo: .venv/demo.stamp
 	$(BIN)/gatewise train imdb --recipe tutorial --data embedded -o $(MODEL)
 	$(BIN)/gatewise evaluate $(MODEL) imdb --data embedded
-	$(BIN)/gatewise predict $(MODEL) "A quiet film that stays with you for days." "Two hours that I will never get back."
+	$(BIN)/gatewise predict $(MODEL) "A quiet film that stays with you for days." "Two dull hours, badly acted, and a waste of time."
 	$(BIN)/gatewise explain $(MODEL) --tutorial-review
 
 # All tests: the static checks, the package, and its wheel in an empty environment.

@@ -17,7 +17,7 @@ from gatewise.errors import InputError, TrainingError
 from gatewise.training import EpochSeen, Observer, Plan, Recipe, StepSeen, recipe, train
 from tests.training.texts import made_reviews
 
-SMALL: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80}
+SMALL: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, "drop_embedding": 0.2}
 
 
 class Heard(Observer):
