@@ -32,27 +32,32 @@ def main() -> None:
     print(f"{options.reviews} reviews of {splits.note}.\n")
     print("| model | gate | below 0.1 | between | above 0.9 | mean | accuracy on all of it |")
     print("|---|---|---:|---:|---:|---:|---:|")
-    for folder in options.models:
-        for line in _lines(folder, splits.test.take(rows), splits.test):
-            print(line)
+    found = {folder: _values(gw.load(folder), splits.test.take(rows)) for folder in options.models}
+    for folder, gates in found.items():
+        accuracy = f"{gw.load(folder).evaluate(splits.test).accuracy:.4f}"
+        for gate, values in gates.items():
+            low, high = (values < 0.1).mean(), (values > 0.9).mean()
+            shares = f"{low:.2%} | {1 - low - high:.2%} | {high:.2%}"
+            print(f"| {folder.name} | {GATES[gate]} | {shares} | {values.mean():.3f} | {accuracy} |")
+    print("\nThe same by tenths, in percent:\n")
+    print("| model | gate | " + " | ".join(f"{k / 10:.1f} to {(k + 1) / 10:.1f}" for k in range(10)) + " |")
+    print("|---|---|" + "---:|" * 10)
+    for folder, gates in found.items():
+        for gate, values in gates.items():
+            counts, _ = np.histogram(values, bins=10, range=(0, 1))
+            tenths = " | ".join(f"{100 * count / len(values):.1f}" for count in counts)
+            print(f"| {folder.name} | {GATES[gate]} | {tenths} |")
 
 
-def _lines(folder: Path, reviews: Labelled, whole: Labelled) -> list[str]:
-    model = gw.load(folder)
-    accuracy = f"{model.evaluate(whole).accuracy:.4f}"
+def _values(model: gw.Model, reviews: Labelled) -> dict[str, np.ndarray]:
+    """By gate: every value of it, over all reviews, steps, units and LSTMs."""
     values: dict[str, list[np.ndarray]] = {gate: [] for gate in GATES}
     for text in reviews.inputs:
         seen = model.trace(text)
         for lstm in seen.lstms:
             for gate in GATES:
                 values[gate].append(getattr(lstm, gate).ravel())
-    lines = []
-    for gate, name in GATES.items():
-        found = np.concatenate(values[gate])
-        low, high = (found < 0.1).mean(), (found > 0.9).mean()
-        shares = f"{low:.2%} | {1 - low - high:.2%} | {high:.2%}"
-        lines.append(f"| {folder.name} | {name} | {shares} | {found.mean():.3f} | {accuracy} |")
-    return lines
+    return {gate: np.concatenate(parts) for gate, parts in values.items()}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+"""What gates of exactly 0 or 1 cost where they can learn at all: two models that differ in nothing but `gate`.
+
+    python benchmarks/binary_gates.py [--data PATH] [-o models]
+
+One direction, the mean over all steps, no pads, no dropout, two epochs: the tutorial's own recipe leaves a binary model
+at chance (docs/cell.md). Saves both models, so that `benchmarks/gate_shares.py` can look into them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from gatewise.data import imdb
+from gatewise.training import recipe, train
+
+CHANGES: dict[str, Any] = {
+    "bidirectional": False,
+    "pooling": "mean",
+    "drop_word": 0.0,
+    "drop_embedding": 0.0,
+    "drop_output": 0.0,
+    "epochs": 2,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="embedded", help="the IMDB archive or its folder")
+    parser.add_argument("-o", "--out", type=Path, default=Path("models"))
+    options = parser.parse_args()
+    splits = imdb(options.data)
+    assert splits.test is not None
+    for gate in ("sigmoid", "binary"):
+        folder = options.out / f"mean-{gate}"
+        model = train(splits.train, recipe=recipe("fast", gate=gate, **CHANGES), seed=0, out=folder)
+        found = model.evaluate(splits.test)
+        accuracy = f"{found.accuracy:.4f} ± {found.standard_error:.4f}"
+        print(f"{gate:8} accuracy {accuracy} on {splits.note}; saved to {folder}")
+
+
+if __name__ == "__main__":
+    main()
