@@ -99,6 +99,11 @@ def test_info_says_what_was_forced_and_what_cannot_be(run: Run, monkeypatch: pyt
     assert result.exit_code == 0
     assert "kernel     none: no kernel is called 'magic'; there are native, reference" in result.stdout
     assert "threads    none: GATEWISE_THREADS must be a number" in result.stdout
+    monkeypatch.delenv("GATEWISE_KERNEL")
+    monkeypatch.setenv("GATEWISE_ISA", "z80")
+    shown = run("info").stdout
+    assert "kernel     none: GATEWISE_ISA" in shown
+    assert "reference  can run" in shown, "nothing takes the place of what was asked for"
 
 
 def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> None:

