@@ -119,7 +119,7 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = _rate(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * recipe.epochs)
             # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
-            # after it. In the tutorial's first hundred steps half of the embedding's gradients are smaller than epsilon.
+            # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
             group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta2 ** (step + 1))
         self.optimizer.step()
         return value, _right(logits.detach(), target)
