@@ -103,10 +103,18 @@ def main() -> None:
             "threads": options.threads,
             "largest_relative_difference": worst,
             "versions": {"gatewise": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            "machine": platform.processor() or platform.machine(),
+            "machine": _machine(),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
         }
         Path(options.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _machine() -> str:
+    """The processor's name where the system tells it, and its kind."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    return f"{name or platform.processor() or 'unknown'}, {platform.machine()}, {platform.system()}"
 
 
 def _loss(logits: Tensor, target: Tensor) -> Tensor:
