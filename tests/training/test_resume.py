@@ -54,6 +54,17 @@ def test_stopped_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, batch: int) -
     assert not (tmp_path / "m.run").exists()
 
 
+def test_half_an_epoch_does_not_take_the_place_of_a_trained_model(tmp_path: Path) -> None:
+    data = made_reviews(200, 35)
+    before = train(data, out=tmp_path / "m", **OPTIONS)
+    with pytest.raises(Interrupted, match=r"stopped in epoch 1, and --resume goes on"):
+        train(data, out=tmp_path / "m", observer=StopAt(1, 2), **{**OPTIONS, "seed": 22})
+    _same(gw.load(tmp_path / "m"), before)
+    with pytest.raises(Interrupted, match="the model so far is in"):
+        train(data, out=tmp_path / "m", observer=StopAt(2, 2), **{**OPTIONS, "seed": 22})
+    assert gw.load(tmp_path / "m").facts.seed == 22
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     data = made_reviews(200, 31)
     with pytest.raises(Interrupted):

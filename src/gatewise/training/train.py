@@ -133,11 +133,14 @@ def _trained(
         )
     lines = "".join(json.dumps(asdict(row)) + "\n" for row in history)
     model = replace(loop.model(loop.best), facts=facts, history=lines)
-    if target is not None:
+    # Half an epoch is not worth an older model that may stand there.
+    save = target is not None and (complete or bool(history) or not target.exists())
+    if target is not None and save:
         model.save(target)
     if not complete:
-        where = f"; the model so far is in {target}, and --resume goes on" if target else ""
-        raise Interrupted(f"stopped in epoch {loop.progress.epoch + 1}{where}", model)
+        where = f"; the model so far is in {target}" if save else ""
+        onward = ", and --resume goes on" if target is not None else ""
+        raise Interrupted(f"stopped in epoch {loop.progress.epoch + 1}{where}{onward}", model)
     return model
 
 
