@@ -113,7 +113,9 @@ def test_series() -> None:
     assert np.mean([a == b for a, b in zip(model.predict(series[200:]), labels[200:], strict=True)]) > 0.9
 
 
-def test_a_gradient_that_is_not_finite_stops_with_the_step_and_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rows_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from gatewise.training import loop
 
     real, calls = loop._loss, []
@@ -122,9 +124,17 @@ def test_a_gradient_that_is_not_finite_stops_with_the_step_and_the_rows(monkeypa
         calls.append(len(target))
         return real(logits, target) * (math.nan if len(calls) == 4 else 1)
 
+    data = made_reviews(200, 3)
+    whole = train(data, epochs=1, **SMALL)
     monkeypatch.setattr(loop, "_loss", broken)
-    with pytest.raises(TrainingError, match=r"loss is not finite at step 4, rows \d+, \d+.*before that step are kept"):
-        train(made_reviews(200, 3), epochs=1, **SMALL)
+    with pytest.raises(TrainingError, match=r"loss is not finite at step 4, rows \d+, \d+.*, \.\.\.$"):
+        train(data, epochs=1, **SMALL)
+    calls.clear()
+    with pytest.raises(TrainingError, match=r"at step 4, rows .*m\.run holds the weights before it"):
+        train(data, epochs=1, out=tmp_path / "m", **SMALL)
+    resumed = train(data, epochs=1, out=tmp_path / "m", resume=True, **SMALL)  # the cause is gone: on from step 4
+    for name, array in whole.parameters.items():
+        assert array.tobytes() == resumed.parameters[name].tobytes(), name
 
 
 @pytest.mark.parametrize(

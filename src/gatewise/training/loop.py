@@ -43,6 +43,7 @@ class Loop:
         self.prepared, self.network, self.seed, self.observer = prepared, network, seed, observer
         self.folder, self.identity = folder, identity
         self.progress = Progress()
+        self._random = torch.get_rng_state()
         self.best = network.state()
         self.optimizer = torch.optim.Adam(
             list(network.weights.values()),
@@ -56,7 +57,13 @@ class Loop:
         """Train; True when it came to its end, False when `stop` was set."""
         recipe, progress = self.prepared.recipe, self.progress
         while progress.epoch < recipe.epochs and not self._out_of_patience():
-            if not self._epoch(stop):
+            try:
+                complete = self._epoch(stop)
+            except TrainingError:
+                torch.set_rng_state(self._random)  # as before the step that failed, which has changed nothing else
+                self._checkpoint()
+                raise
+            if not complete:
                 self._checkpoint()
                 return False
             self._validate()
@@ -104,18 +111,19 @@ class Loop:
     def _step(self, rows: NDArray[np.int64], step: int, steps_an_epoch: int) -> tuple[float, int]:
         """One batch: its mean loss, and how many it had right before it learned from them."""
         prepared, recipe = self.prepared, self.prepared.recipe
+        self._random = torch.get_rng_state()
         batch = Batch.of([prepared.sequences[n] for n in rows], prepared.architecture)
         target = torch.from_numpy(prepared.labels[rows])
         logits = self.network(batch)
         loss = _loss(logits, target)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise _not_finite("loss", step, rows)
+            raise self._not_finite("loss", step, rows)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip or math.inf)
         if not bool(torch.isfinite(norm)):
-            raise _not_finite("gradient", step, rows)
+            raise self._not_finite("gradient", step, rows)
         for group in self.optimizer.param_groups:
             group["lr"] = _rate(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * recipe.epochs)
             # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
@@ -162,6 +170,11 @@ class Loop:
             state = self.network.state()
             write_checkpoint(self.folder, self.identity, self.progress, state, self.best, self.optimizer)
 
+    def _not_finite(self, what: str, step: int, rows: NDArray[np.int64]) -> TrainingError:
+        shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")
+        kept = f"; {self.folder} holds the weights before it" if self.folder is not None else ""
+        return TrainingError(f"the {what} is not finite at step {step + 1}, rows {shown}{kept}")
+
 
 def _loss(logits: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy: logits (B, 1) or (B, K), target (B,)."""
@@ -183,13 +196,6 @@ def _rate(peak: float, schedule: str, step: int, steps: int) -> float:
     if step < rise:
         return peak * (step + 1) / rise
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
-
-
-def _not_finite(what: str, step: int, rows: NDArray[np.int64]) -> TrainingError:
-    shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")
-    return TrainingError(
-        f"the {what} is not finite at step {step + 1}, rows {shown}; the weights before that step are kept"
-    )
 
 
 @contextmanager
