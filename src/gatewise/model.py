@@ -36,11 +36,12 @@ from gatewise.storage import (
     tensors_from_bytes,
     tensors_to_bytes,
 )
+from gatewise.verdict import log_probabilities, scores
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
 
-__all__ = ["Evaluation", "Model", "load", "log_probabilities", "scores"]
+__all__ = ["Evaluation", "Model", "load"]
 
 STEPS_AT_ONCE = 65_536  # steps a prediction batch may hold: bounds its memory, 4H floats a step
 
@@ -215,19 +216,3 @@ def _chunks(lengths: list[int]) -> Iterator[NDArray[np.int64]]:
             start, total = place, lengths[row]
     if start < len(order):
         yield order[start:]
-
-
-def log_probabilities(logits: Array) -> Array:
-    """log p (n, K) float64 from logits (n, outputs): one logit is that of class 1 against class 0."""
-    z = logits.astype(np.float64)
-    if z.shape[1] == 1:
-        z = np.concatenate([np.zeros_like(z), z], axis=1)
-    z = z - z.max(axis=1, keepdims=True)
-    log_p: Array = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    return log_p
-
-
-def scores(log_p: Array, truth: NDArray[np.int64]) -> tuple[float, float]:
-    """Accuracy (0..1) and mean cross-entropy (nats) of log p (n, K) against the true classes (n,)."""
-    accuracy = float((log_p.argmax(axis=1) == truth).mean())
-    return accuracy, float(-log_p[np.arange(len(truth)), truth].mean())

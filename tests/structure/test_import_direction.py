@@ -15,10 +15,11 @@ FLOORS = [
     {"training"},
     {"model"},
     {"card", "data", "encoder", "glassbox", "nn"},
+    {"gradient"},
     {"network"},
     {"batch", "ops"},
     {"architecture", "kernels", "series", "storage", "text"},
-    {"labelled", "strict_json", "weights"},
+    {"labelled", "strict_json", "verdict", "weights"},
     {"cell", "ragged"},
     {"errors", "openmp"},
 ]

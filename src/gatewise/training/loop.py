@@ -24,11 +24,12 @@ from gatewise.batch import Batch
 from gatewise.cell import Array
 from gatewise.data import batches
 from gatewise.errors import TrainingError
-from gatewise.model import Model, log_probabilities, scores
+from gatewise.model import Model
 from gatewise.nn import Network
 from gatewise.training.checkpoint import Progress, write_checkpoint
 from gatewise.training.observer import EpochSeen, Observer, StepSeen
 from gatewise.training.prepared import Prepared
+from gatewise.verdict import log_probabilities, scores
 
 __all__ = ["Loop", "interruptible"]
 
