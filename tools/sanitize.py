@@ -1,0 +1,116 @@
+"""`make sanitize`: the contract suite over a native kernel with sanitizers in it.
+
+    python tools/sanitize.py [address] [thread] [-- PYTEST ARGUMENTS]
+
+For each sanitizer the extension is compiled once more (CMake's GATEWISE_SANITIZE) in build/sanitize-NAME, beside a copy
+of the package that only these runs see, and the tests of the native kernel run over it, subprocesses and all. A report
+of the sanitizer is a failure, whatever the tests say. Linux, with GCC's or Clang's sanitizer libraries.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = ["tests/contract", "tests/native", "tests/limits", "tests/nn/test_op.py", "tests/network"]
+
+# libstdc++ too: the sanitizers look for its functions at start, and Python itself brings it only with an extension.
+LIBRARIES = {"address": ["libasan.so", "libubsan.so", "libstdc++.so"], "thread": ["libtsan.so", "libstdc++.so"]}
+OPTIONS = {
+    "address": {
+        # Python frees little at its end, and nanobind keeps its types: all that would be called a leak is theirs.
+        # That arrays give their memory back is tested by the arena's own count (tests/native/test_memory.py).
+        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1:strict_string_checks=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    },
+    "thread": {
+        # die_after_fork: a forked child that starts threads is ended otherwise, and that is what one test does.
+        "TSAN_OPTIONS": "die_after_fork=0:second_deadlock_stack=1",
+    },
+}
+# Both see only code that was compiled with them. Others' threads, of which they would see but the half, do not start;
+# there is nothing else to suppress.
+QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# The editable install's import hook would find the extension that is in use: here the copy on PYTHONPATH counts.
+SITECUSTOMIZE = 'import sys\n\nsys.meta_path[:] = [f for f in sys.meta_path if "editable" not in type(f).__module__]\n'
+
+
+DEBUG = "-DCMAKE_BUILD_TYPE=RelWithDebInfo"  # else nanobind strips the names that reports should show
+MOST_SHOWN = 6000  # characters of a process's reports
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    cut = words.index("--") if "--" in words else len(words)
+    wanted, extra = words[:cut] or list(LIBRARIES), words[cut + 1 :]
+    for name in wanted:
+        if name not in LIBRARIES:
+            raise SystemExit(f"no sanitizer is called {name!r}; there are {', '.join(LIBRARIES)}")
+    failed = [name for name in wanted if not _clean(name, extra)]
+    if failed:
+        raise SystemExit(f"sanitize: not clean: {', '.join(failed)}")
+    print(f"sanitize: clean: {', '.join(wanted)}")
+
+
+def _clean(name: str, extra: list[str]) -> bool:
+    """Whether the tests pass with the sanitizer `name` and it has nothing to report."""
+    build = ROOT / "build" / f"sanitize-{name}"
+    site, reports = build / "site", build / "reports"
+    _compile(name, build, site)
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir()
+    environment = {
+        **os.environ,
+        **QUIET,
+        "PYTHONPATH": str(site),
+        "LD_PRELOAD": ":".join(map(_library, LIBRARIES[name])),
+    }
+    for variable, options in OPTIONS[name].items():
+        environment[variable] = f"{options}:log_path={reports / variable.split('_')[0].lower()}"
+    shared = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", *extra]
+    check = f"import gatewise.kernels._native as n; assert n.__file__.startswith({str(site)!r}), n.__file__"
+    subprocess.run([sys.executable, "-c", check], env=environment, cwd=ROOT, check=True)
+    tests = [test for test in TESTS if (ROOT / test).exists()]
+    print(f"sanitize: {name}: {' '.join(tests)}", flush=True)
+    done = subprocess.run([*shared, *tests], env=environment, cwd=ROOT, check=False)
+    found = [path.read_text(encoding="utf-8", errors="replace") for path in sorted(reports.iterdir())]
+    for report in found:
+        print(report[:MOST_SHOWN])
+    passed = "pass" if done.returncode == 0 else "fail"
+    print(f"sanitize: {name}: tests {passed}, {len(found)} processes with reports (whole in {reports})", flush=True)
+    return done.returncode == 0 and not found
+
+
+def _compile(name: str, build: Path, site: Path) -> None:
+    """Build what has changed, and put the package with that extension in `site`."""
+    scripts = Path(sysconfig.get_path("scripts"))
+    cmake = str(scripts / "cmake") if (scripts / "cmake").exists() else "cmake"
+    ninja = shutil.which("ninja", path=f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}") or "ninja"
+    configure = [cmake, "-S", str(ROOT), "-B", str(build), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+    subprocess.run(
+        [*configure, f"-DGATEWISE_SANITIZE={name}", f"-DPython_EXECUTABLE={sys.executable}", DEBUG], check=True
+    )
+    subprocess.run([cmake, "--build", str(build)], check=True)
+    shutil.rmtree(site, ignore_errors=True)
+    skipped = shutil.ignore_patterns("__pycache__", "*.so")
+    shutil.copytree(ROOT / "src" / "gatewise", site / "gatewise", ignore=skipped)
+    subprocess.run([cmake, "--install", str(build), "--prefix", str(site)], check=True)
+    (site / "sitecustomize.py").write_text(SITECUSTOMIZE, encoding="utf-8")
+
+
+def _library(name: str) -> str:
+    """The path of a library of the compiler's."""
+    compiler = os.environ.get("CXX", "c++")
+    found = subprocess.run([compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout
+    if not Path(found.strip()).is_absolute():
+        raise SystemExit(f"{compiler} has no {name}: install the compiler's sanitizer libraries")
+    return str(Path(found.strip()).resolve())
+
+
+if __name__ == "__main__":
+    main()
