@@ -1,6 +1,9 @@
 #include "pool.h"
 
 #include <pthread.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 #include <atomic>
 #include <chrono>
@@ -43,10 +46,39 @@ bool spin(const F& news) {
     return news();
 }
 
+// The processors that a thread may use. The pool's threads take on those of whoever calls: they may have changed since
+// a thread was started.
+#if defined(__linux__)
+class Affinity {
+  public:
+    static Affinity here() {
+        Affinity now;
+        now.known_ = sched_getaffinity(0, sizeof now.set_, &now.set_) == 0;  // not with more than 1024 processors
+        return now;
+    }
+    // Make it this thread's, whose it was `before`.
+    void take(Affinity& before) const {
+        if (!known_ || (before.known_ && CPU_EQUAL(&set_, &before.set_))) return;
+        static_cast<void>(sched_setaffinity(0, sizeof set_, &set_));  // where it is refused, the system decides
+        before = *this;
+    }
+
+  private:
+    cpu_set_t set_{};
+    bool known_ = false;
+};
+#else
+struct Affinity {
+    static Affinity here() { return {}; }
+    void take(Affinity&) const {}
+};
+#endif
+
 struct Work {
     void (*work)(void*, int);
     void* data;
     int parts;
+    Affinity affinity;
 };
 
 class Pool {
@@ -88,6 +120,7 @@ class Pool {
 
     // The thread of one part number: `seen` is the last round that it need not look at.
     void serve(int part, uint64_t seen) {
+        Affinity mine = Affinity::here();
         for (;;) {
             const auto news = [&] { return round_.load(std::memory_order_acquire) != seen; };
             spin(news);
@@ -99,6 +132,7 @@ class Pool {
                 work = work_;
             }
             if (part >= work.parts) continue;
+            work.affinity.take(mine);
             part_of(work, part);
             if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
                 std::lock_guard<std::mutex> lock(mutex_);
@@ -133,7 +167,7 @@ Pool& pool() {
 }  // namespace
 
 void run_parts(int parts, void (*work)(void* data, int part), void* data) {
-    if (parts > 1 && pool().try_run({work, data, parts})) return;
+    if (parts > 1 && pool().try_run({work, data, parts, Affinity::here()})) return;
     const FlushDenormals flush;
     for (int part = 0; part < parts; ++part) work(data, part);
 }

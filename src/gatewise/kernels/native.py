@@ -12,18 +12,17 @@ from __future__ import annotations
 import os
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.contract import Backward, Forward, Index, Lengths, Tape, check_backward, check_forward
+from gatewise.kernels.threads import MOST_THREADS, threads
 
 __all__ = ["ISAS", "Native", "isa", "isas", "threads", "why_not"]
 
 ISAS = ("v4", "v3", "neon", "portable")  # every instruction set that there is a build for, best first
-_MOST_THREADS = 1024
 _MOST_STEPS = 2**31 - 1  # rows are numbered in 32 bits
 
 
@@ -37,8 +36,8 @@ class Native:
     def __init__(self, *, isa: str | None = None, threads: int | None = None) -> None:
         if isa is not None:
             _check_isa(isa, "isa")
-        if threads is not None and not 1 <= threads <= _MOST_THREADS:
-            raise InputError(f"threads must be from 1 to {_MOST_THREADS}, not {threads}")
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise InputError(f"threads must be from 1 to {MOST_THREADS}, not {threads}")
         self._isa = isa
         self._threads = threads
 
@@ -158,17 +157,6 @@ def isa() -> str:
     return forced
 
 
-def threads() -> int:
-    """Threads a call uses: GATEWISE_THREADS, or as many as affinity and control group allow. Raises InputError."""
-    forced = os.environ.get("GATEWISE_THREADS")
-    if not forced:
-        affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, min(affinity, _quota(), _MOST_THREADS))
-    if not (forced.isascii() and forced.isdigit() and 1 <= int(forced[:9]) <= _MOST_THREADS):
-        raise InputError(f"GATEWISE_THREADS must be a number from 1 to {_MOST_THREADS}, not {quote(forced)}")
-    return int(forced)
-
-
 @cache
 def _imported() -> tuple[ModuleType | None, str]:
     try:
@@ -199,35 +187,3 @@ def _check_isa(name: str, what: str) -> None:
 def _no_such_isa(name: str, what: str) -> str:
     known = "this machine cannot run it" if name in ISAS else "there is none of that name"
     return f"{what} is {quote(name)}: {known}; it can be {', '.join(isas())}"
-
-
-@cache
-def _quota() -> int:
-    """Processors that the control group (version 2 or 1) grants, rounded up; very many where it sets no limit."""
-    quotas = [_MOST_THREADS]
-    try:
-        groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
-    except OSError:
-        return _MOST_THREADS
-    for _, controllers, path in groups:
-        root = Path("/sys/fs/cgroup", *([controllers] if controllers else []))
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        here = root / path.strip("/")
-        for folder in (here, *here.parents):
-            if folder == root.parent:
-                break
-            quotas.extend(_quota_of(folder))
-    return min(quotas)
-
-
-def _quota_of(folder: Path) -> list[int]:
-    try:
-        if (folder / "cpu.max").exists():
-            quota, period = (folder / "cpu.max").read_text().split()
-        else:
-            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
-            period = (folder / "cpu.cfs_period_us").read_text().strip()
-        return [] if quota in ("max", "-1") else [max(1, -(-int(quota) // int(period)))]
-    except (OSError, ValueError):
-        return []

@@ -1,0 +1,79 @@
+"""How many threads a call may use: affinity, the control group's quota, and what the user said.
+
+Asked at each call, since all of it can change while a process runs. The quota alone is read again only after some
+seconds: it takes a few files, and those who set it (containers, mostly) set it once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from gatewise.errors import InputError, quote
+
+__all__ = ["MOST_THREADS", "threads"]
+
+MOST_THREADS = 1024
+_ROOT = Path("/")
+_SECONDS = 10.0  # for which a quota that was read is believed
+
+
+def threads() -> int:
+    """Threads a call uses: GATEWISE_THREADS, or as many as the calling thread's affinity and the process's control
+    groups allow. Raises InputError.
+    """
+    forced = os.environ.get("GATEWISE_THREADS")
+    if not forced:
+        affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, min(affinity, _quota(_ROOT, time.monotonic() // _SECONDS), MOST_THREADS))
+    if not (forced.isascii() and forced.isdigit() and 1 <= int(forced[:9]) <= MOST_THREADS):
+        raise InputError(f"GATEWISE_THREADS must be a number from 1 to {MOST_THREADS}, not {quote(forced)}")
+    return int(forced)
+
+
+@lru_cache(maxsize=1)
+def _quota(root: Path, when: float) -> int:
+    """Processors that the control groups (version 2 or 1) grant, rounded up; very many where none sets a limit."""
+    return min((quota for folder in _folders(root) for quota in _quota_of(folder)), default=MOST_THREADS)
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """The folders of this process's groups that may limit its time: its own, then those around it, up to the mount."""
+    try:
+        groups = dict(line.split(":", 2)[1:] for line in (root / "proc/self/cgroup").read_text().splitlines())
+        mounts = (root / "proc/self/mountinfo").read_text().splitlines()
+    except (OSError, ValueError):
+        return
+    for mount in mounts:
+        fields, _, kind = mount.partition(" - ")
+        if kind.startswith("cgroup2 "):
+            path = groups.get("")
+        elif kind.startswith("cgroup ") and "cpu" in kind.split()[-1].split(","):
+            path = next((path for names, path in groups.items() if "cpu" in names.split(",")), None)
+        else:
+            continue
+        if path is None:
+            continue
+        _, _, _, mounted, at = (field.replace("\\040", " ") for field in fields.split()[:5])
+        top = root / at.lstrip("/")
+        inside = PurePosixPath(path)
+        # Seen from inside of a container the group may lie outside of what is mounted: then the mount is all there is.
+        below = inside.relative_to(mounted) if inside.is_relative_to(mounted) else PurePosixPath()
+        for part in (below, *below.parents) if ".." not in below.parts else (PurePosixPath(),):
+            yield top / part
+
+
+def _quota_of(folder: Path) -> list[int]:
+    """What one group sets: nothing, or a number of processors."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
+        return [] if quota in ("max", "-1") else [max(1, -(-int(quota) // int(period)))]
+    except (OSError, ValueError, ZeroDivisionError):
+        return []
