@@ -65,7 +65,7 @@ void sum_dpre(
 }  // namespace
 
 void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float* weight_hh) {
-    const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads);
+    const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads, Pass::forward);
     const size_t scratch_size = whole_lines(isa.forward_scratch(job.units));
     const Floats weights(isa.forward_weights_size(job.units));
     const Floats scratch(scratch_size * static_cast<size_t>(plan.threads()));
@@ -84,7 +84,7 @@ void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float
 void run_backward(
     const Isa& isa, const Batch& batch, BackwardJob job, const float* weight_hh, const int32_t* index, int64_t pre_rows,
     float* dpre, float* dweight) {
-    const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads);
+    const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads, Pass::backward);
     const int threads = plan.threads(), units = job.units;
     const size_t scratch_size = whole_lines(isa.backward_scratch(units));
     const size_t dweight_size = whole_lines(isa.dweight_size(units));

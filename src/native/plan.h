@@ -16,8 +16,10 @@ struct Plan {
     Share share(int thread) const { return {sequences.data() + first[thread], first[thread + 1] - first[thread]}; }
 };
 
-// At most `threads` shares, about equal in time; fewer where there are too few sequences, or too little work for a
-// thread.
-Plan make_plan(const int64_t* lengths, int64_t batch, int units, int threads);
+enum class Pass { forward, backward };
+
+// At most `threads` shares, about equal in the time of that pass; fewer where there are too few sequences, or too
+// little work for a thread.
+Plan make_plan(const int64_t* lengths, int64_t batch, int units, int threads, Pass pass);
 
 }  // namespace gatewise
