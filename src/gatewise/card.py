@@ -7,9 +7,10 @@ out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gatewise.architecture import Architecture, summary
+from gatewise.verdict import Faith
 
 __all__ = ["Facts", "Measured", "fact_rows", "write_card"]
 
@@ -43,6 +44,8 @@ class Facts:
     made: str = ""  # date, UTC
     command: str = ""
     measured: tuple[Measured, ...] = ()
+    faith: dict[str, Faith] = field(default_factory=dict)  # by method of accounting, on validation sequences
+    explained_by: str = ""  # the method that those scores chose
 
     def with_measured(self, measured: Measured) -> Facts:
         """These facts with one more measurement; an older one on the same data is replaced."""
@@ -68,6 +71,15 @@ def write_card(arch: Architecture, classes: Sequence[str], facts: Facts) -> str:
             error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
             lines.append(f"| {_plain(m.data)} | {m.n:,} | {m.accuracy:.4f} ± {error:.4f} | {m.loss:.4f} |")
         lines += ["", "± is one standard error of the accuracy, from the number of sequences alone.", ""]
+    if facts.faith:
+        lines += ["## How faithful its accounts are", "", "| method | n | comprehensiveness | sufficiency |"]
+        lines += ["|---|---:|---:|---:|"]
+        for name, faith in facts.faith.items():
+            chosen = " (the default)" if name == facts.explained_by else ""
+            numbers = f"{faith.comprehensiveness:.3f} | {faith.sufficiency:.3f}"
+            lines.append(f"| {_plain(name)}{chosen} | {faith.n:,} | {numbers} |")
+        lines += ["", "How far the verdict's probability falls without what the method ranks first (higher is better)"]
+        lines += ["and with that alone (lower is better), on sequences of the validation part; docs/glassbox.md.", ""]
     lines += [
         "## Limits",
         "",

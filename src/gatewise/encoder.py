@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -23,6 +23,11 @@ __all__ = ["Encoder", "SeriesEncoder", "TextEncoder", "encoder_from"]
 
 class Encoder(Protocol):
     """What a model needs of either."""
+
+    @property
+    def unknown(self) -> int | None:
+        """The token of any word that is not known; None for series."""
+        ...
 
     def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
         """One array an input: token ids (length,), or channels (length, C). Raises InputError naming the input."""
@@ -47,6 +52,10 @@ class TextEncoder:
 
     encoding: Encoding
 
+    @property
+    def unknown(self) -> int:
+        return self.encoding.unknown
+
     def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
         for n, text in enumerate(inputs):
             if not isinstance(text, str):
@@ -61,6 +70,26 @@ class TextEncoder:
 
     def steps(self, item: Any) -> list[str]:
         return self.encoding.words(item)
+
+    def replaced(self, text: str, words: Mapping[int, str]) -> tuple[Array, list[str]]:
+        """Ids and names of the text with other words at these places among its steps; an empty one takes a word out.
+
+        Raises InputError for a place where no word stands.
+        """
+        ids, names = self.encode_all([text])[0], self.steps(text)
+        before = len(self.encoding.encode(""))  # what the encoding puts in front of every text
+        new_ids, new_names = [np.asarray(ids[:before])], names[:before]
+        for place in words:
+            if not before <= place < len(ids):
+                raise InputError(f"there is no word at step {place + 1}: they are {before + 1} to {len(ids)}")
+        for place in range(before, len(ids)):
+            if place in words:
+                new_ids.append(self.encoding.encode(words[place])[before:])
+                new_names += self.steps(words[place])[before:]
+            else:
+                new_ids.append(ids[place : place + 1])
+                new_names.append(names[place])
+        return np.concatenate(new_ids), new_names
 
     def check(self, arch: Architecture) -> None:
         if arch.inputs != "tokens" or arch.rows != self.encoding.rows:
@@ -77,6 +106,7 @@ class SeriesEncoder:
     """Series (length, C), each channel brought to mean 0 and deviation 1 of the training data."""
 
     scaling: Standardise
+    unknown: ClassVar[None] = None
 
     def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
         out = []

@@ -10,22 +10,25 @@ Prediction needs NumPy and a kernel, never torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gatewise.architecture import Architecture, parameter_shapes
-from gatewise.batch import Batch
+from gatewise.batch import cut
 from gatewise.card import Facts, Measured, write_card
 from gatewise.cell import Array
-from gatewise.encoder import Encoder, encoder_from
+from gatewise.encoder import Encoder, TextEncoder, encoder_from
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.glassbox import Explanation, Trace, explain, trace
-from gatewise.network import forward
+from gatewise.glassbox import Clamp, Explanation, Intervention, Method, Net, Trace
+from gatewise.glassbox.attribution import explain_in
+from gatewise.glassbox.faithfulness import choose, measure_all, sample
+from gatewise.glassbox.intervene import intervene, word_places
+from gatewise.glassbox.trace import trace_of
+from gatewise.inference import logits_of
 from gatewise.ops import NumpyOps
 from gatewise.storage import (
     fields_from,
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
     from gatewise.data import Labelled
 
 __all__ = ["Evaluation", "Model", "load"]
-
-STEPS_AT_ONCE = 65_536  # steps a prediction batch may hold: bounds its memory, 4H floats a step
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,7 @@ class Model:
 
     def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n sequences that are encoded already: (length,) token ids or (length, C) channels."""
-        out = np.zeros((len(sequences), self.architecture.outputs), dtype=np.float32)
-        ops = ops or NumpyOps()
-        for rows in _chunks([len(s) for s in sequences]):
-            batch = Batch.of([sequences[n] for n in rows], self.architecture)
-            out[rows] = forward(ops, self.parameters, self.architecture, batch)
-        return out
+        return logits_of(self.parameters, self.architecture, sequences, ops)
 
     def predict_proba(self, inputs: str | Sequence[Any]) -> Array:
         """Probabilities (n, K) float64 of n texts, or of n series (steps, channels). Not calibrated.
@@ -133,20 +129,56 @@ class Model:
             data=data.source,
         )
 
+    @property
+    def net(self) -> Net:
+        """What the glass box opens."""
+        return Net(self.parameters, self.architecture, unknown=self.encoder.unknown)
+
     def trace(self, item: Any) -> Trace:
         """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See
         `gatewise.glassbox.Trace`.
         """
-        return trace(self.parameters, self.architecture, self._one(item), self.encoder.steps(item))
+        return trace_of(self.net, *self._one(item))
 
-    def explain(self, item: Any, method: str | None = None) -> Explanation:
-        """How each word (or step) moved the verdict. See `gatewise.glassbox.explain` for the methods."""
-        sequence = self._one(item)
-        return explain(self.parameters, self.architecture, sequence, self.encoder.steps(item), self.classes, method)
+    def explain(self, item: Any, method: str | Method | None = None) -> Explanation:
+        """How each word (or step) moved the verdict. See `gatewise.glassbox.explain` for the methods; None for the one
+        that this model's own deletion scores chose.
+        """
+        facts = self.facts
+        return explain_in(self.net, *self._one(item), self.classes, method, facts.faith, facts.explained_by)
 
-    def _one(self, item: Any) -> Array:
-        sequence: Array = self.encoder.encode_all([item])[0]
-        return sequence
+    def intervene(
+        self, item: Any, clamps: Iterable[Clamp] = (), words: Mapping[int | str, str] | None = None
+    ) -> Intervention:
+        """The verdict and the trace as they are, and under `clamps`, with `words` in the place of others.
+
+        words: by step (from 0, of those that are read) or by the word that is replaced wherever it stands. Raises
+        InputError for a clamp or a word that is not there.
+        """
+        sequence, steps = self._one(item)
+        if not words:
+            return intervene(self.net, sequence, steps, self.classes, clamps)
+        if not isinstance(self.encoder, TextEncoder):
+            raise InputError("a series has no words to replace")
+        places = word_places(steps, cut(np.arange(len(steps)), self.architecture), words)
+        edited = self.encoder.replaced(item, places)
+        changes = [f"'{steps[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
+        return intervene(self.net, sequence, steps, self.classes, clamps, edited, changes)
+
+    def _one(self, item: Any) -> tuple[Array, list[str]]:
+        return self.encoder.encode_all([item])[0], self.encoder.steps(item)
+
+    def with_faith(self, sequences: Sequence[Array]) -> Model:
+        """This model with its methods' deletion scores on its card, and the default method that they choose.
+
+        sequences: encoded, of data that did not train it; a small sample of them is drawn, the same one each time.
+        """
+        rows = sample([min(len(s), self.architecture.length or len(s)) for s in sequences])
+        if not rows:
+            return self
+        found = measure_all(self.net, [sequences[row] for row in rows])
+        faith = {name: one.faith for name, one in found.items()}
+        return replace(self, facts=replace(self.facts, faith=faith, explained_by=choose(found)))
 
     def measured(self, evaluation: Evaluation) -> Model:
         """This model with one more measurement on its card."""
@@ -203,16 +235,3 @@ def load(path: str | Path) -> Model:
         raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:
         raise ModelFileError(f"{path}: {error}") from error
-
-
-def _chunks(lengths: list[int]) -> Iterator[NDArray[np.int64]]:
-    """Row numbers, similar lengths together, at most STEPS_AT_ONCE steps (or one sequence) at a time."""
-    order = np.argsort(lengths, kind="stable")
-    start = total = 0
-    for place, row in enumerate(order):
-        total += lengths[row]
-        if total > STEPS_AT_ONCE and place > start:
-            yield order[start:place]
-            start, total = place, lengths[row]
-    if start < len(order):
-        yield order[start:]

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.cell import Array
 
-__all__ = ["log_probabilities", "margin", "scores"]
+__all__ = ["Faith", "log_probabilities", "margin", "scores"]
+
+
+@dataclass(frozen=True)
+class Faith:
+    """How faithful a method of accounting was to one model, over n sequences (see `gatewise.glassbox.faithfulness`).
+
+    comprehensiveness: by how much the probability of the verdict fell when the steps that it ranks first were deleted;
+    higher is better. sufficiency: by how much when they alone were kept; lower is better. Both are means over the
+    shares 1, 5, 10, 20 and 50% of the steps.
+    """
+
+    comprehensiveness: float
+    sufficiency: float
+    n: int
+
+    @property
+    def better(self) -> float:
+        """The one number that methods are ranked by: comprehensiveness less sufficiency."""
+        return self.comprehensiveness - self.sufficiency
 
 
 def log_probabilities(logits: Array) -> Array:

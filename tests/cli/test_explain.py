@@ -22,8 +22,9 @@ def test_it_shows_the_models_account(run: Run, keras_model: Model, keras_folder:
     found = keras_model.explain(TEXT)
     assert result.exit_code == 0
     assert f"{found.verdict}, probability {found.probabilities.max():.4f}" in result.stdout
-    assert "running: How far" in result.stdout
-    assert "the bias, and the state after 21 pads" in result.stdout
+    assert "leave-one-out: How far" in result.stdout
+    assert "the verdict on no word at all" in result.stdout
+    assert "How faithful this method is to this model has not been measured." in result.stdout
     assert f"unit {moved_most(keras_model.trace(TEXT))} (of 0 to 5)" in result.stdout
     assert result.stderr == ""
 
@@ -44,7 +45,9 @@ def test_json_is_one_object(run: Run, kind: str, request: pytest.FixtureRequest)
     assert seen["scores"] == found.scores.tolist()
     assert seen["steps"] == found.steps
     assert seen["verdict"] == found.verdict
-    assert seen["method"] == {"keras": "running", "tokens": "leave-one-out"}[kind]
+    assert seen["method"] == "leave-one-out"
+    assert seen["residual"] == found.residual
+    assert seen["faith"] is None
     np.testing.assert_array_equal(seen["logits_after"], trace.logits_after)
     np.testing.assert_array_equal(seen["unit"]["f"], trace.lstms[0].f[:, 1])
     assert seen["gate_shares"]["i"]["between"] == trace.gate_shares()["i"].between
@@ -63,7 +66,7 @@ def test_series(
     assert seen["scores"] == found.scores.tolist()
     assert seen["steps"] == [str(t) for t in range(len(series[2]))]
     shown = run("explain", series_folder, "--file", series_file, "--row", 3).stdout
-    assert "when the step was read" in shown
+    assert "when this step alone is left out" in shown
     assert "word" not in shown
 
 
@@ -77,6 +80,7 @@ def test_no_color(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch,
     """FORCE_COLOR makes rich take the pipe for a terminal; NO_COLOR then has the last word, and marks say the same."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("COLORTERM", raising=False)
     if no_color:
         monkeypatch.setenv("NO_COLOR", "1")
     else:

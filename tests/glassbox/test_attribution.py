@@ -8,10 +8,10 @@ import pytest
 from gatewise.batch import Batch, cut
 from gatewise.errors import InputError
 from gatewise.glassbox import METHODS, Explanation, explain, trace
-from gatewise.glassbox import readout as readout_module
-from gatewise.glassbox.readout import margin
+from gatewise.glassbox import net as net_module
 from gatewise.network import forward
 from gatewise.ops import NumpyOps
+from gatewise.verdict import Faith, margin
 from tests.glassbox.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
 
 LENGTH = 14
@@ -26,7 +26,7 @@ def explained(name: str, method: str | None = None, length: int = LENGTH, seed: 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_running_scores_and_the_start_add_up_to_the_logit(name: str) -> None:
     found = explained(name, "running")
-    assert found.residual is not None
+    assert found.adds_up
     assert abs(found.residual) < 2e-6
     assert found.start + found.scores.sum() == pytest.approx(found.logit, abs=2e-6)
     assert np.abs(found.scores).max() > 0.01
@@ -50,7 +50,8 @@ def test_leave_one_out_is_predicting_the_edited_sequence(name: str, length: int)
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, length, 7)
     rows = cut(np.arange(length), arch)
     assert len(found.scores) == len(rows)
-    assert found.residual is None
+    assert not found.adds_up
+    assert found.residual == pytest.approx(found.logit - found.start - found.scores.sum())
     ops = NumpyOps()
     whole = np.asarray(forward(ops, parameters, arch, Batch.of([sequence], arch)), dtype=np.float64)[0]
     for row, score in zip(rows, found.scores, strict=True):
@@ -62,7 +63,7 @@ def test_leave_one_out_is_predicting_the_edited_sequence(name: str, length: int)
 
 def test_leave_one_out_does_not_depend_on_how_the_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = explained("pads", "leave-one-out")
-    monkeypatch.setattr(readout_module, "STEPS_AT_ONCE", 3 * LENGTH)
+    monkeypatch.setattr(net_module, "STEPS_AT_ONCE", 3 * LENGTH)
     np.testing.assert_allclose(explained("pads", "leave-one-out").scores, whole.scores, atol=1e-6)
 
 
@@ -85,11 +86,17 @@ def test_of_several_classes_the_predicted_one_is_explained() -> None:
     np.testing.assert_allclose(found.probabilities, np.exp(logits) / np.exp(logits).sum())
 
 
-def test_the_default_method_follows_the_reading() -> None:
-    by_default = {name: explained(name).method for name in ARCHITECTURES}
-    assert by_default["plain"] == by_default["pads, two layers"] == by_default["series"] == "running"
-    for name in ("mean", "max", "both ways", "four classes, both ways"):
-        assert by_default[name] == "leave-one-out"
+def test_the_default_method_is_the_one_that_was_chosen() -> None:
+    arch = ARCHITECTURES["plain"]
+    given = parameters_of(arch, 7), arch, sequence_of(arch, 5, 7), steps_of(5), names_of(arch)
+    assert explain(*given).method == "leave-one-out"
+    assert explain(*given).faith is None
+    faith = {"running": Faith(0.4, 0.1, 9), "cell": Faith(0.5, 0.3, 9)}
+    assert explain(*given, faith=faith, default="running").method == "running"
+    assert explain(*given, faith=faith, default="running").faith == faith["running"]
+    assert explain(*given, "cell", faith=faith, default="running").faith == faith["cell"]
+    assert explain(*given, "leave-one-out", faith=faith).faith is None
+    assert explain(*given, faith=faith, default="of a later gatewise").method == "leave-one-out"
 
 
 def test_every_account_says_what_it_is() -> None:
@@ -122,7 +129,7 @@ def test_the_strongest_steps() -> None:
 
 
 def test_bad_requests_are_one_clear_line() -> None:
-    with pytest.raises(InputError, match="no method is called 'gradient'; there are running, leave-one-out"):
+    with pytest.raises(InputError, match="no method is called 'gradient'; there are running, cell, integ"):
         explained("plain", "gradient")
     arch = ARCHITECTURES["four classes"]
     with pytest.raises(InputError, match="4 classes, not 2"):

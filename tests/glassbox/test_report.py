@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from rich.console import Console
 from gatewise.errors import InputError
 from gatewise.glassbox import Explanation, Trace, explain, trace
 from gatewise.glassbox.report import AGAINST, TOWARDS, moved_most, report, running_words
+from gatewise.verdict import Faith
 from tests.glassbox.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
 
 LENGTH = 14
@@ -161,10 +163,20 @@ def test_the_verdict_and_its_account() -> None:
     shown = drawn(found, seen)
     assert f"{found.verdict}, probability {found.probabilities.max():.4f}" in shown
     assert re.search(rf"logit of class 1 +{re.escape(f'{found.logit:+.3f}')}", shown)
-    assert re.search(rf"start +{re.escape(f'{found.start:+.3f}')} +the bias, and the state after 26 pads", shown)
-    assert re.search(rf"words +{re.escape(f'{found.scores.sum():+.3f}')} +residual {found.residual:.0e}", shown)
+    assert re.search(rf"start +{re.escape(f'{found.start:+.3f}')} +{found.start_note}", shown)
+    assert re.search(rf"words +{re.escape(f'{found.scores.sum():+.3f}')} +summed", shown)
+    assert re.search(rf"residual +{re.escape(f'{found.residual:+.3f}')} +what the method leaves out", shown)
     assert found.method_note in " ".join(shown.split())
-    assert "need not add up" in drawn(*opened("pads", method="leave-one-out"))
+    assert "need not add up" in " ".join(shown.split())
+    assert "How faithful this method is to this model has not been measured." in " ".join(shown.split())
+    exact, _ = opened("pads", method="running")
+    shown = " ".join(drawn(exact, seen).split())
+    assert "residual" in shown
+    assert "rounding; this method's scores add up" in shown
+    measured = dataclasses.replace(exact, faith=Faith(0.4321, 0.0987, 60))
+    shown = " ".join(drawn(measured, seen).split())
+    assert "on 60 texts of the validation part: the verdict's probability falls by 0.43 without" in shown
+    assert "and by 0.10 with them alone" in shown
 
 
 def test_the_strongest_stand_with_their_numbers() -> None:

@@ -12,10 +12,10 @@ from gatewise.batch import Batch, cut
 from gatewise.cell import Array
 from gatewise.errors import InputError
 from gatewise.glassbox import Trace, trace
-from gatewise.glassbox.readout import margin
 from gatewise.kernels.reference import Reference
 from gatewise.network import forward
 from gatewise.ops import NumpyOps
+from gatewise.verdict import margin
 from tests.glassbox.random_net import ARCHITECTURES, parameters_of, sequence_of, steps_of
 
 LENGTH = 14
@@ -115,6 +115,12 @@ def test_half_life_from_the_forget_gates() -> None:
     f = seen.lstms[0].f.astype(np.float64)
     half_life = seen.lstms[0].half_life()
     np.testing.assert_allclose(np.prod(f, axis=0), 0.5 ** (LENGTH / half_life), rtol=1e-9)
+
+
+def test_half_lives_of_the_top_layer() -> None:
+    _, _, _, seen = traced("both ways, two layers, mean and max")
+    want = np.concatenate([seen.lstms[2].half_life(), seen.lstms[3].half_life()])
+    np.testing.assert_array_equal(seen.half_lives(), want)
 
 
 def test_half_life_at_the_ends() -> None:

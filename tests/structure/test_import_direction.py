@@ -15,7 +15,7 @@ FLOORS = [
     {"training"},
     {"model"},
     {"card", "data", "encoder", "glassbox", "nn"},
-    {"gradient"},
+    {"gradient", "inference"},
     {"network"},
     {"batch", "ops"},
     {"architecture", "kernels", "series", "storage", "text"},

@@ -1,11 +1,34 @@
-"""The glass box: what every gate did, and accounts of the verdict.
+"""The glass box: what every gate did, accounts of the verdict, and what becomes of it when a person interferes.
 
-`report`, which draws both in a terminal, is a module of its own, so that predicting does not import rich.
+`report`, which draws them in a terminal, is a module of its own, so that predicting does not import rich.
 """
 
 from __future__ import annotations
 
-from gatewise.glassbox.attribution import METHODS, Explanation, explain
-from gatewise.glassbox.trace import Gates, Share, Trace, trace
+from gatewise.glassbox.accounts import METHODS, IntegratedGradients, Method
+from gatewise.glassbox.attribution import Explanation, explain
+from gatewise.glassbox.clamp import Clamp, freeze, silence
+from gatewise.glassbox.gates import CellAccount, Gates, Share
+from gatewise.glassbox.intervene import Intervention
+from gatewise.glassbox.net import Net
+from gatewise.glassbox.trace import Trace, trace
+from gatewise.verdict import Faith
 
-__all__ = ["METHODS", "Explanation", "Gates", "Share", "Trace", "explain", "trace"]
+__all__ = [
+    "METHODS",
+    "CellAccount",
+    "Clamp",
+    "Explanation",
+    "Faith",
+    "Gates",
+    "IntegratedGradients",
+    "Intervention",
+    "Method",
+    "Net",
+    "Share",
+    "Trace",
+    "explain",
+    "freeze",
+    "silence",
+    "trace",
+]

@@ -1,14 +1,14 @@
 """Accounts of a verdict: how far each step moved it, by which method, and what is left over.
 
 An account says where the number came from, by its own rule. None of them says what would have happened to another text,
-and none is a cause; each carries a sentence that says what it is.
+and none is a cause; each carries a sentence that says what it is, its residual, and where it was measured, how much of
+the verdict went away with the steps that it ranks first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,23 +16,29 @@ import numpy as np
 from gatewise.architecture import Architecture
 from gatewise.cell import Array
 from gatewise.errors import InputError, quote
-from gatewise.glassbox.readout import margin, run_all
-from gatewise.glassbox.trace import Trace, kept_rows, trace
+from gatewise.glassbox.accounts import METHODS, Baseline, IntegratedGradients, Method, read_all
+from gatewise.glassbox.net import Net
+from gatewise.glassbox.trace import kept_rows
 from gatewise.kernels import Kernel
+from gatewise.verdict import Faith, log_probabilities, margin
 
-__all__ = ["METHODS", "Explanation", "explain"]
+__all__ = ["UNMEASURED", "Explanation", "explain", "explain_in", "method_named"]
+
+UNMEASURED = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """How each step moved a verdict.
 
-    steps, scores (T,) float64: the steps that were read, and each one's score in logits. What is explained is
-    `logit`: with one logit for two classes that logit, positive for classes[1], whatever the verdict; with K logits
-    the predicted one less the mean of all. `towards` names the class that a positive score speaks for. start: what
-    stood before the first step, which is the bias, and with padding "pre" what the state after the pads adds.
-    residual: logit - start - sum(scores) where the method promises that they add up, else None. probabilities (K,)
-    float64 of `classes`, not calibrated. left_out: steps cut away unread. method_note: one sentence.
+    steps, scores (T,) float64: the steps that were read, and each one's score in logits. channels (T, C): of a series,
+    the score of each number, where the method knows it. What is explained is `logit`: with one logit for two classes
+    that logit, positive for classes[1], whatever the verdict; with K logits the predicted one less the mean of all.
+    `towards` names the class that a positive score speaks for. start: what stood before the first step, by the method's
+    own idea of nothing. residual: logit - start - sum(scores); adds_up: whether the method promises that this is but
+    rounding. probabilities (K,) float64 of `classes`, not calibrated. left_out: steps cut away unread. method_note: one
+    sentence, start_note: a few words. faith: how faithful the method is to this model, None where that was never
+    measured.
     """
 
     steps: list[str]
@@ -45,8 +51,12 @@ class Explanation:
     probabilities: Array
     method: str
     method_note: str
-    residual: float | None
+    start_note: str
+    residual: float
+    adds_up: bool
     left_out: int = 0
+    channels: Array | None = None
+    faith: Faith | None = None
 
     def strongest(self, count: int) -> tuple[list[int], list[int]]:
         """The places of at most `count` steps with the highest scores above 0, and with the lowest below, strongest
@@ -64,13 +74,17 @@ class Explanation:
             "probabilities": dict(zip(self.classes, self.probabilities.tolist(), strict=True)),
             "logit": self.logit,
             "start": self.start,
+            "start_note": self.start_note,
             "towards": self.towards,
             "method": self.method,
             "method_note": self.method_note,
             "residual": self.residual,
+            "adds_up": self.adds_up,
+            "faith": None if self.faith is None else asdict(self.faith),
             "left_out": self.left_out,
             "steps": list(self.steps),
             "scores": self.scores.tolist(),
+            "channels": None if self.channels is None else self.channels.tolist(),
         }
 
 
@@ -80,96 +94,71 @@ def explain(
     sequence: Array,
     steps: Sequence[str],
     classes: Sequence[str],
-    method: str | None = None,
+    method: str | Method | None = None,
     kernel: Kernel | None = None,
+    *,
+    unknown: int | None = None,
+    faith: Mapping[str, Faith] | None = None,
+    default: str = "",
 ) -> Explanation:
     """Account for the verdict on one sequence: (length,) token ids or (length, C) channels, with a name for each step.
 
-    "running": how far the running verdict moved at each step (see `Trace.logits_after`); adds up to the logit. One
-    run where the network reads in one direction, else one a beginning of the sequence. "leave-one-out": how far the
-    logit falls when the step is taken out of the sequence and the rest is predicted anew, its pads and its cut
-    included; one run a step. None: "running" for one direction and pooling "last", else "leave-one-out". Raises
-    InputError for another method, an empty sequence, a wrong number of names or of classes.
+    method: a name of `METHODS`, or a Method with settings of its own. "running": how far the running verdict moved at
+    each step. "cell": what each step wrote into the memory and later steps kept. "integrated-gradients": the slope of
+    the logit on the way from a baseline; `unknown` is the token of its default one. "leave-one-out": how far the logit
+    falls without the step. None: `default`, the one that the methods' scores for this model (`faith`) chose; where none
+    was measured "leave-one-out", which assumes nothing. Raises InputError for another method, an empty sequence, a
+    wrong number of names or of classes.
     """
-    chosen = method or ("running" if arch.pooling == "last" and not arch.bidirectional else "leave-one-out")
-    if chosen not in METHODS:
-        raise InputError(f"no method is called {quote(chosen)}; there are {', '.join(METHODS)}")
+    return explain_in(Net(parameters, arch, kernel, unknown), sequence, steps, classes, method, faith, default)
+
+
+def explain_in(
+    net: Net,
+    sequence: Array,
+    steps: Sequence[str],
+    classes: Sequence[str],
+    method: str | Method | None = None,
+    faith: Mapping[str, Faith] | None = None,
+    default: str = "",
+) -> Explanation:
+    """`explain` of a network that may be under clamps."""
+    arch = net.arch
+    name = (default if default in METHODS else UNMEASURED) if method is None else method
+    chosen, name = (method_named(name), name) if isinstance(name, str) else (name, type(name).__name__)
     if len(classes) != max(2, arch.outputs):
         raise InputError(f"a network of {arch.outputs} logits has {max(2, arch.outputs)} classes, not {len(classes)}")
-    seen = _Seen(parameters, arch, np.asarray(sequence), steps, kernel)
-    scores, note = METHODS[chosen](seen)
-    probabilities = _probabilities(seen.logits)
+    rows = kept_rows(arch, sequence, steps)
+    [reading] = read_all(net, [np.asarray(sequence)])
+    [account] = chosen.accounts(net, [reading], channels=True)
+    probabilities = np.exp(log_probabilities(reading.logits[None]))[0]
     verdict = classes[int(probabilities.argmax())]
-    logit, start = float(margin(seen.logits, seen.predicted)), float(margin(seen.before, seen.predicted))
     return Explanation(
-        steps=seen.names,
-        scores=scores,
-        start=start,
-        logit=logit,
+        steps=[str(steps[row]) for row in rows],
+        scores=account.scores,
+        start=account.start,
+        logit=float(margin(reading.logits, reading.predicted)),
         verdict=verdict,
         towards=classes[1] if arch.outputs == 1 else verdict,
         classes=tuple(classes),
         probabilities=probabilities,
-        method=chosen,
-        method_note=note,
-        residual=logit - start - float(scores.sum()) if chosen == "running" else None,
-        left_out=len(sequence) - len(seen.rows),
+        method=name,
+        method_note=chosen.note(net),
+        start_note=chosen.start_note(net),
+        residual=account.residual(reading),
+        adds_up=chosen.adds_up,
+        left_out=len(sequence) - len(rows),
+        channels=account.channels,
+        faith=None if net.clamps else (faith or {}).get(name),
     )
 
 
-class _Seen:
-    """One sequence and what both methods need of it."""
-
-    def __init__(
-        self,
-        parameters: Mapping[str, Array],
-        arch: Architecture,
-        sequence: Array,
-        steps: Sequence[str],
-        kernel: Kernel | None,
-    ) -> None:
-        self.parameters, self.arch, self.sequence, self.kernel = parameters, arch, sequence, kernel
-        self.rows = kept_rows(arch, sequence, steps)
-        self.names = [str(steps[row]) for row in self.rows]
-        self.logits = run_all(parameters, arch, [sequence], kernel)[0]
-        self.predicted = int(self.logits.argmax())
-
-    @cached_property
-    def trace(self) -> Trace:
-        return trace(self.parameters, self.arch, self.sequence[self.rows], self.names, self.kernel)
-
-    @property
-    def before(self) -> Array:
-        """The logits (outputs,) before the first step, behind this sequence's own pads."""
-        bias = np.asarray(self.parameters["dense.bias"], dtype=np.float64)
-        return self.trace.logits_after[0] if self.arch.padding == "pre" else bias
-
-
-def _running(seen: _Seen) -> tuple[Array, str]:
-    thing = "word" if seen.arch.inputs == "tokens" else "step"
-    behind = ", read from the state of this run behind its own pads" if seen.arch.padding == "pre" else ""
-    note = (
-        f"How far the running verdict moved when the {thing} was read{behind}; with the start it adds up to the logit, "
-        "and it is an account of the reading, not a cause."
-    )
-    return np.diff(margin(seen.trace.logits_after, seen.predicted)), note
-
-
-def _leave_one_out(seen: _Seen) -> tuple[Array, str]:
-    thing = "word" if seen.arch.inputs == "tokens" else "step"
-    edited = (np.delete(seen.sequence, row, axis=0) for row in seen.rows)
-    without = run_all(seen.parameters, seen.arch, edited, seen.kernel)
-    note = (
-        f"How far the logit falls when this {thing} alone is left out and the rest is predicted anew; such scores need "
-        "not add up, and they are an account of single edits, not a cause."
-    )
-    return margin(seen.logits, seen.predicted) - margin(without, seen.predicted), note
-
-
-METHODS: dict[str, Callable[[_Seen], tuple[Array, str]]] = {"running": _running, "leave-one-out": _leave_one_out}
-
-
-def _probabilities(logits: Array) -> Array:
-    z = np.concatenate([[0.0], logits]) if len(logits) == 1 else logits
-    shifted = np.exp(z - z.max())
-    return np.asarray(shifted / shifted.sum())
+def method_named(name: str, baseline: Baseline | None = None) -> Method:
+    """The method of that name, with another baseline if one is given. Raises InputError for what there is not."""
+    if name not in METHODS:
+        raise InputError(f"no method is called {quote(name)}; there are {', '.join(METHODS)}")
+    if baseline is None:
+        return METHODS[name]
+    if name != "integrated-gradients":
+        raise InputError(f"a baseline is for integrated-gradients, not for {name}")
+    return IntegratedGradients(baseline=baseline)

@@ -6,31 +6,30 @@ backward one has to start anew at every stop, so all beginnings of the sequence 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from gatewise.architecture import Architecture
-from gatewise.batch import Batch
 from gatewise.cell import Array
-from gatewise.kernels import Kernel
-from gatewise.network import forward
-from gatewise.ops import NumpyOps
+from gatewise.glassbox.gates import Gates
+from gatewise.glassbox.net import Net, run_all
 
-__all__ = ["STEPS_AT_ONCE", "features_after", "margin", "run_all", "unit_moves"]
-
-STEPS_AT_ONCE = 65_536  # steps a batch may hold: bounds the memory of a quadratic number of them
+__all__ = ["features_after", "logits_after", "unit_moves"]
 
 
-def margin(logits: Array, predicted: int) -> Array:
-    """What is explained (...), from logits (..., outputs): the one logit, or that of `predicted` less the mean of
-    all.
+def logits_after(net: Net, read: Array, lstms: Sequence[Gates]) -> Array:
+    """The running verdict (T + 1, outputs) float64: the logits if the sequence had stopped after 0, 1, ... T steps.
+
+    With padding "pre" they are read from the state of this run, that is behind the same number of pads.
     """
-    if logits.shape[-1] == 1:
-        return logits[..., 0]
-    gap: Array = logits[..., predicted] - logits.mean(axis=-1)
-    return gap
+    if net.arch.bidirectional:
+        return run_all(net, (read[:t] for t in range(len(read) + 1)))
+    top = lstms[-1]
+    features = np.concatenate(features_after(net.arch, top.h, top.h0), axis=1)  # (T + 1, features)
+    weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
+    after: Array = features @ weight.T + bias
+    return after
 
 
 def features_after(arch: Architecture, h: Array, h0: Array) -> list[Array]:
@@ -51,39 +50,16 @@ def features_after(arch: Architecture, h: Array, h0: Array) -> list[Array]:
     return parts
 
 
-def unit_moves(arch: Architecture, weight: Array, h: Sequence[Array], h0: Sequence[Array]) -> Array:
+def unit_moves(arch: Architecture, weight: Array, top: Sequence[Gates]) -> Array:
     """How far each unit of the top layer moved the margin at each step: (T, H x directions) float64.
 
-    weight (features,): the margin as a function of the pooled features. h (T, H) and h0 (H,), one a direction. Each
-    direction's moves are those of its own order of reading. Whatever the pooling, all of them together lead from the
-    start to the logit.
+    weight (features,): the margin as a function of the pooled features. Each direction's moves are those of its own
+    order of reading. Whatever the pooling, all of them together lead from the start to the logit.
     """
-    parts = weight.astype(np.float64).reshape(-1, len(h), arch.units)  # (parts of the pooling, directions, H)
+    parts = weight.astype(np.float64).reshape(-1, len(top), arch.units)  # (parts of the pooling, directions, H)
     moves = []
-    for d, direction in enumerate(arch.directions):
-        order = slice(None, None, -1 if direction == "backward" else 1)
-        after = features_after(arch, h[d][order], h0[d])
+    for d, gates in enumerate(top):
+        after = features_after(arch, gates.h[gates.reading], gates.h0)
         moved = sum(np.diff(part, axis=0) * w for part, w in zip(after, parts[:, d], strict=True))
-        moves.append(np.asarray(moved)[order])
+        moves.append(np.asarray(moved)[gates.reading])
     return np.concatenate(moves, axis=1)
-
-
-def run_all(
-    parameters: Mapping[str, Array], arch: Architecture, sequences: Iterable[Array], kernel: Kernel | None = None
-) -> Array:
-    """Logits (n, outputs) float64 of n sequences, run in ragged batches of at most STEPS_AT_ONCE steps or one."""
-    ops = NumpyOps(kernel)
-    parts = [np.asarray(forward(ops, parameters, arch, Batch.of(some, arch))) for some in _chunks(sequences)]
-    return np.concatenate(parts, dtype=np.float64)
-
-
-def _chunks(sequences: Iterable[Any]) -> Iterator[list[Any]]:
-    waiting: list[Any] = []
-    steps = 0
-    for sequence in sequences:
-        if waiting and steps + len(sequence) > STEPS_AT_ONCE:
-            yield waiting
-            waiting, steps = [], 0
-        waiting.append(sequence)
-        steps += len(sequence)
-    yield waiting

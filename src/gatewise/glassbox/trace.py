@@ -1,67 +1,23 @@
-"""The trace: what every gate of every unit did at every step, taken from the tape of the kernel that predicts."""
+"""The trace: what every gate of every unit did at every step of one sequence, and the verdict as it came about."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from gatewise.architecture import Architecture
-from gatewise.batch import Batch, cut
+from gatewise.batch import cut
 from gatewise.cell import Array
 from gatewise.errors import InputError
-from gatewise.glassbox.readout import features_after, margin, run_all, unit_moves
+from gatewise.glassbox.gates import Gates, Share, gate_shares, open_all
+from gatewise.glassbox.net import Net
+from gatewise.glassbox.readout import logits_after, unit_moves
 from gatewise.kernels import Kernel
-from gatewise.network import forward
-from gatewise.ops import NumpyOps
+from gatewise.verdict import margin
 
-__all__ = ["Gates", "Share", "Trace", "kept_rows", "trace"]
-
-
-class Share(NamedTuple):
-    """How much of a gate, over units and steps, lies below 0.1, from there to 0.9, and above: three numbers with sum
-    1.
-    """
-
-    below: float
-    between: float
-    above: float
-
-
-@dataclass(frozen=True, eq=False)
-class Gates:
-    """One LSTM of the network. i, f, g, o, c, h: (T, H), row t is step t of the sequence, whatever the direction.
-
-    The gates are as they acted: with gate="binary", i, f and o are 0 or 1. h0, c0 (H,): the state before the first
-    step that it read, which is not zero where pads ran before. So c_t = f_t c_{t-1} + i_t g_t and h_t = o_t
-    tanh(c_t); in the direction "backward" the step before t is t + 1.
-    """
-
-    layer: int
-    direction: Literal["forward", "backward"]
-    i: Array
-    f: Array
-    g: Array
-    o: Array
-    c: Array
-    h: Array
-    h0: Array
-    c0: Array
-
-    def half_life(self) -> Array:
-        """(H,): steps until half of a unit's memory is forgotten, at the mean rate of these steps: ln 2 / mean(-ln f).
-
-        0 where a gate of exactly 0 wiped it out, infinite where nothing was forgotten.
-        """
-        with np.errstate(divide="ignore"):
-            rate = -np.log(self.f.astype(np.float64)).mean(axis=0)
-            return np.asarray(np.log(2) / rate)
-
-    def shares(self) -> dict[str, Share]:
-        """By gate (i, f, o): how much of it lies near 0, between and near 1."""
-        return _shares([self])
+__all__ = ["Trace", "kept_rows", "trace", "trace_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +42,12 @@ class Trace:
 
     def gate_shares(self) -> dict[str, Share]:
         """By gate (i, f, o), over all LSTMs: how much of it lies below 0.1, between, above 0.9."""
-        return _shares(self.lstms)
+        return gate_shares(self.lstms)
+
+    def half_lives(self) -> Array:
+        """(H x directions,): of each unit of the top layer, the steps until half of its memory is forgotten."""
+        top = self.lstms[-(self.moves.shape[1] // self.lstms[-1].h.shape[1]) :]
+        return np.concatenate([gates.half_life() for gates in top])
 
     def top(self, unit: int) -> tuple[Gates, int]:
         """Unit `unit` of the top layer's output (its directions side by side): its LSTM and its column there.
@@ -113,28 +74,23 @@ def trace(
     The kernel is the one that predicts unless another is given. Raises InputError for an empty sequence or a wrong
     number of names.
     """
-    rows = kept_rows(arch, sequence, steps)
+    return trace_of(Net(parameters, arch, kernel), sequence, steps)
+
+
+def trace_of(net: Net, sequence: Array, steps: Sequence[str]) -> Trace:
+    """`trace` of a network that may be under clamps."""
+    arch, rows = net.arch, kept_rows(net.arch, sequence, steps)
     read = np.asarray(sequence)[rows]  # as the batch cuts it
-    ops = NumpyOps(kernel, keep=True)
-    batch = Batch.of([read], arch)
-    logits = np.asarray(forward(ops, parameters, arch, batch), dtype=np.float64)[0]
-    lstms = tuple(_gates(layer, direction, ops.tapes[name][0]) for layer, direction, name in arch.lstms())
-    top = lstms[-len(arch.directions) :]
-    weight = np.asarray(parameters["dense.weight"], dtype=np.float64)
-    h, h0 = [gates.h for gates in top], [gates.h0 for gates in top]
-    if arch.bidirectional:
-        after = run_all(parameters, arch, (read[:t] for t in range(len(read) + 1)), kernel)
-    else:
-        features = np.concatenate(features_after(arch, h[0], h0[0]), axis=1)  # (T + 1, features)
-        after = features @ weight.T + np.asarray(parameters["dense.bias"], dtype=np.float64)
+    [(lstms, logits, pads)] = open_all(net, [read])
+    weight = np.asarray(net.parameters["dense.weight"], dtype=np.float64)
     return Trace(
         steps=[str(steps[row]) for row in rows],
         left_out=len(sequence) - len(rows),
-        pads=0 if batch.pads is None else int(batch.pads[0]),
+        pads=pads,
         lstms=lstms,
         logits=logits,
-        logits_after=after,
-        moves=unit_moves(arch, margin(weight.T, int(logits.argmax())), h, h0),
+        logits_after=logits_after(net, read, lstms),
+        moves=unit_moves(arch, margin(weight.T, int(logits.argmax())), lstms[-len(arch.directions) :]),
     )
 
 
@@ -147,17 +103,3 @@ def kept_rows(arch: Architecture, sequence: Array, steps: Sequence[str]) -> Arra
     if not len(sequence):
         raise InputError("there is nothing to look into: the sequence is empty")
     return cut(np.arange(len(sequence)), arch)
-
-
-def _gates(layer: int, direction: Literal["forward", "backward"], tape: Any) -> Gates:
-    i, f, g, o = np.split(tape.gates(), 4, axis=-1)
-    return Gates(layer, direction, i, f, g, o, tape.c, tape.h, tape.h0[0], tape.c0[0])
-
-
-def _shares(lstms: Sequence[Gates]) -> dict[str, Share]:
-    shares = {}
-    for gate in ("i", "f", "o"):
-        values = np.concatenate([getattr(gates, gate).ravel() for gates in lstms])
-        below, above = float((values < 0.1).mean()), float((values > 0.9).mean())
-        shares[gate] = Share(below, 1 - below - above, above)
-    return shares

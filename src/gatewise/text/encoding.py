@@ -20,7 +20,8 @@ __all__ = ["Encoding", "KerasEncoding", "encoding_from"]
 class Encoding(Protocol):
     """Text to ids, and what is needed to save and load that.
 
-    kind is its name in a model's config; rows is how many rows an embedding of its ids needs. `encode` gives int32
+    kind is its name in a model's config; rows is how many rows an embedding of its ids needs; unknown is the id of any
+    word that it does not know. `encode` gives int32
     (n,), `words` the n words to show beside them.
     """
 
@@ -28,6 +29,9 @@ class Encoding(Protocol):
     def kind(self) -> str: ...
     @property
     def rows(self) -> int: ...
+
+    @property
+    def unknown(self) -> int: ...
     def encode(self, text: str) -> NDArray[np.int32]: ...
     def encode_all(self, texts: Sequence[str]) -> list[NDArray[np.int32]]: ...
     def words(self, text: str) -> list[str]: ...
@@ -42,6 +46,7 @@ class KerasEncoding:
     """
 
     kind = "keras"
+    unknown = 2
     file = "vocabulary.json"
 
     def __init__(self, index: Mapping[str, int], num_words: int = 10_000) -> None:

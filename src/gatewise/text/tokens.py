@@ -60,6 +60,7 @@ class TokenEncoding:
     """
 
     kind = "tokens"
+    unknown = 1
     file = "tokenizer.json"
 
     def __init__(self, tokenizer: Tokenizer, most_characters: int = 1_000_000, most_tokens: int = 200_000) -> None:

@@ -133,6 +133,8 @@ def _trained(
         )
     lines = "".join(json.dumps(asdict(row)) + "\n" for row in history)
     model = replace(loop.model(loop.best), facts=facts, history=lines)
+    if complete:
+        model = model.with_faith([prepared.sequences[n] for n in prepared.validation])
     # Half an epoch is not worth an older model that may stand there.
     save = target is not None and (complete or bool(history) or not target.exists())
     if target is not None and save:

@@ -1,0 +1,92 @@
+"""What every account has in common: what it is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from gatewise.architecture import Architecture
+from gatewise.batch import cut
+from gatewise.cell import Array
+from gatewise.glassbox.net import Net, run_all
+from gatewise.verdict import margin
+
+__all__ = ["Account", "Method", "Reading", "direction_of", "read_all"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One sequence with its verdict. sequence (length, ...) as it was given, uncut; rows (T,): those that are read;
+    logits (outputs,) float64.
+    """
+
+    sequence: Array
+    rows: Array
+    logits: Array
+
+    @property
+    def read(self) -> Array:
+        """The steps that are read (T, ...)."""
+        kept: Array = self.sequence[self.rows]
+        return kept
+
+    @property
+    def predicted(self) -> int:
+        """The logit that is explained."""
+        return int(self.logits.argmax())
+
+    @property
+    def towards(self) -> int:
+        """1 where a higher margin speaks for the verdict, -1 where it speaks against it (one logit below 0)."""
+        return 1 if len(self.logits) > 1 or self.logits[0] > 0 else -1
+
+
+class Account(NamedTuple):
+    """One verdict, accounted for. scores (T,) float64: each step's share of the margin, from `start`, which stood
+    before the first one. channels (T, C): of a series, the share of each number, where the method knows it.
+    """
+
+    scores: Array
+    start: float
+    channels: Array | None = None
+
+    def residual(self, reading: Reading) -> float:
+        """What the account leaves out of the verdict: margin - start - Σ scores."""
+        return float(margin(reading.logits, reading.predicted)) - self.start - float(self.scores.sum())
+
+
+class Method(Protocol):
+    """A way of accounting for verdicts. adds_up: whether its residual is but rounding, or else a measure of it."""
+
+    @property
+    def adds_up(self) -> bool: ...
+
+    def note(self, net: Net) -> str:
+        """One sentence that says what the scores are; it claims no cause."""
+        ...
+
+    def start_note(self, net: Net) -> str:
+        """A few words for what stands before the first step."""
+        ...
+
+    def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+        """One account a reading, in float64. `channels`: also those of a series' single numbers, if that costs more."""
+        ...
+
+
+def read_all(net: Net, sequences: Sequence[Array]) -> list[Reading]:
+    """Each sequence (length, ...) with its verdict, in as few runs as fit."""
+    logits = run_all(net, sequences)
+    return [
+        Reading(np.asarray(sequence), cut(np.arange(len(sequence)), net.arch), logits[n])
+        for n, sequence in enumerate(sequences)
+    ]
+
+
+def direction_of(arch: Architecture, predicted: int) -> Array:
+    """The margin as a function of the logits (outputs,): margin = direction · logits."""
+    direction: Array = margin(np.eye(arch.outputs), predicted)
+    return direction

@@ -1,0 +1,72 @@
+"""What the glass box opens: parameters, their architecture, the kernel, and what is held by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.architecture import Architecture
+from gatewise.batch import Batch
+from gatewise.cell import Array
+from gatewise.glassbox.clamp import Clamp
+from gatewise.glassbox.overrides import ClampedOps
+from gatewise.kernels import Kernel
+from gatewise.network import forward
+from gatewise.ops import NumpyOps
+
+__all__ = ["STEPS_AT_ONCE", "Net", "chunks", "run_all"]
+
+STEPS_AT_ONCE = 65_536  # steps a batch may hold: bounds the memory of a quadratic number of them
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A network as arrays. kernel: None for the one that predicts. unknown: the token that stands for any word that the
+    vocabulary lacks, where there is one. clamps: gates held by hand, in every run.
+    """
+
+    parameters: Mapping[str, Array]
+    arch: Architecture
+    kernel: Kernel | None = None
+    unknown: int | None = None
+    clamps: tuple[Clamp, ...] = ()
+
+    def ops(self, keep: bool = False) -> NumpyOps:
+        """What `network.forward` runs on; with `keep`, the tapes stay in it."""
+        if self.clamps:
+            return ClampedOps(self.arch, self.clamps, self.kernel, keep)
+        return NumpyOps(self.kernel, keep)
+
+    def under(self, clamps: Iterable[Clamp]) -> Net:
+        """This network with those gates held."""
+        return replace(self, clamps=tuple(clamps))
+
+    @property
+    def thing(self) -> str:
+        """What a step is called."""
+        return "word" if self.arch.inputs == "tokens" else "step"
+
+
+def run_all(net: Net, sequences: Iterable[Array]) -> Array:
+    """Logits (n, outputs) float64 of n sequences, run in ragged batches of at most STEPS_AT_ONCE steps or one."""
+    ops = net.ops()
+    batches = (Batch.of(some, net.arch) for some in chunks(sequences, STEPS_AT_ONCE))
+    parts = [np.asarray(forward(ops, net.parameters, net.arch, batch), dtype=np.float64) for batch in batches]
+    return np.concatenate(parts) if parts else np.zeros((0, net.arch.outputs))
+
+
+def chunks(sequences: Iterable[Any], most: int) -> Iterator[list[Any]]:
+    """The sequences in their order, in lists of at most `most` steps, or of one."""
+    waiting: list[Any] = []
+    steps = 0
+    for sequence in sequences:
+        if waiting and steps + len(sequence) > most:
+            yield waiting
+            waiting, steps = [], 0
+        waiting.append(sequence)
+        steps += len(sequence)
+    if waiting:
+        yield waiting
