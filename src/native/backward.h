@@ -7,7 +7,9 @@
 //   3. dW:     += h_{t-1}ᵀ dgates, not at once but for a chunk of kChunk rows, while they are in L2
 //
 //   chunk:  dgates  [block][row of the chunk][gate][n units]     operand of 2 and of 3; the last block as in pack.h
-//           h_prev  [row of the chunk][padded H]
+//           h_prev  [row of the chunk][padded H]                 operand of 3; times the sequence's mask
+//
+// Of bfloat16, an operand of 3 is made anew: pairs are of one row for 2, and of two rows for 3 (operand.h).
 //
 // Where the rows of dpre are shared by steps (an index), dgates go back into the tape, in the gates' place, and are
 // summed by `sum_rows` once all threads are done, in the order of their rows: the same bits whatever the number of
@@ -20,15 +22,17 @@
 namespace gatewise::GATEWISE_ISA {
 
 constexpr int kChunk = 128;      // at least kGroup; 128 rows of dgates and h_prev at H = 128 are 320 KB
-constexpr int kDepthBlocks = 2;  // blocks of dgates for one pass of step 2: its panel of 8 L rows of W stays in L1
+constexpr int kDepthBlocks = 2 * kPair;  // blocks of dgates for one pass of step 2: their panel of W stays in L1
 
 // One thread's state. dh, dc: (kGroup, padded H), what reaches h and c of the step at hand from the steps behind it.
 struct BackwardState {
     float *dh, *dc, *dgates, *h_prev, *dweight;
-    int filled;  // rows of the chunk in use
+    float *dgates_across, *h_prev_across;  // of bfloat16: operands of 3, of one block and of all
+    int filled;                            // rows of the chunk in use
 };
 
-GATEWISE_INLINE size_t chunk_block() { return static_cast<size_t>(kChunk * kWide); }
+// Words of a block of the chunk.
+GATEWISE_INLINE size_t chunk_block() { return static_cast<size_t>(kChunk * words(kWide)); }
 
 // 1. Where row `p` of the group, at step `step` of its sequence, reads and writes; `at` is its row of the chunk.
 struct GatesRow {
@@ -36,7 +40,9 @@ struct GatesRow {
     const float *c, *c_prev;
     const float *dh_in, *dc_in;  // or null
     float *dh, *dc;
+    const float* mask;                     // of dh; null where dh did not come by way of W, or there is none
     float* dpre;                           // or null: dgates go into the tape
+    bool stream;                           // dpre past the cache
     const float *next_tape, *next_c_prev;  // what the next step will look at, or this one again at the end
 };
 
@@ -47,13 +53,14 @@ GATEWISE_INLINE void gates_backward_block(const GatesRow& row, int units, bool h
     float* const tape = row.tape + b * kWide;
     for (int gate = 0; gate < 4; ++gate) {
         prefetch(row.next_tape + b * kWide + gate * L);
-        prefetch_to_write(dgates + chunk_block() + gate * L);  // of the next block
+        if (gate < 4 / kPair) prefetch_to_write(dgates + chunk_block() + gate * L);  // of the next block
     }
     prefetch(row.next_c_prev + u);
     const V s_i = load(tape), s_f = load(tape + L), g = load(tape + 2 * L), s_o = load(tape + 3 * L);
     V i = s_i, f = s_f, o = s_o;
     if (hard) i = binary(s_i), f = binary(s_f), o = binary(s_o);
     V dh = load(row.dh + u), dc = load(row.dc + u);
+    if (row.mask != nullptr) dh *= load_first(row.mask + u, n);
     if (row.dh_in != nullptr) dh += load_first(row.dh_in + u, n);
     if (row.dc_in != nullptr) dc += load_first(row.dc_in + u, n);
     const V tanh_c = tanh(load_first(row.c + u, n));
@@ -63,15 +70,20 @@ GATEWISE_INLINE void gates_backward_block(const GatesRow& row, int units, bool h
     const V d_g = dc * i * (1.0f - g * g);
     const V d_o = dh * tanh_c * s_o * (1.0f - s_o);
     store(row.dc + u, dc * f);
-    store_first(dgates, d_i, n);
-    store_first(dgates + n, d_f, n);
-    store_first(dgates + 2 * n, d_g, n);
-    store_first(dgates + 3 * n, d_o, n);
+    store_numbers(dgates, 0, d_i, n);
+    store_numbers(dgates, n, d_f, n);
+    store_numbers(dgates, 2 * n, d_g, n);
+    store_numbers(dgates, 3 * n, d_o, n);
     if (row.dpre == nullptr) {
         store(tape, d_i);
         store(tape + L, d_f);
         store(tape + 2 * L, d_g);
         store(tape + 3 * L, d_o);
+    } else if (Whole && row.stream) {
+        stream(row.dpre + u, d_i);
+        stream(row.dpre + u + units, d_f);
+        stream(row.dpre + u + 2 * units, d_g);
+        stream(row.dpre + u + 3 * units, d_o);
     } else {
         store_first(row.dpre + u, d_i, n);
         store_first(row.dpre + u + units, d_f, n);
@@ -94,18 +106,21 @@ GATEWISE_ONE_COPY inline void gates_backward(
     here.dc_in = job.dc == nullptr ? nullptr : job.dc + row * size;
     here.dh = state.dh + p * width;
     here.dc = state.dc + p * width;
+    const float* mask = mask_of(job.mask, sequence, units);
+    here.mask = step + 1 == sequence.length ? nullptr : mask;
     here.dpre = job.dpre == nullptr ? nullptr : job.dpre + row * 4 * size;
     here.next_tape = step == 0 ? here.tape : here.tape + (job.reverse ? 4 * width : -4 * width);
     here.next_c_prev = step < 2 ? here.c : here.c_prev + (job.reverse ? units : -units);
-    float* dgates = state.dgates + at * kWide;
+    here.stream = job.stream && units % L == 0;  // else its vectors are not at aligned addresses
+    float* dgates = state.dgates + at * words(kWide);
     for (int b = 0; b < whole; ++b, dgates += chunk_block())
         gates_backward_block<true>(here, units, job.binary, b, dgates);
     if (whole < blocks_of(units)) {
-        dgates += at * (vectors_of(units, whole) * L - kWide);
+        dgates += at * (words(vectors_of(units, whole) * L) - words(kWide));
         gates_backward_block<false>(here, units, job.binary, whole, dgates);
     }
     const float* h_prev = step > 0 ? job.h + before : job.h0 + initial;
-    copy_padded(state.h_prev + at * width, h_prev, units);
+    copy_operand(state.h_prev + at * h_row(units), h_prev, mask, units);
     if (step > 1)
         for (int u = 0; u < units; u += 16) prefetch(h_prev + (job.reverse ? units : -units) + u);
 }
@@ -116,16 +131,16 @@ inline void dh_backward(const BackwardJob& job, BackwardState& state, int active
     const int units = job.units, blocks = blocks_of(units), width = padded(units);
     for (int column = 0; column < blocks; column += kVectors) {
         const int vectors = smaller(kVectors, blocks - column), wide = vectors * L;
-        const float* panel = job.weights + static_cast<size_t>(4 * units) * static_cast<size_t>(column * L);
+        const float* panel = job.weights + backward_column(units) * static_cast<size_t>(column);
         for (int from = 0; from < blocks; from += kDepthBlocks)
             for_each_tile(active, [&](int first, int rows) {
                 for (int b = from; b < smaller(blocks, from + kDepthBlocks); ++b) {
-                    const int row = vectors_of(units, b) * L;
+                    const int row = words(vectors_of(units, b) * L);
                     const float* dgates = state.dgates + static_cast<size_t>(b) * chunk_block() + (at + first) * row;
-                    const float* w = panel + static_cast<size_t>(4 * b * L) * static_cast<size_t>(wide);
+                    const float* w = panel + static_cast<size_t>(words(4 * b * L)) * static_cast<size_t>(wide);
                     float* dh = state.dh + first * width + column * L;
                     multiply_tile<false>(
-                        rows, vectors, {dgates, row, 1, w, wide, 0, 4 * lanes_of(units, b), dh, width, b > 0});
+                        rows, vectors, {dgates, row, 1, w, wide, 0, words(4 * lanes_of(units, b)), dh, width, b > 0});
                 }
             });
     }
@@ -133,15 +148,17 @@ inline void dh_backward(const BackwardJob& job, BackwardState& state, int active
 
 // 3. For all rows of the chunk, which is empty then.
 inline void dweight_backward(const BackwardJob& job, BackwardState& state) {
-    const int units = job.units, width = padded(units);
+    const int units = job.units, width = padded(units), depth = words(state.filled);
+    const float* h_prev = across_rows(state.h_prev, h_row(units), state.filled, state.h_prev_across);
     for (int b = 0; b < blocks_of(units); ++b) {
         const int vectors = vectors_of(units, b), row = vectors * L;
-        const float* dgates = state.dgates + static_cast<size_t>(b) * chunk_block();
-        float* panel = state.dweight + forward_panel(units) * static_cast<size_t>(b);
+        const float* dgates = across_rows(
+            state.dgates + static_cast<size_t>(b) * chunk_block(), words(row), state.filled, state.dgates_across);
+        float* panel = state.dweight + dweight_panel(units) * static_cast<size_t>(b);
         for_each_tile(units, [&](int unit, int rows) {
             multiply_tile<true>(
                 rows, vectors,
-                {state.h_prev + unit, 1, width, dgates, row, 0, state.filled, panel + unit * row, row, true});
+                {h_prev + unit, 1, width, dgates, row, 0, depth, panel + unit * row, row, true});
         });
     }
     state.filled = 0;
@@ -163,14 +180,18 @@ inline void backward_group(const BackwardJob& job, BackwardState& state, const S
         state.filled += active;
     }
     for (int p = 0; p < count; ++p) {
-        copy_unpadded(job.dh0 + static_cast<size_t>(sequences[p].number) * units, state.dh + p * width, job.units);
+        float* const dh = state.dh + p * width;
+        const float* mask = sequences[p].length == 0 ? nullptr : mask_of(job.mask, sequences[p], job.units);
+        for (int u = 0; mask != nullptr && u < job.units; ++u) dh[u] *= mask[u];
+        copy_unpadded(job.dh0 + static_cast<size_t>(sequences[p].number) * units, dh, job.units);
         copy_unpadded(job.dc0 + static_cast<size_t>(sequences[p].number) * units, state.dc + p * width, job.units);
     }
 }
 
 inline size_t backward_scratch(int units) {
     const size_t width = static_cast<size_t>(padded(units));
-    return 2 * kGroup * width + kChunk * width + chunk_block() * static_cast<size_t>(blocks_of(units));
+    const size_t across = kPair == 1 ? 0 : kChunk / 2 * width + kChunk / 2 * kWide;
+    return 2 * kGroup * width + kChunk * width + chunk_block() * static_cast<size_t>(blocks_of(units)) + across;
 }
 
 inline void backward(const BackwardJob& job, Share share, float* scratch, float* dweight) {
@@ -180,6 +201,8 @@ inline void backward(const BackwardJob& job, Share share, float* scratch, float*
     state.dc = state.dh + kGroup * width;
     state.h_prev = state.dc + kGroup * width;
     state.dgates = state.h_prev + kChunk * width;
+    state.h_prev_across = state.dgates + chunk_block() * static_cast<size_t>(blocks_of(job.units));
+    state.dgates_across = state.h_prev_across + kChunk / 2 * width;
     state.dweight = dweight;
     state.filled = 0;
     // What lies behind the last block's gates is multiplied, though its sums are not used: let it be numbers.
@@ -189,6 +212,7 @@ inline void backward(const BackwardJob& job, Share share, float* scratch, float*
         backward_group(job, state, share.sequences + first, left < kGroup ? static_cast<int>(left) : kGroup);
     }
     dweight_backward(job, state);
+    streamed();
 }
 
 }  // namespace gatewise::GATEWISE_ISA

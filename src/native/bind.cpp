@@ -50,13 +50,15 @@ Out fresh(std::initializer_list<size_t> shape) {
 const Isa& find(const std::string& name) {
     for (const Isa* isa : isas_here())
         if (name == isa->name) return *isa;
+    const Isa* bf16 = bf16_here();
+    if (bf16 != nullptr && name == bf16->name) return *bf16;
     throw std::invalid_argument("instruction set '" + name + "' cannot run here");
 }
 
 nb::tuple forward(
     const std::string& isa_name, int threads, const In<float>& pre, const std::optional<In<int32_t>>& index,
-    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, int64_t steps,
-    bool reverse, bool binary, bool keep) {
+    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, const Maybe& mask,
+    int64_t steps, bool reverse, bool binary, bool keep) {
     const Isa& isa = find(isa_name);
     const size_t units = weight_hh.shape(1), batch = lengths.shape(0), rows = static_cast<size_t>(steps);
     const size_t lanes = static_cast<size_t>(isa.lanes), blocks = (units + lanes - 1) / lanes;
@@ -71,6 +73,7 @@ nb::tuple forward(
     job.index = index ? index->data() : nullptr;
     job.h0 = h0.data();
     job.c0 = c0.data();
+    job.mask = data_or_null(mask);
     job.h = h.data();
     job.h_T = h_T.data();
     job.c_T = c_T.data();
@@ -85,7 +88,7 @@ nb::tuple forward(
 
 nb::tuple backward(
     const std::string& isa_name, int threads, const InOut& gates, const std::optional<In<int32_t>>& index,
-    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
+    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, const Maybe& mask,
     const In<float>& h, const In<float>& c, const Maybe& dh, const Maybe& dc, const In<float>& dh_T,
     const In<float>& dc_T, int64_t pre_rows, bool reverse, bool binary) {
     const Isa& isa = find(isa_name);
@@ -98,6 +101,7 @@ nb::tuple backward(
     job.binary = binary;
     job.h0 = h0.data();
     job.c0 = c0.data();
+    job.mask = data_or_null(mask);
     job.h = h.data();
     job.c = c.data();
     job.dh = data_or_null(dh);
@@ -133,14 +137,19 @@ NB_MODULE(_native, m) {
         for (const Isa* isa : isas_here()) names.emplace_back(isa->name);
         return names;
     });
+    m.def("bf16", []() -> std::optional<std::string> {
+        const Isa* isa = bf16_here();
+        return isa == nullptr ? std::nullopt : std::optional<std::string>(isa->name);
+    });
     m.def("lanes", [](const std::string& isa) { return find(isa).lanes; });
     m.def(
         "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),
-        "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(), "steps"_a,
-        "reverse"_a, "binary"_a, "keep"_a);
+        "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
+        "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a);
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),
-        "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(), "h"_a.noconvert(),
+        "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
+        "mask"_a.noconvert().none(), "h"_a.noconvert(),
         "c"_a.noconvert(), "dh"_a.noconvert().none(), "dc"_a.noconvert().none(), "dh_T"_a.noconvert(),
         "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a);
     m.def("activate", &activate, "isa"_a, "x"_a.noconvert());

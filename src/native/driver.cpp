@@ -91,15 +91,19 @@ void run_backward(
     const Floats weights(isa.backward_weights_size(units));
     const Floats scratch(scratch_size * static_cast<size_t>(threads));
     const Floats dweights(dweight_size * static_cast<size_t>(threads));
-    isa.pack_backward(units, weight_hh, weights.data());
+    const int blocks = (units + isa.lanes - 1) / isa.lanes;
+    run_parts(threads, [&](int part) {
+        isa.pack_backward(
+            units, weight_hh, weights.data(), blocks * part / threads, blocks * (part + 1) / threads);
+    });
     job.weights = weights.data();
+    job.stream = batch.steps * blocks * isa.lanes * 4 > kStreamFrom;
     job.dpre = index == nullptr ? dpre : nullptr;
     run_parts(threads, [&](int part) {
         float* own = dweights.data() + dweight_size * static_cast<size_t>(part);
         std::memset(own, 0, dweight_size * sizeof(float));
         isa.backward(job, plan.share(part), scratch.data() + scratch_size * static_cast<size_t>(part), own);
     });
-    const int blocks = (units + isa.lanes - 1) / isa.lanes;
     run_parts(threads, [&](int part) {
         isa.unpack_dweight(
             units, dweights.data(), dweight_size, threads, dweight, blocks * part / threads,

@@ -4,7 +4,8 @@
 // the first `active` of the group. For a step: for a block of L units, whose panel of W then stays in L1, all tiles of
 // rows. A tile is h_{t-1} W for all four gates of its units, so that i, f, g, o, c and h follow at once.
 //
-//   state, a row a sequence, padded with zeros to whole vectors:  h_now -> h_next, swapped after a step; c_now in place
+//   state, a row a sequence, padded with zeros to whole vectors:  h_now -> h_next, swapped after a step, as operands
+//                       (operand.h) and, where there is one, times the sequence's mask; c_now in place
 //   out, a row a step:  h (N, H), and for the tape c (N, H) and gates (N, blocks, 4, L)
 
 #pragma once
@@ -26,11 +27,19 @@ GATEWISE_INLINE const float* pre_of(const ForwardJob& job, int64_t row) {
            static_cast<size_t>(job.index == nullptr ? row : job.index[row]) * 4 * static_cast<size_t>(job.units);
 }
 
+GATEWISE_INLINE const float* mask_of(const float* mask, const Sequence& sequence, int units) {
+    return mask == nullptr ? nullptr : mask + static_cast<size_t>(sequence.number) * static_cast<size_t>(units);
+}
+
+// Words of a row of h_{t-1}.
+GATEWISE_INLINE int h_row(int units) { return words(padded(units)); }
+
 // Where the active sequences are in this step.
 struct ForwardStep {
     float *h_now, *h_next, *c_now;
     const float* pre[kGroup];
     const float* pre_next[kGroup];  // of the next step, if there is one
+    const float* mask[kGroup];      // or null
     int64_t row[kGroup];
 };
 
@@ -45,8 +54,7 @@ GATEWISE_ONE_COPY void activate_block(
     const ForwardJob& job, const ForwardStep& at, int first, int rows, int b, const float* sums, int sums_row) {
     const int units = job.units, width = padded(units), n = Whole ? L : lanes_of(units, b), u = b * L;
     const bool hard = job.binary, past_cache = job.stream;
-    float *const c_now = at.c_now + u, *const h_next = at.h_next + u, *const h_out = job.h + u,
-                 *const c_out = job.c + u;
+    float *const c_now = at.c_now + u, *const h_out = job.h + u, *const c_out = job.c + u;
     float* const tape = job.gates == nullptr ? nullptr : job.gates + b * kWide;
     for (int r = 0; r < rows; ++r, sums += sums_row) {
         const float *pre = at.pre[first + r] + u, *pre_next = at.pre_next[first + r] + u;
@@ -57,11 +65,13 @@ GATEWISE_ONE_COPY void activate_block(
         V s_o = sigmoid(load_first(pre + 3 * units, n) + load_first(sums + 3 * n, n));
         V i = s_i, f = s_f, o = s_o;
         if (hard) i = binary(s_i), f = binary(s_f), o = binary(s_o);
-        const int state = (first + r) * width;
-        const V c = f * load(c_now + state) + i * g;
+        float* const c_state = c_now + (first + r) * width;
+        const V c = f * load(c_state) + i * g;
         const V h = o * tanh(c);
-        store(c_now + state, c);
-        store(h_next + state, h);
+        store(c_state, c);
+        const float* mask = at.mask[first + r];
+        const V fed = mask == nullptr ? h : h * load_first(mask + u, n);
+        store_numbers(at.h_next + (first + r) * h_row(units), u, fed, L);
         const size_t row = static_cast<size_t>(at.row[first + r]);
         store_first(h_out + row * static_cast<size_t>(units), h, n);
         if (tape == nullptr) continue;
@@ -91,23 +101,23 @@ GATEWISE_INLINE void activate_tile(
 // Rows that are few enough for two panels side by side: one pair of blocks, or one block.
 GATEWISE_INLINE void forward_few(
     const ForwardJob& job, const ForwardStep& at, int active, int b, bool pair, float* sums) {
-    const int units = job.units, width = padded(units), vectors = vectors_of(units, b);
+    const int units = job.units, row = h_row(units), depth = words(units), vectors = vectors_of(units, b);
     const size_t panel = forward_panel(units);
     const float* w = job.weights + panel * static_cast<size_t>(b);
     if (pair) {
         multiply_two_panels(
-            active, {at.h_now, width, 1, w, kWide, static_cast<ptrdiff_t>(panel), units, sums, 2 * kWide, false});
+            active, {at.h_now, row, 1, w, kWide, static_cast<ptrdiff_t>(panel), depth, sums, 2 * kWide, false});
         activate_block<true>(job, at, 0, active, b, sums, 2 * kWide);
         activate_block<true>(job, at, 0, active, b + 1, sums + kWide, 2 * kWide);
     } else {
-        multiply_tile<false>(active, vectors, {at.h_now, width, 1, w, vectors * L, 0, units, sums, kWide, false});
+        multiply_tile<false>(active, vectors, {at.h_now, row, 1, w, vectors * L, 0, depth, sums, kWide, false});
         activate_tile(job, at, 0, active, b, sums, kWide);
     }
 }
 
 // Every other step takes the blocks from the last to the first: the panels used last are still in L1.
 inline void forward_step(const ForwardJob& job, const ForwardStep& at, int active, bool backwards) {
-    const int units = job.units, blocks = blocks_of(units), width = padded(units);
+    const int units = job.units, blocks = blocks_of(units), row = h_row(units), depth = words(units);
     alignas(64) float sums[kRows * kWide];
     if (active <= kFewRows) {
         const int pairs = units / L / 2, turns = pairs + (blocks - 2 * pairs);
@@ -122,7 +132,7 @@ inline void forward_step(const ForwardJob& job, const ForwardStep& at, int activ
         const float* w = job.weights + forward_panel(units) * static_cast<size_t>(b);
         for_each_tile(active, [&](int first, int rows) {
             multiply_tile<false>(
-                rows, vectors, {at.h_now + first * width, width, 1, w, vectors * L, 0, units, sums, kWide, false});
+                rows, vectors, {at.h_now + first * row, row, 1, w, vectors * L, 0, depth, sums, kWide, false});
             activate_tile(job, at, first, rows, b, sums, kWide);
         });
     }
@@ -136,14 +146,20 @@ inline void forward_group(const ForwardJob& job, const Sequence* sequences, int 
     at.h_next = scratch + state_size;
     at.c_now = scratch + 2 * state_size;
     for (int p = 0; p < count; ++p) {
-        copy_padded(at.h_now + p * width, job.h0 + static_cast<size_t>(sequences[p].number) * units, job.units);
+        at.mask[p] = mask_of(job.mask, sequences[p], job.units);
+        copy_operand(
+            at.h_now + p * h_row(job.units), job.h0 + static_cast<size_t>(sequences[p].number) * units, at.mask[p],
+            job.units);
         copy_padded(at.c_now + p * width, job.c0 + static_cast<size_t>(sequences[p].number) * units, job.units);
     }
     int active = count;
     for (int64_t step = 0;; ++step) {
         for (; active > 0 && sequences[active - 1].length == step; --active) {
-            const size_t out = static_cast<size_t>(sequences[active - 1].number) * units;
-            copy_unpadded(job.h_T + out, at.h_now + (active - 1) * width, job.units);
+            const Sequence& over = sequences[active - 1];
+            const size_t out = static_cast<size_t>(over.number) * units;
+            const float* h = step == 0 ? job.h0 + out
+                                       : job.h + static_cast<size_t>(row_at(over, step - 1, job.reverse)) * units;
+            copy_unpadded(job.h_T + out, h, job.units);
             copy_unpadded(job.c_T + out, at.c_now + (active - 1) * width, job.units);
         }
         if (active == 0) return;

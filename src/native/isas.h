@@ -8,6 +8,7 @@
 
 namespace gatewise {
 
-std::vector<const Isa*> isas_here();  // best first; never empty
+std::vector<const Isa*> isas_here();  // in float32, best first; never empty
+const Isa* bf16_here();               // null where the processor lacks the instructions
 
 }  // namespace gatewise

@@ -1,4 +1,5 @@
-// Compiled once per instruction set: see CMakeLists.txt for GATEWISE_ISA, GATEWISE_LANES, GATEWISE_ROWS and the flags.
+// Compiled once per instruction set: see CMakeLists.txt for GATEWISE_ISA, GATEWISE_LANES, GATEWISE_ROWS, GATEWISE_BF16
+// and the flags.
 
 #include "sum_rows.h"
 
@@ -27,7 +28,7 @@ static const Isa isa = {
     backward_weights_size,
     pack_backward,
     backward_scratch,
-    forward_weights_size,  // dW is packed as the forward's weights
+    dweight_size,
     backward,
     unpack_dweight,
     sum_scratch,

@@ -37,6 +37,7 @@ struct ForwardJob {
     const int32_t* index;  // (N,) or null: row n of pre
     const float* h0;       // (B, H)
     const float* c0;
+    const float* mask;     // (B, H) or null: ones. Times h_{t-1} where W multiplies it, at every step
     const float* weights;  // packed, see pack.h
     float* h;              // (N, H)
     float* h_T;            // (B, H)
@@ -48,9 +49,11 @@ struct ForwardJob {
 struct BackwardJob {
     int units;
     bool reverse, binary;
+    bool stream;      // dpre past the cache
     const float* h0;  // (B, H)
     const float* c0;
-    const float* h;  // (N, H)
+    const float* mask;  // as it was in forward
+    const float* h;     // (N, H)
     const float* c;
     const float* dh;    // (N, H) or null: zeros
     const float* dc;    // (N, H) or null: zeros
@@ -83,7 +86,7 @@ struct Isa {
     void (*forward)(const ForwardJob& job, Share share, float* scratch);
 
     size_t (*backward_weights_size)(int units);
-    void (*pack_backward)(int units, const float* weight_hh, float* packed);
+    void (*pack_backward)(int units, const float* weight_hh, float* packed, int first_block, int last_block);
     size_t (*backward_scratch)(int units);
     size_t (*dweight_size)(int units);
     void (*backward)(const BackwardJob& job, Share share, float* scratch, float* dweight);  // dweight starts zeroed
@@ -99,6 +102,7 @@ struct Isa {
 
 // Null where this build of the extension has no such kernel.
 const Isa* isa_v4();
+const Isa* isa_v4_bf16();  // operands in bfloat16
 const Isa* isa_v3();
 const Isa* isa_neon();
 const Isa* isa_portable();

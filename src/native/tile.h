@@ -20,7 +20,7 @@
 
 #pragma once
 
-#include "simd.h"
+#include "operand.h"
 
 namespace gatewise::GATEWISE_ISA {
 
@@ -28,7 +28,7 @@ constexpr int kVectors = 4;          // vectors of a tile: one for each gate
 constexpr int kWide = kVectors * L;  // floats of a block's four gates
 constexpr int kFewRows = kRows / 2;  // up to so many rows, two panels fit side by side
 
-// out[r][v] (+)= sum over k of a(r, k) * w[k][v].
+// out[r][v] (+)= sum over k of a(r, k) * w[k][v]. a, w and their strides are in words (operand.h), and so is k.
 struct Tile {
     const float* a;
     ptrdiff_t a_row, a_k;  // from row to row, from k to k; one of the two is 1
@@ -63,12 +63,12 @@ GATEWISE_ONE_COPY void multiply(const Tile& tile) {
         if constexpr (R < Panels * NV) {
             V number[R];
             GATEWISE_UNROLL_ALL
-            for (int r = 0; r < R; ++r) number[r] = all(AcrossRows ? across[r] : a[r][k]);
+            for (int r = 0; r < R; ++r) number[r] = all_words(AcrossRows ? across + r : a[r] + k);
             GATEWISE_UNROLL_ALL
             for (int v = 0; v < Panels * NV; ++v) {
                 const V w_kv = load(w + (v / NV) * w_panel + (v % NV) * L);
                 GATEWISE_UNROLL_ALL
-                for (int r = 0; r < R; ++r) acc[r][v] += number[r] * w_kv;
+                for (int r = 0; r < R; ++r) acc[r][v] = multiply_add(acc[r][v], number[r], w_kv);
             }
         } else {
             V w_k_all[NV];
@@ -76,9 +76,9 @@ GATEWISE_ONE_COPY void multiply(const Tile& tile) {
             for (int v = 0; v < NV; ++v) w_k_all[v] = load(w + v * L);
             GATEWISE_UNROLL_ALL
             for (int r = 0; r < R; ++r) {
-                const V number = all(AcrossRows ? across[r] : a[r][k]);
+                const V number = all_words(AcrossRows ? across + r : a[r] + k);
                 GATEWISE_UNROLL_ALL
-                for (int v = 0; v < NV; ++v) acc[r][v] += number * w_k_all[v];
+                for (int v = 0; v < NV; ++v) acc[r][v] = multiply_add(acc[r][v], number, w_k_all[v]);
             }
         }
         w += w_k;

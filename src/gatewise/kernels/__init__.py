@@ -13,20 +13,20 @@ from functools import cache
 
 from gatewise.errors import InputError, KernelUnavailable
 from gatewise.kernels.contract import Backward, Forward, Kernel, Tape
-from gatewise.kernels.native import Native
+from gatewise.kernels.native import Native, Precision, why_not_bf16
 from gatewise.kernels.native import why_not as _why_not_native
 from gatewise.kernels.reference import Reference
 
-__all__ = ["NAMES", "Backward", "Forward", "Kernel", "Tape", "available", "get", "why_not"]
+__all__ = ["NAMES", "Backward", "Forward", "Kernel", "Precision", "Tape", "available", "get", "why_not"]
 
-NAMES = ("native", "reference")  # fastest first
+NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds what it multiplies, and runs where it is asked for
 
 
 def why_not(name: str) -> str | None:
     """Why the kernel `name` cannot run here, or None if it can. Raises InputError for a name that is none."""
     if name not in NAMES:
         raise InputError(f"no kernel is called {name!r}; there are {', '.join(NAMES)}")
-    return _why_not_native() if name == "native" else None
+    return {"bf16": why_not_bf16, "native": _why_not_native, "reference": lambda: None}[name]()
 
 
 def available() -> tuple[str, ...]:
@@ -55,6 +55,8 @@ def get(name: str | None = None) -> Kernel:
 
 @cache
 def _made(name: str) -> Kernel:
+    if name == "bf16":
+        return Native(precision="bf16")
     return Native() if name == "native" else Reference()
 
 

@@ -4,12 +4,15 @@ A batch holds B sequences of `lengths (B,)` steps, N = sum(lengths) rows in all,
 no padding and no mask. `pre (U, 4H)` holds x W_ihᵀ + b once for each distinct input (for text: a row a distinct token)
 and `index (N,)` says which of its rows each step takes; without an index, U = N and every step has a row of its own.
 
-    forward(pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep) -> h (N, H), h_T, c_T (B, H), tape
+    forward(pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep, mask) -> h (N, H), h_T, c_T (B, H), tape
     backward(tape, dh, dh_T, dc_T, dc)                                   -> dpre (U, 4H), dweight_hh, dh0, dc0
 
 `reverse` runs each sequence from its last row to its first; row n of every array still belongs to step n of the text,
 and h_T is the state after the first row. A sequence without steps hands its initial state on. Backward may write over
 its tape (`consumes_tape`): then a tape can be used once, unless the caller gives a copy (`Tape.copy`).
+
+`mask (B, H)` is recurrent dropout, the same at every step of a sequence (Gal & Ghahramani 2016): pre gets
+(mask h_{t-1}) W_hhᵀ in the place of h_{t-1} W_hhᵀ, from the initial state on. h_T and what the caller sees are not masked.
 
 The contract in tests/contract/ is what every kernel must meet; tests/mutants/ holds kernels that must fail it.
 """
@@ -49,6 +52,7 @@ class Tape:
     packed_gates: Array  # (N, blocks, 4, lanes): unit u is lane u % lanes of block u // lanes
     reverse: bool
     gate: Gate
+    mask: Array | None = None  # (B, H)
 
     def gates(self) -> Array:
         """The gates (N, 4H), i f g o, as they acted: with gate="binary", i, f and o are 0 or 1."""
@@ -109,6 +113,7 @@ class Kernel(Protocol):
         reverse: bool = False,
         gate: Gate = "sigmoid",
         keep: bool = True,
+        mask: Array | None = None,
     ) -> Forward:
         """Run the batch; without `keep` there is no tape. Raises InputError for arrays that do not fit together."""
         ...
@@ -130,6 +135,7 @@ def check_forward(
     h0: Array,
     c0: Array,
     gate: Gate,
+    mask: Array | None,
 ) -> None:
     """Raise InputError, naming the array, unless the arguments fit together. Kernels trust what passes here."""
     if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
@@ -155,7 +161,11 @@ def check_forward(
             )
     _expect("h0", h0, (batch, units))
     _expect("c0", c0, (batch, units))
-    _same_kind(kernel, {"weight_hh": weight_hh, "pre": pre, "h0": h0, "c0": c0})
+    named = {"weight_hh": weight_hh, "pre": pre, "h0": h0, "c0": c0}
+    if mask is not None:
+        _expect("mask", mask, (batch, units))
+        named["mask"] = mask
+    _same_kind(kernel, named)
 
 
 def check_backward(kernel: Kernel, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None) -> None:

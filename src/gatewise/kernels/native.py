@@ -13,31 +13,44 @@ import os
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.contract import Backward, Forward, Index, Lengths, Tape, check_backward, check_forward
 from gatewise.kernels.threads import MOST_THREADS, threads
 
-__all__ = ["ISAS", "Native", "isa", "isas", "threads", "why_not"]
+__all__ = ["ISAS", "Native", "Precision", "isa", "isas", "threads", "why_not", "why_not_bf16"]
+
+Precision = Literal["float32", "bf16"]
 
 ISAS = ("v4", "v3", "neon", "portable")  # every instruction set that there is a build for, best first
 _MOST_STEPS = 2**31 - 1  # rows are numbered in 32 bits
 
 
 class Native:
-    """The C++ kernel. None for `isa` or `threads` stands for what the environment and the machine say at each call."""
+    """The C++ kernel. None for `isa` or `threads` stands for what the environment and the machine say at each call.
 
-    name = "native"
+    precision "bf16": what the matrix products multiply (h_{t-1}, W_hh and the gradients of the gates) is rounded to
+    bfloat16, 8 bits; sums, gates, c, h and all that comes out stay float32. Raises KernelUnavailable where the
+    processor has no instructions for it.
+    """
+
     dtypes = ("float32",)
     consumes_tape = True
 
-    def __init__(self, *, isa: str | None = None, threads: int | None = None) -> None:
-        if isa is not None:
+    def __init__(
+        self, *, isa: str | None = None, threads: int | None = None, precision: Precision = "float32"
+    ) -> None:
+        if precision not in ("float32", "bf16"):
+            raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
+        if precision == "bf16":
+            isa = _bf16(isa)
+        elif isa is not None:
             _check_isa(isa, "isa")
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise InputError(f"threads must be from 1 to {MOST_THREADS}, not {threads}")
+        self.name = "native" if precision == "float32" else precision
         self._isa = isa
         self._threads = threads
 
@@ -57,9 +70,10 @@ class Native:
         reverse: bool = False,
         gate: Gate = "sigmoid",
         keep: bool = True,
+        mask: Array | None = None,
     ) -> Forward:
         extension = _extension()
-        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate)
+        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask)
         lengths = lengths if lengths.flags.c_contiguous else lengths.copy()
         index = index if index is None or index.flags.c_contiguous else index.copy()
         steps = int(lengths.sum())
@@ -74,12 +88,13 @@ class Native:
             weight_hh,
             h0,
             c0,
+            mask,
             steps,
             reverse,
             gate == "binary",
             keep,
         )
-        tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, gates, reverse, gate) if keep else None
+        tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, gates, reverse, gate, mask) if keep else None
         return Forward(h, h_T, c_T, tape)
 
     def backward(self, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None = None) -> Backward:
@@ -99,6 +114,7 @@ class Native:
             tape.weight_hh,
             tape.h0,
             tape.c0,
+            tape.mask,
             tape.h,
             tape.c,
             dh,
@@ -139,6 +155,26 @@ def why_not() -> str | None:
     if forced and forced not in extension.isas():
         return _no_such_isa(forced, "GATEWISE_ISA")
     return None
+
+
+def why_not_bf16() -> str | None:
+    """Why the kernel cannot multiply in bfloat16 here, or None if it can."""
+    extension, reason = _imported()
+    if extension is None:
+        return reason
+    return None if extension.bf16() else "this processor has no AVX512_BF16 instructions"
+
+
+def _bf16(isa: str | None) -> str:
+    """The build of the kernel for bfloat16. Raises KernelUnavailable where it cannot run, or another `isa` is asked."""
+    forced = isa or os.environ.get("GATEWISE_ISA") or "v4"
+    if forced != "v4":
+        raise KernelUnavailable(f"precision 'bf16' has a build for v4 alone, not for {quote(forced)}")
+    reason = why_not_bf16()
+    if reason is not None:
+        raise KernelUnavailable(f"precision 'bf16' cannot run here: {reason}")
+    build: str = _extension().bf16()
+    return build
 
 
 def isas() -> tuple[str, ...]:

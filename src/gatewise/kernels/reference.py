@@ -36,19 +36,21 @@ class Reference:
         reverse: bool = False,
         gate: Gate = "sigmoid",
         keep: bool = True,
+        mask: Array | None = None,
     ) -> Forward:
-        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate)
+        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask)
         units, steps = weight_hh.shape[1], int(lengths.sum())
         h_now, c_now = h0.copy(), c0.copy()  # (B, H): each sequence's state so far
         h, c = np.empty((2, steps, units), dtype=pre.dtype)
         gates = np.empty((steps, 4 * units), dtype=pre.dtype)
         for active, rows in _steps(lengths, reverse):
             pre_x = pre[rows if index is None else index[rows]]  # (A, 4H), A sequences active
-            step = step_forward(pre_x, h_now[active], c_now[active], weight_hh, gate)
+            h_prev = h_now[active] if mask is None else h_now[active] * mask[active]
+            step = step_forward(pre_x, h_prev, c_now[active], weight_hh, gate)
             h_now[active], c_now[active] = step.h, step.c
             h[rows], c[rows], gates[rows] = step.h, step.c, step.gates
         packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
-        tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, gate)
+        tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, gate, mask)
         return Forward(h, h_now, c_now, tape if keep else None)
 
     def backward(self, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None = None) -> Backward:
@@ -62,12 +64,16 @@ class Reference:
             first = before < 0  # these sequences' first step: their previous state is the initial one
             h_prev = np.where(first[:, None], tape.h0[active], tape.h[before])  # (A, H)
             c_prev = np.where(first[:, None], tape.c0[active], tape.c[before])
+            if tape.mask is not None:
+                h_prev = h_prev * tape.mask[active]
             step = Step(gates[rows], tape.c[rows], tape.h[rows])
             dh_step = dh_now[active] if dh is None else dh_now[active] + dh[rows]
             dc_step = dc_now[active] if dc is None else dc_now[active] + dc[rows]
             dpre, dh_now[active], dc_now[active] = step_backward(
                 step, c_prev, dh_step, dc_step, tape.weight_hh, tape.gate
             )
+            if tape.mask is not None:
+                dh_now[active] *= tape.mask[active]
             dpre_rows[rows] = dpre
             dweight_hh += dpre.T @ h_prev  # (4H, A) @ (A, H)
         if tape.index is None:
