@@ -29,6 +29,7 @@ from gatewise.glassbox.faithfulness import choose, measure_all, sample
 from gatewise.glassbox.intervene import intervene, word_places
 from gatewise.glassbox.trace import trace_of
 from gatewise.inference import logits_of
+from gatewise.kernels import Precision, for_precision
 from gatewise.ops import NumpyOps
 from gatewise.storage import (
     fields_from,
@@ -68,7 +69,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained classifier. `classes[k]` is the name of class k; with one logit, it speaks for `classes[1]`."""
+    """A trained classifier. `classes[k]` is the name of class k; with one logit, it speaks for `classes[1]`.
+
+    precision: what prediction multiplies in, "float32", or "bf16" where the processor can; a choice of whoever holds
+    the model, not a part of it. The glass box is always float32.
+    """
 
     architecture: Architecture
     parameters: Mapping[str, Array]
@@ -76,11 +81,14 @@ class Model:
     classes: tuple[str, ...]
     facts: Facts = field(default_factory=Facts)
     history: str = ""  # the training history, JSON lines
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         wanted = 2 if self.architecture.outputs == 1 else self.architecture.outputs
         if len(self.classes) != wanted or len(set(self.classes)) != wanted:
             raise InputError(f"a network of {self.architecture.outputs} logits needs {wanted} distinct classes")
+        if self.precision != "float32":
+            for_precision(self.precision)  # refused here, with the reason, where it cannot run
         for name, shape in parameter_shapes(self.architecture).items():
             if name not in self.parameters or self.parameters[name].shape != shape:
                 raise InputError(f"parameter {name}: want {shape}")
@@ -91,7 +99,7 @@ class Model:
 
     def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n sequences that are encoded already: (length,) token ids or (length, C) channels."""
-        return logits_of(self.parameters, self.architecture, sequences, ops)
+        return logits_of(self.parameters, self.architecture, sequences, ops or NumpyOps(for_precision(self.precision)))
 
     def predict_proba(self, inputs: str | Sequence[Any]) -> Array:
         """Probabilities (n, K) float64 of n texts, or of n series (steps, channels). Not calibrated.
@@ -209,9 +217,9 @@ class Model:
         save_folder(path, files)
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, *, precision: Precision = "float32") -> Model:
     """Open a model folder. Nothing in it is executed, and every byte is checked first; raises ModelFileError
-    otherwise.
+    otherwise. precision: see `Model`; raises KernelUnavailable where it cannot run.
     """
     folder = load_folder(path)
     config = parse_json(folder.read("config.json"), "config.json")
@@ -230,7 +238,7 @@ def load(path: str | Path) -> Model:
         parameters = tensors_from_bytes(folder.read("model.safetensors"), shapes)
         facts = fields_from(Facts, config["facts"], "facts")
         history = folder.files.get("history.jsonl", b"").decode()
-        return Model(arch, parameters, encoder, tuple(classes), facts, history)
+        return Model(arch, parameters, encoder, tuple(classes), facts, history, precision)
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:

@@ -97,7 +97,7 @@ def test_info_says_what_was_forced_and_what_cannot_be(run: Run, monkeypatch: pyt
     monkeypatch.setenv("GATEWISE_THREADS", "none")
     result = run("info")
     assert result.exit_code == 0
-    assert "kernel     none: no kernel is called 'magic'; there are native, reference" in result.stdout
+    assert "kernel     none: no kernel is called 'magic'; there are bf16, native, reference" in result.stdout
     assert "threads    none: GATEWISE_THREADS must be a number" in result.stdout
     monkeypatch.delenv("GATEWISE_KERNEL")
     monkeypatch.setenv("GATEWISE_ISA", "z80")

@@ -327,6 +327,30 @@ class TapeInDouble(Mutant):
         return run._replace(tape=wide)
 
 
+class MaskForgotten(Mutant):
+    """Forward drops, backward goes through the weights as if nothing had been dropped."""
+
+    def backward(self, tape: Tape, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
+        return Reference.backward(self, replace(tape, mask=None), dh, dh_T, dc_T, dc)
+
+
+class InitialStateNotDropped(Mutant):
+    """The mask acts on the h that the kernel computed, not on h0."""
+
+    def before(self, given: dict[str, Any]) -> dict[str, Any]:
+        mask = given.get("mask")
+        if mask is None:
+            return given
+        return {**given, "h0": np.divide(given["h0"], mask, out=np.zeros_like(mask), where=mask != 0)}
+
+
+class MaskScaled(Mutant):
+    """The mask is taken for a mask of zeros and ones, and what it keeps is scaled up once more."""
+
+    def before(self, given: dict[str, Any]) -> dict[str, Any]:
+        return given if given.get("mask") is None else {**given, "mask": given["mask"] * 2}
+
+
 class Rejected(NamedTuple):
     mutant: type[Mutant]
     by: tuple[str, ...]
@@ -365,4 +389,7 @@ MUTANTS = (
     Rejected(WritesOverItsGradients, ("repeatable",)),
     Rejected(TrustsItsArguments, ("wrong_arguments",)),
     Rejected(TapeInDouble, ("shape_of_contract",)),
+    Rejected(MaskForgotten, ("mask",)),
+    Rejected(InitialStateNotDropped, ("mask",)),
+    Rejected(MaskScaled, ("mask", "mask_of_ones")),
 )

@@ -181,11 +181,13 @@ def test_opcheck(dtype: torch.dtype) -> None:
     utilities = ["test_schema", "test_autograd_registration", "test_faketensor"]
     if not get(kernel).consumes_tape:  # else backward changes a result of the operator, one that `lstm` keeps to itself
         utilities.append("test_aot_dispatch_dynamic")
-    torch.library.opcheck(op_module._forward, (*arrays, False, "sigmoid", True, True, kernel), test_utils=utilities)
-    torch.library.opcheck(op_module._forward, (*plain, False, "sigmoid", False, False, kernel))
-    h, c, h_T, _, gates = op_module._forward(*plain, False, "sigmoid", True, True, kernel)
+    torch.library.opcheck(
+        op_module._forward, (*arrays, None, False, "sigmoid", True, True, kernel), test_utils=utilities
+    )
+    torch.library.opcheck(op_module._forward, (*plain, None, False, "sigmoid", False, False, kernel))
+    h, c, h_T, _, gates = op_module._forward(*plain, torch.rand_like(plain[4]), False, "sigmoid", True, True, kernel)
     given = (torch.randn_like(h), None, None, h_T, len(plain[0]), False, "sigmoid", kernel)
-    torch.library.opcheck(op_module._backward, (gates, *plain[1:], h, c, *given))
+    torch.library.opcheck(op_module._backward, (gates, *plain[1:], torch.rand_like(plain[4]), h, c, *given))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

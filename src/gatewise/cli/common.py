@@ -24,6 +24,7 @@ __all__ = [
     "JsonOption",
     "LabelOption",
     "ModelArgument",
+    "PrecisionOption",
     "SourceArgument",
     "TextOption",
     "console",
@@ -57,6 +58,10 @@ DataOption = Annotated[
 ]
 TextOption = Annotated[str, typer.Option("--text", metavar="COLUMN", help="The column (or JSON key) of the texts.")]
 LabelOption = Annotated[str, typer.Option("--label", metavar="COLUMN", help="The column (or JSON key) of the labels.")]
+PrecisionOption = Annotated[
+    str,
+    typer.Option("--precision", metavar="float32|bf16", help="bf16: faster, rounded products; AVX-512 BF16 only."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
 
 _SERIES = (".ts", ".npz")
@@ -93,11 +98,13 @@ def print_json(found: dict[str, Any]) -> None:
     print(json.dumps(found, allow_nan=False))
 
 
-def open_model(path: str) -> Model:
-    """The model in the folder `path`."""
+def open_model(path: str, precision: str = "float32") -> Model:
+    """The model in the folder `path`. Raises InputError or KernelUnavailable for a precision that cannot be."""
+    from gatewise.kernels import for_precision
     from gatewise.model import load
 
-    return load(path)
+    for_precision(precision)  # type: ignore[arg-type]
+    return load(path, precision=precision)  # type: ignore[arg-type]
 
 
 def is_series(source: str) -> bool:

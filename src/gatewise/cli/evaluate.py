@@ -10,6 +10,7 @@ from gatewise.cli.common import (
     JsonOption,
     LabelOption,
     ModelArgument,
+    PrecisionOption,
     SourceArgument,
     TextOption,
     console,
@@ -33,6 +34,7 @@ def evaluate(
     data: DataOption = None,
     text: TextOption = "text",
     label: LabelOption = "label",
+    precision: PrecisionOption = "float32",
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model: accuracy with its standard error, loss, confusion.
@@ -42,7 +44,7 @@ def evaluate(
     gatewise evaluate models/imdb-tutorial imdb --data embedded              a hold-out of the train half
     gatewise evaluate models/reviews-fast new.csv --text review --label sentiment
     """
-    found = open_model(model)
+    found = open_model(model, precision)
     splits = read_source(source, data, text, label)
     labelled = splits.test or splits.train
     seen = bool(found.facts.fingerprint) and labelled.fingerprint() == found.facts.fingerprint

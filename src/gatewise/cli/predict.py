@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from gatewise.cli.common import JsonOption, ModelArgument, is_series, open_model, print_json, read_lines, read_series
+from gatewise.cli.common import (
+    JsonOption,
+    ModelArgument,
+    PrecisionOption,
+    is_series,
+    open_model,
+    print_json,
+    read_lines,
+    read_series,
+)
 from gatewise.errors import InputError, printable
 
 __all__ = ["predict"]
@@ -22,6 +31,7 @@ def predict(
         str | None,
         typer.Option("--file", metavar="FILE", help="A text a line, or series (.ts, .npz).", show_default=False),
     ] = None,
+    precision: PrecisionOption = "float32",
     as_json: JsonOption = False,
 ) -> None:
     """Label texts: a line each, with the label and its probability, a tab between.
@@ -31,7 +41,7 @@ def predict(
     gatewise predict models/imdb-fast - < reviews.txt
     gatewise predict models/gestures --file new.ts --json
     """
-    found = open_model(model)
+    found = open_model(model, precision)
     inputs = _inputs(found.architecture.inputs == "channels", texts or [], file)
     probabilities = found.predict_proba(inputs)
     best = probabilities.argmax(axis=1)

@@ -45,6 +45,15 @@ def train(
         str | None,
         typer.Option("--gate", metavar="sigmoid|binary", help="binary: gates of exactly 0 or 1.", show_default=False),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            metavar="float32|bf16",
+            help="bf16: faster, rounded products; AVX-512 BF16 only.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,6 +66,7 @@ def train(
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
     from gatewise.cli.progress import Shown
+    from gatewise.kernels import for_precision
     from gatewise.storage import check_target
     from gatewise.training import Interrupted
     from gatewise.training import recipe as named
@@ -64,7 +74,8 @@ def train(
 
     if gate not in (None, "sigmoid", "binary"):
         raise InputError(f"--gate must be sigmoid or binary, not {quote(gate)}")
-    changes = {"epochs": epochs, "batch": batch, "units": units, "gate": gate}
+    for_precision(precision or "float32")  # type: ignore[arg-type]
+    changes = {"epochs": epochs, "batch": batch, "units": units, "gate": gate, "precision": precision}
     changes = {name: value for name, value in changes.items() if value is not None}
     chosen = named(recipe, **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")

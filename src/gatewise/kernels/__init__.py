@@ -11,22 +11,35 @@ import os
 import warnings
 from functools import cache
 
-from gatewise.errors import InputError, KernelUnavailable
+from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.contract import Backward, Forward, Kernel, Tape
 from gatewise.kernels.native import Native, Precision, why_not_bf16
 from gatewise.kernels.native import why_not as _why_not_native
 from gatewise.kernels.reference import Reference
 
-__all__ = ["NAMES", "Backward", "Forward", "Kernel", "Precision", "Tape", "available", "get", "why_not"]
+__all__ = [
+    "NAMES",
+    "Backward",
+    "Forward",
+    "Kernel",
+    "Precision",
+    "Tape",
+    "available",
+    "for_precision",
+    "get",
+    "why_not",
+]
 
-NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds what it multiplies, and runs where it is asked for
+NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds what it multiplies: it runs where it is asked for
 
 
 def why_not(name: str) -> str | None:
     """Why the kernel `name` cannot run here, or None if it can. Raises InputError for a name that is none."""
     if name not in NAMES:
         raise InputError(f"no kernel is called {name!r}; there are {', '.join(NAMES)}")
-    return {"bf16": why_not_bf16, "native": _why_not_native, "reference": lambda: None}[name]()
+    if name == "reference":
+        return None
+    return why_not_bf16() if name == "bf16" else _why_not_native()
 
 
 def available() -> tuple[str, ...]:
@@ -51,6 +64,13 @@ def get(name: str | None = None) -> Kernel:
     if reason is not None:
         raise KernelUnavailable(f"kernel '{wanted}' cannot run here: {reason}")
     return _made(wanted)
+
+
+def for_precision(precision: Precision) -> Kernel:
+    """The kernel to use here, "float32", or the one that multiplies in bfloat16, "bf16". Errors as `get`."""
+    if precision not in ("float32", "bf16"):
+        raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
+    return get("bf16" if precision == "bf16" else None)
 
 
 @cache

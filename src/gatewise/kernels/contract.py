@@ -12,7 +12,7 @@ and h_T is the state after the first row. A sequence without steps hands its ini
 its tape (`consumes_tape`): then a tape can be used once, unless the caller gives a copy (`Tape.copy`).
 
 `mask (B, H)` is recurrent dropout, the same at every step of a sequence (Gal & Ghahramani 2016): pre gets
-(mask h_{t-1}) W_hhᵀ in the place of h_{t-1} W_hhᵀ, from the initial state on. h_T and what the caller sees are not masked.
+(mask h_{t-1}) W_hhᵀ in the place of h_{t-1} W_hhᵀ, from the initial state on. h and h_T are not masked.
 
 The contract in tests/contract/ is what every kernel must meet; tests/mutants/ holds kernels that must fail it.
 """

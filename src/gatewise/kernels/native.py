@@ -39,9 +39,7 @@ class Native:
     dtypes = ("float32",)
     consumes_tape = True
 
-    def __init__(
-        self, *, isa: str | None = None, threads: int | None = None, precision: Precision = "float32"
-    ) -> None:
+    def __init__(self, *, isa: str | None = None, threads: int | None = None, precision: Precision = "float32") -> None:
         if precision not in ("float32", "bf16"):
             raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
         if precision == "bf16":

@@ -24,6 +24,10 @@ def run_elsewhere(
     data = input.data if isinstance(input, PackedSequence) else input
     if module.gate != "sigmoid":
         raise InputError(f"gate={module.gate!r} runs on the CPU only; the input is on '{data.device}'")
+    if module.precision != "float32":
+        raise InputError(f"precision={module.precision!r} runs on the CPU only; the input is on '{data.device}'")
+    if module.training and module.recurrent_dropout > 0:
+        raise InputError(f"recurrent_dropout runs on the CPU only; the input is on '{data.device}'")
     if isinstance(input, PackedSequence):
         states = module.states_for(hx, data, int(input.batch_sizes[0]))
         if input.sorted_indices is not None:

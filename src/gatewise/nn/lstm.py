@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.cell import Gate
 from gatewise.errors import InputError, quote
+from gatewise.kernels import Precision
 from gatewise.nn.elsewhere import run_elsewhere
 from gatewise.nn.op import lstm
 from gatewise.nn.packed import packed_rows
@@ -28,15 +29,19 @@ class LSTM(torch.nn.Module):
     float32 or float64 (float64 by the slow reference). On any other device it runs torch's own LSTM with the same
     weights.
 
-    Against torch.nn.LSTM: the arguments are the same, without projections, and `gate` is new. There is one bias
-    (`bias_l0` (4H,) in the place of `bias_ih_l0` and `bias_hh_l0`, which only ever act as their sum). Parameters
-    start as in Keras: input weights Glorot uniform (Glorot & Bengio 2010), recurrent weights orthogonal (Saxe et al.
-    2014), bias zero, but one for the forget gate (Jozefowicz et al. 2015). Sequences without steps are allowed.
+    Against torch.nn.LSTM: the arguments are the same, without projections, and `gate`, `recurrent_dropout` and
+    `precision` are new. There is one bias (`bias_l0` (4H,) in the place of `bias_ih_l0` and `bias_hh_l0`, which only
+    ever act as their sum). Parameters start as in Keras: input weights Glorot uniform (Glorot & Bengio 2010), recurrent
+    weights orthogonal (Saxe et al. 2014), bias zero, but one for the forget gate (Jozefowicz et al. 2015). Sequences
+    without steps are allowed.
 
     Parameters of layer n: `weight_ih_ln` (4H, D), above the first layer (4H, H x directions); `weight_hh_ln` (4H, H);
     `bias_ln` (4H,); with `_reverse` at the end those of the second direction.
 
     dropout: probability that a number of the output of every layer but the last is dropped, in training.
+    recurrent_dropout: probability that a unit of h_{t-1} is dropped where weight_hh reads it, in training: the same
+    units at every step of a sequence (Gal & Ghahramani 2016; Keras's argument of that name); on the CPU only.
+    precision: "float32", or "bf16", see `gatewise.kernels.native.Native`; on the CPU only.
     gate: "sigmoid", or "binary": i, f, o are 0 or 1, trained straight-through; on the CPU only.
 
     >>> lstm = LSTM(3, 5, batch_first=True, bidirectional=True)
@@ -56,6 +61,8 @@ class LSTM(torch.nn.Module):
         bidirectional: bool = False,
         *,
         gate: Gate = "sigmoid",
+        recurrent_dropout: float = 0.0,
+        precision: Precision = "float32",
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -63,13 +70,17 @@ class LSTM(torch.nn.Module):
         for name, number in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             if not isinstance(number, int) or number < 1:
                 raise InputError(f"{name} must be a whole number from 1 on, not {quote(number)}")
-        if not 0 <= dropout <= 1:
-            raise InputError(f"dropout must be a probability, not {quote(dropout)}")
+        for name, share in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
+            if not 0 <= share <= 1:
+                raise InputError(f"{name} must be a probability, not {quote(share)}")
+        if precision not in ("float32", "bf16"):
+            raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
         if gate not in ("sigmoid", "binary"):
             raise InputError(f"gate must be 'sigmoid' or 'binary', not {quote(gate)}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
         self.gate: Gate = gate
+        self.recurrent_dropout, self.precision = float(recurrent_dropout), precision
         for layer, suffix in self.runs():
             inputs = input_size if layer == 0 else hidden_size * self.directions
             shapes = {"weight_ih": (4 * hidden_size, inputs), "weight_hh": (4 * hidden_size, hidden_size)}
@@ -157,7 +168,23 @@ class LSTM(torch.nn.Module):
             pre = functional.linear(x, getattr(self, f"weight_ih{suffix}"), bias)  # (U, 4H)
             weight_hh, h0, c0 = getattr(self, f"weight_hh{suffix}"), states[0][run], states[1][run]
             reverse = suffix.endswith("_reverse")
-            h, _, h_T, c_T = lstm(pre, index, lengths, weight_hh, h0, c0, reverse=reverse, gate=self.gate, cells=False)
+            mask = None
+            if self.training and self.recurrent_dropout > 0:
+                mask = functional.dropout(h0.new_ones(h0.shape), self.recurrent_dropout)
+            kernel = "bf16" if self.precision == "bf16" else None
+            h, _, h_T, c_T = lstm(
+                pre,
+                index,
+                lengths,
+                weight_hh,
+                h0,
+                c0,
+                reverse=reverse,
+                gate=self.gate,
+                cells=False,
+                mask=mask,
+                kernel=kernel,
+            )
             outputs.append(h)
             last.append((h_T, c_T))
         output = torch.cat(outputs, 1) if self.bidirectional else outputs[0]
@@ -197,7 +224,8 @@ class LSTM(torch.nn.Module):
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        for name, default in {**defaults, "gate": "sigmoid"}.items():
+        ours = {"gate": "sigmoid", "recurrent_dropout": 0.0, "precision": "float32"}
+        for name, default in {**defaults, **ours}.items():
             if getattr(self, name) != default:
                 parts.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(parts)

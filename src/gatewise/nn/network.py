@@ -17,6 +17,7 @@ from torch import Tensor
 from gatewise.architecture import Architecture
 from gatewise.batch import Batch
 from gatewise.cell import Array, Gate
+from gatewise.errors import InputError
 from gatewise.network import forward
 from gatewise.nn.op import lstm
 from gatewise.ops import States
@@ -25,15 +26,17 @@ __all__ = ["Network", "TorchOps"]
 
 
 class TorchOps:
-    """`gatewise.ops.Ops` on torch tensors. dropout: probability by part (embedding, word, layer, output); none without
-    it.
+    """`gatewise.ops.Ops` on torch tensors. dropout: probability by part (embedding, word, recurrent, layer, output);
+    none without it.
 
     "word" drops whole rows of the batch's distinct tokens, "embedding" single numbers of them (Gal & Ghahramani 2016:
-    one mask a word type, the same wherever it occurs).
+    one mask a word type, the same wherever it occurs); "recurrent" drops units of h_{t-1} where W_hh reads it, the same
+    ones at every step of a sequence (same paper). kernel: see `gatewise.nn.op.lstm`.
     """
 
-    def __init__(self, dropout: Mapping[str, float] | None = None) -> None:
+    def __init__(self, dropout: Mapping[str, float] | None = None, kernel: str | None = None) -> None:
         self.probability = dict(dropout or {})
+        self.kernel = kernel
 
     def constant(self, values: Array, like: Tensor) -> Tensor:
         return torch.from_numpy(values).to(like.dtype)
@@ -57,7 +60,21 @@ class TorchOps:
         gate: Gate,
     ) -> States:
         rows = None if index is None else torch.from_numpy(index)
-        return States(*lstm(pre, rows, torch.from_numpy(lengths), weight_hh, h0, c0, reverse=reverse, gate=gate))
+        p = self.probability.get("recurrent", 0)
+        mask = torch.nn.functional.dropout(h0.new_ones(h0.shape), p) if p > 0 else None
+        states = lstm(
+            pre,
+            rows,
+            torch.from_numpy(lengths),
+            weight_hh,
+            h0,
+            c0,
+            reverse=reverse,
+            gate=gate,
+            mask=mask,
+            kernel=self.kernel,
+        )
+        return States(*states)
 
     def zeros(self, like: Tensor, rows: int, width: int) -> Tensor:
         return like.new_zeros((rows, width))
@@ -100,6 +117,7 @@ class Network(torch.nn.Module):
         active: NDArray[np.int64] | None = None,
         dropout: Mapping[str, float] | None = None,
         dtype: torch.dtype = torch.float32,
+        kernel: str | None = None,
     ) -> None:
         super().__init__()
         self.arch = arch
@@ -109,7 +127,9 @@ class Network(torch.nn.Module):
         if self.active is not None:
             self._row_of = np.full(arch.rows, -1, dtype=np.int64)
             self._row_of[self.active] = np.arange(len(self.active))
-        self._ops = TorchOps(dropout)
+        if arch.padding == "pre" and (dropout or {}).get("recurrent", 0) > 0:
+            raise InputError("recurrent dropout is another mask a sequence, which cannot share its pads (padding)")
+        self._ops, self._plain = TorchOps(dropout, kernel), TorchOps(kernel=kernel)
         self.weights = torch.nn.ParameterDict()
         for name, array in parameters.items():
             kept = array[self.active] if name == "embedding.weight" and self.active is not None else array
@@ -120,7 +140,7 @@ class Network(torch.nn.Module):
         if self._row_of is not None and batch.distinct is not None:
             batch = Batch(batch.lengths, self._row_of[batch.distinct], batch.index, batch.values, batch.pads)
         named = {name: self.weights[_attribute(name)] for name in self._start}
-        logits: Tensor = forward(self._ops if self.training else TorchOps(), named, self.arch, batch)
+        logits: Tensor = forward(self._ops if self.training else self._plain, named, self.arch, batch)
         return logits
 
     def state(self) -> dict[str, Array]:

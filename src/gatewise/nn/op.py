@@ -39,6 +39,8 @@ def lstm(
     reverse: bool = False,
     gate: Gate = "sigmoid",
     cells: bool = True,
+    mask: Tensor | None = None,
+    kernel: str | None = None,
 ) -> LstmStates:
     """The LSTM recurrence over a ragged batch, with gradients for pre, weight_hh, h0 and c0 from all four results.
 
@@ -46,7 +48,8 @@ def lstm(
     where every step has its own (U = N); lengths (B,) int64 with sum N; weight_hh (4H, H); h0, c0 (B, H). All on the
     CPU, float32 or float64. reverse: each sequence from its last row to its first. gate: "sigmoid", or "binary" with
     a straight-through gradient. Without `cells`, c may come back empty (0, H): where no gradient is recorded, it then
-    need not be stored.
+    need not be stored. mask (B, H): recurrent dropout, times h_{t-1} where weight_hh multiplies it, without a
+    gradient. kernel: one of `gatewise.kernels.NAMES`, for float32; None: the one to use here.
 
     There are gradients of first order only. Raises InputError for arguments that do not fit together.
 
@@ -55,12 +58,12 @@ def lstm(
     >>> torch.equal(h[1], h_T[0]), torch.equal(h[2], h_T[1]), torch.equal(h[0], h[2])
     (True, True, True)
     """
-    kernel = _kernel_for(pre, weight_hh, h0, c0)
+    kernel = _kernel_for(kernel, pre, weight_hh, h0, c0, *(() if mask is None else (mask,)))
     for name, tensor in (("index", index), ("lengths", lengths)):
         if tensor is not None and tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (pre, weight_hh, h0, c0))
-    h, c, h_T, c_T, _ = _forward(pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep, cells, kernel)
+    h, c, h_T, c_T, _ = _forward(pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, cells, kernel)
     return LstmStates(h, c, h_T, c_T)
 
 
@@ -69,17 +72,21 @@ def _default_kernel() -> str:
     return get().name
 
 
-def _kernel_for(*tensors: Tensor) -> str:
+def _kernel_for(wanted: str | None, *tensors: Tensor) -> str:
     """The name of the kernel for these tensors. Raises InputError where there is none."""
     dtype = tensors[0].dtype
-    for name, tensor in zip(("pre", "weight_hh", "h0", "c0"), tensors, strict=True):
+    for name, tensor in zip(("pre", "weight_hh", "h0", "c0", "mask"), tensors, strict=False):  # a mask need not be
         if tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
         if tensor.dtype not in (torch.float32, torch.float64):
             raise InputError(f"{name} is {tensor.dtype}: gatewise's kernels compute in float32 or float64")
         if tensor.dtype != dtype:
             raise InputError(f"{name} is {tensor.dtype}, pre is {dtype}: they must be the same")
-    return "reference" if dtype == torch.float64 else _default_kernel()
+    if dtype == torch.float64:
+        if wanted not in (None, "reference"):
+            raise InputError(f"kernel '{wanted}' computes in float32, pre is {dtype}")
+        return "reference"
+    return wanted or _default_kernel()
 
 
 def _array(tensor: Tensor) -> Array:
@@ -96,6 +103,7 @@ def _forward(
     weight_hh: Tensor,
     h0: Tensor,
     c0: Tensor,
+    mask: Tensor | None,
     reverse: bool,
     gate: str,
     keep: bool,
@@ -104,7 +112,8 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """h, c (N, H), h_T, c_T (B, H), packed gates; without `keep` no gates, and without `cells` either no c."""
     arrays = [None if tensor is None else _array(tensor) for tensor in (pre, index, lengths, weight_hh, h0, c0)]
-    run = get(kernel).forward(*arrays, reverse=reverse, gate=gate, keep=keep or cells)  # type: ignore[arg-type]
+    dropped = None if mask is None else _array(mask)
+    run = get(kernel).forward(*arrays, reverse=reverse, gate=gate, keep=keep or cells, mask=dropped)  # type: ignore[arg-type]
     gates = torch.from_numpy(run.tape.packed_gates) if keep and run.tape else pre.new_empty(0)
     c = torch.from_numpy(run.tape.c) if run.tape else pre.new_empty((0, weight_hh.shape[1]))
     return torch.from_numpy(run.h), c, torch.from_numpy(run.h_T), torch.from_numpy(run.c_T), gates
@@ -118,6 +127,7 @@ def _backward(
     weight_hh: Tensor,
     h0: Tensor,
     c0: Tensor,
+    mask: Tensor | None,
     h: Tensor,
     c: Tensor,
     dh: Tensor | None,
@@ -142,6 +152,7 @@ def _backward(
         packed_gates=_array(packed_gates),  # the kernel made it, so it is contiguous and this is no copy
         reverse=reverse,
         gate=cast(Gate, gate),
+        mask=None if mask is None else _array(mask),
     )
     every = [None if tensor is None else _array(tensor) for tensor in (dh, dc)]
     last = [_array(torch.zeros_like(h0) if tensor is None else tensor) for tensor in (dh_T, dc_T)]
@@ -163,6 +174,7 @@ def _(
     weight_hh: Tensor,
     h0: Tensor,
     c0: Tensor,
+    mask: Tensor | None,
     reverse: bool,
     gate: str,
     keep: bool,
@@ -185,6 +197,7 @@ def _(
     weight_hh: Tensor,
     h0: Tensor,
     c0: Tensor,
+    mask: Tensor | None,
     h: Tensor,
     c: Tensor,
     dh: Tensor | None,
@@ -201,14 +214,14 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep, _, kernel = inputs
+    pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, _, kernel = inputs
     h, c, _, _, packed_gates = output
     ctx.set_materialize_grads(False)  # a head that reads only h_T must not cost a dh (N, H) of zeros
     ctx.mark_non_differentiable(packed_gates)
     ctx.settings = pre.shape[0], reverse, gate, kernel
     ctx.keep = keep
     if keep:
-        ctx.save_for_backward(packed_gates, index, lengths, weight_hh, h0, c0, h, c)
+        ctx.save_for_backward(packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c)
 
 
 def _differentiate(
@@ -222,7 +235,7 @@ def _differentiate(
         packed_gates = packed_gates.clone()
     gradients = _backward(packed_gates, *saved, dh, dc, dh_T, dc_T, pre_rows, reverse, gate, kernel)
     dpre, dweight_hh, dh0, dc0 = gradients
-    return dpre, None, None, dweight_hh, dh0, dc0, None, None, None, None, None
+    return dpre, None, None, dweight_hh, dh0, dc0, None, None, None, None, None, None
 
 
 def _graph_is_kept() -> bool:

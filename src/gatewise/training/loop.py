@@ -160,7 +160,13 @@ class Loop:
     def model(self, state: dict[str, Array]) -> Model:
         """A model with the network's weights as in `state`."""
         prepared = self.prepared
-        return Model(prepared.architecture, self.network.arrays(state), prepared.encoder, prepared.data.classes)
+        return Model(
+            prepared.architecture,
+            self.network.arrays(state),
+            prepared.encoder,
+            prepared.data.classes,
+            precision=prepared.recipe.precision,
+        )
 
     def _out_of_patience(self) -> bool:
         patience, progress = self.prepared.recipe.patience, self.progress

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from gatewise.architecture import Architecture
 from gatewise.cell import Gate
 from gatewise.errors import InputError, quote
+from gatewise.kernels import Precision
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
 
@@ -20,7 +21,8 @@ __all__ = ["RECIPES", "Recipe", "recipe"]
 class Recipe:
     """encoding, words: how texts become ids, and how many words are told apart. Up to `gate`: see Architecture.
 
-    drop_*: dropout probability on whole words, on numbers of the embedding, between layers, before the dense layer.
+    drop_*: dropout probability on whole words, on numbers of the embedding, on units of h_{t-1} (the same at every
+    step), between layers, before the dense layer. precision: what the kernel multiplies in, "float32" or "bf16".
     schedule: the learning rate stays ("constant"), or rises to `learning_rate` over the first fifth of all steps and
     falls to nothing over the rest ("one-cycle", Smith 2018). clip: largest gradient norm, 0 for any. patience: epochs
     without a better validation before it stops, 0 for never. validation: the part of the training data kept for
@@ -42,6 +44,7 @@ class Recipe:
     gate: Gate = "sigmoid"
     drop_word: float = 0.0
     drop_embedding: float = 0.0
+    drop_recurrent: float = 0.0
     drop_layer: float = 0.0
     drop_output: float = 0.0
     epochs: int = 5
@@ -56,14 +59,17 @@ class Recipe:
     validation: float = 0.2
     validation_by: Literal["row", "group"] = "group"
     grouped: bool = True
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for name in ("words", "epochs", "batch"):
             if getattr(self, name) < 1:
                 raise InputError(f"recipe: {name} must be at least 1, not {getattr(self, name)}")
-        for name in ("drop_word", "drop_embedding", "drop_layer", "drop_output"):
+        for name in ("drop_word", "drop_embedding", "drop_recurrent", "drop_layer", "drop_output"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"recipe: {name} must be from 0 to below 1, not {getattr(self, name)}")
+        if self.drop_recurrent and self.padding == "pre":
+            raise InputError("recipe: drop_recurrent is another mask a sequence, which cannot share its pads (padding)")
         if not 0 < self.validation < 1:
             raise InputError(f"recipe: validation must lie between 0 and 1, not {self.validation}")
         if self.learning_rate <= 0 or self.clip < 0 or self.patience < 0:
@@ -93,6 +99,7 @@ class Recipe:
         return {
             "word": self.drop_word,
             "embedding": self.drop_embedding,
+            "recurrent": self.drop_recurrent,
             "layer": self.drop_layer,
             "output": self.drop_output,
         }

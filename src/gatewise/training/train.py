@@ -84,13 +84,14 @@ def train(
 def _trained(
     prepared: Prepared, seed: int, target: Path | None, run: Path | None, resume: bool, observer: Observer, command: str
 ) -> Model:
-    kernel = kernels.get().name
+    kernel = kernels.for_precision(prepared.recipe.precision).name
     rng = np.random.default_rng([seed, 0x5EED])
     network = Network(
         prepared.architecture,
         initial_parameters(prepared.architecture, rng),
         active=prepared.active,
         dropout=prepared.recipe.dropout,
+        kernel=kernel,
     )
     fingerprint = prepared.data.fingerprint()
     identity = run_identity(asdict(prepared.recipe), seed, fingerprint, kernel, threads())
