@@ -15,6 +15,7 @@ from gatewise.architecture import Architecture, initial_parameters
 from gatewise.card import Facts, Measured
 from gatewise.encoder import SeriesEncoder, TextEncoder
 from gatewise.errors import GatewiseError, InputError, ModelFileError
+from gatewise.glassbox import METHODS, Clamp
 from gatewise.labelled import Labelled
 from gatewise.model import Model
 from gatewise.series import Standardise
@@ -169,3 +170,63 @@ def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:
     assert "epoch kept" not in card
     renewed = facts.with_measured(Measured("some test", 500, 0.8, 0.4))
     assert [m.n for m in renewed.measured] == [500]
+
+
+def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> None:
+    model = MODELS["tokens"]
+    data = Labelled.of(TEXTS, ["x", "y", "x", "z", "y"])
+    known = model.with_faith(model.encoder.encode_all(TEXTS)).with_units(data)
+    assert set(known.facts.faith) == set(METHODS)
+    assert known.facts.explained_by in METHODS
+    assert known.explain(TEXTS[0]).method == known.facts.explained_by
+    assert known.explain(TEXTS[0]).faith == known.facts.faith[known.facts.explained_by]
+    known.save(tmp_path / "m")
+    again = gw.load(tmp_path / "m")
+    assert again.facts == known.facts
+    assert again.units == known.units
+    assert again.units is not None
+    assert again.units.fingerprint == data.fingerprint()
+    assert len(again.units.units) == 18
+    assert f"| {known.facts.explained_by} (the default) | 5 |" in (tmp_path / "m" / "README.md").read_text()
+    assert [again.predict(text) for text in TEXTS] == [model.predict(text) for text in TEXTS]
+
+
+def test_a_folder_of_an_older_gatewise_has_no_scores_and_says_so(tmp_path: Path) -> None:
+    MODELS["keras"].save(tmp_path / "m")
+    files = dict(load_folder(tmp_path / "m").files)
+    config = json.loads(files["config.json"])
+    del config["facts"]["faith"], config["facts"]["explained_by"]
+    save_folder(tmp_path / "m", {**files, "config.json": json.dumps(config).encode()})
+    old = gw.load(tmp_path / "m")
+    assert old.facts.faith == {}
+    assert old.units is None
+    assert old.explain(TEXTS[0]).method == "leave-one-out"
+    assert old.explain(TEXTS[0]).faith is None
+
+
+def test_a_units_file_that_is_none_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    MODELS["keras"].save(tmp_path / "m")
+    files = dict(load_folder(tmp_path / "m").files)
+    save_folder(tmp_path / "m", {**files, "units.json": b'{"data": 1}'})
+    model = gw.load(tmp_path / "m")
+    assert model.predict(TEXTS[0])
+    with pytest.raises(ModelFileError, match=r"units\.json"):
+        _ = model.units
+
+
+def test_words_are_replaced_and_predicted_as_the_new_text() -> None:
+    for name in ("keras", "tokens"):
+        model = MODELS[name]
+        found = model.intervene("the film was bad", words={"bad": "good", 1 if name == "keras" else 0: "a good"})
+        want = "a good film was good"
+        np.testing.assert_allclose(found.after.logits, model.logits([want])[0], atol=1e-6)
+        assert found.after.steps == model.encoder.steps(want)
+        assert found.before.steps == model.encoder.steps("the film was bad")
+        shorter = model.intervene("the film was bad", words={"was": ""})
+        assert shorter.after.steps == model.encoder.steps("the film bad")
+    with pytest.raises(InputError, match="there is no word at step 1: they are 2 to 5"):
+        MODELS["keras"].intervene("the film was bad", words={0: "x"})
+    with pytest.raises(InputError, match="a series has no words"):
+        MODELS["series"].intervene(INPUTS["series"][3], words={0: "x"})
+    held = MODELS["series"].intervene(INPUTS["series"][3], [Clamp("f", 0.0)])
+    assert (held.after.lstms[0].f == 0).all()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.architecture import Architecture, parameter_shapes
 from gatewise.batch import cut
@@ -28,6 +29,8 @@ from gatewise.glassbox.attribution import explain_in
 from gatewise.glassbox.faithfulness import choose, measure_all, sample
 from gatewise.glassbox.intervene import intervene, word_places
 from gatewise.glassbox.trace import trace_of
+from gatewise.glassbox.unit_facts import UNITS_FILE, UnitsReport
+from gatewise.glassbox.units import units_over
 from gatewise.inference import logits_of
 from gatewise.kernels import Precision, for_precision
 from gatewise.ops import NumpyOps
@@ -40,31 +43,12 @@ from gatewise.storage import (
     tensors_from_bytes,
     tensors_to_bytes,
 )
-from gatewise.verdict import log_probabilities, scores
+from gatewise.verdict import Evaluation, log_probabilities
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
 
 __all__ = ["Evaluation", "Model", "load"]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Accuracy (0..1), its standard error, mean cross-entropy (nats), and confusion[true][predicted] over n
-    sequences.
-    """
-
-    n: int
-    accuracy: float
-    standard_error: float
-    loss: float
-    confusion: tuple[tuple[int, ...], ...]
-    classes: tuple[str, ...]
-    data: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -81,6 +65,7 @@ class Model:
     classes: tuple[str, ...]
     facts: Facts = field(default_factory=Facts)
     history: str = ""  # the training history, JSON lines
+    units_file: bytes = b""  # what `units` reads
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
@@ -114,33 +99,16 @@ class Model:
 
     def evaluate(self, data: Labelled) -> Evaluation:
         """Accuracy and loss on labelled data; its classes may be any of the model's. Raises InputError for others."""
-        unknown = [c for c in data.classes if c not in self.classes]
-        if unknown:
-            raise InputError(
-                f"the model does not know class {quote(unknown[0])}; it has {', '.join(map(quote, self.classes))}"
-            )
-        if not len(data.labels):
+        truth = self._truth(data)
+        if not len(truth):
             raise InputError("there is nothing to evaluate: the data set is empty")
-        truth = np.array([self.classes.index(c) for c in data.classes])[data.labels]
         log_p = log_probabilities(self.logits(data.inputs))
-        accuracy, loss = scores(log_p, truth)
-        predicted = log_p.argmax(axis=1)
-        n, k = len(truth), len(self.classes)
-        confusion = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
-        return Evaluation(
-            n=n,
-            accuracy=accuracy,
-            standard_error=(accuracy * (1 - accuracy) / n) ** 0.5,
-            loss=loss,
-            confusion=tuple(tuple(int(x) for x in row) for row in confusion),
-            classes=self.classes,
-            data=data.source,
-        )
+        return Evaluation.of(log_p, truth, self.classes, data.source)
 
     @property
     def net(self) -> Net:
         """What the glass box opens."""
-        return Net(self.parameters, self.architecture, unknown=self.encoder.unknown)
+        return Net(self.parameters, self.architecture, for_precision(self.precision), self.encoder.unknown)
 
     def trace(self, item: Any) -> Trace:
         """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See
@@ -172,6 +140,28 @@ class Model:
         edited = self.encoder.replaced(item, places)
         changes = [f"'{steps[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
         return intervene(self.net, sequence, steps, self.classes, clamps, edited, changes)
+
+    @property
+    def units(self) -> UnitsReport | None:
+        """What is known of each unit over a data set; None where nobody has looked. Raises ModelFileError for a file
+        that is not what `with_units` wrote.
+        """
+        return UnitsReport.from_bytes(self.units_file) if self.units_file else None
+
+    def with_units(self, data: Labelled) -> Model:
+        """This model with a report on its units over that data. Raises InputError for classes that it does not have."""
+        sequences, names = self.encoder.encode_all(data.inputs), [self.encoder.steps(item) for item in data.inputs]
+        truth, fingerprint = self._truth(data), data.fingerprint()
+        report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
+        return replace(self, units_file=report.to_bytes())
+
+    def _truth(self, data: Labelled) -> NDArray[np.int64]:
+        unknown = [c for c in data.classes if c not in self.classes]
+        if unknown:
+            raise InputError(
+                f"the model does not know class {quote(unknown[0])}; it has {', '.join(map(quote, self.classes))}"
+            )
+        return np.array([self.classes.index(c) for c in data.classes], dtype=np.int64)[data.labels]
 
     def _one(self, item: Any) -> tuple[Array, list[str]]:
         return self.encoder.encode_all([item])[0], self.encoder.steps(item)
@@ -214,6 +204,8 @@ class Model:
         }
         if self.history:
             files["history.jsonl"] = self.history.encode()
+        if self.units_file:
+            files[UNITS_FILE] = self.units_file
         save_folder(path, files)
 
 
@@ -238,7 +230,8 @@ def load(path: str | Path, *, precision: Precision = "float32") -> Model:
         parameters = tensors_from_bytes(folder.read("model.safetensors"), shapes)
         facts = fields_from(Facts, config["facts"], "facts")
         history = folder.files.get("history.jsonl", b"").decode()
-        return Model(arch, parameters, encoder, tuple(classes), facts, history, precision)
+        units = folder.files.get(UNITS_FILE, b"")
+        return Model(arch, parameters, encoder, tuple(classes), facts, history, units, precision)
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.cell import Array
 
-__all__ = ["Faith", "log_probabilities", "margin", "scores"]
+__all__ = ["Evaluation", "Faith", "log_probabilities", "margin", "scores"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy (0..1), its standard error, mean cross-entropy (nats), and confusion[true][predicted] over n
+    sequences.
+    """
+
+    n: int
+    accuracy: float
+    standard_error: float
+    loss: float
+    confusion: tuple[tuple[int, ...], ...]
+    classes: tuple[str, ...]
+    data: str
+
+    @classmethod
+    def of(cls, log_p: Array, truth: NDArray[np.int64], classes: Sequence[str], data: str) -> Evaluation:
+        """From log p (n, K) and the true classes (n,), n at least 1; `data` says in one line what they are."""
+        accuracy, loss = scores(log_p, truth)
+        n, k = log_p.shape
+        confusion = np.bincount(truth * k + log_p.argmax(axis=1), minlength=k * k).reshape(k, k)
+        error = (accuracy * (1 - accuracy) / n) ** 0.5
+        rows = tuple(tuple(int(x) for x in row) for row in confusion)
+        return cls(n, accuracy, error, loss, rows, tuple(classes), data)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Interventions: where nothing is held the plain loop is the kernel, and what is held is held, wherever it should be."""
+"""Interventions: where nothing is held the plain loop is the kernel; what is held is held, and where it should be."""
 
 from __future__ import annotations
 

@@ -71,14 +71,14 @@ def choose(found: Mapping[str, Faithfulness]) -> str:
     """The method to explain by: of those that are as good as the best, the one that `METHODS` names first.
 
     METHODS goes from exact and free to costly. As good: by the mean over the same sequences of comprehensiveness less
-    sufficiency, at most one standard error of the difference behind.
+    sufficiency, at most two standard errors of the difference behind.
     """
     each = {name: found[name].each for name in METHODS if name in found}
     best = max(each, key=lambda name: float(each[name].mean()))
 
     def as_good(name: str) -> bool:
         behind = each[best] - each[name]
-        return bool(behind.mean() <= behind.std() / len(behind) ** 0.5)
+        return bool(behind.mean() <= 2 * behind.std() / len(behind) ** 0.5)
 
     return next(name for name in each if as_good(name))
 
