@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gatewise import __version__
+from gatewise.cli.bench import bench
 from gatewise.cli.common import Commands
 from gatewise.cli.data import data
 from gatewise.cli.evaluate import evaluate
@@ -36,6 +37,7 @@ for command, short in (
     (explain, "Show how the words moved a verdict, and what the gates did."),
     (info, "Show what would run here, or what a model is made of."),
     (data, "Show what data a source stands for; fetch it if need be."),
+    (bench, "Measure how fast this machine is, beside torch."),
 ):
     app.command(short_help=short)(command)
 
