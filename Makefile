@@ -26,6 +26,17 @@ demo: .venv/demo.stamp
 test: lint
 	$(BIN)/python -m pytest $(TESTS)
 
+# gatewise beside its peers, which have an environment of their own; docs/benchmarks.md. On a quiet machine: BENCH=--quick
+# takes a few minutes and writes nothing, BENCH='--only step_tutorial_2' a part.
+bench: .venv/dev.stamp .venv-peers/stamp
+	$(BIN)/python -m benchmarks $(BENCH)
+	$(if $(BENCH),,$(BIN)/python -m benchmarks.tables)
+
+.venv-peers/stamp: benchmarks/requirements-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet --requirement benchmarks/requirements-peers.txt
+	touch $@
+
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

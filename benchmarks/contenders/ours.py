@@ -1,0 +1,253 @@
+"""gatewise itself: what a user runs, with the settings that it chooses by itself.
+
+A training step is `gatewise.training.loop.Loop._step`, the very method that `gatewise train` calls for each batch: the
+batch from the ids, forward, loss, backward, the look at the gradient's norm, Adam. Instruction set and kernel come from
+GATEWISE_ISA and GATEWISE_KERNEL, which the parent sets in this process's environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, reviews_of, seconds_of
+from gatewise import __version__, kernels
+from gatewise.architecture import Architecture
+from gatewise.errors import GatewiseError
+from gatewise.kernels import native
+from gatewise.kernels.contract import Kernel
+from gatewise.openmp import wait_passively
+
+__all__ = ["load"]
+
+wait_passively()  # as `gatewise train` does before it imports torch
+
+
+def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
+    _kernel()
+    made: dict[str, Any] = {"step": Step, "recurrence": Recurrence, "layer": Layer, "inference": Inference}
+    if kind not in made:
+        raise Unavailable(f"gatewise has no {kind}")
+    task: Loaded = made[kind](settings, arrays)
+    return task
+
+
+def _kernel() -> Kernel:
+    """The kernel that the environment asks for."""
+    name = os.environ.get("GATEWISE_KERNEL", "native")
+    if name not in kernels.NAMES:
+        raise Unavailable(f"kernel {name}: not in this build")
+    try:
+        return kernels.get(name)
+    except GatewiseError as error:
+        raise Unavailable(str(error)) from error
+
+
+def _about(**more: str) -> dict[str, str]:
+    kernel = _kernel().name
+    isa = f", instruction set {native.isa()}" if kernel != "reference" else ""
+    return {"gatewise": __version__, "settings": f"kernel {kernel}{isa}", **more}
+
+
+def _architecture(settings: Settings, arrays: Arrays) -> Architecture:
+    return Architecture(
+        inputs="tokens",
+        rows=settings["rows"],
+        embedding=arrays["embedding.weight"].shape[1],
+        units=arrays["weight_hh"].shape[1],
+        length=settings["length"],
+        padding=settings["padding"],
+    )
+
+
+def _parameters(arch: Architecture, arrays: Arrays) -> Arrays:
+    """By gatewise's names; the embedding has all its rows, the ones that no id reaches are zeros."""
+    embedding = np.zeros((arch.rows, arch.embedding), np.float32)
+    embedding[: len(arrays["embedding.weight"])] = arrays["embedding.weight"]
+    lstm = {f"lstm.0.forward.{name}": arrays[name] for name in ("weight_ih", "weight_hh", "bias")}
+    dense = {name: arrays[name] for name in ("dense.weight", "dense.bias")}
+    return {"embedding.weight": embedding, **lstm, **dense}
+
+
+class Step:
+    """Whole training steps as `gatewise train` takes them. One run is `per_run` batches, one after the other."""
+
+    def __init__(self, settings: Settings, arrays: Arrays) -> None:
+        import torch
+
+        from gatewise.data import Labelled
+        from gatewise.encoder import TextEncoder
+        from gatewise.errors import InputError
+        from gatewise.nn import Network
+        from gatewise.text import KerasEncoding
+        from gatewise.training import Observer, recipe
+        from gatewise.training.loop import Loop
+        from gatewise.training.prepared import Prepared
+
+        torch.set_num_threads(settings["threads"])
+        self.settings = settings
+        self.arch = _architecture(settings, arrays)
+        try:
+            chosen = recipe("tutorial", padding=settings["padding"], **settings.get("recipe", {}))
+        except InputError as error:
+            raise Unavailable(f"{str(error).split(';')[0]}: not in this build") from error
+        self.reviews, labels = reviews_of(arrays), arrays["labels"].astype(np.int64)
+        every, active = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
+        network = Network(self.arch, _parameters(self.arch, arrays), active=active, dropout=chosen.dropout)
+        prepared = Prepared(
+            data=Labelled.of(["a", "b"], [0, 1]),
+            recipe=chosen,
+            encoder=TextEncoder(KerasEncoding({"a": 1})),
+            architecture=self.arch,
+            sequences=self.reviews,
+            labels=labels,
+            train=every,
+            validation=every,
+            active=active,
+        )
+        self.loop = Loop(prepared, network, 0, Observer(), None, "")
+        network.train()
+        self.batches = [every[n : n + settings["batch"]] for n in range(0, len(every), settings["batch"])]
+        self.steps = 0
+
+    def check(self) -> Arrays:
+        from gatewise.batch import Batch
+
+        network, rows = self.loop.network, self.batches[0]
+        before = network.state()
+        logits = network(Batch.of([self.reviews[n] for n in rows], self.arch)).detach().numpy()[:, 0]
+        loss, _ = self._step()
+        found = {"loss": np.array(loss), "logits": logits}
+        for name in before:
+            gradient = network.weights[name.replace(".", "_")].grad
+            assert gradient is not None
+            found[f"d {name.removeprefix('lstm.0.forward.')}"] = gradient.numpy()
+        return found
+
+    def _step(self) -> tuple[float, int]:
+        rows = self.batches[self.steps % len(self.batches)]
+        self.steps += 1
+        return self.loop._step(rows, self.steps - 1, len(self.batches))
+
+    def run(self) -> float:
+        return seconds_of(lambda: [self._step() for _ in range(self.settings["per_run"])])
+
+    def about(self) -> dict[str, str]:
+        import torch
+
+        return _about(torch=torch.__version__)
+
+
+class Recurrence:
+    """The kernel's forward and backward on arrays, from `pre` (or a row of it a token) and the gradient of h_T."""
+
+    def __init__(self, settings: Settings, arrays: Arrays) -> None:
+        self.settings, self.given = settings, arrays
+        self.kernel = _kernel()
+        units = arrays["weight_hh"].shape[1]
+        if "x" in arrays:  # (B, T, 1): each step has its own row of pre
+            self.x = arrays["x"].reshape(-1, 1)
+            self.pre = self.x @ arrays["weight_ih"].T + arrays["bias"]
+            self.lengths = np.full(arrays["x"].shape[0], arrays["x"].shape[1], dtype=np.int64)
+        else:
+            self.pre, self.lengths = arrays["pre"], arrays["lengths"].astype(np.int64)
+        self.zeros = np.zeros((len(self.lengths), units), np.float32)
+        self.options: dict[str, Any] = {}
+        if "mask" in arrays:
+            self.options["mask"] = arrays["mask"]
+
+    def _both(self) -> tuple[Any, Any]:
+        index, weight_hh = self.given.get("index"), self.given["weight_hh"]
+        out = self.kernel.forward(self.pre, index, self.lengths, weight_hh, self.zeros, self.zeros, **self.options)
+        assert out.tape is not None
+        return out, self.kernel.backward(out.tape, None, self.given["dh_T"], self.zeros)
+
+    def check(self) -> Arrays:
+        out, back = self._both()
+        d_ih = back.dpre.T @ self.x
+        return {
+            "h_T": out.h_T,
+            "d weight_hh": back.dweight_hh,
+            "d weight_ih": d_ih,
+            "d bias": back.dpre.sum(axis=0, dtype=np.float64),
+        }
+
+    def run(self) -> float:
+        return seconds_of(self._both, warm=self.settings.get("warm", 1), repeats=self.settings["repeats"])
+
+    def about(self) -> dict[str, str]:
+        return _about()
+
+
+class Layer:
+    """gatewise.nn.LSTM in the place of torch.nn.LSTM: the same call, the input product and autograd within it."""
+
+    def __init__(self, settings: Settings, arrays: Arrays) -> None:
+        import torch
+
+        from gatewise.nn import LSTM
+
+        torch.set_num_threads(settings["threads"])
+        self.settings = settings
+        self.x, self.dh = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["dh_T"])
+        self.lstm = LSTM(1, self.dh.shape[1], batch_first=True)
+        self.names = ("weight_ih", "weight_hh", "bias")
+        with torch.no_grad():
+            for name in self.names:
+                getattr(self.lstm, f"{name}_l0").copy_(torch.from_numpy(arrays[name]))
+
+    def _both(self) -> Any:
+        import torch
+
+        self.lstm.zero_grad(set_to_none=True)
+        _, (h_n, _) = self.lstm(self.x)
+        torch.autograd.backward(h_n, self.dh[None])
+        return h_n[0]
+
+    def check(self) -> Arrays:
+        h = self._both()
+        grads = {f"d {name}": getattr(self.lstm, f"{name}_l0").grad.numpy() for name in self.names}
+        return {"h_T": h.detach().numpy(), **grads}
+
+    def run(self) -> float:
+        return seconds_of(self._both, warm=1, repeats=self.settings["repeats"])
+
+    def about(self) -> dict[str, str]:
+        return _about(settings="gatewise.nn.LSTM, batch_first=True")
+
+
+class Inference:
+    """Logits of all reviews by `Model.logits_of`, from the ids, without torch."""
+
+    def __init__(self, settings: Settings, arrays: Arrays) -> None:
+        from gatewise.batch import Batch
+        from gatewise.encoder import TextEncoder
+        from gatewise.model import Model
+        from gatewise.network import forward
+        from gatewise.ops import NumpyOps
+        from gatewise.text import KerasEncoding
+
+        self.settings = settings
+        arch = _architecture(settings, arrays)
+        self.reviews: list[Any] = list(reviews_of(arrays))
+        model = Model(arch, _parameters(arch, arrays), TextEncoder(KerasEncoding({"a": 1})), ("negative", "positive"))
+        self.work: Callable[[], Any] = lambda: model.logits_of(self.reviews)
+        if settings.get("how") == "network":
+            batch, ops = Batch.of(self.reviews, arch), NumpyOps(_kernel())
+            self.work = lambda: forward(ops, model.parameters, arch, batch)
+
+    def check(self) -> Arrays:
+        logits: NDArray[np.float32] = self.work()  # (n, 1)
+        return {"logits": logits[:, 0]}
+
+    def run(self) -> float:
+        return seconds_of(self.work, repeats=self.settings["repeats"])
+
+    def about(self) -> dict[str, str]:
+        how = "network.forward on a batch made ready" if self.settings.get("how") == "network" else "Model.logits_of"
+        about = _about()
+        return {**about, "settings": f"{about['settings']}, {how}"}

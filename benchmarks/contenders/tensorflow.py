@@ -1,0 +1,125 @@
+"""Keras 3 on TensorFlow: the tutorial's model, and a step compiled by tf.function or Keras's own train_on_batch."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, padded, reviews_of, seconds_of
+
+__all__ = ["load"]
+
+_READY: list[int] = []
+
+
+def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
+    if not _READY:  # TensorFlow takes the number of threads once, before it first computes
+        tf.config.threading.set_intra_op_parallelism_threads(settings["threads"])
+        tf.config.threading.set_inter_op_parallelism_threads(settings["threads"])
+        tf.config.set_visible_devices([], "GPU")
+        _READY.append(settings["threads"])
+    if settings["threads"] not in _READY:
+        raise Unavailable(f"this process runs TensorFlow on {_READY[0]} threads")
+    if kind == "step":
+        return Step(settings, arrays)
+    if kind == "sgemm":
+        return Sgemm(settings, arrays)
+    raise Unavailable(f"Keras takes no part in {kind}")
+
+
+def _versions(**more: str) -> dict[str, str]:
+    return {"tensorflow": str(tf.__version__), "keras": str(keras.__version__), **more}
+
+
+class Step:
+    """Whole training steps on ids padded in front; with `mask_zero` the pads are masked."""
+
+    def __init__(self, settings: Settings, arrays: Arrays) -> None:
+        self.settings = settings
+        reviews, size, steps = reviews_of(arrays), settings["batch"], settings["length"]
+        cuts = range(0, len(reviews), size)
+        self.ids = [padded(reviews[n : n + size], steps, "pre").astype(np.int32) for n in cuts]
+        self.labels = [arrays["labels"][n : n + size, None].astype(np.float32) for n in cuts]
+        rows, width = arrays["embedding.weight"].shape
+        units = arrays["weight_hh"].shape[1]
+        self.model = keras.Sequential(
+            [
+                keras.Input((steps,), batch_size=size, dtype="int32"),
+                keras.layers.Embedding(rows, width, mask_zero=settings.get("mask_zero", False)),
+                keras.layers.LSTM(units),
+                keras.layers.Dense(1),
+            ]
+        )
+        # i f g o, as here, but transposed: i f c o in Keras's words.
+        given = ("embedding.weight", "weight_ih", "weight_hh", "bias", "dense.weight", "dense.bias")
+        self.turned = {"weight_ih", "weight_hh", "dense.weight"}
+        self.names = given
+        self.model.set_weights([arrays[n].T if n in self.turned else arrays[n] for n in given])
+        self.loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        self.optimizer = keras.optimizers.Adam(0.001, epsilon=1e-7)
+        self.jit, self.how = settings.get("jit_compile", False), settings.get("how", "tf.function")
+        if self.how == "train_on_batch":
+            self.model.compile(self.optimizer, self.loss, jit_compile=self.jit)
+        else:
+            self.optimizer.build(self.model.trainable_variables)
+        self.step = tf.function(self._step, jit_compile=self.jit)
+        self.place = 0
+
+    def _gradients(self, ids: Any, labels: Any) -> tuple[Any, Any, Any]:
+        with tf.GradientTape() as tape:
+            logits = self.model(ids, training=True)
+            loss = self.loss(labels, logits)
+        return loss, logits, tape.gradient(loss, [v.value for v in self.model.trainable_variables])
+
+    def _step(self, ids: Any, labels: Any) -> Any:
+        loss, _, gradients = self._gradients(ids, labels)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        return loss
+
+    def check(self) -> Arrays:
+        loss, logits, gradients = tf.function(self._gradients)(self.ids[0], self.labels[0])
+        found = {"loss": loss.numpy(), "logits": logits.numpy()[:, 0]}
+        for name, gradient in zip(self.names, gradients, strict=True):
+            array = tf.convert_to_tensor(gradient).numpy()
+            found[f"d {name}"] = array.T if name in self.turned else array
+        return found
+
+    def run(self) -> float:
+        def work() -> None:
+            for _ in range(self.settings["per_run"]):
+                ids, labels = self.ids[self.place], self.labels[self.place]
+                if self.how == "train_on_batch":
+                    float(self.model.train_on_batch(ids, labels))
+                else:
+                    float(self.step(tf.constant(ids), tf.constant(labels)))
+                self.place = (self.place + 1) % len(self.ids)
+
+        return seconds_of(work)
+
+    def about(self) -> dict[str, str]:
+        masked = ", mask_zero" if self.settings.get("mask_zero") else ""
+        return _versions(settings=f"{self.how}, jit_compile={self.jit}{masked}, intra-op threads set")
+
+
+class Sgemm:
+    """Seconds for 10⁹ floating-point operations of a square product of `size`."""
+
+    def __init__(self, settings: Settings, arrays: Arrays) -> None:
+        self.size = int(settings["size"])
+        self.a, self.b = tf.random.normal((self.size, self.size)), tf.random.normal((self.size, self.size))
+
+    def check(self) -> Arrays:
+        return {}
+
+    def run(self) -> float:
+        return seconds_of(lambda: tf.matmul(self.a, self.b).numpy(), warm=1, repeats=5) / (2e-9 * self.size**3)
+
+    def about(self) -> dict[str, str]:
+        return _versions(settings=f"tf.matmul, {self.size}")

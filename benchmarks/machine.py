@@ -1,0 +1,44 @@
+"""Where and when it was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+__all__ = ["machine", "now", "revision"]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def machine() -> dict[str, Any]:
+    """The processor as the system tells it, how many of its cores this process may use, the system, and the load."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    told = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    found = {key.strip(): value.strip() for key, value in told.items()}
+    name = found.get("model name") or platform.processor() or "unknown"
+    kind = f"family {found['cpu family']} model {found['model']}" if "cpu family" in found else ""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    out: dict[str, Any] = {"processor": " ".join([name, kind]).strip(), "cores": cores}
+    out |= {"system": f"{platform.system()} {platform.machine()}", "python": platform.python_version()}
+    if hasattr(os, "getloadavg"):
+        out["load_at_start"] = round(os.getloadavg()[0], 2)
+    return out
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+
+
+def revision() -> str:
+    """The commit that was measured, and whether files were changed since; empty outside a checkout."""
+    ask = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

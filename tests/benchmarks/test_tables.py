@@ -1,0 +1,84 @@
+"""The pages say what the results say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import tables
+from benchmarks.bars import BARS, summary
+
+PAGE = """Text with {braces} and 1.00x.
+
+- a point
+  <!-- benchmarks: sentence -->
+  what stood here
+  <!-- end -->
+
+<!-- benchmarks: bars -->
+<!-- end -->
+"""
+
+
+def full() -> dict[str, object]:
+    rows = {"gatewise": [0.02, 0.021], "torch padded": [0.23, 0.2415], "keras": [0.3, 0.3]}
+    contenders = {
+        name: {"seconds": t[0], "turns": t, "threads": 2, "about": {"settings": "s", "v": "1"}}
+        for name, t in rows.items()
+    }
+    case = {"what": "w", "contenders": contenders}
+    head = {"date": "2026-01-02 03:04 UTC", "command": "c", "revision": "r", "minutes": 1, "data": "d"}
+    return {**head, "machine": {"processor": "p", "cores": 2}, "cases": {"step_tutorial_2": case}}
+
+
+def test_the_repositorys_pages_are_up_to_date() -> None:
+    assert tables.main(["--check"]) == 0
+
+
+def test_every_table_renders_and_the_text_around_it_stays() -> None:
+    measured = full()
+    page = tables.rendered(PAGE, measured, summary(measured["cases"]))  # type: ignore[arg-type]
+    assert page.startswith("Text with {braces} and 1.00x.\n\n- a point\n  <!-- benchmarks: sentence -->\n  A whole")
+    assert "is 11.5 times as fast as with `torch.nn.LSTM` on padded batches" in page
+    assert "what stood here" not in page
+    assert "| 11.50x | from 10.00x | met |" in page
+    assert "| 14.64x | from 18.00x | **missed** |" in page
+    assert tables.rendered(page, measured, summary(measured["cases"])) == page  # type: ignore[arg-type]
+    for name in tables._TABLES:
+        whole = f"<!-- benchmarks: {name} -->\n<!-- end -->"
+        assert tables.rendered(whole, measured, summary({})).count("\n") >= 2  # type: ignore[arg-type]
+
+
+def test_before_the_first_run_the_page_says_so() -> None:
+    page = tables.rendered(PAGE, None, {})
+    assert page.count("Not measured yet") == 2
+
+
+def test_a_marker_that_names_no_table_is_an_error() -> None:
+    with pytest.raises(KeyError, match="nothing"):
+        tables.rendered("<!-- benchmarks: nothing -->\n<!-- end -->", full(), {})
+
+
+def test_check_fails_for_a_page_that_differs_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "PAGES", ("page.md",))
+    monkeypatch.setattr(tables, "results", lambda: (full(), dict.fromkeys([b.name for b in BARS], 2.5)))
+    (tmp_path / "page.md").write_text(PAGE, encoding="utf-8")
+    assert tables.main(["--check"]) == 1
+    assert "page.md: not what benchmarks/results says" in capsys.readouterr().err
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == PAGE
+    assert tables.main([]) == 0
+    assert tables.main(["--check"]) == 0
+    assert "2.50x" in (tmp_path / "page.md").read_text(encoding="utf-8")
+
+
+def test_results_are_both_there_or_none(tmp_path: Path) -> None:
+    assert tables.results(tmp_path) == (None, {})
+    (tmp_path / "full.json").write_text(json.dumps(full()), encoding="utf-8")
+    assert tables.results(tmp_path) == (None, {})
+    (tmp_path / "summary.json").write_text("{}", encoding="utf-8")
+    assert tables.results(tmp_path) == (full(), {})
