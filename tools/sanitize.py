@@ -4,7 +4,7 @@
 
 For each sanitizer the extension is compiled once more (CMake's GATEWISE_SANITIZE) in build/sanitize-NAME, beside a copy
 of the package that only these runs see, and the tests of the native kernel run over it, subprocesses and all. A report
-of the sanitizer is a failure, whatever the tests say. Linux, with GCC's or Clang's sanitizer libraries.
+of the sanitizer is a failure, whatever the tests say. Linux and GCC with its sanitizer libraries.
 """
 
 from __future__ import annotations
