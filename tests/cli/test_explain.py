@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import gatewise as gw
+from gatewise.glassbox import Clamp, IntegratedGradients, freeze, silence
 from gatewise.glassbox.report import moved_most
 from gatewise.model import Model
 from tests.cli.conftest import Run
@@ -108,3 +113,111 @@ def test_the_tutorials_own_review(run: Run, keras_folder: Path, aclimdb: Path) -
     seen = json.loads(run("explain", keras_folder, "--tutorial-review", "--json").stdout)
     assert len(seen["steps"]) == 43 - seen["left_out"]
     assert json.loads(run("explain", keras_folder, "--tutorial-review", "--data", aclimdb, "--json").stdout) == seen
+
+
+def test_a_change_stands_beside_what_was(run: Run, keras_model: Model, keras_folder: Path) -> None:
+    options = ("--clamp", "forget=1", "--clamp", "3:o=0.25@2-4", "--silence", "1,2", "--freeze", "4")
+    shown = run("explain", keras_folder, TEXT, *options).stdout
+    clamps = [
+        Clamp("f", 1.0),
+        Clamp("o", 0.25, 3, range(1, 4)),
+        *silence(1),
+        *silence(2),
+        *freeze(4),
+    ]
+    found = keras_model.intervene(TEXT, clamps)
+    flat = " ".join(shown.split())
+    assert f"changed: {'; '.join(found.changes)}" in flat
+    before, after = found.probabilities()
+    assert re.search(rf"probability of positive +{before[1]:.4f} +{after[1]:.4f}", shown)
+    assert "that it was not trained under" in flat
+    seen = json.loads(run("explain", keras_folder, TEXT, *options, "--json").stdout)["changed"]
+    assert seen == json.loads(json.dumps(found.as_dict()))
+    assert seen["before"]["logits"] != seen["after"]["logits"]
+
+
+def test_other_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
+    seen = json.loads(
+        run("explain", keras_folder, TEXT, "--replace", "good=bad end", "--replace", "2=", "--json").stdout
+    )["changed"]
+    want = keras_model.encoder.steps("was a bad end film, a bad end end")
+    assert seen["after"]["steps"] == want
+    np.testing.assert_allclose(
+        seen["after"]["logits"], keras_model.logits(["was a bad end film a bad end end"])[0], atol=1e-6
+    )
+    shown = run("explain", keras_folder, TEXT, "--replace", "good=bad").stdout
+    assert "changed: 'good' at step 5 = 'bad'; 'good' at step 8 = 'bad'" in shown
+    assert "not trained under" not in shown
+
+
+def test_two_texts_beside_each_other(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
+    seen = json.loads(run("explain", tokens_folder, TEXT, "--compare", HOSTILE, "--json").stdout)
+    assert [one["scores"] for one in seen["texts"]] == [
+        tokens_model.explain(t).scores.tolist() for t in (TEXT, HOSTILE)
+    ]
+    shown = run("explain", tokens_folder, TEXT, "--compare", HOSTILE).stdout
+    assert all(ch.isprintable() or ch == "\n" for ch in shown)
+    assert shown.count("probability") == 2
+
+
+@pytest.mark.parametrize("baseline", ["unknown", "pad", "zero", "mean"])
+def test_baselines(run: Run, keras_model: Model, keras_folder: Path, baseline: Any) -> None:
+    seen = json.loads(run("explain", keras_folder, TEXT, "--baseline", baseline, "--json").stdout)
+    assert seen["method"] == "integrated-gradients"
+    assert seen["scores"] == keras_model.explain(TEXT, IntegratedGradients(baseline=baseline)).scores.tolist()
+
+
+def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: Model, reviews_csv: Path) -> None:
+    model = dataclasses.replace(tokens_model, classes=("bad", "good", "z"))
+    folder = tmp_path / "m"
+    model.save(folder)
+    options = ("--data", reviews_csv, "--text", "review", "--label", "sentiment")
+    first = run("explain", folder, *options, "--limit", 20)
+    assert "looking at 20 rows" in first.stderr
+    assert "kept with the model" in first.stderr
+    assert "20 of" in first.stdout
+    again = run("explain", folder, *options, "--limit", 20, "--words", 3)
+    assert again.stderr == ""
+    kept = gw.load(folder)
+    assert kept.units is not None
+    assert kept.units.n == 20
+    assert (
+        json.loads(run("explain", folder, *options, "--limit", 20, "--json").stdout)["accuracy"] == kept.units.accuracy
+    )
+    one = run("explain", folder, *options, "--limit", 20, "--unit", 3).stdout
+    assert "unit 3 over 20 of" in one
+    assert "[" in one  # the step of a passage, marked
+    beside = run("explain", folder, TEXT, "--unit", 3).stdout
+    assert "unit 3 over 20 of" in beside
+    assert "unit 3 over" not in run("explain", folder, TEXT).stdout
+    assert run("explain", folder, *options, "--limit", 21).stderr != ""
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--clamp", "forget=2"], "forget must lie in [0, 1]; got 2"),
+        (["--clamp", "gate=1"], "--clamp wants GATE=VALUE"),
+        (["--clamp", "forget=much"], "'much' is no number"),
+        (["--clamp", "forget=nan"], "forget must lie in [0, 1]; got nan"),
+        (["--clamp", "9:forget=1"], "unit must be from 0 to 5, not 9"),
+        (["--clamp", "f=1@5-3"], "steps count from 1, the first one before the last"),
+        (["--clamp", "f=1@3-99"], "must lie between 1 and 9"),
+        (["--silence", "x"], "--silence wants units, as in 3 or 3,17; not 'x'"),
+        (["--freeze", "1,"], "--freeze wants units"),
+        (["--replace", "good"], "--replace wants OLD=NEW or STEP=NEW, not 'good'"),
+        (["--replace", "gone=x"], "'gone' is not among the words that are read"),
+        (["--replace", "40=x"], "there is no step 40: 9 are read"),
+        (["--baseline", "zeor"], "a baseline is unknown, pad, zero, mean, not 'zeor'"),
+        (["--method", "cell", "--baseline", "pad"], "a baseline is for integrated-gradients, not for cell"),
+        (["--compare", "x", "--clamp", "f=1"], "--compare is for two texts"),
+        (["--data", "embedded"], "--data is for --tutorial-review, or stands alone"),
+    ],
+)
+def test_bad_values_are_one_clear_line(run: Run, keras_folder: Path, options: list[str], line: str) -> None:
+    result = run("explain", keras_folder, TEXT, *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("gatewise: ")
+    assert line in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -104,7 +104,9 @@ def test_what_cannot_be_is_one_clear_line() -> None:
     with pytest.raises(InputError, match="no row for an unknown word"):
         IntegratedGradients(baseline="unknown").accounts(net, readings)
     with pytest.raises(InputError, match="at least 1 point"):
-        IntegratedGradients(points=0).accounts(net, readings)
+        IntegratedGradients(points=0)
+    with pytest.raises(InputError, match="a baseline is unknown, pad, zero, mean, not 'zeor'"):
+        IntegratedGradients(baseline="zeor")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="holds no gate"):
         METHODS["integrated-gradients"].accounts(net.under([Clamp("f", 1.0)]), readings)
 

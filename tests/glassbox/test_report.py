@@ -81,7 +81,7 @@ def test_without_colour_there_is_no_escape_at_all() -> None:
 @pytest.mark.parametrize("marks", [False, True])
 def test_words_are_told_apart_by_sign_and_size(marks: bool) -> None:
     found, _ = opened("pads")
-    text = running_words(found, marks)
+    text = running_words(found.steps, found.scores, marks)
     highest = np.abs(found.scores).max()
     assert len({np.sign(score) for score in found.scores}) == 2
     for step, score in zip(found.steps, found.scores, strict=True):
@@ -101,7 +101,7 @@ def test_words_are_told_apart_by_sign_and_size(marks: bool) -> None:
 
 def test_punctuation_stands_as_in_a_text() -> None:
     steps = ["well", ",", "(", "not", "bad", ")", "!!!", "he", "said", "don't", ".", "a", "b", "c"]
-    assert running_words(opened("plain", steps)[0]).plain == "well, (not bad)!!! he said don't. a b c"
+    assert running_words(steps, opened("plain", steps)[0].scores).plain == "well, (not bad)!!! he said don't. a b c"
 
 
 def luminance(colour: Color | None) -> float:

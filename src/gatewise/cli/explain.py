@@ -1,4 +1,4 @@
-"""`gatewise explain`: how the words moved the verdict, and what the gates of one unit did."""
+"""`gatewise explain`: how the words moved the verdict, what the gates did, and what becomes of it under a change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gatewise.cli.common import JsonOption, ModelArgument, console, open_model, print_json, read_lines, read_series
+from gatewise.cli.changes import parse_clamps, parse_words
+from gatewise.cli.common import (
+    JsonOption,
+    LabelOption,
+    ModelArgument,
+    TextOption,
+    console,
+    open_model,
+    print_json,
+    read_lines,
+    read_series,
+)
+from gatewise.cli.explain_units import show_units
 from gatewise.errors import DataError, InputError, quote
 
 if TYPE_CHECKING:
@@ -23,6 +35,14 @@ __all__ = ["explain"]
 # The review that the tutorial prints as its X_train[5], by the SHA-256 of its text: train/neg/8203 of the archive.
 _TUTORIAL_REVIEW = "c768737a3cce5f15c5b03e50c603b6c06b0aae6fef69d6d070643f75a71260e1"
 
+_METHODS = (
+    "running, cell, integrated-gradients or leave-one-out.  [the one that this model's own deletion scores chose]"
+)
+
+
+def _option(name: str, metavar: str, help: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=help, show_default=False)
+
 
 def explain(
     model: ModelArgument,
@@ -34,68 +54,114 @@ def explain(
     ] = False,
     data: Annotated[
         str | None,
-        typer.Option(
+        _option(
             "--data",
-            metavar="PATH|embedded",
-            help="Where that review is: the official archive or its folder; else the embedded reviews.",
-            show_default=False,
+            "PATH|embedded",
+            "Without a text: look at every unit over this data (the IMDB archive or its folder, a table, series) and "
+            "keep what is found with the model. With --tutorial-review: where that review is.",
         ),
     ] = None,
-    file: Annotated[
-        str | None,
-        typer.Option("--file", metavar="FILE", help="Series (.ts, .npz), for a model of series.", show_default=False),
-    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="How many rows of --data to look at.")
+    ] = 1000,
+    column: TextOption = "text",
+    label: LabelOption = "label",
+    file: Annotated[str | None, _option("--file", "FILE", "Series (.ts, .npz), for a model of series.")] = None,
     row: Annotated[int, typer.Option("--row", metavar="N", help="Which series of --file, from 1.")] = 1,
-    method: Annotated[
+    method: Annotated[str | None, _option("--method", "NAME", _METHODS)] = None,
+    baseline: Annotated[
         str | None,
-        typer.Option(
-            "--method", metavar="NAME", help="running or leave-one-out.  [what fits the model]", show_default=False
+        _option(
+            "--baseline", "NAME", "For integrated-gradients: unknown, pad, zero or mean.  [unknown; zero for series]"
         ),
     ] = None,
     unit: Annotated[
-        int | None,
-        typer.Option(
-            "--unit", metavar="N", help="The unit to show.  [the one that moved the verdict most]", show_default=False
+        int | None, _option("--unit", "N", "The unit to show.  [the one that moved the verdict most]")
+    ] = None,
+    clamp: Annotated[
+        list[str] | None,
+        _option(
+            "--clamp", "[UNIT:]GATE=VALUE[@FROM-TO]", "Hold a gate, as in forget=1 or 37:output=0@4-10. Repeatable."
         ),
     ] = None,
+    silence: Annotated[
+        list[str] | None, _option("--silence", "UNITS", "Let nothing hear these units, as in 3,17.")
+    ] = None,
+    freeze: Annotated[list[str] | None, _option("--freeze", "UNITS", "Let these units' memory stay as it is.")] = None,
+    replace: Annotated[
+        list[str] | None,
+        _option("--replace", "OLD=NEW", "Put another word there (3=NEW: at step 3; OLD=: take it out). Repeatable."),
+    ] = None,
+    compare: Annotated[str | None, _option("--compare", "TEXT", "Explain another text beside it.")] = None,
     words: Annotated[int, typer.Option("--words", metavar="N", min=1, help="How many of the strongest to list.")] = 6,
     as_json: JsonOption = False,
-    svg: Annotated[
-        str | None,
-        typer.Option("--svg", metavar="FILE", help="Write what is shown as a picture, too.", show_default=False),
-    ] = None,
+    svg: Annotated[str | None, _option("--svg", "FILE", "Write what is shown as a picture, too.")] = None,
 ) -> None:
-    """Show how each word moved the verdict, and what the gates of one unit did.
+    """Show how each word moved the verdict, what the gates did, and what becomes of it under a change.
 
     \b
     gatewise explain models/imdb-tutorial "A film to see twice."
-    gatewise explain models/imdb-tutorial --tutorial-review --svg review.svg
+    gatewise explain models/imdb-tutorial "Not a good film." --replace not=very --clamp forget=1
+    gatewise explain models/imdb-tutorial --data aclImdb_v1.tar.gz
     gatewise explain models/imdb-fast - --method running --unit 3 < review.txt
     """
     found = open_model(model)
     series = found.architecture.inputs == "channels"
-    item = _item(series, text, tutorial_review, data, file, row)
-    explanation, trace = found.explain(item, method), found.trace(item)
-    from gatewise.glassbox.report import moved_most, report
-
-    if as_json:
-        print_json(
-            {"model": model, **explanation.as_dict(), **_more(trace, moved_most(trace) if unit is None else unit)}
-        )
-        return
     screen = console()
     marks = screen.no_color or screen.color_system is None
+    clamps, edits = parse_clamps(clamp or [], silence or [], freeze or []), parse_words(replace or [])
+    if data is not None and text is None and file is None and not tutorial_review:
+        if clamps or edits or compare or method or svg:
+            raise InputError("--data without a text looks at the units alone: give a text for the other options")
+        show_units(found, model, data, limit, column, label, unit, words, as_json, screen, marks)
+        return
+    item = _item(series, text, tutorial_review, data, file, row)
+    from gatewise.glassbox.attribution import method_named
+    from gatewise.glassbox.report import moved_most, report
+    from gatewise.glassbox.report_change import change_report, compare_report
+
     thing: Literal["word", "step"] = "step" if series else "word"
-    screen.print(report(explanation, trace, thing=thing, unit=unit, words=words, marks=marks))
-    if svg is not None:
-        _draw(report(explanation, trace, thing=thing, unit=unit, words=words), svg)
+    by = method
+    if baseline is not None:
+        by = method_named(method or "integrated-gradients", baseline)  # type: ignore[arg-type,assignment]
+    explanation = found.explain(item, by)
+    if compare is not None:
+        if series or clamps or edits or unit is not None:
+            raise InputError("--compare is for two texts, without --clamp, --silence, --freeze, --replace and --unit")
+        both = [explanation, found.explain(compare, by or explanation.method)]
+        if as_json:
+            print_json({"model": model, "texts": [one.as_dict() for one in both]})
+            return
+        screen.print(compare_report(both, thing=thing, words=words, marks=marks))
+        _draw(compare_report(both, thing=thing, words=words), svg)
+        return
+    changed = found.intervene(item, clamps, edits) if clamps or edits else None
+    trace = found.trace(item)
+    if as_json:
+        shown = {"model": model, **explanation.as_dict(), **_more(trace, moved_most(trace) if unit is None else unit)}
+        print_json(shown if changed is None else {**shown, "changed": changed.as_dict()})
+        return
+
+    def drawn(marks: bool) -> RenderableType:
+        from rich.console import Group
+
+        from gatewise.glassbox.report_units import unit_report
+
+        if changed is not None:
+            return change_report(changed, thing=thing, unit=unit, words=words, marks=marks)
+        shown = report(explanation, trace, thing=thing, unit=unit, words=words, marks=marks)
+        known = found.units if unit is not None else None
+        return shown if known is None or unit is None else Group(shown, "", unit_report(known, unit, marks=marks))
+
+    screen.print(drawn(marks))
+    _draw(drawn(False), svg)
 
 
 def _item(series: bool, text: str | None, tutorial: bool, data: str | None, file: str | None, row: int) -> Any:
     if sum((text is not None, tutorial, file is not None)) != 1:
-        raise InputError("give one of: a text (- for stdin), --tutorial-review, --file")
+        raise InputError("give one of: a text (- for stdin), --tutorial-review, --file; or --data alone")
     if data is not None and not tutorial:
-        raise InputError("--data is for --tutorial-review")
+        raise InputError("--data is for --tutorial-review, or stands alone")
     if series != (file is not None):
         raise InputError(
             "the model reads series: give a .ts or .npz file with --file"
@@ -129,19 +195,23 @@ def _more(trace: Trace, unit: int) -> dict[str, Any]:
     gates, column = trace.top(unit)
     shown = {name: getattr(gates, name)[:, column].tolist() for name in "ifgoch"}
     place = {"unit": unit, "layer": gates.layer, "direction": gates.direction}
+    lives = [life if life < float("inf") else None for life in trace.half_lives().tolist()]
     return {
         "logits_after": trace.logits_after.tolist(),
         "pads": trace.pads,
         "gate_shares": {gate: share._asdict() for gate, share in trace.gate_shares().items()},
+        "half_lives": lives,
         "unit": {**place, **shown, "moved": trace.moves[:, unit].tolist()},
     }
 
 
-def _draw(shown: RenderableType, path: str) -> None:
+def _draw(shown: RenderableType, path: str | None) -> None:
     import io
 
     from rich.console import Console
 
+    if path is None:
+        return
     screen = Console(
         record=True,
         width=100,

@@ -125,7 +125,8 @@ def explain_in(
     """`explain` of a network that may be under clamps."""
     arch = net.arch
     name = (default if default in METHODS else UNMEASURED) if method is None else method
-    chosen, name = (method_named(name), name) if isinstance(name, str) else (name, type(name).__name__)
+    chosen = method_named(name) if isinstance(name, str) else name
+    name = next((known for known, one in METHODS.items() if type(one) is type(chosen)), type(chosen).__name__)
     if len(classes) != max(2, arch.outputs):
         raise InputError(f"a network of {arch.outputs} logits has {max(2, arch.outputs)} classes, not {len(classes)}")
     rows = kept_rows(arch, sequence, steps)
@@ -149,7 +150,7 @@ def explain_in(
         adds_up=chosen.adds_up,
         left_out=len(sequence) - len(rows),
         channels=account.channels,
-        faith=None if net.clamps else (faith or {}).get(name),
+        faith=(faith or {}).get(name) if chosen == METHODS.get(name) and not net.clamps else None,
     )
 
 

@@ -24,7 +24,8 @@ __all__ = ["Intervention", "intervene", "word_places"]
 
 @dataclass(frozen=True, eq=False)
 class Intervention:
-    """The same reading before and after. changes: what was done, in words. The steps of the two traces are the same
+    """The same reading before and after. changes: what was done, in words; held: the clamps among
+    it. The steps of the two traces are the same
     unless words were replaced.
     """
 
@@ -32,6 +33,7 @@ class Intervention:
     after: Trace
     classes: tuple[str, ...]
     changes: tuple[str, ...]
+    held: tuple[Clamp, ...] = ()
 
     def probabilities(self) -> tuple[Array, Array]:
         """(K,) before and after, not calibrated."""
@@ -91,6 +93,7 @@ def intervene(
         after=trace_of(net.under(held), after_sequence, after_steps),
         classes=tuple(classes),
         changes=(*changes, *map(str, held)),
+        held=held,
     )
 
 

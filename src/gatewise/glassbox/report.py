@@ -22,7 +22,7 @@ from gatewise.glassbox.attribution import Explanation
 from gatewise.glassbox.gates import Gates
 from gatewise.glassbox.trace import Trace
 
-__all__ = ["AGAINST", "TOWARDS", "faith_line", "moved_most", "report", "running_words"]
+__all__ = ["AGAINST", "TOWARDS", "faith_line", "moved_most", "plain_table", "report", "running_words", "unit_view"]
 
 TOWARDS, AGAINST = Style(color="#2a7de1"), Style(color="#c86000")
 _WEAK, _STRONG, _STRONGEST = 0.1, 1 / 3, 2 / 3  # shares of the highest score
@@ -48,17 +48,27 @@ def report(
     colour. Raises InputError for a unit that is not there.
     """
     chosen = moved_most(seen) if unit is None else unit
-    gates, column = seen.top(chosen)
-    parts: list[RenderableType] = [running_words(found, marks), Text()]
+    seen.top(chosen)  # refused before anything is drawn
+    parts: list[RenderableType] = [running_words(found.steps, found.scores, marks), Text()]
     if found.left_out:
         parts += [
             Text(f"{found.left_out:,} more {thing}s were not read: the network reads {len(found.steps):,}."),
             Text(),
         ]
     parts += [*_verdict(found, seen, thing), Text(), _strongest(found, words, marks), Text()]
-    parts += [_unit_heading(seen, chosen, unit is None, gates, column)]
-    parts += [_unit_steps(seen, chosen, gates, column, thing, words), Text(), _shares(seen)]
+    parts += [unit_view(seen, chosen, thing, words, unit is None), Text(), _shares(seen)]
     return Group(*parts)
+
+
+def unit_view(seen: Trace, unit: int, thing: Thing = "word", words: int = 6, by_itself: bool = False) -> Group:
+    """One unit of the top layer: its half-life, and its gates at the steps where it moved the verdict most.
+
+    by_itself: whether it is shown because it moved the verdict most of all. Raises InputError for one that is not
+    there.
+    """
+    gates, column = seen.top(unit)
+    heading = _unit_heading(seen, unit, by_itself, gates, column)
+    return Group(heading, _unit_steps(seen, unit, gates, column, thing, words))
 
 
 def moved_most(seen: Trace) -> int:
@@ -66,12 +76,12 @@ def moved_most(seen: Trace) -> int:
     return int(np.abs(seen.moves).sum(axis=0).argmax())
 
 
-def running_words(found: Explanation, marks: bool = False) -> Text:
-    """The steps as running text, each coloured (or marked) by the sign and the size of its score."""
+def running_words(steps: Sequence[str], scores: Array, marks: bool = False) -> Text:
+    """The steps as running text, each coloured (or marked) by the sign and the size of its score (T,)."""
     text = Text()
-    highest = float(np.abs(found.scores).max(initial=0)) or 1.0
+    highest = float(np.abs(scores).max(initial=0)) or 1.0
     before = "("  # no space in front of the first
-    for step, score in zip(found.steps, found.scores.tolist(), strict=True):
+    for step, score in zip(steps, scores.tolist(), strict=True):
         word = printable(step, _LONGEST)
         tight = not marks and (set(word) <= _CLOSING or before in _OPENING)
         text.append("" if tight or not text else " ")
@@ -96,7 +106,7 @@ def _verdict(found: Explanation, seen: Trace, thing: Thing) -> Iterator[Renderab
     side = TOWARDS if found.verdict == found.towards else AGAINST
     probability = f", probability {float(found.probabilities.max()):.4f}"
     yield Text.assemble((printable(found.verdict), side + Style(bold=True)), probability)
-    table = _table()
+    table = plain_table()
     for justify in ("left", "right", "left"):
         table.add_column(justify=justify)
     mean = "less the mean of all logits" if len(found.classes) > 2 else ""
@@ -130,7 +140,7 @@ def faith_line(found: Explanation, thing: Thing = "word") -> str:
 
 def _strongest(found: Explanation, words: int, marks: bool) -> Table:
     towards, against = found.strongest(words)
-    table = _table()
+    table = plain_table()
     other = (
         printable(found.classes[0]) if found.towards == found.classes[-1] and len(found.classes) == 2 else "the others"
     )
@@ -164,7 +174,7 @@ def _unit_heading(seen: Trace, unit: int, by_itself: bool, gates: Gates, column:
 
 
 def _unit_steps(seen: Trace, unit: int, gates: Gates, column: int, thing: Thing, count: int) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("step", justify="right")
     if thing == "word":
         table.add_column("word")
@@ -191,7 +201,7 @@ def _shown_steps(moves: Array, count: int) -> Sequence[int]:
 
 
 def _shares(seen: Trace) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("gates of all units and steps")
     for heading in ("below 0.1", "0.1 to 0.9", "above 0.9"):
         table.add_column(heading, justify="right")
@@ -201,5 +211,6 @@ def _shares(seen: Trace) -> Table:
     return table
 
 
-def _table() -> Table:
+def plain_table() -> Table:
+    """A table without lines."""
     return Table(box=None, padding=(0, 2, 0, 0), show_edge=False)

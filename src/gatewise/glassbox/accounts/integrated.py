@@ -23,7 +23,7 @@ import numpy as np
 
 from gatewise.batch import PAD, Batch
 from gatewise.cell import Array
-from gatewise.errors import InputError
+from gatewise.errors import InputError, quote
 from gatewise.glassbox.accounts.account import Account, Reading, direction_of
 from gatewise.glassbox.net import Net, chunks
 from gatewise.gradient import VALUES, gradients
@@ -50,6 +50,12 @@ class IntegratedGradients:
     baseline: Baseline | None = None
     adds_up = False
 
+    def __post_init__(self) -> None:
+        if self.points < 1:
+            raise InputError(f"integrated gradients need at least 1 point, not {self.points}")
+        if self.baseline not in (None, *BASELINES):
+            raise InputError(f"a baseline is {', '.join(BASELINES)}, not {quote(self.baseline)}")
+
     def _named(self, net: Net) -> Baseline:
         return self.baseline or ("zero" if net.arch.inputs == "channels" or net.unknown is None else "unknown")
 
@@ -74,8 +80,6 @@ class IntegratedGradients:
         return f"the verdict on {self._whose(net)}, step by step"
 
     def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
-        if self.points < 1:
-            raise InputError(f"integrated gradients need at least 1 point, not {self.points}")
         if net.clamps:
             raise InputError("integrated gradients go through the kernel, which holds no gate: take the clamps away")
         places, weights = np.polynomial.legendre.leggauss(self.points)
