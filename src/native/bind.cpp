@@ -18,6 +18,7 @@
 #include "driver.h"
 #include "flush.h"
 #include "isas.h"
+#include "linear_driver.h"
 
 namespace nb = nanobind;
 
@@ -120,6 +121,38 @@ nb::tuple backward(
     return nb::make_tuple(dpre, dweight, dh0, dc0);
 }
 
+Out linear(
+    const std::string& isa_name, int threads, const In<float>& x, const In<float>& weight, const In<float>& bias) {
+    const Isa& isa = find(isa_name);
+    const Out y = fresh({x.shape(0), weight.shape(0)});
+    const LinearShape shape{
+        static_cast<int64_t>(x.shape(0)), static_cast<int>(weight.shape(0)), static_cast<int>(weight.shape(1)),
+        threads};
+    {
+        const nb::gil_scoped_release released;
+        run_linear(isa, shape, x.data(), weight.data(), bias.data(), y.data());
+    }
+    return y;
+}
+
+nb::tuple linear_backward(
+    const std::string& isa_name, int threads, const In<float>& x, const In<float>& weight, const In<float>& dy,
+    bool with_dx) {
+    const Isa& isa = find(isa_name);
+    std::optional<Out> dx;
+    if (with_dx) dx = fresh({x.shape(0), x.shape(1)});
+    const Out dweight = fresh({weight.shape(0), weight.shape(1)}), dbias = fresh({weight.shape(0)});
+    const LinearShape shape{
+        static_cast<int64_t>(x.shape(0)), static_cast<int>(weight.shape(0)), static_cast<int>(weight.shape(1)),
+        threads};
+    {
+        const nb::gil_scoped_release released;
+        run_linear_back(
+            isa, shape, x.data(), weight.data(), dy.data(), dx ? dx->data() : nullptr, dweight.data(), dbias.data());
+    }
+    return nb::make_tuple(dx, dweight, dbias);
+}
+
 nb::tuple activate(const std::string& isa_name, const In<float>& x) {
     const Isa& isa = find(isa_name);
     const Out sigmoid = fresh({x.size()}), tanh = fresh({x.size()});
@@ -152,6 +185,11 @@ NB_MODULE(_native, m) {
         "mask"_a.noconvert().none(), "h"_a.noconvert(),
         "c"_a.noconvert(), "dh"_a.noconvert().none(), "dc"_a.noconvert().none(), "dh_T"_a.noconvert(),
         "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a);
+    m.def(
+        "linear", &linear, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert());
+    m.def(
+        "linear_backward", &linear_backward, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(),
+        "dy"_a.noconvert(), "with_dx"_a);
     m.def("activate", &activate, "isa"_a, "x"_a.noconvert());
     m.def("kept_bytes", &kept_bytes);
     m.def("keep_blocks", &keep_blocks, "bytes"_a);

@@ -1,6 +1,7 @@
 // Compiled once per instruction set: see CMakeLists.txt for GATEWISE_ISA, GATEWISE_LANES, GATEWISE_ROWS, GATEWISE_BF16
 // and the flags.
 
+#include "linear.h"
 #include "sum_rows.h"
 
 namespace gatewise {
@@ -33,6 +34,16 @@ static const Isa isa = {
     unpack_dweight,
     sum_scratch,
     sum_rows,
+    linear_weights_size,
+    pack_linear,
+    linear_scratch,
+    linear,
+    linear_back_weights_size,
+    pack_linear_back,
+    linear_back_scratch,
+    linear_dweight_size,
+    linear_back,
+    unpack_linear,
     activate,
 };
 

@@ -75,6 +75,23 @@ struct SumJob {
     float* dpre;             // (U, 4H)
 };
 
+// y (M, N) = x (M, K) Wᵀ + b, see linear.h: N outputs, K inputs.
+struct LinearJob {
+    int outputs, inputs;
+    const float* x;
+    const float* bias;
+    const float* weights;  // packed
+    float* y;
+};
+
+struct LinearBackJob {
+    int outputs, inputs;
+    const float* x;
+    const float* dy;
+    const float* weights;  // packed for dx
+    float* dx;             // or null
+};
+
 // One build of the kernel. Sizes are in floats; scratch is aligned to 64 bytes and need not be zero unless it says so.
 struct Isa {
     const char* name;
@@ -97,6 +114,21 @@ struct Isa {
         int units, const float* packed, size_t stride, int parts, float* dweight, int first_block, int last_block);
     size_t (*sum_scratch)(int units);
     void (*sum_rows)(const SumJob& job, int64_t first, int64_t last, float* scratch);  // dpre rows first to last
+
+    size_t (*linear_weights_size)(int outputs, int inputs);
+    void (*pack_linear)(int outputs, int inputs, const float* weight, float* packed, int first_panel, int last_panel);
+    size_t (*linear_scratch)(int outputs, int inputs);
+    void (*linear)(const LinearJob& job, int64_t first, int64_t last, float* scratch);  // rows first to last
+    size_t (*linear_back_weights_size)(int outputs, int inputs);
+    void (*pack_linear_back)(int outputs, int inputs, const float* weight, float* packed);
+    size_t (*linear_back_scratch)(int outputs, int inputs);
+    size_t (*linear_dweight_size)(int outputs, int inputs);
+    void (*linear_back)(const LinearBackJob& job, int64_t first, int64_t last, float* scratch, float* dweight);
+    // dweight (N, K) and dbias (N,) from `parts` packed ones, `stride` floats apart; for some rows.
+    void (*unpack_linear)(
+        int outputs, int inputs, const float* packed, size_t stride, int parts, float* dweight, float* dbias,
+        int first, int last);
+
     void (*activate)(const float* x, float* sigmoid, float* tanh, int64_t count);      // for tests
 };
 
