@@ -133,6 +133,21 @@ class _Recorder:
 
         return self.record(value, back)
 
+    def project(self, x: Any, weight_ih: Any, bias: Any) -> Any:
+        value = self.plain.project(_array(x), _array(weight_ih), _array(bias))
+        if not any(isinstance(part, _Node) for part in (x, weight_ih, bias)):
+            return value
+        kernel, plain_x, plain_w = self.plain.kernel, *(np.ascontiguousarray(_array(part)) for part in (x, weight_ih))
+
+        def back(given: Array) -> None:
+            with_dx = isinstance(x, _Node)
+            found = kernel.project_backward(plain_x, plain_w, np.ascontiguousarray(given), with_dx=with_dx)
+            for part, gradient in zip((x, weight_ih, bias), found, strict=True):
+                if isinstance(part, _Node) and gradient is not None:
+                    part.add(gradient)
+
+        return self.record(value, back)
+
     def lstm(
         self,
         name: str,

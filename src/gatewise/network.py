@@ -77,7 +77,7 @@ def pool(ops: Ops, arch: Architecture, h: Any, h_T: list[Any], lengths: NDArray[
 
 def _project(ops: Ops, parameters: Mapping[str, Any], name: str, x: Any) -> Any:
     """x W_ihᵀ + b (U, 4H)."""
-    return ops.linear(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
+    return ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
 
 
 def _trajectory(

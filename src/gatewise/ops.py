@@ -43,6 +43,10 @@ class Ops(Protocol):
         """x (U, D), weight (K, D), bias (K,) -> x weightᵀ + bias (U, K)."""
         ...
 
+    def project(self, x: Any, weight_ih: Any, bias: Any) -> Any:
+        """`linear` by the kernel, in its precision: the input product of an LSTM, x (U, D) -> pre (U, 4H)."""
+        ...
+
     def lstm(
         self,
         name: str,
@@ -101,6 +105,9 @@ class NumpyOps:
 
     def linear(self, x: Array, weight: Array, bias: Array) -> Array:
         return x @ weight.T + bias
+
+    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
+        return self.kernel.project(np.ascontiguousarray(x), np.ascontiguousarray(weight_ih), bias)
 
     def lstm(
         self,

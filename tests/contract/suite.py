@@ -1,6 +1,6 @@
 """What every kernel must meet: functions `check_*(kernel)` that raise AssertionError where it does not.
 
-`CHECKS` holds all, those of limits.py and masks.py too. test_contract.py asks every kernel that runs here, and
+`CHECKS` holds all, those of its neighbours here too. test_contract.py asks every kernel that runs here, and
 tests/mutants/ sees to it that each check can fail. Tolerances are relative to the largest number of an array: 1e-5 in
 float32, 1e-12 in float64.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from gatewise.cell import Array
 from gatewise.kernels.contract import Kernel
 from gatewise.ragged import starts_of
-from tests.contract import limits, masks
+from tests.contract import limits, masks, projections
 from tests.contract.cases import Case, case, draw, grid, rows_of, some, want, without_index
 from tests.contract.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, tape_of
 from tests.contract.oracles import torch_module, written_out
@@ -204,5 +204,7 @@ def _picked(one: Case, which: list[int]) -> tuple[Case, Array]:
 
 
 CHECKS: dict[str, Check] = {
-    name: check for name, check in sorted((vars(limits) | vars(masks) | globals()).items()) if name.startswith("check_")
+    name: check
+    for name, check in sorted((vars(limits) | vars(masks) | vars(projections) | globals()).items())
+    if name.startswith("check_")
 }

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise.cell import Array
-from gatewise.kernels.contract import Backward, Forward, Tape
+from gatewise.kernels.contract import Backward, Forward, Projected, Tape
 from gatewise.kernels.reference import Reference
 from gatewise.ragged import last_rows, reversed_rows, starts_of
 
@@ -351,6 +351,25 @@ class MaskScaled(Mutant):
         return given if given.get("mask") is None else {**given, "mask": given["mask"] * 2}
 
 
+class ProjectedWithoutBias(Mutant):
+    """The bias is left out, and its gradient is the mean over the rows."""
+
+    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
+        return super().project(x, weight_ih, 0 * bias)
+
+    def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
+        back = super().project_backward(x, weight_ih, dpre, with_dx=with_dx)
+        return back._replace(dbias=back.dbias / max(len(x), 1))
+
+
+class ProjectsAnything(Mutant):
+    """Shapes that NumPy can broadcast are taken."""
+
+    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
+        out: Array = x[:, : weight_ih.shape[-1]] @ np.atleast_2d(weight_ih)[:, : x.shape[1]].T + bias.sum()
+        return out
+
+
 class Rejected(NamedTuple):
     mutant: type[Mutant]
     by: tuple[str, ...]
@@ -389,6 +408,8 @@ MUTANTS = (
     Rejected(WritesOverItsGradients, ("repeatable",)),
     Rejected(TrustsItsArguments, ("wrong_arguments",)),
     Rejected(TapeInDouble, ("shape_of_contract",)),
+    Rejected(ProjectedWithoutBias, ("project", "project_backward")),
+    Rejected(ProjectsAnything, ("project_arguments", "project")),
     Rejected(MaskForgotten, ("mask",)),
     Rejected(InitialStateNotDropped, ("mask",)),
     Rejected(MaskScaled, ("mask", "mask_of_ones")),

@@ -13,6 +13,10 @@ from gatewise.kernels import Kernel, get
 from gatewise.kernels.reference import Reference
 from gatewise.nn import lstm
 from gatewise.nn import op as op_module
+from gatewise.nn.project import _backward as project_backward_op
+from gatewise.nn.project import _project as project_op
+from gatewise.nn.project import project
+from gatewise.nn.take import take
 from tests.contract.cases import Case, case, want
 from tests.contract.close import BACKWARD, FORWARD, TOLERANCE, assert_close
 
@@ -188,6 +192,32 @@ def test_opcheck(dtype: torch.dtype) -> None:
     h, c, h_T, _, gates = op_module._forward(*plain, torch.rand_like(plain[4]), False, "sigmoid", True, True, kernel)
     given = (torch.randn_like(h), None, None, h_T, len(plain[0]), False, "sigmoid", kernel)
     torch.library.opcheck(op_module._backward, (gates, *plain[1:], torch.rand_like(plain[4]), h, c, *given))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_project(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(4)
+    shapes = ((7, 5), (12, 5), (12,), (7, 12))
+    x, weight, bias, given = (torch.randn(s, generator=generator, dtype=dtype, requires_grad=True) for s in shapes)
+    name = "reference" if dtype == torch.float64 else get().name
+    torch.library.opcheck(project_op, (x, weight, bias, name))
+    torch.library.opcheck(project_backward_op, (*(t.detach() for t in (x, weight, given)), True, name))
+    wanted = torch.autograd.grad(torch.nn.functional.linear(x, weight, bias), (x, weight, bias), given)
+    for got, there in zip(torch.autograd.grad(project(x, weight, bias), (x, weight, bias), given), wanted, strict=True):
+        assert torch.allclose(got, there, rtol=1e-5, atol=1e-5)
+    only = torch.autograd.grad(project(x.detach(), weight, bias), (weight, bias), given)
+    assert torch.allclose(only[0], wanted[1], rtol=1e-5, atol=1e-5)
+
+
+def test_take_of_ascending_and_of_repeated_rows() -> None:
+    rows = torch.randn(6, 3, requires_grad=True)
+    for which in ([0, 2, 5], [4], [], [2, 2, 0], [5, 1]):
+        at = torch.tensor(which, dtype=torch.int64)
+        given = torch.randn(len(which), 3)
+        (got,) = torch.autograd.grad(take(rows, at), rows, given)
+        (there,) = torch.autograd.grad(rows.index_select(0, at), rows, given)
+        assert torch.equal(got, there), which
+        assert torch.equal(take(rows, at), rows.index_select(0, at))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

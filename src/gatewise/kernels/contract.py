@@ -4,6 +4,8 @@ A batch holds B sequences of `lengths (B,)` steps, N = sum(lengths) rows in all,
 no padding and no mask. `pre (U, 4H)` holds x W_ihᵀ + b once for each distinct input (for text: a row a distinct token)
 and `index (N,)` says which of its rows each step takes; without an index, U = N and every step has a row of its own.
 
+    project(x (U, D), weight_ih (4H, D), bias (4H,))                     -> pre (U, 4H)
+    project_backward(x, weight_ih, dpre)                                 -> dx, dweight_ih, dbias
     forward(pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep, mask) -> h (N, H), h_T, c_T (B, H), tape
     backward(tape, dh, dh_T, dc_T, dc)                                   -> dpre (U, 4H), dweight_hh, dh0, dc0
 
@@ -28,7 +30,16 @@ from numpy.typing import NDArray
 from gatewise.cell import Array, Gate, gates_shown
 from gatewise.errors import InputError
 
-__all__ = ["Backward", "Forward", "Kernel", "Tape", "check_backward", "check_forward"]
+__all__ = [
+    "Backward",
+    "Forward",
+    "Kernel",
+    "Projected",
+    "Tape",
+    "check_backward",
+    "check_forward",
+    "check_project",
+]
 
 Index = NDArray[np.int32]
 Lengths = NDArray[np.int64]
@@ -85,6 +96,14 @@ class Backward(NamedTuple):
     dc0: Array  # (B, H)
 
 
+class Projected(NamedTuple):
+    """The gradients of what `project` was given; no dx where it was not asked for."""
+
+    dx: Array | None  # (U, D)
+    dweight_ih: Array  # (4H, D)
+    dbias: Array  # (4H,)
+
+
 class Kernel(Protocol):
     """A rung: reference or native. All arrays C-contiguous and of one dtype that is in `dtypes`."""
 
@@ -99,6 +118,14 @@ class Kernel(Protocol):
 
     def lanes(self, units: int) -> int:
         """The last axis of `Tape.packed_gates` for H = units."""
+        ...
+
+    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
+        """pre (U, 4H) = x (U, D) weight_ihᵀ + bias. Raises InputError for arrays that do not fit together."""
+        ...
+
+    def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
+        """Gradients of what `project` was given from that of pre (U, 4H)."""
         ...
 
     def forward(
@@ -168,16 +195,33 @@ def check_forward(
     _same_kind(kernel, named)
 
 
+def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None, dpre: Array | None) -> None:
+    """Raise InputError, naming the array, unless the arguments of `project` or `project_backward` fit together."""
+    if weight_ih.ndim != 2 or 0 in weight_ih.shape:
+        raise InputError(f"weight_ih: want (4H, D), got {weight_ih.shape}")
+    outputs, inputs = weight_ih.shape
+    if x.ndim != 2 or x.shape[1] != inputs:
+        raise InputError(f"x: want (U, {inputs}), got {x.shape}")
+    named = {"weight_ih": weight_ih, "x": x}
+    if bias is not None:
+        _expect("bias", bias, (outputs,))
+        named["bias"] = bias
+    if dpre is not None:
+        _expect("dpre", dpre, (len(x), outputs))
+        named["dpre"] = dpre
+    _same_kind(kernel, named)
+
+
 def check_backward(kernel: Kernel, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None) -> None:
     """Raise InputError, naming the array, unless the gradients fit the tape."""
-    named = {"dh_T": dh_T, "dc_T": dc_T}
+    named = {"weight_hh": tape.weight_hh, "dh_T": dh_T, "dc_T": dc_T}
     for name, array in (("dh", dh), ("dc", dc)):
         if array is not None:
             _expect(name, array, tape.h.shape)
             named[name] = array
     _expect("dh_T", dh_T, tape.h0.shape)
     _expect("dc_T", dc_T, tape.h0.shape)
-    _same_kind(kernel, {"weight_hh": tape.weight_hh, **named})
+    _same_kind(kernel, named)
 
 
 def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
@@ -186,11 +230,12 @@ def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
 
 
 def _same_kind(kernel: Kernel, named: dict[str, Array]) -> None:
-    dtype = named["weight_hh"].dtype
+    first, weight = next(iter(named.items()))
+    dtype = weight.dtype
     if dtype.name not in kernel.dtypes:
         raise InputError(f"kernel '{kernel.name}' computes in {' or '.join(kernel.dtypes)}, not {dtype.name}")
     for name, array in named.items():
         if array.dtype != dtype:
-            raise InputError(f"{name} is {array.dtype.name}, weight_hh is {dtype.name}: they must be the same")
+            raise InputError(f"{name} is {array.dtype.name}, {first} is {dtype.name}: they must be the same")
         if not array.flags.c_contiguous:
             raise InputError(f"{name} must be C-contiguous")

@@ -17,7 +17,17 @@ from typing import Any, Literal
 
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.contract import Backward, Forward, Index, Lengths, Tape, check_backward, check_forward
+from gatewise.kernels.contract import (
+    Backward,
+    Forward,
+    Index,
+    Lengths,
+    Projected,
+    Tape,
+    check_backward,
+    check_forward,
+    check_project,
+)
 from gatewise.kernels.threads import MOST_THREADS, threads
 
 __all__ = ["ISAS", "Native", "Precision", "isa", "isas", "threads", "why_not", "why_not_bf16"]
@@ -55,6 +65,18 @@ class Native:
     def lanes(self, units: int) -> int:
         lanes: int = _extension().lanes(self._isa or isa())
         return lanes
+
+    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
+        extension = _extension()
+        check_project(self, x, weight_ih, bias, None)
+        pre: Array = extension.linear(self._isa or isa(), self._threads or threads(), x, weight_ih, bias)
+        return pre
+
+    def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
+        extension = _extension()
+        check_project(self, x, weight_ih, None, dpre)
+        name, count = self._isa or isa(), self._threads or threads()
+        return Projected(*extension.linear_backward(name, count, x, weight_ih, dpre, with_dx))
 
     def forward(
         self,

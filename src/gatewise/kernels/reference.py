@@ -8,7 +8,17 @@ from __future__ import annotations
 import numpy as np
 
 from gatewise.cell import Array, Gate, Step, step_backward, step_forward
-from gatewise.kernels.contract import Backward, Forward, Index, Lengths, Tape, check_backward, check_forward
+from gatewise.kernels.contract import (
+    Backward,
+    Forward,
+    Index,
+    Lengths,
+    Projected,
+    Tape,
+    check_backward,
+    check_forward,
+    check_project,
+)
 from gatewise.ragged import starts_of
 
 __all__ = ["Reference"]
@@ -23,6 +33,15 @@ class Reference:
 
     def lanes(self, units: int) -> int:
         return units
+
+    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
+        check_project(self, x, weight_ih, bias, None)
+        pre: Array = x @ weight_ih.T + bias
+        return pre
+
+    def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
+        check_project(self, x, weight_ih, None, dpre)
+        return Projected(dpre @ weight_ih if with_dx else None, dpre.T @ x, dpre.sum(axis=0))
 
     def forward(
         self,

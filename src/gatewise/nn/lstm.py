@@ -16,6 +16,7 @@ from gatewise.kernels import Precision
 from gatewise.nn.elsewhere import run_elsewhere
 from gatewise.nn.op import lstm
 from gatewise.nn.packed import packed_rows
+from gatewise.nn.project import project
 
 __all__ = ["LSTM"]
 
@@ -164,14 +165,15 @@ class LSTM(torch.nn.Module):
             if layer and len(outputs) == self.directions:  # the layer below is complete
                 x, index, outputs = torch.cat(outputs, 1) if self.bidirectional else outputs[0], None, []
                 x = functional.dropout(x, self.dropout, self.training)
-            bias = getattr(self, f"bias{suffix}") if self.bias else None
-            pre = functional.linear(x, getattr(self, f"weight_ih{suffix}"), bias)  # (U, 4H)
+            weight_ih = getattr(self, f"weight_ih{suffix}")
+            bias = getattr(self, f"bias{suffix}") if self.bias else weight_ih.new_zeros(len(weight_ih))
+            kernel = "bf16" if self.precision == "bf16" else None
+            pre = project(x, weight_ih, bias, kernel=kernel)  # (U, 4H)
             weight_hh, h0, c0 = getattr(self, f"weight_hh{suffix}"), states[0][run], states[1][run]
             reverse = suffix.endswith("_reverse")
             mask = None
             if self.training and self.recurrent_dropout > 0:
                 mask = functional.dropout(h0.new_ones(h0.shape), self.recurrent_dropout)
-            kernel = "bf16" if self.precision == "bf16" else None
             h, _, h_T, c_T = lstm(
                 pre,
                 index,

@@ -20,6 +20,8 @@ from gatewise.cell import Array, Gate
 from gatewise.errors import InputError
 from gatewise.network import forward
 from gatewise.nn.op import lstm
+from gatewise.nn.project import project
+from gatewise.nn.take import take
 from gatewise.ops import States
 
 __all__ = ["Network", "TorchOps"]
@@ -42,10 +44,13 @@ class TorchOps:
         return torch.from_numpy(values).to(like.dtype)
 
     def take(self, rows: Tensor, which: NDArray[np.int64]) -> Tensor:
-        return rows.index_select(0, torch.from_numpy(which))
+        return take(rows, torch.from_numpy(which))
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.nn.functional.linear(x, weight, bias)
+
+    def project(self, x: Tensor, weight_ih: Tensor, bias: Tensor) -> Tensor:
+        return project(x, weight_ih, bias, kernel=self.kernel)
 
     def lstm(
         self,

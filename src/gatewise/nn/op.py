@@ -7,6 +7,7 @@ that is used twice; where the graph is kept for another backward pass, it works 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -16,7 +17,7 @@ from gatewise.cell import Array, Gate
 from gatewise.errors import InputError
 from gatewise.kernels import Kernel, Tape, get
 
-__all__ = ["LstmStates", "lstm"]
+__all__ = ["LstmStates", "as_array", "kernel_for", "lstm"]
 
 
 class LstmStates(NamedTuple):
@@ -58,7 +59,8 @@ def lstm(
     >>> torch.equal(h[1], h_T[0]), torch.equal(h[2], h_T[1]), torch.equal(h[0], h[2])
     (True, True, True)
     """
-    kernel = _kernel_for(kernel, pre, weight_hh, h0, c0, *(() if mask is None else (mask,)))
+    named = {"pre": pre, "weight_hh": weight_hh, "h0": h0, "c0": c0} | ({} if mask is None else {"mask": mask})
+    kernel = kernel_for(kernel, named)
     for name, tensor in (("index", index), ("lengths", lengths)):
         if tensor is not None and tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
@@ -72,24 +74,24 @@ def _default_kernel() -> str:
     return get().name
 
 
-def _kernel_for(wanted: str | None, *tensors: Tensor) -> str:
+def kernel_for(wanted: str | None, named: Mapping[str, Tensor]) -> str:
     """The name of the kernel for these tensors. Raises InputError where there is none."""
-    dtype = tensors[0].dtype
-    for name, tensor in zip(("pre", "weight_hh", "h0", "c0", "mask"), tensors, strict=False):  # a mask need not be
+    first, dtype = next((name, tensor.dtype) for name, tensor in named.items())
+    for name, tensor in named.items():
         if tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
         if tensor.dtype not in (torch.float32, torch.float64):
             raise InputError(f"{name} is {tensor.dtype}: gatewise's kernels compute in float32 or float64")
         if tensor.dtype != dtype:
-            raise InputError(f"{name} is {tensor.dtype}, pre is {dtype}: they must be the same")
+            raise InputError(f"{name} is {tensor.dtype}, {first} is {dtype}: they must be the same")
     if dtype == torch.float64:
         if wanted not in (None, "reference"):
-            raise InputError(f"kernel '{wanted}' computes in float32, pre is {dtype}")
+            raise InputError(f"kernel '{wanted}' computes in float32, {first} is {dtype}")
         return "reference"
     return wanted or _default_kernel()
 
 
-def _array(tensor: Tensor) -> Array:
+def as_array(tensor: Tensor) -> Array:
     """The tensor's memory as an array; copied only where it is not contiguous."""
     array: Array = tensor.detach().contiguous().numpy()
     return array
@@ -111,8 +113,8 @@ def _forward(
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """h, c (N, H), h_T, c_T (B, H), packed gates; without `keep` no gates, and without `cells` either no c."""
-    arrays = [None if tensor is None else _array(tensor) for tensor in (pre, index, lengths, weight_hh, h0, c0)]
-    dropped = None if mask is None else _array(mask)
+    arrays = [None if tensor is None else as_array(tensor) for tensor in (pre, index, lengths, weight_hh, h0, c0)]
+    dropped = None if mask is None else as_array(mask)
     run = get(kernel).forward(*arrays, reverse=reverse, gate=gate, keep=keep or cells, mask=dropped)  # type: ignore[arg-type]
     gates = torch.from_numpy(run.tape.packed_gates) if keep and run.tape else pre.new_empty(0)
     c = torch.from_numpy(run.tape.c) if run.tape else pre.new_empty((0, weight_hh.shape[1]))
@@ -142,20 +144,20 @@ def _backward(
     """dpre (U, 4H), dweight_hh (4H, H), dh0, dc0 (B, H). None is a gradient of zeros. Writes over packed_gates."""
     tape = Tape(
         pre_rows=pre_rows,
-        index=None if index is None else _array(index),
-        lengths=_array(lengths),
-        weight_hh=_array(weight_hh),
-        h0=_array(h0),
-        c0=_array(c0),
-        h=_array(h),
-        c=_array(c),
-        packed_gates=_array(packed_gates),  # the kernel made it, so it is contiguous and this is no copy
+        index=None if index is None else as_array(index),
+        lengths=as_array(lengths),
+        weight_hh=as_array(weight_hh),
+        h0=as_array(h0),
+        c0=as_array(c0),
+        h=as_array(h),
+        c=as_array(c),
+        packed_gates=as_array(packed_gates),  # the kernel made it, so it is contiguous and this is no copy
         reverse=reverse,
         gate=cast(Gate, gate),
-        mask=None if mask is None else _array(mask),
+        mask=None if mask is None else as_array(mask),
     )
-    every = [None if tensor is None else _array(tensor) for tensor in (dh, dc)]
-    last = [_array(torch.zeros_like(h0) if tensor is None else tensor) for tensor in (dh_T, dc_T)]
+    every = [None if tensor is None else as_array(tensor) for tensor in (dh, dc)]
+    last = [as_array(torch.zeros_like(h0) if tensor is None else tensor) for tensor in (dh_T, dc_T)]
     gradients = get(kernel).backward(tape, every[0], last[0], last[1], every[1])
     dpre, dweight_hh, dh0, dc0 = (torch.from_numpy(array) for array in gradients)
     return dpre, dweight_hh, dh0, dc0
