@@ -123,6 +123,7 @@ def test_a_training_step_beside_torch(pair: str) -> None:
     row = bench_run.beside(pair, threads=1, size=3, turns=1)
     assert row["difference"] < 1e-4
     assert row["turns"] == 1
+    assert row["torch_waits"] in ("spinning", "asleep")
     assert row["ratio"] == pytest.approx(row["torch_ms"] / row["ours_ms"])
     assert set(row["torch_sgemm"]) == {"1"}
 

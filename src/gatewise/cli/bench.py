@@ -101,9 +101,10 @@ def _training_table(found: dict[str, Any]) -> Table:
 
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("the same function")
-    for name in ("threads", "gatewise ms", "torch.nn.LSTM ms", "ratio"):
+    for name in ("threads", "gatewise ms", "nn.LSTM ms", "ratio"):
         table.add_column(name, justify="right")
+    table.add_column("torch's threads wait")
     for row in found["training"]:
         cells = [str(row["threads"]), f"{row['ours_ms']:.1f}", f"{row['torch_ms']:.1f}", f"{row['ratio']:.1f}x"]
-        table.add_row(row["what"], *cells)
+        table.add_row(row["what"], *cells, row["torch_waits"])
     return table
