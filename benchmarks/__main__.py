@@ -32,6 +32,7 @@ __all__ = ["main"]
 
 PEERS = Path(__file__).resolve().parents[1] / ".venv-peers"
 QUICK_TURNS = 3
+BUSY = 0.5  # processes that run besides, on average over the last minute
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.perf_counter()
     reviews = read(options.data)
     chosen = [case for case in cases(reviews) if _wanted(case.name, options.only)]
-    head = {
+    head: dict[str, Any] = {
         "date": now(),
         "command": " ".join(["python -m benchmarks", *(sys.argv[1:] if arguments is None else arguments)]),
         "revision": revision(),
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "data": reviews.source,
         "pause_seconds": PAUSE,
     }
+    if (load := head["machine"].get("load_at_start", 0)) > BUSY:
+        print(f"the machine has other work (load {load}): times and ratios will be off", file=sys.stderr)
     workers, measured = Workers(options.peers.resolve()), {}
     try:
         for number, case in enumerate(chosen, start=1):

@@ -56,6 +56,8 @@ def _bars() -> list[Bar]:
         what = f"recurrence alone, H {units}, forward and backward, against torch.nn.LSTM"
         out.append(Bar(f"recurrence_h{units}_vs_torch", what, want, f"recurrence_h{units}_2", "torch", "gatewise"))
     out += [
+        Bar("layer_h128_vs_torch", "gatewise.nn.LSTM in the place of torch.nn.LSTM, H 128, forward and backward", None,
+            "recurrence_h128_2", "torch", "gatewise.nn.LSTM"),
         Bar("share_of_sgemm_h128_one_thread", "share of the sgemm rate, H 128, forward and backward, one thread", 0.72,
             "recurrence_h128_1", "sgemm", "gatewise", how="share"),
         Bar("one_thread_to_two", "whole training step, one thread to two", 1.85, "one_to_two_step", "1 thread",

@@ -25,8 +25,9 @@ LIBRARY: dict[str, str | None] = {
 @dataclass(frozen=True)
 class Entry:
     """One contender of a case. module: a file of benchmarks/contenders/. environment: what it needs beyond the number
-    of threads. settings, arrays: over the case's. variants: settings to choose from ("environment": variables of the
-    process); each is tried and the fastest takes part. tolerance: largest relative difference from the first entry.
+    of threads. settings ("kind" may be among them), arrays: over the case's. variants: settings to choose from, where
+    "environment" holds variables of the process; each is tried and the fastest takes part. tolerance: largest relative
+    difference from the first entry.
     """
 
     name: str

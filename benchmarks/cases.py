@@ -121,11 +121,12 @@ def _recurrence(units: int, threads: int) -> Case:
         kind="recurrence",
         entries=(
             *gatewise(threads, forced=(*FORCED, "bf16")),
+            Entry("gatewise.nn.LSTM", "ours", threads, {"kind": "layer"}),
             Entry("torch", "pytorch", threads, variants=TORCH),
             # Not the same work: the yardstick, in seconds for 10⁹ floating-point operations.
             *yardsticks(threads),
         ),
-        settings={"threads": threads, "repeats": 3},
+        settings={"threads": threads, "repeats": 2},
         arrays=recurrence_arrays(units, BATCH, steps),
         scale=24e-9 * units**2 * BATCH * steps,
         unit="GFLOP",
@@ -140,7 +141,7 @@ def yardsticks(threads: int) -> tuple[Entry, ...]:
         ("tf.matmul", "tensorflow"),
         ("onnx MatMul", "onnx_runtime"),
     ]
-    return tuple(Entry(f"sgemm {name}", module, threads, {"sgemm": True}, variants=SIZES) for name, module in made)
+    return tuple(Entry(f"sgemm {name}", module, threads, {"kind": "sgemm"}, variants=SIZES) for name, module in made)
 
 
 def _inference(reviews: Reviews, threads: int) -> Case:

@@ -92,8 +92,7 @@ def measure(case: Case, workers: Workers, turns: int, quick: bool, say: Callable
     for entry in case.entries:
         try:
             worker = _choose(case, entry, workers, out, quick)
-            yardstick = entry.settings.get("sgemm", False)
-            if case.same and not yardstick:
+            if case.same and entry.settings.get("kind") != "sgemm":
                 found[entry.name] = worker.check()
         except NotHere as reason:
             out.absent[entry.name] = str(reason)
@@ -108,7 +107,7 @@ def measure(case: Case, workers: Workers, turns: int, quick: bool, say: Callable
 
 def _load(case: Case, entry: Entry, worker: Worker, variant: Mapping[str, Any]) -> dict[str, str]:
     settings = {"threads": entry.threads, **case.settings, **entry.settings, **variant}
-    kind = "sgemm" if settings.get("sgemm") else case.kind
+    kind = settings.pop("kind", case.kind)
     about = worker.load(kind, settings, {} if kind == "sgemm" else case.arrays | entry.arrays)
     said = "".join(f", {name}={value}" for name, value in variant.get("environment", {}).items())
     return {**about, "settings": about["settings"] + said}

@@ -141,7 +141,7 @@ class Sgemm:
         return {}
 
     def run(self) -> float:
-        return seconds_of(lambda: self.session.run(None, {"a": self.a}), warm=1, repeats=5) / (2e-9 * self.size**3)
+        return seconds_of(lambda: self.session.run(None, {"a": self.a}), warm=1, repeats=3) / (2e-9 * self.size**3)
 
     def about(self) -> dict[str, str]:
         return _versions(settings=f"MatMul with packed weights, {self.size}")

@@ -28,7 +28,7 @@ class Sgemm:
 
     def run(self) -> float:
         work = lambda: np.matmul(self.a, self.b, out=self.out)  # noqa: E731
-        return seconds_of(work, warm=1, repeats=5) / (2e-9 * self.size**3)
+        return seconds_of(work, warm=1, repeats=3) / (2e-9 * self.size**3)
 
     def about(self) -> dict[str, str]:
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]

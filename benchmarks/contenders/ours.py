@@ -156,13 +156,10 @@ class Recurrence:
         else:
             self.pre, self.lengths = arrays["pre"], arrays["lengths"].astype(np.int64)
         self.zeros = np.zeros((len(self.lengths), units), np.float32)
-        self.options: dict[str, Any] = {}
-        if "mask" in arrays:
-            self.options["mask"] = arrays["mask"]
 
     def _both(self) -> tuple[Any, Any]:
         index, weight_hh = self.given.get("index"), self.given["weight_hh"]
-        out = self.kernel.forward(self.pre, index, self.lengths, weight_hh, self.zeros, self.zeros, **self.options)
+        out = self.kernel.forward(self.pre, index, self.lengths, weight_hh, self.zeros, self.zeros)
         assert out.tape is not None
         return out, self.kernel.backward(out.tape, None, self.given["dh_T"], self.zeros)
 
@@ -177,7 +174,7 @@ class Recurrence:
         }
 
     def run(self) -> float:
-        return seconds_of(self._both, warm=self.settings.get("warm", 1), repeats=self.settings["repeats"])
+        return seconds_of(self._both, warm=1, repeats=self.settings["repeats"])
 
     def about(self) -> dict[str, str]:
         return _about()

@@ -119,7 +119,7 @@ class Sgemm:
         return {}
 
     def run(self) -> float:
-        return seconds_of(lambda: tf.matmul(self.a, self.b).numpy(), warm=1, repeats=5) / (2e-9 * self.size**3)
+        return seconds_of(lambda: tf.matmul(self.a, self.b).numpy(), warm=1, repeats=3) / (2e-9 * self.size**3)
 
     def about(self) -> dict[str, str]:
         return _versions(settings=f"tf.matmul, {self.size}")

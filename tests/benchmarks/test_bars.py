@@ -51,6 +51,14 @@ def test_every_bar_names_a_case_and_two_of_its_contenders() -> None:
     assert len({bar.name for bar in BARS}) == len(BARS)
 
 
+def test_a_yardstick_is_a_product_and_nothing_else_is() -> None:
+    tiny = Reviews([np.arange(1, 20, dtype=np.int32)] * 6400, np.arange(6400) % 2, 88_588, "none")
+    entries = [entry for case in cases(tiny) for entry in case.entries]
+    assert any(entry.name.startswith("sgemm") for entry in entries)
+    for entry in entries:
+        assert entry.name.startswith("sgemm") == (entry.settings.get("kind") == "sgemm"), entry.name
+
+
 def test_the_summary_is_flat_and_has_every_bar() -> None:
     assert list(summary({})) == [bar.name for bar in BARS]
     assert set(summary({}).values()) == {None}

@@ -56,7 +56,7 @@ def test_what_the_caller_has_set_does_not_reach_a_contender(monkeypatch: pytest.
 def test_a_case_is_measured_with_its_fastest_variant_and_says_who_is_absent(tmp_path: Path) -> None:
     sizes = ({"size": 16}, {"size": 256})  # seconds for the same number of operations: the large one is faster by far
     entries = (
-        Entry("fits", "openblas", 1, {"sgemm": True}, variants=sizes),
+        Entry("fits", "openblas", 1, {"kind": "sgemm"}, variants=sizes),
         Entry("does not", "openblas", 1),
     )
     case = Case("products", "two products", "recurrence", entries, {}, {}, same=False, unit="GFLOP")

@@ -1,0 +1,132 @@
+"""What looking into a verdict costs, beside captum on torch.nn.LSTM; the table of docs/glassbox.md.
+
+    python -m benchmarks.explain MODEL [MODEL ...] [--data PATH] [--words 238] [--turns 20] [--json FILE]
+
+One review of that many words (the closest of the test half), on the threads that the process may use. The same weights
+in torch.nn.LSTM, plainly padded where the model pads; both integrated gradients with the same Gauss-Legendre points
+from the same baseline, and refused unless their scores agree to 1e-4. Medians of turns taken one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import gatewise as gw
+from benchmarks.machine import machine, now
+from gatewise.data import imdb
+from gatewise.glassbox import METHODS, IntegratedGradients
+from gatewise.kernels.native import threads
+
+
+class Plain(torch.nn.Module):
+    """Embeddings (B, T, D) to the logit, by torch.nn.LSTM."""
+
+    def __init__(self, model: gw.Model, pads: int) -> None:
+        super().__init__()
+        arch, self.pads, self.pooling = model.architecture, pads, model.architecture.pooling
+        self.directions = len(arch.directions)
+        held = {name: torch.from_numpy(np.array(array)) for name, array in model.parameters.items()}
+        self.pad, self.weight, self.bias = (held[n] for n in ("embedding.weight", "dense.weight", "dense.bias"))
+        self.lstm = torch.nn.LSTM(
+            arch.embedding, arch.units, arch.layers, batch_first=True, bidirectional=arch.bidirectional
+        )
+        for layer, direction, name in arch.lstms():
+            suffix = f"_l{layer}" + ("_reverse" if direction == "backward" else "")
+            for part in ("weight_ih", "weight_hh"):
+                getattr(self.lstm, part + suffix).data = held[f"{name}.{part}"]
+            getattr(self.lstm, "bias_ih" + suffix).data = held[f"{name}.bias"]
+            getattr(self.lstm, "bias_hh" + suffix).data.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pads:
+            x = torch.cat([self.pad[0].expand(len(x), self.pads, -1), x], dim=1)
+        h, (h_T, _) = self.lstm(x)
+        parts = [h_T[-self.directions :].transpose(0, 1).flatten(1)] if self.pooling == "last" else []
+        parts += [h.mean(dim=1)] if "mean" in self.pooling else []
+        parts += [h.amax(dim=1)] if "max" in self.pooling else []
+        return (torch.cat(parts, dim=1) @ self.weight.T + self.bias)[:, 0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("--data", default="embedded")
+    parser.add_argument("--words", type=int, default=238)
+    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    splits = imdb(options.data)
+    assert splits.test is not None
+    torch.set_num_threads(threads())
+    out: dict[str, Any] = {"date": now(), "machine": machine(), "threads": threads(), "words": options.words}
+    print("| model | what | ms |\n|---|---|---:|")
+    for folder in options.models:
+        model = gw.load(folder)
+        lengths = [len(ids) for ids in model.encoder.encode_all(splits.test.inputs[:2000])]
+        text = splits.test.inputs[int(np.abs(np.array(lengths) - options.words).argmin())]
+        runs, equal = _runs(model, text)
+        medians = _in_turns(runs, options.turns)
+        for name, seconds in medians.items():
+            print(f"| {folder.name} | {name} | {1e3 * seconds:.1f} |")
+        ratio = medians[CAPTUM] / medians["integrated gradients"]
+        print(f"\n{folder.name}: {ratio:.1f} times as fast as captum; scores agree to {equal:.0e}.\n")
+        out[folder.name] = {"milliseconds": {n: 1e3 * s for n, s in medians.items()}, "ratio": ratio, "equal": equal}
+    if options.json:
+        options.json.write_text(json.dumps(out, indent=2) + "\n", encoding="utf-8")
+
+
+CAPTUM = "captum's integrated gradients on torch.nn.LSTM"
+
+
+def _runs(model: gw.Model, text: Any) -> tuple[dict[str, Callable[[], Any]], float]:
+    from captum import attr
+
+    arch, unknown = model.architecture, model.encoder.unknown
+    ids = model.encoder.encode_all([text])[0]
+    plain = Plain(model, arch.length - len(ids) if arch.padding == "pre" else 0)
+    table = torch.from_numpy(np.array(model.parameters["embedding.weight"]))
+    x, method = table[torch.from_numpy(ids).long()][None], IntegratedGradients()
+    base = table[unknown].expand_as(x)
+    theirs = attr.IntegratedGradients(plain)
+
+    def captum() -> Tensor:
+        found: Tensor = theirs.attribute(x, baselines=base, n_steps=method.points, method="gausslegendre")
+        return found
+
+    ours = model.explain(text, method)
+    equal = float(np.abs(ours.scores - captum()[0].sum(dim=1).detach().numpy()).max())
+    if equal > 1e-4:
+        raise SystemExit(f"the two differ by {equal:.1e}")
+
+    def look() -> None:
+        model.trace(text)
+        model.explain(text, "cell")
+
+    runs: dict[str, Callable[[], Any]] = {"trace, running verdict and account of the cell": look}
+    runs |= {name.replace("-", " "): lambda name=name: model.explain(text, name) for name in METHODS}
+    return {**runs, CAPTUM: captum}, equal
+
+
+def _in_turns(runs: dict[str, Callable[[], Any]], turns: int) -> dict[str, float]:
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(turns + 1):  # the first one warms up
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            if turn:
+                taken[name].append(time.perf_counter() - began)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+if __name__ == "__main__":
+    main()

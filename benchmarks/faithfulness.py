@@ -1,0 +1,87 @@
+"""Deletion scores of every account, random and LIME beside them, on held-out reviews; the tables of docs/glassbox.md.
+
+    python -m benchmarks.faithfulness MODEL [MODEL ...] [--data PATH] [--reviews 500] [--lime 5000] [--json FILE]
+
+The models are folders that `gatewise train` wrote. The reviews are drawn by a fixed seed from the test half (or, with
+the embedded data, from the hold-out). See `gatewise.glassbox.faithfulness` for what is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gatewise as gw
+from benchmarks.lime import Lime
+from benchmarks.machine import machine, now
+from gatewise.data import imdb
+from gatewise.glassbox import METHODS, IntegratedGradients, Method
+from gatewise.glassbox.faithfulness import SHARES, Faithfulness, Random, measure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("--data", default="embedded", help="the IMDB archive or its folder")
+    parser.add_argument("--reviews", type=int, default=500)
+    parser.add_argument("--lime", type=int, default=5000, help="LIME's samples a review; 0 leaves it out")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    splits = imdb(options.data)
+    assert splits.test is not None
+    rows = np.random.default_rng(0).permutation(len(splits.test.inputs))[: options.reviews]
+    reviews = splits.test.take(rows)
+    methods: dict[str, Method] = {**METHODS}
+    methods |= {f"integrated-gradients, {b}": IntegratedGradients(baseline=b) for b in ("pad", "zero", "mean")}
+    methods |= {"LIME": Lime(options.lime)} if options.lime else {}
+    methods["random"] = Random()
+    out: dict[str, Any] = {"date": now(), "machine": machine(), "reviews": len(reviews), "lime_samples": options.lime}
+    print(f"{len(reviews)} reviews of {splits.note}.")
+    for folder in options.models:
+        model = gw.load(folder)
+        sequences = model.encoder.encode_all(reviews.inputs)
+        print(f"\n{folder.name}; its own scores chose {model.facts.explained_by or 'nothing: it has none'}\n")
+        print("| method | comprehensiveness | sufficiency | after 1, 5, 10, 20, 50% deleted | ms a review |")
+        print("|---|---:|---:|---|---:|")
+        found = {}
+        for name, method in methods.items():
+            began = time.perf_counter()
+            one = measure(model.net, sequences, method)
+            print(_row(name, one), flush=True)
+            found[name] = {**_plain(one), "seconds_in_all": time.perf_counter() - began}
+        whole = next(iter(found.values()))["whole"]
+        print(f"\nProbability of the verdict before any deletion: {whole:.3f}.")
+        out[folder.name] = {"explained_by": model.facts.explained_by, "methods": found}
+    if options.json:
+        options.json.write_text(json.dumps(out, indent=2) + "\n", encoding="utf-8")
+
+
+def _row(name: str, found: Faithfulness) -> str:
+    error, other = found.errors
+    curve = ", ".join(f"{p:.2f}" for p in found.deleted)
+    faith = found.faith
+    return (
+        f"| {name} | {faith.comprehensiveness:.3f} ± {error:.3f} | {faith.sufficiency:.3f} ± {other:.3f} | {curve} | "
+        f"{1e3 * found.seconds:.1f} |"
+    )
+
+
+def _plain(found: Faithfulness) -> dict[str, Any]:
+    return {
+        "comprehensiveness": found.faith.comprehensiveness,
+        "sufficiency": found.faith.sufficiency,
+        "standard_errors": list(found.errors),
+        "shares": list(SHARES),
+        "deletion_curve": found.deleted.tolist(),
+        "whole": found.whole,
+        "seconds_a_review": found.seconds,
+    }
+
+
+if __name__ == "__main__":
+    main()

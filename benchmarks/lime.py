@@ -1,0 +1,57 @@
+"""LIME for texts (Ribeiro, Singh & Guestrin 2016), to be compared with; the package itself has no use for it.
+
+As in its authors' package by default: words are taken out by type, all occurrences at once, as many as a uniform draw
+says; a sample weighs exp(-d²/25²)^½ with d a hundred times the cosine distance to the whole text; a ridge regression
+(penalty 1, with intercept) of the verdict's probability gives each word its weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gatewise.cell import Array
+from gatewise.glassbox import Net
+from gatewise.glassbox.accounts import Account, Reading
+from gatewise.glassbox.net import run_all
+from gatewise.verdict import log_probabilities
+
+__all__ = ["Lime"]
+
+
+class Lime:
+    """A method of accounting, for tokens only."""
+
+    adds_up = False
+
+    def __init__(self, samples: int = 5000, seed: int = 0) -> None:
+        self.samples, self.seed = samples, seed
+
+    def note(self, net: Net) -> str:
+        return f"The slope of a line through {self.samples} texts with words taken out."
+
+    def start_note(self, net: Net) -> str:
+        return "its intercept"
+
+    def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+        rng = np.random.default_rng(self.seed)
+        return [self._one(net, reading, rng) for reading in readings]
+
+    def _one(self, net: Net, reading: Reading, rng: np.random.Generator) -> Account:
+        read = reading.read
+        types, kind = np.unique(read, return_inverse=True)  # (U,), (T,)
+        kept = np.ones((self.samples, len(types)), dtype=bool)
+        for row, out in zip(kept[1:], rng.integers(1, len(types) + 1, self.samples - 1), strict=True):
+            row[rng.choice(len(types), out, replace=False)] = False
+        p = np.exp(log_probabilities(run_all(net, (read[row[kind]] for row in kept))))  # (S, K)
+        verdict = int(p[0].argmax())
+        x = kept.astype(np.float64)
+        share = x.sum(axis=1) / len(types)
+        distance = 100 * (1 - np.sqrt(share))  # of a 0/1 row to the row of ones, by cosine
+        weight = np.sqrt(np.exp(-(distance**2) / 25**2))
+        mean_x, mean_y = np.average(x, axis=0, weights=weight), np.average(p[:, verdict], weights=weight)
+        centred = (x - mean_x) * weight[:, None]
+        slopes = np.linalg.solve(centred.T @ (x - mean_x) + np.eye(len(types)), centred.T @ (p[:, verdict] - mean_y))
+        scores: Array = slopes[kind] * reading.towards
+        return Account(scores, float(mean_y - mean_x @ slopes))
