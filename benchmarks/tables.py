@@ -53,7 +53,7 @@ def _bars(bars: Sequence[Bar], summary: Summary) -> str:
         wanted = "" if bar.want is None else f"{'under' if bar.most else 'from'} {shown(bar, bar.want)}"
         met = ""
         if value is None:
-            met = "not in this build"
+            met = "not measured"
         elif bar.want is not None:
             met = "met" if (value <= bar.want if bar.most else value >= bar.want) else "**missed**"
         lines.append(f"| {bar.what} | {shown(bar, value)} | {wanted} | {met} |")
