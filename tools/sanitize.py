@@ -17,7 +17,7 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ["tests/contract", "tests/native", "tests/limits", "tests/nn/test_op.py", "tests/network"]
+TESTS = ["tests/contract", "tests/native", "tests/limits", "tests/test_bf16.py", "tests/nn/test_op.py", "tests/network"]
 
 # libstdc++ too: the sanitizers look for its functions at start, and Python itself brings it only with an extension.
 LIBRARIES = {"address": ["libasan.so", "libubsan.so", "libstdc++.so"], "thread": ["libtsan.so", "libstdc++.so"]}
