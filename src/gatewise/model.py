@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class Model:
     history: str = ""  # the training history, JSON lines
     units_file: bytes = b""  # what `units` reads
     precision: Precision = "float32"
+    # What follows from the parameters alone, kept where they cannot change: the states after so many pads.
+    _memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         wanted = 2 if self.architecture.outputs == 1 else self.architecture.outputs
@@ -77,6 +80,8 @@ class Model:
         for name, shape in parameter_shapes(self.architecture).items():
             if name not in self.parameters or self.parameters[name].shape != shape:
                 raise InputError(f"parameter {name}: want {shape}")
+        if not any(array.flags.writeable for array in self.parameters.values()):
+            object.__setattr__(self, "_memo", {})
 
     def logits(self, inputs: Sequence[Any], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n texts or series; the order and company of the inputs change only the last bits."""
@@ -84,7 +89,8 @@ class Model:
 
     def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n sequences that are encoded already: (length,) token ids or (length, C) channels."""
-        return logits_of(self.parameters, self.architecture, sequences, ops or NumpyOps(for_precision(self.precision)))
+        ops = ops or NumpyOps(for_precision(self.precision), memo=self._memo)
+        return logits_of(self.parameters, self.architecture, sequences, ops)
 
     def predict_proba(self, inputs: str | Sequence[Any]) -> Array:
         """Probabilities (n, K) float64 of n texts, or of n series (steps, channels). Not calibrated.
@@ -211,7 +217,7 @@ class Model:
 
 def load(path: str | Path, *, precision: Precision = "float32") -> Model:
     """Open a model folder. Nothing in it is executed, and every byte is checked first; raises ModelFileError
-    otherwise. precision: see `Model`; raises KernelUnavailable where it cannot run.
+    otherwise. The parameters are read-only. precision: see `Model`; raises KernelUnavailable where it cannot run.
     """
     folder = load_folder(path)
     config = parse_json(folder.read("config.json"), "config.json")
@@ -228,11 +234,19 @@ def load(path: str | Path, *, precision: Precision = "float32") -> Model:
         encoder.check(arch)
         shapes = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         parameters = tensors_from_bytes(folder.read("model.safetensors"), shapes)
+        parameters = {name: _frozen(array) for name, array in parameters.items()}
         facts = fields_from(Facts, config["facts"], "facts")
         history = folder.files.get("history.jsonl", b"").decode()
         units = folder.files.get(UNITS_FILE, b"")
-        return Model(arch, parameters, encoder, tuple(classes), facts, history, units, precision)
+        return Model(arch, MappingProxyType(parameters), encoder, tuple(classes), facts, history, units, precision)
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:
         raise ModelFileError(f"{path}: {error}") from error
+
+
+def _frozen(array: Array) -> Array:
+    """A copy that nobody can write to, not even by way of what it was made from."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy

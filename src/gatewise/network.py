@@ -13,6 +13,7 @@ state to settle, and the two shrink at the same rate.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ def run_lstms(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch
         pre = _project(ops, parameters, name, x)  # (U, 4H), above the first layer (N, 4H)
         h0 = c0 = ops.zeros(pre, len(batch), arch.units)
         if batch.pads is not None and longest:
-            h_pads, c_pads = _trajectory(ops, parameters, name, x_pad, arch, longest)  # (S + 1, H)
+            run = partial(_trajectory, ops, parameters, name, x_pad, arch)
+            h_pads, c_pads = ops.trajectory(name, longest, arch.length, run)  # (S + 1, H)
             after = np.minimum(batch.pads, len(h_pads) - 1)
             h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
             x_pad = ops.dropout(h_pads[1:], "layer")

@@ -6,7 +6,7 @@ the same for torch tensors, for training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -62,6 +62,10 @@ class Ops(Protocol):
         """The kernel's recurrence; `name` is the parameters' prefix, for whoever keeps the tapes."""
         ...
 
+    def trajectory(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
+        """`run(longest)`, the states of `longest` pads; or, where parameters stay as they are, those of `most`, once."""
+        ...
+
     def zeros(self, like: Any, rows: int, width: int) -> Any:
         """(rows, width) zeros of the kind of `like`."""
         ...
@@ -89,12 +93,15 @@ class Ops(Protocol):
 
 class NumpyOps:
     """`Ops` on NumPy arrays and a kernel. With `keep`, each LSTM's tapes stay in `tapes[name]`, in the order of the
-    runs.
+    runs. `memo` belongs to parameters that do not change: what depends on nothing else is kept in it, by name.
     """
 
-    def __init__(self, kernel: Kernel | None = None, keep: bool = False) -> None:
+    def __init__(
+        self, kernel: Kernel | None = None, keep: bool = False, memo: dict[str, tuple[Array, Array]] | None = None
+    ) -> None:
         self.kernel = kernel or get()
         self.keep = keep
+        self.memo = memo
         self.tapes: dict[str, list[Tape]] = {}
 
     def constant(self, values: Array, like: Array) -> Array:
@@ -127,6 +134,15 @@ class NumpyOps:
         if self.keep and run.tape is not None:
             self.tapes.setdefault(name, []).append(run.tape)
         return States(run.h, run.tape.c if run.tape is not None else None, run.h_T, run.c_T)
+
+    def trajectory(
+        self, name: str, longest: int, most: int, run: Callable[[int], tuple[Array, Array]]
+    ) -> tuple[Array, Array]:
+        if self.memo is None or self.keep:
+            return run(longest)
+        if name not in self.memo:
+            self.memo[name] = run(most)
+        return self.memo[name]
 
     def zeros(self, like: Array, rows: int, width: int) -> Array:
         return np.zeros((rows, width), dtype=like.dtype)

@@ -59,7 +59,7 @@ const Isa& find(const std::string& name) {
 nb::tuple forward(
     const std::string& isa_name, int threads, const In<float>& pre, const std::optional<In<int32_t>>& index,
     const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, const Maybe& mask,
-    int64_t steps, bool reverse, bool binary, bool keep) {
+    int64_t steps, bool reverse, bool binary, bool keep, const Maybe& packed) {
     const Isa& isa = find(isa_name);
     const size_t units = weight_hh.shape(1), batch = lengths.shape(0), rows = static_cast<size_t>(steps);
     const size_t lanes = static_cast<size_t>(isa.lanes), blocks = (units + lanes - 1) / lanes;
@@ -80,11 +80,21 @@ nb::tuple forward(
     job.c_T = c_T.data();
     job.c = c ? c->data() : nullptr;
     job.gates = gates ? gates->data() : nullptr;
+    job.weights = data_or_null(packed);
     {
         const nb::gil_scoped_release released;
         run_forward(isa, {lengths.data(), static_cast<int64_t>(batch), steps, threads}, job, weight_hh.data());
     }
     return nb::make_tuple(h, h_T, c_T, c, gates);
+}
+
+// weight_hh as forward reads it, to be given to it.
+Out pack(const std::string& isa_name, const In<float>& weight_hh) {
+    const Isa& isa = find(isa_name);
+    const int units = static_cast<int>(weight_hh.shape(1));
+    const Out packed = fresh({isa.forward_weights_size(units)});
+    isa.pack_forward(units, weight_hh.data(), packed.data(), 0, (units + isa.lanes - 1) / isa.lanes);
+    return packed;
 }
 
 nb::tuple backward(
@@ -178,7 +188,9 @@ NB_MODULE(_native, m) {
     m.def(
         "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
-        "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a);
+        "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a,
+        "packed"_a.noconvert().none());
+    m.def("pack", &pack, "isa"_a, "weight_hh"_a.noconvert());
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),

@@ -67,14 +67,17 @@ void sum_dpre(
 void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float* weight_hh) {
     const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads, Pass::forward);
     const size_t scratch_size = whole_lines(isa.forward_scratch(job.units));
-    const Floats weights(isa.forward_weights_size(job.units));
+    const Floats weights(job.weights == nullptr ? isa.forward_weights_size(job.units) : 0);
     const Floats scratch(scratch_size * static_cast<size_t>(plan.threads()));
     const int blocks = (job.units + isa.lanes - 1) / isa.lanes;
-    run_parts(plan.threads(), [&](int part) {
-        isa.pack_forward(
-            job.units, weight_hh, weights.data(), blocks * part / plan.threads(), blocks * (part + 1) / plan.threads());
-    });
-    job.weights = weights.data();
+    if (job.weights == nullptr) {
+        run_parts(plan.threads(), [&](int part) {
+            isa.pack_forward(
+                job.units, weight_hh, weights.data(), blocks * part / plan.threads(),
+                blocks * (part + 1) / plan.threads());
+        });
+        job.weights = weights.data();
+    }
     job.stream = batch.steps * blocks * isa.lanes * 4 > kStreamFrom;
     run_parts(plan.threads(), [&](int part) {
         isa.forward(job, plan.share(part), scratch.data() + scratch_size * static_cast<size_t>(part));

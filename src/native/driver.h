@@ -13,7 +13,7 @@ struct Batch {
     int threads;
 };
 
-// job.weights is set here, from weight_hh (4H, H).
+// job.weights is set here, from weight_hh (4H, H), unless it is there already.
 void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float* weight_hh);
 
 // index (N,) or null; dpre (pre_rows, 4H); dweight (4H, H). job.weights and job.dpre are set here.

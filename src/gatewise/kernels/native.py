@@ -28,6 +28,7 @@ from gatewise.kernels.contract import (
     check_forward,
     check_project,
 )
+from gatewise.kernels.packed import packed_weights
 from gatewise.kernels.threads import MOST_THREADS, threads
 
 __all__ = ["ISAS", "Native", "Precision", "isa", "isas", "threads", "why_not", "why_not_bf16"]
@@ -99,8 +100,9 @@ class Native:
         steps = int(lengths.sum())
         if steps > _MOST_STEPS:
             raise InputError(f"lengths: {steps} steps in one batch; the native kernel takes at most {_MOST_STEPS}")
+        name = self._isa or isa()
         h, h_T, c_T, c, gates = extension.forward(
-            self._isa or isa(),
+            name,
             self._threads or threads(),
             pre,
             index,
@@ -113,6 +115,7 @@ class Native:
             reverse,
             gate == "binary",
             keep,
+            packed_weights(extension, name, weight_hh),
         )
         tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, gates, reverse, gate, mask) if keep else None
         return Forward(h, h_T, c_T, tape)

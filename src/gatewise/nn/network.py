@@ -7,7 +7,7 @@ back, the untouched rows as they were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -80,6 +80,11 @@ class TorchOps:
             kernel=self.kernel,
         )
         return States(*states)
+
+    def trajectory(
+        self, name: str, longest: int, most: int, run: Callable[[int], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        return run(longest)
 
     def zeros(self, like: Tensor, rows: int, width: int) -> Tensor:
         return like.new_zeros((rows, width))
