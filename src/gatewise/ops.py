@@ -63,7 +63,7 @@ class Ops(Protocol):
         ...
 
     def trajectory(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
-        """`run(longest)`, the states of `longest` pads; or, where parameters stay as they are, those of `most`, once."""
+        """`run(longest)`, the states of `longest` pads; where parameters cannot change, those of `most`, once."""
         ...
 
     def zeros(self, like: Any, rows: int, width: int) -> Any:
