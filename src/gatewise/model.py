@@ -34,6 +34,7 @@ from gatewise.glassbox.unit_facts import UNITS_FILE, UnitsReport
 from gatewise.glassbox.units import units_over
 from gatewise.inference import logits_of
 from gatewise.kernels import Precision, for_precision
+from gatewise.kernels.packed import frozen
 from gatewise.ops import NumpyOps
 from gatewise.storage import (
     fields_from,
@@ -234,7 +235,7 @@ def load(path: str | Path, *, precision: Precision = "float32") -> Model:
         encoder.check(arch)
         shapes = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         parameters = tensors_from_bytes(folder.read("model.safetensors"), shapes)
-        parameters = {name: _frozen(array) for name, array in parameters.items()}
+        parameters = {name: frozen(array) for name, array in parameters.items()}
         facts = fields_from(Facts, config["facts"], "facts")
         history = folder.files.get("history.jsonl", b"").decode()
         units = folder.files.get(UNITS_FILE, b"")
@@ -243,10 +244,3 @@ def load(path: str | Path, *, precision: Precision = "float32") -> Model:
         raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:
         raise ModelFileError(f"{path}: {error}") from error
-
-
-def _frozen(array: Array) -> Array:
-    """A copy that nobody can write to, not even by way of what it was made from."""
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy

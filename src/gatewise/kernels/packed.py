@@ -11,14 +11,21 @@ from typing import Any
 
 from gatewise.cell import Array
 
-__all__ = ["packed_weights"]
+__all__ = ["frozen", "packed_weights"]
 
 _kept: dict[tuple[int, str], tuple[weakref.ref[Array], Array]] = {}
 
 
+def frozen(array: Array) -> Array:
+    """A copy that nobody can write to."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
 def packed_weights(extension: Any, isa: str, weight_hh: Array) -> Array | None:
     """`weight_hh` packed for this instruction set; None for an array that somebody may write to."""
-    if not _frozen(weight_hh):
+    if not _is_frozen(weight_hh):
         return None
     key = id(weight_hh), isa
     found = _kept.get(key)
@@ -29,6 +36,6 @@ def packed_weights(extension: Any, isa: str, weight_hh: Array) -> Array | None:
     return packed
 
 
-def _frozen(array: Array) -> bool:
+def _is_frozen(array: Array) -> bool:
     """Whether neither the array nor anything that it is a view of can be written to."""
     return array.base is None and not array.flags.writeable
