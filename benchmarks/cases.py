@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.also import also
 from benchmarks.case import Case, Entry, gatewise
+from benchmarks.ladder import ladder
 from benchmarks.reviews import LENGTH, Reviews, weights
 from benchmarks.wire import Arrays
 
@@ -39,7 +40,7 @@ def cases(reviews: Reviews) -> list[Case]:
         out += [_recurrence(units, threads) for units in UNITS]
         out += [_inference(reviews, threads)]
     out += [_latency(reviews), _recurrent_dropout(reviews), _one_to_two_step(reviews), _one_to_two_kernel()]
-    return out + also(reviews)
+    return [*out, ladder(reviews), *also(reviews)]
 
 
 def names() -> list[str]:

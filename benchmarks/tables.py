@@ -1,4 +1,4 @@
-"""Render the tables of README.md and docs/benchmarks.md from what a full run wrote, between marker comments.
+"""Render the tables of the pages named below from what a full run wrote, between marker comments.
 
     python -m benchmarks.tables [--check]
 
@@ -22,7 +22,7 @@ __all__ = ["PAGES", "RESULTS", "main", "rendered", "results", "shown"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("README.md", "docs/benchmarks.md")
+PAGES = ("README.md", "docs/benchmarks.md", "docs/kernels.md")
 _PART = re.compile(r"^([ ]*)(<!-- benchmarks: ([a-z0-9-]+) -->)\n.*?(<!-- end -->)", re.DOTALL | re.MULTILINE)
 _NONE = "Not measured yet: `make bench` does it."
 _SHORT = (
@@ -147,6 +147,18 @@ def _where(full: Full, summary: Summary) -> str:
     return "\n".join(lines)
 
 
+def _ladder(full: Full, summary: Summary) -> str:
+    """Every rung, and what it gained over the one below."""
+    lines = ["| rung | time | of the first | over the one before |", "|---|---:|---:|---:|"]
+    rows = {n: r["seconds"] for n, r in full["cases"].get("ladder", {}).get("contenders", {}).items() if "seconds" in r}
+    first = before = next(iter(rows.values()), 0.0)
+    for name, seconds in rows.items():
+        gained = "" if seconds == first else f"{before / seconds:.1f}x"
+        lines.append(f"| {name} | {_duration(seconds)} | {first / seconds:.0f}x | {gained} |")
+        before = seconds
+    return "\n".join(lines)
+
+
 def _sentence(full: Full, summary: Summary) -> str:
     """For the top of README."""
     pairs = [("step_vs_torch_padded", "`torch.nn.LSTM` on padded batches"), ("step_vs_keras", "Keras 3 on TensorFlow")]
@@ -166,6 +178,7 @@ _TABLES: dict[str, Callable[[Full, Summary], str]] = {
     "sgemm": _yardsticks,
     "settings": _settings,
     "where": _where,
+    "ladder": _ladder,
 }
 
 

@@ -88,7 +88,7 @@ class Step:
         from gatewise.training.loop import Loop
         from gatewise.training.prepared import Prepared
 
-        torch.set_num_threads(settings["threads"])
+        torch.set_num_threads(1)  # as `gatewise train` has it: what is left to torch is too small to share
         self.settings = settings
         self.arch = _architecture(settings, arrays)
         try:
@@ -223,6 +223,7 @@ class Inference:
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         from gatewise.batch import Batch
         from gatewise.encoder import TextEncoder
+        from gatewise.kernels.packed import frozen
         from gatewise.model import Model
         from gatewise.network import forward
         from gatewise.ops import NumpyOps
@@ -231,7 +232,9 @@ class Inference:
         self.settings = settings
         arch = _architecture(settings, arrays)
         self.reviews: list[Any] = list(reviews_of(arrays))
-        model = Model(arch, _parameters(arch, arrays), TextEncoder(KerasEncoding({"a": 1})), ("negative", "positive"))
+        # Read-only, as those of a model that `load` has opened.
+        parameters = {name: frozen(array) for name, array in _parameters(arch, arrays).items()}
+        model = Model(arch, parameters, TextEncoder(KerasEncoding({"a": 1})), ("negative", "positive"))
         self.work: Callable[[], Any] = lambda: model.logits_of(self.reviews)
         if settings.get("how") == "network":
             batch, ops = Batch.of(self.reviews, arch), NumpyOps(_kernel())

@@ -73,7 +73,7 @@ def train(
     run = None if target is None else target.with_name(target.name + ".run")
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
-    with locked(run) if run is not None else nullcontext(), _seeded(seed):
+    with locked(run) if run is not None else nullcontext(), _seeded(seed), _one_torch_thread():
         model = _trained(prepared, seed, target, run, resume, observer, command)
     if run is not None:
         shutil.rmtree(run)
@@ -175,6 +175,17 @@ def _version() -> str:
     from gatewise import __version__
 
     return __version__
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """What is left to torch between two calls of the kernel is smaller than waking a thread for it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
