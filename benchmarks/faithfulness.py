@@ -21,6 +21,7 @@ from benchmarks.lime import Lime
 from benchmarks.machine import machine, now
 from gatewise.data import imdb
 from gatewise.glassbox import METHODS, IntegratedGradients, Method
+from gatewise.glassbox.accounts import BASELINES
 from gatewise.glassbox.faithfulness import SHARES, Faithfulness, Random, measure
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     rows = np.random.default_rng(0).permutation(len(splits.test.inputs))[: options.reviews]
     reviews = splits.test.take(rows)
     methods: dict[str, Method] = {**METHODS}
-    methods |= {f"integrated-gradients, {b}": IntegratedGradients(baseline=b) for b in ("pad", "zero", "mean")}
+    methods |= {f"integrated-gradients, {b}": IntegratedGradients(baseline=b) for b in BASELINES}
     methods |= {"LIME": Lime(options.lime)} if options.lime else {}
     methods["random"] = Random()
     out: dict[str, Any] = {"date": now(), "machine": machine(), "reviews": len(reviews), "lime_samples": options.lime}

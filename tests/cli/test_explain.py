@@ -91,7 +91,7 @@ def test_no_color(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch,
     else:
         monkeypatch.delenv("NO_COLOR", raising=False)
     shown = run("explain", keras_folder, TEXT).stdout
-    assert ("38;5;" in shown) == (not no_color)
+    assert ("\x1b[38;" in shown) == (not no_color)
     assert ("+ towards positive" in shown) == no_color
 
 

@@ -72,7 +72,7 @@ def explain(
     baseline: Annotated[
         str | None,
         _option(
-            "--baseline", "NAME", "For integrated-gradients: unknown, pad, zero or mean.  [unknown; zero for series]"
+            "--baseline", "NAME", "For integrated-gradients: unknown, pad, zero or mean.  [what fits the model]"
         ),
     ] = None,
     unit: Annotated[
