@@ -56,7 +56,8 @@ def emulated(one: Case, mask: Array | None) -> dict[str, Array]:
         for row, step, fed, before in reversed(steps):
             dpre, _, dc = step_backward(Step(*step), before, dh + one.dh[row], dc + one.dc[row], weight)
             dh = (rounded(dpre) @ weight) * keep
-            results["dpre"][rows[row]] += dpre[0]
+            # Steps that share a row of pre add up their rounded gradients.
+            results["dpre"][rows[row]] += dpre[0] if one.index is None else rounded(dpre)[0]
             results["dweight_hh"] += rounded(dpre).T @ fed
         results["dh0"][b], results["dc0"][b] = dh, dc
     return results

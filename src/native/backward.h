@@ -11,9 +11,9 @@
 //
 // Of bfloat16, an operand of 3 is made anew: pairs are of one row for 2, and of two rows for 3 (operand.h).
 //
-// Where the rows of dpre are shared by steps (an index), dgates go back into the tape, in the gates' place, and are
-// summed by `sum_rows` once all threads are done, in the order of their rows: the same bits whatever the number of
-// threads.
+// Where the rows of dpre are shared by steps (an index), dgates go back into the tape, in the gates' place, as operands,
+// and are summed by `sum_rows` once all threads are done, in the order of their rows: the same bits whatever the number
+// of threads.
 
 #pragma once
 
@@ -75,10 +75,11 @@ GATEWISE_INLINE void gates_backward_block(const GatesRow& row, int units, bool h
     store_numbers(dgates, 2 * n, d_g, n);
     store_numbers(dgates, 3 * n, d_o, n);
     if (row.dpre == nullptr) {
-        store(tape, d_i);
-        store(tape + L, d_f);
-        store(tape + 2 * L, d_g);
-        store(tape + 3 * L, d_o);
+        // Of bfloat16 they take half the room, and lie before the gates that are still to be read.
+        store_numbers(row.tape, b * kWide, d_i, L);
+        store_numbers(row.tape, b * kWide + L, d_f, L);
+        store_numbers(row.tape, b * kWide + 2 * L, d_g, L);
+        store_numbers(row.tape, b * kWide + 3 * L, d_o, L);
     } else if (Whole && row.stream) {
         stream(row.dpre + u, d_i);
         stream(row.dpre + u + units, d_f);

@@ -54,6 +54,16 @@ GATEWISE_INLINE void store_numbers(float* row, int at, V v, int n) {
 #endif
 }
 
+// And back: L numbers from `at`.
+GATEWISE_INLINE V load_numbers(const float* row, int at) {
+#if GATEWISE_BF16
+    const char* const from = reinterpret_cast<const char*>(row) + 2 * at;
+    return (V)((I)_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))) << 16);
+#else
+    return load(row + at);
+#endif
+}
+
 #if GATEWISE_BF16
 // Words from the rounded lanes of two vectors: a's the first of each pair.
 GATEWISE_INLINE V paired(V a, V b) {

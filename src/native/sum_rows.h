@@ -17,8 +17,8 @@ inline void sum_rows(const SumJob& job, int64_t first, int64_t last, float* sum)
             const int64_t next_at = at + 1 < job.offsets[last] ? at + 1 : at;
             const float* next = job.gates + static_cast<size_t>(job.order[next_at]) * static_cast<size_t>(width);
             for (int j = 0; j < width; j += L) {
-                prefetch(next + j);
-                store(sum + j, load(sum + j) + load(row + j));
+                if (j < words(width)) prefetch(next + j);
+                store(sum + j, load(sum + j) + load_numbers(row, j));
             }
         }
         float* out = job.dpre + static_cast<size_t>(u) * static_cast<size_t>(4 * units);
