@@ -21,7 +21,7 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-constexpr int kChunk = 128;      // at least kGroup; 128 rows of dgates and h_prev at H = 128 are 320 KB
+constexpr int kChunk = 128;              // at least kGroup; 128 rows of dgates and h_prev at H = 128 are 320 KB
 constexpr int kDepthBlocks = 2 * kPair;  // blocks of dgates for one pass of step 2: their panel of W stays in L1
 
 // One thread's state. dh, dc: (kGroup, padded H), what reaches h and c of the step at hand from the steps behind it.
@@ -158,8 +158,7 @@ inline void dweight_backward(const BackwardJob& job, BackwardState& state) {
         float* panel = state.dweight + dweight_panel(units) * static_cast<size_t>(b);
         for_each_tile(units, [&](int unit, int rows) {
             multiply_tile<true>(
-                rows, vectors,
-                {h_prev + unit, 1, width, dgates, row, 0, depth, panel + unit * row, row, true});
+                rows, vectors, {h_prev + unit, 1, width, dgates, row, 0, depth, panel + unit * row, row, true});
         });
     }
     state.filled = 0;

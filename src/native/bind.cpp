@@ -188,17 +188,14 @@ NB_MODULE(_native, m) {
     m.def(
         "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
-        "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a,
-        "packed"_a.noconvert().none());
+        "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a, "packed"_a.noconvert().none());
     m.def("pack", &pack, "isa"_a, "weight_hh"_a.noconvert());
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
-        "mask"_a.noconvert().none(), "h"_a.noconvert(),
-        "c"_a.noconvert(), "dh"_a.noconvert().none(), "dc"_a.noconvert().none(), "dh_T"_a.noconvert(),
-        "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a);
-    m.def(
-        "linear", &linear, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert());
+        "mask"_a.noconvert().none(), "h"_a.noconvert(), "c"_a.noconvert(), "dh"_a.noconvert().none(),
+        "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a);
+    m.def("linear", &linear, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert());
     m.def(
         "linear_backward", &linear_backward, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(),
         "dy"_a.noconvert(), "with_dx"_a);

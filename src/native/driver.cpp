@@ -96,8 +96,7 @@ void run_backward(
     const Floats dweights(dweight_size * static_cast<size_t>(threads));
     const int blocks = (units + isa.lanes - 1) / isa.lanes;
     run_parts(threads, [&](int part) {
-        isa.pack_backward(
-            units, weight_hh, weights.data(), blocks * part / threads, blocks * (part + 1) / threads);
+        isa.pack_backward(units, weight_hh, weights.data(), blocks * part / threads, blocks * (part + 1) / threads);
     });
     job.weights = weights.data();
     job.stream = batch.steps * blocks * isa.lanes * 4 > kStreamFrom;

@@ -157,8 +157,8 @@ inline void forward_group(const ForwardJob& job, const Sequence* sequences, int 
         for (; active > 0 && sequences[active - 1].length == step; --active) {
             const Sequence& over = sequences[active - 1];
             const size_t out = static_cast<size_t>(over.number) * units;
-            const float* h = step == 0 ? job.h0 + out
-                                       : job.h + static_cast<size_t>(row_at(over, step - 1, job.reverse)) * units;
+            const float* h =
+                step == 0 ? job.h0 + out : job.h + static_cast<size_t>(row_at(over, step - 1, job.reverse)) * units;
             copy_unpadded(job.h_T + out, h, job.units);
             copy_unpadded(job.c_T + out, at.c_now + (active - 1) * width, job.units);
         }

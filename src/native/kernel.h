@@ -126,10 +126,10 @@ struct Isa {
     void (*linear_back)(const LinearBackJob& job, int64_t first, int64_t last, float* scratch, float* dweight);
     // dweight (N, K) and dbias (N,) from `parts` packed ones, `stride` floats apart; for some rows.
     void (*unpack_linear)(
-        int outputs, int inputs, const float* packed, size_t stride, int parts, float* dweight, float* dbias,
-        int first, int last);
+        int outputs, int inputs, const float* packed, size_t stride, int parts, float* dweight, float* dbias, int first,
+        int last);
 
-    void (*activate)(const float* x, float* sigmoid, float* tanh, int64_t count);      // for tests
+    void (*activate)(const float* x, float* sigmoid, float* tanh, int64_t count);  // for tests
 };
 
 // Null where this build of the extension has no such kernel.

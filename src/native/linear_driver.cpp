@@ -21,7 +21,8 @@ size_t whole_lines(size_t floats) { return (floats + 31) / 32 * 32; }
 
 }  // namespace
 
-void run_linear(const Isa& isa, const LinearShape& shape, const float* x, const float* weight, const float* bias, float* y) {
+void run_linear(
+    const Isa& isa, const LinearShape& shape, const float* x, const float* weight, const float* bias, float* y) {
     const int threads = threads_for(shape, shape.threads), n = shape.outputs, k = shape.inputs;
     const size_t scratch_size = whole_lines(isa.linear_scratch(n, k));
     const Floats weights(isa.linear_weights_size(n, k)), scratch(scratch_size * static_cast<size_t>(threads));
