@@ -1,9 +1,10 @@
 // What the instruction-set builds offer to the rest: plain data and function pointers, so that nothing is shared
 // inline.
 //
-//   bind.cpp      Python in and out               kernel.cpp   compiled once per instruction set, with its own flags
-//   driver.cpp    plan, scratch, threads    --->      simd.h  activations.h  tile.h  pack.h  forward.h  backward.h
-//   plan, pool, arena, flush                          all in namespace gatewise::<isa>
+//   bind.cpp                     Python in and out             kernel.cpp   compiled once per instruction set
+//   driver.cpp, linear_driver    plan, scratch, threads  --->    simd.h  operand.h  activations.h  tile.h  pack.h
+//   plan, pool, arena, flush                                     forward.h  backward.h  sum_rows.h  linear.h
+//                                                                all in namespace gatewise::<isa>
 //
 // Why so strict: an inline function or template that two of those builds emit under one name is merged by the linker,
 // and then an AVX-512 copy may run on a machine without it. So the files on the right include no C++ standard library,
