@@ -49,7 +49,7 @@ class IntegratedGradients:
 
     points: int = 32
     baseline: Baseline | None = None
-    most: int = 512
+    most: int = 256
     adds_up = False
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class IntegratedGradients:
         whose = {
             "unknown": "an unknown word",
             "pad": "a pad",
-            "zero": "zero" if net.arch.inputs == "tokens" else "the training data's mean",
+            "zero": "an embedding of zeros" if net.arch.inputs == "tokens" else "the training data's mean",
             "mean": "the mean word" if net.arch.inputs == "tokens" else "this series' mean",
         }
         return whose[self._named(net)]
@@ -93,7 +93,7 @@ class IntegratedGradients:
         return [path.account(net) for path in paths]
 
     def _refine(self, net: Net, paths: Sequence[_Path]) -> None:
-        points = max(1, self.points // 4)
+        points = max(1, self.points // 8)
         while True:
             halves = []
             for path in paths:
