@@ -49,8 +49,9 @@ def names() -> list[str]:
     return [case.name for case in cases(tiny)]
 
 
-def _step_settings(threads: int, padding: str, per_run: int = 1) -> dict[str, Any]:
-    return {"threads": threads, "padding": padding, "length": LENGTH, "batch": BATCH, "per_run": per_run}
+def _step_settings(threads: int, padding: str, per_run: int = 4, each: bool = True) -> dict[str, Any]:
+    how = {"lead": 1, "per_run": per_run, "each": each}
+    return {"threads": threads, "padding": padding, "length": LENGTH, "batch": BATCH, **how}
 
 
 def _step_tutorial(reviews: Reviews, threads: int) -> Case:
@@ -96,7 +97,7 @@ def _step_bucketed(reviews: Reviews, threads: int) -> Case:
             *gatewise(threads, forced=(*FORCED, "bf16"), rows=reviews.rows),
             Entry("torch bucketed", "pytorch", threads, {"layout": "behind"}, variants=TORCH),
         ),
-        settings=_step_settings(threads, "none", per_run=8),
+        settings=_step_settings(threads, "none", per_run=8, each=False),
         arrays=weights() | reviews.take(rows),
     )
 

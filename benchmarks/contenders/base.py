@@ -48,6 +48,19 @@ def padded(reviews: list[NDArray[np.int32]], steps: int, side: str) -> NDArray[n
     return out
 
 
+def seconds_of_steps(step: Callable[[], Any], settings: Settings) -> float:
+    """Seconds of `per_run` training steps, each on the next batch, after `lead` that do not count: training is step
+    after step, not one step after a pause. With "each", of one of them.
+    """
+    for _ in range(settings["lead"]):
+        step()
+    began = time.perf_counter()
+    for _ in range(settings["per_run"]):
+        step()
+    took = time.perf_counter() - began
+    return took / settings["per_run"] if settings["each"] else took
+
+
 def seconds_of(work: Callable[[], Any], *, warm: int = 0, repeats: int = 1) -> float:
     """The median seconds of `repeats` calls in a row, after `warm` that do not count."""
     for _ in range(warm):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, reviews_of, seconds_of
+from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, reviews_of, seconds_of, seconds_of_steps
 from gatewise import __version__, kernels
 from gatewise.architecture import Architecture
 from gatewise.errors import GatewiseError
@@ -134,7 +134,7 @@ class Step:
         return self.loop._step(rows, self.steps - 1, len(self.batches))
 
     def run(self) -> float:
-        return seconds_of(lambda: [self._step() for _ in range(self.settings["per_run"])])
+        return seconds_of_steps(self._step, self.settings)
 
     def about(self) -> dict[str, str]:
         import torch

@@ -13,7 +13,16 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, padded, reviews_of, seconds_of
+from benchmarks.contenders.base import (
+    Arrays,
+    Loaded,
+    Settings,
+    Unavailable,
+    padded,
+    reviews_of,
+    seconds_of,
+    seconds_of_steps,
+)
 
 __all__ = ["Classifier", "load"]
 
@@ -120,16 +129,15 @@ class Step:
         return found
 
     def run(self) -> float:
-        def work() -> None:
-            for _ in range(self.settings["per_run"]):
-                self.optimizer.zero_grad(set_to_none=True)
-                loss, _ = self._loss(self.place)
-                loss.backward()  # type: ignore[no-untyped-call]
-                self.optimizer.step()
-                loss.item()
-                self.place = (self.place + 1) % len(self.batches)
+        return seconds_of_steps(self._step, self.settings)
 
-        return seconds_of(work)
+    def _step(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, _ = self._loss(self.place)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        loss.item()
+        self.place = (self.place + 1) % len(self.batches)
 
     def about(self) -> dict[str, str]:
         layouts = {"front": "padded in front", "behind": "padded behind", "packed": "PackedSequence of the ids"}

@@ -12,7 +12,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, padded, reviews_of, seconds_of
+from benchmarks.contenders.base import (
+    Arrays,
+    Loaded,
+    Settings,
+    Unavailable,
+    padded,
+    reviews_of,
+    seconds_of,
+    seconds_of_steps,
+)
 
 __all__ = ["load"]
 
@@ -92,16 +101,15 @@ class Step:
         return found
 
     def run(self) -> float:
-        def work() -> None:
-            for _ in range(self.settings["per_run"]):
-                ids, labels = self.ids[self.place], self.labels[self.place]
-                if self.how == "train_on_batch":
-                    float(self.model.train_on_batch(ids, labels))
-                else:
-                    float(self.step(tf.constant(ids), tf.constant(labels)))
-                self.place = (self.place + 1) % len(self.ids)
+        return seconds_of_steps(self._next, self.settings)
 
-        return seconds_of(work)
+    def _next(self) -> None:
+        ids, labels = self.ids[self.place], self.labels[self.place]
+        if self.how == "train_on_batch":
+            float(self.model.train_on_batch(ids, labels))
+        else:
+            float(self.step(tf.constant(ids), tf.constant(labels)))
+        self.place = (self.place + 1) % len(self.ids)
 
     def about(self) -> dict[str, str]:
         masked = ", mask_zero" if self.settings.get("mask_zero") else ""

@@ -25,7 +25,7 @@ from gatewise.ops import Ops, States
 
 __all__ = ["PAD_CHUNK", "forward", "pool", "run_lstms"]
 
-PAD_CHUNK = 128  # pad steps run between two looks at whether the state has settled
+PAD_CHUNK = 192  # pad steps run between two looks at whether the state has settled
 
 
 def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> Any:
