@@ -4,7 +4,8 @@
 
 One review of that many words (the closest of the test half), on the threads that the process may use. The same weights
 in torch.nn.LSTM, plainly padded where the model pads; both integrated gradients with the same Gauss-Legendre points
-from the same baseline, and refused unless their scores agree to 1e-4. Medians of turns taken one after the other.
+from the same baseline, and refused unless their scores agree to 1e-4. Turns taken one after the other; the ratio is
+that of the fastest ones, which other work disturbs least.
 """
 
 from __future__ import annotations
@@ -71,18 +72,22 @@ def main() -> None:
     assert splits.test is not None
     torch.set_num_threads(threads())
     out: dict[str, Any] = {"date": now(), "machine": machine(), "threads": threads(), "words": options.words}
-    print("| model | what | ms |\n|---|---|---:|")
+    print("| model | what | ms, median | fastest |\n|---|---|---:|---:|")
     for folder in options.models:
         model = gw.load(folder)
         lengths = [len(ids) for ids in model.encoder.encode_all(splits.test.inputs[:2000])]
         text = splits.test.inputs[int(np.abs(np.array(lengths) - options.words).argmin())]
         runs, equal = _runs(model, text)
-        medians = _in_turns(runs, options.turns)
-        for name, seconds in medians.items():
-            print(f"| {folder.name} | {name} | {1e3 * seconds:.1f} |")
-        ratio = medians[CAPTUM] / medians[FIXED]
+        taken = _in_turns(runs, options.turns)
+        for name, seconds in taken.items():
+            print(f"| {folder.name} | {name} | {1e3 * statistics.median(seconds):.1f} | {1e3 * min(seconds):.1f} |")
+        ratio = min(taken[CAPTUM]) / min(taken[FIXED])
         print(f"\n{folder.name}: {ratio:.1f} times as fast as captum; scores agree to {equal:.0e}.\n")
-        out[folder.name] = {"milliseconds": {n: 1e3 * s for n, s in medians.items()}, "ratio": ratio, "equal": equal}
+        out[folder.name] = {
+            "milliseconds": {n: [1e3 * t for t in s] for n, s in taken.items()},
+            "ratio": ratio,
+            "equal": equal,
+        }
     if options.json:
         options.json.write_text(json.dumps(out, indent=2) + "\n", encoding="utf-8")
 
@@ -122,7 +127,7 @@ def _runs(model: gw.Model, text: Any) -> tuple[dict[str, Callable[[], Any]], flo
     return {**runs, CAPTUM: captum}, equal
 
 
-def _in_turns(runs: dict[str, Callable[[], Any]], turns: int) -> dict[str, float]:
+def _in_turns(runs: dict[str, Callable[[], Any]], turns: int) -> dict[str, list[float]]:
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(turns + 1):  # the first one warms up
         for name, run in runs.items():
@@ -130,7 +135,7 @@ def _in_turns(runs: dict[str, Callable[[], Any]], turns: int) -> dict[str, float
             run()
             if turn:
                 taken[name].append(time.perf_counter() - began)
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+    return taken
 
 
 if __name__ == "__main__":

@@ -221,3 +221,18 @@ def test_bad_values_are_one_clear_line(run: Run, keras_folder: Path, options: li
     assert result.stderr.startswith("gatewise: ")
     assert line in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_the_page_fetches_nothing(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.html"
+    result = run("explain", keras_folder, HOSTILE, "--html", path)
+    assert result.exit_code == 0
+    assert "wrote" in result.stderr
+    page = path.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    both = tmp_path / "both.html"
+    run("explain", keras_folder, TEXT, "--compare", "bad", "--html", both)
+    assert both.read_text(encoding="utf-8").count('class="words"') == 2
+    assert run("explain", keras_folder, TEXT, "--html", tmp_path / "no" / "x.html").exit_code == 2

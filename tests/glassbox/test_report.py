@@ -164,7 +164,7 @@ def test_the_verdict_and_its_account() -> None:
     assert f"{found.verdict}, probability {found.probabilities.max():.4f}" in shown
     assert re.search(rf"logit of class 1 +{re.escape(f'{found.logit:+.3f}')}", shown)
     assert re.search(rf"start +{re.escape(f'{found.start:+.3f}')} +{found.start_note}", shown)
-    assert re.search(rf"words +{re.escape(f'{found.scores.sum():+.3f}')} +summed", shown)
+    assert re.search(rf"steps +{re.escape(f'{found.scores.sum():+.3f}')} +summed", shown)
     assert re.search(rf"residual +{re.escape(f'{found.residual:+.3f}')} +what the method leaves out", shown)
     assert found.method_note in " ".join(shown.split())
     assert "need not add up" in " ".join(shown.split())
@@ -175,7 +175,7 @@ def test_the_verdict_and_its_account() -> None:
     assert "rounding; this method's scores add up" in shown
     measured = dataclasses.replace(exact, faith=Faith(0.4321, 0.0987, 60))
     shown = " ".join(drawn(measured, seen).split())
-    assert "on 60 texts of the validation part: the verdict's probability falls by 0.43 without" in shown
+    assert "on 60 sequences of the validation part: the verdict's probability falls by 0.43 without" in shown
     assert "and by 0.10 with them alone" in shown
 
 

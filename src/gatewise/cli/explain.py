@@ -71,9 +71,7 @@ def explain(
     method: Annotated[str | None, _option("--method", "NAME", _METHODS)] = None,
     baseline: Annotated[
         str | None,
-        _option(
-            "--baseline", "NAME", "For integrated-gradients: unknown, pad, zero or mean.  [what fits the model]"
-        ),
+        _option("--baseline", "NAME", "For integrated-gradients: unknown, pad, zero or mean.  [what fits the model]"),
     ] = None,
     unit: Annotated[
         int | None, _option("--unit", "N", "The unit to show.  [the one that moved the verdict most]")
@@ -96,6 +94,7 @@ def explain(
     words: Annotated[int, typer.Option("--words", metavar="N", min=1, help="How many of the strongest to list.")] = 6,
     as_json: JsonOption = False,
     svg: Annotated[str | None, _option("--svg", "FILE", "Write what is shown as a picture, too.")] = None,
+    page: Annotated[str | None, _option("--html", "FILE", "Write it as a page that fetches nothing, too.")] = None,
 ) -> None:
     """Show how each word moved the verdict, what the gates did, and what becomes of it under a change.
 
@@ -111,12 +110,13 @@ def explain(
     marks = screen.no_color or screen.color_system is None
     clamps, edits = parse_clamps(clamp or [], silence or [], freeze or []), parse_words(replace or [])
     if data is not None and text is None and file is None and not tutorial_review:
-        if clamps or edits or compare or method or svg:
+        if clamps or edits or compare or method or svg or page:
             raise InputError("--data without a text looks at the units alone: give a text for the other options")
         show_units(found, model, data, limit, column, label, unit, words, as_json, screen, marks)
         return
     item = _item(series, text, tutorial_review, data, file, row)
     from gatewise.glassbox.attribution import method_named
+    from gatewise.glassbox.html import explanation_html, page_html, trace_html
     from gatewise.glassbox.report import moved_most, report
     from gatewise.glassbox.report_change import change_report, compare_report
 
@@ -129,6 +129,8 @@ def explain(
         if series or clamps or edits or unit is not None:
             raise InputError("--compare is for two texts, without --clamp, --silence, --freeze, --replace and --unit")
         both = [explanation, found.explain(compare, by or explanation.method)]
+        if page is not None:
+            _write(page, page_html("gatewise explain", [explanation_html(one) for one in both]))
         if as_json:
             print_json({"model": model, "texts": [one.as_dict() for one in both]})
             return
@@ -137,6 +139,9 @@ def explain(
         return
     changed = found.intervene(item, clamps, edits) if clamps or edits else None
     trace = found.trace(item)
+    if page is not None:
+        seen = trace if changed is None else changed.after
+        _write(page, page_html("gatewise explain", [explanation_html(explanation), trace_html(seen, unit)]))
     if as_json:
         shown = {"model": model, **explanation.as_dict(), **_more(trace, moved_most(trace) if unit is None else unit)}
         print_json(shown if changed is None else {**shown, "changed": changed.as_dict()})
@@ -223,8 +228,12 @@ def _draw(shown: RenderableType, path: str | None) -> None:
     )
     screen.print(shown)
     picture = re.sub(r"@font-face *{[^}]*}", "", screen.export_svg(title="gatewise explain"))  # they are on a CDN
+    _write(path, picture)
+
+
+def _write(path: str, content: str) -> None:
     try:
-        Path(path).write_text(picture, encoding="utf-8")
+        Path(path).write_text(content, encoding="utf-8")
     except OSError as error:
         raise DataError(f"{quote(path)}: cannot be written: {error.strerror}") from None
     print(f"gatewise: wrote {quote(path)}", file=sys.stderr)

@@ -67,6 +67,33 @@ class Explanation:
         highest = [int(t) for t in order[::-1][:count] if self.scores[t] > 0]
         return highest, lowest
 
+    def sums(self) -> list[tuple[str, float, str]]:
+        """What leads to the logit, each with a name and a few words: start, steps, residual."""
+        way = abs(self.logit - self.start)
+        share = f", {abs(self.residual) / way:.1%} of the way from the start" if way and not self.adds_up else ""
+        rounding = "rounding; this method's scores add up" if self.adds_up else f"what the method leaves out{share}"
+        return [
+            (f"logit of {self.towards}", self.logit, "less the mean of all logits" if len(self.classes) > 2 else ""),
+            ("  start", self.start, self.start_note),
+            ("  steps", float(self.scores.sum()), "summed"),
+            ("  residual", self.residual, rounding),
+        ]
+
+    def faith_note(self) -> str:
+        """How faithful the method was to this model where that was measured, in one sentence."""
+        if self.faith is None:
+            return "How faithful this method is to this model has not been measured."
+        return (
+            f"Measured on {self.faith.n:,} sequences of the validation part: the verdict's probability falls by "
+            f"{self.faith.comprehensiveness:.2f} without the steps that the method ranks first, and by "
+            f"{self.faith.sufficiency:.2f} with them alone."
+        )
+
+    def _repr_html_(self) -> str:
+        from gatewise.glassbox.html import explanation_html  # a notebook asks for it, prediction never does
+
+        return explanation_html(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return {

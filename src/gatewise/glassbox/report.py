@@ -22,7 +22,7 @@ from gatewise.glassbox.attribution import Explanation
 from gatewise.glassbox.gates import Gates
 from gatewise.glassbox.trace import Trace
 
-__all__ = ["AGAINST", "TOWARDS", "faith_line", "moved_most", "plain_table", "report", "running_words", "unit_view"]
+__all__ = ["AGAINST", "TOWARDS", "moved_most", "plain_table", "report", "running_words", "unit_view"]
 
 TOWARDS, AGAINST = Style(color="#2a7de1"), Style(color="#c86000")
 _WEAK, _STRONG, _STRONGEST = 0.1, 1 / 3, 2 / 3  # shares of the highest score
@@ -109,33 +109,12 @@ def _verdict(found: Explanation, seen: Trace, thing: Thing) -> Iterator[Renderab
     table = plain_table()
     for justify in ("left", "right", "left"):
         table.add_column(justify=justify)
-    mean = "less the mean of all logits" if len(found.classes) > 2 else ""
-    way = abs(found.logit - found.start)
-    share = f", {abs(found.residual) / way:.1%} of the way from the start" if way and not found.adds_up else ""
-    rounding = "rounding; this method's scores add up" if found.adds_up else f"what the method leaves out{share}"
-    for name, value, note in (
-        (f"logit of {printable(found.towards)}", found.logit, mean),
-        ("  start", found.start, found.start_note),
-        (f"  {thing}s", float(found.scores.sum()), "summed"),
-        ("  residual", found.residual, rounding),
-    ):
-        table.add_row(Text(name), f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}", note)
+    for name, value, note in found.sums():
+        table.add_row(Text(printable(name)), f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}", note)
     table.show_header = False
     yield table
     yield Text.assemble((found.method, Style(bold=True)), f": {found.method_note}")
-    yield Text(faith_line(found, thing))
-
-
-def faith_line(found: Explanation, thing: Thing = "word") -> str:
-    """How faithful the method was to this model where that was measured, in one sentence."""
-    if found.faith is None:
-        return "How faithful this method is to this model has not been measured."
-    faith = found.faith
-    return (
-        f"Measured on {faith.n:,} {'texts' if thing == 'word' else 'series'} of the validation part: the verdict's "
-        f"probability falls by {faith.comprehensiveness:.2f} without the {thing}s that the method ranks first, and by "
-        f"{faith.sufficiency:.2f} with them alone."
-    )
+    yield Text(found.faith_note())
 
 
 def _strongest(found: Explanation, words: int, marks: bool) -> Table:

@@ -17,7 +17,6 @@ from gatewise.glassbox.report import (
     AGAINST,
     TOWARDS,
     Thing,
-    faith_line,
     moved_most,
     plain_table,
     running_words,
@@ -116,5 +115,5 @@ def compare_report(
         shown = (f"{printable(one.steps[t], _LONGEST)} {one.scores[t]:+.3f}" for t in places)
         parts += [Text(f"  {', '.join(shown)}; start {one.start:+.3f}, residual {one.residual:+.3f}"), Text()]
     parts += [Text.assemble((found[0].method, Style(bold=True)), f": {found[0].method_note}")]
-    parts += [Text(faith_line(found[0], thing))]
+    parts += [Text(found[0].faith_note())]
     return Group(*parts)

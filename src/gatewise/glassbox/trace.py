@@ -49,6 +49,11 @@ class Trace:
         top = self.lstms[-(self.moves.shape[1] // self.lstms[-1].h.shape[1]) :]
         return np.concatenate([gates.half_life() for gates in top])
 
+    def _repr_html_(self) -> str:
+        from gatewise.glassbox.html import trace_html  # a notebook asks for it, prediction never does
+
+        return trace_html(self)
+
     def top(self, unit: int) -> tuple[Gates, int]:
         """Unit `unit` of the top layer's output (its directions side by side): its LSTM and its column there.
 
