@@ -49,9 +49,14 @@ def names() -> list[str]:
     return [case.name for case in cases(tiny)]
 
 
-def _step_settings(threads: int, padding: str, per_run: int = 4, each: bool = True) -> dict[str, Any]:
+def _step_settings(threads: int, padding: str, per_run: int = 2, each: bool = True) -> dict[str, Any]:
     how = {"lead": 1, "per_run": per_run, "each": each}
     return {"threads": threads, "padding": padding, "length": LENGTH, "batch": BATCH, **how}
+
+
+def _turns(threads: int) -> int:
+    """No bar is on one thread's steps, and they take longest."""
+    return 13 if threads > 1 else 7
 
 
 def _step_tutorial(reviews: Reviews, threads: int) -> Case:
@@ -66,6 +71,7 @@ def _step_tutorial(reviews: Reviews, threads: int) -> Case:
         ),
         settings=_step_settings(threads, "pre"),
         arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
+        turns=_turns(threads),
     )
 
 
@@ -82,7 +88,7 @@ def _step_masked(reviews: Reviews, threads: int) -> Case:
         ),
         settings=_step_settings(threads, "none"),
         arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        turns=11,
+        turns=_turns(threads),
     )
 
 
@@ -99,6 +105,7 @@ def _step_bucketed(reviews: Reviews, threads: int) -> Case:
         ),
         settings=_step_settings(threads, "none", per_run=8, each=False),
         arrays=weights() | reviews.take(rows),
+        turns=_turns(threads),
     )
 
 
