@@ -46,21 +46,26 @@ bool spin(const F& news) {
     return news();
 }
 
-// The processors that a thread may use. The pool's threads take on those of whoever calls: they may have changed since
-// a thread was started.
+// The processors that a thread may use. The pool's threads get those of whoever calls, which may have changed since a
+// thread was started; and where there are enough of them, without the one that the caller is on. A thread that is woken
+// is put beside its waker unless another processor is idle: beside one busy stranger, two threads would then share one
+// processor from the first part to the last.
 #if defined(__linux__)
 class Affinity {
   public:
-    static Affinity here() {
+    static Affinity beside_caller(int parts) {
         Affinity now;
         now.known_ = sched_getaffinity(0, sizeof now.set_, &now.set_) == 0;  // not with more than 1024 processors
+        const int mine = sched_getcpu();
+        if (now.known_ && mine >= 0 && CPU_COUNT(&now.set_) >= parts) CPU_CLR(mine, &now.set_);
         return now;
     }
-    // Make it this thread's, whose it was `before`.
-    void take(Affinity& before) const {
-        if (!known_ || (before.known_ && CPU_EQUAL(&set_, &before.set_))) return;
-        static_cast<void>(sched_setaffinity(0, sizeof set_, &set_));  // where it is refused, the system decides
-        before = *this;
+    // Make it `thread`'s.
+    void give(std::thread& thread) const {
+        if (known_) static_cast<void>(pthread_setaffinity_np(thread.native_handle(), sizeof set_, &set_));
+    }
+    bool operator==(const Affinity& other) const {
+        return known_ == other.known_ && (!known_ || CPU_EQUAL(&set_, &other.set_));
     }
 
   private:
@@ -69,8 +74,9 @@ class Affinity {
 };
 #else
 struct Affinity {
-    static Affinity here() { return {}; }
-    void take(Affinity&) const {}
+    static Affinity beside_caller(int) { return {}; }
+    void give(std::thread&) const {}
+    bool operator==(const Affinity&) const { return true; }
 };
 #endif
 
@@ -78,7 +84,6 @@ struct Work {
     void (*work)(void*, int);
     void* data;
     int parts;
-    Affinity affinity;
 };
 
 class Pool {
@@ -89,7 +94,9 @@ class Pool {
         while (static_cast<int>(threads_.size()) < work.parts - 1) {
             const int part = static_cast<int>(threads_.size()) + 1;
             threads_.emplace_back([this, part, seen = round_.load()] { serve(part, seen); });
+            given_to_ = 0;
         }
+        place(work.parts);
         error_ = nullptr;
         left_.store(work.parts - 1, std::memory_order_relaxed);
         {
@@ -108,6 +115,15 @@ class Pool {
     }
 
   private:
+    // Before they are woken: a thread that has to wait for a processor cannot move itself to another.
+    void place(int parts) {
+        const Affinity wanted = Affinity::beside_caller(parts);
+        if (given_to_ >= parts - 1 && wanted == given_) return;
+        for (int n = 0; n < parts - 1; ++n) wanted.give(threads_[static_cast<size_t>(n)]);
+        given_ = wanted;
+        given_to_ = parts - 1;
+    }
+
     void part_of(const Work& work, int part) {
         try {
             const FlushDenormals flush;
@@ -120,7 +136,6 @@ class Pool {
 
     // The thread of one part number: `seen` is the last round that it need not look at.
     void serve(int part, uint64_t seen) {
-        Affinity mine = Affinity::here();
         for (;;) {
             const auto news = [&] { return round_.load(std::memory_order_acquire) != seen; };
             spin(news);
@@ -132,7 +147,6 @@ class Pool {
                 work = work_;
             }
             if (part >= work.parts) continue;
-            work.affinity.take(mine);
             part_of(work, part);
             if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
                 std::lock_guard<std::mutex> lock(mutex_);
@@ -149,6 +163,8 @@ class Pool {
     std::atomic<uint64_t> round_{0};
     std::atomic<int> left_{0};
     std::vector<std::thread> threads_;
+    Affinity given_{};  // to the first given_to_ of them
+    int given_to_ = 0;
 };
 
 // Never destroyed: its threads may still sleep when the process ends. A forked child has none of them and starts anew.
@@ -167,7 +183,7 @@ Pool& pool() {
 }  // namespace
 
 void run_parts(int parts, void (*work)(void* data, int part), void* data) {
-    if (parts > 1 && pool().try_run({work, data, parts, Affinity::here()})) return;
+    if (parts > 1 && pool().try_run({work, data, parts})) return;
     const FlushDenormals flush;
     for (int part = 0; part < parts; ++part) work(data, part);
 }

@@ -133,6 +133,33 @@ for allowed in ({max(all_of_them)}, all_of_them, {min(all_of_them)}):
 
 @linux
 @counts_threads
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
+)
+def test_threads_are_woken_elsewhere_than_the_caller() -> None:
+    """Else a thread that has slept is put beside its waker, and two threads share one processor."""
+    in_a_process("""
+import time
+from gatewise.kernels import native
+from tests.native.batches import both, given
+arrays, kernel = given(units=130, batch=33, longest=40), native.Native(threads=2)
+at_first, all_of_them = set(os.listdir("/proc/self/task")), os.sched_getaffinity(0)
+both(kernel, arrays)
+(ours,) = (int(task) for task in set(os.listdir("/proc/self/task")) - at_first)
+assert len(os.sched_getaffinity(ours)) == len(all_of_them) - 1
+assert os.sched_getaffinity(ours) < all_of_them
+for mine in all_of_them:  # where there is one processor, all share it; where there are enough again, they do not
+    os.sched_setaffinity(0, {mine})
+    both(kernel, arrays)
+    assert os.sched_getaffinity(ours) == {mine}
+    os.sched_setaffinity(0, all_of_them)
+    both(kernel, arrays)
+    assert len(os.sched_getaffinity(ours)) == len(all_of_them) - 1
+""")
+
+
+@linux
+@counts_threads
 def test_threads_sleep_when_there_is_nothing_to_do() -> None:
     """No processor time to speak of, and no thread of the pool that wakes up now and then to look."""
     in_a_process("""
