@@ -1,9 +1,10 @@
 """Measure gatewise beside its peers.
 
-    python -m benchmarks [--quick] [--only CASE,...] [--data PATH] [--turns N] [--json FILE] [--peers FOLDER]
+    python -m benchmarks [--quick] [--only CASE,... [--update]] [--data PATH] [--turns N] [--json FILE] [--peers FOLDER]
 
 A full run writes results/full.json and results/summary.json; `python -m benchmarks.tables` then renders the pages. With
---quick or --only nothing is written but what --json asks for.
+--quick or --only nothing is written but what --json asks for; --update puts those cases, with the date and the commit
+of this run, in the place of the older ones.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             turns = options.turns or (QUICK_TURNS if options.quick else case.turns)
             found = measure(case, workers, turns, options.quick, lambda line: print(line, flush=True))
             _print(case, found)
-            measured[case.name] = found.as_dict()
+            measured[case.name] = {**found.as_dict(), "date": head["date"], "revision": head["revision"]}
     except (Different, Failed) as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 1
@@ -69,7 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for bar in BARS:
         if bar.case in measured:
             print(f"{bar.name:45} {shown(bar, figures[bar.name]):>12}   bar {shown(bar, bar.want)}")
-    whole = not options.quick and not options.only
+    if options.update:
+        older = json.loads((RESULTS / "full.json").read_text(encoding="utf-8"))
+        full = {**older, "cases": {**older["cases"], **measured}}
+        figures = summary(full["cases"])
+    whole = not options.quick and (not options.only or options.update)
     for path, content in ((RESULTS / "full.json", full), (RESULTS / "summary.json", figures)) if whole else ():
         _write(path, content)
     if options.json:
@@ -105,6 +110,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_TURNS} turns, each peer's first settings")
     parser.add_argument("--only", help=f"cases by name, * for any: {', '.join(names())}")
+    parser.add_argument("--update", action="store_true", help="with --only: put those cases into the results")
     parser.add_argument("--data", help="the IMDB archive or its folder, or 'embedded'")
     parser.add_argument("--turns", type=int, help="turns of each case, in the place of its own number")
     parser.add_argument("--json", type=Path, help="write everything to this file")

@@ -138,8 +138,14 @@ def _where(full: Full, summary: Summary) -> str:
     named = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     machine = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in full["machine"].items())
     commit = full["revision"] or "unknown"
+    newer = [
+        f"`{name}` {case['date']}, commit {case['revision']}"
+        for name, case in full["cases"].items()
+        if case.get("date", full["date"]) != full["date"]
+    ]
     lines = [
         f"Measured {full['date']}, commit {commit}, `{full['command']}`, {full['minutes']} minutes.",
+        *([f"Measured again since then: {'; '.join(newer)}."] if newer else []),
         f"Machine: {machine}.",
         f"Versions: {named}.",
         f"Data: {full['data']}.",
