@@ -16,7 +16,7 @@ from gatewise.cell import Array, Gate
 from gatewise.kernels import Kernel, Tape, get
 from gatewise.ragged import starts_of
 
-__all__ = ["NumpyOps", "Ops", "States"]
+__all__ = ["NumpyOps", "Ops", "States", "never_settles"]
 
 
 class States(NamedTuple):
@@ -91,6 +91,13 @@ class Ops(Protocol):
         ...
 
 
+def never_settles(kernel: str) -> bool:
+    """Whether the states of the pads must be left to another kernel: in bfloat16 they go round in circles as large as
+    a rounding, so that every pad would be run.
+    """
+    return kernel == "bf16"
+
+
 class NumpyOps:
     """`Ops` on NumPy arrays and a kernel. With `keep`, each LSTM's tapes stay in `tapes[name]`, in the order of the
     runs. `memo` belongs to parameters that do not change: what depends on nothing else is kept in it, by name.
@@ -129,8 +136,10 @@ class NumpyOps:
         gate: Gate,
     ) -> States:
         # The trajectory of the pads needs c of every step, and only the tape has it.
-        keep = self.keep or name.endswith(".pads")
-        run = self.kernel.forward(pre, index, lengths, weight_hh, h0, c0, reverse=reverse, gate=gate, keep=keep)
+        pads = name.endswith(".pads")
+        keep = self.keep or pads
+        kernel = get("native") if pads and never_settles(self.kernel.name) else self.kernel
+        run = kernel.forward(pre, index, lengths, weight_hh, h0, c0, reverse=reverse, gate=gate, keep=keep)
         if self.keep and run.tape is not None:
             self.tapes.setdefault(name, []).append(run.tape)
         return States(run.h, run.tape.c if run.tape is not None else None, run.h_T, run.c_T)

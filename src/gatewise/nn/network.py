@@ -18,11 +18,12 @@ from gatewise.architecture import Architecture
 from gatewise.batch import Batch
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError
+from gatewise.kernels import get
 from gatewise.network import forward
 from gatewise.nn.op import lstm
 from gatewise.nn.project import project
 from gatewise.nn.take import take
-from gatewise.ops import States
+from gatewise.ops import States, never_settles
 
 __all__ = ["Network", "TorchOps"]
 
@@ -67,6 +68,9 @@ class TorchOps:
         rows = None if index is None else torch.from_numpy(index)
         p = self.probability.get("recurrent", 0)
         mask = torch.nn.functional.dropout(h0.new_ones(h0.shape), p) if p > 0 else None
+        kernel = self.kernel
+        if name.endswith(".pads") and h0.dtype == torch.float32 and never_settles(kernel or get().name):
+            kernel = "native"
         states = lstm(
             pre,
             rows,
@@ -77,7 +81,7 @@ class TorchOps:
             reverse=reverse,
             gate=gate,
             mask=mask,
-            kernel=self.kernel,
+            kernel=kernel,
         )
         return States(*states)
 
