@@ -16,7 +16,7 @@ __all__ = ["FLOPS", "in_turns", "kernel_batch", "lengths", "review_tokens"]
 
 FLOPS = {"forward": 8, "both": 24}  # a step and H² weights: four gates, multiply and add; backward twice as much
 ROWS = 10_000  # vocabulary, as in the tutorial
-_SPIN = 0.05
+_SPIN = 0.12  # seconds; OpenBLAS was seen to spin for more than 0.05, and for less than 0.1
 _FULL = 128  # up to this many units a batch has reviews of full length, beyond it shorter ones: the same work
 
 
