@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [case for case in cases(reviews) if _wanted(case.name, options.only)]
     head: dict[str, Any] = {
         "date": now(),
-        "command": " ".join(["python -m benchmarks", *(sys.argv[1:] if arguments is None else arguments)]),
+        "command": _command(sys.argv[1:] if arguments is None else arguments),
         "revision": revision(),
         "machine": machine(),
         "data": reviews.source,
@@ -80,6 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         _write(options.json, {**full, "summary": figures})
     return 0
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """What was typed, without where the peers are kept on this machine."""
+    kept = list(arguments)
+    if "--peers" in kept:
+        at = kept.index("--peers")
+        del kept[at : at + 2]
+    return " ".join(["python -m benchmarks", *kept])
 
 
 def _wanted(name: str, only: str | None) -> bool:

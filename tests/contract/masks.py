@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.cell import Array
+from gatewise.errors import InputError
 from gatewise.kernels.contract import Kernel
 from gatewise.kernels.reference import Reference
 from gatewise.ragged import starts_of
 from tests.contract.cases import Case, some
 from tests.contract.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, tape_of
 
-__all__ = ["check_mask", "check_mask_of_ones"]
+__all__ = ["check_mask", "check_mask_arguments", "check_mask_of_ones"]
 
 
 def check_mask(kernel: Kernel) -> None:
@@ -46,6 +47,26 @@ def check_mask_of_ones(kernel: Kernel) -> None:
             given = one.gradients(dtype)
             got, want = kernel.backward(tape_of(masked), **given), kernel.backward(tape_of(plain), **given)
             assert_same(got, want, BACKWARD, TOLERANCE[dtype] / 100, f"{one} {dtype} ones")
+
+
+def check_mask_arguments(kernel: Kernel) -> None:
+    """A mask of another shape or type is refused, forward and on a tape that somebody has put together."""
+    one = some()[0]
+    fits = np.ones_like(one.h0, dtype="float32")
+    for wrong in (fits[:, :-1], fits[:-1], fits.astype("float64"), np.asfortranarray(fits)):
+        tape = tape_of(one.forward(kernel, "float32"))
+        refused = 0
+        for call in (
+            lambda wrong=wrong: one.forward(kernel, "float32", mask=wrong),
+            lambda wrong=wrong, tape=tape: kernel.backward(replace(tape, mask=wrong), **one.gradients("float32")),
+        ):
+            try:
+                call()  # type: ignore[no-untyped-call]
+            except InputError as error:
+                refused += "mask" in str(error)
+            except Exception as error:
+                raise AssertionError(f"{type(error).__name__}, not InputError") from error
+        assert refused == 2, f"a mask {wrong.shape} {wrong.dtype} was taken"
 
 
 def _mask(one: Case) -> Array:

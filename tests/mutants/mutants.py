@@ -13,33 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gatewise.cell import Array
-from gatewise.kernels.contract import Backward, Forward, Projected, Tape
+from gatewise.kernels.contract import Backward, Forward, Tape
 from gatewise.kernels.reference import Reference
 from gatewise.ragged import last_rows, reversed_rows, starts_of
-
-
-class Mutant(Reference):
-    """The reference, with one of the hooks below made wrong."""
-
-    def forward(self, pre: Any, index: Any, lengths: Any, weight_hh: Any, h0: Any, c0: Any, **how: Any) -> Forward:
-        given = {"pre": pre, "index": index, "lengths": lengths, "weight_hh": weight_hh, "h0": h0, "c0": c0, **how}
-        return self.after(super().forward(**self.before(given)), given)
-
-    def backward(self, tape: Tape, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
-        return self.gradients(super().backward(tape, dh, dh_T, dc_T, dc), tape, dh, dh_T, dc_T, dc)
-
-    def before(self, given: dict[str, Any]) -> dict[str, Any]:
-        return given
-
-    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
-        return run
-
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
-        return back
-
-    def by_step(self, tape: Tape, *given: Any) -> Array:
-        """The true dpre of every step (N, 4H), before steps that share a row of pre are added up."""
-        return Reference.backward(self, replace(tape, index=None, pre_rows=len(tape.h)), *given).dpre
+from tests.mutants.base import Mutant
+from tests.mutants.products import (
+    InitialStateNotDropped,
+    MaskForgotten,
+    MaskScaled,
+    ProjectedWithoutBias,
+    ProjectsAnything,
+)
 
 
 def _by_row(dpre: Array, tape: Tape) -> Array:
@@ -327,49 +311,6 @@ class TapeInDouble(Mutant):
         return run._replace(tape=wide)
 
 
-class MaskForgotten(Mutant):
-    """Forward drops, backward goes through the weights as if nothing had been dropped."""
-
-    def backward(self, tape: Tape, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
-        return Reference.backward(self, replace(tape, mask=None), dh, dh_T, dc_T, dc)
-
-
-class InitialStateNotDropped(Mutant):
-    """The mask acts on the h that the kernel computed, not on h0."""
-
-    def before(self, given: dict[str, Any]) -> dict[str, Any]:
-        mask = given.get("mask")
-        if mask is None:
-            return given
-        return {**given, "h0": np.divide(given["h0"], mask, out=np.zeros_like(mask), where=mask != 0)}
-
-
-class MaskScaled(Mutant):
-    """The mask is taken for a mask of zeros and ones, and what it keeps is scaled up once more."""
-
-    def before(self, given: dict[str, Any]) -> dict[str, Any]:
-        return given if given.get("mask") is None else {**given, "mask": given["mask"] * 2}
-
-
-class ProjectedWithoutBias(Mutant):
-    """The bias is left out, and its gradient is the mean over the rows."""
-
-    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
-        return super().project(x, weight_ih, 0 * bias)
-
-    def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
-        back = super().project_backward(x, weight_ih, dpre, with_dx=with_dx)
-        return back._replace(dbias=back.dbias / max(len(x), 1))
-
-
-class ProjectsAnything(Mutant):
-    """Shapes that NumPy can broadcast are taken."""
-
-    def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
-        out: Array = x[:, : weight_ih.shape[-1]] @ np.atleast_2d(weight_ih)[:, : x.shape[1]].T + bias.sum()
-        return out
-
-
 class Rejected(NamedTuple):
     mutant: type[Mutant]
     by: tuple[str, ...]
@@ -410,7 +351,7 @@ MUTANTS = (
     Rejected(TapeInDouble, ("shape_of_contract",)),
     Rejected(ProjectedWithoutBias, ("project", "project_backward")),
     Rejected(ProjectsAnything, ("project_arguments", "project")),
-    Rejected(MaskForgotten, ("mask",)),
+    Rejected(MaskForgotten, ("mask", "mask_arguments")),
     Rejected(InitialStateNotDropped, ("mask",)),
     Rejected(MaskScaled, ("mask", "mask_of_ones")),
 )

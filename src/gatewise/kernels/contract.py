@@ -221,6 +221,9 @@ def check_backward(kernel: Kernel, tape: Tape, dh: Array | None, dh_T: Array, dc
             named[name] = array
     _expect("dh_T", dh_T, tape.h0.shape)
     _expect("dc_T", dc_T, tape.h0.shape)
+    if tape.mask is not None:
+        _expect("mask", tape.mask, tape.h0.shape)
+        named["mask"] = tape.mask
     _same_kind(kernel, named)
 
 

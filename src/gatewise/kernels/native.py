@@ -4,7 +4,7 @@
     GATEWISE_THREADS   threads; default: as many as the process may use, by affinity and by its control group's quota
 
 With the same instruction set and number of threads, results are the same bits from run to run. Another number of
-threads changes the order in which dweight_hh is summed, and nothing else.
+threads changes the order in which the weights' gradients are summed (dweight_hh, dweight_ih, dbias), and nothing else.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MOST_STEPS = 2**31 - 1  # rows are numbered in 32 bits
 class Native:
     """The C++ kernel. None for `isa` or `threads` stands for what the environment and the machine say at each call.
 
-    precision "bf16": what the matrix products multiply (h_{t-1}, W_hh and the gradients of the gates) is rounded to
+    precision "bf16": what the matrix products multiply (h_{t-1}, x, the weights, the gates' gradients) is rounded to
     bfloat16, 8 bits; sums, gates, c, h and all that comes out stay float32. Raises KernelUnavailable where the
     processor has no instructions for it.
     """
