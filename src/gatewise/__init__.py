@@ -7,16 +7,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gatewise import data, errors, kernels, nn, series, text
+    from gatewise.base import Base, load_base
     from gatewise.model import Model, load
-    from gatewise.training import train
+    from gatewise.training import pretrain, train
 
 __version__ = "0.1.0"
 
-__all__ = ["Model", "__version__", "data", "errors", "kernels", "load", "nn", "series", "text", "train"]
+__all__ = [
+    "Base",
+    "Model",
+    "__version__",
+    "data",
+    "errors",
+    "kernels",
+    "load",
+    "load_base",
+    "nn",
+    "pretrain",
+    "series",
+    "text",
+    "train",
+]
 
 # Each public name and the module that holds it: imported when first used, so that `gatewise --help` needs no NumPy and
 # nothing but training needs torch.
-_HOME = {"Model": "gatewise.model", "load": "gatewise.model", "train": "gatewise.training"}
+_HOME = {
+    "Base": "gatewise.base",
+    "Model": "gatewise.model",
+    "load": "gatewise.model",
+    "load_base": "gatewise.base",
+    "pretrain": "gatewise.training",
+    "train": "gatewise.training",
+}
 
 
 def __getattr__(name: str) -> Any:

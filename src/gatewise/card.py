@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gatewise.architecture import Architecture, summary
+from gatewise.markdown import plain
 from gatewise.verdict import Faith
 
 __all__ = ["Facts", "Measured", "fact_rows", "write_card"]
@@ -57,19 +58,19 @@ def write_card(arch: Architecture, classes: Sequence[str], facts: Facts) -> str:
     """The card in Markdown."""
     lines = ["# A gatewise model", ""]
     what = "texts" if arch.inputs == "tokens" else f"series of {arch.rows} channels"
-    lines += [f"It sorts {what} into {len(classes)} classes: {', '.join(_plain(c) for c in classes)}.", ""]
+    lines += [f"It sorts {what} into {len(classes)} classes: {', '.join(plain(c) for c in classes)}.", ""]
     lines += ["| layer | output | parameters |", "|---|---|---:|"]
     layers = summary(arch)
     lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]
     lines += [f"| all | | {sum(count for _, _, count in layers):,} |", ""]
     rows = fact_rows(facts)
     if rows:
-        lines += ["## How it was made", "", "| | |", "|---|---|", *(f"| {k} | {_plain(v)} |" for k, v in rows), ""]
+        lines += ["## How it was made", "", "| | |", "|---|---|", *(f"| {k} | {plain(v)} |" for k, v in rows), ""]
     if facts.measured:
         lines += ["## What it was measured at", "", "| data | n | accuracy | loss |", "|---|---:|---:|---:|"]
         for m in facts.measured:
             error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
-            lines.append(f"| {_plain(m.data)} | {m.n:,} | {m.accuracy:.4f} ± {error:.4f} | {m.loss:.4f} |")
+            lines.append(f"| {plain(m.data)} | {m.n:,} | {m.accuracy:.4f} ± {error:.4f} | {m.loss:.4f} |")
         lines += ["", "± is one standard error of the accuracy, from the number of sequences alone.", ""]
     if facts.faith:
         lines += ["## How faithful its accounts are", "", "| method | n | comprehensiveness | sufficiency |"]
@@ -77,7 +78,7 @@ def write_card(arch: Architecture, classes: Sequence[str], facts: Facts) -> str:
         for name, faith in facts.faith.items():
             chosen = " (the default)" if name == facts.explained_by else ""
             numbers = f"{faith.comprehensiveness:.3f} | {faith.sufficiency:.3f}"
-            lines.append(f"| {_plain(name)}{chosen} | {faith.n:,} | {numbers} |")
+            lines.append(f"| {plain(name)}{chosen} | {faith.n:,} | {numbers} |")
         lines += ["", "How far the verdict's probability falls without what the method ranks first (higher is better)"]
         lines += ["and with that alone (lower is better), on sequences of the validation part; docs/glassbox.md.", ""]
     lines += [
@@ -108,11 +109,3 @@ def fact_rows(facts: Facts) -> list[tuple[str, str]]:
         ("gatewise", facts.gatewise),
     ]
     return [(name, value) for name, value in rows if value]
-
-
-def _plain(text: str) -> str:
-    """Text that cannot break a table, nor turn into markup, wherever the card is shown."""
-    flat = " ".join("".join(ch if ch.isprintable() else " " for ch in text).split())
-    for mark, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("[", "&#91;"), ("]", "&#93;")):
-        flat = flat.replace(mark, safe)
-    return flat

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
 
-__all__ = ["Labelled", "class_order", "label_rows"]
+__all__ = ["Labelled", "class_order", "content_key", "label_rows"]
 
 _BY_CONTENT = np.zeros(0, dtype=np.int64)
 
@@ -80,7 +80,7 @@ class Labelled:
     @cached_property
     def keys(self) -> NDArray[np.int64]:
         """A number (n,) for the content of each row: the same where only case, spaces and <br /> differ."""
-        return np.array([_key(row) for row in self.inputs], dtype=np.int64)
+        return np.array([content_key(row) for row in self.inputs], dtype=np.int64)
 
     def take(self, rows: NDArray[Any] | Sequence[int]) -> Labelled:
         """The rows with these numbers, in that order, or those where a mask (n,) is true. InputError for others."""
@@ -160,7 +160,8 @@ def _parts(row: Any) -> list[bytes]:
     return [repr(row.shape).encode(), np.ascontiguousarray(row, dtype="<f4").tobytes()]
 
 
-def _key(row: Any) -> int:
+def content_key(row: Any) -> int:
+    """A number for the content of a text or series: the same where only case, spaces and <br /> differ."""
     if isinstance(row, str):
         row = " ".join(row.replace("<br />", " ").casefold().split())
     return int.from_bytes(hashlib.blake2b(b"\0".join(_parts(row)), digest_size=8).digest(), "little", signed=True)

@@ -15,13 +15,14 @@ FLOORS = [
     {"training"},
     {"model"},
     {"card", "data", "encoder", "glassbox", "nn"},
+    {"base"},
     {"gradient", "inference"},
     {"network"},
     {"batch", "ops"},
     {"architecture", "kernels", "series", "storage", "text"},
     {"labelled", "strict_json", "verdict", "weights"},
     {"cell", "ragged"},
-    {"errors", "openmp"},
+    {"errors", "markdown", "openmp"},
 ]
 FLOOR = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 

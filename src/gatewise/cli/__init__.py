@@ -17,6 +17,7 @@ from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
 from gatewise.cli.info import info
 from gatewise.cli.predict import predict
+from gatewise.cli.pretrain import pretrain
 from gatewise.cli.train import train
 from gatewise.errors import printable
 
@@ -31,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command, short in (
+    (pretrain, "Train a language model on texts without labels, to start classifiers from."),
     (train, "Train a classifier and save it."),
     (evaluate, "Measure a model on labelled data."),
     (predict, "Label texts or series."),

@@ -1,4 +1,4 @@
-"""Labelled data: the IMDB reviews, tables and folders of texts; split without a leak, and cut into batches."""
+"""Data: IMDB reviews, tables and folders of texts, with labels or without; split without a leak, cut into batches."""
 
 from gatewise.data.batches import batches
 from gatewise.data.embedded import embedded_reviews
@@ -6,6 +6,19 @@ from gatewise.data.folder import read_folder
 from gatewise.data.imdb import Splits, imdb
 from gatewise.data.split import split
 from gatewise.data.tables import read_table
+from gatewise.data.unlabelled import Unlabelled, imdb_texts, read_texts
 from gatewise.labelled import Labelled
 
-__all__ = ["Labelled", "Splits", "batches", "embedded_reviews", "imdb", "read_folder", "read_table", "split"]
+__all__ = [
+    "Labelled",
+    "Splits",
+    "Unlabelled",
+    "batches",
+    "embedded_reviews",
+    "imdb",
+    "imdb_texts",
+    "read_folder",
+    "read_table",
+    "read_texts",
+    "split",
+]

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from gatewise.errors import DataError, quote
 
-__all__ = ["labelled_files"]
+__all__ = ["labelled_files", "unlabelled_files"]
 
-_WANTED = re.compile(r"(train|test)/(urls_(pos|neg)\.txt|(pos|neg)/[^/]+)")
+_LABELLED = re.compile(r"(train|test)/(urls_(pos|neg)\.txt|(pos|neg)/[^/]+)")
+_UNLABELLED = re.compile(r"train/unsup/[^/]+")
+_FOLDERS = [f"{half}/{label}" for half in ("train", "test") for label in ("pos", "neg")]
 _FILE = 1 << 20  # bytes; the longest review has 14 kB, the longest list of addresses 0.6 MB
 _MEMBER = 100 << 20  # of files that are passed over: the bags of words have 40 MB
 _ALL = 1 << 30
@@ -27,28 +29,37 @@ def labelled_files(path: Path) -> Iterator[tuple[str, bytes]]:
     `path`: the .tar.gz or a folder that is, or holds, aclImdb. Names are as below aclImdb/. DataError where the archive
     is damaged, where a name leads out of it, for links, and beyond caps that no such archive reaches.
     """
+    return _files(path, _FOLDERS, _LABELLED)
+
+
+def unlabelled_files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """(name, bytes) of each review in train/unsup; otherwise as `labelled_files`."""
+    return _files(path, ["train/unsup"], _UNLABELLED)
+
+
+def _files(path: Path, folders: list[str], wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
-        return _folder(path / "aclImdb" if (path / "aclImdb").is_dir() else path)
+        return _folder(path / "aclImdb" if (path / "aclImdb").is_dir() else path, folders)
     if path.is_file():
-        return _archive(path)
+        return _archive(path, wanted)
     raise DataError(f"{quote(path, 200)}: {'not a file or folder' if path.exists() else 'not found'}")
 
 
-def _folder(root: Path) -> Iterator[tuple[str, bytes]]:
+def _folder(root: Path, folders: list[str]) -> Iterator[tuple[str, bytes]]:
     try:
-        for half in ("train", "test"):
-            for label in ("pos", "neg"):
-                urls = root / half / f"urls_{label}.txt"
-                if urls.is_file():
-                    yield f"{half}/{urls.name}", _read(urls)
-                if not (root / half / label).is_dir():
-                    continue
-                with os.scandir(root / half / label) as entries:
-                    for entry in entries:
-                        if entry.is_symlink() or not entry.is_file(follow_symlinks=False):
-                            raise DataError(f"{quote(entry.path, 200)}: not a plain file")
-                        if not entry.name.startswith("."):
-                            yield f"{half}/{label}/{entry.name}", _read(Path(entry.path))
+        for folder in folders:
+            half, label = folder.split("/")
+            urls = root / half / f"urls_{label}.txt"
+            if label != "unsup" and urls.is_file():
+                yield f"{half}/{urls.name}", _read(urls)
+            if not (root / half / label).is_dir():
+                continue
+            with os.scandir(root / half / label) as entries:
+                for entry in entries:
+                    if entry.is_symlink() or not entry.is_file(follow_symlinks=False):
+                        raise DataError(f"{quote(entry.path, 200)}: not a plain file")
+                    if not entry.name.startswith("."):
+                        yield f"{half}/{label}/{entry.name}", _read(Path(entry.path))
     except OSError as error:
         raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
 
@@ -75,12 +86,12 @@ class _Capped:
         return block
 
 
-def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
+def _archive(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
     try:
         with gzip.open(path, "rb") as unpacked:
             capped = _Capped(unpacked)
             with tarfile.open(fileobj=capped, mode="r|") as tar:  # type: ignore[call-overload]
-                yield from _members(tar)
+                yield from _members(tar, wanted)
             while capped.read(1 << 20):  # to the end, where gzip checks length and CRC
                 pass
     except DataError as error:
@@ -93,7 +104,7 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
         raise DataError(f"{quote(path, 200)}: the archive is damaged: {error}") from None
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+def _members(tar: tarfile.TarFile, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
     for number, member in enumerate(tar):
         parts = member.name.split("/")
         if number >= _MEMBERS:
@@ -106,7 +117,7 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
             raise DataError(f"{quote(member.name)} has {member.size:,} bytes")
         name = "/".join(part for part in parts if part not in ("", "."))
         name = name.removeprefix("aclImdb/")
-        if member.isdir() or not _WANTED.fullmatch(name) or parts[-1].startswith("."):
+        if member.isdir() or not wanted.fullmatch(name) or parts[-1].startswith("."):
             continue
         if member.size > _FILE:
             raise DataError(f"{quote(member.name)} has {member.size:,} bytes, no review is that long")

@@ -7,7 +7,7 @@ from pathlib import Path
 from gatewise.errors import DataError, quote
 from gatewise.labelled import Labelled, class_order, label_rows
 
-__all__ = ["read_folder"]
+__all__ = ["read_folder", "read_text"]
 
 _FILE = 10 << 20  # bytes
 
@@ -31,7 +31,7 @@ def read_folder(path: str | Path) -> Labelled:
             files = sorted(file for file in folder.glob("*.txt") if not file.name.startswith("."))
             if not files:
                 raise DataError(f"{quote(folder, 200)}: has no .txt file")
-            texts += [_text(file) for file in files]
+            texts += [read_text(file) for file in files]
             names += [folder.name] * len(files)
     except OSError as error:
         raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
@@ -40,13 +40,16 @@ def read_folder(path: str | Path) -> Labelled:
     return Labelled(texts, label_rows(names, classes), classes, source=source)
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path, most: int = _FILE) -> str:
+    """The text of a file in UTF-8, at most `most` bytes. DataError with its name for anything else, and where it is
+    empty.
+    """
     if file.is_symlink() or not file.is_file():
         raise DataError(f"{quote(file, 200)}: not a plain file")
     with open(file, "rb") as opened:
-        raw = opened.read(_FILE + 1)
-    if len(raw) > _FILE:
-        raise DataError(f"{quote(file, 200)}: more than {_FILE:,} bytes")
+        raw = opened.read(most + 1)
+    if len(raw) > most:
+        raise DataError(f"{quote(file, 200)}: more than {most:,} bytes")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from gatewise.errors import DataError, quote
 from gatewise.labelled import Labelled, class_order, label_rows
 
-__all__ = ["long_fields", "read_table"]
+__all__ = ["long_fields", "read_column", "read_table"]
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _LINES = (".jsonl", ".ndjson")
@@ -32,17 +32,32 @@ def read_table(path: str | Path, *, text: str, label: str) -> Labelled:
     open quote, NUL, bytes that are not UTF-8, another format, fewer than two classes.
     """
     file = Path(path).expanduser()
+    rows = [(line, body, name) for line, (body, name) in _rows(file, (text, label))]
+    return _labelled(file, rows, label)
+
+
+def read_column(path: str | Path, *, text: str) -> list[str]:
+    """The column (or JSON key) `text` alone, of a file as `read_table` reads it and with its errors; no row may be
+    empty.
+    """
+    file = Path(path).expanduser()
+    rows = [(line, body) for line, (body,) in _rows(file, (text,))]
+    _refuse_empty(file, "text", [line for line, body in rows if not body.strip()])
+    return [body for _, body in rows]
+
+
+def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """(line, the columns' values) of each row; the first column is a text, the second a label."""
     suffix = file.suffix.lower()
     if suffix not in _DELIMITERS and suffix not in _LINES:
         known = " ".join((*_DELIMITERS, *_LINES))
         raise DataError(f"{quote(file, 200)}: the name must end in one of {known}")
     content = _content(file)
     if suffix in _LINES:
-        rows = list(_json_rows(file, content, text, label))
+        yield from _json_rows(file, content, columns)
     else:
         with long_fields():
-            rows = list(_csv_rows(file, content, text, label, _DELIMITERS[suffix]))
-    return _labelled(file, rows, label)
+            yield from _csv_rows(file, content, columns, _DELIMITERS[suffix])
 
 
 @contextmanager
@@ -77,7 +92,9 @@ def _fail(file: Path, line: int, what: str) -> NoReturn:
     raise DataError(f"{quote(file, 200)}:{line}: {what}")
 
 
-def _csv_rows(file: Path, content: str, text: str, label: str, delimiter: str) -> Iterator[tuple[int, str, str]]:
+def _csv_rows(
+    file: Path, content: str, columns: tuple[str, ...], delimiter: str
+) -> Iterator[tuple[int, tuple[str, ...]]]:
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     line = 1
@@ -94,11 +111,11 @@ def _csv_rows(file: Path, content: str, text: str, label: str, delimiter: str) -
             continue
         if header is None:
             header = row
-            places = [_column(file, here, header, name, delimiter) for name in (text, label)]
+            places = [_column(file, here, header, name, delimiter) for name in columns]
         elif len(row) != len(header):
             _fail(file, here, f"{len(row)} fields, but the header has {len(header)}")
         else:
-            yield here, row[places[0]], row[places[1]].strip()
+            yield here, (row[places[0]], *(row[place].strip() for place in places[1:]))
     if header is None:
         raise DataError(f"{quote(file, 200)}: is empty")
 
@@ -115,7 +132,7 @@ def _column(file: Path, line: int, header: list[str], name: str, delimiter: str)
     _fail(file, line, f"no column {quote(name)}; there are {shown}{hint}")
 
 
-def _json_rows(file: Path, content: str, text: str, label: str) -> Iterator[tuple[int, str, str]]:
+def _json_rows(file: Path, content: str, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
     for line, record in enumerate(content.split("\n"), start=1):
         if not record.strip():
             continue
@@ -125,18 +142,20 @@ def _json_rows(file: Path, content: str, text: str, label: str) -> Iterator[tupl
             _fail(file, line, f"not a JSON object: {getattr(error, 'msg', error)}")
         if not isinstance(row, dict):
             _fail(file, line, "not a JSON object")
-        for name in (text, label):
+        for name in columns:
             if name not in row:
                 _fail(file, line, f"no key {quote(name)}; there are {', '.join(quote(key) for key in list(row)[:20])}")
+        text, *labels = columns
         if not isinstance(row[text], str):
             _fail(file, line, f"{quote(text)} must be a text")
-        if not isinstance(row[label], (str, int)):
-            _fail(file, line, f"{quote(label)} must be a text, a whole number or true/false")
-        name = row[label] if isinstance(row[label], str) else json.dumps(row[label])
-        for value in (row[text], name):
+        for label in labels:
+            if not isinstance(row[label], (str, int)):
+                _fail(file, line, f"{quote(label)} must be a text, a whole number or true/false")
+        names = [row[label] if isinstance(row[label], str) else json.dumps(row[label]) for label in labels]
+        for value in (row[text], *names):
             if any("\ud800" <= ch <= "\udfff" for ch in value):
                 _fail(file, line, "a lone surrogate, which is no character")
-        yield line, row[text], name.strip()
+        yield line, (row[text], *(name.strip() for name in names))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -155,9 +174,7 @@ def _labelled(file: Path, rows: list[tuple[int, str, str]], label: str) -> Label
         ("label", [line for line, _, name in rows if not name]),
         ("text", [line for line, body, _ in rows if not body.strip()]),
     ):
-        if bad:
-            lines = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
-            _fail(file, bad[0], f"the {what} is empty in {len(bad):,} row{'s'[: len(bad) > 1]} (line {lines})")
+        _refuse_empty(file, what, bad)
     names = [name for _, _, name in rows]
     classes = class_order(names)
     if len(classes) < 2:
@@ -169,3 +186,9 @@ def _labelled(file: Path, rows: list[tuple[int, str, str]], label: str) -> Label
         )
     source = f"{len(rows):,} rows of {quote(file.name)}, {len(classes)} classes by {quote(label)}"
     return Labelled([body for _, body, _ in rows], label_rows(names, classes), classes, source=source)
+
+
+def _refuse_empty(file: Path, what: str, bad: list[int]) -> None:
+    if bad:
+        lines = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
+        _fail(file, bad[0], f"the {what} is empty in {len(bad):,} row{'s'[: len(bad) > 1]} (line {lines})")

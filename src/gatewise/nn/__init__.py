@@ -13,8 +13,19 @@ except ImportError as error:
 
 from gatewise.nn.convert import from_torch, to_torch
 from gatewise.nn.keras import from_keras, to_keras
+from gatewise.nn.language import LanguageModel
 from gatewise.nn.lstm import LSTM
 from gatewise.nn.network import Network
 from gatewise.nn.op import LstmStates, lstm
 
-__all__ = ["LSTM", "LstmStates", "Network", "from_keras", "from_torch", "lstm", "to_keras", "to_torch"]
+__all__ = [
+    "LSTM",
+    "LanguageModel",
+    "LstmStates",
+    "Network",
+    "from_keras",
+    "from_torch",
+    "lstm",
+    "to_keras",
+    "to_torch",
+]

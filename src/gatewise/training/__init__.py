@@ -12,7 +12,27 @@ except ImportError as error:
     raise MissingExtra("torch", "train", "training") from error
 
 from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
+from gatewise.training.pretrain import PretrainInterrupted, pretrain
+from gatewise.training.pretrain_loop import Measurement, PretrainObserver
+from gatewise.training.pretrain_plan import SIZES, PretrainPlan, plan_for
 from gatewise.training.recipes import RECIPES, Recipe, recipe
 from gatewise.training.train import Interrupted, train
 
-__all__ = ["RECIPES", "EpochSeen", "Interrupted", "Observer", "Plan", "Recipe", "StepSeen", "recipe", "train"]
+__all__ = [
+    "RECIPES",
+    "SIZES",
+    "EpochSeen",
+    "Interrupted",
+    "Measurement",
+    "Observer",
+    "Plan",
+    "PretrainInterrupted",
+    "PretrainObserver",
+    "PretrainPlan",
+    "Recipe",
+    "StepSeen",
+    "plan_for",
+    "pretrain",
+    "recipe",
+    "train",
+]

@@ -20,9 +20,10 @@ from gatewise.cell import Array
 from gatewise.errors import TrainingError
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.strict_json import parse_json
+from gatewise.training.adam import expected_moments, moments, put_back
 from gatewise.training.observer import EpochSeen
 
-__all__ = ["FILE", "Progress", "read_checkpoint", "run_identity", "write_checkpoint"]
+__all__ = ["FILE", "Progress", "read_checkpoint", "read_same_run", "run_identity", "write_checkpoint"]
 
 FILE = "checkpoint.safetensors"
 
@@ -54,9 +55,7 @@ def write_checkpoint(
     """
     tensors = {f"weights/{name}": value for name, value in weights.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
-    for name, parameter in zip(weights, optimizer.param_groups[0]["params"], strict=True):
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"adam/{key}/{name}"] = value.detach().numpy()
+    tensors |= moments(optimizer, list(weights))
     tensors["random"] = torch.get_rng_state().numpy()
     metadata = {"identity": identity, "progress": json.dumps(asdict(progress))}
     write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata))
@@ -69,6 +68,28 @@ def read_checkpoint(
 
     weights, best: arrays of the shapes that are expected. Raises TrainingError if the checkpoint is of another run.
     """
+    raw, progress = read_same_run(folder, identity)
+    saved = _progress(progress)
+    expected: dict[str, tuple[tuple[int, ...], str]] = {}
+    for prefix, arrays in (("weights", weights), ("best", best)):
+        expected |= {f"{prefix}/{name}": (value.shape, value.dtype.name) for name, value in arrays.items()}
+    if saved.epoch or saved.batch:
+        expected |= expected_moments(weights)
+    expected["random"] = (torch.get_rng_state().numpy().shape, "uint8")
+    tensors = tensors_from_bytes(raw, expected, FILE)
+    put_back(optimizer, list(weights), tensors)
+    torch.set_rng_state(torch.from_numpy(tensors["random"].copy()))
+    return (
+        saved,
+        {name: tensors[f"weights/{name}"].copy() for name in weights},
+        {name: tensors[f"best/{name}"].copy() for name in best},
+    )
+
+
+def read_same_run(folder: Path, identity: str) -> tuple[bytes, Any]:
+    """The bytes of `folder`'s checkpoint and the progress that stands in it. Raises TrainingError unless it is of this
+    very run.
+    """
     raw = (folder / FILE).read_bytes()
     metadata = metadata_of(raw, FILE)
     if metadata.get("identity") != identity:
@@ -77,28 +98,7 @@ def read_checkpoint(
         raise TrainingError(
             f"{folder} holds another run: it differs in {', '.join(differs)}; resume with the same, or delete it"
         )
-    saved = _progress(parse_json(metadata["progress"].encode(), FILE))
-    expected: dict[str, tuple[tuple[int, ...], str]] = {}
-    for prefix, arrays in (("weights", weights), ("best", best)):
-        expected |= {f"{prefix}/{name}": (value.shape, value.dtype.name) for name, value in arrays.items()}
-    if saved.epoch or saved.batch:
-        for name, value in weights.items():
-            expected[f"adam/step/{name}"] = ((), "float32")
-            expected |= {f"adam/{key}/{name}": (value.shape, "float32") for key in ("exp_avg", "exp_avg_sq")}
-    expected["random"] = (torch.get_rng_state().numpy().shape, "uint8")
-    tensors = tensors_from_bytes(raw, expected, FILE)
-    for name, parameter in zip(weights, optimizer.param_groups[0]["params"], strict=True):
-        if f"adam/step/{name}" in tensors:
-            state = {
-                key: torch.from_numpy(tensors[f"adam/{key}/{name}"].copy()) for key in ("step", "exp_avg", "exp_avg_sq")
-            }
-            optimizer.state[parameter] = state
-    torch.set_rng_state(torch.from_numpy(tensors["random"].copy()))
-    return (
-        saved,
-        {name: tensors[f"weights/{name}"].copy() for name in weights},
-        {name: tensors[f"best/{name}"].copy() for name in best},
-    )
+    return raw, parse_json(metadata["progress"].encode(), FILE)
 
 
 def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel: str, threads: int) -> str:

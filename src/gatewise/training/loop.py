@@ -7,13 +7,9 @@ generator, whose state is in the checkpoint. Validation runs on the kernel and N
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 import torch
@@ -31,7 +27,7 @@ from gatewise.training.observer import EpochSeen, Observer, StepSeen
 from gatewise.training.prepared import Prepared
 from gatewise.verdict import log_probabilities, scores
 
-__all__ = ["Loop", "interruptible"]
+__all__ = ["Loop"]
 
 
 class Loop:
@@ -203,26 +199,3 @@ def _rate(peak: float, schedule: str, step: int, steps: int) -> float:
     if step < rise:
         return peak * (step + 1) / rise
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
-
-
-@contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets instead of breaking off; a second Ctrl-C breaks off. Only the main thread has
-    signals.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

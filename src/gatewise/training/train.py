@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from gatewise import kernels
 from gatewise.architecture import initial_parameters
@@ -24,11 +23,12 @@ from gatewise.model import Model
 from gatewise.nn import Network
 from gatewise.storage import check_target, locked
 from gatewise.training.checkpoint import FILE, read_checkpoint, run_identity
-from gatewise.training.loop import Loop, interruptible
+from gatewise.training.loop import Loop
 from gatewise.training.observer import Observer, Plan
 from gatewise.training.prepared import Prepared, prepare
 from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
+from gatewise.training.scope import interruptible, one_torch_thread, seeded, version
 
 __all__ = ["Interrupted", "train"]
 
@@ -73,7 +73,7 @@ def train(
     run = None if target is None else target.with_name(target.name + ".run")
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
-    with locked(run) if run is not None else nullcontext(), _seeded(seed), _one_torch_thread():
+    with locked(run) if run is not None else nullcontext(), seeded(seed), one_torch_thread():
         model = _trained(prepared, seed, target, run, resume, observer, command)
     if run is not None:
         shutil.rmtree(run)
@@ -111,7 +111,7 @@ def _trained(
         loop.best = network.state()
     kept = history[loop.progress.best_epoch - 1] if loop.progress.best_epoch else None
     facts = Facts(
-        gatewise=_version(),
+        gatewise=version(),
         recipe=prepared.recipe.name,
         seed=seed,
         data=prepared.data.source,
@@ -169,28 +169,3 @@ def _labelled(data: Any, labels: Sequence[Any] | None) -> Labelled:
     if labels is None:
         raise InputError("labels are missing: one for each text or series")
     return Labelled.of(data, labels)
-
-
-def _version() -> str:
-    from gatewise import __version__
-
-    return __version__
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """What is left to torch between two calls of the kernel is smaller than waking a thread for it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """torch's generator from `seed`, and as it was before when it is over."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

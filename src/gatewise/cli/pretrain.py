@@ -1,0 +1,146 @@
+"""`gatewise pretrain`: from texts without labels to a base that classifiers start from."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatewise.cli.common import DataOption, JsonOption, TextOption, console, print_json, stop
+from gatewise.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gatewise.base import Base
+    from gatewise.training import Measurement, PretrainPlan
+
+__all__ = ["pretrain"]
+
+
+def pretrain(
+    texts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEXTS...",
+            help="imdb (its train half and the 50,000 reviews without labels); a folder of .txt; a table; a .txt file.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="The base's folder.")] = "base",
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", min=0.01, help="How long it may take; sets the size, too.  [10]", show_default=False),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size", metavar="vectors|small|medium|large", help="Instead of the minutes'.", show_default=False
+        ),
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option("--epochs", min=0.001, help="How often all is read, instead of minutes.", show_default=False),
+    ] = None,
+    data: DataOption = None,
+    text: TextOption = "text",
+    seed: Annotated[int, typer.Option("--seed", help="Fixes start values, order, candidates, dropout.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a language model on texts without labels: what `gatewise train --from` starts from.
+
+    \b
+    gatewise pretrain imdb --data aclImdb_v1.tar.gz -o base
+    gatewise pretrain letters/ mails.csv --text body --minutes 30 -o base
+    gatewise train reviews.csv --from base
+    """
+    from gatewise.data import read_texts
+    from gatewise.storage import check_target
+    from gatewise.training import PretrainInterrupted, plan_for
+    from gatewise.training import pretrain as run
+
+    if minutes is not None and epochs is not None:
+        raise InputError("give --minutes or --epochs, not both")
+    plan = plan_for(size, minutes) if epochs is None else plan_for(size or "medium", epochs=epochs)
+    check_target(Path(out))
+    corpus = read_texts(texts, data=data, text=text)
+    words = ["gatewise", "pretrain", *texts]
+    options = {"data": data, "text": None if text == "text" else text, "out": out, "minutes": minutes, "size": size}
+    for name, value in {**options, "epochs": epochs, "seed": seed or None}.items():
+        if value is not None:
+            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+    shown = _shown(console(stderr=as_json))
+    try:
+        base = run(corpus, plan=plan, seed=seed, out=out, resume=resume, observer=shown, command=shlex.join(words))
+    except PretrainInterrupted as stopped:
+        shown.close()
+        stop(str(stopped), 130)
+    finally:
+        shown.close()
+    if as_json:
+        facts = base.facts
+        print_json({"base": out, "size": facts.size, "epochs": facts.epochs, "perplexity": facts.perplexity})
+        return
+    folder = shlex.quote(printable(out, 500))
+    print(f"saved to {folder}\n\nnext:\n  gatewise train {'imdb' if 'imdb' in texts else 'DATA'} --from {folder}")
+
+
+def _shown(out: Console) -> Any:
+    """An observer that draws a run on a terminal. Made here, since its class needs torch, and `--help` does not."""
+    from gatewise.cli.progress import clock
+    from gatewise.training import PretrainObserver
+
+    class Shown(PretrainObserver):
+        def __init__(self) -> None:
+            self._bar: Progress | None = None
+            self._task: Any = 0
+            self._wanted = sys.stderr.isatty()
+            self._steps = 0
+
+        def note(self, text: str) -> None:
+            self.close()
+            _line(out, text)
+
+        def started(self, plan: PretrainPlan, rows: int, texts: int, words: int, kernel: str, source: str) -> None:
+            network = f"two LSTMs of {plan.units} units" if plan.units else "word vectors alone"
+            _line(out, f"texts    {source}")
+            _line(out, f"read     {texts:,} texts of {words:,} words; {rows:,} different ones have a vector")
+            _line(out, f"network  {plan.size}: {plan.embedding} numbers a word, {network}; kernel {kernel}")
+            _line(out, "\n   step     loss  perplexity forward  backward  seconds")
+
+        def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
+            if not self._wanted:
+                return
+            if self._bar is None:
+                from rich.progress import BarColumn, Progress, TextColumn
+
+                columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[seen]}"))
+                self._bar = Progress(*columns, console=console(stderr=True), transient=True)
+                self._task = self._bar.add_task("pretraining", total=steps, seen="")
+                self._bar.start()
+            seen = f"{step}/{steps}  loss {loss:.3f}  ETA {clock(eta_seconds)}"
+            self._bar.update(self._task, completed=step, seen=seen)
+
+        def measured(self, row: Measurement) -> None:
+            self.close()
+            ways = [row.perplexity.get(way, float("nan")) for way in ("forward", "backward")]
+            _line(out, f"{row.step:7,}  {row.loss:7.3f}  {ways[0]:18.1f}  {ways[1]:8.1f}  {row.seconds:7.0f}")
+
+        def finished(self, base: Base) -> None:
+            self.close()
+
+        def close(self) -> None:
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
+
+    return Shown()
+
+
+def _line(out: Console, text: str) -> None:
+    out.print("\n" * text.startswith("\n") + printable(text.lstrip("\n"), 500), soft_wrap=True)

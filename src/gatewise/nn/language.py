@@ -1,0 +1,133 @@
+"""A language model in both directions: the embedding and the LSTMs that a classifier starts from.
+
+    tokens -> embedding (V, D) -> LSTM (H) -> decoder (D, H) -> the same embedding again, and a bias (V,) -> next token
+
+Each direction reads the text on its own, from left to right or from right to left, and guesses the token that comes
+next; embedding and output bias are shared (Press & Wolf 2017 tie input and output; Peters et al. 2018 both directions).
+Without LSTMs (units 0) it is a log-bilinear model (Mnih & Kavukcuoglu 2013): the mean of the last few embeddings takes
+the place of the state, which trains word vectors alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatewise.base import base_shapes
+from gatewise.batch import PAD
+from gatewise.cell import Array
+from gatewise.errors import InputError
+from gatewise.nn.op import lstm
+from gatewise.nn.project import project
+from gatewise.nn.sampled import sampled_softmax
+from gatewise.nn.take import take
+
+__all__ = ["DIRECTIONS", "LanguageModel"]
+
+DIRECTIONS = ("forward", "backward")
+WINDOW = 5  # words on either side, without LSTMs
+States = tuple[Tensor, Tensor]
+
+
+class LanguageModel(torch.nn.Module):
+    """`parameters` by name, as `gatewise.base.base_shapes` has them.
+
+    drop_word: probability that a word of a piece is not read; drop_output: that a number of the state is not, where the
+    decoder reads it. kernel: see `gatewise.nn.op.lstm`.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, Array], *, drop_word: float = 0.0, drop_output: float = 0.0, kernel: str
+    ) -> None:
+        super().__init__()
+        self.names = list(parameters)
+        self.kernel, self.drop_word, self.drop_output = kernel, drop_word, drop_output
+        self.rows = len(parameters["embedding.weight"])
+        self.units = parameters["lstm.0.forward.bias"].shape[0] // 4 if "lstm.0.forward.bias" in parameters else 0
+        if {name: array.shape for name, array in parameters.items()} != base_shapes(
+            self.rows, parameters["embedding.weight"].shape[1], self.units
+        ):
+            raise InputError("these are not the parameters of a language model")
+        self.weights = torch.nn.ParameterDict(
+            {_attribute(name): torch.nn.Parameter(torch.from_numpy(np.array(a))) for name, a in parameters.items()}
+        )
+
+    def __getitem__(self, name: str) -> Tensor:
+        weight: Tensor = self.weights[_attribute(name)]
+        return weight
+
+    def start(self, batch: int) -> States:
+        """States before the first token: h_0, c_0 (B, H)."""
+        zeros = self["embedding.weight"].new_zeros((batch, self.units))
+        return zeros, zeros
+
+    def hidden(self, direction: str, tokens: NDArray[np.int32], states: States) -> tuple[Tensor, States]:
+        """h of every step (B T, H), stream after stream, of a piece (B, T), and the states after it, for the next."""
+        batch, steps = tokens.shape
+        flat = tokens.reshape(-1)
+        seen = np.zeros(self.rows, dtype=bool)
+        seen[flat] = True
+        distinct = np.flatnonzero(seen)
+        row_of = np.empty(self.rows, dtype=np.int32)
+        row_of[distinct] = np.arange(len(distinct), dtype=np.int32)
+        x = take(self["embedding.weight"], torch.from_numpy(distinct))  # (U, D)
+        if self.training and self.drop_word:
+            x = x * torch.nn.functional.dropout(x.new_ones((len(x), 1)), self.drop_word)
+        index = torch.from_numpy(row_of[flat])
+        if not self.units:
+            return _window(x[index.long()].view(batch, steps, -1)), states
+        name = f"lstm.0.{direction}"
+        pre = project(x, self[f"{name}.weight_ih"], self[f"{name}.bias"], kernel=self.kernel)  # (U, 4H)
+        lengths = torch.full((batch,), steps, dtype=torch.int64)
+        found = lstm(pre, index, lengths, self[f"{name}.weight_hh"], *states, cells=False, kernel=self.kernel)
+        return found.h, (found.h_T.detach(), found.c_T.detach())
+
+    def loss(
+        self,
+        direction: str,
+        h: Tensor,
+        targets: NDArray[np.int32],
+        candidates: NDArray[np.int64],
+        log_expected: NDArray[np.float32],
+    ) -> Tensor:
+        """Mean estimated -log p of the targets (B, T), by sampled softmax."""
+        if self.training and self.drop_output:
+            h = torch.nn.functional.dropout(h, self.drop_output)
+        weight = self[f"decoder.{direction}.weight"]
+        x = project(h, weight, weight.new_zeros(len(weight)), kernel=self.kernel)  # (N, D)
+        flat = targets.reshape(-1).astype(np.int64)
+        embedding, bias = self["embedding.weight"], self["decoder.bias"]
+        return sampled_softmax(x, embedding, bias, flat, candidates, log_expected, kernel=self.kernel)
+
+    @torch.no_grad()
+    def surprise(self, direction: str, text: NDArray[np.int32]) -> float:
+        """Sum of -log p (nats) of a text's tokens (n,) given those before them (after them), over the whole vocabulary.
+
+        `text` as it is read: reversed for "backward".
+        """
+        tokens = np.concatenate([np.full(1, PAD, dtype=np.int32), text])
+        h, _ = self.hidden(direction, tokens[None, :-1], self.start(1))
+        logits = (h @ self[f"decoder.{direction}.weight"].T) @ self["embedding.weight"].T + self["decoder.bias"]
+        picked = torch.log_softmax(logits, dim=1).gather(1, torch.from_numpy(tokens[1:].astype(np.int64))[:, None])
+        return -float(picked.sum(dtype=torch.float64))
+
+    def state(self) -> dict[str, Array]:
+        """The parameters as they are now, as copies, by name."""
+        return {name: self[name].detach().numpy().copy() for name in self.names}
+
+
+def _window(x: Tensor) -> Tensor:
+    """Means (B T, D) of the last `WINDOW` embeddings up to each step, of x (B, T, D)."""
+    total = torch.cumsum(x, dim=1)
+    before = torch.nn.functional.pad(total, (0, 0, WINDOW, 0))[:, : x.shape[1]]
+    count = torch.arange(1, x.shape[1] + 1, dtype=x.dtype).clamp(max=WINDOW)
+    return ((total - before) / count[:, None]).reshape(-1, x.shape[2])
+
+
+def _attribute(name: str) -> str:
+    """torch does not allow a dot in a parameter's name."""
+    return name.replace(".", "_")

@@ -1,0 +1,169 @@
+"""`gatewise.pretrain`: from texts without labels to a base that classifiers start from, in one call."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from gatewise import kernels
+from gatewise.base import Base, BaseFacts, base_shapes
+from gatewise.cell import Array
+from gatewise.data import Unlabelled
+from gatewise.errors import GatewiseError, InputError
+from gatewise.kernels.native import threads
+from gatewise.nn import LanguageModel
+from gatewise.storage import check_target, locked
+from gatewise.text import TokenEncoding
+from gatewise.training.checkpoint import FILE, run_identity
+from gatewise.training.pretrain_loop import Pretraining, PretrainObserver
+from gatewise.training.pretrain_plan import PretrainPlan, plan_for
+from gatewise.training.scope import interruptible, one_torch_thread, seeded, version
+
+__all__ = ["PretrainInterrupted", "pretrain"]
+
+HELD_OUT = 300  # texts, or a twentieth of few
+
+
+class PretrainInterrupted(GatewiseError):
+    """Pretraining was stopped by hand; its checkpoint stands in the run folder, if there is one."""
+
+
+def pretrain(
+    texts: Unlabelled | Iterable[str],
+    *,
+    plan: str | PretrainPlan | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    observer: PretrainObserver | None = None,
+    command: str = "",
+) -> Base:
+    """Train a language model in both directions on texts without labels.
+
+    texts: Unlabelled, or any texts. plan: a size ("vectors", "small", "medium", "large") or a PretrainPlan; without
+    one, `minutes` (10) chooses the size. Given minutes, the first steps are timed, and as many are made as fit. out: a
+    folder that the base is saved to; while it trains, the checkpoint stands in `out`.run, from where `resume` goes on,
+    bit for bit. Raises InputError for texts that are too few, TrainingError for a loss that is not finite or a run
+    folder that is in use, PretrainInterrupted after Ctrl-C.
+    """
+    chosen = plan if isinstance(plan, PretrainPlan) else plan_for(plan, minutes)
+    data = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
+    observer = observer or PretrainObserver()
+    target = None if out is None else check_target(out)
+    if resume and target is None:
+        raise InputError("resume needs `out`, the folder that the run was started with")
+    began = time.perf_counter()
+    run = None if target is None else target.with_name(target.name + ".run")
+    if run is not None:
+        run.mkdir(parents=True, exist_ok=True)
+    with locked(run) if run is not None else nullcontext(), seeded(seed), one_torch_thread():
+        encoding = TokenEncoding.fit(data.texts, size=chosen.words)
+        sequences = [np.asarray(s) for s in encoding.encode_all(data.texts)]
+        order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
+        held = min(HELD_OUT, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
+        kernel = _kernel(chosen)
+        parameters = _start(encoding.rows, chosen, sequences, np.random.default_rng([seed, 1]))
+        network = LanguageModel(parameters, drop_word=chosen.drop_word, drop_output=chosen.drop_output, kernel=kernel)
+        fingerprint = _fingerprint(data.texts)
+        loop = Pretraining(
+            network,
+            chosen,
+            [sequences[n] for n in order[held:]],
+            [sequences[n] for n in order[:held]],
+            seed,
+            observer,
+            run,
+            run_identity(asdict(chosen), seed, fingerprint, kernel, threads()),
+        )
+        if run is not None and resume and (run / FILE).exists():
+            loop.restore(run)
+            observer.note(f"resuming after step {loop.progress.step:,} of {loop.progress.steps:,}")
+        elif run is not None and resume:
+            observer.note(f"there is no checkpoint in {run}: starting from the beginning")
+        observer.started(chosen, encoding.rows, len(order) - held, loop.words, kernel, data.source)
+        with interruptible() as stop:
+            complete = loop.run(stop, began)
+        if not complete:
+            onward = ", and --resume goes on" if target is not None else ""
+            raise PretrainInterrupted(f"stopped at step {loop.progress.step:,} of {loop.progress.steps:,}{onward}")
+        facts = BaseFacts(
+            gatewise=version(),
+            texts=data.source,
+            fingerprint=fingerprint,
+            count=len(order) - held,
+            held_out=held,
+            words=loop.words,
+            seed=seed,
+            size=chosen.size,
+            epochs=round(loop.epochs_done, 3),
+            seconds=round(loop.progress.seconds, 1),
+            perplexity=loop.progress.history[-1].perplexity if loop.progress.history else {},
+            kernel=kernel,
+            made=time.strftime("%Y-%m-%d", time.gmtime()),
+            command=command,
+        )
+    history = "".join(json.dumps(asdict(row)) + "\n" for row in loop.progress.history)
+    state = network.state()
+    for array in state.values():
+        array.flags.writeable = False
+    base = Base(encoding, state, facts, history)
+    if target is not None:
+        base.save(target)
+    if run is not None:
+        shutil.rmtree(run)
+    observer.finished(base)
+    return base
+
+
+def _kernel(plan: PretrainPlan) -> str:
+    if plan.precision == "auto":
+        return "bf16" if kernels.why_not("bf16") is None else kernels.get().name
+    return kernels.for_precision("bf16" if plan.precision == "bf16" else "float32").name
+
+
+def _start(rows: int, plan: PretrainPlan, sequences: Sequence[Array], rng: np.random.Generator) -> dict[str, Array]:
+    """Embeddings normal with deviation 0.1; weight_ih and decoders Glorot uniform; each gate's block of weight_hh
+    orthogonal; biases 0, but 1 for the forget gate; the output bias the log of each word's share, so that the first
+    guess is the unigram's.
+    """
+    parameters: dict[str, Array] = {}
+    for name, shape in base_shapes(rows, plan.embedding, plan.units).items():
+        if name == "embedding.weight":
+            value = 0.1 * rng.standard_normal(shape)
+        elif name == "decoder.bias":
+            counts = np.bincount(np.concatenate(sequences), minlength=rows).astype(np.float64) + 1
+            value = np.log(counts / counts.sum())
+        elif name.endswith("bias"):
+            value = np.zeros(shape)
+            value[plan.units : 2 * plan.units] = 1
+        elif name.endswith("weight_hh"):
+            value = np.concatenate([_orthogonal(plan.units, rng) for _ in range(4)])
+        else:
+            limit = np.sqrt(6 / (shape[0] + shape[1]))
+            value = rng.uniform(-limit, limit, shape)
+        parameters[name] = value.astype(np.float32)
+    return parameters
+
+
+def _orthogonal(units: int, rng: np.random.Generator) -> Array:
+    q, r = np.linalg.qr(rng.standard_normal((units, units)))
+    signs: Array = np.sign(np.diagonal(r))
+    return q * signs
+
+
+def _fingerprint(texts: Sequence[str]) -> str:
+    """SHA-256 over the texts, each behind its length."""
+    digest = hashlib.sha256()
+    for text in texts:
+        raw = text.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little") + raw)
+    return digest.hexdigest()

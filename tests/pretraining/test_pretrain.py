@@ -1,0 +1,152 @@
+"""Pretraining as a whole: it learns, it resumes bit for bit, its folder is checked, bad input is one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.base import Base
+from gatewise.errors import InputError, ModelFileError, TrainingError
+from gatewise.training import PretrainInterrupted, PretrainObserver, PretrainPlan, plan_for, pretrain
+from tests.pretraining.corpus import made_corpus
+
+PLAN = PretrainPlan(
+    "test",
+    embedding=16,
+    units=20,
+    words=100,
+    epochs=3,
+    batch=8,
+    steps=11,
+    samples=24,
+    learning_rate=0.02,
+    drop_word=0.02,
+)
+
+
+class StopAt(PretrainObserver):
+    """Presses Ctrl-C after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
+        if step == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def _same(a: Base, b: Base) -> None:
+    for name, array in a.parameters.items():
+        assert array.tobytes() == b.parameters[name].tobytes(), name
+    assert [line.split('"seconds"')[0] for line in a.history.splitlines()] == [
+        line.split('"seconds"')[0] for line in b.history.splitlines()
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained() -> Base:
+    return pretrain(made_corpus(300, 5), plan=PLAN, seed=7)
+
+
+def test_it_learns_what_follows_what(trained: Base) -> None:
+    # A word alone leaves six words that may follow it, the text's mood three of them: nothing beats a perplexity of 3.
+    ways = trained.facts.perplexity
+    assert ways["forward"] < 12
+    assert ways["backward"] < 30
+
+
+def test_vectors_alone() -> None:
+    base = pretrain(
+        made_corpus(300, 5), plan=PretrainPlan("v", embedding=12, units=0, words=100, epochs=4, batch=8, steps=11)
+    )
+    assert base.units == 0
+    assert set(base.parameters) == {
+        "embedding.weight",
+        "decoder.forward.weight",
+        "decoder.backward.weight",
+        "decoder.bias",
+    }
+    assert base.facts.perplexity["forward"] < 50
+
+
+@pytest.mark.parametrize("step", [1, 9, 40, 61])
+def test_stopped_and_resumed(trained: Base, tmp_path: Path, step: int) -> None:
+    texts = made_corpus(300, 5)
+    with pytest.raises(PretrainInterrupted, match="resume"):
+        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", observer=StopAt(step))
+    assert not (tmp_path / "b").exists()
+    resumed = pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", resume=True)
+    _same(trained, resumed)
+    _same(trained, gw.load_base(tmp_path / "b"))
+    assert not (tmp_path / "b.run").exists()
+
+
+def test_another_run_is_not_resumed(tmp_path: Path) -> None:
+    texts = made_corpus(300, 5)
+    with pytest.raises(PretrainInterrupted):
+        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", observer=StopAt(5))
+    with pytest.raises(TrainingError, match="seed"):
+        pretrain(texts, plan=PLAN, seed=8, out=tmp_path / "b", resume=True)
+    with pytest.raises(TrainingError, match="data"):
+        pretrain(texts[1:], plan=PLAN, seed=7, out=tmp_path / "b", resume=True)
+
+
+def test_minutes_set_the_number_of_steps() -> None:
+    base = pretrain(
+        made_corpus(300, 5), plan=PretrainPlan("test", embedding=8, units=8, words=100, minutes=0.04, batch=8, steps=11)
+    )
+    assert base.facts.epochs > 0
+    assert base.facts.seconds < 20
+
+
+def test_the_dial_chooses_the_size() -> None:
+    assert [plan_for(minutes=m).size for m in (1, 5, 10, 60)] == ["vectors", "small", "medium", "large"]
+    assert plan_for("small", epochs=3).epochs == 3
+    assert plan_for("small", minutes=3).epochs == 0
+    with pytest.raises(InputError, match="vectors, small"):
+        plan_for("huge")
+    with pytest.raises(InputError, match="minutes or epochs"):
+        plan_for("small", minutes=3, epochs=1) if False else PretrainPlan("x", 4, 4)
+
+
+def test_texts_that_cannot_be_used() -> None:
+    with pytest.raises(InputError, match="text 2 is empty"):
+        pretrain(["one text", " "], plan=PLAN)
+    with pytest.raises(InputError, match="not one text"):
+        pretrain("one text", plan=PLAN)
+    with pytest.raises(InputError, match="too few"):
+        pretrain(["one text here", "and one text there"], plan=PLAN)
+
+
+def test_its_folder(trained: Base, tmp_path: Path) -> None:
+    trained.save(tmp_path / "b")
+    loaded = gw.load_base(tmp_path / "b")
+    _same(trained, loaded)
+    assert loaded.facts == trained.facts
+    assert "two LSTMs of 20 units" in (tmp_path / "b" / "README.md").read_text()
+    with pytest.raises(ModelFileError, match=r"config\.json"):
+        gw.load(tmp_path / "b")
+    with pytest.raises(ValueError, match="read-only"):
+        loaded.parameters["decoder.bias"][0] = 1
+
+
+@pytest.mark.parametrize("name", ["config.json", "base.safetensors", "tokenizer.json", "history.jsonl"])
+def test_a_changed_byte_is_refused(trained: Base, tmp_path: Path, name: str) -> None:
+    trained.save(tmp_path / "b")
+    raw = bytearray((tmp_path / "b" / name).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (tmp_path / "b" / name).write_bytes(raw)
+    with pytest.raises(ModelFileError, match=name):
+        gw.load_base(tmp_path / "b")
+
+
+def test_a_model_is_no_base(tmp_path: Path) -> None:
+    texts = made_corpus(60, 1)
+    gw.train(texts, np.arange(60) % 2, epochs=1, units=4, embedding=4, out=tmp_path / "m")
+    with pytest.raises(ModelFileError, match="not a base"):
+        gw.load_base(tmp_path / "m")
