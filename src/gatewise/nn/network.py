@@ -157,6 +157,16 @@ class Network(torch.nn.Module):
         logits: Tensor = forward(self._ops if self.training else self._plain, named, self.arch, batch)
         return logits
 
+    @property
+    def names(self) -> list[str]:
+        """The parameters' names, in the order in which the data meets them."""
+        return list(self._start)
+
+    def weight(self, name: str) -> Tensor:
+        """The parameter of that name, as it is here: the embedding with its active rows only."""
+        found: Tensor = self.weights[_attribute(name)]
+        return found
+
     def state(self) -> dict[str, Array]:
         """The parameters as they are here, the embedding with its active rows only, as copies, by name."""
         return {name: self.weights[_attribute(name)].detach().numpy().copy() for name in self._start}

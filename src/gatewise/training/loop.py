@@ -22,9 +22,12 @@ from gatewise.data import batches
 from gatewise.errors import TrainingError
 from gatewise.model import Model
 from gatewise.nn import Network
-from gatewise.training.checkpoint import Progress, write_checkpoint
+from gatewise.training.average import Average
+from gatewise.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from gatewise.training.observer import EpochSeen, Observer, StepSeen
 from gatewise.training.prepared import Prepared
+from gatewise.training.rates import groups
+from gatewise.training.soft import soft_loss
 from gatewise.verdict import log_probabilities, scores
 
 __all__ = ["Loop"]
@@ -42,8 +45,9 @@ class Loop:
         self.progress = Progress()
         self._random = torch.get_rng_state()
         self.best = network.state()
+        self.average = Average(network, recipe.average) if recipe.average else None
         self.optimizer = torch.optim.Adam(
-            list(network.weights.values()),
+            groups(network, recipe),
             lr=recipe.learning_rate,
             betas=(recipe.beta1, recipe.beta2),
             eps=recipe.epsilon,
@@ -66,6 +70,17 @@ class Loop:
             self._validate()
             self._checkpoint()
         return True
+
+    def restore(self, folder: Path) -> None:
+        """Go on from the checkpoint in `folder`. Raises TrainingError where it is of another run."""
+        averaged = self.average is not None
+        found = read_checkpoint(
+            folder, self.identity, self.network.state(), self.best, self.optimizer, averaged=averaged
+        )
+        self.progress, weights, self.best, average = found
+        self.network.set_state(weights)
+        if self.average is not None:
+            self.average.set_state(average)
 
     def _epoch(self, stop: threading.Event) -> bool:
         progress, prepared = self.progress, self.prepared
@@ -110,9 +125,8 @@ class Loop:
         prepared, recipe = self.prepared, self.prepared.recipe
         self._random = torch.get_rng_state()
         batch = Batch.of([prepared.sequences[n] for n in rows], prepared.architecture)
-        target = torch.from_numpy(prepared.labels[rows])
         logits = self.network(batch)
-        loss = _loss(logits, target)
+        loss = self._loss(logits, rows)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise self._not_finite("loss", step, rows)
@@ -122,22 +136,40 @@ class Loop:
         if not bool(torch.isfinite(norm)):
             raise self._not_finite("gradient", step, rows)
         for group in self.optimizer.param_groups:
-            group["lr"] = _rate(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * recipe.epochs)
+            rate = _rate(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * recipe.epochs)
+            group["lr"] = rate * group["share"]
             # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
             # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
             group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta2 ** (step + 1))
         self.optimizer.step()
-        return value, _right(logits.detach(), target)
+        if self.average is not None:
+            self.average.add(step)
+        return value, _right(logits.detach(), torch.from_numpy(prepared.labels[rows]))
+
+    def _loss(self, logits: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """Mean cross-entropy of logits (B, 1) or (B, K): with the labels, or where there are any with soft targets."""
+        soft = self.prepared.soft
+        if soft is not None:
+            return soft_loss(logits, torch.from_numpy(soft.targets[rows]), torch.from_numpy(soft.weights[rows]))
+        target = torch.from_numpy(self.prepared.labels[rows])
+        if logits.shape[1] == 1:
+            return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
+        return torch.nn.functional.cross_entropy(logits, target)
+
+    def _state(self) -> dict[str, Array]:
+        """The weights that count: their running average where the recipe takes one."""
+        return self.network.state() if self.average is None else self.average.state()
 
     def _validate(self) -> None:
         progress = self.progress
         prepared = self.prepared
-        logits = self.model(self.network.state()).logits_of([prepared.sequences[n] for n in prepared.validation])
+        state = self._state()
+        logits = self.model(state).logits_of([prepared.sequences[n] for n in prepared.validation])
         accuracy, loss = scores(log_probabilities(logits), prepared.labels[prepared.validation])
         # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
         best = loss < min((row.val_loss for row in progress.history), default=math.inf)
         if best:
-            self.best, progress.best_epoch = self.network.state(), progress.epoch + 1
+            self.best, progress.best_epoch = state, progress.epoch + 1
         row = EpochSeen(
             epoch=progress.epoch + 1,
             loss=progress.loss_sum / progress.seen,
@@ -171,19 +203,13 @@ class Loop:
     def _checkpoint(self) -> None:
         if self.folder is not None:
             state = self.network.state()
-            write_checkpoint(self.folder, self.identity, self.progress, state, self.best, self.optimizer)
+            average = None if self.average is None else self.average.state()
+            write_checkpoint(self.folder, self.identity, self.progress, state, self.best, self.optimizer, average)
 
     def _not_finite(self, what: str, step: int, rows: NDArray[np.int64]) -> TrainingError:
         shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")
         kept = f"; {self.folder} holds the weights before it" if self.folder is not None else ""
         return TrainingError(f"the {what} is not finite at step {step + 1}, rows {shown}{kept}")
-
-
-def _loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy: logits (B, 1) or (B, K), target (B,)."""
-    if logits.shape[1] == 1:
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
-    return torch.nn.functional.cross_entropy(logits, target)
 
 
 def _right(logits: Tensor, target: Tensor) -> int:

@@ -215,9 +215,8 @@ class Pretraining:
         return max(1, int(0.95 * left / pace))  # a twentieth for measuring and saving
 
     def _adam(self, network: LanguageModel) -> torch.optim.Adam:
-        return torch.optim.Adam(
-            list(network.weights.values()), lr=self.plan.learning_rate, betas=(0.9, 0.99), fused=True
-        )
+        weights = [network[name] for name in network.names]  # in the order of a checkpoint's names
+        return torch.optim.Adam(weights, lr=self.plan.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def _turn_to(self, epoch: int, *, keep_states: bool) -> None:
         if epoch == self._epoch:

@@ -27,7 +27,10 @@ class Recipe:
     falls to nothing over the rest ("one-cycle", Smith 2018). clip: largest gradient norm, 0 for any. patience: epochs
     without a better validation before it stops, 0 for never. validation: the part of the training data kept for
     choosing the epoch, cut by "row" (at random) or by "group" (all of a film's reviews on one side). grouped: similar
-    lengths share a batch.
+    lengths share a batch. rate_embedding, rate_lstm: their parts of the learning rate. average: how much a running
+    average of the weights keeps at each step, 0 for none. teacher_epochs: where there are texts without labels, a first
+    network is trained for so many epochs, and what it says of them (with the n-grams, where there are any) is what the
+    second one learns from beside the labels, each such text counting `teacher_weight`; 0 leaves them out.
     """
 
     name: str
@@ -60,6 +63,11 @@ class Recipe:
     validation_by: Literal["row", "group"] = "group"
     grouped: bool = True
     precision: Precision = "float32"
+    rate_embedding: float = 1.0
+    rate_lstm: float = 1.0
+    average: float = 0.0
+    teacher_epochs: int = 0
+    teacher_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("words", "epochs", "batch"):
@@ -72,8 +80,10 @@ class Recipe:
             raise InputError("recipe: drop_recurrent is another mask a sequence, which cannot share its pads (padding)")
         if not 0 < self.validation < 1:
             raise InputError(f"recipe: validation must lie between 0 and 1, not {self.validation}")
-        if self.learning_rate <= 0 or self.clip < 0 or self.patience < 0:
-            raise InputError("recipe: learning_rate must be above 0, clip and patience at least 0")
+        if self.learning_rate <= 0 or self.clip < 0 or self.patience < 0 or self.teacher_epochs < 0:
+            raise InputError("recipe: learning_rate must be above 0, clip, patience and teacher_epochs at least 0")
+        if self.rate_embedding < 0 or self.rate_lstm < 0 or self.teacher_weight <= 0 or not 0 <= self.average < 1:
+            raise InputError("recipe: rates must be at least 0, teacher_weight above 0, average from 0 to below 1")
 
     def architecture(self, inputs: Literal["tokens", "channels"], rows: int, classes: int) -> Architecture:
         """The network for data of that kind: `rows` vocabulary rows or channels, `classes` classes."""

@@ -22,7 +22,7 @@ from gatewise.kernels.native import threads
 from gatewise.model import Model
 from gatewise.nn import Network
 from gatewise.storage import check_target, locked
-from gatewise.training.checkpoint import FILE, read_checkpoint, run_identity
+from gatewise.training.checkpoint import FILE, run_identity
 from gatewise.training.loop import Loop
 from gatewise.training.observer import Observer, Plan
 from gatewise.training.prepared import Prepared, prepare
@@ -97,8 +97,7 @@ def _trained(
     identity = run_identity(asdict(prepared.recipe), seed, fingerprint, kernel, threads())
     loop = Loop(prepared, network, seed, observer, run, identity)
     if run is not None and resume and (run / FILE).exists():
-        loop.progress, weights, loop.best = read_checkpoint(run, identity, network.state(), loop.best, loop.optimizer)
-        network.set_state(weights)
+        loop.restore(run)
         observer.note(f"resuming after epoch {loop.progress.epoch}, batch {loop.progress.batch}")
     elif run is not None and resume:
         observer.note(f"there is no checkpoint in {run}: starting from the beginning")
