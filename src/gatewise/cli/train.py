@@ -54,6 +54,12 @@ def train(
             show_default=False,
         ),
     ] = None,
+    ngrams: Annotated[
+        int | None,
+        typer.Option(
+            "--ngrams", metavar="N", help="Add a linear path over 1- to N-grams, N up to 3.", show_default=False
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,7 +81,7 @@ def train(
     if gate not in (None, "sigmoid", "binary"):
         raise InputError(f"--gate must be sigmoid or binary, not {quote(gate)}")
     for_precision(precision or "float32")  # type: ignore[arg-type]
-    changes = {"epochs": epochs, "batch": batch, "units": units, "gate": gate, "precision": precision}
+    changes = {"epochs": epochs, "batch": batch, "units": units, "gate": gate, "precision": precision, "ngrams": ngrams}
     changes = {name: value for name, value in changes.items() if value is not None}
     chosen = named(recipe, **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from gatewise.cell import Array
 from gatewise.data import Labelled, split
 from gatewise.encoder import Encoder, SeriesEncoder, TextEncoder
 from gatewise.errors import InputError
+from gatewise.ngrams import check_rows
 from gatewise.series import Standardise
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.recipes import Recipe
@@ -25,7 +26,8 @@ __all__ = ["Prepared", "prepare"]
 class Prepared:
     """sequences (n): encoded and cut inputs; labels (n,); train, validation: row numbers of the two parts.
 
-    active (A,): the embedding rows that training can touch, None for series.
+    active (A,): the embedding rows that training can touch, None for series. whole (n): encoded and not cut, as n-grams
+    are counted.
     """
 
     data: Labelled
@@ -37,6 +39,7 @@ class Prepared:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     active: NDArray[np.int64] | None
+    whole: list[Array] = field(default_factory=list)
 
     @property
     def validation_how(self) -> str:
@@ -64,8 +67,13 @@ def prepare(data: Labelled, recipe: Recipe, seed: int) -> Prepared:
     encoder = _encoder(data, train, recipe)
     kind: Literal["channels", "tokens"] = "channels" if isinstance(encoder, SeriesEncoder) else "tokens"
     rows = encoder.scaling.channels if isinstance(encoder, SeriesEncoder) else encoder.encoding.rows
+    if recipe.ngrams:
+        if kind == "channels":
+            raise InputError(f"{data.source}: n-grams are for texts, and a series has no words")
+        check_rows(rows)
     arch = recipe.architecture(kind, rows, len(data.classes))
-    sequences = [cut(s, arch) for s in encoder.encode_all(data.inputs)]
+    whole = encoder.encode_all(data.inputs)
+    sequences = [cut(s, arch) for s in whole]
     active = None
     if kind == "tokens":
         seen = np.zeros(rows, dtype=bool)
@@ -73,7 +81,7 @@ def prepare(data: Labelled, recipe: Recipe, seed: int) -> Prepared:
         for n in train:
             seen[sequences[n]] = True
         active = np.flatnonzero(seen)
-    return Prepared(data, recipe, encoder, arch, sequences, data.labels, train, validation, active)
+    return Prepared(data, recipe, encoder, arch, sequences, data.labels, train, validation, active, whole)
 
 
 def _encoder(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextEncoder | SeriesEncoder:

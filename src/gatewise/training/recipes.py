@@ -13,6 +13,7 @@ from gatewise.architecture import Architecture
 from gatewise.cell import Gate
 from gatewise.errors import InputError, quote
 from gatewise.kernels import Precision
+from gatewise.ngrams import MAX_ORDER
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
 
@@ -27,7 +28,9 @@ class Recipe:
     falls to nothing over the rest ("one-cycle", Smith 2018). clip: largest gradient norm, 0 for any. patience: epochs
     without a better validation before it stops, 0 for never. validation: the part of the training data kept for
     choosing the epoch, cut by "row" (at random) or by "group" (all of a film's reviews on one side). grouped: similar
-    lengths share a batch.
+    lengths share a batch. ngrams: 0, or the order of a linear path over n-grams beside the network, fitted once the
+    best epoch is known (ngram_minimum, ngram_l2 and ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are then
+    weighed on the validation part, which calibrates their sum. calibrate: do that for a network alone as well.
     """
 
     name: str
@@ -60,6 +63,11 @@ class Recipe:
     validation_by: Literal["row", "group"] = "group"
     grouped: bool = True
     precision: Precision = "float32"
+    ngrams: int = 0
+    ngram_minimum: int = 2
+    ngram_l2: float = 1.0
+    ngram_most: int = 0
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         for name in ("words", "epochs", "batch"):
@@ -72,6 +80,11 @@ class Recipe:
             raise InputError("recipe: drop_recurrent is another mask a sequence, which cannot share its pads (padding)")
         if not 0 < self.validation < 1:
             raise InputError(f"recipe: validation must lie between 0 and 1, not {self.validation}")
+        if not 0 <= self.ngrams <= MAX_ORDER or self.ngram_minimum < 1 or self.ngram_l2 <= 0 or self.ngram_most < 0:
+            raise InputError(
+                f"recipe: ngrams must be from 0 to {MAX_ORDER}, ngram_minimum at least 1, ngram_l2 above 0, ngram_most "
+                "at least 0"
+            )
         if self.learning_rate <= 0 or self.clip < 0 or self.patience < 0:
             raise InputError("recipe: learning_rate must be above 0, clip and patience at least 0")
 

@@ -24,6 +24,7 @@ from gatewise.model import Model
 from gatewise.nn import Network
 from gatewise.storage import check_target, locked
 from gatewise.training.checkpoint import FILE, read_checkpoint, run_identity
+from gatewise.training.complete import completed
 from gatewise.training.loop import Loop, interruptible
 from gatewise.training.observer import Observer, Plan
 from gatewise.training.prepared import Prepared, prepare
@@ -135,6 +136,7 @@ def _trained(
     lines = "".join(json.dumps(asdict(row)) + "\n" for row in history)
     model = replace(loop.model(loop.best), facts=facts, history=lines)
     if complete:
+        model = completed(model, prepared, observer)
         model = model.with_faith([prepared.sequences[n] for n in prepared.validation])
     # Half an epoch is not worth an older model that may stand there.
     save = target is not None and (complete or bool(history) or not target.exists())
