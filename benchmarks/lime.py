@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewise.cell import Array
 from gatewise.glassbox import Net
-from gatewise.glassbox.accounts import Account, Reading
+from gatewise.glassbox.accounts import Account, Beside, Reading
 from gatewise.glassbox.net import run_all
 from gatewise.verdict import log_probabilities
 
@@ -24,6 +24,7 @@ class Lime:
     """A method of accounting, for tokens only."""
 
     adds_up = False
+    beside: Beside = "within"
 
     def __init__(self, samples: int = 5000, seed: int = 0) -> None:
         self.samples, self.seed = samples, seed

@@ -74,6 +74,12 @@ class Base:
         bias = self.parameters.get("lstm.0.forward.bias")
         return 0 if bias is None else len(bias) // 4
 
+    @property
+    def summary(self) -> str:
+        """One line, for the card of what starts from it."""
+        f = self.facts
+        return f"language model ({f.size or 'of its own size'}, {f.epochs:g} times {f.words:,} words): {f.texts}"
+
     def save(self, path: str | Path) -> None:
         """Write the folder: all of it or nothing. Raises ModelFileError naming the path and the reason."""
         config, vocabulary = self.encoding.to_files()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from gatewise.architecture import Architecture, summary
 from gatewise.markdown import plain
+from gatewise.ngrams import Ngrams
 from gatewise.verdict import Faith
 
 __all__ = ["Facts", "Measured", "fact_rows", "write_card"]
@@ -44,9 +45,12 @@ class Facts:
     kernel: str = ""
     made: str = ""  # date, UTC
     command: str = ""
+    base: str = ""  # what it was pretrained on
+    unlabelled: str = ""  # texts without labels that it was trained on
     measured: tuple[Measured, ...] = ()
     faith: dict[str, Faith] = field(default_factory=dict)  # by method of accounting, on validation sequences
     explained_by: str = ""  # the method that those scores chose
+    calibrated: str = ""  # by what the network and the n-grams were multiplied, and on what that was fitted
 
     def with_measured(self, measured: Measured) -> Facts:
         """These facts with one more measurement; an older one on the same data is replaced."""
@@ -54,13 +58,13 @@ class Facts:
         return replace(self, measured=(*others, measured))
 
 
-def write_card(arch: Architecture, classes: Sequence[str], facts: Facts) -> str:
-    """The card in Markdown."""
+def write_card(arch: Architecture, classes: Sequence[str], facts: Facts, ngrams: Ngrams | None = None) -> str:
+    """The card in Markdown. ngrams: the linear path beside the network, if there is one."""
     lines = ["# A gatewise model", ""]
     what = "texts" if arch.inputs == "tokens" else f"series of {arch.rows} channels"
     lines += [f"It sorts {what} into {len(classes)} classes: {', '.join(plain(c) for c in classes)}.", ""]
     lines += ["| layer | output | parameters |", "|---|---|---:|"]
-    layers = summary(arch)
+    layers = summary(arch) if ngrams is None else [*summary(arch), ngrams.summary()]
     lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]
     lines += [f"| all | | {sum(count for _, _, count in layers):,} |", ""]
     rows = fact_rows(facts)
@@ -81,11 +85,12 @@ def write_card(arch: Architecture, classes: Sequence[str], facts: Facts) -> str:
             lines.append(f"| {plain(name)}{chosen} | {faith.n:,} | {numbers} |")
         lines += ["", "How far the verdict's probability falls without what the method ranks first (higher is better)"]
         lines += ["and with that alone (lower is better), on sequences of the validation part; docs/glassbox.md.", ""]
+    known = "calibrated on its validation part, and nowhere else" if facts.calibrated else "not calibrated"
     lines += [
         "## Limits",
         "",
         "It knows what its training data showed it, and nothing of other kinds of text or series. Its probabilities",
-        "are not calibrated. The verdict is a guess about a text, not a fact about its author.",
+        f"are {known}. The verdict is a guess about a text, not a fact about its author.",
         "",
     ]
     return "\n".join(lines)
@@ -99,9 +104,12 @@ def fact_rows(facts: Facts) -> list[tuple[str, str]]:
         ("recipe", facts.recipe),
         ("seed", str(facts.seed) if facts.recipe else ""),
         ("data", facts.data),
+        ("pretrained", facts.base),
         ("trained on", f"{facts.trained_on:,}" if facts.trained_on else ""),
+        ("and, without labels, on", facts.unlabelled),
         ("validated on", f"{facts.validated_on:,} ({facts.validation})" if facts.validated_on else ""),
         ("epoch kept", kept),
+        ("calibrated", facts.calibrated),
         ("training took", f"{facts.seconds:.0f} s" if facts.seconds else ""),
         ("kernel", facts.kernel),
         ("data SHA-256", facts.fingerprint),

@@ -96,6 +96,15 @@ class Labelled:
         inputs: Any = [self.inputs[row] for row in which.tolist()]
         return Labelled(inputs, self.labels[which], self.classes, self.groups[which], self.source)
 
+    def labels_among(self, classes: Sequence[str]) -> NDArray[np.int64]:
+        """The labels (n,) as places in `classes`, those of a model. Raises InputError for a class that is not there."""
+        unknown = [c for c in self.classes if c not in classes]
+        if unknown:
+            raise InputError(
+                f"the model does not know class {quote(unknown[0])}; it has {', '.join(map(quote, classes))}"
+            )
+        return np.array([classes.index(c) for c in self.classes], dtype=np.int64)[self.labels]
+
     def fingerprint(self) -> str:
         """SHA-256 of kind, classes, inputs and labels, in this order; where it differs, so do the data.
 

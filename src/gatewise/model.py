@@ -17,14 +17,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gatewise.architecture import Architecture, parameter_shapes
 from gatewise.batch import cut
 from gatewise.card import Facts, Measured, write_card
 from gatewise.cell import Array
 from gatewise.encoder import Encoder, TextEncoder, encoder_from
-from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.errors import InputError, ModelFileError
 from gatewise.glassbox import Clamp, Explanation, Intervention, Method, Net, Trace
 from gatewise.glassbox.attribution import explain_in
 from gatewise.glassbox.faithfulness import choose, measure_all, sample
@@ -35,6 +34,7 @@ from gatewise.glassbox.units import units_over
 from gatewise.inference import logits_of
 from gatewise.kernels import Precision, for_precision
 from gatewise.kernels.packed import frozen
+from gatewise.ngrams import Ngrams, ngrams_from_files, ngrams_to_files
 from gatewise.ops import NumpyOps
 from gatewise.storage import (
     fields_from,
@@ -57,6 +57,7 @@ __all__ = ["Evaluation", "Model", "load"]
 class Model:
     """A trained classifier. `classes[k]` is the name of class k; with one logit, it speaks for `classes[1]`.
 
+    ngrams: the linear path beside the network, if there is one: its part is added to the logits.
     precision: what prediction multiplies in, "float32", or "bf16" where the processor can; a choice of whoever holds
     the model, not a part of it. The glass box is always float32.
     """
@@ -69,6 +70,7 @@ class Model:
     history: str = ""  # the training history, JSON lines
     units_file: bytes = b""  # what `units` reads
     precision: Precision = "float32"
+    ngrams: Ngrams | None = None
     # What follows from the parameters alone, kept where they cannot change: the states after so many pads.
     _memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, compare=False, default=None)
 
@@ -81,6 +83,8 @@ class Model:
         for name, shape in parameter_shapes(self.architecture).items():
             if name not in self.parameters or self.parameters[name].shape != shape:
                 raise InputError(f"parameter {name}: want {shape}")
+        if self.ngrams is not None:
+            self.ngrams.check(self.architecture)
         if not any(array.flags.writeable for array in self.parameters.values()):
             object.__setattr__(self, "_memo", {})
 
@@ -91,10 +95,12 @@ class Model:
     def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n sequences that are encoded already: (length,) token ids or (length, C) channels."""
         ops = ops or NumpyOps(for_precision(self.precision), memo=self._memo)
-        return logits_of(self.parameters, self.architecture, sequences, ops)
+        logits = logits_of(self.parameters, self.architecture, sequences, ops)
+        # The n-grams read the whole sequence; what the network cuts away is words all the same.
+        return logits if self.ngrams is None else (logits + self.ngrams.logits(sequences)).astype(logits.dtype)
 
     def predict_proba(self, inputs: str | Sequence[Any]) -> Array:
-        """Probabilities (n, K) float64 of n texts, or of n series (steps, channels). Not calibrated.
+        """Probabilities (n, K) float64 of n texts, or of n series (steps, channels); calibrated where the card says so.
 
         Raises InputError for an input that cannot be read: an empty text, a lone surrogate, a series of other channels.
         """
@@ -106,7 +112,7 @@ class Model:
 
     def evaluate(self, data: Labelled) -> Evaluation:
         """Accuracy and loss on labelled data; its classes may be any of the model's. Raises InputError for others."""
-        truth = self._truth(data)
+        truth = data.labels_among(self.classes)
         if not len(truth):
             raise InputError("there is nothing to evaluate: the data set is empty")
         log_p = log_probabilities(self.logits(data.inputs))
@@ -115,7 +121,8 @@ class Model:
     @property
     def net(self) -> Net:
         """What the glass box opens."""
-        return Net(self.parameters, self.architecture, for_precision(self.precision), self.encoder.unknown)
+        kernel = for_precision(self.precision)
+        return Net(self.parameters, self.architecture, kernel, self.encoder.unknown, ngrams=self.ngrams)
 
     def trace(self, item: Any) -> Trace:
         """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See
@@ -158,17 +165,9 @@ class Model:
     def with_units(self, data: Labelled) -> Model:
         """This model with a report on its units over that data. Raises InputError for classes that it does not have."""
         sequences, names = self.encoder.encode_all(data.inputs), [self.encoder.steps(item) for item in data.inputs]
-        truth, fingerprint = self._truth(data), data.fingerprint()
+        truth, fingerprint = data.labels_among(self.classes), data.fingerprint()
         report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
         return replace(self, units_file=report.to_bytes())
-
-    def _truth(self, data: Labelled) -> NDArray[np.int64]:
-        unknown = [c for c in data.classes if c not in self.classes]
-        if unknown:
-            raise InputError(
-                f"the model does not know class {quote(unknown[0])}; it has {', '.join(map(quote, self.classes))}"
-            )
-        return np.array([self.classes.index(c) for c in data.classes], dtype=np.int64)[data.labels]
 
     def _one(self, item: Any) -> tuple[Array, list[str]]:
         return self.encoder.encode_all([item])[0], self.encoder.steps(item)
@@ -192,22 +191,25 @@ class Model:
 
     def card(self) -> str:
         """The model card, Markdown."""
-        return write_card(self.architecture, self.classes, self.facts)
+        return write_card(self.architecture, self.classes, self.facts, self.ngrams)
 
     def save(self, path: str | Path) -> None:
         """Write the model folder: all of it or nothing. Raises ModelFileError naming the path and the reason."""
         config, vocabulary = self.encoder.to_files()
+        entry, ngrams = ngrams_to_files(self.ngrams)
         described = {
             "architecture": asdict(self.architecture),
             "classes": list(self.classes),
             "encoder": config,
             "facts": asdict(self.facts),
+            **entry,
         }
         files = {
             "config.json": json_bytes(described),
             "model.safetensors": tensors_to_bytes(dict(self.parameters)),
             "README.md": self.card().encode(),
             **vocabulary,
+            **ngrams,
         }
         if self.history:
             files["history.jsonl"] = self.history.encode()
@@ -222,9 +224,9 @@ def load(path: str | Path, *, precision: Precision = "float32") -> Model:
     """
     folder = load_folder(path)
     config = parse_json(folder.read("config.json"), "config.json")
-    if not isinstance(config, dict) or set(config) != {"architecture", "classes", "encoder", "facts"}:
+    if not isinstance(config, dict) or set(config) - {"ngrams"} != {"architecture", "classes", "encoder", "facts"}:
         raise ModelFileError(
-            f"{path}/config.json: must hold architecture, classes, encoder and facts, and nothing else"
+            f"{path}/config.json: must hold architecture, classes, encoder and facts, perhaps ngrams, and nothing else"
         )
     classes = config["classes"]
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
@@ -239,7 +241,9 @@ def load(path: str | Path, *, precision: Precision = "float32") -> Model:
         facts = fields_from(Facts, config["facts"], "facts")
         history = folder.files.get("history.jsonl", b"").decode()
         units = folder.files.get(UNITS_FILE, b"")
-        return Model(arch, MappingProxyType(parameters), encoder, tuple(classes), facts, history, units, precision)
+        ngrams = ngrams_from_files(config, arch.outputs, folder.read)
+        kept = MappingProxyType(parameters)
+        return Model(arch, kept, encoder, tuple(classes), facts, history, units, precision, ngrams)
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:

@@ -18,7 +18,7 @@ FLOORS = [
     {"base"},
     {"gradient", "inference"},
     {"network"},
-    {"batch", "ops"},
+    {"batch", "ngrams", "ops"},
     {"architecture", "kernels", "series", "storage", "text"},
     {"labelled", "strict_json", "verdict", "weights"},
     {"cell", "ragged"},

@@ -104,14 +104,15 @@ def _model(path: str, as_json: bool) -> None:
     if as_json:
         from dataclasses import asdict
 
-        layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in summary(found.architecture)]
+        rows = summary(found.architecture) + ([] if found.ngrams is None else [found.ngrams.summary()])
+        layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in rows]
         described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
         print_json({"model": path, **described, "facts": asdict(found.facts), "files": files})
         return
     print(
         f"{printable(path, 200)}: {len(found.classes)} classes, {', '.join(printable(c, 30) for c in found.classes)}\n"
     )
-    console().print(summary_table(found.architecture))
+    console().print(summary_table(found.architecture, found.ngrams))
     print()
     for name, value in fact_rows(found.facts):
         print(f"{name:13}  {printable(value, 500)}")

@@ -27,7 +27,25 @@ __all__ = ["train"]
 
 def train(
     source: SourceArgument,
-    recipe: Annotated[str, typer.Option("--recipe", metavar="NAME", help="tutorial, or fast for all else.")] = "fast",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", metavar="NAME", help="tutorial, fast or best.  [fast; best with --from]", show_default=False
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DIR", help="Start from what gatewise pretrain made.", show_default=False),
+    ] = None,
+    unlabelled: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unlabelled",
+            metavar="TEXTS",
+            help="Texts without labels to learn from as well: imdb, a folder, a table, a .txt file. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     data: DataOption = None,
     text: TextOption = "text",
     label: LabelOption = "label",
@@ -54,6 +72,12 @@ def train(
             show_default=False,
         ),
     ] = None,
+    ngrams: Annotated[
+        int | None,
+        typer.Option(
+            "--ngrams", metavar="N", help="Add a linear path over 1- to N-grams, N up to 3.", show_default=False
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,10 +86,13 @@ def train(
     \b
     gatewise train imdb --recipe tutorial                        the tutorial's model
     gatewise train imdb --data aclImdb_v1.tar.gz
+    gatewise train imdb --from base --unlabelled imdb            the most accurate; see gatewise pretrain
     gatewise train reviews.csv --text review --label sentiment   two or more classes
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
+    from gatewise.base import load_base
     from gatewise.cli.progress import Shown
+    from gatewise.data import read_texts
     from gatewise.kernels import for_precision
     from gatewise.storage import check_target
     from gatewise.training import Interrupted
@@ -75,16 +102,32 @@ def train(
     if gate not in (None, "sigmoid", "binary"):
         raise InputError(f"--gate must be sigmoid or binary, not {quote(gate)}")
     for_precision(precision or "float32")  # type: ignore[arg-type]
-    changes = {"epochs": epochs, "batch": batch, "units": units, "gate": gate, "precision": precision}
+    changes = {"epochs": epochs, "batch": batch, "units": units, "gate": gate, "precision": precision, "ngrams": ngrams}
     changes = {name: value for name, value in changes.items() if value is not None}
+    recipe = recipe or ("fast" if base is None else "best")
     chosen = named(recipe, **changes)
+    if unlabelled and not chosen.teacher_epochs:
+        raise InputError(f"--unlabelled: recipe {recipe} has no teacher; best has one")
+    start = None if base is None else load_base(base)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")
     check_target(target)  # a name that cannot be used is said before the data is read
     splits = read_source(source, data, text, label)
+    more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text) if unlabelled else None
     shown = Shown(console(stderr=as_json))
-    command = _command(source, recipe, data, text, label, out, seed, changes)
+    options = {"data": data, "text": None if text == "text" else text, "label": None if label == "label" else label}
+    options |= {"from": base, "unlabelled": unlabelled, "out": out, "seed": seed or None, **changes}
     try:
-        model = run(splits.train, recipe=chosen, seed=seed, out=target, resume=resume, observer=shown, command=command)
+        model = run(
+            splits.train,
+            recipe=chosen,
+            base=start,
+            unlabelled=more,
+            seed=seed,
+            out=target,
+            resume=resume,
+            observer=shown,
+            command=_command(source, recipe, options),
+        )
     except Interrupted as stopped:
         shown.close()
         stop(str(stopped), 130)
@@ -115,20 +158,11 @@ def _stem(source: str) -> str:
     return "".join(ch if ch.isalnum() or ch in "-_" else "-" for ch in stem) or "data"
 
 
-def _command(
-    source: str,
-    recipe: str,
-    data: str | None,
-    text: str,
-    label: str,
-    out: str | None,
-    seed: int,
-    changes: dict[str, Any],
-) -> str:
+def _command(source: str, recipe: str, options: dict[str, Any]) -> str:
     """The command that makes this model again, for its card: every option that is not as it would be anyway."""
     words = ["gatewise", "train", source, "--recipe", recipe]
-    options = {"data": data, "text": None if text == "text" else text, "label": None if label == "label" else label}
-    for name, value in {**options, "out": out, "seed": seed or None, **changes}.items():
-        if value is not None:
-            words += [f"--{name}", str(value)]
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None:
+                words += [f"--{name}", str(one)]
     return shlex.join(words)

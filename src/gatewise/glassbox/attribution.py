@@ -16,8 +16,17 @@ import numpy as np
 from gatewise.architecture import Architecture
 from gatewise.cell import Array
 from gatewise.errors import InputError, quote
-from gatewise.glassbox.accounts import METHODS, Baseline, IntegratedGradients, Method, read_all
+from gatewise.glassbox.accounts import (
+    METHODS,
+    Baseline,
+    IntegratedGradients,
+    Method,
+    accounts_of,
+    note_beside,
+    read_all,
+)
 from gatewise.glassbox.net import Net
+from gatewise.glassbox.phrases import PhraseShare, as_dict, parts_of, phrases_of
 from gatewise.glassbox.trace import kept_rows
 from gatewise.kernels import Kernel
 from gatewise.verdict import Faith, log_probabilities, margin
@@ -38,7 +47,9 @@ class Explanation:
     own idea of nothing. residual: logit - start - sum(scores); adds_up: whether the method promises that this is but
     rounding. probabilities (K,) float64 of `classes`, not calibrated. left_out: steps cut away unread. method_note: one
     sentence, start_note: a few words. faith: how faithful the method is to this model, None where that was never
-    measured.
+    measured. With n-grams beside the network: ngrams (T,), what of the scores is
+    theirs; unread, their part of the steps left out, so that residual = logit - start - sum(scores) - unread; phrases,
+    those that the sequence holds with what each adds, the heaviest first.
     """
 
     steps: list[str]
@@ -57,6 +68,9 @@ class Explanation:
     left_out: int = 0
     channels: Array | None = None
     faith: Faith | None = None
+    ngrams: Array | None = None
+    unread: float = 0.0
+    phrases: tuple[PhraseShare, ...] = ()
 
     def strongest(self, count: int) -> tuple[list[int], list[int]]:
         """The places of at most `count` steps with the highest scores above 0, and with the lowest below, strongest
@@ -75,7 +89,7 @@ class Explanation:
         return [
             (f"logit of {self.towards}", self.logit, "less the mean of all logits" if len(self.classes) > 2 else ""),
             ("  start", self.start, self.start_note),
-            ("  steps", float(self.scores.sum()), "summed"),
+            *parts_of(self.scores, self.ngrams, self.unread),
             ("  residual", self.residual, rounding),
         ]
 
@@ -112,6 +126,7 @@ class Explanation:
             "steps": list(self.steps),
             "scores": self.scores.tolist(),
             "channels": None if self.channels is None else self.channels.tolist(),
+            **as_dict(self.scores, self.ngrams, self.unread, self.phrases),
         }
 
 
@@ -158,7 +173,7 @@ def explain_in(
         raise InputError(f"a network of {arch.outputs} logits has {max(2, arch.outputs)} classes, not {len(classes)}")
     rows = kept_rows(arch, sequence, steps)
     [reading] = read_all(net, [np.asarray(sequence)])
-    [account] = chosen.accounts(net, [reading], channels=True)
+    [account] = accounts_of(net, chosen, [reading], channels=True)
     probabilities = np.exp(log_probabilities(reading.logits[None]))[0]
     verdict = classes[int(probabilities.argmax())]
     return Explanation(
@@ -171,13 +186,16 @@ def explain_in(
         classes=tuple(classes),
         probabilities=probabilities,
         method=name,
-        method_note=chosen.note(net),
+        method_note=chosen.note(net) + note_beside(net, chosen),
         start_note=chosen.start_note(net),
         residual=account.residual(reading),
         adds_up=chosen.adds_up,
         left_out=len(sequence) - len(rows),
         channels=account.channels,
         faith=(faith or {}).get(name) if chosen == METHODS.get(name) and not net.clamps else None,
+        ngrams=account.ngrams,
+        unread=account.unread,
+        phrases=phrases_of(net, reading, steps),
     )
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewise.cell import Array
-from gatewise.glassbox.accounts import METHODS, Account, Method, Reading, read_all
+from gatewise.glassbox.accounts import METHODS, Account, Beside, Method, Reading, accounts_of, read_all
 from gatewise.glassbox.net import Net, chunks, run_all
 from gatewise.verdict import Faith, log_probabilities
 
@@ -87,6 +87,7 @@ class Random:
     """Ranks by chance: what any method must beat."""
 
     adds_up = False
+    beside: Beside = "within"
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
@@ -109,7 +110,7 @@ def measure(net: Net, sequences: Sequence[Array], method: Method) -> Faithfulnes
     began = time.perf_counter()
     scores: list[Array] = []
     for some in chunks([_Sized(reading) for reading in readings], _AT_ONCE):
-        scores += [account.scores for account in method.accounts(net, [one.reading for one in some])]
+        scores += [account.scores for account in accounts_of(net, method, [one.reading for one in some])]
     seconds = (time.perf_counter() - began) / len(readings)
     edited = run_all(net, _edited(readings, scores))  # (n 5 2, outputs)
     p = np.exp(log_probabilities(edited)).reshape(len(readings), len(SHARES), 2, -1)  # (n, 5, 2, K)

@@ -50,9 +50,19 @@ class Intervention:
         predicted = int(self.before.logits.argmax())
         return margin(self.before.logits_after, predicted), margin(self.after.logits_after, predicted)
 
+    def ngrams_note(self) -> str:
+        """What becomes of the n-grams beside the network, in one sentence; empty where there are none."""
+        sides = [seen.ngrams_after for seen in (self.before, self.after) if seen.ngrams_after is not None]
+        if not sides:
+            return ""
+        before, after = (float(margin(side[-1], int(self.before.logits.argmax()))) for side in sides)
+        if self.before.steps == self.after.steps and before == after:
+            return f"The n-grams' part of the logit, {before:+.3f}, stays as it is: they read the words, not the gates."
+        return f"The n-grams' part of the logit, counted anew: {before:+.3f} before, {after:+.3f} after."
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
-        sides = {}
+        sides: dict[str, dict[str, Any]] = {}
         probabilities, verdicts = self.probabilities(), self.verdicts()
         for name, seen, p, verdict in zip(
             ("before", "after"), (self.before, self.after), probabilities, verdicts, strict=True
@@ -64,7 +74,10 @@ class Intervention:
                 "steps": list(seen.steps),
                 "logits_after": seen.logits_after.tolist(),
             }
-        return {"changes": list(self.changes), **sides}
+            if seen.ngrams_after is not None:
+                sides[name]["ngrams_after"] = seen.ngrams_after.tolist()
+        note = self.ngrams_note()
+        return {"changes": list(self.changes), **({"ngrams_note": note} if note else {}), **sides}
 
 
 def intervene(

@@ -15,6 +15,7 @@ from gatewise.glassbox.clamp import Clamp
 from gatewise.glassbox.overrides import ClampedOps
 from gatewise.kernels import Kernel
 from gatewise.network import forward
+from gatewise.ngrams import Ngrams
 from gatewise.ops import NumpyOps
 
 __all__ = ["STEPS_AT_ONCE", "Net", "chunks", "run_all"]
@@ -25,7 +26,7 @@ STEPS_AT_ONCE = 65_536  # steps a batch may hold: bounds the memory of a quadrat
 @dataclass(frozen=True, eq=False)
 class Net:
     """A network as arrays. kernel: None for the one that predicts. unknown: the token that stands for any word that the
-    vocabulary lacks, where there is one. clamps: gates held by hand, in every run.
+    vocabulary lacks, where there is one. clamps: gates held by hand, in every run. ngrams: the linear path beside it.
     """
 
     parameters: Mapping[str, Array]
@@ -33,6 +34,7 @@ class Net:
     kernel: Kernel | None = None
     unknown: int | None = None
     clamps: tuple[Clamp, ...] = ()
+    ngrams: Ngrams | None = None
 
     def ops(self, keep: bool = False) -> NumpyOps:
         """What `network.forward` runs on; with `keep`, the tapes stay in it."""
@@ -44,6 +46,10 @@ class Net:
         """This network with those gates held."""
         return replace(self, clamps=tuple(clamps))
 
+    def alone(self) -> Net:
+        """The network without the n-grams beside it."""
+        return self if self.ngrams is None else replace(self, ngrams=None)
+
     @property
     def thing(self) -> str:
         """What a step is called."""
@@ -51,10 +57,13 @@ class Net:
 
 
 def run_all(net: Net, sequences: Iterable[Array]) -> Array:
-    """Logits (n, outputs) float64 of n sequences, run in ragged batches of at most STEPS_AT_ONCE steps or one."""
-    ops = net.ops()
-    batches = (Batch.of(some, net.arch) for some in chunks(sequences, STEPS_AT_ONCE))
-    parts = [np.asarray(forward(ops, net.parameters, net.arch, batch), dtype=np.float64) for batch in batches]
+    """Logits (n, outputs) float64 of n sequences, n-grams and all, in ragged batches of at most STEPS_AT_ONCE steps or
+    one.
+    """
+    ops, parts = net.ops(), []
+    for some in chunks(sequences, STEPS_AT_ONCE):
+        logits = np.asarray(forward(ops, net.parameters, net.arch, Batch.of(some, net.arch)), dtype=np.float64)
+        parts.append(logits if net.ngrams is None else logits + net.ngrams.logits(some))
     return np.concatenate(parts) if parts else np.zeros((0, net.arch.outputs))
 
 

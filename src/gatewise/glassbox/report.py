@@ -20,11 +20,12 @@ from gatewise.cell import Array
 from gatewise.errors import printable
 from gatewise.glassbox.attribution import Explanation
 from gatewise.glassbox.gates import Gates
+from gatewise.glassbox.report_ngrams import ngrams_view
+from gatewise.glassbox.report_style import AGAINST, TOWARDS, plain_table
 from gatewise.glassbox.trace import Trace
 
 __all__ = ["AGAINST", "TOWARDS", "moved_most", "plain_table", "report", "running_words", "unit_view"]
 
-TOWARDS, AGAINST = Style(color="#2a7de1"), Style(color="#c86000")
 _WEAK, _STRONG, _STRONGEST = 0.1, 1 / 3, 2 / 3  # shares of the highest score
 _LONGEST = 40  # characters of a word that are shown
 _CLOSING, _OPENING = frozenset(".,!?;:)]}%…”’"), frozenset("([{“")
@@ -56,6 +57,8 @@ def report(
             Text(),
         ]
     parts += [*_verdict(found, seen, thing), Text(), _strongest(found, words, marks), Text()]
+    if found.ngrams is not None:
+        parts += [ngrams_view(found, words, marks), Text()]
     parts += [unit_view(seen, chosen, thing, words, unit is None), Text(), _shares(seen)]
     return Group(*parts)
 
@@ -188,8 +191,3 @@ def _shares(seen: Trace) -> Table:
     for gate, share in seen.gate_shares().items():
         table.add_row(names[gate], *(f"{part:.1%}" for part in share))
     return table
-
-
-def plain_table() -> Table:
-    """A table without lines."""
-    return Table(box=None, padding=(0, 2, 0, 0), show_edge=False)

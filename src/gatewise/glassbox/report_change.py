@@ -49,6 +49,8 @@ def change_report(
         Text.assemble(("after ", Style(bold=True))),
         unit_view(found.after, shown, thing, words),
     ]
+    if found.ngrams_note():
+        parts += [Text(), Text(found.ngrams_note())]
     if found.held:
         parts += [Text(), Text("A fact about this network under a change that it was not trained under.")]
     return Group(*parts)

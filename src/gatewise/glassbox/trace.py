@@ -29,7 +29,9 @@ class Trace:
     logits_after (T + 1, outputs) float64: the running verdict, row t if the sequence had stopped after step t, row 0
     before the first. With padding "pre" it is read from the state of this run, that is behind the same number of
     pads. moves (T, H x directions) float64: how far each unit of the top layer moved the margin (the logit, or with
-    more classes the predicted one's less the mean of all), each direction in its own order of reading.
+    more classes the predicted one's less the mean of all), each direction in its own order of reading. ngrams_after
+    (T + 1, outputs): what of logits_after the n-grams beside the network add, those that are complete by then; None
+    where there are no n-grams.
     """
 
     steps: list[str]
@@ -39,6 +41,7 @@ class Trace:
     logits: Array
     logits_after: Array
     moves: Array
+    ngrams_after: Array | None = None
 
     def gate_shares(self) -> dict[str, Share]:
         """By gate (i, f, o), over all LSTMs: how much of it lies below 0.1, between, above 0.9."""
@@ -87,6 +90,12 @@ def trace_of(net: Net, sequence: Array, steps: Sequence[str]) -> Trace:
     arch, rows = net.arch, kept_rows(net.arch, sequence, steps)
     read = np.asarray(sequence)[rows]  # as the batch cuts it
     [(lstms, logits, pads)] = open_all(net, [read])
+    after, of_ngrams = logits_after(net.alone(), read, lstms), None
+    if net.ngrams is not None:
+        running = net.ngrams.running(sequence)  # (length, outputs): they read all of it
+        before = running[rows[0] - 1] if rows[0] else np.zeros_like(running[0])
+        of_ngrams = np.concatenate([before[None], running[rows]])
+        logits, after = logits + of_ngrams[-1], after + of_ngrams
     weight = np.asarray(net.parameters["dense.weight"], dtype=np.float64)
     return Trace(
         steps=[str(steps[row]) for row in rows],
@@ -94,8 +103,9 @@ def trace_of(net: Net, sequence: Array, steps: Sequence[str]) -> Trace:
         pads=pads,
         lstms=lstms,
         logits=logits,
-        logits_after=logits_after(net, read, lstms),
+        logits_after=after,
         moves=unit_moves(arch, margin(weight.T, int(logits.argmax())), lstms[-len(arch.directions) :]),
+        ngrams_after=of_ngrams,
     )
 
 

@@ -50,12 +50,13 @@ def units_over(
     reads = [np.asarray(sequence)[kept] for sequence, kept in zip(sequences, rows, strict=True)]
     seen = [[str(name[row]) for row in kept] for name, kept in zip(names, rows, strict=True)]
     counted = _Counted(net, reads, seen, minimum)
-    log_p = log_probabilities(logits_of(net.parameters, net.arch, reads, net.ops()))
+    beside = net.ngrams.logits(sequences) if net.ngrams is not None else np.zeros((len(reads), net.arch.outputs))
+    log_p = log_probabilities(logits_of(net.parameters, net.arch, reads, net.ops()) + beside)
     verdict = log_p.argmax(axis=1)
     before = np.exp(log_p[np.arange(len(reads)), verdict])
     found = []
     for unit in range(net.arch.units * len(net.arch.directions)):
-        without = log_probabilities(logits_of(silenced(net, unit).parameters, net.arch, reads, net.ops()))
+        without = log_probabilities(logits_of(silenced(net, unit).parameters, net.arch, reads, net.ops()) + beside)
         after = np.exp(without[np.arange(len(reads)), verdict])
         labels = [classes[k] for k in truth.tolist()]
         facts = UnitFacts(

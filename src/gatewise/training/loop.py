@@ -45,6 +45,8 @@ class Loop:
         self.progress = Progress()
         self._random = torch.get_rng_state()
         self.best = network.state()
+        batches = -(-len(prepared.rows) // recipe.batch)
+        self.epochs = max(recipe.epochs, -(-recipe.least_steps // batches))
         self.average = Average(network, recipe.average) if recipe.average else None
         self.optimizer = torch.optim.Adam(
             groups(network, recipe),
@@ -56,8 +58,8 @@ class Loop:
 
     def run(self, stop: threading.Event) -> bool:
         """Train; True when it came to its end, False when `stop` was set."""
-        recipe, progress = self.prepared.recipe, self.progress
-        while progress.epoch < recipe.epochs and not self._out_of_patience():
+        progress = self.progress
+        while progress.epoch < self.epochs and not self._out_of_patience():
             try:
                 complete = self._epoch(stop)
             except TrainingError:
@@ -83,7 +85,7 @@ class Loop:
             self.average.set_state(average)
 
     def _epoch(self, stop: threading.Event) -> bool:
-        progress, prepared = self.progress, self.prepared
+        progress = self.progress
         order = self._order(progress.epoch)
         start = time.perf_counter() - progress.seconds
         done_before = progress.batch
@@ -102,7 +104,7 @@ class Loop:
             self.observer.stepped(
                 StepSeen(
                     epoch=progress.epoch + 1,
-                    epochs=prepared.recipe.epochs,
+                    epochs=self.epochs,
                     batch=progress.batch,
                     batches=len(order),
                     loss=progress.loss_sum / progress.seen,
@@ -115,7 +117,7 @@ class Loop:
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:
         """The epoch's batches, as row numbers of the data."""
-        train, recipe = self.prepared.train, self.prepared.recipe
+        train, recipe = self.prepared.rows, self.prepared.recipe
         lengths = np.array([len(self.prepared.sequences[n]) for n in train])
         rng = np.random.default_rng([self.seed, epoch])
         return [train[rows] for rows in batches(lengths, recipe.batch, rng, recipe.grouped)]
@@ -136,7 +138,7 @@ class Loop:
         if not bool(torch.isfinite(norm)):
             raise self._not_finite("gradient", step, rows)
         for group in self.optimizer.param_groups:
-            rate = _rate(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * recipe.epochs)
+            rate = _rate(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * self.epochs)
             group["lr"] = rate * group["share"]
             # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
             # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
@@ -193,7 +195,7 @@ class Loop:
             self.network.arrays(state),
             prepared.encoder,
             prepared.data.classes,
-            precision=prepared.recipe.precision,
+            precision=prepared.recipe.products,
         )
 
     def _out_of_patience(self) -> bool:

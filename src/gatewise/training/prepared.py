@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -14,18 +14,22 @@ from gatewise.cell import Array
 from gatewise.data import Labelled, split
 from gatewise.encoder import Encoder, SeriesEncoder, TextEncoder
 from gatewise.errors import InputError
+from gatewise.ngrams import check_rows
 from gatewise.series import Standardise
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.recipes import Recipe
+from gatewise.training.soft import Soft
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "prepare", "with_taught"]
 
 
 @dataclass(frozen=True)
 class Prepared:
     """sequences (n): encoded and cut inputs; labels (n,); train, validation: row numbers of the two parts.
 
-    active (A,): the embedding rows that training can touch, None for series.
+    active (A,): the embedding rows that training can touch, None for series. whole (n): encoded and not cut, as n-grams
+    are counted. soft: where a teacher has labelled further texts, the targets of all rows; `taught` are the numbers of
+    those rows, behind all others, and `labels` has the class that the teacher holds most likely.
     """
 
     data: Labelled
@@ -37,6 +41,14 @@ class Prepared:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     active: NDArray[np.int64] | None
+    whole: list[Array] = field(default_factory=list)
+    soft: Soft | None = None
+    taught: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The rows that an epoch goes through."""
+        return np.concatenate([self.train, self.taught])
 
     @property
     def validation_how(self) -> str:
@@ -45,11 +57,12 @@ class Prepared:
         return f"{self.recipe.validation:.0%} of the training data, {by}"
 
 
-def prepare(data: Labelled, recipe: Recipe, seed: int) -> Prepared:
+def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding | None = None) -> Prepared:
     """Cut off the validation part, fit the encoder, encode. The same data, recipe and seed give the same result.
 
     The Keras index counts the words of all the data, as the published one does; the tokens' vocabulary and the series'
-    scaling are fitted on the training part alone. Raises InputError where there is too little to train on.
+    scaling are fitted on the training part alone. encoding: a base's, instead. Raises InputError where there is too
+    little to train on.
     """
     if len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
@@ -61,19 +74,44 @@ def prepare(data: Labelled, recipe: Recipe, seed: int) -> Prepared:
     missing = set(range(len(data.classes))) - set(data.labels[train].tolist())
     if missing:
         raise InputError(f"{data.source}: the training part has no row of class {data.classes[min(missing)]}")
-    encoder = _encoder(data, train, recipe)
+    if encoding is not None and data.kind == "series":
+        raise InputError(f"{data.source}: a base is for texts, and these are series")
+    encoder = _encoder(data, train, recipe) if encoding is None else TextEncoder(encoding)
     kind: Literal["channels", "tokens"] = "channels" if isinstance(encoder, SeriesEncoder) else "tokens"
     rows = encoder.scaling.channels if isinstance(encoder, SeriesEncoder) else encoder.encoding.rows
+    if recipe.ngrams:
+        if kind == "channels":
+            raise InputError(f"{data.source}: n-grams are for texts, and a series has no words")
+        check_rows(rows)
     arch = recipe.architecture(kind, rows, len(data.classes))
-    sequences = [cut(s, arch) for s in encoder.encode_all(data.inputs)]
-    active = None
-    if kind == "tokens":
-        seen = np.zeros(rows, dtype=bool)
-        seen[PAD] = True
-        for n in train:
-            seen[sequences[n]] = True
-        active = np.flatnonzero(seen)
-    return Prepared(data, recipe, encoder, arch, sequences, data.labels, train, validation, active)
+    whole = encoder.encode_all(data.inputs)
+    sequences = [cut(s, arch) for s in whole]
+    active = _active(rows, [sequences[n] for n in train]) if kind == "tokens" else None
+    return Prepared(data, recipe, encoder, arch, sequences, data.labels, train, validation, active, whole)
+
+
+def with_taught(prepared: Prepared, whole: list[Array], teacher: NDArray[np.float64]) -> Prepared:
+    """`prepared` and m more texts (encoded, not cut), of which a teacher has given the probabilities (m, K)."""
+    arch, labels = prepared.architecture, prepared.labels
+    sequences = prepared.sequences + [cut(s, arch) for s in whole]
+    taught = len(labels) + np.arange(len(whole), dtype=np.int64)
+    return replace(
+        prepared,
+        sequences=sequences,
+        labels=np.concatenate([labels, teacher.argmax(axis=1)]),
+        active=_active(arch.rows, [sequences[n] for n in np.concatenate([prepared.train, taught])]),
+        soft=Soft.of(labels, teacher, prepared.recipe.teacher_weight),
+        taught=taught,
+    )
+
+
+def _active(rows: int, sequences: list[Array]) -> NDArray[np.int64]:
+    """The embedding rows that these sequences touch, ascending, and PAD."""
+    seen = np.zeros(rows, dtype=bool)
+    seen[PAD] = True
+    for sequence in sequences:
+        seen[sequence] = True
+    return np.flatnonzero(seen)
 
 
 def _encoder(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextEncoder | SeriesEncoder:

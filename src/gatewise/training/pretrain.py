@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
@@ -73,7 +72,7 @@ def pretrain(
         kernel = _kernel(chosen)
         parameters = _start(encoding.rows, chosen, sequences, np.random.default_rng([seed, 1]))
         network = LanguageModel(parameters, drop_word=chosen.drop_word, drop_output=chosen.drop_output, kernel=kernel)
-        fingerprint = _fingerprint(data.texts)
+        fingerprint = data.fingerprint()
         loop = Pretraining(
             network,
             chosen,
@@ -158,12 +157,3 @@ def _orthogonal(units: int, rng: np.random.Generator) -> Array:
     q, r = np.linalg.qr(rng.standard_normal((units, units)))
     signs: Array = np.sign(np.diagonal(r))
     return q * signs
-
-
-def _fingerprint(texts: Sequence[str]) -> str:
-    """SHA-256 over the texts, each behind its length."""
-    digest = hashlib.sha256()
-    for text in texts:
-        raw = text.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "little") + raw)
-    return digest.hexdigest()

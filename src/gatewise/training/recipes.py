@@ -12,7 +12,8 @@ from typing import Any, Literal
 from gatewise.architecture import Architecture
 from gatewise.cell import Gate
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Precision
+from gatewise.kernels import Precision, why_not
+from gatewise.ngrams import MAX_ORDER
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
 
@@ -22,15 +23,21 @@ class Recipe:
     """encoding, words: how texts become ids, and how many words are told apart. Up to `gate`: see Architecture.
 
     drop_*: dropout probability on whole words, on numbers of the embedding, on units of h_{t-1} (the same at every
-    step), between layers, before the dense layer. precision: what the kernel multiplies in, "float32" or "bf16".
+    step), between layers, before the dense layer. precision: what the kernel multiplies in, "float32" or "bf16"; "auto":
+    bf16 where the processor can.
     schedule: the learning rate stays ("constant"), or rises to `learning_rate` over the first fifth of all steps and
     falls to nothing over the rest ("one-cycle", Smith 2018). clip: largest gradient norm, 0 for any. patience: epochs
     without a better validation before it stops, 0 for never. validation: the part of the training data kept for
     choosing the epoch, cut by "row" (at random) or by "group" (all of a film's reviews on one side). grouped: similar
     lengths share a batch. rate_embedding, rate_lstm: their parts of the learning rate. average: how much a running
-    average of the weights keeps at each step, 0 for none. teacher_epochs: where there are texts without labels, a first
+    average of the weights keeps at each step, 0 for none. least_steps: where all epochs together have fewer steps than
+    this, there are more epochs. teacher_epochs: where there are texts without labels, a first
     network is trained for so many epochs, and what it says of them (with the n-grams, where there are any) is what the
     second one learns from beside the labels, each such text counting `teacher_weight`; 0 leaves them out.
+
+    ngrams: 0, or the order of a linear path over n-grams beside the network, fitted once the best epoch is known
+    (ngram_minimum, ngram_l2 and ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are then weighed on the
+    validation part, which calibrates their sum. calibrate: do that for a network alone as well.
     """
 
     name: str
@@ -62,12 +69,18 @@ class Recipe:
     validation: float = 0.2
     validation_by: Literal["row", "group"] = "group"
     grouped: bool = True
-    precision: Precision = "float32"
+    precision: Precision | Literal["auto"] = "float32"
     rate_embedding: float = 1.0
     rate_lstm: float = 1.0
     average: float = 0.0
     teacher_epochs: int = 0
     teacher_weight: float = 1.0
+    least_steps: int = 0
+    ngrams: int = 0
+    ngram_minimum: int = 2
+    ngram_l2: float = 1.0
+    ngram_most: int = 0
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         for name in ("words", "epochs", "batch"):
@@ -80,8 +93,16 @@ class Recipe:
             raise InputError("recipe: drop_recurrent is another mask a sequence, which cannot share its pads (padding)")
         if not 0 < self.validation < 1:
             raise InputError(f"recipe: validation must lie between 0 and 1, not {self.validation}")
-        if self.learning_rate <= 0 or self.clip < 0 or self.patience < 0 or self.teacher_epochs < 0:
-            raise InputError("recipe: learning_rate must be above 0, clip, patience and teacher_epochs at least 0")
+        if not 0 <= self.ngrams <= MAX_ORDER or self.ngram_minimum < 1 or self.ngram_l2 <= 0 or self.ngram_most < 0:
+            raise InputError(
+                f"recipe: ngrams must be from 0 to {MAX_ORDER}, ngram_minimum at least 1, ngram_l2 above 0, ngram_most "
+                "at least 0"
+            )
+        if self.learning_rate <= 0:
+            raise InputError("recipe: learning_rate must be above 0")
+        for name in ("clip", "patience", "teacher_epochs", "least_steps"):
+            if getattr(self, name) < 0:
+                raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
         if self.rate_embedding < 0 or self.rate_lstm < 0 or self.teacher_weight <= 0 or not 0 <= self.average < 1:
             raise InputError("recipe: rates must be at least 0, teacher_weight above 0, average from 0 to below 1")
 
@@ -104,6 +125,13 @@ class Recipe:
         )
 
     @property
+    def products(self) -> Precision:
+        """What the kernel multiplies in, on this machine."""
+        if self.precision == "auto":
+            return "bf16" if why_not("bf16") is None else "float32"
+        return self.precision
+
+    @property
     def dropout(self) -> dict[str, float]:
         """Dropout by part, as `gatewise.nn.Network` takes it."""
         return {
@@ -116,6 +144,35 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
+    # From a base, whose encoding, embedding and units take the place of those here.
+    "best": Recipe(
+        name="best",
+        encoding="tokens",
+        words=40_000,
+        embedding=128,
+        units=256,
+        bidirectional=True,
+        pooling="mean+max",
+        length=400,
+        cut="middle",
+        drop_word=0.1,
+        drop_embedding=0.2,
+        drop_output=0.4,
+        epochs=2,
+        least_steps=300,
+        batch=32,
+        learning_rate=0.002,
+        beta2=0.99,
+        schedule="one-cycle",
+        clip=1.0,
+        rate_embedding=0.5,
+        average=0.998,
+        teacher_epochs=2,
+        ngrams=3,
+        calibrate=True,
+        validation=0.1,
+        precision="auto",
+    ),
     "tutorial": Recipe(
         name="tutorial",
         encoding="keras",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -12,23 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from gatewise import kernels
-from gatewise.architecture import initial_parameters
+from gatewise.base import Base, load_base
 from gatewise.card import Facts, Measured
-from gatewise.data import Labelled
+from gatewise.data import Labelled, Unlabelled
 from gatewise.errors import GatewiseError, InputError
 from gatewise.kernels.native import threads
 from gatewise.model import Model
 from gatewise.nn import Network
 from gatewise.storage import check_target, locked
 from gatewise.training.checkpoint import FILE, run_identity
+from gatewise.training.complete import completed
 from gatewise.training.loop import Loop
 from gatewise.training.observer import Observer, Plan
-from gatewise.training.prepared import Prepared, prepare
+from gatewise.training.prepared import Prepared, prepare, with_taught
 from gatewise.training.recipes import Recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.scope import interruptible, one_torch_thread, seeded, version
+from gatewise.training.start import fitted_to, start_parameters
+from gatewise.training.teacher import opinion_of, opinion_on_disk
 
 __all__ = ["Interrupted", "train"]
 
@@ -47,7 +52,9 @@ def train(
     data: Labelled | Sequence[str] | Sequence[Any],
     labels: Sequence[Any] | None = None,
     *,
-    recipe: str | Recipe = "fast",
+    recipe: str | Recipe | None = None,
+    base: Base | str | Path | None = None,
+    unlabelled: Unlabelled | Sequence[str] | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -58,100 +65,163 @@ def train(
     """Train a classifier and return its best epoch.
 
     data: Labelled, or n texts, or n series (steps, channels), with `labels` (n,) of two or more classes.
-    recipe: a name or a Recipe; `changes` replace fields of it (`epochs=3`, `units=128`, ...).
-    seed: fixes the split, the start values, the order and the dropout. out: a folder that the model is saved to; while
-    it trains, the checkpoint stands in `out`.run, from where `resume` goes on, bit for bit. Raises InputError for data
-    or options that cannot be used, TrainingError for a loss that is not finite or a run folder that is in use,
-    Interrupted after Ctrl-C.
+    recipe: a name or a Recipe, "best" where there is a base and else "fast"; `changes` replace fields of it
+    (`epochs=3`, `units=128`, ...). base: what `gatewise.pretrain` gave, or its folder. unlabelled: further texts, for a
+    recipe with `teacher_epochs`. seed: fixes the split, the start values, the order and the dropout. out: a folder that
+    the model is saved to; while it trains, the checkpoint stands in `out`.run, from where `resume` goes on, bit for
+    bit. Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a
+    run folder that is in use, Interrupted after Ctrl-C.
     """
+    recipe = recipe or ("fast" if base is None else "best")
     chosen = named(recipe, **changes) if isinstance(recipe, str) else replace(recipe, **changes)
+    base = load_base(base) if isinstance(base, str | Path) else base
+    chosen = chosen if base is None else fitted_to(chosen, base)
     observer = observer or Observer()
     target = None if out is None else check_target(out)
     if resume and target is None:
         raise InputError("resume needs `out`, the folder that the run was started with")
-    prepared = prepare(_labelled(data, labels), chosen, seed)
+    if unlabelled is not None and not chosen.teacher_epochs:
+        raise InputError(
+            f"recipe {chosen.name} has no teacher (teacher_epochs), so texts without labels are no use to it"
+        )
+    more = unlabelled if unlabelled is None or isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
+    prepared = prepare(_labelled(data, labels), chosen, seed, None if base is None else base.encoding)
     run = None if target is None else target.with_name(target.name + ".run")
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
     with locked(run) if run is not None else nullcontext(), seeded(seed), one_torch_thread():
-        model = _trained(prepared, seed, target, run, resume, observer, command)
+        once = _Run(seed, base, target, resume, observer, command)
+        if more is not None:
+            prepared = once.taught(prepared, more, run)
+        model = once.trained(prepared, run)
     if run is not None:
         shutil.rmtree(run)
     observer.finished(model)
     return model
 
 
-def _trained(
-    prepared: Prepared, seed: int, target: Path | None, run: Path | None, resume: bool, observer: Observer, command: str
-) -> Model:
-    kernel = kernels.for_precision(prepared.recipe.precision).name
-    rng = np.random.default_rng([seed, 0x5EED])
-    network = Network(
-        prepared.architecture,
-        initial_parameters(prepared.architecture, rng),
-        active=prepared.active,
-        dropout=prepared.recipe.dropout,
-        kernel=kernel,
-    )
-    fingerprint = prepared.data.fingerprint()
-    identity = run_identity(asdict(prepared.recipe), seed, fingerprint, kernel, threads())
-    loop = Loop(prepared, network, seed, observer, run, identity)
-    if run is not None and resume and (run / FILE).exists():
-        loop.restore(run)
-        observer.note(f"resuming after epoch {loop.progress.epoch}, batch {loop.progress.batch}")
-    elif run is not None and resume:
-        observer.note(f"there is no checkpoint in {run}: starting from the beginning")
-    observer.started(_plan(prepared, kernel))
-    began = time.perf_counter()
-    with interruptible() as stop:
-        complete = loop.run(stop)
-    history = loop.progress.history
-    if not complete and not history:
-        loop.best = network.state()
-    kept = history[loop.progress.best_epoch - 1] if loop.progress.best_epoch else None
-    facts = Facts(
-        gatewise=version(),
-        recipe=prepared.recipe.name,
-        seed=seed,
-        data=prepared.data.source,
-        fingerprint=fingerprint,
-        trained_on=len(prepared.train),
-        validated_on=len(prepared.validation),
-        validation=prepared.validation_how,
-        epochs=len(history),
-        kept_epoch=loop.progress.best_epoch,
-        seconds=round(time.perf_counter() - began, 1),
-        kernel=kernel,
-        made=time.strftime("%Y-%m-%d", time.gmtime()),
-        command=command,
-    )
-    if kept is not None:
-        facts = facts.with_measured(
-            Measured(
-                "validation part, which chose the epoch", len(prepared.validation), kept.val_accuracy, kept.val_loss
-            )
-        )
-    lines = "".join(json.dumps(asdict(row)) + "\n" for row in history)
-    model = replace(loop.model(loop.best), facts=facts, history=lines)
-    if complete:
+class _Run:
+    """One call of `train`: what all its parts have in common."""
+
+    def __init__(
+        self, seed: int, base: Base | None, target: Path | None, resume: bool, observer: Observer, command: str
+    ) -> None:
+        self.seed, self.base, self.target, self.resume = seed, base, target, resume
+        self.observer, self.command = observer, command
+        self.began = time.perf_counter()
+        self.more = ""  # the texts without labels, in a line
+
+    def taught(self, prepared: Prepared, more: Unlabelled, run: Path | None) -> Prepared:
+        """`prepared` with the texts without labels, as a teacher sees them."""
+        self.more = more.source
+        whole = [np.asarray(s) for s in prepared.encoder.encode_all(more.texts)]
+        folder = None if run is None else run / "teacher"
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
+        identity = self._identity(prepared) + more.fingerprint()
+        shape = len(whole), len(prepared.data.classes)
+        opinion = opinion_on_disk(folder, shape, identity) if folder is not None and self.resume else None
+        if opinion is None:
+            self.observer.note(f"teacher, which will read {more.source}:")
+            chosen = replace(prepared.recipe, epochs=prepared.recipe.teacher_epochs)
+            teacher = self._fitted(replace(prepared, recipe=chosen), folder)
+            opinion = opinion_of(teacher, whole, folder, identity)
+            self.observer.note(f"student, on the labels and on what the teacher says of {len(whole):,} texts:")
+        torch.manual_seed(self.seed)
+        return with_taught(prepared, whole, opinion)
+
+    def trained(self, prepared: Prepared, run: Path | None) -> Model:
+        """The model, saved."""
+        model = self._fitted(prepared, run)
         model = model.with_faith([prepared.sequences[n] for n in prepared.validation])
-    # Half an epoch is not worth an older model that may stand there.
-    save = target is not None and (complete or bool(history) or not target.exists())
-    if target is not None and save:
-        model.save(target)
-    if not complete:
+        model = replace(model, facts=replace(model.facts, seconds=round(time.perf_counter() - self.began, 1)))
+        if self.target is not None:
+            model.save(self.target)
+        return model
+
+    def _identity(self, prepared: Prepared) -> str:
+        kernel = kernels.for_precision(prepared.recipe.products).name
+        data = prepared.data.fingerprint()
+        if prepared.soft is not None:
+            data += hashlib.sha256(prepared.soft.targets.tobytes()).hexdigest()
+        if self.base is not None:
+            data += (
+                self.base.facts.fingerprint
+                + hashlib.sha256(self.base.parameters["embedding.weight"].tobytes()).hexdigest()
+            )
+        return run_identity(asdict(prepared.recipe), self.seed, data, kernel, threads())
+
+    def _fitted(self, prepared: Prepared, run: Path | None) -> Model:
+        """The best epoch of one network over `prepared`, with what the recipe puts beside it. Raises Interrupted."""
+        kernel = kernels.for_precision(prepared.recipe.products).name
+        network = Network(
+            prepared.architecture,
+            start_parameters(prepared.architecture, self.base, self.seed),
+            active=prepared.active,
+            dropout=prepared.recipe.dropout,
+            kernel=kernel,
+        )
+        loop = Loop(prepared, network, self.seed, self.observer, run, self._identity(prepared))
+        if run is not None and self.resume and (run / FILE).exists():
+            loop.restore(run)
+            self.observer.note(f"resuming after epoch {loop.progress.epoch}, batch {loop.progress.batch}")
+        elif run is not None and self.resume:
+            self.observer.note(f"there is no checkpoint in {run}: starting from the beginning")
+        self.observer.started(_plan(prepared, loop, kernel))
+        with interruptible() as stop:
+            complete = loop.run(stop)
+        model = self._model(prepared, loop, kernel)
+        if complete:
+            return completed(model, prepared, self.observer)
+        raise self._interrupted(model, loop, run)
+
+    def _interrupted(self, model: Model, loop: Loop, run: Path | None) -> Interrupted:
+        # Half an epoch is not worth an older model that may stand there, and a teacher is not the model.
+        target, student = self.target, run is None or run.name != "teacher"
+        save = target is not None and student and (bool(loop.progress.history) or not target.exists())
+        if target is not None and save:
+            model.save(target)
         where = f"; the model so far is in {target}" if save else ""
         onward = ", and --resume goes on" if target is not None else ""
-        raise Interrupted(f"stopped in epoch {loop.progress.epoch + 1}{where}{onward}", model)
-    return model
+        return Interrupted(f"stopped in epoch {loop.progress.epoch + 1}{where}{onward}", model)
+
+    def _model(self, prepared: Prepared, loop: Loop, kernel: str) -> Model:
+        history = loop.progress.history
+        if not history:
+            loop.best = loop.network.state()
+        kept = history[loop.progress.best_epoch - 1] if loop.progress.best_epoch else None
+        facts = Facts(
+            gatewise=version(),
+            recipe=prepared.recipe.name,
+            seed=self.seed,
+            data=prepared.data.source,
+            fingerprint=prepared.data.fingerprint(),
+            trained_on=len(prepared.train),
+            validated_on=len(prepared.validation),
+            validation=prepared.validation_how,
+            epochs=len(history),
+            kept_epoch=loop.progress.best_epoch,
+            seconds=round(time.perf_counter() - self.began, 1),
+            kernel=kernel,
+            made=time.strftime("%Y-%m-%d", time.gmtime()),
+            command=self.command,
+            base="" if self.base is None else self.base.summary,
+            unlabelled=self.more,
+        )
+        if kept is not None:
+            name = "validation part, which chose the epoch"
+            measured = Measured(name, len(prepared.validation), kept.val_accuracy, kept.val_loss)
+            facts = facts.with_measured(measured)
+        lines = "".join(json.dumps(asdict(row)) + "\n" for row in history)
+        return replace(loop.model(loop.best), facts=facts, history=lines)
 
 
-def _plan(prepared: Prepared, kernel: str) -> Plan:
-    batches = -(-len(prepared.train) // prepared.recipe.batch)
+def _plan(prepared: Prepared, loop: Loop, kernel: str) -> Plan:
+    batches = -(-len(prepared.rows) // prepared.recipe.batch)
     return Plan(
         recipe=prepared.recipe,
         architecture=prepared.architecture,
-        train=len(prepared.train),
+        train=len(prepared.rows),
         validation=len(prepared.validation),
         batches=batches,
         source=prepared.data.source,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gatewise.glassbox.accounts.account import Account, Method, Reading, direction_of, read_all
+from gatewise.glassbox.accounts.account import Account, Beside, Method, Reading, direction_of, read_all
+from gatewise.glassbox.accounts.beside import accounts_of, note_beside
 from gatewise.glassbox.accounts.cell import Cell
 from gatewise.glassbox.accounts.integrated import BASELINES, Baseline, IntegratedGradients
 from gatewise.glassbox.accounts.leave_one_out import LeaveOneOut
@@ -13,13 +14,16 @@ __all__ = [
     "METHODS",
     "Account",
     "Baseline",
+    "Beside",
     "Cell",
     "IntegratedGradients",
     "LeaveOneOut",
     "Method",
     "Reading",
     "Running",
+    "accounts_of",
     "direction_of",
+    "note_beside",
     "read_all",
 ]
 

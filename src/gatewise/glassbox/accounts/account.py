@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,18 +14,21 @@ from gatewise.cell import Array
 from gatewise.glassbox.net import Net, run_all
 from gatewise.verdict import margin
 
-__all__ = ["Account", "Method", "Reading", "direction_of", "read_all"]
+__all__ = ["Account", "Beside", "Method", "Reading", "direction_of", "read_all"]
+
+Beside = Literal["running", "shared", "left-out", "within"]
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
     """One sequence with its verdict. sequence (length, ...) as it was given, uncut; rows (T,): those that are read;
-    logits (outputs,) float64.
+    logits (outputs,) float64. explained: the logit to explain, where it is not to be the highest one.
     """
 
     sequence: Array
     rows: Array
     logits: Array
+    explained: int | None = None
 
     @property
     def read(self) -> Array:
@@ -36,7 +39,7 @@ class Reading:
     @property
     def predicted(self) -> int:
         """The logit that is explained."""
-        return int(self.logits.argmax())
+        return int(self.logits.argmax()) if self.explained is None else self.explained
 
     @property
     def towards(self) -> int:
@@ -46,23 +49,33 @@ class Reading:
 
 class Account(NamedTuple):
     """One verdict, accounted for. scores (T,) float64: each step's share of the margin, from `start`, which stood
-    before the first one. channels (T, C): of a series, the share of each number, where the method knows it.
+    before the first one. channels (T, C): of a series, the share of each number, where the method knows it. ngrams
+    (T,): what of the scores is the n-grams' part; unread: their part of the steps that the network cuts away.
     """
 
     scores: Array
     start: float
     channels: Array | None = None
+    ngrams: Array | None = None
+    unread: float = 0.0
 
     def residual(self, reading: Reading) -> float:
-        """What the account leaves out of the verdict: margin - start - Σ scores."""
-        return float(margin(reading.logits, reading.predicted)) - self.start - float(self.scores.sum())
+        """What the account leaves out of the verdict: margin - start - Σ scores - unread."""
+        whole = float(margin(reading.logits, reading.predicted))
+        return whole - self.start - float(self.scores.sum()) - self.unread
 
 
 class Method(Protocol):
-    """A way of accounting for verdicts. adds_up: whether its residual is but rounding, or else a measure of it."""
+    """A way of accounting for verdicts. adds_up: whether its residual is but rounding, or else a measure of it.
+
+    beside: how the n-grams beside the network are accounted for in its manner: as they are read ("running"), shared
+    among their words ("shared"), by leaving out words ("left-out"), or in its own scores already ("within").
+    """
 
     @property
     def adds_up(self) -> bool: ...
+    @property
+    def beside(self) -> Beside: ...
 
     def note(self, net: Net) -> str:
         """One sentence that says what the scores are; it claims no cause."""

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.cell import Array
-from gatewise.glassbox.accounts.account import Account, Reading, direction_of
+from gatewise.glassbox.accounts.account import Account, Beside, Reading, direction_of
 from gatewise.glassbox.gates import kept_after, open_all
 from gatewise.glassbox.net import Net
 
@@ -30,6 +30,7 @@ class Cell:
     """The telescoping account of the logit from the exact account of the cell."""
 
     adds_up = True
+    beside: Beside = "shared"
 
     def note(self, net: Net) -> str:
         below = " into the top layer's memory" if net.arch.layers > 1 else " into the memory"

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from gatewise.batch import PAD, Batch
 from gatewise.cell import Array
 from gatewise.errors import InputError, quote
-from gatewise.glassbox.accounts.account import Account, Reading, direction_of
+from gatewise.glassbox.accounts.account import Account, Beside, Reading, direction_of
 from gatewise.glassbox.net import Net, chunks
 from gatewise.gradient import VALUES, gradients
 
@@ -51,6 +51,7 @@ class IntegratedGradients:
     baseline: Baseline | None = None
     most: int = 256
     adds_up = False
+    beside: ClassVar[Beside] = "shared"
 
     def __post_init__(self) -> None:
         if self.points < 1:

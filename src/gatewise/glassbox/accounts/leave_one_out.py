@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatewise.cell import Array
-from gatewise.glassbox.accounts.account import Account, Reading
+from gatewise.glassbox.accounts.account import Account, Beside, Reading
 from gatewise.glassbox.net import Net, run_all
 from gatewise.verdict import margin
 
@@ -21,6 +21,7 @@ class LeaveOneOut:
     """
 
     adds_up = False
+    beside: Beside = "left-out"
 
     def note(self, net: Net) -> str:
         return (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatewise.glassbox.accounts.account import Account, Reading
+from gatewise.glassbox.accounts.account import Account, Beside, Reading
 from gatewise.glassbox.gates import open_all
 from gatewise.glassbox.net import Net
 from gatewise.glassbox.readout import logits_after
@@ -23,6 +23,7 @@ class Running:
     """
 
     adds_up = True
+    beside: Beside = "running"
 
     def note(self, net: Net) -> str:
         behind = ", read from the state of this run behind its own pads" if net.arch.padding == "pre" else ""

@@ -1,0 +1,60 @@
+"""What follows the best epoch: the n-grams are fitted, and both paths weighed on the validation part.
+
+All of it follows from the data, the recipe and the epoch's weights, so a run that was resumed ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from gatewise.card import Measured
+from gatewise.kernels.native import threads
+from gatewise.model import Model
+from gatewise.training.combine import fold, weigh
+from gatewise.training.ngrams import FittedNgrams, fit_ngrams, targets_of
+from gatewise.training.observer import Observer
+from gatewise.training.prepared import Prepared
+from gatewise.verdict import log_probabilities, scores
+
+__all__ = ["completed"]
+
+
+def completed(model: Model, prepared: Prepared, observer: Observer) -> Model:
+    """The network's best epoch with what the recipe puts beside and behind it; as it is where that is nothing."""
+    recipe = prepared.recipe
+    if not recipe.ngrams and not recipe.calibrate:
+        return model
+    rows, classes = prepared.validation, len(prepared.data.classes)
+    kept = [prepared.whole[n] for n in rows]
+    fitted = _fitted(prepared, observer) if recipe.ngrams else None
+    added = None if fitted is None else fitted.ngrams.logits(kept) + fitted.bias
+    weighing = weigh(model.logits_of(kept), added, targets_of(prepared.labels[rows], classes))
+    bias = np.zeros(model.architecture.outputs) if fitted is None else fitted.bias
+    parameters, ngrams = fold(model.parameters, None if fitted is None else fitted.ngrams, bias, weighing)
+    model = replace(model, parameters=parameters, ngrams=ngrams, facts=replace(model.facts, calibrated=str(weighing)))
+    accuracy, loss = scores(log_probabilities(model.logits_of(kept)), prepared.labels[rows])
+    observer.note(f"weighed: {weighing}; validation accuracy {accuracy:.4f}, loss {loss:.4f}")
+    name = "validation part, which also weighed and calibrated it"
+    return replace(model, facts=model.facts.with_measured(Measured(name, len(rows), accuracy, loss)))
+
+
+def _fitted(prepared: Prepared, observer: Observer) -> FittedNgrams | None:
+    recipe, began = prepared.recipe, time.perf_counter()
+    unknown = prepared.encoder.unknown
+    fitted = fit_ngrams(
+        [prepared.whole[n] for n in prepared.train],
+        prepared.labels[prepared.train],
+        len(prepared.data.classes),
+        recipe.ngrams,
+        recipe.ngram_minimum,
+        recipe.ngram_l2,
+        most=recipe.ngram_most,
+        without=[] if unknown is None else [unknown],
+        threads=threads(),
+    )
+    count, seconds = len(fitted.ngrams), time.perf_counter() - began
+    observer.note(f"{count:,} n-grams of 1 to {recipe.ngrams} words fitted in {seconds:.1f} s")
+    return fitted if count else None

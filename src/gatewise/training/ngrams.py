@@ -1,0 +1,210 @@
+"""Fit the linear path: L2 logistic regression over the n-grams of texts, each scaled by its log-count ratio.
+
+Wang & Manning (2012): x_ij = r_j where text i holds n-gram j, else 0, with
+
+    r_j = log(p_j / Σ p) - log(q_j / Σ q)       p_j = 1 + texts of the class that hold j, q_j = 1 + texts of the others
+
+and a linear classifier on x. So an n-gram that tells nothing is hardly heard, and one that tells much is hardly held
+back. What is minimised, by L-BFGS from zero, is
+
+    Σ_i cross-entropy_i + l2/2 Σ_j w_j²         weight_j = r_j w_j; the bias is free
+
+With two classes there is one logit; with more, one r and one w a class, under one softmax. The same function as
+scikit-learn's LogisticRegression(C=1/l2) on the scaled features (tests/training/test_ngrams.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatewise.cell import Array
+from gatewise.errors import InputError
+from gatewise.ngrams import MAX_ORDER, Ngrams, chunks, held, keys_of
+from gatewise.ragged import Ragged
+
+__all__ = ["FittedNgrams", "fit_ngrams", "targets_of"]
+
+
+class FittedNgrams(NamedTuple):
+    """ngrams, and what goes with them: bias (outputs,) float64, the logits of a text without any of them. No
+    n-gram in `minimum` texts: none at all, and a bias of 0."""
+
+    ngrams: Ngrams
+    bias: Array
+
+
+def fit_ngrams(
+    sequences: Sequence[Array],
+    labels: Array,
+    classes: int,
+    order: int = 3,
+    minimum: int = 2,
+    l2: float = 1.0,
+    *,
+    most: int = 0,
+    without: Sequence[int] = (),
+    weights: Array | None = None,
+    threads: int = 1,
+    iterations: int = 100,
+    tolerance: float = 0.01,
+) -> FittedNgrams:
+    """The linear path for n texts. The same arguments give the same bits.
+
+    sequences: (length,) token ids, whole, not cut. labels: (n,) classes, or (n, outputs) probabilities, outputs being
+    1 for two classes (that of class 1) and else `classes`. weights (n,): how much each text counts, 1 for each where
+    left out. order: of 1 to `order` tokens. minimum: texts that must hold an n-gram. most: how many are kept of those
+    fitted, 0 for all: the ones that move the logits most over the texts, with the largest |weight| √texts (to fit these
+    again gains nothing: docs/log.md). without: tokens, as the unknown one, of which no n-gram is made. tolerance: it
+    stops where a step moves no w_j, or the sum that is minimised, by more. Raises InputError for what cannot be fitted.
+    """
+    if not 1 <= order <= MAX_ORDER or minimum < 1 or l2 <= 0 or most < 0:
+        raise InputError(
+            f"n-grams: want an order from 1 to {MAX_ORDER}, a minimum of at least 1, l2 above 0 and most of at least 0"
+        )
+    targets = targets_of(labels, classes)  # (n, outputs)
+    counts = np.ones(len(sequences)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if not len(sequences) or len(targets) != len(sequences) or counts.shape != (len(sequences),):
+        raise InputError(f"n-grams: {len(sequences)} texts, {len(targets)} labels, {len(counts)} weights")
+    if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.any()):
+        raise InputError("n-grams: a weight must be finite and not below 0, and one of them above")
+    keys, texts = _counted(sequences, order, minimum, without)
+    if not len(keys):
+        nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
+        return FittedNgrams(Ngrams(order, keys, nothing), np.zeros(targets.shape[1]))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        weight, bias = _solve(texts, targets, counts, l2, iterations, tolerance)
+        if 0 < most < len(keys):
+            moves = np.abs(weight).max(axis=1) * np.sqrt(texts.holders())
+            kept = np.sort(np.argsort(-moves, kind="stable")[:most])
+            keys, weight = keys[kept], weight[kept]
+    finally:
+        torch.set_num_threads(before)
+    return FittedNgrams(Ngrams(order, keys, weight), bias)
+
+
+def targets_of(labels: Array, classes: int) -> Array:
+    """Probabilities (n, outputs) float64 from classes (n,) or from such probabilities. Raises InputError for others."""
+    labels, outputs = np.asarray(labels), 1 if classes == 2 else classes
+    if labels.ndim == 1 and labels.dtype.kind in "iu":
+        if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+            raise InputError(f"labels must be classes from 0 to {classes - 1}")
+        return np.eye(classes)[labels][:, -outputs:]
+    if labels.ndim != 2 or labels.shape[1] != outputs or not ((labels >= 0) & (labels <= 1)).all():
+        raise InputError(f"labels: want classes (n,) or probabilities (n, {outputs}), got {labels.shape}")
+    return labels.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Which texts hold which n-grams, both ways round: `row` of text i from starts[i] on, `text` of n-gram j from
+    first[j] on. The second makes the gradient a sum as well, in the same order whatever the threads.
+    """
+
+    row: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    text: NDArray[np.int32]
+    first: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, owner: NDArray[np.int64], row: NDArray[np.int64], n: int, rows: int) -> _Texts:
+        """From pairs (text, n-gram), the texts ascending and the n-grams of each as well."""
+        bits = n.bit_length()
+        turned = np.sort(
+            (row << bits) | owner
+        )  # by n-gram, then by text; a sort of numbers is far quicker than argsort
+        first = np.zeros(rows + 1, dtype=np.int64)
+        np.cumsum(np.bincount(row, minlength=rows), out=first[1:])
+        starts = np.searchsorted(owner, np.arange(n + 1))
+        if len(row) > np.iinfo(np.int32).max:
+            raise InputError(f"n-grams: {len(row):,} places are too many; take a higher minimum or fewer texts")
+        narrow = (a.astype(np.int32) for a in (row, starts, turned & ((1 << bits) - 1), first))
+        return cls(*narrow)
+
+    def holders(self) -> NDArray[np.int64]:
+        """How many texts hold each n-gram (K,)."""
+        return np.diff(self.first).astype(np.int64)
+
+
+def _counted(
+    sequences: Sequence[Array], order: int, minimum: int, without: Sequence[int]
+) -> tuple[NDArray[np.int64], _Texts]:
+    """The n-grams (K,) that at least `minimum` texts hold, and which hold them."""
+    ragged = Ragged.of(sequences, dtype=np.int64)
+    barred = np.isin(ragged.values, np.asarray(without, dtype=np.int64))
+    often: list[NDArray[np.int64]] = []
+    for key, end in keys_of(ragged, order):
+        clean = ~barred[end]
+        for back in range(1, len(often) + 1):
+            clean &= ~barred[end - back]
+        key = np.sort(key[clean])
+        edges = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1], [True]])) if len(key) else np.zeros(1, int)
+        often.append(key[edges[:-1]][np.diff(edges) >= minimum])  # no text holds what stands nowhere
+    keys = np.concatenate(often)
+    lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
+    owners, rows, first = [], [], 0
+    for some in chunks(sequences):
+        owner, row = held(lookup, some)
+        owners.append(owner + first)
+        rows.append(row)
+        first += len(some)
+    owner, row = np.concatenate(owners), np.concatenate(rows)
+    kept = np.bincount(row, minlength=len(keys)) >= minimum
+    place = np.cumsum(kept) - 1
+    owner, row = owner[kept[row]], place[row[kept[row]]]
+    return keys[kept], _Texts.of(owner, row, len(sequences), int(kept.sum()))
+
+
+def _solve(
+    texts: _Texts, targets: Array, counts: Array, l2: float, iterations: int, tolerance: float
+) -> tuple[NDArray[np.float32], Array]:
+    """weight (K, outputs) float32 and bias (outputs,)."""
+    row, starts, text, first = (torch.from_numpy(a) for a in (texts.row, texts.starts, texts.text, texts.first))
+
+    def over_texts(values: Tensor) -> Tensor:
+        """(n, outputs): values (K, outputs) added up over the n-grams of each text."""
+        return torch.nn.functional.embedding_bag(row, values, starts, mode="sum", include_last_offset=True)
+
+    def over_ngrams(values: Tensor) -> Tensor:
+        """(K, outputs): values (n, outputs) added up over the texts of each n-gram."""
+        return torch.nn.functional.embedding_bag(text, values, first, mode="sum", include_last_offset=True)
+
+    y, count = torch.from_numpy(targets).float(), torch.from_numpy(counts).float()[:, None]
+    of_class = 1 + over_ngrams(y * count).double()
+    of_others = 1 + over_ngrams((1 - y) * count).double()
+    ratio = (of_class / of_class.sum(dim=0)).log() - (of_others / of_others.sum(dim=0)).log()
+    r = ratio.float()  # (K, outputs)
+    w, bias = torch.zeros_like(r, requires_grad=True), torch.zeros(y.shape[1], requires_grad=True)
+    lbfgs = torch.optim.LBFGS(
+        [w, bias],
+        max_iter=iterations,
+        history_size=10,
+        tolerance_grad=0,
+        tolerance_change=tolerance,
+        line_search_fn="strong_wolfe",
+    )
+
+    @torch.no_grad()
+    def closure() -> float:
+        z = over_texts(w * r) + bias  # (n, outputs)
+        if y.shape[1] == 1:
+            loss, p = torch.nn.functional.softplus(z) - y * z, z.sigmoid()
+        else:
+            loss, p = (
+                -(y * z.log_softmax(dim=1)).sum(dim=1, keepdim=True),
+                z.softmax(dim=1) * y.sum(dim=1, keepdim=True),
+            )
+        off = (p - y) * count
+        w.grad, bias.grad = over_ngrams(off) * r + l2 * w, off.sum(dim=0)
+        return float((loss * count).double().sum() + 0.5 * l2 * w.double().square().sum())
+
+    lbfgs.step(closure)  # type: ignore[no-untyped-call]
+    return (w * r).detach().numpy(), bias.detach().double().numpy()

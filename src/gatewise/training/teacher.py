@@ -1,0 +1,42 @@
+"""Texts without labels: a first network, the teacher, says what it thinks of them, and the second learns from that.
+
+Self-training (Scudder 1965; with soft targets Hinton et al. 2015): the teacher with its n-grams beside it is better
+than either alone, and reads far more text than there are labels for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.cell import Array
+from gatewise.errors import TrainingError
+from gatewise.model import Model
+from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
+from gatewise.verdict import log_probabilities
+
+__all__ = ["opinion_of", "opinion_on_disk"]
+
+FILE = "teacher.safetensors"
+
+
+def opinion_of(teacher: Model, whole: list[Array], folder: Path | None, identity: str) -> NDArray[np.float64]:
+    """The teacher's probabilities (m, K) of m encoded texts; kept in `folder`, for a run that is resumed."""
+    found = np.exp(log_probabilities(teacher.logits_of(whole))).astype(np.float32)
+    if folder is not None:
+        write_atomic(folder / FILE, tensors_to_bytes({"probabilities": found}, {"identity": identity}))
+    return found.astype(np.float64)
+
+
+def opinion_on_disk(folder: Path, shape: tuple[int, int], identity: str) -> NDArray[np.float64] | None:
+    """What `opinion_of` kept in `folder`; None where it has kept nothing. Raises TrainingError if it is of another
+    run.
+    """
+    if not (folder / FILE).exists():
+        return None
+    raw = (folder / FILE).read_bytes()
+    if metadata_of(raw, FILE).get("identity") != identity:
+        raise TrainingError(f"{folder} holds the teacher of another run; resume with the same, or delete it")
+    return tensors_from_bytes(raw, {"probabilities": (shape, "float32")}, FILE)["probabilities"].astype(np.float64)

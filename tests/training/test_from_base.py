@@ -1,0 +1,110 @@
+"""Training from a base, with and without texts that have no labels."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.base import Base
+from gatewise.errors import InputError, TrainingError
+from gatewise.training import Interrupted, Observer, PretrainPlan, StepSeen, pretrain, train
+from tests.training.texts import made_reviews
+
+PLAN = PretrainPlan("test", 8, 10, words=90, epochs=1, batch=8, steps=11, samples=24, learning_rate=0.02)
+OPTIONS: dict[str, Any] = {"epochs": 2, "least_steps": 40, "batch": 16, "ngrams": 2, "learning_rate": 0.02}
+
+
+@pytest.fixture(scope="module")
+def base() -> Base:
+    return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
+
+
+def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: Base) -> None:
+    data = made_reviews(120, 3)
+    model = train(data, base=base, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, average=0.0)
+    assert model.facts.recipe == "best"
+    assert "language model" in model.facts.base
+    assert model.encoder.to_files() == (base.encoding.to_files())
+    for name in model.parameters:
+        if name in base.parameters:
+            np.testing.assert_allclose(model.parameters[name], base.parameters[name], atol=1e-6)
+
+
+def test_it_learns_with_a_teacher_and_saves_the_same(base: Base, tmp_path: Path) -> None:
+    more = [str(text) for text in made_reviews(200, 41).inputs]
+    model = train(made_reviews(200, 3), base=base, unlabelled=more, teacher_epochs=1, out=tmp_path / "m", **OPTIONS)
+    fresh = made_reviews(200, 4)
+    assert model.evaluate(fresh).accuracy > 0.85
+    assert "the texts given" in model.facts.unlabelled
+    loaded = gw.load(tmp_path / "m")
+    np.testing.assert_array_equal(loaded.logits(fresh.inputs), model.logits(fresh.inputs))
+    assert not (tmp_path / "m.run").exists()
+
+
+class StopAt(Observer):
+    """Presses Ctrl-C after so many steps, those of the teacher and those of the student counted together."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def stepped(self, step: StepSeen) -> None:
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("step", [3, 52, 70])
+def test_stopped_and_resumed(base: Base, tmp_path: Path, step: int) -> None:
+    data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
+    whole = train(data, base=base, unlabelled=more, teacher_epochs=1, **OPTIONS)
+    with pytest.raises(Interrupted, match="resume"):
+        train(data, base=base, unlabelled=more, teacher_epochs=1, out=tmp_path / "m", observer=StopAt(step), **OPTIONS)
+    resumed = train(data, base=base, unlabelled=more, teacher_epochs=1, out=tmp_path / "m", resume=True, **OPTIONS)
+    for name, array in whole.parameters.items():
+        assert array.tobytes() == resumed.parameters[name].tobytes(), name
+
+
+def test_another_base_or_other_texts_are_not_resumed(base: Base, tmp_path: Path) -> None:
+    data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
+    with pytest.raises(Interrupted):
+        train(data, base=base, unlabelled=more, teacher_epochs=1, out=tmp_path / "m", observer=StopAt(70), **OPTIONS)
+    with pytest.raises(TrainingError, match="teacher of another run"):
+        train(data, base=base, unlabelled=more[1:], teacher_epochs=1, out=tmp_path / "m", resume=True, **OPTIONS)
+
+
+def test_few_labels_take_more_epochs(base: Base) -> None:
+    model = train(made_reviews(40, 8), base=base, **(OPTIONS | {"ngrams": 0}))
+    assert model.facts.epochs == 14  # 36 to train on are 3 batches of 16
+
+
+def test_vectors_alone_leave_the_units_free() -> None:
+    texts = [str(text) for text in made_reviews(500, 40).inputs]
+    vectors = pretrain(texts, plan=PretrainPlan("v", 8, 0, words=90, epochs=1, batch=8, steps=11, samples=24))
+    model = train(made_reviews(100, 3), base=vectors, units=7, epochs=1, ngrams=0)
+    assert (model.architecture.units, model.architecture.embedding) == (7, 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"units": 12}, "units 10"),
+        ({"recipe": "tutorial"}, "base"),
+        ({"bidirectional": False}, "both directions"),
+        ({"gate": "binary"}, "sigmoid"),
+        ({"unlabelled": ["a text"], "teacher_epochs": 0}, "no teacher"),
+    ],
+)
+def test_what_a_base_cannot_start(base: Base, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        train(made_reviews(60, 3), base=base, **options)
+
+
+def test_series_have_no_base(base: Base) -> None:
+    with pytest.raises(InputError, match="series"):
+        train([np.ones((4, 2)), np.zeros((3, 2))] * 10, [0, 1] * 10, base=base, ngrams=0)
