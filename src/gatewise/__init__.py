@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from gatewise import data, errors, kernels, nn, series, text
     from gatewise.base import Base, load_base
     from gatewise.model import Model, load
-    from gatewise.training import pretrain, train
+    from gatewise.training.pretrain import pretrain
+    from gatewise.training.train import train
 
 __version__ = "0.1.0"
 

@@ -107,4 +107,4 @@ def test_what_a_base_cannot_start(base: Base, options: dict[str, Any], says: str
 
 def test_series_have_no_base(base: Base) -> None:
     with pytest.raises(InputError, match="series"):
-        train([np.ones((4, 2)), np.zeros((3, 2))] * 10, [0, 1] * 10, base=base, ngrams=0)
+        train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, base=base, ngrams=0)

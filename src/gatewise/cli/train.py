@@ -114,7 +114,11 @@ def train(
     splits = read_source(source, data, text, label)
     more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text) if unlabelled else None
     shown = Shown(console(stderr=as_json))
-    options = {"data": data, "text": None if text == "text" else text, "label": None if label == "label" else label}
+    options: dict[str, Any] = {
+        "data": data,
+        "text": None if text == "text" else text,
+        "label": None if label == "label" else label,
+    }
     options |= {"from": base, "unlabelled": unlabelled, "out": out, "seed": seed or None, **changes}
     try:
         model = run(

@@ -23,8 +23,8 @@ class Recipe:
     """encoding, words: how texts become ids, and how many words are told apart. Up to `gate`: see Architecture.
 
     drop_*: dropout probability on whole words, on numbers of the embedding, on units of h_{t-1} (the same at every
-    step), between layers, before the dense layer. precision: what the kernel multiplies in, "float32" or "bf16"; "auto":
-    bf16 where the processor can.
+    step), between layers, before the dense layer. precision: what the kernel multiplies in, "float32" or "bf16", or
+    "auto": bf16 where the processor can.
     schedule: the learning rate stays ("constant"), or rises to `learning_rate` over the first fifth of all steps and
     falls to nothing over the rest ("one-cycle", Smith 2018). clip: largest gradient norm, 0 for any. patience: epochs
     without a better validation before it stops, 0 for never. validation: the part of the training data kept for

@@ -1,0 +1,76 @@
+"""Accuracy on the IMDB test half, row by row.
+
+    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ...] [--seeds 0 1 2] [--few] [--quick]
+
+Each row trains from the archive's text alone and is measured once. Rows go into results/accuracy.json as they are done,
+beside the seed, the machine, the versions and the time; docs/accuracy.md is rendered from it (`benchmarks.tables`).
+Bases are kept in --bases, so that rows of one seed share theirs; their time counts in each. --quick takes a twentieth
+of the reviews, prints, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy.data import Reviews
+from benchmarks.accuracy.few import few_labels
+from benchmarks.accuracy.rows import ROWS
+from benchmarks.machine import machine, now, revision
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "accuracy.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="the official archive or its folder")
+    parser.add_argument("--rows", nargs="*", metavar="NAME", help=f"of {', '.join(row.name for row in ROWS)}")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--few", action="store_true", help="few labels, instead of rows")
+    parser.add_argument("--size", default="large", help="of the base, for few labels")
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--bases", type=Path, default=Path("build") / "bases", help="where bases are kept")
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    chosen = [row for row in ROWS if given.rows is None or row.name in given.rows]
+    unknown = sorted(set(given.rows or []) - {row.name for row in ROWS})
+    if unknown:
+        parser.error(f"no row is called {unknown[0]}")
+    reviews = Reviews(given.data, 0.05 if given.quick else 1.0)
+    folder = given.bases / ("quick" if given.quick else "full")
+    folder.mkdir(parents=True, exist_ok=True)
+    if given.few:
+        found = few_labels(reviews, given.size, given.draws, folder)
+        if not given.quick:
+            _note("few", {"size": given.size, "rows": found, **_where()})
+        return
+    for row in chosen:
+        for seed in given.seeds[:1] if row.name in ("tfidf12", "nb13") else given.seeds:
+            figures = row.run(reviews, seed, folder)
+            print(row.name, "seed", seed, figures, flush=True)
+            if not given.quick:
+                _note("rows", {row.name: {str(seed): figures | _where()}})
+
+
+def _where() -> dict[str, Any]:
+    """Machine, versions, date and commit of a figure."""
+    versions = {name: version(name) for name in ("numpy", "torch", "scikit-learn", "tokenizers")}
+    return {"machine": machine(), "versions": versions, "date": now(), "revision": revision()}
+
+
+def _note(part: str, found: dict[str, Any]) -> None:
+    """Put what was found into the results, beside what is there."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if part == "rows":
+        for name, seeds in found.items():
+            results.setdefault("rows", {}).setdefault(name, {}).update(seeds)
+    else:
+        results[part] = found
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""One row of the table each: train on the reviews, measure on the test half, say how long it took."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import gatewise as gw
+from benchmarks.accuracy.data import Reviews
+from gatewise.base import Base
+from gatewise.data import Labelled
+from gatewise.model import Model
+from gatewise.training import plan_for
+
+__all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """name; what it is, in a line; run(reviews, seed, folder) -> figures by name."""
+
+    name: str
+    what: str
+    run: Callable[[Reviews, int, Path], dict[str, Any]]
+
+
+def linear(train: Labelled, test: Labelled, kind: str) -> float:
+    """Accuracy of scikit-learn's logistic regression over word n-grams: "tfidf" (1,2), or "nb" (1,3), binary and scaled
+    by the log-count ratio (Wang & Manning 2012).
+    """
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    token = r"(?u)\b\w+(?:'\w+)?\b|[^\w\s]"  # as gatewise cuts texts: words and punctuation marks
+    if kind == "tfidf":
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=token)
+        x, z = vectorizer.fit_transform(train.inputs), vectorizer.transform(test.inputs)
+        c = 10.0
+    else:
+        few = len(train) < 2_000  # of few texts nearly every n-gram stands in one alone
+        counts = CountVectorizer(ngram_range=(1, 3), binary=True, min_df=1 if few else 2, token_pattern=token)
+        x, z = counts.fit_transform(train.inputs).astype(np.float64), counts.transform(test.inputs).astype(np.float64)
+        p, q = (1 + np.asarray(x[train.labels == k].sum(axis=0)).ravel() for k in (1, 0))
+        ratio = np.log(p / p.sum()) - np.log(q / q.sum())
+        x, z = x.multiply(ratio).tocsr(), z.multiply(ratio).tocsr()
+        c = 1.0
+    model = LogisticRegression(C=c, max_iter=1000, solver="liblinear", dual=True, random_state=0, tol=1e-3)
+    right: NDArray[np.bool_] = model.fit(x, train.labels).predict(z) == test.labels
+    return float(right.mean())
+
+
+def base_for(reviews: Reviews, seed: int, folder: Path, size: str = "large", **changes: Any) -> tuple[Base, float]:
+    """The base of that seed and its seconds, from `folder` where it has been made there."""
+    words = "-".join(f"{name}{value:g}" for name, value in sorted(changes.items()))
+    path = folder / f"base-{size}{words and '-' + words}-{seed}"
+    if not path.exists():
+        began = time.perf_counter()
+        base = gw.pretrain(reviews.texts, plan=plan_for(size, **changes), seed=seed)
+        base = replace(base, facts=replace(base.facts, seconds=round(time.perf_counter() - began, 1)))
+        base.save(path)
+    base = gw.load_base(path)
+    return base, base.facts.seconds
+
+
+def _baseline(kind: str) -> Callable[[Reviews, int, Path], dict[str, Any]]:
+    def run(reviews: Reviews, seed: int, folder: Path) -> dict[str, Any]:
+        began = time.perf_counter()
+        accuracy = linear(reviews.train, reviews.test, kind)
+        return {"accuracy": accuracy, "seconds": round(time.perf_counter() - began, 1)}
+
+    return run
+
+
+def _trained(
+    size: str | None, *, unlabelled: bool = False, recipe: str | None = None, **changes: Any
+) -> Callable[[Reviews, int, Path], dict[str, Any]]:
+    """A recipe of gatewise, from a base of that size or from nothing."""
+
+    def run(reviews: Reviews, seed: int, folder: Path) -> dict[str, Any]:
+        base, before = (None, 0.0) if size is None else base_for(reviews, seed, folder, size)
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory() as scratch:
+            out = Path(scratch) / "model"
+            more = reviews.texts if unlabelled else None
+            gw.train(reviews.train, recipe=recipe, base=base, unlabelled=more, seed=seed, out=out, **changes)
+            model = gw.load(out)
+        seconds = time.perf_counter() - began
+        return measured(model, reviews.test) | {"seconds": round(before + seconds, 1), "after_base": round(seconds, 1)}
+
+    return run
+
+
+def measured(model: Model, test: Labelled) -> dict[str, Any]:
+    """Accuracy of a model and, where n-grams stand beside its network, of each part alone; its calibration error."""
+    found = model.evaluate(test)
+    out: dict[str, Any] = {"accuracy": found.accuracy, "loss": found.loss}
+    if model.ngrams is not None:
+        alone = replace(model, ngrams=None)
+        out["network_alone"] = alone.evaluate(test).accuracy
+        sequences = model.encoder.encode_all(test.inputs)
+        linear = model.ngrams.logits(sequences)[:, 0]
+        # Folding keeps one bias for both: the middle of the n-grams' logits stands for a threshold of their own.
+        out["ngrams_alone"] = float(((linear > np.median(linear)) == (test.labels == 1)).mean())
+    return out
+
+
+BASELINES = (
+    Row("tfidf12", "TF-IDF of 1- and 2-grams, logistic regression (scikit-learn)", _baseline("tfidf")),
+    Row("nb13", "NB-weighted 1- to 3-grams, logistic regression (scikit-learn)", _baseline("nb")),
+)
+ROWS: tuple[Row, ...] = (
+    *BASELINES,
+    Row("tutorial", "recipe `tutorial`", _trained(None, recipe="tutorial")),
+    Row("fast", "recipe `fast`", _trained(None, recipe="fast")),
+    Row("fast+ngrams", "`fast` with n-grams", _trained(None, recipe="fast", ngrams=3)),
+    Row("vectors", "from word vectors alone, no n-grams", _trained("vectors", ngrams=0)),
+    Row("medium", "from a medium base, no n-grams", _trained("medium", ngrams=0)),
+    Row("medium+ngrams", "from a medium base: `train --from`", _trained("medium")),
+    Row("medium+teacher", "the same, and texts without labels", _trained("medium", unlabelled=True)),
+    Row("large", "from a large base, no n-grams", _trained("large", ngrams=0)),
+    Row("large+ngrams", "from a large base: `train --from`", _trained("large")),
+    Row("best", "from a large base, n-grams, texts without labels: `best`", _trained("large", unlabelled=True)),
+)
