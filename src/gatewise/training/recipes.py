@@ -29,7 +29,7 @@ class Recipe:
     without a better validation before it stops, 0 for never. validation: the part of the training data kept for
     choosing the epoch, cut by "row" (at random) or by "group" (all of a film's reviews on one side). grouped: similar
     lengths share a batch. ngrams: 0, or the order of a linear path over n-grams beside the network, fitted once the
-    best epoch is known (ngram_minimum, ngram_l2 and ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are then
+    best epoch is known (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are then
     weighed on the validation part, which calibrates their sum. calibrate: do that for a network alone as well.
     """
 
