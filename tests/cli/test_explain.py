@@ -243,9 +243,9 @@ def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
 
     model, folder = model_of(), tmp_path / "m"
     model.save(folder)
-    found = model.explain(TEXTS[0])
+    found = model.explain(TEXTS[0], "running")
     assert found.ngrams is not None
-    shown = run("explain", folder, TEXTS[0], "--words", 3).stdout
+    shown = run("explain", folder, TEXTS[0], "--method", "running", "--words", 3).stdout
     one, flat = found.phrases[0], " ".join(shown.split())
     assert f"steps, by n-grams {found.ngrams.sum():+.3f} summed n-grams elsewhere {found.unread:+.3f} of steps" in flat
     assert "strongest words in all network n-grams" in flat
@@ -253,7 +253,7 @@ def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
         f"heaviest of {len(found.phrases)} n-grams times adds {' '.join(one.words)} {one.times} {one.score:+.3f}"
         in flat
     )
-    seen = json.loads(run("explain", folder, TEXTS[0], "--json").stdout)
+    seen = json.loads(run("explain", folder, TEXTS[0], "--method", "running", "--json").stdout)
     np.testing.assert_allclose(np.add(seen["parts"]["network"], seen["parts"]["ngrams"]), seen["scores"], atol=1e-12)
     assert seen["phrases"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
     held = run("explain", folder, TEXTS[0], "--clamp", "forget=1").stdout

@@ -69,6 +69,7 @@ def train(
     gatewise train imdb --recipe tutorial                        the tutorial's model
     gatewise train imdb --data aclImdb_v1.tar.gz
     gatewise train reviews.csv --text review --label sentiment   two or more classes
+    gatewise train imdb --ngrams 3                               with a linear path over n-grams beside it
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
     from gatewise.cli.progress import Shown
