@@ -16,7 +16,7 @@ import numpy as np
 import gatewise as gw
 from gatewise.data import imdb
 from gatewise.glassbox import IntegratedGradients
-from gatewise.glassbox.accounts import BASELINES, read_all
+from gatewise.glassbox.accounts import BASELINES, accounts_of, read_all
 from gatewise.verdict import margin
 
 POINTS = (8, 16, 32, 64)
@@ -42,7 +42,7 @@ def main() -> None:
                 *(IntegratedGradients(p, baseline, most=p) for p in POINTS),
                 IntegratedGradients(baseline=baseline),
             ):
-                accounts = method.accounts(model.net, readings)
+                accounts = accounts_of(model.net, method, readings)
                 residuals = [a.residual(r) for a, r in zip(accounts, readings, strict=True)]
                 ways = [margin(r.logits, r.predicted) - a.start for a, r in zip(accounts, readings, strict=True)]
                 shares.append(np.abs(residuals).sum() / np.abs(ways).sum())

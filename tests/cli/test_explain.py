@@ -236,3 +236,27 @@ def test_the_page_fetches_nothing(run: Run, keras_folder: Path, tmp_path: Path) 
     run("explain", keras_folder, TEXT, "--compare", "bad", "--html", both)
     assert both.read_text(encoding="utf-8").count('class="words"') == 2
     assert run("explain", keras_folder, TEXT, "--html", tmp_path / "no" / "x.html").exit_code == 2
+
+
+def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
+    from tests.test_model_ngrams import TEXTS, model_of
+
+    model, folder = model_of(), tmp_path / "m"
+    model.save(folder)
+    found = model.explain(TEXTS[0], "running")
+    assert found.ngrams is not None
+    shown = run("explain", folder, TEXTS[0], "--method", "running", "--words", 3).stdout
+    one, flat = found.phrases[0], " ".join(shown.split())
+    assert f"steps, by n-grams {found.ngrams.sum():+.3f} summed n-grams elsewhere {found.unread:+.3f} of steps" in flat
+    assert "strongest words in all network n-grams" in flat
+    assert (
+        f"heaviest of {len(found.phrases)} n-grams times adds {' '.join(one.words)} {one.times} {one.score:+.3f}"
+        in flat
+    )
+    seen = json.loads(run("explain", folder, TEXTS[0], "--method", "running", "--json").stdout)
+    np.testing.assert_allclose(np.add(seen["parts"]["network"], seen["parts"]["ngrams"]), seen["scores"], atol=1e-12)
+    assert seen["phrases"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
+    held = run("explain", folder, TEXTS[0], "--clamp", "forget=1").stdout
+    assert "stays as it is: they read the words, not the gates." in " ".join(held.split())
+    described = run("info", folder).stdout
+    assert re.search(rf"1- to 3-grams +\(1,\) +{model.ngrams.weight.size}", described)  # type: ignore[union-attr]

@@ -111,3 +111,20 @@ def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
         assert process.returncode == -signal.SIGKILL, errors.decode()
     assert kills, "the run was over before it could be killed"
     _same(gw.load(tmp_path / "m"), whole)
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(2, 5), (4, 13)])
+def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, batch: int) -> None:
+    """They are fitted behind the last epoch; a run that was stopped has none yet, and ends with the same bits."""
+    data, options = made_reviews(240, 36), {**OPTIONS, "ngrams": 3}
+    whole = train(data, **options)
+    with pytest.raises(Interrupted) as caught:
+        train(data, out=tmp_path / "m", observer=StopAt(epoch, batch), **options)
+    assert caught.value.model.ngrams is None
+    resumed = train(data, out=tmp_path / "m", resume=True, **options)
+    _same(resumed, whole)
+    assert resumed.ngrams is not None
+    assert whole.ngrams is not None
+    assert resumed.ngrams.keys.tobytes() == whole.ngrams.keys.tobytes()
+    assert resumed.ngrams.weight.tobytes() == whole.ngrams.weight.tobytes()
+    assert resumed.facts.calibrated == whole.facts.calibrated != ""

@@ -88,6 +88,7 @@ def train(
     gatewise train imdb --data aclImdb_v1.tar.gz
     gatewise train imdb --from base --unlabelled imdb            the most accurate; see gatewise pretrain
     gatewise train reviews.csv --text review --label sentiment   two or more classes
+    gatewise train imdb --ngrams 3                               with a linear path over n-grams beside it
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
     from gatewise.base import load_base

@@ -36,7 +36,7 @@ class Recipe:
     second one learns from beside the labels, each such text counting `teacher_weight`; 0 leaves them out.
 
     ngrams: 0, or the order of a linear path over n-grams beside the network, fitted once the best epoch is known
-    (ngram_minimum, ngram_l2 and ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are then weighed on the
+    (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are then weighed on the
     validation part, which calibrates their sum. calibrate: do that for a network alone as well.
     """
 

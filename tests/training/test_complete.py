@@ -1,0 +1,114 @@
+"""Training with n-grams, and with calibration: what is added behind the best epoch, and what is refused before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import InputError
+from gatewise.labelled import Labelled
+from gatewise.ngrams import tokens_of
+from gatewise.training import Observer, recipe, train
+from gatewise.training.prepared import prepare
+from tests.training.texts import made_reviews
+
+SMALL: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, "epochs": 2, "seed": 5}
+
+
+class Notes(Observer):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
+    data, heard = made_reviews(300, 50), Notes()
+    alone = train(data, **SMALL)
+    model = train(data, out=tmp_path / "m", observer=heard, ngrams=2, ngram_most=40, **SMALL)
+    assert model.ngrams is not None
+    assert (len(model.ngrams), model.ngrams.order) == (40, 2)
+    assert model.encoder.unknown == 1
+    assert not any(1 in tokens_of(int(key)) for key in model.ngrams.keys)
+    for name in set(alone.parameters) - {"dense.weight", "dense.bias"}:
+        np.testing.assert_array_equal(model.parameters[name], alone.parameters[name])
+    scale = model.parameters["dense.weight"] / alone.parameters["dense.weight"]
+    np.testing.assert_allclose(scale, scale[0, 0], rtol=1e-5)
+    assert model.facts.calibrated.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
+    assert [note.split(" in ")[0] for note in heard.notes if "fitted in" in note] == [
+        "40 n-grams of 1 to 2 words fitted"
+    ]
+    measured = {one.data: one for one in model.facts.measured}
+    both = measured["validation part, which also weighed and calibrated it"]
+    assert both.loss < measured["validation part, which chose the epoch"].loss
+    again = gw.load(tmp_path / "m")
+    assert again.logits(data.inputs[:9]).tobytes() == model.logits(data.inputs[:9]).tobytes()
+    assert "calibrated on its validation part" in again.card()
+    assert set(again.facts.faith) == {"running", "cell", "integrated-gradients", "leave-one-out"}
+
+
+def test_they_read_what_the_network_cuts_away() -> None:
+    """The telling words stand at the front, and the network reads the last five: only the n-grams can know."""
+    rng = np.random.default_rng(51)
+    labels = rng.integers(0, 2, 300)
+    rest = [" ".join(rng.choice([f"word{n}" for n in range(30)], 9)) for _ in labels]
+    texts = [f"{'bright' if label else 'dull'} {words}" for label, words in zip(labels, rest, strict=True)]
+    model = gw.train(texts, labels, length=5, cut="front", ngrams=1, **SMALL)
+    assert np.mean([a == str(b) for a, b in zip(model.predict(texts), labels, strict=True)]) > 0.98
+
+
+def test_calibration_alone_moves_nothing_but_the_dense_layer() -> None:
+    data = made_reviews(300, 52)
+    alone, model = train(data, **SMALL), train(data, calibrate=True, **SMALL)
+    assert model.ngrams is None
+    scale = float((model.parameters["dense.weight"] / alone.parameters["dense.weight"])[0, 0])
+    shift = float(model.parameters["dense.bias"][0] - scale * alone.parameters["dense.bias"][0])
+    assert model.facts.calibrated.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
+    np.testing.assert_allclose(model.logits(data.inputs), scale * alone.logits(data.inputs) + shift, atol=1e-5)
+    rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
+    held = data.take(rows)
+    assert model.evaluate(held).loss < alone.evaluate(held).loss
+    mean = float(model.predict_proba(held.inputs)[:, 1].mean())
+    assert abs(mean - held.labels.mean()) < abs(
+        float(alone.predict_proba(held.inputs)[:, 1].mean()) - held.labels.mean()
+    )
+
+
+def test_three_classes_and_few_rows() -> None:
+    data = made_reviews(260, 53, ("bad", "good", "odd"))
+    model = train(data, ngrams=2, **SMALL)
+    assert model.ngrams is not None
+    assert model.ngrams.weight.shape[1] == 3
+    assert model.evaluate(data).accuracy > 0.8
+    few = train(made_reviews(12, 54), ngrams=3, validation=0.25, **SMALL)
+    assert few.ngrams is not None
+    assert np.isfinite(few.logits(["fine and dull"])).all()
+
+
+def test_texts_without_an_ngram_in_common() -> None:
+    heard = Notes()
+    texts = ["aa bb", "cc dd", "ee ff", "gg hh", "ii jj", "kk ll"]
+    model = gw.train(texts, [0, 1, 0, 1, 0, 1], ngrams=2, validation=0.34, encoding="keras", observer=heard, **SMALL)
+    assert model.ngrams is None or len(model.ngrams)
+    assert any(" n-grams of 1 to 2 words fitted" in note for note in heard.notes)
+
+
+def test_series_are_refused_before_any_training() -> None:
+    rng = np.random.default_rng(55)
+    series = [rng.standard_normal((9, 2)).astype(np.float32) for _ in range(20)]
+    data = Labelled.of(series, ["a", "b"] * 10, "gestures")
+    with pytest.raises(InputError, match="gestures: n-grams are for texts, and a series has no words"):
+        train(data, ngrams=1, **SMALL)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"ngrams": 4}, {"ngrams": -1}, {"ngram_minimum": 0}, {"ngram_l2": 0.0}, {"ngram_most": -1}]
+)
+def test_numbers_that_mean_nothing(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="recipe: ngrams must be from 0 to 3"):
+        train(made_reviews(40, 1), **changes)
