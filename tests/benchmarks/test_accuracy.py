@@ -1,0 +1,60 @@
+"""The accuracy rows on a few made reviews: they run end to end and measure what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from benchmarks.accuracy.data import Reviews
+from benchmarks.accuracy.rows import ROWS, base_for, linear
+from tests.training.texts import made_reviews
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Reviews:
+    """An archive's folder of made reviews."""
+    root = tmp_path_factory.mktemp("made") / "aclImdb"
+    for half, seed in (("train", 1), ("test", 2)):
+        data = made_reviews(80, seed)
+        for label, name in ((1, "pos"), (0, "neg")):
+            folder = root / half / name
+            folder.mkdir(parents=True)
+            rows = np.flatnonzero(data.labels == label)
+            for number, row in enumerate(rows):
+                (folder / f"{number}_7.txt").write_text(data.inputs[row])
+            urls = "".join(f"http://www.imdb.com/title/tt{1000 * seed + number // 3}/\n" for number in range(len(rows)))
+            (root / half / f"urls_{name}.txt").write_text(urls)
+    unsup = root / "train" / "unsup"
+    unsup.mkdir()
+    for number, text in enumerate(made_reviews(60, 3).inputs):
+        (unsup / f"{number}_0.txt").write_text(text)
+    return Reviews(root)
+
+
+@pytest.mark.parametrize("kind", ["tfidf", "nb"])
+def test_the_linear_models_learn(made: Reviews, kind: str) -> None:
+    assert linear(made.train, made.test, kind) > 0.8
+
+
+def test_few_labels_are_balanced_and_differ_by_draw(made: Reviews) -> None:
+    one, other = made.few(20, 0), made.few(20, 1)
+    assert one.labels.sum() == other.labels.sum() == 10
+    assert one.fingerprint() != other.fingerprint()
+    assert made.few(20, 0).fingerprint() == one.fingerprint()
+
+
+def test_a_base_is_made_once(made: Reviews, tmp_path: Path) -> None:
+    changes = {"embedding": 8, "units": 8, "words": 80, "batch": 4, "steps": 9}
+    first, _ = base_for(made, 1, tmp_path, "small", **changes)
+    again, seconds = base_for(made, 1, tmp_path, "small", **changes)
+    assert seconds == first.facts.seconds
+    assert first.facts.words == again.facts.words
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_rows_have_names_of_their_own() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
