@@ -65,7 +65,7 @@ class Recipe:
     precision: Precision = "float32"
     ngrams: int = 0
     ngram_minimum: int = 2
-    ngram_l2: float = 1.0
+    ngram_l2: float = 4.0
     ngram_most: int = 0
     calibrate: bool = False
 
