@@ -32,7 +32,7 @@ FITS: dict[str, dict[str, Any]] = {
     "in 5 texts at least": {"minimum": 5},
     "l2 0.3": {"l2": 0.3},
     "l2 1": {"l2": 1.0},
-    "l2 8": {"l2": 8.0},
+    "l2 16": {"l2": 16.0},
     **{f"{most:,} kept": {"most": most} for most in (20_000, 50_000, 100_000, 200_000, 400_000)},
 }
 

@@ -63,7 +63,7 @@ def test_weights_count_as_copies() -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     sequences, labels = made(200, 2, 2)
     counts = np.random.default_rng(3).uniform(0, 2, 200)
-    fitted = fit_ngrams(sequences, labels, 2, weights=counts, tolerance=1e-9, iterations=2000)
+    fitted = fit_ngrams(sequences, labels, 2, weights=counts, l2=1.0, tolerance=1e-9, iterations=2000)
     _, x = features(sequences, 2)
     r = ratio(x, labels, counts)
     theirs = linear.LogisticRegression(tol=1e-10, max_iter=10_000).fit(x * r, labels, counts)
@@ -75,7 +75,7 @@ def test_soft_targets_are_both_labels_at_once() -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     sequences, _ = made(150, 2, 4)
     p = np.random.default_rng(5).random(150)
-    fitted = fit_ngrams(sequences, p[:, None], 2, tolerance=1e-9, iterations=2000)
+    fitted = fit_ngrams(sequences, p[:, None], 2, l2=1.0, tolerance=1e-9, iterations=2000)
     _, x = features(sequences, 2)
     r = ratio(x, p, np.ones(150))
     both = np.concatenate([x, x]) * r

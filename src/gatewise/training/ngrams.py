@@ -46,7 +46,7 @@ def fit_ngrams(
     classes: int,
     order: int = 3,
     minimum: int = 2,
-    l2: float = 1.0,
+    l2: float = 4.0,
     *,
     most: int = 0,
     without: Sequence[int] = (),

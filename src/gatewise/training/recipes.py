@@ -78,7 +78,7 @@ class Recipe:
     least_steps: int = 0
     ngrams: int = 0
     ngram_minimum: int = 2
-    ngram_l2: float = 1.0
+    ngram_l2: float = 4.0
     ngram_most: int = 0
     calibrate: bool = False
 

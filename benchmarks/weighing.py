@@ -1,0 +1,91 @@
+"""What n-grams beside a network are worth, and how well few rows weigh the two; the tables of docs/log.md.
+
+    python -m benchmarks.weighing MODEL [--data PATH]
+
+MODEL: a network alone, that `gatewise train imdb` made of the same data. Its split is made again, n-grams are fitted to
+its training part, and all is measured on its validation part, whole films that trained neither. First each path, their
+plain sum, and their weighed sum (cross-fitted: each half is weighed by what the other half says), with the expected
+calibration error over 15 bins of equal size. Then the weighed sum where n rows weigh it and the others measure it, the
+mean of 30 draws, by how much a and b are held at 1. The test half is not read.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import gatewise as gw
+from gatewise.cell import Array
+from gatewise.data import imdb
+from gatewise.training import recipe
+from gatewise.training.combine import Weighing, weigh
+from gatewise.training.ngrams import fit_ngrams
+from gatewise.training.prepared import prepare
+from gatewise.verdict import log_probabilities, scores
+
+HELD = (0.1, 1.0, 5.0, 10.0, 30.0)
+ROWS = (30, 100, 500)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--data", default="embedded", help="the IMDB archive or its folder")
+    parser.add_argument("--l2", type=float, default=recipe("fast").ngram_l2)
+    options = parser.parse_args()
+    model, data = gw.load(options.model), imdb(options.data).train
+    assert model.ngrams is None, "give a network alone"
+    assert model.facts.fingerprint == data.fingerprint(), "the model was trained on other data"
+    prepared = prepare(data, replace(recipe(model.facts.recipe), ngrams=3), model.facts.seed)
+    whole, labels = prepared.whole, prepared.labels
+    without = [model.net.unknown] if model.net.unknown is not None else []
+    fitted = fit_ngrams([whole[n] for n in prepared.train], labels[prepared.train], 2, l2=options.l2, without=without)
+    kept = [whole[n] for n in prepared.validation]
+    u, v = model.logits_of(kept).astype(np.float64), fitted.ngrams.logits(kept) + fitted.bias
+    y, none = labels[prepared.validation], np.zeros(1)
+    print(f"{len(y):,} validation rows, {len(fitted.ngrams):,} n-grams, l2 {options.l2:g}\n")
+    print("| logit | accuracy | loss | calibration error |\n|---|---:|---:|---:|")
+    for name, w in (("network", (1.0, 0.0)), ("n-grams", (0.0, 1.0)), ("plain sum", (1.0, 1.0))):
+        _row(name, _sum(Weighing(*w, none, 0), u, v), y)
+    order, crossed = np.random.default_rng(0).permutation(len(y)), np.zeros_like(u)
+    for ours, theirs in ((order[::2], order[1::2]), (order[1::2], order[::2])):
+        crossed[ours] = _sum(weigh(u[theirs], v[theirs], y[theirs, None]), u[ours], v[ours])
+    _row("weighed sum", crossed, y)
+    print(f"\nweighed by all rows: {weigh(u, v, y[:, None])}\n")
+    print("| rows | held | accuracy | loss | worst loss | a | b |\n|---:|---:|---:|---:|---:|---:|---:|")
+    for n in ROWS:
+        for held in HELD:
+            _draws(n, held, u, v, y)
+
+
+def _draws(n: int, held: float, u: Array, v: Array, y: Array) -> None:
+    rng, found = np.random.default_rng(n), []
+    for _ in range(30):
+        rows = rng.permutation(len(y))
+        some, rest = rows[:n], rows[n:]
+        weighing = weigh(u[some], v[some], y[some, None], held)
+        measured = scores(log_probabilities(_sum(weighing, u[rest], v[rest])), y[rest])
+        found.append((*measured, weighing.network, weighing.ngrams))
+    accuracy, loss, a, b = np.mean(found, axis=0)
+    worst = max(one[1] for one in found)
+    print(f"| {n} | {held:g} | {accuracy:.4f} | {loss:.4f} | {worst:.4f} | {a:.2f} | {b:.2f} |", flush=True)
+
+
+def _sum(weighing: Weighing, u: Array, v: Array) -> Array:
+    return np.asarray(weighing.network * u + weighing.ngrams * v + weighing.shift)
+
+
+def _row(name: str, logits: Array, y: Array) -> None:
+    log_p = log_probabilities(logits)
+    accuracy, loss = scores(log_p, y)
+    sure, right = np.exp(log_p.max(axis=1)), log_p.argmax(axis=1) == y
+    bins = np.array_split(np.argsort(sure, kind="stable"), 15)
+    error = sum(abs(right[one].mean() - sure[one].mean()) * len(one) for one in bins) / len(y)
+    print(f"| {name} | {accuracy:.4f} | {loss:.4f} | {error:.4f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
