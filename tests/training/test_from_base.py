@@ -17,7 +17,14 @@ from gatewise.training import Interrupted, Observer, PretrainPlan, StepSeen, pre
 from tests.training.texts import made_reviews
 
 PLAN = PretrainPlan("test", 8, 10, words=90, epochs=1, batch=8, steps=11, samples=24, learning_rate=0.02)
-OPTIONS: dict[str, Any] = {"epochs": 2, "least_steps": 40, "batch": 16, "ngrams": 2, "learning_rate": 0.02}
+OPTIONS: dict[str, Any] = {
+    "epochs": 2,
+    "least_steps": 40,
+    "batch": 16,
+    "ngrams": 2,
+    "learning_rate": 0.02,
+    "student_epochs": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +45,7 @@ def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: Base) ->
 
 def test_it_learns_with_a_teacher_and_saves_the_same(base: Base, tmp_path: Path) -> None:
     more = [str(text) for text in made_reviews(200, 41).inputs]
-    model = train(made_reviews(200, 3), base=base, unlabelled=more, teacher_epochs=1, out=tmp_path / "m", **OPTIONS)
+    model = train(made_reviews(200, 3), base=base, unlabelled=more, out=tmp_path / "m", **OPTIONS)
     fresh = made_reviews(200, 4)
     assert model.evaluate(fresh).accuracy > 0.85
     assert "the texts given" in model.facts.unlabelled
@@ -62,10 +69,10 @@ class StopAt(Observer):
 @pytest.mark.parametrize("step", [3, 52, 70])
 def test_stopped_and_resumed(base: Base, tmp_path: Path, step: int) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
-    whole = train(data, base=base, unlabelled=more, teacher_epochs=1, **OPTIONS)
+    whole = train(data, base=base, unlabelled=more, **OPTIONS)
     with pytest.raises(Interrupted, match="resume"):
-        train(data, base=base, unlabelled=more, teacher_epochs=1, out=tmp_path / "m", observer=StopAt(step), **OPTIONS)
-    resumed = train(data, base=base, unlabelled=more, teacher_epochs=1, out=tmp_path / "m", resume=True, **OPTIONS)
+        train(data, base=base, unlabelled=more, out=tmp_path / "m", observer=StopAt(step), **OPTIONS)
+    resumed = train(data, base=base, unlabelled=more, out=tmp_path / "m", resume=True, **OPTIONS)
     for name, array in whole.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
 
@@ -73,9 +80,9 @@ def test_stopped_and_resumed(base: Base, tmp_path: Path, step: int) -> None:
 def test_another_base_or_other_texts_are_not_resumed(base: Base, tmp_path: Path) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     with pytest.raises(Interrupted):
-        train(data, base=base, unlabelled=more, teacher_epochs=1, out=tmp_path / "m", observer=StopAt(70), **OPTIONS)
+        train(data, base=base, unlabelled=more, out=tmp_path / "m", observer=StopAt(70), **OPTIONS)
     with pytest.raises(TrainingError, match="teacher of another run"):
-        train(data, base=base, unlabelled=more[1:], teacher_epochs=1, out=tmp_path / "m", resume=True, **OPTIONS)
+        train(data, base=base, unlabelled=more[1:], out=tmp_path / "m", resume=True, **OPTIONS)
 
 
 def test_few_labels_take_more_epochs(base: Base) -> None:
@@ -97,7 +104,7 @@ def test_vectors_alone_leave_the_units_free() -> None:
         ({"recipe": "tutorial"}, "base"),
         ({"bidirectional": False}, "both directions"),
         ({"gate": "binary"}, "sigmoid"),
-        ({"unlabelled": ["a text"], "teacher_epochs": 0}, "no teacher"),
+        ({"unlabelled": ["a text"], "student_epochs": 0}, "no student"),
     ],
 )
 def test_what_a_base_cannot_start(base: Base, options: dict[str, Any], says: str) -> None:

@@ -107,8 +107,8 @@ def train(
     changes = {name: value for name, value in changes.items() if value is not None}
     recipe = recipe or ("fast" if base is None else "best")
     chosen = named(recipe, **changes)
-    if unlabelled and not chosen.teacher_epochs:
-        raise InputError(f"--unlabelled: recipe {recipe} has no teacher; best has one")
+    if unlabelled and not chosen.student_epochs:
+        raise InputError(f"--unlabelled: recipe {recipe} has no student who could learn from them; best has one")
     start = None if base is None else load_base(base)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")
     check_target(target)  # a name that cannot be used is said before the data is read

@@ -44,15 +44,19 @@ def completed(model: Model, prepared: Prepared, observer: Observer) -> Model:
 def _fitted(prepared: Prepared, observer: Observer) -> FittedNgrams | None:
     recipe, began = prepared.recipe, time.perf_counter()
     unknown = prepared.encoder.unknown
+    rows, classes, soft = prepared.rows, len(prepared.data.classes), prepared.soft
+    labels = prepared.labels[rows] if soft is None else soft.targets[rows][:, 1 if classes == 2 else 0 :]
     fitted = fit_ngrams(
-        [prepared.whole[n] for n in prepared.train],
-        prepared.labels[prepared.train],
-        len(prepared.data.classes),
+        [prepared.whole[n] for n in rows],
+        labels,
+        classes,
         recipe.ngrams,
-        recipe.ngram_minimum,
+        # Three times the text holds three times the n-grams, and those of two texts alone are hardly worth their place.
+        recipe.ngram_minimum + (soft is not None),
         recipe.ngram_l2,
         most=recipe.ngram_most,
         without=[] if unknown is None else [unknown],
+        weights=None if soft is None else soft.weights[rows],
         threads=threads(),
     )
     count, seconds = len(fitted.ngrams), time.perf_counter() - began

@@ -91,16 +91,21 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
 
 
 def with_taught(prepared: Prepared, whole: list[Array], teacher: NDArray[np.float64]) -> Prepared:
-    """`prepared` and m more texts (encoded, not cut), of which a teacher has given the probabilities (m, K)."""
+    """`prepared` and m more texts (encoded, not cut), of which a teacher has given the probabilities (m, K):
+    what a student learns from.
+    """
     arch, labels = prepared.architecture, prepared.labels
+    recipe = replace(prepared.recipe, epochs=prepared.recipe.student_epochs)
     sequences = prepared.sequences + [cut(s, arch) for s in whole]
     taught = len(labels) + np.arange(len(whole), dtype=np.int64)
     return replace(
         prepared,
+        recipe=recipe,
         sequences=sequences,
+        whole=prepared.whole + whole,
         labels=np.concatenate([labels, teacher.argmax(axis=1)]),
         active=_active(arch.rows, [sequences[n] for n in np.concatenate([prepared.train, taught])]),
-        soft=Soft.of(labels, teacher, prepared.recipe.teacher_weight),
+        soft=Soft.of(labels, teacher, recipe.student_weight),
         taught=taught,
     )
 

@@ -31,9 +31,10 @@ class Recipe:
     choosing the epoch, cut by "row" (at random) or by "group" (all of a film's reviews on one side). grouped: similar
     lengths share a batch. rate_embedding, rate_lstm: their parts of the learning rate. average: how much a running
     average of the weights keeps at each step, 0 for none. least_steps: where all epochs together have fewer steps than
-    this, there are more epochs. teacher_epochs: where there are texts without labels, a first
-    network is trained for so many epochs, and what it says of them (with the n-grams, where there are any) is what the
-    second one learns from beside the labels, each such text counting `teacher_weight`; 0 leaves them out.
+    this, there are more epochs. student_epochs: where there are texts without
+    labels, the network is the teacher of a second one, which starts where it started and learns for so many epochs from
+    the labels and from what the teacher (with its n-grams, where there are any) says of those texts, each of which
+    counts `student_weight`; 0 leaves them out.
 
     ngrams: 0, or the order of a linear path over n-grams beside the network, fitted once the best epoch is known
     (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are then weighed on the
@@ -73,8 +74,8 @@ class Recipe:
     rate_embedding: float = 1.0
     rate_lstm: float = 1.0
     average: float = 0.0
-    teacher_epochs: int = 0
-    teacher_weight: float = 1.0
+    student_epochs: int = 0
+    student_weight: float = 1.0
     least_steps: int = 0
     ngrams: int = 0
     ngram_minimum: int = 2
@@ -100,11 +101,11 @@ class Recipe:
             )
         if self.learning_rate <= 0:
             raise InputError("recipe: learning_rate must be above 0")
-        for name in ("clip", "patience", "teacher_epochs", "least_steps"):
+        for name in ("clip", "patience", "student_epochs", "least_steps"):
             if getattr(self, name) < 0:
                 raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
-        if self.rate_embedding < 0 or self.rate_lstm < 0 or self.teacher_weight <= 0 or not 0 <= self.average < 1:
-            raise InputError("recipe: rates must be at least 0, teacher_weight above 0, average from 0 to below 1")
+        if self.rate_embedding < 0 or self.rate_lstm < 0 or self.student_weight <= 0 or not 0 <= self.average < 1:
+            raise InputError("recipe: rates must be at least 0, student_weight above 0, average from 0 to below 1")
 
     def architecture(self, inputs: Literal["tokens", "channels"], rows: int, classes: int) -> Architecture:
         """The network for data of that kind: `rows` vocabulary rows or channels, `classes` classes."""
@@ -167,7 +168,7 @@ RECIPES: dict[str, Recipe] = {
         clip=1.0,
         rate_embedding=0.5,
         average=0.998,
-        teacher_epochs=2,
+        student_epochs=1,
         ngrams=3,
         calibrate=True,
         validation=0.1,

@@ -67,7 +67,7 @@ def train(
     data: Labelled, or n texts, or n series (steps, channels), with `labels` (n,) of two or more classes.
     recipe: a name or a Recipe, "best" where there is a base and else "fast"; `changes` replace fields of it
     (`epochs=3`, `units=128`, ...). base: what `gatewise.pretrain` gave, or its folder. unlabelled: further texts, for a
-    recipe with `teacher_epochs`. seed: fixes the split, the start values, the order and the dropout. out: a folder that
+    recipe with `student_epochs`. seed: fixes the split, the start values, the order and the dropout. out: a folder that
     the model is saved to; while it trains, the checkpoint stands in `out`.run, from where `resume` goes on, bit for
     bit. Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a
     run folder that is in use, Interrupted after Ctrl-C.
@@ -80,10 +80,8 @@ def train(
     target = None if out is None else check_target(out)
     if resume and target is None:
         raise InputError("resume needs `out`, the folder that the run was started with")
-    if unlabelled is not None and not chosen.teacher_epochs:
-        raise InputError(
-            f"recipe {chosen.name} has no teacher (teacher_epochs), so texts without labels are no use to it"
-        )
+    if unlabelled is not None and not chosen.student_epochs:
+        raise InputError(f"recipe {chosen.name} has no student (student_epochs) to learn from texts without labels")
     more = unlabelled if unlabelled is None or isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
     prepared = prepare(_labelled(data, labels), chosen, seed, None if base is None else base.encoding)
     run = None if target is None else target.with_name(target.name + ".run")
@@ -123,8 +121,7 @@ class _Run:
         opinion = opinion_on_disk(folder, shape, identity) if folder is not None and self.resume else None
         if opinion is None:
             self.observer.note(f"teacher, which will read {more.source}:")
-            chosen = replace(prepared.recipe, epochs=prepared.recipe.teacher_epochs)
-            teacher = self._fitted(replace(prepared, recipe=chosen), folder)
+            teacher = replace(self._fitted(prepared, folder), precision=prepared.recipe.products)
             opinion = opinion_of(teacher, whole, folder, identity)
             self.observer.note(f"student, on the labels and on what the teacher says of {len(whole):,} texts:")
         torch.manual_seed(self.seed)
@@ -213,7 +210,9 @@ class _Run:
             measured = Measured(name, len(prepared.validation), kept.val_accuracy, kept.val_loss)
             facts = facts.with_measured(measured)
         lines = "".join(json.dumps(asdict(row)) + "\n" for row in history)
-        return replace(loop.model(loop.best), facts=facts, history=lines)
+        # "auto" is about training: what it gives is weighed, measured and used in float32.
+        precision = "float32" if prepared.recipe.precision == "auto" else prepared.recipe.precision
+        return replace(loop.model(loop.best), facts=facts, history=lines, precision=precision)
 
 
 def _plan(prepared: Prepared, loop: Loop, kernel: str) -> Plan:
