@@ -115,7 +115,9 @@ class Model:
     @property
     def net(self) -> Net:
         """What the glass box opens."""
-        return Net(self.parameters, self.architecture, for_precision(self.precision), self.encoder.unknown)
+        return Net(
+            self.parameters, self.architecture, for_precision(self.precision), self.encoder.unknown, memo=self._memo
+        )
 
     def trace(self, item: Any) -> Trace:
         """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See

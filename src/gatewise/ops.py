@@ -100,7 +100,8 @@ def never_settles(kernel: str) -> bool:
 
 class NumpyOps:
     """`Ops` on NumPy arrays and a kernel. With `keep`, each LSTM's tapes stay in `tapes[name]`, in the order of the
-    runs. `memo` belongs to parameters that do not change: what depends on nothing else is kept in it, by name.
+    runs. `memo` belongs to parameters that do not change: what depends on nothing else is kept in it, by name, and is
+    run once; where it was kept, there are no tapes of the pads.
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class NumpyOps:
     def trajectory(
         self, name: str, longest: int, most: int, run: Callable[[int], tuple[Array, Array]]
     ) -> tuple[Array, Array]:
-        if self.memo is None or self.keep:
+        if self.memo is None:
             return run(longest)
         if name not in self.memo:
             self.memo[name] = run(most)

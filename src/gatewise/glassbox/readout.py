@@ -1,8 +1,4 @@
-"""What the dense layer would say if the reading stopped early: the verdict as it comes about.
-
-For one direction that is free: the state after step t is there, so it is pooled and read. With two directions the
-backward one has to start anew at every stop, so all beginnings of the sequence are run, as one ragged batch.
-"""
+"""What the dense layer makes of states that stopped early, and how far each unit moved it."""
 
 from __future__ import annotations
 
@@ -13,23 +9,15 @@ import numpy as np
 from gatewise.architecture import Architecture
 from gatewise.cell import Array
 from gatewise.glassbox.gates import Gates
-from gatewise.glassbox.net import Net, run_all
+from gatewise.glassbox.net import Net
 
-__all__ = ["features_after", "logits_after", "unit_moves"]
+__all__ = ["features_after", "logits_from", "unit_moves"]
 
 
-def logits_after(net: Net, read: Array, lstms: Sequence[Gates]) -> Array:
-    """The running verdict (T + 1, outputs) float64: the logits if the sequence had stopped after 0, 1, ... T steps.
-
-    With padding "pre" they are read from the state of this run, that is behind the same number of pads.
-    """
-    if net.arch.bidirectional:
-        return run_all(net, (read[:t] for t in range(len(read) + 1)))
-    top = lstms[-1]
-    features = np.concatenate(features_after(net.arch, top.h, top.h0), axis=1)  # (T + 1, features)
+def logits_from(net: Net, features: Array) -> Array:
+    """What the dense layer says (n, outputs) of pooled states (n, features), in float64."""
     weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
-    after: Array = features @ weight.T + bias
-    return after
+    return np.asarray(features @ weight.T + bias)
 
 
 def features_after(arch: Architecture, h: Array, h0: Array) -> list[Array]:

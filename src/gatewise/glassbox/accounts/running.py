@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.glassbox.accounts.account import Account, Reading
 from gatewise.glassbox.gates import open_all
 from gatewise.glassbox.net import Net
-from gatewise.glassbox.readout import logits_after
+from gatewise.glassbox.running import logits_after
 from gatewise.verdict import margin
 
 __all__ = ["Running"]
