@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from gatewise.batch import Batch
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError
-from gatewise.glassbox.gates import Gates, open_all
+from gatewise.glassbox.gates import open_all
 from gatewise.glassbox.net import Net, run_all
-from gatewise.glassbox.readout import features_after, logits_from
+from gatewise.glassbox.pooled import features_after, logits_from
 from gatewise.network import run_lstms
 from gatewise.ops import NumpyOps, States
 from gatewise.ragged import starts_of
 
-__all__ = ["RunningVerdict", "backward_after", "logits_after", "running_logits", "running_verdict"]
+__all__ = ["RunningVerdict", "backward_after", "running_logits", "running_verdict"]
 
 _BLOCK = 32  # steps run between two looks at which runs stand in the same state
 
@@ -68,7 +68,8 @@ def running_verdict(net: Net, read: Array, known: RunningVerdict | None = None) 
         return RunningVerdict(net, read, after, reused=shared)
     if net.clamps:  # a held gate is held at a step of the whole, so nothing is gone on from
         [(lstms, _, _)] = open_all(net, [read])
-        return RunningVerdict(net, read, logits_after(net, read, lstms))
+        after = running_logits(net, features_after(net.arch, lstms[-1].h, lstms[-1].h0), ())
+        return RunningVerdict(net, read, after)
     forward = replace(net.arch, bidirectional=False)
     ops = _Resumed(net, {})
     if known is not None and net.arch.padding == "pre":  # another number of pads may be another start
@@ -95,17 +96,6 @@ def running_verdict(net: Net, read: Array, known: RunningVerdict | None = None) 
         backward = tuple(backward_after(net, read, before_parts))
     after = running_logits(net, features_after(net.arch, states[-1][0], starts[-1][0]), backward)
     return RunningVerdict(net, read, after, starts, states, backward, shared)
-
-
-def logits_after(net: Net, read: Array, lstms: Sequence[Gates]) -> Array:
-    """The running verdict (T + 1, outputs) float64 from a trace of the whole: with one direction it is all there, with
-    two the backward direction is run.
-    """
-    if not net.arch.bidirectional:
-        return running_logits(net, features_after(net.arch, lstms[-1].h, lstms[-1].h0), ())
-    if net.clamps or net.arch.layers > 1:
-        return run_all(net, (read[:t] for t in range(len(read) + 1)))
-    return running_logits(net, features_after(net.arch, lstms[0].h, lstms[0].h0), backward_after(net, read))
 
 
 def running_logits(net: Net, forward: Sequence[Array], backward: Sequence[Array]) -> Array:

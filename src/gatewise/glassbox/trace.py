@@ -13,8 +13,7 @@ from gatewise.cell import Array
 from gatewise.errors import InputError
 from gatewise.glassbox.gates import Gates, Share, gate_shares, open_all
 from gatewise.glassbox.net import Net
-from gatewise.glassbox.readout import unit_moves
-from gatewise.glassbox.running import logits_after
+from gatewise.glassbox.readout import logits_after, unit_moves
 from gatewise.kernels import Kernel
 from gatewise.verdict import margin
 

@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.glassbox.accounts.account import Account, Reading
 from gatewise.glassbox.gates import open_all
 from gatewise.glassbox.net import Net
-from gatewise.glassbox.running import logits_after
+from gatewise.glassbox.readout import logits_after
 from gatewise.verdict import margin
 
 __all__ = ["Running"]
@@ -19,7 +19,7 @@ class Running:
     """score_t = margin after t steps - margin after t - 1: the sum telescopes, so nothing is left over.
 
     That the reading of a recurrent classifier of sentiment is a count of evidence along a line is what Maheswaranathan
-    et al. (2019) found. With two directions every beginning of the sequence is run anew: quadratic in its length.
+    et al. (2019) found. With two directions "after t steps" is a sequence that ends there: `gatewise.glassbox.running`.
     """
 
     adds_up = True
