@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gatewise.cell import Array, Gate
 from gatewise.kernels import Kernel, Tape, get
-from gatewise.ragged import starts_of
+from gatewise.ragged import reduced
 
 __all__ = ["NumpyOps", "Ops", "States", "never_settles"]
 
@@ -165,18 +165,10 @@ class NumpyOps:
         return len(h) > 1 and bool(np.array_equal(h[-1], h[-2]) and np.array_equal(c[-1], c[-2]))
 
     def segment_mean(self, x: Array, lengths: NDArray[np.int64]) -> Array:
-        full = np.flatnonzero(lengths)
-        out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
-        if len(full):
-            out[full] = np.add.reduceat(x, starts_of(lengths)[full]) / lengths[full, None].astype(x.dtype)
-        return out
+        return np.asarray(reduced(np.add, x, lengths) / np.maximum(lengths, 1)[:, None].astype(x.dtype))
 
     def segment_max(self, x: Array, lengths: NDArray[np.int64]) -> Array:
-        full = np.flatnonzero(lengths)
-        out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
-        if len(full):
-            out[full] = np.maximum.reduceat(x, starts_of(lengths)[full])
-        return out
+        return reduced(np.maximum, x, lengths)
 
     def dropout(self, x: Array, part: str) -> Array:
         return x

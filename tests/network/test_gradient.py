@@ -11,10 +11,11 @@ import torch
 from gatewise.architecture import Architecture
 from gatewise.batch import Batch
 from gatewise.cell import Array
-from gatewise.gradient import VALUES, _Node, _Recorder, gradients
+from gatewise.gradient import VALUES, _Recorder, gradients
 from gatewise.kernels import get
 from gatewise.network import forward
 from gatewise.nn import Network
+from gatewise.node import Node
 from gatewise.ops import NumpyOps
 from tests.glassbox.random_net import ARCHITECTURES, CHANNELS, TOKENS, parameters_of, sequence_of
 
@@ -99,7 +100,7 @@ def test_a_tie_for_the_maximum_is_shared_whatever_the_sign() -> None:
     since torch.segment_reduce (2.13) shares a positive gradient alone.
     """
     ops = _Recorder(None, False)
-    x = _Node(ops, np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32))
+    x = Node(ops, np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32))
     largest = ops.segment_max(x, np.array([3, 1]))
     largest.add(np.array([[4, -6, -9], [1, -1, 2]], dtype=np.float32))
     ops.send_back()

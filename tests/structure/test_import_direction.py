@@ -17,7 +17,7 @@ FLOORS = [
     {"card", "data", "encoder", "glassbox", "nn"},
     {"gradient", "inference"},
     {"network"},
-    {"batch", "ops"},
+    {"batch", "node", "ops"},
     {"architecture", "kernels", "series", "storage", "text"},
     {"labelled", "strict_json", "verdict", "weights"},
     {"cell", "ragged"},
