@@ -123,16 +123,16 @@ def backward_after(net: Net, read: Array, before: Sequence[Array] | None = None)
         if not len(ends):
             continue
         run_of[new] = len(h) + np.arange(len(new))
-        lengths = ends - low
+        lengths, whole = ends - low, len(h)  # the first `whole` of them run through all of the block
         rows = np.repeat(ends - 1, lengths) - (np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths))
         h, c = (np.concatenate([a, np.zeros((len(new), units), dtype=pre.dtype)]) for a in (h, c))
         arguments = lengths, weight_hh, h, c, False, net.arch.gate
         states = ops.lstm("lstm.0.backward", pre, index[rows], *arguments)
         running = np.arange(max(low + 1, known), steps + 1)
         if "mean" in net.arch.pooling:
-            total[running] += np.add.reduceat(states.h, starts_of(lengths), dtype=np.float64)[run_of[running]]
+            total[running] += _over_block(np.add, states.h, lengths, whole)[run_of[running]]
         if "max" in net.arch.pooling:
-            highest = np.maximum.reduceat(states.h, starts_of(lengths))[run_of[running]]
+            highest = _over_block(np.maximum, states.h, lengths, whole)[run_of[running]]
             largest[running] = np.maximum(largest[running], highest)
         h, c, which = _apart(states)
         run_of[running] = which[run_of[running]]
@@ -147,6 +147,15 @@ def backward_after(net: Net, read: Array, before: Sequence[Array] | None = None)
             part[:known] = before[len(parts)]
         parts.append(part)
     return parts
+
+
+def _over_block(over: np.ufunc, h: Array, lengths: NDArray[np.int64], whole: int) -> Array:
+    """The rows of each run of a block added up, or the largest (K, H); the first `whole` runs are of one length."""
+    last = int(lengths[:whole].sum())
+    same = over.reduce(h[:last].reshape(whole, last // max(whole, 1), h.shape[1]), axis=1) if whole else h[:0]
+    if whole == len(lengths):
+        return np.asarray(same)
+    return np.concatenate([same, over.reduceat(h[last:], starts_of(lengths[whole:]))])
 
 
 def _apart(states: States) -> tuple[Array, Array, NDArray[np.int64]]:

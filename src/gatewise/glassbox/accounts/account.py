@@ -46,12 +46,14 @@ class Reading:
 
 class Account(NamedTuple):
     """One verdict, accounted for. scores (T,) float64: each step's share of the margin, from `start`, which stood
-    before the first one. channels (T, C): of a series, the share of each number, where the method knows it.
+    before the first one. channels (T, C): of a series, the share of each number, where the method knows it; idle (T,):
+    what a step's score is with every number at 0, where the shares do not make up the whole of it.
     """
 
     scores: Array
     start: float
     channels: Array | None = None
+    idle: Array | None = None
 
     def residual(self, reading: Reading) -> float:
         """What the account leaves out of the verdict: margin - start - Σ scores."""
