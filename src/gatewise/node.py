@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gatewise.cell import Array
 from gatewise.ragged import starts_of
 
-__all__ = ["Node"]
+__all__ = ["Node", "Recorder"]
 
 
 class Recorder(Protocol):
