@@ -97,11 +97,12 @@ class IntegratedGradients:
         return [path.account(net) for path in paths]
 
     def _refine(self, net: Net, paths: Sequence[_Path]) -> None:
-        points = max(1, self.points // 8)
         while True:
             halves = []
             for path in paths:
                 for stretch in sorted(path.stretches, key=lambda stretch: -abs(stretch.residual)):
+                    # First as many again, for corners all along the way; then fewer, to close in on a jump.
+                    points = self.points if stretch.high - stretch.low == 1 else max(1, self.points // 8)
                     if path.spent + 2 * points > self.most or abs(stretch.residual) <= path.allowed(stretch):
                         break
                     path.stretches.remove(stretch)
@@ -166,6 +167,7 @@ class _Stretch:
 
 @cache
 def _legendre(points: int) -> tuple[Array, Array]:
+    """Places in [-1, 1] and weights of Gauss-Legendre quadrature."""
     return np.polynomial.legendre.leggauss(points)
 
 
