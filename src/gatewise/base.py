@@ -27,7 +27,7 @@ from gatewise.storage import (
 )
 from gatewise.text import TokenEncoding, encoding_from
 
-__all__ = ["Base", "BaseFacts", "load_base"]
+__all__ = ["Base", "BaseFacts", "base_shapes", "load_base"]
 
 KIND = "gatewise base"
 

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from gatewise.architecture import Architecture
 from gatewise.batch import Batch
 from gatewise.cell import Array, Gate
-from gatewise.kernels import Kernel
+from gatewise.kernels import Drawn, Kernel
 from gatewise.network import forward
+from gatewise.node import Node
 from gatewise.ops import NumpyOps, States
+from gatewise.ragged import max_backward
 
 __all__ = ["VALUES", "gradients"]
 
@@ -32,60 +34,49 @@ def gradients(
     dlogits: Callable[[Array], Array],
     wanted: Collection[str],
     kernel: Kernel | None = None,
+    *,
+    drawn: Drawn | None = None,
+    memo: dict[str, tuple[Array, Array]] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """Logits (B, outputs) of a batch, and the gradient of Σ logits · dlogits(logits) with the second factor held fixed.
 
     wanted: names of parameters, or VALUES for the batch's channels; the gradient of each has its shape and dtype. One
     tape a run, in the kernel's dtype; with gate="binary" the straight-through gradient (see `gatewise.cell`).
+
+    drawn: the first layer's input rows are drawn from others (see `kernels.contract`), while the pads before them,
+    whose states may be in `memo`, stay what they are. A row's gradient is then the sum of those of its places on the
+    way.
     """
-    ops = _Recorder(kernel, VALUES in wanted)
-    held: dict[str, Any] = {name: _Node(ops, a) if name in wanted else a for name, a in parameters.items()}
+    ops = _Recorder(kernel, VALUES in wanted, drawn, memo)
+    held: dict[str, Any] = {name: Node(ops, a) if name in wanted else a for name, a in parameters.items()}
     out = forward(ops, held, arch, batch)
     logits = _array(out)
-    if isinstance(out, _Node):
+    if isinstance(out, Node):
         out.add(dlogits(logits).astype(logits.dtype))
         ops.send_back()
     leaves = {name: ops.values if name == VALUES else held[name] for name in wanted}
     return logits, {name: leaf.gradient() for name, leaf in leaves.items() if leaf is not None}
 
 
-class _Node:
-    """An array whose gradient is wanted."""
-
-    def __init__(self, ops: _Recorder, value: Array) -> None:
-        self.ops, self.value = ops, value
-        self.received: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.value)
-
-    def __getitem__(self, rows: slice) -> Any:
-        def back(given: Array) -> None:
-            whole = np.zeros_like(self.value)
-            whole[rows] = given
-            self.add(whole)
-
-        return self.ops.record(self.value[rows], back)
-
-    def add(self, given: Array) -> None:
-        self.received = given if self.received is None else self.received + given
-
-    def gradient(self) -> Array:
-        return np.zeros_like(self.value) if self.received is None else self.received
-
-
 class _Recorder:
-    """`gatewise.ops.Ops` on arrays and `_Node`s. What needs no gradient stays an array and leaves no trace."""
+    """`gatewise.ops.Ops` on arrays and `Node`s. What needs no gradient stays an array and leaves no trace."""
 
-    def __init__(self, kernel: Kernel | None, values: bool) -> None:
-        self.plain = NumpyOps(kernel)
-        self.values: _Node | None = None
+    def __init__(
+        self,
+        kernel: Kernel | None,
+        values: bool,
+        drawn: Drawn | None = None,
+        memo: dict[str, tuple[Array, Array]] | None = None,
+    ) -> None:
+        self.plain = NumpyOps(kernel, memo=memo)
+        self.drawn = drawn
+        self.values: Node | None = None
         self._wants_values = values
         self._list: list[Callable[[], None]] = []
 
-    def record(self, value: Array, back: Callable[[Array], None]) -> _Node:
+    def record(self, value: Array, back: Callable[[Array], None]) -> Node:
         """A node for `value`; `back` is called with its gradient, if there is any."""
-        node = _Node(self, value)
+        node = Node(self, value)
         self._list.append(lambda: None if node.received is None else back(node.received))
         return node
 
@@ -99,12 +90,12 @@ class _Recorder:
         plain = self.plain.constant(values, _array(like))
         if not self._wants_values:
             return plain
-        self.values = _Node(self, plain)
+        self.values = Node(self, plain)
         return self.values
 
     def take(self, rows: Any, which: NDArray[np.int64]) -> Any:
         value = self.plain.take(_array(rows), which)
-        if not isinstance(rows, _Node):
+        if not isinstance(rows, Node):
             return value
         ascending = bool((np.diff(which) > 0).all())
 
@@ -120,30 +111,30 @@ class _Recorder:
 
     def linear(self, x: Any, weight: Any, bias: Any) -> Any:
         value = self.plain.linear(_array(x), _array(weight), _array(bias))
-        if not any(isinstance(part, _Node) for part in (x, weight, bias)):
+        if not any(isinstance(part, Node) for part in (x, weight, bias)):
             return value
 
         def back(given: Array) -> None:
-            if isinstance(x, _Node):
+            if isinstance(x, Node):
                 x.add(given @ _array(weight))  # (U, K) @ (K, D)
-            if isinstance(weight, _Node):
+            if isinstance(weight, Node):
                 weight.add(given.T @ _array(x))  # (K, U) @ (U, D)
-            if isinstance(bias, _Node):
+            if isinstance(bias, Node):
                 bias.add(given.sum(axis=0))
 
         return self.record(value, back)
 
     def project(self, x: Any, weight_ih: Any, bias: Any) -> Any:
         value = self.plain.project(_array(x), _array(weight_ih), _array(bias))
-        if not any(isinstance(part, _Node) for part in (x, weight_ih, bias)):
+        if not any(isinstance(part, Node) for part in (x, weight_ih, bias)):
             return value
         kernel, plain_x, plain_w = self.plain.kernel, *(np.ascontiguousarray(_array(part)) for part in (x, weight_ih))
 
         def back(given: Array) -> None:
-            with_dx = isinstance(x, _Node)
+            with_dx = isinstance(x, Node)
             found = kernel.project_backward(plain_x, plain_w, np.ascontiguousarray(given), with_dx=with_dx)
             for part, gradient in zip((x, weight_ih, bias), found, strict=True):
-                if isinstance(part, _Node) and gradient is not None:
+                if isinstance(part, Node) and gradient is not None:
                     part.add(gradient)
 
         return self.record(value, back)
@@ -161,29 +152,37 @@ class _Recorder:
         gate: Gate,
     ) -> States:
         inputs = (pre, weight_hh, h0, c0)
-        if not any(isinstance(part, _Node) for part in inputs):
+        if not any(isinstance(part, Node) for part in inputs):
             return self.plain.lstm(name, pre, index, lengths, weight_hh, h0, c0, reverse, gate)
         kernel, arrays = self.plain.kernel, [np.ascontiguousarray(_array(part)) for part in inputs]
-        run = kernel.forward(arrays[0], index, lengths, *arrays[1:], reverse=reverse, gate=gate, keep=True)
+        drawn = self.drawn if name.startswith("lstm.0.") and not name.endswith(".pads") else None
+        run = kernel.forward(arrays[0], index, lengths, *arrays[1:], reverse=reverse, gate=gate, drawn=drawn)
         tape = run.tape
         assert tape is not None
-        states = States(*(_Node(self, a) for a in (run.h, tape.c, run.h_T, run.c_T)))
+        states = States(*(Node(self, a) for a in (run.h, tape.c, run.h_T, run.c_T)))
 
         def back() -> None:
             dh, dc, dh_T, dc_T = (None if s.received is None else np.ascontiguousarray(s.received) for s in states)
             if dh is None and dc is None and dh_T is None and dc_T is None:
                 return
-            nothing = np.zeros_like(run.h_T)
-            found = kernel.backward(tape, dh, nothing if dh_T is None else dh_T, nothing if dc_T is None else dc_T, dc)
+            dh_T, dc_T = (np.zeros_like(run.h_T) if d is None else d for d in (dh_T, dc_T))
+            found = kernel.backward(tape, dh, dh_T, dc_T, dc, with_dweight=isinstance(weight_hh, Node))
             for part, gradient in zip(inputs, found, strict=True):
-                if isinstance(part, _Node):
+                if isinstance(part, Node) and gradient is not None:
                     part.add(gradient)
 
         self._list.append(back)
         return states
 
     def trajectory(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
-        return run(longest)
+        if self.drawn is None:
+            return run(longest)
+
+        def constant(count: int) -> tuple[Array, Array]:
+            h, c = run(count)
+            return _array(h), _array(c)
+
+        return self.plain.trajectory(name, longest, most, constant)
 
     def zeros(self, like: Any, rows: int, width: int) -> Array:
         return self.plain.zeros(_array(like), rows, width)
@@ -192,13 +191,13 @@ class _Recorder:
         if len(parts) == 1:
             return parts[0]
         value = np.concatenate([_array(part) for part in parts], axis=axis)
-        if not any(isinstance(part, _Node) for part in parts):
+        if not any(isinstance(part, Node) for part in parts):
             return value
         ends = np.cumsum([_array(part).shape[axis] for part in parts])[:-1]
 
         def back(given: Array) -> None:
             for part, share in zip(parts, np.split(given, ends, axis=axis), strict=True):
-                if isinstance(part, _Node):
+                if isinstance(part, Node):
                     part.add(share)
 
         return self.record(value, back)
@@ -208,20 +207,18 @@ class _Recorder:
 
     def segment_mean(self, x: Any, lengths: NDArray[np.int64]) -> Any:
         value = self.plain.segment_mean(_array(x), lengths)
-        if not isinstance(x, _Node):
+        if not isinstance(x, Node):
             return value
         count = np.maximum(lengths, 1)[:, None].astype(value.dtype)
-        return self.record(value, lambda given: x.add(np.repeat(given / count, lengths, axis=0)))
+        return self.record(value, lambda given: x.add_each(given / count, lengths))
 
     def segment_max(self, x: Any, lengths: NDArray[np.int64]) -> Any:
         value = self.plain.segment_max(_array(x), lengths)
-        if not isinstance(x, _Node):
+        if not isinstance(x, Node):
             return value
 
         def back(given: Array) -> None:
-            largest = (x.value == np.repeat(value, lengths, axis=0)).astype(value.dtype)  # (N, H)
-            ties = self.plain.segment_mean(largest, lengths) * np.maximum(lengths, 1)[:, None].astype(value.dtype)
-            x.add(largest * np.repeat(given / np.maximum(ties, 1), lengths, axis=0))  # those on a par share it
+            x.add(max_backward(x.value, value, lengths, given))
 
         return self.record(value, back)
 
@@ -230,5 +227,5 @@ class _Recorder:
 
 
 def _array(x: Any) -> Array:
-    value: Array = x.value if isinstance(x, _Node) else x
+    value: Array = x.value if isinstance(x, Node) else x
     return value

@@ -122,7 +122,9 @@ class Model:
     def net(self) -> Net:
         """What the glass box opens."""
         kernel = for_precision(self.precision)
-        return Net(self.parameters, self.architecture, kernel, self.encoder.unknown, ngrams=self.ngrams)
+        return Net(
+            self.parameters, self.architecture, kernel, self.encoder.unknown, ngrams=self.ngrams, memo=self._memo
+        )
 
     def trace(self, item: Any) -> Trace:
         """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See

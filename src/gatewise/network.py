@@ -35,10 +35,8 @@ def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: 
     return ops.linear(pooled, parameters["dense.weight"], parameters["dense.bias"])
 
 
-def run_lstms(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> tuple[Any, list[Any]]:
-    """The top layer's h of every step (N, H x directions), and its state h_T (B, H) after the last step, one a
-    direction.
-    """
+def run_lstms(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> tuple[list[Any], list[Any]]:
+    """The top layer's h of every step (N, H), and its state h_T (B, H) after the last step, one a direction."""
     index = batch.index
     if batch.values is not None:
         x = ops.constant(batch.values, parameters["dense.bias"])  # (N, C)
@@ -62,18 +60,18 @@ def run_lstms(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch
             x_pad = ops.dropout(h_pads[1:], "layer")
         weight_hh = parameters[f"{name}.weight_hh"]
         runs.append(ops.lstm(name, pre, index, batch.lengths, weight_hh, h0, c0, direction == "backward", arch.gate))
-    return ops.concat([run.h for run in runs], axis=1), [run.h_T for run in runs]
+    return [run.h for run in runs], [run.h_T for run in runs]
 
 
-def pool(ops: Ops, arch: Architecture, h: Any, h_T: list[Any], lengths: NDArray[np.int64]) -> Any:
-    """What the dense layer reads (B, features), from h (N, H x directions) and the last states h_T [(B, H)]."""
+def pool(ops: Ops, arch: Architecture, h: list[Any], h_T: list[Any], lengths: NDArray[np.int64]) -> Any:
+    """What the dense layer reads (B, features), from h [(N, H)] and the last states h_T [(B, H)] of each direction."""
     if arch.pooling == "last":
         return ops.concat(h_T, axis=1)
     parts = []
     if "mean" in arch.pooling:
-        parts.append(ops.segment_mean(h, lengths))
+        parts += [ops.segment_mean(one, lengths) for one in h]
     if "max" in arch.pooling:
-        parts.append(ops.segment_max(h, lengths))
+        parts += [ops.segment_max(one, lengths) for one in h]
     return ops.concat(parts, axis=1)
 
 

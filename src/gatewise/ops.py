@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gatewise.cell import Array, Gate
 from gatewise.kernels import Kernel, Tape, get
-from gatewise.ragged import starts_of
+from gatewise.ragged import reduced
 
 __all__ = ["NumpyOps", "Ops", "States", "never_settles"]
 
@@ -100,7 +100,8 @@ def never_settles(kernel: str) -> bool:
 
 class NumpyOps:
     """`Ops` on NumPy arrays and a kernel. With `keep`, each LSTM's tapes stay in `tapes[name]`, in the order of the
-    runs. `memo` belongs to parameters that do not change: what depends on nothing else is kept in it, by name.
+    runs. `memo` belongs to parameters that do not change: what depends on nothing else is kept in it, by name, and is
+    run once; where it was kept, there are no tapes of the pads.
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class NumpyOps:
     def trajectory(
         self, name: str, longest: int, most: int, run: Callable[[int], tuple[Array, Array]]
     ) -> tuple[Array, Array]:
-        if self.memo is None or self.keep:
+        if self.memo is None:
             return run(longest)
         if name not in self.memo:
             self.memo[name] = run(most)
@@ -164,18 +165,10 @@ class NumpyOps:
         return len(h) > 1 and bool(np.array_equal(h[-1], h[-2]) and np.array_equal(c[-1], c[-2]))
 
     def segment_mean(self, x: Array, lengths: NDArray[np.int64]) -> Array:
-        full = np.flatnonzero(lengths)
-        out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
-        if len(full):
-            out[full] = np.add.reduceat(x, starts_of(lengths)[full]) / lengths[full, None].astype(x.dtype)
-        return out
+        return np.asarray(reduced(np.add, x, lengths) / np.maximum(lengths, 1)[:, None].astype(x.dtype))
 
     def segment_max(self, x: Array, lengths: NDArray[np.int64]) -> Array:
-        full = np.flatnonzero(lengths)
-        out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
-        if len(full):
-            out[full] = np.maximum.reduceat(x, starts_of(lengths)[full])
-        return out
+        return reduced(np.maximum, x, lengths)
 
     def dropout(self, x: Array, part: str) -> Array:
         return x

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 
-__all__ = ["Ragged", "last_rows", "reversed_rows", "starts_of"]
+__all__ = ["Ragged", "last_rows", "max_backward", "reduced", "reversed_rows", "starts_of"]
+
+
+_LARGE = 2048  # numbers of a sequence from which on NumPy's reduceat is slower than one call a sequence
 
 
 def starts_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
@@ -40,6 +43,28 @@ def reversed_rows(lengths: NDArray[Any]) -> NDArray[np.int64]:
     offset = np.arange(int(np.sum(lengths))) - starts[sequence]
     rows: NDArray[np.int64] = starts[sequence] + np.asarray(lengths)[sequence] - 1 - offset
     return rows
+
+
+def reduced(over: np.ufunc, x: NDArray[Any], lengths: NDArray[Any]) -> NDArray[Any]:
+    """Each sequence's rows of x (N, H) added up, or their largest: (B, H), zero for an empty sequence."""
+    starts, full = starts_of(lengths), np.flatnonzero(lengths)
+    out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
+    if len(full) and x.size > _LARGE * len(full):  # one after the other, over whole vectors of a row
+        for b in full.tolist():
+            over.reduce(x[starts[b] : starts[b] + lengths[b]], axis=0, out=out[b])
+    elif len(full):
+        out[full] = over.reduceat(x, starts[full])
+    return out
+
+
+def max_backward(x: NDArray[Any], largest: NDArray[Any], lengths: NDArray[Any], given: NDArray[Any]) -> NDArray[Any]:
+    """The gradient (N, H) of x from that (B, H) of `largest`, its maximum over each sequence; equal ones share it."""
+    whole = np.zeros(x.shape, dtype=x.dtype)
+    for row, to, start, length in zip(largest, given, starts_of(lengths).tolist(), lengths.tolist(), strict=True):
+        rows = slice(start, start + length)
+        step, unit = np.divmod(np.flatnonzero(x[rows] == row), x.shape[1])  # few of the numbers
+        whole[start + step, unit] = (to / np.maximum(np.bincount(unit, minlength=len(to)), 1).astype(x.dtype))[unit]
+    return whole
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ constexpr int kDepthBlocks = 2 * kPair;  // blocks of dgates for one pass of ste
 
 // One thread's state. dh, dc: (kGroup, padded H), what reaches h and c of the step at hand from the steps behind it.
 struct BackwardState {
-    float *dh, *dc, *dgates, *h_prev, *dweight;
+    float *dh, *dc, *dgates, *h_prev, *dweight;  // dweight: or null where it is not wanted
     float *dgates_across, *h_prev_across;  // of bfloat16: operands of 3, of one block and of all
     int filled;                            // rows of the chunk in use
 };
@@ -120,6 +120,7 @@ GATEWISE_ONE_COPY inline void gates_backward(
         dgates += at * (words(vectors_of(units, whole) * L) - words(kWide));
         gates_backward_block<false>(here, units, job.binary, whole, dgates);
     }
+    if (state.dweight == nullptr) return;
     const float* h_prev = step > 0 ? job.h + before : job.h0 + initial;
     copy_operand(state.h_prev + at * h_row(units), h_prev, mask, units);
     if (step > 1)
@@ -149,6 +150,10 @@ inline void dh_backward(const BackwardJob& job, BackwardState& state, int active
 
 // 3. For all rows of the chunk, which is empty then.
 inline void dweight_backward(const BackwardJob& job, BackwardState& state) {
+    if (state.dweight == nullptr) {
+        state.filled = 0;
+        return;
+    }
     const int units = job.units, width = padded(units), depth = words(state.filled);
     const float* h_prev = across_rows(state.h_prev, h_row(units), state.filled, state.h_prev_across);
     for (int b = 0; b < blocks_of(units); ++b) {

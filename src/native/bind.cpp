@@ -59,7 +59,8 @@ const Isa& find(const std::string& name) {
 nb::tuple forward(
     const std::string& isa_name, int threads, const In<float>& pre, const std::optional<In<int32_t>>& index,
     const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, const Maybe& mask,
-    int64_t steps, bool reverse, bool binary, bool keep, const Maybe& packed) {
+    int64_t steps, bool reverse, bool binary, bool keep, const Maybe& packed, const std::optional<In<int32_t>>& base,
+    const Maybe& along) {
     const Isa& isa = find(isa_name);
     const size_t units = weight_hh.shape(1), batch = lengths.shape(0), rows = static_cast<size_t>(steps);
     const size_t lanes = static_cast<size_t>(isa.lanes), blocks = (units + lanes - 1) / lanes;
@@ -75,6 +76,8 @@ nb::tuple forward(
     job.h0 = h0.data();
     job.c0 = c0.data();
     job.mask = data_or_null(mask);
+    job.base = base ? base->data() : nullptr;
+    job.along = data_or_null(along);
     job.h = h.data();
     job.h_T = h_T.data();
     job.c_T = c_T.data();
@@ -101,10 +104,12 @@ nb::tuple backward(
     const std::string& isa_name, int threads, const InOut& gates, const std::optional<In<int32_t>>& index,
     const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, const Maybe& mask,
     const In<float>& h, const In<float>& c, const Maybe& dh, const Maybe& dc, const In<float>& dh_T,
-    const In<float>& dc_T, int64_t pre_rows, bool reverse, bool binary) {
+    const In<float>& dc_T, int64_t pre_rows, bool reverse, bool binary, bool with_dweight) {
     const Isa& isa = find(isa_name);
     const size_t units = weight_hh.shape(1), batch = lengths.shape(0);
-    const Out dpre = fresh({static_cast<size_t>(pre_rows), 4 * units}), dweight = fresh({4 * units, units});
+    const Out dpre = fresh({static_cast<size_t>(pre_rows), 4 * units});
+    std::optional<Out> dweight;
+    if (with_dweight) dweight = fresh({4 * units, units});
     const Out dh0 = fresh({batch, units}), dc0 = fresh({batch, units});
     BackwardJob job{};
     job.units = static_cast<int>(units);
@@ -126,7 +131,8 @@ nb::tuple backward(
         const nb::gil_scoped_release released;
         run_backward(
             isa, {lengths.data(), static_cast<int64_t>(batch), static_cast<int64_t>(h.shape(0)), threads}, job,
-            weight_hh.data(), index ? index->data() : nullptr, pre_rows, dpre.data(), dweight.data());
+            weight_hh.data(), index ? index->data() : nullptr, pre_rows, dpre.data(),
+            dweight ? dweight->data() : nullptr);
     }
     return nb::make_tuple(dpre, dweight, dh0, dc0);
 }
@@ -188,13 +194,15 @@ NB_MODULE(_native, m) {
     m.def(
         "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
-        "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a, "packed"_a.noconvert().none());
+        "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a, "packed"_a.noconvert().none(),
+        "base"_a.noconvert().none(), "along"_a.noconvert().none());
     m.def("pack", &pack, "isa"_a, "weight_hh"_a.noconvert());
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
         "mask"_a.noconvert().none(), "h"_a.noconvert(), "c"_a.noconvert(), "dh"_a.noconvert().none(),
-        "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a);
+        "dc"_a.noconvert().none(), "dh_T"_a.noconvert(), "dc_T"_a.noconvert(), "pre_rows"_a, "reverse"_a, "binary"_a,
+        "with_dweight"_a);
     m.def("linear", &linear, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(), "bias"_a.noconvert());
     m.def(
         "linear_backward", &linear_backward, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(),

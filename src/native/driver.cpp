@@ -93,7 +93,7 @@ void run_backward(
     const size_t dweight_size = whole_lines(isa.dweight_size(units));
     const Floats weights(isa.backward_weights_size(units));
     const Floats scratch(scratch_size * static_cast<size_t>(threads));
-    const Floats dweights(dweight_size * static_cast<size_t>(threads));
+    const Floats dweights(dweight == nullptr ? 0 : dweight_size * static_cast<size_t>(threads));
     const int blocks = (units + isa.lanes - 1) / isa.lanes;
     run_parts(threads, [&](int part) {
         isa.pack_backward(units, weight_hh, weights.data(), blocks * part / threads, blocks * (part + 1) / threads);
@@ -102,15 +102,16 @@ void run_backward(
     job.stream = batch.steps * blocks * isa.lanes * 4 > kStreamFrom;
     job.dpre = index == nullptr ? dpre : nullptr;
     run_parts(threads, [&](int part) {
-        float* own = dweights.data() + dweight_size * static_cast<size_t>(part);
-        std::memset(own, 0, dweight_size * sizeof(float));
+        float* own = dweight == nullptr ? nullptr : dweights.data() + dweight_size * static_cast<size_t>(part);
+        if (own != nullptr) std::memset(own, 0, dweight_size * sizeof(float));
         isa.backward(job, plan.share(part), scratch.data() + scratch_size * static_cast<size_t>(part), own);
     });
-    run_parts(threads, [&](int part) {
-        isa.unpack_dweight(
-            units, dweights.data(), dweight_size, threads, dweight, blocks * part / threads,
-            blocks * (part + 1) / threads);
-    });
+    if (dweight != nullptr)
+        run_parts(threads, [&](int part) {
+            isa.unpack_dweight(
+                units, dweights.data(), dweight_size, threads, dweight, blocks * part / threads,
+                blocks * (part + 1) / threads);
+        });
     if (index != nullptr) sum_dpre(isa, batch, threads, units, job.gates, index, pre_rows, dpre);
 }
 

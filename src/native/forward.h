@@ -40,16 +40,18 @@ struct ForwardStep {
     const float* pre[kGroup];
     const float* pre_next[kGroup];  // of the next step, if there is one
     const float* mask[kGroup];      // or null
+    const float* base[kGroup];      // used where the rows of pre are drawn from another
+    float along[kGroup];
     int64_t row[kGroup];
 };
 
 // The units of a block for `rows` sequences from `first`: from sums (rows, a step of `sums_row`), the block's part of
-// h_{t-1} W, to the gates, c and h. Whole: the block has L units.
+// h_{t-1} W, to the gates, c and h. Whole: the block has L units. Drawn: rows of pre are drawn from another one.
 //
 // One copy only: in f c + i g either product may be the one that is rounded, and inlined here and there the compiler
 // picks now one, now the other. As it is, a sequence's results are the same bits whatever runs beside it, and on
 // however many threads: every tile sums over k in the same order.
-template <bool Whole>
+template <bool Whole, bool Drawn>
 GATEWISE_ONE_COPY void activate_block(
     const ForwardJob& job, const ForwardStep& at, int first, int rows, int b, const float* sums, int sums_row) {
     const int units = job.units, width = padded(units), n = Whole ? L : lanes_of(units, b), u = b * L;
@@ -59,10 +61,16 @@ GATEWISE_ONE_COPY void activate_block(
     for (int r = 0; r < rows; ++r, sums += sums_row) {
         const float *pre = at.pre[first + r] + u, *pre_next = at.pre_next[first + r] + u;
         for (int gate = 0; gate < 4; ++gate) prefetch(pre_next + gate * units);
-        V s_i = sigmoid(load_first(pre, n) + load_first(sums, n));
-        V s_f = sigmoid(load_first(pre + units, n) + load_first(sums + n, n));
-        const V g = tanh(load_first(pre + 2 * units, n) + load_first(sums + 2 * n, n));
-        V s_o = sigmoid(load_first(pre + 3 * units, n) + load_first(sums + 3 * n, n));
+        const auto input = [&](int gate) {
+            const V there = load_first(pre + gate * units, n);
+            if (!Drawn) return there;
+            const float along = at.along[first + r];  // at 0 and at 1 one of the two, to the bit
+            return along * there + (1.0f - along) * load_first(at.base[first + r] + u + gate * units, n);
+        };
+        V s_i = sigmoid(input(0) + load_first(sums, n));
+        V s_f = sigmoid(input(1) + load_first(sums + n, n));
+        const V g = tanh(input(2) + load_first(sums + 2 * n, n));
+        V s_o = sigmoid(input(3) + load_first(sums + 3 * n, n));
         V i = s_i, f = s_f, o = s_o;
         if (hard) i = binary(s_i), f = binary(s_f), o = binary(s_o);
         float* const c_state = c_now + (first + r) * width;
@@ -94,8 +102,13 @@ GATEWISE_ONE_COPY void activate_block(
 
 GATEWISE_INLINE void activate_tile(
     const ForwardJob& job, const ForwardStep& at, int first, int rows, int b, const float* sums, int sums_row) {
-    if (lanes_of(job.units, b) == L) return activate_block<true>(job, at, first, rows, b, sums, sums_row);
-    activate_block<false>(job, at, first, rows, b, sums, sums_row);
+    const bool whole = lanes_of(job.units, b) == L;
+    if (job.base != nullptr) {
+        if (whole) return activate_block<true, true>(job, at, first, rows, b, sums, sums_row);
+        return activate_block<false, true>(job, at, first, rows, b, sums, sums_row);
+    }
+    if (whole) return activate_block<true, false>(job, at, first, rows, b, sums, sums_row);
+    activate_block<false, false>(job, at, first, rows, b, sums, sums_row);
 }
 
 // Rows that are few enough for two panels side by side: one pair of blocks, or one block.
@@ -107,8 +120,8 @@ GATEWISE_INLINE void forward_few(
     if (pair) {
         multiply_two_panels(
             active, {at.h_now, row, 1, w, kWide, static_cast<ptrdiff_t>(panel), depth, sums, 2 * kWide, false});
-        activate_block<true>(job, at, 0, active, b, sums, 2 * kWide);
-        activate_block<true>(job, at, 0, active, b + 1, sums + kWide, 2 * kWide);
+        activate_tile(job, at, 0, active, b, sums, 2 * kWide);
+        activate_tile(job, at, 0, active, b + 1, sums + kWide, 2 * kWide);
     } else {
         multiply_tile<false>(active, vectors, {at.h_now, row, 1, w, vectors * L, 0, depth, sums, kWide, false});
         activate_tile(job, at, 0, active, b, sums, kWide);
@@ -147,6 +160,10 @@ inline void forward_group(const ForwardJob& job, const Sequence* sequences, int 
     at.c_now = scratch + 2 * state_size;
     for (int p = 0; p < count; ++p) {
         at.mask[p] = mask_of(job.mask, sequences[p], job.units);
+        if (job.base != nullptr) {
+            at.base[p] = job.pre + static_cast<size_t>(job.base[sequences[p].number]) * 4 * units;
+            at.along[p] = job.along[sequences[p].number];
+        }
         copy_operand(
             at.h_now + p * h_row(job.units), job.h0 + static_cast<size_t>(sequences[p].number) * units, at.mask[p],
             job.units);

@@ -39,6 +39,8 @@ struct ForwardJob {
     const float* h0;       // (B, H)
     const float* c0;
     const float* mask;     // (B, H) or null: ones. Times h_{t-1} where W multiplies it, at every step
+    const int32_t* base;   // (B,) or null: the row of pre that a sequence's rows are drawn from,
+    const float* along;    // (B,) and how far: base + along (row - base)
     const float* weights;  // packed, see pack.h
     float* h;              // (N, H)
     float* h_T;            // (B, H)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.architecture import initial_parameters
 from gatewise.glassbox import Clamp, IntegratedGradients, freeze, silence
 from gatewise.glassbox.report import moved_most
 from gatewise.model import Model
@@ -136,6 +137,27 @@ def test_a_change_stands_beside_what_was(run: Run, keras_model: Model, keras_fol
     assert seen["before"]["logits"] != seen["after"]["logits"]
 
 
+def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: Model) -> None:
+    arch = dataclasses.replace(tokens_model.architecture, layers=2, bidirectional=True)
+    rng = np.random.default_rng(3)
+    parameters = {k: a + rng.normal(0, 0.4, a.shape).astype(a.dtype) for k, a in initial_parameters(arch, rng).items()}
+    model = dataclasses.replace(tokens_model, architecture=arch, parameters=parameters)
+    model.save(tmp_path / "deep")
+    options = ("--clamp", "2:forget=0", "--silence", "1", "--freeze", "3", "--layer", "1", "--direction", "backward")
+    seen = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["changed"]
+    clamps = [
+        Clamp("f", 0.0, 2, layer=0, direction="backward"),
+        *silence(1, 0, "backward"),
+        *freeze(3, 0, direction="backward"),
+    ]
+    assert seen == json.loads(json.dumps(model.intervene(TEXT, clamps).as_dict()))
+    assert seen["before"]["logits"] != seen["after"]["logits"]
+    assert seen["changes"][0] == "forget of unit 2 in layer 1, backward = 0"
+    again = run("explain", tmp_path / "deep", TEXT, "--clamp", "2:forget=0", "--layer", "3")
+    assert again.exit_code == 2
+    assert "layer must be from 1 to 2, not 3" in again.stderr
+
+
 def test_other_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
     seen = json.loads(
         run("explain", keras_folder, TEXT, "--replace", "good=bad end", "--replace", "2=", "--json").stdout
@@ -203,6 +225,10 @@ def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: M
         (["--clamp", "9:forget=1"], "unit must be from 0 to 5, not 9"),
         (["--clamp", "f=1@5-3"], "steps count from 1, the first one before the last"),
         (["--clamp", "f=1@3-99"], "must lie between 1 and 9"),
+        (["--layer", "1"], "--layer and --direction are for --clamp, --silence and --freeze"),
+        (["--clamp", "f=1", "--layer", "0"], "--layer counts from 1, not 0"),
+        (["--clamp", "f=1", "--direction", "up"], "--direction must be forward or backward, not 'up'"),
+        (["--clamp", "f=1", "--direction", "backward"], "direction must be forward in this network, not 'backward'"),
         (["--silence", "x"], "--silence wants units, as in 3 or 3,17; not 'x'"),
         (["--freeze", "1,"], "--freeze wants units"),
         (["--replace", "good"], "--replace wants OLD=NEW or STEP=NEW, not 'good'"),

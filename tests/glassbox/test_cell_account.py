@@ -107,9 +107,3 @@ def read_at(order: Array, h: Array, pooling: str) -> dict[int, float]:
     if pooling == "max":
         return {int(order[int(h[order].argmax())]): 1.0}
     return {int(row): 1 / len(order) for row in order}
-
-
-def test_it_knows_steps_and_no_channels() -> None:
-    arch = ALL["series"]
-    sequence, steps = sequence_of(arch, LENGTH, 7), steps_of(LENGTH)
-    assert explain(parameters_of(arch, 7), arch, sequence, steps, names_of(arch), "cell").channels is None

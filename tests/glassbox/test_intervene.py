@@ -88,6 +88,26 @@ def test_all_units_of_every_layer_are_held_unless_one_is_named() -> None:
     assert (unit.lstms[3].f[:, 2] == 1).all()
 
 
+def test_one_direction_alone_is_held() -> None:
+    """With a direction a unit counts within it; without, over both side by side."""
+    deep = "both ways, two layers, mean and max"
+    for clamp, where in (
+        (Clamp("f", 1.0, direction="backward"), [False, True, False, True]),
+        (Clamp("f", 1.0, layer=1, direction="forward"), [False, False, True, False]),
+        (Clamp("f", 1.0, layer=0, direction="backward"), [False, True, False, False]),
+    ):
+        assert [bool((gates.f == 1).all()) for gates in traced(deep, clamp).lstms] == where
+    for layer in (0, 1):
+        one = traced(deep, Clamp("o", 0.25, 2, layer=layer, direction="backward"))
+        other = traced(deep, Clamp("o", 0.25, 8, layer=layer))
+        np.testing.assert_array_equal(one.logits, other.logits)
+        assert (one.lstms[2 * layer + 1].o[:, 2] == 0.25).all()
+    assert not traced(deep, *silence(3, 0, "forward")).lstms[0].h[:, 3].any()
+    gates = traced(deep, *freeze(3, 0, direction="backward")).lstms[1]
+    assert (gates.c[:, 3] == gates.c0[3]).all()
+    assert str(Clamp("f", 1.0, 3, layer=1, direction="backward")) == "forget of unit 3 in layer 2, backward = 1"
+
+
 def without(net: Net, unit: int) -> Net:
     """The network of which that unit's weights into everything else are gone: the other way to silence it."""
     arch = net.arch
@@ -185,6 +205,7 @@ def test_words_are_found_by_step_and_by_name() -> None:
         (Clamp("z", 1.0), "a gate is i, f, g, o, not 'z'"),  # type: ignore[arg-type]
         (Clamp("i", 1.0, 6), "unit must be from 0 to 5, not 6"),
         (Clamp("i", 1.0, 0, layer=1), "layer must be from 1 to 1, not 2"),
+        (Clamp("i", 1.0, direction="backward"), "direction must be forward in this network, not 'backward'"),
         (Clamp("i", 1.0, 0, range(10, 15)), "between 1 and 14"),
         (Clamp("i", 1.0, 0, range(3, 3)), "between 1 and 14"),
     ],

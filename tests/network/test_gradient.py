@@ -11,16 +11,18 @@ import torch
 from gatewise.architecture import Architecture
 from gatewise.batch import Batch
 from gatewise.cell import Array
-from gatewise.gradient import VALUES, _Node, _Recorder, gradients
+from gatewise.gradient import VALUES, _Recorder, gradients
 from gatewise.kernels import get
 from gatewise.network import forward
 from gatewise.nn import Network
+from gatewise.node import Node
 from gatewise.ops import NumpyOps
 from tests.glassbox.random_net import ARCHITECTURES, CHANNELS, TOKENS, parameters_of, sequence_of
 
 MORE = {
     "long pads, two layers": Architecture(**TOKENS, length=300, padding="pre", layers=2),
     "binary, both ways, mean": Architecture(**TOKENS, gate="binary", bidirectional=True, pooling="mean"),
+    "binary, mean and max": Architecture(**TOKENS, gate="binary", pooling="mean+max"),  # many ties
     "series, two layers, mean and max": Architecture(**CHANNELS, layers=2, pooling="mean+max", outputs=3),
 }
 ALL = {**ARCHITECTURES, **MORE}
@@ -94,11 +96,11 @@ def test_only_what_is_asked_for_comes_back() -> None:
 
 
 def test_a_tie_for_the_maximum_is_shared_whatever_the_sign() -> None:
-    """With gates of 0 or 1 many steps show exactly 0. torch (2.13) shares a positive gradient among them and gives a
-    negative one to each whole, so it is no oracle here.
+    """With gates of 0 or 1 many steps show exactly 0. `nn.segment_max` is held to the same (tests/nn/test_segment.py),
+    since torch.segment_reduce (2.13) shares a positive gradient alone.
     """
     ops = _Recorder(None, False)
-    x = _Node(ops, np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32))
+    x = Node(ops, np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32))
     largest = ops.segment_max(x, np.array([3, 1]))
     largest.add(np.array([[4, -6, -9], [1, -1, 2]], dtype=np.float32))
     ops.send_back()

@@ -18,7 +18,7 @@ FLOORS = [
     {"base"},
     {"gradient", "inference"},
     {"network"},
-    {"batch", "ngrams", "ops"},
+    {"batch", "ngrams", "node", "ops"},
     {"architecture", "kernels", "series", "storage", "text"},
     {"labelled", "strict_json", "verdict", "weights"},
     {"cell", "ragged"},

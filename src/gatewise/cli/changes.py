@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from gatewise.errors import InputError, quote
@@ -26,8 +27,31 @@ _NAMES: dict[str, Literal["i", "f", "g", "o"]] = {
 _CLAMP = re.compile(r"(?:(\d{1,9}):)?([a-z]+)=([^@=]+)(?:@(\d{1,9})(?:-(\d{1,9}))?)?")
 
 
-def parse_clamps(clamps: Sequence[str], silence: Sequence[str], freeze: Sequence[str]) -> list[Clamp]:
-    """From `forget=1`, `37:forget=1` and `37:f=0.5@4-10` (unit, gate, value, steps from 1), and lists of units."""
+def parse_clamps(
+    clamps: Sequence[str],
+    silence: Sequence[str],
+    freeze: Sequence[str],
+    layer: int | None = None,
+    direction: str | None = None,
+) -> list[Clamp]:
+    """From `forget=1`, `37:forget=1` and `37:f=0.5@4-10` (unit, gate, value, steps from 1), and lists of units; all of
+    them in that layer (from 1) and direction.
+    """
+    found = _everywhere(clamps, silence, freeze)
+    if layer is None and direction is None:
+        return found
+    if not found:
+        raise InputError("--layer and --direction are for --clamp, --silence and --freeze")
+    if direction not in (None, "forward", "backward"):
+        raise InputError(f"--direction must be forward or backward, not {quote(direction)}")
+    if layer is not None and layer < 1:
+        raise InputError(f"--layer counts from 1, not {layer}")
+    way: Literal["forward", "backward"] | None = "forward" if direction == "forward" else None
+    way = "backward" if direction == "backward" else way
+    return [replace(clamp, layer=None if layer is None else layer - 1, direction=way) for clamp in found]
+
+
+def _everywhere(clamps: Sequence[str], silence: Sequence[str], freeze: Sequence[str]) -> list[Clamp]:
     from gatewise import glassbox
 
     found = [_clamp(text) for text in clamps]

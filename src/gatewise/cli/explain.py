@@ -86,6 +86,16 @@ def explain(
         list[str] | None, _option("--silence", "UNITS", "Let nothing hear these units, as in 3,17.")
     ] = None,
     freeze: Annotated[list[str] | None, _option("--freeze", "UNITS", "Let these units' memory stay as it is.")] = None,
+    layer: Annotated[
+        int | None,
+        _option(
+            "--layer", "N", "Of --clamp, --silence and --freeze: the layer, from 1.  [of units the top one, else all]"
+        ),
+    ] = None,
+    direction: Annotated[
+        str | None,
+        _option("--direction", "NAME", "Of the same: forward or backward alone; units then count within it."),
+    ] = None,
     replace: Annotated[
         list[str] | None,
         _option("--replace", "OLD=NEW", "Put another word there (3=NEW: at step 3; OLD=: take it out). Repeatable."),
@@ -108,7 +118,7 @@ def explain(
     series = found.architecture.inputs == "channels"
     screen = console()
     marks = screen.no_color or screen.color_system is None
-    clamps, edits = parse_clamps(clamp or [], silence or [], freeze or []), parse_words(replace or [])
+    clamps, edits = parse_clamps(clamp or [], silence or [], freeze or [], layer, direction), parse_words(replace or [])
     if data is not None and text is None and file is None and not tutorial_review:
         if clamps or edits or compare or method or svg or page:
             raise InputError("--data without a text looks at the units alone: give a text for the other options")

@@ -11,6 +11,7 @@ from gatewise.glassbox.clamp import Clamp, freeze, silence
 from gatewise.glassbox.gates import CellAccount, Gates, Share
 from gatewise.glassbox.intervene import Intervention
 from gatewise.glassbox.net import Net
+from gatewise.glassbox.running import RunningVerdict, running_verdict
 from gatewise.glassbox.trace import Trace, trace
 from gatewise.verdict import Faith
 
@@ -25,10 +26,12 @@ __all__ = [
     "Intervention",
     "Method",
     "Net",
+    "RunningVerdict",
     "Share",
     "Trace",
     "explain",
     "freeze",
+    "running_verdict",
     "silence",
     "trace",
 ]

@@ -41,7 +41,8 @@ class Explanation:
     """How each step moved a verdict.
 
     steps, scores (T,) float64: the steps that were read, and each one's score in logits. channels (T, C): of a series,
-    the score of each number, where the method knows it. What is explained is `logit`: with one logit for two classes
+    the score of each number, where the method knows it; idle (T,): what a step's score is with every number at 0, where
+    it is not nothing. What is explained is `logit`: with one logit for two classes
     that logit, positive for classes[1], whatever the verdict; with K logits the predicted one less the mean of all.
     `towards` names the class that a positive score speaks for. start: what stood before the first step, by the method's
     own idea of nothing. residual: logit - start - sum(scores); adds_up: whether the method promises that this is but
@@ -67,6 +68,7 @@ class Explanation:
     adds_up: bool
     left_out: int = 0
     channels: Array | None = None
+    idle: Array | None = None
     faith: Faith | None = None
     ngrams: Array | None = None
     unread: float = 0.0
@@ -127,6 +129,7 @@ class Explanation:
             "scores": self.scores.tolist(),
             "channels": None if self.channels is None else self.channels.tolist(),
             **as_dict(self.scores, self.ngrams, self.unread, self.phrases),
+            "idle": None if self.idle is None else self.idle.tolist(),
         }
 
 
@@ -192,6 +195,7 @@ def explain_in(
         adds_up=chosen.adds_up,
         left_out=len(sequence) - len(rows),
         channels=account.channels,
+        idle=account.idle,
         faith=(faith or {}).get(name) if chosen == METHODS.get(name) and not net.clamps else None,
         ngrams=account.ngrams,
         unread=account.unread,

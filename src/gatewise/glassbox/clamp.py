@@ -27,7 +27,7 @@ class Clamp:
     gate: i, f, o (0 to 1) or g, the candidate (-1 to 1). unit: its place in a layer's output, the directions side by
     side; None for all. layer: from 0; None stands for the top layer where a unit is named, else for every layer. steps:
     which steps of the sequence as read, from 0; None for all. pads: whether the pad steps before the sequence (padding
-    "pre") are held as well, where `steps` is None.
+    "pre") are held as well, where `steps` is None. direction: hold that one alone; `unit` is then its place in it.
     """
 
     gate: Literal["i", "f", "g", "o"]
@@ -36,16 +36,18 @@ class Clamp:
     steps: range | None = None
     layer: int | None = None
     pads: bool = False
+    direction: Literal["forward", "backward"] | None = None
 
     def hits(self, arch: Architecture, layer: int, direction: str) -> slice | None:
         """The columns (H,) of that LSTM's gate that it holds, or None."""
         wanted = self.layer if self.layer is not None else (arch.layers - 1 if self.unit is not None else layer)
-        if layer != wanted:
+        if layer != wanted or self.direction not in (None, direction):
             return None
         if self.unit is None:
             return slice(None)
         place, column = divmod(self.unit, arch.units)
-        return slice(column, column + 1) if arch.directions[place] == direction else None
+        held = arch.directions[place] if self.direction is None else self.direction
+        return slice(column, column + 1) if held == direction else None
 
     def at(self, positions: Array) -> Array:
         """Which of these steps of the sequence (A,) it holds: (A,) bool."""
@@ -57,20 +59,31 @@ class Clamp:
         """In words, steps and layers counted from 1."""
         where = "" if self.unit is None else f" of unit {self.unit}"
         where += "" if self.layer is None else f" in layer {self.layer + 1}"
+        where += "" if self.direction is None else f", {self.direction}"
         if self.steps is not None:
             first, last = self.steps[0] + 1, self.steps[-1] + 1
             where += f" at step {first}" if first == last else f" at steps {first} to {last}"
         return f"{GATE_NAMES[self.gate]}{where} = {self.value:g}"
 
 
-def silence(unit: int, layer: int | None = None) -> tuple[Clamp, ...]:
+def silence(
+    unit: int, layer: int | None = None, direction: Literal["forward", "backward"] | None = None
+) -> tuple[Clamp, ...]:
     """Clamps under which nothing hears that unit, from the first pad on: h = 0."""
-    return (Clamp("o", 0.0, unit, layer=layer, pads=True),)
+    return (Clamp("o", 0.0, unit, layer=layer, pads=True, direction=direction),)
 
 
-def freeze(unit: int, layer: int | None = None, steps: range | None = None) -> tuple[Clamp, ...]:
+def freeze(
+    unit: int,
+    layer: int | None = None,
+    steps: range | None = None,
+    direction: Literal["forward", "backward"] | None = None,
+) -> tuple[Clamp, ...]:
     """Clamps under which that unit's memory stays as it is: c_t = c_{t-1}."""
-    return (Clamp("i", 0.0, unit, steps, layer), Clamp("f", 1.0, unit, steps, layer))
+    return (
+        Clamp("i", 0.0, unit, steps, layer, direction=direction),
+        Clamp("f", 1.0, unit, steps, layer, direction=direction),
+    )
 
 
 def check_clamp(clamp: Clamp, arch: Architecture, steps: int) -> None:
@@ -82,7 +95,11 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int) -> None:
         raise InputError(f"{GATE_NAMES[clamp.gate]} must lie in [{low:g}, 1]; got {clamp.value:g}")
     if arch.gate == "binary" and clamp.gate != "g" and clamp.value not in (0.0, 1.0):
         raise InputError(f"{GATE_NAMES[clamp.gate]} is 0 or 1 in a network of binary gates; got {clamp.value:g}")
-    units = arch.units * len(arch.directions)
+    if clamp.direction not in (None, *arch.directions):
+        raise InputError(
+            f"direction must be {' or '.join(arch.directions)} in this network, not {quote(clamp.direction)}"
+        )
+    units = arch.units * (1 if clamp.direction else len(arch.directions))
     if clamp.unit is not None and not 0 <= clamp.unit < units:
         raise InputError(f"unit must be from 0 to {units - 1}, not {clamp.unit}")
     if clamp.layer is not None and not 0 <= clamp.layer < arch.layers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ STEPS_AT_ONCE = 65_536  # steps a batch may hold: bounds the memory of a quadrat
 class Net:
     """A network as arrays. kernel: None for the one that predicts. unknown: the token that stands for any word that the
     vocabulary lacks, where there is one. clamps: gates held by hand, in every run. ngrams: the linear path beside it.
+    memo: what follows from parameters that cannot change alone, kept between runs; leave it None for others.
     """
 
     parameters: Mapping[str, Array]
@@ -35,12 +36,13 @@ class Net:
     unknown: int | None = None
     clamps: tuple[Clamp, ...] = ()
     ngrams: Ngrams | None = None
+    memo: dict[str, tuple[Array, Array]] | None = field(default=None, repr=False)
 
     def ops(self, keep: bool = False) -> NumpyOps:
         """What `network.forward` runs on; with `keep`, the tapes stay in it."""
         if self.clamps:
             return ClampedOps(self.arch, self.clamps, self.kernel, keep)
-        return NumpyOps(self.kernel, keep)
+        return NumpyOps(self.kernel, keep, self.memo)
 
     def under(self, clamps: Iterable[Clamp]) -> Net:
         """This network with those gates held."""

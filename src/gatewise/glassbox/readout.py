@@ -1,8 +1,4 @@
-"""What the dense layer would say if the reading stopped early: the verdict as it comes about.
-
-For one direction that is free: the state after step t is there, so it is pooled and read. With two directions the
-backward one has to start anew at every stop, so all beginnings of the sequence are run, as one ragged batch.
-"""
+"""What the dense layer would say if the reading stopped early, from a trace; and how far each unit moved it."""
 
 from __future__ import annotations
 
@@ -14,40 +10,24 @@ from gatewise.architecture import Architecture
 from gatewise.cell import Array
 from gatewise.glassbox.gates import Gates
 from gatewise.glassbox.net import Net, run_all
+from gatewise.glassbox.pooled import features_after
+from gatewise.glassbox.running import backward_after, running_logits
 
-__all__ = ["features_after", "logits_after", "unit_moves"]
+__all__ = ["logits_after", "unit_moves"]
 
 
 def logits_after(net: Net, read: Array, lstms: Sequence[Gates]) -> Array:
-    """The running verdict (T + 1, outputs) float64: the logits if the sequence had stopped after 0, 1, ... T steps.
+    """The running verdict (T + 1, outputs) float64 from the trace of a sequence (T, ...): the logits if it had stopped
+    after 0, 1, ... T steps.
 
-    With padding "pre" they are read from the state of this run, that is behind the same number of pads.
+    With one direction it is all there; with two the backward direction is run, see `gatewise.glassbox.running`. With
+    padding "pre" the logits are read from the state of this run, that is behind the same number of pads.
     """
-    if net.arch.bidirectional:
+    if not net.arch.bidirectional:
+        return running_logits(net, features_after(net.arch, lstms[-1].h, lstms[-1].h0), ())
+    if net.clamps or net.arch.layers > 1:
         return run_all(net, (read[:t] for t in range(len(read) + 1)))
-    top = lstms[-1]
-    features = np.concatenate(features_after(net.arch, top.h, top.h0), axis=1)  # (T + 1, features)
-    weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
-    after: Array = features @ weight.T + bias
-    return after
-
-
-def features_after(arch: Architecture, h: Array, h0: Array) -> list[Array]:
-    """The pooled state of one direction after 0, 1, ... T steps, (T + 1, H) float64 for each part of the pooling.
-
-    h (T, H) in the order of reading, h0 (H,) the state before. Before the first step mean and maximum are 0, as the
-    network has it for an empty sequence.
-    """
-    h, nothing = h.astype(np.float64), np.zeros((1, h.shape[1]))
-    if arch.pooling == "last":
-        return [np.concatenate([h0[None].astype(np.float64), h])]
-    parts = []
-    if "mean" in arch.pooling:
-        means = np.cumsum(h, axis=0) / np.arange(1, len(h) + 1)[:, None]
-        parts.append(np.concatenate([nothing, means]))
-    if "max" in arch.pooling:
-        parts.append(np.concatenate([nothing, np.maximum.accumulate(h, axis=0)]))
-    return parts
+    return running_logits(net, features_after(net.arch, lstms[0].h, lstms[0].h0), backward_after(net, read))
 
 
 def unit_moves(arch: Architecture, weight: Array, top: Sequence[Gates]) -> Array:

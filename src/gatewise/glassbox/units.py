@@ -87,7 +87,7 @@ def silenced(net: Net, unit: int) -> Net:
     recurrent, dense = net.parameters[name].copy(), net.parameters["dense.weight"].copy()
     recurrent[:, column] = 0
     dense[:, unit::width] = 0  # once for each part of the pooling
-    return replace(net, parameters={**net.parameters, name: recurrent, "dense.weight": dense})
+    return replace(net, parameters={**net.parameters, name: recurrent, "dense.weight": dense}, memo=None)
 
 
 class _Counted:

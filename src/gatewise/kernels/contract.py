@@ -6,8 +6,8 @@ and `index (N,)` says which of its rows each step takes; without an index, U = N
 
     project(x (U, D), weight_ih (4H, D), bias (4H,))                     -> pre (U, 4H)
     project_backward(x, weight_ih, dpre)                                 -> dx, dweight_ih, dbias
-    forward(pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep, mask) -> h (N, H), h_T, c_T (B, H), tape
-    backward(tape, dh, dh_T, dc_T, dc)                                   -> dpre (U, 4H), dweight_hh, dh0, dc0
+    forward(pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep, mask, drawn) -> h (N, H), h_T, c_T (B, H), tape
+    backward(tape, dh, dh_T, dc_T, dc, with_dweight)                     -> dpre (U, 4H), dweight_hh, dh0, dc0
 
 `reverse` runs each sequence from its last row to its first; row n of every array still belongs to step n of the text,
 and h_T is the state after the first row. A sequence without steps hands its initial state on. Backward may write over
@@ -15,6 +15,10 @@ its tape (`consumes_tape`): then a tape can be used once, unless the caller give
 
 `mask (B, H)` is recurrent dropout, the same at every step of a sequence (Gal & Ghahramani 2016): pre gets
 (mask h_{t-1}) W_hhᵀ in the place of h_{t-1} W_hhᵀ, from the initial state on. h and h_T are not masked.
+
+`drawn` runs each sequence on rows between one row of `pre` and its own: sequence b takes base + along_b (row - base),
+with base = pre[base_b]. So many points of one way share their input product. The gradient dpre of such a run is that of
+the rows as they were taken, summed by `index`: not multiplied by along_b, and what belongs to the base is left out.
 
 The contract in tests/contract/ is what every kernel must meet; tests/mutants/ holds kernels that must fail it.
 """
@@ -28,17 +32,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.cell import Array, Gate, gates_shown
-from gatewise.errors import InputError
 
 __all__ = [
     "Backward",
+    "Drawn",
     "Forward",
     "Kernel",
     "Projected",
     "Tape",
-    "check_backward",
-    "check_forward",
-    "check_project",
 ]
 
 Index = NDArray[np.int32]
@@ -78,6 +79,13 @@ class Tape:
         return replace(self, packed_gates=self.packed_gates.copy())
 
 
+class Drawn(NamedTuple):
+    """Where each sequence's rows lie between a row of `pre` and their own: 0 is that row, 1 their own, exactly."""
+
+    base: Index  # (B,) int32, rows of pre
+    along: Array  # (B,)
+
+
 class Forward(NamedTuple):
     """What forward gives: h of every step, the last states, and the tape if it was to be kept."""
 
@@ -91,7 +99,7 @@ class Backward(NamedTuple):
     """The gradients of what forward was given, in the same order; that of x and W_ih is the caller's affair."""
 
     dpre: Array  # (U, 4H)
-    dweight_hh: Array  # (4H, H)
+    dweight_hh: Array | None  # (4H, H), or None where it was not asked for
     dh0: Array  # (B, H)
     dc0: Array  # (B, H)
 
@@ -141,104 +149,23 @@ class Kernel(Protocol):
         gate: Gate = "sigmoid",
         keep: bool = True,
         mask: Array | None = None,
+        drawn: Drawn | None = None,
     ) -> Forward:
         """Run the batch; without `keep` there is no tape. Raises InputError for arrays that do not fit together."""
         ...
 
-    def backward(self, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None = None) -> Backward:
+    def backward(
+        self,
+        tape: Tape,
+        dh: Array | None,
+        dh_T: Array,
+        dc_T: Array,
+        dc: Array | None = None,
+        *,
+        with_dweight: bool = True,
+    ) -> Backward:
         """Gradients of a scalar loss from those of h (N, H), h_T, c_T (B, H) and, where used, c of every step (N, H).
 
-        None for dh or dc stands for zeros and costs nothing.
+        None for dh or dc stands for zeros and costs nothing. Without `with_dweight` that of weight_hh is not made.
         """
         ...
-
-
-def check_forward(
-    kernel: Kernel,
-    pre: Array,
-    index: Index | None,
-    lengths: Lengths,
-    weight_hh: Array,
-    h0: Array,
-    c0: Array,
-    gate: Gate,
-    mask: Array | None,
-) -> None:
-    """Raise InputError, naming the array, unless the arguments fit together. Kernels trust what passes here."""
-    if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
-        raise InputError(f"weight_hh: want (4H, H), got {weight_hh.shape}")
-    units, batch = weight_hh.shape[1], len(lengths)
-    if gate not in ("sigmoid", "binary"):
-        raise InputError(f"gate must be 'sigmoid' or 'binary', not {gate!r}")
-    if lengths.ndim != 1 or lengths.dtype != np.int64:
-        raise InputError(f"lengths: want (B,) int64, got {lengths.shape} {lengths.dtype}")
-    if batch and int(lengths.min()) < 0:
-        raise InputError(f"lengths: sequence {int(lengths.argmin())} has a negative length")
-    steps = int(lengths.sum())
-    if index is None:
-        _expect("pre", pre, (steps, 4 * units))
-    else:
-        if pre.ndim != 2 or pre.shape[1] != 4 * units:
-            raise InputError(f"pre: want (U, {4 * units}), got {pre.shape}")
-        if index.shape != (steps,) or index.dtype != np.int32:
-            raise InputError(f"index: want ({steps},) int32, got {index.shape} {index.dtype}")
-        if steps and not (int(index.min()) >= 0 and int(index.max()) < len(pre)):
-            raise InputError(
-                f"index: rows must be from 0 to {len(pre) - 1}, found {int(index.min())} to {int(index.max())}"
-            )
-    _expect("h0", h0, (batch, units))
-    _expect("c0", c0, (batch, units))
-    named = {"weight_hh": weight_hh, "pre": pre, "h0": h0, "c0": c0}
-    if mask is not None:
-        _expect("mask", mask, (batch, units))
-        named["mask"] = mask
-    _same_kind(kernel, named)
-
-
-def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None, dpre: Array | None) -> None:
-    """Raise InputError, naming the array, unless the arguments of `project` or `project_backward` fit together."""
-    if weight_ih.ndim != 2 or 0 in weight_ih.shape:
-        raise InputError(f"weight_ih: want (4H, D), got {weight_ih.shape}")
-    outputs, inputs = weight_ih.shape
-    if x.ndim != 2 or x.shape[1] != inputs:
-        raise InputError(f"x: want (U, {inputs}), got {x.shape}")
-    named = {"weight_ih": weight_ih, "x": x}
-    if bias is not None:
-        _expect("bias", bias, (outputs,))
-        named["bias"] = bias
-    if dpre is not None:
-        _expect("dpre", dpre, (len(x), outputs))
-        named["dpre"] = dpre
-    _same_kind(kernel, named)
-
-
-def check_backward(kernel: Kernel, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None) -> None:
-    """Raise InputError, naming the array, unless the gradients fit the tape."""
-    named = {"weight_hh": tape.weight_hh, "dh_T": dh_T, "dc_T": dc_T}
-    for name, array in (("dh", dh), ("dc", dc)):
-        if array is not None:
-            _expect(name, array, tape.h.shape)
-            named[name] = array
-    _expect("dh_T", dh_T, tape.h0.shape)
-    _expect("dc_T", dc_T, tape.h0.shape)
-    if tape.mask is not None:
-        _expect("mask", tape.mask, tape.h0.shape)
-        named["mask"] = tape.mask
-    _same_kind(kernel, named)
-
-
-def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
-    if array.shape != shape:
-        raise InputError(f"{name}: want {shape}, got {array.shape}")
-
-
-def _same_kind(kernel: Kernel, named: dict[str, Array]) -> None:
-    first, weight = next(iter(named.items()))
-    dtype = weight.dtype
-    if dtype.name not in kernel.dtypes:
-        raise InputError(f"kernel '{kernel.name}' computes in {' or '.join(kernel.dtypes)}, not {dtype.name}")
-    for name, array in named.items():
-        if array.dtype != dtype:
-            raise InputError(f"{name} is {array.dtype.name}, {first} is {dtype.name}: they must be the same")
-        if not array.flags.c_contiguous:
-            raise InputError(f"{name} must be C-contiguous")

@@ -17,16 +17,15 @@ from typing import Any, Literal
 
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError, KernelUnavailable, quote
+from gatewise.kernels.check import check_backward, check_forward, check_project, check_tape
 from gatewise.kernels.contract import (
     Backward,
+    Drawn,
     Forward,
     Index,
     Lengths,
     Projected,
     Tape,
-    check_backward,
-    check_forward,
-    check_project,
 )
 from gatewise.kernels.packed import packed_weights
 from gatewise.kernels.threads import MOST_THREADS, threads
@@ -92,9 +91,10 @@ class Native:
         gate: Gate = "sigmoid",
         keep: bool = True,
         mask: Array | None = None,
+        drawn: Drawn | None = None,
     ) -> Forward:
         extension = _extension()
-        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask)
+        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask, drawn)
         lengths = lengths if lengths.flags.c_contiguous else lengths.copy()
         index = index if index is None or index.flags.c_contiguous else index.copy()
         steps = int(lengths.sum())
@@ -116,18 +116,29 @@ class Native:
             gate == "binary",
             keep,
             packed_weights(extension, name, weight_hh),
+            None if drawn is None else drawn.base,
+            None if drawn is None else drawn.along,
         )
         tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, gates, reverse, gate, mask) if keep else None
         return Forward(h, h_T, c_T, tape)
 
-    def backward(self, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None = None) -> Backward:
+    def backward(
+        self,
+        tape: Tape,
+        dh: Array | None,
+        dh_T: Array,
+        dc_T: Array,
+        dc: Array | None = None,
+        *,
+        with_dweight: bool = True,
+    ) -> Backward:
         """As the contract says. It writes over the tape's gates and then makes that array read-only: a second backward
         over the same tape raises InputError.
         """
         extension = _extension()
         check_backward(self, tape, dh, dh_T, dc_T, dc)
         name = self._isa or isa()
-        _check_tape(tape, name, extension.lanes(name))
+        check_tape(tape, name, extension.lanes(name))
         gradients = extension.backward(
             name,
             self._threads or threads(),
@@ -147,26 +158,10 @@ class Native:
             tape.pre_rows,
             tape.reverse,
             tape.gate == "binary",
+            with_dweight,
         )
         tape.packed_gates.flags.writeable = False
         return Backward(*gradients)
-
-
-def _check_tape(tape: Tape, name: str, lanes: int) -> None:
-    """Raise InputError unless this is a tape as `forward` makes it: tapes are also put together again by others."""
-    rows, units = tape.h.shape
-    want = (rows, -(-units // lanes), 4, lanes)
-    if tape.packed_gates.shape != want:
-        raise InputError(f"tape: gates {tape.packed_gates.shape}, but instruction set {name} keeps them as {want}")
-    if int(tape.lengths.sum()) != rows or tape.c.shape != tape.h.shape:
-        raise InputError(f"tape: {rows} rows of h, {len(tape.c)} of c, {int(tape.lengths.sum())} steps")
-    if tape.index is None:
-        if tape.pre_rows != rows:
-            raise InputError(f"tape: {rows} steps, {tape.pre_rows} rows of pre and no index")
-    elif tape.index.shape != (rows,) or (rows and not 0 <= tape.index.min() <= tape.index.max() < tape.pre_rows):
-        raise InputError(f"tape: the index does not fit {rows} steps and {tape.pre_rows} rows of pre")
-    if not tape.packed_gates.flags.writeable:
-        raise InputError("tape: read-only, as one is after its backward; keep a Tape.copy() to go back twice")
 
 
 def why_not() -> str | None:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import numpy as np
 
 from gatewise.cell import Array, Gate, Step, step_backward, step_forward
+from gatewise.kernels.check import check_backward, check_forward, check_project
 from gatewise.kernels.contract import (
     Backward,
+    Drawn,
     Forward,
     Index,
     Lengths,
     Projected,
     Tape,
-    check_backward,
-    check_forward,
-    check_project,
 )
 from gatewise.ragged import starts_of
 
@@ -56,14 +55,18 @@ class Reference:
         gate: Gate = "sigmoid",
         keep: bool = True,
         mask: Array | None = None,
+        drawn: Drawn | None = None,
     ) -> Forward:
-        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask)
+        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask, drawn)
         units, steps = weight_hh.shape[1], int(lengths.sum())
         h_now, c_now = h0.copy(), c0.copy()  # (B, H): each sequence's state so far
         h, c = np.empty((2, steps, units), dtype=pre.dtype)
         gates = np.empty((steps, 4 * units), dtype=pre.dtype)
         for active, rows in _steps(lengths, reverse):
             pre_x = pre[rows if index is None else index[rows]]  # (A, 4H), A sequences active
+            if drawn is not None:
+                along = drawn.along[active, None]
+                pre_x = along * pre_x + (1 - along) * pre[drawn.base[active]]
             h_prev = h_now[active] if mask is None else h_now[active] * mask[active]
             step = step_forward(pre_x, h_prev, c_now[active], weight_hh, gate)
             h_now[active], c_now[active] = step.h, step.c
@@ -72,13 +75,22 @@ class Reference:
         tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, gate, mask)
         return Forward(h, h_now, c_now, tape if keep else None)
 
-    def backward(self, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None = None) -> Backward:
+    def backward(
+        self,
+        tape: Tape,
+        dh: Array | None,
+        dh_T: Array,
+        dc_T: Array,
+        dc: Array | None = None,
+        *,
+        with_dweight: bool = True,
+    ) -> Backward:
         check_backward(self, tape, dh, dh_T, dc_T, dc)
         units, steps = tape.weight_hh.shape[1], len(tape.h)
         gates = tape.packed_gates.reshape(steps, 4 * units)
         dh_now, dc_now = dh_T.copy(), dc_T.copy()  # (B, H): what reaches each sequence from later steps
         dpre_rows = np.empty_like(gates)
-        dweight_hh = np.zeros_like(tape.weight_hh)
+        dweight_hh = np.zeros_like(tape.weight_hh) if with_dweight else None
         for active, rows, before in reversed(_steps_with_previous(tape)):
             first = before < 0  # these sequences' first step: their previous state is the initial one
             h_prev = np.where(first[:, None], tape.h0[active], tape.h[before])  # (A, H)
@@ -94,7 +106,8 @@ class Reference:
             if tape.mask is not None:
                 dh_now[active] *= tape.mask[active]
             dpre_rows[rows] = dpre
-            dweight_hh += dpre.T @ h_prev  # (4H, A) @ (A, H)
+            if dweight_hh is not None:
+                dweight_hh += dpre.T @ h_prev  # (4H, A) @ (A, H)
         if tape.index is None:
             return Backward(dpre_rows, dweight_hh, dh_now, dc_now)
         dpre_distinct = np.zeros((tape.pre_rows, 4 * units), dtype=gates.dtype)

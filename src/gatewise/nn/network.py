@@ -22,6 +22,7 @@ from gatewise.kernels import get
 from gatewise.network import forward
 from gatewise.nn.op import lstm
 from gatewise.nn.project import project
+from gatewise.nn.segment import segment_max
 from gatewise.nn.take import take
 from gatewise.ops import States, never_settles
 
@@ -105,10 +106,7 @@ class TorchOps:
         return total / torch.from_numpy(np.maximum(lengths, 1)).to(x.dtype)[:, None]
 
     def segment_max(self, x: Tensor, lengths: NDArray[np.int64]) -> Tensor:
-        largest = torch.segment_reduce(x, "max", lengths=torch.from_numpy(lengths), unsafe=True)
-        if lengths.all():
-            return largest
-        return torch.where(torch.from_numpy(lengths > 0)[:, None], largest, torch.zeros((), dtype=x.dtype))
+        return segment_max(x, lengths)
 
     def dropout(self, x: Tensor, part: str) -> Tensor:
         if part == "embedding" and self.probability.get("word", 0) > 0:

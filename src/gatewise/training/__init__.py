@@ -13,7 +13,7 @@ except ImportError as error:
 
 from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
 from gatewise.training.pretrain import PretrainInterrupted, pretrain
-from gatewise.training.pretrain_loop import Measurement, PretrainObserver
+from gatewise.training.pretrain_observer import Measurement, PretrainObserver
 from gatewise.training.pretrain_plan import SIZES, PretrainPlan, plan_for
 from gatewise.training.recipes import RECIPES, Recipe, recipe
 from gatewise.training.train import Interrupted, train

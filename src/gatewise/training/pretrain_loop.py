@@ -12,14 +12,13 @@ import statistics
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatewise.base import Base
 from gatewise.batch import PAD
 from gatewise.errors import TrainingError
 from gatewise.nn import LanguageModel
@@ -28,55 +27,15 @@ from gatewise.nn.sampled import Sampler
 from gatewise.storage import tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.training.adam import expected_moments, moments, put_back
 from gatewise.training.checkpoint import FILE, read_same_run
+from gatewise.training.pretrain_observer import Measurement, PretrainObserver, Progress
 from gatewise.training.pretrain_plan import PretrainPlan
 from gatewise.training.streams import Streams
 
-__all__ = ["Measurement", "PretrainObserver", "Pretraining"]
+__all__ = ["Pretraining"]
 
 Tokens = NDArray[np.int32]
 REPORTS = 10  # measurements and checkpoints a run
 TIMED = 12  # steps that are timed, on a network of the same size, where minutes are given; the first third warms up
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """After `step` steps: mean sampled loss since the last one, perplexity of the held-out texts by direction."""
-
-    step: int
-    loss: float
-    perplexity: dict[str, float]
-    seconds: float
-
-
-@dataclass
-class Progress:
-    """Where a run is: steps done and steps in all; loss summed since the last measurement, over `loss_steps`."""
-
-    step: int = 0
-    steps: int = 0
-    loss_sum: float = 0.0
-    loss_steps: int = 0
-    seconds: float = 0.0
-    history: list[Measurement] = field(default_factory=list)
-
-
-class PretrainObserver:
-    """Listens, and does nothing. Override what you want to hear."""
-
-    def note(self, text: str) -> None:
-        """A sentence worth showing."""
-
-    def started(self, plan: PretrainPlan, rows: int, texts: int, words: int, kernel: str, source: str) -> None:
-        """Pretraining is about to start."""
-
-    def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
-        """A step is done; loss: the mean since the last measurement."""
-
-    def measured(self, row: Measurement) -> None:
-        """The held-out texts have been read."""
-
-    def finished(self, base: Base) -> None:
-        """`base` is what is kept."""
 
 
 class Pretraining:

@@ -49,13 +49,15 @@ class Reading:
 
 class Account(NamedTuple):
     """One verdict, accounted for. scores (T,) float64: each step's share of the margin, from `start`, which stood
-    before the first one. channels (T, C): of a series, the share of each number, where the method knows it. ngrams
-    (T,): what of the scores is the n-grams' part; unread: their part of the steps that the network cuts away.
+    before the first one. channels (T, C): of a series, the share of each number, where the method knows it; idle (T,):
+    what a step's score is with every number at 0, where the shares do not make up the whole of it. ngrams (T,): what of
+    the scores is the n-grams' part; unread: their part of the steps that the network cuts away.
     """
 
     scores: Array
     start: float
     channels: Array | None = None
+    idle: Array | None = None
     ngrams: Array | None = None
     unread: float = 0.0
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from gatewise.cell import Array
 from gatewise.glassbox.accounts.account import Account, Beside, Reading, direction_of
+from gatewise.glassbox.accounts.channels import idle, parts, told_by_channel
 from gatewise.glassbox.gates import kept_after, open_all
 from gatewise.glassbox.net import Net
 
@@ -45,21 +46,28 @@ class Cell:
     def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
         arch = net.arch
         weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
-        found = []
+        told, found = channels and told_by_channel(arch) and not net.clamps, []
         for reading, (lstms, _, _) in zip(readings, open_all(net, [r.read for r in readings]), strict=True):
             direction = direction_of(arch, reading.predicted)
-            parts = (direction @ weight).reshape(-1, len(arch.directions), arch.units)  # one a part of the pooling
+            by_part = (direction @ weight).reshape(-1, len(arch.directions), arch.units)  # one a part of the pooling
             whole = np.zeros(len(reading.rows) + 1)
             whole[0] = direction @ bias
+            shares, still = np.zeros((len(reading.rows), arch.rows)) if told else None, np.zeros(len(reading.rows))
             for d, gates in enumerate(lstms[-len(arch.directions) :]):
                 order = gates.reading
                 f, o, c, h = (a[order].astype(np.float64) for a in (gates.f, gates.o, gates.c, gates.h))
                 c = np.concatenate([gates.c0[None].astype(np.float64), c])  # (T + 1, H)
-                for pooling, w in zip(arch.pooling.split("+"), parts[:, d], strict=True):
-                    told = _TOLD[pooling](f, o, c, h, w)  # (T + 1,)
-                    whole[0] += told[0]
-                    whole[1:] += told[1:][order]
-            found.append(Account(whole[1:], float(whole[0])))
+                counts = np.zeros_like(f)
+                for pooling, w in zip(arch.pooling.split("+"), by_part[:, d], strict=True):
+                    steps = _TOLD[pooling](f, o, c, h, w)  # (T + 1,)
+                    whole[0] += steps[0]
+                    whole[1:] += steps[1:][order]
+                    if told:
+                        counts += _COUNTS[pooling](f, o, c, h, w)
+                if shares is not None:
+                    shares += parts(net, gates, reading.read, counts, None)[order]
+                    still += (counts * idle(net, gates).write).sum(axis=1)[order]
+            found.append(Account(whole[1:], float(whole[0]), shares, None if shares is None else still))
         return found
 
 
@@ -86,8 +94,42 @@ def _mean(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
     for r in range(len(f)):
         kept[: r + 1] *= f[r]
         so_far = np.tanh(c[: r + 2] * kept[: r + 2]) @ (w * o[r])  # (r + 2,)
-        told[: r + 2] += np.diff(so_far, prepend=0)
+        told[0] += so_far[0]
+        told[1 : r + 2] += so_far[1:] - so_far[:-1]
     return told / max(len(f), 1)
 
 
 _TOLD = {"last": _last, "mean": _mean, "max": _max}
+
+
+def _secant(c: Array, kept: Array) -> Array:
+    """How far tanh S rises for each unit of i g that a step wrote: (tanh S_t - tanh S_{t-1}) / (i_t g_t), (T, H)."""
+    so_far = c * kept
+    wrote = np.diff(so_far, axis=0)  # kept_t i_t g_t
+    steep = np.abs(wrote) > 1e-7
+    slope = np.divide(np.diff(np.tanh(so_far), axis=0), wrote, out=1 - np.tanh(so_far[1:]) ** 2, where=steep)
+    return np.asarray(slope * kept[1:])
+
+
+def _last_counts(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
+    """(T, H): what `_last` makes of each unit's i g at each step."""
+    return np.asarray(w * o[-1] * _secant(c, kept_after(f)))
+
+
+def _max_counts(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
+    read_at = h.argmax(axis=0)
+    units, moment = np.arange(f.shape[1]), np.arange(len(c))[:, None]
+    kept = kept_after(np.where(moment[:-1] <= read_at, f, 1))
+    counts = w * o[read_at, units] * _secant(c, kept)
+    return np.where(moment[:-1] <= read_at, counts, 0)
+
+
+def _mean_counts(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
+    counts, kept = np.zeros_like(f), np.ones_like(c)
+    for r in range(len(f)):
+        kept[: r + 1] *= f[r]
+        counts[: r + 1] += w * o[r] * _secant(c[: r + 2], kept[: r + 2])
+    return counts / max(len(f), 1)
+
+
+_COUNTS = {"last": _last_counts, "mean": _mean_counts, "max": _max_counts}

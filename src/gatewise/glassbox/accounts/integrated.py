@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -28,6 +29,9 @@ from gatewise.errors import InputError, quote
 from gatewise.glassbox.accounts.account import Account, Beside, Reading, direction_of
 from gatewise.glassbox.net import Net, chunks
 from gatewise.gradient import VALUES, gradients
+from gatewise.kernels import Drawn
+from gatewise.ragged import starts_of
+from gatewise.verdict import margin
 
 __all__ = ["BASELINES", "Baseline", "IntegratedGradients"]
 
@@ -94,11 +98,12 @@ class IntegratedGradients:
         return [path.account(net) for path in paths]
 
     def _refine(self, net: Net, paths: Sequence[_Path]) -> None:
-        points = max(1, self.points // 8)
         while True:
             halves = []
             for path in paths:
                 for stretch in sorted(path.stretches, key=lambda stretch: -abs(stretch.residual)):
+                    # First as many again, for corners all along the way; then fewer, to close in on a jump.
+                    points = self.points if stretch.high - stretch.low == 1 else max(1, self.points // 8)
                     if path.spent + 2 * points > self.most or abs(stretch.residual) <= path.allowed(stretch):
                         break
                     path.stretches.remove(stretch)
@@ -117,6 +122,7 @@ class _Path:
     def __init__(self, net: Net, baseline: Baseline, reading: Reading, points: int) -> None:
         self.reading, self.spent = reading, points
         self.stretches: list[_Stretch] = []
+        self.margins = {1.0: float(margin(reading.logits, reading.predicted))}  # by place on the way
         if net.arch.inputs == "tokens":
             table = net.parameters["embedding.weight"]
             self.x: Array = table[reading.read]  # (T, D)
@@ -130,44 +136,40 @@ class _Path:
 
     def allowed(self, stretch: _Stretch) -> float:
         """How far off a stretch may be: half a percent of the whole way, in proportion to its length."""
-        ends = sorted(self.stretches, key=lambda one: one.low)
-        way = abs(ends[-1].ends[1] - ends[0].ends[0])
+        way = abs(self.margins[1.0] - self.margins[0.0])
         return 0.005 * max(way, 0.1) * max(stretch.high - stretch.low, 1 / 16)
 
     def account(self, net: Net) -> Account:
-        first = min(self.stretches, key=lambda one: one.low)
         scores = np.sum([stretch.scores for stretch in self.stretches], axis=0)  # (T, D)
-        return Account(scores.sum(axis=1), first.ends[0], scores if net.arch.inputs == "channels" else None)
+        return Account(scores.sum(axis=1), self.margins[0.0], scores if net.arch.inputs == "channels" else None)
 
 
 class _Stretch:
-    """A part of a path with `points` of its own and both its ends; its length is the steps of all of them together.
-
-    Once integrated: scores (T, D), ends (the margin at low and high), residual.
+    """A part of a path with `points` of its own, and those of its ends that are not known yet; its length is the steps
+    of all of them together. Once integrated: scores (T, D), and its ends' margins are in the path.
     """
 
     def __init__(self, path: _Path, low: float, high: float, points: int) -> None:
         self.path, self.low, self.high = path, low, high
-        places, weights = np.polynomial.legendre.leggauss(points)
-        self.along = np.concatenate([[low], low + (high - low) * (places + 1) / 2, [high]])
-        self.weights = np.concatenate([[0], (high - low) * weights / 2, [0]])
+        places, weights = _legendre(points)
+        self.ends = [place for place in (low, high) if place not in path.margins]
+        path.margins.update(dict.fromkeys(self.ends, np.nan))  # asked for, by this one alone
+        self.along = np.concatenate([self.ends, low + (high - low) * (places + 1) / 2])
+        self.weights = np.concatenate([np.zeros(len(self.ends)), (high - low) * weights / 2])
         self.scores: Array = np.zeros(0)
-        self.ends = (0.0, 0.0)
 
     def __len__(self) -> int:
         return len(self.along) * len(self.path.x)
 
-    def inputs(self) -> Array:
-        """The inputs at every point (K T, D)."""
-        x, base = self.path.x, self.path.base
-        inputs: Array = base + self.along[:, None, None].astype(x.dtype) * (x - base)  # (K, T, D)
-        if self.high == 1:
-            inputs[-1] = x  # to the bit
-        return inputs.reshape(-1, x.shape[1])
-
     @property
     def residual(self) -> float:
-        return self.ends[1] - self.ends[0] - float(self.scores.sum())
+        return self.path.margins[self.high] - self.path.margins[self.low] - float(self.scores.sum())
+
+
+@cache
+def _legendre(points: int) -> tuple[Array, Array]:
+    """Places in [-1, 1] and weights of Gauss-Legendre quadrature."""
+    return np.polynomial.legendre.leggauss(points)
 
 
 def _row(net: Net, baseline: Baseline, table: Array) -> Array:
@@ -189,24 +191,35 @@ def _integrate(net: Net, stretches: Sequence[_Stretch]) -> None:
 
 
 def _integrate_batch(net: Net, stretches: Sequence[_Stretch]) -> None:
+    """All points of the stretches as one batch. Its input rows are the pad, each stretch's baseline and each stretch's
+    own steps; the runs lie between them, so no point has an input product of its own.
+    """
     arch, parameters = net.arch, dict(net.parameters)
-    inputs = np.concatenate([one.inputs() for one in stretches])  # (N, D): each step of each point has its own row
-    lengths = np.concatenate([np.full(len(one.along), len(one.path.x), dtype=np.int64) for one in stretches])
+    bases = np.stack([one.path.base for one in stretches])  # (S, D)
+    rows = np.concatenate([one.path.x for one in stretches])  # (R, D)
+    runs = np.array([len(one.along) for one in stretches])
+    steps = np.array([len(one.path.x) for one in stretches], dtype=np.int64)
+    first = len(stretches) + starts_of(steps)
+    index = np.concatenate(
+        [np.tile(np.arange(f, f + t), k) for f, t, k in zip(first, steps, runs, strict=True)]
+    )  # (N,): of each step of each run its row
+    lengths, base = np.repeat(steps, runs), np.repeat(np.arange(len(stretches)), runs)
     if arch.inputs == "tokens":
-        name = "embedding.weight"
-        pads = arch.length - lengths if arch.padding == "pre" else None
+        name, pads = "embedding.weight", arch.length - lengths if arch.padding == "pre" else None
         # An embedding of these rows alone, behind that of the pad, which stays what it is.
-        parameters[name] = np.concatenate([net.parameters[name][[PAD]], inputs])
-        rows = np.arange(len(inputs) + 1)
-        batch = Batch(lengths, distinct=rows, index=rows[1:].astype(np.int32), pads=pads)
+        parameters[name] = np.concatenate([net.parameters[name][[PAD]], bases, rows])
+        batch = Batch(lengths, np.arange(len(parameters[name])), (index + 1).astype(np.int32), pads=pads)
+        base = base + 1
     else:
-        name, batch = VALUES, Batch(lengths, values=inputs)
+        name, batch = VALUES, Batch(lengths, values=np.concatenate([bases, rows]), index=index.astype(np.int32))
+    along = np.concatenate([one.along for one in stretches]).astype(rows.dtype)
     sent = np.concatenate([one.weights[:, None] * one.path.direction for one in stretches])  # (runs, outputs)
-    logits, slopes = gradients(parameters, arch, batch, lambda _: sent, [name], net.kernel)
-    slope = slopes[name][1:] if arch.inputs == "tokens" else slopes[name]  # (N, D), weighted already
-    row = run = 0
+    drawn = Drawn(base.astype(np.int32), along)
+    logits, slopes = gradients(parameters, arch, batch, lambda _: sent, [name], net.kernel, drawn=drawn, memo=net.memo)
+    slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
+    run = row = 0
     for one in stretches:
-        x, margins = one.path.x, logits[run : run + len(one.along)].astype(np.float64) @ one.path.direction
-        mean = slope[row : row + len(one)].reshape(len(one.along), *x.shape).astype(np.float64).sum(axis=0)  # (T, D)
-        one.scores, one.ends = mean * (x - one.path.base), (float(margins[0]), float(margins[-1]))
-        row, run = row + len(one), run + len(one.along)
+        margins = logits[run : run + len(one.ends)].astype(np.float64) @ one.path.direction
+        one.path.margins.update(zip(one.ends, margins.tolist(), strict=True))
+        one.scores = slope[row : row + len(one.path.x)] * (one.path.x - one.path.base)
+        run, row = run + len(one.along), row + len(one.path.x)
