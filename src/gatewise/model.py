@@ -125,7 +125,8 @@ class Model:
         that this model's own deletion scores chose.
         """
         facts = self.facts
-        return explain_in(self.net, *self._one(item), self.classes, method, facts.faith, facts.explained_by)
+        found = explain_in(self.net, *self._one(item), self.classes, method, facts.faith, facts.explained_by)
+        return replace(found, calibrated=facts.calibrated is not None)
 
     def intervene(
         self, item: Any, clamps: Iterable[Clamp] = (), words: Mapping[int | str, str] | None = None

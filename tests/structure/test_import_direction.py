@@ -13,14 +13,16 @@ FLOORS = [
     {"cli"},
     {"estimators", "serve"},
     {"training"},
+    {"calibrate", "shrink"},
     {"model"},
+    {"model_files"},
     {"card", "data", "encoder", "glassbox", "nn"},
     {"gradient", "inference"},
     {"network"},
     {"batch", "ops"},
     {"architecture", "kernels", "series", "storage", "text"},
     {"labelled", "strict_json", "verdict", "weights"},
-    {"cell", "ragged"},
+    {"box", "calibration", "cell", "ragged"},
     {"errors", "openmp"},
 ]
 FLOOR = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}

@@ -30,6 +30,6 @@ def missing() -> str | None:
         return None
     where = shlex.quote(printable(FOLDER, 500))
     return (
-        "this gatewise has no model in the box; name a model folder, or make it: gatewise train imdb -o models/big, "
+        "there is no model in the box; name a model folder, or make it: gatewise train imdb -o models/big, "
         f"then gatewise shrink models/big --storage int8 -o {where}"
     )

@@ -14,7 +14,6 @@ from gatewise.cli.changes import parse_clamps, parse_words
 from gatewise.cli.common import (
     JsonOption,
     LabelOption,
-    ModelArgument,
     TextOption,
     console,
     open_model,
@@ -23,6 +22,7 @@ from gatewise.cli.common import (
     read_series,
 )
 from gatewise.cli.explain_units import show_units
+from gatewise.cli.which import BoxOption, which_model
 from gatewise.errors import DataError, InputError, quote
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ __all__ = ["explain"]
 # The review that the tutorial prints as its X_train[5], by the SHA-256 of its text: train/neg/8203 of the archive.
 _TUTORIAL_REVIEW = "c768737a3cce5f15c5b03e50c603b6c06b0aae6fef69d6d070643f75a71260e1"
 
-_METHODS = (
-    "running, cell, integrated-gradients or leave-one-out.  [the one that this model's own deletion scores chose]"
-)
+_METHODS = "running, cell, integrated-gradients or leave-one-out.  [what this model's own deletion scores chose]"
 
 
 def _option(name: str, metavar: str, help: str) -> Any:
@@ -45,10 +43,15 @@ def _option(name: str, metavar: str, help: str) -> Any:
 
 
 def explain(
-    model: ModelArgument,
-    text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="A text; - reads it from stdin.", show_default=False)
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL] [TEXT]",
+            help="A model folder (without one, the model in the box), and a text; - reads it from stdin.",
+            show_default=False,
+        ),
     ] = None,
+    in_box: BoxOption = False,
     tutorial_review: Annotated[
         bool, typer.Option("--tutorial-review", help="The review that the tutorial prints, train/neg/8203.")
     ] = False,
@@ -99,12 +102,16 @@ def explain(
     """Show how each word moved the verdict, what the gates did, and what becomes of it under a change.
 
     \b
+    gatewise explain "A film to see twice."
     gatewise explain models/imdb-tutorial "A film to see twice."
     gatewise explain models/imdb-tutorial "Not a good film." --replace not=very --clamp forget=1
     gatewise explain models/imdb-tutorial --data aclImdb_v1.tar.gz
     gatewise explain models/imdb-fast - --method running --unit 3 < review.txt
     """
-    found = open_model(model)
+    which = which_model(arguments or [], in_box, most=1)
+    text = next(iter(which.rest), None)
+    found = open_model(which.path)
+    which.say()
     series = found.architecture.inputs == "channels"
     screen = console()
     marks = screen.no_color or screen.color_system is None
@@ -112,7 +119,7 @@ def explain(
     if data is not None and text is None and file is None and not tutorial_review:
         if clamps or edits or compare or method or svg or page:
             raise InputError("--data without a text looks at the units alone: give a text for the other options")
-        show_units(found, model, data, limit, column, label, unit, words, as_json, screen, marks)
+        show_units(found, which, data, limit, column, label, unit, words, as_json, screen, marks)
         return
     item = _item(series, text, tutorial_review, data, file, row)
     from gatewise.glassbox.attribution import method_named
@@ -132,7 +139,7 @@ def explain(
         if page is not None:
             _write(page, page_html("gatewise explain", [explanation_html(one) for one in both]))
         if as_json:
-            print_json({"model": model, "texts": [one.as_dict() for one in both]})
+            print_json({"model": which.name, "texts": [one.as_dict() for one in both]})
             return
         screen.print(compare_report(both, thing=thing, words=words, marks=marks))
         _draw(compare_report(both, thing=thing, words=words), svg)
@@ -143,7 +150,11 @@ def explain(
         seen = trace if changed is None else changed.after
         _write(page, page_html("gatewise explain", [explanation_html(explanation), trace_html(seen, unit)]))
     if as_json:
-        shown = {"model": model, **explanation.as_dict(), **_more(trace, moved_most(trace) if unit is None else unit)}
+        shown = {
+            "model": which.name,
+            **explanation.as_dict(),
+            **_more(trace, moved_most(trace) if unit is None else unit),
+        }
         print_json(shown if changed is None else {**shown, "changed": changed.as_dict()})
         return
 

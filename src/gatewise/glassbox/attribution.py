@@ -31,14 +31,14 @@ UNMEASURED = "leave-one-out"  # the method for a model whose methods were never 
 class Explanation:
     """How each step moved a verdict.
 
-    steps, scores (T,) float64: the steps that were read, and each one's score in logits. channels (T, C): of a series,
-    the score of each number, where the method knows it. What is explained is `logit`: with one logit for two classes
-    that logit, positive for classes[1], whatever the verdict; with K logits the predicted one less the mean of all.
-    `towards` names the class that a positive score speaks for. start: what stood before the first step, by the method's
-    own idea of nothing. residual: logit - start - sum(scores); adds_up: whether the method promises that this is but
-    rounding. probabilities (K,) float64 of `classes`, not calibrated. left_out: steps cut away unread. method_note: one
-    sentence, start_note: a few words. faith: how faithful the method is to this model, None where that was never
-    measured.
+    steps, scores (T,) float64: the steps that were read, and each one's score in logits. channels (T, C): of a
+    series, the score of each number, where the method knows it. What is explained is `logit`: with one logit for
+    two classes that logit, positive for classes[1], whatever the verdict; with K logits the predicted one less the
+    mean of all. `towards` names the class that a positive score speaks for. start: what stood before the first
+    step, by the method's own idea of nothing. residual: logit - start - sum(scores); adds_up: whether the method
+    promises that this is but rounding. probabilities (K,) float64 of `classes`; calibrated: whether the model's
+    card says that they are. left_out: steps cut away unread. method_note: one sentence, start_note: a few words.
+    faith: how faithful the method is to this model, None where that was never measured.
     """
 
     steps: list[str]
@@ -57,6 +57,12 @@ class Explanation:
     left_out: int = 0
     channels: Array | None = None
     faith: Faith | None = None
+    calibrated: bool = False
+
+    @property
+    def probability_note(self) -> str:
+        """The verdict's probability, and whether it is calibrated, in a few words."""
+        return f"probability {float(self.probabilities.max()):.4f}{' (calibrated)' if self.calibrated else ''}"
 
     def strongest(self, count: int) -> tuple[list[int], list[int]]:
         """The places of at most `count` steps with the highest scores above 0, and with the lowest below, strongest
@@ -99,6 +105,7 @@ class Explanation:
         return {
             "verdict": self.verdict,
             "probabilities": dict(zip(self.classes, self.probabilities.tolist(), strict=True)),
+            "calibrated": self.calibrated,
             "logit": self.logit,
             "start": self.start,
             "start_note": self.start_note,
