@@ -156,6 +156,7 @@ def test_what_was_of_the_old_probabilities_leaves_the_card() -> None:
     model, data = sure_model(1)
     known = model.measured(model.evaluate(data)).with_faith(model.encoder.encode_all(data.inputs[:30]))
     assert known.facts.faith
+    assert calibrated(known, data, "the validation part").facts.calibrated.data == "the validation part"  # type: ignore[union-attr]
     facts = calibrated(known, data).facts
     assert (facts.faith, facts.measured, facts.explained_by) == ({}, (), "")
     card = write_card(model.architecture, model.classes, facts)

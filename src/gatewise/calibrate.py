@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["calibrated"]
 
 
-def calibrated(model: Model, data: Labelled) -> Model:
+def calibrated(model: Model, data: Labelled, what: str = "") -> Model:
     """`model` with its logits divided by the temperature that fits `data` best; data that did not train it.
+
+    what: how the card names that data, such as "the validation part"; else it is `data.source`.
 
     The division goes into the parameters that the logits are linear in, so no verdict changes, accounts add up as
     before, and nothing else needs to know. The card says what was done; deletion scores and measurements, which were of
@@ -41,7 +43,7 @@ def calibrated(model: Model, data: Labelled) -> Model:
     after = Evaluation.of(log_probabilities(logits / temperature), truth, model.classes, data.source)
     found = Calibrated(
         temperature,
-        data.source,
+        what or data.source,
         before.n,
         before.loss,
         after.loss,

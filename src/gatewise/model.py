@@ -5,7 +5,8 @@
 >>> model.predict(["A film to see twice."])  # doctest: +SKIP
 ['positive']
 
-Prediction needs NumPy and a kernel, never torch.
+Prediction needs NumPy and a kernel, never torch; the glass box is imported when it is opened, so that a verdict does
+not wait for it.
 """
 
 from __future__ import annotations
@@ -25,13 +26,6 @@ from gatewise.card import Facts, Measured, write_card
 from gatewise.cell import Array
 from gatewise.encoder import Encoder, TextEncoder
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.glassbox import Clamp, Explanation, Intervention, Method, Net, Trace
-from gatewise.glassbox.attribution import explain_in
-from gatewise.glassbox.faithfulness import choose, measure_all, sample
-from gatewise.glassbox.intervene import intervene, word_places
-from gatewise.glassbox.trace import trace_of
-from gatewise.glassbox.unit_facts import UnitsReport
-from gatewise.glassbox.units import units_over
 from gatewise.inference import logits_of
 from gatewise.kernels import Precision, for_precision
 from gatewise.model_files import Parts, files_of, parts_from
@@ -41,6 +35,8 @@ from gatewise.verdict import Evaluation, log_probabilities
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
+    from gatewise.glassbox import Clamp, Explanation, Intervention, Method, Net, Trace
+    from gatewise.glassbox.unit_facts import UnitsReport
 
 __all__ = ["Evaluation", "Model", "load"]
 
@@ -112,18 +108,24 @@ class Model:
     @property
     def net(self) -> Net:
         """What the glass box opens."""
+        from gatewise.glassbox import Net
+
         return Net(self.parameters, self.architecture, for_precision(self.precision), self.encoder.unknown)
 
     def trace(self, item: Any) -> Trace:
         """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See
         `gatewise.glassbox.Trace`.
         """
+        from gatewise.glassbox.trace import trace_of
+
         return trace_of(self.net, *self._one(item))
 
     def explain(self, item: Any, method: str | Method | None = None) -> Explanation:
         """How each word (or step) moved the verdict. See `gatewise.glassbox.explain` for the methods; None for the one
         that this model's own deletion scores chose.
         """
+        from gatewise.glassbox.attribution import explain_in
+
         facts = self.facts
         found = explain_in(self.net, *self._one(item), self.classes, method, facts.faith, facts.explained_by)
         return replace(found, calibrated=facts.calibrated is not None)
@@ -136,6 +138,8 @@ class Model:
         words: by step (from 0, of those that are read) or by the word that is replaced wherever it stands. Raises
         InputError for a clamp or a word that is not there.
         """
+        from gatewise.glassbox.intervene import intervene, word_places
+
         sequence, steps = self._one(item)
         if not words:
             return intervene(self.net, sequence, steps, self.classes, clamps)
@@ -151,10 +155,14 @@ class Model:
         """What is known of each unit over a data set; None where nobody has looked. Raises ModelFileError for a file
         that is not what `with_units` wrote.
         """
+        from gatewise.glassbox.unit_facts import UnitsReport
+
         return UnitsReport.from_bytes(self.units_file) if self.units_file else None
 
     def with_units(self, data: Labelled) -> Model:
         """This model with a report on its units over that data. Raises InputError for classes that it does not have."""
+        from gatewise.glassbox.units import units_over
+
         sequences, names = self.encoder.encode_all(data.inputs), [self.encoder.steps(item) for item in data.inputs]
         truth, fingerprint = self.truth(data), data.fingerprint()
         report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
@@ -177,6 +185,8 @@ class Model:
 
         sequences: encoded, of data that did not train it; a small sample of them is drawn, the same one each time.
         """
+        from gatewise.glassbox.faithfulness import choose, measure_all, sample
+
         rows = sample([min(len(s), self.architecture.length or len(s)) for s in sequences])
         if not rows:
             return self

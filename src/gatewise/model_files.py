@@ -18,7 +18,6 @@ from gatewise.card import Facts, write_card
 from gatewise.cell import Array
 from gatewise.encoder import Encoder, encoder_from
 from gatewise.errors import InputError, ModelFileError
-from gatewise.glassbox.unit_facts import UNITS_FILE
 from gatewise.kernels.packed import frozen
 from gatewise.storage import (
     Folder,
@@ -33,8 +32,9 @@ from gatewise.storage import (
     unpack,
 )
 
-__all__ = ["Parts", "files_of", "parts_from"]
+__all__ = ["UNITS_FILE", "Parts", "files_of", "parts_from"]
 
+UNITS_FILE = "units.json"
 _KEYS = ("architecture", "classes", "encoder", "facts")
 
 
@@ -104,7 +104,7 @@ def parts_from(folder: Folder) -> Parts:
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         table = check_table(config.get("storage", {}), forms)
         stored = tensors_from_bytes(folder.read("model.safetensors"), stored_forms(forms, table))
-        parameters = {name: frozen(array) for name, array in unpack(stored, table).items()}
+        parameters = {name: _read_only(array) for name, array in unpack(stored, table).items()}
         facts = fields_from(Facts, config["facts"], "facts")
         history = folder.files.get("history.jsonl", b"").decode()
         units = folder.files.get(UNITS_FILE, b"")
@@ -113,3 +113,11 @@ def parts_from(folder: Folder) -> Parts:
         raise ModelFileError(f"{folder.path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:
         raise ModelFileError(f"{folder.path}: {error}") from error
+
+
+def _read_only(array: Array) -> Array:
+    """The array itself where it is nobody else's, so that a large model is not copied once more."""
+    if array.base is not None:
+        return frozen(array)
+    array.flags.writeable = False
+    return array

@@ -160,12 +160,11 @@ class TokenEncoding:
         stored = parse_json(read(cls.file), cls.file)
         try:
             vocabulary = stored["model"]["vocab"]
-            ranked = sorted(vocabulary, key=vocabulary.__getitem__)
-            rows = [vocabulary[word] for word in ranked]
+            whole = set(map(type, vocabulary.values())) <= {int}  # 1 == True == 1.0 in Python
+            first = vocabulary.get(PAD), vocabulary.get(UNKNOWN)
         except (TypeError, LookupError, AttributeError):
             raise ModelFileError(f"{cls.file}: not a tokenizer with a vocabulary of words") from None
-        whole = all(type(row) is int for row in rows)
-        if not whole or ranked[:2] != [PAD, UNKNOWN] or rows != list(range(len(rows))):
+        if not whole or first != (0, 1) or sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise ModelFileError(f"{cls.file}: the vocabulary must begin {PAD}, {UNKNOWN} and count 0, 1, 2, …")
         tokenizer = _empty(vocabulary)
         ours = json.loads(_empty({}).to_str())
