@@ -2,8 +2,8 @@
 
 python -m benchmarks.cold_start [MODEL] [--times N]     without MODEL: the model in the box
 
-The programs take turns, so that a busy moment meets them all. Wall clock on a quiet machine is the figure; the CPU's time
-says what a busy one would have given.
+The programs take turns, so that a busy moment meets them all. Wall clock on a quiet machine is the figure; the CPU's
+time is what a busy one can still say.
 """
 
 from __future__ import annotations
