@@ -23,13 +23,15 @@ from gatewise.text import TokenEncoding
 WORDS = ["a film that stays with you", "two hours that never come back"]
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+@pytest.fixture(scope="module", params=["float32", "int8"])
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     encoding = TokenEncoding.fit(WORDS, minimum=1)
-    arch = Architecture("tokens", rows=encoding.rows, embedding=3, units=2)
+    arch = Architecture("tokens", rows=encoding.rows, embedding=9, units=2)
     parameters = initial_parameters(arch, np.random.default_rng(5))
     path = tmp_path_factory.mktemp("good") / "model"
-    Model(arch, parameters, TextEncoder(encoding), ("no", "yes"), history='{"epoch": 1}\n').save(path)
+    Model(arch, parameters, TextEncoder(encoding), ("no", "yes"), history='{"epoch": 1}\n').save(
+        path, storage=request.param
+    )
     return dict(load_folder(path).files)
 
 

@@ -20,6 +20,7 @@ from benchmarks.accuracy.data import Reviews
 from benchmarks.accuracy.few import few_labels
 from benchmarks.accuracy.rows import ROWS
 from benchmarks.machine import machine, now, revision
+from gatewise.kernels.native import threads
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "accuracy.json"
 
@@ -58,7 +59,13 @@ def main() -> None:
 def _where() -> dict[str, Any]:
     """Machine, versions, date and commit of a figure."""
     versions = {name: version(name) for name in ("numpy", "torch", "scikit-learn", "tokenizers")}
-    return {"machine": machine(), "versions": versions, "date": now(), "revision": revision()}
+    return {
+        "machine": machine(),
+        "threads": threads(),
+        "versions": versions,
+        "date": now(),
+        "revision": revision(),
+    }
 
 
 def _note(part: str, found: dict[str, Any]) -> None:

@@ -17,11 +17,14 @@ import numpy as np
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError
 
-__all__ = ["Architecture", "initial_parameters", "parameter_shapes", "summary"]
+__all__ = ["LOGIT_PARAMETERS", "Architecture", "initial_parameters", "parameter_shapes", "summary"]
 
 # What a configuration may ask for, so that one from a stranger cannot ask for all the time there is.
 MAX_LAYERS = 32
 MAX_LENGTH = 1_000_000
+
+# The logits are linear in these together: divide them, and the logits are divided.
+LOGIT_PARAMETERS = ("dense.weight", "dense.bias")
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,59 @@ from gatewise.markdown import plain
 from gatewise.ngrams import Ngrams
 from gatewise.verdict import Faith
 
-__all__ = ["Facts", "Measured", "fact_rows", "write_card"]
+__all__ = ["Calibrated", "Facts", "Measured", "Shrunk", "fact_rows", "write_card"]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One measurement: which data (one line), how many sequences n, accuracy in 0..1, mean cross-entropy loss."""
+    """One measurement: which data (one line), how many sequences n, accuracy in 0..1, mean cross-entropy loss, and
+    expected calibration error (see `gatewise.calibration`), None where nobody looked.
+    """
 
     data: str
     n: int
     accuracy: float
     loss: float
+    calibration_error: float | None = None
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """How the logits were brought to mean what they say (a sentence's part), the n sequences that this was fitted on,
+    and what it did there.
+    """
+
+    how: str
+    data: str
+    n: int
+    loss_before: float
+    loss_after: float
+    error_before: float
+    error_after: float
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """How a model was made small, and what that cost: the same n sequences before and after; n 0 if nobody measured.
+
+    bytes_*: of the whole folder. words_*: 0 where the vocabulary was left alone. ngrams_*: those beside the network.
+    equal: share of equal verdicts, 0..1.
+    """
+
+    storage: str
+    bytes_before: int
+    bytes_after: int
+    words_before: int = 0
+    words_after: int = 0
+    data: str = ""
+    n: int = 0
+    accuracy_before: float = 0.0
+    accuracy_after: float = 0.0
+    error_before: float = 0.0
+    error_after: float = 0.0
+    equal: float = 0.0
+    ngrams_before: int = 0
+    ngrams_after: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +92,8 @@ class Facts:
     measured: tuple[Measured, ...] = ()
     faith: dict[str, Faith] = field(default_factory=dict)  # by method of accounting, on validation sequences
     explained_by: str = ""  # the method that those scores chose
-    calibrated: str = ""  # by what the network and the n-grams were multiplied, and on what that was fitted
+    calibrated: Calibrated | None = None
+    shrunk: Shrunk | None = None
 
     def with_measured(self, measured: Measured) -> Facts:
         """These facts with one more measurement; an older one on the same data is replaced."""
@@ -70,30 +113,72 @@ def write_card(arch: Architecture, classes: Sequence[str], facts: Facts, ngrams:
     rows = fact_rows(facts)
     if rows:
         lines += ["## How it was made", "", "| | |", "|---|---|", *(f"| {k} | {plain(v)} |" for k, v in rows), ""]
-    if facts.measured:
-        lines += ["## What it was measured at", "", "| data | n | accuracy | loss |", "|---|---:|---:|---:|"]
-        for m in facts.measured:
-            error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
-            lines.append(f"| {plain(m.data)} | {m.n:,} | {m.accuracy:.4f} ± {error:.4f} | {m.loss:.4f} |")
-        lines += ["", "± is one standard error of the accuracy, from the number of sequences alone.", ""]
-    if facts.faith:
-        lines += ["## How faithful its accounts are", "", "| method | n | comprehensiveness | sufficiency |"]
-        lines += ["|---|---:|---:|---:|"]
-        for name, faith in facts.faith.items():
-            chosen = " (the default)" if name == facts.explained_by else ""
-            numbers = f"{faith.comprehensiveness:.3f} | {faith.sufficiency:.3f}"
-            lines.append(f"| {plain(name)}{chosen} | {faith.n:,} | {numbers} |")
-        lines += ["", "How far the verdict's probability falls without what the method ranks first (higher is better)"]
-        lines += ["and with that alone (lower is better), on sequences of the validation part; docs/glassbox.md.", ""]
-    known = "calibrated on its validation part, and nowhere else" if facts.calibrated else "not calibrated"
+    lines += [*_measured(facts), *_calibrated(facts), *_faith(facts), *_shrunk(facts)]
+    say = "calibrated on the data named above, and on no other" if facts.calibrated else "not calibrated"
     lines += [
         "## Limits",
         "",
         "It knows what its training data showed it, and nothing of other kinds of text or series. Its probabilities",
-        f"are {known}. The verdict is a guess about a text, not a fact about its author.",
+        f"are {say}. The verdict is a guess about a text, not a fact about its author.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _measured(facts: Facts) -> list[str]:
+    if not facts.measured:
+        return []
+    lines = ["## What it was measured at", "", "| data | n | accuracy | loss | calibration error |"]
+    lines += ["|---|---:|---:|---:|---:|"]
+    for m in facts.measured:
+        error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
+        gap = "" if m.calibration_error is None else f"{m.calibration_error:.4f}"
+        lines.append(f"| {plain(m.data)} | {m.n:,} | {m.accuracy:.4f} ± {error:.4f} | {m.loss:.4f} | {gap} |")
+    return [*lines, "", "± is one standard error of the accuracy, from the number of sequences alone.", ""]
+
+
+def _calibrated(facts: Facts) -> list[str]:
+    if facts.calibrated is None:
+        return []
+    c = facts.calibrated
+    return [
+        *("## Calibration", ""),
+        f"{plain(c.how)}: what fits {c.n:,} sequences best, {plain(c.data)}.",
+        f"There the loss went from {c.loss_before:.4f} to {c.loss_after:.4f},",
+        f"the expected calibration error from {c.error_before:.4f} to {c.error_after:.4f}.",
+        "",
+    ]
+
+
+def _faith(facts: Facts) -> list[str]:
+    if not facts.faith:
+        return []
+    lines = ["## How faithful its accounts are", "", "| method | n | comprehensiveness | sufficiency |"]
+    lines += ["|---|---:|---:|---:|"]
+    for name, faith in facts.faith.items():
+        chosen = " (the default)" if name == facts.explained_by else ""
+        numbers = f"{faith.comprehensiveness:.3f} | {faith.sufficiency:.3f}"
+        lines.append(f"| {plain(name)}{chosen} | {faith.n:,} | {numbers} |")
+    lines += ["", "How far the verdict's probability falls without what the method ranks first (higher is better)"]
+    return [*lines, "and with that alone (lower is better), on sequences of the validation part; docs/glassbox.md.", ""]
+
+
+def _shrunk(facts: Facts) -> list[str]:
+    if facts.shrunk is None:
+        return []
+    s = facts.shrunk
+    lines = ["## How it was made small", ""]
+    words = f", and the {s.words_after:,} most frequent of {s.words_before:,} words" if s.words_after else ""
+    if s.ngrams_after < s.ngrams_before:
+        words += f", and the {s.ngrams_after:,} heaviest of {s.ngrams_before:,} n-grams"
+    lines += [f"Kept as {plain(s.storage)}{words}: {s.bytes_before:,} bytes before, {s.bytes_after:,} after."]
+    if not s.n:
+        return [*lines, "What that cost has not been measured; every figure above is from before.", ""]
+    lines += ["Figures above that are not on the data below are from before.", ""]
+    lines += [f"| {s.n:,} sequences: {plain(s.data)} | before | after |", "|---|---:|---:|"]
+    lines += [f"| accuracy | {s.accuracy_before:.4f} | {s.accuracy_after:.4f} |"]
+    lines += [f"| expected calibration error | {s.error_before:.4f} | {s.error_after:.4f} |"]
+    return [*lines, f"| equal verdicts | | {s.equal:.4f} |", ""]
 
 
 def fact_rows(facts: Facts) -> list[tuple[str, str]]:
@@ -109,7 +194,6 @@ def fact_rows(facts: Facts) -> list[tuple[str, str]]:
         ("and, without labels, on", facts.unlabelled),
         ("validated on", f"{facts.validated_on:,} ({facts.validation})" if facts.validated_on else ""),
         ("epoch kept", kept),
-        ("calibrated", facts.calibrated),
         ("training took", f"{facts.seconds:.0f} s" if facts.seconds else ""),
         ("kernel", facts.kernel),
         ("data SHA-256", facts.fingerprint),

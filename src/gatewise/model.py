@@ -5,50 +5,38 @@
 >>> model.predict(["A film to see twice."])  # doctest: +SKIP
 ['positive']
 
-Prediction needs NumPy and a kernel, never torch.
+Prediction needs NumPy and a kernel, never torch; the glass box is imported when it is opened, so that a verdict does
+not wait for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatewise.architecture import Architecture, parameter_shapes
 from gatewise.batch import cut
+from gatewise.box import folder as in_the_box
 from gatewise.card import Facts, Measured, write_card
 from gatewise.cell import Array
-from gatewise.encoder import Encoder, TextEncoder, encoder_from
+from gatewise.encoder import Encoder, TextEncoder
 from gatewise.errors import InputError, ModelFileError
-from gatewise.glassbox import Clamp, Explanation, Intervention, Method, Net, Trace
-from gatewise.glassbox.attribution import explain_in
-from gatewise.glassbox.faithfulness import choose, measure_all, sample
-from gatewise.glassbox.intervene import intervene, word_places
-from gatewise.glassbox.trace import trace_of
-from gatewise.glassbox.unit_facts import UNITS_FILE, UnitsReport
-from gatewise.glassbox.units import units_over
 from gatewise.inference import logits_of
 from gatewise.kernels import Precision, for_precision
-from gatewise.kernels.packed import frozen
-from gatewise.ngrams import Ngrams, ngrams_from_files, ngrams_to_files
+from gatewise.model_files import Parts, files_of, parts_from
+from gatewise.ngrams import Ngrams
 from gatewise.ops import NumpyOps
-from gatewise.storage import (
-    fields_from,
-    json_bytes,
-    load_folder,
-    parse_json,
-    save_folder,
-    tensors_from_bytes,
-    tensors_to_bytes,
-)
+from gatewise.storage import load_folder, save_folder, table_for
 from gatewise.verdict import Evaluation, log_probabilities
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
+    from gatewise.glassbox import Clamp, Explanation, Intervention, Method, Net, Trace
+    from gatewise.glassbox.unit_facts import UnitsReport
 
 __all__ = ["Evaluation", "Model", "load"]
 
@@ -69,6 +57,7 @@ class Model:
     facts: Facts = field(default_factory=Facts)
     history: str = ""  # the training history, JSON lines
     units_file: bytes = b""  # what `units` reads
+    storage: Mapping[str, str] = field(default_factory=dict)  # how `save` keeps which tensor, where not as it is
     precision: Precision = "float32"
     ngrams: Ngrams | None = None
     # What follows from the parameters alone, kept where they cannot change: the states after so many pads.
@@ -100,7 +89,9 @@ class Model:
         return logits if self.ngrams is None else (logits + self.ngrams.logits(sequences)).astype(logits.dtype)
 
     def predict_proba(self, inputs: str | Sequence[Any]) -> Array:
-        """Probabilities (n, K) float64 of n texts, or of n series (steps, channels); calibrated where the card says so.
+        """Probabilities (n, K) float64 of n texts, or of n series (steps, channels).
+
+        Calibrated where `facts.calibrated` says so, on data of that kind alone.
 
         Raises InputError for an input that cannot be read: an empty text, a lone surrogate, a series of other channels.
         """
@@ -111,7 +102,9 @@ class Model:
         return [self.classes[k] for k in self.predict_proba(inputs).argmax(axis=1)]
 
     def evaluate(self, data: Labelled) -> Evaluation:
-        """Accuracy and loss on labelled data; its classes may be any of the model's. Raises InputError for others."""
+        """Accuracy, loss and calibration on labelled data; its classes may be any of the model's, InputError for
+        others.
+        """
         truth = data.labels_among(self.classes)
         if not len(truth):
             raise InputError("there is nothing to evaluate: the data set is empty")
@@ -121,23 +114,28 @@ class Model:
     @property
     def net(self) -> Net:
         """What the glass box opens."""
-        kernel = for_precision(self.precision)
-        return Net(
-            self.parameters, self.architecture, kernel, self.encoder.unknown, ngrams=self.ngrams, memo=self._memo
-        )
+        from gatewise.glassbox import Net
+
+        kernel, unknown = for_precision(self.precision), self.encoder.unknown
+        return Net(self.parameters, self.architecture, kernel, unknown, ngrams=self.ngrams, memo=self._memo)
 
     def trace(self, item: Any) -> Trace:
         """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See
         `gatewise.glassbox.Trace`.
         """
+        from gatewise.glassbox.trace import trace_of
+
         return trace_of(self.net, *self._one(item))
 
     def explain(self, item: Any, method: str | Method | None = None) -> Explanation:
         """How each word (or step) moved the verdict. See `gatewise.glassbox.explain` for the methods; None for the one
         that this model's own deletion scores chose.
         """
+        from gatewise.glassbox.attribution import explain_in
+
         facts = self.facts
-        return explain_in(self.net, *self._one(item), self.classes, method, facts.faith, facts.explained_by)
+        found = explain_in(self.net, *self._one(item), self.classes, method, facts.faith, facts.explained_by)
+        return replace(found, calibrated=facts.calibrated is not None)
 
     def intervene(
         self, item: Any, clamps: Iterable[Clamp] = (), words: Mapping[int | str, str] | None = None
@@ -147,6 +145,8 @@ class Model:
         words: by step (from 0, of those that are read) or by the word that is replaced wherever it stands. Raises
         InputError for a clamp or a word that is not there.
         """
+        from gatewise.glassbox.intervene import intervene, word_places
+
         sequence, steps = self._one(item)
         if not words:
             return intervene(self.net, sequence, steps, self.classes, clamps)
@@ -162,10 +162,14 @@ class Model:
         """What is known of each unit over a data set; None where nobody has looked. Raises ModelFileError for a file
         that is not what `with_units` wrote.
         """
+        from gatewise.glassbox.unit_facts import UnitsReport
+
         return UnitsReport.from_bytes(self.units_file) if self.units_file else None
 
     def with_units(self, data: Labelled) -> Model:
         """This model with a report on its units over that data. Raises InputError for classes that it does not have."""
+        from gatewise.glassbox.units import units_over
+
         sequences, names = self.encoder.encode_all(data.inputs), [self.encoder.steps(item) for item in data.inputs]
         truth, fingerprint = data.labels_among(self.classes), data.fingerprint()
         report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
@@ -179,6 +183,8 @@ class Model:
 
         sequences: encoded, of data that did not train it; a small sample of them is drawn, the same one each time.
         """
+        from gatewise.glassbox.faithfulness import choose, measure_all, sample
+
         rows = sample([min(len(s), self.architecture.length or len(s)) for s in sequences])
         if not rows:
             return self
@@ -188,65 +194,48 @@ class Model:
 
     def measured(self, evaluation: Evaluation) -> Model:
         """This model with one more measurement on its card."""
-        found = Measured(evaluation.data, evaluation.n, evaluation.accuracy, evaluation.loss)
+        e = evaluation
+        found = Measured(e.data, e.n, e.accuracy, e.loss, e.calibration_error)
         return replace(self, facts=self.facts.with_measured(found))
 
     def card(self) -> str:
         """The model card, Markdown."""
         return write_card(self.architecture, self.classes, self.facts, self.ngrams)
 
-    def save(self, path: str | Path) -> None:
-        """Write the model folder: all of it or nothing. Raises ModelFileError naming the path and the reason."""
-        config, vocabulary = self.encoder.to_files()
-        entry, ngrams = ngrams_to_files(self.ngrams)
-        described = {
-            "architecture": asdict(self.architecture),
-            "classes": list(self.classes),
-            "encoder": config,
-            "facts": asdict(self.facts),
-            **entry,
-        }
-        files = {
-            "config.json": json_bytes(described),
-            "model.safetensors": tensors_to_bytes(dict(self.parameters)),
-            "README.md": self.card().encode(),
-            **vocabulary,
-            **ngrams,
-        }
-        if self.history:
-            files["history.jsonl"] = self.history.encode()
-        if self.units_file:
-            files[UNITS_FILE] = self.units_file
-        save_folder(path, files)
+    def save(self, path: str | Path, storage: str | Mapping[str, str] | None = None) -> None:
+        """Write the model folder: all of it or nothing. Raises ModelFileError naming the path and the reason.
 
+        storage: "float32", "float16" or "int8" for the large tensors, or a table of tensors with "float16" or "int8"
+        each (see `gatewise.storage.compact`); None keeps them as they were kept when the model was loaded. Loading
+        gives float32 again, rounded. Raises InputError for a storage that cannot be.
+        """
+        save_folder(path, files_of(self.parts(storage)))
 
-def load(path: str | Path, *, precision: Precision = "float32") -> Model:
-    """Open a model folder. Nothing in it is executed, and every byte is checked first; raises ModelFileError
-    otherwise. The parameters are read-only. precision: see `Model`; raises KernelUnavailable where it cannot run.
-    """
-    folder = load_folder(path)
-    config = parse_json(folder.read("config.json"), "config.json")
-    if not isinstance(config, dict) or set(config) - {"ngrams"} != {"architecture", "classes", "encoder", "facts"}:
-        raise ModelFileError(
-            f"{path}/config.json: must hold architecture, classes, encoder and facts, perhaps ngrams, and nothing else"
+    def parts(self, storage: str | Mapping[str, str] | None = None) -> Parts:
+        """What `save` writes. storage: as there."""
+        if isinstance(storage, str):
+            storage = table_for(self.parameters, storage)
+        return Parts(
+            self.architecture,
+            self.parameters,
+            self.encoder,
+            self.classes,
+            self.facts,
+            self.history,
+            self.units_file,
+            self.storage if storage is None else storage,
+            self.ngrams,
         )
-    classes = config["classes"]
-    if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
-        raise ModelFileError(f"{path}/config.json: classes must be a list of names")
+
+
+def load(path: str | Path | None = None, *, precision: Precision = "float32") -> Model:
+    """Open a model folder; None: the one in the box, the sentiment model that comes with the package.
+
+    Nothing in it is executed, and every byte is checked first; raises ModelFileError otherwise. The parameters are
+    read-only. precision: see `Model`; raises KernelUnavailable where it cannot run.
+    """
+    parts = parts_from(load_folder(in_the_box() if path is None else path))
     try:
-        arch = fields_from(Architecture, config["architecture"], "architecture")
-        encoder = encoder_from(config["encoder"], folder.read)
-        encoder.check(arch)
-        shapes = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
-        parameters = tensors_from_bytes(folder.read("model.safetensors"), shapes)
-        parameters = {name: frozen(array) for name, array in parameters.items()}
-        facts = fields_from(Facts, config["facts"], "facts")
-        history = folder.files.get("history.jsonl", b"").decode()
-        units = folder.files.get(UNITS_FILE, b"")
-        ngrams = ngrams_from_files(config, arch.outputs, folder.read)
-        kept = MappingProxyType(parameters)
-        return Model(arch, kept, encoder, tuple(classes), facts, history, units, precision, ngrams)
-    except UnicodeDecodeError as error:
-        raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
+        return Model(**vars(parts), precision=precision)
     except InputError as error:
         raise ModelFileError(f"{path}: {error}") from error

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.calibration import Bin, calibration_of
 from gatewise.cell import Array
 
 __all__ = ["Evaluation", "Faith", "log_probabilities", "margin", "scores"]
@@ -16,8 +17,11 @@ __all__ = ["Evaluation", "Faith", "log_probabilities", "margin", "scores"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy (0..1), its standard error, mean cross-entropy (nats), and confusion[true][predicted] over n
+    """Accuracy (0..1), its standard error, mean cross-entropy or log loss (nats), and confusion[true][predicted] over n
     sequences.
+
+    calibration_error, brier (both 0..1) and reliability, the bins of the calibration error: see
+    `gatewise.calibration.Calibration`, which says exactly what they are.
     """
 
     n: int
@@ -27,6 +31,9 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     classes: tuple[str, ...]
     data: str
+    calibration_error: float
+    brier: float
+    reliability: tuple[Bin, ...]
 
     @classmethod
     def of(cls, log_p: Array, truth: NDArray[np.int64], classes: Sequence[str], data: str) -> Evaluation:
@@ -36,7 +43,8 @@ class Evaluation:
         confusion = np.bincount(truth * k + log_p.argmax(axis=1), minlength=k * k).reshape(k, k)
         error = (accuracy * (1 - accuracy) / n) ** 0.5
         rows = tuple(tuple(int(x) for x in row) for row in confusion)
-        return cls(n, accuracy, error, loss, rows, tuple(classes), data)
+        seen = calibration_of(log_p, truth)
+        return cls(n, accuracy, error, loss, rows, tuple(classes), data, seen.error, seen.brier, seen.bins)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from benchmarks.accuracy import tables
 from benchmarks.accuracy.data import Reviews
 from benchmarks.accuracy.rows import ROWS, base_for, linear
 from tests.training.texts import made_reviews
@@ -58,3 +59,23 @@ def test_a_base_is_made_once(made: Reviews, tmp_path: Path) -> None:
 
 def test_the_rows_have_names_of_their_own() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_the_pages_are_up_to_date() -> None:
+    assert tables.main(["--check"]) == 0
+
+
+def test_the_tables_say_what_was_measured() -> None:
+    where = {"machine": {"processor": "p", "cores": 2}, "versions": {"numpy": "1"}, "date": "2026-01-02 03:04 UTC"}
+    seeds = {"0": {"accuracy": 0.9, "seconds": 60.0, **where}, "1": {"accuracy": 0.92, "seconds": 120.0, **where}}
+    few = [
+        {"labels": 100, "draw": k, "gatewise": 0.8, "tfidf": 0.7, "nb": 0.6 + k / 10, "seconds": 9.0} for k in (0, 1)
+    ]
+    results = {"rows": {"fast": seeds}, "few": {"rows": few, **where}}
+    page = "<!-- accuracy: rows -->\n<!-- end -->\n<!-- accuracy: few -->\n<!-- end -->\n"
+    found = tables.rendered(page, results)
+    assert "| `fast` | recipe `fast` | 0.9100 (0.9000, 0.9200) |  |  | 1.5 |" in found
+    assert "| 100 | 2 | 0.8000 | 0.7000 | 0.6500 | +10.0 points | 9 |" in found
+    assert "| `best` |" in found
+    assert "not measured yet" in found
+    assert tables.rendered(found, results) == found

@@ -82,6 +82,7 @@ def test_texts_and_series_are_not_mixed_up(
 
 
 def test_too_little_or_too_much(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+    assert "either texts" in refused(run, "predict")
     assert "either texts" in refused(run, "predict", keras_folder)
     assert "either texts" in refused(run, "predict", keras_folder, "x", "--file", tmp_path / "y")
     assert "give one of" in refused(run, "explain", keras_folder)
@@ -122,7 +123,9 @@ def test_an_archive_missing_truncated_or_without_classes(run: Run, tmp_path: Pat
 def test_training_that_cannot_be(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     target = tmp_path / "m"
     csv = (reviews_csv, "--text", "review", "--label", "sentiment", "-o", target)
-    assert "no recipe is called 'slow'; there are tutorial, fast" in refused(run, "train", *csv, "--recipe", "slow")
+    assert "no recipe is called 'slow'; there are best, tutorial, fast" in refused(
+        run, "train", *csv, "--recipe", "slow"
+    )
     assert "--gate must be sigmoid or binary, not 'soft'" in refused(run, "train", *csv, "--gate", "soft")
     assert "epochs must be at least 1" in refused(run, "train", *csv, "--epochs", 0)
     assert "no column 'text'; there are 'sentiment', 'review'" in refused(run, "train", reviews_csv, "-o", target)
@@ -145,7 +148,7 @@ def test_a_picture_that_cannot_be_written(run: Run, keras_folder: Path, tmp_path
     assert "cannot be written: No such file or directory" in result.stderr
 
 
-@pytest.mark.parametrize("words", [["predict"], ["train"], ["learn", "x"], ["predict", "m", "x", "--fast"]])
+@pytest.mark.parametrize("words", [["train"], ["learn", "x"], ["predict", "m", "x", "--fast"]])
 def test_wrong_usage(run: Run, words: list[str]) -> None:
     result = run(*words)
     assert result.exit_code == 2

@@ -46,7 +46,7 @@ def imported(*words: object) -> set[str]:
 def test_what_is_imported(keras_folder: Path) -> None:
     assert not imported("--help") & {"numpy", "torch", "rich", "tokenizers"}
     assert not imported("train", "--help") & {"numpy", "torch", "rich", "tokenizers"}
-    assert not imported("predict", keras_folder, "good") & {"torch", "rich", "tokenizers"}
+    assert not imported("predict", keras_folder, "good") & {"torch", "rich", "tokenizers", "pydantic"}
     assert "torch" not in imported("explain", keras_folder, "good")
     assert "torch" not in imported("info")
     assert "torch" not in imported("info", keras_folder)
@@ -55,7 +55,7 @@ def test_what_is_imported(keras_folder: Path) -> None:
 def test_version_and_help(run: Run) -> None:
     assert run("--version").stdout == f"gatewise {__version__}\n"
     assert run("--help").stdout == run("-h").stdout
-    for name in ("train", "evaluate", "predict", "explain", "info", "data", "bench"):
+    for name in ("train", "evaluate", "predict", "explain", "shrink", "info", "data", "bench"):
         assert re.search(rf"^  {name} +[A-Z].*\.$", run("--help").stdout, re.MULTILINE)  # whole, not cut with dots
         assert re.search(rf"^  gatewise {name}", run(name, "--help").stdout, re.MULTILINE)  # an example
     assert "  gatewise train imdb --recipe tutorial  " in run("train", "--help").stdout

@@ -56,7 +56,7 @@ def test_ngrams_beside_the_network(run: Run, reviews_csv: Path, series_file: Pat
     assert model.ngrams is not None
     assert model.ngrams.order == 2
     assert f"{len(model.ngrams)} n-grams of 1 to 2 words fitted in" in result.stdout
-    assert f"weighed: {model.facts.calibrated}; validation accuracy" in " ".join(result.stdout.split())
+    assert f"weighed: {model.facts.calibrated.how}; validation accuracy" in " ".join(result.stdout.split())
     assert model.facts.command.endswith(" --ngrams 2")
     assert "1- to 2-grams" in run("info", target).stdout
     assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(model.ngrams)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from gatewise import box
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,12 +75,17 @@ def names_in(wheel: Path) -> list[str]:
         return archive.namelist()
 
 
+def box_files(package: str) -> set[str]:
+    """The model in the box, which git ignores, as files of `package`; none where nobody has made it."""
+    return {f"{package}/box/{box.NAME}/{file.name}" for file in box.FOLDER.glob("*")}
+
+
 def test_what_the_wheel_holds(wheel: Path) -> None:
     names = names_in(wheel)
     tracked = run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src/gatewise"], cwd=ROOT
     ).splitlines()
-    source = {name.removeprefix("src/") for name in tracked if (ROOT / name).is_file()}
+    source = {name.removeprefix("src/") for name in tracked if (ROOT / name).is_file()} | box_files("gatewise")
     assert source <= set(names), "every file of the package, py.typed included"
     native = {name for name in names if name.startswith("gatewise/kernels/_native") and name.endswith(".so")}
     assert len(native) == 1
@@ -108,7 +115,8 @@ def test_the_source_archive_can_be_built_from(tmp_path: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     native = {f"src/native/{path.name}" for path in (ROOT / "src" / "native").iterdir() if path.is_file()}
     assert native
-    assert {"CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml", "src/gatewise/cell.py", *native} <= names
+    wanted = {"CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml", "src/gatewise/cell.py"}
+    assert wanted | native | box_files("src/gatewise") <= names
     assert not [
         name for name in names if name.endswith((".so", ".pyc")) or name.startswith((".venv", "build/", "tests/"))
     ]
@@ -141,6 +149,16 @@ def test_predictions_without_torch(
     assert "negative" in verdict or "positive" in verdict
     run([python.parent / "gatewise", "explain", path, texts[0]], cwd=tmp_path)
     run([python.parent / "gatewise", "info", path], cwd=tmp_path)
+
+
+def test_the_model_in_the_box_answers_without_torch_or_says_how_to_make_it(python: Path, tmp_path: Path) -> None:
+    command = [python.parent / "gatewise", "predict", "A warm, funny and honest film."]
+    if not box.missing():
+        assert run(command, cwd=tmp_path).startswith(("positive\t", "negative\t"))
+        return
+    done = subprocess.run([str(part) for part in command], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no model in the box" in done.stderr
 
 
 def test_training_without_torch_says_what_to_install(python: Path, tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_size_is_compared_before_anything_is_read(folder: Path) -> None:
 
 
 def test_a_newer_format_says_so_whatever_its_shape(folder: Path) -> None:
-    rewrite(folder, lambda manifest: {"format": "gatewise model", "format_version": 2, "files": ["other", "shape"]})
+    rewrite(folder, lambda manifest: {"format": "gatewise model", "format_version": 3, "files": ["other", "shape"]})
     assert refused(folder, MANIFEST, "needs a newer gatewise").count("gatewise") >= 1
 
 

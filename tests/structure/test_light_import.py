@@ -56,3 +56,8 @@ def test_the_front_door_knows_its_names() -> None:
         assert getattr(gatewise, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         gatewise.nothing  # noqa: B018
+
+
+def test_a_verdict_does_not_wait_for_the_glass_box() -> None:
+    code = "import sys, gatewise.model; sys.exit(any(name.startswith('gatewise.glassbox') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

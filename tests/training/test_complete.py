@@ -39,7 +39,8 @@ def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
         np.testing.assert_array_equal(model.parameters[name], alone.parameters[name])
     scale = model.parameters["dense.weight"] / alone.parameters["dense.weight"]
     np.testing.assert_allclose(scale, scale[0, 0], rtol=1e-5)
-    assert model.facts.calibrated.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
+    assert model.facts.calibrated is not None
+    assert model.facts.calibrated.how.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
     assert [note.split(" in ")[0] for note in heard.notes if "fitted in" in note] == [
         "40 n-grams of 1 to 2 words fitted"
     ]
@@ -48,7 +49,7 @@ def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
     assert both.loss < measured["validation part, which chose the epoch"].loss
     again = gw.load(tmp_path / "m")
     assert again.logits(data.inputs[:9]).tobytes() == model.logits(data.inputs[:9]).tobytes()
-    assert "calibrated on its validation part" in again.card()
+    assert "calibrated on the data named above" in again.card()
     assert set(again.facts.faith) == {"running", "cell", "integrated-gradients", "leave-one-out"}
 
 
@@ -68,7 +69,8 @@ def test_calibration_alone_moves_nothing_but_the_dense_layer() -> None:
     assert model.ngrams is None
     scale = float((model.parameters["dense.weight"] / alone.parameters["dense.weight"])[0, 0])
     shift = float(model.parameters["dense.bias"][0] - scale * alone.parameters["dense.bias"][0])
-    assert model.facts.calibrated.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
+    assert model.facts.calibrated is not None
+    assert model.facts.calibrated.how.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
     np.testing.assert_allclose(model.logits(data.inputs), scale * alone.logits(data.inputs) + shift, atol=1e-5)
     rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
     held = data.take(rows)

@@ -118,15 +118,15 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rows_and_loses_no
 ) -> None:
     from gatewise.training import loop
 
-    real, calls = loop._loss, []
+    real, calls = loop.Loop._loss, []
 
-    def broken(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        calls.append(len(target))
-        return real(logits, target) * (math.nan if len(calls) == 4 else 1)
+    def broken(self: loop.Loop, logits: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+        calls.append(len(rows))
+        return real(self, logits, rows) * (math.nan if len(calls) == 4 else 1)
 
     data = made_reviews(200, 3)
     whole = train(data, epochs=1, **SMALL)
-    monkeypatch.setattr(loop, "_loss", broken)
+    monkeypatch.setattr(loop.Loop, "_loss", broken)
     with pytest.raises(TrainingError, match=r"loss is not finite at step 4, rows \d+, \d+.*, \.\.\.$"):
         train(data, epochs=1, **SMALL)
     calls.clear()
@@ -140,7 +140,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rows_and_loses_no
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda d: train(d, recipe="quick"), "no recipe is called 'quick'; there are tutorial, fast"),
+        (lambda d: train(d, recipe="quick"), "no recipe is called 'quick'; there are best, tutorial, fast"),
         (lambda d: train(d, colour=3), "a recipe has no 'colour'"),
         (lambda d: train(d, epochs=0), "epochs must be at least 1"),
         (lambda d: train(d, drop_output=1.0), "drop_output"),

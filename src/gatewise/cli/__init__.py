@@ -18,6 +18,7 @@ from gatewise.cli.explain import explain
 from gatewise.cli.info import info
 from gatewise.cli.predict import predict
 from gatewise.cli.pretrain import pretrain
+from gatewise.cli.shrink import shrink
 from gatewise.cli.train import train
 from gatewise.errors import printable
 
@@ -37,6 +38,7 @@ for command, short in (
     (evaluate, "Measure a model on labelled data."),
     (predict, "Label texts or series."),
     (explain, "Show how the words moved a verdict, and what the gates did."),
+    (shrink, "Make a model folder small, and measure what that costs."),
     (info, "Show what would run here, or what a model is made of."),
     (data, "Show what data a source stands for; fetch it if need be."),
     (bench, "Measure how fast this machine is, beside torch."),
@@ -63,6 +65,7 @@ def gatewise(
     gatewise evaluate models/imdb-tutorial imdb       its accuracy
     gatewise predict models/imdb-tutorial "A text."   a label and a probability
     gatewise explain models/imdb-tutorial "A text."   word by word, gate by gate
+    gatewise predict "A text."                        by the sentiment model in the box
     """
 
 

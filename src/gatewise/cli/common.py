@@ -31,6 +31,7 @@ __all__ = [
     "is_series",
     "open_model",
     "print_json",
+    "read_data",
     "read_lines",
     "read_series",
     "read_source",
@@ -98,8 +99,10 @@ def print_json(found: dict[str, Any]) -> None:
     print(json.dumps(found, allow_nan=False))
 
 
-def open_model(path: str, precision: str = "float32") -> Model:
-    """The model in the folder `path`. Raises InputError or KernelUnavailable for a precision that cannot be."""
+def open_model(path: str | None, precision: str = "float32") -> Model:
+    """The model in the folder `path`; None: the one in the box. Raises InputError or KernelUnavailable for a precision
+    that cannot be.
+    """
     from gatewise.kernels import for_precision
     from gatewise.model import load
 
@@ -127,6 +130,15 @@ def read_source(source: str, data: str | None, text: str, label: str) -> Splits:
     if not Path(source).suffix and not Path(source).exists():
         raise DataError(f"{quote(source)}: neither imdb nor a file")
     return Splits(read_table(source, text=text, label=label), None, "")
+
+
+def read_data(data: str, text: str, label: str) -> Splits:
+    """Like `read_source`, where `data` alone says it: also the archive's name, its folder, or `embedded`."""
+    path = Path(data)
+    unpacked = (path / "train").is_dir() and (path / "test").is_dir()
+    if data == "embedded" or data.endswith((".tar.gz", ".tgz")) or unpacked:
+        return read_source("imdb", data, text, label)
+    return read_source(data, None, text, label)
 
 
 def read_series(path: str) -> Any:

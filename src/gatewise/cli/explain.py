@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -14,7 +11,6 @@ from gatewise.cli.changes import parse_clamps, parse_words
 from gatewise.cli.common import (
     JsonOption,
     LabelOption,
-    ModelArgument,
     TextOption,
     console,
     open_model,
@@ -23,6 +19,8 @@ from gatewise.cli.common import (
     read_series,
 )
 from gatewise.cli.explain_units import show_units
+from gatewise.cli.which import BoxOption, which_model
+from gatewise.cli.written import draw, write
 from gatewise.errors import DataError, InputError, quote
 
 if TYPE_CHECKING:
@@ -35,9 +33,7 @@ __all__ = ["explain"]
 # The review that the tutorial prints as its X_train[5], by the SHA-256 of its text: train/neg/8203 of the archive.
 _TUTORIAL_REVIEW = "c768737a3cce5f15c5b03e50c603b6c06b0aae6fef69d6d070643f75a71260e1"
 
-_METHODS = (
-    "running, cell, integrated-gradients or leave-one-out.  [the one that this model's own deletion scores chose]"
-)
+_METHODS = "running, cell, integrated-gradients or leave-one-out.  [what this model's own deletion scores chose]"
 
 
 def _option(name: str, metavar: str, help: str) -> Any:
@@ -45,10 +41,15 @@ def _option(name: str, metavar: str, help: str) -> Any:
 
 
 def explain(
-    model: ModelArgument,
-    text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="A text; - reads it from stdin.", show_default=False)
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL] [TEXT]",
+            help="A model folder (without one, the model in the box), and a text; - reads it from stdin.",
+            show_default=False,
+        ),
     ] = None,
+    in_box: BoxOption = False,
     tutorial_review: Annotated[
         bool, typer.Option("--tutorial-review", help="The review that the tutorial prints, train/neg/8203.")
     ] = False,
@@ -109,12 +110,16 @@ def explain(
     """Show how each word moved the verdict, what the gates did, and what becomes of it under a change.
 
     \b
+    gatewise explain "A film to see twice."
     gatewise explain models/imdb-tutorial "A film to see twice."
     gatewise explain models/imdb-tutorial "Not a good film." --replace not=very --clamp forget=1
     gatewise explain models/imdb-tutorial --data aclImdb_v1.tar.gz
     gatewise explain models/imdb-fast - --method running --unit 3 < review.txt
     """
-    found = open_model(model)
+    which = which_model(arguments or [], in_box, most=1)
+    text = next(iter(which.rest), None)
+    found = open_model(which.path)
+    which.say()
     series = found.architecture.inputs == "channels"
     screen = console()
     marks = screen.no_color or screen.color_system is None
@@ -122,7 +127,7 @@ def explain(
     if data is not None and text is None and file is None and not tutorial_review:
         if clamps or edits or compare or method or svg or page:
             raise InputError("--data without a text looks at the units alone: give a text for the other options")
-        show_units(found, model, data, limit, column, label, unit, words, as_json, screen, marks)
+        show_units(found, which, data, limit, column, label, unit, words, as_json, screen, marks)
         return
     item = _item(series, text, tutorial_review, data, file, row)
     from gatewise.glassbox.attribution import method_named
@@ -140,20 +145,24 @@ def explain(
             raise InputError("--compare is for two texts, without --clamp, --silence, --freeze, --replace and --unit")
         both = [explanation, found.explain(compare, by or explanation.method)]
         if page is not None:
-            _write(page, page_html("gatewise explain", [explanation_html(one) for one in both]))
+            write(page, page_html("gatewise explain", [explanation_html(one) for one in both]))
         if as_json:
-            print_json({"model": model, "texts": [one.as_dict() for one in both]})
+            print_json({"model": which.name, "texts": [one.as_dict() for one in both]})
             return
         screen.print(compare_report(both, thing=thing, words=words, marks=marks))
-        _draw(compare_report(both, thing=thing, words=words), svg)
+        draw(compare_report(both, thing=thing, words=words), svg)
         return
     changed = found.intervene(item, clamps, edits) if clamps or edits else None
     trace = found.trace(item)
     if page is not None:
         seen = trace if changed is None else changed.after
-        _write(page, page_html("gatewise explain", [explanation_html(explanation), trace_html(seen, unit)]))
+        write(page, page_html("gatewise explain", [explanation_html(explanation), trace_html(seen, unit)]))
     if as_json:
-        shown = {"model": model, **explanation.as_dict(), **_more(trace, moved_most(trace) if unit is None else unit)}
+        shown = {
+            "model": which.name,
+            **explanation.as_dict(),
+            **_more(trace, moved_most(trace) if unit is None else unit),
+        }
         print_json(shown if changed is None else {**shown, "changed": changed.as_dict()})
         return
 
@@ -169,7 +178,7 @@ def explain(
         return shown if known is None or unit is None else Group(shown, "", unit_report(known, unit, marks=marks))
 
     screen.print(drawn(marks))
-    _draw(drawn(False), svg)
+    draw(drawn(False), svg)
 
 
 def _item(series: bool, text: str | None, tutorial: bool, data: str | None, file: str | None, row: int) -> Any:
@@ -218,32 +227,3 @@ def _more(trace: Trace, unit: int) -> dict[str, Any]:
         "half_lives": lives,
         "unit": {**place, **shown, "moved": trace.moves[:, unit].tolist()},
     }
-
-
-def _draw(shown: RenderableType, path: str | None) -> None:
-    import io
-
-    from rich.console import Console
-
-    if path is None:
-        return
-    screen = Console(
-        record=True,
-        width=100,
-        file=io.StringIO(),
-        force_terminal=True,
-        color_system="truecolor",
-        no_color=False,
-        highlight=False,
-    )
-    screen.print(shown)
-    picture = re.sub(r"@font-face *{[^}]*}", "", screen.export_svg(title="gatewise explain"))  # they are on a CDN
-    _write(path, picture)
-
-
-def _write(path: str, content: str) -> None:
-    try:
-        Path(path).write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{quote(path)}: cannot be written: {error.strerror}") from None
-    print(f"gatewise: wrote {quote(path)}", file=sys.stderr)

@@ -1,12 +1,13 @@
-"""`gatewise explain MODEL --data SOURCE`: the units over a data set, computed once and kept in the model folder."""
+"""`gatewise explain MODEL --data SOURCE`: the units over a data set, computed once and kept in the model folder (not
+in that of the model in the box, which stays as it came)."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatewise.cli.common import print_json, read_source
+from gatewise.cli.common import print_json, read_data
+from gatewise.cli.which import Which
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +19,7 @@ __all__ = ["show_units"]
 
 def show_units(
     model: Model,
-    path: str,
+    which: Which,
     data: str,
     limit: int,
     column: str,
@@ -34,7 +35,7 @@ def show_units(
 
     from gatewise.glassbox.report_units import unit_report, units_report
 
-    splits = read_source("imdb", data, column, label) if _is_imdb(data) else read_source(data, None, column, label)
+    splits = read_data(data, column, label)
     rows = splits.test or splits.train
     if len(rows) > limit:
         rows = rows.take(np.sort(np.random.default_rng(0).permutation(len(rows))[:limit]))
@@ -42,25 +43,18 @@ def show_units(
     if report is None or report.fingerprint != rows.fingerprint():
         print(f"gatewise: looking at {len(rows):,} rows, once for each unit", file=sys.stderr)
         model = model.with_units(rows)
-        model.save(path)
+        if which.path is not None:
+            model.save(which.path)
         report = model.units
-        print("gatewise: kept with the model, in units.json", file=sys.stderr)
+        kept = "kept with the model, in units.json" if which.path is not None else "not kept: the box stays as it is"
+        print(f"gatewise: {kept}", file=sys.stderr)
     assert report is not None
     if as_json:
         shown: Any = report if unit is None else report.unit(unit)
         from dataclasses import asdict
 
-        print_json({"model": path, **asdict(shown)})
+        print_json({"model": which.name, **asdict(shown)})
         return
     screen.print(
         units_report(report, count=count, marks=marks) if unit is None else unit_report(report, unit, marks=marks)
-    )
-
-
-def _is_imdb(data: str) -> bool:
-    path = Path(data)
-    return (
-        data == "embedded"
-        or data.endswith((".tar.gz", ".tgz"))
-        or ((path / "train").is_dir() and (path / "test").is_dir())
     )

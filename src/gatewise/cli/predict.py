@@ -8,7 +8,6 @@ import typer
 
 from gatewise.cli.common import (
     JsonOption,
-    ModelArgument,
     PrecisionOption,
     is_series,
     open_model,
@@ -16,41 +15,53 @@ from gatewise.cli.common import (
     read_lines,
     read_series,
 )
+from gatewise.cli.which import BoxOption, which_model
 from gatewise.errors import InputError, printable
 
 __all__ = ["predict"]
 
 
 def predict(
-    model: ModelArgument,
-    texts: Annotated[
+    arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TEXT...", help="Texts; - reads stdin, a text a line.", show_default=False),
+        typer.Argument(
+            metavar="[MODEL] TEXT...",
+            help="A model folder (without one, the model in the box), and texts; - reads stdin, a text a line.",
+            show_default=False,
+        ),
     ] = None,
     file: Annotated[
         str | None,
         typer.Option("--file", metavar="FILE", help="A text a line, or series (.ts, .npz).", show_default=False),
     ] = None,
+    in_box: BoxOption = False,
     precision: PrecisionOption = "float32",
     as_json: JsonOption = False,
 ) -> None:
     """Label texts: a line each, with the label and its probability, a tab between.
 
     \b
+    gatewise predict "A film to see twice."
     gatewise predict models/imdb-fast "A film to see twice." "A waste of an evening."
     gatewise predict models/imdb-fast - < reviews.txt
     gatewise predict models/gestures --file new.ts --json
     """
-    found = open_model(model, precision)
-    inputs = _inputs(found.architecture.inputs == "channels", texts or [], file)
+    if not arguments and file is None:
+        raise InputError("give either texts (- for stdin) or --file")
+    which = which_model(arguments or [], in_box)
+    found = open_model(which.path, precision)
+    inputs = _inputs(found.architecture.inputs == "channels", which.rest, file)
     probabilities = found.predict_proba(inputs)
+    calibrated = found.facts.calibrated is not None
+    which.say(calibrated and not as_json)
     best = probabilities.argmax(axis=1)
     if as_json:
         predictions = [
             {"label": found.classes[k], "probabilities": dict(zip(found.classes, row.tolist(), strict=True))}
             for k, row in zip(best, probabilities, strict=True)
         ]
-        print_json({"model": model, "n": len(predictions), "predictions": predictions})
+        shown = {"model": which.name, "n": len(predictions), "calibrated": calibrated}
+        print_json({**shown, "predictions": predictions})
         return
     for k, row in zip(best, probabilities, strict=True):
         print(f"{printable(found.classes[k])}\t{row[k]:.4f}")

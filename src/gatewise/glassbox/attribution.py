@@ -40,15 +40,15 @@ UNMEASURED = "leave-one-out"  # the method for a model whose methods were never 
 class Explanation:
     """How each step moved a verdict.
 
-    steps, scores (T,) float64: the steps that were read, and each one's score in logits. channels (T, C): of a series,
-    the score of each number, where the method knows it; idle (T,): what a step's score is with every number at 0, where
-    it is not nothing. What is explained is `logit`: with one logit for two classes
-    that logit, positive for classes[1], whatever the verdict; with K logits the predicted one less the mean of all.
-    `towards` names the class that a positive score speaks for. start: what stood before the first step, by the method's
-    own idea of nothing. residual: logit - start - sum(scores); adds_up: whether the method promises that this is but
-    rounding. probabilities (K,) float64 of `classes`, not calibrated. left_out: steps cut away unread. method_note: one
-    sentence, start_note: a few words. faith: how faithful the method is to this model, None where that was never
-    measured. With n-grams beside the network: ngrams (T,), what of the scores is
+    steps, scores (T,) float64: the steps that were read, and each one's score in logits. channels (T, C): of a
+    series, the score of each number, where the method knows it; idle (T,): what a step's score is with every number at
+    0, where it is not nothing. What is explained is `logit`: with one logit for two classes that logit, positive for
+    classes[1], whatever the verdict; with K logits the predicted one less the mean of all. `towards` names the class
+    that a positive score speaks for. start: what stood before the first step, by the method's own idea of nothing.
+    residual: logit - start - sum(scores); adds_up: whether the method promises that this is but rounding.
+    probabilities (K,) float64 of `classes`; calibrated: whether the model's card says that they are. left_out: steps
+    cut away unread. method_note: one sentence, start_note: a few words. faith: how faithful the method is to this
+    model, None where that was never measured. With n-grams beside the network: ngrams (T,), what of the scores is
     theirs; unread, their part of the steps left out, so that residual = logit - start - sum(scores) - unread; phrases,
     those that the sequence holds with what each adds, the heaviest first.
     """
@@ -73,6 +73,12 @@ class Explanation:
     ngrams: Array | None = None
     unread: float = 0.0
     phrases: tuple[PhraseShare, ...] = ()
+    calibrated: bool = False
+
+    @property
+    def probability_note(self) -> str:
+        """The verdict's probability, and whether it is calibrated, in a few words."""
+        return f"probability {float(self.probabilities.max()):.4f}{' (calibrated)' if self.calibrated else ''}"
 
     def strongest(self, count: int) -> tuple[list[int], list[int]]:
         """The places of at most `count` steps with the highest scores above 0, and with the lowest below, strongest
@@ -115,6 +121,7 @@ class Explanation:
         return {
             "verdict": self.verdict,
             "probabilities": dict(zip(self.classes, self.probabilities.tolist(), strict=True)),
+            "calibrated": self.calibrated,
             "logit": self.logit,
             "start": self.start,
             "start_note": self.start_note,

@@ -48,8 +48,7 @@ background:var(--page);color:var(--text);font:16px/1.6 system-ui,sans-serif;padd
 def explanation_html(found: Explanation) -> str:
     """A fragment: the verdict, the words, the sum that leads to the logit, and what the method is."""
     side = "for" if found.verdict == found.towards else "against"
-    probability = float(found.probabilities.max())
-    parts = [f'<p><strong class="{side}">{_text(found.verdict)}</strong>, probability {probability:.4f}</p>']
+    parts = [f'<p><strong class="{side}">{_text(found.verdict)}</strong>, {found.probability_note}</p>']
     parts += [f'<p class="words" dir="auto">{" ".join(_words(found.steps, found.scores))}</p>', "<table>"]
     for name, value, words in found.sums():
         shown = f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}"

@@ -107,8 +107,7 @@ def _marked(word: str, share: float) -> tuple[str, Style]:
 
 def _verdict(found: Explanation, seen: Trace, thing: Thing) -> Iterator[RenderableType]:
     side = TOWARDS if found.verdict == found.towards else AGAINST
-    probability = f", probability {float(found.probabilities.max()):.4f}"
-    yield Text.assemble((printable(found.verdict), side + Style(bold=True)), probability)
+    yield Text.assemble((printable(found.verdict), side + Style(bold=True)), f", {found.probability_note}")
     table = plain_table()
     for justify in ("left", "right", "left"):
         table.add_column(justify=justify)

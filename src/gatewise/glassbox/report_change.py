@@ -107,9 +107,7 @@ def compare_report(
     for number, one in enumerate(found, start=1):
         side = TOWARDS if one.verdict == one.towards else AGAINST
         verdict = (printable(one.verdict), side + Style(bold=True))
-        numbers = (
-            f", probability {float(one.probabilities.max()):.4f}, logit of {printable(one.towards)} {one.logit:+.3f}"
-        )
+        numbers = f", {one.probability_note}, logit of {printable(one.towards)} {one.logit:+.3f}"
         parts += [Text.assemble((f"{number} ", Style(bold=True)), verdict, numbers)]
         parts += [Text("  ") + running_words(one.steps, one.scores, marks)]
         highest, lowest = one.strongest(words)

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from gatewise.errors import InputError
 from gatewise.storage import fields_from, json_bytes, parse_json
 
-__all__ = ["UNITS_FILE", "GateWord", "Passage", "UnitFacts", "UnitsReport"]
+__all__ = ["GateWord", "Passage", "UnitFacts", "UnitsReport"]
 
-UNITS_FILE = "units.json"
+_FILE = "units.json"  # for messages; gatewise.model_files puts it there
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class UnitsReport:
         return self.units[number]
 
     def to_bytes(self) -> bytes:
-        """The content of `UNITS_FILE`."""
+        """The content of units.json."""
         return json_bytes(asdict(self))
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> UnitsReport:
         """Back from `to_bytes`. Raises ModelFileError for anything else."""
-        return fields_from(cls, parse_json(raw, UNITS_FILE), UNITS_FILE)
+        return fields_from(cls, parse_json(raw, _FILE), _FILE)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gatewise.architecture import Architecture
 from gatewise.cell import Array
 from gatewise.errors import InputError
-from gatewise.ngrams.keys import MAX_ORDER, check_keys, keys_of
+from gatewise.ngrams.keys import BITS, MAX_ORDER, MAX_ROWS, check_keys, keys_of
 from gatewise.ragged import Ragged
 
 __all__ = ["Ngrams", "Occurrences", "Phrase", "chunks", "held"]
@@ -72,6 +72,15 @@ class Ngrams:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def kept(self, rows: int, most: int | None = None) -> Ngrams:
+        """Those whose tokens are among the first `rows` of the vocabulary; of them at most `most`, the heaviest."""
+        fields = [(self.keys >> BITS * j) & MAX_ROWS for j in range(MAX_ORDER)]
+        which = np.flatnonzero(np.max(fields, axis=0) <= rows)
+        if most is not None and most < len(which):
+            heavy = np.argsort(-np.abs(self.weight[which]).max(axis=1), kind="stable")[:most]
+            which = np.sort(which[heavy])
+        return Ngrams(self.order, self.keys[which], self.weight[which])
 
     def check(self, arch: Architecture) -> None:
         """Raise InputError unless they belong to a network of that architecture: its vocabulary, its logits."""

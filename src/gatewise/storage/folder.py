@@ -1,7 +1,7 @@
 """The model folder: flat, checked whole before any of it is parsed, and replaced whole or not at all.
 
     models/tutorial/
-        manifest.json        {"format": "gatewise model", "format_version": 1, "files": {name: {"bytes", "sha256"}}}
+        manifest.json        {"format": "gatewise model", "format_version": 2, "files": {name: {"bytes", "sha256"}}}
         config.json          and whatever else was saved: the manifest lists every file, and no other may be there
 
 `load_folder` reads each file once, through a handle on the folder, never through a link, and hashes the very bytes that
@@ -26,11 +26,11 @@ from gatewise.storage.atomic import why
 from gatewise.storage.replace import replace_folder
 from gatewise.strict_json import json_bytes, parse_json
 
-__all__ = ["MANIFEST", "Folder", "check_target", "load_folder", "save_folder"]
+__all__ = ["MANIFEST", "Folder", "check_target", "folder_size", "load_folder", "save_folder"]
 
 MANIFEST = "manifest.json"
 FORMAT = "gatewise model"
-VERSION = 1
+VERSION = 2  # 1: before `storage` stood in config.json, and before some of the facts; it is still read
 MAX_FILES = 64
 MAX_BYTES = 2_000_000_000  # all files together: they are held in memory
 MAX_MANIFEST = 64_000
@@ -46,6 +46,8 @@ class Folder:
     files: Mapping[str, bytes]
     fingerprint: str
     """SHA-256 of the manifest, and so of everything: two folders with the same one hold the same model."""
+    version: int = VERSION
+    """The format that the manifest names."""
 
     def read(self, name: str) -> bytes:
         """The bytes of the file `name`. Raises ModelFileError where the folder has none."""
@@ -66,10 +68,20 @@ def save_folder(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> Pat
     _check_names(sizes, where)
     if sum(sizes.values()) > MAX_BYTES:
         raise ModelFileError(f"{where}: {sum(sizes.values()):,} bytes, more than the {MAX_BYTES:,} of a model folder")
-    hashes = {name: {"bytes": len(files[name]), "sha256": hashlib.sha256(files[name]).hexdigest()} for name in files}
     target = check_target(path)
-    replace_folder(target, {**files, MANIFEST: _manifest_bytes(hashes)})
+    replace_folder(target, {**files, MANIFEST: _manifest_of(files)})
     return target
+
+
+def folder_size(files: Mapping[str, bytes]) -> int:
+    """Bytes of all files of the folder that `save_folder` would make of these, its manifest among them."""
+    return sum(map(len, files.values())) + len(_manifest_of(files))
+
+
+def _manifest_of(files: Mapping[str, bytes]) -> bytes:
+    return _manifest_bytes(
+        {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    )
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
@@ -92,7 +104,7 @@ def check_target(path: str | os.PathLike[str]) -> Path:
         try:
             if MANIFEST not in names:
                 raise ModelFileError(f"{where} holds files and is not a gatewise model; it was left as it is")
-            listed = _parse_manifest(_read(handle, MANIFEST, None, where), where)
+            listed, _ = _parse_manifest(_read(handle, MANIFEST, None, where), where)
         finally:
             os.close(handle)
     except (OSError, ValueError) as error:
@@ -140,7 +152,7 @@ def _was_replaced(handle: int, path: str | os.PathLike[str]) -> bool:
 
 def _load(handle: int, path: Path, where: str) -> Folder:
     manifest = _read(handle, MANIFEST, None, where)
-    listed = _parse_manifest(manifest, where)
+    listed, version = _parse_manifest(manifest, where)
     try:
         with os.scandir(handle) as entries:
             for entry in entries:  # a folder of a million files ends here at the first one that is not ours
@@ -153,7 +165,7 @@ def _load(handle: int, path: Path, where: str) -> Folder:
         files[name] = _read(handle, name, fact["bytes"], where)
         if hashlib.sha256(files[name]).hexdigest() != fact["sha256"]:
             raise ModelFileError(f"{where}: {name} was changed or damaged: its SHA-256 is not the one in {MANIFEST}")
-    return Folder(path, files, hashlib.sha256(manifest).hexdigest())
+    return Folder(path, files, hashlib.sha256(manifest).hexdigest(), version)
 
 
 def _read(folder: int, name: str, size: int | None, where: str) -> bytes:
@@ -184,24 +196,19 @@ def _read(folder: int, name: str, size: int | None, where: str) -> bytes:
 
 def _regular(found: os.stat_result, name: str, where: str) -> None:
     if not stat.S_ISREG(found.st_mode):
-        kind = (
-            "symbolic link"
-            if stat.S_ISLNK(found.st_mode)
-            else "folder"
-            if stat.S_ISDIR(found.st_mode)
-            else "special file"
-        )
+        kinds = {stat.S_IFLNK: "symbolic link", stat.S_IFDIR: "folder"}
+        kind = kinds.get(stat.S_IFMT(found.st_mode), "special file")
         raise ModelFileError(f"{where}: {name} is a {kind}, not a regular file")
 
 
-def _manifest_bytes(files: Mapping[str, Mapping[str, Any]]) -> bytes:
+def _manifest_bytes(files: Mapping[str, Mapping[str, Any]], version: int = VERSION) -> bytes:
     return json_bytes(
-        {"format": FORMAT, "format_version": VERSION, "files": {name: files[name] for name in sorted(files)}}
+        {"format": FORMAT, "format_version": version, "files": {name: files[name] for name in sorted(files)}}
     )
 
 
-def _parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
-    """The manifest's files: name -> {"bytes": int, "sha256": str}, checked, and caps with them."""
+def _parse_manifest(raw: bytes, where: str) -> tuple[dict[str, dict[str, Any]], int]:
+    """The manifest's files, name -> {"bytes": int, "sha256": str}, checked, and caps with them; and its version."""
     name = f"{where}: {MANIFEST}"
     found = parse_json(raw, name)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -224,9 +231,9 @@ def _parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
     total = sum(fact["bytes"] for fact in files.values())
     if total > MAX_BYTES:
         raise ModelFileError(f"{name}: {total:,} bytes of files, more than the {MAX_BYTES:,} allowed")
-    if _manifest_bytes(files) != raw:
+    if _manifest_bytes(files, version) != raw:
         raise ModelFileError(f"{name}: not byte for byte as gatewise writes it, so it was changed or damaged")
-    return files
+    return files, version
 
 
 def _check_names(sizes: Mapping[str, int], where: str) -> None:

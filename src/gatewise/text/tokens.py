@@ -61,6 +61,7 @@ class TokenEncoding:
 
     kind = "tokens"
     unknown = 1
+    specials = 2  # rows that are no words
     file = "tokenizer.json"
 
     def __init__(self, tokenizer: Tokenizer, most_characters: int = 1_000_000, most_tokens: int = 200_000) -> None:
@@ -82,7 +83,9 @@ class TokenEncoding:
         if size < 3 or minimum < 1:
             raise InputError(f"size must be at least 3 and minimum at least 1, got {size} and {minimum}")
         tokenizer = _empty({})
-        trainer = WordLevelTrainer(vocab_size=size - 2, min_frequency=minimum, show_progress=False, special_tokens=[])
+        trainer = WordLevelTrainer(
+            vocab_size=size - cls.specials, min_frequency=minimum, show_progress=False, special_tokens=[]
+        )
         tokenizer.train_from_iterator(_checked(texts, most_characters), trainer)
         counted = tokenizer.get_vocab()  # by count, ties by code point: the same in every run
         ranked = sorted(counted, key=counted.__getitem__)
@@ -90,6 +93,15 @@ class TokenEncoding:
         vocabulary = {word: row for row, word in enumerate([PAD, UNKNOWN, *ranked])}
         tokenizer.model = WordLevel(vocab=vocabulary, unk_token=UNKNOWN)
         return cls(tokenizer, most_characters)
+
+    def with_words(self, count: int) -> TokenEncoding:
+        """With the `count` most frequent words alone; the others become unknown. InputError for more than there are."""
+        if not 1 <= count <= self.rows - self.specials:
+            raise InputError(f"the vocabulary has {self.rows - self.specials:,} words: {count:,} cannot be kept")
+        rows = self.tokenizer.get_vocab()
+        kept = sorted(rows, key=rows.__getitem__)[: count + self.specials]
+        small = _empty({word: row for row, word in enumerate(kept)})
+        return TokenEncoding(small, self.most_characters, self.most_tokens)
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,); empty where the text has no word. InputError for a lone surrogate and beyond the caps."""
@@ -148,12 +160,11 @@ class TokenEncoding:
         stored = parse_json(read(cls.file), cls.file)
         try:
             vocabulary = stored["model"]["vocab"]
-            ranked = sorted(vocabulary, key=vocabulary.__getitem__)
-            rows = [vocabulary[word] for word in ranked]
+            whole = set(map(type, vocabulary.values())) <= {int}  # 1 == True == 1.0 in Python
+            first = vocabulary.get(PAD), vocabulary.get(UNKNOWN)
         except (TypeError, LookupError, AttributeError):
             raise ModelFileError(f"{cls.file}: not a tokenizer with a vocabulary of words") from None
-        whole = all(type(row) is int for row in rows)
-        if not whole or ranked[:2] != [PAD, UNKNOWN] or rows != list(range(len(rows))):
+        if not whole or first != (0, 1) or sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise ModelFileError(f"{cls.file}: the vocabulary must begin {PAD}, {UNKNOWN} and count 0, 1, 2, …")
         tokenizer = _empty(vocabulary)
         ours = json.loads(_empty({}).to_str())

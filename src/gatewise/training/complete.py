@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewise.card import Measured
+from gatewise.card import Calibrated
 from gatewise.kernels.native import threads
 from gatewise.model import Model
 from gatewise.training.combine import fold, weigh
 from gatewise.training.ngrams import FittedNgrams, fit_ngrams, targets_of
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared
-from gatewise.verdict import log_probabilities, scores
+from gatewise.verdict import Evaluation, log_probabilities
 
 __all__ = ["completed"]
 
@@ -34,11 +34,21 @@ def completed(model: Model, prepared: Prepared, observer: Observer) -> Model:
     weighing = weigh(model.logits_of(kept), added, targets_of(prepared.labels[rows], classes))
     bias = np.zeros(model.architecture.outputs) if fitted is None else fitted.bias
     parameters, ngrams = fold(model.parameters, None if fitted is None else fitted.ngrams, bias, weighing)
-    model = replace(model, parameters=parameters, ngrams=ngrams, facts=replace(model.facts, calibrated=str(weighing)))
-    accuracy, loss = scores(log_probabilities(model.logits_of(kept)), prepared.labels[rows])
-    observer.note(f"weighed: {weighing}; validation accuracy {accuracy:.4f}, loss {loss:.4f}")
-    name = "validation part, which also weighed and calibrated it"
-    return replace(model, facts=model.facts.with_measured(Measured(name, len(rows), accuracy, loss)))
+    name, truth = "validation part, which also weighed and calibrated it", prepared.labels[rows]
+    before = Evaluation.of(log_probabilities(model.logits_of(kept)), truth, model.classes, name)
+    model = replace(model, parameters=parameters, ngrams=ngrams)
+    after = Evaluation.of(log_probabilities(model.logits_of(kept)), truth, model.classes, name)
+    observer.note(f"weighed: {weighing}; validation accuracy {after.accuracy:.4f}, loss {after.loss:.4f}")
+    found = Calibrated(
+        str(weighing),
+        "the validation part; before: the network alone",
+        after.n,
+        before.loss,
+        after.loss,
+        before.calibration_error,
+        after.calibration_error,
+    )
+    return replace(model, facts=replace(model.facts, calibrated=found)).measured(after)
 
 
 def _fitted(prepared: Prepared, observer: Observer) -> FittedNgrams | None:

@@ -1,0 +1,117 @@
+"""Render docs/accuracy.md and README.md from results/accuracy.json, between marker comments.
+
+    python -m benchmarks.accuracy.tables [--check]
+
+A marker is `<!-- accuracy: NAME -->` and the table goes on to `<!-- end -->`. With --check nothing is written, and the
+exit status is 1 where a page is not what the results say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy.rows import ROWS
+
+__all__ = ["main", "rendered"]
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "accuracy.json"
+PAGES = ("README.md", "docs/accuracy.md")
+_PART = re.compile(r"(<!-- accuracy: ([a-z]+) -->)\n.*?(<!-- end -->)", re.DOTALL)
+_NONE = "Not measured yet: `python -m benchmarks.accuracy` does it."
+
+Results = Mapping[str, Any]
+
+
+def _four(values: Sequence[float]) -> str:
+    """The mean, and each in brackets where there are several."""
+    each = f" ({', '.join(f'{value:.4f}' for value in values)})" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4f}{each}"
+
+
+def _rows(results: Results) -> str:
+    lines = ["| row | what | accuracy, mean (each seed) | network alone | n-grams alone | minutes | threads |"]
+    lines.append("|---|---|---|---:|---:|---:|---:|")
+    for row in ROWS:
+        seeds = results.get("rows", {}).get(row.name, {})
+        if not seeds:
+            lines.append(f"| `{row.name}` | {row.what} | not measured yet | | | | |")
+            continue
+        found = [seeds[seed] for seed in sorted(seeds, key=int)]
+        alone = [
+            f"{statistics.mean(one[part] for one in found):.4f}" if all(part in one for one in found) else ""
+            for part in ("network_alone", "ngrams_alone")
+        ]
+        minutes = f"{statistics.mean(one['seconds'] for one in found) / 60:.1f}"
+        threads = ", ".join(sorted({str(one.get("threads", 2)) for one in found}))
+        accuracy = _four([one["accuracy"] for one in found])
+        lines.append(f"| `{row.name}` | {row.what} | {accuracy} | {' | '.join(alone)} | {minutes} | {threads} |")
+    return "\n".join(lines)
+
+
+def _few(results: Results) -> str:
+    found = results.get("few", {}).get("rows", [])
+    if not found:
+        return "Not measured yet: `python -m benchmarks.accuracy --few` does it."
+    lines = ["| labels | draws | gatewise | TF-IDF (1,2) | NB (1,3) | ahead of the better one by | seconds |"]
+    lines.append("|---:|---:|---:|---:|---:|---:|---:|")
+    for labels in sorted({one["labels"] for one in found}):
+        some = [one for one in found if one["labels"] == labels]
+        ours, tfidf, nb = (statistics.mean(one[kind] for one in some) for kind in ("gatewise", "tfidf", "nb"))
+        seconds = statistics.mean(one["seconds"] for one in some)
+        ahead = f"{100 * (ours - max(tfidf, nb)):+.1f} points"
+        lines.append(f"| {labels:,} | {len(some)} | {ours:.4f} | {tfidf:.4f} | {nb:.4f} | {ahead} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def _where(results: Results) -> str:
+    every = [one for seeds in results.get("rows", {}).values() for one in seeds.values()]
+    every += [results["few"]] if "few" in results else []
+    machines = sorted({f"{one['machine']['processor']}, {one['machine']['cores']} cores" for one in every})
+    versions = sorted({f"{name} {version}" for one in every for name, version in one["versions"].items()})
+    dates = sorted({one["date"][:10] for one in every})
+    return f"{'; '.join(machines)}; {' to '.join(sorted({dates[0], dates[-1]}))}; {', '.join(versions)}."
+
+
+_TABLES: dict[str, Callable[[Results], str]] = {"rows": _rows, "few": _few, "where": _where}
+
+
+def rendered(page: str, results: Results) -> str:
+    """The page with every marked part as the results say. KeyError for a marker that names no table."""
+
+    def put(part: re.Match[str]) -> str:
+        made = _TABLES[part[2]]
+        return f"{part[1]}\n{made(results) if results else _NONE}\n{part[3]}"
+
+    return _PART.sub(put, page)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.tables", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 where a page differs from the results")
+    check = parser.parse_args(arguments).check
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    stale = []
+    for name in PAGES:
+        path = ROOT / name
+        page = path.read_text(encoding="utf-8")
+        wanted = rendered(page, results)
+        if page != wanted:
+            stale.append(name)
+            if not check:
+                path.write_text(wanted, encoding="utf-8")
+    if check and stale:
+        print(f"{', '.join(stale)}: not what results/accuracy.json says; run this without --check", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
