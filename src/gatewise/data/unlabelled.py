@@ -93,6 +93,8 @@ def _read(source: str, data: str | None, text: str) -> Unlabelled:
         if not files:
             raise DataError(f"{quote(path, 200)}: there is no .txt file in this folder")
         return Unlabelled([read_text(file) for file in files], f"{len(files):,} files of the folder {quote(path.name)}")
+    if not path.exists():
+        raise DataError(f"{quote(path, 200)}: not found")
     if path.suffix.lower() in _TABLES:
         rows = read_column(path, text=text)
         if not rows:
@@ -101,8 +103,7 @@ def _read(source: str, data: str | None, text: str) -> Unlabelled:
     if path.suffix.lower() == ".txt":
         lines = [line for line in read_text(path, most=1 << 30).splitlines() if line.strip()]
         return Unlabelled(lines, f"{len(lines):,} lines of {quote(path.name)}")
-    reason = "the name must end in one of " + " ".join((*_TABLES, ".txt")) if path.exists() else "not found"
-    raise DataError(f"{quote(path, 200)}: {reason}")
+    raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*_TABLES, '.txt'))}")
 
 
 def _archive(path: str | Path | None) -> Path | None:

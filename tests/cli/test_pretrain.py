@@ -1,0 +1,79 @@
+"""`gatewise pretrain`, and `gatewise train --from` what it made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import gatewise as gw
+from tests.cli.conftest import Run
+from tests.pretraining.corpus import made_corpus
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(made_corpus(200, 3)) + "\n")
+    return path
+
+
+def test_texts_to_a_base_to_a_model(run: Run, corpus: Path, reviews_csv: Path, tmp_path: Path) -> None:
+    base, target = tmp_path / "base", tmp_path / "m"
+    result = run("pretrain", corpus, "--size", "small", "--epochs", 0.5, "-o", base, "--seed", 4)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert "200 lines of 'corpus.txt'" in result.stdout
+    assert f"saved to {base}" in result.stdout
+    made = gw.load_base(base)
+    assert (made.units, made.embedding, made.facts.seed) == (128, 128, 4)
+    assert made.facts.command == f"gatewise pretrain {corpus} --out {base} --size small --epochs 0.5 --seed 4"
+    last = json.loads(made.history.splitlines()[-1])
+    assert f"{last['perplexity']['forward']:.1f}" in result.stdout
+    columns = ("--text", "review", "--label", "sentiment")
+    trained = run("train", reviews_csv, *columns, "--from", base, "--unlabelled", corpus, "-o", target, "--epochs", 1)
+    assert trained.exit_code == 0
+    model = gw.load(target)
+    assert model.facts.recipe == "best"
+    assert "corpus.txt" in model.facts.base
+    assert "corpus.txt" in model.facts.unlabelled
+    assert f"--from {base} --unlabelled {corpus}" in model.facts.command
+    assert "pretrained" in run("info", target).stdout
+
+
+def test_json(run: Run, corpus: Path, tmp_path: Path) -> None:
+    result = run("pretrain", corpus, "--size", "vectors", "--epochs", 0.5, "-o", tmp_path / "base", "--json")
+    found = json.loads(result.stdout)
+    assert found["size"] == "vectors"
+    assert set(found["perplexity"]) == {"forward", "backward"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere.txt"], "nowhere.txt': not found"),
+        (["{corpus}", "--minutes", "1", "--epochs", "1"], "--minutes or --epochs, not both"),
+        (["{corpus}", "--size", "huge"], "no size is called 'huge'"),
+        (["{corpus}", "--data", "x"], "--data is for the source imdb"),
+        (["{csv}", "--text", "nothing"], "no column 'nothing'"),
+        (["{corpus}", "-o", "{corpus}"], "is not a folder"),
+    ],
+)
+def test_what_cannot_be(run: Run, corpus: Path, reviews_csv: Path, words: list[str], says: str) -> None:
+    result = run("pretrain", *(word.format(corpus=corpus, csv=reviews_csv) for word in words))
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert says in result.stderr
+
+
+def test_training_from_what_is_no_base(run: Run, reviews_csv: Path, corpus: Path, keras_folder: Path) -> None:
+    columns = (reviews_csv, "--text", "review", "--label", "sentiment")
+    for options, says in (
+        (("--from", keras_folder), "not a base"),
+        (("--from", "nowhere"), "nowhere"),
+        (("--unlabelled", corpus), "has no student"),
+    ):
+        result = run("train", *columns, *options)
+        assert result.exit_code == 2
+        assert says in result.stderr
