@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Generator
 from types import FrameType
 from typing import Any
@@ -24,6 +25,9 @@ from gatewise.serve.state import State, open_models
 __all__ = ["listen", "run", "work"]
 
 
+_ONE_SIGNAL = 0.5  # seconds: a terminal's Ctrl-C reaches a program and its parent, which may pass it on
+
+
 class _Config(uvicorn.Config):
     settings: Settings
 
@@ -32,6 +36,7 @@ class _Server(uvicorn.Server):
     """uvicorn's, except that a signal which was waited for is no failure: exit code 0; and the second one ends it."""
 
     state: State
+    _told = 0.0  # when the first signal came
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -54,8 +59,10 @@ class _Server(uvicorn.Server):
                 signal.signal(sig, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
-            os._exit(130 if sig == signal.SIGINT else 143)
+        if self.should_exit and time.monotonic() - self._told > _ONE_SIGNAL:
+            os._exit(128 + sig)
+        if not self.should_exit:
+            self._told = time.monotonic()
         self.state.ready = False
         self.should_exit = True
 
