@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from gatewise import __version__
 from gatewise.model import Model
 from gatewise.serve.guard import Guard
+from gatewise.serve.predict import predict
 from gatewise.serve.refusal import Refusal
 from gatewise.serve.routes import add_page, add_routes, add_v2
 from gatewise.serve.settings import Settings
@@ -44,7 +45,8 @@ def create_app(models: Mapping[str, Model], settings: Settings, port: int) -> tu
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(Exception, _failed)
-    return Guard(app, settings, settings.hosts(port), partial(_observe, state)), state
+    direct = {"/predict": partial(predict, state)}
+    return Guard(app, settings, settings.hosts(port), state.metrics.request, direct), state
 
 
 def _answer(refusal: Refusal, path: str) -> Response:
@@ -72,7 +74,3 @@ async def _invalid(request: Request, error: Any) -> Response:
 async def _failed(request: Request, error: Exception) -> Response:
     """What the client hears; the exception goes on to the guard, which logs where it was."""
     return _answer(Refusal(500, "internal", "the server failed; its log says where"), request.scope["path"])
-
-
-def _observe(state: State, scope: dict[str, Any], status: int, seconds: float) -> None:
-    state.metrics.request(str(getattr(scope.get("route"), "path", "none")), status, seconds)
