@@ -153,10 +153,9 @@ async def _connect(port: int, clients: int, done: Callable[[_Connection, int, by
 
 async def _until(finished: asyncio.Future[None], connections: list[_Connection]) -> None:
     """Until the last answer; a connection that is lost before it would leave a request without one."""
-    lost = asyncio.wait([connection.lost for connection in connections], return_when=asyncio.FIRST_COMPLETED)
-    watch = asyncio.ensure_future(lost)
-    await asyncio.wait([finished, watch], return_when=asyncio.FIRST_COMPLETED)
-    watch.cancel()
+    await asyncio.wait(
+        [finished, *(connection.lost for connection in connections)], return_when=asyncio.FIRST_COMPLETED
+    )
     if not finished.done():
         raise ConnectionError("the server closed a connection before all answers were there")
     for connection in connections:
