@@ -21,6 +21,7 @@ from gatewise.serve.app import create_app
 from gatewise.serve.protocol import Connection, sweep
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State, open_models
+from gatewise.serve.workers import supervise
 
 __all__ = ["listen", "run", "work"]
 
@@ -90,13 +91,17 @@ def run(settings: Settings) -> int:
     port = sock.getsockname()[1]
     names = ", ".join(models)
     print(f"gatewise: serving {names} at {settings.url(port)} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    if settings.workers > 1:
+        return supervise(settings, sock, work)
     return work(settings, sock, models)
 
 
 def work(settings: Settings, sock: socket.socket, models: Any = None) -> int:
     """Serve in this process."""
+    os.environ.setdefault("GATEWISE_THREADS", str(settings.threads))
     logging.basicConfig(stream=sys.stderr, format="gatewise: %(message)s", level=logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     app, state = create_app(models or open_models(settings), settings, sock.getsockname()[1])
     config = _Config(
         app,
