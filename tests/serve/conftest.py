@@ -35,7 +35,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     return {
         "reviews": Model(pads, parameters_of(pads, 3), TextEncoder(keras), ("negative", "positive")),
         "tokens": Model(both, parameters_of(both, 4), TextEncoder(tokens), HOSTILE),
-        "gestures": Model(channels, parameters_of(channels, 5), SeriesEncoder(Standardise.fit(series)), ("a", "b", "c")),
+        "gestures": Model(
+            channels, parameters_of(channels, 5), SeriesEncoder(Standardise.fit(series)), ("a", "b", "c")
+        ),
     }
 
 

@@ -51,7 +51,9 @@ def test_series(port: int, models: dict[str, Model]) -> None:
     )
     assert [one["steps"] for one in answer["predictions"]] == [3, 9, 1]
     alone = post(port, "/predict", {"series": given[1], "model": "gestures"}).json()
-    assert alone["predictions"][0]["probabilities"] == pytest.approx(answer["predictions"][1]["probabilities"], abs=1e-6)
+    assert alone["predictions"][0]["probabilities"] == pytest.approx(
+        answer["predictions"][1]["probabilities"], abs=1e-6
+    )
 
 
 def test_class_names_cannot_be_anything_but_text(port: int) -> None:
