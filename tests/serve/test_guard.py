@@ -278,7 +278,8 @@ def test_websockets_are_not_spoken(port: int) -> None:
 
 def test_two_requests_in_one_packet(port: int) -> None:
     one = f"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
-    two = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    two = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+    two += b"Content-Length: %d\r\n\r\n%b"
     with connect(port, one + two % (port, len(BODY), BODY) + one[:20]) as sock:
         sock.settimeout(20)
         found = b""

@@ -15,6 +15,8 @@ def explain_view(model: Any, request: Mapping[str, object], cache: Any = None) -
     text = request.get("text")
     if not isinstance(text, str):
         raise InputError("text must be a string")
+    if model.architecture.inputs == "channels":
+        raise InputError("the model reads series")
     found = model.explain(text, "running")
     probabilities = dict(zip(model.classes, found.probabilities.tolist(), strict=True))
     return {

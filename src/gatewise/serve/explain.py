@@ -23,9 +23,7 @@ _WAITING = 16  # explanations that may wait
 async def explain(state: State, body: bytes) -> bytes:
     """POST /explain: the body as page and view agreed on it, with `model` beside it for a server of several."""
     request = parse(body)
-    name = request.pop("model", None)
-    if name is not None:
-        text_of(name, "model")
+    name = text_of(request.pop("model"), "model") if "model" in request else None
     model = state.of(name).model
     return await _run(state, lambda: view.explain_view(model, request))
 

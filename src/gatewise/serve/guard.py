@@ -86,7 +86,7 @@ class Guard:
 
         try:
             headers = self._admit(scope)
-            body: bytes | None = b"" if scope["method"] in ("GET", "HEAD") else await self._body(headers, receive)
+            body: bytes | None = await self._body(headers, receive) if scope["method"] == "POST" else b""
 
             async def whole() -> dict[str, Any]:
                 nonlocal body
@@ -122,7 +122,7 @@ class Guard:
             raise Refusal(421, "wrong_host", "this server does not answer to that Host; see --allow-host")
         if self._token is not None and scope["path"] not in _OPEN and not self._knows(headers.get(b"authorization")):
             raise Refusal(401, "token", "a token is needed: Authorization: Bearer TOKEN", headers=(_CHALLENGE,))
-        if scope["method"] not in ("GET", "HEAD"):
+        if scope["method"] == "POST":
             _same_site(headers, scope["path"])
         return headers
 

@@ -9,7 +9,7 @@ from gatewise.serve.served import Served
 from gatewise.serve.settings import Settings
 from gatewise.serve.v2 import OUTPUTS
 
-__all__ = ["answers", "explain_request", "infer_request", "predict_request", "v2_answers"]
+__all__ = ["answers", "explain_request", "infer_request", "path_parameters", "predict_request", "v2_answers"]
 
 Schema = dict[str, Any]
 
@@ -129,9 +129,20 @@ def predict_request(served: Iterable[Served], settings: Settings) -> Schema:
     return _body({"anyOf": forms})
 
 
-def explain_request() -> Schema:
-    """The body of POST /explain; docs/serving.md says what the parts mean."""
-    return _body({"type": "object"})
+def explain_request(served: Iterable[Served]) -> Schema:
+    """The body of POST /explain; what else may stand in it belongs to the page and to `gatewise.glassbox.view`."""
+    properties = {"text": _TEXT, "model": {"type": "string", "enum": [one.name for one in served]}}
+    return _body({"type": "object", "properties": properties})
+
+
+def path_parameters(choices: Schema, path: str) -> Schema:
+    """The parameters that stand in a path, each with all of its values."""
+    found = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": values}}
+        for name, values in choices.items()
+        if f"{{{name}}}" in path
+    ]
+    return {"parameters": found}
 
 
 def infer_request(served: Iterable[Served]) -> Schema:
@@ -188,6 +199,6 @@ def _body(schema: Schema) -> Schema:
 
 def _series(served: Iterable[Served]) -> Schema:
     widths = {one.model.architecture.rows for one in served if one.takes == "series"}
-    number = {"type": "number", "minimum": -1e30, "maximum": 1e30}
+    number = {"type": "number", "exclusiveMinimum": -3e38, "exclusiveMaximum": 3e38}
     step = {"type": "array", "items": number, "minItems": min(widths), "maxItems": max(widths)}
     return {"type": "array", "items": step, "minItems": 1}

@@ -13,8 +13,9 @@ from gatewise.serve import openapi
 from gatewise.serve.explain import explain, model_card, unit
 from gatewise.serve.pages import Asset
 from gatewise.serve.predict import predict
+from gatewise.serve.served import Served
 from gatewise.serve.state import State
-from gatewise.serve.v2 import infer, model_metadata, model_of, server_metadata
+from gatewise.serve.v2 import VERSION, infer, model_metadata, model_of, server_metadata
 
 __all__ = ["add_page", "add_routes", "add_v2"]
 
@@ -31,7 +32,11 @@ def add_routes(app: FastAPI, state: State) -> None:
         """Labels and probabilities of a text, a series, or several."""
         return _json(await predict(state, request.scope, await request.body()))
 
-    @app.post("/explain", openapi_extra=openapi.explain_request(), responses=openapi.answers(None, *_BODY))
+    @app.post(
+        "/explain",
+        openapi_extra=openapi.explain_request(state.served.values()),
+        responses=openapi.answers(None, *_BODY),
+    )
     async def explain_input(request: Request) -> Response:
         """How a verdict came about, word by word and gate by gate."""
         return _json(await explain(state, await request.body()))
@@ -82,22 +87,26 @@ def add_v2(app: FastAPI, state: State) -> None:
 
 
 def _add_model(app: FastAPI, state: State, path: str) -> None:
-    @app.get(path, responses=openapi.v2_answers(openapi.MODEL, 404, 422))
-    async def metadata(name: str, version: str | None = None) -> Response:
-        """A model's tensors."""
-        return _json(_dump(model_metadata(model_of(state, name, version))))
-
-    @app.get(f"{path}/ready", responses=openapi.v2_answers(None, 404, 422))
-    async def model_ready(name: str, version: str | None = None) -> Response:
-        """Whether the model can answer."""
-        return _ready(state, name=model_of(state, name, version).name)
-
+    names = openapi.path_parameters({"name": list(state.served), "version": [VERSION]}, path)
     ask = openapi.infer_request(state.served.values())
 
-    @app.post(f"{path}/infer", openapi_extra=ask, responses=openapi.v2_answers(openapi.INFERENCE, *_BODY, 422))
-    async def infer_tensor(request: Request, name: str, version: str | None = None) -> Response:
+    def named(request: Request) -> Served:
+        return model_of(state, request.path_params["name"], request.path_params.get("version"))
+
+    @app.get(path, openapi_extra=names, responses=openapi.v2_answers(openapi.MODEL, 404))
+    async def metadata(request: Request) -> Response:
+        """A model's tensors."""
+        return _json(_dump(model_metadata(named(request))))
+
+    @app.get(f"{path}/ready", openapi_extra=names, responses=openapi.v2_answers(None, 404))
+    async def model_ready(request: Request) -> Response:
+        """Whether the model can answer."""
+        return _ready(state, name=named(request).name)
+
+    @app.post(f"{path}/infer", openapi_extra=names | ask, responses=openapi.v2_answers(openapi.INFERENCE, *_BODY))
+    async def infer_tensor(request: Request) -> Response:
         """Labels and probabilities of a tensor of texts or series."""
-        return _json(await infer(state, model_of(state, name, version), request.scope, await request.body()))
+        return _json(await infer(state, named(request), request.scope, await request.body()))
 
 
 def add_page(app: FastAPI, assets: Mapping[str, Asset]) -> None:
