@@ -219,8 +219,9 @@ def test_too_many_words_are_refused() -> None:
 
 @pytest.mark.parametrize("rows", [[], "x", [[1, 2]], [[1, 2, 3], [1, 2]], [[1, 2, float("inf")]], [[1, 2, "3"]]])
 def test_bad_series_are_refused(rows: Any) -> None:
-    with pytest.raises(RequestError, match="series"):
+    with pytest.raises(RequestError) as caught:
         explain_view(MODELS["series"], {"series": rows})
+    assert caught.value.field.startswith("series")
 
 
 def test_an_overflow_is_named() -> None:
@@ -264,7 +265,7 @@ def test_the_model_and_its_units(name: str) -> None:
             assert unit["unit"] == 4 + arch.units * arch.directions.index(direction)
             assert (unit["weights"] is None) == (layer < arch.layers - 1)
     for wrong in ((arch.units, 0, "forward"), (0, arch.layers, "forward"), (0, 0, "<b>"), (-1, 0, "forward")):
-        with pytest.raises(RequestError):
+        with pytest.raises(RequestError) as caught:
             unit_view(model, *wrong)
 
 
