@@ -55,10 +55,10 @@ export const COMPACT = {
   texts: {
     c0: [8, 30, "start"],
     c: [382, 30, "end"],
-    h0: [8, 370, "start"],
+    h0: [44, 366, "start"],
     h: [382, 402, "end"],
     written: [232, 150, "start"],
-    tanh: [322, 166, "end"],
+    tanh: [320, 173, "end"],
   },
   x: [28, 420, 17],
   word: [54, 426, "start"],

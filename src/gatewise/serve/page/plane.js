@@ -64,9 +64,9 @@ export function summary(units, words, towards) {
   const top = by.reduce((best, x, n) => (Math.abs(x) > Math.abs(by[best]) ? n : best), 0);
   const where = words[units.at[top]] ?? "";
   const does = units.effect
-    ? `adds most: ${signed(by[top])} ${by[top] < 0 ? "against" : "to"} ${towards}`
+    ? `moved the score for “${towards}” most, by ${signed(by[top])}`
     : "jumps farthest";
-  return `Of ${by.length} units, unit ${top} ${does}; its memory jumps farthest at “${where}”.`;
+  return `Of ${by.length} units, unit ${top} ${does}; its memory jumped farthest at “${where}”.`;
 }
 
 const signed = (x) => (x < 0 ? "\u2212" : "+") + Math.abs(x).toFixed(2);

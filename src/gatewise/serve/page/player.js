@@ -13,12 +13,10 @@ export function createPlayer(root, store) {
   const play = icon("▶", "Play", () => toggle());
   const speed = el("select", { "aria-label": "Speed", onchange: () => timer && start() });
   for (const x of [0.5, 1, 2]) speed.append(el("option", { value: x, selected: x === 1 }, `${x}×`));
-  const first = icon("⏮", "First step", () => go(-7));
-  const back = icon("◀", "Step back", () => go(-1));
-  const on = icon("▶︎", "Step on", () => go(1));
-  on.textContent = "▷";
-  back.textContent = "◁";
-  const last = icon("⏭", "Last step", () => go(7));
+  const first = icon("|◁", "First step", () => go(-7));
+  const back = icon("◁", "Step back", () => go(-1));
+  const on = icon("▷", "Step on", () => go(1));
+  const last = icon("▷|", "Last step", () => go(7));
   root.append(el("div", { class: "steprow" }, at, line), el("div", { class: "buttons" }, first, back, play, on, last, speed));
   let timer = 0;
 
@@ -44,7 +42,7 @@ export function createPlayer(root, store) {
   function start() {
     clearInterval(timer);
     timer = setInterval(() => (document.hidden ? stop() : go(1)), EACH / Number(speed.value));
-    put(play, "⏸");
+    put(play, "❚❚");
     play.setAttribute("aria-label", "Pause");
   }
   const toggle = () => (timer ? stop() : start());

@@ -4,7 +4,8 @@ import { clampOf, tint } from "./colour.js";
 import { attr, el, fmt, once, put, svg } from "./dom.js";
 import { pieces, samePrefix } from "./words.js";
 
-const TALL = 44; // px of a row that the line has, of its padding in style.css
+const ABOVE = 46; // px of a row that belong to the line: the margin of .word in style.css
+const TALL = 42;
 const EDGE = 5;
 
 /** onHover(word or null), onPick(word), onMove(by) of the arrow keys; label: what a screen reader calls the list. */
@@ -19,7 +20,7 @@ export function createStaff(root, { onHover, onPick, label = "The words" } = {})
   let focus = 0;
 
   function make(piece) {
-    const span = piece.show ? el("span", { class: piece.left ? "left" : "word" }, piece.show) : null;
+    const span = piece.show ? el("span", { class: piece.left ? "unread" : "word" }, piece.show) : null;
     if (span && piece.word !== undefined) {
       attr(span, "role", "option");
       attr(span, "tabindex", "-1");
@@ -81,7 +82,7 @@ export function createStaff(root, { onHover, onPick, label = "The words" } = {})
       lines.replaceChildren();
       return;
     }
-    const boxes = spans.map((span) => [span.offsetLeft + span.offsetWidth / 2, span.offsetTop, span.offsetWidth]);
+    const boxes = spans.map((span) => [span.offsetLeft + span.offsetWidth / 2, span.offsetTop - ABOVE]);
     const [width, height] = [list.offsetWidth, list.offsetHeight];
     attr(lines, "viewBox", `0 0 ${width} ${height}`);
     attr(lines, "width", width);
