@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from typing import Any
 
@@ -248,6 +249,19 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
     assert "leave-one-out reads the text once for each word" in found["warnings"][-1]["say"]
     with pytest.raises(RequestError, match="at most 600"):
         explain_view(wide, {**long, "method": "leave-one-out"})
+
+
+def test_under_changes_the_account_is_one_that_can_be_given_and_says_so() -> None:
+    plain = MODELS["pads"]
+    facts = dataclasses.replace(plain.facts, explained_by="integrated-gradients")
+    model = dataclasses.replace(plain, facts=facts)
+    changes = [{"gate": "f", "value": 0.5}]
+    assert explain_view(model, {"text": TEXT, "want": ["account"]})["account"]["method"] == "integrated-gradients"  # type: ignore[index]
+    found: Any = explain_view(model, {"text": TEXT, "want": ["account"], "changes": changes})
+    assert found["account"]["method"] == "running"
+    assert "holds no gate" in found["warnings"][0]["say"]
+    with pytest.raises(RequestError, match="holds no gate"):
+        explain_view(model, {"text": TEXT, "want": ["account"], "changes": changes, "method": "integrated-gradients"})
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -134,6 +134,12 @@ def _account(model: Viewed, asked: ViewRequest, run: Run, say: list[dict[str, ob
             raise RequestError("method", reason, "too_long")
         method = "running"
         say.append({"code": "method", "say": f"{reason}. What is shown is the account called running."})
+    if method == "integrated-gradients" and asked.changes:
+        reason = "integrated gradients run through the kernel, which holds no gate"
+        if asked.method is not None:
+            raise RequestError("method", f"{reason}: take the changes away", "bad_method")
+        method = "running"
+        say.append({"code": "method", "say": f"While gates are held the account shown is running: {reason}."})
     found = explain_in(run.net, run.sequence, run.names, model.classes, method, facts.faith, facts.explained_by)
     return {
         "method": found.method,

@@ -17,7 +17,7 @@ export const WIDE = {
     kept: [338, 112, 76, 26],
   },
   labels: { c0: [62, 84, "middle"], h0: [62, 350, "middle"], c: [848, 84, "middle"], h: [848, 350, "middle"] },
-  texts: { written: [486, 157, "start"], tanh: [708, 157, "start"] },
+  texts: { written: [486, 157, "start"], tanh: [630, 157, "end"] },
   x: [176, 393, 19],
   word: [204, 398, "start"],
   up: [764, 28, 19],

@@ -2,7 +2,8 @@
 
 import { el, fmt, put, shown } from "./dom.js";
 import { createStaff } from "./staff.js";
-import { differing, wordsOf } from "./words.js";
+import { differing } from "./diff.js";
+import { wordsOf } from "./words.js";
 
 const RESTS = 150;
 
@@ -74,5 +75,7 @@ export function createCompare(root, store, loader) {
     }
     if (keys.has("b") || keys.has("data")) draw(state);
   });
+  draw(store.get());
+  ask(store.get());
   return { draw, focus: () => box.focus() };
 }

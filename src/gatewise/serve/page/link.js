@@ -1,9 +1,9 @@
-// The address always says what is seen; the dialog gives it away, with parts hidden for a lesson.
+// The link to what is seen, to be given away, with parts hidden for a lesson.
 
 import { button, el, put, say } from "./dom.js";
-import { PARTS, write } from "./url.js";
+import { PARTS } from "./url.js";
 
-export function createLink(dialog, store) {
+export function createLink(dialog, store, address) {
   const out = el("textarea", { rows: 3, readonly: true, "aria-label": "The link" });
   const told = el("p", { class: "quiet" });
   const copy = button("Copy", { class: "primary", onclick: () => give() });
@@ -20,17 +20,9 @@ export function createLink(dialog, store) {
     el("p", {}, copy, " ", button("Close", { onclick: () => dialog.close() })),
   );
   dialog.setAttribute("aria-labelledby", "linktitle");
-  let mine = location.hash;
-  let timer = 0;
-
-  async function address(extra = {}, state = store.get()) {
-    const { fragment, long } = await write(state, { model: state.model?.model.fingerprint, ...extra });
-    return { url: `${location.origin}${location.pathname}${location.search}#${fragment}`, long };
-  }
-
   async function fill() {
     const hide = checks.map((label) => label.firstChild).filter((box) => box.checked).map((box) => box.value);
-    const { url, long } = await address({ th: themes.value }, { ...store.get(), hide });
+    const { url, long } = await address.of({ ...store.get(), hide }, { th: themes.value });
     out.value = url;
     put(told, `${url.length.toLocaleString("en")} characters. What stands after # is not sent to a server with the page's address; ` +
       `the text goes to the server it is opened on.${long ? " The text is too long for a link: it is left out." : ""}`);
@@ -48,27 +40,11 @@ export function createLink(dialog, store) {
     }
   }
 
-  async function now(push) {
-    const { url } = await address();
-    if (url === location.href) return;
-    mine = new URL(url).hash;
-    history[push ? "pushState" : "replaceState"](null, "", url);
-  }
-
   return {
     show() {
       for (const label of checks) label.firstChild.checked = store.get().hide.includes(label.firstChild.value);
       fill();
       dialog.showModal();
     },
-    push: () => store.get().model && now(true),
-    replace() {
-      if (timer || !store.get().model) return;
-      timer = setTimeout(() => {
-        timer = 0;
-        now(false);
-      }, 300);
-    },
-    own: () => location.hash === mine,
   };
 }

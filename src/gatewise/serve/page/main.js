@@ -2,14 +2,12 @@
 
 import { source } from "./api.js";
 import { createChange, fitting } from "./change.js";
-import { createCompare } from "./compare.js";
-import { button, el, fmt, once, put, say, shown } from "./dom.js";
+import { button, fmt, put, say, shown } from "./dom.js";
 import { chipsFor } from "./examples.js";
 import { createFigure } from "./figure.js";
 import { createKeys } from "./keys.js";
-import { createLink } from "./link.js";
+import { createAddress } from "./address.js";
 import { createLoader } from "./loader.js";
-import { createUnitPanel, drawCard, drawTraining } from "./panels.js";
 import { createStore, stepsOf, unitNow } from "./store.js";
 import { createTheme } from "./theme.js";
 import { read } from "./url.js";
@@ -27,9 +25,22 @@ const figure = createFigure(
   { verdict: at("verdict"), staff: at("words"), unit: at("unit"), cell: at("cell"), steps: at("steps"), map: inside("map") },
   store, loader, { onGate: (gate) => { at("change").open = true; change.focus(gate); } },
 );
-const compare = createCompare(inside("compare"), store, loader);
-const unitPanel = createUnitPanel(inside("unitpage"), store, source);
-const link = createLink(at("link"), store);
+const address = createAddress(store);
+
+// What is not on the first screen comes when it is first opened.
+const once = (make) => {
+  let made = null;
+  return () => (made ??= make());
+};
+const compare = once(async () => (await import("./compare.js")).createCompare(inside("compare"), store, loader));
+const panels = once(async () => {
+  const { createUnitPanel, drawCard, drawTraining } = await import("./panels.js");
+  drawTraining(inside("training"), store.get().model);
+  drawCard(inside("card"), store.get().model.card);
+  return createUnitPanel(inside("unitpage"), store, source);
+});
+const link = once(async () => (await import("./link.js")).createLink(at("link"), store, address));
+const showLink = async () => (await link()).show();
 
 // The text box: at once where a word ends, else when the typing rests for a moment.
 let committed = "";
@@ -44,7 +55,7 @@ box.addEventListener("blur", () => commit());
 const commit = () => {
   if (committed === store.get().text) return;
   committed = store.get().text;
-  link.push();
+  address.push();
 };
 
 /** Another text in one step, which undo takes back. */
@@ -69,16 +80,16 @@ function useChip(n) {
   if (other) openCompare(other);
 }
 
-function openCompare(text) {
+async function openCompare(text) {
   at("compare").open = true;
   store.set({ b: text ?? store.get().b ?? "" });
+  return compare();
 }
-function toggleCompare() {
+async function toggleCompare() {
   const open = !at("compare").open;
   at("compare").open = open;
   if (open) {
-    openCompare();
-    compare.focus();
+    (await openCompare()).focus();
     at("compare").scrollIntoView({ block: "nearest" });
   } else store.set({ b: null }, { undo: "comparison closed" });
 }
@@ -88,7 +99,7 @@ function present(on = !store.get().present) {
   else if (document.fullscreenElement) document.exitFullscreen();
 }
 at("docompare").addEventListener("click", toggleCompare);
-at("dolink").addEventListener("click", () => link.show());
+at("dolink").addEventListener("click", showLink);
 at("dopresent").addEventListener("click", () => present());
 
 const planeKey = (name) => () => store.set({ plane: name });
@@ -106,10 +117,10 @@ const keys = createKeys(at("figure"), at("keys"), {
   v: () => store.set({ by: next(["account", "unit", "off"], store.get().by) }),
   k: () => { at("change").open = true; change.focus("f"); },
   x: () => change.toggleSilence(),
-  b: () => toggleCompare(),
+  b: () => void toggleCompare(),
   q: () => store.set({ guess: !store.get().guess }),
   m: () => present(),
-  l: () => link.show(),
+  l: () => void showLink(),
   d: () => theme.turn(),
   "?": () => keys.show(),
   1: () => useChip(0), 2: () => useChip(1), 3: () => useChip(2), 4: () => useChip(3),
@@ -168,7 +179,7 @@ function drawAround(state, changed) {
     document.body.classList.toggle("nocell", state.hide.includes("cell"));
   }
   if (any("data", "w", "u", "changes", "model")) change.draw(state);
-  if (any("data", "u", "layer", "model")) unitPanel.draw(state);
+  if (any("data", "u", "layer", "model") && at("unitpage").open) panels().then((unit) => unit.draw(state));
   if (any("data", "guess", "guessOf")) {
     const p = state.data && !(state.guess && state.guessOf !== state.data.id) ? state.data.verdict : null;
     put(at("sticky"), p ? `${shown(p.label, 24)} · ${shown(p.towards, 24)} ${fmt(p.p)}` : "");
@@ -176,10 +187,13 @@ function drawAround(state, changed) {
   }
 }
 store.subscribe(drawAround);
-store.subscribe(() => link.replace());
-at("unitpage").addEventListener("toggle", () => unitPanel.draw(store.get()));
-const asDetails = once(() => loader.need(at("map").open && mapSeen));
+store.subscribe(() => address.replace());
+for (const id of ["unitpage", "training", "card"]) {
+  at(id).addEventListener("toggle", async () => store.get().model && (await panels()).draw(store.get()));
+}
+at("compare").addEventListener("toggle", () => at("compare").open && openCompare());
 let mapSeen = false;
+const asDetails = () => loader.need(at("map").open && mapSeen);
 new IntersectionObserver(([entry]) => {
   mapSeen = entry.isIntersecting;
   asDetails();
@@ -204,8 +218,6 @@ function showModel(model) {
     at("words").setAttribute("aria-label", "The series as it was read");
   }
   at("look").title = labels.map((name) => shown(name, 24)).join(", ");
-  drawTraining(inside("training"), model);
-  drawCard(inside("card"), model.card);
 }
 
 async function boot(fromLink) {
@@ -220,7 +232,7 @@ async function boot(fromLink) {
     store.set({ problem: { say: error.message, retry: () => boot(fromLink) } });
     return;
   }
-  if (found.b) at("compare").open = true;
+  if (found.b) openCompare(found.b);
   if (found.text === undefined) useFirst(found);
   else store.set(found);
   if (broken) store.set({ problem: { say: "The link was cut on its way: its text is not whole.", retry: null } });
@@ -234,11 +246,12 @@ function useFirst(found) {
 }
 
 globalThis.addEventListener("hashchange", async () => {
-  if (link.own()) return;
+  if (address.own()) return;
   const { theme: wanted, ...found } = await read(location.hash);
   if (wanted) theme.set(wanted);
   store.set({ w: null, u: null, changes: [], b: null, method: null, ...found });
 });
+for (const id of ["change", "map"]) at(id).open = innerWidth > 760; // a phone shows them when they are asked for
 figure.draw();
 boot(await read(location.hash));
 globalThis.gatewise = { store, stepsOf, unitNow }; // for whoever is curious in the console, and for our tests

@@ -3,7 +3,7 @@
 import { lut, themeNow } from "./colour.js";
 import { button, download, el, fmt, put } from "./dom.js";
 import { createHeatmap } from "./heatmap.js";
-import { orderOf, summary, toCsv } from "./plane.js";
+import { orderOf, summary } from "./plane.js";
 import { unitNow, wordNow } from "./store.js";
 
 export const PLANES = {
@@ -12,7 +12,6 @@ export const PLANES = {
 const SORTS = {
   effect: "effect on the verdict", index: "number", jump: "largest jump of c", first: "when it jumps", alike: "alike together",
 };
-const WINDOW = 12; // rows and columns of the table
 
 export function createMapPanel(root, store, { onNeedUnit }) {
   const choice = el("div", { class: "choice", role: "radiogroup", "aria-label": "What the map shows" });
@@ -97,30 +96,18 @@ export function createMapPanel(root, store, { onNeedUnit }) {
     if (open) drawTable();
   }
 
-  function drawTable() {
+  async function drawTable() {
+    const { drawTable: table } = await import("./table.js");
     const state = store.get();
     const plane = planeOf(state);
     if (!plane || tableBox.hidden) return;
     const order = orderNow(state, plane);
-    const at = { t: wordNow(state), row: Math.max(0, order.indexOf(unitNow(state))) };
-    const start = (place, length) => Math.max(0, Math.min(length - WINDOW, place - WINDOW / 2));
-    const [r, c] = [start(at.row, order.length), start(at.t, plane.columns)];
-    const columns = words.slice(c, c + WINDOW);
-    const head = el("tr", {}, el("th", { scope: "col" }, "unit"), columns.map((word) => el("th", { scope: "col" }, word)));
-    const rows = order.slice(r, r + WINDOW).map((k) =>
-      el("tr", {}, el("th", { scope: "row" }, String(k)), columns.map((_, n) =>
-        el("td", {}, fmt(plane.values[k * plane.columns + c + n], 2, plane.signed)))));
-    const last = c + columns.length;
-    const caption = `${PLANES[state.plane]} ${state.plane}, units in the order of the map, ${c + 1} to ${last} of ${plane.columns}`;
-    const table = el("table", {}, el("caption", {}, caption), el("thead", {}, head), el("tbody", {}, rows));
-    const step = (t, k) => store.set({ w: Math.max(0, Math.min(plane.columns - 1, t)), u: order[Math.max(0, Math.min(order.length - 1, k))] });
-    const moves = el("div", { class: "group" },
-      button("earlier", { onclick: () => step(at.t - WINDOW, at.row) }), button("later", { onclick: () => step(at.t + WINDOW, at.row) }),
-      button("up", { onclick: () => step(at.t, at.row - WINDOW) }), button("down", { onclick: () => step(at.t, at.row + WINDOW) }));
-    tableBox.replaceChildren(moves, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of numbers" }, table));
+    const title = `${PLANES[state.plane]} ${state.plane}`;
+    table(tableBox, { plane, order, words, title, t: wordNow(state), k: unitNow(state) }, (w, u) => store.set({ w, u }));
   }
 
-  function save() {
+  async function save() {
+    const { toCsv } = await import("./table.js");
     const state = store.get();
     const plane = planeOf(state);
     if (plane) download(`gatewise-${state.plane}.csv`, "text/csv", toCsv(plane, orderNow(state, plane), words));

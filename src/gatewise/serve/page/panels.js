@@ -19,7 +19,7 @@ export function createUnitPanel(root, store, source) {
   const known = new Map();
 
   async function draw(state) {
-    if (!state.model || root.closest("details")?.open === false) return;
+    if (!state.model) return;
     const { model } = state.model;
     const [unit, layer] = [unitNow(state), state.layer ?? model.layers - 1];
     const key = `${unit} ${layer}`;

@@ -70,14 +70,3 @@ export function summary(units, words, towards) {
 }
 
 const signed = (x) => (x < 0 ? "\u2212" : "+") + Math.abs(x).toFixed(2);
-
-/** The plane as CSV, formulas made harmless: a cell of text that begins like one gets an apostrophe. */
-export function toCsv(plane, order, words) {
-  const quoted = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
-  const lines = [["unit", ...words.map(quoted)].join(",")];
-  for (const k of order) {
-    const row = plane.values.subarray(k * plane.columns, (k + 1) * plane.columns);
-    lines.push([k, ...Array.from(row, (x) => x.toFixed(5))].join(","));
-  }
-  return `${lines.join("\r\n")}\r\n`;
-}

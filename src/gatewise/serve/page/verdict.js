@@ -19,7 +19,7 @@ export function createVerdict(root, store) {
   const note = el("p", { class: "quiet note" });
   const faith = el("p", { class: "quiet note" });
   const hidden = el("div", { class: "guess", hidden: true });
-  const row = el("div", { class: "verdictrow" }, label, number, left, bar, right);
+  const row = el("div", { class: "verdictrow" }, label, number, el("div", { class: "scale" }, left, bar, right));
   const more = el("details", { class: "about" }, el("summary", {}, "What these numbers are"), note, faith);
   const account = el("div", { class: "accountrow" }, el("label", {}, "words coloured by ", by), method, sum);
   root.append(row, hidden, told, account, more);
