@@ -279,7 +279,7 @@ def test_the_model_and_its_units(name: str) -> None:
             assert unit["unit"] == 4 + arch.units * arch.directions.index(direction)
             assert (unit["weights"] is None) == (layer < arch.layers - 1)
     for wrong in ((arch.units, 0, "forward"), (0, arch.layers, "forward"), (0, 0, "<b>"), (-1, 0, "forward")):
-        with pytest.raises(RequestError) as caught:
+        with pytest.raises(RequestError):
             unit_view(model, *wrong)
 
 

@@ -25,10 +25,10 @@ from gatewise.verdict import Faith
 from tests.glassbox.random_net import parameters_of
 
 CHROMIUM = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+QUIET = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
 TEXTS = [
     "This is not a bad film; I was never bored, and nothing in it felt cheap.",
     "It was good, not bad at all. It was bad, not good at all.",
@@ -148,7 +148,9 @@ class Watched:
         page.on("pageerror", lambda error: self._note(f"error: {error}"))
         page.on("dialog", lambda dialog: (self._note(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: self._request(request.url))
-        page.add_init_script("addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective))")
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective))"
+        )
 
     def _note(self, line: str) -> None:
         if not any(part in line for part in self.expected):

@@ -67,13 +67,13 @@ def explain_view(model: Viewed, request: Mapping[str, object], cache: ViewCache 
     if "account" in asked.want:
         found["account"] = _account(model, asked, run, say)
     if "units" in asked.want:
-        found["units"] = units_part(run, layer)
+        found["units"] = units_part(run.layer(layer), run.moves if layer == model.architecture.layers - 1 else None)
     if "alike" in asked.want:
         found["alike"] = alike_part(run, layer)
     if asked.unit is not None:
         found["unit"] = unit_part(run, _unit(asked.unit, run, layer), layer)
     if asked.planes:
-        found["planes"] = [plane_part(run, name, layer) for name in asked.planes]
+        found["planes"] = [plane_part(run.plane(name, layer), name, layer) for name in asked.planes]
     if asked.changes:
         before = verdict_part(model, plain)
         if "running" in asked.want:

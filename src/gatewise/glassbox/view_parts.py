@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gatewise.cell import Array
+from gatewise.glassbox.gates import Gates
 from gatewise.glassbox.view_run import Run, Viewed
 from gatewise.verdict import log_probabilities, margin
 
@@ -43,7 +45,7 @@ def text_part(model: Viewed, item: Any, run: Run) -> dict[str, object]:
 
 
 def verdict_part(model: Viewed, run: Run) -> dict[str, object]:
-    """label: the most probable class, the probabilities by class, p: that of `towards`, which positive scores speak for."""
+    """label: the most probable class; p: the probability of `towards`, the class that positive scores speak for."""
     return {
         "label": model.classes[int(run.probabilities.argmax())],
         "towards": model.classes[run.towards],
@@ -67,12 +69,13 @@ def alike_part(run: Run, layer: int) -> dict[str, object]:
     return {"order": order, "flip": flip}
 
 
-def units_part(run: Run, layer: int) -> dict[str, object]:
-    """Each unit of the layer: its effect on the margin (null below the top), its largest jump and when, and orders."""
-    jumps = np.concatenate([gates.moves() for gates in run.layer(layer)], axis=1)  # (T, units)
+def units_part(lstms: Sequence[Gates], moves: Array | None) -> dict[str, object]:
+    """Each unit of a layer, its directions side by side: its effect on the margin (null below the top, where `moves`
+    (T, units) is None), its largest jump and when, and orders.
+    """
+    jumps = np.concatenate([gates.moves() for gates in lstms], axis=1)  # (T, units)
     largest, when = np.abs(jumps).max(axis=0), np.abs(jumps).argmax(axis=0)
-    top = layer == run.net.arch.layers - 1
-    effect = run.moves.sum(axis=0) if top else None
+    effect = None if moves is None else moves.sum(axis=0)
     orders = {
         "jump": np.argsort(-largest, kind="stable").tolist(),
         "first": np.lexsort((np.arange(len(when)), when)).tolist(),
@@ -80,12 +83,12 @@ def units_part(run: Run, layer: int) -> dict[str, object]:
     if effect is not None:
         orders["effect"] = np.argsort(-np.abs(effect), kind="stable").tolist()
     return {
-        "layer": layer,
+        "layer": lstms[0].layer,
         "effect": None if effect is None else _plain(effect),
         "jump": _plain(largest),
         "at": when.tolist(),
         "order": orders,
-        "c_p99": float(np.quantile(np.abs(run.plane("c", layer)), 0.99)) or 1.0,
+        "c_p99": float(np.quantile(np.abs(np.concatenate([gates.c for gates in lstms], axis=1)), 0.99)) or 1.0,
     }
 
 
@@ -121,14 +124,14 @@ def unit_part(run: Run, unit: int, layer: int) -> dict[str, object]:
     return part
 
 
-def plane_part(run: Run, name: str, layer: int) -> dict[str, object]:
-    """A plane of all units (rows) by steps (columns): unsigned 16-bit numbers, little-endian, base64, lo to hi.
+def plane_part(plane: Array, name: str, layer: int) -> dict[str, object]:
+    """A plane (T, units) as rows of units: unsigned 16-bit numbers, little-endian, base64, from lo to hi.
 
     clip: where the colours of a signed plane end, the 99th percentile of the sizes.
     """
-    plane = run.plane(name, layer).T.astype(np.float64)
-    signed = name in "gch"
-    hi = 1.0 if name != "c" else float(np.abs(plane).max(initial=0)) or 1.0
+    plane = plane.T.astype(np.float64)
+    signed = name not in "ifo"
+    hi = 1.0 if name in "ifogh" else float(np.abs(plane).max(initial=0)) or 1.0
     lo = -hi if signed else 0.0
     levels = np.clip(np.rint((plane - lo) / (hi - lo) * 65535), 0, 65535).astype("<u2")
     return {

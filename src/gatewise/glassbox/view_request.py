@@ -33,8 +33,8 @@ class RequestError(InputError):
 @dataclass(frozen=True)
 class ViewRequest:
     """One request. item: a text, or a series as rows of numbers. want: parts; unit: a place in the layer's output, -1
-    for the one that moved the verdict most; planes: of PLANES. layer: from 0, None for the top. changes: clamps, each with
-    the field that it came from.
+    for the one that moved the verdict most; planes: of PLANES. layer: from 0, None for the top. changes: clamps, each
+    with the field that it came from.
     """
 
     item: Any
