@@ -116,7 +116,7 @@ def explain(
         return
     item = _item(series, text, tutorial_review, data, file, row)
     from gatewise.glassbox.attribution import method_named
-    from gatewise.glassbox.html import explanation_html, page_html, trace_html
+    from gatewise.glassbox.html import compare_page, report_page
     from gatewise.glassbox.report import moved_most, report
     from gatewise.glassbox.report_change import change_report, compare_report
 
@@ -130,7 +130,7 @@ def explain(
             raise InputError("--compare is for two texts, without --clamp, --silence, --freeze, --replace and --unit")
         both = [explanation, found.explain(compare, by or explanation.method)]
         if page is not None:
-            _write(page, page_html("gatewise explain", [explanation_html(one) for one in both]))
+            _write(page, compare_page([(both[0], found.trace(item)), (both[1], found.trace(compare))]))
         if as_json:
             print_json({"model": model, "texts": [one.as_dict() for one in both]})
             return
@@ -140,8 +140,7 @@ def explain(
     changed = found.intervene(item, clamps, edits) if clamps or edits else None
     trace = found.trace(item)
     if page is not None:
-        seen = trace if changed is None else changed.after
-        _write(page, page_html("gatewise explain", [explanation_html(explanation), trace_html(seen, unit)]))
+        _write(page, report_page(explanation, trace, changed, unit))
     if as_json:
         shown = {"model": model, **explanation.as_dict(), **_more(trace, moved_most(trace) if unit is None else unit)}
         print_json(shown if changed is None else {**shown, "changed": changed.as_dict()})

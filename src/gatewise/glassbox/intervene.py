@@ -50,6 +50,11 @@ class Intervention:
         predicted = int(self.before.logits.argmax())
         return margin(self.before.logits_after, predicted), margin(self.after.logits_after, predicted)
 
+    def _repr_html_(self) -> str:
+        from gatewise.glassbox.html import intervention_html  # a notebook asks for it, prediction never does
+
+        return intervention_html(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         sides = {}

@@ -23,15 +23,14 @@ _WAITING = 16  # explanations that may wait
 async def explain(state: State, body: bytes) -> bytes:
     """POST /explain: the body as page and view agreed on it, with `model` beside it for a server of several."""
     request = parse(body)
-    name = text_of(request.pop("model"), "model") if "model" in request else None
-    model = state.of(name).model
-    return await _run(state, lambda: view.explain_view(model, request))
+    served = state.of(text_of(request.pop("model"), "model") if "model" in request else None)
+    return await _run(state, lambda: view.explain_view(served.model, request, served.views))
 
 
 async def model_card(state: State, name: str | None) -> bytes:
     """GET /model."""
-    model = state.of(name).model
-    return await _run(state, lambda: view.model_view(model))
+    served = state.of(name)
+    return await _run(state, lambda: view.model_view(served.model, served.views))
 
 
 async def unit(state: State, name: str | None, number: int, layer: int, direction: str) -> bytes:

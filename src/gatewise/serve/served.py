@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
+from gatewise.glassbox.view import ViewCache
 from gatewise.model import Model
 from gatewise.serve.batcher import LONG, Answer, Job, Lane, Limits, Watch, cost_of
 from gatewise.serve.refusal import Refusal
@@ -27,6 +28,7 @@ class Served:
     ) -> None:
         self.name = name
         self.model = model
+        self.views = ViewCache()  # what the page looked at last
         self.takes = "series" if model.architecture.inputs == "channels" else "text"
         limits = Limits(settings.queue, settings.deadline, settings.max_batch, settings.max_steps)
         self.short = Lane(self._compute, short, limits, watch)
