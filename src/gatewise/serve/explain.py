@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from gatewise.errors import InputError
 from gatewise.glassbox import view
 from gatewise.serve.body import parse, text_of
-from gatewise.serve.refusal import Refusal
+from gatewise.serve.refusal import Refusal, unquoted
 from gatewise.serve.state import State
 
 __all__ = ["explain", "model_card", "unit"]
 
+_FIELD = re.compile(r"(?:text|series|want|changes|method|layer)(?:\[\d+\]|\.[a-z]+)*")
 _WAITING = 16  # explanations that may wait
 
 
@@ -52,8 +54,9 @@ async def _run(state: State, make: Callable[[], dict[str, object]]) -> bytes:
         state.metrics.refused("deadline")
         raise Refusal(504, "deadline", "the explanation was not ready in time") from None
     except InputError as error:
-        code, field = getattr(error, "code", "input"), getattr(error, "field", None)
-        raise Refusal(400, str(code), str(error), None if field is None else str(field)) from None
+        code, field = getattr(error, "code", "input"), getattr(error, "field", "")
+        known = _FIELD.fullmatch(field)  # else it is a name that the client made up
+        raise Refusal(400, code, unquoted(error), field if known else None) from None
     finally:
         state.explaining_now -= 1
 
