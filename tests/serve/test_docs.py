@@ -106,3 +106,19 @@ def test_every_error_of_the_source_is_explained() -> None:
     for status, code in raised - {("499", "gone"), ("400", "gone")}:  # nobody is there to read those
         where = [rows[status]] if status.isdigit() else list(rows.values())
         assert any(f"`{code}`" in codes for codes in where), (status, code)
+
+
+def test_the_containers_and_the_services_commands(folders: dict[str, Path], tmp_path: Path) -> None:
+    """With their own flags, on another port, and the token that the page gives through the environment."""
+    (docker,), (unit,) = blocks("dockerfile"), blocks("ini")
+    cmd, check = (json.loads(line.partition("CMD ")[2]) for line in sorted(docker.splitlines()) if "CMD [" in line)
+    service = shlex.split(re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1])  # type: ignore[index]
+    for words, more in ((cmd, ["--token", "long-enough"]), (service, [])):
+        assert Path(words[0]).name == "gatewise"
+        assert words[1] == "serve"
+        assert Path(words[2]).name == "reviews"
+        with serving(tmp_path, folders["reviews"], *words[3:], *more, "--workers", 1) as server:
+            code = check[2].replace(":8000", f":{server.port}")
+            assert check[:2] == ["python", "-c"]
+            assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, timeout=60).returncode != 0

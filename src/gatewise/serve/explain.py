@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from gatewise.errors import InputError
@@ -22,11 +22,21 @@ _FIELD = re.compile(r"(?:text|series|want|changes|method|layer)(?:\[\d+\]|\.[a-z
 _WAITING = 16  # explanations that may wait
 
 
-async def explain(state: State, body: bytes) -> bytes:
-    """POST /explain: the body as page and view agreed on it, with `model` beside it for a server of several."""
+async def explain(state: State, scope: MutableMapping[str, Any], body: bytes) -> bytes:
+    """POST /explain: the body as page and view agreed on it, with `model` beside it for a server of several. A page
+    that asks at every keystroke gives up on what it asked before: that is not computed any more.
+    """
     request = parse(body)
     served = state.of(text_of(request.pop("model"), "model") if "model" in request else None)
-    return await _run(state, lambda: view.explain_view(served.model, request, served.views))
+    gone: Callable[[], bool] = scope.get("gatewise.gone", lambda: False)
+
+    def make() -> dict[str, object]:
+        if gone():
+            state.metrics.refused("gone")
+            raise Refusal(499, "gone", "the client left")
+        return view.explain_view(served.model, request, served.views)
+
+    return await _run(state, make)
 
 
 async def model_card(state: State, name: str | None) -> bytes:
