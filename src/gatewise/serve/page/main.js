@@ -18,7 +18,6 @@ const store = createStore();
 const loader = createLoader(store, source);
 const theme = createTheme(at("dotheme"), store);
 const box = at("text");
-let timer = 0;
 
 const change = createChange(inside("change"), store);
 const figure = createFigure(
@@ -42,14 +41,11 @@ const panels = once(async () => {
 const link = once(async () => (await import("./link.js")).createLink(at("link"), store, address));
 const showLink = async () => (await link()).show();
 
-// The text box: at once where a word ends, else when the typing rests for a moment.
+// The text box: every key asks at once, and an answer to an older text is dropped.
 let committed = "";
-box.addEventListener("input", (event) => {
+box.addEventListener("input", () => {
 	store.set({ text: box.value, example: null, w: null, changes: fitting(store.get().changes, 1e9) });
-	clearTimeout(timer);
-	const ended = event.inputType !== "insertText" || !event.data || /[\s\p{P}]$/u.test(event.data);
-	if (ended) loader.load();
-	else timer = setTimeout(loader.load, 80);
+	loader.load();
 });
 box.addEventListener("blur", () => commit());
 const commit = () => {
@@ -145,7 +141,6 @@ function drawAround(state, changed) {
 	const any = (...names) => names.some((name) => changed.has(name));
 	if (any("text") && box.value !== state.text) {
 		box.value = state.text;
-		clearTimeout(timer);
 		loader.load();
 		commit();
 	}
