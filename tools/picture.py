@@ -15,9 +15,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync".split()
-)
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
 MOST = 300_000  # bytes
 TEXT = (
     "The first hour is slow, the jokes are flat and the songs are worse, yet the last ten minutes are so honest that I "

@@ -11,11 +11,13 @@ import { createLoader } from "./loader.js";
 import { createStore, stepsOf, unitNow } from "./store.js";
 import { createTheme } from "./theme.js";
 import { read } from "./url.js";
+import { createPresent } from "./present.js";
 
 const at = (id) => document.getElementById(id);
 const inside = (id) => at(id).querySelector(":scope > div");
 const store = createStore();
 const loader = createLoader(store, source);
+const present = createPresent(store);
 const theme = createTheme(at("dotheme"), store);
 const box = at("text");
 
@@ -89,11 +91,6 @@ async function toggleCompare() {
 		at("compare").scrollIntoView({ block: "nearest" });
 	} else store.set({ b: null }, { undo: "comparison closed" });
 }
-function present(on = !store.get().present) {
-	store.set({ present: on });
-	if (on) document.documentElement.requestFullscreen?.().catch(() => {});
-	else if (document.fullscreenElement) document.exitFullscreen();
-}
 at("docompare").addEventListener("click", toggleCompare);
 at("dolink").addEventListener("click", showLink);
 at("dopresent").addEventListener("click", () => present());
@@ -133,10 +130,6 @@ const keys = createKeys(at("figure"), at("keys"), {
 	},
 });
 at("dokeys").addEventListener("click", () => keys.show());
-document.addEventListener("fullscreenchange", () => {
-	if (!document.fullscreenElement && store.get().present) store.set({ present: false });
-});
-
 function drawAround(state, changed) {
 	const any = (...names) => names.some((name) => changed.has(name));
 	if (any("text") && box.value !== state.text) {
