@@ -8,21 +8,22 @@ from typing import Annotated
 import typer
 
 from gatewise.cli.common import PrecisionOption
-from gatewise.errors import MissingExtra
+from gatewise.errors import InputError, MissingExtra
 
 __all__ = ["serve"]
 
 _Models = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(metavar="MODEL...", help="Model folders; a model's name is its folder's.", show_default=False),
 ]
 
 
 def serve(
-    models: _Models,
+    models: _Models = None,
     host: Annotated[str, typer.Option("--host", help="Other than loopback it demands --token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="0 for a free one.")] = 8000,
     workers: Annotated[int, typer.Option("--workers", help="Processes.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", help="The kernel's, a worker; GATEWISE_THREADS goes first.")] = 1,
     token: Annotated[
         str | None,
         typer.Option("--token", envvar="GATEWISE_TOKEN", help="What every request must bring.", show_default=False),
@@ -55,10 +56,11 @@ def serve(
     from gatewise.serve import Settings, run
 
     settings = Settings(
-        models=tuple(models),
+        models=_folders(models),
         host=host,
         port=port,
         workers=workers,
+        threads=threads,
         token=token,
         allow_hosts=tuple(allow_host or ()),
         precision=precision,
@@ -74,3 +76,10 @@ def serve(
         access_log=access_log,
     )
     raise typer.Exit(run(settings))
+
+
+def _folders(models: list[str] | None) -> tuple[str, ...]:
+    """The folders to serve. A model that comes with the package would be named here, for a call that names none."""
+    if not models:
+        raise InputError("name at least one model folder")
+    return tuple(models)

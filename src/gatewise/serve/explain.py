@@ -23,10 +23,7 @@ _WAITING = 16  # explanations that may wait
 async def explain(state: State, body: bytes) -> bytes:
     """POST /explain: the body as page and view agreed on it, with `model` beside it for a server of several."""
     request = parse(body)
-    name = request.pop("model", None)
-    if name is not None:
-        text_of(name, "model")
-    served = state.of(name)
+    served = state.of(text_of(request.pop("model"), "model") if "model" in request else None)
     return await _run(state, lambda: view.explain_view(served.model, request, served.views))
 
 

@@ -60,7 +60,7 @@ class Connection(HttpToolsProtocol):
         self._head = -1
         if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > MAX_HEADERS:
             self._refuse(*_TOO_LONG)
-        if self.transport.is_closing() or not self.url.startswith(b"/") or self.url.startswith(b"//"):
+        if self.transport.is_closing() or self.url[:1] != b"/" or self.url[:2] == b"//":
             raise ValueError("refused")  # httptools hands it on as one of its errors: `send_400_response`
         super().on_headers_complete()
 

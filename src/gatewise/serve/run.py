@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Generator
 from types import FrameType
 from typing import Any
@@ -20,8 +21,12 @@ from gatewise.serve.app import create_app
 from gatewise.serve.protocol import Connection, sweep
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State, open_models
+from gatewise.serve.workers import supervise
 
 __all__ = ["listen", "run", "work"]
+
+
+_ONE_SIGNAL = 0.5  # seconds: a terminal's Ctrl-C reaches a program and its parent, which may pass it on
 
 
 class _Config(uvicorn.Config):
@@ -32,6 +37,7 @@ class _Server(uvicorn.Server):
     """uvicorn's, except that a signal which was waited for is no failure: exit code 0; and the second one ends it."""
 
     state: State
+    _told = 0.0  # when the first signal came
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -54,8 +60,10 @@ class _Server(uvicorn.Server):
                 signal.signal(sig, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
-            os._exit(130 if sig == signal.SIGINT else 143)
+        if self.should_exit and time.monotonic() - self._told > _ONE_SIGNAL:
+            os._exit(128 + sig)
+        if not self.should_exit:
+            self._told = time.monotonic()
         self.state.ready = False
         self.should_exit = True
 
@@ -83,13 +91,17 @@ def run(settings: Settings) -> int:
     port = sock.getsockname()[1]
     names = ", ".join(models)
     print(f"gatewise: serving {names} at {settings.url(port)} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    if settings.workers > 1:
+        return supervise(settings, sock, work)
     return work(settings, sock, models)
 
 
 def work(settings: Settings, sock: socket.socket, models: Any = None) -> int:
     """Serve in this process."""
+    os.environ.setdefault("GATEWISE_THREADS", str(settings.threads))
     logging.basicConfig(stream=sys.stderr, format="gatewise: %(message)s", level=logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     app, state = create_app(models or open_models(settings), settings, sock.getsockname()[1])
     config = _Config(
         app,

@@ -15,7 +15,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 @dataclass(frozen=True)
 class Settings:
     """models: folders, the first one is what a request means that names none. host, port: where to listen; port 0 for
-    a free one. workers: processes. token: what every request must bring; needed where others can reach the server.
+    a free one. workers: processes. threads: of the kernel, a worker; more than one take turns with the thread that
+    answers. token: what every request must bring; needed where others can reach the server.
     allow_hosts: further values of the Host header, NAME or NAME:PORT. precision: what predictions multiply in.
 
     queue: texts (or series) that may wait, a model. deadline: seconds from a request's arrival until it is refused.
@@ -28,6 +29,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
+    threads: int = 1
     token: str | None = None
     allow_hosts: tuple[str, ...] = ()
     precision: str = "float32"
@@ -43,7 +45,7 @@ class Settings:
     access_log: bool = False
 
     def __post_init__(self) -> None:
-        least = {"workers": 1, "queue": 1, "max_batch": 1, "max_steps": 1, "max_items": 1, "max_body": 1}
+        least = {"workers": 1, "threads": 1, "queue": 1, "max_batch": 1, "max_steps": 1, "max_items": 1, "max_body": 1}
         least |= {"connections": 1, "port": 0}
         for name, low in least.items():
             if getattr(self, name) < low:
