@@ -3,8 +3,8 @@
     python -m benchmarks.page_keys models/tutorial models/fast
 
 Measured inside the page: from the `input` event to the first task after the frame in which the verdict of that very
-text was drawn. It is the time of everything: the request, the network of this machine, the model, and drawing 400 words.
-Also the longest task of the page's own thread while all that went on, and what a hover over the heat map costs a frame.
+text was drawn. It is the time of everything: the request, the network of this machine, the model, and drawing the
+words. Also the longest task of the page's own thread while all that went on, and what a hover over the heat map costs.
 """
 
 from __future__ import annotations

@@ -30,7 +30,10 @@ finally:
 """
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("--version",), ("train", "--help"), ("predict", "--help"), ("serve", "--help")])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--help",), ("--version",), ("train", "--help"), ("predict", "--help"), ("serve", "--help")],
+)
 def test_what_is_loaded(arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-B", "-c", WATCHED, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
