@@ -18,7 +18,7 @@ FLOORS = [
     {"main", "report"},
     {"figure", "compare", "link"},
     {"address", "change", "loader", "mappanel", "panels", "player", "verdict", "keys"},
-    {"cell", "heatmap", "staff", "table", "theme", "present"},
+    {"cell", "heatmap", "series", "staff", "table", "theme", "present"},
     {"mapwords"},
     {"api", "cellmath", "cellshape", "colour", "diff", "examples", "plane", "store", "url", "words"},
     {"dom"},

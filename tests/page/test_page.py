@@ -378,6 +378,11 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     rows = np.array([[float(x) for x in line.split()] for line in text.splitlines()], dtype=np.float32)
     assert page.inner_text("#verdict .label") == model.predict([rows])[0]
     assert page.locator(".words .word").count() == len(rows)
+    assert "People say" not in page.inner_text("#verdict")
+    assert page.locator(".series .channel").count() == 2
+    page.click(".words .word >> nth=9")
+    page.wait_for_function("() => document.querySelector('.series + p').textContent.startsWith('step 10')")
+    assert f"channel 1: {rows[9, 0]:.3f}" in page.inner_text(".series + p").replace("\u2212", "-")
     page.select_option("#unit select >> nth=0", "0")
     page.wait_for_function("() => gatewise.store.get().layer === 0")
     watched.settle()
