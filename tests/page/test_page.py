@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -244,6 +245,10 @@ def test_a_long_text_travels_packed_and_a_broken_link_says_so(visit: Visit) -> N
     other.page.goto(page.url)
     other.settle()
     assert other.page.input_value("#text") == long
+    foreign = visit()
+    foreign.page.goto(re.sub("model=[0-9a-f]{8}", "model=00000000", page.url))
+    foreign.settle()
+    assert "made with model 00000000" in foreign.page.inner_text("#look")
     broken = visit()
     broken.page.goto(page.url.replace("z=", "z=AAAA"))
     broken.page.wait_for_function("() => document.querySelector('#problem').textContent.includes('cut on its way')")

@@ -146,7 +146,7 @@ function drawAround(state, changed) {
 		put(at("counts"), text ? `${counted.toLocaleString("en")} ${thing}${counted === 1 ? "" : "s"}${known} · ${fmt(cache.ms, 0)} ms` : "");
 		const said = warnings.map((one) => one.say).join(" ");
 		const look = state.example?.look ? `${state.example.name}: ${state.example.look}` : "";
-		put(at("look"), [said, look].filter(Boolean).join(" · "));
+		put(at("look"), [state.linkNote, said, look].filter(Boolean).join(" · "));
 		if (state.data?.text && fitting(state.changes, text.kept).length < state.changes.length) store.set({ changes: fitting(state.changes, text.kept) });
 	}
 	if (any("problem")) {
@@ -197,7 +197,7 @@ new IntersectionObserver(([entry]) => {
 }).observe(at("verdict"));
 
 function showModel(model) {
-	const { task, units, layers, directions, labels } = model.model;
+	const { task, units, layers, directions } = model.model;
 	const best = model.measured.at(-1);
 	const parts = [`${units * directions.length} units`];
 	if (layers > 1) parts.push(`${layers} layers`);
@@ -210,7 +210,6 @@ function showModel(model) {
 		box.placeholder = `Numbers, ${model.model.channels} a line: one line a step. The verdict follows as you type.`;
 		at("words").setAttribute("aria-label", "The series as it was read");
 	}
-	at("look").title = labels.map((name) => shown(name, 24)).join(", ");
 }
 
 async function boot(fromLink) {
@@ -220,7 +219,8 @@ async function boot(fromLink) {
 		const model = await source.model();
 		store.set({ model });
 		showModel(model);
-		if (madeWith && madeWith !== model.model.fingerprint) put(at("look"), `Made with model ${madeWith}; this is ${model.model.fingerprint}: numbers differ.`);
+		const other = madeWith && madeWith !== model.model.fingerprint;
+		if (other) store.set({ linkNote: `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ.` });
 	} catch (error) {
 		store.set({ problem: { say: error.message, retry: () => boot(fromLink) } });
 		return;
