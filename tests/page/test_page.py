@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -244,6 +245,10 @@ def test_a_long_text_travels_packed_and_a_broken_link_says_so(visit: Visit) -> N
     other.page.goto(page.url)
     other.settle()
     assert other.page.input_value("#text") == long
+    foreign = visit()
+    foreign.page.goto(re.sub("model=[0-9a-f]{8}", "model=00000000", page.url))
+    foreign.settle()
+    assert "made with model 00000000" in foreign.page.inner_text("#look")
     broken = visit()
     broken.page.goto(page.url.replace("z=", "z=AAAA"))
     broken.page.wait_for_function("() => document.querySelector('#problem').textContent.includes('cut on its way')")
@@ -378,6 +383,11 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     rows = np.array([[float(x) for x in line.split()] for line in text.splitlines()], dtype=np.float32)
     assert page.inner_text("#verdict .label") == model.predict([rows])[0]
     assert page.locator(".words .word").count() == len(rows)
+    assert "People say" not in page.inner_text("#verdict")
+    assert page.locator(".series .channel").count() == 2
+    page.click(".words .word >> nth=9")
+    page.wait_for_function("() => document.querySelector('.series + p').textContent.startsWith('step 10')")
+    assert f"channel 1: {rows[9, 0]:.3f}" in page.inner_text(".series + p").replace("\u2212", "-")
     page.select_option("#unit select >> nth=0", "0")
     page.wait_for_function("() => gatewise.store.get().layer === 0")
     watched.settle()

@@ -44,6 +44,15 @@ export function createFigure(places, store, loader, { onGate, empty = EMPTY } = 
 		button("›", { class: "icon", "aria-label": "Next unit", onclick: () => turn(1) }), top);
 
 	const back = (state) => verdict.keptBack(state);
+	let series = null;
+	/** Of a series, the numbers themselves below the steps. */
+	async function drawSeries(state) {
+		if (!state.data?.text.values) return;
+		series ??= import("./series.js").then(({ createSeries }) => createSeries(places.staff));
+		const draw = await series;
+		const { data, hover } = store.get();
+		if (data?.text.values) draw(data.text.values, Math.min(hover?.t ?? wordNow(store.get()), data.text.values.length - 1));
+	}
 
 	function scoresOf(state) {
 		const { data, by } = state;
@@ -123,6 +132,7 @@ export function createFigure(places, store, loader, { onGate, empty = EMPTY } = 
 		const any = (...names) => !keys || names.some((name) => keys.has(name));
 		if (any("data", "guess", "guessed", "guessOf", "model", "by", "example")) verdict.draw(state);
 		if (any("data", "w", "u", "hover", "by", "guess", "guessOf", "model")) drawStaff(state);
+		if (any("data", "w", "hover")) drawSeries(state);
 		if (any("data", "u", "layer", "model")) drawUnits(state);
 		if (any("data", "w", "u", "s", "hover", "changes", "guess", "guessOf")) drawCell(state);
 		if (any("data", "w", "u", "hover", "plane", "sort", "theme", "alike")) map?.draw(state);

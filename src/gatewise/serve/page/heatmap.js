@@ -1,7 +1,8 @@
 // All units by all words on a canvas: one pixel a cell off screen, drawn as large as it fits; zoom moves a window over it.
 
 import { lut } from "./colour.js";
-import { el, fmt, once, put, say } from "./dom.js";
+import { el, once, put, say } from "./dom.js";
+import { writeOn } from "./mapwords.js";
 import { halve, toLevels } from "./plane.js";
 
 const GUTTER = 46; // px left of the map, for units
@@ -59,51 +60,9 @@ export function createHeatmap(root, { onHover, onPick, readout }) {
 		const [fx, fy] = [2 ** dx, 2 ** dy];
 		const target = [GUTTER * dpr, 0, Math.round(w * dpr), Math.round(h * dpr)];
 		context.drawImage(canvasOf(dy, dx), cut.c / fx, cut.r / fy, cut.columns / fx, cut.rows / fy, ...target);
-		labels(context, dpr);
+		writeOn(context, { view, cut, levels, dpr, gutter: GUTTER, strip: STRIP, ...area(), colour: getComputedStyle(box).color });
 		overview();
 		cross();
-	}
-
-	function labels(context, dpr) {
-		const { w, h } = area();
-		const style = getComputedStyle(box);
-		context.setTransform(dpr, 0, 0, dpr, 0, 0);
-		context.fillStyle = style.color;
-		context.font = "12px system-ui, sans-serif";
-		context.textBaseline = "middle";
-		const [tall, broad] = [h / cut.rows, w / cut.columns];
-		if (tall >= 13) {
-			context.textAlign = "right";
-			for (let r = Math.ceil(cut.r); r < cut.r + cut.rows && r < view.order.length; r += 1) {
-				context.fillText(view.order[r], GUTTER - 6, (r - cut.r + 0.5) * tall);
-			}
-		}
-		context.textAlign = "left";
-		if (broad >= 36) {
-			for (let c = Math.ceil(cut.c); c < cut.c + cut.columns && c < view.words.length; c += 1) {
-				context.save();
-				context.beginPath();
-				context.rect(GUTTER + (c - cut.c) * broad, h, broad - 3, STRIP);
-				context.clip();
-				context.fillText(view.words[c], GUTTER + (c - cut.c) * broad + 2, h + STRIP / 2);
-				context.restore();
-			}
-		}
-		if (tall >= 24 && broad >= 44) numbers(context, tall, broad);
-	}
-
-	function numbers(context, tall, broad) {
-		const table = lut(view.plane.signed ? "signed" : "gate", view.theme);
-		context.textAlign = "center";
-		for (let r = Math.ceil(cut.r); r < cut.r + cut.rows - 0.5 && r < view.order.length; r += 1) {
-			for (let c = Math.ceil(cut.c); c < cut.c + cut.columns - 0.5 && c < view.plane.columns; c += 1) {
-				const colour = table[levels.levels[r * levels.columns + c]];
-				const [red, green, blue] = [colour & 255, (colour >> 8) & 255, (colour >> 16) & 255];
-				context.fillStyle = 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? "#16181d" : "#fbfaf7";
-				const value = view.plane.values[view.order[r] * view.plane.columns + c];
-				context.fillText(fmt(value), GUTTER + (c - cut.c + 0.5) * broad, (r - cut.r + 0.5) * tall);
-			}
-		}
 	}
 
 	function cross() {

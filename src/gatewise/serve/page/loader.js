@@ -5,7 +5,8 @@ import { decode } from "./plane.js";
 import { unitNow } from "./store.js";
 import { parseSeries, samePrefix, wordsOf } from "./words.js";
 
-const RESTS = 140; // ms without a key until the account is asked for
+const RESTS = 140; // ms without a key until units are asked for
+const ACCOUNT = 350; // and until the account is: it may cost a hundred times the verdict, which the next key waits for
 
 /** What a request says of the input. */
 export function itemOf(state, text = state.text) {
@@ -99,7 +100,11 @@ export function createLoader(store, source) {
 			const { u, data } = store.get();
 			merge(await fetchParts(["units", `unit:${u ?? "top"}`], mine));
 			if (needed) await plane(mine);
-			if (!data.account || data.account.stale) merge(await fetchParts(["account"], mine));
+			if (!data.account || data.account.stale) {
+				if (store.get().data.account) await new Promise((done) => setTimeout(done, ACCOUNT - RESTS));
+				if (mine !== turn) return;
+				merge(await fetchParts(["account"], mine));
+			}
 			const state = store.get();
 			if (!state.data.unitOf.has(unitNow(state))) await unit(unitNow(state), mine);
 		} catch (error) {

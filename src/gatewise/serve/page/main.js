@@ -11,14 +11,15 @@ import { createLoader } from "./loader.js";
 import { createStore, stepsOf, unitNow } from "./store.js";
 import { createTheme } from "./theme.js";
 import { read } from "./url.js";
+import { createPresent } from "./present.js";
 
 const at = (id) => document.getElementById(id);
 const inside = (id) => at(id).querySelector(":scope > div");
 const store = createStore();
 const loader = createLoader(store, source);
+const present = createPresent(store);
 const theme = createTheme(at("dotheme"), store);
 const box = at("text");
-let timer = 0;
 
 const change = createChange(inside("change"), store);
 const figure = createFigure(
@@ -42,14 +43,11 @@ const panels = once(async () => {
 const link = once(async () => (await import("./link.js")).createLink(at("link"), store, address));
 const showLink = async () => (await link()).show();
 
-// The text box: at once where a word ends, else when the typing rests for a moment.
+// The text box: every key asks at once, and an answer to an older text is dropped.
 let committed = "";
-box.addEventListener("input", (event) => {
+box.addEventListener("input", () => {
 	store.set({ text: box.value, example: null, w: null, changes: fitting(store.get().changes, 1e9) });
-	clearTimeout(timer);
-	const ended = event.inputType !== "insertText" || !event.data || /[\s\p{P}]$/u.test(event.data);
-	if (ended) loader.load();
-	else timer = setTimeout(loader.load, 80);
+	loader.load();
 });
 box.addEventListener("blur", () => commit());
 const commit = () => {
@@ -93,11 +91,6 @@ async function toggleCompare() {
 		at("compare").scrollIntoView({ block: "nearest" });
 	} else store.set({ b: null }, { undo: "comparison closed" });
 }
-function present(on = !store.get().present) {
-	store.set({ present: on });
-	if (on) document.documentElement.requestFullscreen?.().catch(() => {});
-	else if (document.fullscreenElement) document.exitFullscreen();
-}
 at("docompare").addEventListener("click", toggleCompare);
 at("dolink").addEventListener("click", showLink);
 at("dopresent").addEventListener("click", () => present());
@@ -137,15 +130,10 @@ const keys = createKeys(at("figure"), at("keys"), {
 	},
 });
 at("dokeys").addEventListener("click", () => keys.show());
-document.addEventListener("fullscreenchange", () => {
-	if (!document.fullscreenElement && store.get().present) store.set({ present: false });
-});
-
 function drawAround(state, changed) {
 	const any = (...names) => names.some((name) => changed.has(name));
 	if (any("text") && box.value !== state.text) {
 		box.value = state.text;
-		clearTimeout(timer);
 		loader.load();
 		commit();
 	}
@@ -158,7 +146,7 @@ function drawAround(state, changed) {
 		put(at("counts"), text ? `${counted.toLocaleString("en")} ${thing}${counted === 1 ? "" : "s"}${known} · ${fmt(cache.ms, 0)} ms` : "");
 		const said = warnings.map((one) => one.say).join(" ");
 		const look = state.example?.look ? `${state.example.name}: ${state.example.look}` : "";
-		put(at("look"), [said, look].filter(Boolean).join(" · "));
+		put(at("look"), [state.linkNote, said, look].filter(Boolean).join(" · "));
 		if (state.data?.text && fitting(state.changes, text.kept).length < state.changes.length) store.set({ changes: fitting(state.changes, text.kept) });
 	}
 	if (any("problem")) {
@@ -209,7 +197,7 @@ new IntersectionObserver(([entry]) => {
 }).observe(at("verdict"));
 
 function showModel(model) {
-	const { task, units, layers, directions, labels } = model.model;
+	const { task, units, layers, directions } = model.model;
 	const best = model.measured.at(-1);
 	const parts = [`${units * directions.length} units`];
 	if (layers > 1) parts.push(`${layers} layers`);
@@ -222,7 +210,6 @@ function showModel(model) {
 		box.placeholder = `Numbers, ${model.model.channels} a line: one line a step. The verdict follows as you type.`;
 		at("words").setAttribute("aria-label", "The series as it was read");
 	}
-	at("look").title = labels.map((name) => shown(name, 24)).join(", ");
 }
 
 async function boot(fromLink) {
@@ -232,7 +219,8 @@ async function boot(fromLink) {
 		const model = await source.model();
 		store.set({ model });
 		showModel(model);
-		if (madeWith && madeWith !== model.model.fingerprint) put(at("look"), `Made with model ${madeWith}; this is ${model.model.fingerprint}: numbers differ.`);
+		const other = madeWith && madeWith !== model.model.fingerprint;
+		if (other) store.set({ linkNote: `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ.` });
 	} catch (error) {
 		store.set({ problem: { say: error.message, retry: () => boot(fromLink) } });
 		return;

@@ -13,7 +13,8 @@ export function createStaff(root, { onHover, onPick, label = "The words" } = {})
 	const list = el("div", { class: "words", role: "listbox", "aria-label": label, dir: "auto" });
 	const lines = svg("svg", { class: "lines", "aria-hidden": "true" });
 	const caption = el("p", { class: "caption quiet" });
-	root.append(el("div", { class: "staff" }, lines, list), caption);
+	const box = el("div", { class: "staff" }, lines, list);
+	root.append(box, caption);
 	let view = null;
 	let nodes = []; // one a piece: {key, span, gap}
 	let spans = []; // by word
@@ -151,6 +152,14 @@ export function createStaff(root, { onHover, onPick, label = "The words" } = {})
 		put(caption, [about, line + every, view.before ? "thin line: before the change" : ""].filter(Boolean).join(" · "));
 	}
 
+	/** A word that is chosen elsewhere comes into sight, without moving the page. */
+	function reveal(span) {
+		if (!span || box.scrollHeight <= box.clientHeight) return;
+		const [top, bottom] = [span.offsetTop - ABOVE, span.offsetTop + span.offsetHeight + 14];
+		if (top < box.scrollTop) box.scrollTop = top;
+		else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
+	}
+
 	return {
 		/** {text, part, scores, colourOf, running, before, selected, hovered, marked, towards, thing} */
 		draw(next) {
@@ -161,6 +170,7 @@ export function createStaff(root, { onHover, onPick, label = "The words" } = {})
 			if (fresh) build(next.text, next.part);
 			drawWords();
 			if (moved || picked) later();
+			if (picked && !fresh) reveal(spans[view.selected]);
 		},
 		clear(sentence) {
 			view = null;

@@ -18,6 +18,7 @@ export const START = {
 	data: null, // what is known of the text
 	model: null,
 	hover: null, // {t, k}
+	linkNote: null, // what is to be said of the link that was opened
 	problem: null, // {say, field, retry}
 	busy: false,
 };

@@ -2,6 +2,8 @@
 
 import { el, fmt, put, shown, tiny } from "./dom.js";
 
+const GOOD_NAMES = ["negative positive", "neg pos", "bad good"];
+
 export function createVerdict(root, store) {
 	const label = el("span", { class: "label" });
 	const number = el("span", { class: "p" });
@@ -21,7 +23,7 @@ export function createVerdict(root, store) {
 	const hidden = el("div", { class: "guess", hidden: true });
 	const row = el("div", { class: "verdictrow" }, label, number, el("div", { class: "scale" }, left, bar, right));
 	const more = el("details", { class: "about" }, el("summary", {}, "What these numbers are"), note, faith);
-	const account = el("div", { class: "accountrow" }, el("label", {}, "words coloured by ", by), method, sum);
+	const account = el("div", { class: "accountrow" }, el("label", {}, "coloured by ", by), method, sum);
 	root.append(row, hidden, told, account, more);
 
 	const slider = el("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "Your guess in percent" });
@@ -110,10 +112,13 @@ export function createVerdict(root, store) {
 			const off = Math.round(100 * Math.abs(state.guessed - data.verdict.p));
 			lines.push(`You guessed ${Math.round(100 * state.guessed)}%, the model says ${Math.round(100 * data.verdict.p)}%: ${off} points apart.`);
 		}
-		if (state.example && state.example.text === data.shown && !back) lines.push(agrees(state, p));
+		if (!back && state.example?.text === data.shown && fits(state.example, data.model.labels)) lines.push(agrees(state, p));
 		told.hidden = !lines.length;
 		put(told, lines.join(" "));
 	}
+
+	/** Whether an example's label means something to this model: it tells bad from good, by one of their usual names. */
+	const fits = (example, labels) => example.people && GOOD_NAMES.includes(labels.join(" ").toLowerCase());
 
 	/** Whether the model says what people say, of an example; a miss is called a miss. */
 	function agrees({ example, data }, p) {
