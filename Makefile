@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard src/native/*)
 MODEL := models/tutorial
 
-.PHONY: demo test lint format sanitize clean
+.PHONY: demo test lint format picture sanitize clean
 
 # The tutorial, from the reviews to an explained verdict. These are the commands that anyone would type.
 demo: .venv/demo.stamp
@@ -45,6 +45,10 @@ lint: .venv/dev.stamp
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The picture at the head of the README: the real page over MODEL, drawn by chromium.
+picture: .venv/dev.stamp
+	$(BIN)/python tools/picture.py $(MODEL)
 
 # The native kernel's tests once more, over builds with sanitizers in them: address with undefined behaviour, and thread.
 sanitize: .venv/dev.stamp

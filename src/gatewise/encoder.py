@@ -37,6 +37,10 @@ class Encoder(Protocol):
         """A name for each step of one encoded input, to be shown."""
         ...
 
+    def spans(self, item: Any) -> list[tuple[int, int]]:
+        """Where each step stands in a text, from and to, in code points; of a series, none."""
+        ...
+
     def check(self, arch: Architecture) -> None:
         """Raise InputError unless it feeds that architecture."""
         ...
@@ -70,6 +74,10 @@ class TextEncoder:
 
     def steps(self, item: Any) -> list[str]:
         return self.encoding.words(item)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in the text each step's word stands, from and to, in code points."""
+        return self.encoding.spans(text)
 
     def replaced(self, text: str, words: Mapping[int, str]) -> tuple[Array, list[str]]:
         """Ids and names of the text with other words at these places among its steps; an empty one takes a word out.
@@ -121,6 +129,9 @@ class SeriesEncoder:
 
     def steps(self, item: Any) -> list[str]:
         return [str(t) for t in range(len(item))]
+
+    def spans(self, item: Any) -> list[tuple[int, int]]:
+        return []
 
     def check(self, arch: Architecture) -> None:
         if arch.inputs != "channels" or arch.rows != self.scaling.channels:

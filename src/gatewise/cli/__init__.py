@@ -18,6 +18,7 @@ from gatewise.cli.explain import explain
 from gatewise.cli.info import info
 from gatewise.cli.predict import predict
 from gatewise.cli.pretrain import pretrain
+from gatewise.cli.serve import serve
 from gatewise.cli.shrink import shrink
 from gatewise.cli.train import train
 from gatewise.errors import printable
@@ -38,6 +39,7 @@ for command, short in (
     (evaluate, "Measure a model on labelled data."),
     (predict, "Label texts or series."),
     (explain, "Show how the words moved a verdict, and what the gates did."),
+    (serve, "Serve models over HTTP, with a page that shows every gate."),
     (shrink, "Make a model folder small, and measure what that costs."),
     (info, "Show what would run here, or what a model is made of."),
     (data, "Show what data a source stands for; fetch it if need be."),

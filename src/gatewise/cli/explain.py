@@ -131,7 +131,7 @@ def explain(
         return
     item = _item(series, text, tutorial_review, data, file, row)
     from gatewise.glassbox.attribution import method_named
-    from gatewise.glassbox.html import explanation_html, page_html, trace_html
+    from gatewise.glassbox.html import compare_page, report_page
     from gatewise.glassbox.report import moved_most, report
     from gatewise.glassbox.report_change import change_report, compare_report
 
@@ -145,7 +145,7 @@ def explain(
             raise InputError("--compare is for two texts, without --clamp, --silence, --freeze, --replace and --unit")
         both = [explanation, found.explain(compare, by or explanation.method)]
         if page is not None:
-            write(page, page_html("gatewise explain", [explanation_html(one) for one in both]))
+            write(page, compare_page([(both[0], found.trace(item)), (both[1], found.trace(compare))]))
         if as_json:
             print_json({"model": which.name, "texts": [one.as_dict() for one in both]})
             return
@@ -155,8 +155,7 @@ def explain(
     changed = found.intervene(item, clamps, edits) if clamps or edits else None
     trace = found.trace(item)
     if page is not None:
-        seen = trace if changed is None else changed.after
-        write(page, page_html("gatewise explain", [explanation_html(explanation), trace_html(seen, unit)]))
+        write(page, report_page(explanation, trace, changed, unit))
     if as_json:
         shown = {
             "model": which.name,

@@ -1,136 +1,108 @@
-"""Views in HTML without a script: words coloured by their account, the running verdict, a heat map, one unit's gates.
+"""Readings as HTML that fetches nothing: a whole page, or a fragment for a notebook, drawn by the modules of the page.
 
-A fragment for notebooks (`_repr_html_`) or a whole page that fetches nothing: its content security policy allows styles
-of its own and pictures in the page, and nothing else. Every string of the user goes through `_text`: nothing in it can
-be markup, a control character or a turn of direction.
+The numbers lie in the page as JSON, the modules as one script, and the content security policy allows that script and
+that style by their hashes and nothing else. Where no script runs there is the plain reading of `html_static`. In a
+notebook the page stands in a frame of its own (sandboxed: it can run its script and reach nothing of the notebook).
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-
-from gatewise.cell import Array
-from gatewise.errors import printable
+from gatewise.errors import InputError
 from gatewise.glassbox.attribution import Explanation
-from gatewise.glassbox.heatmap import levels, picture
+from gatewise.glassbox.html_bundle import script, style
+from gatewise.glassbox.html_data import change_data, view_data
+from gatewise.glassbox.html_static import STATIC_STYLE, safe_text, static_explanation, static_trace
+from gatewise.glassbox.intervene import Intervention
 from gatewise.glassbox.trace import Trace
-from gatewise.verdict import margin
 
-__all__ = ["explanation_html", "page_html", "trace_html"]
+__all__ = ["compare_page", "explanation_html", "intervention_html", "report_page", "trace_html"]
 
-_LONGEST = 60  # characters of a word that are shown
-_STYLE = """
-.gatewise{color-scheme:light dark;--page:#fbfaf7;--text:#16181d;--quiet:#565b64;--for:#0b4a8f;--against:#8f3b00;
---p1:#d4e5f5;--p2:#add0f1;--p3:#85bbed;--p4:#5aa5e8;--n1:#fbdfca;--n2:#f9c59c;--n3:#f5a96b;--n4:#f08c2e;
-background:var(--page);color:var(--text);font:16px/1.6 system-ui,sans-serif;padding:1rem;max-width:60rem}
-@media (prefers-color-scheme:dark){.gatewise{--page:#15171c;--text:#f1efe9;--quiet:#b4b8c0;--for:#74b9ff;
---against:#ffb066;--p1:#1b293c;--p2:#1e3c5f;--p3:#204f84;--p4:#1f63ab;--n1:#34251e;--n2:#55311e;--n3:#783e17;--n4:#9c4a00}}
-.gatewise h2{font-size:1.1rem;margin:1.2rem 0 .3rem}.gatewise p{margin:.4rem 0}.gatewise .quiet{color:var(--quiet)}
-.gatewise .words{line-height:2;overflow-wrap:anywhere}
-.gatewise .words span{padding:.1em .15em;border-radius:.2em;border-bottom:2px solid transparent}
-.gatewise .p1{background:var(--p1)}.gatewise .p2{background:var(--p2)}.gatewise .p3{background:var(--p3)}
-.gatewise .p4{background:var(--p4)}.gatewise .n1{background:var(--n1)}.gatewise .n2{background:var(--n2)}
-.gatewise .n3{background:var(--n3)}.gatewise .n4{background:var(--n4)}
-.gatewise .words .p3,.gatewise .words .p4{border-bottom:2px solid var(--for)}
-.gatewise .words .n3,.gatewise .words .n4{border-bottom:2px dashed var(--against)}
-.gatewise .for{color:var(--for)}.gatewise .against{color:var(--against)}
-.gatewise table{border-collapse:collapse;font-variant-numeric:tabular-nums;background:none}
-.gatewise th,.gatewise td{padding:.1rem .9rem .1rem 0;text-align:right;border:0;background:none}
-.gatewise th:first-child,.gatewise td:first-child,.gatewise .left{text-align:left}
-.gatewise .wide{overflow-x:auto}.gatewise svg{display:block;width:100%;height:9rem}
-.gatewise img{display:block;width:100%;height:18rem;image-rendering:pixelated}
-"""
+
+def report_page(
+    found: Explanation | None = None,
+    seen: Trace | None = None,
+    changed: Intervention | None = None,
+    unit: int | None = None,
+    title: str = "gatewise explain",
+) -> str:
+    """One reading as a page; with `changed`, before and after side by side, and the figure of what came after.
+
+    unit: the one that is shown first, None for the one that moved the verdict most. Raises InputError for one that is
+    not there.
+    """
+    trace = changed.after if changed is not None else seen
+    if unit is not None and trace is not None:
+        trace.top(unit)
+    plain = [static_explanation(found)] if found is not None else []
+    plain += [static_trace(trace, unit)] if trace is not None else []
+    if changed is not None:
+        data = change_data(changed, found, unit)
+    elif found is not None or seen is not None:
+        data = {"view": view_data(found, seen, unit=unit)}
+    else:
+        raise InputError("there is nothing to show: give an explanation, a trace or an intervention")
+    return _page(title, data, plain)
+
+
+def compare_page(readings: Sequence[tuple[Explanation, Trace]], title: str = "gatewise explain") -> str:
+    """Two readings side by side."""
+    names = ("First", "Second")
+    sides = [{"name": name, "view": view_data(*both)} for name, both in zip(names, readings, strict=True)]
+    return _page(title, {"sides": sides}, [static_explanation(found) for found, _ in readings])
 
 
 def explanation_html(found: Explanation) -> str:
-    """A fragment: the verdict, the words, the sum that leads to the logit, and what the method is."""
-    side = "for" if found.verdict == found.towards else "against"
-    parts = [f'<p><strong class="{side}">{_text(found.verdict)}</strong>, {found.probability_note}</p>']
-    parts += [f'<p class="words" dir="auto">{" ".join(_words(found.steps, found.scores))}</p>', "<table>"]
-    for name, value, words in found.sums():
-        shown = f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}"
-        parts.append(f'<tr><td>{_text(name)}</td><td>{shown}</td><td class="left quiet">{_text(words)}</td></tr>')
-    parts.append(
-        f"</table><p><strong>{_text(found.method)}</strong>: {_text(found.method_note)} {found.faith_note()}</p>"
-    )
-    return _fragment(parts)
+    """A fragment for a notebook: verdict, words, sums, and what the method is."""
+    return _framed(report_page(found), [static_explanation(found)], 400)
 
 
 def trace_html(seen: Trace, unit: int | None = None) -> str:
-    """A fragment: the running verdict as a line, the memory of every unit as a heat map, one unit's gates as numbers.
+    """A fragment for a notebook: the running verdict, the cell, all units. Raises InputError as the page."""
+    return _framed(report_page(seen=seen, unit=unit), [static_trace(seen, unit)], 1250)
 
-    unit: of the top layer's output; None for the one that moved the verdict most. Raises InputError for one that is not
-    there.
-    """
-    chosen = int(np.abs(seen.moves).sum(axis=0).argmax()) if unit is None else unit
-    gates, column = seen.top(chosen)
-    after = margin(seen.logits_after, int(seen.logits.argmax()))
-    parts = ["<h2>The running verdict, in logits</h2>", _line(after)]
-    memory = np.concatenate([one.c for one in seen.lstms if one.layer == gates.layer], axis=1)  # (T, units)
-    cells, end = levels(memory.T, signed=True)
-    parts.append(f"<h2>The memory of {memory.shape[1]} units (rows) after each step (columns)</h2>")
-    alt = f"memory cells, {memory.shape[1]} units by {len(seen.steps)} steps, from {-end:.2f} to {end:.2f}"
-    parts.append(
-        f'<picture><source srcset="{picture(cells, "signed-dark")}" media="(prefers-color-scheme:dark)">'
-        f'<img src="{picture(cells, "signed-light")}" alt="{alt}" title="{alt}"></picture>'
-        f'<p class="quiet">from <span class="against">{-end:.2f}</span> to <span class="for">{end:+.2f}</span>, which '
-        "99% of them do not pass.</p>"
+
+def intervention_html(changed: Intervention) -> str:
+    """A fragment for a notebook: before and after."""
+    return _framed(report_page(changed=changed), [static_trace(changed.after)], 1500)
+
+
+def _page(title: str, data: dict[str, Any], plain: Sequence[str]) -> str:
+    code, look = script(), style()
+    policy = (
+        f"default-src 'none'; script-src '{_hash(code)}'; style-src '{_hash(look)}' '{_hash(STATIC_STYLE)}'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    life = float(gates.half_life()[column])
-    fades = "forgets nothing" if np.isinf(life) else f"half of its memory is gone after {life:.1f} steps"
-    parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}: {fades}</h2>")
-    parts.append('<div class="wide"><table><tr><th>step</th><th class="left"></th>')
-    parts += [f"<th>{name}</th>" for name in ("i", "f", "g", "o", "c", "h", "moved")] + ["</tr>"]
-    for t, step in enumerate(seen.steps):
-        numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"] + [float(seen.moves[t, chosen])]
-        tds = "".join(f"<td>{x:.3f}</td>" if n in (0, 1, 3) else f"<td>{x:+.3f}</td>" for n, x in enumerate(numbers))
-        parts.append(f'<tr><td>{t + 1}</td><td class="left">{_text(step, _LONGEST)}</td>{tds}</tr>')
-    parts.append("</table></div>")
-    return _fragment(parts)
-
-
-def page_html(title: str, fragments: Sequence[str]) -> str:
-    """A whole page of fragments that fetches nothing."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" '
-        f'content="light dark"><title>{_text(title)}</title></head><body>{"".join(fragments)}</body></html>\n'
+        f'content="light dark"><title>{safe_text(title)}</title><style>{look}</style></head><body>'
+        f'<noscript><style>{STATIC_STYLE}</style><div class="gatewise">{"".join(plain)}</div></noscript>'
+        f'<main id="report"></main><div class="unseen" data-voice aria-live="polite" role="status"></div>'
+        f'<script type="application/json" id="data">{_json(data)}</script><script>{code}</script></body></html>\n'
     )
 
 
-def _fragment(parts: Sequence[str]) -> str:
-    return f'<div class="gatewise"><style>{_STYLE}</style>{"".join(parts)}</div>'
-
-
-def _words(steps: Sequence[str], scores: Array) -> Iterator[str]:
-    highest = float(np.abs(scores).max(initial=0)) or 1.0
-    for step, score in zip(steps, scores.tolist(), strict=True):
-        strength = int(np.ceil(4 * abs(score) / highest - 0.4))  # a tenth of the highest is the least that shows
-        kind = f' class="{"p" if score > 0 else "n"}{strength}"' if strength else ""
-        yield f'<span{kind} title="{score:+.3f}">{_text(step, _LONGEST)}</span>'
-
-
-def _line(after: Array) -> str:
-    """The running verdict (T + 1,) as a line in a box of 1000 by 100, with the line of 0."""
-    low, high = min(float(after.min()), 0.0), max(float(after.max()), 0.0)
-    x = np.linspace(0, 1000, len(after))
-    y = 95 - 90 * (after - low) / ((high - low) or 1.0)
-    zero = 95 - 90 * (0 - low) / ((high - low) or 1.0)
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    ends = f"from {after[0]:+.3f} before the first step to {after[-1]:+.3f} after the last"
-    label = f"{ends}, between {low:.2f} and {high:.2f}"
+def _framed(page: str, plain: Sequence[str], height: int) -> str:
     return (
-        f'<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="{label}"><title>{label}</title>'
-        f'<path d="M0 {zero:.1f}H1000" stroke="currentColor" stroke-opacity=".4" vector-effect="non-scaling-stroke"/>'
-        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="2" '
-        f'vector-effect="non-scaling-stroke"/></svg><p class="quiet">{label}</p>'
+        f'<div class="gatewise"><style>{STATIC_STYLE}</style><details><summary>Without a script</summary>'
+        f"{''.join(plain)}"
+        '</details></div><iframe title="gatewise" sandbox="allow-scripts" loading="lazy" '
+        f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(page, quote=True)}"></iframe>'
     )
 
 
-def _text(text: str, limit: int = 400) -> str:
-    return html.escape(printable(text, limit), quote=True)
+def _json(data: dict[str, Any]) -> str:
+    """JSON that no text in it can end: a browser looks for `</script` and `<!--` in there, and finds no `<` at all."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"

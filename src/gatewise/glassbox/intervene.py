@@ -60,6 +60,11 @@ class Intervention:
             return f"The n-grams' part of the logit, {before:+.3f}, stays as it is: they read the words, not the gates."
         return f"The n-grams' part of the logit, counted anew: {before:+.3f} before, {after:+.3f} after."
 
+    def _repr_html_(self) -> str:
+        from gatewise.glassbox.html import intervention_html  # a notebook asks for it, prediction never does
+
+        return intervention_html(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         sides: dict[str, dict[str, Any]] = {}

@@ -17,7 +17,7 @@ from gatewise.glassbox.readout import logits_after, unit_moves
 from gatewise.kernels import Kernel
 from gatewise.verdict import margin
 
-__all__ = ["Trace", "kept_rows", "trace", "trace_of"]
+__all__ = ["Trace", "kept_rows", "ngrams_after", "trace", "trace_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +90,8 @@ def trace_of(net: Net, sequence: Array, steps: Sequence[str]) -> Trace:
     arch, rows = net.arch, kept_rows(net.arch, sequence, steps)
     read = np.asarray(sequence)[rows]  # as the batch cuts it
     [(lstms, logits, pads)] = open_all(net, [read])
-    after, of_ngrams = logits_after(net.alone(), read, lstms), None
-    if net.ngrams is not None:
-        running = net.ngrams.running(sequence)  # (length, outputs): they read all of it
-        before = running[rows[0] - 1] if rows[0] else np.zeros_like(running[0])
-        of_ngrams = np.concatenate([before[None], running[rows]])
+    after, of_ngrams = logits_after(net.alone(), read, lstms), ngrams_after(net, sequence, rows)
+    if of_ngrams is not None:
         logits, after = logits + of_ngrams[-1], after + of_ngrams
     weight = np.asarray(net.parameters["dense.weight"], dtype=np.float64)
     return Trace(
@@ -107,6 +104,17 @@ def trace_of(net: Net, sequence: Array, steps: Sequence[str]) -> Trace:
         moves=unit_moves(arch, margin(weight.T, int(logits.argmax())), lstms[-len(arch.directions) :]),
         ngrams_after=of_ngrams,
     )
+
+
+def ngrams_after(net: Net, sequence: Array, rows: Array) -> Array | None:
+    """What the n-grams beside the network add to the logits after 0, 1, ... T of the steps that are read (T + 1,
+    outputs): those that are complete by then, in all of the sequence (length,). None where there are no n-grams.
+    """
+    if net.ngrams is None:
+        return None
+    running = net.ngrams.running(sequence)  # (length, outputs)
+    before = running[rows[0] - 1] if rows[0] else np.zeros_like(running[0])
+    return np.concatenate([before[None], running[rows]])
 
 
 def kept_rows(arch: Architecture, sequence: Array, steps: Sequence[str]) -> Array:

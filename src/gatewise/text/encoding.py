@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.strict_json import parse_json
-from gatewise.text.keras import keras_index, keras_words
+from gatewise.text.keras import keras_index, keras_spans, keras_words
 from gatewise.text.tokens import TokenEncoding
 
 __all__ = ["Encoding", "KerasEncoding", "encoding_from"]
@@ -21,8 +21,8 @@ class Encoding(Protocol):
     """Text to ids, and what is needed to save and load that.
 
     kind is its name in a model's config; rows is how many rows an embedding of its ids needs; unknown is the id of any
-    word that it does not know. `encode` gives int32
-    (n,), `words` the n words to show beside them.
+    word that it does not know. `encode` gives int32 (n,), `words` the n words to show beside them, `spans` where in the
+    text each stands, from and to, in code points (empty where an id stands for no word of the text).
     """
 
     @property
@@ -35,6 +35,7 @@ class Encoding(Protocol):
     def encode(self, text: str) -> NDArray[np.int32]: ...
     def encode_all(self, texts: Sequence[str]) -> list[NDArray[np.int32]]: ...
     def words(self, text: str) -> list[str]: ...
+    def spans(self, text: str) -> list[tuple[int, int]]: ...
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]: ...
 
 
@@ -86,6 +87,10 @@ class KerasEncoding:
     def words(self, text: str) -> list[str]:
         """The n words that `encode` gave ids, unknown ones too, '<start>' in front."""
         return ["<start>", *keras_words(text)]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in the text each of the n words stands; (0, 0) for '<start>'."""
+        return [(0, 0), *keras_spans(text)]
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The config and {file name: bytes}."""

@@ -122,9 +122,12 @@ class TokenEncoding:
 
     def words(self, text: str) -> list[str]:
         """The n pieces of the text that `encode` gave ids, as they stand there."""
+        return [text[start:end] for start, end in self.spans(text)]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in the text each of those pieces stands, from and to."""
         _check(text, self.most_characters)
-        offsets = self.tokenizer.encode(text, add_special_tokens=False).offsets
-        return [text[start:end] for start, end in self._counted(offsets)]
+        return self._counted(self.tokenizer.encode(text, add_special_tokens=False).offsets)
 
     def _counted(self, tokens: list[Any], where: str = "") -> list[Any]:
         if len(tokens) > self.most_tokens:

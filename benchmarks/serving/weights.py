@@ -1,0 +1,36 @@
+"""One set of weights for both servers: the tutorial's sizes, masked, with words of the real reviews."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.reviews import EMBEDDING, LENGTH, UNITS, WORDS, weights
+from gatewise.architecture import Architecture
+from gatewise.encoder import TextEncoder
+from gatewise.model import Model
+from gatewise.text import KerasEncoding, keras_index
+
+__all__ = ["write"]
+
+
+def write(texts: list[str], folder: Path) -> Path:
+    """The model folder, beside it weights.npz and words.json for the peer. The weights are drawn, not trained, and
+    scaled so that answers differ from text to text: how fast a server is does not depend on what it says.
+    """
+    index = keras_index(texts)
+    words = sorted(index, key=index.__getitem__)[: WORDS - 4]
+    encoding = KerasEncoding({word: rank for rank, word in enumerate(words, 1)}, WORDS)
+    arch = Architecture("tokens", rows=WORDS, embedding=EMBEDDING, units=UNITS, length=LENGTH)
+    drawn = {name: 3 * array for name, array in weights().items()}
+    named = {
+        name if name.startswith(("embedding", "dense")) else f"lstm.0.forward.{name}": array
+        for name, array in drawn.items()
+    }
+    model = Model(arch, named, TextEncoder(encoding), ("negative", "positive"))
+    model.save(folder / "reviews")
+    np.savez(folder / "weights.npz", length=np.array(LENGTH), **drawn)  # type: ignore[arg-type]
+    (folder / "words.json").write_text(json.dumps(words), encoding="utf-8")
+    return folder / "reviews"

@@ -1,0 +1,178 @@
+// The cell itself: drawn once from a table, then only numbers, widths and colours change. Width is size, colour is sign.
+
+import { numbersAt } from "./cellmath.js";
+import { CARRIES, COMPACT, STEPS, WIDE } from "./cellshape.js";
+import { attr, el, fmt, put, shown, svg } from "./dom.js";
+
+const NAMES = { f: "forget", i: "input", g: "candidate", o: "output" };
+const ACT = { f: "σ", i: "σ", g: "tanh", o: "σ" };
+const NUMBERS = [
+	["cPrev", "memory before, c"],
+	["hPrev", "output before, h"],
+	["f", "forget gate, f"],
+	["i", "input gate, i"],
+	["g", "candidate, g"],
+	["o", "output gate, o"],
+	["kept", "kept, f · c"],
+	["written", "written, i · g"],
+	["c", "memory after, c"],
+	["h", "output after, h"],
+];
+let drawn = 0;
+
+export function createCell(root, { onGate } = {}) {
+	const stage = el("div", { class: "cellstage" });
+	const numbers = el("dl", { class: "numbers" });
+	const list = el("details", { class: "cellnumbers" }, el("summary", {}, "The numbers as a list"), numbers);
+	root.append(stage, list);
+	let parts = null;
+	let view = null;
+	let shape = null;
+
+	function build(wide) {
+		shape = wide ? WIDE : COMPACT;
+		drawn += 1;
+		const id = `cell${drawn}`;
+		const { box, body } = shape;
+		parts = { edges: {}, flows: {}, texts: {}, gates: {}, points: {}, closed: {} };
+		const picture = svg("svg", {
+			class: `cell ${wide ? "wide" : "compact"}`,
+			viewBox: `0 0 ${box[0]} ${box[1]}`,
+			role: "group",
+			"aria-labelledby": `${id}t`,
+		});
+		parts.title = svg("title", { id: `${id}t` });
+		const head = svg("path", { d: "M0,0L10,5L0,10z", class: "head" });
+		const arrow = { id: `${id}a`, viewBox: "0 0 10 10", refX: 0, refY: 5, markerWidth: 16, markerHeight: 16, orient: "auto" };
+		const marker = svg("marker", { ...arrow, markerUnits: "userSpaceOnUse" }, head);
+		picture.append(parts.title, svg("defs", {}, marker));
+		const frame = { class: "body", x: body[0], y: body[1], width: body[2], height: body[3], rx: body[4] };
+		picture.append(svg("rect", frame));
+		for (const [name, d] of Object.entries(shape.paths)) {
+			const bus = !(name in CARRIES);
+			const end = name === "tanh" ? null : `url(#${id}a)`; // no room for a head there
+			parts.edges[name] = svg("path", { class: `edge ${bus ? "bus" : ""}`, d, "marker-end": end });
+			parts.flows[name] = svg("path", { class: "flow", d });
+			picture.append(parts.edges[name], parts.flows[name]);
+		}
+		for (const [name, [x, y]] of Object.entries(shape.gates)) {
+			parts.closed[name] = svg("path", { class: "closed", d: `M${x - 9},${y - shape.gate[1] / 2 - 9}h18` });
+			picture.append(parts.closed[name], gateBox(name, x, y));
+		}
+		for (const [name, [x, y, sign]] of Object.entries(shape.points)) {
+			const group = svg("g", { class: "point" }, svg("circle", { cx: x, cy: y, r: shape.radius }));
+			group.append(svg("text", { x, y: y + 6, "text-anchor": "middle" }, sign));
+			parts.points[name] = group;
+			picture.append(group);
+		}
+		const [tx, ty, rx, ry] = shape.tanh;
+		parts.tanh = svg("g", { class: "point" }, svg("ellipse", { cx: tx, cy: ty, rx, ry }));
+		parts.tanh.append(svg("text", { x: tx, y: ty + 5, "text-anchor": "middle", class: "small" }, "tanh"));
+		picture.append(parts.tanh);
+		for (const [name, [x, y, w, h]] of Object.entries(shape.pills)) {
+			picture.append(svg("rect", { class: "pill", x: x - w / 2, y: y - h / 2, width: w, height: h, rx: h / 2 }));
+			parts.texts[name] = text([x, y + 6, "middle"], "number");
+			picture.append(parts.texts[name]);
+		}
+		for (const [name, place] of Object.entries(shape.labels ?? {})) {
+			picture.append(text(place, "label", { c0: "c before", h0: "h before", c: "c", h: "h" }[name]));
+		}
+		for (const [name, place] of Object.entries(shape.texts)) picture.append((parts.texts[name] = text(place, "number")));
+		parts.x = svg("g", { class: "node" }, svg("circle", { cx: shape.x[0], cy: shape.x[1], r: shape.x[2] }));
+		parts.x.append(text([shape.x[0], shape.x[1] + 6, "middle"], "small", "x"));
+		parts.word = text(shape.word, "wordname");
+		picture.append(parts.x, parts.word);
+		if (shape.up) {
+			parts.up = svg("g", { class: "node" }, svg("circle", { cx: shape.up[0], cy: shape.up[1], r: shape.up[2] }));
+			parts.up.append(text([shape.up[0], shape.up[1] + 6, "middle"], "small", "h"));
+			picture.append(parts.up, text(shape.upText, "label", "to the verdict"));
+		}
+		stage.replaceChildren(picture);
+	}
+
+	function text([x, y, anchor], name, content = "") {
+		return svg("text", { x, y, "text-anchor": anchor, class: name }, content);
+	}
+
+	function gateBox(name, x, y) {
+		const [w, h] = shape.gate;
+		const number = svg("text", { class: "number", x, y: y + 17, "text-anchor": "middle" });
+		const group = svg("g", { class: "gate", tabindex: 0, role: "button", onclick: () => onGate?.(name) });
+		group.addEventListener("keydown", (event) => {
+			if (event.key !== "Enter") return;
+			event.preventDefault();
+			onGate?.(name);
+		});
+		const top = svg("text", { class: "gatename", x, y: y - 5, "text-anchor": "middle" }, `${ACT[name]} ${name}`);
+		group.append(svg("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 6 }), top, number);
+		parts.gates[name] = { group, number, top };
+		return group;
+	}
+
+	function draw() {
+		if (!view || !parts) return;
+		const { unit, t, step, word, held, scale } = view;
+		const n = numbersAt(unit, t);
+		put(parts.title, `LSTM cell of unit ${unit.k} at “${word}”: step ${step} of 7, ${STEPS[step - 1].name}`);
+		const lit = new Set(STEPS[step - 1].lit);
+		for (const [name, edge] of Object.entries(parts.edges)) {
+			const on = lit.has(name);
+			const [what, kind] = CARRIES[name] ?? [null, "bus"];
+			const value = what ? n[what] : 0;
+			const size = what ? 1.5 + 6.5 * Math.min(1, Math.abs(value) / (kind === "memory" ? scale : 1)) : 1.5;
+			attr(edge, "stroke-width", size.toFixed(1));
+			const sign = kind === "bus" || kind === "gate" ? kind : value < 0 ? "minus" : "plus";
+			attr(edge, "class", `edge ${sign}${on ? " lit" : ""}`);
+			attr(parts.flows[name], "class", on ? "flow on" : "flow");
+			attr(parts.flows[name], "stroke-width", Math.max(1, size * 0.55).toFixed(1));
+		}
+		for (const [name, { group, number, top }] of Object.entries(parts.gates)) {
+			const by = held?.has(name);
+			attr(group, "class", `gate${lit.has(`G:${name}`) ? " lit" : ""}${by ? " isheld" : ""}`);
+			const state = by ? ", held by hand" : "";
+			attr(group, "aria-label", `${NAMES[name]} gate ${name} = ${fmt(n[name])}${state}; press to hold it`);
+			put(number, fmt(n[name]));
+			put(top, by ? `${name} held` : `${ACT[name]} ${name}`);
+			attr(parts.closed[name], "class", name !== "g" && n[name] < 0.05 ? "closed on" : "closed");
+		}
+		for (const [name, group] of Object.entries(parts.points)) attr(group, "class", `point${lit.has(`P:${name}`) ? " lit" : ""}`);
+		attr(parts.tanh, "class", `point${lit.has("T") ? " lit" : ""}`);
+		attr(parts.x, "class", `node${lit.has("N:x") ? " lit" : ""}`);
+		if (parts.up) attr(parts.up, "class", `node${lit.has("N:up") ? " lit" : ""}`);
+		const compact = shape === COMPACT;
+		const signed = (x) => fmt(x, 2, true);
+		const shownTexts = {
+			c0: compact ? `c before ${signed(n.cPrev)}` : signed(n.cPrev),
+			h0: compact ? `h before ${signed(n.hPrev)}` : signed(n.hPrev),
+			c: compact ? `c ${signed(n.c)}` : signed(n.c),
+			h: compact ? `h ${signed(n.h)}` : signed(n.h),
+			kept: signed(n.kept),
+			written: signed(n.written),
+			tanh: signed(n.tanh),
+		};
+		for (const [name, node] of Object.entries(parts.texts)) put(node, shownTexts[name]);
+		put(parts.word, `“${shown(word, compact ? 22 : 40)}”`);
+		const rows = NUMBERS.flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);
+		numbers.replaceChildren(...rows);
+	}
+
+	new ResizeObserver(([entry]) => {
+		const wide = entry.contentRect.width >= 700;
+		if (parts && wide === (shape === WIDE)) return;
+		build(wide);
+		draw();
+	}).observe(stage);
+
+	return {
+		/** {unit, t, step, word, held: Set of gates, scale: what a full line of c stands for} */
+		draw(next) {
+			view = next;
+			if (!parts) build(stage.clientWidth >= 700);
+			draw();
+		},
+		clear: () => {
+			view = null;
+		},
+		stage,
+	};
+}

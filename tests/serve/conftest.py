@@ -1,0 +1,61 @@
+"""Small models of every kind, and one server of them all for the tests that leave it as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatewise.architecture import Architecture
+from gatewise.encoder import SeriesEncoder, TextEncoder
+from gatewise.model import Model
+from gatewise.series import Standardise
+from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from tests.glassbox.random_net import parameters_of
+from tests.serve.server import Server, serving
+
+pytest.importorskip("fastapi")
+
+TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end 1 2 3 4 5"]
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[2J\u202e{{7*7}}\x00")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
+    """reviews: the tutorial's kind. tokens: the default kind, three classes with hostile names. gestures: series."""
+    rng = np.random.default_rng(6)
+    keras = KerasEncoding(keras_index(TEXTS), 20)
+    tokens = TokenEncoding.fit(TEXTS, size=50, minimum=1)
+    series = [rng.standard_normal((n + 4, 2)).astype(np.float32) for n in range(5)]
+    pads = Architecture("tokens", keras.rows, 5, 6, length=30, padding="pre")
+    both = Architecture("tokens", tokens.rows, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
+    channels = Architecture("channels", 2, 0, 5, outputs=3)
+    return {
+        "reviews": Model(pads, parameters_of(pads, 3), TextEncoder(keras), ("negative", "positive")),
+        "tokens": Model(both, parameters_of(both, 4), TextEncoder(tokens), HOSTILE),
+        "gestures": Model(
+            channels, parameters_of(channels, 5), SeriesEncoder(Standardise.fit(series)), ("a", "b", "c")
+        ),
+    }
+
+
+@pytest.fixture(scope="session")
+def folders(models: dict[str, Model], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    home = tmp_path_factory.mktemp("served")
+    for name, model in models.items():
+        model.save(home / name)
+    return {name: home / name for name in models}
+
+
+@pytest.fixture(scope="session")
+def server(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """All three models; `reviews` is the default."""
+    with serving(tmp_path_factory.mktemp("server"), *folders.values()) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def port(server: Server) -> int:
+    return server.port

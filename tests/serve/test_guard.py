@@ -1,0 +1,290 @@
+"""Who may ask, from where, and what every answer carries."""
+
+from __future__ import annotations
+
+import base64
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.serve.settings import Settings
+from tests.serve.server import Reply, Server, ask, connect, post, read_reply, serving
+
+TOKEN = "correct-horse-battery"
+PATHS = ["/", "/index.html", "/model", "/units/1", "/metrics", "/openapi.json", "/v2", "/v2/models/reviews", "/none"]
+BODY = b'{"text":"good"}'
+
+
+def raw(port: int, request: str, body: bytes = b"") -> Reply:
+    """A request as it stands here; {host} is the right Host."""
+    with connect(port, request.replace("{host}", f"127.0.0.1:{port}").encode("latin-1") + b"\r\n\r\n" + body) as sock:
+        return read_reply(sock)
+
+
+def every_kind_of_reply(port: int) -> Iterator[tuple[str, Reply]]:
+    for path in PATHS:
+        yield path, ask(port, "GET", path)
+    yield "200", post(port, "/predict", {"text": "good"})
+    yield "400", post(port, "/predict", b"{")
+    yield "400 v2", post(port, "/v2/models/reviews/infer", b"{")
+    yield "404", post(port, "/predict", {"text": "good", "model": "none"})
+    yield "405", ask(port, "DELETE", "/predict", b"", {"Content-Type": "application/json"})
+    yield "413", post(port, "/predict", b"x" * 1_100_000)
+    yield "415", ask(port, "POST", "/predict", BODY, {"Content-Type": "text/plain"})
+    yield "421", raw(port, "GET / HTTP/1.1\r\nHost: evil.example")
+    yield "422", ask(port, "GET", "/units/x")
+    yield "431", raw(port, "GET / HTTP/1.1\r\nHost: {host}\r\nX: " + "a" * 20_000)
+    yield "no HTTP", raw(port, "\x16\x03\x01 this is TLS")
+    yield "no path", raw(port, "GET http://evil.example/ HTTP/1.1\r\nHost: {host}")
+
+
+def test_every_answer_carries_the_headers(port: int) -> None:
+    seen = set()
+    for what, reply in every_kind_of_reply(port):
+        seen.add(reply.status)
+        policy = dict(part.strip().split(" ", 1) for part in reply.headers["content-security-policy"].split(";"))
+        assert policy == {
+            "default-src": "'none'",
+            "script-src": "'self'",
+            "style-src": "'self'",
+            "img-src": "'self' data:",
+            "connect-src": "'self'",
+            "base-uri": "'none'",
+            "form-action": "'none'",
+            "frame-ancestors": "'none'",
+            "require-trusted-types-for": "'script'",
+        }, what
+        assert reply.headers["x-content-type-options"] == "nosniff", what
+        assert reply.headers["referrer-policy"] == "no-referrer", what
+        assert reply.headers["cross-origin-opener-policy"] == "same-origin", what
+        assert reply.headers["cross-origin-resource-policy"] == "same-origin", what
+        assert reply.headers["cache-control"] in ("no-store", "no-cache"), what
+        assert not [name for name in reply.headers if name.startswith("access-control-")], what
+        assert "server" not in reply.headers
+        if reply.status >= 400:
+            assert reply.headers["content-type"] == "application/json", what
+            assert set(reply.json()) == {"error"}, what
+            assert b"evil" not in reply.body, what
+    assert {200, 400, 404, 405, 413, 415, 421, 422, 431} <= seen
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil",
+        "127.0.0.1.nip.io",
+        "127.0.0.1.nip.io:{port}",
+        "evil.example:{port}",
+        "127.0.0.1",
+        "localhost",
+        "127.0.0.1:{other}",
+        "127.0.0.1:{port}@evil.example",
+        "evil@127.0.0.1:{port}",
+        "127.0.0.1:{port} evil",
+        "[::1]:{port}.evil",
+        "0.0.0.0:{port}",
+        "127.1:{port}",
+        "",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_hosts_that_are_not_ours(port: int, host: str, method: str) -> None:
+    name = host.format(port=port, other=port + 1)
+    for path in ("/", "/predict", "/v2/health/live", "/model"):
+        reply = raw(
+            port, f"{method} {path} HTTP/1.1\r\nHost: {name}\r\nContent-Type: application/json\r\nContent-Length: 0"
+        )
+        assert reply.status == 421, reply.body
+
+
+def test_hosts_that_are_ours(port: int) -> None:
+    for name in ("127.0.0.1", "localhost", "LocalHost", "[::1]"):
+        assert raw(port, f"GET /v2 HTTP/1.1\r\nHost: {name}:{port}").status == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.1",
+        "GET / HTTP/1.1\r\nHost: {host}\r\nHost: {host}",
+        "GET / HTTP/1.1\r\nHost: {host}\r\nHost: evil.example",
+        "GET http://evil.example/ HTTP/1.1\r\nHost: {host}",
+        "GET http://{host}/ HTTP/1.1\r\nHost: {host}",
+        "GET //evil.example/ HTTP/1.1\r\nHost: {host}",
+        "GET @evil.example HTTP/1.1\r\nHost: {host}",
+        "GET evil HTTP/1.1\r\nHost: {host}",
+        "OPTIONS * HTTP/1.1\r\nHost: {host}",
+        "CONNECT evil.example:443 HTTP/1.1\r\nHost: {host}",
+        "GET / HTTP/9.9\r\nHost: {host}",
+        "GET /\x00 HTTP/1.1\r\nHost: {host}",
+        "POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nContent-Length: 6",
+        "POST /predict HTTP/1.1\r\nHost: {host}\r\nContent-Length: -5",
+    ],
+)
+def test_requests_with_two_meanings(port: int, head: str) -> None:
+    assert raw(port, head).status in (400, 421)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://127.0.0.1:{port}"}, 200),
+        ({"Origin": "https://127.0.0.1:{port}"}, 200),  # behind a proxy that speaks TLS
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:{port}"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Content-Type": "application/json; charset=utf-8"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://localhost:{port}"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
+        ({"Content-Type": ""}, 415),
+        ({"Content-Encoding": "gzip"}, 415),
+    ],
+)
+@pytest.mark.parametrize("path", ["/predict", "/explain"])
+def test_what_a_page_of_another_site_could_send(port: int, headers: dict[str, str], status: int, path: str) -> None:
+    given = {"Content-Type": "application/json"} | {k: v.format(port=port) for k, v in headers.items()}
+    assert ask(port, "POST", path, BODY, given).status == status
+
+
+def test_no_type_is_for_clients_of_the_protocol_that_are_no_browsers(port: int) -> None:
+    path, body = "/v2/models/reviews/infer", b'{"inputs":[{"name":"text","shape":[1],"datatype":"BYTES","data":["a"]}]}'
+    assert ask(port, "POST", path, body).status == 200
+    for header in ({"Origin": f"http://127.0.0.1:{port}"}, {"Sec-Fetch-Site": "same-origin"}):
+        assert ask(port, "POST", path, body, header).status == 415
+    assert ask(port, "POST", "/predict", BODY).status == 415
+
+
+def test_no_cors(port: int) -> None:
+    reply = ask(
+        port, "OPTIONS", "/predict", None, {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    )
+    assert reply.status in (403, 405, 415)
+    assert not [name for name in reply.headers if name.startswith("access-control-")]
+
+
+@pytest.fixture(scope="module")
+def guarded(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    words = ("--host", "0.0.0.0", "--token", TOKEN, "--allow-host", "models.example", "--allow-host", "Proxy:80")
+    with serving(tmp_path_factory.mktemp("guarded"), folders["reviews"], *words) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        ("Basic " + base64.b64encode(f"anyone:{TOKEN}".encode()).decode(), 200),
+        (None, 401),
+        ("", 401),
+        (TOKEN, 401),
+        ("Bearer ", 401),
+        ("Bearer correct", 401),
+        (f"Bearer {TOKEN}x", 401),
+        (f"Digest {TOKEN}", 401),
+        ("Basic " + base64.b64encode(f"{TOKEN}:".encode()).decode(), 401),
+        ("Basic %%%", 401),
+        ("Basic", 401),
+    ],
+)
+def test_the_token(guarded: Server, authorization: str | None, status: int) -> None:
+    headers = {"Content-Type": "application/json"} | (
+        {"Authorization": authorization} if authorization is not None else {}
+    )
+    assert ask(guarded.port, "POST", "/predict", BODY, headers).status == status
+
+
+def test_nothing_but_health_is_open_without_the_token(guarded: Server) -> None:
+    for path in PATHS:
+        reply = ask(guarded.port, "GET", path)
+        assert reply.status == 401, path
+        assert reply.headers["www-authenticate"].startswith("Basic ")
+        assert TOKEN.encode() not in reply.body
+        with_token = ask(guarded.port, "GET", path, None, {"Authorization": f"Bearer {TOKEN}"})
+        assert with_token.status != 401
+        assert TOKEN.encode() not in with_token.body
+    for path in ("/v2/health/live", "/v2/health/ready"):
+        assert ask(guarded.port, "GET", path).status == 200
+    assert TOKEN not in guarded.stderr
+
+
+def test_allowed_hosts(guarded: Server) -> None:
+    for name, status in (
+        ("models.example", 200),
+        ("proxy:80", 200),
+        ("models.example:1", 421),
+        ("x.models.example", 421),
+    ):
+        assert raw(guarded.port, f"GET /v2/health/live HTTP/1.1\r\nHost: {name}").status == status
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"host": "0.0.0.0"},
+        {"host": "::"},
+        {"host": "192.0.2.7"},
+        {"host": "example.org"},
+        {"host": "127.0.0.1.evil.example"},
+        {"token": "short"},
+        {"token": "with a space in it"},
+        {"token": "ünïcödéd"},
+        {"port": 70_000},
+        {"port": -1},
+        {"workers": 0},
+        {"queue": 0},
+        {"deadline": 0.0},
+        {"deadline": float("nan")},
+        {"allow_hosts": ("http://x",)},
+        {"allow_hosts": ("a b",)},
+        {"allow_hosts": ("",)},
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        Settings(("model",), **wrong)  # type: ignore[arg-type]
+
+
+def test_loopback_needs_no_token() -> None:
+    for host in ("127.0.0.1", "127.8.9.1", "::1", "localhost"):
+        assert Settings(("model",), host=host).is_loopback
+    assert not Settings(("model",), host="0.0.0.0", token=TOKEN).is_loopback
+    assert b"localhost:80" in Settings(("model",)).hosts(80)
+    assert b"localhost" in Settings(("model",)).hosts(80)
+    assert b"localhost" not in Settings(("model",)).hosts(81)
+
+
+def test_websockets_are_not_spoken(port: int) -> None:
+    reply = raw(
+        port,
+        "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
+        "\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    )
+    assert reply.status in (200, 400)
+
+
+def test_two_requests_in_one_packet(port: int) -> None:
+    one = f"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+    two = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+    two += b"Content-Length: %d\r\n\r\n%b"
+    with connect(port, one + two % (port, len(BODY), BODY) + one[:20]) as sock:
+        sock.settimeout(20)
+        found = b""
+        while found.count(b"HTTP/1.1 200") < 2 or not found.endswith(b"}"):
+            found += sock.recv(65_536)
+        sock.sendall(one[20:])
+        assert read_reply(sock).status == 200
+        assert isinstance(sock, socket.socket)

@@ -1,0 +1,191 @@
+"""Too large, too many, too slow: each is refused or cut, and the others notice nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serve.server import Server, ask, connect, post, read_reply, serving
+
+PATIENCE = 2  # seconds
+
+
+@pytest.fixture(scope="module")
+def strict(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that waits for nobody for long."""
+    words = ("--patience", PATIENCE, "--connections", 150, "--max-body", 2_000_000, "--max-items", 100_000)
+    with serving(tmp_path_factory.mktemp("strict"), folders["reviews"], *words, "--queue", 100_000) as found:
+        yield found
+
+
+def head(port: int, *lines: str) -> bytes:
+    given = ["POST /predict HTTP/1.1", f"Host: 127.0.0.1:{port}", "Content-Type: application/json", *lines]
+    return "\r\n".join(given).encode() + b"\r\n\r\n"
+
+
+def test_a_body_of_the_largest_size_and_one_byte_more(port: int) -> None:
+    text = "a " * 499_990
+    for size, status in ((1_000_000, 200), (1_000_001, 413)):
+        body = json.dumps({"text": text + "b" * (size - len(text) - 12)}).encode()
+        assert len(body) == size
+        assert post(port, "/predict", body).status == status
+
+
+def test_a_length_that_is_too_large_is_refused_before_the_body_is_there(port: int) -> None:
+    for length in ("1000001", "9" * 18, "9" * 19, "9" * 400):
+        with connect(port, head(port, f"Content-Length: {length}")) as sock:
+            assert read_reply(sock, 5).status in (400, 413)
+
+
+def test_a_chunked_body_is_refused_while_it_arrives(port: int) -> None:
+    chunk = b"%x\r\n%b\r\n" % (50_000, b"x" * 50_000)
+    with connect(port, head(port, "Transfer-Encoding: chunked")) as sock:
+        for _ in range(21):
+            sock.sendall(chunk)
+        assert read_reply(sock, 5).status == 413  # the last chunk was never sent
+
+
+def test_a_hundred_thousand_chunks_of_one_byte(port: int) -> None:
+    text = "good film " * 9_998
+    body = json.dumps({"text": text}).encode()
+    with connect(port, head(port, "Transfer-Encoding: chunked")) as sock:
+        sock.sendall(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
+        assert read_reply(sock).json()["predictions"][0]["steps"] == 19_997
+
+
+def test_a_length_that_lies(port: int) -> None:
+    body = b'{"text":"good"}'
+    with connect(port, head(port, f"Content-Length: {len(body) - 4}") + body) as sock:
+        assert read_reply(sock).status == 400  # what is left over is no request either
+    with connect(port, head(port, f"Content-Length: {len(body) + 4}") + body) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        assert read_reply(sock).status in (0, 400)
+    assert post(port, "/predict", body).status == 200
+
+
+@pytest.mark.parametrize("size", [15_000, 17_000, 100_000, 5_000_000])
+def test_headers(port: int, size: int) -> None:
+    status = 200 if size < 16_000 else 431
+    many = "\r\n".join(f"X-{n}: {'a' * 90}" for n in range(size // 100))
+    for request in (
+        f"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX: {'a' * size}",
+        f"GET /v2 HTTP/1.1\r\n{many}\r\nHost: 127.0.0.1:{port}",
+    ):
+        with connect(port) as sock:
+            try:
+                sock.sendall(request.encode() + b"\r\n\r\n")
+            except ConnectionError:  # the rest of it found a closed door
+                continue
+            assert read_reply(sock).status in ((status, 0) if size > 100_000 else (status,))
+    with connect(port, f"GET /{'a' * size} HTTP/1.1\r\n".encode()[:20_000]) as sock:
+        if status == 431:
+            assert read_reply(sock).status == 431  # though the first line has no end yet
+
+
+def test_slow_senders_are_cut_and_others_served(strict: Server) -> None:
+    """A hundred clients that dribble headers, or a body, a byte at a time."""
+    port = strict.port
+    start = f"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX: ".encode()
+    socks = [connect(port, start if n % 2 else head(port, "Content-Length: 5000")) for n in range(100)]
+    began, replies, healthy = time.monotonic(), {}, []
+    while len(replies) < len(socks) and time.monotonic() < began + PATIENCE + 8:
+        for n, sock in enumerate(socks):
+            if n in replies:
+                continue
+            try:
+                sock.sendall(b"a")
+            except ConnectionError:
+                replies[n] = 408  # the answer was lost with the connection
+                continue
+            sock.setblocking(False)
+            try:
+                found = sock.recv(4096)
+                replies[n] = int(found.split()[1]) if found else 408
+            except BlockingIOError:
+                pass
+            except ConnectionError:
+                replies[n] = 408
+            sock.setblocking(True)
+        healthy.append(post(port, "/predict", {"text": "good"}).status)
+        time.sleep(0.05)
+    for sock in socks:
+        sock.close()
+    assert set(replies.values()) == {408}
+    assert len(replies) == len(socks), "some are still open"
+    assert len(healthy) > 10
+    assert set(healthy) == {200}
+
+
+def test_who_connects_and_says_nothing_is_cut(strict: Server) -> None:
+    with connect(strict.port) as sock:
+        began = time.monotonic()
+        assert read_reply(sock, PATIENCE + 5).status == 408
+        assert time.monotonic() - began > PATIENCE - 0.5
+
+
+def test_who_does_not_read_is_cut(strict: Server) -> None:
+    """An answer of some megabytes to a client that takes none of it."""
+    body = json.dumps({"inputs": ["good"] * 60_000}).encode()
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", strict.port))
+    sock.sendall(head(strict.port, f"Content-Length: {len(body)}") + body)
+    time.sleep(PATIENCE + 3)
+    taken = 0
+    sock.settimeout(5)
+    try:
+        while part := sock.recv(1 << 20):
+            taken += len(part)
+    except ConnectionError:
+        pass
+    sock.close()
+    whole = len(post(strict.port, "/predict", body).body)
+    assert taken < whole, "the server waited for a client that did not read"
+
+
+def test_connections_have_a_bound(strict: Server) -> None:
+    socks = []
+    try:
+        for _ in range(160):
+            socks.append(connect(strict.port))
+        assert read_reply(socks[-1], 5).status == 503
+        assert read_reply(socks[0], PATIENCE + 5).status == 408
+    finally:
+        for sock in socks:
+            sock.close()
+    time.sleep(0.2)
+    assert post(strict.port, "/predict", {"text": "good"}).status == 200
+
+
+def test_a_long_text_does_not_hold_up_short_ones(strict: Server) -> None:
+    """While texts of a million characters run, one after the other, short requests are answered."""
+    long = json.dumps({"text": "the film " * 200_000}).encode()
+    done: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: done.append(post(strict.port, "/predict", long).status)) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    answered = 0
+    while len(done) < 4:
+        before = len(done)
+        assert post(strict.port, "/predict", {"text": "good"}).status == 200
+        answered += before < 4
+    for thread in threads:
+        thread.join()
+    assert done == [200] * 4
+    assert answered > 4
+
+
+def test_http_1_0_and_head(port: int) -> None:
+    with connect(port, f"GET /v2 HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()) as sock:
+        reply = read_reply(sock)
+        assert reply.status == 200
+        assert reply.headers["connection"] == "close"
+    assert ask(port, "HEAD", "/v2").status in (200, 405)

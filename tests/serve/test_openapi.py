@@ -1,0 +1,70 @@
+"""The description in /openapi.json, and what schemathesis makes of it: right requests, wrong ones, some in a row."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serve.server import ask
+
+pytest.importorskip("schemathesis")
+
+ROUTES = {
+    "/predict",
+    "/explain",
+    "/model",
+    "/units/{k}",
+    "/metrics",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+    *(f"/v2/models/{{name}}{verb}" for verb in ("", "/ready", "/infer")),
+    *(f"/v2/models/{{name}}/versions/{{version}}{verb}" for verb in ("", "/ready", "/infer")),
+}
+
+
+@pytest.fixture(scope="module")
+def described(port: int) -> dict[str, Any]:
+    found: dict[str, Any] = ask(port, "GET", "/openapi.json").json()
+    return found
+
+
+def test_all_routes_are_described(described: dict[str, Any]) -> None:
+    assert set(described["paths"]) == ROUTES
+    for path, methods in described["paths"].items():
+        for method, about in methods.items():
+            assert about["description"], (path, method)
+            assert "500" in about["responses"]
+            assert {"429", "413", "415", "504"} <= set(about["responses"]) or method == "get"
+
+
+def test_no_page_from_elsewhere(port: int) -> None:
+    """FastAPI's own /docs would fetch scripts from a CDN."""
+    for path in ("/docs", "/redoc"):
+        assert ask(port, "GET", path).status == 404
+
+
+def test_errors_have_two_forms(described: dict[str, Any]) -> None:
+    for path, methods in described["paths"].items():
+        for about in methods.values():
+            error = about["responses"]["400"]["content"]["application/json"]["schema"]["properties"]["error"]
+            assert error["type"] == ("string" if path.startswith("/v2") else "object")
+
+
+@pytest.mark.slow
+def test_schemathesis(port: int, tmp_path: Path) -> None:
+    """Its own checks, all phases: no server error, documented answers alone, and no wrong request that is taken.
+
+    Left out: that every right request is taken (a schema cannot say that a tensor's shape must fit its data), that a
+    wrong method is the first thing to be noticed (here it is the type), and tokens, which this server has none of.
+    """
+    command = [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{port}/openapi.json"]
+    command += ["--mode", "all", "--max-examples", "25", "--seed", "1", "--no-color", "--continue-on-failure"]
+    command += ["--exclude-checks", "positive_data_acceptance,unsupported_method,ignored_auth"]
+    command += ["--request-timeout", "20", "--generation-database", "none", "--suppress-health-check", "all"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stdout[-6000:]

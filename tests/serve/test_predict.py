@@ -1,0 +1,158 @@
+"""POST /predict: the library's answers, and a reason for whatever cannot be answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.model import Model
+from tests.serve.conftest import HOSTILE, TEXTS
+from tests.serve.server import post
+
+SECRET = "xyzzy-plugh"
+
+
+def probabilities(answer: Any, model: Model) -> np.ndarray:
+    assert [list(one["probabilities"]) for one in answer["predictions"]] == [list(model.classes)] * answer["n"]
+    return np.array([list(one["probabilities"].values()) for one in answer["predictions"]])
+
+
+def test_one_text(port: int, models: dict[str, Model]) -> None:
+    answer = post(port, "/predict", {"text": "a good film"}).json()
+    model = models["reviews"]
+    assert answer["model"] == "reviews"
+    assert answer["n"] == 1
+    assert "id" not in answer
+    np.testing.assert_allclose(probabilities(answer, model), model.predict_proba("a good film"), atol=1e-6)
+    assert answer["predictions"][0]["label"] == model.predict("a good film")[0]
+    assert answer["predictions"][0]["steps"] == 4  # with <start>
+
+
+@pytest.mark.parametrize("name", ["reviews", "tokens"])
+def test_many_texts_and_an_id(port: int, models: dict[str, Model], name: str) -> None:
+    answer = post(port, "/predict", {"inputs": TEXTS, "model": name, "id": "\u202e<b>\ud800"}).json()
+    np.testing.assert_allclose(probabilities(answer, models[name]), models[name].predict_proba(TEXTS), atol=1e-6)
+    assert [one["label"] for one in answer["predictions"]] == models[name].predict(TEXTS)
+    assert answer["id"] == "\u202e<b>\ud800"
+    differ = probabilities(answer, models[name])
+    assert np.abs(differ - differ[::-1]).max() > 1e-3, "the texts must differ, or the comparison says nothing"
+
+
+def test_series(port: int, models: dict[str, Model]) -> None:
+    rng = np.random.default_rng(8)
+    inputs = [rng.standard_normal((n, 2)).astype(np.float32) for n in (3, 9, 1)]
+    given = [one.tolist() for one in inputs]
+    answer = post(port, "/predict", {"inputs": given, "model": "gestures"}).json()
+    np.testing.assert_allclose(
+        probabilities(answer, models["gestures"]), models["gestures"].predict_proba(inputs), atol=1e-6
+    )
+    assert [one["steps"] for one in answer["predictions"]] == [3, 9, 1]
+    alone = post(port, "/predict", {"series": given[1], "model": "gestures"}).json()
+    assert alone["predictions"][0]["probabilities"] == pytest.approx(
+        answer["predictions"][1]["probabilities"], abs=1e-6
+    )
+
+
+def test_class_names_cannot_be_anything_but_text(port: int) -> None:
+    reply = post(port, "/predict", {"text": "good", "model": "tokens"})
+    assert reply.body.isascii()
+    assert list(reply.json()["predictions"][0]["probabilities"]) == list(HOSTILE)
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        (b"", "bad_json", None),
+        (b"{", "bad_json", None),
+        (b"[]", "bad_json", None),
+        (b'"text"', "bad_json", None),
+        (b"\xff\xfe{\x00}", "bad_json", None),
+        (b'{"text": "good\xff"}', "bad_json", None),
+        (b'{"text": "xyzzy-plugh", "text": "good"}', "bad_json", None),
+        (b'{"text": NaN}', "bad_json", None),
+        (b'{"series": [[1e999, 1]], "model": "gestures"}', "bad_json", None),
+        (b'{"series": [[-Infinity, 1]], "model": "gestures"}', "bad_json", None),
+        (b'{"series": [[%b, 1]], "model": "gestures"}' % (b"9" * 5000), "bad_json", None),
+        (b'{"series": [[%b, 1]], "model": "gestures"}' % (b"9" * 400), "bad_field", "series"),
+        (b'{"text": %b}' % (b"[" * 100_000), "bad_json", None),
+        (b'{"text": %b%b}' % (b"[" * 400, b"]" * 400), "bad_json", None),
+        (b'{"text": %b"a"%b}' % (b'{"a":' * 400, b"}" * 400), "bad_json", None),
+        ({}, "bad_field", None),
+        ({"text": 7}, "bad_field", "text"),
+        ({"text": None}, "bad_field", "text"),
+        ({"text": [SECRET]}, "bad_field", "text"),
+        ({"inputs": "good"}, "bad_field", "inputs"),
+        ({"inputs": ["good", 7]}, "bad_field", "inputs[1]"),
+        ({"inputs": []}, "empty", None),
+        ({"text": "good", "inputs": ["good"]}, "bad_field", None),
+        ({"series": [[1, 2]]}, "bad_field", None),
+        ({"text": "good", SECRET: 1}, "unknown_field", None),
+        ({"text": "good", "id": 7}, "bad_field", "id"),
+        ({"text": "good", "id": "x" * 201}, "bad_field", "id"),
+        ({"text": "good", "model": 7}, "bad_field", "model"),
+        ({"text": "good", "model": "gestures"}, "bad_field", None),
+        ({"series": [], "model": "gestures"}, "bad_field", "series"),
+        ({"series": [[1, 2], [1]], "model": "gestures"}, "bad_field", "series"),
+        ({"series": [[1, True]], "model": "gestures"}, "bad_field", "series"),
+        ({"series": [[1, "2"]], "model": "gestures"}, "bad_field", "series"),
+        ({"series": [[1, 1e39]], "model": "gestures"}, "bad_field", "series"),
+        ({"inputs": [[[1, 2]], [1, 2]], "model": "gestures"}, "bad_field", "inputs[1]"),
+        ({"text": ""}, "input", None),
+        ({"text": " \n\t\u2003"}, "input", None),
+        ({"inputs": ["good", SECRET + "\ud800"]}, "input", None),
+        ({"text": "\udc00\ud800"}, "input", None),
+        ({"text": "\x00\x01", "model": "tokens"}, "input", None),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_cannot_be_answered(port: int, body: Any, code: str, field: str | None) -> None:
+    reply = post(port, "/predict", body)
+    assert reply.status == 400, reply.body
+    assert reply.error["code"] == code
+    assert reply.error["field"] == field
+    assert reply.error["say"]
+    assert SECRET.encode() not in reply.body, "an error never repeats what was sent"
+
+
+def test_where_in_the_text_it_is(port: int) -> None:
+    say = post(port, "/predict", {"inputs": ["good", "bad\ud800"]}).error["say"]
+    assert "text 2" in say
+    assert "U+D800 at character 3" in say
+
+
+def test_a_model_that_is_not_there(port: int) -> None:
+    reply = post(port, "/predict", {"text": "good", "model": "../reviews"})
+    assert (reply.status, reply.error["code"], reply.error["field"]) == (404, "no_such_model", "model")
+    assert b"../" not in reply.body
+
+
+def test_too_many_items(port: int) -> None:
+    reply = post(port, "/predict", {"inputs": ["a"] * 10_000})
+    assert (reply.status, reply.error["code"]) == (413, "too_many")
+    assert post(port, "/predict", {"inputs": ["a"] * 256}).status == 200
+
+
+def test_one_bad_request_does_not_spoil_its_neighbours(port: int, models: dict[str, Model]) -> None:
+    """They share a batch: all are sent at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    texts = [TEXTS[n % 5] if n % 3 else " " for n in range(60)]
+    with ThreadPoolExecutor(20) as pool:
+        replies = list(pool.map(lambda text: post(port, "/predict", {"text": text}), texts))
+    expected = models["reviews"].predict_proba(TEXTS)
+    for n, (text, reply) in enumerate(zip(texts, replies, strict=True)):
+        assert reply.status == (400 if text == " " else 200)
+        if text != " ":
+            np.testing.assert_allclose(probabilities(reply.json(), models["reviews"])[0], expected[n % 5], atol=1e-5)
+
+
+def test_json_of_answers_is_json(port: int) -> None:
+    reply = post(port, "/predict", {"inputs": ["a", "b"]})
+    assert json.loads(reply.body)["n"] == 2
+    assert reply.headers["content-length"] == str(len(reply.body))
+    assert reply.headers["cache-control"] == "no-store"

@@ -1,0 +1,101 @@
+"""The beginning: one line and exit code 2 for what keeps the server from starting."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gatewise.cli import app
+from tests.serve.server import ask, post, serving
+
+
+def refused(*words: object) -> str:
+    done = CliRunner().invoke(app, ["serve", *map(str, words)], catch_exceptions=False)
+    assert done.exit_code == 2, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("gatewise: ")
+    return line
+
+
+def test_a_port_in_use(folders: dict[str, Path]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for workers in (1, 2):
+            line = refused(folders["reviews"], "--port", port, "--workers", workers)
+            assert f"cannot listen at 127.0.0.1 port {port}: Address already in use" in line
+
+
+def test_a_model_that_is_not_one(folders: dict[str, Path], tmp_path: Path) -> None:
+    assert "none" in refused(tmp_path / "none", "--port", 0)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folders["reviews"], damaged)
+    weights = damaged / "model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    assert "model.safetensors" in refused(folders["reviews"], damaged, "--port", 0)
+
+
+def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders["reviews"], tmp_path / "reviews")
+    assert "there is a model 'reviews' already" in refused(folders["reviews"], tmp_path / "reviews", "--port", 0)
+    for name in ("<script>", "a b", "größe", "a?b"):
+        shutil.copytree(folders["reviews"], tmp_path / name)
+        assert "ASCII letters" in refused(tmp_path / name, "--port", 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "say"),
+    [
+        (["--host", "0.0.0.0"], "give a --token"),
+        (["--token", "short"], "--token must be"),
+        (["--port", "70000"], "--port must be"),
+        (["--workers", "0"], "--workers must be"),
+        (["--deadline", "0"], "--deadline must be"),
+        (["--precision", "float16"], "precision must be"),
+        (["--host", "999.0.0.1", "--token", "long-enough"], "cannot listen"),
+    ],
+)
+def test_flags_that_cannot_be(folders: dict[str, Path], words: list[str], say: str) -> None:
+    assert say in refused(folders["reviews"], *words)
+
+
+def test_no_model_at_all() -> None:
+    assert "name at least one model folder" in refused()
+
+
+def test_what_the_log_holds(folders: dict[str, Path], tmp_path: Path) -> None:
+    """One line at the start; with --access-log, a line a request, and still no text."""
+    for flags, lines in (((), 1), (("--access-log",), 4)):
+        with serving(tmp_path, folders["reviews"], *flags) as server:
+            post(server.port, "/predict", {"text": "sesame"})
+            ask(server.port, "GET", "/model")
+        found = server.stderr.splitlines()
+        assert found[0] == f"gatewise: serving reviews at http://127.0.0.1:{server.port} (Ctrl-C ends it)"
+        assert (len(found) >= lines) if flags else (len(found) == lines), server.stderr
+        assert ("/predict" in server.stderr) == bool(flags)
+        assert "sesame" not in server.stderr
+
+
+def test_torch_is_not_needed(folders: dict[str, Path]) -> None:
+    code = "import sys, gatewise.serve; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_without_the_extra_it_says_what_to_install(folders: dict[str, Path]) -> None:
+    code = (
+        "import sys; sys.modules['uvloop'] = None\n"
+        "import importlib.util as u; real = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'uvloop' else real(name, *rest)\n"
+        "import gatewise.cli as c; sys.argv = ['gatewise', 'serve', 'x']; c.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "gatewise: gatewise serve needs uvloop: pip install 'gatewise[serve]'\n"

@@ -1,0 +1,193 @@
+"""The end: what is in flight is answered, whatever else happens; and a worker that dies is replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatewise.architecture import Architecture
+from gatewise.encoder import TextEncoder
+from gatewise.model import Model
+from gatewise.text import TokenEncoding
+from tests.glassbox.random_net import parameters_of
+from tests.serve.server import ask, connect, post, read_reply, serving
+
+GRACE = 8
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that takes its time: 400 units, some milliseconds a text of a few hundred words."""
+    encoding = TokenEncoding.fit(["the film was good and the end was bad"], minimum=1)
+    arch = Architecture("tokens", encoding.rows, 32, 400, layers=2)
+    parameters = {name: 0.2 * array for name, array in parameters_of(arch, 7).items()}
+    path = tmp_path_factory.mktemp("slow") / "slow"
+    Model(arch, parameters, TextEncoder(encoding), ("negative", "positive")).save(path)
+    return path
+
+
+def predict(port: int, words: int, text: str = "film") -> bytes:
+    body = json.dumps({"text": f"{text} " * words}).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def refuses(port: int) -> bool:
+    try:
+        connect(port).close()
+    except ConnectionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_drains(slow: Path, tmp_path: Path, workers: int) -> None:
+    with serving(tmp_path, slow, "--max-batch", 1, "--grace", GRACE, "--patience", 60, workers=workers) as server:
+        socks = [connect(server.port, predict(server.port, 200 + n)) for n in range(50)]
+        halves = [connect(server.port, f"GET /v2/health/ready HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n".encode())]
+        stalled = connect(server.port, predict(server.port, 100)[:-50])
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert refuses(server.port), "new connections must find a closed door"
+        halves[0].sendall(b"\r\n")
+        ready = read_reply(halves[0])
+        assert (ready.status, ready.json()) == (503, {"ready": False})
+        replies = [read_reply(sock) for sock in socks]
+        assert [reply.status for reply in replies] == [200] * 50
+        assert [reply.json()["predictions"][0]["steps"] for reply in replies] == [200 + n for n in range(50)]
+        assert read_reply(stalled, GRACE + 10).status == 503
+        assert server.process.wait(GRACE + 10) == 0
+        for sock in (*socks, *halves, stalled):
+            sock.close()
+        assert "Traceback" not in server.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_signal_ends_it_now(slow: Path, tmp_path: Path, workers: int) -> None:
+    with serving(tmp_path, slow, "--grace", 60, workers=workers) as server:
+        stalled = connect(server.port, predict(server.port, 100)[:-50])
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(1.0)
+        assert server.process.poll() is None, "it waits for the client that stalls"
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(5) == 128 + signal.SIGTERM
+        stalled.close()
+
+
+def test_ctrl_c_ends_it_like_sigterm(slow: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, slow) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(10) == 0
+        assert "Traceback" not in server.stderr
+
+
+def children(pid: int) -> list[int]:
+    """The workers: children of `pid` that multiprocessing started, its resource tracker aside."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (entry / "cmdline").read_bytes()
+        except OSError:  # it has ended since
+            continue
+        if parent == pid and b"spawn_main" in command:
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_killed_worker_is_replaced(folders: dict[str, Path], tmp_path: Path) -> None:
+    with serving(tmp_path, folders["reviews"], workers=2) as server:
+        for _ in range(100):
+            before = children(server.process.pid)
+            if len(before) == 2:
+                break
+            time.sleep(0.05)
+        os.kill(before[0], signal.SIGKILL)
+        lost = 0
+        for _ in range(60):
+            try:
+                assert post(server.port, "/predict", {"text": "good"}).status == 200
+            except ConnectionError:
+                lost += 1  # it was that worker's
+            time.sleep(0.05)
+        assert lost <= 2
+        after = children(server.process.pid)
+        assert len(after) == 2
+        assert before[1] in after
+        assert before[0] not in after
+        assert "a worker ended (-9); another takes its place" in server.stderr
+        metrics = ask(server.port, "GET", "/metrics").body.decode()
+        counted = re.findall(r'^gatewise_requests_total\{route="/predict",status="200"\} (\S+)', metrics, re.MULTILINE)
+        assert [float(n) for n in counted] == [60 - lost], "the sum of all workers, the dead one's included"
+    assert not [pid for pid in after if Path(f"/proc/{pid}").exists()]
+
+
+def test_workers_end_with_their_parent(folders: dict[str, Path], tmp_path: Path) -> None:
+    with serving(tmp_path, folders["reviews"], workers=2) as server:
+        workers = children(server.process.pid)
+        assert workers
+        server.process.kill()
+        server.process.wait()
+        for _ in range(200):
+            if not any(Path(f"/proc/{pid}").exists() for pid in workers):
+                break
+            time.sleep(0.05)
+        assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+        assert refuses(server.port)
+
+
+def test_overload_is_refused_and_passes(slow: Path, tmp_path: Path) -> None:
+    """More than it can do: every request is answered, 200 or 429; the queue keeps its bound; then all is well again."""
+    with serving(tmp_path, slow, "--queue", 10, "--max-batch", 2, "--deadline", 20) as server:
+        before = server.memory()
+        replies: list[Any] = []
+        for _ in range(3):
+            socks = [connect(server.port, predict(server.port, 300)) for _ in range(100)]
+            metrics = ask(server.port, "GET", "/metrics").body.decode()
+            (waiting,) = re.findall(r"^gatewise_waiting (\S+)", metrics, re.MULTILINE)
+            assert float(waiting) <= 10
+            replies += [read_reply(sock) for sock in socks]
+            for sock in socks:
+                sock.close()
+        refused = [reply for reply in replies if reply.status == 429]
+        assert {reply.status for reply in replies} == {200, 429}
+        assert len(refused) > 100
+        assert all(re.fullmatch(r"[1-9]\d*", reply.headers["retry-after"]) for reply in refused)
+        assert all(reply.error["code"] == "busy" for reply in refused)
+        assert post(server.port, "/predict", {"text": "film"}).status == 200
+        assert server.memory() - before < 100
+        metrics = ask(server.port, "GET", "/metrics").body.decode()
+        assert f'gatewise_refused_total{{reason="queue"}} {float(len(refused))}' in metrics
+
+
+def test_deadlines_pass_in_the_queue(slow: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, slow, "--max-batch", 1, "--deadline", 0.05) as server:
+        socks = [connect(server.port, predict(server.port, 2000)) for _ in range(40)]
+        statuses = [read_reply(sock).status for sock in socks]
+        for sock in socks:
+            sock.close()
+        assert set(statuses) == {200, 504}
+        assert post(server.port, "/predict", {"text": "film"}).status == 200
+
+
+def test_clients_that_leave_cost_nothing(slow: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, slow, "--max-batch", 1) as server:
+        socks = [connect(server.port, predict(server.port, 1000)) for _ in range(40)]
+        stays = connect(server.port, predict(server.port, 7))
+        time.sleep(0.1)
+        for sock in socks:
+            sock.close()
+        assert read_reply(stays).json()["predictions"][0]["steps"] == 7
+        stays.close()
+        metrics = ask(server.port, "GET", "/metrics").body.decode()
+        (gone,) = re.findall(r'gatewise_refused_total\{reason="gone"\} (\S+)', metrics)
+        assert float(gone) > 10

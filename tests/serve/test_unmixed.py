@@ -1,0 +1,111 @@
+"""Many clients at once: every answer is its own request's; and the memory stays where it is.
+
+The full sizes (64 clients with 2,000 requests each; 100,000 requests of random length) are `python -m
+benchmarks.serving mix` and `memory`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.serving.client import closed, request_of
+from benchmarks.serving.mix import check, unique
+from gatewise.architecture import Architecture
+from gatewise.encoder import TextEncoder
+from gatewise.model import Model
+from gatewise.text import KerasEncoding
+from tests.glassbox.random_net import parameters_of
+from tests.serve.server import Server, serving
+
+CLIENTS, EACH = 64, 100
+WORDS = [f"w{n}" for n in range(500)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    encoding = KerasEncoding({word: rank for rank, word in enumerate(WORDS, 1)}, 504)
+    arch = Architecture("tokens", encoding.rows, 16, 40)
+    path = tmp_path_factory.mktemp("unmixed") / "words"
+    Model(arch, parameters_of(arch, 9), TextEncoder(encoding), ("negative", "positive")).save(path)
+    return path
+
+
+def texts(count: int, longest: int, seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, rng.integers(1, longest))) for _ in range(count)]
+
+
+def asked(port: int, given: list[str]) -> list[bytes]:
+    return [request_of(port, {"text": text, "id": str(n)}) for n, text in enumerate(given)]
+
+
+def test_nothing_is_lost_and_nothing_mixed(folder: Path, tmp_path: Path) -> None:
+    given = unique(texts(997, 200, 1), CLIENTS * EACH)
+    assert len(set(given)) == len(given)
+    with serving(tmp_path, folder, "--max-batch", 32) as server:
+        found = asyncio.run(closed(server.port, asked(server.port, given), CLIENTS, keep=True))
+    assert found.statuses == {200: len(given)}
+    check(folder, given, found.answers)
+
+
+def test_the_check_would_find_a_mix(folder: Path, tmp_path: Path) -> None:
+    given = unique(texts(10, 200, 2), 10)
+    with serving(tmp_path, folder) as server:
+        found = asyncio.run(closed(server.port, asked(server.port, given), 2, keep=True))
+    check(folder, given, found.answers)
+    swapped = {**found.answers, 3: found.answers[4]}
+    with pytest.raises(AssertionError, match="request 3 got the answer of 4"):
+        check(folder, given, swapped)
+    relabelled = {**found.answers, 3: found.answers[4].replace(b'"id":"4"', b'"id":"3"')}
+    with pytest.raises(AssertionError):
+        check(folder, given, relabelled)
+    with pytest.raises(AssertionError, match="missing"):
+        check(folder, given, {n: found.answers[n] for n in range(9)})
+
+
+def test_clients_that_leave_do_not_shift_the_answers_of_others(folder: Path, tmp_path: Path) -> None:
+    """Half of the requests are given up on after a random moment, while the other half is checked."""
+    given = unique(texts(500, 200, 3), 1200)
+
+    async def leave(server: Server, requests: list[bytes], seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for request in requests:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(request)
+            await asyncio.sleep(rng.exponential(0.003))
+            writer.transport.abort()
+
+    async def both(server: Server) -> dict[int, bytes]:
+        requests = asked(server.port, given)
+        gone = [leave(server, requests[n::8], n) for n in range(8)]
+        found, *_ = await asyncio.gather(closed(server.port, requests, 24, keep=True), *gone)
+        assert found.statuses == {200: len(given)}
+        return found.answers
+
+    with serving(tmp_path, folder, "--max-batch", 16) as server:
+        check(folder, given, asyncio.run(both(server)))
+
+
+def test_memory_is_flat(folder: Path, tmp_path: Path) -> None:
+    """After a warm-up, requests of random length add nothing that stays."""
+    with serving(tmp_path, folder) as server:
+        sizes = []
+        for part in range(4):
+            given = texts(2000, 800, 10 + part)
+            found = asyncio.run(closed(server.port, asked(server.port, given), 32, keep=True))
+            assert found.statuses == {200: len(given)}
+            assert json.loads(found.answers[7])["predictions"][0]["steps"] == given[7].count(" ") + 2
+            sizes.append(server.memory())
+        assert sizes[-1] - sizes[1] < 5, sizes
+        for _ in range(200):  # the last clients' connections go when the server hears of it
+            if len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) < 40:
+                break
+            time.sleep(0.05)
+        assert len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) < 40
+        assert len(list(Path(f"/proc/{server.process.pid}/task").iterdir())) < 20

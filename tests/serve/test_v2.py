@@ -1,0 +1,229 @@
+"""The Open Inference Protocol: by hand, and by a client that others wrote."""
+
+from __future__ import annotations
+
+import json
+import struct
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.model import Model
+from tests.serve.conftest import HOSTILE, TEXTS
+from tests.serve.server import Reply, ask, post
+
+INFER = "/v2/models/reviews/infer"
+
+
+def tensor(**changes: Any) -> dict[str, Any]:
+    """A right input, with something else in it; None takes a key out."""
+    found = {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["a good film", "bad"]} | changes
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def output(reply: Reply, name: str) -> Any:
+    (found,) = [one for one in reply.json()["outputs"] if one["name"] == name]
+    return np.array(found["data"], dtype=object if name == "label" else float).reshape(found["shape"])
+
+
+@pytest.mark.parametrize("version", ["", "/versions/1"])
+@pytest.mark.parametrize("name", ["reviews", "tokens", "gestures"])
+def test_the_six_routes(port: int, models: dict[str, Model], name: str, version: str) -> None:
+    assert ask(port, "GET", "/v2/health/live").json() == {"live": True}
+    assert ask(port, "GET", "/v2/health/ready").json() == {"ready": True}
+    for path in ("/v2", "/v2/"):
+        server = ask(port, "GET", path).json()
+        assert set(server) == {"name", "version", "extensions"}
+    path = f"/v2/models/{name}{version}"
+    assert ask(port, "GET", f"{path}/ready").json() == {"name": name, "ready": True}
+    about = ask(port, "GET", path).json()
+    assert (about["name"], about["versions"], about["platform"]) == (name, ["1"], "gatewise")
+    (takes,) = about["inputs"]
+    assert takes["datatype"] == ("FP32" if name == "gestures" else "BYTES")
+    assert [one["name"] for one in about["outputs"]] == ["label", "probabilities"]
+    inputs: Any = TEXTS
+    given = {"name": "text", "shape": [5], "datatype": "BYTES", "data": TEXTS}
+    if name == "gestures":
+        inputs = np.random.default_rng(9).standard_normal((3, 7, 2)).astype(np.float32)
+        given = {"name": "series", "shape": [3, 7, 2], "datatype": "FP32", "data": inputs.ravel().tolist()}
+    reply = post(port, f"{path}/infer", {"id": "r-42", "inputs": [given]})
+    assert reply.status == 200
+    answer = reply.json()
+    assert (answer["id"], answer["model_name"], answer["model_version"]) == ("r-42", name, "1")
+    np.testing.assert_allclose(output(reply, "probabilities"), models[name].predict_proba(list(inputs)), atol=1e-6)
+    assert output(reply, "label").tolist() == models[name].predict(list(inputs))
+
+
+@pytest.mark.parametrize("wanted", [["label"], ["probabilities"], ["probabilities", "label"], []])
+def test_outputs_that_are_asked_for(port: int, wanted: list[str]) -> None:
+    request = {"inputs": [tensor()], "outputs": [{"name": name, "parameters": {"x": 1}} for name in wanted]}
+    answer = post(port, INFER, request).json()
+    assert [one["name"] for one in answer["outputs"]] == (wanted or ["label", "probabilities"])
+    assert "id" not in answer
+
+
+@pytest.mark.parametrize("data", [[["a good film"], ["bad"]], ["a good film", "bad"]])
+def test_a_column_of_texts(port: int, data: Any) -> None:
+    assert output(post(port, INFER, {"inputs": [tensor(shape=[2, 1], data=data)]}), "label").shape == (2,)
+
+
+def test_nested_series(port: int, models: dict[str, Model]) -> None:
+    series = np.random.default_rng(2).standard_normal((2, 3, 2)).astype(np.float32)
+    given = {"name": "series", "shape": [2, 3, 2], "datatype": "FP32", "data": series.tolist()}
+    reply = post(port, "/v2/models/gestures/infer", {"inputs": [given]})
+    np.testing.assert_allclose(
+        output(reply, "probabilities"), models["gestures"].predict_proba(list(series)), atol=1e-6
+    )
+
+
+def wrong_requests() -> list[tuple[str, Any]]:
+    series = {"name": "series", "shape": [1, 2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}
+    return [
+        ("reviews", {}),
+        ("reviews", {"inputs": []}),
+        ("reviews", {"inputs": {}}),
+        ("reviews", {"inputs": [tensor(), tensor()]}),
+        ("reviews", {"inputs": ["xyzzy"]}),
+        ("reviews", {"inputs": [tensor(name="xyzzy")]}),
+        ("reviews", {"inputs": [tensor(name=None)]}),
+        ("reviews", {"inputs": [tensor(datatype="FP32")]}),
+        ("reviews", {"inputs": [tensor(datatype="xyzzy")]}),
+        ("reviews", {"inputs": [tensor(shape=[3])]}),
+        ("reviews", {"inputs": [tensor(shape=[2, 2])]}),
+        ("reviews", {"inputs": [tensor(shape=[1, 2])]}),
+        ("reviews", {"inputs": [tensor(shape=[-1])]}),
+        ("reviews", {"inputs": [tensor(shape=[])]}),
+        ("reviews", {"inputs": [tensor(shape=["2"])]}),
+        ("reviews", {"inputs": [tensor(shape=[True])]}),
+        ("reviews", {"inputs": [tensor(shape=2)]}),
+        ("reviews", {"inputs": [tensor(shape=[10**30])]}),
+        ("reviews", {"inputs": [tensor(data=[1, 2])]}),
+        ("reviews", {"inputs": [tensor(data="xyzzy")]}),
+        ("reviews", {"inputs": [tensor(data=None)]}),
+        ("reviews", {"inputs": [tensor(data=["a", " "])]}),
+        ("reviews", {"inputs": [tensor(data=["a", "\ud800"])]}),
+        ("reviews", {"inputs": [tensor(parameters=[])]}),
+        ("reviews", {"inputs": [tensor(parameters={"binary_data_size": 3})]}),
+        ("reviews", {"inputs": [tensor(data=None, parameters={"binary_data_size": 3})]}),
+        ("reviews", {"inputs": [tensor(xyzzy=1)]}),
+        ("reviews", {"inputs": [tensor()], "xyzzy": 1}),
+        ("reviews", {"inputs": [tensor()], "id": 7}),
+        ("reviews", {"inputs": [tensor()], "parameters": []}),
+        ("reviews", {"inputs": [tensor()], "outputs": [{"name": "xyzzy"}]}),
+        ("reviews", {"inputs": [tensor()], "outputs": [{"name": "label"}, {"name": "label"}]}),
+        ("reviews", {"inputs": [tensor()], "outputs": ["label"]}),
+        ("reviews", {"inputs": [tensor()], "outputs": {}}),
+        ("reviews", {"inputs": [series]}),
+        ("gestures", {"inputs": [tensor()]}),
+        ("gestures", {"inputs": [series | {"shape": [2, 2]}]}),
+        ("gestures", {"inputs": [series | {"shape": [1, 1, 4]}]}),
+        ("gestures", {"inputs": [series | {"shape": [1, 3, 2]}]}),
+        ("gestures", {"inputs": [series | {"shape": [0, 2, 2], "data": []}]}),
+        ("gestures", {"inputs": [series | {"data": [1, 2, 3, "4"]}]}),
+        ("gestures", {"inputs": [series | {"data": [1, 2, 3, 1e39]}]}),
+        ("gestures", {"inputs": [series | {"data": [1, 2, [3, 4]]}]}),
+    ]
+
+
+@pytest.mark.parametrize(("name", "request_"), wrong_requests(), ids=lambda value: str(value)[:60])
+def test_what_cannot_be_answered(port: int, name: str, request_: Any) -> None:
+    reply = post(port, f"/v2/models/{name}/infer", request_)
+    assert reply.status == 400, reply.body
+    assert set(reply.json()) == {"error"}
+    assert isinstance(reply.json()["error"], str)
+    assert "xyzzy" not in reply.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/models/none", "/v2/models/reviews/versions/2", "/v2/models/none/ready", "/v2/nothing", "/v2/models"]
+)
+def test_what_is_not_there(port: int, path: str) -> None:
+    reply = ask(port, "GET", path)
+    assert reply.status == 404
+    assert isinstance(reply.json()["error"], str)
+    assert post(port, f"{path}/infer", {"inputs": [tensor()]}).status in (404, 405)
+
+
+def binary(texts: list[bytes]) -> bytes:
+    return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("length", "behind"),
+    [
+        (None, binary([b"good"])),
+        ("7", binary([b"good"])),
+        ("-1", binary([b"good"])),
+        ("999999", binary([b"good"])),
+        ("right", binary([b"good"])[:-1]),
+        ("right", struct.pack("<I", 2**32 - 1) + b"good"),
+        ("right", b"\x01"),
+        ("right", binary([b"\xff\xfe"])),
+        ("right", binary([b"good", b"bad"])),
+        ("right", binary([b""])),
+    ],
+)
+def test_binary_bodies_that_are_wrong(port: int, length: str | None, behind: bytes) -> None:
+    start = json.dumps(
+        {"inputs": [tensor(shape=[1], data=None, parameters={"binary_data_size": len(behind)})]}
+    ).encode()
+    headers = (
+        {} if length is None else {"Inference-Header-Content-Length": str(len(start)) if length == "right" else length}
+    )
+    reply = ask(port, "POST", INFER, start + behind, headers)
+    assert reply.status == 400, reply.body
+    assert isinstance(reply.json()["error"], str)
+
+
+@pytest.fixture
+def triton(port: int) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # gevent's and the client's own
+        client = pytest.importorskip("tritonclient.http")
+        found = client.InferenceServerClient(f"127.0.0.1:{port}")
+        yield found
+        found.close()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("as_binary", [True, False])
+@pytest.mark.parametrize("name", ["reviews", "tokens", "gestures"])
+def test_tritons_client(triton: Any, models: dict[str, Model], name: str, as_binary: bool) -> None:
+    import tritonclient.http as client
+
+    assert triton.is_server_live()
+    assert triton.is_server_ready()
+    assert triton.is_model_ready(name)
+    about = triton.get_model_metadata(name)
+    assert triton.get_server_metadata()["name"] == "gatewise"
+    array: Any
+    if name == "gestures":
+        array = np.random.default_rng(3).standard_normal((4, 6, 2)).astype(np.float32)
+        inputs: list[Any] = list(array)
+    else:
+        inputs = [*TEXTS, "Grüße \N{GRINNING FACE} \x00 שלום", "<script>"]
+        array = np.array([text.encode() for text in inputs], dtype=object)
+    tensor = client.InferInput(about["inputs"][0]["name"], list(array.shape), about["inputs"][0]["datatype"])
+    tensor.set_data_from_numpy(array, binary_data=as_binary)
+    for outputs in (None, [client.InferRequestedOutput("probabilities"), client.InferRequestedOutput("label")]):
+        found = triton.infer(name, [tensor], outputs=outputs, request_id="7-é", model_version="1")
+        assert found.get_response()["id"] == "7-é"
+        np.testing.assert_allclose(found.as_numpy("probabilities"), models[name].predict_proba(inputs), atol=1e-6)
+        labels = [label if isinstance(label, str) else label.decode() for label in found.as_numpy("label").tolist()]
+        assert labels == models[name].predict(inputs)
+        assert set(labels) <= {*HOSTILE, *models[name].classes}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tritons_client_hears_of_errors(triton: Any) -> None:
+    import tritonclient.http as client
+    from tritonclient.utils import InferenceServerException
+
+    tensor = client.InferInput("text", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([b" "], dtype=object))
+    with pytest.raises(InferenceServerException, match="text 1 is empty"):
+        triton.infer("reviews", [tensor])
+    with pytest.raises(InferenceServerException, match="no model of that name"):
+        triton.infer("none", [tensor])

@@ -1,0 +1,66 @@
+"""The picture at the head of the README: the real page over a real model, as chromium draws it.
+
+    make picture MODEL=models/tutorial        writes docs/page.png
+
+The text is one of the page's own examples. Everything in the picture is what the model of that folder says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+MOST = 300_000  # bytes
+TEXT = (
+    "The first hour is slow, the jokes are flat and the songs are worse, yet the last ten minutes are so honest that I "
+    "left the cinema happy."
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--out", type=Path, default=Path("docs/page.png"))
+    asked = parser.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    chromium = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium")
+    command = [sys.executable, "-m", "gatewise", "serve", asked.model, "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert server.stdout is not None
+        address = next(found[0] for line in server.stdout if (found := re.search(r"http://[\w.:\[\]]+", line)))
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium, args=QUIET)
+            size = {"width": 1280, "height": 1255}
+            page = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")
+            page.goto(f"{address}/#t={TEXT.replace(' ', '+').replace(',', '%2C')}")
+            page.wait_for_function("() => window.gatewise?.store.get().data?.account")
+            page.wait_for_function("() => gatewise.store.get().data.planes.size")
+            page.wait_for_timeout(1000)
+            page.screenshot(path=asked.out)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    bytes_now = asked.out.stat().st_size
+    print(f"wrote {asked.out}: {bytes_now:,} bytes")
+    if bytes_now > MOST:
+        sys.exit(f"{asked.out} has more than {MOST:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
