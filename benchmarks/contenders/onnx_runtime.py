@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, padded, reviews_of, seconds_of
 
-__all__ = ["graph", "load"]
+__all__ = ["graph", "load", "session"]
 
 OPSET = 17
 
@@ -75,7 +75,8 @@ def graph(weights: Arrays, sequence_lens: bool) -> onnx.ModelProto:
     )
 
 
-def _session(model: onnx.ModelProto, threads: int) -> Any:
+def session(model: onnx.ModelProto, threads: int) -> Any:
+    """A session on the processor with that many threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -90,7 +91,7 @@ class Inference:
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         self.settings = settings
         self.told = settings.get("sequence_lens", True)
-        self.session = _session(graph(arrays, self.told), settings["threads"])
+        self.session = session(graph(arrays, self.told), settings["threads"])
         reviews, size = reviews_of(arrays), settings["batch"]
         self.feeds = []
         for start in range(0, len(reviews), size):
@@ -135,7 +136,7 @@ class Sgemm:
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=9,
         )
-        self.session = _session(model, settings["threads"])
+        self.session = session(model, settings["threads"])
 
     def check(self) -> Arrays:
         return {}

@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from benchmarks.contenders.onnx_runtime import _session, graph
+from benchmarks.contenders.onnx_runtime import graph, session
 from gatewise.text.encoding import KerasEncoding
 
 __all__ = ["main"]
@@ -39,13 +39,13 @@ def main(folder: Path, way: str, threads: int) -> None:
     words = json.loads((folder / "words.json").read_text(encoding="utf-8"))
     encoding = KerasEncoding({word: rank for rank, word in enumerate(words, 1)}, len(words) + 4)
     length = int(weights.pop("length"))
-    session = _session(graph(weights, sequence_lens=False), threads)
+    runs = session(graph(weights, sequence_lens=False), threads)
     app = FastAPI()
 
     def answer(request: Request) -> dict[str, Any]:
         ids = encoding.encode(request.text)[-length:].astype(np.int64)
         feed = {"ids": ids[:, None], "last": np.array([[len(ids) - 1, 0, 0]])}
-        logit = float(session.run(None, feed)[0][0, 0])
+        logit = float(runs.run(None, feed)[0][0, 0])
         p = 1 / (1 + np.exp(-logit))
         probabilities = {"negative": float(1 - p), "positive": float(p)}
         label = "positive" if p >= 0.5 else "negative"

@@ -143,6 +143,15 @@ def test_predictions_without_torch(
     run([python.parent / "gatewise", "info", path], cwd=tmp_path)
 
 
+def test_serving_without_its_extra_says_what_to_install(
+    python: Path, tmp_path: Path, model: tuple[Path, list[list[float]], list[str]]
+) -> None:
+    done = subprocess.run([str(python.parent / "gatewise"), "serve", str(model[0])], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "pip install 'gatewise[serve]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_training_without_torch_says_what_to_install(python: Path, tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 20)
     command = [python.parent / "gatewise", "train", "reviews.csv", "--text", "text", "--label", "label", "-o", "model"]

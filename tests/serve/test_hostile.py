@@ -77,6 +77,24 @@ def test_explanations(server: Server, case: str) -> None:
         assert reply.status == 400
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"xyzzy'plugh": 1}, None),
+        ({"method": "xyzzy'plugh"}, "method"),
+        ({"want": ["xyzzy'plugh"]}, "want[0]"),
+        ({"changes": [{"gate": "xyzzy'plugh", "unit": 0, "value": 1}]}, "changes[0].gate"),
+        ({"changes": [{"gate": "f", "unit": 999, "value": 1}]}, "changes[0].unit"),
+    ],
+)
+def test_refused_explanations_repeat_nothing(server: Server, changes: dict[str, object], field: str | None) -> None:
+    reply = post(server.port, "/explain", {"text": "a good film", **changes})
+    assert reply.status == 400
+    assert b"xyzzy" not in reply.body
+    assert b"plugh" not in reply.body
+    assert reply.error["field"] == field
+
+
 def test_ten_megabytes_of_one_word(server: Server) -> None:
     reply = post(server.port, "/predict", b'{"text":"' + b"a" * 10_000_000 + b'"}')
     assert reply.status == 413

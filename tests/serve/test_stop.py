@@ -49,7 +49,7 @@ def refuses(port: int) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_drains(slow: Path, tmp_path: Path, workers: int) -> None:
-    with serving(tmp_path, slow, "--max-batch", 1, "--grace", GRACE, workers=workers) as server:
+    with serving(tmp_path, slow, "--max-batch", 1, "--grace", GRACE, "--patience", 60, workers=workers) as server:
         socks = [connect(server.port, predict(server.port, 200 + n)) for n in range(50)]
         halves = [connect(server.port, f"GET /v2/health/ready HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n".encode())]
         stalled = connect(server.port, predict(server.port, 100)[:-50])
@@ -63,6 +63,7 @@ def test_sigterm_drains(slow: Path, tmp_path: Path, workers: int) -> None:
         replies = [read_reply(sock) for sock in socks]
         assert [reply.status for reply in replies] == [200] * 50
         assert [reply.json()["predictions"][0]["steps"] for reply in replies] == [200 + n for n in range(50)]
+        assert read_reply(stalled, GRACE + 10).status == 503
         assert server.process.wait(GRACE + 10) == 0
         for sock in (*socks, *halves, stalled):
             sock.close()

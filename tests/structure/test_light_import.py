@@ -33,6 +33,7 @@ finally:
 @pytest.mark.parametrize(
     "arguments",
     [(), ("--help",), ("--version",), ("train", "--help"), ("predict", "--help"), ("serve", "--help")],
+    ids=" ".join,
 )
 def test_what_is_loaded(arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-B", "-c", WATCHED, *arguments]

@@ -6,25 +6,37 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from gatewise.errors import InputError
 from gatewise.glassbox import view
 from gatewise.serve.body import parse, text_of
-from gatewise.serve.refusal import Refusal
+from gatewise.serve.refusal import Refusal, unquoted
 from gatewise.serve.state import State
 
 __all__ = ["explain", "model_card", "unit"]
 
+_FIELD = re.compile(r"(?:text|series|want|changes|method|layer)(?:\[\d+\]|\.[a-z]+)*")
 _WAITING = 16  # explanations that may wait
 
 
-async def explain(state: State, body: bytes) -> bytes:
-    """POST /explain: the body as page and view agreed on it, with `model` beside it for a server of several."""
+async def explain(state: State, scope: MutableMapping[str, Any], body: bytes) -> bytes:
+    """POST /explain: the body as page and view agreed on it, with `model` beside it for a server of several. A page
+    that asks at every keystroke gives up on what it asked before: that is not computed any more.
+    """
     request = parse(body)
     served = state.of(text_of(request.pop("model"), "model") if "model" in request else None)
-    return await _run(state, lambda: view.explain_view(served.model, request, served.views))
+    gone: Callable[[], bool] = scope.get("gatewise.gone", lambda: False)
+
+    def make() -> dict[str, object]:
+        if gone():
+            state.metrics.refused("gone")
+            raise Refusal(499, "gone", "the client left")
+        return view.explain_view(served.model, request, served.views)
+
+    return await _run(state, make)
 
 
 async def model_card(state: State, name: str | None) -> bytes:
@@ -52,8 +64,9 @@ async def _run(state: State, make: Callable[[], dict[str, object]]) -> bytes:
         state.metrics.refused("deadline")
         raise Refusal(504, "deadline", "the explanation was not ready in time") from None
     except InputError as error:
-        code, field = getattr(error, "code", "input"), getattr(error, "field", None)
-        raise Refusal(400, str(code), str(error), None if field is None else str(field)) from None
+        code, field = getattr(error, "code", "input"), getattr(error, "field", "")
+        known = _FIELD.fullmatch(field)  # else it is a name that the client made up
+        raise Refusal(400, code, unquoted(error), field if known else None) from None
     finally:
         state.explaining_now -= 1
 

@@ -102,6 +102,9 @@ class Guard:
                 await self._app(scope, whole, answer)
         except Refusal as refusal:
             await _refuse(refusal, scope, answer)
+        except asyncio.CancelledError:  # the server stops, and its patience is over
+            if not status:
+                await _refuse(Refusal(503, "stopping", "the server is stopping", headers=(CLOSE,)), scope, answer)
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(last.filename).name}:{last.lineno}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
-__all__ = ["Refusal"]
+__all__ = ["Refusal", "unquoted"]
 
 
 @dataclass(eq=False)  # not frozen: Python hangs the traceback on it
@@ -25,3 +26,10 @@ class Refusal(Exception):
         if path.startswith("/v2"):
             return json.dumps({"error": self.say}).encode()
         return json.dumps({"error": {"code": self.code, "field": self.field, "say": self.say}}).encode()
+
+
+def unquoted(error: Exception) -> str:
+    """An error's message without what it quotes: on a terminal that helps, in an answer it would repeat what was
+    sent.
+    """
+    return re.sub("'.*'", "'…'", str(error), flags=re.DOTALL)

@@ -39,7 +39,7 @@ def add_routes(app: FastAPI, state: State) -> None:
     )
     async def explain_input(request: Request) -> Response:
         """How a verdict came about, word by word and gate by gate."""
-        return _json(await explain(state, await request.body()))
+        return _json(await explain(state, request.scope, await request.body()))
 
     @app.get("/model", responses=openapi.answers(None, 404, 422, 429, 504))
     async def model(model: _ModelName = None) -> Response:

@@ -13,7 +13,7 @@ from gatewise.errors import InputError
 from gatewise.glassbox.view import ViewCache
 from gatewise.model import Model
 from gatewise.serve.batcher import LONG, Answer, Job, Lane, Limits, Watch, cost_of
-from gatewise.serve.refusal import Refusal
+from gatewise.serve.refusal import Refusal, unquoted
 from gatewise.serve.settings import Settings
 from gatewise.verdict import log_probabilities
 
@@ -73,7 +73,7 @@ class Served:
             try:
                 encoded = self.model.encoder.encode_all(job.inputs)
             except InputError as error:
-                job.outcome = Refusal(400, "input", _without_quotes(error))
+                job.outcome = Refusal(400, "input", unquoted(error))
                 continue
             sequences += encoded
             readable.append((job, len(encoded)))
@@ -85,9 +85,3 @@ class Served:
             part = slice(first, first + count)
             job.outcome = Answer(found[part], [len(sequence) for sequence in sequences[part]])
             first += count
-
-
-def _without_quotes(error: InputError) -> str:
-    """The encoders' messages name places and numbers; one that quotes would repeat what was sent."""
-    line = str(error)
-    return line if "'" not in line else "the input cannot be read"

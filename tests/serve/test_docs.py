@@ -1,0 +1,124 @@
+"""docs/serving.md: its commands run, its flags are those of the program, its errors those of the source."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gatewise.serve.settings import Settings
+from tests.serve.server import Server, serving
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def blocks(kind: str) -> list[str]:
+    return [text for name, text in BLOCKS if name == kind]
+
+
+COMMANDS = [line for text in blocks("sh") for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def two(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("docs"), folders["reviews"], folders["gestures"]) as found:
+        yield found
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the page's commands are curl's")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(two: Server, command: str) -> None:
+    words = shlex.split(command.replace("localhost:8000", f"localhost:{two.port}"))
+    assert words[0] == "curl"
+    done = subprocess.run([*words, "--fail-with-body"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    if "/metrics" not in command:
+        assert "error" not in json.loads(done.stdout)
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) == 10
+    assert len(blocks("python")) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_client_in_python(two: Server) -> None:
+    (code,) = blocks("python")
+    code = code.replace("localhost:8000", f"localhost:{two.port}")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert set(re.findall(r"\w+", done.stdout)) <= {"positive", "negative", "b"}
+
+
+def test_what_the_answer_looks_like(two: Server) -> None:
+    from tests.serve.server import post
+
+    (shown,) = blocks("json")
+    found = post(two.port, "/predict", {"text": "A film to see twice."}).json()
+    example = json.loads(shown)
+    assert list(found) == list(example)
+    assert list(found["predictions"][0]) == list(example["predictions"][0])
+    assert found["predictions"][0]["steps"] == example["predictions"][0]["steps"]
+
+
+def test_the_servers_own_line(two: Server) -> None:
+    for text in blocks("console"):
+        command, line = text.strip().splitlines()
+        assert command.startswith("$ gatewise serve models/reviews")
+        assert re.fullmatch(r"gatewise: serving [\w, ]+ at http://127\.0\.0\.1:8000 \(Ctrl-C ends it\)", line)
+    assert two.stderr.startswith("gatewise: serving reviews, gestures at http://127.0.0.1:")
+
+
+def test_flags_are_those_of_the_program() -> None:
+    rows = dict(re.findall(r"^\| `(--[a-z-]+)` \| ([^|]+) \|", PAGE, re.MULTILINE))
+    done = subprocess.run([sys.executable, "-m", "gatewise", "serve", "--help"], capture_output=True, text=True)
+    assert set(rows) == set(re.findall(r"--[a-z][a-z-]+", done.stdout)) - {"--help", "--no-access-log"}
+    defaults = Settings(("model",))
+    for flag, shown in rows.items():
+        value = getattr(defaults, {"--allow-host": "allow_hosts"}.get(flag, flag[2:].replace("-", "_")))
+        word = {None: "none", (): "none", False: "off"}.get(
+            value, f"{value:g}" if isinstance(value, float) else str(value)
+        )
+        assert shown.strip() == word, flag
+
+
+def test_every_error_of_the_source_is_explained() -> None:
+    raised = set()
+    for path in (ROOT / "src" / "gatewise" / "serve").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if name in ("Refusal", "self._refuse") and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
+                raised.add((ast.unparse(node.args[0]), str(node.args[1].value)))
+    assert len(raised) > 15
+    rows = dict[str, str]()
+    for status, codes in re.findall(r"^\| (\d{3}) \| ([^|]+) \|", PAGE, re.MULTILINE):
+        rows[status] = rows.get(status, "") + codes
+    for status, code in raised - {("499", "gone"), ("400", "gone")}:  # nobody is there to read those
+        where = [rows[status]] if status.isdigit() else list(rows.values())
+        assert any(f"`{code}`" in codes for codes in where), (status, code)
+
+
+def test_the_containers_and_the_services_commands(folders: dict[str, Path], tmp_path: Path) -> None:
+    """With their own flags, on another port, and the token that the page gives through the environment."""
+    (docker,), (unit,) = blocks("dockerfile"), blocks("ini")
+    cmd, check = (json.loads(line.partition("CMD ")[2]) for line in sorted(docker.splitlines()) if "CMD [" in line)
+    service = shlex.split(re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1])  # type: ignore[index]
+    for words, more in ((cmd, ["--token", "long-enough"]), (service, [])):
+        assert Path(words[0]).name == "gatewise"
+        assert words[1] == "serve"
+        assert Path(words[2]).name == "reviews"
+        with serving(tmp_path, folders["reviews"], *words[3:], *more, "--workers", 1) as server:
+            code = check[2].replace(":8000", f":{server.port}")
+            assert check[:2] == ["python", "-c"]
+            assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, timeout=60).returncode != 0
