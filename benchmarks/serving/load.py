@@ -26,7 +26,8 @@ def run(model: Path, texts: Sequence[str], count: int, clients: int, turns: int)
         for turn in range(turns):
             for server in servers[:: 1 if turn % 2 == 0 else -1]:
                 rates[server.name].append(_closed(server, _part(texts, count, turn), clients))
-        ours, alone, *peers = servers
+        ours, alone, two, *peers = servers
+        print(f"one kernel thread against two: {ratio(rates[ours.name], rates[two.name]):.2f}x")
         found: dict[str, object] = {"rates": rates}
         print(f"micro-batching against none: {ratio(rates[ours.name], rates[alone.name]):.2f}x")
         found["batching"] = ratio(rates[ours.name], rates[alone.name])
@@ -46,7 +47,7 @@ def run(model: Path, texts: Sequence[str], count: int, clients: int, turns: int)
 
 
 def _start(model: Path) -> list[Server]:
-    servers = [gatewise(model), gatewise(model, ["--max-batch", "1"])]
+    servers = [gatewise(model), gatewise(model, ["--max-batch", "1"]), gatewise(model, ["--threads", "2"])]
     for way, threads in (("threads", 1), ("async", 1), ("async", 2)):
         try:
             servers.append(onnx(model.parent, way, threads))
