@@ -78,7 +78,8 @@ function figureOf(root, view) {
 	root.append(el("div", { class: "columns stacked" }, el("div", { class: "left" }, places.verdict, places.staff), inside));
 	if (!inside) el("div", {}, cell); // the figure wants its places, drawn or not
 	const held = view.held ?? [];
-	const store = createStore({ changes: held, u: view.unit });
+	const named = held.find((one) => one.unit !== "all")?.unit; // a unit that somebody took hold of is looked at first
+	const store = createStore({ changes: held, u: view.unit ?? named ?? null });
 	const figure = createFigure(places, store, { unit() {}, need() {} });
 	const account = view.account;
 	const faith = account?.faith ? { [account.method]: account.faith } : {};

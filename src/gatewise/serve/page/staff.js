@@ -144,7 +144,7 @@ export function createStaff(root, { onHover, onPick, label = "The words" } = {})
 			attr(span, "aria-label", `${name}${said}${score === undefined ? "" : `, ${fmt(score, 2, true)}`}`);
 		});
 		if (spans[focus]) attr(spans[focus], "tabindex", -1);
-		focus = Math.min(selected ?? 0, spans.length - 1);
+		focus = Math.max(0, Math.min(selected ?? 0, spans.length - 1));
 		if (spans[focus]) attr(spans[focus], "tabindex", 0);
 		const about = scores ? `colour: ${view.colourOf}, full at ±${fmt(clamp)}` : "";
 		const line = view.running ? `line: the verdict if the text ended here, ${towards} at the top` : "";
