@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from gatewise import box
 from gatewise.cli import app
 from tests.serve.server import ask, post, serving
 
@@ -67,8 +68,15 @@ def test_flags_that_cannot_be(folders: dict[str, Path], words: list[str], say: s
     assert say in refused(folders["reviews"], *words)
 
 
-def test_no_model_at_all() -> None:
-    assert "name at least one model folder" in refused()
+def test_no_model_named(tmp_path: Path) -> None:
+    """The model in the box answers; where the source tree has none, a line says how to make it."""
+    if box.missing():
+        assert "there is no model in the box" in refused()
+        return
+    with serving(tmp_path) as server:
+        reply = post(server.port, "/predict", {"text": "A warm, funny and honest film."})
+        assert reply.status == 200
+        assert set(reply.json()["predictions"][0]["probabilities"]) == {"negative", "positive"}
 
 
 def test_what_the_log_holds(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -88,12 +88,15 @@ export function createVerdict(root, store) {
 		drawChange(state, back, p);
 		if (back) put(sum, "");
 		else if (account && !account.stale) {
-			const words = account.words.reduce((a, b) => a + b, 0);
+			const total = (row) => row.reduce((a, b) => a + b, 0);
+			const words = account.parts // with n-grams beside the network, each word's score has two parts
+				? `network ${fmt(total(account.parts.network), 2, true)}  n-grams ${fmt(total(account.parts.ngrams) + account.unread, 2, true)}`
+				: `words ${fmt(total(account.words), 2, true)}`;
 			const left = account.adds_up ? "rounding" : "left out";
-			put(sum, `start ${fmt(account.start, 2, true)}  words ${fmt(words, 2, true)}  ${left} ${tiny(account.residual)}` +
+			put(sum, `start ${fmt(account.start, 2, true)}  ${words}  ${left} ${tiny(account.residual)}` +
 				`  = logit ${fmt(account.logit, 2, true)}`);
 			put(note, `${account.method}: ${account.note}`);
-			put(faith, `${account.faith_note} Probabilities are not calibrated.`);
+			put(faith, `${account.faith_note} Probabilities are ${verdict.calibrated ? "calibrated, on texts like those of its validation" : "not calibrated"}.`);
 		}
 	}
 
