@@ -389,8 +389,9 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     page.wait_for_function("() => document.querySelector('.series + p').textContent.startsWith('step 10')")
     assert f"channel 1: {rows[9, 0]:.3f}" in page.inner_text(".series + p").replace("\u2212", "-")
     page.select_option("#unit select >> nth=0", "0")
-    page.wait_for_function("() => gatewise.store.get().layer === 0")
-    watched.settle()
+    page.wait_for_function(
+        "() => { const s = gatewise.store.get(); return s.data?.unitOf.get(gatewise.unitNow(s))?.layer === 0; }"
+    )
     k, c = page.evaluate(
         "() => { const s = gatewise.store.get(), k = gatewise.unitNow(s); return [k, s.data.unitOf.get(k).c]; }"
     )
