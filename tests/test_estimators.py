@@ -24,6 +24,7 @@ from sklearn.utils.estimator_checks import (
 
 from gatewise.errors import InputError
 from gatewise.estimators import LSTMClassifier
+from gatewise.training import PretrainPlan, pretrain
 from tests.training.texts import made_reviews
 
 SMALL = LSTMClassifier(units=10, embedding=8, epochs=6, batch=16, learning_rate=0.02, random_state=3)
@@ -88,3 +89,15 @@ def test_what_does_not_fit_is_named() -> None:
         clone(SMALL).fit(DATA.inputs, NAMES[:-1])
     with pytest.raises(InputError, match="not one text"):
         clone(SMALL).fit("a text", ["x"])
+
+
+def test_from_a_base_with_texts_without_labels() -> None:
+    texts = [str(text) for text in made_reviews(300, 40).inputs]
+    plan = PretrainPlan("test", 8, 6, words=90, epochs=0.5, batch=8, steps=11, samples=24)
+    base = pretrain(texts, plan=plan)
+    data = made_reviews(80, 3)
+    model = LSTMClassifier(base=base, unlabelled=texts[:40], epochs=1, ngrams=1, random_state=2)
+    fitted = clone(model).fit(data.inputs, data.labels)
+    assert fitted.model_.facts.recipe == "best"
+    assert fitted.model_.facts.unlabelled
+    assert fitted.predict_proba(data.inputs[:4]).shape == (4, 2)

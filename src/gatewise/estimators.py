@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.base import Base
 from gatewise.cell import Array
 from gatewise.errors import InputError, MissingExtra
 from gatewise.labelled import Labelled
@@ -36,7 +37,9 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     X: n texts, or n series, each (steps,) or (steps, channels), of any lengths; an array (n, steps) is n series of one
     channel, (n, steps, channels) is n series. y (n,): labels of any kind that numpy.unique orders.
 
-    recipe: a recipe's name. units, embedding, epochs, batch, learning_rate: instead of the recipe's, where not None.
+    recipe: a recipe's name; None: "best" with a base, else "fast". base: what `gatewise.pretrain` gave, or its folder;
+    unlabelled: texts without labels to learn from as well (see `gatewise.train`). units, embedding, epochs, batch,
+    learning_rate, ngrams: instead of the recipe's, where not None.
     random_state: None, a number or a RandomState; fixes split, start, order and dropout.
 
     After fit: model_ (`gatewise.Model`, with trace and explain), classes_ (K,), n_iter_ (epochs run).
@@ -44,21 +47,27 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        recipe: str = "fast",
+        recipe: str | None = None,
         *,
+        base: Base | str | None = None,
+        unlabelled: Sequence[str] | None = None,
         units: int | None = None,
         embedding: int | None = None,
         epochs: int | None = None,
         batch: int | None = None,
         learning_rate: float | None = None,
+        ngrams: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.recipe = recipe
+        self.base = base
+        self.unlabelled = unlabelled
         self.units = units
         self.embedding = embedding
         self.epochs = epochs
         self.batch = batch
         self.learning_rate = learning_rate
+        self.ngrams = ngrams
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> LSTMClassifier:
@@ -72,12 +81,14 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = tuple(str(k) for k in range(len(self.classes_)))
         rows = Labelled.of(inputs, ["0"] * len(inputs)).inputs
         data = Labelled(rows, places.astype(np.int64), names, source="the data given to fit")
-        changes = {k: getattr(self, k) for k in ("units", "embedding", "epochs", "batch", "learning_rate")}
+        changes = {k: getattr(self, k) for k in ("units", "embedding", "epochs", "batch", "learning_rate", "ngrams")}
         seed = self.random_state
         if not isinstance(seed, int):
             seed = int(check_random_state(seed).randint(2**31))
         chosen = {k: v for k, v in changes.items() if v is not None}
-        self.model_: Model = train(data, recipe=self.recipe, seed=seed, **chosen)
+        self.model_: Model = train(
+            data, recipe=self.recipe, base=self.base, unlabelled=self.unlabelled, seed=seed, **chosen
+        )
         self.n_iter_ = self.model_.facts.epochs
         return self
 

@@ -76,7 +76,7 @@ def names_in(wheel: Path) -> list[str]:
 
 
 def box_files(package: str) -> set[str]:
-    """The model in the box, which git ignores, as files of `package`; none where nobody has made it."""
+    """The model in the box as files of `package`; none where it has been taken out."""
     return {f"{package}/box/{box.NAME}/{file.name}" for file in box.FOLDER.glob("*")}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import pytest
 import gatewise as gw
 from gatewise.base import Base
 from gatewise.errors import InputError, ModelFileError, TrainingError
+from gatewise.storage import json_bytes, load_folder, save_folder
+from gatewise.strict_json import parse_json
 from gatewise.training import PretrainInterrupted, PretrainObserver, PretrainPlan, plan_for, pretrain
 from tests.pretraining.corpus import made_corpus
 
@@ -150,3 +153,26 @@ def test_a_model_is_no_base(tmp_path: Path) -> None:
     gw.train(texts, np.arange(60) % 2, epochs=1, units=4, embedding=4, out=tmp_path / "m")
     with pytest.raises(ModelFileError, match="not a base"):
         gw.load_base(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c | {"units": 21}, "base.safetensors"),
+        (lambda c: c | {"rows": c["rows"] + 1}, "vocabulary"),
+        (lambda c: c | {"units": -1}, "whole numbers"),
+        (lambda c: c | {"embedding": True}, "whole numbers"),
+        (lambda c: c | {"more": 1}, "nothing else"),
+        (lambda c: c | {"kind": "another"}, "not a base"),
+        (lambda c: c | {"facts": {"lambda": "x"}}, "unknown key"),
+        (lambda c: c | {"embedding": 10**12}, "base.safetensors"),
+    ],
+)
+def test_a_folder_that_says_something_else_is_refused(trained: Base, tmp_path: Path, change: Any, says: str) -> None:
+    """The folder is whole, its hashes are right, and its content is not what pretraining writes."""
+    trained.save(tmp_path / "b")
+    files = dict(load_folder(tmp_path / "b").files)
+    files["config.json"] = json_bytes(change(parse_json(files["config.json"], "config.json")))
+    save_folder(tmp_path / "hostile", files)
+    with pytest.raises(ModelFileError, match=says):
+        gw.load_base(tmp_path / "hostile")

@@ -1,6 +1,6 @@
 """The model in the box: a sentiment model that comes with the package, as one folder of package data.
 
-A source tree has none until someone makes it: no trained model is kept in the repository.
+`make box` makes it from the IMDB archive: pretrain, train, shrink. It is data like any other model folder.
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ def missing() -> str | None:
     where = shlex.quote(printable(FOLDER, 500))
     return (
         "there is no model in the box; name a model folder, or make it: gatewise train imdb -o models/big, "
-        f"then gatewise shrink models/big --storage int8 -o {where}"
+        f"then gatewise shrink models/big -o {where} (make box does all of it)"
     )
