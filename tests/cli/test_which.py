@@ -142,7 +142,7 @@ def test_without_a_box_it_says_how_to_make_it(run: Run, no_box: None) -> None:
     for words in (["predict", "good"], ["explain", "good"], ["evaluate", "imdb"], ["info", "--box"]):
         line = refused(run, *words)
         assert "there is no model in the box; name a model folder, or make it: gatewise train" in line
-        assert f"gatewise shrink models/big --storage int8 -o {box.FOLDER}" in line
+        assert f"gatewise shrink models/big -o {box.FOLDER}" in line
     assert "box        there is no model in the box" in run("info").stdout
     assert json.loads(run("info", "--json").stdout)["box"] is None
     with pytest.raises(ModelFileError, match="there is no model in the box"):

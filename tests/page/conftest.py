@@ -95,7 +95,7 @@ MODELS: dict[str, Callable[[], Model]] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """The address of a server of the model of that name; each starts once a session."""
     running: dict[str, tuple[subprocess.Popen[str], str]] = {}
@@ -123,7 +123,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
         process.communicate(timeout=30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     """Debian's chromium, without a window."""
     required = os.environ.get("GATEWISE_BROWSER") == "required"

@@ -317,7 +317,7 @@ def test_guess_first_holds_the_answer_back(visit: Visit) -> None:
     assert page.locator(".words [class*=' p'], .words [class*=' n']").count() == 0
     page.click("text=Show the verdict")
     assert "You guessed 50%" in page.inner_text(".toldchange")
-    assert page.locator("#words path.verdictline").count() == 1
+    page.wait_for_selector("#words path.verdictline", state="attached")
 
 
 def test_present_mode_and_lessons_hide_what_is_asked(visit: Visit) -> None:

@@ -180,7 +180,7 @@ def test_a_long_text_does_not_hold_up_short_ones(strict: Server) -> None:
     for thread in threads:
         thread.join()
     assert done == [200] * 4
-    assert answered > 4
+    assert answered > 1, "a short one that waits for all the long ones is the only one"
 
 
 def test_http_1_0_and_head(port: int) -> None:
