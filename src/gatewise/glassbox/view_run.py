@@ -91,7 +91,7 @@ class Run:
     def running(self) -> tuple[int, Array]:
         """How many steps lie between two points, and after 0, every, 2 every, ..., T steps the logits (n, outputs)."""
         steps, net = len(self.read), self.net.alone()
-        most = PREFIX_STEPS * 128 // max(128, net.arch.units)
+        most = PREFIX_STEPS * 128**2 // max(128, net.arch.units) ** 2  # a step costs the square of its units
         every = 1 if not net.arch.bidirectional else -(-steps * (steps + 1) // 2 // most) or 1
         ends = [*range(0, steps, every), steps]
         if every == 1:
