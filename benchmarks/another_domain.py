@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def main() -> None:
     found = model.evaluate(data)
     print(f"{found.data}: accuracy {found.accuracy:.4f}, calibration error {found.calibration_error:.4f}")
     if given.note:
-        model.measured(found).save(given.model)
+        # In front of the others: the last one is what a page shows beside the model's name.
+        *others, elsewhere = model.measured(found).facts.measured
+        replace(model, facts=replace(model.facts, measured=(elsewhere, *others))).save(given.model)
 
 
 if __name__ == "__main__":
