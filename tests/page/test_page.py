@@ -251,7 +251,8 @@ def test_a_long_text_travels_packed_and_a_broken_link_says_so(visit: Visit) -> N
     assert "made with model 00000000" in foreign.page.inner_text("#look")
     broken = visit()
     broken.page.goto(page.url.replace("z=", "z=AAAA"))
-    broken.page.wait_for_function("() => document.querySelector('#problem').textContent.includes('cut on its way')")
+    broken.settle()
+    broken.page.wait_for_function("() => document.querySelector('#look').textContent.includes('cut on its way')")
 
 
 def test_by_keyboard_alone(visit: Visit) -> None:

@@ -220,7 +220,11 @@ async function boot(fromLink) {
 		store.set({ model });
 		showModel(model);
 		const other = madeWith && madeWith !== model.model.fingerprint;
-		if (other) store.set({ linkNote: `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ.` });
+		const notes = [ // they stay: what an answer says of the text does not make the link whole again
+			broken ? "The link was cut on its way: its text is not whole." : "",
+			other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ.` : "",
+		].filter(Boolean);
+		if (notes.length) store.set({ linkNote: notes.join(" ") });
 	} catch (error) {
 		store.set({ problem: { say: error.message, retry: () => boot(fromLink) } });
 		return;
@@ -228,7 +232,6 @@ async function boot(fromLink) {
 	if (found.b) openCompare(found.b);
 	if (found.text === undefined) useFirst(found);
 	else store.set(found);
-	if (broken) store.set({ problem: { say: "The link was cut on its way: its text is not whole.", retry: null } });
 	committed = store.get().text;
 }
 
