@@ -220,11 +220,8 @@ async function boot(fromLink) {
 		store.set({ model });
 		showModel(model);
 		const other = madeWith && madeWith !== model.model.fingerprint;
-		const notes = [ // they stay: what an answer says of the text does not make the link whole again
-			broken ? "The link was cut on its way: its text is not whole." : "",
-			other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ.` : "",
-		].filter(Boolean);
-		if (notes.length) store.set({ linkNote: notes.join(" ") });
+		const cut = broken ? "The link was cut on its way: its text is not whole. " : ""; // it stays, whatever an answer says
+		if (cut || other) store.set({ linkNote: cut + (other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ.` : "") });
 	} catch (error) {
 		store.set({ problem: { say: error.message, retry: () => boot(fromLink) } });
 		return;
