@@ -115,3 +115,17 @@ def test_what_a_base_cannot_start(base: Base, options: dict[str, Any], says: str
 def test_series_have_no_base(base: Base) -> None:
     with pytest.raises(InputError, match="series"):
         train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, base=base, ngrams=0)
+
+
+def test_texts_that_are_labelled_are_not_read_a_second_time(base: Base) -> None:
+    """Above all the validation part: a student that had read it would be chosen and weighed by what it knows."""
+    data = made_reviews(120, 3)
+    texts = [str(text) for text in data.inputs]
+    fresh = [str(text) for text in made_reviews(30, 77).inputs]
+    mixed = train(data, base=base, unlabelled=[*texts, *fresh, texts[0].upper()], **OPTIONS)
+    alone = train(data, base=base, unlabelled=fresh, **OPTIONS)
+    for name, array in alone.parameters.items():
+        np.testing.assert_array_equal(array, mixed.parameters[name])
+    assert "30 of them, the others being labelled" in mixed.facts.unlabelled
+    with pytest.raises(InputError, match="every text without a label"):
+        train(data, base=base, unlabelled=texts[:50], **OPTIONS)

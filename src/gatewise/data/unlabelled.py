@@ -13,7 +13,7 @@ from gatewise.data.folder import read_text
 from gatewise.data.imdb import EMBEDDED, OFFICIAL, imdb
 from gatewise.data.tables import read_column
 from gatewise.errors import DataError, InputError, quote
-from gatewise.labelled import content_key
+from gatewise.labelled import Labelled, content_key
 
 __all__ = ["Unlabelled", "imdb_texts", "read_texts"]
 
@@ -37,6 +37,18 @@ class Unlabelled:
             raw = text.encode("utf-8", "surrogatepass")
             digest.update(len(raw).to_bytes(8, "little") + raw)
         return digest.hexdigest()
+
+    def without(self, data: Labelled) -> Unlabelled:
+        """Those that do not stand among the rows of `data`. Raises InputError where none is left."""
+        labelled = set(data.keys.tolist())
+        kept = [text for text in self.texts if content_key(text) not in labelled]
+        if not kept:
+            raise InputError(
+                "every text without a label stands among the labelled ones: there is nothing to learn from"
+            )
+        if len(kept) == len(self.texts):
+            return self
+        return Unlabelled(kept, f"{self.source}; {len(kept):,} of them, the others being labelled")
 
     @classmethod
     def of(cls, texts: Iterable[str], source: str = "the texts given") -> Unlabelled:

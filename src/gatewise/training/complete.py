@@ -31,11 +31,12 @@ def completed(model: Model, prepared: Prepared, observer: Observer) -> Model:
     kept = [prepared.whole[n] for n in rows]
     fitted = _fitted(prepared, observer) if recipe.ngrams else None
     added = None if fitted is None else fitted.ngrams.logits(kept) + fitted.bias
-    weighing = weigh(model.logits_of(kept), added, targets_of(prepared.labels[rows], classes))
+    alone = model.logits_of(kept)
+    weighing = weigh(alone, added, targets_of(prepared.labels[rows], classes))
     bias = np.zeros(model.architecture.outputs) if fitted is None else fitted.bias
     parameters, ngrams = fold(model.parameters, None if fitted is None else fitted.ngrams, bias, weighing)
     name, truth = "validation part, which also weighed and calibrated it", prepared.labels[rows]
-    before = Evaluation.of(log_probabilities(model.logits_of(kept)), truth, model.classes, name)
+    before = Evaluation.of(log_probabilities(alone), truth, model.classes, name)
     model = replace(model, parameters=parameters, ngrams=ngrams)
     after = Evaluation.of(log_probabilities(model.logits_of(kept)), truth, model.classes, name)
     observer.note(f"weighed: {weighing}; validation accuracy {after.accuracy:.4f}, loss {after.loss:.4f}")

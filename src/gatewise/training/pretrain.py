@@ -71,13 +71,14 @@ def pretrain(
         order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
         held = min(HELD_OUT, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
         kernel = _kernel(chosen)
-        parameters = _start(encoding.rows, chosen, sequences, np.random.default_rng([seed, 1]))
+        texts_read = [sequences[n] for n in order[held:]]
+        parameters = _start(encoding.rows, chosen, texts_read, np.random.default_rng([seed, 1]))
         network = LanguageModel(parameters, drop_word=chosen.drop_word, drop_output=chosen.drop_output, kernel=kernel)
         fingerprint = data.fingerprint()
         loop = Pretraining(
             network,
             chosen,
-            [sequences[n] for n in order[held:]],
+            texts_read,
             [sequences[n] for n in order[:held]],
             seed,
             observer,

@@ -110,7 +110,12 @@ class _Run:
         self.more = ""  # the texts without labels, in a line
 
     def taught(self, prepared: Prepared, more: Unlabelled, run: Path | None) -> Prepared:
-        """`prepared` with the texts without labels, as a teacher sees them."""
+        """`prepared` with the texts without labels, as a teacher sees them.
+
+        Those that stand among the labelled ones are left out: what trains has its label, and what validates must stay
+        unread, or the part that chooses and weighs would be one that was trained on.
+        """
+        more = more.without(prepared.data)
         self.more = more.source
         whole = [np.asarray(s) for s in prepared.encoder.encode_all(more.texts)]
         folder = None if run is None else run / "teacher"
