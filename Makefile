@@ -53,7 +53,6 @@ BOX_NGRAMS := 100000
 box: .venv/dev.stamp
 	$(BIN)/gatewise pretrain imdb --data $(DATA) --size large --epochs 1 -o models/base
 	$(BIN)/gatewise train imdb --data $(DATA) --from models/base --unlabelled imdb -o models/best
-	rm -rf $(BOX)
 	$(BIN)/gatewise shrink models/best -o $(BOX) --words $(BOX_WORDS) --ngrams $(BOX_NGRAMS) --data $(DATA)
 
 # The picture at the head of the README: the real page over MODEL, drawn by chromium.

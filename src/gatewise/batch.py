@@ -18,7 +18,7 @@ from gatewise.cell import Array
 from gatewise.errors import InputError
 from gatewise.ragged import Ragged
 
-__all__ = ["PAD", "Batch", "cut"]
+__all__ = ["PAD", "Batch", "cut", "distinct_of"]
 
 PAD = 0  # the token that stands for "no word here", in Keras and here
 
@@ -56,14 +56,8 @@ class Batch:
                 f"token ids must be from 0 to {arch.rows - 1}, found {int(tokens.min())} to {int(tokens.max())}"
             )
         pads = arch.length - ragged.lengths if arch.padding == "pre" else None
-        seen = np.zeros(arch.rows, dtype=bool)  # a flag a vocabulary row: quicker than sorting the tokens
-        seen[tokens] = True
-        if pads is not None and pads.any():
-            seen[PAD] = True
-        distinct = np.flatnonzero(seen)
-        row_of = np.empty(arch.rows, dtype=np.int32)
-        row_of[distinct] = np.arange(len(distinct), dtype=np.int32)
-        return cls(ragged.lengths, distinct=distinct, index=row_of[tokens], pads=pads)
+        distinct, index = distinct_of(tokens, arch.rows, with_pad=pads is not None and bool(pads.any()))
+        return cls(ragged.lengths, distinct=distinct, index=index, pads=pads)
 
     @classmethod
     def of_channels(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
@@ -79,6 +73,20 @@ class Batch:
         lengths = np.array([len(array) for array in kept], dtype=np.int64)
         values = np.concatenate(kept) if kept else np.zeros((0, arch.rows), dtype=np.float32)
         return cls(lengths, values=np.ascontiguousarray(values))
+
+
+def distinct_of(tokens: Array, rows: int, with_pad: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The tokens (U,) that occur among `tokens` (N,), ascending, and PAD if it is wanted; and which of them each is
+    (N,). rows: of the vocabulary.
+    """
+    seen = np.zeros(rows, dtype=bool)  # a flag a vocabulary row: quicker than sorting the tokens
+    seen[tokens] = True
+    if with_pad:
+        seen[PAD] = True
+    distinct = np.flatnonzero(seen)
+    row_of = np.empty(rows, dtype=np.int32)
+    row_of[distinct] = np.arange(len(distinct), dtype=np.int32)
+    return distinct, row_of[tokens]
 
 
 def cut(sequence: Array, arch: Architecture) -> Array:

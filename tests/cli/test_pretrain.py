@@ -53,7 +53,7 @@ def test_json(run: Run, corpus: Path, tmp_path: Path) -> None:
     ("words", "says"),
     [
         (["nowhere.txt"], "nowhere.txt': not found"),
-        (["{corpus}", "--minutes", "1", "--epochs", "1"], "--minutes or --epochs, not both"),
+        (["{corpus}", "--minutes", "1", "--epochs", "1"], "either minutes or epochs, not both"),
         (["{corpus}", "--size", "huge"], "no size is called 'huge'"),
         (["{corpus}", "--data", "x"], "--data is for the source imdb"),
         (["{csv}", "--text", "nothing"], "no column 'nothing'"),

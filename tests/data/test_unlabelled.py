@@ -39,6 +39,17 @@ def test_reviews_of_the_test_half_are_left_out(tmp_path: Path) -> None:
     assert "less 2 that stand in the test half too" in found.source
 
 
+def test_bytes_that_are_no_text_are_an_error(tmp_path: Path) -> None:
+    root = _folder(
+        tmp_path / "aclImdb",
+        {f"{half}/{c}/0_5.txt": f"{half} {c}" for half in ("train", "test") for c in ("pos", "neg")},
+    )
+    (root / "train" / "unsup").mkdir()
+    (root / "train" / "unsup" / "7_0.txt").write_bytes(b"ab\xff")
+    with pytest.raises(DataError, match=r"unsup/7_0\.txt: not valid UTF-8 at byte 2"):
+        imdb_texts(root)
+
+
 def test_the_archive(aclimdb: Path) -> None:
     found = imdb_texts(aclimdb)
     assert len(found) == 74_607

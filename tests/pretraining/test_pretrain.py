@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +101,22 @@ def test_another_run_is_not_resumed(tmp_path: Path) -> None:
         pretrain(texts[1:], plan=PLAN, seed=7, out=tmp_path / "b", resume=True)
 
 
-def test_minutes_set_the_number_of_steps() -> None:
-    base = pretrain(
-        made_corpus(300, 5), plan=PretrainPlan("test", embedding=8, units=8, words=100, minutes=0.04, batch=8, steps=11)
-    )
-    assert base.facts.epochs > 0
-    assert base.facts.seconds < 20
+def test_minutes_set_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on half a second whenever somebody looks: a step takes one half, from start to end."""
+    looks = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.5 * next(looks))
+    plan = PretrainPlan("test", embedding=8, units=8, words=100, minutes=1.0, batch=8, steps=11)
+    seen: list[int] = []
+
+    class Seen(PretrainObserver):
+        def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
+            seen.append(steps)
+
+    pretrain(made_corpus(300, 5), plan=plan, observer=Seen())
+    timed = 12 * 0.5
+    spent = 0.5  # from the call to the loop: nobody else looks
+    assert set(seen) == {int(0.95 * (60 - spent - timed) / 0.5)}
+    assert len(seen) == seen[0]
 
 
 def test_the_dial_chooses_the_size() -> None:
@@ -113,8 +125,10 @@ def test_the_dial_chooses_the_size() -> None:
     assert plan_for("small", minutes=3).epochs == 0
     with pytest.raises(InputError, match="vectors, small"):
         plan_for("huge")
+    with pytest.raises(InputError, match="not both"):
+        plan_for("small", minutes=3, epochs=1)
     with pytest.raises(InputError, match="minutes or epochs"):
-        plan_for("small", minutes=3, epochs=1) if False else PretrainPlan("x", 4, 4)
+        PretrainPlan("x", 4, 4)
 
 
 def test_texts_that_cannot_be_used() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gatewise.cli.common import DataOption, JsonOption, TextOption, console, print_json, stop
-from gatewise.errors import InputError, printable
+from gatewise.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,9 +64,7 @@ def pretrain(
     from gatewise.training import PretrainInterrupted, plan_for
     from gatewise.training import pretrain as run
 
-    if minutes is not None and epochs is not None:
-        raise InputError("give --minutes or --epochs, not both")
-    plan = plan_for(size, minutes) if epochs is None else plan_for(size or "medium", epochs=epochs)
+    plan = plan_for(size, minutes) if epochs is None else plan_for(size or "medium", minutes, epochs=epochs)
     check_target(Path(out))
     corpus = read_texts(texts, data=data, text=text)
     words = ["gatewise", "pretrain", *texts]
@@ -100,7 +98,6 @@ def _shown(out: Console) -> Any:
             self._bar: Progress | None = None
             self._task: Any = 0
             self._wanted = sys.stderr.isatty()
-            self._steps = 0
 
         def note(self, text: str) -> None:
             self.close()

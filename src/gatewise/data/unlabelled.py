@@ -72,7 +72,7 @@ def imdb_texts(path: str | Path | None = None, *, progress: bool = True, downloa
     splits = imdb(path, progress=progress, download=download)
     texts = [text for text in splits.train.inputs if isinstance(text, str)]
     archive = _archive(path)
-    unlabelled = [raw.decode("utf-8", "replace") for _, raw in unlabelled_files(archive)] if archive else []
+    unlabelled = [_decoded(name, raw) for name, raw in unlabelled_files(archive)] if archive else []
     test = set() if splits.test is None else set(splits.test.keys.tolist())
     kept = [text for text in (*texts, *unlabelled) if text.strip() and content_key(text) not in test]
     left_out = len(texts) + len(unlabelled) - len(kept)
@@ -116,6 +116,13 @@ def _read(source: str, data: str | None, text: str) -> Unlabelled:
         lines = [line for line in read_text(path, most=1 << 30).splitlines() if line.strip()]
         return Unlabelled(lines, f"{len(lines):,} lines of {quote(path.name)}")
     raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*_TABLES, '.txt'))}")
+
+
+def _decoded(name: str, raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: not valid UTF-8 at byte {error.start}") from None
 
 
 def _archive(path: str | Path | None) -> Path | None:

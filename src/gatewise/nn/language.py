@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.base import base_shapes
-from gatewise.batch import PAD
+from gatewise.batch import PAD, distinct_of
 from gatewise.cell import Array
 from gatewise.errors import InputError
+from gatewise.nn.network import attribute
 from gatewise.nn.op import lstm
 from gatewise.nn.project import project
 from gatewise.nn.sampled import sampled_softmax
@@ -53,11 +54,11 @@ class LanguageModel(torch.nn.Module):
         ):
             raise InputError("these are not the parameters of a language model")
         self.weights = torch.nn.ParameterDict(
-            {_attribute(name): torch.nn.Parameter(torch.from_numpy(np.array(a))) for name, a in parameters.items()}
+            {attribute(name): torch.nn.Parameter(torch.from_numpy(np.array(a))) for name, a in parameters.items()}
         )
 
     def __getitem__(self, name: str) -> Tensor:
-        weight: Tensor = self.weights[_attribute(name)]
+        weight: Tensor = self.weights[attribute(name)]
         return weight
 
     def start(self, batch: int) -> States:
@@ -68,16 +69,11 @@ class LanguageModel(torch.nn.Module):
     def hidden(self, direction: str, tokens: NDArray[np.int32], states: States) -> tuple[Tensor, States]:
         """h of every step (B T, H), stream after stream, of a piece (B, T), and the states after it, for the next."""
         batch, steps = tokens.shape
-        flat = tokens.reshape(-1)
-        seen = np.zeros(self.rows, dtype=bool)
-        seen[flat] = True
-        distinct = np.flatnonzero(seen)
-        row_of = np.empty(self.rows, dtype=np.int32)
-        row_of[distinct] = np.arange(len(distinct), dtype=np.int32)
+        distinct, places = distinct_of(tokens.reshape(-1), self.rows)
         x = take(self["embedding.weight"], torch.from_numpy(distinct))  # (U, D)
         if self.training and self.drop_word:
             x = x * torch.nn.functional.dropout(x.new_ones((len(x), 1)), self.drop_word)
-        index = torch.from_numpy(row_of[flat])
+        index = torch.from_numpy(places)
         if not self.units:
             return _window(x[index.long()].view(batch, steps, -1)), states
         name = f"lstm.0.{direction}"
@@ -126,8 +122,3 @@ def _window(x: Tensor) -> Tensor:
     before = torch.nn.functional.pad(total, (0, 0, WINDOW, 0))[:, : x.shape[1]]
     count = torch.arange(1, x.shape[1] + 1, dtype=x.dtype).clamp(max=WINDOW)
     return ((total - before) / count[:, None]).reshape(-1, x.shape[2])
-
-
-def _attribute(name: str) -> str:
-    """torch does not allow a dot in a parameter's name."""
-    return name.replace(".", "_")

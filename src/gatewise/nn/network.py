@@ -26,7 +26,7 @@ from gatewise.nn.segment import segment_max
 from gatewise.nn.take import take
 from gatewise.ops import States, never_settles
 
-__all__ = ["Network", "TorchOps"]
+__all__ = ["Network", "TorchOps", "attribute"]
 
 
 class TorchOps:
@@ -145,13 +145,13 @@ class Network(torch.nn.Module):
         self.weights = torch.nn.ParameterDict()
         for name, array in parameters.items():
             kept = array[self.active] if name == "embedding.weight" and self.active is not None else array
-            self.weights[_attribute(name)] = torch.nn.Parameter(torch.from_numpy(np.array(kept)).to(dtype))
+            self.weights[attribute(name)] = torch.nn.Parameter(torch.from_numpy(np.array(kept)).to(dtype))
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (B, outputs); dropout acts in training mode only."""
         if self._row_of is not None and batch.distinct is not None:
             batch = Batch(batch.lengths, self._row_of[batch.distinct], batch.index, batch.values, batch.pads)
-        named = {name: self.weights[_attribute(name)] for name in self._start}
+        named = {name: self.weights[attribute(name)] for name in self._start}
         logits: Tensor = forward(self._ops if self.training else self._plain, named, self.arch, batch)
         return logits
 
@@ -162,18 +162,18 @@ class Network(torch.nn.Module):
 
     def weight(self, name: str) -> Tensor:
         """The parameter of that name, as it is here: the embedding with its active rows only."""
-        found: Tensor = self.weights[_attribute(name)]
+        found: Tensor = self.weights[attribute(name)]
         return found
 
     def state(self) -> dict[str, Array]:
         """The parameters as they are here, the embedding with its active rows only, as copies, by name."""
-        return {name: self.weights[_attribute(name)].detach().numpy().copy() for name in self._start}
+        return {name: self.weights[attribute(name)].detach().numpy().copy() for name in self._start}
 
     def set_state(self, state: Mapping[str, Array]) -> None:
         """Put back what `state` gave."""
         with torch.no_grad():
             for name, array in state.items():
-                self.weights[_attribute(name)].copy_(torch.from_numpy(array))
+                self.weights[attribute(name)].copy_(torch.from_numpy(array))
 
     def arrays(self, state: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """All parameters by name, of `state` or as they are now; embedding rows that are not active as at the start."""
@@ -185,6 +185,6 @@ class Network(torch.nn.Module):
         return out
 
 
-def _attribute(name: str) -> str:
+def attribute(name: str) -> str:
     """torch does not allow a dot in a parameter's name."""
     return name.replace(".", "_")

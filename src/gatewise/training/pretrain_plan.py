@@ -63,7 +63,11 @@ _FROM = {"vectors": 0.0, "small": 4.0, "medium": 8.0, "large": 20.0}
 
 
 def plan_for(size: str | None = None, minutes: float | None = None, **changes: Any) -> PretrainPlan:
-    """The plan for a size, or for the minutes there are. Raises InputError for a size that does not exist."""
+    """The plan for a size, or for the minutes there are. Raises InputError for a size that does not exist, and for both
+    minutes and epochs.
+    """
+    if minutes is not None and "epochs" in changes:
+        raise InputError("pretraining needs either minutes or epochs, not both")
     if size is None:
         available = 10.0 if minutes is None else minutes
         size = next(name for name in reversed(_FROM) if available >= _FROM[name] or name == "vectors")
