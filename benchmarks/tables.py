@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.bars import BARS, Bar
 
-__all__ = ["PAGES", "RESULTS", "main", "rendered", "results", "shown"]
+__all__ = ["PAGES", "RESULTS", "main", "rendered", "results", "shown", "write_pages"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -210,24 +210,33 @@ def results(folder: Path = RESULTS) -> tuple[Full | None, Summary]:
     return full, summary
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
+def write_pages(
+    module: str, about: str | None, pages: Sequence[str], render: Callable[[str], str], arguments: Sequence[str] | None
+) -> int:
+    """The command line of a module that renders `pages`: writes them, or with --check says which are not as they
+    should be. The exit status.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
     parser.add_argument("--check", action="store_true", help="write nothing; 1 where a page differs from the results")
     check = parser.parse_args(arguments).check
-    full, summary = results()
     stale = []
-    for name in PAGES:
+    for name in pages:
         path = ROOT / name
         page = path.read_text(encoding="utf-8")
-        wanted = rendered(page, full, summary)
+        wanted = render(page)
         if page != wanted:
             stale.append(name)
             if not check:
                 path.write_text(wanted, encoding="utf-8")
     if check and stale:
-        print(f"{', '.join(stale)}: not what benchmarks/results says; run python -m benchmarks.tables", file=sys.stderr)
+        print(f"{', '.join(stale)}: not what benchmarks/results says; run python -m {module}", file=sys.stderr)
         return 1
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    full, summary = results()
+    return write_pages("benchmarks.tables", __doc__, PAGES, lambda page: rendered(page, full, summary), arguments)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 import gatewise as gw
 from benchmarks.accuracy.data import Reviews
 from gatewise.base import Base
-from gatewise.data import Labelled
+from gatewise.cell import Array
+from gatewise.data import Labelled, split
 from gatewise.model import Model
 from gatewise.training import plan_for
+from gatewise.training import recipe as named
+from gatewise.training.combine import weigh
 
 __all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear"]
 
@@ -92,22 +95,29 @@ def _trained(
             gw.train(reviews.train, recipe=recipe, base=base, unlabelled=more, seed=seed, out=out, **changes)
             model = gw.load(out)
         seconds = time.perf_counter() - began
-        return measured(model, reviews.test) | {"seconds": round(before + seconds, 1), "after_base": round(seconds, 1)}
+        _, held = split(reviews.train, 1 - named(model.facts.recipe).validation, seed, "group")
+        found = measured(model, reviews.test, reviews.train.take(held))
+        return found | {"seconds": round(before + seconds, 1), "after_base": round(seconds, 1)}
 
     return run
 
 
-def measured(model: Model, test: Labelled) -> dict[str, Any]:
-    """Accuracy of a model and, where n-grams stand beside its network, of each part alone; its calibration error."""
+def measured(model: Model, test: Labelled, held: Labelled) -> dict[str, Any]:
+    """Accuracy of a model, loss and calibration error; and where n-grams stand beside its network, accuracy of each
+    part alone. Folding keeps one bias for both, so each part alone is weighed anew on `held`, its validation part.
+    """
     found = model.evaluate(test)
-    out: dict[str, Any] = {"accuracy": found.accuracy, "loss": found.loss}
+    out: dict[str, Any] = {"accuracy": found.accuracy, "loss": found.loss, "calibration_error": found.calibration_error}
     if model.ngrams is not None:
-        alone = replace(model, ngrams=None)
-        out["network_alone"] = alone.evaluate(test).accuracy
-        sequences = model.encoder.encode_all(test.inputs)
-        linear = model.ngrams.logits(sequences)[:, 0]
-        # Folding keeps one bias for both: the middle of the n-grams' logits stands for a threshold of their own.
-        out["ngrams_alone"] = float(((linear > np.median(linear)) == (test.labels == 1)).mean())
+        network, ngrams = replace(model, ngrams=None), model.ngrams
+        parts: dict[str, Callable[[Labelled], Array]] = {
+            "network_alone": lambda data: network.logits(data.inputs),
+            "ngrams_alone": lambda data: ngrams.logits(model.encoder.encode_all(data.inputs)),
+        }
+        for name, logits in parts.items():
+            weighing = weigh(logits(held), None, held.labels[:, None].astype(np.float64), held=1e-3)
+            positive = weighing.network * logits(test)[:, 0] + weighing.shift[0] > 0
+            out[name] = float((positive == (test.labels == 1)).mean())
     return out
 
 

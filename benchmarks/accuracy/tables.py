@@ -8,21 +8,20 @@ exit status is 1 where a page is not what the results say.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.rows import ROWS
+from benchmarks.tables import RESULTS as FOLDER
+from benchmarks.tables import write_pages
 
 __all__ = ["main", "rendered"]
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results" / "accuracy.json"
+RESULTS = FOLDER / "accuracy.json"
 PAGES = ("README.md", "docs/accuracy.md")
 _PART = re.compile(r"(<!-- accuracy: ([a-z]+) -->)\n.*?(<!-- end -->)", re.DOTALL)
 _NONE = "Not measured yet: `python -m benchmarks.accuracy` does it."
@@ -106,23 +105,8 @@ def rendered(page: str, results: Results) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.tables", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 where a page differs from the results")
-    check = parser.parse_args(arguments).check
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    stale = []
-    for name in PAGES:
-        path = ROOT / name
-        page = path.read_text(encoding="utf-8")
-        wanted = rendered(page, results)
-        if page != wanted:
-            stale.append(name)
-            if not check:
-                path.write_text(wanted, encoding="utf-8")
-    if check and stale:
-        print(f"{', '.join(stale)}: not what results/accuracy.json says; run this without --check", file=sys.stderr)
-        return 1
-    return 0
+    return write_pages("benchmarks.accuracy.tables", __doc__, PAGES, lambda page: rendered(page, results), arguments)
 
 
 if __name__ == "__main__":

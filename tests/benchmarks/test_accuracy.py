@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+import gatewise as gw
 from benchmarks.accuracy import tables
 from benchmarks.accuracy.data import Reviews
-from benchmarks.accuracy.rows import ROWS, base_for, linear
+from benchmarks.accuracy.rows import ROWS, base_for, linear, measured
 from tests.training.texts import made_reviews
 
 
@@ -79,3 +81,15 @@ def test_the_tables_say_what_was_measured() -> None:
     assert "| `best` |" in found
     assert "not measured yet" in found
     assert tables.rendered(found, results) == found
+
+
+def test_each_part_alone_is_weighed_anew(made: Reviews) -> None:
+    """What the one folded bias is has no say in what the parts are worth: a wrong one hurts their sum alone."""
+    model = gw.train(made.train, units=8, embedding=8, words=80, epochs=20, ngrams=1, learning_rate=0.02, batch=8)
+    wrong = dict(model.parameters)
+    wrong["dense.bias"] = wrong["dense.bias"] + np.float32(8)
+    one, other = (measured(m, made.test, made.train) for m in (model, replace(model, parameters=wrong)))
+    assert other["accuracy"] < one["accuracy"] - 0.1
+    assert other["network_alone"] == pytest.approx(one["network_alone"], abs=1e-9)
+    assert other["network_alone"] > other["accuracy"]
+    assert other["ngrams_alone"] == one["ngrams_alone"] > 0.8

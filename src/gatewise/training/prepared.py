@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.architecture import Architecture
-from gatewise.batch import PAD, cut
+from gatewise.batch import cut, distinct_of
 from gatewise.cell import Array
 from gatewise.data import Labelled, split
 from gatewise.encoder import Encoder, SeriesEncoder, TextEncoder
@@ -112,11 +112,7 @@ def with_taught(prepared: Prepared, whole: list[Array], teacher: NDArray[np.floa
 
 def _active(rows: int, sequences: list[Array]) -> NDArray[np.int64]:
     """The embedding rows that these sequences touch, ascending, and PAD."""
-    seen = np.zeros(rows, dtype=bool)
-    seen[PAD] = True
-    for sequence in sequences:
-        seen[sequence] = True
-    return np.flatnonzero(seen)
+    return distinct_of(np.concatenate(sequences), rows, with_pad=True)[0]
 
 
 def _encoder(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextEncoder | SeriesEncoder:
