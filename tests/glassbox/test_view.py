@@ -16,6 +16,8 @@ from gatewise.glassbox import METHODS, Clamp
 from gatewise.glassbox.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.labelled import Labelled
 from gatewise.model import Model
+from gatewise.ngrams import Ngrams, keys_of
+from gatewise.ragged import Ragged
 from gatewise.series import Standardise
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.verdict import margin
@@ -25,6 +27,14 @@ TEXTS = ["the film was bad", "a good film, seen twice", "it was good 🎬 , was 
 TEXT = "It was a GOOD film 🎬: bad, unheard-of, 🎬🎬 seen twice; the end was good"
 
 
+def ngrams_of(model: Model, seed: int) -> Ngrams:
+    """Random weights for the 1- and 2-grams of the texts here."""
+    found = keys_of(Ragged.of(model.encoder.encode_all([*TEXTS, TEXT]), dtype=np.int64), 2)
+    keys = np.unique(np.concatenate([key for key, _ in found]))
+    weight = np.random.default_rng(seed).normal(size=(len(keys), model.architecture.outputs))
+    return Ngrams(2, keys, weight.astype(np.float32))
+
+
 def _models() -> dict[str, Model]:
     keras, tokens = KerasEncoding(keras_index(TEXTS), 30), TokenEncoding.fit(TEXTS, size=50, minimum=1)
     scaling = Standardise.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
@@ -32,10 +42,14 @@ def _models() -> dict[str, Model]:
     both = Architecture("tokens", tokens.rows, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3)
     short = Architecture("tokens", tokens.rows, 5, 7, length=9, cut="middle")
     series = Architecture("channels", 3, 0, 6, outputs=3)
+    cut_in_middle = Model(short, parameters_of(short, 4), TextEncoder(tokens), ("no", "yes"))
+    both_ways = Model(both, parameters_of(both, 2), TextEncoder(tokens), ("x", "y", "z"))
     return {
+        "n-grams, cut": dataclasses.replace(cut_in_middle, ngrams=ngrams_of(cut_in_middle, 11)),
+        "n-grams, both ways": dataclasses.replace(both_ways, ngrams=ngrams_of(both_ways, 12)),
         "pads": Model(pre, parameters_of(pre, 1), TextEncoder(keras), ("no", "yes")),
-        "both ways, two layers": Model(both, parameters_of(both, 2), TextEncoder(tokens), ("x", "y", "z")),
-        "cut": Model(short, parameters_of(short, 4), TextEncoder(tokens), ("no", "yes")),
+        "both ways, two layers": both_ways,
+        "cut": cut_in_middle,
         "series": Model(series, parameters_of(series, 3), SeriesEncoder(scaling), ("<a>", "b", "d")),
     }
 
@@ -303,3 +317,37 @@ def test_facts_and_history_are_shown_where_they_are() -> None:
     lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN}\n'
     told = Model(plain.architecture, plain.parameters, plain.encoder, plain.classes, history=lines)
     assert model_view(told)["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
+
+
+@pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
+def test_ngrams_beside_the_network_are_in_every_part(name: str) -> None:
+    model = MODELS[name]
+    alone = dataclasses.replace(model, ngrams=None)
+    found = ask(name, ["verdict", "running", "account"], method="cell")
+    account = found["account"]
+    parts = np.add(account["parts"]["network"], account["parts"]["ngrams"])
+    np.testing.assert_allclose(parts, account["words"], atol=1e-5)
+    whole = account["start"] + parts.sum() + account["unread"] + account["residual"]
+    assert whole == pytest.approx(found["verdict"]["logit"], abs=1e-4)
+    assert abs(account["residual"]) < 1e-4
+    assert account["phrases"][0]["times"] >= 1
+    without = explain_view(alone, {"text": TEXT, "want": ["verdict"]})
+    assert abs(without["verdict"]["logit"] - found["verdict"]["logit"]) > 0.05
+    assert without["model"]["fingerprint"] != found["model"]["fingerprint"]
+    held = ask(name, ["verdict", "running"], changes=[{"gate": "f", "value": 0.0}])
+    assert held["running"]["p"][-1] == pytest.approx(held["verdict"]["p"], abs=1e-5)
+    layers, counts = model_view(model)["layers"], model_view(alone)["parameters"]
+    assert layers[-1]["parameters"] == len(model.ngrams) * model.architecture.outputs
+    assert model_view(model)["parameters"] == counts + layers[-1]["parameters"]
+
+
+def test_ngrams_are_in_a_running_verdict_that_is_sampled() -> None:
+    model, text = MODELS["n-grams, both ways"], "good film " * 160
+    found = explain_view(model, {"text": text, "want": ["running"]})["running"]
+    assert found["every"] == 3
+    for point in (1, 40, 106):
+        words = " ".join(text.split()[: 3 * point])
+        logits = model.logits([words])[0].astype(float)
+        last = explain_view(model, {"text": text, "want": ["verdict"]})["verdict"]
+        towards = model.classes.index(last["towards"])
+        assert found["p"][point] == pytest.approx(float(np.exp(logits)[towards] / np.exp(logits).sum()), abs=1e-4)

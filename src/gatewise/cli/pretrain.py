@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gatewise.cli.common import DataOption, JsonOption, TextOption, console, print_json, stop
 from gatewise.errors import printable
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from gatewise.base import Base
-    from gatewise.training import Measurement, PretrainPlan
 
 __all__ = ["pretrain"]
 
@@ -59,6 +51,7 @@ def pretrain(
     gatewise pretrain letters/ mails.csv --text body --minutes 30 -o base
     gatewise train reviews.csv --from base
     """
+    from gatewise.cli.pretrain_progress import ShownPretraining
     from gatewise.data import read_texts
     from gatewise.storage import check_target
     from gatewise.training import PretrainInterrupted, plan_for
@@ -72,7 +65,7 @@ def pretrain(
     for name, value in {**options, "epochs": epochs, "seed": seed or None}.items():
         if value is not None:
             words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
-    shown = _shown(console(stderr=as_json))
+    shown = ShownPretraining(console(stderr=as_json))
     try:
         base = run(corpus, plan=plan, seed=seed, out=out, resume=resume, observer=shown, command=shlex.join(words))
     except PretrainInterrupted as stopped:
@@ -86,58 +79,3 @@ def pretrain(
         return
     folder = shlex.quote(printable(out, 500))
     print(f"saved to {folder}\n\nnext:\n  gatewise train {'imdb' if 'imdb' in texts else 'DATA'} --from {folder}")
-
-
-def _shown(out: Console) -> Any:
-    """An observer that draws a run on a terminal. Made here, since its class needs torch, and `--help` does not."""
-    from gatewise.cli.progress import clock
-    from gatewise.training import PretrainObserver
-
-    class Shown(PretrainObserver):
-        def __init__(self) -> None:
-            self._bar: Progress | None = None
-            self._task: Any = 0
-            self._wanted = sys.stderr.isatty()
-
-        def note(self, text: str) -> None:
-            self.close()
-            _line(out, text)
-
-        def started(self, plan: PretrainPlan, rows: int, texts: int, words: int, kernel: str, source: str) -> None:
-            network = f"two LSTMs of {plan.units} units" if plan.units else "word vectors alone"
-            _line(out, f"texts    {source}")
-            _line(out, f"read     {texts:,} texts of {words:,} words; {rows:,} different ones have a vector")
-            _line(out, f"network  {plan.size}: {plan.embedding} numbers a word, {network}; kernel {kernel}")
-            _line(out, "\n   step     loss  perplexity forward  backward  seconds")
-
-        def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
-            if not self._wanted:
-                return
-            if self._bar is None:
-                from rich.progress import BarColumn, Progress, TextColumn
-
-                columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[seen]}"))
-                self._bar = Progress(*columns, console=console(stderr=True), transient=True)
-                self._task = self._bar.add_task("pretraining", total=steps, seen="")
-                self._bar.start()
-            seen = f"{step}/{steps}  loss {loss:.3f}  ETA {clock(eta_seconds)}"
-            self._bar.update(self._task, completed=step, seen=seen)
-
-        def measured(self, row: Measurement) -> None:
-            self.close()
-            ways = [row.perplexity.get(way, float("nan")) for way in ("forward", "backward")]
-            _line(out, f"{row.step:7,}  {row.loss:7.3f}  {ways[0]:18.1f}  {ways[1]:8.1f}  {row.seconds:7.0f}")
-
-        def finished(self, base: Base) -> None:
-            self.close()
-
-        def close(self) -> None:
-            if self._bar is not None:
-                self._bar.stop()
-                self._bar = None
-
-    return Shown()
-
-
-def _line(out: Console, text: str) -> None:
-    out.print("\n" * text.startswith("\n") + printable(text.lstrip("\n"), 500), soft_wrap=True)

@@ -13,7 +13,7 @@ from gatewise.errors import printable
 from gatewise.model import Model
 from gatewise.training import EpochSeen, Observer, Plan, StepSeen
 
-__all__ = ["Shown", "clock"]
+__all__ = ["Bar", "Shown", "clock"]
 
 
 def clock(seconds: float) -> str:
@@ -22,15 +22,46 @@ def clock(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02d}"
 
 
+class Bar:
+    """A bar on a terminal's stderr, which goes before a line is written; nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._wanted = sys.stderr.isatty()
+
+    def move(self, name: str, done: int, total: int, seen: str) -> None:
+        """To `done` of `total`, with a few words behind it."""
+        if not self._wanted:
+            return
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[seen]}"),
+                console=console(stderr=True),
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._task = self._bar.add_task(name, total=total, seen="")
+            self._bar.start()
+        self._bar.update(self._task, completed=done, seen=seen)
+
+    def close(self) -> None:
+        """Take it away, if it is there."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
 class Shown(Observer):
     """Draws a run. out: where the lines go. The bar is erased before a line is written, so the two never mix."""
 
     def __init__(self, out: Console) -> None:
         self.out = out
         self.epochs: list[EpochSeen] = []
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        self._wanted = sys.stderr.isatty()
+        self._bar = Bar()
 
     def note(self, text: str) -> None:
         """A sentence worth showing."""
@@ -48,23 +79,9 @@ class Shown(Observer):
 
     def stepped(self, step: StepSeen) -> None:
         """Move the bar."""
-        if not self._wanted:
-            return
-        if self._bar is None:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=30),
-                TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[seen]}"),
-                console=console(stderr=True),
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._task = self._bar.add_task(f"epoch {step.epoch}/{step.epochs}", total=step.batches, seen="")
-            self._bar.start()
         seen = f"loss {step.loss:.4f}  accuracy {step.accuracy:.4f}  "
         seen += f"ETA {clock(step.eta_seconds)}" if step.batch < step.batches else "validating"
-        self._bar.update(self._task, completed=step.batch, seen=seen)
+        self._bar.move(f"epoch {step.epoch}/{step.epochs}", step.batch, step.batches, seen)
 
     def epoch_ended(self, row: EpochSeen) -> None:
         """A line of the table; * where it is the best so far."""
@@ -85,9 +102,7 @@ class Shown(Observer):
 
     def close(self) -> None:
         """Take the bar away, if there is one."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._bar.close()
 
     def _line(self, text: str) -> None:
         self.out.print(text, soft_wrap=True)  # whole, for whoever reads it from a file; a terminal wraps by itself

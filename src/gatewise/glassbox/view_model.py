@@ -6,8 +6,6 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from gatewise.architecture import summary
 from gatewise.errors import InputError, printable
 from gatewise.glassbox.view_request import RequestError
@@ -37,16 +35,16 @@ def about(model: Viewed, fingerprint: str) -> dict[str, object]:
 def model_view(model: Viewed, cache: ViewCache | None = None) -> dict[str, object]:
     """Labels, layers, the card in Markdown, the training history as its lines' objects, and what was measured."""
     facts = model.facts
-    layers = [
-        {"name": name, "output": shape, "parameters": count} for name, shape, count in summary(model.architecture)
-    ]
+    ngrams = model.net.ngrams
+    rows = [*summary(model.architecture), *([] if ngrams is None else [ngrams.summary()])]
+    layers = [{"name": name, "output": shape, "parameters": count} for name, shape, count in rows]
     known = model.units
     return {
         "api": 1,
         "model": about(model, (cache or ViewCache()).fingerprint(model)),
         "name": " ".join(part for part in (facts.recipe, "model") if part),
         "layers": layers,
-        "parameters": sum(int(np.prod(array.shape)) for array in model.parameters.values()),
+        "parameters": sum(count for _, _, count in rows),
         "measured": [asdict(one) for one in facts.measured],
         "faith": {name: asdict(one) for name, one in facts.faith.items()},
         "explained_by": facts.explained_by,

@@ -153,13 +153,15 @@ class ViewCache:
         return made, False
 
     def fingerprint(self, model: Viewed) -> str:
-        """Eight hexadecimal digits over classes, architecture and parameters."""
+        """Eight hexadecimal digits over classes, architecture, parameters and n-grams."""
         with self._lock:
             if self._model is None or self._model[0] is not model:
                 digest = hashlib.sha256(repr((model.architecture, model.classes)).encode("utf-8", "surrogatepass"))
                 for name in sorted(model.parameters):
                     digest.update(name.encode())
                     digest.update(np.ascontiguousarray(model.parameters[name]).tobytes())
+                if model.net.ngrams is not None:
+                    digest.update(model.net.ngrams.keys.tobytes() + model.net.ngrams.weight.tobytes())
                 self._model = (model, digest.hexdigest()[:8])
                 self._runs.clear()  # of another model
             return self._model[1]
