@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.data import Unlabelled, imdb_texts, read_texts
+from gatewise.data import Unlabelled, imdb, imdb_texts, read_texts
 from gatewise.errors import DataError, InputError
 
 
@@ -37,6 +37,9 @@ def test_reviews_of_the_test_half_are_left_out(tmp_path: Path) -> None:
     found = imdb_texts(_folder(tmp_path / "aclImdb", files))
     assert sorted(found.texts) == ["of its own", "train neg", "train pos"]
     assert "less 2 that stand in the test half too" in found.source
+    known = imdb(tmp_path / "aclImdb")
+    again = imdb_texts(tmp_path / "aclImdb", known=known)
+    assert (again.texts, again.source) == (found.texts, found.source)
 
 
 def test_bytes_that_are_no_text_are_an_error(tmp_path: Path) -> None:

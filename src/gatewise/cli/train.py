@@ -113,7 +113,10 @@ def train(
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")
     check_target(target)  # a name that cannot be used is said before the data is read
     splits = read_source(source, data, text, label)
-    more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text) if unlabelled else None
+    more = None
+    if unlabelled:
+        known = splits if source == "imdb" else None
+        more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text, known=known)
     shown = Shown(console(stderr=as_json))
     options: dict[str, Any] = {
         "data": data,

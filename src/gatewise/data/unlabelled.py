@@ -10,7 +10,7 @@ from pathlib import Path
 from gatewise.data.archive import unlabelled_files
 from gatewise.data.download import cache_folder
 from gatewise.data.folder import read_text
-from gatewise.data.imdb import EMBEDDED, OFFICIAL, imdb
+from gatewise.data.imdb import EMBEDDED, OFFICIAL, Splits, imdb
 from gatewise.data.tables import read_column
 from gatewise.errors import DataError, InputError, quote
 from gatewise.labelled import Labelled, content_key
@@ -63,13 +63,16 @@ class Unlabelled:
         return cls(rows, source)
 
 
-def imdb_texts(path: str | Path | None = None, *, progress: bool = True, download: bool = True) -> Unlabelled:
+def imdb_texts(
+    path: str | Path | None = None, *, known: Splits | None = None, progress: bool = True, download: bool = True
+) -> Unlabelled:
     """The reviews that are not for testing: the train half and the 50,000 without labels, from where `imdb` finds them.
 
     A review whose text also stands in the test half is left out, and `source` says how many were. Of the embedded half
-    only the part that is not held out is there. Errors as `imdb`.
+    only the part that is not held out is there. known: what `imdb` gave for the same path, where it was read already.
+    Errors as `imdb`.
     """
-    splits = imdb(path, progress=progress, download=download)
+    splits = known or imdb(path, progress=progress, download=download)
     texts = [text for text in splits.train.inputs if isinstance(text, str)]
     archive = _archive(path)
     unlabelled = [_decoded(name, raw) for name, raw in unlabelled_files(archive)] if archive else []
@@ -81,10 +84,13 @@ def imdb_texts(path: str | Path | None = None, *, progress: bool = True, downloa
     return Unlabelled(kept, source)
 
 
-def read_texts(sources: Sequence[str], *, data: str | None = None, text: str = "text") -> Unlabelled:
+def read_texts(
+    sources: Sequence[str], *, data: str | None = None, text: str = "text", known: Splits | None = None
+) -> Unlabelled:
     """All texts of `sources`, one after the other.
 
-    A source is `imdb` (data: its archive, folder or "embedded"); a folder, of which every .txt file below it is one
+    A source is `imdb` (data: its archive, folder or "embedded"; known: as for
+    `imdb_texts`); a folder, of which every .txt file below it is one
     text; a table (.csv .tsv .jsonl), of which the column `text` counts; or a .txt file, one text a line. DataError with
     the file's name for what cannot be read, and where there is no text at all.
     """
@@ -92,13 +98,13 @@ def read_texts(sources: Sequence[str], *, data: str | None = None, text: str = "
         raise InputError("name at least one source of texts: imdb, a folder, a table or a .txt file")
     if data is not None and "imdb" not in sources:
         raise InputError("--data is for the source imdb; a file is named by itself")
-    parts = [_read(source, data, text) for source in sources]
+    parts = [_read(source, data, text, known) for source in sources]
     return Unlabelled([one for part in parts for one in part.texts], "; ".join(part.source for part in parts))
 
 
-def _read(source: str, data: str | None, text: str) -> Unlabelled:
+def _read(source: str, data: str | None, text: str, known: Splits | None) -> Unlabelled:
     if source == "imdb":
-        return imdb_texts(data)
+        return imdb_texts(data, known=known)
     path = Path(source).expanduser()
     if path.is_dir():
         files = sorted(file for file in path.rglob("*.txt") if not file.name.startswith("."))
