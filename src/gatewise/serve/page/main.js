@@ -246,5 +246,5 @@ globalThis.addEventListener("hashchange", async () => {
 });
 for (const id of ["change", "map"]) at(id).open = innerWidth > 760; // a phone shows them when they are asked for
 figure.draw();
+globalThis.gatewise = { store, stepsOf, unitNow }; // for whoever is curious in the console, and for our tests: there before a packed link is read
 boot(await read(location.hash));
-globalThis.gatewise = { store, stepsOf, unitNow }; // for whoever is curious in the console, and for our tests
