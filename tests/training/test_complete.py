@@ -29,7 +29,7 @@ class Notes(Observer):
 
 def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
     data, heard = made_reviews(300, 50), Notes()
-    alone = train(data, **SMALL)
+    alone = train(data, ngrams=0, calibrate=False, **SMALL)
     model = train(data, out=tmp_path / "m", observer=heard, ngrams=2, ngram_most=40, **SMALL)
     assert model.ngrams is not None
     assert (len(model.ngrams), model.ngrams.order) == (40, 2)
@@ -65,7 +65,7 @@ def test_they_read_what_the_network_cuts_away() -> None:
 
 def test_calibration_alone_moves_nothing_but_the_dense_layer() -> None:
     data = made_reviews(300, 52)
-    alone, model = train(data, **SMALL), train(data, calibrate=True, **SMALL)
+    alone, model = (train(data, ngrams=0, calibrate=calibrate, **SMALL) for calibrate in (False, True))
     assert model.ngrams is None
     scale = float((model.parameters["dense.weight"] / alone.parameters["dense.weight"])[0, 0])
     shift = float(model.parameters["dense.bias"][0] - scale * alone.parameters["dense.bias"][0])
@@ -100,12 +100,25 @@ def test_texts_without_an_ngram_in_common() -> None:
     assert any(" n-grams of 1 to 2 words fitted" in note for note in heard.notes)
 
 
+def test_without_any_option_texts_get_ngrams_and_series_none() -> None:
+    model = train(made_reviews(200, 56), **SMALL)
+    assert model.ngrams is not None
+    assert model.ngrams.order == 3
+    gestures = train(_gestures(), **SMALL)
+    assert gestures.ngrams is None
+    for one in (model, gestures):
+        assert one.facts.calibrated is not None
+
+
 def test_series_are_refused_before_any_training() -> None:
+    with pytest.raises(InputError, match="gestures: n-grams are for texts, and a series has no words"):
+        train(_gestures(), ngrams=1, **SMALL)
+
+
+def _gestures() -> Labelled:
     rng = np.random.default_rng(55)
     series = [rng.standard_normal((9, 2)).astype(np.float32) for _ in range(20)]
-    data = Labelled.of(series, ["a", "b"] * 10, "gestures")
-    with pytest.raises(InputError, match="gestures: n-grams are for texts, and a series has no words"):
-        train(data, ngrams=1, **SMALL)
+    return Labelled.of(series, ["a", "b"] * 10, "gestures")
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def train(
     ngrams: Annotated[
         int | None,
         typer.Option(
-            "--ngrams", metavar="N", help="Add a linear path over 1- to N-grams, N up to 3.", show_default=False
+            "--ngrams", metavar="N", help="Texts: a linear path over 1- to N-grams, 0 for none.", show_default=False
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
@@ -88,7 +88,7 @@ def train(
     gatewise train imdb --data aclImdb_v1.tar.gz
     gatewise train imdb --from base --unlabelled imdb            the most accurate; see gatewise pretrain
     gatewise train reviews.csv --text review --label sentiment   two or more classes
-    gatewise train imdb --ngrams 3                               with a linear path over n-grams beside it
+    gatewise train imdb --ngrams 0                               the network alone, no n-grams beside it
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
     from gatewise.base import load_base
@@ -127,7 +127,7 @@ def train(
     try:
         model = run(
             splits.train,
-            recipe=chosen,
+            recipe=recipe,
             base=start,
             unlabelled=more,
             seed=seed,
@@ -135,6 +135,7 @@ def train(
             resume=resume,
             observer=shown,
             command=_command(source, recipe, options),
+            **changes,
         )
     except Interrupted as stopped:
         shown.close()

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from gatewise.serve import openapi
 from gatewise.serve.explain import explain, model_card, unit
-from gatewise.serve.pages import Asset
+from gatewise.serve.pages import Asset, takes_gzip
 from gatewise.serve.predict import predict
 from gatewise.serve.served import Served
 from gatewise.serve.state import State
@@ -116,10 +116,15 @@ def add_page(app: FastAPI, assets: Mapping[str, Asset]) -> None:
         @app.get(path, include_in_schema=False)
         async def file(request: Request, asset: Asset = asset) -> Response:
             """One file."""
-            headers = {"etag": asset.tag, "cache-control": "no-cache"}
-            if request.headers.get("if-none-match") == asset.tag:
+            packed = asset.packed is not None and takes_gzip(request.headers.getlist("accept-encoding"))
+            tag = asset.tag[:-1] + '-gzip"' if packed else asset.tag
+            headers = {"etag": tag, "cache-control": "no-cache", "vary": "accept-encoding"}
+            if request.headers.get("if-none-match") == tag:
                 return Response(status_code=304, headers=headers)
-            return Response(asset.body, headers={**headers, "content-type": asset.type})
+            headers["content-type"] = asset.type
+            if packed:
+                return Response(asset.packed, headers={**headers, "content-encoding": "gzip"})
+            return Response(asset.body, headers=headers)
 
 
 def _ready(state: State, **more: Any) -> Response:

@@ -79,9 +79,9 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
     encoder = _encoder(data, train, recipe) if encoding is None else TextEncoder(encoding)
     kind: Literal["channels", "tokens"] = "channels" if isinstance(encoder, SeriesEncoder) else "tokens"
     rows = encoder.scaling.channels if isinstance(encoder, SeriesEncoder) else encoder.encoding.rows
-    if recipe.ngrams:
-        if kind == "channels":
-            raise InputError(f"{data.source}: n-grams are for texts, and a series has no words")
+    if kind == "channels":
+        recipe = replace(recipe, ngrams=0)
+    elif recipe.ngrams:
         check_rows(rows)
     arch = recipe.architecture(kind, rows, len(data.classes))
     whole = encoder.encode_all(data.inputs)

@@ -36,9 +36,9 @@ class Recipe:
     the labels and from what the teacher (with its n-grams, where there are any) says of those texts, each of which
     counts `student_weight`; 0 leaves them out.
 
-    ngrams: 0, or the order of a linear path over n-grams beside the network, fitted once the best epoch is known
-    (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are then weighed on the
-    validation part, which calibrates their sum. calibrate: do that for a network alone as well.
+    ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once
+    the best epoch is known (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are
+    then weighed on the validation part, which calibrates their sum. calibrate: do that for a network alone as well.
     """
 
     name: str
@@ -204,6 +204,8 @@ RECIPES: dict[str, Recipe] = {
         schedule="one-cycle",
         clip=1.0,
         validation=0.1,
+        ngrams=3,
+        calibrate=True,
     ),
 }
 

@@ -83,7 +83,10 @@ def train(
     if unlabelled is not None and not chosen.student_epochs:
         raise InputError(f"recipe {chosen.name} has no student (student_epochs) to learn from texts without labels")
     more = unlabelled if unlabelled is None or isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
-    prepared = prepare(_labelled(data, labels), chosen, seed, None if base is None else base.encoding)
+    labelled = _labelled(data, labels)
+    if changes.get("ngrams") and labelled.kind == "series":
+        raise InputError(f"{labelled.source}: n-grams are for texts, and a series has no words")
+    prepared = prepare(labelled, chosen, seed, None if base is None else base.encoding)
     run = None if target is None else target.with_name(target.name + ".run")
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
