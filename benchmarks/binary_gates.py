@@ -2,8 +2,8 @@
 
     python benchmarks/binary_gates.py [--data PATH] [-o models]
 
-One direction, the mean over all steps, no pads, no dropout, two epochs: the tutorial's own recipe leaves a binary model
-at chance (docs/cell.md). Saves both models, so that `benchmarks/gate_shares.py` can look into them.
+One direction, the mean over all steps, no pads, no dropout, no n-grams, two epochs: the tutorial's own recipe leaves a
+binary model at chance (docs/cell.md). Saves both models, so that `benchmarks/gate_shares.py` can look into them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ CHANGES: dict[str, Any] = {
     "drop_embedding": 0.0,
     "drop_output": 0.0,
     "epochs": 2,
+    "ngrams": 0,
+    "calibrate": False,
 }
 
 

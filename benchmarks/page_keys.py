@@ -3,8 +3,9 @@
     python -m benchmarks.page_keys models/tutorial models/fast
 
 Measured inside the page: from the `input` event to the first task after the frame in which the verdict of that very
-text was drawn. It is the time of everything: the request, the network of this machine, the model, and drawing the
-words. Also the longest task of the page's own thread while all that went on, and what a hover over the heat map costs.
+text was drawn, and to that in which the words with their line were. It is the time of everything: the requests, the
+network of this machine, the model, and the drawing. Also the longest task of the page's own thread while all that went
+on, and what a hover over the heat map costs.
 """
 
 from __future__ import annotations
@@ -57,22 +58,31 @@ QUIET = [
 
 WATCH = """
 () => {
-  window.samples = [];
+  window.samples = { verdict: [], line: [] };
   window.longest = 0;
   new PerformanceObserver(list => {
     for (const entry of list.getEntries()) longest = Math.max(longest, entry.duration);
   }).observe({ type: 'longtask' });
-  let pressed = 0;
-  document.querySelector('#text').addEventListener('input', () => { pressed = performance.now(); }, true);
-  gatewise.store.subscribe((state, keys) => {
-    if (!keys.has('data') || !pressed || state.data?.shown !== state.text) return;
-    const start = pressed;
-    pressed = 0;
+  const pressed = {};
+  document.querySelector('#text').addEventListener('input', () => {
+    pressed.verdict = pressed.line = performance.now();
+  }, true);
+  const drawn = (what) => {
+    const start = pressed[what];
+    if (!start) return;
+    pressed[what] = 0;
     requestAnimationFrame(() => {
       const painted = new MessageChannel();
-      painted.port1.onmessage = () => samples.push(performance.now() - start);
+      painted.port1.onmessage = () => samples[what].push(performance.now() - start);
       painted.port2.postMessage(0);
     });
+  };
+  gatewise.store.subscribe((state, keys) => {
+    if (keys.has('early') && state.early?.shown === state.text) drawn('verdict');
+    if (keys.has('data') && state.data?.shown === state.text) {
+      drawn('verdict');
+      drawn('line');
+    }
   });
 }
 """
@@ -113,7 +123,7 @@ def percentile(samples: list[float], share: float) -> float:
 
 
 def measure(model: str, keys: int, words: int, pause: int) -> dict[str, float]:
-    """Milliseconds: median, p95 and worst of a key, the longest task, p95 of a hover's frame."""
+    """Milliseconds from a key to its verdict and to its line; the longest task; p95 of a hover's frame."""
     from playwright.sync_api import sync_playwright
 
     chromium = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium")
@@ -138,10 +148,12 @@ def measure(model: str, keys: int, words: int, pause: int) -> dict[str, float]:
         hovers = page.evaluate(HOVER)
         browser.close()
     return {
-        "keys": len(samples),
-        "median": statistics.median(samples),
-        "p95": percentile(samples, 0.95),
-        "worst": max(samples),
+        "keys": len(samples["verdict"]),
+        "median": statistics.median(samples["verdict"]),
+        "p95": percentile(samples["verdict"], 0.95),
+        "worst": max(samples["verdict"]),
+        "line median": statistics.median(samples["line"]),
+        "line p95": percentile(samples["line"], 0.95),
         "longest task": longest,
         "hover p95": percentile(hovers, 0.95),
     }
@@ -156,8 +168,8 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"{now()}; {machine()}")
     print(f"{asked.words} words, {asked.keys} keys, one every {asked.pause} ms")
-    print("| model | keys answered | median ms | p95 ms | worst ms | longest task ms | hover p95 ms |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| model | keys | verdict: median ms | p95 | worst | line: median ms | p95 | longest task | hover p95 |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for model in asked.models:
         found = measure(model, asked.keys, asked.words, asked.pause)
         print(

@@ -2,11 +2,11 @@
 
     python -m benchmarks.weighing MODEL [--data PATH]
 
-MODEL: a network alone, that `gatewise train imdb` made of the same data. Its split is made again, n-grams are fitted to
-its training part, and all is measured on its validation part, whole films that trained neither. First each path, their
-plain sum, and their weighed sum (cross-fitted: each half is weighed by what the other half says), with the expected
-calibration error over 15 bins of equal size. Then the weighed sum where n rows weigh it and the others measure it, the
-mean of 30 draws, by how much a and b are held at 1. The test half is not read.
+MODEL: a network alone, that `gatewise train imdb --ngrams 0` made of the same data. Its split is made again, n-grams
+are fitted to its training part, and all is measured on its validation part, whole films that trained neither. First
+each path, their plain sum, and their weighed sum (cross-fitted: each half is weighed by what the other half says), with
+the expected calibration error over 15 bins of equal size. Then the weighed sum where n rows weigh it and the others
+measure it, the mean of 30 draws, by how much a and b are held at 1. The test half is not read.
 """
 
 from __future__ import annotations

@@ -128,8 +128,8 @@ BASELINES = (
 ROWS: tuple[Row, ...] = (
     *BASELINES,
     Row("tutorial", "recipe `tutorial`", _trained(None, recipe="tutorial")),
-    Row("fast", "recipe `fast`", _trained(None, recipe="fast")),
-    Row("fast+ngrams", "`fast` with n-grams", _trained(None, recipe="fast", ngrams=3)),
+    Row("fast alone", "the network of `fast`: `--ngrams 0`", _trained(None, recipe="fast", ngrams=0)),
+    Row("fast", "no option: recipe `fast`, n-grams beside it", _trained(None, recipe="fast")),
     Row("vectors", "from word vectors alone, no n-grams", _trained("vectors", ngrams=0)),
     Row("medium", "from a medium base, no n-grams", _trained("medium", ngrams=0)),
     Row("medium+ngrams", "from a medium base: `train --from`", _trained("medium")),

@@ -76,7 +76,7 @@ def test_the_tables_say_what_was_measured() -> None:
     results = {"rows": {"fast": seeds}, "few": {"rows": few, **where}}
     page = "<!-- accuracy: rows -->\n<!-- end -->\n<!-- accuracy: few -->\n<!-- end -->\n"
     found = tables.rendered(page, results)
-    assert "| `fast` | recipe `fast` | 0.9100 (0.9000, 0.9200) |  |  | 1.5 |" in found
+    assert "| `fast` | no option: recipe `fast`, n-grams beside it | 0.9100 (0.9000, 0.9200) |  |  | 1.5 |" in found
     assert "| 100 | 2 | 0.8000 | 0.7000 | 0.6500 | +10.0 points | 9 |" in found
     assert "| `best` |" in found
     assert "not measured yet" in found

@@ -33,6 +33,30 @@ def write(watched: Watched, text: str) -> None:
     watched.settle()
 
 
+def test_the_verdict_does_not_wait_for_its_line(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open()
+    before, held = page.inner_text("#verdict .p"), []
+
+    def hold(route: Any) -> None:
+        """The first request for a line waits; all else passes."""
+        if not held and '"running"' in route.request.post_data:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/explain", hold)
+    page.fill("#text", "a bad film, bad")
+    page.wait_for_function("() => gatewise.store.get().early?.shown === gatewise.store.get().text")
+    page.wait_for_function("before => document.querySelector('#verdict .p').textContent !== before", arg=before)
+    early = page.inner_text("#verdict .label"), page.inner_text("#verdict .p")
+    assert page.evaluate("() => gatewise.store.get().data.shown !== gatewise.store.get().text")
+    held[0].continue_()
+    watched.settle()
+    assert (page.inner_text("#verdict .label"), page.inner_text("#verdict .p")) == early
+    assert page.evaluate("() => gatewise.store.get().early") is None
+
+
 def test_the_first_picture_needs_no_click(visit: Visit) -> None:
     page = visit().open()
     assert page.inner_text("#verdict .label") in ("bad", "good")

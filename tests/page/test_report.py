@@ -44,6 +44,9 @@ def test_a_reading_is_drawn_and_can_be_walked(look: Any) -> None:
     page = look(report_page(found, seen, unit=3))
     assert page.inner_text("#report .label") == found.verdict
     assert page.locator(".words .word").count() == len(found.steps)
+    page.wait_for_selector(
+        "path.verdictline", state="attached"
+    )  # it is laid over the words once they have their places
     assert page.locator("path.verdictline").count() == 1
     page.wait_for_selector(".map canvas")
     page.click(".words .word >> nth=4")

@@ -103,7 +103,14 @@ def train(
     if gate not in (None, "sigmoid", "binary"):
         raise InputError(f"--gate must be sigmoid or binary, not {quote(gate)}")
     for_precision(precision or "float32")  # type: ignore[arg-type]
-    changes = {"epochs": epochs, "batch": batch, "units": units, "gate": gate, "precision": precision, "ngrams": ngrams}
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "batch": batch,
+        "units": units,
+        "gate": gate,
+        "precision": precision,
+        "ngrams": ngrams,
+    }
     changes = {name: value for name, value in changes.items() if value is not None}
     recipe = recipe or ("fast" if base is None else "best")
     chosen = named(recipe, **changes)

@@ -130,7 +130,7 @@ export function createFigure(places, store, loader, { onGate, empty = EMPTY } = 
 
 	function draw(state = store.get(), keys = null) {
 		const any = (...names) => !keys || names.some((name) => keys.has(name));
-		if (any("data", "guess", "guessed", "guessOf", "model", "by", "example")) verdict.draw(state);
+		if (any("data", "early", "guess", "guessed", "guessOf", "model", "by", "example")) verdict.draw(state);
 		if (any("data", "w", "u", "hover", "by", "guess", "guessOf", "model")) drawStaff(state);
 		if (any("data", "w", "hover")) drawSeries(state);
 		if (any("data", "u", "layer", "model")) drawUnits(state);

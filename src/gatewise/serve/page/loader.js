@@ -1,4 +1,4 @@
-// Answers in layers: the verdict and its line first, the account and units when the typing rests, planes when they are
+// Answers in layers: the verdict first, then its line, the account and units when the typing rests, planes when they are
 // seen. One request a layer is on its way; an older answer never overwrites a younger one.
 
 import { decode } from "./plane.js";
@@ -42,7 +42,7 @@ export function createLoader(store, source) {
 	function failed(error, retry) {
 		if (error.name === "AbortError") return;
 		const problem = { say: error.message, field: error.field ?? null, code: error.code ?? "", retry };
-		store.set({ problem, busy: false });
+		store.set({ problem, early: null, busy: false });
 	}
 
 	function merge(answer) {
@@ -74,19 +74,24 @@ export function createLoader(store, source) {
 		asked.clear();
 		clearTimeout(timer);
 		if (empty(store.get())) {
-			store.set({ data: null, problem: null, busy: false });
+			store.set({ data: null, early: null, problem: null, busy: false });
 			return;
 		}
 		const slow = setTimeout(() => mine === turn && store.set({ busy: true }), 120);
 		try {
 			const state = store.get();
+			// Of a large network the line costs as much as the verdict: the verdict does not wait for it.
+			if (state.data && !state.changes.length && !state.guess) {
+				const { verdict } = await fetchParts(["verdict"], mine);
+				store.set({ early: { ...verdict, shown: state.text } });
+			}
 			const answer = await fetchParts(["verdict", "running"], mine);
 			const account = carried(state.data, answer, state.text);
 			const data = { ...answer, shown: state.text, words: wordsOf(state.text, answer.text), account };
 			data.unitOf = new Map();
 			data.planes = new Map();
 			data.old = { planes: state.data?.planes ?? new Map(), units: state.data?.units ?? state.data?.old?.units };
-			store.set({ data, problem: null, busy: false });
+			store.set({ data, early: null, problem: null, busy: false });
 			timer = setTimeout(() => details(mine), RESTS);
 		} catch (error) {
 			failed(error, first);

@@ -16,6 +16,7 @@ export const START = {
 	present: false,
 	hide: [], // parts that a lesson hides
 	data: null, // what is known of the text
+	early: null, // its verdict, where that is all that is known as yet; shown: that text
 	model: null,
 	hover: null, // {t, k}
 	linkNote: null, // what is to be said of the link that was opened

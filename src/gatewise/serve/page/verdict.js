@@ -69,7 +69,8 @@ export function createVerdict(root, store) {
 			put(sum, "");
 			return;
 		}
-		const { verdict, account, changed } = data;
+		const { account, changed } = data;
+		const verdict = state.early ?? data.verdict; // of the text as it stands now, before the rest has followed
 		const labels = data.model.labels.map((name) => shown(name, 24));
 		const two = labels.length === 2;
 		const towards = shown(verdict.towards, 24);
