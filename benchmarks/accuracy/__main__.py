@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--few", action="store_true", help="few labels, instead of rows")
     parser.add_argument("--size", default="large", help="of the base, for few labels")
-    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--draws", nargs="*", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--bases", type=Path, default=Path("build") / "bases", help="where bases are kept")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
@@ -44,9 +44,10 @@ def main() -> None:
     folder = given.bases / ("quick" if given.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
     if given.few:
-        found = few_labels(reviews, given.size, given.draws, folder)
-        if not given.quick:
-            _note("few", {"size": given.size, "rows": found, **_where()})
+        for found in few_labels(reviews, given.size, given.draws, folder):
+            print(found, flush=True)
+            if not given.quick:
+                _note("few", {"size": given.size, "rows": [found], **_where()})
         return
     for row in chosen:
         for seed in given.seeds[:1] if row.name in ("tfidf12", "nb13") else given.seeds:
@@ -74,8 +75,10 @@ def _note(part: str, found: dict[str, Any]) -> None:
     if part == "rows":
         for name, seeds in found.items():
             results.setdefault("rows", {}).setdefault(name, {}).update(seeds)
-    else:
-        results[part] = found
+    else:  # a draw that was measured before gives way
+        done = {(row["labels"], row["draw"]) for row in found["rows"]}
+        old = [row for row in results.get(part, {}).get("rows", []) if (row["labels"], row["draw"]) not in done]
+        results[part] = found | {"rows": old + found["rows"]}
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

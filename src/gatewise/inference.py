@@ -1,4 +1,4 @@
-"""Logits of any number of sequences, in ragged batches that fit into memory."""
+"""Logits, and pooled states, of any number of sequences, in ragged batches that fit into memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from gatewise.architecture import Architecture
 from gatewise.batch import Batch
 from gatewise.cell import Array
-from gatewise.network import forward
+from gatewise.network import features, forward
 from gatewise.ops import NumpyOps
 
-__all__ = ["logits_of"]
+__all__ = ["features_of", "logits_of"]
 
 STEPS_AT_ONCE = 65_536  # steps a batch may hold: bounds its memory, 4H floats a step
 
@@ -29,6 +29,17 @@ def logits_of(
     ops = ops or NumpyOps()
     for rows in _chunks([len(s) for s in sequences]):
         out[rows] = forward(ops, parameters, arch, Batch.of([sequences[n] for n in rows], arch))
+    return out
+
+
+def features_of(
+    parameters: Mapping[str, Array], arch: Architecture, sequences: Sequence[Array], ops: NumpyOps | None = None
+) -> Array:
+    """What the dense layer reads of n sequences (n, features) float32; as `logits_of`."""
+    out = np.zeros((len(sequences), parameters["dense.weight"].shape[1]), dtype=np.float32)
+    ops = ops or NumpyOps()
+    for rows in _chunks([len(s) for s in sequences]):
+        out[rows] = features(ops, parameters, arch, Batch.of([sequences[n] for n in rows], arch))
     return out
 
 

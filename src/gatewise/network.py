@@ -23,16 +23,21 @@ from gatewise.architecture import Architecture
 from gatewise.batch import Batch
 from gatewise.ops import Ops, States
 
-__all__ = ["PAD_CHUNK", "forward", "pool", "run_lstms"]
+__all__ = ["PAD_CHUNK", "features", "forward", "pool", "run_lstms"]
 
 PAD_CHUNK = 192  # pad steps run between two looks at whether the state has settled
 
 
 def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> Any:
     """Logits (B, outputs) of a batch."""
-    h, h_T = run_lstms(ops, parameters, arch, batch)
-    pooled = ops.dropout(pool(ops, arch, h, h_T, batch.lengths), "output")  # (B, features)
+    pooled = ops.dropout(features(ops, parameters, arch, batch), "output")
     return ops.linear(pooled, parameters["dense.weight"], parameters["dense.bias"])
+
+
+def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> Any:
+    """What the dense layer reads of a batch (B, features)."""
+    h, h_T = run_lstms(ops, parameters, arch, batch)
+    return pool(ops, arch, h, h_T, batch.lengths)
 
 
 def run_lstms(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> tuple[list[Any], list[Any]]:

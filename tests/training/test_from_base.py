@@ -43,6 +43,14 @@ def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: Base) ->
             np.testing.assert_allclose(model.parameters[name], base.parameters[name], atol=1e-6)
 
 
+def test_the_head_is_fitted_before_anything_moves(base: Base) -> None:
+    """With a rate of next to nothing: what there is then is the head, fitted or drawn."""
+    still: dict[str, Any] = {"learning_rate": 1e-9, "epochs": 1, "least_steps": 0, "ngrams": 0, "calibrate": False}
+    data = made_reviews(400, 3)
+    fitted, drawn = (train(data, base=base, head=head, **still).evaluate(data).accuracy for head in (1.0, 0.0))
+    assert fitted > max(0.7, drawn + 0.1)
+
+
 def test_it_learns_with_a_teacher_and_saves_the_same(base: Base, tmp_path: Path) -> None:
     more = [str(text) for text in made_reviews(200, 41).inputs]
     model = train(made_reviews(200, 3), base=base, unlabelled=more, out=tmp_path / "m", **OPTIONS)

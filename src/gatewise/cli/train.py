@@ -30,7 +30,10 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            "--recipe", metavar="NAME", help="tutorial, fast or best.  [fast; best with --from]", show_default=False
+            "--recipe",
+            metavar="NAME",
+            help="tutorial, fast, few or best.  [fast; with --from few or best]",
+            show_default=False,
         ),
     ] = None,
     base: Annotated[
@@ -96,7 +99,7 @@ def train(
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
     from gatewise.storage import check_target
-    from gatewise.training import Interrupted
+    from gatewise.training import Interrupted, default_recipe
     from gatewise.training import recipe as named
     from gatewise.training import train as run
 
@@ -112,14 +115,17 @@ def train(
         "ngrams": ngrams,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
-    recipe = recipe or ("fast" if base is None else "best")
-    chosen = named(recipe, **changes)
+    # Whatever can be refused is refused before the data is read; how much there is of it then chooses the recipe.
+    chosen = named(recipe or default_recipe(0, base is not None), **changes)
     if unlabelled and not chosen.student_epochs:
-        raise InputError(f"--unlabelled: recipe {recipe} has no student who could learn from them; best has one")
+        raise InputError(f"--unlabelled: recipe {chosen.name} has no student who could learn from them; best has one")
     start = None if base is None else load_base(base)
-    target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")
-    check_target(target)  # a name that cannot be used is said before the data is read
+    if out is not None:
+        check_target(Path(out))
     splits = read_source(source, data, text, label)
+    recipe = recipe or default_recipe(len(splits.train), base is not None)
+    target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")
+    check_target(target)
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None

@@ -15,7 +15,7 @@ from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
 from gatewise.training.pretrain import PretrainInterrupted, pretrain
 from gatewise.training.pretrain_observer import Measurement, PretrainObserver
 from gatewise.training.pretrain_plan import SIZES, PretrainPlan, plan_for
-from gatewise.training.recipes import RECIPES, Recipe, recipe
+from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
 from gatewise.training.train import Interrupted, train
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "PretrainPlan",
     "Recipe",
     "StepSeen",
+    "default_recipe",
     "plan_for",
     "pretrain",
     "recipe",

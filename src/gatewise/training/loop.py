@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gatewise import kernels
 from gatewise.batch import Batch
 from gatewise.cell import Array
 from gatewise.data import batches
@@ -24,7 +25,7 @@ from gatewise.model import Model
 from gatewise.nn import Network
 from gatewise.training.average import Average
 from gatewise.training.checkpoint import Progress, read_checkpoint, write_checkpoint
-from gatewise.training.observer import EpochSeen, Observer, StepSeen
+from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
 from gatewise.training.prepared import Prepared
 from gatewise.training.rates import groups
 from gatewise.training.soft import soft_loss
@@ -72,6 +73,20 @@ class Loop:
             self._validate()
             self._checkpoint()
         return True
+
+    def plan(self) -> Plan:
+        """What the run is going to do, for whoever watches it."""
+        prepared = self.prepared
+        return Plan(
+            recipe=prepared.recipe,
+            architecture=prepared.architecture,
+            train=len(prepared.rows),
+            validation=len(prepared.validation),
+            batches=-(-len(prepared.rows) // prepared.recipe.batch),
+            source=prepared.data.source,
+            validation_how=prepared.validation_how,
+            kernel=kernels.for_precision(prepared.recipe.products).name,
+        )
 
     def restore(self, folder: Path) -> None:
         """Go on from the checkpoint in `folder`. Raises TrainingError where it is of another run."""

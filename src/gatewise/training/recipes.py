@@ -15,7 +15,9 @@ from gatewise.errors import InputError, quote
 from gatewise.kernels import Precision, why_not
 from gatewise.ngrams import MAX_ORDER
 
-__all__ = ["RECIPES", "Recipe", "recipe"]
+__all__ = ["RECIPES", "Recipe", "default_recipe", "recipe"]
+
+FEW = 2_000  # labelled rows below which a head and n-grams teach each other better than they teach a network
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Recipe:
     choosing the epoch, cut by "row" (at random) or by "group" (all of a film's reviews on one side). grouped: similar
     lengths share a batch. rate_embedding, rate_lstm: their parts of the learning rate. average: how much a running
     average of the weights keeps at each step, 0 for none. least_steps: where all epochs together have fewer steps than
-    this, there are more epochs. student_epochs: where there are texts without
-    labels, the network is the teacher of a second one, which starts where it started and learns for so many epochs from
-    the labels and from what the teacher (with its n-grams, where there are any) says of those texts, each of which
-    counts `student_weight`; 0 leaves them out.
+    this, there are more epochs. student_epochs: where there are texts without labels, the network is the teacher of a
+    second one, which starts where it started and learns for so many epochs from the labels and from what the teacher
+    (with its n-grams, where there are any) says of those texts, each of which counts `student_weight`; 0 leaves them
+    out. head: from a base, the penalty under which the dense layer is fitted before the rest may move
+    (`gatewise.training.head`); 0 draws it. cotrain: no network is the teacher then, but a head over the base's states
+    and n-grams, which label texts for each other in so many rounds (`gatewise.training.cotrain`).
 
     ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once
     the best epoch is known (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are
@@ -77,6 +81,8 @@ class Recipe:
     student_epochs: int = 0
     student_weight: float = 1.0
     least_steps: int = 0
+    head: float = 0.0
+    cotrain: int = 0
     ngrams: int = 0
     ngram_minimum: int = 2
     ngram_l2: float = 4.0
@@ -106,6 +112,10 @@ class Recipe:
                 raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
         if self.rate_embedding < 0 or self.rate_lstm < 0 or self.student_weight <= 0 or not 0 <= self.average < 1:
             raise InputError("recipe: rates must be at least 0, student_weight above 0, average from 0 to below 1")
+        if self.head < 0 or self.cotrain < 0:
+            raise InputError("recipe: head and cotrain must be at least 0")
+        if self.cotrain and not (self.head and self.ngrams):
+            raise InputError("recipe: cotrain is between a head and n-grams; both must be above 0")
 
     def architecture(self, inputs: Literal["tokens", "channels"], rows: int, classes: int) -> Architecture:
         """The network for data of that kind: `rows` vocabulary rows or channels, `classes` classes."""
@@ -144,36 +154,40 @@ class Recipe:
         }
 
 
+# From a base, whose encoding, embedding and units take the place of those here.
+_BEST = Recipe(
+    name="best",
+    encoding="tokens",
+    words=40_000,
+    embedding=128,
+    units=256,
+    bidirectional=True,
+    pooling="mean+max",
+    length=400,
+    cut="middle",
+    drop_word=0.1,
+    drop_embedding=0.2,
+    drop_output=0.4,
+    epochs=2,
+    least_steps=300,
+    batch=32,
+    learning_rate=0.0015,
+    beta2=0.99,
+    schedule="one-cycle",
+    clip=1.0,
+    rate_embedding=0.5,
+    average=0.998,
+    student_epochs=1,
+    ngrams=3,
+    calibrate=True,
+    validation=0.1,
+    precision="auto",
+)
+
 RECIPES: dict[str, Recipe] = {
-    # From a base, whose encoding, embedding and units take the place of those here.
-    "best": Recipe(
-        name="best",
-        encoding="tokens",
-        words=40_000,
-        embedding=128,
-        units=256,
-        bidirectional=True,
-        pooling="mean+max",
-        length=400,
-        cut="middle",
-        drop_word=0.1,
-        drop_embedding=0.2,
-        drop_output=0.4,
-        epochs=2,
-        least_steps=300,
-        batch=32,
-        learning_rate=0.0015,
-        beta2=0.99,
-        schedule="one-cycle",
-        clip=1.0,
-        rate_embedding=0.5,
-        average=0.998,
-        student_epochs=1,
-        ngrams=3,
-        calibrate=True,
-        validation=0.1,
-        precision="auto",
-    ),
+    "best": _BEST,
+    # The same where there are few labels.
+    "few": replace(_BEST, name="few", epochs=1, least_steps=0, learning_rate=0.0015, head=500.0, cotrain=1),
     "tutorial": Recipe(
         name="tutorial",
         encoding="keras",
@@ -208,6 +222,13 @@ RECIPES: dict[str, Recipe] = {
         calibrate=True,
     ),
 }
+
+
+def default_recipe(rows: int, based: bool) -> str:
+    """The recipe for `rows` labelled rows where none is asked for: "fast", or from a base "best", or "few" of them."""
+    if not based:
+        return "fast"
+    return "few" if rows < FEW else "best"
 
 
 def recipe(name: str, **changes: Any) -> Recipe:

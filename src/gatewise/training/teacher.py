@@ -17,21 +17,26 @@ from gatewise.model import Model
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.verdict import log_probabilities
 
-__all__ = ["opinion_of", "opinion_on_disk"]
+__all__ = ["keep_opinion", "opinion_of", "opinion_on_disk"]
 
 FILE = "teacher.safetensors"
 
 
-def opinion_of(teacher: Model, whole: list[Array], folder: Path | None, identity: str) -> NDArray[np.float64]:
-    """The teacher's probabilities (m, K) of m encoded texts; kept in `folder`, for a run that is resumed."""
-    found = np.exp(log_probabilities(teacher.logits_of(whole))).astype(np.float32)
+def opinion_of(teacher: Model, whole: list[Array]) -> NDArray[np.float64]:
+    """The teacher's probabilities (m, K) of m encoded texts."""
+    return np.asarray(np.exp(log_probabilities(teacher.logits_of(whole))), dtype=np.float64)
+
+
+def keep_opinion(opinion: NDArray[np.float64], folder: Path | None, identity: str) -> NDArray[np.float64]:
+    """The same to single precision, and kept in `folder`, for a run that is resumed."""
+    found = opinion.astype(np.float32)
     if folder is not None:
         write_atomic(folder / FILE, tensors_to_bytes({"probabilities": found}, {"identity": identity}))
     return found.astype(np.float64)
 
 
 def opinion_on_disk(folder: Path, shape: tuple[int, int], identity: str) -> NDArray[np.float64] | None:
-    """What `opinion_of` kept in `folder`; None where it has kept nothing. Raises TrainingError if it is of another
+    """What `keep_opinion` kept in `folder`; None where it has kept nothing. Raises TrainingError if it is of another
     run.
     """
     if not (folder / FILE).exists():

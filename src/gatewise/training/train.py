@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gatewise import kernels
 from gatewise.base import Base, load_base
 from gatewise.card import Facts, Measured
+from gatewise.cell import Array
 from gatewise.data import Labelled, Unlabelled
 from gatewise.errors import GatewiseError, InputError
 from gatewise.kernels.native import threads
@@ -26,14 +28,16 @@ from gatewise.nn import Network
 from gatewise.storage import check_target, locked
 from gatewise.training.checkpoint import FILE, run_identity
 from gatewise.training.complete import completed
+from gatewise.training.cotrain import cotrained
+from gatewise.training.head import started
 from gatewise.training.loop import Loop
-from gatewise.training.observer import Observer, Plan
+from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared, prepare, with_taught
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipes import Recipe, default_recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.scope import interruptible, one_torch_thread, seeded, version
-from gatewise.training.start import fitted_to, start_parameters
-from gatewise.training.teacher import opinion_of, opinion_on_disk
+from gatewise.training.start import fitted_to
+from gatewise.training.teacher import keep_opinion, opinion_of, opinion_on_disk
 
 __all__ = ["Interrupted", "train"]
 
@@ -65,14 +69,15 @@ def train(
     """Train a classifier and return its best epoch.
 
     data: Labelled, or n texts, or n series (steps, channels), with `labels` (n,) of two or more classes.
-    recipe: a name or a Recipe, "best" where there is a base and else "fast"; `changes` replace fields of it
-    (`epochs=3`, `units=128`, ...). base: what `gatewise.pretrain` gave, or its folder. unlabelled: further texts, for a
-    recipe with `student_epochs`. seed: fixes the split, the start values, the order and the dropout. out: a folder that
-    the model is saved to; while it trains, the checkpoint stands in `out`.run, from where `resume` goes on, bit for
-    bit. Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a
-    run folder that is in use, Interrupted after Ctrl-C.
+    recipe: a name or a Recipe; left out, "fast" where there is no base, else "best", or "few" for less than 2,000 rows;
+    `changes` replace fields of it (`epochs=3`, `units=128`, ...). base: what `gatewise.pretrain` gave, or its folder.
+    unlabelled: further texts, for a recipe with `student_epochs`. seed: fixes the split, the start values, the order
+    and the dropout. out: a folder that the model is saved to; while it trains, the checkpoint stands in `out`.run, from
+    where `resume` goes on, bit for bit. Raises InputError for data or options that cannot be used, TrainingError for a
+    loss that is not finite or a run folder that is in use, Interrupted after Ctrl-C.
     """
-    recipe = recipe or ("fast" if base is None else "best")
+    labelled = _labelled(data, labels)
+    recipe = recipe or default_recipe(len(labelled), base is not None)
     chosen = named(recipe, **changes) if isinstance(recipe, str) else replace(recipe, **changes)
     base = load_base(base) if isinstance(base, str | Path) else base
     chosen = chosen if base is None else fitted_to(chosen, base)
@@ -83,7 +88,6 @@ def train(
     if unlabelled is not None and not chosen.student_epochs:
         raise InputError(f"recipe {chosen.name} has no student (student_epochs) to learn from texts without labels")
     more = unlabelled if unlabelled is None or isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
-    labelled = _labelled(data, labels)
     if changes.get("ngrams") and labelled.kind == "series":
         raise InputError(f"{labelled.source}: n-grams are for texts, and a series has no words")
     prepared = prepare(labelled, chosen, seed, None if base is None else base.encoding)
@@ -128,12 +132,18 @@ class _Run:
         shape = len(whole), len(prepared.data.classes)
         opinion = opinion_on_disk(folder, shape, identity) if folder is not None and self.resume else None
         if opinion is None:
-            self.observer.note(f"teacher, which will read {more.source}:")
-            teacher = replace(self._fitted(prepared, folder), precision=prepared.recipe.products)
-            opinion = opinion_of(teacher, whole, folder, identity)
+            opinion = keep_opinion(self._opinion(prepared, whole, folder), folder, identity)
             self.observer.note(f"student, on the labels and on what the teacher says of {len(whole):,} texts:")
         torch.manual_seed(self.seed)
         return with_taught(prepared, whole, opinion)
+
+    def _opinion(self, prepared: Prepared, whole: list[Array], folder: Path | None) -> NDArray[np.float64]:
+        """What a teacher thinks of the texts: a network of its own, or with few labels, two readers in turn."""
+        if self.base is not None and prepared.recipe.cotrain:
+            self.observer.note(f"co-training, on {self.more}:")
+            return cotrained(prepared, self.base, whole, self.seed, self.observer)
+        self.observer.note(f"teacher, which will read {self.more}:")
+        return opinion_of(replace(self._fitted(prepared, folder), precision=prepared.recipe.products), whole)
 
     def trained(self, prepared: Prepared, run: Path | None) -> Model:
         """The model, saved."""
@@ -161,7 +171,7 @@ class _Run:
         kernel = kernels.for_precision(prepared.recipe.products).name
         network = Network(
             prepared.architecture,
-            start_parameters(prepared.architecture, self.base, self.seed),
+            started(prepared, self.base, self.seed),
             active=prepared.active,
             dropout=prepared.recipe.dropout,
             kernel=kernel,
@@ -172,7 +182,7 @@ class _Run:
             self.observer.note(f"resuming after epoch {loop.progress.epoch}, batch {loop.progress.batch}")
         elif run is not None and self.resume:
             self.observer.note(f"there is no checkpoint in {run}: starting from the beginning")
-        self.observer.started(_plan(prepared, loop, kernel))
+        self.observer.started(loop.plan())
         with interruptible() as stop:
             complete = loop.run(stop)
         model = self._model(prepared, loop, kernel)
@@ -221,20 +231,6 @@ class _Run:
         # "auto" is about training: what it gives is weighed, measured and used in float32.
         precision = "float32" if prepared.recipe.precision == "auto" else prepared.recipe.precision
         return replace(loop.model(loop.best), facts=facts, history=lines, precision=precision)
-
-
-def _plan(prepared: Prepared, loop: Loop, kernel: str) -> Plan:
-    batches = -(-len(prepared.rows) // prepared.recipe.batch)
-    return Plan(
-        recipe=prepared.recipe,
-        architecture=prepared.architecture,
-        train=len(prepared.rows),
-        validation=len(prepared.validation),
-        batches=batches,
-        source=prepared.data.source,
-        validation_how=prepared.validation_how,
-        kernel=kernel,
-    )
 
 
 def _labelled(data: Any, labels: Sequence[Any] | None) -> Labelled:

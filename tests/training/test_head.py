@@ -1,0 +1,44 @@
+"""The head that a base starts with: scikit-learn's function, folded; and what it is for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from gatewise.errors import InputError
+from gatewise.training import recipe
+from gatewise.training.head import fit_head
+from gatewise.training.ngrams import targets_of
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_it_is_penalised_logistic_regression_on_standardised_states(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    pooled = (rng.standard_normal((60, 9)) * rng.uniform(0.1, 5, 9) + rng.uniform(-3, 3, 9)).astype(np.float32)
+    labels = (pooled[:, 0] > np.median(pooled[:, 0])).astype(np.int64) + (rng.random(60) < 0.3) * (classes - 2)
+    weight, bias = fit_head(pooled, targets_of(labels, classes), 4.0)
+    x = (pooled.astype(np.float64) - pooled.mean(axis=0, dtype=np.float64)) / pooled.std(axis=0, dtype=np.float64)
+    theirs = LogisticRegression(C=1 / 4.0, tol=1e-8, max_iter=10_000).fit(x, labels)
+    want = theirs.decision_function(x).reshape(60, -1)
+    got = pooled.astype(np.float64) @ weight.T.astype(np.float64) + bias
+    if classes == 3:  # a softmax's logits are told apart but for a common shift
+        want, got = (z - z.mean(axis=1, keepdims=True) for z in (want, got))
+    np.testing.assert_allclose(got, want, atol=2e-3)
+    again = fit_head(pooled, targets_of(labels, classes), 4.0)
+    assert (weight.tobytes(), bias.tobytes()) == (again[0].tobytes(), again[1].tobytes())
+
+
+def test_states_that_never_move_are_harmless() -> None:
+    pooled = np.zeros((8, 3), dtype=np.float32)
+    pooled[4:, 1] = 1
+    weight, bias = fit_head(pooled, np.repeat([[0.0], [1.0]], 4, axis=0), 0.1)
+    assert np.isfinite(weight).all()
+    assert ((pooled @ weight.T + bias)[:, 0] > 0).tolist() == [False] * 4 + [True] * 4
+
+
+def test_numbers_that_mean_nothing_are_refused() -> None:
+    with pytest.raises(InputError, match="recipe: head and cotrain must be at least 0"):
+        recipe("best", head=-1)
+    with pytest.raises(InputError, match="recipe: cotrain is between a head and n-grams"):
+        recipe("few", ngrams=0)
