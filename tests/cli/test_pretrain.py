@@ -35,7 +35,7 @@ def test_texts_to_a_base_to_a_model(run: Run, corpus: Path, reviews_csv: Path, t
     trained = run("train", reviews_csv, *columns, "--from", base, "--unlabelled", corpus, "-o", target, "--epochs", 1)
     assert trained.exit_code == 0
     model = gw.load(target)
-    assert model.facts.recipe == "best"
+    assert model.facts.recipe == "few"
     assert "corpus.txt" in model.facts.base
     assert "corpus.txt" in model.facts.unlabelled
     assert f"--from {base} --unlabelled {corpus}" in model.facts.command

@@ -18,6 +18,7 @@ from tests.training.texts import made_reviews
 
 PLAN = PretrainPlan("test", 8, 10, words=90, epochs=1, batch=8, steps=11, samples=24, learning_rate=0.02)
 OPTIONS: dict[str, Any] = {
+    "recipe": "best",
     "epochs": 2,
     "least_steps": 40,
     "batch": 16,
@@ -34,7 +35,7 @@ def base() -> Base:
 
 def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: Base) -> None:
     data = made_reviews(120, 3)
-    model = train(data, base=base, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, average=0.0)
+    model = train(data, base=base, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, average=0.0, recipe="best")
     assert model.facts.recipe == "best"
     assert "language model" in model.facts.base
     assert model.encoder.to_files() == (base.encoding.to_files())
@@ -45,7 +46,14 @@ def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: Base) ->
 
 def test_the_head_is_fitted_before_anything_moves(base: Base) -> None:
     """With a rate of next to nothing: what there is then is the head, fitted or drawn."""
-    still: dict[str, Any] = {"learning_rate": 1e-9, "epochs": 1, "least_steps": 0, "ngrams": 0, "calibrate": False}
+    still: dict[str, Any] = {
+        "recipe": "best",
+        "learning_rate": 1e-9,
+        "epochs": 1,
+        "least_steps": 0,
+        "ngrams": 0,
+        "calibrate": False,
+    }
     data = made_reviews(400, 3)
     fitted, drawn = (train(data, base=base, head=head, **still).evaluate(data).accuracy for head in (1.0, 0.0))
     assert fitted > max(0.7, drawn + 0.1)

@@ -40,5 +40,5 @@ def test_states_that_never_move_are_harmless() -> None:
 def test_numbers_that_mean_nothing_are_refused() -> None:
     with pytest.raises(InputError, match="recipe: head and cotrain must be at least 0"):
         recipe("best", head=-1)
-    with pytest.raises(InputError, match="recipe: cotrain is between a head and n-grams"):
-        recipe("few", ngrams=0)
+    with pytest.raises(InputError, match="recipe: head and cotrain must be at least 0"):
+        recipe("few", cotrain=-1)

@@ -37,8 +37,8 @@ class Recipe:
     second one, which starts where it started and learns for so many epochs from the labels and from what the teacher
     (with its n-grams, where there are any) says of those texts, each of which counts `student_weight`; 0 leaves them
     out. head: from a base, the penalty under which the dense layer is fitted before the rest may move
-    (`gatewise.training.head`); 0 draws it. cotrain: no network is the teacher then, but a head over the base's states
-    and n-grams, which label texts for each other in so many rounds (`gatewise.training.cotrain`).
+    (`gatewise.training.head`); 0 draws it. cotrain: where there are a head and n-grams, they are the teacher and
+    no network is, and label texts for each other in so many rounds (`gatewise.training.cotrain`).
 
     ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once
     the best epoch is known (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are
@@ -114,8 +114,6 @@ class Recipe:
             raise InputError("recipe: rates must be at least 0, student_weight above 0, average from 0 to below 1")
         if self.head < 0 or self.cotrain < 0:
             raise InputError("recipe: head and cotrain must be at least 0")
-        if self.cotrain and not (self.head and self.ngrams):
-            raise InputError("recipe: cotrain is between a head and n-grams; both must be above 0")
 
     def architecture(self, inputs: Literal["tokens", "channels"], rows: int, classes: int) -> Architecture:
         """The network for data of that kind: `rows` vocabulary rows or channels, `classes` classes."""

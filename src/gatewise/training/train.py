@@ -139,11 +139,12 @@ class _Run:
 
     def _opinion(self, prepared: Prepared, whole: list[Array], folder: Path | None) -> NDArray[np.float64]:
         """What a teacher thinks of the texts: a network of its own, or with few labels, two readers in turn."""
-        if self.base is not None and prepared.recipe.cotrain:
+        recipe = prepared.recipe
+        if self.base is not None and recipe.cotrain and recipe.head and recipe.ngrams:
             self.observer.note(f"co-training, on {self.more}:")
             return cotrained(prepared, self.base, whole, self.seed, self.observer)
         self.observer.note(f"teacher, which will read {self.more}:")
-        return opinion_of(replace(self._fitted(prepared, folder), precision=prepared.recipe.products), whole)
+        return opinion_of(replace(self._fitted(prepared, folder), precision=recipe.products), whole)
 
     def trained(self, prepared: Prepared, run: Path | None) -> Model:
         """The model, saved."""
