@@ -128,13 +128,10 @@ BASELINES = (
 ROWS: tuple[Row, ...] = (
     *BASELINES,
     Row("tutorial", "recipe `tutorial`", _trained(None, recipe="tutorial")),
-    Row("fast alone", "the network of `fast`: `--ngrams 0`", _trained(None, recipe="fast", ngrams=0)),
     Row("fast", "no option: recipe `fast`, n-grams beside it", _trained(None, recipe="fast")),
-    Row("vectors", "from word vectors alone, no n-grams", _trained("vectors", ngrams=0)),
-    Row("medium", "from a medium base, no n-grams", _trained("medium", ngrams=0)),
-    Row("medium+ngrams", "from a medium base: `train --from`", _trained("medium")),
-    Row("medium+teacher", "the same, and texts without labels", _trained("medium", unlabelled=True)),
-    Row("large", "from a large base, no n-grams", _trained("large", ngrams=0)),
-    Row("large+ngrams", "from a large base: `train --from`", _trained("large")),
-    Row("best", "from a large base, n-grams, texts without labels: `best`", _trained("large", unlabelled=True)),
+    Row("vectors", "from word vectors alone: `train --from`", _trained("vectors")),
+    Row("medium", "from a medium base: `train --from`", _trained("medium")),
+    Row("medium+texts", "the same, and texts without labels", _trained("medium", unlabelled=True)),
+    Row("large", "from a large base: `train --from`", _trained("large")),
+    Row("best", "the same, and texts without labels: `best`", _trained("large", unlabelled=True)),
 )

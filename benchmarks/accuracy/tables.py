@@ -49,22 +49,29 @@ def _rows(results: Results) -> str:
             for part in ("network_alone", "ngrams_alone")
         ]
         minutes = f"{statistics.mean(one['seconds'] for one in found) / 60:.1f}"
-        threads = ", ".join(sorted({str(one.get("threads", 2)) for one in found}))
         accuracy = _four([one["accuracy"] for one in found])
-        lines.append(f"| `{row.name}` | {row.what} | {accuracy} | {' | '.join(alone)} | {minutes} | {threads} |")
+        lines.append(
+            f"| `{row.name}` | {row.what} | {accuracy} | {' | '.join(alone)} | {minutes} | {_threads(found)} |"
+        )
     return "\n".join(lines)
 
 
 def _short(results: Results) -> str:
     """For the README: what has been measured, without the parts."""
-    lines = ["| IMDB test half | accuracy, mean (each seed) | minutes, all steps |", "|---|---|---:|"]
+    lines = ["| IMDB test half | accuracy, mean (each seed) | minutes, all steps | threads |", "|---|---|---:|---|"]
     for row in ROWS:
         seeds = results.get("rows", {}).get(row.name, {})
         if seeds:
             found = [seeds[seed] for seed in sorted(seeds, key=int)]
             minutes = statistics.mean(one["seconds"] for one in found) / 60
-            lines.append(f"| {row.what} | {_four([one['accuracy'] for one in found])} | {minutes:.1f} |")
+            accuracy = _four([one["accuracy"] for one in found])
+            lines.append(f"| {row.what} | {accuracy} | {minutes:.1f} | {_threads(found)} |")
     return "\n".join(lines)
+
+
+def _threads(found: list[dict[str, Any]]) -> str:
+    """On how many threads, where the seeds differ each way that there is."""
+    return "; ".join(sorted({str(one.get("threads", 2)) for one in found}))
 
 
 def _few(results: Results) -> str:

@@ -48,7 +48,7 @@ def ready(base: Base, labels: int, **changes: Any) -> Prepared:
 
 
 def test_probabilities_of_texts_without_labels(base: Base) -> None:
-    """They are right, the same twice, and move with the rounds. That rounds help is for real texts: docs/accuracy.md."""
+    """They are right, the same twice, and move with the rounds. That rounds help is for real texts to say."""
     prepared, fresh = ready(base, 60), made_reviews(600, 41)
     whole = [np.asarray(s) for s in prepared.encoder.encode_all(fresh.inputs)]
     seen = []
