@@ -181,11 +181,13 @@ class Model:
     def with_faith(self, sequences: Sequence[Array]) -> Model:
         """This model with its methods' deletion scores on its card, and the default method that they choose.
 
-        sequences: encoded, of data that did not train it; a small sample of them is drawn, the same one each time.
+        sequences: encoded, of data that did not train it; a small sample of them is drawn, the same one each time, and
+        a smaller one for more than 128 units.
         """
-        from gatewise.glassbox.faithfulness import choose, measure_all, sample
+        from gatewise.glassbox.faithfulness import STEPS, choose, measure_all, sample
 
-        rows = sample([min(len(s), self.architecture.length or len(s)) for s in sequences])
+        steps = STEPS * 128 // max(128, self.architecture.units)
+        rows = sample([min(len(s), self.architecture.length or len(s)) for s in sequences], steps=steps)
         if not rows:
             return self
         found = measure_all(self.net, [sequences[row] for row in rows])

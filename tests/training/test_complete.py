@@ -47,6 +47,9 @@ def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
     measured = {one.data: one for one in model.facts.measured}
     both = measured["validation part, which also weighed and calibrated it"]
     assert both.loss < measured["validation part, which chose the epoch"].loss
+    rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
+    seen = model.evaluate(data.take(rows))
+    assert (seen.accuracy, seen.loss) == (both.accuracy, pytest.approx(both.loss, rel=1e-5))
     again = gw.load(tmp_path / "m")
     assert again.logits(data.inputs[:9]).tobytes() == model.logits(data.inputs[:9]).tobytes()
     assert "calibrated on the data named above" in again.card()

@@ -24,9 +24,10 @@ from gatewise.glassbox.accounts import METHODS, Account, Beside, Method, Reading
 from gatewise.glassbox.net import Net, chunks, run_all
 from gatewise.verdict import Faith, log_probabilities
 
-__all__ = ["SHARES", "Faithfulness", "Random", "choose", "measure", "measure_all", "sample"]
+__all__ = ["SHARES", "STEPS", "Faithfulness", "Random", "choose", "measure", "measure_all", "sample"]
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
+STEPS = 2_000_000  # of leave-one-out that a sample may take: some seconds of 128 units
 _AT_ONCE = 16_384  # steps of readings whose accounts are held at a time
 
 
@@ -129,9 +130,9 @@ def measure_all(
     return {name: measure(net, sequences, method) for name, method in (methods or METHODS).items()}
 
 
-def sample(lengths: Sequence[int], most: int = 60, runs: int = 2_000_000, seed: int = 0) -> list[int]:
+def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int = 0) -> list[int]:
     """Rows of a small sample, drawn by chance: at most `most`, and so that leave-one-out on all of them, which is
-    quadratic in a sequence's length, takes at most `runs` steps; at least one. Those of no step are left out.
+    quadratic in a sequence's length, takes at most `steps` steps; at least one. Those of no step are left out.
     """
     rows: list[int] = []
     spent = 0
@@ -139,7 +140,7 @@ def sample(lengths: Sequence[int], most: int = 60, runs: int = 2_000_000, seed: 
         if len(rows) == most:
             break
         cost = lengths[row] ** 2
-        if lengths[row] and (not rows or spent + cost <= runs):
+        if lengths[row] and (not rows or spent + cost <= steps):
             rows.append(row)
             spent += cost
     return rows

@@ -38,7 +38,8 @@ def completed(model: Model, prepared: Prepared, observer: Observer) -> Model:
     name, truth = "validation part, which also weighed and calibrated it", prepared.labels[rows]
     before = Evaluation.of(log_probabilities(alone), truth, model.classes, name)
     model = replace(model, parameters=parameters, ngrams=ngrams)
-    after = Evaluation.of(log_probabilities(model.logits_of(kept)), truth, model.classes, name)
+    both = weighing.network * alone + weighing.shift + (0 if added is None else weighing.ngrams * added)
+    after = Evaluation.of(log_probabilities(both), truth, model.classes, name)
     observer.note(f"weighed: {weighing}; validation accuracy {after.accuracy:.4f}, loss {after.loss:.4f}")
     found = Calibrated(
         str(weighing),
