@@ -89,10 +89,14 @@ def _few(results: Results) -> str:
     return "\n".join(lines)
 
 
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count} cores"
+
+
 def _where(results: Results) -> str:
     every = [one for seeds in results.get("rows", {}).values() for one in seeds.values()]
     every += [results["few"]] if "few" in results else []
-    machines = sorted({f"{one['machine']['processor']}, {one['machine']['cores']} cores" for one in every})
+    machines = sorted({f"{one['machine']['processor']}, {_cores(one['machine']['cores'])}" for one in every})
     versions = sorted({f"{name} {version}" for one in every for name, version in one["versions"].items()})
     dates = sorted({one["date"][:10] for one in every})
     return f"{'; '.join(machines)}; {' to '.join(sorted({dates[0], dates[-1]}))}; {', '.join(versions)}."
