@@ -31,7 +31,8 @@ struct BackwardState {
     int filled;                            // rows of the chunk in use
 };
 
-// Words of a block of the chunk.
+// Words of a row of dgates in a block of the chunk, and of the block.
+GATEWISE_INLINE int dgates_row(int units, int block) { return operand_row(vectors_of(units, block) * L); }
 GATEWISE_INLINE size_t chunk_block() { return static_cast<size_t>(kChunk * words(kWide)); }
 
 // 1. Where row `p` of the group, at step `step` of its sequence, reads and writes; `at` is its row of the chunk.
@@ -117,7 +118,7 @@ GATEWISE_ONE_COPY inline void gates_backward(
     for (int b = 0; b < whole; ++b, dgates += chunk_block())
         gates_backward_block<true>(here, units, job.binary, b, dgates);
     if (whole < blocks_of(units)) {
-        dgates += at * (words(vectors_of(units, whole) * L) - words(kWide));
+        dgates += at * (dgates_row(units, whole) - words(kWide));
         gates_backward_block<false>(here, units, job.binary, whole, dgates);
     }
     if (state.dweight == nullptr) return;
@@ -134,17 +135,37 @@ inline void dh_backward(const BackwardJob& job, BackwardState& state, int active
     for (int column = 0; column < blocks; column += kVectors) {
         const int vectors = smaller(kVectors, blocks - column), wide = vectors * L;
         const float* panel = job.weights + backward_column(units) * static_cast<size_t>(column);
+#if GATEWISE_AMX
+        // All of it at once: sums stay in registers, and the hops are over what one block has for other rows.
+        for_each_tile(active, [&](int first, int rows) {
+            const ptrdiff_t row = words(kWide), hop = static_cast<ptrdiff_t>(chunk_block()) - (row - kDepth);
+            const int whole = units / L;
+            float* dh = state.dh + first * width + column * L;
+            if (whole > 0)
+                multiply_tile<false>(
+                    rows, vectors,
+                    {state.dgates + (at + first) * row, row, 1, panel, wide, 0, depth_of(whole * kWide), dh, width,
+                     false, words(kWide), hop});
+            if (whole < blocks)
+                multiply_tile<false>(
+                    rows, vectors,
+                    {state.dgates + static_cast<size_t>(whole) * chunk_block() + (at + first) * dgates_row(units, whole),
+                     dgates_row(units, whole), 1, panel + static_cast<ptrdiff_t>(words(whole * kWide)) * wide, wide, 0,
+                     depth_of(4 * lanes_of(units, whole)), dh, width, whole > 0});
+        });
+#else
         for (int from = 0; from < blocks; from += kDepthBlocks)
             for_each_tile(active, [&](int first, int rows) {
                 for (int b = from; b < smaller(blocks, from + kDepthBlocks); ++b) {
-                    const int row = words(vectors_of(units, b) * L);
+                    const int row = dgates_row(units, b);
                     const float* dgates = state.dgates + static_cast<size_t>(b) * chunk_block() + (at + first) * row;
                     const float* w = panel + static_cast<size_t>(words(4 * b * L)) * static_cast<size_t>(wide);
                     float* dh = state.dh + first * width + column * L;
                     multiply_tile<false>(
-                        rows, vectors, {dgates, row, 1, w, wide, 0, words(4 * lanes_of(units, b)), dh, width, b > 0});
+                        rows, vectors, {dgates, row, 1, w, wide, 0, depth_of(4 * lanes_of(units, b)), dh, width, b > 0});
                 }
             });
+#endif
     }
 }
 
@@ -154,16 +175,18 @@ inline void dweight_backward(const BackwardJob& job, BackwardState& state) {
         state.filled = 0;
         return;
     }
-    const int units = job.units, width = padded(units), depth = words(state.filled);
-    const float* h_prev = across_rows(state.h_prev, h_row(units), state.filled, state.h_prev_across);
+    const int units = job.units, depth = depth_of(state.filled);
+    const Across h_prev = across_numbers(state.h_prev, h_row(units), state.filled, state.h_prev_across);
     for (int b = 0; b < blocks_of(units); ++b) {
-        const int vectors = vectors_of(units, b), row = vectors * L;
+        const int vectors = vectors_of(units, b), row = vectors * L, dgates_words = dgates_row(units, b);
         const float* dgates = across_rows(
-            state.dgates + static_cast<size_t>(b) * chunk_block(), words(row), state.filled, state.dgates_across);
+            state.dgates + static_cast<size_t>(b) * chunk_block(), dgates_words, state.filled, state.dgates_across);
         float* panel = state.dweight + dweight_panel(units) * static_cast<size_t>(b);
         for_each_tile(units, [&](int unit, int rows) {
             multiply_tile<true>(
-                rows, vectors, {h_prev + unit, 1, width, dgates, row, 0, depth, panel + unit * row, row, true});
+                rows, vectors,
+                {h_prev.words + unit * h_prev.row, h_prev.row, h_prev.depth, dgates, kPair * dgates_words, 0, depth,
+                 panel + unit * row, row, true});
         });
     }
     state.filled = 0;
@@ -195,11 +218,12 @@ inline void backward_group(const BackwardJob& job, BackwardState& state, const S
 
 inline size_t backward_scratch(int units) {
     const size_t width = static_cast<size_t>(padded(units));
-    const size_t across = kPair == 1 ? 0 : kChunk / 2 * width + kChunk / 2 * kWide;
+    const size_t across = across_size(h_row(units), kChunk) + across_size(words(kWide), kChunk);
     return 2 * kGroup * width + kChunk * width + chunk_block() * static_cast<size_t>(blocks_of(units)) + across;
 }
 
 inline void backward(const BackwardJob& job, Share share, float* scratch, float* dweight) {
+    const Tiles tiles;
     const size_t width = static_cast<size_t>(padded(job.units));
     BackwardState state;
     state.dh = scratch;
@@ -207,7 +231,7 @@ inline void backward(const BackwardJob& job, Share share, float* scratch, float*
     state.h_prev = state.dc + kGroup * width;
     state.dgates = state.h_prev + kChunk * width;
     state.h_prev_across = state.dgates + chunk_block() * static_cast<size_t>(blocks_of(job.units));
-    state.dgates_across = state.h_prev_across + kChunk / 2 * width;
+    state.dgates_across = state.h_prev_across + across_size(h_row(job.units), kChunk);
     state.dweight = dweight;
     state.filled = 0;
     // What lies behind the last block's gates is multiplied, though its sums are not used: let it be numbers.

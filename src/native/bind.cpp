@@ -51,9 +51,15 @@ Out fresh(std::initializer_list<size_t> shape) {
 const Isa& find(const std::string& name) {
     for (const Isa* isa : isas_here())
         if (name == isa->name) return *isa;
-    const Isa* bf16 = bf16_here();
-    if (bf16 != nullptr && name == bf16->name) return *bf16;
+    for (const Isa* isa : bf16_here())
+        if (name == isa->name) return *isa;
     throw std::invalid_argument("instruction set '" + name + "' cannot run here");
+}
+
+std::vector<std::string> names_of(const std::vector<const Isa*>& isas) {
+    std::vector<std::string> names;
+    for (const Isa* isa : isas) names.emplace_back(isa->name);
+    return names;
 }
 
 nb::tuple forward(
@@ -181,15 +187,8 @@ nb::tuple activate(const std::string& isa_name, const In<float>& x) {
 
 NB_MODULE(_native, m) {
     using namespace nb::literals;
-    m.def("isas", [] {
-        std::vector<std::string> names;
-        for (const Isa* isa : isas_here()) names.emplace_back(isa->name);
-        return names;
-    });
-    m.def("bf16", []() -> std::optional<std::string> {
-        const Isa* isa = bf16_here();
-        return isa == nullptr ? std::nullopt : std::optional<std::string>(isa->name);
-    });
+    m.def("isas", [] { return names_of(isas_here()); });
+    m.def("bf16", [] { return names_of(bf16_here()); });
     m.def("lanes", [](const std::string& isa) { return find(isa).lanes; });
     m.def(
         "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),

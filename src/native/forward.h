@@ -32,7 +32,7 @@ GATEWISE_INLINE const float* mask_of(const float* mask, const Sequence& sequence
 }
 
 // Words of a row of h_{t-1}.
-GATEWISE_INLINE int h_row(int units) { return words(padded(units)); }
+GATEWISE_INLINE int h_row(int units) { return operand_row(units); }
 
 // Where the active sequences are in this step.
 struct ForwardStep {
@@ -114,7 +114,7 @@ GATEWISE_INLINE void activate_tile(
 // Rows that are few enough for two panels side by side: one pair of blocks, or one block.
 GATEWISE_INLINE void forward_few(
     const ForwardJob& job, const ForwardStep& at, int active, int b, bool pair, float* sums) {
-    const int units = job.units, row = h_row(units), depth = words(units), vectors = vectors_of(units, b);
+    const int units = job.units, row = h_row(units), depth = depth_of(units), vectors = vectors_of(units, b);
     const size_t panel = forward_panel(units);
     const float* w = job.weights + panel * static_cast<size_t>(b);
     if (pair) {
@@ -130,7 +130,7 @@ GATEWISE_INLINE void forward_few(
 
 // Every other step takes the blocks from the last to the first: the panels used last are still in L1.
 inline void forward_step(const ForwardJob& job, const ForwardStep& at, int active, bool backwards) {
-    const int units = job.units, blocks = blocks_of(units), row = h_row(units), depth = words(units);
+    const int units = job.units, blocks = blocks_of(units), row = h_row(units), depth = depth_of(units);
     alignas(64) float sums[kRows * kWide];
     if (active <= kFewRows) {
         const int pairs = units / L / 2, turns = pairs + (blocks - 2 * pairs);
@@ -167,6 +167,7 @@ inline void forward_group(const ForwardJob& job, const Sequence* sequences, int 
         copy_operand(
             at.h_now + p * h_row(job.units), job.h0 + static_cast<size_t>(sequences[p].number) * units, at.mask[p],
             job.units);
+        for (int w = words(width); w < h_row(job.units); ++w) at.h_next[p * h_row(job.units) + w] = 0.0f;
         copy_padded(at.c_now + p * width, job.c0 + static_cast<size_t>(sequences[p].number) * units, job.units);
     }
     int active = count;
@@ -196,6 +197,7 @@ inline void forward_group(const ForwardJob& job, const Sequence* sequences, int 
 inline size_t forward_scratch(int units) { return static_cast<size_t>(3 * kGroup * padded(units)); }
 
 inline void forward(const ForwardJob& job, Share share, float* scratch) {
+    const Tiles tiles;
     for (int64_t first = 0; first < share.count; first += kGroup) {
         const int64_t left = share.count - first;
         forward_group(job, share.sequences + first, left < kGroup ? static_cast<int>(left) : kGroup, scratch);

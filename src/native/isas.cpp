@@ -1,5 +1,11 @@
 #include "isas.h"
 
+#if defined(GATEWISE_AMX_BUILT)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace gatewise {
 
 #if defined(GATEWISE_X86)
@@ -13,11 +19,28 @@ static bool v4_here() {
 }
 #endif
 
-const Isa* bf16_here() {
-#if defined(GATEWISE_X86)
-    if (v4_here() && __builtin_cpu_supports("avx512bf16")) return isa_v4_bf16();
+#if defined(GATEWISE_AMX_BUILT)
+// Bits 22 and 24 of leaf 7: products of bfloat16 in tile registers, and those registers. Linux (5.16) saves them for
+// processes that have asked for it, once, which also holds for all threads.
+static bool amx_here() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 22 & 1) == 0 || (d >> 24 & 1) == 0) return false;
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;
+    static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    return granted;
+}
 #endif
-    return nullptr;
+
+std::vector<const Isa*> bf16_here() {
+    std::vector<const Isa*> here;
+#if defined(GATEWISE_X86)
+    if (!v4_here() || !__builtin_cpu_supports("avx512bf16")) return here;
+#if defined(GATEWISE_AMX_BUILT)
+    if (amx_here()) here.push_back(isa_amx_bf16());
+#endif
+    here.push_back(isa_v4_bf16());
+#endif
+    return here;
 }
 
 std::vector<const Isa*> isas_here() {

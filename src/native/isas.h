@@ -9,6 +9,6 @@
 namespace gatewise {
 
 std::vector<const Isa*> isas_here();  // in float32, best first; never empty
-const Isa* bf16_here();               // null where the processor lacks the instructions
+std::vector<const Isa*> bf16_here();  // in bfloat16, best first; empty where the processor lacks the instructions
 
 }  // namespace gatewise

@@ -138,6 +138,7 @@ struct Isa {
 // Null where this build of the extension has no such kernel.
 const Isa* isa_v4();
 const Isa* isa_v4_bf16();  // operands in bfloat16
+const Isa* isa_amx_bf16();  // and products in tile registers
 const Isa* isa_v3();
 const Isa* isa_neon();
 const Isa* isa_portable();

@@ -20,14 +20,14 @@ constexpr int kLinearRows = 96;  // a multiple of the tile's rows and of 2
 
 // W (N, K) for the forward: panels of 4 L of its rows, [k word][row], the last as many vectors as it needs.
 inline size_t linear_weights_size(int outputs, int inputs) {
-    return static_cast<size_t>(words(inputs)) * static_cast<size_t>(padded(outputs));
+    return static_cast<size_t>(depth_of(inputs)) * static_cast<size_t>(padded(outputs));
 }
 
 GATEWISE_INLINE int panel_vectors(int columns, int first) { return smaller(kVectors, blocks_of(columns) - first / L); }
 
 // Some of its panels.
 inline void pack_linear(int outputs, int inputs, const float* weight, float* packed, int first, int last) {
-    const size_t depth = static_cast<size_t>(words(inputs));
+    const size_t depth = static_cast<size_t>(depth_of(inputs));
     for (int column = first * kWide; column < smaller(last * kWide, padded(outputs)); column += kWide) {
         const int wide = panel_vectors(outputs, column) * L;
         float* panel = packed + depth * static_cast<size_t>(column);
@@ -39,13 +39,14 @@ inline void pack_linear(int outputs, int inputs, const float* weight, float* pac
                 if (column + j < outputs) store_numbers(cells, 0, load_first(row + k0, n), L);
                 for (int d = 0; d < words(n); ++d) panel[(k0 / kPair + d) * wide + j] = cells[d];
             }
+            for (int d = words(inputs); d < depth_of(inputs); ++d) panel[d * wide + j] = 0.0f;
         }
     }
 }
 
 // W for dx: panels of 4 L of its columns, [word of rows][column].
 inline size_t linear_back_weights_size(int outputs, int inputs) {
-    return static_cast<size_t>(words(outputs)) * static_cast<size_t>(padded(inputs));
+    return static_cast<size_t>(depth_of(outputs)) * static_cast<size_t>(padded(inputs));
 }
 
 inline void pack_linear_back(int outputs, int inputs, const float* weight, float* packed) {
@@ -62,12 +63,13 @@ inline void pack_linear_back(int outputs, int inputs, const float* weight, float
                 store(packed, load_first(from, n));
 #endif
             }
+        for (int at = words(outputs) * vectors; at < depth_of(outputs) * vectors; ++at, packed += L) store(packed, V{});
     }
 }
 
 GATEWISE_INLINE void copy_operands(float* to, const float* from, int rows, int numbers) {
     for (int r = 0; r < rows; ++r)
-        copy_operand(to + r * words(padded(numbers)), from + static_cast<ptrdiff_t>(r) * numbers, nullptr, numbers);
+        copy_operand(to + r * operand_row(numbers), from + static_cast<ptrdiff_t>(r) * numbers, nullptr, numbers);
 }
 
 // out (rows, columns) = a (rows, depth words) times packed panels, plus bias where there is one.
@@ -90,22 +92,23 @@ inline void linear_product(
     }
 }
 
-inline size_t linear_scratch(int, int inputs) { return static_cast<size_t>(kLinearRows * words(padded(inputs))); }
+inline size_t linear_scratch(int, int inputs) { return static_cast<size_t>(kLinearRows * operand_row(inputs)); }
 
 inline void linear(const LinearJob& job, int64_t first, int64_t last, float* scratch) {
+    const Tiles tiles;
     const ptrdiff_t inputs = job.inputs, outputs = job.outputs;
     for (int64_t at = first; at < last; at += kLinearRows) {
         const int rows = last - at < kLinearRows ? static_cast<int>(last - at) : kLinearRows;
         copy_operands(scratch, job.x + at * inputs, rows, job.inputs);
         linear_product(
-            scratch, words(padded(job.inputs)), rows, words(job.inputs), job.weights, job.outputs, job.bias,
+            scratch, operand_row(job.inputs), rows, depth_of(job.inputs), job.weights, job.outputs, job.bias,
             job.y + at * outputs);
     }
 }
 
 inline size_t linear_back_scratch(int outputs, int inputs) {
-    const size_t row = static_cast<size_t>(words(padded(outputs)) + words(padded(inputs)));
-    return static_cast<size_t>(kLinearRows) * row * 2;  // the rows, and across them
+    const int row = operand_row(outputs) + operand_row(inputs);
+    return static_cast<size_t>(kLinearRows) * static_cast<size_t>(row) + across_size(row, kLinearRows);
 }
 
 // One thread's part of dWᵀ, (K, padded N), and behind it of db, padded N.
@@ -114,10 +117,11 @@ inline size_t linear_dweight_size(int outputs, int inputs) {
 }
 
 inline void linear_back(const LinearBackJob& job, int64_t first, int64_t last, float* scratch, float* dweight) {
+    const Tiles tiles;
     const int inputs = job.inputs, outputs = job.outputs, wide = padded(outputs);
-    const int x_row = words(padded(inputs)), dy_row = words(wide);
+    const int x_row = operand_row(inputs), dy_row = operand_row(outputs);
     float *const x = scratch, *const dy = x + kLinearRows * x_row, *const x_joined = dy + kLinearRows * dy_row,
-                 *const dy_joined = x_joined + kLinearRows * x_row;
+                 *const dy_joined = x_joined + across_size(x_row, kLinearRows);
     float* const dbias = dweight + static_cast<size_t>(inputs) * static_cast<size_t>(wide);
     for (int64_t at = first; at < last; at += kLinearRows) {
         const int rows = last - at < kLinearRows ? static_cast<int>(last - at) : kLinearRows;
@@ -126,16 +130,16 @@ inline void linear_back(const LinearBackJob& job, int64_t first, int64_t last, f
         copy_operands(dy, dy_here, rows, outputs);
         if (job.dx != nullptr)
             linear_product(
-                dy, dy_row, rows, words(outputs), job.weights, inputs, nullptr,
+                dy, dy_row, rows, depth_of(outputs), job.weights, inputs, nullptr,
                 job.dx + at * static_cast<ptrdiff_t>(inputs));
-        const float* x_across = across_rows(x, x_row, rows, x_joined);
+        const Across x_across = across_numbers(x, x_row, rows, x_joined);
         const float* dy_across = across_rows(dy, dy_row, rows, dy_joined);
         for (int column = 0; column < outputs; column += kWide)
             for_each_tile(inputs, [&](int input, int count) {
                 multiply_tile<true>(
                     count, panel_vectors(outputs, column),
-                    {x_across + input, 1, padded(inputs), dy_across + column, wide, 0, words(rows),
-                     dweight + input * wide + column, wide, true});
+                    {x_across.words + input * x_across.row, x_across.row, x_across.depth, dy_across + column,
+                     kPair * dy_row, 0, depth_of(rows), dweight + input * wide + column, wide, true});
             });
         for (int column = 0; column < outputs; column += L) {
             const int n = smaller(L, outputs - column);

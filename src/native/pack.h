@@ -5,7 +5,7 @@
 //   dW         as forward in float32: the gradient's tile is the forward's weight tile
 //
 // k and j count words (operand.h): of bfloat16, a pair of neighbours each, and the forward's last pair ends with a zero
-// where H is odd.
+// where H is odd. Where a tile takes kDepth words at a time, rows of zeros follow up to a multiple of it.
 //
 // n = L but for the last block, if H is no multiple of L. Its four gates lie close together and take as many vectors as
 // 4 n floats need, zeros behind: with L = 16, H = 100 has 25 vectors a k and no waste. dgates (backward.h) lie the same
@@ -19,7 +19,7 @@ namespace gatewise::GATEWISE_ISA {
 
 GATEWISE_INLINE int vectors_of(int units, int block) { return (4 * lanes_of(units, block) + L - 1) / L; }
 // Words of a block's panel, and floats of its gradient's.
-GATEWISE_INLINE size_t forward_panel(int units) { return static_cast<size_t>(words(units)) * kWide; }
+GATEWISE_INLINE size_t forward_panel(int units) { return static_cast<size_t>(depth_of(units)) * kWide; }
 GATEWISE_INLINE size_t dweight_panel(int units) { return static_cast<size_t>(units) * kWide; }
 
 inline size_t forward_weights_size(int units) { return forward_panel(units) * static_cast<size_t>(blocks_of(units)); }
@@ -43,6 +43,7 @@ inline void pack_forward(int units, const float* weight_hh, float* packed, int f
             for (int d = 0; d < depth; ++d)
                 for (int j = 4 * n; j < wide; ++j) panel[(k + d) * wide + j] = 0.0f;
         }
+        for (int at = words(units) * wide; at < depth_of(units) * wide; ++at) panel[at] = 0.0f;
     }
 }
 
@@ -73,7 +74,7 @@ inline void unpack_dweight(
 }
 
 // Words of a panel of one column of vectors.
-GATEWISE_INLINE size_t backward_column(int units) { return static_cast<size_t>(words(4 * units)) * L; }
+GATEWISE_INLINE size_t backward_column(int units) { return static_cast<size_t>(depth_of(4 * units)) * L; }
 
 inline size_t backward_weights_size(int units) {
     return backward_column(units) * static_cast<size_t>(blocks_of(units));
@@ -101,6 +102,8 @@ inline void pack_backward(int units, const float* weight_hh, float* packed, int 
                     store(to, row);
 #endif
                 }
+        if (last_block == column_blocks)
+            for (int j = words(4 * units) * vectors; j < depth_of(4 * units) * vectors; ++j, to += L) store(to, V{});
     }
 }
 

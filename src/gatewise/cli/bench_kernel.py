@@ -77,8 +77,8 @@ def check(kernel: Kernel) -> float:
 
 
 def _kernel(isa: str | None, threads: int) -> Kernel:
-    if isa == "bf16":
-        return Native(threads=threads, precision="bf16")
+    if isa and isa.endswith(" bf16"):
+        return Native(isa=isa.removesuffix(" bf16"), threads=threads, precision="bf16")
     return Native(isa=isa, threads=threads) if isa else kernels.get("reference")
 
 

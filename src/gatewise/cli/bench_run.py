@@ -32,11 +32,11 @@ def machine(every: bool) -> dict[str, Any]:
     from importlib.metadata import version
 
     from gatewise import __version__
-    from gatewise.kernels import native, why_not
+    from gatewise.kernels import native
 
     isas = [] if native.why_not() else list(native.isas()) if every else [native.isa()]
-    if every and why_not("bf16") is None:
-        isas.append("bf16")
+    if every:
+        isas += [f"{isa} bf16" for isa in native.isas_bf16()]
     return {
         "gatewise": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",

@@ -1,6 +1,7 @@
 """The second rung: the recurrence in C++ (src/native/), float32, on all cores that the process may use.
 
-    GATEWISE_ISA       instruction set: v4 (AVX-512), v3 (AVX2 and FMA), neon, portable; default: the best one here
+    GATEWISE_ISA       instruction set: v4 (AVX-512), v3 (AVX2 and FMA), neon, portable; default: the best one here.
+                       In bfloat16 amx (tile registers) or v4
     GATEWISE_THREADS   threads; default: as many as the process may use, by affinity and by its control group's quota
 
 With the same instruction set and number of threads, results are the same bits from run to run. Another number of
@@ -30,11 +31,12 @@ from gatewise.kernels.contract import (
 from gatewise.kernels.packed import packed_weights
 from gatewise.kernels.threads import MOST_THREADS, threads
 
-__all__ = ["ISAS", "Native", "Precision", "isa", "isas", "threads", "why_not", "why_not_bf16"]
+__all__ = ["ISAS", "Native", "Precision", "isa", "isas", "isas_bf16", "threads", "why_not", "why_not_bf16"]
 
 Precision = Literal["float32", "bf16"]
 
 ISAS = ("v4", "v3", "neon", "portable")  # every instruction set that there is a build for, best first
+ISAS_BF16 = ("amx", "v4")  # those of them, and AMX's tile registers, that multiply in bfloat16, best first
 _MOST_STEPS = 2**31 - 1  # rows are numbered in 32 bits
 
 
@@ -180,25 +182,35 @@ def why_not_bf16() -> str | None:
     extension, reason = _imported()
     if extension is None:
         return reason
-    return None if extension.bf16() else "this processor has no AVX512_BF16 instructions"
+    return None if isas_bf16() else "this processor has no AVX512_BF16 instructions"
 
 
 def _bf16(isa: str | None) -> str:
-    """The build of the kernel for bfloat16. Raises KernelUnavailable where it cannot run, or another `isa` is asked."""
-    forced = isa or os.environ.get("GATEWISE_ISA") or "v4"
-    if forced != "v4":
-        raise KernelUnavailable(f"precision 'bf16' has a build for v4 alone, not for {quote(forced)}")
+    """The build of the kernel for bfloat16: the best here, or that of `isa` or GATEWISE_ISA. Raises KernelUnavailable
+    where it cannot run, or there is none.
+    """
+    forced = isa or os.environ.get("GATEWISE_ISA")
+    if forced and forced not in ISAS_BF16:
+        raise KernelUnavailable(f"precision 'bf16' has builds for {' and '.join(ISAS_BF16)}, not for {quote(forced)}")
     reason = why_not_bf16()
     if reason is not None:
         raise KernelUnavailable(f"precision 'bf16' cannot run here: {reason}")
-    build: str = _extension().bf16()
-    return build
+    chosen = forced or isas_bf16()[0]
+    if chosen not in isas_bf16():
+        raise KernelUnavailable(f"precision 'bf16' cannot run here on {chosen}: it can on {', '.join(isas_bf16())}")
+    return f"{chosen}_bf16"
 
 
 def isas() -> tuple[str, ...]:
     """The instruction sets that can run here, best first; empty where the extension is missing."""
     extension, _ = _imported()
     return () if extension is None else tuple(extension.isas())
+
+
+def isas_bf16() -> tuple[str, ...]:
+    """The instruction sets that can multiply in bfloat16 here, best first: of "amx" and "v4"."""
+    extension, _ = _imported()
+    return () if extension is None else tuple(build.removesuffix("_bf16") for build in extension.bf16())
 
 
 def isa() -> str:
