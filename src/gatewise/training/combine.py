@@ -23,7 +23,7 @@ from gatewise.cell import Array
 from gatewise.errors import InputError
 from gatewise.ngrams import Ngrams
 
-__all__ = ["HELD", "Weighing", "fold", "weigh"]
+__all__ = ["HELD", "Weighing", "fold", "weigh", "weights_of"]
 
 HELD = 5.0  # small enough for thousands of rows, large enough for a hundred: docs/log.md
 
@@ -46,19 +46,27 @@ def weigh(network: Array, ngrams: Array | None, targets: Array, held: float = HE
     """Fit a, b and c. network, ngrams: the two paths' logits (n, outputs) of the same rows, None for no n-grams;
     targets (n, outputs): probabilities as `targets_of` gives them. Raises InputError for shapes that differ or no row.
     """
-    n, outputs = network.shape
+    n = len(network)
     if not n or targets.shape != network.shape or (ngrams is not None and ngrams.shape != network.shape):
         raise InputError("weigh: want logits of both paths and targets of the same shape (n, outputs), n at least 1")
     paths = [network] if ngrams is None else [network, ngrams]
+    found, shift = weights_of(np.stack(paths, axis=2), targets, np.ones(len(paths)), held)
+    return Weighing(float(found[0]), float(found[1]) if ngrams is not None else 0.0, shift, n)
+
+
+def weights_of(logits: Array, targets: Array, start: Array, held: float) -> tuple[Array, Array]:
+    """Weights (P,) and shift (outputs,) of the sum of P paths' logits (n, outputs, P) that tells the targets
+    (n, outputs) best; the penalty, times `held`, draws towards `start` (P,) and no shift.
+    """
+    n, outputs, paths = logits.shape
     shifts = np.broadcast_to(np.eye(outputs), (n, outputs, outputs))
-    x = np.concatenate([np.stack(paths, axis=2).astype(np.float64), shifts], axis=2)  # (n, outputs, P)
+    x = np.concatenate([logits.astype(np.float64), shifts], axis=2)  # (n, outputs, P + outputs)
     y = targets
     if outputs == 1:  # two classes of which the first one's logit is 0
         x = np.concatenate([np.zeros_like(x), x], axis=1)
         y = np.concatenate([1 - y, y], axis=1)
-    start = np.concatenate([np.ones(len(paths)), np.zeros(outputs)])
-    found = _newton(x, y, start, held)
-    return Weighing(float(found[0]), float(found[1]) if ngrams is not None else 0.0, found[len(paths) :], n)
+    found = _newton(x, y, np.concatenate([start, np.zeros(outputs)]), held)
+    return found[:paths], found[paths:]
 
 
 def fold(

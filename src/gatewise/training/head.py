@@ -51,12 +51,15 @@ def pooled(parameters: Mapping[str, Array], prepared: Prepared, sequences: Seque
     return features_of(parameters, prepared.architecture, sequences, ops)
 
 
-def fit_head(states: Array, targets: Array, l2: float) -> tuple[Array, Array]:
+def fit_head(states: Array, targets: Array, l2: float, *, one_scale: bool = False) -> tuple[Array, Array]:
     """weight (outputs, F) and bias (outputs,) float32 from pooled states (n, F) and targets (n, outputs), which are as
-    `targets_of` gives them. The same arguments give the same bits.
+    `targets_of` gives them. one_scale: one deviation for all numbers, the root of their mean square, for numbers whose
+    own deviations say how much they matter. The same arguments give the same bits.
     """
     wide = states.astype(np.float64)
     mean, deviation = wide.mean(axis=0), wide.std(axis=0) + FLAT
+    if one_scale:
+        deviation = np.full_like(deviation, np.sqrt(np.mean(deviation**2)))
     x, y = torch.from_numpy((wide - mean) / deviation), torch.from_numpy(targets.astype(np.float64))
     w = torch.zeros((x.shape[1], y.shape[1]), dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(y.shape[1], dtype=torch.float64, requires_grad=True)

@@ -16,18 +16,16 @@ scikit-learn's LogisticRegression(C=1/l2) on the scaled features (tests/training
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gatewise.cell import Array
 from gatewise.errors import InputError
-from gatewise.ngrams import MAX_ORDER, Ngrams, chunks, held, keys_of
-from gatewise.ragged import Ragged
+from gatewise.ngrams import MAX_ORDER, Ngrams
+from gatewise.training.counted import Holdings, counted
 
 __all__ = ["FittedNgrams", "fit_ngrams", "targets_of"]
 
@@ -74,7 +72,7 @@ def fit_ngrams(
         raise InputError(f"n-grams: {len(sequences)} texts, {len(targets)} labels, {len(counts)} weights")
     if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.any()):
         raise InputError("n-grams: a weight must be finite and not below 0, and one of them above")
-    keys, texts = _counted(sequences, order, minimum, without)
+    keys, texts = counted(sequences, order, minimum, without)
     if not len(keys):
         nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
         return FittedNgrams(Ngrams(order, keys, nothing), np.zeros(targets.shape[1]))
@@ -103,80 +101,11 @@ def targets_of(labels: Array, classes: int) -> Array:
     return labels.astype(np.float64)
 
 
-@dataclass(frozen=True)
-class _Texts:
-    """Which texts hold which n-grams, both ways round: `row` of text i from starts[i] on, `text` of n-gram j from
-    first[j] on. The second makes the gradient a sum as well, in the same order whatever the threads.
-    """
-
-    row: NDArray[np.int32]
-    starts: NDArray[np.int32]
-    text: NDArray[np.int32]
-    first: NDArray[np.int32]
-
-    @classmethod
-    def of(cls, owner: NDArray[np.int64], row: NDArray[np.int64], n: int, rows: int) -> _Texts:
-        """From pairs (text, n-gram), the texts ascending and the n-grams of each as well."""
-        bits = n.bit_length()
-        turned = np.sort(
-            (row << bits) | owner
-        )  # by n-gram, then by text; a sort of numbers is far quicker than argsort
-        first = np.zeros(rows + 1, dtype=np.int64)
-        np.cumsum(np.bincount(row, minlength=rows), out=first[1:])
-        starts = np.searchsorted(owner, np.arange(n + 1))
-        if len(row) > np.iinfo(np.int32).max:
-            raise InputError(f"n-grams: {len(row):,} places are too many; take a higher minimum or fewer texts")
-        narrow = (a.astype(np.int32) for a in (row, starts, turned & ((1 << bits) - 1), first))
-        return cls(*narrow)
-
-    def holders(self) -> NDArray[np.int64]:
-        """How many texts hold each n-gram (K,)."""
-        return np.diff(self.first).astype(np.int64)
-
-
-def _counted(
-    sequences: Sequence[Array], order: int, minimum: int, without: Sequence[int]
-) -> tuple[NDArray[np.int64], _Texts]:
-    """The n-grams (K,) that at least `minimum` texts hold, and which hold them."""
-    ragged = Ragged.of(sequences, dtype=np.int64)
-    barred = np.isin(ragged.values, np.asarray(without, dtype=np.int64))
-    often: list[NDArray[np.int64]] = []
-    for key, end in keys_of(ragged, order):
-        clean = ~barred[end]
-        for back in range(1, len(often) + 1):
-            clean &= ~barred[end - back]
-        key = np.sort(key[clean])
-        edges = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1], [True]])) if len(key) else np.zeros(1, int)
-        often.append(key[edges[:-1]][np.diff(edges) >= minimum])  # no text holds what stands nowhere
-    keys = np.concatenate(often)
-    lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
-    owners, rows, first = [], [], 0
-    for some in chunks(sequences):
-        owner, row = held(lookup, some)
-        owners.append(owner + first)
-        rows.append(row)
-        first += len(some)
-    owner, row = np.concatenate(owners), np.concatenate(rows)
-    kept = np.bincount(row, minlength=len(keys)) >= minimum
-    place = np.cumsum(kept) - 1
-    owner, row = owner[kept[row]], place[row[kept[row]]]
-    return keys[kept], _Texts.of(owner, row, len(sequences), int(kept.sum()))
-
-
 def _solve(
-    texts: _Texts, targets: Array, counts: Array, l2: float, iterations: int, tolerance: float
+    texts: Holdings, targets: Array, counts: Array, l2: float, iterations: int, tolerance: float
 ) -> tuple[NDArray[np.float32], Array]:
     """weight (K, outputs) float32 and bias (outputs,)."""
-    row, starts, text, first = (torch.from_numpy(a) for a in (texts.row, texts.starts, texts.text, texts.first))
-
-    def over_texts(values: Tensor) -> Tensor:
-        """(n, outputs): values (K, outputs) added up over the n-grams of each text."""
-        return torch.nn.functional.embedding_bag(row, values, starts, mode="sum", include_last_offset=True)
-
-    def over_ngrams(values: Tensor) -> Tensor:
-        """(K, outputs): values (n, outputs) added up over the texts of each n-gram."""
-        return torch.nn.functional.embedding_bag(text, values, first, mode="sum", include_last_offset=True)
-
+    over_texts, over_ngrams = texts.over_texts, texts.over_ngrams
     y, count = torch.from_numpy(targets).float(), torch.from_numpy(counts).float()[:, None]
     of_class = 1 + over_ngrams(y * count).double()
     of_others = 1 + over_ngrams((1 - y) * count).double()

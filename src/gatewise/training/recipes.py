@@ -17,7 +17,7 @@ from gatewise.ngrams import MAX_ORDER
 
 __all__ = ["RECIPES", "Recipe", "default_recipe", "recipe"]
 
-FEW = 2_000  # labelled rows below which a head and n-grams teach each other better than they teach a network
+FEW = 2_000  # labelled rows below which readers of the base's states and of n-grams are a better teacher than a network
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Recipe:
     second one, which starts where it started and learns for so many epochs from the labels and from what the teacher
     (with its n-grams, where there are any) says of those texts, each of which counts `student_weight`; 0 leaves them
     out. head: from a base, the penalty under which the dense layer is fitted before the rest may move
-    (`gatewise.training.head`); 0 draws it. cotrain: where there are a head and n-grams, they are the teacher and
-    no network is, and label texts for each other in so many rounds (`gatewise.training.cotrain`).
+    (`gatewise.training.head`); 0 draws it. latent: where there is a head, it, n-grams and so many latent
+    directions are the teacher, and no network is (`gatewise.training.readers`). student_most: of how many of the texts
+    without labels the student learns, evenly taken, 0 for all; such a teacher reads them all.
 
     ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once
     the best epoch is known (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are
@@ -80,9 +81,10 @@ class Recipe:
     average: float = 0.0
     student_epochs: int = 0
     student_weight: float = 1.0
+    student_most: int = 0
     least_steps: int = 0
     head: float = 0.0
-    cotrain: int = 0
+    latent: int = 0
     ngrams: int = 0
     ngram_minimum: int = 2
     ngram_l2: float = 4.0
@@ -112,8 +114,8 @@ class Recipe:
                 raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
         if self.rate_embedding < 0 or self.rate_lstm < 0 or self.student_weight <= 0 or not 0 <= self.average < 1:
             raise InputError("recipe: rates must be at least 0, student_weight above 0, average from 0 to below 1")
-        if self.head < 0 or self.cotrain < 0:
-            raise InputError("recipe: head and cotrain must be at least 0")
+        if self.head < 0 or self.latent < 0 or self.student_most < 0:
+            raise InputError("recipe: head, latent and student_most must be at least 0")
 
     def architecture(self, inputs: Literal["tokens", "channels"], rows: int, classes: int) -> Architecture:
         """The network for data of that kind: `rows` vocabulary rows or channels, `classes` classes."""
@@ -185,7 +187,9 @@ _BEST = Recipe(
 RECIPES: dict[str, Recipe] = {
     "best": _BEST,
     # The same where there are few labels.
-    "few": replace(_BEST, name="few", epochs=1, least_steps=0, learning_rate=0.0015, head=500.0, cotrain=1),
+    "few": replace(
+        _BEST, name="few", epochs=1, least_steps=0, learning_rate=0.0015, head=500.0, latent=20, student_most=10_000
+    ),
     "tutorial": Recipe(
         name="tutorial",
         encoding="keras",

@@ -17,7 +17,7 @@ from gatewise.model import Model
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.verdict import log_probabilities
 
-__all__ = ["keep_opinion", "opinion_of", "opinion_on_disk"]
+__all__ = ["evenly", "keep_opinion", "opinion_of", "opinion_on_disk"]
 
 FILE = "teacher.safetensors"
 
@@ -45,3 +45,8 @@ def opinion_on_disk(folder: Path, shape: tuple[int, int], identity: str) -> NDAr
     if metadata_of(raw, FILE).get("identity") != identity:
         raise TrainingError(f"{folder} holds the teacher of another run; resume with the same, or delete it")
     return tensors_from_bytes(raw, {"probabilities": (shape, "float32")}, FILE)["probabilities"].astype(np.float64)
+
+
+def evenly(texts: int, most: int) -> NDArray[np.int64]:
+    """The numbers of at most `most` of so many texts, evenly taken; of all for 0."""
+    return np.arange(texts)[:: 1 if not most else max(1, -(-texts // most))]

@@ -28,16 +28,16 @@ from gatewise.nn import Network
 from gatewise.storage import check_target, locked
 from gatewise.training.checkpoint import FILE, run_identity
 from gatewise.training.complete import completed
-from gatewise.training.cotrain import cotrained
 from gatewise.training.head import started
 from gatewise.training.loop import Loop
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared, prepare, with_taught
+from gatewise.training.readers import opinion_of_readers
 from gatewise.training.recipes import Recipe, default_recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.scope import interruptible, one_torch_thread, seeded, version
 from gatewise.training.start import fitted_to
-from gatewise.training.teacher import keep_opinion, opinion_of, opinion_on_disk
+from gatewise.training.teacher import evenly, keep_opinion, opinion_of, opinion_on_disk
 
 __all__ = ["Interrupted", "train"]
 
@@ -129,22 +129,26 @@ class _Run:
         if folder is not None:
             folder.mkdir(exist_ok=True)
         identity = self._identity(prepared) + more.fingerprint()
-        shape = len(whole), len(prepared.data.classes)
+        taught = evenly(len(whole), prepared.recipe.student_most)
+        shape = len(taught), len(prepared.data.classes)
         opinion = opinion_on_disk(folder, shape, identity) if folder is not None and self.resume else None
         if opinion is None:
-            opinion = keep_opinion(self._opinion(prepared, whole, folder), folder, identity)
-            self.observer.note(f"student, on the labels and on what the teacher says of {len(whole):,} texts:")
+            opinion = keep_opinion(self._opinion(prepared, whole, taught, folder), folder, identity)
+            self.observer.note(f"student, on the labels and on what the teacher says of {len(taught):,} texts:")
         torch.manual_seed(self.seed)
-        return with_taught(prepared, whole, opinion)
+        return with_taught(prepared, [whole[n] for n in taught], opinion)
 
-    def _opinion(self, prepared: Prepared, whole: list[Array], folder: Path | None) -> NDArray[np.float64]:
-        """What a teacher thinks of the texts: a network of its own, or with few labels, two readers in turn."""
+    def _opinion(
+        self, prepared: Prepared, whole: list[Array], asked: NDArray[np.int64], folder: Path | None
+    ) -> NDArray[np.float64]:
+        """What a teacher thinks of the texts that it is asked about: a network, or with few labels several readers."""
         recipe = prepared.recipe
-        if self.base is not None and recipe.cotrain and recipe.head and recipe.ngrams:
-            self.observer.note(f"co-training, on {self.more}:")
-            return cotrained(prepared, self.base, whole, self.seed, self.observer)
+        if self.base is not None and recipe.latent and recipe.head:
+            self.observer.note(f"teacher: several readers of {self.more}")
+            return opinion_of_readers(prepared, self.base, whole, asked, self.seed, self.observer)
         self.observer.note(f"teacher, which will read {self.more}:")
-        return opinion_of(replace(self._fitted(prepared, folder), precision=recipe.products), whole)
+        teacher = replace(self._fitted(prepared, folder), precision=recipe.products)
+        return opinion_of(teacher, [whole[n] for n in asked])
 
     def trained(self, prepared: Prepared, run: Path | None) -> Model:
         """The model, saved."""

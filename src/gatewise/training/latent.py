@@ -1,0 +1,63 @@
+"""What a text's n-grams say together: its place along the few directions in which a collection varies most.
+
+Latent semantic analysis (Deerwester et al. 1990). With df_j the texts of n that hold n-gram j,
+
+    a_ij = log(n / df_j)^2 / |a_i|      where text i holds j, else 0; every row has length 1
+    A ~ U S Vᵀ                          the largest singular values
+
+and the coordinates are A V. The square is what makes it tell good from bad and not only one subject from another: rare
+n-grams are heard, and no list of stop words is needed (docs/log.md has what powers 1 to 3 gave). The decomposition
+is the randomised one of Halko, Martinsson & Tropp (2011), A never being more than the list of who holds what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatewise.cell import Array
+from gatewise.training.counted import counted
+
+__all__ = ["latent"]
+
+ORDER, MINIMUM = 2, 5  # of 1 and 2 tokens, in so many texts at least
+MORE, TURNS = 10, 3  # directions beyond those wanted, and turns, that the randomised decomposition takes
+
+
+def latent(sequences: Sequence[Array], most: int, *, without: Sequence[int], seed: int, threads: int = 1) -> Array:
+    """Coordinates (n, D) float32 of n texts (token ids, whole), D being at most `most` and the number of directions
+    there are: none where no n-gram is in enough texts. without: tokens of which no n-gram is made. The same arguments
+    give the same bits.
+    """
+    if not sequences:
+        return np.zeros((0, 0), dtype=np.float32)
+    keys, texts = counted(sequences, ORDER, MINIMUM, without)
+    size = min(most, len(keys), len(sequences))
+    if not size:
+        return np.zeros((len(sequences), 0), dtype=np.float32)
+    idf = torch.from_numpy(np.log(len(sequences) / texts.holders()) ** 2).float()[:, None]  # (K, 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        length = texts.over_texts(idf.square()).sqrt()
+        inverse = torch.where(length > 0, 1 / length, 0)  # a text with no n-gram of ours is at the origin
+
+        def a(v: Tensor) -> Tensor:
+            return inverse * texts.over_texts(idf * v)
+
+        def a_transposed(u: Tensor) -> Tensor:
+            return idf * texts.over_ngrams(inverse * u)
+
+        wide = min(size + MORE, len(keys), len(sequences))
+        drawn = torch.randn((len(keys), wide), generator=torch.Generator().manual_seed(seed))
+        basis = torch.linalg.qr(a(drawn))[0]  # (n, wide)
+        for _ in range(TURNS):
+            basis = torch.linalg.qr(a_transposed(basis))[0]
+            basis = torch.linalg.qr(a(basis))[0]
+        directions = torch.linalg.svd(a_transposed(basis), full_matrices=False)[0][:, :size]  # V (K, D)
+        return np.asarray(a(directions).numpy())
+    finally:
+        torch.set_num_threads(before)
