@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.data import Reviews
-from benchmarks.accuracy.few import few_labels
+from benchmarks.accuracy.few import LABELS, few_labels
 from benchmarks.accuracy.rows import ROWS
 from benchmarks.machine import machine, now, revision
 from gatewise.kernels.native import threads
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--few", action="store_true", help="few labels, instead of rows")
     parser.add_argument("--size", default="large", help="of the base, for few labels")
+    parser.add_argument("--labels", nargs="*", type=int, default=list(LABELS), help="for few labels: how many")
     parser.add_argument("--draws", nargs="*", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--bases", type=Path, default=Path("build") / "bases", help="where bases are kept")
     parser.add_argument("--quick", action="store_true")
@@ -44,7 +45,7 @@ def main() -> None:
     folder = given.bases / ("quick" if given.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
     if given.few:
-        for found in few_labels(reviews, given.size, given.draws, folder):
+        for found in few_labels(reviews, given.size, given.seeds[0], given.draws, given.labels, folder):
             print(found, flush=True)
             if not given.quick:
                 _note("few", {"size": given.size, "rows": [found], **_where()})

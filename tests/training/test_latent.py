@@ -37,7 +37,7 @@ def test_they_are_the_largest_singular_directions() -> None:
 def test_the_same_twice_and_with_more_threads() -> None:
     one, two, three = (latent(texts(80), 5, without=[], seed=3, threads=t) for t in (1, 1, 2))
     assert one.tobytes() == two.tobytes()
-    np.testing.assert_allclose(one, three, atol=1e-4)
+    np.testing.assert_allclose(np.abs(one), np.abs(three), atol=1e-4)  # a direction's sign is free
 
 
 def test_subjects_are_told_apart_without_labels() -> None:

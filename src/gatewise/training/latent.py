@@ -24,7 +24,7 @@ from gatewise.training.counted import counted
 __all__ = ["latent"]
 
 ORDER, MINIMUM = 2, 5  # of 1 and 2 tokens, in so many texts at least
-MORE, TURNS = 10, 3  # directions beyond those wanted, and turns, that the randomised decomposition takes
+MORE, TURNS = 20, 8  # directions beyond those wanted, and turns: far fewer are near the SVD, and tell far less
 
 
 def latent(sequences: Sequence[Array], most: int, *, without: Sequence[int], seed: int, threads: int = 1) -> Array:

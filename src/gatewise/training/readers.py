@@ -1,13 +1,11 @@
 """Few labels: what several readers of the same text think, together, of texts without labels.
 
-One is a head over a base's pooled states (`head`), one reads the few directions in which the n-grams of all the texts
-vary most (`latent`), one n-grams themselves (`ngrams`). Each is fitted to the labels alone, and they err on different
-texts. How much each is heard is fitted to what it said of labelled texts that it had not seen, in folds (stacked
-generalisation, Wolpert 1992), with a penalty that draws towards their mean:
+One reads the few directions in which the n-grams of all the texts vary most (`latent`), one n-grams themselves
+(`ngrams`). Each is fitted to the labels alone, and they err on different texts. How much each is heard is fitted to
+what it said of labelled texts that it had not seen, in folds (stacked generalisation, Wolpert 1992), with a penalty
+that draws towards their mean:
 
     logit = Σ_r w_r logit_r + c        min  Σ cross-entropy + HELD/2 (Σ (w_r - 1/R)² + Σ c²)
-
-The base does not move, so its states are run once.
 """
 
 from __future__ import annotations
@@ -18,17 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.base import Base
-from gatewise.batch import cut
 from gatewise.cell import Array
 from gatewise.kernels.native import threads
 from gatewise.training.combine import HELD, weights_of
-from gatewise.training.head import fit_head, pooled
+from gatewise.training.head import fit_head
 from gatewise.training.latent import latent
 from gatewise.training.ngrams import fit_ngrams, targets_of
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared
-from gatewise.training.start import start_parameters
 from gatewise.verdict import log_probabilities
 
 __all__ = ["opinion_of_readers"]
@@ -46,7 +41,7 @@ class _Reader:
 
 
 def opinion_of_readers(
-    prepared: Prepared, base: Base, whole: list[Array], asked: NDArray[np.int64], seed: int, observer: Observer
+    prepared: Prepared, whole: list[Array], asked: NDArray[np.int64], seed: int, observer: Observer
 ) -> NDArray[np.float64]:
     """Probabilities (m, K) of the m texts `asked` about, of those in `whole`; the validation part is not read."""
     rows, classes = prepared.train, len(prepared.data.classes)
@@ -54,7 +49,7 @@ def opinion_of_readers(
     n = len(rows)
     every, others = np.arange(n), n + asked
     texts = [prepared.whole[row] for row in rows] + whole
-    readers = _readers(prepared, base, texts, labels, others, seed)
+    readers = _readers(prepared, texts, labels, seed)
     folds = np.random.default_rng([seed, 0xF01D]).permutation(n) % min(FOLDS, n)
     unseen = np.zeros((n, labels.shape[1], len(readers)))
     for fold in range(int(folds.max()) + 1):
@@ -68,22 +63,11 @@ def opinion_of_readers(
     return np.asarray(np.exp(log_probabilities(said @ heard + shift)), dtype=np.float64)
 
 
-def _readers(
-    prepared: Prepared, base: Base, texts: list[Array], labels: Array, others: NDArray[np.int64], seed: int
-) -> Sequence[_Reader]:
-    """Over `texts`, the labelled ones first; they will be asked about those and about `others`."""
+def _readers(prepared: Prepared, texts: list[Array], labels: Array, seed: int) -> Sequence[_Reader]:
+    """Over `texts`, the labelled ones first."""
     recipe, classes, unknown = prepared.recipe, len(prepared.data.classes), prepared.encoder.unknown
     without = [] if unknown is None else [unknown]
-    places = np.concatenate([np.arange(len(labels)), others])
-    where = np.zeros(len(texts), dtype=np.int64)
-    where[places] = np.arange(len(places))
-    parameters = start_parameters(prepared.architecture, base, seed)
-    states = pooled(parameters, prepared, [cut(texts[place], prepared.architecture) for place in places])
     directions = latent(texts, recipe.latent, without=without, seed=seed, threads=threads())
-
-    def by_head(rows: NDArray[np.int64], asked: NDArray[np.int64]) -> Array:
-        weight, bias = fit_head(states[rows], labels[rows], recipe.head)
-        return np.asarray(states[where[asked]] @ weight.T + bias)
 
     def by_latent(rows: NDArray[np.int64], asked: NDArray[np.int64]) -> Array:
         weight, bias = fit_head(directions[rows], labels[rows], LATENT_L2, one_scale=True)
@@ -95,9 +79,5 @@ def _readers(
         fitted = fit_ngrams(some, labels[rows], classes, order, minimum, l2, without=without, threads=threads())
         return np.asarray(fitted.ngrams.logits([texts[place] for place in asked]) + fitted.bias)
 
-    found = [_Reader("head", by_head)]
-    if directions.shape[1]:
-        found.append(_Reader("latent", by_latent))
-    if recipe.ngrams:
-        found.append(_Reader("n-grams", by_ngrams))
-    return found
+    some = [_Reader("latent", by_latent)] if directions.shape[1] else []
+    return [*some, _Reader("n-grams", by_ngrams)]

@@ -37,8 +37,8 @@ class Recipe:
     second one, which starts where it started and learns for so many epochs from the labels and from what the teacher
     (with its n-grams, where there are any) says of those texts, each of which counts `student_weight`; 0 leaves them
     out. head: from a base, the penalty under which the dense layer is fitted before the rest may move
-    (`gatewise.training.head`); 0 draws it. latent: where there is a head, it, n-grams and so many latent
-    directions are the teacher, and no network is (`gatewise.training.readers`). student_most: of how many of the texts
+    (`gatewise.training.head`); 0 draws it. latent: so many latent directions and
+    n-grams are the teacher, and no network is (`gatewise.training.readers`). student_most: of how many of the texts
     without labels the student learns, evenly taken, 0 for all; such a teacher reads them all.
 
     ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once

@@ -143,9 +143,9 @@ class _Run:
     ) -> NDArray[np.float64]:
         """What a teacher thinks of the texts that it is asked about: a network, or with few labels several readers."""
         recipe = prepared.recipe
-        if self.base is not None and recipe.latent and recipe.head:
+        if recipe.latent and recipe.ngrams:
             self.observer.note(f"teacher: several readers of {self.more}")
-            return opinion_of_readers(prepared, self.base, whole, asked, self.seed, self.observer)
+            return opinion_of_readers(prepared, whole, asked, self.seed, self.observer)
         self.observer.note(f"teacher, which will read {self.more}:")
         teacher = replace(self._fitted(prepared, folder), precision=recipe.products)
         return opinion_of(teacher, [whole[n] for n in asked])
