@@ -85,8 +85,8 @@ def _kernel_table(found: dict[str, Any]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("kernel")
-    for name in ("H", "threads", "steps", "fwd ms", "GFLOP/s", "share", "both ms", "GFLOP/s", "share"):
+    table.add_column("kernel", min_width=8, no_wrap=True)
+    for name in ("H", "thr.", "steps", "fwd ms", "GFLOP/s", "share", "both ms", "GFLOP/s", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in found["kernel"]:
         cells = [row["isa"] or row["kernel"], str(row["units"]), str(row["threads"]), f"{row['steps']:,}"]
