@@ -78,12 +78,12 @@ def _few(results: Results) -> str:
     found = results.get("few", {}).get("rows", [])
     if not found:
         return "Not measured yet: `python -m benchmarks.accuracy --few` does it."
-    lines = ["| labels | draws | gatewise | TF-IDF (1,2) | NB (1,3) | ahead of the better one by | seconds |"]
+    lines = ["| labels | draws | gatewise | TF-IDF (1,2) | NB (1,3) | ahead of the better one by | seconds, median |"]
     lines.append("|---:|---:|---:|---:|---:|---:|---:|")
     for labels in sorted({one["labels"] for one in found}):
         some = [one for one in found if one["labels"] == labels]
         ours, tfidf, nb = (statistics.mean(one[kind] for one in some) for kind in ("gatewise", "tfidf", "nb"))
-        seconds = statistics.mean(one["seconds"] for one in some)
+        seconds = statistics.median(one["seconds"] for one in some)
         ahead = f"{100 * (ours - max(tfidf, nb)):+.1f} points"
         lines.append(f"| {labels:,} | {len(some)} | {ours:.4f} | {tfidf:.4f} | {nb:.4f} | {ahead} | {seconds:.0f} |")
     return "\n".join(lines)

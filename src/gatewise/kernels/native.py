@@ -19,15 +19,7 @@ from typing import Any, Literal
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.check import check_backward, check_forward, check_project, check_tape
-from gatewise.kernels.contract import (
-    Backward,
-    Drawn,
-    Forward,
-    Index,
-    Lengths,
-    Projected,
-    Tape,
-)
+from gatewise.kernels.contract import Backward, Drawn, Forward, Index, Lengths, Projected, Tape
 from gatewise.kernels.packed import packed_weights
 from gatewise.kernels.threads import MOST_THREADS, threads
 
