@@ -81,8 +81,10 @@ def test_operands_are_rounded_and_nothing_else(units: int, threads: int, indexed
     results |= {name: getattr(back, name) for name in BACKWARD}
     for name, wanted in emulated(one, mask).items():
         error = np.abs(results[name] - wanted).max() / np.abs(wanted).max()
-        # A number next to the middle between two bfloat16 may be rounded the other way: 2^-9 of a product or two.
-        assert error < 1e-3, f"{name}: {error:.1e}"
+        # A number next to the middle between two bfloat16 may be rounded the other way: 2^-9 of a product. AMX, which
+        # sums in another order, meets one more of them in these cases. That they are few is the tighter half.
+        assert error < (1e-3 if isa == "amx" else 4e-4), f"{name}: {error:.1e}"
+        assert np.median(np.abs(results[name] - wanted)) < 2e-6 * np.abs(wanted).max(), name
         if units >= 16:  # and rounding is there: float32 alone would be this near to the unrounded result
             exact = native.Native(threads=1)
             plain = one.forward(exact, "float32", mask=single)
@@ -157,6 +159,34 @@ def test_refused_where_the_processor_cannot(monkeypatch: pytest.MonkeyPatch) -> 
         native.Native(precision="bf16")
     with pytest.raises(KernelUnavailable, match="no AVX512_BF16"):
         kernels.for_precision("bf16")
+
+
+def test_tile_registers_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Vectors:
+        def bf16(self) -> list[str]:
+            return ["v4_bf16"]
+
+    monkeypatch.delenv("GATEWISE_ISA", raising=False)
+    monkeypatch.setattr(native, "_imported", lambda: (Vectors(), ""))
+    assert native._bf16(None) == native._bf16("v4") == "v4_bf16"
+    with pytest.raises(KernelUnavailable, match="cannot run here on amx: it can on v4"):
+        native.Native(precision="bf16", isa="amx")
+    monkeypatch.setenv("GATEWISE_ISA", "amx")
+    with pytest.raises(KernelUnavailable, match="cannot run here on amx: it can on v4"):
+        native.Native(precision="bf16")
+
+
+def test_the_best_that_is_here_unless_another_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Both:
+        def bf16(self) -> list[str]:
+            return ["amx_bf16", "v4_bf16"]
+
+    monkeypatch.delenv("GATEWISE_ISA", raising=False)
+    monkeypatch.setattr(native, "_imported", lambda: (Both(), ""))
+    assert native._bf16(None) == "amx_bf16"
+    assert native._bf16("v4") == "v4_bf16"
+    monkeypatch.setenv("GATEWISE_ISA", "v4")
+    assert native._bf16(None) == "v4_bf16"
 
 
 @pytest.mark.skipif(native.why_not() is not None, reason=f"native: {native.why_not()}")

@@ -1,5 +1,5 @@
 // The tile of tile.h in the processor's tile registers (AMX): one instruction multiplies 16 rows of 16 words by 16 words
-// of 16 columns, all of them pairs of bfloat16, 16 times what AVX-512 does.
+// of 16 columns, all of them pairs of bfloat16.
 //
 //               w      6 | 7        two vectors of a panel, 16 words deep
 //   a   4   C   0 | 1               up to 16 rows

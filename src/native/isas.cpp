@@ -22,12 +22,15 @@ static bool v4_here() {
 #if defined(GATEWISE_AMX_BUILT)
 // Bits 22 and 24 of leaf 7: products of bfloat16 in tile registers, and those registers. Linux (5.16) saves them for
 // processes that have asked for it, once, which also holds for all threads.
-static bool amx_here() {
+static bool amx_granted() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 22 & 1) == 0 || (d >> 24 & 1) == 0) return false;
     constexpr long kRequestPermission = 0x1023, kTileData = 18;
-    static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-    return granted;
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+static bool amx_here() {
+    static const bool here = amx_granted();  // asked at every call of the kernel, and CPUID leaves a virtual machine
+    return here;
 }
 #endif
 

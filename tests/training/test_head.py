@@ -29,6 +29,21 @@ def test_it_is_penalised_logistic_regression_on_standardised_states(classes: int
     assert (weight.tobytes(), bias.tobytes()) == (again[0].tobytes(), again[1].tobytes())
 
 
+def test_one_scale_is_the_same_on_states_that_were_only_centred() -> None:
+    """And not on states of their own deviations each: a number that varies little is held back."""
+    rng = np.random.default_rng(4)
+    pooled = (rng.standard_normal((80, 5)) * [3.0, 1.0, 0.3, 0.1, 0.03] + 2).astype(np.float32)
+    labels = (pooled[:, 1] + rng.standard_normal(80) > 2).astype(np.int64)
+    weight, bias = fit_head(pooled, targets_of(labels, 2), 4.0, one_scale=True)
+    x = pooled.astype(np.float64) - pooled.mean(axis=0, dtype=np.float64)
+    x /= np.sqrt(x.var(axis=0).mean())
+    want = LogisticRegression(C=1 / 4.0, tol=1e-8, max_iter=10_000).fit(x, labels).decision_function(x)
+    got = pooled.astype(np.float64) @ weight.T.astype(np.float64) + bias
+    np.testing.assert_allclose(got[:, 0], want, atol=2e-3)
+    each, _ = fit_head(pooled, targets_of(labels, 2), 4.0)
+    assert np.abs(each[0, 4]) > 2 * np.abs(weight[0, 4])
+
+
 def test_states_that_never_move_are_harmless() -> None:
     pooled = np.zeros((8, 3), dtype=np.float32)
     pooled[4:, 1] = 1

@@ -12,7 +12,8 @@ __all__ = ["Measurement", "PretrainObserver", "Progress"]
 
 @dataclass(frozen=True)
 class Measurement:
-    """After `step` steps: mean sampled loss since the last one, perplexity of the held-out texts by direction."""
+    """After `step` steps: mean sampled loss since the last one, perplexity of the held-out texts by direction: of
+    all of them after the last step, before that of every fifth."""
 
     step: int
     loss: float

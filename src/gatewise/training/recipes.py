@@ -17,7 +17,7 @@ from gatewise.ngrams import MAX_ORDER
 
 __all__ = ["RECIPES", "Recipe", "default_recipe", "recipe"]
 
-FEW = 2_000  # labelled rows below which readers of the base's states and of n-grams are a better teacher than a network
+FEW = 2_000  # labelled rows below which readers of n-grams are a better teacher than a network
 
 
 @dataclass(frozen=True)
