@@ -28,7 +28,7 @@ def matrix(sequences: list[np.ndarray], minimum: int = 5, barred: Sequence[int] 
 
 def test_they_are_the_largest_singular_directions() -> None:
     sequences = texts(60)
-    z = latent(sequences, 6, without=[], seed=0).astype(np.float64)
+    z = latent(sequences, 6, without=[], seed=0).coordinates.astype(np.float64)
     u, s, _ = np.linalg.svd(matrix(sequences), full_matrices=False)
     want = u[:, :6] * s[:6]
     assert z.shape == want.shape
@@ -38,13 +38,13 @@ def test_they_are_the_largest_singular_directions() -> None:
 
 
 def test_the_same_twice_and_with_more_threads() -> None:
-    one, two, three = (latent(texts(80), 5, without=[], seed=3, threads=t) for t in (1, 1, 2))
+    one, two, three = (latent(texts(80), 5, without=[], seed=3, threads=t).coordinates for t in (1, 1, 2))
     assert one.tobytes() == two.tobytes()
     np.testing.assert_allclose(np.abs(one), np.abs(three), atol=1e-4)  # a direction's sign is free
 
 
 def test_subjects_are_told_apart_without_labels() -> None:
-    z = latent(texts(200), 3, without=[], seed=0)
+    z = latent(texts(200), 3, without=[], seed=0).coordinates
     split = z[:, 1] > np.median(z[:, 1])
     assert max((split == np.arange(200) % 2).mean(), (split != np.arange(200) % 2).mean()) > 0.95
 
@@ -52,7 +52,7 @@ def test_subjects_are_told_apart_without_labels() -> None:
 @pytest.mark.parametrize("sequences", [[], [np.arange(3)] * 4, [np.arange(9)] * 6])
 def test_where_nothing_varies(sequences: list[np.ndarray]) -> None:
     """No text; too few that share an n-gram; six equal ones, whose every n-gram is in all: log(n/df) is 0."""
-    z = latent(sequences, 4, without=[], seed=0)
+    z = latent(sequences, 4, without=[], seed=0).coordinates
     assert z.shape[0] == len(sequences)
     assert np.isfinite(z).all()
     assert not z.any()
@@ -61,6 +61,7 @@ def test_where_nothing_varies(sequences: list[np.ndarray]) -> None:
 def test_barred_tokens_make_no_ngram() -> None:
     sequences = texts(50)
     s = np.linalg.svd(matrix(sequences, barred=range(8)), compute_uv=False)[:4]
-    np.testing.assert_allclose(np.linalg.norm(latent(sequences, 4, without=range(8), seed=0), axis=0), s, rtol=1e-3)
-    other = np.linalg.norm(latent(sequences, 4, without=[], seed=0), axis=0)
+    barred, free = (latent(sequences, 4, without=some, seed=0).coordinates for some in (range(8), []))
+    np.testing.assert_allclose(np.linalg.norm(barred, axis=0), s, rtol=1e-3)
+    other = np.linalg.norm(free, axis=0)
     assert np.abs(other / s - 1).max() > 0.02, "the bar must be one that is felt"

@@ -82,6 +82,16 @@ class Ngrams:
             which = np.sort(which[heavy])
         return Ngrams(self.order, self.keys[which], self.weight[which])
 
+    def plus(self, other: Ngrams) -> Ngrams:
+        """Those whose logits are the sum of both. Raises InputError where they are of different outputs."""
+        if self.weight.shape[1] != other.weight.shape[1]:
+            raise InputError(f"n-grams: weights for {self.weight.shape[1]} logits and for {other.weight.shape[1]}")
+        keys = np.union1d(self.keys, other.keys)
+        weight = np.zeros((len(keys), self.weight.shape[1]), dtype=np.float32)
+        for one in (self, other):
+            weight[np.searchsorted(keys, one.keys)] += one.weight
+        return Ngrams(max(self.order, other.order), keys, weight)
+
     def check(self, arch: Architecture) -> None:
         """Raise InputError unless they belong to a network of that architecture: its vocabulary, its logits."""
         if arch.inputs != "tokens":

@@ -14,6 +14,7 @@ from gatewise.card import Calibrated
 from gatewise.kernels.native import threads
 from gatewise.model import Model
 from gatewise.training.combine import fold, weigh
+from gatewise.training.latent_line import joined
 from gatewise.training.ngrams import FittedNgrams, fit_ngrams, targets_of
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared
@@ -29,10 +30,13 @@ def completed(model: Model, prepared: Prepared, observer: Observer) -> Model:
         return model
     rows, classes = prepared.validation, len(prepared.data.classes)
     kept = [prepared.whole[n] for n in rows]
+    targets = targets_of(prepared.labels[rows], classes)
     fitted = _fitted(prepared, observer) if recipe.ngrams else None
+    if fitted is not None and prepared.latent is not None:
+        fitted = joined(fitted, prepared.latent, kept, targets, observer)
     added = None if fitted is None else fitted.ngrams.logits(kept) + fitted.bias
     alone = model.logits_of(kept)
-    weighing = weigh(alone, added, targets_of(prepared.labels[rows], classes))
+    weighing = weigh(alone, added, targets)
     bias = np.zeros(model.architecture.outputs) if fitted is None else fitted.bias
     parameters, ngrams = fold(model.parameters, None if fitted is None else fitted.ngrams, bias, weighing)
     name, truth = "validation part, which also weighed and calibrated it", prepared.labels[rows]

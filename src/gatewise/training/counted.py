@@ -55,6 +55,7 @@ class Holdings:
     @staticmethod
     def _sums(places: NDArray[np.int32], values: Tensor, first: NDArray[np.int32]) -> Tensor:
         bags, edges = torch.from_numpy(places), torch.from_numpy(first)
+        values = values.contiguous()  # by columns, as QR gives them, it is thirty times slower
         return torch.nn.functional.embedding_bag(bags, values, edges, mode="sum", include_last_offset=True)
 
     def holders(self) -> NDArray[np.int64]:

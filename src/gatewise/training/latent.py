@@ -13,31 +13,48 @@ is the randomised one of Halko, Martinsson & Tropp (2011), A never being more th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.cell import Array
 from gatewise.training.counted import counted
 
-__all__ = ["latent"]
+__all__ = ["LATENT_L2", "Directions", "latent"]
 
 ORDER, MINIMUM = 2, 5  # of 1 and 2 tokens, in so many texts at least
+LATENT_L2 = 10.0  # penalty of a line through the coordinates (`fit_head`, one_scale)
 MORE, TURNS = 20, 8  # directions beyond those wanted, and turns: far fewer are near the SVD, and tell far less
 
 
-def latent(sequences: Sequence[Array], most: int, *, without: Sequence[int], seed: int, threads: int = 1) -> Array:
-    """Coordinates (n, D) float32 of n texts (token ids, whole), D being at most `most` and the number of directions
-    there are: none where no n-gram is in enough texts. without: tokens of which no n-gram is made. The same arguments
-    give the same bits.
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """D directions of K n-grams (ORDER, `keys`), and where n texts stand along them: coordinates (n, D) float32, each
+    the sum of weight (K, D) float32 over the n-grams that the text holds, divided by its length (n,), 0 where it holds
+    none.
     """
+
+    keys: NDArray[np.int64]
+    weight: Array
+    length: Array
+    coordinates: Array
+
+
+def latent(sequences: Sequence[Array], most: int, *, without: Sequence[int], seed: int, threads: int = 1) -> Directions:
+    """Directions of n texts (token ids, whole): at most `most`, and as many as there are; none where no n-gram is in
+    enough texts. without: tokens of which no n-gram is made. The same arguments give the same bits.
+    """
+    nothing = np.zeros((len(sequences), 0), dtype=np.float32)
+    none = Directions(np.zeros(0, np.int64), nothing[:0], np.zeros(len(sequences), np.float32), nothing)
     if not sequences:
-        return np.zeros((0, 0), dtype=np.float32)
+        return none
     keys, texts = counted(sequences, ORDER, MINIMUM, without)
     size = min(most, len(keys), len(sequences))
     if not size:
-        return np.zeros((len(sequences), 0), dtype=np.float32)
+        return none
     idf = torch.from_numpy(np.log(len(sequences) / texts.holders()) ** 2).float()[:, None]  # (K, 1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -57,7 +74,7 @@ def latent(sequences: Sequence[Array], most: int, *, without: Sequence[int], see
         for _ in range(TURNS):
             basis = torch.linalg.qr(a_transposed(basis))[0]
             basis = torch.linalg.qr(a(basis))[0]
-        directions = torch.linalg.svd(a_transposed(basis), full_matrices=False)[0][:, :size]  # V (K, D)
-        return np.asarray(a(directions).numpy())
+        v = torch.linalg.svd(a_transposed(basis), full_matrices=False)[0][:, :size]  # (K, D)
+        return Directions(keys, (idf * v).numpy(), length[:, 0].numpy(), a(v).numpy())
     finally:
         torch.set_num_threads(before)

@@ -17,6 +17,7 @@ from gatewise.errors import InputError
 from gatewise.ngrams import check_rows
 from gatewise.series import Standardise
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from gatewise.training.ngrams import FittedNgrams
 from gatewise.training.recipes import Recipe
 from gatewise.training.soft import Soft
 
@@ -29,7 +30,8 @@ class Prepared:
 
     active (A,): the embedding rows that training can touch, None for series. whole (n): encoded and not cut, as n-grams
     are counted. soft: where a teacher has labelled further texts, the targets of all rows; `taught` are the numbers of
-    those rows, behind all others, and `labels` has the class that the teacher holds most likely.
+    those rows, behind all others, and `labels` has the class that the teacher holds most likely. latent: what a line
+    through latent directions adds to the n-grams (`gatewise.training.latent_line`).
     """
 
     data: Labelled
@@ -44,6 +46,7 @@ class Prepared:
     whole: list[Array] = field(default_factory=list)
     soft: Soft | None = None
     taught: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    latent: FittedNgrams | None = None
 
     @property
     def rows(self) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from gatewise.cell import Array
 from gatewise.kernels.native import threads
 from gatewise.training.combine import HELD, weights_of
 from gatewise.training.head import fit_head
-from gatewise.training.latent import latent
+from gatewise.training.latent import LATENT_L2, latent
 from gatewise.training.ngrams import fit_ngrams, targets_of
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared
@@ -29,7 +29,6 @@ from gatewise.verdict import log_probabilities
 __all__ = ["opinion_of_readers"]
 
 FOLDS = 5
-LATENT_L2 = 10.0  # of the line through the latent directions, all of them at one scale
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def _readers(prepared: Prepared, texts: list[Array], labels: Array, seed: int) -
     """Over `texts`, the labelled ones first."""
     recipe, classes, unknown = prepared.recipe, len(prepared.data.classes), prepared.encoder.unknown
     without = [] if unknown is None else [unknown]
-    directions = latent(texts, recipe.latent, without=without, seed=seed, threads=threads())
+    directions = latent(texts, recipe.latent, without=without, seed=seed, threads=threads()).coordinates
 
     def by_latent(rows: NDArray[np.int64], asked: NDArray[np.int64]) -> Array:
         weight, bias = fit_head(directions[rows], labels[rows], LATENT_L2, one_scale=True)

@@ -37,9 +37,10 @@ class Recipe:
     second one, which starts where it started and learns for so many epochs from the labels and from what the teacher
     (with its n-grams, where there are any) says of those texts, each of which counts `student_weight`; 0 leaves them
     out. head: from a base, the penalty under which the dense layer is fitted before the rest may move
-    (`gatewise.training.head`); 0 draws it. latent: so many latent directions and
-    n-grams are the teacher, and no network is (`gatewise.training.readers`). student_most: of how many of the texts
-    without labels the student learns, evenly taken, 0 for all; such a teacher reads them all.
+    (`gatewise.training.head`); 0 draws it. latent: along so many latent directions all
+    the texts are read, which the teacher hears (`gatewise.training.teacher`). teacher: a "network", or "readers", which
+    are directions and n-grams alone (`gatewise.training.readers`; a network where the recipe lacks either).
+    student_most: of how many of the texts without labels the student learns, evenly taken, 0 for all.
 
     ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once
     the best epoch is known (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are
@@ -85,6 +86,7 @@ class Recipe:
     least_steps: int = 0
     head: float = 0.0
     latent: int = 0
+    teacher: Literal["network", "readers"] = "network"
     ngrams: int = 0
     ngram_minimum: int = 2
     ngram_l2: float = 4.0
@@ -178,6 +180,7 @@ _BEST = Recipe(
     rate_embedding=0.5,
     average=0.998,
     student_epochs=1,
+    latent=200,
     ngrams=3,
     calibrate=True,
     validation=0.1,
@@ -188,7 +191,7 @@ RECIPES: dict[str, Recipe] = {
     "best": _BEST,
     # The same where there are few labels.
     "few": replace(
-        _BEST, name="few", epochs=1, least_steps=0, learning_rate=0.0015, head=500.0, latent=20, student_most=10_000
+        _BEST, name="few", epochs=1, least_steps=0, head=500.0, latent=20, teacher="readers", student_most=10_000
     ),
     "tutorial": Recipe(
         name="tutorial",

@@ -29,6 +29,7 @@ from gatewise.storage import check_target, locked
 from gatewise.training.checkpoint import FILE, run_identity
 from gatewise.training.complete import completed
 from gatewise.training.head import started
+from gatewise.training.latent_line import latent_line
 from gatewise.training.loop import Loop
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared, prepare, with_taught
@@ -129,6 +130,8 @@ class _Run:
         if folder is not None:
             folder.mkdir(exist_ok=True)
         identity = self._identity(prepared) + more.fingerprint()
+        if prepared.recipe.teacher == "network" and prepared.recipe.latent and prepared.recipe.ngrams:
+            prepared = replace(prepared, latent=latent_line(prepared, whole, self.seed, self.observer))
         taught = evenly(len(whole), prepared.recipe.student_most)
         shape = len(taught), len(prepared.data.classes)
         opinion = opinion_on_disk(folder, shape, identity) if folder is not None and self.resume else None
@@ -143,7 +146,7 @@ class _Run:
     ) -> NDArray[np.float64]:
         """What a teacher thinks of the texts that it is asked about: a network, or with few labels several readers."""
         recipe = prepared.recipe
-        if recipe.latent and recipe.ngrams:
+        if recipe.teacher == "readers" and recipe.latent and recipe.ngrams:
             self.observer.note(f"teacher: several readers of {self.more}")
             return opinion_of_readers(prepared, whole, asked, self.seed, self.observer)
         self.observer.note(f"teacher, which will read {self.more}:")

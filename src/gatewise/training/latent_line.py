@@ -1,0 +1,67 @@
+"""What texts without labels tell of n-grams: a line through latent directions, and n-grams that say the same.
+
+A logistic regression over the coordinates of `latent` speaks of n-grams that no labelled text holds, since the
+directions are those of all texts. A coordinate is a sum over a text's n-grams, so the line is one as well:
+
+    Σ_j (V w)_j idf_j / |a_i| + b     over the n-grams j of text i;   with the mean of |a_i| in place of |a_i|
+
+it is a weight an n-gram like any other, which stands in the same table, is explained word by word, and needs nothing
+more in the model. (Beside a network the mean is as good as each text's own length: docs/log.md.) How much this line
+and the n-grams fitted to the labels are heard is fitted on the validation part, with a penalty towards their mean.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gatewise.cell import Array
+from gatewise.kernels.native import threads
+from gatewise.ngrams import Ngrams
+from gatewise.training.combine import HELD, weights_of
+from gatewise.training.head import fit_head
+from gatewise.training.latent import LATENT_L2, ORDER, latent
+from gatewise.training.ngrams import FittedNgrams, targets_of
+from gatewise.training.observer import Observer
+from gatewise.training.prepared import Prepared
+
+__all__ = ["joined", "latent_line"]
+
+
+def latent_line(prepared: Prepared, whole: list[Array], seed: int, observer: Observer) -> FittedNgrams | None:
+    """The line as n-grams, fitted on the training part; the directions are its and those of the texts `whole` (encoded,
+    not cut). The validation part is not read. None where the texts share no n-grams.
+    """
+    began, train, unknown = time.perf_counter(), prepared.train, prepared.encoder.unknown
+    texts, without = [prepared.whole[row] for row in train] + whole, [] if unknown is None else [unknown]
+    found = latent(texts, prepared.recipe.latent, without=without, seed=seed, threads=threads())
+    if not len(found.keys):
+        return None
+    rows = found.coordinates[: len(train)]
+    targets = targets_of(prepared.labels[train], len(prepared.data.classes))
+    weight, bias = fit_head(rows, targets, LATENT_L2, one_scale=True)
+    # A text that holds none of them has no length, and is none of those that the others are scaled like.
+    length = found.length[: len(train)]
+    scale = length[length > 0].mean() if length.any() else 1.0
+    line = Ngrams(ORDER, found.keys, (found.weight @ weight.T / scale).astype(np.float32))
+    seconds = time.perf_counter() - began
+    observer.note(f"{rows.shape[1]} latent directions of {len(texts):,} texts in {seconds:.1f} s")
+    return FittedNgrams(line, bias.astype(np.float64))
+
+
+def joined(
+    ngrams: FittedNgrams, line: FittedNgrams, kept: Sequence[Array], targets: Array, observer: Observer
+) -> FittedNgrams:
+    """Both in one, as far as each is right about the texts `kept`, whose targets (n, outputs) these are."""
+    both = ngrams, line
+    said = np.stack([one.ngrams.logits(kept) + one.bias for one in both], axis=2)
+    heard, shift = weights_of(said, targets, np.full(2, 0.5), HELD)
+    observer.note(f"n-grams x {heard[0]:.2f}, latent directions x {heard[1]:.2f}")
+    first, second = (
+        replace(one.ngrams, weight=(part * one.ngrams.weight).astype(np.float32))
+        for one, part in zip(both, heard, strict=True)
+    )
+    return FittedNgrams(first.plus(second), heard[0] * ngrams.bias + heard[1] * line.bias + shift)
