@@ -25,16 +25,15 @@ from gatewise.training.counted import counted
 
 __all__ = ["LATENT_L2", "Directions", "latent"]
 
-ORDER, MINIMUM = 2, 5  # of 1 and 2 tokens, in so many texts at least
 LATENT_L2 = 10.0  # penalty of a line through the coordinates (`fit_head`, one_scale)
 MORE, TURNS = 20, 8  # directions beyond those wanted, and turns: far fewer are near the SVD, and tell far less
 
 
 @dataclass(frozen=True, eq=False)
 class Directions:
-    """D directions of K n-grams (ORDER, `keys`), and where n texts stand along them: coordinates (n, D) float32, each
-    the sum of weight (K, D) float32 over the n-grams that the text holds, divided by its length (n,), 0 where it holds
-    none.
+    """D directions of K n-grams (`keys`, ascending), and where n texts stand along them: coordinates (n, D) float32,
+    each the sum of weight (K, D) float32 over the n-grams that the text holds, divided by its length (n,), 0 where it
+    holds none.
     """
 
     keys: NDArray[np.int64]
@@ -43,15 +42,25 @@ class Directions:
     coordinates: Array
 
 
-def latent(sequences: Sequence[Array], most: int, *, without: Sequence[int], seed: int, threads: int = 1) -> Directions:
+def latent(
+    sequences: Sequence[Array],
+    most: int,
+    order: int = 2,
+    minimum: int = 5,
+    *,
+    without: Sequence[int],
+    seed: int,
+    threads: int = 1,
+) -> Directions:
     """Directions of n texts (token ids, whole): at most `most`, and as many as there are; none where no n-gram is in
-    enough texts. without: tokens of which no n-gram is made. The same arguments give the same bits.
+    enough texts. n-grams: of 1 to `order` tokens, in at least `minimum` texts, none with a token of `without`. The same
+    arguments give the same bits.
     """
     nothing = np.zeros((len(sequences), 0), dtype=np.float32)
     none = Directions(np.zeros(0, np.int64), nothing[:0], np.zeros(len(sequences), np.float32), nothing)
     if not sequences:
         return none
-    keys, texts = counted(sequences, ORDER, MINIMUM, without)
+    keys, texts = counted(sequences, order, minimum, without)
     size = min(most, len(keys), len(sequences))
     if not size:
         return none

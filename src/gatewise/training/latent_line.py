@@ -23,12 +23,14 @@ from gatewise.kernels.native import threads
 from gatewise.ngrams import Ngrams
 from gatewise.training.combine import HELD, weights_of
 from gatewise.training.head import fit_head
-from gatewise.training.latent import LATENT_L2, ORDER, latent
+from gatewise.training.latent import LATENT_L2, latent
 from gatewise.training.ngrams import FittedNgrams, targets_of
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared
 
 __all__ = ["joined", "latent_line"]
+
+ORDER, MINIMUM = 3, 10  # of 1 to 3 tokens, in so many texts: rarer ones tell more of the texts that they are from
 
 
 def latent_line(prepared: Prepared, whole: list[Array], seed: int, observer: Observer) -> FittedNgrams | None:
@@ -37,7 +39,7 @@ def latent_line(prepared: Prepared, whole: list[Array], seed: int, observer: Obs
     """
     began, train, unknown = time.perf_counter(), prepared.train, prepared.encoder.unknown
     texts, without = [prepared.whole[row] for row in train] + whole, [] if unknown is None else [unknown]
-    found = latent(texts, prepared.recipe.latent, without=without, seed=seed, threads=threads())
+    found = latent(texts, prepared.recipe.latent, ORDER, MINIMUM, without=without, seed=seed, threads=threads())
     if not len(found.keys):
         return None
     rows = found.coordinates[: len(train)]
