@@ -118,6 +118,19 @@ def test_held_once_each() -> None:
     assert found == expected
 
 
+@pytest.mark.parametrize(("outputs", "orders"), [(1, (3, 3)), (2, (1, 3)), (1, (2, 1))])
+def test_the_sum_of_two(outputs: int, orders: tuple[int, int]) -> None:
+    (one, _, sequences), (two, _, _) = (some(seed, outputs, order) for seed, order in enumerate(orders))
+    both = one.plus(two)
+    assert both.order == max(orders)
+    assert len(both) < len(one) + len(two), "some must be of both"
+    np.testing.assert_allclose(both.logits(sequences), one.logits(sequences) + two.logits(sequences), atol=1e-5)
+    nothing = Ngrams(3, np.zeros(0, np.int64), np.zeros((0, outputs), np.float32))
+    assert one.plus(nothing).keys.tolist() == one.keys.tolist()
+    with pytest.raises(InputError, match=f"weights for {outputs} logits and for 3"):
+        one.plus(some(5, 3)[0])
+
+
 def test_keys_are_exact_and_can_be_read_back() -> None:
     top = MAX_ROWS - 1
     sequence = np.array([top, 0, top, top, top, 12345], dtype=np.int64)
