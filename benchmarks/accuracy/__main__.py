@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--labels", nargs="*", type=int, default=list(LABELS), help="for few labels: how many")
     parser.add_argument("--draws", nargs="*", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--bases", type=Path, default=Path("build") / "bases", help="where bases are kept")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each row's model there, as NAME-SEED")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     chosen = [row for row in ROWS if given.rows is None or row.name in given.rows]
@@ -52,7 +53,8 @@ def main() -> None:
         return
     for row in chosen:
         for seed in given.seeds[:1] if row.name in ("tfidf12", "nb13") else given.seeds:
-            figures = row.run(reviews, seed, folder)
+            out = given.keep and given.keep / f"{row.name}-{seed}"
+            figures = row.run(reviews, seed, folder, out)
             print(row.name, "seed", seed, figures, flush=True)
             if not given.quick:
                 _note("rows", {row.name: {str(seed): figures | _where()}})

@@ -27,11 +27,11 @@ __all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear"]
 
 @dataclass(frozen=True)
 class Row:
-    """name; what it is, in a line; run(reviews, seed, folder) -> figures by name."""
+    """name; what it is, in a line; run(reviews, seed, folder, out) -> figures by name; the model is kept in `out`."""
 
     name: str
     what: str
-    run: Callable[[Reviews, int, Path], dict[str, Any]]
+    run: Callable[[Reviews, int, Path, Path | None], dict[str, Any]]
 
 
 def linear(train: Labelled, test: Labelled, kind: str) -> float:
@@ -72,8 +72,8 @@ def base_for(reviews: Reviews, seed: int, folder: Path, size: str = "large", **c
     return base, base.facts.seconds
 
 
-def _baseline(kind: str) -> Callable[[Reviews, int, Path], dict[str, Any]]:
-    def run(reviews: Reviews, seed: int, folder: Path) -> dict[str, Any]:
+def _baseline(kind: str) -> Callable[[Reviews, int, Path, Path | None], dict[str, Any]]:
+    def run(reviews: Reviews, seed: int, folder: Path, out: Path | None) -> dict[str, Any]:
         began = time.perf_counter()
         accuracy = linear(reviews.train, reviews.test, kind)
         return {"accuracy": accuracy, "seconds": round(time.perf_counter() - began, 1)}
@@ -82,24 +82,26 @@ def _baseline(kind: str) -> Callable[[Reviews, int, Path], dict[str, Any]]:
 
 
 def _trained(
-    size: str | None, *, unlabelled: bool = False, recipe: str | None = None, **changes: Any
-) -> Callable[[Reviews, int, Path], dict[str, Any]]:
-    """A recipe of gatewise, from a base of that size or from nothing."""
+    name: str, what: str, size: str | None, *, unlabelled: bool = False, recipe: str | None = None, **changes: Any
+) -> Row:
+    """The row of a recipe of gatewise, from a base of that size or from nothing."""
 
-    def run(reviews: Reviews, seed: int, folder: Path) -> dict[str, Any]:
+    def run(reviews: Reviews, seed: int, folder: Path, out: Path | None) -> dict[str, Any]:
         base, before = (None, 0.0) if size is None else base_for(reviews, seed, folder, size)
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as scratch:
-            out = Path(scratch) / "model"
+            target = out or Path(scratch) / "model"
             more = reviews.texts if unlabelled else None
-            gw.train(reviews.train, recipe=recipe, base=base, unlabelled=more, seed=seed, out=out, **changes)
-            model = gw.load(out)
+            how: dict[str, Any] = {"recipe": recipe, "base": base, "unlabelled": more, "seed": seed} | changes
+            command = f"python -m benchmarks.accuracy --data aclImdb_v1.tar.gz --rows {name} --seeds {seed}"
+            gw.train(reviews.train, out=target, command=command, **how)
+            model = gw.load(target)
         seconds = time.perf_counter() - began
         _, held = split(reviews.train, 1 - named(model.facts.recipe).validation, seed, "group")
         found = measured(model, reviews.test, reviews.train.take(held))
         return found | {"seconds": round(before + seconds, 1), "after_base": round(seconds, 1)}
 
-    return run
+    return Row(name, what, run)
 
 
 def measured(model: Model, test: Labelled, held: Labelled) -> dict[str, Any]:
@@ -127,11 +129,11 @@ BASELINES = (
 )
 ROWS: tuple[Row, ...] = (
     *BASELINES,
-    Row("tutorial", "recipe `tutorial`", _trained(None, recipe="tutorial")),
-    Row("fast", "no option: recipe `fast`, n-grams beside it", _trained(None, recipe="fast")),
-    Row("vectors", "from word vectors alone: `train --from`", _trained("vectors")),
-    Row("medium", "from a medium base: `train --from`", _trained("medium")),
-    Row("medium+texts", "the same, and texts without labels", _trained("medium", unlabelled=True)),
-    Row("large", "from a large base: `train --from`", _trained("large")),
-    Row("best", "the same, and texts without labels: `best`", _trained("large", unlabelled=True)),
+    _trained("tutorial", "recipe `tutorial`", None, recipe="tutorial"),
+    _trained("fast", "no option: recipe `fast`, n-grams beside it", None, recipe="fast"),
+    _trained("vectors", "from word vectors alone: `train --from`", "vectors"),
+    _trained("medium", "from a medium base: `train --from`", "medium"),
+    _trained("medium+texts", "the same, and texts without labels", "medium", unlabelled=True),
+    _trained("large", "from a large base: `train --from`", "large"),
+    _trained("best", "the same, and texts without labels: `best`", "large", unlabelled=True),
 )

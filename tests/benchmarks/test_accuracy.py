@@ -63,6 +63,15 @@ def test_the_rows_have_names_of_their_own() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
+def test_a_row_trains_measures_and_keeps_its_model(made: Reviews, tmp_path: Path) -> None:
+    row = next(row for row in ROWS if row.name == "fast")
+    found = row.run(made, 3, tmp_path, tmp_path / "fast-3")
+    kept = gw.load(tmp_path / "fast-3")
+    assert kept.facts.command.endswith("--rows fast --seeds 3")
+    assert found["accuracy"] == kept.evaluate(made.test).accuracy
+    assert set(found) >= {"loss", "calibration_error", "network_alone", "ngrams_alone", "seconds", "after_base"}
+
+
 def test_the_pages_are_up_to_date() -> None:
     assert tables.main(["--check"]) == 0
 
