@@ -13,6 +13,7 @@ from gatewise.cell import Array, Step, step_backward, step_forward
 from gatewise.errors import InputError, KernelUnavailable
 from gatewise.kernels import native
 from gatewise.ragged import starts_of
+from gatewise.training import recipe
 from tests.contract.cases import Case, draw
 from tests.contract.close import BACKWARD, FORWARD, tape_of
 
@@ -187,6 +188,36 @@ def test_the_best_that_is_here_unless_another_is_asked_for(monkeypatch: pytest.M
     assert native._bf16("v4") == "v4_bf16"
     monkeypatch.setenv("GATEWISE_ISA", "v4")
     assert native._bf16(None) == "v4_bf16"
+
+
+@pytest.mark.parametrize(
+    ("builds", "pays", "forced", "want"),
+    [
+        ([], True, None, "float32"),
+        (["v4_bf16"], True, None, "bf16"),
+        (["v4_bf16"], False, None, "float32"),
+        (["amx_bf16", "v4_bf16"], False, None, "bf16"),
+        (["amx_bf16", "v4_bf16"], False, "v4", "float32"),
+        (["amx_bf16", "v4_bf16"], True, "v3", "float32"),
+        (["v4_bf16"], True, "amx", "float32"),
+    ],
+)
+def test_auto_is_the_faster_one(
+    monkeypatch: pytest.MonkeyPatch, builds: list[str], pays: bool, forced: str | None, want: str
+) -> None:
+    class Here:
+        def bf16(self) -> list[str]:
+            return builds
+
+        def vector_bf16_pays(self) -> bool:
+            return pays
+
+    monkeypatch.setattr(native, "_imported", lambda: (Here(), ""))
+    if forced is None:
+        monkeypatch.delenv("GATEWISE_ISA", raising=False)
+    else:
+        monkeypatch.setenv("GATEWISE_ISA", forced)
+    assert kernels.quickest() == recipe("best").products == want
 
 
 @pytest.mark.skipif(native.why_not() is not None, reason=f"native: {native.why_not()}")

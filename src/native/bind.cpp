@@ -189,6 +189,7 @@ NB_MODULE(_native, m) {
     using namespace nb::literals;
     m.def("isas", [] { return names_of(isas_here()); });
     m.def("bf16", [] { return names_of(bf16_here()); });
+    m.def("vector_bf16_pays", vector_bf16_pays);
     m.def("lanes", [](const std::string& isa) { return find(isa).lanes; });
     m.def(
         "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),

@@ -46,6 +46,15 @@ std::vector<const Isa*> bf16_here() {
     return here;
 }
 
+bool vector_bf16_pays() {
+#if defined(GATEWISE_X86)
+    __builtin_cpu_init();
+    return !__builtin_cpu_is("intel");
+#else
+    return false;
+#endif
+}
+
 std::vector<const Isa*> isas_here() {
     std::vector<const Isa*> here;
 #if defined(GATEWISE_X86)

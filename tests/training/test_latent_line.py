@@ -12,6 +12,7 @@ from gatewise.base import Base
 from gatewise.cell import Array
 from gatewise.ngrams import Ngrams
 from gatewise.training import Observer, PretrainPlan, pretrain, recipe, train
+from gatewise.training import latent_line as latent_line_module
 from gatewise.training.head import fit_head
 from gatewise.training.latent import LATENT_L2, latent
 from gatewise.training.latent_line import joined, latent_line
@@ -109,6 +110,13 @@ def test_texts_that_share_no_ngram_have_no_line(base: Base) -> None:
     prepared = ready(base, 60)
     rare = replace(prepared, whole=[np.asarray([n]) for n in range(60)])
     assert latent_line(rare, [], 0, Notes()) is None
+
+
+def test_a_part_of_very_many_texts(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared, heard = ready(base, 60), Notes()
+    monkeypatch.setattr(latent_line_module, "READ", 50)
+    latent_line(prepared, encoded(prepared, made_reviews(140, 41).inputs), 0, heard)
+    assert heard.notes[0].startswith("6 latent directions of 101 texts in "), "54 labelled, every third of 140"
 
 
 def test_who_is_right_is_heard() -> None:

@@ -23,7 +23,7 @@ from gatewise.kernels.contract import Backward, Drawn, Forward, Index, Lengths, 
 from gatewise.kernels.packed import packed_weights
 from gatewise.kernels.threads import MOST_THREADS, threads
 
-__all__ = ["ISAS", "Native", "Precision", "isa", "isas", "isas_bf16", "threads", "why_not", "why_not_bf16"]
+__all__ = ["ISAS", "Native", "Precision", "isa", "isas", "isas_bf16", "quickest", "threads", "why_not", "why_not_bf16"]
 
 Precision = Literal["float32", "bf16"]
 
@@ -175,6 +175,17 @@ def why_not_bf16() -> str | None:
     if extension is None:
         return reason
     return None if isas_bf16() else "this processor has no AVX512_BF16 instructions"
+
+
+def quickest() -> Precision:
+    """In which precision the kernel is fastest here: "bf16" in tile registers, or in vectors where it pays; "float32"
+    elsewhere, and where GATEWISE_ISA asks for a build that has no other.
+    """
+    forced, here = os.environ.get("GATEWISE_ISA"), isas_bf16()
+    build = forced or (here[0] if here else None)
+    if build not in here:
+        return "float32"
+    return "bf16" if build == "amx" or _extension().vector_bf16_pays() else "float32"
 
 
 def _bf16(isa: str | None) -> str:

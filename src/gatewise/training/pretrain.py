@@ -126,9 +126,8 @@ def pretrain(
 
 
 def _kernel(plan: PretrainPlan) -> str:
-    if plan.precision == "auto":
-        return "bf16" if kernels.why_not("bf16") is None else kernels.get().name
-    return kernels.for_precision("bf16" if plan.precision == "bf16" else "float32").name
+    precision = kernels.quickest() if plan.precision == "auto" else plan.precision
+    return kernels.for_precision("bf16" if precision == "bf16" else "float32").name
 
 
 def _start(rows: int, plan: PretrainPlan, sequences: Sequence[Array], rng: np.random.Generator) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from gatewise.architecture import Architecture
 from gatewise.cell import Gate
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Precision, why_not
+from gatewise.kernels import Precision, quickest
 from gatewise.ngrams import MAX_ORDER
 
 __all__ = ["RECIPES", "Recipe", "default_recipe", "recipe"]
@@ -26,7 +26,7 @@ class Recipe:
 
     drop_*: dropout probability on whole words, on numbers of the embedding, on units of h_{t-1} (the same at every
     step), between layers, before the dense layer. precision: what the kernel multiplies in, "float32" or "bf16", or
-    "auto": bf16 where the processor can.
+    "auto": whichever is faster here.
     schedule: the learning rate stays ("constant"), or rises to `learning_rate` over the first fifth of all steps and
     falls to nothing over the rest ("one-cycle", Smith 2018). clip: largest gradient norm, 0 for any. patience: epochs
     without a better validation before it stops, 0 for never. validation: the part of the training data kept for
@@ -140,9 +140,7 @@ class Recipe:
     @property
     def products(self) -> Precision:
         """What the kernel multiplies in, on this machine."""
-        if self.precision == "auto":
-            return "bf16" if why_not("bf16") is None else "float32"
-        return self.precision
+        return quickest() if self.precision == "auto" else self.precision
 
     @property
     def dropout(self) -> dict[str, float]:
