@@ -220,6 +220,19 @@ def test_take_of_ascending_and_of_repeated_rows() -> None:
         assert torch.equal(take(rows, at), rows.index_select(0, at))
 
 
+def test_take_adds_to_the_gradient_that_is_there() -> None:
+    rows, given = torch.randn(7, 3, requires_grad=True), torch.randn(3, 3)
+    which = torch.tensor([1, 2, 6])
+    (want,) = torch.autograd.grad(take(rows, which), rows, given)
+    before = torch.randn(7, 3)
+    rows.grad = before.clone()
+    kept = rows.grad
+    for _ in range(2):
+        take(rows, which, in_place=True).backward(given)
+    assert rows.grad is kept
+    torch.testing.assert_close(kept, before + 2 * want)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_compiles_whole(dtype: torch.dtype) -> None:

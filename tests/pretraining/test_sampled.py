@@ -46,6 +46,21 @@ def test_some_candidates_against_the_formula_written_out() -> None:
         torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-6)
 
 
+def test_the_gradient_can_be_added_where_it_is_kept() -> None:
+    x, weight, bias, targets = _case(50, 3)
+    candidates, log_expected = np.array([0, 4, 5, 17, 30, 36]), np.zeros(37, dtype=np.float32)
+    loss = sampled_softmax(x, weight, bias, targets, candidates, log_expected)
+    want = torch.autograd.grad(2.5 * loss, (x, weight, bias))
+    before = torch.randn(weight.shape)
+    weight.grad = kept = before.clone()
+    (2.5 * sampled_softmax(x, weight, bias, targets, candidates, log_expected, in_place=True)).backward()
+    assert weight.grad is kept
+    assert x.grad is not None
+    assert bias.grad is not None
+    for mine, right in zip((x.grad, kept - before, bias.grad), want, strict=True):
+        torch.testing.assert_close(mine, right, rtol=1e-5, atol=1e-6)
+
+
 def test_the_estimate_nears_the_full_softmax_with_more_samples() -> None:
     x, weight, bias, targets = _case(400, 9)
     counts = np.random.default_rng(2).integers(1, 500, 37)

@@ -61,6 +61,11 @@ class LanguageModel(torch.nn.Module):
         weight: Tensor = self.weights[attribute(name)]
         return weight
 
+    @property
+    def _in_place(self) -> bool:
+        """Whether the embedding's gradient is there to be added to: four tables of mostly zeros a step otherwise."""
+        return self.training and self["embedding.weight"].grad is not None
+
     def start(self, batch: int) -> States:
         """States before the first token: h_0, c_0 (B, H)."""
         zeros = self["embedding.weight"].new_zeros((batch, self.units))
@@ -70,7 +75,7 @@ class LanguageModel(torch.nn.Module):
         """h of every step (B T, H), stream after stream, of a piece (B, T), and the states after it, for the next."""
         batch, steps = tokens.shape
         distinct, places = distinct_of(tokens.reshape(-1), self.rows)
-        x = take(self["embedding.weight"], torch.from_numpy(distinct))  # (U, D)
+        x = take(self["embedding.weight"], torch.from_numpy(distinct), in_place=self._in_place)  # (U, D)
         if self.training and self.drop_word:
             x = x * torch.nn.functional.dropout(x.new_ones((len(x), 1)), self.drop_word)
         index = torch.from_numpy(places)
@@ -97,7 +102,9 @@ class LanguageModel(torch.nn.Module):
         x = project(h, weight, weight.new_zeros(len(weight)), kernel=self.kernel)  # (N, D)
         flat = targets.reshape(-1).astype(np.int64)
         embedding, bias = self["embedding.weight"], self["decoder.bias"]
-        return sampled_softmax(x, embedding, bias, flat, candidates, log_expected, kernel=self.kernel)
+        return sampled_softmax(
+            x, embedding, bias, flat, candidates, log_expected, kernel=self.kernel, in_place=self._in_place
+        )
 
     @torch.no_grad()
     def surprise(self, direction: str, text: NDArray[np.int32]) -> float:

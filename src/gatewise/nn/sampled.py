@@ -55,14 +55,19 @@ def sampled_softmax(
     candidates: NDArray[np.int64],
     log_expected: NDArray[np.float32],
     kernel: str | None = None,
+    *,
+    in_place: bool = False,
 ) -> Tensor:
     """Mean of -log p(target) over N rows, estimated.
 
     x (N, D); weight (V, D), bias (V,): of the whole vocabulary; targets (N,); candidates (S,) distinct; log_expected
     (V,) as `Sampler` has it. A candidate that is a row's target counts once, as the target. With all words as
-    candidates and log_expected 0 it is the full softmax. Gradients of first order for x, weight and bias.
+    candidates and log_expected 0 it is the full softmax. Gradients of first order for x, weight and bias; in_place: as
+    `take` has it, for weight.
     """
-    loss: Tensor = _Sampled.apply(x, weight, bias, targets, candidates, log_expected, get(kernel))  # type: ignore[no-untyped-call]
+    loss: Tensor = _Sampled.apply(  # type: ignore[no-untyped-call]
+        x, weight, bias, targets, candidates, log_expected, get(kernel), in_place
+    )
     return loss
 
 
@@ -77,6 +82,7 @@ class _Sampled(torch.autograd.Function):
         candidates: NDArray[np.int64],
         log_expected: NDArray[np.float32],
         kernel: Kernel,
+        in_place: bool,
     ) -> Tensor:
         rows, vectors, offsets = as_array(x), as_array(weight), as_array(bias)
         n = len(rows)
@@ -111,6 +117,7 @@ class _Sampled(torch.autograd.Function):
         d_x += d_own[:, None] * of_target
         ctx.save_for_backward(*(torch.from_numpy(array) for array in (d_x, d_own, d_drawn, d_offset)), x)
         ctx.places = targets, candidates, weight.shape
+        ctx.leaf = weight if in_place else None
         return x.new_tensor(total / n)
 
     @staticmethod
@@ -118,10 +125,11 @@ class _Sampled(torch.autograd.Function):
         d_x, d_own, d_drawn, d_offset, x = ctx.saved_tensors
         targets, candidates, shape = ctx.places
         which, drawn = torch.from_numpy(targets), torch.from_numpy(candidates)
-        d_weight = d_x.new_zeros(shape)
-        d_weight[drawn] = d_drawn
+        d_own, d_drawn, d_offset = given * d_own, given * d_drawn, given * d_offset
+        d_weight = d_x.new_zeros(shape) if ctx.leaf is None else ctx.leaf.grad
+        d_weight.index_add_(0, drawn, d_drawn)
         d_weight.index_add_(0, which, d_own[:, None] * x)
         d_bias = d_x.new_zeros(shape[0])
         d_bias[drawn] = d_offset
         d_bias.index_add_(0, which, d_own)
-        return given * d_x, given * d_weight, given * d_bias, None, None, None, None
+        return given * d_x, None if ctx.leaf is not None else d_weight, d_bias, None, None, None, None, None

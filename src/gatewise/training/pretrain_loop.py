@@ -126,7 +126,7 @@ class Pretraining:
         self._turn_to(step // self.streams.pieces, keep_states=False)
         at = step % self.streams.pieces * self.plan.steps
         candidates = self.sampler.draw(np.random.default_rng([self.seed, 2, step]))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=False)
         total = 0.0
         for way in DIRECTIONS:
             piece = self._lines[way][:, at : at + self.plan.steps + 1]
@@ -176,6 +176,8 @@ class Pretraining:
 
     def _adam(self, network: LanguageModel) -> torch.optim.Adam:
         weights = [network[name] for name in network.names]  # in the order of a checkpoint's names
+        for weight in weights:
+            weight.grad = torch.zeros_like(weight)  # kept from step to step, and added to
         return torch.optim.Adam(weights, lr=self.plan.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def _turn_to(self, epoch: int, *, keep_states: bool) -> None:
