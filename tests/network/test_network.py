@@ -63,6 +63,26 @@ def test_logits_and_gradients_equal_a_plainly_padded_run(name: str) -> None:
     np.testing.assert_allclose(numpy_logits, wanted.detach(), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_gradients_are_the_same_where_the_embedding_keeps_its_own(name: str) -> None:
+    arch, rng = ARCHITECTURES[name], np.random.default_rng(12)
+    network = Network(arch, _random_parameters(arch, rng), dtype=torch.float64)
+    some, others = (Batch.of(random_sequences(arch, LENGTHS, rng), arch) for _ in range(2))
+    network(others).sum().backward()
+    wanted = {key: weight.grad for key, weight in network.weights.items()}
+    network.zero_grad()
+    network(some).square().sum().backward()
+    kept = network.weights["embedding_weight"].grad if arch.inputs == "tokens" else None
+    network.zero_grad()
+    network(others).sum().backward()
+    assert kept is None or network.weights["embedding_weight"].grad is kept
+    for key, gradient in wanted.items():
+        assert gradient is not None
+        found = network.weights[key].grad
+        assert found is not None
+        np.testing.assert_array_equal(found, gradient, err_msg=key)
+
+
 def test_active_rows_train_as_the_full_table_does() -> None:
     arch, rng = UNMASKED, np.random.default_rng(5)
     parameters = {k: v.astype(np.float32) for k, v in _random_parameters(arch, rng).items()}

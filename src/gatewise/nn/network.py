@@ -41,12 +41,14 @@ class TorchOps:
     def __init__(self, dropout: Mapping[str, float] | None = None, kernel: str | None = None) -> None:
         self.probability = dict(dropout or {})
         self.kernel = kernel
+        self.keeps_gradient = False  # of rows that are taken: see `Network.zero_grad`
 
     def constant(self, values: Array, like: Tensor) -> Tensor:
         return torch.from_numpy(values).to(like.dtype)
 
     def take(self, rows: Tensor, which: NDArray[np.int64]) -> Tensor:
-        return take(rows, torch.from_numpy(which))
+        in_place = self.keeps_gradient and rows.is_leaf and rows.grad is not None
+        return take(rows, torch.from_numpy(which), in_place=in_place)
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return torch.nn.functional.linear(x, weight, bias)
@@ -154,6 +156,18 @@ class Network(torch.nn.Module):
         named = {name: self.weights[attribute(name)] for name in self._start}
         logits: Tensor = forward(self._ops if self.training else self._plain, named, self.arch, batch)
         return logits
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """As torch's, but the embedding's gradient stays where it is, all 0, and the next backward adds to it there:
+        tens of megabytes of mostly zeros would be written anew otherwise, on pages new to the process, at every step.
+        `torch.autograd.grad` does not see it.
+        """
+        embedding = self.weights["embedding_weight"] if self.arch.inputs == "tokens" else None
+        kept = None if embedding is None else embedding.grad
+        super().zero_grad(set_to_none)
+        if embedding is not None:
+            embedding.grad = torch.zeros_like(embedding) if kept is None else kept.zero_()
+            self._ops.keeps_gradient = True
 
     @property
     def names(self) -> list[str]:

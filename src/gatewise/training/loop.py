@@ -147,7 +147,7 @@ class Loop:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise self._not_finite("loss", step, rows)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip or math.inf)
         if not bool(torch.isfinite(norm)):
