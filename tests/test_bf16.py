@@ -154,7 +154,7 @@ def test_refused_where_the_processor_cannot(monkeypatch: pytest.MonkeyPatch) -> 
         def isas(self) -> list[str]:
             return ["v3", "portable"]
 
-    monkeypatch.setattr(native, "_imported", lambda: (Without(), ""))
+    monkeypatch.setattr(native, "imported", lambda: (Without(), ""))
     assert "no AVX512_BF16" in (kernels.why_not("bf16") or "")
     with pytest.raises(KernelUnavailable, match="no AVX512_BF16"):
         native.Native(precision="bf16")
@@ -168,7 +168,7 @@ def test_tile_registers_where_there_are_none(monkeypatch: pytest.MonkeyPatch) ->
             return ["v4_bf16"]
 
     monkeypatch.delenv("GATEWISE_ISA", raising=False)
-    monkeypatch.setattr(native, "_imported", lambda: (Vectors(), ""))
+    monkeypatch.setattr(native, "imported", lambda: (Vectors(), ""))
     assert native._bf16(None) == native._bf16("v4") == "v4_bf16"
     with pytest.raises(KernelUnavailable, match="cannot run here on amx: it can on v4"):
         native.Native(precision="bf16", isa="amx")
@@ -183,7 +183,7 @@ def test_the_best_that_is_here_unless_another_is_asked_for(monkeypatch: pytest.M
             return ["amx_bf16", "v4_bf16"]
 
     monkeypatch.delenv("GATEWISE_ISA", raising=False)
-    monkeypatch.setattr(native, "_imported", lambda: (Both(), ""))
+    monkeypatch.setattr(native, "imported", lambda: (Both(), ""))
     assert native._bf16(None) == "amx_bf16"
     assert native._bf16("v4") == "v4_bf16"
     monkeypatch.setenv("GATEWISE_ISA", "v4")
@@ -212,7 +212,7 @@ def test_auto_is_the_faster_one(
         def vector_bf16_pays(self) -> bool:
             return pays
 
-    monkeypatch.setattr(native, "_imported", lambda: (Here(), ""))
+    monkeypatch.setattr(native, "imported", lambda: (Here(), ""))
     if forced is None:
         monkeypatch.delenv("GATEWISE_ISA", raising=False)
     else:

@@ -23,7 +23,7 @@ from gatewise.kernels.contract import Backward, Drawn, Forward, Index, Lengths, 
 from gatewise.kernels.packed import packed_weights
 from gatewise.kernels.threads import MOST_THREADS, threads
 
-__all__ = ["ISAS", "Native", "Precision", "isa", "isas", "isas_bf16", "quickest", "threads", "why_not", "why_not_bf16"]
+__all__ = ["ISAS", "Native", "Precision", "imported", "isa", "isas", "isas_bf16", "threads", "why_not", "why_not_bf16"]
 
 Precision = Literal["float32", "bf16"]
 
@@ -160,7 +160,7 @@ class Native:
 
 def why_not() -> str | None:
     """Why the native kernel cannot run here, or None if it can."""
-    extension, reason = _imported()
+    extension, reason = imported()
     if extension is None:
         return reason
     forced = os.environ.get("GATEWISE_ISA")
@@ -171,21 +171,10 @@ def why_not() -> str | None:
 
 def why_not_bf16() -> str | None:
     """Why the kernel cannot multiply in bfloat16 here, or None if it can."""
-    extension, reason = _imported()
+    extension, reason = imported()
     if extension is None:
         return reason
     return None if isas_bf16() else "this processor has no AVX512_BF16 instructions"
-
-
-def quickest() -> Precision:
-    """In which precision the kernel is fastest here: "bf16" in tile registers, or in vectors where it pays; "float32"
-    elsewhere, and where GATEWISE_ISA asks for a build that has no other.
-    """
-    forced, here = os.environ.get("GATEWISE_ISA"), isas_bf16()
-    build = forced or (here[0] if here else None)
-    if build not in here:
-        return "float32"
-    return "bf16" if build == "amx" or _extension().vector_bf16_pays() else "float32"
 
 
 def _bf16(isa: str | None) -> str:
@@ -206,13 +195,13 @@ def _bf16(isa: str | None) -> str:
 
 def isas() -> tuple[str, ...]:
     """The instruction sets that can run here, best first; empty where the extension is missing."""
-    extension, _ = _imported()
+    extension, _ = imported()
     return () if extension is None else tuple(extension.isas())
 
 
 def isas_bf16() -> tuple[str, ...]:
     """The instruction sets that can multiply in bfloat16 here, best first: of "amx" and "v4"."""
-    extension, _ = _imported()
+    extension, _ = imported()
     return () if extension is None else tuple(build.removesuffix("_bf16") for build in extension.bf16())
 
 
@@ -227,7 +216,8 @@ def isa() -> str:
 
 
 @cache
-def _imported() -> tuple[ModuleType | None, str]:
+def imported() -> tuple[ModuleType | None, str]:
+    """The C++ extension, or None and why it is not there."""
     try:
         _native = import_module("gatewise.kernels._native")
     except ImportError as error:
@@ -236,7 +226,7 @@ def _imported() -> tuple[ModuleType | None, str]:
 
 
 def _extension() -> Any:
-    extension, reason = _imported()
+    extension, reason = imported()
     if extension is None:
         raise KernelUnavailable(f"kernel 'native' cannot run here: {reason}")
     return extension

@@ -130,8 +130,7 @@ class _Run:
         if folder is not None:
             folder.mkdir(exist_ok=True)
         identity = self._identity(prepared) + more.fingerprint()
-        if prepared.recipe.teacher == "network" and prepared.recipe.latent and prepared.recipe.ngrams:
-            prepared = replace(prepared, latent=latent_line(prepared, whole, self.seed, self.observer))
+        prepared = replace(prepared, latent=latent_line(prepared, whole, self.seed, self.observer))
         taught = evenly(len(whole), prepared.recipe.student_most)
         shape = len(taught), len(prepared.data.classes)
         opinion = opinion_on_disk(folder, shape, identity) if folder is not None and self.resume else None
