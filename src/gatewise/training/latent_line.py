@@ -38,7 +38,7 @@ READ = 150_000  # of the texts without labels, evenly taken: 75,000 reviews take
 def latent_line(prepared: Prepared, whole: list[Array], seed: int, observer: Observer) -> FittedNgrams | None:
     """The line as n-grams, fitted on the training part; the directions are its and those of the texts `whole` (encoded,
     not cut; of more than READ, so many). The validation part is not read. None where the recipe has no use for it (no
-    directions, no n-grams that it could join, or a teacher that reads directions itself), or the texts share no n-grams.
+    directions, no n-grams that it could join, or a teacher that reads directions itself), or the texts share none.
     """
     recipe = prepared.recipe
     if recipe.teacher == "readers" or not recipe.latent or not recipe.ngrams:
