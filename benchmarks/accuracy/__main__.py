@@ -49,7 +49,7 @@ def main() -> None:
         for found in few_labels(reviews, given.size, given.seeds[0], given.draws, given.labels, folder):
             print(found, flush=True)
             if not given.quick:
-                _note("few", {"size": given.size, "rows": [found], **_where()})
+                _note("few", {"rows": [found | {"size": given.size} | _where()]})
         return
     for row in chosen:
         for seed in given.seeds[:1] if row.name in ("tfidf12", "nb13") else given.seeds:

@@ -27,7 +27,9 @@ __all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear"]
 
 @dataclass(frozen=True)
 class Row:
-    """name; what it is, in a line; run(reviews, seed, folder, out) -> figures by name; the model is kept in `out`."""
+    """name; what it is, in a line; run(reviews, seed, folder, out) -> figures by name. folder: of the bases; out: where
+    a model of ours is kept, None for nowhere.
+    """
 
     name: str
     what: str

@@ -95,7 +95,7 @@ def _cores(count: int) -> str:
 
 def _where(results: Results) -> str:
     every = [one for seeds in results.get("rows", {}).values() for one in seeds.values()]
-    every += [results["few"]] if "few" in results else []
+    every += results.get("few", {}).get("rows", [])
     machines = sorted({f"{one['machine']['processor']}, {_cores(one['machine']['cores'])}" for one in every})
     versions = sorted({f"{name} {version}" for one in every for name, version in one["versions"].items()})
     dates = sorted({one["date"][:10] for one in every})

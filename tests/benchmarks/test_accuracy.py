@@ -79,14 +79,17 @@ def test_the_pages_are_up_to_date() -> None:
 def test_the_tables_say_what_was_measured() -> None:
     where = {"machine": {"processor": "p", "cores": 2}, "versions": {"numpy": "1"}, "date": "2026-01-02 03:04 UTC"}
     seeds = {"0": {"accuracy": 0.9, "seconds": 60.0, **where}, "1": {"accuracy": 0.92, "seconds": 120.0, **where}}
+    other = where | {"machine": {"processor": "q", "cores": 1}}
     few = [
-        {"labels": 100, "draw": k, "gatewise": 0.8, "tfidf": 0.7, "nb": 0.6 + k / 10, "seconds": 9.0} for k in (0, 1)
+        {"labels": 100, "draw": k, "gatewise": 0.8, "tfidf": 0.7, "nb": 0.6 + k / 10, "seconds": 9.0, **at}
+        for k, at in enumerate((where, other))
     ]
-    results = {"rows": {"fast": seeds}, "few": {"rows": few, **where}}
-    page = "<!-- accuracy: rows -->\n<!-- end -->\n<!-- accuracy: few -->\n<!-- end -->\n"
+    results = {"rows": {"fast": seeds}, "few": {"rows": few}}
+    page = "".join(f"<!-- accuracy: {name} -->\n<!-- end -->\n" for name in ("rows", "few", "where"))
     found = tables.rendered(page, results)
     assert "| `fast` | no option: recipe `fast`, n-grams beside it | 0.9100 (0.9000, 0.9200) |  |  | 1.5 |" in found
     assert "| 100 | 2 | 0.8000 | 0.7000 | 0.6500 | +10.0 points | 9 |" in found
+    assert "\np, 2 cores; q, 1 core; 2026-01-02; numpy 1.\n" in found
     assert "| `best` |" in found
     assert "not measured yet" in found
     assert tables.rendered(found, results) == found

@@ -12,19 +12,12 @@ import gatewise as gw
 from gatewise.errors import InputError
 from gatewise.labelled import Labelled
 from gatewise.ngrams import tokens_of
-from gatewise.training import Observer, recipe, train
+from gatewise.training import recipe, train
 from gatewise.training.prepared import prepare
+from tests.training.notes import Notes
 from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, "epochs": 2, "seed": 5}
-
-
-class Notes(Observer):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:

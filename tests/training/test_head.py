@@ -57,3 +57,5 @@ def test_numbers_that_mean_nothing_are_refused() -> None:
         recipe("best", head=-1)
     with pytest.raises(InputError, match="recipe: head, latent and student_most must be at least 0"):
         recipe("few", latent=-1)
+    with pytest.raises(InputError, match="recipe: teacher must be 'network' or 'readers', not 'reader'"):
+        recipe("few", teacher="reader")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,31 +10,16 @@ import numpy as np
 import pytest
 
 from gatewise.base import Base
-from gatewise.training import Interrupted, Observer, PretrainPlan, StepSeen, default_recipe, pretrain, recipe, train
+from gatewise.training import Interrupted, PretrainPlan, default_recipe, pretrain, recipe, train
 from gatewise.training.combine import weights_of
 from gatewise.training.prepared import Prepared, prepare
 from gatewise.training.readers import opinion_of_readers
 from gatewise.training.start import fitted_to
+from tests.training.notes import Notes
 from tests.training.texts import made_reviews
 
 PLAN = PretrainPlan("test", 8, 10, words=90, epochs=1, batch=8, steps=11, samples=24, learning_rate=0.02)
 FEW: dict[str, Any] = {"batch": 16, "learning_rate": 0.02, "head": 5.0}
-
-
-class Notes(Observer):
-    """Keeps the notes; presses Ctrl-C after `step` steps."""
-
-    def __init__(self, step: int = 0) -> None:
-        self.notes: list[str] = []
-        self.left = step
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def stepped(self, step: StepSeen) -> None:
-        self.left -= 1
-        if not self.left:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.fixture(scope="module")

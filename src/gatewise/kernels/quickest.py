@@ -11,8 +11,8 @@ __all__ = ["quickest"]
 
 
 def quickest() -> Precision:
-    """ "bf16" in tile registers, or in vectors where it pays; "float32" elsewhere, and where GATEWISE_ISA asks for a
-    build that has no other.
+    """In tile registers "bf16", and in vectors where it pays; elsewhere, and where GATEWISE_ISA asks for a build that
+    has no other, "float32".
     """
     here, (extension, _) = native.isas_bf16(), native.imported()
     build = os.environ.get("GATEWISE_ISA") or (here[0] if here else None)

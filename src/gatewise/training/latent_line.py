@@ -32,7 +32,7 @@ from gatewise.training.teacher import evenly
 __all__ = ["joined", "latent_line"]
 
 ORDER, MINIMUM = 3, 10  # of 1 to 3 tokens, in so many texts: rarer ones tell more of the texts that they are from
-READ = 150_000  # of the texts without labels, evenly taken: 75,000 reviews take some 2 GB and 90 seconds
+READ = 150_000  # of the texts without labels, evenly taken: time and memory grow with them (docs/log.md)
 
 
 def latent_line(prepared: Prepared, whole: list[Array], seed: int, observer: Observer) -> FittedNgrams | None:

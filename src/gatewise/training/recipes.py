@@ -37,9 +37,9 @@ class Recipe:
     second one, which starts where it started and learns for so many epochs from the labels and from what the teacher
     (with its n-grams, where there are any) says of those texts, each of which counts `student_weight`; 0 leaves them
     out. head: from a base, the penalty under which the dense layer is fitted before the rest may move
-    (`gatewise.training.head`); 0 draws it. latent: along so many latent directions all
-    the texts are read, which the teacher hears (`gatewise.training.teacher`). teacher: a "network", or "readers", which
-    are directions and n-grams alone (`gatewise.training.readers`; a network where the recipe lacks either).
+    (`gatewise.training.head`); 0 draws it. latent: with texts without labels, so many latent directions of all the
+    texts: a line through them joins the n-grams (`gatewise.training.latent_line`). teacher: a "network", or "readers",
+    which are such directions and n-grams alone (`gatewise.training.readers`; a network where the recipe lacks either).
     student_most: of how many of the texts without labels the student learns, evenly taken, 0 for all.
 
     ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once
@@ -116,6 +116,8 @@ class Recipe:
                 raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
         if self.rate_embedding < 0 or self.rate_lstm < 0 or self.student_weight <= 0 or not 0 <= self.average < 1:
             raise InputError("recipe: rates must be at least 0, student_weight above 0, average from 0 to below 1")
+        if self.teacher not in ("network", "readers"):
+            raise InputError(f"recipe: teacher must be 'network' or 'readers', not {quote(self.teacher)}")
         if self.head < 0 or self.latent < 0 or self.student_most < 0:
             raise InputError("recipe: head, latent and student_most must be at least 0")
 
