@@ -1,18 +1,23 @@
-"""The maximum over segments and its gradient: the slope in float64, and a tie shared whatever the sign."""
+"""Mean and maximum over segments and their gradients: the slope in float64, and a tie shared whatever the sign."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 import torch
+from numpy.typing import NDArray
 
 from gatewise.architecture import Architecture
 from gatewise.batch import Batch
 from gatewise.nn import Network
 from gatewise.nn.network import TorchOps
-from gatewise.nn.segment import segment_max
+from gatewise.nn.segment import segment_max, segment_mean
 from tests.glassbox.random_net import TOKENS, parameters_of, sequence_of
 
-LENGTHS = np.array([4, 0, 1, 7, 0], dtype=np.int64)
+Lengths = NDArray[np.int64]
+LENGTHS: Lengths = np.array([4, 0, 1, 7, 0], dtype=np.int64)
 
 
 def test_it_is_the_maximum_and_zero_where_there_is_nothing() -> None:
@@ -21,9 +26,16 @@ def test_it_is_the_maximum_and_zero_where_there_is_nothing() -> None:
     np.testing.assert_array_equal(found, [x[:4].max(0), 0 * x[0], x[4], x[5:].max(0), 0 * x[0]])
 
 
-def test_its_gradient_is_the_slope_in_float64() -> None:
+def test_the_mean_is_zero_where_there_is_nothing() -> None:
+    x = np.random.default_rng(3).standard_normal((12, 5))
+    found = segment_mean(torch.from_numpy(x), LENGTHS).numpy()
+    np.testing.assert_allclose(found, [x[:4].mean(0), 0 * x[0], x[4], x[5:].mean(0), 0 * x[0]], atol=1e-15)
+
+
+@pytest.mark.parametrize("pooled", [segment_mean, segment_max])
+def test_its_gradient_is_the_slope_in_float64(pooled: Callable[[torch.Tensor, Lengths], torch.Tensor]) -> None:
     x = torch.from_numpy(np.random.default_rng(5).standard_normal((12, 5))).requires_grad_()
-    assert torch.autograd.gradcheck(lambda values: segment_max(values, LENGTHS), x, eps=1e-6, atol=1e-9)
+    assert torch.autograd.gradcheck(lambda values: pooled(values, LENGTHS), x, eps=1e-6, atol=1e-9)
 
 
 def test_a_tie_is_shared_whatever_the_sign() -> None:
@@ -72,7 +84,7 @@ def test_training_takes_it() -> None:
         return found.numpy()
 
     class Torchs(TorchOps):
-        def segment_max(self, x: torch.Tensor, lengths: np.ndarray[tuple[int], np.dtype[np.int64]]) -> torch.Tensor:
+        def segment_max(self, x: torch.Tensor, lengths: Lengths) -> torch.Tensor:
             return torch.segment_reduce(x, "max", lengths=torch.from_numpy(lengths), unsafe=True)
 
     assert np.abs(gradient(TorchOps) - gradient(Torchs)).max() > 1e-3

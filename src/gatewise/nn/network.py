@@ -22,7 +22,7 @@ from gatewise.kernels import get
 from gatewise.network import forward
 from gatewise.nn.op import lstm
 from gatewise.nn.project import project
-from gatewise.nn.segment import segment_max
+from gatewise.nn.segment import segment_max, segment_mean
 from gatewise.nn.take import take
 from gatewise.ops import States, never_settles
 
@@ -104,8 +104,7 @@ class TorchOps:
         return len(h) > 1 and torch.equal(h[-1], h[-2]) and torch.equal(c[-1], c[-2])
 
     def segment_mean(self, x: Tensor, lengths: NDArray[np.int64]) -> Tensor:
-        total = torch.segment_reduce(x, "sum", lengths=torch.from_numpy(lengths), unsafe=True, initial=0)
-        return total / torch.from_numpy(np.maximum(lengths, 1)).to(x.dtype)[:, None]
+        return segment_mean(x, lengths)
 
     def segment_max(self, x: Tensor, lengths: NDArray[np.int64]) -> Tensor:
         return segment_max(x, lengths)
