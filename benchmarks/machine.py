@@ -35,10 +35,15 @@ def now() -> str:
 
 
 def revision() -> str:
-    """The commit that was measured, and whether files were changed since; empty outside a checkout."""
-    ask = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    """The commit that was measured, "-dirty" where other files than results were changed since; empty outside a
+    checkout.
+    """
+    others = (".", ":(exclude)benchmarks/results")  # a figure that was just written down changes no other one
     try:
-        done = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True)
+        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+        changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", *others], cwd=ROOT, capture_output=True)
     except OSError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    if head.returncode != 0:
+        return ""
+    return head.stdout.strip() + ("-dirty" if changed.returncode else "")

@@ -84,12 +84,20 @@ def _baseline(kind: str) -> Callable[[Reviews, int, Path, Path | None], dict[str
 
 
 def _trained(
-    name: str, what: str, size: str | None, *, unlabelled: bool = False, recipe: str | None = None, **changes: Any
+    name: str,
+    what: str,
+    size: str | None,
+    *,
+    twice: bool = False,
+    unlabelled: bool = False,
+    recipe: str | None = None,
+    **changes: Any,
 ) -> Row:
-    """The row of a recipe of gatewise, from a base of that size or from nothing."""
+    """The row of a recipe of gatewise, from a base of that size (which read the texts once, or twice) or from nothing."""
 
     def run(reviews: Reviews, seed: int, folder: Path, out: Path | None) -> dict[str, Any]:
-        base, before = (None, 0.0) if size is None else base_for(reviews, seed, folder, size)
+        plan = {"epochs": 2.0} if twice else {}
+        base, before = (None, 0.0) if size is None else base_for(reviews, seed, folder, size, **plan)
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as scratch:
             target = out or Path(scratch) / "model"
@@ -138,4 +146,5 @@ ROWS: tuple[Row, ...] = (
     _trained("medium+texts", "the same, and texts without labels", "medium", unlabelled=True),
     _trained("large", "from a large base: `train --from`", "large"),
     _trained("best", "the same, and texts without labels: `best`", "large", unlabelled=True),
+    _trained("best-twice", "the same, from a base that read the texts twice", "large", twice=True, unlabelled=True),
 )

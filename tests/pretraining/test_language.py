@@ -1,4 +1,6 @@
-"""The language model's gradients: the same whether they are handed on or added where they are kept."""
+"""The language model: its gradients are the same whether they are handed on or added where they are kept; what it drops,
+it drops for a whole piece.
+"""
 
 from __future__ import annotations
 
@@ -44,3 +46,21 @@ def test_gradients_of_a_step(units: int) -> None:
     assert np.abs(added["embedding.weight"]).max() > 1e-3
     for name in network.names:
         np.testing.assert_allclose(added[name], handed_on[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_a_unit_is_dropped_for_a_whole_piece() -> None:
+    rng, units = np.random.default_rng(3), 12
+    parameters = {
+        name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in base_shapes(ROWS, 8, units).items()
+    }
+    network = LanguageModel(parameters, drop_output=0.5, kernel="reference")
+    network.train()
+    torch.manual_seed(5)
+    h = torch.randn(STREAMS * STEPS, units, requires_grad=True)
+    targets = rng.integers(0, ROWS, (STREAMS, STEPS)).astype(np.int32)
+    network.loss("forward", h, targets, np.arange(ROWS), np.zeros(ROWS, dtype=np.float32)).backward()  # type: ignore[no-untyped-call]
+    assert h.grad is not None
+    read = (h.grad != 0).view(STREAMS, STEPS, units)
+    assert torch.equal(read.all(dim=1), read.any(dim=1))
+    assert 0.2 < float(read.all(dim=1).float().mean()) < 0.8
+    assert len(torch.unique(read[:, 0], dim=0)) == STREAMS  # each stream its own

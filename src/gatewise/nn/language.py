@@ -37,8 +37,8 @@ States = tuple[Tensor, Tensor]
 class LanguageModel(torch.nn.Module):
     """`parameters` by name, as `gatewise.base.base_shapes` has them.
 
-    drop_word: probability that a word of a piece is not read; drop_output: that a number of the state is not, where the
-    decoder reads it. kernel: see `gatewise.nn.op.lstm`.
+    drop_word: probability that a word of a piece is not read; drop_output: that a unit of a stream is not, at any step
+    of a piece, where the decoder reads it (Gal & Ghahramani 2016). kernel: see `gatewise.nn.op.lstm`.
     """
 
     def __init__(
@@ -97,7 +97,8 @@ class LanguageModel(torch.nn.Module):
     ) -> Tensor:
         """Mean estimated -log p of the targets (B, T), by sampled softmax."""
         if self.training and self.drop_output:
-            h = torch.nn.functional.dropout(h, self.drop_output)
+            mask = torch.nn.functional.dropout(h.new_ones((len(targets), 1, h.shape[1])), self.drop_output)
+            h = (h.view(*targets.shape, -1) * mask).view(h.shape)
         weight = self[f"decoder.{direction}.weight"]
         x = project(h, weight, weight.new_zeros(len(weight)), kernel=self.kernel)  # (N, D)
         flat = targets.reshape(-1).astype(np.int64)
