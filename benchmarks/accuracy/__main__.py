@@ -1,11 +1,12 @@
 """Accuracy on the IMDB test half, row by row.
 
-    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ...] [--seeds 0 1 2] [--few] [--quick]
+    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ...] [--seeds 0 1 2] [--parts] [--few]
+        [--quick]
 
-Each row trains from the archive's text alone and is measured once. Rows go into results/accuracy.json as they are done,
-beside the seed, the machine, the versions and the time; docs/accuracy.md is rendered from it (`benchmarks.tables`).
-Bases are kept in --bases, so that rows of one seed share theirs; their time counts in each. --quick takes a twentieth
-of the reviews, prints, and writes nothing.
+Each row trains from the archive's text alone and is measured once; --parts are the rows of `large` with one part of it
+changed. Rows go into results/accuracy.json as they are done, beside the seed, the machine, the versions and the time;
+docs/accuracy.md is rendered from it (`benchmarks.accuracy.tables`). Bases are kept in --bases, so that rows of one seed
+share theirs; their time counts in each. --quick takes a twentieth of the reviews, prints, and writes nothing.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ from typing import Any
 
 from benchmarks.accuracy.data import Reviews
 from benchmarks.accuracy.few import LABELS, few_labels
+from benchmarks.accuracy.parts import PARTS
 from benchmarks.accuracy.rows import ROWS
 from benchmarks.machine import machine, now, revision
 from gatewise.kernels.native import threads
 
+ALL = (*ROWS, *PARTS)
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "accuracy.json"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the official archive or its folder")
-    parser.add_argument("--rows", nargs="*", metavar="NAME", help=f"of {', '.join(row.name for row in ROWS)}")
+    parser.add_argument("--rows", nargs="*", metavar="NAME", help=f"of {', '.join(row.name for row in ALL)}")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--parts", action="store_true", help="the rows with one part of `large` changed")
     parser.add_argument("--few", action="store_true", help="few labels, instead of rows")
     parser.add_argument("--size", default="large", help="of the base, for few labels")
     parser.add_argument("--labels", nargs="*", type=int, default=list(LABELS), help="for few labels: how many")
@@ -38,8 +42,9 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each row's model there, as NAME-SEED")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
-    chosen = [row for row in ROWS if given.rows is None or row.name in given.rows]
-    unknown = sorted(set(given.rows or []) - {row.name for row in ROWS})
+    wanted = given.rows or [row.name for row in (PARTS if given.parts else ROWS)]
+    chosen = [row for row in ALL if row.name in wanted]
+    unknown = sorted(set(wanted) - {row.name for row in ALL})
     if unknown:
         parser.error(f"no row is called {unknown[0]}")
     reviews = Reviews(given.data, 0.05 if given.quick else 1.0)

@@ -22,7 +22,7 @@ from gatewise.training import plan_for
 from gatewise.training import recipe as named
 from gatewise.training.combine import weigh
 
-__all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear"]
+__all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear", "trained"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _baseline(kind: str) -> Callable[[Reviews, int, Path, Path | None], dict[str
     return run
 
 
-def _trained(
+def trained(
     name: str,
     what: str,
     size: str | None,
@@ -93,7 +93,7 @@ def _trained(
     recipe: str | None = None,
     **changes: Any,
 ) -> Row:
-    """The row of a recipe of gatewise, from a base of that size (which read the texts once, or twice) or from nothing."""
+    """The row of a recipe of gatewise, from a base of that size that read the texts once or twice, or from nothing."""
 
     def run(reviews: Reviews, seed: int, folder: Path, out: Path | None) -> dict[str, Any]:
         plan = {"epochs": 2.0} if twice else {}
@@ -139,12 +139,12 @@ BASELINES = (
 )
 ROWS: tuple[Row, ...] = (
     *BASELINES,
-    _trained("tutorial", "recipe `tutorial`", None, recipe="tutorial"),
-    _trained("fast", "no option: recipe `fast`, n-grams beside it", None, recipe="fast"),
-    _trained("vectors", "from word vectors alone: `train --from`", "vectors"),
-    _trained("medium", "from a medium base: `train --from`", "medium"),
-    _trained("medium+texts", "the same, and texts without labels", "medium", unlabelled=True),
-    _trained("large", "from a large base: `train --from`", "large"),
-    _trained("best", "the same, and texts without labels: `best`", "large", unlabelled=True),
-    _trained("best-twice", "the same, from a base that read the texts twice", "large", twice=True, unlabelled=True),
+    trained("tutorial", "recipe `tutorial`", None, recipe="tutorial"),
+    trained("fast", "no option: recipe `fast`, n-grams beside it", None, recipe="fast"),
+    trained("vectors", "from word vectors alone: `train --from`", "vectors"),
+    trained("medium", "from a medium base: `train --from`", "medium"),
+    trained("medium+texts", "the same, and texts without labels", "medium", unlabelled=True),
+    trained("large", "from a large base: `train --from`", "large"),
+    trained("best", "the same, and texts without labels: `best`", "large", unlabelled=True),
+    trained("best-twice", "the same, from a base that read the texts twice", "large", twice=True, unlabelled=True),
 )

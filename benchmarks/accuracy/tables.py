@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.accuracy.parts import PARTS
 from benchmarks.accuracy.rows import ROWS
 from benchmarks.tables import RESULTS as FOLDER
 from benchmarks.tables import write_pages
@@ -48,10 +49,31 @@ def _rows(results: Results) -> str:
             f"{statistics.mean(one[part] for one in found):.4f}" if all(part in one for one in found) else ""
             for part in ("network_alone", "ngrams_alone")
         ]
-        minutes = f"{statistics.mean(one['seconds'] for one in found) / 60:.1f}"
         accuracy = _four([one["accuracy"] for one in found])
+        lines.append(f"| `{row.name}` | {row.what} | {accuracy} | {' | '.join(alone)} | {_minutes(found)} |")
+    return "\n".join(lines)
+
+
+def _parts(results: Results) -> str:
+    """Each part's row beside `large` of the same seeds."""
+    lines = ["| `large` with | accuracy, mean (each seed) | points more | loss | of `large` | minutes after the base |"]
+    lines.append("|---|---|---:|---:|---:|---:|")
+    large = results.get("rows", {}).get("large", {})
+    for row in PARTS:
+        seeds = {seed: one for seed, one in results.get("rows", {}).get(row.name, {}).items() if seed in large}
+        if not seeds:
+            lines.append(f"| {row.what} (`{row.name}`) | not measured yet | | | | |")
+            continue
+        found, whole = (
+            [seeds[seed] for seed in sorted(seeds, key=int)],
+            [large[seed] for seed in sorted(seeds, key=int)],
+        )
+        mean = {key: statistics.mean(one[key] for one in found) for key in ("accuracy", "loss", "after_base")}
+        more = 100 * (mean["accuracy"] - statistics.mean(one["accuracy"] for one in whole))
+        loss = statistics.mean(one["loss"] for one in whole)
         lines.append(
-            f"| `{row.name}` | {row.what} | {accuracy} | {' | '.join(alone)} | {minutes} | {_threads(found)} |"
+            f"| {row.what} (`{row.name}`) | {_four([one['accuracy'] for one in found])} | {more:+.2f} "
+            f"| {mean['loss']:.4f} | {loss:.4f} | {mean['after_base'] / 60:.1f} |"
         )
     return "\n".join(lines)
 
@@ -63,15 +85,17 @@ def _short(results: Results) -> str:
         seeds = results.get("rows", {}).get(row.name, {})
         if seeds:
             found = [seeds[seed] for seed in sorted(seeds, key=int)]
-            minutes = statistics.mean(one["seconds"] for one in found) / 60
             accuracy = _four([one["accuracy"] for one in found])
-            lines.append(f"| {row.what} | {accuracy} | {minutes:.1f} | {_threads(found)} |")
+            lines.append(f"| {row.what} | {accuracy} | {_minutes(found)} |")
     return "\n".join(lines)
 
 
-def _threads(found: list[dict[str, Any]]) -> str:
-    """On how many threads, where the seeds differ each way that there is."""
-    return "; ".join(sorted({str(one.get("threads", 2)) for one in found}))
+def _minutes(found: list[dict[str, Any]]) -> str:
+    """Two cells: the mean of the minutes, and on how many threads; where the seeds differ in that, both of each."""
+    minutes, threads = [one["seconds"] / 60 for one in found], [str(one.get("threads", 2)) for one in found]
+    if len(set(threads)) == 1:
+        return f"{statistics.mean(minutes):.1f} | {threads[0]}"
+    return f"{'; '.join(f'{one:.0f}' for one in minutes)} | {'; '.join(threads)}"
 
 
 def _few(results: Results) -> str:
@@ -102,7 +126,13 @@ def _where(results: Results) -> str:
     return f"{'; '.join(machines)}; {' to '.join(sorted({dates[0], dates[-1]}))}; {', '.join(versions)}."
 
 
-_TABLES: dict[str, Callable[[Results], str]] = {"rows": _rows, "short": _short, "few": _few, "where": _where}
+_TABLES: dict[str, Callable[[Results], str]] = {
+    "rows": _rows,
+    "short": _short,
+    "parts": _parts,
+    "few": _few,
+    "where": _where,
+}
 
 
 def rendered(page: str, results: Results) -> str:

@@ -13,6 +13,7 @@ pytest.importorskip("sklearn")
 import gatewise as gw
 from benchmarks.accuracy import tables
 from benchmarks.accuracy.data import Reviews
+from benchmarks.accuracy.parts import PARTS
 from benchmarks.accuracy.rows import ROWS, base_for, linear, measured
 from tests.training.texts import made_reviews
 
@@ -60,7 +61,8 @@ def test_a_base_is_made_once(made: Reviews, tmp_path: Path) -> None:
 
 
 def test_the_rows_have_names_of_their_own() -> None:
-    assert len({row.name for row in ROWS}) == len(ROWS)
+    every = [row.name for row in (*ROWS, *PARTS)]
+    assert len(set(every)) == len(every)
 
 
 def test_a_row_trains_measures_and_keeps_its_model(made: Reviews, tmp_path: Path) -> None:
@@ -93,6 +95,22 @@ def test_the_tables_say_what_was_measured() -> None:
     assert "| `best` |" in found
     assert "not measured yet" in found
     assert tables.rendered(found, results) == found
+
+
+def test_minutes_on_other_threads_are_told_apart() -> None:
+    seeds = {str(n): {"accuracy": 0.9, "seconds": 60.0 * (n + 2), "threads": 1 + n} for n in (0, 1)}
+    found = tables.rendered("<!-- accuracy: rows -->\n<!-- end -->\n", {"rows": {"fast": seeds}})
+    assert "|  |  | 2; 3 | 1; 2 |" in found
+
+
+def test_a_part_is_compared_with_the_same_seeds_alone() -> None:
+    def row(**accuracy: float) -> dict[str, dict[str, float]]:
+        return {seed[1:]: {"accuracy": of, "loss": 1 - of, "after_base": 90.0} for seed, of in accuracy.items()}
+
+    rows = {"large": row(s0=0.91, s2=0.93), "large-words": row(s2=0.92), "large-output": row(s1=0.8)}
+    found = tables.rendered("<!-- accuracy: parts -->\n<!-- end -->\n", {"rows": rows})
+    assert "| no word dropout (`large-words`) | 0.9200 | -1.00 | 0.0800 | 0.0700 | 1.5 |" in found
+    assert "(`large-output`) | not measured yet |" in found
 
 
 def test_each_part_alone_is_weighed_anew(made: Reviews) -> None:

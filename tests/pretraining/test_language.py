@@ -1,5 +1,5 @@
-"""The language model: its gradients are the same whether they are handed on or added where they are kept; what it drops,
-it drops for a whole piece.
+"""The language model: its gradients are the same whether they are handed on or added where they are kept; a unit that
+is dropped is dropped for a whole piece.
 """
 
 from __future__ import annotations

@@ -1,0 +1,25 @@
+"""What each part of fine-tuning gives: the row `large`, `train --from BASE`, with one thing changed at a time."""
+
+from __future__ import annotations
+
+from benchmarks.accuracy.rows import Row, trained
+
+__all__ = ["PARTS"]
+
+PARTS: tuple[Row, ...] = (
+    trained(
+        "large-from-nothing", "no base: the same network, all drawn", None, recipe="best", embedding=256, units=512
+    ),
+    trained("large-last", "the last state in place of mean and maximum", "large", pooling="last"),
+    trained("large-one-epoch", "one epoch in place of two", "large", epochs=1),
+    trained("large-constant", "the rate stays where one-cycle has its peak", "large", schedule="constant"),
+    trained("large-one-rate", "the embedding at the whole rate, not at half", "large", rate_embedding=1.0),
+    trained("large-fixed-embedding", "the embedding does not move", "large", rate_embedding=0.0),
+    trained("large-half-lstm", "the LSTMs at half the rate as well", "large", rate_lstm=0.5),
+    trained("large-head", "the dense layer fitted on the base's states before all moves", "large", head=500.0),
+    trained("large-no-average", "the last weights, not their running average", "large", average=0.0),
+    trained("large-words", "no word dropout", "large", drop_word=0.0),
+    trained("large-embedding", "no dropout of the embedding's numbers", "large", drop_embedding=0.0),
+    trained("large-output", "no dropout before the dense layer", "large", drop_output=0.0),
+    trained("large-recurrent", "recurrent dropout of 0.1 as well", "large", drop_recurrent=0.1),
+)
