@@ -1,7 +1,7 @@
 """Accuracy on the IMDB test half, row by row.
 
-    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ...] [--seeds 0 1 2] [--parts] [--few]
-        [--quick]
+    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ... | --parts | --few]
+        [--seeds 0 1 2] [--quick]
 
 Each row trains from the archive's text alone and is measured once; --parts are the rows of `large` with one part of it
 changed. Rows go into results/accuracy.json as they are done, beside the seed, the machine, the versions and the time;
@@ -31,10 +31,11 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "accuracy.json"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the official archive or its folder")
-    parser.add_argument("--rows", nargs="*", metavar="NAME", help=f"of {', '.join(row.name for row in ALL)}")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--rows", nargs="+", metavar="NAME", help=f"of {', '.join(row.name for row in ALL)}")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--parts", action="store_true", help="the rows with one part of `large` changed")
-    parser.add_argument("--few", action="store_true", help="few labels, instead of rows")
+    which.add_argument("--parts", action="store_true", help="the rows with one part of `large` changed")
+    which.add_argument("--few", action="store_true", help="few labels, instead of rows")
     parser.add_argument("--size", default="large", help="of the base, for few labels")
     parser.add_argument("--labels", nargs="*", type=int, default=list(LABELS), help="for few labels: how many")
     parser.add_argument("--draws", nargs="*", type=int, default=[0, 1, 2, 3, 4])

@@ -55,14 +55,13 @@ def _rows(results: Results) -> str:
 
 
 def _parts(results: Results) -> str:
-    """Each part's row beside `large` of the same seeds."""
+    """Each part's row beside `large` of the same seeds, where there are any."""
     lines = ["| `large` with | accuracy, mean (each seed) | points more | loss | of `large` | minutes after the base |"]
     lines.append("|---|---|---:|---:|---:|---:|")
     large = results.get("rows", {}).get("large", {})
     for row in PARTS:
         seeds = {seed: one for seed, one in results.get("rows", {}).get(row.name, {}).items() if seed in large}
         if not seeds:
-            lines.append(f"| {row.what} (`{row.name}`) | not measured yet | | | | |")
             continue
         found, whole = (
             [seeds[seed] for seed in sorted(seeds, key=int)],
@@ -75,7 +74,7 @@ def _parts(results: Results) -> str:
             f"| {row.what} (`{row.name}`) | {_four([one['accuracy'] for one in found])} | {more:+.2f} "
             f"| {mean['loss']:.4f} | {loss:.4f} | {mean['after_base'] / 60:.1f} |"
         )
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else "Not measured yet: `python -m benchmarks.accuracy --parts` does it."
 
 
 def _short(results: Results) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from gatewise.errors import InputError
 from gatewise.kernels import Kernel, get
@@ -185,13 +185,11 @@ def test_opcheck(dtype: torch.dtype) -> None:
     utilities = ["test_schema", "test_autograd_registration", "test_faketensor"]
     if not get(kernel).consumes_tape:  # else backward changes a result of the operator, one that `lstm` keeps to itself
         utilities.append("test_aot_dispatch_dynamic")
-    torch.library.opcheck(
-        op_module._forward, (*arrays, None, False, "sigmoid", True, True, kernel), test_utils=utilities
-    )
-    torch.library.opcheck(op_module._forward, (*plain, None, False, "sigmoid", False, False, kernel))
+    library.opcheck(op_module._forward, (*arrays, None, False, "sigmoid", True, True, kernel), test_utils=utilities)
+    library.opcheck(op_module._forward, (*plain, None, False, "sigmoid", False, False, kernel))
     h, c, h_T, _, gates = op_module._forward(*plain, torch.rand_like(plain[4]), False, "sigmoid", True, True, kernel)
     given = (torch.randn_like(h), None, None, h_T, len(plain[0]), False, "sigmoid", kernel)
-    torch.library.opcheck(op_module._backward, (gates, *plain[1:], torch.rand_like(plain[4]), h, c, *given))
+    library.opcheck(op_module._backward, (gates, *plain[1:], torch.rand_like(plain[4]), h, c, *given))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -200,8 +198,8 @@ def test_project(dtype: torch.dtype) -> None:
     shapes = ((7, 5), (12, 5), (12,), (7, 12))
     x, weight, bias, given = (torch.randn(s, generator=generator, dtype=dtype, requires_grad=True) for s in shapes)
     name = "reference" if dtype == torch.float64 else get().name
-    torch.library.opcheck(project_op, (x, weight, bias, name))
-    torch.library.opcheck(project_backward_op, (*(t.detach() for t in (x, weight, given)), True, name))
+    library.opcheck(project_op, (x, weight, bias, name))
+    library.opcheck(project_backward_op, (*(t.detach() for t in (x, weight, given)), True, name))
     wanted = torch.autograd.grad(torch.nn.functional.linear(x, weight, bias), (x, weight, bias), given)
     for got, there in zip(torch.autograd.grad(project(x, weight, bias), (x, weight, bias), given), wanted, strict=True):
         assert torch.allclose(got, there, rtol=1e-5, atol=1e-5)

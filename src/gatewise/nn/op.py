@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError
@@ -97,7 +97,7 @@ def as_array(tensor: Tensor) -> Array:
     return array
 
 
-@torch.library.custom_op("gatewise::lstm", mutates_args=(), device_types="cpu")
+@library.custom_op("gatewise::lstm", mutates_args=(), device_types="cpu")
 def _forward(
     pre: Tensor,
     index: Tensor | None,
@@ -121,7 +121,7 @@ def _forward(
     return torch.from_numpy(run.h), c, torch.from_numpy(run.h_T), torch.from_numpy(run.c_T), gates
 
 
-@torch.library.custom_op("gatewise::lstm_backward", mutates_args=("packed_gates",), device_types="cpu")
+@library.custom_op("gatewise::lstm_backward", mutates_args=("packed_gates",), device_types="cpu")
 def _backward(
     packed_gates: Tensor,
     index: Tensor | None,

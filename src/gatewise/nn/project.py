@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from gatewise.kernels import get
 from gatewise.nn.op import as_array, kernel_for
@@ -26,12 +26,12 @@ def project(x: Tensor, weight_ih: Tensor, bias: Tensor, *, kernel: str | None = 
     return pre
 
 
-@torch.library.custom_op("gatewise::project", mutates_args=(), device_types="cpu")
+@library.custom_op("gatewise::project", mutates_args=(), device_types="cpu")
 def _project(x: Tensor, weight_ih: Tensor, bias: Tensor, kernel: str) -> Tensor:
     return torch.from_numpy(get(kernel).project(as_array(x), as_array(weight_ih), as_array(bias)))
 
 
-@torch.library.custom_op("gatewise::project_backward", mutates_args=(), device_types="cpu")
+@library.custom_op("gatewise::project_backward", mutates_args=(), device_types="cpu")
 def _backward(x: Tensor, weight_ih: Tensor, dpre: Tensor, with_dx: bool, kernel: str) -> tuple[Tensor, Tensor, Tensor]:
     """dx (U, D), empty where it is not wanted, dweight_ih (4H, D), dbias (4H,)."""
     found = get(kernel).project_backward(as_array(x), as_array(weight_ih), as_array(dpre), with_dx=with_dx)
