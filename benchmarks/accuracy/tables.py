@@ -55,26 +55,35 @@ def _rows(results: Results) -> str:
 
 
 def _parts(results: Results) -> str:
-    """Each part's row beside `large` of the same seeds, where there are any."""
-    lines = ["| `large` with | accuracy, mean (each seed) | points more | loss | of `large` | minutes after the base |"]
-    lines.append("|---|---|---:|---:|---:|---:|")
+    """Each part's row under `large` of the same seeds, where there are any."""
+    lines = ["| `large` with | accuracy | points more | its network alone | points more | loss | minutes, on threads |"]
+    lines.append("|---|---:|---:|---:|---:|---:|---:|")
     large = results.get("rows", {}).get("large", {})
-    for row in PARTS:
-        seeds = {seed: one for seed, one in results.get("rows", {}).get(row.name, {}).items() if seed in large}
-        if not seeds:
-            continue
-        found, whole = (
-            [seeds[seed] for seed in sorted(seeds, key=int)],
-            [large[seed] for seed in sorted(seeds, key=int)],
-        )
-        mean = {key: statistics.mean(one[key] for one in found) for key in ("accuracy", "loss", "after_base")}
-        more = 100 * (mean["accuracy"] - statistics.mean(one["accuracy"] for one in whole))
-        loss = statistics.mean(one["loss"] for one in whole)
-        lines.append(
-            f"| {row.what} (`{row.name}`) | {_four([one['accuracy'] for one in found])} | {more:+.2f} "
-            f"| {mean['loss']:.4f} | {loss:.4f} | {mean['after_base'] / 60:.1f} |"
-        )
-    return "\n".join(lines) if len(lines) > 2 else "Not measured yet: `python -m benchmarks.accuracy --parts` does it."
+    measured = {row: results.get("rows", {}).get(row.name, {}) for row in PARTS}
+    shared = {seed for seeds in measured.values() for seed in seeds} & set(large)
+    if not shared:
+        return "Not measured yet: `python -m benchmarks.accuracy --parts` does it."
+    lines.append(_part("nothing changed (`large`)", {seed: large[seed] for seed in shared}, None))
+    for row, seeds in measured.items():
+        found = {seed: one for seed, one in seeds.items() if seed in large}
+        if found:
+            lines.append(_part(f"{row.what} (`{row.name}`)", found, {seed: large[seed] for seed in found}))
+    return "\n".join(lines)
+
+
+def _part(what: str, found: Results, whole: Results | None) -> str:
+    """A line of means over seeds; whole: the seeds that it is compared with."""
+
+    def mean(seeds: Results, figure: str) -> float:
+        return statistics.mean(one[figure] for one in seeds.values())
+
+    cells = [what]
+    for figure in ("accuracy", "network_alone"):
+        value = mean(found, figure)
+        cells += [f"{value:.4f}", "" if whole is None else f"{100 * (value - mean(whole, figure)):+.2f}"]
+    threads = sorted({str(one.get("threads", 2)) for one in found.values()})
+    cells += [f"{mean(found, 'loss'):.4f}", f"{mean(found, 'after_base') / 60:.1f} on {', '.join(threads)}"]
+    return f"| {' | '.join(cells)} |"
 
 
 def _short(results: Results) -> str:

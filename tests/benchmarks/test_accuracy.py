@@ -105,11 +105,15 @@ def test_minutes_on_other_threads_are_told_apart() -> None:
 
 def test_a_part_is_compared_with_the_same_seeds_alone() -> None:
     def row(**accuracy: float) -> dict[str, dict[str, float]]:
-        return {seed[1:]: {"accuracy": of, "loss": 1 - of, "after_base": 90.0} for seed, of in accuracy.items()}
+        return {
+            seed[1:]: {"accuracy": of, "network_alone": of - 0.01, "loss": 1 - of, "after_base": 90.0, "threads": 1}
+            for seed, of in accuracy.items()
+        }
 
     rows = {"large": row(s0=0.91, s2=0.93), "large-words": row(s2=0.92), "large-output": row(s1=0.8)}
     found = tables.rendered("<!-- accuracy: parts -->\n<!-- end -->\n", {"rows": rows})
-    assert "| no word dropout (`large-words`) | 0.9200 | -1.00 | 0.0800 | 0.0700 | 1.5 |" in found
+    assert "| nothing changed (`large`) | 0.9300 |  | 0.9200 |  | 0.0700 | 1.5 on 1 |" in found
+    assert "| no word dropout (`large-words`) | 0.9200 | -1.00 | 0.9100 | -1.00 | 0.0800 | 1.5 on 1 |" in found
     assert "large-output" not in found
     assert "Not measured yet: " in tables.rendered(found, {"rows": {"large": rows["large"]}})
 
