@@ -75,7 +75,7 @@ def _part(what: str, found: Results, whole: Results | None) -> str:
     """A line of means over seeds; whole: the seeds that it is compared with."""
 
     def mean(seeds: Results, figure: str) -> float:
-        return statistics.mean(one[figure] for one in seeds.values())
+        return float(statistics.mean(one[figure] for one in seeds.values()))
 
     cells = [what]
     for figure in ("accuracy", "network_alone"):
