@@ -12,6 +12,8 @@ PARTS: tuple[Row, ...] = (
     ),
     trained("large-last", "the last state in place of mean and maximum", "large", pooling="last"),
     trained("large-one-epoch", "one epoch in place of two", "large", epochs=1),
+    trained("large-three-epochs", "three epochs", "large", epochs=3),
+    trained("large-adversarial", "three epochs, and inputs that move against it", "large", epochs=3, adversarial=0.01),
     trained("large-constant", "the rate stays where one-cycle has its peak", "large", schedule="constant"),
     trained("large-one-rate", "the embedding at the whole rate, not at half", "large", rate_embedding=1.0),
     trained("large-fixed-embedding", "the embedding does not move", "large", rate_embedding=0.0),

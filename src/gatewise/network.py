@@ -23,31 +23,41 @@ from gatewise.architecture import Architecture
 from gatewise.batch import Batch
 from gatewise.ops import Ops, States
 
-__all__ = ["PAD_CHUNK", "features", "forward", "pool", "run_lstms"]
+__all__ = ["PAD_CHUNK", "features", "forward", "inputs", "pool", "run_lstms"]
 
 PAD_CHUNK = 192  # pad steps run between two looks at whether the state has settled
 
 
-def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> Any:
-    """Logits (B, outputs) of a batch."""
-    pooled = ops.dropout(features(ops, parameters, arch, batch), "output")
+def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
+    """Logits (B, outputs) of a batch. x: see `run_lstms`."""
+    pooled = ops.dropout(features(ops, parameters, arch, batch, x), "output")
     return ops.linear(pooled, parameters["dense.weight"], parameters["dense.bias"])
 
 
-def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> Any:
-    """What the dense layer reads of a batch (B, features)."""
-    h, h_T = run_lstms(ops, parameters, arch, batch)
+def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
+    """What the dense layer reads of a batch (B, features). x: see `run_lstms`."""
+    h, h_T = run_lstms(ops, parameters, arch, batch, x)
     return pool(ops, arch, h, h_T, batch.lengths)
 
 
-def run_lstms(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch) -> tuple[list[Any], list[Any]]:
-    """The top layer's h of every step (N, H), and its state h_T (B, H) after the last step, one a direction."""
-    index = batch.index
+def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
+    """What the first layer reads: of tokens (U, D), from which `batch.index` picks each step's; of channels (N, C)."""
     if batch.values is not None:
-        x = ops.constant(batch.values, parameters["dense.bias"])  # (N, C)
-    else:
-        assert batch.distinct is not None
-        x = ops.dropout(ops.take(parameters["embedding.weight"], batch.distinct), "embedding")  # (U, D)
+        return ops.constant(batch.values, parameters["dense.bias"])
+    assert batch.distinct is not None
+    return ops.dropout(ops.take(parameters["embedding.weight"], batch.distinct), "embedding")
+
+
+def run_lstms(
+    ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None
+) -> tuple[list[Any], list[Any]]:
+    """The top layer's h of every step (N, H), and its state h_T (B, H) after the last step, one a direction.
+
+    x (N, D): every step's input, in place of what the batch's tokens or channels give; never with pads.
+    """
+    index = batch.index if x is None else None
+    assert x is None or batch.pads is None
+    x = inputs(ops, parameters, batch) if x is None else x
     longest = 0 if batch.pads is None else int(batch.pads.max(initial=0))
     x_pad = ops.take(x, np.zeros(1, dtype=np.int64)) if longest else None  # PAD is the smallest token: row 0, (1, D)
     runs: list[States] = []

@@ -19,7 +19,7 @@ from gatewise.batch import Batch
 from gatewise.cell import Array, Gate
 from gatewise.errors import InputError
 from gatewise.kernels import get
-from gatewise.network import forward
+from gatewise.network import forward, inputs
 from gatewise.nn.op import lstm
 from gatewise.nn.project import project
 from gatewise.nn.segment import segment_max, segment_mean
@@ -148,13 +148,31 @@ class Network(torch.nn.Module):
             kept = array[self.active] if name == "embedding.weight" and self.active is not None else array
             self.weights[attribute(name)] = torch.nn.Parameter(torch.from_numpy(np.array(kept)).to(dtype))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Logits (B, outputs); dropout acts in training mode only."""
-        if self._row_of is not None and batch.distinct is not None:
-            batch = Batch(batch.lengths, self._row_of[batch.distinct], batch.index, batch.values, batch.pads)
-        named = {name: self.weights[attribute(name)] for name in self._start}
-        logits: Tensor = forward(self._ops if self.training else self._plain, named, self.arch, batch)
+    def forward(self, batch: Batch, x: Tensor | None = None) -> Tensor:
+        """Logits (B, outputs); dropout acts in training mode only. x (N, D): every step's input, as `inputs` gives it
+        or moved from there, in place of the batch's own.
+        """
+        logits: Tensor = forward(self._mode, self._named, self.arch, self._active(batch), x)
         return logits
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """What every step of a batch feeds into the first LSTM layer (N, D), or (N, C) of channels."""
+        x: Tensor = inputs(self._mode, self._named, self._active(batch))
+        return x if batch.index is None else x.index_select(0, torch.from_numpy(batch.index))
+
+    @property
+    def _mode(self) -> TorchOps:
+        return self._ops if self.training else self._plain
+
+    @property
+    def _named(self) -> dict[str, Tensor]:
+        return {name: self.weights[attribute(name)] for name in self._start}
+
+    def _active(self, batch: Batch) -> Batch:
+        """The batch with its tokens as rows of what is a parameter here."""
+        if self._row_of is None or batch.distinct is None:
+            return batch
+        return Batch(batch.lengths, self._row_of[batch.distinct], batch.index, batch.values, batch.pads)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As torch's, but the embedding's gradient stays where it is, all 0, and the next backward adds to it there:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,12 @@ from gatewise.data import batches
 from gatewise.errors import TrainingError
 from gatewise.model import Model
 from gatewise.nn import Network
+from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.average import Average
 from gatewise.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
 from gatewise.training.prepared import Prepared
-from gatewise.training.rates import groups
+from gatewise.training.rates import groups, rate_at
 from gatewise.training.soft import soft_loss
 from gatewise.verdict import log_probabilities, scores
 
@@ -142,18 +144,15 @@ class Loop:
         prepared, recipe = self.prepared, self.prepared.recipe
         self._random = torch.get_rng_state()
         batch = Batch.of([prepared.sequences[n] for n in rows], prepared.architecture)
-        logits = self.network(batch)
-        loss = self._loss(logits, rows)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise self._not_finite("loss", step, rows)
         self.network.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        logits, loss = self._backward(batch, rows)
+        if not math.isfinite(loss):
+            raise self._not_finite("loss", step, rows)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip or math.inf)
         if not bool(torch.isfinite(norm)):
             raise self._not_finite("gradient", step, rows)
         for group in self.optimizer.param_groups:
-            rate = _rate(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * self.epochs)
+            rate = rate_at(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * self.epochs)
             group["lr"] = rate * group["share"]
             # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
             # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
@@ -161,7 +160,18 @@ class Loop:
         self.optimizer.step()
         if self.average is not None:
             self.average.add(step)
-        return value, _right(logits.detach(), torch.from_numpy(prepared.labels[rows]))
+        return loss, _right(logits, torch.from_numpy(prepared.labels[rows]))
+
+    def _backward(self, batch: Batch, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
+        """Gradients of a batch's loss; its logits, and the loss where nothing moves against the network."""
+        share, loss_of = self.prepared.recipe.adversarial, partial(self._loss, rows=rows)
+        if share:
+            logits, loss = adversarial_backward(self.network, batch, loss_of, share)
+        else:
+            logits = self.network(batch)
+            loss = loss_of(logits)
+            loss.backward()  # type: ignore[no-untyped-call]
+        return logits.detach(), float(loss.detach())
 
     def _loss(self, logits: Tensor, rows: NDArray[np.int64]) -> Tensor:
         """Mean cross-entropy of logits (B, 1) or (B, K): with the labels, or where there are any with soft targets."""
@@ -232,13 +242,3 @@ class Loop:
 def _right(logits: Tensor, target: Tensor) -> int:
     predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
     return int((predicted == target).sum())
-
-
-def _rate(peak: float, schedule: str, step: int, steps: int) -> float:
-    """The learning rate of `step` (from 0) out of `steps`."""
-    if schedule == "constant":
-        return peak
-    rise = max(1, steps // 5)
-    if step < rise:
-        return peak * (step + 1) / rise
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))

@@ -1,14 +1,15 @@
-"""Learning rates by layer: what is pretrained moves less than what is new (Howard & Ruder 2018, section 3.2)."""
+"""Learning rates: by step, and by layer: what is pretrained moves less than what is new (Howard & Ruder 2018, 3.2)."""
 
 from __future__ import annotations
 
+import math
 from itertools import groupby
 from typing import Any
 
 from gatewise.nn import Network
 from gatewise.training.recipes import Recipe
 
-__all__ = ["groups"]
+__all__ = ["groups", "rate_at"]
 
 
 def groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
@@ -19,3 +20,13 @@ def groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
         {"params": [weight for _, weight in part], "share": of}
         for of, part in groupby(named, key=lambda pair: share[pair[0].split(".")[0]])
     ]
+
+
+def rate_at(peak: float, schedule: str, step: int, steps: int) -> float:
+    """The learning rate of `step` (from 0) out of `steps`."""
+    if schedule == "constant":
+        return peak
+    rise = max(1, steps // 5)
+    if step < rise:
+        return peak * (step + 1) / rise
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))

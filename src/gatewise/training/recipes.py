@@ -32,15 +32,17 @@ class Recipe:
     without a better validation before it stops, 0 for never. validation: the part of the training data kept for
     choosing the epoch, cut by "row" (at random) or by "group" (all of a film's reviews on one side). grouped: similar
     lengths share a batch. rate_embedding, rate_lstm: their parts of the learning rate. average: how much a running
-    average of the weights keeps at each step, 0 for none. least_steps: where all epochs together have fewer steps than
-    this, there are more epochs. student_epochs: where there are texts without labels, the network is the teacher of a
-    second one, which starts where it started and learns for so many epochs from the labels and from what the teacher
-    (with its n-grams, where there are any) says of those texts, each of which counts `student_weight`; 0 leaves them
-    out. head: from a base, the penalty under which the dense layer is fitted before the rest may move
-    (`gatewise.training.head`); 0 draws it. latent: with texts without labels, so many latent directions of all the
-    texts: a line through them joins the n-grams (`gatewise.training.latent_line`). teacher: a "network", or "readers",
-    which are such directions and n-grams alone (`gatewise.training.readers`; a network where the recipe lacks either).
-    student_most: of how many of the texts without labels the student learns, evenly taken, 0 for all.
+    average of the weights keeps at each step, 0 for none. adversarial: the network must also be right where a
+    sequence's inputs move against it by this part of their length (`gatewise.training.adversarial`) (0 for not).
+    least_steps: where all epochs together have fewer steps than this, there are more epochs. student_epochs: where
+    there are texts without labels, the network is the teacher of a second one, which starts where it started and learns
+    for so many epochs from the labels and from what the teacher (with its n-grams, where there are any) says of those
+    texts, each of which counts `student_weight`; 0 leaves them out. head: from a base, the penalty under which the
+    dense layer is fitted before the rest may move (`gatewise.training.head`); 0 draws it. latent: with texts without
+    labels, so many latent directions of all the texts: a line through them joins the n-grams
+    (`gatewise.training.latent_line`). teacher: a "network", or "readers", which are such directions and n-grams alone
+    (`gatewise.training.readers`; a network where the recipe lacks either). student_most: of how many of the texts
+    without labels the student learns, evenly taken, 0 for all.
 
     ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once
     the best epoch is known (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are
@@ -80,6 +82,7 @@ class Recipe:
     rate_embedding: float = 1.0
     rate_lstm: float = 1.0
     average: float = 0.0
+    adversarial: float = 0.0
     student_epochs: int = 0
     student_weight: float = 1.0
     student_most: int = 0
@@ -100,8 +103,9 @@ class Recipe:
         for name in ("drop_word", "drop_embedding", "drop_recurrent", "drop_layer", "drop_output"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"recipe: {name} must be from 0 to below 1, not {getattr(self, name)}")
-        if self.drop_recurrent and self.padding == "pre":
-            raise InputError("recipe: drop_recurrent is another mask a sequence, which cannot share its pads (padding)")
+        for name, what in (("drop_recurrent", "mask"), ("adversarial", "movement")):
+            if getattr(self, name) and self.padding == "pre":
+                raise InputError(f"recipe: {name} is another {what} a sequence, which cannot share its pads (padding)")
         if not 0 < self.validation < 1:
             raise InputError(f"recipe: validation must lie between 0 and 1, not {self.validation}")
         if not 0 <= self.ngrams <= MAX_ORDER or self.ngram_minimum < 1 or self.ngram_l2 <= 0 or self.ngram_most < 0:
@@ -111,7 +115,7 @@ class Recipe:
             )
         if self.learning_rate <= 0:
             raise InputError("recipe: learning_rate must be above 0")
-        for name in ("clip", "patience", "student_epochs", "least_steps"):
+        for name in ("clip", "patience", "student_epochs", "least_steps", "adversarial"):
             if getattr(self, name) < 0:
                 raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
         if self.rate_embedding < 0 or self.rate_lstm < 0 or self.student_weight <= 0 or not 0 <= self.average < 1:

@@ -1,0 +1,138 @@
+"""Inputs that move against the network: how far, where to, and what the gradient of both losses is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gatewise.architecture import Architecture, initial_parameters
+from gatewise.batch import Batch
+from gatewise.errors import InputError
+from gatewise.labelled import Labelled
+from gatewise.nn import Network
+from gatewise.training import Interrupted, recipe, train
+from gatewise.training.adversarial import adversarial_backward, moved
+from tests.training.test_resume import StopAt
+from tests.training.texts import made_reviews
+
+TOKENS = Architecture("tokens", 12, 5, 4, layers=2, bidirectional=True, pooling="mean+max")
+CHANNELS = Architecture("channels", 3, 0, 4)
+SMALL: dict[str, Any] = {"units": 8, "embedding": 6, "batch": 16, "words": 80, "ngrams": 0, "calibrate": False}
+
+
+def _network(arch: Architecture, dropout: dict[str, float] | None = None) -> Network:
+    start = initial_parameters(arch, np.random.default_rng(1))
+    return Network(arch, start, dropout=dropout, dtype=torch.float64, kernel="reference")
+
+
+def _batch(arch: Architecture) -> Batch:
+    rng = np.random.default_rng(2)
+    lengths = [6, 1, 9]
+    if arch.inputs == "channels":
+        return Batch.of([rng.standard_normal((n, arch.rows)) for n in lengths], arch)
+    return Batch.of([rng.integers(1, arch.rows, n) for n in lengths], arch)
+
+
+def _loss(logits: Tensor) -> Tensor:
+    target = torch.tensor([1.0, 0.0, 1.0], dtype=logits.dtype)
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target)
+
+
+def test_each_sequence_moves_along_its_gradient_by_a_part_of_its_own_length() -> None:
+    rng = np.random.default_rng(0)
+    lengths = np.array([3, 0, 2, 1])
+    x, gradient = (torch.from_numpy(rng.standard_normal((6, 4))) for _ in range(2))
+    gradient[5] = 0
+    by = (moved(x, gradient, lengths, 0.1) - x).numpy()
+    for start, stop in ((0, 3), (3, 5)):
+        one, whole, slope = by[start:stop], x[start:stop].numpy(), gradient[start:stop].numpy()
+        assert np.linalg.norm(one) == pytest.approx(0.1 * np.linalg.norm(whole))
+        np.testing.assert_allclose(one / np.linalg.norm(one), slope / np.linalg.norm(slope))
+    np.testing.assert_array_equal(by[5], 0)  # nothing to gain: it stays
+
+
+@pytest.mark.parametrize("arch", [TOKENS, CHANNELS], ids=["tokens", "channels"])
+def test_the_gradient_is_that_of_the_mean_of_both_losses(arch: Architecture) -> None:
+    """Against central differences of that mean, the movement held fixed. Nothing of it is autograd's."""
+    network, batch, share = _network(arch), _batch(arch), 0.05
+    network.train()
+    network.zero_grad()
+    logits, loss = adversarial_backward(network, batch, _loss, share)
+    torch.testing.assert_close(logits, network(batch).detach())
+    torch.testing.assert_close(loss, _loss(logits))
+    found = {name: network.weight(name).grad.numpy().copy() for name in network.names}  # type: ignore[union-attr]
+
+    here = network.inputs(batch).detach().requires_grad_()
+    _loss(network(batch, here)).backward()  # type: ignore[no-untyped-call]
+    assert here.grad is not None
+    by = moved(here.detach(), here.grad, batch.lengths, share) - here.detach()
+
+    def both() -> float:
+        with torch.no_grad():
+            return float((_loss(network(batch)) + _loss(network(batch, network.inputs(batch) + by))) / 2)
+
+    assert both() > float(loss), "the movement must be one against the network"
+    for name in network.names:
+        weight = network.weight(name).detach()
+        for place in np.random.default_rng(3).integers(0, weight.numel(), 6):
+            flat, step = weight.view(-1), 1e-6
+            was = float(flat[place])
+            flat[place] = was + step
+            up = both()
+            flat[place] = was - step
+            down = both()
+            flat[place] = was
+            assert found[name].flat[place] == pytest.approx((up - down) / (2 * step), abs=1e-8), name
+
+
+def test_the_embeddings_dropout_is_the_same_before_and_after_the_movement() -> None:
+    """A word that is dropped stays dropped: with all that is random in the embedding, no movement is no change."""
+    network, batch = _network(TOKENS, {"embedding": 0.5, "word": 0.3}), _batch(TOKENS)
+    network.train()
+    torch.manual_seed(0)
+    network.zero_grad()
+    adversarial_backward(network, batch, _loss, 0.0)
+    twice = {name: network.weight(name).grad.clone() for name in network.names}  # type: ignore[union-attr]
+    torch.manual_seed(0)
+    network.zero_grad()
+    _loss(network(batch)).backward()  # type: ignore[no-untyped-call]
+    for name, gradient in twice.items():
+        torch.testing.assert_close(network.weight(name).grad, gradient, msg=name)
+
+
+def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> None:
+    data = made_reviews(400, 1)
+    how: dict[str, Any] = {"recipe": "fast", "seed": 3, "epochs": 6, "adversarial": 0.02} | SMALL
+    model = train(data, out=tmp_path / "one", **how)
+    plain = train(data, **how | {"adversarial": 0.0})
+    assert model.evaluate(made_reviews(100, 2)).accuracy > 0.8
+    assert model.logits(data.inputs).tobytes() != plain.logits(data.inputs).tobytes()
+
+    with pytest.raises(Interrupted):
+        train(data, out=tmp_path / "two", observer=StopAt(2, 3), **how)
+    resumed = train(data, out=tmp_path / "two", resume=True, **how)
+    assert resumed.logits(data.inputs).tobytes() == model.logits(data.inputs).tobytes()
+    losses = [json.loads(line)["val_loss"] for line in model.history.splitlines()]
+    assert len(losses) == 6
+
+    rng = np.random.default_rng(4)
+    series = [rng.standard_normal((int(n), 2)).astype(np.float32) + n % 2 for n in rng.integers(4, 9, 60)]
+    labels = [("even", "odd")[len(one) % 2] for one in series]
+    found = train(
+        series, labels, recipe="fast", epochs=6, adversarial=0.02, units=6, batch=8, calibrate=False, ngrams=0
+    )
+    assert found.evaluate(Labelled.of(series, labels)).accuracy > 0.8
+
+
+def test_a_share_below_nothing_or_beside_pads_is_refused() -> None:
+    with pytest.raises(InputError, match=r"recipe: adversarial must be at least 0, not -0\.1"):
+        recipe("best", adversarial=-0.1)
+    with pytest.raises(InputError, match="recipe: adversarial is another movement a sequence"):
+        recipe("tutorial", adversarial=0.01)
+    assert recipe("tutorial", adversarial=0.01, padding="none").adversarial == 0.01
