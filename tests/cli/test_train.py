@@ -69,6 +69,20 @@ def test_ngrams_beside_the_network(run: Run, reviews_csv: Path, series_file: Pat
         assert not (tmp_path / "n").exists()
 
 
+def test_inputs_that_move_against_the_network(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    plain, moved, refused = tmp_path / "plain", tmp_path / "moved", tmp_path / "refused"
+    assert run("train", *columns(reviews_csv), "-o", plain, *SMALL).exit_code == 0
+    assert run("train", *columns(reviews_csv), "-o", moved, *SMALL, "--adversarial", 0.05).exit_code == 0
+    model = gw.load(moved)
+    assert model.facts.command.endswith(" --adversarial 0.05")
+    assert model.logits(["the film was good"]) != gw.load(plain).logits(["the film was good"])
+    for part in (-1, 1, "nan", "inf"):
+        result = run("train", *columns(reviews_csv), "-o", refused, *SMALL, "--adversarial", part)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert "adversarial must be from 0 to below 1, not" in result.stderr
+        assert not refused.with_name("refused.run").exists()
+
+
 def test_json_is_one_object_and_the_rest_goes_to_stderr(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     result = run("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL, "--gate", "binary", "--json")
     seen = json.loads(result.stdout)

@@ -131,7 +131,7 @@ def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> N
 
 
 def test_a_share_below_nothing_or_beside_pads_is_refused() -> None:
-    with pytest.raises(InputError, match=r"recipe: adversarial must be at least 0, not -0\.1"):
+    with pytest.raises(InputError, match=r"recipe: adversarial must be from 0 to below 1, not -0\.1"):
         recipe("best", adversarial=-0.1)
     with pytest.raises(InputError, match="recipe: adversarial is another movement a sequence"):
         recipe("tutorial", adversarial=0.01)

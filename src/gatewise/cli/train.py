@@ -81,6 +81,16 @@ def train(
             "--ngrams", metavar="N", help="Texts: a linear path over 1- to N-grams, 0 for none.", show_default=False
         ),
     ] = None,
+    adversarial: Annotated[
+        float | None,
+        typer.Option(
+            "--adversarial",
+            metavar="PART",
+            help="Inputs move against the network by this part of their length, 0.01 say: more often right after "
+            "3 epochs, each 2.5 times as long.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -113,6 +123,7 @@ def train(
         "gate": gate,
         "precision": precision,
         "ngrams": ngrams,
+        "adversarial": adversarial,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
     # Whatever can be refused is refused before the data is read; how much there is of it then chooses the recipe.

@@ -100,7 +100,7 @@ class Recipe:
         for name in ("words", "epochs", "batch"):
             if getattr(self, name) < 1:
                 raise InputError(f"recipe: {name} must be at least 1, not {getattr(self, name)}")
-        for name in ("drop_word", "drop_embedding", "drop_recurrent", "drop_layer", "drop_output"):
+        for name in ("drop_word", "drop_embedding", "drop_recurrent", "drop_layer", "drop_output", "adversarial"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"recipe: {name} must be from 0 to below 1, not {getattr(self, name)}")
         for name, what in (("drop_recurrent", "mask"), ("adversarial", "movement")):
@@ -115,7 +115,7 @@ class Recipe:
             )
         if self.learning_rate <= 0:
             raise InputError("recipe: learning_rate must be above 0")
-        for name in ("clip", "patience", "student_epochs", "least_steps", "adversarial"):
+        for name in ("clip", "patience", "student_epochs", "least_steps"):
             if getattr(self, name) < 0:
                 raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
         if self.rate_embedding < 0 or self.rate_lstm < 0 or self.student_weight <= 0 or not 0 <= self.average < 1:
