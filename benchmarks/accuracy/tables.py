@@ -81,7 +81,7 @@ def _part(what: str, found: Results, whole: Results | None) -> str:
     for figure in ("accuracy", "network_alone"):
         value = mean(found, figure)
         cells += [f"{value:.4f}", "" if whole is None else f"{100 * (value - mean(whole, figure)):+.2f}"]
-    threads = sorted({str(one.get("threads", 2)) for one in found.values()})
+    threads = sorted({str(one["threads"]) for one in found.values()})
     cells += [f"{mean(found, 'loss'):.4f}", f"{mean(found, 'after_base') / 60:.1f} on {', '.join(threads)}"]
     return f"| {' | '.join(cells)} |"
 

@@ -29,6 +29,7 @@ from gatewise.training.adam import expected_moments, moments, put_back
 from gatewise.training.checkpoint import FILE, read_same_run
 from gatewise.training.pretrain_observer import Measurement, PretrainObserver, Progress
 from gatewise.training.pretrain_plan import PretrainPlan
+from gatewise.training.rates import one_cycle
 from gatewise.training.streams import Streams
 
 __all__ = ["Pretraining"]
@@ -139,16 +140,9 @@ class Pretraining:
         if not (math.isfinite(total) and bool(torch.isfinite(norm))):
             raise TrainingError(f"the loss or its gradient is not finite at step {step + 1}; a lower rate helps")
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(step)
+            group["lr"] = one_cycle(self.plan.learning_rate, step, self.progress.steps, self.progress.steps // 10)
         self.optimizer.step()
         return total
-
-    def _rate(self, step: int) -> float:
-        """Up over the first tenth, then down to nothing along a cosine."""
-        steps, rise = self.progress.steps, max(1, self.progress.steps // 10)
-        if step < rise:
-            return self.plan.learning_rate * (step + 1) / rise
-        return self.plan.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
     def _steps(self, spent: float) -> int:
         """How many steps the plan comes to; `spent` seconds of its minutes are gone."""

@@ -9,7 +9,7 @@ from typing import Any
 from gatewise.nn import Network
 from gatewise.training.recipes import Recipe
 
-__all__ = ["groups", "rate_at"]
+__all__ = ["groups", "one_cycle", "rate_at"]
 
 
 def groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
@@ -24,9 +24,14 @@ def groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
 
 def rate_at(peak: float, schedule: str, step: int, steps: int) -> float:
     """The learning rate of `step` (from 0) out of `steps`."""
-    if schedule == "constant":
-        return peak
-    rise = max(1, steps // 5)
+    return peak if schedule == "constant" else one_cycle(peak, step, steps, steps // 5)
+
+
+def one_cycle(peak: float, step: int, steps: int, rise: int) -> float:
+    """The learning rate of `step` (from 0) out of `steps`: up over `rise` of them, at least one, then down to nothing
+    along a cosine (Smith 2018).
+    """
+    rise = max(1, rise)
     if step < rise:
         return peak * (step + 1) / rise
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
