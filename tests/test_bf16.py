@@ -217,7 +217,7 @@ def test_auto_is_the_faster_one(
         monkeypatch.delenv("GATEWISE_ISA", raising=False)
     else:
         monkeypatch.setenv("GATEWISE_ISA", forced)
-    assert kernels.quickest() == recipe("best").products == want
+    assert kernels.quickest() == recipe("tuned").products == want
 
 
 @pytest.mark.skipif(native.why_not() is not None, reason=f"native: {native.why_not()}")

@@ -8,7 +8,7 @@ __all__ = ["PARTS"]
 
 PARTS: tuple[Row, ...] = (
     trained(
-        "large-from-nothing", "no base: the same network, all drawn", None, recipe="best", embedding=256, units=512
+        "large-from-nothing", "no base: the same network, all drawn", None, recipe="tuned", embedding=256, units=512
     ),
     trained("large-last", "the last state in place of mean and maximum", "large", pooling="last"),
     trained("large-one-epoch", "one epoch in place of two", "large", epochs=1),
@@ -17,7 +17,6 @@ PARTS: tuple[Row, ...] = (
     trained("large-constant", "the rate stays where one-cycle has its peak", "large", schedule="constant"),
     trained("large-one-rate", "the embedding at the whole rate, not at half", "large", rate_embedding=1.0),
     trained("large-fixed-embedding", "the embedding does not move", "large", rate_embedding=0.0),
-    trained("large-half-lstm", "the LSTMs at half the rate as well", "large", rate_lstm=0.5),
     trained("large-head", "the dense layer fitted on the base's states before all moves", "large", head=500.0),
     trained("large-no-average", "the last weights, not their running average", "large", average=0.0),
     trained("large-words", "no word dropout", "large", drop_word=0.0),

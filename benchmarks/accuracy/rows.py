@@ -145,6 +145,7 @@ ROWS: tuple[Row, ...] = (
     trained("medium", "from a medium base: `train --from`", "medium"),
     trained("medium+texts", "the same, and texts without labels", "medium", unlabelled=True),
     trained("large", "from a large base: `train --from`", "large"),
-    trained("best", "the same, and texts without labels: `best`", "large", unlabelled=True),
-    trained("best-twice", "the same, from a base that read the texts twice", "large", twice=True, unlabelled=True),
+    trained("large+texts", "the same, and texts without labels", "large", unlabelled=True),
+    trained("twice+texts", "the same, from a base that read the texts twice", "large", twice=True, unlabelled=True),
+    trained("best", "the same with the recipe `best`", "large", twice=True, unlabelled=True, recipe="best"),
 )

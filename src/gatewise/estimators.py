@@ -37,9 +37,9 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     X: n texts, or n series, each (steps,) or (steps, channels), of any lengths; an array (n, steps) is n series of one
     channel, (n, steps, channels) is n series. y (n,): labels of any kind that numpy.unique orders.
 
-    recipe: a recipe's name; None: "best" with a base, else "fast". base: what `gatewise.pretrain` gave, or its folder;
-    unlabelled: texts without labels to learn from as well (see `gatewise.train`). units, embedding, epochs, batch,
-    learning_rate, ngrams: instead of the recipe's, where not None.
+    recipe: a recipe's name; None: "fast", or with a base "tuned", "few" for less than 2,000 rows. base: what
+    `gatewise.pretrain` gave, or its folder; unlabelled: texts without labels to learn from as well (see
+    `gatewise.train`). units, embedding, epochs, batch, learning_rate, ngrams: instead of the recipe's, where not None.
     random_state: None, a number or a RandomState; fixes split, start, order and dropout.
 
     After fit: model_ (`gatewise.Model`, with trace and explain), classes_ (K,), n_iter_ (epochs run).

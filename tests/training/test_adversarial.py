@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gatewise.labelled import Labelled
 from gatewise.nn import Network
 from gatewise.training import Interrupted, recipe, train
 from gatewise.training.adversarial import adversarial_backward, moved
+from gatewise.training.soft import soft_loss
 from tests.training.test_resume import StopAt
 from tests.training.texts import made_reviews
 
@@ -43,6 +45,12 @@ def _loss(logits: Tensor) -> Tensor:
     return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target)
 
 
+def _students(logits: Tensor) -> Tensor:
+    """One text of three has a label; of the others a teacher has given probabilities, one of which counts half."""
+    targets = torch.tensor([[0.0, 1.0], [0.7, 0.3], [0.4, 0.6]], dtype=logits.dtype)
+    return soft_loss(logits, targets, torch.tensor([1.0, 1.0, 0.5], dtype=logits.dtype))
+
+
 def test_each_sequence_moves_along_its_gradient_by_a_part_of_its_own_length() -> None:
     rng = np.random.default_rng(0)
     lengths = np.array([3, 0, 2, 1])
@@ -56,25 +64,28 @@ def test_each_sequence_moves_along_its_gradient_by_a_part_of_its_own_length() ->
     np.testing.assert_array_equal(by[5], 0)  # nothing to gain: it stays
 
 
+@pytest.mark.parametrize("loss_of", [_loss, _students], ids=["labels", "teacher"])
 @pytest.mark.parametrize("arch", [TOKENS, CHANNELS], ids=["tokens", "channels"])
-def test_the_gradient_is_that_of_the_mean_of_both_losses(arch: Architecture) -> None:
+def test_the_gradient_is_that_of_the_mean_of_both_losses(
+    arch: Architecture, loss_of: Callable[[Tensor], Tensor]
+) -> None:
     """Against central differences of that mean, the movement (autograd's, at the start) held fixed."""
     network, batch, share = _network(arch), _batch(arch), 0.05
     network.train()
     network.zero_grad()
-    logits, loss = adversarial_backward(network, batch, _loss, share)
+    logits, loss = adversarial_backward(network, batch, loss_of, share)
     torch.testing.assert_close(logits, network(batch).detach())
-    torch.testing.assert_close(loss, _loss(logits))
+    torch.testing.assert_close(loss, loss_of(logits))
     found = {name: network.weight(name).grad.numpy().copy() for name in network.names}  # type: ignore[union-attr]
 
     here = network.inputs(batch).detach().requires_grad_()
-    _loss(network(batch, here)).backward()  # type: ignore[no-untyped-call]
+    loss_of(network(batch, here)).backward()  # type: ignore[no-untyped-call]
     assert here.grad is not None
     by = moved(here.detach(), here.grad, batch.lengths, share) - here.detach()
 
     def both() -> float:
         with torch.no_grad():
-            return float((_loss(network(batch)) + _loss(network(batch, network.inputs(batch) + by))) / 2)
+            return float((loss_of(network(batch)) + loss_of(network(batch, network.inputs(batch) + by))) / 2)
 
     assert both() > float(loss), "the movement must be one against the network"
     for name in network.names:

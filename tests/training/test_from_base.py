@@ -18,7 +18,7 @@ from tests.training.texts import made_reviews
 
 PLAN = PretrainPlan("test", 8, 10, words=90, epochs=1, batch=8, steps=11, samples=24, learning_rate=0.02)
 OPTIONS: dict[str, Any] = {
-    "recipe": "best",
+    "recipe": "tuned",
     "epochs": 2,
     "least_steps": 40,
     "batch": 16,
@@ -35,8 +35,8 @@ def base() -> Base:
 
 def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: Base) -> None:
     data = made_reviews(120, 3)
-    model = train(data, base=base, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, average=0.0, recipe="best")
-    assert model.facts.recipe == "best"
+    model = train(data, base=base, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, average=0.0, recipe="tuned")
+    assert model.facts.recipe == "tuned"
     assert "language model" in model.facts.base
     assert model.encoder.to_files() == (base.encoding.to_files())
     for name in model.parameters:
@@ -47,7 +47,7 @@ def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: Base) ->
 def test_the_head_is_fitted_before_anything_moves(base: Base) -> None:
     """With a rate of next to nothing: what there is then is the head, fitted or drawn."""
     still: dict[str, Any] = {
-        "recipe": "best",
+        "recipe": "tuned",
         "learning_rate": 1e-9,
         "epochs": 1,
         "least_steps": 0,
@@ -59,9 +59,12 @@ def test_the_head_is_fitted_before_anything_moves(base: Base) -> None:
     assert fitted > max(0.7, drawn + 0.1)
 
 
-def test_it_learns_with_a_teacher_and_saves_the_same(base: Base, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", ["tuned", "best"])
+def test_it_learns_with_a_teacher_and_saves_the_same(base: Base, tmp_path: Path, recipe: str) -> None:
     more = [str(text) for text in made_reviews(200, 41).inputs]
-    model = train(made_reviews(200, 3), base=base, unlabelled=more, out=tmp_path / "m", **OPTIONS)
+    how = OPTIONS | {"recipe": recipe}
+    model = train(made_reviews(200, 3), base=base, unlabelled=more, out=tmp_path / "m", **how)
+    assert model.facts.recipe == recipe
     fresh = made_reviews(200, 4)
     assert model.evaluate(fresh).accuracy > 0.85
     assert "the texts given" in model.facts.unlabelled
@@ -82,13 +85,15 @@ class StopAt(Observer):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.parametrize("recipe", ["tuned", "best"])
 @pytest.mark.parametrize("step", [3, 52, 70])
-def test_stopped_and_resumed(base: Base, tmp_path: Path, step: int) -> None:
+def test_stopped_and_resumed(base: Base, tmp_path: Path, step: int, recipe: str) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
-    whole = train(data, base=base, unlabelled=more, **OPTIONS)
+    how = OPTIONS | {"recipe": recipe}
+    whole = train(data, base=base, unlabelled=more, **how)
     with pytest.raises(Interrupted, match="resume"):
-        train(data, base=base, unlabelled=more, out=tmp_path / "m", observer=StopAt(step), **OPTIONS)
-    resumed = train(data, base=base, unlabelled=more, out=tmp_path / "m", resume=True, **OPTIONS)
+        train(data, base=base, unlabelled=more, out=tmp_path / "m", observer=StopAt(step), **how)
+    resumed = train(data, base=base, unlabelled=more, out=tmp_path / "m", resume=True, **how)
     for name, array in whole.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
 

@@ -54,7 +54,7 @@ def test_states_that_never_move_are_harmless() -> None:
 
 def test_numbers_that_mean_nothing_are_refused() -> None:
     with pytest.raises(InputError, match="recipe: head, latent and student_most must be at least 0"):
-        recipe("best", head=-1)
+        recipe("tuned", head=-1)
     with pytest.raises(InputError, match="recipe: head, latent and student_most must be at least 0"):
         recipe("few", latent=-1)
     with pytest.raises(InputError, match="recipe: teacher must be 'network' or 'readers', not 'reader'"):

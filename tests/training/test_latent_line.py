@@ -32,7 +32,7 @@ def base() -> Base:
 
 
 def ready(base: Base, labels: int, classes: tuple[str, ...] = ("negative", "positive")) -> Prepared:
-    chosen = fitted_to(recipe("best", latent=6), base)
+    chosen = fitted_to(recipe("tuned", latent=6), base)
     return prepare(made_reviews(labels, 3, classes), chosen, 0, base.encoding)
 
 
@@ -73,7 +73,7 @@ def test_it_tells_texts_that_no_label_is_like(base: Base) -> None:
 
     labels, fresh = rng.integers(0, 2, 60), rng.integers(0, 2, 200)
     data = labelled([text(side, 0, 2) for side in labels], labels)
-    prepared = prepare(data, fitted_to(recipe("best", latent=2), base), 0, base.encoding)
+    prepared = prepare(data, fitted_to(recipe("tuned", latent=2), base), 0, base.encoding)
     together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
     line = latent_line(prepared, encoded(prepared, together), 0, Notes())
     assert line is not None
@@ -138,7 +138,7 @@ def test_trained_with_texts_without_labels(base: Base, classes: tuple[str, ...])
     """Teacher and student both hear it; without such texts, or with latent=0, nobody does."""
     data, more = made_reviews(120, 3, classes), [str(text) for text in made_reviews(200, 41, classes).inputs]
     heard = Notes()
-    model = train(data, recipe="best", base=base, unlabelled=more, observer=heard, **SMALL)
+    model = train(data, recipe="tuned", base=base, unlabelled=more, observer=heard, **SMALL)
     assert [note.split(" in ")[0] for note in heard.notes if "directions of" in note] == [
         "6 latent directions of 308 texts"
     ]
@@ -147,5 +147,5 @@ def test_trained_with_texts_without_labels(base: Base, classes: tuple[str, ...])
     assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
     for without in ({"unlabelled": None}, {"unlabelled": more, "latent": 0}):
         quiet = Notes()
-        train(data, recipe="best", base=base, observer=quiet, **(SMALL | without))
+        train(data, recipe="tuned", base=base, observer=quiet, **(SMALL | without))
         assert not any("latent directions" in note for note in quiet.notes)

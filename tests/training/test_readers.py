@@ -96,7 +96,7 @@ def test_three_classes(base: Base) -> None:
 
 
 def test_few_labels_choose_the_recipe_and_learn(base: Base) -> None:
-    assert [default_recipe(*case) for case in [(1_999, True), (2_000, True), (90, False)]] == ["few", "best", "fast"]
+    assert [default_recipe(*case) for case in [(1_999, True), (2_000, True), (90, False)]] == ["few", "tuned", "fast"]
     heard, more = Notes(), [str(text) for text in made_reviews(300, 41).inputs]
     model = train(made_reviews(60, 3), base=base, unlabelled=more, observer=heard, student_most=150, **FEW)
     assert model.facts.recipe == "few"

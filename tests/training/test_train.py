@@ -141,7 +141,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rows_and_loses_no
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda d: train(d, recipe="quick"), "no recipe is called 'quick'; there are best, few, tutorial, fast"),
+        (lambda d: train(d, recipe="quick"), "no recipe is called 'quick'; there are tuned, best, few, tutorial, fast"),
         (lambda d: train(d, colour=3), "a recipe has no 'colour'"),
         (lambda d: train(d, epochs=0), "epochs must be at least 1"),
         (lambda d: train(d, drop_output=1.0), "drop_output"),

@@ -32,7 +32,7 @@ def train(
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="tutorial, fast, few or best.  [fast; with --from few or best]",
+            help="tutorial, fast, tuned, few or best.  [fast; with --from few or tuned]",
             show_default=False,
         ),
     ] = None,
@@ -99,7 +99,8 @@ def train(
     \b
     gatewise train imdb --recipe tutorial                        the tutorial's model
     gatewise train imdb --data aclImdb_v1.tar.gz
-    gatewise train imdb --from base --unlabelled imdb            the most accurate; see gatewise pretrain
+    gatewise train imdb --from base                              more accurate; see gatewise pretrain
+    gatewise train imdb --from base --recipe best --unlabelled imdb       the most accurate
     gatewise train reviews.csv --text review --label sentiment   two or more classes
     gatewise train imdb --ngrams 0                               the network alone, no n-grams beside it
     gatewise train gestures.ts --epochs 30 -o models/gestures
@@ -109,7 +110,7 @@ def train(
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
     from gatewise.storage import check_target
-    from gatewise.training import Interrupted, default_recipe
+    from gatewise.training import RECIPES, Interrupted, default_recipe
     from gatewise.training import recipe as named
     from gatewise.training import train as run
 
@@ -129,7 +130,10 @@ def train(
     # Whatever can be refused is refused before the data is read; how much there is of it then chooses the recipe.
     chosen = named(recipe or default_recipe(0, base is not None), **changes)
     if unlabelled and not chosen.student_epochs:
-        raise InputError(f"--unlabelled: recipe {chosen.name} has no student who could learn from them; best has one")
+        having = ", ".join(name for name, one in RECIPES.items() if one.student_epochs)
+        raise InputError(
+            f"--unlabelled: recipe {chosen.name} has no student who could learn from them; as have {having}"
+        )
     start = None if base is None else load_base(base)
     if out is not None:
         check_target(Path(out))

@@ -14,7 +14,7 @@ __all__ = ["groups", "one_cycle", "rate_at"]
 
 def groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
     """Adam's parameter groups, in the order of the network's names; "share": their part of the recipe's rate."""
-    share = {"embedding": recipe.rate_embedding, "lstm": recipe.rate_lstm, "dense": 1.0}
+    share = {"embedding": recipe.rate_embedding, "lstm": 1.0, "dense": 1.0}
     named = [(name, network.weight(name)) for name in network.names]
     return [
         {"params": [weight for _, weight in part], "share": of}

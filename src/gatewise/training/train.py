@@ -70,8 +70,8 @@ def train(
     """Train a classifier and return its best epoch.
 
     data: Labelled, or n texts, or n series (steps, channels), with `labels` (n,) of two or more classes.
-    recipe: a name or a Recipe; left out, "fast" where there is no base, else "best", or "few" for less than 2,000 rows;
-    `changes` replace fields of it (`epochs=3`, `units=128`, ...). base: what `gatewise.pretrain` gave, or its folder.
+    recipe: a name or a Recipe; left out, "fast", or from a base "tuned", "few" for less than 2,000 rows; `changes`
+    replace fields of it (`epochs=3`, `units=128`, ...). base: what `gatewise.pretrain` gave, or its folder.
     unlabelled: further texts, for a recipe with `student_epochs`. seed: fixes the split, the start values, the order
     and the dropout. out: a folder that the model is saved to; while it trains, the checkpoint stands in `out`.run, from
     where `resume` goes on, bit for bit. Raises InputError for data or options that cannot be used, TrainingError for a
