@@ -97,12 +97,12 @@ def train(
     """Train a classifier on texts or series, keep its best epoch, save it.
 
     \b
-    gatewise train imdb --recipe tutorial                        the tutorial's model
+    gatewise train imdb --recipe tutorial                            the tutorial's model
     gatewise train imdb --data aclImdb_v1.tar.gz
-    gatewise train imdb --from base                              more accurate; see gatewise pretrain
-    gatewise train imdb --from base --recipe best --unlabelled imdb       the most accurate
-    gatewise train reviews.csv --text review --label sentiment   two or more classes
-    gatewise train imdb --ngrams 0                               the network alone, no n-grams beside it
+    gatewise train imdb --from base                                  more accurate; see gatewise pretrain
+    gatewise train imdb --from base --unlabelled imdb --recipe best  the most accurate
+    gatewise train reviews.csv --text review --label sentiment       two or more classes
+    gatewise train imdb --ngrams 0                                   the network alone, no n-grams beside it
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
     from gatewise.base import load_base
@@ -130,10 +130,8 @@ def train(
     # Whatever can be refused is refused before the data is read; how much there is of it then chooses the recipe.
     chosen = named(recipe or default_recipe(0, base is not None), **changes)
     if unlabelled and not chosen.student_epochs:
-        having = ", ".join(name for name, one in RECIPES.items() if one.student_epochs)
-        raise InputError(
-            f"--unlabelled: recipe {chosen.name} has no student who could learn from them; as have {having}"
-        )
+        others = ", ".join(name for name, one in RECIPES.items() if one.student_epochs)
+        raise InputError(f"--unlabelled: recipe {chosen.name} has no student to learn from them; these have: {others}")
     start = None if base is None else load_base(base)
     if out is not None:
         check_target(Path(out))
