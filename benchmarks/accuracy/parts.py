@@ -18,7 +18,6 @@ PARTS: tuple[Row, ...] = (
     trained("large-one-rate", "the embedding at the whole rate, not at half", "large", rate_embedding=1.0),
     trained("large-fixed-embedding", "the embedding does not move", "large", rate_embedding=0.0),
     trained("large-head", "the dense layer fitted on the base's states before all moves", "large", head=500.0),
-    trained("large-no-average", "the last weights, not their running average", "large", average=0.0),
     trained("large-words", "no word dropout", "large", drop_word=0.0),
     trained("large-embedding", "no dropout of the embedding's numbers", "large", drop_embedding=0.0),
     trained("large-output", "no dropout before the dense layer", "large", drop_output=0.0),

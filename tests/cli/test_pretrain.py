@@ -72,7 +72,7 @@ def test_training_from_what_is_no_base(run: Run, reviews_csv: Path, corpus: Path
     for options, says in (
         (("--from", keras_folder), "not a base"),
         (("--from", "nowhere"), "nowhere"),
-        (("--unlabelled", corpus), "has no student"),
+        (("--unlabelled", corpus), "cannot learn"),
     ):
         result = run("train", *columns, *options)
         assert result.exit_code == 2

@@ -35,7 +35,7 @@ def base() -> Base:
 
 def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: Base) -> None:
     data = made_reviews(120, 3)
-    model = train(data, base=base, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, average=0.0, recipe="tuned")
+    model = train(data, base=base, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, recipe="tuned")
     assert model.facts.recipe == "tuned"
     assert "language model" in model.facts.base
     assert model.encoder.to_files() == (base.encoding.to_files())
@@ -125,7 +125,7 @@ def test_vectors_alone_leave_the_units_free() -> None:
         ({"recipe": "tutorial"}, "base"),
         ({"bidirectional": False}, "both directions"),
         ({"gate": "binary"}, "sigmoid"),
-        ({"unlabelled": ["a text"], "student_epochs": 0}, "no student"),
+        ({"unlabelled": ["a text"], "student_epochs": 0, "latent": 0}, "no use"),
     ],
 )
 def test_what_a_base_cannot_start(base: Base, options: dict[str, Any], says: str) -> None:

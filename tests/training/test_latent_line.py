@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import gatewise as gw
 from gatewise.base import Base
 from gatewise.cell import Array
 from gatewise.ngrams import Ngrams
@@ -149,3 +151,21 @@ def test_trained_with_texts_without_labels(base: Base, classes: tuple[str, ...])
         quiet = Notes()
         train(data, recipe="tuned", base=base, observer=quiet, **(SMALL | without))
         assert not any("latent directions" in note for note in quiet.notes)
+
+
+def test_a_recipe_without_a_student_has_the_line_alone(base: Base, tmp_path: Path) -> None:
+    """One network, the same as without such texts; the n-grams beside it say something else."""
+    data, more = made_reviews(120, 3), [str(text) for text in made_reviews(200, 41).inputs]
+    how: dict[str, Any] = {"recipe": "tuned", "base": base, "student_epochs": 0} | SMALL
+    heard = Notes()
+    with_line = train(data, unlabelled=more, observer=heard, out=tmp_path / "m", **how)
+    alone = train(data, **how)
+    assert not any("teacher" in note for note in heard.notes)
+    assert "the texts given" in with_line.facts.unlabelled
+    assert any("latent directions x" in note for note in heard.notes)
+    assert with_line.ngrams is not None
+    assert alone.ngrams is not None
+    assert not np.array_equal(with_line.ngrams.weight, alone.ngrams.weight)
+    moved = [n for n in alone.parameters if not n.startswith("dense")]  # the weighing is folded into the dense layer
+    assert all(alone.parameters[n].tobytes() == with_line.parameters[n].tobytes() for n in moved)
+    assert gw.load(tmp_path / "m").logits(data.inputs).tobytes() == with_line.logits(data.inputs).tobytes()

@@ -16,7 +16,8 @@ from gatewise.training.pretrain import PretrainInterrupted, pretrain
 from gatewise.training.pretrain_observer import Measurement, PretrainObserver
 from gatewise.training.pretrain_plan import SIZES, PretrainPlan, plan_for
 from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
-from gatewise.training.train import Interrupted, train
+from gatewise.training.run import Interrupted
+from gatewise.training.train import train
 
 __all__ = [
     "RECIPES",

@@ -49,14 +49,12 @@ def write_checkpoint(
     weights: Mapping[str, Array],
     best: Mapping[str, Array],
     optimizer: torch.optim.Adam,
-    average: Mapping[str, Array] | None = None,
 ) -> None:
     """Write `folder`/checkpoint.safetensors. identity: what the run was started with; only the same may go on from
-    it. average: the weights' running average, where there is one.
+    it.
     """
     tensors = {f"weights/{name}": value for name, value in weights.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
-    tensors |= {f"average/{name}": value for name, value in (average or {}).items()}
     tensors |= moments(optimizer, list(weights))
     tensors["random"] = torch.get_rng_state().numpy()
     metadata = {"identity": identity, "progress": json.dumps(asdict(progress))}
@@ -69,17 +67,15 @@ def read_checkpoint(
     weights: Mapping[str, Array],
     best: Mapping[str, Array],
     optimizer: torch.optim.Adam,
-    averaged: bool = False,
-) -> tuple[Progress, dict[str, Array], dict[str, Array], dict[str, Array]]:
-    """Progress, weights, best weights and their average (empty unless `averaged`); puts Adam's moments and torch's
-    random state back.
+) -> tuple[Progress, dict[str, Array], dict[str, Array]]:
+    """Progress, weights and best weights; puts Adam's moments and torch's random state back.
 
     weights, best: arrays of the shapes that are expected. Raises TrainingError if the checkpoint is of another run.
     """
     raw, progress = read_same_run(folder, identity)
     saved = _progress(progress)
     expected: dict[str, tuple[tuple[int, ...], str]] = {}
-    for prefix, arrays in (("weights", weights), ("best", best), *([("average", weights)] if averaged else [])):
+    for prefix, arrays in (("weights", weights), ("best", best)):
         expected |= {f"{prefix}/{name}": (value.shape, value.dtype.name) for name, value in arrays.items()}
     if saved.epoch or saved.batch:
         expected |= expected_moments(weights)
@@ -91,7 +87,6 @@ def read_checkpoint(
         saved,
         {name: tensors[f"weights/{name}"].copy() for name in weights},
         {name: tensors[f"best/{name}"].copy() for name in best},
-        {name: tensors[f"average/{name}"].copy() for name in weights if averaged},
     )
 
 

@@ -41,7 +41,7 @@ def latent_line(prepared: Prepared, whole: list[Array], seed: int, observer: Obs
     directions, no n-grams that it could join, or a teacher that reads directions itself), or the texts share none.
     """
     recipe = prepared.recipe
-    if recipe.teacher == "readers" or not recipe.latent or not recipe.ngrams:
+    if not recipe.has_line:
         return None
     began, train, unknown = time.perf_counter(), prepared.train, prepared.encoder.unknown
     some = [whole[n] for n in evenly(len(whole), READ)]

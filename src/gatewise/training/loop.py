@@ -25,7 +25,6 @@ from gatewise.errors import TrainingError
 from gatewise.model import Model
 from gatewise.nn import Network
 from gatewise.training.adversarial import adversarial_backward
-from gatewise.training.average import Average
 from gatewise.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
 from gatewise.training.prepared import Prepared
@@ -50,7 +49,6 @@ class Loop:
         self.best = network.state()
         batches = -(-len(prepared.rows) // recipe.batch)
         self.epochs = max(recipe.epochs, -(-recipe.least_steps // batches))
-        self.average = Average(network, recipe.average) if recipe.average else None
         self.optimizer = torch.optim.Adam(
             groups(network, recipe),
             lr=recipe.learning_rate,
@@ -92,14 +90,9 @@ class Loop:
 
     def restore(self, folder: Path) -> None:
         """Go on from the checkpoint in `folder`. Raises TrainingError where it is of another run."""
-        averaged = self.average is not None
-        found = read_checkpoint(
-            folder, self.identity, self.network.state(), self.best, self.optimizer, averaged=averaged
-        )
-        self.progress, weights, self.best, average = found
+        found = read_checkpoint(folder, self.identity, self.network.state(), self.best, self.optimizer)
+        self.progress, weights, self.best = found
         self.network.set_state(weights)
-        if self.average is not None:
-            self.average.set_state(average)
 
     def _epoch(self, stop: threading.Event) -> bool:
         progress = self.progress
@@ -158,8 +151,6 @@ class Loop:
             # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
             group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta2 ** (step + 1))
         self.optimizer.step()
-        if self.average is not None:
-            self.average.add(step)
         return loss, _right(logits, torch.from_numpy(prepared.labels[rows]))
 
     def _backward(self, batch: Batch, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
@@ -183,14 +174,10 @@ class Loop:
             return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
         return torch.nn.functional.cross_entropy(logits, target)
 
-    def _state(self) -> dict[str, Array]:
-        """The weights that count: their running average where the recipe takes one."""
-        return self.network.state() if self.average is None else self.average.state()
-
     def _validate(self) -> None:
         progress = self.progress
         prepared = self.prepared
-        state = self._state()
+        state = self.network.state()
         logits = self.model(state).logits_of([prepared.sequences[n] for n in prepared.validation])
         accuracy, loss = scores(log_probabilities(logits), prepared.labels[prepared.validation])
         # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
@@ -230,8 +217,7 @@ class Loop:
     def _checkpoint(self) -> None:
         if self.folder is not None:
             state = self.network.state()
-            average = None if self.average is None else self.average.state()
-            write_checkpoint(self.folder, self.identity, self.progress, state, self.best, self.optimizer, average)
+            write_checkpoint(self.folder, self.identity, self.progress, state, self.best, self.optimizer)
 
     def _not_finite(self, what: str, step: int, rows: NDArray[np.int64]) -> TrainingError:
         shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")

@@ -30,18 +30,17 @@ class Recipe:
     the first fifth of all steps and falls to nothing over the rest ("one-cycle", Smith 2018). clip: largest gradient
     norm, 0 for any. patience: epochs without a better validation before it stops, 0 for never. validation: the part of
     the training data kept for choosing the epoch, cut by "row" (at random) or by "group" (all of a film's reviews on
-    one side). grouped: similar lengths share a batch. rate_embedding: its part of the learning rate. average: how much
-    a running average of the weights keeps at each step, 0 for none. adversarial: the network must also be right where a
-    sequence's inputs move against it by this part of their length (`gatewise.training.adversarial`) (0 for not).
-    least_steps: where all epochs together have fewer steps than this, there are more epochs. student_epochs: where
-    there are texts without labels, the network is the teacher of a second one, which starts where it started and learns
-    for so many epochs from the labels and from what the teacher (with its n-grams, where there are any) says of those
-    texts, each of which counts `student_weight`; 0 leaves them out. head: from a base, the penalty under which the
-    dense layer is fitted before the rest may move (`gatewise.training.head`); 0 draws it. latent: with texts without
-    labels, so many latent directions of all the texts: a line through them joins the n-grams
-    (`gatewise.training.latent_line`). teacher: a "network", or "readers", which are such directions and n-grams alone
-    (`gatewise.training.readers`; a network where the recipe lacks either). student_most: of how many of the texts
-    without labels the student learns, evenly taken, 0 for all.
+    one side). grouped: similar lengths share a batch. rate_embedding: its part of the learning rate. adversarial: the
+    network must also be right where a sequence's inputs move against it by this part of their length
+    (`gatewise.training.adversarial`), 0 for not. least_steps: where all epochs together have fewer steps than this,
+    there are more epochs. student_epochs: where there are texts without labels, the network is the teacher of a second
+    one, which starts where it started and learns for so many epochs from the labels and from what the teacher (with its
+    n-grams, where there are any) says of those texts, each of which counts `student_weight`; 0 leaves them out. head:
+    from a base, the penalty under which the dense layer is fitted before the rest may move (`gatewise.training.head`);
+    0 draws it. latent: with texts without labels, so many latent directions of all the texts: a line through them joins
+    the n-grams (`gatewise.training.latent_line`). teacher: a "network", or "readers", which are such directions and
+    n-grams alone (`gatewise.training.readers`; a network where the recipe lacks either). student_most: of how many of
+    the texts without labels the student learns, evenly taken, 0 for all.
 
     ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once
     the best epoch is known (ngram_minimum, ngram_l2, ngram_most: see `gatewise.training.ngrams.fit_ngrams`); both are
@@ -79,7 +78,6 @@ class Recipe:
     grouped: bool = True
     precision: Precision | Literal["auto"] = "float32"
     rate_embedding: float = 1.0
-    average: float = 0.0
     adversarial: float = 0.0
     student_epochs: int = 0
     student_weight: float = 1.0
@@ -111,13 +109,11 @@ class Recipe:
                 f"recipe: ngrams must be from 0 to {MAX_ORDER}, ngram_minimum at least 1, ngram_l2 above 0, ngram_most "
                 "at least 0"
             )
-        if self.learning_rate <= 0:
-            raise InputError("recipe: learning_rate must be above 0")
         for name in ("clip", "patience", "student_epochs", "least_steps"):
             if getattr(self, name) < 0:
                 raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
-        if self.rate_embedding < 0 or self.student_weight <= 0 or not 0 <= self.average < 1:
-            raise InputError("recipe: rate_embedding must be at least 0, student_weight above 0, average 0 to below 1")
+        if self.learning_rate <= 0 or self.rate_embedding < 0 or self.student_weight <= 0:
+            raise InputError("recipe: learning_rate and student_weight must be above 0, rate_embedding at least 0")
         if self.teacher not in ("network", "readers"):
             raise InputError(f"recipe: teacher must be 'network' or 'readers', not {quote(self.teacher)}")
         if self.head < 0 or self.latent < 0 or self.student_most < 0:
@@ -140,6 +136,11 @@ class Recipe:
             padding=self.padding if tokens else "none",
             gate=self.gate,
         )
+
+    @property
+    def has_line(self) -> bool:
+        """Whether a line through latent directions joins the n-grams, where there are texts without labels."""
+        return self.teacher == "network" and self.latent > 0 and self.ngrams > 0
 
     @property
     def products(self) -> Precision:
@@ -180,7 +181,6 @@ _TUNED = Recipe(
     schedule="one-cycle",
     clip=1.0,
     rate_embedding=0.5,
-    average=0.998,
     student_epochs=1,
     latent=200,
     ngrams=3,
