@@ -15,7 +15,8 @@ from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
 from gatewise.training.pretrain import PretrainInterrupted, pretrain
 from gatewise.training.pretrain_observer import Measurement, PretrainObserver
 from gatewise.training.pretrain_plan import SIZES, PretrainPlan, plan_for
-from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
+from gatewise.training.recipe_fields import Recipe
+from gatewise.training.recipes import RECIPES, default_recipe, recipe
 from gatewise.training.run import Interrupted
 from gatewise.training.train import train
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gatewise.architecture import Architecture
 from gatewise.model import Model
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipe_fields import Recipe
 
 __all__ = ["EpochSeen", "Observer", "Plan", "StepSeen"]
 

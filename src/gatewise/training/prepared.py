@@ -18,7 +18,7 @@ from gatewise.ngrams import check_rows
 from gatewise.series import Standardise
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.ngrams import FittedNgrams
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipe_fields import Recipe
 from gatewise.training.soft import Soft
 
 __all__ = ["Prepared", "prepare", "with_taught"]

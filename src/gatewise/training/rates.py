@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from gatewise.nn import Network
-from gatewise.training.recipes import Recipe
+from gatewise.training.recipe_fields import Recipe
 
 __all__ = ["groups", "one_cycle", "rate_at"]
 

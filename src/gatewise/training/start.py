@@ -10,7 +10,8 @@ from gatewise.architecture import Architecture, initial_parameters
 from gatewise.base import Base
 from gatewise.cell import Array
 from gatewise.errors import InputError
-from gatewise.training.recipes import RECIPES, Recipe
+from gatewise.training.recipe_fields import Recipe
+from gatewise.training.recipes import RECIPES
 
 __all__ = ["fitted_to", "start_parameters"]
 

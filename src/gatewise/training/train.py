@@ -16,7 +16,8 @@ from gatewise.model import Model
 from gatewise.storage import check_target, locked
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import prepare
-from gatewise.training.recipes import Recipe, default_recipe
+from gatewise.training.recipe_fields import Recipe
+from gatewise.training.recipes import default_recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Run
 from gatewise.training.scope import one_torch_thread, seeded
