@@ -129,8 +129,8 @@ def train(
     changes = {name: value for name, value in changes.items() if value is not None}
     # Whatever can be refused is refused before the data is read; how much there is of it then chooses the recipe.
     chosen = named(recipe or default_recipe(0, base is not None), **changes)
-    if unlabelled and not chosen.student_epochs and not chosen.has_line:
-        others = ", ".join(name for name, one in RECIPES.items() if one.student_epochs or one.has_line)
+    if unlabelled and not chosen.uses_unlabelled:
+        others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} cannot learn from texts without labels; {others} can")
     start = None if base is None else load_base(base)
     if out is not None:

@@ -1,4 +1,4 @@
-"""Learning rates: by step, and by layer: what is pretrained moves less than what is new (Howard & Ruder 2018, 3.2)."""
+"""Learning rates: by step; and the embedding's own part, since what is pretrained may move less (Howard & Ruder 2018)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ __all__ = ["groups", "one_cycle", "rate_at"]
 
 def groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
     """Adam's parameter groups, in the order of the network's names; "share": their part of the recipe's rate."""
-    share = {"embedding": recipe.rate_embedding, "lstm": 1.0, "dense": 1.0}
-    named = [(name, network.weight(name)) for name in network.names]
+    share = {name: recipe.rate_embedding if name.startswith("embedding.") else 1.0 for name in network.names}
     return [
-        {"params": [weight for _, weight in part], "share": of}
-        for of, part in groupby(named, key=lambda pair: share[pair[0].split(".")[0]])
+        {"params": [network.weight(name) for name in part], "share": of}
+        for of, part in groupby(network.names, key=share.__getitem__)
     ]
 
 

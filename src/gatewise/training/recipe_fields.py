@@ -137,6 +137,11 @@ class Recipe:
         return self.teacher == "network" and self.latent > 0 and self.ngrams > 0
 
     @property
+    def uses_unlabelled(self) -> bool:
+        """Whether texts without labels are of any use to it."""
+        return self.student_epochs > 0 or self.has_line
+
+    @property
     def products(self) -> Precision:
         """What the kernel multiplies in, on this machine."""
         return quickest() if self.precision == "auto" else self.precision

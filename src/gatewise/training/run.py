@@ -65,13 +65,13 @@ class Run:
         more = more.without(prepared.data)
         self.more = more.source
         whole = [np.asarray(s) for s in prepared.encoder.encode_all(more.texts)]
-        folder = None if run is None else run / "teacher"
-        if folder is not None:
-            folder.mkdir(exist_ok=True)
         identity = self._identity(prepared) + more.fingerprint()
         prepared = replace(prepared, latent=latent_line(prepared, whole, self.seed, self.observer))
         if not prepared.recipe.student_epochs:
             return prepared
+        folder = None if run is None else run / "teacher"
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
         taught = evenly(len(whole), prepared.recipe.student_most)
         shape = len(taught), len(prepared.data.classes)
         opinion = opinion_on_disk(folder, shape, identity) if folder is not None and self.resume else None

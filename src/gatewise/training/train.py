@@ -59,7 +59,7 @@ def train(
     target = None if out is None else check_target(out)
     if resume and target is None:
         raise InputError("resume needs `out`, the folder that the run was started with")
-    if unlabelled is not None and not chosen.student_epochs and not chosen.has_line:
+    if unlabelled is not None and not chosen.uses_unlabelled:
         raise InputError(f"recipe {chosen.name} has no use for texts without labels (student_epochs, latent)")
     more = unlabelled if unlabelled is None or isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
     if changes.get("ngrams") and labelled.kind == "series":
