@@ -138,6 +138,13 @@ def test_series_have_no_base(base: Base) -> None:
         train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, base=base, ngrams=0)
 
 
+@pytest.mark.parametrize("recipe", ["tuned", "best"])
+def test_series_learn_nothing_from_texts(recipe: str) -> None:
+    series = [np.full((4, 2), float(k)) for k in range(20)]
+    with pytest.raises(InputError, match="texts without labels tell nothing of series"):
+        train(series, [0, 1] * 10, recipe=recipe, unlabelled=["a text"], units=4)
+
+
 def test_texts_that_are_labelled_are_not_read_a_second_time(base: Base) -> None:
     """Above all the validation part: a student that had read it would be chosen and weighed by what it knows."""
     data = made_reviews(120, 3)

@@ -1,4 +1,4 @@
-"""Learning rates: by step; and the embedding's own part, since what is pretrained may move less (Howard & Ruder 2018)."""
+"""Learning rates: by step; and the embedding's own part: what is pretrained may move less (Howard & Ruder 2018)."""
 
 from __future__ import annotations
 

@@ -62,6 +62,8 @@ def train(
     if unlabelled is not None and not chosen.uses_unlabelled:
         raise InputError(f"recipe {chosen.name} has no use for texts without labels (student_epochs, latent)")
     more = unlabelled if unlabelled is None or isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
+    if more is not None and labelled.kind == "series":
+        raise InputError(f"{labelled.source}: texts without labels tell nothing of series")
     if changes.get("ngrams") and labelled.kind == "series":
         raise InputError(f"{labelled.source}: n-grams are for texts, and a series has no words")
     prepared = prepare(labelled, chosen, seed, None if base is None else base.encoding)
