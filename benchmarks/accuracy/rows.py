@@ -146,6 +146,7 @@ ROWS: tuple[Row, ...] = (
     trained("medium+texts", "the same, and texts without labels", "medium", unlabelled=True),
     trained("large", "from a large base: `train --from`", "large"),
     trained("large+texts", "the same, and texts without labels", "large", unlabelled=True),
-    trained("twice+texts", "the same, from a base that read the texts twice", "large", twice=True, unlabelled=True),
+    trained("twice", "from a large base that read the texts twice: `train --from`", "large", twice=True),
+    trained("twice+texts", "the same, and texts without labels", "large", twice=True, unlabelled=True),
     trained("best", "the same with the recipe `best`", "large", twice=True, unlabelled=True, recipe="best"),
 )
