@@ -143,7 +143,6 @@ ROWS: tuple[Row, ...] = (
     trained("fast", "no option: recipe `fast`, n-grams beside it", None, recipe="fast"),
     trained("vectors", "from word vectors alone: `train --from`", "vectors"),
     trained("medium", "from a medium base: `train --from`", "medium"),
-    trained("medium+texts", "the same, and texts without labels", "medium", unlabelled=True),
     trained("large", "from a large base: `train --from`", "large"),
     trained("large+texts", "the same, and texts without labels", "large", unlabelled=True),
     trained("twice", "from a large base that read the texts twice: `train --from`", "large", twice=True),
