@@ -141,7 +141,6 @@ ROWS: tuple[Row, ...] = (
     *BASELINES,
     trained("tutorial", "recipe `tutorial`", None, recipe="tutorial"),
     trained("fast", "no option: recipe `fast`, n-grams beside it", None, recipe="fast"),
-    trained("vectors", "from word vectors alone: `train --from`", "vectors"),
     trained("medium", "from a medium base: `train --from`", "medium"),
     trained("large", "from a large base: `train --from`", "large"),
     trained("large+texts", "the same, and texts without labels", "large", unlabelled=True),
