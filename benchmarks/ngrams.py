@@ -1,4 +1,4 @@
-"""The linear n-gram path by itself, cross-validated on the official train half; the tables of docs/log.md.
+"""The linear n-gram path by itself, cross-validated on the official train half; the tables of docs/log/accuracy.md.
 
     python -m benchmarks.ngrams [--data PATH] [--folds 5] [--threads 1]
 

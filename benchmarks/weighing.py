@@ -1,4 +1,4 @@
-"""What n-grams beside a network are worth, and how well few rows weigh the two; the tables of docs/log.md.
+"""What n-grams beside a network are worth, and how well few rows weigh the two; the tables of docs/log/accuracy.md.
 
     python -m benchmarks.weighing MODEL [--data PATH]
 

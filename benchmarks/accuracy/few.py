@@ -16,7 +16,7 @@ from gatewise.training import recipe
 __all__ = ["LABELS", "few_labels"]
 
 LABELS = (100, 500, 1_000, 5_000)
-LEARNT = 10_000  # of the texts without labels, for the student of any recipe: more hardly help it (docs/log.md)
+LEARNT = 10_000  # of the texts without labels, for the student of any recipe: more hardly help it (docs/log)
 
 
 def few_labels(
