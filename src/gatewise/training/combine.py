@@ -25,7 +25,7 @@ from gatewise.ngrams import Ngrams
 
 __all__ = ["HELD", "Weighing", "fold", "weigh", "weights_of"]
 
-HELD = 5.0  # small enough for thousands of rows, large enough for a hundred: docs/log.md
+HELD = 5.0  # small enough for thousands of rows, large enough for a hundred: docs/log/accuracy.md
 
 
 class Weighing(NamedTuple):

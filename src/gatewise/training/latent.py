@@ -6,7 +6,7 @@ Latent semantic analysis (Deerwester et al. 1990). With df_j the texts of n that
     A ~ U S Vᵀ                          the largest singular values
 
 and the coordinates are A V. The square is what makes it tell good from bad and not only one subject from another: rare
-n-grams are heard, and no list of stop words is needed (docs/log.md has what powers 1 to 3 gave). The decomposition
+n-grams are heard, and no list of stop words is needed (docs/log has what powers 1 to 3 gave). The decomposition
 is the randomised one of Halko, Martinsson & Tropp (2011), A never being more than the list of who holds what.
 """
 

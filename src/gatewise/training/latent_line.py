@@ -6,7 +6,7 @@ directions are those of all texts. A coordinate is a sum over a text's n-grams, 
     Σ_j (V w)_j idf_j / |a_i| + b     over the n-grams j of text i;   with the mean of |a_i| in place of |a_i|
 
 it is a weight an n-gram like any other, which stands in the same table, is explained word by word, and needs nothing
-more in the model. (Beside a network the mean is as good as each text's own length: docs/log.md.) How much this line
+more in the model. (Beside a network the mean is as good as each text's own length: docs/log.) How much this line
 and the n-grams fitted to the labels are heard is fitted on the validation part, with a penalty towards their mean.
 """
 
@@ -32,7 +32,7 @@ from gatewise.training.teacher import evenly
 __all__ = ["joined", "latent_line"]
 
 ORDER, MINIMUM = 3, 10  # of 1 to 3 tokens, in so many texts: rarer ones tell more of the texts that they are from
-READ = 150_000  # of the texts without labels, evenly taken: time and memory grow with them (docs/log.md)
+READ = 150_000  # of the texts without labels, evenly taken: time and memory grow with them (docs/log)
 
 
 def latent_line(prepared: Prepared, whole: list[Array], seed: int, observer: Observer) -> FittedNgrams | None:

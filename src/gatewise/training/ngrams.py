@@ -59,7 +59,7 @@ def fit_ngrams(
     1 for two classes (that of class 1) and else `classes`. weights (n,): how much each text counts, 1 for each where
     left out. order: of 1 to `order` tokens. minimum: texts that must hold an n-gram. most: how many are kept of those
     fitted, 0 for all: the ones that move the logits most over the texts, with the largest |weight| √texts (to fit these
-    again gains nothing: docs/log.md). without: tokens, as the unknown one, of which no n-gram is made. tolerance: it
+    again gains nothing: docs/log). without: tokens, as the unknown one, of which no n-gram is made. tolerance: it
     stops where a step moves no w_j, or the sum that is minimised, by more. Raises InputError for what cannot be fitted.
     """
     if not 1 <= order <= MAX_ORDER or minimum < 1 or l2 <= 0 or most < 0:

@@ -1,7 +1,7 @@
 """How large a language model, and for how long: one dial, minutes.
 
 More time is better spent on a larger network than on another pass of a small one, as long as every word is read about
-once (docs/log.md, 2026-11-24: accuracy); docs/accuracy.md has what classifiers from `medium` and `large` reach.
+once (docs/log/accuracy.md, 2026-11-24); docs/accuracy.md has what classifiers from `medium` and `large` reach.
 """
 
 from __future__ import annotations
