@@ -48,7 +48,7 @@ format: .venv/dev.stamp
 
 # The model in the box, from the archive at DATA (an hour; docs/accuracy.md), measured on the test half before and after.
 # Its first two steps are the row best of `python -m benchmarks.accuracy`, seed 0.
-BOX := src/gatewise/box/sentiment
+BOX := src/gatewise/model/bundled/sentiment
 BOX_WORDS := 12000
 BOX_NGRAMS := 100000
 box: .venv/dev.stamp

@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import gatewise as gw
-from gatewise import box
 from gatewise.data import Labelled
 from gatewise.data.tables import long_fields
+from gatewise.model import bundled as box
 
 
 def snippets() -> Labelled:

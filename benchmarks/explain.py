@@ -29,12 +29,12 @@ from torch import Tensor
 
 import gatewise as gw
 from benchmarks.machine import machine, now
-from gatewise.batch import PAD, cut
 from gatewise.data import imdb
-from gatewise.glassbox import METHODS, IntegratedGradients, running_verdict
-from gatewise.glassbox.accounts import Baseline
-from gatewise.glassbox.net import run_all
+from gatewise.explain import METHODS, IntegratedGradients, running_verdict
+from gatewise.explain.attribution import Baseline
+from gatewise.explain.net import run_all
 from gatewise.kernels.native import threads
+from gatewise.network.batch import PAD, cut
 
 
 class Plain(torch.nn.Module):

@@ -3,7 +3,7 @@
     python -m benchmarks.faithfulness MODEL [MODEL ...] [--data PATH] [--reviews 500] [--lime 5000] [--json FILE]
 
 The models are folders that `gatewise train` wrote. The reviews are drawn by a fixed seed from the test half (or, with
-the embedded data, from the hold-out). See `gatewise.glassbox.faithfulness` for what is measured.
+the embedded data, from the hold-out). See `gatewise.explain.attribution.faithfulness` for what is measured.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import gatewise as gw
 from benchmarks.lime import Lime
 from benchmarks.machine import machine, now
 from gatewise.data import imdb
-from gatewise.glassbox import METHODS, IntegratedGradients, Method
-from gatewise.glassbox.accounts import BASELINES
-from gatewise.glassbox.faithfulness import SHARES, Faithfulness, Random, measure
+from gatewise.explain import METHODS, IntegratedGradients, Method
+from gatewise.explain.attribution import BASELINES
+from gatewise.explain.attribution.faithfulness import SHARES, Faithfulness, Random, measure
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatewise.cell import Array
-from gatewise.glassbox import Net
-from gatewise.glassbox.accounts import Account, Beside, Reading
-from gatewise.glassbox.net import run_all
-from gatewise.verdict import log_probabilities
+from gatewise.explain import Net
+from gatewise.explain.attribution import Account, Beside, Reading
+from gatewise.explain.net import run_all
+from gatewise.metrics.evaluation import log_probabilities
+from gatewise.types import Array
 
 __all__ = ["Lime"]
 

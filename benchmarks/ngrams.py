@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.cell import Array
 from gatewise.data import imdb
+from gatewise.metrics.evaluation import log_probabilities, scores
 from gatewise.text import TokenEncoding
 from gatewise.training.ngrams import fit_ngrams
-from gatewise.verdict import log_probabilities, scores
+from gatewise.types import Array
 
 FITS: dict[str, dict[str, Any]] = {
     "order 1": {"order": 1},

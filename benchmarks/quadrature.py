@@ -15,9 +15,9 @@ import numpy as np
 
 import gatewise as gw
 from gatewise.data import imdb
-from gatewise.glassbox import IntegratedGradients
-from gatewise.glassbox.accounts import BASELINES, accounts_of, read_all
-from gatewise.verdict import margin
+from gatewise.explain import IntegratedGradients
+from gatewise.explain.attribution import BASELINES, accounts_of, read_all
+from gatewise.metrics.evaluation import margin
 
 POINTS = (8, 16, 32, 64)
 

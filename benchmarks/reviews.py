@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.wire import Arrays
-from gatewise.architecture import Architecture, initial_parameters
 from gatewise.data import batches, imdb
+from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.text import KerasEncoding, keras_index
 
 __all__ = ["LENGTH", "Reviews", "read", "weights"]

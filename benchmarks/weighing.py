@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 import gatewise as gw
-from gatewise.cell import Array
 from gatewise.data import imdb
+from gatewise.metrics.evaluation import log_probabilities, scores
 from gatewise.training import recipe
 from gatewise.training.combine import Weighing, weigh
 from gatewise.training.ngrams import fit_ngrams
 from gatewise.training.prepared import prepare
-from gatewise.verdict import log_probabilities, scores
+from gatewise.types import Array
 
 HELD = (0.1, 1.0, 5.0, 10.0, 30.0)
 ROWS = (30, 100, 500)

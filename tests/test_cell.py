@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.cell import Gate, gates_shown, sigmoid, step_backward, step_forward
+from gatewise.cell import gates_shown, sigmoid, step_backward, step_forward
+from gatewise.types import Gate
 
 
 def test_one_unit_by_hand() -> None:

@@ -17,14 +17,14 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ["tests/contract", "tests/native", "tests/limits", "tests/test_bf16.py", "tests/nn/test_op.py", "tests/network"]
+TESTS = ["tests/kernels", "tests/nn/test_op.py", "tests/network"]
 
 # libstdc++ too: the sanitizers look for its functions at start, and Python itself brings it only with an extension.
 LIBRARIES = {"address": ["libasan.so", "libubsan.so", "libstdc++.so"], "thread": ["libtsan.so", "libstdc++.so"]}
 OPTIONS = {
     "address": {
         # Python frees little at its end, and nanobind keeps its types: all that would be called a leak is theirs.
-        # That arrays give their memory back is tested by the arena's own count (tests/native/test_memory.py).
+        # That arrays give their memory back is tested by the arena's own count (tests/kernels/test_memory.py).
         "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1:strict_string_checks=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     },

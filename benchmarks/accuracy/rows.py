@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 import gatewise as gw
 from benchmarks.accuracy.data import Reviews
-from gatewise.base import Base
-from gatewise.cell import Array
 from gatewise.data import Labelled, split
-from gatewise.model import Model
+from gatewise.model.model import Model
+from gatewise.model.pretrained import Base
 from gatewise.training import plan_for
 from gatewise.training import recipe as named
 from gatewise.training.combine import weigh
+from gatewise.types import Array
 
 __all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear", "trained"]
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, reviews_of, seconds_of, seconds_of_steps
 from gatewise import __version__, kernels
-from gatewise.architecture import Architecture
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
-from gatewise.kernels.contract import Kernel
-from gatewise.openmp import wait_passively
+from gatewise.kernels.interface import Kernel
+from gatewise.network.architecture import Architecture
+from gatewise.nn.openmp import wait_passively
 
 __all__ = ["load"]
 
@@ -80,8 +80,8 @@ class Step:
         import torch
 
         from gatewise.data import Labelled
-        from gatewise.encoder import TextEncoder
         from gatewise.errors import InputError
+        from gatewise.model.preprocessor import TextEncoder
         from gatewise.nn import Network
         from gatewise.text import KerasEncoding
         from gatewise.training import Observer, recipe
@@ -115,7 +115,7 @@ class Step:
         self.steps = 0
 
     def check(self) -> Arrays:
-        from gatewise.batch import Batch
+        from gatewise.network.batch import Batch
 
         network, rows = self.loop.network, self.batches[0]
         before = network.state()
@@ -221,12 +221,12 @@ class Inference:
     """Logits of all reviews by `Model.logits_of`, from the ids, without torch."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        from gatewise.batch import Batch
-        from gatewise.encoder import TextEncoder
         from gatewise.kernels.packed import frozen
-        from gatewise.model import Model
-        from gatewise.network import forward
-        from gatewise.ops import NumpyOps
+        from gatewise.model.model import Model
+        from gatewise.model.preprocessor import TextEncoder
+        from gatewise.network.batch import Batch
+        from gatewise.network.forward import forward
+        from gatewise.network.ops import NumpyOps
         from gatewise.text import KerasEncoding
 
         self.settings = settings

@@ -11,7 +11,7 @@ import uvloop
 
 from benchmarks.serving.client import closed, request_of
 from benchmarks.serving.servers import gatewise
-from gatewise.model import load
+from gatewise.model.model import load
 
 __all__ = ["check", "run", "unique"]
 

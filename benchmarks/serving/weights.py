@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.reviews import EMBEDDING, LENGTH, UNITS, WORDS, weights
-from gatewise.architecture import Architecture
-from gatewise.encoder import TextEncoder
-from gatewise.model import Model
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextEncoder
+from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, keras_index
 
 __all__ = ["write"]

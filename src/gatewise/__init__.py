@@ -5,14 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gatewise._version import __version__
+
 if TYPE_CHECKING:
-    from gatewise import data, errors, kernels, nn, series, text
-    from gatewise.base import Base, load_base
-    from gatewise.model import Model, load
+    from gatewise import data, errors, kernels, nn, text
+    from gatewise.model.model import Model, load
+    from gatewise.model.pretrained import Base, load_base
     from gatewise.training.pretrain import pretrain
     from gatewise.training.train import train
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Base",
@@ -25,7 +25,6 @@ __all__ = [
     "load_base",
     "nn",
     "pretrain",
-    "series",
     "text",
     "train",
 ]
@@ -33,10 +32,10 @@ __all__ = [
 # Each public name and the module that holds it: imported when first used, so that `gatewise --help` needs no NumPy and
 # nothing but training needs torch.
 _HOME = {
-    "Base": "gatewise.base",
-    "Model": "gatewise.model",
-    "load": "gatewise.model",
-    "load_base": "gatewise.base",
+    "Base": "gatewise.model.pretrained",
+    "Model": "gatewise.model.model",
+    "load": "gatewise.model.model",
+    "load_base": "gatewise.model.pretrained",
     "pretrain": "gatewise.training",
     "train": "gatewise.training",
 }

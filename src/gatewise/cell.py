@@ -28,15 +28,13 @@ NumPy, any float dtype; the oracle for every other kernel. The derivation is in 
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Array", "Gate", "Step", "gates_shown", "sigmoid", "step_backward", "step_forward"]
+from gatewise.types import Array, Gate
 
-Array = NDArray[Any]
-Gate = Literal["sigmoid", "binary"]
+__all__ = ["Step", "gates_shown", "sigmoid", "step_backward", "step_forward"]
 
 
 class Step(NamedTuple):

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from gatewise.architecture import Architecture
 from gatewise.cli import app
-from gatewise.encoder import SeriesEncoder, TextEncoder
-from gatewise.model import Model
-from gatewise.series import Standardise
+from gatewise.data.series import Standardise
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
-from tests.glassbox.random_net import parameters_of
+from tests.explain.random_net import parameters_of
 
 TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end"]
 Run = Callable[..., Result]

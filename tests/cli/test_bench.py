@@ -16,7 +16,7 @@ from gatewise.errors import GatewiseError
 from gatewise.kernels import native
 from gatewise.kernels.reference import Reference
 from tests.cli.conftest import Run
-from tests.native.batches import needs_native
+from tests.kernels.batches import needs_native
 
 
 @needs_native

@@ -10,7 +10,7 @@ import pytest
 
 from gatewise import __version__, kernels
 from gatewise.data import read_table
-from gatewise.model import Model
+from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run, with_fingerprint
 
 

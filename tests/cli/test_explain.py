@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.architecture import initial_parameters
-from gatewise.glassbox import Clamp, IntegratedGradients, freeze, silence
-from gatewise.glassbox.report import moved_most
-from gatewise.model import Model
+from gatewise.explain import Clamp, IntegratedGradients, freeze, silence
+from gatewise.explain.render.terminal import moved_most
+from gatewise.model.model import Model
+from gatewise.network.architecture import initial_parameters
 from tests.cli.conftest import Run
 
 TEXT = "It was a good film, a good end"
@@ -268,7 +268,7 @@ def test_the_page_fetches_nothing(run: Run, keras_folder: Path, tmp_path: Path) 
 
 
 def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
-    from tests.test_model_ngrams import TEXTS, model_of
+    from tests.model.test_ngrams import TEXTS, model_of
 
     model, folder = model_of(), tmp_path / "m"
     model.save(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.model import Model
+from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gatewise.data import Labelled
+from gatewise.data.labelled import class_order
 from gatewise.errors import InputError
-from gatewise.labelled import class_order
 
 TEXTS = ["A good film.", "a  GOOD<br />film.", "dull", ""]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gatewise.data.series import Standardise, read_npz, read_ts
 from gatewise.errors import DataError, InputError, ModelFileError
-from gatewise.series import Standardise, read_npz, read_ts
 
 HEADER = """#about
 @problemName Made

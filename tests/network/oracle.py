@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatewise.architecture import Architecture
-from gatewise.cell import Array
+from gatewise.network.architecture import Architecture
+from gatewise.types import Array
 
 
 def padded_logits(arch: Architecture, weights: dict[str, Tensor], sequences: Sequence[Array]) -> Tensor:

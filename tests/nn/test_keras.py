@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.cell import Array
 from gatewise.errors import InputError, ModelFileError
 from gatewise.nn import LSTM, from_keras, keras_file, to_keras
 from gatewise.nn.keras_file import CONFIG, WEIGHTS, lstm_layers
+from gatewise.types import Array
 
 h5py = pytest.importorskip("h5py")
 # Keras's own variables, on the torch backend, under NumPy 2.

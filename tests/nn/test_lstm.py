@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequen
 
 from gatewise.errors import InputError
 from gatewise.nn import LSTM, from_torch
-from gatewise.nn.elsewhere import run_elsewhere
+from gatewise.nn.lstm import run_fallback
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -280,7 +280,7 @@ def test_off_the_cpu_the_same(name: str, bias: bool) -> None:
     states = states_of(lstm, batch or 1, torch.float64)
     if not batch:
         states = states[0][:, 0], states[1][:, 0]
-    runs = [lstm(x, states, **how), run_elsewhere(lstm, x, states, how.get("lengths"))]
+    runs = [lstm(x, states, **how), run_fallback(lstm, x, states, how.get("lengths"))]
     slopes = []
     for output, (h_n, c_n) in runs:
         rows = output.data if isinstance(output, PackedSequence) else output

@@ -17,8 +17,8 @@ from gatewise.nn.project import _backward as project_backward_op
 from gatewise.nn.project import _project as project_op
 from gatewise.nn.project import project
 from gatewise.nn.take import take
-from tests.contract.cases import Case, case, want
-from tests.contract.close import BACKWARD, FORWARD, TOLERANCE, assert_close
+from tests.kernels.cases import Case, case, want
+from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close
 
 LEAVES = ("pre", "weight_hh", "h0", "c0")
 

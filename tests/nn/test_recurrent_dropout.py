@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from gatewise import kernels
-from gatewise.architecture import Architecture, initial_parameters
-from gatewise.batch import Batch
 from gatewise.errors import InputError, KernelUnavailable
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.batch import Batch
 from gatewise.nn import LSTM, Network
 from gatewise.training import recipe
 

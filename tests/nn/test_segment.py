@@ -9,12 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from gatewise.architecture import Architecture
-from gatewise.batch import Batch
+from gatewise.network.architecture import Architecture
+from gatewise.network.batch import Batch
 from gatewise.nn import Network
 from gatewise.nn.network import TorchOps
 from gatewise.nn.segment import segment_max, segment_mean
-from tests.glassbox.random_net import TOKENS, parameters_of, sequence_of
+from tests.explain.random_net import TOKENS, parameters_of, sequence_of
 
 Lengths = NDArray[np.int64]
 LENGTHS: Lengths = np.array([4, 0, 1, 7, 0], dtype=np.int64)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewise import box
+from gatewise.model import bundled as box
 
 pytestmark = pytest.mark.slow
 
@@ -55,9 +55,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[flo
     """A small model with random weights, saved by the source tree, with what it says there to two texts."""
     import numpy as np
 
-    from gatewise.architecture import Architecture, initial_parameters
-    from gatewise.encoder import TextEncoder
-    from gatewise.model import Model
+    from gatewise.model.model import Model
+    from gatewise.model.preprocessor import TextEncoder
+    from gatewise.network.architecture import Architecture, initial_parameters
     from gatewise.text import TokenEncoding
 
     texts = ["a film that stays with you", "two hours that I will never get back", "a film that I will get back to"]
@@ -77,7 +77,7 @@ def names_in(wheel: Path) -> list[str]:
 
 def box_files(package: str) -> set[str]:
     """The model in the box as files of `package`; none where it has been taken out."""
-    return {f"{package}/box/{box.NAME}/{file.name}" for file in box.FOLDER.glob("*")}
+    return {f"{package}/model/bundled/{box.NAME}/{file.name}" for file in box.FOLDER.glob("*")}
 
 
 def test_what_the_wheel_holds(wheel: Path) -> None:
@@ -131,9 +131,7 @@ def test_the_native_kernel_is_in_it(python: Path, tmp_path: Path) -> None:
 
 def test_help_and_import_without_torch(python: Path, tmp_path: Path) -> None:
     assert run([python, "-c", "import importlib.util as u; print(u.find_spec('torch'))"]) == "None\n"
-    run(
-        [python, "-W", "error", "-c", "import gatewise, gatewise.model, gatewise.glassbox, gatewise.data"], cwd=tmp_path
-    )
+    run([python, "-W", "error", "-c", "import gatewise, gatewise.model, gatewise.explain, gatewise.data"], cwd=tmp_path)
     assert "train" in run([python.parent / "gatewise", "--help"], cwd=tmp_path)
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.architecture import Architecture
-from gatewise.encoder import SeriesEncoder, TextEncoder
-from gatewise.model import Model
-from gatewise.series import Standardise
+from gatewise.data.series import Standardise
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
-from tests.glassbox.random_net import parameters_of
+from tests.explain.random_net import parameters_of
 from tests.serve.server import Server, serving
 
 pytest.importorskip("fastapi")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.model import Model
+from gatewise.model.model import Model
 from tests.serve.server import Server, ask, post
 
 CASES = {

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gatewise import box
 from gatewise.cli import app
+from gatewise.model import bundled as box
 from tests.serve.server import ask, post, serving
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from gatewise.architecture import Architecture
-from gatewise.encoder import TextEncoder
-from gatewise.model import Model
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextEncoder
+from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
-from tests.glassbox.random_net import parameters_of
+from tests.explain.random_net import parameters_of
 from tests.serve.server import ask, connect, post, read_reply, serving
 
 GRACE = 8

@@ -16,11 +16,11 @@ import pytest
 
 from benchmarks.serving.client import closed, request_of
 from benchmarks.serving.mix import check, unique
-from gatewise.architecture import Architecture
-from gatewise.encoder import TextEncoder
-from gatewise.model import Model
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextEncoder
+from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding
-from tests.glassbox.random_net import parameters_of
+from tests.explain.random_net import parameters_of
 from tests.serve.server import Server, serving
 
 CLIENTS, EACH = 64, 100

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.model import Model
+from gatewise.model.model import Model
 from tests.serve.conftest import HOSTILE, TEXTS
 from tests.serve.server import Reply, ask, post
 

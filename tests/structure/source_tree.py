@@ -25,7 +25,7 @@ def imports(tree: ast.AST) -> list[tuple[str, int]]:
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno}: relative import; the house writes them out"
+            assert node.level == 0, f"line {node.lineno}: relative import; write it out"
             assert node.module is not None
             if node.module == "gatewise":
                 found += [(f"gatewise.{alias.name}", node.lineno) for alias in node.names]
@@ -49,3 +49,16 @@ def imports_at_import_time(tree: ast.Module) -> list[tuple[str, int]]:
             found += imports(node)
         stack += ast.iter_child_nodes(node)
     return found
+
+
+def imported_modules(tree: ast.AST, modules: set[str]) -> set[str]:
+    """Those of `modules` that `tree` imports: `from package import name` is the submodule where there is one."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & modules
+            found |= {node.module} if names - modules and node.module else set()
+    return found & modules

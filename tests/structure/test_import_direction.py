@@ -1,65 +1,99 @@
-"""The house has one direction: a module imports only what stands on a lower floor."""
+"""Imports go down: the levels are the table "Package levels" of CONTRIBUTING.md, and no import closes a circle."""
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from pathlib import Path
 
-from source_tree import ROOT, imports, imports_at_import_time, trees
-
-# From the roof to the ground. Those on one floor do not know each other.
-FLOORS = [
-    {"cli"},
-    {"estimators", "serve"},
-    {"training"},
-    {"calibrate", "shrink"},
-    {"model"},
-    {"model_files"},
-    {"card", "data", "encoder", "glassbox", "nn"},
-    {"base"},
-    {"gradient", "inference"},
-    {"network"},
-    {"batch", "ngrams", "node", "ops"},
-    {"architecture", "kernels", "series", "storage", "text"},
-    {"labelled", "strict_json", "verdict", "weights"},
-    {"box", "calibration", "cell", "ragged"},
-    {"errors", "markdown", "openmp"},
-]
-FLOOR = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
+from source_tree import ROOT, imported_modules, imports, imports_at_import_time, trees
 
 SERVE = {"fastapi", "httptools", "prometheus_client", "starlette", "uvicorn"}
 WITH_TORCH = {"nn", "training"}
+MOST_LEVELS = 11
+
+
+def levels() -> list[set[str]]:
+    """The units of each row of the table in CONTRIBUTING.md, from the top level to the bottom level."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.split("## Package levels")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return [set(re.findall(r"`([\w.]+)`", row)) for row in rows]
+
+
+LEVEL = {unit.removesuffix(".py"): level for level, units in enumerate(levels()) for unit in units}
 
 
 def unit_of(path: Path) -> str:
     return path.parts[0].removesuffix(".py")
 
 
-def test_every_module_has_its_floor() -> None:
-    found = {unit_of(path) for path in trees()} - {"__init__", "__main__"}
-    assert found <= set(FLOOR), f"put {sorted(found - set(FLOOR))} on a floor in {Path(__file__).name}"
+def module_of(path: Path) -> str:
+    return ".".join(("gatewise", *path.with_suffix("").parts)).removesuffix(".__init__")
+
+
+def graph() -> dict[str, set[str]]:
+    """Which module imports which: every import counts, inside functions and under TYPE_CHECKING too."""
+    modules = {module_of(path) for path in trees()}
+    found = {module_of(path): imported_modules(tree, modules) for path, tree in trees().items()}
+    del found["gatewise"]  # it shows every public name, and no module imports it
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of one circle of imports; empty where there is none."""
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module in done:
+            return []
+        for target in sorted(graph.get(module, ())):
+            if found := visit(target, [*path, module]):
+                return found
+        done.add(module)
+        return []
+
+    for module in sorted(graph):
+        if found := visit(module, []):
+            return found
+    return []
+
+
+def test_the_table_names_every_unit_once() -> None:
+    found = {unit_of(path) for path in trees()} - {"__main__"}
+    named = [unit.removesuffix(".py") for units in levels() for unit in units]
+    assert sorted(named) == sorted(found), "the table Package levels in CONTRIBUTING.md and src/gatewise differ"
+    assert len(levels()) <= MOST_LEVELS
 
 
 def test_imports_go_down() -> None:
     wrong = []
     for path, tree in trees().items():
         unit = unit_of(path)
-        if unit in ("__init__", "__main__"):  # the front door shows all that there is
+        if unit == "__main__":
             continue
         for module, line in imports(tree):
-            if not module.startswith("gatewise.") or module == "gatewise.__version__":
+            if not module.startswith("gatewise."):
                 continue
             target = module.split(".")[1]
-            if target != unit and FLOOR.get(target, -1) <= FLOOR.get(unit, -1):
-                wrong.append(f"{path}:{line} imports {module}, which does not stand below {unit}")
+            if target != unit and LEVEL.get(target, -1) <= LEVEL[unit]:
+                wrong.append(f"{path}:{line} imports {module}, which is not on a level below {unit}")
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_wrong_import_would_be_found() -> None:
-    assert FLOOR["storage"] > FLOOR["model"] > FLOOR["training"] > FLOOR["cli"]
-    assert FLOOR["network"] > FLOOR["nn"], "nn may import network, network must not import nn"
-    assert any(module == "gatewise.kernels" for module, _ in imports(trees()[Path("ops.py")]))
+def test_no_imports_form_a_circle() -> None:
+    assert circle(graph()) == []
+
+
+def test_wrong_imports_would_be_found() -> None:
+    assert LEVEL["storage"] > LEVEL["model"] > LEVEL["training"] > LEVEL["cli"]
+    assert LEVEL["network"] > LEVEL["nn"], "nn may import network, network must not import nn"
+    assert any(module == "gatewise.kernels" for module, _ in imports(trees()[Path("network/ops.py")]))
+    assert "gatewise.network.ops" in graph()["gatewise.network.autograd"]
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b", "c", "b"]
 
 
 def test_torch_is_for_nn_and_training_alone() -> None:
@@ -78,7 +112,7 @@ def test_only_base_dependencies_are_imported_without_asking() -> None:
     wrong = []
     for path, tree in trees().items():
         allowed = base | ({"torch"} if unit_of(path) in WITH_TORCH else set())
-        allowed |= {"sklearn"} if unit_of(path) == "estimators" else set()  # its class is made from scikit-learn's
+        allowed |= {"sklearn"} if unit_of(path) == "sklearn" else set()  # its class is made from scikit-learn's
         allowed |= SERVE if unit_of(path) == "serve" else set()  # nothing imports it but the command that serves
         for module, line in imports_at_import_time(tree):
             top = module.split(".")[0]

@@ -47,7 +47,7 @@ def test_what_is_loaded(arguments: tuple[str, ...]) -> None:
     assert last.endswith("[]"), "importing opened a socket, wrote a file, or started a process or thread"
 
 
-@pytest.mark.parametrize("module", ["model", "glassbox", "kernels", "text", "series", "data", "storage", "serve"])
+@pytest.mark.parametrize("module", ["model", "explain", "kernels", "text", "data", "storage", "serve"])
 def test_torch_is_not_needed_to_predict(module: str) -> None:
     code = f"import sys, gatewise.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -63,6 +63,6 @@ def test_the_front_door_knows_its_names() -> None:
         gatewise.nothing  # noqa: B018
 
 
-def test_a_verdict_does_not_wait_for_the_glass_box() -> None:
-    code = "import sys, gatewise.model; sys.exit(any(name.startswith('gatewise.glassbox') for name in sys.modules))"
+def test_a_prediction_does_not_import_explain() -> None:
+    code = "import sys, gatewise.model; sys.exit(any(name.startswith('gatewise.explain') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

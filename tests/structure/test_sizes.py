@@ -1,36 +1,21 @@
-"""A file holds one noun and can be read at a sitting: 250 lines, and a reason for every one that is longer."""
+"""A file holds one noun, as long as the noun needs. Above 500 lines it deserves a second look: the test warns."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import warnings
 
 from source_tree import PACKAGE, ROOT
 
-USUAL, MOST = 250, 400
-
-# Path from the root, and why it is one file all the same.
-LONG: dict[str, str] = {}
+LONG = 500
 
 
-def lengths() -> dict[str, int]:
-    """Lines of every source file, C++ included."""
-    files = [
-        *PACKAGE.rglob("*.py"),
-        *(ROOT / "src" / "native").glob("*"),
-        *PACKAGE.rglob("*.js"),
-        *PACKAGE.rglob("*.css"),
-    ]
-    return {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
-
-
-def test_files_are_short() -> None:
-    long = {name: lines for name, lines in lengths().items() if lines > (MOST if name in LONG else USUAL)}
-    assert not long, f"split these, or give a reason in {Path(__file__).name} (never over {MOST}): {long}"
-
-
-def test_the_list_holds_no_file_that_is_short_by_now() -> None:
-    found = lengths()
-    assert any(name.startswith("src/native/") for name in found)
-    stale = [name for name in LONG if found.get(name, 0) <= USUAL]
-    assert not stale, f"take {stale} off the list"
-    assert all(len(reason) > 20 for reason in LONG.values())
+def test_long_files_are_named() -> None:
+    native = (ROOT / "src" / "native").glob("*")
+    files = [*PACKAGE.rglob("*.py"), *native, *PACKAGE.rglob("*.js"), *PACKAGE.rglob("*.css")]
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert len(lines) > 100, "the sources are not where this test looks"
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for name, count in lines.items():
+            if count > LONG:
+                warnings.warn(f"{name} has {count} lines: one noun, or two?", stacklevel=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.architecture import initial_parameters
+from gatewise.network.architecture import initial_parameters
 from gatewise.nn import Network
 from gatewise.training import Observer, recipe
 from gatewise.training.loop import Loop

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatewise.architecture import Architecture, initial_parameters
-from gatewise.batch import Batch
+from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
-from gatewise.labelled import Labelled
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.batch import Batch
 from gatewise.nn import Network
 from gatewise.training import Interrupted, recipe, train
 from gatewise.training.adversarial import adversarial_backward, moved

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
-from gatewise.labelled import Labelled
-from gatewise.ngrams import tokens_of
+from gatewise.network.ngrams import tokens_of
 from gatewise.training import recipe, train
 from gatewise.training.prepared import prepare
 from tests.training.notes import Notes

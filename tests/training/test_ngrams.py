@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.ngrams import Ngrams, keys_of, tokens_of
-from gatewise.ragged import Ragged
+from gatewise.kernels.ragged import Ragged
+from gatewise.network.ngrams import Ngrams, keys_of, tokens_of
 from gatewise.training.ngrams import fit_ngrams
 
 ROWS = 30

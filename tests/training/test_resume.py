@@ -14,7 +14,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import TrainingError
-from gatewise.model import Model
+from gatewise.model.model import Model
 from gatewise.storage import locked
 from gatewise.training import Interrupted, Observer, StepSeen, train
 from tests.training.texts import made_reviews

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.labelled import Labelled
+from gatewise.data.labelled import Labelled
 
 _GOOD = ["fine", "lovely", "moving", "bright", "honest"]
 _BAD = ["dull", "clumsy", "tired", "loud", "hollow"]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gatewise import __version__
+from gatewise._version import __version__
 from gatewise.cli.bench import bench
 from gatewise.cli.common import Commands
 from gatewise.cli.data import data

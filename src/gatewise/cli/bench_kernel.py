@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from gatewise import kernels
-from gatewise.architecture import Architecture, initial_parameters
-from gatewise.batch import Batch
-from gatewise.cell import Array
 from gatewise.cli.bench_work import FLOPS, ROWS, in_turns, kernel_batch, review_tokens
 from gatewise.errors import GatewiseError
 from gatewise.kernels import Kernel
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
-from gatewise.network import forward
-from gatewise.ops import NumpyOps
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.batch import Batch
+from gatewise.network.forward import forward
+from gatewise.network.ops import NumpyOps
+from gatewise.types import Array
 
 __all__ = ["check", "measure"]
 

@@ -31,7 +31,7 @@ def machine(every: bool) -> dict[str, Any]:
     """What runs here: versions, processor, instruction sets to measure, threads."""
     from importlib.metadata import version
 
-    from gatewise import __version__
+    from gatewise._version import __version__
     from gatewise.kernels import native
 
     isas = [] if native.why_not() else list(native.isas()) if every else [native.isa()]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.cell import Array
+from gatewise.types import Array
 
 __all__ = ["FLOPS", "in_turns", "kernel_batch", "lengths", "review_tokens"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from gatewise.errors import InputError, quote
 
 if TYPE_CHECKING:
-    from gatewise.glassbox import Clamp
+    from gatewise.explain import Clamp
 
 __all__ = ["parse_clamps", "parse_words"]
 
@@ -52,13 +52,13 @@ def parse_clamps(
 
 
 def _everywhere(clamps: Sequence[str], silence: Sequence[str], freeze: Sequence[str]) -> list[Clamp]:
-    from gatewise import glassbox
+    from gatewise import explain
 
     found = [_clamp(text) for text in clamps]
     for unit in _units(silence, "--silence"):
-        found += glassbox.silence(unit)
+        found += explain.silence(unit)
     for unit in _units(freeze, "--freeze"):
-        found += glassbox.freeze(unit)
+        found += explain.freeze(unit)
     return found
 
 
@@ -75,7 +75,7 @@ def parse_words(replace: Sequence[str]) -> dict[int | str, str]:
 
 
 def _clamp(text: str) -> Clamp:
-    from gatewise.glassbox import Clamp
+    from gatewise.explain import Clamp
 
     match = _CLAMP.fullmatch(text.strip().lower())
     if not match or match[2] not in _NAMES:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gatewise.data import Splits
-    from gatewise.model import Model
+    from gatewise.model.model import Model
 
 __all__ = [
     "Commands",
@@ -104,7 +104,7 @@ def open_model(path: str | None, precision: str = "float32") -> Model:
     that cannot be.
     """
     from gatewise.kernels import for_precision
-    from gatewise.model import load
+    from gatewise.model.model import load
 
     for_precision(precision)  # type: ignore[arg-type]
     return load(path, precision=precision)  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ def read_data(data: str, text: str, label: str) -> Splits:
 
 def read_series(path: str) -> Any:
     """The Labelled series of a .ts or .npz file."""
-    from gatewise.series import read_npz, read_ts
+    from gatewise.data.series import read_npz, read_ts
 
     return read_ts(path) if path.lower().endswith(".ts") else read_npz(path)
 

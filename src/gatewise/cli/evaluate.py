@@ -24,7 +24,7 @@ from gatewise.errors import InputError, printable, quote
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gatewise.model import Evaluation
+    from gatewise.metrics.evaluation import Evaluation
 
 __all__ = ["evaluate"]
 

@@ -26,7 +26,7 @@ from gatewise.errors import DataError, InputError, quote
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from gatewise.glassbox import Trace
+    from gatewise.explain import Trace
 
 __all__ = ["explain"]
 
@@ -130,10 +130,10 @@ def explain(
         show_units(found, which, data, limit, column, label, unit, words, as_json, screen, marks)
         return
     item = _item(series, text, tutorial_review, data, file, row)
-    from gatewise.glassbox.attribution import method_named
-    from gatewise.glassbox.html import compare_page, report_page
-    from gatewise.glassbox.report import moved_most, report
-    from gatewise.glassbox.report_change import change_report, compare_report
+    from gatewise.explain.attribution.attribution import method_named
+    from gatewise.explain.render.html import compare_page, report_page
+    from gatewise.explain.render.terminal import moved_most, report
+    from gatewise.explain.render.terminal_change import change_report, compare_report
 
     thing: Literal["word", "step"] = "step" if series else "word"
     by = method
@@ -168,7 +168,7 @@ def explain(
     def drawn(marks: bool) -> RenderableType:
         from rich.console import Group
 
-        from gatewise.glassbox.report_units import unit_report
+        from gatewise.explain.render.terminal_units import unit_report
 
         if changed is not None:
             return change_report(changed, thing=thing, unit=unit, words=words, marks=marks)

@@ -12,7 +12,7 @@ from gatewise.cli.which import Which
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gatewise.model import Model
+    from gatewise.model.model import Model
 
 __all__ = ["show_units"]
 
@@ -33,7 +33,7 @@ def show_units(
     """Report on the units over at most `limit` rows, drawn by a fixed seed; of what has a test half, over that."""
     import numpy as np
 
-    from gatewise.glassbox.report_units import unit_report, units_report
+    from gatewise.explain.render.terminal_units import unit_report, units_report
 
     splits = read_data(data, column, label)
     rows = splits.test or splits.train

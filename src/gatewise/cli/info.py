@@ -14,7 +14,7 @@ from gatewise.cli.which import BoxOption, Which
 from gatewise.errors import GatewiseError, InputError, printable
 
 if TYPE_CHECKING:
-    from gatewise.card import Facts
+    from gatewise.model.card import Facts
 
 __all__ = ["info"]
 
@@ -45,8 +45,10 @@ def info(
 
 
 def _machine() -> dict[str, Any]:
-    from gatewise import __version__, box, kernels
+    from gatewise import kernels
+    from gatewise._version import __version__
     from gatewise.kernels import native
+    from gatewise.model import bundled as box
 
     forced = {name: os.environ.get(f"GATEWISE_{name}") for name in ("KERNEL", "ISA", "THREADS")}
     why_not = {name: kernels.why_not(name) for name in kernels.NAMES}
@@ -105,9 +107,9 @@ def _version(package: str) -> str | None:
 
 
 def _model(which: Which, as_json: bool) -> None:
-    from gatewise.architecture import summary
-    from gatewise.card import fact_rows
     from gatewise.cli.summary import summary_table
+    from gatewise.model.card import fact_rows
+    from gatewise.network.architecture import summary
 
     found = open_model(which.path)
     files = {entry.name: entry.stat().st_size for entry in sorted(which.folder.iterdir())}

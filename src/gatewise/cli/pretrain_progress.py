@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from gatewise.base import Base
 from gatewise.cli.progress import Bar, clock
 from gatewise.errors import printable
+from gatewise.model.pretrained import Base
 from gatewise.training import Measurement, PretrainObserver, PretrainPlan
 
 __all__ = ["ShownPretraining"]

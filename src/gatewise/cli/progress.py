@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from gatewise.cli.common import console
 from gatewise.cli.summary import summary_table
 from gatewise.errors import printable
-from gatewise.model import Model
+from gatewise.model.model import Model
 from gatewise.training import EpochSeen, Observer, Plan, StepSeen
 
 __all__ = ["Bar", "Shown", "clock"]

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from gatewise import box
 from gatewise.cli.common import PrecisionOption
 from gatewise.errors import MissingExtra
+from gatewise.model import bundled as box
 
 __all__ = ["serve"]
 

@@ -57,7 +57,7 @@ def shrink(
     """
     from dataclasses import asdict
 
-    from gatewise.shrink import shrink as run
+    from gatewise.model.compress import shrink as run
     from gatewise.storage import check_target
 
     found = open_model(model)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from gatewise.architecture import Architecture, summary
-from gatewise.ngrams import Ngrams
+from gatewise.network.architecture import Architecture, summary
+from gatewise.network.ngrams import Ngrams
 
 __all__ = ["summary_table"]
 

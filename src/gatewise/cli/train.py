@@ -105,10 +105,10 @@ def train(
     gatewise train imdb --ngrams 0                                   the network alone, no n-grams beside it
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
-    from gatewise.base import load_base
     from gatewise.cli.progress import Shown
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
+    from gatewise.model.pretrained import load_base
     from gatewise.storage import check_target
     from gatewise.training import RECIPES, Interrupted, default_recipe
     from gatewise.training import recipe as named

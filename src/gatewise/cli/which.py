@@ -17,8 +17,8 @@ from typing import Annotated
 
 import typer
 
-from gatewise import box
 from gatewise.errors import InputError, quote
+from gatewise.model import bundled as box
 
 __all__ = ["BoxOption", "Which", "is_model", "which_model"]
 

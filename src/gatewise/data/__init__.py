@@ -4,10 +4,10 @@ from gatewise.data.batches import batches
 from gatewise.data.embedded import embedded_reviews
 from gatewise.data.folder import read_folder
 from gatewise.data.imdb import Splits, imdb
+from gatewise.data.labelled import Labelled
 from gatewise.data.split import split
 from gatewise.data.tables import read_table
 from gatewise.data.unlabelled import Unlabelled, imdb_texts, read_texts
-from gatewise.labelled import Labelled
 
 __all__ = [
     "Labelled",

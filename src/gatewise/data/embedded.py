@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gatewise.data.labelled import Labelled
 from gatewise.data.tables import long_fields
 from gatewise.errors import DataError, MissingExtra, quote
-from gatewise.labelled import Labelled
 
 __all__ = ["embedded_reviews"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gatewise.data.labelled import Labelled, class_order, label_rows
 from gatewise.errors import DataError, quote
-from gatewise.labelled import Labelled, class_order, label_rows
 
 __all__ = ["read_folder", "read_text"]
 

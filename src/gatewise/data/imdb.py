@@ -18,9 +18,9 @@ import numpy as np
 from gatewise.data.archive import labelled_files
 from gatewise.data.download import Remote, Unreachable, cache_folder, fetch, offline
 from gatewise.data.embedded import CLASSES, embedded_reviews
+from gatewise.data.labelled import Labelled
 from gatewise.data.split import split
 from gatewise.errors import DataError, quote
-from gatewise.labelled import Labelled
 
 __all__ = ["EMBEDDED", "OFFICIAL", "Splits", "imdb"]
 

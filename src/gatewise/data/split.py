@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.labelled import Labelled
 from gatewise.errors import DataError, InputError
-from gatewise.labelled import Labelled
 
 __all__ = ["split"]
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gatewise.data.labelled import Labelled, class_order, label_rows
 from gatewise.errors import DataError, quote
-from gatewise.labelled import Labelled, class_order, label_rows
 
 __all__ = ["long_fields", "read_column", "read_table"]
 

@@ -11,9 +11,9 @@ from gatewise.data.archive import unlabelled_files
 from gatewise.data.download import cache_folder
 from gatewise.data.folder import read_text
 from gatewise.data.imdb import EMBEDDED, OFFICIAL, Splits, imdb
+from gatewise.data.labelled import Labelled, content_key
 from gatewise.data.tables import read_column
 from gatewise.errors import DataError, InputError, quote
-from gatewise.labelled import Labelled, content_key
 
 __all__ = ["Unlabelled", "imdb_texts", "read_texts"]
 

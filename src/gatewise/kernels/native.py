@@ -16,12 +16,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal
 
-from gatewise.cell import Array, Gate
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.check import check_backward, check_forward, check_project, check_tape
-from gatewise.kernels.contract import Backward, Drawn, Forward, Index, Lengths, Projected, Tape
+from gatewise.kernels.interface import Backward, Drawn, Forward, Index, Lengths, Projected, Tape
 from gatewise.kernels.packed import packed_weights
 from gatewise.kernels.threads import MOST_THREADS, threads
+from gatewise.kernels.validation import check_backward, check_forward, check_project, check_tape
+from gatewise.types import Array, Gate
 
 __all__ = ["ISAS", "Native", "Precision", "imported", "isa", "isas", "isas_bf16", "threads", "why_not", "why_not_bf16"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from gatewise.cell import Array
+from gatewise.types import Array
 
 __all__ = ["frozen", "packed_weights"]
 

@@ -7,18 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.cell import Array, Gate, Step, step_backward, step_forward
-from gatewise.kernels.check import check_backward, check_forward, check_project
-from gatewise.kernels.contract import (
-    Backward,
-    Drawn,
-    Forward,
-    Index,
-    Lengths,
-    Projected,
-    Tape,
-)
-from gatewise.ragged import starts_of
+from gatewise.cell import Step, step_backward, step_forward
+from gatewise.kernels.interface import Backward, Drawn, Forward, Index, Lengths, Projected, Tape
+from gatewise.kernels.ragged import starts_of
+from gatewise.kernels.validation import check_backward, check_forward, check_project
+from gatewise.types import Array, Gate
 
 __all__ = ["Reference"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gatewise.errors import InputError
+from gatewise.network.weight_layouts import Weights
 from gatewise.nn.lstm import LSTM
-from gatewise.weights import Weights
 
 __all__ = ["from_arrays", "from_torch", "to_arrays", "to_torch"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.cell import Array
 from gatewise.errors import InputError, quote
+from gatewise.network.weight_layouts import from_keras_arrays, to_keras_arrays
 from gatewise.nn.convert import from_arrays, to_arrays
 from gatewise.nn.keras_file import KerasLayer, lstm_layers, read_arrays, write_arrays
 from gatewise.nn.lstm import LSTM
-from gatewise.weights import from_keras_arrays, to_keras_arrays
+from gatewise.types import Array
 
 __all__ = ["from_keras", "to_keras"]
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.cell import Array
 from gatewise.errors import InputError, MissingExtra, ModelFileError, quote
 from gatewise.storage import parse_json, write_atomic
+from gatewise.types import Array
 
 __all__ = ["KerasLayer", "lstm_layers", "read_arrays", "write_arrays"]
 

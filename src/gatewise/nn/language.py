@@ -17,15 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatewise.base import base_shapes
-from gatewise.batch import PAD, distinct_of
-from gatewise.cell import Array
 from gatewise.errors import InputError
+from gatewise.model.pretrained import base_shapes
+from gatewise.network.batch import PAD, distinct_of
 from gatewise.nn.network import attribute
 from gatewise.nn.op import lstm
 from gatewise.nn.project import project
 from gatewise.nn.sampled import sampled_softmax
 from gatewise.nn.take import take
+from gatewise.types import Array
 
 __all__ = ["DIRECTIONS", "LanguageModel"]
 
@@ -35,7 +35,7 @@ States = tuple[Tensor, Tensor]
 
 
 class LanguageModel(torch.nn.Module):
-    """`parameters` by name, as `gatewise.base.base_shapes` has them.
+    """`parameters` by name, as `gatewise.model.pretrained.base_shapes` has them.
 
     drop_word: probability that a word of a piece is not read; drop_output: that a unit of a stream is not, at any step
     of a piece, where the decoder reads it (Gal & Ghahramani 2016). kernel: see `gatewise.nn.op.lstm`.

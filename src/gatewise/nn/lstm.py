@@ -10,15 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.cell import Gate
 from gatewise.errors import InputError, quote
 from gatewise.kernels import Precision
-from gatewise.nn.elsewhere import run_elsewhere
 from gatewise.nn.op import lstm
-from gatewise.nn.packed import packed_rows
 from gatewise.nn.project import project
+from gatewise.types import Gate
 
-__all__ = ["LSTM"]
+__all__ = ["LSTM", "run_fallback"]
 
 States = tuple[Tensor, Tensor]
 
@@ -129,7 +127,7 @@ class LSTM(torch.nn.Module):
         data = input.data if isinstance(input, PackedSequence) else input
         self._check_input(input, data, lengths)
         if data.device.type != "cpu":
-            return run_elsewhere(self, input, hx, lengths)
+            return run_fallback(self, input, hx, lengths)
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if lengths is not None:
@@ -148,7 +146,7 @@ class LSTM(torch.nn.Module):
         return output if self.batch_first else output.transpose(0, 1), last
 
     def _forward_packed(self, packed: PackedSequence, hx: States | None) -> tuple[PackedSequence, States]:
-        lengths, index, back = packed_rows(packed.batch_sizes)
+        lengths, index, back = _packed_rows(packed.batch_sizes)
         states = self.states_for(hx, packed.data, len(lengths))
         if packed.sorted_indices is not None:
             states = states[0].index_select(1, packed.sorted_indices), states[1].index_select(1, packed.sorted_indices)
@@ -235,3 +233,93 @@ class LSTM(torch.nn.Module):
 
 def _wanted(dims: tuple[int, ...], inputs: int) -> str:
     return " or ".join(f"({'..., ' * (n - 1)}{inputs})" for n in dims)
+
+
+def _packed_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """lengths (B,), index (N,) int32, back (N,) from the `batch_sizes (T,)` of a PackedSequence.
+
+    A PackedSequence holds step 0 of all B sequences, then step 1 of those that have one, and so on; the longest come
+    first. `index` says which of its rows each ragged step is, and `back` which ragged row each of its rows is.
+
+    >>> lengths, index, back = _packed_rows(torch.tensor([2, 1, 1]))  # a0 b0 a1 a2
+    >>> lengths.tolist(), index.tolist(), back.tolist()
+    ([3, 1], [0, 2, 3, 1], [0, 3, 1, 2])
+    """
+    steps, rows, batch = len(batch_sizes), int(batch_sizes.sum()), int(batch_sizes[0])
+    step = torch.repeat_interleave(torch.arange(steps), batch_sizes, output_size=rows)  # (N,) of each packed row
+    sequence = torch.arange(rows) - (batch_sizes.cumsum(0) - batch_sizes)[step]  # (N,)
+    lengths = torch.bincount(sequence, minlength=batch)  # (B,)
+    back = (lengths.cumsum(0) - lengths)[sequence] + step
+    index = torch.empty(rows, dtype=torch.int32)
+    index[back] = torch.arange(rows, dtype=torch.int32)
+    return lengths, index, back
+
+
+def run_fallback(
+    module: LSTM, input: Tensor | PackedSequence, hx: States | None, lengths: Tensor | None
+) -> tuple[Tensor | PackedSequence, States]:
+    """`module(input, hx, lengths=lengths)` by torch's LSTM of that device. Raises InputError for binary gates."""
+    data = input.data if isinstance(input, PackedSequence) else input
+    if module.gate != "sigmoid":
+        raise InputError(f"gate={module.gate!r} runs on the CPU only; the input is on '{data.device}'")
+    if module.precision != "float32":
+        raise InputError(f"precision={module.precision!r} runs on the CPU only; the input is on '{data.device}'")
+    if module.training and module.recurrent_dropout > 0:
+        raise InputError(f"recurrent_dropout runs on the CPU only; the input is on '{data.device}'")
+    if isinstance(input, PackedSequence):
+        states = module.states_for(hx, data, int(input.batch_sizes[0]))
+        if input.sorted_indices is not None:
+            states = _ordered(states, input.sorted_indices)
+        output, last = _fallback_rows(module, data, input.batch_sizes, states)
+        if input.unsorted_indices is not None:
+            last = _ordered(last, input.unsorted_indices)
+        return input._replace(data=output), last
+    if lengths is not None:
+        return _fallback_ragged(module, data, lengths, module.states_for(hx, data, len(lengths)))
+    if data.dim() == 2:
+        one = None if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
+        time = 1 if module.batch_first else 0
+        output, (h_n, c_n) = _fallback_rows(module, data.unsqueeze(1 - time), None, module.states_for(one, data, 1))
+        return output.squeeze(1 - time), (h_n.squeeze(1), c_n.squeeze(1))
+    return _fallback_rows(module, data, None, module.states_for(hx, data, data.shape[0 if module.batch_first else 1]))
+
+
+def _fallback_ragged(module: LSTM, x: Tensor, lengths: Tensor, states: States) -> tuple[Tensor, States]:
+    """By way of a packed batch; sequences without steps, which torch does not take, keep their states."""
+    counts = lengths.cpu()
+    order = torch.argsort(counts, descending=True, stable=True)
+    kept, full = counts[order], int((counts > 0).sum())
+    if not full:
+        return x.new_zeros((0, module.hidden_size * module.directions)), states
+    sizes = (kept[:, None] > torch.arange(int(kept[0]))).sum(0)  # (T,) sequences that have a step t
+    _, _, back = _packed_rows(sizes)
+    starts = counts.cumsum(0) - counts
+    within = torch.arange(len(back)) - torch.repeat_interleave(kept.cumsum(0) - kept, kept)
+    sorted_rows = torch.repeat_interleave(starts[order], kept) + within  # (N,) rows of x, longest sequence first
+    packed = sorted_rows[back]  # (N,) rows of x in the order of a packed batch
+    home = torch.empty_like(packed)
+    home[packed] = torch.arange(len(packed))
+    where = order[:full].to(x.device)
+    output, (h_n, c_n) = _fallback_rows(module, x.index_select(0, packed.to(x.device)), sizes, _ordered(states, where))
+    output = output.index_select(0, home.to(x.device))
+    return output, (states[0].index_copy(1, where, h_n), states[1].index_copy(1, where, c_n))
+
+
+def _ordered(states: States, order: Tensor) -> States:
+    return states[0].index_select(1, order), states[1].index_select(1, order)
+
+
+def _fallback_rows(module: LSTM, x: Tensor, batch_sizes: Tensor | None, states: States) -> tuple[Tensor, States]:
+    weights = []
+    for _, suffix in module.runs():
+        weights += [getattr(module, f"weight_ih{suffix}"), getattr(module, f"weight_hh{suffix}")]
+        if module.bias:
+            bias = getattr(module, f"bias{suffix}")
+            weights += [bias, torch.zeros_like(bias)]
+    bias, layers, dropout, training = module.bias, module.num_layers, module.dropout, module.training
+    both, first = module.bidirectional, module.batch_first
+    if batch_sizes is None:
+        output, h_n, c_n = torch.lstm(x, states, weights, bias, layers, dropout, training, both, first)
+    else:
+        output, h_n, c_n = torch.lstm(x, batch_sizes, states, weights, bias, layers, dropout, training, both)
+    return output, (h_n, c_n)

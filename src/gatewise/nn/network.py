@@ -14,23 +14,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatewise.architecture import Architecture
-from gatewise.batch import Batch
-from gatewise.cell import Array, Gate
 from gatewise.errors import InputError
 from gatewise.kernels import get
-from gatewise.network import forward, inputs
+from gatewise.network.architecture import Architecture
+from gatewise.network.batch import Batch
+from gatewise.network.forward import forward, inputs
+from gatewise.network.ops import States, never_settles
 from gatewise.nn.op import lstm
 from gatewise.nn.project import project
 from gatewise.nn.segment import segment_max, segment_mean
 from gatewise.nn.take import take
-from gatewise.ops import States, never_settles
+from gatewise.types import Array, Gate
 
 __all__ = ["Network", "TorchOps", "attribute"]
 
 
 class TorchOps:
-    """`gatewise.ops.Ops` on torch tensors. dropout: probability by part (embedding, word, recurrent, layer, output);
+    """`network.ops.Ops` on torch tensors. dropout: probability by part (embedding, word, recurrent, layer, output);
     none without it.
 
     "word" drops whole rows of the batch's distinct tokens, "embedding" single numbers of them (Gal & Ghahramani 2016:
@@ -117,7 +117,7 @@ class TorchOps:
 
 
 class Network(torch.nn.Module):
-    """A network that trains. `parameters` as `gatewise.architecture.initial_parameters` gives them, by name.
+    """A network that trains. `parameters` as `gatewise.network.architecture.initial_parameters` gives them, by name.
 
     active (A,): the embedding rows that may occur, ascending; None for all. dtype: float32, or float64 for tests.
     """

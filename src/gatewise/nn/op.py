@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, library
 
-from gatewise.cell import Array, Gate
 from gatewise.errors import InputError
 from gatewise.kernels import Kernel, Tape, get
+from gatewise.types import Array, Gate
 
 __all__ = ["LstmStates", "as_array", "kernel_for", "lstm"]
 

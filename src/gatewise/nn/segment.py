@@ -3,7 +3,7 @@
 `torch.segment_reduce` (2.13) writes the gradient of a mean number by number, which took a fifth of a step of
 fine-tuning: it is one row a sequence, repeated. Its gradient of "max" divides a positive one among ties and gives a
 negative one to each of them whole; here equal maxima share it whatever its sign. Gates of exactly 0 or 1 make such
-ties: many h are 0. `gatewise.gradient` shares in the same way. All of it in NumPy: it wakes none of torch's threads.
+ties: many h are 0. `network.autograd` shares in the same way. All of it in NumPy: it wakes none of torch's threads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gatewise.ragged import max_backward, reduced
+from gatewise.kernels.ragged import max_backward, reduced
 
 __all__ = ["segment_max", "segment_mean"]
 

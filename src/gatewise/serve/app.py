@@ -12,8 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from gatewise import __version__
-from gatewise.model import Model
+from gatewise._version import __version__
+from gatewise.model.model import Model
 from gatewise.serve.guard import Guard
 from gatewise.serve.predict import predict
 from gatewise.serve.refusal import Refusal

@@ -19,8 +19,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gatewise.cell import Array
 from gatewise.serve.refusal import Refusal
+from gatewise.types import Array
 
 __all__ = ["LONG", "Answer", "Job", "Lane", "Limits", "Watch", "cost_of"]
 

@@ -1,4 +1,4 @@
-"""/explain, /model and /units: the glass box over HTTP. What they answer is made by `gatewise.glassbox.view`; here they
+"""/explain, /model and /units: the glass box over HTTP. What they answer is made by `explain.view.view`; here they
 get a thread of their own, so that no explanation holds up a prediction, and a bound on how many may wait for it.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from gatewise.errors import InputError
-from gatewise.glassbox import view
+from gatewise.explain.view import view
 from gatewise.serve.body import parse, text_of
 from gatewise.serve.refusal import Refusal, unquoted
 from gatewise.serve.state import State

@@ -130,7 +130,7 @@ def predict_request(served: Iterable[Served], settings: Settings) -> Schema:
 
 
 def explain_request(served: Iterable[Served]) -> Schema:
-    """The body of POST /explain; what else may stand in it belongs to the page and to `gatewise.glassbox.view`."""
+    """The body of POST /explain; what else may stand in it belongs to the page and to `gatewise.explain.view.view`."""
     properties = {"text": _TEXT, "model": {"type": "string", "enum": [one.name for one in served]}}
     return _body({"type": "object", "properties": properties})
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.glassbox.view import ViewCache
-from gatewise.model import Model
+from gatewise.explain.view.view import ViewCache
+from gatewise.metrics.evaluation import log_probabilities
+from gatewise.model.model import Model
 from gatewise.serve.batcher import LONG, Answer, Job, Lane, Limits, Watch, cost_of
 from gatewise.serve.refusal import Refusal, unquoted
 from gatewise.serve.settings import Settings
-from gatewise.verdict import log_probabilities
 
 __all__ = ["Served"]
 

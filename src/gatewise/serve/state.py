@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from gatewise.errors import InputError, quote
-from gatewise.model import Model, load
+from gatewise.model.model import Model, load
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.pages import read_page
 from gatewise.serve.refusal import Refusal

@@ -9,7 +9,7 @@ import json
 from collections.abc import MutableMapping
 from typing import Any
 
-from gatewise import __version__
+from gatewise._version import __version__
 from gatewise.serve.body import text_of
 from gatewise.serve.refusal import Refusal
 from gatewise.serve.served import Served

@@ -14,8 +14,8 @@ from gatewise.storage.atomic import locked, write_atomic
 from gatewise.storage.compact import STORAGE, check_table, pack, stored_forms, table_for, unpack
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import MANIFEST, Folder, check_target, folder_size, load_folder, save_folder
+from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
-from gatewise.strict_json import json_bytes, parse_json
 
 __all__ = [
     "MANIFEST",

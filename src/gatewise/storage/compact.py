@@ -13,16 +13,15 @@ bit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.types import Array
 
 __all__ = ["SCALE", "STORAGE", "check_table", "pack", "stored_forms", "table_for", "unpack"]
 
-Array = NDArray[Any]
 Form = tuple[tuple[int, ...], DTypeLike]
 
 STORAGE = ("float32", "float16", "int8")

@@ -24,7 +24,7 @@ from typing import Any
 from gatewise.errors import ModelFileError, quote
 from gatewise.storage.atomic import why
 from gatewise.storage.replace import replace_folder
-from gatewise.strict_json import json_bytes, parse_json
+from gatewise.storage.strict_json import json_bytes, parse_json
 
 __all__ = ["MANIFEST", "Folder", "check_target", "folder_size", "load_folder", "save_folder"]
 

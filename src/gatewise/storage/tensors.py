@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 from safetensors import SafetensorError
 
 from gatewise.errors import InputError, ModelFileError, quote
-from gatewise.strict_json import parse_json
+from gatewise.storage.strict_json import parse_json
+from gatewise.types import Array
 
 __all__ = ["metadata_of", "tensors_from_bytes", "tensors_to_bytes"]
 
-Array = NDArray[Any]
 
 MAX_HEADER = 1_000_000
 MAX_TENSORS = 256

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.strict_json import parse_json
+from gatewise.storage.strict_json import parse_json
 from gatewise.text.keras import keras_index, keras_spans, keras_words
 from gatewise.text.tokens import TokenEncoding
 

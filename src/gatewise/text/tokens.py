@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.strict_json import parse_json
+from gatewise.storage.strict_json import parse_json
 from gatewise.text.utf8 import utf8
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatewise.errors import MissingExtra
-from gatewise.openmp import wait_passively
+from gatewise.nn.openmp import wait_passively
 
 try:
     wait_passively()

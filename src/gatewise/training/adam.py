@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from gatewise.cell import Array
+from gatewise.types import Array
 
 __all__ = ["expected_moments", "moments", "put_back"]
 

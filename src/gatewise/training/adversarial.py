@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatewise.batch import Batch
+from gatewise.kernels.ragged import reduced
+from gatewise.network.batch import Batch
 from gatewise.nn import Network
-from gatewise.ragged import reduced
 
 __all__ = ["adversarial_backward", "moved"]
 

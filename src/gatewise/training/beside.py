@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.architecture import Architecture, initial_parameters
-from gatewise.batch import Batch
-from gatewise.cell import Array
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.batch import Batch
 from gatewise.nn import Network
+from gatewise.types import Array
 
 __all__ = ["SIDES", "NnLstm", "main", "sgemm"]
 

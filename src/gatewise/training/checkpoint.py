@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from gatewise.cell import Array
 from gatewise.errors import TrainingError
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
-from gatewise.strict_json import parse_json
+from gatewise.storage.strict_json import parse_json
 from gatewise.training.adam import expected_moments, moments, put_back
 from gatewise.training.observer import EpochSeen
+from gatewise.types import Array
 
 __all__ = ["FILE", "Progress", "read_checkpoint", "read_same_run", "run_identity", "write_checkpoint"]
 

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gatewise.cell import Array
 from gatewise.errors import InputError
-from gatewise.ngrams import Ngrams
+from gatewise.network.ngrams import Ngrams
+from gatewise.types import Array
 
 __all__ = ["HELD", "Weighing", "fold", "weigh", "weights_of"]
 

@@ -10,15 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewise.card import Calibrated
 from gatewise.kernels.native import threads
-from gatewise.model import Model
+from gatewise.metrics.evaluation import Evaluation, log_probabilities
+from gatewise.model.card import Calibrated
+from gatewise.model.model import Model
 from gatewise.training.combine import fold, weigh
 from gatewise.training.latent_line import joined
 from gatewise.training.ngrams import FittedNgrams, fit_ngrams, targets_of
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared
-from gatewise.verdict import Evaluation, log_probabilities
 
 __all__ = ["completed"]
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatewise.cell import Array
 from gatewise.errors import InputError
-from gatewise.ngrams import Ngrams, chunks, held, keys_of
-from gatewise.ragged import Ragged
+from gatewise.kernels.ragged import Ragged
+from gatewise.network.ngrams import Ngrams, chunks, held, keys_of
+from gatewise.types import Array
 
 __all__ = ["Holdings", "counted"]
 

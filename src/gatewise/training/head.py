@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 from gatewise import kernels
-from gatewise.base import Base
-from gatewise.cell import Array
-from gatewise.inference import features_of
-from gatewise.ops import NumpyOps
+from gatewise.model.pretrained import Base
+from gatewise.network.inference import features_of
+from gatewise.network.ops import NumpyOps
 from gatewise.training.ngrams import targets_of
 from gatewise.training.prepared import Prepared
 from gatewise.training.start import start_parameters
+from gatewise.types import Array
 
 __all__ = ["fit_head", "pooled", "started", "with_head"]
 

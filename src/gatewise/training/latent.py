@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatewise.cell import Array
 from gatewise.training.counted import counted
+from gatewise.types import Array
 
 __all__ = ["LATENT_L2", "Directions", "latent"]
 

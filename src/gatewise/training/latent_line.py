@@ -18,9 +18,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewise.cell import Array
 from gatewise.kernels.native import threads
-from gatewise.ngrams import Ngrams
+from gatewise.network.ngrams import Ngrams
 from gatewise.training.combine import HELD, weights_of
 from gatewise.training.head import fit_head
 from gatewise.training.latent import LATENT_L2, latent
@@ -28,6 +27,7 @@ from gatewise.training.ngrams import FittedNgrams, targets_of
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared
 from gatewise.training.teacher import evenly
+from gatewise.types import Array
 
 __all__ = ["joined", "latent_line"]
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise import kernels
-from gatewise.batch import Batch
-from gatewise.cell import Array
 from gatewise.data import batches
 from gatewise.errors import TrainingError
-from gatewise.model import Model
+from gatewise.metrics.evaluation import log_probabilities, scores
+from gatewise.model.model import Model
+from gatewise.network.batch import Batch
 from gatewise.nn import Network
 from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.checkpoint import Progress, read_checkpoint, write_checkpoint
@@ -30,7 +30,7 @@ from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
 from gatewise.training.prepared import Prepared
 from gatewise.training.rates import groups, rate_at
 from gatewise.training.soft import soft_loss
-from gatewise.verdict import log_probabilities, scores
+from gatewise.types import Array
 
 __all__ = ["Loop"]
 

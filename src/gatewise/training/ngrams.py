@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatewise.cell import Array
 from gatewise.errors import InputError
-from gatewise.ngrams import MAX_ORDER, Ngrams
+from gatewise.network.ngrams import MAX_ORDER, Ngrams
 from gatewise.training.counted import Holdings, counted
+from gatewise.types import Array
 
 __all__ = ["FittedNgrams", "fit_ngrams", "targets_of"]
 

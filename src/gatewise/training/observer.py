@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gatewise.architecture import Architecture
-from gatewise.model import Model
+from gatewise.model.model import Model
+from gatewise.network.architecture import Architecture
 from gatewise.training.recipe_fields import Recipe
 
 __all__ = ["EpochSeen", "Observer", "Plan", "StepSeen"]

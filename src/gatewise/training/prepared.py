@@ -8,18 +8,18 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.architecture import Architecture
-from gatewise.batch import cut, distinct_of
-from gatewise.cell import Array
 from gatewise.data import Labelled, split
-from gatewise.encoder import Encoder, SeriesEncoder, TextEncoder
+from gatewise.data.series import Standardise
 from gatewise.errors import InputError
-from gatewise.ngrams import check_rows
-from gatewise.series import Standardise
+from gatewise.model.preprocessor import Encoder, SeriesEncoder, TextEncoder
+from gatewise.network.architecture import Architecture
+from gatewise.network.batch import cut, distinct_of
+from gatewise.network.ngrams import check_rows
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.ngrams import FittedNgrams
 from gatewise.training.recipe_fields import Recipe
 from gatewise.training.soft import Soft
+from gatewise.types import Array
 
 __all__ = ["Prepared", "prepare", "with_taught"]
 

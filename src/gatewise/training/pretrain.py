@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from gatewise import kernels
-from gatewise.base import Base, BaseFacts, base_shapes
-from gatewise.cell import Array
+from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.errors import GatewiseError, InputError
 from gatewise.kernels.native import threads
+from gatewise.model.pretrained import Base, BaseFacts, base_shapes
 from gatewise.nn import LanguageModel
 from gatewise.storage import check_target, locked
 from gatewise.text import TokenEncoding
@@ -25,7 +25,8 @@ from gatewise.training.checkpoint import FILE, run_identity
 from gatewise.training.pretrain_loop import Pretraining
 from gatewise.training.pretrain_observer import PretrainObserver
 from gatewise.training.pretrain_plan import PretrainPlan, plan_for
-from gatewise.training.scope import interruptible, one_torch_thread, seeded, version
+from gatewise.training.scope import interruptible, one_torch_thread, seeded
+from gatewise.types import Array
 
 __all__ = ["PretrainInterrupted", "pretrain"]
 
@@ -97,7 +98,7 @@ def pretrain(
             onward = ", and --resume goes on" if target is not None else ""
             raise PretrainInterrupted(f"stopped at step {loop.progress.step:,} of {loop.progress.steps:,}{onward}")
         facts = BaseFacts(
-            gatewise=version(),
+            gatewise=__version__,
             texts=data.source,
             fingerprint=fingerprint,
             count=len(order) - held,

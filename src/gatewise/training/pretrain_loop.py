@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatewise.batch import PAD
 from gatewise.errors import TrainingError
+from gatewise.network.batch import PAD
 from gatewise.nn import LanguageModel
 from gatewise.nn.language import DIRECTIONS
 from gatewise.nn.sampled import Sampler

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gatewise.base import Base
+from gatewise.model.pretrained import Base
 from gatewise.training.pretrain_plan import PretrainPlan
 
 __all__ = ["Measurement", "PretrainObserver", "Progress"]

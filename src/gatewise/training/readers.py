@@ -16,15 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.cell import Array
 from gatewise.kernels.native import threads
+from gatewise.metrics.evaluation import log_probabilities
 from gatewise.training.combine import HELD, weights_of
 from gatewise.training.head import fit_head
 from gatewise.training.latent import LATENT_L2, latent
 from gatewise.training.ngrams import fit_ngrams, targets_of
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared
-from gatewise.verdict import log_probabilities
+from gatewise.types import Array
 
 __all__ = ["opinion_of_readers"]
 

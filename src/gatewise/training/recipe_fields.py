@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gatewise.architecture import Architecture
-from gatewise.cell import Gate
 from gatewise.errors import InputError, quote
 from gatewise.kernels import Precision, quickest
-from gatewise.ngrams import MAX_ORDER
+from gatewise.network.architecture import Architecture
+from gatewise.network.ngrams import MAX_ORDER
+from gatewise.types import Gate
 
 __all__ = ["Recipe"]
 

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from gatewise import kernels
-from gatewise.base import Base
-from gatewise.card import Facts, Measured
-from gatewise.cell import Array
+from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.errors import GatewiseError
 from gatewise.kernels.native import threads
-from gatewise.model import Model
+from gatewise.model.card import Facts, Measured
+from gatewise.model.model import Model
+from gatewise.model.pretrained import Base
 from gatewise.nn import Network
 from gatewise.training.checkpoint import FILE, run_identity
 from gatewise.training.complete import completed
@@ -29,8 +29,9 @@ from gatewise.training.loop import Loop
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import Prepared, with_taught
 from gatewise.training.readers import opinion_of_readers
-from gatewise.training.scope import interruptible, version
+from gatewise.training.scope import interruptible
 from gatewise.training.teacher import evenly, keep_opinion, opinion_of, opinion_on_disk
+from gatewise.types import Array
 
 __all__ = ["Interrupted", "Run"]
 
@@ -152,7 +153,7 @@ class Run:
             loop.best = loop.network.state()
         kept = history[loop.progress.best_epoch - 1] if loop.progress.best_epoch else None
         facts = Facts(
-            gatewise=version(),
+            gatewise=__version__,
             recipe=prepared.recipe.name,
             seed=self.seed,
             data=prepared.data.source,

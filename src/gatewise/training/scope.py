@@ -10,14 +10,7 @@ from types import FrameType
 
 import torch
 
-__all__ = ["interruptible", "one_torch_thread", "seeded", "version"]
-
-
-def version() -> str:
-    """Of gatewise, for a card."""
-    from gatewise import __version__
-
-    return __version__
+__all__ = ["interruptible", "one_torch_thread", "seeded"]
 
 
 @contextmanager

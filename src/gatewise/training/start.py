@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewise.architecture import Architecture, initial_parameters
-from gatewise.base import Base
-from gatewise.cell import Array
 from gatewise.errors import InputError
+from gatewise.model.pretrained import Base
+from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.training.recipe_fields import Recipe
 from gatewise.training.recipes import RECIPES
+from gatewise.types import Array
 
 __all__ = ["fitted_to", "start_parameters"]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.batch import PAD
 from gatewise.errors import InputError
+from gatewise.network.batch import PAD
 
 __all__ = ["Streams"]
 

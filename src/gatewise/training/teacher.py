@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.cell import Array
 from gatewise.errors import TrainingError
-from gatewise.model import Model
+from gatewise.metrics.evaluation import log_probabilities
+from gatewise.model.model import Model
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
-from gatewise.verdict import log_probabilities
+from gatewise.types import Array
 
 __all__ = ["evenly", "keep_opinion", "opinion_of", "opinion_on_disk"]
 

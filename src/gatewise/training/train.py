@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gatewise.base import Base, load_base
 from gatewise.data import Labelled, Unlabelled
 from gatewise.errors import InputError
-from gatewise.model import Model
+from gatewise.model.model import Model
+from gatewise.model.pretrained import Base, load_base
 from gatewise.storage import check_target, locked
 from gatewise.training.observer import Observer
 from gatewise.training.prepared import prepare

@@ -1,0 +1,224 @@
+"""Time series: reading them, and bringing their channels to one scale.
+
+A series is (length, channels) float32, time first; lengths may differ. The archives of the field put channels first:
+the readers turn that round.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.data.labelled import Labelled, class_order, label_rows
+from gatewise.errors import DataError, InputError, ModelFileError, quote
+from gatewise.kernels.ragged import starts_of
+
+__all__ = ["Standardise", "read_npz", "read_ts"]
+
+Series = NDArray[np.float32]
+_NPZ = 4 << 30  # bytes of all arrays
+
+
+@dataclass(frozen=True)
+class Standardise:
+    """Each channel less its mean, over its standard deviation, both of the series that it was fitted on.
+
+    mean, std: one number a channel; a channel that never changes has std 1.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, inputs: Sequence[Any]) -> Standardise:
+        """From arrays (length, channels), each step counting once. InputError where there is no step."""
+        steps = [np.asarray(series, dtype=np.float64) for series in inputs if len(series)]
+        if not steps or any(s.ndim != 2 or s.shape[1] != steps[0].shape[1] for s in steps):
+            raise InputError("inputs must be arrays (length, channels), at least one of them with a step")
+        rows = np.concatenate(steps)  # (N, channels)
+        std = rows.std(axis=0)
+        return cls(tuple(rows.mean(axis=0).tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    def __call__(self, series: NDArray[Any]) -> Series:
+        """One series (length, channels), scaled."""
+        if series.ndim != 2 or series.shape[1] != self.channels:
+            raise InputError(f"a series must be (length, {self.channels}), got {series.shape}")
+        scaled: Series = ((series - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
+        return scaled
+
+    def to_config(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Standardise:
+        """Back from `to_config`. ModelFileError for anything that it does not write."""
+        if set(config) != {"mean", "std"}:
+            raise ModelFileError("series: the config must have 'mean' and 'std' and nothing else")
+        for name in ("mean", "std"):
+            numbers = config[name]
+            if not isinstance(numbers, list) or not numbers or not all(_finite(number) for number in numbers):
+                raise ModelFileError(f"series: '{name}' must be a list of finite numbers")
+        mean, std = ([float(n) for n in config[name]] for name in ("mean", "std"))
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ModelFileError("series: 'std' must have one number above 0 for each of 'mean'")
+        return cls(tuple(mean), tuple(std))
+
+
+def _finite(number: object) -> bool:
+    try:
+        return isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _fail(path: Path, line: int, what: str) -> NoReturn:
+    raise DataError(f"{quote(path, 200)}:{line}: {what}")
+
+
+def read_ts(path: str | Path) -> Labelled:
+    """A .ts file of the UCR/UEA archives (as aeon and sktime read it), lengths equal or not.
+
+    `:` stands between channels, `,` between steps, the class last. The classes are those that @classLabel lists, so
+    that both halves of a set agree. DataError, with the line, for missing values, time stamps, channels of different
+    length, a class that is not listed, and what is no number.
+    """
+    file = Path(path).expanduser()
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise DataError(f"{quote(file, 200)}: {reason}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{quote(file, 200)}: not valid UTF-8 at byte {error.start}") from None
+    listed: list[str] | None = None
+    inputs: list[Series] = []
+    names: list[str] = []
+    in_data = False
+    for number, full in enumerate(lines, start=1):
+        line = full.strip()
+        if not line or line[0] in "#%":
+            continue
+        if in_data:
+            if listed is None:
+                _fail(file, number, "there is no '@classLabel true' with the classes before '@data'")
+            *channels, name = line.split(":")
+            name = name.strip()
+            if name not in listed:
+                _fail(file, number, f"class {quote(name)} is not among those of @classLabel")
+            inputs.append(_steps(file, number, channels, inputs[0].shape[1] if inputs else None))
+            names.append(name)
+            continue
+        key, *values = line.split()
+        key = key.lower()
+        if key == "@data":
+            in_data = True
+        elif not key.startswith("@"):
+            _fail(file, number, f"neither a comment nor an @ line before '@data': {quote(line)}")
+        elif key == "@classlabel" and values and values[0].lower() == "true":
+            listed = values[1:]
+        elif key == "@timestamps" and values and values[0].lower() == "true":
+            _fail(file, number, "time stamps are not supported")
+        elif key == "@targetlabel" and values and values[0].lower() == "true":
+            _fail(file, number, "the set has target numbers, not classes")
+    if not inputs or listed is None:
+        raise DataError(f"{quote(file, 200)}: has no series after '@data'")
+    classes = class_order(listed)
+    source = f"{len(inputs):,} series of {quote(file.name)}, {inputs[0].shape[1]} channels, {len(classes)} classes"
+    return Labelled(inputs, label_rows(names, classes), classes, source=source)
+
+
+def _steps(file: Path, line: int, channels: list[str], want: int | None) -> Series:
+    if not channels or (want is not None and len(channels) != want):
+        _fail(file, line, f"{len(channels)} channels, but {want or 'one or more'} are expected")
+    rows = []
+    for place, channel in enumerate(channels, start=1):
+        try:
+            with np.errstate(over="ignore"):
+                rows.append(np.array(channel.split(","), dtype=np.float32))
+        except ValueError:
+            what = "a missing value" if "?" in channel else f"what is no number, {quote(channel, 40)}"
+            _fail(file, line, f"channel {place} has {what}")
+        if not np.isfinite(rows[-1]).all():
+            _fail(file, line, f"channel {place} has a value that is not finite")
+        if len(rows[-1]) != len(rows[0]):
+            _fail(file, line, f"channel {place} has {len(rows[-1])} steps, channel 1 has {len(rows[0])}")
+    return np.ascontiguousarray(np.stack(rows, axis=1))  # (length, channels)
+
+
+def read_npz(path: str | Path) -> Labelled:
+    """An .npz file with `labels (n,)`, whole numbers or strings, and the series in one of two ways:
+
+    `inputs (n, length, channels)` or `(n, length)`, all of one length; or one behind the other, `values (N, channels)`,
+    and `lengths (n,)` with the sum N. Pickled objects are refused, and sizes checked before anything is read. DataError
+    with the file and array for whatever does not fit.
+    """
+    file = Path(path).expanduser()
+    arrays = _arrays(file)
+
+    def fail(what: str) -> NoReturn:
+        raise DataError(f"{quote(file, 200)}: {what}")
+
+    if "labels" not in arrays or not ({"inputs"} <= set(arrays) or {"values", "lengths"} <= set(arrays)):
+        fail(f"want labels, and inputs or values with lengths; there are {', '.join(map(quote, sorted(arrays)))}")
+    labels = arrays["labels"]
+    if labels.ndim != 1 or labels.dtype.kind not in "iuUb":
+        fail(f"labels must be (n,) whole numbers or strings, got {labels.shape} {labels.dtype}")
+    name = "inputs" if "inputs" in arrays else "values"
+    values = arrays[name]
+    if values.dtype.kind not in "fiu" or values.ndim not in ((2, 3) if name == "inputs" else (2,)):
+        fail(f"{name} must be numbers, {'(n, length, channels)' if name == 'inputs' else '(N, channels)'}")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        fail(f"{name} has a value that is not finite")
+    if name == "inputs":
+        inputs: list[Series] = list(values if values.ndim == 3 else values[:, :, None])
+    else:
+        lengths = arrays["lengths"]
+        if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != len(values):
+            fail(f"lengths must be (n,) whole numbers with the sum {len(values)}, the rows of values")
+        starts = starts_of(lengths)
+        inputs = [values[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+    names = [str(label) for label in labels.tolist()]
+    if len(names) != len(inputs) or not inputs or not all(names):
+        fail(f"{len(inputs)} series and {len(names)} labels; want the same number, at least one, none empty")
+    classes = class_order(names)
+    source = f"{len(inputs):,} series of {quote(file.name)}, {inputs[0].shape[1]} channels, {len(classes)} classes"
+    return Labelled(inputs, label_rows(names, classes), classes, source=source)
+
+
+def _arrays(file: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz: nothing is allocated before its declared size is that of the bytes there."""
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(file) as bundle:
+            if sum(info.file_size for info in bundle.infolist()) > _NPZ:
+                raise DataError(f"{quote(file, 200)}: more than {_NPZ:,} bytes")
+            for info in bundle.infolist():
+                with bundle.open(info) as member:
+                    version = np.lib.format.read_magic(member)
+                    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                    shape, _, dtype = read[version](member)
+                    if dtype.hasobject or math.prod(shape) * dtype.itemsize + member.tell() != info.file_size:
+                        raise DataError(
+                            f"{quote(file, 200)}: {quote(info.filename)} does not have the size that it declares"
+                        )
+                with bundle.open(info) as member:
+                    arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{quote(file, 200)}: not found") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{quote(file, 200)}: not a sound .npz file: {error}") from None
+    return arrays

@@ -1,0 +1,1 @@
+"""Attributions and traces as terminal text and as HTML."""

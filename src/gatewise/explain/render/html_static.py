@@ -1,0 +1,114 @@
+"""A reading in HTML without a script, for notebooks that are not trusted and browsers without JavaScript: the words
+coloured by their account, the sum, the running verdict as a line, one unit's gates as numbers.
+
+Every string of the user goes through `safe_text`: nothing in it can be markup, a control character or a turn of
+direction.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gatewise.errors import printable
+from gatewise.explain.attribution.attribution import Explanation
+from gatewise.explain.trace import Trace
+from gatewise.metrics.evaluation import margin
+from gatewise.types import Array
+
+__all__ = ["STATIC_STYLE", "safe_text", "static_explanation", "static_trace"]
+
+_LONGEST = 60  # characters of a word that are shown
+STATIC_STYLE = """
+.gatewise{color-scheme:light dark;--page:#fbfaf7;--text:#16181d;--quiet:#565b64;--for:#0b4a8f;--against:#8f3b00;
+--p1:#d4e5f5;--p2:#add0f1;--p3:#85bbed;--p4:#5aa5e8;--n1:#fbdfca;--n2:#f9c59c;--n3:#f5a96b;--n4:#f08c2e;
+background:var(--page);color:var(--text);font:16px/1.6 system-ui,sans-serif;padding:1rem;max-width:60rem}
+@media (prefers-color-scheme:dark){.gatewise{--page:#15171c;--text:#f1efe9;--quiet:#b4b8c0;--for:#74b9ff;
+--against:#ffb066;--p1:#1b293c;--p2:#1e3c5f;--p3:#204f84;--p4:#1f63ab;--n1:#34251e;--n2:#55311e;--n3:#783e17;--n4:#9c4a00}}
+.gatewise h2{font-size:1.1rem;margin:1.2rem 0 .3rem}.gatewise p{margin:.4rem 0}.gatewise .quiet{color:var(--quiet)}
+.gatewise .words{line-height:2;overflow-wrap:anywhere}
+.gatewise .words span{padding:.1em .15em;border-radius:.2em;border-bottom:2px solid transparent}
+.gatewise .p1{background:var(--p1)}.gatewise .p2{background:var(--p2)}.gatewise .p3{background:var(--p3)}
+.gatewise .p4{background:var(--p4)}.gatewise .n1{background:var(--n1)}.gatewise .n2{background:var(--n2)}
+.gatewise .n3{background:var(--n3)}.gatewise .n4{background:var(--n4)}
+.gatewise .words .p3,.gatewise .words .p4{border-bottom:2px solid var(--for)}
+.gatewise .words .n3,.gatewise .words .n4{border-bottom:2px dashed var(--against)}
+.gatewise .for{color:var(--for)}.gatewise .against{color:var(--against)}
+.gatewise table{border-collapse:collapse;font-variant-numeric:tabular-nums;background:none}
+.gatewise th,.gatewise td{padding:.1rem .9rem .1rem 0;text-align:right;border:0;background:none}
+.gatewise th:first-child,.gatewise td:first-child,.gatewise .left{text-align:left}
+.gatewise .wide{overflow-x:auto}.gatewise svg{display:block;width:100%;height:9rem}
+"""
+
+
+def static_explanation(found: Explanation) -> str:
+    """A fragment: the verdict, the words, the sum that leads to the logit, and what the method is."""
+    side = "for" if found.verdict == found.towards else "against"
+    probability = float(found.probabilities.max())
+    parts = [f'<p><strong class="{side}">{safe_text(found.verdict)}</strong>, probability {probability:.4f}</p>']
+    parts += [f'<p class="words" dir="auto">{" ".join(_words(found.steps, found.scores))}</p>', "<table>"]
+    for name, value, words in found.sums():
+        shown = f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}"
+        parts.append(
+            f'<tr><td>{safe_text(name)}</td><td>{shown}</td><td class="left quiet">{safe_text(words)}</td></tr>'
+        )
+    parts.append(
+        f"</table><p><strong>{safe_text(found.method)}</strong>: {safe_text(found.method_note)} "
+        f"{found.faith_note()}</p>"
+    )
+    return "".join(parts)
+
+
+def static_trace(seen: Trace, unit: int | None = None) -> str:
+    """A fragment: the running verdict as a line, one unit's gates as numbers.
+
+    unit: of the top layer's output; None for the one that moved the verdict most. Raises InputError for one that is not
+    there.
+    """
+    chosen = int(np.abs(seen.moves).sum(axis=0).argmax()) if unit is None else unit
+    gates, column = seen.top(chosen)
+    after = margin(seen.logits_after, int(seen.logits.argmax()))
+    parts = ["<h2>The running verdict, in logits</h2>", _line(after)]
+    life = float(gates.half_life()[column])
+    fades = "forgets nothing" if np.isinf(life) else f"half of its memory is gone after {life:.1f} steps"
+    parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}: {fades}</h2>")
+    parts.append('<div class="wide"><table><tr><th>step</th><th class="left"></th>')
+    parts += [f"<th>{name}</th>" for name in ("i", "f", "g", "o", "c", "h", "moved")] + ["</tr>"]
+    for t, step in enumerate(seen.steps):
+        numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"] + [float(seen.moves[t, chosen])]
+        tds = "".join(f"<td>{x:.3f}</td>" if n in (0, 1, 3) else f"<td>{x:+.3f}</td>" for n, x in enumerate(numbers))
+        parts.append(f'<tr><td>{t + 1}</td><td class="left">{safe_text(step, _LONGEST)}</td>{tds}</tr>')
+    parts.append("</table></div>")
+    return "".join(parts)
+
+
+def _words(steps: Sequence[str], scores: Array) -> Iterator[str]:
+    highest = float(np.abs(scores).max(initial=0)) or 1.0
+    for step, score in zip(steps, scores.tolist(), strict=True):
+        strength = int(np.ceil(4 * abs(score) / highest - 0.4))  # a tenth of the highest is the least that shows
+        kind = f' class="{"p" if score > 0 else "n"}{strength}"' if strength else ""
+        yield f'<span{kind} title="{score:+.3f}">{safe_text(step, _LONGEST)}</span>'
+
+
+def _line(after: Array) -> str:
+    """The running verdict (T + 1,) as a line in a box of 1000 by 100, with the line of 0."""
+    low, high = min(float(after.min()), 0.0), max(float(after.max()), 0.0)
+    x = np.linspace(0, 1000, len(after))
+    y = 95 - 90 * (after - low) / ((high - low) or 1.0)
+    zero = 95 - 90 * (0 - low) / ((high - low) or 1.0)
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    ends = f"from {after[0]:+.3f} before the first step to {after[-1]:+.3f} after the last"
+    label = f"{ends}, between {low:.2f} and {high:.2f}"
+    return (
+        f'<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="{label}"><title>{label}</title>'
+        f'<path d="M0 {zero:.1f}H1000" stroke="currentColor" stroke-opacity=".4" vector-effect="non-scaling-stroke"/>'
+        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="2" '
+        f'vector-effect="non-scaling-stroke"/></svg><p class="quiet">{label}</p>'
+    )
+
+
+def safe_text(text: str, limit: int = 400) -> str:
+    """Text of the user as it may stand in HTML, in an attribute as well."""
+    return html.escape(printable(text, limit), quote=True)

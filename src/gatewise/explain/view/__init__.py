@@ -1,0 +1,1 @@
+"""Attributions and traces as the JSON that the page and the HTML report draw."""

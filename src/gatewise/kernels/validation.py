@@ -1,0 +1,127 @@
+"""Whether the arguments of a kernel fit together: one clear line that names the array, before anything runs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.kernels.interface import Drawn, Index, Kernel, Lengths, Tape
+from gatewise.types import Array, Gate
+
+__all__ = ["check_backward", "check_forward", "check_project", "check_tape"]
+
+
+def check_forward(
+    kernel: Kernel,
+    pre: Array,
+    index: Index | None,
+    lengths: Lengths,
+    weight_hh: Array,
+    h0: Array,
+    c0: Array,
+    gate: Gate,
+    mask: Array | None,
+    drawn: Drawn | None = None,
+) -> None:
+    """Raise InputError, naming the array, unless the arguments fit together. Kernels trust what passes here."""
+    if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
+        raise InputError(f"weight_hh: want (4H, H), got {weight_hh.shape}")
+    units, batch = weight_hh.shape[1], len(lengths)
+    if gate not in ("sigmoid", "binary"):
+        raise InputError(f"gate must be 'sigmoid' or 'binary', not {gate!r}")
+    if lengths.ndim != 1 or lengths.dtype != np.int64:
+        raise InputError(f"lengths: want (B,) int64, got {lengths.shape} {lengths.dtype}")
+    if batch and int(lengths.min()) < 0:
+        raise InputError(f"lengths: sequence {int(lengths.argmin())} has a negative length")
+    steps = int(lengths.sum())
+    if index is None:
+        _expect("pre", pre, (steps, 4 * units))
+    else:
+        if pre.ndim != 2 or pre.shape[1] != 4 * units:
+            raise InputError(f"pre: want (U, {4 * units}), got {pre.shape}")
+        if index.shape != (steps,) or index.dtype != np.int32:
+            raise InputError(f"index: want ({steps},) int32, got {index.shape} {index.dtype}")
+        if steps and not (int(index.min()) >= 0 and int(index.max()) < len(pre)):
+            raise InputError(
+                f"index: rows must be from 0 to {len(pre) - 1}, found {int(index.min())} to {int(index.max())}"
+            )
+    _expect("h0", h0, (batch, units))
+    _expect("c0", c0, (batch, units))
+    named = {"weight_hh": weight_hh, "pre": pre, "h0": h0, "c0": c0}
+    if mask is not None:
+        _expect("mask", mask, (batch, units))
+        named["mask"] = mask
+    if drawn is not None:
+        if drawn.base.shape != (batch,) or drawn.base.dtype != np.int32:
+            raise InputError(f"base: want ({batch},) int32, got {drawn.base.shape} {drawn.base.dtype}")
+        if batch and not (int(drawn.base.min()) >= 0 and int(drawn.base.max()) < len(pre)):
+            raise InputError(f"base: rows must be from 0 to {len(pre) - 1}")
+        _expect("along", drawn.along, (batch,))
+        named["along"] = drawn.along
+    _same_kind(kernel, named)
+
+
+def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None, dpre: Array | None) -> None:
+    """Raise InputError, naming the array, unless the arguments of `project` or `project_backward` fit together."""
+    if weight_ih.ndim != 2 or 0 in weight_ih.shape:
+        raise InputError(f"weight_ih: want (4H, D), got {weight_ih.shape}")
+    outputs, inputs = weight_ih.shape
+    if x.ndim != 2 or x.shape[1] != inputs:
+        raise InputError(f"x: want (U, {inputs}), got {x.shape}")
+    named = {"weight_ih": weight_ih, "x": x}
+    if bias is not None:
+        _expect("bias", bias, (outputs,))
+        named["bias"] = bias
+    if dpre is not None:
+        _expect("dpre", dpre, (len(x), outputs))
+        named["dpre"] = dpre
+    _same_kind(kernel, named)
+
+
+def check_backward(kernel: Kernel, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None) -> None:
+    """Raise InputError, naming the array, unless the gradients fit the tape."""
+    named = {"weight_hh": tape.weight_hh, "dh_T": dh_T, "dc_T": dc_T}
+    for name, array in (("dh", dh), ("dc", dc)):
+        if array is not None:
+            _expect(name, array, tape.h.shape)
+            named[name] = array
+    _expect("dh_T", dh_T, tape.h0.shape)
+    _expect("dc_T", dc_T, tape.h0.shape)
+    if tape.mask is not None:
+        _expect("mask", tape.mask, tape.h0.shape)
+        named["mask"] = tape.mask
+    _same_kind(kernel, named)
+
+
+def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise InputError(f"{name}: want {shape}, got {array.shape}")
+
+
+def _same_kind(kernel: Kernel, named: dict[str, Array]) -> None:
+    first, weight = next(iter(named.items()))
+    dtype = weight.dtype
+    if dtype.name not in kernel.dtypes:
+        raise InputError(f"kernel '{kernel.name}' computes in {' or '.join(kernel.dtypes)}, not {dtype.name}")
+    for name, array in named.items():
+        if array.dtype != dtype:
+            raise InputError(f"{name} is {array.dtype.name}, {first} is {dtype.name}: they must be the same")
+        if not array.flags.c_contiguous:
+            raise InputError(f"{name} must be C-contiguous")
+
+
+def check_tape(tape: Tape, name: str, lanes: int) -> None:
+    """Raise InputError unless this is a tape as `forward` makes it: tapes are also put together again by others."""
+    rows, units = tape.h.shape
+    want = (rows, -(-units // lanes), 4, lanes)
+    if tape.packed_gates.shape != want:
+        raise InputError(f"tape: gates {tape.packed_gates.shape}, but instruction set {name} keeps them as {want}")
+    if int(tape.lengths.sum()) != rows or tape.c.shape != tape.h.shape:
+        raise InputError(f"tape: {rows} rows of h, {len(tape.c)} of c, {int(tape.lengths.sum())} steps")
+    if tape.index is None:
+        if tape.pre_rows != rows:
+            raise InputError(f"tape: {rows} steps, {tape.pre_rows} rows of pre and no index")
+    elif tape.index.shape != (rows,) or (rows and not 0 <= tape.index.min() <= tape.index.max() < tape.pre_rows):
+        raise InputError(f"tape: the index does not fit {rows} steps and {tape.pre_rows} rows of pre")
+    if not tape.packed_gates.flags.writeable:
+        raise InputError("tape: read-only, as one is after its backward; keep a Tape.copy() to go back twice")

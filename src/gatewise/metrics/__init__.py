@@ -1,0 +1,1 @@
+"""Evaluation of predictions: accuracy, loss, calibration; the score that attributions explain."""

@@ -1,0 +1,243 @@
+"""What a user holds: a network with its encoding, its classes and its card. Raw text or series in, labels out.
+
+>>> import gatewise as gw
+>>> model = gw.load("models/tutorial")  # doctest: +SKIP
+>>> model.predict(["A film to see twice."])  # doctest: +SKIP
+['positive']
+
+Prediction needs NumPy and a kernel, never torch; the glass box is imported when it is opened, so that a verdict does
+not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewise.errors import InputError, ModelFileError
+from gatewise.kernels import Precision, for_precision
+from gatewise.metrics.evaluation import Evaluation, log_probabilities
+from gatewise.model.bundled import folder as in_the_box
+from gatewise.model.card import Facts, Measured, write_card
+from gatewise.model.files import Parts, files_of, parts_from
+from gatewise.model.preprocessor import Encoder, TextEncoder
+from gatewise.network.architecture import Architecture, parameter_shapes
+from gatewise.network.batch import cut
+from gatewise.network.inference import logits_of
+from gatewise.network.ngrams import Ngrams
+from gatewise.network.ops import NumpyOps
+from gatewise.storage import load_folder, save_folder, table_for
+from gatewise.types import Array
+
+if TYPE_CHECKING:
+    from gatewise.data import Labelled
+    from gatewise.explain import Clamp, Explanation, Intervention, Method, Net, Trace
+    from gatewise.explain.unit_facts import UnitsReport
+
+__all__ = ["Evaluation", "Model", "load"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained classifier. `classes[k]` is the name of class k; with one logit, it speaks for `classes[1]`.
+
+    ngrams: the linear path beside the network, if there is one: its part is added to the logits.
+    precision: what prediction multiplies in, "float32", or "bf16" where the processor can; a choice of whoever holds
+    the model, not a part of it. The glass box is always float32.
+    """
+
+    architecture: Architecture
+    parameters: Mapping[str, Array]
+    encoder: Encoder
+    classes: tuple[str, ...]
+    facts: Facts = field(default_factory=Facts)
+    history: str = ""  # the training history, JSON lines
+    units_file: bytes = b""  # what `units` reads
+    storage: Mapping[str, str] = field(default_factory=dict)  # how `save` keeps which tensor, where not as it is
+    precision: Precision = "float32"
+    ngrams: Ngrams | None = None
+    # What follows from the parameters alone, kept where they cannot change: the states after so many pads.
+    _memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        wanted = 2 if self.architecture.outputs == 1 else self.architecture.outputs
+        if len(self.classes) != wanted or len(set(self.classes)) != wanted:
+            raise InputError(f"a network of {self.architecture.outputs} logits needs {wanted} distinct classes")
+        if self.precision != "float32":
+            for_precision(self.precision)  # refused here, with the reason, where it cannot run
+        for name, shape in parameter_shapes(self.architecture).items():
+            if name not in self.parameters or self.parameters[name].shape != shape:
+                raise InputError(f"parameter {name}: want {shape}")
+        if self.ngrams is not None:
+            self.ngrams.check(self.architecture)
+        if not any(array.flags.writeable for array in self.parameters.values()):
+            object.__setattr__(self, "_memo", {})
+
+    def logits(self, inputs: Sequence[Any], ops: NumpyOps | None = None) -> Array:
+        """Logits (n, outputs) of n texts or series; the order and company of the inputs change only the last bits."""
+        return self.logits_of(self.encoder.encode_all(inputs), ops)
+
+    def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
+        """Logits (n, outputs) of n sequences that are encoded already: (length,) token ids or (length, C) channels."""
+        ops = ops or NumpyOps(for_precision(self.precision), memo=self._memo)
+        logits = logits_of(self.parameters, self.architecture, sequences, ops)
+        # The n-grams read the whole sequence; what the network cuts away is words all the same.
+        return logits if self.ngrams is None else (logits + self.ngrams.logits(sequences)).astype(logits.dtype)
+
+    def predict_proba(self, inputs: str | Sequence[Any]) -> Array:
+        """Probabilities (n, K) float64 of n texts, or of n series (steps, channels).
+
+        Calibrated where `facts.calibrated` says so, on data of that kind alone.
+
+        Raises InputError for an input that cannot be read: an empty text, a lone surrogate, a series of other channels.
+        """
+        return np.exp(log_probabilities(self.logits([inputs] if isinstance(inputs, str) else inputs)))
+
+    def predict(self, inputs: str | Sequence[Any]) -> list[str]:
+        """The most probable class of each input, by name. Errors as `predict_proba`."""
+        return [self.classes[k] for k in self.predict_proba(inputs).argmax(axis=1)]
+
+    def evaluate(self, data: Labelled) -> Evaluation:
+        """Accuracy, loss and calibration on labelled data; its classes may be any of the model's, InputError for
+        others.
+        """
+        truth = data.labels_among(self.classes)
+        if not len(truth):
+            raise InputError("there is nothing to evaluate: the data set is empty")
+        log_p = log_probabilities(self.logits(data.inputs))
+        return Evaluation.of(log_p, truth, self.classes, data.source)
+
+    @property
+    def net(self) -> Net:
+        """What the glass box opens."""
+        from gatewise.explain import Net
+
+        kernel, unknown = for_precision(self.precision), self.encoder.unknown
+        return Net(self.parameters, self.architecture, kernel, unknown, ngrams=self.ngrams, memo=self._memo)
+
+    def trace(self, item: Any) -> Trace:
+        """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See
+        `gatewise.explain.Trace`.
+        """
+        from gatewise.explain.trace import trace_of
+
+        return trace_of(self.net, *self._one(item))
+
+    def explain(self, item: Any, method: str | Method | None = None) -> Explanation:
+        """How each word (or step) moved the verdict. See `gatewise.explain.explain` for the methods; None for the one
+        that this model's own deletion scores chose.
+        """
+        from gatewise.explain.attribution.attribution import explain_in
+
+        facts = self.facts
+        found = explain_in(self.net, *self._one(item), self.classes, method, facts.faith, facts.explained_by)
+        return replace(found, calibrated=facts.calibrated is not None)
+
+    def intervene(
+        self, item: Any, clamps: Iterable[Clamp] = (), words: Mapping[int | str, str] | None = None
+    ) -> Intervention:
+        """The verdict and the trace as they are, and under `clamps`, with `words` in the place of others.
+
+        words: by step (from 0, of those that are read) or by the word that is replaced wherever it stands. Raises
+        InputError for a clamp or a word that is not there.
+        """
+        from gatewise.explain.intervene import intervene, word_places
+
+        sequence, steps = self._one(item)
+        if not words:
+            return intervene(self.net, sequence, steps, self.classes, clamps)
+        if not isinstance(self.encoder, TextEncoder):
+            raise InputError("a series has no words to replace")
+        places = word_places(steps, cut(np.arange(len(steps)), self.architecture), words)
+        edited = self.encoder.replaced(item, places)
+        changes = [f"'{steps[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
+        return intervene(self.net, sequence, steps, self.classes, clamps, edited, changes)
+
+    @property
+    def units(self) -> UnitsReport | None:
+        """What is known of each unit over a data set; None where nobody has looked. Raises ModelFileError for a file
+        that is not what `with_units` wrote.
+        """
+        from gatewise.explain.unit_facts import UnitsReport
+
+        return UnitsReport.from_bytes(self.units_file) if self.units_file else None
+
+    def with_units(self, data: Labelled) -> Model:
+        """This model with a report on its units over that data. Raises InputError for classes that it does not have."""
+        from gatewise.explain.units import units_over
+
+        sequences, names = self.encoder.encode_all(data.inputs), [self.encoder.steps(item) for item in data.inputs]
+        truth, fingerprint = data.labels_among(self.classes), data.fingerprint()
+        report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
+        return replace(self, units_file=report.to_bytes())
+
+    def _one(self, item: Any) -> tuple[Array, list[str]]:
+        return self.encoder.encode_all([item])[0], self.encoder.steps(item)
+
+    def with_faith(self, sequences: Sequence[Array]) -> Model:
+        """This model with its methods' deletion scores on its card, and the default method that they choose.
+
+        sequences: encoded, of data that did not train it; a small sample of them is drawn, the same one each time, and
+        a smaller one for more than 128 units.
+        """
+        from gatewise.explain.attribution.faithfulness import STEPS, choose, measure_all, sample
+
+        steps = STEPS * 128 // max(128, self.architecture.units)
+        rows = sample([min(len(s), self.architecture.length or len(s)) for s in sequences], steps=steps)
+        if not rows:
+            return self
+        found = measure_all(self.net, [sequences[row] for row in rows])
+        faith = {name: one.faith for name, one in found.items()}
+        return replace(self, facts=replace(self.facts, faith=faith, explained_by=choose(found)))
+
+    def measured(self, evaluation: Evaluation) -> Model:
+        """This model with one more measurement on its card."""
+        e = evaluation
+        found = Measured(e.data, e.n, e.accuracy, e.loss, e.calibration_error)
+        return replace(self, facts=self.facts.with_measured(found))
+
+    def card(self) -> str:
+        """The model card, Markdown."""
+        return write_card(self.architecture, self.classes, self.facts, self.ngrams)
+
+    def save(self, path: str | Path, storage: str | Mapping[str, str] | None = None) -> None:
+        """Write the model folder: all of it or nothing. Raises ModelFileError naming the path and the reason.
+
+        storage: "float32", "float16" or "int8" for the large tensors, or a table of tensors with "float16" or "int8"
+        each (see `gatewise.storage.compact`); None keeps them as they were kept when the model was loaded. Loading
+        gives float32 again, rounded. Raises InputError for a storage that cannot be.
+        """
+        save_folder(path, files_of(self.parts(storage)))
+
+    def parts(self, storage: str | Mapping[str, str] | None = None) -> Parts:
+        """What `save` writes. storage: as there."""
+        if isinstance(storage, str):
+            storage = table_for(self.parameters, storage)
+        return Parts(
+            self.architecture,
+            self.parameters,
+            self.encoder,
+            self.classes,
+            self.facts,
+            self.history,
+            self.units_file,
+            self.storage if storage is None else storage,
+            self.ngrams,
+        )
+
+
+def load(path: str | Path | None = None, *, precision: Precision = "float32") -> Model:
+    """Open a model folder; None: the one in the box, the sentiment model that comes with the package.
+
+    Nothing in it is executed, and every byte is checked first; raises ModelFileError otherwise. The parameters are
+    read-only. precision: see `Model`; raises KernelUnavailable where it cannot run.
+    """
+    parts = parts_from(load_folder(in_the_box() if path is None else path))
+    try:
+        return Model(**vars(parts), precision=precision)
+    except InputError as error:
+        raise ModelFileError(f"{path}: {error}") from error

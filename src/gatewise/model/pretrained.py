@@ -1,0 +1,170 @@
+"""What pretraining leaves: an encoding and the weights that a classifier starts from, in a folder like a model's.
+
+>>> import gatewise as gw
+>>> base = gw.load_base("base")  # doctest: +SKIP
+>>> model = gw.train(texts, labels, base=base)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from gatewise.errors import InputError, ModelFileError
+from gatewise.storage import (
+    fields_from,
+    json_bytes,
+    load_folder,
+    parse_json,
+    save_folder,
+    tensors_from_bytes,
+    tensors_to_bytes,
+)
+from gatewise.storage.markdown import plain
+from gatewise.text import TokenEncoding, encoding_from
+from gatewise.types import Array
+
+__all__ = ["Base", "BaseFacts", "base_shapes", "load_base"]
+
+KIND = "gatewise base"
+
+
+@dataclass(frozen=True)
+class BaseFacts:
+    """Where a base comes from. perplexity: of held-out texts, by direction, over the whole vocabulary."""
+
+    gatewise: str = ""
+    texts: str = ""  # the source, one line
+    fingerprint: str = ""  # SHA-256 over the texts
+    count: int = 0
+    held_out: int = 0
+    words: int = 0  # that the texts hold, each once
+    seed: int = 0
+    size: str = ""
+    epochs: float = 0.0
+    seconds: float = 0.0
+    perplexity: dict[str, float] = field(default_factory=dict)
+    kernel: str = ""
+    made: str = ""  # date, UTC
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Base:
+    """encoding: how texts become ids. parameters, by name: `embedding.weight` (V, D), read-only; and, unless only word
+    vectors were trained, `lstm.0.forward.*` and `lstm.0.backward.*`; the decoders that guessed the next word.
+    """
+
+    encoding: TokenEncoding
+    parameters: Mapping[str, Array]
+    facts: BaseFacts = field(default_factory=BaseFacts)
+    history: str = ""  # JSON lines
+
+    @property
+    def embedding(self) -> int:
+        """D, numbers a word."""
+        return int(self.parameters["embedding.weight"].shape[1])
+
+    @property
+    def units(self) -> int:
+        """H of the LSTMs; 0 where there are only word vectors."""
+        bias = self.parameters.get("lstm.0.forward.bias")
+        return 0 if bias is None else len(bias) // 4
+
+    @property
+    def summary(self) -> str:
+        """One line, for the card of what starts from it."""
+        f = self.facts
+        return f"language model ({f.size or 'of its own size'}, {f.epochs:g} times {f.words:,} words): {f.texts}"
+
+    def save(self, path: str | Path) -> None:
+        """Write the folder: all of it or nothing. Raises ModelFileError naming the path and the reason."""
+        config, vocabulary = self.encoding.to_files()
+        described = {
+            "kind": KIND,
+            "rows": self.encoding.rows,
+            "embedding": self.embedding,
+            "units": self.units,
+            "encoder": config,
+            "facts": asdict(self.facts),
+        }
+        files = {
+            "config.json": json_bytes(described),
+            "base.safetensors": tensors_to_bytes(dict(self.parameters)),
+            "README.md": self.card().encode(),
+            **vocabulary,
+        }
+        if self.history:
+            files["history.jsonl"] = self.history.encode()
+        save_folder(path, files)
+
+    def card(self) -> str:
+        """What is known of it, Markdown."""
+        f = self.facts
+        network = f"two LSTMs of {self.units} units, one a direction" if self.units else "no LSTM: word vectors alone"
+        rows = [
+            ("network", f"{self.encoding.rows:,} words, {self.embedding} numbers a word; {network}"),
+            ("texts", f.texts),
+            ("trained on", f"{f.count:,} texts, {f.words:,} words, {f.epochs:g} times"),
+            ("held out", f"{f.held_out:,} texts"),
+            *((f"perplexity, {way}", f"{value:.1f}") for way, value in f.perplexity.items()),
+            ("seed", str(f.seed)),
+            ("training took", f"{f.seconds:.0f} s"),
+            ("kernel", f.kernel),
+            ("texts SHA-256", f.fingerprint),
+            ("made", f.made),
+            ("command", f"`{f.command}`" if f.command else ""),
+            ("gatewise", f.gatewise),
+        ]
+        table = [f"| {name} | {plain(value)} |" for name, value in rows if value]
+        head = ["# A gatewise base", "", "To start classifiers from: `gatewise train DATA --from` it.", ""]
+        return "\n".join([*head, "| | |", "|---|---|", *table, ""])
+
+
+def load_base(path: str | Path) -> Base:
+    """Open a folder that `gatewise pretrain` wrote; checked like a model, nothing in it is executed. Raises
+    ModelFileError.
+    """
+    folder = load_folder(path)
+    config = parse_json(folder.read("config.json"), "config.json")
+    keys = {"kind", "rows", "embedding", "units", "encoder", "facts"}
+    if not isinstance(config, dict) or config.get("kind") != KIND:
+        raise ModelFileError(f"{path} is not a base that gatewise pretrain wrote")
+    if set(config) != keys:
+        raise ModelFileError(f"{path}/config.json: must hold {', '.join(sorted(keys))}, and nothing else")
+    rows, width, units = (config[name] for name in ("rows", "embedding", "units"))
+    if not all(type(n) is int for n in (rows, width, units)) or rows < 1 or width < 1 or units < 0:
+        raise ModelFileError(f"{path}/config.json: rows, embedding and units must be whole numbers")
+    try:
+        encoding = encoding_from(config["encoder"], folder.read)
+        if not isinstance(encoding, TokenEncoding) or encoding.rows != rows:
+            raise ModelFileError(f"{path}: the vocabulary is not one of {rows:,} words and punctuation marks")
+        shapes = {name: (shape, "float32") for name, shape in base_shapes(rows, width, units).items()}
+        parameters = tensors_from_bytes(folder.read("base.safetensors"), shapes, "base.safetensors")
+        for array in parameters.values():
+            array.flags.writeable = False
+        facts = fields_from(BaseFacts, config["facts"], "facts")
+        history = folder.files.get("history.jsonl", b"").decode()
+        for line in history.splitlines():
+            json.loads(line)
+        return Base(encoding, MappingProxyType(parameters), facts, history)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelFileError(f"{path}/history.jsonl: not lines of JSON in UTF-8") from error
+    except InputError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def base_shapes(rows: int, embedding: int, units: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every parameter of a base, as the language model trained it; units 0 for word vectors alone."""
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (rows, embedding)}
+    for direction in ("forward", "backward"):
+        if units:
+            shapes[f"lstm.0.{direction}.weight_ih"] = (4 * units, embedding)
+            shapes[f"lstm.0.{direction}.weight_hh"] = (4 * units, units)
+            shapes[f"lstm.0.{direction}.bias"] = (4 * units,)
+        shapes[f"decoder.{direction}.weight"] = (embedding, units or embedding)
+    shapes["decoder.bias"] = (rows,)
+    return shapes

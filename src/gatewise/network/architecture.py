@@ -1,0 +1,148 @@
+"""The shape of a network: embedding -> LSTM layers -> pooling -> dense, as numbers that can be written down.
+
+    tokens (N,)  -> embedding (rows, D) -> LSTM (H units, one or two directions, one or more layers) -> pooling -> dense
+    channels (N, C)                     -> the same without an embedding
+
+From an `Architecture` follow the names and shapes of its parameters, their start values and the summary table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.types import Array, Gate
+
+__all__ = ["LOGIT_PARAMETERS", "Architecture", "initial_parameters", "parameter_shapes", "summary"]
+
+# What a configuration may ask for, so that one from a stranger cannot ask for all the time there is.
+MAX_LAYERS = 32
+MAX_LENGTH = 1_000_000
+
+# The logits are linear in these together: divide them, and the logits are divided.
+LOGIT_PARAMETERS = ("dense.weight", "dense.bias")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a network is made of. Raises InputError for a combination that means nothing.
+
+    inputs: "tokens" (ids below `rows`) or "channels" (`rows` numbers a step). embedding: D, 0 for channels.
+    pooling: the state after the last step, the mean or the maximum over all steps, or mean and maximum side by side.
+    outputs: 1 logit for two classes, else one a class. length: at most this many steps are read (0: all); of a longer
+    sequence `cut` "front" drops the first ones, "middle" keeps a third from the start and the rest from the end.
+    padding: "none" (masked: pads do not exist), or "pre": shorter sequences are preceded by pad steps up to `length`,
+    which run through the LSTM like any other step, as in Keras without a mask.
+    """
+
+    inputs: Literal["tokens", "channels"]
+    rows: int
+    embedding: int
+    units: int
+    layers: int = 1
+    bidirectional: bool = False
+    pooling: Literal["last", "mean", "max", "mean+max"] = "last"
+    outputs: int = 1
+    length: int = 0
+    cut: Literal["front", "middle"] = "front"
+    padding: Literal["none", "pre"] = "none"
+    gate: Gate = "sigmoid"
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "units", "layers", "outputs"):
+            if getattr(self, name) < 1:
+                raise InputError(f"architecture: {name} must be at least 1, not {getattr(self, name)}")
+        if self.layers > MAX_LAYERS or self.length > MAX_LENGTH:
+            raise InputError(f"architecture: at most {MAX_LAYERS} layers and {MAX_LENGTH:,} steps")
+        if self.length < 0 or (self.embedding < 1) == (self.inputs == "tokens"):
+            raise InputError(
+                "architecture: tokens need an embedding of at least 1, channels have none; length is 0 or more"
+            )
+        plain = self.inputs == "tokens" and not self.bidirectional and self.pooling == "last" and self.length > 0
+        if self.padding == "pre" and not plain:
+            raise InputError("padding 'pre' is for tokens, one direction, pooling 'last' and a fixed length")
+
+    @property
+    def directions(self) -> tuple[Literal["forward", "backward"], ...]:
+        return ("forward", "backward") if self.bidirectional else ("forward",)
+
+    @property
+    def features(self) -> int:
+        """Inputs of the dense layer: units x directions, twice for "mean+max"."""
+        return self.units * len(self.directions) * (2 if self.pooling == "mean+max" else 1)
+
+    def layer_inputs(self, layer: int) -> int:
+        """D of an LSTM layer: the embedding or the channels, above that the directions of the layer below."""
+        if layer:
+            return self.units * len(self.directions)
+        return self.embedding or self.rows
+
+    def lstms(self) -> Iterator[tuple[int, Literal["forward", "backward"], str]]:
+        """Each LSTM of the network: its layer, its direction and the prefix of its parameters' names."""
+        for layer in range(self.layers):
+            for direction in self.directions:
+                yield layer, direction, f"lstm.{layer}.{direction}"
+
+
+def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every parameter, in the order in which the data meets them."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if arch.inputs == "tokens":
+        shapes["embedding.weight"] = (arch.rows, arch.embedding)
+    for layer, _, prefix in arch.lstms():
+        shapes[f"{prefix}.weight_ih"] = (4 * arch.units, arch.layer_inputs(layer))
+        shapes[f"{prefix}.weight_hh"] = (4 * arch.units, arch.units)
+        shapes[f"{prefix}.bias"] = (4 * arch.units,)
+    shapes["dense.weight"] = (arch.outputs, arch.features)
+    shapes["dense.bias"] = (arch.outputs,)
+    return shapes
+
+
+def initial_parameters(arch: Architecture, rng: np.random.Generator) -> dict[str, Array]:
+    """Start values, float32, drawn as Keras draws them.
+
+    Embeddings uniform in ±0.05; weight_ih and the dense weights uniform in ±sqrt(6 / (fan in + fan out)) (Glorot &
+    Bengio 2010); weight_hh with orthonormal columns (Saxe et al. 2014); biases 0, but 1 for the forget gate (Jozefowicz
+    et al. 2015).
+    """
+    return {name: _start(name, shape, rng).astype(np.float32) for name, shape in parameter_shapes(arch).items()}
+
+
+def _start(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    if name == "embedding.weight":
+        return rng.uniform(-0.05, 0.05, shape)
+    if name.endswith("weight_hh"):
+        q, r = np.linalg.qr(rng.standard_normal(shape))
+        signs: Array = np.sign(np.diagonal(r))  # they make the draw uniform over all such matrices
+        return q * signs
+    if name.endswith(".bias"):
+        bias = np.zeros(shape)
+        if name.startswith("lstm"):
+            units = shape[0] // 4
+            bias[units : 2 * units] = 1  # the forget gate's block, i f g o
+        return bias
+    limit = np.sqrt(6 / (shape[0] + shape[1]))
+    return rng.uniform(-limit, limit, shape)
+
+
+def summary(arch: Architecture) -> list[tuple[str, str, int]]:
+    """One line a layer: name, output shape and number of parameters; what `model.summary()` of Keras prints."""
+    sizes = {name: int(np.prod(shape)) for name, shape in parameter_shapes(arch).items()}
+    steps = str(arch.length) if arch.padding == "pre" else "steps"
+    lines = []
+    if arch.inputs == "tokens":
+        lines.append(("Embedding", f"({steps}, {arch.embedding})", sizes["embedding.weight"]))
+    width = arch.units * len(arch.directions)
+    for layer in range(arch.layers):
+        parameters = sum(size for name, size in sizes.items() if name.startswith(f"lstm.{layer}."))
+        last = layer == arch.layers - 1 and arch.pooling == "last"
+        name = "Bidirectional LSTM" if arch.bidirectional else "LSTM"
+        lines.append((f"{name} ({arch.units})", f"({width},)" if last else f"({steps}, {width})", parameters))
+    if arch.pooling != "last":
+        lines.append((f"Pooling ({arch.pooling})", f"({arch.features},)", 0))
+    lines.append(("Dense", f"({arch.outputs},)", sizes["dense.weight"] + sizes["dense.bias"]))
+    return lines

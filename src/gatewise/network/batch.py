@@ -1,0 +1,100 @@
+"""A batch as the network reads it: ragged, cut to length, with each distinct token once.
+
+`distinct (U,)` holds the tokens that occur, in ascending order, and `index (N,)` says which of them each step is, so
+that the input projection is computed once a distinct token. For channels there are `values (N, C)` and no index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError
+from gatewise.kernels.ragged import Ragged
+from gatewise.network.architecture import Architecture
+from gatewise.types import Array
+
+__all__ = ["PAD", "Batch", "cut", "distinct_of"]
+
+PAD = 0  # the token that stands for "no word here", in Keras and here
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B sequences, N steps. Tokens: distinct (U,) int64 and index (N,) int32. Channels: values (N, C) float32.
+
+    pads (B,): with padding "pre", how many pad steps go before each sequence; None otherwise. Where there are any, PAD
+    is in `distinct` (as its first row, since it is the smallest id), though no step of `index` may take it.
+    """
+
+    lengths: NDArray[np.int64]
+    distinct: NDArray[np.int64] | None = None
+    index: NDArray[np.int32] | None = None
+    values: Array | None = None
+    pads: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @classmethod
+    def of(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
+        """From B arrays: (length,) token ids, or (length, C) channels. Raises InputError naming the sequence that is
+        wrong.
+        """
+        return cls.of_tokens(sequences, arch) if arch.inputs == "tokens" else cls.of_channels(sequences, arch)
+
+    @classmethod
+    def of_tokens(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
+        ragged = Ragged.of([cut(np.asarray(s), arch) for s in sequences])
+        tokens = ragged.values
+        if len(tokens) and not (int(tokens.min()) >= 0 and int(tokens.max()) < arch.rows):
+            raise InputError(
+                f"token ids must be from 0 to {arch.rows - 1}, found {int(tokens.min())} to {int(tokens.max())}"
+            )
+        pads = arch.length - ragged.lengths if arch.padding == "pre" else None
+        distinct, index = distinct_of(tokens, arch.rows, with_pad=pads is not None and bool(pads.any()))
+        return cls(ragged.lengths, distinct=distinct, index=index, pads=pads)
+
+    @classmethod
+    def of_channels(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
+        arrays = [np.asarray(s, dtype=np.float32) for s in sequences]
+        for n, array in enumerate(arrays):
+            if array.ndim != 2 or array.shape[1] != arch.rows:
+                raise InputError(f"series {n}: want (steps, {arch.rows}), got {array.shape}")
+            if not np.isfinite(array).all():
+                raise InputError(
+                    f"series {n}: step {int(np.argwhere(~np.isfinite(array))[0, 0])} is not a finite number"
+                )
+        kept = [cut(array, arch) for array in arrays]
+        lengths = np.array([len(array) for array in kept], dtype=np.int64)
+        values = np.concatenate(kept) if kept else np.zeros((0, arch.rows), dtype=np.float32)
+        return cls(lengths, values=np.ascontiguousarray(values))
+
+
+def distinct_of(tokens: Array, rows: int, with_pad: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The tokens (U,) that occur among `tokens` (N,), ascending, and PAD if it is wanted; and which of them each is
+    (N,). rows: of the vocabulary.
+    """
+    seen = np.zeros(rows, dtype=bool)  # a flag a vocabulary row: quicker than sorting the tokens
+    seen[tokens] = True
+    if with_pad:
+        seen[PAD] = True
+    distinct = np.flatnonzero(seen)
+    row_of = np.empty(rows, dtype=np.int32)
+    row_of[distinct] = np.arange(len(distinct), dtype=np.int32)
+    return distinct, row_of[tokens]
+
+
+def cut(sequence: Array, arch: Architecture) -> Array:
+    """At most `arch.length` steps of a sequence (length, ...): see Architecture for which."""
+    extra = len(sequence) - arch.length
+    if arch.length == 0 or extra <= 0:
+        return sequence
+    if arch.cut == "front":
+        return sequence[extra:]
+    head = arch.length // 3
+    return np.concatenate([sequence[:head], sequence[head + extra :]])

@@ -1,0 +1,100 @@
+"""LSTM weights as other libraries keep them, to and fro. NumPy only.
+
+    ours     weight_ih (4H, D)   weight_hh (4H, H)          i f g o   one bias (4H,)
+    torch    the same            the same                   i f g o   two biases (4H,) that add up
+    Keras    kernel (D, 4H)      recurrent_kernel (H, 4H)   i f c o   one bias (4H,)
+    ONNX     W (R, 4H, D)        R (R, 4H, H)               i o f c   B (R, 8H): two that add up; R directions
+
+Keras's and ONNX's c is the candidate g.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.types import Array
+
+__all__ = ["Weights", "from_keras_arrays", "from_onnx_arrays", "reordered", "to_keras_arrays", "to_onnx_arrays"]
+
+ONNX = "iofg"
+OURS = "ifgo"
+
+
+class Weights(NamedTuple):
+    """One layer and direction: weight_ih (4H, D), weight_hh (4H, H), bias (4H,) or None. Gates i, f, g, o."""
+
+    weight_ih: Array
+    weight_hh: Array
+    bias: Array | None
+
+
+def reordered(array: Array, source: str, target: str) -> Array:
+    """The four gate blocks of the first axis (4H, ...) from the order `source` to `target`, as in "ifgo".
+
+    >>> reordered(np.array([1, 2, 3, 4]), "ifgo", "iofg").tolist()
+    [1, 4, 2, 3]
+    """
+    if sorted(source) != sorted(OURS) or sorted(target) != sorted(OURS):
+        raise InputError(f"an order of gates is four letters of 'ifgo', not '{source}' to '{target}'")
+    if len(array) % 4:
+        raise InputError(f"gates come in four blocks, but the first axis has {len(array)}")
+    blocks = dict(zip(source, np.split(array, 4), strict=True))
+    return np.concatenate([blocks[gate] for gate in target])
+
+
+def from_keras_arrays(kernel: Array, recurrent_kernel: Array, bias: Array | None = None) -> Weights:
+    """From what `keras.layers.LSTM.get_weights()` gives. Raises InputError naming the array that does not fit."""
+    if kernel.ndim != 2:
+        raise InputError(f"kernel: want (D, 4H), got {kernel.shape}")
+    units = recurrent_kernel.shape[0] if recurrent_kernel.ndim == 2 else 0
+    _expect("recurrent_kernel", recurrent_kernel, (units, 4 * units))
+    _expect("kernel", kernel, (kernel.shape[0], 4 * units))
+    if bias is not None:
+        _expect("bias", bias, (4 * units,))
+    return Weights(kernel.T.copy(), recurrent_kernel.T.copy(), None if bias is None else bias.copy())
+
+
+def to_keras_arrays(weights: Weights) -> list[Array]:
+    """For `keras.layers.LSTM.set_weights()`: kernel, recurrent_kernel and, where there is one, bias."""
+    arrays = [weights.weight_ih.T.copy(), weights.weight_hh.T.copy()]
+    return arrays if weights.bias is None else [*arrays, weights.bias.copy()]
+
+
+def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights]:
+    """From the inputs of an ONNX LSTM node, one for each direction. Its two biases are added up."""
+    if W.ndim != 3 or R.ndim != 3:
+        raise InputError(f"W and R: want (directions, 4H, D) and (directions, 4H, H), got {W.shape} and {R.shape}")
+    directions, units = R.shape[0], R.shape[2]
+    _expect("R", R, (directions, 4 * units, units))
+    _expect("W", W, (directions, 4 * units, W.shape[2]))
+    if B is not None:
+        _expect("B", B, (directions, 8 * units))
+    return [
+        Weights(
+            reordered(W[n], ONNX, OURS),
+            reordered(R[n], ONNX, OURS),
+            None if B is None else reordered(B[n, : 4 * units] + B[n, 4 * units :], ONNX, OURS),
+        )
+        for n in range(directions)
+    ]
+
+
+def to_onnx_arrays(directions: Sequence[Weights]) -> tuple[Array, Array, Array | None]:
+    """W, R, B for an ONNX LSTM node of one or two directions; the second half of B is zero."""
+    W = np.stack([reordered(one.weight_ih, OURS, ONNX) for one in directions])  # (R, 4H, D)
+    R = np.stack([reordered(one.weight_hh, OURS, ONNX) for one in directions])
+    biases = [reordered(one.bias, OURS, ONNX) for one in directions if one.bias is not None]
+    if not biases:
+        return W, R, None
+    if len(biases) < len(directions):
+        raise InputError("one direction has a bias and the other has none")
+    return W, R, np.stack([np.concatenate([bias, np.zeros_like(bias)]) for bias in biases])
+
+
+def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
+    if array.shape != shape or 0 in shape:
+        raise InputError(f"{name}: want {shape}, got {array.shape}")

@@ -1,0 +1,122 @@
+"""gatewise behind scikit-learn's calls: fit, predict, predict_proba, score; in pipelines and searches. Extra `sklearn`.
+
+>>> from gatewise.sklearn import LSTMClassifier
+>>> texts = ["good good film", "a bad film", "so good", "bad, bad"] * 10
+>>> model = LSTMClassifier(epochs=8, units=8, batch=8, random_state=1).fit(texts, ["+", "-", "+", "-"] * 10)
+>>> [str(label) for label in model.predict(["good", "bad"])]
+['+', '-']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.data.labelled import Labelled
+from gatewise.errors import InputError, MissingExtra
+from gatewise.model.model import Model
+from gatewise.model.pretrained import Base
+from gatewise.training import train
+from gatewise.types import Array
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import check_is_fitted
+except ImportError as error:
+    raise MissingExtra("scikit-learn", "sklearn", "gatewise.sklearn") from error
+
+__all__ = ["LSTMClassifier"]
+
+
+class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """An LSTM classifier for texts, or for series, as a scikit-learn estimator.
+
+    X: n texts, or n series, each (steps,) or (steps, channels), of any lengths; an array (n, steps) is n series of one
+    channel, (n, steps, channels) is n series. y (n,): labels of any kind that numpy.unique orders.
+
+    recipe: a recipe's name; None: "fast", or with a base "tuned", "few" for less than 2,000 rows. base: what
+    `gatewise.pretrain` gave, or its folder; unlabelled: texts without labels to learn from as well (see
+    `gatewise.train`). units, embedding, epochs, batch, learning_rate, ngrams: instead of the recipe's, where not None.
+    random_state: None, a number or a RandomState; fixes split, start, order and dropout.
+
+    After fit: model_ (`gatewise.Model`, with trace and explain), classes_ (K,), n_iter_ (epochs run).
+    """
+
+    def __init__(
+        self,
+        recipe: str | None = None,
+        *,
+        base: Base | str | None = None,
+        unlabelled: Sequence[str] | None = None,
+        units: int | None = None,
+        embedding: int | None = None,
+        epochs: int | None = None,
+        batch: int | None = None,
+        learning_rate: float | None = None,
+        ngrams: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.recipe = recipe
+        self.base = base
+        self.unlabelled = unlabelled
+        self.units = units
+        self.embedding = embedding
+        self.epochs = epochs
+        self.batch = batch
+        self.learning_rate = learning_rate
+        self.ngrams = ngrams
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> LSTMClassifier:
+        """Train on X and y; a part of them, as the recipe says, chooses the epoch. Errors as `train`."""
+        inputs = _inputs(X)
+        labels = np.asarray(y)
+        if labels.ndim != 1 or len(labels) != len(inputs):
+            raise InputError(f"y: want ({len(inputs)},), one label for each input, got {labels.shape}")
+        self.classes_, places = np.unique(labels, return_inverse=True)
+        # The model's classes are places in classes_, so that any labels, also equal as text, stay apart.
+        names = tuple(str(k) for k in range(len(self.classes_)))
+        rows = Labelled.of(inputs, ["0"] * len(inputs)).inputs
+        data = Labelled(rows, places.astype(np.int64), names, source="the data given to fit")
+        changes = {k: getattr(self, k) for k in ("units", "embedding", "epochs", "batch", "learning_rate", "ngrams")}
+        seed = self.random_state
+        if not isinstance(seed, int):
+            seed = int(check_random_state(seed).randint(2**31))
+        chosen = {k: v for k, v in changes.items() if v is not None}
+        self.model_: Model = train(
+            data, recipe=self.recipe, base=self.base, unlabelled=self.unlabelled, seed=seed, **chosen
+        )
+        self.n_iter_ = self.model_.facts.epochs
+        return self
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities (n, K), columns in the order of classes_."""
+        check_is_fitted(self, "model_")
+        return self.model_.predict_proba(_inputs(X))
+
+    def predict(self, X: Any) -> Array:
+        """The most probable label of each input (n,)."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+def _inputs(X: Any) -> Sequence[Any]:
+    """X as a list: texts as they are, series (steps, channels)."""
+    if isinstance(X, str):
+        raise InputError("X must be a list of texts, not one text")
+    rows = list(X)
+    if rows and not isinstance(rows[0], str):
+        series = [np.asarray(row, dtype=np.float32) for row in rows]
+        return [row[:, None] if row.ndim == 1 else row for row in series]
+    return [str(row) for row in rows]

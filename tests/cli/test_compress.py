@@ -1,0 +1,75 @@
+"""`gatewise shrink`: the same numbers as the library, on the terminal and as JSON, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gatewise.data import read_table
+from gatewise.model.compress import shrink
+from gatewise.model.model import Model, load
+from tests.cli.conftest import TEXTS, Run, with_fingerprint
+from tests.cli.test_bad_input import refused
+
+
+@pytest.fixture
+def labelled_csv(tmp_path: Path) -> Path:
+    path = tmp_path / "held out.csv"
+    labels = ["negative", "positive", "negative", "positive", "negative"]
+    path.write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in zip(TEXTS, labels, strict=True)))
+    return path
+
+
+def test_it_says_what_it_did(
+    run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "small"
+    result = run("shrink", keras_folder, "-o", out, "--storage", "float16", "--data", labelled_csv)
+    note = load(out).facts.shrunk
+    assert result.exit_code == 0
+    assert note is not None
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["bytes", f"{note.bytes_before:,}", f"{note.bytes_after:,}"] in rows
+    assert ["accuracy", f"{note.accuracy_before:.4f}", f"{note.accuracy_after:.4f}"] in rows
+    assert ["calibration", "error", f"{note.error_before:.4f}", f"{note.error_after:.4f}"] in rows
+    assert f"{note.equal:.4f}   of 5: " in result.stdout
+    assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
+    found = json.loads(run("shrink", keras_folder, "-o", out, "--storage", "float16", "--json").stdout)
+    want = shrink(keras_model, "float16").facts.shrunk
+    assert want is not None
+    assert found["bytes_after"] == want.bytes_after
+    assert found["n"] == 0
+
+
+def test_without_data_nothing_is_claimed(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
+    result = run("shrink", tokens_folder, "-o", tmp_path / "small", "--words", 5)
+    assert "what it cost was not measured" in result.stdout
+    assert load(tmp_path / "small").architecture.rows == 7
+    assert "made small" in run("info", tmp_path / "small").stdout
+
+
+def test_it_warns_of_the_data_that_it_was_trained_on(
+    run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path
+) -> None:
+    labelled = read_table(labelled_csv, text="text", label="label")
+    with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
+    result = run("shrink", tmp_path / "m", "-o", tmp_path / "small", "--data", labelled_csv, "--json")
+    assert "warning: this is the data that the model was trained on" in result.stderr
+
+
+def test_what_it_refuses(run: Run, keras_folder: Path, tokens_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    assert "storage must be float32, float16 or int8, not 'int4'" in refused(
+        run, "shrink", keras_folder, "-o", out, "--storage", "int4"
+    )
+    assert "encoding 'keras'" in refused(run, "shrink", keras_folder, "-o", out, "--words", 3)
+    assert "1,000,000 cannot be kept" in refused(run, "shrink", tokens_folder, "-o", out, "--words", 1_000_000)
+    assert "cannot open the model folder" in refused(run, "shrink", tmp_path / "none", "-o", out)
+    assert "neither imdb nor a file" in refused(run, "shrink", keras_folder, "-o", out, "--data", "imbd")
+    assert not out.exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("a year of work")
+    assert "is not a gatewise model" in refused(run, "shrink", keras_folder, "-o", other)

@@ -1,0 +1,136 @@
+"""Each account keeps what its method promises: a sum, or the verdict on the edited sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.explain import METHODS, Explanation, explain, trace
+from gatewise.explain import net as net_module
+from gatewise.metrics.evaluation import Faith, margin
+from gatewise.network.batch import Batch, cut
+from gatewise.network.forward import forward
+from gatewise.network.ops import NumpyOps
+from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
+
+LENGTH = 14
+
+
+def explained(name: str, method: str | None = None, length: int = LENGTH, seed: int = 7) -> Explanation:
+    arch = ARCHITECTURES[name]
+    sequence = sequence_of(arch, length, seed)
+    return explain(parameters_of(arch, seed), arch, sequence, steps_of(length), names_of(arch), method)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_running_scores_and_the_start_add_up_to_the_logit(name: str) -> None:
+    found = explained(name, "running")
+    assert found.adds_up
+    assert abs(found.residual) < 2e-6
+    assert found.start + found.scores.sum() == pytest.approx(found.logit, abs=2e-6)
+    assert np.abs(found.scores).max() > 0.01
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_running_scores_are_the_steps_of_the_running_verdict(name: str) -> None:
+    arch, found = ARCHITECTURES[name], explained(name, "running")
+    parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
+    seen = trace(parameters, arch, sequence, steps_of(LENGTH))
+    after = margin(seen.logits_after, int(seen.logits.argmax()))
+    np.testing.assert_allclose(found.scores, after[1:] - after[:-1], atol=1e-9)
+    assert found.start == pytest.approx(after[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, LENGTH])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_leave_one_out_is_predicting_the_edited_sequence(name: str, length: int) -> None:
+    """The edited sequence is predicted as any other: with its own pads, and its own cut."""
+    arch, found = ARCHITECTURES[name], explained(name, "leave-one-out", length)
+    parameters, sequence = parameters_of(arch, 7), sequence_of(arch, length, 7)
+    rows = cut(np.arange(length), arch)
+    assert len(found.scores) == len(rows)
+    assert not found.adds_up
+    assert found.residual == pytest.approx(found.logit - found.start - found.scores.sum())
+    ops = NumpyOps()
+    whole = np.asarray(forward(ops, parameters, arch, Batch.of([sequence], arch)), dtype=np.float64)[0]
+    for row, score in zip(rows, found.scores, strict=True):
+        edited = np.concatenate([sequence[:row], sequence[row + 1 :]])
+        without = np.asarray(forward(ops, parameters, arch, Batch.of([edited], arch)), dtype=np.float64)[0]
+        predicted = int(whole.argmax())
+        assert score == pytest.approx(float(margin(whole, predicted) - margin(without, predicted)), abs=3e-6)
+
+
+def test_leave_one_out_does_not_depend_on_how_the_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = explained("pads", "leave-one-out")
+    monkeypatch.setattr(net_module, "STEPS_AT_ONCE", 3 * LENGTH)
+    np.testing.assert_allclose(explained("pads", "leave-one-out").scores, whole.scores, atol=1e-6)
+
+
+def test_one_logit_speaks_for_the_second_class() -> None:
+    for seed in range(6):
+        found = explained("plain", seed=seed)
+        assert found.towards == "class 1"
+        assert found.verdict == ("class 1" if found.logit > 0 else "class 0")
+        assert found.probabilities[1] == pytest.approx(1 / (1 + np.exp(-found.logit)))
+    assert {explained("plain", seed=seed).verdict for seed in range(6)} == {"class 0", "class 1"}
+
+
+def test_of_several_classes_the_predicted_one_is_explained() -> None:
+    arch, found = ARCHITECTURES["four classes"], explained("four classes", "running")
+    ops = NumpyOps()
+    batch = Batch.of([sequence_of(arch, LENGTH, 7)], arch)
+    logits = np.asarray(forward(ops, parameters_of(arch, 7), arch, batch), dtype=np.float64)[0]
+    assert found.towards == found.verdict == f"class {logits.argmax()}"
+    assert found.logit == pytest.approx(logits.max() - logits.mean())
+    np.testing.assert_allclose(found.probabilities, np.exp(logits) / np.exp(logits).sum())
+
+
+def test_the_default_method_is_the_one_that_was_chosen() -> None:
+    arch = ARCHITECTURES["plain"]
+    given = parameters_of(arch, 7), arch, sequence_of(arch, 5, 7), steps_of(5), names_of(arch)
+    assert explain(*given).method == "leave-one-out"
+    assert explain(*given).faith is None
+    faith = {"running": Faith(0.4, 0.1, 9), "cell": Faith(0.5, 0.3, 9)}
+    assert explain(*given, faith=faith, default="running").method == "running"
+    assert explain(*given, faith=faith, default="running").faith == faith["running"]
+    assert explain(*given, "cell", faith=faith, default="running").faith == faith["cell"]
+    assert explain(*given, "leave-one-out", faith=faith).faith is None
+    assert explain(*given, faith=faith, default="of a later gatewise").method == "leave-one-out"
+
+
+def test_every_account_says_what_it_is() -> None:
+    for method in METHODS:
+        for name in ("plain", "series"):
+            note = explained(name, method).method_note
+            assert "not a cause" in note
+            assert note.endswith(".")
+            assert note.count(". ") == 0
+            assert ("word" in note) == (name == "plain")
+    assert "behind its own pads" in explained("pads", "running").method_note
+
+
+def test_names_are_cut_with_the_sequence() -> None:
+    found = explained("cut in the middle", "leave-one-out")
+    assert found.steps == ["w0", "w1", "w2", *steps_of(LENGTH)[-6:]]
+    assert found.left_out == 5
+
+
+def test_the_strongest_steps() -> None:
+    found = explained("pads", "running")
+    highest, lowest = found.strongest(3)
+    order = sorted(range(LENGTH), key=lambda t: found.scores[t])
+    assert lowest == order[:3]
+    assert highest == order[::-1][:3]
+    everything = found.strongest(LENGTH)
+    assert all(found.scores[t] > 0 for t in everything[0])
+    assert all(found.scores[t] < 0 for t in everything[1])
+    assert len(everything[0]) + len(everything[1]) == LENGTH
+
+
+def test_bad_requests_are_one_clear_line() -> None:
+    with pytest.raises(InputError, match="no method is called 'gradient'; there are running, cell, integ"):
+        explained("plain", "gradient")
+    arch = ARCHITECTURES["four classes"]
+    with pytest.raises(InputError, match="4 classes, not 2"):
+        explain(parameters_of(arch, 1), arch, np.array([1, 2]), ["a", "b"], ("x", "y"))

@@ -1,0 +1,139 @@
+"""What a series' single numbers did at each step, by every account: its sums, and its zeros."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gatewise.explain import Clamp, Explanation, explain
+from gatewise.explain.attribution import METHODS, channels, read_all
+from gatewise.explain.net import Net, run_all
+from gatewise.metrics.evaluation import margin
+from gatewise.network.architecture import Architecture
+from gatewise.types import Array
+from tests.explain.random_net import CHANNELS, TOKENS, names_of, parameters_of, sequence_of, steps_of
+
+LENGTH = 12
+ONE_WAY = {
+    f"{pooling}, {outputs}": Architecture(**CHANNELS, pooling=pooling, outputs=outputs)
+    for pooling, outputs in (("last", 1), ("mean", 1), ("max", 3), ("mean+max", 1), ("last", 4))
+}
+BOTH_WAYS = {
+    f"both ways, {pooling}": Architecture(**CHANNELS, bidirectional=True, pooling=pooling)
+    for pooling in ("last", "mean", "max", "mean+max")
+}
+TOLD = [("running", name) for name in ONE_WAY] + [("cell", name) for name in [*ONE_WAY, *BOTH_WAYS]]
+ALL = {**ONE_WAY, **BOTH_WAYS}
+
+
+def explained(method: str, arch: Architecture, series: Array | None = None) -> Explanation:
+    series = sequence_of(arch, LENGTH, 7) if series is None else series
+    return explain(parameters_of(arch, 7), arch, series, steps_of(len(series)), names_of(arch), method)
+
+
+@pytest.mark.parametrize("length", [1, LENGTH])
+@pytest.mark.parametrize(("method", "name"), TOLD)
+def test_a_steps_score_is_its_idle_part_and_its_channels(method: str, name: str, length: int) -> None:
+    arch = ALL[name]
+    found = explained(method, arch, sequence_of(arch, length, 7))
+    assert found.channels is not None
+    assert found.idle is not None
+    assert found.channels.shape == (length, arch.rows)
+    np.testing.assert_allclose(found.idle + found.channels.sum(axis=1), found.scores, atol=1e-6)
+    assert abs(found.start + found.idle.sum() + found.channels.sum() - found.logit) < 3e-6
+    assert np.abs(found.channels).max() > 0.01
+    assert np.abs(found.idle).max() > 0.001
+
+
+@pytest.mark.parametrize("name", ONE_WAY)
+def test_the_idle_part_of_a_running_step_is_the_network_on_a_silent_step(name: str) -> None:
+    """The same beginning, predicted anew with the last step put to 0."""
+    arch = ONE_WAY[name]
+    series, found, net = sequence_of(arch, LENGTH, 7), explained("running", arch), Net(parameters_of(arch, 7), arch)
+    predicted = int(run_all(net, [series])[0].argmax())
+    assert found.idle is not None
+    for t in range(LENGTH):
+        silent = np.concatenate([series[:t], 0 * series[t : t + 1]])
+        before, after = margin(run_all(net, [series[:t], silent]), predicted)
+        assert found.idle[t] == pytest.approx(after - before, abs=2e-6)
+
+
+@pytest.mark.parametrize(("method", "name"), TOLD)
+def test_a_silent_channel_has_no_part_and_a_silent_step_is_idle(method: str, name: str) -> None:
+    arch = ALL[name]
+    series = sequence_of(arch, LENGTH, 7)
+    series[:, 1] = 0
+    series[5] = 0
+    found = explained(method, arch, series)
+    assert found.channels is not None
+    assert found.idle is not None
+    assert not found.channels[:, 1].any()
+    assert not found.channels[5].any()
+    assert found.idle[5] == pytest.approx(found.scores[5], abs=1e-6)
+    assert np.abs(found.channels[:, [0, 2]]).min(axis=1)[np.arange(LENGTH) != 5].max() > 1e-3
+
+
+@pytest.mark.parametrize(("method", "name"), TOLD)
+def test_more_points_change_nothing(method: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = explained(method, ALL[name]).channels
+    monkeypatch.setattr(channels, "_POINTS", 64)
+    more = explained(method, ALL[name]).channels
+    assert found is not None
+    assert more is not None
+    np.testing.assert_allclose(found, more, atol=1e-8)
+
+
+def test_channels_that_do_the_same_share_equally() -> None:
+    arch = ALL["mean+max, 1"]
+    parameters = parameters_of(arch, 7)
+    parameters["lstm.0.forward.weight_ih"][:, 2] = parameters["lstm.0.forward.weight_ih"][:, 0]
+    series = sequence_of(arch, LENGTH, 7)
+    series[:, 2] = series[:, 0]
+    for method in ("running", "cell"):
+        found = explain(parameters, arch, series, steps_of(LENGTH), names_of(arch), method).channels
+        assert found is not None
+        np.testing.assert_allclose(found[:, 0], found[:, 2], atol=1e-12)
+        assert np.abs(found[:, 0] - found[:, 1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_leave_one_out_by_channel_is_predicting_the_edited_series(name: str) -> None:
+    arch = ALL[name]
+    series, found, net = (
+        sequence_of(arch, LENGTH, 7),
+        explained("leave-one-out", arch),
+        Net(parameters_of(arch, 7), arch),
+    )
+    whole = run_all(net, [series])[0]
+    predicted = int(whole.argmax())
+    assert found.channels is not None
+    assert found.idle is None
+    for t in range(LENGTH):
+        for k in range(arch.rows):
+            edited = series.copy()
+            edited[t, k] = 0
+            want = margin(whole, predicted) - margin(run_all(net, [edited])[0], predicted)
+            assert found.channels[t, k] == pytest.approx(float(want), abs=3e-6)
+
+
+def test_where_a_step_cannot_be_told_by_channel_nothing_is_shown() -> None:
+    for method, arch in (
+        ("running", Architecture(**CHANNELS, bidirectional=True)),
+        ("running", Architecture(**CHANNELS, layers=2)),
+        ("cell", Architecture(**CHANNELS, layers=2)),
+        ("cell", Architecture(**CHANNELS, gate="binary")),
+        ("cell", Architecture(**TOKENS)),
+    ):
+        found = explained(method, arch)
+        assert found.channels is None
+        assert found.idle is None
+    arch = ALL["last, 1"]
+    net = Net(parameters_of(arch, 7), arch).under([Clamp("f", 1.0)])
+    [account] = METHODS["cell"].accounts(net, read_all(net, [sequence_of(arch, 5, 7)]), channels=True)
+    assert account.channels is None
+
+
+def test_they_are_in_the_data() -> None:
+    shown = explained("cell", ALL["both ways, mean"]).as_dict()
+    assert len(shown["channels"]) == len(shown["idle"]) == LENGTH
+    assert explained("leave-one-out", ALL["last, 1"]).as_dict()["idle"] is None

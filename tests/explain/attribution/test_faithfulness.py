@@ -1,0 +1,84 @@
+"""Deletion scores: what is deleted and kept, against the plain way; the choice; the sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gatewise.explain import METHODS, Net
+from gatewise.explain.attribution import read_all
+from gatewise.explain.attribution.faithfulness import SHARES, Faithfulness, Random, choose, measure, measure_all, sample
+from gatewise.explain.net import run_all
+from gatewise.metrics.evaluation import log_probabilities
+from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
+
+LENGTHS = [14, 1, 27, 9]
+
+
+def net_of(name: str) -> Net:
+    arch = ARCHITECTURES[name]
+    return Net(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["pads", "four classes, both ways", "cut in the middle", "series"])
+def test_it_is_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -> None:
+    net = net_of(name)
+    sequences = [sequence_of(net.arch, length, 7) for length in LENGTHS]
+    found = measure(net, sequences, METHODS[method])
+    assert found.comprehensiveness.shape == found.sufficiency.shape == (len(LENGTHS), len(SHARES))
+    for n, sequence in enumerate(sequences):
+        [whole] = read_all(net, [sequence])
+        read = whole.read
+        [reading] = read_all(net, [read])
+        [account] = METHODS[method].accounts(net, [reading])
+        p = np.exp(log_probabilities(reading.logits[None]))[0]
+        verdict = int(p.argmax())
+        speaks = account.scores if net.arch.outputs > 1 or verdict == 1 else -account.scores
+        for k, share in enumerate(SHARES):
+            first = sorted(range(len(read)), key=lambda t: -speaks[t])[: max(1, round(share * len(read)))]
+            rest = [t for t in range(len(read)) if t not in first]
+            for keep, got in ((rest, found.comprehensiveness), (sorted(first), found.sufficiency)):
+                after = np.exp(log_probabilities(run_all(net, [read[keep]])))[0][verdict]
+                assert got[n, k] == pytest.approx(p[verdict] - after, abs=1e-5)
+    assert found.faith.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
+    assert found.faith.n == len(LENGTHS)
+    np.testing.assert_allclose(found.deleted, found.whole - found.comprehensiveness.mean(axis=0))
+    assert found.seconds > 0
+
+
+def test_random_is_worse_than_what_looks() -> None:
+    net = net_of("plain")
+    found = measure_all(
+        net,
+        [sequence_of(net.arch, 20, seed) for seed in range(30)],
+        {"random": Random(), "loo": METHODS["leave-one-out"]},
+    )
+    assert found["loo"].faith.better > found["random"].faith.better + 0.02
+    assert found["loo"].errors[0] > 0
+
+
+def results(**each: list[float]) -> dict[str, Faithfulness]:
+    return {
+        name.replace("_", "-"): Faithfulness(np.array(values)[:, None], np.zeros((len(values), 1)), 1.0, 0.1)
+        for name, values in each.items()
+    }
+
+
+def test_the_first_that_is_as_good_as_the_best_is_chosen() -> None:
+    wide = [0.1, 0.9, 0.3, 0.7]
+    assert choose(results(running=[0.2] * 4, cell=wide, leave_one_out=[0.2, 0.8, 0.5, 0.6])) == "cell"
+    # As spread, but behind by the same amount everywhere: that is a difference.
+    assert choose(results(cell=wide, leave_one_out=[x + 0.05 for x in wide])) == "leave-one-out"
+    assert choose(results(cell=wide, leave_one_out=[x - 0.05 for x in wide])) == "cell"
+
+
+def test_the_sample_is_small_and_the_same_each_time() -> None:
+    lengths = [300, 0, 20, 40, 900] * 50
+    rows = sample(lengths)
+    assert rows == sample(lengths)
+    assert len(set(rows)) == len(rows) <= 60
+    assert all(lengths[row] for row in rows)
+    assert sum(lengths[row] ** 2 for row in rows) <= 2_000_000
+    assert sample([5000]) == [0]
+    assert sample([0]) == []

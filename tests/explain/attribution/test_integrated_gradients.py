@@ -1,0 +1,192 @@
+"""Integrated gradients: complete, equal to captum's on torch's own LSTM, with every baseline that there is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gatewise.errors import InputError
+from gatewise.explain import METHODS, Clamp, Explanation, IntegratedGradients, explain
+from gatewise.explain.attribution import integrated_gradients as integrated
+from gatewise.explain.attribution import read_all
+from gatewise.explain.net import Net, run_all
+from gatewise.network.architecture import Architecture
+from gatewise.types import Array
+from tests.explain.random_net import ARCHITECTURES, CHANNELS, names_of, parameters_of, sequence_of, steps_of
+
+LENGTH = 14
+UNKNOWN = 2
+SMOOTH = [name for name, arch in ARCHITECTURES.items() if arch.gate == "sigmoid"]
+
+
+def explained(name: str, method: IntegratedGradients | None = None, length: int = LENGTH) -> Explanation:
+    arch = ARCHITECTURES[name]
+    sequence, chosen = sequence_of(arch, length, 7), method or IntegratedGradients()
+    given = parameters_of(arch, 7), arch, sequence, steps_of(length), names_of(arch), chosen
+    return explain(*given, unknown=UNKNOWN if arch.inputs == "tokens" else None)
+
+
+@pytest.mark.parametrize("length", [1, LENGTH])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_scores_add_up(name: str, length: int) -> None:
+    """The maximum has corners, which no quadrature likes; all else is rounding in float32."""
+    found = explained(name, None, length)
+    assert found.residual == pytest.approx(found.logit - found.start - found.scores.sum())
+    way = max(abs(found.logit - found.start), 0.1)
+    assert abs(found.residual) < (0.02 * way if "max" in ARCHITECTURES[name].pooling else 2e-5)
+    assert np.abs(found.scores).max() > 0.003
+    assert not found.adds_up
+
+
+def test_the_start_is_the_verdict_on_the_baseline() -> None:
+    for name, token in (("plain", 0), ("pads, two layers", UNKNOWN), ("four classes, both ways", 0)):
+        baseline = "unknown" if token else None
+        arch = ARCHITECTURES[name]
+        parameters = parameters_of(arch, 7)
+        found = explained(name, IntegratedGradients(baseline=baseline))  # type: ignore[arg-type]
+        logits = run_all(Net(parameters, arch), [np.full(LENGTH, token, dtype=np.int32)])[0]
+        predicted = int(run_all(Net(parameters, arch), [sequence_of(arch, LENGTH, 7)])[0].argmax())
+        want = logits[predicted] - logits.mean() if arch.outputs > 1 else logits[0]
+        assert found.start == pytest.approx(want, abs=2e-6)
+
+
+@pytest.mark.parametrize("baseline", ["unknown", "pad", "zero", "mean"])
+def test_a_word_that_is_the_baseline_scores_nothing(baseline: str) -> None:
+    arch = ARCHITECTURES["pads"]
+    parameters = parameters_of(arch, 7)
+    table = parameters["embedding.weight"]
+    rows = {"unknown": table[UNKNOWN], "pad": table[0].copy(), "zero": table[0] * 0, "mean": table.mean(axis=0)}
+    sequence = sequence_of(arch, LENGTH, 7)
+    table[sequence[5]] = rows[baseline]
+    if baseline == "mean":  # which moves the mean: put it there until it stays
+        for _ in range(50):
+            table[sequence[5]] = table.mean(axis=0)
+    method = IntegratedGradients(baseline=baseline)  # type: ignore[arg-type]
+    found = explain(parameters, arch, sequence, steps_of(LENGTH), names_of(arch), method, unknown=UNKNOWN)
+    same = sequence == sequence[5]
+    assert np.abs(found.scores[same]).max() < 1e-6
+    assert np.abs(found.scores[~same]).min() > 1e-6
+    assert abs(found.residual) < 2e-5
+
+
+def test_stretches_with_corners_are_halved_until_they_add_up() -> None:
+    for name in ("max", "both ways, two layers, mean and max", "series, three classes, both ways"):
+        fixed, found = explained(name, IntegratedGradients(8, most=8)), explained(name, IntegratedGradients(8))
+        way = abs(found.logit - found.start)
+        assert abs(found.residual) < 0.01 * max(way, 0.1)
+        assert abs(found.residual) < abs(fixed.residual)
+        assert found.start == pytest.approx(fixed.start, abs=1e-6)
+        fine = explained(name, IntegratedGradients(2000, most=2000))
+        scale = np.abs(fine.scores).max()
+        assert np.abs(found.scores - fine.scores).max() < 0.05 * scale
+        assert np.abs(found.scores - fine.scores).max() < np.abs(fixed.scores - fine.scores).max()
+
+
+def test_many_at_once_are_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    arch = ARCHITECTURES["pads"]
+    net = Net(parameters_of(arch, 7), arch, unknown=UNKNOWN)
+    readings = read_all(net, [sequence_of(arch, length, 7) for length in (3, 14, 1, 8)])
+    together = IntegratedGradients().accounts(net, readings)
+    monkeypatch.setattr(integrated, "_STEPS_AT_ONCE", 1)
+    for one, whole in zip(IntegratedGradients().accounts(net, readings), together, strict=True):
+        np.testing.assert_allclose(one.scores, whole.scores, atol=1e-6)
+        assert one.start == pytest.approx(whole.start, abs=1e-6)
+
+
+def test_a_series_is_told_by_channel() -> None:
+    for name in ("series", "series, three classes, both ways"):
+        for baseline in (None, "zero", "mean"):
+            found = explained(name, IntegratedGradients(points=100, baseline=baseline))  # type: ignore[arg-type]
+            assert found.channels is not None
+            assert found.channels.shape == (LENGTH, ARCHITECTURES[name].rows)
+            np.testing.assert_allclose(found.channels.sum(axis=1), found.scores, atol=1e-12)
+
+
+def test_binary_gates_say_what_their_gradient_is_worth() -> None:
+    found = explained("binary")
+    assert "straight-through" in found.method_note
+    assert abs(found.residual) > 1e-3
+    assert found.residual == pytest.approx(found.logit - found.start - found.scores.sum())
+
+
+def test_what_cannot_be_is_one_clear_line() -> None:
+    with pytest.raises(InputError, match="a series has the baselines zero and mean, not pad"):
+        explained("series", IntegratedGradients(baseline="pad"))
+    arch = ARCHITECTURES["plain"]
+    net = Net(parameters_of(arch, 7), arch)
+    readings = read_all(net, [sequence_of(arch, 3, 7)])
+    with pytest.raises(InputError, match="no row for an unknown word"):
+        IntegratedGradients(baseline="unknown").accounts(net, readings)
+    with pytest.raises(InputError, match="at least 1 point"):
+        IntegratedGradients(points=0)
+    with pytest.raises(InputError, match="a baseline is unknown, pad, zero, mean, not 'zeor'"):
+        IntegratedGradients(baseline="zeor")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="holds no gate"):
+        METHODS["integrated-gradients"].accounts(net.under([Clamp("f", 1.0)]), readings)
+
+
+class TorchNet(torch.nn.Module):
+    """torch.nn.LSTM and a linear layer on x (B, T, D), plainly padded: nothing of gatewise."""
+
+    def __init__(self, arch: Architecture, parameters: dict[str, Array], pads: int) -> None:
+        super().__init__()
+        self.arch, self.pads = arch, pads
+        self.weights = {name: torch.from_numpy(array) for name, array in parameters.items()}
+        width = arch.layer_inputs(0)
+        self.lstm = torch.nn.LSTM(width, arch.units, arch.layers, batch_first=True, bidirectional=arch.bidirectional)
+        for layer, direction, name in arch.lstms():
+            suffix = f"_l{layer}" + ("_reverse" if direction == "backward" else "")
+            for part in ("weight_ih", "weight_hh"):
+                getattr(self.lstm, part + suffix).data = self.weights[f"{name}.{part}"]
+            getattr(self.lstm, "bias_ih" + suffix).data = self.weights[f"{name}.bias"]
+            getattr(self.lstm, "bias_hh" + suffix).data.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pads:
+            pad = self.weights["embedding.weight"][0].expand(len(x), self.pads, -1)
+            x = torch.cat([pad, x], dim=1)
+        h, (h_T, _) = self.lstm(x)
+        directions = len(self.arch.directions)
+        parts = [h_T[-directions:].transpose(0, 1).flatten(1)] if self.arch.pooling == "last" else []
+        parts += [h.mean(dim=1)] if "mean" in self.arch.pooling else []
+        parts += [h.amax(dim=1)] if "max" in self.arch.pooling else []
+        return torch.cat(parts, dim=1) @ self.weights["dense.weight"].T + self.weights["dense.bias"]
+
+
+@pytest.mark.parametrize("name", [name for name in SMOOTH if "cut" not in name and "nothing" not in name])
+def test_it_is_captums_on_torchs_own_lstm(name: str) -> None:
+    attr = pytest.importorskip("captum.attr", reason="captum is not installed (it is part of the dev extra)")
+    arch = ARCHITECTURES[name]
+    length = 9 if arch.length in (0, 10) else LENGTH
+    parameters, sequence = parameters_of(arch, 7), sequence_of(arch, length, 7)
+    net = TorchNet(arch, parameters, arch.length - length if arch.padding == "pre" else 0)
+    if arch.inputs == "tokens":
+        x = net.weights["embedding.weight"][torch.from_numpy(sequence).long()]
+        base = net.weights["embedding.weight"][UNKNOWN].expand_as(x)
+    else:
+        x = torch.from_numpy(sequence)
+        base = torch.zeros_like(x)
+    logits = net(x[None])[0]
+
+    def explained_number(inputs: Tensor) -> Tensor:
+        found = net(inputs)
+        return found[:, 0] if arch.outputs == 1 else found[:, int(logits.argmax())] - found.mean(dim=1)
+
+    want = attr.IntegratedGradients(explained_number).attribute(
+        x[None], baselines=base[None], n_steps=32, method="gausslegendre"
+    )
+    baseline = "unknown" if arch.inputs == "tokens" else "zero"
+    found = explained(name, IntegratedGradients(baseline=baseline, most=32), length=length)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found.scores, want[0].sum(dim=1).detach().numpy(), atol=1e-4)
+    assert np.abs(found.scores).max() > 0.01
+    if found.channels is not None:
+        np.testing.assert_allclose(found.channels, want[0].detach().numpy(), atol=1e-4)
+
+
+def test_the_oracle_would_notice_another_network() -> None:
+    arch = Architecture(**CHANNELS)
+    parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
+    logits = TorchNet(arch, parameters, 0)(torch.from_numpy(sequence)[None])[0].detach().numpy()
+    np.testing.assert_allclose(logits, run_all(Net(parameters, arch), [sequence])[0], atol=1e-5)

@@ -1,0 +1,59 @@
+"""Small networks with random, asymmetric weights of every shape that the glass box has to open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.types import Array
+
+TOKENS: dict[str, Any] = {"inputs": "tokens", "rows": 23, "embedding": 5, "units": 6}
+CHANNELS: dict[str, Any] = {"inputs": "channels", "rows": 3, "embedding": 0, "units": 7}
+
+ARCHITECTURES = {
+    "plain": Architecture(**TOKENS),
+    "two layers": Architecture(**TOKENS, layers=2),
+    "cut in front": Architecture(**TOKENS, length=9),
+    "cut in the middle": Architecture(**TOKENS, length=9, cut="middle"),
+    "pads": Architecture(**TOKENS, length=40, padding="pre"),
+    "pads, two layers": Architecture(**TOKENS, length=40, padding="pre", layers=2),
+    "pads, nothing to pad": Architecture(**TOKENS, length=9, padding="pre"),
+    "mean": Architecture(**TOKENS, pooling="mean"),
+    "max": Architecture(**TOKENS, pooling="max"),
+    "mean and max": Architecture(**TOKENS, pooling="mean+max"),
+    "binary": Architecture(**TOKENS, gate="binary"),
+    "both ways": Architecture(**TOKENS, bidirectional=True),
+    "both ways, mean": Architecture(**TOKENS, bidirectional=True, pooling="mean"),
+    "both ways, two layers, mean and max": Architecture(
+        **TOKENS, bidirectional=True, layers=2, pooling="mean+max", length=10, cut="middle"
+    ),
+    "four classes": Architecture(**TOKENS, outputs=4),
+    "four classes, both ways": Architecture(**TOKENS, outputs=4, bidirectional=True, pooling="mean+max"),
+    "series": Architecture(**CHANNELS),
+    "series, three classes, both ways": Architecture(**CHANNELS, bidirectional=True, outputs=3, pooling="max"),
+}
+
+
+def parameters_of(arch: Architecture, seed: int, dtype: str = "float32") -> dict[str, Array]:
+    """The start values, with every number moved, so that nothing is zero, equal or symmetric."""
+    rng = np.random.default_rng(seed)
+    start = initial_parameters(arch, rng)
+    return {name: (array + rng.normal(0, 0.4, array.shape)).astype(dtype) for name, array in start.items()}
+
+
+def sequence_of(arch: Architecture, length: int, seed: int) -> Array:
+    """Token ids from 1 (0 is the pad), or channels."""
+    rng = np.random.default_rng([seed, length])
+    if arch.inputs == "tokens":
+        return rng.integers(1, arch.rows, length).astype(np.int32)
+    return rng.standard_normal((length, arch.rows)).astype(np.float32)
+
+
+def names_of(arch: Architecture) -> tuple[str, ...]:
+    return tuple(f"class {k}" for k in range(max(2, arch.outputs)))
+
+
+def steps_of(length: int) -> list[str]:
+    return [f"w{n}" for n in range(length)]

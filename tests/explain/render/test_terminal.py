@@ -1,0 +1,229 @@
+"""The terminal view: right numbers, the same said with and without colour, and no character of the user's at work."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.color import Color
+from rich.console import Console
+
+from gatewise.errors import InputError
+from gatewise.explain import Explanation, Trace, explain, trace
+from gatewise.explain.render.terminal import AGAINST, TOWARDS, moved_most, report, running_words
+from gatewise.metrics.evaluation import Faith
+from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
+
+LENGTH = 14
+SGR = re.compile(r"\x1b\[[0-9;]*m")  # what sets a colour, and nothing else
+HOSTILE = [
+    "\x1b[2J\x1b[31mred",
+    "\x1b]0;title\x07",
+    "back\b\b\b",
+    "\r\nnew line\tand tab",
+    "\u202edetrevni\u2066",
+    "[red]markup[/red]",
+    ":smile:",
+    "\x9b31m",
+    "zero\u200bwidth",
+    "w" * 500,
+    "[/]",
+    "<b>&amp;",
+    "",
+    "\ud800",
+]
+
+
+def opened(
+    name: str, steps: Sequence[str] | None = None, classes: Sequence[str] | None = None, method: str | None = None
+) -> tuple[Explanation, Trace]:
+    arch = ARCHITECTURES[name]
+    parameters, sequence, steps = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7), steps or steps_of(LENGTH)
+    found = explain(parameters, arch, sequence, steps, classes or names_of(arch), method)
+    return found, trace(parameters, arch, sequence, steps)
+
+
+def drawn(found: Explanation, seen: Trace, colour: bool = False, width: int = 120, **options: Any) -> str:
+    screen = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=colour,
+        color_system="truecolor" if colour else None,
+        no_color=not colour,
+    )
+    screen.print(report(found, seen, marks=not colour, **options))
+    assert isinstance(screen.file, io.StringIO)
+    return screen.file.getvalue()
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("name", ["plain", "both ways", "four classes"])
+def test_hostile_text_does_nothing(name: str, colour: bool) -> None:
+    classes = [f"{word[:20]}{n}" for n, word in enumerate(HOSTILE)][: len(names_of(ARCHITECTURES[name]))]
+    shown = SGR.sub("", drawn(*opened(name, HOSTILE, classes), colour=colour))
+    left = {ch for ch in shown if not ch.isprintable() and ch != "\n"}
+    assert not left
+    assert "[red]markup[/red]" in shown
+    assert ":smile:" in shown
+    assert "w" * 41 not in shown
+    shown.encode("utf-8")
+
+
+def test_without_colour_there_is_no_escape_at_all() -> None:
+    assert "\x1b" not in drawn(*opened("plain", HOSTILE))
+
+
+@pytest.mark.parametrize("marks", [False, True])
+def test_words_are_told_apart_by_sign_and_size(marks: bool) -> None:
+    found, _ = opened("pads")
+    text = running_words(found.steps, found.scores, marks)
+    highest = np.abs(found.scores).max()
+    assert len({np.sign(score) for score in found.scores}) == 2
+    for step, score in zip(found.steps, found.scores, strict=True):
+        share = abs(score) / highest
+        if marks:
+            mark = ("+" if score > 0 else "-") * (int(share >= 0.1) + int(share >= 1 / 3))
+            assert f" {mark}{step}{mark} " in f" {text.plain} "
+            continue
+        place = re.search(rf"\b{step}\b", text.plain)
+        assert place is not None
+        styles = [span.style for span in text.spans if span.start == place.start()]
+        colour = (TOWARDS if score > 0 else AGAINST).color if share >= 0.1 else None
+        style = styles[0] if styles else None
+        assert getattr(style, "color", None) == colour
+        assert bool(getattr(style, "bold", False)) == (share >= 1 / 3)
+
+
+def test_punctuation_stands_as_in_a_text() -> None:
+    steps = ["well", ",", "(", "not", "bad", ")", "!!!", "he", "said", "don't", ".", "a", "b", "c"]
+    assert running_words(steps, opened("plain", steps)[0].scores).plain == "well, (not bad)!!! he said don't. a b c"
+
+
+def luminance(colour: Color | None) -> float:
+    assert colour is not None
+    channels = [c / 255 for c in colour.get_truecolor()]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_both_colours_are_legible_on_black_and_on_white() -> None:
+    """WCAG contrast; 4 lies between its bars for large text (3) and for small (4.5), which few colours reach twice."""
+    for style in (TOWARDS, AGAINST):
+        light = luminance(style.color)
+        assert (1 + 0.05) / (light + 0.05) > 4
+        assert (light + 0.05) / 0.05 > 4
+
+
+def rows_of(shown: str) -> list[list[str]]:
+    return [line.split() for line in shown.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["plain", "both ways, two layers, mean and max", "binary"])
+def test_the_gates_shown_are_the_trace(name: str) -> None:
+    found, seen = opened(name)
+    for unit in range(seen.moves.shape[1]):
+        gates, column = seen.top(unit)
+        rows = rows_of(drawn(found, seen, unit=unit, words=3))
+        head = rows.index(["step", "word", "i", "f", "g", "o", "c", "h", "moved"])
+        steps = []
+        for row in rows[head + 1 :]:
+            if not row:
+                break
+            if row == ["…"]:
+                continue
+            t = int(row[0]) - 1
+            steps.append(t)
+            assert row[1] == seen.steps[t]
+            want = [getattr(gates, part)[t, column] for part in "ifgoch"] + [seen.moves[t, unit]]
+            np.testing.assert_allclose([float(x) for x in row[2:]], want, atol=5.01e-4)
+        last = len(seen.steps) - 1
+        moved = sorted(range(last + 1), key=lambda t: -abs(seen.moves[t, unit]))[:3]
+        assert steps == sorted({0, last, *moved})
+
+
+def test_the_unit_shown_is_the_one_that_moved_most() -> None:
+    found, seen = opened("both ways")
+    most = moved_most(seen)
+    sums = [sum(abs(x) for x in seen.moves[:, k]) for k in range(seen.moves.shape[1])]
+    assert sums[most] == max(sums)
+    assert f"unit {most} (of 0 to 11), layer 1," in drawn(found, seen)
+    other = (most + 1) % 12
+    assert f"unit {other} (of 0 to 11)" in drawn(found, seen, unit=other)
+    with pytest.raises(InputError, match="unit must be from 0 to 11, not 12"):
+        drawn(found, seen, unit=12)
+
+
+def test_the_verdict_and_its_account() -> None:
+    found, seen = opened("pads")
+    shown = drawn(found, seen)
+    assert f"{found.verdict}, probability {found.probabilities.max():.4f}" in shown
+    assert re.search(rf"logit of class 1 +{re.escape(f'{found.logit:+.3f}')}", shown)
+    assert re.search(rf"start +{re.escape(f'{found.start:+.3f}')} +{found.start_note}", shown)
+    assert re.search(rf"steps +{re.escape(f'{found.scores.sum():+.3f}')} +summed", shown)
+    assert re.search(rf"residual +{re.escape(f'{found.residual:+.3f}')} +what the method leaves out", shown)
+    assert found.method_note in " ".join(shown.split())
+    assert "need not add up" in " ".join(shown.split())
+    assert "How faithful this method is to this model has not been measured." in " ".join(shown.split())
+    exact, _ = opened("pads", method="running")
+    shown = " ".join(drawn(exact, seen).split())
+    assert "residual" in shown
+    assert "rounding; this method's scores add up" in shown
+    measured = dataclasses.replace(exact, faith=Faith(0.4321, 0.0987, 60))
+    shown = " ".join(drawn(measured, seen).split())
+    assert "on 60 sequences of the validation part: the verdict's probability falls by 0.43 without" in shown
+    assert "and by 0.10 with them alone" in shown
+
+
+def test_the_strongest_stand_with_their_numbers() -> None:
+    found, seen = opened("plain")
+    rows = rows_of(drawn(found, seen, words=2))
+    head = rows.index(["+", "towards", "class", "1", "-", "towards", "class", "0"])
+    towards, against = found.strongest(2)
+    for n in range(2):
+        t, a = towards[n], against[n]
+        assert rows[head + 1 + n] == [
+            found.steps[t],
+            f"{found.scores[t]:+.3f}",
+            found.steps[a],
+            f"{found.scores[a]:+.3f}",
+        ]
+
+
+def test_of_several_classes() -> None:
+    found, seen = opened("four classes")
+    shown = drawn(found, seen)
+    assert re.search(
+        rf"logit of {found.verdict} +{re.escape(f'{found.logit:+.3f}')} +less the mean of all logits", shown
+    )
+    assert f"+ towards {found.verdict}" in shown
+    assert "- towards the others" in shown
+
+
+def test_what_was_not_read_is_said() -> None:
+    assert "5 more words were not read: the network reads 9." in drawn(*opened("cut in the middle"))
+    assert "not read" not in drawn(*opened("plain"))
+
+
+def test_series_are_shown_by_their_steps() -> None:
+    found, seen = opened("series", [str(t) for t in range(LENGTH)])
+    shown = drawn(found, seen, thing="step")
+    assert ["step", "i", "f", "g", "o", "c", "h", "moved"] in rows_of(shown)
+    assert "word" not in shown
+
+
+def test_the_shares_of_the_gates() -> None:
+    found, seen = opened("binary")
+    share = seen.gate_shares()["f"]
+    assert share.between == 0
+    row = next(row for row in rows_of(drawn(found, seen)) if row[:2] == ["forget", "gate"])
+    assert row == ["forget", "gate", "f", f"{share.below:.1%}", "0.0%", f"{share.above:.1%}"]
+
+
+def test_it_fits_a_narrow_terminal() -> None:
+    shown = drawn(*opened("both ways"), width=72)
+    assert max(len(line) for line in shown.splitlines()) <= 72

@@ -1,0 +1,226 @@
+"""Interventions: where nothing is held the plain loop is the kernel; what is held is held, and where it should be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.explain import Clamp, Net, Trace, freeze, silence
+from gatewise.explain.intervene import Intervention, intervene, word_places
+from gatewise.explain.trace import trace_of
+from gatewise.network.architecture import Architecture
+from gatewise.types import Array
+from tests.explain.random_net import ARCHITECTURES, TOKENS, names_of, parameters_of, sequence_of, steps_of
+
+LENGTH = 14
+MORE = {
+    "binary, both ways, mean and max": Architecture(**TOKENS, gate="binary", bidirectional=True, pooling="mean+max"),
+}
+ALL = {**ARCHITECTURES, **MORE}
+
+
+def net_of(name: str) -> Net:
+    return Net(parameters_of(ALL[name], 7), ALL[name])
+
+
+def traced(name: str, *clamps: Clamp) -> Trace:
+    return trace_of(net_of(name).under(clamps), sequence_of(ALL[name], LENGTH, 7), steps_of(LENGTH))
+
+
+def done(name: str, *clamps: Clamp) -> Intervention:
+    net = net_of(name)
+    return intervene(net, sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH), names_of(net.arch), clamps)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_where_nothing_is_held_the_loop_is_the_kernel(name: str) -> None:
+    """A clamp on a step far behind the end sends every LSTM through the loop, the pads' too, and never hits."""
+    arch = ALL[name]
+    plain = traced(name)
+    looped = traced(name, Clamp("f", 1.0, steps=range(1000, 1001)), Clamp("i", 1.0, steps=range(2000, 2001), pads=True))
+    assert looped.logits.tobytes() != b""
+    for ours, kernels in zip(looped.lstms, plain.lstms, strict=True):
+        for part in ("i", "f", "g", "o", "c", "h", "h0", "c0"):
+            np.testing.assert_allclose(getattr(ours, part), getattr(kernels, part), atol=1e-6, err_msg=part)
+    np.testing.assert_allclose(looped.logits, plain.logits, atol=2e-6)
+    np.testing.assert_allclose(looped.logits_after, plain.logits_after, atol=2e-6)
+    assert len(plain.lstms) == arch.layers * len(arch.directions)
+
+
+@pytest.mark.parametrize("gate", ["i", "f", "g", "o"])
+@pytest.mark.parametrize("name", ["pads, two layers", "both ways", "binary, both ways, mean and max", "series"])
+def test_what_is_held_is_held_and_the_cell_still_obeys(name: str, gate: str) -> None:
+    arch = ALL[name]
+    value, steps, unit = 1.0, range(3, 7), arch.units * len(arch.directions) - 2
+    seen, plain = traced(name, Clamp(gate, value, unit, steps)), traced(name)  # type: ignore[arg-type]
+    held, column = seen.top(unit)
+    rows = np.arange(len(seen.steps))
+    assert (getattr(held, gate)[3:7, column] == value).all()
+    outside = np.isin(rows, [3, 4, 5, 6], invert=True)
+    if arch.gate == "sigmoid":
+        assert not (getattr(held, gate)[outside, column] == value).any()
+    for gates in seen.lstms:
+        order = gates.reading
+        i, f, g, o, c, h = (getattr(gates, part)[order] for part in "ifgoch")
+        before = np.concatenate([gates.c0[None], c[:-1]])
+        np.testing.assert_allclose(c, f * before + i * g, atol=1e-6)
+        np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)
+    # What was read before the first held step is as it was.
+    first = 7 if held.direction == "backward" else 3
+    was = plain.top(unit)[0]
+    untouched = slice(first, None) if held.direction == "backward" else slice(0, first)
+    np.testing.assert_allclose(held.c[untouched], was.c[untouched], atol=1e-6)
+    if arch.gate == "sigmoid":
+        assert not np.allclose(held.h[3:7, column], was.h[3:7, column], atol=1e-3)
+        assert not np.allclose(seen.logits, plain.logits, atol=1e-4)
+
+
+def test_all_units_of_every_layer_are_held_unless_one_is_named() -> None:
+    seen = traced("both ways, two layers, mean and max", Clamp("f", 1.0))
+    assert all((gates.f == 1).all() for gates in seen.lstms)
+    one = traced("both ways, two layers, mean and max", Clamp("f", 1.0, layer=0))
+    assert [bool((gates.f == 1).all()) for gates in one.lstms] == [True, True, False, False]
+    unit = traced("both ways, two layers, mean and max", Clamp("f", 1.0, unit=8))
+    assert [int((gates.f == 1).all(axis=0).sum()) for gates in unit.lstms] == [0, 0, 0, 1]
+    assert (unit.lstms[3].f[:, 2] == 1).all()
+
+
+def test_one_direction_alone_is_held() -> None:
+    """With a direction a unit counts within it; without, over both side by side."""
+    deep = "both ways, two layers, mean and max"
+    for clamp, where in (
+        (Clamp("f", 1.0, direction="backward"), [False, True, False, True]),
+        (Clamp("f", 1.0, layer=1, direction="forward"), [False, False, True, False]),
+        (Clamp("f", 1.0, layer=0, direction="backward"), [False, True, False, False]),
+    ):
+        assert [bool((gates.f == 1).all()) for gates in traced(deep, clamp).lstms] == where
+    for layer in (0, 1):
+        one = traced(deep, Clamp("o", 0.25, 2, layer=layer, direction="backward"))
+        other = traced(deep, Clamp("o", 0.25, 8, layer=layer))
+        np.testing.assert_array_equal(one.logits, other.logits)
+        assert (one.lstms[2 * layer + 1].o[:, 2] == 0.25).all()
+    assert not traced(deep, *silence(3, 0, "forward")).lstms[0].h[:, 3].any()
+    gates = traced(deep, *freeze(3, 0, direction="backward")).lstms[1]
+    assert (gates.c[:, 3] == gates.c0[3]).all()
+    assert str(Clamp("f", 1.0, 3, layer=1, direction="backward")) == "forget of unit 3 in layer 2, backward = 1"
+
+
+def without(net: Net, unit: int) -> Net:
+    """The network of which that unit's weights into everything else are gone: the other way to silence it."""
+    arch = net.arch
+    place, column = divmod(unit, arch.units)
+    parameters = {name: array.copy() for name, array in net.parameters.items()}
+    parameters[f"lstm.{arch.layers - 1}.{arch.directions[place]}.weight_hh"][:, column] = 0
+    for part in range(arch.features // (arch.units * len(arch.directions))):
+        parameters["dense.weight"][:, part * arch.units * len(arch.directions) + unit] = 0
+    return dataclasses.replace(net, parameters=parameters)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_silenced_unit_is_heard_by_nothing(name: str) -> None:
+    arch = ALL[name]
+    unit = arch.units * len(arch.directions) - 2
+    seen = traced(name, *silence(unit))
+    gates, column = seen.top(unit)
+    assert not gates.h[:, column].any()
+    assert gates.h0[column] == 0
+    other = trace_of(without(net_of(name), unit), sequence_of(arch, LENGTH, 7), steps_of(LENGTH))
+    np.testing.assert_allclose(seen.logits, other.logits, atol=2e-6)
+    np.testing.assert_allclose(seen.logits_after, other.logits_after, atol=2e-6)
+
+
+def test_a_frozen_unit_keeps_what_it_has() -> None:
+    seen = traced("pads", *freeze(2))
+    gates = seen.lstms[0]
+    assert gates.c0[2] != 0
+    assert (gates.c[:, 2] == gates.c0[2]).all()
+    some = traced("pads", *freeze(2, steps=range(4, 9))).lstms[0].c[:, 2]
+    assert (some[4:9] == some[3]).all()
+    assert some[9] != some[8]
+
+
+def test_pads_are_held_only_on_request() -> None:
+    plain, words = traced("pads").lstms[0], traced("pads", Clamp("f", 0.5)).lstms[0]
+    both = traced("pads", Clamp("f", 0.5, pads=True)).lstms[0]
+    np.testing.assert_array_equal(words.c0, plain.c0)
+    assert np.abs(both.c0 - plain.c0).max() > 0.01
+
+
+def test_the_steps_of_a_clamp_are_those_of_every_prefix() -> None:
+    """The running verdict of two directions runs every beginning anew: step 3 is step 3 in each."""
+    net = net_of("both ways")
+    clamps = (Clamp("f", 0.0, 9, range(3, 5)), Clamp("i", 1.0, 1, range(3, 5)))
+    sequence = sequence_of(net.arch, LENGTH, 7)
+    after = traced("both ways", *clamps).logits_after
+    for t in (2, 4, 9):
+        short = trace_of(net.under(clamps), sequence[:t], steps_of(t)).logits
+        np.testing.assert_allclose(after[t], short, atol=2e-6)
+
+
+def test_before_and_after_stand_side_by_side() -> None:
+    found = done("plain", Clamp("f", 0.0), Clamp("o", 1.0, 3, range(2, 4)))
+    np.testing.assert_array_equal(found.before.logits, traced("plain").logits)
+    before, after = found.probabilities()
+    assert found.verdicts() == (f"class {before.argmax()}", f"class {after.argmax()}")
+    assert found.changes == ("forget = 0", "output of unit 3 at steps 3 to 4 = 1")
+    plain = found.as_dict()
+    assert plain["after"]["logits"] == found.after.logits.tolist()
+    assert plain["before"]["logits_after"] != plain["after"]["logits_after"]
+    one, two = found.running()
+    assert (len(one), len(two)) == (LENGTH + 1, LENGTH + 1)
+
+
+def test_edited_words_are_run_as_any_text() -> None:
+    net = net_of("pads")
+    sequence, steps = sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH)
+    edited: Array = np.concatenate([sequence[:5], [3, 4], sequence[6:]]).astype(np.int32)
+    names = [*steps[:5], "a", "b", *steps[6:]]
+    found = intervene(net, sequence, steps, names_of(net.arch), (), (edited, names), ["'w5' = 'a b'"])
+    np.testing.assert_array_equal(found.after.logits, trace_of(net, edited, names).logits)
+    assert found.after.steps == names
+    assert found.after.pads == found.before.pads - 1
+    assert found.changes == ("'w5' = 'a b'",)
+
+
+def test_words_are_found_by_step_and_by_name() -> None:
+    steps = ["<start>", "Not", "good", "not", "x"]
+    rows = np.array([1, 2, 3, 4])
+    assert word_places(steps, rows, {"not": "very"}) == {1: "very", 3: "very"}
+    assert word_places(steps, rows, {1: "bad"}) == {2: "bad"}
+    with pytest.raises(InputError, match="'gone' is not among the words"):
+        word_places(steps, rows, {"gone": "x"})
+    with pytest.raises(InputError, match="there is no step 5: 4 are read"):
+        word_places(steps, rows, {4: "x"})
+
+
+@pytest.mark.parametrize(
+    ("clamp", "line"),
+    [
+        (Clamp("f", 1.4), r"forget must lie in \[0, 1\]; got 1.4"),
+        (Clamp("g", -1.5), r"candidate must lie in \[-1, 1\]; got -1.5"),
+        (Clamp("o", float("nan")), "got nan"),
+        (Clamp("z", 1.0), "a gate is i, f, g, o, not 'z'"),  # type: ignore[arg-type]
+        (Clamp("i", 1.0, 6), "unit must be from 0 to 5, not 6"),
+        (Clamp("i", 1.0, 0, layer=1), "layer must be from 1 to 1, not 2"),
+        (Clamp("i", 1.0, direction="backward"), "direction must be forward in this network, not 'backward'"),
+        (Clamp("i", 1.0, 0, range(10, 15)), "between 1 and 14"),
+        (Clamp("i", 1.0, 0, range(3, 3)), "between 1 and 14"),
+    ],
+)
+def test_a_clamp_that_does_not_fit_is_one_clear_line(clamp: Clamp, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        done("plain", clamp)
+
+
+def test_binary_gates_are_held_at_0_or_1() -> None:
+    with pytest.raises(InputError, match=r"forget is 0 or 1 in a network of binary gates; got 0\.5"):
+        done("binary", Clamp("f", 0.5))
+    assert (done("binary", Clamp("g", 0.5)).after.lstms[0].g == 0.5).all()
+
+
+def test_nothing_to_change_is_an_error() -> None:
+    with pytest.raises(InputError, match="nothing to change"):
+        done("plain")

@@ -1,0 +1,135 @@
+"""Units over a data set: silenced in the weights or by hand, the farthest moves, the words at a gate; and the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError, ModelFileError
+from gatewise.explain import Net, silence
+from gatewise.explain.gates import open_all
+from gatewise.explain.net import run_all
+from gatewise.explain.unit_facts import UnitsReport
+from gatewise.explain.units import silenced, units_over
+from gatewise.types import Array
+from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of
+
+LENGTHS = [14, 3, 30, 9, 21, 1, 17]
+NAMES = ["plain", "pads, two layers", "both ways, two layers, mean and max", "binary", "series"]
+
+
+def net_of(name: str) -> Net:
+    arch = ARCHITECTURES[name]
+    return Net(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
+
+
+def data_of(net: Net) -> tuple[list[Array], list[list[str]], Array]:
+    """Sequences, the names of their steps (a token's own, upper or lower), and classes."""
+    sequences = [sequence_of(net.arch, length, 7) for length in LENGTHS]
+    tokens = net.arch.inputs == "tokens"
+    names = [[f"Word{token}" if tokens else str(t) for t, token in enumerate(s)] for s in sequences]
+    return sequences, names, np.arange(len(LENGTHS)) % max(2, net.arch.outputs)
+
+
+def report_of(name: str, **more: int) -> UnitsReport:
+    net = net_of(name)
+    sequences, names, truth = data_of(net)
+    return units_over(net, sequences, names, truth, names_of(net.arch), "a line", "abc", **{"minimum": 3, **more})
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_silenced_in_the_weights_is_silenced_by_hand(name: str) -> None:
+    net = net_of(name)
+    sequences, _, _ = data_of(net)
+    for unit in range(net.arch.units * len(net.arch.directions)):
+        in_weights, by_hand = run_all(silenced(net, unit), sequences), run_all(net.under(silence(unit)), sequences)
+        np.testing.assert_allclose(in_weights, by_hand, atol=2e-6)
+    assert np.abs(in_weights - run_all(net, sequences)).max() > 1e-4 or net.arch.gate == "binary"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbers_are_those_of_each_sequence_by_itself(name: str) -> None:
+    net, report = net_of(name), report_of(name, passages=3)
+    sequences, names, truth = data_of(net)
+    arch = net.arch
+    assert len(report.units) == arch.units * len(arch.directions)
+    logits = run_all(net, sequences)
+    predicted = logits.argmax(axis=1) if arch.outputs > 1 else (logits[:, 0] > 0).astype(int)
+    assert report.accuracy == pytest.approx((predicted == truth).mean())
+    opened = [lstms[-len(arch.directions) :] for lstms, _, _ in open_all(net, _read(net, sequences))]
+    for facts in report.units[:: max(1, arch.units // 2)]:
+        place, column = divmod(facts.unit, arch.units)
+        mine = [top[place] for top in opened]
+        assert facts.direction == mine[0].direction
+        for passages, sign in ((facts.up, 1), (facts.down, -1)):
+            moved = [sign * (sign * gates.moves()[:, column]).max() for gates in mine]
+            want = sorted((m for m in moved if sign * m > 0), key=lambda m: -sign * m)[:3]
+            assert [passage.moved for passage in passages] == pytest.approx(want)
+            for passage in passages:
+                gates = mine[passage.row]
+                assert gates.moves()[passage.step, column] == pytest.approx(passage.moved)
+                assert passage.label == names_of(arch)[truth[passage.row]]
+                if arch.length == 0:
+                    assert passage.words[passage.place] == names[passage.row][passage.step]
+        f = np.concatenate([gates.f[:, column] for gates in mine]).astype(np.float64)
+        assert facts.shares["f"] == pytest.approx(
+            ((f < 0.1).mean(), 1 - (f < 0.1).mean() - (f > 0.9).mean(), (f > 0.9).mean())
+        )
+        if arch.gate == "sigmoid":
+            assert facts.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
+        rest = run_all(silenced(net, facts.unit), sequences)
+        right = (rest.argmax(axis=1) if arch.outputs > 1 else (rest[:, 0] > 0).astype(int)) == truth
+        assert facts.without == pytest.approx(right.mean())
+
+
+def _read(net: Net, sequences: list[Array]) -> list[Array]:
+    from gatewise.network.batch import cut
+
+    return [cut(sequence, net.arch) for sequence in sequences]
+
+
+@pytest.mark.parametrize("name", ["plain", "both ways, mean"])
+def test_the_words_at_a_gate(name: str) -> None:
+    net, report = net_of(name), report_of(name, words=2)
+    sequences, _, _ = data_of(net)
+    flat = np.concatenate(sequences)
+    opened = [lstms[-len(net.arch.directions) :] for lstms, _, _ in open_all(net, sequences)]
+    facts = report.units[-2]
+    place, column = divmod(facts.unit, net.arch.units)
+    for gate in "ifgo":
+        values = np.concatenate([getattr(top[place], gate)[:, column] for top in opened])
+        means = {f"word{t}": values[flat == t].mean() for t in set(flat.tolist()) if (flat == t).sum() >= 3 and t != 2}
+        order = sorted(means, key=lambda word: means[word])
+        assert [word.word for word in facts.shuts[gate]] == order[:2]
+        assert [word.word for word in facts.opens[gate]] == order[::-1][:2]
+        assert facts.opens[gate][0].mean == pytest.approx(means[order[-1]], rel=1e-5)
+        assert facts.opens[gate][0].count == (flat == int(order[-1].removeprefix("word"))).sum()
+
+
+def test_a_series_has_no_words() -> None:
+    facts = report_of("series").units[0]
+    assert facts.opens == facts.shuts == {}
+    assert facts.up
+
+
+def test_it_goes_through_a_file() -> None:
+    report = report_of("both ways")
+    raw = report.to_bytes()
+    assert UnitsReport.from_bytes(raw) == report
+    assert UnitsReport.from_bytes(raw).unit(11) == report.units[11]
+    with pytest.raises(InputError, match="unit must be from 0 to 11, not 12"):
+        report.unit(12)
+    for wrong in ({**json.loads(raw), "more": 1}, {**json.loads(raw), "n": "many"}, []):
+        with pytest.raises(ModelFileError, match=r"units\.json"):
+            UnitsReport.from_bytes(json.dumps(wrong).encode())
+    hostile = dataclasses.replace(report, data="\x1b[2J <script>")
+    assert UnitsReport.from_bytes(hostile.to_bytes()).data == "\x1b[2J <script>"
+
+
+def test_no_data_no_report() -> None:
+    net = net_of("plain")
+    with pytest.raises(InputError, match="the data set is empty"):
+        units_over(net, [], [], np.zeros(0, dtype=np.int64), ("a", "b"))

@@ -1,0 +1,353 @@
+"""The page's data: equal to the library's own answers, lazy, JSON, and deaf to bad requests."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.data.labelled import Labelled
+from gatewise.data.series import Standardise
+from gatewise.explain import METHODS, Clamp
+from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
+from gatewise.kernels.ragged import Ragged
+from gatewise.metrics.evaluation import margin
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.network.architecture import Architecture
+from gatewise.network.ngrams import Ngrams, keys_of
+from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from tests.explain.random_net import parameters_of
+
+TEXTS = ["the film was bad", "a good film, seen twice", "it was good 🎬 , was it", "bad bad end", "the end"]
+TEXT = "It was a GOOD film 🎬: bad, unheard-of, 🎬🎬 seen twice; the end was good"
+
+
+def ngrams_of(model: Model, seed: int) -> Ngrams:
+    """Random weights for the 1- and 2-grams of the texts here."""
+    found = keys_of(Ragged.of(model.encoder.encode_all([*TEXTS, TEXT]), dtype=np.int64), 2)
+    keys = np.unique(np.concatenate([key for key, _ in found]))
+    weight = np.random.default_rng(seed).normal(size=(len(keys), model.architecture.outputs))
+    return Ngrams(2, keys, weight.astype(np.float32))
+
+
+def _models() -> dict[str, Model]:
+    keras, tokens = KerasEncoding(keras_index(TEXTS), 30), TokenEncoding.fit(TEXTS, size=50, minimum=1)
+    scaling = Standardise.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
+    pre = Architecture("tokens", keras.rows, 5, 9, length=30, padding="pre")
+    both = Architecture("tokens", tokens.rows, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3)
+    short = Architecture("tokens", tokens.rows, 5, 7, length=9, cut="middle")
+    series = Architecture("channels", 3, 0, 6, outputs=3)
+    cut_in_middle = Model(short, parameters_of(short, 4), TextEncoder(tokens), ("no", "yes"))
+    both_ways = Model(both, parameters_of(both, 2), TextEncoder(tokens), ("x", "y", "z"))
+    return {
+        "n-grams, cut": dataclasses.replace(cut_in_middle, ngrams=ngrams_of(cut_in_middle, 11)),
+        "n-grams, both ways": dataclasses.replace(both_ways, ngrams=ngrams_of(both_ways, 12)),
+        "pads": Model(pre, parameters_of(pre, 1), TextEncoder(keras), ("no", "yes")),
+        "both ways, two layers": both_ways,
+        "cut": cut_in_middle,
+        "series": Model(series, parameters_of(series, 3), SeriesEncoder(scaling), ("<a>", "b", "d")),
+    }
+
+
+MODELS = _models()
+SERIES = np.random.default_rng(5).normal(1, 2, (11, 3)).astype(np.float32)
+
+
+def ask(name: str, want: list[str], **more: Any) -> dict[str, Any]:
+    item = {"series": SERIES.tolist()} if name == "series" else {"text": TEXT}
+    found = explain_view(MODELS[name], {**item, "want": want, **more})
+    return json.loads(json.dumps(found, allow_nan=False))
+
+
+def given(name: str) -> Any:
+    return SERIES if name == "series" else TEXT
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_says_what_the_library_says(name: str) -> None:
+    model, item = MODELS[name], given(name)
+    found = ask(name, ["verdict", "running", "account", "units"], method="running")
+    trace, account = model.trace(item), model.explain(item, "running")
+    assert found["verdict"]["label"] == model.predict([item])[0]
+    np.testing.assert_allclose(found["verdict"]["probabilities"], model.predict_proba([item])[0], atol=1e-6)
+    assert found["verdict"]["towards"] == account.towards
+    after = margin(trace.logits_after, int(trace.logits.argmax()))
+    np.testing.assert_allclose(found["running"]["logit"], after, atol=1e-5)
+    assert found["running"]["p"][-1] == pytest.approx(found["verdict"]["p"], abs=1e-5)
+    np.testing.assert_allclose(found["account"]["words"], account.scores, atol=1e-5)
+    assert found["account"]["faith_note"] == account.faith_note()
+    assert "cause" in found["account"]["note"]
+    effect = trace.moves.sum(axis=0)
+    np.testing.assert_allclose(found["units"]["effect"], effect, atol=1e-5)
+    assert found["units"]["order"]["effect"][0] == int(np.abs(effect).argmax())
+    assert set(found["units"]["order"]["jump"]) == set(range(len(effect)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_unit_is_the_trace_and_its_sums_make_its_gates(name: str) -> None:
+    model = MODELS[name]
+    arch, trace = model.architecture, model.trace(given(name))
+    both = len(arch.directions)
+    for layer in range(arch.layers):
+        for unit in (0, arch.units * both - 1):
+            part = ask(name, [f"unit:{unit}"], layer=layer)["unit"]
+            gates = trace.lstms[layer * both + unit // arch.units]
+            column = unit % arch.units
+            for gate in "ifgoch":
+                np.testing.assert_allclose(part[gate], getattr(gates, gate)[:, column], atol=1e-5)
+            for gate in "ifgo":
+                z = np.array(part["z"][gate]["x"]) + part["z"][gate]["h"] + part["z"][gate]["b"]
+                want = np.tanh(z) if gate == "g" else 1 / (1 + np.exp(-z))
+                np.testing.assert_allclose(part[gate], want, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_planes_hold_the_numbers(name: str) -> None:
+    trace = MODELS[name].trace(given(name))
+    both = len(MODELS[name].architecture.directions)
+    found = ask(name, [f"plane:{part}" for part in "ifgoch"])
+    for plane in found["planes"]:
+        want = np.concatenate([getattr(gates, plane["name"]) for gates in trace.lstms[-both:]], axis=1).T
+        assert plane["shape"] == list(want.shape)
+        levels = np.frombuffer(base64.b64decode(plane["b64"]), dtype="<u2").reshape(want.shape)
+        got = plane["lo"] + levels / 65535 * (plane["hi"] - plane["lo"])
+        np.testing.assert_allclose(got, want, atol=(plane["hi"] - plane["lo"]) / 65535)
+        assert plane["clip"] <= plane["hi"]
+
+
+@pytest.mark.parametrize("name", ["pads", "both ways, two layers", "cut"])
+def test_words_lie_where_a_browser_counts_them(name: str) -> None:
+    found = ask(name, [])["text"]
+    wide = TEXT.encode("utf-16-le")
+    tokens = found["tokens"]
+    words = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in zip(tokens["s"], tokens["e"], strict=True)]
+    steps = MODELS[name].trace(TEXT).steps
+    for n, (word, step) in enumerate(zip(words, steps, strict=True)):
+        assert (word or tokens["names"][str(n)]).casefold() == step.casefold()
+    left = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in tokens["left"]]
+    every = MODELS[name].encoder.steps(TEXT)
+    assert len(left) + len(words) == len(every) == found["steps"]
+    vocabulary = set(" ".join(TEXTS).replace(",", " ,").split())
+    assert {words[n] for n in tokens["unknown"]} == {w for w in words if w and w.casefold() not in vocabulary}
+
+
+def test_a_cut_text_says_so() -> None:
+    assert "reads 9 of" in ask("cut", [])["warnings"][0]["say"]
+    assert ask("pads", [])["warnings"] == []
+
+
+@pytest.mark.parametrize("name", ["pads", "both ways, two layers", "series"])
+def test_changes_are_the_librarys_interventions(name: str) -> None:
+    model, item = MODELS[name], given(name)
+    changes = [{"gate": "f", "unit": 3, "from": 2, "to": 4, "value": 0.25}, {"gate": "h", "unit": 5, "value": 0}]
+    found = ask(name, ["verdict", "running", "unit:3"], changes=[*changes, {"gate": "g", "value": -0.5, "unit": "all"}])
+    clamps = [Clamp("f", 0.25, 3, range(2, 5)), Clamp("o", 0.0, 5, pads=True), Clamp("g", -0.5)]
+    want = model.intervene(item, clamps)
+    before, after = want.probabilities()
+    np.testing.assert_allclose(found["verdict"]["probabilities"], after, atol=1e-6)
+    np.testing.assert_allclose(found["changed"]["before"]["probabilities"], before, atol=1e-6)
+    assert found["changed"]["before"]["p"] != pytest.approx(found["verdict"]["p"], abs=1e-4)
+    np.testing.assert_allclose(found["running"]["logit"], want.running()[1], atol=1e-5)
+    np.testing.assert_allclose(found["changed"]["before"]["running"]["logit"], want.running()[0], atol=1e-5)
+    assert found["changed"]["applied"] == [str(clamp) for clamp in clamps]
+    np.testing.assert_allclose(found["unit"]["f"][2:5], 0.25)
+    np.testing.assert_allclose(found["unit"]["g"], -0.5)
+
+
+def test_only_what_is_wanted_is_there() -> None:
+    assert set(ask("pads", [])) == {"api", "id", "model", "text", "warnings", "cache"}
+    assert set(ask("pads", ["unit:top", "plane:c", "alike"])) > {"unit", "planes", "alike"}
+    assert "account" not in ask("pads", ["verdict"])
+
+
+def test_a_cache_changes_no_number() -> None:
+    cache, model = ViewCache(), MODELS["pads"]
+    want = ["verdict", "running", "units", "unit:2", "plane:h"]
+    asked = [{"text": text, "want": want} for text in (TEXT, "the film", TEXT)]
+    asked += [{**asked[0], "changes": [{"gate": "i", "value": 1.0}]}, asked[0]]
+    for n, request in enumerate(asked):
+        shared, alone = explain_view(model, request, cache), explain_view(model, request)
+        assert (shared.pop("cache")["reused"], alone.pop("cache")["reused"]) == (n in (2, 4), False)
+        assert shared == alone
+    other = explain_view(MODELS["cut"], {"text": TEXT}, cache)
+    assert other["cache"]["reused"] is False
+    assert other["model"]["fingerprint"] != shared["model"]["fingerprint"]
+
+
+def test_the_running_verdict_of_a_long_text_both_ways_is_sampled_and_says_so() -> None:
+    model = MODELS["both ways, two layers"]
+    found = explain_view(model, {"text": "good film " * 160, "want": ["running", "verdict"]})["running"]
+    assert found["every"] == 3
+    assert len(found["p"]) == 1 + -(-320 // 3)
+    five = explain_view(model, {"text": "good film " * 3, "want": ["running"]})["running"]
+    np.testing.assert_allclose(found["logit"][2] - five["logit"][6], 0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "say"),
+    [
+        ({"text": ""}, "text", "empty"),
+        ({"text": "\ud800"}, "text", "surrogate"),
+        ({"text": 7}, "text", "string"),
+        ({"series": [[1]]}, "text", "give `text`"),
+        ({"want": "verdict"}, "want", "list"),
+        ({"want": ["verdict", "soul"]}, "want[1]", "no part 'soul'"),
+        ({"want": ["unit:9"]}, "want", "from 0 to 8"),
+        ({"want": ["unit:-1"]}, "want[0]", "no part"),
+        ({"want": ["plane:z"]}, "want[0]", "no part"),
+        ({"method": "magic"}, "method", "must be one of"),
+        ({"layer": 1}, "layer", "from 0 to 0"),
+        ({"layer": "0"}, "layer", "whole number"),
+        ({"page": 1}, "page", "no such field"),
+        ({"changes": {}}, "changes", "list"),
+        ({"changes": [{"gate": "f"}]}, "changes[0]", "gate and value"),
+        ({"changes": [{"gate": "f", "value": 1.4}]}, "changes[0].value", "must lie in [0, 1]; got 1.4"),
+        ({"changes": [{"gate": "f", "value": float("nan")}]}, "changes[0].value", "finite"),
+        ({"changes": [{"gate": "f", "value": True}]}, "changes[0].value", "finite"),
+        ({"changes": [{"gate": "q", "value": 1}]}, "changes[0].gate", "must be i, f"),
+        ({"changes": [{"gate": "f", "value": 1, "unit": 9}]}, "changes[0].unit", "from 0 to 8"),
+        ({"changes": [{"gate": "f", "value": 1, "from": 2}]}, "changes[0].to", "together"),
+        ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 1}]}, "changes[0].to", "before"),
+        ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 99}]}, "changes[0].to", "between 1 and"),
+        ({"changes": [{"gate": "h", "value": 1, "unit": 2}]}, "changes[0]", "silencing"),
+        ({"changes": [{"gate": "f", "value": 1}] * 33}, "changes", "at most 32"),
+        ({"changes": [{"gate": "f", "value": 1, "layer": 3}]}, "changes[0].layer", "layer must be"),
+    ],
+)
+def test_bad_requests_are_refused_by_field(change: dict[str, Any], field: str, say: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        explain_view(MODELS["pads"], {"text": TEXT, "want": ["verdict"], **change})
+    assert caught.value.field == field
+    assert say in caught.value.say
+
+
+def test_too_many_words_are_refused() -> None:
+    with pytest.raises(RequestError, match="2,001 words would be read; a view shows at most 2,000") as caught:
+        explain_view(MODELS["both ways, two layers"], {"text": "good " * 2001})
+    assert (caught.value.field, caught.value.code) == ("text", "too_long")
+
+
+@pytest.mark.parametrize("rows", [[], "x", [[1, 2]], [[1, 2, 3], [1, 2]], [[1, 2, float("inf")]], [[1, 2, "3"]]])
+def test_bad_series_are_refused(rows: Any) -> None:
+    with pytest.raises(RequestError) as caught:
+        explain_view(MODELS["series"], {"series": rows})
+    assert caught.value.field.startswith("series")
+
+
+def test_an_overflow_is_named() -> None:
+    model = MODELS["pads"]
+    parameters = {**model.parameters, "lstm.0.forward.bias": np.full(36, np.nan, dtype=np.float32)}
+    broken = Model(model.architecture, parameters, model.encoder, model.classes)
+    with pytest.raises(RequestError, match="unit 0 of layer 1 overflowed at word 1") as caught:
+        explain_view(broken, {"text": TEXT})
+    assert caught.value.code == "overflow"
+
+
+def test_leave_one_out_is_not_run_for_a_long_text() -> None:
+    long = {"text": "good film " * 301, "want": ["account"]}
+    found = explain_view(MODELS["pads"], {**long, "text": "good film " * 14})
+    assert found["account"]["method"] == "leave-one-out"  # nothing was measured of this model
+    wide = Model(
+        arch := Architecture("tokens", MODELS["pads"].architecture.rows, 5, 9),
+        parameters_of(arch, 6),
+        MODELS["pads"].encoder,
+        ("no", "yes"),
+    )
+    found = explain_view(wide, long)
+    assert found["account"]["method"] == "running"
+    assert "leave-one-out reads the text once for each word" in found["warnings"][-1]["say"]
+    with pytest.raises(RequestError, match="at most 600"):
+        explain_view(wide, {**long, "method": "leave-one-out"})
+
+
+def test_under_changes_the_account_is_one_that_can_be_given_and_says_so() -> None:
+    plain = MODELS["pads"]
+    facts = dataclasses.replace(plain.facts, explained_by="integrated-gradients")
+    model = dataclasses.replace(plain, facts=facts)
+    changes = [{"gate": "f", "value": 0.5}]
+    assert explain_view(model, {"text": TEXT, "want": ["account"]})["account"]["method"] == "integrated-gradients"  # type: ignore[index]
+    found: Any = explain_view(model, {"text": TEXT, "want": ["account"], "changes": changes})
+    assert found["account"]["method"] == "running"
+    assert "holds no gate" in found["warnings"][0]["say"]
+    with pytest.raises(RequestError, match="holds no gate"):
+        explain_view(model, {"text": TEXT, "want": ["account"], "changes": changes, "method": "integrated-gradients"})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_model_and_its_units(name: str) -> None:
+    model = MODELS[name]
+    found = json.loads(json.dumps(model_view(model), allow_nan=False))
+    assert found["model"]["labels"] == list(model.classes)
+    assert found["parameters"] == sum(row["parameters"] for row in found["layers"])
+    assert found["card"] == model.card()
+    assert set(found["faith"]) <= set(METHODS)
+    arch = model.architecture
+    for layer in range(arch.layers):
+        for direction in arch.directions:
+            unit = json.loads(json.dumps(unit_view(model, 4, layer, direction), allow_nan=False))
+            assert unit["unit"] == 4 + arch.units * arch.directions.index(direction)
+            assert (unit["weights"] is None) == (layer < arch.layers - 1)
+    for wrong in ((arch.units, 0, "forward"), (0, arch.layers, "forward"), (0, 0, "<b>"), (-1, 0, "forward")):
+        with pytest.raises(RequestError):
+            unit_view(model, *wrong)
+
+
+def test_a_units_weights_are_those_that_move_the_verdict() -> None:
+    model = MODELS["pads"]
+    trace = model.trace(TEXT)
+    [[weight]] = unit_view(model, 4)["weights"]["rows"]  # type: ignore[index]
+    h = trace.lstms[0].h[:, 4].astype(float)
+    np.testing.assert_allclose(trace.moves[:, 4].sum(), weight * (h[-1] - trace.lstms[0].h0[4]), rtol=1e-5)
+
+
+def test_facts_and_history_are_shown_where_they_are() -> None:
+    plain = MODELS["pads"]
+    assert unit_view(plain, 2)["facts"] is None
+    data = Labelled.of(TEXTS, ["no", "yes", "yes", "no", "no"])
+    known = plain.with_units(data)
+    found = json.loads(json.dumps(unit_view(known, 2), allow_nan=False))
+    assert found["facts"]["unit"] == 2
+    assert found["facts"]["up"]
+    assert found["over"]["n"] == 5
+    lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN}\n'
+    told = Model(plain.architecture, plain.parameters, plain.encoder, plain.classes, history=lines)
+    assert model_view(told)["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
+
+
+@pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
+def test_ngrams_beside_the_network_are_in_every_part(name: str) -> None:
+    model = MODELS[name]
+    alone = dataclasses.replace(model, ngrams=None)
+    found = ask(name, ["verdict", "running", "account"], method="cell")
+    account = found["account"]
+    parts = np.add(account["parts"]["network"], account["parts"]["ngrams"])
+    np.testing.assert_allclose(parts, account["words"], atol=1e-5)
+    whole = account["start"] + parts.sum() + account["unread"] + account["residual"]
+    assert whole == pytest.approx(found["verdict"]["logit"], abs=1e-4)
+    assert abs(account["residual"]) < 1e-4
+    assert account["phrases"][0]["times"] >= 1
+    without = explain_view(alone, {"text": TEXT, "want": ["verdict"]})
+    assert abs(without["verdict"]["logit"] - found["verdict"]["logit"]) > 0.05
+    assert without["model"]["fingerprint"] != found["model"]["fingerprint"]
+    held = ask(name, ["verdict", "running"], changes=[{"gate": "f", "value": 0.0}])
+    assert held["running"]["p"][-1] == pytest.approx(held["verdict"]["p"], abs=1e-5)
+    layers, counts = model_view(model)["layers"], model_view(alone)["parameters"]
+    assert layers[-1]["parameters"] == len(model.ngrams) * model.architecture.outputs
+    assert model_view(model)["parameters"] == counts + layers[-1]["parameters"]
+
+
+def test_ngrams_are_in_a_running_verdict_that_is_sampled() -> None:
+    model, text = MODELS["n-grams, both ways"], "good film " * 160
+    found = explain_view(model, {"text": text, "want": ["running"]})["running"]
+    assert found["every"] == 3
+    for point in (1, 40, 106):
+        words = " ".join(text.split()[: 3 * point])
+        logits = model.logits([words])[0].astype(float)
+        last = explain_view(model, {"text": text, "want": ["verdict"]})["verdict"]
+        towards = model.classes.index(last["towards"])
+        assert found["p"][point] == pytest.approx(float(np.exp(logits)[towards] / np.exp(logits).sum()), abs=1e-4)

@@ -1,0 +1,44 @@
+"""Batches for the tests of the native kernel, and what is compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.kernels import native
+from gatewise.kernels.interface import Backward, Forward
+from gatewise.kernels.native import Native
+
+HERE = native.isas()
+needs_native = pytest.mark.skipif(native.why_not() is not None, reason=f"native: {native.why_not()}")
+
+
+def given(units: int = 37, seed: int = 5, batch: int = 11, longest: int = 9, rows: int | None = 6) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, longest + 1, batch)
+    steps = int(lengths.sum())
+    return {
+        "pre": rng.normal(size=(rows or steps, 4 * units)).astype(np.float32),
+        "index": None if rows is None else rng.integers(0, rows, steps).astype(np.int32),
+        "lengths": lengths,
+        "weight_hh": (rng.normal(size=(4 * units, units)) / np.sqrt(units)).astype(np.float32),
+        "h0": rng.normal(size=(batch, units)).astype(np.float32),
+        "c0": rng.normal(size=(batch, units)).astype(np.float32),
+    }
+
+
+def both(kernel: Native, arrays: dict[str, Any], seed: int = 8) -> tuple[Forward, Backward]:
+    out = kernel.forward(**arrays)
+    rng = np.random.default_rng(seed)
+    dh, dh_T, dc_T = (rng.normal(size=a.shape).astype(np.float32) for a in (out.h, out.h_T, out.c_T))
+    assert out.tape is not None
+    return out, kernel.backward(out.tape, dh, dh_T, dc_T)
+
+
+def same_bits(one: tuple[Forward, Backward], other: tuple[Forward, Backward], names: str = "dweight_hh") -> bool:
+    """Whether all results but the gradient `names` are the same bits."""
+    forwards = zip(one[0][:3], other[0][:3], strict=True)
+    backwards = ((getattr(one[1], n), getattr(other[1], n)) for n in Backward._fields if n not in names.split())
+    return all(np.array_equal(a, b) for pairs in (forwards, backwards) for a, b in pairs)

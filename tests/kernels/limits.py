@@ -1,0 +1,217 @@
+"""Checks of a kernel at its limits: saturation, long sequences, NaN, nothing at all, and arguments that are wrong."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import cache
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.kernels.interface import Kernel, Tape
+from gatewise.kernels.reference import Reference
+from gatewise.types import Array
+from tests.kernels.cases import Case, case, draw, rows_of, some, want
+from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, tape_of
+
+
+def check_saturated(kernel: Kernel) -> None:
+    """Weights of 1e4, inputs up to 1e30 and infinite ones: the limits of the functions, no NaN, no warning."""
+    for seed, reverse in ((0, False), (1, True)):
+        one = _saturated(seed, reverse)
+        for dtype in kernel.dtypes:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                try:
+                    run = one.forward(kernel, dtype)
+                    back = kernel.backward(tape_of(run), **one.gradients(dtype))
+                except RuntimeWarning as warning:
+                    raise AssertionError(f"saturated {dtype}: {warning}") from warning
+            assert_same(run, want(one)[0], FORWARD, TOLERANCE[dtype], f"saturated {one} {dtype}")
+            for name in BACKWARD:  # the gates' slopes are zero there, so little but dh0 and dc0 is left
+                assert np.isfinite(getattr(back, name)).all(), f"saturated {one} {dtype}: {name} not finite"
+            assert_close(back.dc0, want(one)[1].dc0, TOLERANCE[dtype], f"saturated {one} {dtype}: dc0")
+
+
+@cache
+def _saturated(seed: int, reverse: bool) -> Case:
+    """Drawn until every gate is at one of its ends, so that rounding cannot turn one over."""
+    for n in count(100 * seed):
+        one = draw(n, 3, 7, reverse, "sigmoid", False)
+        x = one.x.copy()
+        x[0], x[1], x[2] = 1e26 * x[0], np.inf, -np.inf
+        weight_ih = np.abs(one.weight_ih) * 1e4 + 1  # positive, so that infinite inputs do not meet as inf - inf
+        one = replace(one, x=x, bias=1e4 * one.bias, weight_ih=weight_ih, weight_hh=1e4 * one.weight_hh)
+        i, f, g, o = np.split(tape_of(one.forward(Reference(), "float64")).gates(), 4, axis=1)
+        sigmas = np.hstack([i, f, o])
+        if (np.minimum(sigmas, 1 - sigmas) < 1e-12).all() and (1 - np.abs(g) < 1e-12).all():
+            return one
+    raise AssertionError
+
+
+def check_long(kernel: Kernel) -> None:
+    """400 steps: errors do not build up, and the gradient finds its way back to the first of them."""
+    one = _long()
+    for dtype in kernel.dtypes:
+        assert_same(one.forward(kernel, dtype), want(one)[0], FORWARD, TOLERANCE[dtype], f"400 steps {dtype}")
+        assert_same(one.backward(kernel, dtype), want(one)[1], BACKWARD, TOLERANCE[dtype], f"400 steps {dtype}")
+
+
+@cache
+def _long() -> Case:
+    return draw(11, 3, 7, False, "sigmoid", True, longest=400)
+
+
+def check_nan(kernel: Kernel) -> None:
+    """A NaN goes where it must (its unit at once, its sequence from then on) and nowhere else; backward likewise."""
+    one = draw(3, 3, 7, False, "sigmoid", False)
+    b = int(one.lengths.argmax())
+    rows = rows_of(one)[b]
+    row, others = rows[2], np.setdiff1d(np.arange(len(one.x)), rows)
+    for dtype in kernel.dtypes:
+        clean = one.forward(kernel, dtype)
+        clean_back = one.backward(kernel, dtype)
+        for block in range(4):
+            pre = one.pre.astype(dtype)
+            pre[row, block * 7 + 5] = np.nan
+            run = one.forward(kernel, dtype, pre=pre)
+            what = f"NaN in gate block {block} {dtype}"
+            assert np.isnan(run.h[row, 5]), f"{what}: swallowed"
+            assert np.isnan(run.h[rows[3:]]).all(), f"{what}: gone in the next step"
+            for name in FORWARD:
+                kept = [*others, *rows[:2]] if name == "h" else np.delete(np.arange(3), b)
+                _unmoved(getattr(run, name)[kept], getattr(clean, name)[kept], what, name)
+            back = kernel.backward(tape_of(run), **one.gradients(dtype))
+            for back_to in (back.dpre[row], back.dh0[b]):
+                assert np.isnan(back_to).any(), f"{what}: swallowed in backward"
+            assert np.isnan(back.dweight_hh).any(), f"{what}: dweight_hh does not show it"
+            _unmoved(back.dpre[others], clean_back.dpre[others], what, "dpre")
+            _unmoved(np.delete(back.dh0, b, 0), np.delete(clean_back.dh0, b, 0), what, "dh0")
+        for state in ("h0", "c0"):
+            start = getattr(one, state).astype(dtype)
+            start[b, 5] = np.nan
+            run = one.forward(kernel, dtype, **{state: start})
+            assert np.isnan(run.h[rows[1:]]).all(), f"NaN in {state} {dtype}: swallowed"
+            _unmoved(run.h[others], clean.h[others], f"NaN in {state} {dtype}", "h")
+
+
+def _unmoved(got: Array, clean: Array, what: str, name: str) -> None:
+    assert_close(got, clean.astype(np.float64), 1e-6, f"{what}, another sequence: {name}")
+
+
+def check_empty(kernel: Kernel) -> None:
+    """No steps, no sequences: states and their gradients are handed on, all else is zero."""
+    for units in (1, 7, 130):
+        for batch, indexed in ((2, False), (2, True), (0, False), (0, True)):
+            one = draw(9, batch, units, False, "sigmoid", indexed, longest=0)
+            one = replace(one, lengths=0 * one.lengths, index=None if not indexed else one.index[:0])
+            for dtype in kernel.dtypes:
+                run, what = one.forward(kernel, dtype), f"empty {one} {dtype}"
+                back = kernel.backward(tape_of(run), **one.gradients(dtype))
+                assert run.h.shape == (0, units), f"{what}: h {run.h.shape}"
+                assert back.dpre.shape == one.pre.shape, f"{what}: dpre {back.dpre.shape}"
+                for gradient in (back.dpre, back.dweight_hh):
+                    assert not gradient.any(), f"{what}: gradients from nothing"
+                for got, given in ((run.h_T, one.h0), (run.c_T, one.c0), (back.dh0, one.dh_T), (back.dc0, one.dc_T)):
+                    assert np.array_equal(got, given.astype(dtype)), f"{what}: states are not handed on"
+
+
+def check_repeatable(kernel: Kernel) -> None:
+    """Twice the same is the same, bit for bit; inputs stay as they are; results are arrays of their own."""
+    for one in some():
+        for dtype in kernel.dtypes:
+            arrays, given = one.arrays(dtype), one.gradients(dtype)
+            before = {name: np.copy(array) for name, array in (arrays | given).items() if array is not None}
+            runs = [kernel.forward(**arrays, reverse=one.reverse, gate=one.gate) for _ in range(2)]
+            tape = tape_of(runs[0])
+            backs = [kernel.backward(tape.copy(), **given) for _ in range(2)]
+            packed = tape.packed_gates.copy()
+            states = [getattr(runs[0], name).copy() for name in FORWARD] + [tape.c.copy()]
+            backs.append(kernel.backward(tape, **given))
+            if not kernel.consumes_tape:
+                assert np.array_equal(packed, tape.packed_gates), f"{one}: the tape was written over"
+            after = [getattr(runs[0], name) for name in FORWARD] + [tape.c]
+            for old, new in zip(states, after, strict=True):
+                assert np.array_equal(old, new), f"{one}: backward changed a result of forward"
+            for name in FORWARD:
+                assert np.array_equal(getattr(runs[0], name), getattr(runs[1], name)), f"{one} {dtype} twice: {name}"
+            for back in backs[1:]:
+                for name in BACKWARD:
+                    assert np.array_equal(getattr(backs[0], name), getattr(back, name)), f"{one} {dtype} twice: {name}"
+            for name, array in before.items():
+                assert np.array_equal(array, (arrays | given)[name]), f"{one} {dtype}: {name} was written over"
+            results = [*runs[0][:3], tape.c, *backs[2]]
+            inputs = [array for array in (arrays | given).values() if array is not None]
+            for n, array in enumerate(results):
+                assert array.flags.carray, f"{one}: result {n} is not an array of its own"
+                for other in (*results[:n], *inputs):
+                    assert not np.shares_memory(array, other), f"{one}: result {n} shares memory"
+
+
+def check_wrong_arguments(kernel: Kernel) -> None:
+    """Arguments that do not fit are an InputError in one line that names the array."""
+    dtype = kernel.dtypes[0]
+    other = "float64" if dtype == "float32" else "float32"
+    one = case(3, 7, False, "sigmoid", True)
+    good = one.arrays(dtype)
+    rows, index = len(good["pre"]), good["index"]
+    high, low = index.copy(), index.copy()
+    high[3], low[2] = rows, -1
+    negative = one.lengths.copy()
+    negative[1] -= negative[1] + 1
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("weight_hh", {"weight_hh": good["weight_hh"][:-1]}),
+        ("weight_hh", {"weight_hh": good["weight_hh"].ravel()}),
+        ("weight_hh", {"weight_hh": np.zeros((0, 0), dtype)}),
+        ("pre", {"pre": good["pre"][:, :-1].copy()}),
+        ("pre", {"pre": good["pre"][:3].copy(), "index": None}),
+        ("pre", {"pre": good["pre"].astype(other)}),
+        ("pre", {"pre": np.asfortranarray(good["pre"])}),
+        ("index", {"index": high}),
+        ("index", {"index": low}),
+        ("index", {"index": index[:-1]}),
+        ("index", {"index": index.astype(np.int64)}),
+        ("lengths", {"lengths": negative}),
+        ("lengths", {"lengths": one.lengths.astype(np.int32)}),
+        ("lengths", {"lengths": one.lengths[:, None]}),
+        ("h0", {"h0": good["h0"][:-1]}),
+        ("c0", {"c0": good["c0"].T.copy()}),
+        ("c0", {"c0": good["c0"].astype(other)}),
+        ("float16", {name: good[name].astype(np.float16) for name in ("pre", "weight_hh", "h0", "c0")}),
+        ("gate", {"gate": "hard"}),
+    ]
+    for name, changed in wrong:
+        _refused(lambda c=changed: kernel.forward(**{"gate": "sigmoid", **good, **c}), name)
+    tape, given = tape_of(one.forward(kernel, dtype)), one.gradients(dtype)
+    for name, array in given.items():
+        _refused(lambda n=name, a=array: kernel.backward(tape.copy(), **{**given, n: a[:-1]}), name)
+        _refused(lambda n=name, a=array: kernel.backward(tape.copy(), **{**given, n: a.astype(other)}), name)
+        _refused(lambda n=name, a=array: kernel.backward(tape.copy(), **{**given, n: np.asfortranarray(a)}), name)
+
+
+def _refused(call: Callable[[], Any], name: str) -> None:
+    said = ""
+    try:
+        call()
+    except InputError as error:
+        said = str(error)
+    assert said, f"a wrong {name} was taken"
+    assert name in said, f"the error does not name {name}: {said}"
+    assert "\n" not in said, f"more than a line: {said}"
+
+
+def check_shape_of_contract(kernel: Kernel) -> None:
+    """The attributes of the contract, with results and a tape of the types that it says."""
+    assert kernel.name
+    assert isinstance(kernel.consumes_tape, bool)
+    assert {"float32"} <= set(kernel.dtypes) <= set(TOLERANCE)
+    run = case(3, 7).forward(kernel, "float32")
+    tape = tape_of(run)
+    for field in fields(Tape):
+        assert hasattr(tape, field.name)
+    assert tape.packed_gates.dtype == np.float32, "the tape is kept in another dtype"
+    assert tape.packed_gates.flags.c_contiguous, "packed gates are not contiguous"

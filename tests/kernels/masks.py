@@ -1,0 +1,99 @@
+"""Recurrent dropout, of which every kernel must know what it means: a mask is the weights' columns scaled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.kernels.interface import Kernel
+from gatewise.kernels.ragged import starts_of
+from gatewise.kernels.reference import Reference
+from gatewise.types import Array
+from tests.kernels.cases import Case, some
+from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, tape_of
+
+__all__ = ["check_mask", "check_mask_arguments", "check_mask_of_ones"]
+
+
+def check_mask(kernel: Kernel) -> None:
+    """Each sequence with its mask is that sequence alone, without one, under weight_hh times the mask."""
+    for one in some():
+        mask = _mask(one)
+        wanted = [_alone(one, b, mask[b]) for b in range(len(one.lengths))]
+        for dtype in kernel.dtypes:
+            run = one.forward(kernel, dtype, mask=mask.astype(dtype))
+            results = {name: getattr(run, name).copy() for name in FORWARD} | {"c": tape_of(run).c.copy()}
+            back = kernel.backward(tape_of(run), **one.gradients(dtype))
+            results |= {name: getattr(back, name) for name in ("dweight_hh", "dh0", "dc0")}
+            for name, array in results.items():
+                parts = [part[name] for part in wanted]
+                whole = sum(parts) if name == "dweight_hh" else np.concatenate(parts)
+                assert_close(array, whole, TOLERANCE[dtype], f"{one} {dtype} masked: {name}")
+            dpre = np.zeros_like(one.pre)
+            rows = one.index if one.index is not None else np.arange(int(one.lengths.sum()))
+            np.add.at(dpre, rows, np.concatenate([part["dpre"] for part in wanted]))
+            assert_close(back.dpre, dpre, TOLERANCE[dtype], f"{one} {dtype} masked: dpre")
+
+
+def check_mask_of_ones(kernel: Kernel) -> None:
+    """Ones are no mask."""
+    for one in some():
+        for dtype in kernel.dtypes:
+            ones = np.ones_like(one.h0, dtype=dtype)
+            plain, masked = one.forward(kernel, dtype), one.forward(kernel, dtype, mask=ones)
+            assert_same(masked, plain, FORWARD, TOLERANCE[dtype] / 100, f"{one} {dtype} ones")
+            given = one.gradients(dtype)
+            got, want = kernel.backward(tape_of(masked), **given), kernel.backward(tape_of(plain), **given)
+            assert_same(got, want, BACKWARD, TOLERANCE[dtype] / 100, f"{one} {dtype} ones")
+
+
+def check_mask_arguments(kernel: Kernel) -> None:
+    """A mask of another shape or type is refused, forward and on a tape that somebody has put together."""
+    one = some()[0]
+    fits = np.ones_like(one.h0, dtype="float32")
+    for wrong in (fits[:, :-1], fits[:-1], fits.astype("float64"), np.asfortranarray(fits)):
+        tape = tape_of(one.forward(kernel, "float32"))
+        refused = 0
+        for call in (
+            lambda wrong=wrong: one.forward(kernel, "float32", mask=wrong),
+            lambda wrong=wrong, tape=tape: kernel.backward(replace(tape, mask=wrong), **one.gradients("float32")),
+        ):
+            try:
+                call()  # type: ignore[no-untyped-call]
+            except InputError as error:
+                refused += "mask" in str(error)
+            except Exception as error:
+                raise AssertionError(f"{type(error).__name__}, not InputError") from error
+        assert refused == 2, f"a mask {wrong.shape} {wrong.dtype} was taken"
+
+
+def _mask(one: Case) -> Array:
+    """(B, H) of zeros and of numbers that differ from unit to unit and from sequence to sequence."""
+    rng = np.random.default_rng(one.units)
+    return np.where(rng.random(one.h0.shape) < 0.3, 0.0, rng.uniform(0.5, 2.0, one.h0.shape))
+
+
+def _alone(one: Case, b: int, mask: Array) -> dict[str, Array]:
+    """What sequence b gives and gets back, by the float64 reference without a mask."""
+    start = int(starts_of(one.lengths)[b])
+    rows = slice(start, start + int(one.lengths[b]))
+    here = np.arange(rows.start, rows.stop) if one.index is None else one.index[rows]
+    alone = replace(
+        one,
+        x=one.x[here],
+        index=None,
+        lengths=one.lengths[b : b + 1],
+        weight_hh=one.weight_hh * mask,
+        h0=one.h0[b : b + 1],
+        c0=one.c0[b : b + 1],
+        dh=one.dh[rows],
+        dc=one.dc[rows],
+        dh_T=one.dh_T[b : b + 1],
+        dc_T=one.dc_T[b : b + 1],
+    )
+    run = alone.forward(Reference(), "float64")
+    back = alone.backward(Reference(), "float64")
+    results = {name: getattr(run, name) for name in FORWARD} | {"c": tape_of(run).c, "dpre": back.dpre}
+    return {**results, "dweight_hh": back.dweight_hh * mask, "dh0": back.dh0, "dc0": back.dc0}

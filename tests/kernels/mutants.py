@@ -1,0 +1,357 @@
+"""Kernels that are wrong, each in one way that has happened to somebody, and the checks that must notice.
+
+Several are bugs of released libraries: h0 and c0 swapped at a call, a backward loop that stops before t = 0, dW taken
+with h_t where h_{t-1} belongs, gradients added to an array that did not start at zero, only the first row of a batch
+computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gatewise.kernels.interface import Backward, Forward, Tape
+from gatewise.kernels.ragged import last_rows, reversed_rows, starts_of
+from gatewise.kernels.reference import Reference
+from gatewise.types import Array
+from tests.kernels.base import Mutant
+from tests.kernels.products import (
+    InitialStateNotDropped,
+    MaskForgotten,
+    MaskScaled,
+    ProjectedWithoutBias,
+    ProjectsAnything,
+)
+
+
+def _by_row(dpre: Array, tape: Tape) -> Array:
+    if tape.index is None:
+        return dpre
+    out = np.zeros((tape.pre_rows, dpre.shape[1]), dpre.dtype)
+    np.add.at(out, tape.index, dpre)
+    return out
+
+
+def _swapped(array: Array, one: int, other: int) -> Array:
+    """A copy with two of the four gate blocks of its first axis (4H, ...) exchanged."""
+    order = [0, 1, 2, 3]
+    order[one], order[other] = other, one
+    return np.concatenate([np.split(array, 4)[n] for n in order])
+
+
+class StatesSwapped(Mutant):
+    """h0 and c0 the wrong way round."""
+
+    def before(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {**given, "h0": given["c0"], "c0": given["h0"]}
+
+
+class GatesSwapped(Mutant):
+    """Input gate and output gate exchanged."""
+
+    def before(self, given: dict[str, Any]) -> dict[str, Any]:
+        pre = np.ascontiguousarray(_swapped(given["pre"].T, 0, 3).T)
+        return {**given, "pre": pre, "weight_hh": _swapped(given["weight_hh"], 0, 3)}
+
+
+class FirstStepSkipped(Mutant):
+    """Backward stops before t = 0."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        dpre = self.by_step(tape, *given)
+        full = np.flatnonzero(tape.lengths)
+        first = (last_rows(tape.lengths) if tape.reverse else starts_of(tape.lengths))[full]
+        dweight_hh = back.dweight_hh - dpre[first].T @ tape.h0[full]
+        dpre[first] = 0
+        return back._replace(dpre=_by_row(dpre, tape), dweight_hh=dweight_hh)
+
+
+class WeightGradientOneStepLate(Mutant):
+    """dW with h_t where h_{t-1} belongs."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        return back._replace(dweight_hh=self.by_step(tape, *given).T @ tape.h)
+
+
+class GradientNotFromZero(Mutant):
+    """dW is added to the array that held W."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        return back._replace(dweight_hh=back.dweight_hh + tape.weight_hh)
+
+
+class GradientPilesUp(Mutant):
+    """dW of the call before is still in the buffer."""
+
+    last: Any = 0
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        if np.shape(self.last) == back.dweight_hh.shape:
+            back = back._replace(dweight_hh=back.dweight_hh + self.last)
+        self.last = back.dweight_hh
+        return back
+
+
+class OnlyFirstSequence(Mutant):
+    """Zeros for every sequence but the first."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        run.h[int(given["lengths"][:1].sum()) :] = 0
+        run.h_T[1:] = run.c_T[1:] = 0
+        return run
+
+
+class AllZeros(Mutant):
+    """Nothing is computed at all."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        for array in run[:3]:
+            array[:] = 0
+        return run
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        return Backward(*(np.zeros_like(array) for array in back))
+
+
+class OneStepShort(Mutant):
+    """The last step of every sequence is left out."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        back = 1 if given.get("reverse") else -1
+        for b in np.flatnonzero(given["lengths"] > 1):
+            last = (starts_of if given.get("reverse") else last_rows)(given["lengths"])[b]
+            run.h[last], run.h_T[b] = 0, run.h[last + back]
+        return run
+
+
+class ReverseIgnored(Mutant):
+    """Forwards, whatever was asked for."""
+
+    def before(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {**given, "reverse": False}
+
+
+class WholeArrayReversed(Mutant):
+    """Rows go the right way, but results stay in the order of the walk."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        return run._replace(h=run.h[reversed_rows(given["lengths"])]) if given.get("reverse") else run
+
+
+class CellGradientIgnored(Mutant):
+    """dc of every step is not looked at."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        return Reference.backward(self, tape, *given[:3])
+
+
+class LastCellGradientIgnored(Mutant):
+    """dc_T is not looked at."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        dh, dh_T, dc_T, dc = given
+        return Reference.backward(self, tape, dh, dh_T, 0 * dc_T, dc)
+
+
+class IndexOverwrites(Mutant):
+    """Steps that share a row of pre overwrite each other's gradient instead of adding up."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        if tape.index is not None:
+            back.dpre[tape.index] = self.by_step(tape, *given)
+        return back
+
+
+class UnusedRowsLeftOver(Mutant):
+    """Rows of dpre that no step takes are not set to zero."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        if tape.index is not None:
+            back.dpre[np.setdiff1d(np.arange(tape.pre_rows), tape.index)] = 1e-3
+        return back
+
+
+class HalfPrecision(Mutant):
+    """Weights rounded to 11 bits on the way in."""
+
+    def before(self, given: dict[str, Any]) -> dict[str, Any]:
+        weight_hh = given["weight_hh"]
+        with np.errstate(over="ignore"):
+            return {**given, "weight_hh": weight_hh.astype(np.float16).astype(weight_hh.dtype)}
+
+
+class BinaryGradientStops(Mutant):
+    """The step of a binary gate lets no gradient through (its true derivative)."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        if tape.gate == "sigmoid":
+            return back
+        dpre = self.by_step(tape, *given)
+        units = dpre.shape[1] // 4
+        dpre[:, : 2 * units] = dpre[:, 3 * units :] = 0
+        return back._replace(dpre=_by_row(dpre, tape))
+
+
+class KeepMatters(Mutant):
+    """Without a tape the last state is not written."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        return run if given.get("keep", True) else run._replace(c_T=given["c0"].copy())
+
+
+class NoneIsOnes(Mutant):
+    """A gradient that is None is taken from memory that happens to hold ones."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        dh, dh_T, dc_T, dc = given
+        ones = np.ones_like(tape.h)
+        return Reference.backward(self, tape, ones if dh is None else dh, dh_T, dc_T, ones if dc is None else dc)
+
+
+class CellNotCarried(Mutant):
+    """c_T is c of the first step, not of the last."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        return run._replace(c_T=given["c0"] * 1)
+
+
+class TapeInAnotherOrder(Mutant):
+    """The tape keeps i and f exchanged, and backward knows it: all results are right, what is shown is not."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        return run._replace(tape=self._exchanged(run.tape)) if run.tape else run
+
+    def backward(self, tape: Tape, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
+        return super().backward(self._exchanged(tape), dh, dh_T, dc_T, dc)
+
+    def _exchanged(self, tape: Tape) -> Tape:
+        return replace(tape, packed_gates=np.ascontiguousarray(tape.packed_gates[:, :, [1, 0, 2, 3]]))
+
+
+class NeighboursLeak(Mutant):
+    """A sequence's start is mixed with its neighbour's in the batch."""
+
+    def before(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {**given, "h0": given["h0"] + np.roll(given["h0"], 1, axis=0) * np.float32(1e-2)}
+
+
+class Overflows(Mutant):
+    """A sigmoid that goes by way of exp(x) / (1 + exp(x))."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        big = np.exp(np.abs(given["pre"]).max(initial=0))
+        return run._replace(h=run.h * (big / big))
+
+
+class ErrorsBuildUp(Mutant):
+    """Each step is off by a tenth of what is allowed, always to the same side."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        if len(run.h):
+            drift = 1 + 1e-6 * np.arange(len(run.h), dtype=run.h.dtype)[:, None]
+            return run._replace(h=run.h * drift)
+        return run
+
+
+class NanSwallowed(Mutant):
+    """NaN in, a number out."""
+
+    def before(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {**given, "pre": np.nan_to_num(given["pre"], posinf=np.inf, neginf=-np.inf)}
+
+
+class NanSpreads(Mutant):
+    """A NaN in one sequence reaches the others."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        return run._replace(h=run.h + 0 * np.nan_to_num(given["pre"], nan=np.nan, posinf=0, neginf=0).sum())
+
+
+class EmptySequenceLosesState(Mutant):
+    """A sequence without steps ends in zeros."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        run.h_T[given["lengths"] == 0] = 0
+        return run
+
+
+class WritesItsInputs(Mutant):
+    """The initial state is used as the running state."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        given["h0"][:] = run.h_T
+        return run
+
+
+class WritesOverItsGradients(Mutant):
+    """The gradient it was given for h_T is used as the running one, and handed out."""
+
+    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+        given[1][:] = back.dh0
+        return back._replace(dh0=given[1])
+
+
+class TrustsItsArguments(Mutant):
+    """Indices that point outside wrap round, other types are converted: nothing is refused."""
+
+    def before(self, given: dict[str, Any]) -> dict[str, Any]:
+        index = given["index"]
+        if index is not None:
+            given = {**given, "index": (index % max(len(given["pre"]), 1)).astype(np.int32)}
+        return given
+
+
+class TapeInDouble(Mutant):
+    """The tape is kept in float64 whatever the batch is in."""
+
+    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+        wide = replace(run.tape, packed_gates=run.tape.packed_gates.astype(np.float64)) if run.tape else None
+        return run._replace(tape=wide)
+
+
+class Rejected(NamedTuple):
+    mutant: type[Mutant]
+    by: tuple[str, ...]
+
+
+# Not every check that would notice, but enough that each check is seen to fail: test_mutants.py counts.
+MUTANTS = (
+    Rejected(StatesSwapped, ("forward", "torch_module", "written_out", "chunks")),
+    Rejected(GatesSwapped, ("forward", "torch_module", "written_out")),
+    Rejected(FirstStepSkipped, ("gradients", "differences", "torch_module", "written_out")),
+    Rejected(WeightGradientOneStepLate, ("gradients", "differences", "torch_module", "long")),
+    Rejected(GradientNotFromZero, ("gradients", "differences", "empty")),
+    Rejected(GradientPilesUp, ("repeatable", "gradients")),
+    Rejected(OnlyFirstSequence, ("forward", "batch_composition")),
+    Rejected(AllZeros, ("forward", "gradients", "differences", "each_gradient_alone", "torch_module", "saturated")),
+    Rejected(OneStepShort, ("forward", "torch_module", "written_out")),
+    Rejected(ReverseIgnored, ("forward", "gradients", "torch_module")),
+    Rejected(WholeArrayReversed, ("forward", "tape", "chunks")),
+    Rejected(CellGradientIgnored, ("gradients", "written_out", "differences")),
+    Rejected(LastCellGradientIgnored, ("gradients", "each_gradient_alone", "chunks", "torch_module")),
+    Rejected(IndexOverwrites, ("gradients", "differences", "torch_module")),
+    Rejected(UnusedRowsLeftOver, ("gradients", "differences", "empty")),
+    Rejected(HalfPrecision, ("forward", "gradients", "torch_module", "long")),
+    Rejected(BinaryGradientStops, ("written_out",)),
+    Rejected(KeepMatters, ("keep",)),
+    Rejected(NoneIsOnes, ("none_is_zeros", "each_gradient_alone")),
+    Rejected(CellNotCarried, ("chunks", "forward")),
+    Rejected(TapeInAnotherOrder, ("tape",)),
+    Rejected(NeighboursLeak, ("batch_composition", "forward")),
+    Rejected(Overflows, ("saturated",)),
+    Rejected(ErrorsBuildUp, ("long",)),
+    Rejected(NanSwallowed, ("nan",)),
+    Rejected(NanSpreads, ("nan",)),
+    Rejected(EmptySequenceLosesState, ("empty", "forward")),
+    Rejected(WritesItsInputs, ("repeatable",)),
+    Rejected(WritesOverItsGradients, ("repeatable",)),
+    Rejected(TrustsItsArguments, ("wrong_arguments",)),
+    Rejected(TapeInDouble, ("shape_of_contract",)),
+    Rejected(ProjectedWithoutBias, ("project", "project_backward")),
+    Rejected(ProjectsAnything, ("project_arguments", "project")),
+    Rejected(MaskForgotten, ("mask", "mask_arguments")),
+    Rejected(InitialStateNotDropped, ("mask",)),
+    Rejected(MaskScaled, ("mask", "mask_of_ones")),
+)

@@ -1,0 +1,210 @@
+"""What every kernel must meet: functions `check_*(kernel)` that raise AssertionError where it does not.
+
+`CHECKS` holds all, those of its neighbours here too. test_contract.py asks every kernel that runs here, and
+tests/kernels/ sees to it that each check can fail. Tolerances are relative to the largest number of an array: 1e-5 in
+float32, 1e-12 in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.kernels.interface import Kernel
+from gatewise.kernels.ragged import starts_of
+from gatewise.types import Array
+from tests.kernels import limits, masks, projections
+from tests.kernels.cases import Case, case, draw, grid, rows_of, some, want, without_index
+from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, tape_of
+from tests.kernels.oracles import torch_module, written_out
+
+Check = Callable[[Kernel], None]
+
+
+def check_forward(kernel: Kernel) -> None:
+    """h, h_T, c_T of the whole grid against the float64 reference."""
+    for one in grid():
+        for dtype in kernel.dtypes:
+            run = one.forward(kernel, dtype)
+            assert_same(run, want(one)[0], FORWARD, TOLERANCE[dtype], f"{one} {dtype}")
+            assert run.h.dtype == dtype
+
+
+def check_gradients(kernel: Kernel) -> None:
+    """All gradients of the whole grid against the float64 reference."""
+    for one in grid():
+        for dtype in kernel.dtypes:
+            assert_same(one.backward(kernel, dtype), want(one)[1], BACKWARD, TOLERANCE[dtype], f"{one} {dtype}")
+
+
+def check_each_gradient_alone(kernel: Kernel) -> None:
+    """From dh, dc, dh_T or dc_T alone; together they are the sum, since backward is linear in them."""
+    for one in some():
+        for dtype in kernel.dtypes:
+            parts = [one.backward(kernel, dtype, used) for used in ("dh", "dc", "dh_T", "dc_T")]
+            for name in BACKWARD:
+                total = sum(getattr(part, name).astype(np.float64) for part in parts)
+                assert_close(total, getattr(want(one)[1], name), TOLERANCE[dtype], f"{one} {dtype} parts of {name}")
+            last = replace(one, dh=0 * one.dh, dc=0 * one.dc, dc_T=0 * one.dc_T)
+            assert_same(parts[2], want(last)[1], BACKWARD, TOLERANCE[dtype], f"{one} {dtype} from dh_T alone")
+
+
+def check_none_is_zeros(kernel: Kernel) -> None:
+    """None for dh or dc gives what an array of zeros gives."""
+    for one in some():
+        for dtype in kernel.dtypes:
+            tape, given = tape_of(one.forward(kernel, dtype)), one.gradients(dtype)
+            for absent in (("dh",), ("dc",), ("dh", "dc")):
+                none = kernel.backward(tape.copy(), **{**given, **dict.fromkeys(absent)})
+                zeros = {name: np.zeros_like(given[name]) for name in absent}
+                full = kernel.backward(tape.copy(), **{**given, **zeros})
+                assert_same(none, full, BACKWARD, TOLERANCE[dtype] / 10, f"{one} {dtype} without {absent}")
+
+
+def check_differences(kernel: Kernel) -> None:
+    """Analytic gradients against central differences, in float64 where the kernel has it."""
+    if "float64" not in kernel.dtypes:
+        return  # then check_gradients compares with one that has
+    for one in (case(3, 1, False, "sigmoid", True), draw(5, 3, 3, True, "sigmoid", False, longest=4)):
+        weights, got = one.gradients("float64"), one.backward(kernel, "float64")
+
+        def loss(arrays: Mapping[str, Any], one: Case = one, weights: Mapping[str, Any] = weights) -> float:
+            run = kernel.forward(**arrays, reverse=one.reverse, gate=one.gate)
+            results = {"dh": run.h, "dc": tape_of(run).c, "dh_T": run.h_T, "dc_T": run.c_T}
+            return float(sum((results[name] * weights[name]).sum() for name in results))
+
+        for name in ("pre", "weight_hh", "h0", "c0"):
+            arrays = one.arrays()
+            slope = np.zeros_like(arrays[name])
+            for at in np.ndindex(slope.shape):
+                here = arrays[name][at]
+                high, low = (_with(arrays, name, at, here + step) for step in (1e-5, -1e-5))
+                slope[at] = (loss(high) - loss(low)) / 2e-5
+            assert_close(getattr(got, f"d{name}"), slope, 1e-7, f"{one} d{name} against differences")
+
+
+def _with(arrays: Mapping[str, Any], name: str, at: tuple[int, ...], value: float) -> dict[str, Any]:
+    changed = arrays[name].copy()
+    changed[at] = value
+    return {**arrays, name: changed}
+
+
+def check_torch_module(kernel: Kernel) -> None:
+    """torch.nn.LSTM in float64, its biases split: outputs and all gradients, down to those of the input layer."""
+    cases = (case(3, 7, False, "sigmoid", True), case(17, 16, True, "sigmoid", False), case(3, 130, True))
+    for one in cases:
+        _against(kernel, one, torch_module(one), "dh dh_T dc_T")
+
+
+def check_written_out(kernel: Kernel) -> None:
+    """The cell in torch operations with both gates, binary ones straight-through; gradients of c of every step too."""
+    for one in some():
+        _against(kernel, one, written_out(one), "dh dc dh_T dc_T")
+
+
+def _against(kernel: Kernel, one: Case, oracle: Mapping[str, Array], used: str) -> None:
+    for dtype in kernel.dtypes:
+        run, what = one.forward(kernel, dtype), f"{one} {dtype} against torch"
+        results = {name: getattr(run, name) for name in FORWARD} | {"c": tape_of(run).c}
+        results = {name: array.copy() for name, array in results.items() if name in oracle}
+        got = kernel.backward(tape_of(run), **one.gradients(dtype, used))
+        dpre = got.dpre.astype(np.float64)
+        results |= {"dx": dpre @ one.weight_ih, "dweight_ih": dpre.T @ one.x, "dbias": dpre.sum(axis=0)}
+        results |= {name: getattr(got, name) for name in ("dweight_hh", "dh0", "dc0")}
+        for name, array in results.items():
+            assert_close(array, oracle[name], TOLERANCE[dtype], f"{what}: {name}")
+
+
+def check_keep(kernel: Kernel) -> None:
+    """Without a tape the same results, bit for bit."""
+    for one in some():
+        for dtype in kernel.dtypes:
+            kept, not_kept = one.forward(kernel, dtype), one.forward(kernel, dtype, keep=False)
+            assert not_kept.tape is None, f"{one}: keep=False left a tape"
+            for name in FORWARD:
+                assert np.array_equal(getattr(kept, name), getattr(not_kept, name)), f"{one} {dtype} keep: {name}"
+
+
+def check_tape(kernel: Kernel) -> None:
+    """The tape is what the glass box shows: c_t = f c_{t-1} + i g, h_t = o tanh(c_t), gates within their bounds."""
+    for one in some():
+        for dtype in kernel.dtypes:
+            run, lanes = one.forward(kernel, dtype), kernel.lanes(one.units)
+            tape, steps = tape_of(run), int(one.lengths.sum())
+            assert tape.packed_gates.shape == (steps, -(-one.units // lanes), 4, lanes), f"{one}: packed gates"
+            assert np.array_equal(tape.h, run.h), f"{one}: h of the tape"
+            i, f, g, o = np.split(tape.gates().astype(np.float64), 4, axis=1)
+            c_prev = np.empty_like(tape.c, dtype=np.float64)
+            for b, rows in enumerate(rows_of(one)):
+                c_prev[rows[:1]], c_prev[rows[1:]] = one.c0[b], tape.c[rows[:-1]]
+            tolerance = TOLERANCE[dtype] / 10
+            assert_close(tape.c, f * c_prev + i * g, tolerance, f"{one} {dtype} c")
+            assert_close(tape.h, o * np.tanh(tape.c.astype(np.float64)), tolerance, f"{one} {dtype} h")
+            wanted = tape_of(want(one)[0]).gates()
+            assert_close(tape.gates(), wanted, TOLERANCE[dtype], f"{one} {dtype} gates")
+            if one.gate == "binary":
+                assert np.isin(np.hstack([i, f, o]), (0, 1)).all(), f"{one}: a binary gate between 0 and 1"
+
+
+def check_chunks(kernel: Kernel) -> None:
+    """Each sequence cut in two, the state carried over: the same results, and the same gradients on the way back."""
+    for one in map(without_index, some()):
+        rng = np.random.default_rng(1)
+        cut = rng.integers(0, one.lengths + 1)  # (B,) steps of each sequence in the first run
+        halves = [np.concatenate(part) for part in zip(*(np.split(r, [k]) for r, k in _taken(one, cut)), strict=True)]
+        halves = [np.sort(rows) for rows in halves]
+        for dtype in kernel.dtypes:
+            whole, whole_back = want(one)
+            arrays, given = one.arrays(dtype), one.gradients(dtype)
+            runs, states = [], {"h0": arrays["h0"], "c0": arrays["c0"]}
+            for rows, lengths in zip(halves, (cut, one.lengths - cut), strict=True):
+                part = {**arrays, **states, "pre": arrays["pre"][rows], "lengths": lengths}
+                runs.append(kernel.forward(**part, reverse=one.reverse, gate=one.gate))
+                assert_close(runs[-1].h, whole.h[rows], TOLERANCE[dtype], f"{one} {dtype} h in chunks")
+                states = {"h0": runs[-1].h_T, "c0": runs[-1].c_T}
+            dpre, dweight_hh = np.empty_like(arrays["pre"]), np.zeros_like(arrays["weight_hh"])
+            dh_T, dc_T = given["dh_T"], given["dc_T"]
+            for rows, run in reversed(list(zip(halves, runs, strict=True))):
+                back = kernel.backward(tape_of(run), given["dh"][rows], dh_T, dc_T, given["dc"][rows])
+                dpre[rows], dh_T, dc_T = back.dpre, back.dh0, back.dc0
+                dweight_hh += back.dweight_hh
+            got = type(whole_back)(dpre, dweight_hh, dh_T, dc_T)
+            assert_same(got, whole_back, BACKWARD, TOLERANCE[dtype], f"{one} {dtype} in chunks")
+
+
+def _taken(one: Case, cut: Array) -> list[tuple[Array, int]]:
+    return [(rows, int(k)) for rows, k in zip(rows_of(one), cut, strict=True)]
+
+
+def check_batch_composition(kernel: Kernel) -> None:
+    """A sequence gives the same alone, in company, and in another order of the batch."""
+    for one in map(without_index, some()):
+        for dtype in kernel.dtypes:
+            whole, whole_back = want(one)
+            starts = starts_of(one.lengths)
+            for which in ([b] for b in range(len(one.lengths))):
+                part, rows = _picked(one, which)
+                run, back = part.forward(kernel, dtype), part.backward(kernel, dtype)
+                assert_close(run.h, whole.h[rows], 2 * TOLERANCE[dtype], f"{one} {dtype} sequence {which} alone: h")
+                assert_close(back.dpre, whole_back.dpre[rows], 2 * TOLERANCE[dtype], f"{one} sequence {which}: dpre")
+            turned, rows = _picked(one, list(np.random.default_rng(2).permutation(len(starts))))
+            assert_same(
+                turned.backward(kernel, dtype), want(turned)[1], BACKWARD, TOLERANCE[dtype], f"{one} in another order"
+            )
+
+
+def _picked(one: Case, which: list[int]) -> tuple[Case, Array]:
+    rows = np.concatenate([np.sort(rows_of(one)[b]) for b in which])
+    by_step = {name: getattr(one, name)[rows] for name in ("x", "dh", "dc")}
+    by_sequence = {name: getattr(one, name)[which] for name in ("lengths", "h0", "c0", "dh_T", "dc_T")}
+    return replace(one, **by_step, **by_sequence), rows
+
+
+CHECKS: dict[str, Check] = {
+    name: check
+    for name, check in sorted((vars(limits) | vars(masks) | vars(projections) | globals()).items())
+    if name.startswith("check_")
+}

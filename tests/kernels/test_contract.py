@@ -1,0 +1,78 @@
+"""Every kernel that runs here, with every instruction set, against the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatewise.kernels import native
+from gatewise.kernels.interface import Kernel
+from gatewise.kernels.reference import Reference
+from gatewise.types import Gate
+from tests.kernels.cases import draw
+from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close
+from tests.kernels.suite import CHECKS
+
+Maker = Callable[[], Kernel]
+
+
+def _kernels() -> list[object]:
+    """The reference, and native for each instruction set of this machine, with one thread and with more than cores."""
+    reason = native.why_not()
+    if reason is not None:
+        skip = pytest.mark.skip(reason=f"native: {reason}")
+        return [pytest.param(Reference, id="reference"), pytest.param(Reference, id="native", marks=skip)]
+    made = [
+        pytest.param(lambda isa=isa, threads=threads: native.Native(isa=isa, threads=threads), id=f"{isa}-{threads}")
+        for isa in native.isas()
+        for threads in (1, 3)
+    ]
+    return [pytest.param(Reference, id="reference"), *made]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("make", _kernels())
+def test_contract(make: Maker, check: str) -> None:
+    CHECKS[check](make())
+
+
+@pytest.mark.parametrize("make", _kernels()[1:])
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**31),
+    batch=st.integers(1, 9),
+    units=st.integers(1, 40),
+    reverse=st.booleans(),
+    indexed=st.booleans(),
+    longest=st.integers(0, 12),
+)
+def test_any_shape(make: Maker, seed: int, batch: int, units: int, reverse: bool, indexed: bool, longest: int) -> None:
+    kernel, reference = make(), Reference()
+    one = draw(seed, batch, units, reverse, "sigmoid", indexed, max(longest, 1) if batch > 2 else longest)
+    run, wanted = one.forward(kernel, "float32"), one.forward(reference, "float64")
+    for name in FORWARD:
+        assert_close(getattr(run, name), getattr(wanted, name), TOLERANCE["float32"], name)
+    back, wanted_back = one.backward(kernel, "float32"), one.backward(reference, "float64")
+    for name in BACKWARD:
+        assert_close(getattr(back, name), getattr(wanted_back, name), TOLERANCE["float32"], name)
+
+
+@pytest.mark.parametrize("gate", ["sigmoid", "binary"])
+def test_the_cell_by_hand(gate: Gate) -> None:
+    """The example on top of cell.py, and its binary twin: i = [½ > ½] = 0, f = 1, o = 1."""
+    arrays = {
+        "pre": np.array([[0, 2, 0.5, 1.0]]),
+        "index": None,
+        "lengths": np.array([1]),
+        "weight_hh": np.zeros((4, 1)),
+        "h0": np.array([[0.9]]),
+        "c0": np.array([[0.4]]),
+    }
+    run = Reference().forward(**arrays, gate=gate)
+    c, h = (0.5834, 0.3839) if gate == "sigmoid" else (0.4, np.tanh(0.4))
+    assert abs(run.c_T[0, 0] - c) < 5e-5
+    assert abs(run.h_T[0, 0] - h) < 5e-5

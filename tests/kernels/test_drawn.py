@@ -1,0 +1,113 @@
+"""Runs on rows between a base and a sequence's own, and gradients without that of the weights: every kernel alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.kernels import Drawn, Kernel
+from gatewise.kernels.native import Native, isas
+from gatewise.kernels.reference import Reference
+from gatewise.types import Array
+
+KERNELS: list[Kernel] = [Reference(), *(Native(isa=isa, threads=threads) for isa in isas() for threads in (1, 2))]
+LENGTHS = np.array([9, 0, 30, 1, 17, 30, 5, 8], dtype=np.int64)
+
+
+def given(units: int, dtype: str = "float32", indexed: bool = True) -> dict[str, Any]:
+    rng = np.random.default_rng(units)
+    rows, batch = (23 if indexed else int(LENGTHS.sum())), len(LENGTHS)
+
+    def drawn(*shape: int) -> Array:
+        return rng.normal(0, 0.5, shape).astype(dtype)
+
+    return {
+        "pre": drawn(rows, 4 * units),
+        "index": rng.integers(0, rows, LENGTHS.sum()).astype(np.int32) if indexed else None,
+        "lengths": LENGTHS,
+        "weight_hh": (drawn(4 * units, units) / units**0.5).astype(dtype),
+        "h0": drawn(batch, units),
+        "c0": drawn(batch, units),
+        "drawn": Drawn(rng.integers(0, rows, batch).astype(np.int32), rng.uniform(-0.2, 1.2, batch).astype(dtype)),
+    }
+
+
+def laid_out(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same run with its rows written down one by one."""
+    pre, index, drawn = arguments["pre"], arguments["index"], arguments["drawn"]
+    own = pre if index is None else pre[index]
+    along, base = (np.repeat(part, LENGTHS, axis=0) for part in (drawn.along[:, None], pre[drawn.base]))
+    return {**arguments, "pre": np.ascontiguousarray(along * own + (1 - along) * base), "index": None, "drawn": None}
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("gate", ["sigmoid", "binary"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("units", [1, 7, 16, 37])
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel.name}-{getattr(kernel, '_isa', '')}")
+def test_it_is_the_run_on_rows_laid_out(kernel: Kernel, units: int, reverse: bool, gate: Any, indexed: bool) -> None:
+    dtype = "float64" if kernel.name == "reference" else "float32"
+    close = 1e-12 if dtype == "float64" else 5e-6
+    arguments = given(units, dtype, indexed)
+    found = kernel.forward(**arguments, reverse=reverse, gate=gate)
+    want = kernel.forward(**laid_out(arguments), reverse=reverse, gate=gate)
+    for one, other in zip(found[:3], want[:3], strict=True):
+        np.testing.assert_allclose(one, other, atol=close)
+    assert found.tape is not None
+    assert want.tape is not None
+    rng = np.random.default_rng(3)
+    dh, dh_T, dc_T = (rng.standard_normal(a.shape).astype(dtype) for a in (found.h, found.h_T, found.c_T))
+    back = kernel.backward(found.tape, dh, dh_T, dc_T)
+    rows = kernel.backward(want.tape, dh, dh_T, dc_T)
+    summed = np.zeros_like(arguments["pre"])
+    if arguments["index"] is None:
+        summed = rows.dpre
+    else:
+        np.add.at(summed, arguments["index"], rows.dpre)
+    np.testing.assert_allclose(back.dpre, summed, atol=close * np.abs(summed).max())
+    np.testing.assert_allclose(back.dh0, rows.dh0, atol=close * np.abs(rows.dh0).max())
+    assert np.abs(summed).max() > 0.01
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel.name}-{getattr(kernel, '_isa', '')}")
+def test_the_ends_of_the_way_are_exact(kernel: Kernel) -> None:
+    arguments = given(37)
+    plain = {**arguments, "drawn": None}
+    at_one = Drawn(arguments["drawn"].base, np.ones(len(LENGTHS), dtype=np.float32))
+    np.testing.assert_array_equal(kernel.forward(**{**plain, "drawn": at_one}).h, kernel.forward(**plain).h)
+    at_zero = Drawn(arguments["drawn"].base, np.zeros(len(LENGTHS), dtype=np.float32))
+    standing = {**plain, "index": np.repeat(arguments["drawn"].base, LENGTHS)}
+    np.testing.assert_array_equal(kernel.forward(**{**plain, "drawn": at_zero}).h, kernel.forward(**standing).h)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel.name}-{getattr(kernel, '_isa', '')}")
+def test_without_the_weights_gradient_the_others_are_the_same(kernel: Kernel) -> None:
+    arguments = given(37)
+    tapes = [kernel.forward(**arguments).tape for _ in range(2)]
+    last = np.random.default_rng(3).standard_normal((2, len(LENGTHS), 37)).astype(np.float32)
+    assert tapes[0] is not None
+    assert tapes[1] is not None
+    whole = kernel.backward(tapes[0], None, *last)
+    found = kernel.backward(tapes[1], None, *last, with_dweight=False)
+    assert whole.dweight_hh is not None
+    assert found.dweight_hh is None
+    for name in ("dpre", "dh0", "dc0"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize("kernel", KERNELS[:2], ids=lambda kernel: kernel.name)
+def test_what_does_not_fit_is_one_clear_line(kernel: Kernel) -> None:
+    arguments = given(5)
+    base, along = arguments["drawn"]
+    for drawn, line in (
+        (Drawn(base[:-1], along), r"base: want \(8,\) int32"),
+        (Drawn(base.astype(np.int64), along), "base: want"),
+        (Drawn(base + np.int32(23), along), "base: rows must be from 0 to 22"),
+        (Drawn(base, along[:3]), r"along: want \(8,\)"),
+        (Drawn(base, along.astype(np.float64)), "along is float64"),
+    ):
+        with pytest.raises(InputError, match=line):
+            kernel.forward(**{**arguments, "drawn": drawn})

@@ -1,0 +1,60 @@
+"""Which instruction set runs, and what is said of one that cannot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError, KernelUnavailable
+from gatewise.kernels import native
+from gatewise.kernels.native import ISAS, Native
+from tests.kernels.batches import HERE, given, needs_native
+
+pytestmark = needs_native
+
+
+def test_the_best_instruction_set_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GATEWISE_ISA", raising=False)
+    assert native.isa() == HERE[0]
+    assert HERE[-1] == "portable"
+    assert [name for name in ISAS if name in HERE] == list(HERE)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWISE_ISA", name)
+    assert native.isa() == name
+    assert native.why_not() is None
+    lanes = {"v4": 16, "v3": 8, "neon": 4, "portable": 4}[name]
+    assert Native().lanes(37) == lanes
+    out = Native().forward(**given())
+    assert out.tape is not None
+    assert out.tape.packed_gates.shape[1:] == (-(-37 // lanes), 4, lanes)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("avx9", "none of that name"), ("V4", "none of that name")])
+def test_an_unknown_instruction_set_is_refused(name: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWISE_ISA", name)
+    with pytest.raises(KernelUnavailable, match=f"GATEWISE_ISA is '{name}'.*{reason}.*portable"):
+        native.isa()
+    assert reason in (native.why_not() or "")
+    with pytest.raises(KernelUnavailable, match=reason):
+        Native(isa=name)
+
+
+@pytest.mark.skipif(set(HERE) == set(ISAS), reason="this machine runs all of them")
+def test_an_instruction_set_that_this_machine_lacks_is_refused() -> None:
+    lacking = next(name for name in ISAS if name not in HERE)
+    with pytest.raises(KernelUnavailable, match="this machine cannot run it"):
+        Native(isa=lacking)
+
+
+def test_a_tape_of_another_instruction_set_is_refused() -> None:
+    tape = Native(isa="portable").forward(**given()).tape
+    assert tape is not None
+    other = next((name for name in HERE if Native(isa=name).lanes(37) != 4), None)
+    if other is None:
+        pytest.skip("all instruction sets here have as many lanes")
+    zeros = np.zeros_like(tape.h0)
+    with pytest.raises(InputError, match=f"instruction set {other} keeps them as"):
+        Native(isa=other).backward(tape, None, zeros, zeros)

@@ -1,0 +1,62 @@
+"""Sequences of ten thousand steps, beside short ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.kernels.interface import Tape
+from gatewise.kernels.native import Native
+from gatewise.kernels.reference import Reference
+from tests.kernels.batches import HERE, needs_native
+from tests.kernels.close import BACKWARD, FORWARD, assert_close
+
+pytestmark = needs_native
+LENGTHS = np.array([3, 10_000, 0, 2_500])
+
+
+def _arrays(units: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    rng = np.random.default_rng(12)
+    steps, size = int(LENGTHS.sum()), len(LENGTHS)
+    given = {
+        "pre": rng.normal(size=(50, 4 * units)).astype(np.float32),
+        "index": rng.integers(0, 50, steps).astype(np.int32),
+        "lengths": LENGTHS,
+        "weight_hh": (rng.normal(size=(4 * units, units)) / np.sqrt(units)).astype(np.float32),
+        "h0": rng.normal(size=(size, units)).astype(np.float32),
+        "c0": rng.normal(size=(size, units)).astype(np.float32),
+    }
+    return given, {"dh_T": given["h0"][::-1].copy(), "dc_T": given["c0"][::-1].copy()}
+
+
+def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in arrays.items()}
+
+
+def _tape(tape: Tape | None) -> Tape:
+    assert tape is not None
+    return tape
+
+
+@pytest.fixture(scope="module")
+def wanted() -> tuple[Any, Any, Any, Any]:
+    given, gradients = _arrays(21)
+    dh = np.random.default_rng(13).normal(size=(int(LENGTHS.sum()), 21)).astype(np.float32)
+    run = Reference().forward(**_wide(given))
+    back = Reference().backward(_tape(run.tape), dh.astype(np.float64), **_wide(gradients))
+    return run, back, (given, gradients), dh
+
+
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_ten_thousand_steps(wanted: tuple[Any, Any, Any, Any], name: str, threads: int) -> None:
+    run, back, (given, gradients), dh = wanted
+    kernel = Native(isa=name, threads=threads)
+    got = kernel.forward(**given)
+    for field in FORWARD:
+        assert_close(getattr(got, field), getattr(run, field), 1e-5, field)
+    got_back = kernel.backward(_tape(got.tape), dh, **gradients)
+    for field in BACKWARD:
+        assert_close(getattr(got_back, field), getattr(back, field), 2e-5, field)

@@ -1,0 +1,32 @@
+"""The contract suite, tested: it must reject every broken kernel, and every check of it must be able to fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kernels import mutants
+from tests.kernels.mutants import MUTANTS, Mutant
+from tests.kernels.suite import CHECKS
+
+PAIRS = [pytest.param(one.mutant, f"check_{by}", id=f"{one.mutant.__name__}-{by}") for one in MUTANTS for by in one.by]
+
+
+@pytest.mark.parametrize(("mutant", "check"), PAIRS)
+def test_the_suite_rejects(mutant: type[Mutant], check: str) -> None:
+    with pytest.raises(AssertionError):
+        CHECKS[check](mutant())
+
+
+def test_every_check_can_fail() -> None:
+    assert {f"check_{by}" for one in MUTANTS for by in one.by} == set(CHECKS)
+
+
+def test_every_mutant_is_tried() -> None:
+    classes = {one for one in vars(mutants).values() if isinstance(one, type) and issubclass(one, Mutant)}
+    assert classes - {Mutant} == {one.mutant for one in MUTANTS}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_unbroken_base_passes(check: str) -> None:
+    """Else a mutant could be rejected for its base class and not for its mutation."""
+    CHECKS[check](Mutant())

@@ -1,0 +1,122 @@
+"""Memory of a training step, counted by the arena and by the system; what the first step costs beyond the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.kernels import native
+from tests.kernels.batches import HERE, needs_native
+
+pytestmark = needs_native
+ROOT = Path(__file__).resolve().parents[2]
+
+# What `forward` and `backward` take of the arena, and what the process faults in, step by step. 64 sequences of about
+# the lengths of reviews, H = 100, 4,300 distinct tokens of 15,000: the tutorial's step.
+SCRIPT = """
+import gc, json, resource, sys
+sys.path[:0] = [{path!r}]
+import numpy as np
+from gatewise.kernels import native
+rng = np.random.default_rng(4)
+lengths = np.clip(np.exp(rng.normal(5.2, 0.72, 64)), 10, 1000).astype(np.int64)
+steps, units, distinct = int(lengths.sum()), 100, 4300
+pre = rng.normal(size=(distinct if {indexed} else steps, 4 * units)).astype(np.float32)
+index = rng.integers(0, distinct, steps).astype(np.int32) if {indexed} else None
+weight = (rng.normal(size=(4 * units, units)) / 10).astype(np.float32)
+zeros, ones = np.zeros((64, units), np.float32), np.ones((64, units), np.float32)
+kernel, extension = native.Native(isa={isa!r}, threads=2), native._extension()
+# NumPy's own loops and the arrays above are there already: what faults from here on is the kernel's.
+rows = []
+for _ in range(4):
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    out = kernel.forward(pre, index, lengths, weight, zeros, zeros)
+    tape = sum(a.nbytes for a in (out.tape.packed_gates, out.tape.c, out.tape.h))
+    back = kernel.backward(out.tape, None, ones, zeros)
+    results = sum(a.nbytes for a in back)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    del out, back
+    gc.collect()
+    grown = (after.ru_maxrss - before.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+    rows.append(dict(tape=tape, results=results, kept=extension.kept_bytes(), grown=grown,
+                     faults=after.ru_minflt - before.ru_minflt))
+print(json.dumps(rows))
+"""
+
+
+def steps_of(isa: str, indexed: bool) -> list[dict[str, Any]]:
+    script = SCRIPT.format(path=str(Path(native.__file__).resolve().parents[2]), isa=isa, indexed=indexed)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_training_step_takes_little_more_than_its_tape(name: str) -> None:
+    """All blocks that the arena ever handed out, gradients and scratch with them, against gates + c + h."""
+    first, *_, last = steps_of(name, indexed=True)
+    assert last["kept"] < 1.3 * last["tape"], f"{last['kept'] / last['tape']:.2f} of the tape"
+    assert last["kept"] == first["kept"], "a step of the same size asked for more"
+
+
+def test_series_take_their_gradient_on_top() -> None:
+    """Without an index every step has its own row of dpre (N, 4H): a result that the caller gets, as large as gates."""
+    last = steps_of(HERE[0], indexed=False)[-1]
+    assert last["kept"] < 1.3 * (last["tape"] + last["results"])
+
+
+@pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="a sanitizer's own memory is in the system's count")
+def test_the_system_counts_the_same() -> None:
+    rows = steps_of(HERE[0], indexed=True)
+    assert sum(row["grown"] for row in rows) < 1.3 * rows[0]["tape"] + 4e6  # stacks, the code itself
+
+
+@pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="a sanitizer's own memory is in the system's count")
+def test_only_the_first_step_faults() -> None:
+    """The first one's pages are zeroed by the system, once; from then on a step finds its memory as it left it."""
+    first, second, *later = [row["faults"] for row in steps_of(HERE[0], indexed=True)]
+    assert first > 10
+    assert second < 10 + first / 20
+    assert max(later) < 10 + first / 20
+
+
+def test_a_smaller_batch_finds_the_memory_of_a_larger_one() -> None:
+    from tests.kernels.batches import given
+
+    kernel, extension = native.Native(), native._extension()
+    extension.keep_blocks(0)
+    extension.keep_blocks(1 << 30)
+    kernel.forward(**given(units=64, batch=64, longest=300))
+    kept = extension.kept_bytes()
+    for seed in range(3):
+        arrays = given(units=64, batch=60, longest=290, seed=seed)
+        assert np.isfinite(kernel.forward(**arrays).h).all()
+    assert extension.kept_bytes() < 1.3 * kept
+    extension.keep_blocks(0)
+    extension.keep_blocks(1 << 30)
+
+
+def test_batches_that_grow_leave_nothing_behind() -> None:
+    """Each is the largest so far. What is kept at the end is what the last one needs."""
+    from tests.kernels.batches import both, given
+
+    kernel, extension = native.Native(), native._extension()
+    extension.keep_blocks(0)
+    extension.keep_blocks(1 << 30)
+    kept = []
+    for size in range(20, 90, 3):
+        both(kernel, given(units=64, batch=size, longest=200))
+        kept.append(extension.kept_bytes())
+    extension.keep_blocks(0)
+    extension.keep_blocks(1 << 30)
+    both(kernel, given(units=64, batch=size, longest=200))
+    assert kept[-1] < 1.5 * extension.kept_bytes()
+    assert kept[-1] < 6 * kept[0]

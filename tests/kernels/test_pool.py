@@ -1,0 +1,190 @@
+"""The threads of the pool: none before they are needed, asleep without work, on the processors that are allowed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatewise.kernels import native
+from gatewise.kernels.native import Native
+from tests.kernels.batches import given, needs_native
+
+pytestmark = needs_native
+linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+# ThreadSanitizer has a thread of its own, which starts with the first of the program's and wakes up now and then.
+counts_threads = pytest.mark.skipif("TSAN_OPTIONS" in os.environ, reason="the sanitizer's thread is in the count")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def in_a_process(script: str) -> None:
+    """Run it where no other test has started threads, with NumPy's own kept out."""
+    head = f"import os, sys\nsys.path[:0] = [{str(Path(native.__file__).resolve().parents[2])!r}, {str(ROOT)!r}]\n"
+    quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {name: value for name, value in os.environ.items() if name != "GATEWISE_THREADS"} | quiet
+    command = [sys.executable, "-c", head + script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_interpreter_runs_on_during_a_call() -> None:
+    """While the kernel works for a good tenth of a second, another thread counts: the GIL is released."""
+    arrays = given(units=200, batch=8, longest=2)
+    arrays["lengths"] = np.full(8, 500)
+    arrays["index"] = np.zeros(4000, np.int32)
+    kernel, counts, stop = Native(threads=1, isa="portable"), [0], threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            counts[0] += 1
+            time.sleep(0.0005)
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    time.sleep(0.01)
+    before, start = counts[0], time.perf_counter()
+    kernel.forward(**arrays, keep=False)
+    during, took = counts[0] - before, time.perf_counter() - start
+    stop.set()
+    counter.join()
+    assert took > 0.01
+    assert during >= 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    # In a process of its own: pytest and torch have threads that a fork had better not see.
+    script = """
+from gatewise.kernels.native import Native
+from tests.kernels.batches import both, given, same_bits
+kernel, arrays = Native(threads=3), given(units=130, batch=33, longest=40)
+before = both(kernel, arrays)
+child = os.fork()
+if child == 0:
+    os._exit(0 if same_bits(before, both(kernel, arrays), names="") else 3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert same_bits(before, both(kernel, arrays), names="")
+"""
+    in_a_process(script)
+
+
+@linux
+@counts_threads
+def test_there_is_no_thread_before_it_is_needed() -> None:
+    in_a_process("""
+from gatewise.kernels.native import Native
+from tests.kernels.batches import both, given
+at_first = len(os.listdir("/proc/self/task"))
+arrays = given(units=130, batch=33, longest=40)
+both(Native(threads=1), arrays)
+assert len(os.listdir("/proc/self/task")) == at_first
+both(Native(threads=3), given(units=4, batch=33, longest=2))  # too little work for a second thread
+assert len(os.listdir("/proc/self/task")) == at_first
+both(Native(threads=3), arrays)
+assert len(os.listdir("/proc/self/task")) == at_first + 2
+both(Native(threads=2), arrays)
+assert len(os.listdir("/proc/self/task")) == at_first + 2
+""")
+
+
+@linux
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_one_processor_is_one_thread() -> None:
+    in_a_process("""
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from gatewise.kernels import native
+from tests.kernels.batches import both, given
+at_first = len(os.listdir("/proc/self/task"))
+both(native.Native(), given(units=130, batch=33, longest=40))
+assert native.threads() == 1
+assert len(os.listdir("/proc/self/task")) == at_first
+""")
+
+
+@linux
+@counts_threads
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
+)
+def test_affinity_that_changes_later_is_obeyed() -> None:
+    """A thread that was there before must not run where the process may not any more."""
+    in_a_process("""
+from gatewise.kernels import native
+from tests.kernels.batches import both, given, same_bits
+arrays, kernel = given(units=130, batch=33, longest=40), native.Native(threads=3)
+at_first, all_of_them = set(os.listdir("/proc/self/task")), os.sched_getaffinity(0)
+before = both(kernel, arrays)
+ours = [int(task) for task in set(os.listdir("/proc/self/task")) - at_first]
+assert len(ours) == 2
+assert all(os.sched_getaffinity(task) == all_of_them for task in ours)
+for allowed in ({max(all_of_them)}, all_of_them, {min(all_of_them)}):
+    os.sched_setaffinity(0, allowed)
+    assert native.threads() <= len(allowed)
+    assert same_bits(before, both(kernel, arrays), names="")
+    assert all(os.sched_getaffinity(task) == allowed for task in ours)
+""")
+
+
+@linux
+@counts_threads
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"
+)
+def test_threads_are_woken_elsewhere_than_the_caller() -> None:
+    """Else a thread that has slept is put beside its waker, and two threads share one processor."""
+    in_a_process("""
+import time
+from gatewise.kernels import native
+from tests.kernels.batches import both, given
+arrays, kernel = given(units=130, batch=33, longest=40), native.Native(threads=2)
+at_first, all_of_them = set(os.listdir("/proc/self/task")), os.sched_getaffinity(0)
+both(kernel, arrays)
+(ours,) = (int(task) for task in set(os.listdir("/proc/self/task")) - at_first)
+assert len(os.sched_getaffinity(ours)) == len(all_of_them) - 1
+assert os.sched_getaffinity(ours) < all_of_them
+for mine in all_of_them:  # where there is one processor, all share it; where there are enough again, they do not
+    os.sched_setaffinity(0, {mine})
+    both(kernel, arrays)
+    assert os.sched_getaffinity(ours) == {mine}
+    os.sched_setaffinity(0, all_of_them)
+    both(kernel, arrays)
+    assert len(os.sched_getaffinity(ours)) == len(all_of_them) - 1
+""")
+
+
+@linux
+@counts_threads
+def test_threads_sleep_when_there_is_nothing_to_do() -> None:
+    """No processor time to speak of, and no thread of the pool that wakes up now and then to look."""
+    in_a_process("""
+import resource, time
+from gatewise.kernels.native import Native
+from tests.kernels.batches import both, given
+at_first = set(os.listdir("/proc/self/task"))
+
+def used():
+    now = resource.getrusage(resource.RUSAGE_SELF)
+    return now.ru_utime + now.ru_stime
+
+def woken():
+    count = 0
+    for task in set(os.listdir("/proc/self/task")) - at_first:
+        with open(f"/proc/self/task/{task}/status") as status:
+            count += sum(int(line.split()[1]) for line in status if "voluntary_ctxt_switches" in line)
+    return count
+
+kernel, arrays = Native(threads=3), given(units=130, batch=33, longest=40)
+both(kernel, arrays)
+time.sleep(0.1)
+switches, seconds = woken(), used()
+time.sleep(0.3)
+assert used() - seconds < 0.1, used() - seconds
+assert switches > 0
+assert woken() == switches, woken() - switches
+""")

@@ -1,0 +1,62 @@
+"""A tape serves once, and one that does not fit is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.kernels.native import Native
+from tests.kernels.batches import given, needs_native
+
+pytestmark = needs_native
+
+
+def test_a_tape_serves_once_and_a_copy_once_more() -> None:
+    kernel = Native()
+    out = kernel.forward(**given())
+    assert out.tape is not None
+    copy = out.tape.copy()
+    ones = np.ones_like(out.tape.h0)
+    first = kernel.backward(out.tape, None, ones, ones)
+    with pytest.raises(InputError, match=r"tape: read-only.*Tape.copy"):
+        kernel.backward(out.tape, None, ones, ones)
+    second = kernel.backward(copy, None, ones, ones)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_call_that_is_refused_leaves_the_tape_fresh() -> None:
+    kernel = Native()
+    tape = kernel.forward(**given()).tape
+    assert tape is not None
+    with pytest.raises(InputError, match="dh_T"):
+        kernel.backward(tape, None, np.ones((1, 1), np.float32), np.ones_like(tape.h0))
+    kernel.backward(tape, None, np.ones_like(tape.h0), np.ones_like(tape.h0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lengths": np.array([3, 4])}, "rows of h"),
+        ({"pre_rows": 2}, "the index does not fit"),
+        ({"index": np.zeros(3, np.int32)}, "the index does not fit"),
+        ({"index": None}, "no index"),
+        ({"c": np.zeros((2, 37), np.float32)}, "rows of h"),
+    ],
+)
+def test_a_tape_that_was_tampered_with_is_refused(change: dict[str, Any], message: str) -> None:
+    tape = Native().forward(**given()).tape
+    assert tape is not None
+    zeros = np.zeros((2 if "lengths" in change else 11, 37), np.float32)
+    bad = replace(tape, **{"h0": zeros, "c0": zeros, **change})
+    with pytest.raises(InputError, match=message):
+        Native().backward(bad, None, zeros, zeros)
+
+
+def test_float64_is_refused_with_the_reason() -> None:
+    wide = {n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in given().items()}
+    with pytest.raises(InputError, match="kernel 'native' computes in float32, not float64"):
+        Native().forward(**wide)

@@ -1,0 +1,86 @@
+"""The model in the box, where it is there: small, whole, with a card, and right about plain sentences."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import ModelFileError
+from gatewise.model import bundled as box
+from gatewise.model.model import Model
+from gatewise.storage import load_folder
+
+MOST_BYTES = 8_000_000
+GOOD = [
+    "A warm, funny and honest film; I would see it again tomorrow.",
+    "The best thing I have seen this year: wonderful acting and a story that stays with you.",
+    "I loved every minute of it.",
+    "Beautifully filmed, superbly played, and moving to the end.",
+]
+BAD = [
+    "Two dull hours, badly acted, and a waste of time.",
+    "The worst film of the year: a stupid plot, terrible dialogue, and it never ends.",
+    "I hated it and walked out.",
+    "Boring, predictable and poorly written. Avoid it.",
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    if box.missing():
+        pytest.skip(str(box.missing()))
+    return gw.load()
+
+
+def test_it_is_small_and_passes_the_checks_that_any_folder_must(model: Model) -> None:
+    found = load_folder(box.FOLDER)
+    size = sum(file.stat().st_size for file in box.FOLDER.iterdir())
+    assert size <= MOST_BYTES
+    assert found.version == 2
+    assert all(np.isfinite(array).all() for array in model.parameters.values())
+    assert not any(array.flags.writeable for array in model.parameters.values())
+
+
+def test_its_card_is_full(model: Model) -> None:
+    facts, card = model.facts, (box.FOLDER / "README.md").read_text(encoding="utf-8")
+    for name in ("gatewise", "recipe", "data", "fingerprint", "trained_on", "made", "command", "kernel"):
+        assert getattr(facts, name), f"the card does not say: {name}"
+    assert facts.shrunk is not None
+    assert facts.shrunk.n, "what shrinking cost was not measured"
+    assert facts.measured
+    assert facts.calibrated is not None
+    for heading in ("How it was made", "What it was measured at", "Calibration", "How it was made small", "Limits"):
+        assert f"## {heading}\n" in card
+    assert card == model.card()
+    assert not [word for word in facts.command.split() if word.startswith("/")], "a path of one machine"
+
+
+def test_plain_sentences(model: Model) -> None:
+    assert model.classes == ("negative", "positive")
+    p = model.predict_proba(GOOD + BAD)[:, 1]
+    assert (p[: len(GOOD)] > 0.5).all(), dict(zip(GOOD, p.tolist(), strict=False))
+    assert (p[len(GOOD) :] < 0.5).all(), dict(zip(BAD, p[len(GOOD) :].tolist(), strict=True))
+    found = model.explain(BAD[0])
+    assert np.abs(found.scores).max() > 0.1
+
+
+def test_it_answers_without_torch(model: Model) -> None:
+    code = "import sys, gatewise as gw; gw.load().predict('A good film.'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_box_that_is_empty_says_how_to_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box, "FOLDER", tmp_path / "sentiment")
+    with pytest.raises(ModelFileError, match="there is no model in the box; name a model folder, or make it"):
+        gw.load()
+    (tmp_path / "sentiment").mkdir()
+    assert box.missing() is not None, "a folder without a manifest is none"
+    (tmp_path / "sentiment" / "manifest.json").write_text("{}")
+    assert box.missing() is None
+    with pytest.raises(ModelFileError, match=r"manifest\.json"):
+        gw.load()

@@ -1,0 +1,126 @@
+"""A model made small: what is said of it is what was measured, and the folder is as large as the card says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.data.labelled import Labelled
+from gatewise.errors import InputError
+from gatewise.model.compress import shrink
+from gatewise.model.model import Model, load
+from gatewise.model.preprocessor import TextEncoder
+from gatewise.network.architecture import Architecture
+from gatewise.network.ngrams import Ngrams, tokens_of
+from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from tests.explain.random_net import parameters_of
+
+WORDS = [f"w{n:03}" for n in range(120)]
+
+
+def texts_of(n: int) -> list[str]:
+    """Word w000 most often, w119 least: the weights fall like those of a language."""
+    rng = np.random.default_rng(17)
+    weights = 1 / np.arange(1, 121)
+    return [" ".join(rng.choice(WORDS, 25, p=weights / weights.sum())) for _ in range(n)]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    encoding = TokenEncoding.fit(texts_of(600), minimum=1)
+    arch = Architecture("tokens", encoding.rows, 16, 12, bidirectional=True, pooling="mean+max")
+    parameters = parameters_of(arch, 6)
+    logits = Model(arch, parameters, TextEncoder(encoding), ("no", "yes")).logits(texts_of(300))
+    bias = (parameters["dense.bias"] - np.median(logits)).astype(np.float32)  # as many verdicts on either side
+    return Model(arch, {**parameters, "dense.bias": bias}, TextEncoder(encoding), ("no", "yes"))
+
+
+@pytest.fixture(scope="module")
+def data(model: Model) -> Labelled:
+    texts, rng = texts_of(300), np.random.default_rng(4)
+    verdicts = [c if rng.random() < 0.8 else "no" for c in model.predict(texts)]
+    return Labelled.of(texts, verdicts, "made up")
+
+
+def test_the_note_is_what_anyone_would_measure(model: Model, data: Labelled, tmp_path: Path) -> None:
+    made = shrink(model, "int8", 60, data)
+    note = made.facts.shrunk
+    assert note is not None
+    model.save(tmp_path / "whole")
+    made.save(tmp_path / "small")
+    size = {name: sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("whole", "small")}
+    assert (note.bytes_before, note.bytes_after) == (size["whole"], size["small"])
+    assert (note.words_before, note.words_after, note.n) == (model.architecture.rows - 2, 60, 300)
+    small = load(tmp_path / "small")
+    before, after = model.evaluate(data), small.evaluate(data)
+    assert (note.accuracy_before, note.accuracy_after) == (before.accuracy, after.accuracy)
+    assert (note.error_before, note.error_after) == (before.calibration_error, after.calibration_error)
+    equal = np.mean([a == b for a, b in zip(model.predict(data.inputs), small.predict(data.inputs), strict=True)])
+    assert note.equal == equal
+    assert 0.5 < equal < 1, "the fixture must lose something, or the test says nothing"
+    assert small.facts == made.facts
+    assert small.facts.measured[-1].accuracy == after.accuracy
+    card = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
+    assert f"{note.bytes_before:,} bytes before, {note.bytes_after:,} after" in card
+    assert f"| equal verdicts | | {equal:.4f} |" in card
+    assert "the 60 most frequent of" in card
+
+
+def test_shrunk_is_what_will_be_loaded(model: Model, data: Labelled, tmp_path: Path) -> None:
+    for storage in ("float16", "int8", {"embedding.weight": "int8"}):
+        made = shrink(model, storage)
+        made.save(tmp_path / "m")
+        np.testing.assert_array_equal(load(tmp_path / "m").logits(data.inputs), made.logits(data.inputs))
+        assert "What that cost has not been measured" in made.card()
+
+
+def test_words_beyond_the_most_frequent_are_unknown(model: Model) -> None:
+    made = shrink(model, "float32", 30)
+    encoding: Any = made.encoder.encoding  # type: ignore[attr-defined]
+    old: Any = model.encoder.encoding  # type: ignore[attr-defined]
+    assert encoding.rows == made.architecture.rows == len(made.parameters["embedding.weight"]) == 32
+    text = " ".join(WORDS)
+    before, after = old.encode(text), encoding.encode(text)
+    np.testing.assert_array_equal(after, np.where(before < 32, before, 1))
+    assert 0 < (after == 1).sum() < len(after)
+    kept = " ".join(word for word, row in zip(WORDS, before, strict=True) if row < 32)
+    np.testing.assert_array_equal(made.logits([kept]), model.logits([kept]))
+
+
+def test_what_cannot_be_shrunk(model: Model) -> None:
+    for count in (0, -1, model.architecture.rows - 1):
+        with pytest.raises(InputError, match=r"words: .* cannot be kept"):
+            shrink(model, "int8", count)
+    with pytest.raises(InputError, match="storage must be"):
+        shrink(model, "int4")
+    with pytest.raises(InputError, match="nothing to measure on"):
+        shrink(model, "int8", None, Labelled.of([], [], "none"))
+    encoding = KerasEncoding(keras_index(texts_of(5)), 12)
+    arch = Architecture("tokens", encoding.rows, 5, 6, length=30, padding="pre")
+    keras = Model(arch, parameters_of(arch, 3), TextEncoder(encoding), ("negative", "positive"))
+    with pytest.raises(InputError, match="this model has the encoding 'keras'"):
+        shrink(keras, "int8", 5)
+    assert shrink(keras, "float16").facts.shrunk is not None
+
+
+def test_ngrams_go_with_their_words_and_the_heaviest_stay(model: Model) -> None:
+    rng = np.random.default_rng(3)
+    tokens = np.unique(rng.integers(0, model.architecture.rows, (60, 2)), axis=0)
+    keys = np.sort(((tokens[:, 0] + 1) << 21) | (tokens[:, 1] + 1))
+    ngrams = Ngrams(2, keys, rng.normal(size=(len(keys), model.architecture.outputs)).astype(np.float32))
+    small = shrink(replace(model, ngrams=ngrams), "int8", 50)
+    assert small.ngrams is not None
+    left = [key for key in keys.tolist() if max(tokens_of(key)) < small.architecture.rows]
+    assert 0 < len(left) < len(keys)
+    assert small.ngrams.keys.tolist() == left
+    fewer = shrink(replace(model, ngrams=ngrams), "float16", ngrams=7)
+    assert fewer.ngrams is not None
+    heaviest = np.sort(np.abs(ngrams.weight).max(axis=1))[-7:]
+    np.testing.assert_array_equal(np.sort(np.abs(fewer.ngrams.weight).max(axis=1)), heaviest)
+    assert "and the 7 heaviest of" in fewer.card()
+    with pytest.raises(InputError, match="n-grams cannot be kept"):
+        shrink(model, "int8", ngrams=5)

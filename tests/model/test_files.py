@@ -1,0 +1,139 @@
+"""A model's folder in fewer bytes: what is loaded is what was measured, older folders load, older programs say so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.data.series import Standardise
+from gatewise.errors import InputError, ModelFileError
+from gatewise.model.card import Facts
+from gatewise.model.model import Model, load
+from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.network.architecture import Architecture
+from gatewise.storage import MANIFEST, folder, json_bytes, load_folder, pack, save_folder, table_for, unpack
+from gatewise.text import TokenEncoding
+from tests.explain.random_net import parameters_of
+
+TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good, was it", "bad bad end"]
+
+
+def model_of(inputs: str = "tokens") -> tuple[Model, Any]:
+    if inputs == "channels":
+        series = [np.random.default_rng(n).normal(size=(n + 3, 12)).astype(np.float32) for n in range(4)]
+        arch = Architecture("channels", 12, 0, 9, outputs=3)
+        return Model(arch, parameters_of(arch, 2), SeriesEncoder(Standardise.fit(series)), ("a", "b", "c")), series
+    encoding = TokenEncoding.fit(TEXTS, minimum=1)
+    arch = Architecture("tokens", encoding.rows, 10, 9, bidirectional=True, pooling="mean+max")
+    return Model(arch, parameters_of(arch, 1), TextEncoder(encoding), ("no", "yes"), Facts(recipe="x", seed=4)), TEXTS
+
+
+@pytest.mark.parametrize("inputs", ["tokens", "channels"])
+@pytest.mark.parametrize("storage", ["float16", "int8", {"lstm.0.forward.weight_hh": "int8"}])
+def test_what_is_loaded_is_the_rounded_model_in_float32(tmp_path: Path, inputs: str, storage: Any) -> None:
+    model, items = model_of(inputs)
+    model.save(tmp_path / "whole")
+    model.save(tmp_path / "small", storage=storage)
+    again = load(tmp_path / "small")
+    table = table_for(model.parameters, storage) if isinstance(storage, str) else storage
+    assert again.storage == table
+    assert json.loads((tmp_path / "small" / "config.json").read_text())["storage"] == table
+    rounded = unpack(pack(model.parameters, table), table)
+    for name, array in again.parameters.items():
+        assert array.dtype == np.float32
+        assert not array.flags.writeable
+        np.testing.assert_array_equal(array, rounded[name])
+    assert any((rounded[name] != model.parameters[name]).any() for name in table)
+    np.testing.assert_allclose(again.logits(items), model.logits(items), atol=0.1)
+    np.testing.assert_array_equal(again.logits(items), dataclasses.replace(model, parameters=rounded).logits(items))
+    size = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "small")]
+    assert size[1] < size[0]
+
+
+def test_it_stays_as_it_was_kept_and_can_be_kept_otherwise(tmp_path: Path) -> None:
+    model, _ = model_of()
+    model.save(tmp_path / "a", storage="int8")
+    load(tmp_path / "a").save(tmp_path / "b")
+    assert load_folder(tmp_path / "a").files == load_folder(tmp_path / "b").files
+    load(tmp_path / "a").save(tmp_path / "c", storage="float32")
+    assert load(tmp_path / "c").storage == {}
+    assert "storage" not in json.loads((tmp_path / "c" / "config.json").read_text())
+    np.testing.assert_array_equal(load(tmp_path / "c").logits(TEXTS), load(tmp_path / "a").logits(TEXTS))
+
+
+@pytest.mark.parametrize("storage", ["int4", "", {"embedding": "int8"}, {"embedding.weight": "zip"}])
+def test_a_storage_that_cannot_be_leaves_nothing_behind(tmp_path: Path, storage: Any) -> None:
+    with pytest.raises(InputError, match="storage"):
+        model_of()[0].save(tmp_path / "m", storage=storage)
+    assert list(tmp_path.iterdir()) == []
+
+
+def rewritten(path: Path, version: int, change: Callable[[Any], object]) -> Path:
+    """The folder with another config.json, and with a manifest of that version that agrees with it."""
+    found = dict(load_folder(path).files)
+    config = json.loads(found["config.json"])
+    change(config)
+    save_folder(path, {**found, "config.json": json.dumps(config).encode()})
+    manifest = json.loads((path / MANIFEST).read_bytes())
+    (path / MANIFEST).write_bytes(json_bytes({**manifest, "format_version": version}))
+    return path
+
+
+def test_a_folder_of_the_first_format_loads_unchanged(tmp_path: Path) -> None:
+    model, _ = model_of()
+    model.save(tmp_path / "m")
+
+    def as_it_was(config: Any) -> None:
+        for name in ("calibrated", "shrunk"):
+            del config["facts"][name]
+
+    old = load(rewritten(tmp_path / "m", 1, as_it_was))
+    assert load_folder(tmp_path / "m").version == 1
+    np.testing.assert_array_equal(old.logits(TEXTS), model.logits(TEXTS))
+    assert old.facts == model.facts
+    old.save(tmp_path / "m")
+    assert load_folder(tmp_path / "m").version == 2
+
+
+def test_the_first_format_had_no_storage(tmp_path: Path) -> None:
+    model_of()[0].save(tmp_path / "m", storage="int8")
+    rewritten(tmp_path / "m", 1, lambda config: None)
+    with pytest.raises(ModelFileError, match=r"config\.json: must hold architecture, classes, encoder and facts"):
+        load(tmp_path / "m")
+
+
+def test_an_older_gatewise_says_in_one_line_that_it_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_of()[0].save(tmp_path / "m", storage="int8")
+    monkeypatch.setattr(folder, "VERSION", 1)
+    with pytest.raises(ModelFileError, match=r"needs a newer gatewise \(format 2; this one reads up to 1\)") as caught:
+        load(tmp_path / "m")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "int8",
+        [],
+        None,
+        1,
+        {"embedding.weight": "float16"},  # a word that the file does not bear out
+        {"embedding.weight": "int4"},
+        {"embedding.weight": ["int8"]},
+        {"embedding.weight": "int8", "dense.weight": "int8"},
+        {"embedding.weight": "int8", "secret": "int8"},
+        {},
+    ],
+)
+def test_a_storage_in_a_file_that_is_not_so(tmp_path: Path, storage: Any) -> None:
+    model_of()[0].save(tmp_path / "m", storage={"embedding.weight": "int8"})
+    rewritten(tmp_path / "m", 2, lambda config: config.update(storage=storage))
+    with pytest.raises(ModelFileError) as caught:
+        load(tmp_path / "m")
+    assert len(str(caught.value)) < 400

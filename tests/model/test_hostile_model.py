@@ -1,0 +1,122 @@
+"""A model folder whose manifest agrees with what it holds, sent by someone who means no good: refused, or harmless."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gatewise.errors import ModelFileError
+from gatewise.model.model import Model, load
+from gatewise.model.preprocessor import TextEncoder
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.storage import load_folder, save_folder, tensors_to_bytes
+from gatewise.text import TokenEncoding
+
+WORDS = ["a film that stays with you", "two hours that never come back"]
+
+
+@pytest.fixture(scope="module", params=["float32", "int8"])
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    encoding = TokenEncoding.fit(WORDS, minimum=1)
+    arch = Architecture("tokens", rows=encoding.rows, embedding=9, units=2)
+    parameters = initial_parameters(arch, np.random.default_rng(5))
+    path = tmp_path_factory.mktemp("good") / "model"
+    Model(arch, parameters, TextEncoder(encoding), ("no", "yes"), history='{"epoch": 1}\n').save(
+        path, storage=request.param
+    )
+    return dict(load_folder(path).files)
+
+
+def with_config(files: dict[str, bytes], change: Callable[[Any], object]) -> dict[str, bytes]:
+    config = json.loads(files["config.json"])
+    change(config)
+    return {**files, "config.json": json.dumps(config).encode()}
+
+
+def refused(path: Path, files: dict[str, bytes]) -> None:
+    save_folder(path, files)
+    start = time.process_time()
+    with pytest.raises(ModelFileError) as caught:
+        load(path)
+    assert len(str(caught.value)) < 600
+    assert time.process_time() - start < 2, "refused, but too late"
+
+
+def test_the_good_one_loads(files: dict[str, bytes], tmp_path: Path) -> None:
+    assert load(save_folder(tmp_path / "model", files)).predict(WORDS)[0] in ("no", "yes")
+
+
+FIELDS = ["rows", "embedding", "units", "layers", "outputs", "length"]
+VALUES: list[object] = [10**7, 10**9, 10**30, -1, 0, 2.0, True, "2", None, [2]]
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f in FIELDS for v in VALUES if (f, v) != ("length", 0)])
+def test_numbers_of_the_architecture(files: dict[str, bytes], tmp_path: Path, field: str, value: object) -> None:
+    refused(tmp_path / "model", with_config(files, lambda config: config["architecture"].update({field: value})))
+
+
+KINDS = [b"\xff\xfe\x00", b"\x80\x04\x95\x00", b"", b"[" * 100_000, b'{"a": 1, "a": 2}']
+
+
+@pytest.mark.parametrize("raw", KINDS)
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_files_of_another_kind(files: dict[str, bytes], tmp_path: Path, name: str, raw: bytes) -> None:
+    refused(tmp_path / "model", {**files, name: raw})
+
+
+@pytest.mark.parametrize("raw", KINDS[:2])
+def test_a_history_that_is_no_text(files: dict[str, bytes], tmp_path: Path, raw: bytes) -> None:
+    refused(tmp_path / "model", {**files, "history.jsonl": raw})
+
+
+def test_missing_and_other_tensors(files: dict[str, bytes], tmp_path: Path) -> None:
+    refused(tmp_path / "a", {**files, "model.safetensors": tensors_to_bytes({"w": np.zeros(3, np.float32)})})
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        refused(tmp_path / name, {key: raw for key, raw in files.items() if key != name})
+
+
+def test_a_word_that_is_no_text(files: dict[str, bytes], tmp_path: Path) -> None:
+    raw = files["tokenizer.json"].replace(b'"film"', b'"fi\\ud800lm"')
+    assert raw != files["tokenizer.json"]
+    refused(tmp_path / "model", {**files, "tokenizer.json": raw})
+
+
+TEXT = st.text(st.characters(), max_size=6)  # lone surrogates too
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 10**9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_value_anywhere_in_the_json_files(files: dict[str, bytes], tmp_path: Path, data: st.DataObject) -> None:
+    """The model loads and predicts, or is refused with our error. No other exception, whatever stands there."""
+    name = data.draw(st.sampled_from(["config.json", "tokenizer.json"]))
+    tree = json.loads(files[name])
+    node, places = tree, []
+    while isinstance(node, (dict, list)) and node and (not places or data.draw(st.booleans())):
+        key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else list(range(len(node)))))
+        places.append((node, key))
+        node = node[key]
+    inside, key = places[-1]
+    inside[key] = data.draw(JSON)
+    try:
+        raw = json.dumps(tree).encode()
+        model = load(save_folder(tmp_path / "model", {**files, name: raw}))
+    except ModelFileError:
+        return
+    assert len(model.predict_proba(WORDS)) == 2

@@ -1,0 +1,232 @@
+"""The model a user holds: saved and opened again bit for bit, the same in any company, and deaf to bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.data.labelled import Labelled
+from gatewise.data.series import Standardise
+from gatewise.errors import GatewiseError, InputError, ModelFileError
+from gatewise.explain import METHODS, Clamp
+from gatewise.model.card import Facts, Measured
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.storage import load_folder, save_folder
+from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+
+TEXTS = ["the film was bad", "a good film, seen twice", "the end", "it was good, was it", "bad bad end"]
+
+
+def _parameters(arch: Architecture, seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    start = initial_parameters(arch, rng)
+    return {k: (v + rng.normal(0, 0.3, v.shape)).astype(np.float32) for k, v in start.items()}
+
+
+def _models() -> dict[str, Model]:
+    keras = KerasEncoding(keras_index(TEXTS), 8)
+    tokens = TokenEncoding.fit(TEXTS, size=50, minimum=1)
+    scaling = Standardise.fit([np.array([[1, 2, 3], [4, 5, 7]], dtype=np.float32)])
+    pre = Architecture("tokens", keras.rows, 5, 9, length=30, padding="pre")
+    both = Architecture("tokens", tokens.rows, 5, 9, bidirectional=True, pooling="mean+max", outputs=3)
+    series = Architecture("channels", 3, 0, 6, outputs=3)
+    return {
+        "keras": Model(pre, _parameters(pre, 1), TextEncoder(keras), ("no", "yes")),
+        "tokens": Model(both, _parameters(both, 2), TextEncoder(tokens), ("x", "y", "z"), Facts(recipe="fast", seed=4)),
+        "series": Model(series, _parameters(series, 3), SeriesEncoder(scaling), ("<a>", "b|c", "d")),
+    }
+
+
+MODELS = _models()
+INPUTS: dict[str, list[Any]] = {
+    "keras": TEXTS,
+    "tokens": TEXTS,
+    "series": [np.random.default_rng(n).standard_normal((n + 1, 3)).astype(np.float32) for n in range(6)],
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_and_opened_again(tmp_path: Path, name: str) -> None:
+    model = MODELS[name]
+    model.save(tmp_path / "m")
+    again = gw.load(tmp_path / "m")
+    assert (again.architecture, again.classes, again.facts) == (model.architecture, model.classes, model.facts)
+    np.testing.assert_array_equal(again.logits(INPUTS[name]), model.logits(INPUTS[name]))
+    assert again.predict(INPUTS[name]) == [model.classes[k] for k in model.predict_proba(INPUTS[name]).argmax(axis=1)]
+    assert again.card() == (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_in_any_company_and_order(name: str) -> None:
+    model, inputs = MODELS[name], INPUTS[name]
+    together = model.logits(inputs)
+    alone = np.concatenate([model.logits([item]) for item in inputs])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    order = np.random.default_rng(0).permutation(len(inputs))
+    np.testing.assert_allclose(model.logits([inputs[k] for k in order]), together[order], atol=1e-5)
+    assert len(set(np.round(together[:, 0], 4))) > 1, "answers must differ for this test to mean anything"
+
+
+def test_one_text_is_one_text() -> None:
+    model = MODELS["tokens"]
+    assert model.predict("the end") == model.predict(["the end"])
+    assert model.predict([]) == []
+
+
+def test_one_logit_speaks_for_the_second_class() -> None:
+    model = MODELS["keras"]
+    z = model.logits(TEXTS)[:, 0].astype(np.float64)
+    np.testing.assert_allclose(model.predict_proba(TEXTS)[:, 1], 1 / (1 + np.exp(-z)), atol=1e-12)
+
+
+def test_evaluate_counts_and_maps_the_classes() -> None:
+    model = MODELS["tokens"]
+    predicted = model.predict(TEXTS)
+    wrong = ["x" if predicted[0] != "x" else "y", *predicted[1:]]
+    found = model.evaluate(Labelled.of(TEXTS, wrong, "five texts"))
+    assert (found.n, found.accuracy, found.data) == (5, 0.8, "five texts")
+    assert sum(map(sum, found.confusion)) == 5
+    assert sum(found.confusion[k][k] for k in range(3)) == 4
+    p = model.predict_proba(TEXTS)
+    wanted = -np.mean(np.log([p[n, "xyz".index(c)] for n, c in enumerate(wrong)]))
+    assert found.loss == pytest.approx(wanted, rel=1e-9)
+    with pytest.raises(InputError, match="does not know class 'w'"):
+        model.evaluate(Labelled.of(TEXTS, ["w", *predicted[1:]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "message"),
+    [
+        ("keras", ["fine", "  \n"], "text 2 is empty"),
+        ("keras", ["a\ud800b"], "text 1"),
+        ("tokens", ["\u200b\x00"], "text 1"),
+        ("tokens", [b"bytes"], "text 1 is a bytes, not a string"),
+        ("series", [np.ones((2, 2))], r"series 1: want \(steps, 3\), got \(2, 2\)"),
+        ("series", [np.ones((2, 3)), [[1, 2, np.nan]]], "series 2: step 0 is not finite"),
+    ],
+)
+def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        MODELS[name].predict(bad)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(extra=1), "nothing else"),
+        (lambda c: c["architecture"].update(units=10), "shape|weight"),
+        (lambda c: c["architecture"].update(rows=10**9), "rows"),
+        (lambda c: c["architecture"].update(colour="red"), "colour"),
+        (lambda c: c["architecture"].update(gate="soft"), "gate"),
+        (lambda c: c.update(classes=["x", "x", "z"]), "distinct"),
+        (lambda c: c.update(classes=["x", "y"]), "needs 3 distinct classes"),
+        (lambda c: c.update(classes="xyz"), "list of names"),
+        (lambda c: c.update(encoder={"kind": "pickle"}), "pickle"),
+        (lambda c: c.update(encoder=[]), "encoder"),
+        (lambda c: c["facts"].update(measured=[{"data": "d", "n": "many"}]), "measured"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(tmp_path: Path, change: Any, message: str) -> None:
+    """The manifest is right in each case: what is tested is the check of the content."""
+    MODELS["tokens"].save(tmp_path / "m")
+    files = dict(load_folder(tmp_path / "m").files)
+    config = json.loads(files["config.json"])
+    change(config)
+    files["config.json"] = json.dumps(config).encode()
+    save_folder(tmp_path / "m", files)
+    with pytest.raises(ModelFileError, match=message):
+        gw.load(tmp_path / "m")
+
+
+def test_any_byte_flipped_is_found(tmp_path: Path) -> None:
+    MODELS["tokens"].save(tmp_path / "m")
+    rng = np.random.default_rng(8)
+    for file in sorted((tmp_path / "m").iterdir()):
+        whole = file.read_bytes()
+        for place in rng.integers(0, len(whole), 12):
+            broken = bytearray(whole)
+            broken[place] ^= 1 << int(rng.integers(8))
+            file.write_bytes(broken)
+            with pytest.raises(GatewiseError):
+                gw.load(tmp_path / "m")
+        file.write_bytes(whole)
+    gw.load(tmp_path / "m")
+
+
+def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:
+    facts = Facts(recipe="fast", data="a [link](x) | <b>", measured=(Measured("some test", 400, 0.9, 0.3),))
+    card = dataclasses.replace(MODELS["series"], facts=facts).card()
+    assert "&lt;a&gt;, b&#124;c, d" in card
+    assert "a &#91;link&#93;(x) &#124; &lt;b&gt;" in card
+    assert "| some test | 400 | 0.9000 ± 0.0150 | 0.3000 |" in card
+    assert "epoch kept" not in card
+    renewed = facts.with_measured(Measured("some test", 500, 0.8, 0.4))
+    assert [m.n for m in renewed.measured] == [500]
+
+
+def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> None:
+    model = MODELS["tokens"]
+    data = Labelled.of(TEXTS, ["x", "y", "x", "z", "y"])
+    known = model.with_faith(model.encoder.encode_all(TEXTS)).with_units(data)
+    assert set(known.facts.faith) == set(METHODS)
+    assert known.facts.explained_by in METHODS
+    assert known.explain(TEXTS[0]).method == known.facts.explained_by
+    assert known.explain(TEXTS[0]).faith == known.facts.faith[known.facts.explained_by]
+    known.save(tmp_path / "m")
+    again = gw.load(tmp_path / "m")
+    assert again.facts == known.facts
+    assert again.units == known.units
+    assert again.units is not None
+    assert again.units.fingerprint == data.fingerprint()
+    assert len(again.units.units) == 18
+    assert f"| {known.facts.explained_by} (the default) | 5 |" in (tmp_path / "m" / "README.md").read_text()
+    assert [again.predict(text) for text in TEXTS] == [model.predict(text) for text in TEXTS]
+
+
+def test_a_folder_of_an_older_gatewise_has_no_scores_and_says_so(tmp_path: Path) -> None:
+    MODELS["keras"].save(tmp_path / "m")
+    files = dict(load_folder(tmp_path / "m").files)
+    config = json.loads(files["config.json"])
+    del config["facts"]["faith"], config["facts"]["explained_by"]
+    save_folder(tmp_path / "m", {**files, "config.json": json.dumps(config).encode()})
+    old = gw.load(tmp_path / "m")
+    assert old.facts.faith == {}
+    assert old.units is None
+    assert old.explain(TEXTS[0]).method == "leave-one-out"
+    assert old.explain(TEXTS[0]).faith is None
+
+
+def test_a_units_file_that_is_none_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    MODELS["keras"].save(tmp_path / "m")
+    files = dict(load_folder(tmp_path / "m").files)
+    save_folder(tmp_path / "m", {**files, "units.json": b'{"data": 1}'})
+    model = gw.load(tmp_path / "m")
+    assert model.predict(TEXTS[0])
+    with pytest.raises(ModelFileError, match=r"units\.json"):
+        _ = model.units
+
+
+def test_words_are_replaced_and_predicted_as_the_new_text() -> None:
+    for name in ("keras", "tokens"):
+        model = MODELS[name]
+        found = model.intervene("the film was bad", words={"bad": "good", 1 if name == "keras" else 0: "a good"})
+        want = "a good film was good"
+        np.testing.assert_allclose(found.after.logits, model.logits([want])[0], atol=1e-6)
+        assert found.after.steps == model.encoder.steps(want)
+        assert found.before.steps == model.encoder.steps("the film was bad")
+        shorter = model.intervene("the film was bad", words={"was": ""})
+        assert shorter.after.steps == model.encoder.steps("the film bad")
+    with pytest.raises(InputError, match="there is no word at step 1: they are 2 to 5"):
+        MODELS["keras"].intervene("the film was bad", words={0: "x"})
+    with pytest.raises(InputError, match="a series has no words"):
+        MODELS["series"].intervene(INPUTS["series"][3], words={0: "x"})
+    held = MODELS["series"].intervene(INPUTS["series"][3], [Clamp("f", 0.0)])
+    assert (held.after.lstms[0].f == 0).all()

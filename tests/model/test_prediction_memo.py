@@ -1,0 +1,106 @@
+"""What prediction keeps between calls: only where nothing can change it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise import kernels
+from gatewise.kernels import native, packed
+from gatewise.model.model import Model, load
+from gatewise.model.preprocessor import TextEncoder
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.forward import PAD_CHUNK
+from gatewise.text import KerasEncoding
+
+LENGTH = 2 * PAD_CHUNK + 40
+TEXTS = ["good film", "bad", "a good film and a bad one", "film"]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    encoding = KerasEncoding({w: n + 1 for n, w in enumerate(["good", "bad", "film", "a", "and", "one"])}, 10)
+    arch = Architecture("tokens", encoding.rows, 4, 9, length=LENGTH, padding="pre")
+    made = Model(arch, initial_parameters(arch, np.random.default_rng(4)), TextEncoder(encoding), ("bad", "good"))
+    made.save(tmp_path / "m")
+    return load(tmp_path / "m")
+
+
+def _unfrozen(model: Model) -> Model:
+    return replace(model, parameters={name: array.copy() for name, array in model.parameters.items()})
+
+
+def test_the_states_after_pads_are_kept_and_are_the_same(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = _unfrozen(model)
+    assert plain._memo is None
+    calls = _count_steps(monkeypatch)
+    first = model.logits(TEXTS[:1])
+    once = list(calls)
+    assert max(once) == PAD_CHUNK, "the pads were run"
+    calls.clear()
+    again, company = model.logits(TEXTS[:1]), model.logits(TEXTS)
+    assert max(calls) < 20, "the pads were run again"
+    assert np.array_equal(first, again)
+    assert np.allclose(company, plain.logits(TEXTS), rtol=0, atol=1e-6)
+
+
+def test_changed_parameters_are_seen(model: Model) -> None:
+    plain, before = _unfrozen(model), model.logits(TEXTS)
+    assert np.allclose(before, plain.logits(TEXTS), rtol=0, atol=1e-6)
+    plain.parameters["lstm.0.forward.weight_hh"][...] *= -1
+    changed = plain.logits(TEXTS)
+    assert np.abs(changed - before).max() > 1e-3
+    other = replace(model, parameters=plain.parameters)
+    assert np.array_equal(other.logits(TEXTS), changed), "a replaced model must not use the other's memo"
+
+
+def test_loaded_parameters_cannot_be_written(model: Model) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        model.parameters["dense.bias"][0] = 1
+    with pytest.raises(TypeError):
+        model.parameters["dense.bias"] = np.zeros(1)  # type: ignore[index]
+
+
+@pytest.mark.skipif(native.why_not() is not None, reason=f"native: {native.why_not()}")
+def test_packed_weights_belong_to_frozen_arrays_alone() -> None:
+    rng = np.random.default_rng(2)
+    weight = rng.normal(size=(4 * 20, 20)).astype(np.float32)
+    given: dict[str, Any] = {
+        "pre": rng.normal(size=(5, 80)).astype(np.float32),
+        "index": None,
+        "lengths": np.array([5]),
+        "h0": np.ones((1, 20), np.float32),
+        "c0": np.ones((1, 20), np.float32),
+    }
+    kernel, before = native.Native(), len(packed._kept)
+    free = kernel.forward(weight_hh=weight, **given)
+    view = weight[:]
+    view.flags.writeable = False  # but what it is a view of can be written to
+    assert np.array_equal(kernel.forward(weight_hh=view, **given).h, free.h)
+    assert len(packed._kept) == before
+    frozen = weight.copy()
+    frozen.flags.writeable = False
+    for isa in native.isas():
+        for _ in range(2):
+            run = native.Native(isa=isa).forward(weight_hh=frozen, **given)
+            assert np.array_equal(run.h, native.Native(isa=isa).forward(weight_hh=weight, **given).h)
+    assert len(packed._kept) == before + len(native.isas())
+    del frozen, run  # the tape of a run holds its weights
+    assert len(packed._kept) == before, "packed weights outlive the array"
+
+
+def _count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Steps of every forward from now on, by whichever kernel runs."""
+    kind, calls = type(kernels.get()), []
+    run = kind.forward
+
+    def counted(self: Any, pre: Any, index: Any, lengths: Any, *rest: Any, **how: Any) -> Any:
+        calls.append(int(lengths.sum()))
+        return run(self, pre, index, lengths, *rest, **how)
+
+    monkeypatch.setattr(kind, "forward", counted)
+    return calls

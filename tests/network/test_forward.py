@@ -1,0 +1,168 @@
+"""The network against a plainly padded torch run in float64: logits and every gradient, embeddings included, to
+1e-10.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from gatewise.errors import InputError
+from gatewise.kernels.reference import Reference
+from gatewise.network.architecture import Architecture, initial_parameters, parameter_shapes, summary
+from gatewise.network.batch import Batch
+from gatewise.network.forward import forward
+from gatewise.network.ops import NumpyOps
+from gatewise.nn import Network
+from tests.network.oracle import padded_logits, random_sequences
+
+UNMASKED = Architecture("tokens", 30, 5, 7, length=40, padding="pre")
+ARCHITECTURES = {
+    "unmasked": UNMASKED,
+    "unmasked-long": dataclasses.replace(UNMASKED, length=700),  # the state settles before the pads end
+    "unmasked-two-layers": dataclasses.replace(UNMASKED, layers=2, length=300),
+    "unmasked-three-classes": dataclasses.replace(UNMASKED, outputs=3),
+    "masked": Architecture("tokens", 30, 5, 7),
+    "masked-mean": Architecture("tokens", 30, 5, 7, pooling="mean"),
+    "masked-both-ways": Architecture("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", outputs=3),
+    "masked-both-ways-last": Architecture("tokens", 30, 5, 7, bidirectional=True, layers=2),
+    "series": Architecture("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
+}
+LENGTHS = [3, 1, 17, 40, 8]
+
+
+def _random_parameters(arch: Architecture, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return {name: rng.standard_normal(shape) * 0.3 for name, shape in parameter_shapes(arch).items()}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_logits_and_gradients_equal_a_plainly_padded_run(name: str) -> None:
+    arch, rng = ARCHITECTURES[name], np.random.default_rng(11)
+    parameters = _random_parameters(arch, rng)
+    sequences = random_sequences(arch, LENGTHS, rng)
+    weight = torch.from_numpy(rng.standard_normal((len(LENGTHS), arch.outputs)))
+
+    plain = {k: torch.from_numpy(v).clone().requires_grad_() for k, v in parameters.items()}
+    wanted = padded_logits(arch, plain, sequences)
+    (wanted * weight).sum().backward()
+
+    network = Network(arch, parameters, dtype=torch.float64)
+    logits = network(Batch.of(sequences, arch))
+    (logits * weight).sum().backward()
+
+    np.testing.assert_allclose(logits.detach(), wanted.detach(), rtol=0, atol=1e-10)
+    for key, tensor in plain.items():
+        found = network.weights[key.replace(".", "_")].grad
+        assert found is not None, key
+        np.testing.assert_allclose(found, tensor.grad, rtol=0, atol=1e-10, err_msg=key)
+
+    numpy_logits = forward(NumpyOps(Reference()), parameters, arch, Batch.of(sequences, arch))
+    np.testing.assert_allclose(numpy_logits, wanted.detach(), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_gradients_are_the_same_where_the_embedding_keeps_its_own(name: str) -> None:
+    arch, rng = ARCHITECTURES[name], np.random.default_rng(12)
+    network = Network(arch, _random_parameters(arch, rng), dtype=torch.float64)
+    some, others = (Batch.of(random_sequences(arch, LENGTHS, rng), arch) for _ in range(2))
+    network(others).sum().backward()
+    wanted = {key: weight.grad for key, weight in network.weights.items()}
+    network.zero_grad()
+    network(some).square().sum().backward()
+    kept = network.weights["embedding_weight"].grad if arch.inputs == "tokens" else None
+    network.zero_grad()
+    network(others).sum().backward()
+    assert kept is None or network.weights["embedding_weight"].grad is kept
+    for key, gradient in wanted.items():
+        assert gradient is not None
+        found = network.weights[key].grad
+        assert found is not None
+        np.testing.assert_array_equal(found, gradient, err_msg=key)
+
+
+def test_active_rows_train_as_the_full_table_does() -> None:
+    arch, rng = UNMASKED, np.random.default_rng(5)
+    parameters = {k: v.astype(np.float32) for k, v in _random_parameters(arch, rng).items()}
+    sequences = [rng.choice([2, 3, 5, 7, 11], n) for n in LENGTHS]
+    results = []
+    for active in (None, np.array([0, 2, 3, 5, 7, 11])):
+        network = Network(arch, parameters, active=active)
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01, eps=1e-7)
+        for step in range(5):
+            optimizer.zero_grad()
+            network(Batch.of(sequences[step % 3 :], arch)).square().sum().backward()
+            optimizer.step()
+        results.append(network.arrays())
+    for key, full in results[0].items():
+        np.testing.assert_allclose(results[1][key], full, rtol=1e-5, atol=1e-7, err_msg=key)
+    untouched = np.setdiff1d(np.arange(30), [0, 2, 3, 5, 7, 11])
+    np.testing.assert_array_equal(results[1]["embedding.weight"][untouched], parameters["embedding.weight"][untouched])
+    assert (
+        np.abs(results[1]["embedding.weight"] - parameters["embedding.weight"])[[0, 2, 3, 5, 7, 11]].min(axis=1).all()
+    )
+
+
+def test_longer_than_length_is_cut_in_front_or_in_the_middle() -> None:
+    rng = np.random.default_rng(3)
+    front = dataclasses.replace(UNMASKED, length=6)
+    middle = Architecture("tokens", 30, 5, 7, length=6, cut="middle")
+    ids = rng.integers(1, 30, 20)
+    for arch, kept in ((front, ids[-6:]), (middle, np.concatenate([ids[:2], ids[-4:]]))):
+        parameters = _random_parameters(arch, rng)
+        whole = forward(NumpyOps(Reference()), parameters, arch, Batch.of([ids], arch))
+        np.testing.assert_array_equal(whole, forward(NumpyOps(Reference()), parameters, arch, Batch.of([kept], arch)))
+
+
+def test_an_empty_sequence_reads_as_no_evidence() -> None:
+    arch, rng = ARCHITECTURES["masked-both-ways"], np.random.default_rng(9)
+    parameters = _random_parameters(arch, rng)
+    batch = Batch.of([np.zeros(0, dtype=np.int64), np.array([4, 5])], arch)
+    logits = forward(NumpyOps(Reference()), parameters, arch, batch)
+    np.testing.assert_array_equal(logits[0], parameters["dense.bias"])
+    network = Network(arch, parameters, dtype=torch.float64)
+    torch.testing.assert_close(network(batch).detach(), torch.from_numpy(logits), rtol=0, atol=1e-12)
+    network(batch).sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_parameter_counts_of_the_tutorial() -> None:
+    arch = Architecture("tokens", 88_588, 32, 100, length=1000, padding="pre")
+    assert [count for _, _, count in summary(arch)] == [2_834_816, 53_200, 101]
+    assert sum(count for _, _, count in summary(arch)) == 2_888_117
+    assert sum(int(np.prod(s)) for s in parameter_shapes(arch).values()) == 2_888_117
+
+
+def test_start_values_are_those_of_keras() -> None:
+    arch = Architecture("tokens", 500, 32, 100, length=1000, padding="pre")
+    start = initial_parameters(arch, np.random.default_rng(0))
+    assert 0.045 < np.abs(start["embedding.weight"]).max() <= 0.05
+    limit = np.sqrt(6 / 432)
+    assert 0.95 * limit < np.abs(start["lstm.0.forward.weight_ih"]).max() <= limit
+    w = start["lstm.0.forward.weight_hh"].astype(np.float64)
+    np.testing.assert_allclose(w.T @ w, np.eye(100), atol=1e-6)
+    np.testing.assert_array_equal(start["lstm.0.forward.bias"], np.repeat([0, 1, 0, 0], 100))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"units": 0}, "units must be at least 1"),
+        ({"embedding": 0}, "embedding"),
+        ({"bidirectional": True}, "one direction"),
+        ({"pooling": "mean"}, "pooling 'last'"),
+        ({"length": 0}, "fixed length"),
+    ],
+)
+def test_an_architecture_that_means_nothing_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(UNMASKED, **change)
+
+
+def test_ids_beyond_the_vocabulary_are_refused() -> None:
+    with pytest.raises(InputError, match="from 0 to 29, found 3 to 30"):
+        Batch.of([np.array([3, 30])], UNMASKED)
+    with pytest.raises(InputError, match=r"series 1: want \(steps, 4\), got \(3, 2\)"):
+        Batch.of([np.ones((2, 4)), np.ones((3, 2))], ARCHITECTURES["series"])

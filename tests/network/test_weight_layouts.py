@@ -1,0 +1,97 @@
+"""Weights to other libraries' forms and back, with random numbers, no two alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gatewise.cell import sigmoid
+from gatewise.errors import InputError
+from gatewise.network.weight_layouts import (
+    Weights,
+    from_keras_arrays,
+    from_onnx_arrays,
+    reordered,
+    to_keras_arrays,
+    to_onnx_arrays,
+)
+from gatewise.types import Array
+
+UNITS, INPUTS = 3, 5
+
+
+def weights(seed: int = 0, bias: bool = True) -> Weights:
+    rng = np.random.default_rng(seed)
+    shapes = (4 * UNITS, INPUTS), (4 * UNITS, UNITS), (4 * UNITS,)
+    w, u, b = (rng.normal(size=shape) for shape in shapes)
+    return Weights(w, u, b if bias else None)
+
+
+def step(ours: Weights, x: Array, h: Array, c: Array) -> Array:
+    pre = ours.weight_ih @ x + ours.weight_hh @ h + (0 if ours.bias is None else ours.bias)
+    i, f, g, o = np.split(pre, 4)
+    return sigmoid(o) * np.tanh(sigmoid(f) * c + sigmoid(i) * np.tanh(g))
+
+
+def onnx_step(W: Array, R: Array, B: Array, x: Array, h: Array, c: Array) -> Array:
+    """As the ONNX operator's text has it: iofc, biases Wb and Rb one after the other."""
+    pre = W @ x + R @ h + B[: 4 * UNITS] + B[4 * UNITS :]
+    i, o, f, g = pre[:3], pre[3:6], pre[6:9], pre[9:]
+    return sigmoid(o) * np.tanh(sigmoid(f) * c + sigmoid(i) * np.tanh(g))
+
+
+def equal(got: Weights, wanted: Weights) -> bool:
+    pairs = zip(got, wanted, strict=True)
+    return all(a is b is None or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_keras_round_trip(bias: bool) -> None:
+    ours = weights(bias=bias)
+    arrays = to_keras_arrays(ours)
+    assert [array.shape for array in arrays] == [(INPUTS, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,)][: len(arrays)]
+    assert equal(from_keras_arrays(*arrays), ours)
+    arrays[0][:] = 0
+    assert equal(ours, weights(bias=bias)), "the converter shares memory with its source"
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_onnx_round_trip(directions: int, bias: bool) -> None:
+    ours = [weights(seed, bias) for seed in range(directions)]
+    W, R, B = to_onnx_arrays(ours)
+    assert W.shape == (directions, 4 * UNITS, INPUTS)
+    assert (B is not None) == bias
+    for got, wanted in zip(from_onnx_arrays(W, R, B), ours, strict=True):
+        assert equal(got, wanted)
+
+
+def test_onnx_means_the_same() -> None:
+    ours, rng = weights(), np.random.default_rng(4)
+    x, h, c = rng.normal(size=INPUTS), rng.normal(size=UNITS), rng.normal(size=UNITS)
+    W, R, B = to_onnx_arrays([ours])
+    assert B is not None
+    assert np.allclose(onnx_step(W[0], R[0], B[0], x, h, c), step(ours, x, h, c), rtol=0, atol=1e-12)
+    B = rng.normal(size=B.shape)
+    [back] = from_onnx_arrays(W, R, B)
+    assert np.allclose(step(back, x, h, c), onnx_step(W[0], R[0], B[0], x, h, c), rtol=0, atol=1e-12)
+
+
+def test_refused() -> None:
+    kernel, recurrent, bias = to_keras_arrays(weights())
+    W, R, B = to_onnx_arrays([weights()])
+    wrong = [
+        ("kernel", lambda: from_keras_arrays(kernel[:, :-1], recurrent, bias)),
+        ("recurrent_kernel", lambda: from_keras_arrays(kernel, recurrent.T, bias)),
+        ("bias", lambda: from_keras_arrays(kernel, recurrent, bias[:-1])),
+        ("W: want", lambda: from_onnx_arrays(W[:, :-1], R, B)),
+        ("R: want", lambda: from_onnx_arrays(W, R[:, :-4], B)),
+        ("B: want", lambda: from_onnx_arrays(W, R, W[0])),
+        ("W and R", lambda: from_onnx_arrays(W[0], R, B)),
+        ("has a bias", lambda: to_onnx_arrays([weights(), weights(bias=False)])),
+        ("order of gates", lambda: reordered(bias, "ifco", "ifgo")),
+        ("four blocks", lambda: reordered(bias[:-1], "ifgo", "iofg")),
+    ]
+    for message, call in wrong:
+        with pytest.raises(InputError, match=message):
+            call()

@@ -1,0 +1,198 @@
+"""A served model and a browser for the tests of the page. Without chromium they skip, in CI they fail instead."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.data.labelled import Labelled
+from gatewise.data.series import Standardise
+from gatewise.metrics.evaluation import Faith
+from gatewise.model.card import Facts, Measured
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.network.architecture import Architecture
+from gatewise.text import TokenEncoding
+from tests.explain.random_net import parameters_of
+
+CHROMIUM = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+TEXTS = [
+    "This is not a bad film; I was never bored, and nothing in it felt cheap.",
+    "It was good, not bad at all. It was bad, not good at all.",
+    "The first hour is slow, the jokes are flat, yet the last ten minutes are honest.",
+]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{7*7}} ${alert(1)} javascript:alert(1)",
+    "</script></style></textarea><b>bold</b>",
+    "\u202eevil\u202c \u0000\u0007\u001b[2J [PAD] [UNK]",
+    "👩‍👩‍👧‍👦 🏳️‍🌈 🎬 e\u0301" + "\u0301" * 300,
+    "שלום עולם مرحبا good film",
+    "=cmd|'/c calc'!A0 ../../etc/passwd",
+    "x" * 30_000,
+]
+
+
+def _facts() -> Facts:
+    """As training leaves them; the words of the command are hostile, as those of a stranger's model could be."""
+    return Facts(
+        recipe="fast",
+        seed=3,
+        data="texts of a test <img src=x onerror=alert(1)>",
+        trained_on=40,
+        epochs=3,
+        kept_epoch=2,
+        command="gatewise train '</script><script>alert(1)</script>'",
+        measured=(Measured("a held-out part <b>x</b>", 200, 0.875, 0.31),),
+        faith={"running": Faith(0.41, 0.02, 24), "integrated-gradients": Faith(0.52, -0.01, 24)},
+        explained_by="integrated-gradients",
+    )
+
+
+HISTORY = "".join(
+    f'{{"epoch": {n}, "loss": {0.7 / n:.4f}, "accuracy": {1 - 0.4 / n:.4f}, "val_loss": {0.6 / n + 0.02 * n:.4f}, '
+    f'"val_accuracy": {0.9 - 0.2 / n:.4f}, "seconds": 1.5}}\n'
+    for n in (1, 2, 3)
+)
+
+
+def text_model(classes: tuple[str, ...] = ("bad", "good"), **shape: Any) -> Model:
+    encoding = TokenEncoding.fit(TEXTS, size=80, minimum=1)
+    arch = Architecture("tokens", encoding.rows, 5, 12, **shape)
+    return Model(arch, parameters_of(arch, 7), TextEncoder(encoding), classes, _facts(), HISTORY)
+
+
+def known_model() -> Model:
+    """With a report on its units, so that the unit page has all that it can have."""
+    return text_model().with_units(Labelled.of(TEXTS * 2, ["good", "bad", "good"] * 2, "six texts <b>x</b>"))
+
+
+def series_model() -> Model:
+    scaling = Standardise.fit([np.random.default_rng(1).normal(0, 1, (40, 2)).astype(np.float32)])
+    arch = Architecture("channels", 2, 0, 7, layers=2, bidirectional=True, pooling="mean", outputs=3)
+    return Model(arch, parameters_of(arch, 9), SeriesEncoder(scaling), ("slow", "fast", "step"), _facts(), HISTORY)
+
+
+MODELS: dict[str, Callable[[], Model]] = {
+    "text": known_model,
+    "hostile": lambda: text_model((HOSTILE[0], HOSTILE[1])),
+    "series": series_model,
+    "wide": lambda: text_model(pooling="mean+max", bidirectional=True),
+}
+
+
+@pytest.fixture(scope="package")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """The address of a server of the model of that name; each starts once a session."""
+    running: dict[str, tuple[subprocess.Popen[str], str]] = {}
+
+    def of(name: str) -> str:
+        if name not in running:
+            folder = tmp_path_factory.mktemp("models") / name
+            MODELS[name]().save(folder)
+            command = [sys.executable, "-m", "gatewise", "serve", str(folder), "--port", "0"]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            assert process.stdout is not None
+            seen = ""
+            for line in process.stdout:
+                seen += line
+                if found := re.search(r"http://[\w.:\[\]]+", line):
+                    running[name] = (process, found[0])
+                    break
+            else:
+                pytest.fail(f"the server ended: {seen}")
+        return running[name][1]
+
+    yield of
+    for process, _ in running.values():
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    """Debian's chromium, without a window."""
+    required = os.environ.get("GATEWISE_BROWSER") == "required"
+    if CHROMIUM is None or not Path(CHROMIUM).exists():
+        if required:
+            pytest.fail("GATEWISE_BROWSER=required, and there is no chromium: apt-get install chromium")
+        pytest.skip("no chromium here: apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api") if not required else __import__("playwright.sync_api").sync_api
+    with api.sync_playwright() as play:
+        found = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield found
+        found.close()
+
+
+class Watched:
+    """A page, and everything that it should not do: console lines, errors, dialogs, requests to others."""
+
+    def __init__(self, page: Any, home: str) -> None:
+        self.page, self.home, self.wrong = page, home, []
+        self.expected: list[str] = []
+        page.on("console", lambda message: self._note(f"console {message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self._note(f"error: {error}"))
+        page.on("dialog", lambda dialog: (self._note(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: self._request(request.url))
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective))"
+        )
+
+    def _note(self, line: str) -> None:
+        if not any(part in line for part in self.expected):
+            self.wrong.append(line)
+
+    def _request(self, url: str) -> None:
+        if not url.startswith((self.home, "data:", "blob:")):
+            self.wrong.append(f"request to {url}")
+
+    def open(self, fragment: str = "") -> Any:
+        """The page with its first picture drawn."""
+        self.page.goto(f"{self.home}/{fragment}")
+        if "t=&" not in fragment:
+            self.settle()
+        return self.page
+
+    def settle(self) -> None:
+        """Wait until the account of the text in the box is there, and what follows from it is painted."""
+        self.page.wait_for_function(
+            "() => { const s = gatewise.store.get(); return s.data && s.data.shown === s.text && s.data.account"
+            " && !s.data.account.stale && s.data.units && s.data.unitOf.has(gatewise.unitNow(s)); }",
+            timeout=20_000,
+        )
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+@pytest.fixture
+def visit(browser: Any, address: Callable[[str], str]) -> Iterator[Callable[..., Watched]]:
+    """visit(model, width, height, scheme): a fresh browser context; at the end nothing may have gone wrong in it."""
+    opened: list[tuple[Any, Watched]] = []
+
+    def new(model: str = "text", width: int = 1280, height: int = 720, scheme: str = "light", **more: Any) -> Watched:
+        home = address(model)
+        options = {"viewport": {"width": width, "height": height}, "color_scheme": scheme, "reduced_motion": "reduce"}
+        context = browser.new_context(**options, **more)
+        context.set_default_timeout(15_000)
+        watched = Watched(context.new_page(), home)
+        opened.append((context, watched))
+        return watched
+
+    yield new
+    wrong = [line for _, watched in opened for line in watched.wrong]
+    for context, _ in opened:
+        context.close()
+    assert wrong == []

@@ -1,0 +1,63 @@
+"""The page's modules that need no browser, by Node's own test runner; and that imports among them go one way."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
+
+# From the roof to the ground: a module imports only from floors below its own.
+FLOORS = [
+    {"main", "report"},
+    {"figure", "compare", "link"},
+    {"address", "change", "loader", "mappanel", "panels", "player", "verdict", "keys"},
+    {"cell", "heatmap", "series", "staff", "table", "theme", "present"},
+    {"mapwords"},
+    {"api", "cellmath", "cellshape", "colour", "diff", "examples", "plane", "store", "url", "words"},
+    {"dom"},
+]
+FLOOR = {name: n for n, names in enumerate(FLOORS) for name in names}
+
+
+def test_the_pure_parts() -> None:
+    node = shutil.which("node")
+    if node is None:
+        if os.environ.get("GATEWISE_BROWSER") == "required":
+            pytest.fail("GATEWISE_BROWSER=required, and there is no node: apt-get install nodejs")
+        pytest.skip("no node here: apt-get install nodejs")
+    files = [str(path) for path in sorted((HERE / "js").glob("*.mjs"))]  # a folder means another thing to each Node
+    done = subprocess.run([node, "--test", *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "# fail 0" in done.stdout
+
+
+def imports(name: str) -> list[str]:
+    source = (PAGE / f"{name}.js").read_text(encoding="utf-8")
+    return [a or b for a, b in re.findall(r"from \"\./(\w+)\.js\"|import\(\"\./(\w+)\.js\"\)", source)]
+
+
+def test_imports_go_one_way() -> None:
+    found = {path.stem for path in PAGE.glob("*.js")}
+    assert found == set(FLOOR), "put every module on a floor, and take gone ones off"
+    for name in found:
+        for needed in imports(name):
+            assert FLOOR[needed] > FLOOR[name], f"{name}.js imports {needed}.js, which does not stand below it"
+    assert "cell" in imports("figure")
+    assert "mappanel" in imports("figure")
+
+
+def test_text_enters_as_text_and_nothing_comes_from_elsewhere() -> None:
+    for path in PAGE.iterdir():
+        source = path.read_text(encoding="utf-8")
+        for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "new Function", "cssText"):
+            assert word not in source, f"{path.name} has {word}"
+        for found in re.findall(r"https?://[^\"' )`]+", source):
+            assert found == "http://www.w3.org/2000/svg", f"{path.name} names {found}"
+        assert "style=" not in source, f"{path.name}: a style attribute, which the policy refuses"

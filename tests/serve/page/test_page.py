@@ -1,0 +1,228 @@
+"""The page in a real browser: it shows what the library says, and what becomes of it under a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.explain import Clamp
+from tests.serve.page.conftest import TEXTS, Watched, known_model
+
+Visit = Callable[..., Watched]
+TEXT = "I was never bored, not a bad film"
+
+
+def number(text: str) -> float:
+    return float(text.replace("\u2212", "-").replace("±", ""))
+
+
+def p_of(page: Any) -> float:
+    """The probability of the class `good` that is shown."""
+    label, shown = page.inner_text("#verdict .label"), number(page.inner_text("#verdict .p"))
+    return shown if label == "good" else 1 - shown
+
+
+def write(watched: Watched, text: str) -> None:
+    watched.page.click("#text")
+    watched.page.keyboard.press("Control+a")
+    watched.page.keyboard.type(text)
+    watched.page.wait_for_function("text => gatewise.store.get().text === text", arg=text)
+    watched.settle()
+
+
+def test_the_verdict_does_not_wait_for_its_line(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open()
+    before, held = page.inner_text("#verdict .p"), []
+
+    def hold(route: Any) -> None:
+        """The first request for a line waits; all else passes."""
+        if not held and '"running"' in route.request.post_data:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/explain", hold)
+    page.fill("#text", "a bad film, bad")
+    page.wait_for_function("() => gatewise.store.get().early?.shown === gatewise.store.get().text")
+    page.wait_for_function("before => document.querySelector('#verdict .p').textContent !== before", arg=before)
+    early = page.inner_text("#verdict .label"), page.inner_text("#verdict .p")
+    assert page.evaluate("() => gatewise.store.get().data.shown !== gatewise.store.get().text")
+    held[0].continue_()
+    watched.settle()
+    assert (page.inner_text("#verdict .label"), page.inner_text("#verdict .p")) == early
+    assert page.evaluate("() => gatewise.store.get().early") is None
+
+
+def test_the_first_picture_needs_no_click(visit: Visit) -> None:
+    page = visit().open()
+    assert page.inner_text("#verdict .label") in ("bad", "good")
+    assert page.locator(".words .selected").count() == 1
+    assert page.locator("#cell svg").count() == 1
+    assert "People say" in page.inner_text("#verdict .toldchange")
+    page.wait_for_function("() => document.querySelector('#map .readout').textContent")
+    assert (
+        page.evaluate(
+            "() => document.querySelector('.map canvas').getContext('2d').getImageData(200, 50, 1, 1).data[3]"
+        )
+        == 255
+    )
+
+
+def test_the_verdict_follows_what_is_typed(visit: Visit) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open()
+    for text in (TEXT, "cheap", TEXTS[2] + " " + TEXTS[1]):
+        write(watched, text)
+        label, p = model.predict([text])[0], model.predict_proba([text])[0]
+        assert page.inner_text("#verdict .label") == label
+        assert p_of(page) == pytest.approx(p[1], abs=0.0051)
+        words = page.locator(".words .word").all_inner_texts()
+        assert [word.strip() for word in words] == model.encoder.steps(text)
+        found = model.explain(text)
+        scores = page.locator(".words .word").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+        for label, score in zip(scores, found.scores, strict=True):
+            assert number(label.rpartition(", ")[2]) == pytest.approx(score, abs=0.0051)
+    assert "not in the vocabulary" not in page.inner_text("#counts")
+    write(watched, "good zounds")
+    assert "1 not in the vocabulary" in page.inner_text("#counts")
+    assert page.locator(".words .unknown").inner_text() == "zounds"
+
+
+def test_the_account_can_be_switched_and_names_its_deletion_score(visit: Visit) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open()
+    write(watched, TEXT)
+    method = page.locator(".accountrow select").nth(1)
+    assert "integrated-gradients, deletion 0.52 (default)" in method.inner_text()
+    assert "cell, not measured" in method.inner_text()
+    method.select_option("running")
+    page.wait_for_function("() => gatewise.store.get().data.account.method === 'running'")
+    scores = page.evaluate("() => gatewise.store.get().data.account.words")
+    np.testing.assert_allclose(scores, model.explain(TEXT, "running").scores, atol=1e-5)
+    page.click(".about summary")
+    assert "falls by 0.41" in page.inner_text(".about")
+    assert "not a cause" in page.inner_text(".about")
+    page.locator(".accountrow select").nth(0).select_option("unit")
+    assert "memory c of unit" in page.inner_text("#words .caption")
+
+
+def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4&s=1")
+    trace = model.trace(TEXT).lstms[0]
+    page.click(".cellnumbers summary")
+    shown = [number(x) for x in page.locator(".numbers dd").all_inner_texts()]
+    c0, h0 = trace.c[3, 3], trace.h[3, 3]
+    i, f, g, o = (float(getattr(trace, gate)[4, 3]) for gate in "ifgo")
+    want = [c0, h0, f, i, g, o, f * c0, i * g, trace.c[4, 3], trace.h[4, 3]]
+    np.testing.assert_allclose(shown, want, atol=5.1e-4)
+    seen = []
+    page.focus("#steps button >> nth=0")
+    for _ in range(7):
+        seen.append(page.inner_text(".stepname"))
+        page.keyboard.press("ArrowRight")
+    assert [name.lower() for name in seen] == [
+        "1 look", "2 forget", "3 propose", "4 keep", "5 write", "6 show", "7 hand on",
+    ]  # fmt: skip
+    assert page.inner_text(".stepname").lower() == "1 look"  # of the next word
+    assert page.evaluate("() => gatewise.store.get().w") == 5
+    page.keyboard.press("End")
+    assert page.inner_text(".stepname").lower() == "7 hand on"
+
+
+def test_hovering_shows_values_and_lets_go(visit: Visit) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4&o=index")
+    page.wait_for_function("() => gatewise.store.get().data.planes.has('c')")
+    page.locator(".map").scroll_into_view_if_needed()
+    box = page.locator(".map").bounding_box()
+    units, words = 12, 9
+    unit, word = 7, 2
+    x = box["x"] + 46 + (box["width"] - 46) * (word + 0.5) / words
+    y = box["y"] + (box["height"] - 20) * (unit + 0.5) / units
+    page.mouse.move(x, y)
+    page.wait_for_function("() => document.querySelector('#readout').textContent.includes('  h ')")
+    trace = model.trace(TEXT).lstms[0]
+    line = page.inner_text("#readout")
+    assert line.startswith(f"unit {unit} · word {word + 1} “never” ·")
+    for gate in "ifgoch":
+        value = float(getattr(trace, gate)[word, unit])
+        assert number(line.split(f"{gate} ")[-1].split()[0]) == pytest.approx(value, abs=0.0051)
+    assert page.locator(".words .hovered").inner_text() == "never"
+    page.mouse.move(5, 5)
+    page.wait_for_function("() => !gatewise.store.get().hover")
+    assert page.locator(".words .hovered").count() == 0
+    page.hover(".words .word >> nth=0")
+    assert "word 1 “I” · unit 3" in page.inner_text("#unit")
+
+
+def test_the_map_shows_every_plane_sorted_and_as_a_table(visit: Visit) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film")
+    trace = model.trace(TEXT)
+    for plane in "ifgoh":
+        page.click(f".choice button:text-is('{plane}')")
+        page.wait_for_function("p => gatewise.store.get().data.planes.has(p)", arg=plane)
+        values = page.evaluate("p => Array.from(gatewise.store.get().data.planes.get(p).values)", plane)
+        np.testing.assert_allclose(np.array(values).reshape(12, 9), getattr(trace.lstms[0], plane).T, atol=1e-4)
+    page.select_option(".tools select", "jump")
+    page.click("#map button:has-text('As a table')")
+    first = page.locator(".tablebox tbody th").first.inner_text()
+    assert int(first) == int(np.abs(trace.lstms[0].moves()).max(axis=0).argmax())
+    cells = page.locator(".tablebox tbody tr").first.locator("td").all_inner_texts()
+    np.testing.assert_allclose([number(x) for x in cells], trace.lstms[0].h[:, int(first)], atol=0.0051)
+    page.select_option(".tools select", "alike")
+    page.wait_for_function("() => gatewise.store.get().data.alike")
+
+
+def test_a_clamp_shows_old_and_new_and_undo_takes_it_back(visit: Visit) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3")
+    before = p_of(page)
+    assert before == pytest.approx(model.predict_proba([TEXT])[0, 1], abs=0.0051)
+    page.select_option("#change select >> nth=0", "all")
+    page.focus("input[aria-label='Hold the forget gate f']")
+    page.keyboard.press("End")
+    page.wait_for_function("() => gatewise.store.get().data.changed")
+    watched.settle()
+    after = model.intervene(TEXT, [Clamp("f", 1.0)]).probabilities()[1][1]
+    assert p_of(page) == pytest.approx(after, abs=0.0051)
+    told = page.inner_text(".toldchange")
+    shown = number(told.split("” ")[1].split(" ")[0])
+    assert shown == pytest.approx(before, abs=0.011)
+    assert "f of all units held at 1.00" in page.inner_text("#change .chips")
+    assert page.locator("#words path.ghost").count() == 1
+    assert page.locator("#cell .isheld").count() == 1
+    page.click("#change button:has-text('Silence unit 3')")
+    page.wait_for_function("() => gatewise.store.get().data.changed?.applied.length === 2")
+    watched.settle()
+    both = model.intervene(TEXT, [Clamp("f", 1.0), Clamp("o", 0.0, 3, pads=True)]).probabilities()[1][1]
+    assert p_of(page) == pytest.approx(both, abs=0.0051)
+    page.click("#change button:text-is('undo')")
+    page.wait_for_function("() => gatewise.store.get().changes.length === 1")
+    assert "Undid: unit 3 silenced." in page.inner_text("#change .told")
+    page.keyboard.press("Control+z")
+    page.wait_for_function("() => gatewise.store.get().changes.length === 0")
+    watched.settle()
+    assert p_of(page) == pytest.approx(before, abs=1e-9)
+    page.click("#change button:text-is('redo')")
+    page.wait_for_function("() => gatewise.store.get().changes.length === 1")
+
+
+def test_two_texts_side_by_side(visit: Visit) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open()
+    page.click("#examples button:has-text('Order')")
+    page.wait_for_selector("#compare .pair:visible")
+    page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 14")
+    for n, text in enumerate(("It was good, not bad at all.", "It was bad, not good at all.")):
+        head = page.locator("#compare h3").nth(n).inner_text()
+        assert f"“good” {model.predict_proba([text])[0, 1]:.2f}" in head or "bad” " in head
+    assert "a bag of words cannot tell them apart" in page.inner_text("#compare .told")
+    marked = page.locator("#compare .pair > div >> nth=1").locator(".marked").all_inner_texts()
+    assert set(marked) <= {"bad", "good", "not", ","}
+    assert marked

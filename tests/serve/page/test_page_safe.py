@@ -1,0 +1,117 @@
+"""Nothing that a user or a stranger's model says is ever at work in the page, and everyone can use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serve.page.conftest import HOSTILE, Watched
+
+Visit = Callable[..., Watched]
+PAGE = Path(__file__).resolve().parents[3] / "src" / "gatewise" / "serve" / "page"
+
+# Tags that the page itself never makes: any of them came out of somebody's text.
+_TAGS = "img, iframe, object, embed, b, i, base, form, style, script:not([src]), a:not(.skip)"
+FOREIGN = f"() => document.querySelectorAll('{_TAGS}').length"
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_is_text(visit: Visit, text: str) -> None:
+    watched = visit("hostile")
+    watched.expected.append("status of 4")
+    page = watched.open()
+    page.fill("#text", text)
+    page.wait_for_function(
+        "() => { const s = gatewise.store.get();"
+        " return s.problem || (s.data?.shown === s.text && !s.data.account?.stale); }"
+    )
+    page.evaluate("() => { for (const one of document.querySelectorAll('main > details')) one.open = true; }")
+    page.evaluate("text => gatewise.store.set({ b: text })", text)
+    page.wait_for_timeout(500)
+    assert page.evaluate(FOREIGN) == 0
+    assert page.evaluate("() => [...document.scripts].map(one => one.src).join()").count("http") == 1
+    assert page.title() == "gatewise"
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_hostile_labels_and_card_are_text(visit: Visit) -> None:
+    watched = visit("hostile")
+    page = watched.open()
+    assert page.inner_text("#verdict .label") in [text[:24] + "…" for text in HOSTILE[:2]]
+    for part in ("training", "card", "unitpage"):
+        page.click(f"#{part} summary")
+    page.wait_for_function("() => document.querySelector('#card').textContent.includes('<script>alert(1)</script>')")
+    assert "<img src=x onerror=alert(1)>" in page.inner_text("#card")
+    assert page.evaluate(FOREIGN) == 0
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "#t=<img src=x onerror=alert(1)>&x=f1:9,h*:0,q2:1&p=<b>&w=-1&u=9999999999&s=99&hide=<b>,body&o=constructor",
+        "#z=!!!!&bz=%00&x=" + "f1:1," * 500,
+        "#t=good&u=99999&w=99999&layer=77&x=f999:0.5",
+    ],
+)
+def test_a_hostile_link_is_checked_like_any_input(visit: Visit, fragment: str) -> None:
+    watched = visit()
+    watched.expected.append("status of 4")
+    page = watched.page
+    page.goto(f"{watched.home}/{fragment}")
+    page.wait_for_function("() => gatewise.store.get().data || gatewise.store.get().problem")
+    page.wait_for_timeout(300)
+    assert page.evaluate(FOREIGN) == 0
+    state = page.evaluate("() => gatewise.store.get().hide")
+    assert "body" not in state
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+@pytest.mark.parametrize("model", ["text", "series"])
+def test_axe_finds_nothing_serious(visit: Visit, width: int, scheme: str, model: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python")
+    source = Path(axe.__file__).parent / "axe.min.js"
+    watched = visit(model, width=width, scheme=scheme, bypass_csp=True)  # axe itself is an inline script
+    page = watched.open()
+    page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
+    page.evaluate("() => gatewise.store.set({ b: gatewise.store.get().text })")
+    page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 4")
+    page.locator("#map").scroll_into_view_if_needed()
+    page.click("#map button:has-text('As a table')")
+    page.wait_for_selector(".tablebox table")
+    page.evaluate(source.read_text(encoding="utf-8"))
+    rules = "{ resultTypes: ['violations'] }"
+    for part in ("", "#dolink", "#dokeys"):
+        if part:
+            page.click(part)
+            page.wait_for_timeout(200)
+        found: list[dict[str, Any]] = page.evaluate(f"() => axe.run({rules}).then(result => result.violations)")
+        bad = [
+            (one["id"], one["impact"], [node["html"][:120] for node in one["nodes"]][:3])
+            for one in found
+            if one["impact"] in ("serious", "critical", "moderate")
+        ]
+        assert bad == []
+        if part:
+            page.keyboard.press("Escape")
+
+
+def test_a_visit_loads_little() -> None:
+    """HTML, CSS and JavaScript, raw: of the first screen, and of all there is."""
+    first, waiting = {"index.html", "style.css", "icon.svg"}, ["main.js"]
+    while waiting:
+        name = waiting.pop()
+        if name in first:
+            continue
+        first.add(name)
+        for line in (PAGE / name).read_text(encoding="utf-8").splitlines():
+            if line.startswith("import ") and "./" in line:
+                waiting.append(line.split('"./')[1].split('"')[0])
+    sizes = {
+        path.name: path.stat().st_size for path in PAGE.iterdir() if path.suffix in (".html", ".css", ".js", ".svg")
+    }
+    assert first < set(sizes)
+    assert sum(sizes[name] for name in first) <= 120_000, sorted((sizes[name], name) for name in first)
+    assert sum(sizes.values()) - sizes["report.js"] <= 152_000  # with what is loaded when it is opened

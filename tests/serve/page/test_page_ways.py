@@ -1,0 +1,231 @@
+"""Ways around the page in a real browser: links, the keyboard, guessing, presenting, other pages, widths, series."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests.serve.page.conftest import TEXTS, Watched, known_model, series_model
+
+Visit = Callable[..., Watched]
+TEXT = "I was never bored, not a bad film"
+
+
+def test_a_link_restores_the_whole_state(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film")
+    page.click(".words .word >> nth=5")
+    page.evaluate("() => gatewise.store.set({u: 4, s: 3, plane: 'f', sort: 'jump', by: 'unit'})")
+    page.select_option("#change select >> nth=1", "word")
+    page.focus("input[aria-label='Hold the output gate o']")
+    page.keyboard.press("Home")
+    page.wait_for_function("() => gatewise.store.get().data.changed && gatewise.store.get().data.planes.has('f')")
+    watched.settle()
+    page.wait_for_timeout(500)  # the address follows every 300 ms
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    page.mouse.move(2, 2)
+    other = visit()
+    other.page.goto(page.url)
+    other.settle()
+    other.page.wait_for_function("() => gatewise.store.get().data.planes.has('f')")
+    names = ["text", "w", "u", "s", "plane", "sort", "by", "changes"]
+    state = f"() => {{ const state = gatewise.store.get(); return {names}.map(name => [name, state[name]]); }}"
+    assert other.page.evaluate(state) == page.evaluate(state)
+    assert dict(other.page.evaluate(state))["changes"] == [{"gate": "o", "unit": 4, "from": 5, "to": 5, "value": 0}]
+    picture = """() => [
+        document.querySelector('#words').innerHTML, document.querySelector('#cell').innerHTML,
+        document.querySelector('#verdict').innerText, document.querySelector('#steps').innerText,
+        ...[...document.querySelectorAll('.map canvas')].map(one => one.toDataURL()),
+    ]"""
+    assert other.page.evaluate(picture) == page.evaluate(picture), "not what the link was made of, to the pixel"
+
+
+def test_a_long_text_travels_packed_and_a_broken_link_says_so(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open()
+    long = (TEXTS[0] + " ") * 12
+    page.fill("#text", long)
+    watched.settle()
+    page.wait_for_function("() => location.hash.includes('z=')")
+    other = visit()
+    other.page.goto(page.url)
+    other.settle()
+    assert other.page.input_value("#text") == long
+    foreign = visit()
+    foreign.page.goto(re.sub("model=[0-9a-f]{8}", "model=00000000", page.url))
+    foreign.settle()
+    assert "made with model 00000000" in foreign.page.inner_text("#look")
+    broken = visit()
+    broken.page.goto(page.url.replace("z=", "z=AAAA"))
+    broken.settle()
+    broken.page.wait_for_function("() => document.querySelector('#look').textContent.includes('cut on its way')")
+
+
+def test_by_keyboard_alone(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=0")
+    page.focus("#text")
+    page.keyboard.press("Escape")
+    assert page.evaluate("() => document.activeElement.dataset.word") == "0"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("() => gatewise.store.get().w") == 2
+    page.keyboard.press("x")
+    page.wait_for_function("() => gatewise.store.get().data.changed")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("f")
+    assert page.evaluate("() => gatewise.store.get().plane") == "f"
+    page.keyboard.press("s")
+    assert page.evaluate("() => gatewise.store.get().sort") == "index"
+    page.locator("#map").scroll_into_view_if_needed()
+    page.wait_for_function("() => gatewise.store.get().data.planes.has('f')")
+    page.focus(".words [tabindex='0']")
+    page.keyboard.press("q")
+    assert page.inner_text("#verdict .label") == "?"
+    page.keyboard.press("q")
+    page.focus(".map")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert page.evaluate("() => [gatewise.store.get().w, gatewise.store.get().u]") == [3, 4]
+    page.keyboard.press("t")
+    page.wait_for_selector(".tablebox table")
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("l")
+    page.wait_for_selector("#link[open]")
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")
+    page.wait_for_function(
+        "() => document.activeElement.tagName === 'TEXTAREA' && document.activeElement.id !== 'text'"
+    )
+    page.focus("#text")
+    page.keyboard.press("End")
+    page.keyboard.type("f")
+    assert page.evaluate("() => gatewise.store.get().plane") == "f", "a letter in a field is a letter"
+    stops = []
+    page.focus("a.skip")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate("() => document.activeElement.closest('[id]')?.id"))
+    order = [stop for n, stop in enumerate(stops) if n == 0 or stops[n - 1] != stop]
+    assert [part for part in order if part in ("examples", "text", "words", "unit", "steps")][:3] == [
+        "examples",
+        "text",
+        "words",
+    ]
+
+
+def test_guess_first_holds_the_answer_back(visit: Visit) -> None:
+    page = visit().open("#g=1")
+    assert page.inner_text("#verdict .label") == "?"
+    assert page.locator("#words path.verdictline").count() == 0
+    assert page.locator(".words [class*=' p'], .words [class*=' n']").count() == 0
+    page.click("text=Show the verdict")
+    assert "You guessed 50%" in page.inner_text(".toldchange")
+    page.wait_for_selector("#words path.verdictline", state="attached")
+
+
+def test_present_mode_and_lessons_hide_what_is_asked(visit: Visit) -> None:
+    watched = visit(width=1920, height=1080)
+    page = watched.open("#present=1&hide=map,change")
+    assert not page.locator("header").is_visible()
+    sizes = page.evaluate(
+        "() => [...document.querySelectorAll('.stepline, .unitline, .words, #verdict .label, .presentkeys')]"
+        ".map(one => parseFloat(getComputedStyle(one).fontSize))"
+    )
+    assert min(sizes) >= 24
+    assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight + 1")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("() => gatewise.store.get().s") == 6
+    page.keyboard.press("Escape")
+    page.wait_for_selector("header", state="visible")
+    assert not page.locator("#change").is_visible()
+    assert not page.locator("#map").is_visible()
+
+
+def test_the_unit_page_the_training_and_the_card(visit: Visit) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open("#u=5")
+    for part in ("unitpage", "training", "card"):
+        page.click(f"#{part} summary")
+    page.wait_for_selector("#unitpage .passages li")
+    assert model.units is not None
+    facts = model.units.unit(5)
+    assert f"without this unit {100 * facts.without:.1f}%" in page.inner_text("#unitpage")
+    assert (
+        page.locator("#unitpage .passages >> nth=0").locator("mark").first.inner_text()
+        == facts.up[0].words[facts.up[0].place]
+    )
+    assert "2 (kept)" in page.inner_text("#training")
+    assert page.locator("#training svg").count() == 2
+    card = page.inner_text("#card")
+    assert "gatewise train '</script><script>alert(1)</script>'" in card
+    assert "0.8750" in card
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 640), (1280, 720), (1920, 1080)])
+def test_nothing_scrolls_sideways(visit: Visit, width: int, height: int) -> None:
+    watched = visit(width=width, height=height)
+    page = watched.open()
+    page.evaluate(
+        "() => { for (const one of document.querySelectorAll('main > details, .left > details')) one.open = true; }"
+    )
+    page.wait_for_timeout(400)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    if width <= 390:
+        small = page.evaluate(
+            "() => [...document.querySelectorAll('main button, nav button, main select, main summary')]"
+            ".filter(one => one.checkVisibility() && one.getBoundingClientRect().height < 43.5)"
+            ".map(one => one.outerHTML.slice(0, 80))"
+        )
+        assert small == []
+
+
+def test_series_get_the_same_views(visit: Visit) -> None:
+    watched, model = visit("series"), series_model()
+    page = watched.open()
+    text = page.input_value("#text")
+    rows = np.array([[float(x) for x in line.split()] for line in text.splitlines()], dtype=np.float32)
+    assert page.inner_text("#verdict .label") == model.predict([rows])[0]
+    assert page.locator(".words .word").count() == len(rows)
+    assert "People say" not in page.inner_text("#verdict")
+    assert page.locator(".series .channel").count() == 2
+    page.click(".words .word >> nth=9")
+    page.wait_for_function("() => document.querySelector('.series + p').textContent.startsWith('step 10')")
+    assert f"channel 1: {rows[9, 0]:.3f}" in page.inner_text(".series + p").replace("\u2212", "-")
+    page.select_option("#unit select >> nth=0", "0")
+    page.wait_for_function(
+        "() => { const s = gatewise.store.get(); return s.data?.unitOf.get(gatewise.unitNow(s))?.layer === 0; }"
+    )
+    k, c = page.evaluate(
+        "() => { const s = gatewise.store.get(), k = gatewise.unitNow(s); return [k, s.data.unitOf.get(k).c]; }"
+    )
+    np.testing.assert_allclose(c, model.trace(rows).lstms[k // 7].c[:, k % 7], atol=1e-5)  # of the first layer
+    watched.expected.append("400 (Bad Request)")
+    page.fill("#text", "1 2\n3")
+    page.wait_for_function("() => document.querySelector('#problem').textContent.includes('Line 2: 2 numbers a line')")
+
+
+def test_what_is_wrong_is_said_where_it_is(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open()
+    page.click("#clear")
+    page.wait_for_function("() => document.querySelector('#words .caption').textContent.includes('Write something')")
+    assert page.inner_text("#verdict .label") == "–"
+    assert page.evaluate("() => document.activeElement.id") == "text"
+    watched.expected.append("400 (Bad Request)")
+    page.fill("#text", "good " * 2001)
+    page.wait_for_function("() => document.querySelector('#problem').textContent.includes('at most 2,000')")
+    watched.expected.append("ERR_FAILED")
+    page.route("**/explain", lambda route: route.abort())
+    page.fill("#text", TEXT)
+    page.wait_for_function("() => document.querySelector('#problem').textContent.includes('The server has gone')")
+    page.unroute("**/explain")
+    page.evaluate("() => document.querySelector('#problem button')?.click()")
+    watched.settle()
+    assert not page.locator("#problem").is_visible()

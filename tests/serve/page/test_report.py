@@ -1,0 +1,100 @@
+"""The self-contained report in a real browser: drawn by the page's modules, under its own policy, from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.explain import Clamp
+from gatewise.explain.render.html import compare_page, report_page
+from tests.serve.page.conftest import HOSTILE, Watched, known_model, text_model
+from tests.serve.page.test_page import number
+
+TEXT = "I was never bored, not a bad film <script>alert(1)</script> </script><img src=x onerror=alert(1)> \u202e"
+
+
+@pytest.fixture
+def look(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """look(html): that page opened from a file; at the end nothing may have gone wrong in it."""
+    opened: list[tuple[Any, Watched]] = []
+
+    def new(html: str) -> Any:
+        path = tmp_path / f"{len(opened)}.html"
+        path.write_text(html, encoding="utf-8")
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        watched = Watched(context.new_page(), path.as_uri())
+        watched.page.goto(path.as_uri())
+        opened.append((context, watched))
+        return watched.page
+
+    yield new
+    wrong = [line for _, watched in opened for line in watched.wrong]
+    for context, _ in opened:
+        context.close()
+    assert wrong == []
+
+
+def test_a_reading_is_drawn_and_can_be_walked(look: Any) -> None:
+    model = known_model()
+    found, seen = model.explain(TEXT), model.trace(TEXT)
+    page = look(report_page(found, seen, unit=3))
+    assert page.inner_text("#report .label") == found.verdict
+    assert page.locator(".words .word").count() == len(found.steps)
+    page.wait_for_selector(
+        "path.verdictline", state="attached"
+    )  # it is laid over the words once they have their places
+    assert page.locator("path.verdictline").count() == 1
+    page.wait_for_selector(".map canvas")
+    page.click(".words .word >> nth=4")
+    page.click(".cellnumbers summary")
+    shown = [number(x) for x in page.locator(".numbers dd").all_inner_texts()]
+    gates = seen.lstms[0]
+    want = [gates.c[3, 3], gates.h[3, 3], gates.f[4, 3], gates.i[4, 3], gates.g[4, 3], gates.o[4, 3]]
+    np.testing.assert_allclose(shown[:6], want, atol=6e-4)
+    np.testing.assert_allclose(shown[8:], [gates.c[4, 3], gates.h[4, 3]], atol=6e-4)
+    page.click("#report button:has-text('As a table')")
+    page.wait_for_selector(".tablebox table")
+    assert page.evaluate("() => document.querySelectorAll('img, iframe, b').length") == 0
+    assert page.evaluate("() => document.scripts.length") == 2
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 1280
+
+
+def test_before_and_after_stand_side_by_side(look: Any) -> None:
+    model = known_model()
+    text = "I was never bored, not a bad film"
+    changed = model.intervene(text, [Clamp("f", 1.0, 3)], {"bad": "good"})
+    page = look(report_page(model.explain(text), model.trace(text), changed))
+    heads = page.locator(".pair h2").all_inner_texts()
+    before, after = changed.probabilities()
+    assert heads[0] == f"As it is: {changed.verdicts()[0]}, “good” {before[1]:.2f}"
+    assert heads[1] == f"Changed: {changed.verdicts()[1]}, “good” {after[1]:.2f}"
+    assert "forget of unit 3 = 1" in page.inner_text(".told >> nth=0")
+    assert "→" in page.inner_text(".toldchange")
+    page.wait_for_selector(".map canvas")
+
+
+def test_two_texts_and_hostile_labels(look: Any) -> None:
+    model = text_model((HOSTILE[0], HOSTILE[3]))
+    texts = [TEXT, "=cmd|'/c calc'!A0 [PAD]"]
+    page = look(compare_page([(model.explain(text), model.trace(text)) for text in texts], title=HOSTILE[1]))
+    assert page.locator(".pair .words").count() == 2
+    assert page.title().startswith('"><img')
+    assert page.evaluate("() => document.querySelectorAll('img, iframe, b').length") == 0
+
+
+def test_a_notebook_cell(look: Any) -> None:
+    model = known_model()
+    page = look(
+        "<!doctype html><title>a notebook</title>" + model.trace(TEXT)._repr_html_() + model.explain(TEXT)._repr_html_()
+    )
+    frames = page.locator("iframe")
+    assert frames.count() == 2
+    frames.nth(1).scroll_into_view_if_needed()
+    inside = page.frame_locator("iframe >> nth=0")
+    assert inside.locator(".map canvas").count() == 2
+    assert page.frame_locator("iframe >> nth=1").locator(".words .word").count() == len(model.trace(TEXT).steps)
+    assert page.evaluate("() => { try { return frames[0].document !== null } catch { return false } }") is False

@@ -1,0 +1,192 @@
+"""Pretraining as a whole: it learns, it resumes bit for bit, its folder is checked, bad input is one line."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import InputError, ModelFileError, TrainingError
+from gatewise.model.pretrained import Base
+from gatewise.storage import json_bytes, load_folder, save_folder
+from gatewise.storage.strict_json import parse_json
+from gatewise.training import PretrainInterrupted, PretrainObserver, PretrainPlan, plan_for, pretrain
+from tests.training.corpus import made_corpus
+
+PLAN = PretrainPlan(
+    "test",
+    embedding=16,
+    units=20,
+    words=100,
+    epochs=3,
+    batch=8,
+    steps=11,
+    samples=24,
+    learning_rate=0.02,
+    drop_word=0.02,
+)
+
+
+class StopAt(PretrainObserver):
+    """Presses Ctrl-C after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
+        if step == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def _same(a: Base, b: Base) -> None:
+    for name, array in a.parameters.items():
+        assert array.tobytes() == b.parameters[name].tobytes(), name
+    assert [line.split('"seconds"')[0] for line in a.history.splitlines()] == [
+        line.split('"seconds"')[0] for line in b.history.splitlines()
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained() -> Base:
+    return pretrain(made_corpus(300, 5), plan=PLAN, seed=7)
+
+
+def test_it_learns_what_follows_what(trained: Base) -> None:
+    # A word alone leaves six words that may follow it, the text's mood three of them: nothing beats a perplexity of 3.
+    ways = trained.facts.perplexity
+    assert ways["forward"] < 12
+    assert ways["backward"] < 30
+
+
+def test_vectors_alone() -> None:
+    base = pretrain(
+        made_corpus(300, 5), plan=PretrainPlan("v", embedding=12, units=0, words=100, epochs=4, batch=8, steps=11)
+    )
+    assert base.units == 0
+    assert set(base.parameters) == {
+        "embedding.weight",
+        "decoder.forward.weight",
+        "decoder.backward.weight",
+        "decoder.bias",
+    }
+    assert base.facts.perplexity["forward"] < 50
+
+
+@pytest.mark.parametrize("step", [1, 9, 40, 61])
+def test_stopped_and_resumed(trained: Base, tmp_path: Path, step: int) -> None:
+    texts = made_corpus(300, 5)
+    with pytest.raises(PretrainInterrupted, match="resume"):
+        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", observer=StopAt(step))
+    assert not (tmp_path / "b").exists()
+    resumed = pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", resume=True)
+    _same(trained, resumed)
+    _same(trained, gw.load_base(tmp_path / "b"))
+    assert not (tmp_path / "b.run").exists()
+
+
+def test_another_run_is_not_resumed(tmp_path: Path) -> None:
+    texts = made_corpus(300, 5)
+    with pytest.raises(PretrainInterrupted):
+        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", observer=StopAt(5))
+    with pytest.raises(TrainingError, match="seed"):
+        pretrain(texts, plan=PLAN, seed=8, out=tmp_path / "b", resume=True)
+    with pytest.raises(TrainingError, match="data"):
+        pretrain(texts[1:], plan=PLAN, seed=7, out=tmp_path / "b", resume=True)
+
+
+def test_minutes_set_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on half a second whenever somebody looks: a step takes one half, from start to end."""
+    looks = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.5 * next(looks))
+    plan = PretrainPlan("test", embedding=8, units=8, words=100, minutes=1.0, batch=8, steps=11)
+    seen: list[int] = []
+
+    class Seen(PretrainObserver):
+        def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
+            seen.append(steps)
+
+    pretrain(made_corpus(300, 5), plan=plan, observer=Seen())
+    timed = 12 * 0.5
+    spent = 0.5  # from the call to the loop: nobody else looks
+    assert set(seen) == {int(0.95 * (60 - spent - timed) / 0.5)}
+    assert len(seen) == seen[0]
+
+
+def test_the_dial_chooses_the_size() -> None:
+    assert [plan_for(minutes=m).size for m in (1, 5, 10, 60)] == ["vectors", "small", "medium", "large"]
+    assert plan_for("small", epochs=3).epochs == 3
+    assert plan_for("small", minutes=3).epochs == 0
+    with pytest.raises(InputError, match="vectors, small"):
+        plan_for("huge")
+    with pytest.raises(InputError, match="not both"):
+        plan_for("small", minutes=3, epochs=1)
+    with pytest.raises(InputError, match="minutes or epochs"):
+        PretrainPlan("x", 4, 4)
+
+
+def test_texts_that_cannot_be_used() -> None:
+    with pytest.raises(InputError, match="text 2 is empty"):
+        pretrain(["one text", " "], plan=PLAN)
+    with pytest.raises(InputError, match="not one text"):
+        pretrain("one text", plan=PLAN)
+    with pytest.raises(InputError, match="too few"):
+        pretrain(["one text here", "and one text there"], plan=PLAN)
+
+
+def test_its_folder(trained: Base, tmp_path: Path) -> None:
+    trained.save(tmp_path / "b")
+    loaded = gw.load_base(tmp_path / "b")
+    _same(trained, loaded)
+    assert loaded.facts == trained.facts
+    assert "two LSTMs of 20 units" in (tmp_path / "b" / "README.md").read_text()
+    with pytest.raises(ModelFileError, match=r"config\.json"):
+        gw.load(tmp_path / "b")
+    with pytest.raises(ValueError, match="read-only"):
+        loaded.parameters["decoder.bias"][0] = 1
+
+
+@pytest.mark.parametrize("name", ["config.json", "base.safetensors", "tokenizer.json", "history.jsonl"])
+def test_a_changed_byte_is_refused(trained: Base, tmp_path: Path, name: str) -> None:
+    trained.save(tmp_path / "b")
+    raw = bytearray((tmp_path / "b" / name).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (tmp_path / "b" / name).write_bytes(raw)
+    with pytest.raises(ModelFileError, match=name):
+        gw.load_base(tmp_path / "b")
+
+
+def test_a_model_is_no_base(tmp_path: Path) -> None:
+    texts = made_corpus(60, 1)
+    gw.train(texts, np.arange(60) % 2, epochs=1, units=4, embedding=4, out=tmp_path / "m")
+    with pytest.raises(ModelFileError, match="not a base"):
+        gw.load_base(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c | {"units": 21}, "base.safetensors"),
+        (lambda c: c | {"rows": c["rows"] + 1}, "vocabulary"),
+        (lambda c: c | {"units": -1}, "whole numbers"),
+        (lambda c: c | {"embedding": True}, "whole numbers"),
+        (lambda c: c | {"more": 1}, "nothing else"),
+        (lambda c: c | {"kind": "another"}, "not a base"),
+        (lambda c: c | {"facts": {"lambda": "x"}}, "unknown key"),
+        (lambda c: c | {"embedding": 10**12}, "base.safetensors"),
+    ],
+)
+def test_a_folder_that_says_something_else_is_refused(trained: Base, tmp_path: Path, change: Any, says: str) -> None:
+    """The folder is whole, its hashes are right, and its content is not what pretraining writes."""
+    trained.save(tmp_path / "b")
+    files = dict(load_folder(tmp_path / "b").files)
+    files["config.json"] = json_bytes(change(parse_json(files["config.json"], "config.json")))
+    save_folder(tmp_path / "hostile", files)
+    with pytest.raises(ModelFileError, match=says):
+        gw.load_base(tmp_path / "hostile")
