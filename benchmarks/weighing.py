@@ -21,9 +21,9 @@ import gatewise as gw
 from gatewise.data import imdb
 from gatewise.metrics.evaluation import log_probabilities, scores
 from gatewise.training import recipe
-from gatewise.training.combine import Weighing, weigh
+from gatewise.training.ensemble import Weighing, weigh
 from gatewise.training.ngrams import fit_ngrams
-from gatewise.training.prepared import prepare
+from gatewise.training.training_data import prepare
 from gatewise.types import Array
 
 HELD = (0.1, 1.0, 5.0, 10.0, 30.0)

@@ -19,7 +19,7 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import Base
 from gatewise.training import plan_for
 from gatewise.training import recipe as named
-from gatewise.training.combine import weigh
+from gatewise.training.ensemble import weigh
 from gatewise.types import Array
 
 __all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear", "trained"]

@@ -86,7 +86,7 @@ class Step:
         from gatewise.text import KerasEncoding
         from gatewise.training import Observer, recipe
         from gatewise.training.loop import Loop
-        from gatewise.training.prepared import Prepared
+        from gatewise.training.training_data import Prepared
 
         torch.set_num_threads(1)  # as `gatewise train` has it: what is left to torch is too small to share
         self.settings = settings

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.cli.which import which_model
+from gatewise.cli.model_argument import which_model
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError, ModelFileError
 from gatewise.model import bundled as box

@@ -12,7 +12,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import Net, silence
 from gatewise.explain.gates import open_all
 from gatewise.explain.net import run_all
-from gatewise.explain.unit_facts import UnitsReport
+from gatewise.explain.unit_summary import UnitsReport
 from gatewise.explain.units import silenced, units_over
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.serve.batcher import Answer, Job, Lane, Limits, cost_of
-from gatewise.serve.refusal import Refusal
+from gatewise.serve.batch_queue import Answer, Job, Lane, Limits, cost_of
+from gatewise.serve.http_error import Refusal
 
 
 class Work:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import gatewise.serve
-from gatewise.serve.pages import takes_gzip
+from gatewise.serve.static_files import takes_gzip
 from tests.serve.server import ask, post
 
 PAGE = Path(gatewise.serve.__file__).parent / "page"

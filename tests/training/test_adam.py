@@ -8,7 +8,7 @@ from gatewise.network.architecture import initial_parameters
 from gatewise.nn import Network
 from gatewise.training import Observer, recipe
 from gatewise.training.loop import Loop
-from gatewise.training.prepared import prepare
+from gatewise.training.training_data import prepare
 from tests.training.texts import made_reviews
 
 

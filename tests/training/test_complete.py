@@ -13,7 +13,7 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.network.ngrams import tokens_of
 from gatewise.training import recipe, train
-from gatewise.training.prepared import prepare
+from gatewise.training.training_data import prepare
 from tests.training.notes import Notes
 from tests.training.texts import made_reviews
 

@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.network.ngrams import Ngrams
-from gatewise.training.combine import Weighing, fold, weigh
+from gatewise.training.ensemble import Weighing, fold, weigh
 
 
 def rows(n: int, outputs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from gatewise.errors import InputError
 from gatewise.training import recipe
-from gatewise.training.head import fit_head
+from gatewise.training.linear_probe import fit_head
 from gatewise.training.ngrams import targets_of
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from gatewise.training.latent import latent
+from gatewise.training.lsa import latent
 
 
 def texts(n: int, seed: int = 0) -> list[np.ndarray]:

@@ -13,13 +13,13 @@ import gatewise as gw
 from gatewise.model.pretrained import Base
 from gatewise.network.ngrams import Ngrams
 from gatewise.training import PretrainPlan, pretrain, recipe, train
-from gatewise.training import latent_line as latent_line_module
-from gatewise.training.head import fit_head
-from gatewise.training.latent import LATENT_L2, latent
-from gatewise.training.latent_line import joined, latent_line
+from gatewise.training import lsa_classifier as latent_line_module
+from gatewise.training.linear_probe import fit_head
+from gatewise.training.lsa import LATENT_L2, latent
+from gatewise.training.lsa_classifier import joined, latent_line
 from gatewise.training.ngrams import FittedNgrams, targets_of
-from gatewise.training.prepared import Prepared, prepare
 from gatewise.training.start import fitted_to
+from gatewise.training.training_data import Prepared, prepare
 from gatewise.types import Array
 from tests.training.notes import Notes
 from tests.training.texts import made_reviews

@@ -11,10 +11,10 @@ import pytest
 
 from gatewise.model.pretrained import Base
 from gatewise.training import Interrupted, PretrainPlan, default_recipe, pretrain, recipe, train
-from gatewise.training.combine import weights_of
-from gatewise.training.prepared import Prepared, prepare
-from gatewise.training.readers import opinion_of_readers
+from gatewise.training.ensemble import weights_of
+from gatewise.training.stacking import opinion_of_readers
 from gatewise.training.start import fitted_to
+from gatewise.training.training_data import Prepared, prepare
 from tests.training.notes import Notes
 from tests.training.texts import made_reviews
 

@@ -12,6 +12,7 @@ import typer
 from gatewise._version import __version__
 from gatewise.cli.bench import bench
 from gatewise.cli.common import Commands
+from gatewise.cli.compress import shrink
 from gatewise.cli.data import data
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
@@ -19,7 +20,6 @@ from gatewise.cli.info import info
 from gatewise.cli.predict import predict
 from gatewise.cli.pretrain import pretrain
 from gatewise.cli.serve import serve
-from gatewise.cli.shrink import shrink
 from gatewise.cli.train import train
 from gatewise.errors import printable
 

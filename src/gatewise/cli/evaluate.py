@@ -18,7 +18,7 @@ from gatewise.cli.common import (
     print_json,
     read_source,
 )
-from gatewise.cli.which import BoxOption, Which, is_model, which_model
+from gatewise.cli.model_argument import BoxOption, Which, is_model, which_model
 from gatewise.errors import InputError, printable, quote
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gatewise.cli.changes import parse_clamps, parse_words
+from gatewise.cli.clamps import parse_clamps, parse_words
 from gatewise.cli.common import (
     JsonOption,
     LabelOption,
@@ -19,8 +19,8 @@ from gatewise.cli.common import (
     read_series,
 )
 from gatewise.cli.explain_units import show_units
-from gatewise.cli.which import BoxOption, which_model
-from gatewise.cli.written import draw, write
+from gatewise.cli.model_argument import BoxOption, which_model
+from gatewise.cli.output_files import draw, write
 from gatewise.errors import DataError, InputError, quote
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.common import print_json, read_data
-from gatewise.cli.which import Which
+from gatewise.cli.model_argument import Which
 
 if TYPE_CHECKING:
     from rich.console import Console

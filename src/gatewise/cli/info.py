@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gatewise.cli.common import JsonOption, console, open_model, print_json
-from gatewise.cli.which import BoxOption, Which
+from gatewise.cli.model_argument import BoxOption, Which
 from gatewise.errors import GatewiseError, InputError, printable
 
 if TYPE_CHECKING:

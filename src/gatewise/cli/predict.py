@@ -15,7 +15,7 @@ from gatewise.cli.common import (
     read_lines,
     read_series,
 )
-from gatewise.cli.which import BoxOption, which_model
+from gatewise.cli.model_argument import BoxOption, which_model
 from gatewise.errors import InputError, printable
 
 __all__ = ["predict"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.explain.gates import open_all
 from gatewise.explain.net import Net
-from gatewise.explain.unit_facts import GateWord, Passage, UnitFacts, UnitsReport
+from gatewise.explain.unit_summary import GateWord, Passage, UnitFacts, UnitsReport
 from gatewise.metrics.evaluation import log_probabilities
 from gatewise.network.batch import cut
 from gatewise.network.inference import logits_of

@@ -12,10 +12,10 @@ import warnings
 from functools import cache
 
 from gatewise.errors import InputError, KernelUnavailable, quote
+from gatewise.kernels.fastest_precision import quickest
 from gatewise.kernels.interface import Backward, Drawn, Forward, Kernel, Tape
 from gatewise.kernels.native import Native, Precision, why_not_bf16
 from gatewise.kernels.native import why_not as _why_not_native
-from gatewise.kernels.quickest import quickest
 from gatewise.kernels.reference import Reference
 
 __all__ = [

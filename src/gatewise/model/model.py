@@ -36,7 +36,7 @@ from gatewise.types import Array
 if TYPE_CHECKING:
     from gatewise.data import Labelled
     from gatewise.explain import Clamp, Explanation, Intervention, Method, Net, Trace
-    from gatewise.explain.unit_facts import UnitsReport
+    from gatewise.explain.unit_summary import UnitsReport
 
 __all__ = ["Evaluation", "Model", "load"]
 
@@ -162,7 +162,7 @@ class Model:
         """What is known of each unit over a data set; None where nobody has looked. Raises ModelFileError for a file
         that is not what `with_units` wrote.
         """
-        from gatewise.explain.unit_facts import UnitsReport
+        from gatewise.explain.unit_summary import UnitsReport
 
         return UnitsReport.from_bytes(self.units_file) if self.units_file else None
 

@@ -14,10 +14,10 @@ from starlette.exceptions import HTTPException
 
 from gatewise._version import __version__
 from gatewise.model.model import Model
-from gatewise.serve.guard import Guard
+from gatewise.serve.http_error import Refusal
 from gatewise.serve.predict import predict
-from gatewise.serve.refusal import Refusal
 from gatewise.serve.routes import add_page, add_routes, add_v2
+from gatewise.serve.security import Guard
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State
 

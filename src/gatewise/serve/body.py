@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gatewise.serve.refusal import Refusal
+from gatewise.serve.http_error import Refusal
 
 __all__ = ["parse", "text_of"]
 

@@ -13,7 +13,7 @@ from typing import Any
 from gatewise.errors import InputError
 from gatewise.explain.view import view
 from gatewise.serve.body import parse, text_of
-from gatewise.serve.refusal import Refusal, unquoted
+from gatewise.serve.http_error import Refusal, unquoted
 from gatewise.serve.state import State
 
 __all__ = ["explain", "model_card", "unit"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gatewise.serve.served import Served
+from gatewise.serve.endpoint import Served
+from gatewise.serve.open_inference import OUTPUTS
 from gatewise.serve.settings import Settings
-from gatewise.serve.v2 import OUTPUTS
 
 __all__ = ["answers", "explain_request", "infer_request", "path_parameters", "predict_request", "v2_answers"]
 

@@ -6,8 +6,8 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from gatewise.serve.body import parse, text_of
-from gatewise.serve.refusal import Refusal
-from gatewise.serve.served import Served
+from gatewise.serve.endpoint import Served
+from gatewise.serve.http_error import Refusal
 from gatewise.serve.state import State
 
 __all__ = ["inputs_of", "predict"]

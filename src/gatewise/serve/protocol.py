@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gatewise.serve.guard import POLICY
+from gatewise.serve.security import POLICY
 
 __all__ = ["Connection", "sweep"]
 

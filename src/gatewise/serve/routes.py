@@ -10,12 +10,12 @@ from fastapi import FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
 from gatewise.serve import openapi
+from gatewise.serve.endpoint import Served
 from gatewise.serve.explain import explain, model_card, unit
-from gatewise.serve.pages import Asset, takes_gzip
+from gatewise.serve.open_inference import VERSION, infer, model_metadata, model_of, server_metadata
 from gatewise.serve.predict import predict
-from gatewise.serve.served import Served
 from gatewise.serve.state import State
-from gatewise.serve.v2 import VERSION, infer, model_metadata, model_of, server_metadata
+from gatewise.serve.static_files import Asset, takes_gzip
 
 __all__ = ["add_page", "add_routes", "add_v2"]
 

@@ -9,11 +9,11 @@ from types import MappingProxyType
 
 from gatewise.errors import InputError, quote
 from gatewise.model.model import Model, load
+from gatewise.serve.endpoint import Served
+from gatewise.serve.http_error import Refusal
 from gatewise.serve.metrics import Metrics
-from gatewise.serve.pages import read_page
-from gatewise.serve.refusal import Refusal
-from gatewise.serve.served import Served
 from gatewise.serve.settings import Settings
+from gatewise.serve.static_files import read_page
 
 __all__ = ["State", "open_models"]
 

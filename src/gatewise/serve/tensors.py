@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.serve.batcher import Answer
+from gatewise.serve.batch_queue import Answer
 from gatewise.serve.body import parse
-from gatewise.serve.refusal import Refusal
-from gatewise.serve.served import Served
+from gatewise.serve.endpoint import Served
+from gatewise.serve.http_error import Refusal
 
 __all__ = ["INPUT_KEYS", "inputs_of", "outputs_of", "split"]
 

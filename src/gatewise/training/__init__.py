@@ -11,9 +11,9 @@ try:
 except ImportError as error:
     raise MissingExtra("torch", "train", "training") from error
 
-from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
+from gatewise.training.callback import EpochSeen, Observer, Plan, StepSeen
 from gatewise.training.pretrain import PretrainInterrupted, pretrain
-from gatewise.training.pretrain_observer import Measurement, PretrainObserver
+from gatewise.training.pretrain_callback import Measurement, PretrainObserver
 from gatewise.training.pretrain_plan import SIZES, PretrainPlan, plan_for
 from gatewise.training.recipe_fields import Recipe
 from gatewise.training.recipes import RECIPES, default_recipe, recipe

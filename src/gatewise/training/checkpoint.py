@@ -20,7 +20,7 @@ from gatewise.errors import TrainingError
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.storage.strict_json import parse_json
 from gatewise.training.adam import expected_moments, moments, put_back
-from gatewise.training.observer import EpochSeen
+from gatewise.training.callback import EpochSeen
 from gatewise.types import Array
 
 __all__ = ["FILE", "Progress", "read_checkpoint", "read_same_run", "run_identity", "write_checkpoint"]

@@ -14,11 +14,11 @@ from gatewise.kernels.native import threads
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
 from gatewise.model.card import Calibrated
 from gatewise.model.model import Model
-from gatewise.training.combine import fold, weigh
-from gatewise.training.latent_line import joined
+from gatewise.training.callback import Observer
+from gatewise.training.ensemble import fold, weigh
+from gatewise.training.lsa_classifier import joined
 from gatewise.training.ngrams import FittedNgrams, fit_ngrams, targets_of
-from gatewise.training.observer import Observer
-from gatewise.training.prepared import Prepared
+from gatewise.training.training_data import Prepared
 
 __all__ = ["completed"]
 

@@ -25,11 +25,11 @@ from gatewise.model.model import Model
 from gatewise.network.batch import Batch
 from gatewise.nn import Network
 from gatewise.training.adversarial import adversarial_backward
+from gatewise.training.callback import EpochSeen, Observer, Plan, StepSeen
 from gatewise.training.checkpoint import Progress, read_checkpoint, write_checkpoint
-from gatewise.training.observer import EpochSeen, Observer, Plan, StepSeen
-from gatewise.training.prepared import Prepared
 from gatewise.training.rates import groups, rate_at
 from gatewise.training.soft import soft_loss
+from gatewise.training.training_data import Prepared
 from gatewise.types import Array
 
 __all__ = ["Loop"]

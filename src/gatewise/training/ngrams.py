@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.network.ngrams import MAX_ORDER, Ngrams
-from gatewise.training.counted import Holdings, counted
+from gatewise.training.term_document_matrix import Holdings, counted
 from gatewise.types import Array
 
 __all__ = ["FittedNgrams", "fit_ngrams", "targets_of"]

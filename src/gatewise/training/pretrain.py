@@ -22,8 +22,8 @@ from gatewise.nn import LanguageModel
 from gatewise.storage import check_target, locked
 from gatewise.text import TokenEncoding
 from gatewise.training.checkpoint import FILE, run_identity
+from gatewise.training.pretrain_callback import PretrainObserver
 from gatewise.training.pretrain_loop import Pretraining
-from gatewise.training.pretrain_observer import PretrainObserver
 from gatewise.training.pretrain_plan import PretrainPlan, plan_for
 from gatewise.training.scope import interruptible, one_torch_thread, seeded
 from gatewise.types import Array

@@ -27,7 +27,7 @@ from gatewise.nn.sampled import Sampler
 from gatewise.storage import tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.training.adam import expected_moments, moments, put_back
 from gatewise.training.checkpoint import FILE, read_same_run
-from gatewise.training.pretrain_observer import Measurement, PretrainObserver, Progress
+from gatewise.training.pretrain_callback import Measurement, PretrainObserver, Progress
 from gatewise.training.pretrain_plan import PretrainPlan
 from gatewise.training.rates import one_cycle
 from gatewise.training.streams import Streams

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Precision, quickest
+from gatewise.kernels import Precision
+from gatewise.kernels import fastest_precision as quickest
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import MAX_ORDER
 from gatewise.types import Gate
@@ -30,10 +31,10 @@ class Recipe:
     there are more epochs. student_epochs: where there are texts without labels, the network is the teacher of a second
     one, which starts where it started and learns for so many epochs from the labels and from what the teacher (with its
     n-grams, where there are any) says of those texts, each of which counts `student_weight`; 0 leaves them out. head:
-    from a base, the penalty under which the dense layer is fitted before the rest may move (`gatewise.training.head`);
+    from a base, the penalty under which the dense layer is fitted before the rest may move (`training.linear_probe`);
     0 draws it. latent: with texts without labels, so many latent directions of all the texts: a line through them joins
-    the n-grams (`gatewise.training.latent_line`). teacher: a "network", or "readers", which are such directions and
-    n-grams alone (`gatewise.training.readers`; a network where the recipe lacks either). student_most: of how many of
+    the n-grams (`gatewise.training.lsa_classifier`). teacher: a "network", or "readers", which are such directions and
+    n-grams alone (`gatewise.training.stacking`; a network where the recipe lacks either). student_most: of how many of
     the texts without labels the student learns, evenly taken, 0 for all.
 
     ngrams: 0, or the order of a linear path over a text's n-grams beside the network (a series has none), fitted once

@@ -21,16 +21,16 @@ from gatewise.model.card import Facts, Measured
 from gatewise.model.model import Model
 from gatewise.model.pretrained import Base
 from gatewise.nn import Network
+from gatewise.training.callback import Observer
 from gatewise.training.checkpoint import FILE, run_identity
 from gatewise.training.complete import completed
-from gatewise.training.head import started
-from gatewise.training.latent_line import latent_line
+from gatewise.training.linear_probe import started
 from gatewise.training.loop import Loop
-from gatewise.training.observer import Observer
-from gatewise.training.prepared import Prepared, with_taught
-from gatewise.training.readers import opinion_of_readers
+from gatewise.training.lsa_classifier import latent_line
 from gatewise.training.scope import interruptible
-from gatewise.training.teacher import evenly, keep_opinion, opinion_of, opinion_on_disk
+from gatewise.training.soft_labels import evenly, keep_opinion, opinion_of, opinion_on_disk
+from gatewise.training.stacking import opinion_of_readers
+from gatewise.training.training_data import Prepared, with_taught
 from gatewise.types import Array
 
 __all__ = ["Interrupted", "Run"]

@@ -14,14 +14,14 @@ from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.model.pretrained import Base, load_base
 from gatewise.storage import check_target, locked
-from gatewise.training.observer import Observer
-from gatewise.training.prepared import prepare
+from gatewise.training.callback import Observer
 from gatewise.training.recipe_fields import Recipe
 from gatewise.training.recipes import default_recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Run
 from gatewise.training.scope import one_torch_thread, seeded
 from gatewise.training.start import fitted_to
+from gatewise.training.training_data import prepare
 
 __all__ = ["train"]
 

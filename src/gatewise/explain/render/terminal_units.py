@@ -12,7 +12,7 @@ from rich.text import Text
 from gatewise.errors import printable
 from gatewise.explain.clamp import GATE_NAMES
 from gatewise.explain.render.terminal import AGAINST, TOWARDS, plain_table
-from gatewise.explain.unit_facts import Passage, UnitFacts, UnitsReport
+from gatewise.explain.unit_summary import Passage, UnitFacts, UnitsReport
 
 __all__ = ["unit_report", "units_report"]
 

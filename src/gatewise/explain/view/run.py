@@ -15,7 +15,7 @@ from gatewise.explain.attribution.readout import logits_after, unit_moves
 from gatewise.explain.gates import Gates, open_all
 from gatewise.explain.net import Net, run_all
 from gatewise.explain.trace import kept_rows, ngrams_after
-from gatewise.explain.unit_facts import UnitsReport
+from gatewise.explain.unit_summary import UnitsReport
 from gatewise.explain.view.request import RequestError
 from gatewise.metrics.evaluation import log_probabilities, margin
 from gatewise.network.architecture import Architecture

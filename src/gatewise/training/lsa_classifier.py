@@ -20,13 +20,13 @@ import numpy as np
 
 from gatewise.kernels.native import threads
 from gatewise.network.ngrams import Ngrams
-from gatewise.training.combine import HELD, weights_of
-from gatewise.training.head import fit_head
-from gatewise.training.latent import LATENT_L2, latent
+from gatewise.training.callback import Observer
+from gatewise.training.ensemble import HELD, weights_of
+from gatewise.training.linear_probe import fit_head
+from gatewise.training.lsa import LATENT_L2, latent
 from gatewise.training.ngrams import FittedNgrams, targets_of
-from gatewise.training.observer import Observer
-from gatewise.training.prepared import Prepared
-from gatewise.training.teacher import evenly
+from gatewise.training.soft_labels import evenly
+from gatewise.training.training_data import Prepared
 from gatewise.types import Array
 
 __all__ = ["joined", "latent_line"]

@@ -13,8 +13,8 @@ from gatewise.errors import InputError
 from gatewise.explain.view.view import ViewCache
 from gatewise.metrics.evaluation import log_probabilities
 from gatewise.model.model import Model
-from gatewise.serve.batcher import LONG, Answer, Job, Lane, Limits, Watch, cost_of
-from gatewise.serve.refusal import Refusal, unquoted
+from gatewise.serve.batch_queue import LONG, Answer, Job, Lane, Limits, Watch, cost_of
+from gatewise.serve.http_error import Refusal, unquoted
 from gatewise.serve.settings import Settings
 
 __all__ = ["Served"]

@@ -19,7 +19,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gatewise.serve.refusal import Refusal
+from gatewise.serve.http_error import Refusal
 from gatewise.types import Array
 
 __all__ = ["LONG", "Answer", "Job", "Lane", "Limits", "Watch", "cost_of"]

@@ -31,7 +31,7 @@ class Prepared:
     active (A,): the embedding rows that training can touch, None for series. whole (n): encoded and not cut, as n-grams
     are counted. soft: where a teacher has labelled further texts, the targets of all rows; `taught` are the numbers of
     those rows, behind all others, and `labels` has the class that the teacher holds most likely. latent: what a line
-    through latent directions adds to the n-grams (`gatewise.training.latent_line`).
+    through latent directions adds to the n-grams (`gatewise.training.lsa_classifier`).
     """
 
     data: Labelled

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from gatewise.kernels.native import threads
 from gatewise.metrics.evaluation import log_probabilities
-from gatewise.training.combine import HELD, weights_of
-from gatewise.training.head import fit_head
-from gatewise.training.latent import LATENT_L2, latent
+from gatewise.training.callback import Observer
+from gatewise.training.ensemble import HELD, weights_of
+from gatewise.training.linear_probe import fit_head
+from gatewise.training.lsa import LATENT_L2, latent
 from gatewise.training.ngrams import fit_ngrams, targets_of
-from gatewise.training.observer import Observer
-from gatewise.training.prepared import Prepared
+from gatewise.training.training_data import Prepared
 from gatewise.types import Array
 
 __all__ = ["opinion_of_readers"]

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatewise.training.counted import counted
+from gatewise.training.term_document_matrix import counted
 from gatewise.types import Array
 
 __all__ = ["LATENT_L2", "Directions", "latent"]

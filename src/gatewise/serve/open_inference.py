@@ -11,8 +11,8 @@ from typing import Any
 
 from gatewise._version import __version__
 from gatewise.serve.body import text_of
-from gatewise.serve.refusal import Refusal
-from gatewise.serve.served import Served
+from gatewise.serve.endpoint import Served
+from gatewise.serve.http_error import Refusal
 from gatewise.serve.state import State
 from gatewise.serve.tensors import inputs_of, outputs_of, split
 

@@ -21,8 +21,8 @@ from gatewise.model.pretrained import Base
 from gatewise.network.inference import features_of
 from gatewise.network.ops import NumpyOps
 from gatewise.training.ngrams import targets_of
-from gatewise.training.prepared import Prepared
 from gatewise.training.start import start_parameters
+from gatewise.training.training_data import Prepared
 from gatewise.types import Array
 
 __all__ = ["fit_head", "pooled", "started", "with_head"]

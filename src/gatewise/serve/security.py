@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gatewise.serve.refusal import Refusal
+from gatewise.serve.http_error import Refusal
 from gatewise.serve.settings import Settings
 
 __all__ = ["CLOSE", "POLICY", "Guard"]
