@@ -54,7 +54,7 @@ BOX_NGRAMS := 100000
 box: .venv/dev.stamp
 	$(BIN)/gatewise pretrain imdb --data $(DATA) --size large --epochs 2 -o models/base
 	$(BIN)/gatewise train imdb --data $(DATA) --from models/base --unlabelled imdb --recipe best -o models/best
-	$(BIN)/gatewise shrink models/best -o $(BOX) --words $(BOX_WORDS) --ngrams $(BOX_NGRAMS) --data $(DATA)
+	$(BIN)/gatewise compress models/best -o $(BOX) --words $(BOX_WORDS) --ngrams $(BOX_NGRAMS) --data $(DATA)
 
 # The picture at the head of the README: the real page over MODEL, drawn by chromium.
 picture: .venv/dev.stamp

@@ -23,7 +23,7 @@ from benchmarks.case import Case
 from benchmarks.cases import cases, names
 from benchmarks.equal import Different
 from benchmarks.machine import machine, now, revision
-from benchmarks.measure import Measured, Workers, measure
+from benchmarks.measure import EvalResult, Workers, measure
 from benchmarks.process import Failed
 from benchmarks.reviews import read
 from benchmarks.tables import RESULTS, shown
@@ -95,7 +95,7 @@ def _wanted(name: str, only: str | None) -> bool:
     return only is None or any(fnmatch(name, pattern.strip()) for pattern in only.split(","))
 
 
-def _print(case: Case, found: Measured) -> None:
+def _print(case: Case, found: EvalResult) -> None:
     for name, times in found.times.items():
         differs = f", differs by {found.difference[name]:.0e}" if name in found.difference else ""
         middle = median(times)

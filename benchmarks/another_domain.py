@@ -17,7 +17,7 @@ from pathlib import Path
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.data.tables import long_fields
-from gatewise.model import bundled as box
+from gatewise.model import bundled as bundled
 
 
 def snippets() -> Labelled:
@@ -39,7 +39,7 @@ def snippets() -> Labelled:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.another_domain", description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", type=Path, default=box.FOLDER)
+    parser.add_argument("model", nargs="?", type=Path, default=bundled.FOLDER)
     parser.add_argument("--note", action="store_true", help="put it on the card")
     given = parser.parse_args()
     model, data = gw.load(given.model), snippets()
@@ -47,8 +47,8 @@ def main() -> None:
     print(f"{found.data}: accuracy {found.accuracy:.4f}, calibration error {found.calibration_error:.4f}")
     if given.note:
         # In front of the others: the last one is what a page shows beside the model's name.
-        *others, elsewhere = model.measured(found).facts.measured
-        replace(model, facts=replace(model.facts, measured=(elsewhere, *others))).save(given.model)
+        *others, elsewhere = model.measured(found).metadata.measured
+        replace(model, metadata=replace(model.metadata, measured=(elsewhere, *others))).save(given.model)
 
 
 if __name__ == "__main__":

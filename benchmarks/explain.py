@@ -30,7 +30,7 @@ from torch import Tensor
 import gatewise as gw
 from benchmarks.machine import machine, now
 from gatewise.data import imdb
-from gatewise.explain import METHODS, IntegratedGradients, running_verdict
+from gatewise.explain import METHODS, IntegratedGradients, prefix_predictions
 from gatewise.explain.attribution import Baseline
 from gatewise.explain.net import run_all
 from gatewise.kernels.native import threads
@@ -82,7 +82,7 @@ def main() -> None:
     print("| model | what | ms, median | fastest |\n|---|---|---:|---:|")
     for folder in options.models:
         model = replace(gw.load(folder), ngrams=None)  # the network alone: that is what torch.nn.LSTM can hold
-        lengths = [len(ids) for ids in model.encoder.encode_all(splits.test.inputs[:2000])]
+        lengths = [len(ids) for ids in model.preprocessor.encode_batch(splits.test.inputs[:2000])]
         text = splits.test.inputs[int(np.abs(np.array(lengths) - options.words).argmin())]
         runs, equal = _runs(model, text)
         taken = _in_turns(runs, options.turns)
@@ -114,7 +114,7 @@ def _captum(model: gw.Model, text: Any) -> tuple[Callable[[int], Tensor], float,
     from captum import attr
 
     arch = model.architecture
-    ids = cut(model.encoder.encode_all([text])[0], arch)
+    ids = cut(model.preprocessor.encode_batch([text])[0], arch)
     plain = Plain(model, arch.length - len(ids) if arch.padding == "pre" else 0)
     table = torch.from_numpy(np.array(model.parameters["embedding.weight"]))
     x = table[torch.from_numpy(ids).long()][None]
@@ -187,10 +187,10 @@ def _runs(model: gw.Model, text: Any) -> tuple[dict[str, Callable[[], Any]], flo
         model.trace(text)
         model.explain(text, "cell")
 
-    net, read = model.net, cut(model.encoder.encode_all([text])[0], model.architecture)
-    known = running_verdict(net, read[:-1])
+    net, read = model.net, cut(model.preprocessor.encode_batch([text])[0], model.architecture)
+    known = prefix_predictions(net, read[:-1])
     runs: dict[str, Callable[[], Any]] = {"trace, running verdict and account of the cell": look}
-    runs["running verdict of one word more"] = lambda: running_verdict(net, read, known)
+    runs["running verdict of one word more"] = lambda: prefix_predictions(net, read, known)
     if net.arch.bidirectional:
         runs["every beginning a run of its own"] = lambda: run_all(net, (read[:t] for t in range(len(read) + 1)))
     runs |= {name.replace("-", " "): lambda name=name: model.explain(text, name) for name in METHODS}

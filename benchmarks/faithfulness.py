@@ -22,7 +22,7 @@ from benchmarks.machine import machine, now
 from gatewise.data import imdb
 from gatewise.explain import METHODS, IntegratedGradients, Method
 from gatewise.explain.attribution import BASELINES
-from gatewise.explain.attribution.faithfulness import SHARES, Faithfulness, Random, measure
+from gatewise.explain.attribution.faithfulness import SHARES, DeletionScores, Random, measure
 
 
 def main() -> None:
@@ -45,8 +45,8 @@ def main() -> None:
     print(f"{len(reviews)} reviews of {splits.note}.")
     for folder in options.models:
         model = gw.load(folder)
-        sequences = model.encoder.encode_all(reviews.inputs)
-        print(f"\n{folder.name}; its own scores chose {model.facts.explained_by or 'nothing: it has none'}\n")
+        sequences = model.preprocessor.encode_batch(reviews.inputs)
+        print(f"\n{folder.name}; its own scores chose {model.metadata.explained_by or 'nothing: it has none'}\n")
         print("| method | comprehensiveness | sufficiency | after 1, 5, 10, 20, 50% deleted | ms a review |")
         print("|---|---:|---:|---|---:|")
         found = {}
@@ -57,25 +57,26 @@ def main() -> None:
             found[name] = {**_plain(one), "seconds_in_all": time.perf_counter() - began}
         whole = next(iter(found.values()))["whole"]
         print(f"\nProbability of the verdict before any deletion: {whole:.3f}.")
-        out[folder.name] = {"explained_by": model.facts.explained_by, "methods": found}
+        out[folder.name] = {"explained_by": model.metadata.explained_by, "methods": found}
     if options.json:
         options.json.write_text(json.dumps(out, indent=2) + "\n", encoding="utf-8")
 
 
-def _row(name: str, found: Faithfulness) -> str:
+def _row(name: str, found: DeletionScores) -> str:
     error, other = found.errors
     curve = ", ".join(f"{p:.2f}" for p in found.deleted)
-    faith = found.faith
+    faithfulness = found.faithfulness
     return (
-        f"| {name} | {faith.comprehensiveness:.3f} ± {error:.3f} | {faith.sufficiency:.3f} ± {other:.3f} | {curve} | "
+        f"| {name} | {faithfulness.comprehensiveness:.3f} ± {error:.3f} | "
+        f"{faithfulness.sufficiency:.3f} ± {other:.3f} | {curve} | "
         f"{1e3 * found.seconds:.1f} |"
     )
 
 
-def _plain(found: Faithfulness) -> dict[str, Any]:
+def _plain(found: DeletionScores) -> dict[str, Any]:
     return {
-        "comprehensiveness": found.faith.comprehensiveness,
-        "sufficiency": found.faith.sufficiency,
+        "comprehensiveness": found.faithfulness.comprehensiveness,
+        "sufficiency": found.faithfulness.sufficiency,
         "standard_errors": list(found.errors),
         "shares": list(SHARES),
         "deletion_curve": found.deleted.tolist(),

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatewise.explain import Net
-from gatewise.explain.attribution import Account, Beside, Reading
+from gatewise.explain import ExplainedNetwork
+from gatewise.explain.attribution import Attribution, Beside, Example
 from gatewise.explain.net import run_all
 from gatewise.metrics.evaluation import log_probabilities
 from gatewise.types import Array
@@ -29,17 +29,17 @@ class Lime:
     def __init__(self, samples: int = 5000, seed: int = 0) -> None:
         self.samples, self.seed = samples, seed
 
-    def note(self, net: Net) -> str:
+    def note(self, net: ExplainedNetwork) -> str:
         return f"The slope of a line through {self.samples} texts with words taken out."
 
-    def start_note(self, net: Net) -> str:
+    def start_note(self, net: ExplainedNetwork) -> str:
         return "its intercept"
 
-    def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
         rng = np.random.default_rng(self.seed)
         return [self._one(net, reading, rng) for reading in readings]
 
-    def _one(self, net: Net, reading: Reading, rng: np.random.Generator) -> Account:
+    def _one(self, net: ExplainedNetwork, reading: Example, rng: np.random.Generator) -> Attribution:
         read = reading.read
         types, kind = np.unique(read, return_inverse=True)  # (U,), (T,)
         kept = np.ones((self.samples, len(types)), dtype=bool)
@@ -55,4 +55,4 @@ class Lime:
         centred = (x - mean_x) * weight[:, None]
         slopes = np.linalg.solve(centred.T @ (x - mean_x) + np.eye(len(types)), centred.T @ (p[:, verdict] - mean_y))
         scores: Array = slopes[kind] * reading.towards
-        return Account(scores, float(mean_y - mean_x @ slopes))
+        return Attribution(scores, float(mean_y - mean_x @ slopes))

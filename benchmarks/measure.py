@@ -13,13 +13,13 @@ from benchmarks.process import NotHere, Worker, python_with
 from benchmarks.turns import interleave, median
 from benchmarks.wire import Arrays
 
-__all__ = ["Measured", "Workers", "measure"]
+__all__ = ["EvalResult", "Workers", "measure"]
 
 TRIALS = 3  # turns that decide between the variants of a contender
 
 
 @dataclass
-class Measured:
+class EvalResult:
     """What a case gave. Each by contender: seconds of each turn, what it said of itself, its largest relative
     difference from gatewise, the median of each variant that was tried, and why it took no part.
     """
@@ -82,11 +82,11 @@ class Workers:
         return self._pythons[module]
 
 
-def measure(case: Case, workers: Workers, turns: int, quick: bool, say: Callable[[str], None]) -> Measured:
+def measure(case: Case, workers: Workers, turns: int, quick: bool, say: Callable[[str], None]) -> EvalResult:
     """Load, check, time. quick: the first variant of each, as few turns as asked. Raises Different where the contenders
     do not compute the same, Failed where one breaks off; a contender that cannot take part here is left out by name.
     """
-    out = Measured(case)
+    out = EvalResult(case)
     running: dict[str, Worker] = {}
     found: dict[str, Arrays] = {}
     for entry in case.entries:
@@ -113,7 +113,7 @@ def _load(case: Case, entry: Entry, worker: Worker, variant: Mapping[str, Any]) 
     return {**about, "settings": about["settings"] + said}
 
 
-def _choose(case: Case, entry: Entry, workers: Workers, out: Measured, quick: bool) -> Worker:
+def _choose(case: Case, entry: Entry, workers: Workers, out: EvalResult, quick: bool) -> Worker:
     """The entry's worker with its fastest variant loaded."""
     best = entry.variants[0]
     if len(entry.variants) > 1 and not quick:

@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     data = imdb(options.data).train
     encoding = TokenEncoding.fit([str(text) for text in data.inputs], size=30_000)
-    sequences: list[Array] = list(encoding.encode_all([str(text) for text in data.inputs]))
+    sequences: list[Array] = list(encoding.encode_batch([str(text) for text in data.inputs]))
     fold = _folds(data.groups, options.folds)
     print("| fit | accuracy | loss | n-grams | seconds |\n|---|---:|---:|---:|---:|")
     for name, changes in FITS.items():

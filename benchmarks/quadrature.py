@@ -16,8 +16,8 @@ import numpy as np
 import gatewise as gw
 from gatewise.data import imdb
 from gatewise.explain import IntegratedGradients
-from gatewise.explain.attribution import BASELINES, accounts_of, read_all
-from gatewise.metrics.evaluation import margin
+from gatewise.explain.attribution import BASELINES, attributions_of, predict_examples
+from gatewise.metrics.evaluation import target_score
 
 POINTS = (8, 16, 32, 64)
 
@@ -35,16 +35,16 @@ def main() -> None:
     print("|---|" + "---:|" * (len(POINTS) + 1))
     for folder in options.models:
         model = gw.load(folder)
-        readings = read_all(model.net, model.encoder.encode_all(splits.test.take(rows).inputs))
+        readings = predict_examples(model.net, model.preprocessor.encode_batch(splits.test.take(rows).inputs))
         for baseline in BASELINES:
             shares = []
             for method in (
                 *(IntegratedGradients(p, baseline, most=p) for p in POINTS),
                 IntegratedGradients(baseline=baseline),
             ):
-                accounts = accounts_of(model.net, method, readings)
+                accounts = attributions_of(model.net, method, readings)
                 residuals = [a.residual(r) for a, r in zip(accounts, readings, strict=True)]
-                ways = [margin(r.logits, r.predicted) - a.start for a, r in zip(accounts, readings, strict=True)]
+                ways = [target_score(r.logits, r.predicted) - a.start for a, r in zip(accounts, readings, strict=True)]
                 shares.append(np.abs(residuals).sum() / np.abs(ways).sum())
             print(f"| {folder.name}, {baseline} | {' | '.join(f'{share:.3%}' for share in shares)} |", flush=True)
 

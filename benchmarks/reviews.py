@@ -69,7 +69,7 @@ def read(path: str | None) -> Reviews:
     reviews = imdb(path or (BESIDE if BESIDE.exists() else "embedded")).train
     texts = [str(text) for text in reviews.inputs]
     encoding = KerasEncoding(keras_index(texts), WORDS)
-    ids = [sequence[-LENGTH:] for sequence in encoding.encode_all(texts)]
+    ids = [sequence[-LENGTH:] for sequence in encoding.encode_batch(texts)]
     return Reviews(ids, reviews.labels, encoding.rows, reviews.source)
 
 

@@ -21,7 +21,7 @@ import gatewise as gw
 from gatewise.data import imdb
 from gatewise.metrics.evaluation import log_probabilities, scores
 from gatewise.training import recipe
-from gatewise.training.ensemble import Weighing, weigh
+from gatewise.training.ensemble import EnsembleWeights, fit_ensemble_weights
 from gatewise.training.ngrams import fit_ngrams
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
@@ -38,23 +38,25 @@ def main() -> None:
     options = parser.parse_args()
     model, data = gw.load(options.model), imdb(options.data).train
     assert model.ngrams is None, "give a network alone"
-    assert model.facts.fingerprint == data.fingerprint(), "the model was trained on other data"
-    prepared = prepare(data, replace(recipe(model.facts.recipe), ngrams=3), model.facts.seed)
-    whole, labels = prepared.whole, prepared.labels
+    assert model.metadata.fingerprint == data.fingerprint(), "the model was trained on other data"
+    training_data = prepare(data, replace(recipe(model.metadata.recipe), ngrams=3), model.metadata.seed)
+    whole, labels = training_data.whole, training_data.labels
     without = [model.net.unknown] if model.net.unknown is not None else []
-    fitted = fit_ngrams([whole[n] for n in prepared.train], labels[prepared.train], 2, l2=options.l2, without=without)
-    kept = [whole[n] for n in prepared.validation]
+    fitted = fit_ngrams(
+        [whole[n] for n in training_data.train], labels[training_data.train], 2, l2=options.l2, without=without
+    )
+    kept = [whole[n] for n in training_data.validation]
     u, v = model.logits_of(kept).astype(np.float64), fitted.ngrams.logits(kept) + fitted.bias
-    y, none = labels[prepared.validation], np.zeros(1)
+    y, none = labels[training_data.validation], np.zeros(1)
     print(f"{len(y):,} validation rows, {len(fitted.ngrams):,} n-grams, l2 {options.l2:g}\n")
     print("| logit | accuracy | loss | calibration error |\n|---|---:|---:|---:|")
     for name, w in (("network", (1.0, 0.0)), ("n-grams", (0.0, 1.0)), ("plain sum", (1.0, 1.0))):
-        _row(name, _sum(Weighing(*w, none, 0), u, v), y)
+        _row(name, _sum(EnsembleWeights(*w, none, 0), u, v), y)
     order, crossed = np.random.default_rng(0).permutation(len(y)), np.zeros_like(u)
     for ours, theirs in ((order[::2], order[1::2]), (order[1::2], order[::2])):
-        crossed[ours] = _sum(weigh(u[theirs], v[theirs], y[theirs, None]), u[ours], v[ours])
+        crossed[ours] = _sum(fit_ensemble_weights(u[theirs], v[theirs], y[theirs, None]), u[ours], v[ours])
     _row("weighed sum", crossed, y)
-    print(f"\nweighed by all rows: {weigh(u, v, y[:, None])}\n")
+    print(f"\nweighed by all rows: {fit_ensemble_weights(u, v, y[:, None])}\n")
     print("| rows | held | accuracy | loss | worst loss | a | b |\n|---:|---:|---:|---:|---:|---:|---:|")
     for n in ROWS:
         for held in HELD:
@@ -66,7 +68,7 @@ def _draws(n: int, held: float, u: Array, v: Array, y: Array) -> None:
     for _ in range(30):
         rows = rng.permutation(len(y))
         some, rest = rows[:n], rows[n:]
-        weighing = weigh(u[some], v[some], y[some, None], held)
+        weighing = fit_ensemble_weights(u[some], v[some], y[some, None], held)
         measured = scores(log_probabilities(_sum(weighing, u[rest], v[rest])), y[rest])
         found.append((*measured, weighing.network, weighing.ngrams))
     accuracy, loss, a, b = np.mean(found, axis=0)
@@ -74,7 +76,7 @@ def _draws(n: int, held: float, u: Array, v: Array, y: Array) -> None:
     print(f"| {n} | {held:g} | {accuracy:.4f} | {loss:.4f} | {worst:.4f} | {a:.2f} | {b:.2f} |", flush=True)
 
 
-def _sum(weighing: Weighing, u: Array, v: Array) -> Array:
+def _sum(weighing: EnsembleWeights, u: Array, v: Array) -> Array:
     return np.asarray(weighing.network * u + weighing.ngrams * v + weighing.shift)
 
 

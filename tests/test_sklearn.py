@@ -98,6 +98,6 @@ def test_from_a_base_with_texts_without_labels() -> None:
     data = made_reviews(80, 3)
     model = LSTMClassifier(base=base, unlabelled=texts[:40], epochs=1, ngrams=1, random_state=2)
     fitted = clone(model).fit(data.inputs, data.labels)
-    assert fitted.model_.facts.recipe == "few"
-    assert fitted.model_.facts.unlabelled
+    assert fitted.model_.metadata.recipe == "few"
+    assert fitted.model_.metadata.unlabelled
     assert fitted.predict_proba(data.inputs[:4]).shape == (4, 2)

@@ -33,7 +33,10 @@ def few_labels(
             model = gw.train(data, base=base, unlabelled=reviews.texts, seed=draw, student_most=LEARNT)
             seconds = time.perf_counter() - began
             row: dict[str, Any] = {"labels": len(data), "draw": draw, "seconds": round(seconds, 1), "base": seed}
-            row |= {"recipe": model.facts.recipe, "calibrated": model.facts.calibrated and model.facts.calibrated.how}
-            quick = replace(model, precision=recipe(model.facts.recipe).products)  # a third of the time of float32
+            row |= {
+                "recipe": model.metadata.recipe,
+                "calibrated": model.metadata.calibrated and model.metadata.calibrated.how,
+            }
+            quick = replace(model, precision=recipe(model.metadata.recipe).products)  # a third of the time of float32
             row["gatewise"] = quick.evaluate(reviews.some_test).accuracy
             yield row | {kind: linear(data, reviews.some_test, kind) for kind in ("tfidf", "nb")}

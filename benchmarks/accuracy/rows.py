@@ -16,10 +16,10 @@ import gatewise as gw
 from benchmarks.accuracy.data import Reviews
 from gatewise.data import Labelled, split
 from gatewise.model.model import Model
-from gatewise.model.pretrained import Base
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import plan_for
 from gatewise.training import recipe as named
-from gatewise.training.ensemble import weigh
+from gatewise.training.ensemble import fit_ensemble_weights
 from gatewise.types import Array
 
 __all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear", "trained"]
@@ -61,17 +61,19 @@ def linear(train: Labelled, test: Labelled, kind: str) -> float:
     return float(right.mean())
 
 
-def base_for(reviews: Reviews, seed: int, folder: Path, size: str = "large", **changes: Any) -> tuple[Base, float]:
+def base_for(
+    reviews: Reviews, seed: int, folder: Path, size: str = "large", **changes: Any
+) -> tuple[PretrainedLM, float]:
     """The base of that seed and its seconds, from `folder` where it has been made there."""
     words = "-".join(f"{name}{value:g}" for name, value in sorted(changes.items()))
     path = folder / f"base-{size}{words and '-' + words}-{seed}"
     if not path.exists():
         began = time.perf_counter()
         base = gw.pretrain(reviews.texts, plan=plan_for(size, **changes), seed=seed)
-        base = replace(base, facts=replace(base.facts, seconds=round(time.perf_counter() - began, 1)))
+        base = replace(base, metadata=replace(base.metadata, seconds=round(time.perf_counter() - began, 1)))
         base.save(path)
-    base = gw.load_base(path)
-    return base, base.facts.seconds
+    base = gw.load_pretrained(path)
+    return base, base.metadata.seconds
 
 
 def _baseline(kind: str) -> Callable[[Reviews, int, Path, Path | None], dict[str, Any]]:
@@ -107,7 +109,7 @@ def trained(
             gw.train(reviews.train, out=target, command=command, **how)
             model = gw.load(target)
         seconds = time.perf_counter() - began
-        _, held = split(reviews.train, 1 - named(model.facts.recipe).validation, seed, "group")
+        _, held = split(reviews.train, 1 - named(model.metadata.recipe).validation, seed, "group")
         found = measured(model, reviews.test, reviews.train.take(held))
         return found | {"seconds": round(before + seconds, 1), "after_base": round(seconds, 1)}
 
@@ -124,10 +126,10 @@ def measured(model: Model, test: Labelled, held: Labelled) -> dict[str, Any]:
         network, ngrams = replace(model, ngrams=None), model.ngrams
         parts: dict[str, Callable[[Labelled], Array]] = {
             "network_alone": lambda data: network.logits(data.inputs),
-            "ngrams_alone": lambda data: ngrams.logits(model.encoder.encode_all(data.inputs)),
+            "ngrams_alone": lambda data: ngrams.logits(model.preprocessor.encode_batch(data.inputs)),
         }
         for name, logits in parts.items():
-            weighing = weigh(logits(held), None, held.labels[:, None].astype(np.float64), held=1e-3)
+            weighing = fit_ensemble_weights(logits(held), None, held.labels[:, None].astype(np.float64), held=1e-3)
             positive = weighing.network * logits(test)[:, 0] + weighing.shift[0] > 0
             out[name] = float((positive == (test.labels == 1)).mean())
     return out

@@ -81,12 +81,12 @@ class Step:
 
         from gatewise.data import Labelled
         from gatewise.errors import InputError
-        from gatewise.model.preprocessor import TextEncoder
+        from gatewise.model.preprocessor import TextPreprocessor
         from gatewise.nn import Network
         from gatewise.text import KerasEncoding
-        from gatewise.training import Observer, recipe
+        from gatewise.training import Callback, recipe
         from gatewise.training.loop import Loop
-        from gatewise.training.training_data import Prepared
+        from gatewise.training.training_data import TrainingData
 
         torch.set_num_threads(1)  # as `gatewise train` has it: what is left to torch is too small to share
         self.settings = settings
@@ -98,10 +98,10 @@ class Step:
         self.reviews, labels = reviews_of(arrays), arrays["labels"].astype(np.int64)
         every, active = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
         network = Network(self.arch, _parameters(self.arch, arrays), active=active, dropout=chosen.dropout)
-        prepared = Prepared(
+        training_data = TrainingData(
             data=Labelled.of(["a", "b"], [0, 1]),
             recipe=chosen,
-            encoder=TextEncoder(KerasEncoding({"a": 1})),
+            preprocessor=TextPreprocessor(KerasEncoding({"a": 1})),
             architecture=self.arch,
             sequences=self.reviews,
             labels=labels,
@@ -109,7 +109,7 @@ class Step:
             validation=every,
             active=active,
         )
-        self.loop = Loop(prepared, network, 0, Observer(), None, "")
+        self.loop = Loop(training_data, network, 0, Callback(), None, "")
         network.train()
         self.batches = [every[n : n + settings["batch"]] for n in range(0, len(every), settings["batch"])]
         self.steps = 0
@@ -160,8 +160,8 @@ class Recurrence:
     def _both(self) -> tuple[Any, Any]:
         index, weight_hh = self.given.get("index"), self.given["weight_hh"]
         out = self.kernel.forward(self.pre, index, self.lengths, weight_hh, self.zeros, self.zeros)
-        assert out.tape is not None
-        return out, self.kernel.backward(out.tape, None, self.given["dh_T"], self.zeros)
+        assert out.saved is not None
+        return out, self.kernel.backward(out.saved, None, self.given["dh_T"], self.zeros)
 
     def check(self) -> Arrays:
         out, back = self._both()
@@ -221,9 +221,9 @@ class Inference:
     """Logits of all reviews by `Model.logits_of`, from the ids, without torch."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        from gatewise.kernels.packed import frozen
+        from gatewise.kernels.packed import readonly_copy
         from gatewise.model.model import Model
-        from gatewise.model.preprocessor import TextEncoder
+        from gatewise.model.preprocessor import TextPreprocessor
         from gatewise.network.batch import Batch
         from gatewise.network.forward import forward
         from gatewise.network.ops import NumpyOps
@@ -233,8 +233,8 @@ class Inference:
         arch = _architecture(settings, arrays)
         self.reviews: list[Any] = list(reviews_of(arrays))
         # Read-only, as those of a model that `load` has opened.
-        parameters = {name: frozen(array) for name, array in _parameters(arch, arrays).items()}
-        model = Model(arch, parameters, TextEncoder(KerasEncoding({"a": 1})), ("negative", "positive"))
+        parameters = {name: readonly_copy(array) for name, array in _parameters(arch, arrays).items()}
+        model = Model(arch, parameters, TextPreprocessor(KerasEncoding({"a": 1})), ("negative", "positive"))
         self.work: Callable[[], Any] = lambda: model.logits_of(self.reviews)
         if settings.get("how") == "network":
             batch, ops = Batch.of(self.reviews, arch), NumpyOps(_kernel())

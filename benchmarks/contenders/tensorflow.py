@@ -82,10 +82,10 @@ class Step:
         self.place = 0
 
     def _gradients(self, ids: Any, labels: Any) -> tuple[Any, Any, Any]:
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as saved:
             logits = self.model(ids, training=True)
             loss = self.loss(labels, logits)
-        return loss, logits, tape.gradient(loss, [v.value for v in self.model.trainable_variables])
+        return loss, logits, saved.gradient(loss, [v.value for v in self.model.trainable_variables])
 
     def _step(self, ids: Any, labels: Any) -> Any:
         loss, _, gradients = self._gradients(ids, labels)

@@ -33,7 +33,7 @@ def check(model: Path, texts: Sequence[str], answers: dict[int, bytes]) -> float
         answer = json.loads(answers[n])
         (one,) = answer["predictions"]
         assert answer["id"] == str(n), f"request {n} got the answer of {answer['id']}"
-        assert one["steps"] == len(found.encoder.encode_all([text])[0]), f"request {n}: another text's length"
+        assert one["steps"] == len(found.preprocessor.encode_batch([text])[0]), f"request {n}: another text's length"
         got = [one["probabilities"][name] for name in found.classes]
         worst = max(worst, float(np.abs(np.array(got) - expected[n]).max()))
     assert worst <= 1e-5, f"an answer is off by {worst}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.reviews import EMBEDDING, LENGTH, UNITS, WORDS, weights
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextEncoder
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, keras_index
 
@@ -29,7 +29,7 @@ def write(texts: list[str], folder: Path) -> Path:
         name if name.startswith(("embedding", "dense")) else f"lstm.0.forward.{name}": array
         for name, array in drawn.items()
     }
-    model = Model(arch, named, TextEncoder(encoding), ("negative", "positive"))
+    model = Model(arch, named, TextPreprocessor(encoding), ("negative", "positive"))
     model.save(folder / "reviews")
     np.savez(folder / "weights.npz", length=np.array(LENGTH), **drawn)  # type: ignore[arg-type]
     (folder / "words.json").write_text(json.dumps(words), encoding="utf-8")

@@ -10,19 +10,19 @@ from gatewise._version import __version__
 if TYPE_CHECKING:
     from gatewise import data, errors, kernels, nn, text
     from gatewise.model.model import Model, load
-    from gatewise.model.pretrained import Base, load_base
+    from gatewise.model.pretrained import PretrainedLM, load_pretrained
     from gatewise.training.pretrain import pretrain
     from gatewise.training.train import train
 
 __all__ = [
-    "Base",
     "Model",
+    "PretrainedLM",
     "__version__",
     "data",
     "errors",
     "kernels",
     "load",
-    "load_base",
+    "load_pretrained",
     "nn",
     "pretrain",
     "text",
@@ -35,7 +35,7 @@ _HOME = {
     "Base": "gatewise.model.pretrained",
     "Model": "gatewise.model.model",
     "load": "gatewise.model.model",
-    "load_base": "gatewise.model.pretrained",
+    "load_pretrained": "gatewise.model.pretrained",
     "pretrain": "gatewise.training",
     "train": "gatewise.training",
 }

@@ -17,7 +17,7 @@ import numpy as np
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError, MissingExtra
 from gatewise.model.model import Model
-from gatewise.model.pretrained import Base
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import train
 from gatewise.types import Array
 
@@ -49,7 +49,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         recipe: str | None = None,
         *,
-        base: Base | str | None = None,
+        base: PretrainedLM | str | None = None,
         unlabelled: Sequence[str] | None = None,
         units: int | None = None,
         embedding: int | None = None,
@@ -89,7 +89,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.model_: Model = train(
             data, recipe=self.recipe, base=self.base, unlabelled=self.unlabelled, seed=seed, **chosen
         )
-        self.n_iter_ = self.model_.facts.epochs
+        self.n_iter_ = self.model_.metadata.epochs
         return self
 
     def predict_proba(self, X: Any) -> Array:

@@ -55,8 +55,8 @@ def test_a_base_is_made_once(made: Reviews, tmp_path: Path) -> None:
     changes = {"embedding": 8, "units": 8, "words": 80, "batch": 4, "steps": 9}
     first, _ = base_for(made, 1, tmp_path, "small", **changes)
     again, seconds = base_for(made, 1, tmp_path, "small", **changes)
-    assert seconds == first.facts.seconds
-    assert first.facts.words == again.facts.words
+    assert seconds == first.metadata.seconds
+    assert first.metadata.words == again.metadata.words
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -69,7 +69,7 @@ def test_a_row_trains_measures_and_keeps_its_model(made: Reviews, tmp_path: Path
     row = next(row for row in ROWS if row.name == "fast")
     found = row.run(made, 3, tmp_path, tmp_path / "fast-3")
     kept = gw.load(tmp_path / "fast-3")
-    assert kept.facts.command.endswith("--rows fast --seeds 3")
+    assert kept.metadata.command.endswith("--rows fast --seeds 3")
     assert found["accuracy"] == kept.evaluate(made.test).accuracy
     assert set(found) >= {"loss", "calibration_error", "network_alone", "ngrams_alone", "seconds", "after_base"}
 

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gatewise.cli import app
-from gatewise.data.series import Standardise
+from gatewise.data.series import StandardScaler
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
@@ -42,7 +42,7 @@ def keras_model() -> Model:
     """The tutorial's kind: unmasked pads, one direction, two classes."""
     encoding = KerasEncoding(keras_index(TEXTS), 12)
     arch = Architecture("tokens", encoding.rows, 5, 6, length=30, padding="pre")
-    return Model(arch, parameters_of(arch, 3), TextEncoder(encoding), ("negative", "positive"))
+    return Model(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ def tokens_model() -> Model:
     """The default kind, with three classes, one of them with a name that would clear the screen."""
     encoding = TokenEncoding.fit(TEXTS, size=50, minimum=1)
     arch = Architecture("tokens", encoding.rows, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
-    return Model(arch, parameters_of(arch, 4), TextEncoder(encoding), ("\x1b[2Jx", "[red]y", "z\n"))
+    return Model(arch, parameters_of(arch, 4), TextPreprocessor(encoding), ("\x1b[2Jx", "[red]y", "z\n"))
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def series_file(series: Series, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def series_model(series: Series) -> Model:
     arch = Architecture("channels", 2, 0, 5, outputs=3)
-    return Model(arch, parameters_of(arch, 5), SeriesEncoder(Standardise.fit(series)), ("a", "b", "c"))
+    return Model(arch, parameters_of(arch, 5), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c"))
 
 
 @pytest.fixture(scope="session")
@@ -104,4 +104,4 @@ def reviews_csv(tmp_path: Path) -> Path:
 
 def with_fingerprint(model: Model, fingerprint: str) -> Model:
     """The model, as if it had been trained on that data."""
-    return dataclasses.replace(model, facts=dataclasses.replace(model.facts, fingerprint=fingerprint))
+    return dataclasses.replace(model, metadata=dataclasses.replace(model.metadata, fingerprint=fingerprint))

@@ -69,8 +69,8 @@ def test_without_the_native_kernel_the_reference_is_measured_and_that_is_said(mo
         asked.append(settings)
         return bench_kernel.measure({**settings, "seconds": 0.0, "reviews": 2, "sequences": 2})
 
-    monkeypatch.setattr(native, "why_not", lambda: "no compiler was there")
-    monkeypatch.setattr(kernels, "_why_not_native", lambda: "no compiler was there")
+    monkeypatch.setattr(native, "unavailable_reason", lambda: "no compiler was there")
+    monkeypatch.setattr(kernels, "_native_unavailable_reason", lambda: "no compiler was there")
     monkeypatch.setattr(bench_run, "_asked_kernel", answer)
     here = bench_run.machine(every=False) | {"threads": 2}
     found = bench_run.run(here, quick=True, note=lambda text: None)

@@ -1,4 +1,4 @@
-"""`gatewise shrink`: the same numbers as the library, on the terminal and as JSON, and nothing half-written."""
+"""`gatewise compress`: the same numbers as the library, on the terminal and as JSON, and nothing half-written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatewise.data import read_table
-from gatewise.model.compress import shrink
+from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
 from tests.cli.conftest import TEXTS, Run, with_fingerprint
 from tests.cli.test_bad_input import refused
@@ -26,8 +26,8 @@ def test_it_says_what_it_did(
     run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "small"
-    result = run("shrink", keras_folder, "-o", out, "--storage", "float16", "--data", labelled_csv)
-    note = load(out).facts.shrunk
+    result = run("compress", keras_folder, "-o", out, "--storage", "float16", "--data", labelled_csv)
+    note = load(out).metadata.compression
     assert result.exit_code == 0
     assert note is not None
     rows = [line.split() for line in result.stdout.splitlines()]
@@ -36,15 +36,15 @@ def test_it_says_what_it_did(
     assert ["calibration", "error", f"{note.error_before:.4f}", f"{note.error_after:.4f}"] in rows
     assert f"{note.equal:.4f}   of 5: " in result.stdout
     assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
-    found = json.loads(run("shrink", keras_folder, "-o", out, "--storage", "float16", "--json").stdout)
-    want = shrink(keras_model, "float16").facts.shrunk
+    found = json.loads(run("compress", keras_folder, "-o", out, "--storage", "float16", "--json").stdout)
+    want = compress(keras_model, "float16").metadata.compression
     assert want is not None
     assert found["bytes_after"] == want.bytes_after
     assert found["n"] == 0
 
 
 def test_without_data_nothing_is_claimed(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
-    result = run("shrink", tokens_folder, "-o", tmp_path / "small", "--words", 5)
+    result = run("compress", tokens_folder, "-o", tmp_path / "small", "--words", 5)
     assert "what it cost was not measured" in result.stdout
     assert load(tmp_path / "small").architecture.rows == 7
     assert "made small" in run("info", tmp_path / "small").stdout
@@ -55,21 +55,21 @@ def test_it_warns_of_the_data_that_it_was_trained_on(
 ) -> None:
     labelled = read_table(labelled_csv, text="text", label="label")
     with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
-    result = run("shrink", tmp_path / "m", "-o", tmp_path / "small", "--data", labelled_csv, "--json")
+    result = run("compress", tmp_path / "m", "-o", tmp_path / "small", "--data", labelled_csv, "--json")
     assert "warning: this is the data that the model was trained on" in result.stderr
 
 
 def test_what_it_refuses(run: Run, keras_folder: Path, tokens_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"
     assert "storage must be float32, float16 or int8, not 'int4'" in refused(
-        run, "shrink", keras_folder, "-o", out, "--storage", "int4"
+        run, "compress", keras_folder, "-o", out, "--storage", "int4"
     )
-    assert "encoding 'keras'" in refused(run, "shrink", keras_folder, "-o", out, "--words", 3)
-    assert "1,000,000 cannot be kept" in refused(run, "shrink", tokens_folder, "-o", out, "--words", 1_000_000)
-    assert "cannot open the model folder" in refused(run, "shrink", tmp_path / "none", "-o", out)
-    assert "neither imdb nor a file" in refused(run, "shrink", keras_folder, "-o", out, "--data", "imbd")
+    assert "encoding 'keras'" in refused(run, "compress", keras_folder, "-o", out, "--words", 3)
+    assert "1,000,000 cannot be kept" in refused(run, "compress", tokens_folder, "-o", out, "--words", 1_000_000)
+    assert "cannot open the model folder" in refused(run, "compress", tmp_path / "none", "-o", out)
+    assert "neither imdb nor a file" in refused(run, "compress", keras_folder, "-o", out, "--data", "imbd")
     assert not out.exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("a year of work")
-    assert "is not a gatewise model" in refused(run, "shrink", keras_folder, "-o", other)
+    assert "is not a gatewise model" in refused(run, "compress", keras_folder, "-o", other)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.explain import Clamp, IntegratedGradients, freeze, silence
+from gatewise.explain import Clamp, IntegratedGradients, ablate, hold_memory
 from gatewise.explain.render.terminal import moved_most
 from gatewise.model.model import Model
 from gatewise.network.architecture import initial_parameters
@@ -53,7 +53,7 @@ def test_json_is_one_object(run: Run, kind: str, request: pytest.FixtureRequest)
     assert seen["verdict"] == found.verdict
     assert seen["method"] == "leave-one-out"
     assert seen["residual"] == found.residual
-    assert seen["faith"] is None
+    assert seen["faithfulness"] is None
     np.testing.assert_array_equal(seen["logits_after"], trace.logits_after)
     np.testing.assert_array_equal(seen["unit"]["f"], trace.lstms[0].f[:, 1])
     assert seen["gate_shares"]["i"]["between"] == trace.gate_shares()["i"].between
@@ -122,9 +122,9 @@ def test_a_change_stands_beside_what_was(run: Run, keras_model: Model, keras_fol
     clamps = [
         Clamp("f", 1.0),
         Clamp("o", 0.25, 3, range(1, 4)),
-        *silence(1),
-        *silence(2),
-        *freeze(4),
+        *ablate(1),
+        *ablate(2),
+        *hold_memory(4),
     ]
     found = keras_model.intervene(TEXT, clamps)
     flat = " ".join(shown.split())
@@ -147,8 +147,8 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     seen = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["changed"]
     clamps = [
         Clamp("f", 0.0, 2, layer=0, direction="backward"),
-        *silence(1, 0, "backward"),
-        *freeze(3, 0, direction="backward"),
+        *ablate(1, 0, "backward"),
+        *hold_memory(3, 0, direction="backward"),
     ]
     assert seen == json.loads(json.dumps(model.intervene(TEXT, clamps).as_dict()))
     assert seen["before"]["logits"] != seen["after"]["logits"]
@@ -162,7 +162,7 @@ def test_other_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
     seen = json.loads(
         run("explain", keras_folder, TEXT, "--replace", "good=bad end", "--replace", "2=", "--json").stdout
     )["changed"]
-    want = keras_model.encoder.steps("was a bad end film, a bad end end")
+    want = keras_model.preprocessor.steps("was a bad end film, a bad end end")
     assert seen["after"]["steps"] == want
     np.testing.assert_allclose(
         seen["after"]["logits"], keras_model.logits(["was a bad end film a bad end end"])[0], atol=1e-6

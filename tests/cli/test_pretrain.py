@@ -26,19 +26,19 @@ def test_texts_to_a_base_to_a_model(run: Run, corpus: Path, reviews_csv: Path, t
     assert result.stderr == ""
     assert "200 lines of 'corpus.txt'" in result.stdout
     assert f"saved to {base}" in result.stdout
-    made = gw.load_base(base)
-    assert (made.units, made.embedding, made.facts.seed) == (128, 128, 4)
-    assert made.facts.command == f"gatewise pretrain {corpus} --out {base} --size small --epochs 0.5 --seed 4"
+    made = gw.load_pretrained(base)
+    assert (made.units, made.embedding, made.metadata.seed) == (128, 128, 4)
+    assert made.metadata.command == f"gatewise pretrain {corpus} --out {base} --size small --epochs 0.5 --seed 4"
     last = json.loads(made.history.splitlines()[-1])
     assert f"{last['perplexity']['forward']:.1f}" in result.stdout
     columns = ("--text", "review", "--label", "sentiment")
     trained = run("train", reviews_csv, *columns, "--from", base, "--unlabelled", corpus, "-o", target, "--epochs", 1)
     assert trained.exit_code == 0
     model = gw.load(target)
-    assert model.facts.recipe == "few"
-    assert "corpus.txt" in model.facts.base
-    assert "corpus.txt" in model.facts.unlabelled
-    assert f"--from {base} --unlabelled {corpus}" in model.facts.command
+    assert model.metadata.recipe == "few"
+    assert "corpus.txt" in model.metadata.base
+    assert "corpus.txt" in model.metadata.unlabelled
+    assert f"--from {base} --unlabelled {corpus}" in model.metadata.command
     assert "pretrained" in run("info", target).stdout
 
 

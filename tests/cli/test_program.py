@@ -55,7 +55,7 @@ def test_what_is_imported(keras_folder: Path) -> None:
 def test_version_and_help(run: Run) -> None:
     assert run("--version").stdout == f"gatewise {__version__}\n"
     assert run("--help").stdout == run("-h").stdout
-    for name in ("train", "evaluate", "predict", "explain", "shrink", "info", "data", "bench"):
+    for name in ("train", "evaluate", "predict", "explain", "compress", "info", "data", "bench"):
         assert re.search(rf"^  {name} +[A-Z].*\.$", run("--help").stdout, re.MULTILINE)  # whole, not cut with dots
         assert re.search(rf"^  gatewise {name}", run(name, "--help").stdout, re.MULTILINE)  # an example
     assert "  gatewise train imdb --recipe tutorial  " in run("train", "--help").stdout

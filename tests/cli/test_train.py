@@ -35,7 +35,7 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
         numbers = [f"{row[key]:.4f}" for key in ("loss", "accuracy", "val_loss", "val_accuracy")]
         star = ["*"] if row["best"] else []
         assert [str(row["epoch"]), *numbers, f"{row['seconds']:.1f}", *star] in rows
-    kept = history[model.facts.kept_epoch - 1]
+    kept = history[model.metadata.kept_epoch - 1]
     assert kept["val_loss"] == min(row["val_loss"] for row in history)
     seen = f"lowest val_loss {kept['val_loss']:.4f}, val_accuracy {kept['val_accuracy']:.4f}"
     assert f"kept epoch {kept['epoch']} ({seen})" in result.stdout
@@ -45,7 +45,7 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
     assert result.stderr == ""
     assert run("predict", target, "the film was good").exit_code == 0
     want = f"gatewise train {reviews_csv} --recipe fast --text review --label sentiment --out {target} --seed 3"
-    assert model.facts.command == f"{want} --epochs 2 --batch 8 --units 4"
+    assert model.metadata.command == f"{want} --epochs 2 --batch 8 --units 4"
 
 
 def test_ngrams_beside_the_network(run: Run, reviews_csv: Path, series_file: Path, tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_ngrams_beside_the_network(run: Run, reviews_csv: Path, series_file: Pat
     assert model.ngrams is not None
     assert model.ngrams.order == 2
     assert f"{len(model.ngrams)} n-grams of 1 to 2 words fitted in" in result.stdout
-    assert f"weighed: {model.facts.calibrated.how}; validation accuracy" in " ".join(result.stdout.split())
-    assert model.facts.command.endswith(" --ngrams 2")
+    assert f"weighed: {model.metadata.calibrated.how}; validation accuracy" in " ".join(result.stdout.split())
+    assert model.metadata.command.endswith(" --ngrams 2")
     assert "1- to 2-grams" in run("info", target).stdout
     assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(model.ngrams)
     for source, words in ((columns(reviews_csv), "from 0 to 3"), ((series_file,), "a series has no words")):
@@ -74,7 +74,7 @@ def test_inputs_that_move_against_the_network(run: Run, reviews_csv: Path, tmp_p
     assert run("train", *columns(reviews_csv), "-o", plain, *SMALL).exit_code == 0
     assert run("train", *columns(reviews_csv), "-o", moved, *SMALL, "--adversarial", 0.05).exit_code == 0
     model = gw.load(moved)
-    assert model.facts.command.endswith(" --adversarial 0.05")
+    assert model.metadata.command.endswith(" --adversarial 0.05")
     assert model.logits(["the film was good"]) != gw.load(plain).logits(["the film was good"])
     for part in (-1, 1, "nan", "inf"):
         result = run("train", *columns(reviews_csv), "-o", refused, *SMALL, "--adversarial", part)
@@ -123,4 +123,4 @@ def test_ctrl_c_leaves_a_model_and_exits_with_130(reviews_csv: Path, tmp_path: P
     assert process.returncode == 130
     assert errors.startswith("gatewise: stopped in epoch ")
     assert len(errors.splitlines()) == 1
-    assert gw.load(target).facts.epochs >= 2
+    assert gw.load(target).metadata.epochs >= 2

@@ -13,7 +13,7 @@ import gatewise as gw
 from gatewise.cli.model_argument import which_model
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError, ModelFileError
-from gatewise.model import bundled as box
+from gatewise.model import bundled as bundled
 from gatewise.model.calibrate import calibrated
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run
@@ -27,7 +27,7 @@ def in_the_box(keras_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A box of our own, with the small model in it; and an empty folder to work in."""
     place = tmp_path / "package" / "sentiment"
     shutil.copytree(keras_folder, place)
-    monkeypatch.setattr(box, "FOLDER", place)
+    monkeypatch.setattr(bundled, "FOLDER", place)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return place
@@ -35,7 +35,7 @@ def in_the_box(keras_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def no_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(box, "FOLDER", tmp_path / "package" / "sentiment")
+    monkeypatch.setattr(bundled, "FOLDER", tmp_path / "package" / "sentiment")
 
 
 def test_the_library(in_the_box: Path, keras_model: Model) -> None:
@@ -142,7 +142,7 @@ def test_without_a_box_it_says_how_to_make_it(run: Run, no_box: None) -> None:
     for words in (["predict", "good"], ["explain", "good"], ["evaluate", "imdb"], ["info", "--box"]):
         line = refused(run, *words)
         assert "there is no model in the box; name a model folder, or make it: gatewise train" in line
-        assert f"gatewise shrink models/big -o {box.FOLDER}" in line
+        assert f"gatewise compress models/big -o {bundled.FOLDER}" in line
     assert "box        there is no model in the box" in run("info").stdout
     assert json.loads(run("info", "--json").stdout)["box"] is None
     with pytest.raises(ModelFileError, match="there is no model in the box"):

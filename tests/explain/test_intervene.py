@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.explain import Clamp, Net, Trace, freeze, silence
+from gatewise.explain import Clamp, ExplainedNetwork, Trace, ablate, hold_memory
 from gatewise.explain.intervene import Intervention, intervene, word_places
 from gatewise.explain.trace import trace_of
 from gatewise.network.architecture import Architecture
@@ -22,8 +22,8 @@ MORE = {
 ALL = {**ARCHITECTURES, **MORE}
 
 
-def net_of(name: str) -> Net:
-    return Net(parameters_of(ALL[name], 7), ALL[name])
+def net_of(name: str) -> ExplainedNetwork:
+    return ExplainedNetwork(parameters_of(ALL[name], 7), ALL[name])
 
 
 def traced(name: str, *clamps: Clamp) -> Trace:
@@ -102,13 +102,13 @@ def test_one_direction_alone_is_held() -> None:
         other = traced(deep, Clamp("o", 0.25, 8, layer=layer))
         np.testing.assert_array_equal(one.logits, other.logits)
         assert (one.lstms[2 * layer + 1].o[:, 2] == 0.25).all()
-    assert not traced(deep, *silence(3, 0, "forward")).lstms[0].h[:, 3].any()
-    gates = traced(deep, *freeze(3, 0, direction="backward")).lstms[1]
+    assert not traced(deep, *ablate(3, 0, "forward")).lstms[0].h[:, 3].any()
+    gates = traced(deep, *hold_memory(3, 0, direction="backward")).lstms[1]
     assert (gates.c[:, 3] == gates.c0[3]).all()
     assert str(Clamp("f", 1.0, 3, layer=1, direction="backward")) == "forget of unit 3 in layer 2, backward = 1"
 
 
-def without(net: Net, unit: int) -> Net:
+def without(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
     """The network of which that unit's weights into everything else are gone: the other way to silence it."""
     arch = net.arch
     place, column = divmod(unit, arch.units)
@@ -123,7 +123,7 @@ def without(net: Net, unit: int) -> Net:
 def test_a_silenced_unit_is_heard_by_nothing(name: str) -> None:
     arch = ALL[name]
     unit = arch.units * len(arch.directions) - 2
-    seen = traced(name, *silence(unit))
+    seen = traced(name, *ablate(unit))
     gates, column = seen.top(unit)
     assert not gates.h[:, column].any()
     assert gates.h0[column] == 0
@@ -133,11 +133,11 @@ def test_a_silenced_unit_is_heard_by_nothing(name: str) -> None:
 
 
 def test_a_frozen_unit_keeps_what_it_has() -> None:
-    seen = traced("pads", *freeze(2))
+    seen = traced("pads", *hold_memory(2))
     gates = seen.lstms[0]
     assert gates.c0[2] != 0
     assert (gates.c[:, 2] == gates.c0[2]).all()
-    some = traced("pads", *freeze(2, steps=range(4, 9))).lstms[0].c[:, 2]
+    some = traced("pads", *hold_memory(2, steps=range(4, 9))).lstms[0].c[:, 2]
     assert (some[4:9] == some[3]).all()
     assert some[9] != some[8]
 

@@ -10,7 +10,7 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.explain import Trace, trace
 from gatewise.kernels.reference import Reference
-from gatewise.metrics.evaluation import margin
+from gatewise.metrics.evaluation import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, cut
 from gatewise.network.forward import forward
@@ -88,10 +88,12 @@ def test_the_moves_of_the_units_lead_from_the_start_to_the_logit(name: str) -> N
     assert seen.moves.shape == (len(seen.steps), arch.units * len(arch.directions))
     predicted = int(seen.logits.argmax())
     start = seen.logits_after[0] if arch.padding == "pre" else parameters["dense.bias"].astype(np.float64)
-    total = margin(start, predicted) + seen.moves.sum()
-    assert total == pytest.approx(float(margin(seen.logits, predicted)), abs=5e-6)
+    total = target_score(start, predicted) + seen.moves.sum()
+    assert total == pytest.approx(float(target_score(seen.logits, predicted)), abs=5e-6)
     if not arch.bidirectional:
-        np.testing.assert_allclose(seen.moves.sum(axis=1), np.diff(margin(seen.logits_after, predicted)), atol=1e-9)
+        np.testing.assert_allclose(
+            seen.moves.sum(axis=1), np.diff(target_score(seen.logits_after, predicted)), atol=1e-9
+        )
 
 
 def test_a_backward_units_moves_stand_at_the_step_that_it_read() -> None:

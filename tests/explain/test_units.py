@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.explain import Net, silence
-from gatewise.explain.gates import open_all
+from gatewise.explain import ExplainedNetwork, ablate
+from gatewise.explain.gates import run_with_activations
 from gatewise.explain.net import run_all
 from gatewise.explain.unit_summary import UnitsReport
-from gatewise.explain.units import silenced, units_over
+from gatewise.explain.units import units_over, without_unit
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of
 
@@ -21,12 +21,12 @@ LENGTHS = [14, 3, 30, 9, 21, 1, 17]
 NAMES = ["plain", "pads, two layers", "both ways, two layers, mean and max", "binary", "series"]
 
 
-def net_of(name: str) -> Net:
+def net_of(name: str) -> ExplainedNetwork:
     arch = ARCHITECTURES[name]
-    return Net(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
+    return ExplainedNetwork(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
 
 
-def data_of(net: Net) -> tuple[list[Array], list[list[str]], Array]:
+def data_of(net: ExplainedNetwork) -> tuple[list[Array], list[list[str]], Array]:
     """Sequences, the names of their steps (a token's own, upper or lower), and classes."""
     sequences = [sequence_of(net.arch, length, 7) for length in LENGTHS]
     tokens = net.arch.inputs == "tokens"
@@ -45,47 +45,47 @@ def test_silenced_in_the_weights_is_silenced_by_hand(name: str) -> None:
     net = net_of(name)
     sequences, _, _ = data_of(net)
     for unit in range(net.arch.units * len(net.arch.directions)):
-        in_weights, by_hand = run_all(silenced(net, unit), sequences), run_all(net.under(silence(unit)), sequences)
+        in_weights, by_hand = run_all(without_unit(net, unit), sequences), run_all(net.under(ablate(unit)), sequences)
         np.testing.assert_allclose(in_weights, by_hand, atol=2e-6)
     assert np.abs(in_weights - run_all(net, sequences)).max() > 1e-4 or net.arch.gate == "binary"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_numbers_are_those_of_each_sequence_by_itself(name: str) -> None:
-    net, report = net_of(name), report_of(name, passages=3)
+    net, report = net_of(name), report_of(name, excerpts=3)
     sequences, names, truth = data_of(net)
     arch = net.arch
     assert len(report.units) == arch.units * len(arch.directions)
     logits = run_all(net, sequences)
     predicted = logits.argmax(axis=1) if arch.outputs > 1 else (logits[:, 0] > 0).astype(int)
     assert report.accuracy == pytest.approx((predicted == truth).mean())
-    opened = [lstms[-len(arch.directions) :] for lstms, _, _ in open_all(net, _read(net, sequences))]
-    for facts in report.units[:: max(1, arch.units // 2)]:
-        place, column = divmod(facts.unit, arch.units)
+    opened = [lstms[-len(arch.directions) :] for lstms, _, _ in run_with_activations(net, _read(net, sequences))]
+    for metadata in report.units[:: max(1, arch.units // 2)]:
+        place, column = divmod(metadata.unit, arch.units)
         mine = [top[place] for top in opened]
-        assert facts.direction == mine[0].direction
-        for passages, sign in ((facts.up, 1), (facts.down, -1)):
+        assert metadata.direction == mine[0].direction
+        for excerpts, sign in ((metadata.up, 1), (metadata.down, -1)):
             moved = [sign * (sign * gates.moves()[:, column]).max() for gates in mine]
             want = sorted((m for m in moved if sign * m > 0), key=lambda m: -sign * m)[:3]
-            assert [passage.moved for passage in passages] == pytest.approx(want)
-            for passage in passages:
+            assert [passage.moved for passage in excerpts] == pytest.approx(want)
+            for passage in excerpts:
                 gates = mine[passage.row]
                 assert gates.moves()[passage.step, column] == pytest.approx(passage.moved)
                 assert passage.label == names_of(arch)[truth[passage.row]]
                 if arch.length == 0:
                     assert passage.words[passage.place] == names[passage.row][passage.step]
         f = np.concatenate([gates.f[:, column] for gates in mine]).astype(np.float64)
-        assert facts.shares["f"] == pytest.approx(
+        assert metadata.shares["f"] == pytest.approx(
             ((f < 0.1).mean(), 1 - (f < 0.1).mean() - (f > 0.9).mean(), (f > 0.9).mean())
         )
         if arch.gate == "sigmoid":
-            assert facts.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
-        rest = run_all(silenced(net, facts.unit), sequences)
+            assert metadata.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
+        rest = run_all(without_unit(net, metadata.unit), sequences)
         right = (rest.argmax(axis=1) if arch.outputs > 1 else (rest[:, 0] > 0).astype(int)) == truth
-        assert facts.without == pytest.approx(right.mean())
+        assert metadata.without == pytest.approx(right.mean())
 
 
-def _read(net: Net, sequences: list[Array]) -> list[Array]:
+def _read(net: ExplainedNetwork, sequences: list[Array]) -> list[Array]:
     from gatewise.network.batch import cut
 
     return [cut(sequence, net.arch) for sequence in sequences]
@@ -96,23 +96,23 @@ def test_the_words_at_a_gate(name: str) -> None:
     net, report = net_of(name), report_of(name, words=2)
     sequences, _, _ = data_of(net)
     flat = np.concatenate(sequences)
-    opened = [lstms[-len(net.arch.directions) :] for lstms, _, _ in open_all(net, sequences)]
-    facts = report.units[-2]
-    place, column = divmod(facts.unit, net.arch.units)
+    opened = [lstms[-len(net.arch.directions) :] for lstms, _, _ in run_with_activations(net, sequences)]
+    metadata = report.units[-2]
+    place, column = divmod(metadata.unit, net.arch.units)
     for gate in "ifgo":
         values = np.concatenate([getattr(top[place], gate)[:, column] for top in opened])
         means = {f"word{t}": values[flat == t].mean() for t in set(flat.tolist()) if (flat == t).sum() >= 3 and t != 2}
         order = sorted(means, key=lambda word: means[word])
-        assert [word.word for word in facts.shuts[gate]] == order[:2]
-        assert [word.word for word in facts.opens[gate]] == order[::-1][:2]
-        assert facts.opens[gate][0].mean == pytest.approx(means[order[-1]], rel=1e-5)
-        assert facts.opens[gate][0].count == (flat == int(order[-1].removeprefix("word"))).sum()
+        assert [word.word for word in metadata.shuts[gate]] == order[:2]
+        assert [word.word for word in metadata.opens[gate]] == order[::-1][:2]
+        assert metadata.opens[gate][0].mean == pytest.approx(means[order[-1]], rel=1e-5)
+        assert metadata.opens[gate][0].count == (flat == int(order[-1].removeprefix("word"))).sum()
 
 
 def test_a_series_has_no_words() -> None:
-    facts = report_of("series").units[0]
-    assert facts.opens == facts.shuts == {}
-    assert facts.up
+    metadata = report_of("series").units[0]
+    assert metadata.opens == metadata.shuts == {}
+    assert metadata.up
 
 
 def test_it_goes_through_a_file() -> None:

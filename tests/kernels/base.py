@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gatewise.kernels.interface import Backward, Forward, Tape
+from gatewise.kernels.interface import Backward, Forward, SavedActivations
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 
@@ -19,8 +19,8 @@ class Mutant(Reference):
         given = {"pre": pre, "index": index, "lengths": lengths, "weight_hh": weight_hh, "h0": h0, "c0": c0, **how}
         return self.after(super().forward(**self.before(given)), given)
 
-    def backward(self, tape: Tape, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
-        return self.gradients(super().backward(tape, dh, dh_T, dc_T, dc), tape, dh, dh_T, dc_T, dc)
+    def backward(self, saved: SavedActivations, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
+        return self.gradients(super().backward(saved, dh, dh_T, dc_T, dc), saved, dh, dh_T, dc_T, dc)
 
     def before(self, given: dict[str, Any]) -> dict[str, Any]:
         return given
@@ -28,9 +28,9 @@ class Mutant(Reference):
     def after(self, run: Forward, given: dict[str, Any]) -> Forward:
         return run
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
         return back
 
-    def by_step(self, tape: Tape, *given: Any) -> Array:
+    def by_step(self, saved: SavedActivations, *given: Any) -> Array:
         """The true dpre of every step (N, 4H), before steps that share a row of pre are added up."""
-        return Reference.backward(self, replace(tape, index=None, pre_rows=len(tape.h)), *given).dpre
+        return Reference.backward(self, replace(saved, index=None, pre_rows=len(saved.h)), *given).dpre

@@ -12,7 +12,9 @@ from gatewise.kernels.interface import Backward, Forward
 from gatewise.kernels.native import Native
 
 HERE = native.isas()
-needs_native = pytest.mark.skipif(native.why_not() is not None, reason=f"native: {native.why_not()}")
+needs_native = pytest.mark.skipif(
+    native.unavailable_reason() is not None, reason=f"native: {native.unavailable_reason()}"
+)
 
 
 def given(units: int = 37, seed: int = 5, batch: int = 11, longest: int = 9, rows: int | None = 6) -> dict[str, Any]:
@@ -33,8 +35,8 @@ def both(kernel: Native, arrays: dict[str, Any], seed: int = 8) -> tuple[Forward
     out = kernel.forward(**arrays)
     rng = np.random.default_rng(seed)
     dh, dh_T, dc_T = (rng.normal(size=a.shape).astype(np.float32) for a in (out.h, out.h_T, out.c_T))
-    assert out.tape is not None
-    return out, kernel.backward(out.tape, dh, dh_T, dc_T)
+    assert out.saved is not None
+    return out, kernel.backward(out.saved, dh, dh_T, dc_T)
 
 
 def same_bits(one: tuple[Forward, Backward], other: tuple[Forward, Backward], names: str = "dweight_hh") -> bool:

@@ -65,9 +65,9 @@ class Case:
         return out
 
     def backward(self, kernel: Kernel, dtype: str, used: str = "dh dc dh_T dc_T") -> Backward:
-        tape = self.forward(kernel, dtype).tape
-        assert tape is not None, "keep=True gave no tape"
-        return kernel.backward(tape, **self.gradients(dtype, used))
+        saved = self.forward(kernel, dtype).saved
+        assert saved is not None, "keep=True gave no tape"
+        return kernel.backward(saved, **self.gradients(dtype, used))
 
     def __str__(self) -> str:
         how = ("indexed " if self.index is not None else "") + ("reversed " if self.reverse else "")
@@ -115,7 +115,7 @@ def case(batch: int, units: int, reverse: bool = False, gate: Gate = "sigmoid", 
         drawn = draw(seed, batch, units, reverse, gate, indexed)
         if gate == "sigmoid":
             return drawn
-        gates = want(drawn)[0].tape.packed_gates[:, 0, [0, 1, 3]]  # type: ignore[union-attr]
+        gates = want(drawn)[0].saved.packed_gates[:, 0, [0, 1, 3]]  # type: ignore[union-attr]
         if np.abs(gates - 0.5).min(initial=1) > 2e-6:
             return drawn
     raise AssertionError
@@ -144,8 +144,8 @@ def want(of: Case) -> tuple[Forward, Backward]:
     if id(of) not in _WANT:
         reference = Reference()
         run = of.forward(reference, "float64")
-        assert run.tape is not None
-        _WANT[id(of)] = of, run, reference.backward(run.tape, **of.gradients("float64"))
+        assert run.saved is not None
+        _WANT[id(of)] = of, run, reference.backward(run.saved, **of.gradients("float64"))
     return _WANT[id(of)][1:]
 
 

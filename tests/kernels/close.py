@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Forward, Tape
+from gatewise.kernels.interface import Forward, SavedActivations
 from gatewise.types import Array
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -28,6 +28,6 @@ def assert_same(got: Any, wanted: Any, names: tuple[str, ...], tolerance: float,
         assert_close(getattr(got, name), getattr(wanted, name), tolerance, f"{what}: {name}")
 
 
-def tape_of(run: Forward) -> Tape:
-    assert run.tape is not None, "keep=True gave no tape"
-    return run.tape
+def tape_of(run: Forward) -> SavedActivations:
+    assert run.saved is not None, "keep=True gave no tape"
+    return run.saved

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels.interface import Kernel, Tape
+from gatewise.kernels.interface import Kernel, SavedActivations
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.cases import Case, case, draw, rows_of, some, want
@@ -127,14 +127,14 @@ def check_repeatable(kernel: Kernel) -> None:
             arrays, given = one.arrays(dtype), one.gradients(dtype)
             before = {name: np.copy(array) for name, array in (arrays | given).items() if array is not None}
             runs = [kernel.forward(**arrays, reverse=one.reverse, gate=one.gate) for _ in range(2)]
-            tape = tape_of(runs[0])
-            backs = [kernel.backward(tape.copy(), **given) for _ in range(2)]
-            packed = tape.packed_gates.copy()
-            states = [getattr(runs[0], name).copy() for name in FORWARD] + [tape.c.copy()]
-            backs.append(kernel.backward(tape, **given))
-            if not kernel.consumes_tape:
-                assert np.array_equal(packed, tape.packed_gates), f"{one}: the tape was written over"
-            after = [getattr(runs[0], name) for name in FORWARD] + [tape.c]
+            saved = tape_of(runs[0])
+            backs = [kernel.backward(saved.copy(), **given) for _ in range(2)]
+            packed = saved.packed_gates.copy()
+            states = [getattr(runs[0], name).copy() for name in FORWARD] + [saved.c.copy()]
+            backs.append(kernel.backward(saved, **given))
+            if not kernel.consumes_saved:
+                assert np.array_equal(packed, saved.packed_gates), f"{one}: the tape was written over"
+            after = [getattr(runs[0], name) for name in FORWARD] + [saved.c]
             for old, new in zip(states, after, strict=True):
                 assert np.array_equal(old, new), f"{one}: backward changed a result of forward"
             for name in FORWARD:
@@ -144,7 +144,7 @@ def check_repeatable(kernel: Kernel) -> None:
                     assert np.array_equal(getattr(backs[0], name), getattr(back, name)), f"{one} {dtype} twice: {name}"
             for name, array in before.items():
                 assert np.array_equal(array, (arrays | given)[name]), f"{one} {dtype}: {name} was written over"
-            results = [*runs[0][:3], tape.c, *backs[2]]
+            results = [*runs[0][:3], saved.c, *backs[2]]
             inputs = [array for array in (arrays | given).values() if array is not None]
             for n, array in enumerate(results):
                 assert array.flags.carray, f"{one}: result {n} is not an array of its own"
@@ -186,11 +186,11 @@ def check_wrong_arguments(kernel: Kernel) -> None:
     ]
     for name, changed in wrong:
         _refused(lambda c=changed: kernel.forward(**{"gate": "sigmoid", **good, **c}), name)
-    tape, given = tape_of(one.forward(kernel, dtype)), one.gradients(dtype)
+    saved, given = tape_of(one.forward(kernel, dtype)), one.gradients(dtype)
     for name, array in given.items():
-        _refused(lambda n=name, a=array: kernel.backward(tape.copy(), **{**given, n: a[:-1]}), name)
-        _refused(lambda n=name, a=array: kernel.backward(tape.copy(), **{**given, n: a.astype(other)}), name)
-        _refused(lambda n=name, a=array: kernel.backward(tape.copy(), **{**given, n: np.asfortranarray(a)}), name)
+        _refused(lambda n=name, a=array: kernel.backward(saved.copy(), **{**given, n: a[:-1]}), name)
+        _refused(lambda n=name, a=array: kernel.backward(saved.copy(), **{**given, n: a.astype(other)}), name)
+        _refused(lambda n=name, a=array: kernel.backward(saved.copy(), **{**given, n: np.asfortranarray(a)}), name)
 
 
 def _refused(call: Callable[[], Any], name: str) -> None:
@@ -207,11 +207,11 @@ def _refused(call: Callable[[], Any], name: str) -> None:
 def check_shape_of_contract(kernel: Kernel) -> None:
     """The attributes of the contract, with results and a tape of the types that it says."""
     assert kernel.name
-    assert isinstance(kernel.consumes_tape, bool)
+    assert isinstance(kernel.consumes_saved, bool)
     assert {"float32"} <= set(kernel.dtypes) <= set(TOLERANCE)
     run = case(3, 7).forward(kernel, "float32")
-    tape = tape_of(run)
-    for field in fields(Tape):
-        assert hasattr(tape, field.name)
-    assert tape.packed_gates.dtype == np.float32, "the tape is kept in another dtype"
-    assert tape.packed_gates.flags.c_contiguous, "packed gates are not contiguous"
+    saved = tape_of(run)
+    for field in fields(SavedActivations):
+        assert hasattr(saved, field.name)
+    assert saved.packed_gates.dtype == np.float32, "the tape is kept in another dtype"
+    assert saved.packed_gates.flags.c_contiguous, "packed gates are not contiguous"

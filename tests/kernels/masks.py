@@ -54,11 +54,11 @@ def check_mask_arguments(kernel: Kernel) -> None:
     one = some()[0]
     fits = np.ones_like(one.h0, dtype="float32")
     for wrong in (fits[:, :-1], fits[:-1], fits.astype("float64"), np.asfortranarray(fits)):
-        tape = tape_of(one.forward(kernel, "float32"))
+        saved = tape_of(one.forward(kernel, "float32"))
         refused = 0
         for call in (
             lambda wrong=wrong: one.forward(kernel, "float32", mask=wrong),
-            lambda wrong=wrong, tape=tape: kernel.backward(replace(tape, mask=wrong), **one.gradients("float32")),
+            lambda wrong=wrong, saved=saved: kernel.backward(replace(saved, mask=wrong), **one.gradients("float32")),
         ):
             try:
                 call()  # type: ignore[no-untyped-call]

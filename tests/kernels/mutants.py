@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.kernels.interface import Backward, Forward, Tape
+from gatewise.kernels.interface import Backward, Forward, SavedActivations
 from gatewise.kernels.ragged import last_rows, reversed_rows, starts_of
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
@@ -26,11 +26,11 @@ from tests.kernels.products import (
 )
 
 
-def _by_row(dpre: Array, tape: Tape) -> Array:
-    if tape.index is None:
+def _by_row(dpre: Array, saved: SavedActivations) -> Array:
+    if saved.index is None:
         return dpre
-    out = np.zeros((tape.pre_rows, dpre.shape[1]), dpre.dtype)
-    np.add.at(out, tape.index, dpre)
+    out = np.zeros((saved.pre_rows, dpre.shape[1]), dpre.dtype)
+    np.add.at(out, saved.index, dpre)
     return out
 
 
@@ -59,27 +59,27 @@ class GatesSwapped(Mutant):
 class FirstStepSkipped(Mutant):
     """Backward stops before t = 0."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
-        dpre = self.by_step(tape, *given)
-        full = np.flatnonzero(tape.lengths)
-        first = (last_rows(tape.lengths) if tape.reverse else starts_of(tape.lengths))[full]
-        dweight_hh = back.dweight_hh - dpre[first].T @ tape.h0[full]
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
+        dpre = self.by_step(saved, *given)
+        full = np.flatnonzero(saved.lengths)
+        first = (last_rows(saved.lengths) if saved.reverse else starts_of(saved.lengths))[full]
+        dweight_hh = back.dweight_hh - dpre[first].T @ saved.h0[full]
         dpre[first] = 0
-        return back._replace(dpre=_by_row(dpre, tape), dweight_hh=dweight_hh)
+        return back._replace(dpre=_by_row(dpre, saved), dweight_hh=dweight_hh)
 
 
 class WeightGradientOneStepLate(Mutant):
     """dW with h_t where h_{t-1} belongs."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
-        return back._replace(dweight_hh=self.by_step(tape, *given).T @ tape.h)
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
+        return back._replace(dweight_hh=self.by_step(saved, *given).T @ saved.h)
 
 
 class GradientNotFromZero(Mutant):
     """dW is added to the array that held W."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
-        return back._replace(dweight_hh=back.dweight_hh + tape.weight_hh)
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
+        return back._replace(dweight_hh=back.dweight_hh + saved.weight_hh)
 
 
 class GradientPilesUp(Mutant):
@@ -87,7 +87,7 @@ class GradientPilesUp(Mutant):
 
     last: Any = 0
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
         if np.shape(self.last) == back.dweight_hh.shape:
             back = back._replace(dweight_hh=back.dweight_hh + self.last)
         self.last = back.dweight_hh
@@ -111,7 +111,7 @@ class AllZeros(Mutant):
             array[:] = 0
         return run
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
         return Backward(*(np.zeros_like(array) for array in back))
 
 
@@ -143,33 +143,33 @@ class WholeArrayReversed(Mutant):
 class CellGradientIgnored(Mutant):
     """dc of every step is not looked at."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
-        return Reference.backward(self, tape, *given[:3])
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
+        return Reference.backward(self, saved, *given[:3])
 
 
 class LastCellGradientIgnored(Mutant):
     """dc_T is not looked at."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
         dh, dh_T, dc_T, dc = given
-        return Reference.backward(self, tape, dh, dh_T, 0 * dc_T, dc)
+        return Reference.backward(self, saved, dh, dh_T, 0 * dc_T, dc)
 
 
 class IndexOverwrites(Mutant):
     """Steps that share a row of pre overwrite each other's gradient instead of adding up."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
-        if tape.index is not None:
-            back.dpre[tape.index] = self.by_step(tape, *given)
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
+        if saved.index is not None:
+            back.dpre[saved.index] = self.by_step(saved, *given)
         return back
 
 
 class UnusedRowsLeftOver(Mutant):
     """Rows of dpre that no step takes are not set to zero."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
-        if tape.index is not None:
-            back.dpre[np.setdiff1d(np.arange(tape.pre_rows), tape.index)] = 1e-3
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
+        if saved.index is not None:
+            back.dpre[np.setdiff1d(np.arange(saved.pre_rows), saved.index)] = 1e-3
         return back
 
 
@@ -185,13 +185,13 @@ class HalfPrecision(Mutant):
 class BinaryGradientStops(Mutant):
     """The step of a binary gate lets no gradient through (its true derivative)."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
-        if tape.gate == "sigmoid":
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
+        if saved.gate == "sigmoid":
             return back
-        dpre = self.by_step(tape, *given)
+        dpre = self.by_step(saved, *given)
         units = dpre.shape[1] // 4
         dpre[:, : 2 * units] = dpre[:, 3 * units :] = 0
-        return back._replace(dpre=_by_row(dpre, tape))
+        return back._replace(dpre=_by_row(dpre, saved))
 
 
 class KeepMatters(Mutant):
@@ -204,10 +204,10 @@ class KeepMatters(Mutant):
 class NoneIsOnes(Mutant):
     """A gradient that is None is taken from memory that happens to hold ones."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
         dh, dh_T, dc_T, dc = given
-        ones = np.ones_like(tape.h)
-        return Reference.backward(self, tape, ones if dh is None else dh, dh_T, dc_T, ones if dc is None else dc)
+        ones = np.ones_like(saved.h)
+        return Reference.backward(self, saved, ones if dh is None else dh, dh_T, dc_T, ones if dc is None else dc)
 
 
 class CellNotCarried(Mutant):
@@ -221,13 +221,13 @@ class TapeInAnotherOrder(Mutant):
     """The tape keeps i and f exchanged, and backward knows it: all results are right, what is shown is not."""
 
     def after(self, run: Forward, given: dict[str, Any]) -> Forward:
-        return run._replace(tape=self._exchanged(run.tape)) if run.tape else run
+        return run._replace(saved=self._exchanged(run.saved)) if run.saved else run
 
-    def backward(self, tape: Tape, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
-        return super().backward(self._exchanged(tape), dh, dh_T, dc_T, dc)
+    def backward(self, saved: SavedActivations, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
+        return super().backward(self._exchanged(saved), dh, dh_T, dc_T, dc)
 
-    def _exchanged(self, tape: Tape) -> Tape:
-        return replace(tape, packed_gates=np.ascontiguousarray(tape.packed_gates[:, :, [1, 0, 2, 3]]))
+    def _exchanged(self, saved: SavedActivations) -> SavedActivations:
+        return replace(saved, packed_gates=np.ascontiguousarray(saved.packed_gates[:, :, [1, 0, 2, 3]]))
 
 
 class NeighboursLeak(Mutant):
@@ -288,7 +288,7 @@ class WritesItsInputs(Mutant):
 class WritesOverItsGradients(Mutant):
     """The gradient it was given for h_T is used as the running one, and handed out."""
 
-    def gradients(self, back: Backward, tape: Tape, *given: Any) -> Backward:
+    def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:
         given[1][:] = back.dh0
         return back._replace(dh0=given[1])
 
@@ -307,8 +307,8 @@ class TapeInDouble(Mutant):
     """The tape is kept in float64 whatever the batch is in."""
 
     def after(self, run: Forward, given: dict[str, Any]) -> Forward:
-        wide = replace(run.tape, packed_gates=run.tape.packed_gates.astype(np.float64)) if run.tape else None
-        return run._replace(tape=wide)
+        wide = replace(run.saved, packed_gates=run.saved.packed_gates.astype(np.float64)) if run.saved else None
+        return run._replace(saved=wide)
 
 
 class Rejected(NamedTuple):

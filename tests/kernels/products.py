@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Backward, Projected, Tape
+from gatewise.kernels.interface import Backward, Projected, SavedActivations
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.base import Mutant
@@ -18,8 +18,8 @@ __all__ = ["InitialStateNotDropped", "MaskForgotten", "MaskScaled", "ProjectedWi
 class MaskForgotten(Mutant):
     """Forward drops, backward goes through the weights as if nothing had been dropped."""
 
-    def backward(self, tape: Tape, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
-        return Reference.backward(self, replace(tape, mask=None), dh, dh_T, dc_T, dc)
+    def backward(self, saved: SavedActivations, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
+        return Reference.backward(self, replace(saved, mask=None), dh, dh_T, dc_T, dc)
 
 
 class InitialStateNotDropped(Mutant):

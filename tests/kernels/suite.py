@@ -56,11 +56,11 @@ def check_none_is_zeros(kernel: Kernel) -> None:
     """None for dh or dc gives what an array of zeros gives."""
     for one in some():
         for dtype in kernel.dtypes:
-            tape, given = tape_of(one.forward(kernel, dtype)), one.gradients(dtype)
+            saved, given = tape_of(one.forward(kernel, dtype)), one.gradients(dtype)
             for absent in (("dh",), ("dc",), ("dh", "dc")):
-                none = kernel.backward(tape.copy(), **{**given, **dict.fromkeys(absent)})
+                none = kernel.backward(saved.copy(), **{**given, **dict.fromkeys(absent)})
                 zeros = {name: np.zeros_like(given[name]) for name in absent}
-                full = kernel.backward(tape.copy(), **{**given, **zeros})
+                full = kernel.backward(saved.copy(), **{**given, **zeros})
                 assert_same(none, full, BACKWARD, TOLERANCE[dtype] / 10, f"{one} {dtype} without {absent}")
 
 
@@ -123,28 +123,28 @@ def check_keep(kernel: Kernel) -> None:
     for one in some():
         for dtype in kernel.dtypes:
             kept, not_kept = one.forward(kernel, dtype), one.forward(kernel, dtype, keep=False)
-            assert not_kept.tape is None, f"{one}: keep=False left a tape"
+            assert not_kept.saved is None, f"{one}: keep=False left a tape"
             for name in FORWARD:
                 assert np.array_equal(getattr(kept, name), getattr(not_kept, name)), f"{one} {dtype} keep: {name}"
 
 
-def check_tape(kernel: Kernel) -> None:
+def check_saved(kernel: Kernel) -> None:
     """The tape is what the glass box shows: c_t = f c_{t-1} + i g, h_t = o tanh(c_t), gates within their bounds."""
     for one in some():
         for dtype in kernel.dtypes:
             run, lanes = one.forward(kernel, dtype), kernel.lanes(one.units)
-            tape, steps = tape_of(run), int(one.lengths.sum())
-            assert tape.packed_gates.shape == (steps, -(-one.units // lanes), 4, lanes), f"{one}: packed gates"
-            assert np.array_equal(tape.h, run.h), f"{one}: h of the tape"
-            i, f, g, o = np.split(tape.gates().astype(np.float64), 4, axis=1)
-            c_prev = np.empty_like(tape.c, dtype=np.float64)
+            saved, steps = tape_of(run), int(one.lengths.sum())
+            assert saved.packed_gates.shape == (steps, -(-one.units // lanes), 4, lanes), f"{one}: packed gates"
+            assert np.array_equal(saved.h, run.h), f"{one}: h of the tape"
+            i, f, g, o = np.split(saved.gates().astype(np.float64), 4, axis=1)
+            c_prev = np.empty_like(saved.c, dtype=np.float64)
             for b, rows in enumerate(rows_of(one)):
-                c_prev[rows[:1]], c_prev[rows[1:]] = one.c0[b], tape.c[rows[:-1]]
+                c_prev[rows[:1]], c_prev[rows[1:]] = one.c0[b], saved.c[rows[:-1]]
             tolerance = TOLERANCE[dtype] / 10
-            assert_close(tape.c, f * c_prev + i * g, tolerance, f"{one} {dtype} c")
-            assert_close(tape.h, o * np.tanh(tape.c.astype(np.float64)), tolerance, f"{one} {dtype} h")
+            assert_close(saved.c, f * c_prev + i * g, tolerance, f"{one} {dtype} c")
+            assert_close(saved.h, o * np.tanh(saved.c.astype(np.float64)), tolerance, f"{one} {dtype} h")
             wanted = tape_of(want(one)[0]).gates()
-            assert_close(tape.gates(), wanted, TOLERANCE[dtype], f"{one} {dtype} gates")
+            assert_close(saved.gates(), wanted, TOLERANCE[dtype], f"{one} {dtype} gates")
             if one.gate == "binary":
                 assert np.isin(np.hstack([i, f, o]), (0, 1)).all(), f"{one}: a binary gate between 0 and 1"
 

@@ -18,7 +18,7 @@ from gatewise.types import Array
 from tests.kernels.cases import Case, draw
 from tests.kernels.close import BACKWARD, FORWARD, tape_of
 
-REASON = kernels.why_not("bf16")
+REASON = kernels.unavailable_reason("bf16")
 here = pytest.mark.skipif(REASON is not None, reason=f"bf16: {REASON}")
 
 ISAS = native.isas_bf16()
@@ -156,7 +156,7 @@ def test_refused_where_the_processor_cannot(monkeypatch: pytest.MonkeyPatch) -> 
             return ["v3", "portable"]
 
     monkeypatch.setattr(native, "imported", lambda: (Without(), ""))
-    assert "no AVX512_BF16" in (kernels.why_not("bf16") or "")
+    assert "no AVX512_BF16" in (kernels.unavailable_reason("bf16") or "")
     with pytest.raises(KernelUnavailable, match="no AVX512_BF16"):
         native.Native(precision="bf16")
     with pytest.raises(KernelUnavailable, match="no AVX512_BF16"):
@@ -218,10 +218,10 @@ def test_auto_is_the_faster_one(
         monkeypatch.delenv("GATEWISE_ISA", raising=False)
     else:
         monkeypatch.setenv("GATEWISE_ISA", forced)
-    assert kernels.quickest() == recipe("tuned").products == want
+    assert kernels.fastest_precision() == recipe("tuned").products == want
 
 
-@pytest.mark.skipif(native.why_not() is not None, reason=f"native: {native.why_not()}")
+@pytest.mark.skipif(native.unavailable_reason() is not None, reason=f"native: {native.unavailable_reason()}")
 def test_refused_with_another_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KernelUnavailable, match="amx and v4, not for 'v3'"):
         native.Native(precision="bf16", isa="v3")

@@ -22,7 +22,7 @@ Maker = Callable[[], Kernel]
 
 def _kernels() -> list[object]:
     """The reference, and native for each instruction set of this machine, with one thread and with more than cores."""
-    reason = native.why_not()
+    reason = native.unavailable_reason()
     if reason is not None:
         skip = pytest.mark.skip(reason=f"native: {reason}")
         return [pytest.param(Reference, id="reference"), pytest.param(Reference, id="native", marks=skip)]

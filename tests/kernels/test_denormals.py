@@ -17,10 +17,10 @@ def test_denormals_cost_nothing_and_the_callers_mode_stays(threads: int) -> None
     """Gradients that vanish to below 1e-38 give zeros, and arithmetic outside of the kernel still has denormals."""
     arrays = given(units=100, batch=24, longest=4)
     kernel = Native(threads=threads)
-    tape = kernel.forward(**arrays).tape
-    assert tape is not None
-    tiny = np.full_like(tape.h0, 1e-39)
-    back = kernel.backward(tape, None, tiny, tiny)
+    saved = kernel.forward(**arrays).saved
+    assert saved is not None
+    tiny = np.full_like(saved.h0, 1e-39)
+    back = kernel.backward(saved, None, tiny, tiny)
     rows = arrays["lengths"] > 0
     assert not back.dh0[rows].any()
     assert np.array_equal(back.dh0[~rows], tiny[~rows])  # copied, not computed
@@ -43,8 +43,8 @@ def test_every_thread_flushes(name: str, threads: int) -> None:
     pre[:, 2], pre[:, 3] = 0.01, -85.5  # sigmoid(-85.5) = 7e-38
     arrays |= {"pre": pre.reshape(1, -1), "h0": 0 * arrays["h0"], "c0": 0 * arrays["c0"]}
     out = Native(isa=name, threads=threads).forward(**arrays)
-    assert out.tape is not None
-    assert (np.abs(out.tape.c) > 1e-3).all()
+    assert out.saved is not None
+    assert (np.abs(out.saved.c) > 1e-3).all()
     assert not out.h.any()
     assert denormals_count()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.kernels import Drawn, Kernel
+from gatewise.kernels import Interpolation, Kernel
 from gatewise.kernels.native import Native, isas
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
@@ -31,7 +31,9 @@ def given(units: int, dtype: str = "float32", indexed: bool = True) -> dict[str,
         "weight_hh": (drawn(4 * units, units) / units**0.5).astype(dtype),
         "h0": drawn(batch, units),
         "c0": drawn(batch, units),
-        "drawn": Drawn(rng.integers(0, rows, batch).astype(np.int32), rng.uniform(-0.2, 1.2, batch).astype(dtype)),
+        "drawn": Interpolation(
+            rng.integers(0, rows, batch).astype(np.int32), rng.uniform(-0.2, 1.2, batch).astype(dtype)
+        ),
     }
 
 
@@ -56,12 +58,12 @@ def test_it_is_the_run_on_rows_laid_out(kernel: Kernel, units: int, reverse: boo
     want = kernel.forward(**laid_out(arguments), reverse=reverse, gate=gate)
     for one, other in zip(found[:3], want[:3], strict=True):
         np.testing.assert_allclose(one, other, atol=close)
-    assert found.tape is not None
-    assert want.tape is not None
+    assert found.saved is not None
+    assert want.saved is not None
     rng = np.random.default_rng(3)
     dh, dh_T, dc_T = (rng.standard_normal(a.shape).astype(dtype) for a in (found.h, found.h_T, found.c_T))
-    back = kernel.backward(found.tape, dh, dh_T, dc_T)
-    rows = kernel.backward(want.tape, dh, dh_T, dc_T)
+    back = kernel.backward(found.saved, dh, dh_T, dc_T)
+    rows = kernel.backward(want.saved, dh, dh_T, dc_T)
     summed = np.zeros_like(arguments["pre"])
     if arguments["index"] is None:
         summed = rows.dpre
@@ -76,9 +78,9 @@ def test_it_is_the_run_on_rows_laid_out(kernel: Kernel, units: int, reverse: boo
 def test_the_ends_of_the_way_are_exact(kernel: Kernel) -> None:
     arguments = given(37)
     plain = {**arguments, "drawn": None}
-    at_one = Drawn(arguments["drawn"].base, np.ones(len(LENGTHS), dtype=np.float32))
+    at_one = Interpolation(arguments["drawn"].base, np.ones(len(LENGTHS), dtype=np.float32))
     np.testing.assert_array_equal(kernel.forward(**{**plain, "drawn": at_one}).h, kernel.forward(**plain).h)
-    at_zero = Drawn(arguments["drawn"].base, np.zeros(len(LENGTHS), dtype=np.float32))
+    at_zero = Interpolation(arguments["drawn"].base, np.zeros(len(LENGTHS), dtype=np.float32))
     standing = {**plain, "index": np.repeat(arguments["drawn"].base, LENGTHS)}
     np.testing.assert_array_equal(kernel.forward(**{**plain, "drawn": at_zero}).h, kernel.forward(**standing).h)
 
@@ -86,12 +88,12 @@ def test_the_ends_of_the_way_are_exact(kernel: Kernel) -> None:
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel.name}-{getattr(kernel, '_isa', '')}")
 def test_without_the_weights_gradient_the_others_are_the_same(kernel: Kernel) -> None:
     arguments = given(37)
-    tapes = [kernel.forward(**arguments).tape for _ in range(2)]
+    saved_activations = [kernel.forward(**arguments).saved for _ in range(2)]
     last = np.random.default_rng(3).standard_normal((2, len(LENGTHS), 37)).astype(np.float32)
-    assert tapes[0] is not None
-    assert tapes[1] is not None
-    whole = kernel.backward(tapes[0], None, *last)
-    found = kernel.backward(tapes[1], None, *last, with_dweight=False)
+    assert saved_activations[0] is not None
+    assert saved_activations[1] is not None
+    whole = kernel.backward(saved_activations[0], None, *last)
+    found = kernel.backward(saved_activations[1], None, *last, with_dweight=False)
     assert whole.dweight_hh is not None
     assert found.dweight_hh is None
     for name in ("dpre", "dh0", "dc0"):
@@ -103,11 +105,11 @@ def test_what_does_not_fit_is_one_clear_line(kernel: Kernel) -> None:
     arguments = given(5)
     base, along = arguments["drawn"]
     for drawn, line in (
-        (Drawn(base[:-1], along), r"base: want \(8,\) int32"),
-        (Drawn(base.astype(np.int64), along), "base: want"),
-        (Drawn(base + np.int32(23), along), "base: rows must be from 0 to 22"),
-        (Drawn(base, along[:3]), r"along: want \(8,\)"),
-        (Drawn(base, along.astype(np.float64)), "along is float64"),
+        (Interpolation(base[:-1], along), r"base: want \(8,\) int32"),
+        (Interpolation(base.astype(np.int64), along), "base: want"),
+        (Interpolation(base + np.int32(23), along), "base: rows must be from 0 to 22"),
+        (Interpolation(base, along[:3]), r"along: want \(8,\)"),
+        (Interpolation(base, along.astype(np.float64)), "along is float64"),
     ):
         with pytest.raises(InputError, match=line):
             kernel.forward(**{**arguments, "drawn": drawn})

@@ -24,12 +24,12 @@ def test_the_best_instruction_set_is_the_default(monkeypatch: pytest.MonkeyPatch
 def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_ISA", name)
     assert native.isa() == name
-    assert native.why_not() is None
+    assert native.unavailable_reason() is None
     lanes = {"v4": 16, "v3": 8, "neon": 4, "portable": 4}[name]
     assert Native().lanes(37) == lanes
     out = Native().forward(**given())
-    assert out.tape is not None
-    assert out.tape.packed_gates.shape[1:] == (-(-37 // lanes), 4, lanes)
+    assert out.saved is not None
+    assert out.saved.packed_gates.shape[1:] == (-(-37 // lanes), 4, lanes)
 
 
 @pytest.mark.parametrize(("name", "reason"), [("avx9", "none of that name"), ("V4", "none of that name")])
@@ -37,7 +37,7 @@ def test_an_unknown_instruction_set_is_refused(name: str, reason: str, monkeypat
     monkeypatch.setenv("GATEWISE_ISA", name)
     with pytest.raises(KernelUnavailable, match=f"GATEWISE_ISA is '{name}'.*{reason}.*portable"):
         native.isa()
-    assert reason in (native.why_not() or "")
+    assert reason in (native.unavailable_reason() or "")
     with pytest.raises(KernelUnavailable, match=reason):
         Native(isa=name)
 
@@ -50,11 +50,11 @@ def test_an_instruction_set_that_this_machine_lacks_is_refused() -> None:
 
 
 def test_a_tape_of_another_instruction_set_is_refused() -> None:
-    tape = Native(isa="portable").forward(**given()).tape
-    assert tape is not None
+    saved = Native(isa="portable").forward(**given()).saved
+    assert saved is not None
     other = next((name for name in HERE if Native(isa=name).lanes(37) != 4), None)
     if other is None:
         pytest.skip("all instruction sets here have as many lanes")
-    zeros = np.zeros_like(tape.h0)
+    zeros = np.zeros_like(saved.h0)
     with pytest.raises(InputError, match=f"instruction set {other} keeps them as"):
-        Native(isa=other).backward(tape, None, zeros, zeros)
+        Native(isa=other).backward(saved, None, zeros, zeros)

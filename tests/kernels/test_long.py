@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels.interface import Tape
+from gatewise.kernels.interface import SavedActivations
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import HERE, needs_native
@@ -35,9 +35,9 @@ def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
     return {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in arrays.items()}
 
 
-def _tape(tape: Tape | None) -> Tape:
-    assert tape is not None
-    return tape
+def _tape(saved: SavedActivations | None) -> SavedActivations:
+    assert saved is not None
+    return saved
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def wanted() -> tuple[Any, Any, Any, Any]:
     given, gradients = _arrays(21)
     dh = np.random.default_rng(13).normal(size=(int(LENGTHS.sum()), 21)).astype(np.float32)
     run = Reference().forward(**_wide(given))
-    back = Reference().backward(_tape(run.tape), dh.astype(np.float64), **_wide(gradients))
+    back = Reference().backward(_tape(run.saved), dh.astype(np.float64), **_wide(gradients))
     return run, back, (given, gradients), dh
 
 
@@ -57,6 +57,6 @@ def test_ten_thousand_steps(wanted: tuple[Any, Any, Any, Any], name: str, thread
     got = kernel.forward(**given)
     for field in FORWARD:
         assert_close(getattr(got, field), getattr(run, field), 1e-5, field)
-    got_back = kernel.backward(_tape(got.tape), dh, **gradients)
+    got_back = kernel.backward(_tape(got.saved), dh, **gradients)
     for field in BACKWARD:
         assert_close(getattr(got_back, field), getattr(back, field), 2e-5, field)

@@ -34,8 +34,8 @@ def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[],
     again = Native().forward(**arrays)
     assert again.h.ctypes.data == address
     assert again.h.ctypes.data % 64 == 0
-    assert again.tape is not None
-    assert again.tape.packed_gates.ctypes.data % 64 == 0
+    assert again.saved is not None
+    assert again.saved.packed_gates.ctypes.data % 64 == 0
     want = Native().forward(**arrays).h
     native._extension().keep_blocks(0)
     assert empty_arena() == 0
@@ -66,6 +66,6 @@ def test_inputs_are_read_where_they_are_and_never_written() -> None:
         array.flags.writeable = False
     out, _ = both(Native(), arrays)
     assert all(np.array_equal(arrays[name], copy) for name, copy in before.items())
-    assert out.tape is not None
-    assert out.tape.index is arrays["index"]
-    assert out.tape.weight_hh is arrays["weight_hh"]
+    assert out.saved is not None
+    assert out.saved.index is arrays["index"]
+    assert out.saved.weight_hh is arrays["weight_hh"]

@@ -18,23 +18,23 @@ pytestmark = needs_native
 def test_a_tape_serves_once_and_a_copy_once_more() -> None:
     kernel = Native()
     out = kernel.forward(**given())
-    assert out.tape is not None
-    copy = out.tape.copy()
-    ones = np.ones_like(out.tape.h0)
-    first = kernel.backward(out.tape, None, ones, ones)
+    assert out.saved is not None
+    copy = out.saved.copy()
+    ones = np.ones_like(out.saved.h0)
+    first = kernel.backward(out.saved, None, ones, ones)
     with pytest.raises(InputError, match=r"tape: read-only.*Tape.copy"):
-        kernel.backward(out.tape, None, ones, ones)
+        kernel.backward(out.saved, None, ones, ones)
     second = kernel.backward(copy, None, ones, ones)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_a_call_that_is_refused_leaves_the_tape_fresh() -> None:
     kernel = Native()
-    tape = kernel.forward(**given()).tape
-    assert tape is not None
+    saved = kernel.forward(**given()).saved
+    assert saved is not None
     with pytest.raises(InputError, match="dh_T"):
-        kernel.backward(tape, None, np.ones((1, 1), np.float32), np.ones_like(tape.h0))
-    kernel.backward(tape, None, np.ones_like(tape.h0), np.ones_like(tape.h0))
+        kernel.backward(saved, None, np.ones((1, 1), np.float32), np.ones_like(saved.h0))
+    kernel.backward(saved, None, np.ones_like(saved.h0), np.ones_like(saved.h0))
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_a_call_that_is_refused_leaves_the_tape_fresh() -> None:
     ],
 )
 def test_a_tape_that_was_tampered_with_is_refused(change: dict[str, Any], message: str) -> None:
-    tape = Native().forward(**given()).tape
-    assert tape is not None
+    saved = Native().forward(**given()).saved
+    assert saved is not None
     zeros = np.zeros((2 if "lengths" in change else 11, 37), np.float32)
-    bad = replace(tape, **{"h0": zeros, "c0": zeros, **change})
+    bad = replace(saved, **{"h0": zeros, "c0": zeros, **change})
     with pytest.raises(InputError, match=message):
         Native().backward(bad, None, zeros, zeros)
 

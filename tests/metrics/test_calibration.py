@@ -17,7 +17,7 @@ from gatewise.metrics.evaluation import Evaluation, log_probabilities
 from gatewise.model.calibrate import calibrated
 from gatewise.model.card import write_card
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextEncoder
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
@@ -118,7 +118,7 @@ def sure_model(outputs: int) -> tuple[Model, Labelled]:
     parameters["dense.weight"] = parameters["dense.weight"] * 12
     parameters["dense.bias"] = parameters["dense.bias"] + 0.7
     classes = ("no", "yes") if outputs == 1 else ("x", "y", "z")
-    model = Model(arch, parameters, TextEncoder(encoding), classes)
+    model = Model(arch, parameters, TextPreprocessor(encoding), classes)
     p = np.exp(log_probabilities(model.logits(texts) / 2.5))
     names = [str(rng.choice(classes, p=row)) for row in p]
     return model, Labelled.of(texts, names, "texts made up")
@@ -128,7 +128,7 @@ def sure_model(outputs: int) -> tuple[Model, Labelled]:
 def test_a_calibrated_model(outputs: int) -> None:
     model, data = sure_model(outputs)
     made = calibrated(model, data)
-    note = made.facts.calibrated
+    note = made.metadata.calibrated
     assert note is not None
     assert (note.n, note.data) == (400, "texts made up")
     told = re.search(r"divided by ([0-9.]+)", note.how)
@@ -156,15 +156,15 @@ def test_a_calibrated_model(outputs: int) -> None:
 
 def test_what_was_of_the_old_probabilities_leaves_the_card() -> None:
     model, data = sure_model(1)
-    known = model.measured(model.evaluate(data)).with_faith(model.encoder.encode_all(data.inputs[:30]))
-    assert known.facts.faith
-    assert calibrated(known, data, "the validation part").facts.calibrated.data == "the validation part"  # type: ignore[union-attr]
-    facts = calibrated(known, data).facts
-    assert (facts.faith, facts.measured, facts.explained_by) == ({}, (), "")
-    card = write_card(model.architecture, model.classes, facts)
+    known = model.measured(model.evaluate(data)).with_faithfulness(model.preprocessor.encode_batch(data.inputs[:30]))
+    assert known.metadata.faithfulness
+    assert calibrated(known, data, "the validation part").metadata.calibrated.data == "the validation part"  # type: ignore[union-attr]
+    metadata = calibrated(known, data).metadata
+    assert (metadata.faithfulness, metadata.measured, metadata.explained_by) == ({}, (), "")
+    card = write_card(model.architecture, model.classes, metadata)
     assert "are calibrated on the data named above, and on no other." in card
-    assert f"{facts.calibrated.error_before:.4f} to {facts.calibrated.error_after:.4f}" in card  # type: ignore[union-attr]
-    assert "are not calibrated." in write_card(model.architecture, model.classes, model.facts)
+    assert f"{metadata.calibrated.error_before:.4f} to {metadata.calibrated.error_after:.4f}" in card  # type: ignore[union-attr]
+    assert "are not calibrated." in write_card(model.architecture, model.classes, model.metadata)
 
 
 def test_it_is_kept_in_the_folder(tmp_path: Any) -> None:
@@ -174,6 +174,6 @@ def test_it_is_kept_in_the_folder(tmp_path: Any) -> None:
     made = calibrated(model, data)
     made.save(tmp_path / "m")
     again = load(tmp_path / "m")
-    assert again.facts == made.facts
+    assert again.metadata == made.metadata
     np.testing.assert_array_equal(again.logits(data.inputs[:9]), made.logits(data.inputs[:9]))
-    assert dataclasses.asdict(again.facts)["calibrated"]["n"] == 400
+    assert dataclasses.asdict(again.metadata)["calibrated"]["n"] == 400

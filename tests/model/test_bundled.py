@@ -11,7 +11,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import ModelFileError
-from gatewise.model import bundled as box
+from gatewise.model import bundled as bundled
 from gatewise.model.model import Model
 from gatewise.storage import load_folder
 
@@ -32,14 +32,14 @@ BAD = [
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    if box.missing():
-        pytest.skip(str(box.missing()))
+    if bundled.missing():
+        pytest.skip(str(bundled.missing()))
     return gw.load()
 
 
 def test_it_is_small_and_passes_the_checks_that_any_folder_must(model: Model) -> None:
-    found = load_folder(box.FOLDER)
-    size = sum(file.stat().st_size for file in box.FOLDER.iterdir())
+    found = load_folder(bundled.FOLDER)
+    size = sum(file.stat().st_size for file in bundled.FOLDER.iterdir())
     assert size <= MOST_BYTES
     assert found.version == 2
     assert all(np.isfinite(array).all() for array in model.parameters.values())
@@ -47,17 +47,17 @@ def test_it_is_small_and_passes_the_checks_that_any_folder_must(model: Model) ->
 
 
 def test_its_card_is_full(model: Model) -> None:
-    facts, card = model.facts, (box.FOLDER / "README.md").read_text(encoding="utf-8")
+    metadata, card = model.metadata, (bundled.FOLDER / "README.md").read_text(encoding="utf-8")
     for name in ("gatewise", "recipe", "data", "fingerprint", "trained_on", "made", "command", "kernel"):
-        assert getattr(facts, name), f"the card does not say: {name}"
-    assert facts.shrunk is not None
-    assert facts.shrunk.n, "what shrinking cost was not measured"
-    assert facts.measured
-    assert facts.calibrated is not None
+        assert getattr(metadata, name), f"the card does not say: {name}"
+    assert metadata.compression is not None
+    assert metadata.compression.n, "what shrinking cost was not measured"
+    assert metadata.measured
+    assert metadata.calibrated is not None
     for heading in ("How it was made", "What it was measured at", "Calibration", "How it was made small", "Limits"):
         assert f"## {heading}\n" in card
     assert card == model.card()
-    assert not [word for word in facts.command.split() if word.startswith("/")], "a path of one machine"
+    assert not [word for word in metadata.command.split() if word.startswith("/")], "a path of one machine"
 
 
 def test_plain_sentences(model: Model) -> None:
@@ -75,12 +75,12 @@ def test_it_answers_without_torch(model: Model) -> None:
 
 
 def test_a_box_that_is_empty_says_how_to_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(box, "FOLDER", tmp_path / "sentiment")
+    monkeypatch.setattr(bundled, "FOLDER", tmp_path / "sentiment")
     with pytest.raises(ModelFileError, match="there is no model in the box; name a model folder, or make it"):
         gw.load()
     (tmp_path / "sentiment").mkdir()
-    assert box.missing() is not None, "a folder without a manifest is none"
+    assert bundled.missing() is not None, "a folder without a manifest is none"
     (tmp_path / "sentiment" / "manifest.json").write_text("{}")
-    assert box.missing() is None
+    assert bundled.missing() is None
     with pytest.raises(ModelFileError, match=r"manifest\.json"):
         gw.load()

@@ -11,9 +11,9 @@ import pytest
 
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
-from gatewise.model.compress import shrink
+from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import TextEncoder
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import Ngrams, tokens_of
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
@@ -34,9 +34,9 @@ def model() -> Model:
     encoding = TokenEncoding.fit(texts_of(600), minimum=1)
     arch = Architecture("tokens", encoding.rows, 16, 12, bidirectional=True, pooling="mean+max")
     parameters = parameters_of(arch, 6)
-    logits = Model(arch, parameters, TextEncoder(encoding), ("no", "yes")).logits(texts_of(300))
+    logits = Model(arch, parameters, TextPreprocessor(encoding), ("no", "yes")).logits(texts_of(300))
     bias = (parameters["dense.bias"] - np.median(logits)).astype(np.float32)  # as many verdicts on either side
-    return Model(arch, {**parameters, "dense.bias": bias}, TextEncoder(encoding), ("no", "yes"))
+    return Model(arch, {**parameters, "dense.bias": bias}, TextPreprocessor(encoding), ("no", "yes"))
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def data(model: Model) -> Labelled:
 
 
 def test_the_note_is_what_anyone_would_measure(model: Model, data: Labelled, tmp_path: Path) -> None:
-    made = shrink(model, "int8", 60, data)
-    note = made.facts.shrunk
+    made = compress(model, "int8", 60, data)
+    note = made.metadata.compression
     assert note is not None
     model.save(tmp_path / "whole")
     made.save(tmp_path / "small")
@@ -62,8 +62,8 @@ def test_the_note_is_what_anyone_would_measure(model: Model, data: Labelled, tmp
     equal = np.mean([a == b for a, b in zip(model.predict(data.inputs), small.predict(data.inputs), strict=True)])
     assert note.equal == equal
     assert 0.5 < equal < 1, "the fixture must lose something, or the test says nothing"
-    assert small.facts == made.facts
-    assert small.facts.measured[-1].accuracy == after.accuracy
+    assert small.metadata == made.metadata
+    assert small.metadata.measured[-1].accuracy == after.accuracy
     card = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
     assert f"{note.bytes_before:,} bytes before, {note.bytes_after:,} after" in card
     assert f"| equal verdicts | | {equal:.4f} |" in card
@@ -72,16 +72,16 @@ def test_the_note_is_what_anyone_would_measure(model: Model, data: Labelled, tmp
 
 def test_shrunk_is_what_will_be_loaded(model: Model, data: Labelled, tmp_path: Path) -> None:
     for storage in ("float16", "int8", {"embedding.weight": "int8"}):
-        made = shrink(model, storage)
+        made = compress(model, storage)
         made.save(tmp_path / "m")
         np.testing.assert_array_equal(load(tmp_path / "m").logits(data.inputs), made.logits(data.inputs))
         assert "What that cost has not been measured" in made.card()
 
 
 def test_words_beyond_the_most_frequent_are_unknown(model: Model) -> None:
-    made = shrink(model, "float32", 30)
-    encoding: Any = made.encoder.encoding  # type: ignore[attr-defined]
-    old: Any = model.encoder.encoding  # type: ignore[attr-defined]
+    made = compress(model, "float32", 30)
+    encoding: Any = made.preprocessor.encoding  # type: ignore[attr-defined]
+    old: Any = model.preprocessor.encoding  # type: ignore[attr-defined]
     assert encoding.rows == made.architecture.rows == len(made.parameters["embedding.weight"]) == 32
     text = " ".join(WORDS)
     before, after = old.encode(text), encoding.encode(text)
@@ -94,17 +94,17 @@ def test_words_beyond_the_most_frequent_are_unknown(model: Model) -> None:
 def test_what_cannot_be_shrunk(model: Model) -> None:
     for count in (0, -1, model.architecture.rows - 1):
         with pytest.raises(InputError, match=r"words: .* cannot be kept"):
-            shrink(model, "int8", count)
+            compress(model, "int8", count)
     with pytest.raises(InputError, match="storage must be"):
-        shrink(model, "int4")
+        compress(model, "int4")
     with pytest.raises(InputError, match="nothing to measure on"):
-        shrink(model, "int8", None, Labelled.of([], [], "none"))
+        compress(model, "int8", None, Labelled.of([], [], "none"))
     encoding = KerasEncoding(keras_index(texts_of(5)), 12)
     arch = Architecture("tokens", encoding.rows, 5, 6, length=30, padding="pre")
-    keras = Model(arch, parameters_of(arch, 3), TextEncoder(encoding), ("negative", "positive"))
+    keras = Model(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
     with pytest.raises(InputError, match="this model has the encoding 'keras'"):
-        shrink(keras, "int8", 5)
-    assert shrink(keras, "float16").facts.shrunk is not None
+        compress(keras, "int8", 5)
+    assert compress(keras, "float16").metadata.compression is not None
 
 
 def test_ngrams_go_with_their_words_and_the_heaviest_stay(model: Model) -> None:
@@ -112,15 +112,15 @@ def test_ngrams_go_with_their_words_and_the_heaviest_stay(model: Model) -> None:
     tokens = np.unique(rng.integers(0, model.architecture.rows, (60, 2)), axis=0)
     keys = np.sort(((tokens[:, 0] + 1) << 21) | (tokens[:, 1] + 1))
     ngrams = Ngrams(2, keys, rng.normal(size=(len(keys), model.architecture.outputs)).astype(np.float32))
-    small = shrink(replace(model, ngrams=ngrams), "int8", 50)
+    small = compress(replace(model, ngrams=ngrams), "int8", 50)
     assert small.ngrams is not None
     left = [key for key in keys.tolist() if max(tokens_of(key)) < small.architecture.rows]
     assert 0 < len(left) < len(keys)
     assert small.ngrams.keys.tolist() == left
-    fewer = shrink(replace(model, ngrams=ngrams), "float16", ngrams=7)
+    fewer = compress(replace(model, ngrams=ngrams), "float16", ngrams=7)
     assert fewer.ngrams is not None
     heaviest = np.sort(np.abs(ngrams.weight).max(axis=1))[-7:]
     np.testing.assert_array_equal(np.sort(np.abs(fewer.ngrams.weight).max(axis=1)), heaviest)
     assert "and the 7 heaviest of" in fewer.card()
     with pytest.raises(InputError, match="n-grams cannot be kept"):
-        shrink(model, "int8", ngrams=5)
+        compress(model, "int8", ngrams=5)

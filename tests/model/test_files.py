@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.data.series import Standardise
+from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError, ModelFileError
-from gatewise.model.card import Facts
+from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.storage import MANIFEST, folder, json_bytes, load_folder, pack, save_folder, table_for, unpack
 from gatewise.text import TokenEncoding
@@ -28,10 +28,14 @@ def model_of(inputs: str = "tokens") -> tuple[Model, Any]:
     if inputs == "channels":
         series = [np.random.default_rng(n).normal(size=(n + 3, 12)).astype(np.float32) for n in range(4)]
         arch = Architecture("channels", 12, 0, 9, outputs=3)
-        return Model(arch, parameters_of(arch, 2), SeriesEncoder(Standardise.fit(series)), ("a", "b", "c")), series
+        return Model(
+            arch, parameters_of(arch, 2), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c")
+        ), series
     encoding = TokenEncoding.fit(TEXTS, minimum=1)
     arch = Architecture("tokens", encoding.rows, 10, 9, bidirectional=True, pooling="mean+max")
-    return Model(arch, parameters_of(arch, 1), TextEncoder(encoding), ("no", "yes"), Facts(recipe="x", seed=4)), TEXTS
+    return Model(
+        arch, parameters_of(arch, 1), TextPreprocessor(encoding), ("no", "yes"), ModelMetadata(recipe="x", seed=4)
+    ), TEXTS
 
 
 @pytest.mark.parametrize("inputs", ["tokens", "channels"])
@@ -90,13 +94,13 @@ def test_a_folder_of_the_first_format_loads_unchanged(tmp_path: Path) -> None:
     model.save(tmp_path / "m")
 
     def as_it_was(config: Any) -> None:
-        for name in ("calibrated", "shrunk"):
-            del config["facts"][name]
+        for name in ("calibrated", "compression"):
+            del config["metadata"][name]
 
     old = load(rewritten(tmp_path / "m", 1, as_it_was))
     assert load_folder(tmp_path / "m").version == 1
     np.testing.assert_array_equal(old.logits(TEXTS), model.logits(TEXTS))
-    assert old.facts == model.facts
+    assert old.metadata == model.metadata
     old.save(tmp_path / "m")
     assert load_folder(tmp_path / "m").version == 2
 
@@ -104,7 +108,9 @@ def test_a_folder_of_the_first_format_loads_unchanged(tmp_path: Path) -> None:
 def test_the_first_format_had_no_storage(tmp_path: Path) -> None:
     model_of()[0].save(tmp_path / "m", storage="int8")
     rewritten(tmp_path / "m", 1, lambda config: None)
-    with pytest.raises(ModelFileError, match=r"config\.json: must hold architecture, classes, encoder and facts"):
+    with pytest.raises(
+        ModelFileError, match=r"config\.json: must hold architecture, classes, preprocessor and metadata"
+    ):
         load(tmp_path / "m")
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gatewise.errors import ModelFileError
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import TextEncoder
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.storage import load_folder, save_folder, tensors_to_bytes
 from gatewise.text import TokenEncoding
@@ -29,7 +29,7 @@ def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     arch = Architecture("tokens", rows=encoding.rows, embedding=9, units=2)
     parameters = initial_parameters(arch, np.random.default_rng(5))
     path = tmp_path_factory.mktemp("good") / "model"
-    Model(arch, parameters, TextEncoder(encoding), ("no", "yes"), history='{"epoch": 1}\n').save(
+    Model(arch, parameters, TextPreprocessor(encoding), ("no", "yes"), history='{"epoch": 1}\n').save(
         path, storage=request.param
     )
     return dict(load_folder(path).files)

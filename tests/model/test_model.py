@@ -12,12 +12,12 @@ import pytest
 
 import gatewise as gw
 from gatewise.data.labelled import Labelled
-from gatewise.data.series import Standardise
+from gatewise.data.series import StandardScaler
 from gatewise.errors import GatewiseError, InputError, ModelFileError
 from gatewise.explain import METHODS, Clamp
-from gatewise.model.card import Facts, Measured
+from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.storage import load_folder, save_folder
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
@@ -34,14 +34,16 @@ def _parameters(arch: Architecture, seed: int) -> dict[str, Any]:
 def _models() -> dict[str, Model]:
     keras = KerasEncoding(keras_index(TEXTS), 8)
     tokens = TokenEncoding.fit(TEXTS, size=50, minimum=1)
-    scaling = Standardise.fit([np.array([[1, 2, 3], [4, 5, 7]], dtype=np.float32)])
+    scaling = StandardScaler.fit([np.array([[1, 2, 3], [4, 5, 7]], dtype=np.float32)])
     pre = Architecture("tokens", keras.rows, 5, 9, length=30, padding="pre")
     both = Architecture("tokens", tokens.rows, 5, 9, bidirectional=True, pooling="mean+max", outputs=3)
     series = Architecture("channels", 3, 0, 6, outputs=3)
     return {
-        "keras": Model(pre, _parameters(pre, 1), TextEncoder(keras), ("no", "yes")),
-        "tokens": Model(both, _parameters(both, 2), TextEncoder(tokens), ("x", "y", "z"), Facts(recipe="fast", seed=4)),
-        "series": Model(series, _parameters(series, 3), SeriesEncoder(scaling), ("<a>", "b|c", "d")),
+        "keras": Model(pre, _parameters(pre, 1), TextPreprocessor(keras), ("no", "yes")),
+        "tokens": Model(
+            both, _parameters(both, 2), TextPreprocessor(tokens), ("x", "y", "z"), ModelMetadata(recipe="fast", seed=4)
+        ),
+        "series": Model(series, _parameters(series, 3), SeriesPreprocessor(scaling), ("<a>", "b|c", "d")),
     }
 
 
@@ -58,7 +60,7 @@ def test_saved_and_opened_again(tmp_path: Path, name: str) -> None:
     model = MODELS[name]
     model.save(tmp_path / "m")
     again = gw.load(tmp_path / "m")
-    assert (again.architecture, again.classes, again.facts) == (model.architecture, model.classes, model.facts)
+    assert (again.architecture, again.classes, again.metadata) == (model.architecture, model.classes, model.metadata)
     np.testing.assert_array_equal(again.logits(INPUTS[name]), model.logits(INPUTS[name]))
     assert again.predict(INPUTS[name]) == [model.classes[k] for k in model.predict_proba(INPUTS[name]).argmax(axis=1)]
     assert again.card() == (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
@@ -129,9 +131,9 @@ def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
         (lambda c: c.update(classes=["x", "x", "z"]), "distinct"),
         (lambda c: c.update(classes=["x", "y"]), "needs 3 distinct classes"),
         (lambda c: c.update(classes="xyz"), "list of names"),
-        (lambda c: c.update(encoder={"kind": "pickle"}), "pickle"),
-        (lambda c: c.update(encoder=[]), "encoder"),
-        (lambda c: c["facts"].update(measured=[{"data": "d", "n": "many"}]), "measured"),
+        (lambda c: c.update(preprocessor={"kind": "pickle"}), "pickle"),
+        (lambda c: c.update(preprocessor=[]), "preprocessor"),
+        (lambda c: c["metadata"].update(measured=[{"data": "d", "n": "many"}]), "measured"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(tmp_path: Path, change: Any, message: str) -> None:
@@ -162,32 +164,34 @@ def test_any_byte_flipped_is_found(tmp_path: Path) -> None:
 
 
 def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:
-    facts = Facts(recipe="fast", data="a [link](x) | <b>", measured=(Measured("some test", 400, 0.9, 0.3),))
-    card = dataclasses.replace(MODELS["series"], facts=facts).card()
+    metadata = ModelMetadata(
+        recipe="fast", data="a [link](x) | <b>", measured=(EvalResult("some test", 400, 0.9, 0.3),)
+    )
+    card = dataclasses.replace(MODELS["series"], metadata=metadata).card()
     assert "&lt;a&gt;, b&#124;c, d" in card
     assert "a &#91;link&#93;(x) &#124; &lt;b&gt;" in card
     assert "| some test | 400 | 0.9000 ± 0.0150 | 0.3000 |" in card
     assert "epoch kept" not in card
-    renewed = facts.with_measured(Measured("some test", 500, 0.8, 0.4))
+    renewed = metadata.with_result(EvalResult("some test", 500, 0.8, 0.4))
     assert [m.n for m in renewed.measured] == [500]
 
 
 def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> None:
     model = MODELS["tokens"]
     data = Labelled.of(TEXTS, ["x", "y", "x", "z", "y"])
-    known = model.with_faith(model.encoder.encode_all(TEXTS)).with_units(data)
-    assert set(known.facts.faith) == set(METHODS)
-    assert known.facts.explained_by in METHODS
-    assert known.explain(TEXTS[0]).method == known.facts.explained_by
-    assert known.explain(TEXTS[0]).faith == known.facts.faith[known.facts.explained_by]
+    known = model.with_faithfulness(model.preprocessor.encode_batch(TEXTS)).with_units(data)
+    assert set(known.metadata.faithfulness) == set(METHODS)
+    assert known.metadata.explained_by in METHODS
+    assert known.explain(TEXTS[0]).method == known.metadata.explained_by
+    assert known.explain(TEXTS[0]).faithfulness == known.metadata.faithfulness[known.metadata.explained_by]
     known.save(tmp_path / "m")
     again = gw.load(tmp_path / "m")
-    assert again.facts == known.facts
+    assert again.metadata == known.metadata
     assert again.units == known.units
     assert again.units is not None
     assert again.units.fingerprint == data.fingerprint()
     assert len(again.units.units) == 18
-    assert f"| {known.facts.explained_by} (the default) | 5 |" in (tmp_path / "m" / "README.md").read_text()
+    assert f"| {known.metadata.explained_by} (the default) | 5 |" in (tmp_path / "m" / "README.md").read_text()
     assert [again.predict(text) for text in TEXTS] == [model.predict(text) for text in TEXTS]
 
 
@@ -195,13 +199,13 @@ def test_a_folder_of_an_older_gatewise_has_no_scores_and_says_so(tmp_path: Path)
     MODELS["keras"].save(tmp_path / "m")
     files = dict(load_folder(tmp_path / "m").files)
     config = json.loads(files["config.json"])
-    del config["facts"]["faith"], config["facts"]["explained_by"]
+    del config["metadata"]["faithfulness"], config["metadata"]["explained_by"]
     save_folder(tmp_path / "m", {**files, "config.json": json.dumps(config).encode()})
     old = gw.load(tmp_path / "m")
-    assert old.facts.faith == {}
+    assert old.metadata.faithfulness == {}
     assert old.units is None
     assert old.explain(TEXTS[0]).method == "leave-one-out"
-    assert old.explain(TEXTS[0]).faith is None
+    assert old.explain(TEXTS[0]).faithfulness is None
 
 
 def test_a_units_file_that_is_none_is_refused_when_it_is_read(tmp_path: Path) -> None:
@@ -220,10 +224,10 @@ def test_words_are_replaced_and_predicted_as_the_new_text() -> None:
         found = model.intervene("the film was bad", words={"bad": "good", 1 if name == "keras" else 0: "a good"})
         want = "a good film was good"
         np.testing.assert_allclose(found.after.logits, model.logits([want])[0], atol=1e-6)
-        assert found.after.steps == model.encoder.steps(want)
-        assert found.before.steps == model.encoder.steps("the film was bad")
+        assert found.after.steps == model.preprocessor.steps(want)
+        assert found.before.steps == model.preprocessor.steps("the film was bad")
         shorter = model.intervene("the film was bad", words={"was": ""})
-        assert shorter.after.steps == model.encoder.steps("the film bad")
+        assert shorter.after.steps == model.preprocessor.steps("the film bad")
     with pytest.raises(InputError, match="there is no word at step 1: they are 2 to 5"):
         MODELS["keras"].intervene("the film was bad", words={0: "x"})
     with pytest.raises(InputError, match="a series has no words"):

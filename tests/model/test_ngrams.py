@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.data.series import Standardise
+from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels.ragged import Ragged
 from gatewise.model.model import Model, load
 from gatewise.model.ngram_files import FILE
-from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import Ngrams, keys_of, tokens_of
 from gatewise.storage import load_folder, save_folder, tensors_to_bytes
@@ -31,10 +31,10 @@ def model_of(outputs: int = 1, kind: str = "tokens") -> Model:
     """A network that reads 6 words of a text, with the n-grams of the first two texts."""
     encoding: Any = TokenEncoding.fit(TEXTS, minimum=1) if kind == "tokens" else KerasEncoding(keras_index(TEXTS))
     arch = Architecture("tokens", encoding.rows, 3, 4, outputs=outputs, length=6, cut="middle")
-    keys = np.unique(np.concatenate([k for k, _ in keys_of(Ragged.of(encoding.encode_all(TEXTS[:2])), 3)]))
+    keys = np.unique(np.concatenate([k for k, _ in keys_of(Ragged.of(encoding.encode_batch(TEXTS[:2])), 3)]))
     weight = np.random.default_rng(3).normal(0.1, 0.5, (len(keys), outputs)).astype(np.float32)
     classes = ("no", "yes") if outputs == 1 else tuple("abcde"[:outputs])
-    return Model(arch, parameters_of(arch, 4), TextEncoder(encoding), classes, ngrams=Ngrams(3, keys, weight))
+    return Model(arch, parameters_of(arch, 4), TextPreprocessor(encoding), classes, ngrams=Ngrams(3, keys, weight))
 
 
 @pytest.mark.parametrize(("outputs", "kind"), [(1, "tokens"), (3, "tokens"), (1, "keras")])
@@ -44,7 +44,7 @@ def test_it_adds_both_and_comes_back_from_its_folder(tmp_path: Path, outputs: in
     assert model.ngrams is not None
     added = np.zeros((len(TEXTS), outputs))
     weight = {tokens_of(int(key)): row for key, row in zip(model.ngrams.keys, model.ngrams.weight, strict=True)}
-    for row, ids in zip(added, model.encoder.encode_all(TEXTS), strict=True):
+    for row, ids in zip(added, model.preprocessor.encode_batch(TEXTS), strict=True):
         tokens = ids.tolist()  # the whole text, though the network reads six words
         for phrase in {tuple(tokens[t : t + n]) for n in (1, 2, 3) for t in range(len(tokens) - n + 1)}:
             row += weight.get(phrase, 0)
@@ -80,10 +80,12 @@ def test_explained_like_predicted() -> None:
 
 def test_series_have_none() -> None:
     arch = Architecture("channels", 2, 0, 5)
-    encoder = SeriesEncoder(Standardise.fit([np.random.default_rng(1).standard_normal((9, 2)).astype(np.float32)]))
+    preprocessor = SeriesPreprocessor(
+        StandardScaler.fit([np.random.default_rng(1).standard_normal((9, 2)).astype(np.float32)])
+    )
     none = Ngrams(1, np.array([1]), np.ones((1, 1), np.float32))
     with pytest.raises(InputError, match="n-grams are for texts: a series has no words"):
-        Model(arch, parameters_of(arch, 5), encoder, ("a", "b"), ngrams=none)
+        Model(arch, parameters_of(arch, 5), preprocessor, ("a", "b"), ngrams=none)
 
 
 @pytest.fixture(scope="module")

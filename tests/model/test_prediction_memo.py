@@ -12,7 +12,7 @@ import pytest
 from gatewise import kernels
 from gatewise.kernels import native, packed
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import TextEncoder
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.network.forward import PAD_CHUNK
 from gatewise.text import KerasEncoding
@@ -25,7 +25,7 @@ TEXTS = ["good film", "bad", "a good film and a bad one", "film"]
 def model(tmp_path: Path) -> Model:
     encoding = KerasEncoding({w: n + 1 for n, w in enumerate(["good", "bad", "film", "a", "and", "one"])}, 10)
     arch = Architecture("tokens", encoding.rows, 4, 9, length=LENGTH, padding="pre")
-    made = Model(arch, initial_parameters(arch, np.random.default_rng(4)), TextEncoder(encoding), ("bad", "good"))
+    made = Model(arch, initial_parameters(arch, np.random.default_rng(4)), TextPreprocessor(encoding), ("bad", "good"))
     made.save(tmp_path / "m")
     return load(tmp_path / "m")
 
@@ -65,7 +65,7 @@ def test_loaded_parameters_cannot_be_written(model: Model) -> None:
         model.parameters["dense.bias"] = np.zeros(1)  # type: ignore[index]
 
 
-@pytest.mark.skipif(native.why_not() is not None, reason=f"native: {native.why_not()}")
+@pytest.mark.skipif(native.unavailable_reason() is not None, reason=f"native: {native.unavailable_reason()}")
 def test_packed_weights_belong_to_frozen_arrays_alone() -> None:
     rng = np.random.default_rng(2)
     weight = rng.normal(size=(4 * 20, 20)).astype(np.float32)

@@ -13,7 +13,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.autograd import VALUES, _Recorder, gradients
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
-from gatewise.network.node import Node
+from gatewise.network.node import Variable
 from gatewise.network.ops import NumpyOps
 from gatewise.nn import Network
 from gatewise.types import Array
@@ -100,7 +100,7 @@ def test_a_tie_for_the_maximum_is_shared_whatever_the_sign() -> None:
     since torch.segment_reduce (2.13) shares a positive gradient alone.
     """
     ops = _Recorder(None, False)
-    x = Node(ops, np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32))
+    x = Variable(ops, np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32))
     largest = ops.segment_max(x, np.array([3, 1]))
     largest.add(np.array([[4, -6, -9], [1, -1, 2]], dtype=np.float32))
     ops.send_back()

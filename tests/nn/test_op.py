@@ -68,7 +68,7 @@ def test_gradcheck(reverse: bool, indexed: bool) -> None:
 class Watched(Reference):
     """The reference in the part of a kernel that writes over its tape, and remembers what it was called with."""
 
-    consumes_tape = True
+    consumes_saved = True
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -78,10 +78,10 @@ class Watched(Reference):
         self.kept.append(how["keep"])
         return super().forward(*arrays, **how)
 
-    def backward(self, tape: Any, *given: Any) -> Any:
+    def backward(self, saved: Any, *given: Any) -> Any:
         self.calls.append(given)
-        gradients = super().backward(tape, *given)
-        tape.packed_gates.fill(float("nan"))
+        gradients = super().backward(saved, *given)
+        saved.packed_gates.fill(float("nan"))
         return gradients
 
 
@@ -183,7 +183,9 @@ def test_opcheck(dtype: torch.dtype) -> None:
     arrays = [tensors(one, dtype)[name] for name in order]
     plain = [tensors(one, dtype, grad=False)[name] for name in order]
     utilities = ["test_schema", "test_autograd_registration", "test_faketensor"]
-    if not get(kernel).consumes_tape:  # else backward changes a result of the operator, one that `lstm` keeps to itself
+    if not get(
+        kernel
+    ).consumes_saved:  # else backward changes a result of the operator, one that `lstm` keeps to itself
         utilities.append("test_aot_dispatch_dynamic")
     library.opcheck(op_module._forward, (*arrays, None, False, "sigmoid", True, True, kernel), test_utils=utilities)
     library.opcheck(op_module._forward, (*plain, None, False, "sigmoid", False, False, kernel))

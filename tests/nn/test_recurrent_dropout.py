@@ -13,7 +13,7 @@ from gatewise.network.batch import Batch
 from gatewise.nn import LSTM, Network
 from gatewise.training import recipe
 
-HERE = kernels.why_not("bf16") is None
+HERE = kernels.unavailable_reason("bf16") is None
 
 
 def _masks_by_hand(lstm: LSTM, x: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
@@ -92,7 +92,7 @@ def test_probabilities_and_precisions_that_are_none_are_refused() -> None:
             elsewhere(torch.zeros(2, 5, 3, device="meta"))
 
 
-@pytest.mark.skipif(not HERE, reason=f"bf16: {kernels.why_not('bf16')}")
+@pytest.mark.skipif(not HERE, reason=f"bf16: {kernels.unavailable_reason('bf16')}")
 def test_bf16_is_near_float32_and_not_the_same() -> None:
     torch.manual_seed(0)
     lstm, plain = LSTM(6, 64, batch_first=True, precision="bf16"), LSTM(6, 64, batch_first=True)

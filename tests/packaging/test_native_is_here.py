@@ -6,4 +6,4 @@ from gatewise import kernels
 
 
 def test_the_native_kernel_was_compiled() -> None:
-    assert kernels.why_not("native") is None
+    assert kernels.unavailable_reason("native") is None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.model import bundled as box
+from gatewise.model import bundled as bundled
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[flo
     import numpy as np
 
     from gatewise.model.model import Model
-    from gatewise.model.preprocessor import TextEncoder
+    from gatewise.model.preprocessor import TextPreprocessor
     from gatewise.network.architecture import Architecture, initial_parameters
     from gatewise.text import TokenEncoding
 
@@ -64,7 +64,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[flo
     encoding = TokenEncoding.fit(texts, minimum=1)
     architecture = Architecture("tokens", rows=encoding.rows, embedding=8, units=7)
     parameters = {k: 4 * v for k, v in initial_parameters(architecture, np.random.default_rng(11)).items()}
-    made = Model(architecture, parameters, TextEncoder(encoding), ("negative", "positive"))
+    made = Model(architecture, parameters, TextPreprocessor(encoding), ("negative", "positive"))
     path = tmp_path_factory.mktemp("saved") / "model"
     made.save(path)
     return path, made.predict_proba(texts[:2]).tolist(), texts[:2]
@@ -77,7 +77,7 @@ def names_in(wheel: Path) -> list[str]:
 
 def box_files(package: str) -> set[str]:
     """The model in the box as files of `package`; none where it has been taken out."""
-    return {f"{package}/model/bundled/{box.NAME}/{file.name}" for file in box.FOLDER.glob("*")}
+    return {f"{package}/model/bundled/{bundled.NAME}/{file.name}" for file in bundled.FOLDER.glob("*")}
 
 
 def test_what_the_wheel_holds(wheel: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_source_archive_can_be_built_from(tmp_path: Path) -> None:
 
 
 def test_the_native_kernel_is_in_it(python: Path, tmp_path: Path) -> None:
-    code = "from gatewise import kernels; print(kernels.__file__, kernels.available(), kernels.why_not('native'))"
+    code = "from gatewise import kernels as k; print(k.__file__, k.available(), k.unavailable_reason('native'))"
     out = run([python, "-c", code], cwd=tmp_path)
     assert str(ROOT) not in out, "that is the tree's own package"
     assert "'native', 'reference') None" in out  # before them bf16, where the processor has it
@@ -151,7 +151,7 @@ def test_predictions_without_torch(
 
 def test_the_model_in_the_box_answers_without_torch_or_says_how_to_make_it(python: Path, tmp_path: Path) -> None:
     command = [python.parent / "gatewise", "predict", "A warm, funny and honest film."]
-    if not box.missing():
+    if not bundled.missing():
         assert run(command, cwd=tmp_path).startswith(("positive\t", "negative\t"))
         return
     done = subprocess.run([str(part) for part in command], cwd=tmp_path, capture_output=True, text=True)
@@ -179,13 +179,13 @@ def test_training_without_torch_says_what_to_install(python: Path, tmp_path: Pat
 
 
 def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(python: Path, tmp_path: Path) -> None:
-    """As on a machine without g++: the wheel has no kernel, the reference runs, and `why_not` tells the reason."""
+    """As on a machine without g++: the wheel has no kernel, the reference runs, the reason is told."""
     made = build("wheel", tmp_path, CC="/bin/false", CXX="/bin/false")
     assert not [name for name in names_in(made) if name.endswith(".so")]
     home = tmp_path / "installed"
     run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", home, made])
     code = "import json; from gatewise import kernels as k; "
-    code += "print(json.dumps([k.__file__, k.available(), k.why_not('native')]))"
+    code += "print(json.dumps([k.__file__, k.available(), k.unavailable_reason('native')]))"
     out = run([python, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(home)})
     path, available, reason = json.loads(out)
     assert path.startswith(str(home))

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.data.series import Standardise
+from gatewise.data.series import StandardScaler
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
@@ -33,10 +33,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     both = Architecture("tokens", tokens.rows, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
     channels = Architecture("channels", 2, 0, 5, outputs=3)
     return {
-        "reviews": Model(pads, parameters_of(pads, 3), TextEncoder(keras), ("negative", "positive")),
-        "tokens": Model(both, parameters_of(both, 4), TextEncoder(tokens), HOSTILE),
+        "reviews": Model(pads, parameters_of(pads, 3), TextPreprocessor(keras), ("negative", "positive")),
+        "tokens": Model(both, parameters_of(both, 4), TextPreprocessor(tokens), HOSTILE),
         "gestures": Model(
-            channels, parameters_of(channels, 5), SeriesEncoder(Standardise.fit(series)), ("a", "b", "c")
+            channels, parameters_of(channels, 5), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c")
         ),
     }
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.serve.batch_queue import Answer, Job, Lane, Limits, cost_of
-from gatewise.serve.http_error import Refusal
+from gatewise.serve.batch_queue import Answer, BatchQueue, Job, Limits, cost_of
+from gatewise.serve.http_error import HTTPError
 
 
 class Work:
@@ -29,7 +29,7 @@ class Work:
         assert self.gate.wait(20)
         for job in jobs:
             if "fail" in job.inputs:
-                job.outcome = Refusal(400, "input", "no")
+                job.outcome = HTTPError(400, "input", "no")
             elif "crash" in job.inputs:
                 raise MemoryError
             else:
@@ -42,12 +42,12 @@ class Work:
         self.told.append(reason)
 
 
-def in_a_lane(test: Callable[[Lane, Work], Awaitable[None]], **changes: Any) -> Work:
+def in_a_lane(test: Callable[[BatchQueue, Work], Awaitable[None]], **changes: Any) -> Work:
     """Run the test with a lane on a thread of its own."""
     limits = Limits(**({"queue": 100, "deadline": 20.0, "max_batch": 8, "max_steps": 1000} | changes))
     work = Work()
     with ThreadPoolExecutor(1) as executor:
-        asyncio.run(asyncio.wait_for(test(Lane(work.compute, executor, limits, work), work), 20))
+        asyncio.run(asyncio.wait_for(test(BatchQueue(work.compute, executor, limits, work), work), 20))
     return work
 
 
@@ -63,7 +63,7 @@ async def until(true: Callable[[], bool]) -> None:
     raise AssertionError("it never came to that")
 
 
-async def hold(lane: Lane, work: Work) -> asyncio.Task[Answer]:
+async def hold(lane: BatchQueue, work: Work) -> asyncio.Task[Answer]:
     """A job that runs until the gate opens."""
     work.gate.clear()
     first = asyncio.create_task(lane.run(job(0)))
@@ -72,7 +72,7 @@ async def hold(lane: Lane, work: Work) -> asyncio.Task[Answer]:
 
 
 def test_what_arrives_together_runs_together() -> None:
-    async def test(lane: Lane, work: Work) -> None:
+    async def test(lane: BatchQueue, work: Work) -> None:
         answers = await asyncio.gather(*[lane.run(job(n, n + 0.5)) for n in range(3)])
         assert [answer.probabilities.ravel().tolist() for answer in answers] == [[n, n + 0.5] for n in range(3)]
 
@@ -80,7 +80,7 @@ def test_what_arrives_together_runs_together() -> None:
 
 
 def test_what_arrives_during_a_batch_is_the_next_one() -> None:
-    async def test(lane: Lane, work: Work) -> None:
+    async def test(lane: BatchQueue, work: Work) -> None:
         first = await hold(lane, work)
         rest = [asyncio.create_task(lane.run(job(n))) for n in range(1, 6)]
         await until(lambda: lane.items == 5)
@@ -100,7 +100,7 @@ def test_what_arrives_during_a_batch_is_the_next_one() -> None:
     ],
 )
 def test_a_batch_is_bounded_by_items_and_by_steps(changes: Any, cost: int, batches: list[list[int]]) -> None:
-    async def test(lane: Lane, work: Work) -> None:
+    async def test(lane: BatchQueue, work: Work) -> None:
         first = await hold(lane, work)
         rest = [asyncio.create_task(lane.run(job(n, cost=cost))) for n in range(1, 6)]
         await until(lambda: lane.items == 5)
@@ -112,11 +112,11 @@ def test_a_batch_is_bounded_by_items_and_by_steps(changes: Any, cost: int, batch
 
 
 def test_beyond_the_queue_it_is_429() -> None:
-    async def test(lane: Lane, work: Work) -> None:
+    async def test(lane: BatchQueue, work: Work) -> None:
         first = await hold(lane, work)
         rest = [asyncio.create_task(lane.run(job(n, n))) for n in range(1, 3)]
         await until(lambda: lane.items == 4)
-        with pytest.raises(Refusal) as refusal:
+        with pytest.raises(HTTPError) as refusal:
             await lane.run(job(7, 8))
         assert refusal.value.status == 429
         assert int(dict(refusal.value.headers)[b"retry-after"]) >= 1
@@ -133,7 +133,7 @@ def test_beyond_the_queue_it_is_429() -> None:
 
 
 def test_a_deadline_that_passes_in_the_queue_is_504_and_never_computed() -> None:
-    async def test(lane: Lane, work: Work) -> None:
+    async def test(lane: BatchQueue, work: Work) -> None:
         first = await hold(lane, work)
         began = asyncio.get_running_loop().time()
         late = [asyncio.create_task(lane.run(job(n))) for n in (1, 2)]
@@ -151,7 +151,7 @@ def test_a_deadline_that_passes_in_the_queue_is_504_and_never_computed() -> None
 
 
 def test_who_has_gone_is_dropped() -> None:
-    async def test(lane: Lane, work: Work) -> None:
+    async def test(lane: BatchQueue, work: Work) -> None:
         first = await hold(lane, work)
         gone = asyncio.create_task(lane.run(job(1, gone=lambda: True)))
         cancelled = asyncio.create_task(lane.run(job(2)))
@@ -161,7 +161,7 @@ def test_who_has_gone_is_dropped() -> None:
         work.gate.set()
         assert (await stays).probabilities[0, 0] == 3
         await first
-        with pytest.raises(Refusal):
+        with pytest.raises(HTTPError):
             await gone
 
     work = in_a_lane(test)
@@ -170,7 +170,7 @@ def test_who_has_gone_is_dropped() -> None:
 
 
 def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch() -> None:
-    async def test(lane: Lane, work: Work) -> None:
+    async def test(lane: BatchQueue, work: Work) -> None:
         found = await asyncio.gather(lane.run(job(1)), lane.run(job("fail")), lane.run(job(2)), return_exceptions=True)
         assert [type(one).__name__ for one in found] == ["Answer", "Refusal", "Answer"]
         found = await asyncio.gather(lane.run(job(3)), lane.run(job("crash")), return_exceptions=True)
@@ -181,7 +181,7 @@ def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch() -> None:
 
 
 def test_all_batches_are_told_of() -> None:
-    async def test(lane: Lane, work: Work) -> None:
+    async def test(lane: BatchQueue, work: Work) -> None:
         for n in range(5):
             await lane.run(job(n, n))
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gatewise.cli import app
-from gatewise.model import bundled as box
+from gatewise.model import bundled as bundled
 from tests.serve.server import ask, post, serving
 
 
@@ -70,7 +70,7 @@ def test_flags_that_cannot_be(folders: dict[str, Path], words: list[str], say: s
 
 def test_no_model_named(tmp_path: Path) -> None:
     """The model in the box answers; where the source tree has none, a line says how to make it."""
-    if box.missing():
+    if bundled.missing():
         assert "there is no model in the box" in refused()
         return
     with serving(tmp_path) as server:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextEncoder
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
@@ -29,7 +29,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arch = Architecture("tokens", encoding.rows, 32, 400, layers=2)
     parameters = {name: 0.2 * array for name, array in parameters_of(arch, 7).items()}
     path = tmp_path_factory.mktemp("slow") / "slow"
-    Model(arch, parameters, TextEncoder(encoding), ("negative", "positive")).save(path)
+    Model(arch, parameters, TextPreprocessor(encoding), ("negative", "positive")).save(path)
     return path
 
 

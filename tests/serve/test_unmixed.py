@@ -17,7 +17,7 @@ import pytest
 from benchmarks.serving.client import closed, request_of
 from benchmarks.serving.mix import check, unique
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextEncoder
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding
 from tests.explain.random_net import parameters_of
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoding = KerasEncoding({word: rank for rank, word in enumerate(WORDS, 1)}, 504)
     arch = Architecture("tokens", encoding.rows, 16, 40)
     path = tmp_path_factory.mktemp("unmixed") / "words"
-    Model(arch, parameters_of(arch, 9), TextEncoder(encoding), ("negative", "positive")).save(path)
+    Model(arch, parameters_of(arch, 9), TextPreprocessor(encoding), ("negative", "positive")).save(path)
     return path
 
 

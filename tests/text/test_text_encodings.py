@@ -49,7 +49,7 @@ def test_hostile_text_is_encoded_in_a_second(encoding: Encoding, name: str) -> N
     assert ids.ndim == 1
     assert len(ids) == len(words)
     assert len(ids) == 0 or 0 <= int(ids.min()) <= int(ids.max()) < encoding.rows
-    np.testing.assert_array_equal(ids, encoding.encode_all(["good", text])[1])
+    np.testing.assert_array_equal(ids, encoding.encode_batch(["good", text])[1])
 
 
 @both
@@ -59,7 +59,7 @@ def test_a_lone_surrogate_is_refused_with_its_place(encoding: Encoding, text: st
         with pytest.raises(InputError, match=r"lone surrogate U\+D[8C]00 at character 5$"):
             call(text)
     with pytest.raises(InputError, match=r"^text 2: .*lone surrogate"):
-        encoding.encode_all(["good", text])
+        encoding.encode_batch(["good", text])
 
 
 @both
@@ -83,7 +83,7 @@ def test_ten_million_letters_in_one_word() -> None:
 def test_ids_and_words_go_together(encoding: Encoding, text: str) -> None:
     ids = encoding.encode(text)
     assert len(encoding.words(text)) == len(ids)
-    np.testing.assert_array_equal(encoding.encode_all([text])[0], ids)
+    np.testing.assert_array_equal(encoding.encode_batch([text])[0], ids)
 
 
 @both
@@ -102,7 +102,7 @@ def test_keras_encoding_is_keras_encode(reviews: Splits, published_index: dict[s
     assert encoding.rows == 88_588
     assert len(encoding.to_files()[1]["vocabulary.json"]) < 2_000_000
     texts = [str(text) for text in reviews.test.inputs[:500]] if reviews.test else []
-    for text, ids in zip(texts, encoding.encode_all(texts), strict=True):
+    for text, ids in zip(texts, encoding.encode_batch(texts), strict=True):
         np.testing.assert_array_equal(ids, keras_encode(text, published_index))
 
 
@@ -161,7 +161,7 @@ def test_caps_are_errors_and_never_a_silent_cut() -> None:
         encoding.encode("good film good film  ")
     short = TokenEncoding(encoding.tokenizer, most_tokens=3)
     with pytest.raises(InputError, match="text 2: the text has 4 tokens; the cap is 3"):
-        short.encode_all(["good good film", "a b c d"])
+        short.encode_batch(["good good film", "a b c d"])
     with pytest.raises(InputError, match="text 2: the text has 21 characters"):
         TokenEncoding.fit(["good", "a" * 21], most_characters=20)
 

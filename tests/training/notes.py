@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 
-from gatewise.training import Observer, StepSeen
+from gatewise.training import Callback, StepLog
 
 
-class Notes(Observer):
+class Notes(Callback):
     """Keeps the notes; presses Ctrl-C after `step` steps."""
 
     def __init__(self, step: int = 0) -> None:
@@ -18,7 +18,7 @@ class Notes(Observer):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def stepped(self, step: StepSeen) -> None:
+    def stepped(self, step: StepLog) -> None:
         self.left -= 1
         if not self.left:
             os.kill(os.getpid(), signal.SIGINT)

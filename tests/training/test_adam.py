@@ -6,7 +6,7 @@ import numpy as np
 
 from gatewise.network.architecture import initial_parameters
 from gatewise.nn import Network
-from gatewise.training import Observer, recipe
+from gatewise.training import Callback, recipe
 from gatewise.training.loop import Loop
 from gatewise.training.training_data import prepare
 from tests.training.texts import made_reviews
@@ -14,10 +14,10 @@ from tests.training.texts import made_reviews
 
 def test_the_tutorials_adam_is_that_of_keras() -> None:
     chosen = recipe("tutorial", units=7, embedding=5, length=60, batch=16)
-    prepared = prepare(made_reviews(160, 40), chosen, 0)
-    start = initial_parameters(prepared.architecture, np.random.default_rng(1))
-    network = Network(prepared.architecture, start, active=prepared.active)
-    loop = Loop(prepared, network, 0, Observer(), None, "")
+    training_data = prepare(made_reviews(160, 40), chosen, 0)
+    start = initial_parameters(training_data.architecture, np.random.default_rng(1))
+    network = Network(training_data.architecture, start, active=training_data.active)
+    loop = Loop(training_data, network, 0, Callback(), None, "")
     order = loop._order(0)
     weights = {name: value.astype(np.float64) for name, value in network.state().items()}
     m = {name: np.zeros_like(value) for name, value in weights.items()}

@@ -23,21 +23,21 @@ SMALL: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, 
 def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
     data, heard = made_reviews(300, 50), Notes()
     alone = train(data, ngrams=0, calibrate=False, **SMALL)
-    model = train(data, out=tmp_path / "m", observer=heard, ngrams=2, ngram_most=40, **SMALL)
+    model = train(data, out=tmp_path / "m", callback=heard, ngrams=2, ngram_most=40, **SMALL)
     assert model.ngrams is not None
     assert (len(model.ngrams), model.ngrams.order) == (40, 2)
-    assert model.encoder.unknown == 1
+    assert model.preprocessor.unknown == 1
     assert not any(1 in tokens_of(int(key)) for key in model.ngrams.keys)
     for name in set(alone.parameters) - {"dense.weight", "dense.bias"}:
         np.testing.assert_array_equal(model.parameters[name], alone.parameters[name])
     scale = model.parameters["dense.weight"] / alone.parameters["dense.weight"]
     np.testing.assert_allclose(scale, scale[0, 0], rtol=1e-5)
-    assert model.facts.calibrated is not None
-    assert model.facts.calibrated.how.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
+    assert model.metadata.calibrated is not None
+    assert model.metadata.calibrated.how.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
     assert [note.split(" in ")[0] for note in heard.notes if "fitted in" in note] == [
         "40 n-grams of 1 to 2 words fitted"
     ]
-    measured = {one.data: one for one in model.facts.measured}
+    measured = {one.data: one for one in model.metadata.measured}
     both = measured["validation part, which also weighed and calibrated it"]
     assert both.loss < measured["validation part, which chose the epoch"].loss
     rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
@@ -46,7 +46,7 @@ def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
     again = gw.load(tmp_path / "m")
     assert again.logits(data.inputs[:9]).tobytes() == model.logits(data.inputs[:9]).tobytes()
     assert "calibrated on the data named above" in again.card()
-    assert set(again.facts.faith) == {"running", "cell", "integrated-gradients", "leave-one-out"}
+    assert set(again.metadata.faithfulness) == {"running", "cell", "integrated-gradients", "leave-one-out"}
 
 
 def test_they_read_what_the_network_cuts_away() -> None:
@@ -65,8 +65,8 @@ def test_calibration_alone_moves_nothing_but_the_dense_layer() -> None:
     assert model.ngrams is None
     scale = float((model.parameters["dense.weight"] / alone.parameters["dense.weight"])[0, 0])
     shift = float(model.parameters["dense.bias"][0] - scale * alone.parameters["dense.bias"][0])
-    assert model.facts.calibrated is not None
-    assert model.facts.calibrated.how.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
+    assert model.metadata.calibrated is not None
+    assert model.metadata.calibrated.how.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
     np.testing.assert_allclose(model.logits(data.inputs), scale * alone.logits(data.inputs) + shift, atol=1e-5)
     rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
     held = data.take(rows)
@@ -91,7 +91,7 @@ def test_three_classes_and_few_rows() -> None:
 def test_texts_without_an_ngram_in_common() -> None:
     heard = Notes()
     texts = ["aa bb", "cc dd", "ee ff", "gg hh", "ii jj", "kk ll"]
-    model = gw.train(texts, [0, 1, 0, 1, 0, 1], ngrams=2, validation=0.34, encoding="keras", observer=heard, **SMALL)
+    model = gw.train(texts, [0, 1, 0, 1, 0, 1], ngrams=2, validation=0.34, encoding="keras", callback=heard, **SMALL)
     assert model.ngrams is None or len(model.ngrams)
     assert any(" n-grams of 1 to 2 words fitted" in note for note in heard.notes)
 
@@ -103,7 +103,7 @@ def test_without_any_option_texts_get_ngrams_and_series_none() -> None:
     gestures = train(_gestures(), **SMALL)
     assert gestures.ngrams is None
     for one in (model, gestures):
-        assert one.facts.calibrated is not None
+        assert one.metadata.calibrated is not None
 
 
 def test_series_are_refused_before_any_training() -> None:

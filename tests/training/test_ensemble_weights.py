@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.network.ngrams import Ngrams
-from gatewise.training.ensemble import Weighing, fold, weigh
+from gatewise.training.ensemble import EnsembleWeights, fit_ensemble_weights, fold
 
 
 def rows(n: int, outputs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -21,7 +21,7 @@ def rows(n: int, outputs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.nd
     return one, two, np.eye(outputs)[[rng.choice(outputs, p=row) for row in p]]
 
 
-def loss(found: Weighing, one: np.ndarray, two: np.ndarray, targets: np.ndarray, held: float) -> float:
+def loss(found: EnsembleWeights, one: np.ndarray, two: np.ndarray, targets: np.ndarray, held: float) -> float:
     z = found.network * one + found.ngrams * two + found.shift
     if z.shape[1] == 1:
         fit = np.logaddexp(0, z) - targets * z
@@ -34,25 +34,25 @@ def loss(found: Weighing, one: np.ndarray, two: np.ndarray, targets: np.ndarray,
 @pytest.mark.parametrize(("n", "outputs"), [(900, 1), (700, 3), (12, 1)])
 def test_nothing_near_is_better(n: int, outputs: int) -> None:
     one, two, targets = rows(n, outputs, 1)
-    found = weigh(one, two, targets, held=4.0)
+    found = fit_ensemble_weights(one, two, targets, held=4.0)
     best = loss(found, one, two, targets, 4.0)
     rng = np.random.default_rng(2)
     for size in (1e-3, 1e-2, 0.3):
         for _ in range(50):
             a, b, *c = size * rng.standard_normal(2 + outputs)
-            other = Weighing(found.network + a, found.ngrams + b, found.shift + np.array(c), n)
+            other = EnsembleWeights(found.network + a, found.ngrams + b, found.shift + np.array(c), n)
             assert loss(other, one, two, targets, 4.0) > best
 
 
 def test_many_rows_calibrate() -> None:
     one, two, targets = rows(20_000, 1, 3)
-    found = weigh(one, None, targets)
+    found = fit_ensemble_weights(one, None, targets)
     assert found.ngrams == 0
     z = found.network * one + found.shift
     assert abs((1 / (1 + np.exp(-z)) - targets).mean()) < 1e-4
     assert found.network < 0.5  # what says too much is turned down
-    both = weigh(one, two, targets)
-    free = weigh(one, two, targets, held=1e-9)
+    both = fit_ensemble_weights(one, two, targets)
+    free = fit_ensemble_weights(one, two, targets, held=1e-9)
     assert abs(both.network - free.network) < 0.01
     assert abs(both.ngrams - free.ngrams) < 0.02
 
@@ -66,16 +66,16 @@ def test_a_hundred_rows_do_no_harm() -> None:
         return one, two, (rng.random((n, 1)) < 1 / (1 + np.exp(-one - two))).astype(float)
 
     new = right(50_000)
-    plain = loss(Weighing(1.0, 1.0, np.zeros(1), 0), *new, held=0.0) / 50_000
+    plain = loss(EnsembleWeights(1.0, 1.0, np.zeros(1), 0), *new, held=0.0) / 50_000
     for n in (100, 5):
-        worse = [loss(weigh(*right(n)), *new, held=0.0) / 50_000 - plain for _ in range(30)]
+        worse = [loss(fit_ensemble_weights(*right(n)), *new, held=0.0) / 50_000 - plain for _ in range(30)]
         assert np.mean(worse) < 0.015, "no worse than three numbers fitted freely to a hundred rows are bound to be"
         assert max(worse) < 0.06
 
 
 def test_rows_that_are_told_apart_without_fault() -> None:
     sides = np.array([[-20.0], [30.0]] * 40)
-    found = weigh(sides, sides, (sides > 0).astype(float))
+    found = fit_ensemble_weights(sides, sides, (sides > 0).astype(float))
     assert np.isfinite([found.network, found.ngrams, *found.shift]).all()
     assert 0 < found.network < 2
 
@@ -86,7 +86,7 @@ def test_folding_is_the_separate_sum(outputs: int) -> None:
     weight, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((outputs, 7), (outputs,)))
     ngrams = Ngrams(1, np.arange(1, 6), rng.standard_normal((5, outputs)).astype(np.float32))
     apart = rng.standard_normal(outputs)
-    weighing = Weighing(0.7, 1.3, rng.standard_normal(outputs), 50)
+    weighing = EnsembleWeights(0.7, 1.3, rng.standard_normal(outputs), 50)
     pooled, texts = rng.standard_normal((4, 7)), [np.array([0, 2]), np.array([4]), np.array([4, 1, 3]), np.array([9])]
     parameters = {"dense.weight": weight, "dense.bias": bias, "other": np.ones(2, np.float32)}
     expected = 0.7 * (pooled @ weight.T + bias) + 1.3 * (ngrams.logits(texts) + apart) + weighing.shift
@@ -103,6 +103,6 @@ def test_folding_is_the_separate_sum(outputs: int) -> None:
 
 def test_refused() -> None:
     with pytest.raises(InputError, match="same shape"):
-        weigh(np.zeros((3, 1)), np.zeros((2, 1)), np.zeros((3, 1)))
+        fit_ensemble_weights(np.zeros((3, 1)), np.zeros((2, 1)), np.zeros((3, 1)))
     with pytest.raises(InputError, match="n at least 1"):
-        weigh(np.zeros((0, 1)), None, np.zeros((0, 1)))
+        fit_ensemble_weights(np.zeros((0, 1)), None, np.zeros((0, 1)))

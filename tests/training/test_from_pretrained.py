@@ -12,8 +12,8 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
-from gatewise.model.pretrained import Base
-from gatewise.training import Interrupted, Observer, PretrainPlan, StepSeen, pretrain, train
+from gatewise.model.pretrained import PretrainedLM
+from gatewise.training import Callback, Interrupted, PretrainPlan, StepLog, pretrain, train
 from tests.training.texts import made_reviews
 
 PLAN = PretrainPlan("test", 8, 10, words=90, epochs=1, batch=8, steps=11, samples=24, learning_rate=0.02)
@@ -29,22 +29,22 @@ OPTIONS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def base() -> Base:
+def base() -> PretrainedLM:
     return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
 
 
-def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: Base) -> None:
+def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: PretrainedLM) -> None:
     data = made_reviews(120, 3)
     model = train(data, base=base, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, recipe="tuned")
-    assert model.facts.recipe == "tuned"
-    assert "language model" in model.facts.base
-    assert model.encoder.to_files() == (base.encoding.to_files())
+    assert model.metadata.recipe == "tuned"
+    assert "language model" in model.metadata.base
+    assert model.preprocessor.to_files() == (base.encoding.to_files())
     for name in model.parameters:
         if name in base.parameters:
             np.testing.assert_allclose(model.parameters[name], base.parameters[name], atol=1e-6)
 
 
-def test_the_head_is_fitted_before_anything_moves(base: Base) -> None:
+def test_the_head_is_fitted_before_anything_moves(base: PretrainedLM) -> None:
     """With a rate of next to nothing: what there is then is the head, fitted or drawn."""
     still: dict[str, Any] = {
         "recipe": "tuned",
@@ -60,26 +60,26 @@ def test_the_head_is_fitted_before_anything_moves(base: Base) -> None:
 
 
 @pytest.mark.parametrize("recipe", ["tuned", "best"])
-def test_it_learns_with_a_teacher_and_saves_the_same(base: Base, tmp_path: Path, recipe: str) -> None:
+def test_it_learns_with_a_teacher_and_saves_the_same(base: PretrainedLM, tmp_path: Path, recipe: str) -> None:
     more = [str(text) for text in made_reviews(200, 41).inputs]
     how = OPTIONS | {"recipe": recipe}
     model = train(made_reviews(200, 3), base=base, unlabelled=more, out=tmp_path / "m", **how)
-    assert model.facts.recipe == recipe
+    assert model.metadata.recipe == recipe
     fresh = made_reviews(200, 4)
     assert model.evaluate(fresh).accuracy > 0.85
-    assert "the texts given" in model.facts.unlabelled
+    assert "the texts given" in model.metadata.unlabelled
     loaded = gw.load(tmp_path / "m")
     np.testing.assert_array_equal(loaded.logits(fresh.inputs), model.logits(fresh.inputs))
     assert not (tmp_path / "m.run").exists()
 
 
-class StopAt(Observer):
+class StopAt(Callback):
     """Presses Ctrl-C after so many steps, those of the teacher and those of the student counted together."""
 
     def __init__(self, step: int) -> None:
         self.left = step
 
-    def stepped(self, step: StepSeen) -> None:
+    def stepped(self, step: StepLog) -> None:
         self.left -= 1
         if not self.left:
             os.kill(os.getpid(), signal.SIGINT)
@@ -87,28 +87,28 @@ class StopAt(Observer):
 
 @pytest.mark.parametrize("recipe", ["tuned", "best"])
 @pytest.mark.parametrize("step", [3, 52, 70])
-def test_stopped_and_resumed(base: Base, tmp_path: Path, step: int, recipe: str) -> None:
+def test_stopped_and_resumed(base: PretrainedLM, tmp_path: Path, step: int, recipe: str) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     how = OPTIONS | {"recipe": recipe}
     whole = train(data, base=base, unlabelled=more, **how)
     with pytest.raises(Interrupted, match="resume"):
-        train(data, base=base, unlabelled=more, out=tmp_path / "m", observer=StopAt(step), **how)
+        train(data, base=base, unlabelled=more, out=tmp_path / "m", callback=StopAt(step), **how)
     resumed = train(data, base=base, unlabelled=more, out=tmp_path / "m", resume=True, **how)
     for name, array in whole.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
 
 
-def test_another_base_or_other_texts_are_not_resumed(base: Base, tmp_path: Path) -> None:
+def test_another_base_or_other_texts_are_not_resumed(base: PretrainedLM, tmp_path: Path) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     with pytest.raises(Interrupted):
-        train(data, base=base, unlabelled=more, out=tmp_path / "m", observer=StopAt(70), **OPTIONS)
+        train(data, base=base, unlabelled=more, out=tmp_path / "m", callback=StopAt(70), **OPTIONS)
     with pytest.raises(TrainingError, match="teacher of another run"):
         train(data, base=base, unlabelled=more[1:], out=tmp_path / "m", resume=True, **OPTIONS)
 
 
-def test_few_labels_take_more_epochs(base: Base) -> None:
+def test_few_labels_take_more_epochs(base: PretrainedLM) -> None:
     model = train(made_reviews(40, 8), base=base, **(OPTIONS | {"ngrams": 0}))
-    assert model.facts.epochs == 14  # 36 to train on are 3 batches of 16
+    assert model.metadata.epochs == 14  # 36 to train on are 3 batches of 16
 
 
 def test_vectors_alone_leave_the_units_free() -> None:
@@ -128,12 +128,12 @@ def test_vectors_alone_leave_the_units_free() -> None:
         ({"unlabelled": ["a text"], "student_epochs": 0, "latent": 0}, "no use"),
     ],
 )
-def test_what_a_base_cannot_start(base: Base, options: dict[str, Any], says: str) -> None:
+def test_what_a_base_cannot_start(base: PretrainedLM, options: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         train(made_reviews(60, 3), base=base, **options)
 
 
-def test_series_have_no_base(base: Base) -> None:
+def test_series_have_no_base(base: PretrainedLM) -> None:
     with pytest.raises(InputError, match="series"):
         train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, base=base, ngrams=0)
 
@@ -145,7 +145,7 @@ def test_series_learn_nothing_from_texts(recipe: str) -> None:
         train(series, [0, 1] * 10, recipe=recipe, unlabelled=["a text"], units=4)
 
 
-def test_texts_that_are_labelled_are_not_read_a_second_time(base: Base) -> None:
+def test_texts_that_are_labelled_are_not_read_a_second_time(base: PretrainedLM) -> None:
     """Above all the validation part: a student that had read it would be chosen and weighed by what it knows."""
     data = made_reviews(120, 3)
     texts = [str(text) for text in data.inputs]
@@ -154,6 +154,6 @@ def test_texts_that_are_labelled_are_not_read_a_second_time(base: Base) -> None:
     alone = train(data, base=base, unlabelled=fresh, **OPTIONS)
     for name, array in alone.parameters.items():
         np.testing.assert_array_equal(array, mixed.parameters[name])
-    assert "30 of them, the others being labelled" in mixed.facts.unlabelled
+    assert "30 of them, the others being labelled" in mixed.metadata.unlabelled
     with pytest.raises(InputError, match="every text without a label"):
         train(data, base=base, unlabelled=texts[:50], **OPTIONS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.model.pretrained import base_shapes
+from gatewise.model.pretrained import pretrained_shapes
 from gatewise.nn import LanguageModel
 from gatewise.nn.language import DIRECTIONS
 
@@ -18,7 +18,7 @@ ROWS, STREAMS, STEPS = 30, 4, 9
 @pytest.mark.parametrize("units", [12, 0], ids=["lstm", "vectors"])
 def test_gradients_of_a_step(units: int) -> None:
     rng = np.random.default_rng(units)
-    shapes = base_shapes(ROWS, 8, units)
+    shapes = pretrained_shapes(ROWS, 8, units)
     network = LanguageModel(
         {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}, kernel="reference"
     )
@@ -51,7 +51,7 @@ def test_gradients_of_a_step(units: int) -> None:
 def test_a_unit_is_dropped_for_a_whole_piece() -> None:
     rng, units = np.random.default_rng(3), 12
     parameters = {
-        name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in base_shapes(ROWS, 8, units).items()
+        name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in pretrained_shapes(ROWS, 8, units).items()
     }
     network = LanguageModel(parameters, drop_output=0.5, kernel="reference")
     network.train()

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from gatewise.errors import InputError
 from gatewise.training import recipe
-from gatewise.training.linear_probe import fit_head
+from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.ngrams import targets_of
 
 
@@ -17,7 +17,7 @@ def test_it_is_penalised_logistic_regression_on_standardised_states(classes: int
     rng = np.random.default_rng(classes)
     pooled = (rng.standard_normal((60, 9)) * rng.uniform(0.1, 5, 9) + rng.uniform(-3, 3, 9)).astype(np.float32)
     labels = (pooled[:, 0] > np.median(pooled[:, 0])).astype(np.int64) + (rng.random(60) < 0.3) * (classes - 2)
-    weight, bias = fit_head(pooled, targets_of(labels, classes), 4.0)
+    weight, bias = fit_linear_probe(pooled, targets_of(labels, classes), 4.0)
     x = (pooled.astype(np.float64) - pooled.mean(axis=0, dtype=np.float64)) / pooled.std(axis=0, dtype=np.float64)
     theirs = LogisticRegression(C=1 / 4.0, tol=1e-8, max_iter=10_000).fit(x, labels)
     want = theirs.decision_function(x).reshape(60, -1)
@@ -25,7 +25,7 @@ def test_it_is_penalised_logistic_regression_on_standardised_states(classes: int
     if classes == 3:  # a softmax's logits are told apart but for a common shift
         want, got = (z - z.mean(axis=1, keepdims=True) for z in (want, got))
     np.testing.assert_allclose(got, want, atol=2e-3)
-    again = fit_head(pooled, targets_of(labels, classes), 4.0)
+    again = fit_linear_probe(pooled, targets_of(labels, classes), 4.0)
     assert (weight.tobytes(), bias.tobytes()) == (again[0].tobytes(), again[1].tobytes())
 
 
@@ -34,20 +34,20 @@ def test_one_scale_is_the_same_on_states_that_were_only_centred() -> None:
     rng = np.random.default_rng(4)
     pooled = (rng.standard_normal((80, 5)) * [3.0, 1.0, 0.3, 0.1, 0.03] + 2).astype(np.float32)
     labels = (pooled[:, 1] + rng.standard_normal(80) > 2).astype(np.int64)
-    weight, bias = fit_head(pooled, targets_of(labels, 2), 4.0, one_scale=True)
+    weight, bias = fit_linear_probe(pooled, targets_of(labels, 2), 4.0, shared_scale=True)
     x = pooled.astype(np.float64) - pooled.mean(axis=0, dtype=np.float64)
     x /= np.sqrt(x.var(axis=0).mean())
     want = LogisticRegression(C=1 / 4.0, tol=1e-8, max_iter=10_000).fit(x, labels).decision_function(x)
     got = pooled.astype(np.float64) @ weight.T.astype(np.float64) + bias
     np.testing.assert_allclose(got[:, 0], want, atol=2e-3)
-    each, _ = fit_head(pooled, targets_of(labels, 2), 4.0)
+    each, _ = fit_linear_probe(pooled, targets_of(labels, 2), 4.0)
     assert np.abs(each[0, 4]) > 2 * np.abs(weight[0, 4])
 
 
 def test_states_that_never_move_are_harmless() -> None:
     pooled = np.zeros((8, 3), dtype=np.float32)
     pooled[4:, 1] = 1
-    weight, bias = fit_head(pooled, np.repeat([[0.0], [1.0]], 4, axis=0), 0.1)
+    weight, bias = fit_linear_probe(pooled, np.repeat([[0.0], [1.0]], 4, axis=0), 0.1)
     assert np.isfinite(weight).all()
     assert ((pooled @ weight.T + bias)[:, 0] > 0).tolist() == [False] * 4 + [True] * 4
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.model.pretrained import Base
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.ngrams import Ngrams
 from gatewise.training import PretrainPlan, pretrain, recipe, train
 from gatewise.training import lsa_classifier as latent_line_module
-from gatewise.training.linear_probe import fit_head
+from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.lsa import LATENT_L2, latent
-from gatewise.training.lsa_classifier import joined, latent_line
+from gatewise.training.lsa_classifier import fit_lsa_classifier, joined
 from gatewise.training.ngrams import FittedNgrams, targets_of
-from gatewise.training.start import fitted_to
-from gatewise.training.training_data import Prepared, prepare
+from gatewise.training.start import match_pretrained
+from gatewise.training.training_data import TrainingData, prepare
 from gatewise.types import Array
 from tests.training.notes import Notes
 from tests.training.texts import made_reviews
@@ -29,40 +29,40 @@ SMALL: dict[str, Any] = {"epochs": 1, "least_steps": 0, "batch": 16, "learning_r
 
 
 @pytest.fixture(scope="module")
-def base() -> Base:
+def base() -> PretrainedLM:
     return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
 
 
-def ready(base: Base, labels: int, classes: tuple[str, ...] = ("negative", "positive")) -> Prepared:
-    chosen = fitted_to(recipe("tuned", latent=6), base)
+def ready(base: PretrainedLM, labels: int, classes: tuple[str, ...] = ("negative", "positive")) -> TrainingData:
+    chosen = match_pretrained(recipe("tuned", latent=6), base)
     return prepare(made_reviews(labels, 3, classes), chosen, 0, base.encoding)
 
 
-def encoded(prepared: Prepared, texts: Any) -> list[Array]:
-    return [np.asarray(s) for s in prepared.encoder.encode_all(texts)]
+def encoded(training_data: TrainingData, texts: Any) -> list[Array]:
+    return [np.asarray(s) for s in training_data.preprocessor.encode_batch(texts)]
 
 
-def test_it_is_the_line_through_the_coordinates(base: Base) -> None:
+def test_it_is_the_line_through_the_coordinates(base: PretrainedLM) -> None:
     """Its n-grams and its bias say of a text what the coordinates do, once every text has the mean length."""
-    prepared = ready(base, 80)
-    whole = encoded(prepared, made_reviews(300, 41).inputs)
-    line = latent_line(prepared, whole, 5, Notes())
+    training_data = ready(base, 80)
+    whole = encoded(training_data, made_reviews(300, 41).inputs)
+    line = fit_lsa_classifier(training_data, whole, 5, Notes())
     assert line is not None
-    unknown = prepared.encoder.unknown
+    unknown = training_data.preprocessor.unknown
     assert unknown is not None
-    texts = [prepared.whole[row] for row in prepared.train] + whole
+    texts = [training_data.whole[row] for row in training_data.train] + whole
     found = latent(texts, 6, 3, 10, without=[unknown], seed=5)
-    rows = found.coordinates[: len(prepared.train)]
-    targets = targets_of(prepared.labels[prepared.train], 2)
-    weight, bias = fit_head(rows, targets, LATENT_L2, one_scale=True)
-    length = found.length[: len(prepared.train)]
+    rows = found.coordinates[: len(training_data.train)]
+    targets = targets_of(training_data.labels[training_data.train], 2)
+    weight, bias = fit_linear_probe(rows, targets, LATENT_L2, shared_scale=True)
+    length = found.length[: len(training_data.train)]
     want = rows * (length / length.mean())[:, None] @ weight.T + bias
-    said = line.ngrams.logits([prepared.whole[row] for row in prepared.train]) + line.bias
+    said = line.ngrams.logits([training_data.whole[row] for row in training_data.train]) + line.bias
     np.testing.assert_allclose(said, want, rtol=1e-3, atol=1e-3)
     assert line.ngrams.order == 3
 
 
-def test_it_tells_texts_that_no_label_is_like(base: Base) -> None:
+def test_it_tells_texts_that_no_label_is_like(base: PretrainedLM) -> None:
     """Of the words that tell, the labelled texts hold some and the asked ones others: only texts without labels, where
     they stand together, know that they mean the same.
     """
@@ -75,11 +75,11 @@ def test_it_tells_texts_that_no_label_is_like(base: Base) -> None:
 
     labels, fresh = rng.integers(0, 2, 60), rng.integers(0, 2, 200)
     data = labelled([text(side, 0, 2) for side in labels], labels)
-    prepared = prepare(data, fitted_to(recipe("tuned", latent=2), base), 0, base.encoding)
+    training_data = prepare(data, match_pretrained(recipe("tuned", latent=2), base), 0, base.encoding)
     together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
-    line = latent_line(prepared, encoded(prepared, together), 0, Notes())
+    line = fit_lsa_classifier(training_data, encoded(training_data, together), 0, Notes())
     assert line is not None
-    said = line.ngrams.logits(encoded(prepared, [text(side, 2, 4) for side in fresh]))[:, 0] + line.bias
+    said = line.ngrams.logits(encoded(training_data, [text(side, 2, 4) for side in fresh]))[:, 0] + line.bias
     assert ((said > 0) == fresh).mean() > 0.9
 
 
@@ -87,30 +87,33 @@ def labelled(texts: list[str], labels: Any) -> Any:
     return replace(made_reviews(len(texts), 0), inputs=texts, labels=np.asarray(labels, dtype=np.int64))
 
 
-def test_the_validation_part_is_not_read(base: Base) -> None:
-    prepared = ready(base, 80)
-    whole = encoded(prepared, made_reviews(60, 41).inputs)
-    labels, texts = prepared.labels.copy(), list(prepared.whole)
-    labels[prepared.validation] = 1 - labels[prepared.validation]
-    for n in prepared.validation:
+def test_the_validation_part_is_not_read(base: PretrainedLM) -> None:
+    training_data = ready(base, 80)
+    whole = encoded(training_data, made_reviews(60, 41).inputs)
+    labels, texts = training_data.labels.copy(), list(training_data.whole)
+    labels[training_data.validation] = 1 - labels[training_data.validation]
+    for n in training_data.validation:
         texts[n] = np.zeros(1, dtype=np.int64)
-    one, two = (latent_line(p, whole, 0, Notes()) for p in (prepared, replace(prepared, labels=labels, whole=texts)))
+    one, two = (
+        fit_lsa_classifier(p, whole, 0, Notes())
+        for p in (training_data, replace(training_data, labels=labels, whole=texts))
+    )
     assert one is not None
     assert two is not None
     assert one.ngrams.weight.tobytes() == two.ngrams.weight.tobytes()
     assert one.bias.tobytes() == two.bias.tobytes()
 
 
-def test_texts_that_share_no_ngram_have_no_line(base: Base) -> None:
-    prepared = ready(base, 60)
-    rare = replace(prepared, whole=[np.asarray([n]) for n in range(60)])
-    assert latent_line(rare, [], 0, Notes()) is None
+def test_texts_that_share_no_ngram_have_no_line(base: PretrainedLM) -> None:
+    training_data = ready(base, 60)
+    rare = replace(training_data, whole=[np.asarray([n]) for n in range(60)])
+    assert fit_lsa_classifier(rare, [], 0, Notes()) is None
 
 
-def test_a_part_of_very_many_texts(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared, heard = ready(base, 60), Notes()
+def test_a_part_of_very_many_texts(base: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    training_data, heard = ready(base, 60), Notes()
     monkeypatch.setattr(latent_line_module, "READ", 50)
-    latent_line(prepared, encoded(prepared, made_reviews(140, 41).inputs), 0, heard)
+    fit_lsa_classifier(training_data, encoded(training_data, made_reviews(140, 41).inputs), 0, heard)
     assert heard.notes[0].startswith("6 latent directions of 101 texts in "), "54 labelled, every third of 140"
 
 
@@ -136,11 +139,11 @@ def test_who_is_right_is_heard() -> None:
 
 
 @pytest.mark.parametrize("classes", [("negative", "positive"), ("bad", "good", "odd")])
-def test_trained_with_texts_without_labels(base: Base, classes: tuple[str, ...]) -> None:
+def test_trained_with_texts_without_labels(base: PretrainedLM, classes: tuple[str, ...]) -> None:
     """Teacher and student both hear it; without such texts, or with latent=0, nobody does."""
     data, more = made_reviews(120, 3, classes), [str(text) for text in made_reviews(200, 41, classes).inputs]
     heard = Notes()
-    model = train(data, recipe="tuned", base=base, unlabelled=more, observer=heard, **SMALL)
+    model = train(data, recipe="tuned", base=base, unlabelled=more, callback=heard, **SMALL)
     assert [note.split(" in ")[0] for note in heard.notes if "directions of" in note] == [
         "6 latent directions of 308 texts"
     ]
@@ -149,19 +152,19 @@ def test_trained_with_texts_without_labels(base: Base, classes: tuple[str, ...])
     assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
     for without in ({"unlabelled": None}, {"unlabelled": more, "latent": 0}):
         quiet = Notes()
-        train(data, recipe="tuned", base=base, observer=quiet, **(SMALL | without))
+        train(data, recipe="tuned", base=base, callback=quiet, **(SMALL | without))
         assert not any("latent directions" in note for note in quiet.notes)
 
 
-def test_a_recipe_without_a_student_has_the_line_alone(base: Base, tmp_path: Path) -> None:
+def test_a_recipe_without_a_student_has_the_line_alone(base: PretrainedLM, tmp_path: Path) -> None:
     """One network, the same as without such texts; the n-grams beside it say something else."""
     data, more = made_reviews(120, 3), [str(text) for text in made_reviews(200, 41).inputs]
     how: dict[str, Any] = {"recipe": "tuned", "base": base, "student_epochs": 0} | SMALL
     heard = Notes()
-    with_line = train(data, unlabelled=more, observer=heard, out=tmp_path / "m", **how)
+    with_line = train(data, unlabelled=more, callback=heard, out=tmp_path / "m", **how)
     alone = train(data, **how)
     assert not any("teacher" in note for note in heard.notes)
-    assert "the texts given" in with_line.facts.unlabelled
+    assert "the texts given" in with_line.metadata.unlabelled
     assert any("latent directions x" in note for note in heard.notes)
     assert with_line.ngrams is not None
     assert alone.ngrams is not None

@@ -14,10 +14,10 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError, ModelFileError, TrainingError
-from gatewise.model.pretrained import Base
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage import json_bytes, load_folder, save_folder
 from gatewise.storage.strict_json import parse_json
-from gatewise.training import PretrainInterrupted, PretrainObserver, PretrainPlan, plan_for, pretrain
+from gatewise.training import PretrainCallback, PretrainInterrupted, PretrainPlan, plan_for, pretrain
 from tests.training.corpus import made_corpus
 
 PLAN = PretrainPlan(
@@ -34,7 +34,7 @@ PLAN = PretrainPlan(
 )
 
 
-class StopAt(PretrainObserver):
+class StopAt(PretrainCallback):
     """Presses Ctrl-C after a step."""
 
     def __init__(self, step: int) -> None:
@@ -45,7 +45,7 @@ class StopAt(PretrainObserver):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def _same(a: Base, b: Base) -> None:
+def _same(a: PretrainedLM, b: PretrainedLM) -> None:
     for name, array in a.parameters.items():
         assert array.tobytes() == b.parameters[name].tobytes(), name
     assert [line.split('"seconds"')[0] for line in a.history.splitlines()] == [
@@ -54,13 +54,13 @@ def _same(a: Base, b: Base) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained() -> Base:
+def trained() -> PretrainedLM:
     return pretrain(made_corpus(300, 5), plan=PLAN, seed=7)
 
 
-def test_it_learns_what_follows_what(trained: Base) -> None:
+def test_it_learns_what_follows_what(trained: PretrainedLM) -> None:
     # A word alone leaves six words that may follow it, the text's mood three of them: nothing beats a perplexity of 3.
-    ways = trained.facts.perplexity
+    ways = trained.metadata.perplexity
     assert ways["forward"] < 12
     assert ways["backward"] < 30
 
@@ -76,25 +76,25 @@ def test_vectors_alone() -> None:
         "decoder.backward.weight",
         "decoder.bias",
     }
-    assert base.facts.perplexity["forward"] < 50
+    assert base.metadata.perplexity["forward"] < 50
 
 
 @pytest.mark.parametrize("step", [1, 9, 40, 61])
-def test_stopped_and_resumed(trained: Base, tmp_path: Path, step: int) -> None:
+def test_stopped_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -> None:
     texts = made_corpus(300, 5)
     with pytest.raises(PretrainInterrupted, match="resume"):
-        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", observer=StopAt(step))
+        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", callback=StopAt(step))
     assert not (tmp_path / "b").exists()
     resumed = pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", resume=True)
     _same(trained, resumed)
-    _same(trained, gw.load_base(tmp_path / "b"))
+    _same(trained, gw.load_pretrained(tmp_path / "b"))
     assert not (tmp_path / "b.run").exists()
 
 
 def test_another_run_is_not_resumed(tmp_path: Path) -> None:
     texts = made_corpus(300, 5)
     with pytest.raises(PretrainInterrupted):
-        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", observer=StopAt(5))
+        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", callback=StopAt(5))
     with pytest.raises(TrainingError, match="seed"):
         pretrain(texts, plan=PLAN, seed=8, out=tmp_path / "b", resume=True)
     with pytest.raises(TrainingError, match="data"):
@@ -108,11 +108,11 @@ def test_minutes_set_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> Non
     plan = PretrainPlan("test", embedding=8, units=8, words=100, minutes=1.0, batch=8, steps=11)
     seen: list[int] = []
 
-    class Seen(PretrainObserver):
+    class Seen(PretrainCallback):
         def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
             seen.append(steps)
 
-    pretrain(made_corpus(300, 5), plan=plan, observer=Seen())
+    pretrain(made_corpus(300, 5), plan=plan, callback=Seen())
     timed = 12 * 0.5
     spent = 0.5  # from the call to the loop: nobody else looks
     assert set(seen) == {int(0.95 * (60 - spent - timed) / 0.5)}
@@ -140,11 +140,11 @@ def test_texts_that_cannot_be_used() -> None:
         pretrain(["one text here", "and one text there"], plan=PLAN)
 
 
-def test_its_folder(trained: Base, tmp_path: Path) -> None:
+def test_its_folder(trained: PretrainedLM, tmp_path: Path) -> None:
     trained.save(tmp_path / "b")
-    loaded = gw.load_base(tmp_path / "b")
+    loaded = gw.load_pretrained(tmp_path / "b")
     _same(trained, loaded)
-    assert loaded.facts == trained.facts
+    assert loaded.metadata == trained.metadata
     assert "two LSTMs of 20 units" in (tmp_path / "b" / "README.md").read_text()
     with pytest.raises(ModelFileError, match=r"config\.json"):
         gw.load(tmp_path / "b")
@@ -153,20 +153,20 @@ def test_its_folder(trained: Base, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "base.safetensors", "tokenizer.json", "history.jsonl"])
-def test_a_changed_byte_is_refused(trained: Base, tmp_path: Path, name: str) -> None:
+def test_a_changed_byte_is_refused(trained: PretrainedLM, tmp_path: Path, name: str) -> None:
     trained.save(tmp_path / "b")
     raw = bytearray((tmp_path / "b" / name).read_bytes())
     raw[len(raw) // 2] ^= 1
     (tmp_path / "b" / name).write_bytes(raw)
     with pytest.raises(ModelFileError, match=name):
-        gw.load_base(tmp_path / "b")
+        gw.load_pretrained(tmp_path / "b")
 
 
 def test_a_model_is_no_base(tmp_path: Path) -> None:
     texts = made_corpus(60, 1)
     gw.train(texts, np.arange(60) % 2, epochs=1, units=4, embedding=4, out=tmp_path / "m")
     with pytest.raises(ModelFileError, match="not a base"):
-        gw.load_base(tmp_path / "m")
+        gw.load_pretrained(tmp_path / "m")
 
 
 @pytest.mark.parametrize(
@@ -178,15 +178,17 @@ def test_a_model_is_no_base(tmp_path: Path) -> None:
         (lambda c: c | {"embedding": True}, "whole numbers"),
         (lambda c: c | {"more": 1}, "nothing else"),
         (lambda c: c | {"kind": "another"}, "not a base"),
-        (lambda c: c | {"facts": {"lambda": "x"}}, "unknown key"),
+        (lambda c: c | {"metadata": {"lambda": "x"}}, "unknown key"),
         (lambda c: c | {"embedding": 10**12}, "base.safetensors"),
     ],
 )
-def test_a_folder_that_says_something_else_is_refused(trained: Base, tmp_path: Path, change: Any, says: str) -> None:
+def test_a_folder_that_says_something_else_is_refused(
+    trained: PretrainedLM, tmp_path: Path, change: Any, says: str
+) -> None:
     """The folder is whole, its hashes are right, and its content is not what pretraining writes."""
     trained.save(tmp_path / "b")
     files = dict(load_folder(tmp_path / "b").files)
     files["config.json"] = json_bytes(change(parse_json(files["config.json"], "config.json")))
     save_folder(tmp_path / "hostile", files)
     with pytest.raises(ModelFileError, match=says):
-        gw.load_base(tmp_path / "hostile")
+        gw.load_pretrained(tmp_path / "hostile")

@@ -16,19 +16,19 @@ import gatewise as gw
 from gatewise.errors import TrainingError
 from gatewise.model.model import Model
 from gatewise.storage import locked
-from gatewise.training import Interrupted, Observer, StepSeen, train
+from gatewise.training import Callback, Interrupted, StepLog, train
 from tests.training.texts import made_reviews
 
 OPTIONS: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, "epochs": 4, "seed": 21}
 
 
-class StopAt(Observer):
+class StopAt(Callback):
     """Presses Ctrl-C after a step of the run."""
 
     def __init__(self, epoch: int, batch: int) -> None:
         self.at = epoch, batch
 
-    def stepped(self, step: StepSeen) -> None:
+    def stepped(self, step: StepLog) -> None:
         if (step.epoch, step.batch) == self.at:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -45,10 +45,10 @@ def test_stopped_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, batch: int) -
     data = made_reviews(200, 30)
     whole = train(data, **OPTIONS)
     with pytest.raises(Interrupted, match="resume") as caught:
-        train(data, out=tmp_path / "m", observer=StopAt(epoch, batch), **OPTIONS)
+        train(data, out=tmp_path / "m", callback=StopAt(epoch, batch), **OPTIONS)
     usable = gw.load(tmp_path / "m")
     assert usable.predict(data.inputs[:5]) == caught.value.model.predict(data.inputs[:5])
-    assert usable.facts.epochs == epoch - 1
+    assert usable.metadata.epochs == epoch - 1
     resumed = train(data, out=tmp_path / "m", resume=True, **OPTIONS)
     _same(resumed, whole)
     assert not (tmp_path / "m.run").exists()
@@ -58,17 +58,17 @@ def test_half_an_epoch_does_not_take_the_place_of_a_trained_model(tmp_path: Path
     data = made_reviews(200, 35)
     before = train(data, out=tmp_path / "m", **OPTIONS)
     with pytest.raises(Interrupted, match=r"stopped in epoch 1, and --resume goes on"):
-        train(data, out=tmp_path / "m", observer=StopAt(1, 2), **{**OPTIONS, "seed": 22})
+        train(data, out=tmp_path / "m", callback=StopAt(1, 2), **{**OPTIONS, "seed": 22})
     _same(gw.load(tmp_path / "m"), before)
     with pytest.raises(Interrupted, match="the model so far is in"):
-        train(data, out=tmp_path / "m", observer=StopAt(2, 2), **{**OPTIONS, "seed": 22})
-    assert gw.load(tmp_path / "m").facts.seed == 22
+        train(data, out=tmp_path / "m", callback=StopAt(2, 2), **{**OPTIONS, "seed": 22})
+    assert gw.load(tmp_path / "m").metadata.seed == 22
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     data = made_reviews(200, 31)
     with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "m", observer=StopAt(1, 2), **OPTIONS)
+        train(data, out=tmp_path / "m", callback=StopAt(1, 2), **OPTIONS)
     with pytest.raises(TrainingError, match="another run: it differs in seed"):
         train(data, out=tmp_path / "m", resume=True, **{**OPTIONS, "seed": 22})
     with pytest.raises(TrainingError, match="another run: it differs in data"):
@@ -119,7 +119,7 @@ def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, batch: int) -> None
     data, options = made_reviews(240, 36), {**OPTIONS, "ngrams": 3}
     whole = train(data, **options)
     with pytest.raises(Interrupted) as caught:
-        train(data, out=tmp_path / "m", observer=StopAt(epoch, batch), **options)
+        train(data, out=tmp_path / "m", callback=StopAt(epoch, batch), **options)
     assert caught.value.model.ngrams is None
     resumed = train(data, out=tmp_path / "m", resume=True, **options)
     _same(resumed, whole)
@@ -127,4 +127,4 @@ def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, batch: int) -> None
     assert whole.ngrams is not None
     assert resumed.ngrams.keys.tobytes() == whole.ngrams.keys.tobytes()
     assert resumed.ngrams.weight.tobytes() == whole.ngrams.weight.tobytes()
-    assert resumed.facts.calibrated == whole.facts.calibrated != ""
+    assert resumed.metadata.calibrated == whole.metadata.calibrated != ""

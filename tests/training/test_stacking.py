@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.model.pretrained import Base
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Interrupted, PretrainPlan, default_recipe, pretrain, recipe, train
 from gatewise.training.ensemble import weights_of
-from gatewise.training.stacking import opinion_of_readers
-from gatewise.training.start import fitted_to
-from gatewise.training.training_data import Prepared, prepare
+from gatewise.training.stacking import stacked_predictions
+from gatewise.training.start import match_pretrained
+from gatewise.training.training_data import TrainingData, prepare
 from tests.training.notes import Notes
 from tests.training.texts import made_reviews
 
@@ -23,53 +23,53 @@ FEW: dict[str, Any] = {"batch": 16, "learning_rate": 0.02, "head": 5.0}
 
 
 @pytest.fixture(scope="module")
-def base() -> Base:
+def base() -> PretrainedLM:
     return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
 
 
-def ready(base: Base, labels: int, **changes: Any) -> Prepared:
-    return prepare(made_reviews(labels, 3), fitted_to(recipe("few", **FEW, **changes), base), 0, base.encoding)
+def ready(base: PretrainedLM, labels: int, **changes: Any) -> TrainingData:
+    return prepare(made_reviews(labels, 3), match_pretrained(recipe("few", **FEW, **changes), base), 0, base.encoding)
 
 
-def asked(prepared: Prepared, texts: Any) -> tuple[list[Any], Any]:
-    whole = [np.asarray(s) for s in prepared.encoder.encode_all(texts)]
+def asked(training_data: TrainingData, texts: Any) -> tuple[list[Any], Any]:
+    whole = [np.asarray(s) for s in training_data.preprocessor.encode_batch(texts)]
     return whole, np.arange(len(whole))
 
 
-def test_probabilities_of_texts_without_labels(base: Base) -> None:
-    prepared, fresh, heard = ready(base, 60), made_reviews(600, 41), Notes()
-    whole, every = asked(prepared, fresh.inputs)
-    found = opinion_of_readers(prepared, whole, every, 0, heard)
+def test_probabilities_of_texts_without_labels(base: PretrainedLM) -> None:
+    training_data, fresh, heard = ready(base, 60), made_reviews(600, 41), Notes()
+    whole, every = asked(training_data, fresh.inputs)
+    found = stacked_predictions(training_data, whole, every, 0, heard)
     assert found.shape == (600, 2)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert (found.argmax(axis=1) == fresh.labels).mean() > 0.85
     assert [" n-grams x" in note for note in heard.notes] == [True]
-    assert found.tobytes() == opinion_of_readers(prepared, whole, every, 0, Notes()).tobytes()
+    assert found.tobytes() == stacked_predictions(training_data, whole, every, 0, Notes()).tobytes()
     some = every[::7]
-    of_some = opinion_of_readers(prepared, whole, some, 0, Notes())
+    of_some = stacked_predictions(training_data, whole, some, 0, Notes())
     np.testing.assert_allclose(of_some, found[some], atol=1e-6)
 
 
-def test_without_latent_directions_the_others_do(base: Base) -> None:
+def test_without_latent_directions_the_others_do(base: PretrainedLM) -> None:
     """Fewer texts than any n-gram must stand in: there is no direction."""
-    prepared, heard = ready(base, 60), Notes()
-    rare = replace(prepared, whole=[np.asarray([n]) for n in range(60)])
-    found = opinion_of_readers(rare, [np.asarray([70, 71])], np.arange(1), 0, heard)
+    training_data, heard = ready(base, 60), Notes()
+    rare = replace(training_data, whole=[np.asarray([n]) for n in range(60)])
+    found = stacked_predictions(rare, [np.asarray([70, 71])], np.arange(1), 0, heard)
     assert found.shape == (1, 2)
     assert np.isfinite(found).all()
     assert [("latent" in note, "n-grams x" in note) for note in heard.notes] == [(False, True)]
 
 
-def test_the_validation_part_is_not_read(base: Base) -> None:
-    prepared = ready(base, 60)
-    whole, every = asked(prepared, made_reviews(50, 41).inputs)
-    labels = prepared.labels.copy()
-    labels[prepared.validation] = 1 - labels[prepared.validation]
-    texts = list(prepared.whole)
-    for n in prepared.validation:
+def test_the_validation_part_is_not_read(base: PretrainedLM) -> None:
+    training_data = ready(base, 60)
+    whole, every = asked(training_data, made_reviews(50, 41).inputs)
+    labels = training_data.labels.copy()
+    labels[training_data.validation] = 1 - labels[training_data.validation]
+    texts = list(training_data.whole)
+    for n in training_data.validation:
         texts[n] = np.zeros(1, dtype=np.int64)
-    other = replace(prepared, labels=labels, whole=texts)
-    one, two = (opinion_of_readers(p, whole, every, 0, Notes()) for p in (prepared, other))
+    other = replace(training_data, labels=labels, whole=texts)
+    one, two = (stacked_predictions(p, whole, every, 0, Notes()) for p in (training_data, other))
     assert one.tobytes() == two.tobytes()
 
 
@@ -86,41 +86,41 @@ def test_who_knows_nothing_is_hardly_heard() -> None:
     np.testing.assert_allclose(held, 0.5, atol=1e-2)
 
 
-def test_three_classes(base: Base) -> None:
+def test_three_classes(base: PretrainedLM) -> None:
     data, fresh = made_reviews(90, 3, ("bad", "good", "odd")), made_reviews(200, 41, ("bad", "good", "odd"))
-    prepared = prepare(data, fitted_to(recipe("few", **FEW), base), 0, base.encoding)
-    whole, every = asked(prepared, fresh.inputs)
-    found = opinion_of_readers(prepared, whole, every, 0, Notes())
+    training_data = prepare(data, match_pretrained(recipe("few", **FEW), base), 0, base.encoding)
+    whole, every = asked(training_data, fresh.inputs)
+    found = stacked_predictions(training_data, whole, every, 0, Notes())
     assert found.shape == (200, 3)
     assert (found.argmax(axis=1) == fresh.labels).mean() > 0.6
 
 
-def test_few_labels_choose_the_recipe_and_learn(base: Base) -> None:
+def test_few_labels_choose_the_recipe_and_learn(base: PretrainedLM) -> None:
     assert [default_recipe(*case) for case in [(1_999, True), (2_000, True), (90, False)]] == ["few", "tuned", "fast"]
     heard, more = Notes(), [str(text) for text in made_reviews(300, 41).inputs]
-    model = train(made_reviews(60, 3), base=base, unlabelled=more, observer=heard, student_most=150, **FEW)
-    assert model.facts.recipe == "few"
+    model = train(made_reviews(60, 3), base=base, unlabelled=more, callback=heard, student_most=150, **FEW)
+    assert model.metadata.recipe == "few"
     assert any(note.startswith("readers of 354 texts, 54 of them labelled: latent x ") for note in heard.notes)
     assert "student, on the labels and on what the teacher says of 150 texts:" in heard.notes
     assert model.evaluate(made_reviews(300, 7)).accuracy > 0.8
 
 
 @pytest.mark.parametrize("missing", ["latent", "ngrams"])
-def test_without_readers_a_network_is_the_teacher(base: Base, missing: str) -> None:
+def test_without_readers_a_network_is_the_teacher(base: PretrainedLM, missing: str) -> None:
     heard, more = Notes(), [str(text) for text in made_reviews(40, 41).inputs]
-    model = train(made_reviews(60, 3), base=base, unlabelled=more, observer=heard, **{missing: 0}, **FEW)
+    model = train(made_reviews(60, 3), base=base, unlabelled=more, callback=heard, **{missing: 0}, **FEW)
     assert (model.ngrams is None) == (missing == "ngrams")
     assert any(note.startswith("teacher, which will read") for note in heard.notes)
     assert not any("readers" in note for note in heard.notes)
 
 
-def test_stopped_and_resumed(base: Base, tmp_path: Path) -> None:
+def test_stopped_and_resumed(base: PretrainedLM, tmp_path: Path) -> None:
     data, more = made_reviews(60, 3), [str(text) for text in made_reviews(100, 41).inputs]
     whole = train(data, base=base, unlabelled=more, **FEW)
     with pytest.raises(Interrupted, match="resume"):
-        train(data, base=base, unlabelled=more, out=tmp_path / "m", observer=Notes(4), **FEW)
+        train(data, base=base, unlabelled=more, out=tmp_path / "m", callback=Notes(4), **FEW)
     heard = Notes()
-    resumed = train(data, base=base, unlabelled=more, out=tmp_path / "m", resume=True, observer=heard, **FEW)
+    resumed = train(data, base=base, unlabelled=more, out=tmp_path / "m", resume=True, callback=heard, **FEW)
     assert not any("readers" in note for note in heard.notes), "what the teacher said is in the run folder"
     for name, array in whole.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name

@@ -14,26 +14,26 @@ import torch
 
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
-from gatewise.training import EpochSeen, Observer, Plan, Recipe, StepSeen, recipe, train
+from gatewise.training import Callback, EpochLog, Recipe, RunInfo, StepLog, recipe, train
 from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, "drop_embedding": 0.2}
 ALONE: dict[str, Any] = {"ngrams": 0, "calibrate": False}
 
 
-class Heard(Observer):
+class Heard(Callback):
     def __init__(self) -> None:
-        self.plan: Plan | None = None
-        self.steps: list[StepSeen] = []
-        self.rows: list[EpochSeen] = []
+        self.plan: RunInfo | None = None
+        self.steps: list[StepLog] = []
+        self.rows: list[EpochLog] = []
 
-    def started(self, plan: Plan) -> None:
+    def started(self, plan: RunInfo) -> None:
         self.plan = plan
 
-    def stepped(self, step: StepSeen) -> None:
+    def stepped(self, step: StepLog) -> None:
         self.steps.append(step)
 
-    def epoch_ended(self, row: EpochSeen) -> None:
+    def epoch_ended(self, row: EpochLog) -> None:
         self.rows.append(row)
 
 
@@ -41,7 +41,7 @@ class Heard(Observer):
 def test_it_learns_and_the_saved_model_says_the_same(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
     heard = Heard()
     data = made_reviews(400, 1)
-    model = train(data, recipe=name, seed=3, out=tmp_path / "m", observer=heard, epochs=6, **SMALL, **changes)
+    model = train(data, recipe=name, seed=3, out=tmp_path / "m", callback=heard, epochs=6, **SMALL, **changes)
     fresh = made_reviews(200, 2)
     found = model.evaluate(fresh)
     assert found.accuracy > 0.85
@@ -49,7 +49,7 @@ def test_it_learns_and_the_saved_model_says_the_same(tmp_path: Path, name: str, 
     np.testing.assert_array_equal(loaded.logits(fresh.inputs), model.logits(fresh.inputs))
     assert [json.loads(line) for line in loaded.history.splitlines()] == [dataclasses.asdict(r) for r in heard.rows]
     assert heard.plan is not None
-    assert heard.plan.train == loaded.facts.trained_on
+    assert heard.plan.train == loaded.metadata.trained_on
     assert len(heard.steps) == 6 * heard.plan.batches
     assert not (tmp_path / "m.run").exists()
 
@@ -57,11 +57,11 @@ def test_it_learns_and_the_saved_model_says_the_same(tmp_path: Path, name: str, 
 def test_the_best_epoch_is_kept_not_the_last(tmp_path: Path) -> None:
     heard = Heard()
     data = made_reviews(300, 4)
-    model = train(data, recipe="fast", seed=5, observer=heard, epochs=8, learning_rate=0.05, **SMALL, **ALONE)
+    model = train(data, recipe="fast", seed=5, callback=heard, epochs=8, learning_rate=0.05, **SMALL, **ALONE)
     best = min(heard.rows, key=lambda row: row.val_loss)
-    assert best.epoch == model.facts.kept_epoch == max(row.epoch for row in heard.rows if row.best)
+    assert best.epoch == model.metadata.kept_epoch == max(row.epoch for row in heard.rows if row.best)
     assert best.epoch < len(heard.rows), "the run must overshoot for this test to mean anything"
-    last_kept = model.facts.measured[0]
+    last_kept = model.metadata.measured[0]
     assert (last_kept.accuracy, last_kept.loss) == (best.val_accuracy, best.val_loss)
     from gatewise.data import split
 
@@ -73,7 +73,7 @@ def test_the_best_epoch_is_kept_not_the_last(tmp_path: Path) -> None:
 
 def test_patience_stops_early() -> None:
     heard = Heard()
-    train(made_reviews(200, 6), observer=heard, epochs=30, patience=2, learning_rate=0.1, seed=1, **SMALL)
+    train(made_reviews(200, 6), callback=heard, epochs=30, patience=2, learning_rate=0.1, seed=1, **SMALL)
     best = min(heard.rows, key=lambda row: row.val_loss)
     assert len(heard.rows) == best.epoch + 2 < 30
 

@@ -12,7 +12,7 @@ import typer
 from gatewise._version import __version__
 from gatewise.cli.bench import bench
 from gatewise.cli.common import Commands
-from gatewise.cli.compress import shrink
+from gatewise.cli.compress import compress
 from gatewise.cli.data import data
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
@@ -40,7 +40,7 @@ for command, short in (
     (predict, "Label texts or series."),
     (explain, "Show how the words moved a verdict, and what the gates did."),
     (serve, "Serve models over HTTP, with a page that shows every gate."),
-    (shrink, "Make a model folder small, and measure what that costs."),
+    (compress, "Make a model folder small, and measure what that costs."),
     (info, "Show what would run here, or what a model is made of."),
     (data, "Show what data a source stands for; fetch it if need be."),
     (bench, "Measure how fast this machine is, beside torch."),

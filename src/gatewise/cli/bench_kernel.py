@@ -65,8 +65,8 @@ def check(kernel: Kernel) -> float:
         for each, dtype in ((kernel, np.float32), (Reference(), np.float64)):
             cast = {n: a.astype(dtype) if a.dtype == np.float32 else a for n, a in given.items()}
             run = each.forward(**cast)
-            assert run.tape is not None
-            back = each.backward(run.tape, None, *(g.astype(dtype) for g in gradients))
+            assert run.saved is not None
+            back = each.backward(run.saved, None, *(g.astype(dtype) for g in gradients))
             sides.append([*run[:3], *back])
         for got, want in zip(*sides, strict=True):
             errors.append(np.abs(got - want).max() / np.abs(want).max())
@@ -90,9 +90,9 @@ def _recurrence(kernel: Kernel, units: int, sequences: int, seconds: float) -> d
     dh_T, dc_T = np.ones_like(given["h0"]), np.zeros_like(given["h0"])
 
     def both() -> None:
-        tape = kernel.forward(**given).tape
-        assert tape is not None
-        kernel.backward(tape, None, dh_T, dc_T)
+        saved = kernel.forward(**given).saved
+        assert saved is not None
+        kernel.backward(saved, None, dh_T, dc_T)
 
     steps = int(given["lengths"].sum())
     runs = {"sgemm": lambda: np.matmul(a, b, out=product), "forward": lambda: kernel.forward(**given), "both": both}

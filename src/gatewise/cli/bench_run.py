@@ -34,7 +34,7 @@ def machine(every: bool) -> dict[str, Any]:
     from gatewise._version import __version__
     from gatewise.kernels import native
 
-    isas = [] if native.why_not() else list(native.isas()) if every else [native.isa()]
+    isas = [] if native.unavailable_reason() else list(native.isas()) if every else [native.isa()]
     if every:
         isas += [f"{isa} bf16" for isa in native.isas_bf16()]
     return {
@@ -56,9 +56,9 @@ def run(here: dict[str, Any], *, quick: bool, note: Callable[[str], None]) -> di
     found: dict[str, Any] = {"kernel": [], "inference": [], "latency": [], "training": [], "not_measured": []}
     found |= {"sgemm": {"numpy": {}, "torch": {}}, "error": 0.0, "quick": quick, "sequences": 8 if quick else 64}
     if not here["isas"]:
-        from gatewise.kernels import why_not
+        from gatewise.kernels import unavailable_reason
 
-        found["not_measured"].append(f"the native kernel: {why_not('native')}")
+        found["not_measured"].append(f"the native kernel: {unavailable_reason('native')}")
     units = UNITS[:1] if quick or not here["isas"] else UNITS
     settings = {"isas": here["isas"], "units": units, "sequences": found["sequences"], "reviews": 8 if quick else 640}
     settings["seconds"] = 0.02 if quick else 0.5

@@ -29,15 +29,15 @@ _CLAMP = re.compile(r"(?:(\d{1,9}):)?([a-z]+)=([^@=]+)(?:@(\d{1,9})(?:-(\d{1,9})
 
 def parse_clamps(
     clamps: Sequence[str],
-    silence: Sequence[str],
-    freeze: Sequence[str],
+    ablate: Sequence[str],
+    hold_memory: Sequence[str],
     layer: int | None = None,
     direction: str | None = None,
 ) -> list[Clamp]:
     """From `forget=1`, `37:forget=1` and `37:f=0.5@4-10` (unit, gate, value, steps from 1), and lists of units; all of
     them in that layer (from 1) and direction.
     """
-    found = _everywhere(clamps, silence, freeze)
+    found = _everywhere(clamps, ablate, hold_memory)
     if layer is None and direction is None:
         return found
     if not found:
@@ -51,14 +51,14 @@ def parse_clamps(
     return [replace(clamp, layer=None if layer is None else layer - 1, direction=way) for clamp in found]
 
 
-def _everywhere(clamps: Sequence[str], silence: Sequence[str], freeze: Sequence[str]) -> list[Clamp]:
+def _everywhere(clamps: Sequence[str], ablate: Sequence[str], hold_memory: Sequence[str]) -> list[Clamp]:
     from gatewise import explain
 
     found = [_clamp(text) for text in clamps]
-    for unit in _units(silence, "--silence"):
-        found += explain.silence(unit)
-    for unit in _units(freeze, "--freeze"):
-        found += explain.freeze(unit)
+    for unit in _units(ablate, "--silence"):
+        found += explain.ablate(unit)
+    for unit in _units(hold_memory, "--freeze"):
+        found += explain.hold_memory(unit)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`gatewise shrink`: a model folder of fewer bytes, and what that cost."""
+"""`gatewise compress`: a model folder of fewer bytes, and what that cost."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 from gatewise.cli.common import JsonOption, LabelOption, TextOption, open_model, print_json, read_data
 from gatewise.errors import printable, quote
 
-__all__ = ["shrink"]
+__all__ = ["compress"]
 
 
-def shrink(
+def compress(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder.", show_default=False)],
     out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="The small folder.", show_default=False)],
     storage: Annotated[
@@ -52,12 +52,12 @@ def shrink(
     """Make a model small, say how large it was and is, and with data what that cost.
 
     \b
-    gatewise shrink models/imdb-fast -o models/small
-    gatewise shrink models/imdb-fast -o models/small --words 20000 --data aclImdb_v1.tar.gz
+    gatewise compress models/imdb-fast -o models/small
+    gatewise compress models/imdb-fast -o models/small --words 20000 --data aclImdb_v1.tar.gz
     """
     from dataclasses import asdict
 
-    from gatewise.model.compress import shrink as run
+    from gatewise.model.compress import compress as run
     from gatewise.storage import check_target
 
     found = open_model(model)
@@ -66,12 +66,12 @@ def shrink(
     if data is not None:
         splits = read_data(data, text, label)
         labelled = splits.test or splits.train
-        if found.facts.fingerprint and labelled.fingerprint() == found.facts.fingerprint:
+        if found.metadata.fingerprint and labelled.fingerprint() == found.metadata.fingerprint:
             print("gatewise: warning: this is the data that the model was trained on", file=sys.stderr)
         print(f"gatewise: measuring on {len(labelled):,} rows, twice", file=sys.stderr)
     made = run(found, storage, words, labelled, ngrams)
     made.save(out)
-    note = made.facts.shrunk
+    note = made.metadata.compression
     assert note is not None
     if as_json:
         print_json({"model": model, "out": out, **asdict(note)})

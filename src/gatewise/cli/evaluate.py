@@ -61,7 +61,7 @@ def evaluate(
     found = open_model(model.path, precision)
     splits = read_source(source, data, text, label)
     labelled = splits.test or splits.train
-    seen = bool(found.facts.fingerprint) and labelled.fingerprint() == found.facts.fingerprint
+    seen = bool(found.metadata.fingerprint) and labelled.fingerprint() == found.metadata.fingerprint
     if seen:
         print("gatewise: warning: this is the data that the model was trained on", file=sys.stderr)
     result = found.evaluate(labelled)

@@ -83,10 +83,12 @@ def explain(
             "--clamp", "[UNIT:]GATE=VALUE[@FROM-TO]", "Hold a gate, as in forget=1 or 37:output=0@4-10. Repeatable."
         ),
     ] = None,
-    silence: Annotated[
+    ablate: Annotated[
         list[str] | None, _option("--silence", "UNITS", "Let nothing hear these units, as in 3,17.")
     ] = None,
-    freeze: Annotated[list[str] | None, _option("--freeze", "UNITS", "Let these units' memory stay as it is.")] = None,
+    hold_memory: Annotated[
+        list[str] | None, _option("--freeze", "UNITS", "Let these units' memory stay as it is.")
+    ] = None,
     layer: Annotated[
         int | None,
         _option(
@@ -123,7 +125,10 @@ def explain(
     series = found.architecture.inputs == "channels"
     screen = console()
     marks = screen.no_color or screen.color_system is None
-    clamps, edits = parse_clamps(clamp or [], silence or [], freeze or [], layer, direction), parse_words(replace or [])
+    clamps, edits = (
+        parse_clamps(clamp or [], ablate or [], hold_memory or [], layer, direction),
+        parse_words(replace or []),
+    )
     if data is not None and text is None and file is None and not tutorial_review:
         if clamps or edits or compare or method or svg or page:
             raise InputError("--data without a text looks at the units alone: give a text for the other options")
@@ -135,7 +140,7 @@ def explain(
     from gatewise.explain.render.terminal import moved_most, report
     from gatewise.explain.render.terminal_change import change_report, compare_report
 
-    thing: Literal["word", "step"] = "step" if series else "word"
+    token_noun: Literal["word", "step"] = "step" if series else "word"
     by = method
     if baseline is not None:
         by = method_named(method or "integrated-gradients", baseline)  # type: ignore[arg-type,assignment]
@@ -149,8 +154,8 @@ def explain(
         if as_json:
             print_json({"model": which.name, "texts": [one.as_dict() for one in both]})
             return
-        screen.print(compare_report(both, thing=thing, words=words, marks=marks))
-        draw(compare_report(both, thing=thing, words=words), svg)
+        screen.print(compare_report(both, token_noun=token_noun, words=words, marks=marks))
+        draw(compare_report(both, token_noun=token_noun, words=words), svg)
         return
     changed = found.intervene(item, clamps, edits) if clamps or edits else None
     trace = found.trace(item)
@@ -171,8 +176,8 @@ def explain(
         from gatewise.explain.render.terminal_units import unit_report
 
         if changed is not None:
-            return change_report(changed, thing=thing, unit=unit, words=words, marks=marks)
-        shown = report(explanation, trace, thing=thing, unit=unit, words=words, marks=marks)
+            return change_report(changed, token_noun=token_noun, unit=unit, words=words, marks=marks)
+        shown = report(explanation, trace, token_noun=token_noun, unit=unit, words=words, marks=marks)
         known = found.units if unit is not None else None
         return shown if known is None or unit is None else Group(shown, "", unit_report(known, unit, marks=marks))
 

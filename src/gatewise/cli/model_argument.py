@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from gatewise.errors import InputError, quote
-from gatewise.model import bundled as box
+from gatewise.model import bundled as bundled
 
 __all__ = ["BoxOption", "Which", "is_model", "which_model"]
 
@@ -38,16 +38,16 @@ class Which:
     @property
     def name(self) -> str:
         """For messages and JSON: the folder as it was named, or that it is the one in the box."""
-        return f"{box.NAME} (in the box)" if self.path is None else self.path
+        return f"{bundled.NAME} (in the box)" if self.path is None else self.path
 
     @property
     def folder(self) -> Path:
         """Where it is. Raises ModelFileError where there is none in the box."""
-        return box.folder() if self.path is None else Path(self.path)
+        return bundled.folder() if self.path is None else Path(self.path)
 
     def say(self, calibrated: bool = False) -> None:
         """A line on stderr on what is not seen otherwise: that the box answers, that probabilities are calibrated."""
-        said = [f"the model in the box answers: {box.NAME}"] * (self.path is None)
+        said = [f"the model in the box answers: {bundled.NAME}"] * (self.path is None)
         said += ["its probabilities are calibrated"] * calibrated
         if said:
             print(f"gatewise: {'; '.join(said)}", file=sys.stderr)

@@ -52,7 +52,7 @@ def predict(
     found = open_model(which.path, precision)
     inputs = _inputs(found.architecture.inputs == "channels", which.rest, file)
     probabilities = found.predict_proba(inputs)
-    calibrated = found.facts.calibrated is not None
+    calibrated = found.metadata.calibrated is not None
     which.say(calibrated and not as_json)
     best = probabilities.argmax(axis=1)
     if as_json:

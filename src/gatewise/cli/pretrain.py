@@ -67,15 +67,15 @@ def pretrain(
             words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
     shown = ShownPretraining(console(stderr=as_json))
     try:
-        base = run(corpus, plan=plan, seed=seed, out=out, resume=resume, observer=shown, command=shlex.join(words))
+        base = run(corpus, plan=plan, seed=seed, out=out, resume=resume, callback=shown, command=shlex.join(words))
     except PretrainInterrupted as stopped:
         shown.close()
         stop(str(stopped), 130)
     finally:
         shown.close()
     if as_json:
-        facts = base.facts
-        print_json({"base": out, "size": facts.size, "epochs": facts.epochs, "perplexity": facts.perplexity})
+        metadata = base.metadata
+        print_json({"base": out, "size": metadata.size, "epochs": metadata.epochs, "perplexity": metadata.perplexity})
         return
     folder = shlex.quote(printable(out, 500))
     print(f"saved to {folder}\n\nnext:\n  gatewise train {'imdb' if 'imdb' in texts else 'DATA'} --from {folder}")

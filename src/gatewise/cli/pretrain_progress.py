@@ -6,13 +6,13 @@ from rich.console import Console
 
 from gatewise.cli.progress import Bar, clock
 from gatewise.errors import printable
-from gatewise.model.pretrained import Base
-from gatewise.training import Measurement, PretrainObserver, PretrainPlan
+from gatewise.model.pretrained import PretrainedLM
+from gatewise.training import Measurement, PretrainCallback, PretrainPlan
 
 __all__ = ["ShownPretraining"]
 
 
-class ShownPretraining(PretrainObserver):
+class ShownPretraining(PretrainCallback):
     """Draws a run. out: where the lines go. The bar is erased before a line is written, so the two never mix."""
 
     def __init__(self, out: Console) -> None:
@@ -41,7 +41,7 @@ class ShownPretraining(PretrainObserver):
         ways = [row.perplexity.get(way, float("nan")) for way in ("forward", "backward")]
         self._line(f"{row.step:7,}  {row.loss:7.3f}  {ways[0]:18.1f}  {ways[1]:8.1f}  {row.seconds:7.0f}")
 
-    def finished(self, base: Base) -> None:
+    def finished(self, base: PretrainedLM) -> None:
         """Nothing more to draw."""
         self.close()
 

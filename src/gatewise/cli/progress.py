@@ -11,7 +11,7 @@ from gatewise.cli.common import console
 from gatewise.cli.summary import summary_table
 from gatewise.errors import printable
 from gatewise.model.model import Model
-from gatewise.training import EpochSeen, Observer, Plan, StepSeen
+from gatewise.training import Callback, EpochLog, RunInfo, StepLog
 
 __all__ = ["Bar", "Shown", "clock"]
 
@@ -55,12 +55,12 @@ class Bar:
             self._bar = None
 
 
-class Shown(Observer):
+class Shown(Callback):
     """Draws a run. out: where the lines go. The bar is erased before a line is written, so the two never mix."""
 
     def __init__(self, out: Console) -> None:
         self.out = out
-        self.epochs: list[EpochSeen] = []
+        self.epochs: list[EpochLog] = []
         self._bar = Bar()
 
     def note(self, text: str) -> None:
@@ -68,7 +68,7 @@ class Shown(Observer):
         self.close()
         self._line(printable(text, 500))
 
-    def started(self, plan: Plan) -> None:
+    def started(self, plan: RunInfo) -> None:
         """The plan, the network and the head of the epochs' table."""
         self._line(f"data        {printable(plan.source, 500)}")
         self._line(f"train       {plan.train:,} in {plan.batches:,} batches of {plan.recipe.batch} an epoch")
@@ -77,13 +77,13 @@ class Shown(Observer):
         self.out.print(summary_table(plan.architecture))
         self._line("\nepoch    loss  accuracy  val_loss  val_accuracy  seconds")
 
-    def stepped(self, step: StepSeen) -> None:
+    def stepped(self, step: StepLog) -> None:
         """Move the bar."""
         seen = f"loss {step.loss:.4f}  accuracy {step.accuracy:.4f}  "
         seen += f"ETA {clock(step.eta_seconds)}" if step.batch < step.batches else "validating"
         self._bar.move(f"epoch {step.epoch}/{step.epochs}", step.batch, step.batches, seen)
 
-    def epoch_ended(self, row: EpochSeen) -> None:
+    def epoch_ended(self, row: EpochLog) -> None:
         """A line of the table; * where it is the best so far."""
         self.close()
         self.epochs.append(row)

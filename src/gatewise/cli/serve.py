@@ -9,7 +9,7 @@ import typer
 
 from gatewise.cli.common import PrecisionOption
 from gatewise.errors import MissingExtra
-from gatewise.model import bundled as box
+from gatewise.model import bundled as bundled
 
 __all__ = ["serve"]
 
@@ -86,4 +86,4 @@ def serve(
 
 def _folders(models: list[str] | None) -> tuple[str, ...]:
     """The folders to serve; the model in the box where none is named."""
-    return tuple(models) if models else (str(box.folder()),)
+    return tuple(models) if models else (str(bundled.folder()),)

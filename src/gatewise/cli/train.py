@@ -108,7 +108,7 @@ def train(
     from gatewise.cli.progress import Shown
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
-    from gatewise.model.pretrained import load_base
+    from gatewise.model.pretrained import load_pretrained
     from gatewise.storage import check_target
     from gatewise.training import RECIPES, Interrupted, default_recipe
     from gatewise.training import recipe as named
@@ -132,7 +132,7 @@ def train(
     if unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} cannot learn from texts without labels; {others} can")
-    start = None if base is None else load_base(base)
+    start = None if base is None else load_pretrained(base)
     if out is not None:
         check_target(Path(out))
     splits = read_source(source, data, text, label)
@@ -159,7 +159,7 @@ def train(
             seed=seed,
             out=target,
             resume=resume,
-            observer=shown,
+            callback=shown,
             command=_command(source, recipe, options),
             **changes,
         )
@@ -170,9 +170,15 @@ def train(
         shown.close()
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]
-        facts = model.facts
+        metadata = model.metadata
         print_json(
-            {"model": str(target), "recipe": recipe, "seed": seed, "kept_epoch": facts.kept_epoch, "history": history}
+            {
+                "model": str(target),
+                "recipe": recipe,
+                "seed": seed,
+                "kept_epoch": metadata.kept_epoch,
+                "history": history,
+            }
         )
         return
     folder, where = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""

@@ -20,14 +20,14 @@ from gatewise.data.labelled import Labelled, class_order, label_rows
 from gatewise.errors import DataError, InputError, ModelFileError, quote
 from gatewise.kernels.ragged import starts_of
 
-__all__ = ["Standardise", "read_npz", "read_ts"]
+__all__ = ["StandardScaler", "read_npz", "read_ts"]
 
 Series = NDArray[np.float32]
 _NPZ = 4 << 30  # bytes of all arrays
 
 
 @dataclass(frozen=True)
-class Standardise:
+class StandardScaler:
     """Each channel less its mean, over its standard deviation, both of the series that it was fitted on.
 
     mean, std: one number a channel; a channel that never changes has std 1.
@@ -37,7 +37,7 @@ class Standardise:
     std: tuple[float, ...]
 
     @classmethod
-    def fit(cls, inputs: Sequence[Any]) -> Standardise:
+    def fit(cls, inputs: Sequence[Any]) -> StandardScaler:
         """From arrays (length, channels), each step counting once. InputError where there is no step."""
         steps = [np.asarray(series, dtype=np.float64) for series in inputs if len(series)]
         if not steps or any(s.ndim != 2 or s.shape[1] != steps[0].shape[1] for s in steps):
@@ -62,7 +62,7 @@ class Standardise:
         return {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Standardise:
+    def from_config(cls, config: Mapping[str, Any]) -> StandardScaler:
         """Back from `to_config`. ModelFileError for anything that it does not write."""
         if set(config) != {"mean", "std"}:
             raise ModelFileError("series: the config must have 'mean' and 'std' and nothing else")

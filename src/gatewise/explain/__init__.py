@@ -9,33 +9,33 @@ from typing import Any
 
 from gatewise.explain.attribution import METHODS, IntegratedGradients, Method
 from gatewise.explain.attribution.attribution import Explanation, explain
-from gatewise.explain.attribution.running import RunningVerdict, running_verdict
-from gatewise.explain.clamp import Clamp, freeze, silence
-from gatewise.explain.gates import CellAccount, Gates, Share
+from gatewise.explain.attribution.running import PrefixPredictions, prefix_predictions
+from gatewise.explain.clamp import Clamp, ablate, hold_memory
+from gatewise.explain.gates import CellDecomposition, Gates, Share
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.intervene import Intervention
-from gatewise.explain.net import Net
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.explain.trace import Trace, trace
-from gatewise.metrics.evaluation import Faith
+from gatewise.metrics.evaluation import Faithfulness
 
 __all__ = [
     "METHODS",
-    "CellAccount",
+    "CellDecomposition",
     "Clamp",
+    "ExplainedNetwork",
     "Explanation",
-    "Faith",
+    "Faithfulness",
     "Gates",
     "IntegratedGradients",
     "Intervention",
     "Method",
-    "Net",
-    "RunningVerdict",
+    "PrefixPredictions",
     "Share",
     "Trace",
+    "ablate",
     "explain",
-    "freeze",
-    "running_verdict",
-    "silence",
+    "hold_memory",
+    "prefix_predictions",
     "trace",
 ]
 

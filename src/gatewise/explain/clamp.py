@@ -15,7 +15,7 @@ from gatewise.errors import InputError, quote
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
-__all__ = ["GATE_NAMES", "Clamp", "check_clamp", "freeze", "silence"]
+__all__ = ["GATE_NAMES", "Clamp", "ablate", "check_clamp", "hold_memory"]
 
 GATE_NAMES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
 
@@ -66,14 +66,14 @@ class Clamp:
         return f"{GATE_NAMES[self.gate]}{where} = {self.value:g}"
 
 
-def silence(
+def ablate(
     unit: int, layer: int | None = None, direction: Literal["forward", "backward"] | None = None
 ) -> tuple[Clamp, ...]:
     """Clamps under which nothing hears that unit, from the first pad on: h = 0."""
     return (Clamp("o", 0.0, unit, layer=layer, pads=True, direction=direction),)
 
 
-def freeze(
+def hold_memory(
     unit: int,
     layer: int | None = None,
     steps: range | None = None,

@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from gatewise.explain.net import Net, chunks
+from gatewise.explain.net import ExplainedNetwork, chunks
 from gatewise.kernels.ragged import starts_of
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
 from gatewise.types import Array
 
-__all__ = ["CellAccount", "Gates", "Share", "gate_shares", "kept_after", "open_all"]
+__all__ = ["CellDecomposition", "Gates", "Share", "gate_shares", "kept_after", "run_with_activations"]
 
 OPEN_AT_ONCE = 16_384  # steps whose tapes are held at a time: 4H gates and c each
 
@@ -29,7 +29,7 @@ class Share(NamedTuple):
     above: float
 
 
-class CellAccount(NamedTuple):
+class CellDecomposition(NamedTuple):
     """What the memory after the last step that was read is made of: c_last = initial + Σ_t writes_t + residual.
 
     initial (H,): what is left of the state before. writes (T, H): i_t g_t times every later forget gate; row t is
@@ -84,13 +84,13 @@ class Gates:
         c = self.c[self.reading].astype(np.float64)
         return np.asarray(np.diff(c, axis=0, prepend=self.c0[None].astype(np.float64))[self.reading])
 
-    def account(self) -> CellAccount:
+    def account(self) -> CellDecomposition:
         """The memory as a sum over the steps, exact but for rounding: c_T = c_0 Π f + Σ_t i_t g_t Π_{s>t} f_s."""
         i, f, g, c = (a[self.reading].astype(np.float64) for a in (self.i, self.f, self.g, self.c))
         kept = kept_after(f)  # (T + 1, H)
         writes, initial = i * g * kept[1:], self.c0 * kept[0]
         last = c[-1] if len(c) else self.c0.astype(np.float64)
-        return CellAccount(initial, writes[self.reading], last - initial - writes.sum(axis=0))
+        return CellDecomposition(initial, writes[self.reading], last - initial - writes.sum(axis=0))
 
 
 def kept_after(f: Array) -> Array:
@@ -110,22 +110,24 @@ def gate_shares(lstms: Sequence[Gates]) -> dict[str, Share]:
     return shares
 
 
-def open_all(net: Net, sequences: Sequence[Array]) -> Iterator[tuple[tuple[Gates, ...], Array, int]]:
+def run_with_activations(
+    net: ExplainedNetwork, sequences: Sequence[Array]
+) -> Iterator[tuple[tuple[Gates, ...], Array, int]]:
     """For each sequence, cut already: its LSTMs, layers upwards; its logits (outputs,) float64; its pads."""
     for some in chunks(sequences, OPEN_AT_ONCE):
         ops, batch = net.ops(keep=True), Batch.of(some, net.arch)
         logits = np.asarray(forward(ops, net.parameters, net.arch, batch), dtype=np.float64)
         parts = []
         for layer, direction, name in net.arch.lstms():
-            tape = ops.tapes[name][0]
-            i, f, g, o = np.split(tape.gates(), 4, axis=-1)
-            parts.append((layer, direction, (i, f, g, o, tape.c, tape.h), tape))
+            saved = ops.saved_activations[name][0]
+            i, f, g, o = np.split(saved.gates(), 4, axis=-1)
+            parts.append((layer, direction, (i, f, g, o, saved.c, saved.h), saved))
         for n, (start, length) in enumerate(zip(starts_of(batch.lengths), batch.lengths, strict=True)):
             lstms = tuple(_one(part, slice(start, start + length), n) for part in parts)
             yield lstms, logits[n], 0 if batch.pads is None else int(batch.pads[n])
 
 
 def _one(part: tuple[int, Literal["forward", "backward"], tuple[Array, ...], Any], rows: slice, n: int) -> Gates:
-    layer, direction, arrays, tape = part
+    layer, direction, arrays, saved = part
     i, f, g, o, c, h = (array[rows] for array in arrays)
-    return Gates(layer, direction, i, f, g, o, c, h, tape.h0[n], tape.c0[n])
+    return Gates(layer, direction, i, f, g, o, c, h, saved.h0[n], saved.c0[n])

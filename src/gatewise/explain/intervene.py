@@ -15,9 +15,9 @@ import numpy as np
 from gatewise.errors import InputError, quote
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.html_repr import HtmlRepr
-from gatewise.explain.net import Net
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.explain.trace import Trace, kept_rows, trace_of
-from gatewise.metrics.evaluation import log_probabilities, margin
+from gatewise.metrics.evaluation import log_probabilities, target_score
 from gatewise.types import Array
 
 __all__ = ["Intervention", "intervene", "word_places"]
@@ -49,14 +49,14 @@ class Intervention(HtmlRepr):
     def running(self) -> tuple[Array, Array]:
         """The running verdict (T + 1,) before and after, both as the margin of the class that was predicted before."""
         predicted = int(self.before.logits.argmax())
-        return margin(self.before.logits_after, predicted), margin(self.after.logits_after, predicted)
+        return target_score(self.before.logits_after, predicted), target_score(self.after.logits_after, predicted)
 
     def ngrams_note(self) -> str:
         """What becomes of the n-grams beside the network, in one sentence; empty where there are none."""
         sides = [seen.ngrams_after for seen in (self.before, self.after) if seen.ngrams_after is not None]
         if not sides:
             return ""
-        before, after = (float(margin(side[-1], int(self.before.logits.argmax()))) for side in sides)
+        before, after = (float(target_score(side[-1], int(self.before.logits.argmax()))) for side in sides)
         if self.before.steps == self.after.steps and before == after:
             return f"The n-grams' part of the logit, {before:+.3f}, stays as it is: they read the words, not the gates."
         return f"The n-grams' part of the logit, counted anew: {before:+.3f} before, {after:+.3f} after."
@@ -82,7 +82,7 @@ class Intervention(HtmlRepr):
 
 
 def intervene(
-    net: Net,
+    net: ExplainedNetwork,
     sequence: Array,
     steps: Sequence[str],
     classes: Sequence[str],

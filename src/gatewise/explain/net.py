@@ -18,13 +18,13 @@ from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
 from gatewise.types import Array
 
-__all__ = ["STEPS_AT_ONCE", "Net", "chunks", "run_all"]
+__all__ = ["STEPS_AT_ONCE", "ExplainedNetwork", "chunks", "run_all"]
 
 STEPS_AT_ONCE = 65_536  # steps a batch may hold: bounds the memory of a quadratic number of them
 
 
 @dataclass(frozen=True, eq=False)
-class Net:
+class ExplainedNetwork:
     """A network as arrays. kernel: None for the one that predicts. unknown: the token that stands for any word that the
     vocabulary lacks, where there is one. clamps: gates held by hand, in every run. ngrams: the linear path beside it.
     memo: what follows from parameters that cannot change alone, kept between runs; leave it None for others.
@@ -44,21 +44,21 @@ class Net:
             return ClampedOps(self.arch, self.clamps, self.kernel, keep)
         return NumpyOps(self.kernel, keep, self.memo)
 
-    def under(self, clamps: Iterable[Clamp]) -> Net:
+    def under(self, clamps: Iterable[Clamp]) -> ExplainedNetwork:
         """This network with those gates held."""
         return replace(self, clamps=tuple(clamps))
 
-    def alone(self) -> Net:
+    def alone(self) -> ExplainedNetwork:
         """The network without the n-grams beside it."""
         return self if self.ngrams is None else replace(self, ngrams=None)
 
     @property
-    def thing(self) -> str:
+    def token_noun(self) -> str:
         """What a step is called."""
         return "word" if self.arch.inputs == "tokens" else "step"
 
 
-def run_all(net: Net, sequences: Iterable[Array]) -> Array:
+def run_all(net: ExplainedNetwork, sequences: Iterable[Array]) -> Array:
     """Logits (n, outputs) float64 of n sequences, n-grams and all, in ragged batches of at most STEPS_AT_ONCE steps or
     one.
     """

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gatewise.cell import gates_shown, step_forward
 from gatewise.explain.clamp import Clamp
-from gatewise.kernels import Kernel, Tape
+from gatewise.kernels import Kernel, SavedActivations
 from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.ops import NumpyOps, States
@@ -65,8 +65,8 @@ class ClampedOps(NumpyOps):
         if self.keep:
             packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
             # As they acted, so nothing is left to be rounded to 0 or 1. There is no way back through such a tape.
-            tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, "sigmoid")
-            self.tapes.setdefault(name, []).append(tape)
+            saved = SavedActivations(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, "sigmoid")
+            self.saved_activations.setdefault(name, []).append(saved)
         return States(h, c, h_now, c_now)
 
     def _clamp(self, name: str, gates: Array, positions: Array) -> Array:

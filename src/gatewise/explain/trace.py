@@ -9,11 +9,11 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.attribution.readout import logits_after, unit_moves
-from gatewise.explain.gates import Gates, Share, gate_shares, open_all
+from gatewise.explain.gates import Gates, Share, gate_shares, run_with_activations
 from gatewise.explain.html_repr import HtmlRepr
-from gatewise.explain.net import Net
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.kernels import Kernel
-from gatewise.metrics.evaluation import margin
+from gatewise.metrics.evaluation import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import cut
 from gatewise.types import Array
@@ -78,14 +78,14 @@ def trace(
     The kernel is the one that predicts unless another is given. Raises InputError for an empty sequence or a wrong
     number of names.
     """
-    return trace_of(Net(parameters, arch, kernel), sequence, steps)
+    return trace_of(ExplainedNetwork(parameters, arch, kernel), sequence, steps)
 
 
-def trace_of(net: Net, sequence: Array, steps: Sequence[str]) -> Trace:
+def trace_of(net: ExplainedNetwork, sequence: Array, steps: Sequence[str]) -> Trace:
     """`trace` of a network that may be under clamps."""
     arch, rows = net.arch, kept_rows(net.arch, sequence, steps)
     read = np.asarray(sequence)[rows]  # as the batch cuts it
-    [(lstms, logits, pads)] = open_all(net, [read])
+    [(lstms, logits, pads)] = run_with_activations(net, [read])
     after, of_ngrams = logits_after(net.alone(), read, lstms), ngrams_after(net, sequence, rows)
     if of_ngrams is not None:
         logits, after = logits + of_ngrams[-1], after + of_ngrams
@@ -97,12 +97,12 @@ def trace_of(net: Net, sequence: Array, steps: Sequence[str]) -> Trace:
         lstms=lstms,
         logits=logits,
         logits_after=after,
-        moves=unit_moves(arch, margin(weight.T, int(logits.argmax())), lstms[-len(arch.directions) :]),
+        moves=unit_moves(arch, target_score(weight.T, int(logits.argmax())), lstms[-len(arch.directions) :]),
         ngrams_after=of_ngrams,
     )
 
 
-def ngrams_after(net: Net, sequence: Array, rows: Array) -> Array | None:
+def ngrams_after(net: ExplainedNetwork, sequence: Array, rows: Array) -> Array | None:
     """What the n-grams beside the network add to the logits after 0, 1, ... T of the steps that are read (T + 1,
     outputs): those that are complete by then, in all of the sequence (length,). None where there are no n-grams.
     """

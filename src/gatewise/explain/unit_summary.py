@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from gatewise.errors import InputError
 from gatewise.storage import fields_from, json_bytes, parse_json
 
-__all__ = ["GateWord", "Passage", "UnitFacts", "UnitsReport"]
+__all__ = ["Excerpt", "GateWord", "UnitSummary", "UnitsReport"]
 
 _FILE = "units.json"  # for messages; gatewise.model.files puts it there
 
 
 @dataclass(frozen=True)
-class Passage:
+class Excerpt:
     """Where a unit's memory moved far in one step. row: of the data, from 0. step: of the sequence as read, from 0.
 
     words: those around it, and `place`, which of them it is. moved: c_t - c_{t-1}. label: the class of the row.
@@ -37,7 +37,7 @@ class GateWord:
 
 
 @dataclass(frozen=True)
-class UnitFacts:
+class UnitSummary:
     """One unit of the top layer's output. half_life in steps, None where it forgets nothing.
 
     without: accuracy with this unit silenced, its output held at 0. shift: how far the probability of the verdict moves
@@ -52,8 +52,8 @@ class UnitFacts:
     without: float
     shift: float
     shares: dict[str, tuple[float, float, float]]
-    up: tuple[Passage, ...]
-    down: tuple[Passage, ...]
+    up: tuple[Excerpt, ...]
+    down: tuple[Excerpt, ...]
     opens: dict[str, tuple[GateWord, ...]]
     shuts: dict[str, tuple[GateWord, ...]]
 
@@ -69,9 +69,9 @@ class UnitsReport:
     n: int
     accuracy: float
     minimum: int
-    units: tuple[UnitFacts, ...]
+    units: tuple[UnitSummary, ...]
 
-    def unit(self, number: int) -> UnitFacts:
+    def unit(self, number: int) -> UnitSummary:
         """The facts of one unit. Raises InputError for one that is not there."""
         if not 0 <= number < len(self.units):
             raise InputError(f"unit must be from 0 to {len(self.units) - 1}, not {number}")

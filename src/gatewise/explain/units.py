@@ -13,21 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.explain.gates import open_all
-from gatewise.explain.net import Net
-from gatewise.explain.unit_summary import GateWord, Passage, UnitFacts, UnitsReport
+from gatewise.explain.gates import run_with_activations
+from gatewise.explain.net import ExplainedNetwork
+from gatewise.explain.unit_summary import Excerpt, GateWord, UnitsReport, UnitSummary
 from gatewise.metrics.evaluation import log_probabilities
 from gatewise.network.batch import cut
 from gatewise.network.inference import logits_of
 from gatewise.types import Array
 
-__all__ = ["silenced", "units_over"]
+__all__ = ["units_over", "without_unit"]
 
 _AROUND = 5  # words on each side of a passage's step
 
 
 def units_over(
-    net: Net,
+    net: ExplainedNetwork,
     sequences: Sequence[Array],
     names: Sequence[Sequence[str]],
     truth: NDArray[np.int64],
@@ -35,7 +35,7 @@ def units_over(
     data: str = "",
     fingerprint: str = "",
     *,
-    passages: int = 6,
+    excerpts: int = 6,
     words: int = 8,
     minimum: int = 5,
 ) -> UnitsReport:
@@ -56,26 +56,26 @@ def units_over(
     before = np.exp(log_p[np.arange(len(reads)), verdict])
     found = []
     for unit in range(net.arch.units * len(net.arch.directions)):
-        without = log_probabilities(logits_of(silenced(net, unit).parameters, net.arch, reads, net.ops()) + beside)
+        without = log_probabilities(logits_of(without_unit(net, unit).parameters, net.arch, reads, net.ops()) + beside)
         after = np.exp(without[np.arange(len(reads)), verdict])
         labels = [classes[k] for k in truth.tolist()]
-        facts = UnitFacts(
+        metadata = UnitSummary(
             unit=unit,
             direction=net.arch.directions[unit // net.arch.units],
             half_life=counted.half_life(unit),
             without=float((without.argmax(axis=1) == truth).mean()),
             shift=float(np.abs(after - before).mean()),
             shares=counted.shares(unit),
-            up=counted.passages(unit, labels, passages, 1),
-            down=counted.passages(unit, labels, passages, -1),
+            up=counted.excerpts(unit, labels, excerpts, 1),
+            down=counted.excerpts(unit, labels, excerpts, -1),
             opens=counted.words(unit, words, -1),
             shuts=counted.words(unit, words, 1),
         )
-        found.append(facts)
+        found.append(metadata)
     return UnitsReport(data, fingerprint, len(reads), float((verdict == truth).mean()), minimum, tuple(found))
 
 
-def silenced(net: Net, unit: int) -> Net:
+def without_unit(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
     """The network with that unit of the top layer's output silenced in its weights: nothing reads its h any more.
 
     The same function as `clamp.silence` (tests/explain/test_units.py), at the kernel's speed.
@@ -93,7 +93,7 @@ def silenced(net: Net, unit: int) -> Net:
 class _Counted:
     """One pass over the data: sums over words and steps, and each sequence's farthest move of each unit."""
 
-    def __init__(self, net: Net, reads: Sequence[Array], seen: list[list[str]], minimum: int) -> None:
+    def __init__(self, net: ExplainedNetwork, reads: Sequence[Array], seen: list[list[str]], minimum: int) -> None:
         arch, self.seen = net.arch, seen
         width = arch.units * len(arch.directions)
         self.farthest = np.zeros((2, len(reads), width))  # up and down
@@ -102,7 +102,7 @@ class _Counted:
         self.forgot, self.steps = np.zeros(width), 0
         tokens = arch.inputs == "tokens"
         self._number_words(reads if tokens else [], seen, net.unknown, minimum)
-        for n, (lstms, _, _) in enumerate(open_all(net, reads)):
+        for n, (lstms, _, _) in enumerate(run_with_activations(net, reads)):
             top = lstms[-len(arch.directions) :]
             moves = np.concatenate([gates.moves() for gates in top], axis=1)  # (T, width)
             gates = {part: np.concatenate([getattr(one, part) for one in top], axis=1) for part in "ifgo"}
@@ -150,17 +150,17 @@ class _Counted:
             found[gate] = (below, 1 - below - above, above)
         return found
 
-    def passages(self, unit: int, labels: Sequence[str], count: int, sign: int) -> tuple[Passage, ...]:
+    def excerpts(self, unit: int, labels: Sequence[str], count: int, sign: int) -> tuple[Excerpt, ...]:
         side = 0 if sign > 0 else 1
         moved = sign * self.farthest[side, :, unit]
         order = [int(row) for row in np.argsort(-moved, kind="stable")[:count] if moved[row] > 0]
         return tuple(self._passage(row, labels[row], side, unit) for row in order)
 
-    def _passage(self, row: int, label: str, side: int, unit: int) -> Passage:
+    def _passage(self, row: int, label: str, side: int, unit: int) -> Excerpt:
         step = int(self.where[side, row, unit])
         first = max(0, step - _AROUND)
         words = tuple(self.seen[row][first : step + _AROUND + 1])
-        return Passage(row, label, step, words, step - first, float(self.farthest[side, row, unit]))
+        return Excerpt(row, label, step, words, step - first, float(self.farthest[side, row, unit]))
 
     def words(self, unit: int, count: int, sign: int) -> dict[str, tuple[GateWord, ...]]:
         if self.sums is None:

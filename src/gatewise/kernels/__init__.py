@@ -12,42 +12,42 @@ import warnings
 from functools import cache
 
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.fastest_precision import quickest
-from gatewise.kernels.interface import Backward, Drawn, Forward, Kernel, Tape
-from gatewise.kernels.native import Native, Precision, why_not_bf16
-from gatewise.kernels.native import why_not as _why_not_native
+from gatewise.kernels.fastest_precision import fastest_precision
+from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, SavedActivations
+from gatewise.kernels.native import Native, Precision, bf16_unavailable_reason
+from gatewise.kernels.native import unavailable_reason as _native_unavailable_reason
 from gatewise.kernels.reference import Reference
 
 __all__ = [
     "NAMES",
     "Backward",
-    "Drawn",
     "Forward",
+    "Interpolation",
     "Kernel",
     "Precision",
-    "Tape",
+    "SavedActivations",
     "available",
+    "fastest_precision",
     "for_precision",
     "get",
-    "quickest",
-    "why_not",
+    "unavailable_reason",
 ]
 
 NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds what it multiplies: it runs where it is asked for
 
 
-def why_not(name: str) -> str | None:
+def unavailable_reason(name: str) -> str | None:
     """Why the kernel `name` cannot run here, or None if it can. Raises InputError for a name that is none."""
     if name not in NAMES:
         raise InputError(f"no kernel is called {name!r}; there are {', '.join(NAMES)}")
     if name == "reference":
         return None
-    return why_not_bf16() if name == "bf16" else _why_not_native()
+    return bf16_unavailable_reason() if name == "bf16" else _native_unavailable_reason()
 
 
 def available() -> tuple[str, ...]:
     """The names of the kernels that can run here, fastest first."""
-    return tuple(name for name in NAMES if why_not(name) is None)
+    return tuple(name for name in NAMES if unavailable_reason(name) is None)
 
 
 def get(name: str | None = None) -> Kernel:
@@ -56,14 +56,14 @@ def get(name: str | None = None) -> Kernel:
     """
     wanted = name or os.environ.get("GATEWISE_KERNEL") or None
     if wanted is None:
-        reason = why_not("native")
+        reason = unavailable_reason("native")
         if reason is None:
             return _made("native")
         if os.environ.get("GATEWISE_ISA"):
             raise KernelUnavailable(f"GATEWISE_ISA asks for the native kernel, which cannot run here: {reason}")
         _warn_once(reason)
         return _made("reference")
-    reason = why_not(wanted)
+    reason = unavailable_reason(wanted)
     if reason is not None:
         raise KernelUnavailable(f"kernel '{wanted}' cannot run here: {reason}")
     return _made(wanted)

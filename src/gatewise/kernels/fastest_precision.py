@@ -7,10 +7,10 @@ import os
 from gatewise.kernels import native
 from gatewise.kernels.native import Precision
 
-__all__ = ["quickest"]
+__all__ = ["fastest_precision"]
 
 
-def quickest() -> Precision:
+def fastest_precision() -> Precision:
     """In tile registers "bf16", and in vectors where it pays; elsewhere, and where GATEWISE_ISA asks for a build that
     has no other, "float32".
     """

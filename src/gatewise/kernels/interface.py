@@ -11,7 +11,7 @@ and `index (N,)` says which of its rows each step takes; without an index, U = N
 
 `reverse` runs each sequence from its last row to its first; row n of every array still belongs to step n of the text,
 and h_T is the state after the first row. A sequence without steps hands its initial state on. Backward may write over
-its tape (`consumes_tape`): then a tape can be used once, unless the caller gives a copy (`Tape.copy`).
+its tape (`consumes_saved`): then a tape can be used once, unless the caller gives a copy (`SavedActivations.copy`).
 
 `mask (B, H)` is recurrent dropout, the same at every step of a sequence (Gal & Ghahramani 2016): pre gets
 (mask h_{t-1}) W_hhᵀ in the place of h_{t-1} W_hhᵀ, from the initial state on. h and h_T are not masked.
@@ -36,11 +36,11 @@ from gatewise.types import Array, Gate
 
 __all__ = [
     "Backward",
-    "Drawn",
     "Forward",
+    "Interpolation",
     "Kernel",
     "Projected",
-    "Tape",
+    "SavedActivations",
 ]
 
 Index = NDArray[np.int32]
@@ -48,7 +48,7 @@ Lengths = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Tape:
+class SavedActivations:
     """What forward keeps: the inputs it was given, h and c of every step, and the gates in the kernel's own layout.
 
     What training needs and what the glass box shows are the same thing. `gates()` gives (N, 4H), i f g o.
@@ -75,12 +75,12 @@ class Tape:
         # A copy: where the layout is plain already, a view would change under backward.
         return gates_shown(plain.reshape(n, 4 * units).copy(), self.gate)
 
-    def copy(self) -> Tape:
+    def copy(self) -> SavedActivations:
         """A tape that backward may write over while this one stays."""
         return replace(self, packed_gates=self.packed_gates.copy())
 
 
-class Drawn(NamedTuple):
+class Interpolation(NamedTuple):
     """Where each sequence's rows lie between a row of `pre` and their own: 0 is that row, 1 their own, exactly."""
 
     base: Index  # (B,) int32, rows of pre
@@ -93,7 +93,7 @@ class Forward(NamedTuple):
     h: Array  # (N, H)
     h_T: Array  # (B, H)
     c_T: Array  # (B, H)
-    tape: Tape | None
+    saved: SavedActivations | None
 
 
 class Backward(NamedTuple):
@@ -123,10 +123,10 @@ class Kernel(Protocol):
     def dtypes(self) -> tuple[str, ...]: ...
 
     @property
-    def consumes_tape(self) -> bool: ...
+    def consumes_saved(self) -> bool: ...
 
     def lanes(self, units: int) -> int:
-        """The last axis of `Tape.packed_gates` for H = units."""
+        """The last axis of `SavedActivations.packed_gates` for H = units."""
         ...
 
     def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
@@ -150,14 +150,14 @@ class Kernel(Protocol):
         gate: Gate = "sigmoid",
         keep: bool = True,
         mask: Array | None = None,
-        drawn: Drawn | None = None,
+        drawn: Interpolation | None = None,
     ) -> Forward:
         """Run the batch; without `keep` there is no tape. Raises InputError for arrays that do not fit together."""
         ...
 
     def backward(
         self,
-        tape: Tape,
+        saved: SavedActivations,
         dh: Array | None,
         dh_T: Array,
         dc_T: Array,

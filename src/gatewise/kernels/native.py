@@ -17,13 +17,24 @@ from types import ModuleType
 from typing import Any, Literal
 
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.interface import Backward, Drawn, Forward, Index, Lengths, Projected, Tape
+from gatewise.kernels.interface import Backward, Forward, Index, Interpolation, Lengths, Projected, SavedActivations
 from gatewise.kernels.packed import packed_weights
 from gatewise.kernels.threads import MOST_THREADS, threads
-from gatewise.kernels.validation import check_backward, check_forward, check_project, check_tape
+from gatewise.kernels.validation import check_backward, check_forward, check_project, check_saved
 from gatewise.types import Array, Gate
 
-__all__ = ["ISAS", "Native", "Precision", "imported", "isa", "isas", "isas_bf16", "threads", "why_not", "why_not_bf16"]
+__all__ = [
+    "ISAS",
+    "Native",
+    "Precision",
+    "bf16_unavailable_reason",
+    "imported",
+    "isa",
+    "isas",
+    "isas_bf16",
+    "threads",
+    "unavailable_reason",
+]
 
 Precision = Literal["float32", "bf16"]
 
@@ -41,7 +52,7 @@ class Native:
     """
 
     dtypes = ("float32",)
-    consumes_tape = True
+    consumes_saved = True
 
     def __init__(self, *, isa: str | None = None, threads: int | None = None, precision: Precision = "float32") -> None:
         if precision not in ("float32", "bf16"):
@@ -85,7 +96,7 @@ class Native:
         gate: Gate = "sigmoid",
         keep: bool = True,
         mask: Array | None = None,
-        drawn: Drawn | None = None,
+        drawn: Interpolation | None = None,
     ) -> Forward:
         extension = _extension()
         check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask, drawn)
@@ -113,12 +124,16 @@ class Native:
             None if drawn is None else drawn.base,
             None if drawn is None else drawn.along,
         )
-        tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, gates, reverse, gate, mask) if keep else None
-        return Forward(h, h_T, c_T, tape)
+        saved = (
+            SavedActivations(len(pre), index, lengths, weight_hh, h0, c0, h, c, gates, reverse, gate, mask)
+            if keep
+            else None
+        )
+        return Forward(h, h_T, c_T, saved)
 
     def backward(
         self,
-        tape: Tape,
+        saved: SavedActivations,
         dh: Array | None,
         dh_T: Array,
         dc_T: Array,
@@ -130,35 +145,35 @@ class Native:
         over the same tape raises InputError.
         """
         extension = _extension()
-        check_backward(self, tape, dh, dh_T, dc_T, dc)
+        check_backward(self, saved, dh, dh_T, dc_T, dc)
         name = self._isa or isa()
-        check_tape(tape, name, extension.lanes(name))
+        check_saved(saved, name, extension.lanes(name))
         gradients = extension.backward(
             name,
             self._threads or threads(),
-            tape.packed_gates,
-            tape.index,
-            tape.lengths,
-            tape.weight_hh,
-            tape.h0,
-            tape.c0,
-            tape.mask,
-            tape.h,
-            tape.c,
+            saved.packed_gates,
+            saved.index,
+            saved.lengths,
+            saved.weight_hh,
+            saved.h0,
+            saved.c0,
+            saved.mask,
+            saved.h,
+            saved.c,
             dh,
             dc,
             dh_T,
             dc_T,
-            tape.pre_rows,
-            tape.reverse,
-            tape.gate == "binary",
+            saved.pre_rows,
+            saved.reverse,
+            saved.gate == "binary",
             with_dweight,
         )
-        tape.packed_gates.flags.writeable = False
+        saved.packed_gates.flags.writeable = False
         return Backward(*gradients)
 
 
-def why_not() -> str | None:
+def unavailable_reason() -> str | None:
     """Why the native kernel cannot run here, or None if it can."""
     extension, reason = imported()
     if extension is None:
@@ -169,7 +184,7 @@ def why_not() -> str | None:
     return None
 
 
-def why_not_bf16() -> str | None:
+def bf16_unavailable_reason() -> str | None:
     """Why the kernel cannot multiply in bfloat16 here, or None if it can."""
     extension, reason = imported()
     if extension is None:
@@ -184,7 +199,7 @@ def _bf16(isa: str | None) -> str:
     forced = isa or os.environ.get("GATEWISE_ISA")
     if forced and forced not in ISAS_BF16:
         raise KernelUnavailable(f"precision 'bf16' has builds for {' and '.join(ISAS_BF16)}, not for {quote(forced)}")
-    reason = why_not_bf16()
+    reason = bf16_unavailable_reason()
     if reason is not None:
         raise KernelUnavailable(f"precision 'bf16' cannot run here: {reason}")
     chosen = forced or isas_bf16()[0]

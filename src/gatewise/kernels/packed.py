@@ -11,12 +11,12 @@ from typing import Any
 
 from gatewise.types import Array
 
-__all__ = ["frozen", "packed_weights"]
+__all__ = ["packed_weights", "readonly_copy"]
 
 _kept: dict[tuple[int, str], tuple[weakref.ref[Array], Array]] = {}
 
 
-def frozen(array: Array) -> Array:
+def readonly_copy(array: Array) -> Array:
     """A copy that nobody can write to."""
     copy = array.copy()
     copy.flags.writeable = False
@@ -25,7 +25,7 @@ def frozen(array: Array) -> Array:
 
 def packed_weights(extension: Any, isa: str, weight_hh: Array) -> Array | None:
     """`weight_hh` packed for this instruction set; None for an array that somebody may write to."""
-    if not _is_frozen(weight_hh):
+    if not _is_readonly(weight_hh):
         return None
     key = id(weight_hh), isa
     found = _kept.get(key)
@@ -36,6 +36,6 @@ def packed_weights(extension: Any, isa: str, weight_hh: Array) -> Array | None:
     return packed
 
 
-def _is_frozen(array: Array) -> bool:
+def _is_readonly(array: Array) -> bool:
     """Whether neither the array nor anything that it is a view of can be written to."""
     return array.base is None and not array.flags.writeable

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from gatewise.cell import Step, step_backward, step_forward
-from gatewise.kernels.interface import Backward, Drawn, Forward, Index, Lengths, Projected, Tape
+from gatewise.kernels.interface import Backward, Forward, Index, Interpolation, Lengths, Projected, SavedActivations
 from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.validation import check_backward, check_forward, check_project
 from gatewise.types import Array, Gate
@@ -21,7 +21,7 @@ class Reference:
 
     name = "reference"
     dtypes = ("float32", "float64")
-    consumes_tape = False
+    consumes_saved = False
 
     def lanes(self, units: int) -> int:
         return units
@@ -48,7 +48,7 @@ class Reference:
         gate: Gate = "sigmoid",
         keep: bool = True,
         mask: Array | None = None,
-        drawn: Drawn | None = None,
+        drawn: Interpolation | None = None,
     ) -> Forward:
         check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask, drawn)
         units, steps = weight_hh.shape[1], int(lengths.sum())
@@ -65,12 +65,12 @@ class Reference:
             h_now[active], c_now[active] = step.h, step.c
             h[rows], c[rows], gates[rows] = step.h, step.c, step.gates
         packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
-        tape = Tape(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, gate, mask)
-        return Forward(h, h_now, c_now, tape if keep else None)
+        saved = SavedActivations(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, gate, mask)
+        return Forward(h, h_now, c_now, saved if keep else None)
 
     def backward(
         self,
-        tape: Tape,
+        saved: SavedActivations,
         dh: Array | None,
         dh_T: Array,
         dc_T: Array,
@@ -78,33 +78,33 @@ class Reference:
         *,
         with_dweight: bool = True,
     ) -> Backward:
-        check_backward(self, tape, dh, dh_T, dc_T, dc)
-        units, steps = tape.weight_hh.shape[1], len(tape.h)
-        gates = tape.packed_gates.reshape(steps, 4 * units)
+        check_backward(self, saved, dh, dh_T, dc_T, dc)
+        units, steps = saved.weight_hh.shape[1], len(saved.h)
+        gates = saved.packed_gates.reshape(steps, 4 * units)
         dh_now, dc_now = dh_T.copy(), dc_T.copy()  # (B, H): what reaches each sequence from later steps
         dpre_rows = np.empty_like(gates)
-        dweight_hh = np.zeros_like(tape.weight_hh) if with_dweight else None
-        for active, rows, before in reversed(_steps_with_previous(tape)):
+        dweight_hh = np.zeros_like(saved.weight_hh) if with_dweight else None
+        for active, rows, before in reversed(_steps_with_previous(saved)):
             first = before < 0  # these sequences' first step: their previous state is the initial one
-            h_prev = np.where(first[:, None], tape.h0[active], tape.h[before])  # (A, H)
-            c_prev = np.where(first[:, None], tape.c0[active], tape.c[before])
-            if tape.mask is not None:
-                h_prev = h_prev * tape.mask[active]
-            step = Step(gates[rows], tape.c[rows], tape.h[rows])
+            h_prev = np.where(first[:, None], saved.h0[active], saved.h[before])  # (A, H)
+            c_prev = np.where(first[:, None], saved.c0[active], saved.c[before])
+            if saved.mask is not None:
+                h_prev = h_prev * saved.mask[active]
+            step = Step(gates[rows], saved.c[rows], saved.h[rows])
             dh_step = dh_now[active] if dh is None else dh_now[active] + dh[rows]
             dc_step = dc_now[active] if dc is None else dc_now[active] + dc[rows]
             dpre, dh_now[active], dc_now[active] = step_backward(
-                step, c_prev, dh_step, dc_step, tape.weight_hh, tape.gate
+                step, c_prev, dh_step, dc_step, saved.weight_hh, saved.gate
             )
-            if tape.mask is not None:
-                dh_now[active] *= tape.mask[active]
+            if saved.mask is not None:
+                dh_now[active] *= saved.mask[active]
             dpre_rows[rows] = dpre
             if dweight_hh is not None:
                 dweight_hh += dpre.T @ h_prev  # (4H, A) @ (A, H)
-        if tape.index is None:
+        if saved.index is None:
             return Backward(dpre_rows, dweight_hh, dh_now, dc_now)
-        dpre_distinct = np.zeros((tape.pre_rows, 4 * units), dtype=gates.dtype)
-        np.add.at(dpre_distinct, tape.index, dpre_rows)
+        dpre_distinct = np.zeros((saved.pre_rows, 4 * units), dtype=gates.dtype)
+        np.add.at(dpre_distinct, saved.index, dpre_rows)
         return Backward(dpre_distinct, dweight_hh, dh_now, dc_now)
 
 
@@ -118,10 +118,10 @@ def _steps(lengths: Lengths, reverse: bool) -> list[tuple[Array, Array]]:
     return steps
 
 
-def _steps_with_previous(tape: Tape) -> list[tuple[Array, Array, Array]]:
+def _steps_with_previous(saved: SavedActivations) -> list[tuple[Array, Array, Array]]:
     """As `_steps`, with the row each sequence was at before (A,), or -1 at its first step."""
-    back = 1 if tape.reverse else -1
+    back = 1 if saved.reverse else -1
     return [
         (active, rows, rows + back if s else np.full(len(rows), -1))
-        for s, (active, rows) in enumerate(_steps(tape.lengths, tape.reverse))
+        for s, (active, rows) in enumerate(_steps(saved.lengths, saved.reverse))
     ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels.interface import Drawn, Index, Kernel, Lengths, Tape
+from gatewise.kernels.interface import Index, Interpolation, Kernel, Lengths, SavedActivations
 from gatewise.types import Array, Gate
 
-__all__ = ["check_backward", "check_forward", "check_project", "check_tape"]
+__all__ = ["check_backward", "check_forward", "check_project", "check_saved"]
 
 
 def check_forward(
@@ -21,7 +21,7 @@ def check_forward(
     c0: Array,
     gate: Gate,
     mask: Array | None,
-    drawn: Drawn | None = None,
+    drawn: Interpolation | None = None,
 ) -> None:
     """Raise InputError, naming the array, unless the arguments fit together. Kernels trust what passes here."""
     if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
@@ -78,18 +78,20 @@ def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None
     _same_kind(kernel, named)
 
 
-def check_backward(kernel: Kernel, tape: Tape, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None) -> None:
+def check_backward(
+    kernel: Kernel, saved: SavedActivations, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None
+) -> None:
     """Raise InputError, naming the array, unless the gradients fit the tape."""
-    named = {"weight_hh": tape.weight_hh, "dh_T": dh_T, "dc_T": dc_T}
+    named = {"weight_hh": saved.weight_hh, "dh_T": dh_T, "dc_T": dc_T}
     for name, array in (("dh", dh), ("dc", dc)):
         if array is not None:
-            _expect(name, array, tape.h.shape)
+            _expect(name, array, saved.h.shape)
             named[name] = array
-    _expect("dh_T", dh_T, tape.h0.shape)
-    _expect("dc_T", dc_T, tape.h0.shape)
-    if tape.mask is not None:
-        _expect("mask", tape.mask, tape.h0.shape)
-        named["mask"] = tape.mask
+    _expect("dh_T", dh_T, saved.h0.shape)
+    _expect("dc_T", dc_T, saved.h0.shape)
+    if saved.mask is not None:
+        _expect("mask", saved.mask, saved.h0.shape)
+        named["mask"] = saved.mask
     _same_kind(kernel, named)
 
 
@@ -110,18 +112,18 @@ def _same_kind(kernel: Kernel, named: dict[str, Array]) -> None:
             raise InputError(f"{name} must be C-contiguous")
 
 
-def check_tape(tape: Tape, name: str, lanes: int) -> None:
+def check_saved(saved: SavedActivations, name: str, lanes: int) -> None:
     """Raise InputError unless this is a tape as `forward` makes it: tapes are also put together again by others."""
-    rows, units = tape.h.shape
+    rows, units = saved.h.shape
     want = (rows, -(-units // lanes), 4, lanes)
-    if tape.packed_gates.shape != want:
-        raise InputError(f"tape: gates {tape.packed_gates.shape}, but instruction set {name} keeps them as {want}")
-    if int(tape.lengths.sum()) != rows or tape.c.shape != tape.h.shape:
-        raise InputError(f"tape: {rows} rows of h, {len(tape.c)} of c, {int(tape.lengths.sum())} steps")
-    if tape.index is None:
-        if tape.pre_rows != rows:
-            raise InputError(f"tape: {rows} steps, {tape.pre_rows} rows of pre and no index")
-    elif tape.index.shape != (rows,) or (rows and not 0 <= tape.index.min() <= tape.index.max() < tape.pre_rows):
-        raise InputError(f"tape: the index does not fit {rows} steps and {tape.pre_rows} rows of pre")
-    if not tape.packed_gates.flags.writeable:
+    if saved.packed_gates.shape != want:
+        raise InputError(f"tape: gates {saved.packed_gates.shape}, but instruction set {name} keeps them as {want}")
+    if int(saved.lengths.sum()) != rows or saved.c.shape != saved.h.shape:
+        raise InputError(f"tape: {rows} rows of h, {len(saved.c)} of c, {int(saved.lengths.sum())} steps")
+    if saved.index is None:
+        if saved.pre_rows != rows:
+            raise InputError(f"tape: {rows} steps, {saved.pre_rows} rows of pre and no index")
+    elif saved.index.shape != (rows,) or (rows and not 0 <= saved.index.min() <= saved.index.max() < saved.pre_rows):
+        raise InputError(f"tape: the index does not fit {rows} steps and {saved.pre_rows} rows of pre")
+    if not saved.packed_gates.flags.writeable:
         raise InputError("tape: read-only, as one is after its backward; keep a Tape.copy() to go back twice")

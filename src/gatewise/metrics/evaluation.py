@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gatewise.metrics.calibration import Bin, calibration_of
 from gatewise.types import Array
 
-__all__ = ["Evaluation", "Faith", "log_probabilities", "margin", "scores"]
+__all__ = ["Evaluation", "Faithfulness", "log_probabilities", "scores", "target_score"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Faith:
+class Faithfulness:
     """How faithful a method of accounting was to one model, over n sequences (`explain.attribution.faithfulness`).
 
     comprehensiveness: by how much the probability of the verdict fell when the steps that it ranks first were deleted;
@@ -86,7 +86,7 @@ def scores(log_p: Array, truth: NDArray[np.int64]) -> tuple[float, float]:
     return accuracy, float(-log_p[np.arange(len(truth)), truth].mean())
 
 
-def margin(logits: Array, predicted: int) -> Array:
+def target_score(logits: Array, predicted: int) -> Array:
     """What is explained (...), from logits (..., outputs): the one logit, or that of `predicted` less the mean of
     all. It is linear in the logits.
     """

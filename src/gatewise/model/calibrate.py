@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gatewise.kernels.packed import frozen
+from gatewise.kernels.packed import readonly_copy
 from gatewise.metrics.calibration import temperature_of
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
 from gatewise.model.card import Calibrated
@@ -38,7 +38,7 @@ def calibrated(model: Model, data: Labelled, what: str = "") -> Model:
     parameters = dict(model.parameters)
     for name in LOGIT_PARAMETERS:
         if name in parameters:
-            parameters[name] = frozen((parameters[name] / temperature).astype(np.float32))
+            parameters[name] = readonly_copy((parameters[name] / temperature).astype(np.float32))
     before = Evaluation.of(log_p, truth, model.classes, data.source)
     after = Evaluation.of(log_probabilities(logits / temperature), truth, model.classes, data.source)
     found = Calibrated(
@@ -50,11 +50,11 @@ def calibrated(model: Model, data: Labelled, what: str = "") -> Model:
         before.calibration_error,
         after.calibration_error,
     )
-    facts = replace(model.facts, calibrated=found, measured=(), faith={}, explained_by="")
+    metadata = replace(model.metadata, calibrated=found, measured=(), faithfulness={}, explained_by="")
     ngrams = model.ngrams
     if ngrams is not None:
         ngrams = replace(ngrams, weight=(ngrams.weight / temperature).astype(np.float32))
-    made = replace(model, parameters=MappingProxyType(parameters), ngrams=ngrams, facts=facts)
+    made = replace(model, parameters=MappingProxyType(parameters), ngrams=ngrams, metadata=metadata)
     few = data.inputs[:8]
     again = made.logits(few) * temperature
     assert np.allclose(again, logits[: len(few)], rtol=1e-3, atol=1e-3), "the logits are not linear in these parameters"

@@ -1,6 +1,7 @@
 """What is known of a model: the facts that it was made with and measured at, and the card that is written from them.
 
-Nothing on the card is typed in by hand: it is `Facts`, as sentences and tables. A fact that was not established is left
+Nothing on the card is typed in by hand: it is `ModelMetadata`, as sentences and tables.
+A fact that was not established is left
 out.
 """
 
@@ -9,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gatewise.metrics.evaluation import Faith
+from gatewise.metrics.evaluation import Faithfulness
 from gatewise.network.architecture import Architecture, summary
 from gatewise.network.ngrams import Ngrams
 from gatewise.storage.markdown import plain
 
-__all__ = ["Calibrated", "Facts", "Measured", "Shrunk", "fact_rows", "write_card"]
+__all__ = ["Calibrated", "CompressionReport", "EvalResult", "ModelMetadata", "metadata_rows", "write_card"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class EvalResult:
     """One measurement: which data (one line), how many sequences n, accuracy in 0..1, mean cross-entropy loss, and
     expected calibration error (see `gatewise.metrics.calibration`), None where nobody looked.
     """
@@ -46,7 +47,7 @@ class Calibrated:
 
 
 @dataclass(frozen=True)
-class Shrunk:
+class CompressionReport:
     """How a model was made small, and what that cost: the same n sequences before and after; n 0 if nobody measured.
 
     bytes_*: of the whole folder. words_*: 0 where the vocabulary was left alone. ngrams_*: those beside the network.
@@ -70,7 +71,7 @@ class Shrunk:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelMetadata:
     """Where a model comes from. All of it is plain data and optional."""
 
     gatewise: str = ""
@@ -89,19 +90,23 @@ class Facts:
     command: str = ""
     base: str = ""  # what it was pretrained on
     unlabelled: str = ""  # texts without labels that it was trained on
-    measured: tuple[Measured, ...] = ()
-    faith: dict[str, Faith] = field(default_factory=dict)  # by method of accounting, on validation sequences
+    measured: tuple[EvalResult, ...] = ()
+    faithfulness: dict[str, Faithfulness] = field(
+        default_factory=dict
+    )  # by method of accounting, on validation sequences
     explained_by: str = ""  # the method that those scores chose
     calibrated: Calibrated | None = None
-    shrunk: Shrunk | None = None
+    compression: CompressionReport | None = None
 
-    def with_measured(self, measured: Measured) -> Facts:
+    def with_result(self, measured: EvalResult) -> ModelMetadata:
         """These facts with one more measurement; an older one on the same data is replaced."""
         others = tuple(m for m in self.measured if m.data != measured.data)
         return replace(self, measured=(*others, measured))
 
 
-def write_card(arch: Architecture, classes: Sequence[str], facts: Facts, ngrams: Ngrams | None = None) -> str:
+def write_card(
+    arch: Architecture, classes: Sequence[str], metadata: ModelMetadata, ngrams: Ngrams | None = None
+) -> str:
     """The card in Markdown. ngrams: the linear path beside the network, if there is one."""
     lines = ["# A gatewise model", ""]
     what = "texts" if arch.inputs == "tokens" else f"series of {arch.rows} channels"
@@ -110,11 +115,11 @@ def write_card(arch: Architecture, classes: Sequence[str], facts: Facts, ngrams:
     layers = summary(arch) if ngrams is None else [*summary(arch), ngrams.summary()]
     lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]
     lines += [f"| all | | {sum(count for _, _, count in layers):,} |", ""]
-    rows = fact_rows(facts)
+    rows = metadata_rows(metadata)
     if rows:
         lines += ["## How it was made", "", "| | |", "|---|---|", *(f"| {k} | {plain(v)} |" for k, v in rows), ""]
-    lines += [*_measured(facts), *_calibrated(facts), *_faith(facts), *_shrunk(facts)]
-    say = "calibrated on the data named above, and on no other" if facts.calibrated else "not calibrated"
+    lines += [*_measured(metadata), *_calibrated(metadata), *_faith(metadata), *_shrunk(metadata)]
+    say = "calibrated on the data named above, and on no other" if metadata.calibrated else "not calibrated"
     lines += [
         "## Limits",
         "",
@@ -125,22 +130,22 @@ def write_card(arch: Architecture, classes: Sequence[str], facts: Facts, ngrams:
     return "\n".join(lines)
 
 
-def _measured(facts: Facts) -> list[str]:
-    if not facts.measured:
+def _measured(metadata: ModelMetadata) -> list[str]:
+    if not metadata.measured:
         return []
     lines = ["## What it was measured at", "", "| data | n | accuracy | loss | calibration error |"]
     lines += ["|---|---:|---:|---:|---:|"]
-    for m in facts.measured:
+    for m in metadata.measured:
         error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
         gap = "" if m.calibration_error is None else f"{m.calibration_error:.4f}"
         lines.append(f"| {plain(m.data)} | {m.n:,} | {m.accuracy:.4f} ± {error:.4f} | {m.loss:.4f} | {gap} |")
     return [*lines, "", "± is one standard error of the accuracy, from the number of sequences alone.", ""]
 
 
-def _calibrated(facts: Facts) -> list[str]:
-    if facts.calibrated is None:
+def _calibrated(metadata: ModelMetadata) -> list[str]:
+    if metadata.calibrated is None:
         return []
-    c = facts.calibrated
+    c = metadata.calibrated
     return [
         *("## Calibration", ""),
         f"{plain(c.how)}: what fits {c.n:,} sequences best, {plain(c.data)}.",
@@ -150,23 +155,23 @@ def _calibrated(facts: Facts) -> list[str]:
     ]
 
 
-def _faith(facts: Facts) -> list[str]:
-    if not facts.faith:
+def _faith(metadata: ModelMetadata) -> list[str]:
+    if not metadata.faithfulness:
         return []
     lines = ["## How faithful its accounts are", "", "| method | n | comprehensiveness | sufficiency |"]
     lines += ["|---|---:|---:|---:|"]
-    for name, faith in facts.faith.items():
-        chosen = " (the default)" if name == facts.explained_by else ""
-        numbers = f"{faith.comprehensiveness:.3f} | {faith.sufficiency:.3f}"
-        lines.append(f"| {plain(name)}{chosen} | {faith.n:,} | {numbers} |")
+    for name, faithfulness in metadata.faithfulness.items():
+        chosen = " (the default)" if name == metadata.explained_by else ""
+        numbers = f"{faithfulness.comprehensiveness:.3f} | {faithfulness.sufficiency:.3f}"
+        lines.append(f"| {plain(name)}{chosen} | {faithfulness.n:,} | {numbers} |")
     lines += ["", "How far the verdict's probability falls without what the method ranks first (higher is better)"]
     return [*lines, "and with that alone (lower is better), on sequences of the validation part; docs/glassbox.md.", ""]
 
 
-def _shrunk(facts: Facts) -> list[str]:
-    if facts.shrunk is None:
+def _shrunk(metadata: ModelMetadata) -> list[str]:
+    if metadata.compression is None:
         return []
-    s = facts.shrunk
+    s = metadata.compression
     lines = ["## How it was made small", ""]
     words = f", and the {s.words_after:,} most frequent of {s.words_before:,} words" if s.words_after else ""
     if s.ngrams_after < s.ngrams_before:
@@ -181,23 +186,23 @@ def _shrunk(facts: Facts) -> list[str]:
     return [*lines, f"| equal verdicts | | {s.equal:.4f} |", ""]
 
 
-def fact_rows(facts: Facts) -> list[tuple[str, str]]:
+def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
     """What is known of the making, as pairs of a name and a value; measurements apart."""
-    kept = f"{facts.kept_epoch} of {facts.epochs}, the best on the validation part" if facts.kept_epoch else ""
+    kept = f"{metadata.kept_epoch} of {metadata.epochs}, the best on the validation part" if metadata.kept_epoch else ""
     rows = [
-        ("made", facts.made),
-        ("recipe", facts.recipe),
-        ("seed", str(facts.seed) if facts.recipe else ""),
-        ("data", facts.data),
-        ("pretrained", facts.base),
-        ("trained on", f"{facts.trained_on:,}" if facts.trained_on else ""),
-        ("and, without labels, on", facts.unlabelled),
-        ("validated on", f"{facts.validated_on:,} ({facts.validation})" if facts.validated_on else ""),
+        ("made", metadata.made),
+        ("recipe", metadata.recipe),
+        ("seed", str(metadata.seed) if metadata.recipe else ""),
+        ("data", metadata.data),
+        ("pretrained", metadata.base),
+        ("trained on", f"{metadata.trained_on:,}" if metadata.trained_on else ""),
+        ("and, without labels, on", metadata.unlabelled),
+        ("validated on", f"{metadata.validated_on:,} ({metadata.validation})" if metadata.validated_on else ""),
         ("epoch kept", kept),
-        ("training took", f"{facts.seconds:.0f} s" if facts.seconds else ""),
-        ("kernel", facts.kernel),
-        ("data SHA-256", facts.fingerprint),
-        ("command", f"`{facts.command}`" if facts.command else ""),
-        ("gatewise", facts.gatewise),
+        ("training took", f"{metadata.seconds:.0f} s" if metadata.seconds else ""),
+        ("kernel", metadata.kernel),
+        ("data SHA-256", metadata.fingerprint),
+        ("command", f"`{metadata.command}`" if metadata.command else ""),
+        ("gatewise", metadata.gatewise),
     ]
     return [(name, value) for name, value in rows if value]

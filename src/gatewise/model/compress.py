@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels.packed import frozen
+from gatewise.kernels.packed import readonly_copy
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
-from gatewise.model.card import Shrunk
+from gatewise.model.card import CompressionReport
 from gatewise.model.files import files_of
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextEncoder
+from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.storage import folder_size, pack, table_for, unpack
 from gatewise.text import TokenEncoding
 from gatewise.types import Array
@@ -23,12 +23,12 @@ from gatewise.types import Array
 if TYPE_CHECKING:
     from gatewise.data.labelled import Labelled
 
-__all__ = ["shrink"]
+__all__ = ["compress"]
 
 _BY_WORDS = "embedding.weight"  # the parameter with a row a word
 
 
-def shrink(
+def compress(
     model: Model,
     storage: str | Mapping[str, str] = "int8",
     words: int | None = None,
@@ -48,9 +48,9 @@ def shrink(
             raise InputError(f"{ngrams} n-grams cannot be kept: this model has {made.ngrams and len(made.ngrams)}")
         made = replace(made, ngrams=made.ngrams.kept(made.architecture.rows, ngrams) if ngrams else None)
     table = table_for(made.parameters, storage) if isinstance(storage, str) else dict(storage)
-    rounded = {name: frozen(array) for name, array in unpack(pack(made.parameters, table), table).items()}
+    rounded = {name: readonly_copy(array) for name, array in unpack(pack(made.parameters, table), table).items()}
     made = replace(made, parameters=MappingProxyType(rounded), storage=table)
-    note = Shrunk(_described(storage), folder_size(files_of(model.parts())), 0)
+    note = CompressionReport(_described(storage), folder_size(files_of(model.parts())), 0)
     if model.ngrams is not None:
         note = replace(note, ngrams_before=len(model.ngrams), ngrams_after=len(made.ngrams) if made.ngrams else 0)
     if words is not None:
@@ -62,17 +62,19 @@ def shrink(
 
 
 def _with_words(model: Model, words: int) -> Model:
-    encoding = model.encoder.encoding if isinstance(model.encoder, TextEncoder) else None
+    encoding = model.preprocessor.encoding if isinstance(model.preprocessor, TextPreprocessor) else None
     if not isinstance(encoding, TokenEncoding):
         kind = "series" if encoding is None else f"the encoding {quote(encoding.kind)}"
         raise InputError(f"words can be taken out of a 'tokens' vocabulary; this model has {kind}")
     small = encoding.with_words(words)
     parameters: dict[str, Array] = dict(model.parameters)
-    parameters[_BY_WORDS] = frozen(parameters[_BY_WORDS][: small.rows])
+    parameters[_BY_WORDS] = readonly_copy(parameters[_BY_WORDS][: small.rows])
     arch = replace(model.architecture, rows=small.rows)
     ngrams = None if model.ngrams is None else model.ngrams.kept(small.rows)
-    encoder = TextEncoder(small)
-    return replace(model, architecture=arch, parameters=MappingProxyType(parameters), encoder=encoder, ngrams=ngrams)
+    preprocessor = TextPreprocessor(small)
+    return replace(
+        model, architecture=arch, parameters=MappingProxyType(parameters), preprocessor=preprocessor, ngrams=ngrams
+    )
 
 
 def _words_of(model: Model) -> int:
@@ -85,7 +87,9 @@ def _described(storage: str | Mapping[str, str]) -> str:
     return ", ".join(f"{name} {word}" for name, word in sorted(storage.items())) or "float32"
 
 
-def _compared(note: Shrunk, before: Model, after: Model, data: Labelled) -> tuple[Shrunk, Evaluation]:
+def _compared(
+    note: CompressionReport, before: Model, after: Model, data: Labelled
+) -> tuple[CompressionReport, Evaluation]:
     """The note with what changed, and the small model's evaluation."""
     truth = data.labels_among(before.classes)
     if not len(truth):
@@ -105,10 +109,10 @@ def _compared(note: Shrunk, before: Model, after: Model, data: Labelled) -> tupl
     return note, two
 
 
-def _with_size(model: Model, note: Shrunk) -> Model:
+def _with_size(model: Model, note: CompressionReport) -> Model:
     """With the note, which says how large the folder is, itself included: digits settle in a turn or two."""
     for _ in range(10):
-        made = replace(model, facts=replace(model.facts, shrunk=note))
+        made = replace(model, metadata=replace(model.metadata, compression=note))
         size = folder_size(files_of(made.parts()))
         if size == note.bytes_after:
             return made

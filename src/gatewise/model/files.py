@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.kernels.packed import frozen
-from gatewise.model.card import Facts, write_card
+from gatewise.kernels.packed import readonly_copy
+from gatewise.model.card import ModelMetadata, write_card
 from gatewise.model.ngram_files import ngrams_from_files, ngrams_to_files
-from gatewise.model.preprocessor import Encoder, encoder_from
+from gatewise.model.preprocessor import Preprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture, parameter_shapes
 from gatewise.network.ngrams import Ngrams
 from gatewise.storage import (
@@ -38,7 +38,7 @@ from gatewise.types import Array
 __all__ = ["UNITS_FILE", "Parts", "files_of", "parts_from"]
 
 UNITS_FILE = "units.json"
-_KEYS = ("architecture", "classes", "encoder", "facts")
+_KEYS = ("architecture", "classes", "preprocessor", "metadata")
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Parts:
 
     architecture: Architecture
     parameters: Mapping[str, Array]
-    encoder: Encoder
+    preprocessor: Preprocessor
     classes: tuple[str, ...]
-    facts: Facts = field(default_factory=Facts)
+    metadata: ModelMetadata = field(default_factory=ModelMetadata)
     history: str = ""
     units_file: bytes = b""
     storage: Mapping[str, str] = field(default_factory=dict)
@@ -61,14 +61,14 @@ class Parts:
 
 def files_of(parts: Parts) -> dict[str, bytes]:
     """The files by name. Raises InputError for a storage that a tensor cannot have."""
-    config, vocabulary = parts.encoder.to_files()
+    config, vocabulary = parts.preprocessor.to_files()
     forms = {name: (array.shape, array.dtype) for name, array in parts.parameters.items()}
     table = check_table(parts.storage, forms)
     described = {
         "architecture": asdict(parts.architecture),
         "classes": list(parts.classes),
-        "encoder": config,
-        "facts": asdict(parts.facts),
+        "preprocessor": config,
+        "metadata": asdict(parts.metadata),
     }
     if table:
         described["storage"] = table
@@ -77,7 +77,7 @@ def files_of(parts: Parts) -> dict[str, bytes]:
     files = {
         "config.json": json_bytes(described),
         "model.safetensors": tensors_to_bytes(pack(parts.parameters, table)),
-        "README.md": write_card(parts.architecture, parts.classes, parts.facts, parts.ngrams).encode(),
+        "README.md": write_card(parts.architecture, parts.classes, parts.metadata, parts.ngrams).encode(),
         **vocabulary,
         **ngrams,
     }
@@ -106,18 +106,18 @@ def parts_from(folder: Folder) -> Parts:
         raise ModelFileError(f"{folder.path}/config.json: classes must be a list of names")
     try:
         arch = fields_from(Architecture, config["architecture"], "architecture")
-        encoder = encoder_from(config["encoder"], folder.read)
-        encoder.check(arch)
+        preprocessor = preprocessor_from(config["preprocessor"], folder.read)
+        preprocessor.check(arch)
         forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
         table = check_table(config.get("storage", {}), forms)
         stored = tensors_from_bytes(folder.read("model.safetensors"), stored_forms(forms, table))
         parameters = {name: _read_only(array) for name, array in unpack(stored, table).items()}
-        facts = fields_from(Facts, config["facts"], "facts")
+        metadata = fields_from(ModelMetadata, config["metadata"], "metadata")
         history = folder.files.get("history.jsonl", b"").decode()
         units = folder.files.get(UNITS_FILE, b"")
         ngrams = ngrams_from_files(config, arch.outputs, folder.read)
         kept = MappingProxyType(parameters)
-        return Parts(arch, kept, encoder, tuple(classes), facts, history, units, table, ngrams)
+        return Parts(arch, kept, preprocessor, tuple(classes), metadata, history, units, table, ngrams)
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{folder.path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:
@@ -127,6 +127,6 @@ def parts_from(folder: Folder) -> Parts:
 def _read_only(array: Array) -> Array:
     """The array itself where it is nobody else's, so that a large model is not copied once more."""
     if array.base is not None:
-        return frozen(array)
+        return readonly_copy(array)
     array.flags.writeable = False
     return array

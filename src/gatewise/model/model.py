@@ -22,9 +22,9 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import Precision, for_precision
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
 from gatewise.model.bundled import folder as in_the_box
-from gatewise.model.card import Facts, Measured, write_card
+from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.files import Parts, files_of, parts_from
-from gatewise.model.preprocessor import Encoder, TextEncoder
+from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture, parameter_shapes
 from gatewise.network.batch import cut
 from gatewise.network.inference import logits_of
@@ -35,7 +35,7 @@ from gatewise.types import Array
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
-    from gatewise.explain import Clamp, Explanation, Intervention, Method, Net, Trace
+    from gatewise.explain import Clamp, ExplainedNetwork, Explanation, Intervention, Method, Trace
     from gatewise.explain.unit_summary import UnitsReport
 
 __all__ = ["Evaluation", "Model", "load"]
@@ -52,9 +52,9 @@ class Model:
 
     architecture: Architecture
     parameters: Mapping[str, Array]
-    encoder: Encoder
+    preprocessor: Preprocessor
     classes: tuple[str, ...]
-    facts: Facts = field(default_factory=Facts)
+    metadata: ModelMetadata = field(default_factory=ModelMetadata)
     history: str = ""  # the training history, JSON lines
     units_file: bytes = b""  # what `units` reads
     storage: Mapping[str, str] = field(default_factory=dict)  # how `save` keeps which tensor, where not as it is
@@ -79,7 +79,7 @@ class Model:
 
     def logits(self, inputs: Sequence[Any], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n texts or series; the order and company of the inputs change only the last bits."""
-        return self.logits_of(self.encoder.encode_all(inputs), ops)
+        return self.logits_of(self.preprocessor.encode_batch(inputs), ops)
 
     def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n sequences that are encoded already: (length,) token ids or (length, C) channels."""
@@ -112,12 +112,14 @@ class Model:
         return Evaluation.of(log_p, truth, self.classes, data.source)
 
     @property
-    def net(self) -> Net:
+    def net(self) -> ExplainedNetwork:
         """What the glass box opens."""
-        from gatewise.explain import Net
+        from gatewise.explain import ExplainedNetwork
 
-        kernel, unknown = for_precision(self.precision), self.encoder.unknown
-        return Net(self.parameters, self.architecture, kernel, unknown, ngrams=self.ngrams, memo=self._memo)
+        kernel, unknown = for_precision(self.precision), self.preprocessor.unknown
+        return ExplainedNetwork(
+            self.parameters, self.architecture, kernel, unknown, ngrams=self.ngrams, memo=self._memo
+        )
 
     def trace(self, item: Any) -> Trace:
         """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See
@@ -133,9 +135,11 @@ class Model:
         """
         from gatewise.explain.attribution.attribution import explain_in
 
-        facts = self.facts
-        found = explain_in(self.net, *self._one(item), self.classes, method, facts.faith, facts.explained_by)
-        return replace(found, calibrated=facts.calibrated is not None)
+        metadata = self.metadata
+        found = explain_in(
+            self.net, *self._one(item), self.classes, method, metadata.faithfulness, metadata.explained_by
+        )
+        return replace(found, calibrated=metadata.calibrated is not None)
 
     def intervene(
         self, item: Any, clamps: Iterable[Clamp] = (), words: Mapping[int | str, str] | None = None
@@ -150,10 +154,10 @@ class Model:
         sequence, steps = self._one(item)
         if not words:
             return intervene(self.net, sequence, steps, self.classes, clamps)
-        if not isinstance(self.encoder, TextEncoder):
+        if not isinstance(self.preprocessor, TextPreprocessor):
             raise InputError("a series has no words to replace")
         places = word_places(steps, cut(np.arange(len(steps)), self.architecture), words)
-        edited = self.encoder.replaced(item, places)
+        edited = self.preprocessor.replaced(item, places)
         changes = [f"'{steps[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
         return intervene(self.net, sequence, steps, self.classes, clamps, edited, changes)
 
@@ -170,15 +174,18 @@ class Model:
         """This model with a report on its units over that data. Raises InputError for classes that it does not have."""
         from gatewise.explain.units import units_over
 
-        sequences, names = self.encoder.encode_all(data.inputs), [self.encoder.steps(item) for item in data.inputs]
+        sequences, names = (
+            self.preprocessor.encode_batch(data.inputs),
+            [self.preprocessor.steps(item) for item in data.inputs],
+        )
         truth, fingerprint = data.labels_among(self.classes), data.fingerprint()
         report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
         return replace(self, units_file=report.to_bytes())
 
     def _one(self, item: Any) -> tuple[Array, list[str]]:
-        return self.encoder.encode_all([item])[0], self.encoder.steps(item)
+        return self.preprocessor.encode_batch([item])[0], self.preprocessor.steps(item)
 
-    def with_faith(self, sequences: Sequence[Array]) -> Model:
+    def with_faithfulness(self, sequences: Sequence[Array]) -> Model:
         """This model with its methods' deletion scores on its card, and the default method that they choose.
 
         sequences: encoded, of data that did not train it; a small sample of them is drawn, the same one each time, and
@@ -191,18 +198,18 @@ class Model:
         if not rows:
             return self
         found = measure_all(self.net, [sequences[row] for row in rows])
-        faith = {name: one.faith for name, one in found.items()}
-        return replace(self, facts=replace(self.facts, faith=faith, explained_by=choose(found)))
+        faithfulness = {name: one.faithfulness for name, one in found.items()}
+        return replace(self, metadata=replace(self.metadata, faithfulness=faithfulness, explained_by=choose(found)))
 
     def measured(self, evaluation: Evaluation) -> Model:
         """This model with one more measurement on its card."""
         e = evaluation
-        found = Measured(e.data, e.n, e.accuracy, e.loss, e.calibration_error)
-        return replace(self, facts=self.facts.with_measured(found))
+        found = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error)
+        return replace(self, metadata=self.metadata.with_result(found))
 
     def card(self) -> str:
         """The model card, Markdown."""
-        return write_card(self.architecture, self.classes, self.facts, self.ngrams)
+        return write_card(self.architecture, self.classes, self.metadata, self.ngrams)
 
     def save(self, path: str | Path, storage: str | Mapping[str, str] | None = None) -> None:
         """Write the model folder: all of it or nothing. Raises ModelFileError naming the path and the reason.
@@ -220,9 +227,9 @@ class Model:
         return Parts(
             self.architecture,
             self.parameters,
-            self.encoder,
+            self.preprocessor,
             self.classes,
-            self.facts,
+            self.metadata,
             self.history,
             self.units_file,
             self.storage if storage is None else storage,

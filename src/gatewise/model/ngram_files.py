@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.kernels.packed import frozen
+from gatewise.kernels.packed import readonly_copy
 from gatewise.network.ngrams.weights import Ngrams
 from gatewise.storage import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array
@@ -41,6 +41,6 @@ def ngrams_from_files(config: Mapping[str, Any], outputs: int, read: Callable[[s
     expected = {"keys": ((count,), "int64"), "weight": ((count, outputs), "float32")}
     tensors = tensors_from_bytes(read(FILE), expected, FILE)
     try:
-        return Ngrams(order, frozen(tensors["keys"]), frozen(tensors["weight"]))
+        return Ngrams(order, readonly_copy(tensors["keys"]), readonly_copy(tensors["weight"]))
     except InputError as error:
         raise ModelFileError(f"{FILE}: {error}") from error

@@ -1,6 +1,7 @@
 """From what a user has to what the network reads, and back to something to show: a text encoding, or a series' scaling.
 
-A model holds one `Encoder`: `TextEncoder` around an encoding of `gatewise.text`, or `SeriesEncoder` around the scaling
+A model holds one `Preprocessor`: `TextPreprocessor` around an encoding of `gatewise.text`,
+or `SeriesPreprocessor` around the scaling
 of `gatewise.data.series`.
 """
 
@@ -12,16 +13,16 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from gatewise.data.series import Standardise
+from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError, ModelFileError
 from gatewise.network.architecture import Architecture
 from gatewise.text import Encoding, encoding_from
 from gatewise.types import Array
 
-__all__ = ["Encoder", "SeriesEncoder", "TextEncoder", "encoder_from"]
+__all__ = ["Preprocessor", "SeriesPreprocessor", "TextPreprocessor", "preprocessor_from"]
 
 
-class Encoder(Protocol):
+class Preprocessor(Protocol):
     """What a model needs of either."""
 
     @property
@@ -29,7 +30,7 @@ class Encoder(Protocol):
         """The token of any word that is not known; None for series."""
         ...
 
-    def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
+    def encode_batch(self, inputs: Sequence[Any]) -> list[Array]:
         """One array an input: token ids (length,), or channels (length, C). Raises InputError naming the input."""
         ...
 
@@ -51,7 +52,7 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True)
-class TextEncoder:
+class TextPreprocessor:
     """Texts by way of an encoding: one token id a word."""
 
     encoding: Encoding
@@ -60,13 +61,13 @@ class TextEncoder:
     def unknown(self) -> int:
         return self.encoding.unknown
 
-    def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
+    def encode_batch(self, inputs: Sequence[Any]) -> list[Array]:
         for n, text in enumerate(inputs):
             if not isinstance(text, str):
                 raise InputError(f"text {n + 1} is a {type(text).__name__}, not a string")
             if not text.strip():
                 raise InputError(f"text {n + 1} is empty")
-        sequences: list[Array] = list(self.encoding.encode_all(inputs))
+        sequences: list[Array] = list(self.encoding.encode_batch(inputs))
         for n, ids in enumerate(sequences):
             if not len(ids):
                 raise InputError(f"text {n + 1} holds no word")
@@ -84,7 +85,7 @@ class TextEncoder:
 
         Raises InputError for a place where no word stands.
         """
-        ids, names = self.encode_all([text])[0], self.steps(text)
+        ids, names = self.encode_batch([text])[0], self.steps(text)
         before = len(self.encoding.encode(""))  # what the encoding puts in front of every text
         new_ids, new_names = [np.asarray(ids[:before])], names[:before]
         for place in words:
@@ -110,13 +111,13 @@ class TextEncoder:
 
 
 @dataclass(frozen=True)
-class SeriesEncoder:
+class SeriesPreprocessor:
     """Series (length, C), each channel brought to mean 0 and deviation 1 of the training data."""
 
-    scaling: Standardise
+    scaling: StandardScaler
     unknown: ClassVar[None] = None
 
-    def encode_all(self, inputs: Sequence[Any]) -> list[Array]:
+    def encode_batch(self, inputs: Sequence[Any]) -> list[Array]:
         out = []
         for n, item in enumerate(inputs):
             series = np.asarray(item, dtype=np.float32)
@@ -143,10 +144,10 @@ class SeriesEncoder:
         return {"kind": "series", **self.scaling.to_config()}, {}
 
 
-def encoder_from(config: Mapping[str, Any], read: Callable[[str], bytes]) -> Encoder:
+def preprocessor_from(config: Mapping[str, Any], read: Callable[[str], bytes]) -> Preprocessor:
     """The encoder that `to_files` described; `read` gives the bytes of its files."""
     if not isinstance(config, dict) or not isinstance(config.get("kind"), str):
-        raise ModelFileError("config.json: encoder must be an object with a kind")
+        raise ModelFileError("config.json: preprocessor must be an object with a kind")
     if config["kind"] == "series":
-        return SeriesEncoder(Standardise.from_config({k: v for k, v in config.items() if k != "kind"}))
-    return TextEncoder(encoding_from(config, read))
+        return SeriesPreprocessor(StandardScaler.from_config({k: v for k, v in config.items() if k != "kind"}))
+    return TextPreprocessor(encoding_from(config, read))

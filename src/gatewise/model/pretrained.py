@@ -1,7 +1,7 @@
 """What pretraining leaves: an encoding and the weights that a classifier starts from, in a folder like a model's.
 
 >>> import gatewise as gw
->>> base = gw.load_base("base")  # doctest: +SKIP
+>>> base = gw.load_pretrained("base")  # doctest: +SKIP
 >>> model = gw.train(texts, labels, base=base)  # doctest: +SKIP
 """
 
@@ -27,13 +27,13 @@ from gatewise.storage.markdown import plain
 from gatewise.text import TokenEncoding, encoding_from
 from gatewise.types import Array
 
-__all__ = ["Base", "BaseFacts", "base_shapes", "load_base"]
+__all__ = ["PretrainedLM", "PretrainedMetadata", "load_pretrained", "pretrained_shapes"]
 
 KIND = "gatewise base"
 
 
 @dataclass(frozen=True)
-class BaseFacts:
+class PretrainedMetadata:
     """Where a base comes from. perplexity: of held-out texts, by direction, over the whole vocabulary."""
 
     gatewise: str = ""
@@ -53,14 +53,14 @@ class BaseFacts:
 
 
 @dataclass(frozen=True)
-class Base:
+class PretrainedLM:
     """encoding: how texts become ids. parameters, by name: `embedding.weight` (V, D), read-only; and, unless only word
     vectors were trained, `lstm.0.forward.*` and `lstm.0.backward.*`; the decoders that guessed the next word.
     """
 
     encoding: TokenEncoding
     parameters: Mapping[str, Array]
-    facts: BaseFacts = field(default_factory=BaseFacts)
+    metadata: PretrainedMetadata = field(default_factory=PretrainedMetadata)
     history: str = ""  # JSON lines
 
     @property
@@ -77,7 +77,7 @@ class Base:
     @property
     def summary(self) -> str:
         """One line, for the card of what starts from it."""
-        f = self.facts
+        f = self.metadata
         return f"language model ({f.size or 'of its own size'}, {f.epochs:g} times {f.words:,} words): {f.texts}"
 
     def save(self, path: str | Path) -> None:
@@ -88,8 +88,8 @@ class Base:
             "rows": self.encoding.rows,
             "embedding": self.embedding,
             "units": self.units,
-            "encoder": config,
-            "facts": asdict(self.facts),
+            "preprocessor": config,
+            "metadata": asdict(self.metadata),
         }
         files = {
             "config.json": json_bytes(described),
@@ -103,7 +103,7 @@ class Base:
 
     def card(self) -> str:
         """What is known of it, Markdown."""
-        f = self.facts
+        f = self.metadata
         network = f"two LSTMs of {self.units} units, one a direction" if self.units else "no LSTM: word vectors alone"
         rows = [
             ("network", f"{self.encoding.rows:,} words, {self.embedding} numbers a word; {network}"),
@@ -124,13 +124,13 @@ class Base:
         return "\n".join([*head, "| | |", "|---|---|", *table, ""])
 
 
-def load_base(path: str | Path) -> Base:
+def load_pretrained(path: str | Path) -> PretrainedLM:
     """Open a folder that `gatewise pretrain` wrote; checked like a model, nothing in it is executed. Raises
     ModelFileError.
     """
     folder = load_folder(path)
     config = parse_json(folder.read("config.json"), "config.json")
-    keys = {"kind", "rows", "embedding", "units", "encoder", "facts"}
+    keys = {"kind", "rows", "embedding", "units", "preprocessor", "metadata"}
     if not isinstance(config, dict) or config.get("kind") != KIND:
         raise ModelFileError(f"{path} is not a base that gatewise pretrain wrote")
     if set(config) != keys:
@@ -139,25 +139,25 @@ def load_base(path: str | Path) -> Base:
     if not all(type(n) is int for n in (rows, width, units)) or rows < 1 or width < 1 or units < 0:
         raise ModelFileError(f"{path}/config.json: rows, embedding and units must be whole numbers")
     try:
-        encoding = encoding_from(config["encoder"], folder.read)
+        encoding = encoding_from(config["preprocessor"], folder.read)
         if not isinstance(encoding, TokenEncoding) or encoding.rows != rows:
             raise ModelFileError(f"{path}: the vocabulary is not one of {rows:,} words and punctuation marks")
-        shapes = {name: (shape, "float32") for name, shape in base_shapes(rows, width, units).items()}
+        shapes = {name: (shape, "float32") for name, shape in pretrained_shapes(rows, width, units).items()}
         parameters = tensors_from_bytes(folder.read("base.safetensors"), shapes, "base.safetensors")
         for array in parameters.values():
             array.flags.writeable = False
-        facts = fields_from(BaseFacts, config["facts"], "facts")
+        metadata = fields_from(PretrainedMetadata, config["metadata"], "metadata")
         history = folder.files.get("history.jsonl", b"").decode()
         for line in history.splitlines():
             json.loads(line)
-        return Base(encoding, MappingProxyType(parameters), facts, history)
+        return PretrainedLM(encoding, MappingProxyType(parameters), metadata, history)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelFileError(f"{path}/history.jsonl: not lines of JSON in UTF-8") from error
     except InputError as error:
         raise ModelFileError(f"{path}: {error}") from error
 
 
-def base_shapes(rows: int, embedding: int, units: int) -> dict[str, tuple[int, ...]]:
+def pretrained_shapes(rows: int, embedding: int, units: int) -> dict[str, tuple[int, ...]]:
     """Name and shape of every parameter of a base, as the language model trained it; units 0 for word vectors alone."""
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (rows, embedding)}
     for direction in ("forward", "backward"):

@@ -18,7 +18,7 @@ from gatewise.kernels.ragged import Ragged
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
-__all__ = ["PAD", "Batch", "cut", "distinct_of"]
+__all__ = ["PAD", "Batch", "cut", "unique_tokens"]
 
 PAD = 0  # the token that stands for "no word here", in Keras and here
 
@@ -56,7 +56,7 @@ class Batch:
                 f"token ids must be from 0 to {arch.rows - 1}, found {int(tokens.min())} to {int(tokens.max())}"
             )
         pads = arch.length - ragged.lengths if arch.padding == "pre" else None
-        distinct, index = distinct_of(tokens, arch.rows, with_pad=pads is not None and bool(pads.any()))
+        distinct, index = unique_tokens(tokens, arch.rows, with_pad=pads is not None and bool(pads.any()))
         return cls(ragged.lengths, distinct=distinct, index=index, pads=pads)
 
     @classmethod
@@ -75,7 +75,7 @@ class Batch:
         return cls(lengths, values=np.ascontiguousarray(values))
 
 
-def distinct_of(tokens: Array, rows: int, with_pad: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def unique_tokens(tokens: Array, rows: int, with_pad: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The tokens (U,) that occur among `tokens` (N,), ascending, and PAD if it is wanted; and which of them each is
     (N,). rows: of the vocabulary.
     """

@@ -68,8 +68,8 @@ def run_lstms(
         pre = _project(ops, parameters, name, x)  # (U, 4H), above the first layer (N, 4H)
         h0 = c0 = ops.zeros(pre, len(batch), arch.units)
         if batch.pads is not None and longest:
-            run = partial(_trajectory, ops, parameters, name, x_pad, arch)
-            h_pads, c_pads = ops.trajectory(name, longest, arch.length, run)  # (S + 1, H)
+            run = partial(_pad_states, ops, parameters, name, x_pad, arch)
+            h_pads, c_pads = ops.pad_states(name, longest, arch.length, run)  # (S + 1, H)
             after = np.minimum(batch.pads, len(h_pads) - 1)
             h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
             x_pad = ops.dropout(h_pads[1:], "layer")
@@ -95,7 +95,7 @@ def _project(ops: Ops, parameters: Mapping[str, Any], name: str, x: Any) -> Any:
     return ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])
 
 
-def _trajectory(
+def _pad_states(
     ops: Ops, parameters: Mapping[str, Any], name: str, x_pad: Any, arch: Architecture, longest: int
 ) -> tuple[Any, Any]:
     """h and c (S + 1, H) after 0, 1, ... S pads, from the zero state; S is `longest`, or where the state has settled.
@@ -113,6 +113,6 @@ def _trajectory(
         states = ops.lstm(f"{name}.pads", pre, index, chunk, weight_hh, h_T, c_T, False, arch.gate)
         h, c, done = [*h, states.h], [*c, states.c], done + count
         h_T, c_T = states.h_T, states.c_T
-        if done > inputs and ops.settled(states):  # the input no longer changes either
+        if done > inputs and ops.converged(states):  # the input no longer changes either
             break
     return ops.concat(h, axis=0), ops.concat(c, axis=0)

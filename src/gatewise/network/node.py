@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from gatewise.kernels.ragged import starts_of
 from gatewise.types import Array
 
-__all__ = ["Node", "Recorder"]
+__all__ = ["Recorder", "Variable"]
 
 
 class Recorder(Protocol):
     """Whoever remembers what to do backwards."""
 
-    def record(self, value: Array, back: Callable[[Array], None]) -> Node: ...
+    def record(self, value: Array, back: Callable[[Array], None]) -> Variable: ...
 
 
-class Node:
+class Variable:
     """An array, `value`, and its gradient, `received`, which comes in parts; None as long as there is none."""
 
     def __init__(self, ops: Recorder, value: Array) -> None:
@@ -47,7 +47,7 @@ class Node:
         else:
             self.received, self._own = self.received + given, True
 
-    def add_each(self, given: Array, lengths: NDArray[np.int64]) -> None:
+    def accumulate_repeated(self, given: Array, lengths: NDArray[np.int64]) -> None:
         """The same gradient (B, H) for every row of a sequence."""
         if self.received is None:
             self.received, self._own = np.repeat(given, lengths, axis=0), True

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Kernel, Tape, get
+from gatewise.kernels import Kernel, SavedActivations, get
 from gatewise.kernels.ragged import reduced
 from gatewise.types import Array, Gate
 
-__all__ = ["NumpyOps", "Ops", "States", "never_settles"]
+__all__ = ["NumpyOps", "Ops", "States", "never_converges"]
 
 
 class States(NamedTuple):
@@ -62,7 +62,7 @@ class Ops(Protocol):
         """The kernel's recurrence; `name` is the parameters' prefix, for whoever keeps the tapes."""
         ...
 
-    def trajectory(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
+    def pad_states(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
         """`run(longest)`, the states of `longest` pads; where parameters cannot change, those of `most`, once."""
         ...
 
@@ -72,7 +72,7 @@ class Ops(Protocol):
 
     def concat(self, parts: Sequence[Any], axis: int) -> Any: ...
 
-    def settled(self, states: States) -> bool:
+    def converged(self, states: States) -> bool:
         """Whether the last step changed neither h nor c, bit for bit."""
         ...
 
@@ -91,7 +91,7 @@ class Ops(Protocol):
         ...
 
 
-def never_settles(kernel: str) -> bool:
+def never_converges(kernel: str) -> bool:
     """Whether the states of the pads must be left to another kernel: in bfloat16 they go round in circles as large as
     a rounding, so that every pad would be run.
     """
@@ -110,7 +110,7 @@ class NumpyOps:
         self.kernel = kernel or get()
         self.keep = keep
         self.memo = memo
-        self.tapes: dict[str, list[Tape]] = {}
+        self.saved_activations: dict[str, list[SavedActivations]] = {}
 
     def constant(self, values: Array, like: Array) -> Array:
         return values.astype(like.dtype, copy=False)
@@ -139,13 +139,13 @@ class NumpyOps:
         # The trajectory of the pads needs c of every step, and only the tape has it.
         pads = name.endswith(".pads")
         keep = self.keep or pads
-        kernel = get("native") if pads and never_settles(self.kernel.name) else self.kernel
+        kernel = get("native") if pads and never_converges(self.kernel.name) else self.kernel
         run = kernel.forward(pre, index, lengths, weight_hh, h0, c0, reverse=reverse, gate=gate, keep=keep)
-        if self.keep and run.tape is not None:
-            self.tapes.setdefault(name, []).append(run.tape)
-        return States(run.h, run.tape.c if run.tape is not None else None, run.h_T, run.c_T)
+        if self.keep and run.saved is not None:
+            self.saved_activations.setdefault(name, []).append(run.saved)
+        return States(run.h, run.saved.c if run.saved is not None else None, run.h_T, run.c_T)
 
-    def trajectory(
+    def pad_states(
         self, name: str, longest: int, most: int, run: Callable[[int], tuple[Array, Array]]
     ) -> tuple[Array, Array]:
         if self.memo is None:
@@ -160,7 +160,7 @@ class NumpyOps:
     def concat(self, parts: Sequence[Array], axis: int) -> Array:
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
 
-    def settled(self, states: States) -> bool:
+    def converged(self, states: States) -> bool:
         h, c = states.h, states.c
         return len(h) > 1 and bool(np.array_equal(h[-1], h[-2]) and np.array_equal(c[-1], c[-2]))
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.errors import InputError
-from gatewise.model.pretrained import base_shapes
-from gatewise.network.batch import PAD, distinct_of
+from gatewise.model.pretrained import pretrained_shapes
+from gatewise.network.batch import PAD, unique_tokens
 from gatewise.nn.network import attribute
 from gatewise.nn.op import lstm
 from gatewise.nn.project import project
@@ -35,7 +35,7 @@ States = tuple[Tensor, Tensor]
 
 
 class LanguageModel(torch.nn.Module):
-    """`parameters` by name, as `gatewise.model.pretrained.base_shapes` has them.
+    """`parameters` by name, as `gatewise.model.pretrained.pretrained_shapes` has them.
 
     drop_word: probability that a word of a piece is not read; drop_output: that a unit of a stream is not, at any step
     of a piece, where the decoder reads it (Gal & Ghahramani 2016). kernel: see `gatewise.nn.op.lstm`.
@@ -49,7 +49,7 @@ class LanguageModel(torch.nn.Module):
         self.kernel, self.drop_word, self.drop_output = kernel, drop_word, drop_output
         self.rows = len(parameters["embedding.weight"])
         self.units = parameters["lstm.0.forward.bias"].shape[0] // 4 if "lstm.0.forward.bias" in parameters else 0
-        if {name: array.shape for name, array in parameters.items()} != base_shapes(
+        if {name: array.shape for name, array in parameters.items()} != pretrained_shapes(
             self.rows, parameters["embedding.weight"].shape[1], self.units
         ):
             raise InputError("these are not the parameters of a language model")
@@ -74,7 +74,7 @@ class LanguageModel(torch.nn.Module):
     def hidden(self, direction: str, tokens: NDArray[np.int32], states: States) -> tuple[Tensor, States]:
         """h of every step (B T, H), stream after stream, of a piece (B, T), and the states after it, for the next."""
         batch, steps = tokens.shape
-        distinct, places = distinct_of(tokens.reshape(-1), self.rows)
+        distinct, places = unique_tokens(tokens.reshape(-1), self.rows)
         x = take(self["embedding.weight"], torch.from_numpy(distinct), in_place=self._in_place)  # (U, D)
         if self.training and self.drop_word:
             x = x * torch.nn.functional.dropout(x.new_ones((len(x), 1)), self.drop_word)
@@ -108,7 +108,7 @@ class LanguageModel(torch.nn.Module):
         )
 
     @torch.no_grad()
-    def surprise(self, direction: str, text: NDArray[np.int32]) -> float:
+    def negative_log_likelihood(self, direction: str, text: NDArray[np.int32]) -> float:
         """Sum of -log p (nats) of a text's tokens (n,) given those before them (after them), over the whole vocabulary.
 
         `text` as it is read: reversed for "backward".

@@ -19,7 +19,7 @@ from gatewise.kernels import get
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward, inputs
-from gatewise.network.ops import States, never_settles
+from gatewise.network.ops import States, never_converges
 from gatewise.nn.op import lstm
 from gatewise.nn.project import project
 from gatewise.nn.segment import segment_max, segment_mean
@@ -72,7 +72,7 @@ class TorchOps:
         p = self.probability.get("recurrent", 0)
         mask = torch.nn.functional.dropout(h0.new_ones(h0.shape), p) if p > 0 else None
         kernel = self.kernel
-        if name.endswith(".pads") and h0.dtype == torch.float32 and never_settles(kernel or get().name):
+        if name.endswith(".pads") and h0.dtype == torch.float32 and never_converges(kernel or get().name):
             kernel = "native"
         states = lstm(
             pre,
@@ -88,7 +88,7 @@ class TorchOps:
         )
         return States(*states)
 
-    def trajectory(
+    def pad_states(
         self, name: str, longest: int, most: int, run: Callable[[int], tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor]:
         return run(longest)
@@ -99,7 +99,7 @@ class TorchOps:
     def concat(self, parts: Sequence[Tensor], axis: int) -> Tensor:
         return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=axis)
 
-    def settled(self, states: States) -> bool:
+    def converged(self, states: States) -> bool:
         h, c = states.h.detach(), states.c.detach()
         return len(h) > 1 and torch.equal(h[-1], h[-2]) and torch.equal(c[-1], c[-2])
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, library
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, Tape, get
+from gatewise.kernels import Kernel, SavedActivations, get
 from gatewise.types import Array, Gate
 
 __all__ = ["LstmStates", "as_array", "kernel_for", "lstm"]
@@ -116,8 +116,8 @@ def _forward(
     arrays = [None if tensor is None else as_array(tensor) for tensor in (pre, index, lengths, weight_hh, h0, c0)]
     dropped = None if mask is None else as_array(mask)
     run = get(kernel).forward(*arrays, reverse=reverse, gate=gate, keep=keep or cells, mask=dropped)  # type: ignore[arg-type]
-    gates = torch.from_numpy(run.tape.packed_gates) if keep and run.tape else pre.new_empty(0)
-    c = torch.from_numpy(run.tape.c) if run.tape else pre.new_empty((0, weight_hh.shape[1]))
+    gates = torch.from_numpy(run.saved.packed_gates) if keep and run.saved else pre.new_empty(0)
+    c = torch.from_numpy(run.saved.c) if run.saved else pre.new_empty((0, weight_hh.shape[1]))
     return torch.from_numpy(run.h), c, torch.from_numpy(run.h_T), torch.from_numpy(run.c_T), gates
 
 
@@ -142,7 +142,7 @@ def _backward(
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """dpre (U, 4H), dweight_hh (4H, H), dh0, dc0 (B, H). None is a gradient of zeros. Writes over packed_gates."""
-    tape = Tape(
+    saved = SavedActivations(
         pre_rows=pre_rows,
         index=None if index is None else as_array(index),
         lengths=as_array(lengths),
@@ -158,7 +158,7 @@ def _backward(
     )
     every = [None if tensor is None else as_array(tensor) for tensor in (dh, dc)]
     last = [as_array(torch.zeros_like(h0) if tensor is None else tensor) for tensor in (dh_T, dc_T)]
-    gradients = get(kernel).backward(tape, every[0], last[0], last[1], every[1])
+    gradients = get(kernel).backward(saved, every[0], last[0], last[1], every[1])
     dpre, dweight_hh, dh0, dc0 = (torch.from_numpy(array) for array in gradients)
     return dpre, dweight_hh, dh0, dc0
 

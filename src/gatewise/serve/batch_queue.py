@@ -19,10 +19,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gatewise.serve.http_error import Refusal
+from gatewise.serve.http_error import HTTPError
 from gatewise.types import Array
 
-__all__ = ["LONG", "Answer", "Job", "Lane", "Limits", "Watch", "cost_of"]
+__all__ = ["LONG", "Answer", "BatchObserver", "BatchQueue", "Job", "Limits", "cost_of"]
 
 LONG = 4096  # estimated steps from which a request takes the lane of the long ones
 _LETTERS = 5  # characters a word, about: an estimate will do, the text is encoded later
@@ -61,17 +61,19 @@ class Limits:
     max_steps: int
 
 
-class Watch(Protocol):
+class BatchObserver(Protocol):
     """Who is told what a lane does."""
 
     def batch(self, items: int, seconds: float) -> None: ...
     def refused(self, reason: str) -> None: ...
 
 
-class Lane:
+class BatchQueue:
     """A queue and its turn on `executor`. `compute(jobs)` runs there and leaves an outcome in each job."""
 
-    def __init__(self, compute: Callable[[list[Job]], None], executor: Executor, limits: Limits, watch: Watch) -> None:
+    def __init__(
+        self, compute: Callable[[list[Job]], None], executor: Executor, limits: Limits, watch: BatchObserver
+    ) -> None:
         self._compute = compute
         self._executor = executor
         self._limits = limits
@@ -88,7 +90,7 @@ class Lane:
         if self.items + len(job.inputs) > self._limits.queue or self.steps + job.cost > _WAITING:
             self._watch.refused("queue")
             wait = str(max(1, min(60, math.ceil(self.steps * self._pace))))
-            raise Refusal(429, "busy", "too much is waiting already", headers=((b"retry-after", wait.encode()),))
+            raise HTTPError(429, "busy", "too much is waiting already", headers=((b"retry-after", wait.encode()),))
         job.deadline = loop.time() + self._limits.deadline
         self._jobs.append(job)
         self.items += len(job.inputs)
@@ -113,7 +115,7 @@ class Lane:
             self._pop()
             if job.future.done() or job.gone():
                 self._watch.refused("gone")
-                _settle(job, Refusal(499, "gone", "the client left"))
+                _settle(job, HTTPError(499, "gone", "the client left"))
             elif job.deadline <= loop.time():
                 self._late(job)
             else:
@@ -148,7 +150,7 @@ class Lane:
 
     def _late(self, job: Job) -> None:
         self._watch.refused("deadline")
-        _settle(job, Refusal(504, "deadline", "its turn did not come in time; nothing was computed"))
+        _settle(job, HTTPError(504, "deadline", "its turn did not come in time; nothing was computed"))
 
 
 def _settle(job: Job, outcome: Answer | BaseException | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gatewise.serve.http_error import Refusal
+from gatewise.serve.http_error import HTTPError
 
 __all__ = ["parse", "text_of"]
 
@@ -41,12 +41,12 @@ def parse(raw: bytes) -> dict[str, Any]:
 def text_of(value: object, field: str, most: int = 200) -> str:
     """A string of at most `most` characters, or a refusal that names the field."""
     if not isinstance(value, str) or len(value) > most:
-        raise Refusal(400, "bad_field", f"{field} must be a string of at most {most} characters", field)
+        raise HTTPError(400, "bad_field", f"{field} must be a string of at most {most} characters", field)
     return value
 
 
-def _bad(say: str) -> Refusal:
-    return Refusal(400, "bad_json", say)
+def _bad(say: str) -> HTTPError:
+    return HTTPError(400, "bad_json", say)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,26 +13,26 @@ from gatewise.errors import InputError
 from gatewise.explain.view.view import ViewCache
 from gatewise.metrics.evaluation import log_probabilities
 from gatewise.model.model import Model
-from gatewise.serve.batch_queue import LONG, Answer, Job, Lane, Limits, Watch, cost_of
-from gatewise.serve.http_error import Refusal, unquoted
+from gatewise.serve.batch_queue import LONG, Answer, BatchObserver, BatchQueue, Job, Limits, cost_of
+from gatewise.serve.http_error import HTTPError, unquoted
 from gatewise.serve.settings import Settings
 
-__all__ = ["Served"]
+__all__ = ["ModelEndpoint"]
 
 
-class Served:
+class ModelEndpoint:
     """One model behind its two lanes. `short` and `long` are single threads, shared by all models."""
 
     def __init__(
-        self, name: str, model: Model, settings: Settings, short: Executor, long: Executor, watch: Watch
+        self, name: str, model: Model, settings: Settings, short: Executor, long: Executor, watch: BatchObserver
     ) -> None:
         self.name = name
         self.model = model
         self.views = ViewCache()  # what the page looked at last
         self.takes = "series" if model.architecture.inputs == "channels" else "text"
         limits = Limits(settings.queue, settings.deadline, settings.max_batch, settings.max_steps)
-        self.short = Lane(self._compute, short, limits, watch)
-        self.long = Lane(self._compute, long, limits, watch)
+        self.short = BatchQueue(self._compute, short, limits, watch)
+        self.long = BatchQueue(self._compute, long, limits, watch)
         self._most = settings.max_items
         self._heads = [b'{"label":%b,"probabilities":{' % json.dumps(name).encode() for name in model.classes]
         self._names = [json.dumps(name).encode() for name in model.classes]
@@ -41,7 +41,7 @@ class Served:
         """Probabilities of texts or series. Raises Refusal: 400 for what cannot be read, 413, 429, 504."""
         if not 0 < len(inputs) <= self._most:
             status, code = (413, "too_many") if inputs else (400, "empty")
-            raise Refusal(status, code, f"a request holds 1 to {self._most} {self.takes}s, not {len(inputs):,}")
+            raise HTTPError(status, code, f"a request holds 1 to {self._most} {self.takes}s, not {len(inputs):,}")
         cost = cost_of(inputs)
         lane = self.long if cost >= LONG else self.short
         return await lane.run(Job(inputs, cost, gone))
@@ -49,7 +49,7 @@ class Served:
     def warm_up(self) -> None:
         """One prediction, of the smallest input that there is: what is made once is made now."""
         item: Any = "a" if self.takes == "text" else np.zeros((1, self.model.architecture.rows), dtype=np.float32)
-        if self.takes == "text" and not self.model.encoder.encode_all(["a"]):
+        if self.takes == "text" and not self.model.preprocessor.encode_batch(["a"]):
             return
         self.model.predict_proba([item])
 
@@ -71,9 +71,9 @@ class Served:
         readable: list[tuple[Job, int]] = []
         for job in jobs:
             try:
-                encoded = self.model.encoder.encode_all(job.inputs)
+                encoded = self.model.preprocessor.encode_batch(job.inputs)
             except InputError as error:
-                job.outcome = Refusal(400, "input", unquoted(error))
+                job.outcome = HTTPError(400, "input", unquoted(error))
                 continue
             sequences += encoded
             readable.append((job, len(encoded)))

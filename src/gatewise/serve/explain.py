@@ -13,7 +13,7 @@ from typing import Any
 from gatewise.errors import InputError
 from gatewise.explain.view import view
 from gatewise.serve.body import parse, text_of
-from gatewise.serve.http_error import Refusal, unquoted
+from gatewise.serve.http_error import HTTPError, unquoted
 from gatewise.serve.state import State
 
 __all__ = ["explain", "model_card", "unit"]
@@ -33,7 +33,7 @@ async def explain(state: State, scope: MutableMapping[str, Any], body: bytes) ->
     def make() -> dict[str, object]:
         if gone():
             state.metrics.refused("gone")
-            raise Refusal(499, "gone", "the client left")
+            raise HTTPError(499, "gone", "the client left")
         return view.explain_view(served.model, request, served.views)
 
     return await _run(state, make)
@@ -54,7 +54,7 @@ async def unit(state: State, name: str | None, number: int, layer: int, directio
 async def _run(state: State, make: Callable[[], dict[str, object]]) -> bytes:
     if state.explaining_now >= _WAITING:
         state.metrics.refused("queue")
-        raise Refusal(429, "busy", "too many explanations are waiting already", headers=((b"retry-after", b"1"),))
+        raise HTTPError(429, "busy", "too many explanations are waiting already", headers=((b"retry-after", b"1"),))
     state.explaining_now += 1
     try:
         work = asyncio.get_running_loop().run_in_executor(state.explaining, lambda: _json(make()))
@@ -62,11 +62,11 @@ async def _run(state: State, make: Callable[[], dict[str, object]]) -> bytes:
             return await work
     except TimeoutError:
         state.metrics.refused("deadline")
-        raise Refusal(504, "deadline", "the explanation was not ready in time") from None
+        raise HTTPError(504, "deadline", "the explanation was not ready in time") from None
     except InputError as error:
         code, field = getattr(error, "code", "input"), getattr(error, "field", "")
         known = _FIELD.fullmatch(field)  # else it is a name that the client made up
-        raise Refusal(400, code, unquoted(error), field if known else None) from None
+        raise HTTPError(400, code, unquoted(error), field if known else None) from None
     finally:
         state.explaining_now -= 1
 

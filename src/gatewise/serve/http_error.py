@@ -6,11 +6,11 @@ import json
 import re
 from dataclasses import dataclass
 
-__all__ = ["Refusal", "unquoted"]
+__all__ = ["HTTPError", "unquoted"]
 
 
 @dataclass(eq=False)  # not frozen: Python hangs the traceback on it
-class Refusal(Exception):
+class HTTPError(Exception):
     """An HTTP error. `say` is one line for a person, `code` one word for a program, `field` the path of what is wrong
     in the request's JSON; `headers` go out with it.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gatewise.serve.endpoint import Served
+from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.open_inference import OUTPUTS
 from gatewise.serve.settings import Settings
 
@@ -112,7 +112,7 @@ INFERENCE: Schema = {
 }
 
 
-def predict_request(served: Iterable[Served], settings: Settings) -> Schema:
+def predict_request(served: Iterable[ModelEndpoint], settings: Settings) -> Schema:
     """The body of POST /predict, for the kinds of model that are served."""
     kinds = {one.takes: [other.name for other in served if other.takes == one.takes] for one in served}
     first = next(iter(served)).takes
@@ -129,7 +129,7 @@ def predict_request(served: Iterable[Served], settings: Settings) -> Schema:
     return _body({"anyOf": forms})
 
 
-def explain_request(served: Iterable[Served]) -> Schema:
+def explain_request(served: Iterable[ModelEndpoint]) -> Schema:
     """The body of POST /explain; what else may stand in it belongs to the page and to `gatewise.explain.view.view`."""
     properties = {"text": _TEXT, "model": {"type": "string", "enum": [one.name for one in served]}}
     return _body({"type": "object", "properties": properties})
@@ -145,7 +145,7 @@ def path_parameters(choices: Schema, path: str) -> Schema:
     return {"parameters": found}
 
 
-def infer_request(served: Iterable[Served]) -> Schema:
+def infer_request(served: Iterable[ModelEndpoint]) -> Schema:
     """The body of POST /v2/models/M/infer."""
     parameters = {"type": "object"}
     tensor = {
@@ -197,7 +197,7 @@ def _body(schema: Schema) -> Schema:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _series(served: Iterable[Served]) -> Schema:
+def _series(served: Iterable[ModelEndpoint]) -> Schema:
     widths = {one.model.architecture.rows for one in served if one.takes == "series"}
     number = {"type": "number", "exclusiveMinimum": -3e38, "exclusiveMaximum": 3e38}
     step = {"type": "array", "items": number, "minItems": min(widths), "maxItems": max(widths)}

@@ -6,8 +6,8 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from gatewise.serve.body import parse, text_of
-from gatewise.serve.endpoint import Served
-from gatewise.serve.http_error import Refusal
+from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.http_error import HTTPError
 from gatewise.serve.state import State
 
 __all__ = ["inputs_of", "predict"]
@@ -19,7 +19,7 @@ async def predict(state: State, scope: MutableMapping[str, Any], body: bytes) ->
     """The answer's JSON. Raises Refusal."""
     request = parse(body)
     if not _KEYS.issuperset(request):
-        raise Refusal(400, "unknown_field", f"a request has no other fields than {', '.join(sorted(_KEYS))}")
+        raise HTTPError(400, "unknown_field", f"a request has no other fields than {', '.join(sorted(_KEYS))}")
     if "model" in request:
         text_of(request["model"], "model")
     if "id" in request:
@@ -29,24 +29,24 @@ async def predict(state: State, scope: MutableMapping[str, Any], body: bytes) ->
     return served.json_of(answer, request.get("id"))
 
 
-def inputs_of(request: dict[str, Any], served: Served) -> list[Any]:
+def inputs_of(request: dict[str, Any], served: ModelEndpoint) -> list[Any]:
     """The texts, or the series as lists of steps, of a request: one under `text` or `series`, any number under
     `inputs`.
     """
     given = [name for name in ("text", "series", "inputs") if name in request]
     if len(given) != 1 or given[0] not in (served.takes, "inputs"):
-        raise Refusal(400, "bad_field", f"give either {served.takes} or inputs; the model reads {served.takes}s")
+        raise HTTPError(400, "bad_field", f"give either {served.takes} or inputs; the model reads {served.takes}s")
     inputs = request["inputs"] if "inputs" in request else [request[served.takes]]
     if not isinstance(inputs, list):
-        raise Refusal(400, "bad_field", f"inputs must be a list of {served.takes}s", "inputs")
+        raise HTTPError(400, "bad_field", f"inputs must be a list of {served.takes}s", "inputs")
     channels = served.model.architecture.rows
     for n, item in enumerate(inputs):
         field = f"inputs[{n}]" if "inputs" in request else served.takes
         if served.takes == "text" and not isinstance(item, str):
-            raise Refusal(400, "bad_field", f"{field} must be a string", field)
+            raise HTTPError(400, "bad_field", f"{field} must be a string", field)
         if served.takes == "series" and not _is_series(item, channels):
             say = f"{field} must be a list of steps, each a list of {channels} numbers"
-            raise Refusal(400, "bad_field", say, field)
+            raise HTTPError(400, "bad_field", say, field)
     return inputs
 
 

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gatewise.serve.security import POLICY
 
-__all__ = ["Connection", "sweep"]
+__all__ = ["Connection", "close_slow_clients"]
 
 MAX_HEADERS = 16_384  # bytes of the request line and the headers
 _TOO_LONG = (431, "headers", f"the headers have at most {MAX_HEADERS:,} bytes here")
@@ -107,7 +107,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-async def sweep(connections: set[Any], patience: float) -> None:
+async def close_slow_clients(connections: set[Any], patience: float) -> None:
     """Once a second, for ever: cut the connections of clients that are too slow."""
     loop = asyncio.get_running_loop()
     while True:

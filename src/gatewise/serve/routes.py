@@ -10,7 +10,7 @@ from fastapi import FastAPI, Path, Query, Request
 from fastapi.responses import Response
 
 from gatewise.serve import openapi
-from gatewise.serve.endpoint import Served
+from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.explain import explain, model_card, unit
 from gatewise.serve.open_inference import VERSION, infer, model_metadata, model_of, server_metadata
 from gatewise.serve.predict import predict
@@ -90,7 +90,7 @@ def _add_model(app: FastAPI, state: State, path: str) -> None:
     names = openapi.path_parameters({"name": list(state.served), "version": [VERSION]}, path)
     ask = openapi.infer_request(state.served.values())
 
-    def named(request: Request) -> Served:
+    def named(request: Request) -> ModelEndpoint:
         return model_of(state, request.path_params["name"], request.path_params.get("version"))
 
     @app.get(path, openapi_extra=names, responses=openapi.v2_answers(openapi.MODEL, 404))

@@ -19,7 +19,7 @@ import uvicorn
 
 from gatewise.errors import InputError, printable
 from gatewise.serve.app import create_app
-from gatewise.serve.protocol import Connection, sweep
+from gatewise.serve.protocol import Connection, close_slow_clients
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State, open_models
 from gatewise.serve.workers import supervise
@@ -43,7 +43,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         settings = self.config.settings  # type: ignore[attr-defined]
-        self._sweep = asyncio.create_task(sweep(self.server_state.connections, settings.patience))
+        self._sweep = asyncio.create_task(close_slow_clients(self.server_state.connections, settings.patience))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)

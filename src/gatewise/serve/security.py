@@ -18,10 +18,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gatewise.serve.http_error import Refusal
+from gatewise.serve.http_error import HTTPError
 from gatewise.serve.settings import Settings
 
-__all__ = ["CLOSE", "POLICY", "Guard"]
+__all__ = ["CLOSE", "POLICY", "SecurityMiddleware"]
 
 log = logging.getLogger("gatewise.serve")
 
@@ -45,7 +45,7 @@ _CHALLENGE = (b"www-authenticate", b'Basic realm="gatewise", charset="UTF-8"')
 Scope = dict[str, Any]
 
 
-class Guard:
+class SecurityMiddleware:
     """An ASGI application around another one. `observe(route, status, seconds)` hears of every answer.
 
     direct: POST routes by path that need nothing of that application, `(scope, body) -> JSON`: its layers take longer
@@ -100,17 +100,17 @@ class Guard:
                 await _reply(200, await direct(scope, body), (), answer)
             else:
                 await self._app(scope, whole, answer)
-        except Refusal as refusal:
+        except HTTPError as refusal:
             await _refuse(refusal, scope, answer)
         except asyncio.CancelledError:  # the server stops, and its patience is over
             if not status:
-                await _refuse(Refusal(503, "stopping", "the server is stopping", headers=(CLOSE,)), scope, answer)
+                await _refuse(HTTPError(503, "stopping", "the server is stopping", headers=(CLOSE,)), scope, answer)
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(last.filename).name}:{last.lineno}"
             log.error("%s %s failed: %s at %s", scope["method"], _route(scope), type(error).__name__, where)
             if not status:
-                await _refuse(Refusal(500, "internal", "the server failed; its log says where"), scope, answer)
+                await _refuse(HTTPError(500, "internal", "the server failed; its log says where"), scope, answer)
         route = scope["path"] if scope["path"] in self._direct else _route(scope)
         self._observe(route, status, time.perf_counter() - began)
 
@@ -119,12 +119,12 @@ class Guard:
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in headers and name in _ONE:
-                raise Refusal(400, "bad_header", "a header is there twice")
+                raise HTTPError(400, "bad_header", "a header is there twice")
             headers[name] = value
         if headers.get(b"host", b"").lower() not in self._hosts:
-            raise Refusal(421, "wrong_host", "this server does not answer to that Host; see --allow-host")
+            raise HTTPError(421, "wrong_host", "this server does not answer to that Host; see --allow-host")
         if self._token is not None and scope["path"] not in _OPEN and not self._knows(headers.get(b"authorization")):
-            raise Refusal(401, "token", "a token is needed: Authorization: Bearer TOKEN", headers=(_CHALLENGE,))
+            raise HTTPError(401, "token", "a token is needed: Authorization: Bearer TOKEN", headers=(_CHALLENGE,))
         if scope["method"] == "POST":
             _same_site(headers, scope["path"])
         return headers
@@ -145,9 +145,9 @@ class Guard:
     async def _body(self, headers: dict[bytes, bytes], receive: Any) -> bytes:
         """All of the body, within its size and its time. Whoever is refused here is cut off: the rest is not read."""
         most = self._settings.max_body
-        too_large = Refusal(413, "too_large", f"a body has at most {most:,} bytes here")
+        too_large = HTTPError(413, "too_large", f"a body has at most {most:,} bytes here")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise Refusal(415, "encoding", "bodies are read as they are: no Content-Encoding")
+            raise HTTPError(415, "encoding", "bodies are read as they are: no Content-Encoding")
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > most:
             raise too_large
@@ -167,9 +167,9 @@ class Guard:
                     if size > most:
                         raise too_large
         except TimeoutError:
-            raise Refusal(408, "too_slow", "the body took too long to arrive", headers=(CLOSE,)) from None
+            raise HTTPError(408, "too_slow", "the body took too long to arrive", headers=(CLOSE,)) from None
         if message["type"] != "http.request":
-            raise Refusal(400, "gone", "the client left before the body was whole")
+            raise HTTPError(400, "gone", "the client left before the body was whole")
         return b"".join(parts)
 
 
@@ -177,17 +177,17 @@ def _same_site(headers: dict[bytes, bytes], path: str) -> None:
     """Refuse what a page of another site can make a browser send."""
     origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"none")
     if site not in (b"same-origin", b"none"):
-        raise Refusal(403, "cross_site", "requests from other sites are refused")
+        raise HTTPError(403, "cross_site", "requests from other sites are refused")
     if origin is not None and origin.partition(b"://")[2].lower() != headers[b"host"].lower():
-        raise Refusal(403, "cross_site", "requests from other origins are refused")
+        raise HTTPError(403, "cross_site", "requests from other origins are refused")
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     # The protocol's own clients name no type. No browser is among them: it would have named its origin with a POST.
     plain = origin is None and b"sec-fetch-site" not in headers and path.startswith("/v2/")
     if kind != b"application/json" and not (plain and kind in (b"", b"application/octet-stream")):
-        raise Refusal(415, "content_type", "Content-Type must be application/json")
+        raise HTTPError(415, "content_type", "Content-Type must be application/json")
 
 
-async def _refuse(refusal: Refusal, scope: Scope, send: Any) -> None:
+async def _refuse(refusal: HTTPError, scope: Scope, send: Any) -> None:
     await _reply(refusal.status, refusal.body(scope["path"]), refusal.headers, send)
 
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 from gatewise.errors import InputError, quote
 from gatewise.model.model import Model, load
-from gatewise.serve.endpoint import Served
-from gatewise.serve.http_error import Refusal
+from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.http_error import HTTPError
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
 from gatewise.serve.static_files import read_page
@@ -42,9 +42,10 @@ class State:
         self.long = ThreadPoolExecutor(1, "gatewise-long")
         self.explaining = ThreadPoolExecutor(1, "gatewise-explain")
         served = {
-            name: Served(name, model, settings, self.short, self.long, self.metrics) for name, model in models.items()
+            name: ModelEndpoint(name, model, settings, self.short, self.long, self.metrics)
+            for name, model in models.items()
         }
-        self.served: Mapping[str, Served] = MappingProxyType(served)
+        self.served: Mapping[str, ModelEndpoint] = MappingProxyType(served)
         self.default = next(iter(served.values()))
         self.ready = False
         self.explaining_now = 0
@@ -59,13 +60,13 @@ class State:
         """Tell the metrics how much waits."""
         self.metrics.waiting.set(sum(one.short.items + one.long.items for one in self.served.values()))
 
-    def of(self, name: object) -> Served:
+    def of(self, name: object) -> ModelEndpoint:
         """The model of that name, the default one for None. Raises Refusal (404)."""
         if name is None:
             return self.default
         found = self.served.get(name) if isinstance(name, str) else None
         if found is None:
-            raise Refusal(404, "no_such_model", "no model of that name is served here", "model")
+            raise HTTPError(404, "no_such_model", "no model of that name is served here", "model")
         return found
 
     def close(self) -> None:

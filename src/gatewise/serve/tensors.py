@@ -15,8 +15,8 @@ import numpy as np
 
 from gatewise.serve.batch_queue import Answer
 from gatewise.serve.body import parse
-from gatewise.serve.endpoint import Served
-from gatewise.serve.http_error import Refusal
+from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.http_error import HTTPError
 
 __all__ = ["INPUT_KEYS", "inputs_of", "outputs_of", "split"]
 
@@ -29,12 +29,12 @@ def split(body: bytes, header_length: bytes | None) -> tuple[dict[str, Any], byt
     if header_length is None:
         return parse(body), b""
     if not header_length.isdigit() or len(header_length) > 12 or int(header_length) > len(body):
-        raise Refusal(400, "header_length", "Inference-Header-Content-Length is not a length within the body")
+        raise HTTPError(400, "header_length", "Inference-Header-Content-Length is not a length within the body")
     end = int(header_length)
     return parse(body[:end]), body[end:]
 
 
-def inputs_of(tensor: Any, behind: bytes, served: Served) -> list[Any]:
+def inputs_of(tensor: Any, behind: bytes, served: ModelEndpoint) -> list[Any]:
     """The texts or series of the one input tensor. Raises Refusal (400)."""
     datatype, shape = ("BYTES", "[n]") if served.takes == "text" else ("FP32", "[n, steps, channels]")
     if not isinstance(tensor, dict) or not INPUT_KEYS.issuperset(tensor):
@@ -62,7 +62,7 @@ def inputs_of(tensor: Any, behind: bytes, served: Served) -> list[Any]:
     return _series(sizes, data, served.model.architecture.rows)
 
 
-def outputs_of(served: Served, answer: Answer, wanted: list[str]) -> list[dict[str, Any]]:
+def outputs_of(served: ModelEndpoint, answer: Answer, wanted: list[str]) -> list[dict[str, Any]]:
     """The output tensors of those names, as JSON has them."""
     rows = answer.probabilities
     n, classes = rows.shape
@@ -83,8 +83,8 @@ def outputs_of(served: Served, answer: Answer, wanted: list[str]) -> list[dict[s
     return [made[name] for name in wanted]
 
 
-def _bad(say: str) -> Refusal:
-    return Refusal(400, "tensor", say)
+def _bad(say: str) -> HTTPError:
+    return HTTPError(400, "tensor", say)
 
 
 def _strings(raw: bytes) -> list[str]:

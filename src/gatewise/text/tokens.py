@@ -109,7 +109,7 @@ class TokenEncoding:
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         return np.array(self._counted(ids), dtype=np.int32)
 
-    def encode_all(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each, on all cores; InputError names the text by its place in the list, from 1."""
         if isinstance(texts, str):
             raise InputError("texts must be a list of texts, not one text")

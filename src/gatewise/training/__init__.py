@@ -11,9 +11,9 @@ try:
 except ImportError as error:
     raise MissingExtra("torch", "train", "training") from error
 
-from gatewise.training.callback import EpochSeen, Observer, Plan, StepSeen
+from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.pretrain import PretrainInterrupted, pretrain
-from gatewise.training.pretrain_callback import Measurement, PretrainObserver
+from gatewise.training.pretrain_callback import Measurement, PretrainCallback
 from gatewise.training.pretrain_plan import SIZES, PretrainPlan, plan_for
 from gatewise.training.recipe_fields import Recipe
 from gatewise.training.recipes import RECIPES, default_recipe, recipe
@@ -23,16 +23,16 @@ from gatewise.training.train import train
 __all__ = [
     "RECIPES",
     "SIZES",
-    "EpochSeen",
+    "Callback",
+    "EpochLog",
     "Interrupted",
     "Measurement",
-    "Observer",
-    "Plan",
+    "PretrainCallback",
     "PretrainInterrupted",
-    "PretrainObserver",
     "PretrainPlan",
     "Recipe",
-    "StepSeen",
+    "RunInfo",
+    "StepLog",
     "default_recipe",
     "plan_for",
     "pretrain",

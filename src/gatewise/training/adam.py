@@ -9,7 +9,7 @@ import torch
 
 from gatewise.types import Array
 
-__all__ = ["expected_moments", "moments", "put_back"]
+__all__ = ["expected_moments", "load_state", "moments"]
 
 
 def moments(optimizer: torch.optim.Adam, names: Sequence[str]) -> dict[str, Array]:
@@ -32,7 +32,7 @@ def expected_moments(weights: Mapping[str, Array]) -> dict[str, tuple[tuple[int,
     return expected
 
 
-def put_back(optimizer: torch.optim.Adam, names: Sequence[str], tensors: Mapping[str, Array]) -> None:
+def load_state(optimizer: torch.optim.Adam, names: Sequence[str], tensors: Mapping[str, Array]) -> None:
     """Give the optimizer the moments that `moments` found; a parameter without any starts anew."""
     for name, parameter in zip(names, _parameters(optimizer), strict=True):
         if f"adam/step/{name}" in tensors:

@@ -8,11 +8,11 @@ from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture
 from gatewise.training.recipe_fields import Recipe
 
-__all__ = ["EpochSeen", "Observer", "Plan", "StepSeen"]
+__all__ = ["Callback", "EpochLog", "RunInfo", "StepLog"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunInfo:
     """What is about to happen: sequences to train on and to validate on, batches an epoch, data source, kernel."""
 
     recipe: Recipe
@@ -26,7 +26,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class StepSeen:
+class StepLog:
     """After a step: loss and accuracy are means over the epoch so far; seconds since the start of the epoch and to
     its end.
     """
@@ -42,7 +42,7 @@ class StepSeen:
 
 
 @dataclass(frozen=True)
-class EpochSeen:
+class EpochLog:
     """After an epoch. loss, accuracy: over the epoch's batches, as they were met; val_*: the whole validation part
     after it.
     """
@@ -56,19 +56,19 @@ class EpochSeen:
     best: bool
 
 
-class Observer:
+class Callback:
     """Listens, and does nothing. Override what you want to hear."""
 
     def note(self, text: str) -> None:
         """A sentence worth showing."""
 
-    def started(self, plan: Plan) -> None:
+    def started(self, plan: RunInfo) -> None:
         """Training is about to start."""
 
-    def stepped(self, step: StepSeen) -> None:
+    def stepped(self, step: StepLog) -> None:
         """One batch is done."""
 
-    def epoch_ended(self, row: EpochSeen) -> None:
+    def epoch_ended(self, row: EpochLog) -> None:
         """One epoch is done and validated."""
 
     def finished(self, model: Model) -> None:

@@ -19,8 +19,8 @@ import torch
 from gatewise.errors import TrainingError
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.storage.strict_json import parse_json
-from gatewise.training.adam import expected_moments, moments, put_back
-from gatewise.training.callback import EpochSeen
+from gatewise.training.adam import expected_moments, load_state, moments
+from gatewise.training.callback import EpochLog
 from gatewise.types import Array
 
 __all__ = ["FILE", "Progress", "read_checkpoint", "read_same_run", "run_identity", "write_checkpoint"]
@@ -39,7 +39,7 @@ class Progress:
     right: int = 0
     seconds: float = 0.0
     best_epoch: int = 0
-    history: list[EpochSeen] = field(default_factory=list)
+    history: list[EpochLog] = field(default_factory=list)
 
 
 def write_checkpoint(
@@ -81,7 +81,7 @@ def read_checkpoint(
         expected |= expected_moments(weights)
     expected["random"] = (torch.get_rng_state().numpy().shape, "uint8")
     tensors = tensors_from_bytes(raw, expected, FILE)
-    put_back(optimizer, list(weights), tensors)
+    load_state(optimizer, list(weights), tensors)
     torch.set_rng_state(torch.from_numpy(tensors["random"].copy()))
     return (
         saved,
@@ -121,5 +121,5 @@ def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel:
 
 
 def _progress(data: Any) -> Progress:
-    rows = [EpochSeen(**row) for row in data.pop("history")]
+    rows = [EpochLog(**row) for row in data.pop("history")]
     return Progress(**data, history=rows)

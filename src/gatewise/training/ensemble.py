@@ -23,12 +23,12 @@ from gatewise.errors import InputError
 from gatewise.network.ngrams import Ngrams
 from gatewise.types import Array
 
-__all__ = ["HELD", "Weighing", "fold", "weigh", "weights_of"]
+__all__ = ["L2", "EnsembleWeights", "fit_ensemble_weights", "fold", "weights_of"]
 
-HELD = 5.0  # small enough for thousands of rows, large enough for a hundred: docs/log/accuracy.md
+L2 = 5.0  # small enough for thousands of rows, large enough for a hundred: docs/log/accuracy.md
 
 
-class Weighing(NamedTuple):
+class EnsembleWeights(NamedTuple):
     """logit = network lstm + ngrams n-grams + shift (outputs,); rows: how many it was fitted on."""
 
     network: float
@@ -42,7 +42,7 @@ class Weighing(NamedTuple):
         return f"{parts}, shift {shift}, fitted on {self.rows:,} validation rows"
 
 
-def weigh(network: Array, ngrams: Array | None, targets: Array, held: float = HELD) -> Weighing:
+def fit_ensemble_weights(network: Array, ngrams: Array | None, targets: Array, held: float = L2) -> EnsembleWeights:
     """Fit a, b and c. network, ngrams: the two paths' logits (n, outputs) of the same rows, None for no n-grams;
     targets (n, outputs): probabilities as `targets_of` gives them. Raises InputError for shapes that differ or no row.
     """
@@ -51,7 +51,7 @@ def weigh(network: Array, ngrams: Array | None, targets: Array, held: float = HE
         raise InputError("weigh: want logits of both paths and targets of the same shape (n, outputs), n at least 1")
     paths = [network] if ngrams is None else [network, ngrams]
     found, shift = weights_of(np.stack(paths, axis=2), targets, np.ones(len(paths)), held)
-    return Weighing(float(found[0]), float(found[1]) if ngrams is not None else 0.0, shift, n)
+    return EnsembleWeights(float(found[0]), float(found[1]) if ngrams is not None else 0.0, shift, n)
 
 
 def weights_of(logits: Array, targets: Array, start: Array, held: float) -> tuple[Array, Array]:
@@ -70,7 +70,7 @@ def weights_of(logits: Array, targets: Array, start: Array, held: float) -> tupl
 
 
 def fold(
-    parameters: Mapping[str, Array], ngrams: Ngrams | None, bias: Array, weighing: Weighing
+    parameters: Mapping[str, Array], ngrams: Ngrams | None, bias: Array, weighing: EnsembleWeights
 ) -> tuple[dict[str, Array], Ngrams | None]:
     """The parameters and n-grams of one model whose logit is the weighed sum. bias (outputs,): the n-grams' own."""
     weight, old = parameters["dense.weight"], parameters["dense.bias"]

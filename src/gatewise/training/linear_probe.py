@@ -17,48 +17,51 @@ import numpy as np
 import torch
 
 from gatewise import kernels
-from gatewise.model.pretrained import Base
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.inference import features_of
 from gatewise.network.ops import NumpyOps
 from gatewise.training.ngrams import targets_of
 from gatewise.training.start import start_parameters
-from gatewise.training.training_data import Prepared
+from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
-__all__ = ["fit_head", "pooled", "started", "with_head"]
+__all__ = ["fit_linear_probe", "pooled", "started", "with_head"]
 
 MOST = 1_000  # rows that it is fitted on: more of them teach a head nothing that training would not
 FLAT = 1e-6  # added to a standard deviation: a state that never moves tells nothing
 
 
-def started(prepared: Prepared, base: Base | None, seed: int) -> dict[str, Array]:
+def started(training_data: TrainingData, base: PretrainedLM | None, seed: int) -> dict[str, Array]:
     """What a network over `prepared` starts from: drawn, or the base with the head that the recipe asks for."""
-    parameters = start_parameters(prepared.architecture, base, seed)
-    return with_head(parameters, prepared) if base is not None and prepared.recipe.head else parameters
+    parameters = start_parameters(training_data.architecture, base, seed)
+    return with_head(parameters, training_data) if base is not None and training_data.recipe.head else parameters
 
 
-def with_head(parameters: Mapping[str, Array], prepared: Prepared) -> dict[str, Array]:
+def with_head(parameters: Mapping[str, Array], training_data: TrainingData) -> dict[str, Array]:
     """`parameters` with a dense layer fitted on the training part's labels, of at most MOST rows."""
-    rows = prepared.train[:: -(-len(prepared.train) // MOST)]
-    states = pooled(parameters, prepared, [prepared.sequences[n] for n in rows])
-    weight, bias = fit_head(states, targets_of(prepared.labels[rows], len(prepared.data.classes)), prepared.recipe.head)
+    rows = training_data.train[:: -(-len(training_data.train) // MOST)]
+    states = pooled(parameters, training_data, [training_data.sequences[n] for n in rows])
+    weight, bias = fit_linear_probe(
+        states, targets_of(training_data.labels[rows], len(training_data.data.classes)), training_data.recipe.head
+    )
     return {**parameters, "dense.weight": weight, "dense.bias": bias}
 
 
-def pooled(parameters: Mapping[str, Array], prepared: Prepared, sequences: Sequence[Array]) -> Array:
+def pooled(parameters: Mapping[str, Array], training_data: TrainingData, sequences: Sequence[Array]) -> Array:
     """The pooled states (n, F) of n sequences, cut already, in the recipe's precision."""
-    ops = NumpyOps(kernels.for_precision(prepared.recipe.products))
-    return features_of(parameters, prepared.architecture, sequences, ops)
+    ops = NumpyOps(kernels.for_precision(training_data.recipe.products))
+    return features_of(parameters, training_data.architecture, sequences, ops)
 
 
-def fit_head(states: Array, targets: Array, l2: float, *, one_scale: bool = False) -> tuple[Array, Array]:
+def fit_linear_probe(states: Array, targets: Array, l2: float, *, shared_scale: bool = False) -> tuple[Array, Array]:
     """weight (outputs, F) and bias (outputs,) float32 from pooled states (n, F) and targets (n, outputs), which are as
-    `targets_of` gives them. one_scale: one deviation for all numbers, the root of their mean square, for numbers whose
+    `targets_of` gives them. shared_scale: one deviation for all numbers,
+    the root of their mean square, for numbers whose
     own deviations say how much they matter. The same arguments give the same bits.
     """
     wide = states.astype(np.float64)
     mean, deviation = wide.mean(axis=0), wide.std(axis=0) + FLAT
-    if one_scale:
+    if shared_scale:
         deviation = np.full_like(deviation, np.sqrt(np.mean(deviation**2)))
     x, y = torch.from_numpy((wide - mean) / deviation), torch.from_numpy(targets.astype(np.float64))
     w = torch.zeros((x.shape[1], y.shape[1]), dtype=torch.float64, requires_grad=True)

@@ -25,11 +25,11 @@ from gatewise.model.model import Model
 from gatewise.network.batch import Batch
 from gatewise.nn import Network
 from gatewise.training.adversarial import adversarial_backward
-from gatewise.training.callback import EpochSeen, Observer, Plan, StepSeen
+from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.checkpoint import Progress, read_checkpoint, write_checkpoint
-from gatewise.training.rates import groups, rate_at
+from gatewise.training.rates import groups, learning_rate_at
 from gatewise.training.soft import soft_loss
-from gatewise.training.training_data import Prepared
+from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
 __all__ = ["Loop"]
@@ -39,15 +39,21 @@ class Loop:
     """One training run. `run()` goes from wherever `progress` is to the end, or to the first Ctrl-C after a step."""
 
     def __init__(
-        self, prepared: Prepared, network: Network, seed: int, observer: Observer, folder: Path | None, identity: str
+        self,
+        training_data: TrainingData,
+        network: Network,
+        seed: int,
+        callback: Callback,
+        folder: Path | None,
+        identity: str,
     ) -> None:
-        recipe = prepared.recipe
-        self.prepared, self.network, self.seed, self.observer = prepared, network, seed, observer
+        recipe = training_data.recipe
+        self.training_data, self.network, self.seed, self.callback = training_data, network, seed, callback
         self.folder, self.identity = folder, identity
         self.progress = Progress()
         self._random = torch.get_rng_state()
         self.best = network.state()
-        batches = -(-len(prepared.rows) // recipe.batch)
+        batches = -(-len(training_data.rows) // recipe.batch)
         self.epochs = max(recipe.epochs, -(-recipe.least_steps // batches))
         self.optimizer = torch.optim.Adam(
             groups(network, recipe),
@@ -74,18 +80,18 @@ class Loop:
             self._checkpoint()
         return True
 
-    def plan(self) -> Plan:
+    def plan(self) -> RunInfo:
         """What the run is going to do, for whoever watches it."""
-        prepared = self.prepared
-        return Plan(
-            recipe=prepared.recipe,
-            architecture=prepared.architecture,
-            train=len(prepared.rows),
-            validation=len(prepared.validation),
-            batches=-(-len(prepared.rows) // prepared.recipe.batch),
-            source=prepared.data.source,
-            validation_how=prepared.validation_how,
-            kernel=kernels.for_precision(prepared.recipe.products).name,
+        training_data = self.training_data
+        return RunInfo(
+            recipe=training_data.recipe,
+            architecture=training_data.architecture,
+            train=len(training_data.rows),
+            validation=len(training_data.validation),
+            batches=-(-len(training_data.rows) // training_data.recipe.batch),
+            source=training_data.data.source,
+            validation_how=training_data.validation_how,
+            kernel=kernels.for_precision(training_data.recipe.products).name,
         )
 
     def restore(self, folder: Path) -> None:
@@ -111,8 +117,8 @@ class Loop:
             progress.right += right
             progress.seconds = time.perf_counter() - start
             pace = (time.perf_counter() - began) / (progress.batch - done_before)
-            self.observer.stepped(
-                StepSeen(
+            self.callback.stepped(
+                StepLog(
                     epoch=progress.epoch + 1,
                     epochs=self.epochs,
                     batch=progress.batch,
@@ -127,16 +133,16 @@ class Loop:
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:
         """The epoch's batches, as row numbers of the data."""
-        train, recipe = self.prepared.rows, self.prepared.recipe
-        lengths = np.array([len(self.prepared.sequences[n]) for n in train])
+        train, recipe = self.training_data.rows, self.training_data.recipe
+        lengths = np.array([len(self.training_data.sequences[n]) for n in train])
         rng = np.random.default_rng([self.seed, epoch])
         return [train[rows] for rows in batches(lengths, recipe.batch, rng, recipe.grouped)]
 
     def _step(self, rows: NDArray[np.int64], step: int, steps_an_epoch: int) -> tuple[float, int]:
         """One batch: its mean loss, and how many it had right before it learned from them."""
-        prepared, recipe = self.prepared, self.prepared.recipe
+        training_data, recipe = self.training_data, self.training_data.recipe
         self._random = torch.get_rng_state()
-        batch = Batch.of([prepared.sequences[n] for n in rows], prepared.architecture)
+        batch = Batch.of([training_data.sequences[n] for n in rows], training_data.architecture)
         self.network.zero_grad()
         logits, loss = self._backward(batch, rows)
         if not math.isfinite(loss):
@@ -145,17 +151,17 @@ class Loop:
         if not bool(torch.isfinite(norm)):
             raise self._not_finite("gradient", step, rows)
         for group in self.optimizer.param_groups:
-            rate = rate_at(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * self.epochs)
+            rate = learning_rate_at(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * self.epochs)
             group["lr"] = rate * group["share"]
             # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
             # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
             group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta2 ** (step + 1))
         self.optimizer.step()
-        return loss, _right(logits, torch.from_numpy(prepared.labels[rows]))
+        return loss, _right(logits, torch.from_numpy(training_data.labels[rows]))
 
     def _backward(self, batch: Batch, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
         """Gradients of a batch's loss; its logits, and the loss where nothing moves against the network."""
-        share, loss_of = self.prepared.recipe.adversarial, partial(self._loss, rows=rows)
+        share, loss_of = self.training_data.recipe.adversarial, partial(self._loss, rows=rows)
         if share:
             logits, loss = adversarial_backward(self.network, batch, loss_of, share)
         else:
@@ -166,25 +172,25 @@ class Loop:
 
     def _loss(self, logits: Tensor, rows: NDArray[np.int64]) -> Tensor:
         """Mean cross-entropy of logits (B, 1) or (B, K): with the labels, or where there are any with soft targets."""
-        soft = self.prepared.soft
+        soft = self.training_data.soft
         if soft is not None:
             return soft_loss(logits, torch.from_numpy(soft.targets[rows]), torch.from_numpy(soft.weights[rows]))
-        target = torch.from_numpy(self.prepared.labels[rows])
+        target = torch.from_numpy(self.training_data.labels[rows])
         if logits.shape[1] == 1:
             return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
         return torch.nn.functional.cross_entropy(logits, target)
 
     def _validate(self) -> None:
         progress = self.progress
-        prepared = self.prepared
+        training_data = self.training_data
         state = self.network.state()
-        logits = self.model(state).logits_of([prepared.sequences[n] for n in prepared.validation])
-        accuracy, loss = scores(log_probabilities(logits), prepared.labels[prepared.validation])
+        logits = self.model(state).logits_of([training_data.sequences[n] for n in training_data.validation])
+        accuracy, loss = scores(log_probabilities(logits), training_data.labels[training_data.validation])
         # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
         best = loss < min((row.val_loss for row in progress.history), default=math.inf)
         if best:
             self.best, progress.best_epoch = state, progress.epoch + 1
-        row = EpochSeen(
+        row = EpochLog(
             epoch=progress.epoch + 1,
             loss=progress.loss_sum / progress.seen,
             accuracy=progress.right / progress.seen,
@@ -197,21 +203,21 @@ class Loop:
         progress.epoch += 1
         progress.batch = progress.seen = progress.right = 0
         progress.loss_sum = progress.seconds = 0.0
-        self.observer.epoch_ended(row)
+        self.callback.epoch_ended(row)
 
     def model(self, state: dict[str, Array]) -> Model:
         """A model with the network's weights as in `state`."""
-        prepared = self.prepared
+        training_data = self.training_data
         return Model(
-            prepared.architecture,
+            training_data.architecture,
             self.network.arrays(state),
-            prepared.encoder,
-            prepared.data.classes,
-            precision=prepared.recipe.products,
+            training_data.preprocessor,
+            training_data.data.classes,
+            precision=training_data.recipe.products,
         )
 
     def _out_of_patience(self) -> bool:
-        patience, progress = self.prepared.recipe.patience, self.progress
+        patience, progress = self.training_data.recipe.patience, self.progress
         return patience > 0 and progress.epoch - progress.best_epoch >= patience
 
     def _checkpoint(self) -> None:

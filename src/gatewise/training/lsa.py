@@ -20,17 +20,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatewise.training.term_document_matrix import counted
+from gatewise.training.term_document_matrix import count_ngrams
 from gatewise.types import Array
 
-__all__ = ["LATENT_L2", "Directions", "latent"]
+__all__ = ["LATENT_L2", "LSA", "latent"]
 
-LATENT_L2 = 10.0  # penalty of a line through the coordinates (`fit_head`, one_scale)
-MORE, TURNS = 20, 8  # directions beyond those wanted, and turns: far fewer are near the SVD, and tell far less
+LATENT_L2 = 10.0  # penalty of a line through the coordinates (`fit_linear_probe`, shared_scale)
+OVERSAMPLING, POWER_ITERATIONS = (
+    20,
+    8,
+)  # directions beyond those wanted, and turns: far fewer are near the SVD, and tell far less
 
 
 @dataclass(frozen=True, eq=False)
-class Directions:
+class LSA:
     """D directions of K n-grams (`keys`, ascending), and where n texts stand along them: coordinates (n, D) float32,
     each the sum of weight (K, D) float32 over the n-grams that the text holds, divided by its length (n,), 0 where it
     holds none.
@@ -51,20 +54,20 @@ def latent(
     without: Sequence[int],
     seed: int,
     threads: int = 1,
-) -> Directions:
+) -> LSA:
     """Directions of n texts (token ids, whole): at most `most`, and as many as there are; none where no n-gram is in
     enough texts. n-grams: of 1 to `order` tokens, in at least `minimum` texts, none with a token of `without`. The same
     arguments give the same bits.
     """
     nothing = np.zeros((len(sequences), 0), dtype=np.float32)
-    none = Directions(np.zeros(0, np.int64), nothing[:0], np.zeros(len(sequences), np.float32), nothing)
+    none = LSA(np.zeros(0, np.int64), nothing[:0], np.zeros(len(sequences), np.float32), nothing)
     if not sequences:
         return none
-    keys, texts = counted(sequences, order, minimum, without)
+    keys, texts = count_ngrams(sequences, order, minimum, without)
     size = min(most, len(keys), len(sequences))
     if not size:
         return none
-    idf = torch.from_numpy(np.log(len(sequences) / texts.holders()) ** 2).float()[:, None]  # (K, 1)
+    idf = torch.from_numpy(np.log(len(sequences) / texts.document_frequency()) ** 2).float()[:, None]  # (K, 1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -77,13 +80,13 @@ def latent(
         def a_transposed(u: Tensor) -> Tensor:
             return idf * texts.over_ngrams(inverse * u)
 
-        wide = min(size + MORE, len(keys), len(sequences))
+        wide = min(size + OVERSAMPLING, len(keys), len(sequences))
         drawn = torch.randn((len(keys), wide), generator=torch.Generator().manual_seed(seed))
         basis = torch.linalg.qr(a(drawn))[0]  # (n, wide)
-        for _ in range(TURNS):
+        for _ in range(POWER_ITERATIONS):
             basis = torch.linalg.qr(a_transposed(basis))[0]
             basis = torch.linalg.qr(a(basis))[0]
         v = torch.linalg.svd(a_transposed(basis), full_matrices=False)[0][:, :size]  # (K, D)
-        return Directions(keys, (idf * v).numpy(), length[:, 0].numpy(), a(v).numpy())
+        return LSA(keys, (idf * v).numpy(), length[:, 0].numpy(), a(v).numpy())
     finally:
         torch.set_num_threads(before)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.network.ngrams import MAX_ORDER, Ngrams
-from gatewise.training.term_document_matrix import Holdings, counted
+from gatewise.training.term_document_matrix import TermDocumentMatrix, count_ngrams
 from gatewise.types import Array
 
 __all__ = ["FittedNgrams", "fit_ngrams", "targets_of"]
@@ -72,7 +72,7 @@ def fit_ngrams(
         raise InputError(f"n-grams: {len(sequences)} texts, {len(targets)} labels, {len(counts)} weights")
     if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.any()):
         raise InputError("n-grams: a weight must be finite and not below 0, and one of them above")
-    keys, texts = counted(sequences, order, minimum, without)
+    keys, texts = count_ngrams(sequences, order, minimum, without)
     if not len(keys):
         nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
         return FittedNgrams(Ngrams(order, keys, nothing), np.zeros(targets.shape[1]))
@@ -81,7 +81,7 @@ def fit_ngrams(
     try:
         weight, bias = _solve(texts, targets, counts, l2, iterations, tolerance)
         if 0 < most < len(keys):
-            moves = np.abs(weight).max(axis=1) * np.sqrt(texts.holders())
+            moves = np.abs(weight).max(axis=1) * np.sqrt(texts.document_frequency())
             kept = np.sort(np.argsort(-moves, kind="stable")[:most])
             keys, weight = keys[kept], weight[kept]
     finally:
@@ -102,7 +102,7 @@ def targets_of(labels: Array, classes: int) -> Array:
 
 
 def _solve(
-    texts: Holdings, targets: Array, counts: Array, l2: float, iterations: int, tolerance: float
+    texts: TermDocumentMatrix, targets: Array, counts: Array, l2: float, iterations: int, tolerance: float
 ) -> tuple[NDArray[np.float32], Array]:
     """weight (K, outputs) float32 and bias (outputs,)."""
     over_texts, over_ngrams = texts.over_texts, texts.over_ngrams

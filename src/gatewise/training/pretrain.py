@@ -17,12 +17,12 @@ from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.errors import GatewiseError, InputError
 from gatewise.kernels.native import threads
-from gatewise.model.pretrained import Base, BaseFacts, base_shapes
+from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata, pretrained_shapes
 from gatewise.nn import LanguageModel
 from gatewise.storage import check_target, locked
 from gatewise.text import TokenEncoding
 from gatewise.training.checkpoint import FILE, run_identity
-from gatewise.training.pretrain_callback import PretrainObserver
+from gatewise.training.pretrain_callback import PretrainCallback
 from gatewise.training.pretrain_loop import Pretraining
 from gatewise.training.pretrain_plan import PretrainPlan, plan_for
 from gatewise.training.scope import interruptible, one_torch_thread, seeded
@@ -45,9 +45,9 @@ def pretrain(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
-    observer: PretrainObserver | None = None,
+    callback: PretrainCallback | None = None,
     command: str = "",
-) -> Base:
+) -> PretrainedLM:
     """Train a language model in both directions on texts without labels.
 
     texts: Unlabelled, or any texts. plan: a size ("vectors", "small", "medium", "large") or a PretrainPlan; without
@@ -58,7 +58,7 @@ def pretrain(
     """
     chosen = plan if isinstance(plan, PretrainPlan) else plan_for(plan, minutes)
     data = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
-    observer = observer or PretrainObserver()
+    callback = callback or PretrainCallback()
     target = None if out is None else check_target(out)
     if resume and target is None:
         raise InputError("resume needs `out`, the folder that the run was started with")
@@ -68,7 +68,7 @@ def pretrain(
         run.mkdir(parents=True, exist_ok=True)
     with locked(run) if run is not None else nullcontext(), seeded(seed), one_torch_thread():
         encoding = TokenEncoding.fit(data.texts, size=chosen.words)
-        sequences = [np.asarray(s) for s in encoding.encode_all(data.texts)]
+        sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
         order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
         held = min(HELD_OUT, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
         kernel = _kernel(chosen)
@@ -82,22 +82,22 @@ def pretrain(
             texts_read,
             [sequences[n] for n in order[:held]],
             seed,
-            observer,
+            callback,
             run,
             run_identity(asdict(chosen), seed, fingerprint, kernel, threads()),
         )
         if run is not None and resume and (run / FILE).exists():
             loop.restore(run)
-            observer.note(f"resuming after step {loop.progress.step:,} of {loop.progress.steps:,}")
+            callback.note(f"resuming after step {loop.progress.step:,} of {loop.progress.steps:,}")
         elif run is not None and resume:
-            observer.note(f"there is no checkpoint in {run}: starting from the beginning")
-        observer.started(chosen, encoding.rows, len(order) - held, loop.words, kernel, data.source)
+            callback.note(f"there is no checkpoint in {run}: starting from the beginning")
+        callback.started(chosen, encoding.rows, len(order) - held, loop.words, kernel, data.source)
         with interruptible() as stop:
             complete = loop.run(stop, began)
         if not complete:
             onward = ", and --resume goes on" if target is not None else ""
             raise PretrainInterrupted(f"stopped at step {loop.progress.step:,} of {loop.progress.steps:,}{onward}")
-        facts = BaseFacts(
+        metadata = PretrainedMetadata(
             gatewise=__version__,
             texts=data.source,
             fingerprint=fingerprint,
@@ -117,17 +117,17 @@ def pretrain(
     state = network.state()
     for array in state.values():
         array.flags.writeable = False
-    base = Base(encoding, state, facts, history)
+    base = PretrainedLM(encoding, state, metadata, history)
     if target is not None:
         base.save(target)
     if run is not None:
         shutil.rmtree(run)
-    observer.finished(base)
+    callback.finished(base)
     return base
 
 
 def _kernel(plan: PretrainPlan) -> str:
-    precision = kernels.quickest() if plan.precision == "auto" else plan.precision
+    precision = kernels.fastest_precision() if plan.precision == "auto" else plan.precision
     return kernels.for_precision("bf16" if precision == "bf16" else "float32").name
 
 
@@ -137,7 +137,7 @@ def _start(rows: int, plan: PretrainPlan, sequences: Sequence[Array], rng: np.ra
     guess is the unigram's.
     """
     parameters: dict[str, Array] = {}
-    for name, shape in base_shapes(rows, plan.embedding, plan.units).items():
+    for name, shape in pretrained_shapes(rows, plan.embedding, plan.units).items():
         if name == "embedding.weight":
             value = 0.1 * rng.standard_normal(shape)
         elif name == "decoder.bias":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gatewise.model.pretrained import Base
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.training.pretrain_plan import PretrainPlan
 
-__all__ = ["Measurement", "PretrainObserver", "Progress"]
+__all__ = ["Measurement", "PretrainCallback", "Progress"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Progress:
     history: list[Measurement] = field(default_factory=list)
 
 
-class PretrainObserver:
+class PretrainCallback:
     """Listens, and does nothing. Override what you want to hear."""
 
     def note(self, text: str) -> None:
@@ -48,5 +48,5 @@ class PretrainObserver:
     def measured(self, row: Measurement) -> None:
         """The held-out texts have been read."""
 
-    def finished(self, base: Base) -> None:
+    def finished(self, base: PretrainedLM) -> None:
         """`base` is what is kept."""

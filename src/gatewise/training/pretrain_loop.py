@@ -25,9 +25,9 @@ from gatewise.nn import LanguageModel
 from gatewise.nn.language import DIRECTIONS
 from gatewise.nn.sampled import Sampler
 from gatewise.storage import tensors_from_bytes, tensors_to_bytes, write_atomic
-from gatewise.training.adam import expected_moments, moments, put_back
+from gatewise.training.adam import expected_moments, load_state, moments
 from gatewise.training.checkpoint import FILE, read_same_run
-from gatewise.training.pretrain_callback import Measurement, PretrainObserver, Progress
+from gatewise.training.pretrain_callback import Measurement, PretrainCallback, Progress
 from gatewise.training.pretrain_plan import PretrainPlan
 from gatewise.training.rates import one_cycle
 from gatewise.training.streams import Streams
@@ -50,12 +50,12 @@ class Pretraining:
         texts: Sequence[Tokens],
         held: Sequence[Tokens],
         seed: int,
-        observer: PretrainObserver,
+        callback: PretrainCallback,
         folder: Path | None,
         identity: str,
     ) -> None:
         self.network, self.plan, self.held, self.seed = network, plan, held, seed
-        self.observer, self.folder, self.identity = observer, folder, identity
+        self.callback, self.folder, self.identity = callback, folder, identity
         self.streams = Streams(texts, plan.batch, plan.steps, seed)
         self.words = sum(len(text) for text in texts)
         counts = np.bincount(np.concatenate(texts), minlength=network.rows)
@@ -91,7 +91,7 @@ class Pretraining:
             progress.seconds = time.perf_counter() - start
             pace = (time.perf_counter() - opened) / (progress.step - first)
             mean = progress.loss_sum / progress.loss_steps
-            self.observer.stepped(progress.step, progress.steps, mean, pace * (progress.steps - progress.step))
+            self.callback.stepped(progress.step, progress.steps, mean, pace * (progress.steps - progress.step))
             if progress.step % every == 0 or progress.step == progress.steps:
                 self._measure(mean, self.held if progress.step == progress.steps else self.held[::BETWEEN])
                 progress.seconds = time.perf_counter() - start
@@ -114,7 +114,7 @@ class Pretraining:
         with torch.no_grad():
             for name in weights:
                 self.network[name].copy_(torch.from_numpy(tensors[f"weights/{name}"]))
-        put_back(self.optimizer, list(weights), tensors)
+        load_state(self.optimizer, list(weights), tensors)
         self.states = {
             way: (torch.from_numpy(tensors[f"h/{way}"].copy()), torch.from_numpy(tensors[f"c/{way}"].copy()))
             for way in DIRECTIONS
@@ -189,13 +189,13 @@ class Pretraining:
         words = sum(len(text) for text in texts)
         for way in DIRECTIONS if words else ():
             read = [text if way == "forward" else text[::-1] for text in texts]
-            nats = sum(self.network.surprise(way, np.ascontiguousarray(text)) for text in read)
+            nats = sum(self.network.negative_log_likelihood(way, np.ascontiguousarray(text)) for text in read)
             perplexity[way] = round(math.exp(min(nats / words, 700.0)), 2)
         self.network.train()
         row = Measurement(progress.step, loss, perplexity, round(progress.seconds, 1))
         progress.history.append(row)
         progress.loss_sum, progress.loss_steps = 0.0, 0
-        self.observer.measured(row)
+        self.callback.measured(row)
 
     def _checkpoint(self) -> None:
         if self.folder is None or not self.progress.step:

@@ -9,7 +9,7 @@ from typing import Any
 from gatewise.nn import Network
 from gatewise.training.recipe_fields import Recipe
 
-__all__ = ["groups", "one_cycle", "rate_at"]
+__all__ = ["groups", "learning_rate_at", "one_cycle"]
 
 
 def groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
@@ -21,7 +21,7 @@ def groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
     ]
 
 
-def rate_at(peak: float, schedule: str, step: int, steps: int) -> float:
+def learning_rate_at(peak: float, schedule: str, step: int, steps: int) -> float:
     """The learning rate of `step` (from 0) out of `steps`."""
     return peak if schedule == "constant" else one_cycle(peak, step, steps, steps // 5)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import Precision
-from gatewise.kernels import fastest_precision as quickest
+from gatewise.kernels import fastest_precision as fastest_precision
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import MAX_ORDER
 from gatewise.types import Gate
@@ -145,7 +145,7 @@ class Recipe:
     @property
     def products(self) -> Precision:
         """What the kernel multiplies in, on this machine."""
-        return quickest() if self.precision == "auto" else self.precision
+        return fastest_precision() if self.precision == "auto" else self.precision
 
     @property
     def dropout(self) -> dict[str, float]:

@@ -17,20 +17,20 @@ from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.errors import GatewiseError
 from gatewise.kernels.native import threads
-from gatewise.model.card import Facts, Measured
+from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.pretrained import Base
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.nn import Network
-from gatewise.training.callback import Observer
+from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import FILE, run_identity
 from gatewise.training.complete import completed
 from gatewise.training.linear_probe import started
 from gatewise.training.loop import Loop
-from gatewise.training.lsa_classifier import latent_line
+from gatewise.training.lsa_classifier import fit_lsa_classifier
 from gatewise.training.scope import interruptible
-from gatewise.training.soft_labels import evenly, keep_opinion, opinion_of, opinion_on_disk
-from gatewise.training.stacking import opinion_of_readers
-from gatewise.training.training_data import Prepared, with_taught
+from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
+from gatewise.training.stacking import stacked_predictions
+from gatewise.training.training_data import TrainingData, with_taught
 from gatewise.types import Array
 
 __all__ = ["Interrupted", "Run"]
@@ -50,91 +50,93 @@ class Run:
     """One call of `train`: what all its parts have in common."""
 
     def __init__(
-        self, seed: int, base: Base | None, target: Path | None, resume: bool, observer: Observer, command: str
+        self, seed: int, base: PretrainedLM | None, target: Path | None, resume: bool, callback: Callback, command: str
     ) -> None:
         self.seed, self.base, self.target, self.resume = seed, base, target, resume
-        self.observer, self.command = observer, command
+        self.callback, self.command = callback, command
         self.began = time.perf_counter()
         self.more = ""  # the texts without labels, in a line
 
-    def taught(self, prepared: Prepared, more: Unlabelled, run: Path | None) -> Prepared:
+    def taught(self, training_data: TrainingData, more: Unlabelled, run: Path | None) -> TrainingData:
         """`prepared` with what the texts without labels give: a line beside n-grams, a teacher's opinion of them.
 
         Those that stand among the labelled ones are left out: what trains has its label, and what validates must stay
         unread, or the part that chooses and weighs would be one that was trained on.
         """
-        more = more.without(prepared.data)
+        more = more.without(training_data.data)
         self.more = more.source
-        whole = [np.asarray(s) for s in prepared.encoder.encode_all(more.texts)]
-        identity = self._identity(prepared) + more.fingerprint()
-        prepared = replace(prepared, latent=latent_line(prepared, whole, self.seed, self.observer))
-        if not prepared.recipe.student_epochs:
-            return prepared
+        whole = [np.asarray(s) for s in training_data.preprocessor.encode_batch(more.texts)]
+        identity = self._identity(training_data) + more.fingerprint()
+        training_data = replace(
+            training_data, latent=fit_lsa_classifier(training_data, whole, self.seed, self.callback)
+        )
+        if not training_data.recipe.student_epochs:
+            return training_data
         folder = None if run is None else run / "teacher"
         if folder is not None:
             folder.mkdir(exist_ok=True)
-        taught = evenly(len(whole), prepared.recipe.student_most)
-        shape = len(taught), len(prepared.data.classes)
-        opinion = opinion_on_disk(folder, shape, identity) if folder is not None and self.resume else None
+        taught = subsample(len(whole), training_data.recipe.student_most)
+        shape = len(taught), len(training_data.data.classes)
+        opinion = load_soft_labels(folder, shape, identity) if folder is not None and self.resume else None
         if opinion is None:
-            opinion = keep_opinion(self._opinion(prepared, whole, taught, folder), folder, identity)
-            self.observer.note(f"student, on the labels and on what the teacher says of {len(taught):,} texts:")
+            opinion = save_soft_labels(self._opinion(training_data, whole, taught, folder), folder, identity)
+            self.callback.note(f"student, on the labels and on what the teacher says of {len(taught):,} texts:")
         torch.manual_seed(self.seed)
-        return with_taught(prepared, [whole[n] for n in taught], opinion)
+        return with_taught(training_data, [whole[n] for n in taught], opinion)
 
     def _opinion(
-        self, prepared: Prepared, whole: list[Array], asked: NDArray[np.int64], folder: Path | None
+        self, training_data: TrainingData, whole: list[Array], asked: NDArray[np.int64], folder: Path | None
     ) -> NDArray[np.float64]:
         """What a teacher thinks of the texts that it is asked about: a network, or with few labels several readers."""
-        recipe = prepared.recipe
+        recipe = training_data.recipe
         if recipe.teacher == "readers" and recipe.latent and recipe.ngrams:
-            self.observer.note(f"teacher: several readers of {self.more}")
-            return opinion_of_readers(prepared, whole, asked, self.seed, self.observer)
-        self.observer.note(f"teacher, which will read {self.more}:")
-        teacher = replace(self._fitted(prepared, folder), precision=recipe.products)
-        return opinion_of(teacher, [whole[n] for n in asked])
+            self.callback.note(f"teacher: several readers of {self.more}")
+            return stacked_predictions(training_data, whole, asked, self.seed, self.callback)
+        self.callback.note(f"teacher, which will read {self.more}:")
+        teacher = replace(self._fitted(training_data, folder), precision=recipe.products)
+        return predict_soft_labels(teacher, [whole[n] for n in asked])
 
-    def trained(self, prepared: Prepared, run: Path | None) -> Model:
+    def trained(self, training_data: TrainingData, run: Path | None) -> Model:
         """The model, saved."""
-        model = self._fitted(prepared, run)
-        model = model.with_faith([prepared.sequences[n] for n in prepared.validation])
-        model = replace(model, facts=replace(model.facts, seconds=round(time.perf_counter() - self.began, 1)))
+        model = self._fitted(training_data, run)
+        model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
+        model = replace(model, metadata=replace(model.metadata, seconds=round(time.perf_counter() - self.began, 1)))
         if self.target is not None:
             model.save(self.target)
         return model
 
-    def _identity(self, prepared: Prepared) -> str:
-        kernel = kernels.for_precision(prepared.recipe.products).name
-        data = prepared.data.fingerprint()
-        if prepared.soft is not None:
-            data += hashlib.sha256(prepared.soft.targets.tobytes()).hexdigest()
+    def _identity(self, training_data: TrainingData) -> str:
+        kernel = kernels.for_precision(training_data.recipe.products).name
+        data = training_data.data.fingerprint()
+        if training_data.soft is not None:
+            data += hashlib.sha256(training_data.soft.targets.tobytes()).hexdigest()
         if self.base is not None:
             embedding = self.base.parameters["embedding.weight"]
-            data += self.base.facts.fingerprint + hashlib.sha256(embedding.tobytes()).hexdigest()
-        return run_identity(asdict(prepared.recipe), self.seed, data, kernel, threads())
+            data += self.base.metadata.fingerprint + hashlib.sha256(embedding.tobytes()).hexdigest()
+        return run_identity(asdict(training_data.recipe), self.seed, data, kernel, threads())
 
-    def _fitted(self, prepared: Prepared, run: Path | None) -> Model:
+    def _fitted(self, training_data: TrainingData, run: Path | None) -> Model:
         """The best epoch of one network over `prepared`, with what the recipe puts beside it. Raises Interrupted."""
-        kernel = kernels.for_precision(prepared.recipe.products).name
+        kernel = kernels.for_precision(training_data.recipe.products).name
         network = Network(
-            prepared.architecture,
-            started(prepared, self.base, self.seed),
-            active=prepared.active,
-            dropout=prepared.recipe.dropout,
+            training_data.architecture,
+            started(training_data, self.base, self.seed),
+            active=training_data.active,
+            dropout=training_data.recipe.dropout,
             kernel=kernel,
         )
-        loop = Loop(prepared, network, self.seed, self.observer, run, self._identity(prepared))
+        loop = Loop(training_data, network, self.seed, self.callback, run, self._identity(training_data))
         if run is not None and self.resume and (run / FILE).exists():
             loop.restore(run)
-            self.observer.note(f"resuming after epoch {loop.progress.epoch}, batch {loop.progress.batch}")
+            self.callback.note(f"resuming after epoch {loop.progress.epoch}, batch {loop.progress.batch}")
         elif run is not None and self.resume:
-            self.observer.note(f"there is no checkpoint in {run}: starting from the beginning")
-        self.observer.started(loop.plan())
+            self.callback.note(f"there is no checkpoint in {run}: starting from the beginning")
+        self.callback.started(loop.plan())
         with interruptible() as stop:
             complete = loop.run(stop)
-        model = self._model(prepared, loop, kernel)
+        model = self._model(training_data, loop, kernel)
         if complete:
-            return completed(model, prepared, self.observer)
+            return completed(model, training_data, self.callback)
         raise self._interrupted(model, loop, run)
 
     def _interrupted(self, model: Model, loop: Loop, run: Path | None) -> Interrupted:
@@ -147,20 +149,20 @@ class Run:
         onward = ", and --resume goes on" if target is not None else ""
         return Interrupted(f"stopped in epoch {loop.progress.epoch + 1}{where}{onward}", model)
 
-    def _model(self, prepared: Prepared, loop: Loop, kernel: str) -> Model:
+    def _model(self, training_data: TrainingData, loop: Loop, kernel: str) -> Model:
         history = loop.progress.history
         if not history:
             loop.best = loop.network.state()
         kept = history[loop.progress.best_epoch - 1] if loop.progress.best_epoch else None
-        facts = Facts(
+        metadata = ModelMetadata(
             gatewise=__version__,
-            recipe=prepared.recipe.name,
+            recipe=training_data.recipe.name,
             seed=self.seed,
-            data=prepared.data.source,
-            fingerprint=prepared.data.fingerprint(),
-            trained_on=len(prepared.train),
-            validated_on=len(prepared.validation),
-            validation=prepared.validation_how,
+            data=training_data.data.source,
+            fingerprint=training_data.data.fingerprint(),
+            trained_on=len(training_data.train),
+            validated_on=len(training_data.validation),
+            validation=training_data.validation_how,
             epochs=len(history),
             kept_epoch=loop.progress.best_epoch,
             seconds=round(time.perf_counter() - self.began, 1),
@@ -172,9 +174,9 @@ class Run:
         )
         if kept is not None:
             name = "validation part, which chose the epoch"
-            measured = Measured(name, len(prepared.validation), kept.val_accuracy, kept.val_loss)
-            facts = facts.with_measured(measured)
+            measured = EvalResult(name, len(training_data.validation), kept.val_accuracy, kept.val_loss)
+            metadata = metadata.with_result(measured)
         lines = "".join(json.dumps(asdict(row)) + "\n" for row in history)
         # "auto" is about training: what it gives is weighed, measured and used in float32.
-        precision = "float32" if prepared.recipe.precision == "auto" else prepared.recipe.precision
-        return replace(loop.model(loop.best), facts=facts, history=lines, precision=precision)
+        precision = "float32" if training_data.recipe.precision == "auto" else training_data.recipe.precision
+        return replace(loop.model(loop.best), metadata=metadata, history=lines, precision=precision)

@@ -9,18 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Soft", "soft_loss"]
+__all__ = ["SoftTargets", "soft_loss"]
 
 
 @dataclass(frozen=True)
-class Soft:
+class SoftTargets:
     """targets (n, K) float32: each row's probability of every class; weights (n,) float32: how much the row counts."""
 
     targets: NDArray[np.float32]
     weights: NDArray[np.float32]
 
     @classmethod
-    def of(cls, labels: NDArray[np.int64], teacher: NDArray[np.float64], weight: float) -> Soft:
+    def of(cls, labels: NDArray[np.int64], teacher: NDArray[np.float64], weight: float) -> SoftTargets:
         """Labels (n,) as certainties, each of weight 1, then a teacher's probabilities (m, K), each of `weight`."""
         certain = np.eye(teacher.shape[1], dtype=np.float32)[labels]  # (n, K)
         weights = np.concatenate([np.ones(len(labels)), np.full(len(teacher), weight)]).astype(np.float32)

@@ -17,17 +17,17 @@ from gatewise.model.model import Model
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.types import Array
 
-__all__ = ["evenly", "keep_opinion", "opinion_of", "opinion_on_disk"]
+__all__ = ["load_soft_labels", "predict_soft_labels", "save_soft_labels", "subsample"]
 
 FILE = "teacher.safetensors"
 
 
-def opinion_of(teacher: Model, whole: list[Array]) -> NDArray[np.float64]:
+def predict_soft_labels(teacher: Model, whole: list[Array]) -> NDArray[np.float64]:
     """The teacher's probabilities (m, K) of m encoded texts."""
     return np.asarray(np.exp(log_probabilities(teacher.logits_of(whole))), dtype=np.float64)
 
 
-def keep_opinion(opinion: NDArray[np.float64], folder: Path | None, identity: str) -> NDArray[np.float64]:
+def save_soft_labels(opinion: NDArray[np.float64], folder: Path | None, identity: str) -> NDArray[np.float64]:
     """The same to single precision, and kept in `folder`, for a run that is resumed."""
     found = opinion.astype(np.float32)
     if folder is not None:
@@ -35,8 +35,9 @@ def keep_opinion(opinion: NDArray[np.float64], folder: Path | None, identity: st
     return found.astype(np.float64)
 
 
-def opinion_on_disk(folder: Path, shape: tuple[int, int], identity: str) -> NDArray[np.float64] | None:
-    """What `keep_opinion` kept in `folder`; None where it has kept nothing. Raises TrainingError if it is of another
+def load_soft_labels(folder: Path, shape: tuple[int, int], identity: str) -> NDArray[np.float64] | None:
+    """What `save_soft_labels` kept in `folder`; None where it has kept nothing.
+    Raises TrainingError if it is of another
     run.
     """
     if not (folder / FILE).exists():
@@ -47,6 +48,6 @@ def opinion_on_disk(folder: Path, shape: tuple[int, int], identity: str) -> NDAr
     return tensors_from_bytes(raw, {"probabilities": (shape, "float32")}, FILE)["probabilities"].astype(np.float64)
 
 
-def evenly(texts: int, most: int) -> NDArray[np.int64]:
+def subsample(texts: int, most: int) -> NDArray[np.int64]:
     """The numbers of at most `most` of so many texts, evenly taken; of all for 0."""
     return np.arange(texts)[:: 1 if not most else max(1, -(-texts // most))]

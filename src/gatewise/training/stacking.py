@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from gatewise.kernels.native import threads
 from gatewise.metrics.evaluation import log_probabilities
-from gatewise.training.callback import Observer
-from gatewise.training.ensemble import HELD, weights_of
-from gatewise.training.linear_probe import fit_head
+from gatewise.training.callback import Callback
+from gatewise.training.ensemble import L2, weights_of
+from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.lsa import LATENT_L2, latent
 from gatewise.training.ngrams import fit_ngrams, targets_of
-from gatewise.training.training_data import Prepared
+from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
-__all__ = ["opinion_of_readers"]
+__all__ = ["stacked_predictions"]
 
 FOLDS = 5
 
@@ -39,37 +39,37 @@ class _Reader:
     reads: Callable[[NDArray[np.int64], NDArray[np.int64]], Array]
 
 
-def opinion_of_readers(
-    prepared: Prepared, whole: list[Array], asked: NDArray[np.int64], seed: int, observer: Observer
+def stacked_predictions(
+    training_data: TrainingData, whole: list[Array], asked: NDArray[np.int64], seed: int, callback: Callback
 ) -> NDArray[np.float64]:
     """Probabilities (m, K) of the m texts `asked` about, of those in `whole`; the validation part is not read."""
-    rows, classes = prepared.train, len(prepared.data.classes)
-    labels = targets_of(prepared.labels[rows], classes)  # (n, outputs)
+    rows, classes = training_data.train, len(training_data.data.classes)
+    labels = targets_of(training_data.labels[rows], classes)  # (n, outputs)
     n = len(rows)
     every, others = np.arange(n), n + asked
-    texts = [prepared.whole[row] for row in rows] + whole
-    readers = _readers(prepared, texts, labels, seed)
+    texts = [training_data.whole[row] for row in rows] + whole
+    readers = _readers(training_data, texts, labels, seed)
     folds = np.random.default_rng([seed, 0xF01D]).permutation(n) % min(FOLDS, n)
     unseen = np.zeros((n, labels.shape[1], len(readers)))
     for fold in range(int(folds.max()) + 1):
         for r, reader in enumerate(readers):
             unseen[folds == fold, :, r] = reader.reads(every[folds != fold], every[folds == fold])
     start = np.full(len(readers), 1 / len(readers))
-    heard, shift = weights_of(unseen, labels, start, HELD)
+    heard, shift = weights_of(unseen, labels, start, L2)
     said = np.stack([reader.reads(every, others) for reader in readers], axis=2)  # (m, outputs, R)
     parts = ", ".join(f"{reader.name} x {weight:.2f}" for reader, weight in zip(readers, heard, strict=True))
-    observer.note(f"readers of {len(texts):,} texts, {n:,} of them labelled: {parts}")
+    callback.note(f"readers of {len(texts):,} texts, {n:,} of them labelled: {parts}")
     return np.asarray(np.exp(log_probabilities(said @ heard + shift)), dtype=np.float64)
 
 
-def _readers(prepared: Prepared, texts: list[Array], labels: Array, seed: int) -> Sequence[_Reader]:
+def _readers(training_data: TrainingData, texts: list[Array], labels: Array, seed: int) -> Sequence[_Reader]:
     """Over `texts`, the labelled ones first."""
-    recipe, classes, unknown = prepared.recipe, len(prepared.data.classes), prepared.encoder.unknown
+    recipe, classes, unknown = training_data.recipe, len(training_data.data.classes), training_data.preprocessor.unknown
     without = [] if unknown is None else [unknown]
     directions = latent(texts, recipe.latent, without=without, seed=seed, threads=threads()).coordinates
 
     def by_latent(rows: NDArray[np.int64], asked: NDArray[np.int64]) -> Array:
-        weight, bias = fit_head(directions[rows], labels[rows], LATENT_L2, one_scale=True)
+        weight, bias = fit_linear_probe(directions[rows], labels[rows], LATENT_L2, shared_scale=True)
         return np.asarray(directions[asked] @ weight.T + bias)
 
     def by_ngrams(rows: NDArray[np.int64], asked: NDArray[np.int64]) -> Array:

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.model.pretrained import Base
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.training.recipe_fields import Recipe
 from gatewise.training.recipes import RECIPES
 from gatewise.types import Array
 
-__all__ = ["fitted_to", "start_parameters"]
+__all__ = ["match_pretrained", "start_parameters"]
 
 
-def fitted_to(recipe: Recipe, base: Base) -> Recipe:
+def match_pretrained(recipe: Recipe, base: PretrainedLM) -> Recipe:
     """The recipe with the base's vocabulary, embedding and units in place of its own. Raises InputError where it asks
     for a network that a base cannot start.
     """
@@ -33,7 +33,7 @@ def fitted_to(recipe: Recipe, base: Base) -> Recipe:
     return replace(recipe, words=base.encoding.rows, embedding=base.embedding, units=units)
 
 
-def start_parameters(arch: Architecture, base: Base | None, seed: int) -> dict[str, Array]:
+def start_parameters(arch: Architecture, base: PretrainedLM | None, seed: int) -> dict[str, Array]:
     """Start values by name: as `initial_parameters` draws them, and where the base has the parameter, the base's."""
     drawn = initial_parameters(arch, np.random.default_rng([seed, 0x5EED]))
     return drawn if base is None else drawn | {name: base.parameters[name] for name in drawn if name in base.parameters}

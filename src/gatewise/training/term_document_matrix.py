@@ -15,11 +15,11 @@ from gatewise.kernels.ragged import Ragged
 from gatewise.network.ngrams import Ngrams, chunks, held, keys_of
 from gatewise.types import Array
 
-__all__ = ["Holdings", "counted"]
+__all__ = ["TermDocumentMatrix", "count_ngrams"]
 
 
 @dataclass(frozen=True)
-class Holdings:
+class TermDocumentMatrix:
     """Which texts hold which n-grams, both ways round: `row` of text i from starts[i] on, `text` of n-gram j from
     first[j] on. The second makes the gradient a sum as well, in the same order whatever the threads.
     """
@@ -30,7 +30,7 @@ class Holdings:
     first: NDArray[np.int32]
 
     @classmethod
-    def of(cls, owner: NDArray[np.int64], row: NDArray[np.int64], n: int, rows: int) -> Holdings:
+    def of(cls, owner: NDArray[np.int64], row: NDArray[np.int64], n: int, rows: int) -> TermDocumentMatrix:
         """From pairs (text, n-gram), the texts ascending and the n-grams of each as well."""
         bits = n.bit_length()
         turned = np.sort(
@@ -58,14 +58,14 @@ class Holdings:
         values = values.contiguous()  # by columns, as QR gives them, it is thirty times slower
         return torch.nn.functional.embedding_bag(bags, values, edges, mode="sum", include_last_offset=True)
 
-    def holders(self) -> NDArray[np.int64]:
+    def document_frequency(self) -> NDArray[np.int64]:
         """How many texts hold each n-gram (K,)."""
         return np.diff(self.first).astype(np.int64)
 
 
-def counted(
+def count_ngrams(
     sequences: Sequence[Array], order: int, minimum: int, without: Sequence[int]
-) -> tuple[NDArray[np.int64], Holdings]:
+) -> tuple[NDArray[np.int64], TermDocumentMatrix]:
     """The n-grams (K,) that at least `minimum` texts hold, and which hold them."""
     ragged = Ragged.of(sequences, dtype=np.int64)
     barred = np.isin(ragged.values, np.asarray(without, dtype=np.int64))
@@ -89,4 +89,4 @@ def counted(
     kept = np.bincount(row, minlength=len(keys)) >= minimum
     place = np.cumsum(kept) - 1
     owner, row = owner[kept[row]], place[row[kept[row]]]
-    return keys[kept], Holdings.of(owner, row, len(sequences), int(kept.sum()))
+    return keys[kept], TermDocumentMatrix.of(owner, row, len(sequences), int(kept.sum()))

@@ -12,15 +12,15 @@ from typing import Any
 from gatewise.data import Labelled, Unlabelled
 from gatewise.errors import InputError
 from gatewise.model.model import Model
-from gatewise.model.pretrained import Base, load_base
+from gatewise.model.pretrained import PretrainedLM, load_pretrained
 from gatewise.storage import check_target, locked
-from gatewise.training.callback import Observer
+from gatewise.training.callback import Callback
 from gatewise.training.recipe_fields import Recipe
 from gatewise.training.recipes import default_recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Run
 from gatewise.training.scope import one_torch_thread, seeded
-from gatewise.training.start import fitted_to
+from gatewise.training.start import match_pretrained
 from gatewise.training.training_data import prepare
 
 __all__ = ["train"]
@@ -31,12 +31,12 @@ def train(
     labels: Sequence[Any] | None = None,
     *,
     recipe: str | Recipe | None = None,
-    base: Base | str | Path | None = None,
+    base: PretrainedLM | str | Path | None = None,
     unlabelled: Unlabelled | Sequence[str] | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
     command: str = "",
     **changes: Any,
 ) -> Model:
@@ -53,9 +53,9 @@ def train(
     labelled = _labelled(data, labels)
     recipe = recipe or default_recipe(len(labelled), base is not None)
     chosen = named(recipe, **changes) if isinstance(recipe, str) else replace(recipe, **changes)
-    base = load_base(base) if isinstance(base, str | Path) else base
-    chosen = chosen if base is None else fitted_to(chosen, base)
-    observer = observer or Observer()
+    base = load_pretrained(base) if isinstance(base, str | Path) else base
+    chosen = chosen if base is None else match_pretrained(chosen, base)
+    callback = callback or Callback()
     target = None if out is None else check_target(out)
     if resume and target is None:
         raise InputError("resume needs `out`, the folder that the run was started with")
@@ -66,18 +66,18 @@ def train(
         raise InputError(f"{labelled.source}: texts without labels tell nothing of series")
     if changes.get("ngrams") and labelled.kind == "series":
         raise InputError(f"{labelled.source}: n-grams are for texts, and a series has no words")
-    prepared = prepare(labelled, chosen, seed, None if base is None else base.encoding)
+    training_data = prepare(labelled, chosen, seed, None if base is None else base.encoding)
     run = None if target is None else target.with_name(target.name + ".run")
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
     with locked(run) if run is not None else nullcontext(), seeded(seed), one_torch_thread():
-        once = Run(seed, base, target, resume, observer, command)
+        once = Run(seed, base, target, resume, callback, command)
         if more is not None:
-            prepared = once.taught(prepared, more, run)
-        model = once.trained(prepared, run)
+            training_data = once.taught(training_data, more, run)
+        model = once.trained(training_data, run)
     if run is not None:
         shutil.rmtree(run)
-    observer.finished(model)
+    callback.finished(model)
     return model
 
 

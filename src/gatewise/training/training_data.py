@@ -9,23 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data import Labelled, split
-from gatewise.data.series import Standardise
+from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError
-from gatewise.model.preprocessor import Encoder, SeriesEncoder, TextEncoder
+from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import cut, distinct_of
+from gatewise.network.batch import cut, unique_tokens
 from gatewise.network.ngrams import check_rows
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.ngrams import FittedNgrams
 from gatewise.training.recipe_fields import Recipe
-from gatewise.training.soft import Soft
+from gatewise.training.soft import SoftTargets
 from gatewise.types import Array
 
-__all__ = ["Prepared", "prepare", "with_taught"]
+__all__ = ["TrainingData", "prepare", "with_taught"]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingData:
     """sequences (n): encoded and cut inputs; labels (n,); train, validation: row numbers of the two parts.
 
     active (A,): the embedding rows that training can touch, None for series. whole (n): encoded and not cut, as n-grams
@@ -36,7 +36,7 @@ class Prepared:
 
     data: Labelled
     recipe: Recipe
-    encoder: Encoder
+    preprocessor: Preprocessor
     architecture: Architecture
     sequences: list[Array]
     labels: NDArray[np.int64]
@@ -44,7 +44,7 @@ class Prepared:
     validation: NDArray[np.int64]
     active: NDArray[np.int64] | None
     whole: list[Array] = field(default_factory=list)
-    soft: Soft | None = None
+    soft: SoftTargets | None = None
     taught: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     latent: FittedNgrams | None = None
 
@@ -60,7 +60,7 @@ class Prepared:
         return f"{self.recipe.validation:.0%} of the training data, {by}"
 
 
-def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding | None = None) -> Prepared:
+def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding | None = None) -> TrainingData:
     """Cut off the validation part, fit the encoder, encode. The same data, recipe and seed give the same result.
 
     The Keras index counts the words of all the data, as the published one does; the tokens' vocabulary and the series'
@@ -79,49 +79,49 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
         raise InputError(f"{data.source}: the training part has no row of class {data.classes[min(missing)]}")
     if encoding is not None and data.kind == "series":
         raise InputError(f"{data.source}: a base is for texts, and these are series")
-    encoder = _encoder(data, train, recipe) if encoding is None else TextEncoder(encoding)
-    kind: Literal["channels", "tokens"] = "channels" if isinstance(encoder, SeriesEncoder) else "tokens"
-    rows = encoder.scaling.channels if isinstance(encoder, SeriesEncoder) else encoder.encoding.rows
+    preprocessor = _encoder(data, train, recipe) if encoding is None else TextPreprocessor(encoding)
+    kind: Literal["channels", "tokens"] = "channels" if isinstance(preprocessor, SeriesPreprocessor) else "tokens"
+    rows = preprocessor.scaling.channels if isinstance(preprocessor, SeriesPreprocessor) else preprocessor.encoding.rows
     if kind == "channels":
         recipe = replace(recipe, ngrams=0)
     elif recipe.ngrams:
         check_rows(rows)
     arch = recipe.architecture(kind, rows, len(data.classes))
-    whole = encoder.encode_all(data.inputs)
+    whole = preprocessor.encode_batch(data.inputs)
     sequences = [cut(s, arch) for s in whole]
     active = _active(rows, [sequences[n] for n in train]) if kind == "tokens" else None
-    return Prepared(data, recipe, encoder, arch, sequences, data.labels, train, validation, active, whole)
+    return TrainingData(data, recipe, preprocessor, arch, sequences, data.labels, train, validation, active, whole)
 
 
-def with_taught(prepared: Prepared, whole: list[Array], teacher: NDArray[np.float64]) -> Prepared:
+def with_taught(training_data: TrainingData, whole: list[Array], teacher: NDArray[np.float64]) -> TrainingData:
     """`prepared` and m more texts (encoded, not cut), of which a teacher has given the probabilities (m, K):
     what a student learns from.
     """
-    arch, labels = prepared.architecture, prepared.labels
-    recipe = replace(prepared.recipe, epochs=prepared.recipe.student_epochs)
-    sequences = prepared.sequences + [cut(s, arch) for s in whole]
+    arch, labels = training_data.architecture, training_data.labels
+    recipe = replace(training_data.recipe, epochs=training_data.recipe.student_epochs)
+    sequences = training_data.sequences + [cut(s, arch) for s in whole]
     taught = len(labels) + np.arange(len(whole), dtype=np.int64)
     return replace(
-        prepared,
+        training_data,
         recipe=recipe,
         sequences=sequences,
-        whole=prepared.whole + whole,
+        whole=training_data.whole + whole,
         labels=np.concatenate([labels, teacher.argmax(axis=1)]),
-        active=_active(arch.rows, [sequences[n] for n in np.concatenate([prepared.train, taught])]),
-        soft=Soft.of(labels, teacher, recipe.student_weight),
+        active=_active(arch.rows, [sequences[n] for n in np.concatenate([training_data.train, taught])]),
+        soft=SoftTargets.of(labels, teacher, recipe.student_weight),
         taught=taught,
     )
 
 
 def _active(rows: int, sequences: list[Array]) -> NDArray[np.int64]:
     """The embedding rows that these sequences touch, ascending, and PAD."""
-    return distinct_of(np.concatenate(sequences), rows, with_pad=True)[0]
+    return unique_tokens(np.concatenate(sequences), rows, with_pad=True)[0]
 
 
-def _encoder(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextEncoder | SeriesEncoder:
+def _encoder(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextPreprocessor | SeriesPreprocessor:
     if data.kind == "series":
-        return SeriesEncoder(Standardise.fit([data.inputs[n] for n in train]))
+        return SeriesPreprocessor(StandardScaler.fit([data.inputs[n] for n in train]))
     texts = cast(list[str], data.inputs)
     if recipe.encoding == "keras":
-        return TextEncoder(KerasEncoding(keras_index(texts), recipe.words))
-    return TextEncoder(TokenEncoding.fit([texts[n] for n in train], size=recipe.words))
+        return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.words))
+    return TextPreprocessor(TokenEncoding.fit([texts[n] for n in train], size=recipe.words))

@@ -8,7 +8,7 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Explanation, explain, trace
 from gatewise.explain import net as net_module
-from gatewise.metrics.evaluation import Faith, margin
+from gatewise.metrics.evaluation import Faithfulness, target_score
 from gatewise.network.batch import Batch, cut
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
@@ -37,7 +37,7 @@ def test_running_scores_are_the_steps_of_the_running_verdict(name: str) -> None:
     arch, found = ARCHITECTURES[name], explained(name, "running")
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
     seen = trace(parameters, arch, sequence, steps_of(LENGTH))
-    after = margin(seen.logits_after, int(seen.logits.argmax()))
+    after = target_score(seen.logits_after, int(seen.logits.argmax()))
     np.testing.assert_allclose(found.scores, after[1:] - after[:-1], atol=1e-9)
     assert found.start == pytest.approx(after[0], abs=1e-6)
 
@@ -58,7 +58,9 @@ def test_leave_one_out_is_predicting_the_edited_sequence(name: str, length: int)
         edited = np.concatenate([sequence[:row], sequence[row + 1 :]])
         without = np.asarray(forward(ops, parameters, arch, Batch.of([edited], arch)), dtype=np.float64)[0]
         predicted = int(whole.argmax())
-        assert score == pytest.approx(float(margin(whole, predicted) - margin(without, predicted)), abs=3e-6)
+        assert score == pytest.approx(
+            float(target_score(whole, predicted) - target_score(without, predicted)), abs=3e-6
+        )
 
 
 def test_leave_one_out_does_not_depend_on_how_the_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,13 +92,13 @@ def test_the_default_method_is_the_one_that_was_chosen() -> None:
     arch = ARCHITECTURES["plain"]
     given = parameters_of(arch, 7), arch, sequence_of(arch, 5, 7), steps_of(5), names_of(arch)
     assert explain(*given).method == "leave-one-out"
-    assert explain(*given).faith is None
-    faith = {"running": Faith(0.4, 0.1, 9), "cell": Faith(0.5, 0.3, 9)}
-    assert explain(*given, faith=faith, default="running").method == "running"
-    assert explain(*given, faith=faith, default="running").faith == faith["running"]
-    assert explain(*given, "cell", faith=faith, default="running").faith == faith["cell"]
-    assert explain(*given, "leave-one-out", faith=faith).faith is None
-    assert explain(*given, faith=faith, default="of a later gatewise").method == "leave-one-out"
+    assert explain(*given).faithfulness is None
+    faithfulness = {"running": Faithfulness(0.4, 0.1, 9), "cell": Faithfulness(0.5, 0.3, 9)}
+    assert explain(*given, faithfulness=faithfulness, default="running").method == "running"
+    assert explain(*given, faithfulness=faithfulness, default="running").faithfulness == faithfulness["running"]
+    assert explain(*given, "cell", faithfulness=faithfulness, default="running").faithfulness == faithfulness["cell"]
+    assert explain(*given, "leave-one-out", faithfulness=faithfulness).faithfulness is None
+    assert explain(*given, faithfulness=faithfulness, default="of a later gatewise").method == "leave-one-out"
 
 
 def test_every_account_says_what_it_is() -> None:

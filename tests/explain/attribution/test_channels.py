@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp, Explanation, explain
-from gatewise.explain.attribution import METHODS, channels, read_all
-from gatewise.explain.net import Net, run_all
-from gatewise.metrics.evaluation import margin
+from gatewise.explain.attribution import METHODS, channels, predict_examples
+from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.metrics.evaluation import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import CHANNELS, TOKENS, names_of, parameters_of, sequence_of, steps_of
@@ -49,12 +49,16 @@ def test_a_steps_score_is_its_idle_part_and_its_channels(method: str, name: str,
 def test_the_idle_part_of_a_running_step_is_the_network_on_a_silent_step(name: str) -> None:
     """The same beginning, predicted anew with the last step put to 0."""
     arch = ONE_WAY[name]
-    series, found, net = sequence_of(arch, LENGTH, 7), explained("running", arch), Net(parameters_of(arch, 7), arch)
+    series, found, net = (
+        sequence_of(arch, LENGTH, 7),
+        explained("running", arch),
+        ExplainedNetwork(parameters_of(arch, 7), arch),
+    )
     predicted = int(run_all(net, [series])[0].argmax())
     assert found.idle is not None
     for t in range(LENGTH):
         silent = np.concatenate([series[:t], 0 * series[t : t + 1]])
-        before, after = margin(run_all(net, [series[:t], silent]), predicted)
+        before, after = target_score(run_all(net, [series[:t], silent]), predicted)
         assert found.idle[t] == pytest.approx(after - before, abs=2e-6)
 
 
@@ -102,7 +106,7 @@ def test_leave_one_out_by_channel_is_predicting_the_edited_series(name: str) -> 
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
         explained("leave-one-out", arch),
-        Net(parameters_of(arch, 7), arch),
+        ExplainedNetwork(parameters_of(arch, 7), arch),
     )
     whole = run_all(net, [series])[0]
     predicted = int(whole.argmax())
@@ -112,7 +116,7 @@ def test_leave_one_out_by_channel_is_predicting_the_edited_series(name: str) -> 
         for k in range(arch.rows):
             edited = series.copy()
             edited[t, k] = 0
-            want = margin(whole, predicted) - margin(run_all(net, [edited])[0], predicted)
+            want = target_score(whole, predicted) - target_score(run_all(net, [edited])[0], predicted)
             assert found.channels[t, k] == pytest.approx(float(want), abs=3e-6)
 
 
@@ -128,8 +132,8 @@ def test_where_a_step_cannot_be_told_by_channel_nothing_is_shown() -> None:
         assert found.channels is None
         assert found.idle is None
     arch = ALL["last, 1"]
-    net = Net(parameters_of(arch, 7), arch).under([Clamp("f", 1.0)])
-    [account] = METHODS["cell"].accounts(net, read_all(net, [sequence_of(arch, 5, 7)]), channels=True)
+    net = ExplainedNetwork(parameters_of(arch, 7), arch).under([Clamp("f", 1.0)])
+    [account] = METHODS["cell"].accounts(net, predict_examples(net, [sequence_of(arch, 5, 7)]), channels=True)
     assert account.channels is None
 
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.explain import METHODS, Net
-from gatewise.explain.attribution import read_all
-from gatewise.explain.attribution.faithfulness import SHARES, Faithfulness, Random, choose, measure, measure_all, sample
+from gatewise.explain import METHODS, ExplainedNetwork
+from gatewise.explain.attribution import predict_examples
+from gatewise.explain.attribution.faithfulness import (
+    SHARES,
+    DeletionScores,
+    Random,
+    choose,
+    measure,
+    measure_all,
+    sample,
+)
 from gatewise.explain.net import run_all
 from gatewise.metrics.evaluation import log_probabilities
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
@@ -15,9 +23,9 @@ from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
 LENGTHS = [14, 1, 27, 9]
 
 
-def net_of(name: str) -> Net:
+def net_of(name: str) -> ExplainedNetwork:
     arch = ARCHITECTURES[name]
-    return Net(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
+    return ExplainedNetwork(parameters_of(arch, 7), arch, unknown=2 if arch.inputs == "tokens" else None)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -28,9 +36,9 @@ def test_it_is_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -
     found = measure(net, sequences, METHODS[method])
     assert found.comprehensiveness.shape == found.sufficiency.shape == (len(LENGTHS), len(SHARES))
     for n, sequence in enumerate(sequences):
-        [whole] = read_all(net, [sequence])
+        [whole] = predict_examples(net, [sequence])
         read = whole.read
-        [reading] = read_all(net, [read])
+        [reading] = predict_examples(net, [read])
         [account] = METHODS[method].accounts(net, [reading])
         p = np.exp(log_probabilities(reading.logits[None]))[0]
         verdict = int(p.argmax())
@@ -41,8 +49,8 @@ def test_it_is_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -
             for keep, got in ((rest, found.comprehensiveness), (sorted(first), found.sufficiency)):
                 after = np.exp(log_probabilities(run_all(net, [read[keep]])))[0][verdict]
                 assert got[n, k] == pytest.approx(p[verdict] - after, abs=1e-5)
-    assert found.faith.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
-    assert found.faith.n == len(LENGTHS)
+    assert found.faithfulness.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
+    assert found.faithfulness.n == len(LENGTHS)
     np.testing.assert_allclose(found.deleted, found.whole - found.comprehensiveness.mean(axis=0))
     assert found.seconds > 0
 
@@ -54,13 +62,13 @@ def test_random_is_worse_than_what_looks() -> None:
         [sequence_of(net.arch, 20, seed) for seed in range(30)],
         {"random": Random(), "loo": METHODS["leave-one-out"]},
     )
-    assert found["loo"].faith.better > found["random"].faith.better + 0.02
+    assert found["loo"].faithfulness.better > found["random"].faithfulness.better + 0.02
     assert found["loo"].errors[0] > 0
 
 
-def results(**each: list[float]) -> dict[str, Faithfulness]:
+def results(**each: list[float]) -> dict[str, DeletionScores]:
     return {
-        name.replace("_", "-"): Faithfulness(np.array(values)[:, None], np.zeros((len(values), 1)), 1.0, 0.1)
+        name.replace("_", "-"): DeletionScores(np.array(values)[:, None], np.zeros((len(values), 1)), 1.0, 0.1)
         for name, values in each.items()
     }
 

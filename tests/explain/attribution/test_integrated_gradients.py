@@ -10,8 +10,8 @@ from torch import Tensor
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp, Explanation, IntegratedGradients, explain
 from gatewise.explain.attribution import integrated_gradients as integrated
-from gatewise.explain.attribution import read_all
-from gatewise.explain.net import Net, run_all
+from gatewise.explain.attribution import predict_examples
+from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, CHANNELS, names_of, parameters_of, sequence_of, steps_of
@@ -46,8 +46,8 @@ def test_the_start_is_the_verdict_on_the_baseline() -> None:
         arch = ARCHITECTURES[name]
         parameters = parameters_of(arch, 7)
         found = explained(name, IntegratedGradients(baseline=baseline))  # type: ignore[arg-type]
-        logits = run_all(Net(parameters, arch), [np.full(LENGTH, token, dtype=np.int32)])[0]
-        predicted = int(run_all(Net(parameters, arch), [sequence_of(arch, LENGTH, 7)])[0].argmax())
+        logits = run_all(ExplainedNetwork(parameters, arch), [np.full(LENGTH, token, dtype=np.int32)])[0]
+        predicted = int(run_all(ExplainedNetwork(parameters, arch), [sequence_of(arch, LENGTH, 7)])[0].argmax())
         want = logits[predicted] - logits.mean() if arch.outputs > 1 else logits[0]
         assert found.start == pytest.approx(want, abs=2e-6)
 
@@ -86,8 +86,8 @@ def test_stretches_with_corners_are_halved_until_they_add_up() -> None:
 
 def test_many_at_once_are_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     arch = ARCHITECTURES["pads"]
-    net = Net(parameters_of(arch, 7), arch, unknown=UNKNOWN)
-    readings = read_all(net, [sequence_of(arch, length, 7) for length in (3, 14, 1, 8)])
+    net = ExplainedNetwork(parameters_of(arch, 7), arch, unknown=UNKNOWN)
+    readings = predict_examples(net, [sequence_of(arch, length, 7) for length in (3, 14, 1, 8)])
     together = IntegratedGradients().accounts(net, readings)
     monkeypatch.setattr(integrated, "_STEPS_AT_ONCE", 1)
     for one, whole in zip(IntegratedGradients().accounts(net, readings), together, strict=True):
@@ -115,8 +115,8 @@ def test_what_cannot_be_is_one_clear_line() -> None:
     with pytest.raises(InputError, match="a series has the baselines zero and mean, not pad"):
         explained("series", IntegratedGradients(baseline="pad"))
     arch = ARCHITECTURES["plain"]
-    net = Net(parameters_of(arch, 7), arch)
-    readings = read_all(net, [sequence_of(arch, 3, 7)])
+    net = ExplainedNetwork(parameters_of(arch, 7), arch)
+    readings = predict_examples(net, [sequence_of(arch, 3, 7)])
     with pytest.raises(InputError, match="no row for an unknown word"):
         IntegratedGradients(baseline="unknown").accounts(net, readings)
     with pytest.raises(InputError, match="at least 1 point"):
@@ -189,4 +189,4 @@ def test_the_oracle_would_notice_another_network() -> None:
     arch = Architecture(**CHANNELS)
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
     logits = TorchNet(arch, parameters, 0)(torch.from_numpy(sequence)[None])[0].detach().numpy()
-    np.testing.assert_allclose(logits, run_all(Net(parameters, arch), [sequence])[0], atol=1e-5)
+    np.testing.assert_allclose(logits, run_all(ExplainedNetwork(parameters, arch), [sequence])[0], atol=1e-5)

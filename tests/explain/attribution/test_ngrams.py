@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from gatewise.explain import METHODS, Clamp
-from gatewise.explain.attribution import Reading, accounts_of, read_all
+from gatewise.explain.attribution import Example, attributions_of, predict_examples
 from gatewise.explain.attribution.attribution import explain_in
 from gatewise.explain.attribution.faithfulness import Random, measure
 from gatewise.explain.intervene import intervene
-from gatewise.explain.net import Net, run_all
+from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.explain.trace import kept_rows, trace_of
 from gatewise.explain.units import units_over
 from gatewise.kernels.ragged import Ragged
-from gatewise.metrics.evaluation import log_probabilities, margin
+from gatewise.metrics.evaluation import log_probabilities, target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import Ngrams, keys_of
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
@@ -32,7 +32,7 @@ SOME = [
 ]
 
 
-def net_of(arch: Architecture, seed: int, length: int = 23) -> tuple[Net, np.ndarray]:
+def net_of(arch: Architecture, seed: int, length: int = 23) -> tuple[ExplainedNetwork, np.ndarray]:
     """A random network with n-grams, half of those of the sequence among them, and that sequence."""
     sequence, rng = sequence_of(arch, length, seed), np.random.default_rng(seed + 1)
     sequence[3:6] = sequence[length - 4 : length - 1]  # an n-gram that stands there twice
@@ -40,7 +40,7 @@ def net_of(arch: Architecture, seed: int, length: int = 23) -> tuple[Net, np.nda
     other = rng.integers(1, arch.rows, 60) * 2**21 + rng.integers(1, arch.rows, 60)
     keys = np.unique(np.concatenate([own[rng.random(len(own)) < 0.6], other]))
     weight = rng.normal(0.05, 0.3, (len(keys), arch.outputs)).astype(np.float32)
-    return Net(parameters_of(arch, seed), arch, unknown=1, ngrams=Ngrams(3, keys, weight)), sequence
+    return ExplainedNetwork(parameters_of(arch, seed), arch, unknown=1, ngrams=Ngrams(3, keys, weight)), sequence
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -54,27 +54,27 @@ def test_both_parts_of_every_account(name: str, method: str) -> None:
     logits = run_all(net.alone(), [sequence]) + net.ngrams.logits([sequence])
     predicted = int(logits.argmax())
     assert found.verdict == names_of(arch)[int(log_probabilities(logits)[0].argmax())]
-    assert found.logit == pytest.approx(float(margin(logits[0], predicted)), abs=1e-6)
-    added = float(margin(net.ngrams.logits([sequence])[0], predicted))
+    assert found.logit == pytest.approx(float(target_score(logits[0], predicted)), abs=1e-6)
+    added = float(target_score(net.ngrams.logits([sequence])[0], predicted))
     assert abs(added) > 0.1
     rows = kept_rows(arch, sequence, steps_of(23))
     # the network's part is the account of the network alone
-    [reading] = read_all(net, [sequence])
-    of_network = Reading(sequence, rows, reading.logits - added_of(net, sequence), predicted)
+    [reading] = predict_examples(net, [sequence])
+    of_network = Example(sequence, rows, reading.logits - added_of(net, sequence), predicted)
     [alone] = METHODS[method].accounts(net.alone(), [of_network], True)
     np.testing.assert_allclose(found.scores - found.ngrams, alone.scores, atol=1e-6)
     assert found.start == pytest.approx(alone.start, abs=1e-6)
     # the n-grams' part, by its own rule
     if method == "leave-one-out":
         without = [net.ngrams.logits([np.delete(sequence, row)])[0] for row in rows]
-        expected = added - np.array([margin(one, predicted) for one in without])
+        expected = added - np.array([target_score(one, predicted) for one in without])
         assert found.unread == 0
     else:
         every = net.ngrams.account(sequence)
         if method == "running":
             every = np.diff(net.ngrams.running(sequence), axis=0, prepend=0)
-        expected = margin(every, predicted)[rows]
-        assert found.unread == pytest.approx(float(margin(every, predicted).sum() - expected.sum()), abs=1e-9)
+        expected = target_score(every, predicted)[rows]
+        assert found.unread == pytest.approx(float(target_score(every, predicted).sum() - expected.sum()), abs=1e-9)
         assert float(found.ngrams.sum()) + found.unread == pytest.approx(added, abs=1e-6)
         assert (found.left_out > 0) == (abs(found.unread) > 0)
     np.testing.assert_allclose(found.ngrams, expected, atol=1e-6)
@@ -85,7 +85,7 @@ def test_both_parts_of_every_account(name: str, method: str) -> None:
     assert sum(value for _, value, _ in found.sums()[1:]) == pytest.approx(found.logit, abs=1e-9)
 
 
-def added_of(net: Net, sequence: np.ndarray) -> np.ndarray:
+def added_of(net: ExplainedNetwork, sequence: np.ndarray) -> np.ndarray:
     assert net.ngrams is not None
     out: np.ndarray = net.ngrams.logits([sequence])[0]
     return out
@@ -136,7 +136,7 @@ def test_gates_are_held_and_the_ngrams_stay() -> None:
         seen, network = getattr(found, side), getattr(alone, side)
         np.testing.assert_allclose(seen.logits - network.logits, added_of(net, sequence), atol=1e-6)
     assert np.abs(found.after.logits - found.before.logits).max() > 0.01
-    added = float(margin(added_of(net, sequence), int(found.before.logits.argmax())))
+    added = float(target_score(added_of(net, sequence), int(found.before.logits.argmax())))
     assert f"The n-grams' part of the logit, {added:+.3f}, stays as it is" in found.ngrams_note()
     assert found.as_dict()["ngrams_note"] == found.ngrams_note()
     assert alone.ngrams_note() == ""
@@ -162,9 +162,9 @@ def test_deletion_scores_are_those_of_the_whole_model() -> None:
     found = measure(net, sequences, METHODS["cell"])
     p = np.exp(log_probabilities(run_all(net, sequences))).max(axis=1)
     assert found.whole == pytest.approx(float(p.mean()), abs=1e-6)
-    readings = read_all(net, sequences)
+    readings = predict_examples(net, sequences)
     half = []
-    for reading, account in zip(readings, accounts_of(net, METHODS["cell"], readings), strict=True):
+    for reading, account in zip(readings, attributions_of(net, METHODS["cell"], readings), strict=True):
         ranked = np.argsort(-reading.towards * account.scores, kind="stable")
         first = ranked[: round(0.5 * len(ranked))]
         left = np.exp(log_probabilities(run_all(net, [np.delete(reading.sequence, first)])))[0]
@@ -176,7 +176,7 @@ def test_deletion_scores_are_those_of_the_whole_model() -> None:
 def test_chance_stays_chance() -> None:
     arch = ARCHITECTURES["plain"]
     net, sequence = net_of(arch, 12)
-    [account] = accounts_of(net, Random(3), read_all(net, [sequence]))
+    [account] = attributions_of(net, Random(3), predict_examples(net, [sequence]))
     np.testing.assert_array_equal(account.scores, np.random.default_rng(3).standard_normal(23))
 
 
@@ -185,7 +185,9 @@ def test_units_are_silenced_in_the_whole_model() -> None:
     net, _ = net_of(arch, 13)
     assert net.ngrams is not None
     heavy = Ngrams(net.ngrams.order, net.ngrams.keys, (40 * np.abs(net.ngrams.weight)).astype(np.float32))
-    loud = Net(net.parameters, arch, unknown=1, ngrams=heavy)  # nothing that the network says can change the verdict
+    loud = ExplainedNetwork(
+        net.parameters, arch, unknown=1, ngrams=heavy
+    )  # nothing that the network says can change the verdict
     sequences = [sequence_of(arch, n, 14) for n in (20, 25, 30)]
     every: dict[str, Any] = {"truth": np.array([1, 1, 0]), "classes": names_of(arch)}
     names = [steps_of(len(s)) for s in sequences]

@@ -16,7 +16,7 @@ from rich.console import Console
 from gatewise.errors import InputError
 from gatewise.explain import Explanation, Trace, explain, trace
 from gatewise.explain.render.terminal import AGAINST, TOWARDS, moved_most, report, running_words
-from gatewise.metrics.evaluation import Faith
+from gatewise.metrics.evaluation import Faithfulness
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
 
 LENGTH = 14
@@ -173,7 +173,7 @@ def test_the_verdict_and_its_account() -> None:
     shown = " ".join(drawn(exact, seen).split())
     assert "residual" in shown
     assert "rounding; this method's scores add up" in shown
-    measured = dataclasses.replace(exact, faith=Faith(0.4321, 0.0987, 60))
+    measured = dataclasses.replace(exact, faithfulness=Faithfulness(0.4321, 0.0987, 60))
     shown = " ".join(drawn(measured, seen).split())
     assert "on 60 sequences of the validation part: the verdict's probability falls by 0.43 without" in shown
     assert "and by 0.10 with them alone" in shown
@@ -211,7 +211,7 @@ def test_what_was_not_read_is_said() -> None:
 
 def test_series_are_shown_by_their_steps() -> None:
     found, seen = opened("series", [str(t) for t in range(LENGTH)])
-    shown = drawn(found, seen, thing="step")
+    shown = drawn(found, seen, token_noun="step")
     assert ["step", "i", "f", "g", "o", "c", "h", "moved"] in rows_of(shown)
     assert "word" not in shown
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from gatewise.data.labelled import Labelled
-from gatewise.data.series import Standardise
+from gatewise.data.series import StandardScaler
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
-from gatewise.metrics.evaluation import margin
+from gatewise.metrics.evaluation import target_score
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
@@ -29,7 +29,7 @@ TEXT = "It was a GOOD film 🎬: bad, unheard-of, 🎬🎬 seen twice; the end w
 
 def ngrams_of(model: Model, seed: int) -> Ngrams:
     """Random weights for the 1- and 2-grams of the texts here."""
-    found = keys_of(Ragged.of(model.encoder.encode_all([*TEXTS, TEXT]), dtype=np.int64), 2)
+    found = keys_of(Ragged.of(model.preprocessor.encode_batch([*TEXTS, TEXT]), dtype=np.int64), 2)
     keys = np.unique(np.concatenate([key for key, _ in found]))
     weight = np.random.default_rng(seed).normal(size=(len(keys), model.architecture.outputs))
     return Ngrams(2, keys, weight.astype(np.float32))
@@ -37,20 +37,20 @@ def ngrams_of(model: Model, seed: int) -> Ngrams:
 
 def _models() -> dict[str, Model]:
     keras, tokens = KerasEncoding(keras_index(TEXTS), 30), TokenEncoding.fit(TEXTS, size=50, minimum=1)
-    scaling = Standardise.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
+    scaling = StandardScaler.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
     pre = Architecture("tokens", keras.rows, 5, 9, length=30, padding="pre")
     both = Architecture("tokens", tokens.rows, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3)
     short = Architecture("tokens", tokens.rows, 5, 7, length=9, cut="middle")
     series = Architecture("channels", 3, 0, 6, outputs=3)
-    cut_in_middle = Model(short, parameters_of(short, 4), TextEncoder(tokens), ("no", "yes"))
-    both_ways = Model(both, parameters_of(both, 2), TextEncoder(tokens), ("x", "y", "z"))
+    cut_in_middle = Model(short, parameters_of(short, 4), TextPreprocessor(tokens), ("no", "yes"))
+    both_ways = Model(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "z"))
     return {
         "n-grams, cut": dataclasses.replace(cut_in_middle, ngrams=ngrams_of(cut_in_middle, 11)),
         "n-grams, both ways": dataclasses.replace(both_ways, ngrams=ngrams_of(both_ways, 12)),
-        "pads": Model(pre, parameters_of(pre, 1), TextEncoder(keras), ("no", "yes")),
+        "pads": Model(pre, parameters_of(pre, 1), TextPreprocessor(keras), ("no", "yes")),
         "both ways, two layers": both_ways,
         "cut": cut_in_middle,
-        "series": Model(series, parameters_of(series, 3), SeriesEncoder(scaling), ("<a>", "b", "d")),
+        "series": Model(series, parameters_of(series, 3), SeriesPreprocessor(scaling), ("<a>", "b", "d")),
     }
 
 
@@ -76,11 +76,11 @@ def test_it_says_what_the_library_says(name: str) -> None:
     assert found["verdict"]["label"] == model.predict([item])[0]
     np.testing.assert_allclose(found["verdict"]["probabilities"], model.predict_proba([item])[0], atol=1e-6)
     assert found["verdict"]["towards"] == account.towards
-    after = margin(trace.logits_after, int(trace.logits.argmax()))
+    after = target_score(trace.logits_after, int(trace.logits.argmax()))
     np.testing.assert_allclose(found["running"]["logit"], after, atol=1e-5)
     assert found["running"]["p"][-1] == pytest.approx(found["verdict"]["p"], abs=1e-5)
     np.testing.assert_allclose(found["account"]["words"], account.scores, atol=1e-5)
-    assert found["account"]["faith_note"] == account.faith_note()
+    assert found["account"]["faithfulness_note"] == account.faithfulness_note()
     assert "cause" in found["account"]["note"]
     effect = trace.moves.sum(axis=0)
     np.testing.assert_allclose(found["units"]["effect"], effect, atol=1e-5)
@@ -130,7 +130,7 @@ def test_words_lie_where_a_browser_counts_them(name: str) -> None:
     for n, (word, step) in enumerate(zip(words, steps, strict=True)):
         assert (word or tokens["names"][str(n)]).casefold() == step.casefold()
     left = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in tokens["left"]]
-    every = MODELS[name].encoder.steps(TEXT)
+    every = MODELS[name].preprocessor.steps(TEXT)
     assert len(left) + len(words) == len(every) == found["steps"]
     vocabulary = set(" ".join(TEXTS).replace(",", " ,").split())
     assert {words[n] for n in tokens["unknown"]} == {w for w in words if w and w.casefold() not in vocabulary}
@@ -242,7 +242,7 @@ def test_bad_series_are_refused(rows: Any) -> None:
 def test_an_overflow_is_named() -> None:
     model = MODELS["pads"]
     parameters = {**model.parameters, "lstm.0.forward.bias": np.full(36, np.nan, dtype=np.float32)}
-    broken = Model(model.architecture, parameters, model.encoder, model.classes)
+    broken = Model(model.architecture, parameters, model.preprocessor, model.classes)
     with pytest.raises(RequestError, match="unit 0 of layer 1 overflowed at word 1") as caught:
         explain_view(broken, {"text": TEXT})
     assert caught.value.code == "overflow"
@@ -255,7 +255,7 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
     wide = Model(
         arch := Architecture("tokens", MODELS["pads"].architecture.rows, 5, 9),
         parameters_of(arch, 6),
-        MODELS["pads"].encoder,
+        MODELS["pads"].preprocessor,
         ("no", "yes"),
     )
     found = explain_view(wide, long)
@@ -267,8 +267,8 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
 
 def test_under_changes_the_account_is_one_that_can_be_given_and_says_so() -> None:
     plain = MODELS["pads"]
-    facts = dataclasses.replace(plain.facts, explained_by="integrated-gradients")
-    model = dataclasses.replace(plain, facts=facts)
+    metadata = dataclasses.replace(plain.metadata, explained_by="integrated-gradients")
+    model = dataclasses.replace(plain, metadata=metadata)
     changes = [{"gate": "f", "value": 0.5}]
     assert explain_view(model, {"text": TEXT, "want": ["account"]})["account"]["method"] == "integrated-gradients"  # type: ignore[index]
     found: Any = explain_view(model, {"text": TEXT, "want": ["account"], "changes": changes})
@@ -285,7 +285,7 @@ def test_the_model_and_its_units(name: str) -> None:
     assert found["model"]["labels"] == list(model.classes)
     assert found["parameters"] == sum(row["parameters"] for row in found["layers"])
     assert found["card"] == model.card()
-    assert set(found["faith"]) <= set(METHODS)
+    assert set(found["faithfulness"]) <= set(METHODS)
     arch = model.architecture
     for layer in range(arch.layers):
         for direction in arch.directions:
@@ -307,15 +307,15 @@ def test_a_units_weights_are_those_that_move_the_verdict() -> None:
 
 def test_facts_and_history_are_shown_where_they_are() -> None:
     plain = MODELS["pads"]
-    assert unit_view(plain, 2)["facts"] is None
+    assert unit_view(plain, 2)["metadata"] is None
     data = Labelled.of(TEXTS, ["no", "yes", "yes", "no", "no"])
     known = plain.with_units(data)
     found = json.loads(json.dumps(unit_view(known, 2), allow_nan=False))
-    assert found["facts"]["unit"] == 2
-    assert found["facts"]["up"]
+    assert found["metadata"]["unit"] == 2
+    assert found["metadata"]["up"]
     assert found["over"]["n"] == 5
     lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN}\n'
-    told = Model(plain.architecture, plain.parameters, plain.encoder, plain.classes, history=lines)
+    told = Model(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
     assert model_view(told)["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from gatewise.data.labelled import Labelled
-from gatewise.data.series import Standardise
-from gatewise.metrics.evaluation import Faith
-from gatewise.model.card import Facts, Measured
+from gatewise.data.series import StandardScaler
+from gatewise.metrics.evaluation import Faithfulness
+from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesEncoder, TextEncoder
+from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
@@ -47,9 +47,9 @@ HOSTILE = [
 ]
 
 
-def _facts() -> Facts:
+def _facts() -> ModelMetadata:
     """As training leaves them; the words of the command are hostile, as those of a stranger's model could be."""
-    return Facts(
+    return ModelMetadata(
         recipe="fast",
         seed=3,
         data="texts of a test <img src=x onerror=alert(1)>",
@@ -57,8 +57,8 @@ def _facts() -> Facts:
         epochs=3,
         kept_epoch=2,
         command="gatewise train '</script><script>alert(1)</script>'",
-        measured=(Measured("a held-out part <b>x</b>", 200, 0.875, 0.31),),
-        faith={"running": Faith(0.41, 0.02, 24), "integrated-gradients": Faith(0.52, -0.01, 24)},
+        measured=(EvalResult("a held-out part <b>x</b>", 200, 0.875, 0.31),),
+        faithfulness={"running": Faithfulness(0.41, 0.02, 24), "integrated-gradients": Faithfulness(0.52, -0.01, 24)},
         explained_by="integrated-gradients",
     )
 
@@ -73,7 +73,7 @@ HISTORY = "".join(
 def text_model(classes: tuple[str, ...] = ("bad", "good"), **shape: Any) -> Model:
     encoding = TokenEncoding.fit(TEXTS, size=80, minimum=1)
     arch = Architecture("tokens", encoding.rows, 5, 12, **shape)
-    return Model(arch, parameters_of(arch, 7), TextEncoder(encoding), classes, _facts(), HISTORY)
+    return Model(arch, parameters_of(arch, 7), TextPreprocessor(encoding), classes, _facts(), HISTORY)
 
 
 def known_model() -> Model:
@@ -82,9 +82,9 @@ def known_model() -> Model:
 
 
 def series_model() -> Model:
-    scaling = Standardise.fit([np.random.default_rng(1).normal(0, 1, (40, 2)).astype(np.float32)])
+    scaling = StandardScaler.fit([np.random.default_rng(1).normal(0, 1, (40, 2)).astype(np.float32)])
     arch = Architecture("channels", 2, 0, 7, layers=2, bidirectional=True, pooling="mean", outputs=3)
-    return Model(arch, parameters_of(arch, 9), SeriesEncoder(scaling), ("slow", "fast", "step"), _facts(), HISTORY)
+    return Model(arch, parameters_of(arch, 9), SeriesPreprocessor(scaling), ("slow", "fast", "step"), _facts(), HISTORY)
 
 
 MODELS: dict[str, Callable[[], Model]] = {

@@ -5,30 +5,30 @@ from __future__ import annotations
 from gatewise.explain.attribution.cell_decomposition import Cell
 from gatewise.explain.attribution.integrated_gradients import BASELINES, Baseline, IntegratedGradients
 from gatewise.explain.attribution.leave_one_out import LeaveOneOut
-from gatewise.explain.attribution.method import Account, Beside, Method, Reading, direction_of, read_all
-from gatewise.explain.attribution.ngrams import accounts_of, note_beside
-from gatewise.explain.attribution.prefix_difference import Running
+from gatewise.explain.attribution.method import Attribution, Beside, Example, Method, direction_of, predict_examples
+from gatewise.explain.attribution.ngrams import attributions_of, ngrams_note
+from gatewise.explain.attribution.prefix_difference import PrefixDifference
 
 __all__ = [
     "BASELINES",
     "METHODS",
-    "Account",
+    "Attribution",
     "Baseline",
     "Beside",
     "Cell",
+    "Example",
     "IntegratedGradients",
     "LeaveOneOut",
     "Method",
-    "Reading",
-    "Running",
-    "accounts_of",
+    "PrefixDifference",
+    "attributions_of",
     "direction_of",
-    "note_beside",
-    "read_all",
+    "ngrams_note",
+    "predict_examples",
 ]
 
 METHODS: dict[str, Method] = {
-    "running": Running(),
+    "running": PrefixDifference(),
     "cell": Cell(),
     "integrated-gradients": IntegratedGradients(),
     "leave-one-out": LeaveOneOut(),

@@ -19,22 +19,22 @@ from gatewise.explain.attribution import (
     Baseline,
     IntegratedGradients,
     Method,
-    accounts_of,
-    note_beside,
-    read_all,
+    attributions_of,
+    ngrams_note,
+    predict_examples,
 )
 from gatewise.explain.attribution.phrases import PhraseShare, as_dict, parts_of, phrases_of
 from gatewise.explain.html_repr import HtmlRepr
-from gatewise.explain.net import Net
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.explain.trace import kept_rows
 from gatewise.kernels import Kernel
-from gatewise.metrics.evaluation import Faith, log_probabilities, margin
+from gatewise.metrics.evaluation import Faithfulness, log_probabilities, target_score
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
-__all__ = ["UNMEASURED", "Explanation", "explain", "explain_in", "method_named"]
+__all__ = ["DEFAULT_METHOD", "Explanation", "explain", "explain_in", "method_named"]
 
-UNMEASURED = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
+DEFAULT_METHOD = "leave-one-out"  # the method for a model whose methods were never measured: it assumes nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Explanation(HtmlRepr):
     left_out: int = 0
     channels: Array | None = None
     idle: Array | None = None
-    faith: Faith | None = None
+    faithfulness: Faithfulness | None = None
     ngrams: Array | None = None
     unread: float = 0.0
     phrases: tuple[PhraseShare, ...] = ()
@@ -102,14 +102,14 @@ class Explanation(HtmlRepr):
             ("  residual", self.residual, rounding),
         ]
 
-    def faith_note(self) -> str:
+    def faithfulness_note(self) -> str:
         """How faithful the method was to this model where that was measured, in one sentence."""
-        if self.faith is None:
+        if self.faithfulness is None:
             return "How faithful this method is to this model has not been measured."
         return (
-            f"Measured on {self.faith.n:,} sequences of the validation part: the verdict's probability falls by "
-            f"{self.faith.comprehensiveness:.2f} without the steps that the method ranks first, and by "
-            f"{self.faith.sufficiency:.2f} with them alone."
+            f"Measured on {self.faithfulness.n:,} sequences of the validation part: the verdict's probability falls by "
+            f"{self.faithfulness.comprehensiveness:.2f} without the steps that the method ranks first, and by "
+            f"{self.faithfulness.sufficiency:.2f} with them alone."
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Explanation(HtmlRepr):
             "method_note": self.method_note,
             "residual": self.residual,
             "adds_up": self.adds_up,
-            "faith": None if self.faith is None else asdict(self.faith),
+            "faithfulness": None if self.faithfulness is None else asdict(self.faithfulness),
             "left_out": self.left_out,
             "steps": list(self.steps),
             "scores": self.scores.tolist(),
@@ -146,7 +146,7 @@ def explain(
     kernel: Kernel | None = None,
     *,
     unknown: int | None = None,
-    faith: Mapping[str, Faith] | None = None,
+    faithfulness: Mapping[str, Faithfulness] | None = None,
     default: str = "",
 ) -> Explanation:
     """Account for the verdict on one sequence: (length,) token ids or (length, C) channels, with a name for each step.
@@ -158,48 +158,50 @@ def explain(
     was measured "leave-one-out", which assumes nothing. Raises InputError for another method, an empty sequence, a
     wrong number of names or of classes.
     """
-    return explain_in(Net(parameters, arch, kernel, unknown), sequence, steps, classes, method, faith, default)
+    return explain_in(
+        ExplainedNetwork(parameters, arch, kernel, unknown), sequence, steps, classes, method, faithfulness, default
+    )
 
 
 def explain_in(
-    net: Net,
+    net: ExplainedNetwork,
     sequence: Array,
     steps: Sequence[str],
     classes: Sequence[str],
     method: str | Method | None = None,
-    faith: Mapping[str, Faith] | None = None,
+    faithfulness: Mapping[str, Faithfulness] | None = None,
     default: str = "",
 ) -> Explanation:
     """`explain` of a network that may be under clamps."""
     arch = net.arch
-    name = (default if default in METHODS else UNMEASURED) if method is None else method
+    name = (default if default in METHODS else DEFAULT_METHOD) if method is None else method
     chosen = method_named(name) if isinstance(name, str) else name
     name = next((known for known, one in METHODS.items() if type(one) is type(chosen)), type(chosen).__name__)
     if len(classes) != max(2, arch.outputs):
         raise InputError(f"a network of {arch.outputs} logits has {max(2, arch.outputs)} classes, not {len(classes)}")
     rows = kept_rows(arch, sequence, steps)
-    [reading] = read_all(net, [np.asarray(sequence)])
-    [account] = accounts_of(net, chosen, [reading], channels=True)
+    [reading] = predict_examples(net, [np.asarray(sequence)])
+    [account] = attributions_of(net, chosen, [reading], channels=True)
     probabilities = np.exp(log_probabilities(reading.logits[None]))[0]
     verdict = classes[int(probabilities.argmax())]
     return Explanation(
         steps=[str(steps[row]) for row in rows],
         scores=account.scores,
         start=account.start,
-        logit=float(margin(reading.logits, reading.predicted)),
+        logit=float(target_score(reading.logits, reading.predicted)),
         verdict=verdict,
         towards=classes[1] if arch.outputs == 1 else verdict,
         classes=tuple(classes),
         probabilities=probabilities,
         method=name,
-        method_note=chosen.note(net) + note_beside(net, chosen),
+        method_note=chosen.note(net) + ngrams_note(net, chosen),
         start_note=chosen.start_note(net),
         residual=account.residual(reading),
         adds_up=chosen.adds_up,
         left_out=len(sequence) - len(rows),
         channels=account.channels,
         idle=account.idle,
-        faith=(faith or {}).get(name) if chosen == METHODS.get(name) and not net.clamps else None,
+        faithfulness=(faithfulness or {}).get(name) if chosen == METHODS.get(name) and not net.clamps else None,
         ngrams=account.ngrams,
         unread=account.unread,
         phrases=phrases_of(net, reading, steps),

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.explain.attribution.channels import idle, parts, told_by_channel
-from gatewise.explain.attribution.method import Account, Beside, Reading, direction_of
-from gatewise.explain.gates import kept_after, open_all
-from gatewise.explain.net import Net
+from gatewise.explain.attribution.method import Attribution, Beside, Example, direction_of
+from gatewise.explain.gates import kept_after, run_with_activations
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.types import Array
 
 __all__ = ["Cell"]
@@ -33,21 +33,22 @@ class Cell:
     adds_up = True
     beside: Beside = "shared"
 
-    def note(self, net: Net) -> str:
+    def note(self, net: ExplainedNetwork) -> str:
         below = " into the top layer's memory" if net.arch.layers > 1 else " into the memory"
         return (
-            f"What the {net.thing} wrote{below} and later forget gates kept, as the verdict reads it; with the start "
+            f"What the {net.token_noun} wrote{below} and later forget gates kept, "
+            f"as the verdict reads it; with the start "
             "it adds up to the logit, and it is an account of the memory, not a cause."
         )
 
-    def start_note(self, net: Net) -> str:
+    def start_note(self, net: ExplainedNetwork) -> str:
         return "the bias, and the state after the pads" if net.arch.padding == "pre" else "the bias"
 
-    def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
         arch = net.arch
         weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
         told, found = channels and told_by_channel(arch) and not net.clamps, []
-        for reading, (lstms, _, _) in zip(readings, open_all(net, [r.read for r in readings]), strict=True):
+        for reading, (lstms, _, _) in zip(readings, run_with_activations(net, [r.read for r in readings]), strict=True):
             direction = direction_of(arch, reading.predicted)
             by_part = (direction @ weight).reshape(-1, len(arch.directions), arch.units)  # one a part of the pooling
             whole = np.zeros(len(reading.rows) + 1)
@@ -67,7 +68,7 @@ class Cell:
                 if shares is not None:
                     shares += parts(net, gates, reading.read, counts, None)[order]
                     still += (counts * idle(net, gates).write).sum(axis=1)[order]
-            found.append(Account(whole[1:], float(whole[0]), shares, None if shares is None else still))
+            found.append(Attribution(whole[1:], float(whole[0]), shares, None if shares is None else still))
         return found
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from gatewise.cell import sigmoid
 from gatewise.explain.gates import Gates
-from gatewise.explain.net import Net
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
@@ -50,13 +50,13 @@ class _At(NamedTuple):
     tanh_c: Array
 
 
-def idle(net: Net, gates: Gates) -> Idle:
+def idle(net: ExplainedNetwork, gates: Gates) -> Idle:
     """The idle steps of one LSTM of the only layer."""
     at = _gates_at(*_before(net, gates))
     return Idle(at.i * at.g, at.o * at.tanh_c)
 
 
-def parts(net: Net, gates: Gates, x: Array, of_write: Array | None, of_h: Array | None) -> Array:
+def parts(net: ExplainedNetwork, gates: Gates, x: Array, of_write: Array | None, of_h: Array | None) -> Array:
     """(T, C) in the order of reading: each channel's part of Σ_units of_write · (i g), or of Σ_units of_h · h.
 
     x (T, C): what was read, in the order of the sequence. of_write or of_h (T, H): a weight for each unit and step.
@@ -80,7 +80,7 @@ def parts(net: Net, gates: Gates, x: Array, of_write: Array | None, of_h: Array 
     return np.asarray(x * (slopes @ weight_ih))
 
 
-def _before(net: Net, gates: Gates) -> tuple[Array, Array]:
+def _before(net: ExplainedNetwork, gates: Gates) -> tuple[Array, Array]:
     """What each step adds its channels to (T, 4H), and c_{t-1} (T, H), in the order of reading."""
     name, order = f"lstm.0.{gates.direction}", gates.reading
     h, c = (

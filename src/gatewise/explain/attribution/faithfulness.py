@@ -19,12 +19,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.explain.attribution import METHODS, Account, Beside, Method, Reading, accounts_of, read_all
-from gatewise.explain.net import Net, chunks, run_all
-from gatewise.metrics.evaluation import Faith, log_probabilities
+from gatewise.explain.attribution import (
+    METHODS,
+    Attribution,
+    Beside,
+    Example,
+    Method,
+    attributions_of,
+    predict_examples,
+)
+from gatewise.explain.net import ExplainedNetwork, chunks, run_all
+from gatewise.metrics.evaluation import Faithfulness, log_probabilities
 from gatewise.types import Array
 
-__all__ = ["SHARES", "STEPS", "Faithfulness", "Random", "choose", "measure", "measure_all", "sample"]
+__all__ = ["SHARES", "STEPS", "DeletionScores", "Random", "choose", "measure", "measure_all", "sample"]
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 STEPS = 2_000_000  # of leave-one-out that a sample may take: some seconds of 128 units
@@ -32,7 +40,7 @@ _AT_ONCE = 16_384  # steps of readings whose accounts are held at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Faithfulness:
+class DeletionScores:
     """One method on one sample of n sequences. comprehensiveness, sufficiency (n, 5): by sequence and share of
     `SHARES`.
 
@@ -56,9 +64,9 @@ class Faithfulness:
         return np.asarray((self.comprehensiveness - self.sufficiency).mean(axis=1))
 
     @property
-    def faith(self) -> Faith:
+    def faithfulness(self) -> Faithfulness:
         """The two means."""
-        return Faith(float(self.comprehensiveness.mean()), float(self.sufficiency.mean()), len(self.sufficiency))
+        return Faithfulness(float(self.comprehensiveness.mean()), float(self.sufficiency.mean()), len(self.sufficiency))
 
     @property
     def errors(self) -> tuple[float, float]:
@@ -68,7 +76,7 @@ class Faithfulness:
         return one, two
 
 
-def choose(found: Mapping[str, Faithfulness]) -> str:
+def choose(found: Mapping[str, DeletionScores]) -> str:
     """The method to explain by: of those that are as good as the best, the one that `METHODS` names first.
 
     METHODS goes from exact and free to costly. As good: by the mean over the same sequences of comprehensiveness less
@@ -93,25 +101,25 @@ class Random:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def note(self, net: Net) -> str:
-        return f"The {net.thing}s in an order drawn by chance; it is an account of nothing."
+    def note(self, net: ExplainedNetwork) -> str:
+        return f"The {net.token_noun}s in an order drawn by chance; it is an account of nothing."
 
-    def start_note(self, net: Net) -> str:
+    def start_note(self, net: ExplainedNetwork) -> str:
         return "nothing"
 
-    def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
         rng = np.random.default_rng(self.seed)
-        return [Account(rng.standard_normal(len(reading.rows)), 0.0) for reading in readings]
+        return [Attribution(rng.standard_normal(len(reading.rows)), 0.0) for reading in readings]
 
 
-def measure(net: Net, sequences: Sequence[Array], method: Method) -> Faithfulness:
+def measure(net: ExplainedNetwork, sequences: Sequence[Array], method: Method) -> DeletionScores:
     """One method on sequences (length, ...), none of them empty; only the steps that the network reads take part."""
-    cut = [reading.read for reading in read_all(net, sequences)]
-    readings = read_all(net, cut)
+    cut = [reading.read for reading in predict_examples(net, sequences)]
+    readings = predict_examples(net, cut)
     began = time.perf_counter()
     scores: list[Array] = []
     for some in chunks([_Sized(reading) for reading in readings], _AT_ONCE):
-        scores += [account.scores for account in accounts_of(net, method, [one.reading for one in some])]
+        scores += [account.scores for account in attributions_of(net, method, [one.reading for one in some])]
     seconds = (time.perf_counter() - began) / len(readings)
     edited = run_all(net, _edited(readings, scores))  # (n 5 2, outputs)
     p = np.exp(log_probabilities(edited)).reshape(len(readings), len(SHARES), 2, -1)  # (n, 5, 2, K)
@@ -120,12 +128,12 @@ def measure(net: Net, sequences: Sequence[Array], method: Method) -> Faithfulnes
     before = whole[np.arange(len(which)), which]  # (n,)
     after = np.take_along_axis(p, which[:, None, None, None], axis=3)[..., 0]  # (n, 5, 2)
     drop = before[:, None, None] - after
-    return Faithfulness(drop[..., 0], drop[..., 1], float(before.mean()), seconds)
+    return DeletionScores(drop[..., 0], drop[..., 1], float(before.mean()), seconds)
 
 
 def measure_all(
-    net: Net, sequences: Sequence[Array], methods: Mapping[str, Method] | None = None
-) -> dict[str, Faithfulness]:
+    net: ExplainedNetwork, sequences: Sequence[Array], methods: Mapping[str, Method] | None = None
+) -> dict[str, DeletionScores]:
     """Every method on the same sequences, by name."""
     return {name: measure(net, sequences, method) for name, method in (methods or METHODS).items()}
 
@@ -147,14 +155,14 @@ def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int
 
 
 class _Sized:
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Example) -> None:
         self.reading = reading
 
     def __len__(self) -> int:
         return len(self.reading.rows)
 
 
-def _edited(readings: Sequence[Reading], scores: Sequence[Array]) -> Iterator[Array]:
+def _edited(readings: Sequence[Example], scores: Sequence[Array]) -> Iterator[Array]:
     """For each reading and share: it without the steps ranked first, and those alone, in their order."""
     for reading, score in zip(readings, scores, strict=True):
         ranked = np.argsort(-reading.towards * score, kind="stable")

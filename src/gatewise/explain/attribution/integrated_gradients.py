@@ -24,11 +24,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.explain.attribution.method import Account, Beside, Reading, direction_of
-from gatewise.explain.net import Net, chunks
-from gatewise.kernels import Drawn
+from gatewise.explain.attribution.method import Attribution, Beside, Example, direction_of
+from gatewise.explain.net import ExplainedNetwork, chunks
+from gatewise.kernels import Interpolation
 from gatewise.kernels.ragged import starts_of
-from gatewise.metrics.evaluation import margin
+from gatewise.metrics.evaluation import target_score
 from gatewise.network.autograd import VALUES, gradients
 from gatewise.network.batch import PAD, Batch
 from gatewise.types import Array
@@ -63,12 +63,12 @@ class IntegratedGradients:
         if self.baseline not in (None, *BASELINES):
             raise InputError(f"a baseline is {', '.join(BASELINES)}, not {quote(self.baseline)}")
 
-    def _named(self, net: Net) -> Baseline:
+    def _named(self, net: ExplainedNetwork) -> Baseline:
         if self.baseline is not None:
             return self.baseline
         return "pad" if net.arch.inputs == "tokens" and net.arch.padding == "none" else "zero"
 
-    def _whose(self, net: Net) -> str:
+    def _whose(self, net: ExplainedNetwork) -> str:
         whose = {
             "unknown": "an unknown word",
             "pad": "a pad",
@@ -77,18 +77,18 @@ class IntegratedGradients:
         }
         return whose[self._named(net)]
 
-    def note(self, net: Net) -> str:
+    def note(self, net: ExplainedNetwork) -> str:
         through = ", by the straight-through gradient of its binary gates" if net.arch.gate == "binary" else ""
         return (
-            f"The logit's slope for the {net.thing}, averaged on the way from {self._whose(net)} to it at "
+            f"The logit's slope for the {net.token_noun}, averaged on the way from {self._whose(net)} to it at "
             f"{self.points} points or more{through}; it adds up but for the residual, and it is an account of slopes, "
             "not a cause."
         )
 
-    def start_note(self, net: Net) -> str:
+    def start_note(self, net: ExplainedNetwork) -> str:
         return f"the verdict on {self._whose(net)}, step by step"
 
-    def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
         if net.clamps:
             raise InputError("integrated gradients go through the kernel, which holds no gate: take the clamps away")
         paths = [_Path(net, self._named(net), reading, self.points) for reading in readings]
@@ -97,7 +97,7 @@ class IntegratedGradients:
             self._refine(net, paths)
         return [path.account(net) for path in paths]
 
-    def _refine(self, net: Net, paths: Sequence[_Path]) -> None:
+    def _refine(self, net: ExplainedNetwork, paths: Sequence[_Path]) -> None:
         while True:
             halves = []
             for path in paths:
@@ -119,10 +119,10 @@ class IntegratedGradients:
 class _Path:
     """One reading's way from the baseline, as the stretches that it was cut into."""
 
-    def __init__(self, net: Net, baseline: Baseline, reading: Reading, points: int) -> None:
+    def __init__(self, net: ExplainedNetwork, baseline: Baseline, reading: Example, points: int) -> None:
         self.reading, self.spent = reading, points
         self.stretches: list[_Stretch] = []
-        self.margins = {1.0: float(margin(reading.logits, reading.predicted))}  # by place on the way
+        self.margins = {1.0: float(target_score(reading.logits, reading.predicted))}  # by place on the way
         if net.arch.inputs == "tokens":
             table = net.parameters["embedding.weight"]
             self.x: Array = table[reading.read]  # (T, D)
@@ -139,9 +139,9 @@ class _Path:
         way = abs(self.margins[1.0] - self.margins[0.0])
         return 0.005 * max(way, 0.1) * max(stretch.high - stretch.low, 1 / 16)
 
-    def account(self, net: Net) -> Account:
+    def account(self, net: ExplainedNetwork) -> Attribution:
         scores = np.sum([stretch.scores for stretch in self.stretches], axis=0)  # (T, D)
-        return Account(scores.sum(axis=1), self.margins[0.0], scores if net.arch.inputs == "channels" else None)
+        return Attribution(scores.sum(axis=1), self.margins[0.0], scores if net.arch.inputs == "channels" else None)
 
 
 class _Stretch:
@@ -172,7 +172,7 @@ def _legendre(points: int) -> tuple[Array, Array]:
     return np.polynomial.legendre.leggauss(points)
 
 
-def _row(net: Net, baseline: Baseline, table: Array) -> Array:
+def _row(net: ExplainedNetwork, baseline: Baseline, table: Array) -> Array:
     if baseline == "unknown":
         if net.unknown is None:
             raise InputError("this vocabulary has no row for an unknown word: take the baseline pad, zero or mean")
@@ -182,7 +182,7 @@ def _row(net: Net, baseline: Baseline, table: Array) -> Array:
     return np.asarray(table.mean(axis=0)) if baseline == "mean" else np.zeros_like(table[0])
 
 
-def _integrate(net: Net, stretches: Sequence[_Stretch]) -> None:
+def _integrate(net: ExplainedNetwork, stretches: Sequence[_Stretch]) -> None:
     """Fill in what the stretches lack, and give each to its path."""
     for some in chunks(stretches, _STEPS_AT_ONCE):
         _integrate_batch(net, some)
@@ -190,7 +190,7 @@ def _integrate(net: Net, stretches: Sequence[_Stretch]) -> None:
             stretch.path.stretches.append(stretch)
 
 
-def _integrate_batch(net: Net, stretches: Sequence[_Stretch]) -> None:
+def _integrate_batch(net: ExplainedNetwork, stretches: Sequence[_Stretch]) -> None:
     """All points of the stretches as one batch. Its input rows are the pad, each stretch's baseline and each stretch's
     own steps; the runs lie between them, so no point has an input product of its own.
     """
@@ -214,7 +214,7 @@ def _integrate_batch(net: Net, stretches: Sequence[_Stretch]) -> None:
         name, batch = VALUES, Batch(lengths, values=np.concatenate([bases, rows]), index=index.astype(np.int32))
     along = np.concatenate([one.along for one in stretches]).astype(rows.dtype)
     sent = np.concatenate([one.weights[:, None] * one.path.direction for one in stretches])  # (runs, outputs)
-    drawn = Drawn(base.astype(np.int32), along)
+    drawn = Interpolation(base.astype(np.int32), along)
     logits, slopes = gradients(parameters, arch, batch, lambda _: sent, [name], net.kernel, drawn=drawn, memo=net.memo)
     slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
     run = row = 0

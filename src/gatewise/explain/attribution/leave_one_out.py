@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gatewise.explain.attribution.method import Account, Beside, Reading
-from gatewise.explain.net import Net, run_all
-from gatewise.metrics.evaluation import margin
+from gatewise.explain.attribution.method import Attribution, Beside, Example
+from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.metrics.evaluation import target_score
 from gatewise.types import Array
 
 __all__ = ["LeaveOneOut"]
@@ -23,35 +23,36 @@ class LeaveOneOut:
     adds_up = False
     beside: Beside = "left-out"
 
-    def note(self, net: Net) -> str:
+    def note(self, net: ExplainedNetwork) -> str:
         return (
-            f"How far the logit falls when this {net.thing} alone is left out and the rest is predicted anew; such "
+            f"How far the logit falls when this {net.token_noun} alone is left out and the rest "
+            f"is predicted anew; such "
             "scores need not add up, and they are an account of single edits, not a cause."
         )
 
-    def start_note(self, net: Net) -> str:
-        return f"the verdict on no {net.thing} at all"
+    def start_note(self, net: ExplainedNetwork) -> str:
+        return f"the verdict on no {net.token_noun} at all"
 
-    def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
         nothing = run_all(net, [reading.sequence[:0] for reading in readings[:1]])
         without = run_all(net, _edited(readings))  # (all steps of all readings, outputs)
         found, first = [], 0
         for reading in readings:
-            whole, rest = margin(reading.logits, reading.predicted), without[first : first + len(reading.rows)]
+            whole, rest = target_score(reading.logits, reading.predicted), without[first : first + len(reading.rows)]
             first += len(reading.rows)
-            scores = np.asarray(whole - margin(rest, reading.predicted))
+            scores = np.asarray(whole - target_score(rest, reading.predicted))
             by_channel = _by_channel(net, reading) if channels and net.arch.inputs == "channels" else None
-            found.append(Account(scores, float(margin(nothing[0], reading.predicted)), by_channel))
+            found.append(Attribution(scores, float(target_score(nothing[0], reading.predicted)), by_channel))
         return found
 
 
-def _edited(readings: Sequence[Reading]) -> Iterator[Array]:
+def _edited(readings: Sequence[Example]) -> Iterator[Array]:
     for reading in readings:
         for row in reading.rows:
             yield np.delete(reading.sequence, row, axis=0)
 
 
-def _by_channel(net: Net, reading: Reading) -> Array:
+def _by_channel(net: ExplainedNetwork, reading: Example) -> Array:
     """(T, C): how far the margin falls when one number is put to 0."""
 
     def blanked() -> Iterator[Array]:
@@ -61,5 +62,5 @@ def _by_channel(net: Net, reading: Reading) -> Array:
                 edited[row, channel] = 0
                 yield edited
 
-    rest = margin(run_all(net, blanked()), reading.predicted)
-    return np.asarray((margin(reading.logits, reading.predicted) - rest).reshape(len(reading.rows), -1))
+    rest = target_score(run_all(net, blanked()), reading.predicted)
+    return np.asarray((target_score(reading.logits, reading.predicted) - rest).reshape(len(reading.rows), -1))

@@ -8,19 +8,19 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from gatewise.explain.net import Net, run_all
-from gatewise.metrics.evaluation import margin
+from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.metrics.evaluation import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import cut
 from gatewise.types import Array
 
-__all__ = ["Account", "Beside", "Method", "Reading", "direction_of", "read_all"]
+__all__ = ["Attribution", "Beside", "Example", "Method", "direction_of", "predict_examples"]
 
 Beside = Literal["running", "shared", "left-out", "within"]
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class Example:
     """One sequence with its verdict. sequence (length, ...) as it was given, uncut; rows (T,): those that are read;
     logits (outputs,) float64. explained: the logit to explain, where it is not to be the highest one.
     """
@@ -47,7 +47,7 @@ class Reading:
         return 1 if len(self.logits) > 1 or self.logits[0] > 0 else -1
 
 
-class Account(NamedTuple):
+class Attribution(NamedTuple):
     """One verdict, accounted for. scores (T,) float64: each step's share of the margin, from `start`, which stood
     before the first one. channels (T, C): of a series, the share of each number, where the method knows it; idle (T,):
     what a step's score is with every number at 0, where the shares do not make up the whole of it. ngrams (T,): what of
@@ -61,9 +61,9 @@ class Account(NamedTuple):
     ngrams: Array | None = None
     unread: float = 0.0
 
-    def residual(self, reading: Reading) -> float:
+    def residual(self, reading: Example) -> float:
         """What the account leaves out of the verdict: margin - start - Σ scores - unread."""
-        whole = float(margin(reading.logits, reading.predicted))
+        whole = float(target_score(reading.logits, reading.predicted))
         return whole - self.start - float(self.scores.sum()) - self.unread
 
 
@@ -79,29 +79,29 @@ class Method(Protocol):
     @property
     def beside(self) -> Beside: ...
 
-    def note(self, net: Net) -> str:
+    def note(self, net: ExplainedNetwork) -> str:
         """One sentence that says what the scores are; it claims no cause."""
         ...
 
-    def start_note(self, net: Net) -> str:
+    def start_note(self, net: ExplainedNetwork) -> str:
         """A few words for what stands before the first step."""
         ...
 
-    def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
         """One account a reading, in float64. `channels`: also those of a series' single numbers, if that costs more."""
         ...
 
 
-def read_all(net: Net, sequences: Sequence[Array]) -> list[Reading]:
+def predict_examples(net: ExplainedNetwork, sequences: Sequence[Array]) -> list[Example]:
     """Each sequence (length, ...) with its verdict, in as few runs as fit."""
     logits = run_all(net, sequences)
     return [
-        Reading(np.asarray(sequence), cut(np.arange(len(sequence)), net.arch), logits[n])
+        Example(np.asarray(sequence), cut(np.arange(len(sequence)), net.arch), logits[n])
         for n, sequence in enumerate(sequences)
     ]
 
 
 def direction_of(arch: Architecture, predicted: int) -> Array:
     """The margin as a function of the logits (outputs,): margin = direction · logits."""
-    direction: Array = margin(np.eye(arch.outputs), predicted)
+    direction: Array = target_score(np.eye(arch.outputs), predicted)
     return direction

@@ -15,15 +15,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewise.explain.attribution.method import Account, Beside, Method, Reading
-from gatewise.explain.net import Net
-from gatewise.metrics.evaluation import margin
+from gatewise.explain.attribution.method import Attribution, Beside, Example, Method
+from gatewise.explain.net import ExplainedNetwork
+from gatewise.metrics.evaluation import target_score
 from gatewise.network.ngrams import Ngrams
 
-__all__ = ["accounts_of", "note_beside"]
+__all__ = ["attributions_of", "ngrams_note"]
 
 
-def accounts_of(net: Net, method: Method, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+def attributions_of(
+    net: ExplainedNetwork, method: Method, readings: Sequence[Example], channels: bool = False
+) -> list[Attribution]:
     """One account a reading of the network and the n-grams beside it, if there are any."""
     ngrams = net.ngrams
     if ngrams is None or method.beside == "within":
@@ -37,20 +39,20 @@ def accounts_of(net: Net, method: Method, readings: Sequence[Reading], channels:
     return [_with(ngrams, method.beside, one, of) for one, of in zip(accounts, readings, strict=True)]
 
 
-def note_beside(net: Net, method: Method) -> str:
+def ngrams_note(net: ExplainedNetwork, method: Method) -> str:
     """What the method's sentence does not say: how it accounts for the n-grams. Nothing where there are none."""
-    return "" if net.ngrams is None else _NOTES[method.beside].format(thing=net.thing)
+    return "" if net.ngrams is None else _NOTES[method.beside].format(token_noun=net.token_noun)
 
 
 _NOTES: dict[Beside, str] = {
-    "running": " Of the n-grams beside the network each is booked, once, with the {thing} that completes it.",
-    "shared": " To the network's part comes that of the n-grams: each one's weight, in equal parts to its {thing}s.",
+    "running": " Of the n-grams beside the network each is booked, once, with the {token_noun} that completes it.",
+    "shared": " The weight of each n-gram is added in equal parts to its {token_noun}s.",
     "left-out": " The n-grams are counted anew as well.",
     "within": "",
 }
 
 
-def _with(ngrams: Ngrams, beside: Beside, account: Account, reading: Reading) -> Account:
+def _with(ngrams: Ngrams, beside: Beside, account: Attribution, reading: Example) -> Attribution:
     sequence, rows, unread = reading.sequence, reading.rows, 0.0
     if beside == "left-out":
         shares = ngrams.logits([sequence]) - ngrams.without_each(sequence, rows)  # (T, outputs)
@@ -58,6 +60,6 @@ def _with(ngrams: Ngrams, beside: Beside, account: Account, reading: Reading) ->
         running = beside == "running"
         every = np.diff(ngrams.running(sequence), axis=0, prepend=0) if running else ngrams.account(sequence)
         shares = every[rows]
-        unread = float(margin(np.delete(every, rows, axis=0), reading.predicted).sum())
-    scores = np.asarray(margin(shares, reading.predicted))
+        unread = float(target_score(np.delete(every, rows, axis=0), reading.predicted).sum())
+    scores = np.asarray(target_score(shares, reading.predicted))
     return account._replace(scores=account.scores + scores, ngrams=scores, unread=unread)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.explain.attribution import Reading
-from gatewise.explain.net import Net
-from gatewise.metrics.evaluation import margin
+from gatewise.explain.attribution import Example
+from gatewise.explain.net import ExplainedNetwork
+from gatewise.metrics.evaluation import target_score
 from gatewise.types import Array
 
 __all__ = ["PhraseShare", "as_dict", "parts_of", "phrases_of"]
@@ -26,7 +26,7 @@ class PhraseShare(NamedTuple):
     score: float
 
 
-def phrases_of(net: Net, reading: Reading, steps: Sequence[str]) -> tuple[PhraseShare, ...]:
+def phrases_of(net: ExplainedNetwork, reading: Example, steps: Sequence[str]) -> tuple[PhraseShare, ...]:
     """The n-grams that the sequence holds, the heaviest first, with names for its steps."""
     if net.ngrams is None:
         return ()
@@ -35,7 +35,7 @@ def phrases_of(net: Net, reading: Reading, steps: Sequence[str]) -> tuple[Phrase
             tuple(str(steps[t]) for t in phrase.steps),
             phrase.steps.start,
             phrase.times,
-            float(margin(phrase.weight, reading.predicted)),
+            float(target_score(phrase.weight, reading.predicted)),
         )
         for phrase in net.ngrams.phrases(reading.sequence)
     ]

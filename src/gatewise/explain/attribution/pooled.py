@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.explain.net import Net
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
@@ -29,7 +29,7 @@ def features_after(arch: Architecture, h: Array, h0: Array) -> list[Array]:
     return parts
 
 
-def logits_from(net: Net, features: Array) -> Array:
+def logits_from(net: ExplainedNetwork, features: Array) -> Array:
     """What the dense layer says (n, outputs) of pooled states (n, features), in float64."""
     weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
     return np.asarray(features @ weight.T + bias)

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.explain.attribution.channels import idle, parts, told_by_channel
-from gatewise.explain.attribution.method import Account, Beside, Reading, direction_of
+from gatewise.explain.attribution.method import Attribution, Beside, Example, direction_of
 from gatewise.explain.attribution.pooled import features_after
 from gatewise.explain.attribution.readout import logits_after
-from gatewise.explain.gates import Gates, open_all
-from gatewise.explain.net import Net
-from gatewise.metrics.evaluation import margin
+from gatewise.explain.gates import Gates, run_with_activations
+from gatewise.explain.net import ExplainedNetwork
+from gatewise.metrics.evaluation import target_score
 from gatewise.types import Array
 
-__all__ = ["Running"]
+__all__ = ["PrefixDifference"]
 
 
-class Running:
+class PrefixDifference:
     """score_t = margin after t steps - margin after t - 1: the sum telescopes, so nothing is left over.
 
     That the reading of a recurrent classifier of sentiment is a count of evidence along a line is what Maheswaranathan
@@ -28,28 +28,29 @@ class Running:
     adds_up = True
     beside: Beside = "running"
 
-    def note(self, net: Net) -> str:
+    def note(self, net: ExplainedNetwork) -> str:
         behind = ", read from the state of this run behind its own pads" if net.arch.padding == "pre" else ""
         return (
-            f"How far the running verdict moved when the {net.thing} was read{behind}; with the start it adds up to "
+            f"How far the running verdict moved when the {net.token_noun} was read{behind}; "
+            f"with the start it adds up to "
             "the logit, and it is an account of the reading, not a cause."
         )
 
-    def start_note(self, net: Net) -> str:
+    def start_note(self, net: ExplainedNetwork) -> str:
         return "the bias, and the state after the pads" if net.arch.padding == "pre" else "the bias"
 
-    def accounts(self, net: Net, readings: Sequence[Reading], channels: bool = False) -> list[Account]:
+    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
         reads = [reading.read for reading in readings]
         found = []
-        for reading, (lstms, _, _) in zip(readings, open_all(net, reads), strict=True):
-            after = margin(logits_after(net, reading.read, lstms), reading.predicted)  # (T + 1,)
+        for reading, (lstms, _, _) in zip(readings, run_with_activations(net, reads), strict=True):
+            after = target_score(logits_after(net, reading.read, lstms), reading.predicted)  # (T + 1,)
             told = channels and told_by_channel(net.arch) and not net.arch.bidirectional and not net.clamps
             shares = _by_channel(net, reading, lstms[0]) if told else (None, None)
-            found.append(Account(np.diff(after), float(after[0]), *shares))
+            found.append(Attribution(np.diff(after), float(after[0]), *shares))
         return found
 
 
-def _by_channel(net: Net, reading: Reading, gates: Gates) -> tuple[Array, Array]:
+def _by_channel(net: ExplainedNetwork, reading: Example, gates: Gates) -> tuple[Array, Array]:
     """Each channel's part of each step's move (T, C), and what the step would have done without them (T,)."""
     weight = direction_of(net.arch, reading.predicted) @ net.parameters["dense.weight"].astype(np.float64)
     h, h_idle = gates.h.astype(np.float64), idle(net, gates).h

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.explain.attribution.pooled import features_after
-from gatewise.explain.attribution.running import backward_after, running_logits
+from gatewise.explain.attribution.running import backward_after, prefix_logits
 from gatewise.explain.gates import Gates
-from gatewise.explain.net import Net, run_all
+from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
 __all__ = ["logits_after", "unit_moves"]
 
 
-def logits_after(net: Net, read: Array, lstms: Sequence[Gates]) -> Array:
+def logits_after(net: ExplainedNetwork, read: Array, lstms: Sequence[Gates]) -> Array:
     """The running verdict (T + 1, outputs) float64 from the trace of a sequence (T, ...): the logits if it had stopped
     after 0, 1, ... T steps.
 
@@ -24,10 +24,10 @@ def logits_after(net: Net, read: Array, lstms: Sequence[Gates]) -> Array:
     padding "pre" the logits are read from the state of this run, that is behind the same number of pads.
     """
     if not net.arch.bidirectional:
-        return running_logits(net, features_after(net.arch, lstms[-1].h, lstms[-1].h0), ())
+        return prefix_logits(net, features_after(net.arch, lstms[-1].h, lstms[-1].h0), ())
     if net.clamps or net.arch.layers > 1:
         return run_all(net, (read[:t] for t in range(len(read) + 1)))
-    return running_logits(net, features_after(net.arch, lstms[0].h, lstms[0].h0), backward_after(net, read))
+    return prefix_logits(net, features_after(net.arch, lstms[0].h, lstms[0].h0), backward_after(net, read))
 
 
 def unit_moves(arch: Architecture, weight: Array, top: Sequence[Gates]) -> Array:

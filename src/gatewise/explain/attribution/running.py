@@ -7,7 +7,7 @@ rounding. An LSTM forgets where it started, so what would be T²/2 steps becomes
 it does not forget, the runs stay apart, and nothing is lost but time. Of several layers in two directions nothing is
 shared: every beginning is a run of its own.
 
-`running_verdict(net, read, known)` takes what is known of another reading: whatever the two have in common at their
+`prefix_predictions(net, read, known)` takes what is known of another reading: whatever the two have in common at their
 start is not run again. So a page on which somebody writes pays for the words that are new.
 """
 
@@ -21,21 +21,21 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.explain.attribution.pooled import features_after, logits_from
-from gatewise.explain.gates import open_all
-from gatewise.explain.net import Net, run_all
+from gatewise.explain.gates import run_with_activations
+from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.kernels.ragged import starts_of
 from gatewise.network.batch import Batch
 from gatewise.network.forward import run_lstms
 from gatewise.network.ops import NumpyOps, States
 from gatewise.types import Array, Gate
 
-__all__ = ["RunningVerdict", "backward_after", "running_logits", "running_verdict"]
+__all__ = ["PrefixPredictions", "backward_after", "prefix_logits", "prefix_predictions"]
 
 _BLOCK = 32  # steps run between two looks at which runs stand in the same state
 
 
 @dataclass(frozen=True, eq=False)
-class RunningVerdict:
+class PrefixPredictions:
     """The running verdict on one sequence, and what a longer one can go on from.
 
     read (T, ...): the steps, as cut. logits_after (T + 1, outputs) float64: row t if the sequence had stopped after
@@ -44,7 +44,7 @@ class RunningVerdict:
     the backward direction, one a part of the pooling. reused: how many of the steps were known.
     """
 
-    net: Net
+    net: ExplainedNetwork
     read: Array
     logits_after: Array
     starts: tuple[tuple[Array, Array], ...] = ()
@@ -53,7 +53,7 @@ class RunningVerdict:
     reused: int = 0
 
 
-def running_verdict(net: Net, read: Array, known: RunningVerdict | None = None) -> RunningVerdict:
+def prefix_predictions(net: ExplainedNetwork, read: Array, known: PrefixPredictions | None = None) -> PrefixPredictions:
     """The running verdict on `read` (T, ...), a sequence as the network cuts it; T may be 0.
 
     known: what this function gave for another sequence of the same network. Raises InputError where it is another's.
@@ -66,11 +66,11 @@ def running_verdict(net: Net, read: Array, known: RunningVerdict | None = None) 
     if net.arch.bidirectional and (net.clamps or net.arch.layers > 1):
         before = np.zeros((0, net.arch.outputs)) if known is None else known.logits_after[: shared + 1]
         after = np.concatenate([before, run_all(net, (read[:t] for t in range(len(before), len(read) + 1)))])
-        return RunningVerdict(net, read, after, reused=shared)
+        return PrefixPredictions(net, read, after, reused=shared)
     if net.clamps:  # a held gate is held at a step of the whole, so nothing is gone on from
-        [(lstms, _, _)] = open_all(net, [read])
-        after = running_logits(net, features_after(net.arch, lstms[-1].h, lstms[-1].h0), ())
-        return RunningVerdict(net, read, after)
+        [(lstms, _, _)] = run_with_activations(net, [read])
+        after = prefix_logits(net, features_after(net.arch, lstms[-1].h, lstms[-1].h0), ())
+        return PrefixPredictions(net, read, after)
     forward = replace(net.arch, bidirectional=False)
     ops = _Resumed(net, {})
     if known is not None and net.arch.padding == "pre":  # another number of pads may be another start
@@ -82,8 +82,8 @@ def running_verdict(net: Net, read: Array, known: RunningVerdict | None = None) 
     if known is not None and shared:
         ops = _Resumed(net, {n: (h[shared - 1], c[shared - 1]) for n, (h, c) in zip(names, known.states, strict=True)})
     run_lstms(ops, net.parameters, forward, _batch(net, read, shared))
-    tapes = [ops.tapes[name][0] for name in names]
-    states = tuple((tape.h, tape.c) for tape in tapes)
+    saved_activations = [ops.saved_activations[name][0] for name in names]
+    states = tuple((saved.h, saved.c) for saved in saved_activations)
     starts = tuple(ops.starts)
     backward: tuple[Array, ...] = ()
     if known is not None and shared:
@@ -95,17 +95,17 @@ def running_verdict(net: Net, read: Array, known: RunningVerdict | None = None) 
     if net.arch.bidirectional:
         before_parts = [part[: shared + 1] for part in known.backward] if known is not None else None
         backward = tuple(backward_after(net, read, before_parts))
-    after = running_logits(net, features_after(net.arch, states[-1][0], starts[-1][0]), backward)
-    return RunningVerdict(net, read, after, starts, states, backward, shared)
+    after = prefix_logits(net, features_after(net.arch, states[-1][0], starts[-1][0]), backward)
+    return PrefixPredictions(net, read, after, starts, states, backward, shared)
 
 
-def running_logits(net: Net, forward: Sequence[Array], backward: Sequence[Array]) -> Array:
+def prefix_logits(net: ExplainedNetwork, forward: Sequence[Array], backward: Sequence[Array]) -> Array:
     """The logits (T + 1, outputs) of pooled states (T + 1, H), a part of the pooling each, of one direction or both."""
     parts = [part for both in zip(forward, backward, strict=True) for part in both] if len(backward) else forward
     return logits_from(net, np.concatenate(parts, axis=1))
 
 
-def backward_after(net: Net, read: Array, before: Sequence[Array] | None = None) -> list[Array]:
+def backward_after(net: ExplainedNetwork, read: Array, before: Sequence[Array] | None = None) -> list[Array]:
     """The pooled states (T + 1, H) float64 of the backward direction over the first 0, 1, ... T steps, one a part of
     the pooling; of a network of one layer. before: the first rows of each part, where they are known.
     """
@@ -167,7 +167,7 @@ def _apart(states: States) -> tuple[Array, Array, NDArray[np.int64]]:
     return h[~same], c[~same], np.where(same, 0, np.cumsum(~same) - 1)
 
 
-def _pre(net: Net, ops: NumpyOps, batch: Batch, name: str) -> tuple[Array, NDArray[np.int32]]:
+def _pre(net: ExplainedNetwork, ops: NumpyOps, batch: Batch, name: str) -> tuple[Array, NDArray[np.int32]]:
     """The input product (U, 4H) of one sequence, and which of its rows each step takes (T,)."""
     weight_ih, bias = (net.parameters[f"{name}.{part}"] for part in ("weight_ih", "bias"))
     if batch.distinct is not None and batch.index is not None:
@@ -184,7 +184,7 @@ def _in_common(one: Array, other: Array) -> int:
     return int(where[0]) if len(where) else length
 
 
-def _batch(net: Net, read: Array, first: int) -> Batch:
+def _batch(net: ExplainedNetwork, read: Array, first: int) -> Batch:
     """The steps of `read` from `first` on, behind the pads of the whole."""
     batch = Batch.of([read[first:]], net.arch)
     return batch if batch.pads is None else replace(batch, pads=batch.pads - first)
@@ -201,7 +201,7 @@ def _same(h: Array, other_h: Array, c: Array, other_c: Array) -> NDArray[np.bool
 class _Resumed(NumpyOps):
     """`NumpyOps` that keep tapes and go on from the states `known` by name; `starts`: those that they were given."""
 
-    def __init__(self, net: Net, known: dict[str, tuple[Array, Array]]) -> None:
+    def __init__(self, net: ExplainedNetwork, known: dict[str, tuple[Array, Array]]) -> None:
         super().__init__(net.kernel, keep=True, memo=net.memo)
         self.known = known
         self.starts: list[tuple[Array, Array]] = []

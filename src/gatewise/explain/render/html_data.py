@@ -12,7 +12,7 @@ from gatewise.explain.attribution.attribution import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.trace import Trace
 from gatewise.explain.view.parts import plane_part, units_part
-from gatewise.metrics.evaluation import log_probabilities, margin
+from gatewise.metrics.evaluation import log_probabilities, target_score
 from gatewise.types import Array
 
 __all__ = ["change_data", "view_data"]
@@ -36,7 +36,7 @@ def view_data(
     elif seen is not None:
         p = np.exp(log_probabilities(seen.logits[None]))[0]
         towards = classes[1] if len(seen.logits) == 1 else classes[int(seen.logits.argmax())]
-        view["verdict"] = _verdict(p, classes, float(margin(seen.logits, int(seen.logits.argmax()))), towards)
+        view["verdict"] = _verdict(p, classes, float(target_score(seen.logits, int(seen.logits.argmax()))), towards)
     model: View = {"task": "text", "labels": list(classes), "units": 0, "layers": 1, "directions": ["forward"]}
     view["model"] = model
     if seen is not None:
@@ -87,8 +87,8 @@ def _account(found: Explanation) -> View:
         "method": found.method,
         "methods": [found.method],
         "note": found.method_note,
-        "faith": None if found.faith is None else asdict(found.faith),
-        "faith_note": found.faith_note(),
+        "faithfulness": None if found.faithfulness is None else asdict(found.faithfulness),
+        "faithfulness_note": found.faithfulness_note(),
         "words": np.round(found.scores, 6).tolist(),
         "start": found.start,
         "start_note": found.start_note,

@@ -15,7 +15,7 @@ import numpy as np
 from gatewise.errors import printable
 from gatewise.explain.attribution.attribution import Explanation
 from gatewise.explain.trace import Trace
-from gatewise.metrics.evaluation import margin
+from gatewise.metrics.evaluation import target_score
 from gatewise.types import Array
 
 __all__ = ["STATIC_STYLE", "safe_text", "static_explanation", "static_trace"]
@@ -56,7 +56,7 @@ def static_explanation(found: Explanation) -> str:
         )
     parts.append(
         f"</table><p><strong>{safe_text(found.method)}</strong>: {safe_text(found.method_note)} "
-        f"{found.faith_note()}</p>"
+        f"{found.faithfulness_note()}</p>"
     )
     return "".join(parts)
 
@@ -69,7 +69,7 @@ def static_trace(seen: Trace, unit: int | None = None) -> str:
     """
     chosen = int(np.abs(seen.moves).sum(axis=0).argmax()) if unit is None else unit
     gates, column = seen.top(chosen)
-    after = margin(seen.logits_after, int(seen.logits.argmax()))
+    after = target_score(seen.logits_after, int(seen.logits.argmax()))
     parts = ["<h2>The running verdict, in logits</h2>", _line(after)]
     life = float(gates.half_life()[column])
     fades = "forgets nothing" if np.isinf(life) else f"half of its memory is gone after {life:.1f} steps"

@@ -37,7 +37,7 @@ def report(
     found: Explanation,
     seen: Trace,
     *,
-    thing: Thing = "word",
+    token_noun: Thing = "word",
     unit: int | None = None,
     words: int = 6,
     marks: bool = False,
@@ -53,17 +53,17 @@ def report(
     parts: list[RenderableType] = [running_words(found.steps, found.scores, marks), Text()]
     if found.left_out:
         parts += [
-            Text(f"{found.left_out:,} more {thing}s were not read: the network reads {len(found.steps):,}."),
+            Text(f"{found.left_out:,} more {token_noun}s were not read: the network reads {len(found.steps):,}."),
             Text(),
         ]
-    parts += [*_verdict(found, seen, thing), Text(), _strongest(found, words, marks), Text()]
+    parts += [*_verdict(found, seen, token_noun), Text(), _strongest(found, words, marks), Text()]
     if found.ngrams is not None:
         parts += [ngrams_view(found, words, marks), Text()]
-    parts += [unit_view(seen, chosen, thing, words, unit is None), Text(), _shares(seen)]
+    parts += [unit_view(seen, chosen, token_noun, words, unit is None), Text(), _shares(seen)]
     return Group(*parts)
 
 
-def unit_view(seen: Trace, unit: int, thing: Thing = "word", words: int = 6, by_itself: bool = False) -> Group:
+def unit_view(seen: Trace, unit: int, token_noun: Thing = "word", words: int = 6, by_itself: bool = False) -> Group:
     """One unit of the top layer: its half-life, and its gates at the steps where it moved the verdict most.
 
     by_itself: whether it is shown because it moved the verdict most of all. Raises InputError for one that is not
@@ -71,7 +71,7 @@ def unit_view(seen: Trace, unit: int, thing: Thing = "word", words: int = 6, by_
     """
     gates, column = seen.top(unit)
     heading = _unit_heading(seen, unit, by_itself, gates, column)
-    return Group(heading, _unit_steps(seen, unit, gates, column, thing, words))
+    return Group(heading, _unit_steps(seen, unit, gates, column, token_noun, words))
 
 
 def moved_most(seen: Trace) -> int:
@@ -105,7 +105,7 @@ def _marked(word: str, share: float) -> tuple[str, Style]:
     return f"{mark}{word}{mark}", Style()
 
 
-def _verdict(found: Explanation, seen: Trace, thing: Thing) -> Iterator[RenderableType]:
+def _verdict(found: Explanation, seen: Trace, token_noun: Thing) -> Iterator[RenderableType]:
     side = TOWARDS if found.verdict == found.towards else AGAINST
     yield Text.assemble((printable(found.verdict), side + Style(bold=True)), f", {found.probability_note}")
     table = plain_table()
@@ -116,7 +116,7 @@ def _verdict(found: Explanation, seen: Trace, thing: Thing) -> Iterator[Renderab
     table.show_header = False
     yield table
     yield Text.assemble((found.method, Style(bold=True)), f": {found.method_note}")
-    yield Text(found.faith_note())
+    yield Text(found.faithfulness_note())
 
 
 def _strongest(found: Explanation, words: int, marks: bool) -> Table:
@@ -154,10 +154,10 @@ def _unit_heading(seen: Trace, unit: int, by_itself: bool, gates: Gates, column:
     return Text.assemble((where, Style(bold=True)), f": {why}, by {moved:.3f} in all; {lasting}")
 
 
-def _unit_steps(seen: Trace, unit: int, gates: Gates, column: int, thing: Thing, count: int) -> Table:
+def _unit_steps(seen: Trace, unit: int, gates: Gates, column: int, token_noun: Thing, count: int) -> Table:
     table = plain_table()
     table.add_column("step", justify="right")
-    if thing == "word":
+    if token_noun == "word":
         table.add_column("word")
     for name in ("i", "f", "g", "o", "c", "h", "moved"):
         table.add_column(name, justify="right")
@@ -167,7 +167,9 @@ def _unit_steps(seen: Trace, unit: int, gates: Gates, column: int, thing: Thing,
             table.add_row(Text("…"))
         numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"]
         cells = (
-            [Text(f"{t + 1}"), Text(printable(seen.steps[t], _LONGEST))] if thing == "word" else [Text(seen.steps[t])]
+            [Text(f"{t + 1}"), Text(printable(seen.steps[t], _LONGEST))]
+            if token_noun == "word"
+            else [Text(seen.steps[t])]
         )
         cells += [Text(f"{x:.3f}" if n in (0, 1, 3) else f"{x:+.3f}") for n, x in enumerate(numbers)]
         table.add_row(*cells, Text(f"{seen.moves[t, unit]:+.3f}"))

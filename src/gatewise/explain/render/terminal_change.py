@@ -14,7 +14,7 @@ from gatewise.errors import printable
 from gatewise.explain.attribution.attribution import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.render.terminal import AGAINST, TOWARDS, Thing, moved_most, plain_table, running_words, unit_view
-from gatewise.metrics.evaluation import margin
+from gatewise.metrics.evaluation import target_score
 
 __all__ = ["change_report", "compare_report"]
 
@@ -22,7 +22,7 @@ _LONGEST = 40  # characters of a word that are shown
 
 
 def change_report(
-    found: Intervention, *, thing: Thing = "word", unit: int | None = None, words: int = 6, marks: bool = False
+    found: Intervention, *, token_noun: Thing = "word", unit: int | None = None, words: int = 6, marks: bool = False
 ) -> Group:
     """What was changed, the verdict before and after, the steps at which the two readings part most, and one unit.
 
@@ -34,12 +34,12 @@ def change_report(
         Text.assemble(("changed", Style(bold=True)), f": {printable('; '.join(found.changes), 500)}"),
         _sides(found),
         Text(),
-        *_parting(found, thing, words, marks),
+        *_parting(found, token_noun, words, marks),
         Text.assemble(("before ", Style(bold=True))),
-        unit_view(found.before, shown, thing, words),
+        unit_view(found.before, shown, token_noun, words),
         Text(),
         Text.assemble(("after ", Style(bold=True))),
-        unit_view(found.after, shown, thing, words),
+        unit_view(found.after, shown, token_noun, words),
     ]
     if found.ngrams_note():
         parts += [Text(), Text(found.ngrams_note())]
@@ -58,14 +58,14 @@ def _sides(found: Intervention) -> Table:
         label = f"probability of {printable(found.classes[k])}"
         table.add_row(Text(label), f"{one[k]:.4f}", f"{two[k]:.4f}", f"{two[k] - one[k]:+.4f}")
     predicted = int(found.before.logits.argmax())
-    before, after = (float(margin(seen.logits, predicted)) for seen in (found.before, found.after))
+    before, after = (float(target_score(seen.logits, predicted)) for seen in (found.before, found.after))
     about = found.classes[1] if len(found.before.logits) == 1 else found.classes[predicted]
     label = f"logit of {printable(about)}"
     table.add_row(Text(label), f"{before:+.3f}", f"{after:+.3f}", f"{after - before:+.3f}")
     return table
 
 
-def _parting(found: Intervention, thing: Thing, words: int, marks: bool) -> Iterator[RenderableType]:
+def _parting(found: Intervention, token_noun: Thing, words: int, marks: bool) -> Iterator[RenderableType]:
     if found.before.steps != found.after.steps:
         yield Text(
             "read before, and after:" if not marks else "read before, and after (+ and - by the running verdict):"
@@ -77,12 +77,12 @@ def _parting(found: Intervention, thing: Thing, words: int, marks: bool) -> Iter
     before, after = (np.diff(side) for side in found.running())
     order = np.argsort(-np.abs(after - before), kind="stable")[:words]
     table = plain_table()
-    table.add_column(f"{thing} moved the verdict")
+    table.add_column(f"{token_noun} moved the verdict")
     for heading in ("before", "after", "by"):
         table.add_column(heading, justify="right")
     for t in sorted(order.tolist()):
         name = Text(
-            f"{t + 1} {printable(found.before.steps[t], _LONGEST)}" if thing == "word" else found.before.steps[t]
+            f"{t + 1} {printable(found.before.steps[t], _LONGEST)}" if token_noun == "word" else found.before.steps[t]
         )
         by = after[t] - before[t]
         style = Style() if marks else (TOWARDS if by > 0 else AGAINST)
@@ -92,7 +92,7 @@ def _parting(found: Intervention, thing: Thing, words: int, marks: bool) -> Iter
 
 
 def compare_report(
-    found: Sequence[Explanation], *, thing: Thing = "word", words: int = 6, marks: bool = False
+    found: Sequence[Explanation], *, token_noun: Thing = "word", words: int = 6, marks: bool = False
 ) -> Group:
     """Texts one under the other, each with its verdict and its strongest steps, all by the same method."""
     parts: list[RenderableType] = []
@@ -107,5 +107,5 @@ def compare_report(
         shown = (f"{printable(one.steps[t], _LONGEST)} {one.scores[t]:+.3f}" for t in places)
         parts += [Text(f"  {', '.join(shown)}; start {one.start:+.3f}, residual {one.residual:+.3f}"), Text()]
     parts += [Text.assemble((found[0].method, Style(bold=True)), f": {found[0].method_note}")]
-    parts += [Text(found[0].faith_note())]
+    parts += [Text(found[0].faithfulness_note())]
     return Group(*parts)

@@ -8,13 +8,13 @@ from typing import Any
 
 from gatewise.errors import InputError, printable
 from gatewise.explain.view.request import RequestError
-from gatewise.explain.view.run import MOST_STEPS, ViewCache, Viewed
+from gatewise.explain.view.run import MOST_STEPS, ViewCache, ViewedModel
 from gatewise.network.architecture import summary
 
 __all__ = ["about", "model_view", "unit_view"]
 
 
-def about(model: Viewed, fingerprint: str) -> dict[str, object]:
+def about(model: ViewedModel, fingerprint: str) -> dict[str, object]:
     """The model in a few numbers; they go with every answer."""
     arch = model.architecture
     return {
@@ -32,9 +32,9 @@ def about(model: Viewed, fingerprint: str) -> dict[str, object]:
     }
 
 
-def model_view(model: Viewed, cache: ViewCache | None = None) -> dict[str, object]:
+def model_view(model: ViewedModel, cache: ViewCache | None = None) -> dict[str, object]:
     """Labels, layers, the card in Markdown, the training history as its lines' objects, and what was measured."""
-    facts = model.facts
+    metadata = model.metadata
     ngrams = model.net.ngrams
     rows = [*summary(model.architecture), *([] if ngrams is None else [ngrams.summary()])]
     layers = [{"name": name, "output": shape, "parameters": count} for name, shape, count in rows]
@@ -42,20 +42,20 @@ def model_view(model: Viewed, cache: ViewCache | None = None) -> dict[str, objec
     return {
         "api": 1,
         "model": about(model, (cache or ViewCache()).fingerprint(model)),
-        "name": " ".join(part for part in (facts.recipe, "model") if part),
+        "name": " ".join(part for part in (metadata.recipe, "model") if part),
         "layers": layers,
         "parameters": sum(count for _, _, count in rows),
-        "measured": [asdict(one) for one in facts.measured],
-        "faith": {name: asdict(one) for name, one in facts.faith.items()},
-        "explained_by": facts.explained_by,
-        "kept_epoch": facts.kept_epoch,
+        "measured": [asdict(one) for one in metadata.measured],
+        "faithfulness": {name: asdict(one) for name, one in metadata.faithfulness.items()},
+        "explained_by": metadata.explained_by,
+        "kept_epoch": metadata.kept_epoch,
         "history": _history(model.history),
         "card": model.card(),
         "units": None if known is None else {"data": known.data, "n": known.n, "accuracy": known.accuracy},
     }
 
 
-def unit_view(model: Viewed, unit: int, layer: int = 0, direction: str = "forward") -> dict[str, object]:
+def unit_view(model: ViewedModel, unit: int, layer: int = 0, direction: str = "forward") -> dict[str, object]:
     """What is known of unit `unit` of one LSTM, over the data that somebody looked at; `facts` null where nobody has.
 
     weights: what its h adds to the margin of the class `towards`, one number for each part of the pooling; null below
@@ -79,7 +79,7 @@ def unit_view(model: Viewed, unit: int, layer: int = 0, direction: str = "forwar
         rows = model.parameters["dense.weight"][:, place::width]  # (outputs, parts of the pooling)
         found["weights"] = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}
     known = model.units if top else None
-    found["facts"] = None if known is None else asdict(known.unit(place))
+    found["metadata"] = None if known is None else asdict(known.unit(place))
     found["over"] = None if known is None else {"data": known.data, "n": known.n, "accuracy": known.accuracy}
     return found
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.explain.gates import Gates
-from gatewise.explain.view.run import Run, Viewed
-from gatewise.metrics.evaluation import log_probabilities, margin
+from gatewise.explain.view.run import Run, ViewedModel
+from gatewise.metrics.evaluation import log_probabilities, target_score
 from gatewise.types import Array
 
 __all__ = ["alike_part", "plane_part", "running_part", "text_part", "unit_part", "units_part", "verdict_part"]
@@ -18,7 +18,7 @@ __all__ = ["alike_part", "plane_part", "running_part", "text_part", "unit_part",
 _DIGITS = 6  # after the point; what is read on a screen has two or three
 
 
-def text_part(model: Viewed, item: Any, run: Run) -> dict[str, object]:
+def text_part(model: ViewedModel, item: Any, run: Run) -> dict[str, object]:
     """The steps that are read, in order. s, e: from where to where in the text, in UTF-16 units as a browser counts;
     ids; unknown: which of them the vocabulary lacks. Of a series, the values as they were given.
     """
@@ -26,7 +26,7 @@ def text_part(model: Viewed, item: Any, run: Run) -> dict[str, object]:
     if not isinstance(item, str):
         part["values"] = _plain(np.asarray(item, dtype=np.float64)[run.rows])
         return part
-    spans = np.asarray(model.encoder.spans(item), dtype=np.int64).reshape(-1, 2)
+    spans = np.asarray(model.preprocessor.spans(item), dtype=np.int64).reshape(-1, 2)
     left = np.ones(len(spans), dtype=bool)
     left[run.rows] = False
     if not item.isascii():
@@ -37,22 +37,22 @@ def text_part(model: Viewed, item: Any, run: Run) -> dict[str, object]:
         "s": kept[:, 0].tolist(),
         "e": kept[:, 1].tolist(),
         "id": run.read.tolist(),
-        "unknown": np.flatnonzero(run.read == model.encoder.unknown).tolist(),
+        "unknown": np.flatnonzero(run.read == model.preprocessor.unknown).tolist(),
         "left": spans[left].tolist(),
         "names": {str(n): run.names[row] for n, row in enumerate(run.rows) if spans[row, 0] == spans[row, 1]},
     }
     return part
 
 
-def verdict_part(model: Viewed, run: Run) -> dict[str, object]:
+def verdict_part(model: ViewedModel, run: Run) -> dict[str, object]:
     """label: the most probable class; p: the probability of `towards`, the class that positive scores speak for."""
     return {
         "label": model.classes[int(run.probabilities.argmax())],
         "towards": model.classes[run.towards],
         "p": float(run.probabilities[run.towards]),
         "probabilities": run.probabilities.tolist(),
-        "logit": run.margin,
-        "calibrated": model.facts.calibrated is not None,
+        "logit": run.target_score,
+        "calibrated": model.metadata.calibrated is not None,
     }
 
 
@@ -60,7 +60,7 @@ def running_part(run: Run, towards: int, predicted: int) -> dict[str, object]:
     """The verdict if the text ended after 0, every, 2 every, ..., T steps: p of `towards`, and the margin."""
     every, logits = run.running
     p = np.exp(log_probabilities(logits))[:, towards]
-    return {"meaning": "prefix", "every": every, "p": _plain(p), "logit": _plain(margin(logits, predicted))}
+    return {"meaning": "prefix", "every": every, "p": _plain(p), "logit": _plain(target_score(logits, predicted))}
 
 
 def alike_part(run: Run, layer: int) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gatewise.errors import InputError, quote
 from gatewise.explain.attribution import METHODS
-from gatewise.explain.clamp import Clamp, silence
+from gatewise.explain.clamp import Clamp, ablate
 
 __all__ = ["PLANES", "RequestError", "ViewRequest", "parse_request"]
 
@@ -133,7 +133,7 @@ def _change(change: object, field: str) -> Sequence[Clamp]:
     if gate == "h":
         if value != 0 or number is None or first is not None:
             raise RequestError(field, "h is for silencing one unit: value 0, a unit, no from and to", "bad_clamp")
-        return silence(number, layer)
+        return ablate(number, layer)
     steps = None
     if first is not None:
         a, b = _whole(first, f"{field}.from"), _whole(last, f"{field}.to")

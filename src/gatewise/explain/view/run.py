@@ -12,16 +12,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from gatewise.explain.attribution.readout import logits_after, unit_moves
-from gatewise.explain.gates import Gates, open_all
-from gatewise.explain.net import Net, run_all
+from gatewise.explain.gates import Gates, run_with_activations
+from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.explain.trace import kept_rows, ngrams_after
 from gatewise.explain.unit_summary import UnitsReport
 from gatewise.explain.view.request import RequestError
-from gatewise.metrics.evaluation import log_probabilities, margin
+from gatewise.metrics.evaluation import log_probabilities, target_score
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
-__all__ = ["MOST_STEPS", "Run", "ViewCache", "Viewed"]
+__all__ = ["MOST_STEPS", "Run", "ViewCache", "ViewedModel"]
 
 MOST_STEPS = 2_000  # that a view shows: each of them is drawn
 PREFIX_STEPS = 20_000  # of up to 128 units that the running verdict of two directions may cost; fewer of larger ones
@@ -31,12 +31,12 @@ KEPT = 6  # runs: two texts side by side, before and after, and what undo goes b
 class _Encoder(Protocol):
     @property
     def unknown(self) -> int | None: ...
-    def encode_all(self, inputs: Sequence[Any]) -> list[Array]: ...
+    def encode_batch(self, inputs: Sequence[Any]) -> list[Array]: ...
     def steps(self, item: Any) -> list[str]: ...
     def spans(self, item: Any) -> list[tuple[int, int]]: ...
 
 
-class Viewed(Protocol):
+class ViewedModel(Protocol):
     """What a view needs of a model: `gatewise.Model` has it."""
 
     @property
@@ -44,15 +44,15 @@ class Viewed(Protocol):
     @property
     def parameters(self) -> Mapping[str, Array]: ...
     @property
-    def encoder(self) -> _Encoder: ...
+    def preprocessor(self) -> _Encoder: ...
     @property
     def classes(self) -> tuple[str, ...]: ...
     @property
-    def facts(self) -> Any: ...
+    def metadata(self) -> Any: ...
     @property
     def history(self) -> str: ...
     @property
-    def net(self) -> Net: ...
+    def net(self) -> ExplainedNetwork: ...
     @property
     def units(self) -> UnitsReport | None: ...
     def card(self) -> str: ...
@@ -66,14 +66,14 @@ class Run:
     steps, and where a number overflowed.
     """
 
-    def __init__(self, net: Net, sequence: Array, names: Sequence[str]) -> None:
+    def __init__(self, net: ExplainedNetwork, sequence: Array, names: Sequence[str]) -> None:
         self.net, self.sequence, self.names = net, sequence, names
         self.rows = kept_rows(net.arch, sequence, names)
         if len(self.rows) > MOST_STEPS:
-            say = f"{len(self.rows):,} {net.thing}s would be read; a view shows at most {MOST_STEPS:,}"
+            say = f"{len(self.rows):,} {net.token_noun}s would be read; a view shows at most {MOST_STEPS:,}"
             raise RequestError("text" if net.arch.inputs == "tokens" else "series", say, "too_long")
         self.read = np.asarray(sequence)[self.rows]
-        [(self.lstms, self.logits, self.pads)] = open_all(net, [self.read])
+        [(self.lstms, self.logits, self.pads)] = run_with_activations(net, [self.read])
         self.of_ngrams = ngrams_after(net, sequence, self.rows)
         if self.of_ngrams is not None:
             self.logits = self.logits + self.of_ngrams[-1]
@@ -83,9 +83,9 @@ class Run:
         self.towards = 1 if net.arch.outputs == 1 else self.predicted
 
     @property
-    def margin(self) -> float:
+    def target_score(self) -> float:
         """What is explained."""
-        return float(margin(self.logits, self.predicted))
+        return float(target_score(self.logits, self.predicted))
 
     @cached_property
     def running(self) -> tuple[int, Array]:
@@ -105,7 +105,7 @@ class Run:
         """(T, units) float64: how far each unit of the top layer moved the margin at each step."""
         weight = np.asarray(self.net.parameters["dense.weight"], dtype=np.float64)
         top = self.lstms[-len(self.net.arch.directions) :]
-        return unit_moves(self.net.arch, margin(weight.T, self.predicted), top)
+        return unit_moves(self.net.arch, target_score(weight.T, self.predicted), top)
 
     def layer(self, number: int) -> tuple[Gates, ...]:
         """The LSTMs of a layer, its directions side by side."""
@@ -122,7 +122,9 @@ class Run:
         for gates in self.lstms:
             bad = np.argwhere(~np.isfinite(gates.c))
             if len(bad):
-                where = f"unit {bad[0, 1]} of layer {gates.layer + 1} overflowed at {self.net.thing} {bad[0, 0] + 1}"
+                where = (
+                    f"unit {bad[0, 1]} of layer {gates.layer + 1} overflowed at {self.net.token_noun} {bad[0, 0] + 1}"
+                )
                 raise RequestError("text", f"the network gave no number: {where}", "overflow")
         raise RequestError("text", "the network gave no number for a verdict", "overflow")
 
@@ -137,7 +139,7 @@ class ViewCache:
         self._kept = kept
         self._lock = threading.Lock()
         self._runs: OrderedDict[object, Run] = OrderedDict()
-        self._model: tuple[Viewed, str] | None = None
+        self._model: tuple[ViewedModel, str] | None = None
 
     def run(self, key: object, make: Callable[[], Run]) -> tuple[Run, bool]:
         """The run of that key, and whether it was there."""
@@ -152,7 +154,7 @@ class ViewCache:
                 self._runs.popitem(last=False)
         return made, False
 
-    def fingerprint(self, model: Viewed) -> str:
+    def fingerprint(self, model: ViewedModel) -> str:
         """Eight hexadecimal digits over classes, architecture, parameters and n-grams."""
         with self._lock:
             if self._model is None or self._model[0] is not model:

@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.attribution import METHODS
-from gatewise.explain.attribution.attribution import UNMEASURED, explain_in
+from gatewise.explain.attribution.attribution import DEFAULT_METHOD, explain_in
 from gatewise.explain.attribution.phrases import as_dict
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.view.model import about, model_view, unit_view
@@ -30,7 +30,7 @@ from gatewise.explain.view.parts import (
     verdict_part,
 )
 from gatewise.explain.view.request import RequestError, ViewRequest, parse_request
-from gatewise.explain.view.run import Run, ViewCache, Viewed
+from gatewise.explain.view.run import Run, ViewCache, ViewedModel
 
 __all__ = ["RequestError", "ViewCache", "explain_view", "model_view", "unit_view"]
 
@@ -38,7 +38,9 @@ TELLING = 12  # n-grams that are named, the heaviest
 QUADRATIC = 600  # steps up to which leave-one-out, a run for each of them, is still an answer while someone waits
 
 
-def explain_view(model: Viewed, request: Mapping[str, object], cache: ViewCache | None = None) -> dict[str, object]:
+def explain_view(
+    model: ViewedModel, request: Mapping[str, object], cache: ViewCache | None = None
+) -> dict[str, object]:
     """The parts of a view that `request` wants.
 
     request: {"text": str or "series": rows, "want": [...], "changes": [...], "method": name, "layer": from 0}; see
@@ -86,12 +88,12 @@ def explain_view(model: Viewed, request: Mapping[str, object], cache: ViewCache 
     return found
 
 
-def _run(model: Viewed, asked: ViewRequest, clamps: tuple[Clamp, ...], cache: ViewCache) -> tuple[Run, bool]:
+def _run(model: ViewedModel, asked: ViewRequest, clamps: tuple[Clamp, ...], cache: ViewCache) -> tuple[Run, bool]:
     def make() -> Run:
         field = "text" if isinstance(asked.item, str) else "series"
         try:
-            [sequence] = model.encoder.encode_all([asked.item])
-            return Run(model.net.under(clamps), sequence, model.encoder.steps(asked.item))
+            [sequence] = model.preprocessor.encode_batch([asked.item])
+            return Run(model.net.under(clamps), sequence, model.preprocessor.steps(asked.item))
         except RequestError:
             raise
         except InputError as error:
@@ -101,7 +103,7 @@ def _run(model: Viewed, asked: ViewRequest, clamps: tuple[Clamp, ...], cache: Vi
     return cache.run((item, clamps), make)
 
 
-def _check(field: str, clamp: Clamp, model: Viewed, steps: int) -> None:
+def _check(field: str, clamp: Clamp, model: ViewedModel, steps: int) -> None:
     try:
         check_clamp(clamp, model.architecture, steps)
     except InputError as error:
@@ -109,7 +111,7 @@ def _check(field: str, clamp: Clamp, model: Viewed, steps: int) -> None:
         raise RequestError(f"{field}.{'to' if part == 'steps' else part}", str(error), "bad_clamp") from None
 
 
-def _layer(model: Viewed, asked: ViewRequest) -> int:
+def _layer(model: ViewedModel, asked: ViewRequest) -> int:
     layers = model.architecture.layers
     if asked.layer is not None and asked.layer >= layers:
         raise RequestError("layer", f"must be from 0 to {layers - 1}, not {asked.layer}")
@@ -127,11 +129,11 @@ def _unit(unit: int, run: Run, layer: int) -> int:
     return int(np.abs(run.plane("c", layer)).max(axis=0).argmax())
 
 
-def _account(model: Viewed, asked: ViewRequest, run: Run, say: list[dict[str, object]]) -> dict[str, Any]:
-    facts = model.facts
-    method = asked.method or (facts.explained_by if facts.explained_by in METHODS else UNMEASURED)
+def _account(model: ViewedModel, asked: ViewRequest, run: Run, say: list[dict[str, object]]) -> dict[str, Any]:
+    metadata = model.metadata
+    method = asked.method or (metadata.explained_by if metadata.explained_by in METHODS else DEFAULT_METHOD)
     if method == "leave-one-out" and len(run.rows) > QUADRATIC:
-        reason = f"leave-one-out reads the text once for each {run.net.thing}: here it is for at most {QUADRATIC}"
+        reason = f"leave-one-out reads the text once for each {run.net.token_noun}: here it is for at most {QUADRATIC}"
         if asked.method is not None:
             raise RequestError("method", reason, "too_long")
         method = "running"
@@ -142,14 +144,16 @@ def _account(model: Viewed, asked: ViewRequest, run: Run, say: list[dict[str, ob
             raise RequestError("method", f"{reason}: take the changes away", "bad_method")
         method = "running"
         say.append({"code": "method", "say": f"While gates are held the account shown is running: {reason}."})
-    found = explain_in(run.net, run.sequence, run.names, model.classes, method, facts.faith, facts.explained_by)
+    found = explain_in(
+        run.net, run.sequence, run.names, model.classes, method, metadata.faithfulness, metadata.explained_by
+    )
     return {
         "method": found.method,
-        "default": method == facts.explained_by,
+        "default": method == metadata.explained_by,
         "methods": list(METHODS),
         "note": found.method_note,
-        "faith": None if found.faith is None else asdict(found.faith),
-        "faith_note": found.faith_note(),
+        "faithfulness": None if found.faithfulness is None else asdict(found.faithfulness),
+        "faithfulness_note": found.faithfulness_note(),
         "unit": "logit",
         "towards": found.towards,
         "words": np.round(found.scores, 6).tolist(),
@@ -162,11 +166,11 @@ def _account(model: Viewed, asked: ViewRequest, run: Run, say: list[dict[str, ob
     }
 
 
-def _warnings(model: Viewed, run: Run) -> list[dict[str, object]]:
+def _warnings(model: ViewedModel, run: Run) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
-    thing, left = run.net.thing, len(run.names) - len(run.rows)
+    token_noun, left = run.net.token_noun, len(run.names) - len(run.rows)
     if left:
         where = "last ones" if model.architecture.cut == "front" else "first third and the last two"
-        say = f"The network reads {len(run.rows):,} of {len(run.names):,} {thing}s: the {where}."
+        say = f"The network reads {len(run.rows):,} of {len(run.names):,} {token_noun}s: the {where}."
         found.append({"code": "truncated", "at": len(run.rows), "say": say})
     return found

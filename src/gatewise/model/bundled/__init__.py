@@ -18,9 +18,9 @@ FOLDER = Path(__file__).resolve().parent / NAME
 
 def folder() -> Path:
     """Where it is. Raises ModelFileError saying how to make it where it is not."""
-    why_not = missing()
-    if why_not is not None:
-        raise ModelFileError(why_not)
+    unavailable_reason = missing()
+    if unavailable_reason is not None:
+        raise ModelFileError(unavailable_reason)
     return FOLDER
 
 
@@ -31,5 +31,5 @@ def missing() -> str | None:
     where = shlex.quote(printable(FOLDER, 500))
     return (
         "there is no model in the box; name a model folder, or make it: gatewise train imdb -o models/big, "
-        f"then gatewise shrink models/big -o {where} (make box does all of it)"
+        f"then gatewise compress models/big -o {where} (make box does all of it)"
     )

@@ -11,7 +11,7 @@ const sameTarget = (a, b) => a.gate === b.gate && a.unit === b.unit && a.from ==
 export function inWords({ gate, unit, value, from, to }, thing = "word") {
 	const who = unit === "all" ? "all units" : `unit ${unit}`;
 	if (gate === "h") return `${who} silenced`;
-	const range = from === null || from === undefined ? "" : from === to ? `, ${thing} ${from + 1}` : `, ${thing}s ${from + 1}–${to + 1}`;
+	const range = from === null || from === undefined ? "" : from === to ? `, ${token_noun} ${from + 1}` : `, ${token_noun}s ${from + 1}–${to + 1}`;
 	return `${gate} of ${who} held at ${fmt(value)}${range}`;
 }
 

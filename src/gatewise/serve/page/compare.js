@@ -65,7 +65,7 @@ export function createCompare(root, store, loader) {
 		const same = sorted(state.data.words) === sorted(other.words);
 		const turned = other.verdict.label === state.data.verdict.label ? "The verdict is the same" : "The verdict turns";
 		put(told, `${turned}: “${shown(state.data.verdict.towards, 24)}” ${fmt(state.data.verdict.p)} → ${fmt(other.verdict.p)} ` +
-			`(${fmt(moved, 2, true)}). ${same ? "Both have the same words in another order: a bag of words cannot tell them apart." : `${only.size} and ${also.size} ${thing}s differ.`}`);
+			`(${fmt(moved, 2, true)}). ${same ? "Both have the same words in another order: a bag of words cannot tell them apart." : `${only.size} and ${also.size} ${token_noun}s differ.`}`);
 	}
 
 	store.subscribe((state, keys) => {

@@ -112,7 +112,7 @@ export function createFigure(places, store, loader, { onGate, empty = EMPTY } = 
 		const word = data?.words[t] ?? "";
 		const both = (state.model?.model.directions.length ?? 1) > 1;
 		const way = both ? `, ${directionOf(state.model.model, k)}` : "";
-		put(unitLine, data ? `${thing} ${t + 1} “${[...word].slice(0, 16).join("")}” · unit ${k}${way}` : "");
+		put(unitLine, data ? `${token_noun} ${t + 1} “${[...word].slice(0, 16).join("")}” · unit ${k}${way}` : "");
 		places.cell.classList.toggle("waiting", !unit || unit.c.length !== stepsOf(state));
 		if (!unit || unit.c.length !== stepsOf(state)) return;
 		const held = new Set(state.changes.filter((one) => covers(one, k, t)).map((one) => (one.gate === "h" ? "o" : one.gate)));

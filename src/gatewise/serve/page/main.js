@@ -143,7 +143,7 @@ function drawAround(state, changed) {
 		const thing = state.model?.model.task === "series" ? "step" : "word";
 		const counted = text ? text.kept - Object.keys(text.tokens?.names ?? {}).length : 0;
 		const known = thing === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · all known";
-		put(at("counts"), text ? `${counted.toLocaleString("en")} ${thing}${counted === 1 ? "" : "s"}${known} · ${fmt(cache.ms, 0)} ms` : "");
+		put(at("counts"), text ? `${counted.toLocaleString("en")} ${token_noun}${counted === 1 ? "" : "s"}${known} · ${fmt(cache.ms, 0)} ms` : "");
 		const said = warnings.map((one) => one.say).join(" ");
 		const look = state.example?.look ? `${state.example.name}: ${state.example.look}` : "";
 		put(at("look"), [state.linkNote, said, look].filter(Boolean).join(" · "));

@@ -82,8 +82,8 @@ function figureOf(root, view) {
 	const store = createStore({ changes: held, u: view.unit ?? named ?? null });
 	const figure = createFigure(places, store, { unit() {}, need() {} });
 	const account = view.account;
-	const faith = account?.faith ? { [account.method]: account.faith } : {};
-	store.set({ model: { model: view.model, faith, explained_by: "" }, data: dataOf(view) });
+	const faith = account?.faithfulness ? { [account.method]: account.faithfulness } : {};
+	store.set({ model: { model: view.model, faithfulness: faith, explained_by: "" }, data: dataOf(view) });
 	if (!view.planes) return;
 	root.append(places.map);
 	figure.openMap().then(() => places.map.querySelector("option[value=alike]")?.remove()); // that order is the server's

@@ -40,12 +40,12 @@ export function createVerdict(root, store) {
 	const keptBack = (state) => state.guess && state.data && state.guessOf !== state.data.id;
 
 	function drawMethods(account, model) {
-		const wanted = account ? account.methods : Object.keys(model?.faith ?? {});
+		const wanted = account ? account.methods : Object.keys(model?.faithfulness ?? {});
 		if (method.options.length !== wanted.length) {
 			method.replaceChildren(...wanted.map((name) => el("option", { value: name })));
 		}
 		[...method.options].forEach((option, n) => {
-			const score = model?.faith[wanted[n]];
+			const score = model?.faithfulness[wanted[n]];
 			const measured = score ? `, deletion ${fmt(score.comprehensiveness)}` : ", not measured";
 			put(option, wanted[n] + measured + (model?.explained_by === wanted[n] ? " (default)" : ""));
 		});
@@ -97,7 +97,7 @@ export function createVerdict(root, store) {
 			put(sum, `start ${fmt(account.start, 2, true)}  ${words}  ${left} ${tiny(account.residual)}` +
 				`  = logit ${fmt(account.logit, 2, true)}`);
 			put(note, `${account.method}: ${account.note}`);
-			put(faith, `${account.faith_note} Probabilities are ${verdict.calibrated ? "calibrated, on texts like those of its validation" : "not calibrated"}.`);
+			put(faith, `${account.faithfulness_note} Probabilities are ${verdict.calibrated ? "calibrated, on texts like those of its validation" : "not calibrated"}.`);
 		}
 	}
 
