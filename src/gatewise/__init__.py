@@ -32,8 +32,8 @@ __all__ = [
 # Each public name and the module that holds it: imported when first used, so that `gatewise --help` needs no NumPy and
 # nothing but training needs torch.
 _HOME = {
-    "Base": "gatewise.model.pretrained",
     "Model": "gatewise.model.model",
+    "PretrainedLM": "gatewise.model.pretrained",
     "load": "gatewise.model.model",
     "load_pretrained": "gatewise.model.pretrained",
     "pretrain": "gatewise.training",
