@@ -307,12 +307,12 @@ def test_a_units_weights_are_those_that_move_the_verdict() -> None:
 
 def test_facts_and_history_are_shown_where_they_are() -> None:
     plain = MODELS["pads"]
-    assert unit_view(plain, 2)["metadata"] is None
+    assert unit_view(plain, 2)["summary"] is None
     data = Labelled.of(TEXTS, ["no", "yes", "yes", "no", "no"])
     known = plain.with_units(data)
     found = json.loads(json.dumps(unit_view(known, 2), allow_nan=False))
-    assert found["metadata"]["unit"] == 2
-    assert found["metadata"]["up"]
+    assert found["summary"]["unit"] == 2
+    assert found["summary"]["up"]
     assert found["over"]["n"] == 5
     lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN}\n'
     told = Model(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)

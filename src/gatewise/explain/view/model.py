@@ -79,7 +79,7 @@ def unit_view(model: ViewedModel, unit: int, layer: int = 0, direction: str = "f
         rows = model.parameters["dense.weight"][:, place::width]  # (outputs, parts of the pooling)
         found["weights"] = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}
     known = model.units if top else None
-    found["metadata"] = None if known is None else asdict(known.unit(place))
+    found["summary"] = None if known is None else asdict(known.unit(place))
     found["over"] = None if known is None else {"data": known.data, "n": known.n, "accuracy": known.accuracy}
     return found
 

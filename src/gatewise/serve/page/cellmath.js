@@ -25,24 +25,24 @@ function equation(terms, sign, result) {
 }
 
 /** The line of step s (1 to 7). sums: the unit's z of this step, where known; held: gates that are held by hand. */
-export function stepLine(s, n, { word, thing, label, towards, running, held = new Set(), sums = null }) {
+export function stepLine(s, n, { word, tokenNoun, label, towards, running, held = new Set(), sums = null }) {
 	const gate = (name) => {
 		if (held.has(name)) return `${name} = ${fmt(n[name])} (held by hand)`;
 		if (!sums) return `${name} = ${fmt(n[name])}`;
 		const { x, h, b } = sums[name];
 		const act = name === "g" ? "tanh" : "σ";
-		return `${name} = ${act}(${fmt(x)} from the ${token_noun} ${fmt(h, 2, true)} from h ${fmt(b, 2, true)} bias) = ${fmt(n[name])}`;
+		return `${name} = ${act}(${fmt(x)} from the ${tokenNoun} ${fmt(h, 2, true)} from h ${fmt(b, 2, true)} bias) = ${fmt(n[name])}`;
 	};
 	const share = (name) => `${Math.round(100 * n[name])}%`;
 	return [
-		`The ${token_noun} “${word}” and what all units said before, h, go to the four boxes. This unit’s h was ${fmt(n.hPrev)}.`,
+		`The ${tokenNoun} “${word}” and what all units said before, h, go to the four boxes. This unit’s h was ${fmt(n.hPrev)}.`,
 		`${gate("f")}: ${share("f")} of the old memory stays.`,
 		`${gate("i")}: ${share("i")} of the candidate is let in. ${gate("g")}.`,
 		`kept = f · c before = ${equation([n.f, n.cPrev], "×", n.kept)}`,
 		`i · g = ${equation([n.i, n.g], "×", n.written)};  c = kept + written = ${equation([n.kept, n.written], "+", n.c)}`,
 		`${gate("o")};  h = o · tanh c = ${equation([n.o, n.tanh], "×", n.h)}`,
 		n.moved === null
-			? `h = ${fmt(n.h)} goes to the layer above and to the next ${token_noun}.`
+			? `h = ${fmt(n.h)} goes to the layer above and to the next ${tokenNoun}.`
 			: `h = ${fmt(n.h)} goes on. This unit moved the score for “${towards}” by ${fmt(n.moved, 3, true)} here; ` +
 				`all together the verdict stands at ${label} ${fmt(running)}.`,
 	][s - 1];

@@ -8,10 +8,10 @@ const NAMES = { f: "forget gate f", i: "input gate i", g: "candidate g", o: "out
 const sameTarget = (a, b) => a.gate === b.gate && a.unit === b.unit && a.from === b.from && a.to === b.to;
 
 /** One change in words. */
-export function inWords({ gate, unit, value, from, to }, thing = "word") {
+export function inWords({ gate, unit, value, from, to }, tokenNoun = "word") {
 	const who = unit === "all" ? "all units" : `unit ${unit}`;
 	if (gate === "h") return `${who} silenced`;
-	const range = from === null || from === undefined ? "" : from === to ? `, ${token_noun} ${from + 1}` : `, ${token_noun}s ${from + 1}–${to + 1}`;
+	const range = from === null || from === undefined ? "" : from === to ? `, ${tokenNoun} ${from + 1}` : `, ${tokenNoun}s ${from + 1}–${to + 1}`;
 	return `${gate} of ${who} held at ${fmt(value)}${range}`;
 }
 
@@ -95,7 +95,7 @@ export function createChange(root, store) {
 	}
 
 	function draw(state) {
-		const thing = state.model?.model.task === "series" ? "step" : "word";
+		const tokenNoun = state.model?.model.task === "series" ? "step" : "word";
 		ends.hidden = range.value !== "range";
 		const t = wordNow(state);
 		const unit = state.data?.unitOf.get(unitNow(state));
@@ -114,7 +114,7 @@ export function createChange(root, store) {
 		silence.setAttribute("aria-pressed", silent);
 		const { undo: can, redo: may } = store.can();
 		[undo.disabled, redo.disabled, clear.disabled] = [!can, !may, !state.changes.length];
-		const wanted = state.changes.map((one) => inWords(one, thing));
+		const wanted = state.changes.map((one) => inWords(one, tokenNoun));
 		if (chips.dataset.shown !== wanted.join("|")) {
 			chips.dataset.shown = wanted.join("|");
 			chips.replaceChildren(...state.changes.map((one, n) =>

@@ -41,11 +41,11 @@ export function createCompare(root, store, loader) {
 		}
 	}
 
-	function side(staff, head, data, marked, thing, name) {
+	function side(staff, head, data, marked, tokenNoun, name) {
 		put(head, `${name}: ${shown(data.verdict.label, 24)}, “${shown(data.verdict.towards, 24)}” ${fmt(data.verdict.p)}`);
 		staff.draw({
 			text: data.shown, part: data.text, scores: data.account?.words, colourOf: data.account?.method ?? "",
-			running: data.running, before: null, selected: -1, hovered: null, marked, towards: data.verdict.towards, thing,
+			running: data.running, before: null, selected: -1, hovered: null, marked, towards: data.verdict.towards, tokenNoun,
 		});
 	}
 
@@ -57,15 +57,15 @@ export function createCompare(root, store, loader) {
 			return;
 		}
 		const [only, also] = differing(state.data.words, other.words);
-		const thing = state.model?.model.task === "series" ? "step" : "word";
-		side(staffs[0], heads[0], state.data, only, thing, "First");
-		side(staffs[1], heads[1], other, also, thing, "Second");
+		const tokenNoun = state.model?.model.task === "series" ? "step" : "word";
+		side(staffs[0], heads[0], state.data, only, tokenNoun, "First");
+		side(staffs[1], heads[1], other, also, tokenNoun, "Second");
 		const moved = other.verdict.p - state.data.verdict.p;
 		const sorted = (list) => list.map((word) => word.toLowerCase()).sort().join(" ");
 		const same = sorted(state.data.words) === sorted(other.words);
 		const turned = other.verdict.label === state.data.verdict.label ? "The verdict is the same" : "The verdict turns";
 		put(told, `${turned}: “${shown(state.data.verdict.towards, 24)}” ${fmt(state.data.verdict.p)} → ${fmt(other.verdict.p)} ` +
-			`(${fmt(moved, 2, true)}). ${same ? "Both have the same words in another order: a bag of words cannot tell them apart." : `${only.size} and ${also.size} ${token_noun}s differ.`}`);
+			`(${fmt(moved, 2, true)}). ${same ? "Both have the same words in another order: a bag of words cannot tell them apart." : `${only.size} and ${also.size} ${tokenNoun}s differ.`}`);
 	}
 
 	store.subscribe((state, keys) => {

@@ -81,7 +81,7 @@ export function createFigure(places, store, loader, { onGate, empty = EMPTY } = 
 			selected: wordNow(state),
 			hovered: state.hover?.t ?? null,
 			towards: data.verdict.towards,
-			thing: state.model?.model.task === "series" ? "step" : "word",
+			tokenNoun: state.model?.model.task === "series" ? "step" : "word",
 		});
 	}
 
@@ -108,11 +108,11 @@ export function createFigure(places, store, loader, { onGate, empty = EMPTY } = 
 		const k = hover && data?.unitOf.has(hover.k) ? hover.k : unitNow(state);
 		const t = Math.min(hover ? hover.t : wordNow(state), stepsOf(state) - 1);
 		const unit = data?.unitOf.get(k);
-		const thing = state.model?.model.task === "series" ? "step" : "word";
+		const tokenNoun = state.model?.model.task === "series" ? "step" : "word";
 		const word = data?.words[t] ?? "";
 		const both = (state.model?.model.directions.length ?? 1) > 1;
 		const way = both ? `, ${directionOf(state.model.model, k)}` : "";
-		put(unitLine, data ? `${token_noun} ${t + 1} “${[...word].slice(0, 16).join("")}” · unit ${k}${way}` : "");
+		put(unitLine, data ? `${tokenNoun} ${t + 1} “${[...word].slice(0, 16).join("")}” · unit ${k}${way}` : "");
 		places.cell.classList.toggle("waiting", !unit || unit.c.length !== stepsOf(state));
 		if (!unit || unit.c.length !== stepsOf(state)) return;
 		const held = new Set(state.changes.filter((one) => covers(one, k, t)).map((one) => (one.gate === "h" ? "o" : one.gate)));
@@ -121,7 +121,7 @@ export function createFigure(places, store, loader, { onGate, empty = EMPTY } = 
 		const running = data.running.every === 1 ? data.running.p[t + 1] : data.verdict.p;
 		const hidden = back(state);
 		const line = stepLine(state.s, numbersAt(unit, t), {
-			word, thing, label: data.verdict.towards, towards: data.verdict.towards, running: hidden ? NaN : running, held, sums,
+			word, tokenNoun, label: data.verdict.towards, towards: data.verdict.towards, running: hidden ? NaN : running, held, sums,
 		});
 		player.draw(state.s, line);
 	}

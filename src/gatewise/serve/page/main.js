@@ -140,10 +140,10 @@ function drawAround(state, changed) {
 	if (any("data", "text")) {
 		const { text, warnings = [], cache } = state.data ?? {};
 		const unknown = text?.tokens?.unknown.length ?? 0;
-		const thing = state.model?.model.task === "series" ? "step" : "word";
+		const tokenNoun = state.model?.model.task === "series" ? "step" : "word";
 		const counted = text ? text.kept - Object.keys(text.tokens?.names ?? {}).length : 0;
-		const known = thing === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · all known";
-		put(at("counts"), text ? `${counted.toLocaleString("en")} ${token_noun}${counted === 1 ? "" : "s"}${known} · ${fmt(cache.ms, 0)} ms` : "");
+		const known = tokenNoun === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · all known";
+		put(at("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known} · ${fmt(cache.ms, 0)} ms` : "");
 		const said = warnings.map((one) => one.say).join(" ");
 		const look = state.example?.look ? `${state.example.name}: ${state.example.look}` : "";
 		put(at("look"), [state.linkNote, said, look].filter(Boolean).join(" · "));

@@ -40,7 +40,7 @@ export function createUnitPanel(root, store, source) {
 	}
 
 	function show(found, state) {
-		const { metadata: facts, over, weights } = found;
+		const { summary: facts, over, weights } = found;
 		const parts = [el("h3", {}, `Unit ${found.unit}, layer ${found.layer + 1}, ${found.direction}`)];
 		const unit = state.data?.unitOf.get(found.unit);
 		if (unit) {

@@ -59,7 +59,7 @@ function sidesOf(sides, applied) {
 		const { text, part } = textOf(view.words);
 		staff.draw({
 			text, part, scores: view.account?.words, colourOf: view.account ? `${view.account.method}, in logits` : "",
-			running: view.running ?? null, before: null, selected: -1, hovered: null, towards: verdict.towards, thing: "word",
+			running: view.running ?? null, before: null, selected: -1, hovered: null, towards: verdict.towards, tokenNoun: "word",
 		});
 		return box;
 	});

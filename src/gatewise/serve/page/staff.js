@@ -148,7 +148,7 @@ export function createStaff(root, { onHover, onPick, label = "The words" } = {})
 		if (spans[focus]) attr(spans[focus], "tabindex", 0);
 		const about = scores ? `colour: ${view.colourOf}, full at ±${fmt(clamp)}` : "";
 		const line = view.running ? `line: the verdict if the text ended here, ${towards} at the top` : "";
-		const every = view.running?.every > 1 ? `, every ${view.running.every}th ${view.thing}` : "";
+		const every = view.running?.every > 1 ? `, every ${view.running.every}th ${view.tokenNoun}` : "";
 		put(caption, [about, line + every, view.before ? "thin line: before the change" : ""].filter(Boolean).join(" · "));
 	}
 
@@ -161,7 +161,7 @@ export function createStaff(root, { onHover, onPick, label = "The words" } = {})
 	}
 
 	return {
-		/** {text, part, scores, colourOf, running, before, selected, hovered, marked, towards, thing} */
+		/** {text, part, scores, colourOf, running, before, selected, hovered, marked, towards, tokenNoun} */
 		draw(next) {
 			const fresh = !view || view.text !== next.text || view.part !== next.part;
 			const moved = fresh || view.running !== next.running || view.before !== next.before;

@@ -38,7 +38,7 @@ const toBase = (bytes) => {
 const fromBase = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
 
 export async function pack(text) {
-	return toBase(await through(new CompressionStream("deflate-raw"), new TextPreprocessor().encode(text)));
+	return toBase(await through(new CompressionStream("deflate-raw"), new TextEncoder().encode(text)));
 }
 
 /** Back from `pack`; at most 100,000 characters, so that a small link cannot become an enormous text. */

@@ -99,7 +99,7 @@ test("the cell's numbers hang together in both directions", () => {
 });
 
 test("a line of arithmetic adds up, or says that it is rounded", () => {
-  const about = { word: "not", thing: "word", label: "good", towards: "good", running: 0.37 };
+  const about = { word: "not", tokenNoun: "word", label: "good", towards: "good", running: 0.37 };
   const n = numbersAt(unit, 1);
   assert.equal(stepLine(4, n, about), "kept = f · c before = 0.93 × 1.42 = 1.32");
   assert.equal(stepLine(5, n, about), "i · g = 0.31 × \u22120.78 = \u22120.24;  c = kept + written = 1.32 + (\u22120.24) = 1.08");
