@@ -47,7 +47,7 @@ class Plain(torch.nn.Module):
         held = {name: torch.from_numpy(np.array(array)) for name, array in model.parameters.items()}
         self.pad, self.weight, self.bias = (held[n] for n in ("embedding.weight", "dense.weight", "dense.bias"))
         self.lstm = torch.nn.LSTM(
-            arch.embedding, arch.units, arch.layers, batch_first=True, bidirectional=arch.bidirectional
+            arch.embedding_dim, arch.units, arch.layers, batch_first=True, bidirectional=arch.bidirectional
         )
         for layer, direction, name in arch.lstms():
             suffix = f"_l{layer}" + ("_reverse" if direction == "backward" else "")
@@ -115,7 +115,7 @@ def _captum(model: gw.Model, text: Any) -> tuple[Callable[[int], Tensor], float,
 
     arch = model.architecture
     ids = cut(model.preprocessor.encode_batch([text])[0], arch)
-    plain = Plain(model, arch.length - len(ids) if arch.padding == "pre" else 0)
+    plain = Plain(model, arch.max_length - len(ids) if arch.padding == "pre" else 0)
     table = torch.from_numpy(np.array(model.parameters["embedding.weight"]))
     x = table[torch.from_numpy(ids).long()][None]
     base = (0 * table[PAD] if _kind(model) == "zero" else table[PAD]).expand_as(x)

@@ -75,6 +75,6 @@ def read(path: str | None) -> Reviews:
 
 def weights(units: int = UNITS) -> Arrays:
     """Start values drawn as Keras draws them; the embedding has the 10,000 rows that can occur and no more."""
-    arch = Architecture("tokens", rows=WORDS, embedding=EMBEDDING, units=units, length=LENGTH)
+    arch = Architecture("tokens", vocab_size=WORDS, embedding_dim=EMBEDDING, units=units, max_length=LENGTH)
     drawn = initial_parameters(arch, np.random.default_rng(1))
     return {name.removeprefix("lstm.0.forward."): array for name, array in drawn.items()}

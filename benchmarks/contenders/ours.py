@@ -56,17 +56,17 @@ def _about(**more: str) -> dict[str, str]:
 def _architecture(settings: Settings, arrays: Arrays) -> Architecture:
     return Architecture(
         inputs="tokens",
-        rows=settings["rows"],
-        embedding=arrays["embedding.weight"].shape[1],
+        vocab_size=settings["rows"],
+        embedding_dim=arrays["embedding.weight"].shape[1],
         units=arrays["weight_hh"].shape[1],
-        length=settings["length"],
+        max_length=settings["length"],
         padding=settings["padding"],
     )
 
 
 def _parameters(arch: Architecture, arrays: Arrays) -> Arrays:
     """By gatewise's names; the embedding has all its rows, the ones that no id reaches are zeros."""
-    embedding = np.zeros((arch.rows, arch.embedding), np.float32)
+    embedding = np.zeros((arch.vocab_size, arch.embedding_dim), np.float32)
     embedding[: len(arrays["embedding.weight"])] = arrays["embedding.weight"]
     lstm = {f"lstm.0.forward.{name}": arrays[name] for name in ("weight_ih", "weight_hh", "bias")}
     dense = {name: arrays[name] for name in ("dense.weight", "dense.bias")}

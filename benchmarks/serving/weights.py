@@ -23,7 +23,7 @@ def write(texts: list[str], folder: Path) -> Path:
     index = keras_index(texts)
     words = sorted(index, key=index.__getitem__)[: WORDS - 4]
     encoding = KerasEncoding({word: rank for rank, word in enumerate(words, 1)}, WORDS)
-    arch = Architecture("tokens", rows=WORDS, embedding=EMBEDDING, units=UNITS, length=LENGTH)
+    arch = Architecture("tokens", vocab_size=WORDS, embedding_dim=EMBEDDING, units=UNITS, max_length=LENGTH)
     drawn = {name: 3 * array for name, array in weights().items()}
     named = {
         name if name.startswith(("embedding", "dense")) else f"lstm.0.forward.{name}": array

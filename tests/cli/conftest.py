@@ -41,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def keras_model() -> Model:
     """The tutorial's kind: unmasked pads, one direction, two classes."""
     encoding = KerasEncoding(keras_index(TEXTS), 12)
-    arch = Architecture("tokens", encoding.rows, 5, 6, length=30, padding="pre")
+    arch = Architecture("tokens", encoding.rows, 5, 6, max_length=30, padding="pre")
     return Model(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
 
 

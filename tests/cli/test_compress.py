@@ -46,7 +46,7 @@ def test_it_says_what_it_did(
 def test_without_data_nothing_is_claimed(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
     result = run("compress", tokens_folder, "-o", tmp_path / "small", "--words", 5)
     assert "what it cost was not measured" in result.stdout
-    assert load(tmp_path / "small").architecture.rows == 7
+    assert load(tmp_path / "small").architecture.vocab_size == 7
     assert "made small" in run("info", tmp_path / "small").stdout
 
 

@@ -27,7 +27,7 @@ def test_texts_to_a_base_to_a_model(run: Run, corpus: Path, reviews_csv: Path, t
     assert "200 lines of 'corpus.txt'" in result.stdout
     assert f"saved to {base}" in result.stdout
     made = gw.load_pretrained(base)
-    assert (made.units, made.embedding, made.metadata.seed) == (128, 128, 4)
+    assert (made.units, made.embedding_dim, made.metadata.seed) == (128, 128, 4)
     assert made.metadata.command == f"gatewise pretrain {corpus} --out {base} --size small --epochs 0.5 --seed 4"
     last = json.loads(made.history.splitlines()[-1])
     assert f"{last['perplexity']['forward']:.1f}" in result.stdout

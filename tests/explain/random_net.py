@@ -9,17 +9,17 @@ import numpy as np
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.types import Array
 
-TOKENS: dict[str, Any] = {"inputs": "tokens", "rows": 23, "embedding": 5, "units": 6}
-CHANNELS: dict[str, Any] = {"inputs": "channels", "rows": 3, "embedding": 0, "units": 7}
+TOKENS: dict[str, Any] = {"inputs": "tokens", "vocab_size": 23, "embedding_dim": 5, "units": 6}
+CHANNELS: dict[str, Any] = {"inputs": "channels", "vocab_size": 3, "embedding_dim": 0, "units": 7}
 
 ARCHITECTURES = {
     "plain": Architecture(**TOKENS),
     "two layers": Architecture(**TOKENS, layers=2),
-    "cut in front": Architecture(**TOKENS, length=9),
-    "cut in the middle": Architecture(**TOKENS, length=9, cut="middle"),
-    "pads": Architecture(**TOKENS, length=40, padding="pre"),
-    "pads, two layers": Architecture(**TOKENS, length=40, padding="pre", layers=2),
-    "pads, nothing to pad": Architecture(**TOKENS, length=9, padding="pre"),
+    "cut in front": Architecture(**TOKENS, max_length=9),
+    "cut in the middle": Architecture(**TOKENS, max_length=9, truncation="middle"),
+    "pads": Architecture(**TOKENS, max_length=40, padding="pre"),
+    "pads, two layers": Architecture(**TOKENS, max_length=40, padding="pre", layers=2),
+    "pads, nothing to pad": Architecture(**TOKENS, max_length=9, padding="pre"),
     "mean": Architecture(**TOKENS, pooling="mean"),
     "max": Architecture(**TOKENS, pooling="max"),
     "mean and max": Architecture(**TOKENS, pooling="mean+max"),
@@ -27,7 +27,7 @@ ARCHITECTURES = {
     "both ways": Architecture(**TOKENS, bidirectional=True),
     "both ways, mean": Architecture(**TOKENS, bidirectional=True, pooling="mean"),
     "both ways, two layers, mean and max": Architecture(
-        **TOKENS, bidirectional=True, layers=2, pooling="mean+max", length=10, cut="middle"
+        **TOKENS, bidirectional=True, layers=2, pooling="mean+max", max_length=10, truncation="middle"
     ),
     "four classes": Architecture(**TOKENS, outputs=4),
     "four classes, both ways": Architecture(**TOKENS, outputs=4, bidirectional=True, pooling="mean+max"),
@@ -47,8 +47,8 @@ def sequence_of(arch: Architecture, length: int, seed: int) -> Array:
     """Token ids from 1 (0 is the pad), or channels."""
     rng = np.random.default_rng([seed, length])
     if arch.inputs == "tokens":
-        return rng.integers(1, arch.rows, length).astype(np.int32)
-    return rng.standard_normal((length, arch.rows)).astype(np.float32)
+        return rng.integers(1, arch.vocab_size, length).astype(np.int32)
+    return rng.standard_normal((length, arch.vocab_size)).astype(np.float32)
 
 
 def names_of(arch: Architecture) -> tuple[str, ...]:

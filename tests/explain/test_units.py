@@ -72,7 +72,7 @@ def test_the_numbers_are_those_of_each_sequence_by_itself(name: str) -> None:
                 gates = mine[passage.row]
                 assert gates.moves()[passage.step, column] == pytest.approx(passage.moved)
                 assert passage.label == names_of(arch)[truth[passage.row]]
-                if arch.length == 0:
+                if arch.max_length == 0:
                     assert passage.words[passage.place] == names[passage.row][passage.step]
         f = np.concatenate([gates.f[:, column] for gates in mine]).astype(np.float64)
         assert metadata.shares["f"] == pytest.approx(

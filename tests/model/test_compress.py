@@ -54,7 +54,7 @@ def test_the_note_is_what_anyone_would_measure(model: Model, data: Labelled, tmp
     made.save(tmp_path / "small")
     size = {name: sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("whole", "small")}
     assert (note.bytes_before, note.bytes_after) == (size["whole"], size["small"])
-    assert (note.words_before, note.words_after, note.n) == (model.architecture.rows - 2, 60, 300)
+    assert (note.words_before, note.words_after, note.n) == (model.architecture.vocab_size - 2, 60, 300)
     small = load(tmp_path / "small")
     before, after = model.evaluate(data), small.evaluate(data)
     assert (note.accuracy_before, note.accuracy_after) == (before.accuracy, after.accuracy)
@@ -82,7 +82,7 @@ def test_words_beyond_the_most_frequent_are_unknown(model: Model) -> None:
     made = compress(model, "float32", 30)
     encoding: Any = made.preprocessor.encoding  # type: ignore[attr-defined]
     old: Any = model.preprocessor.encoding  # type: ignore[attr-defined]
-    assert encoding.rows == made.architecture.rows == len(made.parameters["embedding.weight"]) == 32
+    assert encoding.rows == made.architecture.vocab_size == len(made.parameters["embedding.weight"]) == 32
     text = " ".join(WORDS)
     before, after = old.encode(text), encoding.encode(text)
     np.testing.assert_array_equal(after, np.where(before < 32, before, 1))
@@ -92,7 +92,7 @@ def test_words_beyond_the_most_frequent_are_unknown(model: Model) -> None:
 
 
 def test_what_cannot_be_shrunk(model: Model) -> None:
-    for count in (0, -1, model.architecture.rows - 1):
+    for count in (0, -1, model.architecture.vocab_size - 1):
         with pytest.raises(InputError, match=r"words: .* cannot be kept"):
             compress(model, "int8", count)
     with pytest.raises(InputError, match="storage must be"):
@@ -100,7 +100,7 @@ def test_what_cannot_be_shrunk(model: Model) -> None:
     with pytest.raises(InputError, match="nothing to measure on"):
         compress(model, "int8", None, Labelled.of([], [], "none"))
     encoding = KerasEncoding(keras_index(texts_of(5)), 12)
-    arch = Architecture("tokens", encoding.rows, 5, 6, length=30, padding="pre")
+    arch = Architecture("tokens", encoding.rows, 5, 6, max_length=30, padding="pre")
     keras = Model(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
     with pytest.raises(InputError, match="this model has the encoding 'keras'"):
         compress(keras, "int8", 5)
@@ -109,12 +109,12 @@ def test_what_cannot_be_shrunk(model: Model) -> None:
 
 def test_ngrams_go_with_their_words_and_the_heaviest_stay(model: Model) -> None:
     rng = np.random.default_rng(3)
-    tokens = np.unique(rng.integers(0, model.architecture.rows, (60, 2)), axis=0)
+    tokens = np.unique(rng.integers(0, model.architecture.vocab_size, (60, 2)), axis=0)
     keys = np.sort(((tokens[:, 0] + 1) << 21) | (tokens[:, 1] + 1))
     ngrams = Ngrams(2, keys, rng.normal(size=(len(keys), model.architecture.outputs)).astype(np.float32))
     small = compress(replace(model, ngrams=ngrams), "int8", 50)
     assert small.ngrams is not None
-    left = [key for key in keys.tolist() if max(tokens_of(key)) < small.architecture.rows]
+    left = [key for key in keys.tolist() if max(tokens_of(key)) < small.architecture.vocab_size]
     assert 0 < len(left) < len(keys)
     assert small.ngrams.keys.tolist() == left
     fewer = compress(replace(model, ngrams=ngrams), "float16", ngrams=7)

@@ -26,7 +26,7 @@ WORDS = ["a film that stays with you", "two hours that never come back"]
 @pytest.fixture(scope="module", params=["float32", "int8"])
 def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     encoding = TokenEncoding.fit(WORDS, minimum=1)
-    arch = Architecture("tokens", rows=encoding.rows, embedding=9, units=2)
+    arch = Architecture("tokens", vocab_size=encoding.rows, embedding_dim=9, units=2)
     parameters = initial_parameters(arch, np.random.default_rng(5))
     path = tmp_path_factory.mktemp("good") / "model"
     Model(arch, parameters, TextPreprocessor(encoding), ("no", "yes"), history='{"epoch": 1}\n').save(
@@ -54,11 +54,11 @@ def test_the_good_one_loads(files: dict[str, bytes], tmp_path: Path) -> None:
     assert load(save_folder(tmp_path / "model", files)).predict(WORDS)[0] in ("no", "yes")
 
 
-FIELDS = ["rows", "embedding", "units", "layers", "outputs", "length"]
+FIELDS = ["vocab_size", "embedding_dim", "units", "layers", "outputs", "max_length"]
 VALUES: list[object] = [10**7, 10**9, 10**30, -1, 0, 2.0, True, "2", None, [2]]
 
 
-@pytest.mark.parametrize(("field", "value"), [(f, v) for f in FIELDS for v in VALUES if (f, v) != ("length", 0)])
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f in FIELDS for v in VALUES if (f, v) != ("max_length", 0)])
 def test_numbers_of_the_architecture(files: dict[str, bytes], tmp_path: Path, field: str, value: object) -> None:
     refused(tmp_path / "model", with_config(files, lambda config: config["architecture"].update({field: value})))
 

@@ -35,7 +35,7 @@ def _models() -> dict[str, Model]:
     keras = KerasEncoding(keras_index(TEXTS), 8)
     tokens = TokenEncoding.fit(TEXTS, size=50, minimum=1)
     scaling = StandardScaler.fit([np.array([[1, 2, 3], [4, 5, 7]], dtype=np.float32)])
-    pre = Architecture("tokens", keras.rows, 5, 9, length=30, padding="pre")
+    pre = Architecture("tokens", keras.rows, 5, 9, max_length=30, padding="pre")
     both = Architecture("tokens", tokens.rows, 5, 9, bidirectional=True, pooling="mean+max", outputs=3)
     series = Architecture("channels", 3, 0, 6, outputs=3)
     return {
@@ -125,7 +125,7 @@ def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
     [
         (lambda c: c.update(extra=1), "nothing else"),
         (lambda c: c["architecture"].update(units=10), "shape|weight"),
-        (lambda c: c["architecture"].update(rows=10**9), "rows"),
+        (lambda c: c["architecture"].update(vocab_size=10**9), "vocabulary has"),
         (lambda c: c["architecture"].update(colour="red"), "colour"),
         (lambda c: c["architecture"].update(gate="soft"), "gate"),
         (lambda c: c.update(classes=["x", "x", "z"]), "distinct"),

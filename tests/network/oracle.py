@@ -20,7 +20,7 @@ def padded_logits(arch: Architecture, weights: dict[str, Tensor], sequences: Seq
     rows = []
     for sequence in sequences:
         if arch.padding == "pre":
-            sequence = np.concatenate([np.zeros(arch.length - len(sequence), dtype=np.int64), sequence])
+            sequence = np.concatenate([np.zeros(arch.max_length - len(sequence), dtype=np.int64), sequence])
         rows.append(_pooled(arch, weights, sequence))
     return torch.stack(rows) @ weights["dense.weight"].T + weights["dense.bias"]
 
@@ -50,5 +50,5 @@ def _pooled(arch: Architecture, weights: dict[str, Tensor], sequence: Array) -> 
 
 def random_sequences(arch: Architecture, lengths: Sequence[int], rng: np.random.Generator) -> list[NDArray]:
     if arch.inputs == "channels":
-        return [rng.standard_normal((n, arch.rows)).astype(np.float32) for n in lengths]
-    return [rng.integers(1, arch.rows, n) for n in lengths]
+        return [rng.standard_normal((n, arch.vocab_size)).astype(np.float32) for n in lengths]
+    return [rng.integers(1, arch.vocab_size, n) for n in lengths]

@@ -19,11 +19,11 @@ from gatewise.network.ops import NumpyOps
 from gatewise.nn import Network
 from tests.network.oracle import padded_logits, random_sequences
 
-UNMASKED = Architecture("tokens", 30, 5, 7, length=40, padding="pre")
+UNMASKED = Architecture("tokens", 30, 5, 7, max_length=40, padding="pre")
 ARCHITECTURES = {
     "unmasked": UNMASKED,
-    "unmasked-long": dataclasses.replace(UNMASKED, length=700),  # the state settles before the pads end
-    "unmasked-two-layers": dataclasses.replace(UNMASKED, layers=2, length=300),
+    "unmasked-long": dataclasses.replace(UNMASKED, max_length=700),  # the state settles before the pads end
+    "unmasked-two-layers": dataclasses.replace(UNMASKED, layers=2, max_length=300),
     "unmasked-three-classes": dataclasses.replace(UNMASKED, outputs=3),
     "masked": Architecture("tokens", 30, 5, 7),
     "masked-mean": Architecture("tokens", 30, 5, 7, pooling="mean"),
@@ -107,8 +107,8 @@ def test_active_rows_train_as_the_full_table_does() -> None:
 
 def test_longer_than_length_is_cut_in_front_or_in_the_middle() -> None:
     rng = np.random.default_rng(3)
-    front = dataclasses.replace(UNMASKED, length=6)
-    middle = Architecture("tokens", 30, 5, 7, length=6, cut="middle")
+    front = dataclasses.replace(UNMASKED, max_length=6)
+    middle = Architecture("tokens", 30, 5, 7, max_length=6, truncation="middle")
     ids = rng.integers(1, 30, 20)
     for arch, kept in ((front, ids[-6:]), (middle, np.concatenate([ids[:2], ids[-4:]]))):
         parameters = _random_parameters(arch, rng)
@@ -129,14 +129,14 @@ def test_an_empty_sequence_reads_as_no_evidence() -> None:
 
 
 def test_parameter_counts_of_the_tutorial() -> None:
-    arch = Architecture("tokens", 88_588, 32, 100, length=1000, padding="pre")
+    arch = Architecture("tokens", 88_588, 32, 100, max_length=1000, padding="pre")
     assert [count for _, _, count in summary(arch)] == [2_834_816, 53_200, 101]
     assert sum(count for _, _, count in summary(arch)) == 2_888_117
     assert sum(int(np.prod(s)) for s in parameter_shapes(arch).values()) == 2_888_117
 
 
 def test_start_values_are_those_of_keras() -> None:
-    arch = Architecture("tokens", 500, 32, 100, length=1000, padding="pre")
+    arch = Architecture("tokens", 500, 32, 100, max_length=1000, padding="pre")
     start = initial_parameters(arch, np.random.default_rng(0))
     assert 0.045 < np.abs(start["embedding.weight"]).max() <= 0.05
     limit = np.sqrt(6 / 432)
@@ -150,10 +150,10 @@ def test_start_values_are_those_of_keras() -> None:
     ("change", "message"),
     [
         ({"units": 0}, "units must be at least 1"),
-        ({"embedding": 0}, "embedding"),
+        ({"embedding_dim": 0}, "embedding"),
         ({"bidirectional": True}, "one direction"),
         ({"pooling": "mean"}, "pooling 'last'"),
-        ({"length": 0}, "fixed length"),
+        ({"max_length": 0}, "max_length"),
     ],
 )
 def test_an_architecture_that_means_nothing_is_refused(change: dict[str, object], message: str) -> None:

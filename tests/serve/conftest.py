@@ -29,7 +29,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     keras = KerasEncoding(keras_index(TEXTS), 20)
     tokens = TokenEncoding.fit(TEXTS, size=50, minimum=1)
     series = [rng.standard_normal((n + 4, 2)).astype(np.float32) for n in range(5)]
-    pads = Architecture("tokens", keras.rows, 5, 6, length=30, padding="pre")
+    pads = Architecture("tokens", keras.rows, 5, 6, max_length=30, padding="pre")
     both = Architecture("tokens", tokens.rows, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
     channels = Architecture("channels", 2, 0, 5, outputs=3)
     return {

@@ -36,8 +36,8 @@ def _batch(arch: Architecture) -> Batch:
     rng = np.random.default_rng(2)
     lengths = [6, 1, 9]
     if arch.inputs == "channels":
-        return Batch.of([rng.standard_normal((n, arch.rows)) for n in lengths], arch)
-    return Batch.of([rng.integers(1, arch.rows, n) for n in lengths], arch)
+        return Batch.of([rng.standard_normal((n, arch.vocab_size)) for n in lengths], arch)
+    return Batch.of([rng.integers(1, arch.vocab_size, n) for n in lengths], arch)
 
 
 def _loss(logits: Tensor) -> Tensor:

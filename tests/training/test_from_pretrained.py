@@ -115,7 +115,7 @@ def test_vectors_alone_leave_the_units_free() -> None:
     texts = [str(text) for text in made_reviews(500, 40).inputs]
     vectors = pretrain(texts, plan=PretrainPlan("v", 8, 0, words=90, epochs=1, batch=8, steps=11, samples=24))
     model = train(made_reviews(100, 3), base=vectors, units=7, epochs=1, ngrams=0)
-    assert (model.architecture.units, model.architecture.embedding) == (7, 8)
+    assert (model.architecture.units, model.architecture.embedding_dim) == (7, 8)
 
 
 @pytest.mark.parametrize(

@@ -173,13 +173,13 @@ def test_a_model_is_no_base(tmp_path: Path) -> None:
     ("change", "says"),
     [
         (lambda c: c | {"units": 21}, "base.safetensors"),
-        (lambda c: c | {"rows": c["rows"] + 1}, "vocabulary"),
+        (lambda c: c | {"vocab_size": c["vocab_size"] + 1}, "vocabulary"),
         (lambda c: c | {"units": -1}, "whole numbers"),
-        (lambda c: c | {"embedding": True}, "whole numbers"),
+        (lambda c: c | {"embedding_dim": True}, "whole numbers"),
         (lambda c: c | {"more": 1}, "nothing else"),
         (lambda c: c | {"kind": "another"}, "not a base"),
         (lambda c: c | {"metadata": {"lambda": "x"}}, "unknown key"),
-        (lambda c: c | {"embedding": 10**12}, "base.safetensors"),
+        (lambda c: c | {"embedding_dim": 10**12}, "base.safetensors"),
     ],
 )
 def test_a_folder_that_says_something_else_is_refused(

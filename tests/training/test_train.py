@@ -158,7 +158,7 @@ def test_bad_options_are_refused(call: Any, message: str) -> None:
 
 def test_the_tutorials_recipe_is_the_tutorials() -> None:
     arch = recipe("tutorial").architecture("tokens", 88_588, 2)
-    assert (arch.embedding, arch.units, arch.length, arch.padding, arch.outputs) == (32, 100, 1000, "pre", 1)
+    assert (arch.embedding_dim, arch.units, arch.max_length, arch.padding, arch.outputs) == (32, 100, 1000, "pre", 1)
     wanted = {"words": 10_000, "batch": 64, "epochs": 5, "learning_rate": 0.001, "epsilon": 1e-7, "validation": 0.2}
     tutorial: Recipe = recipe("tutorial")
     assert {name: getattr(tutorial, name) for name in wanted} == wanted

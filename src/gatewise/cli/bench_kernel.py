@@ -107,7 +107,7 @@ def _recurrence(kernel: Kernel, units: int, sequences: int, seconds: float) -> d
 
 def _inference(kernel: Kernel, reviews: int, seconds: float) -> dict[str, Any]:
     """The tutorial's network without pads: words a second over length-sorted batches of 64, and one review's time."""
-    arch = Architecture("tokens", ROWS, 32, 100, length=1000)
+    arch = Architecture("tokens", ROWS, 32, 100, max_length=1000)
     rng = np.random.default_rng(1)
     parameters: dict[str, Array] = initial_parameters(arch, rng)
     texts = sorted(review_tokens(rng, reviews), key=len)

@@ -109,7 +109,7 @@ def write_card(
 ) -> str:
     """The card in Markdown. ngrams: the linear path beside the network, if there is one."""
     lines = ["# A gatewise model", ""]
-    what = "texts" if arch.inputs == "tokens" else f"series of {arch.rows} channels"
+    what = "texts" if arch.inputs == "tokens" else f"series of {arch.channels} channels"
     lines += [f"It sorts {what} into {len(classes)} classes: {', '.join(plain(c) for c in classes)}.", ""]
     lines += ["| layer | output | parameters |", "|---|---|---:|"]
     layers = summary(arch) if ngrams is None else [*summary(arch), ngrams.summary()]

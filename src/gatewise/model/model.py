@@ -194,7 +194,7 @@ class Model:
         from gatewise.explain.attribution.faithfulness import STEPS, choose, measure_all, sample
 
         steps = STEPS * 128 // max(128, self.architecture.units)
-        rows = sample([min(len(s), self.architecture.length or len(s)) for s in sequences], steps=steps)
+        rows = sample([min(len(s), self.architecture.max_length or len(s)) for s in sequences], steps=steps)
         if not rows:
             return self
         found = measure_all(self.net, [sequences[row] for row in rows])

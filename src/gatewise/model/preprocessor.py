@@ -101,9 +101,9 @@ class TextPreprocessor:
         return np.concatenate(new_ids), new_names
 
     def check(self, arch: Architecture) -> None:
-        if arch.inputs != "tokens" or arch.rows != self.encoding.rows:
+        if arch.inputs != "tokens" or arch.vocab_size != self.encoding.rows:
             raise InputError(
-                f"the vocabulary has {self.encoding.rows} rows, the network reads {arch.rows} {arch.inputs}"
+                f"the vocabulary has {self.encoding.rows} rows, the network reads {arch.vocab_size} {arch.inputs}"
             )
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -135,9 +135,9 @@ class SeriesPreprocessor:
         return []
 
     def check(self, arch: Architecture) -> None:
-        if arch.inputs != "channels" or arch.rows != self.scaling.channels:
+        if arch.channels != self.scaling.channels:
             raise InputError(
-                f"series of {self.scaling.channels} channels, but the network reads {arch.rows} {arch.inputs}"
+                f"series of {self.scaling.channels} channels, but the network reads {arch.vocab_size} {arch.inputs}"
             )
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -64,7 +64,7 @@ class PretrainedLM:
     history: str = ""  # JSON lines
 
     @property
-    def embedding(self) -> int:
+    def embedding_dim(self) -> int:
         """D, numbers a word."""
         return int(self.parameters["embedding.weight"].shape[1])
 
@@ -85,8 +85,8 @@ class PretrainedLM:
         config, vocabulary = self.encoding.to_files()
         described = {
             "kind": KIND,
-            "rows": self.encoding.rows,
-            "embedding": self.embedding,
+            "vocab_size": self.encoding.rows,
+            "embedding_dim": self.embedding_dim,
             "units": self.units,
             "preprocessor": config,
             "metadata": asdict(self.metadata),
@@ -106,7 +106,7 @@ class PretrainedLM:
         f = self.metadata
         network = f"two LSTMs of {self.units} units, one a direction" if self.units else "no LSTM: word vectors alone"
         rows = [
-            ("network", f"{self.encoding.rows:,} words, {self.embedding} numbers a word; {network}"),
+            ("network", f"{self.encoding.rows:,} words, {self.embedding_dim} numbers a word; {network}"),
             ("texts", f.texts),
             ("trained on", f"{f.count:,} texts, {f.words:,} words, {f.epochs:g} times"),
             ("held out", f"{f.held_out:,} texts"),
@@ -130,19 +130,20 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
     """
     folder = load_folder(path)
     config = parse_json(folder.read("config.json"), "config.json")
-    keys = {"kind", "rows", "embedding", "units", "preprocessor", "metadata"}
+    keys = {"kind", "vocab_size", "embedding_dim", "units", "preprocessor", "metadata"}
     if not isinstance(config, dict) or config.get("kind") != KIND:
         raise ModelFileError(f"{path} is not a base that gatewise pretrain wrote")
     if set(config) != keys:
         raise ModelFileError(f"{path}/config.json: must hold {', '.join(sorted(keys))}, and nothing else")
-    rows, width, units = (config[name] for name in ("rows", "embedding", "units"))
-    if not all(type(n) is int for n in (rows, width, units)) or rows < 1 or width < 1 or units < 0:
-        raise ModelFileError(f"{path}/config.json: rows, embedding and units must be whole numbers")
+    vocab_size, embedding_dim, units = (config[name] for name in ("vocab_size", "embedding_dim", "units"))
+    sizes = (vocab_size, embedding_dim, units)
+    if not all(type(n) is int for n in sizes) or vocab_size < 1 or embedding_dim < 1 or units < 0:
+        raise ModelFileError(f"{path}/config.json: vocab_size, embedding_dim and units must be whole numbers")
     try:
         encoding = encoding_from(config["preprocessor"], folder.read)
-        if not isinstance(encoding, TokenEncoding) or encoding.rows != rows:
-            raise ModelFileError(f"{path}: the vocabulary is not one of {rows:,} words and punctuation marks")
-        shapes = {name: (shape, "float32") for name, shape in pretrained_shapes(rows, width, units).items()}
+        if not isinstance(encoding, TokenEncoding) or encoding.rows != vocab_size:
+            raise ModelFileError(f"{path}: the vocabulary is not one of {vocab_size:,} words and punctuation marks")
+        shapes = {name: (shape, "float32") for name, shape in pretrained_shapes(*sizes).items()}
         parameters = tensors_from_bytes(folder.read("base.safetensors"), shapes, "base.safetensors")
         for array in parameters.values():
             array.flags.writeable = False
@@ -157,14 +158,14 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
         raise ModelFileError(f"{path}: {error}") from error
 
 
-def pretrained_shapes(rows: int, embedding: int, units: int) -> dict[str, tuple[int, ...]]:
+def pretrained_shapes(vocab_size: int, embedding_dim: int, units: int) -> dict[str, tuple[int, ...]]:
     """Name and shape of every parameter of a base, as the language model trained it; units 0 for word vectors alone."""
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (rows, embedding)}
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, embedding_dim)}
     for direction in ("forward", "backward"):
         if units:
-            shapes[f"lstm.0.{direction}.weight_ih"] = (4 * units, embedding)
+            shapes[f"lstm.0.{direction}.weight_ih"] = (4 * units, embedding_dim)
             shapes[f"lstm.0.{direction}.weight_hh"] = (4 * units, units)
             shapes[f"lstm.0.{direction}.bias"] = (4 * units,)
-        shapes[f"decoder.{direction}.weight"] = (embedding, units or embedding)
-    shapes["decoder.bias"] = (rows,)
+        shapes[f"decoder.{direction}.weight"] = (embedding_dim, units or embedding_dim)
+    shapes["decoder.bias"] = (vocab_size,)
     return shapes

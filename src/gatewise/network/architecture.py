@@ -1,7 +1,7 @@
 """The shape of a network: embedding -> LSTM layers -> pooling -> dense, as numbers that can be written down.
 
-    tokens (N,)  -> embedding (rows, D) -> LSTM (H units, one or two directions, one or more layers) -> pooling -> dense
-    channels (N, C)                     -> the same without an embedding
+    tokens (N,)     -> embedding (V, D) -> LSTM layers (H units, one or two directions) -> pooling -> dense
+    channels (N, C)                     -> LSTM layers (H units, one or two directions) -> pooling -> dense
 
 From an `Architecture` follow the names and shapes of its parameters, their start values and the summary table.
 """
@@ -29,42 +29,45 @@ LOGIT_PARAMETERS = ("dense.weight", "dense.bias")
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a network is made of. Raises InputError for a combination that means nothing.
+    """Shape of a network. Raises InputError for an invalid combination.
 
-    inputs: "tokens" (ids below `rows`) or "channels" (`rows` numbers a step). embedding: D, 0 for channels.
-    pooling: the state after the last step, the mean or the maximum over all steps, or mean and maximum side by side.
-    outputs: 1 logit for two classes, else one a class. length: at most this many steps are read (0: all); of a longer
-    sequence `cut` "front" drops the first ones, "middle" keeps a third from the start and the rest from the end.
-    padding: "none" (masked: pads do not exist), or "pre": shorter sequences are preceded by pad steps up to `length`,
-    which run through the LSTM like any other step, as in Keras without a mask.
+    inputs: "tokens" (ids below `vocab_size`) or "channels" (series with `vocab_size` values per step).
+    embedding_dim: D, 0 for channels. units: H of each LSTM. pooling: the state after the last step, the mean or maximum
+    over all steps, or mean and maximum concatenated. outputs: 1 logit for two classes, else one logit per class.
+    max_length: longest sequence in steps, 0 for no limit. truncation: which steps of a longer sequence are dropped,
+    the first ones ("front"), or those after the first max_length // 3 and before the last remaining ones ("middle").
+    padding: "none" (masked), or "pre": pad steps precede a shorter sequence up to `max_length` and run through the
+    LSTM like any other step, as in Keras without a mask.
     """
 
     inputs: Literal["tokens", "channels"]
-    rows: int
-    embedding: int
+    vocab_size: int
+    embedding_dim: int
     units: int
     layers: int = 1
     bidirectional: bool = False
     pooling: Literal["last", "mean", "max", "mean+max"] = "last"
     outputs: int = 1
-    length: int = 0
-    cut: Literal["front", "middle"] = "front"
+    max_length: int = 0
+    truncation: Literal["front", "middle"] = "front"
     padding: Literal["none", "pre"] = "none"
     gate: Gate = "sigmoid"
 
     def __post_init__(self) -> None:
-        for name in ("rows", "units", "layers", "outputs"):
+        for name in ("vocab_size", "units", "layers", "outputs"):
             if getattr(self, name) < 1:
                 raise InputError(f"architecture: {name} must be at least 1, not {getattr(self, name)}")
-        if self.layers > MAX_LAYERS or self.length > MAX_LENGTH:
+        if self.layers > MAX_LAYERS or self.max_length > MAX_LENGTH:
             raise InputError(f"architecture: at most {MAX_LAYERS} layers and {MAX_LENGTH:,} steps")
-        if self.length < 0 or (self.embedding < 1) == (self.inputs == "tokens"):
+        if self.max_length < 0 or (self.embedding_dim < 1) == (self.inputs == "tokens"):
             raise InputError(
-                "architecture: tokens need an embedding of at least 1, channels have none; length is 0 or more"
+                "architecture: embedding_dim must be at least 1 for tokens and 0 for channels; max_length at least 0"
             )
-        plain = self.inputs == "tokens" and not self.bidirectional and self.pooling == "last" and self.length > 0
+        plain = self.inputs == "tokens" and not self.bidirectional and self.pooling == "last" and self.max_length > 0
         if self.padding == "pre" and not plain:
-            raise InputError("padding 'pre' is for tokens, one direction, pooling 'last' and a fixed length")
+            raise InputError(
+                "architecture: padding 'pre' needs tokens, one direction, pooling 'last' and a max_length above 0"
+            )
 
     @property
     def directions(self) -> tuple[Literal["forward", "backward"], ...]:
@@ -75,11 +78,16 @@ class Architecture:
         """Inputs of the dense layer: units x directions, twice for "mean+max"."""
         return self.units * len(self.directions) * (2 if self.pooling == "mean+max" else 1)
 
+    @property
+    def channels(self) -> int:
+        """C, values per step of a series; 0 for tokens."""
+        return self.vocab_size if self.inputs == "channels" else 0
+
     def layer_inputs(self, layer: int) -> int:
         """D of an LSTM layer: the embedding or the channels, above that the directions of the layer below."""
         if layer:
             return self.units * len(self.directions)
-        return self.embedding or self.rows
+        return self.embedding_dim or self.vocab_size
 
     def lstms(self) -> Iterator[tuple[int, Literal["forward", "backward"], str]]:
         """Each LSTM of the network: its layer, its direction and the prefix of its parameters' names."""
@@ -92,7 +100,7 @@ def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
     """Name and shape of every parameter, in the order in which the data meets them."""
     shapes: dict[str, tuple[int, ...]] = {}
     if arch.inputs == "tokens":
-        shapes["embedding.weight"] = (arch.rows, arch.embedding)
+        shapes["embedding.weight"] = (arch.vocab_size, arch.embedding_dim)
     for layer, _, prefix in arch.lstms():
         shapes[f"{prefix}.weight_ih"] = (4 * arch.units, arch.layer_inputs(layer))
         shapes[f"{prefix}.weight_hh"] = (4 * arch.units, arch.units)
@@ -132,10 +140,10 @@ def _start(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array
 def summary(arch: Architecture) -> list[tuple[str, str, int]]:
     """One line a layer: name, output shape and number of parameters; what `model.summary()` of Keras prints."""
     sizes = {name: int(np.prod(shape)) for name, shape in parameter_shapes(arch).items()}
-    steps = str(arch.length) if arch.padding == "pre" else "steps"
+    steps = str(arch.max_length) if arch.padding == "pre" else "steps"
     lines = []
     if arch.inputs == "tokens":
-        lines.append(("Embedding", f"({steps}, {arch.embedding})", sizes["embedding.weight"]))
+        lines.append(("Embedding", f"({steps}, {arch.embedding_dim})", sizes["embedding.weight"]))
     width = arch.units * len(arch.directions)
     for layer in range(arch.layers):
         parameters = sum(size for name, size in sizes.items() if name.startswith(f"lstm.{layer}."))

@@ -51,27 +51,27 @@ class Batch:
     def of_tokens(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
         ragged = Ragged.of([cut(np.asarray(s), arch) for s in sequences])
         tokens = ragged.values
-        if len(tokens) and not (int(tokens.min()) >= 0 and int(tokens.max()) < arch.rows):
+        if len(tokens) and not (int(tokens.min()) >= 0 and int(tokens.max()) < arch.vocab_size):
             raise InputError(
-                f"token ids must be from 0 to {arch.rows - 1}, found {int(tokens.min())} to {int(tokens.max())}"
+                f"token ids must be from 0 to {arch.vocab_size - 1}, found {int(tokens.min())} to {int(tokens.max())}"
             )
-        pads = arch.length - ragged.lengths if arch.padding == "pre" else None
-        distinct, index = unique_tokens(tokens, arch.rows, with_pad=pads is not None and bool(pads.any()))
+        pads = arch.max_length - ragged.lengths if arch.padding == "pre" else None
+        distinct, index = unique_tokens(tokens, arch.vocab_size, with_pad=pads is not None and bool(pads.any()))
         return cls(ragged.lengths, distinct=distinct, index=index, pads=pads)
 
     @classmethod
     def of_channels(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
         arrays = [np.asarray(s, dtype=np.float32) for s in sequences]
         for n, array in enumerate(arrays):
-            if array.ndim != 2 or array.shape[1] != arch.rows:
-                raise InputError(f"series {n}: want (steps, {arch.rows}), got {array.shape}")
+            if array.ndim != 2 or array.shape[1] != arch.channels:
+                raise InputError(f"series {n}: shape must be (steps, {arch.channels}), not {array.shape}")
             if not np.isfinite(array).all():
                 raise InputError(
                     f"series {n}: step {int(np.argwhere(~np.isfinite(array))[0, 0])} is not a finite number"
                 )
         kept = [cut(array, arch) for array in arrays]
         lengths = np.array([len(array) for array in kept], dtype=np.int64)
-        values = np.concatenate(kept) if kept else np.zeros((0, arch.rows), dtype=np.float32)
+        values = np.concatenate(kept) if kept else np.zeros((0, arch.channels), dtype=np.float32)
         return cls(lengths, values=np.ascontiguousarray(values))
 
 
@@ -90,11 +90,11 @@ def unique_tokens(tokens: Array, rows: int, with_pad: bool = False) -> tuple[NDA
 
 
 def cut(sequence: Array, arch: Architecture) -> Array:
-    """At most `arch.length` steps of a sequence (length, ...): see Architecture for which."""
-    extra = len(sequence) - arch.length
-    if arch.length == 0 or extra <= 0:
+    """At most `arch.max_length` steps of a sequence (length, ...): see Architecture for which."""
+    extra = len(sequence) - arch.max_length
+    if arch.max_length == 0 or extra <= 0:
         return sequence
-    if arch.cut == "front":
+    if arch.truncation == "front":
         return sequence[extra:]
-    head = arch.length // 3
+    head = arch.max_length // 3
     return np.concatenate([sequence[:head], sequence[head + extra :]])

@@ -69,7 +69,7 @@ def run_lstms(
         h0 = c0 = ops.zeros(pre, len(batch), arch.units)
         if batch.pads is not None and longest:
             run = partial(_pad_states, ops, parameters, name, x_pad, arch)
-            h_pads, c_pads = ops.pad_states(name, longest, arch.length, run)  # (S + 1, H)
+            h_pads, c_pads = ops.pad_states(name, longest, arch.max_length, run)  # (S + 1, H)
             after = np.minimum(batch.pads, len(h_pads) - 1)
             h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
             x_pad = ops.dropout(h_pads[1:], "layer")

@@ -138,7 +138,7 @@ class Network(torch.nn.Module):
         self._start = dict(parameters)
         self._row_of: NDArray[np.int64] | None = None
         if self.active is not None:
-            self._row_of = np.full(arch.rows, -1, dtype=np.int64)
+            self._row_of = np.full(arch.vocab_size, -1, dtype=np.int64)
             self._row_of[self.active] = np.arange(len(self.active))
         if arch.padding == "pre" and (dropout or {}).get("recurrent", 0) > 0:
             raise InputError("recurrent dropout is another mask a sequence, which cannot share its pads (padding)")

@@ -48,7 +48,7 @@ class ModelEndpoint:
 
     def warm_up(self) -> None:
         """One prediction, of the smallest input that there is: what is made once is made now."""
-        item: Any = "a" if self.takes == "text" else np.zeros((1, self.model.architecture.rows), dtype=np.float32)
+        item: Any = "a" if self.takes == "text" else np.zeros((1, self.model.architecture.channels), dtype=np.float32)
         if self.takes == "text" and not self.model.preprocessor.encode_batch(["a"]):
             return
         self.model.predict_proba([item])

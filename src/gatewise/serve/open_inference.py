@@ -31,7 +31,9 @@ def server_metadata() -> dict[str, Any]:
 def model_metadata(served: ModelEndpoint) -> dict[str, Any]:
     """GET /v2/models/M."""
     classes = len(served.model.classes)
-    datatype, shape = ("BYTES", [-1]) if served.takes == "text" else ("FP32", [-1, -1, served.model.architecture.rows])
+    datatype, shape = (
+        ("BYTES", [-1]) if served.takes == "text" else ("FP32", [-1, -1, served.model.architecture.channels])
+    )
     return {
         "name": served.name,
         "versions": [VERSION],

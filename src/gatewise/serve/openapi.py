@@ -198,7 +198,7 @@ def _body(schema: Schema) -> Schema:
 
 
 def _series(served: Iterable[ModelEndpoint]) -> Schema:
-    widths = {one.model.architecture.rows for one in served if one.takes == "series"}
+    widths = {one.model.architecture.channels for one in served if one.takes == "series"}
     number = {"type": "number", "exclusiveMinimum": -3e38, "exclusiveMaximum": 3e38}
     step = {"type": "array", "items": number, "minItems": min(widths), "maxItems": max(widths)}
     return {"type": "array", "items": step, "minItems": 1}

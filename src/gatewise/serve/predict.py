@@ -39,7 +39,7 @@ def inputs_of(request: dict[str, Any], served: ModelEndpoint) -> list[Any]:
     inputs = request["inputs"] if "inputs" in request else [request[served.takes]]
     if not isinstance(inputs, list):
         raise HTTPError(400, "bad_field", f"inputs must be a list of {served.takes}s", "inputs")
-    channels = served.model.architecture.rows
+    channels = served.model.architecture.channels
     for n, item in enumerate(inputs):
         field = f"inputs[{n}]" if "inputs" in request else served.takes
         if served.takes == "text" and not isinstance(item, str):

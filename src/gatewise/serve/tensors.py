@@ -59,7 +59,7 @@ def inputs_of(tensor: Any, behind: bytes, served: ModelEndpoint) -> list[Any]:
     if served.takes == "text":
         return _texts(sizes, tensor["data"] if binary is None else _strings(behind))
     data = np.frombuffer(behind, "<f4") if binary is not None and binary % 4 == 0 else tensor.get("data")
-    return _series(sizes, data, served.model.architecture.rows)
+    return _series(sizes, data, served.model.architecture.channels)
 
 
 def outputs_of(served: ModelEndpoint, answer: Answer, wanted: list[str]) -> list[dict[str, Any]]:

@@ -38,8 +38,8 @@ class NnLstm(torch.nn.Module):
     def __init__(self, arch: Architecture, start: dict[str, Array], packed: bool) -> None:
         super().__init__()
         self.packed = packed
-        self.embedding = torch.nn.Embedding(arch.rows, arch.embedding)
-        self.lstm = torch.nn.LSTM(arch.embedding, arch.units, batch_first=True)
+        self.embedding = torch.nn.Embedding(arch.vocab_size, arch.embedding_dim)
+        self.lstm = torch.nn.LSTM(arch.embedding_dim, arch.units, batch_first=True)
         self.dense = torch.nn.Linear(arch.units, 1)
         inside = dict(self.lstm.named_parameters())
         self.named: dict[str, Tensor] = {
@@ -92,7 +92,7 @@ def main() -> None:
         sequences = np.split(given["tokens"], np.cumsum(given["lengths"])[:-1])
         labels = torch.from_numpy(given["labels"].astype(np.float32))
     padded = side.endswith("padded")
-    arch = Architecture("tokens", ROWS, EMBEDDING, UNITS, length=LENGTH, padding="pre" if padded else "none")
+    arch = Architecture("tokens", ROWS, EMBEDDING, UNITS, max_length=LENGTH, padding="pre" if padded else "none")
     start = initial_parameters(arch, np.random.default_rng(1))
     logits: Callable[[], Tensor]
     named: dict[str, Tensor]

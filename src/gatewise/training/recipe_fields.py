@@ -119,15 +119,15 @@ class Recipe:
         tokens = inputs == "tokens"
         return Architecture(
             inputs=inputs,
-            rows=rows,
-            embedding=self.embedding if tokens else 0,
+            vocab_size=rows,
+            embedding_dim=self.embedding if tokens else 0,
             units=self.units,
             layers=self.layers,
             bidirectional=self.bidirectional,
             pooling=self.pooling,
             outputs=1 if classes == 2 else classes,
-            length=self.length,
-            cut=self.cut,
+            max_length=self.length,
+            truncation=self.cut,
             padding=self.padding if tokens else "none",
             gate=self.gate,
         )

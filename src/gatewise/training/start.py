@@ -22,7 +22,7 @@ def match_pretrained(recipe: Recipe, base: PretrainedLM) -> Recipe:
     """
     named = RECIPES.get(recipe.name)
     units = base.units or recipe.units
-    for name, there in (("embedding", base.embedding), ("units", units)):
+    for name, there in (("embedding", base.embedding_dim), ("units", units)):
         wanted = getattr(recipe, name)
         if wanted != there and (named is None or wanted != getattr(named, name)):
             raise InputError(f"the base has {name} {there}; it cannot start a network of {wanted}")
@@ -30,7 +30,7 @@ def match_pretrained(recipe: Recipe, base: PretrainedLM) -> Recipe:
         raise InputError(f"recipe {recipe.name}: a base starts networks on tokens, without pads, with sigmoid gates")
     if base.units and (recipe.layers > 1 or not recipe.bidirectional):
         raise InputError(f"recipe {recipe.name}: a base's LSTMs are one layer in both directions")
-    return replace(recipe, words=base.encoding.rows, embedding=base.embedding, units=units)
+    return replace(recipe, words=base.encoding.rows, embedding=base.embedding_dim, units=units)
 
 
 def start_parameters(arch: Architecture, base: PretrainedLM | None, seed: int) -> dict[str, Array]:

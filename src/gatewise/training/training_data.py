@@ -107,7 +107,7 @@ def with_taught(training_data: TrainingData, whole: list[Array], teacher: NDArra
         sequences=sequences,
         whole=training_data.whole + whole,
         labels=np.concatenate([labels, teacher.argmax(axis=1)]),
-        active=_active(arch.rows, [sequences[n] for n in np.concatenate([training_data.train, taught])]),
+        active=_active(arch.vocab_size, [sequences[n] for n in np.concatenate([training_data.train, taught])]),
         soft=SoftTargets.of(labels, teacher, recipe.student_weight),
         taught=taught,
     )

@@ -38,7 +38,7 @@ def test_a_steps_score_is_its_idle_part_and_its_channels(method: str, name: str,
     found = explained(method, arch, sequence_of(arch, length, 7))
     assert found.channels is not None
     assert found.idle is not None
-    assert found.channels.shape == (length, arch.rows)
+    assert found.channels.shape == (length, arch.channels)
     np.testing.assert_allclose(found.idle + found.channels.sum(axis=1), found.scores, atol=1e-6)
     assert abs(found.start + found.idle.sum() + found.channels.sum() - found.logit) < 3e-6
     assert np.abs(found.channels).max() > 0.01
@@ -113,7 +113,7 @@ def test_leave_one_out_by_channel_is_predicting_the_edited_series(name: str) -> 
     assert found.channels is not None
     assert found.idle is None
     for t in range(LENGTH):
-        for k in range(arch.rows):
+        for k in range(arch.channels):
             edited = series.copy()
             edited[t, k] = 0
             want = target_score(whole, predicted) - target_score(run_all(net, [edited])[0], predicted)

@@ -100,7 +100,7 @@ def test_a_series_is_told_by_channel() -> None:
         for baseline in (None, "zero", "mean"):
             found = explained(name, IntegratedGradients(points=100, baseline=baseline))  # type: ignore[arg-type]
             assert found.channels is not None
-            assert found.channels.shape == (LENGTH, ARCHITECTURES[name].rows)
+            assert found.channels.shape == (LENGTH, ARCHITECTURES[name].vocab_size)
             np.testing.assert_allclose(found.channels.sum(axis=1), found.scores, atol=1e-12)
 
 
@@ -159,9 +159,9 @@ class TorchNet(torch.nn.Module):
 def test_it_is_captums_on_torchs_own_lstm(name: str) -> None:
     attr = pytest.importorskip("captum.attr", reason="captum is not installed (it is part of the dev extra)")
     arch = ARCHITECTURES[name]
-    length = 9 if arch.length in (0, 10) else LENGTH
+    length = 9 if arch.max_length in (0, 10) else LENGTH
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, length, 7)
-    net = TorchNet(arch, parameters, arch.length - length if arch.padding == "pre" else 0)
+    net = TorchNet(arch, parameters, arch.max_length - length if arch.padding == "pre" else 0)
     if arch.inputs == "tokens":
         x = net.weights["embedding.weight"][torch.from_numpy(sequence).long()]
         base = net.weights["embedding.weight"][UNKNOWN].expand_as(x)

@@ -37,7 +37,7 @@ def net_of(arch: Architecture, seed: int, length: int = 23) -> tuple[ExplainedNe
     sequence, rng = sequence_of(arch, length, seed), np.random.default_rng(seed + 1)
     sequence[3:6] = sequence[length - 4 : length - 1]  # an n-gram that stands there twice
     own = np.unique(np.concatenate([keys for keys, _ in keys_of(Ragged.of([sequence]), 3)]))
-    other = rng.integers(1, arch.rows, 60) * 2**21 + rng.integers(1, arch.rows, 60)
+    other = rng.integers(1, arch.vocab_size, 60) * 2**21 + rng.integers(1, arch.vocab_size, 60)
     keys = np.unique(np.concatenate([own[rng.random(len(own)) < 0.6], other]))
     weight = rng.normal(0.05, 0.3, (len(keys), arch.outputs)).astype(np.float32)
     return ExplainedNetwork(parameters_of(arch, seed), arch, unknown=1, ngrams=Ngrams(3, keys, weight)), sequence

@@ -25,7 +25,7 @@ MORE = {
     for inputs, kind in (("tokens", TOKENS), ("series", CHANNELS))
     for pooling in ("last", "mean", "max", "mean+max")
 }
-ALL = {**ARCHITECTURES, **MORE, "long pads": Architecture(**TOKENS, length=700, padding="pre")}
+ALL = {**ARCHITECTURES, **MORE, "long pads": Architecture(**TOKENS, max_length=700, padding="pre")}
 
 
 def net_of(name: str, scale: float = 1.0) -> ExplainedNetwork:
@@ -89,7 +89,7 @@ def test_what_is_known_of_another_reading_is_not_run_again(name: str) -> None:
         known = prefix_predictions(net, read, known)
         np.testing.assert_allclose(known.logits_after, prefix_predictions(net, read).logits_after, atol=1e-6)
     edited = whole.copy()
-    edited[20] = whole[20] + 1 if net.arch.inputs == "channels" else (whole[20] % (net.arch.rows - 1)) + 1
+    edited[20] = whole[20] + 1 if net.arch.inputs == "channels" else (whole[20] % (net.arch.vocab_size - 1)) + 1
     for sequence in (edited, edited[:30], whole, edited[:0]):
         read = cut(sequence, net.arch)
         known = prefix_predictions(net, read, known)

@@ -38,9 +38,9 @@ def ngrams_of(model: Model, seed: int) -> Ngrams:
 def _models() -> dict[str, Model]:
     keras, tokens = KerasEncoding(keras_index(TEXTS), 30), TokenEncoding.fit(TEXTS, size=50, minimum=1)
     scaling = StandardScaler.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
-    pre = Architecture("tokens", keras.rows, 5, 9, length=30, padding="pre")
+    pre = Architecture("tokens", keras.rows, 5, 9, max_length=30, padding="pre")
     both = Architecture("tokens", tokens.rows, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3)
-    short = Architecture("tokens", tokens.rows, 5, 7, length=9, cut="middle")
+    short = Architecture("tokens", tokens.rows, 5, 7, max_length=9, truncation="middle")
     series = Architecture("channels", 3, 0, 6, outputs=3)
     cut_in_middle = Model(short, parameters_of(short, 4), TextPreprocessor(tokens), ("no", "yes"))
     both_ways = Model(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "z"))
@@ -253,7 +253,7 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
     found = explain_view(MODELS["pads"], {**long, "text": "good film " * 14})
     assert found["account"]["method"] == "leave-one-out"  # nothing was measured of this model
     wide = Model(
-        arch := Architecture("tokens", MODELS["pads"].architecture.rows, 5, 9),
+        arch := Architecture("tokens", MODELS["pads"].architecture.vocab_size, 5, 9),
         parameters_of(arch, 6),
         MODELS["pads"].preprocessor,
         ("no", "yes"),

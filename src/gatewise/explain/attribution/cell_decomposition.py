@@ -53,7 +53,7 @@ class Cell:
             by_part = (direction @ weight).reshape(-1, len(arch.directions), arch.units)  # one a part of the pooling
             whole = np.zeros(len(reading.rows) + 1)
             whole[0] = direction @ bias
-            shares, still = np.zeros((len(reading.rows), arch.rows)) if told else None, np.zeros(len(reading.rows))
+            shares, still = np.zeros((len(reading.rows), arch.channels)) if told else None, np.zeros(len(reading.rows))
             for d, gates in enumerate(lstms[-len(arch.directions) :]):
                 order = gates.reading
                 f, o, c, h = (a[order].astype(np.float64) for a in (gates.f, gates.o, gates.c, gates.h))

@@ -205,7 +205,7 @@ def _integrate_batch(net: ExplainedNetwork, stretches: Sequence[_Stretch]) -> No
     )  # (N,): of each step of each run its row
     lengths, base = np.repeat(steps, runs), np.repeat(np.arange(len(stretches)), runs)
     if arch.inputs == "tokens":
-        name, pads = "embedding.weight", arch.length - lengths if arch.padding == "pre" else None
+        name, pads = "embedding.weight", arch.max_length - lengths if arch.padding == "pre" else None
         # An embedding of these rows alone, behind that of the pad, which stays what it is.
         parameters[name] = np.concatenate([net.parameters[name][[PAD]], bases, rows])
         batch = Batch(lengths, np.arange(len(parameters[name])), (index + 1).astype(np.int32), pads=pads)

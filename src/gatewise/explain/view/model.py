@@ -21,13 +21,13 @@ def about(model: ViewedModel, fingerprint: str) -> dict[str, object]:
         "fingerprint": fingerprint,
         "task": "text" if arch.inputs == "tokens" else "series",
         "labels": list(model.classes),
-        "channels": arch.rows if arch.inputs == "channels" else 0,
+        "channels": arch.channels,
         "units": arch.units,
         "layers": arch.layers,
         "directions": list(arch.directions),
         "readout": arch.pooling,
         "gate": arch.gate,
-        "reads": arch.length,
+        "reads": arch.max_length,
         "most_steps": MOST_STEPS,
     }
 

@@ -170,7 +170,7 @@ def _warnings(model: ViewedModel, run: Run) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     token_noun, left = run.net.token_noun, len(run.names) - len(run.rows)
     if left:
-        where = "last ones" if model.architecture.cut == "front" else "first third and the last two"
+        where = "last ones" if model.architecture.truncation == "front" else "first third and the last two"
         say = f"The network reads {len(run.rows):,} of {len(run.names):,} {token_noun}s: the {where}."
         found.append({"code": "truncated", "at": len(run.rows), "say": say})
     return found

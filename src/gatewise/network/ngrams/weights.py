@@ -98,7 +98,7 @@ class Ngrams:
             raise InputError("n-grams are for texts: a series has no words")
         if self.weight.shape[1] != arch.outputs:
             raise InputError(f"n-grams: weights for {self.weight.shape[1]} logits, the network has {arch.outputs}")
-        check_keys(self.keys, self.order, arch.rows)
+        check_keys(self.keys, self.order, arch.vocab_size)
 
     def summary(self) -> tuple[str, str, int]:
         """A line of the table of layers: name, output shape and number of weights."""
