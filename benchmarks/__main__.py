@@ -29,8 +29,6 @@ from benchmarks.reviews import read
 from benchmarks.tables import RESULTS, shown
 from benchmarks.turns import PAUSE, median
 
-__all__ = ["main"]
-
 PEERS = Path(__file__).resolve().parents[1] / ".venv-peers"
 QUICK_TURNS = 3
 BUSY = 0.5  # processes that run besides, on average over the last minute

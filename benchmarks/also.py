@@ -9,8 +9,6 @@ from benchmarks.case import Case, Entry
 from benchmarks.reviews import LENGTH, Reviews, weights
 from benchmarks.wire import Arrays
 
-__all__ = ["BATCHES", "STEPS", "also"]
-
 H = 100
 STEPS = (1000, 2000, 5000, 10_000)
 BATCHES = (16, 32, 64, 128, 256)

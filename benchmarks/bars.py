@@ -12,8 +12,6 @@ from typing import Any, Literal
 
 from benchmarks.turns import ratio
 
-__all__ = ["BARS", "Bar", "figure", "summary"]
-
 Cases = Mapping[str, Mapping[str, Any]]  # as full.json has them
 
 

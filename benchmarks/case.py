@@ -8,8 +8,6 @@ from typing import Any
 
 from benchmarks.wire import Arrays
 
-__all__ = ["Case", "Entry", "gatewise"]
-
 Settings = dict[str, Any]
 
 # File of benchmarks/contenders/ and the library that its Python must have; None for the Python that gatewise is in.

@@ -13,8 +13,6 @@ from benchmarks.ladder import ladder
 from benchmarks.reviews import LENGTH, Reviews, weights
 from benchmarks.wire import Arrays
 
-__all__ = ["UNITS", "cases", "names", "recurrence_arrays"]
-
 BATCH = 64
 UNITS = (100, 128, 256, 512)
 FORCED = ("v3", "portable")

@@ -8,8 +8,6 @@ import numpy as np
 
 from benchmarks.wire import Arrays
 
-__all__ = ["TOLERANCE", "Different", "difference"]
-
 TOLERANCE = 1e-4  # float32 rounding over a thousand steps, relative to the largest number of each array
 
 

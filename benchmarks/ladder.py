@@ -12,8 +12,6 @@ from benchmarks.case import Case, Entry
 from benchmarks.reviews import LENGTH, Reviews, weights
 from benchmarks.wire import Arrays
 
-__all__ = ["RUNGS", "ladder"]
-
 H, BATCH, PAD = 100, 64, 0
 _NATIVE = {"GATEWISE_KERNEL": "native"}
 RUNGS: tuple[tuple[str, dict[str, str], int], ...] = (

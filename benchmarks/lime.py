@@ -17,8 +17,6 @@ from gatewise.explain.net import run_all
 from gatewise.metrics.evaluation import log_probabilities
 from gatewise.types import Array
 
-__all__ = ["Lime"]
-
 
 class Lime:
     """A method of accounting, for tokens only."""

@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["machine", "now", "revision"]
-
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -13,8 +13,6 @@ from benchmarks.process import NotHere, Worker, python_with
 from benchmarks.turns import interleave, median
 from benchmarks.wire import Arrays
 
-__all__ = ["EvalResult", "Workers", "measure"]
-
 TRIALS = 3  # turns that decide between the variants of a contender
 
 

@@ -12,8 +12,6 @@ from typing import IO, Any
 
 from benchmarks.wire import Arrays, Closed, receive, send
 
-__all__ = ["Failed", "NotHere", "Worker", "environment", "python_with"]
-
 ROOT = Path(__file__).resolve().parents[1]
 # Left over from the caller's shell these would set a contender up in a way that nobody sees.
 _SETS_UP_THREADS = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "TF_", "GATEWISE_", "XLA_", "KERAS_", "ORT_")

@@ -13,8 +13,6 @@ from gatewise.data import batches, imdb
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.text import KerasEncoding, keras_index
 
-__all__ = ["LENGTH", "Reviews", "read", "weights"]
-
 WORDS, LENGTH, EMBEDDING, UNITS = 10_000, 1000, 32, 100
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "aclImdb_v1.tar.gz"
 

@@ -18,8 +18,6 @@ from typing import Any
 
 from benchmarks.bars import BARS, Bar
 
-__all__ = ["PAGES", "RESULTS", "main", "rendered", "results", "shown", "write_pages"]
-
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ("README.md", "docs/benchmarks.md", "docs/kernels.md")

@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-__all__ = ["PAUSE", "Runs", "interleave", "median", "ratio"]
-
 PAUSE = 0.05  # seconds: threads that spin when idle have gone to sleep by then
 
 

@@ -13,8 +13,6 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Arrays", "Closed", "receive", "send"]
-
 Arrays = dict[str, NDArray[Any]]
 
 

@@ -17,8 +17,6 @@ from typing import Any
 from benchmarks.contenders.base import Loaded, Unavailable
 from benchmarks.wire import Arrays, Closed, receive, send
 
-__all__ = ["main"]
-
 
 def main(module: str) -> None:
     requests = sys.stdin.buffer

@@ -9,8 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Arrays", "Loaded", "Settings", "Unavailable", "padded", "reviews_of", "seconds_of", "seconds_of_steps"]
-
 Arrays = dict[str, NDArray[Any]]
 Settings = dict[str, Any]
 

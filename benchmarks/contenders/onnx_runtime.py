@@ -12,8 +12,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, padded, reviews_of, seconds_of
 
-__all__ = ["graph", "load", "session"]
-
 OPSET = 17
 
 

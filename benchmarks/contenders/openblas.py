@@ -6,8 +6,6 @@ import numpy as np
 
 from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, seconds_of
 
-__all__ = ["load"]
-
 
 def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
     if kind != "sgemm":

@@ -22,8 +22,6 @@ from gatewise.kernels.interface import Kernel
 from gatewise.network.architecture import Architecture
 from gatewise.nn.openmp import wait_passively
 
-__all__ = ["load"]
-
 wait_passively()  # as `gatewise train` does before it imports torch
 
 

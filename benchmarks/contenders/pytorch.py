@@ -24,8 +24,6 @@ from benchmarks.contenders.base import (
     seconds_of_steps,
 )
 
-__all__ = ["Classifier", "load"]
-
 
 def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
     torch.set_num_threads(settings["threads"])

@@ -23,8 +23,6 @@ from benchmarks.contenders.base import (
     seconds_of_steps,
 )
 
-__all__ = ["load"]
-
 _READY: list[int] = []
 
 

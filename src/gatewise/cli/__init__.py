@@ -23,8 +23,6 @@ from gatewise.cli.serve import serve
 from gatewise.cli.train import train
 from gatewise.errors import printable
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     name="gatewise",
     cls=Commands,
@@ -43,7 +41,7 @@ for command, short in (
     (compress, "Make a model folder small, and measure what that costs."),
     (info, "Show what would run here, or what a model is made of."),
     (data, "Show what data a source stands for; fetch it if need be."),
-    (bench, "Measure how fast this machine is, beside torch."),
+    (bench, "Measure the speed of the LSTM kernel on this machine."),
 ):
     app.command(short_help=short)(command)
 

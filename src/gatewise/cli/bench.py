@@ -1,110 +1,165 @@
-"""`gatewise bench`: how fast this machine's LSTM is, by itself and beside torch.nn.LSTM where torch is installed."""
+"""`gatewise bench`: the speed of the LSTM kernel on this machine; `benchmarks/` compares it with other libraries."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gatewise.cli.common import JsonOption, console, print_json
+from gatewise.errors import GatewiseError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    import numpy as np
 
-__all__ = ["bench"]
+    from gatewise.kernels import Kernel
+
+UNITS = (100, 128, 256, 512)
+TOLERANCE = {"bf16": 5e-2, "native": 1e-5, "reference": 1e-5}  # relative to the largest number of each array
+FLOPS = {
+    "forward": 8,
+    "forward_backward": 24,
+}  # per step and H²: 4 gates, multiply and add; backward twice
 
 
 def bench(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Small batches and few turns: a look whether it runs, no measurement.")
+        bool, typer.Option("--quick", help="Small batches, few repetitions: check that it runs, not how fast.")
     ] = False,
-    every: Annotated[bool, typer.Option("--all", help="All instruction sets that can run here, and bfloat16.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure this machine: the kernel, a training step, inference. Random data; under a minute.
+    """Measure the speed of the LSTM kernel on random data, after a check against the reference kernel.
 
     \b
     gatewise bench
-    gatewise bench --all --json
+    gatewise bench --json
+    GATEWISE_KERNEL=bf16 GATEWISE_THREADS=1 gatewise bench
     """
-    from gatewise.cli.bench_run import machine, run
+    from rich.table import Table
 
-    found = machine(every)
+    from gatewise import kernels
+    from gatewise.cli.info import environment
+
+    kernel = kernels.get()
+    result = environment() | {"quick": quick, "sequences": 8 if quick else 64}
     if not as_json:
-        _print_machine(found)
-    found |= run(found, quick=quick, note=lambda text: print(f"measuring {text}", file=sys.stderr))
+        print(f"gatewise   {result['gatewise']}, {result['python']}, NumPy {result['numpy']}")
+        print(f"machine    {result['processor']}, {result['machine']}")
+        print(f"kernel     {kernel.name}{', ' + result['isa'] if kernel.name == 'native' else ''}", flush=True)
+    result["max_relative_error"] = check(kernel)
+    result["results"] = []
+    for threads in [1] if kernel.name == "reference" else sorted({1, result["threads"]}):
+        print(f"measuring with {threads} thread{'s' * (threads > 1)}", file=sys.stderr)
+        for units in UNITS[:1] if quick else UNITS:
+            row = _measure(_with_threads(kernel, threads), units, result["sequences"], 0.02 if quick else 0.5)
+            result["results"].append({"units": units, "threads": threads, **row})
     if as_json:
-        print_json(found)
+        print_json(result)
         return
-    show = console()
     print(
-        f"\nThe recurrence alone, {found['sequences']} sequences. fwd: forward with its tape; both: with backward.\n"
-        "share: of NumPy's own sgemm, in turns with it.\n"
+        f"error      {result['max_relative_error']:.0e}, the largest relative difference from the reference in float64"
     )
-    show.print(_kernel_table(found))
-    print(
-        f"\nsgemm      {_rates('NumPy', found['sgemm']['numpy'])}{_rates('; torch', found['sgemm']['torch'])} GFLOP/s"
-    )
-    for row in found["inference"]:
-        print(f"inference  {row['words_per_s'] / 1e3:,.0f} thousand words/s, {_threads(row['threads'])}")
-    for row in found["latency"]:
-        print(f"latency    {row['ms']:.2f} ms for one review of {row['words']} words, {_threads(row['threads'])}")
-    if found["training"]:
-        print("\nA whole training step of the tutorial's network, 64 random reviews: embedding, LSTM, loss, Adam\n")
-        show.print(_training_table(found))
-    for reason in found["not_measured"]:
-        print(f"\nnot measured: {reason}")
-    print(f"\nright, before anything was timed: largest relative error {found['error']:.0e}")
+    print(f"\n{result['sequences']} random sequences with the lengths of film reviews, shorter above 128 units:\n")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+    for heading in ("units", "threads", "steps", "forward ms", "GFLOP/s", "with backward ms", "GFLOP/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in result["results"]:
+        rates = [f"{row[f'{name}_{unit}']:.{digits}f}" for name in FLOPS for unit, digits in (("ms", 2), ("gflops", 1))]
+        table.add_row(str(row["units"]), str(row["threads"]), f"{row['steps']:,}", *rates)
+    console().print(table)
     if quick:
-        print("--quick: these figures say that it runs, not how fast")
+        print("\n--quick: these figures do not measure the speed")
 
 
-def _print_machine(found: dict[str, Any]) -> None:
-    print(
-        f"gatewise   {found['gatewise']}, {found['python']}, NumPy {found['numpy']}, torch {found['torch'] or 'none'}"
-    )
-    print(f"machine    {found['machine']}")
-    print(f"kernel     {', '.join(found['isas']) or 'the reference, far slower'}; {_threads(found['threads'])}")
-    print(f"data       {found['data']}")
-    if found["load"] > 0.5:
-        print(f"busy       {found['load']:.1f} processes ran in the last minute: nothing here is as fast as it can be")
-    sys.stdout.flush()
+def check(kernel: Kernel) -> float:
+    """The kernel's largest relative error against the reference in float64, over outputs and gradients.
+
+    Raises GatewiseError above `TOLERANCE`: nothing is timed then.
+    """
+    import numpy as np
+
+    from gatewise.kernels.reference import Reference
+
+    rng, errors = np.random.default_rng(7), []
+    for units in (5, 37):
+        batch = random_batch(rng, units, 9) | {"lengths": rng.integers(0, 13, 9)}
+        batch["index"] = rng.integers(0, len(batch["pre"]), int(batch["lengths"].sum())).astype(np.int32)
+        gradients = [rng.normal(size=(9, units)).astype(np.float32) for _ in range(2)]
+        results = []
+        for each, dtype in ((kernel, np.float32), (Reference(), np.float64)):
+            cast = {name: a.astype(dtype) if a.dtype == np.float32 else a for name, a in batch.items()}
+            out = each.forward(**cast)
+            assert out.saved is not None
+            results.append([*out[:3], *each.backward(out.saved, None, *(g.astype(dtype) for g in gradients))])
+        errors += [np.abs(a - b).max() / np.abs(b).max() for a, b in zip(*results, strict=True)]
+    worst = float(np.max(errors))
+    if not worst < TOLERANCE[kernel.name]:
+        raise GatewiseError(f"kernel '{kernel.name}' differs from the reference by {worst:.1e}: nothing was timed")
+    return worst
 
 
-def _threads(count: int) -> str:
-    return f"{count} thread{'' if count == 1 else 's'}"
+def random_batch(rng: np.random.Generator, units: int, count: int) -> dict[str, Any]:
+    """Arguments for a kernel's forward: `count` sequences with the lengths and token frequencies of film reviews.
+
+    Lengths are log-normal, mean near 238, at most 1000; above 128 units they shrink so that the work stays about equal.
+    """
+    import numpy as np
+
+    lengths = np.clip(np.exp(rng.normal(5.2, 0.72, count)), 10, 1000) * min(1.0, (128 / units) ** 2)
+    lengths = np.maximum(1, lengths).astype(np.int64)
+    tokens = (10_000 * rng.random(int(lengths.sum())) ** 4).astype(np.int32)
+    unique, index = np.unique(tokens, return_inverse=True)
+    return {
+        "pre": rng.normal(size=(len(unique), 4 * units)).astype(np.float32),
+        "index": index.astype(np.int32),
+        "lengths": lengths,
+        "weight_hh": (rng.normal(size=(4 * units, units)) / units**0.5).astype(np.float32),
+        "h0": np.zeros((count, units), np.float32),
+        "c0": np.zeros((count, units), np.float32),
+    }
 
 
-def _rates(name: str, rates: dict[str, float]) -> str:
-    each = [f"{rate:.0f} on {_threads(int(threads))}" for threads, rate in rates.items()]
-    return f"{name} {', '.join(each)}" if each else ""
+def _with_threads(kernel: Kernel, threads: int) -> Kernel:
+    from gatewise.kernels.native import Native
+
+    if kernel.name == "reference":
+        return kernel
+    return Native(threads=threads, precision="bf16" if kernel.name == "bf16" else "float32")
 
 
-def _kernel_table(found: dict[str, Any]) -> Table:
-    from rich.table import Table
+def _measure(kernel: Kernel, units: int, sequences: int, seconds: float) -> dict[str, Any]:
+    """Steps, and for forward and for forward with backward: milliseconds and GFLOP/s, in about 2 · `seconds`."""
+    import numpy as np
 
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("kernel", min_width=8, no_wrap=True)
-    for name in ("H", "thr.", "steps", "fwd ms", "GFLOP/s", "share", "both ms", "GFLOP/s", "share"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in found["kernel"]:
-        cells = [row["isa"] or row["kernel"], str(row["units"]), str(row["threads"]), f"{row['steps']:,}"]
-        for name in ("forward", "both"):
-            cells += [f"{row[name]['ms']:.2f}", f"{row[name]['gflops']:.1f}", f"{row[name]['share']:.0%}"]
-        table.add_row(*cells)
-    return table
+    batch = random_batch(np.random.default_rng(units), units, sequences)
+    dh_T, dc_T = np.ones_like(batch["h0"]), np.zeros_like(batch["h0"])
+
+    def forward_backward() -> None:
+        saved = kernel.forward(**batch).saved
+        assert saved is not None
+        kernel.backward(saved, None, dh_T, dc_T)
+
+    steps = int(batch["lengths"].sum())
+    times = _median_seconds({"forward": lambda: kernel.forward(**batch), "forward_backward": forward_backward}, seconds)
+    row: dict[str, Any] = {"steps": steps}
+    for name, taken in times.items():
+        row |= {f"{name}_ms": 1e3 * taken, f"{name}_gflops": FLOPS[name] * units**2 * steps / taken / 1e9}
+    return row
 
 
-def _training_table(found: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("the same function")
-    for name in ("threads", "gatewise ms", "nn.LSTM ms", "ratio"):
-        table.add_column(name, justify="right")
-    table.add_column("torch's threads wait")
-    for row in found["training"]:
-        cells = [str(row["threads"]), f"{row['ours_ms']:.1f}", f"{row['torch_ms']:.1f}", f"{row['ratio']:.1f}x"]
-        table.add_row(row["what"], *cells, row["torch_waits"])
-    return table
+def _median_seconds(runs: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+    """The median time of each run, interleaved for about `seconds`; one round warms up, at least three count."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    began, turn = time.perf_counter(), 0
+    while turn < 4 or time.perf_counter() - began < seconds:
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+        turn += 1
+    return {name: median(each) for name, each in times.items()}

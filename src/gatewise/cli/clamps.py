@@ -12,7 +12,6 @@ from gatewise.errors import InputError, quote
 if TYPE_CHECKING:
     from gatewise.explain import Clamp
 
-__all__ = ["parse_clamps", "parse_words"]
 
 _NAMES: dict[str, Literal["i", "f", "g", "o"]] = {
     "input": "i",

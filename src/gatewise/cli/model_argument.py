@@ -20,8 +20,6 @@ import typer
 from gatewise.errors import InputError, quote
 from gatewise.model import bundled as bundled
 
-__all__ = ["BoxOption", "Which", "is_model", "which_model"]
-
 BoxOption = Annotated[
     bool,
     typer.Option("--box", help="Take the model in the box, which comes with gatewise; no argument names another."),

@@ -12,8 +12,6 @@ from gatewise.errors import DataError, quote
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["draw", "write"]
-
 
 def draw(shown: RenderableType, path: str | None) -> None:
     """What is shown as an SVG picture in the file `path`, which fetches nothing; None: no picture."""

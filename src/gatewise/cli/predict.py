@@ -18,8 +18,6 @@ from gatewise.cli.common import (
 from gatewise.cli.model_argument import BoxOption, which_model
 from gatewise.errors import InputError, printable
 
-__all__ = ["predict"]
-
 
 def predict(
     arguments: Annotated[

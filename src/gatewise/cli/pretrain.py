@@ -11,8 +11,6 @@ import typer
 from gatewise.cli.common import DataOption, JsonOption, TextOption, console, print_json, stop
 from gatewise.errors import printable
 
-__all__ = ["pretrain"]
-
 
 def pretrain(
     texts: Annotated[

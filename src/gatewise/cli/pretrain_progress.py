@@ -9,8 +9,6 @@ from gatewise.errors import printable
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Measurement, PretrainCallback, PretrainPlan
 
-__all__ = ["ShownPretraining"]
-
 
 class ShownPretraining(PretrainCallback):
     """Draws a run. out: where the lines go. The bar is erased before a line is written, so the two never mix."""

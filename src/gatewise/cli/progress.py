@@ -13,8 +13,6 @@ from gatewise.errors import printable
 from gatewise.model.model import Model
 from gatewise.training import Callback, EpochLog, RunInfo, StepLog
 
-__all__ = ["Bar", "Shown", "clock"]
-
 
 def clock(seconds: float) -> str:
     """Minutes and seconds, 0:07."""

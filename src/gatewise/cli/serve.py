@@ -11,8 +11,6 @@ from gatewise.cli.common import PrecisionOption
 from gatewise.errors import MissingExtra
 from gatewise.model import bundled as bundled
 
-__all__ = ["serve"]
-
 _Models = Annotated[
     list[str] | None,
     typer.Argument(

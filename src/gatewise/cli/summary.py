@@ -7,8 +7,6 @@ from rich.table import Table
 from gatewise.network.architecture import Architecture, summary
 from gatewise.network.ngrams import Ngrams
 
-__all__ = ["summary_table"]
-
 
 def summary_table(arch: Architecture, ngrams: Ngrams | None = None) -> Table:
     """The layers: name, output shape, parameters, and the sum. ngrams: the linear path, if it is there already."""

@@ -22,8 +22,6 @@ from gatewise.cli.common import (
 )
 from gatewise.errors import InputError, printable, quote
 
-__all__ = ["train"]
-
 
 def train(
     source: SourceArgument,
