@@ -52,8 +52,8 @@ BOX := src/gatewise/model/bundled/sentiment
 BOX_WORDS := 12000
 BOX_NGRAMS := 100000
 box: .venv/dev.stamp
-	$(BIN)/gatewise pretrain imdb --data $(DATA) --size large --epochs 2 -o models/base
-	$(BIN)/gatewise train imdb --data $(DATA) --from models/base --unlabelled imdb --recipe best -o models/best
+	$(BIN)/gatewise pretrain imdb --data $(DATA) --size large --epochs 2 -o models/pretrained
+	$(BIN)/gatewise train imdb --data $(DATA) --pretrained models/pretrained --unlabelled imdb --recipe best -o models/best
 	$(BIN)/gatewise compress models/best -o $(BOX) --words $(BOX_WORDS) --ngrams $(BOX_NGRAMS) --data $(DATA)
 
 # The picture at the head of the README: the real page over MODEL, drawn by chromium.

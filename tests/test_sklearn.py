@@ -94,9 +94,9 @@ def test_what_does_not_fit_is_named() -> None:
 def test_from_a_base_with_texts_without_labels() -> None:
     texts = [str(text) for text in made_reviews(300, 40).inputs]
     plan = PretrainPlan("test", 8, 6, words=90, epochs=0.5, batch=8, steps=11, samples=24)
-    base = pretrain(texts, plan=plan)
+    pretrained = pretrain(texts, plan=plan)
     data = made_reviews(80, 3)
-    model = LSTMClassifier(base=base, unlabelled=texts[:40], epochs=1, ngrams=1, random_state=2)
+    model = LSTMClassifier(pretrained=pretrained, unlabelled=texts[:40], epochs=1, ngrams=1, random_state=2)
     fitted = clone(model).fit(data.inputs, data.labels)
     assert fitted.model_.metadata.recipe == "few"
     assert fitted.model_.metadata.unlabelled

@@ -10,7 +10,7 @@ from typing import Any
 
 import gatewise as gw
 from benchmarks.accuracy.data import Reviews
-from benchmarks.accuracy.rows import base_for, linear
+from benchmarks.accuracy.rows import linear, pretrained_for
 from gatewise.training import recipe
 
 __all__ = ["LABELS", "few_labels"]
@@ -25,14 +25,19 @@ def few_labels(
     """One entry a draw and a number of labels: accuracy by method on 5,000 test reviews, and gatewise's seconds.
     seed: of the base.
     """
-    base, _ = base_for(reviews, seed, folder, size)
+    pretrained, _ = pretrained_for(reviews, seed, folder, size)
     for draw in draws:
         for labels in numbers:
             data = reviews.few(labels, draw)
             began = time.perf_counter()
-            model = gw.train(data, base=base, unlabelled=reviews.texts, seed=draw, student_most=LEARNT)
+            model = gw.train(data, pretrained=pretrained, unlabelled=reviews.texts, seed=draw, student_most=LEARNT)
             seconds = time.perf_counter() - began
-            row: dict[str, Any] = {"labels": len(data), "draw": draw, "seconds": round(seconds, 1), "base": seed}
+            row: dict[str, Any] = {
+                "labels": len(data),
+                "draw": draw,
+                "seconds": round(seconds, 1),
+                "pretrained_seed": seed,
+            }
             row |= {
                 "recipe": model.metadata.recipe,
                 "calibrated": model.metadata.calibrated and model.metadata.calibrated.how,

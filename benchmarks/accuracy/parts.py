@@ -1,4 +1,4 @@
-"""What each part of fine-tuning gives: the row `large`, `train --from BASE`, with one thing changed at a time."""
+"""What each part of fine-tuning gives: the row `large`, `train --pretrained DIR`, with one thing changed at a time."""
 
 from __future__ import annotations
 

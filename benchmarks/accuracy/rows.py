@@ -22,7 +22,7 @@ from gatewise.training import recipe as named
 from gatewise.training.ensemble import fit_ensemble_weights
 from gatewise.types import Array
 
-__all__ = ["BASELINES", "ROWS", "Row", "base_for", "linear", "trained"]
+__all__ = ["BASELINES", "ROWS", "Row", "linear", "pretrained_for", "trained"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def linear(train: Labelled, test: Labelled, kind: str) -> float:
     return float(right.mean())
 
 
-def base_for(
+def pretrained_for(
     reviews: Reviews, seed: int, folder: Path, size: str = "large", **changes: Any
 ) -> tuple[PretrainedLM, float]:
     """The base of that seed and its seconds, from `folder` where it has been made there."""
@@ -69,11 +69,13 @@ def base_for(
     path = folder / f"base-{size}{words and '-' + words}-{seed}"
     if not path.exists():
         began = time.perf_counter()
-        base = gw.pretrain(reviews.texts, plan=plan_for(size, **changes), seed=seed)
-        base = replace(base, metadata=replace(base.metadata, seconds=round(time.perf_counter() - began, 1)))
-        base.save(path)
-    base = gw.load_pretrained(path)
-    return base, base.metadata.seconds
+        pretrained = gw.pretrain(reviews.texts, plan=plan_for(size, **changes), seed=seed)
+        pretrained = replace(
+            pretrained, metadata=replace(pretrained.metadata, seconds=round(time.perf_counter() - began, 1))
+        )
+        pretrained.save(path)
+    pretrained = gw.load_pretrained(path)
+    return pretrained, pretrained.metadata.seconds
 
 
 def _baseline(kind: str) -> Callable[[Reviews, int, Path, Path | None], dict[str, Any]]:
@@ -99,12 +101,17 @@ def trained(
 
     def run(reviews: Reviews, seed: int, folder: Path, out: Path | None) -> dict[str, Any]:
         plan = {"epochs": 2.0} if twice else {}
-        base, before = (None, 0.0) if size is None else base_for(reviews, seed, folder, size, **plan)
+        pretrained, before = (None, 0.0) if size is None else pretrained_for(reviews, seed, folder, size, **plan)
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as scratch:
             target = out or Path(scratch) / "model"
             more = reviews.texts if unlabelled else None
-            how: dict[str, Any] = {"recipe": recipe, "base": base, "unlabelled": more, "seed": seed} | changes
+            how: dict[str, Any] = {
+                "recipe": recipe,
+                "pretrained": pretrained,
+                "unlabelled": more,
+                "seed": seed,
+            } | changes
             command = f"python -m benchmarks.accuracy --data aclImdb_v1.tar.gz --rows {name} --seeds {seed}"
             gw.train(reviews.train, out=target, command=command, **how)
             model = gw.load(target)
@@ -143,10 +150,10 @@ ROWS: tuple[Row, ...] = (
     *BASELINES,
     trained("tutorial", "recipe `tutorial`", None, recipe="tutorial"),
     trained("fast", "no option: recipe `fast`, n-grams beside it", None, recipe="fast"),
-    trained("medium", "from a medium base: `train --from`", "medium"),
-    trained("large", "from a large base: `train --from`", "large"),
+    trained("medium", "from a medium base: `train --pretrained`", "medium"),
+    trained("large", "from a large base: `train --pretrained`", "large"),
     trained("large+texts", "the same, and texts without labels", "large", unlabelled=True),
-    trained("twice", "from a large base that read the texts twice: `train --from`", "large", twice=True),
+    trained("twice", "from a large base that read the texts twice: `train --pretrained`", "large", twice=True),
     trained("twice+texts", "the same, and texts without labels", "large", twice=True, unlabelled=True),
     trained("best", "the same with the recipe `best`", "large", twice=True, unlabelled=True, recipe="best"),
 )

@@ -49,7 +49,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         recipe: str | None = None,
         *,
-        base: PretrainedLM | str | None = None,
+        pretrained: PretrainedLM | str | None = None,
         unlabelled: Sequence[str] | None = None,
         units: int | None = None,
         embedding: int | None = None,
@@ -60,7 +60,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         random_state: Any = None,
     ) -> None:
         self.recipe = recipe
-        self.base = base
+        self.pretrained = pretrained
         self.unlabelled = unlabelled
         self.units = units
         self.embedding = embedding
@@ -87,7 +87,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed = int(check_random_state(seed).randint(2**31))
         chosen = {k: v for k, v in changes.items() if v is not None}
         self.model_: Model = train(
-            data, recipe=self.recipe, base=self.base, unlabelled=self.unlabelled, seed=seed, **chosen
+            data, recipe=self.recipe, pretrained=self.pretrained, unlabelled=self.unlabelled, seed=seed, **chosen
         )
         self.n_iter_ = self.model_.metadata.epochs
         return self

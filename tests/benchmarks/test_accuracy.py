@@ -14,7 +14,7 @@ import gatewise as gw
 from benchmarks.accuracy import tables
 from benchmarks.accuracy.data import Reviews
 from benchmarks.accuracy.parts import PARTS
-from benchmarks.accuracy.rows import ROWS, base_for, linear, measured
+from benchmarks.accuracy.rows import ROWS, linear, measured, pretrained_for
 from tests.training.texts import made_reviews
 
 
@@ -53,8 +53,8 @@ def test_few_labels_are_balanced_and_differ_by_draw(made: Reviews) -> None:
 
 def test_a_base_is_made_once(made: Reviews, tmp_path: Path) -> None:
     changes = {"embedding": 8, "units": 8, "words": 80, "batch": 4, "steps": 9}
-    first, _ = base_for(made, 1, tmp_path, "small", **changes)
-    again, seconds = base_for(made, 1, tmp_path, "small", **changes)
+    first, _ = pretrained_for(made, 1, tmp_path, "small", **changes)
+    again, seconds = pretrained_for(made, 1, tmp_path, "small", **changes)
     assert seconds == first.metadata.seconds
     assert first.metadata.words == again.metadata.words
     assert len(list(tmp_path.iterdir())) == 1

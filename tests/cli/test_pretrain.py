@@ -1,4 +1,4 @@
-"""`gatewise pretrain`, and `gatewise train --from` what it made."""
+"""`gatewise pretrain`, and `gatewise train --pretrained` what it made."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def test_texts_to_a_base_to_a_model(run: Run, corpus: Path, reviews_csv: Path, tmp_path: Path) -> None:
-    base, target = tmp_path / "base", tmp_path / "m"
-    result = run("pretrain", corpus, "--size", "small", "--epochs", 0.5, "-o", base, "--seed", 4)
+    pretrained, target = tmp_path / "pretrained", tmp_path / "m"
+    result = run("pretrain", corpus, "--size", "small", "--epochs", 0.5, "-o", pretrained, "--seed", 4)
     assert result.exit_code == 0
     assert result.stderr == ""
     assert "200 lines of 'corpus.txt'" in result.stdout
-    assert f"saved to {base}" in result.stdout
-    made = gw.load_pretrained(base)
+    assert f"saved to {pretrained}" in result.stdout
+    made = gw.load_pretrained(pretrained)
     assert (made.units, made.embedding_dim, made.metadata.seed) == (128, 128, 4)
-    assert made.metadata.command == f"gatewise pretrain {corpus} --out {base} --size small --epochs 0.5 --seed 4"
+    assert made.metadata.command == f"gatewise pretrain {corpus} --out {pretrained} --size small --epochs 0.5 --seed 4"
     last = json.loads(made.history.splitlines()[-1])
     assert f"{last['perplexity']['forward']:.1f}" in result.stdout
     columns = ("--text", "review", "--label", "sentiment")
-    trained = run("train", reviews_csv, *columns, "--from", base, "--unlabelled", corpus, "-o", target, "--epochs", 1)
+    trained = run(
+        "train", reviews_csv, *columns, "--pretrained", pretrained, "--unlabelled", corpus, "-o", target, "--epochs", 1
+    )
     assert trained.exit_code == 0
     model = gw.load(target)
     assert model.metadata.recipe == "few"
     assert "corpus.txt" in model.metadata.base
     assert "corpus.txt" in model.metadata.unlabelled
-    assert f"--from {base} --unlabelled {corpus}" in model.metadata.command
+    assert f"--pretrained {pretrained} --unlabelled {corpus}" in model.metadata.command
     assert "pretrained" in run("info", target).stdout
 
 
 def test_json(run: Run, corpus: Path, tmp_path: Path) -> None:
-    result = run("pretrain", corpus, "--size", "vectors", "--epochs", 0.5, "-o", tmp_path / "base", "--json")
+    result = run("pretrain", corpus, "--size", "vectors", "--epochs", 0.5, "-o", tmp_path / "pretrained", "--json")
     found = json.loads(result.stdout)
     assert found["size"] == "vectors"
     assert set(found["perplexity"]) == {"forward", "backward"}
@@ -70,8 +72,8 @@ def test_what_cannot_be(run: Run, corpus: Path, reviews_csv: Path, words: list[s
 def test_training_from_what_is_no_base(run: Run, reviews_csv: Path, corpus: Path, keras_folder: Path) -> None:
     columns = (reviews_csv, "--text", "review", "--label", "sentiment")
     for options, says in (
-        (("--from", keras_folder), "not a base"),
-        (("--from", "nowhere"), "nowhere"),
+        (("--pretrained", keras_folder), "not a base"),
+        (("--pretrained", "nowhere"), "nowhere"),
         (("--unlabelled", corpus), "cannot learn"),
     ):
         result = run("train", *columns, *options)

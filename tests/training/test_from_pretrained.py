@@ -29,22 +29,22 @@ OPTIONS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def base() -> PretrainedLM:
+def pretrained() -> PretrainedLM:
     return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
 
 
-def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(base: PretrainedLM) -> None:
+def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(pretrained: PretrainedLM) -> None:
     data = made_reviews(120, 3)
-    model = train(data, base=base, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, recipe="tuned")
+    model = train(data, pretrained=pretrained, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, recipe="tuned")
     assert model.metadata.recipe == "tuned"
     assert "language model" in model.metadata.base
-    assert model.preprocessor.to_files() == (base.encoding.to_files())
+    assert model.preprocessor.to_files() == (pretrained.encoding.to_files())
     for name in model.parameters:
-        if name in base.parameters:
-            np.testing.assert_allclose(model.parameters[name], base.parameters[name], atol=1e-6)
+        if name in pretrained.parameters:
+            np.testing.assert_allclose(model.parameters[name], pretrained.parameters[name], atol=1e-6)
 
 
-def test_the_head_is_fitted_before_anything_moves(base: PretrainedLM) -> None:
+def test_the_head_is_fitted_before_anything_moves(pretrained: PretrainedLM) -> None:
     """With a rate of next to nothing: what there is then is the head, fitted or drawn."""
     still: dict[str, Any] = {
         "recipe": "tuned",
@@ -55,15 +55,17 @@ def test_the_head_is_fitted_before_anything_moves(base: PretrainedLM) -> None:
         "calibrate": False,
     }
     data = made_reviews(400, 3)
-    fitted, drawn = (train(data, base=base, head=head, **still).evaluate(data).accuracy for head in (1.0, 0.0))
+    fitted, drawn = (
+        train(data, pretrained=pretrained, head=head, **still).evaluate(data).accuracy for head in (1.0, 0.0)
+    )
     assert fitted > max(0.7, drawn + 0.1)
 
 
 @pytest.mark.parametrize("recipe", ["tuned", "best"])
-def test_it_learns_with_a_teacher_and_saves_the_same(base: PretrainedLM, tmp_path: Path, recipe: str) -> None:
+def test_it_learns_with_a_teacher_and_saves_the_same(pretrained: PretrainedLM, tmp_path: Path, recipe: str) -> None:
     more = [str(text) for text in made_reviews(200, 41).inputs]
     how = OPTIONS | {"recipe": recipe}
-    model = train(made_reviews(200, 3), base=base, unlabelled=more, out=tmp_path / "m", **how)
+    model = train(made_reviews(200, 3), pretrained=pretrained, unlabelled=more, out=tmp_path / "m", **how)
     assert model.metadata.recipe == recipe
     fresh = made_reviews(200, 4)
     assert model.evaluate(fresh).accuracy > 0.85
@@ -87,34 +89,34 @@ class StopAt(Callback):
 
 @pytest.mark.parametrize("recipe", ["tuned", "best"])
 @pytest.mark.parametrize("step", [3, 52, 70])
-def test_stopped_and_resumed(base: PretrainedLM, tmp_path: Path, step: int, recipe: str) -> None:
+def test_stopped_and_resumed(pretrained: PretrainedLM, tmp_path: Path, step: int, recipe: str) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     how = OPTIONS | {"recipe": recipe}
-    whole = train(data, base=base, unlabelled=more, **how)
+    whole = train(data, pretrained=pretrained, unlabelled=more, **how)
     with pytest.raises(Interrupted, match="resume"):
-        train(data, base=base, unlabelled=more, out=tmp_path / "m", callback=StopAt(step), **how)
-    resumed = train(data, base=base, unlabelled=more, out=tmp_path / "m", resume=True, **how)
+        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=StopAt(step), **how)
+    resumed = train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", resume=True, **how)
     for name, array in whole.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
 
 
-def test_another_base_or_other_texts_are_not_resumed(base: PretrainedLM, tmp_path: Path) -> None:
+def test_another_base_or_other_texts_are_not_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     with pytest.raises(Interrupted):
-        train(data, base=base, unlabelled=more, out=tmp_path / "m", callback=StopAt(70), **OPTIONS)
+        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=StopAt(70), **OPTIONS)
     with pytest.raises(TrainingError, match="teacher of another run"):
-        train(data, base=base, unlabelled=more[1:], out=tmp_path / "m", resume=True, **OPTIONS)
+        train(data, pretrained=pretrained, unlabelled=more[1:], out=tmp_path / "m", resume=True, **OPTIONS)
 
 
-def test_few_labels_take_more_epochs(base: PretrainedLM) -> None:
-    model = train(made_reviews(40, 8), base=base, **(OPTIONS | {"ngrams": 0}))
+def test_few_labels_take_more_epochs(pretrained: PretrainedLM) -> None:
+    model = train(made_reviews(40, 8), pretrained=pretrained, **(OPTIONS | {"ngrams": 0}))
     assert model.metadata.epochs == 14  # 36 to train on are 3 batches of 16
 
 
 def test_vectors_alone_leave_the_units_free() -> None:
     texts = [str(text) for text in made_reviews(500, 40).inputs]
     vectors = pretrain(texts, plan=PretrainPlan("v", 8, 0, words=90, epochs=1, batch=8, steps=11, samples=24))
-    model = train(made_reviews(100, 3), base=vectors, units=7, epochs=1, ngrams=0)
+    model = train(made_reviews(100, 3), pretrained=vectors, units=7, epochs=1, ngrams=0)
     assert (model.architecture.units, model.architecture.embedding_dim) == (7, 8)
 
 
@@ -128,14 +130,14 @@ def test_vectors_alone_leave_the_units_free() -> None:
         ({"unlabelled": ["a text"], "student_epochs": 0, "latent": 0}, "no use"),
     ],
 )
-def test_what_a_base_cannot_start(base: PretrainedLM, options: dict[str, Any], says: str) -> None:
+def test_what_a_base_cannot_start(pretrained: PretrainedLM, options: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        train(made_reviews(60, 3), base=base, **options)
+        train(made_reviews(60, 3), pretrained=pretrained, **options)
 
 
-def test_series_have_no_base(base: PretrainedLM) -> None:
+def test_series_have_no_base(pretrained: PretrainedLM) -> None:
     with pytest.raises(InputError, match="series"):
-        train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, base=base, ngrams=0)
+        train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, pretrained=pretrained, ngrams=0)
 
 
 @pytest.mark.parametrize("recipe", ["tuned", "best"])
@@ -145,15 +147,15 @@ def test_series_learn_nothing_from_texts(recipe: str) -> None:
         train(series, [0, 1] * 10, recipe=recipe, unlabelled=["a text"], units=4)
 
 
-def test_texts_that_are_labelled_are_not_read_a_second_time(base: PretrainedLM) -> None:
+def test_texts_that_are_labelled_are_not_read_a_second_time(pretrained: PretrainedLM) -> None:
     """Above all the validation part: a student that had read it would be chosen and weighed by what it knows."""
     data = made_reviews(120, 3)
     texts = [str(text) for text in data.inputs]
     fresh = [str(text) for text in made_reviews(30, 77).inputs]
-    mixed = train(data, base=base, unlabelled=[*texts, *fresh, texts[0].upper()], **OPTIONS)
-    alone = train(data, base=base, unlabelled=fresh, **OPTIONS)
+    mixed = train(data, pretrained=pretrained, unlabelled=[*texts, *fresh, texts[0].upper()], **OPTIONS)
+    alone = train(data, pretrained=pretrained, unlabelled=fresh, **OPTIONS)
     for name, array in alone.parameters.items():
         np.testing.assert_array_equal(array, mixed.parameters[name])
     assert "30 of them, the others being labelled" in mixed.metadata.unlabelled
     with pytest.raises(InputError, match="every text without a label"):
-        train(data, base=base, unlabelled=texts[:50], **OPTIONS)
+        train(data, pretrained=pretrained, unlabelled=texts[:50], **OPTIONS)

@@ -29,22 +29,22 @@ SMALL: dict[str, Any] = {"epochs": 1, "least_steps": 0, "batch": 16, "learning_r
 
 
 @pytest.fixture(scope="module")
-def base() -> PretrainedLM:
+def pretrained() -> PretrainedLM:
     return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
 
 
-def ready(base: PretrainedLM, labels: int, classes: tuple[str, ...] = ("negative", "positive")) -> TrainingData:
-    chosen = match_pretrained(recipe("tuned", latent=6), base)
-    return prepare(made_reviews(labels, 3, classes), chosen, 0, base.encoding)
+def ready(pretrained: PretrainedLM, labels: int, classes: tuple[str, ...] = ("negative", "positive")) -> TrainingData:
+    chosen = match_pretrained(recipe("tuned", latent=6), pretrained)
+    return prepare(made_reviews(labels, 3, classes), chosen, 0, pretrained.encoding)
 
 
 def encoded(training_data: TrainingData, texts: Any) -> list[Array]:
     return [np.asarray(s) for s in training_data.preprocessor.encode_batch(texts)]
 
 
-def test_it_is_the_line_through_the_coordinates(base: PretrainedLM) -> None:
+def test_it_is_the_line_through_the_coordinates(pretrained: PretrainedLM) -> None:
     """Its n-grams and its bias say of a text what the coordinates do, once every text has the mean length."""
-    training_data = ready(base, 80)
+    training_data = ready(pretrained, 80)
     whole = encoded(training_data, made_reviews(300, 41).inputs)
     line = fit_lsa_classifier(training_data, whole, 5, Notes())
     assert line is not None
@@ -62,7 +62,7 @@ def test_it_is_the_line_through_the_coordinates(base: PretrainedLM) -> None:
     assert line.ngrams.order == 3
 
 
-def test_it_tells_texts_that_no_label_is_like(base: PretrainedLM) -> None:
+def test_it_tells_texts_that_no_label_is_like(pretrained: PretrainedLM) -> None:
     """Of the words that tell, the labelled texts hold some and the asked ones others: only texts without labels, where
     they stand together, know that they mean the same.
     """
@@ -75,7 +75,7 @@ def test_it_tells_texts_that_no_label_is_like(base: PretrainedLM) -> None:
 
     labels, fresh = rng.integers(0, 2, 60), rng.integers(0, 2, 200)
     data = labelled([text(side, 0, 2) for side in labels], labels)
-    training_data = prepare(data, match_pretrained(recipe("tuned", latent=2), base), 0, base.encoding)
+    training_data = prepare(data, match_pretrained(recipe("tuned", latent=2), pretrained), 0, pretrained.encoding)
     together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
     line = fit_lsa_classifier(training_data, encoded(training_data, together), 0, Notes())
     assert line is not None
@@ -87,8 +87,8 @@ def labelled(texts: list[str], labels: Any) -> Any:
     return replace(made_reviews(len(texts), 0), inputs=texts, labels=np.asarray(labels, dtype=np.int64))
 
 
-def test_the_validation_part_is_not_read(base: PretrainedLM) -> None:
-    training_data = ready(base, 80)
+def test_the_validation_part_is_not_read(pretrained: PretrainedLM) -> None:
+    training_data = ready(pretrained, 80)
     whole = encoded(training_data, made_reviews(60, 41).inputs)
     labels, texts = training_data.labels.copy(), list(training_data.whole)
     labels[training_data.validation] = 1 - labels[training_data.validation]
@@ -104,14 +104,14 @@ def test_the_validation_part_is_not_read(base: PretrainedLM) -> None:
     assert one.bias.tobytes() == two.bias.tobytes()
 
 
-def test_texts_that_share_no_ngram_have_no_line(base: PretrainedLM) -> None:
-    training_data = ready(base, 60)
+def test_texts_that_share_no_ngram_have_no_line(pretrained: PretrainedLM) -> None:
+    training_data = ready(pretrained, 60)
     rare = replace(training_data, whole=[np.asarray([n]) for n in range(60)])
     assert fit_lsa_classifier(rare, [], 0, Notes()) is None
 
 
-def test_a_part_of_very_many_texts(base: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    training_data, heard = ready(base, 60), Notes()
+def test_a_part_of_very_many_texts(pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    training_data, heard = ready(pretrained, 60), Notes()
     monkeypatch.setattr(latent_line_module, "READ", 50)
     fit_lsa_classifier(training_data, encoded(training_data, made_reviews(140, 41).inputs), 0, heard)
     assert heard.notes[0].startswith("6 latent directions of 101 texts in "), "54 labelled, every third of 140"
@@ -139,11 +139,11 @@ def test_who_is_right_is_heard() -> None:
 
 
 @pytest.mark.parametrize("classes", [("negative", "positive"), ("bad", "good", "odd")])
-def test_trained_with_texts_without_labels(base: PretrainedLM, classes: tuple[str, ...]) -> None:
+def test_trained_with_texts_without_labels(pretrained: PretrainedLM, classes: tuple[str, ...]) -> None:
     """Teacher and student both hear it; without such texts, or with latent=0, nobody does."""
     data, more = made_reviews(120, 3, classes), [str(text) for text in made_reviews(200, 41, classes).inputs]
     heard = Notes()
-    model = train(data, recipe="tuned", base=base, unlabelled=more, callback=heard, **SMALL)
+    model = train(data, recipe="tuned", pretrained=pretrained, unlabelled=more, callback=heard, **SMALL)
     assert [note.split(" in ")[0] for note in heard.notes if "directions of" in note] == [
         "6 latent directions of 308 texts"
     ]
@@ -152,14 +152,14 @@ def test_trained_with_texts_without_labels(base: PretrainedLM, classes: tuple[st
     assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
     for without in ({"unlabelled": None}, {"unlabelled": more, "latent": 0}):
         quiet = Notes()
-        train(data, recipe="tuned", base=base, callback=quiet, **(SMALL | without))
+        train(data, recipe="tuned", pretrained=pretrained, callback=quiet, **(SMALL | without))
         assert not any("latent directions" in note for note in quiet.notes)
 
 
-def test_a_recipe_without_a_student_has_the_line_alone(base: PretrainedLM, tmp_path: Path) -> None:
+def test_a_recipe_without_a_student_has_the_line_alone(pretrained: PretrainedLM, tmp_path: Path) -> None:
     """One network, the same as without such texts; the n-grams beside it say something else."""
     data, more = made_reviews(120, 3), [str(text) for text in made_reviews(200, 41).inputs]
-    how: dict[str, Any] = {"recipe": "tuned", "base": base, "student_epochs": 0} | SMALL
+    how: dict[str, Any] = {"recipe": "tuned", "pretrained": pretrained, "student_epochs": 0} | SMALL
     heard = Notes()
     with_line = train(data, unlabelled=more, callback=heard, out=tmp_path / "m", **how)
     alone = train(data, **how)

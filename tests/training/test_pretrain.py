@@ -66,17 +66,17 @@ def test_it_learns_what_follows_what(trained: PretrainedLM) -> None:
 
 
 def test_vectors_alone() -> None:
-    base = pretrain(
+    pretrained = pretrain(
         made_corpus(300, 5), plan=PretrainPlan("v", embedding=12, units=0, words=100, epochs=4, batch=8, steps=11)
     )
-    assert base.units == 0
-    assert set(base.parameters) == {
+    assert pretrained.units == 0
+    assert set(pretrained.parameters) == {
         "embedding.weight",
         "decoder.forward.weight",
         "decoder.backward.weight",
         "decoder.bias",
     }
-    assert base.metadata.perplexity["forward"] < 50
+    assert pretrained.metadata.perplexity["forward"] < 50
 
 
 @pytest.mark.parametrize("step", [1, 9, 40, 61])

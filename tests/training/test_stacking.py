@@ -23,12 +23,14 @@ FEW: dict[str, Any] = {"batch": 16, "learning_rate": 0.02, "head": 5.0}
 
 
 @pytest.fixture(scope="module")
-def base() -> PretrainedLM:
+def pretrained() -> PretrainedLM:
     return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
 
 
-def ready(base: PretrainedLM, labels: int, **changes: Any) -> TrainingData:
-    return prepare(made_reviews(labels, 3), match_pretrained(recipe("few", **FEW, **changes), base), 0, base.encoding)
+def ready(pretrained: PretrainedLM, labels: int, **changes: Any) -> TrainingData:
+    return prepare(
+        made_reviews(labels, 3), match_pretrained(recipe("few", **FEW, **changes), pretrained), 0, pretrained.encoding
+    )
 
 
 def asked(training_data: TrainingData, texts: Any) -> tuple[list[Any], Any]:
@@ -36,8 +38,8 @@ def asked(training_data: TrainingData, texts: Any) -> tuple[list[Any], Any]:
     return whole, np.arange(len(whole))
 
 
-def test_probabilities_of_texts_without_labels(base: PretrainedLM) -> None:
-    training_data, fresh, heard = ready(base, 60), made_reviews(600, 41), Notes()
+def test_probabilities_of_texts_without_labels(pretrained: PretrainedLM) -> None:
+    training_data, fresh, heard = ready(pretrained, 60), made_reviews(600, 41), Notes()
     whole, every = asked(training_data, fresh.inputs)
     found = stacked_predictions(training_data, whole, every, 0, heard)
     assert found.shape == (600, 2)
@@ -50,9 +52,9 @@ def test_probabilities_of_texts_without_labels(base: PretrainedLM) -> None:
     np.testing.assert_allclose(of_some, found[some], atol=1e-6)
 
 
-def test_without_latent_directions_the_others_do(base: PretrainedLM) -> None:
+def test_without_latent_directions_the_others_do(pretrained: PretrainedLM) -> None:
     """Fewer texts than any n-gram must stand in: there is no direction."""
-    training_data, heard = ready(base, 60), Notes()
+    training_data, heard = ready(pretrained, 60), Notes()
     rare = replace(training_data, whole=[np.asarray([n]) for n in range(60)])
     found = stacked_predictions(rare, [np.asarray([70, 71])], np.arange(1), 0, heard)
     assert found.shape == (1, 2)
@@ -60,8 +62,8 @@ def test_without_latent_directions_the_others_do(base: PretrainedLM) -> None:
     assert [("latent" in note, "n-grams x" in note) for note in heard.notes] == [(False, True)]
 
 
-def test_the_validation_part_is_not_read(base: PretrainedLM) -> None:
-    training_data = ready(base, 60)
+def test_the_validation_part_is_not_read(pretrained: PretrainedLM) -> None:
+    training_data = ready(pretrained, 60)
     whole, every = asked(training_data, made_reviews(50, 41).inputs)
     labels = training_data.labels.copy()
     labels[training_data.validation] = 1 - labels[training_data.validation]
@@ -86,19 +88,19 @@ def test_who_knows_nothing_is_hardly_heard() -> None:
     np.testing.assert_allclose(held, 0.5, atol=1e-2)
 
 
-def test_three_classes(base: PretrainedLM) -> None:
+def test_three_classes(pretrained: PretrainedLM) -> None:
     data, fresh = made_reviews(90, 3, ("bad", "good", "odd")), made_reviews(200, 41, ("bad", "good", "odd"))
-    training_data = prepare(data, match_pretrained(recipe("few", **FEW), base), 0, base.encoding)
+    training_data = prepare(data, match_pretrained(recipe("few", **FEW), pretrained), 0, pretrained.encoding)
     whole, every = asked(training_data, fresh.inputs)
     found = stacked_predictions(training_data, whole, every, 0, Notes())
     assert found.shape == (200, 3)
     assert (found.argmax(axis=1) == fresh.labels).mean() > 0.6
 
 
-def test_few_labels_choose_the_recipe_and_learn(base: PretrainedLM) -> None:
+def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM) -> None:
     assert [default_recipe(*case) for case in [(1_999, True), (2_000, True), (90, False)]] == ["few", "tuned", "fast"]
     heard, more = Notes(), [str(text) for text in made_reviews(300, 41).inputs]
-    model = train(made_reviews(60, 3), base=base, unlabelled=more, callback=heard, student_most=150, **FEW)
+    model = train(made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callback=heard, student_most=150, **FEW)
     assert model.metadata.recipe == "few"
     assert any(note.startswith("readers of 354 texts, 54 of them labelled: latent x ") for note in heard.notes)
     assert "student, on the labels and on what the teacher says of 150 texts:" in heard.notes
@@ -106,21 +108,23 @@ def test_few_labels_choose_the_recipe_and_learn(base: PretrainedLM) -> None:
 
 
 @pytest.mark.parametrize("missing", ["latent", "ngrams"])
-def test_without_readers_a_network_is_the_teacher(base: PretrainedLM, missing: str) -> None:
+def test_without_readers_a_network_is_the_teacher(pretrained: PretrainedLM, missing: str) -> None:
     heard, more = Notes(), [str(text) for text in made_reviews(40, 41).inputs]
-    model = train(made_reviews(60, 3), base=base, unlabelled=more, callback=heard, **{missing: 0}, **FEW)
+    model = train(made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callback=heard, **{missing: 0}, **FEW)
     assert (model.ngrams is None) == (missing == "ngrams")
     assert any(note.startswith("teacher, which will read") for note in heard.notes)
     assert not any("readers" in note for note in heard.notes)
 
 
-def test_stopped_and_resumed(base: PretrainedLM, tmp_path: Path) -> None:
+def test_stopped_and_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
     data, more = made_reviews(60, 3), [str(text) for text in made_reviews(100, 41).inputs]
-    whole = train(data, base=base, unlabelled=more, **FEW)
+    whole = train(data, pretrained=pretrained, unlabelled=more, **FEW)
     with pytest.raises(Interrupted, match="resume"):
-        train(data, base=base, unlabelled=more, out=tmp_path / "m", callback=Notes(4), **FEW)
+        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=Notes(4), **FEW)
     heard = Notes()
-    resumed = train(data, base=base, unlabelled=more, out=tmp_path / "m", resume=True, callback=heard, **FEW)
+    resumed = train(
+        data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", resume=True, callback=heard, **FEW
+    )
     assert not any("readers" in note for note in heard.notes), "what the teacher said is in the run folder"
     for name, array in whole.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name

@@ -1,4 +1,4 @@
-"""`gatewise pretrain`: from texts without labels to a base that classifiers start from."""
+"""`gatewise pretrain`: from unlabelled texts to a language model that classifiers start from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def pretrain(
             show_default=False,
         ),
     ],
-    out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="The base's folder.")] = "base",
+    out: Annotated[
+        str, typer.Option("-o", "--out", metavar="DIR", help="The folder of the pretrained model.")
+    ] = "pretrained",
     minutes: Annotated[
         float | None,
         typer.Option("--minutes", min=0.01, help="How long it may take; sets the size, too.  [10]", show_default=False),
@@ -42,12 +44,12 @@ def pretrain(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a language model on texts without labels: what `gatewise train --from` starts from.
+    """Train a language model on unlabelled texts: `gatewise train --pretrained` fine-tunes it.
 
     \b
-    gatewise pretrain imdb --data aclImdb_v1.tar.gz -o base
-    gatewise pretrain letters/ mails.csv --text body --minutes 30 -o base
-    gatewise train reviews.csv --from base
+    gatewise pretrain imdb --data aclImdb_v1.tar.gz -o pretrained
+    gatewise pretrain letters/ mails.csv --text body --minutes 30 -o pretrained
+    gatewise train reviews.csv --pretrained pretrained
     """
     from gatewise.cli.pretrain_progress import ShownPretraining
     from gatewise.data import read_texts
@@ -65,15 +67,19 @@ def pretrain(
             words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
     shown = ShownPretraining(console(stderr=as_json))
     try:
-        base = run(corpus, plan=plan, seed=seed, out=out, resume=resume, callback=shown, command=shlex.join(words))
+        pretrained = run(
+            corpus, plan=plan, seed=seed, out=out, resume=resume, callback=shown, command=shlex.join(words)
+        )
     except PretrainInterrupted as stopped:
         shown.close()
         stop(str(stopped), 130)
     finally:
         shown.close()
     if as_json:
-        metadata = base.metadata
-        print_json({"base": out, "size": metadata.size, "epochs": metadata.epochs, "perplexity": metadata.perplexity})
+        metadata = pretrained.metadata
+        print_json(
+            {"pretrained": out, "size": metadata.size, "epochs": metadata.epochs, "perplexity": metadata.perplexity}
+        )
         return
     folder = shlex.quote(printable(out, 500))
-    print(f"saved to {folder}\n\nnext:\n  gatewise train {'imdb' if 'imdb' in texts else 'DATA'} --from {folder}")
+    print(f"saved to {folder}\n\nnext:\n  gatewise train {'imdb' if 'imdb' in texts else 'DATA'} --pretrained {folder}")

@@ -39,7 +39,7 @@ class ShownPretraining(PretrainCallback):
         ways = [row.perplexity.get(way, float("nan")) for way in ("forward", "backward")]
         self._line(f"{row.step:7,}  {row.loss:7.3f}  {ways[0]:18.1f}  {ways[1]:8.1f}  {row.seconds:7.0f}")
 
-    def finished(self, base: PretrainedLM) -> None:
+    def finished(self, pretrained: PretrainedLM) -> None:
         """Nothing more to draw."""
         self.close()
 

@@ -30,13 +30,15 @@ def train(
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="tutorial, fast, tuned, few or best.  [fast; with --from few or tuned]",
+            help="tutorial, fast, tuned, few or best.  [fast; with --pretrained: few or tuned]",
             show_default=False,
         ),
     ] = None,
-    base: Annotated[
+    pretrained: Annotated[
         str | None,
-        typer.Option("--from", metavar="DIR", help="Start from what gatewise pretrain made.", show_default=False),
+        typer.Option(
+            "--pretrained", metavar="DIR", help="Fine-tune this folder of gatewise pretrain.", show_default=False
+        ),
     ] = None,
     unlabelled: Annotated[
         list[str] | None,
@@ -97,8 +99,8 @@ def train(
     \b
     gatewise train imdb --recipe tutorial                            the tutorial's model
     gatewise train imdb --data aclImdb_v1.tar.gz
-    gatewise train imdb --from base                                  more accurate; see gatewise pretrain
-    gatewise train imdb --from base --unlabelled imdb --recipe best  the most accurate
+    gatewise train imdb --pretrained DIR                             more accurate; see gatewise pretrain
+    gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best  the most accurate
     gatewise train reviews.csv --text review --label sentiment       two or more classes
     gatewise train imdb --ngrams 0                                   the network alone, no n-grams beside it
     gatewise train gestures.ts --epochs 30 -o models/gestures
@@ -126,15 +128,15 @@ def train(
     }
     changes = {name: value for name, value in changes.items() if value is not None}
     # Whatever can be refused is refused before the data is read; how much there is of it then chooses the recipe.
-    chosen = named(recipe or default_recipe(0, base is not None), **changes)
+    chosen = named(recipe or default_recipe(0, pretrained is not None), **changes)
     if unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} cannot learn from texts without labels; {others} can")
-    start = None if base is None else load_pretrained(base)
+    start = None if pretrained is None else load_pretrained(pretrained)
     if out is not None:
         check_target(Path(out))
     splits = read_source(source, data, text, label)
-    recipe = recipe or default_recipe(len(splits.train), base is not None)
+    recipe = recipe or default_recipe(len(splits.train), pretrained is not None)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")
     check_target(target)
     more = None
@@ -147,12 +149,12 @@ def train(
         "text": None if text == "text" else text,
         "label": None if label == "label" else label,
     }
-    options |= {"from": base, "unlabelled": unlabelled, "out": out, "seed": seed or None, **changes}
+    options |= {"pretrained": pretrained, "unlabelled": unlabelled, "out": out, "seed": seed or None, **changes}
     try:
         model = run(
             splits.train,
             recipe=recipe,
-            base=start,
+            pretrained=start,
             unlabelled=more,
             seed=seed,
             out=target,

@@ -1,8 +1,8 @@
 """What pretraining leaves: an encoding and the weights that a classifier starts from, in a folder like a model's.
 
 >>> import gatewise as gw
->>> base = gw.load_pretrained("base")  # doctest: +SKIP
->>> model = gw.train(texts, labels, base=base)  # doctest: +SKIP
+>>> pretrained = gw.load_pretrained("pretrained")  # doctest: +SKIP
+>>> model = gw.train(texts, labels, pretrained=pretrained)  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class PretrainedLM:
             ("gatewise", f.gatewise),
         ]
         table = [f"| {name} | {plain(value)} |" for name, value in rows if value]
-        head = ["# A gatewise base", "", "To start classifiers from: `gatewise train DATA --from` it.", ""]
+        head = ["# A gatewise base", "", "To start classifiers from: `gatewise train DATA --pretrained` it.", ""]
         return "\n".join([*head, "| | |", "|---|---|", *table, ""])
 
 

@@ -31,10 +31,10 @@ MOST = 1_000  # rows that it is fitted on: more of them teach a head nothing tha
 FLAT = 1e-6  # added to a standard deviation: a state that never moves tells nothing
 
 
-def started(training_data: TrainingData, base: PretrainedLM | None, seed: int) -> dict[str, Array]:
+def started(training_data: TrainingData, pretrained: PretrainedLM | None, seed: int) -> dict[str, Array]:
     """What a network over `prepared` starts from: drawn, or the base with the head that the recipe asks for."""
-    parameters = start_parameters(training_data.architecture, base, seed)
-    return with_head(parameters, training_data) if base is not None and training_data.recipe.head else parameters
+    parameters = start_parameters(training_data.architecture, pretrained, seed)
+    return with_head(parameters, training_data) if pretrained is not None and training_data.recipe.head else parameters
 
 
 def with_head(parameters: Mapping[str, Array], training_data: TrainingData) -> dict[str, Array]:

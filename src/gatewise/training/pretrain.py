@@ -117,13 +117,13 @@ def pretrain(
     state = network.state()
     for array in state.values():
         array.flags.writeable = False
-    base = PretrainedLM(encoding, state, metadata, history)
+    pretrained = PretrainedLM(encoding, state, metadata, history)
     if target is not None:
-        base.save(target)
+        pretrained.save(target)
     if run is not None:
         shutil.rmtree(run)
-    callback.finished(base)
-    return base
+    callback.finished(pretrained)
+    return pretrained
 
 
 def _kernel(plan: PretrainPlan) -> str:

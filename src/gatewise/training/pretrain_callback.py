@@ -48,5 +48,5 @@ class PretrainCallback:
     def measured(self, row: Measurement) -> None:
         """The held-out texts have been read."""
 
-    def finished(self, base: PretrainedLM) -> None:
+    def finished(self, pretrained: PretrainedLM) -> None:
         """`base` is what is kept."""

@@ -50,9 +50,15 @@ class Run:
     """One call of `train`: what all its parts have in common."""
 
     def __init__(
-        self, seed: int, base: PretrainedLM | None, target: Path | None, resume: bool, callback: Callback, command: str
+        self,
+        seed: int,
+        pretrained: PretrainedLM | None,
+        target: Path | None,
+        resume: bool,
+        callback: Callback,
+        command: str,
     ) -> None:
-        self.seed, self.base, self.target, self.resume = seed, base, target, resume
+        self.seed, self.pretrained, self.target, self.resume = seed, pretrained, target, resume
         self.callback, self.command = callback, command
         self.began = time.perf_counter()
         self.more = ""  # the texts without labels, in a line
@@ -110,9 +116,9 @@ class Run:
         data = training_data.data.fingerprint()
         if training_data.soft is not None:
             data += hashlib.sha256(training_data.soft.targets.tobytes()).hexdigest()
-        if self.base is not None:
-            embedding = self.base.parameters["embedding.weight"]
-            data += self.base.metadata.fingerprint + hashlib.sha256(embedding.tobytes()).hexdigest()
+        if self.pretrained is not None:
+            embedding = self.pretrained.parameters["embedding.weight"]
+            data += self.pretrained.metadata.fingerprint + hashlib.sha256(embedding.tobytes()).hexdigest()
         return run_identity(asdict(training_data.recipe), self.seed, data, kernel, threads())
 
     def _fitted(self, training_data: TrainingData, run: Path | None) -> Model:
@@ -120,7 +126,7 @@ class Run:
         kernel = kernels.for_precision(training_data.recipe.products).name
         network = Network(
             training_data.architecture,
-            started(training_data, self.base, self.seed),
+            started(training_data, self.pretrained, self.seed),
             active=training_data.active,
             dropout=training_data.recipe.dropout,
             kernel=kernel,
@@ -169,7 +175,7 @@ class Run:
             kernel=kernel,
             made=time.strftime("%Y-%m-%d", time.gmtime()),
             command=self.command,
-            base="" if self.base is None else self.base.summary,
+            base="" if self.pretrained is None else self.pretrained.summary,
             unlabelled=self.more,
         )
         if kept is not None:

@@ -16,24 +16,28 @@ from gatewise.types import Array
 __all__ = ["match_pretrained", "start_parameters"]
 
 
-def match_pretrained(recipe: Recipe, base: PretrainedLM) -> Recipe:
+def match_pretrained(recipe: Recipe, pretrained: PretrainedLM) -> Recipe:
     """The recipe with the base's vocabulary, embedding and units in place of its own. Raises InputError where it asks
     for a network that a base cannot start.
     """
     named = RECIPES.get(recipe.name)
-    units = base.units or recipe.units
-    for name, there in (("embedding", base.embedding_dim), ("units", units)):
+    units = pretrained.units or recipe.units
+    for name, there in (("embedding", pretrained.embedding_dim), ("units", units)):
         wanted = getattr(recipe, name)
         if wanted != there and (named is None or wanted != getattr(named, name)):
             raise InputError(f"the base has {name} {there}; it cannot start a network of {wanted}")
     if recipe.encoding != "tokens" or recipe.gate != "sigmoid" or recipe.padding != "none":
         raise InputError(f"recipe {recipe.name}: a base starts networks on tokens, without pads, with sigmoid gates")
-    if base.units and (recipe.layers > 1 or not recipe.bidirectional):
+    if pretrained.units and (recipe.layers > 1 or not recipe.bidirectional):
         raise InputError(f"recipe {recipe.name}: a base's LSTMs are one layer in both directions")
-    return replace(recipe, words=base.encoding.rows, embedding=base.embedding_dim, units=units)
+    return replace(recipe, words=pretrained.encoding.rows, embedding=pretrained.embedding_dim, units=units)
 
 
-def start_parameters(arch: Architecture, base: PretrainedLM | None, seed: int) -> dict[str, Array]:
+def start_parameters(arch: Architecture, pretrained: PretrainedLM | None, seed: int) -> dict[str, Array]:
     """Start values by name: as `initial_parameters` draws them, and where the base has the parameter, the base's."""
     drawn = initial_parameters(arch, np.random.default_rng([seed, 0x5EED]))
-    return drawn if base is None else drawn | {name: base.parameters[name] for name in drawn if name in base.parameters}
+    return (
+        drawn
+        if pretrained is None
+        else drawn | {name: pretrained.parameters[name] for name in drawn if name in pretrained.parameters}
+    )

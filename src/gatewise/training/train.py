@@ -31,7 +31,7 @@ def train(
     labels: Sequence[Any] | None = None,
     *,
     recipe: str | Recipe | None = None,
-    base: PretrainedLM | str | Path | None = None,
+    pretrained: PretrainedLM | str | Path | None = None,
     unlabelled: Unlabelled | Sequence[str] | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -51,10 +51,10 @@ def train(
     TrainingError for a loss that is not finite or a run folder that is in use, Interrupted after Ctrl-C.
     """
     labelled = _labelled(data, labels)
-    recipe = recipe or default_recipe(len(labelled), base is not None)
+    recipe = recipe or default_recipe(len(labelled), pretrained is not None)
     chosen = named(recipe, **changes) if isinstance(recipe, str) else replace(recipe, **changes)
-    base = load_pretrained(base) if isinstance(base, str | Path) else base
-    chosen = chosen if base is None else match_pretrained(chosen, base)
+    pretrained = load_pretrained(pretrained) if isinstance(pretrained, str | Path) else pretrained
+    chosen = chosen if pretrained is None else match_pretrained(chosen, pretrained)
     callback = callback or Callback()
     target = None if out is None else check_target(out)
     if resume and target is None:
@@ -66,12 +66,12 @@ def train(
         raise InputError(f"{labelled.source}: texts without labels tell nothing of series")
     if changes.get("ngrams") and labelled.kind == "series":
         raise InputError(f"{labelled.source}: n-grams are for texts, and a series has no words")
-    training_data = prepare(labelled, chosen, seed, None if base is None else base.encoding)
+    training_data = prepare(labelled, chosen, seed, None if pretrained is None else pretrained.encoding)
     run = None if target is None else target.with_name(target.name + ".run")
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
     with locked(run) if run is not None else nullcontext(), seeded(seed), one_torch_thread():
-        once = Run(seed, base, target, resume, callback, command)
+        once = Run(seed, pretrained, target, resume, callback, command)
         if more is not None:
             training_data = once.taught(training_data, more, run)
         model = once.trained(training_data, run)
