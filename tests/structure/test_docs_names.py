@@ -1,0 +1,97 @@
+"""The names in the documentation exist: commands and their options, recipes, paths, benchmark modules, gw.* names.
+
+The log may name what an earlier commit had, and the changelog lists old names, so neither is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from source_tree import ROOT
+
+import gatewise
+from gatewise.cli import app
+from gatewise.training import RECIPES
+
+PAGES = [
+    path
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md")
+    if path.name != "CHANGELOG.md"
+]
+
+
+@cache
+def options() -> dict[str, set[str]]:
+    """The options of each command."""
+    commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+    common = {"--help", "-h", "--version"}
+    return {
+        name: common
+        | {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        for name, command in commands.items()
+    }
+
+
+def code(page: Path) -> list[str]:
+    """The code spans and the lines of code blocks of a page."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE) + re.findall(
+        r"^    (?=\S)(.*)$", text, re.MULTILINE
+    )
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    return [line for block in blocks for line in block.splitlines()] + spans
+
+
+def wrong_names(text: str) -> list[str]:
+    """What a line of code names and the repository lacks."""
+    wrong = []
+    for verb, rest in re.findall(r"(?<![\w/.-])(?<!import )gatewise ([a-z]+)\b([^|#;]*)", text):
+        if verb not in options():
+            wrong.append(f"gatewise {verb}")
+            continue
+        unquoted = re.sub(r"\"[^\"]*\"|'[^']*'", "", rest)
+        wrong += [
+            f"gatewise {verb} {option}"
+            for option in re.findall(r"(?<!\S)--?[a-z][a-z-]*", unquoted)
+            if option not in options()[verb]
+        ]
+    wrong += [f"--recipe {name}" for name in re.findall(r"--recipe ([a-z-]+)", text) if name not in RECIPES]
+    for module in re.findall(r"python -m (benchmarks[\w.]*)", text):
+        path = ROOT / module.replace(".", "/")
+        if not path.with_suffix(".py").is_file() and not (path / "__main__.py").is_file():
+            wrong.append(f"python -m {module}")
+    for path in re.findall(r"(?<![\w/.])((?:src|tests|docs|benchmarks|tools)/[\w./-]*\w/?)", text):
+        if not (ROOT / path).exists() and not path.startswith("benchmarks/results/"):
+            wrong.append(path)
+    for name in re.findall(r"(?<![\w.])gw\.(\w+)", text):
+        if name not in gatewise.__all__:
+            wrong.append(f"gw.{name}")
+    return wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_exist(page: Path) -> None:
+    assert [wrong for line in code(page) for wrong in wrong_names(line)] == []
+
+
+def test_wrong_names_would_be_found() -> None:
+    text = (
+        "gatewise train x --nowhere --recipe slow -o m; gatewise nothing; "
+        "python -m benchmarks.nothing tests/nothing.py gw.nothing"
+    )
+    assert wrong_names(text) == [
+        "gatewise train --nowhere",
+        "gatewise nothing",
+        "--recipe slow",
+        "python -m benchmarks.nothing",
+        "tests/nothing.py",
+        "gw.nothing",
+    ]
+    assert (
+        wrong_names("gatewise predict 'a --nowhere' --json; python -m benchmarks.accuracy; tests/cli/; gw.load") == []
+    )
