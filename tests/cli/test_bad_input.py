@@ -39,7 +39,7 @@ def test_an_empty_line_among_others(run: Run, keras_folder: Path) -> None:
 
 
 def test_stdin_that_holds_nothing_or_no_utf8(run: Run, keras_folder: Path) -> None:
-    assert "stdin: holds no text" in refused(run, "predict", keras_folder, "-", input="\n\n")
+    assert "stdin: contains no text" in refused(run, "predict", keras_folder, "-", input="\n\n")
     assert "stdin: not valid UTF-8 at byte 3" in refused(run, "explain", keras_folder, "-", input=b"goo\xff")
 
 
@@ -72,10 +72,10 @@ def test_any_file_of_a_model_with_a_byte_flipped(run: Run, keras_folder: Path, t
 def test_texts_and_series_are_not_mixed_up(
     run: Run, keras_folder: Path, series_folder: Path, series_file: Path
 ) -> None:
-    assert "reads series" in refused(run, "predict", series_folder, "a text")
-    assert "reads series" in refused(run, "explain", series_folder, "a text")
-    assert "reads texts" in refused(run, "predict", keras_folder, "--file", series_file)
-    assert "for a model of series" in refused(run, "explain", keras_folder, "--file", series_file)
+    assert "classifies series" in refused(run, "predict", series_folder, "a text")
+    assert "classifies series" in refused(run, "explain", series_folder, "a text")
+    assert "classifies texts" in refused(run, "predict", keras_folder, "--file", series_file)
+    assert "only for a model of series" in refused(run, "explain", keras_folder, "--file", series_file)
     assert "--row must be from 1 to 5, not 6" in refused(
         run, "explain", series_folder, "--file", series_file, "--row", 6
     )
@@ -87,7 +87,7 @@ def test_too_little_or_too_much(run: Run, keras_folder: Path, tmp_path: Path) ->
     assert "either texts" in refused(run, "predict", keras_folder, "x", "--file", tmp_path / "y")
     assert "give one of" in refused(run, "explain", keras_folder)
     assert "give one of" in refused(run, "explain", keras_folder, "x", "--tutorial-review")
-    assert "--data is for" in refused(run, "explain", keras_folder, "x", "--data", "embedded")
+    assert "--data cannot be combined" in refused(run, "explain", keras_folder, "x", "--data", "embedded")
 
 
 def test_explain_with_a_wrong_method_or_unit(run: Run, keras_folder: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_source_that_is_none(run: Run, keras_folder: Path, tmp_path: Path) -> 
     for command in (("train",), ("evaluate", keras_folder), ("data",)):
         assert "'imbd': neither imdb nor a file" in refused(run, *command, "imbd")
         assert "not found" in refused(run, *command, tmp_path / "none.csv")
-        assert "--data is for the source imdb" in refused(run, *command, tmp_path / "none.csv", "--data", "x")
+        assert "--data is only for the source imdb" in refused(run, *command, tmp_path / "none.csv", "--data", "x")
 
 
 def test_an_archive_missing_truncated_or_without_classes(run: Run, tmp_path: Path) -> None:

@@ -37,17 +37,17 @@ def test_it_says_what_it_did(
     assert f"{note.equal:.4f}   of 5: " in result.stdout
     assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
     found = json.loads(run("compress", keras_folder, "-o", out, "--storage", "float16", "--json").stdout)
-    want = compress(keras_model, "float16").metadata.compression
-    assert want is not None
-    assert found["bytes_after"] == want.bytes_after
+    expected = compress(keras_model, "float16").metadata.compression
+    assert expected is not None
+    assert found["bytes_after"] == expected.bytes_after
     assert found["n"] == 0
 
 
 def test_without_data_nothing_is_claimed(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
-    result = run("compress", tokens_folder, "-o", tmp_path / "small", "--words", 5)
-    assert "what it cost was not measured" in result.stdout
+    result = run("compress", tokens_folder, "-o", tmp_path / "small", "--vocab-size", 5)
+    assert "accuracy not measured" in result.stdout
     assert load(tmp_path / "small").architecture.vocab_size == 7
-    assert "made small" in run("info", tmp_path / "small").stdout
+    assert "compressed" in run("info", tmp_path / "small").stdout
 
 
 def test_it_warns_of_the_data_that_it_was_trained_on(
@@ -56,7 +56,7 @@ def test_it_warns_of_the_data_that_it_was_trained_on(
     labelled = read_table(labelled_csv, text="text", label="label")
     with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
     result = run("compress", tmp_path / "m", "-o", tmp_path / "small", "--data", labelled_csv, "--json")
-    assert "warning: this is the data that the model was trained on" in result.stderr
+    assert "warning: the model was trained on this data" in result.stderr
 
 
 def test_what_it_refuses(run: Run, keras_folder: Path, tokens_folder: Path, tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ def test_what_it_refuses(run: Run, keras_folder: Path, tokens_folder: Path, tmp_
     assert "storage must be float32, float16 or int8, not 'int4'" in refused(
         run, "compress", keras_folder, "-o", out, "--storage", "int4"
     )
-    assert "encoding 'keras'" in refused(run, "compress", keras_folder, "-o", out, "--words", 3)
-    assert "1,000,000 cannot be kept" in refused(run, "compress", tokens_folder, "-o", out, "--words", 1_000_000)
+    assert "encoding 'keras'" in refused(run, "compress", keras_folder, "-o", out, "--vocab-size", 3)
+    assert "1,000,000 cannot be kept" in refused(run, "compress", tokens_folder, "-o", out, "--vocab-size", 1_000_000)
     assert "cannot open the model folder" in refused(run, "compress", tmp_path / "none", "-o", out)
     assert "neither imdb nor a file" in refused(run, "compress", keras_folder, "-o", out, "--data", "imbd")
     assert not out.exists()

@@ -22,32 +22,28 @@ def labelled_csv(tmp_path: Path) -> Path:
     return path
 
 
-def test_evaluate_prints_what_the_model_measures(
-    run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path
-) -> None:
-    want = keras_model.evaluate(read_table(labelled_csv, text="text", label="label"))
+def test_evaluate_prints_the_evaluation(run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path) -> None:
+    expected = keras_model.evaluate(read_table(labelled_csv, text="text", label="label"))
     result = run("evaluate", keras_folder, labelled_csv)
     rows = [line.split() for line in result.stdout.splitlines()]
     assert result.exit_code == 0
     assert ["n", "5"] in rows
-    assert f"accuracy  {want.accuracy:.4f} ± {want.standard_error:.4f}" in result.stdout
+    assert f"accuracy  {expected.accuracy:.4f} ± {expected.standard_error:.4f}" in result.stdout
     for k, name in enumerate(("negative", "positive")):
-        counts = want.confusion[k]
+        counts = expected.confusion[k]
         assert [name, *map(str, counts), f"{counts[k] / sum(counts):.4f}"] in rows
     seen = json.loads(run("evaluate", keras_folder, labelled_csv, "--json").stdout)
-    assert seen["accuracy"] == want.accuracy
-    assert seen["loss"] == want.loss
-    assert seen["confusion"] == [list(row) for row in want.confusion]
+    assert seen["accuracy"] == expected.accuracy
+    assert seen["loss"] == expected.loss
+    assert seen["confusion"] == [list(row) for row in expected.confusion]
     assert (seen["n"], seen["trained_on_this"]) == (5, False)
 
 
-def test_evaluate_warns_of_the_data_that_it_was_trained_on(
-    run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path
-) -> None:
+def test_evaluate_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:
     labelled = read_table(labelled_csv, text="text", label="label")
     with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
     result = run("evaluate", tmp_path / "m", labelled_csv, "--json")
-    assert "warning: this is the data that the model was trained on" in result.stderr
+    assert "warning: the model was trained on this data" in result.stderr
     assert json.loads(result.stdout)["trained_on_this"] is True
     with_fingerprint(keras_model, labelled.take([0, 1, 2]).fingerprint()).save(tmp_path / "m")
     assert run("evaluate", tmp_path / "m", labelled_csv).stderr == ""
@@ -57,7 +53,7 @@ def test_data_of_a_table(run: Run, labelled_csv: Path) -> None:
     seen = json.loads(run("data", labelled_csv, "--json").stdout)
     assert seen["train"]["n"] == 5
     negative, positive = seen["train"]["classes"]
-    assert negative == {"class": "negative", "n": 3, "shortest": 3, "median": 4, "90 %": 4, "longest": 4}
+    assert negative == {"class": "negative", "n": 3, "min": 3, "median": 4, "p90": 4, "max": 4}
     assert positive["n"] == 2
     assert seen["train"]["fingerprint"] == read_table(labelled_csv, text="text", label="label").fingerprint()
     rows = [line.split() for line in run("data", labelled_csv).stdout.splitlines()]
@@ -86,13 +82,13 @@ def test_info_of_this_machine(run: Run) -> None:
     assert "reference  " in shown
 
 
-def test_info_says_what_was_forced_and_what_cannot_be(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_info_shows_settings_and_what_is_unavailable(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_KERNEL", "reference")
     monkeypatch.setenv("GATEWISE_THREADS", "3")
     seen = json.loads(run("info", "--json").stdout)
     assert (seen["kernel"], seen["threads"]) == ("reference", 3)
-    assert seen["kernel_why"] == "GATEWISE_KERNEL asks for it"
-    assert "reference  runs: GATEWISE_KERNEL asks for it" in run("info").stdout
+    assert seen["kernel_reason"] == "set by GATEWISE_KERNEL"
+    assert "reference  used: set by GATEWISE_KERNEL" in run("info").stdout
     monkeypatch.setenv("GATEWISE_KERNEL", "magic")
     monkeypatch.setenv("GATEWISE_THREADS", "none")
     result = run("info")
@@ -103,7 +99,7 @@ def test_info_says_what_was_forced_and_what_cannot_be(run: Run, monkeypatch: pyt
     monkeypatch.setenv("GATEWISE_ISA", "z80")
     shown = run("info").stdout
     assert "kernel     none: GATEWISE_ISA" in shown
-    assert "reference  can run" in shown, "nothing takes the place of what was asked for"
+    assert "reference  available" in shown, "nothing takes the place of what was asked for"
 
 
 def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> None:

@@ -36,7 +36,7 @@ def test_it_shows_the_models_account(run: Run, keras_model: Model, keras_folder:
 
 
 def test_options(run: Run, keras_folder: Path) -> None:
-    shown = run("explain", keras_folder, TEXT, "--method", "leave-one-out", "--unit", 2, "--words", 1).stdout
+    shown = run("explain", keras_folder, TEXT, "--method", "leave-one-out", "--unit", 2, "--top", 1).stdout
     assert "leave-one-out: How far the logit falls" in shown
     assert "unit 2 (of 0 to 5): it moved the verdict, by" in shown
 
@@ -54,7 +54,7 @@ def test_json_is_one_object(run: Run, kind: str, request: pytest.FixtureRequest)
     assert seen["method"] == "leave-one-out"
     assert seen["residual"] == found.residual
     assert seen["faithfulness"] is None
-    np.testing.assert_array_equal(seen["logits_after"], trace.logits_after)
+    np.testing.assert_array_equal(seen["prefix_logits"], trace.logits_after)
     np.testing.assert_array_equal(seen["unit"]["f"], trace.lstms[0].f[:, 1])
     assert seen["gate_shares"]["i"]["between"] == trace.gate_shares()["i"].between
 
@@ -132,7 +132,7 @@ def test_a_change_stands_beside_what_was(run: Run, keras_model: Model, keras_fol
     before, after = found.probabilities()
     assert re.search(rf"probability of positive +{before[1]:.4f} +{after[1]:.4f}", shown)
     assert "that it was not trained under" in flat
-    seen = json.loads(run("explain", keras_folder, TEXT, *options, "--json").stdout)["changed"]
+    seen = json.loads(run("explain", keras_folder, TEXT, *options, "--json").stdout)["intervention"]
     assert seen == json.loads(json.dumps(found.as_dict()))
     assert seen["before"]["logits"] != seen["after"]["logits"]
 
@@ -144,7 +144,7 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     model = dataclasses.replace(tokens_model, architecture=arch, parameters=parameters)
     model.save(tmp_path / "deep")
     options = ("--clamp", "2:forget=0", "--silence", "1", "--freeze", "3", "--layer", "1", "--direction", "backward")
-    seen = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["changed"]
+    seen = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["intervention"]
     clamps = [
         Clamp("f", 0.0, 2, layer=0, direction="backward"),
         *ablate(1, 0, "backward"),
@@ -161,7 +161,7 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
 def test_other_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
     seen = json.loads(
         run("explain", keras_folder, TEXT, "--replace", "good=bad end", "--replace", "2=", "--json").stdout
-    )["changed"]
+    )["intervention"]
     want = keras_model.preprocessor.steps("was a bad end film, a bad end end")
     assert seen["after"]["steps"] == want
     np.testing.assert_allclose(
@@ -195,10 +195,10 @@ def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: M
     model.save(folder)
     options = ("--data", reviews_csv, "--text", "review", "--label", "sentiment")
     first = run("explain", folder, *options, "--limit", 20)
-    assert "looking at 20 rows" in first.stderr
-    assert "kept with the model" in first.stderr
+    assert "ablating each unit on 20 examples" in first.stderr
+    assert "saved units.json in the model folder" in first.stderr
     assert "20 of" in first.stdout
-    again = run("explain", folder, *options, "--limit", 20, "--words", 3)
+    again = run("explain", folder, *options, "--limit", 20, "--top", 3)
     assert again.stderr == ""
     kept = gw.load(folder)
     assert kept.units is not None
@@ -219,25 +219,25 @@ def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: M
     ("options", "line"),
     [
         (["--clamp", "forget=2"], "forget must lie in [0, 1]; got 2"),
-        (["--clamp", "gate=1"], "--clamp wants GATE=VALUE"),
-        (["--clamp", "forget=much"], "'much' is no number"),
+        (["--clamp", "gate=1"], "--clamp must be [UNIT:]GATE=VALUE"),
+        (["--clamp", "forget=much"], "'much' is not a number"),
         (["--clamp", "forget=nan"], "forget must lie in [0, 1]; got nan"),
         (["--clamp", "9:forget=1"], "unit must be from 0 to 5, not 9"),
-        (["--clamp", "f=1@5-3"], "steps count from 1, the first one before the last"),
+        (["--clamp", "f=1@5-3"], "steps count from 1 and must be in order"),
         (["--clamp", "f=1@3-99"], "must lie between 1 and 9"),
-        (["--layer", "1"], "--layer and --direction are for --clamp, --silence and --freeze"),
+        (["--layer", "1"], "--layer and --direction apply only to --clamp, --silence and --freeze"),
         (["--clamp", "f=1", "--layer", "0"], "--layer counts from 1, not 0"),
         (["--clamp", "f=1", "--direction", "up"], "--direction must be forward or backward, not 'up'"),
         (["--clamp", "f=1", "--direction", "backward"], "direction must be forward in this network, not 'backward'"),
-        (["--silence", "x"], "--silence wants units, as in 3 or 3,17; not 'x'"),
-        (["--freeze", "1,"], "--freeze wants units"),
-        (["--replace", "good"], "--replace wants OLD=NEW or STEP=NEW, not 'good'"),
+        (["--silence", "x"], "--silence must be unit numbers such as 3 or 3,17, not 'x'"),
+        (["--freeze", "1,"], "--freeze must be unit numbers"),
+        (["--replace", "good"], "--replace must be OLD=NEW or STEP=NEW, not 'good'"),
         (["--replace", "gone=x"], "'gone' is not among the words that are read"),
         (["--replace", "40=x"], "there is no step 40: 9 are read"),
         (["--baseline", "zeor"], "a baseline is unknown, pad, zero, mean, not 'zeor'"),
         (["--method", "cell", "--baseline", "pad"], "a baseline is for integrated-gradients, not for cell"),
-        (["--compare", "x", "--clamp", "f=1"], "--compare is for two texts"),
-        (["--data", "embedded"], "--data is for --tutorial-review, or stands alone"),
+        (["--compare", "x", "--clamp", "f=1"], "--compare takes no --clamp"),
+        (["--data", "embedded"], "--data cannot be combined with a text"),
     ],
 )
 def test_bad_values_are_one_clear_line(run: Run, keras_folder: Path, options: list[str], line: str) -> None:
@@ -274,7 +274,7 @@ def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
     model.save(folder)
     found = model.explain(TEXTS[0], "running")
     assert found.ngrams is not None
-    shown = run("explain", folder, TEXTS[0], "--method", "running", "--words", 3).stdout
+    shown = run("explain", folder, TEXTS[0], "--method", "running", "--top", 3).stdout
     one, flat = found.phrases[0], " ".join(shown.split())
     assert f"steps, by n-grams {found.ngrams.sum():+.3f} summed n-grams elsewhere {found.unread:+.3f} of steps" in flat
     assert "strongest words in all network n-grams" in flat

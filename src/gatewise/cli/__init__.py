@@ -1,53 +1,68 @@
-"""The command line: one file a verb. Nothing heavy is imported before a command needs it."""
+"""The command line: one file per command. A command imports heavy modules only when it runs."""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from gatewise._version import __version__
 from gatewise.cli.bench import bench
-from gatewise.cli.common import Commands
 from gatewise.cli.compress import compress
 from gatewise.cli.data import data
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
 from gatewise.cli.info import info
+from gatewise.cli.output import stop
 from gatewise.cli.predict import predict
 from gatewise.cli.pretrain import pretrain
 from gatewise.cli.serve import serve
 from gatewise.cli.train import train
-from gatewise.errors import printable
+from gatewise.errors import GatewiseError, printable
+
+
+class Commands(TyperGroup):
+    """The commands; the only place where an exception becomes one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command: exit code 2 for a GatewiseError, 130 for Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except GatewiseError as error:
+            stop(str(error), 2)
+        except KeyboardInterrupt:
+            stop("stopped", 130)
+
 
 app = typer.Typer(
     name="gatewise",
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # half the time that --help takes
+    rich_markup_mode=None,  # rich would double the time of --help
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command, short in (
-    (pretrain, "Train a language model on texts without labels, to start classifiers from."),
+    (pretrain, "Train a language model on unlabelled texts, for classifiers to start from."),
     (train, "Train a classifier and save it."),
-    (evaluate, "Measure a model on labelled data."),
-    (predict, "Label texts or series."),
-    (explain, "Show how the words moved a verdict, and what the gates did."),
+    (evaluate, "Evaluate a model on labelled data."),
+    (predict, "Predict the labels of texts or series."),
+    (explain, "Attribute a prediction to words; inspect the LSTM's gates and units."),
     (serve, "Serve models over HTTP, with a page that shows every gate."),
-    (compress, "Make a model folder small, and measure what that costs."),
-    (info, "Show what would run here, or what a model is made of."),
-    (data, "Show what data a source stands for; fetch it if need be."),
+    (compress, "Compress a model folder and measure the cost."),
+    (info, "Show this machine's kernels, or the contents of a model."),
+    (data, "Describe a data source; download IMDB."),
     (bench, "Measure the speed of the LSTM kernel on this machine."),
 ):
     app.command(short_help=short)(command)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"gatewise {__version__}")
         raise typer.Exit
 
@@ -55,17 +70,17 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def gatewise(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """The glass-box LSTM: train text and series classifiers on the CPU, and see what every gate did.
+    """The glass-box LSTM: train text and series classifiers on the CPU, and inspect every gate.
 
     \b
-    gatewise train imdb --recipe tutorial             the tutorial's model, from the reviews to a folder
-    gatewise evaluate models/imdb-tutorial imdb       its accuracy
-    gatewise predict models/imdb-tutorial "A text."   a label and a probability
-    gatewise explain models/imdb-tutorial "A text."   word by word, gate by gate
-    gatewise predict "A text."                        by the sentiment model in the box
+    gatewise train imdb --recipe tutorial             train the tutorial's model into models/imdb-tutorial
+    gatewise evaluate models/imdb-tutorial imdb       accuracy on the test data
+    gatewise predict models/imdb-tutorial "A text."   label and probability
+    gatewise explain models/imdb-tutorial "A text."   attribution per word, gates per step
+    gatewise predict "A text."                        with the bundled sentiment model
     """
 
 
@@ -74,13 +89,13 @@ def main() -> None:
     warnings.showwarning = _show_warning
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? and the command goes on
+            stream.reconfigure(errors="replace")  # print ? on a terminal without Unicode
     try:
         app(prog_name="gatewise")
     finally:
         try:
             sys.stdout.flush()
-        except OSError:  # whoever read has gone: no word about it, not from the interpreter's own flush either
+        except OSError:  # the reader closed the pipe: no message, not from the interpreter's own flush either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatewise.cli.common import JsonOption, console, print_json
+from gatewise.cli.arguments import JsonOption
+from gatewise.cli.output import console, plain_table, print_json
 from gatewise.errors import GatewiseError
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ def bench(
     gatewise bench --json
     GATEWISE_KERNEL=bf16 GATEWISE_THREADS=1 gatewise bench
     """
-    from rich.table import Table
-
     from gatewise import kernels
     from gatewise.cli.info import environment
 
@@ -64,9 +63,8 @@ def bench(
         f"error      {result['max_relative_error']:.0e}, the largest relative difference from the reference in float64"
     )
     print(f"\n{result['sequences']} random sequences with the lengths of film reviews, shorter above 128 units:\n")
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    for heading in ("units", "threads", "steps", "forward ms", "GFLOP/s", "with backward ms", "GFLOP/s"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("units", "threads", "steps", "forward ms", "GFLOP/s", "with backward ms", "GFLOP/s")
+    table = plain_table(*headings, left=0)
     for row in result["results"]:
         rates = [f"{row[f'{name}_{unit}']:.{digits}f}" for name in FLOPS for unit, digits in (("ms", 2), ("gflops", 1))]
         table.add_row(str(row["units"]), str(row["threads"]), f"{row['steps']:,}", *rates)

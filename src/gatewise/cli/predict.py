@@ -1,4 +1,4 @@
-"""`gatewise predict`: a label and a probability for each text."""
+"""`gatewise predict`: a label and a probability for each text or series."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gatewise.cli.common import (
-    JsonOption,
-    PrecisionOption,
-    is_series,
-    open_model,
-    print_json,
-    read_lines,
-    read_series,
-)
-from gatewise.cli.model_argument import BoxOption, which_model
+from gatewise.cli.arguments import BundledOption, JsonOption, PrecisionOption, choose_model, open_model
+from gatewise.cli.inputs import is_series, read_lines, read_series
+from gatewise.cli.output import print_json
 from gatewise.errors import InputError, printable
 
 
@@ -24,19 +17,21 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL] TEXT...",
-            help="A model folder (without one, the model in the box), and texts; - reads stdin, a text a line.",
+            help="Model folder (default: the bundled model) and texts; - reads one text per line from stdin.",
             show_default=False,
         ),
     ] = None,
     file: Annotated[
         str | None,
-        typer.Option("--file", metavar="FILE", help="A text a line, or series (.ts, .npz).", show_default=False),
+        typer.Option(
+            "--file", metavar="FILE", help="File with one text per line, or series (.ts, .npz).", show_default=False
+        ),
     ] = None,
-    in_box: BoxOption = False,
+    use_bundled: BundledOption = False,
     precision: PrecisionOption = "float32",
     as_json: JsonOption = False,
 ) -> None:
-    """Label texts: a line each, with the label and its probability, a tab between.
+    """Predict labels: prints one line per text with label, tab, probability.
 
     \b
     gatewise predict "A film to see twice."
@@ -46,23 +41,23 @@ def predict(
     """
     if not arguments and file is None:
         raise InputError("give either texts (- for stdin) or --file")
-    which = which_model(arguments or [], in_box)
-    found = open_model(which.path, precision)
-    inputs = _inputs(found.architecture.inputs == "channels", which.rest, file)
-    probabilities = found.predict_proba(inputs)
-    calibrated = found.metadata.calibrated is not None
-    which.say(calibrated and not as_json)
+    choice = choose_model(arguments or [], use_bundled)
+    model = open_model(choice.path, precision)
+    inputs = _inputs(model.architecture.inputs == "channels", choice.inputs, file)
+    probabilities = model.predict_proba(inputs)
+    calibrated = model.metadata.calibrated is not None
+    choice.report(calibrated and not as_json)
     best = probabilities.argmax(axis=1)
     if as_json:
         predictions = [
-            {"label": found.classes[k], "probabilities": dict(zip(found.classes, row.tolist(), strict=True))}
+            {"label": model.classes[k], "probabilities": dict(zip(model.classes, row.tolist(), strict=True))}
             for k, row in zip(best, probabilities, strict=True)
         ]
-        shown = {"model": which.name, "n": len(predictions), "calibrated": calibrated}
-        print_json({**shown, "predictions": predictions})
+        result = {"model": choice.name, "n": len(predictions), "calibrated": calibrated}
+        print_json({**result, "predictions": predictions})
         return
     for k, row in zip(best, probabilities, strict=True):
-        print(f"{printable(found.classes[k])}\t{row[k]:.4f}")
+        print(f"{printable(model.classes[k])}\t{row[k]:.4f}")
 
 
 def _inputs(series: bool, texts: list[str], file: str | None) -> list[Any]:
@@ -70,10 +65,10 @@ def _inputs(series: bool, texts: list[str], file: str | None) -> list[Any]:
         raise InputError("give either texts (- for stdin) or --file")
     if series:
         if file is None or not is_series(file):
-            raise InputError("the model reads series: give a .ts or .npz file with --file")
+            raise InputError("the model classifies series: give a .ts or .npz file with --file")
         return list(read_series(file).inputs)
     if file is not None:
         if is_series(file):
-            raise InputError("the model reads texts, not series")
+            raise InputError("the model classifies texts, not series")
         return read_lines(file)
     return read_lines(None) if texts == ["-"] else texts

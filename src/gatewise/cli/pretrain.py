@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gatewise.cli.common import DataOption, JsonOption, TextOption, console, print_json, stop
+from gatewise.cli.arguments import DataOption, JsonOption, ResumeOption, TextOption
+from gatewise.cli.output import console, print_json, stop
 from gatewise.errors import printable
 
 
@@ -41,7 +42,7 @@ def pretrain(
     data: DataOption = None,
     text: TextOption = "text",
     seed: Annotated[int, typer.Option("--seed", help="Fixes start values, order, candidates, dropout.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a language model on unlabelled texts: `gatewise train --pretrained` fine-tunes it.

@@ -7,8 +7,7 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from gatewise.cli.common import console
-from gatewise.cli.summary import summary_table
+from gatewise.cli.output import console, layer_table
 from gatewise.errors import printable
 from gatewise.model.model import Model
 from gatewise.training import Callback, EpochLog, RunInfo, StepLog
@@ -72,7 +71,7 @@ class Shown(Callback):
         self._line(f"train       {plan.train:,} in {plan.batches:,} batches of {plan.recipe.batch} an epoch")
         self._line(f"validation  {plan.validation:,}, {printable(plan.validation_how, 200)}")
         self._line(f"recipe      {plan.recipe.name}, kernel {plan.kernel}\n")
-        self.out.print(summary_table(plan.architecture))
+        self.out.print(layer_table(plan.architecture))
         self._line("\nepoch    loss  accuracy  val_loss  val_accuracy  seconds")
 
     def stepped(self, step: StepLog) -> None:

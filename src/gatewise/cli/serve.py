@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gatewise.cli.common import PrecisionOption
+from gatewise.cli.arguments import PrecisionOption
 from gatewise.errors import MissingExtra
 from gatewise.model import bundled as bundled
 
@@ -15,7 +15,7 @@ _Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="MODEL...",
-        help="Model folders; a model's name is its folder's. Without one, the model in the box.",
+        help="Model folders; a model's name is its folder's. Default: the bundled model.",
         show_default=False,
     ),
 ]
@@ -83,5 +83,5 @@ def serve(
 
 
 def _folders(models: list[str] | None) -> tuple[str, ...]:
-    """The folders to serve; the model in the box where none is named."""
+    """The folders to serve; the bundled model where none is named."""
     return tuple(models) if models else (str(bundled.folder()),)

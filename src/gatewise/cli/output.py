@@ -1,0 +1,89 @@
+"""What a command prints and writes: messages, JSON, tables and files. Only functions that use rich import it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from gatewise.errors import DataError, quote
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from gatewise.network.architecture import Architecture
+    from gatewise.network.ngrams import Ngrams
+
+
+def stop(message: str, exit_code: int) -> NoReturn:
+    """Print `message` to stderr and exit."""
+    print(f"gatewise: {message}", file=sys.stderr)
+    raise typer.Exit(exit_code)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that prints text unchanged: no markup, no emoji codes, no highlighting."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Print one JSON object; ASCII, so that no text in it reaches a terminal as control characters."""
+    print(json.dumps(result, allow_nan=False))
+
+
+def plain_table(*headings: str, left: int = 1) -> Table:
+    """A table without lines; the first `left` columns are left-aligned, the others right-aligned."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+    for n, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if n < left else "right")
+    return table
+
+
+def layer_table(arch: Architecture, ngrams: Ngrams | None = None) -> Table:
+    """The layers with output shape and parameter count, and the total; with the n-gram model if there is one."""
+    from gatewise.network.architecture import summary
+
+    table = plain_table("layer", "output shape", "parameters", left=2)
+    layers = summary(arch) if ngrams is None else [*summary(arch), ngrams.summary()]
+    for name, shape, count in layers:
+        table.add_row(name, shape, f"{count:,}")
+    table.add_row("total", "", f"{sum(count for _, _, count in layers):,}", style="bold")
+    return table
+
+
+def write_file(path: str, content: str) -> None:
+    """Write a text file and report it on stderr. Raises DataError where that fails."""
+    try:
+        Path(path).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{quote(path)}: cannot be written: {error.strerror}") from None
+    print(f"gatewise: wrote {quote(path)}", file=sys.stderr)
+
+
+def write_svg(path: str, content: RenderableType) -> None:
+    """Write `content` as an SVG image that loads nothing from the network."""
+    import io
+
+    from rich.console import Console
+
+    screen = Console(
+        record=True,
+        width=100,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        no_color=False,
+        highlight=False,
+    )
+    screen.print(content)
+    svg = screen.export_svg(title="gatewise explain")
+    write_file(path, re.sub(r"@font-face *{[^}]*}", "", svg))  # rich's fonts are on a CDN
