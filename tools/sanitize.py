@@ -1,10 +1,10 @@
-"""`make sanitize`: the contract suite over a native kernel with sanitizers in it.
+"""`make sanitize`: the tests of the native kernel, compiled with sanitizers.
 
     python tools/sanitize.py [address] [thread] [-- PYTEST ARGUMENTS]
 
-For each sanitizer the extension is compiled once more (CMake's GATEWISE_SANITIZE) in build/sanitize-NAME, beside a copy
-of the package that only these runs see, and the tests of the native kernel run over it, subprocesses and all. A report
-of the sanitizer is a failure, whatever the tests say. Linux and GCC with its sanitizer libraries.
+For each sanitizer, CMake compiles the extension again (GATEWISE_SANITIZE) in build/sanitize-NAME, next to a copy of the
+package that only these runs import. The kernel tests run with it, including their subprocesses. A sanitizer report is a
+failure even if the tests pass. Needs Linux and GCC with its sanitizer libraries.
 """
 
 from __future__ import annotations
@@ -19,46 +19,45 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ["tests/kernels", "tests/nn/test_op.py", "tests/network"]
 
-# libstdc++ too: the sanitizers look for its functions at start, and Python itself brings it only with an extension.
+# libstdc++ as well: the sanitizers look up its functions at start, before Python loads it with an extension.
 LIBRARIES = {"address": ["libasan.so", "libubsan.so", "libstdc++.so"], "thread": ["libtsan.so", "libstdc++.so"]}
 OPTIONS = {
     "address": {
-        # Python frees little at its end, and nanobind keeps its types: all that would be called a leak is theirs.
-        # That arrays give their memory back is tested by the arena's own count (tests/kernels/test_memory.py).
+        # No leak check: Python frees little at exit, and nanobind keeps its types. tests/kernels/test_memory.py tests
+        # with the arena's counter that arrays free their memory.
         "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1:strict_string_checks=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     },
     "thread": {
-        # die_after_fork: a forked child that starts threads is ended otherwise, and that is what one test does.
+        # die_after_fork=0: one test forks a child that starts threads, which would abort otherwise.
         "TSAN_OPTIONS": "die_after_fork=0:second_deadlock_stack=1",
     },
 }
-# Both see only code that was compiled with them. Others' threads, of which they would see but the half, do not start;
-# there is nothing else to suppress.
-QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-# The editable install's import hook would find the extension that is in use: here the copy on PYTHONPATH counts.
+# The sanitizers see only code that is compiled with them, so other libraries get one thread.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# Without the editable install's import hook, so that Python imports the copy on PYTHONPATH.
 SITECUSTOMIZE = 'import sys\n\nsys.meta_path[:] = [f for f in sys.meta_path if "editable" not in type(f).__module__]\n'
 
 
-DEBUG = "-DCMAKE_BUILD_TYPE=RelWithDebInfo"  # else nanobind strips the names that reports should show
-MOST_SHOWN = 6000  # characters of a process's reports
+DEBUG = "-DCMAKE_BUILD_TYPE=RelWithDebInfo"  # otherwise nanobind strips the symbols from reports
+MAX_REPORT = 6000  # characters per process
 
 
 def main() -> None:
     words = sys.argv[1:]
     cut = words.index("--") if "--" in words else len(words)
-    wanted, extra = words[:cut] or list(LIBRARIES), words[cut + 1 :]
-    for name in wanted:
+    selected, extra = words[:cut] or list(LIBRARIES), words[cut + 1 :]
+    for name in selected:
         if name not in LIBRARIES:
-            raise SystemExit(f"no sanitizer is called {name!r}; there are {', '.join(LIBRARIES)}")
-    failed = [name for name in wanted if not _clean(name, extra)]
+            raise SystemExit(f"unknown sanitizer {name!r}; choose from {', '.join(LIBRARIES)}")
+    failed = [name for name in selected if not _clean(name, extra)]
     if failed:
-        raise SystemExit(f"sanitize: not clean: {', '.join(failed)}")
-    print(f"sanitize: clean: {', '.join(wanted)}")
+        raise SystemExit(f"sanitize: failed: {', '.join(failed)}")
+    print(f"sanitize: passed: {', '.join(selected)}")
 
 
 def _clean(name: str, extra: list[str]) -> bool:
-    """Whether the tests pass with the sanitizer `name` and it has nothing to report."""
+    """Whether the tests pass with the sanitizer `name` and without a report."""
     build = ROOT / "build" / f"sanitize-{name}"
     site, reports = build / "site", build / "reports"
     _compile(name, build, site)
@@ -66,7 +65,7 @@ def _clean(name: str, extra: list[str]) -> bool:
     reports.mkdir()
     environment = {
         **os.environ,
-        **QUIET,
+        **ONE_THREAD,
         "PYTHONPATH": str(site),
         "LD_PRELOAD": ":".join(map(_library, LIBRARIES[name])),
     }
@@ -78,16 +77,16 @@ def _clean(name: str, extra: list[str]) -> bool:
     tests = [test for test in TESTS if (ROOT / test).exists()]
     print(f"sanitize: {name}: {' '.join(tests)}", flush=True)
     done = subprocess.run([*shared, *tests], env=environment, cwd=ROOT, check=False)
-    found = [path.read_text(encoding="utf-8", errors="replace") for path in sorted(reports.iterdir())]
-    for report in found:
-        print(report[:MOST_SHOWN])
+    contents = [path.read_text(encoding="utf-8", errors="replace") for path in sorted(reports.iterdir())]
+    for report in contents:
+        print(report[:MAX_REPORT])
     passed = "pass" if done.returncode == 0 else "fail"
-    print(f"sanitize: {name}: tests {passed}, {len(found)} processes with reports (whole in {reports})", flush=True)
-    return done.returncode == 0 and not found
+    print(f"sanitize: {name}: tests {passed}, {len(contents)} reports in {reports}", flush=True)
+    return done.returncode == 0 and not contents
 
 
 def _compile(name: str, build: Path, site: Path) -> None:
-    """Build what has changed, and put the package with that extension in `site`."""
+    """Build changed files, and copy the package with that extension to `site`."""
     scripts = Path(sysconfig.get_path("scripts"))
     cmake = str(scripts / "cmake") if (scripts / "cmake").exists() else "cmake"
     ninja = shutil.which("ninja", path=f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}") or "ninja"

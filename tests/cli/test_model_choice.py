@@ -54,9 +54,7 @@ def test_the_library(bundled_folder: Path, keras_model: Model) -> None:
         ["--bundled", "./good"],
     ],
 )
-def test_a_text_is_for_the_bundled_model(
-    run: Run, bundled_folder: Path, keras_model: Model, words: list[str]
-) -> None:
+def test_a_text_is_for_the_bundled_model(run: Run, bundled_folder: Path, keras_model: Model, words: list[str]) -> None:
     texts = [word for word in words if word != "--bundled"]
     result = run("predict", *words)
     assert [line.split("\t")[0] for line in result.stdout.splitlines()] == keras_model.predict(texts)
@@ -141,11 +139,11 @@ def test_info(run: Run, bundled_folder: Path) -> None:
 def test_without_a_bundled_model_the_error_says_how_to_make_it(run: Run, no_bundled_model: None) -> None:
     for words in (["predict", "good"], ["explain", "good"], ["evaluate", "imdb"], ["info", "--bundled"]):
         line = refused(run, *words)
-        assert "there is no model in the box; name a model folder, or make it: gatewise train" in line
+        assert "the bundled model is missing; give a model folder, or make it: gatewise train" in line
         assert f"gatewise compress models/big -o {bundled.FOLDER}" in line
-    assert "bundled    there is no model in the box" in run("info").stdout
+    assert "bundled    the bundled model is missing" in run("info").stdout
     assert json.loads(run("info", "--json").stdout)["bundled_model"] is None
-    with pytest.raises(ModelFileError, match="there is no model in the box"):
+    with pytest.raises(ModelFileError, match="the bundled model is missing"):
         gw.load()
 
 

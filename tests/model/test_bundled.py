@@ -1,4 +1,4 @@
-"""The model in the box, where it is there: small, whole, with a card, and right about plain sentences."""
+"""The bundled model, where it is present: small, complete, with a card, and correct on simple sentences."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_it_answers_without_torch(model: Model) -> None:
 
 def test_a_box_that_is_empty_says_how_to_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundled, "FOLDER", tmp_path / "sentiment")
-    with pytest.raises(ModelFileError, match="there is no model in the box; name a model folder, or make it"):
+    with pytest.raises(ModelFileError, match="the bundled model is missing; give a model folder, or make it"):
         gw.load()
     (tmp_path / "sentiment").mkdir()
     assert bundled.missing() is not None, "a folder without a manifest is none"

@@ -76,7 +76,7 @@ def names_in(wheel: Path) -> list[str]:
 
 
 def box_files(package: str) -> set[str]:
-    """The model in the box as files of `package`; none where it has been taken out."""
+    """The files of the bundled model in `package`; empty where it is not bundled."""
     return {f"{package}/model/bundled/{bundled.NAME}/{file.name}" for file in bundled.FOLDER.glob("*")}
 
 
@@ -156,7 +156,7 @@ def test_the_model_in_the_box_answers_without_torch_or_says_how_to_make_it(pytho
         return
     done = subprocess.run([str(part) for part in command], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no model in the box" in done.stderr
+    assert "the bundled model is missing" in done.stderr
 
 
 def test_serving_without_its_extra_says_what_to_install(

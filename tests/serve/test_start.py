@@ -69,9 +69,9 @@ def test_flags_that_cannot_be(folders: dict[str, Path], words: list[str], say: s
 
 
 def test_no_model_named(tmp_path: Path) -> None:
-    """The model in the box answers; where the source tree has none, a line says how to make it."""
+    """The bundled model is served; where the source tree has none, the error says how to make it."""
     if bundled.missing():
-        assert "there is no model in the box" in refused()
+        assert "the bundled model is missing" in refused()
         return
     with serving(tmp_path) as server:
         reply = post(server.port, "/predict", {"text": "A warm, funny and honest film."})

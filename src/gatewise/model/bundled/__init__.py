@@ -1,6 +1,6 @@
-"""The model in the box: a sentiment model that comes with the package, as one folder of package data.
+"""The bundled model: a sentiment classifier that is installed with the package, as a folder of package data.
 
-`make box` makes it from the IMDB archive: pretrain, train, shrink. It is data like any other model folder.
+`make bundled` trains it on IMDB: pretrain, train, compress. It is an ordinary model folder.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ FOLDER = Path(__file__).resolve().parent / NAME
 
 
 def folder() -> Path:
-    """Where it is. Raises ModelFileError saying how to make it where it is not."""
-    unavailable_reason = missing()
-    if unavailable_reason is not None:
-        raise ModelFileError(unavailable_reason)
+    """The folder. Raises ModelFileError, which says how to make it, if it is missing."""
+    reason = missing()
+    if reason is not None:
+        raise ModelFileError(reason)
     return FOLDER
 
 
 def missing() -> str | None:
-    """One line that says how to make it where it is not there; None where it is."""
+    """A message that says how to make the bundled model if it is missing, else None."""
     if (FOLDER / "manifest.json").is_file():
         return None
     where = shlex.quote(printable(FOLDER, 500))
     return (
-        "there is no model in the box; name a model folder, or make it: gatewise train imdb -o models/big, "
-        f"then gatewise compress models/big -o {where} (make box does all of it)"
+        "the bundled model is missing; give a model folder, or make it: gatewise train imdb -o models/big, "
+        f"then gatewise compress models/big -o {where} (or make bundled)"
     )

@@ -1,8 +1,8 @@
-"""The picture at the head of the README: the real page over a real model, as chromium draws it.
+"""Take the screenshot of the README: the served page with a trained model, rendered by chromium.
 
-    make picture MODEL=models/tutorial        writes docs/page.png
+    make screenshot MODEL=models/tutorial        writes docs/page.png
 
-The text is one of the page's own examples. Everything in the picture is what the model of that folder says.
+The text is one of the page's examples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-QUIET = [
+CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -23,7 +23,7 @@ QUIET = [
     "--disable-background-networking",
     "--disable-sync",
 ]
-MOST = 300_000  # bytes
+MAX_BYTES = 300_000
 TEXT = (
     "The first hour is slow, the jokes are flat and the songs are worse, yet the last ten minutes are so honest that I "
     "left the cinema happy."
@@ -34,32 +34,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--out", type=Path, default=Path("docs/page.png"))
-    asked = parser.parse_args()
+    options = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
     chromium = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium")
-    command = [sys.executable, "-m", "gatewise", "serve", asked.model, "--port", "0"]
+    command = [sys.executable, "-m", "gatewise", "serve", options.model, "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert server.stdout is not None
         address = next(found[0] for line in server.stdout if (found := re.search(r"http://[\w.:\[\]]+", line)))
         with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=chromium, args=QUIET)
+            browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
             size = {"width": 1280, "height": 1255}
             page = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")
             page.goto(f"{address}/#t={TEXT.replace(' ', '+').replace(',', '%2C')}")
             page.wait_for_function("() => window.gatewise?.store.get().data?.account")
             page.wait_for_function("() => gatewise.store.get().data.planes.size")
             page.wait_for_timeout(1000)
-            page.screenshot(path=asked.out)
+            page.screenshot(path=options.out)
             browser.close()
     finally:
         server.terminate()
         server.wait()
-    bytes_now = asked.out.stat().st_size
-    print(f"wrote {asked.out}: {bytes_now:,} bytes")
-    if bytes_now > MOST:
-        sys.exit(f"{asked.out} has more than {MOST:,} bytes")
+    size_bytes = options.out.stat().st_size
+    print(f"wrote {options.out}: {size_bytes:,} bytes")
+    if size_bytes > MAX_BYTES:
+        sys.exit(f"{options.out} is larger than {MAX_BYTES:,} bytes")
 
 
 if __name__ == "__main__":
