@@ -18,11 +18,11 @@ from gatewise.training import recipe, train
 CHANGES: dict[str, Any] = {
     "bidirectional": False,
     "pooling": "mean",
-    "drop_word": 0.0,
-    "drop_embedding": 0.0,
-    "drop_output": 0.0,
+    "dropout_word": 0.0,
+    "dropout_embedding": 0.0,
+    "dropout_output": 0.0,
     "epochs": 2,
-    "ngrams": 0,
+    "ngram_order": 0,
     "calibrate": False,
 }
 

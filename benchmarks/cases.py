@@ -195,7 +195,7 @@ def _recurrent_dropout(reviews: Reviews) -> Case:
     """Not the same function: one of them drops."""
     entries = (
         Entry("gatewise", "ours", 2, {"rows": reviews.rows}),
-        Entry("gatewise dropping", "ours", 2, {"rows": reviews.rows, "recipe": {"drop_recurrent": 0.25}}),
+        Entry("gatewise dropping", "ours", 2, {"rows": reviews.rows, "recipe": {"dropout_recurrent": 0.25}}),
     )
     return Case(
         name="recurrent_dropout_2",

@@ -2,7 +2,7 @@
 
     python -m benchmarks.weighing MODEL [--data PATH]
 
-MODEL: a network alone, that `gatewise train imdb --ngrams 0` made of the same data. Its split is made again, n-grams
+MODEL: a network alone, of `gatewise train imdb --ngram-order 0` on the same data. Its split is made again, n-grams
 are fitted to its training part, and all is measured on its validation part, whole films that trained neither. First
 each path, their plain sum, and their weighed sum (cross-fitted: each half is weighed by what the other half says), with
 the expected calibration error over 15 bins of equal size. Then the weighed sum where n rows weigh it and the others
@@ -39,7 +39,7 @@ def main() -> None:
     model, data = gw.load(options.model), imdb(options.data).train
     assert model.ngrams is None, "give a network alone"
     assert model.metadata.fingerprint == data.fingerprint(), "the model was trained on other data"
-    training_data = prepare(data, replace(recipe(model.metadata.recipe), ngrams=3), model.metadata.seed)
+    training_data = prepare(data, replace(recipe(model.metadata.recipe), ngram_order=3), model.metadata.seed)
     whole, labels = training_data.whole, training_data.labels
     without = [model.net.unknown] if model.net.unknown is not None else []
     fitted = fit_ngrams(

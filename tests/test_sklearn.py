@@ -24,10 +24,10 @@ from sklearn.utils.estimator_checks import (
 
 from gatewise.errors import InputError
 from gatewise.sklearn import LSTMClassifier
-from gatewise.training import PretrainPlan, pretrain
+from gatewise.training import PretrainRecipe, pretrain
 from tests.training.texts import made_reviews
 
-SMALL = LSTMClassifier(units=10, embedding=8, epochs=6, batch=16, learning_rate=0.02, random_state=3)
+SMALL = LSTMClassifier(units=10, embedding_dim=8, epochs=6, batch_size=16, learning_rate=0.02, random_state=3)
 DATA = made_reviews(240, 5)
 NAMES = np.array(["bad", "good"])[DATA.labels]
 
@@ -79,7 +79,7 @@ def test_a_matrix_is_one_channel_a_row() -> None:
     t = np.arange(30)
     X = np.stack([np.sin(t * (0.3 + 0.5 * (n % 2))) + rng.normal(0, 0.2, 30) for n in range(160)])
     y = np.arange(160) % 2
-    model = LSTMClassifier(units=10, epochs=8, batch=16, random_state=0).fit(X[:120], y[:120])
+    model = LSTMClassifier(units=10, epochs=8, batch_size=16, random_state=0).fit(X[:120], y[:120])
     assert model.score(X[120:], y[120:]) > 0.85
     np.testing.assert_allclose(model.predict_proba(X[120:, :, None]), model.predict_proba(X[120:]), atol=1e-6)
 
@@ -93,11 +93,11 @@ def test_what_does_not_fit_is_named() -> None:
 
 def test_from_a_base_with_texts_without_labels() -> None:
     texts = [str(text) for text in made_reviews(300, 40).inputs]
-    plan = PretrainPlan("test", 8, 6, words=90, epochs=0.5, batch=8, steps=11, samples=24)
-    pretrained = pretrain(texts, plan=plan)
+    recipe = PretrainRecipe("test", 8, 6, vocab_size=90, epochs=0.5, batch_size=8, bptt=11, num_sampled=24)
+    pretrained = pretrain(texts, recipe=recipe)
     data = made_reviews(80, 3)
-    model = LSTMClassifier(pretrained=pretrained, unlabelled=texts[:40], epochs=1, ngrams=1, random_state=2)
+    model = LSTMClassifier(pretrained=pretrained, unlabelled=texts[:40], epochs=1, ngram_order=1, random_state=2)
     fitted = clone(model).fit(data.inputs, data.labels)
-    assert fitted.model_.metadata.recipe == "few"
+    assert fitted.model_.metadata.recipe == "few-shot"
     assert fitted.model_.metadata.unlabelled
     assert fitted.predict_proba(data.inputs[:4]).shape == (4, 2)

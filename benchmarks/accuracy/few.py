@@ -30,7 +30,7 @@ def few_labels(
         for labels in numbers:
             data = reviews.few(labels, draw)
             began = time.perf_counter()
-            model = gw.train(data, pretrained=pretrained, unlabelled=reviews.texts, seed=draw, student_most=LEARNT)
+            model = gw.train(data, pretrained=pretrained, unlabelled=reviews.texts, seed=draw, max_pseudo_labels=LEARNT)
             seconds = time.perf_counter() - began
             row: dict[str, Any] = {
                 "labels": len(data),
@@ -42,6 +42,8 @@ def few_labels(
                 "recipe": model.metadata.recipe,
                 "calibrated": model.metadata.calibrated and model.metadata.calibrated.how,
             }
-            quick = replace(model, precision=recipe(model.metadata.recipe).products)  # a third of the time of float32
+            quick = replace(
+                model, precision=recipe(model.metadata.recipe).kernel_precision
+            )  # a third of the time of float32
             row["gatewise"] = quick.evaluate(reviews.some_test).accuracy
             yield row | {kind: linear(data, reviews.some_test, kind) for kind in ("tfidf", "nb")}

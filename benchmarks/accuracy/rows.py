@@ -17,7 +17,7 @@ from benchmarks.accuracy.data import Reviews
 from gatewise.data import Labelled, split
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import plan_for
+from gatewise.training import pretrain_recipe
 from gatewise.training import recipe as named
 from gatewise.training.ensemble import fit_ensemble_weights
 from gatewise.types import Array
@@ -69,7 +69,7 @@ def pretrained_for(
     path = folder / f"base-{size}{words and '-' + words}-{seed}"
     if not path.exists():
         began = time.perf_counter()
-        pretrained = gw.pretrain(reviews.texts, plan=plan_for(size, **changes), seed=seed)
+        pretrained = gw.pretrain(reviews.texts, recipe=pretrain_recipe(size, **changes), seed=seed)
         pretrained = replace(
             pretrained, metadata=replace(pretrained.metadata, seconds=round(time.perf_counter() - began, 1))
         )
@@ -116,7 +116,7 @@ def trained(
             gw.train(reviews.train, out=target, command=command, **how)
             model = gw.load(target)
         seconds = time.perf_counter() - began
-        _, held = split(reviews.train, 1 - named(model.metadata.recipe).validation, seed, "group")
+        _, held = split(reviews.train, 1 - named(model.metadata.recipe).validation_fraction, seed, "group")
         found = measured(model, reviews.test, reviews.train.take(held))
         return found | {"seconds": round(before + seconds, 1), "after_base": round(seconds, 1)}
 

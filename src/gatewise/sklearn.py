@@ -2,7 +2,7 @@
 
 >>> from gatewise.sklearn import LSTMClassifier
 >>> texts = ["good good film", "a bad film", "so good", "bad, bad"] * 10
->>> model = LSTMClassifier(epochs=8, units=8, batch=8, random_state=1).fit(texts, ["+", "-", "+", "-"] * 10)
+>>> model = LSTMClassifier(epochs=8, units=8, batch_size=8, random_state=1).fit(texts, ["+", "-", "+", "-"] * 10)
 >>> [str(label) for label in model.predict(["good", "bad"])]
 ['+', '-']
 """
@@ -30,6 +30,8 @@ except ImportError as error:
 
 __all__ = ["LSTMClassifier"]
 
+_RECIPE_FIELDS = ("units", "embedding_dim", "epochs", "batch_size", "learning_rate", "ngram_order")
+
 
 class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """An LSTM classifier for texts, or for series, as a scikit-learn estimator.
@@ -37,10 +39,10 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     X: n texts, or n series, each (steps,) or (steps, channels), of any lengths; an array (n, steps) is n series of one
     channel, (n, steps, channels) is n series. y (n,): labels of any kind that numpy.unique orders.
 
-    recipe: a recipe's name; None: "fast", or with a base "tuned", "few" for less than 2,000 rows. base: what
-    `gatewise.pretrain` gave, or its folder; unlabelled: texts without labels to learn from as well (see
-    `gatewise.train`). units, embedding, epochs, batch, learning_rate, ngrams: instead of the recipe's, where not None.
-    random_state: None, a number or a RandomState; fixes split, start, order and dropout.
+    recipe: a recipe's name; None: "fast", or with `pretrained` "finetune", "few-shot" below 2,000 rows. pretrained: a
+    language model of `gatewise.pretrain`, or its folder. unlabelled: further texts (see `gatewise.train`). units,
+    embedding_dim, epochs, batch_size, learning_rate, ngram_order: replace the recipe's value unless None. random_state:
+    None, a number or a RandomState; fixes split, initial weights, order and dropout.
 
     After fit: model_ (`gatewise.Model`, with trace and explain), classes_ (K,), n_iter_ (epochs run).
     """
@@ -52,22 +54,22 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         pretrained: PretrainedLM | str | None = None,
         unlabelled: Sequence[str] | None = None,
         units: int | None = None,
-        embedding: int | None = None,
+        embedding_dim: int | None = None,
         epochs: int | None = None,
-        batch: int | None = None,
+        batch_size: int | None = None,
         learning_rate: float | None = None,
-        ngrams: int | None = None,
+        ngram_order: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.recipe = recipe
         self.pretrained = pretrained
         self.unlabelled = unlabelled
         self.units = units
-        self.embedding = embedding
+        self.embedding_dim = embedding_dim
         self.epochs = epochs
-        self.batch = batch
+        self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.ngrams = ngrams
+        self.ngram_order = ngram_order
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> LSTMClassifier:
@@ -81,7 +83,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = tuple(str(k) for k in range(len(self.classes_)))
         rows = Labelled.of(inputs, ["0"] * len(inputs)).inputs
         data = Labelled(rows, places.astype(np.int64), names, source="the data given to fit")
-        changes = {k: getattr(self, k) for k in ("units", "embedding", "epochs", "batch", "learning_rate", "ngrams")}
+        changes = {k: getattr(self, k) for k in _RECIPE_FIELDS}
         seed = self.random_state
         if not isinstance(seed, int):
             seed = int(check_random_state(seed).randint(2**31))

@@ -52,7 +52,7 @@ def test_few_labels_are_balanced_and_differ_by_draw(made: Reviews) -> None:
 
 
 def test_a_base_is_made_once(made: Reviews, tmp_path: Path) -> None:
-    changes = {"embedding": 8, "units": 8, "words": 80, "batch": 4, "steps": 9}
+    changes = {"embedding_dim": 8, "units": 8, "vocab_size": 80, "batch_size": 4, "bptt": 9}
     first, _ = pretrained_for(made, 1, tmp_path, "small", **changes)
     again, seconds = pretrained_for(made, 1, tmp_path, "small", **changes)
     assert seconds == first.metadata.seconds
@@ -120,7 +120,9 @@ def test_a_part_is_compared_with_the_same_seeds_alone() -> None:
 
 def test_each_part_alone_is_weighed_anew(made: Reviews) -> None:
     """What the one folded bias is has no say in what the parts are worth: a wrong one hurts their sum alone."""
-    model = gw.train(made.train, units=8, embedding=8, words=80, epochs=20, ngrams=1, learning_rate=0.02, batch=8)
+    model = gw.train(
+        made.train, units=8, embedding_dim=8, vocab_size=80, epochs=20, ngram_order=1, learning_rate=0.02, batch_size=8
+    )
     wrong = dict(model.parameters)
     wrong["dense.bias"] = wrong["dense.bias"] + np.float32(8)
     one, other = (measured(m, made.test, made.train) for m in (model, replace(model, parameters=wrong)))

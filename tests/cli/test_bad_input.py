@@ -123,7 +123,7 @@ def test_an_archive_missing_truncated_or_without_classes(run: Run, tmp_path: Pat
 def test_training_that_cannot_be(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     target = tmp_path / "m"
     csv = (reviews_csv, "--text", "review", "--label", "sentiment", "-o", target)
-    assert "no recipe is called 'slow'; there are tuned, best, few, tutorial, fast" in refused(
+    assert "no recipe is called 'slow'; there are finetune, best, few-shot, tutorial, fast" in refused(
         run, "train", *csv, "--recipe", "slow"
     )
     assert "--gate must be sigmoid or binary, not 'soft'" in refused(run, "train", *csv, "--gate", "soft")

@@ -37,7 +37,7 @@ def test_texts_to_a_base_to_a_model(run: Run, corpus: Path, reviews_csv: Path, t
     )
     assert trained.exit_code == 0
     model = gw.load(target)
-    assert model.metadata.recipe == "few"
+    assert model.metadata.recipe == "few-shot"
     assert "corpus.txt" in model.metadata.base
     assert "corpus.txt" in model.metadata.unlabelled
     assert f"--pretrained {pretrained} --unlabelled {corpus}" in model.metadata.command
@@ -45,9 +45,9 @@ def test_texts_to_a_base_to_a_model(run: Run, corpus: Path, reviews_csv: Path, t
 
 
 def test_json(run: Run, corpus: Path, tmp_path: Path) -> None:
-    result = run("pretrain", corpus, "--size", "vectors", "--epochs", 0.5, "-o", tmp_path / "pretrained", "--json")
+    result = run("pretrain", corpus, "--size", "embeddings", "--epochs", 0.5, "-o", tmp_path / "pretrained", "--json")
     found = json.loads(result.stdout)
-    assert found["size"] == "vectors"
+    assert found["size"] == "embeddings"
     assert set(found["perplexity"]) == {"forward", "backward"}
 
 

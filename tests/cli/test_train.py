@@ -15,7 +15,7 @@ import pytest
 import gatewise as gw
 from tests.cli.conftest import Run, Series
 
-SMALL = ("--epochs", 2, "--units", 4, "--batch", 8, "--seed", 3)
+SMALL = ("--epochs", 2, "--units", 4, "--batch-size", 8, "--seed", 3)
 
 
 def columns(path: Path) -> tuple[object, ...]:
@@ -45,24 +45,24 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
     assert result.stderr == ""
     assert run("predict", target, "the film was good").exit_code == 0
     want = f"gatewise train {reviews_csv} --recipe fast --text review --label sentiment --out {target} --seed 3"
-    assert model.metadata.command == f"{want} --epochs 2 --batch 8 --units 4"
+    assert model.metadata.command == f"{want} --epochs 2 --batch-size 8 --units 4"
 
 
 def test_ngrams_beside_the_network(run: Run, reviews_csv: Path, series_file: Path, tmp_path: Path) -> None:
     target = tmp_path / "m"
-    result = run("train", *columns(reviews_csv), "-o", target, *SMALL, "--ngrams", 2)
+    result = run("train", *columns(reviews_csv), "-o", target, *SMALL, "--ngram-order", 2)
     assert result.exit_code == 0
     model = gw.load(target)
     assert model.ngrams is not None
     assert model.ngrams.order == 2
     assert f"{len(model.ngrams)} n-grams of 1 to 2 words fitted in" in result.stdout
     assert f"weighed: {model.metadata.calibrated.how}; validation accuracy" in " ".join(result.stdout.split())
-    assert model.metadata.command.endswith(" --ngrams 2")
+    assert model.metadata.command.endswith(" --ngram-order 2")
     assert "1- to 2-grams" in run("info", target).stdout
     assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(model.ngrams)
     for source, words in ((columns(reviews_csv), "from 0 to 3"), ((series_file,), "a series has no words")):
         order = 4 if "from" in words else 1
-        refused = run("train", *source, "-o", tmp_path / "n", *SMALL, "--ngrams", order)
+        refused = run("train", *source, "-o", tmp_path / "n", *SMALL, "--ngram-order", order)
         assert refused.exit_code == 2
         assert words in refused.stderr
         assert refused.stderr.count("\n") == 1

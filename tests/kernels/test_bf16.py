@@ -218,7 +218,7 @@ def test_auto_is_the_faster_one(
         monkeypatch.delenv("GATEWISE_ISA", raising=False)
     else:
         monkeypatch.setenv("GATEWISE_ISA", forced)
-    assert kernels.fastest_precision() == recipe("tuned").products == want
+    assert kernels.fastest_precision() == recipe("finetune").kernel_precision == want
 
 
 @pytest.mark.skipif(native.unavailable_reason() is not None, reason=f"native: {native.unavailable_reason()}")

@@ -73,9 +73,9 @@ def test_the_network_drops_in_training_only_and_from_torchs_generator() -> None:
 
 
 def test_shared_pads_and_a_mask_a_sequence_exclude_each_other() -> None:
-    with pytest.raises(InputError, match="drop_recurrent is another mask a sequence"):
-        recipe("tutorial", drop_recurrent=0.2)
-    assert recipe("tutorial", drop_recurrent=0.2, padding="none").dropout["recurrent"] == 0.2
+    with pytest.raises(InputError, match="dropout_recurrent differs by sequence"):
+        recipe("tutorial", dropout_recurrent=0.2)
+    assert recipe("tutorial", dropout_recurrent=0.2, padding="none").dropout["recurrent"] == 0.2
     arch = recipe("tutorial").architecture("tokens", 20, 2)
     with pytest.raises(InputError, match="recurrent dropout is another mask a sequence"):
         Network(arch, initial_parameters(arch, np.random.default_rng(0)), dropout={"recurrent": 0.1})

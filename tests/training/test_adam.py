@@ -13,7 +13,7 @@ from tests.training.texts import made_reviews
 
 
 def test_the_tutorials_adam_is_that_of_keras() -> None:
-    chosen = recipe("tutorial", units=7, embedding=5, length=60, batch=16)
+    chosen = recipe("tutorial", units=7, embedding_dim=5, max_length=60, batch_size=16)
     training_data = prepare(made_reviews(160, 40), chosen, 0)
     start = initial_parameters(training_data.architecture, np.random.default_rng(1))
     network = Network(training_data.architecture, start, active=training_data.active)

@@ -24,7 +24,14 @@ from tests.training.texts import made_reviews
 
 TOKENS = Architecture("tokens", 12, 5, 4, layers=2, bidirectional=True, pooling="mean+max")
 CHANNELS = Architecture("channels", 3, 0, 4)
-SMALL: dict[str, Any] = {"units": 8, "embedding": 6, "batch": 16, "words": 80, "ngrams": 0, "calibrate": False}
+SMALL: dict[str, Any] = {
+    "units": 8,
+    "embedding_dim": 6,
+    "batch_size": 16,
+    "vocab_size": 80,
+    "ngram_order": 0,
+    "calibrate": False,
+}
 
 
 def _network(arch: Architecture, dropout: dict[str, float] | None = None) -> Network:
@@ -133,7 +140,7 @@ def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> N
     series = [rng.standard_normal((int(n), 2)).astype(np.float32) + n % 2 for n in rng.integers(4, 9, 60)]
     labels = [("even", "odd")[len(one) % 2] for one in series]
     found = train(
-        series, labels, recipe="fast", epochs=6, adversarial=0.02, units=6, batch=8, calibrate=False, ngrams=0
+        series, labels, recipe="fast", epochs=6, adversarial=0.02, units=6, batch_size=8, calibrate=False, ngram_order=0
     )
     assert found.evaluate(Labelled.of(series, labels)).accuracy > 0.8
 
@@ -141,6 +148,6 @@ def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> N
 def test_a_share_below_nothing_or_beside_pads_is_refused() -> None:
     with pytest.raises(InputError, match=r"recipe: adversarial must be from 0 to below 1, not -0\.1"):
         recipe("best", adversarial=-0.1)
-    with pytest.raises(InputError, match="recipe: adversarial is another movement a sequence"):
+    with pytest.raises(InputError, match="recipe: adversarial differs by sequence"):
         recipe("tutorial", adversarial=0.01)
     assert recipe("tutorial", adversarial=0.01, padding="none").adversarial == 0.01

@@ -17,13 +17,13 @@ from gatewise.training.training_data import prepare
 from tests.training.notes import Notes
 from tests.training.texts import made_reviews
 
-SMALL: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, "epochs": 2, "seed": 5}
+SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 2, "seed": 5}
 
 
 def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
     data, heard = made_reviews(300, 50), Notes()
-    alone = train(data, ngrams=0, calibrate=False, **SMALL)
-    model = train(data, out=tmp_path / "m", callback=heard, ngrams=2, ngram_most=40, **SMALL)
+    alone = train(data, ngram_order=0, calibrate=False, **SMALL)
+    model = train(data, out=tmp_path / "m", callback=heard, ngram_order=2, max_ngrams=40, **SMALL)
     assert model.ngrams is not None
     assert (len(model.ngrams), model.ngrams.order) == (40, 2)
     assert model.preprocessor.unknown == 1
@@ -55,13 +55,13 @@ def test_they_read_what_the_network_cuts_away() -> None:
     labels = rng.integers(0, 2, 300)
     rest = [" ".join(rng.choice([f"word{n}" for n in range(30)], 9)) for _ in labels]
     texts = [f"{'bright' if label else 'dull'} {words}" for label, words in zip(labels, rest, strict=True)]
-    model = gw.train(texts, labels, length=5, cut="front", ngrams=1, **SMALL)
+    model = gw.train(texts, labels, max_length=5, truncation="front", ngram_order=1, **SMALL)
     assert np.mean([a == str(b) for a, b in zip(model.predict(texts), labels, strict=True)]) > 0.98
 
 
 def test_calibration_alone_moves_nothing_but_the_dense_layer() -> None:
     data = made_reviews(300, 52)
-    alone, model = (train(data, ngrams=0, calibrate=calibrate, **SMALL) for calibrate in (False, True))
+    alone, model = (train(data, ngram_order=0, calibrate=calibrate, **SMALL) for calibrate in (False, True))
     assert model.ngrams is None
     scale = float((model.parameters["dense.weight"] / alone.parameters["dense.weight"])[0, 0])
     shift = float(model.parameters["dense.bias"][0] - scale * alone.parameters["dense.bias"][0])
@@ -79,11 +79,11 @@ def test_calibration_alone_moves_nothing_but_the_dense_layer() -> None:
 
 def test_three_classes_and_few_rows() -> None:
     data = made_reviews(260, 53, ("bad", "good", "odd"))
-    model = train(data, ngrams=2, **SMALL)
+    model = train(data, ngram_order=2, **SMALL)
     assert model.ngrams is not None
     assert model.ngrams.weight.shape[1] == 3
     assert model.evaluate(data).accuracy > 0.8
-    few = train(made_reviews(12, 54), ngrams=3, validation=0.25, **SMALL)
+    few = train(made_reviews(12, 54), ngram_order=3, validation_fraction=0.25, **SMALL)
     assert few.ngrams is not None
     assert np.isfinite(few.logits(["fine and dull"])).all()
 
@@ -91,7 +91,9 @@ def test_three_classes_and_few_rows() -> None:
 def test_texts_without_an_ngram_in_common() -> None:
     heard = Notes()
     texts = ["aa bb", "cc dd", "ee ff", "gg hh", "ii jj", "kk ll"]
-    model = gw.train(texts, [0, 1, 0, 1, 0, 1], ngrams=2, validation=0.34, encoding="keras", callback=heard, **SMALL)
+    model = gw.train(
+        texts, [0, 1, 0, 1, 0, 1], ngram_order=2, validation_fraction=0.34, encoding="keras", callback=heard, **SMALL
+    )
     assert model.ngrams is None or len(model.ngrams)
     assert any(" n-grams of 1 to 2 words fitted" in note for note in heard.notes)
 
@@ -108,7 +110,7 @@ def test_without_any_option_texts_get_ngrams_and_series_none() -> None:
 
 def test_series_are_refused_before_any_training() -> None:
     with pytest.raises(InputError, match="gestures: n-grams are for texts, and a series has no words"):
-        train(_gestures(), ngrams=1, **SMALL)
+        train(_gestures(), ngram_order=1, **SMALL)
 
 
 def _gestures() -> Labelled:
@@ -118,8 +120,15 @@ def _gestures() -> Labelled:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"ngrams": 4}, {"ngrams": -1}, {"ngram_minimum": 0}, {"ngram_l2": 0.0}, {"ngram_most": -1}]
+    ("changes", "message"),
+    [
+        ({"ngram_order": 4}, "ngram_order must be from 0 to 3, not 4"),
+        ({"ngram_order": -1}, "ngram_order must be from 0 to 3, not -1"),
+        ({"ngram_min_df": 0}, "ngram_min_df must be at least 1, not 0"),
+        ({"ngram_l2": 0.0}, r"ngram_l2 must be above 0, not 0\.0"),
+        ({"max_ngrams": -1}, "max_ngrams must be at least 0, not -1"),
+    ],
 )
-def test_numbers_that_mean_nothing(changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="recipe: ngrams must be from 0 to 3"):
+def test_ngram_fields_out_of_range(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"recipe: {message}"):
         train(made_reviews(40, 1), **changes)

@@ -13,16 +13,18 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Callback, Interrupted, PretrainPlan, StepLog, pretrain, train
+from gatewise.training import Callback, Interrupted, PretrainRecipe, StepLog, pretrain, train
 from tests.training.texts import made_reviews
 
-PLAN = PretrainPlan("test", 8, 10, words=90, epochs=1, batch=8, steps=11, samples=24, learning_rate=0.02)
+RECIPE = PretrainRecipe(
+    "test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24, learning_rate=0.02
+)
 OPTIONS: dict[str, Any] = {
-    "recipe": "tuned",
+    "recipe": "finetune",
     "epochs": 2,
-    "least_steps": 40,
-    "batch": 16,
-    "ngrams": 2,
+    "min_steps": 40,
+    "batch_size": 16,
+    "ngram_order": 2,
     "learning_rate": 0.02,
     "student_epochs": 2,
 }
@@ -30,13 +32,15 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def pretrained() -> PretrainedLM:
-    return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
+    return pretrain([str(text) for text in made_reviews(500, 40).inputs], recipe=RECIPE, seed=2)
 
 
 def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(pretrained: PretrainedLM) -> None:
     data = made_reviews(120, 3)
-    model = train(data, pretrained=pretrained, learning_rate=1e-9, epochs=1, ngrams=0, calibrate=False, recipe="tuned")
-    assert model.metadata.recipe == "tuned"
+    model = train(
+        data, pretrained=pretrained, learning_rate=1e-9, epochs=1, ngram_order=0, calibrate=False, recipe="finetune"
+    )
+    assert model.metadata.recipe == "finetune"
     assert "language model" in model.metadata.base
     assert model.preprocessor.to_files() == (pretrained.encoding.to_files())
     for name in model.parameters:
@@ -47,21 +51,21 @@ def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(pretrained: Pr
 def test_the_head_is_fitted_before_anything_moves(pretrained: PretrainedLM) -> None:
     """With a rate of next to nothing: what there is then is the head, fitted or drawn."""
     still: dict[str, Any] = {
-        "recipe": "tuned",
+        "recipe": "finetune",
         "learning_rate": 1e-9,
         "epochs": 1,
-        "least_steps": 0,
-        "ngrams": 0,
+        "min_steps": 0,
+        "ngram_order": 0,
         "calibrate": False,
     }
     data = made_reviews(400, 3)
     fitted, drawn = (
-        train(data, pretrained=pretrained, head=head, **still).evaluate(data).accuracy for head in (1.0, 0.0)
+        train(data, pretrained=pretrained, probe_l2=head, **still).evaluate(data).accuracy for head in (1.0, 0.0)
     )
     assert fitted > max(0.7, drawn + 0.1)
 
 
-@pytest.mark.parametrize("recipe", ["tuned", "best"])
+@pytest.mark.parametrize("recipe", ["finetune", "best"])
 def test_it_learns_with_a_teacher_and_saves_the_same(pretrained: PretrainedLM, tmp_path: Path, recipe: str) -> None:
     more = [str(text) for text in made_reviews(200, 41).inputs]
     how = OPTIONS | {"recipe": recipe}
@@ -87,7 +91,7 @@ class StopAt(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("recipe", ["tuned", "best"])
+@pytest.mark.parametrize("recipe", ["finetune", "best"])
 @pytest.mark.parametrize("step", [3, 52, 70])
 def test_stopped_and_resumed(pretrained: PretrainedLM, tmp_path: Path, step: int, recipe: str) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
@@ -109,14 +113,16 @@ def test_another_base_or_other_texts_are_not_resumed(pretrained: PretrainedLM, t
 
 
 def test_few_labels_take_more_epochs(pretrained: PretrainedLM) -> None:
-    model = train(made_reviews(40, 8), pretrained=pretrained, **(OPTIONS | {"ngrams": 0}))
+    model = train(made_reviews(40, 8), pretrained=pretrained, **(OPTIONS | {"ngram_order": 0}))
     assert model.metadata.epochs == 14  # 36 to train on are 3 batches of 16
 
 
 def test_vectors_alone_leave_the_units_free() -> None:
     texts = [str(text) for text in made_reviews(500, 40).inputs]
-    vectors = pretrain(texts, plan=PretrainPlan("v", 8, 0, words=90, epochs=1, batch=8, steps=11, samples=24))
-    model = train(made_reviews(100, 3), pretrained=vectors, units=7, epochs=1, ngrams=0)
+    vectors = pretrain(
+        texts, recipe=PretrainRecipe("v", 8, 0, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24)
+    )
+    model = train(made_reviews(100, 3), pretrained=vectors, units=7, epochs=1, ngram_order=0)
     assert (model.architecture.units, model.architecture.embedding_dim) == (7, 8)
 
 
@@ -127,7 +133,7 @@ def test_vectors_alone_leave_the_units_free() -> None:
         ({"recipe": "tutorial"}, "base"),
         ({"bidirectional": False}, "both directions"),
         ({"gate": "binary"}, "sigmoid"),
-        ({"unlabelled": ["a text"], "student_epochs": 0, "latent": 0}, "no use"),
+        ({"unlabelled": ["a text"], "student_epochs": 0, "lsa_components": 0}, "no use"),
     ],
 )
 def test_what_a_base_cannot_start(pretrained: PretrainedLM, options: dict[str, Any], says: str) -> None:
@@ -137,10 +143,10 @@ def test_what_a_base_cannot_start(pretrained: PretrainedLM, options: dict[str, A
 
 def test_series_have_no_base(pretrained: PretrainedLM) -> None:
     with pytest.raises(InputError, match="series"):
-        train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, pretrained=pretrained, ngrams=0)
+        train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, pretrained=pretrained, ngram_order=0)
 
 
-@pytest.mark.parametrize("recipe", ["tuned", "best"])
+@pytest.mark.parametrize("recipe", ["finetune", "best"])
 def test_series_learn_nothing_from_texts(recipe: str) -> None:
     series = [np.full((4, 2), float(k)) for k in range(20)]
     with pytest.raises(InputError, match="texts without labels tell nothing of series"):

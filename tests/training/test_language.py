@@ -15,7 +15,7 @@ from gatewise.nn.language import DIRECTIONS
 ROWS, STREAMS, STEPS = 30, 4, 9
 
 
-@pytest.mark.parametrize("units", [12, 0], ids=["lstm", "vectors"])
+@pytest.mark.parametrize("units", [12, 0], ids=["lstm", "embeddings"])
 def test_gradients_of_a_step(units: int) -> None:
     rng = np.random.default_rng(units)
     shapes = pretrained_shapes(ROWS, 8, units)
@@ -53,7 +53,7 @@ def test_a_unit_is_dropped_for_a_whole_piece() -> None:
     parameters = {
         name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in pretrained_shapes(ROWS, 8, units).items()
     }
-    network = LanguageModel(parameters, drop_output=0.5, kernel="reference")
+    network = LanguageModel(parameters, dropout_output=0.5, kernel="reference")
     network.train()
     torch.manual_seed(5)
     h = torch.randn(STREAMS * STEPS, units, requires_grad=True)

@@ -53,9 +53,9 @@ def test_states_that_never_move_are_harmless() -> None:
 
 
 def test_numbers_that_mean_nothing_are_refused() -> None:
-    with pytest.raises(InputError, match="recipe: head, latent and student_most must be at least 0"):
-        recipe("tuned", head=-1)
-    with pytest.raises(InputError, match="recipe: head, latent and student_most must be at least 0"):
-        recipe("few", latent=-1)
-    with pytest.raises(InputError, match="recipe: teacher must be 'network' or 'readers', not 'reader'"):
-        recipe("few", teacher="reader")
+    with pytest.raises(InputError, match="recipe: probe_l2 must be at least 0, not -1"):
+        recipe("finetune", probe_l2=-1)
+    with pytest.raises(InputError, match="recipe: lsa_components must be at least 0, not -1"):
+        recipe("few-shot", lsa_components=-1)
+    with pytest.raises(InputError, match="recipe: teacher must be 'network' or 'stacking', not 'reader'"):
+        recipe("few-shot", teacher="reader")

@@ -12,7 +12,7 @@ import pytest
 import gatewise as gw
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.ngrams import Ngrams
-from gatewise.training import PretrainPlan, pretrain, recipe, train
+from gatewise.training import PretrainRecipe, pretrain, recipe, train
 from gatewise.training import lsa_classifier as latent_line_module
 from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.lsa import LATENT_L2, latent
@@ -24,17 +24,26 @@ from gatewise.types import Array
 from tests.training.notes import Notes
 from tests.training.texts import made_reviews
 
-PLAN = PretrainPlan("test", 8, 10, words=90, epochs=1, batch=8, steps=11, samples=24, learning_rate=0.02)
-SMALL: dict[str, Any] = {"epochs": 1, "least_steps": 0, "batch": 16, "learning_rate": 0.02, "latent": 6, "seed": 1}
+RECIPE = PretrainRecipe(
+    "test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24, learning_rate=0.02
+)
+SMALL: dict[str, Any] = {
+    "epochs": 1,
+    "min_steps": 0,
+    "batch_size": 16,
+    "learning_rate": 0.02,
+    "lsa_components": 6,
+    "seed": 1,
+}
 
 
 @pytest.fixture(scope="module")
 def pretrained() -> PretrainedLM:
-    return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
+    return pretrain([str(text) for text in made_reviews(500, 40).inputs], recipe=RECIPE, seed=2)
 
 
 def ready(pretrained: PretrainedLM, labels: int, classes: tuple[str, ...] = ("negative", "positive")) -> TrainingData:
-    chosen = match_pretrained(recipe("tuned", latent=6), pretrained)
+    chosen = match_pretrained(recipe("finetune", lsa_components=6), pretrained)
     return prepare(made_reviews(labels, 3, classes), chosen, 0, pretrained.encoding)
 
 
@@ -75,7 +84,9 @@ def test_it_tells_texts_that_no_label_is_like(pretrained: PretrainedLM) -> None:
 
     labels, fresh = rng.integers(0, 2, 60), rng.integers(0, 2, 200)
     data = labelled([text(side, 0, 2) for side in labels], labels)
-    training_data = prepare(data, match_pretrained(recipe("tuned", latent=2), pretrained), 0, pretrained.encoding)
+    training_data = prepare(
+        data, match_pretrained(recipe("finetune", lsa_components=2), pretrained), 0, pretrained.encoding
+    )
     together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
     line = fit_lsa_classifier(training_data, encoded(training_data, together), 0, Notes())
     assert line is not None
@@ -143,23 +154,23 @@ def test_trained_with_texts_without_labels(pretrained: PretrainedLM, classes: tu
     """Teacher and student both hear it; without such texts, or with latent=0, nobody does."""
     data, more = made_reviews(120, 3, classes), [str(text) for text in made_reviews(200, 41, classes).inputs]
     heard = Notes()
-    model = train(data, recipe="tuned", pretrained=pretrained, unlabelled=more, callback=heard, **SMALL)
+    model = train(data, recipe="finetune", pretrained=pretrained, unlabelled=more, callback=heard, **SMALL)
     assert [note.split(" in ")[0] for note in heard.notes if "directions of" in note] == [
         "6 latent directions of 308 texts"
     ]
     assert sum(note.startswith("n-grams x ") for note in heard.notes) == 2
     assert model.ngrams is not None
     assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
-    for without in ({"unlabelled": None}, {"unlabelled": more, "latent": 0}):
+    for without in ({"unlabelled": None}, {"unlabelled": more, "lsa_components": 0}):
         quiet = Notes()
-        train(data, recipe="tuned", pretrained=pretrained, callback=quiet, **(SMALL | without))
+        train(data, recipe="finetune", pretrained=pretrained, callback=quiet, **(SMALL | without))
         assert not any("latent directions" in note for note in quiet.notes)
 
 
 def test_a_recipe_without_a_student_has_the_line_alone(pretrained: PretrainedLM, tmp_path: Path) -> None:
     """One network, the same as without such texts; the n-grams beside it say something else."""
     data, more = made_reviews(120, 3), [str(text) for text in made_reviews(200, 41).inputs]
-    how: dict[str, Any] = {"recipe": "tuned", "pretrained": pretrained, "student_epochs": 0} | SMALL
+    how: dict[str, Any] = {"recipe": "finetune", "pretrained": pretrained, "student_epochs": 0} | SMALL
     heard = Notes()
     with_line = train(data, unlabelled=more, callback=heard, out=tmp_path / "m", **how)
     alone = train(data, **how)

@@ -17,20 +17,20 @@ from gatewise.errors import InputError, ModelFileError, TrainingError
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage import json_bytes, load_folder, save_folder
 from gatewise.storage.strict_json import parse_json
-from gatewise.training import PretrainCallback, PretrainInterrupted, PretrainPlan, plan_for, pretrain
+from gatewise.training import PretrainCallback, PretrainInterrupted, PretrainRecipe, pretrain, pretrain_recipe
 from tests.training.corpus import made_corpus
 
-PLAN = PretrainPlan(
+RECIPE = PretrainRecipe(
     "test",
-    embedding=16,
+    embedding_dim=16,
     units=20,
-    words=100,
+    vocab_size=100,
     epochs=3,
-    batch=8,
-    steps=11,
-    samples=24,
+    batch_size=8,
+    bptt=11,
+    num_sampled=24,
     learning_rate=0.02,
-    drop_word=0.02,
+    dropout_word=0.02,
 )
 
 
@@ -55,7 +55,7 @@ def _same(a: PretrainedLM, b: PretrainedLM) -> None:
 
 @pytest.fixture(scope="module")
 def trained() -> PretrainedLM:
-    return pretrain(made_corpus(300, 5), plan=PLAN, seed=7)
+    return pretrain(made_corpus(300, 5), recipe=RECIPE, seed=7)
 
 
 def test_it_learns_what_follows_what(trained: PretrainedLM) -> None:
@@ -67,7 +67,8 @@ def test_it_learns_what_follows_what(trained: PretrainedLM) -> None:
 
 def test_vectors_alone() -> None:
     pretrained = pretrain(
-        made_corpus(300, 5), plan=PretrainPlan("v", embedding=12, units=0, words=100, epochs=4, batch=8, steps=11)
+        made_corpus(300, 5),
+        recipe=PretrainRecipe("v", embedding_dim=12, units=0, vocab_size=100, epochs=4, batch_size=8, bptt=11),
     )
     assert pretrained.units == 0
     assert set(pretrained.parameters) == {
@@ -83,9 +84,9 @@ def test_vectors_alone() -> None:
 def test_stopped_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -> None:
     texts = made_corpus(300, 5)
     with pytest.raises(PretrainInterrupted, match="resume"):
-        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", callback=StopAt(step))
+        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=StopAt(step))
     assert not (tmp_path / "b").exists()
-    resumed = pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", resume=True)
+    resumed = pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", resume=True)
     _same(trained, resumed)
     _same(trained, gw.load_pretrained(tmp_path / "b"))
     assert not (tmp_path / "b.run").exists()
@@ -94,25 +95,25 @@ def test_stopped_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -
 def test_another_run_is_not_resumed(tmp_path: Path) -> None:
     texts = made_corpus(300, 5)
     with pytest.raises(PretrainInterrupted):
-        pretrain(texts, plan=PLAN, seed=7, out=tmp_path / "b", callback=StopAt(5))
+        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=StopAt(5))
     with pytest.raises(TrainingError, match="seed"):
-        pretrain(texts, plan=PLAN, seed=8, out=tmp_path / "b", resume=True)
+        pretrain(texts, recipe=RECIPE, seed=8, out=tmp_path / "b", resume=True)
     with pytest.raises(TrainingError, match="data"):
-        pretrain(texts[1:], plan=PLAN, seed=7, out=tmp_path / "b", resume=True)
+        pretrain(texts[1:], recipe=RECIPE, seed=7, out=tmp_path / "b", resume=True)
 
 
 def test_minutes_set_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that goes on half a second whenever somebody looks: a step takes one half, from start to end."""
     looks = itertools.count()
     monkeypatch.setattr(time, "perf_counter", lambda: 0.5 * next(looks))
-    plan = PretrainPlan("test", embedding=8, units=8, words=100, minutes=1.0, batch=8, steps=11)
+    recipe = PretrainRecipe("test", embedding_dim=8, units=8, vocab_size=100, minutes=1.0, batch_size=8, bptt=11)
     seen: list[int] = []
 
     class Seen(PretrainCallback):
         def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
             seen.append(steps)
 
-    pretrain(made_corpus(300, 5), plan=plan, callback=Seen())
+    pretrain(made_corpus(300, 5), recipe=recipe, callback=Seen())
     timed = 12 * 0.5
     spent = 0.5  # from the call to the loop: nobody else looks
     assert set(seen) == {int(0.95 * (60 - spent - timed) / 0.5)}
@@ -120,24 +121,24 @@ def test_minutes_set_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_dial_chooses_the_size() -> None:
-    assert [plan_for(minutes=m).size for m in (1, 5, 10, 60)] == ["vectors", "small", "medium", "large"]
-    assert plan_for("small", epochs=3).epochs == 3
-    assert plan_for("small", minutes=3).epochs == 0
-    with pytest.raises(InputError, match="vectors, small"):
-        plan_for("huge")
+    assert [pretrain_recipe(minutes=m).size for m in (1, 5, 10, 60)] == ["embeddings", "small", "medium", "large"]
+    assert pretrain_recipe("small", epochs=3).epochs == 3
+    assert pretrain_recipe("small", minutes=3).epochs == 0
+    with pytest.raises(InputError, match="embeddings, small"):
+        pretrain_recipe("huge")
     with pytest.raises(InputError, match="not both"):
-        plan_for("small", minutes=3, epochs=1)
+        pretrain_recipe("small", minutes=3, epochs=1)
     with pytest.raises(InputError, match="minutes or epochs"):
-        PretrainPlan("x", 4, 4)
+        PretrainRecipe("x", 4, 4)
 
 
 def test_texts_that_cannot_be_used() -> None:
     with pytest.raises(InputError, match="text 2 is empty"):
-        pretrain(["one text", " "], plan=PLAN)
+        pretrain(["one text", " "], recipe=RECIPE)
     with pytest.raises(InputError, match="not one text"):
-        pretrain("one text", plan=PLAN)
+        pretrain("one text", recipe=RECIPE)
     with pytest.raises(InputError, match="too few"):
-        pretrain(["one text here", "and one text there"], plan=PLAN)
+        pretrain(["one text here", "and one text there"], recipe=RECIPE)
 
 
 def test_its_folder(trained: PretrainedLM, tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_changed_byte_is_refused(trained: PretrainedLM, tmp_path: Path, name: 
 
 def test_a_model_is_no_base(tmp_path: Path) -> None:
     texts = made_corpus(60, 1)
-    gw.train(texts, np.arange(60) % 2, epochs=1, units=4, embedding=4, out=tmp_path / "m")
+    gw.train(texts, np.arange(60) % 2, epochs=1, units=4, embedding_dim=4, out=tmp_path / "m")
     with pytest.raises(ModelFileError, match="not a base"):
         gw.load_pretrained(tmp_path / "m")
 

@@ -19,7 +19,7 @@ from gatewise.storage import locked
 from gatewise.training import Callback, Interrupted, StepLog, train
 from tests.training.texts import made_reviews
 
-OPTIONS: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, "epochs": 4, "seed": 21}
+OPTIONS: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 4, "seed": 21}
 
 
 class StopAt(Callback):
@@ -116,7 +116,7 @@ def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("epoch", "batch"), [(2, 5), (4, 13)])
 def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, batch: int) -> None:
     """They are fitted behind the last epoch; a run that was stopped has none yet, and ends with the same bits."""
-    data, options = made_reviews(240, 36), {**OPTIONS, "ngrams": 3}
+    data, options = made_reviews(240, 36), {**OPTIONS, "ngram_order": 3}
     whole = train(data, **options)
     with pytest.raises(Interrupted) as caught:
         train(data, out=tmp_path / "m", callback=StopAt(epoch, batch), **options)

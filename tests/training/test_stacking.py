@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Interrupted, PretrainPlan, default_recipe, pretrain, recipe, train
+from gatewise.training import Interrupted, PretrainRecipe, default_recipe, pretrain, recipe, train
 from gatewise.training.ensemble import weights_of
 from gatewise.training.stacking import stacked_predictions
 from gatewise.training.start import match_pretrained
@@ -18,18 +18,23 @@ from gatewise.training.training_data import TrainingData, prepare
 from tests.training.notes import Notes
 from tests.training.texts import made_reviews
 
-PLAN = PretrainPlan("test", 8, 10, words=90, epochs=1, batch=8, steps=11, samples=24, learning_rate=0.02)
-FEW: dict[str, Any] = {"batch": 16, "learning_rate": 0.02, "head": 5.0}
+RECIPE = PretrainRecipe(
+    "test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24, learning_rate=0.02
+)
+FEW: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.02, "probe_l2": 5.0}
 
 
 @pytest.fixture(scope="module")
 def pretrained() -> PretrainedLM:
-    return pretrain([str(text) for text in made_reviews(500, 40).inputs], plan=PLAN, seed=2)
+    return pretrain([str(text) for text in made_reviews(500, 40).inputs], recipe=RECIPE, seed=2)
 
 
 def ready(pretrained: PretrainedLM, labels: int, **changes: Any) -> TrainingData:
     return prepare(
-        made_reviews(labels, 3), match_pretrained(recipe("few", **FEW, **changes), pretrained), 0, pretrained.encoding
+        made_reviews(labels, 3),
+        match_pretrained(recipe("few-shot", **FEW, **changes), pretrained),
+        0,
+        pretrained.encoding,
     )
 
 
@@ -90,7 +95,7 @@ def test_who_knows_nothing_is_hardly_heard() -> None:
 
 def test_three_classes(pretrained: PretrainedLM) -> None:
     data, fresh = made_reviews(90, 3, ("bad", "good", "odd")), made_reviews(200, 41, ("bad", "good", "odd"))
-    training_data = prepare(data, match_pretrained(recipe("few", **FEW), pretrained), 0, pretrained.encoding)
+    training_data = prepare(data, match_pretrained(recipe("few-shot", **FEW), pretrained), 0, pretrained.encoding)
     whole, every = asked(training_data, fresh.inputs)
     found = stacked_predictions(training_data, whole, every, 0, Notes())
     assert found.shape == (200, 3)
@@ -98,16 +103,22 @@ def test_three_classes(pretrained: PretrainedLM) -> None:
 
 
 def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM) -> None:
-    assert [default_recipe(*case) for case in [(1_999, True), (2_000, True), (90, False)]] == ["few", "tuned", "fast"]
+    assert [default_recipe(*case) for case in [(1_999, True), (2_000, True), (90, False)]] == [
+        "few-shot",
+        "finetune",
+        "fast",
+    ]
     heard, more = Notes(), [str(text) for text in made_reviews(300, 41).inputs]
-    model = train(made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callback=heard, student_most=150, **FEW)
-    assert model.metadata.recipe == "few"
+    model = train(
+        made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callback=heard, max_pseudo_labels=150, **FEW
+    )
+    assert model.metadata.recipe == "few-shot"
     assert any(note.startswith("readers of 354 texts, 54 of them labelled: latent x ") for note in heard.notes)
     assert "student, on the labels and on what the teacher says of 150 texts:" in heard.notes
     assert model.evaluate(made_reviews(300, 7)).accuracy > 0.8
 
 
-@pytest.mark.parametrize("missing", ["latent", "ngrams"])
+@pytest.mark.parametrize("missing", ["lsa_components", "ngram_order"])
 def test_without_readers_a_network_is_the_teacher(pretrained: PretrainedLM, missing: str) -> None:
     heard, more = Notes(), [str(text) for text in made_reviews(40, 41).inputs]
     model = train(made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callback=heard, **{missing: 0}, **FEW)

@@ -17,8 +17,8 @@ from gatewise.errors import InputError, TrainingError
 from gatewise.training import Callback, EpochLog, Recipe, RunInfo, StepLog, recipe, train
 from tests.training.texts import made_reviews
 
-SMALL: dict[str, Any] = {"units": 12, "embedding": 8, "batch": 16, "words": 80, "drop_embedding": 0.2}
-ALONE: dict[str, Any] = {"ngrams": 0, "calibrate": False}
+SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "dropout_embedding": 0.2}
+ALONE: dict[str, Any] = {"ngram_order": 0, "calibrate": False}
 
 
 class Heard(Callback):
@@ -37,7 +37,7 @@ class Heard(Callback):
         self.rows.append(row)
 
 
-@pytest.mark.parametrize(("name", "changes"), [("fast", {}), ("tutorial", {"length": 60, "learning_rate": 0.01})])
+@pytest.mark.parametrize(("name", "changes"), [("fast", {}), ("tutorial", {"max_length": 60, "learning_rate": 0.01})])
 def test_it_learns_and_the_saved_model_says_the_same(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
     heard = Heard()
     data = made_reviews(400, 1)
@@ -110,7 +110,7 @@ def test_series() -> None:
         signal = np.sin(steps * (0.3 if rising else 0.6))[:, None] * [1, -2] + rng.normal(0, 0.3, (len(steps), 2)) + 40
         series.append(signal.astype(np.float32))
         labels.append("slow" if rising else "quick")
-    model = gw.train(series[:200], labels[:200], epochs=8, seed=1, units=12, batch=16, length=0)
+    model = gw.train(series[:200], labels[:200], epochs=8, seed=1, units=12, batch_size=16, max_length=0)
     assert np.mean([a == b for a, b in zip(model.predict(series[200:]), labels[200:], strict=True)]) > 0.9
 
 
@@ -141,11 +141,14 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rows_and_loses_no
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda d: train(d, recipe="quick"), "no recipe is called 'quick'; there are tuned, best, few, tutorial, fast"),
+        (
+            lambda d: train(d, recipe="quick"),
+            "no recipe is called 'quick'; there are finetune, best, few-shot, tutorial, fast",
+        ),
         (lambda d: train(d, colour=3), "a recipe has no 'colour'"),
         (lambda d: train(d, epochs=0), "epochs must be at least 1"),
-        (lambda d: train(d, drop_output=1.0), "drop_output"),
-        (lambda d: train(d, validation=0.0), "validation"),
+        (lambda d: train(d, dropout_output=1.0), "dropout_output"),
+        (lambda d: train(d, validation_fraction=0.0), "validation"),
         (lambda d: train(d.inputs), "labels are missing"),
         (lambda d: train(d, resume=True), "resume needs"),
         (lambda d: train(["a b", "c d", "e f"], ["x", "x", "x"]), "one class"),
@@ -159,8 +162,15 @@ def test_bad_options_are_refused(call: Any, message: str) -> None:
 def test_the_tutorials_recipe_is_the_tutorials() -> None:
     arch = recipe("tutorial").architecture("tokens", 88_588, 2)
     assert (arch.embedding_dim, arch.units, arch.max_length, arch.padding, arch.outputs) == (32, 100, 1000, "pre", 1)
-    wanted = {"words": 10_000, "batch": 64, "epochs": 5, "learning_rate": 0.001, "epsilon": 1e-7, "validation": 0.2}
+    wanted = {
+        "vocab_size": 10_000,
+        "batch_size": 64,
+        "epochs": 5,
+        "learning_rate": 0.001,
+        "epsilon": 1e-7,
+        "validation_fraction": 0.2,
+    }
     tutorial: Recipe = recipe("tutorial")
     assert {name: getattr(tutorial, name) for name in wanted} == wanted
-    assert (tutorial.beta1, tutorial.beta2, tutorial.clip, tutorial.grouped) == (0.9, 0.999, 0.0, False)
+    assert (tutorial.beta_1, tutorial.beta_2, tutorial.grad_clip, tutorial.bucket_by_length) == (0.9, 0.999, 0.0, False)
     assert not any(tutorial.dropout.values())

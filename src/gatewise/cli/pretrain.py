@@ -32,7 +32,7 @@ def pretrain(
     size: Annotated[
         str | None,
         typer.Option(
-            "--size", metavar="vectors|small|medium|large", help="Instead of the minutes'.", show_default=False
+            "--size", metavar="embeddings|small|medium|large", help="Instead of the minutes'.", show_default=False
         ),
     ] = None,
     epochs: Annotated[
@@ -55,10 +55,12 @@ def pretrain(
     from gatewise.cli.pretrain_progress import ShownPretraining
     from gatewise.data import read_texts
     from gatewise.storage import check_target
-    from gatewise.training import PretrainInterrupted, plan_for
+    from gatewise.training import PretrainInterrupted, pretrain_recipe
     from gatewise.training import pretrain as run
 
-    plan = plan_for(size, minutes) if epochs is None else plan_for(size or "medium", minutes, epochs=epochs)
+    recipe = (
+        pretrain_recipe(size, minutes) if epochs is None else pretrain_recipe(size or "medium", minutes, epochs=epochs)
+    )
     check_target(Path(out))
     corpus = read_texts(texts, data=data, text=text)
     words = ["gatewise", "pretrain", *texts]
@@ -69,7 +71,7 @@ def pretrain(
     shown = ShownPretraining(console(stderr=as_json))
     try:
         pretrained = run(
-            corpus, plan=plan, seed=seed, out=out, resume=resume, callback=shown, command=shlex.join(words)
+            corpus, recipe=recipe, seed=seed, out=out, resume=resume, callback=shown, command=shlex.join(words)
         )
     except PretrainInterrupted as stopped:
         shown.close()

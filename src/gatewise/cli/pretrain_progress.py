@@ -7,7 +7,7 @@ from rich.console import Console
 from gatewise.cli.progress import Bar, clock
 from gatewise.errors import printable
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Measurement, PretrainCallback, PretrainPlan
+from gatewise.training import Measurement, PretrainCallback, PretrainRecipe
 
 
 class ShownPretraining(PretrainCallback):
@@ -21,12 +21,12 @@ class ShownPretraining(PretrainCallback):
         """A sentence worth showing."""
         self._line(text)
 
-    def started(self, plan: PretrainPlan, rows: int, texts: int, words: int, kernel: str, source: str) -> None:
+    def started(self, plan: PretrainRecipe, rows: int, texts: int, words: int, kernel: str, source: str) -> None:
         """The plan, and the head of the measurements' table."""
         network = f"two LSTMs of {plan.units} units" if plan.units else "word vectors alone"
         self._line(f"texts    {source}")
         self._line(f"read     {texts:,} texts of {words:,} words; {rows:,} different ones have a vector")
-        self._line(f"network  {plan.size}: {plan.embedding} numbers a word, {network}; kernel {kernel}")
+        self._line(f"network  {plan.size}: {plan.embedding_dim} numbers a word, {network}; kernel {kernel}")
         self._line("")
         self._line("   step     loss  perplexity forward  backward  seconds")
 

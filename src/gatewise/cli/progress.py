@@ -68,7 +68,7 @@ class Shown(Callback):
     def started(self, plan: RunInfo) -> None:
         """The plan, the network and the head of the epochs' table."""
         self._line(f"data        {printable(plan.source, 500)}")
-        self._line(f"train       {plan.train:,} in {plan.batches:,} batches of {plan.recipe.batch} an epoch")
+        self._line(f"train       {plan.train:,} in {plan.batches:,} batches of {plan.recipe.batch_size} an epoch")
         self._line(f"validation  {plan.validation:,}, {printable(plan.validation_how, 200)}")
         self._line(f"recipe      {plan.recipe.name}, kernel {plan.kernel}\n")
         self.out.print(layer_table(plan.architecture))

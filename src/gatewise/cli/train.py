@@ -22,7 +22,7 @@ def train(
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="tutorial, fast, tuned, few or best.  [fast; with --pretrained: few or tuned]",
+            help="tutorial, fast, finetune, few-shot or best.  [fast; with --pretrained: finetune or few-shot]",
             show_default=False,
         ),
     ] = None,
@@ -52,7 +52,9 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Fixes the split, the start values, the order, the dropout.")] = 0,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.", show_default=False)] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Instead of the recipe's.", show_default=False)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Instead of the recipe's.", show_default=False)
+    ] = None,
     units: Annotated[int | None, typer.Option("--units", help="Instead of the recipe's.", show_default=False)] = None,
     gate: Annotated[
         str | None,
@@ -67,19 +69,19 @@ def train(
             show_default=False,
         ),
     ] = None,
-    ngrams: Annotated[
+    ngram_order: Annotated[
         int | None,
         typer.Option(
-            "--ngrams", metavar="N", help="Texts: a linear path over 1- to N-grams, 0 for none.", show_default=False
+            "--ngram-order", metavar="N", help="Texts: ensemble with a 1- to N-gram model; 0: none.", show_default=False
         ),
     ] = None,
     adversarial: Annotated[
         float | None,
         typer.Option(
             "--adversarial",
-            metavar="PART",
-            help="Inputs move against the network by this part of their length, 0.01 say: more often right after "
-            "3 epochs, each 2.5 times as long.",
+            metavar="EPSILON",
+            help="Adversarial training: perturbation size relative to the input norm, e.g. 0.01. A step "
+            "takes 2.5 times as long.",
             show_default=False,
         ),
     ] = None,
@@ -94,7 +96,7 @@ def train(
     gatewise train imdb --pretrained DIR                             more accurate; see gatewise pretrain
     gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best  the most accurate
     gatewise train reviews.csv --text review --label sentiment       two or more classes
-    gatewise train imdb --ngrams 0                                   the network alone, no n-grams beside it
+    gatewise train imdb --ngram-order 0                              the network alone, without n-gram model
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
     from gatewise.cli.progress import Shown
@@ -111,11 +113,11 @@ def train(
     for_precision(precision or "float32")  # type: ignore[arg-type]
     changes: dict[str, Any] = {
         "epochs": epochs,
-        "batch": batch,
+        "batch_size": batch_size,
         "units": units,
         "gate": gate,
         "precision": precision,
-        "ngrams": ngrams,
+        "ngram_order": ngram_order,
         "adversarial": adversarial,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -197,5 +199,5 @@ def _command(source: str, recipe: str, options: dict[str, Any]) -> str:
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
             if one is not None:
-                words += [f"--{name}", str(one)]
+                words += [f"--{name.replace('_', '-')}", str(one)]
     return shlex.join(words)

@@ -37,16 +37,16 @@ States = tuple[Tensor, Tensor]
 class LanguageModel(torch.nn.Module):
     """`parameters` by name, as `gatewise.model.pretrained.pretrained_shapes` has them.
 
-    drop_word: probability that a word of a piece is not read; drop_output: that a unit of a stream is not, at any step
-    of a piece, where the decoder reads it (Gal & Ghahramani 2016). kernel: see `gatewise.nn.op.lstm`.
+    dropout_word: probability of dropping a word of a piece. dropout_output: probability of dropping a unit of a stream
+    at every step of a piece, before the decoder (Gal & Ghahramani 2016). kernel: see `gatewise.nn.op.lstm`.
     """
 
     def __init__(
-        self, parameters: Mapping[str, Array], *, drop_word: float = 0.0, drop_output: float = 0.0, kernel: str
+        self, parameters: Mapping[str, Array], *, dropout_word: float = 0.0, dropout_output: float = 0.0, kernel: str
     ) -> None:
         super().__init__()
         self.names = list(parameters)
-        self.kernel, self.drop_word, self.drop_output = kernel, drop_word, drop_output
+        self.kernel, self.dropout_word, self.dropout_output = kernel, dropout_word, dropout_output
         self.rows = len(parameters["embedding.weight"])
         self.units = parameters["lstm.0.forward.bias"].shape[0] // 4 if "lstm.0.forward.bias" in parameters else 0
         if {name: array.shape for name, array in parameters.items()} != pretrained_shapes(
@@ -76,8 +76,8 @@ class LanguageModel(torch.nn.Module):
         batch, steps = tokens.shape
         distinct, places = unique_tokens(tokens.reshape(-1), self.rows)
         x = take(self["embedding.weight"], torch.from_numpy(distinct), in_place=self._in_place)  # (U, D)
-        if self.training and self.drop_word:
-            x = x * torch.nn.functional.dropout(x.new_ones((len(x), 1)), self.drop_word)
+        if self.training and self.dropout_word:
+            x = x * torch.nn.functional.dropout(x.new_ones((len(x), 1)), self.dropout_word)
         index = torch.from_numpy(places)
         if not self.units:
             return _window(x[index.long()].view(batch, steps, -1)), states
@@ -96,8 +96,8 @@ class LanguageModel(torch.nn.Module):
         log_expected: NDArray[np.float32],
     ) -> Tensor:
         """Mean estimated -log p of the targets (B, T), by sampled softmax."""
-        if self.training and self.drop_output:
-            mask = torch.nn.functional.dropout(h.new_ones((len(targets), 1, h.shape[1])), self.drop_output)
+        if self.training and self.dropout_output:
+            mask = torch.nn.functional.dropout(h.new_ones((len(targets), 1, h.shape[1])), self.dropout_output)
             h = (h.view(*targets.shape, -1) * mask).view(h.shape)
         weight = self[f"decoder.{direction}.weight"]
         x = project(h, weight, weight.new_zeros(len(weight)), kernel=self.kernel)  # (N, D)

@@ -14,9 +14,8 @@ except ImportError as error:
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.pretrain import PretrainInterrupted, pretrain
 from gatewise.training.pretrain_callback import Measurement, PretrainCallback
-from gatewise.training.pretrain_plan import SIZES, PretrainPlan, plan_for
-from gatewise.training.recipe_fields import Recipe
-from gatewise.training.recipes import RECIPES, default_recipe, recipe
+from gatewise.training.pretrain_recipes import SIZES, PretrainRecipe, pretrain_recipe
+from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
 from gatewise.training.run import Interrupted
 from gatewise.training.train import train
 
@@ -29,13 +28,13 @@ __all__ = [
     "Measurement",
     "PretrainCallback",
     "PretrainInterrupted",
-    "PretrainPlan",
+    "PretrainRecipe",
     "Recipe",
     "RunInfo",
     "StepLog",
     "default_recipe",
-    "plan_for",
     "pretrain",
+    "pretrain_recipe",
     "recipe",
     "train",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gatewise.model.model import Model
 from gatewise.network.architecture import Architecture
-from gatewise.training.recipe_fields import Recipe
+from gatewise.training.recipes import Recipe
 
 __all__ = ["Callback", "EpochLog", "RunInfo", "StepLog"]
 

@@ -26,12 +26,12 @@ __all__ = ["completed"]
 def completed(model: Model, training_data: TrainingData, callback: Callback) -> Model:
     """The network's best epoch with what the recipe puts beside and behind it; as it is where that is nothing."""
     recipe = training_data.recipe
-    if not recipe.ngrams and not recipe.calibrate:
+    if not recipe.ngram_order and not recipe.calibrate:
         return model
     rows, classes = training_data.validation, len(training_data.data.classes)
     kept = [training_data.whole[n] for n in rows]
     targets = targets_of(training_data.labels[rows], classes)
-    fitted = _fitted(training_data, callback) if recipe.ngrams else None
+    fitted = _fitted(training_data, callback) if recipe.ngram_order else None
     if fitted is not None and training_data.latent is not None:
         fitted = joined(fitted, training_data.latent, kept, targets, callback)
     added = None if fitted is None else fitted.ngrams.logits(kept) + fitted.bias
@@ -66,15 +66,15 @@ def _fitted(training_data: TrainingData, callback: Callback) -> FittedNgrams | N
         [training_data.whole[n] for n in rows],
         labels,
         classes,
-        recipe.ngrams,
+        recipe.ngram_order,
         # Three times the text holds three times the n-grams, and those of two texts alone are hardly worth their place.
-        recipe.ngram_minimum + (soft is not None),
+        recipe.ngram_min_df + (soft is not None),
         recipe.ngram_l2,
-        most=recipe.ngram_most,
+        most=recipe.max_ngrams,
         without=[] if unknown is None else [unknown],
         weights=None if soft is None else soft.weights[rows],
         threads=threads(),
     )
     count, seconds = len(fitted.ngrams), time.perf_counter() - began
-    callback.note(f"{count:,} n-grams of 1 to {recipe.ngrams} words fitted in {seconds:.1f} s")
+    callback.note(f"{count:,} n-grams of 1 to {recipe.ngram_order} words fitted in {seconds:.1f} s")
     return fitted if count else None

@@ -34,7 +34,9 @@ FLAT = 1e-6  # added to a standard deviation: a state that never moves tells not
 def started(training_data: TrainingData, pretrained: PretrainedLM | None, seed: int) -> dict[str, Array]:
     """What a network over `prepared` starts from: drawn, or the base with the head that the recipe asks for."""
     parameters = start_parameters(training_data.architecture, pretrained, seed)
-    return with_head(parameters, training_data) if pretrained is not None and training_data.recipe.head else parameters
+    return (
+        with_head(parameters, training_data) if pretrained is not None and training_data.recipe.probe_l2 else parameters
+    )
 
 
 def with_head(parameters: Mapping[str, Array], training_data: TrainingData) -> dict[str, Array]:
@@ -42,14 +44,14 @@ def with_head(parameters: Mapping[str, Array], training_data: TrainingData) -> d
     rows = training_data.train[:: -(-len(training_data.train) // MOST)]
     states = pooled(parameters, training_data, [training_data.sequences[n] for n in rows])
     weight, bias = fit_linear_probe(
-        states, targets_of(training_data.labels[rows], len(training_data.data.classes)), training_data.recipe.head
+        states, targets_of(training_data.labels[rows], len(training_data.data.classes)), training_data.recipe.probe_l2
     )
     return {**parameters, "dense.weight": weight, "dense.bias": bias}
 
 
 def pooled(parameters: Mapping[str, Array], training_data: TrainingData, sequences: Sequence[Array]) -> Array:
     """The pooled states (n, F) of n sequences, cut already, in the recipe's precision."""
-    ops = NumpyOps(kernels.for_precision(training_data.recipe.products))
+    ops = NumpyOps(kernels.for_precision(training_data.recipe.kernel_precision))
     return features_of(parameters, training_data.architecture, sequences, ops)
 
 

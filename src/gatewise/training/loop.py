@@ -53,12 +53,12 @@ class Loop:
         self.progress = Progress()
         self._random = torch.get_rng_state()
         self.best = network.state()
-        batches = -(-len(training_data.rows) // recipe.batch)
-        self.epochs = max(recipe.epochs, -(-recipe.least_steps // batches))
+        batches = -(-len(training_data.rows) // recipe.batch_size)
+        self.epochs = max(recipe.epochs, -(-recipe.min_steps // batches))
         self.optimizer = torch.optim.Adam(
             groups(network, recipe),
             lr=recipe.learning_rate,
-            betas=(recipe.beta1, recipe.beta2),
+            betas=(recipe.beta_1, recipe.beta_2),
             eps=recipe.epsilon,
             fused=True,
         )
@@ -88,10 +88,10 @@ class Loop:
             architecture=training_data.architecture,
             train=len(training_data.rows),
             validation=len(training_data.validation),
-            batches=-(-len(training_data.rows) // training_data.recipe.batch),
+            batches=-(-len(training_data.rows) // training_data.recipe.batch_size),
             source=training_data.data.source,
             validation_how=training_data.validation_how,
-            kernel=kernels.for_precision(training_data.recipe.products).name,
+            kernel=kernels.for_precision(training_data.recipe.kernel_precision).name,
         )
 
     def restore(self, folder: Path) -> None:
@@ -136,7 +136,7 @@ class Loop:
         train, recipe = self.training_data.rows, self.training_data.recipe
         lengths = np.array([len(self.training_data.sequences[n]) for n in train])
         rng = np.random.default_rng([self.seed, epoch])
-        return [train[rows] for rows in batches(lengths, recipe.batch, rng, recipe.grouped)]
+        return [train[rows] for rows in batches(lengths, recipe.batch_size, rng, recipe.bucket_by_length)]
 
     def _step(self, rows: NDArray[np.int64], step: int, steps_an_epoch: int) -> tuple[float, int]:
         """One batch: its mean loss, and how many it had right before it learned from them."""
@@ -147,7 +147,7 @@ class Loop:
         logits, loss = self._backward(batch, rows)
         if not math.isfinite(loss):
             raise self._not_finite("loss", step, rows)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.grad_clip or math.inf)
         if not bool(torch.isfinite(norm)):
             raise self._not_finite("gradient", step, rows)
         for group in self.optimizer.param_groups:
@@ -155,7 +155,7 @@ class Loop:
             group["lr"] = rate * group["share"]
             # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
             # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
-            group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta2 ** (step + 1))
+            group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta_2 ** (step + 1))
         self.optimizer.step()
         return loss, _right(logits, torch.from_numpy(training_data.labels[rows]))
 
@@ -213,7 +213,7 @@ class Loop:
             self.network.arrays(state),
             training_data.preprocessor,
             training_data.data.classes,
-            precision=training_data.recipe.products,
+            precision=training_data.recipe.kernel_precision,
         )
 
     def _out_of_patience(self) -> bool:

@@ -43,12 +43,12 @@ def fit_lsa_classifier(
     directions, no n-grams that it could join, or a teacher that reads directions itself), or the texts share none.
     """
     recipe = training_data.recipe
-    if not recipe.has_line:
+    if not recipe.uses_lsa_classifier:
         return None
     began, train, unknown = time.perf_counter(), training_data.train, training_data.preprocessor.unknown
     some = [whole[n] for n in subsample(len(whole), READ)]
     texts, without = [training_data.whole[row] for row in train] + some, [] if unknown is None else [unknown]
-    found = latent(texts, recipe.latent, ORDER, MINIMUM, without=without, seed=seed, threads=threads())
+    found = latent(texts, recipe.lsa_components, ORDER, MINIMUM, without=without, seed=seed, threads=threads())
     if not len(found.keys):
         return None
     rows = found.coordinates[: len(train)]

@@ -24,7 +24,7 @@ from gatewise.text import TokenEncoding
 from gatewise.training.checkpoint import FILE, run_identity
 from gatewise.training.pretrain_callback import PretrainCallback
 from gatewise.training.pretrain_loop import Pretraining
-from gatewise.training.pretrain_plan import PretrainPlan, plan_for
+from gatewise.training.pretrain_recipes import PretrainRecipe, pretrain_recipe
 from gatewise.training.scope import interruptible, one_torch_thread, seeded
 from gatewise.types import Array
 
@@ -40,7 +40,7 @@ class PretrainInterrupted(GatewiseError):
 def pretrain(
     texts: Unlabelled | Iterable[str],
     *,
-    plan: str | PretrainPlan | None = None,
+    recipe: str | PretrainRecipe | None = None,
     minutes: float | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -50,13 +50,13 @@ def pretrain(
 ) -> PretrainedLM:
     """Train a language model in both directions on texts without labels.
 
-    texts: Unlabelled, or any texts. plan: a size ("vectors", "small", "medium", "large") or a PretrainPlan; without
-    one, `minutes` (10) chooses the size. Given minutes, the first steps are timed, and as many are made as fit. out: a
-    folder that the base is saved to; while it trains, the checkpoint stands in `out`.run, from where `resume` goes on,
-    bit for bit. Raises InputError for texts that are too few, TrainingError for a loss that is not finite or a run
-    folder that is in use, PretrainInterrupted after Ctrl-C.
+    texts: Unlabelled, or any texts. recipe: a size ("embeddings", "small", "medium", "large") or a PretrainRecipe; by
+    default the size that `minutes` (10) allow. With minutes, the first steps are timed, and as many are made as fit.
+    seed: fixes initial weights, order, candidates and dropout. out: the folder for the result; the checkpoint stands
+    in `out`.run during training, and `resume` continues from it, bit for bit. Raises InputError for too few texts,
+    TrainingError for a loss that is not finite or a run folder in use, PretrainInterrupted after Ctrl-C.
     """
-    chosen = plan if isinstance(plan, PretrainPlan) else plan_for(plan, minutes)
+    recipe = recipe if isinstance(recipe, PretrainRecipe) else pretrain_recipe(recipe, minutes)
     data = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
     callback = callback or PretrainCallback()
     target = None if out is None else check_target(out)
@@ -67,31 +67,33 @@ def pretrain(
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
     with locked(run) if run is not None else nullcontext(), seeded(seed), one_torch_thread():
-        encoding = TokenEncoding.fit(data.texts, size=chosen.words)
+        encoding = TokenEncoding.fit(data.texts, size=recipe.vocab_size)
         sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
         order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
         held = min(HELD_OUT, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
-        kernel = _kernel(chosen)
+        kernel = _kernel(recipe)
         texts_read = [sequences[n] for n in order[held:]]
-        parameters = _start(encoding.rows, chosen, texts_read, np.random.default_rng([seed, 1]))
-        network = LanguageModel(parameters, drop_word=chosen.drop_word, drop_output=chosen.drop_output, kernel=kernel)
+        parameters = _start(encoding.rows, recipe, texts_read, np.random.default_rng([seed, 1]))
+        network = LanguageModel(
+            parameters, dropout_word=recipe.dropout_word, dropout_output=recipe.dropout_output, kernel=kernel
+        )
         fingerprint = data.fingerprint()
         loop = Pretraining(
             network,
-            chosen,
+            recipe,
             texts_read,
             [sequences[n] for n in order[:held]],
             seed,
             callback,
             run,
-            run_identity(asdict(chosen), seed, fingerprint, kernel, threads()),
+            run_identity(asdict(recipe), seed, fingerprint, kernel, threads()),
         )
         if run is not None and resume and (run / FILE).exists():
             loop.restore(run)
             callback.note(f"resuming after step {loop.progress.step:,} of {loop.progress.steps:,}")
         elif run is not None and resume:
             callback.note(f"there is no checkpoint in {run}: starting from the beginning")
-        callback.started(chosen, encoding.rows, len(order) - held, loop.words, kernel, data.source)
+        callback.started(recipe, encoding.rows, len(order) - held, loop.words, kernel, data.source)
         with interruptible() as stop:
             complete = loop.run(stop, began)
         if not complete:
@@ -105,7 +107,7 @@ def pretrain(
             held_out=held,
             words=loop.words,
             seed=seed,
-            size=chosen.size,
+            size=recipe.size,
             epochs=round(loop.epochs_done, 3),
             seconds=round(loop.progress.seconds, 1),
             perplexity=loop.progress.history[-1].perplexity if loop.progress.history else {},
@@ -126,18 +128,18 @@ def pretrain(
     return pretrained
 
 
-def _kernel(plan: PretrainPlan) -> str:
-    precision = kernels.fastest_precision() if plan.precision == "auto" else plan.precision
+def _kernel(recipe: PretrainRecipe) -> str:
+    precision = kernels.fastest_precision() if recipe.precision == "auto" else recipe.precision
     return kernels.for_precision("bf16" if precision == "bf16" else "float32").name
 
 
-def _start(rows: int, plan: PretrainPlan, sequences: Sequence[Array], rng: np.random.Generator) -> dict[str, Array]:
+def _start(rows: int, recipe: PretrainRecipe, sequences: Sequence[Array], rng: np.random.Generator) -> dict[str, Array]:
     """Embeddings normal with deviation 0.1; weight_ih and decoders Glorot uniform; each gate's block of weight_hh
     orthogonal; biases 0, but 1 for the forget gate; the output bias the log of each word's share, so that the first
     guess is the unigram's.
     """
     parameters: dict[str, Array] = {}
-    for name, shape in pretrained_shapes(rows, plan.embedding, plan.units).items():
+    for name, shape in pretrained_shapes(rows, recipe.embedding_dim, recipe.units).items():
         if name == "embedding.weight":
             value = 0.1 * rng.standard_normal(shape)
         elif name == "decoder.bias":
@@ -145,9 +147,9 @@ def _start(rows: int, plan: PretrainPlan, sequences: Sequence[Array], rng: np.ra
             value = np.log(counts / counts.sum())
         elif name.endswith("bias"):
             value = np.zeros(shape)
-            value[plan.units : 2 * plan.units] = 1
+            value[recipe.units : 2 * recipe.units] = 1
         elif name.endswith("weight_hh"):
-            value = np.concatenate([_orthogonal(plan.units, rng) for _ in range(4)])
+            value = np.concatenate([_orthogonal(recipe.units, rng) for _ in range(4)])
         else:
             limit = np.sqrt(6 / (shape[0] + shape[1]))
             value = rng.uniform(-limit, limit, shape)

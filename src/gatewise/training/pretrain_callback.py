@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training.pretrain_plan import PretrainPlan
+from gatewise.training.pretrain_recipes import PretrainRecipe
 
 __all__ = ["Measurement", "PretrainCallback", "Progress"]
 
@@ -39,7 +39,7 @@ class PretrainCallback:
     def note(self, text: str) -> None:
         """A sentence worth showing."""
 
-    def started(self, plan: PretrainPlan, rows: int, texts: int, words: int, kernel: str, source: str) -> None:
+    def started(self, plan: PretrainRecipe, rows: int, texts: int, words: int, kernel: str, source: str) -> None:
         """Pretraining is about to start."""
 
     def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:

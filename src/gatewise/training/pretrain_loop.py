@@ -28,7 +28,7 @@ from gatewise.storage import tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.training.adam import expected_moments, load_state, moments
 from gatewise.training.checkpoint import FILE, read_same_run
 from gatewise.training.pretrain_callback import Measurement, PretrainCallback, Progress
-from gatewise.training.pretrain_plan import PretrainPlan
+from gatewise.training.pretrain_recipes import PretrainRecipe
 from gatewise.training.rates import one_cycle
 from gatewise.training.streams import Streams
 
@@ -46,7 +46,7 @@ class Pretraining:
     def __init__(
         self,
         network: LanguageModel,
-        plan: PretrainPlan,
+        recipe: PretrainRecipe,
         texts: Sequence[Tokens],
         held: Sequence[Tokens],
         seed: int,
@@ -54,13 +54,13 @@ class Pretraining:
         folder: Path | None,
         identity: str,
     ) -> None:
-        self.network, self.plan, self.held, self.seed = network, plan, held, seed
+        self.network, self.recipe, self.held, self.seed = network, recipe, held, seed
         self.callback, self.folder, self.identity = callback, folder, identity
-        self.streams = Streams(texts, plan.batch, plan.steps, seed)
+        self.streams = Streams(texts, recipe.batch_size, recipe.bptt, seed)
         self.words = sum(len(text) for text in texts)
         counts = np.bincount(np.concatenate(texts), minlength=network.rows)
         counts[PAD] += len(texts)  # the boundary, which is a target too
-        self.sampler = Sampler(counts, min(plan.samples, network.rows))
+        self.sampler = Sampler(counts, min(recipe.num_sampled, network.rows))
         self.optimizer = self._adam(network)
         self.progress = Progress()
         self.states = {way: network.start(self.streams.batch) for way in DIRECTIONS}
@@ -125,30 +125,30 @@ class Pretraining:
     def _step(self, step: int) -> float:
         """One piece of each direction; the mean of their losses."""
         self._turn_to(step // self.streams.pieces, keep_states=False)
-        at = step % self.streams.pieces * self.plan.steps
+        at = step % self.streams.pieces * self.recipe.bptt
         candidates = self.sampler.draw(np.random.default_rng([self.seed, 2, step]))
         self.optimizer.zero_grad(set_to_none=False)
         total = 0.0
         for way in DIRECTIONS:
-            piece = self._lines[way][:, at : at + self.plan.steps + 1]
+            piece = self._lines[way][:, at : at + self.recipe.bptt + 1]
             tokens, targets = np.ascontiguousarray(piece[:, :-1]), np.ascontiguousarray(piece[:, 1:])
             h, self.states[way] = self.network.hidden(way, tokens, self.states[way])
             loss = self.network.loss(way, h, targets, candidates, self.sampler.log_expected)
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach()) / len(DIRECTIONS)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip)
         if not (math.isfinite(total) and bool(torch.isfinite(norm))):
             raise TrainingError(f"the loss or its gradient is not finite at step {step + 1}; a lower rate helps")
         for group in self.optimizer.param_groups:
-            group["lr"] = one_cycle(self.plan.learning_rate, step, self.progress.steps, self.progress.steps // 10)
+            group["lr"] = one_cycle(self.recipe.learning_rate, step, self.progress.steps, self.progress.steps // 10)
         self.optimizer.step()
         return total
 
     def _steps(self, spent: float) -> int:
         """How many steps the plan comes to; `spent` seconds of its minutes are gone."""
-        plan = self.plan
-        if plan.epochs:
-            return max(1, round(plan.epochs * self.streams.pieces))
+        recipe = self.recipe
+        if recipe.epochs:
+            return max(1, round(recipe.epochs * self.streams.pieces))
         self.progress.steps = 1_000_000  # a rate near zero: the timed steps must not count
         kept, random = self.network.state(), torch.get_rng_state()
         times = []
@@ -165,14 +165,14 @@ class Pretraining:
         self.states = {way: self.network.start(self.streams.batch) for way in DIRECTIONS}
         self._epoch = -1
         pace = statistics.median(times[TIMED // 3 :])
-        left = 60 * plan.minutes - spent - sum(times)
+        left = 60 * recipe.minutes - spent - sum(times)
         return max(1, int(0.95 * left / pace))  # a twentieth for measuring and saving
 
     def _adam(self, network: LanguageModel) -> torch.optim.Adam:
         weights = [network[name] for name in network.names]  # in the order of a checkpoint's names
         for weight in weights:
             weight.grad = torch.zeros_like(weight)  # kept from step to step, and added to
-        return torch.optim.Adam(weights, lr=self.plan.learning_rate, betas=(0.9, 0.99), fused=True)
+        return torch.optim.Adam(weights, lr=self.recipe.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def _turn_to(self, epoch: int, *, keep_states: bool) -> None:
         if epoch == self._epoch:

@@ -7,14 +7,14 @@ from itertools import groupby
 from typing import Any
 
 from gatewise.nn import Network
-from gatewise.training.recipe_fields import Recipe
+from gatewise.training.recipes import Recipe
 
 __all__ = ["groups", "learning_rate_at", "one_cycle"]
 
 
 def groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
     """Adam's parameter groups, in the order of the network's names; "share": their part of the recipe's rate."""
-    share = {name: recipe.rate_embedding if name.startswith("embedding.") else 1.0 for name in network.names}
+    share = {name: recipe.embedding_lr_scale if name.startswith("embedding.") else 1.0 for name in network.names}
     return [
         {"params": [network.weight(name) for name in part], "share": of}
         for of, part in groupby(network.names, key=share.__getitem__)

@@ -1,114 +1,289 @@
-"""Recipes: everything about a training run that is not the data, by name.
+"""Recipes: the hyperparameters of a training run, by name.
 
-`tutorial` is the tutorial's run, number for number. `fast` is the default for everything else; from a base `tuned` is,
-or `few` for few labels; `best` takes longest. A recipe is data: change a field with `recipe("fast", units=128)`.
+`fast` is the default. With a pretrained language model the default is `finetune`, or `few-shot` below 2,000 labelled
+rows. `best` is the most accurate and the slowest. `tutorial` reproduces the Keras tutorial of docs/tutorial.md.
+`recipe("fast", units=128)` changes a field.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 from gatewise.errors import InputError, quote
-from gatewise.training.recipe_fields import Recipe
+from gatewise.kernels import Precision, fastest_precision
+from gatewise.network.architecture import Architecture
+from gatewise.network.ngrams import MAX_ORDER
+from gatewise.types import Gate
 
-__all__ = ["RECIPES", "default_recipe", "recipe"]
+FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
 
-FEW = 2_000  # labelled rows below which readers of n-grams are a better teacher than a network
 
-# From a base, whose encoding, embedding and units take the place of those here.
-_TUNED = Recipe(
-    name="tuned",
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of a training run. Raises InputError for a value out of range."""
+
+    name: str
+    """Name of the recipe, written to the model card."""
+
+    # Input
+    encoding: Literal["keras", "tokens"]
+    """Tokenisation: "keras" as `keras.datasets.imdb` encodes reviews, "tokens" for words and punctuation marks."""
+    vocab_size: int
+    """Number of token ids, special tokens included. Keras: `num_words`. A pretrained model's replaces it."""
+    max_length: int = 0
+    """Longest sequence in steps; longer ones are truncated. 0: no limit."""
+    truncation: Literal["front", "middle"] = "front"
+    """Which steps a longer sequence loses: the first ones, or those after its first third of `max_length`."""
+    padding: Literal["none", "pre"] = "none"
+    """No pad steps ("none"), or pad steps up to `max_length` in front of a sequence, unmasked as in Keras ("pre")."""
+
+    # Network
+    embedding_dim: int = 64
+    """Dimension D of the token embeddings. A pretrained model's replaces it."""
+    units: int = 64
+    """Hidden units H of each LSTM. A pretrained model's replaces it."""
+    layers: int = 1
+    """Number of stacked LSTM layers. PyTorch: `num_layers`."""
+    bidirectional: bool = False
+    """Whether each layer has a second LSTM that reads from right to left (Schuster & Paliwal 1997)."""
+    pooling: Literal["last", "mean", "max", "mean+max"] = "last"
+    """What the dense layer sees: the last state, or mean and/or maximum over all steps."""
+    gate: Gate = "sigmoid"
+    """Gate activation: "sigmoid", or "binary" for gates of exactly 0 or 1 (docs/cell.md)."""
+
+    # Regularisation
+    dropout_word: float = 0.0
+    """Probability of dropping a whole word's embedding (Gal & Ghahramani 2016)."""
+    dropout_embedding: float = 0.0
+    """Dropout probability of each number of the embeddings."""
+    dropout_recurrent: float = 0.0
+    """Dropout probability of the units of h_{t-1}, one mask per sequence. Keras: `recurrent_dropout`."""
+    dropout_layer: float = 0.0
+    """Dropout probability between LSTM layers. PyTorch: `nn.LSTM(dropout=...)`."""
+    dropout_output: float = 0.0
+    """Dropout probability before the dense layer."""
+    adversarial: float = 0.0
+    """Size of the adversarial perturbation relative to the input norm (Miyato et al. 2017). 0: none."""
+
+    # Optimisation
+    epochs: int = 5
+    """Passes over the training rows."""
+    min_steps: int = 0
+    """Fewest optimizer steps of a run: small data sets get more than `epochs` epochs. 0: no minimum."""
+    batch_size: int = 64
+    """Sequences per step."""
+    bucket_by_length: bool = True
+    """Whether a batch holds sequences of similar length. Keras: `bucket_by_sequence_length`."""
+    learning_rate: float = 0.001
+    """Adam's learning rate; the peak with schedule "one-cycle"."""
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    """Learning rate schedule. "one-cycle": up over the first fifth of the steps, then a cosine to 0 (Smith 2018)."""
+    beta_1: float = 0.9
+    """Adam's decay rate of the first moment (Kingma & Ba 2015)."""
+    beta_2: float = 0.999
+    """Adam's decay rate of the second moment."""
+    epsilon: float = 1e-7
+    """Adam's constant for numerical stability, used as in Keras ("epsilon hat" of Kingma & Ba 2015)."""
+    embedding_lr_scale: float = 1.0
+    """Factor on the learning rate of the embeddings (discriminative fine-tuning, Howard & Ruder 2018)."""
+    grad_clip: float = 0.0
+    """Largest norm of the gradient of all parameters. PyTorch: `clip_grad_norm_`. 0: no clipping."""
+    precision: Precision | Literal["auto"] = "float32"
+    """Precision of the kernel's matrix products. "auto": the fastest one on this processor."""
+
+    # Validation
+    validation_fraction: float = 0.2
+    """Fraction of the training data held out to choose the epoch. scikit-learn: `validation_fraction`."""
+    validation_by: Literal["row", "group"] = "group"
+    """How it is held out: "row" at random, "group" with all rows of a group (a film) on one side."""
+    patience: int = 0
+    """Epochs without a lower validation loss after which training stops. Keras: `EarlyStopping`. 0: never."""
+
+    # Pretrained model and unlabelled texts
+    probe_l2: float = 0.0
+    """L2 penalty of the linear probe that initialises the dense layer (`training.linear_probe`). 0: random start."""
+    student_epochs: int = 0
+    """Epochs of a student on labels and the teacher's soft labels of unlabelled texts. 0: no student."""
+    student_weight: float = 1.0
+    """Weight of a soft-labelled row in the loss; a labelled row has 1."""
+    teacher: Literal["network", "stacking"] = "network"
+    """What predicts the soft labels: a network and its n-grams, or stacking (`training.stacking`)."""
+    max_pseudo_labels: int = 0
+    """Most unlabelled texts that get a soft label, evenly spaced. 0: all."""
+    lsa_components: int = 0
+    """Components of the LSA over all texts (`training.lsa`). scikit-learn: `TruncatedSVD(n_components)`. 0: no LSA."""
+
+    # N-gram model and calibration
+    ngram_order: int = 0
+    """Largest n of the linear n-gram model ensembled with the network; texts only. 0: no n-gram model."""
+    ngram_min_df: int = 2
+    """Texts that must contain an n-gram. scikit-learn: `CountVectorizer(min_df)`."""
+    ngram_l2: float = 4.0
+    """L2 penalty of the n-gram weights. scikit-learn: `LogisticRegression(C=1 / ngram_l2)`."""
+    max_ngrams: int = 0
+    """Most n-grams kept after the fit. scikit-learn: `CountVectorizer(max_features)`. 0: all."""
+    calibrate: bool = False
+    """Whether a network without n-grams is calibrated on the validation part too (Platt 1999)."""
+
+    def __post_init__(self) -> None:
+        dropouts = ("dropout_word", "dropout_embedding", "dropout_recurrent", "dropout_layer", "dropout_output")
+        for name in ("vocab_size", "epochs", "batch_size", "ngram_min_df"):
+            if getattr(self, name) < 1:
+                raise InputError(f"recipe: {name} must be at least 1, not {getattr(self, name)}")
+        for name in (*dropouts, "adversarial"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"recipe: {name} must be from 0 to below 1, not {getattr(self, name)}")
+        for name in ("grad_clip", "patience", "min_steps", "embedding_lr_scale", "probe_l2", "student_epochs"):
+            if getattr(self, name) < 0:
+                raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
+        for name in ("max_pseudo_labels", "lsa_components", "max_ngrams"):
+            if getattr(self, name) < 0:
+                raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
+        for name in ("learning_rate", "student_weight", "ngram_l2"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"recipe: {name} must be above 0, not {getattr(self, name)}")
+        for name in ("dropout_recurrent", "adversarial"):
+            if getattr(self, name) and self.padding == "pre":
+                raise InputError(f"recipe: {name} differs by sequence, and padding 'pre' shares pad steps: use 'none'")
+        if not 0 < self.validation_fraction < 1:
+            raise InputError(f"recipe: validation_fraction must lie between 0 and 1, not {self.validation_fraction}")
+        if not 0 <= self.ngram_order <= MAX_ORDER:
+            raise InputError(f"recipe: ngram_order must be from 0 to {MAX_ORDER}, not {self.ngram_order}")
+        if self.teacher not in ("network", "stacking"):
+            raise InputError(f"recipe: teacher must be 'network' or 'stacking', not {quote(self.teacher)}")
+
+    def architecture(self, inputs: Literal["tokens", "channels"], vocab_size: int, classes: int) -> Architecture:
+        """The network for `vocab_size` tokens or channels and so many classes."""
+        tokens = inputs == "tokens"
+        return Architecture(
+            inputs=inputs,
+            vocab_size=vocab_size,
+            embedding_dim=self.embedding_dim if tokens else 0,
+            units=self.units,
+            layers=self.layers,
+            bidirectional=self.bidirectional,
+            pooling=self.pooling,
+            outputs=1 if classes == 2 else classes,
+            max_length=self.max_length,
+            truncation=self.truncation,
+            padding=self.padding if tokens else "none",
+            gate=self.gate,
+        )
+
+    @property
+    def uses_lsa_classifier(self) -> bool:
+        """Whether unlabelled texts add an LSA classifier to the n-gram model."""
+        return self.teacher == "network" and self.lsa_components > 0 and self.ngram_order > 0
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether the recipe learns from unlabelled texts."""
+        return self.student_epochs > 0 or self.uses_lsa_classifier
+
+    @property
+    def kernel_precision(self) -> Precision:
+        """The precision of the kernel's products on this machine."""
+        return fastest_precision() if self.precision == "auto" else self.precision
+
+    @property
+    def dropout(self) -> dict[str, float]:
+        """Dropout probability by place, as `gatewise.nn.Network` takes it."""
+        return {
+            place: getattr(self, f"dropout_{place}") for place in ("word", "embedding", "recurrent", "layer", "output")
+        }
+
+
+_FINETUNE = Recipe(
+    name="finetune",
     encoding="tokens",
-    words=40_000,
-    embedding=128,
+    vocab_size=40_000,
+    embedding_dim=128,
     units=256,
     bidirectional=True,
     pooling="mean+max",
-    length=400,
-    cut="middle",
-    drop_embedding=0.2,
-    drop_output=0.4,
+    max_length=400,
+    truncation="middle",
+    dropout_embedding=0.2,
+    dropout_output=0.4,
     epochs=2,
-    least_steps=300,
-    batch=32,
+    min_steps=300,
+    batch_size=32,
     learning_rate=0.0015,
-    beta2=0.99,
     schedule="one-cycle",
-    clip=1.0,
-    rate_embedding=0.5,
-    student_epochs=1,
-    latent=200,
-    ngrams=3,
-    calibrate=True,
-    validation=0.1,
+    beta_2=0.99,
+    embedding_lr_scale=0.5,
+    grad_clip=1.0,
     precision="auto",
+    validation_fraction=0.1,
+    student_epochs=1,
+    lsa_components=200,
+    ngram_order=3,
+    calibrate=True,
 )
 
 RECIPES: dict[str, Recipe] = {
-    "tuned": _TUNED,
-    # The same, and right where its inputs move against it. A student is then no better than such a teacher.
-    "best": replace(_TUNED, name="best", epochs=3, adversarial=0.01, student_epochs=0),
-    # Where there are few labels.
-    "few": replace(
-        _TUNED,
-        name="few",
-        drop_word=0.1,
+    "finetune": _FINETUNE,
+    # A student of an adversarially trained teacher is no better than the teacher: docs/log/accuracy.md.
+    "best": replace(_FINETUNE, name="best", epochs=3, adversarial=0.01, student_epochs=0),
+    "few-shot": replace(
+        _FINETUNE,
+        name="few-shot",
+        dropout_word=0.1,
         epochs=1,
-        least_steps=0,
-        head=500.0,
-        latent=20,
-        teacher="readers",
-        student_most=10_000,
+        min_steps=0,
+        probe_l2=500.0,
+        teacher="stacking",
+        max_pseudo_labels=10_000,
+        lsa_components=20,
     ),
     "tutorial": Recipe(
         name="tutorial",
         encoding="keras",
-        words=10_000,
-        embedding=32,
+        vocab_size=10_000,
+        embedding_dim=32,
         units=100,
-        length=1000,
+        max_length=1000,
         padding="pre",
-        validation_by="row",  # as the tutorial cuts it; docs/tutorial.md says what that hides
-        grouped=False,
+        bucket_by_length=False,
+        validation_by="row",  # as the tutorial does; docs/tutorial.md says what that hides
     ),
     "fast": Recipe(
         name="fast",
         encoding="tokens",
-        words=30_000,
-        embedding=64,
-        units=64,
+        vocab_size=30_000,
         bidirectional=True,
         pooling="mean+max",
-        length=400,
-        cut="middle",
-        drop_word=0.2,
-        drop_embedding=0.5,
-        drop_output=0.5,
+        max_length=400,
+        truncation="middle",
+        dropout_word=0.2,
+        dropout_embedding=0.5,
+        dropout_output=0.5,
         epochs=4,
-        batch=32,
+        batch_size=32,
         learning_rate=0.004,
         schedule="one-cycle",
-        clip=1.0,
-        validation=0.1,
-        ngrams=3,
+        grad_clip=1.0,
+        validation_fraction=0.1,
+        ngram_order=3,
         calibrate=True,
     ),
 }
 
 
-def default_recipe(rows: int, based: bool) -> str:
-    """The recipe for `rows` labelled rows where none is asked for: "fast", or from a base "tuned", or "few" of them."""
-    if not based:
+def default_recipe(rows: int, pretrained: bool) -> str:
+    """The default recipe for `rows` labelled rows, with or without a pretrained language model."""
+    if not pretrained:
         return "fast"
-    return "few" if rows < FEW else "tuned"
+    return "few-shot" if rows < FEW_SHOT_ROWS else "finetune"
 
 
 def recipe(name: str, **changes: Any) -> Recipe:
-    """The recipe `name` with fields changed. Raises InputError that lists the names, or the fields."""
+    """The recipe `name` with fields changed. Raises InputError for an unknown name or field, and lists what exists."""
     if name not in RECIPES:
         raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}")
-    unknown = set(changes) - {f.name for f in fields(Recipe)}
+    names = [field.name for field in fields(Recipe)]
+    unknown = set(changes) - set(names)
     if unknown:
-        raise InputError(f"a recipe has no {quote(min(unknown))}; it has {', '.join(f.name for f in fields(Recipe))}")
+        raise InputError(f"a recipe has no {quote(min(unknown))}; it has {', '.join(names)}")
     return replace(RECIPES[name], **changes)

@@ -81,7 +81,7 @@ class Run:
         folder = None if run is None else run / "teacher"
         if folder is not None:
             folder.mkdir(exist_ok=True)
-        taught = subsample(len(whole), training_data.recipe.student_most)
+        taught = subsample(len(whole), training_data.recipe.max_pseudo_labels)
         shape = len(taught), len(training_data.data.classes)
         opinion = load_soft_labels(folder, shape, identity) if folder is not None and self.resume else None
         if opinion is None:
@@ -95,11 +95,11 @@ class Run:
     ) -> NDArray[np.float64]:
         """What a teacher thinks of the texts that it is asked about: a network, or with few labels several readers."""
         recipe = training_data.recipe
-        if recipe.teacher == "readers" and recipe.latent and recipe.ngrams:
+        if recipe.teacher == "stacking" and recipe.lsa_components and recipe.ngram_order:
             self.callback.note(f"teacher: several readers of {self.more}")
             return stacked_predictions(training_data, whole, asked, self.seed, self.callback)
         self.callback.note(f"teacher, which will read {self.more}:")
-        teacher = replace(self._fitted(training_data, folder), precision=recipe.products)
+        teacher = replace(self._fitted(training_data, folder), precision=recipe.kernel_precision)
         return predict_soft_labels(teacher, [whole[n] for n in asked])
 
     def trained(self, training_data: TrainingData, run: Path | None) -> Model:
@@ -112,7 +112,7 @@ class Run:
         return model
 
     def _identity(self, training_data: TrainingData) -> str:
-        kernel = kernels.for_precision(training_data.recipe.products).name
+        kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
         data = training_data.data.fingerprint()
         if training_data.soft is not None:
             data += hashlib.sha256(training_data.soft.targets.tobytes()).hexdigest()
@@ -123,7 +123,7 @@ class Run:
 
     def _fitted(self, training_data: TrainingData, run: Path | None) -> Model:
         """The best epoch of one network over `prepared`, with what the recipe puts beside it. Raises Interrupted."""
-        kernel = kernels.for_precision(training_data.recipe.products).name
+        kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
         network = Network(
             training_data.architecture,
             started(training_data, self.pretrained, self.seed),

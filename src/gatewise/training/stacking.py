@@ -66,7 +66,7 @@ def _readers(training_data: TrainingData, texts: list[Array], labels: Array, see
     """Over `texts`, the labelled ones first."""
     recipe, classes, unknown = training_data.recipe, len(training_data.data.classes), training_data.preprocessor.unknown
     without = [] if unknown is None else [unknown]
-    directions = latent(texts, recipe.latent, without=without, seed=seed, threads=threads()).coordinates
+    directions = latent(texts, recipe.lsa_components, without=without, seed=seed, threads=threads()).coordinates
 
     def by_latent(rows: NDArray[np.int64], asked: NDArray[np.int64]) -> Array:
         weight, bias = fit_linear_probe(directions[rows], labels[rows], LATENT_L2, shared_scale=True)
@@ -74,7 +74,7 @@ def _readers(training_data: TrainingData, texts: list[Array], labels: Array, see
 
     def by_ngrams(rows: NDArray[np.int64], asked: NDArray[np.int64]) -> Array:
         some = [texts[row] for row in rows]
-        order, minimum, l2 = recipe.ngrams, recipe.ngram_minimum, recipe.ngram_l2
+        order, minimum, l2 = recipe.ngram_order, recipe.ngram_min_df, recipe.ngram_l2
         fitted = fit_ngrams(some, labels[rows], classes, order, minimum, l2, without=without, threads=threads())
         return np.asarray(fitted.ngrams.logits([texts[place] for place in asked]) + fitted.bias)
 

@@ -9,8 +9,7 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, initial_parameters
-from gatewise.training.recipe_fields import Recipe
-from gatewise.training.recipes import RECIPES
+from gatewise.training.recipes import RECIPES, Recipe
 from gatewise.types import Array
 
 __all__ = ["match_pretrained", "start_parameters"]
@@ -22,7 +21,7 @@ def match_pretrained(recipe: Recipe, pretrained: PretrainedLM) -> Recipe:
     """
     named = RECIPES.get(recipe.name)
     units = pretrained.units or recipe.units
-    for name, there in (("embedding", pretrained.embedding_dim), ("units", units)):
+    for name, there in (("embedding_dim", pretrained.embedding_dim), ("units", units)):
         wanted = getattr(recipe, name)
         if wanted != there and (named is None or wanted != getattr(named, name)):
             raise InputError(f"the base has {name} {there}; it cannot start a network of {wanted}")
@@ -30,7 +29,7 @@ def match_pretrained(recipe: Recipe, pretrained: PretrainedLM) -> Recipe:
         raise InputError(f"recipe {recipe.name}: a base starts networks on tokens, without pads, with sigmoid gates")
     if pretrained.units and (recipe.layers > 1 or not recipe.bidirectional):
         raise InputError(f"recipe {recipe.name}: a base's LSTMs are one layer in both directions")
-    return replace(recipe, words=pretrained.encoding.rows, embedding=pretrained.embedding_dim, units=units)
+    return replace(recipe, vocab_size=pretrained.encoding.rows, embedding_dim=pretrained.embedding_dim, units=units)
 
 
 def start_parameters(arch: Architecture, pretrained: PretrainedLM | None, seed: int) -> dict[str, Array]:

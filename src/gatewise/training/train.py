@@ -15,8 +15,7 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM, load_pretrained
 from gatewise.storage import check_target, locked
 from gatewise.training.callback import Callback
-from gatewise.training.recipe_fields import Recipe
-from gatewise.training.recipes import default_recipe
+from gatewise.training.recipes import Recipe, default_recipe
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Run
 from gatewise.training.scope import one_torch_thread, seeded
@@ -43,7 +42,7 @@ def train(
     """Train a classifier and return its best epoch.
 
     data: Labelled, or n texts, or n series (steps, channels), with `labels` (n,) of two or more classes.
-    recipe: a name or a Recipe; left out, "fast", or from a base "tuned", "few" for less than 2,000 rows; `changes`
+    recipe: a name or a Recipe; left out, "fast", or from a base "finetune", "few" for less than 2,000 rows; `changes`
     replace fields of it (`epochs=3`, `units=128`, ...). base: what `gatewise.pretrain` gave, or its folder.
     unlabelled: further texts, for a recipe with `student_epochs` or `latent`. seed: fixes the split, the start values,
     the order and the dropout. out: a folder that the model is saved to; while it trains, the checkpoint stands in
@@ -64,7 +63,7 @@ def train(
     more = unlabelled if unlabelled is None or isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
     if more is not None and labelled.kind == "series":
         raise InputError(f"{labelled.source}: texts without labels tell nothing of series")
-    if changes.get("ngrams") and labelled.kind == "series":
+    if changes.get("ngram_order") and labelled.kind == "series":
         raise InputError(f"{labelled.source}: n-grams are for texts, and a series has no words")
     training_data = prepare(labelled, chosen, seed, None if pretrained is None else pretrained.encoding)
     run = None if target is None else target.with_name(target.name + ".run")

@@ -17,7 +17,7 @@ from gatewise.network.batch import cut, unique_tokens
 from gatewise.network.ngrams import check_rows
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.ngrams import FittedNgrams
-from gatewise.training.recipe_fields import Recipe
+from gatewise.training.recipes import Recipe
 from gatewise.training.soft import SoftTargets
 from gatewise.types import Array
 
@@ -57,7 +57,7 @@ class TrainingData:
     def validation_how(self) -> str:
         """How the validation part was cut, for the card."""
         by = "whole groups" if self.recipe.validation_by == "group" else "rows at random, equal texts together"
-        return f"{self.recipe.validation:.0%} of the training data, {by}"
+        return f"{self.recipe.validation_fraction:.0%} of the training data, {by}"
 
 
 def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding | None = None) -> TrainingData:
@@ -69,10 +69,11 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
     """
     if len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
-    train, validation = split(data, 1 - recipe.validation, seed, recipe.validation_by)
+    train, validation = split(data, 1 - recipe.validation_fraction, seed, recipe.validation_by)
     if not len(train) or not len(validation):
         raise InputError(
-            f"{data.source}: {len(data.labels)} rows are too few to keep {recipe.validation:.0%} for validation"
+            f"{data.source}: {len(data.labels)} rows are too few to hold out {recipe.validation_fraction:.0%}  "
+            "for validation"
         )
     missing = set(range(len(data.classes))) - set(data.labels[train].tolist())
     if missing:
@@ -83,8 +84,8 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
     kind: Literal["channels", "tokens"] = "channels" if isinstance(preprocessor, SeriesPreprocessor) else "tokens"
     rows = preprocessor.scaling.channels if isinstance(preprocessor, SeriesPreprocessor) else preprocessor.encoding.rows
     if kind == "channels":
-        recipe = replace(recipe, ngrams=0)
-    elif recipe.ngrams:
+        recipe = replace(recipe, ngram_order=0)
+    elif recipe.ngram_order:
         check_rows(rows)
     arch = recipe.architecture(kind, rows, len(data.classes))
     whole = preprocessor.encode_batch(data.inputs)
@@ -123,5 +124,5 @@ def _encoder(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextPr
         return SeriesPreprocessor(StandardScaler.fit([data.inputs[n] for n in train]))
     texts = cast(list[str], data.inputs)
     if recipe.encoding == "keras":
-        return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.words))
-    return TextPreprocessor(TokenEncoding.fit([texts[n] for n in train], size=recipe.words))
+        return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.vocab_size))
+    return TextPreprocessor(TokenEncoding.fit([texts[n] for n in train], size=recipe.vocab_size))
