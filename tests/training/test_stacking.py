@@ -122,7 +122,7 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM) -> Non
 def test_without_readers_a_network_is_the_teacher(pretrained: PretrainedLM, missing: str) -> None:
     heard, more = Notes(), [str(text) for text in made_reviews(40, 41).inputs]
     model = train(made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callback=heard, **{missing: 0}, **FEW)
-    assert (model.ngrams is None) == (missing == "ngrams")
+    assert (model.ngrams is None) == (missing == "ngram_order")
     assert any(note.startswith("teacher, which will read") for note in heard.notes)
     assert not any("readers" in note for note in heard.notes)
 
