@@ -36,7 +36,7 @@ class Reply:
         """The error of a route outside of /v2."""
         found = self.json()
         assert set(found) == {"error"}
-        assert set(found["error"]) == {"code", "field", "say"}
+        assert set(found["error"]) == {"code", "field", "message"}
         return dict(found["error"])
 
 

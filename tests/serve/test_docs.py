@@ -1,4 +1,4 @@
-"""docs/serving.md: its commands run, its flags are those of the program, its errors those of the source."""
+"""docs/serving.md: its commands run, its options are those of the program, its errors those of the source."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ def test_the_servers_own_line(two: Server) -> None:
     assert two.stderr.startswith("gatewise: serving reviews, gestures at http://127.0.0.1:")
 
 
-def test_flags_are_those_of_the_program() -> None:
+def test_options_are_those_of_the_program() -> None:
     rows = dict(re.findall(r"^\| `(--[a-z-]+)` \| ([^|]+) \|", PAGE, re.MULTILINE))
     done = subprocess.run([sys.executable, "-m", "gatewise", "serve", "--help"], capture_output=True, text=True)
     assert set(rows) == set(re.findall(r"--[a-z][a-z-]+", done.stdout)) - {"--help", "--no-access-log"}
     defaults = Settings(("model",))
-    for flag, shown in rows.items():
-        value = getattr(defaults, {"--allow-host": "allow_hosts"}.get(flag, flag[2:].replace("-", "_")))
+    for option, shown in rows.items():
+        value = getattr(defaults, {"--allow-host": "allow_hosts"}.get(option, option[2:].replace("-", "_")))
         word = {None: "none", (): "none", False: "off"}.get(
             value, f"{value:g}" if isinstance(value, float) else str(value)
         )
-        assert shown.strip() == word, flag
+        assert shown.strip() == word, option
 
 
 def test_every_error_of_the_source_is_explained() -> None:
@@ -97,13 +97,13 @@ def test_every_error_of_the_source_is_explained() -> None:
     for path in (ROOT / "src" / "gatewise" / "serve").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            if name in ("Refusal", "self._refuse") and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
+            if name in ("HTTPError", "self._reject") and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
                 raised.add((ast.unparse(node.args[0]), str(node.args[1].value)))
     assert len(raised) > 15
     rows = dict[str, str]()
     for status, codes in re.findall(r"^\| (\d{3}) \| ([^|]+) \|", PAGE, re.MULTILINE):
         rows[status] = rows.get(status, "") + codes
-    for status, code in raised - {("499", "gone"), ("400", "gone")}:  # nobody is there to read those
+    for status, code in raised - {("499", "disconnected"), ("400", "disconnected")}:  # no client reads them
         where = [rows[status]] if status.isdigit() else list(rows.values())
         assert any(f"`{code}`" in codes for codes in where), (status, code)
 

@@ -49,15 +49,15 @@ def test_the_same_answer_as_the_library(server: Server, models: dict[str, Model]
     began = time.monotonic()
     reply = post(server.port, "/predict", body)
     took = time.monotonic() - began
-    say, expected = "", np.zeros(0)
+    message, expected = "", np.zeros(0)
     try:
         expected = model.predict_proba(text)[0]
     except InputError as error:
-        say = str(error)
+        message = str(error)
     if len(body) > 1_000_000:
         assert reply.status == 413
-    elif say:
-        assert (reply.status, reply.error["say"]) == (400, say)
+    elif message:
+        assert (reply.status, reply.error["message"]) == (400, message)
     else:
         found = list(reply.json()["predictions"][0]["probabilities"].values())
         np.testing.assert_allclose(found, expected, atol=1e-5)

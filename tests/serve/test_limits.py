@@ -13,13 +13,22 @@ import pytest
 
 from tests.serve.server import Server, ask, connect, post, read_reply, serving
 
-PATIENCE = 2  # seconds
+READ_TIMEOUT = 2  # seconds
 
 
 @pytest.fixture(scope="module")
 def strict(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that waits for nobody for long."""
-    words = ("--patience", PATIENCE, "--connections", 150, "--max-body", 2_000_000, "--max-items", 100_000)
+    words = (
+        "--read-timeout",
+        READ_TIMEOUT,
+        "--limit-concurrency",
+        150,
+        "--max-body",
+        2_000_000,
+        "--max-inputs",
+        100_000,
+    )
     with serving(tmp_path_factory.mktemp("strict"), folders["reviews"], *words, "--queue", 100_000) as found:
         yield found
 
@@ -94,7 +103,7 @@ def test_slow_senders_are_cut_and_others_served(strict: Server) -> None:
     start = f"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX: ".encode()
     socks = [connect(port, start if n % 2 else head(port, "Content-Length: 5000")) for n in range(100)]
     began, replies, healthy = time.monotonic(), {}, []
-    while len(replies) < len(socks) and time.monotonic() < began + PATIENCE + 8:
+    while len(replies) < len(socks) and time.monotonic() < began + READ_TIMEOUT + 8:
         for n, sock in enumerate(socks):
             if n in replies:
                 continue
@@ -125,8 +134,8 @@ def test_slow_senders_are_cut_and_others_served(strict: Server) -> None:
 def test_who_connects_and_says_nothing_is_cut(strict: Server) -> None:
     with connect(strict.port) as sock:
         began = time.monotonic()
-        assert read_reply(sock, PATIENCE + 5).status == 408
-        assert time.monotonic() - began > PATIENCE - 0.5
+        assert read_reply(sock, READ_TIMEOUT + 5).status == 408
+        assert time.monotonic() - began > READ_TIMEOUT - 0.5
 
 
 def test_who_does_not_read_is_cut(strict: Server) -> None:
@@ -136,7 +145,7 @@ def test_who_does_not_read_is_cut(strict: Server) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(("127.0.0.1", strict.port))
     sock.sendall(head(strict.port, f"Content-Length: {len(body)}") + body)
-    time.sleep(PATIENCE + 3)
+    time.sleep(READ_TIMEOUT + 3)
     taken = 0
     sock.settimeout(5)
     try:
@@ -155,7 +164,7 @@ def test_connections_have_a_bound(strict: Server) -> None:
         for _ in range(160):
             socks.append(connect(strict.port))
         assert read_reply(socks[-1], 5).status == 503
-        assert read_reply(socks[0], PATIENCE + 5).status == 408
+        assert read_reply(socks[0], READ_TIMEOUT + 5).status == 408
     finally:
         for sock in socks:
             sock.close()

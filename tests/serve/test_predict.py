@@ -115,14 +115,14 @@ def test_what_cannot_be_answered(port: int, body: Any, code: str, field: str | N
     assert reply.status == 400, reply.body
     assert reply.error["code"] == code
     assert reply.error["field"] == field
-    assert reply.error["say"]
+    assert reply.error["message"]
     assert SECRET.encode() not in reply.body, "an error never repeats what was sent"
 
 
 def test_where_in_the_text_it_is(port: int) -> None:
-    say = post(port, "/predict", {"inputs": ["good", "bad\ud800"]}).error["say"]
-    assert "text 2" in say
-    assert "U+D800 at character 3" in say
+    message = post(port, "/predict", {"inputs": ["good", "bad\ud800"]}).error["message"]
+    assert "text 2" in message
+    assert "U+D800 at character 3" in message
 
 
 def test_a_model_that_is_not_there(port: int) -> None:

@@ -23,28 +23,42 @@ _Models = Annotated[
 
 def serve(
     models: _Models = None,
-    host: Annotated[str, typer.Option("--host", help="Other than loopback it demands --token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="0 for a free one.")] = 8000,
-    workers: Annotated[int, typer.Option("--workers", help="Processes.")] = 1,
-    threads: Annotated[int, typer.Option("--threads", help="The kernel's, a worker; GATEWISE_THREADS goes first.")] = 1,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen at; others than loopback require --token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen at; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option("--workers", help="Worker processes.")] = 1,
+    threads: Annotated[
+        int, typer.Option("--threads", help="Kernel threads per worker; GATEWISE_THREADS overrides it.")
+    ] = 1,
     token: Annotated[
         str | None,
-        typer.Option("--token", envvar="GATEWISE_TOKEN", help="What every request must bring.", show_default=False),
+        typer.Option("--token", envvar="GATEWISE_TOKEN", help="Token required in every request.", show_default=False),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", metavar="NAME[:PORT]", help="One more Host that is answered.", show_default=False),
+        typer.Option(
+            "--allow-host", metavar="NAME[:PORT]", help="A further accepted Host; may be repeated.", show_default=False
+        ),
     ] = None,
-    queue: Annotated[int, typer.Option("--queue", help="Texts that may wait; beyond it 429.")] = 1024,
-    deadline: Annotated[float, typer.Option("--deadline", help="Seconds until a waiting request is refused.")] = 10.0,
-    max_batch: Annotated[int, typer.Option("--max-batch", help="Texts that run together.")] = 64,
-    max_steps: Annotated[int, typer.Option("--max-steps", help="Words, about, that run together.")] = 16_384,
-    max_items: Annotated[int, typer.Option("--max-items", help="Texts of one request.")] = 256,
-    max_body: Annotated[int, typer.Option("--max-body", help="Bytes of one request.")] = 1_000_000,
-    patience: Annotated[float, typer.Option("--patience", help="Seconds that a request may take to arrive.")] = 10.0,
-    connections: Annotated[int, typer.Option("--connections", help="Open at once, a worker.")] = 1000,
-    grace: Annotated[float, typer.Option("--grace", help="Seconds for requests in flight after SIGTERM.")] = 15.0,
-    access_log: Annotated[bool, typer.Option("--access-log", help="A line a request: method, path, status.")] = False,
+    queue: Annotated[int, typer.Option("--queue", help="Inputs that may wait, per model; beyond it 429.")] = 1024,
+    queue_timeout: Annotated[
+        float, typer.Option("--queue-timeout", help="Seconds that a request may wait in the queue; then 504.")
+    ] = 10.0,
+    max_batch: Annotated[int, typer.Option("--max-batch", help="Inputs per batch.")] = 64,
+    max_batch_tokens: Annotated[
+        int, typer.Option("--max-batch-tokens", help="Tokens per batch, approximately.")
+    ] = 16_384,
+    max_inputs: Annotated[int, typer.Option("--max-inputs", help="Inputs per request.")] = 256,
+    max_body: Annotated[int, typer.Option("--max-body", help="Bytes per request.")] = 1_000_000,
+    read_timeout: Annotated[
+        float, typer.Option("--read-timeout", help="Seconds for a request to arrive, and for a client to read.")
+    ] = 10.0,
+    limit_concurrency: Annotated[int, typer.Option("--limit-concurrency", help="Open connections per worker.")] = 1000,
+    shutdown_timeout: Annotated[
+        float, typer.Option("--shutdown-timeout", help="Seconds for requests in flight after SIGTERM.")
+    ] = 15.0,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log method, path and status of requests.")] = False,
     precision: PrecisionOption = "float32",
 ) -> None:
     """Serve models over HTTP: /predict, /explain, the Open Inference Protocol at /v2, /metrics, and a page at /.
@@ -69,14 +83,14 @@ def serve(
         allow_hosts=tuple(allow_host or ()),
         precision=precision,
         queue=queue,
-        deadline=deadline,
+        queue_timeout=queue_timeout,
         max_batch=max_batch,
-        max_steps=max_steps,
-        max_items=max_items,
+        max_batch_tokens=max_batch_tokens,
+        max_inputs=max_inputs,
         max_body=max_body,
-        patience=patience,
-        connections=connections,
-        grace=grace,
+        read_timeout=read_timeout,
+        limit_concurrency=limit_concurrency,
+        shutdown_timeout=shutdown_timeout,
         access_log=access_log,
     )
     raise typer.Exit(run(settings))

@@ -1,4 +1,4 @@
-"""The HTTP server. `Settings` says what to serve and how; `run` serves it until it is told to stop."""
+"""The HTTP server and its page. `Settings` holds the options; `run` serves until SIGTERM or Ctrl-C."""
 
 from gatewise.serve.run import run
 from gatewise.serve.settings import Settings

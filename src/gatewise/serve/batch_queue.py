@@ -1,12 +1,12 @@
-"""Requests that wait together run together: one ragged batch, nothing padded.
+"""Dynamic batching: requests that wait together run together, as one ragged batch without padding.
 
-A lane has one batch on its worker thread at a time. Whatever arrives meanwhile waits, and is the next batch; so nobody
-waits for a timer, batches grow with the load, and a lone request starts at once. Long texts have a lane of their own,
-which keeps them out of the way of short ones.
+A queue runs one batch at a time on its worker thread. Requests that arrive meanwhile form the next batch. There is no
+timer: a lone request starts at once, and batches grow with the load. Long texts have their own queue and thread, so
+they do not delay short texts.
 
-    queue full                429 with Retry-After     nothing was taken in
-    deadline before its turn  504                      never computed
-    client gone               dropped                  never computed
+    queue full               429 with Retry-After    not queued
+    queue timeout            504                     not computed
+    client disconnected      dropped                 not computed
 """
 
 from __future__ import annotations
@@ -22,16 +22,14 @@ from typing import Any, Protocol
 from gatewise.serve.http_error import HTTPError
 from gatewise.types import Array
 
-__all__ = ["LONG", "Answer", "BatchObserver", "BatchQueue", "Job", "Limits", "cost_of"]
-
-LONG = 4096  # estimated steps from which a request takes the lane of the long ones
-_LETTERS = 5  # characters a word, about: an estimate will do, the text is encoded later
-_WAITING = 16_000_000  # estimated steps that may wait: bounds the memory of a queue of long texts
+LONG = 4096  # estimated tokens from which a request goes to the queue for long texts
+_CHARACTERS_PER_TOKEN = 5  # an estimate is enough: the text is tokenised later
+_MAX_QUEUED_TOKENS = 16_000_000  # bounds the memory of a queue of long texts
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Probabilities (n, K) float64 of n inputs, and how many steps each has."""
+class Predictions:
+    """Probabilities (n, K) float64 of n inputs, and the number of time steps of each input."""
 
     probabilities: Array
     steps: list[int]
@@ -39,124 +37,127 @@ class Answer:
 
 @dataclass(eq=False)
 class Job:
-    """One request's inputs. `gone()` says whether its client has left."""
+    """The inputs of one request. tokens: estimated. disconnected: whether the client has closed its connection.
+    deadline: on the clock of the event loop. outcome: set by the worker thread.
+    """
 
     inputs: Sequence[Any]
-    cost: int  # estimated steps
-    gone: Callable[[], bool]
+    tokens: int
+    disconnected: Callable[[], bool]
     deadline: float = 0.0
-    future: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    outcome: Answer | Exception | None = None
+    future: asyncio.Future[Predictions] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    outcome: Predictions | Exception | None = None
 
 
 @dataclass(frozen=True)
 class Limits:
-    """queue: inputs that may wait. deadline: seconds. max_batch, max_steps: of one batch; a request that is larger runs
-    alone.
+    """queue: inputs that may wait. queue_timeout: seconds. max_batch, max_batch_tokens: inputs and tokens per batch; a
+    larger request runs alone.
     """
 
     queue: int
-    deadline: float
+    queue_timeout: float
     max_batch: int
-    max_steps: int
+    max_batch_tokens: int
 
 
 class BatchObserver(Protocol):
-    """Who is told what a lane does."""
+    """Receives the events of a queue."""
 
-    def batch(self, items: int, seconds: float) -> None: ...
-    def refused(self, reason: str) -> None: ...
+    def batch(self, size: int, seconds: float) -> None: ...
+    def rejected(self, reason: str) -> None: ...
 
 
 class BatchQueue:
-    """A queue and its turn on `executor`. `compute(jobs)` runs there and leaves an outcome in each job."""
+    """A queue of jobs. `compute(jobs)` runs on `executor` and sets the outcome of each job."""
 
     def __init__(
-        self, compute: Callable[[list[Job]], None], executor: Executor, limits: Limits, watch: BatchObserver
+        self, compute: Callable[[list[Job]], None], executor: Executor, limits: Limits, observer: BatchObserver
     ) -> None:
         self._compute = compute
         self._executor = executor
         self._limits = limits
-        self._watch = watch
+        self._observer = observer
         self._jobs: deque[Job] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
-        self._pace = 1e-6  # seconds a step, of late
-        self.items = self.steps = 0  # that wait
+        self._seconds_per_token = 1e-6  # moving average
+        self.size = self.tokens = 0  # queued inputs and tokens
 
-    async def run(self, job: Job) -> Answer:
-        """The answer, when its batch has run. Raises Refusal (429, 504), and what was wrong with the inputs."""
+    async def run(self, job: Job) -> Predictions:
+        """Queue a job and wait for its predictions. Raises HTTPError (429, 504), and the error of the inputs."""
         loop = asyncio.get_running_loop()
-        if self.items + len(job.inputs) > self._limits.queue or self.steps + job.cost > _WAITING:
-            self._watch.refused("queue")
-            wait = str(max(1, min(60, math.ceil(self.steps * self._pace))))
-            raise HTTPError(429, "busy", "too much is waiting already", headers=((b"retry-after", wait.encode()),))
-        job.deadline = loop.time() + self._limits.deadline
+        if self.size + len(job.inputs) > self._limits.queue or self.tokens + job.tokens > _MAX_QUEUED_TOKENS:
+            self._observer.rejected("queue_full")
+            wait = str(max(1, min(60, math.ceil(self.tokens * self._seconds_per_token))))
+            raise HTTPError(429, "busy", "the queue is full", headers=((b"retry-after", wait.encode()),))
+        job.deadline = loop.time() + self._limits.queue_timeout
         self._jobs.append(job)
-        self.items += len(job.inputs)
-        self.steps += job.cost
+        self.size += len(job.inputs)
+        self.tokens += job.tokens
         if self._timer is None:
             self._timer = loop.call_at(job.deadline, self._expire)
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._start)  # not at once: what else the loop reads in this round comes along
+            loop.call_soon(self._start)  # later in this round: requests that the loop reads now join the batch
         return await job.future
 
     def _start(self) -> None:
-        """The next batch: in the order of arrival, as many as fit."""
+        """Start the next batch: jobs in order of arrival, as many as fit."""
         loop = asyncio.get_running_loop()
         batch: list[Job] = []
-        items = steps = 0
+        size = tokens = 0
         while self._jobs:
             job = self._jobs[0]
-            many, much = items + len(job.inputs) > self._limits.max_batch, steps + job.cost > self._limits.max_steps
-            if batch and (many or much):
+            if batch and (
+                size + len(job.inputs) > self._limits.max_batch or tokens + job.tokens > self._limits.max_batch_tokens
+            ):
                 break
             self._pop()
-            if job.future.done() or job.gone():
-                self._watch.refused("gone")
-                _settle(job, HTTPError(499, "gone", "the client left"))
+            if job.future.done() or job.disconnected():
+                self._observer.rejected("disconnected")
+                _settle(job, HTTPError(499, "disconnected", "the client disconnected"))
             elif job.deadline <= loop.time():
-                self._late(job)
+                self._time_out(job)
             else:
                 batch.append(job)
-                items, steps = items + len(job.inputs), steps + job.cost
+                size, tokens = size + len(job.inputs), tokens + job.tokens
         self._busy = bool(batch)
         if batch:
-            began = loop.time()
+            started = loop.time()
             done = loop.run_in_executor(self._executor, self._compute, batch)
-            done.add_done_callback(lambda done: self._finish(done, batch, items, steps, loop.time() - began))
+            done.add_done_callback(lambda done: self._finish(done, batch, size, tokens, loop.time() - started))
 
-    def _finish(self, done: asyncio.Future[None], batch: list[Job], items: int, steps: int, seconds: float) -> None:
-        self._start()  # first of all: the worker has nothing to do
+    def _finish(self, done: asyncio.Future[None], batch: list[Job], size: int, tokens: int, seconds: float) -> None:
+        self._start()  # first: the worker thread is idle
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         for job in batch:
             _settle(job, job.outcome if error is None else error)
-        self._pace += 0.1 * (seconds / max(1, steps) - self._pace)
-        self._watch.batch(items, seconds)
+        self._seconds_per_token += 0.1 * (seconds / max(1, tokens) - self._seconds_per_token)
+        self._observer.batch(size, seconds)
 
     def _expire(self) -> None:
-        """Refuse those whose time has come while they wait; the oldest is always the first."""
+        """Reject the queued jobs whose deadline has passed; the first job is the oldest one."""
         loop = asyncio.get_running_loop()
         while self._jobs and self._jobs[0].deadline <= loop.time():
-            self._late(self._pop())
+            self._time_out(self._pop())
         self._timer = loop.call_at(self._jobs[0].deadline, self._expire) if self._jobs else None
 
     def _pop(self) -> Job:
         job = self._jobs.popleft()
-        self.items -= len(job.inputs)
-        self.steps -= job.cost
+        self.size -= len(job.inputs)
+        self.tokens -= job.tokens
         return job
 
-    def _late(self, job: Job) -> None:
-        self._watch.refused("deadline")
-        _settle(job, HTTPError(504, "deadline", "its turn did not come in time; nothing was computed"))
+    def _time_out(self, job: Job) -> None:
+        self._observer.rejected("timeout")
+        _settle(job, HTTPError(504, "timeout", "the request waited too long in the queue; nothing was computed"))
 
 
-def _settle(job: Job, outcome: Answer | BaseException | None) -> None:
-    if job.future.done():  # nobody waits any more
+def _settle(job: Job, outcome: Predictions | BaseException | None) -> None:
+    if job.future.done():  # nobody waits for it
         return
-    if isinstance(outcome, Answer):
+    if isinstance(outcome, Predictions):
         job.future.set_result(outcome)
     elif isinstance(outcome, Exception):
         job.future.set_exception(outcome)
@@ -164,6 +165,6 @@ def _settle(job: Job, outcome: Answer | BaseException | None) -> None:
         job.future.cancel()
 
 
-def cost_of(inputs: Sequence[Any]) -> int:
-    """About how many steps these texts, or series, are."""
-    return sum(1 + len(item) // _LETTERS if isinstance(item, str) else len(item) for item in inputs)
+def estimate_tokens(inputs: Sequence[Any]) -> int:
+    """The approximate number of tokens of texts, or the number of time steps of series."""
+    return sum(1 + len(item) // _CHARACTERS_PER_TOKEN if isinstance(item, str) else len(item) for item in inputs)

@@ -7,8 +7,6 @@ from typing import Any
 
 from gatewise.serve.http_error import HTTPError
 
-__all__ = ["parse", "text_of"]
-
 MAX_DEPTH = 16
 
 
@@ -45,8 +43,8 @@ def text_of(value: object, field: str, most: int = 200) -> str:
     return value
 
 
-def _bad(say: str) -> HTTPError:
-    return HTTPError(400, "bad_json", say)
+def _bad(message: str) -> HTTPError:
+    return HTTPError(400, "bad_json", message)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An answer that is not the one that was asked for: a status, a reason, and never a word of what was sent."""
+"""HTTP errors as JSON. No error repeats what the client sent."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ import json
 import re
 from dataclasses import dataclass
 
-__all__ = ["HTTPError", "unquoted"]
 
-
-@dataclass(eq=False)  # not frozen: Python hangs the traceback on it
+@dataclass(eq=False)  # not frozen: Python sets the traceback on it
 class HTTPError(Exception):
-    """An HTTP error. `say` is one line for a person, `code` one word for a program, `field` the path of what is wrong
-    in the request's JSON; `headers` go out with it.
+    """An HTTP error response.
+
+    code: one word for a program. message: one line for a person. field: the path in the request's JSON that the error
+    is about. headers: further response headers.
     """
 
     status: int
     code: str
-    say: str
+    message: str
     field: str | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def body(self, path: str) -> bytes:
-        """The JSON of the answer: as the Open Inference Protocol has it below /v2, ours elsewhere."""
+        """The JSON body: in the format of the Open Inference Protocol below /v2, in our own format elsewhere."""
         if path.startswith("/v2"):
-            return json.dumps({"error": self.say}).encode()
-        return json.dumps({"error": {"code": self.code, "field": self.field, "say": self.say}}).encode()
+            return json.dumps({"error": self.message}).encode()
+        return json.dumps({"error": {"code": self.code, "field": self.field, "message": self.message}}).encode()
 
 
-def unquoted(error: Exception) -> str:
-    """An error's message without what it quotes: on a terminal that helps, in an answer it would repeat what was
-    sent.
-    """
+def without_quotes(error: Exception) -> str:
+    """The message of `error` with each quoted text replaced by '…': a response must not repeat the request."""
     return re.sub("'.*'", "'…'", str(error), flags=re.DOTALL)

@@ -1,26 +1,33 @@
-"""The Open Inference Protocol (KServe's v2): health, metadata and infer, over HTTP.
+"""The Open Inference Protocol (KServe's v2) over HTTP: metadata, tensors and infer.
 
-Source: the specification of kserve/open-inference-protocol, `inference_rest.md`; errors are `{"error": "..."}`.
+    text      BYTES (n,)                 one string per element
+    series    FP32 (n, steps, channels)  n series of equal length
+
+Source: the specification of kserve/open-inference-protocol, `inference_rest.md`, and its binary tensor extension.
+Errors are `{"error": "..."}`.
 """
 
 from __future__ import annotations
 
-import json
+import math
+import struct
 from collections.abc import MutableMapping
 from typing import Any
 
+import numpy as np
+
 from gatewise._version import __version__
-from gatewise.serve.body import text_of
+from gatewise.serve.batch_queue import Predictions
+from gatewise.serve.body import parse, text_of
 from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.handlers import disconnected_of, to_json
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.state import State
-from gatewise.serve.tensors import inputs_of, outputs_of, split
-
-__all__ = ["OUTPUTS", "VERSION", "infer", "model_metadata", "model_of", "server_metadata"]
 
 VERSION = "1"  # a model folder has no versions: each model has one
 OUTPUTS = ("label", "probabilities")
-_KEYS = frozenset({"id", "parameters", "inputs", "outputs"})
+_REQUEST_KEYS = frozenset({"id", "parameters", "inputs", "outputs"})
+_INPUT_KEYS = frozenset({"name", "shape", "datatype", "parameters", "data"})
 
 
 def server_metadata() -> dict[str, Any]:
@@ -28,37 +35,35 @@ def server_metadata() -> dict[str, Any]:
     return {"name": "gatewise", "version": __version__, "extensions": ["binary_tensor_data"]}
 
 
-def model_metadata(served: ModelEndpoint) -> dict[str, Any]:
+def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
     """GET /v2/models/M."""
-    classes = len(served.model.classes)
-    datatype, shape = (
-        ("BYTES", [-1]) if served.takes == "text" else ("FP32", [-1, -1, served.model.architecture.channels])
-    )
+    model = endpoint.model
+    datatype, shape = ("BYTES", [-1]) if endpoint.input_kind == "text" else ("FP32", [-1, -1, model.architecture.channels])
     return {
-        "name": served.name,
+        "name": endpoint.name,
         "versions": [VERSION],
         "platform": "gatewise",
-        "inputs": [{"name": served.takes, "datatype": datatype, "shape": shape}],
+        "inputs": [{"name": endpoint.input_kind, "datatype": datatype, "shape": shape}],
         "outputs": [
             {"name": "label", "datatype": "BYTES", "shape": [-1]},
-            {"name": "probabilities", "datatype": "FP64", "shape": [-1, classes]},
+            {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(model.classes)]},
         ],
     }
 
 
-def model_of(state: State, name: str, version: str | None) -> ModelEndpoint:
-    """The model that a path names. Raises Refusal (404)."""
-    if version not in (None, VERSION):
-        raise HTTPError(404, "no_such_version", "a model here has the version 1 alone")
-    return state.of(name)
+def endpoint_of(state: State, name: str, version: str) -> ModelEndpoint:
+    """The model that a path names. Raises HTTPError (404)."""
+    if version != VERSION:
+        raise HTTPError(404, "no_such_version", f"the only version of a model is {VERSION}")
+    return state.endpoint(name)
 
 
-async def infer(state: State, served: ModelEndpoint, scope: MutableMapping[str, Any], body: bytes) -> bytes:
-    """POST /v2/models/M/infer. Raises Refusal."""
+async def infer(endpoint: ModelEndpoint, scope: MutableMapping[str, Any], body: bytes) -> bytes:
+    """POST /v2/models/M/infer. Raises HTTPError."""
     lengths = [value for name, value in scope["headers"] if name == b"inference-header-content-length"]
-    request, behind = split(body, lengths[0] if lengths else None)
-    if not _KEYS.issuperset(request):
-        raise HTTPError(400, "unknown_field", f"a request has no other fields than {', '.join(sorted(_KEYS))}")
+    request, binary = _split(body, lengths[0] if lengths else None)
+    if not _REQUEST_KEYS.issuperset(request):
+        raise HTTPError(400, "unknown_field", f"the fields of a request are {', '.join(sorted(_REQUEST_KEYS))}")
     if "id" in request:
         text_of(request["id"], "id")
     if not isinstance(request.get("parameters", {}), dict):
@@ -66,17 +71,25 @@ async def infer(state: State, served: ModelEndpoint, scope: MutableMapping[str, 
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1:
         raise HTTPError(400, "bad_field", "inputs must be a list of one tensor")
-    wanted = _wanted(request.get("outputs", []))
-    answer = await served.predict(inputs_of(inputs[0], behind, served), scope.get("gatewise.gone", lambda: False))
-    found: dict[str, Any] = {"model_name": served.name, "model_version": VERSION}
-    if "id" in request:
-        found["id"] = request["id"]
-    found["outputs"] = outputs_of(served, answer, wanted)
-    return json.dumps(found, allow_nan=False, separators=(",", ":")).encode()
+    names = _output_names(request.get("outputs", []))
+    found = await endpoint.predict(_inputs_of(inputs[0], binary, endpoint), disconnected_of(scope))
+    request_id = {"id": request["id"]} if "id" in request else {}
+    outputs = _outputs_of(endpoint, found, names)
+    return to_json({"model_name": endpoint.name, "model_version": VERSION, **request_id, "outputs": outputs})
 
 
-def _wanted(outputs: Any) -> list[str]:
-    """The names of the outputs that are asked for; all of them where none is."""
+def _split(body: bytes, header_length: bytes | None) -> tuple[dict[str, Any], bytes]:
+    """The request's JSON and the binary data after it; there is none without `Inference-Header-Content-Length`."""
+    if header_length is None:
+        return parse(body), b""
+    if not header_length.isdigit() or len(header_length) > 12 or int(header_length) > len(body):
+        raise HTTPError(400, "header_length", "Inference-Header-Content-Length is not a length within the body")
+    end = int(header_length)
+    return parse(body[:end]), body[end:]
+
+
+def _output_names(outputs: Any) -> list[str]:
+    """The names of the requested outputs; all outputs if the list is empty."""
     if not isinstance(outputs, list) or not all(
         isinstance(one, dict)
         and {"name", "parameters"}.issuperset(one)
@@ -87,5 +100,93 @@ def _wanted(outputs: Any) -> list[str]:
         raise HTTPError(400, "bad_field", f"outputs must be a list of objects with a name: {' or '.join(OUTPUTS)}")
     names = [str(one["name"]) for one in outputs]
     if len(set(names)) < len(names):
-        raise HTTPError(400, "bad_field", "an output is asked for twice")
+        raise HTTPError(400, "bad_field", "an output is requested twice")
     return names or list(OUTPUTS)
+
+
+def _inputs_of(tensor: Any, binary: bytes, endpoint: ModelEndpoint) -> list[Any]:
+    """The texts or series of the input tensor. Raises HTTPError (400)."""
+    kind = endpoint.input_kind
+    datatype, shape = ("BYTES", "[n]") if kind == "text" else ("FP32", "[n, steps, channels]")
+    if not isinstance(tensor, dict) or not _INPUT_KEYS.issuperset(tensor):
+        raise _bad_tensor(f"the fields of an input are {', '.join(sorted(_INPUT_KEYS))}")
+    if tensor.get("name") != kind:
+        raise _bad_tensor(f"the input's name must be {kind}")
+    if tensor.get("datatype") != datatype:
+        raise _bad_tensor(f"input {kind}: its datatype must be {datatype}")
+    sizes = tensor.get("shape")
+    if not isinstance(sizes, list) or not all(type(n) is int and 0 <= n < 2**31 for n in sizes):
+        raise _bad_tensor(f"input {kind}: its shape must be a list of integers, {shape}")
+    parameters = tensor.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise _bad_tensor(f"input {kind}: parameters must be an object")
+    size = parameters.get("binary_data_size")
+    if (size is None) == ("data" not in tensor):
+        raise _bad_tensor(f"input {kind}: give either data or the parameter binary_data_size")
+    if size is not None and (type(size) is not int or size != len(binary)):
+        raise _bad_tensor(f"input {kind}: binary_data_size is not the number of bytes after the JSON")
+    if size is None and binary:
+        raise _bad_tensor("no input refers to the bytes after the JSON")
+    if kind == "text":
+        return _texts(sizes, tensor["data"] if size is None else _strings(binary))
+    data = np.frombuffer(binary, "<f4") if size is not None and size % 4 == 0 else tensor.get("data")
+    return _series(sizes, data, endpoint.model.architecture.channels)
+
+
+def _outputs_of(endpoint: ModelEndpoint, found: Predictions, names: list[str]) -> list[dict[str, Any]]:
+    n, classes = found.probabilities.shape
+    labels = [endpoint.model.classes[k] for k in found.probabilities.argmax(axis=1)]
+    probabilities = found.probabilities.ravel().tolist()
+    tensors: dict[str, dict[str, Any]] = {
+        "label": {"name": "label", "shape": [n], "datatype": "BYTES", "data": labels},
+        "probabilities": {"name": "probabilities", "shape": [n, classes], "datatype": "FP64", "data": probabilities},
+    }
+    return [tensors[name] for name in names]
+
+
+def _bad_tensor(message: str) -> HTTPError:
+    return HTTPError(400, "tensor", message)
+
+
+def _strings(raw: bytes) -> list[str]:
+    """The elements of a BYTES tensor: each a length of four bytes, little-endian, and that many bytes of UTF-8."""
+    found, place = [], 0
+    while place < len(raw):
+        if place + 4 > len(raw):
+            raise _bad_tensor("input text: its bytes end within an element")
+        (size,) = struct.unpack_from("<I", raw, place)
+        place += 4
+        if place + size > len(raw):
+            raise _bad_tensor("input text: its bytes end within an element")
+        try:
+            found.append(raw[place : place + size].decode())
+        except UnicodeDecodeError:
+            raise _bad_tensor(f"input text: element {len(found) + 1} is not UTF-8") from None
+        place += size
+    return found
+
+
+def _texts(shape: list[int], data: Any) -> list[str]:
+    flat = data
+    if isinstance(data, list) and data and all(isinstance(row, list) for row in data):  # nested as [n, 1]
+        flat = [item for row in data for item in row]
+    if not isinstance(flat, list) or not all(isinstance(item, str) for item in flat):
+        raise _bad_tensor("input text: its data must be strings")
+    if len(shape) not in (1, 2) or shape[1:] not in ([], [1]) or shape[0] != len(flat):
+        raise _bad_tensor("input text: its shape must be [n] or [n, 1], for n strings")
+    return flat
+
+
+def _series(shape: list[int], data: Any, channels: int) -> list[Any]:
+    if len(shape) != 3 or shape[2] != channels or 0 in shape:
+        raise _bad_tensor(f"input series: its shape must be [n, steps, {channels}]")
+    if not isinstance(data, np.ndarray):
+        flat = data
+        while isinstance(flat, list) and flat and all(isinstance(row, list) for row in flat):
+            flat = [item for row in flat for item in row]
+        if not isinstance(flat, list) or not all(type(x) in (int, float) and -3e38 < x < 3e38 for x in flat):
+            raise _bad_tensor("input series: its data must be numbers in the range of FP32")
+        data = np.array(flat, dtype=np.float32)
+    if data.size != math.prod(shape):
+        raise _bad_tensor("input series: the number of its data does not fit its shape")
+    return list(data.reshape(shape))

@@ -1,4 +1,4 @@
-"""How the routes are described in /openapi.json: JSON Schemas of what these very models take and give."""
+"""The JSON Schemas of /openapi.json: the requests and responses of the served models."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.open_inference import OUTPUTS
 from gatewise.serve.settings import Settings
 
-__all__ = ["answers", "explain_request", "infer_request", "path_parameters", "predict_request", "v2_answers"]
-
 Schema = dict[str, Any]
 
-_TEXT: Schema = {"type": "string", "pattern": r"\S", "description": "Not empty, and more than spaces."}
+_TEXT: Schema = {"type": "string", "pattern": r"\S", "description": "Must not be empty or blank."}
 _ID: Schema = {"type": "string", "maxLength": 200}
 _ERROR: Schema = {
     "type": "object",
@@ -21,31 +19,31 @@ _ERROR: Schema = {
     "properties": {
         "error": {
             "type": "object",
-            "required": ["code", "field", "say"],
+            "required": ["code", "field", "message"],
             "properties": {
                 "code": {"type": "string"},
                 "field": {"type": ["string", "null"]},
-                "say": {"type": "string"},
+                "message": {"type": "string"},
             },
         }
     },
 }
 _V2_ERROR: Schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 _REASONS = {
-    400: "What was sent cannot be read; the error says where.",
+    400: "The request is not valid; the error names the field.",
     401: "The token is missing or wrong.",
-    403: "Sent by a page of another site.",
-    404: "No such model.",
+    403: "The request was sent by a page of another site.",
+    404: "There is no such model.",
     408: "The request took too long to arrive.",
-    413: "Too many bytes, or too many inputs.",
-    415: "Not JSON, or compressed.",
+    413: "The request has too many bytes or inputs.",
+    415: "The body is not JSON, or it is compressed.",
     421: "The Host header names another server.",
-    422: "A parameter in the path or the query is not what it must be.",
-    429: "Too much is waiting already; Retry-After says for how many seconds.",
-    431: "Too many bytes of headers.",
+    422: "A path or query parameter is not valid.",
+    429: "The queue is full; Retry-After gives the seconds to wait.",
+    431: "The headers have too many bytes.",
     500: "The server failed.",
     503: "The server is stopping.",
-    504: "Its turn did not come before the deadline; nothing was computed.",
+    504: "The request waited too long in the queue; nothing was computed.",
 }
 
 PREDICTIONS: Schema = {
@@ -63,7 +61,7 @@ PREDICTIONS: Schema = {
                 "properties": {
                     "label": {"type": "string"},
                     "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
-                    "steps": {"type": "integer", "description": "Words (or steps) that the input has."},
+                    "steps": {"type": "integer", "description": "The number of tokens or time steps of the input."},
                 },
             },
         },
@@ -112,31 +110,33 @@ INFERENCE: Schema = {
 }
 
 
-def predict_request(served: Iterable[ModelEndpoint], settings: Settings) -> Schema:
-    """The body of POST /predict, for the kinds of model that are served."""
-    kinds = {one.takes: [other.name for other in served if other.takes == one.takes] for one in served}
-    first = next(iter(served)).takes
+def predict_request(endpoints: Iterable[ModelEndpoint], settings: Settings) -> Schema:
+    """The body of POST /predict, for the kinds of input of the served models."""
+    names: dict[str, list[str]] = {}
+    for endpoint in endpoints:
+        names.setdefault(endpoint.input_kind, []).append(endpoint.name)
+    default = next(iter(names))
     forms = []
-    for takes, names in kinds.items():
-        item = _TEXT if takes == "text" else _series(served)
-        many = {"type": "array", "items": item, "minItems": 1, "maxItems": settings.max_items}
-        beside = {"model": {"type": "string", "enum": names}, "id": _ID}
-        needed = [] if takes == first else ["model"]
+    for kind, models in names.items():
+        item = _TEXT if kind == "text" else _series(endpoints)
+        inputs = {"type": "array", "items": item, "minItems": 1, "maxItems": settings.max_inputs}
+        optional = {"model": {"type": "string", "enum": models}, "id": _ID}
+        required = [] if kind == default else ["model"]
         forms += [
-            _object({takes: item, **beside}, [takes, *needed]),
-            _object({"inputs": many, **beside}, ["inputs", *needed]),
+            _object({kind: item, **optional}, [kind, *required]),
+            _object({"inputs": inputs, **optional}, ["inputs", *required]),
         ]
     return _body({"anyOf": forms})
 
 
-def explain_request(served: Iterable[ModelEndpoint]) -> Schema:
-    """The body of POST /explain; what else may stand in it belongs to the page and to `gatewise.explain.view.view`."""
-    properties = {"text": _TEXT, "model": {"type": "string", "enum": [one.name for one in served]}}
+def explain_request(endpoints: Iterable[ModelEndpoint]) -> Schema:
+    """The body of POST /explain; `gatewise.explain.view` checks the other fields."""
+    properties = {"text": _TEXT, "model": {"type": "string", "enum": [one.name for one in endpoints]}}
     return _body({"type": "object", "properties": properties})
 
 
 def path_parameters(choices: Schema, path: str) -> Schema:
-    """The parameters that stand in a path, each with all of its values."""
+    """The parameters of a path, each with its possible values."""
     found = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": values}}
         for name, values in choices.items()
@@ -145,7 +145,7 @@ def path_parameters(choices: Schema, path: str) -> Schema:
     return {"parameters": found}
 
 
-def infer_request(served: Iterable[ModelEndpoint]) -> Schema:
+def infer_request(endpoints: Iterable[ModelEndpoint]) -> Schema:
     """The body of POST /v2/models/M/infer."""
     parameters = {"type": "object"}
     tensor = {
@@ -153,7 +153,7 @@ def infer_request(served: Iterable[ModelEndpoint]) -> Schema:
         "required": ["name", "shape", "datatype", "data"],
         "additionalProperties": False,
         "properties": {
-            "name": {"type": "string", "enum": sorted({one.takes for one in served})},
+            "name": {"type": "string", "enum": sorted({one.input_kind for one in endpoints})},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 3},
             "datatype": {"type": "string", "enum": ["BYTES", "FP32"]},
             "parameters": parameters,
@@ -171,18 +171,18 @@ def infer_request(served: Iterable[ModelEndpoint]) -> Schema:
 
 
 def answers(schema: Schema | None, *statuses: int, kind: str = "application/json") -> dict[int | str, Schema]:
-    """What a route outside of /v2 may answer: 200 with that schema, and these errors beside those of every route."""
+    """The responses of a route outside /v2: 200 with that schema, these errors, and the errors of every route."""
     return _answers(schema, _ERROR, statuses, kind)
 
 
 def v2_answers(schema: Schema | None, *statuses: int) -> dict[int | str, Schema]:
-    """The same below /v2, where an error is one string."""
+    """The responses of a route below /v2, where an error is one string."""
     return _answers(schema, _V2_ERROR, statuses, "application/json")
 
 
 def _answers(schema: Schema | None, error: Schema, statuses: Iterable[int], kind: str) -> dict[int | str, Schema]:
     found: dict[int | str, Schema] = {
-        200: {"description": "The answer.", "content": {kind: {"schema": schema or {"type": "object"}}}}
+        200: {"description": "The response.", "content": {kind: {"schema": schema or {"type": "object"}}}}
     }
     for status in sorted({400, 401, 408, 421, 431, 500, 503, *statuses}):
         found[status] = {"description": _REASONS[status], "content": {"application/json": {"schema": error}}}
@@ -197,8 +197,8 @@ def _body(schema: Schema) -> Schema:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _series(served: Iterable[ModelEndpoint]) -> Schema:
-    widths = {one.model.architecture.channels for one in served if one.takes == "series"}
+def _series(endpoints: Iterable[ModelEndpoint]) -> Schema:
+    widths = {one.model.architecture.channels for one in endpoints if one.input_kind == "series"}
     number = {"type": "number", "exclusiveMinimum": -3e38, "exclusiveMaximum": 3e38}
     step = {"type": "array", "items": number, "minItems": min(widths), "maxItems": max(widths)}
     return {"type": "array", "items": step, "minItems": 1}

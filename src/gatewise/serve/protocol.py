@@ -1,7 +1,8 @@
 """The HTTP/1.1 connection: uvicorn's, with the limits that it lacks.
 
-Headers of at most 16 KB; a request that is whole within some seconds, and a client that takes its answer as fast; a cap
-on open connections; targets that are paths. One look at all connections a second instead of a timer a request.
+The limits: 16 KB of headers, a time for the request to arrive and for the client to read the response, a number of open
+connections, and paths as request targets. One task checks all connections once per second; there is no timer per
+request.
 """
 
 from __future__ import annotations
@@ -12,106 +13,106 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gatewise.serve.security import POLICY
+from gatewise.serve.security import SECURITY_HEADERS
 
-__all__ = ["Connection", "close_slow_clients"]
-
-MAX_HEADERS = 16_384  # bytes of the request line and the headers
-_TOO_LONG = (431, "headers", f"the headers have at most {MAX_HEADERS:,} bytes here")
+_MAX_HEADERS = 16_384  # bytes of the request line and the headers
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. `config.settings` are the server's."""
+    """One connection. `config.settings` are the server's settings."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         settings = self.config.settings  # type: ignore[attr-defined]
-        self._most: int = settings.connections
-        self._head = 0  # bytes of the headers that are arriving; -1 once they are whole
-        self._whole = 0  # requests that have arrived
-        self._since: float | None = None  # when the request that is arriving began
-        self._stuck: float | None = None  # since when the client takes nothing
+        self._limit_concurrency: int = settings.limit_concurrency
+        self._header_bytes = 0  # of the request that is arriving; -1 once its headers are complete
+        self._requests = 0  # complete requests
+        self._reading_since: float | None = None  # when the request that is arriving began
+        self._writing_since: float | None = None  # since when the client has read nothing
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._since = self.loop.time()  # a client that connects has a request to send
-        if len(self.connections) > self._most:
-            self._refuse(503, "busy", "too many connections are open")
+        self._reading_since = self.loop.time()  # the read timeout starts when a client connects
+        if len(self.connections) > self._limit_concurrency:
+            self._reject(503, "busy", "too many connections are open")
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self._since is None and (self.cycle is None or self.cycle.response_complete):
-            self._since = self.loop.time()
-        before = self._whole
+        if self._reading_since is None and (self.cycle is None or self.cycle.response_complete):
+            self._reading_since = self.loop.time()
+        before = self._requests
         super().data_received(data)
-        if self._head >= 0 and self._whole == before:  # all of it was headers, and they go on
-            self._head += len(data)
-            if self._head > MAX_HEADERS:
-                self._refuse(*_TOO_LONG)
+        if self._header_bytes >= 0 and self._requests == before:  # all of it was headers, and they go on
+            self._header_bytes += len(data)
+            if self._header_bytes > _MAX_HEADERS:
+                self._reject_headers()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["gatewise.gone"] = self.transport.is_closing  # type: ignore[typeddict-unknown-key]
-        if self._since is None:  # a request behind another in one packet
-            self._since = self.loop.time()
+        self.scope["gatewise.disconnected"] = self.transport.is_closing  # type: ignore[typeddict-unknown-key]
+        if self._reading_since is None:  # a second request in one packet
+            self._reading_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
-        self._head = -1
-        if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > MAX_HEADERS:
-            self._refuse(*_TOO_LONG)
+        self._header_bytes = -1
+        if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > _MAX_HEADERS:
+            self._reject_headers()
         if self.transport.is_closing() or self.url[:1] != b"/" or self.url[:2] == b"//":
-            raise ValueError("refused")  # httptools hands it on as one of its errors: `send_400_response`
+            raise ValueError("rejected")  # httptools reports it as one of its errors: `send_400_response`
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._since, self._head, self._whole = None, 0, self._whole + 1
+        self._reading_since, self._header_bytes = None, 0
+        self._requests += 1
         super().on_message_complete()
 
     def pause_writing(self) -> None:
-        self._stuck = self.loop.time()
+        self._writing_since = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        self._stuck = None
+        self._writing_since = None
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """Let a request that is arriving arrive; everything else as uvicorn does it."""
-        if self._head <= 0 or (self.cycle is not None and not self.cycle.response_complete):
+        """Wait for a request whose headers are arriving; otherwise as uvicorn does."""
+        if self._header_bytes <= 0 or (self.cycle is not None and not self.cycle.response_complete):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "bad_http", "this is not HTTP/1.1 with a path as its target")
+        self._reject(400, "bad_http", "the request is not HTTP/1.1 with a path as its target")
 
-    def too_slow(self, now: float, patience: float) -> None:
-        """Cut the connection where its client is."""
-        if self._stuck is not None and now - self._stuck > patience:
+    def close_if_slow(self, now: float, timeout: float) -> None:
+        """Close the connection if its client has exceeded the read timeout."""
+        if self._writing_since is not None and now - self._writing_since > timeout:
             self.transport.abort()
-        elif self._since is not None and now - self._since > patience:
-            if self._head >= 0:
-                self._refuse(408, "too_slow", "the request took too long to arrive")
-            elif self.cycle.response_complete or now - self._since > patience + 1:  # the guard says it before that
-                self.transport.abort()
+        elif self._reading_since is not None and now - self._reading_since > timeout:
+            if self._header_bytes >= 0:
+                self._reject(408, "request_timeout", "the request took too long to arrive")
+            elif self.cycle.response_complete or now - self._reading_since > timeout + 1:
+                self.transport.abort()  # the extra second lets the security middleware answer 408 first
 
-    def _refuse(self, status: int, code: str, say: str) -> None:
-        """An answer without a request that could be handed on, and the end of the connection."""
+    def _reject_headers(self) -> None:
+        self._reject(431, "headers", f"the headers may have at most {_MAX_HEADERS:,} bytes")
+
+    def _reject(self, status: int, code: str, message: str) -> None:
+        """Answer with an error, without a request for the application, and close the connection."""
         if self.transport.is_closing():
             return
-        self._since = None
-        body = json.dumps({"error": {"code": code, "field": None, "say": say}}).encode()
-        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *POLICY)]
+        self._reading_since = None
+        body = json.dumps({"error": {"code": code, "field": None, "message": message}}).encode()
+        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *SECURITY_HEADERS)]
         lines.append(b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body))
         lines.append(b"cache-control: no-store\r\nconnection: close\r\n\r\n")
         self.transport.write(b"".join([STATUS_LINE[status], *lines, body]))
         self.transport.close()
 
 
-async def close_slow_clients(connections: set[Any], patience: float) -> None:
-    """Once a second, for ever: cut the connections of clients that are too slow."""
+async def close_slow_clients(connections: set[Any], timeout: float) -> None:
+    """Close the connections of slow clients, once per second, forever."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(1.0)
-        now = loop.time()
         for connection in list(connections):
-            connection.too_slow(now, patience)
+            connection.close_if_slow(loop.time(), timeout)

@@ -1,4 +1,4 @@
-"""From settings to a server that listens, and from SIGTERM to its end."""
+"""Start the server, and stop it on SIGTERM."""
 
 from __future__ import annotations
 
@@ -21,13 +21,10 @@ from gatewise.errors import InputError, printable
 from gatewise.serve.app import create_app
 from gatewise.serve.protocol import Connection, close_slow_clients
 from gatewise.serve.settings import Settings
-from gatewise.serve.state import State, open_models
+from gatewise.serve.state import State, load_models
 from gatewise.serve.workers import supervise
 
-__all__ = ["listen", "run", "work"]
-
-
-_ONE_SIGNAL = 0.5  # seconds: a terminal's Ctrl-C reaches a program and its parent, which may pass it on
+_SAME_SIGNAL = 0.5  # seconds: a terminal sends Ctrl-C to a program and to its parent, which may pass it on
 
 
 class _Config(uvicorn.Config):
@@ -35,19 +32,21 @@ class _Config(uvicorn.Config):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, except that a signal which was waited for is no failure: exit code 0; and the second one ends it."""
+    """uvicorn's server, except that a signal ends it with exit code 0, and a second signal ends it at once."""
 
     state: State
-    _told = 0.0  # when the first signal came
+    _signalled_at = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         settings = self.config.settings  # type: ignore[attr-defined]
-        self._sweep = asyncio.create_task(close_slow_clients(self.server_state.connections, settings.patience))
+        self._slow_clients = asyncio.create_task(
+            close_slow_clients(self.server_state.connections, settings.read_timeout)
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        self._sweep.cancel()
+        self._slow_clients.cancel()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
@@ -61,15 +60,26 @@ class _Server(uvicorn.Server):
                 signal.signal(sig, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit and time.monotonic() - self._told > _ONE_SIGNAL:
+        if self.should_exit and time.monotonic() - self._signalled_at > _SAME_SIGNAL:
             os._exit(128 + sig)
         if not self.should_exit:
-            self._told = time.monotonic()
+            self._signalled_at = time.monotonic()
         self.state.ready = False
         self.should_exit = True
 
 
-def listen(settings: Settings) -> socket.socket:
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises a GatewiseError if the server cannot start."""
+    models = load_models(settings)
+    sock = _listen(settings)
+    url = settings.url(sock.getsockname()[1])
+    print(f"gatewise: serving {', '.join(models)} at {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    if settings.workers > 1:
+        return supervise(settings, sock, _serve)
+    return _serve(settings, sock, models)
+
+
+def _listen(settings: Settings) -> socket.socket:
     """The listening socket. Raises InputError with the system's reason."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -85,25 +95,13 @@ def listen(settings: Settings) -> socket.socket:
     return sock
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or Ctrl-C; the exit code. Raises a GatewiseError for what keeps it from starting."""
-    models = open_models(settings)
-    sock = listen(settings)
-    port = sock.getsockname()[1]
-    names = ", ".join(models)
-    print(f"gatewise: serving {names} at {settings.url(port)} (Ctrl-C ends it)", file=sys.stderr, flush=True)
-    if settings.workers > 1:
-        return supervise(settings, sock, work)
-    return work(settings, sock, models)
-
-
-def work(settings: Settings, sock: socket.socket, models: Any = None) -> int:
-    """Serve in this process."""
+def _serve(settings: Settings, sock: socket.socket, models: Any = None) -> int:
+    """Serve in this process; returns the exit code."""
     os.environ.setdefault("GATEWISE_THREADS", str(settings.threads))
     logging.basicConfig(stream=sys.stderr, format="gatewise: %(message)s", level=logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO)
-    app, state = create_app(models or open_models(settings), settings, sock.getsockname()[1])
+    app, state = create_app(models or load_models(settings), settings, sock.getsockname()[1])
     config = _Config(
         app,
         http=Connection,
@@ -114,18 +112,18 @@ def work(settings: Settings, sock: socket.socket, models: Any = None) -> int:
         access_log=settings.access_log,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(settings.grace)),
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
     config.settings = settings
     server = _Server(config)
     server.state = state
     server.run(sockets=[sock])
-    _leave()
+    _end_threads()
     return 0
 
 
-def _leave() -> None:
-    """End now, even where a worker thread is still at something that nobody waits for: Python would wait for it."""
+def _end_threads() -> None:
+    """Exit even if a worker thread still computes something that nobody waits for: Python would wait for it."""
     for thread in threading.enumerate():
         if thread.name.startswith("gatewise-"):
             thread.join(0.5)

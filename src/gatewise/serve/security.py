@@ -1,8 +1,8 @@
-"""What every request passes before anything else looks at it, and what every answer carries.
+"""The checks that every request passes first, and the security headers of every response.
 
-In this order: who is addressed (Host), who asks (token), from where (Origin, Sec-Fetch-Site), what it brings (type,
-coding, size, and the time until all of it is here). No error repeats anything that was sent, and no exception's message
-reaches a log: it may hold somebody's text.
+In this order: Host, token, Origin and Sec-Fetch-Site, Content-Type, Content-Encoding, size, and the time in which the
+body must arrive. No error repeats what the client sent, and no exception's message reaches the log: it may hold a
+user's text.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ from typing import Any
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.settings import Settings
 
-__all__ = ["CLOSE", "POLICY", "SecurityMiddleware"]
-
 log = logging.getLogger("gatewise.serve")
 
-POLICY: tuple[tuple[bytes, bytes], ...] = (
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
         b"content-security-policy",
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -37,19 +35,19 @@ POLICY: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _NO_STORE = (b"cache-control", b"no-store")
-CLOSE = (b"connection", b"close")
-_OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})  # for whoever restarts us; they tell nothing
-_ONE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"content-encoding", b"origin"})
+_CLOSE = (b"connection", b"close")
+_WITHOUT_TOKEN = frozenset({"/v2/health/live", "/v2/health/ready"})  # for health checks; they reveal nothing
+_SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"content-encoding", b"origin"})
 _CHALLENGE = (b"www-authenticate", b'Basic realm="gatewise", charset="UTF-8"')
 
 Scope = dict[str, Any]
 
 
 class SecurityMiddleware:
-    """An ASGI application around another one. `observe(route, status, seconds)` hears of every answer.
+    """ASGI middleware. `observe(route, status, seconds)` is called after every response.
 
-    direct: POST routes by path that need nothing of that application, `(scope, body) -> JSON`: its layers take longer
-    than all the rest of a small request.
+    direct: handlers of POST routes by path, `(scope, body) -> JSON`, that bypass the application: its layers take
+    longer than the rest of a small request.
     """
 
     def __init__(
@@ -72,23 +70,23 @@ class SecurityMiddleware:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        started, status = time.perf_counter(), 0
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def send_secured(message: dict[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], *POLICY]
+                headers = [*message["headers"], *SECURITY_HEADERS]
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(_NO_STORE)
                 message["headers"] = headers
             await send(message)
 
         try:
-            headers = self._admit(scope)
-            body: bytes | None = await self._body(headers, receive) if scope["method"] == "POST" else b""
+            headers = self._check_headers(scope)
+            body: bytes | None = await self._read_body(headers, receive) if scope["method"] == "POST" else b""
 
-            async def whole() -> dict[str, Any]:
+            async def receive_body() -> dict[str, Any]:
                 nonlocal body
                 if body is None:
                     return dict(await receive())
@@ -97,106 +95,109 @@ class SecurityMiddleware:
 
             direct = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
             if direct is not None and body is not None:
-                await _reply(200, await direct(scope, body), (), answer)
+                await _send_json(200, await direct(scope, body), (), send_secured)
             else:
-                await self._app(scope, whole, answer)
-        except HTTPError as refusal:
-            await _refuse(refusal, scope, answer)
-        except asyncio.CancelledError:  # the server stops, and its patience is over
+                await self._app(scope, receive_body, send_secured)
+        except HTTPError as error:
+            await _send_error(error, scope, send_secured)
+        except asyncio.CancelledError:  # the shutdown timeout is over
             if not status:
-                await _refuse(HTTPError(503, "stopping", "the server is stopping", headers=(CLOSE,)), scope, answer)
+                stopping = HTTPError(503, "stopping", "the server is stopping", headers=(_CLOSE,))
+                await _send_error(stopping, scope, send_secured)
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(last.filename).name}:{last.lineno}"
             log.error("%s %s failed: %s at %s", scope["method"], _route(scope), type(error).__name__, where)
             if not status:
-                await _refuse(HTTPError(500, "internal", "the server failed; its log says where"), scope, answer)
+                failure = HTTPError(500, "internal", "the server failed; its log says where")
+                await _send_error(failure, scope, send_secured)
         route = scope["path"] if scope["path"] in self._direct else _route(scope)
-        self._observe(route, status, time.perf_counter() - began)
+        self._observe(route, status, time.perf_counter() - started)
 
-    def _admit(self, scope: Scope) -> dict[bytes, bytes]:
-        """The headers by name, of a request that may go on."""
+    def _check_headers(self, scope: Scope) -> dict[bytes, bytes]:
+        """The headers by name. Raises HTTPError unless the request passes all checks of headers."""
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            if name in headers and name in _ONE:
-                raise HTTPError(400, "bad_header", "a header is there twice")
+            if name in headers and name in _SINGLE:
+                raise HTTPError(400, "bad_header", "a header occurs twice")
             headers[name] = value
         if headers.get(b"host", b"").lower() not in self._hosts:
-            raise HTTPError(421, "wrong_host", "this server does not answer to that Host; see --allow-host")
-        if self._token is not None and scope["path"] not in _OPEN and not self._knows(headers.get(b"authorization")):
-            raise HTTPError(401, "token", "a token is needed: Authorization: Bearer TOKEN", headers=(_CHALLENGE,))
+            raise HTTPError(421, "wrong_host", "the server does not accept this Host; see --allow-host")
+        authorization = headers.get(b"authorization")
+        if self._token is not None and scope["path"] not in _WITHOUT_TOKEN and not self._is_authorized(authorization):
+            raise HTTPError(401, "token", "a token is required: Authorization: Bearer TOKEN", headers=(_CHALLENGE,))
         if scope["method"] == "POST":
-            _same_site(headers, scope["path"])
+            _check_same_site(headers, scope["path"])
         return headers
 
-    def _knows(self, authorization: bytes | None) -> bool:
-        """Bearer TOKEN; or Basic with the token as the password, which is what a browser asks a person for."""
-        kind, _, value = (authorization or b"").partition(b" ")
+    def _is_authorized(self, authorization: bytes | None) -> bool:
+        """Whether the header holds the token: as Bearer, or as the password of Basic, for browsers."""
+        scheme, _, value = (authorization or b"").partition(b" ")
         given = value.strip()
-        if kind.lower() == b"basic":
+        if scheme.lower() == b"basic":
             try:
                 given = base64.b64decode(given, validate=True).partition(b":")[2]
             except binascii.Error:
                 return False
-        elif kind.lower() != b"bearer":
+        elif scheme.lower() != b"bearer":
             return False
         return hmac.compare_digest(given, self._token or b"")
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Any) -> bytes:
-        """All of the body, within its size and its time. Whoever is refused here is cut off: the rest is not read."""
-        most = self._settings.max_body
-        too_large = HTTPError(413, "too_large", f"a body has at most {most:,} bytes here")
+    async def _read_body(self, headers: dict[bytes, bytes], receive: Any) -> bytes:
+        """The whole body, within its size and time limits. The rest of a rejected body is not read."""
+        limit = self._settings.max_body
+        too_large = HTTPError(413, "too_large", f"a body may have at most {limit:,} bytes")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise HTTPError(415, "encoding", "bodies are read as they are: no Content-Encoding")
+            raise HTTPError(415, "encoding", "compressed bodies are not supported: send no Content-Encoding")
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or len(length) > 18 or int(length) > most:
+        if not length.isdigit() or len(length) > 18 or int(length) > limit:
             raise too_large
         message = await receive()
         first: bytes = message.get("body", b"")
         if message["type"] == "http.request" and not message.get("more_body", False):
-            if len(first) > most:
+            if len(first) > limit:
                 raise too_large
             return first
         parts, size = [first], len(first)
         try:
-            async with asyncio.timeout(self._settings.patience):
+            async with asyncio.timeout(self._settings.read_timeout):
                 while message["type"] == "http.request" and message.get("more_body", False):
                     message = await receive()
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
-                    if size > most:
+                    if size > limit:
                         raise too_large
         except TimeoutError:
-            raise HTTPError(408, "too_slow", "the body took too long to arrive", headers=(CLOSE,)) from None
+            raise HTTPError(408, "request_timeout", "the body took too long to arrive", headers=(_CLOSE,)) from None
         if message["type"] != "http.request":
-            raise HTTPError(400, "gone", "the client left before the body was whole")
+            raise HTTPError(400, "disconnected", "the client disconnected before the body was complete")
         return b"".join(parts)
 
 
-def _same_site(headers: dict[bytes, bytes], path: str) -> None:
-    """Refuse what a page of another site can make a browser send."""
+def _check_same_site(headers: dict[bytes, bytes], path: str) -> None:
+    """Raise HTTPError for a request that a page of another site could make a browser send."""
     origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"none")
     if site not in (b"same-origin", b"none"):
-        raise HTTPError(403, "cross_site", "requests from other sites are refused")
+        raise HTTPError(403, "cross_site", "requests from other sites are rejected")
     if origin is not None and origin.partition(b"://")[2].lower() != headers[b"host"].lower():
-        raise HTTPError(403, "cross_site", "requests from other origins are refused")
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    # The protocol's own clients name no type. No browser is among them: it would have named its origin with a POST.
-    plain = origin is None and b"sec-fetch-site" not in headers and path.startswith("/v2/")
-    if kind != b"application/json" and not (plain and kind in (b"", b"application/octet-stream")):
+        raise HTTPError(403, "cross_site", "requests from other origins are rejected")
+    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    # Clients of the Open Inference Protocol may send no type. They are not browsers, which send an Origin with a POST.
+    client = origin is None and b"sec-fetch-site" not in headers and path.startswith("/v2/")
+    if media_type != b"application/json" and not (client and media_type in (b"", b"application/octet-stream")):
         raise HTTPError(415, "content_type", "Content-Type must be application/json")
 
 
-async def _refuse(refusal: HTTPError, scope: Scope, send: Any) -> None:
-    await _reply(refusal.status, refusal.body(scope["path"]), refusal.headers, send)
+async def _send_error(error: HTTPError, scope: Scope, send: Any) -> None:
+    await _send_json(error.status, error.body(scope["path"]), error.headers, send)
 
 
-async def _reply(status: int, body: bytes, more: tuple[tuple[bytes, bytes], ...], send: Any) -> None:
+async def _send_json(status: int, body: bytes, more: tuple[tuple[bytes, bytes], ...], send: Any) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 def _route(scope: Scope) -> str:
-    """The route's pattern, never the path, which is the client's; `none` for what no route was found for."""
+    """The pattern of the route, never the client's path; `none` if no route matched."""
     return str(getattr(scope.get("route"), "path", "none"))

@@ -1,4 +1,4 @@
-"""What a server is told when it starts."""
+"""The settings of the server."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 @dataclass(frozen=True)
 class Settings:
-    """models: folders, the first one is what a request means that names none. host, port: where to listen; port 0 for
-    a free one. workers: processes. threads: of the kernel, a worker; more than one take turns with the thread that
-    answers. token: what every request must bring; needed where others can reach the server.
-    allow_hosts: further values of the Host header, NAME or NAME:PORT. precision: what predictions multiply in.
+    """Settings of the server; each one is an option of `gatewise serve`.
 
-    queue: texts (or series) that may wait, a model. deadline: seconds from a request's arrival until it is refused.
-    max_batch, max_steps: what runs at once, texts and words. max_items, max_body: of a request, texts and bytes.
-    patience: seconds for a request to arrive, and for a client to take a part of its answer. connections: open at once,
-    a worker. grace: seconds that requests in flight have after SIGTERM.
+    models: model folders; the first one is the default model. host, port: the address to listen at; port 0 takes a free
+    port. workers: processes. threads: kernel threads per worker; above 1 they compete with the thread that answers.
+    token: required in every request; mandatory unless `host` is a loopback address. allow_hosts: further accepted
+    values of the Host header, NAME or NAME:PORT. precision: number format of predictions, see `gatewise.load`.
+
+    queue: inputs that may wait, per model. queue_timeout: seconds that a request may wait. max_batch, max_batch_tokens:
+    inputs and tokens per batch. max_inputs, max_body: inputs and bytes per request. read_timeout: seconds for a request
+    to arrive, and for a client to read a part of its answer. limit_concurrency: open connections per worker.
+    shutdown_timeout: seconds that requests in flight have after SIGTERM.
+
+    Raises InputError, which names the option, for a value out of range.
     """
 
     models: tuple[str, ...]
@@ -34,38 +38,39 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
     precision: str = "float32"
     queue: int = 1024
-    deadline: float = 10.0
+    queue_timeout: float = 10.0
     max_batch: int = 64
-    max_steps: int = 16_384
-    max_items: int = 256
+    max_batch_tokens: int = 16_384
+    max_inputs: int = 256
     max_body: int = 1_000_000
-    patience: float = 10.0
-    connections: int = 1000
-    grace: float = 15.0
+    read_timeout: float = 10.0
+    limit_concurrency: int = 1000
+    shutdown_timeout: float = 15.0
     access_log: bool = False
 
     def __post_init__(self) -> None:
-        least = {"workers": 1, "threads": 1, "queue": 1, "max_batch": 1, "max_steps": 1, "max_items": 1, "max_body": 1}
-        least |= {"connections": 1, "port": 0}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise InputError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")
+        counts = ("workers", "threads", "queue", "max_batch", "max_batch_tokens", "max_inputs", "max_body")
+        for name, minimum in [*((name, 1) for name in counts), ("limit_concurrency", 1), ("port", 0)]:
+            if getattr(self, name) < minimum:
+                raise InputError(f"{_option(name)} must be at least {minimum}, not {getattr(self, name)}")
         if self.port > 65_535:
             raise InputError(f"--port must be at most 65535, not {self.port}")
-        for name in ("deadline", "patience", "grace"):
+        for name in ("queue_timeout", "read_timeout", "shutdown_timeout"):
             if not 0 < getattr(self, name) <= 3600:
-                raise InputError(f"--{name} must be above 0 and at most 3600 seconds, not {getattr(self, name)}")
-        if self.token is not None and not (8 <= len(self.token) <= 200 and self.token.isascii() and _plain(self.token)):
+                raise InputError(f"{_option(name)} must be above 0 and at most 3600 s, not {getattr(self, name)}")
+        if self.token is not None and not (
+            8 <= len(self.token) <= 200 and self.token.isascii() and _is_printable(self.token)
+        ):
             raise InputError("--token must be 8 to 200 printable ASCII characters without spaces")
         if self.token is None and not self.is_loopback:
-            raise InputError(f"--host {quote(self.host)} can be reached by others: give a --token that they must know")
+            raise InputError(f"--host {quote(self.host)} is reachable from other machines: set a --token")
         for name in self.allow_hosts:
-            if not name.isascii() or not _plain(name) or "/" in name or "@" in name:
-                raise InputError(f"--allow-host {quote(name)}: want NAME or NAME:PORT")
+            if not name.isascii() or not _is_printable(name) or "/" in name or "@" in name:
+                raise InputError(f"--allow-host {quote(name)}: expected NAME or NAME:PORT")
 
     @property
     def is_loopback(self) -> bool:
-        """Whether nobody but this machine can reach it."""
+        """Whether only this machine can reach `host`."""
         if self.host == "localhost":
             return True
         try:
@@ -74,21 +79,25 @@ class Settings:
             return False
 
     def hosts(self, port: int) -> frozenset[bytes]:
-        """The Host headers that are answered by a server which listens on `port`."""
-        named = _LOOPBACK if self.host in ("0.0.0.0", "::") else (*_LOOPBACK, _in_url(self.host))
-        found = {f"{name}:{port}" for name in named} | {name.lower() for name in self.allow_hosts}
+        """The accepted Host headers of a server that listens at `port`."""
+        names = _LOOPBACK if self.host in ("0.0.0.0", "::") else (*_LOOPBACK, _in_url(self.host))
+        found = {f"{name}:{port}" for name in names} | {name.lower() for name in self.allow_hosts}
         if port == 80:
-            found |= set(named)
+            found |= set(names)
         return frozenset(name.encode() for name in found)
 
     def url(self, port: int) -> str:
-        """Where a person on this machine finds it."""
+        """The URL of the server on this machine."""
         return f"http://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else _in_url(self.host)}:{port}"
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host.lower()
 
 
-def _plain(text: str) -> bool:
+def _is_printable(text: str) -> bool:
     return text.isprintable() and " " not in text and text != ""

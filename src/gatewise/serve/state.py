@@ -1,4 +1,4 @@
-"""What one worker holds while it serves: the models, their threads, the page, the counters, and whether it is ready."""
+"""What the routes share: the served models, their threads, the metrics."""
 
 from __future__ import annotations
 
@@ -13,63 +13,60 @@ from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
-from gatewise.serve.static_files import read_page
-
-__all__ = ["State", "open_models"]
 
 
-def open_models(settings: Settings) -> dict[str, Model]:
-    """The models by name, which is that of the folder. Raises InputError or ModelFileError for what cannot be."""
+def load_models(settings: Settings) -> dict[str, Model]:
+    """The models by folder name. Raises InputError for an invalid or repeated name, ModelFileError for a bad folder."""
     found: dict[str, Model] = {}
     for path in settings.models:
         name = Path(path).resolve().name
         if not name.isascii() or not all(ch.isalnum() or ch in "._-" for ch in name):
-            raise InputError(f"{quote(path)}: a served folder's name has ASCII letters, digits, '.', '_' and '-' alone")
+            raise InputError(f"{quote(path)}: a served folder's name may hold ASCII letters, digits, '.', '_' and '-'")
         if name in found:
-            raise InputError(f"{quote(path)}: there is a model {quote(name)} already; folders' names are the models'")
+            raise InputError(f"{quote(path)}: a model {quote(name)} is already served; a model's name is its folder's")
         found[name] = load(path, precision=settings.precision)  # type: ignore[arg-type]
     return found
 
 
 class State:
-    """Made before the first request, closed after the last."""
+    """The state of one worker process. ready: whether every model has made a prediction and the server is not
+    stopping. pending_explanations: explanations that run or wait.
+    """
 
     def __init__(self, models: Mapping[str, Model], settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.assets = read_page()
-        self.short = ThreadPoolExecutor(1, "gatewise-short")
-        self.long = ThreadPoolExecutor(1, "gatewise-long")
-        self.explaining = ThreadPoolExecutor(1, "gatewise-explain")
-        served = {
-            name: ModelEndpoint(name, model, settings, self.short, self.long, self.metrics)
-            for name, model in models.items()
-        }
-        self.served: Mapping[str, ModelEndpoint] = MappingProxyType(served)
-        self.default = next(iter(served.values()))
+        short, long = ThreadPoolExecutor(1, "gatewise-short"), ThreadPoolExecutor(1, "gatewise-long")
+        self.explain_executor = ThreadPoolExecutor(1, "gatewise-explain")
+        self._executors = (short, long, self.explain_executor)
+        self.endpoints: Mapping[str, ModelEndpoint] = MappingProxyType(
+            {name: ModelEndpoint(name, model, settings, short, long, self.metrics) for name, model in models.items()}
+        )
+        self.default = next(iter(self.endpoints.values()))
         self.ready = False
-        self.explaining_now = 0
+        self.pending_explanations = 0
 
     def warm_up(self) -> None:
-        """A prediction by every model; from then on the server says that it is ready."""
-        for one in self.served.values():
-            one.warm_up()
+        """Make one prediction with every model, then report ready."""
+        for endpoint in self.endpoints.values():
+            endpoint.warm_up()
         self.ready = True
 
-    def count_waiting(self) -> None:
-        """Tell the metrics how much waits."""
-        self.metrics.waiting.set(sum(one.short.items + one.long.items for one in self.served.values()))
+    def metrics_text(self) -> bytes:
+        """The metrics in the text format of Prometheus."""
+        self.metrics.queue_size.set(sum(endpoint.queue_size for endpoint in self.endpoints.values()))
+        return self.metrics.text()
 
-    def of(self, name: object) -> ModelEndpoint:
-        """The model of that name, the default one for None. Raises Refusal (404)."""
+    def endpoint(self, name: object) -> ModelEndpoint:
+        """The model of that name, the default model for None. Raises HTTPError (404)."""
         if name is None:
             return self.default
-        found = self.served.get(name) if isinstance(name, str) else None
+        found = self.endpoints.get(name) if isinstance(name, str) else None
         if found is None:
-            raise HTTPError(404, "no_such_model", "no model of that name is served here", "model")
+            raise HTTPError(404, "no_such_model", "no model of that name is served", "model")
         return found
 
     def close(self) -> None:
-        """Start nothing more on the threads."""
-        for executor in (self.short, self.long, self.explaining):
+        """Start no further work on the threads."""
+        for executor in self._executors:
             executor.shutdown(wait=False, cancel_futures=True)

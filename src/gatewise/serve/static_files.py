@@ -1,4 +1,4 @@
-"""The page: every file of it read once at start-up, so that no request ever becomes a path."""
+"""The files of the page, read once at startup, so that no request ever becomes a file path."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
-
-__all__ = ["Asset", "read_page", "takes_gzip"]
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -26,43 +24,43 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Asset:
-    """One file: its bytes, its type, a tag that changes with the bytes, and the bytes packed where that saves any.
+class StaticFile:
+    """One file: its bytes, media type, ETag, and the gzipped bytes where they are fewer.
 
-    Packing what everybody gets is safe; answers are never packed, whose length would tell of what is secret in them
-    (BREACH, Gluck et al. 2013).
+    Only static files are gzipped. The length of a compressed response can reveal a secret in it (BREACH, Gluck et al.
+    2013).
     """
 
     body: bytes
     type: str
-    tag: str
-    packed: bytes | None = None
+    etag: str
+    gzipped: bytes | None = None
 
 
-def read_page() -> MappingProxyType[str, Asset]:
-    """Every file of gatewise/serve/page by its URL path; `/` is index.html. Files of other kinds are left out."""
-    found: dict[str, Asset] = {}
+def read_static_files() -> MappingProxyType[str, StaticFile]:
+    """Every file of gatewise/serve/page by URL path; `/` is index.html. Files of unknown types are left out."""
+    found: dict[str, StaticFile] = {}
     _walk(files("gatewise.serve") / "page", "/", found)
     found["/"] = found["/index.html"]
     return MappingProxyType(found)
 
 
-def _walk(folder: Traversable, path: str, found: dict[str, Asset]) -> None:
+def _walk(folder: Traversable, path: str, found: dict[str, StaticFile]) -> None:
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():
             _walk(entry, f"{path}{entry.name}/", found)
             continue
-        kind = _TYPES.get("." + entry.name.rpartition(".")[2])
-        if kind is not None:
+        media_type = _TYPES.get("." + entry.name.rpartition(".")[2])
+        if media_type is not None:
             body = entry.read_bytes()
-            packed = gzip.compress(body, mtime=0)
-            tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-            found[path + entry.name] = Asset(body, kind, tag, packed if len(packed) < len(body) else None)
+            gzipped = gzip.compress(body, mtime=0)
+            etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+            found[path + entry.name] = StaticFile(body, media_type, etag, gzipped if len(gzipped) < len(body) else None)
 
 
-def takes_gzip(accepted: Sequence[str]) -> bool:
-    """Whether these Accept-Encoding headers (RFC 9110, 12.5.3) allow gzip by name; `*` alone is not asked for."""
-    for part in ",".join(accepted).lower().split(","):
+def accepts_gzip(headers: Sequence[str]) -> bool:
+    """Whether these Accept-Encoding headers (RFC 9110, 12.5.3) name gzip with a quality above 0; `*` does not count."""
+    for part in ",".join(headers).lower().split(","):
         coding, _, weight = part.partition(";")
         if coding.strip() == "gzip":
             quality = weight.replace(" ", "").removeprefix("q=")

@@ -1,7 +1,7 @@
-"""Several processes on one listening socket, and who looks after them.
+"""Several worker processes on one listening socket, and their supervisor.
 
-Each worker loads its own models. One that dies takes its own requests with it and nothing else: it is replaced. SIGTERM
-goes on to all of them, and each ends what it has begun.
+Each worker loads its own models. A worker that dies loses only its own requests and is replaced. SIGTERM goes to all
+workers, and each finishes its requests in flight.
 """
 
 from __future__ import annotations
@@ -20,70 +20,70 @@ from types import FrameType
 
 from gatewise.serve.settings import Settings
 
-__all__ = ["supervise"]
+_POLL_INTERVAL = 0.2  # seconds
+_MIN_LIFETIME = 1.0  # seconds; a worker that lives shorter is replaced only after this time
+_SAME_SIGNAL = 0.5  # seconds in which a repeated signal counts as one
 
-_PAUSE = 0.2  # seconds between two looks
-_LEAST = 1.0  # a worker that lives shorter is not replaced at once
 
-
-def supervise(settings: Settings, sock: socket.socket, work: Callable[[Settings, socket.socket], int]) -> int:
-    """Run `settings.workers` processes of `work` until a signal; the exit code."""
+def supervise(settings: Settings, sock: socket.socket, serve: Callable[[Settings, socket.socket], int]) -> int:
+    """Run `settings.workers` processes of `serve` until a signal; returns the exit code."""
     signals: list[int] = []
 
-    def note(sig: int, frame: FrameType | None) -> None:
+    def record(sig: int, frame: FrameType | None) -> None:
         signals.append(sig)
 
-    before = {sig: signal.signal(sig, note) for sig in (signal.SIGINT, signal.SIGTERM)}
+    before = {sig: signal.signal(sig, record) for sig in (signal.SIGINT, signal.SIGTERM)}
     with tempfile.TemporaryDirectory(prefix="gatewise-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # before a worker imports the client that reads it
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # set before a worker imports the Prometheus client
         spawn = multiprocessing.get_context("spawn")
 
         def start() -> tuple[BaseProcess, float]:
-            process = spawn.Process(target=_worker, args=(settings, sock, work))
+            process = spawn.Process(target=_worker, args=(settings, sock, serve))
             process.start()
             return process, time.monotonic()
 
-        running = [start() for _ in range(settings.workers)]
+        workers = [start() for _ in range(settings.workers)]
         while not signals:
-            time.sleep(_PAUSE)
-            for n, (process, since) in enumerate(running):
+            time.sleep(_POLL_INTERVAL)
+            for n, (process, started) in enumerate(workers):
                 if process.is_alive():
                     continue
-                print(f"gatewise: a worker ended ({process.exitcode}); another takes its place", file=sys.stderr)
-                time.sleep(max(0.0, _LEAST - (time.monotonic() - since)))
-                running[n] = start()
+                print(f"gatewise: a worker ended ({process.exitcode}); starting another", file=sys.stderr)
+                time.sleep(max(0.0, _MIN_LIFETIME - (time.monotonic() - started)))
+                workers[n] = start()
         sock.close()
-        code = _stop([process for process, _ in running], signals, settings.grace)
+        code = _stop([process for process, _ in workers], signals, settings.shutdown_timeout)
     for sig, handler in before.items():
         signal.signal(sig, handler)
     return code
 
 
-def _stop(processes: list[BaseProcess], signals: list[int], grace: float) -> int:
-    """Tell them, and wait as long as they may take; a second signal, half a second later or more, ends it now."""
-    told = time.monotonic()
+def _stop(processes: list[BaseProcess], signals: list[int], timeout: float) -> int:
+    """Terminate the workers and wait for them; kill them after the timeout or on a second signal."""
+    started = time.monotonic()
     for process in processes:
         process.terminate()
-    heard = len(signals)
+    seen = len(signals)
     while any(process.is_alive() for process in processes):
-        again = len(signals) > heard and time.monotonic() - told > 0.5
-        if again or time.monotonic() - told > grace + 5:
+        elapsed = time.monotonic() - started
+        again = len(signals) > seen and elapsed > _SAME_SIGNAL
+        if again or elapsed > timeout + 5:
             for process in processes:
                 process.kill()
             return 128 + signals[-1] if again else 1
-        if time.monotonic() - told < 0.5:
-            heard = len(signals)
+        if elapsed < _SAME_SIGNAL:
+            seen = len(signals)
         time.sleep(0.05)
     return 0
 
 
-def _worker(settings: Settings, sock: socket.socket, work: Callable[[Settings, socket.socket], int]) -> None:
+def _worker(settings: Settings, sock: socket.socket, serve: Callable[[Settings, socket.socket], int]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.exit(work(settings, sock))
+    sys.exit(serve(settings, sock))
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would hold the port for ever."""
+    """A worker whose parent was killed would hold the port forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -189,7 +189,7 @@ def test_the_running_verdict_of_a_long_text_both_ways_is_sampled_and_says_so() -
 
 
 @pytest.mark.parametrize(
-    ("change", "field", "say"),
+    ("change", "field", "message"),
     [
         ({"text": ""}, "text", "empty"),
         ({"text": "\ud800"}, "text", "surrogate"),
@@ -219,11 +219,11 @@ def test_the_running_verdict_of_a_long_text_both_ways_is_sampled_and_says_so() -
         ({"changes": [{"gate": "f", "value": 1, "layer": 3}]}, "changes[0].layer", "layer must be"),
     ],
 )
-def test_bad_requests_are_refused_by_field(change: dict[str, Any], field: str, say: str) -> None:
+def test_bad_requests_are_refused_by_field(change: dict[str, Any], field: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
         explain_view(MODELS["pads"], {"text": TEXT, "want": ["verdict"], **change})
     assert caught.value.field == field
-    assert say in caught.value.say
+    assert message in caught.value.message
 
 
 def test_too_many_words_are_refused() -> None:

@@ -22,12 +22,12 @@ _CHANGE = {"gate", "unit", "from", "to", "value", "layer"}
 
 class RequestError(InputError):
     """A request that cannot be answered. field: the path of what is wrong, as in changes[0].value; code: one word for a
-    program; say, which is also str(error): one line for a person.
+    program; message, which is also str(error): one line for a person.
     """
 
-    def __init__(self, field: str, say: str, code: str = "bad_request") -> None:
-        self.field, self.code, self.say = field, code, " ".join(say.split())
-        super().__init__(say)
+    def __init__(self, field: str, message: str, code: str = "bad_request") -> None:
+        self.field, self.code, self.message = field, code, " ".join(message.split())
+        super().__init__(message)
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ async function ask(path, options) {
 		if (error.name === "AbortError") throw error;
 	}
 	if (reply.ok && body) return body;
-	const told = body?.error ?? {};
-	throw new Problem(told.say ?? `The server answered ${reply.status}.`, told.field ?? null, told.code ?? "");
+	const error = body?.error ?? {};
+	throw new Problem(error.message ?? `The server answered ${reply.status}.`, error.field ?? null, error.code ?? "");
 }
 
 export const source = {

@@ -40,8 +40,8 @@ def test_the_six_routes(port: int, models: dict[str, Model], name: str, version:
     assert ask(port, "GET", f"{path}/ready").json() == {"name": name, "ready": True}
     about = ask(port, "GET", path).json()
     assert (about["name"], about["versions"], about["platform"]) == (name, ["1"], "gatewise")
-    (takes,) = about["inputs"]
-    assert takes["datatype"] == ("FP32" if name == "gestures" else "BYTES")
+    (tensor,) = about["inputs"]
+    assert tensor["datatype"] == ("FP32" if name == "gestures" else "BYTES")
     assert [one["name"] for one in about["outputs"]] == ["label", "probabilities"]
     inputs: Any = TEXTS
     given = {"name": "text", "shape": [5], "datatype": "BYTES", "data": TEXTS}

@@ -245,15 +245,15 @@ def test_allowed_hosts(guarded: Server) -> None:
         {"port": -1},
         {"workers": 0},
         {"queue": 0},
-        {"deadline": 0.0},
-        {"deadline": float("nan")},
+        {"queue_timeout": 0.0},
+        {"queue_timeout": float("nan")},
         {"allow_hosts": ("http://x",)},
         {"allow_hosts": ("a b",)},
         {"allow_hosts": ("",)},
     ],
     ids=str,
 )
-def test_settings_that_cannot_be(wrong: dict[str, object]) -> None:
+def test_invalid_settings_are_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         Settings(("model",), **wrong)  # type: ignore[arg-type]
 

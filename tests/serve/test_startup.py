@@ -46,26 +46,26 @@ def test_a_model_that_is_not_one(folders: dict[str, Path], tmp_path: Path) -> No
 
 def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(folders["reviews"], tmp_path / "reviews")
-    assert "there is a model 'reviews' already" in refused(folders["reviews"], tmp_path / "reviews", "--port", 0)
+    assert "a model 'reviews' is already served" in refused(folders["reviews"], tmp_path / "reviews", "--port", 0)
     for name in ("<script>", "a b", "größe", "a?b"):
         shutil.copytree(folders["reviews"], tmp_path / name)
         assert "ASCII letters" in refused(tmp_path / name, "--port", 0)
 
 
 @pytest.mark.parametrize(
-    ("words", "say"),
+    ("words", "message"),
     [
-        (["--host", "0.0.0.0"], "give a --token"),
+        (["--host", "0.0.0.0"], "set a --token"),
         (["--token", "short"], "--token must be"),
         (["--port", "70000"], "--port must be"),
         (["--workers", "0"], "--workers must be"),
-        (["--deadline", "0"], "--deadline must be"),
+        (["--queue-timeout", "0"], "--queue-timeout must be"),
         (["--precision", "float16"], "precision must be"),
         (["--host", "999.0.0.1", "--token", "long-enough"], "cannot listen"),
     ],
 )
-def test_flags_that_cannot_be(folders: dict[str, Path], words: list[str], say: str) -> None:
-    assert say in refused(folders["reviews"], *words)
+def test_invalid_options_are_rejected(folders: dict[str, Path], words: list[str], message: str) -> None:
+    assert message in refused(folders["reviews"], *words)
 
 
 def test_no_model_named(tmp_path: Path) -> None:

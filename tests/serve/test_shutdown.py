@@ -19,7 +19,7 @@ from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
 from tests.serve.server import ask, connect, post, read_reply, serving
 
-GRACE = 8
+SHUTDOWN_TIMEOUT = 8
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,9 @@ def refuses(port: int) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_drains(slow: Path, tmp_path: Path, workers: int) -> None:
-    with serving(tmp_path, slow, "--max-batch", 1, "--grace", GRACE, "--patience", 60, workers=workers) as server:
+    with serving(
+        tmp_path, slow, "--max-batch", 1, "--shutdown-timeout", SHUTDOWN_TIMEOUT, "--read-timeout", 60, workers=workers
+    ) as server:
         socks = [connect(server.port, predict(server.port, 200 + n)) for n in range(50)]
         halves = [connect(server.port, f"GET /v2/health/ready HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n".encode())]
         stalled = connect(server.port, predict(server.port, 100)[:-50])
@@ -63,8 +65,8 @@ def test_sigterm_drains(slow: Path, tmp_path: Path, workers: int) -> None:
         replies = [read_reply(sock) for sock in socks]
         assert [reply.status for reply in replies] == [200] * 50
         assert [reply.json()["predictions"][0]["steps"] for reply in replies] == [200 + n for n in range(50)]
-        assert read_reply(stalled, GRACE + 10).status == 503
-        assert server.process.wait(GRACE + 10) == 0
+        assert read_reply(stalled, SHUTDOWN_TIMEOUT + 10).status == 503
+        assert server.process.wait(SHUTDOWN_TIMEOUT + 10) == 0
         for sock in (*socks, *halves, stalled):
             sock.close()
         assert "Traceback" not in server.stderr
@@ -72,7 +74,7 @@ def test_sigterm_drains(slow: Path, tmp_path: Path, workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_second_signal_ends_it_now(slow: Path, tmp_path: Path, workers: int) -> None:
-    with serving(tmp_path, slow, "--grace", 60, workers=workers) as server:
+    with serving(tmp_path, slow, "--shutdown-timeout", 60, workers=workers) as server:
         stalled = connect(server.port, predict(server.port, 100)[:-50])
         time.sleep(0.3)
         server.process.send_signal(signal.SIGTERM)
@@ -124,7 +126,7 @@ def test_a_killed_worker_is_replaced(folders: dict[str, Path], tmp_path: Path) -
         assert len(after) == 2
         assert before[1] in after
         assert before[0] not in after
-        assert "a worker ended (-9); another takes its place" in server.stderr
+        assert "a worker ended (-9); starting another" in server.stderr
         metrics = ask(server.port, "GET", "/metrics").body.decode()
         counted = re.findall(r'^gatewise_requests_total\{route="/predict",status="200"\} (\S+)', metrics, re.MULTILINE)
         assert [float(n) for n in counted] == [60 - lost], "the sum of all workers, the dead one's included"
@@ -147,13 +149,13 @@ def test_workers_end_with_their_parent(folders: dict[str, Path], tmp_path: Path)
 
 def test_overload_is_refused_and_passes(slow: Path, tmp_path: Path) -> None:
     """More than it can do: every request is answered, 200 or 429; the queue keeps its bound; then all is well again."""
-    with serving(tmp_path, slow, "--queue", 10, "--max-batch", 2, "--deadline", 20) as server:
+    with serving(tmp_path, slow, "--queue", 10, "--max-batch", 2, "--queue-timeout", 20) as server:
         before = server.memory()
         replies: list[Any] = []
         for _ in range(3):
             socks = [connect(server.port, predict(server.port, 300)) for _ in range(100)]
             metrics = ask(server.port, "GET", "/metrics").body.decode()
-            (waiting,) = re.findall(r"^gatewise_waiting (\S+)", metrics, re.MULTILINE)
+            (waiting,) = re.findall(r"^gatewise_queue_size (\S+)", metrics, re.MULTILINE)
             assert float(waiting) <= 10
             replies += [read_reply(sock) for sock in socks]
             for sock in socks:
@@ -166,11 +168,11 @@ def test_overload_is_refused_and_passes(slow: Path, tmp_path: Path) -> None:
         assert post(server.port, "/predict", {"text": "film"}).status == 200
         assert server.memory() - before < 100
         metrics = ask(server.port, "GET", "/metrics").body.decode()
-        assert f'gatewise_refused_total{{reason="queue"}} {float(len(refused))}' in metrics
+        assert f'gatewise_rejected_total{{reason="queue_full"}} {float(len(refused))}' in metrics
 
 
 def test_deadlines_pass_in_the_queue(slow: Path, tmp_path: Path) -> None:
-    with serving(tmp_path, slow, "--max-batch", 1, "--deadline", 0.05) as server:
+    with serving(tmp_path, slow, "--max-batch", 1, "--queue-timeout", 0.05) as server:
         socks = [connect(server.port, predict(server.port, 2000)) for _ in range(40)]
         statuses = [read_reply(sock).status for sock in socks]
         for sock in socks:
@@ -189,5 +191,5 @@ def test_clients_that_leave_cost_nothing(slow: Path, tmp_path: Path) -> None:
         assert read_reply(stays).json()["predictions"][0]["steps"] == 7
         stays.close()
         metrics = ask(server.port, "GET", "/metrics").body.decode()
-        (gone,) = re.findall(r'gatewise_refused_total\{reason="gone"\} (\S+)', metrics)
-        assert float(gone) > 10
+        (disconnected,) = re.findall(r'gatewise_rejected_total\{reason="disconnected"\} (\S+)', metrics)
+        assert float(disconnected) > 10

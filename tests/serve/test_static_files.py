@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import gatewise.serve
-from gatewise.serve.static_files import takes_gzip
+from gatewise.serve.static_files import accepts_gzip
 from tests.serve.server import ask, post
 
 PAGE = Path(gatewise.serve.__file__).parent / "page"
@@ -54,7 +54,7 @@ def test_a_whole_visit_is_small(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accepted", "takes"),
+    ("accepted", "accepts"),
     [
         ([], False),
         (["gzip"], True),
@@ -67,5 +67,5 @@ def test_a_whole_visit_is_small(port: int) -> None:
         (["xgzip"], False),
     ],
 )
-def test_accept_encoding_is_read(accepted: list[str], takes: bool) -> None:
-    assert takes_gzip(accepted) is takes
+def test_accept_encoding_is_read(accepted: list[str], accepts: bool) -> None:
+    assert accepts_gzip(accepted) is accepts

@@ -1,0 +1,125 @@
+"""The handlers of /predict, /explain, /model and /units: from a request's body to the JSON of the response."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from gatewise.errors import InputError
+from gatewise.explain.view import view
+from gatewise.serve.body import parse, text_of
+from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.http_error import HTTPError, without_quotes
+from gatewise.serve.state import State
+
+Scope = MutableMapping[str, Any]
+
+_PREDICT_KEYS = frozenset({"text", "series", "inputs", "model", "id"})
+_FIELD = re.compile(r"(?:text|series|want|changes|method|layer)(?:\[\d+\]|\.[a-z]+)*")
+_MAX_PENDING_EXPLANATIONS = 16
+
+
+def disconnected_of(scope: Scope) -> Callable[[], bool]:
+    """The function that says whether the client has closed its connection."""
+    found: Callable[[], bool] = scope.get("gatewise.disconnected", lambda: False)
+    return found
+
+
+async def predict(state: State, scope: Scope, body: bytes) -> bytes:
+    """POST /predict. Raises HTTPError."""
+    request = parse(body)
+    if not _PREDICT_KEYS.issuperset(request):
+        raise HTTPError(400, "unknown_field", f"the fields of a request are {', '.join(sorted(_PREDICT_KEYS))}")
+    for name in ("model", "id"):
+        if name in request:
+            text_of(request[name], name)
+    endpoint = state.endpoint(request.get("model"))
+    found = await endpoint.predict(_inputs_of(request, endpoint), disconnected_of(scope))
+    return endpoint.to_json(found, request.get("id"))
+
+
+def _inputs_of(request: dict[str, Any], endpoint: ModelEndpoint) -> list[Any]:
+    """The texts or series of a request: one under `text` or `series`, or a list under `inputs`."""
+    kind = endpoint.input_kind
+    given = [name for name in ("text", "series", "inputs") if name in request]
+    if len(given) != 1 or given[0] not in (kind, "inputs"):
+        raise HTTPError(400, "bad_field", f"give either {kind} or inputs; the model reads {kind}s")
+    inputs = request["inputs"] if "inputs" in request else [request[kind]]
+    if not isinstance(inputs, list):
+        raise HTTPError(400, "bad_field", f"inputs must be a list of {kind}s", "inputs")
+    channels = endpoint.model.architecture.channels
+    for n, item in enumerate(inputs):
+        field = f"inputs[{n}]" if "inputs" in request else kind
+        if kind == "text" and not isinstance(item, str):
+            raise HTTPError(400, "bad_field", f"{field} must be a string", field)
+        if kind == "series" and not _is_series(item, channels):
+            message = f"{field} must be a list of time steps, each a list of {channels} numbers"
+            raise HTTPError(400, "bad_field", message, field)
+    return inputs
+
+
+def _is_series(item: object, channels: int) -> bool:
+    return (
+        isinstance(item, list)
+        and len(item) > 0
+        and all(isinstance(step, list) and len(step) == channels for step in item)
+        and all(type(x) in (int, float) and -3e38 < x < 3e38 for step in item for x in step)
+    )
+
+
+async def explain(state: State, scope: Scope, body: bytes) -> bytes:
+    """POST /explain: the request of `explain_view` with an optional `model`. A request whose client has disconnected,
+    as the page does at every key, is not computed.
+    """
+    request = parse(body)
+    endpoint = state.endpoint(text_of(request.pop("model"), "model") if "model" in request else None)
+    disconnected = disconnected_of(scope)
+
+    def compute() -> dict[str, object]:
+        if disconnected():
+            state.metrics.rejected("disconnected")
+            raise HTTPError(499, "disconnected", "the client disconnected")
+        return view.explain_view(endpoint.model, request, endpoint.views)
+
+    return await _run(state, compute)
+
+
+async def model_card(state: State, name: str | None) -> bytes:
+    """GET /model."""
+    endpoint = state.endpoint(name)
+    return await _run(state, lambda: view.model_view(endpoint.model, endpoint.views))
+
+
+async def unit(state: State, name: str | None, number: int, layer: int, direction: str) -> bytes:
+    """GET /units/{k}."""
+    model = state.endpoint(name).model
+    return await _run(state, lambda: view.unit_view(model, number, layer, direction))
+
+
+async def _run(state: State, compute: Callable[[], dict[str, object]]) -> bytes:
+    """Run `compute` on the thread for explanations, so that it delays no prediction. Raises HTTPError."""
+    if state.pending_explanations >= _MAX_PENDING_EXPLANATIONS:
+        state.metrics.rejected("queue_full")
+        raise HTTPError(429, "busy", "too many explanations are waiting", headers=((b"retry-after", b"1"),))
+    state.pending_explanations += 1
+    try:
+        work = asyncio.get_running_loop().run_in_executor(state.explain_executor, lambda: to_json(compute()))
+        async with asyncio.timeout(state.settings.queue_timeout):
+            return await work
+    except TimeoutError:
+        state.metrics.rejected("timeout")
+        raise HTTPError(504, "timeout", "the explanation was not ready in time") from None
+    except InputError as error:
+        code, field = getattr(error, "code", "input"), getattr(error, "field", "")
+        known = _FIELD.fullmatch(field)  # any other field is a name from the client
+        raise HTTPError(400, code, without_quotes(error), field if known else None) from None
+    finally:
+        state.pending_explanations -= 1
+
+
+def to_json(found: dict[str, Any]) -> bytes:
+    """Compact JSON without NaN or infinity."""
+    return json.dumps(found, allow_nan=False, separators=(",", ":")).encode()

@@ -1,0 +1,195 @@
+"""The batch queue alone, with work that the test controls: what runs together, what waits, what is rejected."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.serve.batch_queue import BatchQueue, Job, Limits, Predictions, estimate_tokens
+from gatewise.serve.http_error import HTTPError
+
+
+class Work:
+    """Answers with the inputs themselves, when the gate is open; keeps what ran together."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.events: list[str] = []
+
+    def compute(self, jobs: list[Job]) -> None:
+        self.batches.append([item for job in jobs for item in job.inputs])
+        assert self.gate.wait(20)
+        for job in jobs:
+            if "fail" in job.inputs:
+                job.outcome = HTTPError(400, "input", "no")
+            elif "crash" in job.inputs:
+                raise MemoryError
+            else:
+                job.outcome = Predictions(np.array([[float(item)] for item in job.inputs]), [1] * len(job.inputs))
+
+    def batch(self, size: int, seconds: float) -> None:
+        self.events.append(f"batch {size}")
+
+    def rejected(self, reason: str) -> None:
+        self.events.append(reason)
+
+
+def with_queue(test: Callable[[BatchQueue, Work], Awaitable[None]], **changes: Any) -> Work:
+    """Run the test with a queue on its own thread."""
+    limits = Limits(**({"queue": 100, "queue_timeout": 20.0, "max_batch": 8, "max_batch_tokens": 1000} | changes))
+    work = Work()
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(asyncio.wait_for(test(BatchQueue(work.compute, executor, limits, work), work), 20))
+    return work
+
+
+def job(*inputs: Any, tokens: int = 1, disconnected: Callable[[], bool] = lambda: False) -> Job:
+    return Job(inputs, tokens, disconnected)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if true():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came to that")
+
+
+async def hold(queue: BatchQueue, work: Work) -> asyncio.Task[Predictions]:
+    """A job that runs until the gate opens."""
+    work.gate.clear()
+    first = asyncio.create_task(queue.run(job(0)))
+    await until(lambda: work.batches == [[0]])
+    return first
+
+
+def test_what_arrives_together_runs_together() -> None:
+    async def test(queue: BatchQueue, work: Work) -> None:
+        answers = await asyncio.gather(*[queue.run(job(n, n + 0.5)) for n in range(3)])
+        assert [answer.probabilities.ravel().tolist() for answer in answers] == [[n, n + 0.5] for n in range(3)]
+
+    assert with_queue(test).batches == [[0, 0.5, 1, 1.5, 2, 2.5]]
+
+
+def test_what_arrives_during_a_batch_is_the_next_one() -> None:
+    async def test(queue: BatchQueue, work: Work) -> None:
+        first = await hold(queue, work)
+        rest = [asyncio.create_task(queue.run(job(n))) for n in range(1, 6)]
+        await until(lambda: queue.size == 5)
+        work.gate.set()
+        await asyncio.gather(first, *rest)
+
+    assert with_queue(test).batches == [[0], [1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "tokens", "batches"),
+    [
+        ({"max_batch": 2}, 1, [[0], [1, 2], [3, 4], [5]]),
+        ({"max_batch": 1}, 1, [[0], [1], [2], [3], [4], [5]]),
+        ({"max_batch_tokens": 25}, 10, [[0], [1, 2], [3, 4], [5]]),
+        ({"max_batch_tokens": 5}, 10, [[0], [1], [2], [3], [4], [5]]),  # larger than a batch may be: alone
+    ],
+)
+def test_a_batch_is_bounded_by_size_and_by_tokens(changes: Any, tokens: int, batches: list[list[int]]) -> None:
+    async def test(queue: BatchQueue, work: Work) -> None:
+        first = await hold(queue, work)
+        rest = [asyncio.create_task(queue.run(job(n, tokens=tokens))) for n in range(1, 6)]
+        await until(lambda: queue.size == 5)
+        work.gate.set()
+        answers = await asyncio.gather(first, *rest)
+        assert [answer.probabilities[0, 0] for answer in answers] == [0, 1, 2, 3, 4, 5]
+
+    assert with_queue(test, **changes).batches == batches
+
+
+def test_beyond_the_queue_it_is_429() -> None:
+    async def test(queue: BatchQueue, work: Work) -> None:
+        first = await hold(queue, work)
+        rest = [asyncio.create_task(queue.run(job(n, n))) for n in range(1, 3)]
+        await until(lambda: queue.size == 4)
+        with pytest.raises(HTTPError) as refusal:
+            await queue.run(job(7, 8))
+        assert refusal.value.status == 429
+        assert int(dict(refusal.value.headers)[b"retry-after"]) >= 1
+        last = asyncio.create_task(queue.run(job(9)))  # one still fits
+        await until(lambda: queue.size == 5)
+        work.gate.set()
+        await asyncio.gather(first, *rest, last)
+        assert (queue.size, queue.tokens) == (0, 0)
+        assert (await queue.run(job(10))).probabilities[0, 0] == 10
+
+    work = with_queue(test, queue=5)
+    assert "queue_full" in work.events
+    assert all(7 not in batch for batch in work.batches)
+
+
+def test_a_queue_timeout_is_504_and_not_computed() -> None:
+    async def test(queue: BatchQueue, work: Work) -> None:
+        first = await hold(queue, work)
+        began = asyncio.get_running_loop().time()
+        late = [asyncio.create_task(queue.run(job(n))) for n in (1, 2)]
+        found = await asyncio.gather(*late, return_exceptions=True)
+        assert [getattr(one, "status", None) for one in found] == [504, 504]
+        assert asyncio.get_running_loop().time() - began < 10, "they heard only when the batch before them ended"
+        assert queue.size == 0
+        work.gate.set()
+        await first
+        assert (await queue.run(job(3))).probabilities[0, 0] == 3
+
+    work = with_queue(test, queue_timeout=0.1)
+    assert work.batches == [[0], [3]]
+    assert work.events.count("timeout") == 2
+
+
+def test_a_disconnected_client_is_dropped() -> None:
+    async def test(queue: BatchQueue, work: Work) -> None:
+        first = await hold(queue, work)
+        left = asyncio.create_task(queue.run(job(1, disconnected=lambda: True)))
+        cancelled = asyncio.create_task(queue.run(job(2)))
+        stays = asyncio.create_task(queue.run(job(3)))
+        await until(lambda: queue.size == 3)
+        cancelled.cancel()
+        work.gate.set()
+        assert (await stays).probabilities[0, 0] == 3
+        await first
+        with pytest.raises(HTTPError):
+            await left
+
+    work = with_queue(test)
+    assert work.batches == [[0], [3]]
+    assert work.events.count("disconnected") == 2
+
+
+def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch() -> None:
+    async def test(queue: BatchQueue, work: Work) -> None:
+        found = await asyncio.gather(
+            queue.run(job(1)), queue.run(job("fail")), queue.run(job(2)), return_exceptions=True
+        )
+        assert [type(one).__name__ for one in found] == ["Predictions", "HTTPError", "Predictions"]
+        found = await asyncio.gather(queue.run(job(3)), queue.run(job("crash")), return_exceptions=True)
+        assert [type(one).__name__ for one in found] == ["MemoryError", "MemoryError"]
+        assert (await queue.run(job(4))).probabilities[0, 0] == 4
+
+    with_queue(test)
+
+
+def test_all_batches_are_told_of() -> None:
+    async def test(queue: BatchQueue, work: Work) -> None:
+        for n in range(5):
+            await queue.run(job(n, n))
+
+    assert with_queue(test).events == ["batch 2"] * 5
+
+
+def test_estimated_tokens() -> None:
+    assert estimate_tokens(["a" * 50, "b"]) == 12
+    assert estimate_tokens([[[1, 2]] * 7, np.zeros((9, 2))]) == 16
