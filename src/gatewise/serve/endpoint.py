@@ -55,7 +55,9 @@ class ModelEndpoint:
 
     def warm_up(self) -> None:
         """Predict the smallest input, so that the first request does not pay for lazy initialisation."""
-        item: Any = "a" if self.input_kind == "text" else np.zeros((1, self.model.architecture.channels), dtype=np.float32)
+        item: Any = (
+            "a" if self.input_kind == "text" else np.zeros((1, self.model.architecture.channels), dtype=np.float32)
+        )
         if self.input_kind == "text" and not self.model.preprocessor.encode_batch(["a"]):
             return
         self.model.predict_proba([item])

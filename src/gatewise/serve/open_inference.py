@@ -38,7 +38,9 @@ def server_metadata() -> dict[str, Any]:
 def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
     """GET /v2/models/M."""
     model = endpoint.model
-    datatype, shape = ("BYTES", [-1]) if endpoint.input_kind == "text" else ("FP32", [-1, -1, model.architecture.channels])
+    datatype, shape = (
+        ("BYTES", [-1]) if endpoint.input_kind == "text" else ("FP32", [-1, -1, model.architecture.channels])
+    )
     return {
         "name": endpoint.name,
         "versions": [VERSION],
