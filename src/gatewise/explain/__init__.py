@@ -1,6 +1,6 @@
-"""The glass box: what every gate did, accounts of the verdict, and what becomes of it when a person interferes.
+"""Explanations of predictions: activations, attributions, interventions, and statistics of units.
 
-`report`, which draws them in a terminal, is a module of its own, so that predicting does not import rich.
+The renderers (`render`, `view`) are modules of their own, so that an explanation imports no rich and no page.
 """
 
 from __future__ import annotations
@@ -8,40 +8,37 @@ from __future__ import annotations
 from typing import Any
 
 from gatewise.explain.attribution import METHODS, IntegratedGradients, Method
-from gatewise.explain.attribution.attribution import Explanation, explain
-from gatewise.explain.attribution.running import PrefixPredictions, prefix_predictions
 from gatewise.explain.clamp import Clamp, ablate, hold_memory
-from gatewise.explain.gates import CellDecomposition, Gates, Share
+from gatewise.explain.example import Example, trace
+from gatewise.explain.explanation import Explanation, explain
+from gatewise.explain.gates import Gates, MemoryDecomposition, Share
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.net import ExplainedNetwork
-from gatewise.explain.trace import Trace, trace
 from gatewise.metrics.evaluation import Faithfulness
 
 __all__ = [
     "METHODS",
-    "CellDecomposition",
     "Clamp",
+    "Example",
     "ExplainedNetwork",
     "Explanation",
     "Faithfulness",
     "Gates",
     "IntegratedGradients",
     "Intervention",
+    "MemoryDecomposition",
     "Method",
-    "PrefixPredictions",
     "Share",
-    "Trace",
     "ablate",
     "explain",
     "hold_memory",
-    "prefix_predictions",
     "trace",
 ]
 
 
 def _render(result: Any) -> str:
-    """A notebook asks for HTML; a prediction does not, and imports no renderer."""
+    """The HTML of a result for a notebook. The import is lazy: a prediction imports no renderer."""
     from gatewise.explain.render.html import result_html
 
     return result_html(result)

@@ -1,33 +1,37 @@
-"""A gate held at a value: what an intervention is made of.
+"""Clamps hold a gate at a value: the building blocks of interventions.
 
-A silenced unit is one whose output gate is held at 0: it goes on computing and nothing hears it. A frozen one keeps
-what it has: input gate 0, forget gate 1.
+An ablated unit has its output gate clamped to 0, so that h = 0. A unit whose memory is held has its input gate clamped
+to 0 and its forget gate to 1, so that c stays the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gatewise.cell import gates_shown, step_forward
 from gatewise.errors import InputError, quote
+from gatewise.kernels import Kernel, SavedActivations
+from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
-from gatewise.types import Array
-
-__all__ = ["GATE_NAMES", "Clamp", "ablate", "check_clamp", "hold_memory"]
+from gatewise.network.ops import NumpyOps, States
+from gatewise.types import Array, Gate
 
 GATE_NAMES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
 
 
 @dataclass(frozen=True)
 class Clamp:
-    """Hold one kind of gate at `value`.
+    """Hold a gate at `value`.
 
-    gate: i, f, o (0 to 1) or g, the candidate (-1 to 1). unit: its place in a layer's output, the directions side by
-    side; None for all. layer: from 0; None stands for the top layer where a unit is named, else for every layer. steps:
-    which steps of the sequence as read, from 0; None for all. pads: whether the pad steps before the sequence (padding
-    "pre") are held as well, where `steps` is None. direction: hold that one alone; `unit` is then its place in it.
+    gate: i, f, o (0 to 1) or g, the candidate (-1 to 1). unit: its position in a layer's output, the directions side by
+    side; None for all. layer: from 0; None for the top layer where a unit is named, else for every layer. steps: of the
+    truncated sequence, from 0; None for all. pads: whether the pad steps before the sequence (padding "pre") are
+    clamped too, where `steps` is None. direction: clamp that one only; `unit` is then the position in it.
     """
 
     gate: Literal["i", "f", "g", "o"]
@@ -39,18 +43,18 @@ class Clamp:
     direction: Literal["forward", "backward"] | None = None
 
     def hits(self, arch: Architecture, layer: int, direction: str) -> slice | None:
-        """The columns (H,) of that LSTM's gate that it holds, or None."""
-        wanted = self.layer if self.layer is not None else (arch.layers - 1 if self.unit is not None else layer)
-        if layer != wanted or self.direction not in (None, direction):
+        """The columns (H,) of that LSTM's gate that it clamps, or None."""
+        clamped = self.layer if self.layer is not None else (arch.layers - 1 if self.unit is not None else layer)
+        if layer != clamped or self.direction not in (None, direction):
             return None
         if self.unit is None:
             return slice(None)
         place, column = divmod(self.unit, arch.units)
-        held = arch.directions[place] if self.direction is None else self.direction
-        return slice(column, column + 1) if held == direction else None
+        its_direction = arch.directions[place] if self.direction is None else self.direction
+        return slice(column, column + 1) if its_direction == direction else None
 
     def at(self, positions: Array) -> Array:
-        """Which of these steps of the sequence (A,) it holds: (A,) bool."""
+        """Which of these steps of the sequence (A,) it clamps: (A,) bool."""
         if self.steps is None:
             return np.ones(len(positions), dtype=bool)
         return np.isin(positions, np.asarray(self.steps, dtype=np.int64))
@@ -69,7 +73,7 @@ class Clamp:
 def ablate(
     unit: int, layer: int | None = None, direction: Literal["forward", "backward"] | None = None
 ) -> tuple[Clamp, ...]:
-    """Clamps under which nothing hears that unit, from the first pad on: h = 0."""
+    """Clamps that ablate one unit, from the first pad on: h = 0."""
     return (Clamp("o", 0.0, unit, layer=layer, pads=True, direction=direction),)
 
 
@@ -79,7 +83,7 @@ def hold_memory(
     steps: range | None = None,
     direction: Literal["forward", "backward"] | None = None,
 ) -> tuple[Clamp, ...]:
-    """Clamps under which that unit's memory stays as it is: c_t = c_{t-1}."""
+    """Clamps that hold one unit's memory: c_t = c_{t-1}."""
     return (
         Clamp("i", 0.0, unit, steps, layer, direction=direction),
         Clamp("f", 1.0, unit, steps, layer, direction=direction),
@@ -87,14 +91,14 @@ def hold_memory(
 
 
 def check_clamp(clamp: Clamp, arch: Architecture, steps: int) -> None:
-    """Raise InputError unless it fits a network and a sequence of that many steps."""
+    """Raise InputError unless the clamp fits the network and a sequence of that many steps."""
     if clamp.gate not in GATE_NAMES:
         raise InputError(f"a gate is {', '.join(GATE_NAMES)}, not {quote(clamp.gate)}")
     low = -1.0 if clamp.gate == "g" else 0.0
     if not low <= clamp.value <= 1.0:  # refuses NaN as well
         raise InputError(f"{GATE_NAMES[clamp.gate]} must lie in [{low:g}, 1]; got {clamp.value:g}")
     if arch.gate == "binary" and clamp.gate != "g" and clamp.value not in (0.0, 1.0):
-        raise InputError(f"{GATE_NAMES[clamp.gate]} is 0 or 1 in a network of binary gates; got {clamp.value:g}")
+        raise InputError(f"{GATE_NAMES[clamp.gate]} must be 0 or 1 in a network with binary gates; got {clamp.value:g}")
     if clamp.direction not in (None, *arch.directions):
         raise InputError(
             f"direction must be {' or '.join(arch.directions)} in this network, not {quote(clamp.direction)}"
@@ -105,4 +109,63 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int) -> None:
     if clamp.layer is not None and not 0 <= clamp.layer < arch.layers:
         raise InputError(f"layer must be from 1 to {arch.layers}, not {clamp.layer + 1}")
     if clamp.steps is not None and not (len(clamp.steps) and min(clamp.steps) >= 0 and max(clamp.steps) < steps):
-        raise InputError(f"the steps to clamp must lie between 1 and {steps}, the steps that are read")
+        raise InputError(f"the steps to clamp must be from 1 to {steps}, the steps that the network reads")
+
+
+class ClampedOps(NumpyOps):
+    """`NumpyOps` with clamps: a plain loop over the steps, with the cell of `cell.py`, in the LSTMs that a clamp touches.
+
+    Where no clamp applies it equals the kernel to rounding (tests/explain/test_intervene.py). The saved activations hold
+    the clamped gates.
+    """
+
+    def __init__(self, arch: Architecture, clamps: Sequence[Clamp], kernel: Kernel | None, keep: bool) -> None:
+        super().__init__(kernel, keep)
+        self._clamps_of: dict[str, list[tuple[Clamp, slice]]] = {}
+        for layer, direction, name in arch.lstms():
+            found = [(clamp, clamp.hits(arch, layer, direction)) for clamp in clamps]
+            self._clamps_of[name] = [(clamp, columns) for clamp, columns in found if columns is not None]
+            self._clamps_of[f"{name}.pads"] = [(c, columns) for c, columns in self._clamps_of[name] if c.pads and c.steps is None]
+
+    def lstm(
+        self,
+        name: str,
+        pre: Array,
+        index: NDArray[np.int32] | None,
+        lengths: NDArray[np.int64],
+        weight_hh: Array,
+        h0: Array,
+        c0: Array,
+        reverse: bool,
+        gate: Gate,
+    ) -> States:
+        if not self._clamps_of[name]:
+            return super().lstm(name, pre, index, lengths, weight_hh, h0, c0, reverse, gate)
+        units, steps, starts = weight_hh.shape[1], int(lengths.sum()), starts_of(lengths)
+        h_now, c_now = h0.copy(), c0.copy()  # (B, H)
+        h, c = np.empty((2, steps, units), dtype=pre.dtype)
+        gates = np.empty((steps, 4 * units), dtype=pre.dtype)
+        for s in range(int(lengths.max(initial=0))):
+            active = np.flatnonzero(lengths > s)  # (A,)
+            positions = lengths[active] - 1 - s if reverse else np.full(len(active), s)
+            rows = starts[active] + positions
+            c_prev = c_now[active]
+            pre_x = pre[rows if index is None else index[rows]]  # (A, 4H)
+            gates_now = gates_shown(step_forward(pre_x, h_now[active], c_prev, weight_hh, gate).gates, gate)
+            i, f, g, o = self._clamp(name, gates_now.reshape(-1, 4, units), positions).transpose(1, 0, 2)  # (A, H) each
+            c[rows] = c_now[active] = f * c_prev + i * g
+            h[rows] = h_now[active] = o * np.tanh(c[rows])
+            gates[rows] = np.concatenate([i, f, g, o], axis=1)
+        if self.keep:
+            packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
+            # Binary gates are rounded already, hence "sigmoid". There is no backward pass through clamps.
+            saved = SavedActivations(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, "sigmoid")
+            self.saved_activations.setdefault(name, []).append(saved)
+        return States(h, c, h_now, c_now)
+
+    def _clamp(self, name: str, gates: Array, positions: Array) -> Array:
+        """gates (A, 4, H) with the clamped values; the last clamp wins."""
+        for clamp, columns in self._clamps_of[name]:
+            rows = np.ones(len(gates), dtype=bool) if name.endswith(".pads") else clamp.at(positions)
+            gates[rows, "ifgo".index(clamp.gate), columns] = clamp.value
+        return gates

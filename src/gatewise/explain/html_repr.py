@@ -1,4 +1,4 @@
-"""`_repr_html_` of the result types: how a notebook shows an explanation, a trace or an intervention."""
+"""`_repr_html_` of the result types: how a notebook shows an explanation, an example or an intervention."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What becomes of the verdict when a person interferes: gates held, units silenced or frozen, words replaced.
+"""Interventions: the prediction with gates clamped, units ablated, their memory held, or words replaced.
 
-Such a run is a fact about the network, and of all that is shown here the nearest to a cause. It is one about a network
-that was never trained to run that way.
+An intervention shows what the network computes under a change. It is the closest thing to a cause here, for a network
+that was never trained under that change.
 """
 
 from __future__ import annotations
@@ -14,116 +14,107 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.explain.clamp import Clamp, check_clamp
+from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
-from gatewise.explain.net import ExplainedNetwork
-from gatewise.explain.trace import Trace, kept_rows, trace_of
-from gatewise.metrics.evaluation import log_probabilities, target_score
+from gatewise.metrics.evaluation import target_score
 from gatewise.types import Array
-
-__all__ = ["Intervention", "intervene", "word_places"]
 
 
 @dataclass(frozen=True, eq=False)
 class Intervention(HtmlRepr):
-    """The same reading before and after. changes: what was done, in words; held: the clamps among
-    it. The steps of the two traces are the same
-    unless words were replaced.
+    """One example before and after a change. changes: the change in words; clamps: the clamps in it.
+
+    The two examples have the same steps unless words were replaced.
     """
 
-    before: Trace
-    after: Trace
+    before: Example
+    after: Example
     classes: tuple[str, ...]
     changes: tuple[str, ...]
-    held: tuple[Clamp, ...] = ()
+    clamps: tuple[Clamp, ...] = ()
 
     def probabilities(self) -> tuple[Array, Array]:
-        """(K,) before and after, not calibrated."""
-        both = np.exp(log_probabilities(np.stack([self.before.logits, self.after.logits])))
-        return both[0], both[1]
+        """(K,) before and after."""
+        return self.before.probabilities, self.after.probabilities
 
-    def verdicts(self) -> tuple[str, str]:
-        """The class before and after."""
+    def predictions(self) -> tuple[str, str]:
+        """The predicted class before and after."""
         before, after = self.probabilities()
         return self.classes[int(before.argmax())], self.classes[int(after.argmax())]
 
-    def running(self) -> tuple[Array, Array]:
-        """The running verdict (T + 1,) before and after, both as the margin of the class that was predicted before."""
-        predicted = int(self.before.logits.argmax())
-        return target_score(self.before.logits_after, predicted), target_score(self.after.logits_after, predicted)
+    def target_scores(self) -> tuple[float, float]:
+        """The target score of the class predicted before, before and after."""
+        return self.before.target_score, float(target_score(self.after.logits, self.before.predicted))
 
-    def ngrams_note(self) -> str:
-        """What becomes of the n-grams beside the network, in one sentence; empty where there are none."""
-        sides = [seen.ngrams_after for seen in (self.before, self.after) if seen.ngrams_after is not None]
-        if not sides:
+    def prefix_scores(self) -> tuple[Array, Array]:
+        """The prefix predictions (T + 1,) before and after, as the target score of the class predicted before."""
+        predicted = self.before.predicted
+        return target_score(self.before.prefix_logits, predicted), target_score(self.after.prefix_logits, predicted)
+
+    def ngram_note(self) -> str:
+        """What the change does to the n-grams' part of the logit, in one sentence; empty without n-grams."""
+        sides = [one.ngram_prefix_logits for one in (self.before, self.after)]
+        before, after = (None if side is None else float(target_score(side[-1], self.before.predicted)) for side in sides)
+        if before is None:
             return ""
-        before, after = (float(target_score(side[-1], int(self.before.logits.argmax()))) for side in sides)
         if self.before.steps == self.after.steps and before == after:
-            return f"The n-grams' part of the logit, {before:+.3f}, stays as it is: they read the words, not the gates."
-        return f"The n-grams' part of the logit, counted anew: {before:+.3f} before, {after:+.3f} after."
+            return f"The n-grams' part of the logit, {before:+.3f}, does not change: n-grams depend on the words only."
+        return f"The n-grams' part of the logit is {before:+.3f} before and {after:+.3f} after."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         sides: dict[str, dict[str, Any]] = {}
-        probabilities, verdicts = self.probabilities(), self.verdicts()
-        for name, seen, p, verdict in zip(
-            ("before", "after"), (self.before, self.after), probabilities, verdicts, strict=True
-        ):
+        both = (self.before, self.after)
+        for name, example, prediction in zip(("before", "after"), both, self.predictions(), strict=True):
             sides[name] = {
-                "verdict": verdict,
-                "probabilities": dict(zip(self.classes, p.tolist(), strict=True)),
-                "logits": seen.logits.tolist(),
-                "steps": list(seen.steps),
-                "logits_after": seen.logits_after.tolist(),
+                "prediction": prediction,
+                "probabilities": dict(zip(self.classes, example.probabilities.tolist(), strict=True)),
+                "logits": example.logits.tolist(),
+                "steps": example.steps,
+                "prefix_logits": example.prefix_logits.tolist(),
             }
-            if seen.ngrams_after is not None:
-                sides[name]["ngrams_after"] = seen.ngrams_after.tolist()
-        note = self.ngrams_note()
-        return {"changes": list(self.changes), **({"ngrams_note": note} if note else {}), **sides}
+            if example.ngram_prefix_logits is not None:
+                sides[name]["ngram_prefix_logits"] = example.ngram_prefix_logits.tolist()
+        note = self.ngram_note()
+        return {"changes": list(self.changes), **({"ngram_note": note} if note else {}), **sides}
 
 
 def intervene(
-    net: ExplainedNetwork,
-    sequence: Array,
-    steps: Sequence[str],
+    before: Example,
     classes: Sequence[str],
     clamps: Iterable[Clamp] = (),
     edited: tuple[Array, Sequence[str]] | None = None,
     changes: Sequence[str] = (),
 ) -> Intervention:
-    """Run a sequence as it is, and again under `clamps`, and with `edited` (a sequence and its names) in its place.
+    """An example before, and after under `clamps`.
 
-    changes: what was edited, in words. Steps of clamps are those of the edited sequence as it is read. Raises
-    InputError where nothing is changed, and for a clamp that does not fit.
+    edited: another sequence and its names, for the run after. changes: the edits in words. The steps of clamps are
+    those of the edited sequence, after truncation. Raises InputError without a change and for a clamp that does not
+    fit.
     """
-    held = tuple(clamps)
-    after_sequence, after_steps = edited if edited is not None else (sequence, steps)
-    if not held and edited is None:
+    clamps = tuple(clamps)
+    if not clamps and edited is None:
         raise InputError("nothing to change: give clamps or words to replace")
-    read = len(kept_rows(net.arch, after_sequence, after_steps))
-    for clamp in held:
-        check_clamp(clamp, net.arch, read)
-    return Intervention(
-        before=trace_of(net, sequence, steps),
-        after=trace_of(net.under(held), after_sequence, after_steps),
-        classes=tuple(classes),
-        changes=(*changes, *map(str, held)),
-        held=held,
-    )
+    sequence, names = (before.sequence, before.names) if edited is None else edited
+    after = Example(before.net.with_clamps(clamps), sequence, names)
+    for clamp in clamps:
+        check_clamp(clamp, before.net.arch, len(after.rows))
+    return Intervention(before, after, tuple(classes), (*changes, *map(str, clamps)), clamps)
 
 
-def word_places(steps: Sequence[str], rows: Array, words: Mapping[int | str, str]) -> dict[int, str]:
-    """Places among all steps, with the new words; a key is a step (from 0, among the rows that are read) or a word,
-    which is replaced wherever it is read. Raises InputError for one that is not there.
+def word_places(example: Example, words: Mapping[int | str, str]) -> dict[int, str]:
+    """Positions in `example.names`, with the new words. A key is a step (from 0, among those that the network reads),
+    or a word, which is replaced at each of these steps. Raises InputError for a step or word that does not exist.
     """
     places: dict[int, str] = {}
     for key, word in words.items():
         if isinstance(key, str):
-            found = [int(row) for row in rows if steps[row].casefold() == key.casefold()]
+            found = [int(row) for row in example.rows if example.names[row].casefold() == key.casefold()]
             if not found:
-                raise InputError(f"{quote(key)} is not among the words that are read")
-        elif 0 <= key < len(rows):
-            found = [int(rows[key])]
+                raise InputError(f"{quote(key)} is not among the words that the network reads")
+        elif 0 <= key < len(example.rows):
+            found = [int(example.rows[key])]
         else:
-            raise InputError(f"there is no step {key + 1}: {len(rows)} are read")
+            raise InputError(f"there is no step {key + 1}: the network reads {len(example.rows)} steps")
         places.update(dict.fromkeys(found, word))
     return places

@@ -1,13 +1,14 @@
-"""Units over a data set: where each one's memory moved most, what opens and shuts its gates, what is lost without it.
+"""Statistics of each unit of the top layer over a data set: where its memory changes most, the words at which its gates
+are highest and lowest, and the accuracy with the unit ablated.
 
-After Karpathy, Johnson & Li (2015), who looked for units that mean something to a person, and Radford et al. (2017),
-who found one. A unit without which accuracy stays the same may still do what others do as well.
+After Karpathy, Johnson & Li (2015), who looked for interpretable units, and Radford et al. (2017), who found one. If
+the accuracy without a unit is the same, other units may carry the same information.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,91 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.explain.gates import run_with_activations
 from gatewise.explain.net import ExplainedNetwork
-from gatewise.explain.unit_summary import Excerpt, GateWord, UnitsReport, UnitSummary
 from gatewise.metrics.evaluation import log_probabilities
 from gatewise.network.batch import cut
 from gatewise.network.inference import logits_of
+from gatewise.storage import fields_from, json_bytes, parse_json
 from gatewise.types import Array
 
-__all__ = ["units_over", "without_unit"]
+_FILE = "units.json"  # for messages; gatewise.model.files writes it there
+_CONTEXT = 5  # words of an excerpt before and after its step
 
-_AROUND = 5  # words on each side of a passage's step
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A large change of a unit's memory in one step. row: of the data, from 0; label: the class of that row.
+
+    step: of the truncated sequence, from 0. words: that step's word with its context, at index `place`. change:
+    c_t - c_{t-1}.
+    """
+
+    row: int
+    label: str
+    step: int
+    words: tuple[str, ...]
+    place: int
+    change: float
+
+
+@dataclass(frozen=True)
+class GateWord:
+    """A word, the mean of a gate at its occurrences, and their number."""
+
+    word: str
+    mean: float
+    count: int
+
+
+@dataclass(frozen=True)
+class UnitSummary:
+    """One unit of the top layer. half_life: in steps, None where it forgets nothing.
+
+    accuracy_ablated: the accuracy with this unit ablated. probability_change: the mean absolute change of the predicted
+    class's probability then. shares: by gate, the shares of its values below 0.1, between, and above 0.9. rises, falls:
+    excerpts where its memory rises and falls most, at most one per sequence. top_words, bottom_words: by gate (i, f, o,
+    and the candidate g), the words with the highest and the lowest mean; empty for series.
+    """
+
+    unit: int
+    direction: str
+    half_life: float | None
+    accuracy_ablated: float
+    probability_change: float
+    shares: dict[str, tuple[float, float, float]]
+    rises: tuple[Excerpt, ...]
+    falls: tuple[Excerpt, ...]
+    top_words: dict[str, tuple[GateWord, ...]]
+    bottom_words: dict[str, tuple[GateWord, ...]]
+
+
+@dataclass(frozen=True)
+class UnitsReport:
+    """All units of the top layer over one data set. data: one line; fingerprint: of the rows; n: their number.
+
+    accuracy: with all units. minimum: how often a word must occur to be listed.
+    """
+
+    data: str
+    fingerprint: str
+    n: int
+    accuracy: float
+    minimum: int
+    units: tuple[UnitSummary, ...]
+
+    def unit(self, number: int) -> UnitSummary:
+        """The summary of one unit. Raises InputError for a unit that does not exist."""
+        if not 0 <= number < len(self.units):
+            raise InputError(f"unit must be from 0 to {len(self.units) - 1}, not {number}")
+        return self.units[number]
+
+    def to_bytes(self) -> bytes:
+        """The content of units.json."""
+        return json_bytes(asdict(self))
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> UnitsReport:
+        """Back from `to_bytes`. Raises ModelFileError for anything else."""
+        return fields_from(cls, parse_json(raw, _FILE), _FILE)
 
 
 def units_over(
@@ -41,44 +118,44 @@ def units_over(
 ) -> UnitsReport:
     """The report on n sequences (length, ...), with the names of their steps and their true classes (n,).
 
-    passages, words: how many of each are kept on each side. minimum: how often a word must be read to be listed. Raises
-    InputError where there is no sequence.
+    excerpts, words: how many of each to keep per side. minimum: how often a word must occur to be listed. Raises
+    InputError without a sequence.
     """
     if not sequences:
-        raise InputError("there is nothing to look for units in: the data set is empty")
+        raise InputError("units need at least one sequence: the data set is empty")
     rows = [cut(np.arange(len(sequence)), net.arch) for sequence in sequences]
     reads = [np.asarray(sequence)[kept] for sequence, kept in zip(sequences, rows, strict=True)]
-    seen = [[str(name[row]) for row in kept] for name, kept in zip(names, rows, strict=True)]
-    counted = _Counted(net, reads, seen, minimum)
-    beside = net.ngrams.logits(sequences) if net.ngrams is not None else np.zeros((len(reads), net.arch.outputs))
-    log_p = log_probabilities(logits_of(net.parameters, net.arch, reads, net.ops()) + beside)
-    verdict = log_p.argmax(axis=1)
-    before = np.exp(log_p[np.arange(len(reads)), verdict])
+    steps = [[str(name[row]) for row in kept] for name, kept in zip(names, rows, strict=True)]
+    statistics = _Statistics(net, reads, steps, minimum)
+    ngrams = net.ngrams.logits(sequences) if net.ngrams is not None else np.zeros((len(reads), net.arch.outputs))
+    log_p = log_probabilities(logits_of(net.parameters, net.arch, reads, net.ops()) + ngrams)
+    predicted, every = log_p.argmax(axis=1), np.arange(len(reads))
+    labels = [classes[k] for k in truth.tolist()]
     found = []
     for unit in range(net.arch.units * len(net.arch.directions)):
-        without = log_probabilities(logits_of(without_unit(net, unit).parameters, net.arch, reads, net.ops()) + beside)
-        after = np.exp(without[np.arange(len(reads)), verdict])
-        labels = [classes[k] for k in truth.tolist()]
-        metadata = UnitSummary(
-            unit=unit,
-            direction=net.arch.directions[unit // net.arch.units],
-            half_life=counted.half_life(unit),
-            without=float((without.argmax(axis=1) == truth).mean()),
-            shift=float(np.abs(after - before).mean()),
-            shares=counted.shares(unit),
-            up=counted.excerpts(unit, labels, excerpts, 1),
-            down=counted.excerpts(unit, labels, excerpts, -1),
-            opens=counted.words(unit, words, -1),
-            shuts=counted.words(unit, words, 1),
+        ablated = log_probabilities(logits_of(without_unit(net, unit).parameters, net.arch, reads, net.ops()) + ngrams)
+        change = np.exp(ablated[every, predicted]) - np.exp(log_p[every, predicted])
+        found.append(
+            UnitSummary(
+                unit=unit,
+                direction=net.arch.directions[unit // net.arch.units],
+                half_life=statistics.half_life(unit),
+                accuracy_ablated=float((ablated.argmax(axis=1) == truth).mean()),
+                probability_change=float(np.abs(change).mean()),
+                shares=statistics.shares(unit),
+                rises=statistics.excerpts(unit, labels, excerpts, 1),
+                falls=statistics.excerpts(unit, labels, excerpts, -1),
+                top_words=statistics.words(unit, words, -1),
+                bottom_words=statistics.words(unit, words, 1),
+            )
         )
-        found.append(metadata)
-    return UnitsReport(data, fingerprint, len(reads), float((verdict == truth).mean()), minimum, tuple(found))
+    return UnitsReport(data, fingerprint, len(reads), float((predicted == truth).mean()), minimum, tuple(found))
 
 
 def without_unit(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
-    """The network with that unit of the top layer's output silenced in its weights: nothing reads its h any more.
+    """The network with one unit of the top layer ablated in its weights: nothing reads its h.
 
-    The same function as `clamp.silence` (tests/explain/test_units.py), at the kernel's speed.
+    Equal to `clamp.ablate` (tests/explain/test_units.py), at the kernel's speed.
     """
     arch = net.arch
     width = arch.units * len(arch.directions)
@@ -90,40 +167,40 @@ def without_unit(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
     return replace(net, parameters={**net.parameters, name: recurrent, "dense.weight": dense}, memo=None)
 
 
-class _Counted:
-    """One pass over the data: sums over words and steps, and each sequence's farthest move of each unit."""
+class _Statistics:
+    """One pass over the data: sums over words and steps, and the largest memory change of each unit per sequence."""
 
-    def __init__(self, net: ExplainedNetwork, reads: Sequence[Array], seen: list[list[str]], minimum: int) -> None:
-        arch, self.seen = net.arch, seen
+    def __init__(self, net: ExplainedNetwork, reads: Sequence[Array], steps: list[list[str]], minimum: int) -> None:
+        arch, self.names = net.arch, steps
         width = arch.units * len(arch.directions)
-        self.farthest = np.zeros((2, len(reads), width))  # up and down
+        self.largest = np.zeros((2, len(reads), width))  # rises and falls
         self.where = np.zeros((2, len(reads), width), dtype=np.int64)
         self.below, self.above = np.zeros((2, 3, width))  # i, f, o
-        self.forgot, self.steps = np.zeros(width), 0
+        self.log_forget, self.steps = np.zeros(width), 0
         tokens = arch.inputs == "tokens"
-        self._number_words(reads if tokens else [], seen, net.unknown, minimum)
+        self._number_words(reads if tokens else [], steps, net.unknown, minimum)
         for n, (lstms, _, _) in enumerate(run_with_activations(net, reads)):
             top = lstms[-len(arch.directions) :]
-            moves = np.concatenate([gates.moves() for gates in top], axis=1)  # (T, width)
+            changes = np.concatenate([gates.memory_changes() for gates in top], axis=1)  # (T, width)
             gates = {part: np.concatenate([getattr(one, part) for one in top], axis=1) for part in "ifgo"}
-            if len(moves):
+            if len(changes):
                 columns = np.arange(width)
                 for side, sign in enumerate((1, -1)):
-                    self.where[side, n] = (sign * moves).argmax(axis=0)
-                    self.farthest[side, n] = moves[self.where[side, n], columns]
+                    self.where[side, n] = (sign * changes).argmax(axis=0)
+                    self.largest[side, n] = changes[self.where[side, n], columns]
             for k, part in enumerate("ifo"):
                 self.below[k] += (gates[part] < 0.1).sum(axis=0)
                 self.above[k] += (gates[part] > 0.9).sum(axis=0)
             with np.errstate(divide="ignore"):
-                self.forgot -= np.log(gates["f"].astype(np.float64)).sum(axis=0)
-            self.steps += len(moves)
+                self.log_forget += np.log(gates["f"].astype(np.float64)).sum(axis=0)
+            self.steps += len(changes)
             if tokens:
                 self._add_words(reads[n], gates)
 
-    def _number_words(self, reads: Sequence[Array], seen: list[list[str]], unknown: int | None, minimum: int) -> None:
+    def _number_words(self, reads: Sequence[Array], names: list[list[str]], unknown: int | None, minimum: int) -> None:
         ids = np.concatenate([*reads, np.zeros(0, dtype=np.int64)]).astype(np.int64)
         distinct, first, counts = np.unique(ids, return_index=True, return_counts=True)
-        flat = [name for names in seen for name in names] if len(reads) else []
+        flat = [name for row in names for name in row] if len(reads) else []
         listed = (counts >= minimum) & (distinct != (-1 if unknown is None else unknown))
         self.counts = counts[listed]
         self.word_names = [flat[place].casefold() for place in first[listed]]
@@ -138,7 +215,7 @@ class _Counted:
         np.add.at(self.sums, rows[rows >= 0], stacked[rows >= 0])
 
     def half_life(self, unit: int) -> float | None:
-        forgot = float(self.forgot[unit])
+        forgot = -float(self.log_forget[unit])
         if forgot == 0 or not self.steps:
             return None
         return 0.0 if np.isinf(forgot) else float(np.log(2) * self.steps / forgot)
@@ -152,15 +229,15 @@ class _Counted:
 
     def excerpts(self, unit: int, labels: Sequence[str], count: int, sign: int) -> tuple[Excerpt, ...]:
         side = 0 if sign > 0 else 1
-        moved = sign * self.farthest[side, :, unit]
-        order = [int(row) for row in np.argsort(-moved, kind="stable")[:count] if moved[row] > 0]
-        return tuple(self._passage(row, labels[row], side, unit) for row in order)
+        changes = sign * self.largest[side, :, unit]
+        order = [int(row) for row in np.argsort(-changes, kind="stable")[:count] if changes[row] > 0]
+        return tuple(self._excerpt(row, labels[row], side, unit) for row in order)
 
-    def _passage(self, row: int, label: str, side: int, unit: int) -> Excerpt:
+    def _excerpt(self, row: int, label: str, side: int, unit: int) -> Excerpt:
         step = int(self.where[side, row, unit])
-        first = max(0, step - _AROUND)
-        words = tuple(self.seen[row][first : step + _AROUND + 1])
-        return Excerpt(row, label, step, words, step - first, float(self.farthest[side, row, unit]))
+        first = max(0, step - _CONTEXT)
+        words = tuple(self.names[row][first : step + _CONTEXT + 1])
+        return Excerpt(row, label, step, words, step - first, float(self.largest[side, row, unit]))
 
     def words(self, unit: int, count: int, sign: int) -> dict[str, tuple[GateWord, ...]]:
         if self.sums is None:

@@ -1,12 +1,12 @@
-"""Accounts of a verdict, one file a method: what each step's share of it is, by the method's own rule."""
+"""Attribution methods, one file per method: each divides one prediction among the steps by its own definition."""
 
 from __future__ import annotations
 
-from gatewise.explain.attribution.cell_decomposition import Cell
+from gatewise.explain.attribution.cell_decomposition import CellDecomposition
 from gatewise.explain.attribution.integrated_gradients import BASELINES, Baseline, IntegratedGradients
 from gatewise.explain.attribution.leave_one_out import LeaveOneOut
-from gatewise.explain.attribution.method import Attribution, Beside, Example, Method, direction_of, predict_examples
-from gatewise.explain.attribution.ngrams import attributions_of, ngrams_note
+from gatewise.explain.attribution.method import Attribution, Method, NgramRule
+from gatewise.explain.attribution.ngrams import attribute, ngram_note
 from gatewise.explain.attribution.prefix_difference import PrefixDifference
 
 __all__ = [
@@ -14,22 +14,19 @@ __all__ = [
     "METHODS",
     "Attribution",
     "Baseline",
-    "Beside",
-    "Cell",
-    "Example",
+    "CellDecomposition",
     "IntegratedGradients",
     "LeaveOneOut",
     "Method",
+    "NgramRule",
     "PrefixDifference",
-    "attributions_of",
-    "direction_of",
-    "ngrams_note",
-    "predict_examples",
+    "attribute",
+    "ngram_note",
 ]
 
 METHODS: dict[str, Method] = {
     "running": PrefixDifference(),
-    "cell": Cell(),
+    "cell": CellDecomposition(),
     "integrated-gradients": IntegratedGradients(),
     "leave-one-out": LeaveOneOut(),
 }

@@ -1,16 +1,15 @@
-r"""A channel's part of what a step did, by way of the input product.
+r"""The part of each channel of a series in what one step did.
 
-A step reads its channels as a sum: pre = Σ_k x_tk W_k + b + h_{t-1} W_hhᵀ. Let the state before it be what it was, and
-let it read a x_t in the place of x_t. At a = 0 it does what it would have done with every channel at its mean: that is
-its idle part. From there to a = 1 channel k moves what the step did, y, by
+A step reads its channels as a sum: pre = Σ_k x_tk W_k + b + h_{t-1} W_hhᵀ. Hold the previous state fixed and let the
+step read a x_t instead of x_t. At a = 0 every channel is at its mean: this is the baseline term. From a = 0 to a = 1,
+channel k changes the result y of the step (i g, or h) by
 
     part_tk = x_tk ∫_0^1 ∂y/∂x_tk da
 
-which is integrated gradients of that one step (Aumann & Shapley's way of sharing a cost), so that y(x_t) = y(0) + Σ_k
-part_tk. Exact: that sum, but for the error of the integral, a smooth one taken at 16 points. Not exact in any sense:
-how much of y is whose where the channels act together; and what x_t did to later steps is booked there, as these
-accounts have it. Of several layers the upper ones do not read channels, and a gate of 0 or 1 has no slope: for those
-there is no such part.
+which is integrated gradients of that one step (Aumann & Shapley's cost sharing), so y(x_t) = y(0) + Σ_k part_tk. The
+sum is exact to the error of the integral, a smooth one at 16 points. How an interaction of channels is divided is a
+convention. What x_t did to later steps is attributed to those steps, as in the method that uses these parts. Upper
+layers do not read channels and binary gates have no slope, so they have no channel parts.
 """
 
 from __future__ import annotations
@@ -22,27 +21,25 @@ import numpy as np
 from gatewise.cell import sigmoid
 from gatewise.explain.gates import Gates
 from gatewise.explain.net import ExplainedNetwork
-from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-
-__all__ = ["Idle", "idle", "parts", "told_by_channel"]
 
 _POINTS = 16
 
 
-def told_by_channel(arch: Architecture) -> bool:
-    """Whether a step of this network can be told by channel."""
-    return arch.inputs == "channels" and arch.layers == 1 and arch.gate == "sigmoid"
+def has_channel_parts(net: ExplainedNetwork) -> bool:
+    """Whether the steps of this network have channel parts: one layer over channels, sigmoid gates, no clamps."""
+    arch = net.arch
+    return arch.inputs == "channels" and arch.layers == 1 and arch.gate == "sigmoid" and not net.clamps
 
 
 class Idle(NamedTuple):
-    """What the steps would have done with every channel at 0, in their order of reading: i g and h, (T, H) float64."""
+    """The steps with every channel at 0, in reading order: i g and h, (T, H) float64."""
 
     write: Array
     h: Array
 
 
-class _At(NamedTuple):
+class _Step(NamedTuple):
     i: Array
     f: Array
     g: Array
@@ -51,27 +48,27 @@ class _At(NamedTuple):
 
 
 def idle(net: ExplainedNetwork, gates: Gates) -> Idle:
-    """The idle steps of one LSTM of the only layer."""
-    at = _gates_at(*_before(net, gates))
+    """The steps of one LSTM of the only layer with every channel at 0."""
+    at = _step(*_without_channels(net, gates))
     return Idle(at.i * at.g, at.o * at.tanh_c)
 
 
-def parts(net: ExplainedNetwork, gates: Gates, x: Array, of_write: Array | None, of_h: Array | None) -> Array:
-    """(T, C) in the order of reading: each channel's part of Σ_units of_write · (i g), or of Σ_units of_h · h.
+def channel_parts(net: ExplainedNetwork, gates: Gates, x: Array, of_write: Array | None, of_h: Array | None) -> Array:
+    """(T, C) in reading order: each channel's part of Σ_units of_write · (i g), or of Σ_units of_h · h.
 
-    x (T, C): what was read, in the order of the sequence. of_write or of_h (T, H): a weight for each unit and step.
+    x (T, C): the steps in the order of the sequence. of_write or of_h (T, H): a weight for each unit and step.
     """
     weight_ih = net.parameters[f"lstm.0.{gates.direction}.weight_ih"].astype(np.float64)  # (4H, C)
     x = x[gates.reading].astype(np.float64)
-    pre, c_prev = _before(net, gates)
-    moved = x @ weight_ih.T  # (T, 4H)
+    pre, c_prev = _without_channels(net, gates)
+    from_channels = x @ weight_ih.T  # (T, 4H)
     slopes = np.zeros_like(pre)
     for place, weight in zip(*np.polynomial.legendre.leggauss(_POINTS), strict=True):
-        at = _gates_at(pre + (place + 1) / 2 * moved, c_prev)
+        at = _step(pre + (place + 1) / 2 * from_channels, c_prev)
         d_i, d_g = at.g * at.i * (1 - at.i), at.i * (1 - at.g**2)  # of i g, and of c
         if of_write is not None:
-            nothing = np.zeros_like(d_i)
-            slope = [of_write * d_i, nothing, of_write * d_g, nothing]
+            zero = np.zeros_like(d_i)
+            slope = [of_write * d_i, zero, of_write * d_g, zero]
         else:
             through_c = of_h * at.o * (1 - at.tanh_c**2)
             d_f, d_o = c_prev * at.f * (1 - at.f), at.tanh_c * at.o * (1 - at.o)
@@ -80,8 +77,8 @@ def parts(net: ExplainedNetwork, gates: Gates, x: Array, of_write: Array | None,
     return np.asarray(x * (slopes @ weight_ih))
 
 
-def _before(net: ExplainedNetwork, gates: Gates) -> tuple[Array, Array]:
-    """What each step adds its channels to (T, 4H), and c_{t-1} (T, H), in the order of reading."""
+def _without_channels(net: ExplainedNetwork, gates: Gates) -> tuple[Array, Array]:
+    """Each step's pre-activations without the channels (T, 4H), and c_{t-1} (T, H), in reading order."""
     name, order = f"lstm.0.{gates.direction}", gates.reading
     h, c = (
         np.concatenate([start[None], states[order]])[:-1].astype(np.float64)
@@ -91,7 +88,7 @@ def _before(net: ExplainedNetwork, gates: Gates) -> tuple[Array, Array]:
     return h @ weight_hh.T + bias, c
 
 
-def _gates_at(pre: Array, c_prev: Array) -> _At:
+def _step(pre: Array, c_prev: Array) -> _Step:
     pre_i, pre_f, pre_g, pre_o = np.split(pre, 4, axis=1)
     i, f, g, o = sigmoid(pre_i), sigmoid(pre_f), np.tanh(pre_g), sigmoid(pre_o)
-    return _At(i, f, g, o, np.tanh(f * c_prev + i * g))
+    return _Step(i, f, g, o, np.tanh(f * c_prev + i * g))

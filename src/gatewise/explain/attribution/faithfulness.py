@@ -1,14 +1,13 @@
-"""How faithful an account is to its model, measured: what the verdict does without the steps that it ranks first.
+"""Faithfulness of an attribution method, measured: the prediction without the steps that the method ranks first.
 
-An account can be exact and miss what the network would do: the sum is one thing, the deletion another. So, after ERASER
-(DeYoung et al. 2020), the steps are ranked by how far they speak for the verdict, and for q = 1, 5, 10, 20 and 50%
+Scores can add up exactly and still miss what the network would do. After ERASER (DeYoung et al. 2020), the steps are
+ranked by how much they favour the prediction, and for q = 1, 5, 10, 20 and 50%
 
-    comprehensiveness   p(verdict | all steps) - p(verdict | all but the first q)     higher is better
-    sufficiency         p(verdict | all steps) - p(verdict | the first q alone)       lower is better
+    comprehensiveness   p(prediction | all steps) - p(prediction | all but the first q)     higher is better
+    sufficiency         p(prediction | all steps) - p(prediction | the first q alone)       lower is better
 
-each a mean over the five shares. The same verdict is followed, whatever the edited sequence would be called. Edited
-texts are no texts that anyone wrote, and deletion favours methods that delete (leave-one-out). Random ranks stand
-beside, and what an account costs.
+each a mean over the five shares, for the class predicted from all steps. Edited texts are not texts that anyone wrote,
+and deletion favours methods that delete (leave-one-out). `Random` is the baseline.
 """
 
 from __future__ import annotations
@@ -19,48 +18,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.explain.attribution import (
-    METHODS,
-    Attribution,
-    Beside,
-    Example,
-    Method,
-    attributions_of,
-    predict_examples,
-)
+from gatewise.explain.attribution import METHODS, Attribution, Method, NgramRule, attribute
+from gatewise.explain.example import Example, predict_examples
 from gatewise.explain.net import ExplainedNetwork, chunks, run_all
 from gatewise.metrics.evaluation import Faithfulness, log_probabilities
+from gatewise.network.batch import cut
 from gatewise.types import Array
 
-__all__ = ["SHARES", "STEPS", "DeletionScores", "Random", "choose", "measure", "measure_all", "sample"]
-
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
-STEPS = 2_000_000  # of leave-one-out that a sample may take: some seconds of 128 units
-_AT_ONCE = 16_384  # steps of readings whose accounts are held at a time
+STEPS = 2_000_000  # the most that leave-one-out may run on a sample: some seconds of 128 units
+_STEPS_PER_BATCH = 16_384  # steps of examples whose attributions are computed at a time
 
 
 @dataclass(frozen=True, eq=False)
 class DeletionScores:
-    """One method on one sample of n sequences. comprehensiveness, sufficiency (n, 5): by sequence and share of
-    `SHARES`.
+    """One method on a sample of n sequences. comprehensiveness, sufficiency (n, 5): by sequence and share of `SHARES`.
 
-    deleted (5,): the mean probability of the verdict behind each deletion, the deletion curve; whole: before any.
-    seconds: what an account took, a sequence.
+    probability: the mean probability of the prediction from all steps. seconds: the time of one attribution.
     """
 
     comprehensiveness: Array
     sufficiency: Array
-    whole: float
+    probability: float
     seconds: float
 
     @property
     def deleted(self) -> Array:
-        """The deletion curve (5,)."""
-        return np.asarray(self.whole - self.comprehensiveness.mean(axis=0))
+        """The deletion curve (5,): the mean probability of the prediction after each deletion."""
+        return np.asarray(self.probability - self.comprehensiveness.mean(axis=0))
 
     @property
-    def each(self) -> Array:
-        """Comprehensiveness less sufficiency of each sequence (n,)."""
+    def differences(self) -> Array:
+        """Comprehensiveness minus sufficiency of each sequence (n,)."""
         return np.asarray((self.comprehensiveness - self.sufficiency).mean(axis=1))
 
     @property
@@ -77,55 +66,54 @@ class DeletionScores:
 
 
 def choose(found: Mapping[str, DeletionScores]) -> str:
-    """The method to explain by: of those that are as good as the best, the one that `METHODS` names first.
+    """The default method: the first of `METHODS`, from exact and cheap to costly, that is as good as the best one.
 
-    METHODS goes from exact and free to costly. As good: by the mean over the same sequences of comprehensiveness less
-    sufficiency, at most two standard errors of the difference behind.
+    As good: the mean of comprehensiveness minus sufficiency, over the same sequences, is at most two standard errors of
+    the difference below the best.
     """
-    each = {name: found[name].each for name in METHODS if name in found}
+    each = {name: found[name].differences for name in METHODS if name in found}
     best = max(each, key=lambda name: float(each[name].mean()))
 
     def as_good(name: str) -> bool:
-        behind = each[best] - each[name]
-        return bool(behind.mean() <= 2 * behind.std() / len(behind) ** 0.5)
+        deficit = each[best] - each[name]
+        return bool(deficit.mean() <= 2 * deficit.std() / len(deficit) ** 0.5)
 
     return next(name for name in each if as_good(name))
 
 
 class Random:
-    """Ranks by chance: what any method must beat."""
+    """Random scores: the baseline that every method must beat."""
 
     adds_up = False
-    beside: Beside = "within"
+    ngram_rule: NgramRule = "included"
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
     def note(self, net: ExplainedNetwork) -> str:
-        return f"The {net.token_noun}s in an order drawn by chance; it is an account of nothing."
+        return f"The {net.token_noun}s in random order."
 
-    def start_note(self, net: ExplainedNetwork) -> str:
-        return "nothing"
+    def base_value_note(self, net: ExplainedNetwork) -> str:
+        return "0"
 
-    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
+    def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         rng = np.random.default_rng(self.seed)
-        return [Attribution(rng.standard_normal(len(reading.rows)), 0.0) for reading in readings]
+        return [Attribution(rng.standard_normal(len(example.rows)), 0.0) for example in examples]
 
 
 def measure(net: ExplainedNetwork, sequences: Sequence[Array], method: Method) -> DeletionScores:
-    """One method on sequences (length, ...), none of them empty; only the steps that the network reads take part."""
-    cut = [reading.read for reading in predict_examples(net, sequences)]
-    readings = predict_examples(net, cut)
-    began = time.perf_counter()
+    """One method on sequences (length, ...), none of them empty, truncated first."""
+    examples = predict_examples(net, [np.asarray(cut(sequence, net.arch)) for sequence in sequences])
+    started = time.perf_counter()
     scores: list[Array] = []
-    for some in chunks([_Sized(reading) for reading in readings], _AT_ONCE):
-        scores += [account.scores for account in attributions_of(net, method, [one.reading for one in some])]
-    seconds = (time.perf_counter() - began) / len(readings)
-    edited = run_all(net, _edited(readings, scores))  # (n 5 2, outputs)
-    p = np.exp(log_probabilities(edited)).reshape(len(readings), len(SHARES), 2, -1)  # (n, 5, 2, K)
-    whole = np.exp(log_probabilities(np.stack([reading.logits for reading in readings])))  # (n, K)
-    which = whole.argmax(axis=1)
-    before = whole[np.arange(len(which)), which]  # (n,)
+    for some in chunks(examples, _STEPS_PER_BATCH):
+        scores += [found.scores for found in attribute(method, some)]
+    seconds = (time.perf_counter() - started) / len(examples)
+    edited = run_all(net, _edited(examples, scores))  # (n 5 2, outputs)
+    p = np.exp(log_probabilities(edited)).reshape(len(examples), len(SHARES), 2, -1)  # (n, 5, 2, K)
+    unedited = np.stack([example.probabilities for example in examples])  # (n, K)
+    which = unedited.argmax(axis=1)
+    before = unedited[np.arange(len(which)), which]  # (n,)
     after = np.take_along_axis(p, which[:, None, None, None], axis=3)[..., 0]  # (n, 5, 2)
     drop = before[:, None, None] - after
     return DeletionScores(drop[..., 0], drop[..., 1], float(before.mean()), seconds)
@@ -139,35 +127,29 @@ def measure_all(
 
 
 def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int = 0) -> list[int]:
-    """Rows of a small sample, drawn by chance: at most `most`, and so that leave-one-out on all of them, which is
-    quadratic in a sequence's length, takes at most `steps` steps; at least one. Those of no step are left out.
+    """The rows of a random sample: at most `most`, at least one, and few enough that leave-one-out, which is quadratic
+    in the length, runs at most `steps` steps. Empty sequences are skipped.
     """
     rows: list[int] = []
-    spent = 0
+    used = 0
     for row in np.random.default_rng(seed).permutation(len(lengths)).tolist():
         if len(rows) == most:
             break
         cost = lengths[row] ** 2
-        if lengths[row] and (not rows or spent + cost <= steps):
+        if lengths[row] and (not rows or used + cost <= steps):
             rows.append(row)
-            spent += cost
+            used += cost
     return rows
 
 
-class _Sized:
-    def __init__(self, reading: Example) -> None:
-        self.reading = reading
-
-    def __len__(self) -> int:
-        return len(self.reading.rows)
-
-
-def _edited(readings: Sequence[Example], scores: Sequence[Array]) -> Iterator[Array]:
-    """For each reading and share: it without the steps ranked first, and those alone, in their order."""
-    for reading, score in zip(readings, scores, strict=True):
-        ranked = np.argsort(-reading.towards * score, kind="stable")
+def _edited(examples: Sequence[Example], scores: Sequence[Array]) -> Iterator[Array]:
+    """For each example and share: the sequence without the steps ranked first, and only these steps, in order."""
+    for example, score in zip(examples, scores, strict=True):
+        # A single logit favours classes[1]: it speaks against a predicted classes[0].
+        sign = 1 if len(example.logits) > 1 or example.logits[0] > 0 else -1
+        ranked = np.argsort(-sign * score, kind="stable")
         for share in SHARES:
             first = np.zeros(len(ranked), dtype=bool)
             first[ranked[: max(1, round(share * len(ranked)))]] = True
-            yield reading.sequence[~first]
-            yield reading.sequence[first]
+            yield example.sequence[~first]
+            yield example.sequence[first]

@@ -1,17 +1,17 @@
-r"""Integrated gradients (Sundararajan, Taly & Yan 2017), through the kernel's own backward, without torch.
+r"""Integrated gradients (Sundararajan, Taly & Yan 2017), with the kernel's own backward pass, without torch.
 
-Every step's input x_t is drawn on a straight line from a baseline b, all steps at once, and the gradient of the margin
-is averaged along the way:
+All step inputs x move together on a straight path from a baseline b, and the gradient of the target score is averaged
+along the path:
 
-    score_t = Σ_d (x_t - b)_d ∫_0^1 ∂margin/∂x_td (b + a (x - b)) da        start = margin(b)
+    score_t = Σ_d (x_t - b)_d ∫_0^1 ∂score/∂x_td (b + a (x - b)) da        base value = score(b)
 
-With the start, the scores add up to the margin but for the error of the integral, which is the residual. The integral
-is taken at Gauss-Legendre points, all of them and both ends of the path in one ragged batch. Where a network answers
-with a jump somewhere on the way, no fixed points do: since the margin at both ends of any stretch is known, so is the
-stretch's own error, and stretches that are off are halved until they are not, or the points are spent.
+With the base value, the scores add up to the target score, except for the error of the integral, the residual. The
+integral is taken at Gauss-Legendre points; the points and both ends of the path are one ragged batch. Where the score
+jumps along the path, a fixed number of points is not enough. The score at both ends of any interval is known, and so is
+the interval's error: intervals with a large error are halved until it is small or the points are used up.
 
-With gate="binary" the margin is a staircase along that path, and its gradient the straight-through one, which is the
-slope of no staircase. Nothing then says that the scores add up; the residual says how far they do.
+With gate="binary" the score is a step function along the path and the gradient is the straight-through estimate. The
+scores then need not add up, and the residual says by how much they do not.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.explain.attribution.method import Attribution, Beside, Example, direction_of
+from gatewise.explain.attribution.method import Attribution, NgramRule
+from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork, chunks
 from gatewise.kernels import Interpolation
 from gatewise.kernels.ragged import starts_of
-from gatewise.metrics.evaluation import target_score
 from gatewise.network.autograd import VALUES, gradients
 from gatewise.network.batch import PAD, Batch
 from gatewise.types import Array
-
-__all__ = ["BASELINES", "Baseline", "IntegratedGradients"]
 
 Baseline = Literal["unknown", "pad", "zero", "mean"]
 BASELINES: tuple[Baseline, ...] = ("unknown", "pad", "zero", "mean")
@@ -43,19 +41,19 @@ _STEPS_AT_ONCE = 24_576  # rows of a batch, each with 4H numbers three times ove
 
 @dataclass(frozen=True)
 class IntegratedGradients:
-    """points: of the quadrature. most: what may be spent where they do not do; no more than `points` for none at all.
+    """points: of the quadrature. max_points: the limit for paths that need more; `points` or less for no refinement.
 
-    baseline: what no word looks like, the same at every step. For tokens "unknown" (the embedding of a word that the
-    vocabulary lacks), "pad" (of the pad), "zero" or "mean" (of all rows of the embedding). For series "zero", which is
-    the mean of the training data, or "mean", of this series itself. None: "pad" where pads are masked, so that the
-    network never learned anything from one, else "zero"; docs/glassbox.md has the measurements behind that.
+    baseline: the input without information, the same at every step. For tokens: "unknown" (the embedding of an unknown
+    word), "pad" (of the pad), "zero", or "mean" (of all rows of the embedding). For series: "zero", the mean of the
+    training data, or "mean", of this series. None: "pad" where pads are masked, so that the network never learned
+    anything from a pad, else "zero"; docs/explain.md has the measurements.
     """
 
     points: int = 32
     baseline: Baseline | None = None
-    most: int = 256
+    max_points: int = 256
     adds_up = False
-    beside: ClassVar[Beside] = "shared"
+    ngram_rule: ClassVar[NgramRule] = "shared"
 
     def __post_init__(self) -> None:
         if self.points < 1:
@@ -63,163 +61,166 @@ class IntegratedGradients:
         if self.baseline not in (None, *BASELINES):
             raise InputError(f"a baseline is {', '.join(BASELINES)}, not {quote(self.baseline)}")
 
-    def _named(self, net: ExplainedNetwork) -> Baseline:
+    def _baseline_of(self, net: ExplainedNetwork) -> Baseline:
         if self.baseline is not None:
             return self.baseline
         return "pad" if net.arch.inputs == "tokens" and net.arch.padding == "none" else "zero"
 
-    def _whose(self, net: ExplainedNetwork) -> str:
-        whose = {
+    def _baseline_text(self, net: ExplainedNetwork) -> str:
+        texts = {
             "unknown": "an unknown word",
             "pad": "a pad",
             "zero": "an embedding of zeros" if net.arch.inputs == "tokens" else "the training data's mean",
             "mean": "the mean word" if net.arch.inputs == "tokens" else "this series' mean",
         }
-        return whose[self._named(net)]
+        return texts[self._baseline_of(net)]
 
     def note(self, net: ExplainedNetwork) -> str:
         through = ", by the straight-through gradient of its binary gates" if net.arch.gate == "binary" else ""
         return (
-            f"The logit's slope for the {net.token_noun}, averaged on the way from {self._whose(net)} to it at "
-            f"{self.points} points or more{through}; it adds up but for the residual, and it is an account of slopes, "
-            "not a cause."
+            f"The logit's gradient with respect to the {net.token_noun}, averaged over {self.points} or more points on "
+            f"the path from {self._baseline_text(net)} to it{through}; the scores and the base value add up to the "
+            "logit minus the residual, and they describe gradients, not a cause."
         )
 
-    def start_note(self, net: ExplainedNetwork) -> str:
-        return f"the verdict on {self._whose(net)}, step by step"
+    def base_value_note(self, net: ExplainedNetwork) -> str:
+        return f"the prediction for {self._baseline_text(net)} at every {net.token_noun}"
 
-    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
+    def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
+        if not examples:
+            return []
+        net = examples[0].net
         if net.clamps:
-            raise InputError("integrated gradients go through the kernel, which holds no gate: take the clamps away")
-        paths = [_Path(net, self._named(net), reading, self.points) for reading in readings]
-        _integrate(net, [_Stretch(path, 0.0, 1.0, self.points) for path in paths])
-        if net.arch.gate == "sigmoid":  # with gates of 0 or 1 the residual is no error of the integral
+            raise InputError("integrated gradients need the kernel's backward pass, which has no clamps: remove them")
+        paths = [_Path(net, self._baseline_of(net), example, self.points) for example in examples]
+        _integrate(net, [_Interval(path, 0.0, 1.0, self.points) for path in paths])
+        if net.arch.gate == "sigmoid":  # with binary gates the residual is not an error of the integral
             self._refine(net, paths)
-        return [path.account(net) for path in paths]
+        return [path.attribution(net) for path in paths]
 
     def _refine(self, net: ExplainedNetwork, paths: Sequence[_Path]) -> None:
         while True:
             halves = []
             for path in paths:
-                for stretch in sorted(path.stretches, key=lambda stretch: -abs(stretch.residual)):
-                    # First as many again, for corners all along the way; then fewer, to close in on a jump.
-                    points = self.points if stretch.high - stretch.low == 1 else max(1, self.points // 8)
-                    if path.spent + 2 * points > self.most or abs(stretch.residual) <= path.allowed(stretch):
+                for interval in sorted(path.intervals, key=lambda interval: -abs(interval.residual)):
+                    # First the full number, for corners along the whole path; then fewer, to close in on a jump.
+                    points = self.points if interval.high - interval.low == 1 else max(1, self.points // 8)
+                    if path.used + 2 * points > self.max_points or abs(interval.residual) <= path.allowed(interval):
                         break
-                    path.stretches.remove(stretch)
-                    middle = (stretch.low + stretch.high) / 2
-                    halves.append(_Stretch(path, stretch.low, middle, points))
-                    halves.append(_Stretch(path, middle, stretch.high, points))
-                    path.spent += 2 * points
+                    path.intervals.remove(interval)
+                    middle = (interval.low + interval.high) / 2
+                    halves.append(_Interval(path, interval.low, middle, points))
+                    halves.append(_Interval(path, middle, interval.high, points))
+                    path.used += 2 * points
             if not halves:
                 return
             _integrate(net, halves)
 
 
 class _Path:
-    """One reading's way from the baseline, as the stretches that it was cut into."""
+    """One example's path from the baseline, as the intervals that it is divided into."""
 
-    def __init__(self, net: ExplainedNetwork, baseline: Baseline, reading: Example, points: int) -> None:
-        self.reading, self.spent = reading, points
-        self.stretches: list[_Stretch] = []
-        self.margins = {1.0: float(target_score(reading.logits, reading.predicted))}  # by place on the way
+    def __init__(self, net: ExplainedNetwork, baseline: Baseline, example: Example, points: int) -> None:
+        self.used = points
+        self.intervals: list[_Interval] = []
+        self.score_at = {1.0: example.network_score}  # the target score by position on the path, 0 to 1
         if net.arch.inputs == "tokens":
             table = net.parameters["embedding.weight"]
-            self.x: Array = table[reading.read]  # (T, D)
+            self.x: Array = table[example.read]  # (T, D)
             self.base: Array = _row(net, baseline, table)
         else:
-            self.x = np.asarray(reading.read, dtype=net.parameters["dense.bias"].dtype)
+            self.x = np.asarray(example.read, dtype=net.parameters["dense.bias"].dtype)
             if baseline not in ("zero", "mean"):
                 raise InputError(f"a series has the baselines zero and mean, not {baseline}")
             self.base = self.x.mean(axis=0) if baseline == "mean" else np.zeros_like(self.x[0])
-        self.direction = direction_of(net.arch, reading.predicted)
+        self.logit_weights = example.logit_weights
 
-    def allowed(self, stretch: _Stretch) -> float:
-        """How far off a stretch may be: half a percent of the whole way, in proportion to its length."""
-        way = abs(self.margins[1.0] - self.margins[0.0])
-        return 0.005 * max(way, 0.1) * max(stretch.high - stretch.low, 1 / 16)
+    def allowed(self, interval: _Interval) -> float:
+        """The largest error of an interval: half a percent of the whole difference, in proportion to its length."""
+        difference = abs(self.score_at[1.0] - self.score_at[0.0])
+        return 0.005 * max(difference, 0.1) * max(interval.high - interval.low, 1 / 16)
 
-    def account(self, net: ExplainedNetwork) -> Attribution:
-        scores = np.sum([stretch.scores for stretch in self.stretches], axis=0)  # (T, D)
-        return Attribution(scores.sum(axis=1), self.margins[0.0], scores if net.arch.inputs == "channels" else None)
+    def attribution(self, net: ExplainedNetwork) -> Attribution:
+        scores = np.sum([interval.scores for interval in self.intervals], axis=0)  # (T, D)
+        return Attribution(scores.sum(axis=1), self.score_at[0.0], scores if net.arch.inputs == "channels" else None)
 
 
-class _Stretch:
-    """A part of a path with `points` of its own, and those of its ends that are not known yet; its length is the steps
-    of all of them together. Once integrated: scores (T, D), and its ends' margins are in the path.
+class _Interval:
+    """A part of a path with its own `points`, and those of its ends whose score is not known yet. len() is the number
+    of steps of all of them. After integration: scores (T, D), and the path has the scores of its ends.
     """
 
     def __init__(self, path: _Path, low: float, high: float, points: int) -> None:
         self.path, self.low, self.high = path, low, high
-        places, weights = _legendre(points)
-        self.ends = [place for place in (low, high) if place not in path.margins]
-        path.margins.update(dict.fromkeys(self.ends, np.nan))  # asked for, by this one alone
-        self.along = np.concatenate([self.ends, low + (high - low) * (places + 1) / 2])
+        nodes, weights = _legendre(points)
+        self.ends = [end for end in (low, high) if end not in path.score_at]
+        path.score_at.update(dict.fromkeys(self.ends, np.nan))  # no other interval computes them
+        self.alphas = np.concatenate([self.ends, low + (high - low) * (nodes + 1) / 2])
         self.weights = np.concatenate([np.zeros(len(self.ends)), (high - low) * weights / 2])
         self.scores: Array = np.zeros(0)
 
     def __len__(self) -> int:
-        return len(self.along) * len(self.path.x)
+        return len(self.alphas) * len(self.path.x)
 
     @property
     def residual(self) -> float:
-        return self.path.margins[self.high] - self.path.margins[self.low] - float(self.scores.sum())
+        return self.path.score_at[self.high] - self.path.score_at[self.low] - float(self.scores.sum())
 
 
 @cache
 def _legendre(points: int) -> tuple[Array, Array]:
-    """Places in [-1, 1] and weights of Gauss-Legendre quadrature."""
+    """Nodes in [-1, 1] and weights of Gauss-Legendre quadrature."""
     return np.polynomial.legendre.leggauss(points)
 
 
 def _row(net: ExplainedNetwork, baseline: Baseline, table: Array) -> Array:
     if baseline == "unknown":
         if net.unknown is None:
-            raise InputError("this vocabulary has no row for an unknown word: take the baseline pad, zero or mean")
+            raise InputError("this vocabulary has no row for an unknown word: use the baseline pad, zero or mean")
         return np.asarray(table[net.unknown])
     if baseline == "pad":
         return np.asarray(table[PAD])
     return np.asarray(table.mean(axis=0)) if baseline == "mean" else np.zeros_like(table[0])
 
 
-def _integrate(net: ExplainedNetwork, stretches: Sequence[_Stretch]) -> None:
-    """Fill in what the stretches lack, and give each to its path."""
-    for some in chunks(stretches, _STEPS_AT_ONCE):
+def _integrate(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> None:
+    """Compute the scores of the intervals, and add each to its path."""
+    for some in chunks(intervals, _STEPS_AT_ONCE):
         _integrate_batch(net, some)
-        for stretch in some:
-            stretch.path.stretches.append(stretch)
+        for interval in some:
+            interval.path.intervals.append(interval)
 
 
-def _integrate_batch(net: ExplainedNetwork, stretches: Sequence[_Stretch]) -> None:
-    """All points of the stretches as one batch. Its input rows are the pad, each stretch's baseline and each stretch's
-    own steps; the runs lie between them, so no point has an input product of its own.
+def _integrate_batch(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> None:
+    """All points of the intervals as one batch. Its input rows are the pad, the baseline and the steps of each
+    interval; the runs interpolate between them, so no point has an input product of its own.
     """
     arch, parameters = net.arch, dict(net.parameters)
-    bases = np.stack([one.path.base for one in stretches])  # (S, D)
-    rows = np.concatenate([one.path.x for one in stretches])  # (R, D)
-    runs = np.array([len(one.along) for one in stretches])
-    steps = np.array([len(one.path.x) for one in stretches], dtype=np.int64)
-    first = len(stretches) + starts_of(steps)
+    bases = np.stack([one.path.base for one in intervals])  # (S, D)
+    rows = np.concatenate([one.path.x for one in intervals])  # (R, D)
+    runs = np.array([len(one.alphas) for one in intervals])
+    steps = np.array([len(one.path.x) for one in intervals], dtype=np.int64)
+    first = len(intervals) + starts_of(steps)
     index = np.concatenate(
         [np.tile(np.arange(f, f + t), k) for f, t, k in zip(first, steps, runs, strict=True)]
     )  # (N,): of each step of each run its row
-    lengths, base = np.repeat(steps, runs), np.repeat(np.arange(len(stretches)), runs)
+    lengths, base = np.repeat(steps, runs), np.repeat(np.arange(len(intervals)), runs)
     if arch.inputs == "tokens":
         name, pads = "embedding.weight", arch.max_length - lengths if arch.padding == "pre" else None
-        # An embedding of these rows alone, behind that of the pad, which stays what it is.
+        # An embedding of these rows only, after the pad, whose row stays the same.
         parameters[name] = np.concatenate([net.parameters[name][[PAD]], bases, rows])
         batch = Batch(lengths, np.arange(len(parameters[name])), (index + 1).astype(np.int32), pads=pads)
         base = base + 1
     else:
         name, batch = VALUES, Batch(lengths, values=np.concatenate([bases, rows]), index=index.astype(np.int32))
-    along = np.concatenate([one.along for one in stretches]).astype(rows.dtype)
-    sent = np.concatenate([one.weights[:, None] * one.path.direction for one in stretches])  # (runs, outputs)
-    drawn = Interpolation(base.astype(np.int32), along)
-    logits, slopes = gradients(parameters, arch, batch, lambda _: sent, [name], net.kernel, drawn=drawn, memo=net.memo)
+    alphas = np.concatenate([one.alphas for one in intervals]).astype(rows.dtype)
+    dlogits = np.concatenate([one.weights[:, None] * one.path.logit_weights for one in intervals])  # (runs, outputs)
+    drawn = Interpolation(base.astype(np.int32), alphas)
+    logits, slopes = gradients(parameters, arch, batch, lambda _: dlogits, [name], net.kernel, drawn=drawn, memo=net.memo)
     slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
     run = row = 0
-    for one in stretches:
-        margins = logits[run : run + len(one.ends)].astype(np.float64) @ one.path.direction
-        one.path.margins.update(zip(one.ends, margins.tolist(), strict=True))
+    for one in intervals:
+        ends = logits[run : run + len(one.ends)].astype(np.float64) @ one.path.logit_weights
+        one.path.score_at.update(zip(one.ends, ends.tolist(), strict=True))
         one.scores = slope[row : row + len(one.path.x)] * (one.path.x - one.path.base)
-        run, row = run + len(one.along), row + len(one.path.x)
+        run, row = run + len(one.alphas), row + len(one.path.x)

@@ -1,4 +1,4 @@
-"""Leave one out: what the network says of the sequence without that step."""
+"""Leave one out: the prediction without each step."""
 
 from __future__ import annotations
 
@@ -6,61 +6,62 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gatewise.explain.attribution.method import Attribution, Beside, Example
+from gatewise.explain.attribution.method import Attribution, NgramRule
+from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.metrics.evaluation import target_score
 from gatewise.types import Array
 
-__all__ = ["LeaveOneOut"]
-
 
 class LeaveOneOut:
-    """score_t = margin - margin of the sequence without step t, its pads and its cut made anew (Li, Monroe & Jurafsky
-    2016 call it erasure). start: the margin of no step at all. Nothing makes such scores add up; the residual is what
-    the steps do together. Of a series' channels: the number put to 0, which is the mean of the training data.
+    """score_t = target score - target score of the sequence without step t, padded and truncated again (erasure, Li,
+    Monroe & Jurafsky 2016). Base value: the target score of the empty sequence. The scores need not add up; the
+    residual is the interaction of the steps. Channels of series: each number set to 0, the training data's mean.
     """
 
     adds_up = False
-    beside: Beside = "left-out"
+    ngram_rule: NgramRule = "left-out"
 
     def note(self, net: ExplainedNetwork) -> str:
         return (
-            f"How far the logit falls when this {net.token_noun} alone is left out and the rest "
-            f"is predicted anew; such "
-            "scores need not add up, and they are an account of single edits, not a cause."
+            f"The fall of the logit when this {net.token_noun} alone is removed and the rest is predicted again; the "
+            "scores need not add up, and they describe single edits, not a cause."
         )
 
-    def start_note(self, net: ExplainedNetwork) -> str:
-        return f"the verdict on no {net.token_noun} at all"
+    def base_value_note(self, net: ExplainedNetwork) -> str:
+        return f"the prediction without any {net.token_noun}"
 
-    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        nothing = run_all(net, [reading.sequence[:0] for reading in readings[:1]])
-        without = run_all(net, _edited(readings))  # (all steps of all readings, outputs)
+    def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
+        if not examples:
+            return []
+        net = examples[0].net.without_ngrams()
+        empty = run_all(net, [examples[0].sequence[:0]])
+        without = run_all(net, _edited(examples))  # (all steps of all examples, outputs)
         found, first = [], 0
-        for reading in readings:
-            whole, rest = target_score(reading.logits, reading.predicted), without[first : first + len(reading.rows)]
-            first += len(reading.rows)
-            scores = np.asarray(whole - target_score(rest, reading.predicted))
-            by_channel = _by_channel(net, reading) if channels and net.arch.inputs == "channels" else None
-            found.append(Attribution(scores, float(target_score(nothing[0], reading.predicted)), by_channel))
+        for example in examples:
+            rest = without[first : first + len(example.rows)]
+            first += len(example.rows)
+            scores = np.asarray(example.network_score - target_score(rest, example.predicted))
+            by_channel = _by_channel(net, example) if channels and net.arch.inputs == "channels" else None
+            found.append(Attribution(scores, float(target_score(empty[0], example.predicted)), by_channel))
         return found
 
 
-def _edited(readings: Sequence[Example]) -> Iterator[Array]:
-    for reading in readings:
-        for row in reading.rows:
-            yield np.delete(reading.sequence, row, axis=0)
+def _edited(examples: Sequence[Example]) -> Iterator[Array]:
+    for example in examples:
+        for row in example.rows:
+            yield np.delete(example.sequence, row, axis=0)
 
 
-def _by_channel(net: ExplainedNetwork, reading: Example) -> Array:
-    """(T, C): how far the margin falls when one number is put to 0."""
+def _by_channel(net: ExplainedNetwork, example: Example) -> Array:
+    """(T, C): the fall of the target score when one number is set to 0."""
 
-    def blanked() -> Iterator[Array]:
-        for row in reading.rows:
-            for channel in range(reading.sequence.shape[1]):
-                edited = reading.sequence.copy()
-                edited[row, channel] = 0
-                yield edited
+    def edited() -> Iterator[Array]:
+        for row in example.rows:
+            for channel in range(example.sequence.shape[1]):
+                sequence = example.sequence.copy()
+                sequence[row, channel] = 0
+                yield sequence
 
-    rest = target_score(run_all(net, blanked()), reading.predicted)
-    return np.asarray((target_score(reading.logits, reading.predicted) - rest).reshape(len(reading.rows), -1))
+    rest = target_score(run_all(net, edited()), example.predicted)
+    return np.asarray((example.network_score - rest).reshape(len(example.rows), -1))

@@ -1,107 +1,63 @@
-"""What every account has in common: what it is given, and what it gives back."""
+"""The interface of an attribution method: what it is given and what it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
-import numpy as np
-
-from gatewise.explain.net import ExplainedNetwork, run_all
-from gatewise.metrics.evaluation import target_score
-from gatewise.network.architecture import Architecture
-from gatewise.network.batch import cut
+from gatewise.explain.example import Example
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.types import Array
 
-__all__ = ["Attribution", "Beside", "Example", "Method", "direction_of", "predict_examples"]
-
-Beside = Literal["running", "shared", "left-out", "within"]
+NgramRule = Literal["prefix", "shared", "left-out", "included"]
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
-    """One sequence with its verdict. sequence (length, ...) as it was given, uncut; rows (T,): those that are read;
-    logits (outputs,) float64. explained: the logit to explain, where it is not to be the highest one.
-    """
+class Attribution:
+    """The target score of one example as a sum over its steps.
 
-    sequence: Array
-    rows: Array
-    logits: Array
-    explained: int | None = None
-
-    @property
-    def read(self) -> Array:
-        """The steps that are read (T, ...)."""
-        kept: Array = self.sequence[self.rows]
-        return kept
-
-    @property
-    def predicted(self) -> int:
-        """The logit that is explained."""
-        return int(self.logits.argmax()) if self.explained is None else self.explained
-
-    @property
-    def towards(self) -> int:
-        """1 where a higher margin speaks for the verdict, -1 where it speaks against it (one logit below 0)."""
-        return 1 if len(self.logits) > 1 or self.logits[0] > 0 else -1
-
-
-class Attribution(NamedTuple):
-    """One verdict, accounted for. scores (T,) float64: each step's share of the margin, from `start`, which stood
-    before the first one. channels (T, C): of a series, the share of each number, where the method knows it; idle (T,):
-    what a step's score is with every number at 0, where the shares do not make up the whole of it. ngrams (T,): what of
-    the scores is the n-grams' part; unread: their part of the steps that the network cuts away.
+    scores (T,) float64: each step's part. base_value: the target score before the first step, as the method defines it.
+    channels (T, C): for series, the score of each number, where the method has it; baseline_term (T,): the part of a
+    step's score that remains with every channel at 0. ngram_scores (T,): the n-grams' part of the scores;
+    truncated_part: the n-grams' part of the steps that the network does not read.
     """
 
     scores: Array
-    start: float
+    base_value: float
     channels: Array | None = None
-    idle: Array | None = None
-    ngrams: Array | None = None
-    unread: float = 0.0
+    baseline_term: Array | None = None
+    ngram_scores: Array | None = None
+    truncated_part: float = 0.0
 
-    def residual(self, reading: Example) -> float:
-        """What the account leaves out of the verdict: margin - start - Σ scores - unread."""
-        whole = float(target_score(reading.logits, reading.predicted))
-        return whole - self.start - float(self.scores.sum()) - self.unread
+    def residual(self, example: Example) -> float:
+        """What the sum leaves out: target score - base value - Σ scores - truncated part."""
+        return example.target_score - self.base_value - float(self.scores.sum()) - self.truncated_part
 
 
 class Method(Protocol):
-    """A way of accounting for verdicts. adds_up: whether its residual is but rounding, or else a measure of it.
+    """An attribution method. adds_up: whether its residual is rounding only.
 
-    beside: how the n-grams beside the network are accounted for in its manner: as they are read ("running"), shared
-    among their words ("shared"), by leaving out words ("left-out"), or in its own scores already ("within").
+    ngram_rule: how the n-grams' part is attributed: at the step that completes an n-gram ("prefix"), in equal parts to
+    its words ("shared"), by leaving out words ("left-out"), or in the method's own scores ("included").
     """
 
     @property
     def adds_up(self) -> bool: ...
     @property
-    def beside(self) -> Beside: ...
+    def ngram_rule(self) -> NgramRule: ...
 
     def note(self, net: ExplainedNetwork) -> str:
-        """One sentence that says what the scores are; it claims no cause."""
+        """One sentence that defines the scores; it claims no cause."""
         ...
 
-    def start_note(self, net: ExplainedNetwork) -> str:
-        """A few words for what stands before the first step."""
+    def base_value_note(self, net: ExplainedNetwork) -> str:
+        """A few words that define the base value."""
         ...
 
-    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        """One account a reading, in float64. `channels`: also those of a series' single numbers, if that costs more."""
+    def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
+        """The attribution of each example's `network_score`; all examples are of one network.
+
+        channels: also score the single numbers of a series, where that costs more.
+        """
         ...
-
-
-def predict_examples(net: ExplainedNetwork, sequences: Sequence[Array]) -> list[Example]:
-    """Each sequence (length, ...) with its verdict, in as few runs as fit."""
-    logits = run_all(net, sequences)
-    return [
-        Example(np.asarray(sequence), cut(np.arange(len(sequence)), net.arch), logits[n])
-        for n, sequence in enumerate(sequences)
-    ]
-
-
-def direction_of(arch: Architecture, predicted: int) -> Array:
-    """The margin as a function of the logits (outputs,): margin = direction · logits."""
-    direction: Array = target_score(np.eye(arch.outputs), predicted)
-    return direction

@@ -1,65 +1,84 @@
-"""The n-grams' part of an account. They are added to the network's logit, so their account is added to the network's.
+"""The n-grams' part of an attribution. The n-gram model is added to the network's logits, so its scores are added too.
 
-    running        what the n-grams add that are complete with this word: it telescopes, as the running logit does
-    shared         each n-gram's weight in equal parts to its occurrences, and of each to its words (cell, gradients)
-    left-out       what they add less what they add to the text without this word; like its method it need not add up
+    prefix         an n-gram's weight at the word that completes it; sums telescope, as the prefix differences do
+    shared         an n-gram's weight in equal parts to its occurrences and to the words of each
+    left-out       the n-grams' logit minus their logit without the word; need not add up
 
-The n-grams read the whole text. Of a text that the network cuts, the words that it does not read have their n-grams'
-part all the same; it is summed up beside the scores (`unread`).
+The n-grams read the whole text. `truncated_part` is their part of the words that the network does not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from gatewise.explain.attribution.method import Attribution, Beside, Example, Method
+from gatewise.explain.attribution.method import Attribution, Method, NgramRule
+from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.metrics.evaluation import target_score
 from gatewise.network.ngrams import Ngrams
 
-__all__ = ["attributions_of", "ngrams_note"]
+
+def attribute(method: Method, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
+    """The attribution of each example's target score, n-grams included; all examples are of one network."""
+    found = method.attribute(examples, channels)
+    if not examples or examples[0].net.ngrams is None or method.ngram_rule == "included":
+        return found
+    ngrams, rule = examples[0].net.ngrams, method.ngram_rule
+    return [_with_ngrams(ngrams, rule, one, example) for one, example in zip(found, examples, strict=True)]
 
 
-def attributions_of(
-    net: ExplainedNetwork, method: Method, readings: Sequence[Example], channels: bool = False
-) -> list[Attribution]:
-    """One account a reading of the network and the n-grams beside it, if there are any."""
-    ngrams = net.ngrams
-    if ngrams is None or method.beside == "within":
-        return method.accounts(net, readings, channels)
-    added = ngrams.logits([reading.sequence for reading in readings])
-    of_network = [
-        replace(reading, logits=reading.logits - logits, explained=reading.predicted)
-        for reading, logits in zip(readings, added, strict=True)
-    ]
-    accounts = method.accounts(net.alone(), of_network, channels)
-    return [_with(ngrams, method.beside, one, of) for one, of in zip(accounts, readings, strict=True)]
+def ngram_note(net: ExplainedNetwork, method: Method) -> str:
+    """One sentence on how the method scores n-grams; empty without n-grams."""
+    return "" if net.ngrams is None else _NOTES[method.ngram_rule].format(token_noun=net.token_noun)
 
 
-def ngrams_note(net: ExplainedNetwork, method: Method) -> str:
-    """What the method's sentence does not say: how it accounts for the n-grams. Nothing where there are none."""
-    return "" if net.ngrams is None else _NOTES[method.beside].format(token_noun=net.token_noun)
-
-
-_NOTES: dict[Beside, str] = {
-    "running": " Of the n-grams beside the network each is booked, once, with the {token_noun} that completes it.",
+_NOTES: dict[NgramRule, str] = {
+    "prefix": " The weight of each n-gram is added, once, at the {token_noun} that completes it.",
     "shared": " The weight of each n-gram is added in equal parts to its {token_noun}s.",
-    "left-out": " The n-grams are counted anew as well.",
-    "within": "",
+    "left-out": " The n-grams of the edited text are counted again.",
+    "included": "",
 }
 
 
-def _with(ngrams: Ngrams, beside: Beside, account: Attribution, reading: Example) -> Attribution:
-    sequence, rows, unread = reading.sequence, reading.rows, 0.0
-    if beside == "left-out":
-        shares = ngrams.logits([sequence]) - ngrams.without_each(sequence, rows)  # (T, outputs)
+def _with_ngrams(ngrams: Ngrams, rule: NgramRule, found: Attribution, example: Example) -> Attribution:
+    sequence, rows, truncated_part = example.sequence, example.rows, 0.0
+    if rule == "left-out":
+        parts = ngrams.logits([sequence]) - ngrams.without_each(sequence, rows)  # (T, outputs)
     else:
-        running = beside == "running"
-        every = np.diff(ngrams.running(sequence), axis=0, prepend=0) if running else ngrams.account(sequence)
-        shares = every[rows]
-        unread = float(target_score(np.delete(every, rows, axis=0), reading.predicted).sum())
-    scores = np.asarray(target_score(shares, reading.predicted))
-    return account._replace(scores=account.scores + scores, ngrams=scores, unread=unread)
+        prefix = rule == "prefix"
+        every = np.diff(ngrams.running(sequence), axis=0, prepend=0) if prefix else ngrams.account(sequence)
+        parts = every[rows]
+        truncated_part = float(target_score(np.delete(every, rows, axis=0), example.predicted).sum())
+    scores = np.asarray(target_score(parts, example.predicted))
+    return replace(found, scores=found.scores + scores, ngram_scores=scores, truncated_part=truncated_part)
+
+
+class NgramScore(NamedTuple):
+    """One n-gram of a sequence. words: at its first occurrence; step: the first of them, from 0, before truncation;
+    times: how often it occurs; score: what it adds to the target score, once.
+    """
+
+    words: tuple[str, ...]
+    step: int
+    times: int
+    score: float
+
+
+def ngrams_in(example: Example) -> tuple[NgramScore, ...]:
+    """The n-grams of the sequence that the model knows, the largest absolute score first."""
+    if example.net.ngrams is None:
+        return ()
+    found = [
+        NgramScore(
+            tuple(example.names[t] for t in phrase.steps),
+            phrase.steps.start,
+            phrase.times,
+            float(target_score(phrase.weight, example.predicted)),
+        )
+        for phrase in example.net.ngrams.phrases(example.sequence)
+    ]
+    return tuple(sorted(found, key=lambda one: -abs(one.score)))

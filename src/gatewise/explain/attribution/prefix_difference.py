@@ -1,4 +1,4 @@
-"""The running logit: how far the verdict moved when each step was read. Exact, and in one direction free."""
+"""Prefix difference: how much the logit changes when each step is read. Exact, and free with one direction."""
 
 from __future__ import annotations
 
@@ -6,66 +6,66 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatewise.explain.attribution.channels import idle, parts, told_by_channel
-from gatewise.explain.attribution.method import Attribution, Beside, Example, direction_of
-from gatewise.explain.attribution.pooled import features_after
-from gatewise.explain.attribution.readout import logits_after
-from gatewise.explain.gates import Gates, run_with_activations
+from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
+from gatewise.explain.attribution.method import Attribution, NgramRule
+from gatewise.explain.example import Example, activations_of
+from gatewise.explain.gates import Gates
 from gatewise.explain.net import ExplainedNetwork
+from gatewise.explain.prefix import pooled_prefixes, prefix_logits
 from gatewise.metrics.evaluation import target_score
 from gatewise.types import Array
 
-__all__ = ["PrefixDifference"]
-
 
 class PrefixDifference:
-    """score_t = margin after t steps - margin after t - 1: the sum telescopes, so nothing is left over.
+    """score_t = target score after t steps - target score after t - 1 steps. The sum telescopes: no residual.
 
-    That the reading of a recurrent classifier of sentiment is a count of evidence along a line is what Maheswaranathan
-    et al. (2019) found. With two directions "after t steps" is a sequence that ends there (`attribution.running`).
+    Maheswaranathan et al. (2019) found that recurrent sentiment classifiers accumulate evidence along a line. With two
+    directions "after t steps" is the prediction for the prefix of t steps (`explain.prefix`).
     """
 
     adds_up = True
-    beside: Beside = "running"
+    ngram_rule: NgramRule = "prefix"
 
     def note(self, net: ExplainedNetwork) -> str:
-        behind = ", read from the state of this run behind its own pads" if net.arch.padding == "pre" else ""
+        pads = ", each prefix after the pads of the whole text" if net.arch.padding == "pre" else ""
         return (
-            f"How far the running verdict moved when the {net.token_noun} was read{behind}; "
-            f"with the start it adds up to "
-            "the logit, and it is an account of the reading, not a cause."
+            f"The change of the logit when the {net.token_noun} is read{pads}; with the base value the scores add up "
+            "to the logit, and they describe the order of reading, not a cause."
         )
 
-    def start_note(self, net: ExplainedNetwork) -> str:
+    def base_value_note(self, net: ExplainedNetwork) -> str:
         return "the bias, and the state after the pads" if net.arch.padding == "pre" else "the bias"
 
-    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        reads = [reading.read for reading in readings]
+    def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         found = []
-        for reading, (lstms, _, _) in zip(readings, run_with_activations(net, reads), strict=True):
-            after = target_score(logits_after(net, reading.read, lstms), reading.predicted)  # (T + 1,)
-            told = channels and told_by_channel(net.arch) and not net.arch.bidirectional and not net.clamps
-            shares = _by_channel(net, reading, lstms[0]) if told else (None, None)
-            found.append(Attribution(np.diff(after), float(after[0]), *shares))
+        for example, (lstms, _, _) in zip(examples, activations_of(examples), strict=True):
+            net = example.net
+            kept = len(examples) == 1  # the example keeps its prefix logits; of a batch they would fill the memory
+            logits = example.network_prefix_logits if kept else prefix_logits(net, example.read, lstms)
+            prefixes = target_score(logits, example.predicted)  # (T + 1,)
+            by_channel = channels and has_channel_parts(net) and not net.arch.bidirectional
+            parts = _by_channel(example, lstms[0]) if by_channel else (None, None)
+            found.append(Attribution(np.diff(prefixes), float(prefixes[0]), *parts))
         return found
 
 
-def _by_channel(net: ExplainedNetwork, reading: Example, gates: Gates) -> tuple[Array, Array]:
-    """Each channel's part of each step's move (T, C), and what the step would have done without them (T,)."""
-    weight = direction_of(net.arch, reading.predicted) @ net.parameters["dense.weight"].astype(np.float64)
+def _by_channel(example: Example, gates: Gates) -> tuple[Array, Array]:
+    """Each channel's part of each score (T, C), and the baseline term (T,)."""
+    net = example.net
+    weight = example.logit_weights @ net.parameters["dense.weight"].astype(np.float64)
     h, h_idle = gates.h.astype(np.float64), idle(net, gates).h
-    before = features_after(net.arch, gates.h, gates.h0)  # one a part of the pooling
-    of_h, moved = np.zeros_like(h), np.zeros(len(h))
+    before = pooled_prefixes(net.arch, gates.h, gates.h0)  # one for each part of the pooling
+    of_h, baseline_term = np.zeros_like(h), np.zeros(len(h))
     for pooling, w, was in zip(net.arch.pooling.split("+"), weight.reshape(-1, net.arch.units), before, strict=True):
         if pooling == "max":
             largest = np.concatenate([np.full((1, h.shape[1]), -np.inf), was[1:-1]])  # no step: no maximum yet
             now, then = np.maximum(largest, h), np.maximum(largest, h_idle)
-            # Of what h moved from idle, the share that reaches the maximum.
-            reaches = np.divide(now - then, h - h_idle, out=np.zeros_like(h), where=h != h_idle)
+            # The share of h - h_idle that changes the maximum.
+            share = np.divide(now - then, h - h_idle, out=np.zeros_like(h), where=h != h_idle)
         else:
             count = np.arange(1, len(h) + 1)[:, None] if pooling == "mean" else np.ones((len(h), 1))
-            reaches = np.broadcast_to(1 / count, h.shape)
+            share = np.broadcast_to(1 / count, h.shape)
             then = was[1:] + (h_idle - h) / count
-        of_h += w * reaches
-        moved += (then - was[:-1]) @ w
-    return parts(net, gates, reading.read, None, of_h), moved
+        of_h += w * share
+        baseline_term += (then - was[:-1]) @ w
+    return channel_parts(net, gates, example.read, None, of_h), baseline_term

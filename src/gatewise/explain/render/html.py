@@ -15,19 +15,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatewise.errors import InputError
-from gatewise.explain.attribution.attribution import Explanation
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.render.html_bundle import script, style
 from gatewise.explain.render.html_data import change_data, view_data
 from gatewise.explain.render.html_static import STATIC_STYLE, safe_text, static_explanation, static_trace
-from gatewise.explain.trace import Trace
 
 __all__ = ["compare_page", "explanation_html", "intervention_html", "report_page", "result_html", "trace_html"]
 
 
 def report_page(
     found: Explanation | None = None,
-    seen: Trace | None = None,
+    seen: Example | None = None,
     changed: Intervention | None = None,
     unit: int | None = None,
     title: str = "gatewise explain",
@@ -39,7 +39,7 @@ def report_page(
     """
     trace = changed.after if changed is not None else seen
     if unit is not None and trace is not None:
-        trace.top(unit)
+        trace.unit(unit)
     plain = [static_explanation(found)] if found is not None else []
     plain += [static_trace(trace, unit)] if trace is not None else []
     if changed is not None:
@@ -51,7 +51,7 @@ def report_page(
     return _page(title, data, plain)
 
 
-def compare_page(readings: Sequence[tuple[Explanation, Trace]], title: str = "gatewise explain") -> str:
+def compare_page(readings: Sequence[tuple[Explanation, Example]], title: str = "gatewise explain") -> str:
     """Two readings side by side."""
     names = ("First", "Second")
     sides = [{"name": name, "view": view_data(*both)} for name, both in zip(names, readings, strict=True)]
@@ -63,7 +63,7 @@ def explanation_html(found: Explanation) -> str:
     return _framed(report_page(found), [static_explanation(found)], 400)
 
 
-def trace_html(seen: Trace, unit: int | None = None) -> str:
+def trace_html(seen: Example, unit: int | None = None) -> str:
     """A fragment for a notebook: the running verdict, the cell, all units. Raises InputError as the page."""
     return _framed(report_page(seen=seen, unit=unit), [static_trace(seen, unit)], 1250)
 
@@ -73,11 +73,11 @@ def intervention_html(changed: Intervention) -> str:
     return _framed(report_page(changed=changed), [static_trace(changed.after)], 1500)
 
 
-def result_html(result: Explanation | Trace | Intervention) -> str:
+def result_html(result: Explanation | Example | Intervention) -> str:
     """The fragment that a notebook shows for `result`."""
     if isinstance(result, Explanation):
         return explanation_html(result)
-    return trace_html(result) if isinstance(result, Trace) else intervention_html(result)
+    return trace_html(result) if isinstance(result, Example) else intervention_html(result)
 
 
 def _page(title: str, data: dict[str, Any], plain: Sequence[str]) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.explain.attribution.attribution import Explanation
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
-from gatewise.explain.trace import Trace
 from gatewise.explain.view.parts import plane_part, units_part
-from gatewise.metrics.evaluation import log_probabilities, target_score
+from gatewise.metrics.evaluation import log_probabilities
 from gatewise.types import Array
 
 __all__ = ["change_data", "view_data"]
@@ -21,7 +21,7 @@ View = dict[str, Any]
 
 
 def view_data(
-    found: Explanation | None, seen: Trace | None, classes: Sequence[str] = (), unit: int | None = None
+    found: Explanation | None, seen: Example | None, classes: Sequence[str] = (), unit: int | None = None
 ) -> View:
     """One reading, from an explanation, its trace, or both: what POST /explain answers, with all planes, and words."""
     if found is not None:
@@ -31,16 +31,14 @@ def view_data(
     steps = found.steps if found is not None else seen.steps if seen is not None else []
     view: View = {"words": list(steps), "unit": unit}
     if found is not None:
-        view["verdict"] = _verdict(found.probabilities, classes, found.logit, found.towards)
+        view["verdict"] = _verdict(found.probabilities, classes, found.logit, found.target)
         view["account"] = _account(found)
     elif seen is not None:
-        p = np.exp(log_probabilities(seen.logits[None]))[0]
-        towards = classes[1] if len(seen.logits) == 1 else classes[int(seen.logits.argmax())]
-        view["verdict"] = _verdict(p, classes, float(target_score(seen.logits, int(seen.logits.argmax()))), towards)
+        view["verdict"] = _verdict(seen.probabilities, classes, seen.target_score, classes[seen.target])
     model: View = {"task": "text", "labels": list(classes), "units": 0, "layers": 1, "directions": ["forward"]}
     view["model"] = model
     if seen is not None:
-        model |= _trace(view, seen, list(classes).index(view["verdict"]["towards"]))
+        model |= _trace(view, seen)
     return view
 
 
@@ -56,7 +54,7 @@ def change_data(changed: Intervention, found: Explanation | None = None, unit: i
             "to": None if clamp.steps is None else clamp.steps[-1],
             "value": clamp.value,
         }
-        for clamp in changed.held
+        for clamp in changed.clamps
     ]
     was = dict(before["verdict"])
     if changed.before.steps == changed.after.steps:
@@ -90,24 +88,22 @@ def _account(found: Explanation) -> View:
         "faithfulness": None if found.faithfulness is None else asdict(found.faithfulness),
         "faithfulness_note": found.faithfulness_note(),
         "words": np.round(found.scores, 6).tolist(),
-        "start": found.start,
-        "start_note": found.start_note,
+        "start": found.base_value,
+        "start_note": found.base_value_note,
         "logit": found.logit,
         "residual": found.residual,
         "adds_up": found.adds_up,
     }
 
 
-def _trace(view: View, seen: Trace, towards: int) -> View:
+def _trace(view: View, seen: Example) -> View:
     """Fills the view's parts of the trace, top layer; gives back what it says of the model."""
-    units = seen.lstms[-1].h.shape[1]
-    top = seen.lstms[-(seen.moves.shape[1] // units) :]
-    p = np.exp(log_probabilities(seen.logits_after))[:, towards]
+    top, units = seen.layer(-1), seen.net.arch.units
+    p = np.exp(log_probabilities(seen.prefix_logits))[:, seen.target]
     view["running"] = {"meaning": "prefix", "every": 1, "p": np.round(p, 6).tolist()}
-    view["units"] = units_part(top, seen.moves)
-    planes = {part: np.concatenate([getattr(gates, part) for gates in top], axis=1) for part in "ifgoch"}
-    view["planes"] = [plane_part(plane, part, top[0].layer) for part, plane in planes.items()]
-    view["planes"].append(plane_part(seen.moves, "moved", top[0].layer))
+    view["units"] = units_part(top, seen.contributions)
+    view["planes"] = [plane_part(seen.values(part, -1), part, top[0].layer) for part in "ifgoch"]
+    view["planes"].append(plane_part(seen.contributions, "moved", top[0].layer))
     view["h0"] = np.concatenate([gates.h0 for gates in top]).astype(float).tolist()
     view["c0"] = np.concatenate([gates.c0 for gates in top]).astype(float).tolist()
     return {"units": units, "layers": top[0].layer + 1, "directions": [gates.direction for gates in top]}

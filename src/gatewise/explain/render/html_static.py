@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatewise.errors import printable
-from gatewise.explain.attribution.attribution import Explanation
-from gatewise.explain.trace import Trace
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import Explanation
 from gatewise.metrics.evaluation import target_score
 from gatewise.types import Array
 
@@ -45,9 +45,9 @@ background:var(--page);color:var(--text);font:16px/1.6 system-ui,sans-serif;padd
 
 def static_explanation(found: Explanation) -> str:
     """A fragment: the verdict, the words, the sum that leads to the logit, and what the method is."""
-    side = "for" if found.verdict == found.towards else "against"
+    side = "for" if found.prediction == found.target else "against"
     probability = float(found.probabilities.max())
-    parts = [f'<p><strong class="{side}">{safe_text(found.verdict)}</strong>, probability {probability:.4f}</p>']
+    parts = [f'<p><strong class="{side}">{safe_text(found.prediction)}</strong>, probability {probability:.4f}</p>']
     parts += [f'<p class="words" dir="auto">{" ".join(_words(found.steps, found.scores))}</p>', "<table>"]
     for name, value, words in found.sums():
         shown = f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}"
@@ -61,15 +61,15 @@ def static_explanation(found: Explanation) -> str:
     return "".join(parts)
 
 
-def static_trace(seen: Trace, unit: int | None = None) -> str:
+def static_trace(seen: Example, unit: int | None = None) -> str:
     """A fragment: the running verdict as a line, one unit's gates as numbers.
 
     unit: of the top layer's output; None for the one that moved the verdict most. Raises InputError for one that is not
     there.
     """
-    chosen = int(np.abs(seen.moves).sum(axis=0).argmax()) if unit is None else unit
-    gates, column = seen.top(chosen)
-    after = target_score(seen.logits_after, int(seen.logits.argmax()))
+    chosen = seen.top_unit if unit is None else unit
+    gates, column = seen.unit(chosen)
+    after = target_score(seen.prefix_logits, seen.predicted)
     parts = ["<h2>The running verdict, in logits</h2>", _line(after)]
     life = float(gates.half_life()[column])
     fades = "forgets nothing" if np.isinf(life) else f"half of its memory is gone after {life:.1f} steps"
@@ -77,7 +77,7 @@ def static_trace(seen: Trace, unit: int | None = None) -> str:
     parts.append('<div class="wide"><table><tr><th>step</th><th class="left"></th>')
     parts += [f"<th>{name}</th>" for name in ("i", "f", "g", "o", "c", "h", "moved")] + ["</tr>"]
     for t, step in enumerate(seen.steps):
-        numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"] + [float(seen.moves[t, chosen])]
+        numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"] + [float(seen.contributions[t, chosen])]
         tds = "".join(f"<td>{x:.3f}</td>" if n in (0, 1, 3) else f"<td>{x:+.3f}</td>" for n, x in enumerate(numbers))
         parts.append(f'<tr><td>{t + 1}</td><td class="left">{safe_text(step, _LONGEST)}</td>{tds}</tr>')
     parts.append("</table></div>")

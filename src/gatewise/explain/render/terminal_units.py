@@ -11,89 +11,69 @@ from rich.text import Text
 
 from gatewise.errors import printable
 from gatewise.explain.clamp import GATE_NAMES
-from gatewise.explain.render.terminal import AGAINST, TOWARDS, plain_table
-from gatewise.explain.unit_summary import Excerpt, UnitsReport, UnitSummary
-
-__all__ = ["unit_report", "units_report"]
+from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, half_life_text, plain_table
+from gatewise.explain.units import Excerpt, UnitsReport, UnitSummary
 
 _LONGEST = 24  # characters of a word that are shown
 
 
 def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -> Group:
-    """The `count` units without which the verdict moves most, and where their memory rises and falls."""
-    units = sorted(report.units, key=lambda metadata: -metadata.shift)[:count]
-    of = f"{report.n:,} of {printable(report.data, 300)}"
-    head = f"{of}; accuracy {report.accuracy:.4f} with all {len(report.units)} units"
+    """The `count` units whose ablation changes the predictions most, and the words where their memory rises and falls."""
+    data = f"{report.n:,} of {printable(report.data, 300)}"
+    head = f"{data}; accuracy {report.accuracy:.4f} with all {len(report.units)} units"
     table = plain_table()
-    for heading in ("unit", "without it", "verdict moves", "half-life"):
+    for heading in ("unit", "accuracy if ablated", "probability change", "half-life"):
         table.add_column(heading, justify="right")
     for heading in ("memory rises at", "memory falls at"):
         table.add_column(heading)
-    for metadata in units:
-        life = "none" if metadata.half_life is None else f"{metadata.half_life:.1f}"
-        numbers = (f"{metadata.unit}", f"{metadata.without:.4f}", f"{metadata.shift:.4f}", life)
-        table.add_row(*numbers, _at(metadata.up, marks, True), _at(metadata.down, marks, False))
-    return Group(Text(head), Text(), table, Text(), Text("Of units that do the same, each can be missed without harm."))
+    for summary in sorted(report.units, key=lambda one: -one.probability_change)[:count]:
+        life = "no decay" if summary.half_life is None else f"{summary.half_life:.1f}"
+        numbers = (f"{summary.unit}", f"{summary.accuracy_ablated:.4f}", f"{summary.probability_change:.4f}", life)
+        rises, falls = _words_at(summary.rises, marks, POSITIVE), _words_at(summary.falls, marks, NEGATIVE)
+        table.add_row(*numbers, rises, falls)
+    note = "A unit can be ablated without loss if other units carry the same information."
+    return Group(Text(head), Text(), table, Text(), Text(note))
 
 
 def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group:
-    """All that is known of one unit. Raises InputError for one that is not there."""
+    """The summary of one unit. Raises InputError for a unit that does not exist."""
     return Group(*_unit(report, report.unit(unit), marks))
 
 
-def _unit(report: UnitsReport, metadata: UnitSummary, marks: bool) -> Iterator[RenderableType]:
-    life = (
-        "it forgets nothing"
-        if metadata.half_life is None
-        else f"half of its memory is gone after {metadata.half_life:.1f} steps"
-    )
-    yield Text.assemble(
-        (f"unit {metadata.unit}", Style(bold=True)), f" over {report.n:,} of {printable(report.data, 300)}"
-    )
+def _unit(report: UnitsReport, summary: UnitSummary, marks: bool) -> Iterator[RenderableType]:
+    data = f" over {report.n:,} of {printable(report.data, 300)}"
+    yield Text.assemble((f"unit {summary.unit}", Style(bold=True)), data)
     yield Text(
-        f"accuracy without it {metadata.without:.4f} (with it {report.accuracy:.4f}); the verdict's probability then "
-        f"moves by {metadata.shift:.4f} on average; {life}"
+        f"accuracy {summary.accuracy_ablated:.4f} if ablated, {report.accuracy:.4f} otherwise; mean change of the "
+        f"predicted class's probability {summary.probability_change:.4f}; {half_life_text(summary.half_life)}"
     )
-    for excerpts, word, style in ((metadata.up, "rose", TOWARDS), (metadata.down, "fell", AGAINST)):
+    for excerpts, verb, style in ((summary.rises, "rises", POSITIVE), (summary.falls, "falls", NEGATIVE)):
         if excerpts:
-            yield Text(f"\nits memory {word} most at")
-            yield _passages(excerpts, Style() if marks else style, marks)
-    if metadata.opens:
-        yield Text(f"\nwords read {report.minimum} times or more at which, on average, a gate was")
-        yield _words(metadata)
+            yield Text(f"\nexcerpts where its memory {verb} most")
+            yield _excerpts(excerpts, Style() if marks else style, marks)
+    if summary.top_words:
+        yield Text(f"\nwords with the highest and lowest mean gate values, among words with {report.minimum} or more uses")
+        table = plain_table(gate="left", top_words="left", bottom_words="left")
+        for gate, name in GATE_NAMES.items():
+            sides = (summary.top_words.get(gate, ()), summary.bottom_words.get(gate, ()))
+            cells = (", ".join(f"{printable(one.word, _LONGEST)} {one.mean:.2f}" for one in side) for side in sides)
+            table.add_row(f"{name} {gate}", *map(Text, cells))
+        yield table
 
 
-def _passages(excerpts: tuple[Excerpt, ...], style: Style, marks: bool) -> Table:
-    table = plain_table()
-    table.add_column(justify="right")
-    table.add_column()
-    table.add_column()
+def _excerpts(excerpts: tuple[Excerpt, ...], style: Style, marks: bool) -> Table:
+    table = plain_table(change="right", label="left", words="left")
     table.show_header = False
-    for passage in excerpts:
-        around = Text()
-        for place, word in enumerate(passage.words):
-            here = place == passage.place
-            shown = printable(word, _LONGEST)
-            around.append(" " if place else "").append(
-                f"[{shown}]" if here and marks else shown, style if here else Style()
-            )
-        table.add_row(f"{passage.moved:+.3f}", Text(printable(passage.label, _LONGEST)), around)
+    for excerpt in excerpts:
+        words = Text()
+        for place, word in enumerate(excerpt.words):
+            here, shown = place == excerpt.place, printable(word, _LONGEST)
+            words.append(" " if place else "")
+            words.append(f"[{shown}]" if here and marks else shown, style if here else Style())
+        table.add_row(f"{excerpt.change:+.3f}", Text(printable(excerpt.label, _LONGEST)), words)
     return table
 
 
-def _words(metadata: UnitSummary) -> Table:
-    table = plain_table()
-    for heading in ("gate", "most open", "most shut"):
-        table.add_column(heading)
-    for gate, name in GATE_NAMES.items():
-        heading = f"{name} {gate}" + (" (high, low)" if gate == "g" else "")
-        cells = []
-        for words in (metadata.opens.get(gate, ()), metadata.shuts.get(gate, ())):
-            cells.append(Text(", ".join(f"{printable(word.word, _LONGEST)} {word.mean:.2f}" for word in words)))
-        table.add_row(heading, *cells)
-    return table
-
-
-def _at(excerpts: tuple[Excerpt, ...], marks: bool, up: bool) -> Text:
-    words = list(dict.fromkeys(printable(passage.words[passage.place], _LONGEST) for passage in excerpts))[:3]
-    return Text(", ".join(words), Style() if marks else (TOWARDS if up else AGAINST))
+def _words_at(excerpts: tuple[Excerpt, ...], marks: bool, style: Style) -> Text:
+    words = list(dict.fromkeys(printable(one.words[one.place], _LONGEST) for one in excerpts))[:3]
+    return Text(", ".join(words), Style() if marks else style)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.explain.example import Example
 from gatewise.explain.gates import Gates
-from gatewise.explain.view.run import Run, ViewedModel
+from gatewise.explain.view.run import ViewedModel, prefix_budget
 from gatewise.metrics.evaluation import log_probabilities, target_score
 from gatewise.types import Array
 
@@ -18,7 +19,7 @@ __all__ = ["alike_part", "plane_part", "running_part", "text_part", "unit_part",
 _DIGITS = 6  # after the point; what is read on a screen has two or three
 
 
-def text_part(model: ViewedModel, item: Any, run: Run) -> dict[str, object]:
+def text_part(model: ViewedModel, item: Any, run: Example) -> dict[str, object]:
     """The steps that are read, in order. s, e: from where to where in the text, in UTF-16 units as a browser counts;
     ids; unknown: which of them the vocabulary lacks. Of a series, the values as they were given.
     """
@@ -44,28 +45,28 @@ def text_part(model: ViewedModel, item: Any, run: Run) -> dict[str, object]:
     return part
 
 
-def verdict_part(model: ViewedModel, run: Run) -> dict[str, object]:
+def verdict_part(model: ViewedModel, run: Example) -> dict[str, object]:
     """label: the most probable class; p: the probability of `towards`, the class that positive scores speak for."""
     return {
         "label": model.classes[int(run.probabilities.argmax())],
-        "towards": model.classes[run.towards],
-        "p": float(run.probabilities[run.towards]),
+        "towards": model.classes[run.target],
+        "p": float(run.probabilities[run.target]),
         "probabilities": run.probabilities.tolist(),
         "logit": run.target_score,
         "calibrated": model.metadata.calibrated is not None,
     }
 
 
-def running_part(run: Run, towards: int, predicted: int) -> dict[str, object]:
+def running_part(run: Example, towards: int, predicted: int) -> dict[str, object]:
     """The verdict if the text ended after 0, every, 2 every, ..., T steps: p of `towards`, and the margin."""
-    every, logits = run.running
+    every, logits = run.sampled_prefix_logits(prefix_budget(run.net))
     p = np.exp(log_probabilities(logits))[:, towards]
     return {"meaning": "prefix", "every": every, "p": _plain(p), "logit": _plain(target_score(logits, predicted))}
 
 
-def alike_part(run: Run, layer: int) -> dict[str, object]:
+def alike_part(run: Example, layer: int) -> dict[str, object]:
     """Units of a layer in the order of their weight in the first principal component of c, and the signs of those."""
-    order, flip = _alike(run.plane("c", layer))
+    order, flip = _alike(run.values("c", layer))
     return {"order": order, "flip": flip}
 
 
@@ -73,7 +74,7 @@ def units_part(lstms: Sequence[Gates], moves: Array | None) -> dict[str, object]
     """Each unit of a layer, its directions side by side: its effect on the margin (null below the top, where `moves`
     (T, units) is None), its largest jump and when, and orders.
     """
-    jumps = np.concatenate([gates.moves() for gates in lstms], axis=1)  # (T, units)
+    jumps = np.concatenate([gates.memory_changes() for gates in lstms], axis=1)  # (T, units)
     largest, when = np.abs(jumps).max(axis=0), np.abs(jumps).argmax(axis=0)
     effect = None if moves is None else moves.sum(axis=0)
     orders = {
@@ -92,7 +93,7 @@ def units_part(lstms: Sequence[Gates], moves: Array | None) -> dict[str, object]
     }
 
 
-def unit_part(run: Run, unit: int, layer: int) -> dict[str, object]:
+def unit_part(run: Example, unit: int, layer: int) -> dict[str, object]:
     """One unit at every step, its state before, and what its gates are sums of: x from below, h from memory, b."""
     arch, parameters = run.net.arch, run.net.parameters
     place, column = divmod(unit, arch.units)
@@ -100,7 +101,7 @@ def unit_part(run: Run, unit: int, layer: int) -> dict[str, object]:
     prefix = f"lstm.{layer}.{gates.direction}"
     four = column + arch.units * np.arange(4)  # its rows of the gates i, f, g, o
     if layer:
-        x = run.plane("h", layer - 1)  # (T, D)
+        x = run.values("h", layer - 1)  # (T, D)
     elif arch.inputs == "tokens":
         x = parameters["embedding.weight"][run.read]
     else:
@@ -120,7 +121,7 @@ def unit_part(run: Run, unit: int, layer: int) -> dict[str, object]:
     life = float(gates.half_life()[column])
     part["half_life"] = life if np.isfinite(life) else None
     if layer == arch.layers - 1:
-        part["moved"] = _plain(run.moves[:, unit])
+        part["moved"] = _plain(run.contributions[:, unit])
     return part
 
 

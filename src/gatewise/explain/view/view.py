@@ -16,9 +16,9 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.attribution import METHODS
-from gatewise.explain.attribution.attribution import DEFAULT_METHOD, explain_in
-from gatewise.explain.attribution.phrases import as_dict
 from gatewise.explain.clamp import Clamp, check_clamp
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
 from gatewise.explain.view.model import about, model_view, unit_view
 from gatewise.explain.view.parts import (
     alike_part,
@@ -30,7 +30,7 @@ from gatewise.explain.view.parts import (
     verdict_part,
 )
 from gatewise.explain.view.request import RequestError, ViewRequest, parse_request
-from gatewise.explain.view.run import Run, ViewCache, ViewedModel
+from gatewise.explain.view.run import ViewCache, ViewedModel, checked_example
 
 __all__ = ["RequestError", "ViewCache", "explain_view", "model_view", "unit_view"]
 
@@ -67,40 +67,40 @@ def explain_view(
     if "verdict" in asked.want:
         found["verdict"] = verdict_part(model, run)
     if "running" in asked.want:
-        found["running"] = running_part(run, plain.towards, plain.predicted)
+        found["running"] = running_part(run, plain.target, plain.predicted)
     if "account" in asked.want:
         found["account"] = _account(model, asked, run, say)
     if "units" in asked.want:
-        found["units"] = units_part(run.layer(layer), run.moves if layer == model.architecture.layers - 1 else None)
+        found["units"] = units_part(run.layer(layer), run.contributions if layer == model.architecture.layers - 1 else None)
     if "alike" in asked.want:
         found["alike"] = alike_part(run, layer)
     if asked.unit is not None:
         found["unit"] = unit_part(run, _unit(asked.unit, run, layer), layer)
     if asked.planes:
-        found["planes"] = [plane_part(run.plane(name, layer), name, layer) for name in asked.planes]
+        found["planes"] = [plane_part(run.values(name, layer), name, layer) for name in asked.planes]
     if asked.changes:
         before = verdict_part(model, plain)
         if "running" in asked.want:
-            before["running"] = running_part(plain, plain.towards, plain.predicted)
+            before["running"] = running_part(plain, plain.target, plain.predicted)
         found["changed"] = {"before": before, "applied": [str(clamp) for clamp in asked.clamps]}
     found["warnings"] = say
     found["cache"] = {"reused": reused, "ms": round((time.perf_counter() - start) * 1000, 2)}
     return found
 
 
-def _run(model: ViewedModel, asked: ViewRequest, clamps: tuple[Clamp, ...], cache: ViewCache) -> tuple[Run, bool]:
-    def make() -> Run:
+def _run(model: ViewedModel, asked: ViewRequest, clamps: tuple[Clamp, ...], cache: ViewCache) -> tuple[Example, bool]:
+    def make() -> Example:
         field = "text" if isinstance(asked.item, str) else "series"
         try:
             [sequence] = model.preprocessor.encode_batch([asked.item])
-            return Run(model.net.under(clamps), sequence, model.preprocessor.steps(asked.item))
+            return checked_example(model.net.with_clamps(clamps), sequence, model.preprocessor.steps(asked.item))
         except RequestError:
             raise
         except InputError as error:
             raise RequestError(field, str(error).replace(f"{field} 1", f"the {field}", 1), "bad_input") from None
 
     item = asked.item if isinstance(asked.item, str) else np.asarray(asked.item, dtype=np.float64).tobytes()
-    return cache.run((item, clamps), make)
+    return cache.example((item, clamps), make)
 
 
 def _check(field: str, clamp: Clamp, model: ViewedModel, steps: int) -> None:
@@ -118,18 +118,18 @@ def _layer(model: ViewedModel, asked: ViewRequest) -> int:
     return layers - 1 if asked.layer is None else asked.layer
 
 
-def _unit(unit: int, run: Run, layer: int) -> int:
+def _unit(unit: int, run: Example, layer: int) -> int:
     units = run.net.arch.units * len(run.net.arch.directions)
     if unit >= units:
         raise RequestError("want", f"unit must be from 0 to {units - 1}, not {unit}")
     if unit >= 0:
         return unit
     if layer == run.net.arch.layers - 1:
-        return int(np.abs(run.moves.sum(axis=0)).argmax())
-    return int(np.abs(run.plane("c", layer)).max(axis=0).argmax())
+        return int(np.abs(run.contributions.sum(axis=0)).argmax())
+    return int(np.abs(run.values("c", layer)).max(axis=0).argmax())
 
 
-def _account(model: ViewedModel, asked: ViewRequest, run: Run, say: list[dict[str, object]]) -> dict[str, Any]:
+def _account(model: ViewedModel, asked: ViewRequest, run: Example, say: list[dict[str, object]]) -> dict[str, Any]:
     metadata = model.metadata
     method = asked.method or (metadata.explained_by if metadata.explained_by in METHODS else DEFAULT_METHOD)
     if method == "leave-one-out" and len(run.rows) > QUADRATIC:
@@ -144,9 +144,7 @@ def _account(model: ViewedModel, asked: ViewRequest, run: Run, say: list[dict[st
             raise RequestError("method", f"{reason}: take the changes away", "bad_method")
         method = "running"
         say.append({"code": "method", "say": f"While gates are held the account shown is running: {reason}."})
-    found = explain_in(
-        run.net, run.sequence, run.names, model.classes, method, metadata.faithfulness, metadata.explained_by
-    )
+    found = explain_example(run, model.classes, method, metadata.faithfulness, metadata.explained_by)
     return {
         "method": found.method,
         "default": method == metadata.explained_by,
@@ -155,18 +153,18 @@ def _account(model: ViewedModel, asked: ViewRequest, run: Run, say: list[dict[st
         "faithfulness": None if found.faithfulness is None else asdict(found.faithfulness),
         "faithfulness_note": found.faithfulness_note(),
         "unit": "logit",
-        "towards": found.towards,
+        "towards": found.target,
         "words": np.round(found.scores, 6).tolist(),
-        "start": found.start,
-        "start_note": found.start_note,
+        "start": found.base_value,
+        "start_note": found.base_value_note,
         "logit": found.logit,
         "residual": found.residual,
         "adds_up": found.adds_up,
-        **as_dict(found.scores, found.ngrams, found.unread, found.phrases[:TELLING]),
+        **found.ngram_dict(TELLING),
     }
 
 
-def _warnings(model: ViewedModel, run: Run) -> list[dict[str, object]]:
+def _warnings(model: ViewedModel, run: Example) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     token_noun, left = run.net.token_noun, len(run.names) - len(run.rows)
     if left:

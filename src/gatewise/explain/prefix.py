@@ -1,0 +1,148 @@
+"""Prefix predictions: the network's logits after 0, 1, ... T steps of a sequence, with each step run once.
+
+With one direction the states of the whole run are enough: the states after step t are pooled and read. With two
+directions the backward LSTM starts anew at the end of each prefix. These runs are batched, from the last step to the
+first, _BLOCK steps at a time. After each block, runs whose h and c differ from the longest run's by at most one
+rounding error are merged with it. An LSTM forgets its start, so T²/2 steps become a multiple of T for a long text;
+runs that do not converge stay separate, so nothing is approximated. With several bidirectional layers, and with clamps
+on two directions, each prefix is run by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.explain.gates import Gates
+from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.kernels.ragged import starts_of
+from gatewise.network.architecture import Architecture
+from gatewise.network.batch import Batch
+from gatewise.network.ops import NumpyOps, States
+from gatewise.types import Array
+
+_BLOCK = 32  # steps between two comparisons of the runs' states
+
+
+def prefix_logits(net: ExplainedNetwork, read: Array, lstms: Sequence[Gates]) -> Array:
+    """The network's logits (T + 1, outputs) float64 after 0, 1, ... T steps; row 0 is before the first step.
+
+    read (T, ...): the steps as the network reads them. lstms: their activations, of the same run. N-grams are not
+    included. With padding "pre" each row continues this run, after the same number of pads.
+    """
+    if net.arch.bidirectional and (net.clamps or net.arch.layers > 1):
+        return run_all(net.without_ngrams(), (read[:t] for t in range(len(read) + 1)))
+    parts = pooled_prefixes(net.arch, lstms[-len(net.arch.directions)].h, lstms[-len(net.arch.directions)].h0)
+    if net.arch.bidirectional:
+        parts = [part for both in zip(parts, backward_prefixes(net, read), strict=True) for part in both]
+    weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
+    return np.asarray(np.concatenate(parts, axis=1) @ weight.T + bias)
+
+
+def pooled_prefixes(arch: Architecture, h: Array, h0: Array) -> list[Array]:
+    """The pooled state of one direction after 0, 1, ... T steps: (T + 1, H) float64 for each part of the pooling.
+
+    h (T, H) in reading order, h0 (H,) the state before the first step. The mean and the maximum of no steps are 0, as
+    in the network.
+    """
+    h, nothing = h.astype(np.float64), np.zeros((1, h.shape[1]))
+    if arch.pooling == "last":
+        return [np.concatenate([h0[None].astype(np.float64), h])]
+    parts = []
+    if "mean" in arch.pooling:
+        means = np.cumsum(h, axis=0) / np.arange(1, len(h) + 1)[:, None]
+        parts.append(np.concatenate([nothing, means]))
+    if "max" in arch.pooling:
+        parts.append(np.concatenate([nothing, np.maximum.accumulate(h, axis=0)]))
+    return parts
+
+
+def unit_contributions(arch: Architecture, weight: Array, top: Sequence[Gates]) -> Array:
+    """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64.
+
+    weight (features,): the target score's weights on the pooled features. The steps of each direction are in its own
+    reading order. For each pooling the contributions sum to the logit minus the base value.
+    """
+    parts = weight.astype(np.float64).reshape(-1, len(top), arch.units)  # (parts of the pooling, directions, H)
+    found = []
+    for d, gates in enumerate(top):
+        prefixes = pooled_prefixes(arch, gates.h[gates.reading], gates.h0)
+        changes = sum(np.diff(part, axis=0) * w for part, w in zip(prefixes, parts[:, d], strict=True))
+        found.append(np.asarray(changes)[gates.reading])
+    return np.concatenate(found, axis=1)
+
+
+def backward_prefixes(net: ExplainedNetwork, read: Array) -> list[Array]:
+    """The pooled states of the backward direction over the first 0, 1, ... T steps of a one-layer network.
+
+    Returns (T + 1, H) float64 for each part of the pooling.
+    """
+    ops, batch = net.ops(), Batch.of([read], net.arch)
+    pre, index = _input_product(net, ops, batch, "lstm.0.backward")
+    weight_hh = net.parameters["lstm.0.backward.weight_hh"]
+    steps, units = len(read), net.arch.units
+    total, largest = np.zeros((steps + 1, units)), np.full((steps + 1, units), -np.inf)
+    h, c = np.zeros((2, 0, units), dtype=pre.dtype)
+    run_of = np.zeros(steps + 1, dtype=np.int64)  # for each prefix: its row of h and c
+    for high in range(steps, 0, -_BLOCK):
+        low = max(0, high - _BLOCK)
+        new = np.arange(high, low, -1)  # the prefixes that end in this block, the longest first
+        ends = np.concatenate([np.full(len(h), high), new])
+        run_of[new] = len(h) + np.arange(len(new))
+        lengths, full = ends - low, len(h)  # the first `full` runs cover the whole block
+        rows = np.repeat(ends - 1, lengths) - (np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths))
+        h, c = (np.concatenate([a, np.zeros((len(new), units), dtype=pre.dtype)]) for a in (h, c))
+        states = ops.lstm("lstm.0.backward", pre, index[rows], lengths, weight_hh, h, c, False, net.arch.gate)
+        running = np.arange(low + 1, steps + 1)
+        if "mean" in net.arch.pooling:
+            total[running] += _reduce_runs(np.add, states.h, lengths, full)[run_of[running]]
+        if "max" in net.arch.pooling:
+            highest = _reduce_runs(np.maximum, states.h, lengths, full)[run_of[running]]
+            largest[running] = np.maximum(largest[running], highest)
+        h, c, merged = _merge_equal(states)
+        run_of[running] = merged[run_of[running]]
+    parts: list[Array] = []
+    for pooling in net.arch.pooling.split("+"):
+        if pooling == "last":
+            parts.append(np.concatenate([np.zeros((1, units)), h[run_of[1:]]]))
+            continue
+        part = total / np.maximum(np.arange(steps + 1), 1)[:, None] if pooling == "mean" else largest
+        part[0] = 0  # as in the network for an empty sequence
+        parts.append(part)
+    return parts
+
+
+def _reduce_runs(over: np.ufunc, h: Array, lengths: NDArray[np.int64], full: int) -> Array:
+    """The sum or maximum of each run's rows (K, H); the first `full` runs have the same length."""
+    last = int(lengths[:full].sum())
+    equal = over.reduce(h[:last].reshape(full, last // max(full, 1), h.shape[1]), axis=1) if full else h[:0]
+    if full == len(lengths):
+        return np.asarray(equal)
+    return np.concatenate([equal, over.reduceat(h[last:], starts_of(lengths[full:]))])
+
+
+def _merge_equal(states: States) -> tuple[Array, Array, NDArray[np.int64]]:
+    """h and c (K, H) of the first run and of the runs in other states, and for each run its new row.
+
+    Two states are equal when they differ by at most the rounding error of one step.
+    """
+    h, c = states.h_T, states.c_T
+    rounding = np.finfo(h.dtype).eps
+    near_h = np.abs(h - h[0]) <= rounding
+    near_c = np.abs(c - c[0]) <= rounding * np.maximum(1, np.abs(c[0]))
+    equal = (near_h & near_c).all(axis=-1)
+    equal[0] = False
+    return h[~equal], c[~equal], np.where(equal, 0, np.cumsum(~equal) - 1)
+
+
+def _input_product(
+    net: ExplainedNetwork, ops: NumpyOps, batch: Batch, name: str
+) -> tuple[Array, NDArray[np.int32]]:
+    """The input product (U, 4H) of one sequence, and the row of it that each step takes (T,)."""
+    weight_ih, bias = (net.parameters[f"{name}.{part}"] for part in ("weight_ih", "bias"))
+    if batch.distinct is not None and batch.index is not None:
+        return ops.project(net.parameters["embedding.weight"][batch.distinct], weight_ih, bias), batch.index
+    values = ops.constant(np.asarray(batch.values), net.parameters["dense.bias"])
+    return ops.project(values, weight_ih, bias), np.arange(len(values), dtype=np.int32)
