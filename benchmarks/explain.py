@@ -30,7 +30,7 @@ from torch import Tensor
 import gatewise as gw
 from benchmarks.machine import machine, now
 from gatewise.data import imdb
-from gatewise.explain import METHODS, IntegratedGradients, prefix_predictions
+from gatewise.explain import METHODS, IntegratedGradients
 from gatewise.explain.attribution import Baseline
 from gatewise.explain.net import run_all
 from gatewise.kernels.native import threads
@@ -172,7 +172,7 @@ def _print_same(name: str, same: list[dict[str, float]]) -> None:
 
 
 def _runs(model: gw.Model, text: Any) -> tuple[dict[str, Callable[[], Any]], float]:
-    method = IntegratedGradients(POINTS, _kind(model), most=POINTS)
+    method = IntegratedGradients(POINTS, _kind(model), max_points=POINTS)
     by_points, _, _ = _captum(model, text)
 
     def captum() -> Tensor:
@@ -183,16 +183,15 @@ def _runs(model: gw.Model, text: Any) -> tuple[dict[str, Callable[[], Any]], flo
     if equal > 1e-4:
         raise SystemExit(f"the two differ by {equal:.1e}")
 
-    def look() -> None:
-        model.trace(text)
-        model.explain(text, "cell")
+    def read_all() -> None:
+        example = model.trace(text)
+        model.explain(example, "cell")
+        _ = example.prefix_logits, example.contributions
 
     net, read = model.net, cut(model.preprocessor.encode_batch([text])[0], model.architecture)
-    known = prefix_predictions(net, read[:-1])
-    runs: dict[str, Callable[[], Any]] = {"trace, running verdict and account of the cell": look}
-    runs["running verdict of one word more"] = lambda: prefix_predictions(net, read, known)
+    runs: dict[str, Callable[[], Any]] = {"trace, prefix predictions and cell decomposition": read_all}
     if net.arch.bidirectional:
-        runs["every beginning a run of its own"] = lambda: run_all(net, (read[:t] for t in range(len(read) + 1)))
+        runs["each prefix by itself"] = lambda: run_all(net, (read[:t] for t in range(len(read) + 1)))
     runs |= {name.replace("-", " "): lambda name=name: model.explain(text, name) for name in METHODS}
     runs[FIXED] = lambda: model.explain(text, method)
     return {**runs, CAPTUM: captum}, equal

@@ -38,7 +38,7 @@ def main() -> None:
     rows = np.random.default_rng(0).permutation(len(splits.test.inputs))[: options.reviews]
     reviews = splits.test.take(rows)
     methods: dict[str, Method] = {**METHODS}
-    methods |= {f"the same, {b}, 32 points": IntegratedGradients(baseline=b, most=32) for b in BASELINES}
+    methods |= {f"the same, {b}, 32 points": IntegratedGradients(baseline=b, max_points=32) for b in BASELINES}
     methods |= {"LIME": Lime(options.lime)} if options.lime else {}
     methods["random"] = Random()
     out: dict[str, Any] = {"date": now(), "machine": machine(), "reviews": len(reviews), "lime_samples": options.lime}
@@ -80,7 +80,7 @@ def _plain(found: DeletionScores) -> dict[str, Any]:
         "standard_errors": list(found.errors),
         "shares": list(SHARES),
         "deletion_curve": found.deleted.tolist(),
-        "whole": found.whole,
+        "whole": found.probability,
         "seconds_a_review": found.seconds,
     }
 

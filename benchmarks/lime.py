@@ -2,7 +2,7 @@
 
 As in its authors' package by default: words are taken out by type, all occurrences at once, as many as a uniform draw
 says; a sample weighs exp(-d²/25²)^½ with d a hundred times the cosine distance to the whole text; a ridge regression
-(penalty 1, with intercept) of the verdict's probability gives each word its weight.
+(penalty 1, with intercept) of the predicted's probability gives each word its weight.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.explain import ExplainedNetwork
-from gatewise.explain.attribution import Attribution, Beside, Example
+from gatewise.explain.attribution import Attribution, NgramRule
+from gatewise.explain.example import Example
 from gatewise.explain.net import run_all
 from gatewise.metrics.evaluation import log_probabilities
 from gatewise.types import Array
 
 
 class Lime:
-    """A method of accounting, for tokens only."""
+    """An attribution method, for tokens only."""
 
     adds_up = False
-    beside: Beside = "within"
+    ngram_rule: NgramRule = "included"
 
     def __init__(self, samples: int = 5000, seed: int = 0) -> None:
         self.samples, self.seed = samples, seed
@@ -30,27 +31,27 @@ class Lime:
     def note(self, net: ExplainedNetwork) -> str:
         return f"The slope of a line through {self.samples} texts with words taken out."
 
-    def start_note(self, net: ExplainedNetwork) -> str:
+    def base_value_note(self, net: ExplainedNetwork) -> str:
         return "its intercept"
 
-    def accounts(self, net: ExplainedNetwork, readings: Sequence[Example], channels: bool = False) -> list[Attribution]:
+    def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         rng = np.random.default_rng(self.seed)
-        return [self._one(net, reading, rng) for reading in readings]
+        return [self._one(example.net, example, rng) for example in examples]
 
-    def _one(self, net: ExplainedNetwork, reading: Example, rng: np.random.Generator) -> Attribution:
-        read = reading.read
+    def _one(self, net: ExplainedNetwork, example: Example, rng: np.random.Generator) -> Attribution:
+        read = example.read
         types, kind = np.unique(read, return_inverse=True)  # (U,), (T,)
         kept = np.ones((self.samples, len(types)), dtype=bool)
         for row, out in zip(kept[1:], rng.integers(1, len(types) + 1, self.samples - 1), strict=True):
             row[rng.choice(len(types), out, replace=False)] = False
         p = np.exp(log_probabilities(run_all(net, (read[row[kind]] for row in kept))))  # (S, K)
-        verdict = int(p[0].argmax())
+        predicted = int(p[0].argmax())
         x = kept.astype(np.float64)
         share = x.sum(axis=1) / len(types)
         distance = 100 * (1 - np.sqrt(share))  # of a 0/1 row to the row of ones, by cosine
         weight = np.sqrt(np.exp(-(distance**2) / 25**2))
-        mean_x, mean_y = np.average(x, axis=0, weights=weight), np.average(p[:, verdict], weights=weight)
+        mean_x, mean_y = np.average(x, axis=0, weights=weight), np.average(p[:, predicted], weights=weight)
         centred = (x - mean_x) * weight[:, None]
-        slopes = np.linalg.solve(centred.T @ (x - mean_x) + np.eye(len(types)), centred.T @ (p[:, verdict] - mean_y))
-        scores: Array = slopes[kind] * reading.towards
+        slopes = np.linalg.solve(centred.T @ (x - mean_x) + np.eye(len(types)), centred.T @ (p[:, predicted] - mean_y))
+        scores: Array = slopes[kind] * example.sign
         return Attribution(scores, float(mean_y - mean_x @ slopes))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.quadrature MODEL [MODEL ...] [--data PATH] [--reviews 40]
 
-Over reviews of the test half, drawn by a fixed seed: the sum of the residuals, signs aside, over that of the distances
-of the logit from its start. Fixed points first; then what the method does by default, halving where they do not do.
+Over reviews of the test half, drawn by a fixed seed: the sum of the absolute residuals over the sum of |logit - base
+value|. First at fixed points, then by default, with intervals halved where the error is large.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 import gatewise as gw
 from gatewise.data import imdb
 from gatewise.explain import IntegratedGradients
-from gatewise.explain.attribution import BASELINES, attributions_of, predict_examples
-from gatewise.metrics.evaluation import target_score
+from gatewise.explain.attribution import BASELINES, attribute
+from gatewise.explain.example import predict_examples
 
 POINTS = (8, 16, 32, 64)
 
@@ -35,17 +35,17 @@ def main() -> None:
     print("|---|" + "---:|" * (len(POINTS) + 1))
     for folder in options.models:
         model = gw.load(folder)
-        readings = predict_examples(model.net, model.preprocessor.encode_batch(splits.test.take(rows).inputs))
+        examples = predict_examples(model.net, model.preprocessor.encode_batch(splits.test.take(rows).inputs))
         for baseline in BASELINES:
             shares = []
             for method in (
-                *(IntegratedGradients(p, baseline, most=p) for p in POINTS),
+                *(IntegratedGradients(p, baseline, max_points=p) for p in POINTS),
                 IntegratedGradients(baseline=baseline),
             ):
-                accounts = attributions_of(model.net, method, readings)
-                residuals = [a.residual(r) for a, r in zip(accounts, readings, strict=True)]
-                ways = [target_score(r.logits, r.predicted) - a.start for a, r in zip(accounts, readings, strict=True)]
-                shares.append(np.abs(residuals).sum() / np.abs(ways).sum())
+                found = list(zip(attribute(method, examples), examples, strict=True))
+                residuals = [attribution.residual(example) for attribution, example in found]
+                differences = [example.target_score - attribution.base_value for attribution, example in found]
+                shares.append(np.abs(residuals).sum() / np.abs(differences).sum())
             print(f"| {folder.name}, {baseline} | {' | '.join(f'{share:.3%}' for share in shares)} |", flush=True)
 
 

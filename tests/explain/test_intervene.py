@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.explain import Clamp, ExplainedNetwork, Trace, ablate, hold_memory
+from gatewise.explain import Clamp, ExplainedNetwork, ablate, hold_memory
+from gatewise.explain.example import Example
 from gatewise.explain.intervene import Intervention, intervene, word_places
-from gatewise.explain.trace import trace_of
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, TOKENS, names_of, parameters_of, sequence_of, steps_of
@@ -26,13 +26,13 @@ def net_of(name: str) -> ExplainedNetwork:
     return ExplainedNetwork(parameters_of(ALL[name], 7), ALL[name])
 
 
-def traced(name: str, *clamps: Clamp) -> Trace:
-    return trace_of(net_of(name).under(clamps), sequence_of(ALL[name], LENGTH, 7), steps_of(LENGTH))
+def traced(name: str, *clamps: Clamp) -> Example:
+    return Example(net_of(name).with_clamps(clamps), sequence_of(ALL[name], LENGTH, 7), steps_of(LENGTH))
 
 
 def done(name: str, *clamps: Clamp) -> Intervention:
     net = net_of(name)
-    return intervene(net, sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH), names_of(net.arch), clamps)
+    return intervene(Example(net, sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH)), names_of(net.arch), clamps)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -46,7 +46,7 @@ def test_where_nothing_is_held_the_loop_is_the_kernel(name: str) -> None:
         for part in ("i", "f", "g", "o", "c", "h", "h0", "c0"):
             np.testing.assert_allclose(getattr(ours, part), getattr(kernels, part), atol=1e-6, err_msg=part)
     np.testing.assert_allclose(looped.logits, plain.logits, atol=2e-6)
-    np.testing.assert_allclose(looped.logits_after, plain.logits_after, atol=2e-6)
+    np.testing.assert_allclose(looped.prefix_logits, plain.prefix_logits, atol=2e-6)
     assert len(plain.lstms) == arch.layers * len(arch.directions)
 
 
@@ -56,7 +56,7 @@ def test_what_is_held_is_held_and_the_cell_still_obeys(name: str, gate: str) -> 
     arch = ALL[name]
     value, steps, unit = 1.0, range(3, 7), arch.units * len(arch.directions) - 2
     seen, plain = traced(name, Clamp(gate, value, unit, steps)), traced(name)  # type: ignore[arg-type]
-    held, column = seen.top(unit)
+    held, column = seen.unit(unit)
     rows = np.arange(len(seen.steps))
     assert (getattr(held, gate)[3:7, column] == value).all()
     outside = np.isin(rows, [3, 4, 5, 6], invert=True)
@@ -70,7 +70,7 @@ def test_what_is_held_is_held_and_the_cell_still_obeys(name: str, gate: str) -> 
         np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)
     # What was read before the first held step is as it was.
     first = 7 if held.direction == "backward" else 3
-    was = plain.top(unit)[0]
+    was = plain.unit(unit)[0]
     untouched = slice(first, None) if held.direction == "backward" else slice(0, first)
     np.testing.assert_allclose(held.c[untouched], was.c[untouched], atol=1e-6)
     if arch.gate == "sigmoid":
@@ -124,12 +124,12 @@ def test_a_silenced_unit_is_heard_by_nothing(name: str) -> None:
     arch = ALL[name]
     unit = arch.units * len(arch.directions) - 2
     seen = traced(name, *ablate(unit))
-    gates, column = seen.top(unit)
+    gates, column = seen.unit(unit)
     assert not gates.h[:, column].any()
     assert gates.h0[column] == 0
-    other = trace_of(without(net_of(name), unit), sequence_of(arch, LENGTH, 7), steps_of(LENGTH))
+    other = Example(without(net_of(name), unit), sequence_of(arch, LENGTH, 7), steps_of(LENGTH))
     np.testing.assert_allclose(seen.logits, other.logits, atol=2e-6)
-    np.testing.assert_allclose(seen.logits_after, other.logits_after, atol=2e-6)
+    np.testing.assert_allclose(seen.prefix_logits, other.prefix_logits, atol=2e-6)
 
 
 def test_a_frozen_unit_keeps_what_it_has() -> None:
@@ -154,9 +154,9 @@ def test_the_steps_of_a_clamp_are_those_of_every_prefix() -> None:
     net = net_of("both ways")
     clamps = (Clamp("f", 0.0, 9, range(3, 5)), Clamp("i", 1.0, 1, range(3, 5)))
     sequence = sequence_of(net.arch, LENGTH, 7)
-    after = traced("both ways", *clamps).logits_after
+    after = traced("both ways", *clamps).prefix_logits
     for t in (2, 4, 9):
-        short = trace_of(net.under(clamps), sequence[:t], steps_of(t)).logits
+        short = Example(net.with_clamps(clamps), sequence[:t], steps_of(t)).logits
         np.testing.assert_allclose(after[t], short, atol=2e-6)
 
 
@@ -164,12 +164,12 @@ def test_before_and_after_stand_side_by_side() -> None:
     found = done("plain", Clamp("f", 0.0), Clamp("o", 1.0, 3, range(2, 4)))
     np.testing.assert_array_equal(found.before.logits, traced("plain").logits)
     before, after = found.probabilities()
-    assert found.verdicts() == (f"class {before.argmax()}", f"class {after.argmax()}")
+    assert found.predictions() == (f"class {before.argmax()}", f"class {after.argmax()}")
     assert found.changes == ("forget = 0", "output of unit 3 at steps 3 to 4 = 1")
     plain = found.as_dict()
     assert plain["after"]["logits"] == found.after.logits.tolist()
-    assert plain["before"]["logits_after"] != plain["after"]["logits_after"]
-    one, two = found.running()
+    assert plain["before"]["prefix_logits"] != plain["after"]["prefix_logits"]
+    one, two = found.prefix_scores()
     assert (len(one), len(two)) == (LENGTH + 1, LENGTH + 1)
 
 
@@ -178,22 +178,24 @@ def test_edited_words_are_run_as_any_text() -> None:
     sequence, steps = sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH)
     edited: Array = np.concatenate([sequence[:5], [3, 4], sequence[6:]]).astype(np.int32)
     names = [*steps[:5], "a", "b", *steps[6:]]
-    found = intervene(net, sequence, steps, names_of(net.arch), (), (edited, names), ["'w5' = 'a b'"])
-    np.testing.assert_array_equal(found.after.logits, trace_of(net, edited, names).logits)
+    found = intervene(Example(net, sequence, steps), names_of(net.arch), (), (edited, names), ["'w5' = 'a b'"])
+    np.testing.assert_array_equal(found.after.logits, Example(net, edited, names).logits)
     assert found.after.steps == names
     assert found.after.pads == found.before.pads - 1
     assert found.changes == ("'w5' = 'a b'",)
 
 
 def test_words_are_found_by_step_and_by_name() -> None:
-    steps = ["<start>", "Not", "good", "not", "x"]
-    rows = np.array([1, 2, 3, 4])
-    assert word_places(steps, rows, {"not": "very"}) == {1: "very", 3: "very"}
-    assert word_places(steps, rows, {1: "bad"}) == {2: "bad"}
+    arch = Architecture(**TOKENS, max_length=4)
+    example = Example(
+        ExplainedNetwork(parameters_of(arch, 7), arch), np.arange(1, 6), ["not", "Not", "good", "not", "x"]
+    )
+    assert word_places(example, {"not": "very"}) == {1: "very", 3: "very"}
+    assert word_places(example, {1: "bad"}) == {2: "bad"}
     with pytest.raises(InputError, match="'gone' is not among the words"):
-        word_places(steps, rows, {"gone": "x"})
-    with pytest.raises(InputError, match="there is no step 5: 4 are read"):
-        word_places(steps, rows, {4: "x"})
+        word_places(example, {"gone": "x"})
+    with pytest.raises(InputError, match="there is no step 5: the network reads 4 steps"):
+        word_places(example, {4: "x"})
 
 
 @pytest.mark.parametrize(
@@ -206,8 +208,8 @@ def test_words_are_found_by_step_and_by_name() -> None:
         (Clamp("i", 1.0, 6), "unit must be from 0 to 5, not 6"),
         (Clamp("i", 1.0, 0, layer=1), "layer must be from 1 to 1, not 2"),
         (Clamp("i", 1.0, direction="backward"), "direction must be forward in this network, not 'backward'"),
-        (Clamp("i", 1.0, 0, range(10, 15)), "between 1 and 14"),
-        (Clamp("i", 1.0, 0, range(3, 3)), "between 1 and 14"),
+        (Clamp("i", 1.0, 0, range(10, 15)), "from 1 to 14"),
+        (Clamp("i", 1.0, 0, range(3, 3)), "from 1 to 14"),
     ],
 )
 def test_a_clamp_that_does_not_fit_is_one_clear_line(clamp: Clamp, line: str) -> None:
@@ -216,7 +218,7 @@ def test_a_clamp_that_does_not_fit_is_one_clear_line(clamp: Clamp, line: str) ->
 
 
 def test_binary_gates_are_held_at_0_or_1() -> None:
-    with pytest.raises(InputError, match=r"forget is 0 or 1 in a network of binary gates; got 0\.5"):
+    with pytest.raises(InputError, match=r"forget must be 0 or 1 in a network with binary gates; got 0\.5"):
         done("binary", Clamp("f", 0.5))
     assert (done("binary", Clamp("g", 0.5)).after.lstms[0].g == 0.5).all()
 

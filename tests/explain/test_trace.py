@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.explain import Trace, trace
+from gatewise.explain import Example, trace
 from gatewise.kernels.reference import Reference
 from gatewise.metrics.evaluation import target_score
 from gatewise.network.architecture import Architecture
@@ -23,7 +23,7 @@ LENGTH = 14
 
 def traced(
     name: str, seed: int = 5, dtype: str = "float32", **more: Any
-) -> tuple[Architecture, dict[str, Array], Array, Trace]:
+) -> tuple[Architecture, dict[str, Array], Array, Example]:
     arch = ARCHITECTURES[name]
     parameters, sequence = parameters_of(arch, seed, dtype), sequence_of(arch, LENGTH, seed)
     return arch, parameters, sequence, trace(parameters, arch, sequence, steps_of(LENGTH), **more)
@@ -50,8 +50,8 @@ def test_every_number_shown_obeys_the_cell(name: str) -> None:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_running_verdict_ends_in_the_verdict(name: str) -> None:
     arch, parameters, sequence, seen = traced(name)
-    assert seen.logits_after.shape == (len(seen.steps) + 1, arch.outputs)
-    np.testing.assert_allclose(seen.logits_after[-1], logits_of(arch, parameters, sequence), atol=2e-6)
+    assert seen.prefix_logits.shape == (len(seen.steps) + 1, arch.outputs)
+    np.testing.assert_allclose(seen.prefix_logits[-1], logits_of(arch, parameters, sequence), atol=2e-6)
     np.testing.assert_array_equal(seen.logits, logits_of(arch, parameters, sequence))
 
 
@@ -60,7 +60,7 @@ def test_the_running_verdict_is_that_of_the_shorter_sequence(name: str) -> None:
     arch, parameters, sequence, seen = traced(name)
     read = cut(sequence, arch)
     for t in range(len(read) + 1):
-        np.testing.assert_allclose(seen.logits_after[t], logits_of(arch, parameters, read[:t]), atol=2e-6)
+        np.testing.assert_allclose(seen.prefix_logits[t], logits_of(arch, parameters, read[:t]), atol=2e-6)
 
 
 def test_behind_pads_the_running_verdict_is_that_of_this_run() -> None:
@@ -71,7 +71,7 @@ def test_behind_pads_the_running_verdict_is_that_of_this_run() -> None:
     masked = ARCHITECTURES["plain"]
     for t in range(LENGTH + 1):
         want = logits_of(masked, parameters, padded[: seen.pads + t])
-        np.testing.assert_allclose(seen.logits_after[t], want, atol=2e-6)
+        np.testing.assert_allclose(seen.prefix_logits[t], want, atol=2e-6)
     assert np.abs(seen.lstms[0].c0).max() > 0.01
 
 
@@ -79,20 +79,20 @@ def test_without_pads_the_start_is_the_zero_state() -> None:
     _, parameters, _, seen = traced("pads, nothing to pad")
     assert seen.pads == 0
     assert not seen.lstms[0].h0.any()
-    np.testing.assert_allclose(seen.logits_after[0], parameters["dense.bias"], atol=1e-7)
+    np.testing.assert_allclose(seen.prefix_logits[0], parameters["dense.bias"], atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_moves_of_the_units_lead_from_the_start_to_the_logit(name: str) -> None:
     arch, parameters, _, seen = traced(name)
-    assert seen.moves.shape == (len(seen.steps), arch.units * len(arch.directions))
+    assert seen.contributions.shape == (len(seen.steps), arch.units * len(arch.directions))
     predicted = int(seen.logits.argmax())
-    start = seen.logits_after[0] if arch.padding == "pre" else parameters["dense.bias"].astype(np.float64)
-    total = target_score(start, predicted) + seen.moves.sum()
+    start = seen.prefix_logits[0] if arch.padding == "pre" else parameters["dense.bias"].astype(np.float64)
+    total = target_score(start, predicted) + seen.contributions.sum()
     assert total == pytest.approx(float(target_score(seen.logits, predicted)), abs=5e-6)
     if not arch.bidirectional:
         np.testing.assert_allclose(
-            seen.moves.sum(axis=1), np.diff(target_score(seen.logits_after, predicted)), atol=1e-9
+            seen.contributions.sum(axis=1), np.diff(target_score(seen.prefix_logits, predicted)), atol=1e-9
         )
 
 
@@ -101,15 +101,15 @@ def test_a_backward_units_moves_stand_at_the_step_that_it_read() -> None:
     gates, unit = seen.lstms[1], 2
     weight = float(parameters["dense.weight"][0, arch.units + unit])
     h = np.append(gates.h[:, unit], 0.0).astype(np.float64)  # it starts after the last step, from zero
-    np.testing.assert_allclose(seen.moves[:, arch.units + unit], weight * (h[:-1] - h[1:]), atol=1e-9)
+    np.testing.assert_allclose(seen.contributions[:, arch.units + unit], weight * (h[:-1] - h[1:]), atol=1e-9)
 
 
 def test_names_are_cut_with_the_sequence() -> None:
     assert traced("cut in front")[3].steps == steps_of(LENGTH)[-9:]
     middle = traced("cut in the middle")[3]
     assert middle.steps == ["w0", "w1", "w2", *steps_of(LENGTH)[-6:]]
-    assert middle.left_out == 5
-    assert traced("plain")[3].left_out == 0
+    assert middle.truncated == 5
+    assert traced("plain")[3].truncated == 0
 
 
 def test_half_life_from_the_forget_gates() -> None:
@@ -153,16 +153,16 @@ def test_gate_shares_count() -> None:
 def test_in_float64_it_is_exact() -> None:
     _, _, _, seen = traced("pads, two layers", dtype="float64", kernel=Reference())
     assert seen.lstms[0].c.dtype == np.float64
-    np.testing.assert_allclose(seen.logits_after[-1], seen.logits, atol=1e-14)
+    np.testing.assert_allclose(seen.prefix_logits[-1], seen.logits, atol=1e-14)
 
 
 def test_a_unit_is_found_by_its_place_in_the_output() -> None:
     _, _, _, seen = traced("both ways, two layers, mean and max")
-    gates, column = seen.top(8)
+    gates, column = seen.unit(8)
     assert (gates.layer, gates.direction, column) == (1, "backward", 2)
     for unit in (-1, 12):
         with pytest.raises(InputError, match=f"unit must be from 0 to 11, not {unit}"):
-            seen.top(unit)
+            seen.unit(unit)
 
 
 def test_what_cannot_be_traced_is_said() -> None:

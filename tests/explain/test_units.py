@@ -12,8 +12,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import ExplainedNetwork, ablate
 from gatewise.explain.gates import run_with_activations
 from gatewise.explain.net import run_all
-from gatewise.explain.unit_summary import UnitsReport
-from gatewise.explain.units import units_over, without_unit
+from gatewise.explain.units import UnitsReport, units_over, without_unit
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of
 
@@ -45,7 +44,10 @@ def test_silenced_in_the_weights_is_silenced_by_hand(name: str) -> None:
     net = net_of(name)
     sequences, _, _ = data_of(net)
     for unit in range(net.arch.units * len(net.arch.directions)):
-        in_weights, by_hand = run_all(without_unit(net, unit), sequences), run_all(net.under(ablate(unit)), sequences)
+        in_weights, by_hand = (
+            run_all(without_unit(net, unit), sequences),
+            run_all(net.with_clamps(ablate(unit)), sequences),
+        )
         np.testing.assert_allclose(in_weights, by_hand, atol=2e-6)
     assert np.abs(in_weights - run_all(net, sequences)).max() > 1e-4 or net.arch.gate == "binary"
 
@@ -60,29 +62,29 @@ def test_the_numbers_are_those_of_each_sequence_by_itself(name: str) -> None:
     predicted = logits.argmax(axis=1) if arch.outputs > 1 else (logits[:, 0] > 0).astype(int)
     assert report.accuracy == pytest.approx((predicted == truth).mean())
     opened = [lstms[-len(arch.directions) :] for lstms, _, _ in run_with_activations(net, _read(net, sequences))]
-    for metadata in report.units[:: max(1, arch.units // 2)]:
-        place, column = divmod(metadata.unit, arch.units)
+    for summary in report.units[:: max(1, arch.units // 2)]:
+        place, column = divmod(summary.unit, arch.units)
         mine = [top[place] for top in opened]
-        assert metadata.direction == mine[0].direction
-        for excerpts, sign in ((metadata.up, 1), (metadata.down, -1)):
-            moved = [sign * (sign * gates.moves()[:, column]).max() for gates in mine]
+        assert summary.direction == mine[0].direction
+        for excerpts, sign in ((summary.rises, 1), (summary.falls, -1)):
+            moved = [sign * (sign * gates.memory_changes()[:, column]).max() for gates in mine]
             want = sorted((m for m in moved if sign * m > 0), key=lambda m: -sign * m)[:3]
-            assert [passage.moved for passage in excerpts] == pytest.approx(want)
-            for passage in excerpts:
-                gates = mine[passage.row]
-                assert gates.moves()[passage.step, column] == pytest.approx(passage.moved)
-                assert passage.label == names_of(arch)[truth[passage.row]]
+            assert [excerpt.change for excerpt in excerpts] == pytest.approx(want)
+            for excerpt in excerpts:
+                gates = mine[excerpt.row]
+                assert gates.memory_changes()[excerpt.step, column] == pytest.approx(excerpt.change)
+                assert excerpt.label == names_of(arch)[truth[excerpt.row]]
                 if arch.max_length == 0:
-                    assert passage.words[passage.place] == names[passage.row][passage.step]
+                    assert excerpt.words[excerpt.place] == names[excerpt.row][excerpt.step]
         f = np.concatenate([gates.f[:, column] for gates in mine]).astype(np.float64)
-        assert metadata.shares["f"] == pytest.approx(
+        assert summary.shares["f"] == pytest.approx(
             ((f < 0.1).mean(), 1 - (f < 0.1).mean() - (f > 0.9).mean(), (f > 0.9).mean())
         )
         if arch.gate == "sigmoid":
-            assert metadata.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
-        rest = run_all(without_unit(net, metadata.unit), sequences)
+            assert summary.half_life == pytest.approx(np.log(2) / -np.log(f).mean(), rel=1e-6)
+        rest = run_all(without_unit(net, summary.unit), sequences)
         right = (rest.argmax(axis=1) if arch.outputs > 1 else (rest[:, 0] > 0).astype(int)) == truth
-        assert metadata.without == pytest.approx(right.mean())
+        assert summary.accuracy_ablated == pytest.approx(right.mean())
 
 
 def _read(net: ExplainedNetwork, sequences: list[Array]) -> list[Array]:
@@ -97,22 +99,22 @@ def test_the_words_at_a_gate(name: str) -> None:
     sequences, _, _ = data_of(net)
     flat = np.concatenate(sequences)
     opened = [lstms[-len(net.arch.directions) :] for lstms, _, _ in run_with_activations(net, sequences)]
-    metadata = report.units[-2]
-    place, column = divmod(metadata.unit, net.arch.units)
+    summary = report.units[-2]
+    place, column = divmod(summary.unit, net.arch.units)
     for gate in "ifgo":
         values = np.concatenate([getattr(top[place], gate)[:, column] for top in opened])
         means = {f"word{t}": values[flat == t].mean() for t in set(flat.tolist()) if (flat == t).sum() >= 3 and t != 2}
         order = sorted(means, key=lambda word: means[word])
-        assert [word.word for word in metadata.shuts[gate]] == order[:2]
-        assert [word.word for word in metadata.opens[gate]] == order[::-1][:2]
-        assert metadata.opens[gate][0].mean == pytest.approx(means[order[-1]], rel=1e-5)
-        assert metadata.opens[gate][0].count == (flat == int(order[-1].removeprefix("word"))).sum()
+        assert [word.word for word in summary.bottom_words[gate]] == order[:2]
+        assert [word.word for word in summary.top_words[gate]] == order[::-1][:2]
+        assert summary.top_words[gate][0].mean == pytest.approx(means[order[-1]], rel=1e-5)
+        assert summary.top_words[gate][0].count == (flat == int(order[-1].removeprefix("word"))).sum()
 
 
 def test_a_series_has_no_words() -> None:
-    metadata = report_of("series").units[0]
-    assert metadata.opens == metadata.shuts == {}
-    assert metadata.up
+    summary = report_of("series").units[0]
+    assert summary.top_words == summary.bottom_words == {}
+    assert summary.rises
 
 
 def test_it_goes_through_a_file() -> None:

@@ -70,9 +70,9 @@ def test_explained_like_predicted() -> None:
     found, seen = model.explain(TEXTS[0], "running"), model.trace(TEXTS[0])
     logit = float(model.logits([TEXTS[0]])[0, 0])
     assert found.logit == pytest.approx(logit, abs=1e-5)
-    assert float(seen.logits_after[-1, 0]) == pytest.approx(logit, abs=1e-5)
-    assert {" ".join(one.words) for one in found.phrases} >= {"a film", "that stays with"}
-    assert next(one.times for one in found.phrases if one.words == ("a", "film")) == 2
+    assert float(seen.prefix_logits[-1, 0]) == pytest.approx(logit, abs=1e-5)
+    assert {" ".join(one.words) for one in found.ngrams} >= {"a film", "that stays with"}
+    assert next(one.times for one in found.ngrams if one.words == ("a", "film")) == 2
     changed = model.intervene(TEXTS[0], words={"film": "hours"})
     edited = TEXTS[0].replace("film", "hours")
     assert float(changed.after.logits[0]) == pytest.approx(float(model.logits([edited])[0, 0]), abs=1e-5)

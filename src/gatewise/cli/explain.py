@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from gatewise.data import Labelled
-    from gatewise.explain import Trace
+    from gatewise.explain import Example
     from gatewise.model.model import Model
 
 # X_train[5] of the tutorial (train/neg/8203 of the archive), by the SHA-256 of its text.
@@ -150,23 +150,24 @@ def explain(
         labelled = _sample(data, column, label, limit)
         _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
         return
-    example = _example(series, text, tutorial_review, data, file, row)
-    from gatewise.explain.attribution.attribution import method_named
+    item = _item(series, text, tutorial_review, data, file, row)
+    from gatewise.explain.explanation import method_named
     from gatewise.explain.render.html import compare_page, report_page
-    from gatewise.explain.render.terminal import moved_most, report
-    from gatewise.explain.render.terminal_change import change_report, compare_report
+    from gatewise.explain.render.terminal import change_report, compare_report, explanation_report
 
     token_noun: Literal["word", "step"] = "step" if series else "word"
     chosen: Any = method
     if baseline is not None:
         chosen = method_named(method or "integrated-gradients", baseline)  # type: ignore[arg-type]
+    example = model.trace(item)
     explanation = model.explain(example, chosen)
     if compare is not None:
         if series or clamps or replacements or unit is not None:
             raise InputError("--compare takes no --clamp, --silence, --freeze, --replace or --unit, and needs texts")
-        both = [explanation, model.explain(compare, chosen or explanation.method)]
+        other = model.trace(compare)
+        both = [explanation, model.explain(other, chosen or explanation.method)]
         if html is not None:
-            write_file(html, compare_page([(both[0], model.trace(example)), (both[1], model.trace(compare))]))
+            write_file(html, compare_page([(both[0], example), (both[1], other)]))
         if as_json:
             print_json({"model": choice.name, "texts": [one.as_dict() for one in both]})
             return
@@ -175,12 +176,11 @@ def explain(
             write_svg(svg, compare_report(both, token_noun=token_noun, words=top))
         return
     intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
-    trace = model.trace(example)
     if html is not None:
-        write_file(html, report_page(explanation, trace, intervention, unit))
+        write_file(html, report_page(explanation, example, intervention, unit))
     if as_json:
-        shown_unit = moved_most(trace) if unit is None else unit
-        result = {"model": choice.name, **explanation.as_dict(), **_trace_json(trace, shown_unit)}
+        shown_unit = example.top_unit if unit is None else unit
+        result = {"model": choice.name, **explanation.as_dict(), **_trace_json(example, shown_unit)}
         print_json(result if intervention is None else {**result, "intervention": intervention.as_dict()})
         return
 
@@ -191,7 +191,7 @@ def explain(
 
         if intervention is not None:
             return change_report(intervention, token_noun=token_noun, unit=unit, words=top, marks=marks)
-        parts = report(explanation, trace, token_noun=token_noun, unit=unit, words=top, marks=marks)
+        parts = explanation_report(explanation, example, token_noun=token_noun, unit=unit, words=top, marks=marks)
         units = model.units
         return parts if units is None or unit is None else Group(parts, "", unit_report(units, unit, marks=marks))
 
@@ -246,7 +246,7 @@ def _show_units(
         screen.print(unit_report(report, unit, marks=marks))
 
 
-def _example(series: bool, text: str | None, tutorial: bool, data: str | None, file: str | None, row: int) -> Any:
+def _item(series: bool, text: str | None, tutorial: bool, data: str | None, file: str | None, row: int) -> Any:
     """The text or series to explain. Raises InputError unless exactly one is given."""
     if sum((text is not None, tutorial, file is not None)) != 1:
         raise InputError("give one of: a text (- for stdin), --tutorial-review, --file; or --data alone")
@@ -279,21 +279,21 @@ def _tutorial_review(data: str | None) -> str:
     raise DataError(f"{quote(data or 'the embedded reviews')}: does not contain the tutorial's review (train/neg/8203)")
 
 
-def _trace_json(trace: Trace, unit: int) -> dict[str, Any]:
+def _trace_json(example: Example, unit: int) -> dict[str, Any]:
     """What the trace adds to the JSON: logits after each step, gate statistics, and the gates of one unit."""
-    gates, column = trace.top(unit)
+    gates, column = example.unit(unit)
     values = {name: getattr(gates, name)[:, column].tolist() for name in "ifgoch"}
-    half_lives = [life if life < float("inf") else None for life in trace.half_lives().tolist()]
+    half_lives = [life if life < float("inf") else None for life in example.half_lives().tolist()]
     return {
-        "prefix_logits": trace.logits_after.tolist(),
-        "pads": trace.pads,
-        "gate_shares": {gate: share._asdict() for gate, share in trace.gate_shares().items()},
+        "prefix_logits": example.prefix_logits.tolist(),
+        "pads": example.pads,
+        "gate_shares": {gate: share._asdict() for gate, share in example.gate_shares().items()},
         "half_lives": half_lives,
         "unit": {
             "unit": unit,
             "layer": gates.layer,
             "direction": gates.direction,
             **values,
-            "contributions": trace.moves[:, unit].tolist(),
+            "contributions": example.contributions[:, unit].tolist(),
         },
     }

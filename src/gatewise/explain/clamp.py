@@ -113,10 +113,10 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int) -> None:
 
 
 class ClampedOps(NumpyOps):
-    """`NumpyOps` with clamps: a plain loop over the steps, with the cell of `cell.py`, in the LSTMs that a clamp touches.
+    """`NumpyOps` with clamps: the LSTMs that a clamp touches run as a plain loop over the cell of `cell.py`.
 
-    Where no clamp applies it equals the kernel to rounding (tests/explain/test_intervene.py). The saved activations hold
-    the clamped gates.
+    Where no clamp applies the loop equals the kernel to rounding (tests/explain/test_intervene.py). The saved
+    activations hold the clamped gates.
     """
 
     def __init__(self, arch: Architecture, clamps: Sequence[Clamp], kernel: Kernel | None, keep: bool) -> None:
@@ -125,7 +125,9 @@ class ClampedOps(NumpyOps):
         for layer, direction, name in arch.lstms():
             found = [(clamp, clamp.hits(arch, layer, direction)) for clamp in clamps]
             self._clamps_of[name] = [(clamp, columns) for clamp, columns in found if columns is not None]
-            self._clamps_of[f"{name}.pads"] = [(c, columns) for c, columns in self._clamps_of[name] if c.pads and c.steps is None]
+            self._clamps_of[f"{name}.pads"] = [
+                (c, columns) for c, columns in self._clamps_of[name] if c.pads and c.steps is None
+            ]
 
     def lstm(
         self,

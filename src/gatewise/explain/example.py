@@ -115,6 +115,11 @@ class Example(HtmlRepr):
         return 1 if len(self.logits) == 1 else self.predicted
 
     @property
+    def sign(self) -> int:
+        """1 where a positive score favours the prediction, -1 where it opposes it (a single logit of at most 0)."""
+        return 1 if len(self.logits) > 1 or self.logits[0] > 0 else -1
+
+    @property
     def target_score(self) -> float:
         """The number that is explained: the single logit, or the predicted logit minus the mean of all logits."""
         return float(target_score(self.logits, self.predicted))

@@ -73,7 +73,7 @@ class Explanation(HtmlRepr):
         return f"probability {float(self.probabilities.max()):.4f}{' (calibrated)' if self.calibrated else ''}"
 
     def strongest(self, count: int) -> tuple[list[int], list[int]]:
-        """At most `count` steps with the highest positive scores, and with the lowest negative ones, strongest first."""
+        """At most `count` steps with positive scores, and with negative ones, the largest absolute score first."""
         order = np.argsort(self.scores, kind="stable")
         lowest = [int(t) for t in order[:count] if self.scores[t] < 0]
         highest = [int(t) for t in order[::-1][:count] if self.scores[t] > 0]
@@ -90,7 +90,9 @@ class Explanation(HtmlRepr):
                 ("  steps, n-grams", float(self.ngram_scores.sum()), "sum of the n-grams' scores"),
             ]
             if self.truncated_part:
-                steps.append(("  truncated part", self.truncated_part, "n-grams of steps that the network does not read"))
+                steps.append(
+                    ("  truncated part", self.truncated_part, "n-grams of steps that the network does not read")
+                )
         return [
             (f"logit of {self.target}", self.logit, "minus the mean of all logits" if len(self.classes) > 2 else ""),
             ("  base value", self.base_value, self.base_value_note),

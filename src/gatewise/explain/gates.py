@@ -122,10 +122,11 @@ def run_with_activations(net: ExplainedNetwork, sequences: Iterable[Array]) -> I
         runs = []
         for layer, direction, name in net.arch.lstms():
             saved = ops.saved_activations[name][0]
-            runs.append((layer, direction, (*np.split(saved.gates(), 4, axis=-1), saved.c, saved.h), saved))
+            runs.append((layer, direction, np.split(saved.gates(), 4, axis=-1), saved))
         for n, (start, length) in enumerate(zip(starts_of(batch.lengths), batch.lengths, strict=True)):
+            rows = slice(start, start + length)
             lstms = tuple(
-                Gates(layer, direction, *(a[start : start + length] for a in arrays), saved.h0[n], saved.c0[n])
-                for layer, direction, arrays, saved in runs
+                Gates(layer, direction, i[rows], f[rows], g[rows], o[rows], s.c[rows], s.h[rows], s.h0[n], s.c0[n])
+                for layer, direction, (i, f, g, o), s in runs
             )
             yield Activations(lstms, logits[n], 0 if batch.pads is None else int(batch.pads[n]))

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gatewise.errors import InputError, quote
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
@@ -54,7 +52,9 @@ class Intervention(HtmlRepr):
     def ngram_note(self) -> str:
         """What the change does to the n-grams' part of the logit, in one sentence; empty without n-grams."""
         sides = [one.ngram_prefix_logits for one in (self.before, self.after)]
-        before, after = (None if side is None else float(target_score(side[-1], self.before.predicted)) for side in sides)
+        before, after = (
+            None if side is None else float(target_score(side[-1], self.before.predicted)) for side in sides
+        )
         if before is None:
             return ""
         if self.before.steps == self.after.steps and before == after:

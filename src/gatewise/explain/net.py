@@ -22,9 +22,11 @@ STEPS_PER_BATCH = 65_536  # bounds the memory of methods that run a quadratic nu
 
 @dataclass(frozen=True, eq=False)
 class ExplainedNetwork:
-    """A network as arrays. kernel: None for the one that predicts. unknown: the token of unknown words, if there is one.
-    clamps: gates that every run holds at a value. ngrams: the n-gram model whose logits are added. memo: a cache of
-    results that depend on read-only parameters alone; None for parameters that can change.
+    """A network as arrays.
+
+    kernel: None for the one that predicts. unknown: the token of unknown words, if there is one. clamps: gates that
+    every run holds at a value. ngrams: the n-gram model whose logits are added. memo: a cache of results that depend on
+    read-only parameters alone; None for parameters that can change.
     """
 
     parameters: Mapping[str, Array]

@@ -137,9 +137,7 @@ def _merge_equal(states: States) -> tuple[Array, Array, NDArray[np.int64]]:
     return h[~equal], c[~equal], np.where(equal, 0, np.cumsum(~equal) - 1)
 
 
-def _input_product(
-    net: ExplainedNetwork, ops: NumpyOps, batch: Batch, name: str
-) -> tuple[Array, NDArray[np.int32]]:
+def _input_product(net: ExplainedNetwork, ops: NumpyOps, batch: Batch, name: str) -> tuple[Array, NDArray[np.int32]]:
     """The input product (U, 4H) of one sequence, and the row of it that each step takes (T,)."""
     weight_ih, bias = (net.parameters[f"{name}.{part}"] for part in ("weight_ih", "bias"))
     if batch.distinct is not None and batch.index is not None:

@@ -26,7 +26,6 @@ from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.files import Parts, files_of, parts_from
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture, parameter_shapes
-from gatewise.network.batch import cut
 from gatewise.network.inference import logits_of
 from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
@@ -35,8 +34,8 @@ from gatewise.types import Array
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
-    from gatewise.explain import Clamp, ExplainedNetwork, Explanation, Intervention, Method, Trace
-    from gatewise.explain.unit_summary import UnitsReport
+    from gatewise.explain import Clamp, Example, ExplainedNetwork, Explanation, Intervention, Method
+    from gatewise.explain.units import UnitsReport
 
 __all__ = ["Evaluation", "Model", "load"]
 
@@ -113,7 +112,7 @@ class Model:
 
     @property
     def net(self) -> ExplainedNetwork:
-        """What the glass box opens."""
+        """The network as `gatewise.explain` runs it."""
         from gatewise.explain import ExplainedNetwork
 
         kernel, unknown = for_precision(self.precision), self.preprocessor.unknown
@@ -121,52 +120,57 @@ class Model:
             self.parameters, self.architecture, kernel, unknown, ngrams=self.ngrams, memo=self._memo
         )
 
-    def trace(self, item: Any) -> Trace:
-        """i, f, g, o, c, h of every unit at every step, from the kernel that predicts. See
-        `gatewise.explain.Trace`.
-        """
-        from gatewise.explain.trace import trace_of
+    def trace(self, item: Any) -> Example:
+        """One text or series with the gates and states of every unit at every step, the prefix predictions and more.
 
-        return trace_of(self.net, *self._one(item))
+        Each part is computed when it is first read, and kept: pass the example to `explain` and `intervene` in place of
+        the item, and they do not run the network again. Errors as `predict_proba`.
+        """
+        from gatewise.explain.example import Example
+
+        if isinstance(item, Example):
+            return item
+        [sequence] = self.preprocessor.encode_batch([item])
+        return Example(self.net, sequence, self.preprocessor.steps(item), item=item)
 
     def explain(self, item: Any, method: str | Method | None = None) -> Explanation:
-        """How each word (or step) moved the verdict. See `gatewise.explain.explain` for the methods; None for the one
-        that this model's own deletion scores chose.
-        """
-        from gatewise.explain.attribution.attribution import explain_in
+        """How much each word (or step) contributed to the prediction for an item, or for an example from `trace`.
 
-        metadata = self.metadata
-        found = explain_in(
-            self.net, *self._one(item), self.classes, method, metadata.faithfulness, metadata.explained_by
-        )
-        return replace(found, calibrated=metadata.calibrated is not None)
+        method: a name of `gatewise.explain.METHODS` or a Method; None for the one that measured best on this model.
+        Errors as `predict_proba`; InputError for an unknown method.
+        """
+        from gatewise.explain.explanation import explain_example
+
+        m = self.metadata
+        example, calibrated = self.trace(item), m.calibrated is not None
+        return explain_example(example, self.classes, method, m.faithfulness, m.explained_by, calibrated)
 
     def intervene(
         self, item: Any, clamps: Iterable[Clamp] = (), words: Mapping[int | str, str] | None = None
     ) -> Intervention:
-        """The verdict and the trace as they are, and under `clamps`, with `words` in the place of others.
+        """The prediction for an item, or for an example from `trace`, without and with clamps and replaced words.
 
-        words: by step (from 0, of those that are read) or by the word that is replaced wherever it stands. Raises
-        InputError for a clamp or a word that is not there.
+        words: new words by step (from 0, after truncation) or by old word, which is replaced at each occurrence. Raises
+        InputError for a clamp that does not fit and for a step or word that does not exist.
         """
         from gatewise.explain.intervene import intervene, word_places
 
-        sequence, steps = self._one(item)
+        example = self.trace(item)
         if not words:
-            return intervene(self.net, sequence, steps, self.classes, clamps)
+            return intervene(example, self.classes, clamps)
         if not isinstance(self.preprocessor, TextPreprocessor):
             raise InputError("a series has no words to replace")
-        places = word_places(steps, cut(np.arange(len(steps)), self.architecture), words)
-        edited = self.preprocessor.replaced(item, places)
-        changes = [f"'{steps[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
-        return intervene(self.net, sequence, steps, self.classes, clamps, edited, changes)
+        places = word_places(example, words)
+        edited = self.preprocessor.replaced(example.item, places)
+        changes = [f"'{example.names[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
+        return intervene(example, self.classes, clamps, edited, changes)
 
     @property
     def units(self) -> UnitsReport | None:
-        """What is known of each unit over a data set; None where nobody has looked. Raises ModelFileError for a file
-        that is not what `with_units` wrote.
+        """The summary of each unit over a data set; None unless `with_units` computed one. Raises ModelFileError for
+        any other file.
         """
-        from gatewise.explain.unit_summary import UnitsReport
+        from gatewise.explain.units import UnitsReport
 
         return UnitsReport.from_bytes(self.units_file) if self.units_file else None
 
@@ -181,9 +185,6 @@ class Model:
         truth, fingerprint = data.labels_among(self.classes), data.fingerprint()
         report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
         return replace(self, units_file=report.to_bytes())
-
-    def _one(self, item: Any) -> tuple[Array, list[str]]:
-        return self.preprocessor.encode_batch([item])[0], self.preprocessor.steps(item)
 
     def with_faithfulness(self, sequences: Sequence[Array]) -> Model:
         """This model with its methods' deletion scores on its card, and the default method that they choose.

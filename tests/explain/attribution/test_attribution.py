@@ -28,7 +28,7 @@ def test_running_scores_and_the_start_add_up_to_the_logit(name: str) -> None:
     found = explained(name, "running")
     assert found.adds_up
     assert abs(found.residual) < 2e-6
-    assert found.start + found.scores.sum() == pytest.approx(found.logit, abs=2e-6)
+    assert found.base_value + found.scores.sum() == pytest.approx(found.logit, abs=2e-6)
     assert np.abs(found.scores).max() > 0.01
 
 
@@ -37,9 +37,9 @@ def test_running_scores_are_the_steps_of_the_running_verdict(name: str) -> None:
     arch, found = ARCHITECTURES[name], explained(name, "running")
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
     seen = trace(parameters, arch, sequence, steps_of(LENGTH))
-    after = target_score(seen.logits_after, int(seen.logits.argmax()))
+    after = target_score(seen.prefix_logits, int(seen.logits.argmax()))
     np.testing.assert_allclose(found.scores, after[1:] - after[:-1], atol=1e-9)
-    assert found.start == pytest.approx(after[0], abs=1e-6)
+    assert found.base_value == pytest.approx(after[0], abs=1e-6)
 
 
 @pytest.mark.parametrize("length", [1, LENGTH])
@@ -51,7 +51,7 @@ def test_leave_one_out_is_predicting_the_edited_sequence(name: str, length: int)
     rows = cut(np.arange(length), arch)
     assert len(found.scores) == len(rows)
     assert not found.adds_up
-    assert found.residual == pytest.approx(found.logit - found.start - found.scores.sum())
+    assert found.residual == pytest.approx(found.logit - found.base_value - found.scores.sum())
     ops = NumpyOps()
     whole = np.asarray(forward(ops, parameters, arch, Batch.of([sequence], arch)), dtype=np.float64)[0]
     for row, score in zip(rows, found.scores, strict=True):
@@ -65,17 +65,17 @@ def test_leave_one_out_is_predicting_the_edited_sequence(name: str, length: int)
 
 def test_leave_one_out_does_not_depend_on_how_the_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = explained("pads", "leave-one-out")
-    monkeypatch.setattr(net_module, "STEPS_AT_ONCE", 3 * LENGTH)
+    monkeypatch.setattr(net_module, "STEPS_PER_BATCH", 3 * LENGTH)
     np.testing.assert_allclose(explained("pads", "leave-one-out").scores, whole.scores, atol=1e-6)
 
 
 def test_one_logit_speaks_for_the_second_class() -> None:
     for seed in range(6):
         found = explained("plain", seed=seed)
-        assert found.towards == "class 1"
-        assert found.verdict == ("class 1" if found.logit > 0 else "class 0")
+        assert found.target == "class 1"
+        assert found.prediction == ("class 1" if found.logit > 0 else "class 0")
         assert found.probabilities[1] == pytest.approx(1 / (1 + np.exp(-found.logit)))
-    assert {explained("plain", seed=seed).verdict for seed in range(6)} == {"class 0", "class 1"}
+    assert {explained("plain", seed=seed).prediction for seed in range(6)} == {"class 0", "class 1"}
 
 
 def test_of_several_classes_the_predicted_one_is_explained() -> None:
@@ -83,7 +83,7 @@ def test_of_several_classes_the_predicted_one_is_explained() -> None:
     ops = NumpyOps()
     batch = Batch.of([sequence_of(arch, LENGTH, 7)], arch)
     logits = np.asarray(forward(ops, parameters_of(arch, 7), arch, batch), dtype=np.float64)[0]
-    assert found.towards == found.verdict == f"class {logits.argmax()}"
+    assert found.target == found.prediction == f"class {logits.argmax()}"
     assert found.logit == pytest.approx(logits.max() - logits.mean())
     np.testing.assert_allclose(found.probabilities, np.exp(logits) / np.exp(logits).sum())
 
@@ -109,13 +109,13 @@ def test_every_account_says_what_it_is() -> None:
             assert note.endswith(".")
             assert note.count(". ") == 0
             assert ("word" in note) == (name == "plain")
-    assert "behind its own pads" in explained("pads", "running").method_note
+    assert "after the pads of the whole text" in explained("pads", "running").method_note
 
 
 def test_names_are_cut_with_the_sequence() -> None:
     found = explained("cut in the middle", "leave-one-out")
     assert found.steps == ["w0", "w1", "w2", *steps_of(LENGTH)[-6:]]
-    assert found.left_out == 5
+    assert found.truncated == 5
 
 
 def test_the_strongest_steps() -> None:

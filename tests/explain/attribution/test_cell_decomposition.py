@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.explain import Trace, explain, trace
+from gatewise.explain import Example, explain, trace
 from gatewise.explain.gates import kept_after
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
@@ -19,7 +19,7 @@ MORE = {
 ALL = {**ARCHITECTURES, **MORE}
 
 
-def opened(name: str, length: int = LENGTH) -> Trace:
+def opened(name: str, length: int = LENGTH) -> Example:
     arch = ALL[name]
     return trace(parameters_of(arch, 7), arch, sequence_of(arch, length, 7), steps_of(length))
 
@@ -28,7 +28,7 @@ def opened(name: str, length: int = LENGTH) -> Trace:
 @pytest.mark.parametrize("name", ALL)
 def test_the_memory_is_the_sum_of_what_was_written_and_kept(name: str, length: int) -> None:
     for gates in opened(name, length).lstms:
-        account = gates.account()
+        account = gates.memory_decomposition()
         last = gates.c[gates.reading][-1]
         made = account.initial + account.writes.sum(axis=0)
         scale = np.abs(last).max()
@@ -53,7 +53,7 @@ def test_what_is_kept() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_moves_are_the_steps_of_the_memory(name: str) -> None:
     for gates in opened(name).lstms:
-        moves = gates.moves()
+        moves = gates.memory_changes()
         np.testing.assert_allclose(moves.sum(axis=0), gates.c[gates.reading][-1] - gates.c0, atol=1e-6)
         assert np.abs(moves).max() > 0.01
 
@@ -63,7 +63,7 @@ def told(name: str, length: int = LENGTH) -> tuple[Array, float, float]:
     sequence, steps = sequence_of(arch, length, 7), steps_of(length)
     found = explain(parameters_of(arch, 7), arch, sequence, steps, names_of(arch), "cell")
     assert found.adds_up
-    return found.scores, found.start, found.residual
+    return found.scores, found.base_value, found.residual
 
 
 @pytest.mark.parametrize("length", [1, LENGTH])

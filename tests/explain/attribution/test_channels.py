@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp, Explanation, explain
-from gatewise.explain.attribution import METHODS, channels, predict_examples
+from gatewise.explain.attribution import METHODS, channels
+from gatewise.explain.example import predict_examples
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.metrics.evaluation import target_score
 from gatewise.network.architecture import Architecture
@@ -37,12 +38,12 @@ def test_a_steps_score_is_its_idle_part_and_its_channels(method: str, name: str,
     arch = ALL[name]
     found = explained(method, arch, sequence_of(arch, length, 7))
     assert found.channels is not None
-    assert found.idle is not None
+    assert found.baseline_term is not None
     assert found.channels.shape == (length, arch.channels)
-    np.testing.assert_allclose(found.idle + found.channels.sum(axis=1), found.scores, atol=1e-6)
-    assert abs(found.start + found.idle.sum() + found.channels.sum() - found.logit) < 3e-6
+    np.testing.assert_allclose(found.baseline_term + found.channels.sum(axis=1), found.scores, atol=1e-6)
+    assert abs(found.base_value + found.baseline_term.sum() + found.channels.sum() - found.logit) < 3e-6
     assert np.abs(found.channels).max() > 0.01
-    assert np.abs(found.idle).max() > 0.001
+    assert np.abs(found.baseline_term).max() > 0.001
 
 
 @pytest.mark.parametrize("name", ONE_WAY)
@@ -55,11 +56,11 @@ def test_the_idle_part_of_a_running_step_is_the_network_on_a_silent_step(name: s
         ExplainedNetwork(parameters_of(arch, 7), arch),
     )
     predicted = int(run_all(net, [series])[0].argmax())
-    assert found.idle is not None
+    assert found.baseline_term is not None
     for t in range(LENGTH):
         silent = np.concatenate([series[:t], 0 * series[t : t + 1]])
         before, after = target_score(run_all(net, [series[:t], silent]), predicted)
-        assert found.idle[t] == pytest.approx(after - before, abs=2e-6)
+        assert found.baseline_term[t] == pytest.approx(after - before, abs=2e-6)
 
 
 @pytest.mark.parametrize(("method", "name"), TOLD)
@@ -70,10 +71,10 @@ def test_a_silent_channel_has_no_part_and_a_silent_step_is_idle(method: str, nam
     series[5] = 0
     found = explained(method, arch, series)
     assert found.channels is not None
-    assert found.idle is not None
+    assert found.baseline_term is not None
     assert not found.channels[:, 1].any()
     assert not found.channels[5].any()
-    assert found.idle[5] == pytest.approx(found.scores[5], abs=1e-6)
+    assert found.baseline_term[5] == pytest.approx(found.scores[5], abs=1e-6)
     assert np.abs(found.channels[:, [0, 2]]).min(axis=1)[np.arange(LENGTH) != 5].max() > 1e-3
 
 
@@ -111,7 +112,7 @@ def test_leave_one_out_by_channel_is_predicting_the_edited_series(name: str) -> 
     whole = run_all(net, [series])[0]
     predicted = int(whole.argmax())
     assert found.channels is not None
-    assert found.idle is None
+    assert found.baseline_term is None
     for t in range(LENGTH):
         for k in range(arch.channels):
             edited = series.copy()
@@ -130,14 +131,14 @@ def test_where_a_step_cannot_be_told_by_channel_nothing_is_shown() -> None:
     ):
         found = explained(method, arch)
         assert found.channels is None
-        assert found.idle is None
+        assert found.baseline_term is None
     arch = ALL["last, 1"]
-    net = ExplainedNetwork(parameters_of(arch, 7), arch).under([Clamp("f", 1.0)])
-    [account] = METHODS["cell"].accounts(net, predict_examples(net, [sequence_of(arch, 5, 7)]), channels=True)
-    assert account.channels is None
+    net = ExplainedNetwork(parameters_of(arch, 7), arch).with_clamps([Clamp("f", 1.0)])
+    [attribution] = METHODS["cell"].attribute(predict_examples(net, [sequence_of(arch, 5, 7)]), channels=True)
+    assert attribution.channels is None
 
 
 def test_they_are_in_the_data() -> None:
     shown = explained("cell", ALL["both ways, mean"]).as_dict()
-    assert len(shown["channels"]) == len(shown["idle"]) == LENGTH
-    assert explained("leave-one-out", ALL["last, 1"]).as_dict()["idle"] is None
+    assert len(shown["channels"]) == len(shown["baseline_term"]) == LENGTH
+    assert explained("leave-one-out", ALL["last, 1"]).as_dict()["baseline_term"] is None

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from gatewise.explain import METHODS, ExplainedNetwork
-from gatewise.explain.attribution import predict_examples
 from gatewise.explain.attribution.faithfulness import (
     SHARES,
     DeletionScores,
@@ -16,6 +15,7 @@ from gatewise.explain.attribution.faithfulness import (
     measure_all,
     sample,
 )
+from gatewise.explain.example import predict_examples
 from gatewise.explain.net import run_all
 from gatewise.metrics.evaluation import log_probabilities
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
@@ -38,9 +38,9 @@ def test_it_is_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -
     for n, sequence in enumerate(sequences):
         [whole] = predict_examples(net, [sequence])
         read = whole.read
-        [reading] = predict_examples(net, [read])
-        [account] = METHODS[method].accounts(net, [reading])
-        p = np.exp(log_probabilities(reading.logits[None]))[0]
+        [example] = predict_examples(net, [read])
+        [account] = METHODS[method].attribute([example])
+        p = np.exp(log_probabilities(example.logits[None]))[0]
         verdict = int(p.argmax())
         speaks = account.scores if net.arch.outputs > 1 or verdict == 1 else -account.scores
         for k, share in enumerate(SHARES):
@@ -51,7 +51,7 @@ def test_it_is_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -
                 assert got[n, k] == pytest.approx(p[verdict] - after, abs=1e-5)
     assert found.faithfulness.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
     assert found.faithfulness.n == len(LENGTHS)
-    np.testing.assert_allclose(found.deleted, found.whole - found.comprehensiveness.mean(axis=0))
+    np.testing.assert_allclose(found.deleted, found.probability - found.comprehensiveness.mean(axis=0))
     assert found.seconds > 0
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp, Explanation, IntegratedGradients, explain
 from gatewise.explain.attribution import integrated_gradients as integrated
-from gatewise.explain.attribution import predict_examples
+from gatewise.explain.example import predict_examples
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
@@ -33,8 +33,8 @@ def explained(name: str, method: IntegratedGradients | None = None, length: int 
 def test_the_scores_add_up(name: str, length: int) -> None:
     """The maximum has corners, which no quadrature likes; all else is rounding in float32."""
     found = explained(name, None, length)
-    assert found.residual == pytest.approx(found.logit - found.start - found.scores.sum())
-    way = max(abs(found.logit - found.start), 0.1)
+    assert found.residual == pytest.approx(found.logit - found.base_value - found.scores.sum())
+    way = max(abs(found.logit - found.base_value), 0.1)
     assert abs(found.residual) < (0.02 * way if "max" in ARCHITECTURES[name].pooling else 2e-5)
     assert np.abs(found.scores).max() > 0.003
     assert not found.adds_up
@@ -49,7 +49,7 @@ def test_the_start_is_the_verdict_on_the_baseline() -> None:
         logits = run_all(ExplainedNetwork(parameters, arch), [np.full(LENGTH, token, dtype=np.int32)])[0]
         predicted = int(run_all(ExplainedNetwork(parameters, arch), [sequence_of(arch, LENGTH, 7)])[0].argmax())
         want = logits[predicted] - logits.mean() if arch.outputs > 1 else logits[0]
-        assert found.start == pytest.approx(want, abs=2e-6)
+        assert found.base_value == pytest.approx(want, abs=2e-6)
 
 
 @pytest.mark.parametrize("baseline", ["unknown", "pad", "zero", "mean"])
@@ -73,12 +73,12 @@ def test_a_word_that_is_the_baseline_scores_nothing(baseline: str) -> None:
 
 def test_stretches_with_corners_are_halved_until_they_add_up() -> None:
     for name in ("max", "both ways, two layers, mean and max", "series, three classes, both ways"):
-        fixed, found = explained(name, IntegratedGradients(8, most=8)), explained(name, IntegratedGradients(8))
-        way = abs(found.logit - found.start)
+        fixed, found = explained(name, IntegratedGradients(8, max_points=8)), explained(name, IntegratedGradients(8))
+        way = abs(found.logit - found.base_value)
         assert abs(found.residual) < 0.01 * max(way, 0.1)
         assert abs(found.residual) < abs(fixed.residual)
-        assert found.start == pytest.approx(fixed.start, abs=1e-6)
-        fine = explained(name, IntegratedGradients(2000, most=2000))
+        assert found.base_value == pytest.approx(fixed.base_value, abs=1e-6)
+        fine = explained(name, IntegratedGradients(2000, max_points=2000))
         scale = np.abs(fine.scores).max()
         assert np.abs(found.scores - fine.scores).max() < 0.05 * scale
         assert np.abs(found.scores - fine.scores).max() < np.abs(fixed.scores - fine.scores).max()
@@ -87,12 +87,12 @@ def test_stretches_with_corners_are_halved_until_they_add_up() -> None:
 def test_many_at_once_are_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     arch = ARCHITECTURES["pads"]
     net = ExplainedNetwork(parameters_of(arch, 7), arch, unknown=UNKNOWN)
-    readings = predict_examples(net, [sequence_of(arch, length, 7) for length in (3, 14, 1, 8)])
-    together = IntegratedGradients().accounts(net, readings)
-    monkeypatch.setattr(integrated, "_STEPS_AT_ONCE", 1)
-    for one, whole in zip(IntegratedGradients().accounts(net, readings), together, strict=True):
+    examples = predict_examples(net, [sequence_of(arch, length, 7) for length in (3, 14, 1, 8)])
+    together = IntegratedGradients().attribute(examples)
+    monkeypatch.setattr(integrated, "_STEPS_PER_BATCH", 1)
+    for one, whole in zip(IntegratedGradients().attribute(examples), together, strict=True):
         np.testing.assert_allclose(one.scores, whole.scores, atol=1e-6)
-        assert one.start == pytest.approx(whole.start, abs=1e-6)
+        assert one.base_value == pytest.approx(whole.base_value, abs=1e-6)
 
 
 def test_a_series_is_told_by_channel() -> None:
@@ -108,7 +108,7 @@ def test_binary_gates_say_what_their_gradient_is_worth() -> None:
     found = explained("binary")
     assert "straight-through" in found.method_note
     assert abs(found.residual) > 1e-3
-    assert found.residual == pytest.approx(found.logit - found.start - found.scores.sum())
+    assert found.residual == pytest.approx(found.logit - found.base_value - found.scores.sum())
 
 
 def test_what_cannot_be_is_one_clear_line() -> None:
@@ -116,15 +116,17 @@ def test_what_cannot_be_is_one_clear_line() -> None:
         explained("series", IntegratedGradients(baseline="pad"))
     arch = ARCHITECTURES["plain"]
     net = ExplainedNetwork(parameters_of(arch, 7), arch)
-    readings = predict_examples(net, [sequence_of(arch, 3, 7)])
+    examples = predict_examples(net, [sequence_of(arch, 3, 7)])
     with pytest.raises(InputError, match="no row for an unknown word"):
-        IntegratedGradients(baseline="unknown").accounts(net, readings)
+        IntegratedGradients(baseline="unknown").attribute(examples)
     with pytest.raises(InputError, match="at least 1 point"):
         IntegratedGradients(points=0)
     with pytest.raises(InputError, match="a baseline is unknown, pad, zero, mean, not 'zeor'"):
         IntegratedGradients(baseline="zeor")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="holds no gate"):
-        METHODS["integrated-gradients"].accounts(net.under([Clamp("f", 1.0)]), readings)
+    with pytest.raises(InputError, match="has no clamps: remove them"):
+        METHODS["integrated-gradients"].attribute(
+            predict_examples(net.with_clamps([Clamp("f", 1.0)]), [sequence_of(arch, 3, 7)])
+        )
 
 
 class TorchNet(torch.nn.Module):
@@ -178,7 +180,7 @@ def test_it_is_captums_on_torchs_own_lstm(name: str) -> None:
         x[None], baselines=base[None], n_steps=32, method="gausslegendre"
     )
     baseline = "unknown" if arch.inputs == "tokens" else "zero"
-    found = explained(name, IntegratedGradients(baseline=baseline, most=32), length=length)  # type: ignore[arg-type]
+    found = explained(name, IntegratedGradients(baseline=baseline, max_points=32), length=length)  # type: ignore[arg-type]
     np.testing.assert_allclose(found.scores, want[0].sum(dim=1).detach().numpy(), atol=1e-4)
     assert np.abs(found.scores).max() > 0.01
     if found.channels is not None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from gatewise.explain import METHODS, Clamp
-from gatewise.explain.attribution import Example, attributions_of, predict_examples
-from gatewise.explain.attribution.attribution import explain_in
+from gatewise.explain.attribution import attribute
 from gatewise.explain.attribution.faithfulness import Random, measure
+from gatewise.explain.example import Example, predict_examples
+from gatewise.explain.explanation import explain_example
 from gatewise.explain.intervene import intervene
 from gatewise.explain.net import ExplainedNetwork, run_all
-from gatewise.explain.trace import kept_rows, trace_of
 from gatewise.explain.units import units_over
 from gatewise.kernels.ragged import Ragged
 from gatewise.metrics.evaluation import log_probabilities, target_score
@@ -49,36 +49,38 @@ def test_both_parts_of_every_account(name: str, method: str) -> None:
     arch = ARCHITECTURES[name]
     net, sequence = net_of(arch, 5)
     assert net.ngrams is not None
-    found = explain_in(net, sequence, steps_of(23), names_of(arch), method)
-    assert found.ngrams is not None
-    logits = run_all(net.alone(), [sequence]) + net.ngrams.logits([sequence])
+    found = explain_example(Example(net, sequence, steps_of(23)), names_of(arch), method)
+    assert found.ngram_scores is not None
+    logits = run_all(net.without_ngrams(), [sequence]) + net.ngrams.logits([sequence])
     predicted = int(logits.argmax())
-    assert found.verdict == names_of(arch)[int(log_probabilities(logits)[0].argmax())]
+    assert found.prediction == names_of(arch)[int(log_probabilities(logits)[0].argmax())]
     assert found.logit == pytest.approx(float(target_score(logits[0], predicted)), abs=1e-6)
     added = float(target_score(net.ngrams.logits([sequence])[0], predicted))
     assert abs(added) > 0.1
-    rows = kept_rows(arch, sequence, steps_of(23))
+    rows = Example(net, sequence).rows
     # the network's part is the account of the network alone
-    [reading] = predict_examples(net, [sequence])
-    of_network = Example(sequence, rows, reading.logits - added_of(net, sequence), predicted)
-    [alone] = METHODS[method].accounts(net.alone(), [of_network], True)
-    np.testing.assert_allclose(found.scores - found.ngrams, alone.scores, atol=1e-6)
-    assert found.start == pytest.approx(alone.start, abs=1e-6)
+    of_network = Example(net.without_ngrams(), sequence)
+    of_network.predicted = predicted
+    [alone] = METHODS[method].attribute([of_network], True)
+    np.testing.assert_allclose(found.scores - found.ngram_scores, alone.scores, atol=1e-6)
+    assert found.base_value == pytest.approx(alone.base_value, abs=1e-6)
     # the n-grams' part, by its own rule
     if method == "leave-one-out":
         without = [net.ngrams.logits([np.delete(sequence, row)])[0] for row in rows]
         expected = added - np.array([target_score(one, predicted) for one in without])
-        assert found.unread == 0
+        assert found.truncated_part == 0
     else:
         every = net.ngrams.account(sequence)
         if method == "running":
             every = np.diff(net.ngrams.running(sequence), axis=0, prepend=0)
         expected = target_score(every, predicted)[rows]
-        assert found.unread == pytest.approx(float(target_score(every, predicted).sum() - expected.sum()), abs=1e-9)
-        assert float(found.ngrams.sum()) + found.unread == pytest.approx(added, abs=1e-6)
-        assert (found.left_out > 0) == (abs(found.unread) > 0)
-    np.testing.assert_allclose(found.ngrams, expected, atol=1e-6)
-    whole = found.start + found.scores.sum() + found.unread + found.residual
+        assert found.truncated_part == pytest.approx(
+            float(target_score(every, predicted).sum() - expected.sum()), abs=1e-9
+        )
+        assert float(found.ngram_scores.sum()) + found.truncated_part == pytest.approx(added, abs=1e-6)
+        assert (found.truncated > 0) == (abs(found.truncated_part) > 0)
+    np.testing.assert_allclose(found.ngram_scores, expected, atol=1e-6)
+    whole = found.base_value + found.scores.sum() + found.truncated_part + found.residual
     assert whole == pytest.approx(found.logit, abs=1e-9)
     if METHODS[method].adds_up:
         assert abs(found.residual) < 2e-5
@@ -94,53 +96,53 @@ def added_of(net: ExplainedNetwork, sequence: np.ndarray) -> np.ndarray:
 def test_phrases_of_an_explanation() -> None:
     arch = ARCHITECTURES["cut in front"]
     net, sequence = net_of(arch, 6)
-    found = explain_in(net, sequence, steps_of(23), names_of(arch), "running")
-    assert sum(one.score for one in found.phrases) == pytest.approx(float(added_of(net, sequence)[0]), abs=1e-6)
-    sizes = [abs(one.score) for one in found.phrases]
+    found = explain_example(Example(net, sequence, steps_of(23)), names_of(arch), "running")
+    assert sum(one.score for one in found.ngrams) == pytest.approx(float(added_of(net, sequence)[0]), abs=1e-6)
+    sizes = [abs(one.score) for one in found.ngrams]
     assert sizes == sorted(sizes, reverse=True)
-    assert any(one.times == 2 for one in found.phrases)
-    assert any(len(one.words) == 3 for one in found.phrases)
-    for one in found.phrases:
+    assert any(one.times == 2 for one in found.ngrams)
+    assert any(len(one.words) == 3 for one in found.ngrams)
+    for one in found.ngrams:
         assert one.words == tuple(f"w{one.step + n}" for n in range(len(one.words)))
     shown = found.as_dict()
     np.testing.assert_allclose(np.add(shown["parts"]["network"], shown["parts"]["ngrams"]), found.scores, atol=1e-12)
-    assert shown["phrases"][0]["score"] == found.phrases[0].score
-    alone = explain_in(net.alone(), sequence, steps_of(23), names_of(arch), "running")
-    assert alone.ngrams is None
-    assert "phrases" not in alone.as_dict()
+    assert shown["ngrams"][0]["score"] == found.ngrams[0].score
+    alone = explain_example(Example(net.without_ngrams(), sequence, steps_of(23)), names_of(arch), "running")
+    assert alone.ngram_scores is None
+    assert "ngrams" not in alone.as_dict()
 
 
 @pytest.mark.parametrize("name", SOME)
 def test_the_running_verdict(name: str) -> None:
     arch = ARCHITECTURES[name]
     net, sequence = net_of(arch, 7)
-    seen, alone = (trace_of(one, sequence, steps_of(23)) for one in (net, net.alone()))
-    assert seen.ngrams_after is not None
-    assert alone.ngrams_after is None
-    np.testing.assert_allclose(seen.logits_after, alone.logits_after + seen.ngrams_after, atol=1e-9)
-    np.testing.assert_allclose(seen.logits_after[-1], seen.logits, atol=2e-5)
+    seen, alone = (Example(one, sequence, steps_of(23)) for one in (net, net.without_ngrams()))
+    assert seen.ngram_prefix_logits is not None
+    assert alone.ngram_prefix_logits is None
+    np.testing.assert_allclose(seen.prefix_logits, alone.prefix_logits + seen.ngram_prefix_logits, atol=1e-9)
+    np.testing.assert_allclose(seen.prefix_logits[-1], seen.logits, atol=2e-5)
     np.testing.assert_allclose(seen.logits, run_all(net, [sequence])[0], atol=1e-6)
-    rows = kept_rows(arch, sequence, steps_of(23))
+    rows = Example(net, sequence).rows
     assert net.ngrams is not None
     for t, row in enumerate(rows, start=1):  # those complete by then, of all the text up to there
-        np.testing.assert_allclose(seen.ngrams_after[t], net.ngrams.logits([sequence[: row + 1]])[0], atol=1e-6)
-    np.testing.assert_allclose(seen.ngrams_after[0], net.ngrams.logits([sequence[: rows[0]]])[0], atol=1e-6)
+        np.testing.assert_allclose(seen.ngram_prefix_logits[t], net.ngrams.logits([sequence[: row + 1]])[0], atol=1e-6)
+    np.testing.assert_allclose(seen.ngram_prefix_logits[0], net.ngrams.logits([sequence[: rows[0]]])[0], atol=1e-6)
 
 
 def test_gates_are_held_and_the_ngrams_stay() -> None:
     arch = ARCHITECTURES["four classes"]
     net, sequence = net_of(arch, 8)
-    found = intervene(net, sequence, steps_of(23), names_of(arch), [Clamp("f", 0.0)])
-    alone = intervene(net.alone(), sequence, steps_of(23), names_of(arch), [Clamp("f", 0.0)])
+    found = intervene(Example(net, sequence, steps_of(23)), names_of(arch), [Clamp("f", 0.0)])
+    alone = intervene(Example(net.without_ngrams(), sequence, steps_of(23)), names_of(arch), [Clamp("f", 0.0)])
     for side in ("before", "after"):
         seen, network = getattr(found, side), getattr(alone, side)
         np.testing.assert_allclose(seen.logits - network.logits, added_of(net, sequence), atol=1e-6)
     assert np.abs(found.after.logits - found.before.logits).max() > 0.01
     added = float(target_score(added_of(net, sequence), int(found.before.logits.argmax())))
-    assert f"The n-grams' part of the logit, {added:+.3f}, stays as it is" in found.ngrams_note()
-    assert found.as_dict()["ngrams_note"] == found.ngrams_note()
-    assert alone.ngrams_note() == ""
-    assert "ngrams_note" not in alone.as_dict()
+    assert f"The n-grams' part of the logit, {added:+.3f}, does not change: n-grams" in found.ngram_note()
+    assert found.as_dict()["ngram_note"] == found.ngram_note()
+    assert alone.ngram_note() == ""
+    assert "ngram_note" not in alone.as_dict()
 
 
 def test_replaced_words_are_counted_anew() -> None:
@@ -148,11 +150,13 @@ def test_replaced_words_are_counted_anew() -> None:
     net, sequence = net_of(arch, 9)
     edited = sequence.copy()
     edited[10] = edited[10] % 20 + 2
-    found = intervene(net, sequence, steps_of(23), names_of(arch), (), (edited, [*steps_of(23)[:22], "new"]), ["w"])
+    found = intervene(
+        Example(net, sequence, steps_of(23)), names_of(arch), (), (edited, [*steps_of(23)[:22], "new"]), ["w"]
+    )
     np.testing.assert_allclose(found.after.logits, run_all(net, [edited])[0], atol=1e-6)
     before, after = float(added_of(net, sequence)[0]), float(added_of(net, edited)[0])
     assert abs(before - after) > 0.01
-    assert found.ngrams_note().endswith(f"counted anew: {before:+.3f} before, {after:+.3f} after.")
+    assert found.ngram_note().endswith(f"is {before:+.3f} before and {after:+.3f} after.")
 
 
 def test_deletion_scores_are_those_of_the_whole_model() -> None:
@@ -161,23 +165,23 @@ def test_deletion_scores_are_those_of_the_whole_model() -> None:
     sequences = [sequence_of(arch, n, 11) for n in (9, 14, 30)]
     found = measure(net, sequences, METHODS["cell"])
     p = np.exp(log_probabilities(run_all(net, sequences))).max(axis=1)
-    assert found.whole == pytest.approx(float(p.mean()), abs=1e-6)
-    readings = predict_examples(net, sequences)
+    assert found.probability == pytest.approx(float(p.mean()), abs=1e-6)
+    examples = predict_examples(net, sequences)
     half = []
-    for reading, account in zip(readings, attributions_of(net, METHODS["cell"], readings), strict=True):
-        ranked = np.argsort(-reading.towards * account.scores, kind="stable")
+    for example, attribution in zip(examples, attribute(METHODS["cell"], examples), strict=True):
+        ranked = np.argsort(-example.sign * attribution.scores, kind="stable")
         first = ranked[: round(0.5 * len(ranked))]
-        left = np.exp(log_probabilities(run_all(net, [np.delete(reading.sequence, first)])))[0]
-        half.append(p[len(half)] - left[int(np.exp(log_probabilities(reading.logits[None]))[0].argmax())])
+        left = np.exp(log_probabilities(run_all(net, [np.delete(example.sequence, first)])))[0]
+        half.append(p[len(half)] - left[int(np.exp(log_probabilities(example.logits[None]))[0].argmax())])
     np.testing.assert_allclose(found.comprehensiveness[:, -1], half, atol=1e-6)
-    assert measure(net.alone(), sequences, METHODS["cell"]).whole != found.whole
+    assert measure(net.without_ngrams(), sequences, METHODS["cell"]).probability != found.probability
 
 
 def test_chance_stays_chance() -> None:
     arch = ARCHITECTURES["plain"]
     net, sequence = net_of(arch, 12)
-    [account] = attributions_of(net, Random(3), predict_examples(net, [sequence]))
-    np.testing.assert_array_equal(account.scores, np.random.default_rng(3).standard_normal(23))
+    [attribution] = attribute(Random(3), predict_examples(net, [sequence]))
+    np.testing.assert_array_equal(attribution.scores, np.random.default_rng(3).standard_normal(23))
 
 
 def test_units_are_silenced_in_the_whole_model() -> None:
@@ -193,5 +197,5 @@ def test_units_are_silenced_in_the_whole_model() -> None:
     names = [steps_of(len(s)) for s in sequences]
     report = units_over(loud, sequences, names, every["truth"], every["classes"])
     assert report.accuracy == pytest.approx(2 / 3)
-    assert {unit.without for unit in report.units} == {report.accuracy}
-    assert max(unit.shift for unit in report.units) < 1e-3
+    assert {unit.accuracy_ablated for unit in report.units} == {report.accuracy}
+    assert max(unit.probability_change for unit in report.units) < 1e-3

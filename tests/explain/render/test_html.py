@@ -103,7 +103,9 @@ def test_the_data_is_the_trace() -> None:
     planes = {plane["name"]: plane for plane in data["planes"]}
     for name in (*"ifgoch", "moved"):
         want = (
-            seen.moves if name == "moved" else np.concatenate([getattr(one, name) for one in seen.lstms[-2:]], axis=1)
+            seen.contributions
+            if name == "moved"
+            else np.concatenate([getattr(one, name) for one in seen.lstms[-2:]], axis=1)
         )
         plane = planes[name]
         levels = np.frombuffer(base64.b64decode(plane["b64"]), dtype="<u2").reshape(plane["shape"])
@@ -146,9 +148,9 @@ def test_it_says_what_the_account_says() -> None:
     rows = re.findall(r"<tr><td>(\d+)</td><td class=\"left\">(\w+)</td>(.*?)</tr>", shown)
     assert [row[1] for row in rows] == seen.steps
     unit = int(re.findall(r"<h2>Unit (\d+)", shown)[0])
-    gates, column = seen.top(unit)
+    gates, column = seen.unit(unit)
     numbers = [float(x) for x in re.findall(r"<td>([^<]+)</td>", rows[4][2])]
-    want = [getattr(gates, part)[4, column] for part in "ifgoch"] + [seen.moves[4, unit]]
+    want = [getattr(gates, part)[4, column] for part in "ifgoch"] + [seen.contributions[4, unit]]
     np.testing.assert_allclose(numbers, want, atol=5.01e-4)
 
 

@@ -14,8 +14,8 @@ from rich.color import Color
 from rich.console import Console
 
 from gatewise.errors import InputError
-from gatewise.explain import Explanation, Trace, explain, trace
-from gatewise.explain.render.terminal import AGAINST, TOWARDS, moved_most, report, running_words
+from gatewise.explain import Example, Explanation, explain, trace
+from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
 from gatewise.metrics.evaluation import Faithfulness
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
 
@@ -41,14 +41,14 @@ HOSTILE = [
 
 def opened(
     name: str, steps: Sequence[str] | None = None, classes: Sequence[str] | None = None, method: str | None = None
-) -> tuple[Explanation, Trace]:
+) -> tuple[Explanation, Example]:
     arch = ARCHITECTURES[name]
     parameters, sequence, steps = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7), steps or steps_of(LENGTH)
     found = explain(parameters, arch, sequence, steps, classes or names_of(arch), method)
     return found, trace(parameters, arch, sequence, steps)
 
 
-def drawn(found: Explanation, seen: Trace, colour: bool = False, width: int = 120, **options: Any) -> str:
+def drawn(found: Explanation, seen: Example, colour: bool = False, width: int = 120, **options: Any) -> str:
     screen = Console(
         file=io.StringIO(),
         width=width,
@@ -56,7 +56,7 @@ def drawn(found: Explanation, seen: Trace, colour: bool = False, width: int = 12
         color_system="truecolor" if colour else None,
         no_color=not colour,
     )
-    screen.print(report(found, seen, marks=not colour, **options))
+    screen.print(explanation_report(found, seen, marks=not colour, **options))
     assert isinstance(screen.file, io.StringIO)
     return screen.file.getvalue()
 
@@ -81,7 +81,7 @@ def test_without_colour_there_is_no_escape_at_all() -> None:
 @pytest.mark.parametrize("marks", [False, True])
 def test_words_are_told_apart_by_sign_and_size(marks: bool) -> None:
     found, _ = opened("pads")
-    text = running_words(found.steps, found.scores, marks)
+    text = coloured_words(found.steps, found.scores, marks)
     highest = np.abs(found.scores).max()
     assert len({np.sign(score) for score in found.scores}) == 2
     for step, score in zip(found.steps, found.scores, strict=True):
@@ -93,7 +93,7 @@ def test_words_are_told_apart_by_sign_and_size(marks: bool) -> None:
         place = re.search(rf"\b{step}\b", text.plain)
         assert place is not None
         styles = [span.style for span in text.spans if span.start == place.start()]
-        colour = (TOWARDS if score > 0 else AGAINST).color if share >= 0.1 else None
+        colour = (POSITIVE if score > 0 else NEGATIVE).color if share >= 0.1 else None
         style = styles[0] if styles else None
         assert getattr(style, "color", None) == colour
         assert bool(getattr(style, "bold", False)) == (share >= 1 / 3)
@@ -101,7 +101,7 @@ def test_words_are_told_apart_by_sign_and_size(marks: bool) -> None:
 
 def test_punctuation_stands_as_in_a_text() -> None:
     steps = ["well", ",", "(", "not", "bad", ")", "!!!", "he", "said", "don't", ".", "a", "b", "c"]
-    assert running_words(steps, opened("plain", steps)[0].scores).plain == "well, (not bad)!!! he said don't. a b c"
+    assert coloured_words(steps, opened("plain", steps)[0].scores).plain == "well, (not bad)!!! he said don't. a b c"
 
 
 def luminance(colour: Color | None) -> float:
@@ -113,7 +113,7 @@ def luminance(colour: Color | None) -> float:
 
 def test_both_colours_are_legible_on_black_and_on_white() -> None:
     """WCAG contrast; 4 lies between its bars for large text (3) and for small (4.5), which few colours reach twice."""
-    for style in (TOWARDS, AGAINST):
+    for style in (POSITIVE, NEGATIVE):
         light = luminance(style.color)
         assert (1 + 0.05) / (light + 0.05) > 4
         assert (light + 0.05) / 0.05 > 4
@@ -126,10 +126,10 @@ def rows_of(shown: str) -> list[list[str]]:
 @pytest.mark.parametrize("name", ["plain", "both ways, two layers, mean and max", "binary"])
 def test_the_gates_shown_are_the_trace(name: str) -> None:
     found, seen = opened(name)
-    for unit in range(seen.moves.shape[1]):
-        gates, column = seen.top(unit)
+    for unit in range(seen.contributions.shape[1]):
+        gates, column = seen.unit(unit)
         rows = rows_of(drawn(found, seen, unit=unit, words=3))
-        head = rows.index(["step", "word", "i", "f", "g", "o", "c", "h", "moved"])
+        head = rows.index(["step", "word", "i", "f", "g", "o", "c", "h", "contribution"])
         steps = []
         for row in rows[head + 1 :]:
             if not row:
@@ -139,17 +139,17 @@ def test_the_gates_shown_are_the_trace(name: str) -> None:
             t = int(row[0]) - 1
             steps.append(t)
             assert row[1] == seen.steps[t]
-            want = [getattr(gates, part)[t, column] for part in "ifgoch"] + [seen.moves[t, unit]]
+            want = [getattr(gates, part)[t, column] for part in "ifgoch"] + [seen.contributions[t, unit]]
             np.testing.assert_allclose([float(x) for x in row[2:]], want, atol=5.01e-4)
         last = len(seen.steps) - 1
-        moved = sorted(range(last + 1), key=lambda t: -abs(seen.moves[t, unit]))[:3]
+        moved = sorted(range(last + 1), key=lambda t: -abs(seen.contributions[t, unit]))[:3]
         assert steps == sorted({0, last, *moved})
 
 
 def test_the_unit_shown_is_the_one_that_moved_most() -> None:
     found, seen = opened("both ways")
-    most = moved_most(seen)
-    sums = [sum(abs(x) for x in seen.moves[:, k]) for k in range(seen.moves.shape[1])]
+    most = seen.top_unit
+    sums = [sum(abs(x) for x in seen.contributions[:, k]) for k in range(seen.contributions.shape[1])]
     assert sums[most] == max(sums)
     assert f"unit {most} (of 0 to 11), layer 1," in drawn(found, seen)
     other = (most + 1) % 12
@@ -161,28 +161,27 @@ def test_the_unit_shown_is_the_one_that_moved_most() -> None:
 def test_the_verdict_and_its_account() -> None:
     found, seen = opened("pads")
     shown = drawn(found, seen)
-    assert f"{found.verdict}, probability {found.probabilities.max():.4f}" in shown
+    assert f"{found.prediction}, probability {found.probabilities.max():.4f}" in shown
     assert re.search(rf"logit of class 1 +{re.escape(f'{found.logit:+.3f}')}", shown)
-    assert re.search(rf"start +{re.escape(f'{found.start:+.3f}')} +{found.start_note}", shown)
-    assert re.search(rf"steps +{re.escape(f'{found.scores.sum():+.3f}')} +summed", shown)
-    assert re.search(rf"residual +{re.escape(f'{found.residual:+.3f}')} +what the method leaves out", shown)
+    assert re.search(rf"base value +{re.escape(f'{found.base_value:+.3f}')} +{found.base_value_note}", shown)
+    assert re.search(rf"steps +{re.escape(f'{found.scores.sum():+.3f}')} +sum of the scores", shown)
+    assert re.search(rf"residual +{re.escape(f'{found.residual:+.3f}')} +what the scores leave out", shown)
     assert found.method_note in " ".join(shown.split())
     assert "need not add up" in " ".join(shown.split())
-    assert "How faithful this method is to this model has not been measured." in " ".join(shown.split())
+    assert "The faithfulness of this method to this model has not been measured." in " ".join(shown.split())
     exact, _ = opened("pads", method="running")
     shown = " ".join(drawn(exact, seen).split())
-    assert "residual" in shown
-    assert "rounding; this method's scores add up" in shown
+    assert re.search(r"residual \S+ rounding", shown)
     measured = dataclasses.replace(exact, faithfulness=Faithfulness(0.4321, 0.0987, 60))
     shown = " ".join(drawn(measured, seen).split())
-    assert "on 60 sequences of the validation part: the verdict's probability falls by 0.43 without" in shown
-    assert "and by 0.10 with them alone" in shown
+    assert "on 60 validation sequences: the probability of the prediction falls by 0.43 without" in shown
+    assert "and by 0.10 with only these steps" in shown
 
 
 def test_the_strongest_stand_with_their_numbers() -> None:
     found, seen = opened("plain")
     rows = rows_of(drawn(found, seen, words=2))
-    head = rows.index(["+", "towards", "class", "1", "-", "towards", "class", "0"])
+    head = rows.index(["+", "for", "class", "1", "-", "for", "class", "0"])
     towards, against = found.strongest(2)
     for n in range(2):
         t, a = towards[n], against[n]
@@ -198,21 +197,21 @@ def test_of_several_classes() -> None:
     found, seen = opened("four classes")
     shown = drawn(found, seen)
     assert re.search(
-        rf"logit of {found.verdict} +{re.escape(f'{found.logit:+.3f}')} +less the mean of all logits", shown
+        rf"logit of {found.prediction} +{re.escape(f'{found.logit:+.3f}')} +minus the mean of all logits", shown
     )
-    assert f"+ towards {found.verdict}" in shown
-    assert "- towards the others" in shown
+    assert f"+ for {found.prediction}" in shown
+    assert "- for other classes" in shown
 
 
 def test_what_was_not_read_is_said() -> None:
-    assert "5 more words were not read: the network reads 9." in drawn(*opened("cut in the middle"))
-    assert "not read" not in drawn(*opened("plain"))
+    assert "5 more words are truncated: the network reads 9." in drawn(*opened("cut in the middle"))
+    assert "truncated" not in drawn(*opened("plain"))
 
 
 def test_series_are_shown_by_their_steps() -> None:
     found, seen = opened("series", [str(t) for t in range(LENGTH)])
     shown = drawn(found, seen, token_noun="step")
-    assert ["step", "i", "f", "g", "o", "c", "h", "moved"] in rows_of(shown)
+    assert ["step", "i", "f", "g", "o", "c", "h", "contribution"] in rows_of(shown)
     assert "word" not in shown
 
 

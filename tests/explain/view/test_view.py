@@ -75,14 +75,14 @@ def test_it_says_what_the_library_says(name: str) -> None:
     trace, account = model.trace(item), model.explain(item, "running")
     assert found["verdict"]["label"] == model.predict([item])[0]
     np.testing.assert_allclose(found["verdict"]["probabilities"], model.predict_proba([item])[0], atol=1e-6)
-    assert found["verdict"]["towards"] == account.towards
-    after = target_score(trace.logits_after, int(trace.logits.argmax()))
+    assert found["verdict"]["towards"] == account.target
+    after = target_score(trace.prefix_logits, int(trace.logits.argmax()))
     np.testing.assert_allclose(found["running"]["logit"], after, atol=1e-5)
     assert found["running"]["p"][-1] == pytest.approx(found["verdict"]["p"], abs=1e-5)
     np.testing.assert_allclose(found["account"]["words"], account.scores, atol=1e-5)
     assert found["account"]["faithfulness_note"] == account.faithfulness_note()
     assert "cause" in found["account"]["note"]
-    effect = trace.moves.sum(axis=0)
+    effect = trace.contributions.sum(axis=0)
     np.testing.assert_allclose(found["units"]["effect"], effect, atol=1e-5)
     assert found["units"]["order"]["effect"][0] == int(np.abs(effect).argmax())
     assert set(found["units"]["order"]["jump"]) == set(range(len(effect)))
@@ -152,8 +152,8 @@ def test_changes_are_the_librarys_interventions(name: str) -> None:
     np.testing.assert_allclose(found["verdict"]["probabilities"], after, atol=1e-6)
     np.testing.assert_allclose(found["changed"]["before"]["probabilities"], before, atol=1e-6)
     assert found["changed"]["before"]["p"] != pytest.approx(found["verdict"]["p"], abs=1e-4)
-    np.testing.assert_allclose(found["running"]["logit"], want.running()[1], atol=1e-5)
-    np.testing.assert_allclose(found["changed"]["before"]["running"]["logit"], want.running()[0], atol=1e-5)
+    np.testing.assert_allclose(found["running"]["logit"], want.prefix_scores()[1], atol=1e-5)
+    np.testing.assert_allclose(found["changed"]["before"]["running"]["logit"], want.prefix_scores()[0], atol=1e-5)
     assert found["changed"]["applied"] == [str(clamp) for clamp in clamps]
     np.testing.assert_allclose(found["unit"]["f"][2:5], 0.25)
     np.testing.assert_allclose(found["unit"]["g"], -0.5)
@@ -213,7 +213,7 @@ def test_the_running_verdict_of_a_long_text_both_ways_is_sampled_and_says_so() -
         ({"changes": [{"gate": "f", "value": 1, "unit": 9}]}, "changes[0].unit", "from 0 to 8"),
         ({"changes": [{"gate": "f", "value": 1, "from": 2}]}, "changes[0].to", "together"),
         ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 1}]}, "changes[0].to", "before"),
-        ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 99}]}, "changes[0].to", "between 1 and"),
+        ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 99}]}, "changes[0].to", "must be from 1 to"),
         ({"changes": [{"gate": "h", "value": 1, "unit": 2}]}, "changes[0]", "silencing"),
         ({"changes": [{"gate": "f", "value": 1}] * 33}, "changes", "at most 32"),
         ({"changes": [{"gate": "f", "value": 1, "layer": 3}]}, "changes[0].layer", "layer must be"),
@@ -227,7 +227,7 @@ def test_bad_requests_are_refused_by_field(change: dict[str, Any], field: str, m
 
 
 def test_too_many_words_are_refused() -> None:
-    with pytest.raises(RequestError, match="2,001 words would be read; a view shows at most 2,000") as caught:
+    with pytest.raises(RequestError, match="the network would read 2,001 words; a view shows at most 2,000") as caught:
         explain_view(MODELS["both ways, two layers"], {"text": "good " * 2001})
     assert (caught.value.field, caught.value.code) == ("text", "too_long")
 
@@ -302,7 +302,7 @@ def test_a_units_weights_are_those_that_move_the_verdict() -> None:
     trace = model.trace(TEXT)
     [[weight]] = unit_view(model, 4)["weights"]["rows"]  # type: ignore[index]
     h = trace.lstms[0].h[:, 4].astype(float)
-    np.testing.assert_allclose(trace.moves[:, 4].sum(), weight * (h[-1] - trace.lstms[0].h0[4]), rtol=1e-5)
+    np.testing.assert_allclose(trace.contributions[:, 4].sum(), weight * (h[-1] - trace.lstms[0].h0[4]), rtol=1e-5)
 
 
 def test_facts_and_history_are_shown_where_they_are() -> None:
@@ -312,7 +312,7 @@ def test_facts_and_history_are_shown_where_they_are() -> None:
     known = plain.with_units(data)
     found = json.loads(json.dumps(unit_view(known, 2), allow_nan=False))
     assert found["summary"]["unit"] == 2
-    assert found["summary"]["up"]
+    assert found["summary"]["rises"]
     assert found["over"]["n"] == 5
     lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN}\n'
     told = Model(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
@@ -327,10 +327,10 @@ def test_ngrams_beside_the_network_are_in_every_part(name: str) -> None:
     account = found["account"]
     parts = np.add(account["parts"]["network"], account["parts"]["ngrams"])
     np.testing.assert_allclose(parts, account["words"], atol=1e-5)
-    whole = account["start"] + parts.sum() + account["unread"] + account["residual"]
+    whole = account["start"] + parts.sum() + account["truncated_part"] + account["residual"]
     assert whole == pytest.approx(found["verdict"]["logit"], abs=1e-4)
     assert abs(account["residual"]) < 1e-4
-    assert account["phrases"][0]["times"] >= 1
+    assert account["ngrams"][0]["times"] >= 1
     without = explain_view(alone, {"text": TEXT, "want": ["verdict"]})
     assert abs(without["verdict"]["logit"] - found["verdict"]["logit"]) > 0.05
     assert without["model"]["fingerprint"] != found["model"]["fingerprint"]

@@ -172,7 +172,7 @@ def test_the_map_shows_every_plane_sorted_and_as_a_table(visit: Visit) -> None:
     page.select_option(".tools select", "jump")
     page.click("#map button:has-text('As a table')")
     first = page.locator(".tablebox tbody th").first.inner_text()
-    assert int(first) == int(np.abs(trace.lstms[0].moves()).max(axis=0).argmax())
+    assert int(first) == int(np.abs(trace.lstms[0].memory_changes()).max(axis=0).argmax())
     cells = page.locator(".tablebox tbody tr").first.locator("td").all_inner_texts()
     np.testing.assert_allclose([number(x) for x in cells], trace.lstms[0].h[:, int(first)], atol=0.0051)
     page.select_option(".tools select", "alike")

@@ -155,11 +155,11 @@ def test_the_unit_page_the_training_and_the_card(visit: Visit) -> None:
         page.click(f"#{part} summary")
     page.wait_for_selector("#unitpage .passages li")
     assert model.units is not None
-    metadata = model.units.unit(5)
-    assert f"without this unit {100 * metadata.without:.1f}%" in page.inner_text("#unitpage")
+    summary = model.units.unit(5)
+    assert f"with this unit ablated {100 * summary.accuracy_ablated:.1f}%" in page.inner_text("#unitpage")
     assert (
         page.locator("#unitpage .passages >> nth=0").locator("mark").first.inner_text()
-        == metadata.up[0].words[metadata.up[0].place]
+        == summary.rises[0].words[summary.rises[0].place]
     )
     assert "2 (kept)" in page.inner_text("#training")
     assert page.locator("#training svg").count() == 2

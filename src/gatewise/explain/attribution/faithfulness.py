@@ -145,9 +145,7 @@ def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int
 def _edited(examples: Sequence[Example], scores: Sequence[Array]) -> Iterator[Array]:
     """For each example and share: the sequence without the steps ranked first, and only these steps, in order."""
     for example, score in zip(examples, scores, strict=True):
-        # A single logit favours classes[1]: it speaks against a predicted classes[0].
-        sign = 1 if len(example.logits) > 1 or example.logits[0] > 0 else -1
-        ranked = np.argsort(-sign * score, kind="stable")
+        ranked = np.argsort(-example.sign * score, kind="stable")
         for share in SHARES:
             first = np.zeros(len(ranked), dtype=bool)
             first[ranked[: max(1, round(share * len(ranked)))]] = True

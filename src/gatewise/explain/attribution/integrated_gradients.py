@@ -36,7 +36,7 @@ from gatewise.types import Array
 Baseline = Literal["unknown", "pad", "zero", "mean"]
 BASELINES: tuple[Baseline, ...] = ("unknown", "pad", "zero", "mean")
 
-_STEPS_AT_ONCE = 24_576  # rows of a batch, each with 4H numbers three times over
+_STEPS_PER_BATCH = 24_576  # rows of a batch, each with 4H numbers three times over
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _row(net: ExplainedNetwork, baseline: Baseline, table: Array) -> Array:
 
 def _integrate(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> None:
     """Compute the scores of the intervals, and add each to its path."""
-    for some in chunks(intervals, _STEPS_AT_ONCE):
+    for some in chunks(intervals, _STEPS_PER_BATCH):
         _integrate_batch(net, some)
         for interval in some:
             interval.path.intervals.append(interval)
@@ -216,7 +216,9 @@ def _integrate_batch(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> N
     alphas = np.concatenate([one.alphas for one in intervals]).astype(rows.dtype)
     dlogits = np.concatenate([one.weights[:, None] * one.path.logit_weights for one in intervals])  # (runs, outputs)
     drawn = Interpolation(base.astype(np.int32), alphas)
-    logits, slopes = gradients(parameters, arch, batch, lambda _: dlogits, [name], net.kernel, drawn=drawn, memo=net.memo)
+    logits, slopes = gradients(
+        parameters, arch, batch, lambda _: dlogits, [name], net.kernel, drawn=drawn, memo=net.memo
+    )
     slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
     run = row = 0
     for one in intervals:

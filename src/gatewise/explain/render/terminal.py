@@ -51,7 +51,9 @@ def explanation_report(
     example.unit(chosen)  # raises before anything is drawn
     parts: list[RenderableType] = [coloured_words(explanation.steps, explanation.scores, marks), Text()]
     if explanation.truncated:
-        cut = f"{explanation.truncated:,} more {token_noun}s are truncated: the network reads {len(explanation.steps):,}."
+        cut = (
+            f"{explanation.truncated:,} more {token_noun}s are truncated: the network reads {len(explanation.steps):,}."
+        )
         parts += [Text(cut), Text()]
     parts += [*_prediction(explanation), Text(), _strongest(explanation, words, marks), Text()]
     if explanation.ngram_scores is not None:
@@ -119,7 +121,9 @@ def unit_view(
         where += f", layer {gates.layer + 1}, {gates.direction}"
     which = "largest contributions to the logit" if largest else "contributions to the logit"
     text = f": {which}, {np.abs(contributions).sum():.3f} in absolute sum; {half_life_text(gates.half_life()[column])}"
-    table = plain_table(step="right", **({"word": "left"} if token_noun == "word" else {}))
+    table = plain_table(step="right")
+    if token_noun == "word":
+        table.add_column("word")
     for name in ("i", "f", "g", "o", "c", "h", "contribution"):
         table.add_column(name, justify="right")
     shown = np.argsort(-np.abs(contributions), kind="stable")[:words]

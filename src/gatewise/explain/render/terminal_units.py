@@ -18,7 +18,7 @@ _LONGEST = 24  # characters of a word that are shown
 
 
 def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -> Group:
-    """The `count` units whose ablation changes the predictions most, and the words where their memory rises and falls."""
+    """The `count` units whose ablation changes the predictions most, and where their memory rises and falls."""
     data = f"{report.n:,} of {printable(report.data, 300)}"
     head = f"{data}; accuracy {report.accuracy:.4f} with all {len(report.units)} units"
     table = plain_table()
@@ -52,7 +52,9 @@ def _unit(report: UnitsReport, summary: UnitSummary, marks: bool) -> Iterator[Re
             yield Text(f"\nexcerpts where its memory {verb} most")
             yield _excerpts(excerpts, Style() if marks else style, marks)
     if summary.top_words:
-        yield Text(f"\nwords with the highest and lowest mean gate values, among words with {report.minimum} or more uses")
+        yield Text(
+            f"\nwords with the highest and lowest mean gate values, among words with {report.minimum} or more uses"
+        )
         table = plain_table(gate="left", top_words="left", bottom_words="left")
         for gate, name in GATE_NAMES.items():
             sides = (summary.top_words.get(gate, ()), summary.bottom_words.get(gate, ()))

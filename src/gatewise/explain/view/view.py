@@ -71,7 +71,9 @@ def explain_view(
     if "account" in asked.want:
         found["account"] = _account(model, asked, run, say)
     if "units" in asked.want:
-        found["units"] = units_part(run.layer(layer), run.contributions if layer == model.architecture.layers - 1 else None)
+        found["units"] = units_part(
+            run.layer(layer), run.contributions if layer == model.architecture.layers - 1 else None
+        )
     if "alike" in asked.want:
         found["alike"] = alike_part(run, layer)
     if asked.unit is not None:

@@ -57,15 +57,15 @@ export function createUnitPanel(root, store, source) {
 			root.replaceChildren(...parts);
 			return;
 		}
-		parts.push(el("p", {}, `Over ${over.n} sequences of ${shown(over.data, 120)}: accuracy ${percent(over.accuracy)}, without this unit ${percent(facts.without)}; ` +
-			`the verdict's probability moves by ${fmt(facts.shift, 3)} then. Half-life ${facts.half_life === null ? "endless" : `${fmt(facts.half_life, 1)} steps`}.`));
+		parts.push(el("p", {}, `Over ${over.n} sequences of ${shown(over.data, 120)}: accuracy ${percent(over.accuracy)}, with this unit ablated ${percent(facts.accuracy_ablated)}; ` +
+			`mean change of the predicted class's probability ${fmt(facts.probability_change, 3)}. Half-life ${facts.half_life === null ? "endless" : `${fmt(facts.half_life, 1)} steps`}.`));
 		parts.push(table("How open its gates were", ["gate", "below 0.1", "between", "above 0.9"],
 			Object.entries(facts.shares).map(([gate, share]) => [GATES[gate], ...share.map(percent)])));
-		for (const [list, name] of [[facts.up, "Where its memory rose most"], [facts.down, "Where it fell most"]]) {
+		for (const [list, name] of [[facts.rises, "Where its memory rose most"], [facts.falls, "Where it fell most"]]) {
 			if (list.length) parts.push(el("h4", {}, name), el("ol", { class: "passages" }, list.map(passage)));
 		}
 		const words = (list) => list.map((one) => `${shown(one.word, 24)} ${fmt(one.mean)}`).join(" · ");
-		const rows = Object.keys(facts.opens).map((gate) => [GATES[gate], words(facts.opens[gate]), words(facts.shuts[gate])]);
+		const rows = Object.keys(facts.top_words).map((gate) => [GATES[gate], words(facts.top_words[gate]), words(facts.bottom_words[gate])]);
 		if (rows.length) parts.push(table("Words at which a gate was highest and lowest on average", ["gate", "highest", "lowest"], rows));
 		root.replaceChildren(...parts);
 	}

@@ -91,7 +91,7 @@ export function createVerdict(root, store) {
 		else if (account && !account.stale) {
 			const total = (row) => row.reduce((a, b) => a + b, 0);
 			const words = account.parts // with n-grams beside the network, each word's score has two parts
-				? `network ${fmt(total(account.parts.network), 2, true)}  n-grams ${fmt(total(account.parts.ngrams) + account.unread, 2, true)}`
+				? `network ${fmt(total(account.parts.network), 2, true)}  n-grams ${fmt(total(account.parts.ngrams) + account.truncated_part, 2, true)}`
 				: `words ${fmt(total(account.words), 2, true)}`;
 			const left = account.adds_up ? "rounding" : "left out";
 			put(sum, `start ${fmt(account.start, 2, true)}  ${words}  ${left} ${tiny(account.residual)}` +

@@ -1,0 +1,140 @@
+"""An example runs the network once, whatever reads it: methods, terminal, HTML and page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.explain import METHODS, Clamp
+from gatewise.explain.example import Example, activations_of, predict_examples
+from gatewise.explain.render.html import report_page
+from gatewise.explain.render.terminal import explanation_report
+from gatewise.explain.view.view import explain_view
+from gatewise.model.model import Model
+from gatewise.network.ops import NumpyOps
+from tests.explain.random_net import parameters_of
+from tests.explain.view.test_view import MODELS, TEXT, given, ngrams_of
+
+ONE_DIRECTION = ["pads", "cut", "n-grams, cut", "series"]
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str, int]]:
+    """How often the kernel runs a recurrence over steps, and how often a text is tokenised."""
+    calls = {"forward": 0, "steps": 0, "encode": 0}
+    lstm, encode = NumpyOps.lstm, type(model.preprocessor).encode_batch
+
+    def counting_lstm(self: NumpyOps, name: str, pre: Any, index: Any, lengths: Any, *more: Any) -> Any:
+        if not name.endswith(".pads"):
+            calls["forward"] += 1
+            calls["steps"] += int(lengths.sum())
+        return lstm(self, name, pre, index, lengths, *more)
+
+    def counting_encode(self: Any, inputs: Any) -> Any:
+        calls["encode"] += 1
+        return encode(self, inputs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(NumpyOps, "lstm", counting_lstm)
+        patched.setattr(type(model.preprocessor), "encode_batch", counting_encode)
+        yield calls
+
+
+def read_everything(model: Model, example: Example, method: str) -> None:
+    """What the terminal and the HTML report read."""
+    explanation = model.explain(example, method)
+    explanation_report(explanation, example)
+    report_page(explanation, example)
+    example._repr_html_()
+
+
+@pytest.mark.parametrize("method", ["running", "cell"])
+@pytest.mark.parametrize("name", ONE_DIRECTION)
+def test_one_forward_pass_for_explanation_and_trace(name: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODELS[name]
+    with counted(monkeypatch, model) as calls:
+        example = model.trace(given(name))
+        read_everything(model, example, method)
+    assert calls == {"forward": 1, "steps": len(example), "encode": 1}
+
+
+@pytest.mark.parametrize("name", ONE_DIRECTION)
+def test_other_methods_add_their_own_batches_only(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODELS[name]
+    with counted(monkeypatch, model) as calls:
+        example = model.trace(given(name))
+        read_everything(model, example, "leave-one-out")
+    edits = len(example) * (1 if name != "series" else 1 + example.sequence.shape[1])
+    assert calls["forward"] == 3 + (name == "series")  # the example, the empty sequence, the edits
+    assert calls["steps"] > len(example) + edits
+    assert calls["encode"] == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_directions_add_the_prefixes_only(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODELS["both ways, two layers"]
+    lstms = len(list(model.architecture.lstms()))
+    with counted(monkeypatch, model) as calls:
+        example = model.trace(TEXT)
+        read_everything(model, example, method)
+    others = {"leave-one-out": 2}.get(method, 0)
+    assert calls["encode"] == 1
+    assert calls["forward"] == lstms * (1 + 1 + others)  # integrated gradients do not run through NumpyOps.lstm alone
+
+
+@pytest.mark.parametrize("name", ONE_DIRECTION)
+def test_the_page_runs_forward_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODELS[name]
+    item = {"series": given(name).tolist()} if name == "series" else {"text": TEXT}
+    want = ["verdict", "running", "account", "units", "alike", "unit:top", *(f"plane:{part}" for part in "ifgoch")]
+    with counted(monkeypatch, model) as calls:
+        explain_view(model, {**item, "want": want, "method": "cell"})
+    assert calls["forward"] == calls["encode"] == 1
+
+
+def test_an_intervention_runs_the_change_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODELS["pads"]
+    with counted(monkeypatch, model) as calls:
+        example = model.trace(TEXT)
+        model.explain(example, "cell")
+        found = model.intervene(example, [Clamp("f", 1.0, 3)])
+        found.as_dict()
+    assert found.before is example
+    assert calls["forward"] == 1  # the clamped run is a loop over the cell, not a kernel call
+    assert calls["encode"] == 1
+
+
+def test_batched_examples_are_those_of_one() -> None:
+    model = MODELS["n-grams, cut"]
+    sequences = model.preprocessor.encode_batch([TEXT, "a good film", "it was bad"])
+    batched = predict_examples(model.net, sequences)
+    for example, activations, sequence in zip(batched, activations_of(batched), sequences, strict=True):
+        one = Example(model.net, sequence)
+        np.testing.assert_allclose(example.logits, one.logits, atol=1e-6)
+        np.testing.assert_allclose(activations.logits, one.activations.logits, atol=1e-6)
+        assert example.steps == [str(row) for row in one.rows]
+
+
+def test_sampled_prefixes_are_some_of_all() -> None:
+    model = MODELS["n-grams, both ways"]
+    example = model.trace(TEXT)
+    stride, some = example.sampled_prefix_logits(60)
+    assert stride > 1
+    ends = [*range(0, len(example), stride), len(example)]
+    np.testing.assert_allclose(some, example.prefix_logits[ends], atol=1e-6)
+    assert example.sampled_prefix_logits(60)[1] is some
+    assert example.sampled_prefix_logits(10_000) == (1, example.prefix_logits)
+
+
+def test_n_grams_belong_to_the_example() -> None:
+    model = MODELS["cut"]
+    both = replace(model, ngrams=ngrams_of(model, 3), parameters=parameters_of(model.architecture, 4))
+    example = both.trace(TEXT)
+    assert example.ngram_prefix_logits is not None
+    np.testing.assert_allclose(example.logits, both.logits([TEXT])[0], atol=1e-6)
+    np.testing.assert_allclose(example.logits - example.network_logits, example.ngram_prefix_logits[-1], atol=1e-6)
