@@ -280,7 +280,6 @@ def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
     assert "strongest words score network n-grams" in flat
     words = " ".join(one.words)
     assert f"largest of {len(found.ngrams)} n-grams count score {words} {one.times} {one.score:+.3f}" in flat
-    )
     seen = json.loads(run("explain", folder, TEXTS[0], "--method", "running", "--json").stdout)
     np.testing.assert_allclose(np.add(seen["parts"]["network"], seen["parts"]["ngrams"]), seen["scores"], atol=1e-12)
     assert seen["ngrams"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
