@@ -185,7 +185,7 @@ def _runs(model: gw.Model, text: Any) -> tuple[dict[str, Callable[[], Any]], flo
 
     def read_all() -> None:
         example = model.trace(text)
-        model.explain(example, "cell")
+        model.explain(example, "cell-decomposition")
         _ = example.prefix_logits, example.contributions
 
     net, read = model.net, cut(model.preprocessor.encode_batch([text])[0], model.architecture)

@@ -92,7 +92,8 @@ def test_too_little_or_too_much(run: Run, keras_folder: Path, tmp_path: Path) ->
 
 def test_explain_with_a_wrong_method_or_unit(run: Run, keras_folder: Path) -> None:
     line = refused(run, "explain", keras_folder, "good", "--method", "magic")
-    assert "no method is called 'magic'; there are running, cell, integrated-gradients, leave-one-out" in line
+    names = "prefix-difference, cell-decomposition, integrated-gradients, leave-one-out"
+    assert f"no method is called 'magic'; there are {names}" in line
     assert "unit must be from 0 to 5, not 6" in refused(run, "explain", keras_folder, "good", "--unit", 6)
 
 

@@ -116,7 +116,7 @@ def test_the_tutorials_own_review(run: Run, keras_folder: Path, aclimdb: Path) -
 
 
 def test_a_change_stands_beside_what_was(run: Run, keras_model: Model, keras_folder: Path) -> None:
-    options = ("--clamp", "forget=1", "--clamp", "3:o=0.25@2-4", "--silence", "1,2", "--freeze", "4")
+    options = ("--clamp", "forget=1", "--clamp", "3:o=0.25@2-4", "--ablate", "1,2", "--hold-memory", "4")
     shown = run("explain", keras_folder, TEXT, *options).stdout
     clamps = [
         Clamp("f", 1.0),
@@ -142,7 +142,18 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     parameters = {k: a + rng.normal(0, 0.4, a.shape).astype(a.dtype) for k, a in initial_parameters(arch, rng).items()}
     model = dataclasses.replace(tokens_model, architecture=arch, parameters=parameters)
     model.save(tmp_path / "deep")
-    options = ("--clamp", "2:forget=0", "--silence", "1", "--freeze", "3", "--layer", "1", "--direction", "backward")
+    options = (
+        "--clamp",
+        "2:forget=0",
+        "--ablate",
+        "1",
+        "--hold-memory",
+        "3",
+        "--layer",
+        "1",
+        "--direction",
+        "backward",
+    )
     seen = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["intervention"]
     clamps = [
         Clamp("f", 0.0, 2, layer=0, direction="backward"),
@@ -224,18 +235,21 @@ def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: M
         (["--clamp", "9:forget=1"], "unit must be from 0 to 5, not 9"),
         (["--clamp", "f=1@5-3"], "steps count from 1 and must be in order"),
         (["--clamp", "f=1@3-99"], "must be from 1 to 9"),
-        (["--layer", "1"], "--layer and --direction apply only to --clamp, --silence and --freeze"),
+        (["--layer", "1"], "--layer and --direction apply only to --clamp, --ablate and --hold-memory"),
         (["--clamp", "f=1", "--layer", "0"], "--layer counts from 1, not 0"),
         (["--clamp", "f=1", "--direction", "up"], "--direction must be forward or backward, not 'up'"),
         (["--clamp", "f=1", "--direction", "backward"], "direction must be forward in this network, not 'backward'"),
-        (["--silence", "x"], "--silence must be unit numbers such as 3 or 3,17, not 'x'"),
-        (["--freeze", "1,"], "--freeze must be unit numbers"),
+        (["--ablate", "x"], "--ablate must be unit numbers such as 3 or 3,17, not 'x'"),
+        (["--hold-memory", "1,"], "--hold-memory must be unit numbers"),
         (["--replace", "good"], "--replace must be OLD=NEW or STEP=NEW, not 'good'"),
         (["--replace", "gone=x"], "'gone' is not among the words that the network reads"),
         (["--replace", "40=x"], "there is no step 40: the network reads 9 steps"),
         (["--baseline", "zeor"], "a baseline is unknown, pad, zero, mean, not 'zeor'"),
-        (["--method", "cell", "--baseline", "pad"], "a baseline is for integrated-gradients, not for cell"),
-        (["--compare", "x", "--clamp", "f=1"], "--compare takes no --clamp"),
+        (
+            ["--method", "cell-decomposition", "--baseline", "pad"],
+            "a baseline is for integrated-gradients, not for cell-",
+        ),
+        (["--compare", "x", "--clamp", "f=1"], "--compare needs texts, without --clamp"),
         (["--data", "embedded"], "--data cannot be combined with a text"),
     ],
 )
@@ -271,16 +285,16 @@ def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
 
     model, folder = model_of(), tmp_path / "m"
     model.save(folder)
-    found = model.explain(TEXTS[0], "running")
+    found = model.explain(TEXTS[0], "prefix-difference")
     assert found.ngram_scores is not None
-    shown = run("explain", folder, TEXTS[0], "--method", "running", "--top", 3).stdout
+    shown = run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--top", 3).stdout
     one, flat = found.ngrams[0], " ".join(shown.split())
     assert f"steps, n-grams {found.ngram_scores.sum():+.3f} sum of the n-grams' scores" in flat
     assert f"truncated part {found.truncated_part:+.3f} n-grams of steps that the network does not read" in flat
     assert "strongest words score network n-grams" in flat
     words = " ".join(one.words)
     assert f"largest of {len(found.ngrams)} n-grams count score {words} {one.times} {one.score:+.3f}" in flat
-    seen = json.loads(run("explain", folder, TEXTS[0], "--method", "running", "--json").stdout)
+    seen = json.loads(run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--json").stdout)
     np.testing.assert_allclose(np.add(seen["parts"]["network"], seen["parts"]["ngrams"]), seen["scores"], atol=1e-12)
     assert seen["ngrams"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
     held = run("explain", folder, TEXTS[0], "--clamp", "forget=1").stdout

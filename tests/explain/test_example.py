@@ -53,7 +53,7 @@ def read_everything(model: Model, example: Example, method: str) -> None:
     example._repr_html_()
 
 
-@pytest.mark.parametrize("method", ["running", "cell"])
+@pytest.mark.parametrize("method", ["prefix-difference", "cell-decomposition"])
 @pytest.mark.parametrize("name", ONE_DIRECTION)
 def test_one_forward_pass_for_explanation_and_trace(name: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = MODELS[name]
@@ -93,7 +93,7 @@ def test_the_page_runs_forward_once(name: str, monkeypatch: pytest.MonkeyPatch) 
     item = {"series": given(name).tolist()} if name == "series" else {"text": TEXT}
     want = ["verdict", "running", "account", "units", "alike", "unit:top", *(f"plane:{part}" for part in "ifgoch")]
     with counted(monkeypatch, model) as calls:
-        explain_view(model, {**item, "want": want, "method": "cell"})
+        explain_view(model, {**item, "want": want, "method": "cell-decomposition"})
     assert calls["forward"] == calls["encode"] == 1
 
 
@@ -101,7 +101,7 @@ def test_an_intervention_runs_the_change_only(monkeypatch: pytest.MonkeyPatch) -
     model = MODELS["pads"]
     with counted(monkeypatch, model) as calls:
         example = model.trace(TEXT)
-        model.explain(example, "cell")
+        model.explain(example, "cell-decomposition")
         found = model.intervene(example, [Clamp("f", 1.0, 3)])
         found.as_dict()
     assert found.before is example

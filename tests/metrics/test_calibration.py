@@ -147,11 +147,11 @@ def test_a_calibrated_model(outputs: int) -> None:
         np.exp(log_probabilities(model.logits(data.inputs[:5]) / temperature)),
         atol=1e-5,
     )
-    found = made.explain(data.inputs[0], "cell")
+    found = made.explain(data.inputs[0], "cell-decomposition")
     assert found.calibrated
     assert abs(found.residual) < 1e-4, "accounts still add up"
     assert "(calibrated)" in found.probability_note
-    assert not model.explain(data.inputs[0], "cell").calibrated
+    assert not model.explain(data.inputs[0], "cell-decomposition").calibrated
 
 
 def test_what_was_of_the_old_probabilities_leaves_the_card() -> None:

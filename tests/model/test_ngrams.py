@@ -67,7 +67,7 @@ def test_it_adds_both_and_comes_back_from_its_folder(tmp_path: Path, outputs: in
 
 def test_explained_like_predicted() -> None:
     model = model_of()
-    found, seen = model.explain(TEXTS[0], "running"), model.trace(TEXTS[0])
+    found, seen = model.explain(TEXTS[0], "prefix-difference"), model.trace(TEXTS[0])
     logit = float(model.logits([TEXTS[0]])[0, 0])
     assert found.logit == pytest.approx(logit, abs=1e-5)
     assert float(seen.prefix_logits[-1, 0]) == pytest.approx(logit, abs=1e-5)

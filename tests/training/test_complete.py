@@ -46,7 +46,12 @@ def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
     again = gw.load(tmp_path / "m")
     assert again.logits(data.inputs[:9]).tobytes() == model.logits(data.inputs[:9]).tobytes()
     assert "calibrated on the data named above" in again.card()
-    assert set(again.metadata.faithfulness) == {"running", "cell", "integrated-gradients", "leave-one-out"}
+    assert set(again.metadata.faithfulness) == {
+        "prefix-difference",
+        "cell-decomposition",
+        "integrated-gradients",
+        "leave-one-out",
+    }
 
 
 def test_they_read_what_the_network_cuts_away() -> None:

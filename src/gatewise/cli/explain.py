@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _TUTORIAL_REVIEW = "c768737a3cce5f15c5b03e50c603b6c06b0aae6fef69d6d070643f75a71260e1"
 
 _METHODS = (
-    "Attribution method: running, cell, integrated-gradients or leave-one-out.  "
+    "Attribution method: prefix-difference, cell-decomposition, integrated-gradients or leave-one-out.  "
     "[default: the one with the best faithfulness scores for this model]"
 )
 
@@ -91,17 +91,18 @@ def explain(
         ),
     ] = None,
     ablate: Annotated[
-        list[str] | None, _option("--silence", "UNITS", "Ablate these units (set h to 0), for example 3,17.")
+        list[str] | None, _option("--ablate", "UNITS", "Ablate these units (set h to 0), for example 3,17.")
     ] = None,
     hold_memory: Annotated[
-        list[str] | None, _option("--freeze", "UNITS", "Hold the memory c of these units constant, for example 3,17.")
+        list[str] | None,
+        _option("--hold-memory", "UNITS", "Hold the memory c of these units, for example 3,17."),
     ] = None,
     layer: Annotated[
         int | None,
         _option(
             "--layer",
             "N",
-            "Layer of --clamp, --silence and --freeze, from 1.  [default: with a unit the top layer, else all]",
+            "Layer of --clamp, --ablate and --hold-memory, from 1.  [default: with a unit the top layer, else all]",
         ),
     ] = None,
     direction: Annotated[
@@ -109,7 +110,7 @@ def explain(
         _option(
             "--direction",
             "forward|backward",
-            "Direction of --clamp, --silence and --freeze; units are then numbered within it.  [default: both]",
+            "Direction of --clamp, --ablate and --hold-memory; units are then numbered within it.  [default: both]",
         ),
     ] = None,
     replace: Annotated[
@@ -133,7 +134,7 @@ def explain(
     gatewise explain models/imdb-tutorial "A film to see twice."
     gatewise explain models/imdb-tutorial "Not a good film." --replace not=very --clamp forget=1
     gatewise explain models/imdb-tutorial --data aclImdb_v1.tar.gz
-    gatewise explain models/imdb-fast - --method running --unit 3 < review.txt
+    gatewise explain models/imdb-fast - --method prefix-difference --unit 3 < review.txt
     """
     choice = choose_model(arguments or [], use_bundled, max_inputs=1)
     text = next(iter(choice.inputs), None)
@@ -163,7 +164,7 @@ def explain(
     explanation = model.explain(example, chosen)
     if compare is not None:
         if series or clamps or replacements or unit is not None:
-            raise InputError("--compare takes no --clamp, --silence, --freeze, --replace or --unit, and needs texts")
+            raise InputError("--compare needs texts, without --clamp, --ablate, --hold-memory, --replace and --unit")
         other = model.trace(compare)
         both = [explanation, model.explain(other, chosen or explanation.method)]
         if html is not None:

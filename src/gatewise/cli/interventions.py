@@ -32,7 +32,7 @@ def parse_clamps(
     if layer is None and direction is None:
         return found
     if not found:
-        raise InputError("--layer and --direction apply only to --clamp, --silence and --freeze")
+        raise InputError("--layer and --direction apply only to --clamp, --ablate and --hold-memory")
     if direction not in (None, "forward", "backward"):
         raise InputError(f"--direction must be forward or backward, not {quote(direction)}")
     if layer is not None and layer < 1:
@@ -45,9 +45,9 @@ def _all_layers(clamps: Sequence[str], ablate: Sequence[str], hold_memory: Seque
     from gatewise import explain
 
     found = [_clamp(text) for text in clamps]
-    for unit in _units(ablate, "--silence"):
+    for unit in _units(ablate, "--ablate"):
         found += explain.ablate(unit)
-    for unit in _units(hold_memory, "--freeze"):
+    for unit in _units(hold_memory, "--hold-memory"):
         found += explain.hold_memory(unit)
     return found
 

@@ -25,7 +25,7 @@ def explained(name: str, method: str | None = None, length: int = LENGTH, seed: 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_running_scores_and_the_start_add_up_to_the_logit(name: str) -> None:
-    found = explained(name, "running")
+    found = explained(name, "prefix-difference")
     assert found.adds_up
     assert abs(found.residual) < 2e-6
     assert found.base_value + found.scores.sum() == pytest.approx(found.logit, abs=2e-6)
@@ -34,7 +34,7 @@ def test_running_scores_and_the_start_add_up_to_the_logit(name: str) -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_running_scores_are_the_steps_of_the_running_verdict(name: str) -> None:
-    arch, found = ARCHITECTURES[name], explained(name, "running")
+    arch, found = ARCHITECTURES[name], explained(name, "prefix-difference")
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
     seen = trace(parameters, arch, sequence, steps_of(LENGTH))
     after = target_score(seen.prefix_logits, int(seen.logits.argmax()))
@@ -79,7 +79,7 @@ def test_one_logit_speaks_for_the_second_class() -> None:
 
 
 def test_of_several_classes_the_predicted_one_is_explained() -> None:
-    arch, found = ARCHITECTURES["four classes"], explained("four classes", "running")
+    arch, found = ARCHITECTURES["four classes"], explained("four classes", "prefix-difference")
     ops = NumpyOps()
     batch = Batch.of([sequence_of(arch, LENGTH, 7)], arch)
     logits = np.asarray(forward(ops, parameters_of(arch, 7), arch, batch), dtype=np.float64)[0]
@@ -93,10 +93,16 @@ def test_the_default_method_is_the_one_that_was_chosen() -> None:
     given = parameters_of(arch, 7), arch, sequence_of(arch, 5, 7), steps_of(5), names_of(arch)
     assert explain(*given).method == "leave-one-out"
     assert explain(*given).faithfulness is None
-    faithfulness = {"running": Faithfulness(0.4, 0.1, 9), "cell": Faithfulness(0.5, 0.3, 9)}
-    assert explain(*given, faithfulness=faithfulness, default="running").method == "running"
-    assert explain(*given, faithfulness=faithfulness, default="running").faithfulness == faithfulness["running"]
-    assert explain(*given, "cell", faithfulness=faithfulness, default="running").faithfulness == faithfulness["cell"]
+    faithfulness = {"prefix-difference": Faithfulness(0.4, 0.1, 9), "cell-decomposition": Faithfulness(0.5, 0.3, 9)}
+    assert explain(*given, faithfulness=faithfulness, default="prefix-difference").method == "prefix-difference"
+    assert (
+        explain(*given, faithfulness=faithfulness, default="prefix-difference").faithfulness
+        == faithfulness["prefix-difference"]
+    )
+    assert (
+        explain(*given, "cell-decomposition", faithfulness=faithfulness, default="prefix-difference").faithfulness
+        == faithfulness["cell-decomposition"]
+    )
     assert explain(*given, "leave-one-out", faithfulness=faithfulness).faithfulness is None
     assert explain(*given, faithfulness=faithfulness, default="of a later gatewise").method == "leave-one-out"
 
@@ -109,7 +115,7 @@ def test_every_account_says_what_it_is() -> None:
             assert note.endswith(".")
             assert note.count(". ") == 0
             assert ("word" in note) == (name == "plain")
-    assert "after the pads of the whole text" in explained("pads", "running").method_note
+    assert "after the pads of the whole text" in explained("pads", "prefix-difference").method_note
 
 
 def test_names_are_cut_with_the_sequence() -> None:
@@ -119,7 +125,7 @@ def test_names_are_cut_with_the_sequence() -> None:
 
 
 def test_the_strongest_steps() -> None:
-    found = explained("pads", "running")
+    found = explained("pads", "prefix-difference")
     highest, lowest = found.strongest(3)
     order = sorted(range(LENGTH), key=lambda t: found.scores[t])
     assert lowest == order[:3]
@@ -131,7 +137,7 @@ def test_the_strongest_steps() -> None:
 
 
 def test_bad_requests_are_one_clear_line() -> None:
-    with pytest.raises(InputError, match="no method is called 'gradient'; there are running, cell, integ"):
+    with pytest.raises(InputError, match="no method is called 'gradient'; there are prefix-difference, cell-dec"):
         explained("plain", "gradient")
     arch = ARCHITECTURES["four classes"]
     with pytest.raises(InputError, match="4 classes, not 2"):

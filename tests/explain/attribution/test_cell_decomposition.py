@@ -61,7 +61,7 @@ def test_moves_are_the_steps_of_the_memory(name: str) -> None:
 def told(name: str, length: int = LENGTH) -> tuple[Array, float, float]:
     arch = ALL[name]
     sequence, steps = sequence_of(arch, length, 7), steps_of(length)
-    found = explain(parameters_of(arch, 7), arch, sequence, steps, names_of(arch), "cell")
+    found = explain(parameters_of(arch, 7), arch, sequence, steps, names_of(arch), "cell-decomposition")
     assert found.adds_up
     return found.scores, found.base_value, found.residual
 

@@ -23,7 +23,9 @@ BOTH_WAYS = {
     f"both ways, {pooling}": Architecture(**CHANNELS, bidirectional=True, pooling=pooling)
     for pooling in ("last", "mean", "max", "mean+max")
 }
-TOLD = [("running", name) for name in ONE_WAY] + [("cell", name) for name in [*ONE_WAY, *BOTH_WAYS]]
+WITH_CHANNELS = [("prefix-difference", name) for name in ONE_WAY] + [
+    ("cell-decomposition", name) for name in [*ONE_WAY, *BOTH_WAYS]
+]
 ALL = {**ONE_WAY, **BOTH_WAYS}
 
 
@@ -33,7 +35,7 @@ def explained(method: str, arch: Architecture, series: Array | None = None) -> E
 
 
 @pytest.mark.parametrize("length", [1, LENGTH])
-@pytest.mark.parametrize(("method", "name"), TOLD)
+@pytest.mark.parametrize(("method", "name"), WITH_CHANNELS)
 def test_a_steps_score_is_its_idle_part_and_its_channels(method: str, name: str, length: int) -> None:
     arch = ALL[name]
     found = explained(method, arch, sequence_of(arch, length, 7))
@@ -52,7 +54,7 @@ def test_the_idle_part_of_a_running_step_is_the_network_on_a_silent_step(name: s
     arch = ONE_WAY[name]
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
-        explained("running", arch),
+        explained("prefix-difference", arch),
         ExplainedNetwork(parameters_of(arch, 7), arch),
     )
     predicted = int(run_all(net, [series])[0].argmax())
@@ -63,7 +65,7 @@ def test_the_idle_part_of_a_running_step_is_the_network_on_a_silent_step(name: s
         assert found.baseline_term[t] == pytest.approx(after - before, abs=2e-6)
 
 
-@pytest.mark.parametrize(("method", "name"), TOLD)
+@pytest.mark.parametrize(("method", "name"), WITH_CHANNELS)
 def test_a_silent_channel_has_no_part_and_a_silent_step_is_idle(method: str, name: str) -> None:
     arch = ALL[name]
     series = sequence_of(arch, LENGTH, 7)
@@ -78,7 +80,7 @@ def test_a_silent_channel_has_no_part_and_a_silent_step_is_idle(method: str, nam
     assert np.abs(found.channels[:, [0, 2]]).min(axis=1)[np.arange(LENGTH) != 5].max() > 1e-3
 
 
-@pytest.mark.parametrize(("method", "name"), TOLD)
+@pytest.mark.parametrize(("method", "name"), WITH_CHANNELS)
 def test_more_points_change_nothing(method: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = explained(method, ALL[name]).channels
     monkeypatch.setattr(channels, "_POINTS", 64)
@@ -94,7 +96,7 @@ def test_channels_that_do_the_same_share_equally() -> None:
     parameters["lstm.0.forward.weight_ih"][:, 2] = parameters["lstm.0.forward.weight_ih"][:, 0]
     series = sequence_of(arch, LENGTH, 7)
     series[:, 2] = series[:, 0]
-    for method in ("running", "cell"):
+    for method in ("prefix-difference", "cell-decomposition"):
         found = explain(parameters, arch, series, steps_of(LENGTH), names_of(arch), method).channels
         assert found is not None
         np.testing.assert_allclose(found[:, 0], found[:, 2], atol=1e-12)
@@ -123,22 +125,24 @@ def test_leave_one_out_by_channel_is_predicting_the_edited_series(name: str) -> 
 
 def test_where_a_step_cannot_be_told_by_channel_nothing_is_shown() -> None:
     for method, arch in (
-        ("running", Architecture(**CHANNELS, bidirectional=True)),
-        ("running", Architecture(**CHANNELS, layers=2)),
-        ("cell", Architecture(**CHANNELS, layers=2)),
-        ("cell", Architecture(**CHANNELS, gate="binary")),
-        ("cell", Architecture(**TOKENS)),
+        ("prefix-difference", Architecture(**CHANNELS, bidirectional=True)),
+        ("prefix-difference", Architecture(**CHANNELS, layers=2)),
+        ("cell-decomposition", Architecture(**CHANNELS, layers=2)),
+        ("cell-decomposition", Architecture(**CHANNELS, gate="binary")),
+        ("cell-decomposition", Architecture(**TOKENS)),
     ):
         found = explained(method, arch)
         assert found.channels is None
         assert found.baseline_term is None
     arch = ALL["last, 1"]
     net = ExplainedNetwork(parameters_of(arch, 7), arch).with_clamps([Clamp("f", 1.0)])
-    [attribution] = METHODS["cell"].attribute(predict_examples(net, [sequence_of(arch, 5, 7)]), channels=True)
+    [attribution] = METHODS["cell-decomposition"].attribute(
+        predict_examples(net, [sequence_of(arch, 5, 7)]), channels=True
+    )
     assert attribution.channels is None
 
 
 def test_they_are_in_the_data() -> None:
-    shown = explained("cell", ALL["both ways, mean"]).as_dict()
+    shown = explained("cell-decomposition", ALL["both ways, mean"]).as_dict()
     assert len(shown["channels"]) == len(shown["baseline_term"]) == LENGTH
     assert explained("leave-one-out", ALL["last, 1"]).as_dict()["baseline_term"] is None

@@ -75,10 +75,13 @@ def results(**each: list[float]) -> dict[str, DeletionScores]:
 
 def test_the_first_that_is_as_good_as_the_best_is_chosen() -> None:
     wide = [0.1, 0.9, 0.3, 0.7]
-    assert choose(results(running=[0.2] * 4, cell=wide, leave_one_out=[0.2, 0.8, 0.5, 0.6])) == "cell"
+    assert (
+        choose(results(prefix_difference=[0.2] * 4, cell_decomposition=wide, leave_one_out=[0.2, 0.8, 0.5, 0.6]))
+        == "cell-decomposition"
+    )
     # As spread, but behind by the same amount everywhere: that is a difference.
-    assert choose(results(cell=wide, leave_one_out=[x + 0.05 for x in wide])) == "leave-one-out"
-    assert choose(results(cell=wide, leave_one_out=[x - 0.05 for x in wide])) == "cell"
+    assert choose(results(cell_decomposition=wide, leave_one_out=[x + 0.05 for x in wide])) == "leave-one-out"
+    assert choose(results(cell_decomposition=wide, leave_one_out=[x - 0.05 for x in wide])) == "cell-decomposition"
 
 
 def test_the_sample_is_small_and_the_same_each_time() -> None:

@@ -71,7 +71,7 @@ def test_both_parts_of_every_account(name: str, method: str) -> None:
         assert found.truncated_part == 0
     else:
         every = net.ngrams.account(sequence)
-        if method == "running":
+        if method == "prefix-difference":
             every = np.diff(net.ngrams.running(sequence), axis=0, prepend=0)
         expected = target_score(every, predicted)[rows]
         assert found.truncated_part == pytest.approx(
@@ -96,7 +96,7 @@ def added_of(net: ExplainedNetwork, sequence: np.ndarray) -> np.ndarray:
 def test_phrases_of_an_explanation() -> None:
     arch = ARCHITECTURES["cut in front"]
     net, sequence = net_of(arch, 6)
-    found = explain_example(Example(net, sequence, steps_of(23)), names_of(arch), "running")
+    found = explain_example(Example(net, sequence, steps_of(23)), names_of(arch), "prefix-difference")
     assert sum(one.score for one in found.ngrams) == pytest.approx(float(added_of(net, sequence)[0]), abs=1e-6)
     sizes = [abs(one.score) for one in found.ngrams]
     assert sizes == sorted(sizes, reverse=True)
@@ -107,7 +107,7 @@ def test_phrases_of_an_explanation() -> None:
     shown = found.as_dict()
     np.testing.assert_allclose(np.add(shown["parts"]["network"], shown["parts"]["ngrams"]), found.scores, atol=1e-12)
     assert shown["ngrams"][0]["score"] == found.ngrams[0].score
-    alone = explain_example(Example(net.without_ngrams(), sequence, steps_of(23)), names_of(arch), "running")
+    alone = explain_example(Example(net.without_ngrams(), sequence, steps_of(23)), names_of(arch), "prefix-difference")
     assert alone.ngram_scores is None
     assert "ngrams" not in alone.as_dict()
 
@@ -163,18 +163,18 @@ def test_deletion_scores_are_those_of_the_whole_model() -> None:
     arch = ARCHITECTURES["mean and max"]
     net, _ = net_of(arch, 10)
     sequences = [sequence_of(arch, n, 11) for n in (9, 14, 30)]
-    found = measure(net, sequences, METHODS["cell"])
+    found = measure(net, sequences, METHODS["cell-decomposition"])
     p = np.exp(log_probabilities(run_all(net, sequences))).max(axis=1)
     assert found.probability == pytest.approx(float(p.mean()), abs=1e-6)
     examples = predict_examples(net, sequences)
     half = []
-    for example, attribution in zip(examples, attribute(METHODS["cell"], examples), strict=True):
+    for example, attribution in zip(examples, attribute(METHODS["cell-decomposition"], examples), strict=True):
         ranked = np.argsort(-example.sign * attribution.scores, kind="stable")
         first = ranked[: round(0.5 * len(ranked))]
         left = np.exp(log_probabilities(run_all(net, [np.delete(example.sequence, first)])))[0]
         half.append(p[len(half)] - left[int(np.exp(log_probabilities(example.logits[None]))[0].argmax())])
     np.testing.assert_allclose(found.comprehensiveness[:, -1], half, atol=1e-6)
-    assert measure(net.without_ngrams(), sequences, METHODS["cell"]).probability != found.probability
+    assert measure(net.without_ngrams(), sequences, METHODS["cell-decomposition"]).probability != found.probability
 
 
 def test_chance_stays_chance() -> None:

@@ -169,7 +169,7 @@ def test_the_verdict_and_its_account() -> None:
     assert found.method_note in " ".join(shown.split())
     assert "need not add up" in " ".join(shown.split())
     assert "The faithfulness of this method to this model has not been measured." in " ".join(shown.split())
-    exact, _ = opened("pads", method="running")
+    exact, _ = opened("pads", method="prefix-difference")
     shown = " ".join(drawn(exact, seen).split())
     assert re.search(r"residual \S+ rounding", shown)
     measured = dataclasses.replace(exact, faithfulness=Faithfulness(0.4321, 0.0987, 60))

@@ -71,8 +71,8 @@ def given(name: str) -> Any:
 @pytest.mark.parametrize("name", MODELS)
 def test_it_says_what_the_library_says(name: str) -> None:
     model, item = MODELS[name], given(name)
-    found = ask(name, ["verdict", "running", "account", "units"], method="running")
-    trace, account = model.trace(item), model.explain(item, "running")
+    found = ask(name, ["verdict", "running", "account", "units"], method="prefix-difference")
+    trace, account = model.trace(item), model.explain(item, "prefix-difference")
     assert found["verdict"]["label"] == model.predict([item])[0]
     np.testing.assert_allclose(found["verdict"]["probabilities"], model.predict_proba([item])[0], atol=1e-6)
     assert found["verdict"]["towards"] == account.target
@@ -259,9 +259,9 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
         ("no", "yes"),
     )
     found = explain_view(wide, long)
-    assert found["account"]["method"] == "running"
-    assert "leave-one-out reads the text once for each word" in found["warnings"][-1]["say"]
-    with pytest.raises(RequestError, match="at most 600"):
+    assert found["account"]["method"] == "prefix-difference"
+    assert "leave-one-out predicts the text once per word" in found["warnings"][-1]["say"]
+    with pytest.raises(RequestError, match="limited to 600"):
         explain_view(wide, {**long, "method": "leave-one-out"})
 
 
@@ -272,9 +272,9 @@ def test_under_changes_the_account_is_one_that_can_be_given_and_says_so() -> Non
     changes = [{"gate": "f", "value": 0.5}]
     assert explain_view(model, {"text": TEXT, "want": ["account"]})["account"]["method"] == "integrated-gradients"  # type: ignore[index]
     found: Any = explain_view(model, {"text": TEXT, "want": ["account"], "changes": changes})
-    assert found["account"]["method"] == "running"
-    assert "holds no gate" in found["warnings"][0]["say"]
-    with pytest.raises(RequestError, match="holds no gate"):
+    assert found["account"]["method"] == "prefix-difference"
+    assert "has no clamps" in found["warnings"][0]["say"]
+    with pytest.raises(RequestError, match="has no clamps"):
         explain_view(model, {"text": TEXT, "want": ["account"], "changes": changes, "method": "integrated-gradients"})
 
 
@@ -323,7 +323,7 @@ def test_facts_and_history_are_shown_where_they_are() -> None:
 def test_ngrams_beside_the_network_are_in_every_part(name: str) -> None:
     model = MODELS[name]
     alone = dataclasses.replace(model, ngrams=None)
-    found = ask(name, ["verdict", "running", "account"], method="cell")
+    found = ask(name, ["verdict", "running", "account"], method="cell-decomposition")
     account = found["account"]
     parts = np.add(account["parts"]["network"], account["parts"]["ngrams"])
     np.testing.assert_allclose(parts, account["words"], atol=1e-5)

@@ -58,7 +58,10 @@ def _facts() -> ModelMetadata:
         kept_epoch=2,
         command="gatewise train '</script><script>alert(1)</script>'",
         measured=(EvalResult("a held-out part <b>x</b>", 200, 0.875, 0.31),),
-        faithfulness={"running": Faithfulness(0.41, 0.02, 24), "integrated-gradients": Faithfulness(0.52, -0.01, 24)},
+        faithfulness={
+            "prefix-difference": Faithfulness(0.41, 0.02, 24),
+            "integrated-gradients": Faithfulness(0.52, -0.01, 24),
+        },
         explained_by="integrated-gradients",
     )
 

@@ -25,8 +25,8 @@ __all__ = [
 ]
 
 METHODS: dict[str, Method] = {
-    "running": PrefixDifference(),
-    "cell": CellDecomposition(),
+    "prefix-difference": PrefixDifference(),
+    "cell-decomposition": CellDecomposition(),
     "integrated-gradients": IntegratedGradients(),
     "leave-one-out": LeaveOneOut(),
 }

@@ -135,17 +135,17 @@ def _account(model: ViewedModel, asked: ViewRequest, run: Example, say: list[dic
     metadata = model.metadata
     method = asked.method or (metadata.explained_by if metadata.explained_by in METHODS else DEFAULT_METHOD)
     if method == "leave-one-out" and len(run.rows) > QUADRATIC:
-        reason = f"leave-one-out reads the text once for each {run.net.token_noun}: here it is for at most {QUADRATIC}"
+        reason = f"leave-one-out predicts the text once per {run.net.token_noun}; here it is limited to {QUADRATIC}"
         if asked.method is not None:
             raise RequestError("method", reason, "too_long")
-        method = "running"
-        say.append({"code": "method", "say": f"{reason}. What is shown is the account called running."})
+        method = "prefix-difference"
+        say.append({"code": "method", "say": f"{reason}. The attribution shown is prefix-difference."})
     if method == "integrated-gradients" and asked.changes:
-        reason = "integrated gradients run through the kernel, which holds no gate"
+        reason = "integrated gradients need the kernel, which has no clamps"
         if asked.method is not None:
-            raise RequestError("method", f"{reason}: take the changes away", "bad_method")
-        method = "running"
-        say.append({"code": "method", "say": f"While gates are held the account shown is running: {reason}."})
+            raise RequestError("method", f"{reason}: remove the changes", "bad_method")
+        method = "prefix-difference"
+        say.append({"code": "method", "say": f"With clamps the attribution shown is prefix-difference: {reason}."})
     found = explain_example(run, model.classes, method, metadata.faithfulness, metadata.explained_by)
     return {
         "method": found.method,

@@ -116,7 +116,7 @@ test("changes travel in a link, and nothing else does", () => {
 test("the state goes into a link and comes back", async () => {
   const text = "Ünïcode & = # % + 🎬 </script>";
   const changes = [parseChange("f3:0.5@1-2"), parseChange("h4:0")];
-  const state = { ...START, text, b: "other", w: 4, u: 3, s: 2, plane: "f", sort: "jump", by: "unit", method: "cell", changes, guess: true, hide: ["map"], layer: 1 };
+  const state = { ...START, text, b: "other", w: 4, u: 3, s: 2, plane: "f", sort: "jump", by: "unit", method: "cell-decomposition", changes, guess: true, hide: ["map"], layer: 1 };
   const { fragment, long } = await write(state);
   assert.equal(long, false);
   const back = await read(`#${fragment}`);
