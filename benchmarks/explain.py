@@ -33,7 +33,7 @@ from gatewise.data import imdb
 from gatewise.explain import METHODS, IntegratedGradients
 from gatewise.explain.attribution import Baseline
 from gatewise.explain.net import run_all
-from gatewise.kernels.native import threads
+from gatewise.kernels.threads import threads
 from gatewise.network.batch import PAD, cut
 
 

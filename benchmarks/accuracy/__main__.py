@@ -22,7 +22,7 @@ from benchmarks.accuracy.few import LABELS, few_labels
 from benchmarks.accuracy.parts import PARTS
 from benchmarks.accuracy.rows import ROWS
 from benchmarks.machine import machine, now, revision
-from gatewise.kernels.native import threads
+from gatewise.kernels.threads import threads
 
 ALL = (*ROWS, *PARTS)
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "accuracy.json"

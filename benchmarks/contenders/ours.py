@@ -18,11 +18,10 @@ from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, re
 from gatewise import __version__, kernels
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
-from gatewise.kernels.interface import Kernel
+from gatewise.kernels.interface import Kernel, LSTMCall
 from gatewise.network.architecture import Architecture
-from gatewise.nn.openmp import wait_passively
 
-wait_passively()  # as `gatewise train` does before it imports torch
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `gatewise.nn` does before it imports torch
 
 
 def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
@@ -94,8 +93,10 @@ class Step:
         except InputError as error:
             raise Unavailable(f"{str(error).split(';')[0]}: not in this build") from error
         self.reviews, labels = reviews_of(arrays), arrays["labels"].astype(np.int64)
-        every, active = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
-        network = Network(self.arch, _parameters(self.arch, arrays), active=active, dropout=chosen.dropout)
+        every, trainable_rows = np.arange(len(labels)), np.arange(len(arrays["embedding.weight"]))
+        network = Network(
+            self.arch, _parameters(self.arch, arrays), trainable_rows=trainable_rows, dropout=chosen.dropout
+        )
         training_data = TrainingData(
             data=Labelled.of(["a", "b"], [0, 1]),
             recipe=chosen,
@@ -105,7 +106,7 @@ class Step:
             labels=labels,
             train=every,
             validation=every,
-            active=active,
+            trainable_rows=trainable_rows,
         )
         self.loop = Loop(training_data, network, 0, Callback(), None, "")
         network.train()
@@ -157,7 +158,7 @@ class Recurrence:
 
     def _both(self) -> tuple[Any, Any]:
         index, weight_hh = self.given.get("index"), self.given["weight_hh"]
-        out = self.kernel.forward(self.pre, index, self.lengths, weight_hh, self.zeros, self.zeros)
+        out = self.kernel.forward(LSTMCall(self.pre, index, self.lengths, weight_hh, self.zeros, self.zeros))
         assert out.saved is not None
         return out, self.kernel.backward(out.saved, None, self.given["dh_T"], self.zeros)
 
@@ -219,7 +220,7 @@ class Inference:
     """Logits of all reviews by `Model.logits_of`, from the ids, without torch."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        from gatewise.kernels.packed import readonly_copy
+        from gatewise.kernels import readonly_copy
         from gatewise.model.model import Model
         from gatewise.model.preprocessor import TextPreprocessor
         from gatewise.network.batch import Batch

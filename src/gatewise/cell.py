@@ -34,8 +34,6 @@ import numpy as np
 
 from gatewise.types import Array, Gate
 
-__all__ = ["Step", "gates_shown", "sigmoid", "step_backward", "step_forward"]
-
 
 class Step(NamedTuple):
     """What one step leaves behind: all that backward needs, and all that there is to look at.

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-"""An array of any floating dtype; its shape is in the docstring of whoever takes or returns it."""
+"""An array of any floating-point dtype; the docstring of the function that takes or returns it gives the shape."""
+
+Index = NDArray[np.int32]
+"""Row numbers, as the kernels read them."""
+
+Lengths = NDArray[np.int64]
+"""Steps of each sequence of a batch (B,)."""
 
 Gate = Literal["sigmoid", "binary"]
-"""The activation of the gates i, f and o: the logistic sigmoid, or exactly 0 or 1 (Li et al. 2018)."""
+"""Activation of the gates i, f and o: the logistic sigmoid, or exactly 0 or 1 (Li et al. 2018)."""
+
+Precision = Literal["float32", "bf16"]
+"""Number format in which a kernel multiplies."""

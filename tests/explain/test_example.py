@@ -15,6 +15,7 @@ from gatewise.explain.example import Example, activations_of, predict_examples
 from gatewise.explain.render.html import report_page
 from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.view.view import explain_view
+from gatewise.kernels import LSTMCall
 from gatewise.model.model import Model
 from gatewise.network.ops import NumpyOps
 from tests.explain.random_net import parameters_of
@@ -29,11 +30,11 @@ def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str,
     calls = {"forward": 0, "steps": 0, "encode": 0}
     lstm, encode = NumpyOps.lstm, type(model.preprocessor).encode_batch
 
-    def counting_lstm(self: NumpyOps, name: str, pre: Any, index: Any, lengths: Any, *more: Any) -> Any:
+    def counting_lstm(self: NumpyOps, name: str, call: LSTMCall[Any]) -> Any:
         if not name.endswith(".pads"):
             calls["forward"] += 1
-            calls["steps"] += int(lengths.sum())
-        return lstm(self, name, pre, index, lengths, *more)
+            calls["steps"] += int(call.lengths.sum())
+        return lstm(self, name, call)
 
     def counting_encode(self: Any, inputs: Any) -> Any:
         calls["encode"] += 1

@@ -57,10 +57,10 @@ def test_merged_runs_equal_separate_runs(name: str, scale: float, monkeypatch: p
     steps = 0
     lstm = NumpyOps.lstm
 
-    def counted(self, name, pre, index, lengths, *more):  # type: ignore[no-untyped-def]
+    def counted(self, name, call):  # type: ignore[no-untyped-def]
         nonlocal steps
-        steps += int(lengths.sum())
-        return lstm(self, name, pre, index, lengths, *more)
+        steps += int(call.lengths.sum())
+        return lstm(self, name, call)
 
     monkeypatch.setattr(NumpyOps, "lstm", counted)
     found = prefix.backward_prefixes(net, read)

@@ -5,27 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gatewise.kernels.interface import Backward, Forward, SavedActivations
+from gatewise.kernels.interface import Backward, Forward, LSTMCall, SavedActivations
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
-
-__all__ = ["Mutant"]
 
 
 class Mutant(Reference):
     """The reference, with one of the hooks below made wrong."""
 
-    def forward(self, pre: Any, index: Any, lengths: Any, weight_hh: Any, h0: Any, c0: Any, **how: Any) -> Forward:
-        given = {"pre": pre, "index": index, "lengths": lengths, "weight_hh": weight_hh, "h0": h0, "c0": c0, **how}
-        return self.after(super().forward(**self.before(given)), given)
+    def forward(self, call: LSTMCall[Any], *, keep: bool = True) -> Forward:
+        return self.after(super().forward(self.before(call), keep=keep), call)
 
     def backward(self, saved: SavedActivations, dh: Any, dh_T: Any, dc_T: Any, dc: Any = None) -> Backward:
         return self.gradients(super().backward(saved, dh, dh_T, dc_T, dc), saved, dh, dh_T, dc_T, dc)
 
-    def before(self, given: dict[str, Any]) -> dict[str, Any]:
-        return given
+    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
+        return call
 
-    def after(self, run: Forward, given: dict[str, Any]) -> Forward:
+    def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
         return run
 
     def gradients(self, back: Backward, saved: SavedActivations, *given: Any) -> Backward:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels import native
+from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.interface import Backward, Forward
 from gatewise.kernels.native import Native
 
@@ -32,7 +32,7 @@ def given(units: int = 37, seed: int = 5, batch: int = 11, longest: int = 9, row
 
 
 def both(kernel: Native, arrays: dict[str, Any], seed: int = 8) -> tuple[Forward, Backward]:
-    out = kernel.forward(**arrays)
+    out = kernel.forward(LSTMCall(**arrays))
     rng = np.random.default_rng(seed)
     dh, dh_T, dc_T = (rng.normal(size=a.shape).astype(np.float32) for a in (out.h, out.h_T, out.c_T))
     assert out.saved is not None

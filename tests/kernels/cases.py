@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Backward, Forward, Kernel
+from gatewise.kernels.interface import Backward, Forward, Kernel, LSTMCall
 from gatewise.kernels.ragged import Ragged
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array, Gate
@@ -48,13 +48,13 @@ class Case:
         return self.x @ self.weight_ih.T + self.bias
 
     def arrays(self, dtype: str = "float64") -> dict[str, Any]:
-        """The arguments of `Kernel.forward` by name."""
+        """The arrays of an `LSTMCall` by name."""
         floats = {name: getattr(self, name).astype(dtype) for name in ("pre", "weight_hh", "h0", "c0")}
         return {**floats, "index": self.index, "lengths": self.lengths}
 
     def forward(self, kernel: Kernel, dtype: str, keep: bool = True, **changed: Any) -> Forward:
-        arrays = self.arrays(dtype) | {name: changed.pop(name) for name in list(changed) if name not in ("reverse",)}
-        return kernel.forward(**arrays, reverse=changed.get("reverse", self.reverse), gate=self.gate, keep=keep)
+        how = {"reverse": self.reverse, "gate": self.gate}
+        return kernel.forward(LSTMCall(**(self.arrays(dtype) | how | changed)), keep=keep)
 
     def gradients(self, dtype: str, used: str = "dh dc dh_T dc_T") -> dict[str, Any]:
         """The arguments of `Kernel.backward`; those not `used` are zeros, or None where None stands for zeros."""

@@ -16,7 +16,7 @@ BACKWARD = ("dpre", "dweight_hh", "dh0", "dc0")
 
 def assert_close(got: Any, wanted: Array, tolerance: float, what: str) -> None:
     """Same shape, all finite, and nowhere further off than `tolerance` times the largest number wanted."""
-    assert got.shape == wanted.shape, f"{what}: shape {got.shape}, want {wanted.shape}"
+    assert got.shape == wanted.shape, f"{what}: shape {got.shape}, expected {wanted.shape}"
     assert np.isfinite(got).all(), f"{what}: not finite"
     limit = tolerance * np.abs(wanted).max(initial=0)
     off = np.abs(got.astype(np.float64) - wanted).max(initial=0)

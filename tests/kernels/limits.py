@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels.interface import Kernel, SavedActivations
+from gatewise.kernels.interface import Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.cases import Case, case, draw, rows_of, some, want
@@ -126,7 +126,7 @@ def check_repeatable(kernel: Kernel) -> None:
         for dtype in kernel.dtypes:
             arrays, given = one.arrays(dtype), one.gradients(dtype)
             before = {name: np.copy(array) for name, array in (arrays | given).items() if array is not None}
-            runs = [kernel.forward(**arrays, reverse=one.reverse, gate=one.gate) for _ in range(2)]
+            runs = [kernel.forward(LSTMCall(**arrays, reverse=one.reverse, gate=one.gate)) for _ in range(2)]
             saved = tape_of(runs[0])
             backs = [kernel.backward(saved.copy(), **given) for _ in range(2)]
             packed = saved.packed_gates.copy()
@@ -185,7 +185,7 @@ def check_wrong_arguments(kernel: Kernel) -> None:
         ("gate", {"gate": "hard"}),
     ]
     for name, changed in wrong:
-        _refused(lambda c=changed: kernel.forward(**{"gate": "sigmoid", **good, **c}), name)
+        _refused(lambda c=changed: kernel.forward(LSTMCall(**{"gate": "sigmoid", **good, **c})), name)
     saved, given = tape_of(one.forward(kernel, dtype)), one.gradients(dtype)
     for name, array in given.items():
         _refused(lambda n=name, a=array: kernel.backward(saved.copy(), **{**given, n: a[:-1]}), name)

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Backward, Projected, SavedActivations
+from gatewise.kernels.interface import Backward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.base import Mutant
-
-__all__ = ["InitialStateNotDropped", "MaskForgotten", "MaskScaled", "ProjectedWithoutBias", "ProjectsAnything"]
 
 
 class MaskForgotten(Mutant):
@@ -25,18 +23,18 @@ class MaskForgotten(Mutant):
 class InitialStateNotDropped(Mutant):
     """The mask acts on the h that the kernel computed, not on h0."""
 
-    def before(self, given: dict[str, Any]) -> dict[str, Any]:
-        mask = given.get("mask")
+    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
+        mask = call.mask
         if mask is None:
-            return given
-        return {**given, "h0": np.divide(given["h0"], mask, out=np.zeros_like(mask), where=mask != 0)}
+            return call
+        return replace(call, h0=np.divide(call.h0, mask, out=np.zeros_like(mask), where=mask != 0))
 
 
 class MaskScaled(Mutant):
     """The mask is taken for a mask of zeros and ones, and what it keeps is scaled up once more."""
 
-    def before(self, given: dict[str, Any]) -> dict[str, Any]:
-        return given if given.get("mask") is None else {**given, "mask": given["mask"] * 2}
+    def before(self, call: LSTMCall[Any]) -> LSTMCall[Any]:
+        return call if call.mask is None else replace(call, mask=call.mask * 2)
 
 
 class ProjectedWithoutBias(Mutant):

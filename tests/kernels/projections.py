@@ -55,16 +55,16 @@ def check_project_arguments(kernel: Kernel) -> None:
     """Arrays that do not fit together are refused by name."""
     good = dict(zip(("x", "weight_ih", "bias"), (a.astype("float32") for a in _drawn(5, 28, 7)[:3]), strict=True))
     wrong: dict[str, dict[str, Any]] = {
-        "x: want": {"x": good["x"][:, :6]},
-        "weight_ih: want": {"weight_ih": good["weight_ih"][0]},
-        "bias: want": {"bias": good["bias"][:-1]},
+        "x: expected": {"x": good["x"][:, :6]},
+        "weight_ih: expected": {"weight_ih": good["weight_ih"][0]},
+        "bias: expected": {"bias": good["bias"][:-1]},
         "bias is float64": {"bias": good["bias"].astype("float64")},
         "x must be C-contiguous": {"x": np.asfortranarray(good["x"])},
     }
     for message, changed in wrong.items():
         _refused(message, lambda changed=changed: kernel.project(**{**good, **changed}))  # type: ignore[misc]
     dpre = np.zeros((5, 27), "float32")
-    _refused("dpre: want", lambda: kernel.project_backward(good["x"], good["weight_ih"], dpre))
+    _refused("dpre: expected", lambda: kernel.project_backward(good["x"], good["weight_ih"], dpre))
 
 
 def _refused(message: str, call: Any) -> None:

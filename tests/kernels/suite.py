@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.kernels.interface import Kernel
+from gatewise.kernels.interface import Kernel, LSTMCall
 from gatewise.kernels.ragged import starts_of
 from gatewise.types import Array
 from tests.kernels import limits, masks, projections
@@ -72,7 +72,7 @@ def check_differences(kernel: Kernel) -> None:
         weights, got = one.gradients("float64"), one.backward(kernel, "float64")
 
         def loss(arrays: Mapping[str, Any], one: Case = one, weights: Mapping[str, Any] = weights) -> float:
-            run = kernel.forward(**arrays, reverse=one.reverse, gate=one.gate)
+            run = kernel.forward(LSTMCall(**arrays, reverse=one.reverse, gate=one.gate))
             results = {"dh": run.h, "dc": tape_of(run).c, "dh_T": run.h_T, "dc_T": run.c_T}
             return float(sum((results[name] * weights[name]).sum() for name in results))
 
@@ -162,7 +162,7 @@ def check_chunks(kernel: Kernel) -> None:
             runs, states = [], {"h0": arrays["h0"], "c0": arrays["c0"]}
             for rows, lengths in zip(halves, (cut, one.lengths - cut), strict=True):
                 part = {**arrays, **states, "pre": arrays["pre"][rows], "lengths": lengths}
-                runs.append(kernel.forward(**part, reverse=one.reverse, gate=one.gate))
+                runs.append(kernel.forward(LSTMCall(**part, reverse=one.reverse, gate=one.gate)))
                 assert_close(runs[-1].h, whole.h[rows], TOLERANCE[dtype], f"{one} {dtype} h in chunks")
                 states = {"h0": runs[-1].h_T, "c0": runs[-1].c_T}
             dpre, dweight_hh = np.empty_like(arrays["pre"]), np.zeros_like(arrays["weight_hh"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.kernels import native
+from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import Native
 from tests.kernels.batches import HERE, given, needs_native
 
@@ -35,4 +35,4 @@ def test_activations_at_the_edges(name: str) -> None:
 def test_not_a_number_is_not_hidden() -> None:
     arrays = given()
     arrays["pre"][arrays["index"][0], 3] = np.nan
-    assert np.isnan(Native().forward(**arrays).h[0]).any()
+    assert np.isnan(Native().forward(LSTMCall(**arrays)).h[0]).any()

@@ -11,7 +11,7 @@ import pytest
 from gatewise import kernels
 from gatewise.cell import Step, step_backward, step_forward
 from gatewise.errors import InputError, KernelUnavailable
-from gatewise.kernels import native
+from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.ragged import starts_of
 from gatewise.training import recipe
 from gatewise.types import Array
@@ -121,7 +121,7 @@ def test_so_are_those_of_the_input_product(shape: tuple[int, int, int], threads:
 def test_a_sequence_is_the_same_bits_in_any_company_and_with_any_threads(isa: str, batch: int) -> None:
     one = draw(5, batch, 100, False, "sigmoid", False, longest=9)
     one_thread, three = (native.Native(isa=isa, threads=n, precision="bf16") for n in (1, 3))
-    alone, other = (kernel.forward(**one.arrays("float32")) for kernel in (one_thread, three))
+    alone, other = (kernel.forward(LSTMCall(**one.arrays("float32"))) for kernel in (one_thread, three))
     for name in FORWARD:
         assert np.array_equal(getattr(alone, name), getattr(other, name)), name
     last = len(one.lengths) - 1
@@ -129,7 +129,7 @@ def test_a_sequence_is_the_same_bits_in_any_company_and_with_any_threads(isa: st
     single = replace(
         one, x=one.x[start:], lengths=one.lengths[last:], h0=one.h0[last:], c0=one.c0[last:], dh=one.dh[start:]
     )
-    run = one_thread.forward(**single.arrays("float32"))
+    run = one_thread.forward(LSTMCall(**single.arrays("float32")))
     assert np.array_equal(run.h, alone.h[start:])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
+from gatewise.kernels import LSTMCall
 from gatewise.kernels.native import Native
 from tests.kernels.batches import HERE, given, needs_native
 
@@ -17,7 +18,7 @@ def test_denormals_cost_nothing_and_the_callers_mode_stays(threads: int) -> None
     """Gradients that vanish to below 1e-38 give zeros, and arithmetic outside of the kernel still has denormals."""
     arrays = given(units=100, batch=24, longest=4)
     kernel = Native(threads=threads)
-    saved = kernel.forward(**arrays).saved
+    saved = kernel.forward(LSTMCall(**arrays)).saved
     assert saved is not None
     tiny = np.full_like(saved.h0, 1e-39)
     back = kernel.backward(saved, None, tiny, tiny)
@@ -42,7 +43,7 @@ def test_every_thread_flushes(name: str, threads: int) -> None:
     pre = np.zeros((1, 4, units), np.float32)
     pre[:, 2], pre[:, 3] = 0.01, -85.5  # sigmoid(-85.5) = 7e-38
     arrays |= {"pre": pre.reshape(1, -1), "h0": 0 * arrays["h0"], "c0": 0 * arrays["c0"]}
-    out = Native(isa=name, threads=threads).forward(**arrays)
+    out = Native(isa=name, threads=threads).forward(LSTMCall(**arrays))
     assert out.saved is not None
     assert (np.abs(out.saved.c) > 1e-3).all()
     assert not out.h.any()
@@ -56,7 +57,7 @@ def test_a_caller_that_flushes_itself_goes_on_doing_so() -> None:
     try:
         assert not denormals_count()
         for threads in (1, 3):
-            Native(threads=threads).forward(**given(units=100, batch=24, longest=4))
+            Native(threads=threads).forward(LSTMCall(**given(units=100, batch=24, longest=4)))
             assert not denormals_count()
     finally:
         torch.set_flush_denormal(False)
@@ -65,5 +66,5 @@ def test_a_caller_that_flushes_itself_goes_on_doing_so() -> None:
 
 def test_an_error_restores_the_mode_too() -> None:
     with pytest.raises(InputError, match="weight_hh"):
-        Native().forward(**{**given(), "weight_hh": np.zeros((3, 3), np.float32)})
+        Native().forward(LSTMCall(**{**given(), "weight_hh": np.zeros((3, 3), np.float32)}))
     assert denormals_count()

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from gatewise.kernels import LSTMCall
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import HERE, both, given, needs_native, same_bits
@@ -31,12 +32,12 @@ def test_the_number_of_threads_changes_only_the_order_of_the_weights_sum(name: s
 @pytest.mark.parametrize("units", [37, 100])
 def test_a_sequence_does_not_feel_what_runs_beside_it(name: str, units: int) -> None:
     kernel, arrays = Native(isa=name, threads=1), given(units=units, batch=70, longest=12)
-    whole = kernel.forward(**arrays)
+    whole = kernel.forward(LSTMCall(**arrays))
     ends = np.cumsum(arrays["lengths"])
     for b in range(0, 70, 9):
         rows = slice(ends[b] - arrays["lengths"][b], ends[b])
         one = {n: arrays[n][b : b + 1] for n in ("lengths", "h0", "c0")} | {"index": arrays["index"][rows]}
-        alone = kernel.forward(arrays["pre"], weight_hh=arrays["weight_hh"], **one)
+        alone = kernel.forward(LSTMCall(arrays["pre"], weight_hh=arrays["weight_hh"], **one))
         assert np.array_equal(alone.h, whole.h[rows])
         assert np.array_equal(alone.c_T[0], whole.c_T[b])
 
@@ -57,7 +58,7 @@ def test_more_sequences_than_run_side_by_side(name: str, size: int) -> None:
     arrays = given(units=21, batch=size, longest=5)
     out, back = both(Native(isa=name, threads=1), arrays)
     wide = {n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in arrays.items()}
-    oracle = Reference().forward(**wide)
+    oracle = Reference().forward(LSTMCall(**wide))
     rng = np.random.default_rng(8)
     grads = [rng.normal(size=a.shape).astype(np.float32).astype(np.float64) for a in (out.h, out.h_T, out.c_T)]
     assert oracle.saved is not None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError, KernelUnavailable
-from gatewise.kernels import native
+from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import ISAS, Native
 from tests.kernels.batches import HERE, given, needs_native
 
@@ -27,12 +27,12 @@ def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytes
     assert native.unavailable_reason() is None
     lanes = {"v4": 16, "v3": 8, "neon": 4, "portable": 4}[name]
     assert Native().lanes(37) == lanes
-    out = Native().forward(**given())
+    out = Native().forward(LSTMCall(**given()))
     assert out.saved is not None
     assert out.saved.packed_gates.shape[1:] == (-(-37 // lanes), 4, lanes)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("avx9", "none of that name"), ("V4", "none of that name")])
+@pytest.mark.parametrize(("name", "reason"), [("avx9", "unknown instruction set"), ("V4", "unknown instruction set")])
 def test_an_unknown_instruction_set_is_refused(name: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_ISA", name)
     with pytest.raises(KernelUnavailable, match=f"GATEWISE_ISA is '{name}'.*{reason}.*portable"):
@@ -50,11 +50,11 @@ def test_an_instruction_set_that_this_machine_lacks_is_refused() -> None:
 
 
 def test_a_tape_of_another_instruction_set_is_refused() -> None:
-    saved = Native(isa="portable").forward(**given()).saved
+    saved = Native(isa="portable").forward(LSTMCall(**given())).saved
     assert saved is not None
     other = next((name for name in HERE if Native(isa=name).lanes(37) != 4), None)
     if other is None:
         pytest.skip("all instruction sets here have as many lanes")
     zeros = np.zeros_like(saved.h0)
-    with pytest.raises(InputError, match=f"instruction set {other} keeps them as"):
+    with pytest.raises(InputError, match=f"instruction set {other} stores them as"):
         Native(isa=other).backward(saved, None, zeros, zeros)

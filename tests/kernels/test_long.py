@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels.interface import SavedActivations
+from gatewise.kernels.interface import LSTMCall, SavedActivations
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import HERE, needs_native
@@ -44,7 +44,7 @@ def _tape(saved: SavedActivations | None) -> SavedActivations:
 def wanted() -> tuple[Any, Any, Any, Any]:
     given, gradients = _arrays(21)
     dh = np.random.default_rng(13).normal(size=(int(LENGTHS.sum()), 21)).astype(np.float32)
-    run = Reference().forward(**_wide(given))
+    run = Reference().forward(LSTMCall(**_wide(given)))
     back = Reference().backward(_tape(run.saved), dh.astype(np.float64), **_wide(gradients))
     return run, back, (given, gradients), dh
 
@@ -54,7 +54,7 @@ def wanted() -> tuple[Any, Any, Any, Any]:
 def test_ten_thousand_steps(wanted: tuple[Any, Any, Any, Any], name: str, threads: int) -> None:
     run, back, (given, gradients), dh = wanted
     kernel = Native(isa=name, threads=threads)
-    got = kernel.forward(**given)
+    got = kernel.forward(LSTMCall(**given))
     for field in FORWARD:
         assert_close(getattr(got, field), getattr(run, field), 1e-5, field)
     got_back = kernel.backward(_tape(got.saved), dh, **gradients)

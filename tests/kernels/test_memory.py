@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from gatewise.kernels import native
+from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import Native
 from tests.kernels.batches import both, given, needs_native
 
@@ -26,17 +26,17 @@ def empty_arena() -> Iterator[Callable[[], int]]:
 
 def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[], int]) -> None:
     arrays = given(units=64, batch=20, longest=30)
-    out = Native().forward(**arrays)
+    out = Native().forward(LSTMCall(**arrays))
     address = out.h.ctypes.data
     kept = empty_arena()
     del out
     assert empty_arena() > kept
-    again = Native().forward(**arrays)
+    again = Native().forward(LSTMCall(**arrays))
     assert again.h.ctypes.data == address
     assert again.h.ctypes.data % 64 == 0
     assert again.saved is not None
     assert again.saved.packed_gates.ctypes.data % 64 == 0
-    want = Native().forward(**arrays).h
+    want = Native().forward(LSTMCall(**arrays)).h
     native._extension().keep_blocks(0)
     assert empty_arena() == 0
     assert np.array_equal(again.h, want)  # what is in use stays
@@ -44,18 +44,18 @@ def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[],
 
 def test_the_arena_is_bounded(empty_arena: Callable[[], int]) -> None:
     native._extension().keep_blocks(100_000)
-    outs = [Native().forward(**given(units=64, batch=20, longest=30)) for _ in range(5)]
+    outs = [Native().forward(LSTMCall(**given(units=64, batch=20, longest=30))) for _ in range(5)]
     del outs
     assert empty_arena() <= 100_000
 
 
 def test_an_array_outlives_the_call_and_the_others() -> None:
-    out = Native().forward(**given())
+    out = Native().forward(LSTMCall(**given()))
     want = out.h_T.copy()
     h_T = out.h_T
     del out
     for seed in range(3):
-        Native().forward(**given(seed=seed))
+        Native().forward(LSTMCall(**given(seed=seed)))
     assert np.array_equal(h_T, want)
 
 

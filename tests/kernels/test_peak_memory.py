@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels import native
+from gatewise.kernels import LSTMCall, native
 from tests.kernels.batches import HERE, needs_native
 
 pytestmark = needs_native
@@ -24,7 +24,7 @@ SCRIPT = """
 import gc, json, resource, sys
 sys.path[:0] = [{path!r}]
 import numpy as np
-from gatewise.kernels import native
+from gatewise.kernels import LSTMCall, native
 rng = np.random.default_rng(4)
 lengths = np.clip(np.exp(rng.normal(5.2, 0.72, 64)), 10, 1000).astype(np.int64)
 steps, units, distinct = int(lengths.sum()), 100, 4300
@@ -37,9 +37,9 @@ kernel, extension = native.Native(isa={isa!r}, threads=2), native._extension()
 rows = []
 for _ in range(4):
     before = resource.getrusage(resource.RUSAGE_SELF)
-    out = kernel.forward(pre, index, lengths, weight, zeros, zeros)
-    tape = sum(a.nbytes for a in (out.tape.packed_gates, out.tape.c, out.tape.h))
-    back = kernel.backward(out.tape, None, ones, zeros)
+    out = kernel.forward(LSTMCall(pre, index, lengths, weight, zeros, zeros))
+    tape = sum(a.nbytes for a in (out.saved.packed_gates, out.saved.c, out.saved.h))
+    back = kernel.backward(out.saved, None, ones, zeros)
     results = sum(a.nbytes for a in back)
     after = resource.getrusage(resource.RUSAGE_SELF)
     del out, back
@@ -94,11 +94,11 @@ def test_a_smaller_batch_finds_the_memory_of_a_larger_one() -> None:
     kernel, extension = native.Native(), native._extension()
     extension.keep_blocks(0)
     extension.keep_blocks(1 << 30)
-    kernel.forward(**given(units=64, batch=64, longest=300))
+    kernel.forward(LSTMCall(**given(units=64, batch=64, longest=300)))
     kept = extension.kept_bytes()
     for seed in range(3):
         arrays = given(units=64, batch=60, longest=290, seed=seed)
-        assert np.isfinite(kernel.forward(**arrays).h).all()
+        assert np.isfinite(kernel.forward(LSTMCall(**arrays)).h).all()
     assert extension.kept_bytes() < 1.3 * kept
     extension.keep_blocks(0)
     extension.keep_blocks(1 << 30)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.kernels import native
+from gatewise.kernels import LSTMCall, native
 from gatewise.kernels.native import Native
 from tests.kernels.batches import given, needs_native
 
@@ -49,7 +49,7 @@ def test_the_interpreter_runs_on_during_a_call() -> None:
     counter.start()
     time.sleep(0.01)
     before, start = counts[0], time.perf_counter()
-    kernel.forward(**arrays, keep=False)
+    kernel.forward(LSTMCall(**arrays), keep=False)
     during, took = counts[0] - before, time.perf_counter() - start
     stop.set()
     counter.join()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gatewise import kernels
-from gatewise.kernels import native, packed
+from gatewise.kernels import LSTMCall, native
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
@@ -30,12 +30,12 @@ def model(tmp_path: Path) -> Model:
     return load(tmp_path / "m")
 
 
-def _unfrozen(model: Model) -> Model:
+def _unreadonly(model: Model) -> Model:
     return replace(model, parameters={name: array.copy() for name, array in model.parameters.items()})
 
 
 def test_the_states_after_pads_are_kept_and_are_the_same(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = _unfrozen(model)
+    plain = _unreadonly(model)
     assert plain._memo is None
     calls = _count_steps(monkeypatch)
     first = model.logits(TEXTS[:1])
@@ -49,7 +49,7 @@ def test_the_states_after_pads_are_kept_and_are_the_same(model: Model, monkeypat
 
 
 def test_changed_parameters_are_seen(model: Model) -> None:
-    plain, before = _unfrozen(model), model.logits(TEXTS)
+    plain, before = _unreadonly(model), model.logits(TEXTS)
     assert np.allclose(before, plain.logits(TEXTS), rtol=0, atol=1e-6)
     plain.parameters["lstm.0.forward.weight_hh"][...] *= -1
     changed = plain.logits(TEXTS)
@@ -66,7 +66,7 @@ def test_loaded_parameters_cannot_be_written(model: Model) -> None:
 
 
 @pytest.mark.skipif(native.unavailable_reason() is not None, reason=f"native: {native.unavailable_reason()}")
-def test_packed_weights_belong_to_frozen_arrays_alone() -> None:
+def test_packed_weights_belong_to_readonly_arrays_alone() -> None:
     rng = np.random.default_rng(2)
     weight = rng.normal(size=(4 * 20, 20)).astype(np.float32)
     given: dict[str, Any] = {
@@ -76,21 +76,21 @@ def test_packed_weights_belong_to_frozen_arrays_alone() -> None:
         "h0": np.ones((1, 20), np.float32),
         "c0": np.ones((1, 20), np.float32),
     }
-    kernel, before = native.Native(), len(packed._kept)
-    free = kernel.forward(weight_hh=weight, **given)
+    kernel, before = native.Native(), len(native._packed)
+    free = kernel.forward(LSTMCall(weight_hh=weight, **given))
     view = weight[:]
     view.flags.writeable = False  # but what it is a view of can be written to
-    assert np.array_equal(kernel.forward(weight_hh=view, **given).h, free.h)
-    assert len(packed._kept) == before
-    frozen = weight.copy()
-    frozen.flags.writeable = False
+    assert np.array_equal(kernel.forward(LSTMCall(weight_hh=view, **given)).h, free.h)
+    assert len(native._packed) == before
+    readonly = weight.copy()
+    readonly.flags.writeable = False
     for isa in native.isas():
         for _ in range(2):
-            run = native.Native(isa=isa).forward(weight_hh=frozen, **given)
-            assert np.array_equal(run.h, native.Native(isa=isa).forward(weight_hh=weight, **given).h)
-    assert len(packed._kept) == before + len(native.isas())
-    del frozen, run  # the tape of a run holds its weights
-    assert len(packed._kept) == before, "packed weights outlive the array"
+            run = native.Native(isa=isa).forward(LSTMCall(weight_hh=readonly, **given))
+            assert np.array_equal(run.h, native.Native(isa=isa).forward(LSTMCall(weight_hh=weight, **given)).h)
+    assert len(native._packed) == before + len(native.isas())
+    del readonly, run  # the tape of a run holds its weights
+    assert len(native._packed) == before, "packed weights outlive the array"
 
 
 def _count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -98,9 +98,9 @@ def _count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     kind, calls = type(kernels.get()), []
     run = kind.forward
 
-    def counted(self: Any, pre: Any, index: Any, lengths: Any, *rest: Any, **how: Any) -> Any:
-        calls.append(int(lengths.sum()))
-        return run(self, pre, index, lengths, *rest, **how)
+    def counted(self: Any, call: LSTMCall[Any], **how: Any) -> Any:
+        calls.append(int(call.lengths.sum()))
+        return run(self, call, **how)
 
     monkeypatch.setattr(kind, "forward", counted)
     return calls

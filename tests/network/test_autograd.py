@@ -1,4 +1,4 @@
-"""The network backwards in NumPy, against torch's autograd over the same network and against finite differences."""
+"""Gradients of the network in NumPy, against torch's autograd over the same network and against finite differences."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 
 from gatewise.kernels import get
 from gatewise.network.architecture import Architecture
-from gatewise.network.autograd import VALUES, _Recorder, gradients
+from gatewise.network.autograd import VALUES, Variable, _RecordingOps, gradients
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
-from gatewise.network.node import Variable
 from gatewise.network.ops import NumpyOps
 from gatewise.nn import Network
 from gatewise.types import Array
@@ -37,7 +36,7 @@ def batch_of(arch: Architecture) -> tuple[Batch, Array]:
 
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 3e-5), ("float64", 1e-12)])
 @pytest.mark.parametrize("name", ALL)
-def test_it_is_torchs_autograd_to_rounding(name: str, dtype: str, close: float) -> None:
+def test_equals_torch_autograd(name: str, dtype: str, close: float) -> None:
     """In float32 the two add up a pad's many gradients in another order; in float64 nothing else is left to see."""
     arch = ALL[name]
     parameters = parameters_of(arch, 7, dtype)
@@ -57,7 +56,7 @@ def test_it_is_torchs_autograd_to_rounding(name: str, dtype: str, close: float) 
 
 
 @pytest.mark.parametrize("name", [name for name, arch in ALL.items() if arch.gate == "sigmoid"])
-def test_it_is_the_slope_in_float64(name: str) -> None:
+def test_equals_finite_differences(name: str) -> None:
     """Two points an input, 1e-5 apart, with the reference kernel; also for a series' own values."""
     arch = ALL[name]
     kernel, parameters = get("reference"), parameters_of(arch, 7, "float64")
@@ -68,14 +67,14 @@ def test_it_is_the_slope_in_float64(name: str) -> None:
     _, found = gradients(parameters, arch, batch, lambda _: dlogits, wanted, kernel)
 
     def loss(key: str, place: tuple[int, ...], step: float) -> float:
-        held, here = dict(parameters), batch
-        moved = (batch.values if key == VALUES else held[key]).copy()  # type: ignore[union-attr]
+        changed, here = dict(parameters), batch
+        moved = (batch.values if key == VALUES else changed[key]).copy()  # type: ignore[union-attr]
         moved[place] += step
         if key == VALUES:
             here = dataclasses.replace(batch, values=moved)
         else:
-            held[key] = moved
-        return float((np.asarray(forward(NumpyOps(kernel), held, arch, here)) * dlogits).sum())
+            changed[key] = moved
+        return float((np.asarray(forward(NumpyOps(kernel), changed, arch, here)) * dlogits).sum())
 
     rng = np.random.default_rng(9)
     for key in wanted:
@@ -85,23 +84,23 @@ def test_it_is_the_slope_in_float64(name: str) -> None:
             assert found[key][place] == pytest.approx(slope, abs=2e-8), (key, place)
 
 
-def test_only_what_is_asked_for_comes_back() -> None:
+def test_returns_the_wanted_gradients_only() -> None:
     arch = ALL["plain"]
     parameters = parameters_of(arch, 7)
     batch, dlogits = batch_of(arch)
-    _, all_of_it = gradients(parameters, arch, batch, lambda _: dlogits, list(parameters))
+    _, every = gradients(parameters, arch, batch, lambda _: dlogits, list(parameters))
     _, found = gradients(parameters, arch, batch, lambda _: dlogits, ["embedding.weight"])
     assert list(found) == ["embedding.weight"]
-    np.testing.assert_array_equal(found["embedding.weight"], all_of_it["embedding.weight"])
+    np.testing.assert_array_equal(found["embedding.weight"], every["embedding.weight"])
 
 
 def test_a_tie_for_the_maximum_is_shared_whatever_the_sign() -> None:
-    """With gates of 0 or 1 many steps show exactly 0. `nn.segment_max` is held to the same (tests/nn/test_segment.py),
+    """With gates of 0 or 1 many steps show exactly 0. `nn.segment_max` is held to the same (tests/nn/test_ops.py),
     since torch.segment_reduce (2.13) shares a positive gradient alone.
     """
-    ops = _Recorder(None, False)
+    ops = _RecordingOps(None, False, None, None)
     x = Variable(ops, np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32))
     largest = ops.segment_max(x, np.array([3, 1]))
-    largest.add(np.array([[4, -6, -9], [1, -1, 2]], dtype=np.float32))
-    ops.send_back()
-    np.testing.assert_array_equal(x.gradient(), [[0, -3, -3], [2, -3, -3], [2, 0, -3], [1, -1, 2]])
+    largest.accumulate(np.array([[4, -6, -9], [1, -1, 2]], dtype=np.float32))
+    ops.backward()
+    np.testing.assert_array_equal(x.grad_or_zeros(), [[0, -3, -3], [2, -3, -3], [2, 0, -3], [1, -1, 2]])

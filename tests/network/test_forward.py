@@ -83,13 +83,13 @@ def test_gradients_are_the_same_where_the_embedding_keeps_its_own(name: str) -> 
         np.testing.assert_array_equal(found, gradient, err_msg=key)
 
 
-def test_active_rows_train_as_the_full_table_does() -> None:
+def test_trainable_rows_train_as_the_full_table_does() -> None:
     arch, rng = UNMASKED, np.random.default_rng(5)
     parameters = {k: v.astype(np.float32) for k, v in _random_parameters(arch, rng).items()}
     sequences = [rng.choice([2, 3, 5, 7, 11], n) for n in LENGTHS]
     results = []
-    for active in (None, np.array([0, 2, 3, 5, 7, 11])):
-        network = Network(arch, parameters, active=active)
+    for trainable_rows in (None, np.array([0, 2, 3, 5, 7, 11])):
+        network = Network(arch, parameters, trainable_rows=trainable_rows)
         optimizer = torch.optim.Adam(network.parameters(), lr=0.01, eps=1e-7)
         for step in range(5):
             optimizer.zero_grad()
@@ -164,5 +164,5 @@ def test_an_architecture_that_means_nothing_is_refused(change: dict[str, object]
 def test_ids_beyond_the_vocabulary_are_refused() -> None:
     with pytest.raises(InputError, match="from 0 to 29, found 3 to 30"):
         Batch.of([np.array([3, 30])], UNMASKED)
-    with pytest.raises(InputError, match=r"series 1: want \(steps, 4\), got \(3, 2\)"):
+    with pytest.raises(InputError, match=r"series 1: shape must be \(steps, 4\), not \(3, 2\)"):
         Batch.of([np.ones((2, 4)), np.ones((3, 2))], ARCHITECTURES["series"])

@@ -231,7 +231,7 @@ DAMAGED: list[tuple[str, Callable[[dict[str, bytes]], None]]] = [
     ("not kept as plain numbers", with_arrays(external_storage)),
     ("not kept as plain numbers", with_arrays(lambda f: replaced(f, np.ones((10, 16), "f4"), compression="gzip"))),
     (r"says .* bytes and has 0", with_arrays(huge)),
-    (r"want \(10, 16\)", with_arrays(lambda f: replaced(f, np.ones((10, 12), "f4")))),
+    (r"expected \(10, 16\)", with_arrays(lambda f: replaced(f, np.ones((10, 12), "f4")))),
     ("no floating-point numbers", with_arrays(lambda f: replaced(f, np.ones((10, 16), "i4")))),
     ("not finite", with_arrays(lambda f: replaced(f, np.full((10, 16), np.nan, "f4")))),
     ("is missing", with_arrays(lambda f: f.pop(f"{FIRST}/2"))),

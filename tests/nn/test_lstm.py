@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequen
 
 from gatewise.errors import InputError
 from gatewise.nn import LSTM, from_torch
-from gatewise.nn.lstm import run_fallback
+from gatewise.nn.lstm import _run_fallback
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -28,7 +28,7 @@ def pair(seed: int = 0, dtype: torch.dtype = torch.float64, **how: Any) -> tuple
 
 
 def close(got: Tensor, wanted: Tensor, tolerance: float, what: str) -> None:
-    assert got.shape == wanted.shape, f"{what}: {got.shape}, want {wanted.shape}"
+    assert got.shape == wanted.shape, f"{what}: {got.shape}, expected {wanted.shape}"
     got, wanted = got.detach(), wanted.detach()
     off = float((got - wanted).abs().max()) if got.numel() else 0.0
     limit = tolerance * max(float(wanted.abs().max()) if wanted.numel() else 0.0, 1e-3)
@@ -280,7 +280,7 @@ def test_off_the_cpu_the_same(name: str, bias: bool) -> None:
     states = states_of(lstm, batch or 1, torch.float64)
     if not batch:
         states = states[0][:, 0], states[1][:, 0]
-    runs = [lstm(x, states, **how), run_fallback(lstm, x, states, how.get("lengths"))]
+    runs = [lstm(x, states, **how), _run_fallback(lstm, x, states, how.get("lengths"))]
     slopes = []
     for output, (h_n, c_n) in runs:
         rows = output.data if isinstance(output, PackedSequence) else output
@@ -311,16 +311,16 @@ def test_another_device(name: str) -> None:
 def test_refused() -> None:
     ours, x = LSTM(3, 5), torch.zeros(4, 2, 3)
     wrong = [
-        ("input: want", lambda: ours(torch.zeros(4, 2, 4))),
-        ("input: want", lambda: ours(torch.zeros(3))),
+        ("input: expected", lambda: ours(torch.zeros(4, 2, 4))),
+        ("input: expected", lambda: ours(torch.zeros(3))),
         ("input is torch.float64, the weights are torch.float32", lambda: ours(x.double())),
         ("in float32 or float64", lambda: LSTM(3, 5, dtype=torch.bfloat16)(x.bfloat16())),
-        ("h_0: want", lambda: ours(x, (torch.zeros(1, 3, 5), torch.zeros(1, 2, 5)))),
-        ("c_0: want", lambda: ours(x, (torch.zeros(1, 2, 5), torch.zeros(2, 5)))),
+        ("h_0: expected", lambda: ours(x, (torch.zeros(1, 3, 5), torch.zeros(1, 2, 5)))),
+        ("c_0: expected", lambda: ours(x, (torch.zeros(1, 2, 5), torch.zeros(2, 5)))),
         ("c_0 is torch.float64", lambda: ours(x, (torch.zeros(1, 2, 5), torch.zeros(1, 2, 5).double()))),
         ("lengths sum to 3", lambda: ours(x[:, 0], lengths=torch.tensor([3]))),
         ("a PackedSequence has its own", lambda: ours(pack_sequence([x[:, 0]]), lengths=torch.tensor([4]))),
-        ("input: want", lambda: ours(x, lengths=torch.tensor([4]))),
+        ("input: expected", lambda: ours(x, lengths=torch.tensor([4]))),
         ("hidden_size", lambda: LSTM(3, 0)),
         ("num_layers", lambda: LSTM(3, 5, num_layers=1.5)),  # type: ignore[arg-type]
         ("dropout", lambda: LSTM(3, 5, dropout=1.5)),

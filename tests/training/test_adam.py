@@ -16,7 +16,7 @@ def test_the_tutorials_adam_is_that_of_keras() -> None:
     chosen = recipe("tutorial", units=7, embedding_dim=5, max_length=60, batch_size=16)
     training_data = prepare(made_reviews(160, 40), chosen, 0)
     start = initial_parameters(training_data.architecture, np.random.default_rng(1))
-    network = Network(training_data.architecture, start, active=training_data.active)
+    network = Network(training_data.architecture, start, trainable_rows=training_data.trainable_rows)
     loop = Loop(training_data, network, 0, Callback(), None, "")
     order = loop._order(0)
     weights = {name: value.astype(np.float64) for name, value in network.state().items()}

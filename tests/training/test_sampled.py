@@ -71,7 +71,7 @@ def test_the_estimate_nears_the_full_softmax_with_more_samples() -> None:
         found = [
             float(
                 sampled_softmax(
-                    x, weight, bias, targets, sampler.draw(np.random.default_rng(k)), sampler.log_expected
+                    x, weight, bias, targets, sampler.sample(np.random.default_rng(k)), sampler.log_expected
                 ).detach()
             )
             for k in range(40)
@@ -83,7 +83,7 @@ def test_the_estimate_nears_the_full_softmax_with_more_samples() -> None:
 def test_the_sampler_draws_what_it_says() -> None:
     counts = np.array([1000, 10, 0, 200])
     sampler = Sampler(counts, 3)
-    drawn = [set(sampler.draw(np.random.default_rng(k)).tolist()) for k in range(4000)]
+    drawn = [set(sampler.sample(np.random.default_rng(k)).tolist()) for k in range(4000)]
     share = np.array([np.mean([word in one for one in drawn]) for word in range(4)])
     np.testing.assert_allclose(share, np.exp(sampler.log_expected), atol=0.03)
 

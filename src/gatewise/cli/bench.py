@@ -80,6 +80,7 @@ def check(kernel: Kernel) -> float:
     """
     import numpy as np
 
+    from gatewise.kernels import LSTMCall
     from gatewise.kernels.reference import Reference
 
     rng, errors = np.random.default_rng(7), []
@@ -90,7 +91,7 @@ def check(kernel: Kernel) -> float:
         results = []
         for each, dtype in ((kernel, np.float32), (Reference(), np.float64)):
             cast = {name: a.astype(dtype) if a.dtype == np.float32 else a for name, a in batch.items()}
-            out = each.forward(**cast)
+            out = each.forward(LSTMCall(**cast))
             assert out.saved is not None
             results.append([*out[:3], *each.backward(out.saved, None, *(g.astype(dtype) for g in gradients))])
         errors += [np.abs(a - b).max() / np.abs(b).max() for a, b in zip(*results, strict=True)]
@@ -133,16 +134,18 @@ def _measure(kernel: Kernel, units: int, sequences: int, seconds: float) -> dict
     """Steps, and for forward and for forward with backward: milliseconds and GFLOP/s, in about 2 · `seconds`."""
     import numpy as np
 
-    batch = random_batch(np.random.default_rng(units), units, sequences)
-    dh_T, dc_T = np.ones_like(batch["h0"]), np.zeros_like(batch["h0"])
+    from gatewise.kernels import LSTMCall
+
+    call = LSTMCall(**random_batch(np.random.default_rng(units), units, sequences))
+    dh_T, dc_T = np.ones_like(call.h0), np.zeros_like(call.h0)
 
     def forward_backward() -> None:
-        saved = kernel.forward(**batch).saved
+        saved = kernel.forward(call).saved
         assert saved is not None
         kernel.backward(saved, None, dh_T, dc_T)
 
-    steps = int(batch["lengths"].sum())
-    times = _median_seconds({"forward": lambda: kernel.forward(**batch), "forward_backward": forward_backward}, seconds)
+    steps = int(call.lengths.sum())
+    times = _median_seconds({"forward": lambda: kernel.forward(call), "forward_backward": forward_backward}, seconds)
     row: dict[str, Any] = {"steps": steps}
     for name, taken in times.items():
         row |= {f"{name}_ms": 1e3 * taken, f"{name}_gflops": FLOPS[name] * units**2 * steps / taken / 1e9}

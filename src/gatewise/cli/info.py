@@ -48,6 +48,7 @@ def environment() -> dict[str, Any]:
     from gatewise import kernels
     from gatewise._version import __version__
     from gatewise.kernels import native
+    from gatewise.kernels.threads import threads
     from gatewise.model import bundled as bundled
 
     forced = {name: os.environ.get(f"GATEWISE_{name}") for name in ("KERNEL", "ISA", "THREADS")}
@@ -71,7 +72,7 @@ def environment() -> dict[str, Any]:
         "threads": None,
         "threads_reason": "set by GATEWISE_THREADS" if forced["THREADS"] else "all that this process may use",
     }
-    for name, get in (("kernel", lambda: kernels.get().name), ("isa", native.isa), ("threads", native.threads)):
+    for name, get in (("kernel", lambda: kernels.get().name), ("isa", native.isa), ("threads", threads)):
         if name == "isa" and not found["isas"]:
             continue
         try:

@@ -7,19 +7,18 @@ to 0 and its forget gate to 1, so that c stays the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gatewise.cell import gates_shown, step_forward
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Kernel, SavedActivations
+from gatewise.kernels import Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.ops import NumpyOps, States
-from gatewise.types import Array, Gate
+from gatewise.types import Array
 
 GATE_NAMES = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
 
@@ -129,27 +128,17 @@ class ClampedOps(NumpyOps):
                 (c, columns) for c, columns in self._clamps_of[name] if c.pads and c.steps is None
             ]
 
-    def lstm(
-        self,
-        name: str,
-        pre: Array,
-        index: NDArray[np.int32] | None,
-        lengths: NDArray[np.int64],
-        weight_hh: Array,
-        h0: Array,
-        c0: Array,
-        reverse: bool,
-        gate: Gate,
-    ) -> States:
+    def lstm(self, name: str, call: LSTMCall[Array]) -> States:
         if not self._clamps_of[name]:
-            return super().lstm(name, pre, index, lengths, weight_hh, h0, c0, reverse, gate)
+            return super().lstm(name, call)
+        pre, index, lengths, weight_hh, gate = call.pre, call.index, call.lengths, call.weight_hh, call.gate
         units, steps, starts = weight_hh.shape[1], int(lengths.sum()), starts_of(lengths)
-        h_now, c_now = h0.copy(), c0.copy()  # (B, H)
+        h_now, c_now = call.h0.copy(), call.c0.copy()  # (B, H)
         h, c = np.empty((2, steps, units), dtype=pre.dtype)
         gates = np.empty((steps, 4 * units), dtype=pre.dtype)
         for s in range(int(lengths.max(initial=0))):
             active = np.flatnonzero(lengths > s)  # (A,)
-            positions = lengths[active] - 1 - s if reverse else np.full(len(active), s)
+            positions = lengths[active] - 1 - s if call.reverse else np.full(len(active), s)
             rows = starts[active] + positions
             c_prev = c_now[active]
             pre_x = pre[rows if index is None else index[rows]]  # (A, 4H)
@@ -161,7 +150,7 @@ class ClampedOps(NumpyOps):
         if self.keep:
             packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
             # Binary gates are rounded already, hence "sigmoid". There is no backward pass through clamps.
-            saved = SavedActivations(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, "sigmoid")
+            saved = SavedActivations.of(replace(call, gate="sigmoid"), h, c, packed)
             self.saved_activations.setdefault(name, []).append(saved)
         return States(h, c, h_now, c_now)
 

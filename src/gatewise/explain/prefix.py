@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gatewise.explain.gates import Gates
 from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.kernels import LSTMCall
 from gatewise.kernels.ragged import starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
@@ -94,7 +95,8 @@ def backward_prefixes(net: ExplainedNetwork, read: Array) -> list[Array]:
         lengths, full = ends - low, len(h)  # the first `full` runs cover the whole block
         rows = np.repeat(ends - 1, lengths) - (np.arange(lengths.sum()) - np.repeat(starts_of(lengths), lengths))
         h, c = (np.concatenate([a, np.zeros((len(new), units), dtype=pre.dtype)]) for a in (h, c))
-        states = ops.lstm("lstm.0.backward", pre, index[rows], lengths, weight_hh, h, c, False, net.arch.gate)
+        call = LSTMCall(pre, index[rows], lengths, weight_hh, h, c, gate=net.arch.gate)
+        states = ops.lstm("lstm.0.backward", call)
         running = np.arange(low + 1, steps + 1)
         if "mean" in net.arch.pooling:
             total[running] += _reduce_runs(np.add, states.h, lengths, full)[run_of[running]]

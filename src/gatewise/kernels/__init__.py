@@ -1,8 +1,7 @@
-"""The kernels by name, and which one runs.
+"""The kernels by name, and the choice between them.
 
-`get()` returns the one to use: `GATEWISE_KERNEL` if it is set, else native. There is no silent fallback: where native
-cannot run, the reference is used with a warning that says why, once, and whoever names a kernel gets that one or an
-error.
+`get()` returns the kernel `GATEWISE_KERNEL` if it is set, else native. No fallback is silent: where native cannot run,
+the reference runs and a warning states the reason, once. A kernel asked for by name runs, or raises an error.
 """
 
 from __future__ import annotations
@@ -12,11 +11,12 @@ import warnings
 from functools import cache
 
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.fastest_precision import fastest_precision
-from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, SavedActivations
-from gatewise.kernels.native import Native, Precision, bf16_unavailable_reason
+from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, LSTMCall, SavedActivations
+from gatewise.kernels.native import Native, fastest_precision, readonly_copy
+from gatewise.kernels.native import bf16_unavailable_reason as _bf16_unavailable_reason
 from gatewise.kernels.native import unavailable_reason as _native_unavailable_reason
 from gatewise.kernels.reference import Reference
+from gatewise.types import Precision
 
 __all__ = [
     "NAMES",
@@ -24,25 +24,26 @@ __all__ = [
     "Forward",
     "Interpolation",
     "Kernel",
-    "Precision",
+    "LSTMCall",
     "SavedActivations",
     "available",
     "fastest_precision",
     "for_precision",
     "get",
+    "readonly_copy",
     "unavailable_reason",
 ]
 
-NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds what it multiplies: it runs where it is asked for
+NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds its operands, so it runs only on request
 
 
 def unavailable_reason(name: str) -> str | None:
-    """Why the kernel `name` cannot run here, or None if it can. Raises InputError for a name that is none."""
+    """Why the kernel `name` cannot run here, or None if it can. Raises InputError for an unknown name."""
     if name not in NAMES:
-        raise InputError(f"no kernel is called {name!r}; there are {', '.join(NAMES)}")
+        raise InputError(f"unknown kernel {name!r}; the kernels are {', '.join(NAMES)}")
     if name == "reference":
         return None
-    return bf16_unavailable_reason() if name == "bf16" else _native_unavailable_reason()
+    return _bf16_unavailable_reason() if name == "bf16" else _native_unavailable_reason()
 
 
 def available() -> tuple[str, ...]:
@@ -51,7 +52,7 @@ def available() -> tuple[str, ...]:
 
 
 def get(name: str | None = None) -> Kernel:
-    """The kernel `name`, or the one to use here. Raises KernelUnavailable with the reason, InputError for a bad
+    """The kernel `name`, or the default one here. Raises KernelUnavailable with the reason, InputError for an unknown
     name.
     """
     wanted = name or os.environ.get("GATEWISE_KERNEL") or None
@@ -70,7 +71,7 @@ def get(name: str | None = None) -> Kernel:
 
 
 def for_precision(precision: Precision) -> Kernel:
-    """The kernel to use here, "float32", or the one that multiplies in bfloat16, "bf16". Errors as `get`."""
+    """The default kernel for "float32", the bfloat16 kernel for "bf16". Errors as `get`."""
     if precision not in ("float32", "bf16"):
         raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
     return get("bf16" if precision == "bf16" else None)
@@ -86,5 +87,7 @@ def _made(name: str) -> Kernel:
 @cache
 def _warn_once(reason: str) -> None:
     warnings.warn(
-        f"the native kernel cannot run here ({reason}); using the reference, far slower", RuntimeWarning, stacklevel=3
+        f"the native kernel cannot run here ({reason}); using the reference kernel, which is far slower",
+        RuntimeWarning,
+        stacklevel=3,
     )

@@ -1,57 +1,72 @@
-"""What a kernel is: the recurrence over a ragged batch, forward and backward, on plain arrays.
+"""Interface of a kernel: the LSTM recurrence over a ragged batch, forward and backward, on plain arrays.
 
-A batch holds B sequences of `lengths (B,)` steps, N = sum(lengths) rows in all, one sequence after the other. There is
-no padding and no mask. `pre (U, 4H)` holds x W_ihᵀ + b once for each distinct input (for text: a row a distinct token)
-and `index (N,)` says which of its rows each step takes; without an index, U = N and every step has a row of its own.
+A batch holds B sequences of `lengths (B,)` steps, N = sum(lengths) rows in total, one sequence after the other, without
+padding or mask. `LSTMCall` describes one run. A kernel has four operations:
 
-    project(x (U, D), weight_ih (4H, D), bias (4H,))                     -> pre (U, 4H)
-    project_backward(x, weight_ih, dpre)                                 -> dx, dweight_ih, dbias
-    forward(pre, index, lengths, weight_hh, h0, c0, reverse, gate, keep, mask, drawn) -> h (N, H), h_T, c_T (B, H), tape
-    backward(tape, dh, dh_T, dc_T, dc, with_dweight)                     -> dpre (U, 4H), dweight_hh, dh0, dc0
+    project(x (U, D), weight_ih (4H, D), bias (4H,))  -> pre (U, 4H)
+    project_backward(x, weight_ih, dpre)              -> dx, dweight_ih, dbias
+    forward(call, keep)                               -> h (N, H), h_T, c_T (B, H), saved activations
+    backward(saved, dh, dh_T, dc_T, dc, with_dweight) -> dpre (U, 4H), dweight_hh, dh0, dc0
 
-`reverse` runs each sequence from its last row to its first; row n of every array still belongs to step n of the text,
-and h_T is the state after the first row. A sequence without steps hands its initial state on. Backward may write over
-its tape (`consumes_saved`): then a tape can be used once, unless the caller gives a copy (`SavedActivations.copy`).
-
-`mask (B, H)` is recurrent dropout, the same at every step of a sequence (Gal & Ghahramani 2016): pre gets
-(mask h_{t-1}) W_hhᵀ in the place of h_{t-1} W_hhᵀ, from the initial state on. h and h_T are not masked.
-
-`drawn` runs each sequence on rows between one row of `pre` and its own: sequence b takes base + along_b (row - base),
-with base = pre[base_b]. So many points of one way share their input product. The gradient dpre of such a run is that of
-the rows as they were taken, summed by `index`: not multiplied by along_b, and what belongs to the base is left out.
-
-The contract in tests/kernels/ is what every kernel must meet; tests/kernels/ holds kernels that must fail it.
+The test suite in tests/kernels/ defines what every kernel must compute; tests/kernels/mutants.py holds wrong kernels
+that it must reject.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from gatewise.cell import gates_shown
-from gatewise.types import Array, Gate
+from gatewise.types import Array, Gate, Index, Lengths
 
-__all__ = [
-    "Backward",
-    "Forward",
-    "Interpolation",
-    "Kernel",
-    "Projected",
-    "SavedActivations",
-]
+T = TypeVar("T")
 
-Index = NDArray[np.int32]
-Lengths = NDArray[np.int64]
+
+class Interpolation(NamedTuple):
+    """Replaces the input row of each step by base + alpha (row - base), base = pre[base_b], for every sequence b.
+
+    Points on the path between two inputs (integrated gradients) thereby share one input product. alpha 0 gives the base
+    row and alpha 1 the step's own row, exactly. The gradient dpre of such a run is that of the interpolated rows,
+    summed by `index`: not multiplied by alpha, and without the part that belongs to the base.
+    """
+
+    base: Index  # (B,), rows of pre
+    alpha: Array  # (B,)
+
+
+@dataclass(frozen=True)
+class LSTMCall(Generic[T]):
+    """One run of the recurrence over a batch; T is the array type, NumPy's or torch's.
+
+    pre (U, 4H): x W_ihᵀ + b once per distinct input (for text: one row per distinct token). index (N,): the row of
+    `pre` that each step takes; None where each step has its own row (U = N). lengths (B,). weight_hh (4H, H). h0, c0
+    (B, H): initial states; a sequence without steps returns them unchanged.
+
+    reverse: run each sequence from its last row to its first. Row n of every array still belongs to step n of the
+    sequence, and h_T is the state after the first row.
+
+    mask (B, H): recurrent dropout, the same for all steps of a sequence (Gal & Ghahramani 2016). weight_hh multiplies
+    mask h_{t-1} instead of h_{t-1}, including the initial state; h and h_T are not masked.
+    """
+
+    pre: T
+    index: Index | None
+    lengths: Lengths
+    weight_hh: T
+    h0: T
+    c0: T
+    reverse: bool = False
+    gate: Gate = "sigmoid"
+    mask: T | None = None
+    interpolation: Interpolation | None = None
 
 
 @dataclass(frozen=True)
 class SavedActivations:
-    """What forward keeps: the inputs it was given, h and c of every step, and the gates in the kernel's own layout.
+    """What backward needs of a forward run: its arguments, h and c of every step, and the gates in the kernel's layout.
 
-    What training needs and what the glass box shows are the same thing. `gates()` gives (N, 4H), i f g o.
+    The explanations show these arrays too; `gates()` returns the gates as (N, 4H) in the order i, f, g, o.
     """
 
     pre_rows: int
@@ -67,28 +82,27 @@ class SavedActivations:
     gate: Gate
     mask: Array | None = None  # (B, H)
 
+    @classmethod
+    def of(cls, call: LSTMCall[Array], h: Array, c: Array, packed_gates: Array) -> SavedActivations:
+        """The activations of `call`; `pre` itself is not kept."""
+        states = call.index, call.lengths, call.weight_hh, call.h0, call.c0, h, c, packed_gates
+        return cls(len(call.pre), *states, call.reverse, call.gate, call.mask)
+
     def gates(self) -> Array:
-        """The gates (N, 4H), i f g o, as they acted: with gate="binary", i, f and o are 0 or 1."""
+        """The gates (N, 4H), i f g o; with gate="binary", i, f and o are 0 or 1."""
         n, blocks, four, lanes = self.packed_gates.shape
         units = self.weight_hh.shape[1]
         plain = self.packed_gates.transpose(0, 2, 1, 3).reshape(n, four, blocks * lanes)[:, :, :units]
-        # A copy: where the layout is plain already, a view would change under backward.
+        # A copy: where the layout is plain already, backward would overwrite a view.
         return gates_shown(plain.reshape(n, 4 * units).copy(), self.gate)
 
     def copy(self) -> SavedActivations:
-        """A tape that backward may write over while this one stays."""
+        """A copy for a backward pass that leaves this object as it is."""
         return replace(self, packed_gates=self.packed_gates.copy())
 
 
-class Interpolation(NamedTuple):
-    """Where each sequence's rows lie between a row of `pre` and their own: 0 is that row, 1 their own, exactly."""
-
-    base: Index  # (B,) int32, rows of pre
-    along: Array  # (B,)
-
-
 class Forward(NamedTuple):
-    """What forward gives: h of every step, the last states, and the tape if it was to be kept."""
+    """Result of `Kernel.forward`: h of every step, the last states, and the saved activations if they were kept."""
 
     h: Array  # (N, H)
     h_T: Array  # (B, H)
@@ -97,24 +111,24 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """The gradients of what forward was given, in the same order; that of x and W_ih is the caller's affair."""
+    """Result of `Kernel.backward`: gradients of pre, weight_hh, h0 and c0."""
 
     dpre: Array  # (U, 4H)
-    dweight_hh: Array | None  # (4H, H), or None where it was not asked for
+    dweight_hh: Array | None  # (4H, H); None without `with_dweight`
     dh0: Array  # (B, H)
     dc0: Array  # (B, H)
 
 
 class Projected(NamedTuple):
-    """The gradients of what `project` was given; no dx where it was not asked for."""
+    """Result of `Kernel.project_backward`: gradients of x, weight_ih and bias."""
 
-    dx: Array | None  # (U, D)
+    dx: Array | None  # (U, D); None without `with_dx`
     dweight_ih: Array  # (4H, D)
     dbias: Array  # (4H,)
 
 
 class Kernel(Protocol):
-    """A rung: reference or native. All arrays C-contiguous and of one dtype that is in `dtypes`."""
+    """The operations above. All arrays are C-contiguous and of one dtype, which is in `dtypes`."""
 
     @property
     def name(self) -> str: ...
@@ -123,7 +137,9 @@ class Kernel(Protocol):
     def dtypes(self) -> tuple[str, ...]: ...
 
     @property
-    def consumes_saved(self) -> bool: ...
+    def consumes_saved(self) -> bool:
+        """Whether backward overwrites the saved activations; then they serve one backward pass only."""
+        ...
 
     def lanes(self, units: int) -> int:
         """The last axis of `SavedActivations.packed_gates` for H = units."""
@@ -134,25 +150,11 @@ class Kernel(Protocol):
         ...
 
     def project_backward(self, x: Array, weight_ih: Array, dpre: Array, *, with_dx: bool = True) -> Projected:
-        """Gradients of what `project` was given from that of pre (U, 4H)."""
+        """Gradients of the arguments of `project` from dpre (U, 4H)."""
         ...
 
-    def forward(
-        self,
-        pre: Array,
-        index: Index | None,
-        lengths: Lengths,
-        weight_hh: Array,
-        h0: Array,
-        c0: Array,
-        *,
-        reverse: bool = False,
-        gate: Gate = "sigmoid",
-        keep: bool = True,
-        mask: Array | None = None,
-        drawn: Interpolation | None = None,
-    ) -> Forward:
-        """Run the batch; without `keep` there is no tape. Raises InputError for arrays that do not fit together."""
+    def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
+        """Run the batch; `keep` saves the activations. Raises InputError for arrays that do not fit together."""
         ...
 
     def backward(
@@ -167,6 +169,6 @@ class Kernel(Protocol):
     ) -> Backward:
         """Gradients of a scalar loss from those of h (N, H), h_T, c_T (B, H) and, where used, c of every step (N, H).
 
-        None for dh or dc stands for zeros and costs nothing. Without `with_dweight` that of weight_hh is not made.
+        None for dh or dc means zeros and costs nothing. Without `with_dweight`, dweight_hh is not computed.
         """
         ...

@@ -1,42 +1,28 @@
-"""The second rung: the recurrence in C++ (src/native/), float32, on all cores that the process may use.
+"""The native kernel: the recurrence in C++ (src/native/), float32 or bfloat16 products, on all permitted cores.
 
     GATEWISE_ISA       instruction set: v4 (AVX-512), v3 (AVX2 and FMA), neon, portable; default: the best one here.
                        In bfloat16 amx (tile registers) or v4
     GATEWISE_THREADS   threads; default: as many as the process may use, by affinity and by its control group's quota
 
-With the same instruction set and number of threads, results are the same bits from run to run. Another number of
-threads changes the order in which the weights' gradients are summed (dweight_hh, dweight_ih, dbias), and nothing else.
+With equal instruction set and number of threads, results are bit-equal from run to run. The number of threads changes
+only the order in which the gradients of the weights are summed (dweight_hh, dweight_ih, dbias).
 """
 
 from __future__ import annotations
 
 import os
+import weakref
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from gatewise.errors import InputError, KernelUnavailable, quote
-from gatewise.kernels.interface import Backward, Forward, Index, Interpolation, Lengths, Projected, SavedActivations
-from gatewise.kernels.packed import packed_weights
+from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.kernels.validation import check_backward, check_forward, check_project, check_saved
-from gatewise.types import Array, Gate
-
-__all__ = [
-    "ISAS",
-    "Native",
-    "Precision",
-    "bf16_unavailable_reason",
-    "imported",
-    "isa",
-    "isas",
-    "isas_bf16",
-    "threads",
-    "unavailable_reason",
-]
-
-Precision = Literal["float32", "bf16"]
+from gatewise.types import Array, Precision
 
 ISAS = ("v4", "v3", "neon", "portable")  # every instruction set that there is a build for, best first
 ISAS_BF16 = ("amx", "v4")  # those of them, and AMX's tile registers, that multiply in bfloat16, best first
@@ -44,10 +30,10 @@ _MOST_STEPS = 2**31 - 1  # rows are numbered in 32 bits
 
 
 class Native:
-    """The C++ kernel. None for `isa` or `threads` stands for what the environment and the machine say at each call.
+    """The C++ kernel. None for `isa` or `threads`: the environment and the machine decide at each call.
 
-    precision "bf16": what the matrix products multiply (h_{t-1}, x, the weights, the gates' gradients) is rounded to
-    bfloat16, 8 bits; sums, gates, c, h and all that comes out stay float32. Raises KernelUnavailable where the
+    precision "bf16": the operands of the matrix products (h_{t-1}, x, the weights, the gradients of the gates) are
+    rounded to bfloat16, 8 bits; sums, gates, c, h and all results stay float32. Raises KernelUnavailable where the
     processor has no instructions for it.
     """
 
@@ -83,25 +69,13 @@ class Native:
         name, count = self._isa or isa(), self._threads or threads()
         return Projected(*extension.linear_backward(name, count, x, weight_ih, dpre, with_dx))
 
-    def forward(
-        self,
-        pre: Array,
-        index: Index | None,
-        lengths: Lengths,
-        weight_hh: Array,
-        h0: Array,
-        c0: Array,
-        *,
-        reverse: bool = False,
-        gate: Gate = "sigmoid",
-        keep: bool = True,
-        mask: Array | None = None,
-        drawn: Interpolation | None = None,
-    ) -> Forward:
+    def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         extension = _extension()
-        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask, drawn)
-        lengths = lengths if lengths.flags.c_contiguous else lengths.copy()
-        index = index if index is None or index.flags.c_contiguous else index.copy()
+        check_forward(self, call)
+        index, lengths, interpolation = call.index, call.lengths, call.interpolation
+        if not lengths.flags.c_contiguous or not (index is None or index.flags.c_contiguous):
+            lengths, index = lengths.copy(), None if index is None else index.copy()
+            call = replace(call, lengths=lengths, index=index)
         steps = int(lengths.sum())
         if steps > _MOST_STEPS:
             raise InputError(f"lengths: {steps} steps in one batch; the native kernel takes at most {_MOST_STEPS}")
@@ -109,27 +83,22 @@ class Native:
         h, h_T, c_T, c, gates = extension.forward(
             name,
             self._threads or threads(),
-            pre,
+            call.pre,
             index,
             lengths,
-            weight_hh,
-            h0,
-            c0,
-            mask,
+            call.weight_hh,
+            call.h0,
+            call.c0,
+            call.mask,
             steps,
-            reverse,
-            gate == "binary",
+            call.reverse,
+            call.gate == "binary",
             keep,
-            packed_weights(extension, name, weight_hh),
-            None if drawn is None else drawn.base,
-            None if drawn is None else drawn.along,
+            _packed_weights(extension, name, call.weight_hh),
+            None if interpolation is None else interpolation.base,
+            None if interpolation is None else interpolation.alpha,
         )
-        saved = (
-            SavedActivations(len(pre), index, lengths, weight_hh, h0, c0, h, c, gates, reverse, gate, mask)
-            if keep
-            else None
-        )
-        return Forward(h, h_T, c_T, saved)
+        return Forward(h, h_T, c_T, SavedActivations.of(call, h, c, gates) if keep else None)
 
     def backward(
         self,
@@ -141,8 +110,8 @@ class Native:
         *,
         with_dweight: bool = True,
     ) -> Backward:
-        """As the contract says. It writes over the tape's gates and then makes that array read-only: a second backward
-        over the same tape raises InputError.
+        """As `Kernel.backward`. It overwrites `saved.packed_gates` and then makes that array read-only: a second pass
+        over the same activations raises InputError.
         """
         extension = _extension()
         check_backward(self, saved, dh, dh_T, dc_T, dc)
@@ -192,9 +161,22 @@ def bf16_unavailable_reason() -> str | None:
     return None if isas_bf16() else "this processor has no AVX512_BF16 instructions"
 
 
+def fastest_precision() -> Precision:
+    """The precision in which the kernel is fastest here; a recipe's "auto".
+
+    "bf16" with AMX tile registers, and with AVX-512 where the processor gains from it; "float32" otherwise, and where
+    GATEWISE_ISA names an instruction set without bfloat16.
+    """
+    here, (extension, _) = isas_bf16(), imported()
+    build = os.environ.get("GATEWISE_ISA") or (here[0] if here else None)
+    if extension is None or build not in here:
+        return "float32"
+    return "bf16" if build == "amx" or extension.vector_bf16_pays() else "float32"
+
+
 def _bf16(isa: str | None) -> str:
-    """The build of the kernel for bfloat16: the best here, or that of `isa` or GATEWISE_ISA. Raises KernelUnavailable
-    where it cannot run, or there is none.
+    """The bfloat16 build to use: the best here, or the one `isa` or GATEWISE_ISA names. Raises KernelUnavailable where
+    it cannot run or does not exist.
     """
     forced = isa or os.environ.get("GATEWISE_ISA")
     if forced and forced not in ISAS_BF16:
@@ -259,5 +241,32 @@ def _check_isa(name: str, what: str) -> None:
 
 
 def _no_such_isa(name: str, what: str) -> str:
-    known = "this machine cannot run it" if name in ISAS else "there is none of that name"
-    return f"{what} is {quote(name)}: {known}; it can be {', '.join(isas())}"
+    problem = "this machine cannot run it" if name in ISAS else "unknown instruction set"
+    return f"{what} is {quote(name)}: {problem}; available: {', '.join(isas())}"
+
+
+def readonly_copy(array: Array) -> Array:
+    """A copy that is read-only."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+_packed: dict[tuple[int, str], tuple[weakref.ref[Array], Array]] = {}
+
+
+def _packed_weights(extension: Any, isa: str, weight_hh: Array) -> Array | None:
+    """Read-only recurrent weights in the order in which the kernel reads them, packed once; None for writeable ones.
+
+    Packing costs as much as about twenty steps of one sequence, which a model that predicts single texts would pay at
+    every call.
+    """
+    if weight_hh.flags.writeable or weight_hh.base is not None:  # the base of a view may be writeable
+        return None
+    key = id(weight_hh), isa
+    found = _packed.get(key)
+    if found is not None and found[0]() is weight_hh:
+        return found[1]
+    packed: Array = extension.pack(isa, weight_hh)
+    _packed[key] = weakref.ref(weight_hh, lambda _: _packed.pop(key, None)), packed
+    return packed

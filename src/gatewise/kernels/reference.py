@@ -1,6 +1,6 @@
-"""The first rung: a loop over `cell.py`, as plain as it can be. Any float dtype; the oracle for the rungs above.
+"""The reference kernel: a plain loop over `cell.py`, float32 or float64; the oracle for the native kernel.
 
-The batch is turned into B columns side by side; at step s the sequences that still have one take part.
+At step s the loop computes all sequences that have more than s steps.
 """
 
 from __future__ import annotations
@@ -8,16 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from gatewise.cell import Step, step_backward, step_forward
-from gatewise.kernels.interface import Backward, Forward, Index, Interpolation, Lengths, Projected, SavedActivations
+from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.validation import check_backward, check_forward, check_project
-from gatewise.types import Array, Gate
-
-__all__ = ["Reference"]
+from gatewise.types import Array, Lengths
 
 
 class Reference:
-    """`cell.step_forward` for every step, then `cell.step_backward` for every step. Slow, and right."""
+    """`cell.step_forward` for every step, then `cell.step_backward` for every step."""
 
     name = "reference"
     dtypes = ("float32", "float64")
@@ -35,38 +33,24 @@ class Reference:
         check_project(self, x, weight_ih, None, dpre)
         return Projected(dpre @ weight_ih if with_dx else None, dpre.T @ x, dpre.sum(axis=0))
 
-    def forward(
-        self,
-        pre: Array,
-        index: Index | None,
-        lengths: Lengths,
-        weight_hh: Array,
-        h0: Array,
-        c0: Array,
-        *,
-        reverse: bool = False,
-        gate: Gate = "sigmoid",
-        keep: bool = True,
-        mask: Array | None = None,
-        drawn: Interpolation | None = None,
-    ) -> Forward:
-        check_forward(self, pre, index, lengths, weight_hh, h0, c0, gate, mask, drawn)
-        units, steps = weight_hh.shape[1], int(lengths.sum())
-        h_now, c_now = h0.copy(), c0.copy()  # (B, H): each sequence's state so far
+    def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
+        check_forward(self, call)
+        pre, index, mask, interpolation = call.pre, call.index, call.mask, call.interpolation
+        units, steps = call.weight_hh.shape[1], int(call.lengths.sum())
+        h_now, c_now = call.h0.copy(), call.c0.copy()  # (B, H): current state of each sequence
         h, c = np.empty((2, steps, units), dtype=pre.dtype)
         gates = np.empty((steps, 4 * units), dtype=pre.dtype)
-        for active, rows in _steps(lengths, reverse):
+        for active, rows in _steps(call.lengths, call.reverse):
             pre_x = pre[rows if index is None else index[rows]]  # (A, 4H), A sequences active
-            if drawn is not None:
-                along = drawn.along[active, None]
-                pre_x = along * pre_x + (1 - along) * pre[drawn.base[active]]
+            if interpolation is not None:
+                alpha = interpolation.alpha[active, None]
+                pre_x = alpha * pre_x + (1 - alpha) * pre[interpolation.base[active]]
             h_prev = h_now[active] if mask is None else h_now[active] * mask[active]
-            step = step_forward(pre_x, h_prev, c_now[active], weight_hh, gate)
+            step = step_forward(pre_x, h_prev, c_now[active], call.weight_hh, call.gate)
             h_now[active], c_now[active] = step.h, step.c
             h[rows], c[rows], gates[rows] = step.h, step.c, step.gates
         packed = gates.reshape(steps, 4, 1, units).transpose(0, 2, 1, 3)  # one block, H lanes
-        saved = SavedActivations(len(pre), index, lengths, weight_hh, h0, c0, h, c, packed, reverse, gate, mask)
-        return Forward(h, h_now, c_now, saved if keep else None)
+        return Forward(h, h_now, c_now, SavedActivations.of(call, h, c, packed) if keep else None)
 
     def backward(
         self,
@@ -81,11 +65,11 @@ class Reference:
         check_backward(self, saved, dh, dh_T, dc_T, dc)
         units, steps = saved.weight_hh.shape[1], len(saved.h)
         gates = saved.packed_gates.reshape(steps, 4 * units)
-        dh_now, dc_now = dh_T.copy(), dc_T.copy()  # (B, H): what reaches each sequence from later steps
+        dh_now, dc_now = dh_T.copy(), dc_T.copy()  # (B, H): gradients from later steps
         dpre_rows = np.empty_like(gates)
         dweight_hh = np.zeros_like(saved.weight_hh) if with_dweight else None
         for active, rows, before in reversed(_steps_with_previous(saved)):
-            first = before < 0  # these sequences' first step: their previous state is the initial one
+            first = before < 0  # the first step: the previous state is the initial one
             h_prev = np.where(first[:, None], saved.h0[active], saved.h[before])  # (A, H)
             c_prev = np.where(first[:, None], saved.c0[active], saved.c[before])
             if saved.mask is not None:
@@ -109,7 +93,7 @@ class Reference:
 
 
 def _steps(lengths: Lengths, reverse: bool) -> list[tuple[Array, Array]]:
-    """For each step: which sequences take part (A,), and which row each of them is at (A,)."""
+    """For each step: the sequences that have it (A,) and the row of each (A,)."""
     starts = starts_of(lengths)
     steps = []
     for s in range(int(lengths.max(initial=0))):
@@ -119,7 +103,7 @@ def _steps(lengths: Lengths, reverse: bool) -> list[tuple[Array, Array]]:
 
 
 def _steps_with_previous(saved: SavedActivations) -> list[tuple[Array, Array, Array]]:
-    """As `_steps`, with the row each sequence was at before (A,), or -1 at its first step."""
+    """As `_steps`, with the previous row of each sequence (A,), -1 at its first step."""
     back = 1 if saved.reverse else -1
     return [
         (active, rows, rows + back if s else np.full(len(rows), -1))

@@ -14,8 +14,6 @@ from pathlib import Path, PurePosixPath
 
 from gatewise.errors import InputError, quote
 
-__all__ = ["MOST_THREADS", "threads"]
-
 MOST_THREADS = 1024
 _ROOT = Path("/")
 _SECONDS = 10.0  # for which a quota that was read is believed

@@ -1,36 +1,30 @@
-"""Whether the arguments of a kernel fit together: one clear line that names the array, before anything runs."""
+"""Validation of a kernel's arguments, before anything runs; an error names the array."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.kernels.interface import Index, Interpolation, Kernel, Lengths, SavedActivations
-from gatewise.types import Array, Gate
-
-__all__ = ["check_backward", "check_forward", "check_project", "check_saved"]
+from gatewise.kernels.interface import Kernel, LSTMCall, SavedActivations
+from gatewise.types import Array
 
 
-def check_forward(
-    kernel: Kernel,
-    pre: Array,
-    index: Index | None,
-    lengths: Lengths,
-    weight_hh: Array,
-    h0: Array,
-    c0: Array,
-    gate: Gate,
-    mask: Array | None,
-    drawn: Interpolation | None = None,
-) -> None:
-    """Raise InputError, naming the array, unless the arguments fit together. Kernels trust what passes here."""
+def check_forward(kernel: Kernel, call: LSTMCall[Array]) -> None:
+    """Raise InputError, naming the array, unless the arguments fit together. Kernels rely on this check."""
+    pre, index, lengths, weight_hh, interpolation = (
+        call.pre,
+        call.index,
+        call.lengths,
+        call.weight_hh,
+        call.interpolation,
+    )
     if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
-        raise InputError(f"weight_hh: want (4H, H), got {weight_hh.shape}")
+        raise InputError(f"weight_hh: expected (4H, H), got {weight_hh.shape}")
     units, batch = weight_hh.shape[1], len(lengths)
-    if gate not in ("sigmoid", "binary"):
-        raise InputError(f"gate must be 'sigmoid' or 'binary', not {gate!r}")
+    if call.gate not in ("sigmoid", "binary"):
+        raise InputError(f"gate must be 'sigmoid' or 'binary', not {call.gate!r}")
     if lengths.ndim != 1 or lengths.dtype != np.int64:
-        raise InputError(f"lengths: want (B,) int64, got {lengths.shape} {lengths.dtype}")
+        raise InputError(f"lengths: expected (B,) int64, got {lengths.shape} {lengths.dtype}")
     if batch and int(lengths.min()) < 0:
         raise InputError(f"lengths: sequence {int(lengths.argmin())} has a negative length")
     steps = int(lengths.sum())
@@ -38,36 +32,37 @@ def check_forward(
         _expect("pre", pre, (steps, 4 * units))
     else:
         if pre.ndim != 2 or pre.shape[1] != 4 * units:
-            raise InputError(f"pre: want (U, {4 * units}), got {pre.shape}")
+            raise InputError(f"pre: expected (U, {4 * units}), got {pre.shape}")
         if index.shape != (steps,) or index.dtype != np.int32:
-            raise InputError(f"index: want ({steps},) int32, got {index.shape} {index.dtype}")
+            raise InputError(f"index: expected ({steps},) int32, got {index.shape} {index.dtype}")
         if steps and not (int(index.min()) >= 0 and int(index.max()) < len(pre)):
             raise InputError(
                 f"index: rows must be from 0 to {len(pre) - 1}, found {int(index.min())} to {int(index.max())}"
             )
-    _expect("h0", h0, (batch, units))
-    _expect("c0", c0, (batch, units))
-    named = {"weight_hh": weight_hh, "pre": pre, "h0": h0, "c0": c0}
-    if mask is not None:
-        _expect("mask", mask, (batch, units))
-        named["mask"] = mask
-    if drawn is not None:
-        if drawn.base.shape != (batch,) or drawn.base.dtype != np.int32:
-            raise InputError(f"base: want ({batch},) int32, got {drawn.base.shape} {drawn.base.dtype}")
-        if batch and not (int(drawn.base.min()) >= 0 and int(drawn.base.max()) < len(pre)):
+    named = {"weight_hh": weight_hh, "pre": pre, "h0": call.h0, "c0": call.c0}
+    if call.mask is not None:
+        named["mask"] = call.mask
+    for name in ("h0", "c0", "mask"):
+        if name in named:
+            _expect(name, named[name], (batch, units))
+    if interpolation is not None:
+        base, alpha = interpolation
+        if base.shape != (batch,) or base.dtype != np.int32:
+            raise InputError(f"base: expected ({batch},) int32, got {base.shape} {base.dtype}")
+        if batch and not (int(base.min()) >= 0 and int(base.max()) < len(pre)):
             raise InputError(f"base: rows must be from 0 to {len(pre) - 1}")
-        _expect("along", drawn.along, (batch,))
-        named["along"] = drawn.along
+        _expect("alpha", alpha, (batch,))
+        named["alpha"] = alpha
     _same_kind(kernel, named)
 
 
 def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None, dpre: Array | None) -> None:
     """Raise InputError, naming the array, unless the arguments of `project` or `project_backward` fit together."""
     if weight_ih.ndim != 2 or 0 in weight_ih.shape:
-        raise InputError(f"weight_ih: want (4H, D), got {weight_ih.shape}")
+        raise InputError(f"weight_ih: expected (4H, D), got {weight_ih.shape}")
     outputs, inputs = weight_ih.shape
     if x.ndim != 2 or x.shape[1] != inputs:
-        raise InputError(f"x: want (U, {inputs}), got {x.shape}")
+        raise InputError(f"x: expected (U, {inputs}), got {x.shape}")
     named = {"weight_ih": weight_ih, "x": x}
     if bias is not None:
         _expect("bias", bias, (outputs,))
@@ -81,7 +76,7 @@ def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None
 def check_backward(
     kernel: Kernel, saved: SavedActivations, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None
 ) -> None:
-    """Raise InputError, naming the array, unless the gradients fit the tape."""
+    """Raise InputError, naming the array, unless the gradients fit the saved activations."""
     named = {"weight_hh": saved.weight_hh, "dh_T": dh_T, "dc_T": dc_T}
     for name, array in (("dh", dh), ("dc", dc)):
         if array is not None:
@@ -97,7 +92,7 @@ def check_backward(
 
 def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
-        raise InputError(f"{name}: want {shape}, got {array.shape}")
+        raise InputError(f"{name}: expected {shape}, got {array.shape}")
 
 
 def _same_kind(kernel: Kernel, named: dict[str, Array]) -> None:
@@ -107,23 +102,23 @@ def _same_kind(kernel: Kernel, named: dict[str, Array]) -> None:
         raise InputError(f"kernel '{kernel.name}' computes in {' or '.join(kernel.dtypes)}, not {dtype.name}")
     for name, array in named.items():
         if array.dtype != dtype:
-            raise InputError(f"{name} is {array.dtype.name}, {first} is {dtype.name}: they must be the same")
+            raise InputError(f"{name} is {array.dtype.name}, {first} is {dtype.name}: their dtypes must be equal")
         if not array.flags.c_contiguous:
             raise InputError(f"{name} must be C-contiguous")
 
 
 def check_saved(saved: SavedActivations, name: str, lanes: int) -> None:
-    """Raise InputError unless this is a tape as `forward` makes it: tapes are also put together again by others."""
+    """Raise InputError unless `saved` is what `forward` returns: the torch operator builds it anew from its tensors."""
     rows, units = saved.h.shape
-    want = (rows, -(-units // lanes), 4, lanes)
-    if saved.packed_gates.shape != want:
-        raise InputError(f"tape: gates {saved.packed_gates.shape}, but instruction set {name} keeps them as {want}")
+    shape = (rows, -(-units // lanes), 4, lanes)
+    if saved.packed_gates.shape != shape:
+        raise InputError(f"saved: gates {saved.packed_gates.shape}, but instruction set {name} stores them as {shape}")
     if int(saved.lengths.sum()) != rows or saved.c.shape != saved.h.shape:
-        raise InputError(f"tape: {rows} rows of h, {len(saved.c)} of c, {int(saved.lengths.sum())} steps")
+        raise InputError(f"saved: {rows} rows of h, {len(saved.c)} of c, {int(saved.lengths.sum())} steps")
     if saved.index is None:
         if saved.pre_rows != rows:
-            raise InputError(f"tape: {rows} steps, {saved.pre_rows} rows of pre and no index")
+            raise InputError(f"saved: {rows} steps, {saved.pre_rows} rows of pre and no index")
     elif saved.index.shape != (rows,) or (rows and not 0 <= saved.index.min() <= saved.index.max() < saved.pre_rows):
-        raise InputError(f"tape: the index does not fit {rows} steps and {saved.pre_rows} rows of pre")
+        raise InputError(f"saved: the index does not fit {rows} steps and {saved.pre_rows} rows of pre")
     if not saved.packed_gates.flags.writeable:
-        raise InputError("tape: read-only, as one is after its backward; keep a Tape.copy() to go back twice")
+        raise InputError("saved: read-only after its backward pass; for a second pass keep SavedActivations.copy()")

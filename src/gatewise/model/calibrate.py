@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gatewise.kernels.packed import readonly_copy
+from gatewise.kernels import readonly_copy
 from gatewise.metrics.calibration import temperature_of
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
 from gatewise.model.card import Calibrated

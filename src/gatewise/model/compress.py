@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels.packed import readonly_copy
+from gatewise.kernels import readonly_copy
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
 from gatewise.model.card import CompressionReport
 from gatewise.model.files import files_of

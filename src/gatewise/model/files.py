@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.kernels.packed import readonly_copy
+from gatewise.kernels import readonly_copy
 from gatewise.model.card import ModelMetadata, write_card
 from gatewise.model.ngram_files import ngrams_from_files, ngrams_to_files
 from gatewise.model.preprocessor import Preprocessor, preprocessor_from

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.kernels import Precision, for_precision
+from gatewise.kernels import for_precision
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
 from gatewise.model.bundled import folder as in_the_box
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
@@ -30,7 +30,7 @@ from gatewise.network.inference import logits_of
 from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
 from gatewise.storage import load_folder, save_folder, table_for
-from gatewise.types import Array
+from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatewise.errors import InputError, ModelFileError
-from gatewise.kernels.packed import readonly_copy
+from gatewise.kernels import readonly_copy
 from gatewise.network.ngrams.weights import Ngrams
 from gatewise.storage import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array

@@ -17,8 +17,6 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.types import Array, Gate
 
-__all__ = ["LOGIT_PARAMETERS", "Architecture", "initial_parameters", "parameter_shapes", "summary"]
-
 # What a configuration may ask for, so that one from a stranger cannot ask for all the time there is.
 MAX_LAYERS = 32
 MAX_LENGTH = 1_000_000

@@ -1,30 +1,28 @@
-"""The network backwards without torch: `Ops` that remember, so that `network.forward` itself can be differentiated.
+"""Gradients of the network without torch: `Ops` that record, so that `network.forward` itself is differentiated.
 
-Each operation leaves on a list what sends its result's gradient on to what went in (reverse mode, as in karpathy's
-micrograd, on whole arrays); the recurrence goes through the kernel's own backward. So there is no second definition of
-the network: the pads' trajectory, every layer and every pooling are the lines that predict.
+Reverse-mode automatic differentiation on whole arrays (as in karpathy's micrograd): each operation records a function
+that passes the gradient of its result on to its arguments; the recurrence uses the kernel's own backward pass. Pad
+states, layers and pooling are therefore defined once, in `network.forward`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Interpolation, Kernel
-from gatewise.kernels.ragged import max_backward
+from gatewise.kernels import Interpolation, Kernel, LSTMCall
+from gatewise.kernels.ragged import max_backward, starts_of
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
-from gatewise.network.node import Variable
 from gatewise.network.ops import NumpyOps, States
-from gatewise.types import Array, Gate
+from gatewise.types import Array, Lengths
 
-__all__ = ["VALUES", "gradients"]
-
-VALUES = "values"  # the name of a series' own numbers, beside those of the parameters
+VALUES = "values"  # stands for the channels of a series among the names of parameters
 
 
 def gradients(
@@ -35,157 +33,184 @@ def gradients(
     wanted: Collection[str],
     kernel: Kernel | None = None,
     *,
-    drawn: Interpolation | None = None,
+    interpolation: Interpolation | None = None,
     memo: dict[str, tuple[Array, Array]] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
-    """Logits (B, outputs) of a batch, and the gradient of Σ logits · dlogits(logits) with the second factor held fixed.
+    """Logits (B, outputs) of a batch, and the gradient of Σ logits · dlogits(logits) with the second factor constant.
 
-    wanted: names of parameters, or VALUES for the batch's channels; the gradient of each has its shape and dtype. One
-    tape a run, in the kernel's dtype; with gate="binary" the straight-through gradient (see `gatewise.cell`).
+    wanted: names of parameters, or VALUES for the batch's channels; each gradient has the shape and dtype of its array.
+    With gate="binary" it is the straight-through gradient (see `gatewise.cell`).
 
-    drawn: the first layer's input rows are drawn from others (see `kernels.contract`), while the pads before them,
-    whose states may be in `memo`, stay what they are. A row's gradient is then the sum of those of its places on the
-    way.
+    interpolation: applies to the input rows of the first layer (see `kernels.Interpolation`), but not to the pads
+    before them, whose states may be in `memo`. The gradient of a row is then summed over its interpolated rows.
     """
-    ops = _Recorder(kernel, VALUES in wanted, drawn, memo)
-    held: dict[str, Any] = {name: Variable(ops, a) if name in wanted else a for name, a in parameters.items()}
-    out = forward(ops, held, arch, batch)
+    ops = _RecordingOps(kernel, VALUES in wanted, interpolation, memo)
+    named: dict[str, Any] = {name: Variable(ops, a) if name in wanted else a for name, a in parameters.items()}
+    out = forward(ops, named, arch, batch)
     logits = _array(out)
     if isinstance(out, Variable):
-        out.add(dlogits(logits).astype(logits.dtype))
-        ops.send_back()
-    leaves = {name: ops.values if name == VALUES else held[name] for name in wanted}
-    return logits, {name: leaf.gradient() for name, leaf in leaves.items() if leaf is not None}
+        out.accumulate(dlogits(logits).astype(logits.dtype))
+        ops.backward()
+    leaves = {name: ops.values if name == VALUES else named[name] for name in wanted}
+    return logits, {name: leaf.grad_or_zeros() for name, leaf in leaves.items() if leaf is not None}
 
 
-class _Recorder:
-    """`network.ops.Ops` on arrays and `Variable`s. What needs no gradient stays an array and leaves no trace."""
+class Variable:
+    """An array, `value`, and its gradient, `grad`, which accumulates; None while there is none."""
+
+    def __init__(self, ops: _RecordingOps, value: Array) -> None:
+        self.ops, self.value = ops, value
+        self.grad: Array | None = None
+        self._owns_grad = False  # whether nothing else holds `grad`, so that it may change in place
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, rows: slice) -> Any:
+        def backward(grad: Array) -> None:
+            whole = np.zeros_like(self.value)
+            whole[rows] = grad
+            self.accumulate(whole)
+
+        return self.ops.record(self.value[rows], backward)
+
+    def accumulate(self, grad: Array) -> None:
+        if self.grad is None:
+            self.grad = grad
+        elif self._owns_grad:
+            self.grad += grad
+        else:
+            self.grad, self._owns_grad = self.grad + grad, True
+
+    def accumulate_repeated(self, grad: Array, lengths: Lengths) -> None:
+        """Row b of `grad` (B, H) for every row of sequence b."""
+        if self.grad is None:
+            self.grad, self._owns_grad = np.repeat(grad, lengths, axis=0), True
+            return
+        if not self._owns_grad:
+            self.grad, self._owns_grad = self.grad.copy(), True
+        for row, start, length in zip(grad, starts_of(lengths).tolist(), lengths.tolist(), strict=True):
+            self.grad[start : start + length] += row
+
+    def grad_or_zeros(self) -> Array:
+        return np.zeros_like(self.value) if self.grad is None else self.grad
+
+
+class _RecordingOps:
+    """`network.ops.Ops` on arrays and `Variable`s. A result that needs no gradient is an array and is not recorded."""
 
     def __init__(
         self,
         kernel: Kernel | None,
-        values: bool,
-        drawn: Interpolation | None = None,
-        memo: dict[str, tuple[Array, Array]] | None = None,
+        values_need_grad: bool,
+        interpolation: Interpolation | None,
+        memo: dict[str, tuple[Array, Array]] | None,
     ) -> None:
-        self.plain = NumpyOps(kernel, memo=memo)
-        self.drawn = drawn
+        self.numpy = NumpyOps(kernel, memo=memo)
+        self.interpolation = interpolation
         self.values: Variable | None = None
-        self._wants_values = values
-        self._list: list[Callable[[], None]] = []
+        self._values_need_grad = values_need_grad
+        self._recorded: list[Callable[[], None]] = []
 
-    def record(self, value: Array, back: Callable[[Array], None]) -> Variable:
-        """A node for `value`; `back` is called with its gradient, if there is any."""
-        node = Variable(self, value)
-        self._list.append(lambda: None if node.received is None else back(node.received))
-        return node
+    def record(self, value: Array, backward: Callable[[Array], None]) -> Variable:
+        """A variable for `value`; `backward` is called with its gradient, if there is one."""
+        variable = Variable(self, value)
+        self._recorded.append(lambda: None if variable.grad is None else backward(variable.grad))
+        return variable
 
-    def send_back(self) -> None:
-        """Every gradient to where it came from, last operation first."""
-        for step in reversed(self._list):
+    def backward(self) -> None:
+        """Pass every gradient on, last operation first."""
+        for step in reversed(self._recorded):
             step()
-        self._list.clear()
+        self._recorded.clear()
 
     def constant(self, values: Array, like: Any) -> Any:
-        plain = self.plain.constant(values, _array(like))
-        if not self._wants_values:
-            return plain
-        self.values = Variable(self, plain)
+        array = self.numpy.constant(values, _array(like))
+        if not self._values_need_grad:
+            return array
+        self.values = Variable(self, array)
         return self.values
 
     def take(self, rows: Any, which: NDArray[np.int64]) -> Any:
-        value = self.plain.take(_array(rows), which)
+        value = self.numpy.take(_array(rows), which)
         if not isinstance(rows, Variable):
             return value
-        ascending = bool((np.diff(which) > 0).all())
+        distinct = bool((np.diff(which) > 0).all())
 
-        def back(given: Array) -> None:
+        def backward(grad: Array) -> None:
             whole = np.zeros_like(rows.value)
-            if ascending:  # no row twice
-                whole[which] = given
+            if distinct:
+                whole[which] = grad
             else:
-                np.add.at(whole, which, given)
-            rows.add(whole)
+                np.add.at(whole, which, grad)
+            rows.accumulate(whole)
 
-        return self.record(value, back)
+        return self.record(value, backward)
 
     def linear(self, x: Any, weight: Any, bias: Any) -> Any:
-        value = self.plain.linear(_array(x), _array(weight), _array(bias))
+        value = self.numpy.linear(_array(x), _array(weight), _array(bias))
         if not any(isinstance(part, Variable) for part in (x, weight, bias)):
             return value
 
-        def back(given: Array) -> None:
+        def backward(grad: Array) -> None:
             if isinstance(x, Variable):
-                x.add(given @ _array(weight))  # (U, K) @ (K, D)
+                x.accumulate(grad @ _array(weight))  # (U, K) @ (K, D)
             if isinstance(weight, Variable):
-                weight.add(given.T @ _array(x))  # (K, U) @ (U, D)
+                weight.accumulate(grad.T @ _array(x))  # (K, U) @ (U, D)
             if isinstance(bias, Variable):
-                bias.add(given.sum(axis=0))
+                bias.accumulate(grad.sum(axis=0))
 
-        return self.record(value, back)
+        return self.record(value, backward)
 
     def project(self, x: Any, weight_ih: Any, bias: Any) -> Any:
-        value = self.plain.project(_array(x), _array(weight_ih), _array(bias))
+        value = self.numpy.project(_array(x), _array(weight_ih), _array(bias))
         if not any(isinstance(part, Variable) for part in (x, weight_ih, bias)):
             return value
-        kernel, plain_x, plain_w = self.plain.kernel, *(np.ascontiguousarray(_array(part)) for part in (x, weight_ih))
+        kernel, (x_array, w_array) = self.numpy.kernel, (np.ascontiguousarray(_array(part)) for part in (x, weight_ih))
 
-        def back(given: Array) -> None:
+        def backward(grad: Array) -> None:
             with_dx = isinstance(x, Variable)
-            found = kernel.project_backward(plain_x, plain_w, np.ascontiguousarray(given), with_dx=with_dx)
-            for part, gradient in zip((x, weight_ih, bias), found, strict=True):
-                if isinstance(part, Variable) and gradient is not None:
-                    part.add(gradient)
+            grads = kernel.project_backward(x_array, w_array, np.ascontiguousarray(grad), with_dx=with_dx)
+            _accumulate((x, weight_ih, bias), grads)
 
-        return self.record(value, back)
+        return self.record(value, backward)
 
-    def lstm(
-        self,
-        name: str,
-        pre: Any,
-        index: NDArray[np.int32] | None,
-        lengths: NDArray[np.int64],
-        weight_hh: Any,
-        h0: Any,
-        c0: Any,
-        reverse: bool,
-        gate: Gate,
-    ) -> States:
-        inputs = (pre, weight_hh, h0, c0)
+    def lstm(self, name: str, call: LSTMCall[Any]) -> States:
+        inputs = (call.pre, call.weight_hh, call.h0, call.c0)
         if not any(isinstance(part, Variable) for part in inputs):
-            return self.plain.lstm(name, pre, index, lengths, weight_hh, h0, c0, reverse, gate)
-        kernel, arrays = self.plain.kernel, [np.ascontiguousarray(_array(part)) for part in inputs]
-        drawn = self.drawn if name.startswith("lstm.0.") and not name.endswith(".pads") else None
-        run = kernel.forward(arrays[0], index, lengths, *arrays[1:], reverse=reverse, gate=gate, drawn=drawn)
+            return self.numpy.lstm(name, call)
+        kernel, interpolated = self.numpy.kernel, name.startswith("lstm.0.") and not name.endswith(".pads")
+        pre, weight_hh, h0, c0 = (np.ascontiguousarray(_array(part)) for part in inputs)
+        interpolation = self.interpolation if interpolated else None
+        call = replace(call, pre=pre, weight_hh=weight_hh, h0=h0, c0=c0, interpolation=interpolation)
+        run = kernel.forward(call)
         saved = run.saved
         assert saved is not None
         states = States(*(Variable(self, a) for a in (run.h, saved.c, run.h_T, run.c_T)))
 
-        def back() -> None:
-            dh, dc, dh_T, dc_T = (None if s.received is None else np.ascontiguousarray(s.received) for s in states)
+        def backward() -> None:
+            dh, dc, dh_T, dc_T = (None if s.grad is None else np.ascontiguousarray(s.grad) for s in states)
             if dh is None and dc is None and dh_T is None and dc_T is None:
                 return
             dh_T, dc_T = (np.zeros_like(run.h_T) if d is None else d for d in (dh_T, dc_T))
-            found = kernel.backward(saved, dh, dh_T, dc_T, dc, with_dweight=isinstance(weight_hh, Variable))
-            for part, gradient in zip(inputs, found, strict=True):
-                if isinstance(part, Variable) and gradient is not None:
-                    part.add(gradient)
+            grads = kernel.backward(saved, dh, dh_T, dc_T, dc, with_dweight=isinstance(inputs[1], Variable))
+            _accumulate(inputs, grads)
 
-        self._list.append(back)
+        self._recorded.append(backward)
         return states
 
     def pad_states(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
-        if self.drawn is None:
+        if self.interpolation is None:
             return run(longest)
 
         def constant(count: int) -> tuple[Array, Array]:
             h, c = run(count)
             return _array(h), _array(c)
 
-        return self.plain.pad_states(name, longest, most, constant)
+        return self.numpy.pad_states(name, longest, most, constant)
 
     def zeros(self, like: Any, rows: int, width: int) -> Array:
-        return self.plain.zeros(_array(like), rows, width)
+        return self.numpy.zeros(_array(like), rows, width)
 
     def concat(self, parts: Sequence[Any], axis: int) -> Any:
         if len(parts) == 1:
@@ -194,33 +219,23 @@ class _Recorder:
         if not any(isinstance(part, Variable) for part in parts):
             return value
         ends = np.cumsum([_array(part).shape[axis] for part in parts])[:-1]
-
-        def back(given: Array) -> None:
-            for part, share in zip(parts, np.split(given, ends, axis=axis), strict=True):
-                if isinstance(part, Variable):
-                    part.add(share)
-
-        return self.record(value, back)
+        return self.record(value, lambda grad: _accumulate(parts, np.split(grad, ends, axis=axis)))
 
     def converged(self, states: States) -> bool:
-        return self.plain.converged(States(*(_array(part) for part in states)))
+        return self.numpy.converged(States(*(_array(part) for part in states)))
 
-    def segment_mean(self, x: Any, lengths: NDArray[np.int64]) -> Any:
-        value = self.plain.segment_mean(_array(x), lengths)
+    def segment_mean(self, x: Any, lengths: Lengths) -> Any:
+        value = self.numpy.segment_mean(_array(x), lengths)
         if not isinstance(x, Variable):
             return value
         count = np.maximum(lengths, 1)[:, None].astype(value.dtype)
-        return self.record(value, lambda given: x.accumulate_repeated(given / count, lengths))
+        return self.record(value, lambda grad: x.accumulate_repeated(grad / count, lengths))
 
-    def segment_max(self, x: Any, lengths: NDArray[np.int64]) -> Any:
-        value = self.plain.segment_max(_array(x), lengths)
+    def segment_max(self, x: Any, lengths: Lengths) -> Any:
+        value = self.numpy.segment_max(_array(x), lengths)
         if not isinstance(x, Variable):
             return value
-
-        def back(given: Array) -> None:
-            x.add(max_backward(x.value, value, lengths, given))
-
-        return self.record(value, back)
+        return self.record(value, lambda grad: x.accumulate(max_backward(x.value, value, lengths, grad)))
 
     def dropout(self, x: Any, part: str) -> Any:
         return x
@@ -229,3 +244,9 @@ class _Recorder:
 def _array(x: Any) -> Array:
     value: Array = x.value if isinstance(x, Variable) else x
     return value
+
+
+def _accumulate(arguments: Sequence[Any], grads: Sequence[Array | None]) -> None:
+    for argument, grad in zip(arguments, grads, strict=True):
+        if isinstance(argument, Variable) and grad is not None:
+            argument.accumulate(grad)

@@ -18,8 +18,6 @@ from gatewise.kernels.ragged import Ragged
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 
-__all__ = ["PAD", "Batch", "cut", "unique_tokens"]
-
 PAD = 0  # the token that stands for "no word here", in Keras and here
 
 

@@ -1,13 +1,12 @@
-"""The network, once: embedding -> LSTM layers -> pooling -> dense, for prediction and for training alike.
+"""The forward pass, for prediction and training: embedding -> LSTM layers -> pooling -> dense.
 
-It is written against `Ops`, so the same lines run on NumPy arrays and on torch tensors.
+It is written against `Ops`, so it runs on NumPy arrays and on torch tensors.
 
-Pad steps without their cost (padding "pre"): before its first word every padded sequence has walked the same way, from
-the zero state through one pad after the other. That way is run once, as one sequence (the trajectory), and each
-sequence starts from the state after its own number of pads. Its gradient is added to the trajectory at that step, by
-the autograd of `take`. The trajectory stops where a step changes nothing, bit for bit: every later state is then the
-same one. Backward is then right to rounding as well: what is left out is the adjoint after as many steps as it took the
-state to settle, and the two shrink at the same rate.
+With padding "pre" the states after 0, 1, 2, ... pads are equal for all sequences of a batch. They are computed once, as
+one sequence (the pad states), and each sequence starts from the state after its own number of pads; `take` adds its
+gradient to the pad states at that step. The pad states end where a step changes neither h nor c, bit for bit, since all
+later states are equal. The gradient is then exact to rounding too: it omits the adjoint after as many steps as the
+state needs to converge, and both decay at the same rate.
 """
 
 from __future__ import annotations
@@ -17,15 +16,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gatewise.kernels import LSTMCall
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.ops import Ops, States
+from gatewise.types import Lengths
 
-__all__ = ["PAD_CHUNK", "features", "forward", "inputs", "pool", "run_lstms"]
-
-PAD_CHUNK = 192  # pad steps run between two looks at whether the state has settled
+PAD_CHUNK = 192  # pad steps between two tests whether the state has converged
 
 
 def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
@@ -35,13 +33,13 @@ def forward(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: 
 
 
 def features(ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None) -> Any:
-    """What the dense layer reads of a batch (B, features). x: see `run_lstms`."""
+    """Inputs (B, features) of the dense layer for a batch. x: see `run_lstms`."""
     h, h_T = run_lstms(ops, parameters, arch, batch, x)
     return pool(ops, arch, h, h_T, batch.lengths)
 
 
 def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
-    """What the first layer reads: of tokens (U, D), from which `batch.index` picks each step's; of channels (N, C)."""
+    """Inputs of the first layer: for tokens (U, D), of which `batch.index` selects rows; for channels (N, C)."""
     if batch.values is not None:
         return ops.constant(batch.values, parameters["dense.bias"])
     assert batch.distinct is not None
@@ -51,9 +49,9 @@ def inputs(ops: Ops, parameters: Mapping[str, Any], batch: Batch) -> Any:
 def run_lstms(
     ops: Ops, parameters: Mapping[str, Any], arch: Architecture, batch: Batch, x: Any = None
 ) -> tuple[list[Any], list[Any]]:
-    """The top layer's h of every step (N, H), and its state h_T (B, H) after the last step, one a direction.
+    """h (N, H) of every step of the top layer and its state h_T (B, H) after the last step, one entry per direction.
 
-    x (N, D): every step's input, in place of what the batch's tokens or channels give; never with pads.
+    x (N, D): the input of every step, instead of the batch's tokens or channels; not allowed with pads.
     """
     index = batch.index if x is None else None
     assert x is None or batch.pads is None
@@ -74,12 +72,13 @@ def run_lstms(
             h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
             x_pad = ops.dropout(h_pads[1:], "layer")
         weight_hh = parameters[f"{name}.weight_hh"]
-        runs.append(ops.lstm(name, pre, index, batch.lengths, weight_hh, h0, c0, direction == "backward", arch.gate))
+        reverse = direction == "backward"
+        runs.append(ops.lstm(name, LSTMCall(pre, index, batch.lengths, weight_hh, h0, c0, reverse, arch.gate)))
     return [run.h for run in runs], [run.h_T for run in runs]
 
 
-def pool(ops: Ops, arch: Architecture, h: list[Any], h_T: list[Any], lengths: NDArray[np.int64]) -> Any:
-    """What the dense layer reads (B, features), from h [(N, H)] and the last states h_T [(B, H)] of each direction."""
+def pool(ops: Ops, arch: Architecture, h: list[Any], h_T: list[Any], lengths: Lengths) -> Any:
+    """Inputs (B, features) of the dense layer, from h [(N, H)] and the last states h_T [(B, H)] of each direction."""
     if arch.pooling == "last":
         return ops.concat(h_T, axis=1)
     parts = []
@@ -98,9 +97,9 @@ def _project(ops: Ops, parameters: Mapping[str, Any], name: str, x: Any) -> Any:
 def _pad_states(
     ops: Ops, parameters: Mapping[str, Any], name: str, x_pad: Any, arch: Architecture, longest: int
 ) -> tuple[Any, Any]:
-    """h and c (S + 1, H) after 0, 1, ... S pads, from the zero state; S is `longest`, or where the state has settled.
+    """h and c (S + 1, H) after 0, 1, ... S pads from the zero state; S is `longest`, or where the state has converged.
 
-    x_pad (P, D): what pad step t feeds in, its last row for every t beyond P.
+    x_pad (P, D): the input of pad step t; its last row for every t beyond P.
     """
     pre, inputs = _project(ops, parameters, name, x_pad), len(x_pad)  # (P, 4H)
     weight_hh = parameters[f"{name}.weight_hh"]
@@ -110,7 +109,7 @@ def _pad_states(
         count = min(PAD_CHUNK, longest - done)
         index = np.minimum(np.arange(done, done + count), inputs - 1).astype(np.int32)
         chunk = np.array([count], dtype=np.int64)
-        states = ops.lstm(f"{name}.pads", pre, index, chunk, weight_hh, h_T, c_T, False, arch.gate)
+        states = ops.lstm(f"{name}.pads", LSTMCall(pre, index, chunk, weight_hh, h_T, c_T, gate=arch.gate))
         h, c, done = [*h, states.h], [*c, states.c], done + count
         h_T, c_T = states.h_T, states.c_T
         if done > inputs and ops.converged(states):  # the input no longer changes either

@@ -13,8 +13,6 @@ from gatewise.network.forward import features, forward
 from gatewise.network.ops import NumpyOps
 from gatewise.types import Array
 
-__all__ = ["features_of", "logits_of"]
-
 STEPS_AT_ONCE = 65_536  # steps a batch may hold: bounds its memory, 4H floats a step
 
 

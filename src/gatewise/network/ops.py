@@ -1,7 +1,6 @@
-"""The seam between the network's one definition and the arrays that it runs on.
+"""Array operations of the network: `network.forward` is written against `Ops` and runs on NumPy and on torch.
 
-`network.forward` is written once, against `Ops`. `NumpyOps` here is for prediction and the glass box; `gatewise.nn` has
-the same for torch tensors, for training.
+`NumpyOps` serves prediction and explanation; `gatewise.nn.network.TorchOps` serves training.
 """
 
 from __future__ import annotations
@@ -12,15 +11,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Kernel, SavedActivations, get
+from gatewise.kernels import Kernel, LSTMCall, SavedActivations, get
 from gatewise.kernels.ragged import reduced
-from gatewise.types import Array, Gate
-
-__all__ = ["NumpyOps", "Ops", "States", "never_converges"]
+from gatewise.types import Array, Lengths
 
 
 class States(NamedTuple):
-    """What an LSTM layer gives: h and c of every step (N, H), and the state after the last (B, H)."""
+    """Result of one LSTM: h and c of every step (N, H), and the state after the last step (B, H)."""
 
     h: Any
     c: Any
@@ -32,7 +29,7 @@ class Ops(Protocol):
     """Array operations; `Any` is the array type of the implementation."""
 
     def constant(self, values: Array, like: Any) -> Any:
-        """A NumPy array as an array of the kind and dtype of `like`."""
+        """A NumPy array as an array with the type and dtype of `like`."""
         ...
 
     def take(self, rows: Any, which: NDArray[np.int64]) -> Any:
@@ -44,30 +41,19 @@ class Ops(Protocol):
         ...
 
     def project(self, x: Any, weight_ih: Any, bias: Any) -> Any:
-        """`linear` by the kernel, in its precision: the input product of an LSTM, x (U, D) -> pre (U, 4H)."""
+        """The input product of an LSTM by the kernel, in its precision: x (U, D) -> pre (U, 4H)."""
         ...
 
-    def lstm(
-        self,
-        name: str,
-        pre: Any,
-        index: NDArray[np.int32] | None,
-        lengths: NDArray[np.int64],
-        weight_hh: Any,
-        h0: Any,
-        c0: Any,
-        reverse: bool,
-        gate: Gate,
-    ) -> States:
-        """The kernel's recurrence; `name` is the parameters' prefix, for whoever keeps the tapes."""
+    def lstm(self, name: str, call: LSTMCall[Any]) -> States:
+        """The recurrence by the kernel; `name` is the prefix of the parameters (`.pads` added for the pad steps)."""
         ...
 
     def pad_states(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
-        """`run(longest)`, the states of `longest` pads; where parameters cannot change, those of `most`, once."""
+        """`run(longest)`, the states after up to `longest` pads; for constant parameters `run(most)`, once."""
         ...
 
     def zeros(self, like: Any, rows: int, width: int) -> Any:
-        """(rows, width) zeros of the kind of `like`."""
+        """Zeros (rows, width) with the type and dtype of `like`."""
         ...
 
     def concat(self, parts: Sequence[Any], axis: int) -> Any: ...
@@ -76,32 +62,33 @@ class Ops(Protocol):
         """Whether the last step changed neither h nor c, bit for bit."""
         ...
 
-    def segment_mean(self, x: Any, lengths: NDArray[np.int64]) -> Any:
+    def segment_mean(self, x: Any, lengths: Lengths) -> Any:
         """(N, H) -> (B, H), zero for an empty sequence."""
         ...
 
-    def segment_max(self, x: Any, lengths: NDArray[np.int64]) -> Any:
+    def segment_max(self, x: Any, lengths: Lengths) -> Any:
         """(N, H) -> (B, H), zero for an empty sequence."""
         ...
 
     def dropout(self, x: Any, part: str) -> Any:
-        """`x` (K, D) with what training drops of it; `part` is embedding, layer or output. For prediction: `x`
-        itself.
-        """
+        """Dropout on x (K, D) in training; `part` is embedding, layer or output. In prediction, x itself."""
         ...
 
 
 def never_converges(kernel: str) -> bool:
-    """Whether the states of the pads must be left to another kernel: in bfloat16 they go round in circles as large as
-    a rounding, so that every pad would be run.
+    """Whether pad states never converge with this kernel, so that the native kernel must compute them.
+
+    With bfloat16 products the states cycle within one rounding, and every pad step would run.
     """
     return kernel == "bf16"
 
 
 class NumpyOps:
-    """`Ops` on NumPy arrays and a kernel. With `keep`, each LSTM's tapes stay in `tapes[name]`, in the order of the
-    runs. `memo` belongs to parameters that do not change: what depends on nothing else is kept in it, by name, and is
-    run once; where it was kept, there are no tapes of the pads.
+    """`Ops` on NumPy arrays and a kernel.
+
+    With `keep`, `saved_activations[name]` collects the activations of each LSTM, in the order of the runs. `memo` holds
+    the pad states by name and is for parameters that do not change: they are then computed once, and later runs save no
+    activations of the pads.
     """
 
     def __init__(
@@ -124,23 +111,10 @@ class NumpyOps:
     def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
         return self.kernel.project(np.ascontiguousarray(x), np.ascontiguousarray(weight_ih), bias)
 
-    def lstm(
-        self,
-        name: str,
-        pre: Array,
-        index: NDArray[np.int32] | None,
-        lengths: NDArray[np.int64],
-        weight_hh: Array,
-        h0: Array,
-        c0: Array,
-        reverse: bool,
-        gate: Gate,
-    ) -> States:
-        # The trajectory of the pads needs c of every step, and only the tape has it.
-        pads = name.endswith(".pads")
-        keep = self.keep or pads
+    def lstm(self, name: str, call: LSTMCall[Array]) -> States:
+        pads = name.endswith(".pads")  # pad states need c of every step, which only the saved activations hold
         kernel = get("native") if pads and never_converges(self.kernel.name) else self.kernel
-        run = kernel.forward(pre, index, lengths, weight_hh, h0, c0, reverse=reverse, gate=gate, keep=keep)
+        run = kernel.forward(call, keep=self.keep or pads)
         if self.keep and run.saved is not None:
             self.saved_activations.setdefault(name, []).append(run.saved)
         return States(run.h, run.saved.c if run.saved is not None else None, run.h_T, run.c_T)
@@ -164,10 +138,10 @@ class NumpyOps:
         h, c = states.h, states.c
         return len(h) > 1 and bool(np.array_equal(h[-1], h[-2]) and np.array_equal(c[-1], c[-2]))
 
-    def segment_mean(self, x: Array, lengths: NDArray[np.int64]) -> Array:
+    def segment_mean(self, x: Array, lengths: Lengths) -> Array:
         return np.asarray(reduced(np.add, x, lengths) / np.maximum(lengths, 1)[:, None].astype(x.dtype))
 
-    def segment_max(self, x: Array, lengths: NDArray[np.int64]) -> Array:
+    def segment_max(self, x: Array, lengths: Lengths) -> Array:
         return reduced(np.maximum, x, lengths)
 
     def dropout(self, x: Array, part: str) -> Array:

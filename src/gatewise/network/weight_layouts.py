@@ -18,8 +18,6 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.types import Array
 
-__all__ = ["Weights", "from_keras_arrays", "from_onnx_arrays", "reordered", "to_keras_arrays", "to_onnx_arrays"]
-
 ONNX = "iofg"
 OURS = "ifgo"
 
@@ -49,7 +47,7 @@ def reordered(array: Array, source: str, target: str) -> Array:
 def from_keras_arrays(kernel: Array, recurrent_kernel: Array, bias: Array | None = None) -> Weights:
     """From what `keras.layers.LSTM.get_weights()` gives. Raises InputError naming the array that does not fit."""
     if kernel.ndim != 2:
-        raise InputError(f"kernel: want (D, 4H), got {kernel.shape}")
+        raise InputError(f"kernel: expected (D, 4H), got {kernel.shape}")
     units = recurrent_kernel.shape[0] if recurrent_kernel.ndim == 2 else 0
     _expect("recurrent_kernel", recurrent_kernel, (units, 4 * units))
     _expect("kernel", kernel, (kernel.shape[0], 4 * units))
@@ -67,7 +65,7 @@ def to_keras_arrays(weights: Weights) -> list[Array]:
 def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights]:
     """From the inputs of an ONNX LSTM node, one for each direction. Its two biases are added up."""
     if W.ndim != 3 or R.ndim != 3:
-        raise InputError(f"W and R: want (directions, 4H, D) and (directions, 4H, H), got {W.shape} and {R.shape}")
+        raise InputError(f"W and R: expected (directions, 4H, D) and (directions, 4H, H), got {W.shape} and {R.shape}")
     directions, units = R.shape[0], R.shape[2]
     _expect("R", R, (directions, 4 * units, units))
     _expect("W", W, (directions, 4 * units, W.shape[2]))
@@ -97,4 +95,4 @@ def to_onnx_arrays(directions: Sequence[Weights]) -> tuple[Array, Array, Array |
 
 def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
     if array.shape != shape or 0 in shape:
-        raise InputError(f"{name}: want {shape}, got {array.shape}")
+        raise InputError(f"{name}: expected {shape}, got {array.shape}")

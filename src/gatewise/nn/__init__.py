@@ -1,22 +1,29 @@
-"""The torch side: `LSTM` in the place of torch.nn.LSTM, `lstm`, the recurrence alone, and the network that trains."""
+"""PyTorch modules: `LSTM`, a replacement for torch.nn.LSTM, `lstm`, the recurrence alone, and trainable networks."""
 
 from __future__ import annotations
 
+import os
+import sys
+
 from gatewise.errors import MissingExtra
-from gatewise.nn.openmp import wait_passively
+
+# Idle OpenMP threads of torch spin after each parallel region. That occupies cores between the kernel's regions and
+# torch's; on a busy machine a training step takes three times as long. Passive threads sleep. torch reads this variable
+# when it is imported.
+if "torch" not in sys.modules:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:
-    wait_passively()
     import torch as _torch  # noqa: F401
 except ImportError as error:
     raise MissingExtra("torch", "train", "gatewise.nn") from error
 
 from gatewise.nn.convert import from_torch, to_torch
 from gatewise.nn.keras import from_keras, to_keras
+from gatewise.nn.kernel_ops import LstmStates, lstm
 from gatewise.nn.language import LanguageModel
 from gatewise.nn.lstm import LSTM
 from gatewise.nn.network import Network
-from gatewise.nn.op import LstmStates, lstm
 
 __all__ = [
     "LSTM",

@@ -11,8 +11,6 @@ from gatewise.errors import InputError
 from gatewise.network.weight_layouts import Weights
 from gatewise.nn.lstm import LSTM
 
-__all__ = ["from_arrays", "from_torch", "to_arrays", "to_torch"]
-
 
 def from_torch(module: torch.nn.LSTM) -> LSTM:
     """An `LSTM` that computes what `module` does: same shape, dtype, device and mode, a copy of its weights.
@@ -104,7 +102,7 @@ def from_arrays(weights: Sequence[Weights], *, bidirectional: bool = False, batc
                 want = None if parameter is None else tuple(parameter.shape)
                 got = None if array is None else array.shape
                 if want != got:
-                    raise InputError(f"{name} of layer {layer}{suffix[3:]}: want {want}, got {got}")
+                    raise InputError(f"{name} of layer {layer}{suffix[3:]}: expected {want}, got {got}")
                 if parameter is not None:
                     parameter.copy_(torch.from_numpy(array))
     return made

@@ -14,8 +14,6 @@ from gatewise.nn.keras_file import KerasLayer, lstm_layers, read_arrays, write_a
 from gatewise.nn.lstm import LSTM
 from gatewise.types import Array
 
-__all__ = ["from_keras", "to_keras"]
-
 
 def from_keras(source: Any, layer: str | None = None) -> LSTM:
     """An `LSTM` (batch_first, as Keras is) that computes what a Keras LSTM, or Bidirectional(LSTM), does.

@@ -22,8 +22,6 @@ from gatewise.errors import InputError, MissingExtra, ModelFileError, quote
 from gatewise.storage import parse_json, write_atomic
 from gatewise.types import Array
 
-__all__ = ["KerasLayer", "lstm_layers", "read_arrays", "write_arrays"]
-
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MAX_BYTES = 4 << 30  # of one file of the archive, unpacked
 MAX_MEMBERS = 10_000
@@ -163,7 +161,7 @@ def _checked_cell(file: Any, path: str | Path, cell: str, units: int, bias: bool
     wants = ((inputs, 4 * units), (units, 4 * units), (4 * units,))[:count]
     for n, (dataset, want) in enumerate(zip(datasets, wants, strict=True)):
         if dataset.shape != want:
-            raise ModelFileError(f"{path}: {cell}/{n}: want {want}, got {dataset.shape}")
+            raise ModelFileError(f"{path}: {cell}/{n}: expected {want}, got {dataset.shape}")
     arrays = [np.asarray(dataset[()]) for dataset in datasets]
     for n, array in enumerate(arrays):
         if not np.isfinite(array).all():

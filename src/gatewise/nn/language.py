@@ -20,14 +20,11 @@ from torch import Tensor
 from gatewise.errors import InputError
 from gatewise.model.pretrained import pretrained_shapes
 from gatewise.network.batch import PAD, unique_tokens
+from gatewise.nn.kernel_ops import lstm, project
 from gatewise.nn.network import attribute
-from gatewise.nn.op import lstm
-from gatewise.nn.project import project
+from gatewise.nn.ops import take
 from gatewise.nn.sampled import sampled_softmax
-from gatewise.nn.take import take
 from gatewise.types import Array
-
-__all__ = ["DIRECTIONS", "LanguageModel"]
 
 DIRECTIONS = ("forward", "backward")
 WINDOW = 5  # words on either side, without LSTMs
@@ -38,7 +35,7 @@ class LanguageModel(torch.nn.Module):
     """`parameters` by name, as `gatewise.model.pretrained.pretrained_shapes` has them.
 
     dropout_word: probability of dropping a word of a piece. dropout_output: probability of dropping a unit of a stream
-    at every step of a piece, before the decoder (Gal & Ghahramani 2016). kernel: see `gatewise.nn.op.lstm`.
+    at every step of a piece, before the decoder (Gal & Ghahramani 2016). kernel: see `gatewise.nn.lstm`.
     """
 
     def __init__(
@@ -47,10 +44,10 @@ class LanguageModel(torch.nn.Module):
         super().__init__()
         self.names = list(parameters)
         self.kernel, self.dropout_word, self.dropout_output = kernel, dropout_word, dropout_output
-        self.rows = len(parameters["embedding.weight"])
+        self.vocab_size = len(parameters["embedding.weight"])
         self.units = parameters["lstm.0.forward.bias"].shape[0] // 4 if "lstm.0.forward.bias" in parameters else 0
         if {name: array.shape for name, array in parameters.items()} != pretrained_shapes(
-            self.rows, parameters["embedding.weight"].shape[1], self.units
+            self.vocab_size, parameters["embedding.weight"].shape[1], self.units
         ):
             raise InputError("these are not the parameters of a language model")
         self.weights = torch.nn.ParameterDict(
@@ -74,7 +71,7 @@ class LanguageModel(torch.nn.Module):
     def hidden(self, direction: str, tokens: NDArray[np.int32], states: States) -> tuple[Tensor, States]:
         """h of every step (B T, H), stream after stream, of a piece (B, T), and the states after it, for the next."""
         batch, steps = tokens.shape
-        distinct, places = unique_tokens(tokens.reshape(-1), self.rows)
+        distinct, places = unique_tokens(tokens.reshape(-1), self.vocab_size)
         x = take(self["embedding.weight"], torch.from_numpy(distinct), in_place=self._in_place)  # (U, D)
         if self.training and self.dropout_word:
             x = x * torch.nn.functional.dropout(x.new_ones((len(x), 1)), self.dropout_word)
@@ -84,7 +81,7 @@ class LanguageModel(torch.nn.Module):
         name = f"lstm.0.{direction}"
         pre = project(x, self[f"{name}.weight_ih"], self[f"{name}.bias"], kernel=self.kernel)  # (U, 4H)
         lengths = torch.full((batch,), steps, dtype=torch.int64)
-        found = lstm(pre, index, lengths, self[f"{name}.weight_hh"], *states, cells=False, kernel=self.kernel)
+        found = lstm(pre, index, lengths, self[f"{name}.weight_hh"], *states, return_c=False, kernel=self.kernel)
         return found.h, (found.h_T.detach(), found.c_T.detach())
 
     def loss(

@@ -11,12 +11,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Precision
-from gatewise.nn.op import lstm
-from gatewise.nn.project import project
-from gatewise.types import Gate
-
-__all__ = ["LSTM", "run_fallback"]
+from gatewise.nn.kernel_ops import lstm, project
+from gatewise.types import Gate, Precision
 
 States = tuple[Tensor, Tensor]
 
@@ -127,7 +123,7 @@ class LSTM(torch.nn.Module):
         data = input.data if isinstance(input, PackedSequence) else input
         self._check_input(input, data, lengths)
         if data.device.type != "cpu":
-            return run_fallback(self, input, hx, lengths)
+            return _run_fallback(self, input, hx, lengths)
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if lengths is not None:
@@ -181,7 +177,7 @@ class LSTM(torch.nn.Module):
                 c0,
                 reverse=reverse,
                 gate=self.gate,
-                cells=False,
+                return_c=False,
                 mask=mask,
                 kernel=kernel,
             )
@@ -198,7 +194,7 @@ class LSTM(torch.nn.Module):
             return zeros, zeros
         for name, state in zip(("h_0", "c_0"), hx, strict=True):
             if state.shape != shape:
-                raise InputError(f"{name}: want {shape}, got {tuple(state.shape)}")
+                raise InputError(f"{name}: expected {shape}, got {tuple(state.shape)}")
             if state.dtype != like.dtype:
                 raise InputError(f"{name} is {state.dtype}, the input is {like.dtype}: they must be the same")
         return hx
@@ -206,7 +202,7 @@ class LSTM(torch.nn.Module):
     def _check_input(self, input: Tensor | PackedSequence, data: Tensor, lengths: Tensor | None) -> None:
         dims = (2,) if lengths is not None or isinstance(input, PackedSequence) else (2, 3)
         if data.dim() not in dims or data.shape[-1] != self.input_size:
-            raise InputError(f"input: want {_wanted(dims, self.input_size)}, got {tuple(data.shape)}")
+            raise InputError(f"input: expected {_wanted(dims, self.input_size)}, got {tuple(data.shape)}")
         if isinstance(input, PackedSequence) and lengths is not None:
             raise InputError("lengths: a PackedSequence has its own")
         # A compiler would have to stop here for the sum; the kernel then refuses what does not fit.
@@ -255,7 +251,7 @@ def _packed_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return lengths, index, back
 
 
-def run_fallback(
+def _run_fallback(
     module: LSTM, input: Tensor | PackedSequence, hx: States | None, lengths: Tensor | None
 ) -> tuple[Tensor | PackedSequence, States]:
     """`module(input, hx, lengths=lengths)` by torch's LSTM of that device. Raises InputError for binary gates."""

@@ -17,9 +17,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.kernels import Kernel, get
-from gatewise.nn.op import as_array
-
-__all__ = ["Sampler", "sampled_softmax"]
+from gatewise.nn.kernel_ops import as_array
 
 BLOCK = 256  # rows at a time: 256 x 1,024 logits are 1 MB
 
@@ -40,7 +38,7 @@ class Sampler:
         # The probability that S draws hold a word, which is what its logit is corrected by.
         self.log_expected: NDArray[np.float32] = np.log(-np.expm1(samples * np.log1p(-share))).astype(np.float32)
 
-    def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+    def sample(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Distinct word ids, ascending: at most S."""
         places = np.searchsorted(self._up_to, rng.random(self.samples) * self._up_to[-1], side="right")
         drawn: NDArray[np.int64] = np.unique(np.minimum(places, len(self._up_to) - 1)).astype(np.int64)

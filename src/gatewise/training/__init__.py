@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-from gatewise.errors import MissingExtra
-from gatewise.nn.openmp import wait_passively
-
-try:
-    wait_passively()
-    import torch as _torch  # noqa: F401
-except ImportError as error:
-    raise MissingExtra("torch", "train", "training") from error
-
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.pretrain import PretrainInterrupted, pretrain
 from gatewise.training.pretrain_callback import Measurement, PretrainCallback

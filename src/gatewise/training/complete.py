@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewise.kernels.native import threads
+from gatewise.kernels.threads import threads
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
 from gatewise.model.card import Calibrated
 from gatewise.model.model import Model

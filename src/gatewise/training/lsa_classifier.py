@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewise.kernels.native import threads
+from gatewise.kernels.threads import threads
 from gatewise.network.ngrams import Ngrams
 from gatewise.training.callback import Callback
 from gatewise.training.ensemble import L2, weights_of

@@ -16,7 +16,7 @@ from gatewise import kernels
 from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.errors import GatewiseError, InputError
-from gatewise.kernels.native import threads
+from gatewise.kernels.threads import threads
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata, pretrained_shapes
 from gatewise.nn import LanguageModel
 from gatewise.storage import check_target, locked

@@ -58,9 +58,9 @@ class Pretraining:
         self.callback, self.folder, self.identity = callback, folder, identity
         self.streams = Streams(texts, recipe.batch_size, recipe.bptt, seed)
         self.words = sum(len(text) for text in texts)
-        counts = np.bincount(np.concatenate(texts), minlength=network.rows)
+        counts = np.bincount(np.concatenate(texts), minlength=network.vocab_size)
         counts[PAD] += len(texts)  # the boundary, which is a target too
-        self.sampler = Sampler(counts, min(recipe.num_sampled, network.rows))
+        self.sampler = Sampler(counts, min(recipe.num_sampled, network.vocab_size))
         self.optimizer = self._adam(network)
         self.progress = Progress()
         self.states = {way: network.start(self.streams.batch) for way in DIRECTIONS}
@@ -126,7 +126,7 @@ class Pretraining:
         """One piece of each direction; the mean of their losses."""
         self._turn_to(step // self.streams.pieces, keep_states=False)
         at = step % self.streams.pieces * self.recipe.bptt
-        candidates = self.sampler.draw(np.random.default_rng([self.seed, 2, step]))
+        candidates = self.sampler.sample(np.random.default_rng([self.seed, 2, step]))
         self.optimizer.zero_grad(set_to_none=False)
         total = 0.0
         for way in DIRECTIONS:

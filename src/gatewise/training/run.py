@@ -16,7 +16,7 @@ from gatewise import kernels
 from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.errors import GatewiseError
-from gatewise.kernels.native import threads
+from gatewise.kernels.threads import threads
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
@@ -127,7 +127,7 @@ class Run:
         network = Network(
             training_data.architecture,
             started(training_data, self.pretrained, self.seed),
-            active=training_data.active,
+            trainable_rows=training_data.trainable_rows,
             dropout=training_data.recipe.dropout,
             kernel=kernel,
         )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels.native import threads
+from gatewise.kernels.threads import threads
 from gatewise.metrics.evaluation import log_probabilities
 from gatewise.training.callback import Callback
 from gatewise.training.ensemble import L2, weights_of

@@ -28,10 +28,10 @@ __all__ = ["TrainingData", "prepare", "with_taught"]
 class TrainingData:
     """sequences (n): encoded and cut inputs; labels (n,); train, validation: row numbers of the two parts.
 
-    active (A,): the embedding rows that training can touch, None for series. whole (n): encoded and not cut, as n-grams
-    are counted. soft: where a teacher has labelled further texts, the targets of all rows; `taught` are the numbers of
-    those rows, behind all others, and `labels` has the class that the teacher holds most likely. latent: what a line
-    through latent directions adds to the n-grams (`gatewise.training.lsa_classifier`).
+    trainable_rows (A,): the embedding rows that training can touch, None for series. whole (n): encoded and not cut,
+    as n-grams are counted. soft: where a teacher has labelled further texts, the targets of all rows; `taught` are the
+    numbers of those rows, behind all others, and `labels` has the class that the teacher holds most likely. latent:
+    what a line through latent directions adds to the n-grams (`gatewise.training.lsa_classifier`).
     """
 
     data: Labelled
@@ -42,7 +42,7 @@ class TrainingData:
     labels: NDArray[np.int64]
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
-    active: NDArray[np.int64] | None
+    trainable_rows: NDArray[np.int64] | None
     whole: list[Array] = field(default_factory=list)
     soft: SoftTargets | None = None
     taught: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -90,8 +90,10 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
     arch = recipe.architecture(kind, rows, len(data.classes))
     whole = preprocessor.encode_batch(data.inputs)
     sequences = [cut(s, arch) for s in whole]
-    active = _active(rows, [sequences[n] for n in train]) if kind == "tokens" else None
-    return TrainingData(data, recipe, preprocessor, arch, sequences, data.labels, train, validation, active, whole)
+    trainable_rows = _trainable_rows(rows, [sequences[n] for n in train]) if kind == "tokens" else None
+    return TrainingData(
+        data, recipe, preprocessor, arch, sequences, data.labels, train, validation, trainable_rows, whole
+    )
 
 
 def with_taught(training_data: TrainingData, whole: list[Array], teacher: NDArray[np.float64]) -> TrainingData:
@@ -108,13 +110,15 @@ def with_taught(training_data: TrainingData, whole: list[Array], teacher: NDArra
         sequences=sequences,
         whole=training_data.whole + whole,
         labels=np.concatenate([labels, teacher.argmax(axis=1)]),
-        active=_active(arch.vocab_size, [sequences[n] for n in np.concatenate([training_data.train, taught])]),
+        trainable_rows=_trainable_rows(
+            arch.vocab_size, [sequences[n] for n in np.concatenate([training_data.train, taught])]
+        ),
         soft=SoftTargets.of(labels, teacher, recipe.student_weight),
         taught=taught,
     )
 
 
-def _active(rows: int, sequences: list[Array]) -> NDArray[np.int64]:
+def _trainable_rows(rows: int, sequences: list[Array]) -> NDArray[np.int64]:
     """The embedding rows that these sequences touch, ascending, and PAD."""
     return unique_tokens(np.concatenate(sequences), rows, with_pad=True)[0]
 

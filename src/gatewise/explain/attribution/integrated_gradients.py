@@ -215,9 +215,9 @@ def _integrate_batch(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> N
         name, batch = VALUES, Batch(lengths, values=np.concatenate([bases, rows]), index=index.astype(np.int32))
     alphas = np.concatenate([one.alphas for one in intervals]).astype(rows.dtype)
     dlogits = np.concatenate([one.weights[:, None] * one.path.logit_weights for one in intervals])  # (runs, outputs)
-    drawn = Interpolation(base.astype(np.int32), alphas)
+    points = Interpolation(base.astype(np.int32), alphas)
     logits, slopes = gradients(
-        parameters, arch, batch, lambda _: dlogits, [name], net.kernel, drawn=drawn, memo=net.memo
+        parameters, arch, batch, lambda _: dlogits, [name], net.kernel, interpolation=points, memo=net.memo
     )
     slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
     run = row = 0

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
 
-__all__ = ["BITS", "MAX_ORDER", "MAX_ROWS", "check_keys", "check_rows", "keys_of", "tokens_of"]
-
 MAX_ORDER = 3
 BITS = 21
 MAX_ROWS = (1 << BITS) - 1  # rows of the vocabulary: token + 1 must fit into the bits

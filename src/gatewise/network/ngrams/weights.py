@@ -21,8 +21,6 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams.keys import BITS, MAX_ORDER, MAX_ROWS, check_keys, keys_of
 from gatewise.types import Array
 
-__all__ = ["Ngrams", "Occurrences", "Phrase", "chunks", "held"]
-
 _TOKENS_AT_ONCE = 1 << 18  # tokens whose n-grams are looked up together: bounds the memory, about 100 bytes a token
 
 

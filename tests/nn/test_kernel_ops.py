@@ -9,14 +9,11 @@ import torch
 from torch import Tensor, library
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, get
+from gatewise.kernels import Kernel, LSTMCall, get
 from gatewise.kernels.reference import Reference
-from gatewise.nn import lstm
-from gatewise.nn import op as op_module
-from gatewise.nn.project import _backward as project_backward_op
-from gatewise.nn.project import _project as project_op
-from gatewise.nn.project import project
-from gatewise.nn.take import take
+from gatewise.nn import kernel_ops, lstm
+from gatewise.nn.kernel_ops import project
+from gatewise.nn.ops import take
 from tests.kernels.cases import Case, case, want
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close
 
@@ -74,9 +71,9 @@ class Watched(Reference):
         self.calls: list[tuple[Any, ...]] = []
         self.kept: list[bool] = []
 
-    def forward(self, *arrays: Any, **how: Any) -> Any:
-        self.kept.append(how["keep"])
-        return super().forward(*arrays, **how)
+    def forward(self, call: LSTMCall[Any], *, keep: bool = True) -> Any:
+        self.kept.append(keep)
+        return super().forward(call, keep=keep)
 
     def backward(self, saved: Any, *given: Any) -> Any:
         self.calls.append(given)
@@ -92,7 +89,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     def get_watched(name: str | None = None) -> Kernel:
         return kernel
 
-    monkeypatch.setattr(op_module, "get", get_watched)
+    monkeypatch.setattr(kernel_ops, "get", get_watched)
     return kernel
 
 
@@ -108,8 +105,8 @@ def test_a_head_on_the_last_state_costs_no_zeros(watched: Watched) -> None:
 def test_without_gradients_no_tape(watched: Watched) -> None:
     one = case(3, 7)
     with torch.no_grad():
-        lstm(**tensors(one, torch.float32), cells=False)
-    lstm(**tensors(one, torch.float32, grad=False), cells=False)
+        lstm(**tensors(one, torch.float32), return_c=False)
+    lstm(**tensors(one, torch.float32, grad=False), return_c=False)
     assert watched.kept == [False, False]
     assert lstm(**tensors(one, torch.float32, grad=False)).c.shape == (len(one.x), 7)
 
@@ -155,15 +152,16 @@ def test_whole_call_is_zero_copy(watched: Watched, monkeypatch: pytest.MonkeyPat
     one = case(3, 7, False, "sigmoid", True)
     arrays = tensors(one, torch.float32)
     seen: list[int] = []
+    names = ("pre", "index", "lengths", "weight_hh", "h0", "c0")
     forward = watched.forward
 
-    def spying(*given: Any, **how: Any) -> Any:
-        seen.extend(array.ctypes.data for array in given)
-        return forward(*given, **how)
+    def spying(call: LSTMCall[Any], **how: Any) -> Any:
+        seen.extend(getattr(call, name).ctypes.data for name in names)
+        return forward(call, **how)
 
     monkeypatch.setattr(watched, "forward", spying)
     lstm(**arrays)
-    assert seen == [arrays[name].data_ptr() for name in ("pre", "index", "lengths", "weight_hh", "h0", "c0")]
+    assert seen == [arrays[name].data_ptr() for name in names]
 
 
 def test_not_contiguous() -> None:
@@ -187,11 +185,11 @@ def test_opcheck(dtype: torch.dtype) -> None:
         kernel
     ).consumes_saved:  # else backward changes a result of the operator, one that `lstm` keeps to itself
         utilities.append("test_aot_dispatch_dynamic")
-    library.opcheck(op_module._forward, (*arrays, None, False, "sigmoid", True, True, kernel), test_utils=utilities)
-    library.opcheck(op_module._forward, (*plain, None, False, "sigmoid", False, False, kernel))
-    h, c, h_T, _, gates = op_module._forward(*plain, torch.rand_like(plain[4]), False, "sigmoid", True, True, kernel)
+    library.opcheck(kernel_ops._lstm, (*arrays, None, False, "sigmoid", True, True, kernel), test_utils=utilities)
+    library.opcheck(kernel_ops._lstm, (*plain, None, False, "sigmoid", False, False, kernel))
+    h, c, h_T, _, gates = kernel_ops._lstm(*plain, torch.rand_like(plain[4]), False, "sigmoid", True, True, kernel)
     given = (torch.randn_like(h), None, None, h_T, len(plain[0]), False, "sigmoid", kernel)
-    library.opcheck(op_module._backward, (gates, *plain[1:], torch.rand_like(plain[4]), h, c, *given))
+    library.opcheck(kernel_ops._lstm_backward, (gates, *plain[1:], torch.rand_like(plain[4]), h, c, *given))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -200,8 +198,8 @@ def test_project(dtype: torch.dtype) -> None:
     shapes = ((7, 5), (12, 5), (12,), (7, 12))
     x, weight, bias, given = (torch.randn(s, generator=generator, dtype=dtype, requires_grad=True) for s in shapes)
     name = "reference" if dtype == torch.float64 else get().name
-    library.opcheck(project_op, (x, weight, bias, name))
-    library.opcheck(project_backward_op, (*(t.detach() for t in (x, weight, given)), True, name))
+    library.opcheck(kernel_ops._project, (x, weight, bias, name))
+    library.opcheck(kernel_ops._project_backward, (*(t.detach() for t in (x, weight, given)), True, name))
     wanted = torch.autograd.grad(torch.nn.functional.linear(x, weight, bias), (x, weight, bias), given)
     for got, there in zip(torch.autograd.grad(project(x, weight, bias), (x, weight, bias), given), wanted, strict=True):
         assert torch.allclose(got, there, rtol=1e-5, atol=1e-5)
@@ -253,9 +251,9 @@ def test_refused() -> None:
         ("h0 is torch.float64, pre is torch.float32", {"h0": good["h0"].double()}),
         ("weight_hh is on 'meta'", {"weight_hh": good["weight_hh"].to("meta")}),
         ("lengths is on 'meta'", {"lengths": good["lengths"].to("meta")}),
-        ("index: want", {"index": good["index"].long()}),
-        ("lengths: want", {"lengths": good["lengths"].int()}),
-        ("c0: want", {"c0": good["c0"][:-1]}),
+        ("index: expected", {"index": good["index"].long()}),
+        ("lengths: expected", {"lengths": good["lengths"].int()}),
+        ("c0: expected", {"c0": good["c0"][:-1]}),
         ("gate must be", {"gate": "hard"}),
     ]
     for message, changed in wrong:

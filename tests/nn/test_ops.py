@@ -13,7 +13,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.nn import Network
 from gatewise.nn.network import TorchOps
-from gatewise.nn.segment import segment_max, segment_mean
+from gatewise.nn.ops import segment_max, segment_mean
 from tests.explain.random_net import TOKENS, parameters_of, sequence_of
 
 Lengths = NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Runs on rows between a base and a sequence's own, and gradients without that of the weights: every kernel alike."""
+"""Runs on interpolated input rows, and gradients without that of the weights, for every kernel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.kernels import Interpolation, Kernel
+from gatewise.kernels import Interpolation, Kernel, LSTMCall
 from gatewise.kernels.native import Native, isas
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
@@ -21,28 +21,33 @@ def given(units: int, dtype: str = "float32", indexed: bool = True) -> dict[str,
     rng = np.random.default_rng(units)
     rows, batch = (23 if indexed else int(LENGTHS.sum())), len(LENGTHS)
 
-    def drawn(*shape: int) -> Array:
+    def random(*shape: int) -> Array:
         return rng.normal(0, 0.5, shape).astype(dtype)
 
     return {
-        "pre": drawn(rows, 4 * units),
+        "pre": random(rows, 4 * units),
         "index": rng.integers(0, rows, LENGTHS.sum()).astype(np.int32) if indexed else None,
         "lengths": LENGTHS,
-        "weight_hh": (drawn(4 * units, units) / units**0.5).astype(dtype),
-        "h0": drawn(batch, units),
-        "c0": drawn(batch, units),
-        "drawn": Interpolation(
+        "weight_hh": (random(4 * units, units) / units**0.5).astype(dtype),
+        "h0": random(batch, units),
+        "c0": random(batch, units),
+        "interpolation": Interpolation(
             rng.integers(0, rows, batch).astype(np.int32), rng.uniform(-0.2, 1.2, batch).astype(dtype)
         ),
     }
 
 
-def laid_out(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The same run with its rows written down one by one."""
-    pre, index, drawn = arguments["pre"], arguments["index"], arguments["drawn"]
+def expanded(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The call with its interpolated rows as an array, one row per step."""
+    pre, index, points = arguments["pre"], arguments["index"], arguments["interpolation"]
     own = pre if index is None else pre[index]
-    along, base = (np.repeat(part, LENGTHS, axis=0) for part in (drawn.along[:, None], pre[drawn.base]))
-    return {**arguments, "pre": np.ascontiguousarray(along * own + (1 - along) * base), "index": None, "drawn": None}
+    alpha, base = (np.repeat(part, LENGTHS, axis=0) for part in (points.alpha[:, None], pre[points.base]))
+    return {
+        **arguments,
+        "pre": np.ascontiguousarray(alpha * own + (1 - alpha) * base),
+        "index": None,
+        "interpolation": None,
+    }
 
 
 @pytest.mark.parametrize("indexed", [True, False])
@@ -50,12 +55,12 @@ def laid_out(arguments: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("units", [1, 7, 16, 37])
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel.name}-{getattr(kernel, '_isa', '')}")
-def test_it_is_the_run_on_rows_laid_out(kernel: Kernel, units: int, reverse: bool, gate: Any, indexed: bool) -> None:
+def test_equals_the_run_on_expanded_rows(kernel: Kernel, units: int, reverse: bool, gate: Any, indexed: bool) -> None:
     dtype = "float64" if kernel.name == "reference" else "float32"
     close = 1e-12 if dtype == "float64" else 5e-6
     arguments = given(units, dtype, indexed)
-    found = kernel.forward(**arguments, reverse=reverse, gate=gate)
-    want = kernel.forward(**laid_out(arguments), reverse=reverse, gate=gate)
+    found = kernel.forward(LSTMCall(**arguments, reverse=reverse, gate=gate))
+    want = kernel.forward(LSTMCall(**expanded(arguments), reverse=reverse, gate=gate))
     for one, other in zip(found[:3], want[:3], strict=True):
         np.testing.assert_allclose(one, other, atol=close)
     assert found.saved is not None
@@ -75,20 +80,22 @@ def test_it_is_the_run_on_rows_laid_out(kernel: Kernel, units: int, reverse: boo
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel.name}-{getattr(kernel, '_isa', '')}")
-def test_the_ends_of_the_way_are_exact(kernel: Kernel) -> None:
+def test_alpha_0_and_1_are_exact(kernel: Kernel) -> None:
     arguments = given(37)
-    plain = {**arguments, "drawn": None}
-    at_one = Interpolation(arguments["drawn"].base, np.ones(len(LENGTHS), dtype=np.float32))
-    np.testing.assert_array_equal(kernel.forward(**{**plain, "drawn": at_one}).h, kernel.forward(**plain).h)
-    at_zero = Interpolation(arguments["drawn"].base, np.zeros(len(LENGTHS), dtype=np.float32))
-    standing = {**plain, "index": np.repeat(arguments["drawn"].base, LENGTHS)}
-    np.testing.assert_array_equal(kernel.forward(**{**plain, "drawn": at_zero}).h, kernel.forward(**standing).h)
+    plain, base = {**arguments, "interpolation": None}, arguments["interpolation"].base
+    at_one = Interpolation(base, np.ones(len(LENGTHS), dtype=np.float32))
+    found, expected = (kernel.forward(LSTMCall(**a)).h for a in ({**plain, "interpolation": at_one}, plain))
+    np.testing.assert_array_equal(found, expected)
+    at_zero = Interpolation(base, np.zeros(len(LENGTHS), dtype=np.float32))
+    standing = {**plain, "index": np.repeat(base, LENGTHS)}
+    found, expected = (kernel.forward(LSTMCall(**a)).h for a in ({**plain, "interpolation": at_zero}, standing))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel.name}-{getattr(kernel, '_isa', '')}")
 def test_without_the_weights_gradient_the_others_are_the_same(kernel: Kernel) -> None:
     arguments = given(37)
-    saved_activations = [kernel.forward(**arguments).saved for _ in range(2)]
+    saved_activations = [kernel.forward(LSTMCall(**arguments)).saved for _ in range(2)]
     last = np.random.default_rng(3).standard_normal((2, len(LENGTHS), 37)).astype(np.float32)
     assert saved_activations[0] is not None
     assert saved_activations[1] is not None
@@ -103,13 +110,13 @@ def test_without_the_weights_gradient_the_others_are_the_same(kernel: Kernel) ->
 @pytest.mark.parametrize("kernel", KERNELS[:2], ids=lambda kernel: kernel.name)
 def test_what_does_not_fit_is_one_clear_line(kernel: Kernel) -> None:
     arguments = given(5)
-    base, along = arguments["drawn"]
-    for drawn, line in (
-        (Interpolation(base[:-1], along), r"base: want \(8,\) int32"),
-        (Interpolation(base.astype(np.int64), along), "base: want"),
-        (Interpolation(base + np.int32(23), along), "base: rows must be from 0 to 22"),
-        (Interpolation(base, along[:3]), r"along: want \(8,\)"),
-        (Interpolation(base, along.astype(np.float64)), "along is float64"),
+    base, alpha = arguments["interpolation"]
+    for interpolation, line in (
+        (Interpolation(base[:-1], alpha), r"base: expected \(8,\) int32"),
+        (Interpolation(base.astype(np.int64), alpha), "base: expected"),
+        (Interpolation(base + np.int32(23), alpha), "base: rows must be from 0 to 22"),
+        (Interpolation(base, alpha[:3]), r"alpha: expected \(8,\)"),
+        (Interpolation(base, alpha.astype(np.float64)), "alpha is float64"),
     ):
         with pytest.raises(InputError, match=line):
-            kernel.forward(**{**arguments, "drawn": drawn})
+            kernel.forward(LSTMCall(**{**arguments, "interpolation": interpolation}))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
+from gatewise.kernels import LSTMCall
 from gatewise.kernels.native import Native
 from tests.kernels.batches import given, needs_native
 
@@ -17,12 +18,12 @@ pytestmark = needs_native
 
 def test_a_tape_serves_once_and_a_copy_once_more() -> None:
     kernel = Native()
-    out = kernel.forward(**given())
+    out = kernel.forward(LSTMCall(**given()))
     assert out.saved is not None
     copy = out.saved.copy()
     ones = np.ones_like(out.saved.h0)
     first = kernel.backward(out.saved, None, ones, ones)
-    with pytest.raises(InputError, match=r"tape: read-only.*Tape.copy"):
+    with pytest.raises(InputError, match=r"saved: read-only.*SavedActivations.copy"):
         kernel.backward(out.saved, None, ones, ones)
     second = kernel.backward(copy, None, ones, ones)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
@@ -30,7 +31,7 @@ def test_a_tape_serves_once_and_a_copy_once_more() -> None:
 
 def test_a_call_that_is_refused_leaves_the_tape_fresh() -> None:
     kernel = Native()
-    saved = kernel.forward(**given()).saved
+    saved = kernel.forward(LSTMCall(**given())).saved
     assert saved is not None
     with pytest.raises(InputError, match="dh_T"):
         kernel.backward(saved, None, np.ones((1, 1), np.float32), np.ones_like(saved.h0))
@@ -48,7 +49,7 @@ def test_a_call_that_is_refused_leaves_the_tape_fresh() -> None:
     ],
 )
 def test_a_tape_that_was_tampered_with_is_refused(change: dict[str, Any], message: str) -> None:
-    saved = Native().forward(**given()).saved
+    saved = Native().forward(LSTMCall(**given())).saved
     assert saved is not None
     zeros = np.zeros((2 if "lengths" in change else 11, 37), np.float32)
     bad = replace(saved, **{"h0": zeros, "c0": zeros, **change})
@@ -59,4 +60,4 @@ def test_a_tape_that_was_tampered_with_is_refused(change: dict[str, Any], messag
 def test_float64_is_refused_with_the_reason() -> None:
     wide = {n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in given().items()}
     with pytest.raises(InputError, match="kernel 'native' computes in float32, not float64"):
-        Native().forward(**wide)
+        Native().forward(LSTMCall(**wide))

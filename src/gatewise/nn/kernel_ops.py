@@ -1,0 +1,290 @@
+"""The kernels as torch operators with gradients: `gatewise::lstm` and `gatewise::project`.
+
+Tensors go to the kernel as NumPy views, without a copy. float32 runs `gatewise.kernels.get()`, float64 the reference.
+`gatewise::lstm_backward` declares that it overwrites the saved gates, so torch raises an error if they are used twice;
+where the graph is retained for another backward pass, it works on a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, library
+
+from gatewise.errors import InputError
+from gatewise.kernels import LSTMCall, SavedActivations, get
+from gatewise.types import Array, Gate
+
+
+class LstmStates(NamedTuple):
+    """Result of `lstm`: h and c of every step (N, H); h_T, c_T, the states after the last step (B, H)."""
+
+    h: Tensor
+    c: Tensor
+    h_T: Tensor
+    c_T: Tensor
+
+
+def lstm(
+    pre: Tensor,
+    index: Tensor | None,
+    lengths: Tensor,
+    weight_hh: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    *,
+    reverse: bool = False,
+    gate: Gate = "sigmoid",
+    return_c: bool = True,
+    mask: Tensor | None = None,
+    kernel: str | None = None,
+) -> LstmStates:
+    """The LSTM recurrence over a ragged batch, with gradients for pre, weight_hh, h0 and c0 from all four results.
+
+    The arguments up to `gate` and `mask` are those of `gatewise.kernels.LSTMCall`: pre (U, 4H), index (N,) int32 or
+    None, lengths (B,) int64 with sum N, weight_hh (4H, H), h0, c0 (B, H), mask (B, H), which gets no gradient. All are
+    on the CPU, float32 or float64. gate "binary" has a straight-through gradient. return_c=False: c may be
+    empty (0, H), which saves memory where no gradient is recorded. kernel: one of `gatewise.kernels.NAMES`, for
+    float32; None for the default one.
+
+    Gradients are of first order only. Raises InputError for arguments that do not fit together.
+
+    >>> lengths = torch.tensor([2, 1])
+    >>> h, c, h_T, c_T = lstm(torch.ones(3, 8), None, lengths, torch.ones(8, 2), torch.zeros(2, 2), torch.zeros(2, 2))
+    >>> torch.equal(h[1], h_T[0]), torch.equal(h[2], h_T[1]), torch.equal(h[0], h[2])
+    (True, True, True)
+    """
+    named = {"pre": pre, "weight_hh": weight_hh, "h0": h0, "c0": c0} | ({} if mask is None else {"mask": mask})
+    kernel = _kernel_for(kernel, named)
+    for name, tensor in (("index", index), ("lengths", lengths)):
+        if tensor is not None and tensor.device.type != "cpu":
+            raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (pre, weight_hh, h0, c0))
+    h, c, h_T, c_T, _ = _lstm(pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, return_c, kernel)
+    return LstmStates(h, c, h_T, c_T)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _default_kernel() -> str:
+    return get().name
+
+
+def _kernel_for(wanted: str | None, named: Mapping[str, Tensor]) -> str:
+    """Name of the kernel for these tensors. Raises InputError where no kernel computes on them."""
+    first, dtype = next((name, tensor.dtype) for name, tensor in named.items())
+    for name, tensor in named.items():
+        if tensor.device.type != "cpu":
+            raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
+        if tensor.dtype not in (torch.float32, torch.float64):
+            raise InputError(f"{name} is {tensor.dtype}: gatewise's kernels compute in float32 or float64")
+        if tensor.dtype != dtype:
+            raise InputError(f"{name} is {tensor.dtype}, {first} is {dtype}: their dtypes must be equal")
+    if dtype == torch.float64:
+        if wanted not in (None, "reference"):
+            raise InputError(f"kernel '{wanted}' computes in float32, {first} is {dtype}")
+        return "reference"
+    return wanted or _default_kernel()
+
+
+def as_array(tensor: Tensor) -> Array:
+    """The tensor as an array, without a copy where it is contiguous."""
+    array: Array = tensor.detach().contiguous().numpy()
+    return array
+
+
+@library.custom_op("gatewise::lstm", mutates_args=(), device_types="cpu")
+def _lstm(
+    pre: Tensor,
+    index: Tensor | None,
+    lengths: Tensor,
+    weight_hh: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    mask: Tensor | None,
+    reverse: bool,
+    gate: str,
+    keep: bool,
+    return_c: bool,
+    kernel: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """h, c (N, H), h_T, c_T (B, H), packed gates; without `keep` no gates, without both `keep` and `return_c` no c."""
+    call = LSTMCall(
+        pre=as_array(pre),
+        index=None if index is None else as_array(index),
+        lengths=as_array(lengths),
+        weight_hh=as_array(weight_hh),
+        h0=as_array(h0),
+        c0=as_array(c0),
+        reverse=reverse,
+        gate=cast(Gate, gate),
+        mask=None if mask is None else as_array(mask),
+    )
+    run = get(kernel).forward(call, keep=keep or return_c)
+    gates = torch.from_numpy(run.saved.packed_gates) if keep and run.saved else pre.new_empty(0)
+    c = torch.from_numpy(run.saved.c) if run.saved else pre.new_empty((0, weight_hh.shape[1]))
+    return torch.from_numpy(run.h), c, torch.from_numpy(run.h_T), torch.from_numpy(run.c_T), gates
+
+
+@library.custom_op("gatewise::lstm_backward", mutates_args=("packed_gates",), device_types="cpu")
+def _lstm_backward(
+    packed_gates: Tensor,
+    index: Tensor | None,
+    lengths: Tensor,
+    weight_hh: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    mask: Tensor | None,
+    h: Tensor,
+    c: Tensor,
+    dh: Tensor | None,
+    dc: Tensor | None,
+    dh_T: Tensor | None,
+    dc_T: Tensor | None,
+    pre_rows: int,
+    reverse: bool,
+    gate: str,
+    kernel: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """dpre (U, 4H), dweight_hh (4H, H), dh0, dc0 (B, H). None stands for zeros. Overwrites packed_gates."""
+    saved = SavedActivations(
+        pre_rows=pre_rows,
+        index=None if index is None else as_array(index),
+        lengths=as_array(lengths),
+        weight_hh=as_array(weight_hh),
+        h0=as_array(h0),
+        c0=as_array(c0),
+        h=as_array(h),
+        c=as_array(c),
+        packed_gates=as_array(packed_gates),  # made by the kernel, hence contiguous: a view, not a copy
+        reverse=reverse,
+        gate=cast(Gate, gate),
+        mask=None if mask is None else as_array(mask),
+    )
+    dh_, dc_ = (None if tensor is None else as_array(tensor) for tensor in (dh, dc))
+    dh_T_, dc_T_ = (as_array(torch.zeros_like(h0) if tensor is None else tensor) for tensor in (dh_T, dc_T))
+    grads = get(kernel).backward(saved, dh_, dh_T_, dc_T_, dc_)
+    dpre, dweight_hh, dh0, dc0 = (torch.from_numpy(array) for array in grads)
+    return dpre, dweight_hh, dh0, dc0
+
+
+@_lstm.register_fake
+def _(
+    pre: Tensor,
+    index: Tensor | None,
+    lengths: Tensor,
+    weight_hh: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    mask: Tensor | None,
+    reverse: bool,
+    gate: str,
+    keep: bool,
+    return_c: bool,
+    kernel: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    steps, units = (pre if index is None else index).shape[0], int(weight_hh.shape[1])
+    lanes = get(kernel).lanes(units)
+    h = pre.new_empty((steps, units))
+    c = pre.new_empty((steps if keep or return_c else 0, units))
+    gates = pre.new_empty((steps, -(-units // lanes), 4, lanes) if keep else (0,))
+    return h, c, pre.new_empty(h0.shape), pre.new_empty(c0.shape), gates
+
+
+@_lstm_backward.register_fake
+def _(
+    packed_gates: Tensor, index: Tensor | None, lengths: Tensor, weight_hh: Tensor, h0: Tensor, c0: Tensor, *rest: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    pre_rows = rest[-4]
+    dpre = weight_hh.new_empty((pre_rows, weight_hh.shape[0]))
+    return dpre, weight_hh.new_empty(weight_hh.shape), h0.new_empty(h0.shape), c0.new_empty(c0.shape)
+
+
+def _setup_lstm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, _, kernel = inputs
+    h, c, _, _, packed_gates = output
+    ctx.set_materialize_grads(False)  # a head that reads only h_T must not cost a dh (N, H) of zeros
+    ctx.mark_non_differentiable(packed_gates)
+    ctx.settings = pre.shape[0], reverse, gate, kernel
+    ctx.keep = keep
+    if keep:
+        ctx.save_for_backward(packed_gates, index, lengths, weight_hh, h0, c0, mask, h, c)
+
+
+def _differentiate_lstm(
+    ctx: Any, dh: Tensor | None, dc: Tensor | None, dh_T: Tensor | None, dc_T: Tensor | None, _: Any
+) -> tuple[Tensor | None, ...]:
+    if not ctx.keep:
+        raise InputError("gatewise::lstm ran with keep=False: no activations were saved to differentiate")
+    packed_gates, *saved = ctx.saved_tensors
+    pre_rows, reverse, gate, kernel = ctx.settings
+    if _graph_is_kept() or type(packed_gates) is not Tensor:  # a tracer cannot see a forward result change in backward
+        packed_gates = packed_gates.clone()
+    grads = _lstm_backward(packed_gates, *saved, dh, dc, dh_T, dc_T, pre_rows, reverse, gate, kernel)
+    dpre, dweight_hh, dh0, dc0 = grads
+    return dpre, None, None, dweight_hh, dh0, dc0, None, None, None, None, None, None
+
+
+def _graph_is_kept() -> bool:
+    """Whether this backward pass runs with retain_graph=True; True where torch cannot tell, since a copy is safe."""
+    ask = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
+    return True if ask is None else bool(ask())
+
+
+_lstm.register_autograd(_differentiate_lstm, setup_context=_setup_lstm)
+
+
+def project(x: Tensor, weight_ih: Tensor, bias: Tensor, *, kernel: str | None = None) -> Tensor:
+    """The input product pre (U, 4H) = x (U, D) weight_ihᵀ + bias, with first-order gradients for all three arguments.
+
+    On the CPU, float32 or float64; kernel: as for `lstm`. Raises InputError for arguments that do not fit together.
+
+    >>> project(torch.ones(2, 3), torch.ones(4, 3), torch.ones(4))
+    tensor([[4., 4., 4., 4.],
+            [4., 4., 4., 4.]])
+    """
+    pre: Tensor = _project(x, weight_ih, bias, _kernel_for(kernel, {"x": x, "weight_ih": weight_ih, "bias": bias}))
+    return pre
+
+
+@library.custom_op("gatewise::project", mutates_args=(), device_types="cpu")
+def _project(x: Tensor, weight_ih: Tensor, bias: Tensor, kernel: str) -> Tensor:
+    return torch.from_numpy(get(kernel).project(as_array(x), as_array(weight_ih), as_array(bias)))
+
+
+@library.custom_op("gatewise::project_backward", mutates_args=(), device_types="cpu")
+def _project_backward(
+    x: Tensor, weight_ih: Tensor, dpre: Tensor, with_dx: bool, kernel: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """dx (U, D), empty without `with_dx`; dweight_ih (4H, D); dbias (4H,)."""
+    found = get(kernel).project_backward(as_array(x), as_array(weight_ih), as_array(dpre), with_dx=with_dx)
+    dx = x.new_empty((0, x.shape[1])) if found.dx is None else torch.from_numpy(found.dx)
+    return dx, torch.from_numpy(found.dweight_ih), torch.from_numpy(found.dbias)
+
+
+@_project.register_fake
+def _(x: Tensor, weight_ih: Tensor, bias: Tensor, kernel: str) -> Tensor:
+    return x.new_empty((x.shape[0], weight_ih.shape[0]))
+
+
+@_project_backward.register_fake
+def _(x: Tensor, weight_ih: Tensor, dpre: Tensor, with_dx: bool, kernel: str) -> tuple[Tensor, Tensor, Tensor]:
+    dx = x.new_empty((x.shape[0] if with_dx else 0, x.shape[1]))
+    return dx, weight_ih.new_empty(weight_ih.shape), weight_ih.new_empty(weight_ih.shape[0])
+
+
+def _setup_project(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight_ih, _, kernel = inputs
+    ctx.kernel = kernel
+    ctx.save_for_backward(x, weight_ih)
+
+
+def _differentiate_project(ctx: Any, dpre: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight_ih = ctx.saved_tensors
+    with_dx = bool(ctx.needs_input_grad[0])
+    dx, dweight_ih, dbias = _project_backward(x, weight_ih, dpre, with_dx, ctx.kernel)
+    return dx if with_dx else None, dweight_ih, dbias, None
+
+
+_project.register_autograd(_differentiate_project, setup_context=_setup_project)
