@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Precision, fastest_precision
+from gatewise.kernels import fastest_precision
+from gatewise.types import Precision
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from gatewise.errors import InputError, quote
-from gatewise.kernels import Precision, fastest_precision
+from gatewise.kernels import fastest_precision
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import MAX_ORDER
-from gatewise.types import Gate
+from gatewise.types import Gate, Precision
 
 FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
 
