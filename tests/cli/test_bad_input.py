@@ -159,6 +159,6 @@ def test_wrong_usage(run: Run, words: list[str]) -> None:
 
 def test_a_kernel_that_cannot_be(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_KERNEL", "cuda")
-    assert "no kernel is called 'cuda'; there are bf16, native, reference" in refused(
+    assert "unknown kernel 'cuda'; the kernels are bf16, native, reference" in refused(
         run, "predict", keras_folder, "good"
     )

@@ -93,7 +93,7 @@ def test_info_shows_settings_and_what_is_unavailable(run: Run, monkeypatch: pyte
     monkeypatch.setenv("GATEWISE_THREADS", "none")
     result = run("info")
     assert result.exit_code == 0
-    assert "kernel     none: no kernel is called 'magic'; there are bf16, native, reference" in result.stdout
+    assert "kernel     none: unknown kernel 'magic'; the kernels are bf16, native, reference" in result.stdout
     assert "threads    none: GATEWISE_THREADS must be a number" in result.stdout
     monkeypatch.delenv("GATEWISE_KERNEL")
     monkeypatch.setenv("GATEWISE_ISA", "z80")
