@@ -72,7 +72,7 @@ def _bars() -> list[Bar]:
         Bar("recurrent_dropout_cost", "training step, masked, with variational dropout over without", 1.1,
             "recurrent_dropout_2", "gatewise dropping", "gatewise", most=True),
     ]  # fmt: skip
-    for isa in ("v3", "portable"):
+    for isa in ("avx2", "portable"):
         ours = f"gatewise {isa}"
         out += [
             Bar(f"{isa}_step_vs_torch_padded", f"{isa}: training step against torch.nn.LSTM padded", 10.0, tutorial,

@@ -15,7 +15,7 @@ from benchmarks.wire import Arrays
 
 BATCH = 64
 UNITS = (100, 128, 256, 512)
-FORCED = ("v3", "portable")
+FORCED = ("avx2", "portable")
 # How torch's idle threads wait: by default they spin between its many parallel regions, which is quickest where nobody
 # else wants the core, and slower by far where somebody does.
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}

@@ -18,9 +18,9 @@ RUNGS: tuple[tuple[str, dict[str, str], int], ...] = (
     ("reference, pads and all", {"GATEWISE_KERNEL": "reference"}, 1),
     ("reference, ragged", {"GATEWISE_KERNEL": "reference"}, 1),
     ("native portable", _NATIVE | {"GATEWISE_ISA": "portable"}, 1),
-    ("native v3", _NATIVE | {"GATEWISE_ISA": "v3"}, 1),
-    ("native v4", _NATIVE | {"GATEWISE_ISA": "v4"}, 1),
-    ("native v4, two threads", _NATIVE | {"GATEWISE_ISA": "v4"}, 2),
+    ("native avx2", _NATIVE | {"GATEWISE_ISA": "avx2"}, 1),
+    ("native avx512", _NATIVE | {"GATEWISE_ISA": "avx512"}, 1),
+    ("native avx512, two threads", _NATIVE | {"GATEWISE_ISA": "avx512"}, 2),
     ("bf16, two threads", {"GATEWISE_KERNEL": "bf16"}, 2),
 )
 

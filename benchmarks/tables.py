@@ -59,10 +59,10 @@ def _bars(bars: Sequence[Bar], summary: Summary) -> str:
 
 
 def _group(forced: str | None) -> Callable[[Full, Summary], str]:
-    """The table of bars for gatewise as it comes (None), or forced to v3, portable or bf16."""
+    """The table of bars for gatewise as it comes (None), or forced to avx2, portable or bf16."""
 
     def table(full: Full, summary: Summary) -> str:
-        starts = ("v3_", "portable_", "bf16_")
+        starts = ("avx2_", "portable_", "bf16_")
         chosen = [b for b in BARS if (b.name.startswith(f"{forced}_") if forced else not b.name.startswith(starts))]
         return _bars(chosen, summary)
 
@@ -175,7 +175,7 @@ _TABLES: dict[str, Callable[[Full, Summary], str]] = {
     "sentence": _sentence,
     "short": _short,
     "bars": _group(None),
-    "v3": _group("v3"),
+    "avx2": _group("avx2"),
     "portable": _group("portable"),
     "bf16": _group("bf16"),
     "times": _times,

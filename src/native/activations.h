@@ -1,19 +1,19 @@
-// Sigmoid and tanh from one polynomial, right to float32 rounding relatively, from the smallest argument to the
-// largest.
+// Sigmoid and tanh from one polynomial, with a relative error of a few float32 roundings from the smallest argument to
+// the largest.
 //
 //   e = expm1(x) = 2^n (1 + p) - 1 = 2^n p + (2^n - 1)     x = n ln2 + r, |r| <= ln2 / 2, p = expm1(r) = r + r² q(r)
 //   sigmoid(x) = 1 / (2 + expm1(-x))                         tanh(x) = e / (e + 2), e = expm1(2x)
 //
-// q is a minimax fit of degree 4 (benchmarks/fit_activations.py, which prints this table; without fused multiply-add,
-// with which the errors are a little smaller):
+// q is a minimax fit of degree 4. benchmarks/fit_activations.py prints this table for arithmetic without fused
+// multiply-add. With it the errors are a little smaller.
 //
 //   fit alone, exact arithmetic          1.7e-08 relative
 //   expm1      1.2e-07 relative, 1.6 ulp
 //   sigmoid    1.7e-07 relative, 2.9 ulp
 //   tanh       1.6e-07 relative, 2.5 ulp
 //
-// Arguments of expm1 are clamped to ±88, where 2^n is still finite; there sigmoid is 6e-39 or 1 and tanh is ±1. NaN
-// stays NaN.
+// Arguments of expm1 are clamped to ±88, where 2^n is still finite, sigmoid is 6e-39 or 1, and tanh is ±1. NaN stays
+// NaN.
 
 #pragma once
 
@@ -21,17 +21,18 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-// x between -bound and bound, NaN where x is NaN. Intrinsics, since GCC makes two instructions of each selection.
+// x between -bound and bound, NaN where x is NaN. It uses intrinsics because GCC makes two instructions of each
+// selection.
 GATEWISE_INLINE V clamp(V x, float bound) {
 #if defined(__AVX512F__)
-    return (V)_mm512_max_ps((__m512)all(-bound), _mm512_min_ps((__m512)all(bound), (__m512)x));
+    return (V)_mm512_max_ps((__m512)broadcast(-bound), _mm512_min_ps((__m512)broadcast(bound), (__m512)x));
 #elif defined(__AVX__)
-    return (V)_mm256_max_ps((__m256)all(-bound), _mm256_min_ps((__m256)all(bound), (__m256)x));
+    return (V)_mm256_max_ps((__m256)broadcast(-bound), _mm256_min_ps((__m256)broadcast(bound), (__m256)x));
 #elif defined(__SSE__)
-    return (V)_mm_max_ps((__m128)all(-bound), _mm_min_ps((__m128)all(bound), (__m128)x));
+    return (V)_mm_max_ps((__m128)broadcast(-bound), _mm_min_ps((__m128)broadcast(bound), (__m128)x));
 #else
-    x = x > bound ? all(bound) : x;
-    return x < -bound ? all(-bound) : x;
+    x = x > bound ? broadcast(bound) : x;
+    return x < -bound ? broadcast(-bound) : x;
 #endif
 }
 
@@ -43,9 +44,9 @@ GATEWISE_INLINE V expm1(V x) {
     const V shifted = x * 1.44269504f + magic;
     const V n = shifted - magic;
     const V scale = (V)((I)shifted << 23);
-    // ln2 in two parts, the first of 9 bits: n times it is exact.
+    // ln2 in two parts. The first has 9 bits, so that n times it is exact.
     const V r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-    V q = all(0.00138825225f);
+    V q = broadcast(0.00138825225f);
     q = q * r + 0.008366514f;
     q = q * r + 0.0416672006f;
     q = q * r + 0.166665435f;
@@ -62,7 +63,7 @@ GATEWISE_INLINE V tanh(V x) {
     return e / (e + 2.0f);
 }
 
-// The gate that acts when gates are put to 0 or 1 (cell.py, gate="binary").
-GATEWISE_INLINE V binary(V s) { return s > 0.5f ? all(1.0f) : V{}; }
+// The gate of value 0 or 1 that acts where gate="binary" (cell.py).
+GATEWISE_INLINE V binary(V s) { return s > 0.5f ? broadcast(1.0f) : V{}; }
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -1,16 +1,18 @@
-// The tile of tile.h in the processor's tile registers (AMX): one instruction multiplies 16 rows of 16 words by 16 words
-// of 16 columns, all of them pairs of bfloat16.
+// The tile of tile.h in the processor's tile registers (AMX). One instruction multiplies 16 rows of 16 words by 16 words
+// of 16 columns. A word is a pair of bfloat16 numbers.
 //
 //               w      6 | 7        two vectors of a panel, 16 words deep
 //   a   4   C   0 | 1               up to 16 rows
 //       5       2 | 3               and up to 16 more
 //
-// Two rows by two columns of registers are what eight allow: four loads to four products. Up to 16 rows leave 2 and 3
-// free for two more vectors. How many rows a register has is set for all of them at once, and zeroes them: so rows are
-// cut into two halves once a tile, and set when their number has changed (`Tiles`).
+// There are eight registers. Two rows by two columns of sums use them all: four loads serve four products. A tile of up
+// to 16 rows leaves 2 and 3 free for two more vectors. The instruction that sets the registers' numbers of rows sets all
+// of them and zeroes them. So a tile's rows are cut into two halves once, and the registers are configured again only
+// when the halves' sizes change.
 //
-// Per sum, the products of the even numbers of 16 pairs are added up, those of the odd ones likewise, and both to the
-// sum so far: another rounding than AVX512_BF16's, the same for every row. Denormals count as zero.
+// For each sum the processor adds up the products of the first numbers of 16 pairs, then those of the second numbers,
+// and then adds both to the sum so far. The rounding differs from AVX512_BF16's, and is the same for every row.
+// Denormals count as zero.
 
 #pragma once
 
@@ -18,45 +20,51 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-constexpr int kHalf = 16;  // rows of a register
+constexpr Index kRegisterRows = 16;
+constexpr Index kRegisterBytes = 64;  // of a row
+static_assert(kRows == 2 * kRegisterRows, "a tile has two registers of rows");
+static_assert(kDepthStep <= kRegisterRows && kDepthStep * sizeof(Word) == kRegisterBytes);
+static_assert(sizeof(V) == kRegisterBytes, "a row of sums is a vector");
 
-struct TileShapes {
+// The operand of LDTILECFG.
+struct TileConfig {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];
     uint8_t rows[16];
 };
+static_assert(sizeof(TileConfig) == 64);
 
-// While one of these lives, the thread's tile registers are ours; behind it they are free, and cost the system nothing.
-// What they were set to before is not trusted: another library may have used them.
-struct Tiles {
-    Tiles() { shape = 0; }
-    ~Tiles() { _tile_release(); }
-    Tiles(const Tiles&) = delete;
-    Tiles& operator=(const Tiles&) = delete;
+// While one of these lives, its thread may use tile registers. Its end releases them, so that the system need not save
+// them any more. It does not rely on an earlier configuration: another library may have changed that.
+struct TileRegisters {
+    TileRegisters() { configured = 0; }
+    ~TileRegisters() { _tile_release(); }
+    TileRegisters(const TileRegisters&) = delete;
+    TileRegisters& operator=(const TileRegisters&) = delete;
 
-    // Registers 0, 1 and 4 with `upper` rows; 2, 3 and 5 with `lower`, or where that is 0 like the others.
-    static void set(int upper, int lower) {
-        if (shape == upper * 32 + lower) return;
-        shape = upper * 32 + lower;
+    // Registers 0, 1 and 4 get `upper` rows, 2, 3 and 5 `lower`. `lower` is 0 where they are not used.
+    static void configure(Index upper, Index lower) {
+        if (configured == upper * kRows + lower) return;
+        configured = upper * kRows + lower;
         const uint8_t up = static_cast<uint8_t>(upper), low = lower == 0 ? up : static_cast<uint8_t>(lower);
-        TileShapes shapes{};
-        shapes.palette = 1;
-        for (int t = 0; t < 8; ++t) shapes.row_bytes[t] = 64;
-        shapes.rows[0] = shapes.rows[1] = shapes.rows[4] = up;
-        shapes.rows[2] = shapes.rows[3] = shapes.rows[5] = low;
-        shapes.rows[6] = shapes.rows[7] = kDepth;
-        _tile_loadconfig(&shapes);
+        TileConfig config{};
+        config.palette = 1;
+        for (int t = 0; t < 8; ++t) config.row_bytes[t] = kRegisterBytes;
+        config.rows[0] = config.rows[1] = config.rows[4] = up;
+        config.rows[2] = config.rows[3] = config.rows[5] = low;
+        config.rows[6] = config.rows[7] = kDepthStep;
+        _tile_loadconfig(&config);
     }
 
-    static inline thread_local int shape = 0;
+    static inline thread_local Index configured = 0;  // both numbers of rows
 };
 
-constexpr int in_bytes(ptrdiff_t words) { return static_cast<int>(words) * 4; }
+constexpr Index in_bytes(Index words) { return words * static_cast<Index>(sizeof(Word)); }
 
-// Up to 16 rows, NV vectors.
+// Up to 16 rows by NV vectors.
 template <int NV>
-GATEWISE_ONE_COPY void multiply_half(const Tile& tile) {
-    const int a_row = in_bytes(tile.a_row), w_k = in_bytes(tile.w_k), out_row = in_bytes(tile.out_row);
+GATEWISE_NOINLINE void multiply_16_rows(const Tile& tile) {
+    const Index a_row = in_bytes(tile.a_row), w_k = in_bytes(tile.w_k), out_row = in_bytes(tile.out_row);
     float* const out = tile.out;
     if (tile.add) {
         _tile_loadd(0, out, out_row);
@@ -69,9 +77,9 @@ GATEWISE_ONE_COPY void multiply_half(const Tile& tile) {
         if constexpr (NV > 2) _tile_zero(2);
         if constexpr (NV > 3) _tile_zero(3);
     }
-    const float *a = tile.a, *w = tile.w;
-    for (int k = 0; k < tile.depth; k += kDepth, w += kDepth * tile.w_k) {
-        if (k > 0) a += k % tile.run == 0 ? tile.hop : kDepth;
+    const Word *a = tile.a, *w = tile.w;
+    for (Index k = 0; k < tile.depth; k += kDepthStep, w += kDepthStep * tile.w_k) {
+        if (k > 0) a += k % tile.a_run == 0 ? tile.a_run_stride : kDepthStep;
         _tile_loadd(4, a, a_row);
         _tile_loadd(6, w, w_k);
         _tile_dpbf16ps(0, 4, 6);
@@ -94,10 +102,10 @@ GATEWISE_ONE_COPY void multiply_half(const Tile& tile) {
     if constexpr (NV > 3) _tile_stored(3, out + 3 * L, out_row);
 }
 
-// Rows in two halves, the first of `upper`; NV vectors from vector `at`.
+// Up to 32 rows by NV vectors from vector `at`. The first register has `upper` rows.
 template <int NV>
-GATEWISE_ONE_COPY void multiply_halves(const Tile& tile, int upper, int at) {
-    const int a_row = in_bytes(tile.a_row), w_k = in_bytes(tile.w_k), out_row = in_bytes(tile.out_row);
+GATEWISE_NOINLINE void multiply_32_rows(const Tile& tile, Index upper, Index at) {
+    const Index a_row = in_bytes(tile.a_row), w_k = in_bytes(tile.w_k), out_row = in_bytes(tile.out_row);
     float *const out = tile.out + at * L, *const below = out + upper * tile.out_row;
     if (tile.add) {
         _tile_loadd(0, out, out_row);
@@ -114,10 +122,10 @@ GATEWISE_ONE_COPY void multiply_halves(const Tile& tile, int upper, int at) {
             _tile_zero(3);
         }
     }
-    const float *a = tile.a, *w = tile.w + at * L;
-    const ptrdiff_t lower_a = upper * tile.a_row;
-    for (int k = 0; k < tile.depth; k += kDepth, w += kDepth * tile.w_k) {
-        if (k > 0) a += k % tile.run == 0 ? tile.hop : kDepth;
+    const Word *a = tile.a, *w = tile.w + at * L;
+    const Index lower_a = upper * tile.a_row;
+    for (Index k = 0; k < tile.depth; k += kDepthStep, w += kDepthStep * tile.w_k) {
+        if (k > 0) a += k % tile.a_run == 0 ? tile.a_run_stride : kDepthStep;
         _tile_loadd(6, w, w_k);
         _tile_loadd(4, a, a_row);
         _tile_loadd(5, a + lower_a, a_row);
@@ -137,28 +145,29 @@ GATEWISE_ONE_COPY void multiply_halves(const Tile& tile, int upper, int at) {
     }
 }
 
-// As in tile.h, whatever AcrossRows says: rows lie one after another here.
-template <bool AcrossRows>
-GATEWISE_INLINE void multiply_tile(int rows, int vectors, const Tile& tile) {
-    if (rows <= kHalf) {
-        Tiles::set(rows, 0);
-        if (vectors == 4) return multiply_half<4>(tile);
-        if (vectors == 3) return multiply_half<3>(tile);
-        if (vectors == 2) return multiply_half<2>(tile);
-        return multiply_half<1>(tile);
+// A tile of `rows` (1 to kRows) by `vectors` (1 to kVectors). Transposed makes no difference: transposed_a makes rows
+// contiguous.
+template <bool Transposed>
+GATEWISE_INLINE void multiply_tile(Index rows, Index vectors, const Tile& tile) {
+    if (rows <= kRegisterRows) {
+        TileRegisters::configure(rows, 0);
+        if (vectors == 4) return multiply_16_rows<4>(tile);
+        if (vectors == 3) return multiply_16_rows<3>(tile);
+        if (vectors == 2) return multiply_16_rows<2>(tile);
+        return multiply_16_rows<1>(tile);
     }
-    const int upper = (rows + 1) / 2;
-    Tiles::set(upper, rows - upper);
-    for (int at = 0; at < vectors; at += 2) {
+    const Index upper = (rows + 1) / 2;
+    TileRegisters::configure(upper, rows - upper);
+    for (Index at = 0; at < vectors; at += 2) {
         if (at + 1 < vectors)
-            multiply_halves<2>(tile, upper, at);
+            multiply_32_rows<2>(tile, upper, at);
         else
-            multiply_halves<1>(tile, upper, at);
+            multiply_32_rows<1>(tile, upper, at);
     }
 }
 
-// Two whole panels, one after the other.
-GATEWISE_INLINE void multiply_two_panels(int rows, const Tile& tile) {
+// At most kFewRows rows by two whole panels, one after the other.
+GATEWISE_INLINE void multiply_two_panels(Index rows, const Tile& tile) {
     Tile panel = tile;
     multiply_tile<false>(rows, kVectors, panel);
     panel.w += tile.w_panel;

@@ -18,9 +18,11 @@ namespace gatewise {
 namespace {
 
 constexpr size_t kHugePage = size_t{1} << 21;
+constexpr size_t kSmallest = 4096;  // bytes of a block
+static_assert(kHugePage % kAlignment == 0);
 
-// For AddressSanitizer, which sees the blocks from outside: of a block that is lent, only what was asked for may be
-// touched, and of one that is kept, nothing.
+// AddressSanitizer does not see inside blocks. Tell it that of a block only the first `size` bytes may be used: those
+// asked for while it is allocated, none while it is cached.
 void allow([[maybe_unused]] const Block& block, [[maybe_unused]] size_t size) {
 #if defined(__SANITIZE_ADDRESS__)
     __asan_unpoison_memory_region(block.data, block.size);
@@ -35,46 +37,58 @@ void free_block(const Block& block) {
 
 struct Arena {
     std::mutex mutex;
-    std::list<Block> kept;  // the one given last in front
+    std::list<Block> cached;  // the one released last comes first
     size_t bytes = 0;
-    size_t bound = size_t{1} << 30;
+    size_t limit = size_t{1} << 30;
 
-    // A block of the kind that `size` is, but too small for it, will be too small again: without this, every batch that
-    // is the largest so far would leave its predecessor's blocks behind.
-    void drop_outgrown(size_t size) {
-        auto largest = kept.end();
-        for (auto it = kept.begin(); it != kept.end(); ++it)
-            if (it->size < size && it->size >= size / 2 && (largest == kept.end() || it->size > largest->size))
+    // Remove the smallest block that has room for `size` and is not far too large. Its data is null if there is none.
+    Block take(size_t size) {
+        auto best = cached.end();
+        for (auto it = cached.begin(); it != cached.end(); ++it)
+            if (it->size >= size && it->size / 2 <= size + kSmallest && (best == cached.end() || it->size < best->size))
+                best = it;
+        if (best == cached.end()) return {.data = nullptr, .size = 0};
+        const Block block = *best;
+        bytes -= block.size;
+        cached.erase(best);
+        return block;
+    }
+    // Free the largest block that is a little too small for `size`: it will be too small again. Without this, every
+    // batch that is the largest so far would leave its predecessor's blocks in the cache.
+    void evict_outgrown(size_t size) {
+        auto largest = cached.end();
+        for (auto it = cached.begin(); it != cached.end(); ++it)
+            if (it->size < size && it->size >= size / 2 && (largest == cached.end() || it->size > largest->size))
                 largest = it;
-        if (largest == kept.end()) return;
+        if (largest == cached.end()) return;
         bytes -= largest->size;
         free_block(*largest);
-        kept.erase(largest);
+        cached.erase(largest);
     }
     void shrink_to(size_t size) {
         while (bytes > size) {
-            free_block(kept.back());
-            bytes -= kept.back().size;
-            kept.pop_back();
+            free_block(cached.back());
+            bytes -= cached.back().size;
+            cached.pop_back();
         }
     }
 };
 
-// Never destroyed: arrays may be given back while the interpreter shuts down. Held over a fork, so that the child finds
-// it in order.
+// It is never destroyed, since arrays may be released while the interpreter shuts down. It is locked during a fork, so
+// that the child finds it in a consistent state.
 Arena& arena() {
-    static Arena* const made = [] {
-        auto* fresh = new Arena;
+    static Arena* const instance = [] {
+        auto* created = new Arena;
         pthread_atfork([] { arena().mutex.lock(); }, [] { arena().mutex.unlock(); }, [] { arena().mutex.unlock(); });
-        return fresh;
+        return created;
     }();
-    return *made;
+    return *instance;
 }
 
-// Sizes in steps of a sixteenth of a power of two: batches of slightly different size can use each other's blocks, and
-// three hundredths of the memory are what that costs on average.
+// Sizes in steps of a sixteenth of a power of two: batches of slightly different size can use each other's blocks, for
+// three hundredths of the memory on average.
 size_t rounded(size_t size) {
-    if (size < 4096) return 4096;
+    if (size < kSmallest) return kSmallest;
     size_t step = size_t{1} << (63 - __builtin_clzll(size));
     step /= 16;
     return (size + step - 1) / step * step;
@@ -82,60 +96,52 @@ size_t rounded(size_t size) {
 
 }  // namespace
 
-Block take_block(size_t size) {
+Block allocate(size_t size) {
     Arena& here = arena();
-    const size_t asked = size;
     {
         std::lock_guard<std::mutex> lock(here.mutex);
-        auto best = here.kept.end();
-        for (auto it = here.kept.begin(); it != here.kept.end(); ++it)
-            if (it->size >= size && it->size / 2 <= size + 4096 && (best == here.kept.end() || it->size < best->size))
-                best = it;
-        if (best != here.kept.end()) {
-            const Block block = *best;
-            here.bytes -= block.size;
-            here.kept.erase(best);
-            allow(block, asked);
+        const Block block = here.take(size);
+        if (block.data != nullptr) {
+            allow(block, size);
             return block;
         }
-        here.drop_outgrown(size);
+        here.evict_outgrown(size);
     }
-    size = rounded(size);
-    const bool large = size >= kHugePage;
-    void* data = nullptr;
-    if (posix_memalign(&data, large ? kHugePage : 64, size) != 0) throw std::bad_alloc();
+    Block block{.data = nullptr, .size = rounded(size)};
+    const bool large = block.size >= kHugePage;
+    if (posix_memalign(&block.data, large ? kHugePage : kAlignment, block.size) != 0) throw std::bad_alloc();
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (large) static_cast<void>(madvise(data, size, MADV_HUGEPAGE));  // no matter if it is refused
+    if (large) static_cast<void>(madvise(block.data, block.size, MADV_HUGEPAGE));  // a refusal does no harm
 #endif
-    allow({data, size}, asked);
-    return {data, size};
+    allow(block, size);
+    return block;
 }
 
-void give_block(Block block) noexcept {
+void release(Block block) noexcept {
     if (block.data == nullptr) return;
     Arena& here = arena();
     std::lock_guard<std::mutex> lock(here.mutex);
     allow(block, 0);
     try {
-        here.kept.push_front(block);
+        here.cached.push_front(block);
     } catch (...) {
         free_block(block);
         return;
     }
     here.bytes += block.size;
-    here.shrink_to(here.bound);
+    here.shrink_to(here.limit);
 }
 
-size_t kept_bytes() {
+size_t cached_bytes() {
     Arena& here = arena();
     std::lock_guard<std::mutex> lock(here.mutex);
     return here.bytes;
 }
 
-void keep_blocks(size_t bytes) {
+void set_cache_limit(size_t bytes) {
     Arena& here = arena();
     std::lock_guard<std::mutex> lock(here.mutex);
-    here.bound = bytes;
+    here.limit = bytes;
     here.shrink_to(bytes);
 }
 

@@ -1,34 +1,37 @@
-// Memory for results and scratch that is used again: a training loop's second batch has no page faults.
+// A caching allocator for results and scratch: a training loop's second batch has no page faults.
 
 #pragma once
 
 #include <cstddef>
 
+#include "kernel.h"
+
 namespace gatewise {
 
 struct Block {
     void* data;
-    size_t size;  // as allocated, at least what was asked for
+    size_t size;  // bytes, at least as many as were asked for
 };
 
-// At least `size` bytes, aligned to 64 (to 2 MB, in huge pages where the system has them, if large); contents
-// arbitrary. Throws std::bad_alloc.
-Block take_block(size_t size);
+// At least `size` bytes, aligned to kAlignment. Large blocks are aligned to 2 MB and lie in huge pages where the system
+// has them. The contents are arbitrary. Throws std::bad_alloc.
+Block allocate(size_t size);
 
-// Give it back: kept for the next one who asks, up to a bound (`keep_blocks`), the oldest given to the system first.
-void give_block(Block block) noexcept;
+// Returns a block to the cache. Where the cache grows over its limit, the blocks released first go to the system.
+void release(Block block) noexcept;
 
-size_t kept_bytes();
-void keep_blocks(size_t bytes);  // the bound; 0 gives all back
+size_t cached_bytes();
+void set_cache_limit(size_t bytes);  // 0 returns all cached blocks to the system
 
-// Floats that live as long as this: scratch.
+// Scratch: floats that live as long as this object.
 class Floats {
   public:
-    explicit Floats(size_t count) : block_(take_block(count * sizeof(float))) {}
-    ~Floats() { give_block(block_); }
+    explicit Floats(Index count) : block_(allocate(static_cast<size_t>(count) * sizeof(float))) {}
+    ~Floats() { release(block_); }
     Floats(const Floats&) = delete;
     Floats& operator=(const Floats&) = delete;
     float* data() const { return static_cast<float*>(block_.data); }
+    Word* words() const { return static_cast<Word*>(block_.data); }
 
   private:
     Block block_;

@@ -1,5 +1,5 @@
-// gatewise.kernels._native: arrays in without a copy, arrays out of the arena. Its caller, native.py, checks the
-// shapes.
+// gatewise.kernels._native. It reads arrays without a copy and returns arrays from the arena. Its caller, native.py,
+// checks the shapes.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -16,9 +16,8 @@
 
 #include "arena.h"
 #include "driver.h"
-#include "flush.h"
 #include "isas.h"
-#include "linear_driver.h"
+#include "pool.h"
 
 namespace nb = nanobind;
 
@@ -29,29 +28,40 @@ namespace {
 template <class T>
 using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
 using InOut = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
-using Maybe = std::optional<In<float>>;
+template <class T>
+using Maybe = std::optional<In<T>>;
 using Out = nb::ndarray<nb::numpy, float>;
 
-const float* data_or_null(const Maybe& array) { return array ? array->data() : nullptr; }
+template <class T>
+const T* data_or_null(const Maybe<T>& array) {
+    return array ? array->data() : nullptr;
+}
+float* data_or_null(const std::optional<Out>& array) { return array ? array->data() : nullptr; }
 
-// A fresh array of this shape; its memory goes back to the arena with its last owner.
-Out fresh(std::initializer_list<size_t> shape) {
+template <class Array>
+Index extent(const Array& array, size_t axis) {
+    return static_cast<Index>(array.shape(axis));
+}
+
+// A new array of this shape. The arena gets its memory back when its last owner is gone.
+Out new_array(std::initializer_list<Index> shape) {
+    const std::vector<size_t> sizes(shape.begin(), shape.end());
     size_t count = 1;
-    for (const size_t n : shape) count *= n;
-    auto block = std::make_unique<Block>(take_block(count * sizeof(float)));
+    for (const size_t n : sizes) count *= n;
+    auto block = std::make_unique<Block>(allocate(count * sizeof(float)));
     Block* held = block.get();
     const nb::capsule owner(held, [](void* p) noexcept {
-        const std::unique_ptr<Block> mine(static_cast<Block*>(p));
-        give_block(*mine);
+        const std::unique_ptr<Block> owned(static_cast<Block*>(p));
+        release(*owned);
     });
     block.release();
-    return Out(held->data, shape, owner);
+    return Out(held->data, sizes.size(), sizes.data(), owner);
 }
 
 const Isa& find(const std::string& name) {
-    for (const Isa* isa : isas_here())
+    for (const Isa* isa : float32_isas())
         if (name == isa->name) return *isa;
-    for (const Isa* isa : bf16_here())
+    for (const Isa* isa : bf16_isas())
         if (name == isa->name) return *isa;
     throw std::invalid_argument("instruction set '" + name + "' cannot run here");
 }
@@ -63,123 +73,144 @@ std::vector<std::string> names_of(const std::vector<const Isa*>& isas) {
 }
 
 nb::tuple forward(
-    const std::string& isa_name, int threads, const In<float>& pre, const std::optional<In<int32_t>>& index,
-    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, const Maybe& mask,
-    int64_t steps, bool reverse, bool binary, bool keep, const Maybe& packed, const std::optional<In<int32_t>>& base,
-    const Maybe& along) {
+    const std::string& isa_name, Index threads, const In<float>& pre, const Maybe<int32_t>& index,
+    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
+    const Maybe<float>& mask, Index steps, bool reverse, bool binary, bool keep, const Maybe<float>& packed,
+    const Maybe<int32_t>& base, const Maybe<float>& alpha) {
     const Isa& isa = find(isa_name);
-    const size_t units = weight_hh.shape(1), batch = lengths.shape(0), rows = static_cast<size_t>(steps);
-    const size_t lanes = static_cast<size_t>(isa.lanes), blocks = (units + lanes - 1) / lanes;
-    const Out h = fresh({rows, units}), h_T = fresh({batch, units}), c_T = fresh({batch, units});
+    const Index units = extent(weight_hh, 1), batch = extent(lengths, 0);
+    const Out h = new_array({steps, units}), h_T = new_array({batch, units}), c_T = new_array({batch, units});
     std::optional<Out> c, gates;
-    if (keep) c = fresh({rows, units}), gates = fresh({rows, blocks, 4, lanes});
-    ForwardJob job{};
-    job.units = static_cast<int>(units);
-    job.reverse = reverse;
-    job.binary = binary;
-    job.pre = pre.data();
-    job.index = index ? index->data() : nullptr;
-    job.h0 = h0.data();
-    job.c0 = c0.data();
-    job.mask = data_or_null(mask);
-    job.base = base ? base->data() : nullptr;
-    job.along = data_or_null(along);
-    job.h = h.data();
-    job.h_T = h_T.data();
-    job.c_T = c_T.data();
-    job.c = c ? c->data() : nullptr;
-    job.gates = gates ? gates->data() : nullptr;
-    job.weights = data_or_null(packed);
+    if (keep) {
+        c = new_array({steps, units});
+        gates = new_array({steps, blocks_of(isa, units), kGates, isa.lanes});
+    }
+    const ForwardJob job{
+        .units = units,
+        .reverse = reverse,
+        .binary = binary,
+        .stream = false,
+        .pre = pre.data(),
+        .index = data_or_null(index),
+        .h0 = h0.data(),
+        .c0 = c0.data(),
+        .mask = data_or_null(mask),
+        .base = data_or_null(base),
+        .alpha = data_or_null(alpha),
+        .weights = reinterpret_cast<const Word*>(data_or_null(packed)),
+        .h = h.data(),
+        .h_T = h_T.data(),
+        .c_T = c_T.data(),
+        .c = data_or_null(c),
+        .gates = data_or_null(gates)};
     {
         const nb::gil_scoped_release released;
-        run_forward(isa, {lengths.data(), static_cast<int64_t>(batch), steps, threads}, job, weight_hh.data());
+        run_forward(
+            isa, {.lengths = lengths.data(), .size = batch, .steps = steps, .threads = threads}, job, weight_hh.data());
     }
     return nb::make_tuple(h, h_T, c_T, c, gates);
 }
 
-// weight_hh as forward reads it, to be given to it.
+// weight_hh packed for `forward`, which takes it as `packed`.
 Out pack(const std::string& isa_name, const In<float>& weight_hh) {
     const Isa& isa = find(isa_name);
-    const int units = static_cast<int>(weight_hh.shape(1));
-    const Out packed = fresh({isa.forward_weights_size(units)});
-    isa.pack_forward(units, weight_hh.data(), packed.data(), 0, (units + isa.lanes - 1) / isa.lanes);
+    const Index units = extent(weight_hh, 1);
+    const Out packed = new_array({isa.forward_weights_size(units)});
+    isa.pack_forward(
+        units, weight_hh.data(), reinterpret_cast<Word*>(packed.data()), {.first = 0, .last = blocks_of(isa, units)});
     return packed;
 }
 
 nb::tuple backward(
-    const std::string& isa_name, int threads, const InOut& gates, const std::optional<In<int32_t>>& index,
-    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0, const Maybe& mask,
-    const In<float>& h, const In<float>& c, const Maybe& dh, const Maybe& dc, const In<float>& dh_T,
-    const In<float>& dc_T, int64_t pre_rows, bool reverse, bool binary, bool with_dweight) {
+    const std::string& isa_name, Index threads, const InOut& gates, const Maybe<int32_t>& index,
+    const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
+    const Maybe<float>& mask, const In<float>& h, const In<float>& c, const Maybe<float>& dh, const Maybe<float>& dc,
+    const In<float>& dh_T, const In<float>& dc_T, Index pre_rows, bool reverse, bool binary, bool with_dweight) {
     const Isa& isa = find(isa_name);
-    const size_t units = weight_hh.shape(1), batch = lengths.shape(0);
-    const Out dpre = fresh({static_cast<size_t>(pre_rows), 4 * units});
+    const Index units = extent(weight_hh, 1), batch = extent(lengths, 0), steps = extent(h, 0);
+    const Out dpre = new_array({pre_rows, kGates * units});
     std::optional<Out> dweight;
-    if (with_dweight) dweight = fresh({4 * units, units});
-    const Out dh0 = fresh({batch, units}), dc0 = fresh({batch, units});
-    BackwardJob job{};
-    job.units = static_cast<int>(units);
-    job.reverse = reverse;
-    job.binary = binary;
-    job.h0 = h0.data();
-    job.c0 = c0.data();
-    job.mask = data_or_null(mask);
-    job.h = h.data();
-    job.c = c.data();
-    job.dh = data_or_null(dh);
-    job.dc = data_or_null(dc);
-    job.dh_T = dh_T.data();
-    job.dc_T = dc_T.data();
-    job.gates = gates.data();
-    job.dh0 = dh0.data();
-    job.dc0 = dc0.data();
+    if (with_dweight) dweight = new_array({kGates * units, units});
+    const Out dh0 = new_array({batch, units}), dc0 = new_array({batch, units});
+    const BackwardJob job{
+        .units = units,
+        .reverse = reverse,
+        .binary = binary,
+        .stream = false,
+        .h0 = h0.data(),
+        .c0 = c0.data(),
+        .mask = data_or_null(mask),
+        .h = h.data(),
+        .c = c.data(),
+        .dh = data_or_null(dh),
+        .dc = data_or_null(dc),
+        .dh_T = dh_T.data(),
+        .dc_T = dc_T.data(),
+        .weights = nullptr,
+        .gates = gates.data(),
+        .dpre = nullptr,
+        .dh0 = dh0.data(),
+        .dc0 = dc0.data()};
     {
         const nb::gil_scoped_release released;
         run_backward(
-            isa, {lengths.data(), static_cast<int64_t>(batch), static_cast<int64_t>(h.shape(0)), threads}, job,
-            weight_hh.data(), index ? index->data() : nullptr, pre_rows, dpre.data(),
-            dweight ? dweight->data() : nullptr);
+            isa, {.lengths = lengths.data(), .size = batch, .steps = steps, .threads = threads}, job,
+            {.weight_hh = weight_hh.data(),
+             .index = data_or_null(index),
+             .pre_rows = pre_rows,
+             .dpre = dpre.data(),
+             .dweight = data_or_null(dweight)});
     }
     return nb::make_tuple(dpre, dweight, dh0, dc0);
 }
 
+LinearShape linear_shape(const In<float>& x, const In<float>& weight, Index threads) {
+    return {
+        .rows = extent(x, 0), .size = {.outputs = extent(weight, 0), .inputs = extent(weight, 1)}, .threads = threads};
+}
+
 Out linear(
-    const std::string& isa_name, int threads, const In<float>& x, const In<float>& weight, const In<float>& bias) {
+    const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight, const In<float>& bias) {
     const Isa& isa = find(isa_name);
-    const Out y = fresh({x.shape(0), weight.shape(0)});
-    const LinearShape shape{
-        static_cast<int64_t>(x.shape(0)), static_cast<int>(weight.shape(0)), static_cast<int>(weight.shape(1)),
-        threads};
+    const LinearShape shape = linear_shape(x, weight, threads);
+    const Out y = new_array({shape.rows, shape.size.outputs});
     {
         const nb::gil_scoped_release released;
-        run_linear(isa, shape, x.data(), weight.data(), bias.data(), y.data());
+        run_linear(isa, shape, {.x = x.data(), .weight = weight.data(), .bias = bias.data(), .y = y.data()});
     }
     return y;
 }
 
 nb::tuple linear_backward(
-    const std::string& isa_name, int threads, const In<float>& x, const In<float>& weight, const In<float>& dy,
+    const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight, const In<float>& dy,
     bool with_dx) {
     const Isa& isa = find(isa_name);
+    const LinearShape shape = linear_shape(x, weight, threads);
+    const Index outputs = shape.size.outputs, inputs = shape.size.inputs;
     std::optional<Out> dx;
-    if (with_dx) dx = fresh({x.shape(0), x.shape(1)});
-    const Out dweight = fresh({weight.shape(0), weight.shape(1)}), dbias = fresh({weight.shape(0)});
-    const LinearShape shape{
-        static_cast<int64_t>(x.shape(0)), static_cast<int>(weight.shape(0)), static_cast<int>(weight.shape(1)),
-        threads};
+    if (with_dx) dx = new_array({shape.rows, inputs});
+    const Out dweight = new_array({outputs, inputs}), dbias = new_array({outputs});
     {
         const nb::gil_scoped_release released;
-        run_linear_back(
-            isa, shape, x.data(), weight.data(), dy.data(), dx ? dx->data() : nullptr, dweight.data(), dbias.data());
+        run_linear_backward(
+            isa, shape,
+            {.x = x.data(),
+             .weight = weight.data(),
+             .dy = dy.data(),
+             .dx = data_or_null(dx),
+             .gradients = {.dweight = dweight.data(), .dbias = dbias.data()}});
     }
     return nb::make_tuple(dx, dweight, dbias);
 }
 
 nb::tuple activate(const std::string& isa_name, const In<float>& x) {
     const Isa& isa = find(isa_name);
-    const Out sigmoid = fresh({x.size()}), tanh = fresh({x.size()});
-    const FlushDenormals flush;
-    isa.activate(x.data(), sigmoid.data(), tanh.data(), static_cast<int64_t>(x.size()));
+    const Index count = static_cast<Index>(x.size());
+    const Out sigmoid = new_array({count}), tanh = new_array({count});
+    // As one part, for its treatment of denormals.
+    run_parts(1, [&](Index) {
+        isa.activate({.count = count, .x = x.data(), .sigmoid = sigmoid.data(), .tanh = tanh.data()});
+    });
     return nb::make_tuple(sigmoid, tanh);
 }
 
@@ -187,15 +218,15 @@ nb::tuple activate(const std::string& isa_name, const In<float>& x) {
 
 NB_MODULE(_native, m) {
     using namespace nb::literals;
-    m.def("isas", [] { return names_of(isas_here()); });
-    m.def("bf16", [] { return names_of(bf16_here()); });
+    m.def("isas", [] { return names_of(float32_isas()); });
+    m.def("bf16", [] { return names_of(bf16_isas()); });
     m.def("vector_bf16_pays", vector_bf16_pays);
     m.def("lanes", [](const std::string& isa) { return find(isa).lanes; });
     m.def(
         "forward", &forward, "isa"_a, "threads"_a, "pre"_a.noconvert(), "index"_a.noconvert().none(),
         "lengths"_a.noconvert(), "weight_hh"_a.noconvert(), "h0"_a.noconvert(), "c0"_a.noconvert(),
         "mask"_a.noconvert().none(), "steps"_a, "reverse"_a, "binary"_a, "keep"_a, "packed"_a.noconvert().none(),
-        "base"_a.noconvert().none(), "along"_a.noconvert().none());
+        "base"_a.noconvert().none(), "alpha"_a.noconvert().none());
     m.def("pack", &pack, "isa"_a, "weight_hh"_a.noconvert());
     m.def(
         "backward", &backward, "isa"_a, "threads"_a, "gates"_a.noconvert(), "index"_a.noconvert().none(),
@@ -208,8 +239,8 @@ NB_MODULE(_native, m) {
         "linear_backward", &linear_backward, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(),
         "dy"_a.noconvert(), "with_dx"_a);
     m.def("activate", &activate, "isa"_a, "x"_a.noconvert());
-    m.def("kept_bytes", &kept_bytes);
-    m.def("keep_blocks", &keep_blocks, "bytes"_a);
+    m.def("cached_bytes", &cached_bytes);
+    m.def("set_cache_limit", &set_cache_limit, "bytes"_a);
 }
 
 }  // namespace gatewise

@@ -12,107 +12,161 @@ namespace gatewise {
 
 namespace {
 
-// A tape of more floats than this is not in the second-level caches any more when backward wants it.
-constexpr int64_t kStreamFrom = int64_t{1} << 20;
+// Saved gates of more floats than this have left the second-level caches when backward reads them.
+constexpr Index kStreamFrom = Index{1} << 20;
 
-// So many floats to a cache line that no two threads' scratch shares one.
-size_t whole_lines(size_t floats) { return (floats + 31) / 32 * 32; }
+bool must_stream(const Isa& isa, const Batch& batch, Index units) {
+    return batch.steps * blocks_of(isa, units) * isa.lanes * kGates > kStreamFrom;
+}
 
-// The rows (N,) sorted by index, each index's in their own order; offsets (U + 1,): where each index's begin.
-struct Sorted {
-    std::vector<int32_t> order;
-    std::vector<int64_t> offsets;
+// Part `part` of a range of `count`.
+Range part_of(Index count, Index part, Index parts) {
+    return {.first = count * part / parts, .last = count * (part + 1) / parts};
+}
+
+// One array of floats for each thread. Two cache lines are the unit, since processors prefetch them in pairs and some
+// have lines of that size: no two threads write to one.
+class ThreadFloats {
+  public:
+    ThreadFloats(Index size, Index threads)
+        : stride_((size + kUnit - 1) / kUnit * kUnit), threads_(threads), floats_(stride_ * threads) {}
+    float* of(Index thread) const { return floats_.data() + stride_ * thread; }
+    float* zeroed(Index thread) const {
+        std::memset(of(thread), 0, static_cast<size_t>(stride_) * sizeof(float));
+        return of(thread);
+    }
+    PartialSums partial_sums() const { return {.first = floats_.data(), .stride = stride_, .count = threads_}; }
+
+  private:
+    static constexpr Index kUnit = 2 * kCacheLine;
+    static_assert(kUnit * sizeof(float) % kAlignment == 0, "every thread's array is aligned");
+    Index stride_, threads_;
+    Floats floats_;
 };
 
-Sorted sort_rows(const int32_t* index, int64_t steps, int64_t pre_rows) {
-    Sorted sorted;
-    sorted.order.resize(static_cast<size_t>(steps));
-    sorted.offsets.assign(static_cast<size_t>(pre_rows) + 1, 0);
-    for (int64_t n = 0; n < steps; ++n) ++sorted.offsets[static_cast<size_t>(index[n]) + 1];
-    for (size_t u = 0; u < static_cast<size_t>(pre_rows); ++u) sorted.offsets[u + 1] += sorted.offsets[u];
-    std::vector<int64_t> next(sorted.offsets.begin(), sorted.offsets.end() - 1);
-    for (int64_t n = 0; n < steps; ++n)
-        sorted.order[static_cast<size_t>(next[static_cast<size_t>(index[n])]++)] = static_cast<int32_t>(n);
+// Rows (N,) sorted by index, stable, and where each index's rows begin, (U + 1,).
+struct SortedRows {
+    std::vector<int32_t> order;
+    std::vector<Index> offsets;
+};
+
+SortedRows sort_rows(const int32_t* index, Index steps, Index pre_rows) {
+    SortedRows sorted;
+    sorted.order.resize(steps);
+    sorted.offsets.assign(pre_rows + 1, 0);
+    for (Index n = 0; n < steps; ++n) ++sorted.offsets[index[n] + Index{1}];
+    for (Index u = 0; u < pre_rows; ++u) sorted.offsets[u + 1] += sorted.offsets[u];
+    std::vector<Index> next(sorted.offsets.begin(), sorted.offsets.end() - 1);
+    for (Index n = 0; n < steps; ++n) sorted.order[next[index[n]]++] = static_cast<int32_t>(n);
     return sorted;
 }
 
+// dpre from the gradients that backward left in `gates`.
 void sum_dpre(
-    const Isa& isa, const Batch& batch, int threads, int units, const float* gates, const int32_t* index,
-    int64_t pre_rows, float* dpre) {
-    const Sorted sorted = sort_rows(index, batch.steps, pre_rows);
-    const SumJob job{units, gates, sorted.order.data(), sorted.offsets.data(), dpre};
-    const size_t scratch_size = whole_lines(isa.sum_scratch(units));
-    const Floats scratch(scratch_size * static_cast<size_t>(threads));
-    // Ranges of U with about the same number of steps and rows to write.
-    const auto first_of = [&](int part) {
-        const int64_t want = (batch.steps + pre_rows) * part / threads;
-        int64_t low = 0, high = pre_rows;
+    const Isa& isa, const Batch& batch, Index threads, Index units, const float* gates, const BackwardArrays& arrays) {
+    const Index pre_rows = arrays.pre_rows;
+    const SortedRows sorted = sort_rows(arrays.index, batch.steps, pre_rows);
+    const SumJob job{
+        .units = units,
+        .dgates = reinterpret_cast<const Word*>(gates),
+        .order = sorted.order.data(),
+        .offsets = sorted.offsets.data(),
+        .dpre = arrays.dpre};
+    const ThreadFloats scratch(isa.sum_scratch_size(units), threads);
+    // The first row of a part, so that parts have about the same number of steps to read and rows to write.
+    const auto first_of = [&](Index part) {
+        const Index wanted = (batch.steps + pre_rows) * part / threads;
+        Index low = 0, high = pre_rows;
         while (low < high) {
-            const int64_t middle = (low + high) / 2;
-            if (sorted.offsets[static_cast<size_t>(middle)] + middle < want)
+            const Index middle = (low + high) / 2;
+            if (sorted.offsets[middle] + middle < wanted)
                 low = middle + 1;
             else
                 high = middle;
         }
         return low;
     };
-    run_parts(threads, [&](int part) {
-        const int64_t last = part + 1 == threads ? pre_rows : first_of(part + 1);
-        isa.sum_rows(job, first_of(part), last, scratch.data() + scratch_size * static_cast<size_t>(part));
+    run_parts(threads, [&](Index part) {
+        const Index last = part + 1 == threads ? pre_rows : first_of(part + 1);
+        isa.sum_rows(job, {.first = first_of(part), .last = last}, scratch.of(part));
     });
+}
+
+// At most shape.threads, fewer where there is too little work.
+Index linear_threads(const LinearShape& shape) {
+    const double work = 1.0 * shape.rows * shape.size.outputs * shape.size.inputs;
+    return std::max<Index>(1, static_cast<Index>(std::min<double>(shape.threads, work / kMinWorkPerThread)));
 }
 
 }  // namespace
 
 void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float* weight_hh) {
     const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads, Pass::forward);
-    const size_t scratch_size = whole_lines(isa.forward_scratch(job.units));
+    const Index threads = plan.threads(), blocks = blocks_of(isa, job.units);
     const Floats weights(job.weights == nullptr ? isa.forward_weights_size(job.units) : 0);
-    const Floats scratch(scratch_size * static_cast<size_t>(plan.threads()));
-    const int blocks = (job.units + isa.lanes - 1) / isa.lanes;
+    const ThreadFloats scratch(isa.forward_scratch_size(job.units), threads);
     if (job.weights == nullptr) {
-        run_parts(plan.threads(), [&](int part) {
-            isa.pack_forward(
-                job.units, weight_hh, weights.data(), blocks * part / plan.threads(),
-                blocks * (part + 1) / plan.threads());
+        run_parts(threads, [&](Index part) {
+            isa.pack_forward(job.units, weight_hh, weights.words(), part_of(blocks, part, threads));
         });
-        job.weights = weights.data();
+        job.weights = weights.words();
     }
-    job.stream = batch.steps * blocks * isa.lanes * 4 > kStreamFrom;
-    run_parts(plan.threads(), [&](int part) {
-        isa.forward(job, plan.share(part), scratch.data() + scratch_size * static_cast<size_t>(part));
-    });
+    job.stream = must_stream(isa, batch, job.units);
+    run_parts(threads, [&](Index part) { isa.forward(job, plan.share(part), scratch.of(part)); });
 }
 
-void run_backward(
-    const Isa& isa, const Batch& batch, BackwardJob job, const float* weight_hh, const int32_t* index, int64_t pre_rows,
-    float* dpre, float* dweight) {
+void run_backward(const Isa& isa, const Batch& batch, BackwardJob job, const BackwardArrays& arrays) {
     const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads, Pass::backward);
-    const int threads = plan.threads(), units = job.units;
-    const size_t scratch_size = whole_lines(isa.backward_scratch(units));
-    const size_t dweight_size = whole_lines(isa.dweight_size(units));
+    const Index threads = plan.threads(), units = job.units, blocks = blocks_of(isa, units);
+    const bool with_dweight = arrays.dweight != nullptr;
     const Floats weights(isa.backward_weights_size(units));
-    const Floats scratch(scratch_size * static_cast<size_t>(threads));
-    const Floats dweights(dweight == nullptr ? 0 : dweight_size * static_cast<size_t>(threads));
-    const int blocks = (units + isa.lanes - 1) / isa.lanes;
-    run_parts(threads, [&](int part) {
-        isa.pack_backward(units, weight_hh, weights.data(), blocks * part / threads, blocks * (part + 1) / threads);
+    const ThreadFloats scratch(isa.backward_scratch_size(units), threads);
+    const ThreadFloats dweights(with_dweight ? isa.dweight_size(units) : 0, threads);
+    run_parts(threads, [&](Index part) {
+        isa.pack_backward(units, arrays.weight_hh, weights.words(), part_of(blocks, part, threads));
     });
-    job.weights = weights.data();
-    job.stream = batch.steps * blocks * isa.lanes * 4 > kStreamFrom;
-    job.dpre = index == nullptr ? dpre : nullptr;
-    run_parts(threads, [&](int part) {
-        float* own = dweight == nullptr ? nullptr : dweights.data() + dweight_size * static_cast<size_t>(part);
-        if (own != nullptr) std::memset(own, 0, dweight_size * sizeof(float));
-        isa.backward(job, plan.share(part), scratch.data() + scratch_size * static_cast<size_t>(part), own);
+    job.weights = weights.words();
+    job.stream = must_stream(isa, batch, units);
+    job.dpre = arrays.index == nullptr ? arrays.dpre : nullptr;
+    run_parts(threads, [&](Index part) {
+        float* const dweight = with_dweight ? dweights.zeroed(part) : nullptr;
+        isa.backward(job, plan.share(part), {.scratch = scratch.of(part), .dweight = dweight});
     });
-    if (dweight != nullptr)
-        run_parts(threads, [&](int part) {
-            isa.unpack_dweight(
-                units, dweights.data(), dweight_size, threads, dweight, blocks * part / threads,
-                blocks * (part + 1) / threads);
+    if (with_dweight)
+        run_parts(threads, [&](Index part) {
+            isa.unpack_dweight(units, dweights.partial_sums(), arrays.dweight, part_of(blocks, part, threads));
         });
-    if (index != nullptr) sum_dpre(isa, batch, threads, units, job.gates, index, pre_rows, dpre);
+    if (arrays.index != nullptr) sum_dpre(isa, batch, threads, units, job.gates, arrays);
+}
+
+void run_linear(const Isa& isa, const LinearShape& shape, const LinearArrays& arrays) {
+    const LinearSize size = shape.size;
+    const Index threads = linear_threads(shape), wide = kGates * isa.lanes, panels = (size.outputs + wide - 1) / wide;
+    const Floats weights(isa.linear_weights_size(size));
+    const ThreadFloats scratch(isa.linear_scratch_size(size), threads);
+    run_parts(threads, [&](Index part) {
+        isa.pack_linear(size, arrays.weight, weights.words(), part_of(panels, part, threads));
+    });
+    const LinearJob job{.size = size, .x = arrays.x, .bias = arrays.bias, .weights = weights.words(), .y = arrays.y};
+    run_parts(threads, [&](Index part) { isa.linear(job, part_of(shape.rows, part, threads), scratch.of(part)); });
+}
+
+void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearBackwardArrays& arrays) {
+    const LinearSize size = shape.size;
+    const Index threads = linear_threads(shape);
+    const Floats weights(isa.linear_backward_weights_size(size));
+    const ThreadFloats scratch(isa.linear_backward_scratch_size(size), threads);
+    const ThreadFloats dweights(isa.linear_dweight_size(size), threads);
+    if (arrays.dx != nullptr) isa.pack_linear_backward(size, arrays.weight, weights.words());
+    const LinearBackwardJob job{
+        .size = size, .x = arrays.x, .dy = arrays.dy, .weights = weights.words(), .dx = arrays.dx};
+    run_parts(threads, [&](Index part) {
+        isa.linear_backward(
+            job, part_of(shape.rows, part, threads), {.scratch = scratch.of(part), .dweight = dweights.zeroed(part)});
+    });
+    run_parts(threads, [&](Index part) {
+        isa.unpack_linear(size, dweights.partial_sums(), arrays.gradients, part_of(size.outputs, part, threads));
+    });
 }
 
 }  // namespace gatewise

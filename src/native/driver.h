@@ -1,4 +1,4 @@
-// One whole call: plan, packing, threads, sums. Raw arrays; the shapes have been checked.
+// One whole call of the kernel: plan, packing, threads, sums. The arrays are raw, and their shapes have been checked.
 
 #pragma once
 
@@ -6,19 +6,53 @@
 
 namespace gatewise {
 
+// Blocks of units, `lanes` to a block.
+inline Index blocks_of(const Isa& isa, Index units) { return (units + isa.lanes - 1) / isa.lanes; }
+
 struct Batch {
     const int64_t* lengths;  // (B,)
-    int64_t size;            // B
-    int64_t steps;           // N
-    int threads;
+    Index size;              // B
+    Index steps;             // N
+    Index threads;
 };
 
-// job.weights is set here, from weight_hh (4H, H), unless it is there already.
+// Sets job.weights from weight_hh (4H, H) unless it is set already, and job.stream.
 void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float* weight_hh);
 
-// index (N,) or null; dpre (pre_rows, 4H); dweight (4H, H). job.weights and job.dpre are set here.
-void run_backward(
-    const Isa& isa, const Batch& batch, BackwardJob job, const float* weight_hh, const int32_t* index, int64_t pre_rows,
-    float* dpre, float* dweight);
+struct BackwardArrays {
+    const float* weight_hh;  // (4H, H)
+    const int32_t* index;    // (N,). Null: step n has row n of pre
+    Index pre_rows;          // U
+    float* dpre;             // (U, 4H)
+    float* dweight;          // (4H, H). Null: not wanted
+};
+
+// Sets job.weights, job.dpre and job.stream.
+void run_backward(const Isa& isa, const Batch& batch, BackwardJob job, const BackwardArrays& arrays);
+
+struct LinearShape {
+    Index rows;       // M
+    LinearSize size;  // N, K
+    Index threads;
+};
+
+struct LinearArrays {
+    const float* x;       // (M, K)
+    const float* weight;  // (N, K)
+    const float* bias;    // (N,)
+    float* y;             // (M, N)
+};
+
+void run_linear(const Isa& isa, const LinearShape& shape, const LinearArrays& arrays);
+
+struct LinearBackwardArrays {
+    const float* x;       // (M, K)
+    const float* weight;  // (N, K)
+    const float* dy;      // (M, N)
+    float* dx;            // (M, K). Null: not wanted
+    LinearGradients gradients;
+};
+
+void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearBackwardArrays& arrays);
 
 }  // namespace gatewise

@@ -8,11 +8,11 @@
 
 namespace gatewise {
 
-std::vector<const Isa*> isas_here();  // in float32, best first; never empty
-std::vector<const Isa*> bf16_here();  // in bfloat16, best first; empty where the processor lacks the instructions
+std::vector<const Isa*> float32_isas();  // best first, never empty
+std::vector<const Isa*> bf16_isas();     // best first, empty where the processor lacks the instructions
 
-// Whether bfloat16 in vector registers is faster than float32: 1.8 times as fast on AMD's Zen 5, 0.7 times on the Intel
-// Xeon that it was measured on (docs/log/kernels.md).
+// Whether bfloat16 in vector registers is faster than float32. It is 1.8 times as fast on AMD's Zen 5, and 0.7 times on
+// the Intel Xeon that was measured (docs/log/kernels.md).
 bool vector_bf16_pays();
 
 }  // namespace gatewise

@@ -1,18 +1,19 @@
-// Compiled once per instruction set: see CMakeLists.txt for GATEWISE_ISA, GATEWISE_LANES, GATEWISE_ROWS, GATEWISE_BF16
-// and the flags.
+// Compiled once per instruction set: see CMakeLists.txt for GATEWISE_ISA, GATEWISE_LANES, GATEWISE_ROWS, GATEWISE_BF16,
+// GATEWISE_AMX and the flags.
 
+#include "backward.h"
+#include "forward.h"
 #include "linear.h"
-#include "sum_rows.h"
 
 namespace gatewise {
 namespace GATEWISE_ISA {
 
-static void activate(const float* x, float* to_sigmoid, float* to_tanh, int64_t count) {
-    for (int64_t at = 0; at < count; at += L) {
-        const int n = count - at < L ? static_cast<int>(count - at) : L;
-        const V v = load_first(x + at, n);
-        store_first(to_sigmoid + at, sigmoid(v), n);
-        store_first(to_tanh + at, tanh(v), n);
+static void activate(const ActivationJob& job) {
+    for (Index at = 0; at < job.count; at += L) {
+        const Index n = min(L, job.count - at);
+        const V v = load_partial(job.x + at, n);
+        store_partial(job.sigmoid + at, sigmoid(v), n);
+        store_partial(job.tanh + at, tanh(v), n);
     }
 }
 
@@ -20,31 +21,31 @@ static void activate(const float* x, float* to_sigmoid, float* to_tanh, int64_t 
 #define GATEWISE_TEXT(x) GATEWISE_TEXT_(x)
 
 static const Isa isa = {
-    GATEWISE_TEXT(GATEWISE_ISA),
-    L,
-    forward_weights_size,
-    pack_forward,
-    forward_scratch,
-    forward,
-    backward_weights_size,
-    pack_backward,
-    backward_scratch,
-    dweight_size,
-    backward,
-    unpack_dweight,
-    sum_scratch,
-    sum_rows,
-    linear_weights_size,
-    pack_linear,
-    linear_scratch,
-    linear,
-    linear_back_weights_size,
-    pack_linear_back,
-    linear_back_scratch,
-    linear_dweight_size,
-    linear_back,
-    unpack_linear,
-    activate,
+    .name = GATEWISE_TEXT(GATEWISE_ISA),
+    .lanes = L,
+    .forward_weights_size = forward_weights_size,
+    .pack_forward = pack_forward,
+    .forward_scratch_size = forward_scratch_size,
+    .forward = forward,
+    .backward_weights_size = backward_weights_size,
+    .pack_backward = pack_backward,
+    .backward_scratch_size = backward_scratch_size,
+    .dweight_size = dweight_size,
+    .backward = backward,
+    .unpack_dweight = unpack_dweight,
+    .sum_scratch_size = sum_scratch_size,
+    .sum_rows = sum_rows,
+    .linear_weights_size = linear_weights_size,
+    .pack_linear = pack_linear,
+    .linear_scratch_size = linear_scratch_size,
+    .linear = linear,
+    .linear_backward_weights_size = linear_backward_weights_size,
+    .pack_linear_backward = pack_linear_backward,
+    .linear_backward_scratch_size = linear_backward_scratch_size,
+    .linear_dweight_size = linear_dweight_size,
+    .linear_backward = linear_backward,
+    .unpack_linear = unpack_linear,
+    .activate = activate,
 };
 
 }  // namespace GATEWISE_ISA

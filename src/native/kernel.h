@@ -1,14 +1,13 @@
-// What the instruction-set builds offer to the rest: plain data and function pointers, so that nothing is shared
-// inline.
+// The interface between the instruction-set builds and the rest: plain data and function pointers.
 //
 //   bind.cpp                     Python in and out             kernel.cpp   compiled once per instruction set
-//   driver.cpp, linear_driver    plan, scratch, threads  --->    simd.h  operand.h  activations.h  tile.h  pack.h
-//   plan, pool, arena, flush                                     forward.h  backward.h  sum_rows.h  linear.h
+//   driver.cpp                   plan, scratch, threads  --->    simd.h  operand.h  activations.h  tile.h  pack.h
+//   plan, pool, arena, isas                                      registers.h  amx.h  forward.h  backward.h  linear.h
 //                                                                all in namespace gatewise::<isa>
 //
-// Why so strict: an inline function or template that two of those builds emit under one name is merged by the linker,
-// and then an AVX-512 copy may run on a machine without it. So the files on the right include no C++ standard library,
-// and meet the left side only here.
+// The linker merges an inline function or a template that two of those builds emit under one name, and then an AVX-512
+// copy may run on a machine without AVX-512. The files on the right therefore include no C++ standard library, and this
+// header defines no inline function. It is the only header that both sides include.
 
 #pragma once
 
@@ -17,129 +16,171 @@
 
 namespace gatewise {
 
+// Every count, offset and stride. Signed: differences may be negative.
+using Index = std::int64_t;
+
+// One 32-bit element of an operand (operand.h): a float32 number or a pair of bfloat16 numbers. It is a type of its own
+// so that an operand and an array of floats cannot be exchanged.
+enum class Word : std::uint32_t {};
+static_assert(sizeof(Word) == sizeof(float), "a float32 number is one word");
+
+constexpr Index kGates = 4;       // i, f, g, o, in this order in every array
+constexpr Index kGroup = 64;      // sequences of a thread that run in the same steps
+constexpr Index kCacheLine = 16;  // floats
+constexpr Index kAlignment = 64;  // bytes, of every array from the arena
+
 // One sequence of the batch.
 struct Sequence {
-    int64_t start;   // its first row in (N, ...)
-    int64_t length;  // steps
-    int64_t number;  // which of the B
+    Index start;        // its first row in (N, ...)
+    Index length;       // steps
+    Index batch_index;  // its row in (B, ...)
 };
 
-// Sequences that one thread owns for all of time, longest first.
+// The sequences that one thread runs from their first step to their last, longest first.
 struct Share {
     const Sequence* sequences;
-    int64_t count;
+    Index count;
+};
+
+// From `first` up to, but without, `last`.
+struct Range {
+    Index first, last;
 };
 
 struct ForwardJob {
-    int units;
+    Index units;
     bool reverse, binary;
-    bool stream;           // gates past the cache: for a tape that would not stay in it till backward
+    bool stream;           // store gates past the cache, because they would not stay in it until backward
     const float* pre;      // (U, 4H)
-    const int32_t* index;  // (N,) or null: row n of pre
+    const int32_t* index;  // (N,): each step's row of pre. Null: step n has row n
     const float* h0;       // (B, H)
     const float* c0;
-    const float* mask;     // (B, H) or null: ones. Times h_{t-1} where W multiplies it, at every step
-    const int32_t* base;   // (B,) or null: the row of pre that a sequence's rows are drawn from,
-    const float* along;    // (B,) and how far: base + along (row - base)
-    const float* weights;  // packed, see pack.h
-    float* h;              // (N, H)
-    float* h_T;            // (B, H)
+    const float* mask;  // (B, H): multiplies h_{t-1} where W multiplies it, at every step. Null: ones
+    // Interpolation: base + alpha (row - base) takes the place of each row of pre. Both null: none.
+    const int32_t* base;  // (B,): each sequence's row of pre
+    const float* alpha;   // (B,)
+    const Word* weights;  // packed, see pack.h
+    float* h;             // (N, H)
+    float* h_T;           // (B, H)
     float* c_T;
-    float* c;      // (N, H) or null: no tape
-    float* gates;  // (N, blocks, 4, L) or null
+    // The saved activations, besides h. Both null: none are saved.
+    float* c;      // (N, H)
+    float* gates;  // (N, blocks, 4, L)
 };
 
 struct BackwardJob {
-    int units;
+    Index units;
     bool reverse, binary;
-    bool stream;      // dpre past the cache
+    bool stream;      // store dpre past the cache
     const float* h0;  // (B, H)
     const float* c0;
-    const float* mask;  // as it was in forward
+    const float* mask;  // as in forward
     const float* h;     // (N, H)
     const float* c;
-    const float* dh;    // (N, H) or null: zeros
-    const float* dc;    // (N, H) or null: zeros
+    const float* dh;    // (N, H). Null: zeros
+    const float* dc;    // (N, H). Null: zeros
     const float* dh_T;  // (B, H)
     const float* dc_T;
-    const float* weights;  // packed, see pack.h
-    float* gates;          // (N, blocks, 4, L): in the gates, out their gradients where dpre is null
-    float* dpre;           // (N, 4H) where every step has a row of its own, else null
-    float* dh0;            // (B, H)
+    const Word* weights;  // packed, see pack.h
+    float* gates;         // (N, blocks, 4, L). Where dpre is null, their gradients replace them, as operands
+    float* dpre;          // (N, 4H) where every step has a row of its own. Null: steps share rows
+    float* dh0;           // (B, H)
     float* dc0;
 };
 
-// The rows of dpre from those of the steps: row u is the sum of `gates[order[offsets[u]] .. order[offsets[u + 1]])`.
-struct SumJob {
-    int units;
-    const float* gates;      // (N, blocks, 4, L)
-    const int32_t* order;    // (N,) rows, sorted by index
-    const int64_t* offsets;  // (U + 1,)
-    float* dpre;             // (U, 4H)
+// What one thread of backward writes besides its results.
+struct BackwardBuffers {
+    float* scratch;
+    float* dweight;  // the thread's partial sum, zero at the start. Null: not wanted
 };
 
-// y (M, N) = x (M, K) Wᵀ + b, see linear.h: N outputs, K inputs.
+// Row u of dpre is the sum of the steps' rows `order[offsets[u]]` to `order[offsets[u + 1] - 1]`.
+struct SumJob {
+    Index units;
+    const Word* dgates;    // (N, blocks, 4, L) as backward leaves them in `gates`
+    const int32_t* order;  // (N,) rows, sorted by index
+    const Index* offsets;  // (U + 1,)
+    float* dpre;           // (U, 4H)
+};
+
+// One partial sum per thread, `stride` floats apart. They are always added in this order.
+struct PartialSums {
+    const float* first;
+    Index stride;
+    Index count;
+};
+
+struct LinearSize {
+    Index outputs, inputs;  // N, K
+};
+
+// y (M, N) = x (M, K) Wᵀ + b, see linear.h.
 struct LinearJob {
-    int outputs, inputs;
+    LinearSize size;
     const float* x;
     const float* bias;
-    const float* weights;  // packed
+    const Word* weights;  // packed
     float* y;
 };
 
-struct LinearBackJob {
-    int outputs, inputs;
+struct LinearBackwardJob {
+    LinearSize size;
     const float* x;
     const float* dy;
-    const float* weights;  // packed for dx
-    float* dx;             // or null
+    const Word* weights;  // packed for dx; not read where dx is null
+    float* dx;            // Null: not wanted
 };
 
-// One build of the kernel. Sizes are in floats; scratch is aligned to 64 bytes and need not be zero unless it says so.
+struct LinearGradients {
+    float* dweight;  // (N, K)
+    float* dbias;    // (N,)
+};
+
+struct ActivationJob {
+    Index count;
+    const float* x;
+    float* sigmoid;
+    float* tanh;
+};
+
+// One build of the kernel. Sizes are in floats. Scratch may hold anything at the start.
 struct Isa {
     const char* name;
-    int lanes;
+    Index lanes;
 
-    size_t (*forward_weights_size)(int units);
-    void (*pack_forward)(int units, const float* weight_hh, float* packed, int first_block, int last_block);
-    size_t (*forward_scratch)(int units);
+    Index (*forward_weights_size)(Index units);
+    void (*pack_forward)(Index units, const float* weight_hh, Word* packed, Range blocks);
+    Index (*forward_scratch_size)(Index units);
     void (*forward)(const ForwardJob& job, Share share, float* scratch);
 
-    size_t (*backward_weights_size)(int units);
-    void (*pack_backward)(int units, const float* weight_hh, float* packed, int first_block, int last_block);
-    size_t (*backward_scratch)(int units);
-    size_t (*dweight_size)(int units);
-    void (*backward)(const BackwardJob& job, Share share, float* scratch, float* dweight);  // dweight starts zeroed
+    Index (*backward_weights_size)(Index units);
+    void (*pack_backward)(Index units, const float* weight_hh, Word* packed, Range blocks);
+    Index (*backward_scratch_size)(Index units);
+    Index (*dweight_size)(Index units);
+    void (*backward)(const BackwardJob& job, Share share, BackwardBuffers buffers);
+    void (*unpack_dweight)(Index units, PartialSums packed, float* dweight, Range blocks);  // to (4H, H)
+    Index (*sum_scratch_size)(Index units);
+    void (*sum_rows)(const SumJob& job, Range rows, float* scratch);  // rows of dpre
 
-    // dweight_hh (4H, H) from `parts` packed ones, `stride` floats apart, added in that order; for some blocks of
-    // units.
-    void (*unpack_dweight)(
-        int units, const float* packed, size_t stride, int parts, float* dweight, int first_block, int last_block);
-    size_t (*sum_scratch)(int units);
-    void (*sum_rows)(const SumJob& job, int64_t first, int64_t last, float* scratch);  // dpre rows first to last
+    Index (*linear_weights_size)(LinearSize size);
+    void (*pack_linear)(LinearSize size, const float* weight, Word* packed, Range panels);
+    Index (*linear_scratch_size)(LinearSize size);
+    void (*linear)(const LinearJob& job, Range rows, float* scratch);
+    Index (*linear_backward_weights_size)(LinearSize size);
+    void (*pack_linear_backward)(LinearSize size, const float* weight, Word* packed);
+    Index (*linear_backward_scratch_size)(LinearSize size);
+    Index (*linear_dweight_size)(LinearSize size);
+    void (*linear_backward)(const LinearBackwardJob& job, Range rows, BackwardBuffers buffers);
+    void (*unpack_linear)(LinearSize size, PartialSums packed, LinearGradients gradients, Range outputs);
 
-    size_t (*linear_weights_size)(int outputs, int inputs);
-    void (*pack_linear)(int outputs, int inputs, const float* weight, float* packed, int first_panel, int last_panel);
-    size_t (*linear_scratch)(int outputs, int inputs);
-    void (*linear)(const LinearJob& job, int64_t first, int64_t last, float* scratch);  // rows first to last
-    size_t (*linear_back_weights_size)(int outputs, int inputs);
-    void (*pack_linear_back)(int outputs, int inputs, const float* weight, float* packed);
-    size_t (*linear_back_scratch)(int outputs, int inputs);
-    size_t (*linear_dweight_size)(int outputs, int inputs);
-    void (*linear_back)(const LinearBackJob& job, int64_t first, int64_t last, float* scratch, float* dweight);
-    // dweight (N, K) and dbias (N,) from `parts` packed ones, `stride` floats apart; for some rows.
-    void (*unpack_linear)(
-        int outputs, int inputs, const float* packed, size_t stride, int parts, float* dweight, float* dbias, int first,
-        int last);
-
-    void (*activate)(const float* x, float* sigmoid, float* tanh, int64_t count);  // for tests
+    void (*activate)(const ActivationJob& job);  // for tests
 };
 
-// Null where this build of the extension has no such kernel.
-const Isa* isa_v4();
-const Isa* isa_v4_bf16();  // operands in bfloat16
-const Isa* isa_amx_bf16();  // and products in tile registers
-const Isa* isa_v3();
+// The builds. An extension defines only those that CMakeLists.txt compiles for its processor; isas.cpp calls no other.
+const Isa* isa_avx512();
+const Isa* isa_avx512_bf16();  // operands in bfloat16
+const Isa* isa_amx_bf16();     // operands in bfloat16, products in tile registers
+const Isa* isa_avx2();
 const Isa* isa_neon();
 const Isa* isa_portable();
 

@@ -6,99 +6,103 @@ namespace gatewise {
 
 namespace {
 
-// Multiply-adds that are worth a second thread: about 20 microseconds of one.
-constexpr double kWorthAThread = 1e6;
-constexpr int kThin = 6;    // rows up to which a step costs more than its rows
-constexpr int kGroup = 64;  // as in forward.h: the sequence after so many runs in steps of its own
-// Tries to find a better plan than the first one, each about as long as that took, and the largest problem that is
-// worth them: with many sequences to a thread it hardly matters which has which.
-constexpr int kTries = 8;
-constexpr int64_t kWorthTries = 1 << 14;
+constexpr Index kSmallStep = 6;  // rows up to which a step costs more than its rows
+static_assert(kSmallStep > 1 && kSmallStep < kGroup);
+// MULTIFIT's iterations, each about as long as the first plan took, and the largest problem (sequences times threads)
+// that they are worth: with many sequences per thread it hardly matters which thread has which.
+constexpr int kMultifitIterations = 8;
+constexpr Index kMultifitLimit = 1 << 14;
 
-// What one more sequence costs a thread, in rows a step of it, in the order from the longest.
+// The cost of one more sequence per step of a thread, in rows. Sequences come in order of length, longest first.
 //
-// A step costs about as much as its rows, but a thin one costs more: the weights have to be read, whoever uses them,
-// and one row alone has too few independent sums. One row is paid as 1 + extra, and the next ones of the first kThin
-// give it back. Measured (H, extra forward and backward): 100: 1.2, 0.5; 128: 1.4, 0.5; 256: 1.8, 1.0; 512: 3.1, 1.9.
-struct Price {
-    double first, thin;
-
-    Price(Pass pass, int units) {
+// A step costs about as much as its rows. With few rows it costs more: the weights are read for any number of rows, and
+// one row alone has too few independent sums. The model charges the first row 1 + extra, and the next ones of the first
+// kSmallStep accordingly less. Measured (H, extra forward and backward): 100: 1.2, 0.5; 128: 1.4, 0.5; 256: 1.8, 1.0;
+// 512: 3.1, 1.9. After kGroup sequences a new group begins, with steps of its own.
+class CostModel {
+  public:
+    CostModel(Pass pass, Index units) {
         const double extra = std::min((pass == Pass::forward ? 1.0 : 0.0) + units / 256.0, 4.0);
-        first = 1 + extra;
-        thin = 1 - extra / (kThin - 1);
+        first_row_ = 1 + extra;
+        next_rows_ = 1 - extra / (kSmallStep - 1);
     }
-    double of(int64_t rows) const {
-        const int64_t place = rows % kGroup;
-        return place == 0 ? first : place < kThin ? thin : 1.0;
+    // For a thread that has `rows` sequences already.
+    double of_row(Index rows) const {
+        const Index place = rows % kGroup;
+        return place == 0 ? first_row_ : place < kSmallStep ? next_rows_ : 1.0;
     }
+
+  private:
+    double first_row_, next_rows_;
 };
 
-class Shares {
+// The thread of each sequence, with the threads' costs.
+class Assignment {
   public:
-    Shares(size_t threads, size_t batch) : cost_(threads), rows_(threads), owner_(batch) {}
+    Assignment(Index threads, Index batch) : cost_(threads), rows_(threads), owner_(batch) {}
 
-    // Each sequence to the thread that would be done first with it.
-    void earliest(const std::vector<Sequence>& sorted, const Price& price) {
+    // LPT: each sequence, longest first, goes to the thread that would finish first with it.
+    void longest_processing_time(const std::vector<Sequence>& sorted, const CostModel& model) {
         clear();
-        for (size_t b = 0; b < sorted.size(); ++b) {
-            size_t best = 0;
-            for (size_t t = 1; t < cost_.size(); ++t)
-                if (with(sorted[b], t, price) < with(sorted[b], best, price)) best = t;
-            give(sorted[b], b, best, price);
+        for (Index b = 0; b < std::ssize(sorted); ++b) {
+            Index best = 0;
+            for (Index t = 1; t < std::ssize(cost_); ++t)
+                if (cost_with(sorted[b], t, model) < cost_with(sorted[b], best, model)) best = t;
+            assign(sorted[b], b, best, model);
         }
     }
 
-    // Each sequence to the first thread that has room for it below `most`, so that long ones share their steps; false
-    // if one finds no room.
-    bool first_fit(const std::vector<Sequence>& sorted, const Price& price, double most) {
+    // First fit: each sequence goes to the first thread that stays within `capacity` with it, so that long ones share
+    // their steps. False if a sequence does not fit anywhere.
+    bool first_row_fit(const std::vector<Sequence>& sorted, const CostModel& model, double capacity) {
         clear();
-        for (size_t b = 0; b < sorted.size(); ++b) {
-            size_t t = 0;
-            while (t < cost_.size() && with(sorted[b], t, price) > most) ++t;
-            if (t == cost_.size()) return false;
-            give(sorted[b], b, t, price);
+        for (Index b = 0; b < std::ssize(sorted); ++b) {
+            Index t = 0;
+            while (t < std::ssize(cost_) && cost_with(sorted[b], t, model) > capacity) ++t;
+            if (t == std::ssize(cost_)) return false;
+            assign(sorted[b], b, t, model);
         }
         return true;
     }
 
-    double longest() const { return *std::max_element(cost_.begin(), cost_.end()); }
-    size_t owner(size_t b) const { return owner_[b]; }
+    // The largest cost of a thread.
+    double makespan() const { return *std::max_element(cost_.begin(), cost_.end()); }
+    Index owner(Index b) const { return owner_[b]; }
 
   private:
     void clear() {
         std::fill(cost_.begin(), cost_.end(), 0.0);
         std::fill(rows_.begin(), rows_.end(), 0);
     }
-    double with(const Sequence& sequence, size_t t, const Price& price) const {
-        return cost_[t] + static_cast<double>(sequence.length) * price.of(rows_[t]);
+    double cost_with(const Sequence& sequence, Index t, const CostModel& model) const {
+        return cost_[t] + static_cast<double>(sequence.length) * model.of_row(rows_[t]);
     }
-    void give(const Sequence& sequence, size_t b, size_t t, const Price& price) {
-        cost_[t] = with(sequence, t, price);
+    void assign(const Sequence& sequence, Index b, Index t, const CostModel& model) {
+        cost_[t] = cost_with(sequence, t, model);
         ++rows_[t];
         owner_[b] = t;
     }
 
     std::vector<double> cost_;
-    std::vector<int64_t> rows_;
-    std::vector<size_t> owner_;
+    std::vector<Index> rows_;
+    std::vector<Index> owner_;
 };
 
-// Longest first, each to the thread that is done first (LPT); then the smallest bound for which first fit finds room is
-// looked for, which is never worse (MULTIFIT: Coffman, Garey, Johnson 1978).
-Shares share_out(const std::vector<Sequence>& sorted, const Price& price, size_t threads) {
-    Shares best(threads, sorted.size());
-    best.earliest(sorted, price);
-    if (threads == 1 || static_cast<int64_t>(sorted.size() * threads) > kWorthTries) return best;
-    Shares tried = best;
-    double high = best.longest(), low = 0.75 * high;
-    for (int n = 0; n < kTries; ++n) {
-        const double most = (low + high) / 2;
-        if (tried.first_fit(sorted, price, most)) {
-            std::swap(best, tried);
-            high = best.longest();
+// LPT, and then the smallest capacity with which first fit succeeds, by bisection. That is never worse (MULTIFIT:
+// Coffman, Garey, Johnson 1978).
+Assignment assign_sequences(const std::vector<Sequence>& sorted, const CostModel& model, Index threads) {
+    Assignment best(threads, std::ssize(sorted));
+    best.longest_processing_time(sorted, model);
+    if (threads == 1 || std::ssize(sorted) * threads > kMultifitLimit) return best;
+    Assignment candidate = best;
+    double high = best.makespan(), low = 0.75 * high;
+    for (int n = 0; n < kMultifitIterations; ++n) {
+        const double capacity = (low + high) / 2;
+        if (candidate.first_row_fit(sorted, model, capacity)) {
+            std::swap(best, candidate);
+            high = best.makespan();
         } else {
-            low = most;
+            low = capacity;
         }
     }
     return best;
@@ -106,26 +110,26 @@ Shares share_out(const std::vector<Sequence>& sorted, const Price& price, size_t
 
 }  // namespace
 
-Plan make_plan(const int64_t* lengths, int64_t batch, int units, int threads, Pass pass) {
-    std::vector<Sequence> sorted(static_cast<size_t>(batch));
-    int64_t start = 0;
-    for (int64_t b = 0; b < batch; ++b) {
-        sorted[static_cast<size_t>(b)] = {start, lengths[b], b};
+Plan make_plan(const int64_t* lengths, Index batch, Index units, Index threads, Pass pass) {
+    std::vector<Sequence> sorted(batch);
+    Index start = 0;
+    for (Index b = 0; b < batch; ++b) {
+        sorted[b] = {.start = start, .length = lengths[b], .batch_index = b};
         start += lengths[b];
     }
-    const double work = 4.0 * units * units * static_cast<double>(start);
-    threads = static_cast<int>(std::min<double>(threads, 1 + work / kWorthAThread));
-    threads = static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(threads, batch)));
+    const double work = 4.0 * units * units * start;
+    threads = static_cast<Index>(std::min<double>(threads, 1 + work / kMinWorkPerThread));
+    threads = std::max<Index>(1, std::min(threads, batch));
     std::stable_sort(
         sorted.begin(), sorted.end(), [](const Sequence& a, const Sequence& b) { return a.length > b.length; });
 
-    const Shares shares = share_out(sorted, Price(pass, units), static_cast<size_t>(threads));
+    const Assignment assignment = assign_sequences(sorted, CostModel(pass, units), threads);
     Plan plan;
     plan.first.push_back(0);
-    for (size_t t = 0; t < static_cast<size_t>(threads); ++t) {
-        for (size_t b = 0; b < sorted.size(); ++b)
-            if (shares.owner(b) == t) plan.sequences.push_back(sorted[b]);
-        plan.first.push_back(static_cast<int64_t>(plan.sequences.size()));
+    for (Index t = 0; t < threads; ++t) {
+        for (Index b = 0; b < batch; ++b)
+            if (assignment.owner(b) == t) plan.sequences.push_back(sorted[b]);
+        plan.first.push_back(std::ssize(plan.sequences));
     }
     return plan;
 }

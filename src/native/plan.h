@@ -2,24 +2,30 @@
 
 #pragma once
 
+#include <iterator>
 #include <vector>
 
 #include "kernel.h"
 
 namespace gatewise {
 
+// Multiply-adds that are worth one more thread: about 20 microseconds of a thread's time.
+constexpr double kMinWorkPerThread = 1e6;
+
 struct Plan {
     std::vector<Sequence> sequences;  // thread by thread, each thread's longest first
-    std::vector<int64_t> first;       // (threads + 1,): where each thread's begin
+    std::vector<Index> first;         // (threads + 1,): the first sequence of each thread
 
-    int threads() const { return static_cast<int>(first.size()) - 1; }
-    Share share(int thread) const { return {sequences.data() + first[thread], first[thread + 1] - first[thread]}; }
+    Index threads() const { return std::ssize(first) - 1; }
+    Share share(Index thread) const {
+        return {.sequences = sequences.data() + first[thread], .count = first[thread + 1] - first[thread]};
+    }
 };
 
 enum class Pass { forward, backward };
 
-// At most `threads` shares, about equal in the time of that pass; fewer where there are too few sequences, or too
-// little work for a thread.
-Plan make_plan(const int64_t* lengths, int64_t batch, int units, int threads, Pass pass);
+// At most `threads` shares that take about equal time in that pass. There are fewer shares where there are too few
+// sequences or too little work.
+Plan make_plan(const int64_t* lengths, Index batch, Index units, Index threads, Pass pass);
 
 }  // namespace gatewise

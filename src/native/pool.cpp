@@ -4,6 +4,9 @@
 #if defined(__linux__)
 #include <sched.h>
 #endif
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
 
 #include <atomic>
 #include <chrono>
@@ -12,18 +15,45 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <iterator>
 #include <vector>
-
-#include "flush.h"
 
 namespace gatewise {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-// How long a thread looks for news before it sleeps: longer than the gap between two parallel parts of one call, far
-// shorter than what anyone would notice as load.
-constexpr auto kSpin = std::chrono::microseconds(30);
+// How long a thread spins before it sleeps: longer than the gap between two parallel parts of one call, and far too
+// short to show as load.
+constexpr auto kSpinTime = std::chrono::microseconds(30);
+
+// While one of these lives, denormal results and operands count as zero in its thread.
+//
+// Denormals come from saturated gates and vanishing gradients, where they mean nothing, and cost up to a hundred cycles
+// each. Only intrinsics and assembly reach the control registers.
+class FlushDenormals {
+  public:
+#if defined(__SSE__)
+    FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }  // flush to zero, denormals are zero
+    ~FlushDenormals() { _mm_setcsr(before_); }
+
+  private:
+    unsigned before_;
+#elif defined(__aarch64__)
+    FlushDenormals() {
+        asm volatile("mrs %0, fpcr" : "=r"(before_));
+        asm volatile("msr fpcr, %0" : : "r"(before_ | (uint64_t{1} << 24)));  // FZ
+    }
+    ~FlushDenormals() { asm volatile("msr fpcr, %0" : : "r"(before_)); }
+
+  private:
+    uint64_t before_;
+#else
+    FlushDenormals() {}
+#endif
+    FlushDenormals(const FlushDenormals&) = delete;
+    FlushDenormals& operator=(const FlushDenormals&) = delete;
+};
 
 void pause() {
 #if defined(__x86_64__)
@@ -33,35 +63,34 @@ void pause() {
 #endif
 }
 
-// Look until there is news; true if it came within kSpin.
+// Spin until ready() or for kSpinTime. Returns whether it is ready.
 template <class F>
-bool spin(const F& news) {
-    const auto end = Clock::now() + kSpin;
+bool spin(const F& ready) {
+    const auto end = Clock::now() + kSpinTime;
     do {
         for (int i = 0; i < 32; ++i) {
-            if (news()) return true;
+            if (ready()) return true;
             pause();
         }
     } while (Clock::now() < end);
-    return news();
+    return ready();
 }
 
-// The processors that a thread may use. The pool's threads get those of whoever calls, which may have changed since a
-// thread was started; and where there are enough of them, without the one that the caller is on. A thread that is woken
-// is put beside its waker unless another processor is idle: beside one busy stranger, two threads would then share one
-// processor from the first part to the last.
+// The processors that a thread may use. The pool's threads get the caller's, which may have changed since they started.
+// Where there are enough, they do not get the one that the caller is on: Linux puts a thread that is woken on its
+// waker's processor unless another one is idle, and with one other process busy there, two threads would share that
+// processor to the end.
 #if defined(__linux__)
 class Affinity {
   public:
-    static Affinity beside_caller(int parts) {
+    static Affinity without_caller(Index parts) {
         Affinity now;
-        now.known_ = sched_getaffinity(0, sizeof now.set_, &now.set_) == 0;  // not with more than 1024 processors
-        const int mine = sched_getcpu();
-        if (now.known_ && mine >= 0 && CPU_COUNT(&now.set_) >= parts) CPU_CLR(mine, &now.set_);
+        now.known_ = sched_getaffinity(0, sizeof now.set_, &now.set_) == 0;  // fails with more than 1024 processors
+        const int current = sched_getcpu();
+        if (now.known_ && current >= 0 && CPU_COUNT(&now.set_) >= parts) CPU_CLR(current, &now.set_);
         return now;
     }
-    // Make it `thread`'s.
-    void give(std::thread& thread) const {
+    void apply_to(std::thread& thread) const {
         if (known_) static_cast<void>(pthread_setaffinity_np(thread.native_handle(), sizeof set_, &set_));
     }
     bool operator==(const Affinity& other) const {
@@ -74,57 +103,59 @@ class Affinity {
 };
 #else
 struct Affinity {
-    static Affinity beside_caller(int) { return {}; }
-    void give(std::thread&) const {}
+    static Affinity without_caller(Index) { return {}; }
+    void apply_to(std::thread&) const {}
     bool operator==(const Affinity&) const { return true; }
 };
 #endif
 
 struct Work {
-    void (*work)(void*, int);
+    void (*work)(void*, Index);
     void* data;
-    int parts;
+    Index parts;
 };
 
 class Pool {
   public:
+    // False where the pool is busy.
     bool try_run(const Work& work) {
-        std::unique_lock<std::mutex> alone(one_caller_, std::try_to_lock);
-        if (!alone.owns_lock()) return false;
-        while (static_cast<int>(threads_.size()) < work.parts - 1) {
-            const int part = static_cast<int>(threads_.size()) + 1;
+        std::unique_lock<std::mutex> caller(caller_, std::try_to_lock);
+        if (!caller.owns_lock()) return false;
+        while (std::ssize(threads_) < work.parts - 1) {
+            const Index part = std::ssize(threads_) + 1;
             threads_.emplace_back([this, part, seen = round_.load()] { serve(part, seen); });
-            given_to_ = 0;
+            with_affinity_ = 0;
         }
-        place(work.parts);
+        set_affinity(work.parts);
         error_ = nullptr;
-        left_.store(work.parts - 1, std::memory_order_relaxed);
+        unfinished_.store(work.parts - 1, std::memory_order_relaxed);
         {
             std::lock_guard<std::mutex> lock(mutex_);
             work_ = work;
             round_.fetch_add(1, std::memory_order_release);
         }
-        wake_.notify_all();
-        part_of(work, 0);
-        if (!spin([&] { return left_.load(std::memory_order_acquire) == 0; })) {
+        start_.notify_all();
+        run_part(work, 0);
+        const auto finished = [&] { return unfinished_.load(std::memory_order_acquire) == 0; };
+        if (!spin(finished)) {
             std::unique_lock<std::mutex> lock(mutex_);
-            done_.wait(lock, [&] { return left_.load(std::memory_order_acquire) == 0; });
+            done_.wait(lock, finished);
         }
         if (error_) std::rethrow_exception(error_);
         return true;
     }
 
   private:
-    // Before they are woken: a thread that has to wait for a processor cannot move itself to another.
-    void place(int parts) {
-        const Affinity wanted = Affinity::beside_caller(parts);
-        if (given_to_ >= parts - 1 && wanted == given_) return;
-        for (int n = 0; n < parts - 1; ++n) wanted.give(threads_[static_cast<size_t>(n)]);
-        given_ = wanted;
-        given_to_ = parts - 1;
+    // Called before the threads are woken: a thread that waits for a processor cannot move itself to another.
+    void set_affinity(Index parts) {
+        const Affinity wanted = Affinity::without_caller(parts);
+        if (with_affinity_ >= parts - 1 && wanted == affinity_) return;
+        for (Index n = 0; n < parts - 1; ++n) wanted.apply_to(threads_[n]);
+        affinity_ = wanted;
+        with_affinity_ = parts - 1;
     }
 
-    void part_of(const Work& work, int part) {
+    void run_part(const Work& work, Index part) {
         try {
             const FlushDenormals flush;
             work.work(work.data, part);
@@ -134,58 +165,59 @@ class Pool {
         }
     }
 
-    // The thread of one part number: `seen` is the last round that it need not look at.
-    void serve(int part, uint64_t seen) {
+    // The loop of the thread that runs part `part` of each round. `seen` is the last round before it started.
+    void serve(Index part, uint64_t seen) {
         for (;;) {
-            const auto news = [&] { return round_.load(std::memory_order_acquire) != seen; };
-            spin(news);
+            const auto started = [&] { return round_.load(std::memory_order_acquire) != seen; };
+            spin(started);
             Work work;
             {
                 std::unique_lock<std::mutex> lock(mutex_);
-                wake_.wait(lock, news);
+                start_.wait(lock, started);
                 seen = round_.load(std::memory_order_relaxed);
                 work = work_;
             }
             if (part >= work.parts) continue;
-            part_of(work, part);
-            if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            run_part(work, part);
+            if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
                 std::lock_guard<std::mutex> lock(mutex_);
                 done_.notify_one();
             }
         }
     }
 
-    std::mutex one_caller_;
-    std::mutex mutex_;  // guards work_, error_ and the two conditions
-    std::condition_variable wake_, done_;
+    std::mutex caller_;  // held by the caller whose work runs
+    std::mutex mutex_;   // guards work_, error_ and the two conditions
+    std::condition_variable start_, done_;
     Work work_{};
     std::exception_ptr error_;
     std::atomic<uint64_t> round_{0};
-    std::atomic<int> left_{0};
+    std::atomic<Index> unfinished_{0};
     std::vector<std::thread> threads_;
-    Affinity given_{};  // to the first given_to_ of them
-    int given_to_ = 0;
+    Affinity affinity_{};  // of the first with_affinity_ of them
+    Index with_affinity_ = 0;
 };
 
-// Never destroyed: its threads may still sleep when the process ends. A forked child has none of them and starts anew.
+// It is never destroyed, since its threads may still sleep when the process ends. A forked child has none of the
+// threads and makes a pool of its own.
 std::atomic<Pool*> the_pool{nullptr};
 
 Pool& pool() {
     static const int once = pthread_atfork(nullptr, nullptr, [] { the_pool.store(nullptr); });
     static_cast<void>(once);
-    Pool* have = the_pool.load();
-    if (have != nullptr) return *have;
-    auto fresh = std::make_unique<Pool>();
-    if (the_pool.compare_exchange_strong(have, fresh.get())) have = fresh.release();
-    return *have;
+    Pool* current = the_pool.load();
+    if (current != nullptr) return *current;
+    auto created = std::make_unique<Pool>();
+    if (the_pool.compare_exchange_strong(current, created.get())) current = created.release();
+    return *current;
 }
 
 }  // namespace
 
-void run_parts(int parts, void (*work)(void* data, int part), void* data) {
-    if (parts > 1 && pool().try_run({work, data, parts})) return;
+void run_parts(Index parts, void (*work)(void* data, Index part), void* data) {
+    if (parts > 1 && pool().try_run({.work = work, .data = data, .parts = parts})) return;
     const FlushDenormals flush;
-    for (int part = 0; part < parts; ++part) work(data, part);
+    for (Index part = 0; part < parts; ++part) work(data, part);
 }
 
 }  // namespace gatewise

@@ -7,11 +7,11 @@
 //       row R-1                                                                    [ R-1 ...           ]
 //
 // A step k costs NV loads, R broadcasts and R NV multiply-adds: 10 and 24 for the 6 x 4 of AVX-512 and NEON (32
-// registers), 7 and 12 for the 3 x 4 of AVX2 and SSE2 (16 registers). With one row there would be too few independent
-// sums to hide a multiply-add's latency, so few rows take more vectors (two panels of w at once).
+// registers), 7 and 12 for the 3 x 4 of AVX2 and SSE2 (16 registers). One row alone has too few independent sums to
+// hide a multiply-add's latency, so few rows take more vectors (two panels of w at once).
 //
-// Why the sums go through memory (a few lines of L1) and not on in registers into the activations: where a tile and
-// what follows it are one function, GCC spills an accumulator inside the loop, at twice the price of all these stores.
+// The sums go to memory (a few lines of L1) instead of staying in registers for the activations: where a tile and the
+// activations are one function, GCC spills an accumulator inside the loop, which costs twice as much as these stores.
 
 #pragma once
 
@@ -19,79 +19,80 @@
 
 namespace gatewise::GATEWISE_ISA {
 
-// What a thread needs while it multiplies: nothing, where the tile is in ordinary registers.
-struct Tiles {
-    Tiles() {}
+// What a thread sets up before it multiplies: nothing, in ordinary registers.
+struct TileRegisters {
+    TileRegisters() {}
 };
 
-// AcrossRows: a_row is 1 (one pointer walks), else a_k is 1 (a pointer a row).
-template <int R, int NV, int Panels, bool AcrossRows>
-GATEWISE_ONE_COPY void multiply(const Tile& tile) {
+// Transposed: a_row is 1, and one pointer moves along k. Otherwise a_k is 1, and each row has a pointer.
+template <int R, int NV, int Panels, bool Transposed>
+GATEWISE_NOINLINE void multiply(const Tile& tile) {
     float* const out = tile.out;
-    const ptrdiff_t out_row = tile.out_row;
+    const Index out_row = tile.out_row;
     const bool add = tile.add;
     V acc[R][Panels * NV];
-    GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r) GATEWISE_UNROLL_ALL
+    GATEWISE_UNROLL
+    for (int r = 0; r < R; ++r) GATEWISE_UNROLL
     for (int v = 0; v < Panels * NV; ++v) acc[r][v] = add ? load(out + r * out_row + v * L) : V{};
-    const float* a[R];
-    GATEWISE_UNROLL_ALL
+    const Word* a[R];
+    GATEWISE_UNROLL
     for (int r = 0; r < R; ++r) a[r] = tile.a + r * tile.a_row;
-    const float *w = tile.w, *across = tile.a;
-    const ptrdiff_t w_panel = tile.w_panel, w_k = tile.w_k, a_k = tile.a_k;
-    const int depth = tile.depth;
+    const Word *w = tile.w, *a_column = tile.a;
+    const Index w_panel = tile.w_panel, w_k = tile.w_k, a_k = tile.a_k;
+    const Index depth = tile.depth;
     static_assert(Panels == 1 || R < Panels * NV);
-    for (int k = 0; k < depth; ++k) {
-        // The fewer of the two stay in registers over the others: 3 x 4 sums, 3 numbers and 1 vector of w are just 16.
+    for (Index k = 0; k < depth; ++k) {
+        // The fewer of the two stay in registers while the others pass: 3 x 4 sums, 3 of a and 1 of w are just 16.
         if constexpr (R < Panels * NV) {
-            V number[R];
-            GATEWISE_UNROLL_ALL
-            for (int r = 0; r < R; ++r) number[r] = all_words(AcrossRows ? across + r : a[r] + k);
-            GATEWISE_UNROLL_ALL
+            V a_rk[R];
+            GATEWISE_UNROLL
+            for (int r = 0; r < R; ++r) a_rk[r] = broadcast_word(Transposed ? a_column + r : a[r] + k);
+            GATEWISE_UNROLL
             for (int v = 0; v < Panels * NV; ++v) {
                 const V w_kv = load(w + (v / NV) * w_panel + (v % NV) * L);
-                GATEWISE_UNROLL_ALL
-                for (int r = 0; r < R; ++r) acc[r][v] = multiply_add(acc[r][v], number[r], w_kv);
+                GATEWISE_UNROLL
+                for (int r = 0; r < R; ++r) acc[r][v] = multiply_add(acc[r][v], a_rk[r], w_kv);
             }
         } else {
-            V w_k_all[NV];
-            GATEWISE_UNROLL_ALL
-            for (int v = 0; v < NV; ++v) w_k_all[v] = load(w + v * L);
-            GATEWISE_UNROLL_ALL
+            V w_kv[NV];
+            GATEWISE_UNROLL
+            for (int v = 0; v < NV; ++v) w_kv[v] = load(w + v * L);
+            GATEWISE_UNROLL
             for (int r = 0; r < R; ++r) {
-                const V number = all_words(AcrossRows ? across + r : a[r] + k);
-                GATEWISE_UNROLL_ALL
-                for (int v = 0; v < NV; ++v) acc[r][v] = multiply_add(acc[r][v], number, w_k_all[v]);
+                const V a_rk = broadcast_word(Transposed ? a_column + r : a[r] + k);
+                GATEWISE_UNROLL
+                for (int v = 0; v < NV; ++v) acc[r][v] = multiply_add(acc[r][v], a_rk, w_kv[v]);
             }
         }
         w += w_k;
-        across += a_k;
+        a_column += a_k;
     }
-    GATEWISE_UNROLL_ALL
-    for (int r = 0; r < R; ++r) GATEWISE_UNROLL_ALL
+    GATEWISE_UNROLL
+    for (int r = 0; r < R; ++r) GATEWISE_UNROLL
     for (int v = 0; v < Panels * NV; ++v) store(out + r * out_row + v * L, acc[r][v]);
 }
 
-// The tile for `rows` (1 to Most) and `vectors` (1 to kVectors) as a constant.
-template <int Most, int NV, int Panels, bool AcrossRows>
-GATEWISE_INLINE void with_rows(int rows, const Tile& tile) {
-    if constexpr (Most > 1) {
-        if (rows < Most) return with_rows<Most - 1, NV, Panels, AcrossRows>(rows, tile);
+// Call `multiply` with `rows` (1 to MaxRows) as a constant.
+template <int MaxRows, int NV, int Panels, bool Transposed>
+GATEWISE_INLINE void dispatch_rows(Index rows, const Tile& tile) {
+    if constexpr (MaxRows > 1) {
+        if (rows < MaxRows) return dispatch_rows<MaxRows - 1, NV, Panels, Transposed>(rows, tile);
     }
-    multiply<Most, NV, Panels, AcrossRows>(tile);
+    multiply<MaxRows, NV, Panels, Transposed>(tile);
 }
 
-template <bool AcrossRows, int NV = kVectors>
-GATEWISE_INLINE void multiply_tile(int rows, int vectors, const Tile& tile) {
+// A tile of `rows` (1 to kRows) by `vectors` (1 to kVectors).
+template <bool Transposed, int NV = kVectors>
+GATEWISE_INLINE void multiply_tile(Index rows, Index vectors, const Tile& tile) {
     if constexpr (NV > 1) {
-        if (vectors < NV) return multiply_tile<AcrossRows, NV - 1>(rows, vectors, tile);
+        if (vectors < NV) return multiply_tile<Transposed, NV - 1>(rows, vectors, tile);
     }
-    with_rows<kRows, NV, 1, AcrossRows>(rows, tile);
+    dispatch_rows<kRows, NV, 1, Transposed>(rows, tile);
 }
 
-// At most kFewRows rows, two whole panels.
-GATEWISE_INLINE void multiply_two_panels(int rows, const Tile& tile) {
-    with_rows<kFewRows, kVectors, 2, false>(rows, tile);
+// At most kFewRows rows by two whole panels.
+GATEWISE_INLINE void multiply_two_panels(Index rows, const Tile& tile) {
+    dispatch_rows<kFewRows, kVectors, 2, false>(rows, tile);
 }
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -137,7 +137,7 @@ def test_a_sequence_is_the_same_bits_in_any_company_and_with_any_threads(isa: st
 def test_tapes_of_the_two_precisions_do_not_mix_up_in_size() -> None:
     one = draw(3, 4, 20, False, "sigmoid", False)
     run = one.forward(native.Native(precision="bf16"), "float32")
-    assert tape_of(run).packed_gates.shape[2:] == (4, native.Native(isa="v4").lanes(20))
+    assert tape_of(run).packed_gates.shape[2:] == (4, native.Native(isa="avx512").lanes(20))
     assert kernels.get("bf16").name == "bf16"
 
 
@@ -153,7 +153,7 @@ def test_refused_where_the_processor_cannot(monkeypatch: pytest.MonkeyPatch) -> 
             return []
 
         def isas(self) -> list[str]:
-            return ["v3", "portable"]
+            return ["avx2", "portable"]
 
     monkeypatch.setattr(native, "imported", lambda: (Without(), ""))
     assert "no AVX512_BF16" in (kernels.unavailable_reason("bf16") or "")
@@ -166,41 +166,41 @@ def test_refused_where_the_processor_cannot(monkeypatch: pytest.MonkeyPatch) -> 
 def test_tile_registers_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     class Vectors:
         def bf16(self) -> list[str]:
-            return ["v4_bf16"]
+            return ["avx512_bf16"]
 
     monkeypatch.delenv("GATEWISE_ISA", raising=False)
     monkeypatch.setattr(native, "imported", lambda: (Vectors(), ""))
-    assert native._bf16(None) == native._bf16("v4") == "v4_bf16"
-    with pytest.raises(KernelUnavailable, match="cannot run here on amx: it can on v4"):
+    assert native._bf16(None) == native._bf16("avx512") == "avx512_bf16"
+    with pytest.raises(KernelUnavailable, match="cannot run here on amx: it can on avx512"):
         native.Native(precision="bf16", isa="amx")
     monkeypatch.setenv("GATEWISE_ISA", "amx")
-    with pytest.raises(KernelUnavailable, match="cannot run here on amx: it can on v4"):
+    with pytest.raises(KernelUnavailable, match="cannot run here on amx: it can on avx512"):
         native.Native(precision="bf16")
 
 
 def test_the_best_that_is_here_unless_another_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     class Both:
         def bf16(self) -> list[str]:
-            return ["amx_bf16", "v4_bf16"]
+            return ["amx_bf16", "avx512_bf16"]
 
     monkeypatch.delenv("GATEWISE_ISA", raising=False)
     monkeypatch.setattr(native, "imported", lambda: (Both(), ""))
     assert native._bf16(None) == "amx_bf16"
-    assert native._bf16("v4") == "v4_bf16"
-    monkeypatch.setenv("GATEWISE_ISA", "v4")
-    assert native._bf16(None) == "v4_bf16"
+    assert native._bf16("avx512") == "avx512_bf16"
+    monkeypatch.setenv("GATEWISE_ISA", "avx512")
+    assert native._bf16(None) == "avx512_bf16"
 
 
 @pytest.mark.parametrize(
     ("builds", "pays", "forced", "want"),
     [
         ([], True, None, "float32"),
-        (["v4_bf16"], True, None, "bf16"),
-        (["v4_bf16"], False, None, "float32"),
-        (["amx_bf16", "v4_bf16"], False, None, "bf16"),
-        (["amx_bf16", "v4_bf16"], False, "v4", "float32"),
-        (["amx_bf16", "v4_bf16"], True, "v3", "float32"),
-        (["v4_bf16"], True, "amx", "float32"),
+        (["avx512_bf16"], True, None, "bf16"),
+        (["avx512_bf16"], False, None, "float32"),
+        (["amx_bf16", "avx512_bf16"], False, None, "bf16"),
+        (["amx_bf16", "avx512_bf16"], False, "avx512", "float32"),
+        (["amx_bf16", "avx512_bf16"], True, "avx2", "float32"),
+        (["avx512_bf16"], True, "amx", "float32"),
     ],
 )
 def test_auto_is_the_faster_one(
@@ -223,10 +223,10 @@ def test_auto_is_the_faster_one(
 
 @pytest.mark.skipif(native.unavailable_reason() is not None, reason=f"native: {native.unavailable_reason()}")
 def test_refused_with_another_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(KernelUnavailable, match="amx and v4, not for 'v3'"):
-        native.Native(precision="bf16", isa="v3")
+    with pytest.raises(KernelUnavailable, match="amx and avx512, not for 'avx2'"):
+        native.Native(precision="bf16", isa="avx2")
     monkeypatch.setenv("GATEWISE_ISA", "portable")
-    with pytest.raises(KernelUnavailable, match="amx and v4, not for 'portable'"):
+    with pytest.raises(KernelUnavailable, match="amx and avx512, not for 'portable'"):
         native.Native(precision="bf16")
 
 

@@ -25,14 +25,14 @@ def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytes
     monkeypatch.setenv("GATEWISE_ISA", name)
     assert native.isa() == name
     assert native.unavailable_reason() is None
-    lanes = {"v4": 16, "v3": 8, "neon": 4, "portable": 4}[name]
+    lanes = {"avx512": 16, "avx2": 8, "neon": 4, "portable": 4}[name]
     assert Native().lanes(37) == lanes
     out = Native().forward(LSTMCall(**given()))
     assert out.saved is not None
     assert out.saved.packed_gates.shape[1:] == (-(-37 // lanes), 4, lanes)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("avx9", "unknown instruction set"), ("V4", "unknown instruction set")])
+@pytest.mark.parametrize(("name", "reason"), [("avx9", "unknown instruction set"), ("AVX512", "unknown instruction set")])
 def test_an_unknown_instruction_set_is_refused(name: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_ISA", name)
     with pytest.raises(KernelUnavailable, match=f"GATEWISE_ISA is '{name}'.*{reason}.*portable"):

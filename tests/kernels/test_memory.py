@@ -17,11 +17,11 @@ pytestmark = needs_native
 @pytest.fixture
 def empty_arena() -> Iterator[Callable[[], int]]:
     extension = native._extension()
-    extension.keep_blocks(0)
-    extension.keep_blocks(1 << 30)
-    yield extension.kept_bytes
-    extension.keep_blocks(0)
-    extension.keep_blocks(1 << 30)
+    extension.set_cache_limit(0)
+    extension.set_cache_limit(1 << 30)
+    yield extension.cached_bytes
+    extension.set_cache_limit(0)
+    extension.set_cache_limit(1 << 30)
 
 
 def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[], int]) -> None:
@@ -37,13 +37,13 @@ def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[],
     assert again.saved is not None
     assert again.saved.packed_gates.ctypes.data % 64 == 0
     want = Native().forward(LSTMCall(**arrays)).h
-    native._extension().keep_blocks(0)
+    native._extension().set_cache_limit(0)
     assert empty_arena() == 0
     assert np.array_equal(again.h, want)  # what is in use stays
 
 
 def test_the_arena_is_bounded(empty_arena: Callable[[], int]) -> None:
-    native._extension().keep_blocks(100_000)
+    native._extension().set_cache_limit(100_000)
     outs = [Native().forward(LSTMCall(**given(units=64, batch=20, longest=30))) for _ in range(5)]
     del outs
     assert empty_arena() <= 100_000

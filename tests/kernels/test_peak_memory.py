@@ -45,7 +45,7 @@ for _ in range(4):
     del out, back
     gc.collect()
     grown = (after.ru_maxrss - before.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
-    rows.append(dict(tape=tape, results=results, kept=extension.kept_bytes(), grown=grown,
+    rows.append(dict(tape=tape, results=results, kept=extension.cached_bytes(), grown=grown,
                      faults=after.ru_minflt - before.ru_minflt))
 print(json.dumps(rows))
 """
@@ -92,16 +92,16 @@ def test_a_smaller_batch_finds_the_memory_of_a_larger_one() -> None:
     from tests.kernels.batches import given
 
     kernel, extension = native.Native(), native._extension()
-    extension.keep_blocks(0)
-    extension.keep_blocks(1 << 30)
+    extension.set_cache_limit(0)
+    extension.set_cache_limit(1 << 30)
     kernel.forward(LSTMCall(**given(units=64, batch=64, longest=300)))
-    kept = extension.kept_bytes()
+    kept = extension.cached_bytes()
     for seed in range(3):
         arrays = given(units=64, batch=60, longest=290, seed=seed)
         assert np.isfinite(kernel.forward(LSTMCall(**arrays)).h).all()
-    assert extension.kept_bytes() < 1.3 * kept
-    extension.keep_blocks(0)
-    extension.keep_blocks(1 << 30)
+    assert extension.cached_bytes() < 1.3 * kept
+    extension.set_cache_limit(0)
+    extension.set_cache_limit(1 << 30)
 
 
 def test_batches_that_grow_leave_nothing_behind() -> None:
@@ -109,14 +109,14 @@ def test_batches_that_grow_leave_nothing_behind() -> None:
     from tests.kernels.batches import both, given
 
     kernel, extension = native.Native(), native._extension()
-    extension.keep_blocks(0)
-    extension.keep_blocks(1 << 30)
+    extension.set_cache_limit(0)
+    extension.set_cache_limit(1 << 30)
     kept = []
     for size in range(20, 90, 3):
         both(kernel, given(units=64, batch=size, longest=200))
-        kept.append(extension.kept_bytes())
-    extension.keep_blocks(0)
-    extension.keep_blocks(1 << 30)
+        kept.append(extension.cached_bytes())
+    extension.set_cache_limit(0)
+    extension.set_cache_limit(1 << 30)
     both(kernel, given(units=64, batch=size, longest=200))
-    assert kept[-1] < 1.5 * extension.kept_bytes()
+    assert kept[-1] < 1.5 * extension.cached_bytes()
     assert kept[-1] < 6 * kept[0]

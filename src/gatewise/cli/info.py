@@ -29,7 +29,7 @@ def info(
     gatewise info
     gatewise info --bundled
     gatewise info models/imdb-tutorial
-    GATEWISE_ISA=v3 GATEWISE_THREADS=1 gatewise info
+    GATEWISE_ISA=avx2 GATEWISE_THREADS=1 gatewise info
     """
     if model is None and not use_bundled:
         found = environment()

@@ -1,7 +1,7 @@
 """The native kernel: the recurrence in C++ (src/native/), float32 or bfloat16 products, on all permitted cores.
 
-    GATEWISE_ISA       instruction set: v4 (AVX-512), v3 (AVX2 and FMA), neon, portable; default: the best one here.
-                       In bfloat16 amx (tile registers) or v4
+    GATEWISE_ISA       instruction set: avx512, avx2 (with FMA), neon, portable; default: the best one here.
+                       In bfloat16 amx (tile registers) or avx512
     GATEWISE_THREADS   threads; default: as many as the process may use, by affinity and by its control group's quota
 
 With equal instruction set and number of threads, results are bit-equal from run to run. The number of threads changes
@@ -24,8 +24,8 @@ from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.kernels.validation import check_backward, check_forward, check_project, check_saved
 from gatewise.types import Array, Precision
 
-ISAS = ("v4", "v3", "neon", "portable")  # every instruction set that there is a build for, best first
-ISAS_BF16 = ("amx", "v4")  # those of them, and AMX's tile registers, that multiply in bfloat16, best first
+ISAS = ("avx512", "avx2", "neon", "portable")  # every instruction set that there is a build for, best first
+ISAS_BF16 = ("amx", "avx512")  # those of them, and AMX's tile registers, that multiply in bfloat16, best first
 _MOST_STEPS = 2**31 - 1  # rows are numbered in 32 bits
 
 
@@ -197,7 +197,7 @@ def isas() -> tuple[str, ...]:
 
 
 def isas_bf16() -> tuple[str, ...]:
-    """The instruction sets that can multiply in bfloat16 here, best first: of "amx" and "v4"."""
+    """The instruction sets that can multiply in bfloat16 here, best first: of "amx" and "avx512"."""
     extension, _ = imported()
     return () if extension is None else tuple(build.removesuffix("_bf16") for build in extension.bf16())
 
