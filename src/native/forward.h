@@ -64,9 +64,13 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
     const Index units = job.units, width = padded(units), b = tile.block, u = b * L;
     const Index n = Whole ? L : lanes_of(units, b);
     const bool is_binary = job.binary, past_cache = job.stream;
+    const bool saved = job.gates != nullptr;
     float *const c_now = step.c_now + u, *const h_out = job.h + u;
+    float* const c_out = saved ? job.c + u : nullptr;
+    float* const gates_out = saved ? job.gates + b * kWide : nullptr;
+    const Index last = tile.first + tile.rows, stride = tile.stride;
     const float* sums = tile.sums;
-    for (Index r = tile.first; r < tile.first + tile.rows; ++r, sums += tile.stride) {
+    for (Index r = tile.first; r < last; ++r, sums += stride) {
         const float *pre = step.pre[r] + u, *pre_next = step.pre_next[r] + u;
         for (Index gate = 0; gate < kGates; ++gate) prefetch(pre_next + gate * units);
         const auto input = [&](Index gate) {
@@ -88,10 +92,10 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
         store_numbers(step.h_next + r * h_row(units), u, step.mask[r].times(h, u, n), L);
         const Index row = step.row[r];
         store_partial(h_out + row * units, h, n);
-        if (job.gates == nullptr) continue;
-        store_partial(job.c + u + row * units, c, n);
+        if (!saved) continue;
+        store_partial(c_out + row * units, c, n);
         if (!Whole) s_i = first_lanes(s_i, n), s_f = first_lanes(s_f, n), s_o = first_lanes(s_o, n);
-        float* gates = job.gates + b * kWide + row * (kGates * width);
+        float* const gates = gates_out + row * (kGates * width);
         if (past_cache) {
             stream(gates, s_i);
             stream(gates + L, s_f);
