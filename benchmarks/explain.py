@@ -1,15 +1,15 @@
-"""What looking into a verdict costs, beside captum on torch.nn.LSTM; the table of docs/glassbox.md.
+"""The cost of explanations, compared with captum on torch.nn.LSTM: the table of docs/explain.md.
 
     python -m benchmarks.explain MODEL [MODEL ...] [--data PATH] [--words 238] [--turns 20] [--reviews 12] [--json FILE]
 
-One review of that many words (the closest of the test half), on the threads that the process may use; n-grams that
-stand beside the network are left out. The same weights in torch.nn.LSTM, plainly padded where the model pads; both
-integrated gradients with the same Gauss-Legendre points from the same baseline, and refused unless their scores agree
-to 1e-4. Turns taken one after the other; the ratio is that of the fastest ones, which other work disturbs least.
+One review of about that many words (the closest of the test half), on the threads that the process may use, without
+n-grams. torch.nn.LSTM gets the same weights, padded where the model pads. Both integrated gradients use the same
+Gauss-Legendre points and baseline; the benchmark stops unless their scores agree to 1e-4. Runs alternate; the ratio is
+that of the fastest runs, which other work disturbs least.
 
-Then the same residual instead of the same points, over `--reviews` of the test half, drawn by a fixed seed: ours as it
-is by default, and captum at the fewest points of 4, 8, 16, ... 256 that leave no more of that review than ours does,
-or less than 0.1% of the way. Captum is told that number; it has no way to find it.
+Then at the same residual instead of the same points, over `--reviews` of the test half, drawn by a fixed seed: gatewise
+with its defaults, and captum with the fewest points of 4, 8, 16, ... 256 that leave no larger residual, or less than
+0.1% of logit - base value. Captum is given that number; it has no way to find it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Deletion scores of every account, random and LIME beside them, on held-out reviews; the tables of docs/glassbox.md.
+"""Deletion scores of every attribution method, random scores and LIME on held-out reviews: the tables of docs/explain.md.
 
     python -m benchmarks.faithfulness MODEL [MODEL ...] [--data PATH] [--reviews 500] [--lime 5000] [--json FILE]
 
@@ -38,7 +38,7 @@ def main() -> None:
     rows = np.random.default_rng(0).permutation(len(splits.test.inputs))[: options.reviews]
     reviews = splits.test.take(rows)
     methods: dict[str, Method] = {**METHODS}
-    methods |= {f"the same, {b}, 32 points": IntegratedGradients(baseline=b, max_points=32) for b in BASELINES}
+    methods |= {f"integrated-gradients, {b}, 32 points": IntegratedGradients(baseline=b, max_points=32) for b in BASELINES}
     methods |= {"LIME": Lime(options.lime)} if options.lime else {}
     methods["random"] = Random()
     out: dict[str, Any] = {"date": now(), "machine": machine(), "reviews": len(reviews), "lime_samples": options.lime}
@@ -47,7 +47,7 @@ def main() -> None:
         model = gw.load(folder)
         sequences = model.preprocessor.encode_batch(reviews.inputs)
         print(f"\n{folder.name}; its own scores chose {model.metadata.explained_by or 'nothing: it has none'}\n")
-        print("| method | comprehensiveness | sufficiency | after 1, 5, 10, 20, 50% deleted | ms a review |")
+        print("| method | comprehensiveness | sufficiency | after 1, 5, 10, 20, 50% deleted | ms per review |")
         print("|---|---:|---:|---|---:|")
         found = {}
         for name, method in methods.items():
@@ -55,8 +55,8 @@ def main() -> None:
             one = measure(model.net, sequences, method)
             print(_row(name, one), flush=True)
             found[name] = {**_plain(one), "seconds_in_all": time.perf_counter() - began}
-        whole = next(iter(found.values()))["whole"]
-        print(f"\nProbability of the verdict before any deletion: {whole:.3f}.")
+        probability = next(iter(found.values()))["probability"]
+        print(f"\nMean probability of the prediction without deletion: {probability:.3f}.")
         out[folder.name] = {"explained_by": model.metadata.explained_by, "methods": found}
     if options.json:
         options.json.write_text(json.dumps(out, indent=2) + "\n", encoding="utf-8")
@@ -80,7 +80,7 @@ def _plain(found: DeletionScores) -> dict[str, Any]:
         "standard_errors": list(found.errors),
         "shares": list(SHARES),
         "deletion_curve": found.deleted.tolist(),
-        "whole": found.probability,
+        "probability": found.probability,
         "seconds_a_review": found.seconds,
     }
 

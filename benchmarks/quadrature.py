@@ -1,4 +1,4 @@
-"""The residual of integrated gradients by baseline and number of points; the table of docs/glassbox.md.
+"""The residual of integrated gradients by baseline and number of points; the table of docs/explain.md.
 
     python -m benchmarks.quadrature MODEL [MODEL ...] [--data PATH] [--reviews 40]
 

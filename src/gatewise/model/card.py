@@ -165,7 +165,7 @@ def _faith(metadata: ModelMetadata) -> list[str]:
         numbers = f"{faithfulness.comprehensiveness:.3f} | {faithfulness.sufficiency:.3f}"
         lines.append(f"| {plain(name)}{chosen} | {faithfulness.n:,} | {numbers} |")
     lines += ["", "How far the verdict's probability falls without what the method ranks first (higher is better)"]
-    return [*lines, "and with that alone (lower is better), on sequences of the validation part; docs/glassbox.md.", ""]
+    return [*lines, "and with that alone (lower is better), on sequences of the validation part; docs/explain.md.", ""]
 
 
 def _shrunk(metadata: ModelMetadata) -> list[str]:
