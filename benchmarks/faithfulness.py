@@ -1,4 +1,4 @@
-"""Deletion scores of every attribution method, random scores and LIME on held-out reviews: the tables of docs/explain.md.
+"""Deletion scores of the attribution methods, random scores and LIME on held-out reviews: the tables of docs/explain.md.
 
     python -m benchmarks.faithfulness MODEL [MODEL ...] [--data PATH] [--reviews 500] [--lime 5000] [--json FILE]
 
@@ -38,7 +38,9 @@ def main() -> None:
     rows = np.random.default_rng(0).permutation(len(splits.test.inputs))[: options.reviews]
     reviews = splits.test.take(rows)
     methods: dict[str, Method] = {**METHODS}
-    methods |= {f"integrated-gradients, {b}, 32 points": IntegratedGradients(baseline=b, max_points=32) for b in BASELINES}
+    methods |= {
+        f"integrated-gradients, {b}, 32 points": IntegratedGradients(baseline=b, max_points=32) for b in BASELINES
+    }
     methods |= {"LIME": Lime(options.lime)} if options.lime else {}
     methods["random"] = Random()
     out: dict[str, Any] = {"date": now(), "machine": machine(), "reviews": len(reviews), "lime_samples": options.lime}
