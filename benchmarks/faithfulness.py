@@ -1,4 +1,4 @@
-"""Deletion scores of the attribution methods, random scores and LIME on held-out reviews: the tables of docs/explain.md.
+"""Deletion scores of attribution methods, random scores and LIME on held-out reviews: the tables of docs/explain.md.
 
     python -m benchmarks.faithfulness MODEL [MODEL ...] [--data PATH] [--reviews 500] [--lime 5000] [--json FILE]
 
