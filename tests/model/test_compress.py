@@ -15,9 +15,10 @@ from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import Ngrams, tokens_of
+from gatewise.network.ngrams import Ngrams
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
+from tests.network.ngram_keys import tokens_of
 
 WORDS = [f"w{n:03}" for n in range(120)]
 

@@ -19,10 +19,11 @@ from gatewise.model.model import Model, load
 from gatewise.model.ngram_files import FILE
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import Ngrams, keys_of, tokens_of
+from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.storage import load_folder, save_folder, tensors_to_bytes
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
+from tests.network.ngram_keys import tokens_of
 
 TEXTS = ["a film that stays with you, a film to see", "two hours that never come back", "so so, and so on, and on"]
 
@@ -84,7 +85,7 @@ def test_series_have_none() -> None:
         StandardScaler.fit([np.random.default_rng(1).standard_normal((9, 2)).astype(np.float32)])
     )
     none = Ngrams(1, np.array([1]), np.ones((1, 1), np.float32))
-    with pytest.raises(InputError, match="n-grams are for texts: a series has no words"):
+    with pytest.raises(InputError, match="n-grams need token inputs"):
         Model(arch, parameters_of(arch, 5), preprocessor, ("a", "b"), ngrams=none)
 
 
@@ -128,12 +129,12 @@ def put(place: int, value: int) -> Callable[[np.ndarray, np.ndarray], None]:
 TENSORS: list[tuple[Callable[[np.ndarray, np.ndarray], Any], str]] = [
     (lambda k, w: (k[::-1].copy(), w), "ascend"),
     (lambda k, w: (np.repeat(k, 2), np.repeat(w, 2, axis=0)), "ascend"),
-    (put(-1, 2**62), "a token is none"),
-    (put(-1, 2**63 - 1), "a token is none"),
-    (put(0, 0), "a key is none"),
-    (put(0, -(2**63)), "a key is none"),
-    (lambda k, w: (np.sort(np.append(k, 2**20)), np.append(w, w[:1], axis=0)), "a token is none"),
-    (lambda k, w: (np.append(k, k[-1] // 2**21 * 2**21 + 2**21), np.append(w, w[:1], axis=0)), "a token is none"),
+    (put(-1, 2**62), "a token is not below"),
+    (put(-1, 2**63 - 1), "a token is not below"),
+    (put(0, 0), "a key does not have"),
+    (put(0, -(2**63)), "a key does not have"),
+    (lambda k, w: (np.sort(np.append(k, 2**20)), np.append(w, w[:1], axis=0)), "a token is not below"),
+    (lambda k, w: (np.append(k, k[-1] // 2**21 * 2**21 + 2**21), np.append(w, w[:1], axis=0)), "a token is not below"),
     (lambda k, w: (k, w.astype(np.float64)), "F64"),
     (lambda k, w: (k.astype(np.int32), w), "I32"),
     (lambda k, w: (k, w[:-1]), "shape"),
@@ -186,4 +187,4 @@ def test_numbers_of_the_config(files: dict[str, bytes], tmp_path: Path, field: s
 def test_an_order_that_the_keys_exceed(files: dict[str, bytes], tmp_path: Path, order: int) -> None:
     config = json.loads(files["config.json"])
     config["ngrams"]["order"] = order
-    refused(tmp_path / "model", {**files, "config.json": json.dumps(config).encode()}, "a key is none")
+    refused(tmp_path / "model", {**files, "config.json": json.dumps(config).encode()}, "a key does not have")

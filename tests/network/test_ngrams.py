@@ -1,4 +1,4 @@
-"""The linear path: packing, sums, accounts and the running sum against a counter in plain Python."""
+"""The linear n-gram model: keys, logits, attributions and prefix logits against a counter in plain Python."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
+from gatewise.network import ngrams as ngrams_module
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import MAX_ROWS, Ngrams, held, keys_of, tokens_of
-from gatewise.network.ngrams import weights as weights_module
+from gatewise.network.ngrams import MAX_VOCAB_SIZE, Ngrams, keys_of, unique_ngrams
+from tests.network.ngram_keys import tokens_of
 
-ROWS = 9
+VOCAB_SIZE = 9
 
 
 def arch(rows: int, outputs: int) -> Architecture:
@@ -31,17 +32,17 @@ def key_of(tokens: tuple[int, ...]) -> int:
 def some(seed: int, outputs: int, order: int = 3) -> tuple[Ngrams, Weights, list[np.ndarray]]:
     """Random n-grams over few tokens, so that many repeat, with sequences of 0 to 40 of them."""
     rng = np.random.default_rng(seed)
-    sequences = [rng.integers(0, ROWS, n).astype(np.int32) for n in (40, 0, 1, 2, 3, 17, 28)]
-    kept: Weights = {}
+    sequences = [rng.integers(0, VOCAB_SIZE, n).astype(np.int32) for n in (40, 0, 1, 2, 3, 17, 28)]
+    weights: Weights = {}
     for n in range(1, order + 1):
         for _ in range(25 * n):
-            kept[tuple(rng.integers(0, ROWS, n).tolist())] = rng.standard_normal(outputs).astype(np.float32)
-    keys = np.array(sorted(key_of(tokens) for tokens in kept), dtype=np.int64)
-    weight = np.stack([kept[tokens_of(int(key))] for key in keys])
-    return Ngrams(order, keys, weight), kept, sequences
+            weights[tuple(rng.integers(0, VOCAB_SIZE, n).tolist())] = rng.standard_normal(outputs).astype(np.float32)
+    keys = np.array(sorted(key_of(tokens) for tokens in weights), dtype=np.int64)
+    weight = np.stack([weights[tokens_of(int(key))] for key in keys])
+    return Ngrams(order, keys, weight), weights, sequences
 
 
-def places(sequence: np.ndarray, order: int) -> dict[tuple[int, ...], list[int]]:
+def positions(sequence: np.ndarray, order: int) -> dict[tuple[int, ...], list[int]]:
     """Every n-gram of the sequence and the steps at which it begins."""
     found: dict[tuple[int, ...], list[int]] = {}
     for n in range(1, order + 1):
@@ -52,87 +53,87 @@ def places(sequence: np.ndarray, order: int) -> dict[tuple[int, ...], list[int]]
 
 @pytest.mark.parametrize(("seed", "outputs", "order"), [(1, 1, 3), (2, 3, 3), (3, 1, 2), (4, 2, 1)])
 def test_against_a_plain_counter(seed: int, outputs: int, order: int) -> None:
-    ngrams, kept, sequences = some(seed, outputs, order)
+    ngrams, weights, sequences = some(seed, outputs, order)
     sums = ngrams.logits(sequences)
     assert sums.shape == (len(sequences), outputs)
     for sequence, total in zip(sequences, sums, strict=True):
         steps = len(sequence)
-        account, running = np.zeros((steps, outputs)), np.zeros((steps, outputs))
+        attribution, prefix_logits = np.zeros((steps, outputs)), np.zeros((steps, outputs))
         expected = np.zeros(outputs)
-        for tokens, begins in places(sequence, order).items():
-            if tokens not in kept:
+        for tokens, begins in positions(sequence, order).items():
+            if tokens not in weights:
                 continue
-            expected += kept[tokens]
-            running[begins[0] + len(tokens) - 1 :] += kept[tokens]
+            expected += weights[tokens]
+            prefix_logits[begins[0] + len(tokens) - 1 :] += weights[tokens]
             for begin in begins:
                 for t in range(begin, begin + len(tokens)):
-                    account[t] += kept[tokens] / len(begins) / len(tokens)
+                    attribution[t] += weights[tokens] / len(begins) / len(tokens)
         np.testing.assert_allclose(total, expected, atol=1e-6)
-        np.testing.assert_allclose(ngrams.account(sequence), account, atol=1e-6)
-        np.testing.assert_allclose(ngrams.running(sequence), running, atol=1e-6)
-        np.testing.assert_allclose(ngrams.account(sequence).sum(axis=0), total, atol=1e-6)
+        np.testing.assert_allclose(ngrams.attribution(sequence), attribution, atol=1e-6)
+        np.testing.assert_allclose(ngrams.prefix_logits(sequence), prefix_logits, atol=1e-6)
+        np.testing.assert_allclose(ngrams.attribution(sequence).sum(axis=0), total, atol=1e-6)
         if steps:
-            np.testing.assert_allclose(ngrams.running(sequence)[-1], total, atol=1e-6)
+            np.testing.assert_allclose(ngrams.prefix_logits(sequence)[-1], total, atol=1e-6)
 
 
-def test_phrases_are_what_the_sequence_holds() -> None:
-    ngrams, kept, sequences = some(5, 2)
+def test_phrases_are_the_ngrams_of_the_sequence() -> None:
+    ngrams, weights, sequences = some(5, 2)
     sequence = sequences[0]
     phrases = ngrams.phrases(sequence)
     assert len(phrases) > 20
-    found = places(sequence, 3)
-    assert {tuple(sequence[list(p.steps)].tolist()) for p in phrases} == set(found) & set(kept)
+    found = positions(sequence, 3)
+    assert {tuple(sequence[list(p.steps)].tolist()) for p in phrases} == set(found) & set(weights)
     for phrase in phrases:
         tokens = tuple(sequence[list(phrase.steps)].tolist())
         assert (phrase.steps.start, phrase.times) == (found[tokens][0], len(found[tokens]))
-        np.testing.assert_array_equal(phrase.weight, kept[tokens])
+        np.testing.assert_array_equal(phrase.weight, weights[tokens])
     np.testing.assert_allclose(sum(p.weight for p in phrases), ngrams.logits([sequence])[0], atol=1e-6)
     assert [p.steps.stop for p in phrases] == sorted(p.steps.stop for p in phrases)
 
 
-def test_without_each() -> None:
+def test_leave_one_out() -> None:
     ngrams, _, sequences = some(6, 2)
     sequence, steps = sequences[5], [16, 2, 0]
-    rest = ngrams.without_each(sequence, np.array(steps))
+    rest = ngrams.leave_one_out(sequence, np.array(steps))
     for row, t in zip(rest, steps, strict=True):
         np.testing.assert_allclose(row, ngrams.logits([[*sequence[:t], *sequence[t + 1 :]]])[0], atol=1e-9)
-    assert ngrams.without_each(sequence, np.array([], dtype=int)).shape == (0, 2)
+    assert ngrams.leave_one_out(sequence, np.array([], dtype=int)).shape == (0, 2)
 
 
-def test_company_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_do_not_change_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     ngrams, _, sequences = some(7, 2)
     whole = ngrams.logits(sequences * 300)  # long enough for the sorted look-up
     alone = np.concatenate([ngrams.logits([s]) for s in sequences])
     np.testing.assert_allclose(whole, np.tile(alone, (300, 1)), atol=1e-9)
-    monkeypatch.setattr(weights_module, "_TOKENS_AT_ONCE", 30)
+    monkeypatch.setattr(ngrams_module, "TOKENS_PER_CHUNK", 30)
     np.testing.assert_allclose(ngrams.logits(sequences), alone, atol=1e-9)
     assert ngrams.logits([]).shape == (0, 2)
 
 
-def test_held_once_each() -> None:
-    ngrams, kept, sequences = some(8, 1)
-    owner, row = held(ngrams, sequences)
+def test_unique_ngrams() -> None:
+    ngrams, weights, sequences = some(8, 1)
+    owner, row = unique_ngrams(ngrams, sequences)
     found = {(int(o), tokens_of(int(ngrams.keys[r]))) for o, r in zip(owner, row, strict=True)}
     assert len(found) == len(owner)
-    expected = {(n, tokens) for n, s in enumerate(sequences) for tokens in places(s, 3) if tokens in kept}
+    expected = {(n, tokens) for n, s in enumerate(sequences) for tokens in positions(s, 3) if tokens in weights}
     assert found == expected
 
 
 @pytest.mark.parametrize(("outputs", "orders"), [(1, (3, 3)), (2, (1, 3)), (1, (2, 1))])
 def test_the_sum_of_two(outputs: int, orders: tuple[int, int]) -> None:
     (one, _, sequences), (two, _, _) = (some(seed, outputs, order) for seed, order in enumerate(orders))
-    both = one.plus(two)
+    both = one.add(two)
     assert both.order == max(orders)
     assert len(both) < len(one) + len(two), "some must be of both"
     np.testing.assert_allclose(both.logits(sequences), one.logits(sequences) + two.logits(sequences), atol=1e-5)
     nothing = Ngrams(3, np.zeros(0, np.int64), np.zeros((0, outputs), np.float32))
-    assert one.plus(nothing).keys.tolist() == one.keys.tolist()
+    assert one.add(nothing).keys.tolist() == one.keys.tolist()
     with pytest.raises(InputError, match=f"weights for {outputs} logits and for 3"):
-        one.plus(some(5, 3)[0])
+        one.add(some(5, 3)[0])
 
 
 def test_keys_are_exact_and_can_be_read_back() -> None:
-    top = MAX_ROWS - 1
+    top = MAX_VOCAB_SIZE - 1
     sequence = np.array([top, 0, top, top, top, 12345], dtype=np.int64)
     seen: dict[int, tuple[int, ...]] = {}
     for n, (keys, ends) in enumerate(keys_of(Ragged.of([sequence, [5]]), 3), start=1):
@@ -144,19 +145,19 @@ def test_keys_are_exact_and_can_be_read_back() -> None:
                 assert seen.setdefault(key, tokens) == tokens
     keys = np.array(sorted(seen), dtype=np.int64)
     ngrams = Ngrams(3, keys, np.ones((len(keys), 1), dtype=np.float32))
-    ngrams.check(arch(MAX_ROWS, 1))
-    with pytest.raises(InputError, match="a token is none of the vocabulary's"):
+    ngrams.check(arch(MAX_VOCAB_SIZE, 1))
+    with pytest.raises(InputError, match="a token is not below the vocabulary size"):
         ngrams.check(arch(top, 1))
-    with pytest.raises(InputError, match="at most 2,097,151 rows"):
-        ngrams.check(arch(MAX_ROWS + 1, 1))
+    with pytest.raises(InputError, match="at most 2,097,151 tokens"):
+        ngrams.check(arch(MAX_VOCAB_SIZE + 1, 1))
 
 
-def test_none_at_all() -> None:
+def test_no_ngrams() -> None:
     ngrams = Ngrams(2, np.zeros(0, np.int64), np.zeros((0, 3), np.float32))
     ngrams.check(arch(5, 3))
     assert ngrams.logits([np.array([1, 2])]).tolist() == [[0, 0, 0]]
-    assert ngrams.account(np.array([1, 2])).shape == (2, 3)
-    assert ngrams.running(np.array([1, 2])).tolist() == [[0, 0, 0]] * 2
+    assert ngrams.attribution(np.array([1, 2])).shape == (2, 3)
+    assert ngrams.prefix_logits(np.array([1, 2])).tolist() == [[0, 0, 0]] * 2
     assert ngrams.phrases(np.array([1, 2])) == []
 
 
@@ -177,10 +178,10 @@ def test_refused(order: int, keys: list[int], weight: list[list[float]], message
         Ngrams(order, np.array(keys, np.int64), np.array(weight, np.float32))
 
 
-@pytest.mark.parametrize("keys", [[0], [-5], [2**21], [ROWS + 1], [2**21 * 3, 2**21 * 3 + 1], [3 * 2**42 + 1]])
+@pytest.mark.parametrize("keys", [[0], [-5], [2**21], [VOCAB_SIZE + 1], [2**21 * 3, 2**21 * 3 + 1], [3 * 2**42 + 1]])
 def test_keys_of_no_vocabulary(keys: list[int]) -> None:
     ngrams = Ngrams(1 if keys == [2**21] else 3, np.array(keys, np.int64), np.ones((len(keys), 1), np.float32))
-    with pytest.raises(InputError, match=r"a token is none|a key is none"):
-        ngrams.check(arch(ROWS, 1))
+    with pytest.raises(InputError, match=r"a token is not below|a key does not have"):
+        ngrams.check(arch(VOCAB_SIZE, 1))
     with pytest.raises(InputError, match="weights for 1 logits, the network has 2"):
-        ngrams.check(arch(ROWS, 2))
+        ngrams.check(arch(VOCAB_SIZE, 2))

@@ -11,9 +11,9 @@ import pytest
 import gatewise as gw
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
-from gatewise.network.ngrams import tokens_of
 from gatewise.training import recipe, train
 from gatewise.training.training_data import prepare
+from tests.network.ngram_keys import tokens_of
 from tests.training.notes import Notes
 from tests.training.texts import made_reviews
 

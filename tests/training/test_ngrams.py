@@ -9,8 +9,9 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
-from gatewise.network.ngrams import Ngrams, keys_of, tokens_of
+from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.training.ngrams import fit_ngrams
+from tests.network.ngram_keys import tokens_of
 
 ROWS = 30
 

@@ -156,7 +156,7 @@ class Example(HtmlRepr):
         """
         if self.net.ngrams is None:
             return None
-        running = self.net.ngrams.running(self.sequence)  # (length, outputs)
+        running = self.net.ngrams.prefix_logits(self.sequence)  # (length, outputs)
         before = running[self.rows[0] - 1] if self.rows[0] else np.zeros_like(running[0])
         return np.concatenate([before[None], running[self.rows]])
 

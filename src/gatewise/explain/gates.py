@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from gatewise.explain.net import ExplainedNetwork, chunks
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.kernels.ragged import starts_of
-from gatewise.network.batch import Batch
+from gatewise.network.batch import Batch, chunks
 from gatewise.network.forward import forward
 from gatewise.types import Array
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from gatewise.explain.clamp import Clamp, ClampedOps
 from gatewise.kernels import Kernel
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import Batch
+from gatewise.network.batch import Batch, chunks
 from gatewise.network.forward import forward
 from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
@@ -66,17 +65,3 @@ def run_all(net: ExplainedNetwork, sequences: Iterable[Array]) -> Array:
         logits = np.asarray(forward(ops, net.parameters, net.arch, Batch.of(some, net.arch)), dtype=np.float64)
         parts.append(logits if net.ngrams is None else logits + net.ngrams.logits(some))
     return np.concatenate(parts) if parts else np.zeros((0, net.arch.outputs))
-
-
-def chunks(sequences: Iterable[Any], most: int) -> Iterator[list[Any]]:
-    """The sequences in order, in lists of at most `most` steps (or one sequence)."""
-    waiting: list[Any] = []
-    steps = 0
-    for sequence in sequences:
-        if waiting and steps + len(sequence) > most:
-            yield waiting
-            waiting, steps = [], 0
-        waiting.append(sequence)
-        steps += len(sequence)
-    if waiting:
-        yield waiting

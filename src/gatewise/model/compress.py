@@ -46,7 +46,7 @@ def compress(
     if ngrams is not None:
         if made.ngrams is None or ngrams < 0:
             raise InputError(f"{ngrams} n-grams cannot be kept: this model has {made.ngrams and len(made.ngrams)}")
-        made = replace(made, ngrams=made.ngrams.kept(made.architecture.vocab_size, ngrams) if ngrams else None)
+        made = replace(made, ngrams=made.ngrams.prune(made.architecture.vocab_size, ngrams) if ngrams else None)
     table = table_for(made.parameters, storage) if isinstance(storage, str) else dict(storage)
     rounded = {name: readonly_copy(array) for name, array in unpack(pack(made.parameters, table), table).items()}
     made = replace(made, parameters=MappingProxyType(rounded), storage=table)
@@ -70,7 +70,7 @@ def _with_words(model: Model, words: int) -> Model:
     parameters: dict[str, Array] = dict(model.parameters)
     parameters[_BY_WORDS] = readonly_copy(parameters[_BY_WORDS][: small.rows])
     arch = replace(model.architecture, vocab_size=small.rows)
-    ngrams = None if model.ngrams is None else model.ngrams.kept(small.rows)
+    ngrams = None if model.ngrams is None else model.ngrams.prune(small.rows)
     preprocessor = TextPreprocessor(small)
     return replace(
         model, architecture=arch, parameters=MappingProxyType(parameters), preprocessor=preprocessor, ngrams=ngrams

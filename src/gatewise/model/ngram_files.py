@@ -7,7 +7,7 @@ from typing import Any
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import readonly_copy
-from gatewise.network.ngrams.weights import Ngrams
+from gatewise.network.ngrams import Ngrams
 from gatewise.storage import tensors_from_bytes, tensors_to_bytes
 from gatewise.types import Array
 

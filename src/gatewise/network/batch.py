@@ -6,7 +6,7 @@ that the input projection is computed once a distinct token. For channels there 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,20 @@ def unique_tokens(tokens: Array, rows: int, with_pad: bool = False) -> tuple[NDA
     row_of = np.empty(rows, dtype=np.int32)
     row_of[distinct] = np.arange(len(distinct), dtype=np.int32)
     return distinct, row_of[tokens]
+
+
+def chunks(sequences: Iterable[Any], max_steps: int) -> Iterator[list[Any]]:
+    """The sequences in order, in lists of at most `max_steps` steps (or one sequence)."""
+    chunk: list[Any] = []
+    steps = 0
+    for sequence in sequences:
+        if chunk and steps + len(sequence) > max_steps:
+            yield chunk
+            chunk, steps = [], 0
+        chunk.append(sequence)
+        steps += len(sequence)
+    if chunk:
+        yield chunk
 
 
 def cut(sequence: Array, arch: Architecture) -> Array:

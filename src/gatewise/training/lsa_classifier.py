@@ -75,4 +75,4 @@ def joined(
         replace(one.ngrams, weight=(part * one.ngrams.weight).astype(np.float32))
         for one, part in zip(both, heard, strict=True)
     )
-    return FittedNgrams(first.plus(second), heard[0] * ngrams.bias + heard[1] * line.bias + shift)
+    return FittedNgrams(first.add(second), heard[0] * ngrams.bias + heard[1] * line.bias + shift)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
-from gatewise.network.ngrams import Ngrams, chunks, held, keys_of
+from gatewise.network.batch import chunks
+from gatewise.network.ngrams import TOKENS_PER_CHUNK, Ngrams, keys_of, unique_ngrams
 from gatewise.types import Array
 
 __all__ = ["TermDocumentMatrix", "count_ngrams"]
@@ -80,8 +81,8 @@ def count_ngrams(
     keys = np.concatenate(often)
     lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
     owners, rows, first = [], [], 0
-    for some in chunks(sequences):
-        owner, row = held(lookup, some)
+    for some in chunks(sequences, TOKENS_PER_CHUNK):
+        owner, row = unique_ngrams(lookup, some)
         owners.append(owner + first)
         rows.append(row)
         first += len(some)

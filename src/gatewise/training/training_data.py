@@ -14,7 +14,7 @@ from gatewise.errors import InputError
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import cut, unique_tokens
-from gatewise.network.ngrams import check_rows
+from gatewise.network.ngrams import check_vocab_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.ngrams import FittedNgrams
 from gatewise.training.recipes import Recipe
@@ -86,7 +86,7 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
     if kind == "channels":
         recipe = replace(recipe, ngram_order=0)
     elif recipe.ngram_order:
-        check_rows(rows)
+        check_vocab_size(rows)
     arch = recipe.architecture(kind, rows, len(data.classes))
     whole = preprocessor.encode_batch(data.inputs)
     sequences = [cut(s, arch) for s in whole]

@@ -70,9 +70,9 @@ def test_both_parts_of_every_account(name: str, method: str) -> None:
         expected = added - np.array([target_score(one, predicted) for one in without])
         assert found.truncated_part == 0
     else:
-        every = net.ngrams.account(sequence)
+        every = net.ngrams.attribution(sequence)
         if method == "prefix-difference":
-            every = np.diff(net.ngrams.running(sequence), axis=0, prepend=0)
+            every = np.diff(net.ngrams.prefix_logits(sequence), axis=0, prepend=0)
         expected = target_score(every, predicted)[rows]
         assert found.truncated_part == pytest.approx(
             float(target_score(every, predicted).sum() - expected.sum()), abs=1e-9

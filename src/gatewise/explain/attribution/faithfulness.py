@@ -20,9 +20,9 @@ import numpy as np
 
 from gatewise.explain.attribution import METHODS, Attribution, Method, NgramRule, attribute
 from gatewise.explain.example import Example, predict_examples
-from gatewise.explain.net import ExplainedNetwork, chunks, run_all
+from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.metrics.evaluation import Faithfulness, log_probabilities
-from gatewise.network.batch import cut
+from gatewise.network.batch import chunks, cut
 from gatewise.types import Array
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)

@@ -26,11 +26,11 @@ import numpy as np
 from gatewise.errors import InputError, quote
 from gatewise.explain.attribution.method import Attribution, NgramRule
 from gatewise.explain.example import Example
-from gatewise.explain.net import ExplainedNetwork, chunks
+from gatewise.explain.net import ExplainedNetwork
 from gatewise.kernels import Interpolation
 from gatewise.kernels.ragged import starts_of
 from gatewise.network.autograd import VALUES, gradients
-from gatewise.network.batch import PAD, Batch
+from gatewise.network.batch import PAD, Batch, chunks
 from gatewise.types import Array
 
 Baseline = Literal["unknown", "pad", "zero", "mean"]

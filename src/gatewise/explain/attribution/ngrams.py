@@ -47,10 +47,10 @@ _NOTES: dict[NgramRule, str] = {
 def _with_ngrams(ngrams: Ngrams, rule: NgramRule, found: Attribution, example: Example) -> Attribution:
     sequence, rows, truncated_part = example.sequence, example.rows, 0.0
     if rule == "left-out":
-        parts = ngrams.logits([sequence]) - ngrams.without_each(sequence, rows)  # (T, outputs)
+        parts = ngrams.logits([sequence]) - ngrams.leave_one_out(sequence, rows)  # (T, outputs)
     else:
         prefix = rule == "prefix"
-        every = np.diff(ngrams.running(sequence), axis=0, prepend=0) if prefix else ngrams.account(sequence)
+        every = np.diff(ngrams.prefix_logits(sequence), axis=0, prepend=0) if prefix else ngrams.attribution(sequence)
         parts = every[rows]
         truncated_part = float(target_score(np.delete(every, rows, axis=0), example.predicted).sum())
     scores = np.asarray(target_score(parts, example.predicted))

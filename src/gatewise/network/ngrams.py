@@ -1,0 +1,228 @@
+"""The linear n-gram model: one weight per n-gram of 1 to 3 tokens, added to the logit of the network. NumPy only.
+
+    logit += Σ weight(g) over the distinct n-grams g of 1 to `order` tokens in the text
+
+An n-gram counts once however often it occurs (Wang & Manning 2012: presence works better than counts). An n-gram is a
+sequence of adjacent tokens, so its weight can be attributed to them without a remainder.
+
+N-grams are stored as integers without hashing: an n-gram of tokens t_1 ... t_n is one int64, 21 bits per token, the
+last token lowest:
+
+    key = Σ_j (t_j + 1) 2^(21 (n - j))        n = 1, 2, 3
+
+Keys are unique, and all keys of n tokens are below those of n + 1. Three times 21 bits limit the vocabulary to
+2,097,151 tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError
+from gatewise.kernels.ragged import Ragged
+from gatewise.network.architecture import Architecture
+from gatewise.network.batch import chunks
+from gatewise.types import Array
+
+MAX_ORDER = 3  # tokens of an n-gram, at most
+BITS = 21  # per token of a key
+MAX_VOCAB_SIZE = (1 << BITS) - 1  # token + 1 must fit into the bits
+TOKENS_PER_CHUNK = 1 << 18  # tokens whose n-grams are looked up together: bounds memory, about 100 bytes per token
+
+
+def check_vocab_size(vocab_size: int) -> None:
+    """Raise InputError for a vocabulary whose tokens do not fit into the keys."""
+    if vocab_size > MAX_VOCAB_SIZE:
+        raise InputError(f"n-grams need a vocabulary of at most {MAX_VOCAB_SIZE:,} tokens, not {vocab_size:,}")
+
+
+def _check_keys(keys: NDArray[np.int64], order: int, vocab_size: int) -> None:
+    """Raise InputError unless keys (K,), ascending, are n-grams of 1 to `order` tokens below `vocab_size`."""
+    check_vocab_size(vocab_size)
+    if len(keys) and not 0 < keys[0] <= keys[-1] < 1 << BITS * order:
+        raise InputError(f"n-grams: a key does not have 1 to {order} tokens")
+    edges = [*np.searchsorted(keys, [1 << BITS * n for n in range(order)]).tolist(), len(keys)]
+    for n in range(1, order + 1):
+        for j in range(n):
+            token = (keys[edges[n - 1] : edges[n]] >> BITS * j) & MAX_VOCAB_SIZE
+            if len(token) and not 0 < token.min() <= token.max() <= vocab_size:
+                raise InputError(f"n-grams: a token is not below the vocabulary size {vocab_size:,}")
+
+
+def keys_of(ragged: Ragged, order: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """For n = 1 to `order`: the keys (M,) of all n-grams within the sequences, and the step at which each ends (M,)."""
+    tokens = ragged.values.astype(np.int64) + 1
+    end = np.arange(len(tokens))
+    position = end - np.repeat(ragged.starts, ragged.lengths)  # of each step within its sequence
+    key = tokens
+    for n in range(1, order + 1):
+        yield key, end
+        longer = position[end] >= n
+        end = end[longer]
+        key = (tokens[end - n] << BITS * n) | key[longer]
+
+
+class Occurrences(NamedTuple):
+    """Occurrences of known n-grams: row (M,) of `Ngrams.keys`; end (M,), the step of the last token, counted over all
+    sequences; size (M,) in tokens.
+    """
+
+    row: NDArray[np.int64]
+    end: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+
+class Phrase(NamedTuple):
+    """One n-gram of a sequence: the steps of its first occurrence, its weight (outputs,), how many times it occurs."""
+
+    steps: range
+    weight: Array
+    times: int
+
+
+@dataclass(frozen=True, eq=False)
+class Ngrams:
+    """Weights (K, outputs) float32 of the n-grams `keys` (K,) int64, ascending, of 1 to `order` tokens.
+
+    Raises InputError for other arrays.
+    """
+
+    order: int
+    keys: NDArray[np.int64]
+    weight: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.order <= MAX_ORDER:
+            raise InputError(f"n-grams: the order must be from 1 to {MAX_ORDER}, not {self.order}")
+        if self.keys.ndim != 1 or self.keys.dtype != np.int64:
+            raise InputError(f"n-grams: keys must be (K,) int64, not {self.keys.shape} {self.keys.dtype}")
+        if self.weight.ndim != 2 or len(self.weight) != len(self.keys) or self.weight.dtype != np.float32:
+            raise InputError(
+                f"n-grams: weight must be ({len(self.keys)}, outputs) float32, not "
+                f"{self.weight.shape} {self.weight.dtype}"
+            )
+        if (self.keys[1:] <= self.keys[:-1]).any():
+            raise InputError("n-grams: the keys must ascend, each once")
+        if not np.isfinite(self.weight).all():
+            raise InputError("n-grams: a weight is NaN or infinite")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def prune(self, vocab_size: int, most: int | None = None) -> Ngrams:
+        """The n-grams of the first `vocab_size` tokens only, and of these the `most` with the largest |weight|."""
+        fields = [(self.keys >> BITS * j) & MAX_VOCAB_SIZE for j in range(MAX_ORDER)]
+        which = np.flatnonzero(np.max(fields, axis=0) <= vocab_size)
+        if most is not None and most < len(which):
+            largest = np.argsort(-np.abs(self.weight[which]).max(axis=1), kind="stable")[:most]
+            which = np.sort(which[largest])
+        return Ngrams(self.order, self.keys[which], self.weight[which])
+
+    def add(self, other: Ngrams) -> Ngrams:
+        """The model whose logits are the sum of both. Raises InputError for another number of outputs."""
+        if self.weight.shape[1] != other.weight.shape[1]:
+            raise InputError(f"n-grams: weights for {self.weight.shape[1]} logits and for {other.weight.shape[1]}")
+        keys = np.union1d(self.keys, other.keys)
+        weight = np.zeros((len(keys), self.weight.shape[1]), dtype=np.float32)
+        for one in (self, other):
+            weight[np.searchsorted(keys, one.keys)] += one.weight
+        return Ngrams(max(self.order, other.order), keys, weight)
+
+    def check(self, arch: Architecture) -> None:
+        """Raise InputError unless the model fits the architecture's vocabulary and logits."""
+        if arch.inputs != "tokens":
+            raise InputError("n-grams need token inputs; the network reads series")
+        if self.weight.shape[1] != arch.outputs:
+            raise InputError(f"n-grams: weights for {self.weight.shape[1]} logits, the network has {arch.outputs}")
+        _check_keys(self.keys, self.order, arch.vocab_size)
+
+    def summary(self) -> tuple[str, str, int]:
+        """One line of the model summary: name, output shape and number of weights."""
+        name = "1-grams" if self.order == 1 else f"1- to {self.order}-grams"
+        return name, f"({self.weight.shape[1]},)", self.weight.size
+
+    def occurrences(self, sequences: Sequence[Array]) -> Occurrences:
+        """All occurrences, by size, then in the order of the text. sequences: (length,) token ids each."""
+        ragged = Ragged.of(sequences, dtype=np.int64)
+        parts = []
+        if len(self.keys):
+            for size, (key, end) in enumerate(keys_of(ragged, self.order), start=1):
+                row = self._rows(key)
+                known = self.keys[row] == key
+                parts.append(Occurrences(row[known], end[known], np.full(int(known.sum()), size)))
+        if not parts:
+            return Occurrences(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+        return Occurrences(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _rows(self, key: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row of each key (M,) in `keys`, or the row where it would be inserted."""
+        if len(key) < 4096:
+            return np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
+        # In ascending order, successive searches touch neighbouring keys and hit the cache.
+        unique, which = np.unique(key, return_inverse=True)
+        return np.minimum(np.searchsorted(self.keys, unique), len(self.keys) - 1)[which]
+
+    def logits(self, sequences: Sequence[Array]) -> Array:
+        """Logits (n, outputs) float64 of n sequences of token ids, before truncation."""
+        out = np.zeros((len(sequences), self.weight.shape[1]))
+        first = 0
+        for some in chunks(sequences, TOKENS_PER_CHUNK):
+            owner, row = unique_ngrams(self, some)
+            out[first : first + len(some)] = _sums(self.weight[row], owner, len(some))
+            first += len(some)
+        return out
+
+    def attribution(self, sequence: Array) -> Array:
+        """Attribution (T, outputs) float64 of `logits` to the tokens, which sums to it.
+
+        The weight of an n-gram is divided equally among its occurrences, and among the tokens of each.
+        """
+        found = self.occurrences([sequence])
+        _, place, times = np.unique(found.row, return_inverse=True, return_counts=True)
+        share = self.weight[found.row] / (found.size * times[place])[:, None]  # (M, outputs) float64
+        out = np.zeros((len(sequence), self.weight.shape[1]))
+        for back in range(self.order):
+            reaches = found.size > back
+            out += _sums(share[reaches], found.end[reaches] - back, len(sequence))
+        return out
+
+    def prefix_logits(self, sequence: Array) -> Array:
+        """Logits (T, outputs) float64 of the first 1, 2, ... T tokens; the last row is `logits`."""
+        found = self.occurrences([sequence])
+        row, first = np.unique(found.row, return_index=True)  # the earliest occurrence
+        increments = _sums(self.weight[row], found.end[first], len(sequence))
+        return np.cumsum(increments, axis=0)
+
+    def leave_one_out(self, sequence: Array, steps: Array) -> Array:
+        """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
+        sequence = np.asarray(sequence)
+        return self.logits([np.delete(sequence, t) for t in steps])
+
+    def phrases(self, sequence: Array) -> list[Phrase]:
+        """The distinct n-grams of the sequence, ordered by the end of their first occurrence."""
+        found = self.occurrences([sequence])
+        row, first, times = np.unique(found.row, return_index=True, return_counts=True)
+        steps = [range(end - size + 1, end + 1) for end, size in zip(found.end[first], found.size[first], strict=True)]
+        phrases = map(Phrase, steps, self.weight[row].astype(np.float64), times.tolist())
+        return sorted(phrases, key=lambda phrase: (phrase.steps.stop, phrase.steps.start))
+
+
+def unique_ngrams(ngrams: Ngrams, sequences: Sequence[Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct n-grams of each sequence: owner (M,), its number, ascending; row (M,) of the n-gram, ascending."""
+    found = ngrams.occurrences(sequences)
+    owner = np.repeat(np.arange(len(sequences)), [len(s) for s in sequences])
+    both = np.sort(owner[found.end] * len(ngrams) + found.row)  # np.unique is ten times as slow
+    first = np.ones(len(both), dtype=bool)
+    first[1:] = both[1:] != both[:-1]
+    return np.divmod(both[first], max(len(ngrams), 1))
+
+
+def _sums(values: Array, owner: NDArray[np.int64], n: int) -> Array:
+    """Sums (n, outputs) float64 of the values (M, outputs) of each owner (M,)."""
+    columns = [np.bincount(owner, weights=column, minlength=n) for column in values.T.astype(np.float64)]
+    return np.stack(columns, axis=1)
