@@ -1,1 +1,1 @@
-"""gatewise beside its peers: what is timed is right first, runs alone, and takes turns. See README.md here."""
+"""Benchmarks: gatewise compared with other libraries, and measurements that the documentation quotes. See README.md."""

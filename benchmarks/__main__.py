@@ -1,10 +1,10 @@
-"""Measure gatewise beside its peers.
+"""Compare gatewise with other libraries.
 
-    python -m benchmarks [--quick] [--only CASE,... [--update]] [--data PATH] [--turns N] [--json FILE] [--peers FOLDER]
+    python -m benchmarks [--quick] [--only CASE,... [--update]] [--data PATH] [--rounds N] [--json FILE] [--peers DIR]
 
-A full run writes results/full.json and results/summary.json; `python -m benchmarks.tables` then renders the pages. With
---quick or --only nothing is written but what --json asks for; --update puts those cases, with the date and the commit
-of this run, in the place of the older ones.
+A full run writes results/full.json and results/summary.json; `python -m benchmarks.tables` then renders the pages.
+--quick and --only write nothing except the file of --json; --update replaces the chosen cases in the results, with the
+date and commit of this run.
 """
 
 from __future__ import annotations
@@ -16,94 +16,97 @@ import time
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from benchmarks.bars import BARS, summary
 from benchmarks.case import Case
 from benchmarks.cases import cases, names
-from benchmarks.equal import Different
+from benchmarks.equivalence import NotEquivalent
+from benchmarks.interleave import PAUSE
 from benchmarks.machine import machine, now, revision
-from benchmarks.measure import EvalResult, Workers, measure
-from benchmarks.process import Failed
+from benchmarks.measure import Measurement, WorkerPool, measure
 from benchmarks.reviews import read
-from benchmarks.tables import RESULTS, shown
-from benchmarks.turns import PAUSE, median
+from benchmarks.tables import RESULTS, format_value
+from benchmarks.targets import TARGETS, summary
+from benchmarks.worker_process import WorkerFailed
 
 PEERS = Path(__file__).resolve().parents[1] / ".venv-peers"
-QUICK_TURNS = 3
-BUSY = 0.5  # processes that run besides, on average over the last minute
+QUICK_ROUNDS = 3
+MAX_LOAD = 0.5  # load average at the start
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     began = time.perf_counter()
     reviews = read(options.data)
-    chosen = [case for case in cases(reviews) if _wanted(case.name, options.only)]
+    chosen = [case for case in cases(reviews) if _matches(case.name, options.only)]
     head: dict[str, Any] = {
         "date": now(),
         "command": _command(sys.argv[1:] if arguments is None else arguments),
-        "revision": revision(),
+        "commit": revision(),
         "machine": machine(),
         "data": reviews.source,
         "pause_seconds": PAUSE,
     }
-    if (load := head["machine"].get("load_at_start", 0)) > BUSY:
-        print(f"the machine has other work (load {load}): times and ratios will be off", file=sys.stderr)
-    workers, measured = Workers(options.peers.resolve()), {}
+    if (load := head["machine"].get("load_at_start", 0)) > MAX_LOAD:
+        print(f"warning: the machine is busy (load {load}), so times and ratios are unreliable", file=sys.stderr)
+    pool, measured = WorkerPool(options.peers.resolve()), {}
     try:
         for number, case in enumerate(chosen, start=1):
-            print(f"[{number}/{len(chosen)}] {case.name}: {case.what}", flush=True)
-            turns = options.turns or (QUICK_TURNS if options.quick else case.turns)
-            found = measure(case, workers, turns, options.quick, lambda line: print(line, flush=True))
-            _print(case, found)
-            measured[case.name] = {**found.as_dict(), "date": head["date"], "revision": head["revision"]}
-    except (Different, Failed) as error:
+            print(f"[{number}/{len(chosen)}] {case.name}: {case.description}", flush=True)
+            rounds = options.rounds or (QUICK_ROUNDS if options.quick else case.rounds)
+            measurement = measure(case, pool, rounds, options.quick, lambda line: print(line, flush=True))
+            _print(case, measurement)
+            measured[case.name] = {**measurement.as_dict(), "date": head["date"], "commit": head["commit"]}
+    except (NotEquivalent, WorkerFailed) as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 1
     finally:
-        workers.close()
+        pool.close()
     full = {**head, "minutes": round((time.perf_counter() - began) / 60, 1), "cases": measured}
     figures = summary(measured)
     print()
-    for bar in BARS:
-        if bar.case in measured:
-            print(f"{bar.name:45} {shown(bar, figures[bar.name]):>12}   bar {shown(bar, bar.want)}")
+    for target in TARGETS:
+        if target.case in measured:
+            value, goal = format_value(target, figures[target.name]), format_value(target, target.goal)
+            print(f"{target.name:45} {value:>12}   target {goal}")
     if options.update:
         older = json.loads((RESULTS / "full.json").read_text(encoding="utf-8"))
         full = {**older, "cases": {**older["cases"], **measured}}
         figures = summary(full["cases"])
-    whole = not options.quick and (not options.only or options.update)
-    for path, content in ((RESULTS / "full.json", full), (RESULTS / "summary.json", figures)) if whole else ():
-        _write(path, content)
+    if not options.quick and (not options.only or options.update):
+        _write(RESULTS / "full.json", full)
+        _write(RESULTS / "summary.json", figures)
     if options.json:
         _write(options.json, {**full, "summary": figures})
     return 0
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """What was typed, without where the peers are kept on this machine."""
-    kept = list(arguments)
-    if "--peers" in kept:
-        at = kept.index("--peers")
-        del kept[at : at + 2]
-    return " ".join(["python -m benchmarks", *kept])
+    """The command as typed, without --peers, which is a path on this machine."""
+    words = list(arguments)
+    if "--peers" in words:
+        at = words.index("--peers")
+        del words[at : at + 2]
+    return " ".join(["python -m benchmarks", *words])
 
 
-def _wanted(name: str, only: str | None) -> bool:
+def _matches(name: str, only: str | None) -> bool:
     return only is None or any(fnmatch(name, pattern.strip()) for pattern in only.split(","))
 
 
-def _print(case: Case, found: EvalResult) -> None:
-    for name, times in found.times.items():
-        differs = f", differs by {found.difference[name]:.0e}" if name in found.difference else ""
-        middle = median(times)
+def _print(case: Case, measurement: Measurement) -> None:
+    for name, times in measurement.times.items():
+        difference = measurement.difference.get(name)
+        note = "" if difference is None else f", differs by {difference:.0e}"
+        seconds = median(times)
         rate = ""
         if name.startswith("sgemm"):
-            rate, middle = f" ({1 / middle:.0f} GFLOP/s)", middle * case.scale
+            rate, seconds = f" ({1 / seconds:.0f} GFLOP/s)", seconds * case.scale
         elif case.unit:
-            rate = f" ({case.scale / middle:.2f} {case.unit}/s)"
-        settings = found.about[name]["settings"]
-        print(f"  {name:26} {1e3 * middle:9.3f} ms{rate}  [{settings}{differs}]", flush=True)
+            rate = f" ({case.scale / seconds:.2f} {case.unit}/s)"
+        settings = measurement.info[name]["settings"]
+        print(f"  {name:26} {1e3 * seconds:9.3f} ms{rate}  [{settings}{note}]", flush=True)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -115,13 +118,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_TURNS} turns, each peer's first settings")
-    parser.add_argument("--only", help=f"cases by name, * for any: {', '.join(names())}")
-    parser.add_argument("--update", action="store_true", help="with --only: put those cases into the results")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds, only each library's first settings"
+    )
+    parser.add_argument("--only", help=f"names of cases, * matches any text: {', '.join(names())}")
+    parser.add_argument("--update", action="store_true", help="with --only: replace these cases in the results")
     parser.add_argument("--data", help="the IMDB archive or its folder, or 'embedded'")
-    parser.add_argument("--turns", type=int, help="turns of each case, in the place of its own number")
-    parser.add_argument("--json", type=Path, help="write everything to this file")
-    parser.add_argument("--peers", type=Path, default=PEERS, help="the peers' virtual environment")
+    parser.add_argument("--rounds", type=int, help="rounds per case (default: set by the case)")
+    parser.add_argument("--json", type=Path, help="also write all results to this file")
+    parser.add_argument("--peers", type=Path, default=PEERS, help="virtual environment of the other libraries")
     return parser.parse_args(arguments)
 
 

@@ -1,9 +1,9 @@
-"""What gates of exactly 0 or 1 cost where they can learn at all: two models that differ in nothing but `gate`.
+"""The accuracy of gates of exactly 0 or 1, compared with sigmoid gates in the same architecture.
 
     python benchmarks/binary_gates.py [--data PATH] [-o models]
 
-One direction, the mean over all steps, no pads, no dropout, no n-grams, two epochs: the tutorial's own recipe leaves a
-binary model at chance (docs/cell.md). Saves both models, so that `benchmarks/gate_shares.py` can look into them.
+One direction, mean pooling, no pads, no dropout, no n-grams, two epochs; the tutorial recipe leaves a binary model at
+chance (docs/cell.md). Saves both models for `benchmarks/gate_shares.py`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def main() -> None:
     for gate in ("sigmoid", "binary"):
         folder = options.out / f"mean-{gate}"
         model = train(splits.train, recipe=recipe("fast", gate=gate, **CHANGES), seed=0, out=folder)
-        found = model.evaluate(splits.test)
-        accuracy = f"{found.accuracy:.4f} ± {found.standard_error:.4f}"
+        evaluation = model.evaluate(splits.test)
+        accuracy = f"{evaluation.accuracy:.4f} ± {evaluation.standard_error:.4f}"
         print(f"{gate:8} accuracy {accuracy} on {splits.note}; saved to {folder}")
 
 

@@ -1,4 +1,4 @@
-"""What a case is: contenders that do the same work, and the work."""
+"""A benchmark case: the work, and the contenders that do it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.wire import Arrays
+from benchmarks.messages import Arrays
 
 Settings = dict[str, Any]
 
-# File of benchmarks/contenders/ and the library that its Python must have; None for the Python that gatewise is in.
+# Modules of benchmarks/contenders/ and the library that each needs; None: runs in gatewise's own environment.
 LIBRARY: dict[str, str | None] = {
-    "ours": None,
+    "gatewise": None,
     "openblas": None,
     "pytorch": "torch",
     "tensorflow": "tensorflow",
@@ -21,11 +21,13 @@ LIBRARY: dict[str, str | None] = {
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One contender of a case. module: a file of benchmarks/contenders/. environment: what it needs beyond the number
-    of threads. settings ("kind" may be among them), arrays: over the case's. variants: settings to choose from, where
-    "environment" holds variables of the process; each is tried and the fastest takes part. tolerance: largest relative
-    difference from the first entry.
+class Contender:
+    """One contender of a case.
+
+    module: a module of benchmarks/contenders/. settings (with an optional "kind") and arrays override those of the
+    case. environment: environment variables besides the number of threads. variants: alternative settings, with an
+    optional "environment"; each is tried and the fastest is measured. tolerance: largest relative difference from the
+    case's first contender.
     """
 
     name: str
@@ -40,31 +42,36 @@ class Entry:
 
 @dataclass(frozen=True)
 class Case:
-    """Work that several entries do in turns. same: they compute the same function, which is checked first. warm: turns
-    that do not count. fresh: each entry gets a new process. scale: what one run is worth (see the unit).
+    """Work that several contenders do, interleaved.
+
+    equivalent: all compute the same function, which is checked first. warmup: rounds that do not count. fresh_process:
+    each contender starts in a new process. scale: the work of one run, in `unit`.
     """
 
     name: str
-    what: str
+    description: str
     kind: str
-    entries: tuple[Entry, ...]
+    contenders: tuple[Contender, ...]
     settings: Settings
     arrays: Arrays
-    same: bool = True
-    warm: int = 2
-    turns: int = 15
-    fresh: bool = False
+    equivalent: bool = True
+    warmup: int = 2
+    rounds: int = 15
+    fresh_process: bool = False
     scale: float = 1.0
     unit: str = ""
 
 
-BF16_TOLERANCE = 0.05  # 8 bits of mantissa in the operands, over a thousand steps
+BF16_TOLERANCE = 0.05  # operands with 8 bits of mantissa, over a thousand steps
 
 
-def gatewise(threads: int, *, forced: tuple[str, ...] = (), **settings: Any) -> tuple[Entry, ...]:
-    """gatewise as it comes, then as it is forced to be: an instruction set by its name, or the kernel bf16."""
-    entries = [Entry("gatewise", "ours", threads, settings)]
-    for name in forced:
+def gatewise(threads: int, *, variants: tuple[str, ...] = (), **settings: Any) -> tuple[Contender, ...]:
+    """gatewise with its defaults, and once for each instruction set or "bf16" of `variants`."""
+    contenders = [Contender("gatewise", "gatewise", threads, settings)]
+    for name in variants:
         variable, tolerance = ("GATEWISE_KERNEL", BF16_TOLERANCE) if name == "bf16" else ("GATEWISE_ISA", 1e-4)
-        entries.append(Entry(f"gatewise {name}", "ours", threads, settings, {variable: name}, tolerance=tolerance))
-    return tuple(entries)
+        environment = {variable: name}
+        contenders.append(
+            Contender(f"gatewise {name}", "gatewise", threads, settings, environment, tolerance=tolerance)
+        )
+    return tuple(contenders)

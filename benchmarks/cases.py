@@ -1,4 +1,4 @@
-"""The cases of the suite, from the reviews to arrays and settings: what each contender is given."""
+"""The cases that compare gatewise with other libraries: contenders, arrays and settings of each."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.also import also
-from benchmarks.case import Case, Entry, gatewise
-from benchmarks.ladder import ladder
+from benchmarks.case import Case, Contender, gatewise
+from benchmarks.kernel_cases import kernel_cases
+from benchmarks.messages import Arrays
 from benchmarks.reviews import LENGTH, Reviews, weights
-from benchmarks.wire import Arrays
 
 BATCH = 64
 UNITS = (100, 128, 256, 512)
-FORCED = ("avx2", "portable")
-# How torch's idle threads wait: by default they spin between its many parallel regions, which is quickest where nobody
-# else wants the core, and slower by far where somebody does.
+VARIANTS = ("avx2", "portable", "bf16")
+# torch's idle threads spin between parallel regions by default: fastest on an idle machine, far slower on a busy one.
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
-TORCH = tuple({"batch_first": first, "environment": waits} for waits in ({}, PASSIVE) for first in (True, False))
+TORCH = tuple(
+    {"batch_first": first, "environment": environment} for environment in ({}, PASSIVE) for first in (True, False)
+)
 TORCH_PACKED: tuple[dict[str, Any], ...] = ({}, {"environment": PASSIVE})
 KERAS: tuple[dict[str, Any], ...] = (
     {},
     {"jit_compile": True},
-    {"how": "train_on_batch"},
-    {"how": "train_on_batch", "jit_compile": True},
+    {"api": "train_on_batch"},
+    {"api": "train_on_batch", "jit_compile": True},
 )
 SIZES = ({"size": 512}, {"size": 1024}, {"size": 2048})
 
@@ -37,78 +37,78 @@ def cases(reviews: Reviews) -> list[Case]:
         out += [_step_tutorial(reviews, threads), _step_masked(reviews, threads), _step_bucketed(reviews, threads)]
         out += [_recurrence(units, threads) for units in UNITS]
         out += [_inference(reviews, threads)]
-    out += [_latency(reviews), _recurrent_dropout(reviews), _one_to_two_step(reviews), _one_to_two_kernel()]
-    return [*out, ladder(reviews), *also(reviews)]
+    out += [_latency(reviews), _recurrent_dropout(reviews), _thread_scaling_step(reviews), _thread_scaling_kernel()]
+    return [*out, *kernel_cases(reviews)]
 
 
 def names() -> list[str]:
-    """The names of all cases, without reading any review."""
+    """The names of all cases; reads no reviews."""
     tiny = Reviews([np.arange(1, 20, dtype=np.int32)] * 6400, np.arange(6400) % 2, 88_588, "none")
     return [case.name for case in cases(tiny)]
 
 
-def _step_settings(threads: int, padding: str, per_run: int = 2, each: bool = True) -> dict[str, Any]:
-    how = {"lead": 1, "per_run": per_run, "each": each}
-    return {"threads": threads, "padding": padding, "length": LENGTH, "batch": BATCH, **how}
+def _step_settings(threads: int, padding: str, steps: int = 2, per_step: bool = True) -> dict[str, Any]:
+    timing = {"warmup_steps": 1, "steps": steps, "per_step": per_step}
+    return {"threads": threads, "padding": padding, "length": LENGTH, "batch_size": BATCH, **timing}
 
 
-def _turns(threads: int) -> int:
-    """No bar is on one thread's steps, and they take longest."""
+def _rounds(threads: int) -> int:
+    """Fewer with one thread: no target uses these steps, and they take longest."""
     return 13 if threads > 1 else 7
 
 
 def _step_tutorial(reviews: Reviews, threads: int) -> Case:
     return Case(
         name=f"step_tutorial_{threads}",
-        what="whole training step of the tutorial's recipe: 64 reviews padded in front to 1000, no mask",
+        description="training step of the tutorial recipe: 64 reviews pre-padded to 1000, no mask",
         kind="step",
-        entries=(
-            *gatewise(threads, forced=(*FORCED, "bf16"), rows=reviews.rows),
-            Entry("torch padded", "pytorch", threads, {"layout": "front"}, variants=TORCH),
-            Entry("keras", "tensorflow", threads, variants=KERAS),
+        contenders=(
+            *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
+            Contender("torch padded", "pytorch", threads, {"layout": "pre"}, variants=TORCH),
+            Contender("keras", "tensorflow", threads, variants=KERAS),
         ),
         settings=_step_settings(threads, "pre"),
         arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        turns=_turns(threads),
+        rounds=_rounds(threads),
     )
 
 
 def _step_masked(reviews: Reviews, threads: int) -> Case:
     return Case(
         name=f"step_masked_{threads}",
-        what="whole training step, the same reviews without pads: masked",
+        description="training step on the same reviews without pads (masked)",
         kind="step",
-        entries=(
-            *gatewise(threads, forced=(*FORCED, "bf16"), rows=reviews.rows),
-            Entry("torch packed", "pytorch", threads, {"layout": "packed"}, variants=TORCH_PACKED),
-            Entry("torch padded behind", "pytorch", threads, {"layout": "behind"}, variants=TORCH),
-            Entry("keras mask_zero", "tensorflow", threads, {"mask_zero": True}),
+        contenders=(
+            *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
+            Contender("torch packed", "pytorch", threads, {"layout": "packed"}, variants=TORCH_PACKED),
+            Contender("torch post-padded", "pytorch", threads, {"layout": "post"}, variants=TORCH),
+            Contender("keras mask_zero", "tensorflow", threads, {"mask_zero": True}),
         ),
         settings=_step_settings(threads, "none"),
         arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        turns=_turns(threads),
+        rounds=_rounds(threads),
     )
 
 
 def _step_bucketed(reviews: Reviews, threads: int) -> Case:
-    """One run is eight batches, from the shortest to the longest of a pool: none alone stands for an epoch."""
+    """One run is eight batches, from the shortest to the longest of a pool, to represent an epoch."""
     rows = np.concatenate(reviews.bucketed(8, BATCH, 0))
     return Case(
         name=f"step_bucketed_{threads}",
-        what="eight training steps on batches of similar lengths, masked",
+        description="eight training steps on batches of similar lengths, masked",
         kind="step",
-        entries=(
-            *gatewise(threads, forced=(*FORCED, "bf16"), rows=reviews.rows),
-            Entry("torch bucketed", "pytorch", threads, {"layout": "behind"}, variants=TORCH),
+        contenders=(
+            *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
+            Contender("torch bucketed", "pytorch", threads, {"layout": "post"}, variants=TORCH),
         ),
-        settings=_step_settings(threads, "none", per_run=8, each=False),
+        settings=_step_settings(threads, "none", steps=8, per_step=False),
         arrays=weights() | reviews.take(rows),
-        turns=_turns(threads),
+        rounds=_rounds(threads),
     )
 
 
 def recurrence_arrays(units: int, batch: int, steps: int, seed: int = 0) -> Arrays:
-    """One input a step: x (B, T, 1), weights as Keras starts them, and the gradient of h_T (B, H)."""
+    """Input with one channel: x (B, T, 1), initial weights as in Keras, and the gradient of h_T (B, H)."""
     rng = np.random.default_rng(seed)
     arrays = weights(units)
     return {
@@ -124,14 +124,13 @@ def _recurrence(units: int, threads: int) -> Case:
     steps = 200 if units < 256 else 100 if units < 512 else 50
     return Case(
         name=f"recurrence_h{units}_{threads}",
-        what=f"the recurrence alone, forward and backward, H {units}, 64 sequences of {steps} steps",
+        description=f"recurrence, forward and backward, H {units}, 64 sequences of {steps} steps",
         kind="recurrence",
-        entries=(
-            *gatewise(threads, forced=(*FORCED, "bf16")),
-            Entry("gatewise.nn.LSTM", "ours", threads, {"kind": "layer"}),
-            Entry("torch", "pytorch", threads, variants=TORCH),
-            # Not the same work: the yardstick, in seconds for 10⁹ floating-point operations.
-            *yardsticks(threads),
+        contenders=(
+            *gatewise(threads, variants=VARIANTS),
+            Contender("gatewise.nn.LSTM", "gatewise", threads, {"kind": "layer"}),
+            Contender("torch", "pytorch", threads, variants=TORCH),
+            *sgemm_contenders(threads),
         ),
         settings={"threads": threads, "repeats": 2},
         arrays=recurrence_arrays(units, BATCH, steps),
@@ -140,34 +139,36 @@ def _recurrence(units: int, threads: int) -> Case:
     )
 
 
-def yardsticks(threads: int) -> tuple[Entry, ...]:
-    """Every library's own product of matrices: the machine's rate is the best of them."""
-    made = [
+def sgemm_contenders(threads: int) -> tuple[Contender, ...]:
+    """Each library's matrix product, in seconds per 10⁹ floating-point operations; the fastest counts."""
+    products = [
         ("torch.mm", "pytorch"),
         ("numpy", "openblas"),
         ("tf.matmul", "tensorflow"),
         ("onnx MatMul", "onnx_runtime"),
     ]
-    return tuple(Entry(f"sgemm {name}", module, threads, {"kind": "sgemm"}, variants=SIZES) for name, module in made)
+    return tuple(
+        Contender(f"sgemm {name}", module, threads, {"kind": "sgemm"}, variants=SIZES) for name, module in products
+    )
 
 
 def _inference(reviews: Reviews, threads: int) -> Case:
     rows = reviews.sorted_by_length(1000, 1)
     return Case(
         name=f"inference_{threads}",
-        what="logits of 1,000 reviews from their ids, sorted by length, in batches of 64",
+        description="logits of 1,000 reviews from their ids, sorted by length, in batches of 64",
         kind="inference",
-        entries=(
-            *gatewise(threads, forced=(*FORCED, "bf16"), rows=reviews.rows),
-            Entry(
+        contenders=(
+            *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
+            Contender(
                 "onnxruntime",
                 "onnx_runtime",
                 threads,
                 variants=({"sequence_lens": False}, {"sequence_lens": True}),
             ),
-            Entry("torch", "pytorch", threads, {"layout": "behind"}, variants=TORCH),
+            Contender("torch", "pytorch", threads, {"layout": "post"}, variants=TORCH),
         ),
-        settings={"threads": threads, "padding": "none", "length": LENGTH, "batch": BATCH, "repeats": 1},
+        settings={"threads": threads, "padding": "none", "length": LENGTH, "batch_size": BATCH, "repeats": 1},
         arrays=weights() | reviews.take(rows),
         scale=float(reviews.lengths[rows].sum()) / 1e6,
         unit="million words",
@@ -178,55 +179,66 @@ def _latency(reviews: Reviews) -> Case:
     row = np.array([reviews.of_length(238)])
     return Case(
         name="latency_1",
-        what=f"logit of one review of {int(reviews.lengths[row[0]])} ids, one thread; the median of 100 calls",
+        description=f"logit of one review of {int(reviews.lengths[row[0]])} ids, one thread; the median of 100 calls",
         kind="inference",
-        entries=(
-            *gatewise(1, forced=(*FORCED, "bf16"), rows=reviews.rows),
-            Entry("gatewise kernel and head", "ours", 1, {"rows": reviews.rows, "how": "network"}),
-            Entry("onnxruntime", "onnx_runtime", 1, variants=({"sequence_lens": False}, {"sequence_lens": True})),
-            Entry("torch", "pytorch", 1, {"layout": "behind"}, variants=TORCH),
+        contenders=(
+            *gatewise(1, variants=VARIANTS, vocab_size=reviews.vocab_size),
+            Contender("gatewise forward only", "gatewise", 1, {"vocab_size": reviews.vocab_size, "api": "forward"}),
+            Contender("onnxruntime", "onnx_runtime", 1, variants=({"sequence_lens": False}, {"sequence_lens": True})),
+            Contender("torch", "pytorch", 1, {"layout": "post"}, variants=TORCH),
         ),
-        settings={"threads": 1, "padding": "none", "length": LENGTH, "batch": 1, "repeats": 100},
+        settings={"threads": 1, "padding": "none", "length": LENGTH, "batch_size": 1, "repeats": 100},
         arrays=weights() | reviews.take(row),
     )
 
 
 def _recurrent_dropout(reviews: Reviews) -> Case:
-    """Not the same function: one of them drops."""
-    entries = (
-        Entry("gatewise", "ours", 2, {"rows": reviews.rows}),
-        Entry("gatewise dropping", "ours", 2, {"rows": reviews.rows, "recipe": {"dropout_recurrent": 0.25}}),
+    """Not equivalent: one contender has dropout."""
+    contenders = (
+        Contender("gatewise", "gatewise", 2, {"vocab_size": reviews.vocab_size}),
+        Contender(
+            "gatewise recurrent dropout",
+            "gatewise",
+            2,
+            {"vocab_size": reviews.vocab_size, "recipe": {"dropout_recurrent": 0.25}},
+        ),
     )
     return Case(
         name="recurrent_dropout_2",
-        what="whole training step, masked, without and with variational dropout of the state",
+        description="training step, masked, without and with recurrent dropout",
         kind="step",
-        entries=entries,
+        contenders=contenders,
         settings=_step_settings(2, "none"),
         arrays=weights() | reviews.take(reviews.shuffled(8 * BATCH, 0)),
-        same=False,
-        turns=31,
+        equivalent=False,
+        rounds=31,
     )
 
 
-def _one_to_two(name: str, what: str, kind: str, arrays: Arrays, settings: Callable[[int], dict[str, Any]]) -> Case:
-    entries = tuple(Entry(f"{n} thread{'s' * (n > 1)}", "ours", n, settings(n)) for n in (1, 2))
-    return Case(name, what, kind, entries, {}, arrays, turns=21)
+def _thread_scaling(
+    name: str, description: str, kind: str, arrays: Arrays, settings: Callable[[int], dict[str, Any]]
+) -> Case:
+    contenders = tuple(Contender(f"{n} thread{'s' * (n > 1)}", "gatewise", n, settings(n)) for n in (1, 2))
+    return Case(name, description, kind, contenders, {}, arrays, rounds=21)
 
 
-def _one_to_two_step(reviews: Reviews) -> Case:
+def _thread_scaling_step(reviews: Reviews) -> Case:
     arrays = weights() | reviews.take(reviews.shuffled(8 * BATCH, 0))
-    what = "whole training step of the tutorial's recipe, on one thread and on two"
-    return _one_to_two(
-        "one_to_two_step", what, "step", arrays, lambda n: _step_settings(n, "pre") | {"rows": reviews.rows}
+    description = "training step of the tutorial recipe with one and with two threads"
+    return _thread_scaling(
+        "thread_scaling_step",
+        description,
+        "step",
+        arrays,
+        lambda n: _step_settings(n, "pre") | {"vocab_size": reviews.vocab_size},
     )
 
 
-def _one_to_two_kernel() -> Case:
-    what = "the recurrence alone, H 128, 64 sequences of 200 steps, on one thread and on two"
-    return _one_to_two(
-        "one_to_two_kernel",
-        what,
+def _thread_scaling_kernel() -> Case:
+    description = "recurrence, H 128, 64 sequences of 200 steps, with one and with two threads"
+    return _thread_scaling(
+        "thread_scaling_kernel",
+        description,
         "recurrence",
         recurrence_arrays(128, BATCH, 200),
         lambda n: {"threads": n, "repeats": 3},

@@ -1,9 +1,8 @@
-"""How long a whole `gatewise predict "text"` takes, and a few lesser programs that it contains.
+"""Measure the cold start: `gatewise predict "text"`, and the parts of its start-up.
 
-python -m benchmarks.cold_start [MODEL] [--times N]     without MODEL: the model in the box
+    python -m benchmarks.cold_start [MODEL] [--rounds N]     default MODEL: the bundled model
 
-The programs take turns, so that a busy moment meets them all. Wall clock on a quiet machine is the figure; the CPU's
-time is what a busy one can still say.
+The programs run interleaved. Wall time is the figure on an idle machine; CPU time is less affected by other processes.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ TEXT = "A quiet film that stays with you for days."
 
 
 def programs(model: str | None) -> dict[str, list[str]]:
-    """By what they show, from the least to the whole."""
+    """Commands by name, from an empty Python to whole commands."""
     gatewise = str(Path(sys.executable).parent / "gatewise")
-    named = [] if model is None else [model]
+    arguments = [] if model is None else [model]
     load = f"import gatewise as gw; gw.load({model!r})"
     return {
         "python": [sys.executable, "-c", "pass"],
@@ -30,13 +29,13 @@ def programs(model: str | None) -> dict[str, list[str]]:
         "+ import gatewise.model": [sys.executable, "-c", "import gatewise.model"],
         "+ load": [sys.executable, "-c", load],
         "gatewise --help": [gatewise, "--help"],
-        "gatewise predict": [gatewise, "predict", *named, TEXT],
-        "gatewise explain": [gatewise, "explain", *named, TEXT],
+        "gatewise predict": [gatewise, "predict", *arguments, TEXT],
+        "gatewise explain": [gatewise, "explain", *arguments, TEXT],
     }
 
 
 def once(command: list[str]) -> tuple[float, float]:
-    """Seconds by the clock and of the CPU."""
+    """Wall seconds and CPU seconds."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -44,19 +43,19 @@ def once(command: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a line a program."""
+    """Print one line per program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?")
-    parser.add_argument("--times", type=int, default=20)
-    asked = parser.parse_args()
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in programs(asked.model)}
-    for turn in range(asked.times + 1):
-        for name, command in programs(asked.model).items():
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in programs(options.model)}
+    for round_number in range(options.rounds + 1):
+        for name, command in programs(options.model).items():
             seconds = once(command)
-            if turn:  # the first one warms the disk's cache
-                found[name].append(seconds)
-    print(f"{'milliseconds':26}{'median':>8}{'lowest':>8}{'CPU':>8}   n {asked.times}")
-    for name, runs in found.items():
+            if round_number:  # the first round fills the disk cache
+                times[name].append(seconds)
+    print(f"{'milliseconds':26}{'median':>8}{'lowest':>8}{'CPU':>8}   n {options.rounds}")
+    for name, runs in times.items():
         wall, cpu = zip(*runs, strict=True)
         print(f"{name:26}{1e3 * median(wall):8.0f}{1e3 * min(wall):8.0f}{1e3 * median(cpu):8.0f}")
 

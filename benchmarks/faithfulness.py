@@ -1,9 +1,9 @@
-"""Deletion scores of attribution methods, random scores and LIME on held-out reviews: the tables of docs/explain.md.
+"""Deletion scores of every attribution method, of LIME and of random scores, on held-out reviews.
 
     python -m benchmarks.faithfulness MODEL [MODEL ...] [--data PATH] [--reviews 500] [--lime 5000] [--json FILE]
 
-The models are folders that `gatewise train` wrote. The reviews are drawn by a fixed seed from the test half (or, with
-the embedded data, from the hold-out). See `gatewise.explain.attribution.faithfulness` for what is measured.
+The reviews are a random sample of the test half, or of the hold-out of the embedded data. The scores are defined in
+`gatewise.explain.attribution.faithfulness`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--data", default="embedded", help="the IMDB archive or its folder")
     parser.add_argument("--reviews", type=int, default=500)
-    parser.add_argument("--lime", type=int, default=5000, help="LIME's samples a review; 0 leaves it out")
+    parser.add_argument("--lime", type=int, default=5000, help="samples per review for LIME; 0: without LIME")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     splits = imdb(options.data)
@@ -48,18 +48,18 @@ def main() -> None:
     for folder in options.models:
         model = gw.load(folder)
         sequences = model.preprocessor.encode_batch(reviews.inputs)
-        print(f"\n{folder.name}; its own scores chose {model.metadata.explained_by or 'nothing: it has none'}\n")
+        print(f"\n{folder.name}; default method: {model.metadata.explained_by or 'none chosen'}\n")
         print("| method | comprehensiveness | sufficiency | after 1, 5, 10, 20, 50% deleted | ms per review |")
         print("|---|---:|---:|---|---:|")
-        found = {}
+        scores = {}
         for name, method in methods.items():
             began = time.perf_counter()
             one = measure(model.net, sequences, method)
             print(_row(name, one), flush=True)
-            found[name] = {**_plain(one), "seconds_in_all": time.perf_counter() - began}
-        probability = next(iter(found.values()))["probability"]
-        print(f"\nMean probability of the prediction without deletion: {probability:.3f}.")
-        out[folder.name] = {"explained_by": model.metadata.explained_by, "methods": found}
+            scores[name] = {**_as_dict(one), "total_seconds": time.perf_counter() - began}
+        probability = next(iter(scores.values()))["probability"]
+        print(f"\nProbability of the predicted class before any deletion: {probability:.3f}.")
+        out[folder.name] = {"explained_by": model.metadata.explained_by, "methods": scores}
     if options.json:
         options.json.write_text(json.dumps(out, indent=2) + "\n", encoding="utf-8")
 
@@ -75,7 +75,7 @@ def _row(name: str, found: DeletionScores) -> str:
     )
 
 
-def _plain(found: DeletionScores) -> dict[str, Any]:
+def _as_dict(found: DeletionScores) -> dict[str, Any]:
     return {
         "comprehensiveness": found.faithfulness.comprehensiveness,
         "sufficiency": found.faithfulness.sufficiency,
@@ -83,7 +83,7 @@ def _plain(found: DeletionScores) -> dict[str, Any]:
         "shares": list(SHARES),
         "deletion_curve": found.deleted.tolist(),
         "probability": found.probability,
-        "seconds_a_review": found.seconds,
+        "seconds_per_review": found.seconds,
     }
 
 

@@ -1,10 +1,10 @@
-"""Fit the polynomial behind the native kernel's sigmoid and tanh, and measure all three in float32 against float64.
+"""Fit the polynomial of the native kernel's sigmoid and tanh, and measure its float32 error against float64.
 
     python benchmarks/fit_activations.py
 
-expm1(r) = r + r² q(r) on |r| ≤ ln2 / 2, with q of degree 4, so that the error is relative near zero as well. q is the
-minimax fit of (expm1(r) - r) / r² with weight r² / expm1(r), by Remez exchange; the coefficients are what
-src/native/activations.h holds. The rest is NumPy's float32 doing what that header does, over a dense grid.
+expm1(r) = r + r² q(r) on |r| ≤ ln2 / 2, with q of degree 4, which keeps the relative error small near zero. q is the
+minimax fit of (expm1(r) - r) / r² with weight r² / expm1(r), by Remez exchange; the coefficients are those in
+src/native/activations.h. `expm1` does the computation of that header in NumPy float32, over a dense grid.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Floats = NDArray[np.float32]
 
 
 def remez() -> NDArray[np.float64]:
-    """Coefficients (5,) of q from the constant upwards: equal ripples of the relative error of r + r² q(r)."""
+    """Coefficients (5,) of q, constant term first; the relative error of r + r² q(r) is equioscillating."""
     grid = np.linspace(-EDGE, EDGE, 200_001)
     grid = grid[grid != 0]
-    wanted = (np.expm1(grid) - grid) / grid**2
+    target_values = (np.expm1(grid) - grid) / grid**2
     weight = grid**2 / np.expm1(grid)
     nodes = EDGE * np.cos(np.pi * (np.arange(DEGREE + 2) + 0.5) / (DEGREE + 2))[::-1]
     for _ in range(30):
         at = np.clip(np.searchsorted(grid, nodes), 0, len(grid) - 1)
-        # Unknowns: the coefficients and the ripple; weight · (q - wanted) = ± ripple at the nodes.
+        # Unknowns: the coefficients and the ripple; weight · (q - target_values) = ± ripple at the nodes.
         system = np.hstack([np.vander(grid[at], DEGREE + 1, increasing=True), (-1.0) ** np.arange(DEGREE + 2)[:, None]])
         system[:, -1] /= np.abs(weight[at])
-        coefficients: NDArray[np.float64] = np.linalg.solve(system, wanted[at])[:-1]
-        error = np.abs(weight) * (np.polynomial.polynomial.polyval(grid, coefficients) - wanted)
+        coefficients: NDArray[np.float64] = np.linalg.solve(system, target_values[at])[:-1]
+        error = np.abs(weight) * (np.polynomial.polynomial.polyval(grid, coefficients) - target_values)
         # The new nodes: the largest error of each sign between two changes of sign.
         cuts = np.flatnonzero(np.diff(np.sign(error)))
         peaks = [part[np.argmax(np.abs(error[part]))] for part in np.split(np.arange(len(grid)), cuts + 1)]
@@ -46,7 +46,7 @@ def remez() -> NDArray[np.float64]:
 
 
 def expm1(x: Floats, q: Floats) -> Floats:
-    """As activations.h, but that a multiplication and an addition round separately here."""
+    """As in activations.h, except that a multiply-add rounds twice here."""
     x = np.clip(x, np.float32(-88), np.float32(88))
     shifted = x * LOG2E + MAGIC
     n = shifted - MAGIC
@@ -61,11 +61,11 @@ def expm1(x: Floats, q: Floats) -> Floats:
 
 def main() -> None:
     q = remez().astype(np.float32)
-    print("q, from the constant upwards:", ", ".join(f"{c:.9g}f" for c in q))
+    print("q, constant term first:", ", ".join(f"{c:.9g}f" for c in q))
     r = np.linspace(-EDGE, EDGE, 1_000_001)
     r = r[r != 0]
     fit = r + r * r * np.polynomial.polynomial.polyval(r, q.astype(np.float64))
-    print(f"fit alone, exact arithmetic: largest relative error {np.max(np.abs(fit / np.expm1(r) - 1)):.2e}")
+    print(f"fit in exact arithmetic: largest relative error {np.max(np.abs(fit / np.expm1(r) - 1)):.2e}")
     small = np.geomspace(1e-30, 1, 100_001)
     x = np.concatenate([np.linspace(-80, 80, 4_000_001), small, -small])
     x32 = x.astype(np.float32)
@@ -77,9 +77,9 @@ def main() -> None:
             ("sigmoid", 1 / (two + expm1(-x32, q)), 1 / (1 + np.exp(-wide))),
             ("tanh", (e := expm1(two * x32, q)) / (e + two), np.tanh(wide)),
         ]
-    for name, got, want in rows:
-        relative = np.where(want == 0, 0, np.abs(got.astype(np.float64) / np.where(want == 0, 1, want) - 1))
-        ulp = np.abs(got - want) / np.spacing(np.abs(want.astype(np.float32)))
+    for name, computed, exact in rows:
+        relative = np.where(exact == 0, 0, np.abs(computed.astype(np.float64) / np.where(exact == 0, 1, exact) - 1))
+        ulp = np.abs(computed - exact) / np.spacing(np.abs(exact.astype(np.float32)))
         worst = int(np.argmax(relative))
         ulps = f"{np.max(ulp):.2f} ulp; mean {np.mean(ulp):.3f} ulp"
         print(f"{name:8} largest relative error {relative[worst]:.2e} at {wide[worst]:.6g}, {ulps}")

@@ -1,10 +1,9 @@
-"""How much of each gate lies below 0.1, between, and above 0.9, over real reviews; the table of docs/cell.md.
+"""The share of gate values below 0.1, between, and above 0.9, over reviews; the table of docs/cell.md.
 
     python benchmarks/gate_shares.py MODEL [MODEL ...] [--data PATH] [--reviews 200]
 
-The models are folders that `gatewise train` wrote. The reviews are the first of the test half (or of the hold-out, with
-the embedded data) in an order fixed by a seed; every unit at every word counts once. The accuracies are those on the
-model's card: run `gatewise evaluate` first.
+The reviews are a random sample of the test half, or of the hold-out of the embedded data. Every unit at every word
+counts once. The accuracy is measured on all of it.
 """
 
 from __future__ import annotations
@@ -30,31 +29,30 @@ def main() -> None:
     assert splits.test is not None
     rows = np.random.default_rng(0).permutation(len(splits.test.inputs))[: options.reviews]
     print(f"{options.reviews} reviews of {splits.note}.\n")
-    print("| model | gate | below 0.1 | between | above 0.9 | mean | accuracy on all of it |")
+    print("| model | gate | below 0.1 | between | above 0.9 | mean | accuracy |")
     print("|---|---|---:|---:|---:|---:|---:|")
-    found = {folder: _values(gw.load(folder), splits.test.take(rows)) for folder in options.models}
-    for folder, gates in found.items():
+    gate_values = {folder: _values(gw.load(folder), splits.test.take(rows)) for folder in options.models}
+    for folder, gates in gate_values.items():
         accuracy = f"{gw.load(folder).evaluate(splits.test).accuracy:.4f}"
         for gate, values in gates.items():
             low, high = (values < 0.1).mean(), (values > 0.9).mean()
             shares = f"{low:.2%} | {1 - low - high:.2%} | {high:.2%}"
             print(f"| {folder.name} | {GATES[gate]} | {shares} | {values.mean():.3f} | {accuracy} |")
-    print("\nThe same by tenths, in percent:\n")
+    print("\nHistogram in percent:\n")
     print("| model | gate | " + " | ".join(f"{k / 10:.1f} to {(k + 1) / 10:.1f}" for k in range(10)) + " |")
     print("|---|---|" + "---:|" * 10)
-    for folder, gates in found.items():
+    for folder, gates in gate_values.items():
         for gate, values in gates.items():
             counts, _ = np.histogram(values, bins=10, range=(0, 1))
-            tenths = " | ".join(f"{100 * count / len(values):.1f}" for count in counts)
-            print(f"| {folder.name} | {GATES[gate]} | {tenths} |")
+            histogram = " | ".join(f"{100 * count / len(values):.1f}" for count in counts)
+            print(f"| {folder.name} | {GATES[gate]} | {histogram} |")
 
 
 def _values(model: gw.Model, reviews: Labelled) -> dict[str, np.ndarray]:
-    """By gate: every value of it, over all reviews, steps, units and LSTMs."""
+    """All values of each gate, over reviews, steps, units and LSTMs."""
     values: dict[str, list[np.ndarray]] = {gate: [] for gate in GATES}
     for text in reviews.inputs:
-        seen = model.trace(text)
-        for lstm in seen.lstms:
+        for lstm in model.trace(text).lstms:
             for gate in GATES:
                 values[gate].append(getattr(lstm, gate).ravel())
     return {gate: np.concatenate(parts) for gate, parts in values.items()}

@@ -1,8 +1,8 @@
-"""LIME for texts (Ribeiro, Singh & Guestrin 2016), to be compared with; the package itself has no use for it.
+"""LIME for texts (Ribeiro, Singh & Guestrin 2016), as a method to compare with.
 
-As in its authors' package by default: words are taken out by type, all occurrences at once, as many as a uniform draw
-says; a sample weighs exp(-d²/25²)^½ with d a hundred times the cosine distance to the whole text; a ridge regression
-(penalty 1, with intercept) of the predicted's probability gives each word its weight.
+The defaults of its authors' package: a sample removes a uniform number of word types, all occurrences at once; its
+weight is exp(-d²/25²)^½, with d 100 times the cosine distance to the full text; a ridge regression (penalty 1, with
+intercept) on the probability of the predicted class gives each word's score.
 """
 
 from __future__ import annotations

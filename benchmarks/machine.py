@@ -1,4 +1,4 @@
-"""Where and when it was measured."""
+"""The machine, the time and the commit of a measurement."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def machine() -> dict[str, Any]:
-    """The processor as the system tells it, how many of its cores this process may use, the system, and the load."""
+    """Processor, number of cores that this process may use, operating system, Python and load average."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    told = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    found = {key.strip(): value.strip() for key, value in told.items()}
+    pairs = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    found = {key.strip(): value.strip() for key, value in pairs.items()}
     name = found.get("model name") or platform.processor() or "unknown"
     kind = f"family {found['cpu family']} model {found['model']}" if "cpu family" in found else ""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -33,10 +33,8 @@ def now() -> str:
 
 
 def revision() -> str:
-    """The commit that was measured, "-dirty" where other files than results were changed since; empty outside a
-    checkout.
-    """
-    others = (".", ":(exclude)benchmarks/results")  # a figure that was just written down changes no other one
+    """The commit, with "-dirty" for uncommitted changes outside benchmarks/results; empty outside a checkout."""
+    others = (".", ":(exclude)benchmarks/results")  # new results do not make the tree dirty
     try:
         head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
         changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", *others], cwd=ROOT, capture_output=True)

@@ -1,11 +1,10 @@
-"""The linear n-gram path by itself, cross-validated on the official train half; the tables of docs/log/accuracy.md.
+"""Cross-validate the linear n-gram model alone on the official train half; the tables of docs/log/accuracy.md.
 
     python -m benchmarks.ngrams [--data PATH] [--folds 5] [--threads 1]
 
-Five folds by film: all reviews of a film lie on one side. The test half is not read. The vocabulary counts the words of
-the whole train half, as the tokens of `gatewise train` do (30,000 rows); the n-grams, their ratios and their weights
-come from four folds, and are measured on the fifth. Accuracy, loss (nats) and n-grams kept are means over the folds;
-seconds are those of one fit, counting included, on this machine as it is.
+Five folds grouped by film; the test half is not used. The vocabulary (30,000 tokens) is that of the train half; the
+n-grams and their weights come from four folds and are evaluated on the fifth. Accuracy, log loss (nats) and number of
+n-grams are means over the folds; seconds are the time of one fit including counting.
 """
 
 from __future__ import annotations
@@ -50,28 +49,28 @@ def main() -> None:
     print("| fit | accuracy | loss | n-grams | seconds |\n|---|---:|---:|---:|---:|")
     for name, changes in FITS.items():
         given = {"without": (encoding.unknown,), "threads": options.threads, **changes}
-        found = np.array(list(_measured(sequences, data.labels, fold, given)))
+        found = np.array(list(_results(sequences, data.labels, fold, given)))
         accuracy, loss, kept, seconds = found.mean(axis=0)
         error = found[:, 0].std(ddof=1) / len(found) ** 0.5
         print(f"| {name} | {accuracy:.4f} ± {error:.4f} | {loss:.4f} | {kept:,.0f} | {seconds:.1f} |", flush=True)
 
 
 def _folds(groups: Array, count: int) -> Array:
-    """The fold of each row: films drawn by chance, one after the other."""
+    """The fold of each row, drawn by film."""
     films, film = np.unique(groups, return_inverse=True)
     order = np.random.default_rng(5).permutation(len(films))
     return np.asarray(order[film] % count)
 
 
-def _measured(sequences: list[Array], labels: Array, fold: Array, given: dict[str, Any]) -> Iterator[tuple[float, ...]]:
-    """Accuracy, loss, n-grams and seconds of each fold."""
+def _results(sequences: list[Array], labels: Array, fold: Array, given: dict[str, Any]) -> Iterator[tuple[float, ...]]:
+    """Accuracy, log loss, number of n-grams and seconds of each fold."""
     for k in range(int(fold.max()) + 1):
-        inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         began = time.perf_counter()
-        fitted = fit_ngrams([sequences[n] for n in inside], labels[inside], 2, **given)
+        fitted = fit_ngrams([sequences[n] for n in train], labels[train], 2, **given)
         seconds = time.perf_counter() - began
-        logits = fitted.ngrams.logits([sequences[n] for n in outside]) + fitted.bias
-        yield *scores(log_probabilities(logits), labels[outside]), len(fitted.ngrams), seconds
+        logits = fitted.ngrams.logits([sequences[n] for n in test]) + fitted.bias
+        yield *scores(log_probabilities(logits), labels[test]), len(fitted.ngrams), seconds
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The residual of integrated gradients by baseline and number of points; the table of docs/explain.md.
+"""The residual of integrated gradients by baseline and number of points.
 
     python -m benchmarks.quadrature MODEL [MODEL ...] [--data PATH] [--reviews 40]
 
-Over reviews of the test half, drawn by a fixed seed: the sum of the absolute residuals over the sum of |logit - base
-value|. First at fixed points, then by default, with intervals halved where the error is large.
+Over a random sample of the test half: the sum of the absolute residuals, divided by the sum of the absolute differences
+of the logit from the base value. With fixed numbers of points, then with the default, which is adaptive.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     splits = imdb(options.data)
     assert splits.test is not None
     rows = np.random.default_rng(0).permutation(len(splits.test.inputs))[: options.reviews]
-    print(f"| network, baseline | {' | '.join(f'{points} points' for points in POINTS)} | by default |")
+    print(f"| model, baseline | {' | '.join(f'{points} points' for points in POINTS)} | by default |")
     print("|---|" + "---:|" * (len(POINTS) + 1))
     for folder in options.models:
         model = gw.load(folder)

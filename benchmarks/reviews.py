@@ -1,4 +1,4 @@
-"""Real reviews with their real lengths, in the tutorial's encoding, and the weights that all start from."""
+"""IMDB reviews in the tutorial's encoding, and the initial weights of every contender."""
 
 from __future__ import annotations
 
@@ -8,49 +8,49 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.wire import Arrays
+from benchmarks.messages import Arrays
 from gatewise.data import batches, imdb
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.text import KerasEncoding, keras_index
 
-WORDS, LENGTH, EMBEDDING, UNITS = 10_000, 1000, 32, 100
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "aclImdb_v1.tar.gz"
+VOCAB_SIZE, LENGTH, EMBEDDING_DIM, UNITS = 10_000, 1000, 32, 100
+DEFAULT_ARCHIVE = Path(__file__).resolve().parents[2] / "shared" / "data" / "aclImdb_v1.tar.gz"
 
 
 @dataclass(frozen=True)
 class Reviews:
-    """ids: the train reviews, encoded, cut in front to LENGTH; labels (n,); rows: of the embedding, as the tutorial has
-    it (88,588, of which 10,000 can occur); source: one line.
+    """ids: the encoded train reviews, truncated at the start to LENGTH; labels (n,); vocab_size: rows of the tutorial's
+    embedding (88,588, of which 10,000 occur); source: where the data comes from.
     """
 
     ids: list[NDArray[np.int32]]
     labels: NDArray[np.int64]
-    rows: int
+    vocab_size: int
     source: str
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         return np.array([len(ids) for ids in self.ids], dtype=np.int64)
 
-    def take(self, which: NDArray[np.int64]) -> Arrays:
-        """Those rows as what a worker takes: ids (N,), lengths (R,), labels (R,)."""
+    def take(self, rows: NDArray[np.int64]) -> Arrays:
+        """The given reviews as input of a worker: ids (N,), lengths (R,), labels (R,)."""
         return {
-            "ids": np.concatenate([self.ids[n] for n in which]).astype(np.int32),
-            "lengths": self.lengths[which],
-            "labels": self.labels[which],
+            "ids": np.concatenate([self.ids[n] for n in rows]).astype(np.int32),
+            "lengths": self.lengths[rows],
+            "labels": self.labels[rows],
         }
 
     def shuffled(self, count: int, seed: int) -> NDArray[np.int64]:
-        """`count` row numbers in an order that the seed fixes."""
+        """`count` row numbers in random order."""
         return np.random.default_rng(seed).permutation(len(self.ids))[:count].astype(np.int64)
 
     def sorted_by_length(self, count: int, seed: int) -> NDArray[np.int64]:
-        """`count` row numbers, the shortest review first."""
+        """`count` row numbers, sorted by length."""
         rows = self.shuffled(count, seed)
         return rows[np.argsort(self.lengths[rows], kind="stable")]
 
     def bucketed(self, count: int, size: int, seed: int) -> list[NDArray[np.int64]]:
-        """`count` batches of similar lengths, spread evenly over one pool of gatewise's own grouping (50 batches)."""
+        """`count` batches of similar lengths, evenly spaced over the 50 batches of one pool of gatewise's bucketing."""
         rows = self.shuffled(50 * size, seed)
         pool = [rows[part] for part in batches(self.lengths[rows], size, np.random.default_rng(seed), True)]
         pool.sort(key=lambda part: int(self.lengths[part].max()))
@@ -58,21 +58,26 @@ class Reviews:
         return [pool[place] for place in places]
 
     def of_length(self, steps: int) -> int:
-        """The first review of that many ids, START among them, or the nearest to it."""
+        """The first review with `steps` ids, or the nearest length."""
         return int(np.argmin(np.abs(self.lengths - steps)))
 
 
+def default_data() -> str:
+    """The archive in shared/data next to the repository if it exists, else "embedded"."""
+    return str(DEFAULT_ARCHIVE) if DEFAULT_ARCHIVE.exists() else "embedded"
+
+
 def read(path: str | None) -> Reviews:
-    """From the official archive or its folder; by default from beside the repository, else the embedded train half."""
-    reviews = imdb(path or (BESIDE if BESIDE.exists() else "embedded")).train
+    """The train reviews of the official archive or its folder; by default of `default_data()`."""
+    reviews = imdb(path or default_data()).train
     texts = [str(text) for text in reviews.inputs]
-    encoding = KerasEncoding(keras_index(texts), WORDS)
+    encoding = KerasEncoding(keras_index(texts), VOCAB_SIZE)
     ids = [sequence[-LENGTH:] for sequence in encoding.encode_batch(texts)]
     return Reviews(ids, reviews.labels, encoding.rows, reviews.source)
 
 
 def weights(units: int = UNITS) -> Arrays:
-    """Start values drawn as Keras draws them; the embedding has the 10,000 rows that can occur and no more."""
-    arch = Architecture("tokens", vocab_size=WORDS, embedding_dim=EMBEDDING, units=units, max_length=LENGTH)
+    """Initial weights drawn as Keras draws them; the embedding has only the 10,000 rows that occur."""
+    arch = Architecture("tokens", vocab_size=VOCAB_SIZE, embedding_dim=EMBEDDING_DIM, units=units, max_length=LENGTH)
     drawn = initial_parameters(arch, np.random.default_rng(1))
     return {name.removeprefix("lstm.0.forward."): array for name, array in drawn.items()}

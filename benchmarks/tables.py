@@ -1,9 +1,9 @@
-"""Render the tables of the pages named below from what a full run wrote, between marker comments.
+"""Render the benchmark tables of the documentation from benchmarks/results, between marker comments.
 
     python -m benchmarks.tables [--check]
 
-A marker is `<!-- benchmarks: NAME -->` and the table goes on to `<!-- end -->`. With --check nothing is written, and
-the exit status is 1 where a page is not what the results say.
+A marker is `<!-- benchmarks: NAME -->`; the table ends at `<!-- end -->`. --check writes nothing and exits with 1 if a
+page differs from the results.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bars import BARS, Bar
+from benchmarks.targets import TARGETS, Target
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ("README.md", "docs/benchmarks.md", "docs/kernels.md")
-_PART = re.compile(r"^([ ]*)(<!-- benchmarks: ([a-z0-9-]+) -->)\n.*?(<!-- end -->)", re.DOTALL | re.MULTILINE)
-_NONE = "Not measured yet: `make bench` does it."
-_SHORT = (
+_MARKED = re.compile(r"^([ ]*)(<!-- benchmarks: ([a-z0-9-]+) -->)\n.*?(<!-- end -->)", re.DOTALL | re.MULTILINE)
+_NO_RESULTS = "Not measured yet: run `make bench`."
+_README = (
     "step_vs_torch_padded",
     "step_vs_keras",
     "step_masked_vs_torch_packed",
@@ -37,47 +37,49 @@ Full = Mapping[str, Any]
 Summary = Mapping[str, float | None]
 
 
-def shown(bar: Bar, value: float | None) -> str:
-    """A figure or a limit with its unit."""
+def format_value(target: Target, value: float | None) -> str:
+    """A figure or a goal with its unit."""
     if value is None:
         return "–"
-    return f"{100 * value:.0f}%" if bar.unit == "%" else f"{value:.2f}x"
+    return f"{100 * value:.0f}%" if target.unit == "%" else f"{value:.2f}x"
 
 
-def _bars(bars: Sequence[Bar], summary: Summary) -> str:
-    lines = ["| what | measured | wanted | |", "|---|---:|---:|---|"]
-    for bar in bars:
-        value = summary.get(bar.name)
-        wanted = "" if bar.want is None else f"{'under' if bar.most else 'from'} {shown(bar, bar.want)}"
-        met = ""
+def _target_table(targets: Sequence[Target], summary: Summary) -> str:
+    lines = ["| benchmark | measured | target | |", "|---|---:|---:|---|"]
+    for target in targets:
+        value = summary.get(target.name)
+        goal = ""
+        if target.goal is not None:
+            goal = f"{'at most' if target.is_limit else 'at least'} {format_value(target, target.goal)}"
+        status = ""
         if value is None:
-            met = "not measured"
-        elif bar.want is not None:
-            met = "met" if (value <= bar.want if bar.most else value >= bar.want) else "**missed**"
-        lines.append(f"| {bar.what} | {shown(bar, value)} | {wanted} | {met} |")
+            status = "not measured"
+        elif target.goal is not None:
+            met = value <= target.goal if target.is_limit else value >= target.goal
+            status = "met" if met else "**missed**"
+        lines.append(f"| {target.description} | {format_value(target, value)} | {goal} | {status} |")
     return "\n".join(lines)
 
 
-def _group(forced: str | None) -> Callable[[Full, Summary], str]:
-    """The table of bars for gatewise as it comes (None), or forced to avx2, portable or bf16."""
+def _variant(variant: str | None) -> Callable[[Full, Summary], str]:
+    """The target table of the default settings (None) or of avx2, portable or bf16."""
 
     def table(full: Full, summary: Summary) -> str:
-        starts = ("avx2_", "portable_", "bf16_")
-        chosen = [b for b in BARS if (b.name.startswith(f"{forced}_") if forced else not b.name.startswith(starts))]
-        return _bars(chosen, summary)
+        prefix = ("avx2_", "portable_", "bf16_") if variant is None else f"{variant}_"
+        chosen = [target for target in TARGETS if target.name.startswith(prefix) == (variant is not None)]
+        return _target_table(chosen, summary)
 
     return table
 
 
-def _short(full: Full, summary: Summary) -> str:
-    lines = ["| what | ratio |", "|---|---:|"]
-    lines += [f"| {bar.what} | {shown(bar, summary.get(bar.name))} |" for bar in BARS if bar.name in _SHORT]
-    return "\n".join([*lines, "", f"{_machine(full)} Command: `make bench`."])
-
-
-def _machine(full: Full) -> str:
+def _readme_table(full: Full, summary: Summary) -> str:
+    lines = ["| benchmark | ratio |", "|---|---:|"]
+    for target in TARGETS:
+        if target.name in _README:
+            lines.append(f"| {target.description} | {format_value(target, summary.get(target.name))} |")
     machine = full["machine"]
-    return f"Two threads where not said otherwise; {machine['processor']}, {machine['cores']} cores; {full['date']}."
+    where = f"Two threads unless stated otherwise; {machine['processor']}, {machine['cores']} cores; {full['date']}."
+    return "\n".join([*lines, "", f"{where} Command: `make bench`."])
 
 
 def _times(full: Full, summary: Summary) -> str:
@@ -88,12 +90,12 @@ def _times(full: Full, summary: Summary) -> str:
     ]
     for name, case in full["cases"].items():
         rows = {n: row for n, row in case["contenders"].items() if "seconds" in row and not n.startswith("sgemm")}
-        yardsticks = [row["seconds"] for n, row in case["contenders"].items() if n.startswith("sgemm")]
+        sgemm = [row["seconds"] for n, row in case["contenders"].items() if n.startswith("sgemm")]
         for contender, row in rows.items():
-            share = f"{100 * min(yardsticks) * case['scale'] / row['seconds']:.0f}%" if yardsticks else ""
-            differs = f"{row['difference']:.0e}" if row.get("difference") else ""
-            figures = f"{row['threads']} | {_duration(row['seconds'])} | {share} | {differs}"
-            lines.append(f"| {name} | {contender} | {figures} |")
+            share = f"{100 * min(sgemm) * case['scale'] / row['seconds']:.0f}%" if sgemm else ""
+            difference = row.get("max_relative_difference")
+            figures = [str(row["threads"]), _duration(row["seconds"]), share, f"{difference:.0e}" if difference else ""]
+            lines.append(f"| {name} | {contender} | {' | '.join(figures)} |")
     return "\n".join(lines)
 
 
@@ -101,133 +103,130 @@ def _duration(seconds: float) -> str:
     return f"{1e3 * seconds:.3f} ms" if seconds < 0.01 else f"{1e3 * seconds:.1f} ms"
 
 
-def _yardsticks(full: Full, summary: Summary) -> str:
+def _sgemm(full: Full, summary: Summary) -> str:
     lines = ["| case | product | GFLOP/s |", "|---|---|---:|"]
     for name, case in full["cases"].items():
         for contender, row in case["contenders"].items():
             if contender.startswith("sgemm") and "seconds" in row:
-                lines.append(f"| {name} | {row['about']['settings']} | {1 / row['seconds']:.0f} |")
+                lines.append(f"| {name} | {row['info']['settings']} | {1 / row['seconds']:.0f} |")
     return "\n".join(lines)
 
 
 def _settings(full: Full, summary: Summary) -> str:
-    """Each peer's settings, and what the other choices gave."""
+    """The settings of each other library, and the times of the variants that were slower."""
     lines = ["| case | contender | settings | also tried |", "|---|---|---|---|"]
     for name, case in full["cases"].items():
         for contender, row in case["contenders"].items():
-            if "seconds" not in row or not _is_peer(contender):
+            if "seconds" not in row or not contender.startswith(("torch", "keras", "onnxruntime")):
                 continue
-            chosen = row["about"]["settings"]
-            others = [f"{what}: {_duration(t)}" for what, t in row.get("tried", {}).items() if what != chosen]
+            chosen = row["info"]["settings"]
+            others = [f"{what}: {_duration(t)}" for what, t in row.get("variants", {}).items() if what != chosen]
             lines.append(f"| {name} | {contender} | {chosen} | {'; '.join(others)} |")
     return "\n".join(lines)
 
 
-def _is_peer(contender: str) -> bool:
-    """Whether a contender is another library, and not gatewise under a name that says what it was given."""
-    return contender.startswith(("torch", "keras", "onnxruntime"))
-
-
-def _where(full: Full, summary: Summary) -> str:
+def _environment(full: Full, summary: Summary) -> str:
     versions: dict[str, str] = {}
     for case in full["cases"].values():
         for row in case["contenders"].values():
-            versions |= {k: v for k, v in row.get("about", {}).items() if k != "settings"}
-    named = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+            versions |= {k: v for k, v in row.get("info", {}).items() if k != "settings"}
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     machine = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in full["machine"].items())
-    commit = full["revision"] or "unknown"
     newer = [
-        f"`{name}` {case['date']}, commit {case['revision']}"
+        f"`{name}` {case['date']}, commit {case['commit']}"
         for name, case in full["cases"].items()
         if case.get("date", full["date"]) != full["date"]
     ]
     lines = [
-        f"Measured {full['date']}, commit {commit}, `{full['command']}`, {full['minutes']} minutes.",
-        *([f"Measured again since then: {'; '.join(newer)}."] if newer else []),
+        f"Measured {full['date']}, commit {full['commit'] or '?'}, `{full['command']}`, {full['minutes']} minutes.",
+        *([f"Measured again later: {'; '.join(newer)}."] if newer else []),
         f"Machine: {machine}.",
-        f"Versions: {named}.",
+        f"Versions: {packages}.",
         f"Data: {full['data']}.",
     ]
     return "\n".join(lines)
 
 
-def _ladder(full: Full, summary: Summary) -> str:
-    """Every rung, and what it gained over the one below."""
-    lines = ["| rung | time | of the first | over the one before |", "|---|---:|---:|---:|"]
-    rows = {n: r["seconds"] for n, r in full["cases"].get("ladder", {}).get("contenders", {}).items() if "seconds" in r}
-    first = before = next(iter(rows.values()), 0.0)
+def _kernels(full: Full, summary: Summary) -> str:
+    """Every kernel, and its speed-up over the first and over the previous one."""
+    lines = ["| kernel | time | speed-up | over the previous row |", "|---|---:|---:|---:|"]
+    contenders = full["cases"].get("kernels", {}).get("contenders", {})
+    rows = {name: row["seconds"] for name, row in contenders.items() if "seconds" in row}
+    first = previous = next(iter(rows.values()), 0.0)
     for name, seconds in rows.items():
-        gained = "" if seconds == first else f"{before / seconds:.1f}x"
-        lines.append(f"| {name} | {_duration(seconds)} | {first / seconds:.0f}x | {gained} |")
-        before = seconds
+        gain = "" if seconds == first else f"{previous / seconds:.1f}x"
+        lines.append(f"| {name} | {_duration(seconds)} | {first / seconds:.0f}x | {gain} |")
+        previous = seconds
     return "\n".join(lines)
 
 
 def _sentence(full: Full, summary: Summary) -> str:
-    """For the top of README."""
+    """The sentence at the top of README.md."""
     pairs = [("step_vs_torch_padded", "`torch.nn.LSTM` on padded batches"), ("step_vs_keras", "Keras 3 on TensorFlow")]
-    said = [f"{summary[name]:.1f} times as fast as with {peer}" for name, peer in pairs if summary.get(name)]
-    where = "([how, and what else](docs/benchmarks.md))"
-    return f"A whole training step of the tutorial recipe is {' and '.join(said)}\n{where}."
+    ratios = [f"{summary[name]:.1f} times as fast as with {peer}" for name, peer in pairs if summary.get(name)]
+    return f"A training step of the tutorial recipe is {' and '.join(ratios)}\n([benchmarks](docs/benchmarks.md))."
 
 
 _TABLES: dict[str, Callable[[Full, Summary], str]] = {
     "sentence": _sentence,
-    "short": _short,
-    "bars": _group(None),
-    "avx2": _group("avx2"),
-    "portable": _group("portable"),
-    "bf16": _group("bf16"),
+    "readme": _readme_table,
+    "targets": _variant(None),
+    "avx2": _variant("avx2"),
+    "portable": _variant("portable"),
+    "bf16": _variant("bf16"),
     "times": _times,
-    "sgemm": _yardsticks,
+    "sgemm": _sgemm,
     "settings": _settings,
-    "where": _where,
-    "ladder": _ladder,
+    "environment": _environment,
+    "kernels": _kernels,
 }
 
 
 def rendered(page: str, full: Full | None, summary: Summary) -> str:
-    """The page with every marked part as the results say (None: there are none). KeyError for a marker that names no
-    table.
-    """
+    """The page with every marked part rendered (full None: no results yet). KeyError for an unknown marker."""
 
-    def put(part: re.Match[str]) -> str:
-        made = _TABLES[part[3]]
-        lines = [part[2], *(_NONE if full is None else made(full, summary)).splitlines(), part[4]]
+    def render(part: re.Match[str]) -> str:
+        table = _TABLES[part[3]]
+        lines = [part[2], *(_NO_RESULTS if full is None else table(full, summary)).splitlines(), part[4]]
         return "\n".join(f"{part[1]}{line}" if line else "" for line in lines)
 
-    return _PART.sub(put, page)
+    return _MARKED.sub(render, page)
 
 
 def results(folder: Path = RESULTS) -> tuple[Full | None, Summary]:
-    """What the last full run wrote; None and nothing before the first."""
-    found = [folder / f"{name}.json" for name in ("full", "summary")]
-    if not all(path.exists() for path in found):
+    """full.json and summary.json of the last full run; (None, {}) unless both exist."""
+    paths = [folder / f"{name}.json" for name in ("full", "summary")]
+    if not all(path.exists() for path in paths):
         return None, {}
-    full, summary = (json.loads(path.read_text(encoding="utf-8")) for path in found)
+    full, summary = (json.loads(path.read_text(encoding="utf-8")) for path in paths)
     return full, summary
 
 
 def write_pages(
-    module: str, about: str | None, pages: Sequence[str], render: Callable[[str], str], arguments: Sequence[str] | None
+    module: str,
+    description: str | None,
+    pages: Sequence[str],
+    render: Callable[[str], str],
+    arguments: Sequence[str] | None,
 ) -> int:
-    """The command line of a module that renders `pages`: writes them, or with --check says which are not as they
-    should be. The exit status.
+    """The command line of a module that renders `pages`: writes them, or with --check reports the outdated ones.
+
+    Returns the exit code.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 where a page differs from the results")
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is outdated")
     check = parser.parse_args(arguments).check
-    stale = []
+    outdated = []
     for name in pages:
         path = ROOT / name
         page = path.read_text(encoding="utf-8")
-        wanted = render(page)
-        if page != wanted:
-            stale.append(name)
+        new = render(page)
+        if page != new:
+            outdated.append(name)
             if not check:
-                path.write_text(wanted, encoding="utf-8")
-    if check and stale:
-        print(f"{', '.join(stale)}: not what benchmarks/results says; run python -m {module}", file=sys.stderr)
+                path.write_text(new, encoding="utf-8")
+    if check and outdated:
+        print(f"{', '.join(outdated)}: outdated; run python -m {module}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,9 +1,9 @@
-"""The child process: one contender, alone in it, doing what the parent asks for over stdin and stdout.
+"""The worker process: runs one contender and answers the parent's requests over stdin and stdout.
 
     python -m benchmarks.worker MODULE
 
-MODULE is a file of benchmarks/contenders/. Requests: load (kind, settings and arrays), check, run. Whatever a library
-prints goes to stderr, so that it cannot get between the messages.
+MODULE is a module of benchmarks/contenders/. Actions: load (kind, settings and arrays), check, run. Output of libraries
+goes to stderr, so that stdout carries only messages.
 """
 
 from __future__ import annotations
@@ -14,47 +14,47 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from benchmarks.contenders.base import Loaded, Unavailable
-from benchmarks.wire import Arrays, Closed, receive, send
+from benchmarks.contenders.base import Task, Unavailable
+from benchmarks.messages import Arrays, ConnectionClosed, receive, send
 
 
 def main(module: str) -> None:
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    contender, missing = _imported(module)
-    loaded: Loaded | None = None
+    contender, reason = _import(module)
+    loaded: Task | None = None
     while True:
         try:
             head, arrays = receive(requests)
-        except Closed:
+        except ConnectionClosed:
             return
         answer: dict[str, object] = {}
-        found: Arrays = {}
+        output: Arrays = {}
         try:
-            if head["do"] == "load":
-                loaded = None  # so that the next task does not share the memory with this one
+            if head["action"] == "load":
+                loaded = None  # free the memory of the previous task first
                 gc.collect()
                 if contender is None:
-                    raise Unavailable(missing)
+                    raise Unavailable(reason)
                 loaded = contender.load(head["kind"], head["settings"], arrays)
-                answer = {"about": loaded.about()}
+                answer = {"info": loaded.info()}
             elif loaded is None:
                 raise RuntimeError("nothing is loaded")
-            elif head["do"] == "check":
-                found = loaded.check()
-            elif head["do"] == "run":
+            elif head["action"] == "check":
+                output = loaded.check()
+            elif head["action"] == "run":
                 answer = {"seconds": loaded.run()}
-        except Unavailable as reason:
-            answer = {"unavailable": str(reason)}
-        except Exception as error:  # the parent says which contender it was, and stops
+        except Unavailable as error:
+            answer = {"unavailable": str(error)}
+        except Exception as error:  # the parent reports it and stops
             answer = {"error": f"{type(error).__name__}: {error}"}
             sys.excepthook(*sys.exc_info())
-        send(answers, answer, found)
+        send(answers, answer, output)
 
 
-def _imported(module: str) -> tuple[Any, str]:
-    """The contender's module, or None and the library that is missing."""
+def _import(module: str) -> tuple[Any, str]:
+    """The contender's module, or None and why it cannot be imported."""
     try:
         return import_module(f"benchmarks.contenders.{module}"), ""
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What takes part, one file a library. These modules run in a worker, each in a Python that has its library.
+"""The contenders, one module per library. Each runs in a worker process whose Python has that library.
 
-`load(kind, settings, arrays)` of each gives a `Loaded`, or raises `Unavailable` with the reason.
+`load(kind, settings, arrays)` of each module returns a `Task` or raises `Unavailable` with the reason.
 """

@@ -1,4 +1,4 @@
-"""What every contender gives, and the parts of a task that they share. NumPy alone: every peer's Python imports it."""
+"""The interface of a contender's task and shared helpers. Imports only NumPy, because every worker imports this."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Settings = dict[str, Any]
 
 
 class Unavailable(Exception):
-    """This contender cannot take part here; the message says why."""
+    """The contender cannot do this task; the message gives the reason."""
 
 
-class Loaded(Protocol):
-    """A task, ready to run."""
+class Task(Protocol):
+    """A task that is ready to run."""
 
     def check(self) -> Arrays:
-        """What it computes: loss, logits and gradients by name, from the weights it was given."""
+        """Loss, logits and gradients by name, computed from the given weights."""
         ...
 
     def run(self) -> float:
-        """Do it once, as a user would; the seconds that it took."""
+        """Run once, as a user would; seconds."""
         ...
 
-    def about(self) -> dict[str, str]:
-        """Versions and settings, by name, for the results."""
+    def info(self) -> dict[str, str]:
+        """Versions and settings by name, for the results."""
         ...
 
 
@@ -39,7 +39,7 @@ def reviews_of(arrays: Arrays) -> list[NDArray[np.int32]]:
 
 
 def padded(reviews: list[NDArray[np.int32]], steps: int, side: str) -> NDArray[np.int64]:
-    """Ids (B, steps), zeros where there is no word: in front ("pre") or behind ("post")."""
+    """Ids (B, steps), padded with zeros at the start (side "pre") or the end ("post")."""
     out = np.zeros((len(reviews), steps), dtype=np.int64)
     for row, ids in zip(out, reviews, strict=True):
         row[slice(steps - len(ids), steps) if side == "pre" else slice(len(ids))] = ids
@@ -47,21 +47,21 @@ def padded(reviews: list[NDArray[np.int32]], steps: int, side: str) -> NDArray[n
 
 
 def seconds_of_steps(step: Callable[[], Any], settings: Settings) -> float:
-    """Seconds of `per_run` training steps, each on the next batch, after `lead` that do not count: training is step
-    after step, not one step after a pause. With "each", of one of them.
+    """Seconds of `steps` consecutive training steps, each on the next batch, after `warmup_steps` that do not count;
+    with `per_step`, the mean per step.
     """
-    for _ in range(settings["lead"]):
+    for _ in range(settings["warmup_steps"]):
         step()
     began = time.perf_counter()
-    for _ in range(settings["per_run"]):
+    for _ in range(settings["steps"]):
         step()
     took = time.perf_counter() - began
-    return took / settings["per_run"] if settings["each"] else took
+    return took / settings["steps"] if settings["per_step"] else took
 
 
-def seconds_of(work: Callable[[], Any], *, warm: int = 0, repeats: int = 1) -> float:
-    """The median seconds of `repeats` calls in a row, after `warm` that do not count."""
-    for _ in range(warm):
+def seconds_of(work: Callable[[], Any], *, warmup: int = 0, repeats: int = 1) -> float:
+    """The median seconds of `repeats` calls in a row, after `warmup` that do not count."""
+    for _ in range(warmup):
         work()
     times = []
     for _ in range(repeats):

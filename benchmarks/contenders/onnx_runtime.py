@@ -1,4 +1,4 @@
-"""ONNX Runtime: the same network as a graph (Gather, LSTM, MatMul), on length-sorted batches padded behind."""
+"""ONNX Runtime: the network as a graph (Gather, LSTM, MatMul), on length-sorted post-padded batches."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, padded, reviews_of, seconds_of
+from benchmarks.contenders.base import Arrays, Settings, Task, Unavailable, padded, reviews_of, seconds_of
 
 OPSET = 17
 
 
-def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
+def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
     if kind == "inference":
         return Inference(settings, arrays)
     if kind == "sgemm":
         return Sgemm(settings)
-    raise Unavailable(f"ONNX Runtime takes no part in {kind}")
+    raise Unavailable(f"ONNX Runtime does not support {kind}")
 
 
 def _versions(**more: str) -> dict[str, str]:
@@ -34,8 +34,8 @@ def _iofc(stacked: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def graph(weights: Arrays, sequence_lens: bool) -> onnx.ModelProto:
-    """ids (T, B) int64, lengths (B,) int32 -> logits (B, 1). With `sequence_lens` the LSTM is told the lengths and Y_h
-    is read; without, it runs to the end of the padding and each review's own last row of Y is gathered.
+    """ids (T, B) int64, lengths (B,) int32 -> logits (B, 1). With `sequence_lens` the LSTM gets the lengths and
+    returns Y_h; without, it also computes the padding and each review's last row of Y is gathered.
     """
     units = weights["weight_hh"].shape[1]
     both = np.concatenate([_iofc(weights["bias"]), np.zeros(4 * units, np.float32)])
@@ -74,7 +74,7 @@ def graph(weights: Arrays, sequence_lens: bool) -> onnx.ModelProto:
 
 
 def session(model: onnx.ModelProto, threads: int) -> Any:
-    """A session on the processor with that many threads."""
+    """A session on the CPU with `threads` threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -84,19 +84,19 @@ def session(model: onnx.ModelProto, threads: int) -> Any:
 
 
 class Inference:
-    """Logits of all reviews, batch by batch. Padding is done beforehand and not timed."""
+    """Logits of all reviews, batch by batch. Padding is not timed."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         self.settings = settings
-        self.told = settings.get("sequence_lens", True)
-        self.session = session(graph(arrays, self.told), settings["threads"])
-        reviews, size = reviews_of(arrays), settings["batch"]
+        self.with_lengths = settings.get("sequence_lens", True)
+        self.session = session(graph(arrays, self.with_lengths), settings["threads"])
+        reviews, size = reviews_of(arrays), settings["batch_size"]
         self.feeds = []
         for start in range(0, len(reviews), size):
             taken = reviews[start : start + size]
             lengths = np.array([len(r) for r in taken], dtype=np.int32)
             feed: Arrays = {"ids": np.ascontiguousarray(padded(taken, int(lengths.max()), "post").T)}
-            if self.told:
+            if self.with_lengths:
                 feed["lengths"] = lengths
             else:
                 zeros = np.zeros(len(taken), dtype=np.int64)
@@ -112,8 +112,8 @@ class Inference:
     def run(self) -> float:
         return seconds_of(self._logits, repeats=self.settings["repeats"])
 
-    def about(self) -> dict[str, str]:
-        return _versions(settings=f"graph optimisation all, {'with' if self.told else 'without'} sequence_lens")
+    def info(self) -> dict[str, str]:
+        return _versions(settings=f"graph optimisation all, {'with' if self.with_lengths else 'without'} sequence_lens")
 
 
 class Sgemm:
@@ -140,7 +140,7 @@ class Sgemm:
         return {}
 
     def run(self) -> float:
-        return seconds_of(lambda: self.session.run(None, {"a": self.a}), warm=1, repeats=3) / (2e-9 * self.size**3)
+        return seconds_of(lambda: self.session.run(None, {"a": self.a}), warmup=1, repeats=3) / (2e-9 * self.size**3)
 
-    def about(self) -> dict[str, str]:
+    def info(self) -> dict[str, str]:
         return _versions(settings=f"MatMul with packed weights, {self.size}")

@@ -1,15 +1,15 @@
-"""The machine's matrix product through NumPy, with the library that NumPy brings: a yardstick, no contender."""
+"""NumPy's matrix product (OpenBLAS), for the machine's sgemm rate."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, seconds_of
+from benchmarks.contenders.base import Arrays, Settings, Task, Unavailable, seconds_of
 
 
-def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
+def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
     if kind != "sgemm":
-        raise Unavailable(f"NumPy takes no part in {kind}")
+        raise Unavailable(f"NumPy does not support {kind}")
     return Sgemm(settings)
 
 
@@ -26,8 +26,8 @@ class Sgemm:
 
     def run(self) -> float:
         work = lambda: np.matmul(self.a, self.b, out=self.out)  # noqa: E731
-        return seconds_of(work, warm=1, repeats=3) / (2e-9 * self.size**3)
+        return seconds_of(work, warmup=1, repeats=3) / (2e-9 * self.size**3)
 
-    def about(self) -> dict[str, str]:
+    def info(self) -> dict[str, str]:
         blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return {"numpy": np.__version__, "settings": f"numpy.matmul ({blas['name']}), {self.size}"}

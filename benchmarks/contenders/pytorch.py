@@ -1,7 +1,7 @@
-"""torch.nn.LSTM: padded, right-padded on batches of similar length, packed; training steps, recurrence, inference.
+"""torch.nn.LSTM: pre-padded, post-padded on batches of similar length, packed; training steps, recurrence, inference.
 
-Every variant is what a PyTorch user would write. Padding and packing of the ids are done beforehand and cost nothing
-here, though gatewise's own step does them within the time that is measured.
+Every variant is what a PyTorch user would write. Padding and packing of the ids is not timed here, while
+gatewise's step includes it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from benchmarks.contenders.base import (
     Arrays,
-    Loaded,
     Settings,
+    Task,
     Unavailable,
     padded,
     reviews_of,
@@ -25,12 +25,12 @@ from benchmarks.contenders.base import (
 )
 
 
-def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
+def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
     torch.set_num_threads(settings["threads"])
-    made: dict[str, Any] = {"step": Step, "recurrence": Recurrence, "inference": Inference, "sgemm": Sgemm}
-    if kind not in made:
-        raise Unavailable(f"torch has no {kind}")
-    task: Loaded = made[kind](settings, arrays)
+    tasks: dict[str, Any] = {"step": Step, "recurrence": Recurrence, "inference": Inference, "sgemm": Sgemm}
+    if kind not in tasks:
+        raise Unavailable(f"torch does not support {kind}")
+    task: Task = tasks[kind](settings, arrays)
     return task
 
 
@@ -39,12 +39,12 @@ def _versions(**more: str) -> dict[str, str]:
 
 
 def _one_bias(lstm: Any) -> None:
-    """The second bias is zero and stays so: less work for torch, not more."""
+    """Fix the second bias at zero, which saves torch work."""
     lstm.bias_hh_l0.zero_().requires_grad_(False)
 
 
 class Classifier(torch.nn.Module):
-    """Embedding, nn.LSTM, linear, with the weights given: bias_hh is zero and stays out of the training."""
+    """Embedding, nn.LSTM, linear, with the given weights; bias_hh is zero and not trained."""
 
     def __init__(self, weights: Arrays, batch_first: bool) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Classifier(torch.nn.Module):
             _, (h_n, _) = self.lstm(ids._replace(data=self.embedding(ids.data)))
             return self.dense(h_n[0])[:, 0]  # type: ignore[no-any-return]
         out, (h_n, _) = self.lstm(self.embedding(ids))
-        if last is None:  # padded in front: the last step is everyone's last word
+        if last is None:  # pre-padded: the last step is every review's last word
             return self.dense(h_n[0])[:, 0]  # type: ignore[no-any-return]
         every = torch.arange(len(last))
         h = out[every, last] if self.lstm.batch_first else out[last, every]
@@ -80,19 +80,19 @@ class Classifier(torch.nn.Module):
 
 
 def _batches(settings: Settings, arrays: Arrays) -> list[tuple[Tensor | PackedSequence, Tensor | None]]:
-    """The ids of each batch, and where its reviews end; None where that is the last step of all."""
-    reviews, size = reviews_of(arrays), settings["batch"]
+    """The ids of each batch and the last step of each review; None if that is the last step of the batch."""
+    reviews, size = reviews_of(arrays), settings["batch_size"]
     first = settings.get("batch_first", True)
     out: list[tuple[Tensor | PackedSequence, Tensor | None]] = []
     for start in range(0, len(reviews), size):
         taken = reviews[start : start + size]
         lengths = torch.tensor([len(r) for r in taken])
-        if settings["layout"] == "front":
+        if settings["layout"] == "pre":
             ids = torch.from_numpy(padded(taken, settings["length"], "pre"))
             out.append((ids if first else ids.T.contiguous(), None))
             continue
         ids = torch.from_numpy(padded(taken, int(lengths.max()), "post"))
-        if settings["layout"] == "behind":
+        if settings["layout"] == "post":
             out.append((ids if first else ids.T.contiguous(), lengths - 1))
         else:
             out.append((pack_padded_sequence(ids, lengths, batch_first=True, enforce_sorted=False), None))
@@ -100,13 +100,13 @@ def _batches(settings: Settings, arrays: Arrays) -> list[tuple[Tensor | PackedSe
 
 
 class Step:
-    """Whole training steps: forward, loss, backward, fused Adam. One run is `per_run` batches, one after the other."""
+    """Training steps: forward, loss, backward, fused Adam. One run is `steps` consecutive batches."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         self.settings = settings
         self.network = Classifier(arrays, settings.get("batch_first", True))
         self.batches = _batches(settings, arrays)
-        self.labels = torch.from_numpy(arrays["labels"]).float().split(settings["batch"])  # type: ignore[no-untyped-call]
+        self.labels = torch.from_numpy(arrays["labels"]).float().split(settings["batch_size"])  # type: ignore[no-untyped-call]
         trained = list(self.network.named.values())
         self.network.lstm.bias_hh_l0.requires_grad_(False)
         self.optimizer = torch.optim.Adam(trained, lr=0.001, eps=1e-7, fused=True)
@@ -120,11 +120,11 @@ class Step:
         loss, logits = self._loss(0)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        found = {"loss": loss.detach().numpy(), "logits": logits.detach().numpy()}
+        outputs = {"loss": loss.detach().numpy(), "logits": logits.detach().numpy()}
         for name, parameter in self.network.named.items():
             assert parameter.grad is not None
-            found[f"d {name}"] = parameter.grad.numpy()
-        return found
+            outputs[f"d {name}"] = parameter.grad.numpy()
+        return outputs
 
     def run(self) -> float:
         return seconds_of_steps(self._step, self.settings)
@@ -137,14 +137,14 @@ class Step:
         loss.item()
         self.place = (self.place + 1) % len(self.batches)
 
-    def about(self) -> dict[str, str]:
-        layouts = {"front": "padded in front", "behind": "padded behind", "packed": "PackedSequence of the ids"}
+    def info(self) -> dict[str, str]:
+        layouts = {"pre": "pre-padded", "post": "post-padded", "packed": "PackedSequence of the ids"}
         axis = "" if self.settings["layout"] == "packed" else f", batch_first={self.network.lstm.batch_first}"
         return _versions(settings=f"nn.LSTM, {layouts[self.settings['layout']]}{axis}, fused Adam")
 
 
 class Recurrence:
-    """nn.LSTM with one input a step, whose input product costs next to nothing; forward and backward from h_T."""
+    """nn.LSTM with one input channel, so that the input product is negligible; forward and backward from h_T."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         self.settings = settings
@@ -163,26 +163,26 @@ class Recurrence:
         lstm = self.lstm
         return {"weight_ih": lstm.weight_ih_l0, "weight_hh": lstm.weight_hh_l0, "bias": lstm.bias_ih_l0}
 
-    def _both(self) -> Tensor:
+    def _forward_backward(self) -> Tensor:
         self.lstm.zero_grad(set_to_none=True)
         _, (h_n, _) = self.lstm(self.x)
         torch.autograd.backward(h_n, self.dh[None])
         return h_n[0]  # type: ignore[no-any-return]
 
     def check(self) -> Arrays:
-        h = self._both()
+        h = self._forward_backward()
         grads = {f"d {name}": p.grad.numpy() for name, p in self._named().items() if p.grad is not None}
         return {"h_T": h.detach().numpy(), **grads}
 
     def run(self) -> float:
-        return seconds_of(self._both, warm=1, repeats=self.settings["repeats"])
+        return seconds_of(self._forward_backward, warmup=1, repeats=self.settings["repeats"])
 
-    def about(self) -> dict[str, str]:
+    def info(self) -> dict[str, str]:
         return _versions(settings=f"nn.LSTM(1, {self.dh.shape[1]}), batch_first={self.first}")
 
 
 class Inference:
-    """Logits of all reviews: batches of similar length, padded behind, torch.inference_mode."""
+    """Logits of all reviews: batches of similar length, post-padded, torch.inference_mode."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         self.settings = settings
@@ -199,9 +199,9 @@ class Inference:
     def run(self) -> float:
         return seconds_of(self._logits, repeats=self.settings["repeats"])
 
-    def about(self) -> dict[str, str]:
+    def info(self) -> dict[str, str]:
         first = self.network.lstm.batch_first
-        return _versions(settings=f"nn.LSTM, padded behind, batch_first={first}, inference_mode")
+        return _versions(settings=f"nn.LSTM, post-padded, batch_first={first}, inference_mode")
 
 
 class Sgemm:
@@ -215,7 +215,7 @@ class Sgemm:
         return {}
 
     def run(self) -> float:
-        return seconds_of(lambda: torch.mm(self.a, self.b), warm=1, repeats=3) / (2e-9 * self.size**3)
+        return seconds_of(lambda: torch.mm(self.a, self.b), warmup=1, repeats=3) / (2e-9 * self.size**3)
 
-    def about(self) -> dict[str, str]:
+    def info(self) -> dict[str, str]:
         return _versions(settings=f"torch.mm, {self.size}")

@@ -1,4 +1,4 @@
-"""Keras 3 on TensorFlow: the tutorial's model, and a step compiled by tf.function or Keras's own train_on_batch."""
+"""Keras 3 on TensorFlow: the tutorial's model, trained by a tf.function or by Keras's train_on_batch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from benchmarks.contenders.base import (
     Arrays,
-    Loaded,
     Settings,
+    Task,
     Unavailable,
     padded,
     reviews_of,
@@ -26,8 +26,8 @@ from benchmarks.contenders.base import (
 _READY: list[int] = []
 
 
-def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
-    if not _READY:  # TensorFlow takes the number of threads once, before it first computes
+def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
+    if not _READY:  # TensorFlow accepts the number of threads only before its first operation
         tf.config.threading.set_intra_op_parallelism_threads(settings["threads"])
         tf.config.threading.set_inter_op_parallelism_threads(settings["threads"])
         tf.config.set_visible_devices([], "GPU")
@@ -38,7 +38,7 @@ def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
         return Step(settings, arrays)
     if kind == "sgemm":
         return Sgemm(settings, arrays)
-    raise Unavailable(f"Keras takes no part in {kind}")
+    raise Unavailable(f"Keras does not support {kind}")
 
 
 def _versions(**more: str) -> dict[str, str]:
@@ -46,11 +46,11 @@ def _versions(**more: str) -> dict[str, str]:
 
 
 class Step:
-    """Whole training steps on ids padded in front; with `mask_zero` the pads are masked."""
+    """Training steps on pre-padded ids; `mask_zero` masks the pads."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         self.settings = settings
-        reviews, size, steps = reviews_of(arrays), settings["batch"], settings["length"]
+        reviews, size, steps = reviews_of(arrays), settings["batch_size"], settings["length"]
         cuts = range(0, len(reviews), size)
         self.ids = [padded(reviews[n : n + size], steps, "pre").astype(np.int32) for n in cuts]
         self.labels = [arrays["labels"][n : n + size, None].astype(np.float32) for n in cuts]
@@ -64,15 +64,14 @@ class Step:
                 keras.layers.Dense(1),
             ]
         )
-        # i f g o, as here, but transposed: i f c o in Keras's words.
-        given = ("embedding.weight", "weight_ih", "weight_hh", "bias", "dense.weight", "dense.bias")
-        self.turned = {"weight_ih", "weight_hh", "dense.weight"}
-        self.names = given
-        self.model.set_weights([arrays[n].T if n in self.turned else arrays[n] for n in given])
+        # Gates in the order i f g o (i f c o in Keras), transposed.
+        self.names = ("embedding.weight", "weight_ih", "weight_hh", "bias", "dense.weight", "dense.bias")
+        self.transposed = {"weight_ih", "weight_hh", "dense.weight"}
+        self.model.set_weights([arrays[n].T if n in self.transposed else arrays[n] for n in self.names])
         self.loss = keras.losses.BinaryCrossentropy(from_logits=True)
         self.optimizer = keras.optimizers.Adam(0.001, epsilon=1e-7)
-        self.jit, self.how = settings.get("jit_compile", False), settings.get("how", "tf.function")
-        if self.how == "train_on_batch":
+        self.jit, self.api = settings.get("jit_compile", False), settings.get("api", "tf.function")
+        if self.api == "train_on_batch":
             self.model.compile(self.optimizer, self.loss, jit_compile=self.jit)
         else:
             self.optimizer.build(self.model.trainable_variables)
@@ -80,10 +79,10 @@ class Step:
         self.place = 0
 
     def _gradients(self, ids: Any, labels: Any) -> tuple[Any, Any, Any]:
-        with tf.GradientTape() as saved:
+        with tf.GradientTape() as tape:
             logits = self.model(ids, training=True)
             loss = self.loss(labels, logits)
-        return loss, logits, saved.gradient(loss, [v.value for v in self.model.trainable_variables])
+        return loss, logits, tape.gradient(loss, [v.value for v in self.model.trainable_variables])
 
     def _step(self, ids: Any, labels: Any) -> Any:
         loss, _, gradients = self._gradients(ids, labels)
@@ -92,26 +91,26 @@ class Step:
 
     def check(self) -> Arrays:
         loss, logits, gradients = tf.function(self._gradients)(self.ids[0], self.labels[0])
-        found = {"loss": loss.numpy(), "logits": logits.numpy()[:, 0]}
+        outputs = {"loss": loss.numpy(), "logits": logits.numpy()[:, 0]}
         for name, gradient in zip(self.names, gradients, strict=True):
             array = tf.convert_to_tensor(gradient).numpy()
-            found[f"d {name}"] = array.T if name in self.turned else array
-        return found
+            outputs[f"d {name}"] = array.T if name in self.transposed else array
+        return outputs
 
     def run(self) -> float:
         return seconds_of_steps(self._next, self.settings)
 
     def _next(self) -> None:
         ids, labels = self.ids[self.place], self.labels[self.place]
-        if self.how == "train_on_batch":
+        if self.api == "train_on_batch":
             float(self.model.train_on_batch(ids, labels))
         else:
             float(self.step(tf.constant(ids), tf.constant(labels)))
         self.place = (self.place + 1) % len(self.ids)
 
-    def about(self) -> dict[str, str]:
+    def info(self) -> dict[str, str]:
         masked = ", mask_zero" if self.settings.get("mask_zero") else ""
-        return _versions(settings=f"{self.how}, jit_compile={self.jit}{masked}, intra-op threads set")
+        return _versions(settings=f"{self.api}, jit_compile={self.jit}{masked}, intra-op threads set")
 
 
 class Sgemm:
@@ -125,7 +124,7 @@ class Sgemm:
         return {}
 
     def run(self) -> float:
-        return seconds_of(lambda: tf.matmul(self.a, self.b).numpy(), warm=1, repeats=3) / (2e-9 * self.size**3)
+        return seconds_of(lambda: tf.matmul(self.a, self.b).numpy(), warmup=1, repeats=3) / (2e-9 * self.size**3)
 
-    def about(self) -> dict[str, str]:
+    def info(self) -> dict[str, str]:
         return _versions(settings=f"tf.matmul, {self.size}")

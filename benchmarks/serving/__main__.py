@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine import machine, now, revision
-from benchmarks.reviews import BESIDE
+from benchmarks.reviews import default_data
 from benchmarks.serving import load, memory, mix
 from benchmarks.serving.servers import use_two_cores
 from benchmarks.serving.weights import write
@@ -28,7 +28,7 @@ __all__ = ["main"]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving")
     parser.add_argument("what", nargs="?", choices=["load", "mix", "memory"], default="load")
-    parser.add_argument("--reviews", metavar="PATH|embedded", default=str(BESIDE) if BESIDE.exists() else "embedded")
+    parser.add_argument("--reviews", metavar="PATH|embedded", default=default_data())
     parser.add_argument("--requests", type=int, help="a turn's (load), a client's (mix), all (memory)")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--turns", type=int, default=5)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.process import NotHere
+from benchmarks.interleave import ratio
 from benchmarks.serving.client import closed, open_, request_of
 from benchmarks.serving.servers import Server, gatewise, onnx
-from benchmarks.turns import ratio
+from benchmarks.worker_process import ContenderUnavailable
 
 __all__ = ["run"]
 
@@ -51,7 +51,7 @@ def _start(model: Path) -> list[Server]:
     for way, threads in (("threads", 1), ("async", 1), ("async", 2)):
         try:
             servers.append(onnx(model.parent, way, threads))
-        except NotHere as reason:
+        except ContenderUnavailable as reason:
             print(f"without ONNX Runtime: {reason}")
             break
     return servers

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.process import ROOT, NotHere, environment, python_with
+from benchmarks.worker_process import ROOT, ContenderUnavailable, environment, python_with
 
 __all__ = ["Server", "gatewise", "onnx", "use_two_cores"]
 
@@ -71,12 +71,12 @@ def gatewise(model: Path, flags: Sequence[str] = (), extra: dict[str, str] | Non
 
 
 def onnx(folder: Path, way: str, threads: int) -> Server:
-    """The peer, in the peers' environment. Raises NotHere."""
+    """The peer, in the peers' environment. Raises ContenderUnavailable."""
     peers = ROOT / ".venv-peers"
     python = python_with("onnxruntime", peers)
     ask = subprocess.run([str(python), "-c", "import onnxruntime, fastapi, uvicorn, uvloop, httptools"])
     if ask.returncode:
-        raise NotHere("the peers' environment lacks onnxruntime or fastapi; `make bench` makes it")
+        raise ContenderUnavailable("the peers' environment lacks onnxruntime or fastapi; `make bench` makes it")
     command = [str(python), "-W", "ignore", "-m", "benchmarks.serving.onnx_server", str(folder), way, str(threads)]
     env = environment(threads, {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"})
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=env)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.reviews import EMBEDDING, LENGTH, UNITS, WORDS, weights
+from benchmarks.reviews import EMBEDDING_DIM, LENGTH, UNITS, VOCAB_SIZE, weights
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
@@ -21,9 +21,9 @@ def write(texts: list[str], folder: Path) -> Path:
     scaled so that answers differ from text to text: how fast a server is does not depend on what it says.
     """
     index = keras_index(texts)
-    words = sorted(index, key=index.__getitem__)[: WORDS - 4]
-    encoding = KerasEncoding({word: rank for rank, word in enumerate(words, 1)}, WORDS)
-    arch = Architecture("tokens", vocab_size=WORDS, embedding_dim=EMBEDDING, units=UNITS, max_length=LENGTH)
+    words = sorted(index, key=index.__getitem__)[: VOCAB_SIZE - 4]
+    encoding = KerasEncoding({word: rank for rank, word in enumerate(words, 1)}, VOCAB_SIZE)
+    arch = Architecture("tokens", vocab_size=VOCAB_SIZE, embedding_dim=EMBEDDING_DIM, units=UNITS, max_length=LENGTH)
     drawn = {name: 3 * array for name, array in weights().items()}
     named = {
         name if name.startswith(("embedding", "dense")) else f"lstm.0.forward.{name}": array

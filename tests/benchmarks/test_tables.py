@@ -1,4 +1,4 @@
-"""The pages say what the results say."""
+"""The pages match the results."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks import tables
-from benchmarks.bars import BARS, summary
+from benchmarks.targets import TARGETS, summary
 
 PAGE = """Text with {braces} and 1.00x.
 
 - a point
   <!-- benchmarks: sentence -->
-  what stood here
+  old text
   <!-- end -->
 
-<!-- benchmarks: bars -->
+<!-- benchmarks: targets -->
 <!-- end -->
 """
 
@@ -25,26 +25,26 @@ PAGE = """Text with {braces} and 1.00x.
 def full() -> dict[str, object]:
     rows = {"gatewise": [0.02, 0.021], "torch padded": [0.23, 0.2415], "keras": [0.3, 0.3]}
     contenders = {
-        name: {"seconds": t[0], "turns": t, "threads": 2, "about": {"settings": "s", "v": "1"}}
+        name: {"seconds": t[0], "rounds": t, "threads": 2, "info": {"settings": "s", "v": "1"}}
         for name, t in rows.items()
     }
-    case = {"what": "w", "contenders": contenders}
-    head = {"date": "2026-01-02 03:04 UTC", "command": "c", "revision": "r", "minutes": 1, "data": "d"}
+    case = {"description": "w", "contenders": contenders}
+    head = {"date": "2026-01-02 03:04 UTC", "command": "c", "commit": "r", "minutes": 1, "data": "d"}
     return {**head, "machine": {"processor": "p", "cores": 2}, "cases": {"step_tutorial_2": case}}
 
 
-def test_the_repositorys_pages_are_up_to_date() -> None:
+def test_the_pages_are_up_to_date() -> None:
     assert tables.main(["--check"]) == 0
 
 
 def test_every_table_renders_and_the_text_around_it_stays() -> None:
     measured = full()
     page = tables.rendered(PAGE, measured, summary(measured["cases"]))  # type: ignore[arg-type]
-    assert page.startswith("Text with {braces} and 1.00x.\n\n- a point\n  <!-- benchmarks: sentence -->\n  A whole")
+    assert page.startswith("Text with {braces} and 1.00x.\n\n- a point\n  <!-- benchmarks: sentence -->\n  A training")
     assert "is 11.5 times as fast as with `torch.nn.LSTM` on padded batches" in page
-    assert "what stood here" not in page
-    assert "| 11.50x | from 10.00x | met |" in page
-    assert "| 14.64x | from 18.00x | **missed** |" in page
+    assert "old text" not in page
+    assert "| 11.50x | at least 10.00x | met |" in page
+    assert "| 14.64x | at least 18.00x | **missed** |" in page
     assert tables.rendered(page, measured, summary(measured["cases"])) == page  # type: ignore[arg-type]
     for name in tables._TABLES:
         whole = f"<!-- benchmarks: {name} -->\n<!-- end -->"
@@ -66,10 +66,10 @@ def test_check_fails_for_a_page_that_differs_and_writes_nothing(
 ) -> None:
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     monkeypatch.setattr(tables, "PAGES", ("page.md",))
-    monkeypatch.setattr(tables, "results", lambda: (full(), dict.fromkeys([b.name for b in BARS], 2.5)))
+    monkeypatch.setattr(tables, "results", lambda: (full(), dict.fromkeys([b.name for b in TARGETS], 2.5)))
     (tmp_path / "page.md").write_text(PAGE, encoding="utf-8")
     assert tables.main(["--check"]) == 1
-    assert "page.md: not what benchmarks/results says" in capsys.readouterr().err
+    assert "page.md: outdated" in capsys.readouterr().err
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == PAGE
     assert tables.main([]) == 0
     assert tables.main(["--check"]) == 0

@@ -1,4 +1,4 @@
-"""A contender in a process of its own, with one that needs no peer: NumPy's product of matrices."""
+"""Worker processes, tested with NumPy's matrix product, which needs no other library."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.case import Case, Entry
-from benchmarks.measure import Workers, measure
-from benchmarks.process import Failed, NotHere, Worker, environment
+from benchmarks.case import Case, Contender
+from benchmarks.measure import WorkerPool, measure
+from benchmarks.worker_process import ContenderUnavailable, Worker, WorkerFailed, environment
 
 
 @pytest.fixture
@@ -20,25 +20,25 @@ def worker() -> Worker:
 
 
 def test_a_worker_loads_runs_and_leaves(worker: Worker) -> None:
-    about = worker.load("sgemm", {"size": 32}, {"unused": np.arange(3)})
-    assert about["numpy"] == np.__version__
-    assert about["settings"].endswith(", 32")
+    info = worker.load("sgemm", {"size": 32}, {"unused": np.arange(3)})
+    assert info["numpy"] == np.__version__
+    assert info["settings"].endswith(", 32")
     assert worker.run() > 0
     assert worker.check() == {}
-    with pytest.raises(NotHere, match="NumPy takes no part in step"):
+    with pytest.raises(ContenderUnavailable, match="NumPy does not support step"):
         worker.load("step", {}, {})
     worker.close()
 
 
-def test_an_error_in_a_worker_names_it_and_what_it_said(worker: Worker) -> None:
-    with pytest.raises(Failed, match="numpy: KeyError: 'size'"):
+def test_an_error_in_a_worker_names_it_and_what_it_log(worker: Worker) -> None:
+    with pytest.raises(WorkerFailed, match="numpy: KeyError: 'size'"):
         worker.load("sgemm", {}, {})
     worker.close()
 
 
 def test_a_missing_library_is_a_reason_and_not_an_error() -> None:
     worker = Worker("none", "no_such_contender", Path(sys.executable), 1, {})
-    with pytest.raises(NotHere, match="not installed"):
+    with pytest.raises(ContenderUnavailable, match="not installed"):
         worker.load("sgemm", {}, {})
     worker.close()
 
@@ -55,18 +55,18 @@ def test_what_the_caller_has_set_does_not_reach_a_contender(monkeypatch: pytest.
 
 def test_a_case_is_measured_with_its_fastest_variant_and_says_who_is_absent(tmp_path: Path) -> None:
     sizes = ({"size": 16}, {"size": 256})  # seconds for the same number of operations: the large one is faster by far
-    entries = (
-        Entry("fits", "openblas", 1, {"kind": "sgemm"}, variants=sizes),
-        Entry("does not", "openblas", 1),
+    contenders = (
+        Contender("fits", "openblas", 1, {"kind": "sgemm"}, variants=sizes),
+        Contender("does not", "openblas", 1),
     )
-    case = Case("products", "two products", "recurrence", entries, {}, {}, same=False, unit="GFLOP")
-    workers, said = Workers(tmp_path), list[str]()
+    case = Case("products", "two products", "recurrence", contenders, {}, {}, equivalent=False, unit="GFLOP")
+    workers, log = WorkerPool(tmp_path), list[str]()
     try:
-        found = measure(case, workers, 2, False, said.append).as_dict()["contenders"]
+        found = measure(case, workers, 2, False, log.append).as_dict()["contenders"]
     finally:
         workers.close()
-    assert len(found["fits"]["turns"]) == 2
-    assert found["fits"]["about"]["settings"].endswith(", 256")
-    assert len(found["fits"]["tried"]) == 2
-    assert found["does not"] == {"absent": "NumPy takes no part in recurrence"}
-    assert said == ["  does not: NumPy takes no part in recurrence"]
+    assert len(found["fits"]["rounds"]) == 2
+    assert found["fits"]["info"]["settings"].endswith(", 256")
+    assert len(found["fits"]["variants"]) == 2
+    assert found["does not"] == {"unavailable": "NumPy does not support recurrence"}
+    assert log == ["  does not: NumPy does not support recurrence"]

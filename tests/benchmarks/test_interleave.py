@@ -1,4 +1,4 @@
-"""The arithmetic of turns: order, what counts, medians and ratios."""
+"""Interleaved rounds: order, warm-up and ratios."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import statistics
 
 import pytest
 
-from benchmarks.turns import interleave, median, ratio
+from benchmarks.interleave import interleave, ratio
 
 
 class Fake:
-    """Takes the seconds that it is told to, one a run, and says when it ran."""
+    """Returns the given seconds, one per run, and logs each run."""
 
     def __init__(self, name: str, seconds: list[float], log: list[str]) -> None:
         self.name, self.seconds, self.log = name, iter(seconds), log
@@ -20,25 +20,24 @@ class Fake:
         return next(self.seconds)
 
 
-def test_turns_go_there_and_back_and_the_warm_ones_do_not_count() -> None:
+def test_rounds_alternate_the_order_and_warm_up_rounds_do_not_count() -> None:
     log: list[str] = []
     fakes = {
         "a": Fake("a", [9.0, 1.0, 2.0, 3.0], log),
         "b": Fake("b", [9.0, 4.0, 6.0, 5.0], log),
         "c": Fake("c", [9.0, 7.0, 7.5, 8.0], log),
     }
-    times = interleave(fakes, 3, warm=1, pause=0)
+    times = interleave(fakes, 3, warmup=1, pause=0)
     assert "".join(log) == "abccbaabccba"
     assert times == {"a": [1.0, 2.0, 3.0], "b": [4.0, 6.0, 5.0], "c": [7.0, 7.5, 8.0]}
-    assert median(times["b"]) == 5.0
 
 
-def test_a_ratio_is_the_median_within_a_turn() -> None:
-    above, below = [10.0, 60.0, 12.0], [5.0, 20.0, 3.0]  # ratios 2, 3, 4; the quotient of the medians is 2.4
-    assert ratio(above, below) == 3.0
-    assert statistics.median(above) / statistics.median(below) != ratio(above, below)
+def test_a_ratio_is_the_median_within_a_round() -> None:
+    numerator, denominator = [10.0, 60.0, 12.0], [5.0, 20.0, 3.0]  # ratios 2, 3, 4; the quotient of the medians is 2.4
+    assert ratio(numerator, denominator) == 3.0
+    assert statistics.median(numerator) / statistics.median(denominator) != ratio(numerator, denominator)
 
 
-def test_turns_that_do_not_pair_are_an_error() -> None:
+def test_unequal_numbers_of_rounds_are_an_error() -> None:
     with pytest.raises(ValueError, match="shorter"):
         ratio([1.0, 2.0], [1.0])

@@ -1,8 +1,7 @@
-"""gatewise itself: what a user runs, with the settings that it chooses by itself.
+"""gatewise with its default settings.
 
-A training step is `gatewise.training.loop.Loop._step`, the very method that `gatewise train` calls for each batch: the
-batch from the ids, forward, loss, backward, the look at the gradient's norm, Adam. Instruction set and kernel come from
-GATEWISE_ISA and GATEWISE_KERNEL, which the parent sets in this process's environment.
+A training step is `gatewise.training.loop.Loop._step`, the method that `gatewise train` calls for each batch: batch
+from ids, forward, loss, backward, gradient norm, Adam. The parent process sets GATEWISE_ISA and GATEWISE_KERNEL.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contenders.base import Arrays, Loaded, Settings, Unavailable, reviews_of, seconds_of, seconds_of_steps
+from benchmarks.contenders.base import Arrays, Settings, Task, Unavailable, reviews_of, seconds_of, seconds_of_steps
 from gatewise import __version__, kernels
 from gatewise.errors import GatewiseError
 from gatewise.kernels import native
@@ -24,17 +23,17 @@ from gatewise.network.architecture import Architecture
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `gatewise.nn` does before it imports torch
 
 
-def load(kind: str, settings: Settings, arrays: Arrays) -> Loaded:
+def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
     _kernel()
-    made: dict[str, Any] = {"step": Step, "recurrence": Recurrence, "layer": Layer, "inference": Inference}
-    if kind not in made:
+    tasks: dict[str, Any] = {"step": Step, "recurrence": Recurrence, "layer": Layer, "inference": Inference}
+    if kind not in tasks:
         raise Unavailable(f"gatewise has no {kind}")
-    task: Loaded = made[kind](settings, arrays)
+    task: Task = tasks[kind](settings, arrays)
     return task
 
 
 def _kernel() -> Kernel:
-    """The kernel that the environment asks for."""
+    """The kernel that GATEWISE_KERNEL selects."""
     name = os.environ.get("GATEWISE_KERNEL", "native")
     if name not in kernels.NAMES:
         raise Unavailable(f"kernel {name}: not in this build")
@@ -44,7 +43,7 @@ def _kernel() -> Kernel:
         raise Unavailable(str(error)) from error
 
 
-def _about(**more: str) -> dict[str, str]:
+def _info(**more: str) -> dict[str, str]:
     kernel = _kernel().name
     isa = f", instruction set {native.isa()}" if kernel != "reference" else ""
     return {"gatewise": __version__, "settings": f"kernel {kernel}{isa}", **more}
@@ -53,7 +52,7 @@ def _about(**more: str) -> dict[str, str]:
 def _architecture(settings: Settings, arrays: Arrays) -> Architecture:
     return Architecture(
         inputs="tokens",
-        vocab_size=settings["rows"],
+        vocab_size=settings["vocab_size"],
         embedding_dim=arrays["embedding.weight"].shape[1],
         units=arrays["weight_hh"].shape[1],
         max_length=settings["length"],
@@ -62,7 +61,7 @@ def _architecture(settings: Settings, arrays: Arrays) -> Architecture:
 
 
 def _parameters(arch: Architecture, arrays: Arrays) -> Arrays:
-    """By gatewise's names; the embedding has all its rows, the ones that no id reaches are zeros."""
+    """The parameters by gatewise's names; embedding rows that no id uses are zeros."""
     embedding = np.zeros((arch.vocab_size, arch.embedding_dim), np.float32)
     embedding[: len(arrays["embedding.weight"])] = arrays["embedding.weight"]
     lstm = {f"lstm.0.forward.{name}": arrays[name] for name in ("weight_ih", "weight_hh", "bias")}
@@ -71,7 +70,7 @@ def _parameters(arch: Architecture, arrays: Arrays) -> Arrays:
 
 
 class Step:
-    """Whole training steps as `gatewise train` takes them. One run is `per_run` batches, one after the other."""
+    """Training steps as in `gatewise train`. One run is `steps` consecutive batches."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         import torch
@@ -85,7 +84,7 @@ class Step:
         from gatewise.training.loop import Loop
         from gatewise.training.training_data import TrainingData
 
-        torch.set_num_threads(1)  # as `gatewise train` has it: what is left to torch is too small to share
+        torch.set_num_threads(1)  # as in `gatewise train`: torch's own operations are too small for threads
         self.settings = settings
         self.arch = _architecture(settings, arrays)
         try:
@@ -110,7 +109,7 @@ class Step:
         )
         self.loop = Loop(training_data, network, 0, Callback(), None, "")
         network.train()
-        self.batches = [every[n : n + settings["batch"]] for n in range(0, len(every), settings["batch"])]
+        self.batches = [every[n : n + settings["batch_size"]] for n in range(0, len(every), settings["batch_size"])]
         self.steps = 0
 
     def check(self) -> Arrays:
@@ -120,12 +119,12 @@ class Step:
         before = network.state()
         logits = network(Batch.of([self.reviews[n] for n in rows], self.arch)).detach().numpy()[:, 0]
         loss, _ = self._step()
-        found = {"loss": np.array(loss), "logits": logits}
+        outputs = {"loss": np.array(loss), "logits": logits}
         for name in before:
             gradient = network.weights[name.replace(".", "_")].grad
             assert gradient is not None
-            found[f"d {name.removeprefix('lstm.0.forward.')}"] = gradient.numpy()
-        return found
+            outputs[f"d {name.removeprefix('lstm.0.forward.')}"] = gradient.numpy()
+        return outputs
 
     def _step(self) -> tuple[float, int]:
         rows = self.batches[self.steps % len(self.batches)]
@@ -135,17 +134,17 @@ class Step:
     def run(self) -> float:
         return seconds_of_steps(self._step, self.settings)
 
-    def about(self) -> dict[str, str]:
+    def info(self) -> dict[str, str]:
         import torch
 
-        return _about(torch=torch.__version__)
+        return _info(torch=torch.__version__)
 
 
 class Recurrence:
-    """The kernel's forward and backward on arrays, from `pre` (or a row of it a token) and the gradient of h_T."""
+    """The kernel's forward and backward on arrays, from `pre` and the gradient of h_T."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        self.settings, self.given = settings, arrays
+        self.settings, self.arrays = settings, arrays
         self.kernel = _kernel()
         units = arrays["weight_hh"].shape[1]
         if "x" in arrays:  # (B, T, 1): each step has its own row of pre
@@ -156,14 +155,14 @@ class Recurrence:
             self.pre, self.lengths = arrays["pre"], arrays["lengths"].astype(np.int64)
         self.zeros = np.zeros((len(self.lengths), units), np.float32)
 
-    def _both(self) -> tuple[Any, Any]:
-        index, weight_hh = self.given.get("index"), self.given["weight_hh"]
+    def _forward_backward(self) -> tuple[Any, Any]:
+        index, weight_hh = self.arrays.get("index"), self.arrays["weight_hh"]
         out = self.kernel.forward(LSTMCall(self.pre, index, self.lengths, weight_hh, self.zeros, self.zeros))
         assert out.saved is not None
-        return out, self.kernel.backward(out.saved, None, self.given["dh_T"], self.zeros)
+        return out, self.kernel.backward(out.saved, None, self.arrays["dh_T"], self.zeros)
 
     def check(self) -> Arrays:
-        out, back = self._both()
+        out, back = self._forward_backward()
         d_ih = back.dpre.T @ self.x
         return {
             "h_T": out.h_T,
@@ -173,14 +172,14 @@ class Recurrence:
         }
 
     def run(self) -> float:
-        return seconds_of(self._both, warm=1, repeats=self.settings["repeats"])
+        return seconds_of(self._forward_backward, warmup=1, repeats=self.settings["repeats"])
 
-    def about(self) -> dict[str, str]:
-        return _about()
+    def info(self) -> dict[str, str]:
+        return _info()
 
 
 class Layer:
-    """gatewise.nn.LSTM in the place of torch.nn.LSTM: the same call, the input product and autograd within it."""
+    """gatewise.nn.LSTM called like torch.nn.LSTM, with input product and autograd."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         import torch
@@ -196,7 +195,7 @@ class Layer:
             for name in self.names:
                 getattr(self.lstm, f"{name}_l0").copy_(torch.from_numpy(arrays[name]))
 
-    def _both(self) -> Any:
+    def _forward_backward(self) -> Any:
         import torch
 
         self.lstm.zero_grad(set_to_none=True)
@@ -205,19 +204,19 @@ class Layer:
         return h_n[0]
 
     def check(self) -> Arrays:
-        h = self._both()
+        h = self._forward_backward()
         grads = {f"d {name}": getattr(self.lstm, f"{name}_l0").grad.numpy() for name in self.names}
         return {"h_T": h.detach().numpy(), **grads}
 
     def run(self) -> float:
-        return seconds_of(self._both, warm=1, repeats=self.settings["repeats"])
+        return seconds_of(self._forward_backward, warmup=1, repeats=self.settings["repeats"])
 
-    def about(self) -> dict[str, str]:
-        return _about(settings="gatewise.nn.LSTM, batch_first=True")
+    def info(self) -> dict[str, str]:
+        return _info(settings="gatewise.nn.LSTM, batch_first=True")
 
 
 class Inference:
-    """Logits of all reviews by `Model.logits_of`, from the ids, without torch."""
+    """Logits of all reviews from their ids by `Model.logits_of`, without torch."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         from gatewise.kernels import readonly_copy
@@ -231,11 +230,11 @@ class Inference:
         self.settings = settings
         arch = _architecture(settings, arrays)
         self.reviews: list[Any] = list(reviews_of(arrays))
-        # Read-only, as those of a model that `load` has opened.
+        # Read-only, as in a model that `load` opened.
         parameters = {name: readonly_copy(array) for name, array in _parameters(arch, arrays).items()}
         model = Model(arch, parameters, TextPreprocessor(KerasEncoding({"a": 1})), ("negative", "positive"))
         self.work: Callable[[], Any] = lambda: model.logits_of(self.reviews)
-        if settings.get("how") == "network":
+        if settings.get("api") == "forward":
             batch, ops = Batch.of(self.reviews, arch), NumpyOps(_kernel())
             self.work = lambda: forward(ops, model.parameters, arch, batch)
 
@@ -246,7 +245,7 @@ class Inference:
     def run(self) -> float:
         return seconds_of(self.work, repeats=self.settings["repeats"])
 
-    def about(self) -> dict[str, str]:
-        how = "network.forward on a batch made ready" if self.settings.get("how") == "network" else "Model.logits_of"
-        about = _about()
-        return {**about, "settings": f"{about['settings']}, {how}"}
+    def info(self) -> dict[str, str]:
+        api = "network.forward on a prepared batch" if self.settings.get("api") == "forward" else "Model.logits_of"
+        info = _info()
+        return {**info, "settings": f"{info['settings']}, {api}"}

@@ -1,0 +1,161 @@
+"""Performance targets: the ratios that the project wants to reach, and how each is computed from the measured times.
+
+A ratio is the median over the rounds of the ratio within a round. `results/summary.json` has one figure per target.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from benchmarks.interleave import ratio
+
+Cases = Mapping[str, Mapping[str, Any]]  # as in full.json
+
+
+@dataclass(frozen=True)
+class Target:
+    """One figure of the summary.
+
+    goal: the value to reach, None for a figure without a goal; is_limit: the goal is an upper limit. case: where it is
+    measured. numerator, denominator: the contenders whose times are divided. formula: see `figure`.
+    """
+
+    name: str
+    description: str
+    goal: float | None
+    case: str
+    numerator: str
+    denominator: str
+    is_limit: bool = False
+    formula: Literal["ratio", "sgemm_share", "first_round", "idle", "scaled"] = "ratio"
+    scale: float = 1.0
+
+    @property
+    def unit(self) -> str:
+        return "%" if self.formula in ("sgemm_share", "idle") else "x"
+
+
+RECURRENCE = {100: 2.0, 128: 1.35, 256: 1.25, 512: 1.0}
+
+
+def _targets() -> list[Target]:
+    tutorial, masked, bucketed = "step_tutorial_2", "step_masked_2", "step_bucketed_2"
+    out = [
+        Target("step_vs_torch_padded", "training step, tutorial recipe, vs torch.nn.LSTM padded", 10.0, tutorial,
+            "torch padded", "gatewise"),
+        Target("step_vs_keras", "training step, tutorial recipe, vs Keras 3 on TensorFlow", 18.0, tutorial, "keras",
+            "gatewise"),
+        Target("step_masked_vs_torch_packed", "training step, masked, vs torch PackedSequence", 18.0, masked,
+            "torch packed", "gatewise"),
+        Target("step_bucketed_vs_torch", "training steps, batches of similar lengths, vs torch.nn.LSTM post-padded",
+            2.0, bucketed, "torch bucketed", "gatewise"),
+    ]  # fmt: skip
+    for units, goal in RECURRENCE.items():
+        description = f"recurrence, H {units}, forward and backward, vs torch.nn.LSTM"
+        case = f"recurrence_h{units}_2"
+        out.append(Target(f"recurrence_h{units}_vs_torch", description, goal, case, "torch", "gatewise"))
+    out += [
+        Target("layer_h128_vs_torch", "gatewise.nn.LSTM, H 128, forward and backward, vs torch.nn.LSTM", None,
+            "recurrence_h128_2", "torch", "gatewise.nn.LSTM"),
+        Target("sgemm_share_h128_1_thread", "share of the sgemm rate, H 128, forward and backward, one thread", 0.72,
+            "recurrence_h128_1", "sgemm", "gatewise", formula="sgemm_share"),
+        Target("thread_scaling_step", "training step, speed-up from one thread to two", 1.85, "thread_scaling_step",
+            "1 thread", "2 threads"),
+        Target("thread_scaling_kernel", "recurrence, H 128, speed-up from one thread to two", 1.85,
+            "thread_scaling_kernel", "1 thread", "2 threads"),
+        Target("inference_vs_onnxruntime", "inference, 1,000 reviews, vs ONNX Runtime", 1.6, "inference_2",
+            "onnxruntime", "gatewise"),
+        Target("inference_vs_torch", "inference, 1,000 reviews, vs torch", None, "inference_2", "torch", "gatewise"),
+        Target("latency_vs_onnxruntime", "latency, one review, one thread, from token ids, vs ONNX Runtime", 1.3,
+            "latency_1", "onnxruntime", "gatewise"),
+        Target("latency_forward_vs_onnxruntime", "latency, forward pass only, vs ONNX Runtime", 1.3, "latency_1",
+            "onnxruntime", "gatewise forward only"),
+        Target("recurrent_dropout_cost", "training step, masked, with recurrent dropout vs without", 1.1,
+            "recurrent_dropout_2", "gatewise recurrent dropout", "gatewise", is_limit=True),
+    ]  # fmt: skip
+    for isa in ("avx2", "portable"):
+        contender = f"gatewise {isa}"
+        out += [
+            Target(f"{isa}_step_vs_torch_padded", f"{isa}: training step vs torch.nn.LSTM padded", 10.0, tutorial,
+                "torch padded", contender),
+            Target(f"{isa}_step_vs_keras", f"{isa}: training step vs Keras 3", 18.0, tutorial, "keras", contender),
+            Target(f"{isa}_step_masked_vs_torch_packed", f"{isa}: training step, masked, vs torch PackedSequence", 18.0,
+                masked, "torch packed", contender),
+            Target(f"{isa}_step_bucketed_vs_torch", f"{isa}: batches of similar lengths vs torch post-padded", 2.0,
+                bucketed, "torch bucketed", contender),
+            Target(f"{isa}_inference_vs_onnxruntime", f"{isa}: inference, 1,000 reviews, vs ONNX Runtime", 1.6,
+                "inference_2", "onnxruntime", contender),
+            Target(f"{isa}_latency_vs_onnxruntime", f"{isa}: latency of one review vs ONNX Runtime", 1.3,
+                "latency_1", "onnxruntime", contender),
+        ]  # fmt: skip
+        for units, goal in RECURRENCE.items():
+            description = f"{isa}: recurrence, H {units}, vs torch.nn.LSTM"
+            name, case = f"{isa}_recurrence_h{units}_vs_torch", f"recurrence_h{units}_2"
+            out.append(Target(name, description, goal, case, "torch", contender))
+    return [
+        *out,
+        Target("bf16_step_vs_float32", "bf16: training step, tutorial recipe, vs gatewise float32", 1.5, tutorial,
+            "gatewise", "gatewise bf16"),
+        Target("bf16_inference_vs_onnxruntime", "bf16: inference, 1,000 reviews, vs ONNX Runtime float32", 2.5,
+            "inference_2", "onnxruntime", "gatewise bf16"),
+        Target("time_per_step_10000_vs_1000", "time per step at 10,000 steps vs at 1,000", 1.1, "sequence_length",
+            "10,000 steps", "1,000 steps", is_limit=True, formula="scaled", scale=10),
+        Target("time_per_sequence_256_vs_64", "time per sequence at batch size 256 vs 64", 1.1, "batch_size",
+            "256 sequences", "64 sequences", is_limit=True, formula="scaled", scale=4),
+        Target("first_step_vs_median", "first training step of a process vs the median of the next fifteen", None,
+            "first_step", "gatewise", "gatewise", is_limit=True, formula="first_round"),
+        Target("denormal_gradients_cost", "denormal gradients vs normal ones", 1.1, "denormals", "denormal gradients",
+            "normal", is_limit=True),
+        Target("saturated_gates_cost", "gates saturated at 0 and 1 vs normal ones", 1.1, "denormals",
+            "saturated gates", "normal", is_limit=True),
+        Target("one_long_sequence_idle", "one sequence of 1,000 steps among 63 of 50 to 150: second thread idle", None,
+            "one_long_sequence", "1 thread", "2 threads", is_limit=True, formula="idle"),
+        Target("unsorted_batch_idle", "64 reviews in random order: second thread idle", None, "unsorted_batch",
+            "1 thread", "2 threads", is_limit=True, formula="idle"),
+    ]  # fmt: skip
+
+
+TARGETS = _targets()
+
+
+def figure(target: Target, cases: Cases) -> float | None:
+    """The measured value; None where the case did not run or one of the two contenders was unavailable.
+
+    ratio: numerator / denominator. scaled: the same over `scale`. sgemm_share: the case's floating-point operations per
+    second over those of its fastest sgemm. first_round: the first round over the median of the others. idle: the share
+    of the time in which the second thread is idle, 2 - (time with one thread / time with two).
+    """
+    case = cases.get(target.case)
+    if case is None:
+        return None
+    rows = case["contenders"]
+    denominator = _rounds(rows, target.denominator)
+    if target.formula == "sgemm_share":
+        rates = [rounds for name in rows if name.startswith("sgemm") and (rounds := _rounds(rows, name))]
+        if not rates or not denominator:
+            return None
+        return ratio(min(rates, key=statistics.median), denominator) * float(case["scale"])
+    numerator = _rounds(rows, target.numerator)
+    if not numerator or not denominator:
+        return None
+    if target.formula == "first_round":
+        if len(numerator) < 2:
+            return None
+        return numerator[0] / statistics.median(numerator[1:])
+    if target.formula == "idle":
+        return max(0.0, 2 - ratio(numerator, denominator))
+    return ratio(numerator, denominator) / target.scale
+
+
+def _rounds(rows: Mapping[str, Any], name: str) -> Sequence[float]:
+    rounds: Sequence[float] = rows.get(name, {}).get("rounds", [])
+    return rounds
+
+
+def summary(cases: Cases) -> dict[str, float | None]:
+    """The figure of every target by name, rounded to three decimal places."""
+    figures = {target.name: figure(target, cases) for target in TARGETS}
+    return {name: None if value is None else round(value, 3) for name, value in figures.items()}

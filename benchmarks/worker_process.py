@@ -1,0 +1,106 @@
+"""The parent's side of a worker process: start it in its environment, send requests, stop it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from benchmarks.messages import Arrays, ConnectionClosed, receive, send
+
+ROOT = Path(__file__).resolve().parents[1]
+# Removed from the caller's environment, because they would configure a contender without being recorded.
+_THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "TF_", "GATEWISE_", "XLA_", "KERAS_", "ORT_")
+
+
+class WorkerFailed(Exception):
+    """A worker failed; the message has its name and the end of its stderr."""
+
+
+class ContenderUnavailable(Exception):
+    """The contender cannot run on this machine or in this build; the message gives the reason."""
+
+
+def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment with thread settings removed and the number of threads set for every library."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(_THREAD_VARIABLES)}
+    counts = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GATEWISE_THREADS")
+    return clean | dict.fromkeys(counts, str(threads)) | dict(extra)
+
+
+class Worker:
+    """One contender in its own process."""
+
+    def __init__(self, name: str, module: str, python: Path, threads: int, extra: Mapping[str, str]) -> None:
+        self.name = name
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  close() closes it
+        self._process = subprocess.Popen(
+            [str(python), "-m", "benchmarks.worker", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=ROOT,
+            env=environment(threads, extra),
+        )
+
+    def load(self, kind: str, settings: dict[str, Any], arrays: Arrays) -> dict[str, str]:
+        """Send it a task; returns its versions and settings. Raises ContenderUnavailable."""
+        head, _ = self._request({"action": "load", "kind": kind, "settings": settings}, arrays)
+        info: dict[str, str] = head["info"]
+        return info
+
+    def check(self) -> Arrays:
+        """Its outputs and gradients by name."""
+        return self._request({"action": "check"})[1]
+
+    def run(self) -> float:
+        """Run the task once; seconds."""
+        return float(self._request({"action": "run"})[0]["seconds"])
+
+    def close(self) -> None:
+        """Close its stdin, at which it exits, and wait."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
+
+    def _request(self, head: dict[str, Any], arrays: Arrays | None = None) -> tuple[dict[str, Any], Arrays]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            send(self._process.stdin, head, arrays)  # type: ignore[arg-type]
+            answer, output = receive(self._process.stdout)  # type: ignore[arg-type]
+        except ConnectionClosed:
+            raise WorkerFailed(f"{self.name}: its process ended ({self._process.wait()}){self._stderr()}") from None
+        if "unavailable" in answer:
+            raise ContenderUnavailable(answer["unavailable"])
+        if "error" in answer:
+            raise WorkerFailed(f"{self.name}: {answer['error']}{self._stderr()}")
+        return answer, output
+
+    def _stderr(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        self._log.seek(0, os.SEEK_END)
+        return "\n" + "\n".join(lines[-30:]) if lines else ""
+
+
+def python_with(library: str | None, peers: Path) -> Path:
+    """The Python of the peers' environment if it has `library`, else this one, which has torch."""
+    if library is None:
+        return Path(sys.executable)
+    candidate = peers / "bin" / "python"
+    probe = f"import importlib.util as u, sys; sys.exit(u.find_spec({library!r}) is None)"
+    if candidate.exists() and subprocess.run([str(candidate), "-c", probe], cwd=peers).returncode == 0:
+        return candidate
+    return Path(sys.executable)
