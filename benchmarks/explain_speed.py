@@ -33,7 +33,7 @@ from gatewise.explain import METHODS, IntegratedGradients
 from gatewise.explain.attribution import Baseline
 from gatewise.explain.net import run_all
 from gatewise.kernels.threads import threads
-from gatewise.network.batch import PAD, cut
+from gatewise.network.batch import PAD, truncate
 
 
 class TorchNetwork(torch.nn.Module):
@@ -115,7 +115,7 @@ def _captum(model: gw.Model, text: Any) -> tuple[Callable[[int], Tensor], float,
     from captum import attr
 
     arch = model.architecture
-    ids = cut(model.preprocessor.encode_batch([text])[0], arch)
+    ids = truncate(model.preprocessor.encode_batch([text])[0], arch)
     network = TorchNetwork(model, arch.max_length - len(ids) if arch.padding == "pre" else 0)
     table = torch.from_numpy(np.array(model.parameters["embedding.weight"]))
     x = table[torch.from_numpy(ids).long()][None]
@@ -189,7 +189,7 @@ def _runs(model: gw.Model, text: Any) -> tuple[dict[str, Callable[[], Any]], flo
         model.explain(example, "cell-decomposition")
         _ = example.prefix_logits, example.contributions
 
-    net, read = model.net, cut(model.preprocessor.encode_batch([text])[0], model.architecture)
+    net, read = model.net, truncate(model.preprocessor.encode_batch([text])[0], model.architecture)
     runs: dict[str, Callable[[], Any]] = {"trace, prefix predictions and cell decomposition": trace_and_explain}
     if net.arch.bidirectional:
         runs["every prefix as its own sequence"] = lambda: run_all(net, (read[:t] for t in range(len(read) + 1)))

@@ -9,7 +9,7 @@ from gatewise.explain import Clamp, prefix
 from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import cut
+from gatewise.network.batch import truncate
 from gatewise.network.ops import NumpyOps
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, CHANNELS, TOKENS, parameters_of, sequence_of
@@ -29,7 +29,7 @@ def net_of(name: str, scale: float = 1.0) -> ExplainedNetwork:
 
 
 def read_of(net: ExplainedNetwork, length: int = LENGTH, seed: int = 3) -> Array:
-    return cut(sequence_of(net.arch, length, seed), net.arch)
+    return truncate(sequence_of(net.arch, length, seed), net.arch)
 
 
 def each_prefix(net: ExplainedNetwork, read: Array) -> Array:

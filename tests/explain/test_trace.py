@@ -12,7 +12,7 @@ from gatewise.explain import Example, trace
 from gatewise.kernels.reference import Reference
 from gatewise.metrics.evaluation import target_score
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import Batch, cut
+from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
 from gatewise.types import Array
@@ -58,7 +58,7 @@ def test_the_running_verdict_ends_in_the_verdict(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, arch in ARCHITECTURES.items() if arch.padding == "none"])
 def test_the_running_verdict_is_that_of_the_shorter_sequence(name: str) -> None:
     arch, parameters, sequence, seen = traced(name)
-    read = cut(sequence, arch)
+    read = truncate(sequence, arch)
     for t in range(len(read) + 1):
         np.testing.assert_allclose(seen.prefix_logits[t], logits_of(arch, parameters, read[:t]), atol=2e-6)
 

@@ -88,9 +88,9 @@ def test_the_numbers_are_those_of_each_sequence_by_itself(name: str) -> None:
 
 
 def _read(net: ExplainedNetwork, sequences: list[Array]) -> list[Array]:
-    from gatewise.network.batch import cut
+    from gatewise.network.batch import truncate
 
-    return [cut(sequence, net.arch) for sequence in sequences]
+    return [truncate(sequence, net.arch) for sequence in sequences]
 
 
 @pytest.mark.parametrize("name", ["plain", "both ways, mean"])

@@ -32,7 +32,9 @@ def test_the_environment_forces_an_instruction_set(name: str, monkeypatch: pytes
     assert out.saved.packed_gates.shape[1:] == (-(-37 // lanes), 4, lanes)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("avx9", "unknown instruction set"), ("AVX512", "unknown instruction set")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("avx9", "unknown instruction set"), ("AVX512", "unknown instruction set")]
+)
 def test_an_unknown_instruction_set_is_refused(name: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_ISA", name)
     with pytest.raises(KernelUnavailable, match=f"GATEWISE_ISA is '{name}'.*{reason}.*portable"):

@@ -89,8 +89,8 @@ def test_refused() -> None:
         ("B: expected", lambda: from_onnx_arrays(W, R, W[0])),
         ("W and R", lambda: from_onnx_arrays(W[0], R, B)),
         ("has a bias", lambda: to_onnx_arrays([weights(), weights(bias=False)])),
-        ("order of gates", lambda: reordered(bias, "ifco", "ifgo")),
-        ("four blocks", lambda: reordered(bias[:-1], "ifgo", "iofg")),
+        ("gate order", lambda: reordered(bias, "ifco", "ifgo")),
+        ("four gate blocks", lambda: reordered(bias[:-1], "ifgo", "iofg")),
     ]
     for message, call in wrong:
         with pytest.raises(InputError, match=message):

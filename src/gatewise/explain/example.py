@@ -20,7 +20,7 @@ from gatewise.explain.prefix import prefix_logits, unit_contributions
 from gatewise.kernels import Kernel
 from gatewise.metrics.evaluation import log_probabilities, target_score
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import cut
+from gatewise.network.batch import truncate
 from gatewise.types import Array
 
 
@@ -48,7 +48,7 @@ class Example(HtmlRepr):
         self.net, self.item = net, item
         self.sequence = np.asarray(sequence)
         self.names = [str(name) for name in (range(len(sequence)) if names is None else names)]
-        self.rows = cut(np.arange(len(sequence)), net.arch)
+        self.rows = truncate(np.arange(len(sequence)), net.arch)
         if network_logits is not None:
             self.network_logits = network_logits
         self._sampled: dict[int, Array] = {}

@@ -17,7 +17,7 @@ from gatewise.errors import InputError
 from gatewise.explain.gates import run_with_activations
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.metrics.evaluation import log_probabilities
-from gatewise.network.batch import cut
+from gatewise.network.batch import truncate
 from gatewise.network.inference import logits_of
 from gatewise.storage import fields_from, json_bytes, parse_json
 from gatewise.types import Array
@@ -123,7 +123,7 @@ def units_over(
     """
     if not sequences:
         raise InputError("units need at least one sequence: the data set is empty")
-    rows = [cut(np.arange(len(sequence)), net.arch) for sequence in sequences]
+    rows = [truncate(np.arange(len(sequence)), net.arch) for sequence in sequences]
     reads = [np.asarray(sequence)[kept] for sequence, kept in zip(sequences, rows, strict=True)]
     steps = [[str(name[row]) for row in kept] for name, kept in zip(names, rows, strict=True)]
     statistics = _Statistics(net, reads, steps, minimum)

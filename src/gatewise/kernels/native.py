@@ -2,7 +2,7 @@
 
     GATEWISE_ISA       instruction set: avx512, avx2 (with FMA), neon, portable; default: the best one here.
                        In bfloat16 amx (tile registers) or avx512
-    GATEWISE_THREADS   threads; default: as many as the process may use, by affinity and by its control group's quota
+    GATEWISE_THREADS   threads; default: as many as affinity and the control group's quota allow
 
 With equal instruction set and number of threads, results are bit-equal from run to run. The number of threads changes
 only the order in which the gradients of the weights are summed (dweight_hh, dweight_ih, dbias).
@@ -24,9 +24,9 @@ from gatewise.kernels.threads import MOST_THREADS, threads
 from gatewise.kernels.validation import check_backward, check_forward, check_project, check_saved
 from gatewise.types import Array, Precision
 
-ISAS = ("avx512", "avx2", "neon", "portable")  # every instruction set that there is a build for, best first
-ISAS_BF16 = ("amx", "avx512")  # those of them, and AMX's tile registers, that multiply in bfloat16, best first
-_MOST_STEPS = 2**31 - 1  # rows are numbered in 32 bits
+ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
+ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
+_MOST_STEPS = 2**31 - 1  # row numbers have 32 bits
 
 
 class Native:
@@ -214,7 +214,7 @@ def isa() -> str:
 
 @cache
 def imported() -> tuple[ModuleType | None, str]:
-    """The C++ extension, or None and why it is not there."""
+    """The C++ extension, or None and the reason."""
     try:
         _native = import_module("gatewise.kernels._native")
     except ImportError as error:

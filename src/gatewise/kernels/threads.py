@@ -1,7 +1,7 @@
-"""How many threads a call may use: affinity, the control group's quota, and what the user said.
+"""Number of threads per call: CPU affinity, the control group's quota, and GATEWISE_THREADS.
 
-Asked at each call, since all of it can change while a process runs. The quota alone is read again only after some
-seconds: it takes a few files, and those who set it (containers, mostly) set it once.
+All of them can change while a process runs, so each call asks again. The quota takes reading a few files and rarely
+changes, so it is cached for some seconds.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from gatewise.errors import InputError, quote
 
 MOST_THREADS = 1024
 _ROOT = Path("/")
-_SECONDS = 10.0  # for which a quota that was read is believed
+_SECONDS = 10.0  # for which a quota is cached
 
 
 def threads() -> int:
-    """Threads a call uses: GATEWISE_THREADS, or as many as the calling thread's affinity and the process's control
-    groups allow. Raises InputError.
+    """Threads per call: GATEWISE_THREADS, or as many as the thread's affinity and the process's control groups allow.
+
+    Raises InputError for a bad value of GATEWISE_THREADS.
     """
     forced = os.environ.get("GATEWISE_THREADS")
     if not forced:
@@ -33,13 +34,13 @@ def threads() -> int:
 
 
 @lru_cache(maxsize=1)
-def _quota(root: Path, when: float) -> int:
-    """Processors that the control groups (version 2 or 1) grant, rounded up; very many where none sets a limit."""
+def _quota(root: Path, period: float) -> int:
+    """Processors that the control groups (version 2 or 1) grant, rounded up; MOST_THREADS without a limit."""
     return min((quota for folder in _folders(root) for quota in _quota_of(folder)), default=MOST_THREADS)
 
 
 def _folders(root: Path) -> Iterator[Path]:
-    """The folders of this process's groups that may limit its time: its own, then those around it, up to the mount."""
+    """Folders of the control groups that may limit this process: its own group, then its parents up to the mount."""
     try:
         groups = dict(line.split(":", 2)[1:] for line in (root / "proc/self/cgroup").read_text().splitlines())
         mounts = (root / "proc/self/mountinfo").read_text().splitlines()
@@ -58,14 +59,14 @@ def _folders(root: Path) -> Iterator[Path]:
         _, _, _, mounted, at = (field.replace("\\040", " ") for field in fields.split()[:5])
         top = root / at.lstrip("/")
         inside = PurePosixPath(path)
-        # Seen from inside of a container the group may lie outside of what is mounted: then the mount is all there is.
+        # Inside a container the group may lie outside the mount; then only the mount itself counts.
         below = inside.relative_to(mounted) if inside.is_relative_to(mounted) else PurePosixPath()
         for part in (below, *below.parents) if ".." not in below.parts else (PurePosixPath(),):
             yield top / part
 
 
 def _quota_of(folder: Path) -> list[int]:
-    """What one group sets: nothing, or a number of processors."""
+    """The limit of one group, in processors; empty without a limit."""
     try:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text().split()

@@ -1,9 +1,9 @@
-"""The shape of a network: embedding -> LSTM layers -> pooling -> dense, as numbers that can be written down.
+"""The shape of a network: embedding -> LSTM layers -> pooling -> dense.
 
     tokens (N,)     -> embedding (V, D) -> LSTM layers (H units, one or two directions) -> pooling -> dense
     channels (N, C)                     -> LSTM layers (H units, one or two directions) -> pooling -> dense
 
-From an `Architecture` follow the names and shapes of its parameters, their start values and the summary table.
+An `Architecture` determines the names and shapes of the parameters, their initial values and the summary table.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.types import Array, Gate
 
-# What a configuration may ask for, so that one from a stranger cannot ask for all the time there is.
+# Limits, so that a configuration from an untrusted source cannot demand unbounded work.
 MAX_LAYERS = 32
 MAX_LENGTH = 1_000_000
 
-# The logits are linear in these together: divide them, and the logits are divided.
+# The logits are linear in these parameters: scaling them by a factor scales the logits.
 LOGIT_PARAMETERS = ("dense.weight", "dense.bias")
 
 
@@ -82,20 +82,20 @@ class Architecture:
         return self.vocab_size if self.inputs == "channels" else 0
 
     def layer_inputs(self, layer: int) -> int:
-        """D of an LSTM layer: the embedding or the channels, above that the directions of the layer below."""
+        """D of an LSTM layer: of the embedding or the channels for the first, else the width of the layer below."""
         if layer:
             return self.units * len(self.directions)
         return self.embedding_dim or self.vocab_size
 
     def lstms(self) -> Iterator[tuple[int, Literal["forward", "backward"], str]]:
-        """Each LSTM of the network: its layer, its direction and the prefix of its parameters' names."""
+        """Layer, direction and parameter prefix of each LSTM of the network."""
         for layer in range(self.layers):
             for direction in self.directions:
                 yield layer, direction, f"lstm.{layer}.{direction}"
 
 
 def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every parameter, in the order in which the data meets them."""
+    """Name and shape of every parameter, from input to output."""
     shapes: dict[str, tuple[int, ...]] = {}
     if arch.inputs == "tokens":
         shapes["embedding.weight"] = (arch.vocab_size, arch.embedding_dim)
@@ -109,21 +109,21 @@ def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
 
 
 def initial_parameters(arch: Architecture, rng: np.random.Generator) -> dict[str, Array]:
-    """Start values, float32, drawn as Keras draws them.
+    """Initial values, float32, with the distributions that Keras uses.
 
     Embeddings uniform in ±0.05; weight_ih and the dense weights uniform in ±sqrt(6 / (fan in + fan out)) (Glorot &
     Bengio 2010); weight_hh with orthonormal columns (Saxe et al. 2014); biases 0, but 1 for the forget gate (Jozefowicz
     et al. 2015).
     """
-    return {name: _start(name, shape, rng).astype(np.float32) for name, shape in parameter_shapes(arch).items()}
+    return {name: _initial(name, shape, rng).astype(np.float32) for name, shape in parameter_shapes(arch).items()}
 
 
-def _start(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+def _initial(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     if name == "embedding.weight":
         return rng.uniform(-0.05, 0.05, shape)
     if name.endswith("weight_hh"):
         q, r = np.linalg.qr(rng.standard_normal(shape))
-        signs: Array = np.sign(np.diagonal(r))  # they make the draw uniform over all such matrices
+        signs: Array = np.sign(np.diagonal(r))  # which make the distribution uniform over orthogonal matrices
         return q * signs
     if name.endswith(".bias"):
         bias = np.zeros(shape)
@@ -136,7 +136,7 @@ def _start(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array
 
 
 def summary(arch: Architecture) -> list[tuple[str, str, int]]:
-    """One line a layer: name, output shape and number of parameters; what `model.summary()` of Keras prints."""
+    """Name, output shape and number of parameters of each layer, as Keras's `model.summary()`."""
     sizes = {name: int(np.prod(shape)) for name, shape in parameter_shapes(arch).items()}
     steps = str(arch.max_length) if arch.padding == "pre" else "steps"
     lines = []

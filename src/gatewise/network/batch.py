@@ -1,7 +1,7 @@
-"""A batch as the network reads it: ragged, cut to length, with each distinct token once.
+"""A batch as the network reads it: ragged, truncated, with each distinct token once.
 
-`distinct (U,)` holds the tokens that occur, in ascending order, and `index (N,)` says which of them each step is, so
-that the input projection is computed once a distinct token. For channels there are `values (N, C)` and no index.
+`distinct (U,)` holds the tokens that occur, ascending, and `index (N,)` the row of `distinct` of each step, so that the
+input product is computed once per distinct token. For channels there are `values (N, C)` and no index.
 """
 
 from __future__ import annotations
@@ -16,38 +16,36 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
 from gatewise.network.architecture import Architecture
-from gatewise.types import Array
+from gatewise.types import Array, Index, Lengths
 
-PAD = 0  # the token that stands for "no word here", in Keras and here
+PAD = 0  # the padding token, as in Keras
 
 
 @dataclass(frozen=True)
 class Batch:
     """B sequences, N steps. Tokens: distinct (U,) int64 and index (N,) int32. Channels: values (N, C) float32.
 
-    pads (B,): with padding "pre", how many pad steps go before each sequence; None otherwise. Where there are any, PAD
-    is in `distinct` (as its first row, since it is the smallest id), though no step of `index` may take it.
+    pads (B,): with padding "pre", the number of pad steps before each sequence; None otherwise. Where there are any,
+    PAD is the first row of `distinct`, even if no step of `index` takes it.
     """
 
-    lengths: NDArray[np.int64]
+    lengths: Lengths
     distinct: NDArray[np.int64] | None = None
-    index: NDArray[np.int32] | None = None
+    index: Index | None = None
     values: Array | None = None
-    pads: NDArray[np.int64] | None = None
+    pads: Lengths | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     @classmethod
     def of(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
-        """From B arrays: (length,) token ids, or (length, C) channels. Raises InputError naming the sequence that is
-        wrong.
-        """
+        """From B arrays, (length,) token ids or (length, C) channels. Raises InputError naming the invalid sequence."""
         return cls.of_tokens(sequences, arch) if arch.inputs == "tokens" else cls.of_channels(sequences, arch)
 
     @classmethod
     def of_tokens(cls, sequences: Sequence[Any], arch: Architecture) -> Batch:
-        ragged = Ragged.of([cut(np.asarray(s), arch) for s in sequences])
+        ragged = Ragged.of([truncate(np.asarray(s), arch) for s in sequences])
         tokens = ragged.values
         if len(tokens) and not (int(tokens.min()) >= 0 and int(tokens.max()) < arch.vocab_size):
             raise InputError(
@@ -67,22 +65,23 @@ class Batch:
                 raise InputError(
                     f"series {n}: step {int(np.argwhere(~np.isfinite(array))[0, 0])} is not a finite number"
                 )
-        kept = [cut(array, arch) for array in arrays]
-        lengths = np.array([len(array) for array in kept], dtype=np.int64)
-        values = np.concatenate(kept) if kept else np.zeros((0, arch.channels), dtype=np.float32)
+        arrays = [truncate(array, arch) for array in arrays]
+        lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+        values = np.concatenate(arrays) if arrays else np.zeros((0, arch.channels), dtype=np.float32)
         return cls(lengths, values=np.ascontiguousarray(values))
 
 
-def unique_tokens(tokens: Array, rows: int, with_pad: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The tokens (U,) that occur among `tokens` (N,), ascending, and PAD if it is wanted; and which of them each is
-    (N,). rows: of the vocabulary.
+def unique_tokens(tokens: Array, vocab_size: int, with_pad: bool = False) -> tuple[NDArray[np.int64], Index]:
+    """The distinct tokens (U,) among `tokens` (N,), ascending, with PAD if `with_pad`; and the row of each token (N,).
+
+    As `np.unique` with `return_inverse`, but faster: one flag per vocabulary entry instead of sorting.
     """
-    seen = np.zeros(rows, dtype=bool)  # a flag a vocabulary row: quicker than sorting the tokens
+    seen = np.zeros(vocab_size, dtype=bool)
     seen[tokens] = True
     if with_pad:
         seen[PAD] = True
     distinct = np.flatnonzero(seen)
-    row_of = np.empty(rows, dtype=np.int32)
+    row_of = np.empty(vocab_size, dtype=np.int32)
     row_of[distinct] = np.arange(len(distinct), dtype=np.int32)
     return distinct, row_of[tokens]
 
@@ -101,8 +100,8 @@ def chunks(sequences: Iterable[Any], max_steps: int) -> Iterator[list[Any]]:
         yield chunk
 
 
-def cut(sequence: Array, arch: Architecture) -> Array:
-    """At most `arch.max_length` steps of a sequence (length, ...): see Architecture for which."""
+def truncate(sequence: Array, arch: Architecture) -> Array:
+    """The sequence (length, ...) truncated to `arch.max_length` steps, as `Architecture.truncation` says."""
     extra = len(sequence) - arch.max_length
     if arch.max_length == 0 or extra <= 0:
         return sequence

@@ -1,8 +1,9 @@
-"""Logits, and pooled states, of any number of sequences, in ragged batches that fit into memory."""
+"""Inference on any number of sequences, in ragged batches of bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from gatewise.network.forward import features, forward
 from gatewise.network.ops import NumpyOps
 from gatewise.types import Array
 
-STEPS_AT_ONCE = 65_536  # steps a batch may hold: bounds its memory, 4H floats a step
+STEPS_AT_ONCE = 65_536  # bounds the memory of a batch, 4H floats per step
 
 
 def logits_of(
@@ -21,28 +22,35 @@ def logits_of(
 ) -> Array:
     """Logits (n, outputs) float32 of n sequences: (length,) token ids or (length, C) channels.
 
-    Similar lengths run together; the order and company of the sequences change only the last bits.
+    Sequences of similar length share a batch; the order and number of the sequences change only the last bits.
     """
-    out = np.zeros((len(sequences), arch.outputs), dtype=np.float32)
-    ops = ops or NumpyOps()
-    for rows in _chunks([len(s) for s in sequences]):
-        out[rows] = forward(ops, parameters, arch, Batch.of([sequences[n] for n in rows], arch))
-    return out
+    return _in_batches(forward, arch.outputs, parameters, arch, sequences, ops)
 
 
 def features_of(
     parameters: Mapping[str, Array], arch: Architecture, sequences: Sequence[Array], ops: NumpyOps | None = None
 ) -> Array:
-    """What the dense layer reads of n sequences (n, features) float32; as `logits_of`."""
-    out = np.zeros((len(sequences), parameters["dense.weight"].shape[1]), dtype=np.float32)
+    """Inputs (n, features) float32 of the dense layer for n sequences; as `logits_of`."""
+    return _in_batches(features, arch.features, parameters, arch, sequences, ops)
+
+
+def _in_batches(
+    run: Callable[..., Any],
+    width: int,
+    parameters: Mapping[str, Array],
+    arch: Architecture,
+    sequences: Sequence[Array],
+    ops: NumpyOps | None,
+) -> Array:
+    out = np.zeros((len(sequences), width), dtype=np.float32)
     ops = ops or NumpyOps()
     for rows in _chunks([len(s) for s in sequences]):
-        out[rows] = features(ops, parameters, arch, Batch.of([sequences[n] for n in rows], arch))
+        out[rows] = run(ops, parameters, arch, Batch.of([sequences[n] for n in rows], arch))
     return out
 
 
 def _chunks(lengths: list[int]) -> Iterator[NDArray[np.int64]]:
-    """Row numbers, similar lengths together, at most STEPS_AT_ONCE steps (or one sequence) at a time."""
+    """Row numbers in batches of similar lengths, at most STEPS_AT_ONCE steps (or one sequence) each."""
     order = np.argsort(lengths, kind="stable")
     start = total = 0
     for place, row in enumerate(order):

@@ -1,11 +1,11 @@
-"""LSTM weights as other libraries keep them, to and fro. NumPy only.
+"""LSTM weight layouts of other libraries, and conversion from and to them. NumPy only.
 
-    ours     weight_ih (4H, D)   weight_hh (4H, H)          i f g o   one bias (4H,)
-    torch    the same            the same                   i f g o   two biases (4H,) that add up
+    gatewise weight_ih (4H, D)   weight_hh (4H, H)          i f g o   one bias (4H,)
+    torch    weight_ih (4H, D)   weight_hh (4H, H)          i f g o   two biases (4H,) that add up
     Keras    kernel (D, 4H)      recurrent_kernel (H, 4H)   i f c o   one bias (4H,)
     ONNX     W (R, 4H, D)        R (R, 4H, H)               i o f c   B (R, 8H): two that add up; R directions
 
-Keras's and ONNX's c is the candidate g.
+c of Keras and ONNX is the candidate g.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gatewise.errors import InputError
 from gatewise.types import Array
 
 ONNX = "iofg"
-OURS = "ifgo"
+GATEWISE = "ifgo"
 
 
 class Weights(NamedTuple):
@@ -36,16 +36,16 @@ def reordered(array: Array, source: str, target: str) -> Array:
     >>> reordered(np.array([1, 2, 3, 4]), "ifgo", "iofg").tolist()
     [1, 4, 2, 3]
     """
-    if sorted(source) != sorted(OURS) or sorted(target) != sorted(OURS):
-        raise InputError(f"an order of gates is four letters of 'ifgo', not '{source}' to '{target}'")
+    if sorted(source) != sorted(GATEWISE) or sorted(target) != sorted(GATEWISE):
+        raise InputError(f"a gate order has the four letters of 'ifgo', not '{source}' to '{target}'")
     if len(array) % 4:
-        raise InputError(f"gates come in four blocks, but the first axis has {len(array)}")
+        raise InputError(f"the first axis must hold four gate blocks, but has length {len(array)}")
     blocks = dict(zip(source, np.split(array, 4), strict=True))
     return np.concatenate([blocks[gate] for gate in target])
 
 
 def from_keras_arrays(kernel: Array, recurrent_kernel: Array, bias: Array | None = None) -> Weights:
-    """From what `keras.layers.LSTM.get_weights()` gives. Raises InputError naming the array that does not fit."""
+    """From the arrays of `keras.layers.LSTM.get_weights()`. Raises InputError naming the array that does not fit."""
     if kernel.ndim != 2:
         raise InputError(f"kernel: expected (D, 4H), got {kernel.shape}")
     units = recurrent_kernel.shape[0] if recurrent_kernel.ndim == 2 else 0
@@ -63,7 +63,7 @@ def to_keras_arrays(weights: Weights) -> list[Array]:
 
 
 def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights]:
-    """From the inputs of an ONNX LSTM node, one for each direction. Its two biases are added up."""
+    """From the inputs of an ONNX LSTM node, one entry per direction; its two biases are added."""
     if W.ndim != 3 or R.ndim != 3:
         raise InputError(f"W and R: expected (directions, 4H, D) and (directions, 4H, H), got {W.shape} and {R.shape}")
     directions, units = R.shape[0], R.shape[2]
@@ -73,9 +73,9 @@ def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights
         _expect("B", B, (directions, 8 * units))
     return [
         Weights(
-            reordered(W[n], ONNX, OURS),
-            reordered(R[n], ONNX, OURS),
-            None if B is None else reordered(B[n, : 4 * units] + B[n, 4 * units :], ONNX, OURS),
+            reordered(W[n], ONNX, GATEWISE),
+            reordered(R[n], ONNX, GATEWISE),
+            None if B is None else reordered(B[n, : 4 * units] + B[n, 4 * units :], ONNX, GATEWISE),
         )
         for n in range(directions)
     ]
@@ -83,9 +83,9 @@ def from_onnx_arrays(W: Array, R: Array, B: Array | None = None) -> list[Weights
 
 def to_onnx_arrays(directions: Sequence[Weights]) -> tuple[Array, Array, Array | None]:
     """W, R, B for an ONNX LSTM node of one or two directions; the second half of B is zero."""
-    W = np.stack([reordered(one.weight_ih, OURS, ONNX) for one in directions])  # (R, 4H, D)
-    R = np.stack([reordered(one.weight_hh, OURS, ONNX) for one in directions])
-    biases = [reordered(one.bias, OURS, ONNX) for one in directions if one.bias is not None]
+    W = np.stack([reordered(one.weight_ih, GATEWISE, ONNX) for one in directions])  # (R, 4H, D)
+    R = np.stack([reordered(one.weight_hh, GATEWISE, ONNX) for one in directions])
+    biases = [reordered(one.bias, GATEWISE, ONNX) for one in directions if one.bias is not None]
     if not biases:
         return W, R, None
     if len(biases) < len(directions):

@@ -13,7 +13,7 @@ from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.network.batch import cut, unique_tokens
+from gatewise.network.batch import truncate, unique_tokens
 from gatewise.network.ngrams import check_vocab_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from gatewise.training.ngrams import FittedNgrams
@@ -89,7 +89,7 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
         check_vocab_size(rows)
     arch = recipe.architecture(kind, rows, len(data.classes))
     whole = preprocessor.encode_batch(data.inputs)
-    sequences = [cut(s, arch) for s in whole]
+    sequences = [truncate(s, arch) for s in whole]
     trainable_rows = _trainable_rows(rows, [sequences[n] for n in train]) if kind == "tokens" else None
     return TrainingData(
         data, recipe, preprocessor, arch, sequences, data.labels, train, validation, trainable_rows, whole
@@ -102,7 +102,7 @@ def with_taught(training_data: TrainingData, whole: list[Array], teacher: NDArra
     """
     arch, labels = training_data.architecture, training_data.labels
     recipe = replace(training_data.recipe, epochs=training_data.recipe.student_epochs)
-    sequences = training_data.sequences + [cut(s, arch) for s in whole]
+    sequences = training_data.sequences + [truncate(s, arch) for s in whole]
     taught = len(labels) + np.arange(len(whole), dtype=np.int64)
     return replace(
         training_data,

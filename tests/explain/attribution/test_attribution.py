@@ -9,7 +9,7 @@ from gatewise.errors import InputError
 from gatewise.explain import METHODS, Explanation, explain, trace
 from gatewise.explain import net as net_module
 from gatewise.metrics.evaluation import Faithfulness, target_score
-from gatewise.network.batch import Batch, cut
+from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
@@ -48,7 +48,7 @@ def test_leave_one_out_is_predicting_the_edited_sequence(name: str, length: int)
     """The edited sequence is predicted as any other: with its own pads, and its own cut."""
     arch, found = ARCHITECTURES[name], explained(name, "leave-one-out", length)
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, length, 7)
-    rows = cut(np.arange(length), arch)
+    rows = truncate(np.arange(length), arch)
     assert len(found.scores) == len(rows)
     assert not found.adds_up
     assert found.residual == pytest.approx(found.logit - found.base_value - found.scores.sum())

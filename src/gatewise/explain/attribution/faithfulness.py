@@ -22,7 +22,7 @@ from gatewise.explain.attribution import METHODS, Attribution, Method, NgramRule
 from gatewise.explain.example import Example, predict_examples
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.metrics.evaluation import Faithfulness, log_probabilities
-from gatewise.network.batch import chunks, cut
+from gatewise.network.batch import chunks, truncate
 from gatewise.types import Array
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -103,7 +103,7 @@ class Random:
 
 def measure(net: ExplainedNetwork, sequences: Sequence[Array], method: Method) -> DeletionScores:
     """One method on sequences (length, ...), none of them empty, truncated first."""
-    examples = predict_examples(net, [np.asarray(cut(sequence, net.arch)) for sequence in sequences])
+    examples = predict_examples(net, [np.asarray(truncate(sequence, net.arch)) for sequence in sequences])
     started = time.perf_counter()
     scores: list[Array] = []
     for some in chunks(examples, _STEPS_PER_BATCH):
