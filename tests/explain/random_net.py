@@ -1,4 +1,4 @@
-"""Small networks with random, asymmetric weights of every shape that the glass box has to open."""
+"""Small networks with random, asymmetric weights of every architecture that explanations support."""
 
 from __future__ import annotations
 

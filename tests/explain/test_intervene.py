@@ -1,4 +1,4 @@
-"""Interventions: where nothing is held the plain loop is the kernel; what is held is held, and where it should be."""
+"""Interventions: without clamps the loop equals the kernel; clamps apply where they should and nowhere else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def done(name: str, *clamps: Clamp) -> Intervention:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_where_nothing_is_held_the_loop_is_the_kernel(name: str) -> None:
+def test_without_clamps_the_loop_equals_the_kernel(name: str) -> None:
     """A clamp on a step far behind the end sends every LSTM through the loop, the pads' too, and never hits."""
     arch = ALL[name]
     plain = traced(name)
@@ -52,35 +52,35 @@ def test_where_nothing_is_held_the_loop_is_the_kernel(name: str) -> None:
 
 @pytest.mark.parametrize("gate", ["i", "f", "g", "o"])
 @pytest.mark.parametrize("name", ["pads, two layers", "both ways", "binary, both ways, mean and max", "series"])
-def test_what_is_held_is_held_and_the_cell_still_obeys(name: str, gate: str) -> None:
+def test_clamped_gates_have_their_value_and_the_cell_equations_hold(name: str, gate: str) -> None:
     arch = ALL[name]
     value, steps, unit = 1.0, range(3, 7), arch.units * len(arch.directions) - 2
-    seen, plain = traced(name, Clamp(gate, value, unit, steps)), traced(name)  # type: ignore[arg-type]
-    held, column = seen.unit(unit)
-    rows = np.arange(len(seen.steps))
-    assert (getattr(held, gate)[3:7, column] == value).all()
+    example, plain = traced(name, Clamp(gate, value, unit, steps)), traced(name)  # type: ignore[arg-type]
+    clamped, column = example.unit(unit)
+    rows = np.arange(len(example.steps))
+    assert (getattr(clamped, gate)[3:7, column] == value).all()
     outside = np.isin(rows, [3, 4, 5, 6], invert=True)
     if arch.gate == "sigmoid":
-        assert not (getattr(held, gate)[outside, column] == value).any()
-    for gates in seen.lstms:
-        order = gates.reading
+        assert not (getattr(clamped, gate)[outside, column] == value).any()
+    for gates in example.lstms:
+        order = gates.reading_order
         i, f, g, o, c, h = (getattr(gates, part)[order] for part in "ifgoch")
         before = np.concatenate([gates.c0[None], c[:-1]])
         np.testing.assert_allclose(c, f * before + i * g, atol=1e-6)
         np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)
-    # What was read before the first held step is as it was.
-    first = 7 if held.direction == "backward" else 3
+    # Steps read before the first clamped step do not change.
+    first = 7 if clamped.direction == "backward" else 3
     was = plain.unit(unit)[0]
-    untouched = slice(first, None) if held.direction == "backward" else slice(0, first)
-    np.testing.assert_allclose(held.c[untouched], was.c[untouched], atol=1e-6)
+    untouched = slice(first, None) if clamped.direction == "backward" else slice(0, first)
+    np.testing.assert_allclose(clamped.c[untouched], was.c[untouched], atol=1e-6)
     if arch.gate == "sigmoid":
-        assert not np.allclose(held.h[3:7, column], was.h[3:7, column], atol=1e-3)
-        assert not np.allclose(seen.logits, plain.logits, atol=1e-4)
+        assert not np.allclose(clamped.h[3:7, column], was.h[3:7, column], atol=1e-3)
+        assert not np.allclose(example.logits, plain.logits, atol=1e-4)
 
 
-def test_all_units_of_every_layer_are_held_unless_one_is_named() -> None:
-    seen = traced("both ways, two layers, mean and max", Clamp("f", 1.0))
-    assert all((gates.f == 1).all() for gates in seen.lstms)
+def test_a_clamp_without_unit_applies_to_all_layers() -> None:
+    example = traced("both ways, two layers, mean and max", Clamp("f", 1.0))
+    assert all((gates.f == 1).all() for gates in example.lstms)
     one = traced("both ways, two layers, mean and max", Clamp("f", 1.0, layer=0))
     assert [bool((gates.f == 1).all()) for gates in one.lstms] == [True, True, False, False]
     unit = traced("both ways, two layers, mean and max", Clamp("f", 1.0, unit=8))
@@ -88,7 +88,7 @@ def test_all_units_of_every_layer_are_held_unless_one_is_named() -> None:
     assert (unit.lstms[3].f[:, 2] == 1).all()
 
 
-def test_one_direction_alone_is_held() -> None:
+def test_a_clamp_of_one_direction() -> None:
     """With a direction a unit counts within it; without, over both side by side."""
     deep = "both ways, two layers, mean and max"
     for clamp, where in (
@@ -109,7 +109,7 @@ def test_one_direction_alone_is_held() -> None:
 
 
 def without(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
-    """The network of which that unit's weights into everything else are gone: the other way to silence it."""
+    """The network with that unit's outgoing weights at 0: another way to ablate it."""
     arch = net.arch
     place, column = divmod(unit, arch.units)
     parameters = {name: array.copy() for name, array in net.parameters.items()}
@@ -120,21 +120,21 @@ def without(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_silenced_unit_is_heard_by_nothing(name: str) -> None:
+def test_an_ablated_unit_has_no_effect(name: str) -> None:
     arch = ALL[name]
     unit = arch.units * len(arch.directions) - 2
-    seen = traced(name, *ablate(unit))
-    gates, column = seen.unit(unit)
+    example = traced(name, *ablate(unit))
+    gates, column = example.unit(unit)
     assert not gates.h[:, column].any()
     assert gates.h0[column] == 0
     other = Example(without(net_of(name), unit), sequence_of(arch, LENGTH, 7), steps_of(LENGTH))
-    np.testing.assert_allclose(seen.logits, other.logits, atol=2e-6)
-    np.testing.assert_allclose(seen.prefix_logits, other.prefix_logits, atol=2e-6)
+    np.testing.assert_allclose(example.logits, other.logits, atol=2e-6)
+    np.testing.assert_allclose(example.prefix_logits, other.prefix_logits, atol=2e-6)
 
 
-def test_a_frozen_unit_keeps_what_it_has() -> None:
-    seen = traced("pads", *hold_memory(2))
-    gates = seen.lstms[0]
+def test_held_memory_does_not_change() -> None:
+    example = traced("pads", *hold_memory(2))
+    gates = example.lstms[0]
     assert gates.c0[2] != 0
     assert (gates.c[:, 2] == gates.c0[2]).all()
     some = traced("pads", *hold_memory(2, steps=range(4, 9))).lstms[0].c[:, 2]
@@ -142,7 +142,7 @@ def test_a_frozen_unit_keeps_what_it_has() -> None:
     assert some[9] != some[8]
 
 
-def test_pads_are_held_only_on_request() -> None:
+def test_pads_are_clamped_only_on_request() -> None:
     plain, words = traced("pads").lstms[0], traced("pads", Clamp("f", 0.5)).lstms[0]
     both = traced("pads", Clamp("f", 0.5, pads=True)).lstms[0]
     np.testing.assert_array_equal(words.c0, plain.c0)
@@ -150,7 +150,7 @@ def test_pads_are_held_only_on_request() -> None:
 
 
 def test_the_steps_of_a_clamp_are_those_of_every_prefix() -> None:
-    """The running verdict of two directions runs every beginning anew: step 3 is step 3 in each."""
+    """With two directions each prefix is a run of its own: step 3 is step 3 in each."""
     net = net_of("both ways")
     clamps = (Clamp("f", 0.0, 9, range(3, 5)), Clamp("i", 1.0, 1, range(3, 5)))
     sequence = sequence_of(net.arch, LENGTH, 7)
@@ -160,7 +160,7 @@ def test_the_steps_of_a_clamp_are_those_of_every_prefix() -> None:
         np.testing.assert_allclose(after[t], short, atol=2e-6)
 
 
-def test_before_and_after_stand_side_by_side() -> None:
+def test_as_dict_has_both_sides() -> None:
     found = done("plain", Clamp("f", 0.0), Clamp("o", 1.0, 3, range(2, 4)))
     np.testing.assert_array_equal(found.before.logits, traced("plain").logits)
     before, after = found.probabilities()
@@ -173,7 +173,7 @@ def test_before_and_after_stand_side_by_side() -> None:
     assert (len(one), len(two)) == (LENGTH + 1, LENGTH + 1)
 
 
-def test_edited_words_are_run_as_any_text() -> None:
+def test_edited_words_equal_the_edited_text() -> None:
     net = net_of("pads")
     sequence, steps = sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH)
     edited: Array = np.concatenate([sequence[:5], [3, 4], sequence[6:]]).astype(np.int32)
@@ -212,12 +212,12 @@ def test_words_are_found_by_step_and_by_name() -> None:
         (Clamp("i", 1.0, 0, range(3, 3)), "from 1 to 14"),
     ],
 )
-def test_a_clamp_that_does_not_fit_is_one_clear_line(clamp: Clamp, line: str) -> None:
+def test_errors_of_clamps_are_one_line(clamp: Clamp, line: str) -> None:
     with pytest.raises(InputError, match=line):
         done("plain", clamp)
 
 
-def test_binary_gates_are_held_at_0_or_1() -> None:
+def test_binary_gates_take_0_or_1() -> None:
     with pytest.raises(InputError, match=r"forget must be 0 or 1 in a network with binary gates; got 0\.5"):
         done("binary", Clamp("f", 0.5))
     assert (done("binary", Clamp("g", 0.5)).after.lstms[0].g == 0.5).all()

@@ -1,4 +1,4 @@
-"""Units over a data set: silenced in the weights or by hand, the farthest moves, the words at a gate; and the file."""
+"""Units over a data set: ablation, excerpts of the largest memory changes, words by gate, and the file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def report_of(name: str, **more: int) -> UnitsReport:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_silenced_in_the_weights_is_silenced_by_hand(name: str) -> None:
+def test_ablation_in_the_weights_equals_a_clamp(name: str) -> None:
     net = net_of(name)
     sequences, _, _ = data_of(net)
     for unit in range(net.arch.units * len(net.arch.directions)):
@@ -53,7 +53,7 @@ def test_silenced_in_the_weights_is_silenced_by_hand(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_numbers_are_those_of_each_sequence_by_itself(name: str) -> None:
+def test_statistics_equal_those_of_single_sequences(name: str) -> None:
     net, report = net_of(name), report_of(name, excerpts=3)
     sequences, names, truth = data_of(net)
     arch = net.arch
@@ -68,8 +68,8 @@ def test_the_numbers_are_those_of_each_sequence_by_itself(name: str) -> None:
         assert summary.direction == mine[0].direction
         for excerpts, sign in ((summary.rises, 1), (summary.falls, -1)):
             moved = [sign * (sign * gates.memory_changes()[:, column]).max() for gates in mine]
-            want = sorted((m for m in moved if sign * m > 0), key=lambda m: -sign * m)[:3]
-            assert [excerpt.change for excerpt in excerpts] == pytest.approx(want)
+            expected = sorted((m for m in moved if sign * m > 0), key=lambda m: -sign * m)[:3]
+            assert [excerpt.change for excerpt in excerpts] == pytest.approx(expected)
             for excerpt in excerpts:
                 gates = mine[excerpt.row]
                 assert gates.memory_changes()[excerpt.step, column] == pytest.approx(excerpt.change)
@@ -94,7 +94,7 @@ def _read(net: ExplainedNetwork, sequences: list[Array]) -> list[Array]:
 
 
 @pytest.mark.parametrize("name", ["plain", "both ways, mean"])
-def test_the_words_at_a_gate(name: str) -> None:
+def test_top_and_bottom_words(name: str) -> None:
     net, report = net_of(name), report_of(name, words=2)
     sequences, _, _ = data_of(net)
     flat = np.concatenate(sequences)
@@ -117,7 +117,7 @@ def test_a_series_has_no_words() -> None:
     assert summary.rises
 
 
-def test_it_goes_through_a_file() -> None:
+def test_report_round_trips_through_bytes() -> None:
     report = report_of("both ways")
     raw = report.to_bytes()
     assert UnitsReport.from_bytes(raw) == report
@@ -131,7 +131,7 @@ def test_it_goes_through_a_file() -> None:
     assert UnitsReport.from_bytes(hostile.to_bytes()).data == "\x1b[2J <script>"
 
 
-def test_no_data_no_report() -> None:
+def test_empty_data_is_an_error() -> None:
     net = net_of("plain")
     with pytest.raises(InputError, match="the data set is empty"):
         units_over(net, [], [], np.zeros(0, dtype=np.int64), ("a", "b"))

@@ -58,7 +58,7 @@ class Gates:
     c0: Array
 
     @property
-    def reading(self) -> slice:
+    def reading_order(self) -> slice:
         """The slice that puts rows into the LSTM's reading order, and back."""
         return slice(None, None, -1 if self.direction == "backward" else 1)
 
@@ -77,16 +77,16 @@ class Gates:
 
     def memory_changes(self) -> Array:
         """(T, H) float64: c_t - c_{t-1} at each step, in the LSTM's reading order."""
-        c = self.c[self.reading].astype(np.float64)
-        return np.asarray(np.diff(c, axis=0, prepend=self.c0[None].astype(np.float64))[self.reading])
+        c = self.c[self.reading_order].astype(np.float64)
+        return np.asarray(np.diff(c, axis=0, prepend=self.c0[None].astype(np.float64))[self.reading_order])
 
     def memory_decomposition(self) -> MemoryDecomposition:
         """The final memory as a sum over the steps, exact to rounding: c_T = c_0 Π f + Σ_t i_t g_t Π_{s>t} f_s."""
-        i, f, g, c = (a[self.reading].astype(np.float64) for a in (self.i, self.f, self.g, self.c))
+        i, f, g, c = (a[self.reading_order].astype(np.float64) for a in (self.i, self.f, self.g, self.c))
         kept = kept_after(f)  # (T + 1, H)
         writes, initial = i * g * kept[1:], self.c0 * kept[0]
         last = c[-1] if len(c) else self.c0.astype(np.float64)
-        return MemoryDecomposition(initial, writes[self.reading], last - initial - writes.sum(axis=0))
+        return MemoryDecomposition(initial, writes[self.reading_order], last - initial - writes.sum(axis=0))
 
 
 class Activations(NamedTuple):

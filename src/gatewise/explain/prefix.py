@@ -1,7 +1,7 @@
 """Prefix predictions: the network's logits after 0, 1, ... T steps of a sequence, with each step run once.
 
 With one direction the states of the whole run are enough: the states after step t are pooled and read. With two
-directions the backward LSTM starts anew at the end of each prefix. These runs are batched, from the last step to the
+directions the backward LSTM starts again at the end of each prefix. These runs are batched, from the last step to the
 first, _BLOCK steps at a time. After each block, runs whose h and c differ from the longest run's by at most one
 rounding error are merged with it. An LSTM forgets its start, so T²/2 steps become a multiple of T for a long text;
 runs that do not converge stay separate, so nothing is approximated. With several bidirectional layers, and with clamps
@@ -69,9 +69,9 @@ def unit_contributions(arch: Architecture, weight: Array, top: Sequence[Gates]) 
     parts = weight.astype(np.float64).reshape(-1, len(top), arch.units)  # (parts of the pooling, directions, H)
     found = []
     for d, gates in enumerate(top):
-        prefixes = pooled_prefixes(arch, gates.h[gates.reading], gates.h0)
+        prefixes = pooled_prefixes(arch, gates.h[gates.reading_order], gates.h0)
         changes = sum(np.diff(part, axis=0) * w for part, w in zip(prefixes, parts[:, d], strict=True))
-        found.append(np.asarray(changes)[gates.reading])
+        found.append(np.asarray(changes)[gates.reading_order])
     return np.concatenate(found, axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Each account keeps what its method promises: a sum, or the verdict on the edited sequence."""
+"""Prefix differences add up to the logit; leave-one-out scores equal predicting the edited sequences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def explained(name: str, method: str | None = None, length: int = LENGTH, seed: 
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_running_scores_and_the_start_add_up_to_the_logit(name: str) -> None:
+def test_prefix_differences_and_base_value_add_up_to_the_logit(name: str) -> None:
     found = explained(name, "prefix-difference")
     assert found.adds_up
     assert abs(found.residual) < 2e-6
@@ -33,7 +33,7 @@ def test_running_scores_and_the_start_add_up_to_the_logit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_running_scores_are_the_steps_of_the_running_verdict(name: str) -> None:
+def test_prefix_differences_are_differences_of_prefix_logits(name: str) -> None:
     arch, found = ARCHITECTURES[name], explained(name, "prefix-difference")
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
     seen = trace(parameters, arch, sequence, steps_of(LENGTH))
@@ -44,7 +44,7 @@ def test_running_scores_are_the_steps_of_the_running_verdict(name: str) -> None:
 
 @pytest.mark.parametrize("length", [1, LENGTH])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_leave_one_out_is_predicting_the_edited_sequence(name: str, length: int) -> None:
+def test_leave_one_out_equals_predicting_the_edited_sequence(name: str, length: int) -> None:
     """The edited sequence is predicted as any other: with its own pads, and its own cut."""
     arch, found = ARCHITECTURES[name], explained(name, "leave-one-out", length)
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, length, 7)
@@ -63,13 +63,13 @@ def test_leave_one_out_is_predicting_the_edited_sequence(name: str, length: int)
         )
 
 
-def test_leave_one_out_does_not_depend_on_how_the_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leave_one_out_does_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = explained("pads", "leave-one-out")
     monkeypatch.setattr(net_module, "STEPS_PER_BATCH", 3 * LENGTH)
     np.testing.assert_allclose(explained("pads", "leave-one-out").scores, whole.scores, atol=1e-6)
 
 
-def test_one_logit_speaks_for_the_second_class() -> None:
+def test_one_logit_favours_the_second_class() -> None:
     for seed in range(6):
         found = explained("plain", seed=seed)
         assert found.target == "class 1"
@@ -107,7 +107,7 @@ def test_the_default_method_is_the_one_that_was_chosen() -> None:
     assert explain(*given, faithfulness=faithfulness, default="of a later gatewise").method == "leave-one-out"
 
 
-def test_every_account_says_what_it_is() -> None:
+def test_every_method_has_a_note() -> None:
     for method in METHODS:
         for name in ("plain", "series"):
             note = explained(name, method).method_note
@@ -118,7 +118,7 @@ def test_every_account_says_what_it_is() -> None:
     assert "after the pads of the whole text" in explained("pads", "prefix-difference").method_note
 
 
-def test_names_are_cut_with_the_sequence() -> None:
+def test_names_are_truncated_with_the_sequence() -> None:
     found = explained("cut in the middle", "leave-one-out")
     assert found.steps == ["w0", "w1", "w2", *steps_of(LENGTH)[-6:]]
     assert found.truncated == 5
@@ -136,7 +136,7 @@ def test_the_strongest_steps() -> None:
     assert len(everything[0]) + len(everything[1]) == LENGTH
 
 
-def test_bad_requests_are_one_clear_line() -> None:
+def test_errors_of_explain() -> None:
     with pytest.raises(InputError, match="no method is called 'gradient'; there are prefix-difference, cell-dec"):
         explained("plain", "gradient")
     arch = ARCHITECTURES["four classes"]

@@ -1,4 +1,4 @@
-"""The account of the cell: exact for the memory, exact for the logit, whatever is pooled."""
+"""Cell decomposition: exact for the memory and for the logit, with every pooling."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def opened(name: str, length: int = LENGTH) -> Example:
 
 @pytest.mark.parametrize("length", [1, LENGTH])
 @pytest.mark.parametrize("name", ALL)
-def test_the_memory_is_the_sum_of_what_was_written_and_kept(name: str, length: int) -> None:
+def test_the_memory_is_the_sum_of_its_decomposition(name: str, length: int) -> None:
     for gates in opened(name, length).lstms:
-        account = gates.memory_decomposition()
-        last = gates.c[gates.reading][-1]
-        made = account.initial + account.writes.sum(axis=0)
+        attribution = gates.memory_decomposition()
+        last = gates.c[gates.reading_order][-1]
+        made = attribution.initial + attribution.writes.sum(axis=0)
         scale = np.abs(last).max()
         assert scale > 0.01
         assert np.abs(made - last).max() < 1e-5 * scale
-        np.testing.assert_allclose(account.residual, last - made, atol=1e-12)
+        np.testing.assert_allclose(attribution.residual, last - made, atol=1e-12)
         # By hand, for one unit: what the second step that was read wrote, times all later forget gates.
         if length > 1:
-            order = np.arange(len(gates.c))[gates.reading]
+            order = np.arange(len(gates.c))[gates.reading_order]
             second, later = order[1], order[2:]
             written = float(gates.i[second, 3]) * float(gates.g[second, 3])
             for row in later:
                 written *= float(gates.f[row, 3])
-            assert account.writes[second, 3] == pytest.approx(written, rel=1e-6, abs=1e-12)
+            assert attribution.writes[second, 3] == pytest.approx(written, rel=1e-6, abs=1e-12)
 
 
 def test_what_is_kept() -> None:
@@ -51,14 +51,14 @@ def test_what_is_kept() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_moves_are_the_steps_of_the_memory(name: str) -> None:
+def test_memory_changes_are_differences_of_c(name: str) -> None:
     for gates in opened(name).lstms:
         moves = gates.memory_changes()
-        np.testing.assert_allclose(moves.sum(axis=0), gates.c[gates.reading][-1] - gates.c0, atol=1e-6)
+        np.testing.assert_allclose(moves.sum(axis=0), gates.c[gates.reading_order][-1] - gates.c0, atol=1e-6)
         assert np.abs(moves).max() > 0.01
 
 
-def told(name: str, length: int = LENGTH) -> tuple[Array, float, float]:
+def scores_of(name: str, length: int = LENGTH) -> tuple[Array, float, float]:
     arch = ALL[name]
     sequence, steps = sequence_of(arch, length, 7), steps_of(length)
     found = explain(parameters_of(arch, 7), arch, sequence, steps, names_of(arch), "cell-decomposition")
@@ -68,24 +68,24 @@ def told(name: str, length: int = LENGTH) -> tuple[Array, float, float]:
 
 @pytest.mark.parametrize("length", [1, LENGTH])
 @pytest.mark.parametrize("name", ALL)
-def test_the_logit_is_the_start_and_the_scores(name: str, length: int) -> None:
-    scores, _, residual = told(name, length)
+def test_base_value_and_scores_add_up_to_the_logit(name: str, length: int) -> None:
+    scores, _, residual = scores_of(name, length)
     assert abs(residual) < 3e-6
     assert np.abs(scores).max() > 0.001
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_scores_are_the_memory_read_with_and_without_each_step(name: str) -> None:
+def test_scores_equal_reading_the_memory_with_and_without_each_step(name: str) -> None:
     """The plain way: at every step that is read, the memory's parts added up one by one, shown through tanh and o."""
-    arch, seen = ALL[name], opened(name)
+    arch, example = ALL[name], opened(name)
     weight = np.asarray(parameters_of(arch, 7)["dense.weight"], dtype=np.float64)
     direction = np.ones(1)
     if arch.outputs > 1:
-        direction = np.eye(arch.outputs)[int(seen.logits.argmax())] - 1 / arch.outputs
+        direction = np.eye(arch.outputs)[int(example.logits.argmax())] - 1 / arch.outputs
     parts = (direction @ weight).reshape(-1, len(arch.directions), arch.units)
-    want = np.zeros(len(seen.steps))
-    for d, gates in enumerate(seen.lstms[-len(arch.directions) :]):
-        order = np.arange(len(gates.c))[gates.reading]
+    expected = np.zeros(len(example.steps))
+    for d, gates in enumerate(example.lstms[-len(arch.directions) :]):
+        order = np.arange(len(gates.c))[gates.reading_order]
         for pooling, w in zip(arch.pooling.split("+"), parts[:, d], strict=True):
             for unit in range(arch.units):
                 share = read_at(order, gates.h[:, unit], pooling)
@@ -96,8 +96,8 @@ def test_the_scores_are_the_memory_read_with_and_without_each_step(name: str) ->
                         so_far.append(so_far[-1] + float(gates.i[row, unit]) * float(gates.g[row, unit]))
                     # so_far[t] is what the first t steps wrote, as it stands at r.
                     shown = np.tanh(so_far) * float(gates.o[r, unit])
-                    want[order[: place + 1]] += part * w[unit] * np.diff(shown)
-    np.testing.assert_allclose(told(name)[0], want, atol=1e-5)
+                    expected[order[: place + 1]] += part * w[unit] * np.diff(shown)
+    np.testing.assert_allclose(scores_of(name)[0], expected, atol=1e-5)
 
 
 def read_at(order: Array, h: Array, pooling: str) -> dict[int, float]:

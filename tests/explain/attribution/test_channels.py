@@ -1,4 +1,4 @@
-"""What a series' single numbers did at each step, by every account: its sums, and its zeros."""
+"""Scores per channel of a series, by every method: their sums, and their zeros."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def explained(method: str, arch: Architecture, series: Array | None = None) -> E
 
 @pytest.mark.parametrize("length", [1, LENGTH])
 @pytest.mark.parametrize(("method", "name"), WITH_CHANNELS)
-def test_a_steps_score_is_its_idle_part_and_its_channels(method: str, name: str, length: int) -> None:
+def test_score_is_baseline_term_plus_channels(method: str, name: str, length: int) -> None:
     arch = ALL[name]
     found = explained(method, arch, sequence_of(arch, length, 7))
     assert found.channels is not None
@@ -49,8 +49,8 @@ def test_a_steps_score_is_its_idle_part_and_its_channels(method: str, name: str,
 
 
 @pytest.mark.parametrize("name", ONE_WAY)
-def test_the_idle_part_of_a_running_step_is_the_network_on_a_silent_step(name: str) -> None:
-    """The same beginning, predicted anew with the last step put to 0."""
+def test_baseline_term_is_the_prediction_with_the_step_at_0(name: str) -> None:
+    """The prefix, predicted with its last step set to 0."""
     arch = ONE_WAY[name]
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
@@ -60,13 +60,13 @@ def test_the_idle_part_of_a_running_step_is_the_network_on_a_silent_step(name: s
     predicted = int(run_all(net, [series])[0].argmax())
     assert found.baseline_term is not None
     for t in range(LENGTH):
-        silent = np.concatenate([series[:t], 0 * series[t : t + 1]])
-        before, after = target_score(run_all(net, [series[:t], silent]), predicted)
+        edited = np.concatenate([series[:t], 0 * series[t : t + 1]])
+        before, after = target_score(run_all(net, [series[:t], edited]), predicted)
         assert found.baseline_term[t] == pytest.approx(after - before, abs=2e-6)
 
 
 @pytest.mark.parametrize(("method", "name"), WITH_CHANNELS)
-def test_a_silent_channel_has_no_part_and_a_silent_step_is_idle(method: str, name: str) -> None:
+def test_channels_at_0_score_0(method: str, name: str) -> None:
     arch = ALL[name]
     series = sequence_of(arch, LENGTH, 7)
     series[:, 1] = 0
@@ -90,7 +90,7 @@ def test_more_points_change_nothing(method: str, name: str, monkeypatch: pytest.
     np.testing.assert_allclose(found, more, atol=1e-8)
 
 
-def test_channels_that_do_the_same_share_equally() -> None:
+def test_equal_channels_score_equally() -> None:
     arch = ALL["mean+max, 1"]
     parameters = parameters_of(arch, 7)
     parameters["lstm.0.forward.weight_ih"][:, 2] = parameters["lstm.0.forward.weight_ih"][:, 0]
@@ -104,7 +104,7 @@ def test_channels_that_do_the_same_share_equally() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_leave_one_out_by_channel_is_predicting_the_edited_series(name: str) -> None:
+def test_leave_one_out_by_channel_equals_predicting_the_edited_series(name: str) -> None:
     arch = ALL[name]
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
@@ -119,11 +119,11 @@ def test_leave_one_out_by_channel_is_predicting_the_edited_series(name: str) -> 
         for k in range(arch.channels):
             edited = series.copy()
             edited[t, k] = 0
-            want = target_score(whole, predicted) - target_score(run_all(net, [edited])[0], predicted)
-            assert found.channels[t, k] == pytest.approx(float(want), abs=3e-6)
+            expected = target_score(whole, predicted) - target_score(run_all(net, [edited])[0], predicted)
+            assert found.channels[t, k] == pytest.approx(float(expected), abs=3e-6)
 
 
-def test_where_a_step_cannot_be_told_by_channel_nothing_is_shown() -> None:
+def test_no_channel_scores_where_they_are_undefined() -> None:
     for method, arch in (
         ("prefix-difference", Architecture(**CHANNELS, bidirectional=True)),
         ("prefix-difference", Architecture(**CHANNELS, layers=2)),
@@ -142,7 +142,7 @@ def test_where_a_step_cannot_be_told_by_channel_nothing_is_shown() -> None:
     assert attribution.channels is None
 
 
-def test_they_are_in_the_data() -> None:
+def test_channel_scores_are_in_the_json() -> None:
     shown = explained("cell-decomposition", ALL["both ways, mean"]).as_dict()
     assert len(shown["channels"]) == len(shown["baseline_term"]) == LENGTH
     assert explained("leave-one-out", ALL["last, 1"]).as_dict()["baseline_term"] is None

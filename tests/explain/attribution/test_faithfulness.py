@@ -1,4 +1,4 @@
-"""Deletion scores: what is deleted and kept, against the plain way; the choice; the sample."""
+"""Deletion scores: equal to editing one text at a time; the choice of the default method; the sample."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def net_of(name: str) -> ExplainedNetwork:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["pads", "four classes, both ways", "cut in the middle", "series"])
-def test_it_is_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -> None:
+def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -> None:
     net = net_of(name)
     sequences = [sequence_of(net.arch, length, 7) for length in LENGTHS]
     found = measure(net, sequences, METHODS[method])
@@ -39,23 +39,23 @@ def test_it_is_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -
         [whole] = predict_examples(net, [sequence])
         read = whole.read
         [example] = predict_examples(net, [read])
-        [account] = METHODS[method].attribute([example])
+        [attribution] = METHODS[method].attribute([example])
         p = np.exp(log_probabilities(example.logits[None]))[0]
-        verdict = int(p.argmax())
-        speaks = account.scores if net.arch.outputs > 1 or verdict == 1 else -account.scores
+        predicted = int(p.argmax())
+        favours = attribution.scores if net.arch.outputs > 1 or predicted == 1 else -attribution.scores
         for k, share in enumerate(SHARES):
-            first = sorted(range(len(read)), key=lambda t: -speaks[t])[: max(1, round(share * len(read)))]
+            first = sorted(range(len(read)), key=lambda t: -favours[t])[: max(1, round(share * len(read)))]
             rest = [t for t in range(len(read)) if t not in first]
             for keep, got in ((rest, found.comprehensiveness), (sorted(first), found.sufficiency)):
-                after = np.exp(log_probabilities(run_all(net, [read[keep]])))[0][verdict]
-                assert got[n, k] == pytest.approx(p[verdict] - after, abs=1e-5)
+                after = np.exp(log_probabilities(run_all(net, [read[keep]])))[0][predicted]
+                assert got[n, k] == pytest.approx(p[predicted] - after, abs=1e-5)
     assert found.faithfulness.comprehensiveness == pytest.approx(found.comprehensiveness.mean())
     assert found.faithfulness.n == len(LENGTHS)
     np.testing.assert_allclose(found.deleted, found.probability - found.comprehensiveness.mean(axis=0))
     assert found.seconds > 0
 
 
-def test_random_is_worse_than_what_looks() -> None:
+def test_random_scores_are_worse_than_leave_one_out() -> None:
     net = net_of("plain")
     found = measure_all(
         net,
@@ -73,7 +73,7 @@ def results(**each: list[float]) -> dict[str, DeletionScores]:
     }
 
 
-def test_the_first_that_is_as_good_as_the_best_is_chosen() -> None:
+def test_the_first_method_as_good_as_the_best_is_chosen() -> None:
     wide = [0.1, 0.9, 0.3, 0.7]
     assert (
         choose(results(prefix_difference=[0.2] * 4, cell_decomposition=wide, leave_one_out=[0.2, 0.8, 0.5, 0.6]))

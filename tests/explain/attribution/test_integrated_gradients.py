@@ -1,4 +1,4 @@
-"""Integrated gradients: complete, equal to captum's on torch's own LSTM, with every baseline that there is."""
+"""Integrated gradients: complete, equal to captum's on torch.nn.LSTM, with every baseline."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_scores_add_up(name: str, length: int) -> None:
     assert not found.adds_up
 
 
-def test_the_start_is_the_verdict_on_the_baseline() -> None:
+def test_the_base_value_is_the_prediction_for_the_baseline() -> None:
     for name, token in (("plain", 0), ("pads, two layers", UNKNOWN), ("four classes, both ways", 0)):
         baseline = "unknown" if token else None
         arch = ARCHITECTURES[name]
@@ -48,12 +48,12 @@ def test_the_start_is_the_verdict_on_the_baseline() -> None:
         found = explained(name, IntegratedGradients(baseline=baseline))  # type: ignore[arg-type]
         logits = run_all(ExplainedNetwork(parameters, arch), [np.full(LENGTH, token, dtype=np.int32)])[0]
         predicted = int(run_all(ExplainedNetwork(parameters, arch), [sequence_of(arch, LENGTH, 7)])[0].argmax())
-        want = logits[predicted] - logits.mean() if arch.outputs > 1 else logits[0]
-        assert found.base_value == pytest.approx(want, abs=2e-6)
+        expected = logits[predicted] - logits.mean() if arch.outputs > 1 else logits[0]
+        assert found.base_value == pytest.approx(expected, abs=2e-6)
 
 
 @pytest.mark.parametrize("baseline", ["unknown", "pad", "zero", "mean"])
-def test_a_word_that_is_the_baseline_scores_nothing(baseline: str) -> None:
+def test_a_word_equal_to_the_baseline_scores_0(baseline: str) -> None:
     arch = ARCHITECTURES["pads"]
     parameters = parameters_of(arch, 7)
     table = parameters["embedding.weight"]
@@ -71,7 +71,7 @@ def test_a_word_that_is_the_baseline_scores_nothing(baseline: str) -> None:
     assert abs(found.residual) < 2e-5
 
 
-def test_stretches_with_corners_are_halved_until_they_add_up() -> None:
+def test_intervals_are_halved_until_the_scores_add_up() -> None:
     for name in ("max", "both ways, two layers, mean and max", "series, three classes, both ways"):
         fixed, found = explained(name, IntegratedGradients(8, max_points=8)), explained(name, IntegratedGradients(8))
         way = abs(found.logit - found.base_value)
@@ -84,7 +84,7 @@ def test_stretches_with_corners_are_halved_until_they_add_up() -> None:
         assert np.abs(found.scores - fine.scores).max() < np.abs(fixed.scores - fine.scores).max()
 
 
-def test_many_at_once_are_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_equals_single_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     arch = ARCHITECTURES["pads"]
     net = ExplainedNetwork(parameters_of(arch, 7), arch, unknown=UNKNOWN)
     examples = predict_examples(net, [sequence_of(arch, length, 7) for length in (3, 14, 1, 8)])
@@ -95,7 +95,7 @@ def test_many_at_once_are_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> Non
         assert one.base_value == pytest.approx(whole.base_value, abs=1e-6)
 
 
-def test_a_series_is_told_by_channel() -> None:
+def test_series_have_scores_per_channel() -> None:
     for name in ("series", "series, three classes, both ways"):
         for baseline in (None, "zero", "mean"):
             found = explained(name, IntegratedGradients(points=100, baseline=baseline))  # type: ignore[arg-type]
@@ -104,14 +104,14 @@ def test_a_series_is_told_by_channel() -> None:
             np.testing.assert_allclose(found.channels.sum(axis=1), found.scores, atol=1e-12)
 
 
-def test_binary_gates_say_what_their_gradient_is_worth() -> None:
+def test_binary_gates_report_the_straight_through_residual() -> None:
     found = explained("binary")
     assert "straight-through" in found.method_note
     assert abs(found.residual) > 1e-3
     assert found.residual == pytest.approx(found.logit - found.base_value - found.scores.sum())
 
 
-def test_what_cannot_be_is_one_clear_line() -> None:
+def test_errors_are_one_line() -> None:
     with pytest.raises(InputError, match="a series has the baselines zero and mean, not pad"):
         explained("series", IntegratedGradients(baseline="pad"))
     arch = ARCHITECTURES["plain"]
@@ -158,7 +158,7 @@ class TorchNet(torch.nn.Module):
 
 
 @pytest.mark.parametrize("name", [name for name in SMOOTH if "cut" not in name and "nothing" not in name])
-def test_it_is_captums_on_torchs_own_lstm(name: str) -> None:
+def test_equal_to_captum_on_torch_lstm(name: str) -> None:
     attr = pytest.importorskip("captum.attr", reason="captum is not installed (it is part of the dev extra)")
     arch = ARCHITECTURES[name]
     length = 9 if arch.max_length in (0, 10) else LENGTH
@@ -176,18 +176,18 @@ def test_it_is_captums_on_torchs_own_lstm(name: str) -> None:
         found = net(inputs)
         return found[:, 0] if arch.outputs == 1 else found[:, int(logits.argmax())] - found.mean(dim=1)
 
-    want = attr.IntegratedGradients(explained_number).attribute(
+    expected = attr.IntegratedGradients(explained_number).attribute(
         x[None], baselines=base[None], n_steps=32, method="gausslegendre"
     )
     baseline = "unknown" if arch.inputs == "tokens" else "zero"
     found = explained(name, IntegratedGradients(baseline=baseline, max_points=32), length=length)  # type: ignore[arg-type]
-    np.testing.assert_allclose(found.scores, want[0].sum(dim=1).detach().numpy(), atol=1e-4)
+    np.testing.assert_allclose(found.scores, expected[0].sum(dim=1).detach().numpy(), atol=1e-4)
     assert np.abs(found.scores).max() > 0.01
     if found.channels is not None:
-        np.testing.assert_allclose(found.channels, want[0].detach().numpy(), atol=1e-4)
+        np.testing.assert_allclose(found.channels, expected[0].detach().numpy(), atol=1e-4)
 
 
-def test_the_oracle_would_notice_another_network() -> None:
+def test_the_comparison_detects_another_network() -> None:
     arch = Architecture(**CHANNELS)
     parameters, sequence = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7)
     logits = TorchNet(arch, parameters, 0)(torch.from_numpy(sequence)[None])[0].detach().numpy()

@@ -1,4 +1,4 @@
-"""The glass box of a network with n-grams beside it: the two parts of every account, and the sums of both."""
+"""Explanations of a model with n-grams: the network's part, the n-grams' part, and their sum."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def net_of(arch: Architecture, seed: int, length: int = 23) -> tuple[ExplainedNe
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", SOME)
-def test_both_parts_of_every_account(name: str, method: str) -> None:
+def test_network_and_ngram_parts_of_every_method(name: str, method: str) -> None:
     arch = ARCHITECTURES[name]
     net, sequence = net_of(arch, 5)
     assert net.ngrams is not None
@@ -58,7 +58,7 @@ def test_both_parts_of_every_account(name: str, method: str) -> None:
     added = float(target_score(net.ngrams.logits([sequence])[0], predicted))
     assert abs(added) > 0.1
     rows = Example(net, sequence).rows
-    # the network's part is the account of the network alone
+    # the network's part is the attribution of the network without n-grams
     of_network = Example(net.without_ngrams(), sequence)
     of_network.predicted = predicted
     [alone] = METHODS[method].attribute([of_network], True)
@@ -93,7 +93,7 @@ def added_of(net: ExplainedNetwork, sequence: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_phrases_of_an_explanation() -> None:
+def test_ngrams_of_an_explanation() -> None:
     arch = ARCHITECTURES["cut in front"]
     net, sequence = net_of(arch, 6)
     found = explain_example(Example(net, sequence, steps_of(23)), names_of(arch), "prefix-difference")
@@ -113,30 +113,32 @@ def test_phrases_of_an_explanation() -> None:
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_the_running_verdict(name: str) -> None:
+def test_prefix_logits_with_ngrams(name: str) -> None:
     arch = ARCHITECTURES[name]
     net, sequence = net_of(arch, 7)
-    seen, alone = (Example(one, sequence, steps_of(23)) for one in (net, net.without_ngrams()))
-    assert seen.ngram_prefix_logits is not None
+    example, alone = (Example(one, sequence, steps_of(23)) for one in (net, net.without_ngrams()))
+    assert example.ngram_prefix_logits is not None
     assert alone.ngram_prefix_logits is None
-    np.testing.assert_allclose(seen.prefix_logits, alone.prefix_logits + seen.ngram_prefix_logits, atol=1e-9)
-    np.testing.assert_allclose(seen.prefix_logits[-1], seen.logits, atol=2e-5)
-    np.testing.assert_allclose(seen.logits, run_all(net, [sequence])[0], atol=1e-6)
+    np.testing.assert_allclose(example.prefix_logits, alone.prefix_logits + example.ngram_prefix_logits, atol=1e-9)
+    np.testing.assert_allclose(example.prefix_logits[-1], example.logits, atol=2e-5)
+    np.testing.assert_allclose(example.logits, run_all(net, [sequence])[0], atol=1e-6)
     rows = Example(net, sequence).rows
     assert net.ngrams is not None
     for t, row in enumerate(rows, start=1):  # those complete by then, of all the text up to there
-        np.testing.assert_allclose(seen.ngram_prefix_logits[t], net.ngrams.logits([sequence[: row + 1]])[0], atol=1e-6)
-    np.testing.assert_allclose(seen.ngram_prefix_logits[0], net.ngrams.logits([sequence[: rows[0]]])[0], atol=1e-6)
+        np.testing.assert_allclose(
+            example.ngram_prefix_logits[t], net.ngrams.logits([sequence[: row + 1]])[0], atol=1e-6
+        )
+    np.testing.assert_allclose(example.ngram_prefix_logits[0], net.ngrams.logits([sequence[: rows[0]]])[0], atol=1e-6)
 
 
-def test_gates_are_held_and_the_ngrams_stay() -> None:
+def test_clamps_do_not_change_the_ngrams() -> None:
     arch = ARCHITECTURES["four classes"]
     net, sequence = net_of(arch, 8)
     found = intervene(Example(net, sequence, steps_of(23)), names_of(arch), [Clamp("f", 0.0)])
     alone = intervene(Example(net.without_ngrams(), sequence, steps_of(23)), names_of(arch), [Clamp("f", 0.0)])
     for side in ("before", "after"):
-        seen, network = getattr(found, side), getattr(alone, side)
-        np.testing.assert_allclose(seen.logits - network.logits, added_of(net, sequence), atol=1e-6)
+        example, network = getattr(found, side), getattr(alone, side)
+        np.testing.assert_allclose(example.logits - network.logits, added_of(net, sequence), atol=1e-6)
     assert np.abs(found.after.logits - found.before.logits).max() > 0.01
     added = float(target_score(added_of(net, sequence), int(found.before.logits.argmax())))
     assert f"The n-grams' part of the logit, {added:+.3f}, does not change: n-grams" in found.ngram_note()
@@ -145,7 +147,7 @@ def test_gates_are_held_and_the_ngrams_stay() -> None:
     assert "ngram_note" not in alone.as_dict()
 
 
-def test_replaced_words_are_counted_anew() -> None:
+def test_ngrams_of_replaced_words_are_counted_again() -> None:
     arch = ARCHITECTURES["plain"]
     net, sequence = net_of(arch, 9)
     edited = sequence.copy()
@@ -159,7 +161,7 @@ def test_replaced_words_are_counted_anew() -> None:
     assert found.ngram_note().endswith(f"is {before:+.3f} before and {after:+.3f} after.")
 
 
-def test_deletion_scores_are_those_of_the_whole_model() -> None:
+def test_deletion_scores_include_the_ngrams() -> None:
     arch = ARCHITECTURES["mean and max"]
     net, _ = net_of(arch, 10)
     sequences = [sequence_of(arch, n, 11) for n in (9, 14, 30)]
@@ -177,21 +179,19 @@ def test_deletion_scores_are_those_of_the_whole_model() -> None:
     assert measure(net.without_ngrams(), sequences, METHODS["cell-decomposition"]).probability != found.probability
 
 
-def test_chance_stays_chance() -> None:
+def test_random_scores_ignore_the_ngrams() -> None:
     arch = ARCHITECTURES["plain"]
     net, sequence = net_of(arch, 12)
     [attribution] = attribute(Random(3), predict_examples(net, [sequence]))
     np.testing.assert_array_equal(attribution.scores, np.random.default_rng(3).standard_normal(23))
 
 
-def test_units_are_silenced_in_the_whole_model() -> None:
+def test_ablation_includes_the_ngrams() -> None:
     arch = ARCHITECTURES["plain"]
     net, _ = net_of(arch, 13)
     assert net.ngrams is not None
     heavy = Ngrams(net.ngrams.order, net.ngrams.keys, (40 * np.abs(net.ngrams.weight)).astype(np.float32))
-    loud = ExplainedNetwork(
-        net.parameters, arch, unknown=1, ngrams=heavy
-    )  # nothing that the network says can change the verdict
+    loud = ExplainedNetwork(net.parameters, arch, unknown=1, ngrams=heavy)  # the n-grams decide every prediction
     sequences = [sequence_of(arch, n, 14) for n in (20, 25, 30)]
     every: dict[str, Any] = {"truth": np.array([1, 1, 0]), "classes": names_of(arch)}
     names = [steps_of(len(s)) for s in sequences]

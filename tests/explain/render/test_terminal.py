@@ -1,4 +1,4 @@
-"""The terminal view: right numbers, the same said with and without colour, and no character of the user's at work."""
+"""The terminal report: right numbers, with and without colour, and no control character or markup of the user."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def opened(
     return found, trace(parameters, arch, sequence, steps)
 
 
-def drawn(found: Explanation, seen: Example, colour: bool = False, width: int = 120, **options: Any) -> str:
+def drawn(found: Explanation, example: Example, colour: bool = False, width: int = 120, **options: Any) -> str:
     screen = Console(
         file=io.StringIO(),
         width=width,
@@ -56,7 +56,7 @@ def drawn(found: Explanation, seen: Example, colour: bool = False, width: int = 
         color_system="truecolor" if colour else None,
         no_color=not colour,
     )
-    screen.print(explanation_report(found, seen, marks=not colour, **options))
+    screen.print(explanation_report(found, example, marks=not colour, **options))
     assert isinstance(screen.file, io.StringIO)
     return screen.file.getvalue()
 
@@ -79,7 +79,7 @@ def test_without_colour_there_is_no_escape_at_all() -> None:
 
 
 @pytest.mark.parametrize("marks", [False, True])
-def test_words_are_told_apart_by_sign_and_size(marks: bool) -> None:
+def test_words_are_coloured_by_sign_and_size(marks: bool) -> None:
     found, _ = opened("pads")
     text = coloured_words(found.steps, found.scores, marks)
     highest = np.abs(found.scores).max()
@@ -99,7 +99,7 @@ def test_words_are_told_apart_by_sign_and_size(marks: bool) -> None:
         assert bool(getattr(style, "bold", False)) == (share >= 1 / 3)
 
 
-def test_punctuation_stands_as_in_a_text() -> None:
+def test_punctuation_is_spaced_as_in_a_text() -> None:
     steps = ["well", ",", "(", "not", "bad", ")", "!!!", "he", "said", "don't", ".", "a", "b", "c"]
     assert coloured_words(steps, opened("plain", steps)[0].scores).plain == "well, (not bad)!!! he said don't. a b c"
 
@@ -124,11 +124,11 @@ def rows_of(shown: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", ["plain", "both ways, two layers, mean and max", "binary"])
-def test_the_gates_shown_are_the_trace(name: str) -> None:
-    found, seen = opened(name)
-    for unit in range(seen.contributions.shape[1]):
-        gates, column = seen.unit(unit)
-        rows = rows_of(drawn(found, seen, unit=unit, words=3))
+def test_the_gates_shown_are_those_of_the_example(name: str) -> None:
+    found, example = opened(name)
+    for unit in range(example.contributions.shape[1]):
+        gates, column = example.unit(unit)
+        rows = rows_of(drawn(found, example, unit=unit, words=3))
         head = rows.index(["step", "word", "i", "f", "g", "o", "c", "h", "contribution"])
         steps = []
         for row in rows[head + 1 :]:
@@ -138,29 +138,29 @@ def test_the_gates_shown_are_the_trace(name: str) -> None:
                 continue
             t = int(row[0]) - 1
             steps.append(t)
-            assert row[1] == seen.steps[t]
-            want = [getattr(gates, part)[t, column] for part in "ifgoch"] + [seen.contributions[t, unit]]
-            np.testing.assert_allclose([float(x) for x in row[2:]], want, atol=5.01e-4)
-        last = len(seen.steps) - 1
-        moved = sorted(range(last + 1), key=lambda t: -abs(seen.contributions[t, unit]))[:3]
+            assert row[1] == example.steps[t]
+            expected = [getattr(gates, part)[t, column] for part in "ifgoch"] + [example.contributions[t, unit]]
+            np.testing.assert_allclose([float(x) for x in row[2:]], expected, atol=5.01e-4)
+        last = len(example.steps) - 1
+        moved = sorted(range(last + 1), key=lambda t: -abs(example.contributions[t, unit]))[:3]
         assert steps == sorted({0, last, *moved})
 
 
-def test_the_unit_shown_is_the_one_that_moved_most() -> None:
-    found, seen = opened("both ways")
-    most = seen.top_unit
-    sums = [sum(abs(x) for x in seen.contributions[:, k]) for k in range(seen.contributions.shape[1])]
+def test_the_unit_shown_has_the_largest_contributions() -> None:
+    found, example = opened("both ways")
+    most = example.top_unit
+    sums = [sum(abs(x) for x in example.contributions[:, k]) for k in range(example.contributions.shape[1])]
     assert sums[most] == max(sums)
-    assert f"unit {most} (of 0 to 11), layer 1," in drawn(found, seen)
+    assert f"unit {most} (of 0 to 11), layer 1," in drawn(found, example)
     other = (most + 1) % 12
-    assert f"unit {other} (of 0 to 11)" in drawn(found, seen, unit=other)
+    assert f"unit {other} (of 0 to 11)" in drawn(found, example, unit=other)
     with pytest.raises(InputError, match="unit must be from 0 to 11, not 12"):
-        drawn(found, seen, unit=12)
+        drawn(found, example, unit=12)
 
 
-def test_the_verdict_and_its_account() -> None:
-    found, seen = opened("pads")
-    shown = drawn(found, seen)
+def test_prediction_and_attribution_are_shown() -> None:
+    found, example = opened("pads")
+    shown = drawn(found, example)
     assert f"{found.prediction}, probability {found.probabilities.max():.4f}" in shown
     assert re.search(rf"logit of class 1 +{re.escape(f'{found.logit:+.3f}')}", shown)
     assert re.search(rf"base value +{re.escape(f'{found.base_value:+.3f}')} +{found.base_value_note}", shown)
@@ -170,21 +170,21 @@ def test_the_verdict_and_its_account() -> None:
     assert "need not add up" in " ".join(shown.split())
     assert "The faithfulness of this method to this model has not been measured." in " ".join(shown.split())
     exact, _ = opened("pads", method="prefix-difference")
-    shown = " ".join(drawn(exact, seen).split())
+    shown = " ".join(drawn(exact, example).split())
     assert re.search(r"residual \S+ rounding", shown)
     measured = dataclasses.replace(exact, faithfulness=Faithfulness(0.4321, 0.0987, 60))
-    shown = " ".join(drawn(measured, seen).split())
+    shown = " ".join(drawn(measured, example).split())
     assert "on 60 validation sequences: the probability of the prediction falls by 0.43 without" in shown
     assert "and by 0.10 with only these steps" in shown
 
 
-def test_the_strongest_stand_with_their_numbers() -> None:
-    found, seen = opened("plain")
-    rows = rows_of(drawn(found, seen, words=2))
+def test_the_strongest_words_are_listed_with_scores() -> None:
+    found, example = opened("plain")
+    rows = rows_of(drawn(found, example, words=2))
     head = rows.index(["+", "for", "class", "1", "-", "for", "class", "0"])
-    towards, against = found.strongest(2)
+    positive, negative = found.strongest(2)
     for n in range(2):
-        t, a = towards[n], against[n]
+        t, a = positive[n], negative[n]
         assert rows[head + 1 + n] == [
             found.steps[t],
             f"{found.scores[t]:+.3f}",
@@ -194,8 +194,8 @@ def test_the_strongest_stand_with_their_numbers() -> None:
 
 
 def test_of_several_classes() -> None:
-    found, seen = opened("four classes")
-    shown = drawn(found, seen)
+    found, example = opened("four classes")
+    shown = drawn(found, example)
     assert re.search(
         rf"logit of {found.prediction} +{re.escape(f'{found.logit:+.3f}')} +minus the mean of all logits", shown
     )
@@ -203,23 +203,23 @@ def test_of_several_classes() -> None:
     assert "- for other classes" in shown
 
 
-def test_what_was_not_read_is_said() -> None:
+def test_truncation_is_reported() -> None:
     assert "5 more words are truncated: the network reads 9." in drawn(*opened("cut in the middle"))
     assert "truncated" not in drawn(*opened("plain"))
 
 
 def test_series_are_shown_by_their_steps() -> None:
-    found, seen = opened("series", [str(t) for t in range(LENGTH)])
-    shown = drawn(found, seen, token_noun="step")
+    found, example = opened("series", [str(t) for t in range(LENGTH)])
+    shown = drawn(found, example, token_noun="step")
     assert ["step", "i", "f", "g", "o", "c", "h", "contribution"] in rows_of(shown)
     assert "word" not in shown
 
 
 def test_the_shares_of_the_gates() -> None:
-    found, seen = opened("binary")
-    share = seen.gate_shares()["f"]
+    found, example = opened("binary")
+    share = example.gate_shares()["f"]
     assert share.between == 0
-    row = next(row for row in rows_of(drawn(found, seen)) if row[:2] == ["forget", "gate"])
+    row = next(row for row in rows_of(drawn(found, example)) if row[:2] == ["forget", "gate"])
     assert row == ["forget", "gate", "f", f"{share.below:.1%}", "0.0%", f"{share.above:.1%}"]
 
 

@@ -58,7 +58,7 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
     scores[0] = logit_weights @ bias
     parts, baseline_term = np.zeros((steps, arch.channels if by_channel else 0)), np.zeros(steps)
     for d, gates in enumerate(lstms[-len(arch.directions) :]):
-        order = gates.reading
+        order = gates.reading_order
         f, o, c, h = (a[order].astype(np.float64) for a in (gates.f, gates.o, gates.c, gates.h))
         c = np.concatenate([gates.c0[None].astype(np.float64), c])  # (T + 1, H)
         slopes = np.zeros_like(f)

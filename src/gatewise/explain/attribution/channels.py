@@ -59,7 +59,7 @@ def channel_parts(net: ExplainedNetwork, gates: Gates, x: Array, of_write: Array
     x (T, C): the steps in the order of the sequence. of_write or of_h (T, H): a weight for each unit and step.
     """
     weight_ih = net.parameters[f"lstm.0.{gates.direction}.weight_ih"].astype(np.float64)  # (4H, C)
-    x = x[gates.reading].astype(np.float64)
+    x = x[gates.reading_order].astype(np.float64)
     pre, c_prev = _without_channels(net, gates)
     from_channels = x @ weight_ih.T  # (T, 4H)
     slopes = np.zeros_like(pre)
@@ -79,7 +79,7 @@ def channel_parts(net: ExplainedNetwork, gates: Gates, x: Array, of_write: Array
 
 def _without_channels(net: ExplainedNetwork, gates: Gates) -> tuple[Array, Array]:
     """Each step's pre-activations without the channels (T, 4H), and c_{t-1} (T, H), in reading order."""
-    name, order = f"lstm.0.{gates.direction}", gates.reading
+    name, order = f"lstm.0.{gates.direction}", gates.reading_order
     h, c = (
         np.concatenate([start[None], states[order]])[:-1].astype(np.float64)
         for start, states in ((gates.h0, gates.h), (gates.c0, gates.c))

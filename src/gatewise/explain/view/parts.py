@@ -107,7 +107,7 @@ def unit_part(run: Example, unit: int, layer: int) -> dict[str, object]:
     else:
         x = np.asarray(run.read)
     from_x = x.astype(np.float64) @ parameters[f"{prefix}.weight_ih"][four].T.astype(np.float64)  # (T, 4)
-    order = gates.reading
+    order = gates.reading_order
     before = np.concatenate([gates.h0[None], gates.h[order][:-1]])[order]  # h of the step read before
     from_h = before.astype(np.float64) @ parameters[f"{prefix}.weight_hh"][four].T.astype(np.float64)
     bias = parameters[f"{prefix}.bias"][four]
