@@ -1,12 +1,13 @@
-"""The gain from ensembling an LSTM with the n-gram model, by the rows and the L2 penalty that fit the weights.
+"""What an n-gram model adds to a network, and ensemble weights from few rows: the tables of docs/log/accuracy.md.
 
     python -m benchmarks.ensemble_weights MODEL [--data PATH]
 
-MODEL: a model without n-grams, from `gatewise train imdb --ngram-order 0` on the same data. It repeats the split, fits
-n-grams on the training part and evaluates on the validation part, which has other films. First: each model, their sum,
-and the weighted sum, cross-fitted in two halves, with the expected calibration error over 15 bins of equal size. Then:
-the weighted sum fitted on n rows and evaluated on the others, as the mean of 30 draws, by L2 penalty on (a - 1, b - 1).
-The test half is not used. The tables are in docs/log/accuracy.md.
+MODEL: a network alone, of `gatewise train imdb --ngram-order 0` on the same data. The script makes the model's split
+again, fits an n-gram model to the training part, and measures on the validation part: whole films that neither was
+trained on. The first table has each part, their plain sum and the ensemble (cross-fitted: the weights of each half come
+from the other half), with the expected calibration error over 15 bins of equal size. The second table has the ensemble
+whose weights are fitted to n rows and measured on the others, means of 30 draws, by the penalty L2. The test half is
+not read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from gatewise.training.ngrams import fit_ngrams
 from gatewise.training.training_data import prepare
 from gatewise.types import Array
 
-L2_PENALTIES = (0.1, 1.0, 5.0, 10.0, 30.0)
+PENALTIES = (0.1, 1.0, 5.0, 10.0, 30.0)
 ROWS = (30, 100, 500)
 
 
@@ -34,50 +35,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", default="embedded", help="the IMDB archive or its folder")
-    parser.add_argument("--l2", type=float, default=recipe("fast").ngram_l2)
+    parser.add_argument("--ngram-l2", type=float, default=recipe("fast").ngram_l2)
     options = parser.parse_args()
     model, data = gw.load(options.model), imdb(options.data).train
-    assert model.ngrams is None, "give a model without n-grams"
-    assert model.metadata.fingerprint == data.fingerprint(), "the model was trained on different data"
+    assert model.ngrams is None, "MODEL must be a network alone"
+    assert model.metadata.fingerprint == data.fingerprint(), "the model was trained on other data"
     training_data = prepare(data, replace(recipe(model.metadata.recipe), ngram_order=3), model.metadata.seed)
-    whole, labels = training_data.whole, training_data.labels
-    without = [model.net.unknown] if model.net.unknown is not None else []
-    fitted = fit_ngrams(
-        [whole[n] for n in training_data.train], labels[training_data.train], 2, l2=options.l2, without=without
+    sequences, labels, train = training_data.full_sequences, training_data.labels, training_data.train
+    ngram_model = fit_ngrams(
+        [sequences[n] for n in train],
+        labels[train],
+        2,
+        l2=options.ngram_l2,
+        exclude=training_data.excluded_tokens,
     )
-    kept = [whole[n] for n in training_data.validation]
-    u, v = model.logits_of(kept).astype(np.float64), fitted.ngrams.logits(kept) + fitted.bias
-    y, none = labels[training_data.validation], np.zeros(1)
-    print(f"{len(y):,} validation rows, {len(fitted.ngrams):,} n-grams, l2 {options.l2:g}\n")
-    print("| model | accuracy | log loss | calibration error |\n|---|---:|---:|---:|")
-    for name, w in (("network", (1.0, 0.0)), ("n-grams", (0.0, 1.0)), ("sum", (1.0, 1.0))):
-        _row(name, _sum(EnsembleWeights(*w, none, 0), u, v), y)
-    order, cross_fitted = np.random.default_rng(0).permutation(len(y)), np.zeros_like(u)
-    for test, train in ((order[::2], order[1::2]), (order[1::2], order[::2])):
-        cross_fitted[test] = _sum(fit_ensemble_weights(u[train], v[train], y[train, None]), u[test], v[test])
-    _row("weighted sum", cross_fitted, y)
-    print(f"\nfitted on all rows: {fit_ensemble_weights(u, v, y[:, None])}\n")
+    validation = [sequences[n] for n in training_data.validation]
+    network, ngrams = model.logits_of(validation).astype(np.float64), ngram_model.logits(validation)
+    y, zero = labels[training_data.validation], np.zeros(1)
+    print(f"{len(y):,} validation rows, {len(ngram_model.ngrams):,} n-grams, l2 {options.ngram_l2:g}\n")
+    print("| logit | accuracy | loss | calibration error |\n|---|---:|---:|---:|")
+    for name, parts in (("network", (1.0, 0.0)), ("n-grams", (0.0, 1.0)), ("plain sum", (1.0, 1.0))):
+        _row(name, EnsembleWeights(*parts, zero, 0).combine(network, ngrams), y)
+    order, crossed = np.random.default_rng(0).permutation(len(y)), np.zeros_like(network)
+    for test, fit in ((order[::2], order[1::2]), (order[1::2], order[::2])):
+        weights = fit_ensemble_weights(network[fit], ngrams[fit], y[fit, None])
+        crossed[test] = weights.combine(network[test], ngrams[test])
+    _row("ensemble", crossed, y)
+    print(f"\nfitted to all rows: {fit_ensemble_weights(network, ngrams, y[:, None])}\n")
     print("| rows | L2 | accuracy | loss | worst loss | a | b |\n|---:|---:|---:|---:|---:|---:|---:|")
     for n in ROWS:
-        for l2 in L2_PENALTIES:
-            _draws(n, l2, u, v, y)
+        for l2 in PENALTIES:
+            _draws(n, l2, network, ngrams, y)
 
 
-def _draws(n: int, l2: float, u: Array, v: Array, y: Array) -> None:
+def _draws(n: int, l2: float, network: Array, ngrams: Array, y: Array) -> None:
     rng, found = np.random.default_rng(n), []
     for _ in range(30):
         rows = rng.permutation(len(y))
-        some, rest = rows[:n], rows[n:]
-        weights = fit_ensemble_weights(u[some], v[some], y[some, None], l2)
-        measured = scores(log_probabilities(_sum(weights, u[rest], v[rest])), y[rest])
+        train, test = rows[:n], rows[n:]
+        weights = fit_ensemble_weights(network[train], ngrams[train], y[train, None], l2)
+        measured = scores(log_probabilities(weights.combine(network[test], ngrams[test])), y[test])
         found.append((*measured, weights.network, weights.ngrams))
     accuracy, loss, a, b = np.mean(found, axis=0)
-    worst = max(one[1] for one in found)
+    worst = max(loss for _, loss, *_ in found)
     print(f"| {n} | {l2:g} | {accuracy:.4f} | {loss:.4f} | {worst:.4f} | {a:.2f} | {b:.2f} |", flush=True)
-
-
-def _sum(weights: EnsembleWeights, u: Array, v: Array) -> Array:
-    return np.asarray(weights.network * u + weights.ngrams * v + weights.shift)
 
 
 def _row(name: str, logits: Array, y: Array) -> None:
@@ -85,7 +86,7 @@ def _row(name: str, logits: Array, y: Array) -> None:
     accuracy, loss = scores(log_p, y)
     confidence, correct = np.exp(log_p.max(axis=1)), log_p.argmax(axis=1) == y
     bins = np.array_split(np.argsort(confidence, kind="stable"), 15)
-    error = sum(abs(correct[one].mean() - confidence[one].mean()) * len(one) for one in bins) / len(y)
+    error = sum(abs(correct[rows].mean() - confidence[rows].mean()) * len(rows) for rows in bins) / len(y)
     print(f"| {name} | {accuracy:.4f} | {loss:.4f} | {error:.4f} |", flush=True)
 
 

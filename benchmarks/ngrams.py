@@ -26,9 +26,9 @@ FITS: dict[str, dict[str, Any]] = {
     "order 1": {"order": 1},
     "order 2": {"order": 2},
     "order 3": {},
-    "order 3, with the unknown word": {"without": ()},
-    "in 3 texts at least": {"minimum": 3},
-    "in 5 texts at least": {"minimum": 5},
+    "order 3, with the unknown word": {"exclude": ()},
+    "in 3 texts at least": {"min_df": 3},
+    "in 5 texts at least": {"min_df": 5},
     "l2 0.3": {"l2": 0.3},
     "l2 1": {"l2": 1.0},
     "l2 16": {"l2": 16.0},
@@ -48,7 +48,7 @@ def main() -> None:
     fold = _folds(data.groups, options.folds)
     print("| fit | accuracy | loss | n-grams | seconds |\n|---|---:|---:|---:|---:|")
     for name, changes in FITS.items():
-        given = {"without": (encoding.unknown,), "threads": options.threads, **changes}
+        given = {"exclude": (encoding.unknown,), "threads": options.threads, **changes}
         found = np.array(list(_results(sequences, data.labels, fold, given)))
         accuracy, loss, kept, seconds = found.mean(axis=0)
         error = found[:, 0].std(ddof=1) / len(found) ** 0.5
@@ -69,7 +69,7 @@ def _results(sequences: list[Array], labels: Array, fold: Array, given: dict[str
         began = time.perf_counter()
         fitted = fit_ngrams([sequences[n] for n in train], labels[train], 2, **given)
         seconds = time.perf_counter() - began
-        logits = fitted.ngrams.logits([sequences[n] for n in test]) + fitted.bias
+        logits = fitted.logits([sequences[n] for n in test])
         yield *scores(log_probabilities(logits), labels[test]), len(fitted.ngrams), seconds
 
 

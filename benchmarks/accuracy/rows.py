@@ -136,7 +136,7 @@ def measured(model: Model, test: Labelled, held: Labelled) -> dict[str, Any]:
             "ngrams_alone": lambda data: ngrams.logits(model.preprocessor.encode_batch(data.inputs)),
         }
         for name, logits in parts.items():
-            weighing = fit_ensemble_weights(logits(held), None, held.labels[:, None].astype(np.float64), held=1e-3)
+            weighing = fit_ensemble_weights(logits(held), None, held.labels[:, None].astype(np.float64), l2=1e-3)
             positive = weighing.network * logits(test)[:, 0] + weighing.shift[0] > 0
             out[name] = float((positive == (test.labels == 1)).mean())
     return out

@@ -9,7 +9,7 @@ import pytest
 
 import gatewise as gw
 from tests.cli.conftest import Run
-from tests.training.corpus import made_corpus
+from tests.training.texts import made_corpus
 
 
 @pytest.fixture

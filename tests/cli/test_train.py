@@ -48,7 +48,7 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
     assert model.metadata.command == f"{want} --epochs 2 --batch-size 8 --units 4"
 
 
-def test_ngrams_beside_the_network(run: Run, reviews_csv: Path, series_file: Path, tmp_path: Path) -> None:
+def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: Path) -> None:
     target = tmp_path / "m"
     result = run("train", *columns(reviews_csv), "-o", target, *SMALL, "--ngram-order", 2)
     assert result.exit_code == 0
@@ -56,7 +56,7 @@ def test_ngrams_beside_the_network(run: Run, reviews_csv: Path, series_file: Pat
     assert model.ngrams is not None
     assert model.ngrams.order == 2
     assert f"{len(model.ngrams)} n-grams of 1 to 2 words fitted in" in result.stdout
-    assert f"weighed: {model.metadata.calibrated.how}; validation accuracy" in " ".join(result.stdout.split())
+    assert f"ensemble: {model.metadata.calibrated.how}; validation accuracy" in " ".join(result.stdout.split())
     assert model.metadata.command.endswith(" --ngram-order 2")
     assert "1- to 2-grams" in run("info", target).stdout
     assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(model.ngrams)

@@ -1,4 +1,4 @@
-"""Inputs that move against the network: how far, where to, and what the gradient of both losses is."""
+"""Adversarial training: size and direction of the perturbation, and the gradient of both losses."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.network.batch import Batch
 from gatewise.nn import Network
 from gatewise.training import Interrupted, recipe, train
-from gatewise.training.adversarial import adversarial_backward, moved
-from gatewise.training.soft import soft_loss
-from tests.training.test_resume import StopAt
+from gatewise.training.adversarial import adversarial_backward, perturb
+from gatewise.training.soft_labels import soft_cross_entropy
+from tests.training.callbacks import InterruptAt
 from tests.training.texts import made_reviews
 
 TOKENS = Architecture("tokens", 12, 5, 4, layers=2, bidirectional=True, pooling="mean+max")
@@ -52,35 +52,33 @@ def _loss(logits: Tensor) -> Tensor:
     return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target)
 
 
-def _students(logits: Tensor) -> Tensor:
-    """One text of three has a label; of the others a teacher has given probabilities, one of which counts half."""
+def _soft_loss(logits: Tensor) -> Tensor:
+    """One label and two soft labels, one with weight 1/2."""
     targets = torch.tensor([[0.0, 1.0], [0.7, 0.3], [0.4, 0.6]], dtype=logits.dtype)
-    return soft_loss(logits, targets, torch.tensor([1.0, 1.0, 0.5], dtype=logits.dtype))
+    return soft_cross_entropy(logits, targets, torch.tensor([1.0, 1.0, 0.5], dtype=logits.dtype))
 
 
-def test_each_sequence_moves_along_its_gradient_by_a_part_of_its_own_length() -> None:
+def test_each_sequence_is_perturbed_along_its_gradient_relative_to_its_norm() -> None:
     rng = np.random.default_rng(0)
     lengths = np.array([3, 0, 2, 1])
     x, gradient = (torch.from_numpy(rng.standard_normal((6, 4))) for _ in range(2))
     gradient[5] = 0
-    by = (moved(x, gradient, lengths, 0.1) - x).numpy()
+    r = (perturb(x, gradient, lengths, 0.1) - x).numpy()
     for start, stop in ((0, 3), (3, 5)):
-        one, whole, slope = by[start:stop], x[start:stop].numpy(), gradient[start:stop].numpy()
-        assert np.linalg.norm(one) == pytest.approx(0.1 * np.linalg.norm(whole))
+        one, inputs, slope = r[start:stop], x[start:stop].numpy(), gradient[start:stop].numpy()
+        assert np.linalg.norm(one) == pytest.approx(0.1 * np.linalg.norm(inputs))
         np.testing.assert_allclose(one / np.linalg.norm(one), slope / np.linalg.norm(slope))
-    np.testing.assert_array_equal(by[5], 0)  # nothing to gain: it stays
+    np.testing.assert_array_equal(r[5], 0)  # its gradient is 0
 
 
-@pytest.mark.parametrize("loss_of", [_loss, _students], ids=["labels", "teacher"])
+@pytest.mark.parametrize("loss_of", [_loss, _soft_loss], ids=["labels", "teacher"])
 @pytest.mark.parametrize("arch", [TOKENS, CHANNELS], ids=["tokens", "channels"])
-def test_the_gradient_is_that_of_the_mean_of_both_losses(
-    arch: Architecture, loss_of: Callable[[Tensor], Tensor]
-) -> None:
-    """Against central differences of that mean, the movement (autograd's, at the start) held fixed."""
-    network, batch, share = _network(arch), _batch(arch), 0.05
+def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: Callable[[Tensor], Tensor]) -> None:
+    """Against central differences of that mean, with the perturbation held constant."""
+    network, batch, epsilon = _network(arch), _batch(arch), 0.05
     network.train()
     network.zero_grad()
-    logits, loss = adversarial_backward(network, batch, loss_of, share)
+    logits, loss = adversarial_backward(network, batch, loss_of, epsilon)
     torch.testing.assert_close(logits, network(batch).detach())
     torch.testing.assert_close(loss, loss_of(logits))
     found = {name: network.weight(name).grad.numpy().copy() for name in network.names}  # type: ignore[union-attr]
@@ -88,13 +86,13 @@ def test_the_gradient_is_that_of_the_mean_of_both_losses(
     here = network.inputs(batch).detach().requires_grad_()
     loss_of(network(batch, here)).backward()  # type: ignore[no-untyped-call]
     assert here.grad is not None
-    by = moved(here.detach(), here.grad, batch.lengths, share) - here.detach()
+    r = perturb(here.detach(), here.grad, batch.lengths, epsilon) - here.detach()
 
     def both() -> float:
         with torch.no_grad():
-            return float((loss_of(network(batch)) + loss_of(network(batch, network.inputs(batch) + by))) / 2)
+            return float((loss_of(network(batch)) + loss_of(network(batch, network.inputs(batch) + r))) / 2)
 
-    assert both() > float(loss), "the movement must be one against the network"
+    assert both() > float(loss), "the perturbation must increase the loss"
     for name in network.names:
         weight = network.weight(name).detach()
         for place in np.random.default_rng(3).integers(0, weight.numel(), 6):
@@ -108,18 +106,18 @@ def test_the_gradient_is_that_of_the_mean_of_both_losses(
             assert found[name].flat[place] == pytest.approx((up - down) / (2 * step), abs=1e-8), name
 
 
-def test_the_embeddings_dropout_is_the_same_before_and_after_the_movement() -> None:
-    """A word that is dropped stays dropped: with all that is random in the embedding, no movement is no change."""
+def test_both_losses_share_the_embedding_dropout() -> None:
+    """With epsilon 0 the gradient is that of one loss, dropout included."""
     network, batch = _network(TOKENS, {"embedding": 0.5, "word": 0.3}), _batch(TOKENS)
     network.train()
     torch.manual_seed(0)
     network.zero_grad()
     adversarial_backward(network, batch, _loss, 0.0)
-    twice = {name: network.weight(name).grad.clone() for name in network.names}  # type: ignore[union-attr]
+    both = {name: network.weight(name).grad.clone() for name in network.names}  # type: ignore[union-attr]
     torch.manual_seed(0)
     network.zero_grad()
     _loss(network(batch)).backward()  # type: ignore[no-untyped-call]
-    for name, gradient in twice.items():
+    for name, gradient in both.items():
         torch.testing.assert_close(network.weight(name).grad, gradient, msg=name)
 
 
@@ -132,7 +130,7 @@ def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> N
     assert model.logits(data.inputs).tobytes() != plain.logits(data.inputs).tobytes()
 
     with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "two", callback=StopAt(2, 3), **how)
+        train(data, out=tmp_path / "two", callback=InterruptAt(2, 3), **how)
     resumed = train(data, out=tmp_path / "two", resume=True, **how)
     assert resumed.logits(data.inputs).tobytes() == model.logits(data.inputs).tobytes()
 
@@ -145,7 +143,7 @@ def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> N
     assert found.evaluate(Labelled.of(series, labels)).accuracy > 0.8
 
 
-def test_a_share_below_nothing_or_beside_pads_is_refused() -> None:
+def test_a_negative_epsilon_or_shared_pads_are_refused() -> None:
     with pytest.raises(InputError, match=r"recipe: adversarial must be from 0 to below 1, not -0\.1"):
         recipe("best", adversarial=-0.1)
     with pytest.raises(InputError, match="recipe: adversarial differs by sequence"):

@@ -1,4 +1,4 @@
-"""Weighing the two paths: the optimum of its own loss, what a hundred rows do, and folding it into the model."""
+"""Ensemble weights: the optimum of their loss, few rows, and folding into the model."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.network.ngrams import Ngrams
-from gatewise.training.ensemble import EnsembleWeights, fit_ensemble_weights, fold
+from gatewise.training.ensemble import EnsembleWeights, fit_ensemble_weights, fold_into_parameters
+from gatewise.training.ngrams import NgramModel
 
 
 def rows(n: int, outputs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two paths that say too much, each in its own way, and what is true."""
+    """Logits of two overconfident models, and targets."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(0.3, 1.5, (n, outputs))
     one, two = 2.5 * truth + rng.normal(0.4, 2, truth.shape), 0.5 * truth + rng.normal(0, 1, truth.shape)
@@ -21,20 +22,20 @@ def rows(n: int, outputs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.nd
     return one, two, np.eye(outputs)[[rng.choice(outputs, p=row) for row in p]]
 
 
-def loss(found: EnsembleWeights, one: np.ndarray, two: np.ndarray, targets: np.ndarray, held: float) -> float:
+def loss(found: EnsembleWeights, one: np.ndarray, two: np.ndarray, targets: np.ndarray, l2: float) -> float:
     z = found.network * one + found.ngrams * two + found.shift
     if z.shape[1] == 1:
         fit = np.logaddexp(0, z) - targets * z
     else:
         fit = np.log(np.exp(z).sum(axis=1)) - (targets * z).sum(axis=1)
-    held_back = (found.network - 1) ** 2 + (found.ngrams - 1) ** 2 + (found.shift**2).sum()
-    return float(fit.sum() + held / 2 * held_back)
+    penalty = (found.network - 1) ** 2 + (found.ngrams - 1) ** 2 + (found.shift**2).sum()
+    return float(fit.sum() + l2 / 2 * penalty)
 
 
 @pytest.mark.parametrize(("n", "outputs"), [(900, 1), (700, 3), (12, 1)])
-def test_nothing_near_is_better(n: int, outputs: int) -> None:
+def test_the_fit_is_the_optimum(n: int, outputs: int) -> None:
     one, two, targets = rows(n, outputs, 1)
-    found = fit_ensemble_weights(one, two, targets, held=4.0)
+    found = fit_ensemble_weights(one, two, targets, l2=4.0)
     best = loss(found, one, two, targets, 4.0)
     rng = np.random.default_rng(2)
     for size in (1e-3, 1e-2, 0.3):
@@ -50,15 +51,15 @@ def test_many_rows_calibrate() -> None:
     assert found.ngrams == 0
     z = found.network * one + found.shift
     assert abs((1 / (1 + np.exp(-z)) - targets).mean()) < 1e-4
-    assert found.network < 0.5  # what says too much is turned down
+    assert found.network < 0.5  # the overconfident model is scaled down
     both = fit_ensemble_weights(one, two, targets)
-    free = fit_ensemble_weights(one, two, targets, held=1e-9)
+    free = fit_ensemble_weights(one, two, targets, l2=1e-9)
     assert abs(both.network - free.network) < 0.01
     assert abs(both.ngrams - free.ngrams) < 0.02
 
 
-def test_a_hundred_rows_do_no_harm() -> None:
-    """Where the plain sum is right already, what a hundred rows, or five, fit instead is hardly worse on new rows."""
+def test_few_rows_do_no_harm() -> None:
+    """Where the plain sum is the optimum, weights fitted to 100 or 5 rows are hardly worse on new rows."""
     rng = np.random.default_rng(5)
 
     def right(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -66,14 +67,14 @@ def test_a_hundred_rows_do_no_harm() -> None:
         return one, two, (rng.random((n, 1)) < 1 / (1 + np.exp(-one - two))).astype(float)
 
     new = right(50_000)
-    plain = loss(EnsembleWeights(1.0, 1.0, np.zeros(1), 0), *new, held=0.0) / 50_000
+    plain = loss(EnsembleWeights(1.0, 1.0, np.zeros(1), 0), *new, l2=0.0) / 50_000
     for n in (100, 5):
-        worse = [loss(fit_ensemble_weights(*right(n)), *new, held=0.0) / 50_000 - plain for _ in range(30)]
-        assert np.mean(worse) < 0.015, "no worse than three numbers fitted freely to a hundred rows are bound to be"
+        worse = [loss(fit_ensemble_weights(*right(n)), *new, l2=0.0) / 50_000 - plain for _ in range(30)]
+        assert np.mean(worse) < 0.015, "about the expected loss of three free parameters on a hundred rows"
         assert max(worse) < 0.06
 
 
-def test_rows_that_are_told_apart_without_fault() -> None:
+def test_separable_rows() -> None:
     sides = np.array([[-20.0], [30.0]] * 40)
     found = fit_ensemble_weights(sides, sides, (sides > 0).astype(float))
     assert np.isfinite([found.network, found.ngrams, *found.shift]).all()
@@ -81,28 +82,28 @@ def test_rows_that_are_told_apart_without_fault() -> None:
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_folding_is_the_separate_sum(outputs: int) -> None:
+def test_folding_equals_the_ensemble(outputs: int) -> None:
     rng = np.random.default_rng(4)
     weight, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((outputs, 7), (outputs,)))
     ngrams = Ngrams(1, np.arange(1, 6), rng.standard_normal((5, outputs)).astype(np.float32))
-    apart = rng.standard_normal(outputs)
-    weighing = EnsembleWeights(0.7, 1.3, rng.standard_normal(outputs), 50)
+    bias_of_ngrams = rng.standard_normal(outputs)
+    weights = EnsembleWeights(0.7, 1.3, rng.standard_normal(outputs), 50)
     pooled, texts = rng.standard_normal((4, 7)), [np.array([0, 2]), np.array([4]), np.array([4, 1, 3]), np.array([9])]
     parameters = {"dense.weight": weight, "dense.bias": bias, "other": np.ones(2, np.float32)}
-    expected = 0.7 * (pooled @ weight.T + bias) + 1.3 * (ngrams.logits(texts) + apart) + weighing.shift
-    folded, scaled = fold(parameters, ngrams, apart, weighing)
+    expected = 0.7 * (pooled @ weight.T + bias) + 1.3 * (ngrams.logits(texts) + bias_of_ngrams) + weights.shift
+    folded, scaled = fold_into_parameters(parameters, NgramModel(ngrams, bias_of_ngrams), weights)
     assert scaled is not None
     found = pooled @ folded["dense.weight"].T + folded["dense.bias"] + scaled.logits(texts)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert folded["other"] is parameters["other"]
     assert folded["dense.weight"].dtype == folded["dense.bias"].dtype == np.float32
-    alone, none = fold(parameters, None, np.zeros(outputs), weighing._replace(ngrams=0.0))
+    alone, none = fold_into_parameters(parameters, None, weights._replace(ngrams=0.0))
     assert none is None
-    np.testing.assert_allclose(alone["dense.bias"], 0.7 * bias + weighing.shift, atol=1e-6)
+    np.testing.assert_allclose(alone["dense.bias"], 0.7 * bias + weights.shift, atol=1e-6)
 
 
 def test_refused() -> None:
-    with pytest.raises(InputError, match="same shape"):
+    with pytest.raises(InputError, match="one shape"):
         fit_ensemble_weights(np.zeros((3, 1)), np.zeros((2, 1)), np.zeros((3, 1)))
     with pytest.raises(InputError, match="n at least 1"):
         fit_ensemble_weights(np.zeros((0, 1)), None, np.zeros((0, 1)))

@@ -1,9 +1,7 @@
-"""Training from a base, with and without texts that have no labels."""
+"""Training from a pretrained language model, with and without unlabelled texts."""
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Callback, Interrupted, PretrainRecipe, StepLog, pretrain, train
+from gatewise.training import Interrupted, PretrainRecipe, pretrain, train
+from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
 RECIPE = PretrainRecipe(
@@ -79,35 +78,23 @@ def test_it_learns_with_a_teacher_and_saves_the_same(pretrained: PretrainedLM, t
     assert not (tmp_path / "m.run").exists()
 
 
-class StopAt(Callback):
-    """Presses Ctrl-C after so many steps, those of the teacher and those of the student counted together."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def stepped(self, step: StepLog) -> None:
-        self.left -= 1
-        if not self.left:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
 @pytest.mark.parametrize("recipe", ["finetune", "best"])
 @pytest.mark.parametrize("step", [3, 52, 70])
 def test_stopped_and_resumed(pretrained: PretrainedLM, tmp_path: Path, step: int, recipe: str) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     how = OPTIONS | {"recipe": recipe}
-    whole = train(data, pretrained=pretrained, unlabelled=more, **how)
+    uninterrupted = train(data, pretrained=pretrained, unlabelled=more, **how)
     with pytest.raises(Interrupted, match="resume"):
-        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=StopAt(step), **how)
+        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=Recorder(step), **how)
     resumed = train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", resume=True, **how)
-    for name, array in whole.parameters.items():
+    for name, array in uninterrupted.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
 
 
-def test_another_base_or_other_texts_are_not_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
+def test_another_pretrained_model_or_other_texts_are_not_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     with pytest.raises(Interrupted):
-        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=StopAt(70), **OPTIONS)
+        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=Recorder(70), **OPTIONS)
     with pytest.raises(TrainingError, match="teacher of another run"):
         train(data, pretrained=pretrained, unlabelled=more[1:], out=tmp_path / "m", resume=True, **OPTIONS)
 
@@ -130,18 +117,18 @@ def test_vectors_alone_leave_the_units_free() -> None:
     ("options", "says"),
     [
         ({"units": 12}, "units 10"),
-        ({"recipe": "tutorial"}, "base"),
+        ({"recipe": "tutorial"}, "pretrained model"),
         ({"bidirectional": False}, "both directions"),
         ({"gate": "binary"}, "sigmoid"),
-        ({"unlabelled": ["a text"], "student_epochs": 0, "lsa_components": 0}, "no use"),
+        ({"unlabelled": ["a text"], "student_epochs": 0, "lsa_components": 0}, "cannot use unlabelled texts"),
     ],
 )
-def test_what_a_base_cannot_start(pretrained: PretrainedLM, options: dict[str, Any], says: str) -> None:
+def test_what_a_pretrained_model_cannot_start(pretrained: PretrainedLM, options: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         train(made_reviews(60, 3), pretrained=pretrained, **options)
 
 
-def test_series_have_no_base(pretrained: PretrainedLM) -> None:
+def test_series_have_no_pretrained_model(pretrained: PretrainedLM) -> None:
     with pytest.raises(InputError, match="series"):
         train([np.full((4, 2), float(k)) for k in range(20)], [0, 1] * 10, pretrained=pretrained, ngram_order=0)
 
@@ -149,12 +136,12 @@ def test_series_have_no_base(pretrained: PretrainedLM) -> None:
 @pytest.mark.parametrize("recipe", ["finetune", "best"])
 def test_series_learn_nothing_from_texts(recipe: str) -> None:
     series = [np.full((4, 2), float(k)) for k in range(20)]
-    with pytest.raises(InputError, match="texts without labels tell nothing of series"):
+    with pytest.raises(InputError, match="series cannot learn from unlabelled texts"):
         train(series, [0, 1] * 10, recipe=recipe, unlabelled=["a text"], units=4)
 
 
-def test_texts_that_are_labelled_are_not_read_a_second_time(pretrained: PretrainedLM) -> None:
-    """Above all the validation part: a student that had read it would be chosen and weighed by what it knows."""
+def test_labelled_texts_are_left_out_of_the_unlabelled_ones(pretrained: PretrainedLM) -> None:
+    """The validation part above all: it chooses the epoch and the ensemble weights, so nothing may train on it."""
     data = made_reviews(120, 3)
     texts = [str(text) for text in data.inputs]
     fresh = [str(text) for text in made_reviews(30, 77).inputs]

@@ -1,4 +1,4 @@
-"""The head that a base starts with: scikit-learn's function, folded; and what it is for."""
+"""The linear probe: equal to scikit-learn's logistic regression on standardised states."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_it_is_penalised_logistic_regression_on_standardised_states(classes: int
     assert (weight.tobytes(), bias.tobytes()) == (again[0].tobytes(), again[1].tobytes())
 
 
-def test_one_scale_is_the_same_on_states_that_were_only_centred() -> None:
-    """And not on states of their own deviations each: a number that varies little is held back."""
+def test_shared_scale_is_the_fit_on_centred_states() -> None:
+    """A feature of little variance is penalised more than with a scale of its own."""
     rng = np.random.default_rng(4)
     pooled = (rng.standard_normal((80, 5)) * [3.0, 1.0, 0.3, 0.1, 0.03] + 2).astype(np.float32)
     labels = (pooled[:, 1] + rng.standard_normal(80) > 2).astype(np.int64)
@@ -52,7 +52,7 @@ def test_states_that_never_move_are_harmless() -> None:
     assert ((pooled @ weight.T + bias)[:, 0] > 0).tolist() == [False] * 4 + [True] * 4
 
 
-def test_numbers_that_mean_nothing_are_refused() -> None:
+def test_values_out_of_range_are_refused() -> None:
     with pytest.raises(InputError, match="recipe: probe_l2 must be at least 0, not -1"):
         recipe("finetune", probe_l2=-1)
     with pytest.raises(InputError, match="recipe: lsa_components must be at least 0, not -1"):

@@ -1,4 +1,4 @@
-"""The line through latent directions as n-grams: the same line, what it may read, and what it is for."""
+"""The LSA classifier as an n-gram model: its logits, what it reads, and what it is good for."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import gatewise as gw
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.ngrams import Ngrams
 from gatewise.training import PretrainRecipe, pretrain, recipe, train
-from gatewise.training import lsa_classifier as latent_line_module
+from gatewise.training import lsa as lsa_module
+from gatewise.training.ensemble import add_lsa_classifier
 from gatewise.training.linear_probe import fit_linear_probe
-from gatewise.training.lsa import LATENT_L2, latent
-from gatewise.training.lsa_classifier import fit_lsa_classifier, joined
-from gatewise.training.ngrams import FittedNgrams, targets_of
-from gatewise.training.start import match_pretrained
+from gatewise.training.lsa import LSA_L2, fit_lsa, fit_lsa_classifier
+from gatewise.training.ngrams import NgramModel, targets_of
+from gatewise.training.recipes import match_pretrained
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.types import Array
-from tests.training.notes import Notes
+from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
 RECIPE = PretrainRecipe(
@@ -51,30 +51,28 @@ def encoded(training_data: TrainingData, texts: Any) -> list[Array]:
     return [np.asarray(s) for s in training_data.preprocessor.encode_batch(texts)]
 
 
-def test_it_is_the_line_through_the_coordinates(pretrained: PretrainedLM) -> None:
-    """Its n-grams and its bias say of a text what the coordinates do, once every text has the mean length."""
+def test_it_is_a_logistic_regression_on_document_vectors(pretrained: PretrainedLM) -> None:
+    """Its logits are those of the regression, with the mean norm in place of each text's own."""
     training_data = ready(pretrained, 80)
-    whole = encoded(training_data, made_reviews(300, 41).inputs)
-    line = fit_lsa_classifier(training_data, whole, 5, Notes())
-    assert line is not None
+    unlabelled = encoded(training_data, made_reviews(300, 41).inputs)
+    classifier = fit_lsa_classifier(training_data, unlabelled, 5, Recorder())
+    assert classifier is not None
     unknown = training_data.preprocessor.unknown
     assert unknown is not None
-    texts = [training_data.whole[row] for row in training_data.train] + whole
-    found = latent(texts, 6, 3, 10, without=[unknown], seed=5)
-    rows = found.coordinates[: len(training_data.train)]
+    texts = [training_data.full_sequences[row] for row in training_data.train] + unlabelled
+    lsa = fit_lsa(texts, 6, 3, 10, exclude=[unknown], seed=5)
+    rows = lsa.document_vectors[: len(training_data.train)]
     targets = targets_of(training_data.labels[training_data.train], 2)
-    weight, bias = fit_linear_probe(rows, targets, LATENT_L2, shared_scale=True)
-    length = found.length[: len(training_data.train)]
-    want = rows * (length / length.mean())[:, None] @ weight.T + bias
-    said = line.ngrams.logits([training_data.whole[row] for row in training_data.train]) + line.bias
-    np.testing.assert_allclose(said, want, rtol=1e-3, atol=1e-3)
-    assert line.ngrams.order == 3
+    weight, bias = fit_linear_probe(rows, targets, LSA_L2, shared_scale=True)
+    norms = lsa.norms[: len(training_data.train)]
+    expected = rows * (norms / norms.mean())[:, None] @ weight.T + bias
+    logits = classifier.logits([training_data.full_sequences[row] for row in training_data.train])
+    np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3)
+    assert classifier.ngrams.order == 3
 
 
-def test_it_tells_texts_that_no_label_is_like(pretrained: PretrainedLM) -> None:
-    """Of the words that tell, the labelled texts hold some and the asked ones others: only texts without labels, where
-    they stand together, know that they mean the same.
-    """
+def test_it_classifies_texts_that_share_no_decisive_word_with_labelled_ones(pretrained: PretrainedLM) -> None:
+    """Labelled texts contain some decisive words and the test texts others; only in unlabelled texts they co-occur."""
     rng = np.random.default_rng(0)
     sides, rest = (["dull", "clumsy", "tired", "loud"], ["fine", "lovely", "moving", "bright"]), range(6)
 
@@ -88,10 +86,10 @@ def test_it_tells_texts_that_no_label_is_like(pretrained: PretrainedLM) -> None:
         data, match_pretrained(recipe("finetune", lsa_components=2), pretrained), 0, pretrained.encoding
     )
     together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
-    line = fit_lsa_classifier(training_data, encoded(training_data, together), 0, Notes())
-    assert line is not None
-    said = line.ngrams.logits(encoded(training_data, [text(side, 2, 4) for side in fresh]))[:, 0] + line.bias
-    assert ((said > 0) == fresh).mean() > 0.9
+    classifier = fit_lsa_classifier(training_data, encoded(training_data, together), 0, Recorder())
+    assert classifier is not None
+    logits = classifier.logits(encoded(training_data, [text(side, 2, 4) for side in fresh]))[:, 0]
+    assert ((logits > 0) == fresh).mean() > 0.9
 
 
 def labelled(texts: list[str], labels: Any) -> Any:
@@ -100,14 +98,14 @@ def labelled(texts: list[str], labels: Any) -> Any:
 
 def test_the_validation_part_is_not_read(pretrained: PretrainedLM) -> None:
     training_data = ready(pretrained, 80)
-    whole = encoded(training_data, made_reviews(60, 41).inputs)
-    labels, texts = training_data.labels.copy(), list(training_data.whole)
+    unlabelled = encoded(training_data, made_reviews(60, 41).inputs)
+    labels, texts = training_data.labels.copy(), list(training_data.full_sequences)
     labels[training_data.validation] = 1 - labels[training_data.validation]
     for n in training_data.validation:
         texts[n] = np.zeros(1, dtype=np.int64)
     one, two = (
-        fit_lsa_classifier(p, whole, 0, Notes())
-        for p in (training_data, replace(training_data, labels=labels, whole=texts))
+        fit_lsa_classifier(p, unlabelled, 0, Recorder())
+        for p in (training_data, replace(training_data, labels=labels, full_sequences=texts))
     )
     assert one is not None
     assert two is not None
@@ -115,71 +113,75 @@ def test_the_validation_part_is_not_read(pretrained: PretrainedLM) -> None:
     assert one.bias.tobytes() == two.bias.tobytes()
 
 
-def test_texts_that_share_no_ngram_have_no_line(pretrained: PretrainedLM) -> None:
+def test_texts_without_a_common_ngram_give_no_classifier(pretrained: PretrainedLM) -> None:
     training_data = ready(pretrained, 60)
-    rare = replace(training_data, whole=[np.asarray([n]) for n in range(60)])
-    assert fit_lsa_classifier(rare, [], 0, Notes()) is None
+    rare = replace(training_data, full_sequences=[np.asarray([n]) for n in range(60)])
+    assert fit_lsa_classifier(rare, [], 0, Recorder()) is None
 
 
-def test_a_part_of_very_many_texts(pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    training_data, heard = ready(pretrained, 60), Notes()
-    monkeypatch.setattr(latent_line_module, "READ", 50)
-    fit_lsa_classifier(training_data, encoded(training_data, made_reviews(140, 41).inputs), 0, heard)
-    assert heard.notes[0].startswith("6 latent directions of 101 texts in "), "54 labelled, every third of 140"
+def test_many_unlabelled_texts_are_subsampled(pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    training_data, recorder = ready(pretrained, 60), Recorder()
+    monkeypatch.setattr(lsa_module, "MAX_TEXTS", 50)
+    fit_lsa_classifier(training_data, encoded(training_data, made_reviews(140, 41).inputs), 0, recorder)
+    assert recorder.messages[0].startswith("LSA classifier: 6 components of 101 texts in "), (
+        "54 labelled, every third of 140"
+    )
 
 
-def test_who_is_right_is_heard() -> None:
-    """Of n-grams that tell the class and some that tell nothing, the sum is nearly the first."""
+def test_the_informative_model_gets_the_weight() -> None:
+    """The weighted sum of an informative and an uninformative model is close to the first."""
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, 600)
-    kept = [np.asarray([label, 2 + other]) for label, other in zip(labels, rng.integers(0, 2, 600), strict=True)]
+    sequences = [np.asarray([label, 2 + other]) for label, other in zip(labels, rng.integers(0, 2, 600), strict=True)]
     right, wrong = (
         Ngrams(1, np.arange(first, first + 2), np.array([[-2.0], [2.0]], dtype=np.float32)) for first in (1, 3)
     )
-    heard = Notes()
-    found = joined(
-        FittedNgrams(wrong, np.array([0.5])), FittedNgrams(right, np.zeros(1)), kept, targets_of(labels, 2), heard
+    recorder = Recorder()
+    found = add_lsa_classifier(
+        NgramModel(wrong, np.array([0.5])), NgramModel(right, np.zeros(1)), sequences, targets_of(labels, 2), recorder
     )
-    assert heard.notes[0].startswith("n-grams x ")
+    assert recorder.messages[0].startswith("n-grams x ")
     assert found.ngrams.keys.tolist() == [1, 2, 3, 4]
-    told, noise = found.ngrams.weight[:2, 0], found.ngrams.weight[2:, 0]
-    assert told[1] - told[0] > 4
+    informative, noise = found.ngrams.weight[:2, 0], found.ngrams.weight[2:, 0]
+    assert informative[1] - informative[0] > 4
     assert abs(noise[1] - noise[0]) < 1
-    said = found.ngrams.logits(kept) + found.bias
-    assert ((said[:, 0] > 0) == labels).all()
+    logits = found.logits(sequences)
+    assert ((logits[:, 0] > 0) == labels).all()
 
 
 @pytest.mark.parametrize("classes", [("negative", "positive"), ("bad", "good", "odd")])
-def test_trained_with_texts_without_labels(pretrained: PretrainedLM, classes: tuple[str, ...]) -> None:
-    """Teacher and student both hear it; without such texts, or with latent=0, nobody does."""
+def test_training_with_unlabelled_texts(pretrained: PretrainedLM, classes: tuple[str, ...]) -> None:
+    """Teacher and student both use it; without unlabelled texts, or with lsa_components=0, neither does."""
     data, more = made_reviews(120, 3, classes), [str(text) for text in made_reviews(200, 41, classes).inputs]
-    heard = Notes()
-    model = train(data, recipe="finetune", pretrained=pretrained, unlabelled=more, callback=heard, **SMALL)
-    assert [note.split(" in ")[0] for note in heard.notes if "directions of" in note] == [
-        "6 latent directions of 308 texts"
+    recorder = Recorder()
+    model = train(data, recipe="finetune", pretrained=pretrained, unlabelled=more, callback=recorder, **SMALL)
+    assert [message.split(" in ")[0] for message in recorder.messages if "components of" in message] == [
+        "LSA classifier: 6 components of 308 texts"
     ]
-    assert sum(note.startswith("n-grams x ") for note in heard.notes) == 2
+    assert sum(message.startswith("n-grams x ") for message in recorder.messages) == 2
     assert model.ngrams is not None
     assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
     for without in ({"unlabelled": None}, {"unlabelled": more, "lsa_components": 0}):
-        quiet = Notes()
+        quiet = Recorder()
         train(data, recipe="finetune", pretrained=pretrained, callback=quiet, **(SMALL | without))
-        assert not any("latent directions" in note for note in quiet.notes)
+        assert not any("LSA classifier" in message for message in quiet.messages)
 
 
-def test_a_recipe_without_a_student_has_the_line_alone(pretrained: PretrainedLM, tmp_path: Path) -> None:
-    """One network, the same as without such texts; the n-grams beside it say something else."""
+def test_a_recipe_without_student_uses_the_lsa_classifier_alone(pretrained: PretrainedLM, tmp_path: Path) -> None:
+    """The network is as without unlabelled texts; the n-gram model differs."""
     data, more = made_reviews(120, 3), [str(text) for text in made_reviews(200, 41).inputs]
     how: dict[str, Any] = {"recipe": "finetune", "pretrained": pretrained, "student_epochs": 0} | SMALL
-    heard = Notes()
-    with_line = train(data, unlabelled=more, callback=heard, out=tmp_path / "m", **how)
+    recorder = Recorder()
+    with_lsa = train(data, unlabelled=more, callback=recorder, out=tmp_path / "m", **how)
     alone = train(data, **how)
-    assert not any("teacher" in note for note in heard.notes)
-    assert "the texts given" in with_line.metadata.unlabelled
-    assert any("latent directions x" in note for note in heard.notes)
-    assert with_line.ngrams is not None
+    assert not any("teacher" in message for message in recorder.messages)
+    assert "the texts given" in with_lsa.metadata.unlabelled
+    assert any("LSA classifier x" in message for message in recorder.messages)
+    assert with_lsa.ngrams is not None
     assert alone.ngrams is not None
-    assert not np.array_equal(with_line.ngrams.weight, alone.ngrams.weight)
-    moved = [n for n in alone.parameters if not n.startswith("dense")]  # the weighing is folded into the dense layer
-    assert all(alone.parameters[n].tobytes() == with_line.parameters[n].tobytes() for n in moved)
-    assert gw.load(tmp_path / "m").logits(data.inputs).tobytes() == with_line.logits(data.inputs).tobytes()
+    assert not np.array_equal(with_lsa.ngrams.weight, alone.ngrams.weight)
+    names = [
+        n for n in alone.parameters if not n.startswith("dense")
+    ]  # the ensemble weights are folded into the dense layer
+    assert all(alone.parameters[n].tobytes() == with_lsa.parameters[n].tobytes() for n in names)
+    assert gw.load(tmp_path / "m").logits(data.inputs).tobytes() == with_lsa.logits(data.inputs).tobytes()

@@ -49,7 +49,7 @@ def ratio(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def test_two_classes_have_scikit_learns_optimum() -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     sequences, labels = made(300, 2, 1)
-    fitted = fit_ngrams(sequences, labels, 2, minimum=3, l2=0.7, without=(3,), tolerance=1e-9, iterations=2000)
+    fitted = fit_ngrams(sequences, labels, 2, min_df=3, l2=0.7, exclude=(3,), tol=1e-9, max_iter=2000)
     keys, x = features(sequences, 3, (3,))
     np.testing.assert_array_equal(fitted.ngrams.keys, keys)
     r = ratio(x, labels, np.ones(300))
@@ -64,7 +64,7 @@ def test_weights_count_as_copies() -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     sequences, labels = made(200, 2, 2)
     counts = np.random.default_rng(3).uniform(0, 2, 200)
-    fitted = fit_ngrams(sequences, labels, 2, weights=counts, l2=1.0, tolerance=1e-9, iterations=2000)
+    fitted = fit_ngrams(sequences, labels, 2, sample_weight=counts, l2=1.0, tol=1e-9, max_iter=2000)
     _, x = features(sequences, 2)
     r = ratio(x, labels, counts)
     theirs = linear.LogisticRegression(tol=1e-10, max_iter=10_000).fit(x * r, labels, counts)
@@ -76,7 +76,7 @@ def test_soft_targets_are_both_labels_at_once() -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     sequences, _ = made(150, 2, 4)
     p = np.random.default_rng(5).random(150)
-    fitted = fit_ngrams(sequences, p[:, None], 2, l2=1.0, tolerance=1e-9, iterations=2000)
+    fitted = fit_ngrams(sequences, p[:, None], 2, l2=1.0, tol=1e-9, max_iter=2000)
     _, x = features(sequences, 2)
     r = ratio(x, p, np.ones(150))
     both = np.concatenate([x, x]) * r
@@ -90,7 +90,7 @@ def test_three_classes_are_at_the_optimum_of_the_softmax() -> None:
     """Its gradient in float64, written out here, is nothing there; the loss is convex, so that is the optimum."""
     sequences, labels = made(240, 3, 6)
     l2 = 0.5
-    fitted = fit_ngrams(sequences, labels, 3, l2=l2, tolerance=1e-9, iterations=2000)
+    fitted = fit_ngrams(sequences, labels, 3, l2=l2, tol=1e-9, max_iter=2000)
     keys, x = features(sequences, 2)
     y = np.eye(3)[labels]
     r = np.stack([ratio(x, y[:, k], np.ones(240)) for k in range(3)], axis=1)  # (K, 3)
@@ -107,7 +107,7 @@ def test_three_classes_are_at_the_optimum_of_the_softmax() -> None:
 def test_the_most_telling_are_kept() -> None:
     sequences, labels = made(300, 2, 7)
     whole = fit_ngrams(sequences, labels, 2)
-    few = fit_ngrams(sequences, labels, 2, most=25)
+    few = fit_ngrams(sequences, labels, 2, max_ngrams=25)
     assert len(few.ngrams) == 25 < len(whole.ngrams)
     _, x = features(sequences, 2)
     moves = np.abs(whole.ngrams.weight[:, 0]) * np.sqrt(x.sum(axis=0))
@@ -115,7 +115,7 @@ def test_the_most_telling_are_kept() -> None:
     np.testing.assert_array_equal(few.ngrams.keys, whole.ngrams.keys[kept])
     np.testing.assert_array_equal(few.ngrams.weight, whole.ngrams.weight[kept])
     assert ((few.ngrams.logits(sequences)[:, 0] + few.bias > 0) == labels).mean() > 0.8
-    assert len(fit_ngrams(sequences, labels, 2, most=10**6).ngrams) == len(whole.ngrams)
+    assert len(fit_ngrams(sequences, labels, 2, max_ngrams=10**6).ngrams) == len(whole.ngrams)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -134,7 +134,7 @@ def test_no_ngram_in_two_texts() -> None:
 
 def test_the_unknown_word_makes_none() -> None:
     sequences, labels = made(100, 2, 9)
-    ngrams: Ngrams = fit_ngrams(sequences, labels, 2, without=(5, 9)).ngrams
+    ngrams: Ngrams = fit_ngrams(sequences, labels, 2, exclude=(5, 9)).ngrams
     assert len(ngrams) > 50
     assert not any({5, 9} & set(tokens_of(int(key))) for key in ngrams.keys)
 
@@ -142,11 +142,11 @@ def test_the_unknown_word_makes_none() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"order": 4}, "order from 1 to 3"),
+        ({"order": 4}, "order must be from 1 to 3"),
         ({"l2": 0.0}, "l2 above 0"),
-        ({"minimum": 0}, "minimum of at least 1"),
-        ({"weights": np.full(10, np.nan)}, "finite"),
-        ({"weights": np.ones(9)}, "10 texts, 10 labels, 9 weights"),
+        ({"min_df": 0}, "min_df at least 1"),
+        ({"sample_weight": np.full(10, np.nan)}, "finite"),
+        ({"sample_weight": np.ones(9)}, "10 texts, 10 labels, 9 weights"),
         ({"labels": np.full(10, 2)}, "from 0 to 1"),
         ({"labels": np.full((10, 2), 0.5)}, r"probabilities \(n, 1\)"),
         ({"labels": np.full((10, 1), 1.5)}, r"probabilities \(n, 1\)"),

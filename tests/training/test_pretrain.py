@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,9 @@ from gatewise.errors import InputError, ModelFileError, TrainingError
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.storage import json_bytes, load_folder, save_folder
 from gatewise.storage.strict_json import parse_json
-from gatewise.training import PretrainCallback, PretrainInterrupted, PretrainRecipe, pretrain, pretrain_recipe
-from tests.training.corpus import made_corpus
+from gatewise.training import Interrupted, PretrainRecipe, pretrain, pretrain_recipe
+from tests.training.callbacks import Recorder
+from tests.training.texts import made_corpus
 
 RECIPE = PretrainRecipe(
     "test",
@@ -32,17 +31,6 @@ RECIPE = PretrainRecipe(
     learning_rate=0.02,
     dropout_word=0.02,
 )
-
-
-class StopAt(PretrainCallback):
-    """Presses Ctrl-C after a step."""
-
-    def __init__(self, step: int) -> None:
-        self.at = step
-
-    def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
-        if step == self.at:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def _same(a: PretrainedLM, b: PretrainedLM) -> None:
@@ -83,8 +71,8 @@ def test_vectors_alone() -> None:
 @pytest.mark.parametrize("step", [1, 9, 40, 61])
 def test_stopped_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -> None:
     texts = made_corpus(300, 5)
-    with pytest.raises(PretrainInterrupted, match="resume"):
-        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=StopAt(step))
+    with pytest.raises(Interrupted, match="resume"):
+        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=Recorder(step))
     assert not (tmp_path / "b").exists()
     resumed = pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", resume=True)
     _same(trained, resumed)
@@ -94,8 +82,8 @@ def test_stopped_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -
 
 def test_another_run_is_not_resumed(tmp_path: Path) -> None:
     texts = made_corpus(300, 5)
-    with pytest.raises(PretrainInterrupted):
-        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=StopAt(5))
+    with pytest.raises(Interrupted):
+        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=Recorder(5))
     with pytest.raises(TrainingError, match="seed"):
         pretrain(texts, recipe=RECIPE, seed=8, out=tmp_path / "b", resume=True)
     with pytest.raises(TrainingError, match="data"):
@@ -103,24 +91,20 @@ def test_another_run_is_not_resumed(tmp_path: Path) -> None:
 
 
 def test_minutes_set_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that goes on half a second whenever somebody looks: a step takes one half, from start to end."""
-    looks = itertools.count()
-    monkeypatch.setattr(time, "perf_counter", lambda: 0.5 * next(looks))
+    """With a clock that advances half a second per call, so that a step takes half a second."""
+    calls = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.5 * next(calls))
     recipe = PretrainRecipe("test", embedding_dim=8, units=8, vocab_size=100, minutes=1.0, batch_size=8, bptt=11)
-    seen: list[int] = []
-
-    class Seen(PretrainCallback):
-        def stepped(self, step: int, steps: int, loss: float, eta_seconds: float) -> None:
-            seen.append(steps)
-
-    pretrain(made_corpus(300, 5), recipe=recipe, callback=Seen())
+    recorder = Recorder()
+    pretrain(made_corpus(300, 5), recipe=recipe, callback=recorder)
+    seen = [step.steps for step in recorder.steps]
     timed = 12 * 0.5
-    spent = 0.5  # from the call to the loop: nobody else looks
+    spent = 0.5  # from the call to the loop
     assert set(seen) == {int(0.95 * (60 - spent - timed) / 0.5)}
     assert len(seen) == seen[0]
 
 
-def test_the_dial_chooses_the_size() -> None:
+def test_minutes_choose_the_size() -> None:
     assert [pretrain_recipe(minutes=m).size for m in (1, 5, 10, 60)] == ["embeddings", "small", "medium", "large"]
     assert pretrain_recipe("small", epochs=3).epochs == 3
     assert pretrain_recipe("small", minutes=3).epochs == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,21 +15,11 @@ import gatewise as gw
 from gatewise.errors import TrainingError
 from gatewise.model.model import Model
 from gatewise.storage import locked
-from gatewise.training import Callback, Interrupted, StepLog, train
+from gatewise.training import Interrupted, train
+from tests.training.callbacks import InterruptAt
 from tests.training.texts import made_reviews
 
 OPTIONS: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 4, "seed": 21}
-
-
-class StopAt(Callback):
-    """Presses Ctrl-C after a step of the run."""
-
-    def __init__(self, epoch: int, batch: int) -> None:
-        self.at = epoch, batch
-
-    def stepped(self, step: StepLog) -> None:
-        if (step.epoch, step.batch) == self.at:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def _same(a: Model, b: Model) -> None:
@@ -40,35 +29,35 @@ def _same(a: Model, b: Model) -> None:
     assert rows[0] == rows[1]
 
 
-@pytest.mark.parametrize(("epoch", "batch"), [(1, 3), (2, 11), (3, 1)])
-def test_stopped_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, batch: int) -> None:
+@pytest.mark.parametrize(("epoch", "step"), [(1, 3), (2, 11), (3, 1)])
+def test_stopped_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, step: int) -> None:
     data = made_reviews(200, 30)
-    whole = train(data, **OPTIONS)
+    uninterrupted = train(data, **OPTIONS)
     with pytest.raises(Interrupted, match="resume") as caught:
-        train(data, out=tmp_path / "m", callback=StopAt(epoch, batch), **OPTIONS)
+        train(data, out=tmp_path / "m", callback=InterruptAt(epoch, step), **OPTIONS)
     usable = gw.load(tmp_path / "m")
     assert usable.predict(data.inputs[:5]) == caught.value.model.predict(data.inputs[:5])
     assert usable.metadata.epochs == epoch - 1
     resumed = train(data, out=tmp_path / "m", resume=True, **OPTIONS)
-    _same(resumed, whole)
+    _same(resumed, uninterrupted)
     assert not (tmp_path / "m.run").exists()
 
 
-def test_half_an_epoch_does_not_take_the_place_of_a_trained_model(tmp_path: Path) -> None:
+def test_half_an_epoch_does_not_replace_a_trained_model(tmp_path: Path) -> None:
     data = made_reviews(200, 35)
     before = train(data, out=tmp_path / "m", **OPTIONS)
-    with pytest.raises(Interrupted, match=r"stopped in epoch 1, and --resume goes on"):
-        train(data, out=tmp_path / "m", callback=StopAt(1, 2), **{**OPTIONS, "seed": 22})
+    with pytest.raises(Interrupted, match=r"stopped in epoch 1; continue with --resume"):
+        train(data, out=tmp_path / "m", callback=InterruptAt(1, 2), **{**OPTIONS, "seed": 22})
     _same(gw.load(tmp_path / "m"), before)
     with pytest.raises(Interrupted, match="the model so far is in"):
-        train(data, out=tmp_path / "m", callback=StopAt(2, 2), **{**OPTIONS, "seed": 22})
+        train(data, out=tmp_path / "m", callback=InterruptAt(2, 2), **{**OPTIONS, "seed": 22})
     assert gw.load(tmp_path / "m").metadata.seed == 22
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     data = made_reviews(200, 31)
     with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "m", callback=StopAt(1, 2), **OPTIONS)
+        train(data, out=tmp_path / "m", callback=InterruptAt(1, 2), **OPTIONS)
     with pytest.raises(TrainingError, match="another run: it differs in seed"):
         train(data, out=tmp_path / "m", resume=True, **{**OPTIONS, "seed": 22})
     with pytest.raises(TrainingError, match="another run: it differs in data"):
@@ -92,7 +81,7 @@ train(made_reviews(200, 34), out=sys.argv[1], resume=True, **options)
 
 @pytest.mark.slow
 def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
-    whole = train(made_reviews(200, 34), **OPTIONS)
+    uninterrupted = train(made_reviews(200, 34), **OPTIONS)
     command = [sys.executable, "-c", _PROGRAM.format(options=OPTIONS), str(tmp_path / "m")]
     kills = 0
     for attempt in range(12):
@@ -101,7 +90,7 @@ def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         while process.poll() is None and attempt < 3 and time.monotonic() < deadline:
             if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
-                process.kill()  # right behind a checkpoint, or in the next epoch, or while it writes
+                process.kill()  # after a checkpoint, in the next epoch, or during a write
                 kills += 1
                 break
             time.sleep(0.001)
@@ -110,21 +99,21 @@ def test_killed_again_and_again_and_resumed(tmp_path: Path) -> None:
             break
         assert process.returncode == -signal.SIGKILL, errors.decode()
     assert kills, "the run was over before it could be killed"
-    _same(gw.load(tmp_path / "m"), whole)
+    _same(gw.load(tmp_path / "m"), uninterrupted)
 
 
-@pytest.mark.parametrize(("epoch", "batch"), [(2, 5), (4, 13)])
-def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, batch: int) -> None:
-    """They are fitted behind the last epoch; a run that was stopped has none yet, and ends with the same bits."""
+@pytest.mark.parametrize(("epoch", "step"), [(2, 5), (4, 13)])
+def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, step: int) -> None:
+    """The n-gram model is fitted after the last epoch: an interrupted run has none, a resumed one the same."""
     data, options = made_reviews(240, 36), {**OPTIONS, "ngram_order": 3}
-    whole = train(data, **options)
+    uninterrupted = train(data, **options)
     with pytest.raises(Interrupted) as caught:
-        train(data, out=tmp_path / "m", callback=StopAt(epoch, batch), **options)
+        train(data, out=tmp_path / "m", callback=InterruptAt(epoch, step), **options)
     assert caught.value.model.ngrams is None
     resumed = train(data, out=tmp_path / "m", resume=True, **options)
-    _same(resumed, whole)
+    _same(resumed, uninterrupted)
     assert resumed.ngrams is not None
-    assert whole.ngrams is not None
-    assert resumed.ngrams.keys.tobytes() == whole.ngrams.keys.tobytes()
-    assert resumed.ngrams.weight.tobytes() == whole.ngrams.weight.tobytes()
-    assert resumed.metadata.calibrated == whole.metadata.calibrated != ""
+    assert uninterrupted.ngrams is not None
+    assert resumed.ngrams.keys.tobytes() == uninterrupted.ngrams.keys.tobytes()
+    assert resumed.ngrams.weight.tobytes() == uninterrupted.ngrams.weight.tobytes()
+    assert resumed.metadata.calibrated == uninterrupted.metadata.calibrated != ""

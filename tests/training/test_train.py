@@ -1,4 +1,4 @@
-"""Training as a user meets it: it learns, keeps the best epoch, is the same twice, and says what is wrong."""
+"""`gatewise.train`: it learns, keeps the best epoch, is reproducible, and refuses bad input."""
 
 from __future__ import annotations
 
@@ -14,53 +14,40 @@ import torch
 
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
-from gatewise.training import Callback, EpochLog, Recipe, RunInfo, StepLog, recipe, train
+from gatewise.training import Recipe, recipe, train
+from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "dropout_embedding": 0.2}
 ALONE: dict[str, Any] = {"ngram_order": 0, "calibrate": False}
 
 
-class Heard(Callback):
-    def __init__(self) -> None:
-        self.plan: RunInfo | None = None
-        self.steps: list[StepLog] = []
-        self.rows: list[EpochLog] = []
-
-    def started(self, plan: RunInfo) -> None:
-        self.plan = plan
-
-    def stepped(self, step: StepLog) -> None:
-        self.steps.append(step)
-
-    def epoch_ended(self, row: EpochLog) -> None:
-        self.rows.append(row)
-
-
 @pytest.mark.parametrize(("name", "changes"), [("fast", {}), ("tutorial", {"max_length": 60, "learning_rate": 0.01})])
 def test_it_learns_and_the_saved_model_says_the_same(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
-    heard = Heard()
+    recorder = Recorder()
     data = made_reviews(400, 1)
-    model = train(data, recipe=name, seed=3, out=tmp_path / "m", callback=heard, epochs=6, **SMALL, **changes)
+    model = train(data, recipe=name, seed=3, out=tmp_path / "m", callback=recorder, epochs=6, **SMALL, **changes)
     fresh = made_reviews(200, 2)
     found = model.evaluate(fresh)
     assert found.accuracy > 0.85
     loaded = gw.load(tmp_path / "m")
     np.testing.assert_array_equal(loaded.logits(fresh.inputs), model.logits(fresh.inputs))
-    assert [json.loads(line) for line in loaded.history.splitlines()] == [dataclasses.asdict(r) for r in heard.rows]
-    assert heard.plan is not None
-    assert heard.plan.train == loaded.metadata.trained_on
-    assert len(heard.steps) == 6 * heard.plan.batches
+    assert [json.loads(line) for line in loaded.history.splitlines()] == [
+        dataclasses.asdict(r) for r in recorder.epochs
+    ]
+    assert recorder.run is not None
+    assert recorder.run.train == loaded.metadata.trained_on
+    assert len(recorder.steps) == 6 * recorder.run.steps_per_epoch
     assert not (tmp_path / "m.run").exists()
 
 
 def test_the_best_epoch_is_kept_not_the_last(tmp_path: Path) -> None:
-    heard = Heard()
+    recorder = Recorder()
     data = made_reviews(300, 4)
-    model = train(data, recipe="fast", seed=5, callback=heard, epochs=8, learning_rate=0.05, **SMALL, **ALONE)
-    best = min(heard.rows, key=lambda row: row.val_loss)
-    assert best.epoch == model.metadata.kept_epoch == max(row.epoch for row in heard.rows if row.best)
-    assert best.epoch < len(heard.rows), "the run must overshoot for this test to mean anything"
+    model = train(data, recipe="fast", seed=5, callback=recorder, epochs=8, learning_rate=0.05, **SMALL, **ALONE)
+    best = min(recorder.epochs, key=lambda row: row.val_loss)
+    assert best.epoch == model.metadata.kept_epoch == max(row.epoch for row in recorder.epochs if row.best)
+    assert best.epoch < len(recorder.epochs), "the run must overshoot for this test to mean anything"
     last_kept = model.metadata.measured[0]
     assert (last_kept.accuracy, last_kept.loss) == (best.val_accuracy, best.val_loss)
     from gatewise.data import split
@@ -72,10 +59,10 @@ def test_the_best_epoch_is_kept_not_the_last(tmp_path: Path) -> None:
 
 
 def test_patience_stops_early() -> None:
-    heard = Heard()
-    train(made_reviews(200, 6), callback=heard, epochs=30, patience=2, learning_rate=0.1, seed=1, **SMALL)
-    best = min(heard.rows, key=lambda row: row.val_loss)
-    assert len(heard.rows) == best.epoch + 2 < 30
+    recorder = Recorder()
+    train(made_reviews(200, 6), callback=recorder, epochs=30, patience=2, learning_rate=0.1, seed=1, **SMALL)
+    best = min(recorder.epochs, key=lambda row: row.val_loss)
+    assert len(recorder.epochs) == best.epoch + 2 < 30
 
 
 def test_the_same_seed_gives_the_same_bits_and_leaves_torchs_generator_alone() -> None:
@@ -126,7 +113,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rows_and_loses_no
         return real(self, logits, rows) * (math.nan if len(calls) == 4 else 1)
 
     data = made_reviews(200, 3)
-    whole = train(data, epochs=1, **SMALL)
+    uninterrupted = train(data, epochs=1, **SMALL)
     monkeypatch.setattr(loop.Loop, "_loss", broken)
     with pytest.raises(TrainingError, match=r"loss is not finite at step 4, rows \d+, \d+.*, \.\.\.$"):
         train(data, epochs=1, **SMALL)
@@ -134,7 +121,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rows_and_loses_no
     with pytest.raises(TrainingError, match=r"at step 4, rows .*m\.run holds the weights before it"):
         train(data, epochs=1, out=tmp_path / "m", **SMALL)
     resumed = train(data, epochs=1, out=tmp_path / "m", resume=True, **SMALL)  # the cause is gone: on from step 4
-    for name, array in whole.parameters.items():
+    for name, array in uninterrupted.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
 
 

@@ -1,4 +1,4 @@
-"""Reviews of our own making: a few words that decide, among many that do not."""
+"""Made texts: reviews in which a few words decide the class, and a corpus in which each word predicts the next."""
 
 from __future__ import annotations
 
@@ -24,3 +24,17 @@ def made_reviews(n: int, seed: int, classes: tuple[str, ...] = ("negative", "pos
         texts.append(" ".join(words))
         labels.append(label if rng.random() > 0.05 else int(rng.integers(len(classes))))
     return Labelled(texts, np.array(labels, dtype=np.int64), classes, source=f"{n} made reviews")
+
+
+def made_corpus(count: int, seed: int) -> list[str]:
+    """Texts of 20 to 60 words over 60, each word followed by one of three that belong to it and to the text's mood."""
+    rng = np.random.default_rng(seed)
+    follows = rng.integers(0, 60, size=(2, 60, 3))
+    texts = []
+    for _ in range(count):
+        mood, word, words = int(rng.integers(2)), int(rng.integers(60)), []
+        for _ in range(int(rng.integers(20, 60))):
+            words.append(f"w{word}")
+            word = int(follows[mood, word, rng.integers(3)])
+        texts.append(" ".join(words))
+    return texts

@@ -52,10 +52,10 @@ def pretrain(
     gatewise pretrain letters/ mails.csv --text body --minutes 30 -o pretrained
     gatewise train reviews.csv --pretrained pretrained
     """
-    from gatewise.cli.pretrain_progress import ShownPretraining
+    from gatewise.cli.progress import ProgressPrinter
     from gatewise.data import read_texts
     from gatewise.storage import check_target
-    from gatewise.training import PretrainInterrupted, pretrain_recipe
+    from gatewise.training import Interrupted, pretrain_recipe
     from gatewise.training import pretrain as run
 
     recipe = (
@@ -68,16 +68,16 @@ def pretrain(
     for name, value in {**options, "epochs": epochs, "seed": seed or None}.items():
         if value is not None:
             words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
-    shown = ShownPretraining(console(stderr=as_json))
+    progress = ProgressPrinter(console(stderr=as_json))
     try:
         pretrained = run(
-            corpus, recipe=recipe, seed=seed, out=out, resume=resume, callback=shown, command=shlex.join(words)
+            corpus, recipe=recipe, seed=seed, out=out, resume=resume, callback=progress, command=shlex.join(words)
         )
-    except PretrainInterrupted as stopped:
-        shown.close()
+    except Interrupted as stopped:
+        progress.close()
         stop(str(stopped), 130)
     finally:
-        shown.close()
+        progress.close()
     if as_json:
         metadata = pretrained.metadata
         print_json(

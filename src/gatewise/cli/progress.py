@@ -1,4 +1,4 @@
-"""What `gatewise train` shows while it trains: the plan, a bar on a terminal's stderr, a line an epoch on stdout."""
+"""Progress of `gatewise train` and `pretrain`: the run, a bar on stderr, a line per epoch or measurement."""
 
 from __future__ import annotations
 
@@ -10,96 +10,92 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from gatewise.cli.output import console, layer_table
 from gatewise.errors import printable
 from gatewise.model.model import Model
-from gatewise.training import Callback, EpochLog, RunInfo, StepLog
+from gatewise.model.pretrained import PretrainedLM
+from gatewise.training import Callback, EpochLog, PerplexityLog, PretrainRecipe, RunInfo, StepLog
 
 
-def clock(seconds: float) -> str:
-    """Minutes and seconds, 0:07."""
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02d}"
+class ProgressPrinter(Callback):
+    """Prints a run to `out`. A bar on stderr, if that is a terminal, is erased before each line."""
 
-
-class Bar:
-    """A bar on a terminal's stderr, which goes before a line is written; nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
+    def __init__(self, out: Console) -> None:
+        self.out = out
+        self._best: EpochLog | None = None
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._wanted = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty()
 
-    def move(self, name: str, done: int, total: int, seen: str) -> None:
-        """To `done` of `total`, with a few words behind it."""
-        if not self._wanted:
+    def log(self, text: str) -> None:
+        """Print a message."""
+        self._print(printable(text, 500))
+
+    def on_train_begin(self, run: RunInfo) -> None:
+        """Print the run and the head of its table."""
+        source = printable(run.source, 500)
+        if isinstance(run.recipe, PretrainRecipe):
+            network = f"two LSTMs of {run.recipe.units} units" if run.recipe.units else "word embeddings alone"
+            self._print(f"data        {source}")
+            self._print(f"train       {run.train:,} texts of {run.words:,} words; vocabulary {run.vocab_size:,}")
+            self._print(f"network     {run.recipe.size}: embedding dimension {run.recipe.embedding_dim}, {network}")
+            self._print(f"kernel      {run.kernel}")
+            self._print("\n   step     loss  perplexity forward  backward  seconds")
             return
+        assert run.architecture is not None
+        steps = f"{run.steps_per_epoch:,} batches of {run.recipe.batch_size} per epoch"
+        self._print(f"data        {source}")
+        self._print(f"train       {run.train:,} in {steps}")
+        self._print(f"validation  {run.validation:,}, {printable(run.validation_how, 200)}")
+        self._print(f"recipe      {run.recipe.name}, kernel {run.kernel}\n")
+        self.out.print(layer_table(run.architecture))
+        self._print("\nepoch    loss  accuracy  val_loss  val_accuracy  seconds")
+
+    def on_step_end(self, step: StepLog) -> None:
+        """Move the bar."""
+        if not self._terminal:
+            return
+        task = "pretraining" if step.accuracy is None else f"epoch {step.epoch}/{step.epochs}"
+        accuracy = "" if step.accuracy is None else f"accuracy {step.accuracy:.4f}  "
+        eta = round(step.eta_seconds)
+        state = f"ETA {eta // 60}:{eta % 60:02d}" if step.step < step.steps else "validating"
         if self._bar is None:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=30),
-                TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[seen]}"),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[state]}"),
                 console=console(stderr=True),
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._task = self._bar.add_task(name, total=total, seen="")
+            self._task = self._bar.add_task(task, total=step.steps, state="")
             self._bar.start()
-        self._bar.update(self._task, completed=done, seen=seen)
+        self._bar.update(self._task, completed=step.step, state=f"loss {step.loss:.4f}  {accuracy}{state}")
+
+    def on_epoch_end(self, epoch: EpochLog) -> None:
+        """Print a line of the table, with * for the best epoch so far."""
+        if epoch.best:
+            self._best = epoch
+        train = f"{epoch.epoch:5}  {epoch.loss:6.4f}    {epoch.accuracy:6.4f}"
+        validation = f"{epoch.val_loss:6.4f}        {epoch.val_accuracy:6.4f}"
+        self._print(f"{train}    {validation}  {epoch.seconds:7.1f}{'  *' if epoch.best else ''}")
+
+    def on_perplexity(self, row: PerplexityLog) -> None:
+        """Print a line of the table."""
+        forward, backward = (row.perplexity.get(direction, float("nan")) for direction in ("forward", "backward"))
+        self._print(f"{row.step:7,}  {row.loss:7.3f}  {forward:18.1f}  {backward:8.1f}  {row.seconds:7.0f}")
+
+    def on_train_end(self, model: Model | PretrainedLM) -> None:
+        """Print which epoch is kept, and why."""
+        self.close()
+        if self._best is not None:
+            why = f"lowest val_loss {self._best.val_loss:.4f}, val_accuracy {self._best.val_accuracy:.4f}"
+            self._print(f"\nkept epoch {self._best.epoch} ({why})")
 
     def close(self) -> None:
-        """Take it away, if it is there."""
+        """Erase the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
-
-class Shown(Callback):
-    """Draws a run. out: where the lines go. The bar is erased before a line is written, so the two never mix."""
-
-    def __init__(self, out: Console) -> None:
-        self.out = out
-        self.epochs: list[EpochLog] = []
-        self._bar = Bar()
-
-    def note(self, text: str) -> None:
-        """A sentence worth showing."""
+    def _print(self, text: str) -> None:
         self.close()
-        self._line(printable(text, 500))
-
-    def started(self, plan: RunInfo) -> None:
-        """The plan, the network and the head of the epochs' table."""
-        self._line(f"data        {printable(plan.source, 500)}")
-        self._line(f"train       {plan.train:,} in {plan.batches:,} batches of {plan.recipe.batch_size} an epoch")
-        self._line(f"validation  {plan.validation:,}, {printable(plan.validation_how, 200)}")
-        self._line(f"recipe      {plan.recipe.name}, kernel {plan.kernel}\n")
-        self.out.print(layer_table(plan.architecture))
-        self._line("\nepoch    loss  accuracy  val_loss  val_accuracy  seconds")
-
-    def stepped(self, step: StepLog) -> None:
-        """Move the bar."""
-        seen = f"loss {step.loss:.4f}  accuracy {step.accuracy:.4f}  "
-        seen += f"ETA {clock(step.eta_seconds)}" if step.batch < step.batches else "validating"
-        self._bar.move(f"epoch {step.epoch}/{step.epochs}", step.batch, step.batches, seen)
-
-    def epoch_ended(self, row: EpochLog) -> None:
-        """A line of the table; * where it is the best so far."""
-        self.close()
-        self.epochs.append(row)
-        seen = f"{row.epoch:5}  {row.loss:6.4f}    {row.accuracy:6.4f}"
-        validated = f"{row.val_loss:6.4f}        {row.val_accuracy:6.4f}"
-        self._line(f"{seen}    {validated}  {row.seconds:7.1f}{'  *' if row.best else ''}")
-
-    def finished(self, model: Model) -> None:
-        """Which epoch is kept, and why."""
-        self.close()
-        kept = next((row for row in reversed(self.epochs) if row.best), None)
-        if kept is not None:
-            self._line(
-                f"\nkept epoch {kept.epoch} (lowest val_loss {kept.val_loss:.4f}, val_accuracy {kept.val_accuracy:.4f})"
-            )
-
-    def close(self) -> None:
-        """Take the bar away, if there is one."""
-        self._bar.close()
-
-    def _line(self, text: str) -> None:
-        self.out.print(text, soft_wrap=True)  # whole, for whoever reads it from a file; a terminal wraps by itself
+        self.out.print(text, soft_wrap=True)  # whole lines for a file; a terminal wraps by itself

@@ -99,7 +99,7 @@ def train(
     gatewise train imdb --ngram-order 0                              the network alone, without n-gram model
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
-    from gatewise.cli.progress import Shown
+    from gatewise.cli.progress import ProgressPrinter
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
     from gatewise.model.pretrained import load_pretrained
@@ -132,12 +132,11 @@ def train(
     splits = read_source(source, data, text, label)
     recipe = recipe or default_recipe(len(splits.train), pretrained is not None)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")
-    check_target(target)
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None
         more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text, known=known)
-    shown = Shown(console(stderr=as_json))
+    progress = ProgressPrinter(console(stderr=as_json))
     options: dict[str, Any] = {
         "data": data,
         "text": None if text == "text" else text,
@@ -153,15 +152,15 @@ def train(
             seed=seed,
             out=target,
             resume=resume,
-            callback=shown,
+            callback=progress,
             command=_command(source, recipe, options),
             **changes,
         )
     except Interrupted as stopped:
-        shown.close()
+        progress.close()
         stop(str(stopped), 130)
     finally:
-        shown.close()
+        progress.close()
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]
         metadata = model.metadata

@@ -1,10 +1,9 @@
-"""Training: recipes, the loop, checkpoints. Needs torch (extra `train`)."""
+"""Training: recipes, the loop, pretraining, ensembling, checkpoints. Needs torch (extra `train`)."""
 
 from __future__ import annotations
 
-from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.pretrain import PretrainInterrupted, pretrain
-from gatewise.training.pretrain_callback import Measurement, PretrainCallback
+from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
+from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrain_recipes import SIZES, PretrainRecipe, pretrain_recipe
 from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
 from gatewise.training.run import Interrupted
@@ -16,9 +15,7 @@ __all__ = [
     "Callback",
     "EpochLog",
     "Interrupted",
-    "Measurement",
-    "PretrainCallback",
-    "PretrainInterrupted",
+    "PerplexityLog",
     "PretrainRecipe",
     "Recipe",
     "RunInfo",

@@ -1,50 +1,62 @@
-"""What a training run tells while it runs. The command line draws it; a test or a notebook may listen as well."""
+"""Callbacks: what a run of training or pretraining reports. The command line prints its progress with one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from gatewise.model.model import Model
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture
+from gatewise.training.pretrain_recipes import PretrainRecipe
 from gatewise.training.recipes import Recipe
-
-__all__ = ["Callback", "EpochLog", "RunInfo", "StepLog"]
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What is about to happen: sequences to train on and to validate on, batches an epoch, data source, kernel."""
+    """What a run is going to do."""
 
-    recipe: Recipe
-    architecture: Architecture
-    train: int
-    validation: int
-    batches: int
+    recipe: Recipe | PretrainRecipe
     source: str
-    validation_how: str
+    """The data, in a line."""
+    train: int
+    """Sequences to train on."""
+    validation: int
+    """Sequences held out."""
     kernel: str
+    steps_per_epoch: int
+    validation_how: str = ""
+    """How the validation part was cut. Training only."""
+    architecture: Architecture | None = None
+    """The classifier. Training only."""
+    vocab_size: int = 0
+    """Token ids of the language model. Pretraining only."""
+    words: int = 0
+    """Tokens of the texts. Pretraining only."""
 
 
 @dataclass(frozen=True)
 class StepLog:
-    """After a step: loss and accuracy are means over the epoch so far; seconds since the start of the epoch and to
-    its end.
-    """
+    """After an optimizer step. Pretraining counts its whole run as one epoch."""
 
     epoch: int
     epochs: int
-    batch: int
-    batches: int
+    step: int
+    """Steps done in this epoch, of `steps`."""
+    steps: int
     loss: float
-    accuracy: float
+    """Mean of the epoch so far; in pretraining since the last measurement."""
+    accuracy: float | None
+    """Mean of the epoch so far; None in pretraining."""
     seconds: float
+    """Since the start of the epoch."""
     eta_seconds: float
+    """To the end of the epoch, estimated."""
 
 
 @dataclass(frozen=True)
 class EpochLog:
-    """After an epoch. loss, accuracy: over the epoch's batches, as they were met; val_*: the whole validation part
-    after it.
+    """After an epoch: one line of a model's history. loss, accuracy: means over the epoch's batches, each before its
+    step; val_loss, val_accuracy: of the validation part, after the epoch; best: the lowest val_loss so far.
     """
 
     epoch: int
@@ -56,20 +68,35 @@ class EpochLog:
     best: bool
 
 
+@dataclass(frozen=True)
+class PerplexityLog:
+    """After a measurement in pretraining: one line of its history. loss: mean sampled loss since the last one;
+    perplexity: of the validation texts by direction (of every fifth text until the last measurement).
+    """
+
+    step: int
+    loss: float
+    perplexity: dict[str, float]
+    seconds: float
+
+
 class Callback:
-    """Listens, and does nothing. Override what you want to hear."""
+    """Base class whose methods do nothing. Override what you need, as with `keras.callbacks.Callback`."""
 
-    def note(self, text: str) -> None:
-        """A sentence worth showing."""
+    def log(self, text: str) -> None:
+        """A message of one line."""
 
-    def started(self, plan: RunInfo) -> None:
-        """Training is about to start."""
+    def on_train_begin(self, run: RunInfo) -> None:
+        """Before the first step of a network; a teacher and its student each begin."""
 
-    def stepped(self, step: StepLog) -> None:
-        """One batch is done."""
+    def on_step_end(self, step: StepLog) -> None:
+        """After each optimizer step."""
 
-    def epoch_ended(self, row: EpochLog) -> None:
-        """One epoch is done and validated."""
+    def on_epoch_end(self, epoch: EpochLog) -> None:
+        """After each epoch of training and its validation."""
 
-    def finished(self, model: Model) -> None:
-        """The best epoch has been restored; `model` is what is kept."""
+    def on_perplexity(self, row: PerplexityLog) -> None:
+        """After each measurement in pretraining, ten in a run."""
+
+    def on_train_end(self, model: Model | PretrainedLM) -> None:
+        """After the run; `model` is its result."""

@@ -1,7 +1,7 @@
-"""A checkpoint: everything that the rest of a run depends on, in one safetensors file. No pickle in it.
+"""Checkpoints: everything that the rest of a run depends on, in one safetensors file without pickle.
 
-It is written whole or not at all, at the end of every epoch and when a run is interrupted. A run that goes on from it
-ends with the same bits as one that was never stopped (same machine, same number of threads).
+A checkpoint is written whole or not at all. A run that continues from it ends with the same bits as one that was never
+stopped, on the same machine with the same number of threads.
 """
 
 from __future__ import annotations
@@ -11,103 +11,95 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
 from gatewise.errors import TrainingError
-from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
-from gatewise.storage.strict_json import parse_json
-from gatewise.training.adam import expected_moments, load_state, moments
-from gatewise.training.callback import EpochLog
+from gatewise.storage import metadata_of, parse_json, tensors_from_bytes, tensors_to_bytes, write_atomic
+from gatewise.training.callback import EpochLog, PerplexityLog
+from gatewise.training.optim import load_state, state_arrays, state_shapes
 from gatewise.types import Array
 
-__all__ = ["FILE", "Progress", "read_checkpoint", "read_same_run", "run_identity", "write_checkpoint"]
-
 FILE = "checkpoint.safetensors"
+Row = TypeVar("Row", EpochLog, PerplexityLog)
+Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays by name
 
 
 @dataclass
-class Progress:
-    """Where a run is: epochs done, batches of the current epoch done, its sums so far, and the history."""
+class Progress(Generic[Row]):
+    """State of a run. step: steps done, in training those of the current epoch; steps: of the whole run, in pretraining
+    only; loss_sum over loss_count rows (training: of the epoch) or steps (pretraining: since the last measurement).
+    """
 
     epoch: int = 0
-    batch: int = 0
-    seen: int = 0
+    step: int = 0
+    steps: int = 0
     loss_sum: float = 0.0
-    right: int = 0
+    loss_count: int = 0
+    correct: int = 0
     seconds: float = 0.0
     best_epoch: int = 0
-    history: list[EpochLog] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
+
+    @property
+    def history_lines(self) -> str:
+        """The history as JSON lines, as a model folder stores it."""
+        return "".join(json.dumps(asdict(row)) + "\n" for row in self.history)
 
 
 def write_checkpoint(
-    folder: Path,
-    identity: str,
-    progress: Progress,
-    weights: Mapping[str, Array],
-    best: Mapping[str, Array],
-    optimizer: torch.optim.Adam,
+    folder: Path, identity: str, progress: Progress[Any], groups: Groups, optimizer: torch.optim.Adam
 ) -> None:
-    """Write `folder`/checkpoint.safetensors. identity: what the run was started with; only the same may go on from
-    it.
+    """Write `folder`/checkpoint.safetensors: progress, arrays, Adam's state and torch's random state. identity: what
+    only a run of the same `run_identity` may continue. groups["weights"]: the optimizer's parameters, in its order.
     """
-    tensors = {f"weights/{name}": value for name, value in weights.items()}
-    tensors |= {f"best/{name}": value for name, value in best.items()}
-    tensors |= moments(optimizer, list(weights))
+    tensors = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
+    tensors |= state_arrays(optimizer, list(groups["weights"]))
     tensors["random"] = torch.get_rng_state().numpy()
     metadata = {"identity": identity, "progress": json.dumps(asdict(progress))}
     write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata))
 
 
 def read_checkpoint(
-    folder: Path,
-    identity: str,
-    weights: Mapping[str, Array],
-    best: Mapping[str, Array],
-    optimizer: torch.optim.Adam,
-) -> tuple[Progress, dict[str, Array], dict[str, Array]]:
-    """Progress, weights and best weights; puts Adam's moments and torch's random state back.
+    folder: Path, identity: str, row: type[Row], groups: Groups, optimizer: torch.optim.Adam
+) -> tuple[Progress[Row], dict[str, dict[str, Array]]]:
+    """Progress and arrays of a checkpoint; Adam's state and torch's random state are restored in place.
 
-    weights, best: arrays of the shapes that are expected. Raises TrainingError if the checkpoint is of another run.
-    """
-    raw, progress = read_same_run(folder, identity)
-    saved = _progress(progress)
-    expected: dict[str, tuple[tuple[int, ...], str]] = {}
-    for prefix, arrays in (("weights", weights), ("best", best)):
-        expected |= {f"{prefix}/{name}": (value.shape, value.dtype.name) for name, value in arrays.items()}
-    if saved.epoch or saved.batch:
-        expected |= expected_moments(weights)
-    expected["random"] = (torch.get_rng_state().numpy().shape, "uint8")
-    tensors = tensors_from_bytes(raw, expected, FILE)
-    load_state(optimizer, list(weights), tensors)
-    torch.set_rng_state(torch.from_numpy(tensors["random"].copy()))
-    return (
-        saved,
-        {name: tensors[f"weights/{name}"].copy() for name in weights},
-        {name: tensors[f"best/{name}"].copy() for name in best},
-    )
-
-
-def read_same_run(folder: Path, identity: str) -> tuple[bytes, Any]:
-    """The bytes of `folder`'s checkpoint and the progress that stands in it. Raises TrainingError unless it is of this
-    very run.
+    row: the type of the history's rows. groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
+    for the checkpoint of another run.
     """
     raw = (folder / FILE).read_bytes()
     metadata = metadata_of(raw, FILE)
     if metadata.get("identity") != identity:
-        was, now = parse_json(metadata.get("identity", "{}").encode(), FILE), parse_json(identity.encode(), FILE)
-        differs = sorted(k for k in {*was, *now} if was.get(k) != now.get(k))
+        was: dict[str, Any] = parse_json(metadata.get("identity", "{}").encode(), FILE)
+        now: dict[str, Any] = parse_json(identity.encode(), FILE)
+        differs = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
         raise TrainingError(
             f"{folder} holds another run: it differs in {', '.join(differs)}; resume with the same, or delete it"
         )
-    return raw, parse_json(metadata["progress"].encode(), FILE)
+    found = parse_json(metadata["progress"].encode(), FILE)
+    progress = Progress(**found | {"history": [row(**entry) for entry in found["history"]]})
+    shapes = {
+        f"{group}/{name}": (value.shape, value.dtype.name)
+        for group, arrays in groups.items()
+        for name, value in arrays.items()
+    }
+    if progress.epoch or progress.step:
+        shapes |= state_shapes(groups["weights"])
+    shapes["random"] = (torch.get_rng_state().numpy().shape, "uint8")
+    tensors = tensors_from_bytes(raw, shapes, FILE)
+    load_state(optimizer, list(groups["weights"]), tensors)
+    torch.set_rng_state(torch.from_numpy(tensors["random"].copy()))
+    return progress, {
+        group: {name: tensors[f"{group}/{name}"].copy() for name in arrays} for group, arrays in groups.items()
+    }
 
 
 def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel: str, threads: int) -> str:
-    """What must be the same for a run to go on bit for bit, as JSON."""
-    made_of = {
+    """What must be equal for a run to continue bit for bit, as JSON."""
+    parts = {
         "recipe": dict(recipe),
         "seed": seed,
         "data": fingerprint,
@@ -117,9 +109,4 @@ def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel:
         "numpy": np.__version__,
         "machine": platform.machine(),
     }
-    return json.dumps(made_of, sort_keys=True)
-
-
-def _progress(data: Any) -> Progress:
-    rows = [EpochLog(**row) for row in data.pop("history")]
-    return Progress(**data, history=rows)
+    return json.dumps(parts, sort_keys=True)

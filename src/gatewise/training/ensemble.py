@@ -1,35 +1,42 @@
-"""Weigh the network and the n-grams against each other, and calibrate what comes out, on texts that trained neither.
+"""Ensemble the network with the n-gram model, and calibrate the result, on the validation part.
 
-    logit = a lstm + b ngrams + c
+    logit = a network + b ngrams + c
 
-fitted by logistic regression on the validation part (Platt 1999; a alone is the temperature of Guo et al. 2017): a and
-b are numbers, c one number a logit. The penalty
+is fitted by logistic regression (Platt 1999; a alone is the temperature of Guo et al. 2017). a and b are scalars, c has
+one value per logit. The penalty
 
-    HELD / 2 ((a - 1)² + (b - 1)² + Σ c²)
+    L2 / 2 ((a - 1)² + (b - 1)² + Σ c²)
 
-draws towards the plain sum. Over thousands of rows it is not felt; a hundred rows cannot lead far away. Nothing is left
-to store: a and c go into the dense layer, b into the n-grams' weights.
+draws towards the plain sum: a hundred rows cannot lead far away from it, and thousands override it. The model stores
+nothing more: a and c are folded into the dense layer, b into the n-gram weights. All of it follows from the data, the
+recipe and the weights of the best epoch, so a resumed run ends with the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from gatewise.errors import InputError
+from gatewise.kernels.threads import threads
+from gatewise.metrics.evaluation import Evaluation, log_probabilities
+from gatewise.model.card import Calibrated
+from gatewise.model.model import Model
 from gatewise.network.ngrams import Ngrams
+from gatewise.training.callback import Callback
+from gatewise.training.ngrams import NgramModel, fit_ngrams, targets_of
+from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
-__all__ = ["L2", "EnsembleWeights", "fit_ensemble_weights", "fold", "weights_of"]
-
-L2 = 5.0  # small enough for thousands of rows, large enough for a hundred: docs/log/accuracy.md
+L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
 
 
 class EnsembleWeights(NamedTuple):
-    """logit = network lstm + ngrams n-grams + shift (outputs,); rows: how many it was fitted on."""
+    """logit = network x network's logit + ngrams x n-gram logit + shift (outputs,), fitted on `rows` rows."""
 
     network: float
     ngrams: float
@@ -41,66 +48,146 @@ class EnsembleWeights(NamedTuple):
         shift = ", ".join(f"{c:+.2f}" for c in self.shift)
         return f"{parts}, shift {shift}, fitted on {self.rows:,} validation rows"
 
+    def combine(self, network: Array, ngrams: Array | None) -> Array:
+        """The ensemble's logits (n, outputs) from the logits of its parts."""
+        return np.asarray(self.network * network + self.shift + (0 if ngrams is None else self.ngrams * ngrams))
 
-def fit_ensemble_weights(network: Array, ngrams: Array | None, targets: Array, held: float = L2) -> EnsembleWeights:
-    """Fit a, b and c. network, ngrams: the two paths' logits (n, outputs) of the same rows, None for no n-grams;
-    targets (n, outputs): probabilities as `targets_of` gives them. Raises InputError for shapes that differ or no row.
+
+def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) -> Model:
+    """The model with the n-gram model and the calibration that its recipe asks for, fitted and measured."""
+    recipe = training_data.recipe
+    if not recipe.ngram_order and not recipe.calibrate:
+        return model
+    rows, classes = training_data.validation, len(training_data.data.classes)
+    sequences = [training_data.full_sequences[n] for n in rows]
+    targets = targets_of(training_data.labels[rows], classes)
+    ngram_model = _fit_ngram_model(training_data, callback) if recipe.ngram_order else None
+    if ngram_model is not None and training_data.lsa_classifier is not None:
+        ngram_model = add_lsa_classifier(ngram_model, training_data.lsa_classifier, sequences, targets, callback)
+    ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
+    network_logits = model.logits_of(sequences)
+    weights = fit_ensemble_weights(network_logits, ngram_logits, targets)
+    name, labels = "validation part, which also weighed and calibrated it", training_data.labels[rows]
+    before = Evaluation.of(log_probabilities(network_logits), labels, model.classes, name)
+    parameters, ngrams = fold_into_parameters(model.parameters, ngram_model, weights)
+    after = Evaluation.of(log_probabilities(weights.combine(network_logits, ngram_logits)), labels, model.classes, name)
+    callback.log(f"ensemble: {weights}; validation accuracy {after.accuracy:.4f}, loss {after.loss:.4f}")
+    calibrated = Calibrated(
+        str(weights),
+        "the validation part; before: the network alone",
+        after.n,
+        before.loss,
+        after.loss,
+        before.calibration_error,
+        after.calibration_error,
+    )
+    metadata = replace(model.metadata, calibrated=calibrated)
+    return replace(model, parameters=parameters, ngrams=ngrams, metadata=metadata).measured(after)
+
+
+def add_lsa_classifier(
+    ngram_model: NgramModel, lsa_classifier: NgramModel, sequences: Sequence[Array], targets: Array, callback: Callback
+) -> NgramModel:
+    """The weighted sum of both as one n-gram model; weights fitted to targets (n, outputs) of n sequences, with the
+    penalty towards 1/2 each.
+    """
+    models = ngram_model, lsa_classifier
+    logits = np.stack([model.logits(sequences) for model in models], axis=2)
+    weights, shift = fit_weights(logits, targets, np.full(2, 0.5), L2)
+    callback.log(f"n-grams x {weights[0]:.2f}, LSA classifier x {weights[1]:.2f}")
+    first, second = (
+        replace(model.ngrams, weight=(weight * model.ngrams.weight).astype(np.float32))
+        for model, weight in zip(models, weights, strict=True)
+    )
+    return NgramModel(first.add(second), weights[0] * ngram_model.bias + weights[1] * lsa_classifier.bias + shift)
+
+
+def fit_ensemble_weights(network: Array, ngrams: Array | None, targets: Array, l2: float = L2) -> EnsembleWeights:
+    """Fit a, b and c. network, ngrams: logits (n, outputs) of the same rows, None without n-gram model; targets
+    (n, outputs): probabilities as `targets_of` returns them. Raises InputError for unequal shapes or no row.
     """
     n = len(network)
     if not n or targets.shape != network.shape or (ngrams is not None and ngrams.shape != network.shape):
-        raise InputError("weigh: want logits of both paths and targets of the same shape (n, outputs), n at least 1")
-    paths = [network] if ngrams is None else [network, ngrams]
-    found, shift = weights_of(np.stack(paths, axis=2), targets, np.ones(len(paths)), held)
-    return EnsembleWeights(float(found[0]), float(found[1]) if ngrams is not None else 0.0, shift, n)
+        raise InputError("ensemble: logits and targets must have one shape (n, outputs), with n at least 1")
+    parts = [network] if ngrams is None else [network, ngrams]
+    weights, shift = fit_weights(np.stack(parts, axis=2), targets, np.ones(len(parts)), l2)
+    return EnsembleWeights(float(weights[0]), float(weights[1]) if ngrams is not None else 0.0, shift, n)
 
 
-def weights_of(logits: Array, targets: Array, start: Array, held: float) -> tuple[Array, Array]:
-    """Weights (P,) and shift (outputs,) of the sum of P paths' logits (n, outputs, P) that tells the targets
-    (n, outputs) best; the penalty, times `held`, draws towards `start` (P,) and no shift.
+def fit_weights(logits: Array, targets: Array, prior: Array, l2: float) -> tuple[Array, Array]:
+    """Weights (P,) and shift (outputs,) of P models' logits (n, outputs, P) with the least cross-entropy against
+    targets (n, outputs) + l2/2 (|weights - prior|² + |shift|²).
     """
-    n, outputs, paths = logits.shape
+    n, outputs, models = logits.shape
     shifts = np.broadcast_to(np.eye(outputs), (n, outputs, outputs))
     x = np.concatenate([logits.astype(np.float64), shifts], axis=2)  # (n, outputs, P + outputs)
     y = targets
-    if outputs == 1:  # two classes of which the first one's logit is 0
+    if outputs == 1:  # two classes, the first one's logit is 0
         x = np.concatenate([np.zeros_like(x), x], axis=1)
         y = np.concatenate([1 - y, y], axis=1)
-    found = _newton(x, y, np.concatenate([start, np.zeros(outputs)]), held)
-    return found[:paths], found[paths:]
+    theta = _newton(x, y, np.concatenate([prior, np.zeros(outputs)]), l2)
+    return theta[:models], theta[models:]
 
 
-def fold(
-    parameters: Mapping[str, Array], ngrams: Ngrams | None, bias: Array, weighing: EnsembleWeights
+def fold_into_parameters(
+    parameters: Mapping[str, Array], ngram_model: NgramModel | None, weights: EnsembleWeights
 ) -> tuple[dict[str, Array], Ngrams | None]:
-    """The parameters and n-grams of one model whose logit is the weighed sum. bias (outputs,): the n-grams' own."""
-    weight, old = parameters["dense.weight"], parameters["dense.bias"]
-    shift = weighing.network * old.astype(np.float64) + weighing.ngrams * bias + weighing.shift
+    """Network parameters and n-grams whose plain sum is the ensemble; the n-gram model's bias joins the dense bias."""
+    weight, bias = parameters["dense.weight"], parameters["dense.bias"]
+    ngram_bias = np.zeros(len(bias)) if ngram_model is None else ngram_model.bias
+    shift = weights.network * bias.astype(np.float64) + weights.ngrams * ngram_bias + weights.shift
     dense = {
-        "dense.weight": (weighing.network * weight.astype(np.float64)).astype(weight.dtype),
-        "dense.bias": shift.astype(old.dtype),
+        "dense.weight": (weights.network * weight.astype(np.float64)).astype(weight.dtype),
+        "dense.bias": shift.astype(bias.dtype),
     }
-    if ngrams is not None:
-        ngrams = replace(ngrams, weight=(weighing.ngrams * ngrams.weight.astype(np.float64)).astype(np.float32))
-    return {**parameters, **dense}, ngrams
+    if ngram_model is None:
+        return {**parameters, **dense}, None
+    ngrams = ngram_model.ngrams
+    scaled = (weights.ngrams * ngrams.weight.astype(np.float64)).astype(np.float32)
+    return {**parameters, **dense}, replace(ngrams, weight=scaled)
 
 
-def _newton(x: Array, y: Array, start: Array, held: float) -> Array:
-    """argmin over θ (P,) of Σ cross-entropy of softmax(x θ) against y (n, K) + held/2 |θ - start|²; convex."""
+def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramModel | None:
+    recipe, start = training_data.recipe, time.perf_counter()
+    rows, classes, soft = training_data.epoch_rows, len(training_data.data.classes), training_data.soft_targets
+    labels = training_data.labels[rows] if soft is None else soft.targets[rows][:, 1 if classes == 2 else 0 :]
+    fitted = fit_ngrams(
+        [training_data.full_sequences[n] for n in rows],
+        labels,
+        classes,
+        recipe.ngram_order,
+        # Soft-labelled texts triple the text and the n-grams; those of two texts alone gain next to nothing.
+        recipe.ngram_min_df + (soft is not None),
+        recipe.ngram_l2,
+        max_ngrams=recipe.max_ngrams,
+        exclude=training_data.excluded_tokens,
+        sample_weight=None if soft is None else soft.weights[rows],
+        threads=threads(),
+    )
+    count, seconds = len(fitted.ngrams), time.perf_counter() - start
+    callback.log(f"{count:,} n-grams of 1 to {recipe.ngram_order} words fitted in {seconds:.1f} s")
+    return fitted if count else None
+
+
+def _newton(x: Array, y: Array, prior: Array, l2: float) -> Array:
+    """argmin over θ (P,) of Σ cross-entropy of softmax(x θ) against y (n, K) + l2/2 |θ - prior|²: convex, by Newton's
+    method with step halving.
+    """
 
     def loss(theta: Array) -> float:
         z = x @ theta  # (n, K)
         top = z.max(axis=1, keepdims=True)
         log_p = z - top - np.log(np.exp(z - top).sum(axis=1, keepdims=True))
-        return float(-(y * log_p).sum() + 0.5 * held * np.square(theta - start).sum())
+        return float(-(y * log_p).sum() + 0.5 * l2 * np.square(theta - prior).sum())
 
-    theta, now = start, loss(start)
+    theta, now = prior, loss(prior)
     for _ in range(100):
         z = x @ theta
         p = np.exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         mean = np.einsum("nk,nkp->np", p, x)
-        gradient = np.einsum("nk,nkp->p", p - y, x) + held * (theta - start)
-        hessian = np.einsum("nk,nkp,nkq->pq", p, x, x) - mean.T @ mean + held * np.eye(len(theta))
+        gradient = np.einsum("nk,nkp->p", p - y, x) + l2 * (theta - prior)
+        hessian = np.einsum("nk,nkp,nkq->pq", p, x, x) - mean.T @ mean + l2 * np.eye(len(theta))
         step, size = np.linalg.solve(hessian, gradient), 1.0
         while (then := loss(theta - size * step)) > now and size > 1e-8:
             size /= 2

@@ -1,71 +1,69 @@
-"""Fit the dense layer on what a base says of the labelled rows, before anything else moves: a linear probe.
+"""Initial weights of a network: random, pretrained, or pretrained with a linear probe as dense layer.
 
-Fine-tuning from a drawn head pulls the base's states towards that head's errors first, and where labels are few it
-never recovers; Kumar et al. (2022) start from a fitted one. With x_i the pooled states of row i, less their mean over
-the rows and divided by their standard deviation, what is minimised by L-BFGS from zero is
+Fine-tuning from a random dense layer first distorts the pretrained features; with few labels the network never
+recovers. Kumar et al. (2022) start from a linear probe. With x_i the pooled states of row i, standardised over the
+rows, L-BFGS minimises from zero
 
-    Σ_i cross-entropy_i + l2/2 Σ w²        logit = w x + b; the bias is free
+    Σ_i cross-entropy_i + l2/2 Σ w²        logit = w x + b; the bias is not penalised
 
-and mean and deviation are folded into the layer that comes out.
+and the standardisation is folded into the dense layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from gatewise import kernels
 from gatewise.model.pretrained import PretrainedLM
+from gatewise.network.architecture import initial_parameters
 from gatewise.network.inference import features_of
 from gatewise.network.ops import NumpyOps
 from gatewise.training.ngrams import targets_of
-from gatewise.training.start import start_parameters
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
-__all__ = ["fit_linear_probe", "pooled", "started", "with_head"]
-
-MOST = 1_000  # rows that it is fitted on: more of them teach a head nothing that training would not
-FLAT = 1e-6  # added to a standard deviation: a state that never moves tells nothing
+MAX_ROWS = 1_000  # of the probe; with more, training itself fits the dense layer as well
+EPSILON = 1e-6  # added to standard deviations: a constant state must not divide by 0
 
 
-def started(training_data: TrainingData, pretrained: PretrainedLM | None, seed: int) -> dict[str, Array]:
-    """What a network over `prepared` starts from: drawn, or the base with the head that the recipe asks for."""
-    parameters = start_parameters(training_data.architecture, pretrained, seed)
-    return (
-        with_head(parameters, training_data) if pretrained is not None and training_data.recipe.probe_l2 else parameters
-    )
+def initial_weights(training_data: TrainingData, pretrained: PretrainedLM | None, seed: int) -> dict[str, Array]:
+    """Initial parameters by name: random, those of the pretrained model where it has them, and the linear probe's dense
+    layer where the recipe asks for it.
+    """
+    parameters = initial_parameters(training_data.architecture, np.random.default_rng([seed, 0x5EED]))
+    if pretrained is None:
+        return parameters
+    parameters |= {name: pretrained.parameters[name] for name in parameters if name in pretrained.parameters}
+    l2 = training_data.recipe.probe_l2
+    if not l2:
+        return parameters
+    rows = training_data.train[:: -(-len(training_data.train) // MAX_ROWS)]
+    states = pooled_states(parameters, training_data, [training_data.sequences[n] for n in rows])
+    targets = targets_of(training_data.labels[rows], len(training_data.data.classes))
+    weight, bias = fit_linear_probe(states, targets, l2)
+    return parameters | {"dense.weight": weight, "dense.bias": bias}
 
 
-def with_head(parameters: Mapping[str, Array], training_data: TrainingData) -> dict[str, Array]:
-    """`parameters` with a dense layer fitted on the training part's labels, of at most MOST rows."""
-    rows = training_data.train[:: -(-len(training_data.train) // MOST)]
-    states = pooled(parameters, training_data, [training_data.sequences[n] for n in rows])
-    weight, bias = fit_linear_probe(
-        states, targets_of(training_data.labels[rows], len(training_data.data.classes)), training_data.recipe.probe_l2
-    )
-    return {**parameters, "dense.weight": weight, "dense.bias": bias}
-
-
-def pooled(parameters: Mapping[str, Array], training_data: TrainingData, sequences: Sequence[Array]) -> Array:
-    """The pooled states (n, F) of n sequences, cut already, in the recipe's precision."""
+def pooled_states(parameters: dict[str, Array], training_data: TrainingData, sequences: Sequence[Array]) -> Array:
+    """The inputs (n, F) of the dense layer for n truncated sequences, in the recipe's precision."""
     ops = NumpyOps(kernels.for_precision(training_data.recipe.kernel_precision))
     return features_of(parameters, training_data.architecture, sequences, ops)
 
 
 def fit_linear_probe(states: Array, targets: Array, l2: float, *, shared_scale: bool = False) -> tuple[Array, Array]:
-    """weight (outputs, F) and bias (outputs,) float32 from pooled states (n, F) and targets (n, outputs), which are as
-    `targets_of` gives them. shared_scale: one deviation for all numbers,
-    the root of their mean square, for numbers whose
-    own deviations say how much they matter. The same arguments give the same bits.
+    """weight (outputs, F) and bias (outputs,) float32 from states (n, F) and targets (n, outputs), see `targets_of`.
+
+    shared_scale: divide all features by one number, the root mean square of their standard deviations, where the
+    deviations themselves carry information. Equal arguments give equal bits.
     """
-    wide = states.astype(np.float64)
-    mean, deviation = wide.mean(axis=0), wide.std(axis=0) + FLAT
+    states = states.astype(np.float64)
+    mean, deviation = states.mean(axis=0), states.std(axis=0) + EPSILON
     if shared_scale:
         deviation = np.full_like(deviation, np.sqrt(np.mean(deviation**2)))
-    x, y = torch.from_numpy((wide - mean) / deviation), torch.from_numpy(targets.astype(np.float64))
+    x, y = torch.from_numpy((states - mean) / deviation), torch.from_numpy(targets.astype(np.float64))
     w = torch.zeros((x.shape[1], y.shape[1]), dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(y.shape[1], dtype=torch.float64, requires_grad=True)
     lbfgs = torch.optim.LBFGS([w, bias], max_iter=200, line_search_fn="strong_wolfe")
@@ -73,13 +71,13 @@ def fit_linear_probe(states: Array, targets: Array, l2: float, *, shared_scale: 
     def closure() -> torch.Tensor:
         lbfgs.zero_grad()
         z = x @ w + bias
-        one = y.shape[1] == 1
-        losses = torch.nn.functional.softplus(z) - y * z if one else -y * z.log_softmax(dim=1)
+        binary = y.shape[1] == 1
+        losses = torch.nn.functional.softplus(z) - y * z if binary else -y * z.log_softmax(dim=1)
         loss = losses.sum() + 0.5 * l2 * w.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     lbfgs.step(closure)  # type: ignore[no-untyped-call]
-    folded = w.detach().numpy().T / deviation  # (outputs, F)
-    shift = bias.detach().numpy() - folded @ mean
-    return np.ascontiguousarray(folded, dtype=np.float32), shift.astype(np.float32)
+    weight = w.detach().numpy().T / deviation  # (outputs, F)
+    shift = bias.detach().numpy() - weight @ mean
+    return np.ascontiguousarray(weight, dtype=np.float32), shift.astype(np.float32)

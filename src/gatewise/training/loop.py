@@ -1,7 +1,7 @@
-"""The loop: batches, loss, gradients, Adam; the best epoch kept; a checkpoint after each.
+"""The training loop: batches, loss, gradients, Adam; validation after each epoch; a checkpoint after that.
 
-Everything that it draws at random comes from the seed: the order of an epoch from (seed, epoch), dropout from torch's
-generator, whose state is in the checkpoint. Validation runs on the kernel and NumPy, as prediction will.
+All random draws follow from the seed: the order of an epoch from (seed, epoch), dropout from torch's generator, whose
+state is in the checkpoint. Validation runs on the kernel and NumPy, as prediction does.
 """
 
 from __future__ import annotations
@@ -26,17 +26,15 @@ from gatewise.network.batch import Batch
 from gatewise.nn import Network
 from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.checkpoint import Progress, read_checkpoint, write_checkpoint
-from gatewise.training.rates import groups, learning_rate_at
-from gatewise.training.soft import soft_loss
+from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint
+from gatewise.training.optim import learning_rate_at, parameter_groups
+from gatewise.training.soft_labels import soft_cross_entropy
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
-__all__ = ["Loop"]
-
 
 class Loop:
-    """One training run. `run()` goes from wherever `progress` is to the end, or to the first Ctrl-C after a step."""
+    """Training of one network. `run()` continues from `progress`; `best` has the weights of the best epoch."""
 
     def __init__(
         self,
@@ -50,13 +48,13 @@ class Loop:
         recipe = training_data.recipe
         self.training_data, self.network, self.seed, self.callback = training_data, network, seed, callback
         self.folder, self.identity = folder, identity
-        self.progress = Progress()
+        self.progress: Progress[EpochLog] = Progress()
         self._random = torch.get_rng_state()
         self.best = network.state()
-        batches = -(-len(training_data.rows) // recipe.batch_size)
-        self.epochs = max(recipe.epochs, -(-recipe.min_steps // batches))
+        self.steps_per_epoch = -(-len(training_data.epoch_rows) // recipe.batch_size)
+        self.epochs = max(recipe.epochs, -(-recipe.min_steps // self.steps_per_epoch))
         self.optimizer = torch.optim.Adam(
-            groups(network, recipe),
+            parameter_groups(network, recipe),
             lr=recipe.learning_rate,
             betas=(recipe.beta_1, recipe.beta_2),
             eps=recipe.epsilon,
@@ -64,13 +62,13 @@ class Loop:
         )
 
     def run(self, stop: threading.Event) -> bool:
-        """Train; True when it came to its end, False when `stop` was set."""
+        """Train to the end and return True, or until `stop` is set and return False."""
         progress = self.progress
         while progress.epoch < self.epochs and not self._out_of_patience():
             try:
                 complete = self._epoch(stop)
             except TrainingError:
-                torch.set_rng_state(self._random)  # as before the step that failed, which has changed nothing else
+                torch.set_rng_state(self._random)  # the failed step has changed nothing else
                 self._checkpoint()
                 raise
             if not complete:
@@ -80,130 +78,26 @@ class Loop:
             self._checkpoint()
         return True
 
-    def plan(self) -> RunInfo:
-        """What the run is going to do, for whoever watches it."""
+    def info(self) -> RunInfo:
+        """What the run is going to do."""
         training_data = self.training_data
         return RunInfo(
             recipe=training_data.recipe,
-            architecture=training_data.architecture,
-            train=len(training_data.rows),
-            validation=len(training_data.validation),
-            batches=-(-len(training_data.rows) // training_data.recipe.batch_size),
             source=training_data.data.source,
-            validation_how=training_data.validation_how,
+            train=len(training_data.epoch_rows),
+            validation=len(training_data.validation),
             kernel=kernels.for_precision(training_data.recipe.kernel_precision).name,
+            steps_per_epoch=self.steps_per_epoch,
+            validation_how=training_data.validation_how,
+            architecture=training_data.architecture,
         )
 
     def restore(self, folder: Path) -> None:
-        """Go on from the checkpoint in `folder`. Raises TrainingError where it is of another run."""
-        found = read_checkpoint(folder, self.identity, self.network.state(), self.best, self.optimizer)
-        self.progress, weights, self.best = found
-        self.network.set_state(weights)
-
-    def _epoch(self, stop: threading.Event) -> bool:
-        progress = self.progress
-        order = self._order(progress.epoch)
-        start = time.perf_counter() - progress.seconds
-        done_before = progress.batch
-        began = time.perf_counter()
-        self.network.train()
-        for rows in order[progress.batch :]:
-            if stop.is_set():
-                return False
-            loss, right = self._step(rows, progress.epoch * len(order) + progress.batch, len(order))
-            progress.batch += 1
-            progress.seen += len(rows)
-            progress.loss_sum += loss * len(rows)
-            progress.right += right
-            progress.seconds = time.perf_counter() - start
-            pace = (time.perf_counter() - began) / (progress.batch - done_before)
-            self.callback.stepped(
-                StepLog(
-                    epoch=progress.epoch + 1,
-                    epochs=self.epochs,
-                    batch=progress.batch,
-                    batches=len(order),
-                    loss=progress.loss_sum / progress.seen,
-                    accuracy=progress.right / progress.seen,
-                    seconds=progress.seconds,
-                    eta_seconds=pace * (len(order) - progress.batch),
-                )
-            )
-        return not stop.is_set()
-
-    def _order(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The epoch's batches, as row numbers of the data."""
-        train, recipe = self.training_data.rows, self.training_data.recipe
-        lengths = np.array([len(self.training_data.sequences[n]) for n in train])
-        rng = np.random.default_rng([self.seed, epoch])
-        return [train[rows] for rows in batches(lengths, recipe.batch_size, rng, recipe.bucket_by_length)]
-
-    def _step(self, rows: NDArray[np.int64], step: int, steps_an_epoch: int) -> tuple[float, int]:
-        """One batch: its mean loss, and how many it had right before it learned from them."""
-        training_data, recipe = self.training_data, self.training_data.recipe
-        self._random = torch.get_rng_state()
-        batch = Batch.of([training_data.sequences[n] for n in rows], training_data.architecture)
-        self.network.zero_grad()
-        logits, loss = self._backward(batch, rows)
-        if not math.isfinite(loss):
-            raise self._not_finite("loss", step, rows)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.grad_clip or math.inf)
-        if not bool(torch.isfinite(norm)):
-            raise self._not_finite("gradient", step, rows)
-        for group in self.optimizer.param_groups:
-            rate = learning_rate_at(recipe.learning_rate, recipe.schedule, step, steps_an_epoch * self.epochs)
-            group["lr"] = rate * group["share"]
-            # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
-            # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
-            group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta_2 ** (step + 1))
-        self.optimizer.step()
-        return loss, _right(logits, torch.from_numpy(training_data.labels[rows]))
-
-    def _backward(self, batch: Batch, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
-        """Gradients of a batch's loss; its logits, and the loss where nothing moves against the network."""
-        share, loss_of = self.training_data.recipe.adversarial, partial(self._loss, rows=rows)
-        if share:
-            logits, loss = adversarial_backward(self.network, batch, loss_of, share)
-        else:
-            logits = self.network(batch)
-            loss = loss_of(logits)
-            loss.backward()  # type: ignore[no-untyped-call]
-        return logits.detach(), float(loss.detach())
-
-    def _loss(self, logits: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        """Mean cross-entropy of logits (B, 1) or (B, K): with the labels, or where there are any with soft targets."""
-        soft = self.training_data.soft
-        if soft is not None:
-            return soft_loss(logits, torch.from_numpy(soft.targets[rows]), torch.from_numpy(soft.weights[rows]))
-        target = torch.from_numpy(self.training_data.labels[rows])
-        if logits.shape[1] == 1:
-            return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
-        return torch.nn.functional.cross_entropy(logits, target)
-
-    def _validate(self) -> None:
-        progress = self.progress
-        training_data = self.training_data
-        state = self.network.state()
-        logits = self.model(state).logits_of([training_data.sequences[n] for n in training_data.validation])
-        accuracy, loss = scores(log_probabilities(logits), training_data.labels[training_data.validation])
-        # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
-        best = loss < min((row.val_loss for row in progress.history), default=math.inf)
-        if best:
-            self.best, progress.best_epoch = state, progress.epoch + 1
-        row = EpochLog(
-            epoch=progress.epoch + 1,
-            loss=progress.loss_sum / progress.seen,
-            accuracy=progress.right / progress.seen,
-            val_loss=loss,
-            val_accuracy=accuracy,
-            seconds=progress.seconds,
-            best=best,
-        )
-        progress.history.append(row)
-        progress.epoch += 1
-        progress.batch = progress.seen = progress.right = 0
-        progress.loss_sum = progress.seconds = 0.0
-        self.callback.epoch_ended(row)
+        """Continue from the checkpoint in `folder`. Raises TrainingError for that of another run."""
+        found = read_checkpoint(folder, self.identity, EpochLog, self._groups(), self.optimizer)
+        self.progress, groups = found
+        self.best = groups["best"]
+        self.network.set_state(groups["weights"])
 
     def model(self, state: dict[str, Array]) -> Model:
         """A model with the network's weights as in `state`."""
@@ -216,14 +110,119 @@ class Loop:
             precision=training_data.recipe.kernel_precision,
         )
 
+    def _epoch(self, stop: threading.Event) -> bool:
+        progress, order = self.progress, self._order(self.progress.epoch)
+        began, before, first = time.perf_counter(), progress.seconds, progress.step
+        self.network.train()
+        for rows in order[first:]:
+            if stop.is_set():
+                return False
+            loss, correct = self._step(rows, progress.epoch * len(order) + progress.step, len(order))
+            progress.step += 1
+            progress.loss_count += len(rows)
+            progress.loss_sum += loss * len(rows)
+            progress.correct += correct
+            elapsed = time.perf_counter() - began
+            progress.seconds = before + elapsed
+            self.callback.on_step_end(
+                StepLog(
+                    epoch=progress.epoch + 1,
+                    epochs=self.epochs,
+                    step=progress.step,
+                    steps=len(order),
+                    loss=progress.loss_sum / progress.loss_count,
+                    accuracy=progress.correct / progress.loss_count,
+                    seconds=progress.seconds,
+                    eta_seconds=elapsed / (progress.step - first) * (len(order) - progress.step),
+                )
+            )
+        return not stop.is_set()
+
+    def _order(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The epoch's batches, as row numbers."""
+        rows, recipe = self.training_data.epoch_rows, self.training_data.recipe
+        lengths = np.array([len(self.training_data.sequences[n]) for n in rows])
+        rng = np.random.default_rng([self.seed, epoch])
+        return [rows[batch] for batch in batches(lengths, recipe.batch_size, rng, recipe.bucket_by_length)]
+
+    def _step(self, rows: NDArray[np.int64], step: int, steps_per_epoch: int) -> tuple[float, int]:
+        """One optimizer step: the batch's mean loss and its correct predictions, before the step."""
+        training_data, recipe = self.training_data, self.training_data.recipe
+        self._random = torch.get_rng_state()
+        batch = Batch.of([training_data.sequences[n] for n in rows], training_data.architecture)
+        self.network.zero_grad()
+        logits, loss = self._backward(batch, rows)
+        if not math.isfinite(loss):
+            raise self._not_finite("loss", step, rows)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.grad_clip or math.inf)
+        if not bool(torch.isfinite(norm)):
+            raise self._not_finite("gradient", step, rows)
+        for group in self.optimizer.param_groups:
+            rate = learning_rate_at(recipe.learning_rate, recipe.schedule, step, steps_per_epoch * self.epochs)
+            group["lr"] = rate * group["lr_scale"]
+            # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
+            # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
+            group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta_2 ** (step + 1))
+        self.optimizer.step()
+        return loss, _correct(logits, torch.from_numpy(training_data.labels[rows]))
+
+    def _backward(self, batch: Batch, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
+        """Add the gradients of a batch; its logits, and the loss without perturbation."""
+        epsilon, loss_of = self.training_data.recipe.adversarial, partial(self._loss, rows=rows)
+        if epsilon:
+            logits, loss = adversarial_backward(self.network, batch, loss_of, epsilon)
+        else:
+            logits = self.network(batch)
+            loss = loss_of(logits)
+            loss.backward()  # type: ignore[no-untyped-call]
+        return logits.detach(), float(loss.detach())
+
+    def _loss(self, logits: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """Mean cross-entropy of logits (B, 1) or (B, K) with the labels, or with soft targets."""
+        soft = self.training_data.soft_targets
+        if soft is not None:
+            return soft_cross_entropy(
+                logits, torch.from_numpy(soft.targets[rows]), torch.from_numpy(soft.weights[rows])
+            )
+        target = torch.from_numpy(self.training_data.labels[rows])
+        if logits.shape[1] == 1:
+            return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
+        return torch.nn.functional.cross_entropy(logits, target)
+
+    def _validate(self) -> None:
+        progress, training_data = self.progress, self.training_data
+        state = self.network.state()
+        logits = self.model(state).logits_of([training_data.sequences[n] for n in training_data.validation])
+        accuracy, loss = scores(log_probabilities(logits), training_data.labels[training_data.validation])
+        # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
+        best = loss < min((row.val_loss for row in progress.history), default=math.inf)
+        if best:
+            self.best, progress.best_epoch = state, progress.epoch + 1
+        row = EpochLog(
+            epoch=progress.epoch + 1,
+            loss=progress.loss_sum / progress.loss_count,
+            accuracy=progress.correct / progress.loss_count,
+            val_loss=loss,
+            val_accuracy=accuracy,
+            seconds=progress.seconds,
+            best=best,
+        )
+        progress.history.append(row)
+        progress.epoch += 1
+        progress.step = progress.loss_count = progress.correct = 0
+        progress.loss_sum = progress.seconds = 0.0
+        self.callback.on_epoch_end(row)
+
     def _out_of_patience(self) -> bool:
         patience, progress = self.training_data.recipe.patience, self.progress
         return patience > 0 and progress.epoch - progress.best_epoch >= patience
 
+    def _groups(self) -> Groups:
+        return {"weights": self.network.state(), "best": self.best}
+
     def _checkpoint(self) -> None:
         if self.folder is not None:
-            state = self.network.state()
-            write_checkpoint(self.folder, self.identity, self.progress, state, self.best, self.optimizer)
+            write_checkpoint(self.folder, self.identity, self.progress, self._groups(), self.optimizer)
 
     def _not_finite(self, what: str, step: int, rows: NDArray[np.int64]) -> TrainingError:
         shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")
@@ -231,6 +230,6 @@ class Loop:
         return TrainingError(f"the {what} is not finite at step {step + 1}, rows {shown}{kept}")
 
 
-def _right(logits: Tensor, target: Tensor) -> int:
+def _correct(logits: Tensor, target: Tensor) -> int:
     predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
     return int((predicted == target).sum())

@@ -1,15 +1,15 @@
-"""Fit the linear path: L2 logistic regression over the n-grams of texts, each scaled by its log-count ratio.
+"""Fit the linear n-gram model: L2 logistic regression over the n-grams of texts, scaled by log-count ratios.
 
-Wang & Manning (2012): x_ij = r_j where text i holds n-gram j, else 0, with
+NB-SVM (Wang & Manning 2012): x_ij = r_j where text i contains n-gram j, else 0, with
 
-    r_j = log(p_j / Σ p) - log(q_j / Σ q)       p_j = 1 + texts of the class that hold j, q_j = 1 + texts of the others
+    r_j = log(p_j / Σ p) - log(q_j / Σ q)       p_j = 1 + texts of the class with j, q_j = 1 + texts of the others
 
-and a linear classifier on x. So an n-gram that tells nothing is hardly heard, and one that tells much is hardly held
-back. What is minimised, by L-BFGS from zero, is
+and a linear classifier on x. The scale leaves uninformative n-grams next to no influence and hardly penalises
+informative ones. L-BFGS minimises, from zero,
 
-    Σ_i cross-entropy_i + l2/2 Σ_j w_j²         weight_j = r_j w_j; the bias is free
+    Σ_i cross-entropy_i + l2/2 Σ_j w_j²         weight_j = r_j w_j; the bias is not penalised
 
-With two classes there is one logit; with more, one r and one w a class, under one softmax. The same function as
+Two classes have one logit; more have one r and one w per class, under one softmax. The optimum equals that of
 scikit-learn's LogisticRegression(C=1/l2) on the scaled features (tests/training/test_ngrams.py).
 """
 
@@ -24,18 +24,20 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.network.ngrams import MAX_ORDER, Ngrams
+from gatewise.training.run import torch_threads
 from gatewise.training.term_document_matrix import TermDocumentMatrix, count_ngrams
 from gatewise.types import Array
 
-__all__ = ["FittedNgrams", "fit_ngrams", "targets_of"]
 
-
-class FittedNgrams(NamedTuple):
-    """ngrams, and what goes with them: bias (outputs,) float64, the logits of a text without any of them. No
-    n-gram in `minimum` texts: none at all, and a bias of 0."""
+class NgramModel(NamedTuple):
+    """N-gram weights, and bias (outputs,) float64: the logits of a text without any of them."""
 
     ngrams: Ngrams
     bias: Array
+
+    def logits(self, sequences: Sequence[Array]) -> Array:
+        """Logits (n, outputs) of n full sequences of token ids."""
+        return np.asarray(self.ngrams.logits(sequences) + self.bias)
 
 
 def fit_ngrams(
@@ -43,97 +45,90 @@ def fit_ngrams(
     labels: Array,
     classes: int,
     order: int = 3,
-    minimum: int = 2,
+    min_df: int = 2,
     l2: float = 4.0,
     *,
-    most: int = 0,
-    without: Sequence[int] = (),
-    weights: Array | None = None,
+    max_ngrams: int = 0,
+    exclude: Sequence[int] = (),
+    sample_weight: Array | None = None,
     threads: int = 1,
-    iterations: int = 100,
-    tolerance: float = 0.01,
-) -> FittedNgrams:
-    """The linear path for n texts. The same arguments give the same bits.
+    max_iter: int = 100,
+    tol: float = 0.01,
+) -> NgramModel:
+    """Fit the n-gram model of n texts. Equal arguments give equal bits.
 
-    sequences: (length,) token ids, whole, not cut. labels: (n,) classes, or (n, outputs) probabilities, outputs being
-    1 for two classes (that of class 1) and else `classes`. weights (n,): how much each text counts, 1 for each where
-    left out. order: of 1 to `order` tokens. minimum: texts that must hold an n-gram. most: how many are kept of those
-    fitted, 0 for all: the ones that move the logits most over the texts, with the largest |weight| √texts (to fit these
-    again gains nothing: docs/log). without: tokens, as the unknown one, of which no n-gram is made. tolerance: it
-    stops where a step moves no w_j, or the sum that is minimised, by more. Raises InputError for what cannot be fitted.
+    sequences: full sequences (length,) of token ids. labels: (n,) classes, or (n, outputs) probabilities (of class 1
+    with two classes). order: largest n. min_df: texts that must contain an n-gram; if none does, the model is empty
+    with bias 0. max_ngrams: how many are kept after the fit, those with the largest |weight| √texts, 0 for all (a
+    second fit of the kept ones gains nothing: docs/log). exclude: tokens that no n-gram may contain, e.g. the unknown
+    one. sample_weight: (n,), default 1. tol: stop where a step changes no w_j, or the loss, by more. Raises InputError.
     """
-    if not 1 <= order <= MAX_ORDER or minimum < 1 or l2 <= 0 or most < 0:
+    if not 1 <= order <= MAX_ORDER or min_df < 1 or l2 <= 0 or max_ngrams < 0:
         raise InputError(
-            f"n-grams: want an order from 1 to {MAX_ORDER}, a minimum of at least 1, l2 above 0 and most of at least 0"
+            f"n-grams: order must be from 1 to {MAX_ORDER}, min_df at least 1, l2 above 0, max_ngrams at least 0"
         )
     targets = targets_of(labels, classes)  # (n, outputs)
-    counts = np.ones(len(sequences)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if not len(sequences) or len(targets) != len(sequences) or counts.shape != (len(sequences),):
-        raise InputError(f"n-grams: {len(sequences)} texts, {len(targets)} labels, {len(counts)} weights")
-    if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.any()):
-        raise InputError("n-grams: a weight must be finite and not below 0, and one of them above")
-    keys, texts = count_ngrams(sequences, order, minimum, without)
+    weights = np.ones(len(sequences)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if not len(sequences) or len(targets) != len(sequences) or weights.shape != (len(sequences),):
+        raise InputError(f"n-grams: {len(sequences)} texts, {len(targets)} labels, {len(weights)} weights")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise InputError("n-grams: weights must be finite and at least 0, and one of them above 0")
+    keys, matrix = count_ngrams(sequences, order, min_df, exclude)
     if not len(keys):
         nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
-        return FittedNgrams(Ngrams(order, keys, nothing), np.zeros(targets.shape[1]))
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        weight, bias = _solve(texts, targets, counts, l2, iterations, tolerance)
-        if 0 < most < len(keys):
-            moves = np.abs(weight).max(axis=1) * np.sqrt(texts.document_frequency())
-            kept = np.sort(np.argsort(-moves, kind="stable")[:most])
-            keys, weight = keys[kept], weight[kept]
-    finally:
-        torch.set_num_threads(before)
-    return FittedNgrams(Ngrams(order, keys, weight), bias)
+        return NgramModel(Ngrams(order, keys, nothing), np.zeros(targets.shape[1]))
+    with torch_threads(threads):
+        weight, bias = _solve(matrix, targets, weights, l2, max_iter, tol)
+    if 0 < max_ngrams < len(keys):
+        influence = np.abs(weight).max(axis=1) * np.sqrt(matrix.document_frequency())
+        kept = np.sort(np.argsort(-influence, kind="stable")[:max_ngrams])
+        keys, weight = keys[kept], weight[kept]
+    return NgramModel(Ngrams(order, keys, weight), bias)
 
 
 def targets_of(labels: Array, classes: int) -> Array:
-    """Probabilities (n, outputs) float64 from classes (n,) or from such probabilities. Raises InputError for others."""
+    """Probabilities (n, outputs) float64 from classes (n,) or probabilities; outputs: 1 for two classes, else
+    `classes`. Raises InputError for other labels.
+    """
     labels, outputs = np.asarray(labels), 1 if classes == 2 else classes
     if labels.ndim == 1 and labels.dtype.kind in "iu":
         if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
             raise InputError(f"labels must be classes from 0 to {classes - 1}")
         return np.eye(classes)[labels][:, -outputs:]
     if labels.ndim != 2 or labels.shape[1] != outputs or not ((labels >= 0) & (labels <= 1)).all():
-        raise InputError(f"labels: want classes (n,) or probabilities (n, {outputs}), got {labels.shape}")
+        raise InputError(f"labels must be classes (n,) or probabilities (n, {outputs}), not {labels.shape}")
     return labels.astype(np.float64)
 
 
 def _solve(
-    texts: TermDocumentMatrix, targets: Array, counts: Array, l2: float, iterations: int, tolerance: float
+    matrix: TermDocumentMatrix, targets: Array, sample_weight: Array, l2: float, max_iter: int, tol: float
 ) -> tuple[NDArray[np.float32], Array]:
     """weight (K, outputs) float32 and bias (outputs,)."""
-    over_texts, over_ngrams = texts.over_texts, texts.over_ngrams
-    y, count = torch.from_numpy(targets).float(), torch.from_numpy(counts).float()[:, None]
-    of_class = 1 + over_ngrams(y * count).double()
-    of_others = 1 + over_ngrams((1 - y) * count).double()
-    ratio = (of_class / of_class.sum(dim=0)).log() - (of_others / of_others.sum(dim=0)).log()
-    r = ratio.float()  # (K, outputs)
+    y, weights = torch.from_numpy(targets).float(), torch.from_numpy(sample_weight).float()[:, None]
+    p = 1 + matrix.transposed_matmul(y * weights).double()
+    q = 1 + matrix.transposed_matmul((1 - y) * weights).double()
+    r = ((p / p.sum(dim=0)).log() - (q / q.sum(dim=0)).log()).float()  # (K, outputs)
     w, bias = torch.zeros_like(r, requires_grad=True), torch.zeros(y.shape[1], requires_grad=True)
     lbfgs = torch.optim.LBFGS(
         [w, bias],
-        max_iter=iterations,
+        max_iter=max_iter,
         history_size=10,
         tolerance_grad=0,
-        tolerance_change=tolerance,
+        tolerance_change=tol,
         line_search_fn="strong_wolfe",
     )
 
     @torch.no_grad()
     def closure() -> float:
-        z = over_texts(w * r) + bias  # (n, outputs)
+        z = matrix.matmul(w * r) + bias  # (n, outputs)
         if y.shape[1] == 1:
-            loss, p = torch.nn.functional.softplus(z) - y * z, z.sigmoid()
+            loss, predicted = torch.nn.functional.softplus(z) - y * z, z.sigmoid()
         else:
-            loss, p = (
-                -(y * z.log_softmax(dim=1)).sum(dim=1, keepdim=True),
-                z.softmax(dim=1) * y.sum(dim=1, keepdim=True),
-            )
-        off = (p - y) * count
-        w.grad, bias.grad = over_ngrams(off) * r + l2 * w, off.sum(dim=0)
-        return float((loss * count).double().sum() + 0.5 * l2 * w.double().square().sum())
+            loss = -(y * z.log_softmax(dim=1)).sum(dim=1, keepdim=True)
+            predicted = z.softmax(dim=1) * y.sum(dim=1, keepdim=True)
+        error = (predicted - y) * weights
+        w.grad, bias.grad = matrix.transposed_matmul(error) * r + l2 * w, error.sum(dim=0)
+        return float((loss * weights).double().sum() + 0.5 * l2 * w.double().square().sum())
 
     lbfgs.step(closure)  # type: ignore[no-untyped-call]
     return (w * r).detach().numpy(), bias.detach().double().numpy()

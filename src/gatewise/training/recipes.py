@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import fastest_precision
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import MAX_ORDER
 from gatewise.types import Gate, Precision
@@ -287,3 +288,20 @@ def recipe(name: str, **changes: Any) -> Recipe:
     if unknown:
         raise InputError(f"a recipe has no {quote(min(unknown))}; it has {', '.join(names)}")
     return replace(RECIPES[name], **changes)
+
+
+def match_pretrained(recipe: Recipe, pretrained: PretrainedLM) -> Recipe:
+    """The recipe with the pretrained model's vocab_size, embedding_dim and units. Raises InputError where it asks for a
+    network that cannot start from the model.
+    """
+    named = RECIPES.get(recipe.name)
+    units = pretrained.units or recipe.units
+    for name, there in (("embedding_dim", pretrained.embedding_dim), ("units", units)):
+        wanted = getattr(recipe, name)
+        if wanted != there and (named is None or wanted != getattr(named, name)):
+            raise InputError(f"the pretrained model has {name} {there}; it cannot start a network of {wanted}")
+    if recipe.encoding != "tokens" or recipe.gate != "sigmoid" or recipe.padding != "none":
+        raise InputError(f"recipe {recipe.name}: a pretrained model needs encoding 'tokens', sigmoid gates, no padding")
+    if pretrained.units and (recipe.layers > 1 or not recipe.bidirectional):
+        raise InputError(f"recipe {recipe.name}: a pretrained model needs one layer in both directions")
+    return replace(recipe, vocab_size=pretrained.encoding.rows, embedding_dim=pretrained.embedding_dim, units=units)

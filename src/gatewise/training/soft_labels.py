@@ -1,15 +1,17 @@
-"""Texts without labels: a first network, the teacher, says what it thinks of them, and the second learns from that.
+"""Soft labels: class probabilities that a teacher predicts for unlabelled texts, and the loss that learns from them.
 
-Self-training (Scudder 1965; with soft targets Hinton et al. 2015): the teacher with its n-grams beside it is better
-than either alone, and reads far more text than there are labels for.
+Self-training (Scudder 1965) with the soft targets of distillation (Hinton et al. 2015).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gatewise.errors import TrainingError
 from gatewise.metrics.evaluation import log_probabilities
@@ -17,37 +19,56 @@ from gatewise.model.model import Model
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.types import Array
 
-__all__ = ["load_soft_labels", "predict_soft_labels", "save_soft_labels", "subsample"]
-
-FILE = "teacher.safetensors"
+_FILE = "teacher.safetensors"
 
 
-def predict_soft_labels(teacher: Model, whole: list[Array]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class SoftTargets:
+    """targets (n, K) float32: probabilities of the classes; weights (n,) float32: weight of each row in the loss."""
+
+    targets: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, labels: NDArray[np.int64], soft_labels: NDArray[np.float64], weight: float) -> SoftTargets:
+        """One-hot targets of labels (n,) with weight 1, then soft labels (m, K) with `weight`."""
+        one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[labels]  # (n, K)
+        weights = np.concatenate([np.ones(len(labels)), np.full(len(soft_labels), weight)]).astype(np.float32)
+        return cls(np.concatenate([one_hot, soft_labels.astype(np.float32)]), weights)
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean cross-entropy of B rows: logits (B, 1) or (B, K), targets (B, K), weights (B,)."""
+    if logits.shape[1] == 1:
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], targets[:, 1], reduction="none")
+    else:
+        losses = -(targets * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    return (losses * weights).sum() / len(losses)
+
+
+def predict_soft_labels(teacher: Model, full_sequences: list[Array]) -> NDArray[np.float64]:
     """The teacher's probabilities (m, K) of m encoded texts."""
-    return np.asarray(np.exp(log_probabilities(teacher.logits_of(whole))), dtype=np.float64)
+    return np.asarray(np.exp(log_probabilities(teacher.logits_of(full_sequences))), dtype=np.float64)
 
 
-def save_soft_labels(opinion: NDArray[np.float64], folder: Path | None, identity: str) -> NDArray[np.float64]:
-    """The same to single precision, and kept in `folder`, for a run that is resumed."""
-    found = opinion.astype(np.float32)
+def save_soft_labels(soft_labels: NDArray[np.float64], folder: Path | None, identity: str) -> NDArray[np.float64]:
+    """Round soft labels (m, K) to single precision and save them in `folder`, for a run that is resumed."""
+    rounded = soft_labels.astype(np.float32)
     if folder is not None:
-        write_atomic(folder / FILE, tensors_to_bytes({"probabilities": found}, {"identity": identity}))
-    return found.astype(np.float64)
+        write_atomic(folder / _FILE, tensors_to_bytes({"probabilities": rounded}, {"identity": identity}))
+    return rounded.astype(np.float64)
 
 
 def load_soft_labels(folder: Path, shape: tuple[int, int], identity: str) -> NDArray[np.float64] | None:
-    """What `save_soft_labels` kept in `folder`; None where it has kept nothing.
-    Raises TrainingError if it is of another
-    run.
-    """
-    if not (folder / FILE).exists():
+    """What `save_soft_labels` left in `folder`, if anything. Raises TrainingError for that of another run."""
+    if not (folder / _FILE).exists():
         return None
-    raw = (folder / FILE).read_bytes()
-    if metadata_of(raw, FILE).get("identity") != identity:
+    raw = (folder / _FILE).read_bytes()
+    if metadata_of(raw, _FILE).get("identity") != identity:
         raise TrainingError(f"{folder} holds the teacher of another run; resume with the same, or delete it")
-    return tensors_from_bytes(raw, {"probabilities": (shape, "float32")}, FILE)["probabilities"].astype(np.float64)
+    return tensors_from_bytes(raw, {"probabilities": (shape, "float32")}, _FILE)["probabilities"].astype(np.float64)
 
 
-def subsample(texts: int, most: int) -> NDArray[np.int64]:
-    """The numbers of at most `most` of so many texts, evenly taken; of all for 0."""
-    return np.arange(texts)[:: 1 if not most else max(1, -(-texts // most))]
+def subsample(count: int, limit: int) -> NDArray[np.int64]:
+    """Indices of at most `limit` of `count` texts, evenly spaced; of all for 0."""
+    return np.arange(count)[:: 1 if not limit else max(1, -(-count // limit))]

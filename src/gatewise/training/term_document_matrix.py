@@ -1,4 +1,4 @@
-"""Which of many texts hold which n-grams: what is counted once, for all that is fitted to it."""
+"""The term-document matrix of n-grams: which text contains which n-gram, counted once for all that is fitted to it."""
 
 from __future__ import annotations
 
@@ -16,78 +16,78 @@ from gatewise.network.batch import chunks
 from gatewise.network.ngrams import TOKENS_PER_CHUNK, Ngrams, keys_of, unique_ngrams
 from gatewise.types import Array
 
-__all__ = ["TermDocumentMatrix", "count_ngrams"]
-
 
 @dataclass(frozen=True)
 class TermDocumentMatrix:
-    """Which texts hold which n-grams, both ways round: `row` of text i from starts[i] on, `text` of n-gram j from
-    first[j] on. The second makes the gradient a sum as well, in the same order whatever the threads.
+    """A binary matrix A (n, K) of n texts and K n-grams, by rows and by columns: the n-grams of text i are
+    `terms[term_starts[i]:term_starts[i + 1]]`, the texts of n-gram j `documents[document_starts[j]:...]`. With both,
+    A v and Aᵀ u are sums in an order that does not depend on the number of threads.
     """
 
-    row: NDArray[np.int32]
-    starts: NDArray[np.int32]
-    text: NDArray[np.int32]
-    first: NDArray[np.int32]
+    terms: NDArray[np.int32]
+    term_starts: NDArray[np.int32]
+    documents: NDArray[np.int32]
+    document_starts: NDArray[np.int32]
 
     @classmethod
-    def of(cls, owner: NDArray[np.int64], row: NDArray[np.int64], n: int, rows: int) -> TermDocumentMatrix:
-        """From pairs (text, n-gram), the texts ascending and the n-grams of each as well."""
+    def of(cls, document: NDArray[np.int64], term: NDArray[np.int64], n: int, k: int) -> TermDocumentMatrix:
+        """From pairs (text, n-gram) in ascending order."""
         bits = n.bit_length()
-        turned = np.sort(
-            (row << bits) | owner
-        )  # by n-gram, then by text; a sort of numbers is far quicker than argsort
-        first = np.zeros(rows + 1, dtype=np.int64)
-        np.cumsum(np.bincount(row, minlength=rows), out=first[1:])
-        starts = np.searchsorted(owner, np.arange(n + 1))
-        if len(row) > np.iinfo(np.int32).max:
-            raise InputError(f"n-grams: {len(row):,} places are too many; take a higher minimum or fewer texts")
-        narrow = (a.astype(np.int32) for a in (row, starts, turned & ((1 << bits) - 1), first))
-        return cls(*narrow)
+        by_term = np.sort((term << bits) | document)  # sorting integers is far faster than argsort
+        document_starts = np.zeros(k + 1, dtype=np.int64)
+        np.cumsum(np.bincount(term, minlength=k), out=document_starts[1:])
+        term_starts = np.searchsorted(document, np.arange(n + 1))
+        if len(term) > np.iinfo(np.int32).max:
+            raise InputError(f"n-grams: {len(term):,} entries are too many; take a higher min_df or fewer texts")
+        parts = (term, term_starts, by_term & ((1 << bits) - 1), document_starts)
+        return cls(*(part.astype(np.int32) for part in parts))
 
-    def over_texts(self, values: Tensor) -> Tensor:
-        """(n, C): values (K, C) added up over the n-grams of each text."""
-        return self._sums(self.row, values, self.starts)
+    def matmul(self, values: Tensor) -> Tensor:
+        """A values: (K, C) to (n, C)."""
+        return _segment_sums(self.terms, values, self.term_starts)
 
-    def over_ngrams(self, values: Tensor) -> Tensor:
-        """(K, C): values (n, C) added up over the texts of each n-gram."""
-        return self._sums(self.text, values, self.first)
-
-    @staticmethod
-    def _sums(places: NDArray[np.int32], values: Tensor, first: NDArray[np.int32]) -> Tensor:
-        bags, edges = torch.from_numpy(places), torch.from_numpy(first)
-        values = values.contiguous()  # by columns, as QR gives them, it is thirty times slower
-        return torch.nn.functional.embedding_bag(bags, values, edges, mode="sum", include_last_offset=True)
+    def transposed_matmul(self, values: Tensor) -> Tensor:
+        """Aᵀ values: (n, C) to (K, C)."""
+        return _segment_sums(self.documents, values, self.document_starts)
 
     def document_frequency(self) -> NDArray[np.int64]:
-        """How many texts hold each n-gram (K,)."""
-        return np.diff(self.first).astype(np.int64)
+        """Texts that contain each n-gram (K,)."""
+        return np.diff(self.document_starts).astype(np.int64)
 
 
 def count_ngrams(
-    sequences: Sequence[Array], order: int, minimum: int, without: Sequence[int]
+    sequences: Sequence[Array], order: int, min_df: int, exclude: Sequence[int]
 ) -> tuple[NDArray[np.int64], TermDocumentMatrix]:
-    """The n-grams (K,) that at least `minimum` texts hold, and which hold them."""
+    """Keys (K,) of the n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain,
+    and their term-document matrix.
+    """
     ragged = Ragged.of(sequences, dtype=np.int64)
-    barred = np.isin(ragged.values, np.asarray(without, dtype=np.int64))
-    often: list[NDArray[np.int64]] = []
+    excluded = np.isin(ragged.values, np.asarray(exclude, dtype=np.int64))
+    frequent: list[NDArray[np.int64]] = []  # by occurrences first: a text counts each n-gram once, so df is not larger
     for key, end in keys_of(ragged, order):
-        clean = ~barred[end]
-        for back in range(1, len(often) + 1):
-            clean &= ~barred[end - back]
-        key = np.sort(key[clean])
+        allowed = ~excluded[end]
+        for back in range(1, len(frequent) + 1):
+            allowed &= ~excluded[end - back]
+        key = np.sort(key[allowed])
         edges = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1], [True]])) if len(key) else np.zeros(1, int)
-        often.append(key[edges[:-1]][np.diff(edges) >= minimum])  # no text holds what stands nowhere
-    keys = np.concatenate(often)
+        frequent.append(key[edges[:-1]][np.diff(edges) >= min_df])
+    keys = np.concatenate(frequent)
     lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
-    owners, rows, first = [], [], 0
-    for some in chunks(sequences, TOKENS_PER_CHUNK):
-        owner, row = unique_ngrams(lookup, some)
-        owners.append(owner + first)
-        rows.append(row)
-        first += len(some)
-    owner, row = np.concatenate(owners), np.concatenate(rows)
-    kept = np.bincount(row, minlength=len(keys)) >= minimum
-    place = np.cumsum(kept) - 1
-    owner, row = owner[kept[row]], place[row[kept[row]]]
-    return keys[kept], TermDocumentMatrix.of(owner, row, len(sequences), int(kept.sum()))
+    documents, terms, first = [], [], 0
+    for chunk in chunks(sequences, TOKENS_PER_CHUNK):
+        document, term = unique_ngrams(lookup, chunk)
+        documents.append(document + first)
+        terms.append(term)
+        first += len(chunk)
+    document, term = np.concatenate(documents), np.concatenate(terms)
+    kept = np.bincount(term, minlength=len(keys)) >= min_df
+    new_index = np.cumsum(kept) - 1
+    document, term = document[kept[term]], new_index[term[kept[term]]]
+    return keys[kept], TermDocumentMatrix.of(document, term, len(sequences), int(kept.sum()))
+
+
+def _segment_sums(indices: NDArray[np.int32], values: Tensor, starts: NDArray[np.int32]) -> Tensor:
+    values = values.contiguous()  # QR returns column-major arrays, with which this is thirty times slower
+    return torch.nn.functional.embedding_bag(
+        torch.from_numpy(indices), values, torch.from_numpy(starts), mode="sum", include_last_offset=True
+    )

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatewise import kernels
+from gatewise._version import __version__
 from gatewise.data import Labelled, Unlabelled
 from gatewise.errors import InputError
+from gatewise.kernels.threads import threads
+from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM, load_pretrained
-from gatewise.storage import check_target, locked
+from gatewise.nn import Network
 from gatewise.training.callback import Callback
-from gatewise.training.recipes import Recipe, default_recipe
+from gatewise.training.checkpoint import FILE, run_identity
+from gatewise.training.ensemble import fit_ensemble
+from gatewise.training.linear_probe import initial_weights
+from gatewise.training.loop import Loop
+from gatewise.training.lsa import fit_lsa_classifier
+from gatewise.training.recipes import Recipe, default_recipe, match_pretrained
 from gatewise.training.recipes import recipe as named
-from gatewise.training.run import Run
-from gatewise.training.scope import one_torch_thread, seeded
-from gatewise.training.start import match_pretrained
-from gatewise.training.training_data import prepare
-
-__all__ = ["train"]
+from gatewise.training.run import Interrupted, RunFolder, interruptible
+from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
+from gatewise.training.stacking import stacked_predictions
+from gatewise.training.training_data import TrainingData, prepare, with_pseudo_labels
+from gatewise.types import Array
 
 
 def train(
@@ -41,43 +53,178 @@ def train(
 ) -> Model:
     """Train a classifier and return its best epoch.
 
-    data: Labelled, or n texts, or n series (steps, channels), with `labels` (n,) of two or more classes.
-    recipe: a name or a Recipe; left out, "fast", or from a base "finetune", "few" for less than 2,000 rows; `changes`
-    replace fields of it (`epochs=3`, `units=128`, ...). base: what `gatewise.pretrain` gave, or its folder.
-    unlabelled: further texts, for a recipe with `student_epochs` or `latent`. seed: fixes the split, the start values,
-    the order and the dropout. out: a folder that the model is saved to; while it trains, the checkpoint stands in
-    `out`.run, from where `resume` goes on, bit for bit. Raises InputError for data or options that cannot be used,
-    TrainingError for a loss that is not finite or a run folder that is in use, Interrupted after Ctrl-C.
+    data: Labelled, or n texts, or n series (steps, channels), with `labels` (n,) of two or more classes. recipe: a name
+    or a Recipe; by default "fast", with `pretrained` "finetune", or "few-shot" below 2,000 rows. changes: fields of the
+    recipe to replace (`epochs=3`, `units=128`, ...). pretrained: a language model of `gatewise.pretrain`, or its
+    folder. unlabelled: further texts, for a recipe with `student_epochs` or `lsa_components`. seed: fixes the split,
+    the initial weights, the order and the dropout. out: the folder for the model; the checkpoint stands in `out`.run
+    during training, and `resume` continues from it, bit for bit. command: written to the model card.
+
+    Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
+    folder in use, Interrupted after Ctrl-C.
     """
     labelled = _labelled(data, labels)
     recipe = recipe or default_recipe(len(labelled), pretrained is not None)
-    chosen = named(recipe, **changes) if isinstance(recipe, str) else replace(recipe, **changes)
-    pretrained = load_pretrained(pretrained) if isinstance(pretrained, str | Path) else pretrained
-    chosen = chosen if pretrained is None else match_pretrained(chosen, pretrained)
-    callback = callback or Callback()
-    target = None if out is None else check_target(out)
-    if resume and target is None:
-        raise InputError("resume needs `out`, the folder that the run was started with")
-    if unlabelled is not None and not chosen.uses_unlabelled:
-        raise InputError(f"recipe {chosen.name} has no use for texts without labels (student_epochs, latent)")
-    more = unlabelled if unlabelled is None or isinstance(unlabelled, Unlabelled) else Unlabelled.of(unlabelled)
-    if more is not None and labelled.kind == "series":
-        raise InputError(f"{labelled.source}: texts without labels tell nothing of series")
+    recipe = named(recipe, **changes) if isinstance(recipe, str) else replace(recipe, **changes)
+    if isinstance(pretrained, str | Path):
+        pretrained = load_pretrained(pretrained)
+    if pretrained is not None:
+        recipe = match_pretrained(recipe, pretrained)
+    folder = RunFolder.of(out, resume)
+    if unlabelled is not None and not recipe.uses_unlabelled:
+        raise InputError(f"recipe {recipe.name} cannot use unlabelled texts (student_epochs, lsa_components)")
+    if unlabelled is not None and not isinstance(unlabelled, Unlabelled):
+        unlabelled = Unlabelled.of(unlabelled)
+    if unlabelled is not None and labelled.kind == "series":
+        raise InputError(f"{labelled.source}: series cannot learn from unlabelled texts")
     if changes.get("ngram_order") and labelled.kind == "series":
-        raise InputError(f"{labelled.source}: n-grams are for texts, and a series has no words")
-    training_data = prepare(labelled, chosen, seed, None if pretrained is None else pretrained.encoding)
-    run = None if target is None else target.with_name(target.name + ".run")
-    if run is not None:
-        run.mkdir(parents=True, exist_ok=True)
-    with locked(run) if run is not None else nullcontext(), seeded(seed), one_torch_thread():
-        once = Run(seed, pretrained, target, resume, callback, command)
-        if more is not None:
-            training_data = once.taught(training_data, more, run)
-        model = once.trained(training_data, run)
-    if run is not None:
-        shutil.rmtree(run)
-    callback.finished(model)
+        raise InputError(f"{labelled.source}: n-grams are for texts, and these are series")
+    training_data = prepare(labelled, recipe, seed, None if pretrained is None else pretrained.encoding)
+    callback = callback or Callback()
+    with folder.entered(seed):
+        run = _Run(seed, pretrained, folder, callback, command)
+        if unlabelled is not None:
+            training_data = run.add_unlabelled(training_data, unlabelled)
+        model = run.fit(training_data, folder.folder)
+        model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
+        model = replace(model, metadata=replace(model.metadata, seconds=run.seconds))
+        if folder.target is not None:
+            model.save(folder.target)
+    callback.on_train_end(model)
     return model
+
+
+@dataclass
+class _Run:
+    """What a teacher and its student have in common."""
+
+    seed: int
+    pretrained: PretrainedLM | None
+    folder: RunFolder
+    callback: Callback
+    command: str
+    unlabelled: str = ""  # source of the unlabelled texts, in a line
+    start: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        return round(time.perf_counter() - self.start, 1)
+
+    def fit(self, training_data: TrainingData, folder: Path | None) -> Model:
+        """The best epoch of one network, ensembled and calibrated as the recipe asks. Raises Interrupted."""
+        kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
+        network = Network(
+            training_data.architecture,
+            initial_weights(training_data, self.pretrained, self.seed),
+            trainable_rows=training_data.trainable_rows,
+            dropout=training_data.recipe.dropout,
+            kernel=kernel,
+        )
+        loop = Loop(training_data, network, self.seed, self.callback, folder, self._identity(training_data))
+        if folder is not None and self.folder.resume and (folder / FILE).exists():
+            loop.restore(folder)
+            self.callback.log(f"resuming after epoch {loop.progress.epoch}, step {loop.progress.step}")
+        elif folder is not None and self.folder.resume:
+            self.callback.log(f"there is no checkpoint in {folder}: starting from the beginning")
+        self.callback.on_train_begin(loop.info())
+        with interruptible() as stop:
+            complete = loop.run(stop)
+        model = self._model(training_data, loop, kernel)
+        if not complete:
+            raise self._interrupted(model, loop, teacher=folder != self.folder.folder)
+        return fit_ensemble(model, training_data, self.callback)
+
+    def add_unlabelled(self, training_data: TrainingData, unlabelled: Unlabelled) -> TrainingData:
+        """The training data with what the unlabelled texts give: an LSA classifier, and a teacher's soft labels.
+
+        Texts that are among the labelled ones are left out: training texts have their label, and a validation text
+        must not be trained on.
+        """
+        unlabelled = unlabelled.without(training_data.data)
+        self.unlabelled = unlabelled.source
+        sequences = [np.asarray(s) for s in training_data.preprocessor.encode_batch(unlabelled.texts)]
+        identity = self._identity(training_data) + unlabelled.fingerprint()
+        lsa_classifier = fit_lsa_classifier(training_data, sequences, self.seed, self.callback)
+        training_data = replace(training_data, lsa_classifier=lsa_classifier)
+        if not training_data.recipe.student_epochs:
+            return training_data
+        folder = None
+        if self.folder.folder is not None:
+            folder = self.folder.folder / "teacher"
+            folder.mkdir(exist_ok=True)
+        query = subsample(len(sequences), training_data.recipe.max_pseudo_labels)
+        soft_labels = None
+        if folder is not None and self.folder.resume:
+            soft_labels = load_soft_labels(folder, (len(query), len(training_data.data.classes)), identity)
+        if soft_labels is None:
+            soft_labels = self._teach(training_data, sequences, query, folder)
+            soft_labels = save_soft_labels(soft_labels, folder, identity)
+            self.callback.log(f"student: learns from the labels and {len(query):,} soft labels of the teacher")
+        torch.manual_seed(self.seed)
+        return with_pseudo_labels(training_data, [sequences[n] for n in query], soft_labels)
+
+    def _teach(
+        self, training_data: TrainingData, unlabelled: list[Array], query: NDArray[np.int64], folder: Path | None
+    ) -> NDArray[np.float64]:
+        """The teacher's soft labels (m, K) of the m query rows of the unlabelled texts."""
+        recipe = training_data.recipe
+        if recipe.teacher == "stacking" and recipe.lsa_components and recipe.ngram_order:
+            self.callback.log(f"teacher: stacking, for {self.unlabelled}")
+            return stacked_predictions(training_data, unlabelled, query, self.seed, self.callback)
+        self.callback.log(f"teacher: a network, for {self.unlabelled}")
+        teacher = replace(self.fit(training_data, folder), precision=recipe.kernel_precision)
+        return predict_soft_labels(teacher, [unlabelled[n] for n in query])
+
+    def _identity(self, training_data: TrainingData) -> str:
+        kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
+        data = training_data.data.fingerprint()
+        if training_data.soft_targets is not None:
+            data += hashlib.sha256(training_data.soft_targets.targets.tobytes()).hexdigest()
+        if self.pretrained is not None:
+            embedding = self.pretrained.parameters["embedding.weight"]
+            data += self.pretrained.metadata.fingerprint + hashlib.sha256(embedding.tobytes()).hexdigest()
+        return run_identity(asdict(training_data.recipe), self.seed, data, kernel, threads())
+
+    def _interrupted(self, model: Model, loop: Loop, *, teacher: bool) -> Interrupted:
+        # Neither half an epoch nor a teacher replaces a model that is there.
+        target = self.folder.target
+        saved = target is not None and not teacher and (bool(loop.progress.history) or not target.exists())
+        if target is not None and saved:
+            model.save(target)
+        where = f"; the model so far is in {target}" if saved else ""
+        return Interrupted(f"stopped in epoch {loop.progress.epoch + 1}{where}{self.folder.resume_hint}", model)
+
+    def _model(self, training_data: TrainingData, loop: Loop, kernel: str) -> Model:
+        """The network's best epoch with its metadata and history."""
+        history, best_epoch = loop.progress.history, loop.progress.best_epoch
+        metadata = ModelMetadata(
+            gatewise=__version__,
+            recipe=training_data.recipe.name,
+            seed=self.seed,
+            data=training_data.data.source,
+            fingerprint=training_data.data.fingerprint(),
+            trained_on=len(training_data.train),
+            validated_on=len(training_data.validation),
+            validation=training_data.validation_how,
+            epochs=len(history),
+            kept_epoch=best_epoch,
+            seconds=self.seconds,
+            kernel=kernel,
+            made=time.strftime("%Y-%m-%d", time.gmtime()),
+            command=self.command,
+            base="" if self.pretrained is None else self.pretrained.summary,
+            unlabelled=self.unlabelled,
+        )
+        if best_epoch:
+            best = history[best_epoch - 1]
+            name = "validation part, which chose the epoch"
+            metadata = metadata.with_result(
+                EvalResult(name, len(training_data.validation), best.val_accuracy, best.val_loss)
+            )
+        # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
+        precision = "float32" if training_data.recipe.precision == "auto" else training_data.recipe.precision
+        model = loop.model(loop.best if history else loop.network.state())
+        return replace(model, metadata=metadata, history=loop.progress.history_lines, precision=precision)
 
 
 def _labelled(data: Any, labels: Sequence[Any] | None) -> Labelled:

@@ -1,4 +1,4 @@
-"""Training with n-grams, and with calibration: what is added behind the best epoch, and what is refused before it."""
+"""Training with the n-gram model and calibration: what is fitted after the best epoch, and what is refused."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gatewise.errors import InputError
 from gatewise.training import recipe, train
 from gatewise.training.training_data import prepare
 from tests.network.ngram_keys import tokens_of
-from tests.training.notes import Notes
+from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 2, "seed": 5}
 
 
-def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
-    data, heard = made_reviews(300, 50), Notes()
+def test_ngram_model_is_added_to_the_best_epoch(tmp_path: Path) -> None:
+    data, recorder = made_reviews(300, 50), Recorder()
     alone = train(data, ngram_order=0, calibrate=False, **SMALL)
-    model = train(data, out=tmp_path / "m", callback=heard, ngram_order=2, max_ngrams=40, **SMALL)
+    model = train(data, out=tmp_path / "m", callback=recorder, ngram_order=2, max_ngrams=40, **SMALL)
     assert model.ngrams is not None
     assert (len(model.ngrams), model.ngrams.order) == (40, 2)
     assert model.preprocessor.unknown == 1
@@ -34,7 +34,7 @@ def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
     np.testing.assert_allclose(scale, scale[0, 0], rtol=1e-5)
     assert model.metadata.calibrated is not None
     assert model.metadata.calibrated.how.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
-    assert [note.split(" in ")[0] for note in heard.notes if "fitted in" in note] == [
+    assert [message.split(" in ")[0] for message in recorder.messages if "fitted in" in message] == [
         "40 n-grams of 1 to 2 words fitted"
     ]
     measured = {one.data: one for one in model.metadata.measured}
@@ -54,8 +54,8 @@ def test_the_ngrams_are_added_to_the_best_epoch(tmp_path: Path) -> None:
     }
 
 
-def test_they_read_what_the_network_cuts_away() -> None:
-    """The telling words stand at the front, and the network reads the last five: only the n-grams can know."""
+def test_ngram_model_reads_what_truncation_removes() -> None:
+    """The decisive word is the first, and the network reads the last five: only the n-gram model sees it."""
     rng = np.random.default_rng(51)
     labels = rng.integers(0, 2, 300)
     rest = [" ".join(rng.choice([f"word{n}" for n in range(30)], 9)) for _ in labels]
@@ -64,7 +64,7 @@ def test_they_read_what_the_network_cuts_away() -> None:
     assert np.mean([a == str(b) for a, b in zip(model.predict(texts), labels, strict=True)]) > 0.98
 
 
-def test_calibration_alone_moves_nothing_but_the_dense_layer() -> None:
+def test_calibration_alone_changes_the_dense_layer_only() -> None:
     data = made_reviews(300, 52)
     alone, model = (train(data, ngram_order=0, calibrate=calibrate, **SMALL) for calibrate in (False, True))
     assert model.ngrams is None
@@ -74,11 +74,11 @@ def test_calibration_alone_moves_nothing_but_the_dense_layer() -> None:
     assert model.metadata.calibrated.how.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
     np.testing.assert_allclose(model.logits(data.inputs), scale * alone.logits(data.inputs) + shift, atol=1e-5)
     rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
-    held = data.take(rows)
-    assert model.evaluate(held).loss < alone.evaluate(held).loss
-    mean = float(model.predict_proba(held.inputs)[:, 1].mean())
-    assert abs(mean - held.labels.mean()) < abs(
-        float(alone.predict_proba(held.inputs)[:, 1].mean()) - held.labels.mean()
+    validation = data.take(rows)
+    assert model.evaluate(validation).loss < alone.evaluate(validation).loss
+    mean = float(model.predict_proba(validation.inputs)[:, 1].mean())
+    assert abs(mean - validation.labels.mean()) < abs(
+        float(alone.predict_proba(validation.inputs)[:, 1].mean()) - validation.labels.mean()
     )
 
 
@@ -93,17 +93,17 @@ def test_three_classes_and_few_rows() -> None:
     assert np.isfinite(few.logits(["fine and dull"])).all()
 
 
-def test_texts_without_an_ngram_in_common() -> None:
-    heard = Notes()
+def test_texts_without_a_common_ngram() -> None:
+    recorder = Recorder()
     texts = ["aa bb", "cc dd", "ee ff", "gg hh", "ii jj", "kk ll"]
     model = gw.train(
-        texts, [0, 1, 0, 1, 0, 1], ngram_order=2, validation_fraction=0.34, encoding="keras", callback=heard, **SMALL
+        texts, [0, 1, 0, 1, 0, 1], ngram_order=2, validation_fraction=0.34, encoding="keras", callback=recorder, **SMALL
     )
     assert model.ngrams is None or len(model.ngrams)
-    assert any(" n-grams of 1 to 2 words fitted" in note for note in heard.notes)
+    assert any(" n-grams of 1 to 2 words fitted" in message for message in recorder.messages)
 
 
-def test_without_any_option_texts_get_ngrams_and_series_none() -> None:
+def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
     model = train(made_reviews(200, 56), **SMALL)
     assert model.ngrams is not None
     assert model.ngrams.order == 3
@@ -113,8 +113,8 @@ def test_without_any_option_texts_get_ngrams_and_series_none() -> None:
         assert one.metadata.calibrated is not None
 
 
-def test_series_are_refused_before_any_training() -> None:
-    with pytest.raises(InputError, match="gestures: n-grams are for texts, and a series has no words"):
+def test_ngrams_of_series_are_refused() -> None:
+    with pytest.raises(InputError, match="gestures: n-grams are for texts, and these are series"):
         train(_gestures(), ngram_order=1, **SMALL)
 
 

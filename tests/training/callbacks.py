@@ -1,0 +1,44 @@
+"""Callbacks that record a run or interrupt it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from gatewise.training import Callback, EpochLog, RunInfo, StepLog
+
+
+class Recorder(Callback):
+    """Records what the run reports; presses Ctrl-C after `interrupt_after` steps, of teacher and student together."""
+
+    def __init__(self, interrupt_after: int = 0) -> None:
+        self.interrupt_after = interrupt_after
+        self.messages: list[str] = []
+        self.run: RunInfo | None = None
+        self.steps: list[StepLog] = []
+        self.epochs: list[EpochLog] = []
+
+    def log(self, text: str) -> None:
+        self.messages.append(text)
+
+    def on_train_begin(self, run: RunInfo) -> None:
+        self.run = run
+
+    def on_step_end(self, step: StepLog) -> None:
+        self.steps.append(step)
+        if len(self.steps) == self.interrupt_after:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def on_epoch_end(self, epoch: EpochLog) -> None:
+        self.epochs.append(epoch)
+
+
+class InterruptAt(Callback):
+    """Presses Ctrl-C after a step of an epoch."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        self.at = epoch, step
+
+    def on_step_end(self, step: StepLog) -> None:
+        if (step.epoch, step.step) == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
