@@ -60,7 +60,7 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
     assert model.metadata.command.endswith(" --ngram-order 2")
     assert "1- to 2-grams" in run("info", target).stdout
     assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(model.ngrams)
-    for source, words in ((columns(reviews_csv), "from 0 to 3"), ((series_file,), "a series has no words")):
+    for source, words in ((columns(reviews_csv), "from 0 to 3"), ((series_file,), "these are series")):
         order = 4 if "from" in words else 1
         refused = run("train", *source, "-o", tmp_path / "n", *SMALL, "--ngram-order", order)
         assert refused.exit_code == 2
