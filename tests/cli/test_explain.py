@@ -162,7 +162,7 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     ]
     assert printed == json.loads(json.dumps(model.intervene(TEXT, clamps).as_dict()))
     assert printed["before"]["logits"] != printed["after"]["logits"]
-    assert printed["changes"][0] == "forget of unit 2 in layer 1, backward = 0"
+    assert printed["changes"][0] == "forget gate of unit 2 in layer 1, backward = 0"
     again = run("explain", tmp_path / "deep", TEXT, "--clamp", "2:forget=0", "--layer", "3")
     assert again.exit_code == 2
     assert "layer must be from 1 to 2, not 3" in again.stderr

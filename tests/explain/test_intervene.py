@@ -105,7 +105,7 @@ def test_a_clamp_of_one_direction() -> None:
     assert not traced(deep, *ablate(3, 0, "forward")).lstms[0].h[:, 3].any()
     gates = traced(deep, *hold_memory(3, 0, direction="backward")).lstms[1]
     assert (gates.c[:, 3] == gates.c0[3]).all()
-    assert str(Clamp("f", 1.0, 3, layer=1, direction="backward")) == "forget of unit 3 in layer 2, backward = 1"
+    assert str(Clamp("f", 1.0, 3, layer=1, direction="backward")) == "forget gate of unit 3 in layer 2, backward = 1"
 
 
 def without(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:
@@ -165,7 +165,7 @@ def test_as_dict_has_both_sides() -> None:
     np.testing.assert_array_equal(found.before.logits, traced("plain").logits)
     before, after = found.probabilities()
     assert found.predictions() == (f"class {before.argmax()}", f"class {after.argmax()}")
-    assert found.changes == ("forget = 0", "output of unit 3 at steps 3 to 4 = 1")
+    assert found.changes == ("forget gate = 0", "output gate of unit 3 at steps 3 to 4 = 1")
     plain = found.as_dict()
     assert plain["after"]["logits"] == found.after.logits.tolist()
     assert plain["before"]["prefix_logits"] != plain["after"]["prefix_logits"]

@@ -66,7 +66,8 @@ class Clamp:
         if self.steps is not None:
             first, last = self.steps[0] + 1, self.steps[-1] + 1
             where += f" at step {first}" if first == last else f" at steps {first} to {last}"
-        return f"{GATE_NAMES[self.gate]}{where} = {self.value:g}"
+        gate = GATE_NAMES[self.gate] + ("" if self.gate == "g" else " gate")
+        return f"{gate}{where} = {self.value:g}"
 
 
 def ablate(

@@ -72,7 +72,7 @@ def test_before_and_after_stand_side_by_side(look: Any) -> None:
     before, after = changed.probabilities()
     assert heads[0] == f"As it is: {changed.predictions()[0]}, “good” {before[1]:.2f}"
     assert heads[1] == f"Changed: {changed.predictions()[1]}, “good” {after[1]:.2f}"
-    assert "forget of unit 3 = 1" in page.inner_text(".told >> nth=0")
+    assert "forget gate of unit 3 = 1" in page.inner_text(".told >> nth=0")
     assert "→" in page.inner_text(".toldchange")
     page.wait_for_selector(".map canvas")
 
