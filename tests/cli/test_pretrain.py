@@ -74,7 +74,7 @@ def test_training_from_what_is_no_base(run: Run, reviews_csv: Path, corpus: Path
     for options, says in (
         (("--pretrained", keras_folder), "not a base"),
         (("--pretrained", "nowhere"), "nowhere"),
-        (("--unlabelled", corpus), "cannot learn"),
+        (("--unlabelled", corpus), "does not use unlabelled texts"),
     ):
         result = run("train", *columns, *options)
         assert result.exit_code == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -120,6 +121,15 @@ def open_model(path: str | None, precision: str = "float32") -> Model:
 
     for_precision(precision)  # type: ignore[arg-type]
     return load(path, precision=precision)  # type: ignore[arg-type]
+
+
+def command_line(*words: str, **options: object) -> str:
+    """A command as typed, for the model card: a list repeats its option, None leaves it out."""
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None:
+                words += (f"--{name.replace('_', '-')}", f"{one:g}" if isinstance(one, float) else str(one))
+    return shlex.join(("gatewise", *words))
 
 
 def _is_path(argument: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gatewise.cli.arguments import DataOption, JsonOption, ResumeOption, TextOption
+from gatewise.cli.arguments import DataOption, JsonOption, ResumeOption, TextOption, command_line
 from gatewise.cli.output import console, print_json, stop
 from gatewise.errors import printable
 
@@ -18,30 +18,39 @@ def pretrain(
         list[str],
         typer.Argument(
             metavar="TEXTS...",
-            help="imdb (its train half and the 50,000 reviews without labels); a folder of .txt; a table; a .txt file.",
+            help="imdb (train half and 50,000 unlabelled reviews); a folder of .txt files; a table; a .txt file.",
             show_default=False,
         ),
     ],
-    out: Annotated[
-        str, typer.Option("-o", "--out", metavar="DIR", help="The folder of the pretrained model.")
-    ] = "pretrained",
+    out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="Output folder.")] = "pretrained",
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", min=0.01, help="How long it may take; sets the size, too.  [10]", show_default=False),
+        typer.Option(
+            "--minutes",
+            metavar="N",
+            min=0.01,
+            help="Training time in minutes; also sets the default --size.  [default: 10]",
+            show_default=False,
+        ),
     ] = None,
     size: Annotated[
         str | None,
         typer.Option(
-            "--size", metavar="embeddings|small|medium|large", help="Instead of the minutes'.", show_default=False
+            "--size",
+            metavar="embeddings|small|medium|large",
+            help="Size of the network.  [default: by --minutes]",
+            show_default=False,
         ),
     ] = None,
     epochs: Annotated[
         float | None,
-        typer.Option("--epochs", min=0.001, help="How often all is read, instead of minutes.", show_default=False),
+        typer.Option(
+            "--epochs", metavar="N", min=0.001, help="Number of epochs, instead of --minutes.", show_default=False
+        ),
     ] = None,
     data: DataOption = None,
     text: TextOption = "text",
-    seed: Annotated[int, typer.Option("--seed", help="Fixes start values, order, candidates, dropout.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of weights, order, sampling, dropout.")] = 0,
     resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,16 +72,19 @@ def pretrain(
     )
     check_target(Path(out))
     corpus = read_texts(texts, data=data, text=text)
-    words = ["gatewise", "pretrain", *texts]
-    options = {"data": data, "text": None if text == "text" else text, "out": out, "minutes": minutes, "size": size}
-    for name, value in {**options, "epochs": epochs, "seed": seed or None}.items():
-        if value is not None:
-            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+    command = command_line(
+        *("pretrain", *texts),
+        data=data,
+        text=None if text == "text" else text,
+        out=out,
+        minutes=minutes,
+        size=size,
+        epochs=epochs,
+        seed=seed or None,
+    )
     progress = ProgressPrinter(console(stderr=as_json))
     try:
-        pretrained = run(
-            corpus, recipe=recipe, seed=seed, out=out, resume=resume, callback=progress, command=shlex.join(words)
-        )
+        pretrained = run(corpus, recipe=recipe, seed=seed, out=out, resume=resume, callback=progress, command=command)
     except Interrupted as stopped:
         progress.close()
         stop(str(stopped), 130)

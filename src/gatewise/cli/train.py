@@ -1,4 +1,4 @@
-"""`gatewise train`: from data to a model folder."""
+"""`gatewise train`: train a classifier and save it in a model folder."""
 
 from __future__ import annotations
 
@@ -9,36 +9,45 @@ from typing import Annotated, Any
 
 import typer
 
-from gatewise.cli.arguments import DataOption, JsonOption, LabelOption, ResumeOption, SourceArgument, TextOption
+from gatewise.cli.arguments import (
+    DataOption,
+    JsonOption,
+    LabelOption,
+    ResumeOption,
+    SourceArgument,
+    TextOption,
+    command_line,
+)
 from gatewise.cli.inputs import read_source
 from gatewise.cli.output import console, print_json, stop
 from gatewise.errors import InputError, printable, quote
+
+
+def _option(*names: str, metavar: str, help: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, show_default=False)
 
 
 def train(
     source: SourceArgument,
     recipe: Annotated[
         str | None,
-        typer.Option(
+        _option(
             "--recipe",
             metavar="NAME",
-            help="tutorial, fast, finetune, few-shot or best.  [fast; with --pretrained: finetune or few-shot]",
-            show_default=False,
+            help="Training recipe: tutorial, fast, finetune, few-shot or best.  [default: fast; with --pretrained "
+            "finetune, or few-shot for little data]",
         ),
     ] = None,
     pretrained: Annotated[
-        str | None,
-        typer.Option(
-            "--pretrained", metavar="DIR", help="Fine-tune this folder of gatewise pretrain.", show_default=False
-        ),
+        str | None, _option("--pretrained", metavar="DIR", help="Language model of gatewise pretrain to fine-tune.")
     ] = None,
     unlabelled: Annotated[
         list[str] | None,
-        typer.Option(
+        _option(
             "--unlabelled",
             metavar="TEXTS",
-            help="Texts without labels to learn from as well: imdb, a folder, a table, a .txt file. May be repeated.",
-            show_default=False,
+            help="Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be "
+            "repeated.",
         ),
     ] = None,
     data: DataOption = None,
@@ -46,57 +55,68 @@ def train(
     label: LabelOption = "label",
     out: Annotated[
         str | None,
-        typer.Option(
-            "-o", "--out", metavar="DIR", help="The model folder.  [models/SOURCE-RECIPE]", show_default=False
-        ),
+        _option("-o", "--out", metavar="DIR", help="Output model folder.  [default: models/SOURCE-RECIPE]"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Fixes the split, the start values, the order, the dropout.")] = 0,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Instead of the recipe's.", show_default=False)] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Random seed of the split, initial weights, order and dropout.")
+    ] = 0,
+    epochs: Annotated[
+        int | None, _option("--epochs", metavar="N", help="Number of epochs.  [default: the recipe's]")
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Instead of the recipe's.", show_default=False)
+        int | None, _option("--batch-size", metavar="N", help="Sequences per batch.  [default: the recipe's]")
     ] = None,
-    units: Annotated[int | None, typer.Option("--units", help="Instead of the recipe's.", show_default=False)] = None,
+    units: Annotated[
+        int | None,
+        _option("--units", metavar="N", help="Hidden units per LSTM direction.  [default: the recipe's]"),
+    ] = None,
     gate: Annotated[
         str | None,
-        typer.Option("--gate", metavar="sigmoid|binary", help="binary: gates of exactly 0 or 1.", show_default=False),
+        _option(
+            "--gate",
+            metavar="sigmoid|binary",
+            help="Gate activation; binary: exactly 0 or 1.  [default: the recipe's, sigmoid]",
+        ),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(
+        _option(
             "--precision",
             metavar="float32|bf16",
-            help="bf16: faster, rounded products; AVX-512 BF16 only.",
-            show_default=False,
+            help="Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX.  [default: the recipe's, "
+            "float32]",
         ),
     ] = None,
     ngram_order: Annotated[
         int | None,
-        typer.Option(
-            "--ngram-order", metavar="N", help="Texts: ensemble with a 1- to N-gram model; 0: none.", show_default=False
+        _option(
+            "--ngram-order",
+            metavar="N",
+            help="For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only.  [default: the "
+            "recipe's]",
         ),
     ] = None,
     adversarial: Annotated[
         float | None,
-        typer.Option(
+        _option(
             "--adversarial",
             metavar="EPSILON",
-            help="Adversarial training: perturbation size relative to the input norm, e.g. 0.01. A step "
-            "takes 2.5 times as long.",
-            show_default=False,
+            help="Adversarial perturbation size, relative to the input norm, for example 0.01; an epoch takes "
+            "2.5 times as long.  [default: the recipe's]",
         ),
     ] = None,
     resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a classifier on texts or series, keep its best epoch, save it.
+    """Train a classifier on texts or series and save the epoch with the lowest validation loss.
 
     \b
     gatewise train imdb --recipe tutorial                            the tutorial's model
     gatewise train imdb --data aclImdb_v1.tar.gz
     gatewise train imdb --pretrained DIR                             more accurate; see gatewise pretrain
-    gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best  the most accurate
+    gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best   the most accurate
     gatewise train reviews.csv --text review --label sentiment       two or more classes
-    gatewise train imdb --ngram-order 0                              the network alone, without n-gram model
+    gatewise train imdb --ngram-order 0                              the LSTM without the n-gram model
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
     from gatewise.cli.progress import ProgressPrinter
@@ -121,11 +141,11 @@ def train(
         "adversarial": adversarial,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
-    # Whatever can be refused is refused before the data is read; how much there is of it then chooses the recipe.
+    # Validate before reading the data. The default recipe depends on the amount of data.
     chosen = named(recipe or default_recipe(0, pretrained is not None), **changes)
     if unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
-        raise InputError(f"--unlabelled: recipe {chosen.name} cannot learn from texts without labels; {others} can")
+        raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     start = None if pretrained is None else load_pretrained(pretrained)
     if out is not None:
         check_target(Path(out))
@@ -137,12 +157,17 @@ def train(
         known = splits if source == "imdb" else None
         more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text, known=known)
     progress = ProgressPrinter(console(stderr=as_json))
-    options: dict[str, Any] = {
-        "data": data,
-        "text": None if text == "text" else text,
-        "label": None if label == "label" else label,
-    }
-    options |= {"pretrained": pretrained, "unlabelled": unlabelled, "out": out, "seed": seed or None, **changes}
+    command = command_line(
+        *("train", source, "--recipe", recipe),
+        data=data,
+        text=None if text == "text" else text,
+        label=None if label == "label" else label,
+        pretrained=pretrained,
+        unlabelled=unlabelled,
+        out=out,
+        seed=seed or None,
+        **changes,
+    )
     try:
         model = run(
             splits.train,
@@ -153,7 +178,7 @@ def train(
             out=target,
             resume=resume,
             callback=progress,
-            command=_command(source, recipe, options),
+            command=command,
             **changes,
         )
     except Interrupted as stopped:
@@ -163,40 +188,22 @@ def train(
         progress.close()
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]
-        metadata = model.metadata
-        print_json(
-            {
-                "model": str(target),
-                "recipe": recipe,
-                "seed": seed,
-                "kept_epoch": metadata.kept_epoch,
-                "history": history,
-            }
-        )
+        result = {"model": str(target), "recipe": recipe, "seed": seed, "kept_epoch": model.metadata.kept_epoch}
+        print_json({**result, "history": history})
         return
-    folder, where = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""
-    example = "--tutorial-review" + where if source == "imdb" else '"A text of your own."'
+    folder, data_option = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""
+    example = "--tutorial-review" + data_option if source == "imdb" else '"A text of your own."'
     print(f"saved to {folder}\n\nnext:")
     if splits.train.kind == "series":
         print(f"  gatewise predict {folder} --file {shlex.quote(printable(source, 500))}")
         return
     if source == "imdb":
-        print(f"  gatewise evaluate {folder} imdb{where}")
+        print(f"  gatewise evaluate {folder} imdb{data_option}")
     print(f'  gatewise predict {folder} "A text of your own."')
     print(f"  gatewise explain {folder} {example}")
 
 
 def _stem(source: str) -> str:
-    """A name for the folder: the file's, without what a folder's name should not have."""
+    """A folder name from the file name, with other characters replaced by -."""
     stem = Path(source).name.split(".")[0]
     return "".join(ch if ch.isalnum() or ch in "-_" else "-" for ch in stem) or "data"
-
-
-def _command(source: str, recipe: str, options: dict[str, Any]) -> str:
-    """The command that makes this model again, for its card: every option that is not as it would be anyway."""
-    words = ["gatewise", "train", source, "--recipe", recipe]
-    for name, value in options.items():
-        for one in value if isinstance(value, list) else [value]:
-            if one is not None:
-                words += [f"--{name.replace('_', '-')}", str(one)]
-    return shlex.join(words)
