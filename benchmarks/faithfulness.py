@@ -48,7 +48,7 @@ def main() -> None:
     for folder in options.models:
         model = gw.load(folder)
         sequences = model.preprocessor.encode_batch(reviews.inputs)
-        print(f"\n{folder.name}; default method: {model.metadata.explained_by or 'none chosen'}\n")
+        print(f"\n{folder.name}; default method: {model.metadata.attribution_method or 'none chosen'}\n")
         print("| method | comprehensiveness | sufficiency | after 1, 5, 10, 20, 50% deleted | ms per review |")
         print("|---|---:|---:|---|---:|")
         scores = {}
@@ -59,7 +59,7 @@ def main() -> None:
             scores[name] = {**_as_dict(one), "total_seconds": time.perf_counter() - began}
         probability = next(iter(scores.values()))["probability"]
         print(f"\nProbability of the predicted class before any deletion: {probability:.3f}.")
-        out[folder.name] = {"explained_by": model.metadata.explained_by, "methods": scores}
+        out[folder.name] = {"attribution_method": model.metadata.attribution_method, "methods": scores}
     if options.json:
         options.json.write_text(json.dumps(out, indent=2) + "\n", encoding="utf-8")
 

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     data = imdb(options.data).train
-    encoding = TokenEncoding.fit([str(text) for text in data.inputs], size=30_000)
+    encoding = TokenEncoding.fit([str(text) for text in data.inputs], vocab_size=30_000)
     sequences: list[Array] = list(encoding.encode_batch([str(text) for text in data.inputs]))
     fold = _folds(data.groups, options.folds)
     print("| fit | accuracy | loss | n-grams | seconds |\n|---|---:|---:|---:|---:|")

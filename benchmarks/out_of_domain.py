@@ -49,8 +49,8 @@ def main() -> None:
     )
     if options.save:
         # Insert it first: the page shows the last result next to the model's name.
-        *others, new = model.measured(evaluation).metadata.measured
-        replace(model, metadata=replace(model.metadata, measured=(new, *others))).save(options.model)
+        *others, new = model.with_evaluation(evaluation).metadata.evaluations
+        replace(model, metadata=replace(model.metadata, evaluations=(new, *others))).save(options.model)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def read(path: str | None) -> Reviews:
     texts = [str(text) for text in reviews.inputs]
     encoding = KerasEncoding(keras_index(texts), VOCAB_SIZE)
     ids = [sequence[-LENGTH:] for sequence in encoding.encode_batch(texts)]
-    return Reviews(ids, reviews.labels, encoding.rows, reviews.source)
+    return Reviews(ids, reviews.labels, encoding.vocab_size, reviews.source)
 
 
 def weights(units: int = UNITS) -> Arrays:

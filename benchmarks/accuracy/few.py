@@ -40,7 +40,7 @@ def few_labels(
             }
             row |= {
                 "recipe": model.metadata.recipe,
-                "calibrated": model.metadata.calibrated and model.metadata.calibrated.how,
+                "calibrated": model.metadata.calibration and model.metadata.calibration.method,
             }
             quick = replace(
                 model, precision=recipe(model.metadata.recipe).kernel_precision

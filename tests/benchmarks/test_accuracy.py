@@ -56,7 +56,7 @@ def test_a_base_is_made_once(made: Reviews, tmp_path: Path) -> None:
     first, _ = pretrained_for(made, 1, tmp_path, "small", **changes)
     again, seconds = pretrained_for(made, 1, tmp_path, "small", **changes)
     assert seconds == first.metadata.seconds
-    assert first.metadata.words == again.metadata.words
+    assert first.metadata.n_words == again.metadata.n_words
     assert len(list(tmp_path.iterdir())) == 1
 
 

@@ -41,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def keras_model() -> Model:
     """The tutorial's kind: unmasked pads, one direction, two classes."""
     encoding = KerasEncoding(keras_index(TEXTS), 12)
-    arch = Architecture("tokens", encoding.rows, 5, 6, max_length=30, padding="pre")
+    arch = Architecture("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
     return Model(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
 
 
@@ -55,8 +55,8 @@ def keras_folder(keras_model: Model, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def tokens_model() -> Model:
     """The default kind, with three classes, one of them with a name that would clear the screen."""
-    encoding = TokenEncoding.fit(TEXTS, size=50, minimum=1)
-    arch = Architecture("tokens", encoding.rows, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
+    encoding = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
+    arch = Architecture("tokens", encoding.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
     return Model(arch, parameters_of(arch, 4), TextPreprocessor(encoding), ("\x1b[2Jx", "[red]y", "z\n"))
 
 

@@ -50,7 +50,7 @@ def test_a_word_of_ten_megabytes_is_a_word(run: Run, keras_folder: Path) -> None
 
 def test_a_word_of_ten_megabytes_beyond_the_cap(run: Run, tokens_folder: Path) -> None:
     line = refused(run, "predict", tokens_folder, "-", input="x" * 10_000_000)
-    assert "10,000,000 characters; the cap is 1,000,000" in line
+    assert "10,000,000 characters; the limit is 1,000,000" in line
 
 
 def test_a_model_that_is_not_there(run: Run, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_other_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
     printed = json.loads(
         run("explain", keras_folder, TEXT, "--replace", "good=bad end", "--replace", "2=", "--json").stdout
     )["intervention"]
-    expected = keras_model.preprocessor.steps("was a bad end film, a bad end end")
+    expected = keras_model.preprocessor.token_names("was a bad end film, a bad end end")
     assert printed["after"]["steps"] == expected
     np.testing.assert_allclose(
         printed["after"]["logits"], keras_model.logits(["was a bad end film a bad end end"])[0], atol=1e-6

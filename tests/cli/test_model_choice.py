@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +12,9 @@ import pytest
 
 import gatewise as gw
 from gatewise.cli.arguments import choose_model
-from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError, ModelFileError
 from gatewise.model import bundled as bundled
-from gatewise.model.calibrate import calibrated
+from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run
 from tests.cli.test_bad_input import refused
@@ -157,15 +157,14 @@ def test_inputs() -> None:
 
 
 def test_calibrated_probabilities_are_reported(run: Run, keras_model: Model, tmp_path: Path) -> None:
-    rng = np.random.default_rng(3)
-    texts = [" ".join(rng.choice(["the", "film", "was", "bad", "good", "end", "it"], 6)) for _ in range(60)]
-    labels = [c if rng.random() < 0.7 else "positive" for c in keras_model.predict(texts)]
-    calibrated(keras_model, Labelled.of(texts, labels, "made up")).save(tmp_path / "m")
+    report = CalibrationReport("network x 0.50, shift +0.10", "the validation set", 60, 0.5, 0.4, 0.08, 0.02)
+    metadata = dataclasses.replace(keras_model.metadata, calibration=report)
+    dataclasses.replace(keras_model, metadata=metadata).save(tmp_path / "m")
     result = run("predict", tmp_path / "m", "good")
     assert result.stderr == "gatewise: probabilities are calibrated\n"
     assert json.loads(run("predict", tmp_path / "m", "good", "--json").stdout)["calibrated"] is True
     assert "(calibrated)" in run("explain", tmp_path / "m", "good").stdout
     assert "(calibrated)" in run("explain", tmp_path / "m", "good", "--compare", "bad").stdout
     assert json.loads(run("explain", tmp_path / "m", "good", "--json").stdout)["calibrated"] is True
-    assert "calibrated     Its logits were divided by" in run("info", tmp_path / "m").stdout
+    assert "calibrated     network x 0.50" in run("info", tmp_path / "m").stdout
     assert "(calibrated)" not in run("explain", "--help").stdout

@@ -38,7 +38,7 @@ def test_texts_to_a_base_to_a_model(run: Run, corpus: Path, reviews_csv: Path, t
     assert trained.exit_code == 0
     model = gw.load(target)
     assert model.metadata.recipe == "few-shot"
-    assert "corpus.txt" in model.metadata.base
+    assert "corpus.txt" in model.metadata.pretrained
     assert "corpus.txt" in model.metadata.unlabelled
     assert f"--pretrained {pretrained} --unlabelled {corpus}" in model.metadata.command
     assert "pretrained" in run("info", target).stdout
@@ -72,7 +72,7 @@ def test_what_cannot_be(run: Run, corpus: Path, reviews_csv: Path, words: list[s
 def test_training_from_what_is_no_base(run: Run, reviews_csv: Path, corpus: Path, keras_folder: Path) -> None:
     columns = (reviews_csv, "--text", "review", "--label", "sentiment")
     for options, says in (
-        (("--pretrained", keras_folder), "not a base"),
+        (("--pretrained", keras_folder), "not a pretrained model"),
         (("--pretrained", "nowhere"), "nowhere"),
         (("--unlabelled", corpus), "does not use unlabelled texts"),
     ):

@@ -35,7 +35,7 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
         numbers = [f"{row[key]:.4f}" for key in ("loss", "accuracy", "val_loss", "val_accuracy")]
         star = ["*"] if row["best"] else []
         assert [str(row["epoch"]), *numbers, f"{row['seconds']:.1f}", *star] in rows
-    kept = history[model.metadata.kept_epoch - 1]
+    kept = history[model.metadata.best_epoch - 1]
     assert kept["val_loss"] == min(row["val_loss"] for row in history)
     seen = f"lowest val_loss {kept['val_loss']:.4f}, val_accuracy {kept['val_accuracy']:.4f}"
     assert f"kept epoch {kept['epoch']} ({seen})" in result.stdout
@@ -56,7 +56,7 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
     assert model.ngrams is not None
     assert model.ngrams.order == 2
     assert f"{len(model.ngrams)} n-grams of 1 to 2 words fitted in" in result.stdout
-    assert f"ensemble: {model.metadata.calibrated.how}; validation accuracy" in " ".join(result.stdout.split())
+    assert f"ensemble: {model.metadata.calibration.method}; validation accuracy" in " ".join(result.stdout.split())
     assert model.metadata.command.endswith(" --ngram-order 2")
     assert "1- to 2-grams" in run("info", target).stdout
     assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(model.ngrams)

@@ -1,4 +1,4 @@
-"""A model's folder in fewer bytes: what is loaded is what was measured, older folders load, older programs say so."""
+"""Model folders with storage dtypes: what is loaded is what was measured; other format versions are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.storage import MANIFEST, folder, json_bytes, load_folder, pack, save_folder, table_for, unpack
+from gatewise.storage import MANIFEST, json_bytes, load_folder, pack, save_folder, storage_table, unpack
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
 
@@ -31,8 +31,8 @@ def model_of(inputs: str = "tokens") -> tuple[Model, Any]:
         return Model(
             arch, parameters_of(arch, 2), SeriesPreprocessor(StandardScaler.fit(series)), ("a", "b", "c")
         ), series
-    encoding = TokenEncoding.fit(TEXTS, minimum=1)
-    arch = Architecture("tokens", encoding.rows, 10, 9, bidirectional=True, pooling="mean+max")
+    encoding = TokenEncoding.fit(TEXTS, min_count=1)
+    arch = Architecture("tokens", encoding.vocab_size, 10, 9, bidirectional=True, pooling="mean+max")
     return Model(
         arch, parameters_of(arch, 1), TextPreprocessor(encoding), ("no", "yes"), ModelMetadata(recipe="x", seed=4)
     ), TEXTS
@@ -45,7 +45,7 @@ def test_what_is_loaded_is_the_rounded_model_in_float32(tmp_path: Path, inputs: 
     model.save(tmp_path / "whole")
     model.save(tmp_path / "small", storage=storage)
     again = load(tmp_path / "small")
-    table = table_for(model.parameters, storage) if isinstance(storage, str) else storage
+    table = storage_table(model.parameters, storage) if isinstance(storage, str) else storage
     assert again.storage == table
     assert json.loads((tmp_path / "small" / "config.json").read_text())["storage"] == table
     rounded = unpack(pack(model.parameters, table), table)
@@ -89,35 +89,13 @@ def rewritten(path: Path, version: int, change: Callable[[Any], object]) -> Path
     return path
 
 
-def test_a_folder_of_the_first_format_loads_unchanged(tmp_path: Path) -> None:
-    model, _ = model_of()
-    model.save(tmp_path / "m")
-
-    def as_it_was(config: Any) -> None:
-        for name in ("calibrated", "compression"):
-            del config["metadata"][name]
-
-    old = load(rewritten(tmp_path / "m", 1, as_it_was))
-    assert load_folder(tmp_path / "m").version == 1
-    np.testing.assert_array_equal(old.logits(TEXTS), model.logits(TEXTS))
-    assert old.metadata == model.metadata
-    old.save(tmp_path / "m")
-    assert load_folder(tmp_path / "m").version == 2
-
-
-def test_the_first_format_had_no_storage(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "age"), [(1, "an older"), (2, "an older"), (4, "a newer")])
+def test_another_format_version_is_refused_in_one_line(tmp_path: Path, version: int, age: str) -> None:
     model_of()[0].save(tmp_path / "m", storage="int8")
-    rewritten(tmp_path / "m", 1, lambda config: None)
+    rewritten(tmp_path / "m", version, lambda config: None)
     with pytest.raises(
-        ModelFileError, match=r"config\.json: must hold architecture, classes, preprocessor and metadata"
-    ):
-        load(tmp_path / "m")
-
-
-def test_an_older_gatewise_says_in_one_line_that_it_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model_of()[0].save(tmp_path / "m", storage="int8")
-    monkeypatch.setattr(folder, "VERSION", 1)
-    with pytest.raises(ModelFileError, match=r"needs a newer gatewise \(format 2; this one reads up to 1\)") as caught:
+        ModelFileError, match=rf"needs {age} gatewise \(format {version}; this version reads format 3\)"
+    ) as caught:
         load(tmp_path / "m")
     assert "\n" not in str(caught.value)
 
@@ -139,7 +117,7 @@ def test_an_older_gatewise_says_in_one_line_that_it_is_too_old(tmp_path: Path, m
 )
 def test_a_storage_in_a_file_that_is_not_so(tmp_path: Path, storage: Any) -> None:
     model_of()[0].save(tmp_path / "m", storage={"embedding.weight": "int8"})
-    rewritten(tmp_path / "m", 2, lambda config: config.update(storage=storage))
+    rewritten(tmp_path / "m", 3, lambda config: config.update(storage=storage))
     with pytest.raises(ModelFileError) as caught:
         load(tmp_path / "m")
     assert len(str(caught.value)) < 400

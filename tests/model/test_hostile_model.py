@@ -25,8 +25,8 @@ WORDS = ["a film that stays with you", "two hours that never come back"]
 
 @pytest.fixture(scope="module", params=["float32", "int8"])
 def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    encoding = TokenEncoding.fit(WORDS, minimum=1)
-    arch = Architecture("tokens", vocab_size=encoding.rows, embedding_dim=9, units=2)
+    encoding = TokenEncoding.fit(WORDS, min_count=1)
+    arch = Architecture("tokens", vocab_size=encoding.vocab_size, embedding_dim=9, units=2)
     parameters = initial_parameters(arch, np.random.default_rng(5))
     path = tmp_path_factory.mktemp("good") / "model"
     Model(arch, parameters, TextPreprocessor(encoding), ("no", "yes"), history='{"epoch": 1}\n').save(

@@ -33,10 +33,10 @@ def _parameters(arch: Architecture, seed: int) -> dict[str, Any]:
 
 def _models() -> dict[str, Model]:
     keras = KerasEncoding(keras_index(TEXTS), 8)
-    tokens = TokenEncoding.fit(TEXTS, size=50, minimum=1)
+    tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     scaling = StandardScaler.fit([np.array([[1, 2, 3], [4, 5, 7]], dtype=np.float32)])
-    pre = Architecture("tokens", keras.rows, 5, 9, max_length=30, padding="pre")
-    both = Architecture("tokens", tokens.rows, 5, 9, bidirectional=True, pooling="mean+max", outputs=3)
+    pre = Architecture("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
+    both = Architecture("tokens", tokens.vocab_size, 5, 9, bidirectional=True, pooling="mean+max", outputs=3)
     series = Architecture("channels", 3, 0, 6, outputs=3)
     return {
         "keras": Model(pre, _parameters(pre, 1), TextPreprocessor(keras), ("no", "yes")),
@@ -111,7 +111,7 @@ def test_evaluate_counts_and_maps_the_classes() -> None:
         ("keras", ["a\ud800b"], "text 1"),
         ("tokens", ["\u200b\x00"], "text 1"),
         ("tokens", [b"bytes"], "text 1 is a bytes, not a string"),
-        ("series", [np.ones((2, 2))], r"series 1: want \(steps, 3\), got \(2, 2\)"),
+        ("series", [np.ones((2, 2))], r"series 1 must be \(steps, 3\), got \(2, 2\)"),
         ("series", [np.ones((2, 3)), [[1, 2, np.nan]]], "series 2: step 0 is not finite"),
     ],
 )
@@ -123,7 +123,7 @@ def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(extra=1), "nothing else"),
+        (lambda c: c.update(extra=1), "optionally storage and ngrams"),
         (lambda c: c["architecture"].update(units=10), "shape|weight"),
         (lambda c: c["architecture"].update(vocab_size=10**9), "vocabulary has"),
         (lambda c: c["architecture"].update(colour="red"), "colour"),
@@ -165,15 +165,15 @@ def test_any_byte_flipped_is_found(tmp_path: Path) -> None:
 
 def test_the_card_says_what_is_known_and_cannot_be_broken_by_names() -> None:
     metadata = ModelMetadata(
-        recipe="fast", data="a [link](x) | <b>", measured=(EvalResult("some test", 400, 0.9, 0.3),)
+        recipe="fast", data="a [link](x) | <b>", evaluations=(EvalResult("some test", 400, 0.9, 0.3),)
     )
     card = dataclasses.replace(MODELS["series"], metadata=metadata).card()
     assert "&lt;a&gt;, b&#124;c, d" in card
     assert "a &#91;link&#93;(x) &#124; &lt;b&gt;" in card
     assert "| some test | 400 | 0.9000 ± 0.0150 | 0.3000 |" in card
-    assert "epoch kept" not in card
-    renewed = metadata.with_result(EvalResult("some test", 500, 0.8, 0.4))
-    assert [m.n for m in renewed.measured] == [500]
+    assert "| epoch |" not in card
+    renewed = metadata.with_evaluation(EvalResult("some test", 500, 0.8, 0.4))
+    assert [m.n for m in renewed.evaluations] == [500]
 
 
 def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> None:
@@ -181,9 +181,9 @@ def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> No
     data = Labelled.of(TEXTS, ["x", "y", "x", "z", "y"])
     known = model.with_faithfulness(model.preprocessor.encode_batch(TEXTS)).with_units(data)
     assert set(known.metadata.faithfulness) == set(METHODS)
-    assert known.metadata.explained_by in METHODS
-    assert known.explain(TEXTS[0]).method == known.metadata.explained_by
-    assert known.explain(TEXTS[0]).faithfulness == known.metadata.faithfulness[known.metadata.explained_by]
+    assert known.metadata.attribution_method in METHODS
+    assert known.explain(TEXTS[0]).method == known.metadata.attribution_method
+    assert known.explain(TEXTS[0]).faithfulness == known.metadata.faithfulness[known.metadata.attribution_method]
     known.save(tmp_path / "m")
     again = gw.load(tmp_path / "m")
     assert again.metadata == known.metadata
@@ -191,7 +191,7 @@ def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> No
     assert again.units is not None
     assert again.units.fingerprint == data.fingerprint()
     assert len(again.units.units) == 18
-    assert f"| {known.metadata.explained_by} (the default) | 5 |" in (tmp_path / "m" / "README.md").read_text()
+    assert f"| {known.metadata.attribution_method} (the default) | 5 |" in (tmp_path / "m" / "README.md").read_text()
     assert [again.predict(text) for text in TEXTS] == [model.predict(text) for text in TEXTS]
 
 
@@ -199,7 +199,7 @@ def test_a_folder_of_an_older_gatewise_has_no_scores_and_says_so(tmp_path: Path)
     MODELS["keras"].save(tmp_path / "m")
     files = dict(load_folder(tmp_path / "m").files)
     config = json.loads(files["config.json"])
-    del config["metadata"]["faithfulness"], config["metadata"]["explained_by"]
+    del config["metadata"]["faithfulness"], config["metadata"]["attribution_method"]
     save_folder(tmp_path / "m", {**files, "config.json": json.dumps(config).encode()})
     old = gw.load(tmp_path / "m")
     assert old.metadata.faithfulness == {}
@@ -224,11 +224,11 @@ def test_words_are_replaced_and_predicted_as_the_new_text() -> None:
         found = model.intervene("the film was bad", words={"bad": "good", 1 if name == "keras" else 0: "a good"})
         want = "a good film was good"
         np.testing.assert_allclose(found.after.logits, model.logits([want])[0], atol=1e-6)
-        assert found.after.steps == model.preprocessor.steps(want)
-        assert found.before.steps == model.preprocessor.steps("the film was bad")
+        assert found.after.steps == model.preprocessor.token_names(want)
+        assert found.before.steps == model.preprocessor.token_names("the film was bad")
         shorter = model.intervene("the film was bad", words={"was": ""})
-        assert shorter.after.steps == model.preprocessor.steps("the film bad")
-    with pytest.raises(InputError, match="there is no word at step 1: they are 2 to 5"):
+        assert shorter.after.steps == model.preprocessor.token_names("the film bad")
+    with pytest.raises(InputError, match="step 1 is not a word: the words are steps 2 to 5"):
         MODELS["keras"].intervene("the film was bad", words={0: "x"})
     with pytest.raises(InputError, match="a series has no words"):
         MODELS["series"].intervene(INPUTS["series"][3], words={0: "x"})

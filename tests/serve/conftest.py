@@ -27,10 +27,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     """reviews: the tutorial's kind. tokens: the default kind, three classes with hostile names. gestures: series."""
     rng = np.random.default_rng(6)
     keras = KerasEncoding(keras_index(TEXTS), 20)
-    tokens = TokenEncoding.fit(TEXTS, size=50, minimum=1)
+    tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     series = [rng.standard_normal((n + 4, 2)).astype(np.float32) for n in range(5)]
-    pads = Architecture("tokens", keras.rows, 5, 6, max_length=30, padding="pre")
-    both = Architecture("tokens", tokens.rows, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
+    pads = Architecture("tokens", keras.vocab_size, 5, 6, max_length=30, padding="pre")
+    both = Architecture("tokens", tokens.vocab_size, 5, 4, bidirectional=True, pooling="mean+max", outputs=3)
     channels = Architecture("channels", 2, 0, 5, outputs=3)
     return {
         "reviews": Model(pads, parameters_of(pads, 3), TextPreprocessor(keras), ("negative", "positive")),

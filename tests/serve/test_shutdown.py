@@ -25,8 +25,8 @@ SHUTDOWN_TIMEOUT = 8
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that takes its time: 400 units, some milliseconds a text of a few hundred words."""
-    encoding = TokenEncoding.fit(["the film was good and the end was bad"], minimum=1)
-    arch = Architecture("tokens", encoding.rows, 32, 400, layers=2)
+    encoding = TokenEncoding.fit(["the film was good and the end was bad"], min_count=1)
+    arch = Architecture("tokens", encoding.vocab_size, 32, 400, layers=2)
     parameters = {name: 0.2 * array for name, array in parameters_of(arch, 7).items()}
     path = tmp_path_factory.mktemp("slow") / "slow"
     Model(arch, parameters, TextPreprocessor(encoding), ("negative", "positive")).save(path)

@@ -9,10 +9,10 @@ import pytest
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.storage import (
-    check_table,
+    check_storage,
     pack,
+    storage_table,
     stored_forms,
-    table_for,
     tensors_from_bytes,
     tensors_to_bytes,
     unpack,
@@ -46,18 +46,18 @@ def through_a_file(found: Tensors, table: dict[str, str]) -> Tensors:
 
 
 def test_one_word_means_the_large_tensors() -> None:
-    assert table_for(tensors(), "float32") == {}
+    assert storage_table(tensors(), "float32") == {}
     wide = {"embedding.weight", "lstm.0.forward.weight_hh", "ngrams.weight"}
-    assert table_for(tensors(), "float16") == dict.fromkeys(wide, "float16")
-    assert table_for(tensors(), "int8") == {**dict.fromkeys(wide, "int8"), "ngrams.weight": "float16"}
+    assert storage_table(tensors(), "float16") == dict.fromkeys(wide, "float16")
+    assert storage_table(tensors(), "int8") == {**dict.fromkeys(wide, "int8"), "ngrams.weight": "float16"}
     with pytest.raises(InputError, match="float32, float16 or int8, not 'int4'"):
-        table_for(tensors(), "int4")
+        storage_table(tensors(), "int4")
 
 
 @pytest.mark.parametrize("word", ["float16", "int8"])
 def test_it_comes_back_as_float32_and_as_near_as_promised(word: str) -> None:
     before = tensors()
-    table = table_for(before, word)
+    table = storage_table(before, word)
     after = through_a_file(before, table)
     assert forms_of(after) == forms_of(before)
     for name, array in before.items():
@@ -94,17 +94,17 @@ def test_saved_again_it_is_the_same_bit_for_bit(word: str) -> None:
 
 
 def test_what_float16_cannot_hold() -> None:
-    with pytest.raises(InputError, match=r"tensor 'w' holds 7e\+04; float16 ends at 65,504"):
+    with pytest.raises(InputError, match=r"tensor 'w' has a 7e\+04; float16 ends at 65,504"):
         pack({"w": np.array([[1.0, -7e4]], np.float32)}, {"w": "float16"})
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ([], "must be a table"),
-        ("int8", "must be a table"),
-        ({"ngrams.keys": "int8"}, "'ngrams.keys' cannot be kept as int8"),
-        ({"ngrams.keys": "float16"}, "'ngrams.keys' cannot be kept as float16"),
+        ([], "must map tensor names to dtypes"),
+        ("int8", "must map tensor names to dtypes"),
+        ({"ngrams.keys": "int8"}, "'ngrams.keys' cannot be stored as int8"),
+        ({"ngrams.keys": "float16"}, "'ngrams.keys' cannot be stored as float16"),
         ({"embedding.weight": "float32"}, "must be float16 or int8, not 'float32'"),
         ({"embedding.weight": "int4"}, "must be float16 or int8, not 'int4'"),
         ({"embedding.weight": "pickle"}, "must be float16 or int8, not 'pickle'"),
@@ -113,13 +113,13 @@ def test_what_float16_cannot_hold() -> None:
         ({"embedding": "int8"}, "'embedding' is not a tensor"),
         ({"embedding.weight.scale": "int8"}, "is not a tensor"),
         ({"a": "int8"}, "the name of another tensor"),
-        ({"number": "int8"}, "cannot be kept as int8"),
+        ({"number": "int8"}, "cannot be stored as int8"),
     ],
 )
 def test_a_table_that_means_nothing(table: Any, message: str) -> None:
     forms = {**forms_of(tensors()), "a": ((3, 9), "float32"), "a.scale": ((3,), "float32"), "number": ((), "float32")}
     with pytest.raises(InputError, match=message):
-        check_table(table, forms)
+        check_storage(table, forms)
 
 
 def refused(stored: Tensors, *words: str) -> None:
@@ -147,7 +147,7 @@ def test_a_scale_that_is_none(bad: float) -> None:
     good = pack({"w": np.random.default_rng(2).normal(size=(6, 9)).astype(np.float32)}, {"w": "int8"})
     scale = good["w.scale"].copy()
     scale[4] = bad
-    refused({**good, "w.scale": scale}, "'w.scale' holds what is no scale")
+    refused({**good, "w.scale": scale}, "'w.scale' has a negative or too large scale")
 
 
 def test_the_largest_scale_gives_finite_numbers() -> None:

@@ -71,7 +71,7 @@ def test_through_json_and_back() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"unit": 3}, "unknown key 'unit'; known are units, dropout"),
+        ({"unit": 3}, "unknown key 'unit'; known keys are units, dropout"),
         ({"computed": 3}, "unknown key 'computed'"),
         ({"__class__": "os.system"}, "unknown key '__class__'"),
         ({"units": True}, "units must be a whole number, not 'True'"),
@@ -85,11 +85,11 @@ def test_through_json_and_back() -> None:
         ({"name": 3}, "name must be a text, not '3'"),
         ({"name": ["a"]}, "name must be a text, not a list"),
         ({"masked": 1}, "masked must be true or false, not '1'"),
-        ({"layers": {"units": 3}}, "layers must be a list, not a table"),
+        ({"layers": {"units": 3}}, "layers must be a list, not an object"),
         ({"layers": "ab"}, "layers must be a list, not a text"),
-        ({"layers": [3]}, "layers[0]: want a table of fields, found a whole number"),
+        ({"layers": [3]}, "layers[0]: must be an object, not a whole number"),
         ({"layers": [{"units": 3}, {"units": "x"}]}, "layers[1]: units must be a whole number, not 'x'"),
-        ({"layers": [{"units": 3, "gates": 1}]}, "layers[0]: unknown key 'gates'; known are units, gate"),
+        ({"layers": [{"units": 3, "gates": 1}]}, "layers[0]: unknown key 'gates'; known keys are units, gate"),
         ({"layers": [{"units": 3, "gate": "hard"}]}, "layers[0]: gate must be 'sigmoid' or 'binary', not 'hard'"),
         ({"pair": [1]}, "pair must have 2 entries, not 1"),
         ({"pair": ["a", 1]}, "pair[0] must be a whole number"),
@@ -98,7 +98,7 @@ def test_through_json_and_back() -> None:
         ({"pick": True}, "pick must be 1 or 'all' or None, not 'True'"),
         ({"pick": 1.0}, "pick must be 1"),
         ({"ranks": [1, True]}, "ranks[1] must be a whole number"),
-        ({"table": [1]}, "table must be a table, not a list"),
+        ({"table": [1]}, "table must be an object, not a list"),
         ({"table": {"a": "b"}}, "table.a must be a number"),
     ],
 )
@@ -116,7 +116,7 @@ def test_a_key_without_default_is_missing(key: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 3, "text", [["units", 3]]])
 def test_no_table(value: object) -> None:
-    with pytest.raises(ModelFileError, match="want a table of fields"):
+    with pytest.raises(ModelFileError, match="must be an object, not"):
         fields_from(Layer, value, "config.json")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from small_model import small_files
 
-import gatewise.storage.replace as replace
+import gatewise.storage.atomic as atomic
 from gatewise.errors import ModelFileError
 from gatewise.storage import MANIFEST, check_target, load_folder, save_folder, write_atomic
 
@@ -38,7 +38,7 @@ def test_makes_the_folders_above_and_leaves_nothing_beside(tmp_path: Path) -> No
 @pytest.mark.parametrize("way", ["exchange", "two renames"])
 def test_replaces_a_model_whole(folder: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "two renames":
-        monkeypatch.setattr(replace, "exchange", lambda a, b: False)
+        monkeypatch.setattr(atomic, "exchange", lambda a, b: False)
     save_folder(folder, NEW)
     assert load_folder(folder).files == NEW
     assert os.listdir(folder.parent) == ["model"]
@@ -87,7 +87,7 @@ def test_what_is_not_ours_is_left_as_it_is(tmp_path: Path, make: Callable[[Path]
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".x", "manifest.json", "Manifest.JSON", "x" * 101, "a\nb"])
 def test_names_that_could_not_be_loaded(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelFileError, match="cannot be the name of a file"):
+    with pytest.raises(ModelFileError, match="is not a valid file name"):
         save_folder(tmp_path / "model", {name: b""})
     assert list(tmp_path.iterdir()) == []
 
@@ -131,14 +131,14 @@ def test_a_failure_after_the_swap_is_a_warning_and_the_new_model_stands(
     def failing(path: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(replace.shutil, "rmtree", failing)
+    monkeypatch.setattr(atomic.shutil, "rmtree", failing)
     with pytest.warns(RuntimeWarning, match=r"saved, but.*input/output error.*may be left as"):
         save_folder(folder, NEW)
     assert load_folder(folder).files == NEW
 
 
 def test_the_second_rename_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replace, "exchange", lambda a, b: False)
+    monkeypatch.setattr(atomic, "exchange", lambda a, b: False)
     real, calls = os.rename, iter(range(10))
 
     def failing(a: object, b: object) -> None:
@@ -246,7 +246,7 @@ for i in itertools.count():
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="in one step on Linux only")
 def test_killed_at_any_moment_there_is_a_whole_model(tmp_path: Path) -> None:
     target = save_folder(tmp_path / "model", {"a": b"first"})
-    if not replace.exchange(target, save_folder(tmp_path / "other", {"a": b"second"})):
+    if not atomic.exchange(target, save_folder(tmp_path / "other", {"a": b"second"})):
         pytest.skip("this file system lets no two folders change places in one step")
     for round_ in range(8):
         command = [sys.executable, "-c", SAVE_FOR_EVER, str(target)]

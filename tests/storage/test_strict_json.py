@@ -33,20 +33,20 @@ def test_round_trip(value: Any) -> None:
     [
         (b"", "line 1, column 1"),
         (b'{"a": 1,\n "b" 2}', "line 2, column 6"),
-        (b'{"a": 1, "b": 2, "a": 1}', "'key a stands there twice'"),
-        (b'[{"x": {"dup": 1, "dup": 2}}]', "'key dup stands there twice'"),
-        (b"[NaN]", "NaN is not allowed"),
-        (b"[-Infinity]", "-Infinity is not allowed"),
+        (b'{"a": 1, "b": 2, "a": 1}', "duplicate key ('a')"),
+        (b'[{"x": {"dup": 1, "dup": 2}}]', "duplicate key ('dup')"),
+        (b"[NaN]", "NaN and Infinity are not JSON ('NaN')"),
+        (b"[-Infinity]", "NaN and Infinity are not JSON ('-Infinity')"),
         (b"[1e999]", "too large"),
-        (b"1" * 5000, "4300 digits"),
+        (b"1" * 5000, "too many digits"),
         (b'"\xff"', "not UTF-8 at byte 1"),
         ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
         (b'\xef\xbb\xbf{"a": 1}', "BOM"),
         (b'"\\ud800"', "lone surrogate"),
         (b'{"\\uDFFF": 1}', "lone surrogate"),
-        (b"[" * 17 + b"]" * 17, "nested more than 16 deep"),
-        (b"[" * 1_000_000, "nested more than 16 deep"),
-        (b'{"a":' * 100_000, "nested more than 16 deep"),
+        (b"[" * 17 + b"]" * 17, "nested more than 16 levels deep"),
+        (b"[" * 1_000_000, "nested more than 16 levels deep"),
+        (b'{"a":' * 100_000, "nested more than 16 levels deep"),
         (b"{} {}", "Extra data"),
         (b"{'a': 1}", "line 1"),
         (b"[1,]", "line 1"),
@@ -58,6 +58,17 @@ def test_refused(raw: bytes, reason: str) -> None:
         parse_json(raw, "config.json")
     assert reason in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("raw", [b'{"secret": 1, "secret": 2}', b"[1e998877]", b"[-Infinity]"])
+def test_without_echo_the_message_does_not_repeat_the_input(raw: bytes) -> None:
+    with pytest.raises(OSError, match=r"^body: ") as caught:
+        parse_json(raw, "body", error=OSError, echo=False)
+    assert not any(part in str(caught.value) for part in ("secret", "998877", "-Inf", "("))
+
+
+def test_lone_surrogates_pass_where_the_caller_checks_them() -> None:
+    assert parse_json(b'"\\ud800"', "body", surrogates=True) == "\ud800"
 
 
 def test_sixteen_deep_is_fine_and_so_is_an_escaped_pair() -> None:

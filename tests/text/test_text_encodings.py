@@ -17,7 +17,7 @@ from gatewise.errors import InputError, ModelFileError
 from gatewise.text import Encoding, KerasEncoding, TokenEncoding, encoding_from, keras_encode
 
 TEXTS = ["A good film, isn't it? Good!!!", "What a dull film... dull, DULL.", "Naïve and good: É"]
-BOTH: list[Encoding] = [KerasEncoding.fit(TEXTS), TokenEncoding.fit(TEXTS, minimum=1)]
+BOTH: list[Encoding] = [KerasEncoding.fit(TEXTS), TokenEncoding.fit(TEXTS, min_count=1)]
 both = pytest.mark.parametrize("encoding", BOTH, ids=lambda e: e.kind)
 
 HOSTILE = {
@@ -43,19 +43,19 @@ def test_hostile_text_is_encoded_in_a_second(encoding: Encoding, name: str) -> N
     text = HOSTILE[name]
     begin = time.process_time()
     ids = encoding.encode(text)
-    words = encoding.words(text)
+    words = encoding.tokenize(text)
     assert time.process_time() - begin < 4  # two calls, on a machine that may be busy
     assert ids.dtype == np.int32
     assert ids.ndim == 1
     assert len(ids) == len(words)
-    assert len(ids) == 0 or 0 <= int(ids.min()) <= int(ids.max()) < encoding.rows
+    assert len(ids) == 0 or 0 <= int(ids.min()) <= int(ids.max()) < encoding.vocab_size
     np.testing.assert_array_equal(ids, encoding.encode_batch(["good", text])[1])
 
 
 @both
 @pytest.mark.parametrize("text", [f"good {chr(0xD800)} film", f"good {chr(0xDC00)} film"], ids=["high", "low"])
 def test_a_lone_surrogate_is_refused_with_its_place(encoding: Encoding, text: str) -> None:
-    for call in (encoding.encode, encoding.words):
+    for call in (encoding.encode, encoding.tokenize):
         with pytest.raises(InputError, match=r"lone surrogate U\+D[8C]00 at character 5$"):
             call(text)
     with pytest.raises(InputError, match=r"^text 2: .*lone surrogate"):
@@ -73,7 +73,7 @@ def test_ten_million_letters_in_one_word() -> None:
     word = "a" * 10_000_000
     begin = time.process_time()
     assert BOTH[0].encode(word).tolist() == [1, 2]
-    with pytest.raises(InputError, match="10,000,000 characters; the cap is 1,000,000"):
+    with pytest.raises(InputError, match="10,000,000 characters; the limit is 1,000,000"):
         BOTH[1].encode(word)
     assert time.process_time() - begin < 1
 
@@ -82,7 +82,7 @@ def test_ten_million_letters_in_one_word() -> None:
 @given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
 def test_ids_and_words_go_together(encoding: Encoding, text: str) -> None:
     ids = encoding.encode(text)
-    assert len(encoding.words(text)) == len(ids)
+    assert len(encoding.tokenize(text)) == len(ids)
     np.testing.assert_array_equal(encoding.encode_batch([text])[0], ids)
 
 
@@ -91,7 +91,7 @@ def test_saved_and_loaded_it_is_the_same(encoding: Encoding) -> None:
     config, files = encoding.to_files()
     again = encoding_from(json.loads(json.dumps(config)), files.__getitem__)
     assert type(again) is type(encoding)
-    assert again.rows == encoding.rows
+    assert again.vocab_size == encoding.vocab_size
     assert again.to_files() == (config, files)
     for text in [*TEXTS, *HOSTILE.values()]:
         np.testing.assert_array_equal(again.encode(text), encoding.encode(text))
@@ -99,7 +99,7 @@ def test_saved_and_loaded_it_is_the_same(encoding: Encoding) -> None:
 
 def test_keras_encoding_is_keras_encode(reviews: Splits, published_index: dict[str, int]) -> None:
     encoding = KerasEncoding(published_index)
-    assert encoding.rows == 88_588
+    assert encoding.vocab_size == 88_588
     assert len(encoding.to_files()[1]["vocabulary.json"]) < 2_000_000
     texts = [str(text) for text in reviews.test.inputs[:500]] if reviews.test else []
     for text, ids in zip(texts, encoding.encode_batch(texts), strict=True):
@@ -108,37 +108,37 @@ def test_keras_encoding_is_keras_encode(reviews: Splits, published_index: dict[s
 
 def test_keras_encoding_of_no_word_is_the_start_alone() -> None:
     assert BOTH[0].encode(" ... ").tolist() == [1]
-    assert BOTH[0].words(" ... ") == ["<start>"]
+    assert BOTH[0].tokenize(" ... ") == ["<start>"]
 
 
 def test_keras_encoding_keeps_words_below_num_words() -> None:
     encoding = KerasEncoding({"good": 1, "bad": 2, "film": 3}, num_words=6)
-    assert encoding.rows == 7
+    assert encoding.vocab_size == 7
     assert encoding.encode("bad film, good film").tolist() == [1, 5, 2, 4, 2]
 
 
 @pytest.mark.parametrize("index", [{"good": 0}, {"good": 1, "bad": 3}, {"good": 1, "bad": 1}])
 def test_an_index_with_a_gap_is_refused(index: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="without a gap"):
+    with pytest.raises(InputError, match="ranks of the word index must be 1, 2, 3"):
         KerasEncoding(index)
 
 
 def test_tokens_are_words_and_runs_of_marks() -> None:
     text = "Don't stop!!! It’s 'good'... <br />\n[PAD] 2.5 電影 <BR/>x_y"
-    assert BOTH[1].words(text) == (
+    assert BOTH[1].tokenize(text) == (
         ["Don't", "stop", "!!!", "It’s", "'", "good", "'", "...", "[", "PAD", "]", "2", ".", "5", "電", "影", "x_y"]
     )
 
 
 def test_token_ids_are_by_frequency_and_ties_by_code_point() -> None:
-    encoding = TokenEncoding.fit(["b a b", "c a", "É é it's it’s it's"], minimum=2)
-    assert encoding.rows == 2 + 4
+    encoding = TokenEncoding.fit(["b a b", "c a", "É é it's it’s it's"], min_count=2)
+    assert encoding.vocab_size == 2 + 4
     assert encoding.encode("it's a b É c").tolist() == [2, 3, 4, 5, 1]
-    assert TokenEncoding.fit(["b a b", "c a a"], size=3).encode("a b c").tolist() == [2, 1, 1]
+    assert TokenEncoding.fit(["b a b", "c a a"], vocab_size=3).encode("a b c").tolist() == [2, 1, 1]
 
 
 def test_letters_are_the_same_composed_and_decomposed_and_in_any_case() -> None:
-    encoding = TokenEncoding.fit(["café straße"], minimum=1)
+    encoding = TokenEncoding.fit(["café straße"], min_count=1)
     assert encoding.encode("CAFE\u0301 café Cafe\u0301 STRASSE").tolist() == [2, 2, 2, 1]
 
 
@@ -150,20 +150,20 @@ def test_typed_special_tokens_are_plain_text() -> None:
 
 def test_no_token_is_long() -> None:
     encoding = TokenEncoding.fit(["a" * 250] * 2)
-    assert encoding.rows == 4
-    assert [len(word) for word in encoding.words("a" * 250)] == [100, 100, 50]
+    assert encoding.vocab_size == 4
+    assert [len(word) for word in encoding.tokenize("a" * 250)] == [100, 100, 50]
 
 
 def test_caps_are_errors_and_never_a_silent_cut() -> None:
-    encoding = TokenEncoding.fit(["good film"], minimum=1, most_characters=20)
+    encoding = TokenEncoding.fit(["good film"], min_count=1, max_characters=20)
     assert len(encoding.encode("good film good film ")) == 4
-    with pytest.raises(InputError, match="21 characters; the cap is 20"):
+    with pytest.raises(InputError, match="21 characters; the limit is 20"):
         encoding.encode("good film good film  ")
-    short = TokenEncoding(encoding.tokenizer, most_tokens=3)
-    with pytest.raises(InputError, match="text 2: the text has 4 tokens; the cap is 3"):
+    short = TokenEncoding(encoding.tokenizer, max_tokens=3)
+    with pytest.raises(InputError, match="text 2: the text has 4 tokens; the limit is 3"):
         short.encode_batch(["good good film", "a b c d"])
     with pytest.raises(InputError, match="text 2: the text has 21 characters"):
-        TokenEncoding.fit(["good", "a" * 21], most_characters=20)
+        TokenEncoding.fit(["good", "a" * 21], max_characters=20)
 
 
 def test_the_same_texts_give_the_same_file() -> None:
@@ -225,7 +225,7 @@ def test_a_changed_vocabulary_is_refused(raw: bytes) -> None:
         {"kind": "keras", "num_words": 10_000, "more": 1},
         {"kind": "tokens"},
         {**BOTH[1].to_files()[0], "pipeline": 2},
-        {**BOTH[1].to_files()[0], "most_tokens": 0},
+        {**BOTH[1].to_files()[0], "max_tokens": 0},
         {**BOTH[1].to_files()[0], "more": 1},
     ],
 )

@@ -121,7 +121,7 @@ def test_words_that_the_index_lacks_are_unknown() -> None:
 def test_decode_names_the_special_ids_and_refuses_the_rest() -> None:
     assert keras_decode(np.array([0, 1, 2, 3, 4]), {"good": 1}) == "<pad> <start> <unk> <unused> good"
     assert keras_decode([0, 1], {"good": 1}, index_from=0) == "<pad> good"
-    with pytest.raises(InputError, match="id 5 at position 1 stands for no word"):
+    with pytest.raises(InputError, match="id 5 at position 1 is not in the index"):
         keras_decode([4, 5], {"good": 1})
 
 

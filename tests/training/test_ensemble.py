@@ -32,14 +32,14 @@ def test_ngram_model_is_added_to_the_best_epoch(tmp_path: Path) -> None:
         np.testing.assert_array_equal(model.parameters[name], alone.parameters[name])
     scale = model.parameters["dense.weight"] / alone.parameters["dense.weight"]
     np.testing.assert_allclose(scale, scale[0, 0], rtol=1e-5)
-    assert model.metadata.calibrated is not None
-    assert model.metadata.calibrated.how.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
+    assert model.metadata.calibration is not None
+    assert model.metadata.calibration.method.startswith(f"network x {scale[0, 0]:.2f}, n-grams x ")
     assert [message.split(" in ")[0] for message in recorder.messages if "fitted in" in message] == [
         "40 n-grams of 1 to 2 words fitted"
     ]
-    measured = {one.data: one for one in model.metadata.measured}
-    both = measured["validation part, which also weighed and calibrated it"]
-    assert both.loss < measured["validation part, which chose the epoch"].loss
+    measured = {one.data: one for one in model.metadata.evaluations}
+    both = measured["validation set, used to fit the ensemble weights"]
+    assert both.loss < measured["validation set, used to choose the epoch"].loss
     rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
     seen = model.evaluate(data.take(rows))
     assert (seen.accuracy, seen.loss) == (both.accuracy, pytest.approx(both.loss, rel=1e-5))
@@ -70,8 +70,8 @@ def test_calibration_alone_changes_the_dense_layer_only() -> None:
     assert model.ngrams is None
     scale = float((model.parameters["dense.weight"] / alone.parameters["dense.weight"])[0, 0])
     shift = float(model.parameters["dense.bias"][0] - scale * alone.parameters["dense.bias"][0])
-    assert model.metadata.calibrated is not None
-    assert model.metadata.calibrated.how.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
+    assert model.metadata.calibration is not None
+    assert model.metadata.calibration.method.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
     np.testing.assert_allclose(model.logits(data.inputs), scale * alone.logits(data.inputs) + shift, atol=1e-5)
     rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
     validation = data.take(rows)
@@ -110,7 +110,7 @@ def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
     gestures = train(_gestures(), **SMALL)
     assert gestures.ngrams is None
     for one in (model, gestures):
-        assert one.metadata.calibrated is not None
+        assert one.metadata.calibration is not None
 
 
 def test_ngrams_of_series_are_refused() -> None:

@@ -40,7 +40,7 @@ def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(pretrained: Pr
         data, pretrained=pretrained, learning_rate=1e-9, epochs=1, ngram_order=0, calibrate=False, recipe="finetune"
     )
     assert model.metadata.recipe == "finetune"
-    assert "language model" in model.metadata.base
+    assert "language model" in model.metadata.pretrained
     assert model.preprocessor.to_files() == (pretrained.encoding.to_files())
     for name in model.parameters:
         if name in pretrained.parameters:

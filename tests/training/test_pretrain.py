@@ -137,7 +137,7 @@ def test_its_folder(trained: PretrainedLM, tmp_path: Path) -> None:
         loaded.parameters["decoder.bias"][0] = 1
 
 
-@pytest.mark.parametrize("name", ["config.json", "base.safetensors", "tokenizer.json", "history.jsonl"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "history.jsonl"])
 def test_a_changed_byte_is_refused(trained: PretrainedLM, tmp_path: Path, name: str) -> None:
     trained.save(tmp_path / "b")
     raw = bytearray((tmp_path / "b" / name).read_bytes())
@@ -150,21 +150,21 @@ def test_a_changed_byte_is_refused(trained: PretrainedLM, tmp_path: Path, name: 
 def test_a_model_is_no_base(tmp_path: Path) -> None:
     texts = made_corpus(60, 1)
     gw.train(texts, np.arange(60) % 2, epochs=1, units=4, embedding_dim=4, out=tmp_path / "m")
-    with pytest.raises(ModelFileError, match="not a base"):
+    with pytest.raises(ModelFileError, match="not a pretrained model"):
         gw.load_pretrained(tmp_path / "m")
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda c: c | {"units": 21}, "base.safetensors"),
+        (lambda c: c | {"units": 21}, "model.safetensors"),
         (lambda c: c | {"vocab_size": c["vocab_size"] + 1}, "vocabulary"),
         (lambda c: c | {"units": -1}, "whole numbers"),
         (lambda c: c | {"embedding_dim": True}, "whole numbers"),
-        (lambda c: c | {"more": 1}, "nothing else"),
-        (lambda c: c | {"kind": "another"}, "not a base"),
+        (lambda c: c | {"more": 1}, "exactly the keys"),
+        (lambda c: c | {"kind": "another"}, "not a pretrained model"),
         (lambda c: c | {"metadata": {"lambda": "x"}}, "unknown key"),
-        (lambda c: c | {"embedding_dim": 10**12}, "base.safetensors"),
+        (lambda c: c | {"embedding_dim": 10**12}, "model.safetensors"),
     ],
 )
 def test_a_folder_that_says_something_else_is_refused(

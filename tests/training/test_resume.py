@@ -116,4 +116,4 @@ def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, step: int) -> None:
     assert uninterrupted.ngrams is not None
     assert resumed.ngrams.keys.tobytes() == uninterrupted.ngrams.keys.tobytes()
     assert resumed.ngrams.weight.tobytes() == uninterrupted.ngrams.weight.tobytes()
-    assert resumed.metadata.calibrated == uninterrupted.metadata.calibrated != ""
+    assert resumed.metadata.calibration == uninterrupted.metadata.calibration != ""

@@ -36,7 +36,7 @@ def test_it_learns_and_the_saved_model_says_the_same(tmp_path: Path, name: str, 
         dataclasses.asdict(r) for r in recorder.epochs
     ]
     assert recorder.run is not None
-    assert recorder.run.train == loaded.metadata.trained_on
+    assert recorder.run.train == loaded.metadata.n_train
     assert len(recorder.steps) == 6 * recorder.run.steps_per_epoch
     assert not (tmp_path / "m.run").exists()
 
@@ -46,9 +46,9 @@ def test_the_best_epoch_is_kept_not_the_last(tmp_path: Path) -> None:
     data = made_reviews(300, 4)
     model = train(data, recipe="fast", seed=5, callback=recorder, epochs=8, learning_rate=0.05, **SMALL, **ALONE)
     best = min(recorder.epochs, key=lambda row: row.val_loss)
-    assert best.epoch == model.metadata.kept_epoch == max(row.epoch for row in recorder.epochs if row.best)
+    assert best.epoch == model.metadata.best_epoch == max(row.epoch for row in recorder.epochs if row.best)
     assert best.epoch < len(recorder.epochs), "the run must overshoot for this test to mean anything"
-    last_kept = model.metadata.measured[0]
+    last_kept = model.metadata.evaluations[0]
     assert (last_kept.accuracy, last_kept.loss) == (best.val_accuracy, best.val_loss)
     from gatewise.data import split
 

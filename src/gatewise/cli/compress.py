@@ -29,7 +29,7 @@ def compress(
         typer.Option(
             "--vocab-size",
             metavar="N",
-            help="Keep the N most frequent words; the others become unknown.  [default: all]",
+            help="Vocabulary size: keep the most frequent words; the others become unknown.  [default: all]",
             show_default=False,
         ),
     ] = None,
@@ -87,7 +87,8 @@ def compress(
         print(f"{name:18}  {before:>12}  {after:>12}")
     if report.n:
         print(
-            f"{'equal predictions':18}  {'':12}  {report.equal:>12.4f}   of {report.n:,}: {printable(report.data, 500)}"
+            f"{'equal predictions':18}  {'':12}  {report.agreement:>12.4f}   "
+            f"of {report.n:,}: {printable(report.data, 500)}"
         )
     else:
         print("accuracy not measured: give labelled data with --data")
@@ -96,11 +97,12 @@ def compress(
 
 def _rows(report: Any) -> list[tuple[str, str, str]]:
     rows = [("", "before", "after"), ("bytes", f"{report.bytes_before:,}", f"{report.bytes_after:,}")]
-    if report.words_after:
-        rows.append(("vocabulary", f"{report.words_before:,}", f"{report.words_after:,}"))
+    if report.vocab_after:
+        rows.append(("vocabulary", f"{report.vocab_before:,}", f"{report.vocab_after:,}"))
     if report.ngrams_before:
         rows.append(("n-grams", f"{report.ngrams_before:,}", f"{report.ngrams_after:,}"))
     if report.n:
         rows.append(("accuracy", f"{report.accuracy_before:.4f}", f"{report.accuracy_after:.4f}"))
-        rows.append(("calibration error", f"{report.error_before:.4f}", f"{report.error_after:.4f}"))
+        before, after = report.calibration_error_before, report.calibration_error_after
+        rows.append(("calibration error", f"{before:.4f}", f"{after:.4f}"))
     return rows

@@ -139,7 +139,7 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
     print()
     for name, value in metadata_rows(found.metadata):
         print(f"{name:13}  {printable(value, 500)}")
-    for m in found.metadata.measured:
+    for m in found.metadata.evaluations:
         error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
         accuracy = f"accuracy {m.accuracy:.4f} ± {error:.4f}, loss {m.loss:.4f}"
         error = "" if m.calibration_error is None else f", calibration error {m.calibration_error:.4f}"
@@ -153,11 +153,13 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
 
 
 def _print_changes(metadata: ModelMetadata) -> None:
-    if metadata.calibrated is not None:
-        c = metadata.calibrated
-        error = f"calibration error {c.error_before:.4f} before, {c.error_after:.4f} after"
-        print(f"{'calibrated':13}  {printable(c.how, 300)}; {error}, n {c.n:,}: {printable(c.data, 500)}")
+    if metadata.calibration is not None:
+        c = metadata.calibration
+        error = f"calibration error {c.calibration_error_before:.4f} before, {c.calibration_error_after:.4f} after"
+        print(f"{'calibrated':13}  {printable(c.method, 300)}; {error}, n {c.n:,}: {printable(c.data, 500)}")
     if metadata.compression is not None:
         s = metadata.compression
-        words = f", {s.words_after:,} of {s.words_before:,} words" if s.words_after else ""
-        print(f"{'compressed':13}  {printable(s.storage, 500)}{words}: {s.bytes_before:,} to {s.bytes_after:,} bytes")
+        vocabulary = f", vocabulary {s.vocab_before:,} to {s.vocab_after:,}" if s.vocab_after else ""
+        print(
+            f"{'compressed':13}  {printable(s.storage, 500)}{vocabulary}: {s.bytes_before:,} to {s.bytes_after:,} bytes"
+        )

@@ -45,7 +45,7 @@ def predict(
     model = open_model(choice.path, precision)
     inputs = _inputs(model.architecture.inputs == "channels", choice.inputs, file)
     probabilities = model.predict_proba(inputs)
-    calibrated = model.metadata.calibrated is not None
+    calibrated = model.metadata.calibration is not None
     choice.report(calibrated and not as_json)
     best = probabilities.argmax(axis=1)
     if as_json:

@@ -188,7 +188,7 @@ def train(
         progress.close()
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]
-        result = {"model": str(target), "recipe": recipe, "seed": seed, "kept_epoch": model.metadata.kept_epoch}
+        result = {"model": str(target), "recipe": recipe, "seed": seed, "best_epoch": model.metadata.best_epoch}
         print_json({**result, "history": history})
         return
     folder, data_option = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""

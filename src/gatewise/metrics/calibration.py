@@ -5,20 +5,17 @@ Calibration error, reliability and temperature are those of Guo et al. 2017, "On
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError
 from gatewise.types import Array
 
-__all__ = ["BINS", "Bin", "Calibration", "calibration_of", "temperature_of"]
+__all__ = ["BINS", "Bin", "Calibration", "calibration_of"]
 
 
 BINS = 15
-_COOLEST, _HOTTEST = 2.0**-10, 2.0**10  # temperatures that are looked at
 
 
 @dataclass(frozen=True)
@@ -69,31 +66,3 @@ def calibration_of(log_p: Array, truth: NDArray[np.int64]) -> Calibration:
     wrong[np.arange(len(truth)), truth] -= 1
     error = float((n / len(truth) * np.abs(rights - means)).sum())
     return Calibration(error, float((wrong**2).sum(axis=1).mean() / 2), bins)
-
-
-def temperature_of(log_p: Array, truth: NDArray[np.int64]) -> float:
-    """The temperature T > 0 for which softmax(log p / T) has the lowest cross-entropy on the true classes (n,).
-
-    log p (n, K), or logits of K classes: what is added to a whole row changes nothing. Above 1 the model was too sure.
-    The loss is convex in 1/T, so halving finds the one minimum. Raises InputError where there is none: every verdict is
-    right, or they are no better than chance.
-    """
-    if not len(truth):
-        raise InputError("a temperature needs data: there is none")
-    z = log_p.astype(np.float64)
-    z = z - z.max(axis=1, keepdims=True)
-    of_truth = z[np.arange(len(truth)), truth]
-
-    def slope(inverse: float) -> float:  # of the loss by 1/T: the mean of E_p[z] - z of the true class
-        p = np.exp(z * inverse)
-        p /= p.sum(axis=1, keepdims=True)
-        return float(((p * z).sum(axis=1) - of_truth).mean())
-
-    low, high = 1 / _HOTTEST, 1 / _COOLEST
-    if slope(low) >= 0 or slope(high) <= 0:
-        what = "every verdict is right" if slope(high) <= 0 else "the verdicts are no better than chance"
-        raise InputError(f"no temperature fits these {len(truth):,} sequences: {what}")
-    for _ in range(80):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return 1 / math.sqrt(low * high)

@@ -1,8 +1,6 @@
-"""What is known of a model: the facts that it was made with and measured at, and the card that is written from them.
+"""The metadata of a model and the model card that is written from it.
 
-Nothing on the card is typed in by hand: it is `ModelMetadata`, as sentences and tables.
-A fact that was not established is left
-out.
+`ModelMetadata` holds everything that the card states. A field that was not recorded is left out of the card.
 """
 
 from __future__ import annotations
@@ -13,15 +11,12 @@ from dataclasses import dataclass, field, replace
 from gatewise.metrics.evaluation import Faithfulness
 from gatewise.network.architecture import Architecture, summary
 from gatewise.network.ngrams import Ngrams
-from gatewise.storage.markdown import plain
-
-__all__ = ["Calibrated", "CompressionReport", "EvalResult", "ModelMetadata", "metadata_rows", "write_card"]
 
 
 @dataclass(frozen=True)
 class EvalResult:
-    """One measurement: which data (one line), how many sequences n, accuracy in 0..1, mean cross-entropy loss, and
-    expected calibration error (see `gatewise.metrics.calibration`), None where nobody looked.
+    """One evaluation. data: the data set in one line. n: number of sequences. accuracy: 0..1. loss: mean cross-entropy
+    in nats. calibration_error: expected calibration error (`gatewise.metrics.evaluation`), None if not computed.
     """
 
     data: str
@@ -32,177 +27,203 @@ class EvalResult:
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """How the logits were brought to mean what they say (a sentence's part), the n sequences that this was fitted on,
-    and what it did there.
+class CalibrationReport:
+    """How the logits were calibrated. method: one line. data, n: the sequences that the calibration was fitted on.
+    *_before, *_after: loss and expected calibration error on those sequences.
     """
 
-    how: str
+    method: str
     data: str
     n: int
     loss_before: float
     loss_after: float
-    error_before: float
-    error_after: float
+    calibration_error_before: float
+    calibration_error_after: float
 
 
 @dataclass(frozen=True)
 class CompressionReport:
-    """How a model was made small, and what that cost: the same n sequences before and after; n 0 if nobody measured.
+    """How a model was compressed and what that changed, on the same n sequences before and after; n is 0 if the
+    accuracy was not measured.
 
-    bytes_*: of the whole folder. words_*: 0 where the vocabulary was left alone. ngrams_*: those beside the network.
-    equal: share of equal verdicts, 0..1.
+    storage: the dtype of the large tensors. bytes_*: size of the folder. vocab_*: vocabulary size, 0 if unchanged.
+    agreement: fraction of sequences with the same predicted class, 0..1. ngrams_*: number of n-grams.
     """
 
     storage: str
     bytes_before: int
     bytes_after: int
-    words_before: int = 0
-    words_after: int = 0
+    vocab_before: int = 0
+    vocab_after: int = 0
     data: str = ""
     n: int = 0
     accuracy_before: float = 0.0
     accuracy_after: float = 0.0
-    error_before: float = 0.0
-    error_after: float = 0.0
-    equal: float = 0.0
+    calibration_error_before: float = 0.0
+    calibration_error_after: float = 0.0
+    agreement: float = 0.0
     ngrams_before: int = 0
     ngrams_after: int = 0
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """Where a model comes from. All of it is plain data and optional."""
+    """How a model was trained and evaluated. Every field is plain data and optional."""
 
-    gatewise: str = ""
+    gatewise: str = ""  # version
     recipe: str = ""
     seed: int = 0
-    data: str = ""
-    fingerprint: str = ""  # SHA-256 over the training data's texts and labels
-    trained_on: int = 0
-    validated_on: int = 0
-    validation: str = ""  # how the validation part was cut
+    data: str = ""  # the training data, one line
+    fingerprint: str = ""  # SHA-256 of the training texts and labels
+    n_train: int = 0
+    n_validation: int = 0
+    validation: str = ""  # how the validation set was split off
     epochs: int = 0
-    kept_epoch: int = 0
-    seconds: float = 0.0
+    best_epoch: int = 0
+    seconds: float = 0.0  # training time
     kernel: str = ""
-    made: str = ""  # date, UTC
+    created: str = ""  # date, UTC
     command: str = ""
-    base: str = ""  # what it was pretrained on
-    unlabelled: str = ""  # texts without labels that it was trained on
-    measured: tuple[EvalResult, ...] = ()
-    faithfulness: dict[str, Faithfulness] = field(
-        default_factory=dict
-    )  # by method of accounting, on validation sequences
-    explained_by: str = ""  # the method that those scores chose
-    calibrated: Calibrated | None = None
+    pretrained: str = ""  # the pretrained model that training started from
+    unlabelled: str = ""  # the unlabelled texts that were used
+    evaluations: tuple[EvalResult, ...] = ()
+    faithfulness: dict[str, Faithfulness] = field(default_factory=dict)  # by attribution method, on validation data
+    attribution_method: str = ""  # the default method, chosen by `faithfulness`
+    calibration: CalibrationReport | None = None
     compression: CompressionReport | None = None
 
-    def with_result(self, measured: EvalResult) -> ModelMetadata:
-        """These facts with one more measurement; an older one on the same data is replaced."""
-        others = tuple(m for m in self.measured if m.data != measured.data)
-        return replace(self, measured=(*others, measured))
+    def with_evaluation(self, result: EvalResult) -> ModelMetadata:
+        """A copy with one more evaluation. It replaces an earlier one on the same data."""
+        others = tuple(one for one in self.evaluations if one.data != result.data)
+        return replace(self, evaluations=(*others, result))
 
 
 def write_card(
     arch: Architecture, classes: Sequence[str], metadata: ModelMetadata, ngrams: Ngrams | None = None
 ) -> str:
-    """The card in Markdown. ngrams: the linear path beside the network, if there is one."""
-    lines = ["# A gatewise model", ""]
-    what = "texts" if arch.inputs == "tokens" else f"series of {arch.channels} channels"
-    lines += [f"It sorts {what} into {len(classes)} classes: {', '.join(plain(c) for c in classes)}.", ""]
-    lines += ["| layer | output | parameters |", "|---|---|---:|"]
+    """The model card, Markdown. ngrams: the linear n-gram model of the ensemble, if there is one."""
+    inputs = "texts" if arch.inputs == "tokens" else f"series of {arch.channels} channels"
+    classes_listed = ", ".join(escape_markdown(name) for name in classes)
     layers = summary(arch) if ngrams is None else [*summary(arch), ngrams.summary()]
+    lines = ["# A gatewise model", "", f"This model classifies {inputs} into {len(classes)} classes: {classes_listed}."]
+    lines += ["", "| layer | output | parameters |", "|---|---|---:|"]
     lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]
-    lines += [f"| all | | {sum(count for _, _, count in layers):,} |", ""]
+    lines += [f"| total | | {sum(count for _, _, count in layers):,} |", ""]
     rows = metadata_rows(metadata)
     if rows:
-        lines += ["## How it was made", "", "| | |", "|---|---|", *(f"| {k} | {plain(v)} |" for k, v in rows), ""]
-    lines += [*_measured(metadata), *_calibrated(metadata), *_faith(metadata), *_shrunk(metadata)]
-    say = "calibrated on the data named above, and on no other" if metadata.calibrated else "not calibrated"
+        lines += ["## Training", "", *markdown_table(rows), ""]
+    lines += [*_evaluations(metadata), *_calibration(metadata), *_faithfulness(metadata), *_compression(metadata)]
+    calibrated = "are calibrated on the data named above only" if metadata.calibration else "are not calibrated"
     lines += [
-        "## Limits",
+        "## Limitations",
         "",
-        "It knows what its training data showed it, and nothing of other kinds of text or series. Its probabilities",
-        f"are {say}. The verdict is a guess about a text, not a fact about its author.",
+        "The model is reliable only on data like its training data. Its probabilities",
+        f"{calibrated}. A prediction is a statement about a text, not about its author.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _measured(metadata: ModelMetadata) -> list[str]:
-    if not metadata.measured:
+def _evaluations(metadata: ModelMetadata) -> list[str]:
+    if not metadata.evaluations:
         return []
-    lines = ["## What it was measured at", "", "| data | n | accuracy | loss | calibration error |"]
-    lines += ["|---|---:|---:|---:|---:|"]
-    for m in metadata.measured:
-        error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
-        gap = "" if m.calibration_error is None else f"{m.calibration_error:.4f}"
-        lines.append(f"| {plain(m.data)} | {m.n:,} | {m.accuracy:.4f} ± {error:.4f} | {m.loss:.4f} | {gap} |")
-    return [*lines, "", "± is one standard error of the accuracy, from the number of sequences alone.", ""]
+    lines = ["## Evaluation", "", "| data | n | accuracy | loss | calibration error |", "|---|---:|---:|---:|---:|"]
+    for one in metadata.evaluations:
+        error = (one.accuracy * (1 - one.accuracy) / one.n) ** 0.5 if one.n else 0.0
+        calibration = "" if one.calibration_error is None else f"{one.calibration_error:.4f}"
+        accuracy = f"{one.accuracy:.4f} ± {error:.4f}"
+        lines.append(f"| {escape_markdown(one.data)} | {one.n:,} | {accuracy} | {one.loss:.4f} | {calibration} |")
+    return [*lines, "", "± is one standard error of the accuracy. It covers the sampling of the data only.", ""]
 
 
-def _calibrated(metadata: ModelMetadata) -> list[str]:
-    if metadata.calibrated is None:
+def _calibration(metadata: ModelMetadata) -> list[str]:
+    if metadata.calibration is None:
         return []
-    c = metadata.calibrated
+    c = metadata.calibration
     return [
         *("## Calibration", ""),
-        f"{plain(c.how)}: what fits {c.n:,} sequences best, {plain(c.data)}.",
-        f"There the loss went from {c.loss_before:.4f} to {c.loss_after:.4f},",
-        f"the expected calibration error from {c.error_before:.4f} to {c.error_after:.4f}.",
+        f"Method: {escape_markdown(c.method)}.",
+        f"Calibration data: {c.n:,} sequences, {escape_markdown(c.data)}.",
+        f"On this data the loss changed from {c.loss_before:.4f} to {c.loss_after:.4f}",
+        f"and the expected calibration error from {c.calibration_error_before:.4f} to {c.calibration_error_after:.4f}.",
         "",
     ]
 
 
-def _faith(metadata: ModelMetadata) -> list[str]:
+def _faithfulness(metadata: ModelMetadata) -> list[str]:
     if not metadata.faithfulness:
         return []
-    lines = ["## How faithful its accounts are", "", "| method | n | comprehensiveness | sufficiency |"]
+    lines = ["## Faithfulness of the attributions", "", "| method | n | comprehensiveness | sufficiency |"]
     lines += ["|---|---:|---:|---:|"]
-    for name, faithfulness in metadata.faithfulness.items():
-        chosen = " (the default)" if name == metadata.explained_by else ""
-        numbers = f"{faithfulness.comprehensiveness:.3f} | {faithfulness.sufficiency:.3f}"
-        lines.append(f"| {plain(name)}{chosen} | {faithfulness.n:,} | {numbers} |")
-    lines += ["", "How far the verdict's probability falls without what the method ranks first (higher is better)"]
-    return [*lines, "and with that alone (lower is better), on sequences of the validation part; docs/explain.md.", ""]
+    for name, one in metadata.faithfulness.items():
+        default = " (the default)" if name == metadata.attribution_method else ""
+        numbers = f"{one.comprehensiveness:.3f} | {one.sufficiency:.3f}"
+        lines.append(f"| {escape_markdown(name)}{default} | {one.n:,} | {numbers} |")
+    return [
+        *(*lines, ""),
+        "Measured on validation sequences. Comprehensiveness: the drop of the predicted class's probability when the",
+        "tokens that the method ranks highest are deleted (higher is better). Sufficiency: the drop when only those",
+        "tokens are kept (lower is better). See docs/explain.md.",
+        "",
+    ]
 
 
-def _shrunk(metadata: ModelMetadata) -> list[str]:
+def _compression(metadata: ModelMetadata) -> list[str]:
     if metadata.compression is None:
         return []
-    s = metadata.compression
-    lines = ["## How it was made small", ""]
-    words = f", and the {s.words_after:,} most frequent of {s.words_before:,} words" if s.words_after else ""
-    if s.ngrams_after < s.ngrams_before:
-        words += f", and the {s.ngrams_after:,} heaviest of {s.ngrams_before:,} n-grams"
-    lines += [f"Kept as {plain(s.storage)}{words}: {s.bytes_before:,} bytes before, {s.bytes_after:,} after."]
-    if not s.n:
-        return [*lines, "What that cost has not been measured; every figure above is from before.", ""]
-    lines += ["Figures above that are not on the data below are from before.", ""]
-    lines += [f"| {s.n:,} sequences: {plain(s.data)} | before | after |", "|---|---:|---:|"]
-    lines += [f"| accuracy | {s.accuracy_before:.4f} | {s.accuracy_after:.4f} |"]
-    lines += [f"| expected calibration error | {s.error_before:.4f} | {s.error_after:.4f} |"]
-    return [*lines, f"| equal verdicts | | {s.equal:.4f} |", ""]
+    c = metadata.compression
+    rows = [("storage", c.storage), ("bytes", f"{c.bytes_before:,} before, {c.bytes_after:,} after")]
+    if c.vocab_after:
+        rows.append(("vocabulary size", f"{c.vocab_before:,} before, {c.vocab_after:,} after"))
+    if c.ngrams_after < c.ngrams_before:
+        rows.append(("n-grams", f"{c.ngrams_before:,} before, {c.ngrams_after:,} after"))
+    lines = ["## Compression", "", *markdown_table(rows), ""]
+    if not c.n:
+        return [*lines, "The effect on accuracy was not measured. All figures above are from before compression.", ""]
+    return [
+        *(*lines, "Figures above on other data than this are from before compression.", ""),
+        *(f"| {c.n:,} sequences: {escape_markdown(c.data)} | before | after |", "|---|---:|---:|"),
+        f"| accuracy | {c.accuracy_before:.4f} | {c.accuracy_after:.4f} |",
+        f"| expected calibration error | {c.calibration_error_before:.4f} | {c.calibration_error_after:.4f} |",
+        f"| agreement of the predictions | | {c.agreement:.4f} |",
+        "",
+    ]
 
 
 def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
-    """What is known of the making, as pairs of a name and a value; measurements apart."""
-    kept = f"{metadata.kept_epoch} of {metadata.epochs}, the best on the validation part" if metadata.kept_epoch else ""
+    """The training facts as (name, value) pairs, without the evaluations."""
+    best = f"{metadata.best_epoch} of {metadata.epochs} (best on the validation set)" if metadata.best_epoch else ""
     rows = [
-        ("made", metadata.made),
+        ("created", metadata.created),
         ("recipe", metadata.recipe),
         ("seed", str(metadata.seed) if metadata.recipe else ""),
         ("data", metadata.data),
-        ("pretrained", metadata.base),
-        ("trained on", f"{metadata.trained_on:,}" if metadata.trained_on else ""),
-        ("and, without labels, on", metadata.unlabelled),
-        ("validated on", f"{metadata.validated_on:,} ({metadata.validation})" if metadata.validated_on else ""),
-        ("epoch kept", kept),
-        ("training took", f"{metadata.seconds:.0f} s" if metadata.seconds else ""),
+        ("pretrained model", metadata.pretrained),
+        ("training set", f"{metadata.n_train:,}" if metadata.n_train else ""),
+        ("unlabelled texts", metadata.unlabelled),
+        ("validation set", f"{metadata.n_validation:,} ({metadata.validation})" if metadata.n_validation else ""),
+        ("epoch", best),
+        ("training time", f"{metadata.seconds:.0f} s" if metadata.seconds else ""),
         ("kernel", metadata.kernel),
         ("data SHA-256", metadata.fingerprint),
         ("command", f"`{metadata.command}`" if metadata.command else ""),
         ("gatewise", metadata.gatewise),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def markdown_table(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """A table of two columns without a header, one string per line; the values are escaped."""
+    return ["| | |", "|---|---|", *(f"| {name} | {escape_markdown(value)} |" for name, value in rows)]
+
+
+def escape_markdown(text: str) -> str:
+    """`text` on one line, with HTML entities for every character that could break a table or become markup.
+
+    >>> escape_markdown("a | <b>")
+    'a &#124; &lt;b&gt;'
+    """
+    flat = " ".join("".join(ch if ch.isprintable() else " " for ch in text).split())
+    for mark, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("[", "&#91;"), ("]", "&#93;")):
+        flat = flat.replace(mark, safe)
+    return flat

@@ -1,18 +1,26 @@
-"""What a user holds: a network with its encoding, its classes and its card. Raw text or series in, labels out.
+"""`Model`, a trained classifier: network, preprocessor, classes and metadata. Texts or series in, labels out.
 
 >>> import gatewise as gw
 >>> model = gw.load("models/tutorial")  # doctest: +SKIP
 >>> model.predict(["A film to see twice."])  # doctest: +SKIP
 ['positive']
 
-Prediction needs NumPy and a kernel, never torch; the glass box is imported when it is opened, so that a verdict does
-not wait for it.
+Prediction needs NumPy and a kernel, not torch. `gatewise.explain` is imported on first use, so that a prediction does
+not wait for it. The files of a model folder:
+
+    config.json         architecture, classes, preprocessor, metadata, storage dtypes, n-gram order and count
+    model.safetensors   the parameters
+    README.md           the model card, for people; it is not read back
+    tokenizer.json or vocabulary.json   the vocabulary of a text model
+    ngrams.safetensors  the n-gram model of the ensemble, if there is one
+    history.jsonl       the training history
+    units.json          the report on the units (`Model.with_units`)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +29,21 @@ import numpy as np
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import for_precision
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
-from gatewise.model.bundled import folder as in_the_box
+from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
-from gatewise.model.files import Parts, files_of, parts_from
-from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
+from gatewise.model.files import (
+    PARAMETERS_FILE,
+    ngrams_from_files,
+    ngrams_to_files,
+    parameters_from_bytes,
+    parameters_to_bytes,
+)
+from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture, parameter_shapes
 from gatewise.network.inference import logits_of
 from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
-from gatewise.storage import load_folder, save_folder, table_for
+from gatewise.storage import Folder, fields_from, json_bytes, load_folder, parse_json, save_folder, storage_table
 from gatewise.types import Array, Precision
 
 if TYPE_CHECKING:
@@ -39,14 +53,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "Model", "load"]
 
+_HISTORY_FILE = "history.jsonl"
+_UNITS_FILE = "units.json"
+_CONFIG_KEYS = ("architecture", "classes", "preprocessor", "metadata")
+
 
 @dataclass(frozen=True)
 class Model:
-    """A trained classifier. `classes[k]` is the name of class k; with one logit, it speaks for `classes[1]`.
+    """A trained classifier. `classes[k]` is the name of class k. With one output, the logit is that of `classes[1]`.
 
-    ngrams: the linear path beside the network, if there is one: its part is added to the logits.
-    precision: what prediction multiplies in, "float32", or "bf16" where the processor can; a choice of whoever holds
-    the model, not a part of it. The glass box is always float32.
+    parameters: float32 arrays by name. history: the training history, JSON lines. storage: tensor name to "float16" or
+    "int8", the dtype in the saved file; other tensors are saved in float32. ngrams: the linear n-gram model of the
+    ensemble, if there is one; its logits are added to those of the network. precision: dtype of the matrix products of
+    a prediction, "float32" or, if the processor supports it, "bf16"; not saved. Explanations always use float32.
     """
 
     architecture: Architecture
@@ -54,45 +73,44 @@ class Model:
     preprocessor: Preprocessor
     classes: tuple[str, ...]
     metadata: ModelMetadata = field(default_factory=ModelMetadata)
-    history: str = ""  # the training history, JSON lines
-    units_file: bytes = b""  # what `units` reads
-    storage: Mapping[str, str] = field(default_factory=dict)  # how `save` keeps which tensor, where not as it is
+    history: str = ""
+    units_json: bytes = b""  # what `units` reads
+    storage: Mapping[str, str] = field(default_factory=dict)
     precision: Precision = "float32"
     ngrams: Ngrams | None = None
-    # What follows from the parameters alone, kept where they cannot change: the states after so many pads.
+    # Cache of the states after n pad steps. They depend on the parameters only, so it needs read-only parameters.
     _memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
-        wanted = 2 if self.architecture.outputs == 1 else self.architecture.outputs
-        if len(self.classes) != wanted or len(set(self.classes)) != wanted:
-            raise InputError(f"a network of {self.architecture.outputs} logits needs {wanted} distinct classes")
+        n_classes = 2 if self.architecture.outputs == 1 else self.architecture.outputs
+        if len(self.classes) != n_classes or len(set(self.classes)) != n_classes:
+            raise InputError(f"a network of {self.architecture.outputs} logits needs {n_classes} distinct classes")
         if self.precision != "float32":
-            for_precision(self.precision)  # refused here, with the reason, where it cannot run
+            for_precision(self.precision)  # raises KernelUnavailable with the reason
         for name, shape in parameter_shapes(self.architecture).items():
             if name not in self.parameters or self.parameters[name].shape != shape:
-                raise InputError(f"parameter {name}: want {shape}")
+                raise InputError(f"parameter {name} must have shape {shape}")
         if self.ngrams is not None:
             self.ngrams.check(self.architecture)
         if not any(array.flags.writeable for array in self.parameters.values()):
             object.__setattr__(self, "_memo", {})
 
     def logits(self, inputs: Sequence[Any], ops: NumpyOps | None = None) -> Array:
-        """Logits (n, outputs) of n texts or series; the order and company of the inputs change only the last bits."""
+        """Logits (n, outputs) of n texts or series. The composition of the batch changes only the last bits."""
         return self.logits_of(self.preprocessor.encode_batch(inputs), ops)
 
     def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
-        """Logits (n, outputs) of n sequences that are encoded already: (length,) token ids or (length, C) channels."""
+        """Logits (n, outputs) of n encoded sequences: (length,) token ids or (length, C) channels."""
         ops = ops or NumpyOps(for_precision(self.precision), memo=self._memo)
         logits = logits_of(self.parameters, self.architecture, sequences, ops)
-        # The n-grams read the whole sequence; what the network cuts away is words all the same.
+        # The n-gram model reads the full sequence, the network the truncated one.
         return logits if self.ngrams is None else (logits + self.ngrams.logits(sequences)).astype(logits.dtype)
 
     def predict_proba(self, inputs: str | Sequence[Any]) -> Array:
         """Probabilities (n, K) float64 of n texts, or of n series (steps, channels).
 
-        Calibrated where `facts.calibrated` says so, on data of that kind alone.
-
-        Raises InputError for an input that cannot be read: an empty text, a lone surrogate, a series of other channels.
+        They are calibrated if `metadata.calibration` is set, for data like the calibration data. Raises InputError for
+        an empty text, a lone surrogate or a series with another number of channels.
         """
         return np.exp(log_probabilities(self.logits([inputs] if isinstance(inputs, str) else inputs)))
 
@@ -101,12 +119,12 @@ class Model:
         return [self.classes[k] for k in self.predict_proba(inputs).argmax(axis=1)]
 
     def evaluate(self, data: Labelled) -> Evaluation:
-        """Accuracy, loss and calibration on labelled data; its classes may be any of the model's, InputError for
-        others.
+        """Accuracy, loss and calibration error on labelled data. Raises InputError for a class that the model does not
+        have and for an empty data set.
         """
         truth = data.labels_among(self.classes)
         if not len(truth):
-            raise InputError("there is nothing to evaluate: the data set is empty")
+            raise InputError("cannot evaluate: the data set is empty")
         log_p = log_probabilities(self.logits(data.inputs))
         return Evaluation.of(log_p, truth, self.classes, data.source)
 
@@ -131,7 +149,7 @@ class Model:
         if isinstance(item, Example):
             return item
         [sequence] = self.preprocessor.encode_batch([item])
-        return Example(self.net, sequence, self.preprocessor.steps(item), item=item)
+        return Example(self.net, sequence, self.preprocessor.token_names(item), item=item)
 
     def explain(self, item: Any, method: str | Method | None = None) -> Explanation:
         """How much each word (or step) contributed to the prediction for an item, or for an example from `trace`.
@@ -142,8 +160,8 @@ class Model:
         from gatewise.explain.explanation import explain_example
 
         m = self.metadata
-        example, calibrated = self.trace(item), m.calibrated is not None
-        return explain_example(example, self.classes, method, m.faithfulness, m.explained_by, calibrated)
+        example, calibrated = self.trace(item), m.calibration is not None
+        return explain_example(example, self.classes, method, m.faithfulness, m.attribution_method, calibrated)
 
     def intervene(
         self, item: Any, clamps: Iterable[Clamp] = (), words: Mapping[int | str, str] | None = None
@@ -161,7 +179,7 @@ class Model:
         if not isinstance(self.preprocessor, TextPreprocessor):
             raise InputError("a series has no words to replace")
         places = word_places(example, words)
-        edited = self.preprocessor.replaced(example.item, places)
+        edited = self.preprocessor.replace_tokens(example.item, places)
         changes = [f"'{example.names[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
         return intervene(example, self.classes, clamps, edited, changes)
 
@@ -172,25 +190,23 @@ class Model:
         """
         from gatewise.explain.units import UnitsReport
 
-        return UnitsReport.from_bytes(self.units_file) if self.units_file else None
+        return UnitsReport.from_bytes(self.units_json) if self.units_json else None
 
     def with_units(self, data: Labelled) -> Model:
-        """This model with a report on its units over that data. Raises InputError for classes that it does not have."""
+        """A copy with a report on its units over `data`. Raises InputError for a class that the model does not have."""
         from gatewise.explain.units import units_over
 
-        sequences, names = (
-            self.preprocessor.encode_batch(data.inputs),
-            [self.preprocessor.steps(item) for item in data.inputs],
-        )
+        sequences = self.preprocessor.encode_batch(data.inputs)
+        names = [self.preprocessor.token_names(item) for item in data.inputs]
         truth, fingerprint = data.labels_among(self.classes), data.fingerprint()
         report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
-        return replace(self, units_file=report.to_bytes())
+        return replace(self, units_json=report.to_bytes())
 
     def with_faithfulness(self, sequences: Sequence[Array]) -> Model:
-        """This model with its methods' deletion scores on its card, and the default method that they choose.
+        """A copy with the faithfulness scores of every attribution method in its metadata, and the best one as default.
 
-        sequences: encoded, of data that did not train it; a small sample of them is drawn, the same one each time, and
-        a smaller one for more than 128 units.
+        sequences: encoded, not from the training data. A fixed small sample of them is measured, a smaller one for more
+        than 128 units.
         """
         from gatewise.explain.attribution.faithfulness import STEPS, choose, measure_all, sample
 
@@ -200,52 +216,92 @@ class Model:
             return self
         found = measure_all(self.net, [sequences[row] for row in rows])
         faithfulness = {name: one.faithfulness for name, one in found.items()}
-        return replace(self, metadata=replace(self.metadata, faithfulness=faithfulness, explained_by=choose(found)))
+        return replace(
+            self, metadata=replace(self.metadata, faithfulness=faithfulness, attribution_method=choose(found))
+        )
 
-    def measured(self, evaluation: Evaluation) -> Model:
-        """This model with one more measurement on its card."""
+    def with_evaluation(self, evaluation: Evaluation) -> Model:
+        """A copy with one more evaluation in its metadata."""
         e = evaluation
-        found = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error)
-        return replace(self, metadata=self.metadata.with_result(found))
+        result = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error)
+        return replace(self, metadata=self.metadata.with_evaluation(result))
 
     def card(self) -> str:
         """The model card, Markdown."""
         return write_card(self.architecture, self.classes, self.metadata, self.ngrams)
 
     def save(self, path: str | Path, storage: str | Mapping[str, str] | None = None) -> None:
-        """Write the model folder: all of it or nothing. Raises ModelFileError naming the path and the reason.
+        """Write the model folder, completely or not at all. Raises ModelFileError naming the path and the reason.
 
-        storage: "float32", "float16" or "int8" for the large tensors, or a table of tensors with "float16" or "int8"
-        each (see `gatewise.storage.compact`); None keeps them as they were kept when the model was loaded. Loading
-        gives float32 again, rounded. Raises InputError for a storage that cannot be.
+        storage: "float32", "float16" or "int8" for the large tensors, or a mapping from tensor name to "float16" or
+        "int8" (see `gatewise.storage.compact`); None keeps the dtypes of the folder that the model was loaded from.
+        `load` converts back to float32. Raises InputError for a dtype that a tensor cannot have.
         """
-        save_folder(path, files_of(self.parts(storage)))
-
-    def parts(self, storage: str | Mapping[str, str] | None = None) -> Parts:
-        """What `save` writes. storage: as there."""
         if isinstance(storage, str):
-            storage = table_for(self.parameters, storage)
-        return Parts(
-            self.architecture,
-            self.parameters,
-            self.preprocessor,
-            self.classes,
-            self.metadata,
-            self.history,
-            self.units_file,
-            self.storage if storage is None else storage,
-            self.ngrams,
-        )
+            storage = storage_table(self.parameters, storage)
+        model = self if storage is None else replace(self, storage=storage)
+        save_folder(path, model.to_files())
+
+    def to_files(self) -> dict[str, bytes]:
+        """The files of the model folder by name. Raises InputError for a storage dtype that a tensor cannot have."""
+        table, parameters = parameters_to_bytes(self.parameters, self.storage)
+        preprocessor, vocabulary = self.preprocessor.to_files()
+        ngrams_entry, ngrams = ngrams_to_files(self.ngrams)
+        config = {
+            "architecture": asdict(self.architecture),
+            "classes": list(self.classes),
+            "preprocessor": preprocessor,
+            "metadata": asdict(self.metadata),
+            **({"storage": table} if table else {}),
+            **ngrams_entry,
+        }
+        optional = {_HISTORY_FILE: self.history.encode(), _UNITS_FILE: self.units_json}
+        return {
+            "config.json": json_bytes(config),
+            PARAMETERS_FILE: parameters,
+            "README.md": self.card().encode(),
+            **vocabulary,
+            **ngrams,
+            **{name: raw for name, raw in optional.items() if raw},
+        }
 
 
 def load(path: str | Path | None = None, *, precision: Precision = "float32") -> Model:
-    """Open a model folder; None: the one in the box, the sentiment model that comes with the package.
+    """Open a model folder; None opens the bundled sentiment model.
 
-    Nothing in it is executed, and every byte is checked first; raises ModelFileError otherwise. The parameters are
-    read-only. precision: see `Model`; raises KernelUnavailable where it cannot run.
+    Nothing in the folder is executed and every byte is checked first. The parameters are read-only. precision: see
+    `Model`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
-    parts = parts_from(load_folder(in_the_box() if path is None else path))
+    folder = load_folder(bundled_folder() if path is None else path)
     try:
-        return Model(**vars(parts), precision=precision)
+        return _model_from(folder, precision)
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{folder.path}/{_HISTORY_FILE}: not UTF-8 at byte {error.start}") from error
     except InputError as error:
-        raise ModelFileError(f"{path}: {error}") from error
+        raise ModelFileError(f"{folder.path}: {error}") from error
+
+
+def _model_from(folder: Folder, precision: Precision) -> Model:
+    config = parse_json(folder.read("config.json"), "config.json")
+    if not isinstance(config, dict) or not set(_CONFIG_KEYS) <= set(config) <= {*_CONFIG_KEYS, "storage", "ngrams"}:
+        keys = ", ".join(_CONFIG_KEYS)
+        raise ModelFileError(f"{folder.path}/config.json: must have the keys {keys}, and optionally storage and ngrams")
+    classes = config["classes"]
+    if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
+        raise ModelFileError(f"{folder.path}/config.json: classes must be a list of names")
+    arch = fields_from(Architecture, config["architecture"], "architecture")
+    preprocessor = preprocessor_from(config["preprocessor"], folder.read)
+    preprocessor.check(arch)
+    table, parameters = parameters_from_bytes(folder.read(PARAMETERS_FILE), arch, config.get("storage", {}))
+    return Model(
+        arch,
+        parameters,
+        preprocessor,
+        tuple(classes),
+        metadata=fields_from(ModelMetadata, config["metadata"], "metadata"),
+        history=folder.files.get(_HISTORY_FILE, b"").decode(),
+        units_json=folder.files.get(_UNITS_FILE, b""),
+        storage=table,
+        precision=precision,
+        ngrams=ngrams_from_files(config, arch.outputs, folder.read),
+    )

@@ -1,8 +1,7 @@
-"""From what a user has to what the network reads, and back to something to show: a text encoding, or a series' scaling.
+"""Preprocessors: from the inputs of a user to the arrays of the network, with names for the steps.
 
-A model holds one `Preprocessor`: `TextPreprocessor` around an encoding of `gatewise.text`,
-or `SeriesPreprocessor` around the scaling
-of `gatewise.data.series`.
+A model has one `Preprocessor`: `TextPreprocessor` with an encoding of `gatewise.text`, or `SeriesPreprocessor` with the
+`StandardScaler` of `gatewise.data.series`.
 """
 
 from __future__ import annotations
@@ -19,41 +18,39 @@ from gatewise.network.architecture import Architecture
 from gatewise.text import Encoding, encoding_from
 from gatewise.types import Array
 
-__all__ = ["Preprocessor", "SeriesPreprocessor", "TextPreprocessor", "preprocessor_from"]
-
 
 class Preprocessor(Protocol):
-    """What a model needs of either."""
+    """What a model needs of its preprocessor."""
 
     @property
     def unknown(self) -> int | None:
-        """The token of any word that is not known; None for series."""
+        """The token id of unknown words; None for series."""
         ...
 
     def encode_batch(self, inputs: Sequence[Any]) -> list[Array]:
-        """One array an input: token ids (length,), or channels (length, C). Raises InputError naming the input."""
+        """One array per input: token ids (length,) or channels (length, C). Raises InputError naming the input."""
         ...
 
-    def steps(self, item: Any) -> list[str]:
-        """A name for each step of one encoded input, to be shown."""
+    def token_names(self, item: Any) -> list[str]:
+        """A display name for each step of the encoded input."""
         ...
 
     def spans(self, item: Any) -> list[tuple[int, int]]:
-        """Where each step stands in a text, from and to, in code points; of a series, none."""
+        """Start and end of each step in the text, in code points; empty for a series."""
         ...
 
     def check(self, arch: Architecture) -> None:
-        """Raise InputError unless it feeds that architecture."""
+        """Raise InputError unless the architecture takes its output."""
         ...
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Its part of config.json, and its files by name."""
+        """The entry for config.json, and the files by name."""
         ...
 
 
 @dataclass(frozen=True)
 class TextPreprocessor:
-    """Texts by way of an encoding: one token id a word."""
+    """Texts to token ids by an encoding."""
 
     encoding: Encoding
 
@@ -70,40 +67,41 @@ class TextPreprocessor:
         sequences: list[Array] = list(self.encoding.encode_batch(inputs))
         for n, ids in enumerate(sequences):
             if not len(ids):
-                raise InputError(f"text {n + 1} holds no word")
+                raise InputError(f"text {n + 1} has no word")
         return sequences
 
-    def steps(self, item: Any) -> list[str]:
-        return self.encoding.words(item)
+    def token_names(self, item: Any) -> list[str]:
+        return self.encoding.tokenize(item)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where in the text each step's word stands, from and to, in code points."""
+        """Start and end of each token in the text, in code points."""
         return self.encoding.spans(text)
 
-    def replaced(self, text: str, words: Mapping[int, str]) -> tuple[Array, list[str]]:
-        """Ids and names of the text with other words at these places among its steps; an empty one takes a word out.
+    def replace_tokens(self, text: str, words: Mapping[int, str]) -> tuple[Array, list[str]]:
+        """Ids and token names of the text with other words at the given steps. An empty word deletes the token.
 
-        Raises InputError for a place where no word stands.
+        Raises InputError for a step that is not a word of the text.
         """
-        ids, names = self.encode_batch([text])[0], self.steps(text)
-        before = len(self.encoding.encode(""))  # what the encoding puts in front of every text
-        new_ids, new_names = [np.asarray(ids[:before])], names[:before]
-        for place in words:
-            if not before <= place < len(ids):
-                raise InputError(f"there is no word at step {place + 1}: they are {before + 1} to {len(ids)}")
-        for place in range(before, len(ids)):
-            if place in words:
-                new_ids.append(self.encoding.encode(words[place])[before:])
-                new_names += self.steps(words[place])[before:]
+        ids, names = self.encode_batch([text])[0], self.token_names(text)
+        first = len(self.encoding.encode(""))  # the number of ids that the encoding puts before every text
+        new_ids, new_names = [np.asarray(ids[:first])], names[:first]
+        for step in words:
+            if not first <= step < len(ids):
+                raise InputError(f"step {step + 1} is not a word: the words are steps {first + 1} to {len(ids)}")
+        for step in range(first, len(ids)):
+            if step in words:
+                new_ids.append(self.encoding.encode(words[step])[first:])
+                new_names += self.token_names(words[step])[first:]
             else:
-                new_ids.append(ids[place : place + 1])
-                new_names.append(names[place])
+                new_ids.append(ids[step : step + 1])
+                new_names.append(names[step])
         return np.concatenate(new_ids), new_names
 
     def check(self, arch: Architecture) -> None:
-        if arch.inputs != "tokens" or arch.vocab_size != self.encoding.rows:
+        if arch.inputs != "tokens" or arch.vocab_size != self.encoding.vocab_size:
             raise InputError(
-                f"the vocabulary has {self.encoding.rows} rows, the network reads {arch.vocab_size} {arch.inputs}"
+                f"the vocabulary has size {self.encoding.vocab_size}, but the network reads "
+                f"{arch.vocab_size} {arch.inputs}"
             )
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -112,7 +110,7 @@ class TextPreprocessor:
 
 @dataclass(frozen=True)
 class SeriesPreprocessor:
-    """Series (length, C), each channel brought to mean 0 and deviation 1 of the training data."""
+    """Series (length, C), with each channel standardised by the mean and deviation of the training data."""
 
     scaling: StandardScaler
     unknown: ClassVar[None] = None
@@ -122,13 +120,13 @@ class SeriesPreprocessor:
         for n, item in enumerate(inputs):
             series = np.asarray(item, dtype=np.float32)
             if series.ndim != 2 or series.shape[0] == 0 or series.shape[1] != self.scaling.channels:
-                raise InputError(f"series {n + 1}: want (steps, {self.scaling.channels}), got {series.shape}")
+                raise InputError(f"series {n + 1} must be (steps, {self.scaling.channels}), got {series.shape}")
             if not np.isfinite(series).all():
                 raise InputError(f"series {n + 1}: step {int(np.argwhere(~np.isfinite(series))[0, 0])} is not finite")
             out.append(self.scaling(series))
         return out
 
-    def steps(self, item: Any) -> list[str]:
+    def token_names(self, item: Any) -> list[str]:
         return [str(t) for t in range(len(item))]
 
     def spans(self, item: Any) -> list[tuple[int, int]]:
@@ -137,15 +135,16 @@ class SeriesPreprocessor:
     def check(self, arch: Architecture) -> None:
         if arch.channels != self.scaling.channels:
             raise InputError(
-                f"series of {self.scaling.channels} channels, but the network reads {arch.vocab_size} {arch.inputs}"
+                f"the series have {self.scaling.channels} channels, but the network reads "
+                f"{arch.vocab_size} {arch.inputs}"
             )
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         return {"kind": "series", **self.scaling.to_config()}, {}
 
 
-def preprocessor_from(config: Mapping[str, Any], read: Callable[[str], bytes]) -> Preprocessor:
-    """The encoder that `to_files` described; `read` gives the bytes of its files."""
+def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preprocessor:
+    """The preprocessor that `to_files` described. read(name): the bytes of a file. Raises ModelFileError."""
     if not isinstance(config, dict) or not isinstance(config.get("kind"), str):
         raise ModelFileError("config.json: preprocessor must be an object with a kind")
     if config["kind"] == "series":

@@ -1,4 +1,4 @@
-"""What pretraining leaves: an encoding and the weights that a classifier starts from, in a folder like a model's.
+"""`PretrainedLM`, the result of pretraining: an encoding and the parameters that a classifier starts from.
 
 >>> import gatewise as gw
 >>> pretrained = gw.load_pretrained("pretrained")  # doctest: +SKIP
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from gatewise.errors import InputError, ModelFileError
+from gatewise.model.card import markdown_table
 from gatewise.storage import (
     fields_from,
     json_bytes,
@@ -23,77 +24,80 @@ from gatewise.storage import (
     tensors_from_bytes,
     tensors_to_bytes,
 )
-from gatewise.storage.markdown import plain
 from gatewise.text import TokenEncoding, encoding_from
 from gatewise.types import Array
 
 __all__ = ["PretrainedLM", "PretrainedMetadata", "load_pretrained", "pretrained_shapes"]
 
-KIND = "gatewise base"
+KIND = "gatewise pretrained model"
+_PARAMETERS_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
 class PretrainedMetadata:
-    """Where a base comes from. perplexity: of held-out texts, by direction, over the whole vocabulary."""
+    """How a language model was pretrained. perplexity: on the validation texts, by direction, with the full
+    vocabulary.
+    """
 
-    gatewise: str = ""
-    texts: str = ""  # the source, one line
-    fingerprint: str = ""  # SHA-256 over the texts
-    count: int = 0
-    held_out: int = 0
-    words: int = 0  # that the texts hold, each once
+    gatewise: str = ""  # version
+    data: str = ""  # the texts, one line
+    fingerprint: str = ""  # SHA-256 of the texts
+    n_train: int = 0
+    n_validation: int = 0
+    n_words: int = 0  # in the training texts
     seed: int = 0
     size: str = ""
     epochs: float = 0.0
-    seconds: float = 0.0
+    seconds: float = 0.0  # training time
     perplexity: dict[str, float] = field(default_factory=dict)
     kernel: str = ""
-    made: str = ""  # date, UTC
+    created: str = ""  # date, UTC
     command: str = ""
 
 
 @dataclass(frozen=True)
 class PretrainedLM:
-    """encoding: how texts become ids. parameters, by name: `embedding.weight` (V, D), read-only; and, unless only word
-    vectors were trained, `lstm.0.forward.*` and `lstm.0.backward.*`; the decoders that guessed the next word.
+    """A pretrained language model. encoding: texts to ids. parameters: read-only float32 arrays by name,
+    `embedding.weight` (V, D), the output layers `decoder.*` and, unless only embeddings were trained, the two LSTMs
+    `lstm.0.forward.*` and `lstm.0.backward.*`. history: the training history, JSON lines.
     """
 
     encoding: TokenEncoding
     parameters: Mapping[str, Array]
     metadata: PretrainedMetadata = field(default_factory=PretrainedMetadata)
-    history: str = ""  # JSON lines
+    history: str = ""
 
     @property
     def embedding_dim(self) -> int:
-        """D, numbers a word."""
+        """D, the embedding size."""
         return int(self.parameters["embedding.weight"].shape[1])
 
     @property
     def units(self) -> int:
-        """H of the LSTMs; 0 where there are only word vectors."""
+        """H of the LSTMs; 0 if only embeddings were trained."""
         bias = self.parameters.get("lstm.0.forward.bias")
         return 0 if bias is None else len(bias) // 4
 
     @property
     def summary(self) -> str:
-        """One line, for the card of what starts from it."""
-        f = self.metadata
-        return f"language model ({f.size or 'of its own size'}, {f.epochs:g} times {f.words:,} words): {f.texts}"
+        """One line for the card of a model that starts from this one."""
+        m = self.metadata
+        return f"language model ({m.size or 'custom size'}, {m.epochs:g} epochs of {m.n_words:,} words): {m.data}"
 
     def save(self, path: str | Path) -> None:
-        """Write the folder: all of it or nothing. Raises ModelFileError naming the path and the reason."""
-        config, vocabulary = self.encoding.to_files()
-        described = {
+        """Write the folder, completely or not at all. Raises ModelFileError naming the path and the reason."""
+        preprocessor, vocabulary = self.encoding.to_files()
+        config = {
             "kind": KIND,
-            "vocab_size": self.encoding.rows,
+            "vocab_size": self.encoding.vocab_size,
             "embedding_dim": self.embedding_dim,
             "units": self.units,
-            "preprocessor": config,
+            "preprocessor": preprocessor,
             "metadata": asdict(self.metadata),
         }
         files = {
-            "config.json": json_bytes(described),
-            "base.safetensors": tensors_to_bytes(dict(self.parameters)),
+            "config.json": json_bytes(config),
+            _PARAMETERS_FILE: tensors_to_bytes(dict(self.parameters)),
             "README.md": self.card().encode(),
             **vocabulary,
         }
@@ -102,49 +106,50 @@ class PretrainedLM:
         save_folder(path, files)
 
     def card(self) -> str:
-        """What is known of it, Markdown."""
-        f = self.metadata
-        network = f"two LSTMs of {self.units} units, one a direction" if self.units else "no LSTM: word vectors alone"
+        """The model card, Markdown."""
+        m = self.metadata
+        network = f"two LSTMs of {self.units} units, one per direction" if self.units else "embeddings only, no LSTM"
         rows = [
-            ("network", f"{self.encoding.rows:,} words, {self.embedding_dim} numbers a word; {network}"),
-            ("texts", f.texts),
-            ("trained on", f"{f.count:,} texts, {f.words:,} words, {f.epochs:g} times"),
-            ("held out", f"{f.held_out:,} texts"),
-            *((f"perplexity, {way}", f"{value:.1f}") for way, value in f.perplexity.items()),
-            ("seed", str(f.seed)),
-            ("training took", f"{f.seconds:.0f} s"),
-            ("kernel", f.kernel),
-            ("texts SHA-256", f.fingerprint),
-            ("made", f.made),
-            ("command", f"`{f.command}`" if f.command else ""),
-            ("gatewise", f.gatewise),
+            ("vocabulary size", f"{self.encoding.vocab_size:,}"),
+            ("network", f"embedding size {self.embedding_dim}; {network}"),
+            ("data", m.data),
+            ("training set", f"{m.n_train:,} texts, {m.n_words:,} words, {m.epochs:g} epochs"),
+            ("validation set", f"{m.n_validation:,} texts"),
+            *((f"perplexity, {direction}", f"{value:.1f}") for direction, value in m.perplexity.items()),
+            ("seed", str(m.seed)),
+            ("training time", f"{m.seconds:.0f} s"),
+            ("kernel", m.kernel),
+            ("data SHA-256", m.fingerprint),
+            ("created", m.created),
+            ("command", f"`{m.command}`" if m.command else ""),
+            ("gatewise", m.gatewise),
         ]
-        table = [f"| {name} | {plain(value)} |" for name, value in rows if value]
-        head = ["# A gatewise base", "", "To start classifiers from: `gatewise train DATA --pretrained` it.", ""]
-        return "\n".join([*head, "| | |", "|---|---|", *table, ""])
+        usage = "Train a classifier from it: `gatewise train DATA --pretrained DIR`."
+        table = markdown_table([(name, value) for name, value in rows if value])
+        return "\n".join(["# A gatewise pretrained model", "", usage, "", *table, ""])
 
 
 def load_pretrained(path: str | Path) -> PretrainedLM:
-    """Open a folder that `gatewise pretrain` wrote; checked like a model, nothing in it is executed. Raises
-    ModelFileError.
+    """Open a folder that `gatewise pretrain` wrote. It is checked like a model folder, and nothing in it is executed.
+    Raises ModelFileError naming the file and the reason.
     """
     folder = load_folder(path)
     config = parse_json(folder.read("config.json"), "config.json")
     keys = {"kind", "vocab_size", "embedding_dim", "units", "preprocessor", "metadata"}
     if not isinstance(config, dict) or config.get("kind") != KIND:
-        raise ModelFileError(f"{path} is not a base that gatewise pretrain wrote")
+        raise ModelFileError(f"{path} is not a pretrained model: gatewise pretrain writes one")
     if set(config) != keys:
-        raise ModelFileError(f"{path}/config.json: must hold {', '.join(sorted(keys))}, and nothing else")
-    vocab_size, embedding_dim, units = (config[name] for name in ("vocab_size", "embedding_dim", "units"))
-    sizes = (vocab_size, embedding_dim, units)
+        raise ModelFileError(f"{path}/config.json: must have exactly the keys {', '.join(sorted(keys))}")
+    sizes = [config[name] for name in ("vocab_size", "embedding_dim", "units")]
+    vocab_size, embedding_dim, units = sizes
     if not all(type(n) is int for n in sizes) or vocab_size < 1 or embedding_dim < 1 or units < 0:
         raise ModelFileError(f"{path}/config.json: vocab_size, embedding_dim and units must be whole numbers")
     try:
         encoding = encoding_from(config["preprocessor"], folder.read)
-        if not isinstance(encoding, TokenEncoding) or encoding.rows != vocab_size:
-            raise ModelFileError(f"{path}: the vocabulary is not one of {vocab_size:,} words and punctuation marks")
+        if not isinstance(encoding, TokenEncoding) or encoding.vocab_size != vocab_size:
+            raise ModelFileError(f"{path}: the vocabulary is not a 'tokens' vocabulary of size {vocab_size:,}")
         shapes = {name: (shape, "float32") for name, shape in pretrained_shapes(*sizes).items()}
-        parameters = tensors_from_bytes(folder.read("base.safetensors"), shapes, "base.safetensors")
+        parameters = tensors_from_bytes(folder.read(_PARAMETERS_FILE), shapes, _PARAMETERS_FILE)
         for array in parameters.values():
             array.flags.writeable = False
         metadata = fields_from(PretrainedMetadata, config["metadata"], "metadata")
@@ -153,13 +158,13 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
             json.loads(line)
         return PretrainedLM(encoding, MappingProxyType(parameters), metadata, history)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelFileError(f"{path}/history.jsonl: not lines of JSON in UTF-8") from error
+        raise ModelFileError(f"{path}/history.jsonl: not JSON lines in UTF-8") from error
     except InputError as error:
         raise ModelFileError(f"{path}: {error}") from error
 
 
 def pretrained_shapes(vocab_size: int, embedding_dim: int, units: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every parameter of a base, as the language model trained it; units 0 for word vectors alone."""
+    """Name and shape of every parameter of a pretrained model. units is 0 if only embeddings were trained."""
     shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, embedding_dim)}
     for direction in ("forward", "backward"):
         if units:

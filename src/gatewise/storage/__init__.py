@@ -1,17 +1,17 @@
-"""Files that are safe to keep and safe to open: model folders, tensors, JSON, atomic writes, locks.
+"""Safe files: model folders, tensors, JSON, atomic writes, locks.
 
 A model folder from a stranger is data. Nothing in it is unpickled, imported or executed, no file outside it is read,
-and all of it is checked against its manifest before anything is parsed: `folder` says how. `tensors` and `strict_json`
-then take apart only what is exactly as expected, `compact` keeps tensors in fewer bytes, and `fields` turns a dict into
-a frozen dataclass. `atomic` writes single files.
+and all of it is checked against its manifest before anything is parsed (`folder`). `tensors` and `strict_json` parse
+exactly the expected content, `compact` stores tensors in fewer bytes, `fields` converts a dict to a frozen dataclass,
+and `atomic` writes files and folders.
 
-POSIX only, as the whole package: directory handles, O_NOFOLLOW and flock carry the guarantees.
+POSIX only, like the whole package: the guarantees need directory handles, O_NOFOLLOW and flock.
 """
 
 from __future__ import annotations
 
 from gatewise.storage.atomic import locked, write_atomic
-from gatewise.storage.compact import STORAGE, check_table, pack, stored_forms, table_for, unpack
+from gatewise.storage.compact import STORAGE, check_storage, pack, storage_table, stored_forms, unpack
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import MANIFEST, Folder, check_target, folder_size, load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
@@ -21,7 +21,7 @@ __all__ = [
     "MANIFEST",
     "STORAGE",
     "Folder",
-    "check_table",
+    "check_storage",
     "check_target",
     "fields_from",
     "folder_size",
@@ -32,8 +32,8 @@ __all__ = [
     "pack",
     "parse_json",
     "save_folder",
+    "storage_table",
     "stored_forms",
-    "table_for",
     "tensors_from_bytes",
     "tensors_to_bytes",
     "unpack",

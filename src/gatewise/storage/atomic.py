@@ -1,28 +1,36 @@
-"""One file written whole or not at all, and a folder that one process at a time may use.
+"""Atomic writes of files and folders, and an exclusive lock on a run folder.
 
-"Written" means on the disk: the bytes are fsynced before the name appears, the folder that holds the name after.
+A file is fsynced before its name appears, and the parent folder after. A folder is replaced so that a reader sees the
+old one or the new one, complete, at any moment: on Linux the two are exchanged in one step (renameat2 with
+RENAME_EXCHANGE). Without that system call the old folder is renamed first and the new one second. For the microseconds
+between, the name does not exist, and a crash then leaves the old folder under a name that starts with `.gatewise-`.
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gatewise.errors import ModelFileError, TrainingError, quote
 
-__all__ = ["locked", "scratch_name", "sync_folder", "why", "write_atomic", "write_new"]
-
 LOCK = ".lock"
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Put `data` in the file `path`: afterwards it holds all of it or, on any failure, what it held before.
+    """Write `data` to the file `path`, completely or not at all.
 
-    Raises ModelFileError naming the path and the reason (disk full, read-only, no such folder).
+    Raises ModelFileError naming the path and the reason (disk full, read-only, no such folder). The file is then as it
+    was.
     """
     target = Path(path)
     scratch = target.parent / scratch_name()
@@ -30,34 +38,33 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         try:
             write_new(scratch, data)
             os.replace(scratch, target)
-        except BaseException:  # Ctrl-C included: what is half-written goes
+        except BaseException:  # also on Ctrl-C: remove the partial file
             with suppress(OSError):
                 scratch.unlink()
             raise
     except (OSError, ValueError) as error:
-        raise ModelFileError(f"cannot write {quote(target, 200)}: {why(error)}; nothing was changed") from error
+        raise ModelFileError(f"cannot write {quote(target, 200)}: {reason(error)}; nothing was changed") from error
     try:
         sync_folder(target.parent)
     except OSError as error:
         raise ModelFileError(
-            f"{quote(target, 200)} is written, but the disk did not confirm it: {why(error)}"
+            f"{quote(target, 200)} is written, but the disk did not confirm it: {reason(error)}"
         ) from error
 
 
 @contextmanager
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Keep the run folder `folder`, made where it is missing, for this process until the block ends.
+    """Lock the run folder `folder` for this process until the block ends. A missing folder is created.
 
-    The lock belongs to the open file `.lock`, so the kernel drops it when the process dies, however it dies; the file
-    itself stays. Raises TrainingError where another process (or another block of this one) has the folder, or where it
-    cannot be made.
+    The lock belongs to the open file `.lock`, so the operating system releases it when the process dies; the file
+    stays. Raises TrainingError if another process or another block has the lock, or if the folder cannot be created.
     """
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except (OSError, ValueError) as error:
-        raise TrainingError(f"cannot use the run folder {quote(path, 200)}: {why(error)}") from error
+        raise TrainingError(f"cannot use the run folder {quote(path, 200)}: {reason(error)}") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,26 +75,26 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
-        os.close(handle)  # which releases it
+        os.close(handle)  # releases the lock
 
 
 def scratch_name() -> str:
-    """A name that nobody else uses, hidden, and short enough for any file system."""
+    """A random hidden file name, short enough for any file system."""
     return f".gatewise-{secrets.token_hex(8)}.tmp"
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Make the file `path`, which must not exist, and have `data` on the disk when this returns. Raises OSError."""
+    """Create the file `path`, which must not exist, and fsync it. Raises OSError."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     with open(handle, "wb", buffering=0) as file:
         view = memoryview(data)
-        while view:  # one write may take less than all: 2 GB at most, or what the disk had left
+        while view:  # a write may be partial: 2 GB at most, or the space left on the disk
             view = view[file.write(view) :]
         os.fsync(handle)
 
 
 def sync_folder(path: Path) -> None:
-    """Have the names in the folder `path` on the disk when this returns. Raises OSError."""
+    """Fsync the folder `path`, that is the names in it. Raises OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -95,8 +102,66 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def why(error: OSError | ValueError) -> str:
-    """The reason alone, in the system's words; a ValueError comes from a path that is none (a NUL, a lone
+def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
+    """Write `files` (plain names) as the folder `target`, and then remove the folder that was there.
+
+    The caller checks that the old folder may be removed. Raises ModelFileError naming the path and the reason; `target`
+    is then as it was.
+    """
+    scratch = target.parent / scratch_name()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            scratch.mkdir()
+            for name, data in files.items():
+                write_new(scratch / name, data)
+            sync_folder(scratch)
+            old = _swap_in(scratch, target)
+        except BaseException:  # also on Ctrl-C: remove the partial folder
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"cannot save to {quote(target, 200)}: {reason(error)}; nothing was changed") from error
+    try:
+        sync_folder(target.parent)
+        if old is not None:
+            shutil.rmtree(old)
+    except OSError as error:  # saving has succeeded at this point, so warn
+        left = "" if old is None else f", and the folder it replaced may be left as {quote(old, 200)}"
+        warnings.warn(f"saved, but tidying up failed ({reason(error)}){left}", RuntimeWarning, stacklevel=3)
+
+
+def _swap_in(new: Path, target: Path) -> Path | None:
+    """Rename `new` to `target`. Returns the new path of the folder that was there, None if there was none."""
+    if not target.exists() or not any(target.iterdir()):
+        os.rename(new, target)  # also onto an empty folder, in one step
+        return None
+    if exchange(new, target):
+        return new
+    aside = target.parent / scratch_name()
+    os.rename(target, aside)
+    try:
+        os.rename(new, target)
+    except BaseException:
+        with suppress(OSError):
+            os.rename(aside, target)
+        raise
+    return aside
+
+
+def exchange(a: Path, b: Path) -> bool:
+    """Exchange two paths in one step. Returns False, without a change, if the system does not support it."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError):  # a C library from before 2018
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0)
+
+
+def reason(error: OSError | ValueError) -> str:
+    """The reason alone, in the words of the operating system. A ValueError comes from an invalid path (a NUL, a lone
     surrogate)."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]

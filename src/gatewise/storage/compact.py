@@ -1,13 +1,13 @@
-"""How a tensor is kept in the file: as it is, in half precision, or in eight bits with one scale a row.
+"""The dtype of each tensor in a saved file: unchanged, float16, or int8 with one scale per row.
 
-A table says it, tensor by tensor; whoever loads gets float32 again, and nothing above this file knows the difference.
+A table maps tensor names to dtypes. Loading converts back to float32, so nothing outside this module depends on it.
 
-    float16   the tensor itself is F16                    |error| up to 2^-11 of a number; up to 65,504
+    float16   the tensor itself is F16                    |error| up to 2^-11 of a number; numbers up to 65,504
     int8      NAME is I8 (R, ...), NAME.scale F32 (R,)    row r is q_r · scale_r, |error| up to half a scale
 
-int8 is symmetric: a scale is the largest number of its row by 127, so that zero stays zero. It is kept to 16 bits of
-mantissa: a number of 7 bits times it is then exact in float32, and a tensor that was loaded is saved as it was, bit for
-bit.
+int8 quantisation is symmetric: the scale is the largest magnitude of the row divided by 127, so zero stays zero. A
+scale has 16 bits of mantissa, so that its product with a 7-bit number is exact in float32: a loaded tensor is saved bit
+for bit as it was.
 """
 
 from __future__ import annotations
@@ -20,53 +20,50 @@ from numpy.typing import DTypeLike
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.types import Array
 
-__all__ = ["SCALE", "STORAGE", "check_table", "pack", "stored_forms", "table_for", "unpack"]
-
 Form = tuple[tuple[int, ...], DTypeLike]
 
 STORAGE = ("float32", "float16", "int8")
 SCALE = ".scale"
-_SMALL = ("dense.",)  # next to the verdict, and a few kilobytes: always kept whole
-_NARROW = 8  # numbers of a row: with fewer, a scale for it costs more than int8 saves
+_KEPT = ("dense.",)  # the output layer: a few kilobytes with a direct effect on the logits
+_MIN_ROW = 8  # numbers per row: below, a scale costs more than int8 saves
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
-def table_for(tensors: Mapping[str, Array], word: str) -> dict[str, str]:
-    """Which tensors that one word means: float32 tensors of two axes, but for those of the dense layer.
+def storage_table(tensors: Mapping[str, Array], dtype: str) -> dict[str, str]:
+    """The table for one dtype: it applies to every float32 matrix except those of the output layer.
 
-    For "int8", rows of fewer than eight numbers are kept as float16. Raises InputError for a word that is none.
+    For "int8", matrices with rows of fewer than eight numbers become float16. Raises InputError for an unknown dtype.
     """
-    if word not in STORAGE:
-        raise InputError(f"storage must be {', '.join(STORAGE[:-1])} or {STORAGE[-1]}, not {quote(word)}")
-    wide = [
-        name
-        for name, tensor in tensors.items()
-        if tensor.ndim == 2 and tensor.dtype == np.float32 and not name.startswith(_SMALL)
-    ]
-    if word == "float32":
+    if dtype not in STORAGE:
+        raise InputError(f"storage must be {', '.join(STORAGE[:-1])} or {STORAGE[-1]}, not {quote(dtype)}")
+    if dtype == "float32":
         return {}
-    return {name: "float16" if word == "int8" and tensors[name].shape[1] < _NARROW else word for name in wide}
+    return {
+        name: "float16" if dtype == "int8" and tensor.shape[1] < _MIN_ROW else dtype
+        for name, tensor in tensors.items()
+        if tensor.ndim == 2 and tensor.dtype == np.float32 and not name.startswith(_KEPT)
+    }
 
 
-def check_table(table: object, forms: Mapping[str, Form]) -> dict[str, str]:
-    """`table` if it gives words to float32 tensors among `forms` and nothing else; InputError naming the entry."""
+def check_storage(table: object, forms: Mapping[str, Form]) -> dict[str, str]:
+    """`table`, if it maps float32 tensors of `forms` to storage dtypes. Raises InputError naming the entry."""
     if not isinstance(table, Mapping):
-        raise InputError("storage must be a table of tensors, each with its word")
-    for name, word in table.items():
+        raise InputError("storage must map tensor names to dtypes")
+    for name, dtype in table.items():
         if name not in forms:
             raise InputError(f"storage: {quote(name)} is not a tensor of this model")
-        shape, dtype = forms[name]
-        if word not in STORAGE[1:]:
-            raise InputError(f"storage: {quote(name)} must be {' or '.join(STORAGE[1:])}, not {quote(word)}")
-        if np.dtype(dtype) != np.float32 or (word == "int8" and not shape):
-            raise InputError(f"storage: {quote(name)} cannot be kept as {word}")
-        if word == "int8" and name + SCALE in forms:
-            raise InputError(f"storage: {quote(name)} and its scales would have the name of another tensor")
+        shape, original = forms[name]
+        if dtype not in STORAGE[1:]:
+            raise InputError(f"storage: {quote(name)} must be {' or '.join(STORAGE[1:])}, not {quote(dtype)}")
+        if np.dtype(original) != np.float32 or (dtype == "int8" and not shape):
+            raise InputError(f"storage: {quote(name)} cannot be stored as {dtype}")
+        if dtype == "int8" and name + SCALE in forms:
+            raise InputError(f"storage: the scales of {quote(name)} would have the name of another tensor")
     return dict(table)
 
 
 def stored_forms(forms: Mapping[str, Form], table: Mapping[str, str]) -> dict[str, Form]:
-    """Shape and dtype of each tensor in the file, from those in memory and a table that was checked."""
+    """Shape and dtype of each tensor in the file, from those in memory and a checked table."""
     stored: dict[str, Form] = {}
     for name, (shape, dtype) in forms.items():
         stored[name] = shape, table.get(name, dtype)
@@ -76,56 +73,56 @@ def stored_forms(forms: Mapping[str, Form], table: Mapping[str, str]) -> dict[st
 
 
 def pack(tensors: Mapping[str, Array], table: Mapping[str, str]) -> dict[str, Array]:
-    """The tensors as they go into the file. Raises InputError for a number that float16 cannot hold."""
+    """The tensors as they are stored. Raises InputError for a number that float16 cannot represent."""
     stored: dict[str, Array] = {}
     for name, tensor in tensors.items():
-        word = table.get(name)
-        if word is None:
+        dtype = table.get(name)
+        if dtype is None:
             stored[name] = tensor
-        elif word == "float16":
+        elif dtype == "float16":
             with np.errstate(over="ignore"):
                 half = tensor.astype(np.float16)
             if not np.isfinite(half).all():
-                raise InputError(f"tensor {quote(name)} holds {np.abs(tensor).max():.4g}; float16 ends at 65,504")
+                raise InputError(f"tensor {quote(name)} has a {np.abs(tensor).max():.4g}; float16 ends at 65,504")
             stored[name] = half
         else:
-            stored[name], stored[name + SCALE] = _rows_to_int8(name, tensor)
+            stored[name], stored[name + SCALE] = _quantise(name, tensor)
     return stored
 
 
 def unpack(stored: Mapping[str, Array], table: Mapping[str, str], where: str = "model.safetensors") -> dict[str, Array]:
-    """The tensors back, float32 where the table has a word; `stored` has the forms that `stored_forms` says.
+    """The tensors in float32 where the table has an entry; `stored` has the forms of `stored_forms`.
 
-    Raises ModelFileError naming the tensor for a scale below zero, and where a product is not finite.
+    Raises ModelFileError naming the tensor for a negative scale and for a product that is not finite.
     """
     tensors: dict[str, Array] = {}
-    scales = {name + SCALE for name, word in table.items() if word == "int8"}
+    scales = {name + SCALE for name, dtype in table.items() if dtype == "int8"}
     for name, tensor in stored.items():
         if name in scales:
             continue
-        word = table.get(name)
-        if word == "int8":
+        dtype = table.get(name)
+        if dtype == "int8":
             scale = stored[name + SCALE]
-            # int8 ends at -128, which no row of ours reaches: what is finite there is finite everywhere.
+            # `pack` never writes -128, but a file may contain it, so the check covers it.
             if (scale < 0).any() or 128 * float(scale.max(initial=0)) > _LARGEST:
-                raise ModelFileError(f"{where}: tensor {quote(name + SCALE)} holds what is no scale")
-            whole = tensor.astype(np.float32)
-            whole *= _by_row(scale, tensor.ndim)
-            tensors[name] = whole
+                raise ModelFileError(f"{where}: tensor {quote(name + SCALE)} has a negative or too large scale")
+            values = tensor.astype(np.float32)
+            values *= _by_row(scale, tensor.ndim)
+            tensors[name] = values
         else:
-            tensors[name] = tensor if word is None else tensor.astype(np.float32)
+            tensors[name] = tensor if dtype is None else tensor.astype(np.float32)
     return tensors
 
 
-def _rows_to_int8(name: str, tensor: Array) -> tuple[Array, Array]:
-    """q int8 like `tensor`, within ±127, and scale (R,) float32."""
+def _quantise(name: str, tensor: Array) -> tuple[Array, Array]:
+    """q int8 with the shape of `tensor`, within ±127, and scale (R,) float32."""
     rows = tensor.astype(np.float64)
-    highest = np.abs(rows).reshape(len(rows), -1).max(axis=1, initial=0)  # (R,)
-    if not np.isfinite(highest).all():
-        raise InputError(f"tensor {quote(name)} holds NaN or infinity")
-    mantissa, exponent = np.frexp(highest / 127)
+    largest = np.abs(rows).reshape(len(rows), -1).max(axis=1, initial=0)  # (R,)
+    if not np.isfinite(largest).all():
+        raise InputError(f"tensor {quote(name)} has NaN or infinity")
+    mantissa, exponent = np.frexp(largest / 127)
     scale = np.ldexp(np.rint(mantissa * 2.0**16), exponent - 16).astype(np.float32)
-    scale[scale < _SMALLEST] = 0  # such a row is nothing
+    scale[scale < _SMALLEST] = 0  # a row of subnormal numbers becomes zero
     divisor = np.where(scale > 0, scale, 1).astype(np.float64)
     q = np.clip(np.rint(rows / _by_row(divisor, tensor.ndim)), -127, 127)
     q[scale == 0] = 0

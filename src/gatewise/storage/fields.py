@@ -1,5 +1,4 @@
-"""A frozen dataclass from a dict that came out of a file: no unknown key, no wrong type, no conversion that loses
-anything."""
+"""A frozen dataclass from the dict of a file, without unknown keys, wrong types or lossy conversions."""
 
 from __future__ import annotations
 
@@ -10,28 +9,24 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from gatewise.errors import InputError, ModelFileError, quote
 
-__all__ = ["fields_from"]
-
 T = TypeVar("T")
 
 
 def fields_from(cls: type[T], mapping: object, where: str) -> T:
-    """An instance of the dataclass `cls` from `mapping`; `where` says in messages what is read ("config.json:
-    network").
+    """An instance of the dataclass `cls` from `mapping`. where: what messages call it ("config.json: network").
 
-    A key without a field is refused, a field without a key takes its default. bool is no int; an int may stand for a
-    float; a list becomes a tuple where the field is one. Fields may be int, float, str, bool, None, Literal, unions,
-    tuple, list, dict with text keys, and dataclasses of these. Raises ModelFileError naming the place, the key and the
-    reason, also where the class itself refuses a value (InputError in `__post_init__`); TypeError for a field type that
-    is not in that list.
+    A field without a key takes its default. A bool is not an int; an int is converted to float and a list to tuple if
+    the field needs it. Fields may be int, float, str, bool, None, Literal, unions, tuple, list, dict with str keys, and
+    dataclasses of these; other field types raise TypeError. Raises ModelFileError naming the key and the reason for an
+    unknown key, a wrong type, and a value that the class refuses (InputError in `__post_init__`).
     """
-    assert is_dataclass(cls), f"{cls} is no dataclass"
+    assert is_dataclass(cls), f"{cls} is not a dataclass"
     if not isinstance(mapping, Mapping):
-        raise ModelFileError(f"{where}: want a table of fields, found {_kind(mapping)}")
+        raise ModelFileError(f"{where}: must be an object, not {_kind(mapping)}")
     known = {field.name: field for field in fields(cls) if field.init}
     for key in mapping:
         if key not in known:
-            raise ModelFileError(f"{where}: unknown key {quote(key)}; known are {', '.join(known)}")
+            raise ModelFileError(f"{where}: unknown key {quote(key)}; known keys are {', '.join(known)}")
     hints = get_type_hints(cls)
     values = {}
     for name, field in known.items():
@@ -52,7 +47,7 @@ def _has_default(field: Field[Any]) -> bool:
 def _value(hint: Any, value: Any, where: str) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
-        # By type as well as value: 1 == True == 1.0 in Python, not here.
+        # By type and value, because 1 == True == 1.0 in Python.
         if any(type(value) is type(choice) and value == choice for choice in args):
             return value
         raise ModelFileError(f"{where} must be {' or '.join(map(repr, args))}, not {_shown(value)}")
@@ -62,7 +57,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _sequence(origin, args, value, where)
     if origin is dict and args[0] is str:
         if not isinstance(value, dict):
-            raise ModelFileError(f"{where} must be a table, not {_kind(value)}")
+            raise ModelFileError(f"{where} must be an object, not {_kind(value)}")
         return {key: _value(args[1], inner, f"{where}.{key}") for key, inner in value.items()}
     if isinstance(hint, type) and is_dataclass(hint):
         return fields_from(hint, value, where)
@@ -81,15 +76,13 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 
 def _one_of(choices: tuple[Any, ...], value: Any, where: str) -> Any:
-    # A choice that takes the value as it is comes first, so that in `float | int` an int stays one.
+    # The type of the value is tried first, so that in `float | int` an int stays an int.
     for choice in sorted(choices, key=lambda choice: choice is not type(value)):
         try:
             return _value(choice, value, where)
         except ModelFileError as error:
             last = error
-    if (
-        len(choices) == 2 and type(None) in choices
-    ):  # Optional: say what is wrong with the value, not that it is not null
+    if len(choices) == 2 and type(None) in choices:  # Optional: the message is about the other type, not about null
         return _value(next(choice for choice in choices if choice is not type(None)), value, where)
     raise last
 
@@ -112,7 +105,7 @@ _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 
 def _kind(value: object) -> str:
-    names = {**_NAMES, list: "a list", tuple: "a list", dict: "a table"}
+    names = {**_NAMES, list: "a list", tuple: "a list", dict: "an object"}
     return names.get(type(value), type(value).__name__)
 
 

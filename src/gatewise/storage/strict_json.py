@@ -1,95 +1,119 @@
-"""JSON with one meaning: UTF-8, no duplicate keys, no NaN or infinity, no lone surrogates, not deep, not huge."""
+"""JSON with one meaning: UTF-8, no duplicate keys, no NaN or infinity, no lone surrogates, limited depth and size.
+
+The one JSON reader of the package, for model folders, JSON Lines tables and HTTP requests.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 from gatewise.errors import InputError, ModelFileError, quote
-
-__all__ = ["json_bytes", "parse_json"]
 
 MAX_BYTES = 64_000_000  # the largest vocabulary is about 1 MB
 MAX_DEPTH = 16
 
 
-def json_bytes(value: Any) -> bytes:
-    """`value` as indented UTF-8 that `parse_json` takes back; the same value gives the same bytes, keys in their order.
+class _Refused(ValueError):
+    """(reason, the part of the input that it is about)."""
 
-    Raises InputError for what JSON cannot hold: NaN, infinity, a NumPy number, a lone surrogate, a key that is no
-    string.
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as indented UTF-8 that `parse_json` reads back. Equal values give equal bytes; the key order is kept.
+
+    Raises InputError for a value without a JSON form: NaN, infinity, a NumPy number, a lone surrogate, a key that is
+    not a string.
     """
     try:
         raw = (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"this cannot be written as JSON: {quote(error)}") from error
-    _only_string_keys(value)
+    _require_string_keys(value)
     return raw
 
 
-def parse_json(raw: bytes, name: str) -> Any:
-    """The value in `raw`, the content of the file `name`. Raises ModelFileError naming the file, and nothing else."""
+def parse_json(
+    raw: bytes,
+    name: str,
+    *,
+    error: Callable[[str], Exception] = ModelFileError,
+    echo: bool = True,
+    surrogates: bool = False,
+) -> Any:
+    """The value in `raw`. name: what messages call the input, for example the file.
+
+    error: makes the exception to raise from a message. echo: messages may quote a key or number of the input.
+    surrogates: accept escaped lone surrogates.
+    """
     if len(raw) > MAX_BYTES:
-        raise ModelFileError(f"{name}: {len(raw):,} bytes of JSON, more than the {MAX_BYTES:,} allowed")
+        raise error(f"{name}: {len(raw):,} bytes of JSON, more than the limit of {MAX_BYTES:,}")
+    if raw.startswith(codecs.BOM_UTF8):
+        raise error(f"{name}: starts with a byte order mark (BOM)")
     try:
-        value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
-        )
-        if b"\\u" in raw:  # the only way to a lone surrogate; `json_bytes` never writes one
+        value = _DECODER.decode(raw.decode("utf-8"))
+        if not surrogates and b"\\u" in raw:  # a lone surrogate can only come from an escape
             json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ModelFileError(f"{name}: not UTF-8 at byte {error.start}") from error
-    except UnicodeEncodeError as error:
-        raise ModelFileError(f"{name}: holds a lone surrogate") from error
-    except json.JSONDecodeError as error:
-        raise ModelFileError(f"{name}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except ValueError as error:  # from the hooks, and for a whole number of thousands of digits
-        raise ModelFileError(f"{name}: {quote(error)}") from error
-    except RecursionError as error:
-        raise ModelFileError(f"{name}: nested more than {MAX_DEPTH} deep") from error
-    _not_deep(value, name)
+    except UnicodeDecodeError as cause:
+        raise error(f"{name}: not UTF-8 at byte {cause.start}") from cause
+    except UnicodeEncodeError as cause:
+        raise error(f"{name}: contains a lone surrogate") from cause
+    except json.JSONDecodeError as cause:
+        raise error(f"{name}: not JSON at line {cause.lineno}, column {cause.colno}: {cause.msg}") from cause
+    except _Refused as cause:
+        reason, part = cause.args
+        raise error(f"{name}: {reason}{f' ({quote(part, 60)})' if echo else ''}") from cause
+    except ValueError as cause:  # Python does not convert an integer of more than 4,300 digits
+        raise error(f"{name}: a number has too many digits") from cause
+    except RecursionError as cause:
+        raise error(f"{name}: nested more than {MAX_DEPTH} levels deep") from cause
+    if _too_deep(value):
+        raise error(f"{name}: nested more than {MAX_DEPTH} levels deep")
     return value
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"key {twice[:60]} stands there twice")
+        key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _Refused("duplicate key", key)
     return found
 
 
 def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not allowed")
+    raise _Refused("NaN and Infinity are not JSON", text)
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"the number {text[:40]} is too large")
+        raise _Refused("a number is too large for float64", text)
     return number
 
 
-def _not_deep(value: Any, name: str) -> None:
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+
+
+def _too_deep(value: Any) -> bool:
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
         inner = [v for node in level for v in (node.values() if isinstance(node, dict) else node)]
         level = [node for node in inner if isinstance(node, (dict, list))]
-    if level:
-        raise ModelFileError(f"{name}: nested more than {MAX_DEPTH} deep")
+    return bool(level)
 
 
-def _only_string_keys(value: Any) -> None:
-    # json.dumps would turn 1, True and None into strings and so change the value without a word.
+def _require_string_keys(value: Any) -> None:
+    # json.dumps converts the keys 1, True and None to strings without an error.
     stack = [value]
     while stack:
         node = stack.pop()
         if isinstance(node, dict):
             for key in node:
                 if not isinstance(key, str):
-                    raise InputError(f"this cannot be written as JSON: the key {quote(key)} is no string")
+                    raise InputError(f"this cannot be written as JSON: the key {quote(key)} is not a string")
             stack.extend(node.values())
         elif isinstance(node, (list, tuple)):
             stack.extend(node)

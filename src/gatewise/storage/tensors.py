@@ -1,7 +1,7 @@
-"""Arrays to safetensors bytes and back; back only where names, shapes and dtypes are exactly those expected.
+"""Arrays to safetensors bytes and back, with exactly the expected names, shapes and dtypes.
 
-The library checks that a file is well formed. It does not know what the file should hold, accepts NaN, has no cap below
-100 MB of header, saves a transposed array wrongly and orders metadata at random: these five are seen to here.
+The safetensors library checks that a file is well formed. This module adds what it lacks: the expected content, a check
+for NaN, a header limit below 100 MB, correct saving of transposed arrays and a fixed order of the metadata.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.storage.strict_json import parse_json
 from gatewise.types import Array
 
-__all__ = ["metadata_of", "tensors_from_bytes", "tensors_to_bytes"]
-
-
 MAX_HEADER = 1_000_000
 MAX_TENSORS = 256
 _CODES = {
@@ -37,10 +34,10 @@ _CODES = {
 
 
 def tensors_to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
-    """A safetensors file. The same tensors and metadata give the same bytes, whatever their order.
+    """The bytes of a safetensors file. They do not depend on the order of the tensors or the metadata.
 
-    Raises InputError naming the tensor where a value is not finite, a dtype has no place in a model, or there are too
-    many.
+    Raises InputError naming the tensor for a value that is not finite and an unsupported dtype, and for too many
+    tensors.
     """
     if not 0 < len(tensors) <= MAX_TENSORS:
         raise InputError(f"{len(tensors)} tensors; a file holds 1 to {MAX_TENSORS}")
@@ -48,8 +45,8 @@ def tensors_to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] |
         if tensor.dtype.name not in _CODES:
             raise InputError(f"tensor {quote(name)} is {tensor.dtype.name}, not one of {', '.join(_CODES)}")
         if not _finite(tensor):
-            raise InputError(f"tensor {quote(name)} holds NaN or infinity")
-    # Not ascontiguousarray: it gives a 0-d array a dimension.
+            raise InputError(f"tensor {quote(name)} has NaN or infinity")
+    # Not ascontiguousarray, which adds a dimension to a 0-d array.
     plain = {name: np.require(tensors[name], requirements="C") for name in sorted(tensors)}
     raw = safetensors.numpy.save(plain, dict(metadata) if metadata else None)
     length = int.from_bytes(raw[:8], "little")
@@ -57,7 +54,7 @@ def tensors_to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] |
     if "__metadata__" in header:
         header = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **header}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    text += b" " * (-len(text) % 8)  # the data begins at a multiple of eight
+    text += b" " * (-len(text) % 8)  # the data starts at a multiple of eight
     if len(text) > MAX_HEADER:
         raise InputError(f"names and metadata take {len(text):,} bytes, more than {MAX_HEADER:,}")
     return len(text).to_bytes(8, "little") + text + raw[8 + length :]
@@ -66,68 +63,58 @@ def tensors_to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] |
 def tensors_from_bytes(
     raw: bytes, expected: Mapping[str, tuple[tuple[int, ...], DTypeLike]], name: str = "model.safetensors"
 ) -> dict[str, Array]:
-    """The tensors in `raw`, the content of the file `name`. expected: the shape and dtype of each, and no other may be
-    there.
+    """The tensors in `raw`, the content of the file `name`, as new writable arrays. expected: shape and dtype of each.
 
-    The arrays are new and writable. Raises ModelFileError naming the file and the tensor; the header is compared with
-    `expected`, and its offsets with the size of the file, before any data is read.
+    The header is compared with `expected`, and its offsets with the size of the file, before any data is read. Raises
+    ModelFileError naming the file and the tensor, also for a tensor that is missing or not expected.
     """
-    header, data = _header(raw, name)
+    header, _, start = _header(raw, name)
     if len(header) > MAX_TENSORS:
         raise ModelFileError(f"{name}: {len(header):,} tensors, more than the {MAX_TENSORS} allowed")
     for key in expected:
         if key not in header:
             raise ModelFileError(f"{name}: tensor {quote(key)} is missing")
     spans = []
-    for key, fact in header.items():
+    for key, entry in header.items():
         if key not in expected:
             raise ModelFileError(f"{name}: tensor {quote(key)} is not part of this model")
         shape, dtype = expected[key][0], np.dtype(expected[key][1])
         code = _CODES[dtype.name]
-        if not isinstance(fact, dict) or set(fact) != {"dtype", "shape", "data_offsets"}:
-            raise ModelFileError(f"{name}: the header's entry of {quote(key)} is not in form")
-        if fact["dtype"] != code:
-            raise ModelFileError(f"{name}: tensor {quote(key)} is {quote(fact['dtype'])}, this model needs {code}")
-        if not _whole(fact["shape"]) or tuple(fact["shape"]) != tuple(shape):
+        if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+            raise ModelFileError(f"{name}: the header entry of {quote(key)} is malformed")
+        if entry["dtype"] != code:
+            raise ModelFileError(f"{name}: tensor {quote(key)} is {quote(entry['dtype'])}, this model needs {code}")
+        if not _are_sizes(entry["shape"]) or tuple(entry["shape"]) != tuple(shape):
             raise ModelFileError(
-                f"{name}: tensor {quote(key)} has shape {quote(fact['shape'])}, this model needs {shape}"
+                f"{name}: tensor {quote(key)} has shape {quote(entry['shape'])}, this model needs {shape}"
             )
-        spans.append((fact["data_offsets"], key, dtype.itemsize * math.prod(shape)))
-    if not all(_whole(span) and len(span) == 2 for span, _, _ in spans):
-        raise ModelFileError(f"{name}: the header's offsets are not in form")
+        spans.append((entry["data_offsets"], key, dtype.itemsize * math.prod(shape)))
+    if not all(_are_sizes(span) and len(span) == 2 for span, _, _ in spans):
+        raise ModelFileError(f"{name}: the header has malformed offsets")
     reached = 0
-    for (begin, end), key, size in sorted(spans):  # one after the other, no gap, no overlap, nothing left
+    for (begin, end), key, size in sorted(spans):  # consecutive, without gap or overlap
         if begin != reached or end != begin + size:
-            raise ModelFileError(f"{name}: the bytes of tensor {quote(key)} are not where they should be")
+            raise ModelFileError(f"{name}: the offsets of tensor {quote(key)} are wrong")
         reached = end
-    if reached != len(data):
-        raise ModelFileError(f"{name}: {len(data):,} bytes of data where the tensors need {reached:,}")
+    if reached != len(raw) - start:
+        raise ModelFileError(f"{name}: {len(raw) - start:,} bytes of data, but the tensors need {reached:,}")
     try:
         tensors: dict[str, Array] = safetensors.numpy.load(raw)
     except (SafetensorError, ValueError) as error:
         raise ModelFileError(f"{name}: {quote(error)}") from error
     for key, tensor in tensors.items():
         if not _finite(tensor):
-            raise ModelFileError(f"{name}: tensor {quote(key)} holds NaN or infinity")
+            raise ModelFileError(f"{name}: tensor {quote(key)} has NaN or infinity")
     return tensors
 
 
 def metadata_of(raw: bytes, name: str = "model.safetensors") -> dict[str, str]:
-    """The metadata that `tensors_to_bytes` was given. Raises ModelFileError naming the file."""
-    found = _parsed(raw, name).get("__metadata__", {})
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise ModelFileError(f"{name}: the metadata must be texts by name")
-    return found
+    """The metadata of a safetensors file. Raises ModelFileError naming the file."""
+    return _header(raw, name)[1]
 
 
-def _header(raw: bytes, name: str) -> tuple[dict[str, Any], memoryview]:
-    header = _parsed(raw, name)
-    metadata_of(raw, name)
-    header.pop("__metadata__", None)
-    return header, memoryview(raw)[8 + int.from_bytes(raw[:8], "little") :]
-
-
-def _parsed(raw: bytes, name: str) -> dict[str, Any]:
+def _header(raw: bytes, name: str) -> tuple[dict[str, Any], dict[str, str], int]:
+    """The entries of the tensors, the metadata, and the offset of the data."""
     length = int.from_bytes(raw[:8], "little")
     if len(raw) < 8 or length > len(raw) - 8:
         raise ModelFileError(f"{name}: truncated, or not a safetensors file")
@@ -135,11 +122,14 @@ def _parsed(raw: bytes, name: str) -> dict[str, Any]:
         raise ModelFileError(f"{name}: a header of {length:,} bytes, more than the {MAX_HEADER:,} allowed")
     header = parse_json(raw[8 : 8 + length], name)
     if not isinstance(header, dict):
-        raise ModelFileError(f"{name}: the header is no table")
-    return header
+        raise ModelFileError(f"{name}: the header must be an object")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ModelFileError(f"{name}: the metadata must map names to strings")
+    return header, metadata, 8 + length
 
 
-def _whole(numbers: object) -> bool:
+def _are_sizes(numbers: object) -> bool:
     return isinstance(numbers, list) and all(type(number) is int and number >= 0 for number in numbers)
 
 

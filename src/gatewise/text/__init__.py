@@ -1,4 +1,4 @@
-"""Text to numbers: Keras-exact, or words and punctuation on Hugging Face tokenizers."""
+"""Text to token ids: exactly as Keras, or words and punctuation marks on Hugging Face tokenizers."""
 
 from gatewise.text.encoding import Encoding, KerasEncoding, encoding_from
 from gatewise.text.keras import keras_decode, keras_encode, keras_index, keras_words, pad_sequences

@@ -1,14 +1,14 @@
-r"""Text to numbers exactly as in Keras's IMDB data set, from the raw text on.
+r"""Text to token ids exactly as in Keras's IMDB data set, from the raw text.
 
-Keras publishes the reviews as numbers only. What led to them, checked against the 25,000 raw train reviews:
+Keras publishes the reviews as ids only. These are the steps from the text, checked against the 25,000 train reviews:
 
     words       A-Z to lower case (ASCII only: 'É' stays), each of !"#$%&()*+,-./:;<=>?@[\]^_`{|}~, tab and new line to
                 a space, split at spaces; the apostrophe stays, and so does the 'br' of '<br />', as a word
     index       words ranked from 1 by how often they occur in the train reviews: 88,584
     ids         0 padding, 1 start, 2 unknown, 3 never used, then rank + 3; ids from `num_words` on become 2
 
-The published index settles ties in its own way. `keras_index` takes the order of first appearance, so that two builds
-from the same reviews agree.
+The published index breaks ties in an undocumented way. `keras_index` breaks them by first appearance, so that it is
+reproducible.
 """
 
 from __future__ import annotations
@@ -22,18 +22,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.text.utf8 import utf8
-
-__all__ = ["keras_decode", "keras_encode", "keras_index", "keras_spans", "keras_words", "pad_sequences"]
 
 _TO_SPACE = b'!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
-# Both steps touch ASCII alone, so they are one table over the UTF-8 bytes: ten times as fast as str.translate.
+# Both steps change ASCII only, so one table over the UTF-8 bytes does both, ten times as fast as str.translate.
 _TABLE = bytes(32 if b in _TO_SPACE else b + 32 if 65 <= b <= 90 else b for b in range(256))
 _SPECIALS = {0: "<pad>", 1: "<start>", 2: "<unk>", 3: "<unused>"}
 
 
+def utf8(text: str) -> bytes:
+    """`text` as UTF-8. Raises InputError for anything but a str, and for a lone surrogate with its position.
+
+    A lone surrogate is half of a character, for example from JSON ("\\ud800") or a file name. It cannot be displayed or
+    saved.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"a text must be a str, not {type(text).__name__}")
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ord(text[error.start])
+        raise InputError(
+            f"the text is not valid Unicode: a lone surrogate U+{half:04X} at character {error.start:,}"
+        ) from None
+
+
 def keras_words(text: str) -> list[str]:
-    """The words of a text. InputError for a lone surrogate.
+    """The words of a text. Raises InputError for a lone surrogate.
 
     >>> keras_words("It's <br />GREAT...  É!")
     ["it's", 'br', 'great', 'É']
@@ -42,7 +56,7 @@ def keras_words(text: str) -> list[str]:
 
 
 def keras_spans(text: str) -> list[tuple[int, int]]:
-    """Where each word of `keras_words` stands in the text, from and to. InputError for a lone surrogate.
+    """Start and end of each word of `keras_words` in the text. Raises InputError for a lone surrogate.
 
     >>> keras_spans("It's <br />GREAT")
     [(0, 4), (6, 8), (11, 16)]
@@ -52,7 +66,7 @@ def keras_spans(text: str) -> list[tuple[int, int]]:
 
 
 def keras_index(reviews: Iterable[str]) -> dict[str, int]:
-    """Every word of the reviews and its rank: 1 for the most frequent; ties in order of first appearance.
+    """Word to rank, 1 for the most frequent word; ties in order of first appearance.
 
     >>> keras_index(["good film", "a GOOD one, a"])
     {'good': 1, 'a': 2, 'film': 3, 'one': 4}
@@ -76,9 +90,9 @@ def keras_encode(
 ) -> NDArray[np.int32]:
     """The ids (n,) of a text, as `keras.datasets.imdb.load_data` gives them.
 
-    A word has the id `index[word] + index_from`. Ids of `num_words` or more, and words that the index lacks, become
-    `unknown`; None drops them. `start` goes in front unless it is None. `num_words=None` keeps all ids (Keras's own
-    None loses the one word with the highest id).
+    A word has the id `index[word] + index_from`. Ids of `num_words` or more and words outside the index become
+    `unknown`; None drops them. `start` is put first unless it is None. `num_words=None` keeps all ids (in Keras, None
+    drops the word with the highest id).
 
     >>> keras_encode("A good film, zounds", {"good": 1, "a": 2, "film": 3}, num_words=6).tolist()
     [1, 5, 4, 2, 2]
@@ -96,7 +110,7 @@ def keras_encode(
 
 
 def keras_decode(ids: Iterable[int], index: Mapping[str, int], *, index_from: int = 3) -> str:
-    """The words of ids, with spaces between; 0 to 3 show as <pad> <start> <unk> <unused>. InputError for any other id.
+    """The words of ids, joined by spaces; 0 to 3 are <pad> <start> <unk> <unused>. Raises InputError for other ids.
 
     >>> keras_decode([0, 1, 5, 4, 2], {"good": 1, "a": 2, "film": 3})
     '<pad> <start> a good <unk>'
@@ -107,7 +121,7 @@ def keras_decode(ids: Iterable[int], index: Mapping[str, int], *, index_from: in
     for position, number in enumerate(ids):
         word = words.get(int(number)) or specials.get(int(number))
         if word is None:
-            raise InputError(f"id {int(number)} at position {position} stands for no word of the index")
+            raise InputError(f"id {int(number)} at position {position} is not in the index")
         shown.append(word)
     return " ".join(shown)
 
@@ -120,15 +134,15 @@ def pad_sequences(
     truncating: str = "pre",
     value: Any = 0,
 ) -> NDArray[Any]:
-    """Sequences of different lengths as one rectangle (B, maxlen, ...), as `keras.utils.pad_sequences`.
+    """Sequences of different lengths as one array (B, maxlen, ...), as `keras.utils.pad_sequences`.
 
     Args:
         sequences: B lists or arrays, each (length, ...) with the same trailing shape.
-        maxlen: steps of the result; None for those of the longest.
+        maxlen: steps of the result; None is the length of the longest sequence.
         dtype: of the result.
-        padding: 'pre' puts `value` in front of a short sequence, 'post' behind it.
-        truncating: 'pre' takes steps away from the front of a long sequence, 'post' from its end.
-        value: what stands where no step is.
+        padding: 'pre' pads a short sequence before its first step, 'post' after its last.
+        truncating: 'pre' removes the first steps of a long sequence, 'post' the last.
+        value: the padding value.
 
     >>> pad_sequences([[7, 8, 9], [5], []], maxlen=2).tolist()
     [[8, 9], [0, 5], [0, 0]]

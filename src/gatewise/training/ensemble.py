@@ -24,7 +24,7 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.kernels.threads import threads
 from gatewise.metrics.evaluation import Evaluation, log_probabilities
-from gatewise.model.card import Calibrated
+from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.network.ngrams import Ngrams
 from gatewise.training.callback import Callback
@@ -67,22 +67,22 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
     network_logits = model.logits_of(sequences)
     weights = fit_ensemble_weights(network_logits, ngram_logits, targets)
-    name, labels = "validation part, which also weighed and calibrated it", training_data.labels[rows]
+    name, labels = "validation set, used to fit the ensemble weights", training_data.labels[rows]
     before = Evaluation.of(log_probabilities(network_logits), labels, model.classes, name)
     parameters, ngrams = fold_into_parameters(model.parameters, ngram_model, weights)
     after = Evaluation.of(log_probabilities(weights.combine(network_logits, ngram_logits)), labels, model.classes, name)
     callback.log(f"ensemble: {weights}; validation accuracy {after.accuracy:.4f}, loss {after.loss:.4f}")
-    calibrated = Calibrated(
+    calibration = CalibrationReport(
         str(weights),
-        "the validation part; before: the network alone",
+        "the validation set; before: the network alone",
         after.n,
         before.loss,
         after.loss,
         before.calibration_error,
         after.calibration_error,
     )
-    metadata = replace(model.metadata, calibrated=calibrated)
-    return replace(model, parameters=parameters, ngrams=ngrams, metadata=metadata).measured(after)
+    metadata = replace(model.metadata, calibration=calibration)
+    return replace(model, parameters=parameters, ngrams=ngrams, metadata=metadata).with_evaluation(after)
 
 
 def add_lsa_classifier(

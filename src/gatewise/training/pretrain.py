@@ -53,14 +53,14 @@ def pretrain(
     folder = RunFolder.of(out, resume)
     start = time.perf_counter()
     with folder.entered(seed):
-        encoding = TokenEncoding.fit(data.texts, size=recipe.vocab_size)
+        encoding = TokenEncoding.fit(data.texts, vocab_size=recipe.vocab_size)
         sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
         order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
         held_out = min(VALIDATION_TEXTS, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
         validation, train = ([sequences[n] for n in part] for part in np.split(order, [held_out]))
         kernel = kernels.for_precision(recipe.kernel_precision).name
         network = LanguageModel(
-            _initial_parameters(encoding.rows, recipe, train, np.random.default_rng([seed, 1])),
+            _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1])),
             dropout_word=recipe.dropout_word,
             dropout_output=recipe.dropout_output,
             kernel=kernel,
@@ -74,7 +74,7 @@ def pretrain(
         elif folder.folder is not None and resume:
             callback.log(f"there is no checkpoint in {folder.folder}: starting from the beginning")
         info = RunInfo(recipe, data.source, len(train), held_out, kernel, loop.streams.pieces)
-        callback.on_train_begin(replace(info, vocab_size=encoding.rows, words=loop.words))
+        callback.on_train_begin(replace(info, vocab_size=encoding.vocab_size, words=loop.words))
         with interruptible() as stop:
             complete = loop.run(stop, start)
         if not complete:
@@ -82,18 +82,18 @@ def pretrain(
             raise Interrupted(f"stopped at {steps}{folder.resume_hint}")
         metadata = PretrainedMetadata(
             gatewise=__version__,
-            texts=data.source,
+            data=data.source,
             fingerprint=fingerprint,
-            count=len(train),
-            held_out=held_out,
-            words=loop.words,
+            n_train=len(train),
+            n_validation=held_out,
+            n_words=loop.words,
             seed=seed,
             size=recipe.size,
             epochs=round(loop.epochs_done, 3),
             seconds=round(loop.progress.seconds, 1),
             perplexity=loop.progress.history[-1].perplexity if loop.progress.history else {},
             kernel=kernel,
-            made=time.strftime("%Y-%m-%d", time.gmtime()),
+            created=time.strftime("%Y-%m-%d", time.gmtime()),
             command=command,
         )
         parameters = network.state()

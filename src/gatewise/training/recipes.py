@@ -304,4 +304,6 @@ def match_pretrained(recipe: Recipe, pretrained: PretrainedLM) -> Recipe:
         raise InputError(f"recipe {recipe.name}: a pretrained model needs encoding 'tokens', sigmoid gates, no padding")
     if pretrained.units and (recipe.layers > 1 or not recipe.bidirectional):
         raise InputError(f"recipe {recipe.name}: a pretrained model needs one layer in both directions")
-    return replace(recipe, vocab_size=pretrained.encoding.rows, embedding_dim=pretrained.embedding_dim, units=units)
+    return replace(
+        recipe, vocab_size=pretrained.encoding.vocab_size, embedding_dim=pretrained.embedding_dim, units=units
+    )

@@ -203,22 +203,22 @@ class _Run:
             seed=self.seed,
             data=training_data.data.source,
             fingerprint=training_data.data.fingerprint(),
-            trained_on=len(training_data.train),
-            validated_on=len(training_data.validation),
+            n_train=len(training_data.train),
+            n_validation=len(training_data.validation),
             validation=training_data.validation_how,
             epochs=len(history),
-            kept_epoch=best_epoch,
+            best_epoch=best_epoch,
             seconds=self.seconds,
             kernel=kernel,
-            made=time.strftime("%Y-%m-%d", time.gmtime()),
+            created=time.strftime("%Y-%m-%d", time.gmtime()),
             command=self.command,
-            base="" if self.pretrained is None else self.pretrained.summary,
+            pretrained="" if self.pretrained is None else self.pretrained.summary,
             unlabelled=self.unlabelled,
         )
         if best_epoch:
             best = history[best_epoch - 1]
-            name = "validation part, which chose the epoch"
-            metadata = metadata.with_result(
+            name = "validation set, used to choose the epoch"
+            metadata = metadata.with_evaluation(
                 EvalResult(name, len(training_data.validation), best.val_accuracy, best.val_loss)
             )
         # "auto" is for training alone: its result is ensembled, evaluated and used in float32.

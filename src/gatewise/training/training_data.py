@@ -91,7 +91,7 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
         inputs, vocab_size = "channels", preprocessor.scaling.channels
         recipe = replace(recipe, ngram_order=0)
     else:
-        inputs, vocab_size = "tokens", preprocessor.encoding.rows
+        inputs, vocab_size = "tokens", preprocessor.encoding.vocab_size
     if recipe.ngram_order:
         check_vocab_size(vocab_size)
     arch = recipe.architecture(inputs, vocab_size, len(data.classes))
@@ -135,4 +135,4 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     texts = cast(list[str], data.inputs)
     if recipe.encoding == "keras":
         return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.vocab_size))
-    return TextPreprocessor(TokenEncoding.fit([texts[n] for n in train], size=recipe.vocab_size))
+    return TextPreprocessor(TokenEncoding.fit([texts[n] for n in train], vocab_size=recipe.vocab_size))

@@ -36,11 +36,11 @@ def ngrams_of(model: Model, seed: int) -> Ngrams:
 
 
 def _models() -> dict[str, Model]:
-    keras, tokens = KerasEncoding(keras_index(TEXTS), 30), TokenEncoding.fit(TEXTS, size=50, minimum=1)
+    keras, tokens = KerasEncoding(keras_index(TEXTS), 30), TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
     scaling = StandardScaler.fit([np.random.default_rng(8).normal(2, 3, (9, 3)).astype(np.float32)])
-    pre = Architecture("tokens", keras.rows, 5, 9, max_length=30, padding="pre")
-    both = Architecture("tokens", tokens.rows, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3)
-    short = Architecture("tokens", tokens.rows, 5, 7, max_length=9, truncation="middle")
+    pre = Architecture("tokens", keras.vocab_size, 5, 9, max_length=30, padding="pre")
+    both = Architecture("tokens", tokens.vocab_size, 5, 7, layers=2, bidirectional=True, pooling="mean+max", outputs=3)
+    short = Architecture("tokens", tokens.vocab_size, 5, 7, max_length=9, truncation="middle")
     series = Architecture("channels", 3, 0, 6, outputs=3)
     cut_in_middle = Model(short, parameters_of(short, 4), TextPreprocessor(tokens), ("no", "yes"))
     both_ways = Model(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "z"))
@@ -130,7 +130,7 @@ def test_words_lie_where_a_browser_counts_them(name: str) -> None:
     for n, (word, step) in enumerate(zip(words, steps, strict=True)):
         assert (word or tokens["names"][str(n)]).casefold() == step.casefold()
     left = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in tokens["left"]]
-    every = MODELS[name].preprocessor.steps(TEXT)
+    every = MODELS[name].preprocessor.token_names(TEXT)
     assert len(left) + len(words) == len(every) == found["steps"]
     vocabulary = set(" ".join(TEXTS).replace(",", " ,").split())
     assert {words[n] for n in tokens["unknown"]} == {w for w in words if w and w.casefold() not in vocabulary}
@@ -267,7 +267,7 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
 
 def test_under_changes_the_account_is_one_that_can_be_given_and_says_so() -> None:
     plain = MODELS["pads"]
-    metadata = dataclasses.replace(plain.metadata, explained_by="integrated-gradients")
+    metadata = dataclasses.replace(plain.metadata, attribution_method="integrated-gradients")
     model = dataclasses.replace(plain, metadata=metadata)
     changes = [{"gate": "f", "value": 0.5}]
     assert explain_view(model, {"text": TEXT, "want": ["account"]})["account"]["method"] == "integrated-gradients"  # type: ignore[index]

@@ -53,16 +53,16 @@ def _facts() -> ModelMetadata:
         recipe="fast",
         seed=3,
         data="texts of a test <img src=x onerror=alert(1)>",
-        trained_on=40,
+        n_train=40,
         epochs=3,
-        kept_epoch=2,
+        best_epoch=2,
         command="gatewise train '</script><script>alert(1)</script>'",
-        measured=(EvalResult("a held-out part <b>x</b>", 200, 0.875, 0.31),),
+        evaluations=(EvalResult("a held-out part <b>x</b>", 200, 0.875, 0.31),),
         faithfulness={
             "prefix-difference": Faithfulness(0.41, 0.02, 24),
             "integrated-gradients": Faithfulness(0.52, -0.01, 24),
         },
-        explained_by="integrated-gradients",
+        attribution_method="integrated-gradients",
     )
 
 
@@ -74,8 +74,8 @@ HISTORY = "".join(
 
 
 def text_model(classes: tuple[str, ...] = ("bad", "good"), **shape: Any) -> Model:
-    encoding = TokenEncoding.fit(TEXTS, size=80, minimum=1)
-    arch = Architecture("tokens", encoding.rows, 5, 12, **shape)
+    encoding = TokenEncoding.fit(TEXTS, vocab_size=80, min_count=1)
+    arch = Architecture("tokens", encoding.vocab_size, 5, 12, **shape)
     return Model(arch, parameters_of(arch, 7), TextPreprocessor(encoding), classes, _facts(), HISTORY)
 
 

@@ -81,7 +81,7 @@ def test_the_verdict_follows_what_is_typed(visit: Visit) -> None:
         assert page.inner_text("#verdict .label") == label
         assert p_of(page) == pytest.approx(p[1], abs=0.0051)
         words = page.locator(".words .word").all_inner_texts()
-        assert [word.strip() for word in words] == model.preprocessor.steps(text)
+        assert [word.strip() for word in words] == model.preprocessor.token_names(text)
         found = model.explain(text)
         scores = page.locator(".words .word").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
         for label, score in zip(scores, found.scores, strict=True):

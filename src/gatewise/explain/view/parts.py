@@ -53,7 +53,7 @@ def verdict_part(model: ViewedModel, run: Example) -> dict[str, object]:
         "p": float(run.probabilities[run.target]),
         "probabilities": run.probabilities.tolist(),
         "logit": run.target_score,
-        "calibrated": model.metadata.calibrated is not None,
+        "calibrated": model.metadata.calibration is not None,
     }
 
 

@@ -95,7 +95,7 @@ def _run(model: ViewedModel, asked: ViewRequest, clamps: tuple[Clamp, ...], cach
         field = "text" if isinstance(asked.item, str) else "series"
         try:
             [sequence] = model.preprocessor.encode_batch([asked.item])
-            return checked_example(model.net.with_clamps(clamps), sequence, model.preprocessor.steps(asked.item))
+            return checked_example(model.net.with_clamps(clamps), sequence, model.preprocessor.token_names(asked.item))
         except RequestError:
             raise
         except InputError as error:
@@ -133,7 +133,7 @@ def _unit(unit: int, run: Example, layer: int) -> int:
 
 def _account(model: ViewedModel, asked: ViewRequest, run: Example, say: list[dict[str, object]]) -> dict[str, Any]:
     metadata = model.metadata
-    method = asked.method or (metadata.explained_by if metadata.explained_by in METHODS else DEFAULT_METHOD)
+    method = asked.method or (metadata.attribution_method if metadata.attribution_method in METHODS else DEFAULT_METHOD)
     if method == "leave-one-out" and len(run.rows) > QUADRATIC:
         reason = f"leave-one-out predicts the text once per {run.net.token_noun}; here it is limited to {QUADRATIC}"
         if asked.method is not None:
@@ -146,10 +146,10 @@ def _account(model: ViewedModel, asked: ViewRequest, run: Example, say: list[dic
             raise RequestError("method", f"{reason}: remove the changes", "bad_method")
         method = "prefix-difference"
         say.append({"code": "method", "say": f"With clamps the attribution shown is prefix-difference: {reason}."})
-    found = explain_example(run, model.classes, method, metadata.faithfulness, metadata.explained_by)
+    found = explain_example(run, model.classes, method, metadata.faithfulness, metadata.attribution_method)
     return {
         "method": found.method,
-        "default": method == metadata.explained_by,
+        "default": method == metadata.attribution_method,
         "methods": list(METHODS),
         "note": found.method_note,
         "faithfulness": None if found.faithfulness is None else asdict(found.faithfulness),

@@ -198,7 +198,7 @@ new IntersectionObserver(([entry]) => {
 
 function showModel(model) {
 	const { task, units, layers, directions } = model.model;
-	const best = model.measured.at(-1);
+	const best = model.evaluations.at(-1);
 	const parts = [`${units * directions.length} units`];
 	if (layers > 1) parts.push(`${layers} layers`);
 	if (directions.length > 1) parts.push("both directions");

@@ -74,7 +74,7 @@ export function createUnitPanel(root, store, source) {
 }
 
 /** Loss and accuracy by epoch as two small charts, the epoch that was kept marked, and the same numbers as a table. */
-export function drawTraining(root, { history, kept_epoch: kept }) {
+export function drawTraining(root, { history, best_epoch: kept }) {
 	if (!history.length) {
 		root.replaceChildren(el("p", { class: "quiet" }, "The model folder holds no history of its training."));
 		return;

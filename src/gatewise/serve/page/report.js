@@ -83,7 +83,7 @@ function figureOf(root, view) {
 	const figure = createFigure(places, store, { unit() {}, need() {} });
 	const account = view.account;
 	const faith = account?.faithfulness ? { [account.method]: account.faithfulness } : {};
-	store.set({ model: { model: view.model, faithfulness: faith, explained_by: "" }, data: dataOf(view) });
+	store.set({ model: { model: view.model, faithfulness: faith, attribution_method: "" }, data: dataOf(view) });
 	if (!view.planes) return;
 	root.append(places.map);
 	figure.openMap().then(() => places.map.querySelector("option[value=alike]")?.remove()); // that order is the server's

@@ -47,7 +47,7 @@ export function createVerdict(root, store) {
 		[...method.options].forEach((option, n) => {
 			const score = model?.faithfulness[wanted[n]];
 			const measured = score ? `, deletion ${fmt(score.comprehensiveness)}` : ", not measured";
-			put(option, wanted[n] + measured + (model?.explained_by === wanted[n] ? " (default)" : ""));
+			put(option, wanted[n] + measured + (model?.attribution_method === wanted[n] ? " (default)" : ""));
 		});
 		if (account) method.value = account.method;
 		method.hidden = by.hidden = more.hidden = !wanted.length;
