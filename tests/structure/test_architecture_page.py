@@ -1,0 +1,159 @@
+"""docs/architecture.md: the files and functions of each request exist, and a traced request calls them in that order.
+
+A request is a section `## Predict`, `## Train` or `## Explain`. Its numbered items begin with a path relative to
+src/gatewise and a function of that file: "1. `cli/predict.py` `predict`: reads the texts." Nested functions and methods
+are written with dots: `Model.predict_proba`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from source_tree import PACKAGE, ROOT
+from typer.testing import CliRunner
+
+from gatewise.cli import app
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.text import KerasEncoding, keras_index
+
+PAGE = ROOT / "docs" / "architecture.md"
+TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end"]
+_ITEM = re.compile(r"^\d+\. \[?`([\w./]+\.\w+)`(?:\]\([^)]*\))? `([\w.]+)`", re.MULTILINE)
+
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="docs/architecture.md is not written yet")
+
+Step = tuple[str, str]  # file from src/gatewise, function
+
+
+def section(page: str, heading: str) -> str:
+    """The text of a second-level section."""
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    assert found is not None, f"docs/architecture.md has no section {heading!r}"
+    return found[1]
+
+
+def steps(page: str, heading: str) -> list[Step]:
+    """The files and functions of a request, in the order of the page."""
+    return _ITEM.findall(section(page, heading))
+
+
+def functions(path: Path) -> set[str]:
+    """The qualified names of the functions and classes of a file."""
+
+    def visit(node: ast.AST, prefix: str) -> set[str]:
+        found = set()
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                found |= {prefix + child.name} | visit(child, f"{prefix}{child.name}.")
+            else:
+                found |= visit(child, prefix)
+        return found
+
+    return visit(ast.parse(path.read_text(encoding="utf-8")), "")
+
+
+def out_of_order(described: list[Step], calls: list[Step]) -> list[str]:
+    """What is wrong with the described steps, given the functions in the order of their first call."""
+    first = {step: n for n, step in reversed(list(enumerate(calls)))}
+    missing = [f"{path} `{name}` is not called" for path, name in described if (path, name) not in first]
+    reached = [step for step in described if step in first]
+    late = [f"{b[0]} `{b[1]}` is called before {a[0]} `{a[1]}`" for a, b in pairwise(reached) if first[b] < first[a]]
+    return missing + late
+
+
+def traced(run: Callable[[], object]) -> list[Step]:
+    """The functions of the package that a call enters, in the order of their first call."""
+    calls: dict[Step, None] = {}
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            code = frame.f_code
+            if code.co_filename.startswith(str(PACKAGE)):
+                name = code.co_qualname.replace(".<locals>", "")
+                calls.setdefault((str(Path(code.co_filename).relative_to(PACKAGE)), name))
+
+    threading.setprofile(profile)
+    sys.setprofile(profile)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)  # type: ignore[arg-type]
+    return list(calls)
+
+
+def command(*words: object) -> Callable[[], object]:
+    def run() -> None:
+        result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+
+    return run
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    encoding = KerasEncoding(keras_index(TEXTS), 12)
+    arch = Architecture("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
+    parameters = initial_parameters(arch, np.random.default_rng(0))
+    model = Model(arch, parameters, TextPreprocessor(encoding), ("negative", "positive"))
+    model.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def request_of(heading: str, model_folder: Path, folder: Path) -> Callable[[], object]:
+    """The request of a section on a tiny model."""
+    if heading == "Predict":
+        return command("predict", model_folder, "a good film")
+    if heading == "Explain":
+        return command("explain", model_folder, "a good film")
+    pytest.importorskip("torch")
+    table = folder / "reviews.csv"
+    rows = [("good" if n % 3 else "bad", f"the film was {'good' if n % 3 else 'bad'} {n}") for n in range(24)]
+    table.write_text("text,label\n" + "".join(f"{text},{label}\n" for label, text in rows), encoding="utf-8")
+    return command("train", table, "-o", folder / "trained", "--epochs", 1, "--units", 4, "--batch-size", 8)
+
+
+@pytest.mark.parametrize("heading", ["Predict", "Train", "Explain"])
+def test_files_and_functions_exist(heading: str) -> None:
+    described = steps(PAGE.read_text(encoding="utf-8"), heading)
+    assert len(described) >= 5, "the path of a request has at least five steps"
+    for path, name in described:
+        assert (PACKAGE / path).is_file(), f"{path} does not exist"
+        if path.endswith(".py"):
+            assert name in functions(PACKAGE / path), f"{path} has no function `{name}`"
+
+
+@pytest.mark.parametrize("heading", ["Predict", "Train", "Explain"])
+def test_the_request_calls_the_functions_in_order(heading: str, model_folder: Path, tmp_path: Path) -> None:
+    described = [step for step in steps(PAGE.read_text(encoding="utf-8"), heading) if step[0].endswith(".py")]
+    calls = traced(request_of(heading, model_folder, tmp_path))
+    assert out_of_order(described, calls) == []
+
+
+def test_paths_in_the_text_exist() -> None:
+    """Every path to a file of the package or the repository that the page names in a code span."""
+    named = re.findall(r"`([\w.-]+(?:/[\w.-]+)*/[\w.-]*)`", PAGE.read_text(encoding="utf-8"))
+    missing = [path for path in named if not ((PACKAGE / path).exists() or (ROOT / path).exists())]
+    assert missing == []
+
+
+def test_wrong_steps_would_be_found() -> None:
+    page = "## Predict\n\n1. `a.py` `f`: first.\n2. [`b/c.py`](../b/c.py) `C.g`: then.\n\n## Train\n1. `d.py` `h`: x\n"
+    assert steps(page, "Predict") == [("a.py", "f"), ("b/c.py", "C.g")]
+    assert steps(page, "Train") == [("d.py", "h")]
+    assert out_of_order([("a", "f"), ("b", "g")], [("a", "f"), ("x", "y"), ("b", "g"), ("a", "f")]) == []
+    assert out_of_order([("a", "f"), ("b", "g")], [("b", "g"), ("a", "f")]) == ["b `g` is called before a `f`"]
+    assert out_of_order([("c", "h")], [("b", "g")]) == ["c `h` is not called"]
+    assert "Commands.invoke" in functions(PACKAGE / "cli" / "__init__.py")
