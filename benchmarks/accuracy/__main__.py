@@ -1,12 +1,12 @@
 """Accuracy on the IMDB test half, row by row.
 
-    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ... | --parts | --few]
+    python -m benchmarks.accuracy --data aclImdb_v1.tar.gz [--rows NAME ... | --ablation | --few-labels]
         [--seeds 0 1 2] [--quick]
 
-Each row trains from the archive's text alone and is measured once; --parts are the rows of `large` with one part of it
-changed. Rows go into results/accuracy.json as they are done, beside the seed, the machine, the versions and the time;
-docs/accuracy.md is rendered from it (`benchmarks.accuracy.tables`). Bases are kept in --bases, so that rows of one seed
-share theirs; their time counts in each. --quick takes a twentieth of the reviews, prints, and writes nothing.
+Each row trains on the archive's texts alone and is measured once. --ablation: the rows of `large` with one change each.
+Results go into results/accuracy.json as they are measured, with seed, machine, versions and time; docs/accuracy.md is
+rendered from it (`benchmarks.accuracy.tables`). Pretrained models are kept in --pretrained, for all rows of a seed;
+their time counts in each. --quick takes a twentieth of the reviews, prints, and writes nothing.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy.ablation import ABLATIONS
 from benchmarks.accuracy.data import Reviews
-from benchmarks.accuracy.few import LABELS, few_labels
-from benchmarks.accuracy.parts import PARTS
-from benchmarks.accuracy.rows import ROWS
+from benchmarks.accuracy.few_labels import LABELS, few_labels
+from benchmarks.accuracy.rows import BASELINES, ROWS
 from benchmarks.machine import machine, now, revision
 from gatewise.kernels.threads import threads
 
-ALL = (*ROWS, *PARTS)
+ALL = (*ROWS, *ABLATIONS)
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "accuracy.json"
 
 
@@ -34,39 +34,38 @@ def main() -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--rows", nargs="+", metavar="NAME", help=f"of {', '.join(row.name for row in ALL)}")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    which.add_argument("--parts", action="store_true", help="the rows with one part of `large` changed")
-    which.add_argument("--few", action="store_true", help="few labels, instead of rows")
-    parser.add_argument("--size", default="large", help="of the base, for few labels")
-    parser.add_argument("--labels", nargs="*", type=int, default=list(LABELS), help="for few labels: how many")
-    parser.add_argument("--draws", nargs="*", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--bases", type=Path, default=Path("build") / "bases", help="where bases are kept")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each row's model there, as NAME-SEED")
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args()
-    wanted = given.rows or [row.name for row in (PARTS if given.parts else ROWS)]
-    chosen = [row for row in ALL if row.name in wanted]
-    unknown = sorted(set(wanted) - {row.name for row in ALL})
+    which.add_argument("--ablation", action="store_true", help="the rows of `large` with one change each")
+    which.add_argument("--few-labels", action="store_true", help="few labels instead of rows")
+    parser.add_argument("--size", default="large", help="of the pretrained model for few labels")
+    parser.add_argument("--labels", nargs="*", type=int, default=list(LABELS), help="numbers of few labels")
+    parser.add_argument("--samples", nargs="*", type=int, default=[0, 1, 2, 3, 4], help="seeds of the few labels")
+    parser.add_argument("--pretrained", type=Path, default=Path("build", "pretrained"), help="pretrained models")
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="save each row's model there, as NAME-SEED")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the reviews; write nothing")
+    options = parser.parse_args()
+    names = options.rows or [row.name for row in (ABLATIONS if options.ablation else ROWS)]
+    unknown = sorted(set(names) - {row.name for row in ALL})
     if unknown:
         parser.error(f"no row is called {unknown[0]}")
-    reviews = Reviews(given.data, 0.05 if given.quick else 1.0)
-    folder = given.bases / ("quick" if given.quick else "full")
+    reviews = Reviews(options.data, 0.05 if options.quick else 1.0)
+    folder = options.pretrained / ("quick" if options.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
-    if given.few:
-        for found in few_labels(reviews, given.size, given.seeds[0], given.draws, given.labels, folder):
-            print(found, flush=True)
-            if not given.quick:
-                _note("few", {"rows": [found | {"size": given.size} | _where()]})
+    if options.few_labels:
+        for result in few_labels(reviews, options.size, options.seeds[0], options.samples, options.labels, folder):
+            print(result, flush=True)
+            if not options.quick:
+                _save_few_labels(result | _environment())
         return
-    for row in chosen:
-        for seed in given.seeds[:1] if row.name in ("tfidf12", "nb13") else given.seeds:
-            out = given.keep and given.keep / f"{row.name}-{seed}"
+    for row in (row for row in ALL if row.name in names):
+        for seed in options.seeds[:1] if row in BASELINES else options.seeds:
+            out = options.save and options.save / f"{row.name}-{seed}"
             figures = row.run(reviews, seed, folder, out)
             print(row.name, "seed", seed, figures, flush=True)
-            if not given.quick:
-                _note("rows", {row.name: {str(seed): figures | _where()}})
+            if not options.quick:
+                _save_row(row.name, seed, figures | _environment())
 
 
-def _where() -> dict[str, Any]:
+def _environment() -> dict[str, Any]:
     """Machine, versions, date and commit of a figure."""
     versions = {name: version(name) for name in ("numpy", "torch", "scikit-learn", "tokenizers")}
     return {
@@ -78,16 +77,26 @@ def _where() -> dict[str, Any]:
     }
 
 
-def _note(part: str, found: dict[str, Any]) -> None:
-    """Put what was found into the results, beside what is there."""
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    if part == "rows":
-        for name, seeds in found.items():
-            results.setdefault("rows", {}).setdefault(name, {}).update(seeds)
-    else:  # a draw that was measured before gives way
-        done = {(row["labels"], row["draw"]) for row in found["rows"]}
-        old = [row for row in results.get(part, {}).get("rows", []) if (row["labels"], row["draw"]) not in done]
-        results[part] = found | {"rows": old + found["rows"]}
+def _save_row(name: str, seed: int, figures: dict[str, Any]) -> None:
+    results = _results()
+    results.setdefault("rows", {}).setdefault(name, {})[str(seed)] = figures
+    _write(results)
+
+
+def _save_few_labels(figures: dict[str, Any]) -> None:
+    """Add the figures, in place of those of the same labels and sample."""
+    results = _results()
+    key = figures["labels"], figures["sample"]
+    others = [row for row in results.get("few_labels", []) if (row["labels"], row["sample"]) != key]
+    results["few_labels"] = [*others, figures]
+    _write(results)
+
+
+def _results() -> dict[str, Any]:
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+
+
+def _write(results: dict[str, Any]) -> None:
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The reviews that the rows learn from and are measured on."""
+"""The reviews of the rows: training, test and unlabelled ones."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gatewise.data import Labelled, Splits, Unlabelled, imdb, imdb_texts
 
 __all__ = ["Reviews"]
 
-TEST_OF_FEW = 5_000  # test reviews for the rows with few labels, the same ones in every draw
+TEST_OF_FEW = 5_000  # test reviews for few labels, equal in all samples
 
 
 @dataclass(frozen=True, eq=False)
 class Reviews:
-    """path: the official archive or its folder. part: of the training reviews, 1 for all; less for a quick look."""
+    """path: the official archive or its folder. part: fraction of the training reviews."""
 
     path: Path
     part: float = 1.0
@@ -29,7 +29,7 @@ class Reviews:
 
     @cached_property
     def train(self) -> Labelled:
-        """The train half, or a part of it, whole films at a time."""
+        """The train half, or whole films of it."""
         whole = self.splits.train
         if self.part >= 1:
             return whole
@@ -44,7 +44,7 @@ class Reviews:
 
     @cached_property
     def texts(self) -> Unlabelled:
-        """What may be read without labels: nothing of the test half."""
+        """The unlabelled texts: nothing of the test half."""
         found = imdb_texts(self.path, progress=False, download=False)
         if self.part >= 1:
             return found
@@ -56,8 +56,8 @@ class Reviews:
         """5,000 test reviews."""
         return self.test.take(np.sort(np.random.default_rng(1).permutation(len(self.test))[:TEST_OF_FEW]))
 
-    def few(self, labels: int, draw: int) -> Labelled:
-        """That many train reviews, half of them positive."""
-        rng, y = np.random.default_rng([draw, labels]), self.train.labels
+    def few(self, labels: int, sample: int) -> Labelled:
+        """So many train reviews, half of them positive. sample: the random seed."""
+        rng, y = np.random.default_rng([sample, labels]), self.train.labels
         rows: list[NDArray[np.int64]] = [rng.permutation(np.flatnonzero(y == k))[: labels // 2] for k in (0, 1)]
         return self.train.take(np.sort(np.concatenate(rows)))

@@ -3,7 +3,7 @@
     python -m benchmarks.accuracy.tables [--check]
 
 A marker is `<!-- accuracy: NAME -->` and the table goes on to `<!-- end -->`. With --check nothing is written, and the
-exit status is 1 where a page is not what the results say.
+exit status is 1 if a page differs from the results.
 """
 
 from __future__ import annotations
@@ -15,29 +15,27 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.accuracy.parts import PARTS
+from benchmarks.accuracy.ablation import ABLATIONS
 from benchmarks.accuracy.rows import ROWS
 from benchmarks.tables import RESULTS as FOLDER
 from benchmarks.tables import write_pages
 
-__all__ = ["main", "rendered"]
-
 RESULTS = FOLDER / "accuracy.json"
 PAGES = ("README.md", "docs/accuracy.md")
-_PART = re.compile(r"(<!-- accuracy: ([a-z]+) -->)\n.*?(<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- accuracy: ([a-z-]+) -->)\n.*?(<!-- end -->)", re.DOTALL)
 _NONE = "Not measured yet: `python -m benchmarks.accuracy` does it."
 
 Results = Mapping[str, Any]
 
 
 def _four(values: Sequence[float]) -> str:
-    """The mean, and each in brackets where there are several."""
+    """The mean, and each value in brackets if there are several."""
     each = f" ({', '.join(f'{value:.4f}' for value in values)})" if len(values) > 1 else ""
     return f"{statistics.mean(values):.4f}{each}"
 
 
 def _rows(results: Results) -> str:
-    lines = ["| row | what | accuracy, mean (each seed) | network alone | n-grams alone | minutes | threads |"]
+    lines = ["| row | training | accuracy, mean (each seed) | network alone | n-grams alone | minutes | threads |"]
     lines.append("|---|---|---|---:|---:|---:|---:|")
     for row in ROWS:
         seeds = results.get("rows", {}).get(row.name, {})
@@ -47,47 +45,47 @@ def _rows(results: Results) -> str:
         found = [seeds[seed] for seed in sorted(seeds, key=int)]
         alone = [
             f"{statistics.mean(one[part] for one in found):.4f}" if all(part in one for one in found) else ""
-            for part in ("network_alone", "ngrams_alone")
+            for part in ("network_accuracy", "ngrams_accuracy")
         ]
         accuracy = _four([one["accuracy"] for one in found])
         lines.append(f"| `{row.name}` | {row.what} | {accuracy} | {' | '.join(alone)} | {_minutes(found)} |")
     return "\n".join(lines)
 
 
-def _parts(results: Results) -> str:
-    """Each part's row under `large` of the same seeds, where there are any."""
-    lines = ["| `large` with | accuracy | points more | its network alone | points more | loss | minutes, on threads |"]
+def _ablation(results: Results) -> str:
+    """`large`, and each change of it, over the seeds that both have."""
+    lines = ["| change | accuracy | points | network alone | points | loss | minutes, on threads |"]
     lines.append("|---|---:|---:|---:|---:|---:|---:|")
     large = results.get("rows", {}).get("large", {})
-    measured = {row: results.get("rows", {}).get(row.name, {}) for row in PARTS}
+    measured = {row: results.get("rows", {}).get(row.name, {}) for row in ABLATIONS}
     shared = {seed for seeds in measured.values() for seed in seeds} & set(large)
     if not shared:
-        return "Not measured yet: `python -m benchmarks.accuracy --parts` does it."
-    lines.append(_part("nothing changed (`large`)", {seed: large[seed] for seed in shared}, None))
+        return "Not measured yet: `python -m benchmarks.accuracy --ablation` does it."
+    lines.append(_ablation_line("none (`large`)", {seed: large[seed] for seed in shared}, None))
     for row, seeds in measured.items():
         found = {seed: one for seed, one in seeds.items() if seed in large}
         if found:
-            lines.append(_part(f"{row.what} (`{row.name}`)", found, {seed: large[seed] for seed in found}))
+            lines.append(_ablation_line(f"{row.what} (`{row.name}`)", found, {seed: large[seed] for seed in found}))
     return "\n".join(lines)
 
 
-def _part(what: str, found: Results, whole: Results | None) -> str:
-    """A line of means over seeds; whole: the seeds that it is compared with."""
+def _ablation_line(what: str, found: Results, unchanged: Results | None) -> str:
+    """A line of means over seeds; unchanged: `large` with these seeds."""
 
     def mean(seeds: Results, figure: str) -> float:
         return float(statistics.mean(one[figure] for one in seeds.values()))
 
     cells = [what]
-    for figure in ("accuracy", "network_alone"):
+    for figure in ("accuracy", "network_accuracy"):
         value = mean(found, figure)
-        cells += [f"{value:.4f}", "" if whole is None else f"{100 * (value - mean(whole, figure)):+.2f}"]
+        cells += [f"{value:.4f}", "" if unchanged is None else f"{100 * (value - mean(unchanged, figure)):+.2f}"]
     threads = sorted({str(one["threads"]) for one in found.values()})
-    cells += [f"{mean(found, 'loss'):.4f}", f"{mean(found, 'after_base') / 60:.1f} on {', '.join(threads)}"]
+    cells += [f"{mean(found, 'loss'):.4f}", f"{mean(found, 'train_seconds') / 60:.1f} on {', '.join(threads)}"]
     return f"| {' | '.join(cells)} |"
 
 
-def _short(results: Results) -> str:
-    """For the README: what has been measured, without the parts."""
+def _summary(results: Results) -> str:
+    """For the README: the measured rows."""
     lines = ["| IMDB test half | accuracy, mean (each seed) | minutes, all steps | threads |", "|---|---|---:|---|"]
     for row in ROWS:
         seeds = results.get("rows", {}).get(row.name, {})
@@ -99,18 +97,20 @@ def _short(results: Results) -> str:
 
 
 def _minutes(found: list[dict[str, Any]]) -> str:
-    """Two cells: the mean of the minutes, and on how many threads; where the seeds differ in that, both of each."""
+    """Two cells: mean minutes, and threads; both of each seed where the seeds differ in threads."""
     minutes, threads = [one["seconds"] / 60 for one in found], [str(one.get("threads", 2)) for one in found]
     if len(set(threads)) == 1:
         return f"{statistics.mean(minutes):.1f} | {threads[0]}"
     return f"{'; '.join(f'{one:.0f}' for one in minutes)} | {'; '.join(threads)}"
 
 
-def _few(results: Results) -> str:
-    found = results.get("few", {}).get("rows", [])
+def _few_labels(results: Results) -> str:
+    found = results.get("few_labels", [])
     if not found:
-        return "Not measured yet: `python -m benchmarks.accuracy --few` does it."
-    lines = ["| labels | draws | gatewise | TF-IDF (1,2) | NB (1,3) | ahead of the better one by | seconds, median |"]
+        return "Not measured yet: `python -m benchmarks.accuracy --few-labels` does it."
+    lines = [
+        "| labels | samples | gatewise | TF-IDF (1,2) | NB (1,3) | gain over the better baseline | seconds, median |"
+    ]
     lines.append("|---:|---:|---:|---:|---:|---:|---:|")
     for labels in sorted({one["labels"] for one in found}):
         some = [one for one in found if one["labels"] == labels]
@@ -125,9 +125,9 @@ def _cores(count: int) -> str:
     return "1 core" if count == 1 else f"{count} cores"
 
 
-def _where(results: Results) -> str:
+def _environment(results: Results) -> str:
     every = [one for seeds in results.get("rows", {}).values() for one in seeds.values()]
-    every += results.get("few", {}).get("rows", [])
+    every += results.get("few_labels", [])
     machines = sorted({f"{one['machine']['processor']}, {_cores(one['machine']['cores'])}" for one in every})
     versions = sorted({f"{name} {version}" for one in every for name, version in one["versions"].items()})
     dates = sorted({one["date"][:10] for one in every})
@@ -136,21 +136,21 @@ def _where(results: Results) -> str:
 
 _TABLES: dict[str, Callable[[Results], str]] = {
     "rows": _rows,
-    "short": _short,
-    "parts": _parts,
-    "few": _few,
-    "where": _where,
+    "summary": _summary,
+    "ablation": _ablation,
+    "few-labels": _few_labels,
+    "environment": _environment,
 }
 
 
 def rendered(page: str, results: Results) -> str:
-    """The page with every marked part as the results say. KeyError for a marker that names no table."""
+    """The page with every marked table rendered. KeyError for an unknown table."""
 
-    def put(part: re.Match[str]) -> str:
-        made = _TABLES[part[2]]
-        return f"{part[1]}\n{made(results) if results else _NONE}\n{part[3]}"
+    def table(match: re.Match[str]) -> str:
+        render = _TABLES[match[2]]
+        return f"{match[1]}\n{render(results) if results else _NONE}\n{match[3]}"
 
-    return _PART.sub(put, page)
+    return _TABLE.sub(table, page)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

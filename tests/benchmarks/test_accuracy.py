@@ -12,8 +12,8 @@ pytest.importorskip("sklearn")
 
 import gatewise as gw
 from benchmarks.accuracy import tables
+from benchmarks.accuracy.ablation import ABLATIONS
 from benchmarks.accuracy.data import Reviews
-from benchmarks.accuracy.parts import PARTS
 from benchmarks.accuracy.rows import ROWS, linear, measured, pretrained_for
 from tests.training.texts import made_reviews
 
@@ -51,7 +51,7 @@ def test_few_labels_are_balanced_and_differ_by_draw(made: Reviews) -> None:
     assert made.few(20, 0).fingerprint() == one.fingerprint()
 
 
-def test_a_base_is_made_once(made: Reviews, tmp_path: Path) -> None:
+def test_pretraining_runs_once(made: Reviews, tmp_path: Path) -> None:
     changes = {"embedding_dim": 8, "units": 8, "vocab_size": 80, "batch_size": 4, "bptt": 9}
     first, _ = pretrained_for(made, 1, tmp_path, "small", **changes)
     again, seconds = pretrained_for(made, 1, tmp_path, "small", **changes)
@@ -61,7 +61,7 @@ def test_a_base_is_made_once(made: Reviews, tmp_path: Path) -> None:
 
 
 def test_the_rows_have_names_of_their_own() -> None:
-    every = [row.name for row in (*ROWS, *PARTS)]
+    every = [row.name for row in (*ROWS, *ABLATIONS)]
     assert len(set(every)) == len(every)
 
 
@@ -71,25 +71,34 @@ def test_a_row_trains_measures_and_keeps_its_model(made: Reviews, tmp_path: Path
     kept = gw.load(tmp_path / "fast-3")
     assert kept.metadata.command.endswith("--rows fast --seeds 3")
     assert found["accuracy"] == kept.evaluate(made.test).accuracy
-    assert set(found) >= {"loss", "calibration_error", "network_alone", "ngrams_alone", "seconds", "after_base"}
+    assert set(found) >= {
+        "loss",
+        "calibration_error",
+        "network_accuracy",
+        "ngrams_accuracy",
+        "seconds",
+        "train_seconds",
+    }
 
 
 def test_the_pages_are_up_to_date() -> None:
     assert tables.main(["--check"]) == 0
 
 
-def test_the_tables_say_what_was_measured() -> None:
+def test_tables_render_the_results() -> None:
     where = {"machine": {"processor": "p", "cores": 2}, "versions": {"numpy": "1"}, "date": "2026-01-02 03:04 UTC"}
     seeds = {"0": {"accuracy": 0.9, "seconds": 60.0, **where}, "1": {"accuracy": 0.92, "seconds": 120.0, **where}}
     other = where | {"machine": {"processor": "q", "cores": 1}}
     few = [
-        {"labels": 100, "draw": k, "gatewise": 0.8, "tfidf": 0.7, "nb": 0.6 + k / 10, "seconds": 9.0, **at}
+        {"labels": 100, "sample": k, "gatewise": 0.8, "tfidf": 0.7, "nb": 0.6 + k / 10, "seconds": 9.0, **at}
         for k, at in enumerate((where, other))
     ]
-    results = {"rows": {"fast": seeds}, "few": {"rows": few}}
-    page = "".join(f"<!-- accuracy: {name} -->\n<!-- end -->\n" for name in ("rows", "few", "where"))
+    results = {"rows": {"fast": seeds}, "few_labels": few}
+    page = "".join(f"<!-- accuracy: {name} -->\n<!-- end -->\n" for name in ("rows", "few-labels", "environment"))
     found = tables.rendered(page, results)
-    assert "| `fast` | no option: recipe `fast`, n-grams beside it | 0.9100 (0.9000, 0.9200) |  |  | 1.5 |" in found
+    assert (
+        "| `fast` | recipe `fast`, the default: LSTM and n-gram model | 0.9100 (0.9000, 0.9200) |  |  | 1.5 |" in found
+    )
     assert "| 100 | 2 | 0.8000 | 0.7000 | 0.6500 | +10.0 points | 9 |" in found
     assert "\np, 2 cores; q, 1 core; 2026-01-02; numpy 1.\n" in found
     assert "| `best` |" in found
@@ -97,29 +106,35 @@ def test_the_tables_say_what_was_measured() -> None:
     assert tables.rendered(found, results) == found
 
 
-def test_minutes_on_other_threads_are_told_apart() -> None:
+def test_minutes_on_different_threads_are_listed_by_seed() -> None:
     seeds = {str(n): {"accuracy": 0.9, "seconds": 60.0 * (n + 2), "threads": 1 + n} for n in (0, 1)}
     found = tables.rendered("<!-- accuracy: rows -->\n<!-- end -->\n", {"rows": {"fast": seeds}})
     assert "|  |  | 2; 3 | 1; 2 |" in found
 
 
-def test_a_part_is_compared_with_the_same_seeds_alone() -> None:
+def test_a_change_is_compared_over_common_seeds() -> None:
     def row(**accuracy: float) -> dict[str, dict[str, float]]:
         return {
-            seed[1:]: {"accuracy": of, "network_alone": of - 0.01, "loss": 1 - of, "after_base": 90.0, "threads": 1}
+            seed[1:]: {
+                "accuracy": of,
+                "network_accuracy": of - 0.01,
+                "loss": 1 - of,
+                "train_seconds": 90.0,
+                "threads": 1,
+            }
             for seed, of in accuracy.items()
         }
 
-    rows = {"large": row(s0=0.91, s2=0.93), "large-words": row(s2=0.92), "large-output": row(s1=0.8)}
-    found = tables.rendered("<!-- accuracy: parts -->\n<!-- end -->\n", {"rows": rows})
-    assert "| nothing changed (`large`) | 0.9300 |  | 0.9200 |  | 0.0700 | 1.5 on 1 |" in found
-    assert "(`large-words`) | 0.9200 | -1.00 | 0.9100 | -1.00 | 0.0800 | 1.5 on 1 |" in found
-    assert "large-output" not in found
+    rows = {"large": row(s0=0.91, s2=0.93), "large-dropout-word": row(s2=0.92), "large-no-dropout-output": row(s1=0.8)}
+    found = tables.rendered("<!-- accuracy: ablation -->\n<!-- end -->\n", {"rows": rows})
+    assert "| none (`large`) | 0.9300 |  | 0.9200 |  | 0.0700 | 1.5 on 1 |" in found
+    assert "(`large-dropout-word`) | 0.9200 | -1.00 | 0.9100 | -1.00 | 0.0800 | 1.5 on 1 |" in found
+    assert "large-no-dropout-output" not in found
     assert "Not measured yet: " in tables.rendered(found, {"rows": {"large": rows["large"]}})
 
 
-def test_each_part_alone_is_weighed_anew(made: Reviews) -> None:
-    """What the one folded bias is has no say in what the parts are worth: a wrong one hurts their sum alone."""
+def test_each_part_alone_is_calibrated_anew(made: Reviews) -> None:
+    """A wrong dense bias lowers the accuracy of the ensemble, not that of its parts."""
     model = gw.train(
         made.train, units=8, embedding_dim=8, vocab_size=80, epochs=20, ngram_order=1, learning_rate=0.02, batch_size=8
     )
@@ -127,6 +142,6 @@ def test_each_part_alone_is_weighed_anew(made: Reviews) -> None:
     wrong["dense.bias"] = wrong["dense.bias"] + np.float32(8)
     one, other = (measured(m, made.test, made.train) for m in (model, replace(model, parameters=wrong)))
     assert other["accuracy"] < one["accuracy"] - 0.1
-    assert other["network_alone"] == pytest.approx(one["network_alone"], abs=1e-9)
-    assert other["network_alone"] > other["accuracy"]
-    assert other["ngrams_alone"] == one["ngrams_alone"] > 0.8
+    assert other["network_accuracy"] == pytest.approx(one["network_accuracy"], abs=1e-9)
+    assert other["network_accuracy"] > other["accuracy"]
+    assert other["ngrams_accuracy"] == one["ngrams_accuracy"] > 0.8
