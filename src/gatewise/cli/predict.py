@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gatewise.cli.arguments import BundledOption, JsonOption, PrecisionOption, choose_model, open_model
+from gatewise.cli.arguments import BundledOption, JsonOption, PrecisionOption, choose_model, open_model, option
 from gatewise.cli.inputs import is_series, read_lines, read_series
 from gatewise.cli.output import print_json
 from gatewise.errors import InputError, printable
@@ -23,9 +23,7 @@ def predict(
     ] = None,
     file: Annotated[
         str | None,
-        typer.Option(
-            "--file", metavar="FILE", help="File with one text per line, or series (.ts, .npz).", show_default=False
-        ),
+        option("--file", "FILE", "File with one text per line, or series (.ts, .npz)."),
     ] = None,
     use_bundled: BundledOption = False,
     precision: PrecisionOption = "float32",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gatewise.cli.arguments import DataOption, JsonOption, ResumeOption, TextOption, command_line
+from gatewise.cli.arguments import DataOption, JsonOption, ResumeOption, TextOption, command_line, option
 from gatewise.cli.output import console, print_json, stop
 from gatewise.errors import printable
 
@@ -35,12 +35,7 @@ def pretrain(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(
-            "--size",
-            metavar="embeddings|small|medium|large",
-            help="Size of the network.  [default: by --minutes]",
-            show_default=False,
-        ),
+        option("--size", "embeddings|small|medium|large", "Size of the network.  [default: by --minutes]"),
     ] = None,
     epochs: Annotated[
         float | None,

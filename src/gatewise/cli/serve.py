@@ -9,7 +9,7 @@ import typer
 
 from gatewise.cli.arguments import PrecisionOption
 from gatewise.errors import MissingExtra
-from gatewise.model import bundled as bundled
+from gatewise.model import bundled
 
 _Models = Annotated[
     list[str] | None,

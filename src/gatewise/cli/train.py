@@ -17,37 +17,33 @@ from gatewise.cli.arguments import (
     SourceArgument,
     TextOption,
     command_line,
+    option,
 )
 from gatewise.cli.inputs import read_source
 from gatewise.cli.output import console, print_json, stop
 from gatewise.errors import InputError, printable, quote
 
 
-def _option(*names: str, metavar: str, help: str) -> Any:
-    return typer.Option(*names, metavar=metavar, help=help, show_default=False)
-
-
 def train(
     source: SourceArgument,
     recipe: Annotated[
         str | None,
-        _option(
+        option(
             "--recipe",
-            metavar="NAME",
-            help="Training recipe: tutorial, fast, finetune, few-shot or best.  [default: fast; with --pretrained "
+            "NAME",
+            "Training recipe: tutorial, fast, finetune, few-shot or best.  [default: fast; with --pretrained "
             "finetune, or few-shot for little data]",
         ),
     ] = None,
     pretrained: Annotated[
-        str | None, _option("--pretrained", metavar="DIR", help="Language model of gatewise pretrain to fine-tune.")
+        str | None, option("--pretrained", "DIR", "Language model of gatewise pretrain to fine-tune.")
     ] = None,
     unlabelled: Annotated[
         list[str] | None,
-        _option(
+        option(
             "--unlabelled",
-            metavar="TEXTS",
-            help="Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be "
-            "repeated.",
+            "TEXTS",
+            "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated.",
         ),
     ] = None,
     data: DataOption = None,
@@ -55,53 +51,48 @@ def train(
     label: LabelOption = "label",
     out: Annotated[
         str | None,
-        _option("-o", "--out", metavar="DIR", help="Output model folder.  [default: models/SOURCE-RECIPE]"),
+        option("--out", "DIR", "Output model folder.  [default: models/SOURCE-RECIPE]", "-o"),
     ] = None,
     seed: Annotated[
         int, typer.Option("--seed", help="Random seed of the split, initial weights, order and dropout.")
     ] = 0,
-    epochs: Annotated[
-        int | None, _option("--epochs", metavar="N", help="Number of epochs.  [default: the recipe's]")
-    ] = None,
+    epochs: Annotated[int | None, option("--epochs", "N", "Number of epochs.  [default: the recipe's]")] = None,
     batch_size: Annotated[
-        int | None, _option("--batch-size", metavar="N", help="Sequences per batch.  [default: the recipe's]")
+        int | None, option("--batch-size", "N", "Sequences per batch.  [default: the recipe's]")
     ] = None,
     units: Annotated[
         int | None,
-        _option("--units", metavar="N", help="Hidden units per LSTM direction.  [default: the recipe's]"),
+        option("--units", "N", "Hidden units per LSTM direction.  [default: the recipe's]"),
     ] = None,
     gate: Annotated[
         str | None,
-        _option(
-            "--gate",
-            metavar="sigmoid|binary",
-            help="Gate activation; binary: exactly 0 or 1.  [default: the recipe's, sigmoid]",
+        option(
+            "--gate", "sigmoid|binary", "Gate activation; binary: exactly 0 or 1.  [default: the recipe's, sigmoid]"
         ),
     ] = None,
     precision: Annotated[
         str | None,
-        _option(
+        option(
             "--precision",
-            metavar="float32|bf16",
-            help="Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX.  [default: the recipe's, "
+            "float32|bf16",
+            "Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX.  [default: the recipe's, "
             "float32]",
         ),
     ] = None,
     ngram_order: Annotated[
         int | None,
-        _option(
+        option(
             "--ngram-order",
-            metavar="N",
-            help="For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only.  [default: the "
-            "recipe's]",
+            "N",
+            "For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only.  [default: the recipe's]",
         ),
     ] = None,
     adversarial: Annotated[
         float | None,
-        _option(
+        option(
             "--adversarial",
-            metavar="EPSILON",
-            help="Adversarial perturbation size, relative to the input norm, for example 0.01; an epoch takes "
+            "EPSILON",
+            "Adversarial perturbation size, relative to the input norm, for example 0.01; an epoch takes "
             "2.5 times as long.  [default: the recipe's]",
         ),
     ] = None,
