@@ -28,7 +28,11 @@ ONE_DIRECTION = ["pads", "cut", "n-grams, cut", "series"]
 def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str, int]]:
     """How often the kernel runs a recurrence over steps, and how often a text is tokenised."""
     calls = {"forward": 0, "steps": 0, "encode": 0}
-    lstm, encode = NumpyOps.lstm, type(model.preprocessor).encode_batch
+    lstm = NumpyOps.lstm
+    encoder: Any = getattr(
+        model.preprocessor, "encoding", model.preprocessor
+    )  # a text encoding, or of series the scaling
+    methods = ("encode", "encode_batch", "tokenize") if encoder is not model.preprocessor else ("encode_batch",)
 
     def counting_lstm(self: NumpyOps, name: str, call: LSTMCall[Any]) -> Any:
         if not name.endswith(".pads"):
@@ -36,13 +40,17 @@ def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str,
             calls["steps"] += int(call.lengths.sum())
         return lstm(self, name, call)
 
-    def counting_encode(self: Any, inputs: Any) -> Any:
-        calls["encode"] += 1
-        return encode(self, inputs)
+    def counting(method: Any) -> Any:
+        def run(self: Any, inputs: Any) -> Any:
+            calls["encode"] += 1
+            return method(self, inputs)
+
+        return run
 
     with monkeypatch.context() as patched:
         patched.setattr(NumpyOps, "lstm", counting_lstm)
-        patched.setattr(type(model.preprocessor), "encode_batch", counting_encode)
+        for name in methods:
+            patched.setattr(type(encoder), name, counting(getattr(type(encoder), name)))
         yield calls
 
 

@@ -148,8 +148,7 @@ class Model:
 
         if isinstance(item, Example):
             return item
-        [sequence] = self.preprocessor.encode_batch([item])
-        return Example(self.net, sequence, self.preprocessor.token_names(item), item=item)
+        return Example(self.net, *self.preprocessor.encode(item), item=item)
 
     def explain(self, item: Any, method: str | Method | None = None) -> Explanation:
         """How much each word (or step) contributed to the prediction for an item, or for an example from `trace`.

@@ -15,7 +15,7 @@ import numpy as np
 from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError, ModelFileError
 from gatewise.network.architecture import Architecture
-from gatewise.text import Encoding, encoding_from
+from gatewise.text import Encoded, Encoding, encoding_from
 from gatewise.types import Array
 
 
@@ -29,6 +29,10 @@ class Preprocessor(Protocol):
 
     def encode_batch(self, inputs: Sequence[Any]) -> list[Array]:
         """One array per input: token ids (length,) or channels (length, C). Raises InputError naming the input."""
+        ...
+
+    def encode(self, item: Any) -> Encoded:
+        """One input with display names and spans of its steps, tokenised once. Errors as `encode_batch`."""
         ...
 
     def token_names(self, item: Any) -> list[str]:
@@ -59,30 +63,36 @@ class TextPreprocessor:
         return self.encoding.unknown
 
     def encode_batch(self, inputs: Sequence[Any]) -> list[Array]:
-        for n, text in enumerate(inputs):
-            if not isinstance(text, str):
-                raise InputError(f"text {n + 1} is a {type(text).__name__}, not a string")
-            if not text.strip():
-                raise InputError(f"text {n + 1} is empty")
+        for number, text in enumerate(inputs, start=1):
+            _check_text(text, number)
         sequences: list[Array] = list(self.encoding.encode_batch(inputs))
         for n, ids in enumerate(sequences):
             if not len(ids):
                 raise InputError(f"text {n + 1} has no word")
         return sequences
 
-    def token_names(self, item: Any) -> list[str]:
-        return self.encoding.tokenize(item)
+    def encode(self, item: Any) -> Encoded:
+        _check_text(item, 1)
+        try:
+            found = self.encoding.tokenize(item)
+        except InputError as error:
+            raise InputError(f"text 1: {error}") from None
+        if not len(found.sequence):
+            raise InputError("text 1 has no word")
+        return found
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Start and end of each token in the text, in code points."""
-        return self.encoding.spans(text)
+    def token_names(self, item: Any) -> list[str]:
+        return self.encoding.tokenize(item).names
+
+    def spans(self, item: Any) -> list[tuple[int, int]]:
+        return self.encoding.tokenize(item).spans
 
     def replace_tokens(self, text: str, words: Mapping[int, str]) -> tuple[Array, list[str]]:
         """Ids and token names of the text with other words at the given steps. An empty word deletes the token.
 
         Raises InputError for a step that is not a word of the text.
         """
-        ids, names = self.encode_batch([text])[0], self.token_names(text)
+        ids, names, _ = self.encode(text)
         first = len(self.encoding.encode(""))  # the number of ids that the encoding puts before every text
         new_ids, new_names = [np.asarray(ids[:first])], names[:first]
         for step in words:
@@ -90,8 +100,9 @@ class TextPreprocessor:
                 raise InputError(f"step {step + 1} is not a word: the words are steps {first + 1} to {len(ids)}")
         for step in range(first, len(ids)):
             if step in words:
-                new_ids.append(self.encoding.encode(words[step])[first:])
-                new_names += self.token_names(words[step])[first:]
+                new = self.encoding.tokenize(words[step])
+                new_ids.append(new.sequence[first:])
+                new_names += new.names[first:]
             else:
                 new_ids.append(ids[step : step + 1])
                 new_names.append(names[step])
@@ -106,6 +117,13 @@ class TextPreprocessor:
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         return self.encoding.to_files()
+
+
+def _check_text(text: Any, number: int) -> None:
+    if not isinstance(text, str):
+        raise InputError(f"text {number} is a {type(text).__name__}, not a string")
+    if not text.strip():
+        raise InputError(f"text {number} is empty")
 
 
 @dataclass(frozen=True)
@@ -125,6 +143,9 @@ class SeriesPreprocessor:
                 raise InputError(f"series {n + 1}: step {int(np.argwhere(~np.isfinite(series))[0, 0])} is not finite")
             out.append(self.scaling(series))
         return out
+
+    def encode(self, item: Any) -> Encoded:
+        return Encoded(self.encode_batch([item])[0], self.token_names(item), [])
 
     def token_names(self, item: Any) -> list[str]:
         return [str(t) for t in range(len(item))]

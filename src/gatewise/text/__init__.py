@@ -2,9 +2,10 @@
 
 from gatewise.text.encoding import Encoding, KerasEncoding, encoding_from
 from gatewise.text.keras import keras_decode, keras_encode, keras_index, keras_words, pad_sequences
-from gatewise.text.tokens import TokenEncoding
+from gatewise.text.tokens import Encoded, TokenEncoding
 
 __all__ = [
+    "Encoded",
     "Encoding",
     "KerasEncoding",
     "TokenEncoding",

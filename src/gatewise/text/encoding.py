@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, ModelFileError
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.keras import keras_index, keras_spans, keras_words
-from gatewise.text.tokens import TokenEncoding
+from gatewise.text.tokens import Encoded, TokenEncoding
 
 
 class Encoding(Protocol):
     """Text to token ids. kind: its name in config.json. vocab_size: ids are below it. unknown: the id of words outside
     the vocabulary.
 
-    `encode` gives int32 (n,), `tokenize` the n tokens as text, `spans` start and end of each in the text in code points
-    (equal for an id that is not a word of the text), `to_files` the config entry and the files by name.
+    `encode` gives int32 (n,), `tokenize` the ids with the tokens as text and their spans, `to_files` the config entry
+    and the files by name.
     """
 
     @property
@@ -31,8 +31,7 @@ class Encoding(Protocol):
     def unknown(self) -> int: ...
     def encode(self, text: str) -> NDArray[np.int32]: ...
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]: ...
-    def tokenize(self, text: str) -> list[str]: ...
-    def spans(self, text: str) -> list[tuple[int, int]]: ...
+    def tokenize(self, text: str) -> Encoded: ...
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]: ...
 
 
@@ -68,8 +67,7 @@ class KerasEncoding:
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,); the first is 1 (START). Raises InputError for a lone surrogate."""
-        get = self._ids.get
-        return np.array([1, *[get(word, 2) for word in keras_words(text)]], dtype=np.int32)
+        return self._ids_of(keras_words(text))
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """`encode` of each text. The InputError names the text by its number, from 1."""
@@ -81,13 +79,14 @@ class KerasEncoding:
                 raise InputError(f"text {number}: {error}") from None
         return out
 
-    def tokenize(self, text: str) -> list[str]:
-        """'<start>' and the words of the text, unknown ones too."""
-        return ["<start>", *keras_words(text)]
+    def tokenize(self, text: str) -> Encoded:
+        """`encode` with '<start>' and the words of the text, unknown ones too, and their spans, (0, 0) for '<start>'."""
+        words = keras_words(text)
+        return Encoded(self._ids_of(words), ["<start>", *words], [(0, 0), *keras_spans(text)])
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Start and end of each token in the text; (0, 0) for '<start>'."""
-        return [(0, 0), *keras_spans(text)]
+    def _ids_of(self, words: Sequence[str]) -> NDArray[np.int32]:
+        get = self._ids.get
+        return np.array([1, *[get(word, 2) for word in words]], dtype=np.int32)
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The config entry, and the files by name."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, ModelFileError
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.keras import utf8
+from gatewise.types import Array
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,6 +49,18 @@ def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_TOKEN), behavior="removed", invert=True)
     return tokenizer
+
+
+class Encoded(NamedTuple):
+    """One input as the network reads it. sequence: token ids (length,) int32, or channels (length, C) of a series.
+
+    names: a display name for each step. spans: start and end of each step in the text, in code points (equal for an id
+    that is not a word of the text); empty for a series.
+    """
+
+    sequence: Array
+    names: list[str]
+    spans: list[tuple[int, int]]
 
 
 class TokenEncoding:
@@ -124,14 +137,12 @@ class TokenEncoding:
                 out.append(np.array(self._limited(one.ids, f"text {number}: "), dtype=np.int32))
         return out
 
-    def tokenize(self, text: str) -> list[str]:
-        """The n tokens as they are spelled in the text."""
-        return [text[start:end] for start, end in self.spans(text)]
-
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Start and end of each token in the text, in code points."""
+    def tokenize(self, text: str) -> Encoded:
+        """`encode` with the tokens as they are spelled in the text, and their spans."""
         _check(text, self.max_characters)
-        return self._limited(self.tokenizer.encode(text, add_special_tokens=False).offsets)
+        found = self.tokenizer.encode(text, add_special_tokens=False)
+        ids = np.array(self._limited(found.ids), dtype=np.int32)
+        return Encoded(ids, [text[start:end] for start, end in found.offsets], found.offsets)
 
     def _limited(self, tokens: list[Any], where: str = "") -> list[Any]:
         if len(tokens) > self.max_tokens:

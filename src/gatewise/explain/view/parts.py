@@ -27,7 +27,7 @@ def text_part(model: ViewedModel, item: Any, run: Example) -> dict[str, object]:
     if not isinstance(item, str):
         part["values"] = _plain(np.asarray(item, dtype=np.float64)[run.rows])
         return part
-    spans = np.asarray(model.preprocessor.spans(item), dtype=np.int64).reshape(-1, 2)
+    spans = np.asarray(run.spans, dtype=np.int64).reshape(-1, 2)
     left = np.ones(len(spans), dtype=bool)
     left[run.rows] = False
     if not item.isascii():

@@ -25,9 +25,7 @@ KEPT = 6  # examples: two texts side by side, before and after, and some for und
 class _Encoder(Protocol):
     @property
     def unknown(self) -> int | None: ...
-    def encode_batch(self, inputs: Sequence[Any]) -> list[Array]: ...
-    def token_names(self, item: Any) -> list[str]: ...
-    def spans(self, item: Any) -> list[tuple[int, int]]: ...
+    def encode(self, item: Any) -> tuple[Array, list[str], list[tuple[int, int]]]: ...
 
 
 class ViewedModel(Protocol):
@@ -52,9 +50,11 @@ class ViewedModel(Protocol):
     def card(self) -> str: ...
 
 
-def checked_example(net: ExplainedNetwork, sequence: Array, names: Sequence[str]) -> Example:
+def checked_example(
+    net: ExplainedNetwork, sequence: Array, names: Sequence[str], spans: Sequence[tuple[int, int]]
+) -> Example:
     """An example for a view. Raises RequestError for more than MOST_STEPS steps, and where a number overflows."""
-    example = Example(net, sequence, names)
+    example = Example(net, sequence, names, spans)
     if len(example) > MOST_STEPS:
         message = f"the network would read {len(example):,} {net.token_noun}s; a view shows at most {MOST_STEPS:,}"
         raise RequestError("text" if net.arch.inputs == "tokens" else "series", message, "too_long")

@@ -94,8 +94,7 @@ def _run(model: ViewedModel, asked: ViewRequest, clamps: tuple[Clamp, ...], cach
     def make() -> Example:
         field = "text" if isinstance(asked.item, str) else "series"
         try:
-            [sequence] = model.preprocessor.encode_batch([asked.item])
-            return checked_example(model.net.with_clamps(clamps), sequence, model.preprocessor.token_names(asked.item))
+            return checked_example(model.net.with_clamps(clamps), *model.preprocessor.encode(asked.item))
         except RequestError:
             raise
         except InputError as error:
