@@ -80,7 +80,7 @@ class KerasEncoding:
         return out
 
     def tokenize(self, text: str) -> Encoded:
-        """`encode` with '<start>' and the words of the text, unknown ones too, and their spans, (0, 0) for '<start>'."""
+        """`encode` with '<start>' and the words of the text, and their spans; (0, 0) for '<start>'."""
         words = keras_words(text)
         return Encoded(self._ids_of(words), ["<start>", *words], [(0, 0), *keras_spans(text)])
 
