@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.cell import gates_shown, sigmoid, step_backward, step_forward
+from gatewise.cell import applied_gates, sigmoid, step_backward, step_forward
 from gatewise.types import Gate
 
 
@@ -67,8 +67,8 @@ def test_backward_equals_central_differences() -> None:
 
 
 @pytest.mark.parametrize("gate", ["sigmoid", "binary"])
-def test_gates_shown(gate: Gate) -> None:
+def test_applied_gates(gate: Gate) -> None:
     gates = np.array([[0.2, 0.7, 0.5, 0.51, -0.3, 0.9, 0.6, 0.5]])  # two units: i i f f g g o o
-    shown = gates_shown(gates, gate)
+    shown = applied_gates(gates, gate)
     wanted = gates if gate == "sigmoid" else [[0, 1, 0, 1, -0.3, 0.9, 1, 0]]
     np.testing.assert_array_equal(shown, wanted)

@@ -46,8 +46,8 @@ def test_refused() -> None:
     wrong = [
         ("proj_size=2", lambda: from_torch(torch.nn.LSTM(3, 5, proj_size=2))),
         ("sigmoid gates only", lambda: to_torch(LSTM(3, 5, gate="binary"))),
-        ("no whole number of layers", lambda: from_arrays(arrays[:1], bidirectional=True)),
-        ("no whole number of layers", lambda: from_arrays([])),
+        ("not a whole number of layers", lambda: from_arrays(arrays[:1], bidirectional=True)),
+        ("not a whole number of layers", lambda: from_arrays([])),
         ("weight_ih of layer 1", lambda: from_arrays([arrays[0], swapped])),
         ("bias of layer 1", lambda: from_arrays([arrays[0], arrays[1]._replace(bias=None)])),
     ]

@@ -133,7 +133,7 @@ def test_refused(layers: Any, saved: tuple[Any, Path], tmp_path: Path) -> None:
         ("go_backwards", lambda: from_keras(built(layers.LSTM(5, go_backwards=True)))),
         ("merge_mode", lambda: from_keras(built(layers.Bidirectional(layers.LSTM(5), merge_mode="sum")))),
         ("not made of LSTM", lambda: from_keras(built(layers.Bidirectional(layers.GRU(5))))),
-        ("'GRU' is no Keras LSTM", lambda: from_keras(built(layers.GRU(5)))),
+        ("'GRU' is not a Keras LSTM", lambda: from_keras(built(layers.GRU(5)))),
         ("not built", lambda: from_keras(layers.LSTM(5))),
         ("'both', 'first', 'second', 'inner'", lambda: from_keras(path)),
         ("0 LSTM layers are called 'third'", lambda: from_keras(path, "third")),
@@ -242,7 +242,7 @@ DAMAGED: list[tuple[str, Callable[[dict[str, bytes]], None]]] = [
     (f"{WEIGHTS} is missing", lambda members: members.pop(WEIGHTS) and None),
     (f"{CONFIG} is missing", lambda members: members.pop(CONFIG) and None),
     ("not JSON", lambda members: members.__setitem__(CONFIG, b"{")),
-    ("holds no model", lambda members: members.__setitem__(CONFIG, b"[]")),
+    ("does not describe a model", lambda members: members.__setitem__(CONFIG, b"[]")),
     ("without a class", with_config(lambda layers: layers.append({"class_name": 3}))),
 ]
 

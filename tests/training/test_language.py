@@ -28,7 +28,7 @@ def test_gradients_of_a_step(units: int) -> None:
 
     def gradients() -> dict[str, np.ndarray]:
         for way, piece in pieces.items():
-            h, _ = network.hidden(way, np.ascontiguousarray(piece[:, :-1]), network.start(STREAMS))
+            h, _ = network.hidden(way, np.ascontiguousarray(piece[:, :-1]), network.initial_states(STREAMS))
             targets = np.ascontiguousarray(piece[:, 1:])
             network.loss(way, h, targets, candidates, np.zeros(ROWS, dtype=np.float32)).backward()  # type: ignore[no-untyped-call]
         found = {}

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from gatewise.cell import gates_shown, step_forward
+from gatewise.cell import applied_gates, step_forward
 from gatewise.errors import InputError, quote
 from gatewise.kernels import Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.ragged import starts_of
@@ -143,7 +143,7 @@ class ClampedOps(NumpyOps):
             rows = starts[active] + positions
             c_prev = c_now[active]
             pre_x = pre[rows if index is None else index[rows]]  # (A, 4H)
-            gates_now = gates_shown(step_forward(pre_x, h_now[active], c_prev, weight_hh, gate).gates, gate)
+            gates_now = applied_gates(step_forward(pre_x, h_now[active], c_prev, weight_hh, gate).gates, gate)
             i, f, g, o = self._clamp(name, gates_now.reshape(-1, 4, units), positions).transpose(1, 0, 2)  # (A, H) each
             c[rows] = c_now[active] = f * c_prev + i * g
             h[rows] = h_now[active] = o * np.tanh(c[rows])

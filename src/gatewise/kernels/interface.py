@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from gatewise.cell import gates_shown
+from gatewise.cell import applied_gates
 from gatewise.types import Array, Gate, Index, Lengths
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class SavedActivations:
         units = self.weight_hh.shape[1]
         plain = self.packed_gates.transpose(0, 2, 1, 3).reshape(n, four, blocks * lanes)[:, :, :units]
         # A copy: where the layout is plain already, backward would overwrite a view.
-        return gates_shown(plain.reshape(n, 4 * units).copy(), self.gate)
+        return applied_gates(plain.reshape(n, 4 * units).copy(), self.gate)
 
     def copy(self) -> SavedActivations:
         """A copy for a backward pass that leaves this object as it is."""

@@ -1,4 +1,4 @@
-"""From torch.nn.LSTM to `LSTM`, and back; and the weights of an `LSTM` as arrays."""
+"""Conversion between torch.nn.LSTM and `LSTM`, and between an `LSTM` and its weights as arrays."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gatewise.nn.lstm import LSTM
 
 
 def from_torch(module: torch.nn.LSTM) -> LSTM:
-    """An `LSTM` that computes what `module` does: same shape, dtype, device and mode, a copy of its weights.
+    """An `LSTM` equivalent to `module`, with its dtype, device, mode and a copy of its weights.
 
-    torch's two biases become their sum. Raises InputError for a module with projections.
+    The bias is the sum of torch's two biases. Raises InputError for a module with projections.
     """
     if module.proj_size:
         raise InputError(f"proj_size={module.proj_size}: gatewise's LSTM has no projections")
@@ -42,10 +42,7 @@ def from_torch(module: torch.nn.LSTM) -> LSTM:
 
 
 def to_torch(module: LSTM) -> torch.nn.LSTM:
-    """A torch.nn.LSTM that computes what `module` does. Its first bias is ours, its second zero.
-
-    Raises InputError for binary gates, which torch does not have.
-    """
+    """A torch.nn.LSTM equivalent to `module`; its second bias is zero. Raises InputError for binary gates."""
     if module.gate != "sigmoid":
         raise InputError(f"gate={module.gate!r}: torch.nn.LSTM has sigmoid gates only")
     weight = module.weight_ih_l0
@@ -84,7 +81,9 @@ def from_arrays(weights: Sequence[Weights], *, bidirectional: bool = False, batc
     """An `LSTM` from the weights of every layer and direction, in torch's order. Raises InputError if they disagree."""
     directions = 2 if bidirectional else 1
     if not weights or len(weights) % directions:
-        raise InputError(f"{len(weights)} sets of weights are no whole number of layers of {directions} directions")
+        raise InputError(
+            f"{len(weights)} sets of weights are not a whole number of layers with {directions} direction(s)"
+        )
     first = weights[0]
     made = LSTM(
         first.weight_ih.shape[1],
@@ -99,10 +98,10 @@ def from_arrays(weights: Sequence[Weights], *, bidirectional: bool = False, batc
         for (layer, suffix), one in zip(made.runs(), weights, strict=True):
             for name, array in zip(("weight_ih", "weight_hh", "bias"), one, strict=True):
                 parameter = getattr(made, name + suffix, None)
-                want = None if parameter is None else tuple(parameter.shape)
+                shape = None if parameter is None else tuple(parameter.shape)
                 got = None if array is None else array.shape
-                if want != got:
-                    raise InputError(f"{name} of layer {layer}{suffix[3:]}: expected {want}, got {got}")
+                if shape != got:
+                    raise InputError(f"{name} of layer {layer}{suffix[3:]}: expected {shape}, got {got}")
                 if parameter is not None:
                     parameter.copy_(torch.from_numpy(array))
     return made

@@ -1,4 +1,4 @@
-"""From Keras's LSTM to `LSTM`, and back: a layer of a model in memory, or a `.keras` file (read without Keras)."""
+"""Conversion between Keras's LSTM and `LSTM`: a layer in memory, or a `.keras` file (read without Keras)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gatewise.types import Array
 
 
 def from_keras(source: Any, layer: str | None = None) -> LSTM:
-    """An `LSTM` (batch_first, as Keras is) that computes what a Keras LSTM, or Bidirectional(LSTM), does.
+    """An `LSTM` (batch_first) equivalent to a Keras LSTM or Bidirectional(LSTM).
 
-    source: a built Keras layer, or the path of a `.keras` file; `layer` is then the layer's name, which may be left
-    out where the file has one LSTM layer. What Keras returns for return_sequences=False is our h_n, its directions
-    one after the other. Dropout within a layer, which acts in training only, is not carried over.
+    source: a built Keras layer, or the path of a `.keras` file; `layer` is then the name of the layer, which may be
+    omitted where the file has one LSTM layer. h_n equals Keras's result for return_sequences=False, with the directions
+    concatenated. Dropout settings are not converted.
 
-    Raises InputError for what gatewise has no counterpart for (another activation, going backwards, another merge_mode
-    than "concat"), ModelFileError for a file that is damaged or not what its config says, MissingExtra without h5py.
+    Raises InputError for settings without a counterpart (another activation, go_backwards, another merge_mode than
+    "concat"), ModelFileError for a file that is damaged or contradicts its config, MissingExtra without h5py.
     """
     if isinstance(source, str | Path):
         found = _find(source, layer)
@@ -42,9 +42,8 @@ def from_keras(source: Any, layer: str | None = None) -> LSTM:
 def to_keras(module: LSTM, target: Any, layer: str | None = None, *, copy_to: str | Path | None = None) -> None:
     """Write the weights of a one-layer `LSTM` into a Keras layer, or into a `.keras` file.
 
-    target: a built Keras layer, or the path of a `.keras` file, which is left as it is: `copy_to` says where the copy
-    with the new weights goes (it may be the same path). `layer` as in `from_keras`. Raises InputError where the two
-    do not fit.
+    target: a built Keras layer, or the path of a `.keras` file; a copy with the new weights is written to `copy_to`,
+    which may be the same path. `layer` as in `from_keras`. Raises InputError where the two do not fit.
     """
     if module.num_layers != 1:
         raise InputError(f"a Keras layer holds one LSTM layer, this module has {module.num_layers}")
@@ -59,7 +58,7 @@ def to_keras(module: LSTM, target: Any, layer: str | None = None, *, copy_to: st
     arrays = [to_keras_arrays(one) for one in to_arrays(module)]
     if found is not None:
         if copy_to is None:
-            raise InputError("copy_to: say where the copy of the .keras file goes")
+            raise InputError("copy_to: missing; the path for the copy of the .keras file")
         write_arrays(target, copy_to, found, arrays)
         return
     flat = [array for one in arrays for array in one]
@@ -76,8 +75,8 @@ def _find(path: str | Path, name: str | None) -> KerasLayer:
         return matching[0]
     names = ", ".join(quote(one.name) for one in layers) or "none"
     if name is None:
-        raise InputError(f"{path}: name the layer; the LSTM layers there are: {names}")
-    raise InputError(f"{path}: {len(matching)} LSTM layers are called {quote(name)}; there are: {names}")
+        raise InputError(f"{path}: layer: missing; the LSTM layers are: {names}")
+    raise InputError(f"{path}: {len(matching)} LSTM layers are called {quote(name)}; the LSTM layers are: {names}")
 
 
 def _by_direction(arrays: list[Array], bidirectional: bool) -> list[list[Array]]:
@@ -88,13 +87,13 @@ def _by_direction(arrays: list[Array], bidirectional: bool) -> list[list[Array]]
 
 
 def _checked(kind: str, config: Any, where: str) -> tuple[int, bool]:
-    """Units and whether there is a bias, from a layer's config. Raises InputError for what has no counterpart here."""
+    """Units and use_bias of a layer's config. Raises InputError for settings without a counterpart."""
     if kind == "Bidirectional":
         _expect(config, "merge_mode", "concat", where)
         halves = [config.get(name) for name in ("layer", "backward_layer")]
         found = set()
         for half, backwards in zip(halves, (False, True), strict=True):
-            if half is None and backwards:  # Keras then makes it from the first
+            if half is None and backwards:  # Keras derives it from the first
                 continue
             if not isinstance(half, dict) or half.get("class_name") != "LSTM":
                 raise InputError(f"{where} is not made of LSTM layers")
@@ -103,7 +102,7 @@ def _checked(kind: str, config: Any, where: str) -> tuple[int, bool]:
             raise InputError(f"{where}: its two directions differ in units or bias")
         return found.pop()
     if kind != "LSTM":
-        raise InputError(f"{where} is no Keras LSTM or Bidirectional layer")
+        raise InputError(f"{where} is not a Keras LSTM or Bidirectional layer")
     return _checked_one(config, where, False)
 
 

@@ -1,9 +1,8 @@
-"""The LSTM layers inside a `.keras` file, read without Keras, and a copy of the file with other weights.
+"""Reads the LSTM layers of a `.keras` file without Keras, and writes a copy of the file with other weights.
 
-A `.keras` file is a zip archive: `config.json` says which layers there are and `model.weights.h5` holds their arrays,
-under a path made from each layer's class and its number among layers of that class. Nothing in it is run. Only the
-arrays of LSTM layers are read, each after its size has been compared with what the config says, and nothing that
-points out of the file.
+A `.keras` file is a zip archive: `config.json` lists the layers and `model.weights.h5` holds their arrays, under a path
+made of each layer's class and its number among layers of that class. No code in the file is executed. Only arrays of
+LSTM layers are read, each after a check of its size against the config; links out of the file are rejected.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ KINDS = {"LSTM": "lstm", "Bidirectional": "bidirectional"}
 
 @dataclass(frozen=True)
 class KerasLayer:
-    """An LSTM layer, or a Bidirectional one around an LSTM: its name, config, and where its arrays are in the file."""
+    """An LSTM or Bidirectional(LSTM) layer: its name, its config and the path of its arrays in the file."""
 
     name: str
     kind: str  # "LSTM" or "Bidirectional"
@@ -39,18 +38,18 @@ class KerasLayer:
     path: str
 
     @property
-    def cells(self) -> list[str]:
-        """The groups of the arrays, forward first."""
+    def groups(self) -> list[str]:
+        """The HDF5 groups of the arrays, forward first."""
         inner = ("forward_layer/", "backward_layer/") if self.kind == "Bidirectional" else ("",)
         return [f"{self.path}/{part}cell/vars" for part in inner]
 
 
 def lstm_layers(path: str | Path) -> list[KerasLayer]:
-    """The LSTM layers of a `.keras` file, in the model's order. Raises ModelFileError for what is none, or damaged."""
+    """The LSTM layers of a `.keras` file, in the model's order. Raises ModelFileError for another or a damaged file."""
     with _opened(path) as archive:
         config = parse_json(_member(archive, path, CONFIG), f"{path}: {CONFIG}")
     if not isinstance(config, dict):
-        raise ModelFileError(f"{path}: {CONFIG} holds no model")
+        raise ModelFileError(f"{path}: {CONFIG} does not describe a model")
     return list(_walk(config, ""))
 
 
@@ -59,19 +58,19 @@ def read_arrays(path: str | Path, layer: KerasLayer, units: int, bias: bool) -> 
     with _opened(path) as archive:
         raw = _member(archive, path, WEIGHTS)
     with _h5(raw, path, "r") as file:
-        return [_checked_cell(file, path, cell, units, bias, layer) for cell in layer.cells]
+        return [_checked_cell(file, path, cell, units, bias, layer) for cell in layer.groups]
 
 
 def write_arrays(source: str | Path, target: str | Path, layer: KerasLayer, arrays: list[list[Array]]) -> None:
-    """A copy of the `.keras` file `source` at `target` in which `layer` has other arrays, of the same shapes.
+    """Copy the `.keras` file `source` to `target` with other arrays, of equal shapes, in `layer`.
 
-    All else is copied as it is. `target` may be `source`: it is replaced only when the copy is complete.
+    Everything else is copied unchanged. `target` may be `source`, which is replaced once the copy is complete.
     """
     out = io.BytesIO()
     with _opened(source) as archive:
         raw = io.BytesIO(_member(archive, source, WEIGHTS))
         with _h5(raw, source, "r+") as file:
-            for cell, given in zip(layer.cells, arrays, strict=True):
+            for cell, given in zip(layer.groups, arrays, strict=True):
                 old = [_dataset(file, source, cell, n) for n in range(len(given))]
                 for dataset, array in zip(old, given, strict=True):
                     if dataset.shape != array.shape:
@@ -106,7 +105,7 @@ def _walk(config: dict[str, Any], inside: str) -> Iterator[KerasLayer]:
         if kind in CONTAINERS:
             yield from _walk(layer, f"{path}/")
         elif layer.get("registered_name") is not None:
-            continue  # somebody's own class, which happens to have this name
+            continue  # a custom class with this name
         elif kind == "LSTM" or _class_of(own.get("layer")) == "LSTM":
             yield KerasLayer(str(own.get("name", snake)), kind, own, path)
 
@@ -158,10 +157,10 @@ def _checked_cell(file: Any, path: str | Path, cell: str, units: int, bias: bool
     count = 3 if bias else 2
     datasets = [_dataset(file, path, cell, n) for n in range(count)]
     inputs = datasets[0].shape[0] if len(datasets[0].shape) == 2 else 0
-    wants = ((inputs, 4 * units), (units, 4 * units), (4 * units,))[:count]
-    for n, (dataset, want) in enumerate(zip(datasets, wants, strict=True)):
-        if dataset.shape != want:
-            raise ModelFileError(f"{path}: {cell}/{n}: expected {want}, got {dataset.shape}")
+    shapes = ((inputs, 4 * units), (units, 4 * units), (4 * units,))[:count]
+    for n, (dataset, shape) in enumerate(zip(datasets, shapes, strict=True)):
+        if dataset.shape != shape:
+            raise ModelFileError(f"{path}: {cell}/{n}: expected {shape}, got {dataset.shape}")
     arrays = [np.asarray(dataset[()]) for dataset in datasets]
     for n, array in enumerate(arrays):
         if not np.isfinite(array).all():
@@ -170,17 +169,17 @@ def _checked_cell(file: Any, path: str | Path, cell: str, units: int, bias: bool
 
 
 def _check_name(file: Any, path: str | Path, layer: KerasLayer) -> None:
-    """Keras notes each layer's name beside its arrays: the config and the arrays must mean the same layer."""
+    """Keras stores each layer's name with its arrays; it must agree with the config."""
     try:
-        noted = file[f"{layer.path}/vars"].attrs.get("name", layer.name)
+        stored = file[f"{layer.path}/vars"].attrs.get("name", layer.name)
     except (KeyError, OSError, RuntimeError, ValueError):
-        return  # older files have no such note
-    if noted != layer.name:
-        raise ModelFileError(f"{path}: {layer.path} is {quote(noted)} in {WEIGHTS}, {quote(layer.name)} in {CONFIG}")
+        return  # older files have no name
+    if stored != layer.name:
+        raise ModelFileError(f"{path}: {layer.path} is {quote(stored)} in {WEIGHTS}, {quote(layer.name)} in {CONFIG}")
 
 
 def _dataset(file: Any, path: str | Path, cell: str, number: int) -> Any:
-    """A plain dataset of floats that lies in the file itself, uncompressed, all of it."""
+    """A dataset of floats, contiguous, uncompressed and completely inside the file."""
     import h5py
 
     where, node = f"{path}: {WEIGHTS}: {cell}/{number}", file

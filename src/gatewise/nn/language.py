@@ -1,11 +1,11 @@
-"""A language model in both directions: the embedding and the LSTMs that a classifier starts from.
+"""Bidirectional language model, which pretrains the embedding and the LSTMs of a classifier.
 
-    tokens -> embedding (V, D) -> LSTM (H) -> decoder (D, H) -> the same embedding again, and a bias (V,) -> next token
+    tokens -> embedding (V, D) -> LSTM (H) -> decoder (D, H) -> embedding, transposed, and a bias (V,) -> next token
 
-Each direction reads the text on its own, from left to right or from right to left, and guesses the token that comes
-next; embedding and output bias are shared (Press & Wolf 2017 tie input and output; Peters et al. 2018 both directions).
-Without LSTMs (units 0) it is a log-bilinear model (Mnih & Kavukcuoglu 2013): the mean of the last few embeddings takes
-the place of the state, which trains word vectors alone.
+One LSTM reads the text from left to right, another from right to left; each predicts its next token. Input and output
+embedding are tied (Press & Wolf 2017), and both directions share them (Peters et al. 2018). Without LSTMs (units 0) it
+is a log-bilinear model (Mnih & Kavukcuoglu 2013): the mean of the last few embeddings replaces the LSTM state. That
+trains word embeddings alone.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from gatewise.nn.sampled import sampled_softmax
 from gatewise.types import Array
 
 DIRECTIONS = ("forward", "backward")
-WINDOW = 5  # words on either side, without LSTMs
+WINDOW = 5  # context words, without LSTMs
 States = tuple[Tensor, Tensor]
 
 
 class LanguageModel(torch.nn.Module):
-    """`parameters` by name, as `gatewise.model.pretrained.pretrained_shapes` has them.
+    """parameters: by name, with the shapes of `gatewise.model.pretrained.pretrained_shapes`.
 
     dropout_word: probability of dropping a word of a piece. dropout_output: probability of dropping a unit of a stream
     at every step of a piece, before the decoder (Gal & Ghahramani 2016). kernel: see `gatewise.nn.lstm`.
@@ -49,7 +49,7 @@ class LanguageModel(torch.nn.Module):
         if {name: array.shape for name, array in parameters.items()} != pretrained_shapes(
             self.vocab_size, parameters["embedding.weight"].shape[1], self.units
         ):
-            raise InputError("these are not the parameters of a language model")
+            raise InputError("the parameters are not those of a language model")
         self.weights = torch.nn.ParameterDict(
             {attribute(name): torch.nn.Parameter(torch.from_numpy(np.array(a))) for name, a in parameters.items()}
         )
@@ -60,16 +60,16 @@ class LanguageModel(torch.nn.Module):
 
     @property
     def _in_place(self) -> bool:
-        """Whether the embedding's gradient is there to be added to: four tables of mostly zeros a step otherwise."""
+        """Whether the embedding has a gradient to add to in place, instead of four tables of mostly zeros per step."""
         return self.training and self["embedding.weight"].grad is not None
 
-    def start(self, batch: int) -> States:
-        """States before the first token: h_0, c_0 (B, H)."""
+    def initial_states(self, batch: int) -> States:
+        """Initial states h_0, c_0 (B, H)."""
         zeros = self["embedding.weight"].new_zeros((batch, self.units))
         return zeros, zeros
 
     def hidden(self, direction: str, tokens: NDArray[np.int32], states: States) -> tuple[Tensor, States]:
-        """h of every step (B T, H), stream after stream, of a piece (B, T), and the states after it, for the next."""
+        """h of every step (B T, H), stream after stream, of a piece (B, T), and the states after it."""
         batch, steps = tokens.shape
         distinct, places = unique_tokens(tokens.reshape(-1), self.vocab_size)
         x = take(self["embedding.weight"], torch.from_numpy(distinct), in_place=self._in_place)  # (U, D)
@@ -92,7 +92,7 @@ class LanguageModel(torch.nn.Module):
         candidates: NDArray[np.int64],
         log_expected: NDArray[np.float32],
     ) -> Tensor:
-        """Mean estimated -log p of the targets (B, T), by sampled softmax."""
+        """Mean -log p of the targets (B, T), estimated by sampled softmax."""
         if self.training and self.dropout_output:
             mask = torch.nn.functional.dropout(h.new_ones((len(targets), 1, h.shape[1])), self.dropout_output)
             h = (h.view(*targets.shape, -1) * mask).view(h.shape)
@@ -106,18 +106,18 @@ class LanguageModel(torch.nn.Module):
 
     @torch.no_grad()
     def negative_log_likelihood(self, direction: str, text: NDArray[np.int32]) -> float:
-        """Sum of -log p (nats) of a text's tokens (n,) given those before them (after them), over the whole vocabulary.
+        """Sum of -log p (nats) of the tokens (n,) of a text given the previous ones, over the whole vocabulary.
 
-        `text` as it is read: reversed for "backward".
+        text: in reading order, reversed for "backward".
         """
         tokens = np.concatenate([np.full(1, PAD, dtype=np.int32), text])
-        h, _ = self.hidden(direction, tokens[None, :-1], self.start(1))
+        h, _ = self.hidden(direction, tokens[None, :-1], self.initial_states(1))
         logits = (h @ self[f"decoder.{direction}.weight"].T) @ self["embedding.weight"].T + self["decoder.bias"]
         picked = torch.log_softmax(logits, dim=1).gather(1, torch.from_numpy(tokens[1:].astype(np.int64))[:, None])
         return -float(picked.sum(dtype=torch.float64))
 
     def state(self) -> dict[str, Array]:
-        """The parameters as they are now, as copies, by name."""
+        """Copies of the parameters by name."""
         return {name: self[name].detach().numpy().copy() for name in self.names}
 
 

@@ -1,4 +1,4 @@
-"""`LSTM`: torch.nn.LSTM's call on gatewise's kernels, with one bias, ragged batches and a choice of gates."""
+"""`LSTM`: the interface of torch.nn.LSTM on gatewise's kernels, with one bias, ragged batches and binary gates."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ States = tuple[Tensor, Tensor]
 
 
 class LSTM(torch.nn.Module):
-    """One or more LSTM layers over a batch of sequences; takes the place of torch.nn.LSTM.
+    """One or more LSTM layers over a batch of sequences; a replacement for torch.nn.LSTM.
 
-    What it computes is in `gatewise.cell`; gates in the order i, f, g, o. On the CPU it runs gatewise's kernels,
-    float32 or float64 (float64 by the slow reference). On any other device it runs torch's own LSTM with the same
-    weights.
+    It computes the cell of `gatewise.cell`; gates in the order i, f, g, o. On the CPU it runs gatewise's kernels,
+    float32 or float64 (float64 by the slow reference). On any other device it runs torch's own LSTM with these weights.
 
-    Against torch.nn.LSTM: the arguments are the same, without projections, and `gate`, `recurrent_dropout` and
-    `precision` are new. There is one bias (`bias_l0` (4H,) in the place of `bias_ih_l0` and `bias_hh_l0`, which only
-    ever act as their sum). Parameters start as in Keras: input weights Glorot uniform (Glorot & Bengio 2010), recurrent
-    weights orthogonal (Saxe et al. 2014), bias zero, but one for the forget gate (Jozefowicz et al. 2015). Sequences
-    without steps are allowed.
+    Differences from torch.nn.LSTM: no projections; new arguments `gate`, `recurrent_dropout` and `precision`; one bias
+    (`bias_l0` (4H,) instead of `bias_ih_l0` and `bias_hh_l0`, of which only the sum matters); initial values as in
+    Keras: input weights Glorot uniform (Glorot & Bengio 2010), recurrent weights orthogonal (Saxe et al. 2014), bias 0,
+    but 1 for the forget gate (Jozefowicz et al. 2015). Sequences without steps are allowed.
 
     Parameters of layer n: `weight_ih_ln` (4H, D), above the first layer (4H, H x directions); `weight_hh_ln` (4H, H);
-    `bias_ln` (4H,); with `_reverse` at the end those of the second direction.
+    `bias_ln` (4H,); those of the second direction end in `_reverse`.
 
-    dropout: probability that a number of the output of every layer but the last is dropped, in training.
-    recurrent_dropout: probability that a unit of h_{t-1} is dropped where weight_hh reads it, in training: the same
+    dropout: probability of dropping a value of the output of every layer but the last, in training.
+    recurrent_dropout: probability of dropping a unit of h_{t-1} in the product with weight_hh, in training: the same
     units at every step of a sequence (Gal & Ghahramani 2016; Keras's argument of that name); on the CPU only.
     precision: "float32", or "bf16", see `gatewise.kernels.native.Native`; on the CPU only.
     gate: "sigmoid", or "binary": i, f, o are 0 or 1, trained straight-through; on the CPU only.
@@ -64,10 +62,10 @@ class LSTM(torch.nn.Module):
         super().__init__()
         for name, number in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             if not isinstance(number, int) or number < 1:
-                raise InputError(f"{name} must be a whole number from 1 on, not {quote(number)}")
-        for name, share in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= share <= 1:
-                raise InputError(f"{name} must be a probability, not {quote(share)}")
+                raise InputError(f"{name} must be an integer of at least 1, not {quote(number)}")
+        for name, probability in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
+            if not 0 <= probability <= 1:
+                raise InputError(f"{name} must be a probability, not {quote(probability)}")
         if precision not in ("float32", "bf16"):
             raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
         if gate not in ("sigmoid", "binary"):
@@ -91,14 +89,14 @@ class LSTM(torch.nn.Module):
         return 2 if self.bidirectional else 1
 
     def runs(self) -> Iterator[tuple[int, str]]:
-        """Layer and parameters' suffix of every run through the sequences, in torch's order."""
+        """Layer and parameter suffix of each LSTM, in torch's order."""
         for layer in range(self.num_layers):
             for direction in ("", "_reverse")[: self.directions]:
                 yield layer, f"_l{layer}{direction}"
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw new weights, as Keras does: see the class."""
+        """Initialise the parameters as Keras does; see the class."""
         for _, suffix in self.runs():
             torch.nn.init.xavier_uniform_(getattr(self, f"weight_ih{suffix}"))
             weight_hh: Tensor = getattr(self, f"weight_hh{suffix}")
@@ -115,43 +113,49 @@ class LSTM(torch.nn.Module):
 
         input: (T, B, D), with batch_first (B, T, D); (T, D) for one sequence; a PackedSequence; or with `lengths`
         (B,) int64 the rows (N, D) of B sequences one after the other, without padding (N = sum of lengths). hx: h_0
-        and c_0, each (layers x directions, B, H), for one sequence (layers x directions, H); zeros where absent.
+        and c_0, each (layers x directions, B, H), for one sequence (layers x directions, H); None for zeros.
 
-        Returns output, (h_n, c_n): the top layer's h of every step, H x directions wide, in the form of the input; and
-        the states after the last step, in the form of hx. Raises InputError for what does not fit.
+        Returns output, (h_n, c_n): h of every step of the top layer, H x directions wide, in the form of the input; and
+        the states after the last step, in the form of hx. Raises InputError for arguments that do not fit.
         """
         data = input.data if isinstance(input, PackedSequence) else input
         self._check_input(input, data, lengths)
-        if data.device.type != "cpu":
-            return _run_fallback(self, input, hx, lengths)
+        if data.dim() == 2 and lengths is None and not isinstance(input, PackedSequence):  # one sequence
+            axis = 0 if self.batch_first else 1
+            output, (h_n, c_n) = self.forward(data.unsqueeze(axis), hx and (hx[0].unsqueeze(1), hx[1].unsqueeze(1)))
+            assert isinstance(output, Tensor)
+            return output.squeeze(axis), (h_n.squeeze(1), c_n.squeeze(1))
+        on_cpu = _runs_kernels(data)
+        if not on_cpu:
+            self._check_fallback(data)
         if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx)
+            states = self._states(hx, data, int(input.batch_sizes[0]))
+            if input.sorted_indices is not None:
+                states = _reordered(states, input.sorted_indices)
+            run = self._packed if on_cpu else self._fallback
+            output, states = run(data, input.batch_sizes, states)
+            if input.unsorted_indices is not None:
+                states = _reordered(states, input.unsorted_indices)
+            return input._replace(data=output), states
         if lengths is not None:
-            return self._forward_rows(data, None, lengths, self.states_for(hx, data, len(lengths)))
-        if data.dim() == 2:
-            states = None if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
-            whole = torch.full((1,), data.shape[0], dtype=torch.int64)
-            output, (h_n, c_n) = self._forward_rows(data, None, whole, self.states_for(states, data, 1))
-            return output, (h_n.squeeze(1), c_n.squeeze(1))
+            states = self._states(hx, data, len(lengths))
+            return self._rows(data, None, lengths, states) if on_cpu else self._fallback_ragged(data, lengths, states)
+        states = self._states(hx, data, data.shape[0 if self.batch_first else 1])
+        if not on_cpu:
+            return self._fallback(data, None, states)
         x = data if self.batch_first else data.transpose(0, 1)  # (B, T, D)
         batch, steps = x.shape[:2]
         every = torch.full((batch,), steps, dtype=torch.int64)
-        rows = x.reshape(batch * steps, self.input_size)
-        output, last = self._forward_rows(rows, None, every, self.states_for(hx, data, batch))
+        output, states = self._rows(x.reshape(batch * steps, self.input_size), None, every, states)
         output = output.view(batch, steps, self.hidden_size * self.directions)
-        return output if self.batch_first else output.transpose(0, 1), last
+        return output if self.batch_first else output.transpose(0, 1), states
 
-    def _forward_packed(self, packed: PackedSequence, hx: States | None) -> tuple[PackedSequence, States]:
-        lengths, index, back = _packed_rows(packed.batch_sizes)
-        states = self.states_for(hx, packed.data, len(lengths))
-        if packed.sorted_indices is not None:
-            states = states[0].index_select(1, packed.sorted_indices), states[1].index_select(1, packed.sorted_indices)
-        output, (h_n, c_n) = self._forward_rows(packed.data, index, lengths, states)
-        if packed.unsorted_indices is not None:
-            h_n, c_n = h_n.index_select(1, packed.unsorted_indices), c_n.index_select(1, packed.unsorted_indices)
-        return packed._replace(data=output.index_select(0, back)), (h_n, c_n)
+    def _packed(self, x: Tensor, batch_sizes: Tensor, states: States) -> tuple[Tensor, States]:
+        lengths, index, back = _packed_rows(batch_sizes)
+        output, states = self._rows(x, index, lengths, states)
+        return output.index_select(0, back), states
 
-    def _forward_rows(self, x: Tensor, index: Tensor | None, lengths: Tensor, states: States) -> tuple[Tensor, States]:
+    def _rows(self, x: Tensor, index: Tensor | None, lengths: Tensor, states: States) -> tuple[Tensor, States]:
         """x (U, D), index (N,) or None, lengths (B,), states (runs, B, H) -> output (N, H x directions), states."""
         outputs: list[Tensor] = []
         last: list[States] = []
@@ -186,8 +190,52 @@ class LSTM(torch.nn.Module):
         output = torch.cat(outputs, 1) if self.bidirectional else outputs[0]
         return output, (torch.stack([h for h, _ in last]), torch.stack([c for _, c in last]))
 
-    def states_for(self, hx: States | None, like: Tensor, batch: int) -> States:
-        """hx, checked, for a batch of `batch` sequences; zeros of the kind of `like` where there is none."""
+    def _check_fallback(self, data: Tensor) -> None:
+        """Raise InputError for settings that torch's LSTM, which runs on other devices, does not have."""
+        if self.gate != "sigmoid":
+            raise InputError(f"gate={self.gate!r} runs on the CPU only; the input is on '{data.device}'")
+        if self.precision != "float32":
+            raise InputError(f"precision={self.precision!r} runs on the CPU only; the input is on '{data.device}'")
+        if self.training and self.recurrent_dropout > 0:
+            raise InputError(f"recurrent_dropout runs on the CPU only; the input is on '{data.device}'")
+
+    def _fallback(self, x: Tensor, batch_sizes: Tensor | None, states: States) -> tuple[Tensor, States]:
+        weights = []
+        for _, suffix in self.runs():
+            weights += [getattr(self, f"weight_ih{suffix}"), getattr(self, f"weight_hh{suffix}")]
+            if self.bias:
+                bias = getattr(self, f"bias{suffix}")
+                weights += [bias, torch.zeros_like(bias)]
+        bias, layers, dropout, training = self.bias, self.num_layers, self.dropout, self.training
+        both, first = self.bidirectional, self.batch_first
+        if batch_sizes is None:
+            output, h_n, c_n = torch.lstm(x, states, weights, bias, layers, dropout, training, both, first)
+        else:
+            output, h_n, c_n = torch.lstm(x, batch_sizes, states, weights, bias, layers, dropout, training, both)
+        return output, (h_n, c_n)
+
+    def _fallback_ragged(self, x: Tensor, lengths: Tensor, states: States) -> tuple[Tensor, States]:
+        """As a packed batch; sequences without steps, which torch does not accept, keep their states."""
+        counts = lengths.cpu()
+        order = torch.argsort(counts, descending=True, stable=True)
+        kept, full = counts[order], int((counts > 0).sum())
+        if not full:
+            return x.new_zeros((0, self.hidden_size * self.directions)), states
+        sizes = (kept[:, None] > torch.arange(int(kept[0]))).sum(0)  # (T,) sequences that have a step t
+        _, _, back = _packed_rows(sizes)
+        starts = counts.cumsum(0) - counts
+        within = torch.arange(len(back)) - torch.repeat_interleave(kept.cumsum(0) - kept, kept)
+        sorted_rows = torch.repeat_interleave(starts[order], kept) + within  # (N,) rows of x, longest sequence first
+        packed = sorted_rows[back]  # (N,) rows of x in the order of a packed batch
+        ragged = torch.empty_like(packed)
+        ragged[packed] = torch.arange(len(packed))
+        where = order[:full].to(x.device)
+        output, (h_n, c_n) = self._fallback(x.index_select(0, packed.to(x.device)), sizes, _reordered(states, where))
+        output = output.index_select(0, ragged.to(x.device))
+        return output, (states[0].index_copy(1, where, h_n), states[1].index_copy(1, where, c_n))
+
+    def _states(self, hx: States | None, like: Tensor, batch: int) -> States:
+        """hx after validation, for `batch` sequences; for None zeros with the dtype of `like`."""
         shape = self.num_layers * self.directions, batch, self.hidden_size
         if hx is None:
             zeros = like.new_zeros(shape)
@@ -196,7 +244,7 @@ class LSTM(torch.nn.Module):
             if state.shape != shape:
                 raise InputError(f"{name}: expected {shape}, got {tuple(state.shape)}")
             if state.dtype != like.dtype:
-                raise InputError(f"{name} is {state.dtype}, the input is {like.dtype}: they must be the same")
+                raise InputError(f"{name} is {state.dtype}, the input is {like.dtype}: their dtypes must be equal")
         return hx
 
     def _check_input(self, input: Tensor | PackedSequence, data: Tensor, lengths: Tensor | None) -> None:
@@ -205,23 +253,23 @@ class LSTM(torch.nn.Module):
             raise InputError(f"input: expected {_wanted(dims, self.input_size)}, got {tuple(data.shape)}")
         if isinstance(input, PackedSequence) and lengths is not None:
             raise InputError("lengths: a PackedSequence has its own")
-        # A compiler would have to stop here for the sum; the kernel then refuses what does not fit.
+        # torch.compile would break the graph at the sum; the kernel checks the lengths then.
         if lengths is not None and not torch.compiler.is_compiling() and int(lengths.sum()) != len(data):
             raise InputError(f"lengths sum to {int(lengths.sum())}, but there are {len(data)} rows")
         weight = self.weight_ih_l0
         if data.dtype != weight.dtype:
-            raise InputError(f"input is {data.dtype}, the weights are {weight.dtype}: they must be the same")
+            raise InputError(f"input is {data.dtype}, the weights are {weight.dtype}: their dtypes must be equal")
         if data.device.type == "cpu" and data.dtype not in (torch.float32, torch.float64):
             raise InputError(f"input is {data.dtype}: on the CPU, LSTM computes in float32 or float64")
 
     def flatten_parameters(self) -> None:
-        """Does nothing: it is here so that code written for torch.nn.LSTM runs. The kernels pack weights themselves."""
+        """Does nothing; for code written for torch.nn.LSTM. The kernels pack weights themselves."""
 
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        ours = {"gate": "sigmoid", "recurrent_dropout": 0.0, "precision": "float32"}
-        for name, default in {**defaults, **ours}.items():
+        extensions = {"gate": "sigmoid", "recurrent_dropout": 0.0, "precision": "float32"}
+        for name, default in {**defaults, **extensions}.items():
             if getattr(self, name) != default:
                 parts.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(parts)
@@ -231,11 +279,16 @@ def _wanted(dims: tuple[int, ...], inputs: int) -> str:
     return " or ".join(f"({'..., ' * (n - 1)}{inputs})" for n in dims)
 
 
+def _runs_kernels(data: Tensor) -> bool:
+    """Whether gatewise's kernels compute on this tensor; torch's LSTM does on other devices."""
+    return data.device.type == "cpu"
+
+
 def _packed_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """lengths (B,), index (N,) int32, back (N,) from the `batch_sizes (T,)` of a PackedSequence.
 
-    A PackedSequence holds step 0 of all B sequences, then step 1 of those that have one, and so on; the longest come
-    first. `index` says which of its rows each ragged step is, and `back` which ragged row each of its rows is.
+    A PackedSequence holds step 0 of all B sequences, then step 1 of those that have one, and so on, longest first.
+    `index` is the packed row of each ragged row, `back` the ragged row of each packed row.
 
     >>> lengths, index, back = _packed_rows(torch.tensor([2, 1, 1]))  # a0 b0 a1 a2
     >>> lengths.tolist(), index.tolist(), back.tolist()
@@ -251,71 +304,5 @@ def _packed_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return lengths, index, back
 
 
-def _run_fallback(
-    module: LSTM, input: Tensor | PackedSequence, hx: States | None, lengths: Tensor | None
-) -> tuple[Tensor | PackedSequence, States]:
-    """`module(input, hx, lengths=lengths)` by torch's LSTM of that device. Raises InputError for binary gates."""
-    data = input.data if isinstance(input, PackedSequence) else input
-    if module.gate != "sigmoid":
-        raise InputError(f"gate={module.gate!r} runs on the CPU only; the input is on '{data.device}'")
-    if module.precision != "float32":
-        raise InputError(f"precision={module.precision!r} runs on the CPU only; the input is on '{data.device}'")
-    if module.training and module.recurrent_dropout > 0:
-        raise InputError(f"recurrent_dropout runs on the CPU only; the input is on '{data.device}'")
-    if isinstance(input, PackedSequence):
-        states = module.states_for(hx, data, int(input.batch_sizes[0]))
-        if input.sorted_indices is not None:
-            states = _ordered(states, input.sorted_indices)
-        output, last = _fallback_rows(module, data, input.batch_sizes, states)
-        if input.unsorted_indices is not None:
-            last = _ordered(last, input.unsorted_indices)
-        return input._replace(data=output), last
-    if lengths is not None:
-        return _fallback_ragged(module, data, lengths, module.states_for(hx, data, len(lengths)))
-    if data.dim() == 2:
-        one = None if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
-        time = 1 if module.batch_first else 0
-        output, (h_n, c_n) = _fallback_rows(module, data.unsqueeze(1 - time), None, module.states_for(one, data, 1))
-        return output.squeeze(1 - time), (h_n.squeeze(1), c_n.squeeze(1))
-    return _fallback_rows(module, data, None, module.states_for(hx, data, data.shape[0 if module.batch_first else 1]))
-
-
-def _fallback_ragged(module: LSTM, x: Tensor, lengths: Tensor, states: States) -> tuple[Tensor, States]:
-    """By way of a packed batch; sequences without steps, which torch does not take, keep their states."""
-    counts = lengths.cpu()
-    order = torch.argsort(counts, descending=True, stable=True)
-    kept, full = counts[order], int((counts > 0).sum())
-    if not full:
-        return x.new_zeros((0, module.hidden_size * module.directions)), states
-    sizes = (kept[:, None] > torch.arange(int(kept[0]))).sum(0)  # (T,) sequences that have a step t
-    _, _, back = _packed_rows(sizes)
-    starts = counts.cumsum(0) - counts
-    within = torch.arange(len(back)) - torch.repeat_interleave(kept.cumsum(0) - kept, kept)
-    sorted_rows = torch.repeat_interleave(starts[order], kept) + within  # (N,) rows of x, longest sequence first
-    packed = sorted_rows[back]  # (N,) rows of x in the order of a packed batch
-    home = torch.empty_like(packed)
-    home[packed] = torch.arange(len(packed))
-    where = order[:full].to(x.device)
-    output, (h_n, c_n) = _fallback_rows(module, x.index_select(0, packed.to(x.device)), sizes, _ordered(states, where))
-    output = output.index_select(0, home.to(x.device))
-    return output, (states[0].index_copy(1, where, h_n), states[1].index_copy(1, where, c_n))
-
-
-def _ordered(states: States, order: Tensor) -> States:
+def _reordered(states: States, order: Tensor) -> States:
     return states[0].index_select(1, order), states[1].index_select(1, order)
-
-
-def _fallback_rows(module: LSTM, x: Tensor, batch_sizes: Tensor | None, states: States) -> tuple[Tensor, States]:
-    weights = []
-    for _, suffix in module.runs():
-        weights += [getattr(module, f"weight_ih{suffix}"), getattr(module, f"weight_hh{suffix}")]
-        if module.bias:
-            bias = getattr(module, f"bias{suffix}")
-            weights += [bias, torch.zeros_like(bias)]
-    bias, layers, dropout, training = module.bias, module.num_layers, module.dropout, module.training
-    both, first = module.bidirectional, module.batch_first
-    if batch_sizes is None:
-        output, h_n, c_n = torch.lstm(x, states, weights, bias, layers, dropout, training, both, first)
-    else:
-        output, h_n, c_n = torch.lstm(x, batch_sizes, states, weights, bias, layers, dropout, training, both)
-    return output, (h_n, c_n)

@@ -57,7 +57,7 @@ class PretrainLoop:
         self.sampler = Sampler(counts, min(recipe.num_sampled, network.vocab_size))
         self.optimizer = self._adam(network)
         self.progress: Progress[PerplexityLog] = Progress()
-        self.states = {direction: network.start(self.streams.batch) for direction in DIRECTIONS}
+        self.states = {direction: network.initial_states(self.streams.batch) for direction in DIRECTIONS}
         self._lines: dict[str, Tokens] = {}
         self._epoch = -1
 
@@ -155,7 +155,7 @@ class PretrainLoop:
                 self.network[name].copy_(torch.from_numpy(value))
         torch.set_rng_state(random)
         self.optimizer = self._adam(self.network)
-        self.states = {direction: self.network.start(self.streams.batch) for direction in DIRECTIONS}
+        self.states = {direction: self.network.initial_states(self.streams.batch) for direction in DIRECTIONS}
         self._epoch = -1
         pace = statistics.median(times[TIMED_STEPS // 3 :])
         left = 60 * recipe.minutes - spent - sum(times)
@@ -173,7 +173,7 @@ class PretrainLoop:
         self._epoch = epoch
         self._lines = {direction: self.streams.epoch(epoch, direction == "backward") for direction in DIRECTIONS}
         if not keep_states:
-            self.states = {direction: self.network.start(self.streams.batch) for direction in DIRECTIONS}
+            self.states = {direction: self.network.initial_states(self.streams.batch) for direction in DIRECTIONS}
 
     def _measure(self, loss: float, texts: Sequence[Tokens]) -> None:
         progress = self.progress

@@ -124,7 +124,7 @@ def rows_of(shown: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", ["plain", "both ways, two layers, mean and max", "binary"])
-def test_the_gates_shown_are_those_of_the_example(name: str) -> None:
+def test_the_applied_gates_are_those_of_the_example(name: str) -> None:
     found, example = opened(name)
     for unit in range(example.contributions.shape[1]):
         gates, column = example.unit(unit)
