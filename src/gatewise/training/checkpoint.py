@@ -44,6 +44,11 @@ class Progress(Generic[Row]):
     history: list[Row] = field(default_factory=list)
 
     @property
+    def position(self) -> str:
+        """Where the run is, in words."""
+        return f"step {self.step:,} of {self.steps:,}" if self.steps else f"epoch {self.epoch}, step {self.step}"
+
+    @property
     def history_lines(self) -> str:
         """The history as JSON lines, as a model folder stores it."""
         return "".join(json.dumps(asdict(row)) + "\n" for row in self.history)

@@ -17,7 +17,7 @@ from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata, pretrain
 from gatewise.nn import LanguageModel
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, RunInfo
-from gatewise.training.checkpoint import FILE, run_identity
+from gatewise.training.checkpoint import run_identity
 from gatewise.training.pretrain_loop import PretrainLoop
 from gatewise.training.pretrain_recipes import PretrainRecipe, pretrain_recipe
 from gatewise.training.run import Interrupted, RunFolder, interruptible
@@ -68,18 +68,13 @@ def pretrain(
         fingerprint = data.fingerprint()
         identity = run_identity(asdict(recipe), seed, fingerprint, kernel, threads())
         loop = PretrainLoop(network, recipe, train, validation, seed, callback, folder.folder, identity)
-        if folder.folder is not None and resume and (folder.folder / FILE).exists():
-            loop.restore(folder.folder)
-            callback.log(f"resuming after step {loop.progress.step:,} of {loop.progress.steps:,}")
-        elif folder.folder is not None and resume:
-            callback.log(f"there is no checkpoint in {folder.folder}: starting from the beginning")
+        folder.restore(loop, callback, folder.folder)
         info = RunInfo(recipe, data.source, len(train), held_out, kernel, loop.streams.pieces)
         callback.on_train_begin(replace(info, vocab_size=encoding.vocab_size, words=loop.words))
         with interruptible() as stop:
             complete = loop.run(stop, start)
         if not complete:
-            steps = f"step {loop.progress.step:,} of {loop.progress.steps:,}"
-            raise Interrupted(f"stopped at {steps}{folder.resume_hint}")
+            raise Interrupted(f"stopped after {loop.progress.position}{folder.resume_hint}")
         metadata = PretrainedMetadata(
             gatewise=__version__,
             data=data.source,

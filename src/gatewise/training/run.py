@@ -10,12 +10,15 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any, Protocol
 
 import torch
 
 from gatewise.errors import GatewiseError, InputError
 from gatewise.model.model import Model
 from gatewise.storage import check_target, locked
+from gatewise.training.callback import Callback
+from gatewise.training.checkpoint import FILE, Progress
 
 
 class Interrupted(GatewiseError):
@@ -26,6 +29,15 @@ class Interrupted(GatewiseError):
     def __init__(self, message: str, model: Model | None = None) -> None:
         super().__init__(message)
         self.model = model
+
+
+class Resumable(Protocol):
+    """A loop of training or pretraining."""
+
+    progress: Progress[Any]
+
+    def restore(self, folder: Path) -> None:
+        """Continue from the checkpoint in `folder`."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,16 @@ class RunFolder:
     def resume_hint(self) -> str:
         """The end of the message of an interrupted run."""
         return "" if self.target is None else "; continue with --resume"
+
+    def restore(self, loop: Resumable, callback: Callback, folder: Path | None) -> None:
+        """Continue from the checkpoint in `folder`, this run's or its teacher's, if the run is to resume."""
+        if folder is None or not self.resume:
+            return
+        if (folder / FILE).exists():
+            loop.restore(folder)
+            callback.log(f"resuming after {loop.progress.position}")
+        else:
+            callback.log(f"there is no checkpoint in {folder}: starting from the beginning")
 
     @contextmanager
     def entered(self, seed: int) -> Iterator[None]:

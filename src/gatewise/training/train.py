@@ -23,7 +23,7 @@ from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM, load_pretrained
 from gatewise.nn import Network
 from gatewise.training.callback import Callback
-from gatewise.training.checkpoint import FILE, run_identity
+from gatewise.training.checkpoint import run_identity
 from gatewise.training.ensemble import fit_ensemble
 from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
@@ -121,11 +121,7 @@ class _Run:
             kernel=kernel,
         )
         loop = Loop(training_data, network, self.seed, self.callback, folder, self._identity(training_data))
-        if folder is not None and self.folder.resume and (folder / FILE).exists():
-            loop.restore(folder)
-            self.callback.log(f"resuming after epoch {loop.progress.epoch}, step {loop.progress.step}")
-        elif folder is not None and self.folder.resume:
-            self.callback.log(f"there is no checkpoint in {folder}: starting from the beginning")
+        self.folder.restore(loop, self.callback, folder)
         self.callback.on_train_begin(loop.info())
         with interruptible() as stop:
             complete = loop.run(stop)
