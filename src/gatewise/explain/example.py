@@ -59,6 +59,9 @@ class Example(HtmlRepr):
         """T, the number of steps that the network reads."""
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        return f"Example({len(self)} {self.net.token_noun}s, {self.truncated} truncated)"
+
     @property
     def steps(self) -> list[str]:
         """The names of the steps that the network reads."""
