@@ -15,8 +15,8 @@ CHANNELS: dict[str, Any] = {"inputs": "channels", "vocab_size": 3, "embedding_di
 ARCHITECTURES = {
     "plain": Architecture(**TOKENS),
     "two layers": Architecture(**TOKENS, layers=2),
-    "cut in front": Architecture(**TOKENS, max_length=9),
-    "cut in the middle": Architecture(**TOKENS, max_length=9, truncation="middle"),
+    "truncated front": Architecture(**TOKENS, max_length=9),
+    "truncated middle": Architecture(**TOKENS, max_length=9, truncation="middle"),
     "pads": Architecture(**TOKENS, max_length=40, padding="pre"),
     "pads, two layers": Architecture(**TOKENS, max_length=40, padding="pre", layers=2),
     "pads, nothing to pad": Architecture(**TOKENS, max_length=9, padding="pre"),
@@ -24,15 +24,15 @@ ARCHITECTURES = {
     "max": Architecture(**TOKENS, pooling="max"),
     "mean and max": Architecture(**TOKENS, pooling="mean+max"),
     "binary": Architecture(**TOKENS, gate="binary"),
-    "both ways": Architecture(**TOKENS, bidirectional=True),
-    "both ways, mean": Architecture(**TOKENS, bidirectional=True, pooling="mean"),
-    "both ways, two layers, mean and max": Architecture(
+    "bidirectional": Architecture(**TOKENS, bidirectional=True),
+    "bidirectional, mean": Architecture(**TOKENS, bidirectional=True, pooling="mean"),
+    "bidirectional, two layers, mean and max": Architecture(
         **TOKENS, bidirectional=True, layers=2, pooling="mean+max", max_length=10, truncation="middle"
     ),
     "four classes": Architecture(**TOKENS, outputs=4),
-    "four classes, both ways": Architecture(**TOKENS, outputs=4, bidirectional=True, pooling="mean+max"),
+    "four classes, bidirectional": Architecture(**TOKENS, outputs=4, bidirectional=True, pooling="mean+max"),
     "series": Architecture(**CHANNELS),
-    "series, three classes, both ways": Architecture(**CHANNELS, bidirectional=True, outputs=3, pooling="max"),
+    "series, three classes, bidirectional": Architecture(**CHANNELS, bidirectional=True, outputs=3, pooling="max"),
 }
 
 

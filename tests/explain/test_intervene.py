@@ -17,7 +17,9 @@ from tests.explain.random_net import ARCHITECTURES, TOKENS, names_of, parameters
 
 LENGTH = 14
 MORE = {
-    "binary, both ways, mean and max": Architecture(**TOKENS, gate="binary", bidirectional=True, pooling="mean+max"),
+    "binary, bidirectional, mean and max": Architecture(
+        **TOKENS, gate="binary", bidirectional=True, pooling="mean+max"
+    ),
 }
 ALL = {**ARCHITECTURES, **MORE}
 
@@ -51,7 +53,7 @@ def test_without_clamps_the_loop_equals_the_kernel(name: str) -> None:
 
 
 @pytest.mark.parametrize("gate", ["i", "f", "g", "o"])
-@pytest.mark.parametrize("name", ["pads, two layers", "both ways", "binary, both ways, mean and max", "series"])
+@pytest.mark.parametrize("name", ["pads, two layers", "bidirectional", "binary, bidirectional, mean and max", "series"])
 def test_clamped_gates_have_their_value_and_the_cell_equations_hold(name: str, gate: str) -> None:
     arch = ALL[name]
     value, steps, unit = 1.0, range(3, 7), arch.units * len(arch.directions) - 2
@@ -79,18 +81,18 @@ def test_clamped_gates_have_their_value_and_the_cell_equations_hold(name: str, g
 
 
 def test_a_clamp_without_unit_applies_to_all_layers() -> None:
-    example = traced("both ways, two layers, mean and max", Clamp("f", 1.0))
+    example = traced("bidirectional, two layers, mean and max", Clamp("f", 1.0))
     assert all((gates.f == 1).all() for gates in example.lstms)
-    one = traced("both ways, two layers, mean and max", Clamp("f", 1.0, layer=0))
+    one = traced("bidirectional, two layers, mean and max", Clamp("f", 1.0, layer=0))
     assert [bool((gates.f == 1).all()) for gates in one.lstms] == [True, True, False, False]
-    unit = traced("both ways, two layers, mean and max", Clamp("f", 1.0, unit=8))
+    unit = traced("bidirectional, two layers, mean and max", Clamp("f", 1.0, unit=8))
     assert [int((gates.f == 1).all(axis=0).sum()) for gates in unit.lstms] == [0, 0, 0, 1]
     assert (unit.lstms[3].f[:, 2] == 1).all()
 
 
 def test_a_clamp_of_one_direction() -> None:
     """With a direction a unit counts within it; without, over both side by side."""
-    deep = "both ways, two layers, mean and max"
+    deep = "bidirectional, two layers, mean and max"
     for clamp, where in (
         (Clamp("f", 1.0, direction="backward"), [False, True, False, True]),
         (Clamp("f", 1.0, layer=1, direction="forward"), [False, False, True, False]),
@@ -151,10 +153,10 @@ def test_pads_are_clamped_only_on_request() -> None:
 
 def test_the_steps_of_a_clamp_are_those_of_every_prefix() -> None:
     """With two directions each prefix is a run of its own: step 3 is step 3 in each."""
-    net = net_of("both ways")
+    net = net_of("bidirectional")
     clamps = (Clamp("f", 0.0, 9, range(3, 5)), Clamp("i", 1.0, 1, range(3, 5)))
     sequence = sequence_of(net.arch, LENGTH, 7)
-    after = traced("both ways", *clamps).prefix_logits
+    after = traced("bidirectional", *clamps).prefix_logits
     for t in (2, 4, 9):
         short = Example(net.with_clamps(clamps), sequence[:t], steps_of(t)).logits
         np.testing.assert_allclose(after[t], short, atol=2e-6)

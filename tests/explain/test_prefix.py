@@ -16,7 +16,7 @@ from tests.explain.random_net import ARCHITECTURES, CHANNELS, TOKENS, parameters
 
 LENGTH = 40
 MORE = {
-    f"{inputs}, both ways, {pooling}": Architecture(**kind, bidirectional=True, pooling=pooling)
+    f"{inputs}, bidirectional, {pooling}": Architecture(**kind, bidirectional=True, pooling=pooling)
     for inputs, kind in (("tokens", TOKENS), ("series", CHANNELS))
     for pooling in ("last", "mean", "max", "mean+max")
 }
@@ -72,7 +72,7 @@ def test_merged_runs_equal_separate_runs(name: str, scale: float, monkeypatch: p
     np.testing.assert_allclose(Example(net, read).prefix_logits, each_prefix(net, read), atol=3e-6)
 
 
-@pytest.mark.parametrize("name", ["plain", "pads", "both ways", "both ways, two layers, mean and max"])
+@pytest.mark.parametrize("name", ["plain", "pads", "bidirectional", "bidirectional, two layers, mean and max"])
 def test_under_clamps(name: str) -> None:
     net = net_of(name)
     read = read_of(net, 12)

@@ -97,7 +97,7 @@ def test_unit_contributions_add_up_to_logit_minus_base_value(name: str) -> None:
 
 
 def test_backward_contributions_belong_to_the_step_that_is_read() -> None:
-    arch, parameters, _, example = traced("both ways")
+    arch, parameters, _, example = traced("bidirectional")
     gates, unit = example.lstms[1], 2
     weight = float(parameters["dense.weight"][0, arch.units + unit])
     h = np.append(gates.h[:, unit], 0.0).astype(np.float64)  # it starts after the last step, from zero
@@ -105,8 +105,8 @@ def test_backward_contributions_belong_to_the_step_that_is_read() -> None:
 
 
 def test_names_are_truncated_with_the_sequence() -> None:
-    assert traced("cut in front")[3].steps == steps_of(LENGTH)[-9:]
-    middle = traced("cut in the middle")[3]
+    assert traced("truncated front")[3].steps == steps_of(LENGTH)[-9:]
+    middle = traced("truncated middle")[3]
     assert middle.steps == ["w0", "w1", "w2", *steps_of(LENGTH)[-6:]]
     assert middle.truncated == 5
     assert traced("plain")[3].truncated == 0
@@ -120,7 +120,7 @@ def test_half_life_from_the_forget_gates() -> None:
 
 
 def test_half_lives_of_the_top_layer() -> None:
-    _, _, _, example = traced("both ways, two layers, mean and max")
+    _, _, _, example = traced("bidirectional, two layers, mean and max")
     expected = np.concatenate([example.lstms[2].half_life(), example.lstms[3].half_life()])
     np.testing.assert_array_equal(example.half_lives(), expected)
 
@@ -137,7 +137,7 @@ def test_half_life_of_gates_of_0_and_1() -> None:
 
 
 def test_gate_shares_count() -> None:
-    arch = ARCHITECTURES["both ways"]
+    arch = ARCHITECTURES["bidirectional"]
     parameters = {name: 5 * array for name, array in parameters_of(arch, 5).items()}  # so that gates come near 0 and 1
     example = trace(parameters, arch, sequence_of(arch, LENGTH, 5), steps_of(LENGTH))
     for gate, share in example.gate_shares().items():
@@ -157,7 +157,7 @@ def test_in_float64_it_is_exact() -> None:
 
 
 def test_a_unit_is_found_by_its_number() -> None:
-    _, _, _, example = traced("both ways, two layers, mean and max")
+    _, _, _, example = traced("bidirectional, two layers, mean and max")
     gates, column = example.unit(8)
     assert (gates.layer, gates.direction, column) == (1, "backward", 2)
     for unit in (-1, 12):

@@ -17,7 +17,7 @@ from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of
 
 LENGTHS = [14, 3, 30, 9, 21, 1, 17]
-NAMES = ["plain", "pads, two layers", "both ways, two layers, mean and max", "binary", "series"]
+NAMES = ["plain", "pads, two layers", "bidirectional, two layers, mean and max", "binary", "series"]
 
 
 def net_of(name: str) -> ExplainedNetwork:
@@ -93,7 +93,7 @@ def _read(net: ExplainedNetwork, sequences: list[Array]) -> list[Array]:
     return [truncate(sequence, net.arch) for sequence in sequences]
 
 
-@pytest.mark.parametrize("name", ["plain", "both ways, mean"])
+@pytest.mark.parametrize("name", ["plain", "bidirectional, mean"])
 def test_top_and_bottom_words(name: str) -> None:
     net, report = net_of(name), report_of(name, words=2)
     sequences, _, _ = data_of(net)
@@ -118,7 +118,7 @@ def test_a_series_has_no_words() -> None:
 
 
 def test_report_round_trips_through_bytes() -> None:
-    report = report_of("both ways")
+    report = report_of("bidirectional")
     raw = report.to_bytes()
     assert UnitsReport.from_bytes(raw) == report
     assert UnitsReport.from_bytes(raw).unit(11) == report.units[11]

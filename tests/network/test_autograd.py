@@ -20,7 +20,7 @@ from tests.explain.random_net import ARCHITECTURES, CHANNELS, TOKENS, parameters
 
 MORE = {
     "long pads, two layers": Architecture(**TOKENS, max_length=300, padding="pre", layers=2),
-    "binary, both ways, mean": Architecture(**TOKENS, gate="binary", bidirectional=True, pooling="mean"),
+    "binary, bidirectional, mean": Architecture(**TOKENS, gate="binary", bidirectional=True, pooling="mean"),
     "binary, mean and max": Architecture(**TOKENS, gate="binary", pooling="mean+max"),  # many ties
     "series, two layers, mean and max": Architecture(**CHANNELS, layers=2, pooling="mean+max", outputs=3),
 }

@@ -119,7 +119,7 @@ def test_every_method_has_a_note() -> None:
 
 
 def test_names_are_truncated_with_the_sequence() -> None:
-    found = explained("cut in the middle", "leave-one-out")
+    found = explained("truncated middle", "leave-one-out")
     assert found.steps == ["w0", "w1", "w2", *steps_of(LENGTH)[-6:]]
     assert found.truncated == 5
 

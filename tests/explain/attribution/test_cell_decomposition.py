@@ -13,7 +13,9 @@ from tests.explain.random_net import ARCHITECTURES, TOKENS, names_of, parameters
 
 LENGTH = 14
 MORE = {
-    "binary, both ways, mean and max": Architecture(**TOKENS, gate="binary", bidirectional=True, pooling="mean+max"),
+    "binary, bidirectional, mean and max": Architecture(
+        **TOKENS, gate="binary", bidirectional=True, pooling="mean+max"
+    ),
     "two layers, mean": Architecture(**TOKENS, layers=2, pooling="mean"),
 }
 ALL = {**ARCHITECTURES, **MORE}

@@ -15,18 +15,18 @@ from gatewise.types import Array
 from tests.explain.random_net import CHANNELS, TOKENS, names_of, parameters_of, sequence_of, steps_of
 
 LENGTH = 12
-ONE_WAY = {
+ONE_DIRECTION = {
     f"{pooling}, {outputs}": Architecture(**CHANNELS, pooling=pooling, outputs=outputs)
     for pooling, outputs in (("last", 1), ("mean", 1), ("max", 3), ("mean+max", 1), ("last", 4))
 }
-BOTH_WAYS = {
-    f"both ways, {pooling}": Architecture(**CHANNELS, bidirectional=True, pooling=pooling)
+BIDIRECTIONAL = {
+    f"bidirectional, {pooling}": Architecture(**CHANNELS, bidirectional=True, pooling=pooling)
     for pooling in ("last", "mean", "max", "mean+max")
 }
-WITH_CHANNELS = [("prefix-difference", name) for name in ONE_WAY] + [
-    ("cell-decomposition", name) for name in [*ONE_WAY, *BOTH_WAYS]
+WITH_CHANNELS = [("prefix-difference", name) for name in ONE_DIRECTION] + [
+    ("cell-decomposition", name) for name in [*ONE_DIRECTION, *BIDIRECTIONAL]
 ]
-ALL = {**ONE_WAY, **BOTH_WAYS}
+ALL = {**ONE_DIRECTION, **BIDIRECTIONAL}
 
 
 def explained(method: str, arch: Architecture, series: Array | None = None) -> Explanation:
@@ -48,10 +48,10 @@ def test_score_is_baseline_term_plus_channels(method: str, name: str, length: in
     assert np.abs(found.baseline_term).max() > 0.001
 
 
-@pytest.mark.parametrize("name", ONE_WAY)
+@pytest.mark.parametrize("name", ONE_DIRECTION)
 def test_baseline_term_is_the_prediction_with_the_step_at_0(name: str) -> None:
     """The prefix, predicted with its last step set to 0."""
-    arch = ONE_WAY[name]
+    arch = ONE_DIRECTION[name]
     series, found, net = (
         sequence_of(arch, LENGTH, 7),
         explained("prefix-difference", arch),
@@ -143,6 +143,6 @@ def test_no_channel_scores_where_they_are_undefined() -> None:
 
 
 def test_channel_scores_are_in_the_json() -> None:
-    shown = explained("cell-decomposition", ALL["both ways, mean"]).as_dict()
+    shown = explained("cell-decomposition", ALL["bidirectional, mean"]).as_dict()
     assert len(shown["channels"]) == len(shown["baseline_term"]) == LENGTH
     assert explained("leave-one-out", ALL["last, 1"]).as_dict()["baseline_term"] is None

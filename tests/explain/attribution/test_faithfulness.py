@@ -29,7 +29,7 @@ def net_of(name: str) -> ExplainedNetwork:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["pads", "four classes, both ways", "cut in the middle", "series"])
+@pytest.mark.parametrize("name", ["pads", "four classes, bidirectional", "truncated middle", "series"])
 def test_scores_equal_deleting_and_keeping_one_text_at_a_time(name: str, method: str) -> None:
     net = net_of(name)
     sequences = [sequence_of(net.arch, length, 7) for length in LENGTHS]

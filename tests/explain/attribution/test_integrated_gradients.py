@@ -41,7 +41,7 @@ def test_the_scores_add_up(name: str, length: int) -> None:
 
 
 def test_the_base_value_is_the_prediction_for_the_baseline() -> None:
-    for name, token in (("plain", 0), ("pads, two layers", UNKNOWN), ("four classes, both ways", 0)):
+    for name, token in (("plain", 0), ("pads, two layers", UNKNOWN), ("four classes, bidirectional", 0)):
         baseline = "unknown" if token else None
         arch = ARCHITECTURES[name]
         parameters = parameters_of(arch, 7)
@@ -72,7 +72,7 @@ def test_a_word_equal_to_the_baseline_scores_0(baseline: str) -> None:
 
 
 def test_intervals_are_halved_until_the_scores_add_up() -> None:
-    for name in ("max", "both ways, two layers, mean and max", "series, three classes, both ways"):
+    for name in ("max", "bidirectional, two layers, mean and max", "series, three classes, bidirectional"):
         fixed, found = explained(name, IntegratedGradients(8, max_points=8)), explained(name, IntegratedGradients(8))
         way = abs(found.logit - found.base_value)
         assert abs(found.residual) < 0.01 * max(way, 0.1)
@@ -96,7 +96,7 @@ def test_a_batch_equals_single_examples(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_series_have_scores_per_channel() -> None:
-    for name in ("series", "series, three classes, both ways"):
+    for name in ("series", "series, three classes, bidirectional"):
         for baseline in (None, "zero", "mean"):
             found = explained(name, IntegratedGradients(points=100, baseline=baseline))  # type: ignore[arg-type]
             assert found.channels is not None
@@ -157,7 +157,7 @@ class TorchNet(torch.nn.Module):
         return torch.cat(parts, dim=1) @ self.weights["dense.weight"].T + self.weights["dense.bias"]
 
 
-@pytest.mark.parametrize("name", [name for name in SMOOTH if "cut" not in name and "nothing" not in name])
+@pytest.mark.parametrize("name", [name for name in SMOOTH if "truncated" not in name and "nothing" not in name])
 def test_equal_to_captum_on_torch_lstm(name: str) -> None:
     attr = pytest.importorskip("captum.attr", reason="captum is not installed (it is part of the dev extra)")
     arch = ARCHITECTURES[name]

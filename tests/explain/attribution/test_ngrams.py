@@ -23,12 +23,12 @@ from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, seq
 
 SOME = [
     "plain",
-    "cut in front",
-    "cut in the middle",
+    "truncated front",
+    "truncated middle",
     "pads",
     "four classes",
-    "both ways, two layers, mean and max",
-    "four classes, both ways",
+    "bidirectional, two layers, mean and max",
+    "four classes, bidirectional",
 ]
 
 
@@ -94,7 +94,7 @@ def added_of(net: ExplainedNetwork, sequence: np.ndarray) -> np.ndarray:
 
 
 def test_ngrams_of_an_explanation() -> None:
-    arch = ARCHITECTURES["cut in front"]
+    arch = ARCHITECTURES["truncated front"]
     net, sequence = net_of(arch, 6)
     found = explain_example(Example(net, sequence, steps_of(23)), names_of(arch), "prefix-difference")
     assert sum(one.score for one in found.ngrams) == pytest.approx(float(added_of(net, sequence)[0]), abs=1e-6)

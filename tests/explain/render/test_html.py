@@ -60,7 +60,7 @@ def read(page: str) -> Reader:
     return reader
 
 
-@pytest.mark.parametrize("name", ["plain", "both ways, two layers, mean and max", "four classes"])
+@pytest.mark.parametrize("name", ["plain", "bidirectional, two layers, mean and max", "four classes"])
 def test_hostile_text_is_text(name: str) -> None:
     classes = ["<b>bad</b>", '"good"', "\x1b[2J", "\u202ex"][: 4 if name == "four classes" else 2]
     found, seen = opened(name, NASTY, classes)
@@ -97,7 +97,7 @@ def test_the_policy_allows_what_is_in_the_page_and_nothing_else() -> None:
 
 
 def test_the_data_is_the_trace() -> None:
-    found, seen = opened("both ways, two layers, mean and max")
+    found, seen = opened("bidirectional, two layers, mean and max")
     data = json.loads(report_page(found, seen).split('id="data">')[1].split("</script>")[0])["view"]
     np.testing.assert_allclose(data["account"]["words"], found.scores, atol=1e-6)
     planes = {plane["name"]: plane for plane in data["planes"]}

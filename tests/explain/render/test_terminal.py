@@ -62,7 +62,7 @@ def drawn(found: Explanation, example: Example, colour: bool = False, width: int
 
 
 @pytest.mark.parametrize("colour", [False, True])
-@pytest.mark.parametrize("name", ["plain", "both ways", "four classes"])
+@pytest.mark.parametrize("name", ["plain", "bidirectional", "four classes"])
 def test_hostile_text_does_nothing(name: str, colour: bool) -> None:
     classes = [f"{word[:20]}{n}" for n, word in enumerate(HOSTILE)][: len(names_of(ARCHITECTURES[name]))]
     shown = SGR.sub("", drawn(*opened(name, HOSTILE, classes), colour=colour))
@@ -123,7 +123,7 @@ def rows_of(shown: str) -> list[list[str]]:
     return [line.split() for line in shown.splitlines()]
 
 
-@pytest.mark.parametrize("name", ["plain", "both ways, two layers, mean and max", "binary"])
+@pytest.mark.parametrize("name", ["plain", "bidirectional, two layers, mean and max", "binary"])
 def test_the_applied_gates_are_those_of_the_example(name: str) -> None:
     found, example = opened(name)
     for unit in range(example.contributions.shape[1]):
@@ -147,7 +147,7 @@ def test_the_applied_gates_are_those_of_the_example(name: str) -> None:
 
 
 def test_the_unit_shown_has_the_largest_contributions() -> None:
-    found, example = opened("both ways")
+    found, example = opened("bidirectional")
     most = example.top_unit
     sums = [sum(abs(x) for x in example.contributions[:, k]) for k in range(example.contributions.shape[1])]
     assert sums[most] == max(sums)
@@ -204,7 +204,7 @@ def test_of_several_classes() -> None:
 
 
 def test_truncation_is_reported() -> None:
-    assert "5 more words are truncated: the network reads 9." in drawn(*opened("cut in the middle"))
+    assert "5 more words are truncated: the network reads 9." in drawn(*opened("truncated middle"))
     assert "truncated" not in drawn(*opened("plain"))
 
 
@@ -224,5 +224,5 @@ def test_the_shares_of_the_gates() -> None:
 
 
 def test_it_fits_a_narrow_terminal() -> None:
-    shown = drawn(*opened("both ways"), width=72)
+    shown = drawn(*opened("bidirectional"), width=72)
     assert max(len(line) for line in shown.splitlines()) <= 72
