@@ -20,7 +20,7 @@ import numpy as np
 
 import gatewise as gw
 from gatewise.data import imdb
-from gatewise.metrics.evaluation import log_probabilities, scores
+from gatewise.metrics import accuracy_and_loss, log_probabilities
 from gatewise.training import recipe
 from gatewise.training.ensemble import EnsembleWeights, fit_ensemble_weights
 from gatewise.training.ngrams import fit_ngrams
@@ -74,7 +74,7 @@ def _draws(n: int, l2: float, network: Array, ngrams: Array, y: Array) -> None:
         rows = rng.permutation(len(y))
         train, test = rows[:n], rows[n:]
         weights = fit_ensemble_weights(network[train], ngrams[train], y[train, None], l2)
-        measured = scores(log_probabilities(weights.combine(network[test], ngrams[test])), y[test])
+        measured = accuracy_and_loss(log_probabilities(weights.combine(network[test], ngrams[test])), y[test])
         found.append((*measured, weights.network, weights.ngrams))
     accuracy, loss, a, b = np.mean(found, axis=0)
     worst = max(loss for _, loss, *_ in found)
@@ -83,7 +83,7 @@ def _draws(n: int, l2: float, network: Array, ngrams: Array, y: Array) -> None:
 
 def _row(name: str, logits: Array, y: Array) -> None:
     log_p = log_probabilities(logits)
-    accuracy, loss = scores(log_p, y)
+    accuracy, loss = accuracy_and_loss(log_p, y)
     confidence, correct = np.exp(log_p.max(axis=1)), log_p.argmax(axis=1) == y
     bins = np.array_split(np.argsort(confidence, kind="stable"), 15)
     error = sum(abs(correct[rows].mean() - confidence[rows].mean()) * len(rows) for rows in bins) / len(y)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.data import imdb
-from gatewise.metrics.evaluation import log_probabilities, scores
+from gatewise.metrics import accuracy_and_loss, log_probabilities
 from gatewise.text import TokenEncoding
 from gatewise.training.ngrams import fit_ngrams
 from gatewise.types import Array
@@ -70,7 +70,7 @@ def _results(sequences: list[Array], labels: Array, fold: Array, given: dict[str
         fitted = fit_ngrams([sequences[n] for n in train], labels[train], 2, **given)
         seconds = time.perf_counter() - began
         logits = fitted.logits([sequences[n] for n in test])
-        yield *scores(log_probabilities(logits), labels[test]), len(fitted.ngrams), seconds
+        yield *accuracy_and_loss(log_probabilities(logits), labels[test]), len(fitted.ngrams), seconds
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.explain import Example, trace
 from gatewise.kernels.reference import Reference
-from gatewise.metrics.evaluation import target_score
+from gatewise.metrics import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward

@@ -26,7 +26,7 @@ from gatewise.errors import InputError, printable, quote
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gatewise.metrics.evaluation import Evaluation
+    from gatewise.metrics import Evaluation
 
 
 def evaluate(

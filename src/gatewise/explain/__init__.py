@@ -15,7 +15,7 @@ from gatewise.explain.gates import Gates, MemoryDecomposition, Share
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.net import ExplainedNetwork
-from gatewise.metrics.evaluation import Faithfulness
+from gatewise.metrics import Faithfulness
 
 __all__ = [
     "METHODS",

@@ -18,7 +18,7 @@ from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.explain.prefix import prefix_logits, unit_contributions
 from gatewise.kernels import Kernel
-from gatewise.metrics.evaluation import log_probabilities, target_score
+from gatewise.metrics import log_probabilities, target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from gatewise.types import Array

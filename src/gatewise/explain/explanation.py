@@ -20,7 +20,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.kernels import Kernel
-from gatewise.metrics.evaluation import Faithfulness
+from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 

@@ -14,7 +14,7 @@ from gatewise.errors import InputError, quote
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
-from gatewise.metrics.evaluation import target_score
+from gatewise.metrics import target_score
 from gatewise.types import Array
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.explain.gates import run_with_activations
 from gatewise.explain.net import ExplainedNetwork
-from gatewise.metrics.evaluation import log_probabilities
+from gatewise.metrics import log_probabilities
 from gatewise.network.batch import truncate
 from gatewise.network.inference import logits_of
 from gatewise.storage import fields_from, json_bytes, parse_json

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gatewise.metrics.evaluation import Faithfulness
+from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture, summary
 from gatewise.network.ngrams import Ngrams
 
@@ -16,7 +16,7 @@ from gatewise.network.ngrams import Ngrams
 @dataclass(frozen=True)
 class EvalResult:
     """One evaluation. data: the data set in one line. n: number of sequences. accuracy: 0..1. loss: mean cross-entropy
-    in nats. calibration_error: expected calibration error (`gatewise.metrics.evaluation`), None if not computed.
+    in nats. calibration_error: expected calibration error (`gatewise.metrics`), None if not computed.
     """
 
     data: str

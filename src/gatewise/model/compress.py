@@ -11,7 +11,7 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import readonly_copy
-from gatewise.metrics.evaluation import Evaluation, log_probabilities
+from gatewise.metrics import Evaluation, log_probabilities
 from gatewise.model.card import CompressionReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor

@@ -28,7 +28,7 @@ import numpy as np
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import for_precision
-from gatewise.metrics.evaluation import Evaluation, log_probabilities
+from gatewise.metrics import Evaluation, log_probabilities
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.files import (

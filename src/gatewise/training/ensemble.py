@@ -23,7 +23,7 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.kernels.threads import threads
-from gatewise.metrics.evaluation import Evaluation, log_probabilities
+from gatewise.metrics import Evaluation, log_probabilities
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.network.ngrams import Ngrams

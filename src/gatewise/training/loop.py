@@ -20,7 +20,7 @@ from torch import Tensor
 from gatewise import kernels
 from gatewise.data import batches
 from gatewise.errors import TrainingError
-from gatewise.metrics.evaluation import log_probabilities, scores
+from gatewise.metrics import accuracy_and_loss, log_probabilities
 from gatewise.model.model import Model
 from gatewise.network.batch import Batch
 from gatewise.nn import Network
@@ -193,7 +193,7 @@ class Loop:
         progress, training_data = self.progress, self.training_data
         state = self.network.state()
         logits = self.model(state).logits_of([training_data.sequences[n] for n in training_data.validation])
-        accuracy, loss = scores(log_probabilities(logits), training_data.labels[training_data.validation])
+        accuracy, loss = accuracy_and_loss(log_probabilities(logits), training_data.labels[training_data.validation])
         # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
         best = loss < min((row.val_loss for row in progress.history), default=math.inf)
         if best:

@@ -8,7 +8,7 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Explanation, explain, trace
 from gatewise.explain import net as net_module
-from gatewise.metrics.evaluation import Faithfulness, target_score
+from gatewise.metrics import Faithfulness, target_score
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps

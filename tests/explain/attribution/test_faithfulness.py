@@ -17,7 +17,7 @@ from gatewise.explain.attribution.faithfulness import (
 )
 from gatewise.explain.example import predict_examples
 from gatewise.explain.net import run_all
-from gatewise.metrics.evaluation import log_probabilities
+from gatewise.metrics import log_probabilities
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
 
 LENGTHS = [14, 1, 27, 9]
@@ -62,7 +62,7 @@ def test_random_scores_are_worse_than_leave_one_out() -> None:
         [sequence_of(net.arch, 20, seed) for seed in range(30)],
         {"random": Random(), "loo": METHODS["leave-one-out"]},
     )
-    assert found["loo"].faithfulness.better > found["random"].faithfulness.better + 0.02
+    assert found["loo"].faithfulness.score > found["random"].faithfulness.score + 0.02
     assert found["loo"].errors[0] > 0
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from gatewise.errors import InputError
 from gatewise.explain import Example, Explanation, explain, trace
 from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
-from gatewise.metrics.evaluation import Faithfulness
+from gatewise.metrics import Faithfulness
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
 
 LENGTH = 14

@@ -15,7 +15,7 @@ from gatewise.data.series import StandardScaler
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
-from gatewise.metrics.evaluation import target_score
+from gatewise.metrics import target_score
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture

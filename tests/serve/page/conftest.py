@@ -16,7 +16,7 @@ import pytest
 
 from gatewise.data.labelled import Labelled
 from gatewise.data.series import StandardScaler
-from gatewise.metrics.evaluation import Faithfulness
+from gatewise.metrics import Faithfulness
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor

@@ -9,7 +9,7 @@ import numpy as np
 from gatewise.explain.attribution.method import Attribution, NgramRule
 from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork, run_all
-from gatewise.metrics.evaluation import target_score
+from gatewise.metrics import target_score
 from gatewise.types import Array
 
 

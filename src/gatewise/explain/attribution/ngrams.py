@@ -18,7 +18,7 @@ import numpy as np
 from gatewise.explain.attribution.method import Attribution, Method, NgramRule
 from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork
-from gatewise.metrics.evaluation import target_score
+from gatewise.metrics import target_score
 from gatewise.network.ngrams import Ngrams
 
 

@@ -12,7 +12,7 @@ from gatewise.explain.example import Example, activations_of
 from gatewise.explain.gates import Gates
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.explain.prefix import pooled_prefixes, prefix_logits
-from gatewise.metrics.evaluation import target_score
+from gatewise.metrics import target_score
 from gatewise.types import Array
 
 

@@ -12,7 +12,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.view.parts import plane_part, units_part
-from gatewise.metrics.evaluation import log_probabilities
+from gatewise.metrics import log_probabilities
 from gatewise.types import Array
 
 __all__ = ["change_data", "view_data"]

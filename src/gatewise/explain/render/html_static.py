@@ -15,7 +15,7 @@ import numpy as np
 from gatewise.errors import printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
-from gatewise.metrics.evaluation import target_score
+from gatewise.metrics import target_score
 from gatewise.types import Array
 
 __all__ = ["STATIC_STYLE", "safe_text", "static_explanation", "static_trace"]

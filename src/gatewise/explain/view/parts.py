@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.explain.example import Example
 from gatewise.explain.gates import Gates
 from gatewise.explain.view.run import ViewedModel, prefix_budget
-from gatewise.metrics.evaluation import log_probabilities, target_score
+from gatewise.metrics import log_probabilities, target_score
 from gatewise.types import Array
 
 __all__ = ["alike_part", "plane_part", "running_part", "text_part", "unit_part", "units_part", "verdict_part"]

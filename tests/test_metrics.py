@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from gatewise.metrics.calibration import BINS, calibration_of
-from gatewise.metrics.evaluation import Evaluation
+from gatewise.metrics import BINS, Evaluation
 from gatewise.model.card import CalibrationReport, ModelMetadata
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
@@ -20,13 +19,17 @@ from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
 
 
-def drawn(n: int, k: int, seed: int, sureness: float = 1.0) -> tuple[Any, Any]:
-    """log p (n, k), and truths (n,) that are drawn with the probabilities of logits `sureness` times as small."""
+def predictions(n: int, k: int, seed: int, overconfidence: float = 1.0) -> tuple[Any, Any]:
+    """log p (n, k), and labels (n,) drawn from the probabilities of logits `overconfidence` times as small."""
     rng = np.random.default_rng(seed)
     z = rng.normal(0, 2, (n, k))
-    p = np.exp(z / sureness) / np.exp(z / sureness).sum(axis=1, keepdims=True)
+    p = np.exp(z / overconfidence) / np.exp(z / overconfidence).sum(axis=1, keepdims=True)
     truth = np.array([rng.choice(k, p=row) for row in p])
     return z - np.log(np.exp(z).sum(axis=1, keepdims=True)), truth
+
+
+def class_names(k: int) -> tuple[str, ...]:
+    return tuple(map(str, range(k)))
 
 
 def by_hand(log_p: Any, truth: Any, bins: int) -> tuple[float, list[tuple[int, float, float]]]:
@@ -43,31 +46,31 @@ def by_hand(log_p: Any, truth: Any, bins: int) -> tuple[float, list[tuple[int, f
 
 
 @pytest.mark.parametrize(("n", "k"), [(1, 2), (7, 2), (900, 2), (500, 5), (40, 3)])
-def test_the_expected_calibration_error_is_that_of_a_count_by_hand(n: int, k: int) -> None:
-    log_p, truth = drawn(n, k, n + k, 1.7)
+def test_calibration_error_equals_a_count_by_hand(n: int, k: int) -> None:
+    log_p, truth = predictions(n, k, n + k, 1.7)
     error, seen = by_hand(log_p, truth, BINS)
-    found = calibration_of(log_p, truth)
-    assert found.error == pytest.approx(error, abs=1e-12)
-    for one, (count, confidence, accuracy) in zip(found.bins, seen, strict=True):
+    found = Evaluation.of(log_p, truth, class_names(k), "made up")
+    assert found.calibration_error == pytest.approx(error, abs=1e-12)
+    for one, (count, confidence, accuracy) in zip(found.reliability, seen, strict=True):
         assert one.n == count
         assert (one.confidence, one.accuracy) == (pytest.approx(confidence), pytest.approx(accuracy))
-    assert sum(one.n for one in found.bins) == n
+    assert sum(one.n for one in found.reliability) == n
     if k == 2:
-        assert not any(one.n for one in found.bins[:7])
+        assert not any(one.n for one in found.reliability[:7])
 
 
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
     with np.errstate(divide="ignore"):
         log_p = np.log(np.array([[0.6, 0.4], [0.4, 0.6], [1.0, 0.0], [0.5, 0.5]]))
-    found = calibration_of(log_p, np.array([0, 0, 0, 1]))
-    counts = {round(one.high * 15): one.n for one in found.bins if one.n}
+    found = Evaluation.of(log_p, np.array([0, 0, 0, 1]), class_names(2), "made up")
+    counts = {round(one.high * 15): one.n for one in found.reliability if one.n}
     assert counts in ({9: 2, 15: 1, 8: 1}, {10: 2, 15: 1, 8: 1})  # exp(log(0.6)) may lie a rounding above 9/15
 
 
 @pytest.mark.parametrize("k", [2, 4])
-def test_brier_and_log_loss_are_scikit_learns(k: int) -> None:
-    log_p, truth = drawn(300, k, k)
-    found = Evaluation.of(log_p, truth, tuple("abcd"[:k]), "made up")
+def test_brier_score_and_log_loss_equal_scikit_learn(k: int) -> None:
+    log_p, truth = predictions(300, k, k)
+    found = Evaluation.of(log_p, truth, class_names(k), "made up")
     assert found.loss == pytest.approx(log_loss(truth, np.exp(log_p), labels=list(range(k))))
     if k == 2:
         assert found.brier == pytest.approx(brier_score_loss(truth, np.exp(log_p)[:, 1]))

@@ -1,1 +1,0 @@
-"""Evaluation of predictions: accuracy, loss, calibration; the score that attributions explain."""
