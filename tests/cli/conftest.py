@@ -11,9 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gatewise.cli import app
-from gatewise.data.series import StandardScaler
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of

@@ -47,6 +47,7 @@ def test_what_is_imported(keras_folder: Path) -> None:
     assert not imported("--help") & {"numpy", "torch", "rich", "tokenizers"}
     assert not imported("train", "--help") & {"numpy", "torch", "rich", "tokenizers"}
     assert not imported("predict", keras_folder, "good") & {"torch", "rich", "tokenizers", "pydantic"}
+    assert not imported("predict", keras_folder, "good") & {"csv", "ssl", "statistics", "tarfile"}
     assert "torch" not in imported("explain", keras_folder, "good")
     assert "torch" not in imported("info")
     assert "torch" not in imported("info", keras_folder)

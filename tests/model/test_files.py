@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError, ModelFileError
 from gatewise.model.card import ModelMetadata
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.storage import MANIFEST, json_bytes, load_folder, pack, save_folder, storage_table, unpack
 from gatewise.text import TokenEncoding

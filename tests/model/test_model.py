@@ -12,12 +12,11 @@ import pytest
 
 import gatewise as gw
 from gatewise.data.labelled import Labelled
-from gatewise.data.series import StandardScaler
 from gatewise.errors import GatewiseError, InputError, ModelFileError
 from gatewise.explain import METHODS, Clamp
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.storage import load_folder, save_folder
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index

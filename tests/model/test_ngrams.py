@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels.ragged import Ragged
 from gatewise.model.files import NGRAMS_FILE as FILE
 from gatewise.model.model import Model, load
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.storage import load_folder, save_folder, tensors_to_bytes

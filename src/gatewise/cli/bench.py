@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -154,6 +153,8 @@ def _measure(kernel: Kernel, units: int, sequences: int, seconds: float) -> dict
 
 def _median_seconds(runs: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
     """The median time of each run, interleaved for about `seconds`; one round warms up, at least three count."""
+    import numpy as np
+
     times: dict[str, list[float]] = {name: [] for name in runs}
     began, turn = time.perf_counter(), 0
     while turn < 4 or time.perf_counter() - began < seconds:
@@ -163,4 +164,4 @@ def _median_seconds(runs: Mapping[str, Callable[[], object]], seconds: float) ->
             if turn:
                 times[name].append(time.perf_counter() - start)
         turn += 1
-    return {name: median(each) for name, each in times.items()}
+    return {name: float(np.median(each)) for name, each in times.items()}

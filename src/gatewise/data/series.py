@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,70 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.labelled import Labelled, class_order, label_rows
-from gatewise.errors import DataError, InputError, ModelFileError, quote
+from gatewise.errors import DataError, quote
 from gatewise.kernels.ragged import starts_of
 
-__all__ = ["StandardScaler", "read_npz", "read_ts"]
+__all__ = ["read_npz", "read_ts"]
 
 Series = NDArray[np.float32]
 _NPZ = 4 << 30  # bytes of all arrays
-
-
-@dataclass(frozen=True)
-class StandardScaler:
-    """Each channel less its mean, over its standard deviation, both of the series that it was fitted on.
-
-    mean, std: one number a channel; a channel that never changes has std 1.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @classmethod
-    def fit(cls, inputs: Sequence[Any]) -> StandardScaler:
-        """From arrays (length, channels), each step counting once. InputError where there is no step."""
-        steps = [np.asarray(series, dtype=np.float64) for series in inputs if len(series)]
-        if not steps or any(s.ndim != 2 or s.shape[1] != steps[0].shape[1] for s in steps):
-            raise InputError("inputs must be arrays (length, channels), at least one of them with a step")
-        rows = np.concatenate(steps)  # (N, channels)
-        std = rows.std(axis=0)
-        return cls(tuple(rows.mean(axis=0).tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
-
-    @property
-    def channels(self) -> int:
-        return len(self.mean)
-
-    def __call__(self, series: NDArray[Any]) -> Series:
-        """One series (length, channels), scaled."""
-        if series.ndim != 2 or series.shape[1] != self.channels:
-            raise InputError(f"a series must be (length, {self.channels}), got {series.shape}")
-        scaled: Series = ((series - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
-        return scaled
-
-    def to_config(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return {"mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> StandardScaler:
-        """Back from `to_config`. ModelFileError for anything that it does not write."""
-        if set(config) != {"mean", "std"}:
-            raise ModelFileError("series: the config must have 'mean' and 'std' and nothing else")
-        for name in ("mean", "std"):
-            numbers = config[name]
-            if not isinstance(numbers, list) or not numbers or not all(_finite(number) for number in numbers):
-                raise ModelFileError(f"series: '{name}' must be a list of finite numbers")
-        mean, std = ([float(n) for n in config[name]] for name in ("mean", "std"))
-        if len(mean) != len(std) or min(std) <= 0:
-            raise ModelFileError("series: 'std' must have one number above 0 for each of 'mean'")
-        return cls(tuple(mean), tuple(std))
-
-
-def _finite(number: object) -> bool:
-    try:
-        return isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
-    except OverflowError:
-        return False
 
 
 def _fail(path: Path, line: int, what: str) -> NoReturn:

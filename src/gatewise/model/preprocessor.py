@@ -1,18 +1,19 @@
 """Preprocessors: from the inputs of a user to the arrays of the network, with names for the steps.
 
-A model has one `Preprocessor`: `TextPreprocessor` with an encoding of `gatewise.text`, or `SeriesPreprocessor` with the
-`StandardScaler` of `gatewise.data.series`.
+A model has one `Preprocessor`: `TextPreprocessor` with an encoding of `gatewise.text`, or `SeriesPreprocessor` with a
+`StandardScaler`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError, ModelFileError
 from gatewise.network.architecture import Architecture
 from gatewise.text import Encoded, Encoding, encoding_from
@@ -124,6 +125,63 @@ def _check_text(text: Any, number: int) -> None:
         raise InputError(f"text {number} is a {type(text).__name__}, not a string")
     if not text.strip():
         raise InputError(f"text {number} is empty")
+
+
+@dataclass(frozen=True)
+class StandardScaler:
+    """Standardise each channel with the mean and standard deviation of the series it was fitted on.
+
+    mean, std: one number per channel; std is 1 for a constant channel.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, inputs: Sequence[Any]) -> StandardScaler:
+        """Fit on arrays (length, channels), all steps with equal weight. Raises InputError if there is no step."""
+        steps = [np.asarray(series, dtype=np.float64) for series in inputs if len(series)]
+        if not steps or any(s.ndim != 2 or s.shape[1] != steps[0].shape[1] for s in steps):
+            raise InputError("inputs must be arrays (length, channels), at least one of them with a step")
+        rows = np.concatenate(steps)  # (N, channels)
+        std = rows.std(axis=0)
+        return cls(tuple(rows.mean(axis=0).tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    def __call__(self, series: NDArray[Any]) -> Array:
+        """Scale one series (length, channels)."""
+        if series.ndim != 2 or series.shape[1] != self.channels:
+            raise InputError(f"a series must be (length, {self.channels}), got {series.shape}")
+        scaled: Array = ((series - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
+        return scaled
+
+    def to_config(self) -> dict[str, Any]:
+        """The scaler as JSON data."""
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> StandardScaler:
+        """The scaler from `to_config`. Raises ModelFileError for anything else."""
+        if set(config) != {"mean", "std"}:
+            raise ModelFileError("series: the config must have 'mean' and 'std' and nothing else")
+        for name in ("mean", "std"):
+            numbers = config[name]
+            if not isinstance(numbers, list) or not numbers or not all(_finite(number) for number in numbers):
+                raise ModelFileError(f"series: '{name}' must be a list of finite numbers")
+        mean, std = ([float(n) for n in config[name]] for name in ("mean", "std"))
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ModelFileError("series: 'std' must have one number above 0 for each of 'mean'")
+        return cls(tuple(mean), tuple(std))
+
+
+def _finite(number: object) -> bool:
+    try:
+        return isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data import Labelled, split
-from gatewise.data.series import StandardScaler
 from gatewise.errors import InputError
-from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
 from gatewise.network.ngrams import check_vocab_size

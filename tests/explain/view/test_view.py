@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from gatewise.data.labelled import Labelled
-from gatewise.data.series import StandardScaler
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
 from gatewise.metrics import target_score
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index

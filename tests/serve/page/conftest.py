@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 
 from gatewise.data.labelled import Labelled
-from gatewise.data.series import StandardScaler
 from gatewise.metrics import Faithfulness
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.preprocessor import SeriesPreprocessor, TextPreprocessor
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
