@@ -14,7 +14,7 @@ h_{t-1}, and the order of the sum matters where tanh bends, so the scores are ex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -61,13 +61,16 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
         order = gates.reading_order
         f, o, c, h = (a[order].astype(np.float64) for a in (gates.f, gates.o, gates.c, gates.h))
         c = np.concatenate([gates.c0[None].astype(np.float64), c])  # (T + 1, H)
-        slopes = np.zeros_like(f)
+        ordered = np.zeros(steps)  # the scores of this direction in reading order
+        slopes = np.zeros_like(f)  # the score per unit of i g, for each step and unit
         for pooling, w in zip(arch.pooling.split("+"), weights[:, d], strict=True):
-            found = _SCORES[pooling](f, o, c, h, w)  # (T + 1,)
-            scores[0] += found[0]
-            scores[1:] += found[1:][order]
-            if by_channel:
-                slopes += _SLOPES[pooling](f, o, c, h, w)
+            for memory, kept, weight, written in _reads(pooling, f, o, c, h, w):
+                found = np.diff(np.tanh(memory * kept) @ weight, prepend=0)  # the base value, then the scores
+                scores[0] += found[0]
+                ordered[: len(found) - 1] += found[1:]
+                if by_channel:
+                    slopes[: len(found) - 1] += weight * _secant(memory, kept) * written
+        scores[1:] += ordered[order]
         if by_channel:
             parts += channel_parts(net, gates, example.read, slopes, None)[order]
             baseline_term += (slopes * idle(net, gates).write).sum(axis=1)[order]
@@ -75,33 +78,27 @@ def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> At
     return Attribution(scores[1:], float(scores[0]), *more)
 
 
-def _last(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
-    """(T + 1,): the base value and each step's score of w · h_T, in reading order."""
-    return np.diff(np.tanh(c * kept_after(f)) @ (w * o[-1]), prepend=0)
+def _reads(
+    pooling: str, f: Array, o: Array, c: Array, h: Array, w: Array
+) -> Iterator[tuple[Array, Array, Array, Array | bool]]:
+    """The steps r at which w · pooled h reads the memory, in reading order; "mean" reads at all T of them.
 
-
-def _max(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
-    """(T + 1,): the base value and each step's score of w · max_t h_t, in reading order."""
-    read_at = h.argmax(axis=0)  # (H,), the step at which each unit is read
-    units, moment = np.arange(f.shape[1]), np.arange(len(c))[:, None]
-    kept = kept_after(np.where(moment[:-1] <= read_at, f, 1))  # later steps forget nothing of it
-    so_far = c[np.minimum(moment, read_at + 1), units]  # and write nothing to it
-    return np.diff(np.tanh(so_far * kept) @ (w * o[read_at, units]), prepend=0)
-
-
-def _mean(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
-    """(T + 1,): the base value and each step's score of w · mean_t h_t, in reading order. Quadratic in T."""
-    scores = np.zeros(len(c))
-    kept = np.ones_like(c)  # (T + 1, H): the share of each step's memory that is left at step r
-    for r in range(len(f)):
-        kept[: r + 1] *= f[r]
-        so_far = np.tanh(c[: r + 2] * kept[: r + 2]) @ (w * o[r])  # (r + 2,)
-        scores[0] += so_far[0]
-        scores[1 : r + 2] += so_far[1:] - so_far[:-1]
-    return scores / max(len(f), 1)
-
-
-_SCORES = {"last": _last, "mean": _mean, "max": _max}
+    Each as the memory after 0, 1, ... R steps (R + 1, H), the share of it that is left at r (R + 1, H), the weight of
+    tanh(c_r) (H,), and which steps wrote to it (R, H).
+    """
+    if pooling == "last":
+        yield c, kept_after(f), w * o[-1], True
+    elif pooling == "max":
+        read_at = h.argmax(axis=0)  # (H,), the step at which each unit is read
+        units, moment = np.arange(f.shape[1]), np.arange(len(c))[:, None]
+        written = moment[:-1] <= read_at  # later steps neither forget nor write
+        memory = c[np.minimum(moment, read_at + 1), units]
+        yield memory, kept_after(np.where(written, f, 1)), w * o[read_at, units], written
+    else:
+        kept = np.ones_like(c)
+        for r in range(len(f)):
+            kept[: r + 1] *= f[r]
+            yield c[: r + 2], kept[: r + 2], w * o[r] / len(f), True
 
 
 def _secant(c: Array, kept: Array) -> Array:
@@ -111,27 +108,3 @@ def _secant(c: Array, kept: Array) -> Array:
     steep = np.abs(wrote) > 1e-7
     slope = np.divide(np.diff(np.tanh(so_far), axis=0), wrote, out=1 - np.tanh(so_far[1:]) ** 2, where=steep)
     return np.asarray(slope * kept[1:])
-
-
-def _last_slopes(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
-    """(T, H): the score in `_last` per unit of i g, for each unit and step."""
-    return np.asarray(w * o[-1] * _secant(c, kept_after(f)))
-
-
-def _max_slopes(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
-    read_at = h.argmax(axis=0)
-    units, moment = np.arange(f.shape[1]), np.arange(len(c))[:, None]
-    kept = kept_after(np.where(moment[:-1] <= read_at, f, 1))
-    slopes = w * o[read_at, units] * _secant(c, kept)
-    return np.where(moment[:-1] <= read_at, slopes, 0)
-
-
-def _mean_slopes(f: Array, o: Array, c: Array, h: Array, w: Array) -> Array:
-    slopes, kept = np.zeros_like(f), np.ones_like(c)
-    for r in range(len(f)):
-        kept[: r + 1] *= f[r]
-        slopes[: r + 1] += w * o[r] * _secant(c[: r + 2], kept[: r + 2])
-    return slopes / max(len(f), 1)
-
-
-_SLOPES = {"last": _last_slopes, "mean": _mean_slopes, "max": _max_slopes}
