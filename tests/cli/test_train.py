@@ -70,10 +70,10 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
 
 
 def test_inputs_that_move_against_the_network(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
-    plain, moved, refused = tmp_path / "plain", tmp_path / "moved", tmp_path / "refused"
+    plain, adversarial, refused = tmp_path / "plain", tmp_path / "adversarial", tmp_path / "refused"
     assert run("train", *columns(reviews_csv), "-o", plain, *SMALL).exit_code == 0
-    assert run("train", *columns(reviews_csv), "-o", moved, *SMALL, "--adversarial", 0.05).exit_code == 0
-    model = gw.load(moved)
+    assert run("train", *columns(reviews_csv), "-o", adversarial, *SMALL, "--adversarial", 0.05).exit_code == 0
+    model = gw.load(adversarial)
     assert model.metadata.command.endswith(" --adversarial 0.05")
     assert model.logits(["the film was good"]) != gw.load(plain).logits(["the film was good"])
     for part in (-1, 1, "nan", "inf"):

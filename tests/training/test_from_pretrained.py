@@ -34,7 +34,7 @@ def pretrained() -> PretrainedLM:
     return pretrain([str(text) for text in made_reviews(500, 40).inputs], recipe=RECIPE, seed=2)
 
 
-def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(pretrained: PretrainedLM) -> None:
+def test_it_starts_from_the_pretrained_weights(pretrained: PretrainedLM) -> None:
     data = made_reviews(120, 3)
     model = train(
         data, pretrained=pretrained, learning_rate=1e-9, epochs=1, ngram_order=0, calibrate=False, recipe="finetune"
@@ -47,8 +47,8 @@ def test_it_starts_from_the_base_and_keeps_what_it_does_not_touch(pretrained: Pr
             np.testing.assert_allclose(model.parameters[name], pretrained.parameters[name], atol=1e-6)
 
 
-def test_the_head_is_fitted_before_anything_moves(pretrained: PretrainedLM) -> None:
-    """With a rate of next to nothing: what there is then is the head, fitted or drawn."""
+def test_the_dense_layer_starts_as_a_linear_probe(pretrained: PretrainedLM) -> None:
+    """With a learning rate near zero the dense layer stays as it starts: linear probe or random."""
     still: dict[str, Any] = {
         "recipe": "finetune",
         "learning_rate": 1e-9,
@@ -65,7 +65,9 @@ def test_the_head_is_fitted_before_anything_moves(pretrained: PretrainedLM) -> N
 
 
 @pytest.mark.parametrize("recipe", ["finetune", "best"])
-def test_it_learns_with_a_teacher_and_saves_the_same(pretrained: PretrainedLM, tmp_path: Path, recipe: str) -> None:
+def test_it_learns_with_unlabelled_texts_and_saves_the_same_model(
+    pretrained: PretrainedLM, tmp_path: Path, recipe: str
+) -> None:
     more = [str(text) for text in made_reviews(200, 41).inputs]
     how = OPTIONS | {"recipe": recipe}
     model = train(made_reviews(200, 3), pretrained=pretrained, unlabelled=more, out=tmp_path / "m", **how)
@@ -80,7 +82,7 @@ def test_it_learns_with_a_teacher_and_saves_the_same(pretrained: PretrainedLM, t
 
 @pytest.mark.parametrize("recipe", ["finetune", "best"])
 @pytest.mark.parametrize("step", [3, 52, 70])
-def test_stopped_and_resumed(pretrained: PretrainedLM, tmp_path: Path, step: int, recipe: str) -> None:
+def test_interrupted_and_resumed(pretrained: PretrainedLM, tmp_path: Path, step: int, recipe: str) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     how = OPTIONS | {"recipe": recipe}
     uninterrupted = train(data, pretrained=pretrained, unlabelled=more, **how)
@@ -99,12 +101,12 @@ def test_another_pretrained_model_or_other_texts_are_not_resumed(pretrained: Pre
         train(data, pretrained=pretrained, unlabelled=more[1:], out=tmp_path / "m", resume=True, **OPTIONS)
 
 
-def test_few_labels_take_more_epochs(pretrained: PretrainedLM) -> None:
+def test_min_steps_adds_epochs(pretrained: PretrainedLM) -> None:
     model = train(made_reviews(40, 8), pretrained=pretrained, **(OPTIONS | {"ngram_order": 0}))
     assert model.metadata.epochs == 14  # 36 to train on are 3 batches of 16
 
 
-def test_vectors_alone_leave_the_units_free() -> None:
+def test_pretrained_embeddings_leave_the_units_free() -> None:
     texts = [str(text) for text in made_reviews(500, 40).inputs]
     vectors = pretrain(
         texts, recipe=PretrainRecipe("v", 8, 0, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24)
@@ -134,7 +136,7 @@ def test_series_have_no_pretrained_model(pretrained: PretrainedLM) -> None:
 
 
 @pytest.mark.parametrize("recipe", ["finetune", "best"])
-def test_series_learn_nothing_from_texts(recipe: str) -> None:
+def test_series_refuse_unlabelled_texts(recipe: str) -> None:
     series = [np.full((4, 2), float(k)) for k in range(20)]
     with pytest.raises(InputError, match="series cannot learn from unlabelled texts"):
         train(series, [0, 1] * 10, recipe=recipe, unlabelled=["a text"], units=4)

@@ -1,6 +1,4 @@
-"""The language model: its gradients are the same whether they are handed on or added where they are kept; a unit that
-is dropped is dropped for a whole piece.
-"""
+"""The language model: gradients in place equal returned ones; a dropout mask lasts for a whole piece."""
 
 from __future__ import annotations
 
@@ -48,7 +46,7 @@ def test_gradients_of_a_step(units: int) -> None:
         np.testing.assert_allclose(added[name], handed_on[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_a_unit_is_dropped_for_a_whole_piece() -> None:
+def test_dropout_masks_a_unit_for_a_whole_piece() -> None:
     rng, units = np.random.default_rng(3), 12
     parameters = {
         name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in pretrained_shapes(ROWS, 8, units).items()

@@ -20,11 +20,11 @@ def test_it_is_penalised_logistic_regression_on_standardised_states(classes: int
     weight, bias = fit_linear_probe(pooled, targets_of(labels, classes), 4.0)
     x = (pooled.astype(np.float64) - pooled.mean(axis=0, dtype=np.float64)) / pooled.std(axis=0, dtype=np.float64)
     theirs = LogisticRegression(C=1 / 4.0, tol=1e-8, max_iter=10_000).fit(x, labels)
-    want = theirs.decision_function(x).reshape(60, -1)
-    got = pooled.astype(np.float64) @ weight.T.astype(np.float64) + bias
-    if classes == 3:  # a softmax's logits are told apart but for a common shift
-        want, got = (z - z.mean(axis=1, keepdims=True) for z in (want, got))
-    np.testing.assert_allclose(got, want, atol=2e-3)
+    expected = theirs.decision_function(x).reshape(60, -1)
+    actual = pooled.astype(np.float64) @ weight.T.astype(np.float64) + bias
+    if classes == 3:  # softmax logits are defined up to a common shift
+        expected, actual = (z - z.mean(axis=1, keepdims=True) for z in (expected, actual))
+    np.testing.assert_allclose(actual, expected, atol=2e-3)
     again = fit_linear_probe(pooled, targets_of(labels, classes), 4.0)
     assert (weight.tobytes(), bias.tobytes()) == (again[0].tobytes(), again[1].tobytes())
 
@@ -37,14 +37,14 @@ def test_shared_scale_is_the_fit_on_centred_states() -> None:
     weight, bias = fit_linear_probe(pooled, targets_of(labels, 2), 4.0, shared_scale=True)
     x = pooled.astype(np.float64) - pooled.mean(axis=0, dtype=np.float64)
     x /= np.sqrt(x.var(axis=0).mean())
-    want = LogisticRegression(C=1 / 4.0, tol=1e-8, max_iter=10_000).fit(x, labels).decision_function(x)
-    got = pooled.astype(np.float64) @ weight.T.astype(np.float64) + bias
-    np.testing.assert_allclose(got[:, 0], want, atol=2e-3)
+    expected = LogisticRegression(C=1 / 4.0, tol=1e-8, max_iter=10_000).fit(x, labels).decision_function(x)
+    actual = pooled.astype(np.float64) @ weight.T.astype(np.float64) + bias
+    np.testing.assert_allclose(actual[:, 0], expected, atol=2e-3)
     each, _ = fit_linear_probe(pooled, targets_of(labels, 2), 4.0)
     assert np.abs(each[0, 4]) > 2 * np.abs(weight[0, 4])
 
 
-def test_states_that_never_move_are_harmless() -> None:
+def test_constant_states_are_harmless() -> None:
     pooled = np.zeros((8, 3), dtype=np.float32)
     pooled[4:, 1] = 1
     weight, bias = fit_linear_probe(pooled, np.repeat([[0.0], [1.0]], 4, axis=0), 0.1)

@@ -1,4 +1,4 @@
-"""Fitting the linear path: the optimum that scikit-learn finds, soft targets, weights, and what is kept."""
+"""The fit of the n-gram model: equal to scikit-learn's, soft targets, sample weights, selection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = 30
 
 
 def made(n: int, classes: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """n sequences of 0 to 30 tokens; each class has tokens that it likes, and one pair in a fixed order."""
+    """n sequences of 0 to 30 tokens; each class has frequent tokens of its own, and one pair in a fixed order."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, n)
     sequences = []
@@ -46,7 +46,7 @@ def ratio(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.log(p / p.sum()) - np.log(q / q.sum())
 
 
-def test_two_classes_have_scikit_learns_optimum() -> None:
+def test_two_classes_against_scikit_learn() -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     sequences, labels = made(300, 2, 1)
     fitted = fit_ngrams(sequences, labels, 2, min_df=3, l2=0.7, exclude=(3,), tol=1e-9, max_iter=2000)
@@ -60,7 +60,7 @@ def test_two_classes_have_scikit_learns_optimum() -> None:
     np.testing.assert_allclose(logits, theirs.decision_function(x * r), atol=1e-3, rtol=1e-3)
 
 
-def test_weights_count_as_copies() -> None:
+def test_sample_weights_equal_copies() -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     sequences, labels = made(200, 2, 2)
     counts = np.random.default_rng(3).uniform(0, 2, 200)
@@ -71,7 +71,7 @@ def test_weights_count_as_copies() -> None:
     np.testing.assert_allclose(fitted.ngrams.weight[:, 0], theirs.coef_[0] * r, atol=1e-3, rtol=1e-3)
 
 
-def test_soft_targets_are_both_labels_at_once() -> None:
+def test_soft_targets_equal_weighted_labels() -> None:
     """A text that is class 1 with probability p is p of a text of class 1 and 1 - p of one of class 0."""
     linear = pytest.importorskip("sklearn.linear_model")
     sequences, _ = made(150, 2, 4)
@@ -87,7 +87,7 @@ def test_soft_targets_are_both_labels_at_once() -> None:
 
 
 def test_three_classes_are_at_the_optimum_of_the_softmax() -> None:
-    """Its gradient in float64, written out here, is nothing there; the loss is convex, so that is the optimum."""
+    """The gradient in float64 is 0 there, and the loss is convex."""
     sequences, labels = made(240, 3, 6)
     l2 = 0.5
     fitted = fit_ngrams(sequences, labels, 3, l2=l2, tol=1e-9, max_iter=2000)
@@ -104,7 +104,7 @@ def test_three_classes_are_at_the_optimum_of_the_softmax() -> None:
     assert (fitted.ngrams.logits(sequences) + fitted.bias).argmax(axis=1).tolist() == z.argmax(axis=1).tolist()
 
 
-def test_the_most_telling_are_kept() -> None:
+def test_max_ngrams_keeps_the_most_influential() -> None:
     sequences, labels = made(300, 2, 7)
     whole = fit_ngrams(sequences, labels, 2)
     few = fit_ngrams(sequences, labels, 2, max_ngrams=25)
@@ -119,7 +119,7 @@ def test_the_most_telling_are_kept() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_same_bits_again(threads: int) -> None:
+def test_reproducible(threads: int) -> None:
     sequences, labels = made(400, 3, 8)
     one, two = (fit_ngrams(sequences, labels, 3, threads=threads) for _ in range(2))
     assert one.ngrams.weight.tobytes() == two.ngrams.weight.tobytes()
@@ -132,7 +132,7 @@ def test_no_ngram_in_two_texts() -> None:
     assert fitted.bias.tolist() == [0]
 
 
-def test_the_unknown_word_makes_none() -> None:
+def test_excluded_tokens_make_no_ngram() -> None:
     sequences, labels = made(100, 2, 9)
     ngrams: Ngrams = fit_ngrams(sequences, labels, 2, exclude=(5, 9)).ngrams
     assert len(ngrams) > 50

@@ -1,4 +1,4 @@
-"""The optimizer's steps against Adam as Keras writes it, in float64: epsilon is added to sqrt(v) itself."""
+"""The optimizer against Adam as in Keras, in float64: epsilon is added to sqrt(v) itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatewise.training.training_data import prepare
 from tests.training.texts import made_reviews
 
 
-def test_the_tutorials_adam_is_that_of_keras() -> None:
+def test_adam_equals_that_of_keras() -> None:
     chosen = recipe("tutorial", units=7, embedding_dim=5, max_length=60, batch_size=16)
     training_data = prepare(made_reviews(160, 40), chosen, 0)
     start = initial_parameters(training_data.architecture, np.random.default_rng(1))
@@ -36,4 +36,4 @@ def test_the_tutorials_adam_is_that_of_keras() -> None:
             rate = 0.001 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
             weight -= rate * m[name] / (np.sqrt(v[name]) + 1e-7)
             np.testing.assert_allclose(found[name], weight, rtol=0, atol=2e-7, err_msg=f"{name}, step {t}")
-    assert small > 50, "gradients near epsilon must occur, or any place would do"
+    assert small > 50, "gradients near epsilon must occur, or the test proves nothing"

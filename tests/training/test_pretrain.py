@@ -1,4 +1,4 @@
-"""Pretraining as a whole: it learns, it resumes bit for bit, its folder is checked, bad input is one line."""
+"""`gatewise.pretrain`: it learns, resumes bit for bit, validates its folder, and refuses bad input in one line."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def trained() -> PretrainedLM:
     return pretrain(made_corpus(300, 5), recipe=RECIPE, seed=7)
 
 
-def test_it_learns_what_follows_what(trained: PretrainedLM) -> None:
-    # A word alone leaves six words that may follow it, the text's mood three of them: nothing beats a perplexity of 3.
+def test_it_learns_the_next_word(trained: PretrainedLM) -> None:
+    # Six words can follow a word, three of them in the text's mood: the optimal perplexity is 3.
     ways = trained.metadata.perplexity
     assert ways["forward"] < 12
     assert ways["backward"] < 30
 
 
-def test_vectors_alone() -> None:
+def test_embeddings_alone() -> None:
     pretrained = pretrain(
         made_corpus(300, 5),
         recipe=PretrainRecipe("v", embedding_dim=12, units=0, vocab_size=100, epochs=4, batch_size=8, bptt=11),
@@ -69,7 +69,7 @@ def test_vectors_alone() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 9, 40, 61])
-def test_stopped_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -> None:
+def test_interrupted_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -> None:
     texts = made_corpus(300, 5)
     with pytest.raises(Interrupted, match="resume"):
         pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=Recorder(step))
@@ -80,7 +80,7 @@ def test_stopped_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -
     assert not (tmp_path / "b.run").exists()
 
 
-def test_another_run_is_not_resumed(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     texts = made_corpus(300, 5)
     with pytest.raises(Interrupted):
         pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=Recorder(5))
@@ -116,7 +116,7 @@ def test_minutes_choose_the_size() -> None:
         PretrainRecipe("x", 4, 4)
 
 
-def test_texts_that_cannot_be_used() -> None:
+def test_unusable_texts_are_refused() -> None:
     with pytest.raises(InputError, match="text 2 is empty"):
         pretrain(["one text", " "], recipe=RECIPE)
     with pytest.raises(InputError, match="not one text"):
@@ -125,7 +125,7 @@ def test_texts_that_cannot_be_used() -> None:
         pretrain(["one text here", "and one text there"], recipe=RECIPE)
 
 
-def test_its_folder(trained: PretrainedLM, tmp_path: Path) -> None:
+def test_saved_and_loaded(trained: PretrainedLM, tmp_path: Path) -> None:
     trained.save(tmp_path / "b")
     loaded = gw.load_pretrained(tmp_path / "b")
     _same(trained, loaded)
@@ -147,7 +147,7 @@ def test_a_changed_byte_is_refused(trained: PretrainedLM, tmp_path: Path, name: 
         gw.load_pretrained(tmp_path / "b")
 
 
-def test_a_model_is_no_base(tmp_path: Path) -> None:
+def test_a_classifier_folder_is_refused(tmp_path: Path) -> None:
     texts = made_corpus(60, 1)
     gw.train(texts, np.arange(60) % 2, epochs=1, units=4, embedding_dim=4, out=tmp_path / "m")
     with pytest.raises(ModelFileError, match="not a pretrained model"):
@@ -167,10 +167,8 @@ def test_a_model_is_no_base(tmp_path: Path) -> None:
         (lambda c: c | {"embedding_dim": 10**12}, "model.safetensors"),
     ],
 )
-def test_a_folder_that_says_something_else_is_refused(
-    trained: PretrainedLM, tmp_path: Path, change: Any, says: str
-) -> None:
-    """The folder is whole, its hashes are right, and its content is not what pretraining writes."""
+def test_an_inconsistent_folder_is_refused(trained: PretrainedLM, tmp_path: Path, change: Any, says: str) -> None:
+    """A complete folder with correct hashes and wrong content."""
     trained.save(tmp_path / "b")
     files = dict(load_folder(tmp_path / "b").files)
     files["config.json"] = json_bytes(change(parse_json(files["config.json"], "config.json")))

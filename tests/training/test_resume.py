@@ -1,4 +1,4 @@
-"""A run that was stopped, by Ctrl-C or by kill -9, ends with the bits of one that was not."""
+"""A run interrupted by Ctrl-C or kill -9 and resumed gives the bits of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _same(a: Model, b: Model) -> None:
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(1, 3), (2, 11), (3, 1)])
-def test_stopped_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, step: int) -> None:
+def test_interrupted_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, step: int) -> None:
     data = made_reviews(200, 30)
     uninterrupted = train(data, **OPTIONS)
     with pytest.raises(Interrupted, match="resume") as caught:

@@ -30,7 +30,7 @@ def test_all_candidates_are_the_full_softmax(rows: int) -> None:
         torch.testing.assert_close(mine, right, rtol=1e-4, atol=1e-6)
 
 
-def test_some_candidates_against_the_formula_written_out() -> None:
+def test_sampled_candidates_against_the_formula() -> None:
     x, weight, bias, targets = _case(50, 3)
     candidates = np.array([0, 4, 5, 17, 30, 36])
     log_expected = np.random.default_rng(1).normal(-2, 1, 37).astype(np.float32)
@@ -42,26 +42,26 @@ def test_some_candidates_against_the_formula_written_out() -> None:
         rows.append(torch.logsumexp(torch.stack([logits[n, target], *others]), dim=0) - logits[n, target])
     right = torch.stack(rows).mean()
     torch.testing.assert_close(loss, right, rtol=1e-5, atol=1e-6)
-    for mine, wanted in zip(*(torch.autograd.grad(v, (x, weight, bias)) for v in (loss, right)), strict=True):
-        torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-6)
+    for mine, expected in zip(*(torch.autograd.grad(v, (x, weight, bias)) for v in (loss, right)), strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_the_gradient_can_be_added_where_it_is_kept() -> None:
+def test_gradients_accumulate_in_place() -> None:
     x, weight, bias, targets = _case(50, 3)
     candidates, log_expected = np.array([0, 4, 5, 17, 30, 36]), np.zeros(37, dtype=np.float32)
     loss = sampled_softmax(x, weight, bias, targets, candidates, log_expected)
-    want = torch.autograd.grad(2.5 * loss, (x, weight, bias))
+    expected = torch.autograd.grad(2.5 * loss, (x, weight, bias))
     before = torch.randn(weight.shape)
     weight.grad = kept = before.clone()
     (2.5 * sampled_softmax(x, weight, bias, targets, candidates, log_expected, in_place=True)).backward()
     assert weight.grad is kept
     assert x.grad is not None
     assert bias.grad is not None
-    for mine, right in zip((x.grad, kept - before, bias.grad), want, strict=True):
+    for mine, right in zip((x.grad, kept - before, bias.grad), expected, strict=True):
         torch.testing.assert_close(mine, right, rtol=1e-5, atol=1e-6)
 
 
-def test_the_estimate_nears_the_full_softmax_with_more_samples() -> None:
+def test_the_estimate_approaches_the_full_softmax() -> None:
     x, weight, bias, targets = _case(400, 9)
     counts = np.random.default_rng(2).integers(1, 500, 37)
     full = float(torch.nn.functional.cross_entropy(x @ weight.T + bias, torch.from_numpy(targets)).detach())
@@ -80,7 +80,7 @@ def test_the_estimate_nears_the_full_softmax_with_more_samples() -> None:
     assert errors[1] < 0.1 < 1 < errors[0]
 
 
-def test_the_sampler_draws_what_it_says() -> None:
+def test_the_sampler_follows_its_distribution() -> None:
     counts = np.array([1000, 10, 0, 200])
     sampler = Sampler(counts, 3)
     drawn = [set(sampler.sample(np.random.default_rng(k)).tolist()) for k in range(4000)]
@@ -91,6 +91,6 @@ def test_the_sampler_draws_what_it_says() -> None:
 @pytest.mark.parametrize(
     ("counts", "samples"), [(np.zeros((2, 2), int), 3), (np.zeros(0, int), 3), (np.ones(3, int), 0)]
 )
-def test_a_sampler_of_nothing_is_refused(counts: np.ndarray, samples: int) -> None:
+def test_an_empty_sampler_is_refused(counts: np.ndarray, samples: int) -> None:
     with pytest.raises(InputError, match="sampler"):
         Sampler(counts, samples)

@@ -43,7 +43,7 @@ def encoded(training_data: TrainingData, texts: Any) -> tuple[list[Any], Any]:
     return sequences, np.arange(len(sequences))
 
 
-def test_probabilities_of_texts_without_labels(pretrained: PretrainedLM) -> None:
+def test_probabilities_of_unlabelled_texts(pretrained: PretrainedLM) -> None:
     training_data, fresh, recorder = ready(pretrained, 60), made_reviews(600, 41), Recorder()
     unlabelled, query = encoded(training_data, fresh.inputs)
     found = stacked_predictions(training_data, unlabelled, query, 0, recorder)
@@ -127,7 +127,7 @@ def test_without_lsa_or_ngrams_a_network_is_the_teacher(pretrained: PretrainedLM
     assert not any("stacking" in message for message in recorder.messages)
 
 
-def test_stopped_and_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
+def test_interrupted_and_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
     data, more = made_reviews(60, 3), [str(text) for text in made_reviews(100, 41).inputs]
     uninterrupted = train(data, pretrained=pretrained, unlabelled=more, **FEW)
     with pytest.raises(Interrupted, match="resume"):

@@ -17,7 +17,7 @@ def _texts(count: int, seed: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_an_epoch_is_the_texts_in_another_order(reverse: bool) -> None:
+def test_an_epoch_has_all_texts_in_a_new_order(reverse: bool) -> None:
     texts = _texts(60, 1)
     streams = Streams(texts, 4, 7, seed=3)
     lines = streams.epoch(0, reverse)

@@ -23,7 +23,7 @@ ALONE: dict[str, Any] = {"ngram_order": 0, "calibrate": False}
 
 
 @pytest.mark.parametrize(("name", "changes"), [("fast", {}), ("tutorial", {"max_length": 60, "learning_rate": 0.01})])
-def test_it_learns_and_the_saved_model_says_the_same(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
+def test_it_learns_and_saves_the_same_model(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
     recorder = Recorder()
     data = made_reviews(400, 1)
     model = train(data, recipe=name, seed=3, out=tmp_path / "m", callback=recorder, epochs=6, **SMALL, **changes)
@@ -65,7 +65,7 @@ def test_patience_stops_early() -> None:
     assert len(recorder.epochs) == best.epoch + 2 < 30
 
 
-def test_the_same_seed_gives_the_same_bits_and_leaves_torchs_generator_alone() -> None:
+def test_a_seed_gives_equal_bits_and_leaves_the_generator_of_torch_alone() -> None:
     data = made_reviews(120, 7)
     torch.manual_seed(123)
     before = torch.get_rng_state()
@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_torchs_generator_alone() -
     assert one.parameters["dense.weight"].tobytes() != other.parameters["dense.weight"].tobytes()
 
 
-def test_texts_and_labels_of_more_than_two_classes() -> None:
+def test_three_classes() -> None:
     data = made_reviews(400, 8, ("bad", "good", "odd"))
     names = [data.classes[k] for k in data.labels]
     model = gw.train(data.inputs, names, epochs=6, seed=2, **SMALL)
@@ -101,7 +101,7 @@ def test_series() -> None:
     assert np.mean([a == b for a, b in zip(model.predict(series[200:]), labels[200:], strict=True)]) > 0.9
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rows_and_loses_nothing(
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gatewise.training import loop
@@ -120,7 +120,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rows_and_loses_no
     calls.clear()
     with pytest.raises(TrainingError, match=r"at step 4, rows .*m\.run holds the weights before it"):
         train(data, epochs=1, out=tmp_path / "m", **SMALL)
-    resumed = train(data, epochs=1, out=tmp_path / "m", resume=True, **SMALL)  # the cause is gone: on from step 4
+    resumed = train(data, epochs=1, out=tmp_path / "m", resume=True, **SMALL)  # the cause is gone: continues at step 4
     for name, array in uninterrupted.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
 
@@ -146,10 +146,10 @@ def test_bad_options_are_refused(call: Any, message: str) -> None:
         call(made_reviews(40, 1))
 
 
-def test_the_tutorials_recipe_is_the_tutorials() -> None:
+def test_the_recipe_tutorial_equals_the_tutorial() -> None:
     arch = recipe("tutorial").architecture("tokens", 88_588, 2)
     assert (arch.embedding_dim, arch.units, arch.max_length, arch.padding, arch.outputs) == (32, 100, 1000, "pre", 1)
-    wanted = {
+    expected = {
         "vocab_size": 10_000,
         "batch_size": 64,
         "epochs": 5,
@@ -158,6 +158,6 @@ def test_the_tutorials_recipe_is_the_tutorials() -> None:
         "validation_fraction": 0.2,
     }
     tutorial: Recipe = recipe("tutorial")
-    assert {name: getattr(tutorial, name) for name in wanted} == wanted
+    assert {name: getattr(tutorial, name) for name in expected} == expected
     assert (tutorial.beta_1, tutorial.beta_2, tutorial.grad_clip, tutorial.bucket_by_length) == (0.9, 0.999, 0.0, False)
     assert not any(tutorial.dropout.values())

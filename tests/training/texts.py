@@ -12,14 +12,14 @@ _REST = [f"word{n}" for n in range(60)]
 
 
 def made_reviews(n: int, seed: int, classes: tuple[str, ...] = ("negative", "positive")) -> Labelled:
-    """n texts of 5 to 40 words; the class follows from the telling words, and one label in twenty is wrong."""
+    """n texts of 5 to 40 words; the class follows from the decisive words, and one label in twenty is wrong."""
     rng = np.random.default_rng(seed)
     texts, labels = [], []
     for _ in range(n):
         label = int(rng.integers(len(classes)))
         words = list(rng.choice(_REST, int(rng.integers(5, 40))))
-        telling = (_BAD, _GOOD, [f"class{k}" for k in range(5)])[min(label, 2)]
-        words += list(rng.choice(telling, 3))
+        decisive = (_BAD, _GOOD, [f"class{k}" for k in range(5)])[min(label, 2)]
+        words += list(rng.choice(decisive, 3))
         rng.shuffle(words)
         texts.append(" ".join(words))
         labels.append(label if rng.random() > 0.05 else int(rng.integers(len(classes))))
@@ -27,7 +27,7 @@ def made_reviews(n: int, seed: int, classes: tuple[str, ...] = ("negative", "pos
 
 
 def made_corpus(count: int, seed: int) -> list[str]:
-    """Texts of 20 to 60 words over 60, each word followed by one of three that belong to it and to the text's mood."""
+    """Texts of 20 to 60 words out of 60; a word and the text's mood determine three words that can follow."""
     rng = np.random.default_rng(seed)
     follows = rng.integers(0, 60, size=(2, 60, 3))
     texts = []
