@@ -66,7 +66,7 @@ class Case:
 
     def backward(self, kernel: Kernel, dtype: str, used: str = "dh dc dh_T dc_T") -> Backward:
         saved = self.forward(kernel, dtype).saved
-        assert saved is not None, "keep=True gave no tape"
+        assert saved is not None, "keep=True saved no activations"
         return kernel.backward(saved, **self.gradients(dtype, used))
 
     def __str__(self) -> str:

@@ -28,6 +28,6 @@ def assert_same(got: Any, wanted: Any, names: tuple[str, ...], tolerance: float,
         assert_close(getattr(got, name), getattr(wanted, name), tolerance, f"{what}: {name}")
 
 
-def tape_of(run: Forward) -> SavedActivations:
-    assert run.saved is not None, "keep=True gave no tape"
+def saved_of(run: Forward) -> SavedActivations:
+    assert run.saved is not None, "keep=True saved no activations"
     return run.saved

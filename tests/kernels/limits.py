@@ -16,7 +16,7 @@ from gatewise.kernels.interface import Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.cases import Case, case, draw, rows_of, some, want
-from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, tape_of
+from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, saved_of
 
 
 def check_saturated(kernel: Kernel) -> None:
@@ -28,7 +28,7 @@ def check_saturated(kernel: Kernel) -> None:
                 warnings.simplefilter("error")
                 try:
                     run = one.forward(kernel, dtype)
-                    back = kernel.backward(tape_of(run), **one.gradients(dtype))
+                    back = kernel.backward(saved_of(run), **one.gradients(dtype))
                 except RuntimeWarning as warning:
                     raise AssertionError(f"saturated {dtype}: {warning}") from warning
             assert_same(run, want(one)[0], FORWARD, TOLERANCE[dtype], f"saturated {one} {dtype}")
@@ -46,7 +46,7 @@ def _saturated(seed: int, reverse: bool) -> Case:
         x[0], x[1], x[2] = 1e26 * x[0], np.inf, -np.inf
         weight_ih = np.abs(one.weight_ih) * 1e4 + 1  # positive, so that infinite inputs do not meet as inf - inf
         one = replace(one, x=x, bias=1e4 * one.bias, weight_ih=weight_ih, weight_hh=1e4 * one.weight_hh)
-        i, f, g, o = np.split(tape_of(one.forward(Reference(), "float64")).gates(), 4, axis=1)
+        i, f, g, o = np.split(saved_of(one.forward(Reference(), "float64")).gates(), 4, axis=1)
         sigmas = np.hstack([i, f, o])
         if (np.minimum(sigmas, 1 - sigmas) < 1e-12).all() and (1 - np.abs(g) < 1e-12).all():
             return one
@@ -85,7 +85,7 @@ def check_nan(kernel: Kernel) -> None:
             for name in FORWARD:
                 kept = [*others, *rows[:2]] if name == "h" else np.delete(np.arange(3), b)
                 _unmoved(getattr(run, name)[kept], getattr(clean, name)[kept], what, name)
-            back = kernel.backward(tape_of(run), **one.gradients(dtype))
+            back = kernel.backward(saved_of(run), **one.gradients(dtype))
             for back_to in (back.dpre[row], back.dh0[b]):
                 assert np.isnan(back_to).any(), f"{what}: swallowed in backward"
             assert np.isnan(back.dweight_hh).any(), f"{what}: dweight_hh does not show it"
@@ -111,7 +111,7 @@ def check_empty(kernel: Kernel) -> None:
             one = replace(one, lengths=0 * one.lengths, index=None if not indexed else one.index[:0])
             for dtype in kernel.dtypes:
                 run, what = one.forward(kernel, dtype), f"empty {one} {dtype}"
-                back = kernel.backward(tape_of(run), **one.gradients(dtype))
+                back = kernel.backward(saved_of(run), **one.gradients(dtype))
                 assert run.h.shape == (0, units), f"{what}: h {run.h.shape}"
                 assert back.dpre.shape == one.pre.shape, f"{what}: dpre {back.dpre.shape}"
                 for gradient in (back.dpre, back.dweight_hh):
@@ -127,13 +127,13 @@ def check_repeatable(kernel: Kernel) -> None:
             arrays, given = one.arrays(dtype), one.gradients(dtype)
             before = {name: np.copy(array) for name, array in (arrays | given).items() if array is not None}
             runs = [kernel.forward(LSTMCall(**arrays, reverse=one.reverse, gate=one.gate)) for _ in range(2)]
-            saved = tape_of(runs[0])
+            saved = saved_of(runs[0])
             backs = [kernel.backward(saved.copy(), **given) for _ in range(2)]
             packed = saved.packed_gates.copy()
             states = [getattr(runs[0], name).copy() for name in FORWARD] + [saved.c.copy()]
             backs.append(kernel.backward(saved, **given))
             if not kernel.consumes_saved:
-                assert np.array_equal(packed, saved.packed_gates), f"{one}: the tape was written over"
+                assert np.array_equal(packed, saved.packed_gates), f"{one}: the saved activations changed"
             after = [getattr(runs[0], name) for name in FORWARD] + [saved.c]
             for old, new in zip(states, after, strict=True):
                 assert np.array_equal(old, new), f"{one}: backward changed a result of forward"
@@ -186,7 +186,7 @@ def check_wrong_arguments(kernel: Kernel) -> None:
     ]
     for name, changed in wrong:
         _refused(lambda c=changed: kernel.forward(LSTMCall(**{"gate": "sigmoid", **good, **c})), name)
-    saved, given = tape_of(one.forward(kernel, dtype)), one.gradients(dtype)
+    saved, given = saved_of(one.forward(kernel, dtype)), one.gradients(dtype)
     for name, array in given.items():
         _refused(lambda n=name, a=array: kernel.backward(saved.copy(), **{**given, n: a[:-1]}), name)
         _refused(lambda n=name, a=array: kernel.backward(saved.copy(), **{**given, n: a.astype(other)}), name)
@@ -204,14 +204,14 @@ def _refused(call: Callable[[], Any], name: str) -> None:
     assert "\n" not in said, f"more than a line: {said}"
 
 
-def check_shape_of_contract(kernel: Kernel) -> None:
-    """The attributes of the contract, with results and a tape of the types that it says."""
+def check_interface(kernel: Kernel) -> None:
+    """The attributes of the kernel interface; results and saved activations of its types."""
     assert kernel.name
     assert isinstance(kernel.consumes_saved, bool)
     assert {"float32"} <= set(kernel.dtypes) <= set(TOLERANCE)
     run = case(3, 7).forward(kernel, "float32")
-    saved = tape_of(run)
+    saved = saved_of(run)
     for field in fields(SavedActivations):
         assert hasattr(saved, field.name)
-    assert saved.packed_gates.dtype == np.float32, "the tape is kept in another dtype"
+    assert saved.packed_gates.dtype == np.float32, "the saved gates have another dtype"
     assert saved.packed_gates.flags.c_contiguous, "packed gates are not contiguous"

@@ -1,4 +1,4 @@
-"""Recurrent dropout, of which every kernel must know what it means: a mask is the weights' columns scaled."""
+"""Recurrent dropout: a mask scales the columns of the recurrent weights."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.kernels.reference import Reference
 from gatewise.types import Array
 from tests.kernels.cases import Case, some
-from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, tape_of
-
-__all__ = ["check_mask", "check_mask_arguments", "check_mask_of_ones"]
+from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, saved_of
 
 
 def check_mask(kernel: Kernel) -> None:
@@ -24,8 +22,8 @@ def check_mask(kernel: Kernel) -> None:
         wanted = [_alone(one, b, mask[b]) for b in range(len(one.lengths))]
         for dtype in kernel.dtypes:
             run = one.forward(kernel, dtype, mask=mask.astype(dtype))
-            results = {name: getattr(run, name).copy() for name in FORWARD} | {"c": tape_of(run).c.copy()}
-            back = kernel.backward(tape_of(run), **one.gradients(dtype))
+            results = {name: getattr(run, name).copy() for name in FORWARD} | {"c": saved_of(run).c.copy()}
+            back = kernel.backward(saved_of(run), **one.gradients(dtype))
             results |= {name: getattr(back, name) for name in ("dweight_hh", "dh0", "dc0")}
             for name, array in results.items():
                 parts = [part[name] for part in wanted]
@@ -45,16 +43,16 @@ def check_mask_of_ones(kernel: Kernel) -> None:
             plain, masked = one.forward(kernel, dtype), one.forward(kernel, dtype, mask=ones)
             assert_same(masked, plain, FORWARD, TOLERANCE[dtype] / 100, f"{one} {dtype} ones")
             given = one.gradients(dtype)
-            got, want = kernel.backward(tape_of(masked), **given), kernel.backward(tape_of(plain), **given)
+            got, want = kernel.backward(saved_of(masked), **given), kernel.backward(saved_of(plain), **given)
             assert_same(got, want, BACKWARD, TOLERANCE[dtype] / 100, f"{one} {dtype} ones")
 
 
 def check_mask_arguments(kernel: Kernel) -> None:
-    """A mask of another shape or type is refused, forward and on a tape that somebody has put together."""
+    """A mask of another shape or type is refused, by forward, and by backward on changed saved activations."""
     one = some()[0]
     fits = np.ones_like(one.h0, dtype="float32")
     for wrong in (fits[:, :-1], fits[:-1], fits.astype("float64"), np.asfortranarray(fits)):
-        saved = tape_of(one.forward(kernel, "float32"))
+        saved = saved_of(one.forward(kernel, "float32"))
         refused = 0
         for call in (
             lambda wrong=wrong: one.forward(kernel, "float32", mask=wrong),
@@ -95,5 +93,5 @@ def _alone(one: Case, b: int, mask: Array) -> dict[str, Array]:
     )
     run = alone.forward(Reference(), "float64")
     back = alone.backward(Reference(), "float64")
-    results = {name: getattr(run, name) for name in FORWARD} | {"c": tape_of(run).c, "dpre": back.dpre}
+    results = {name: getattr(run, name) for name in FORWARD} | {"c": saved_of(run).c, "dpre": back.dpre}
     return {**results, "dweight_hh": back.dweight_hh * mask, "dh0": back.dh0, "dc0": back.dc0}

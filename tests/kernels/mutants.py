@@ -1,8 +1,7 @@
-"""Kernels that are wrong, each in one way that has happened to somebody, and the checks that must notice.
+"""Mutants: kernels that are wrong, each in one realistic way, and the checks that must reject them.
 
-Several are bugs of released libraries: h0 and c0 swapped at a call, a backward loop that stops before t = 0, dW taken
-with h_t where h_{t-1} belongs, gradients added to an array that did not start at zero, only the first row of a batch
-computed.
+Several are bugs of released libraries: h0 and c0 swapped at a call, a backward loop that stops before t = 0, dW with
+h_t instead of h_{t-1}, gradients added to an array that does not start at zero, only the first row of a batch computed.
 """
 
 from __future__ import annotations
@@ -208,7 +207,7 @@ class BinaryGradientStops(Mutant):
 
 
 class KeepMatters(Mutant):
-    """Without a tape the last state is not written."""
+    """Without saved activations the last state is not written."""
 
     def forward(self, call: LSTMCall[Any], *, keep: bool = True) -> Forward:
         run = super().forward(call, keep=keep)
@@ -231,8 +230,8 @@ class CellNotCarried(Mutant):
         return run._replace(c_T=call.c0 * 1)
 
 
-class TapeInAnotherOrder(Mutant):
-    """The tape keeps i and f exchanged, and backward knows it: all results are right, what is shown is not."""
+class SavedInAnotherOrder(Mutant):
+    """The saved gates have i and f exchanged, and backward accounts for it: only `gates()` is wrong."""
 
     def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
         return run._replace(saved=self._exchanged(run.saved)) if run.saved else run
@@ -317,8 +316,8 @@ class TrustsItsArguments(Mutant):
         return call
 
 
-class TapeInDouble(Mutant):
-    """The tape is kept in float64 whatever the batch is in."""
+class SavedInDouble(Mutant):
+    """The saved gates are float64 for every dtype of the batch."""
 
     def after(self, run: Forward, call: LSTMCall[Any]) -> Forward:
         wide = replace(run.saved, packed_gates=run.saved.packed_gates.astype(np.float64)) if run.saved else None
@@ -332,27 +331,27 @@ class Rejected(NamedTuple):
 
 # Not every check that would notice, but enough that each check is seen to fail: test_mutants.py counts.
 MUTANTS = (
-    Rejected(StatesSwapped, ("forward", "torch_module", "written_out", "chunks")),
-    Rejected(GatesSwapped, ("forward", "torch_module", "written_out")),
-    Rejected(FirstStepSkipped, ("gradients", "differences", "torch_module", "written_out")),
+    Rejected(StatesSwapped, ("forward", "torch_module", "unrolled", "chunks")),
+    Rejected(GatesSwapped, ("forward", "torch_module", "unrolled")),
+    Rejected(FirstStepSkipped, ("gradients", "differences", "torch_module", "unrolled")),
     Rejected(WeightGradientOneStepLate, ("gradients", "differences", "torch_module", "long")),
     Rejected(GradientNotFromZero, ("gradients", "differences", "empty")),
     Rejected(GradientPilesUp, ("repeatable", "gradients")),
     Rejected(OnlyFirstSequence, ("forward", "batch_composition")),
     Rejected(AllZeros, ("forward", "gradients", "differences", "each_gradient_alone", "torch_module", "saturated")),
-    Rejected(OneStepShort, ("forward", "torch_module", "written_out")),
+    Rejected(OneStepShort, ("forward", "torch_module", "unrolled")),
     Rejected(ReverseIgnored, ("forward", "gradients", "torch_module")),
     Rejected(WholeArrayReversed, ("forward", "saved", "chunks")),
-    Rejected(CellGradientIgnored, ("gradients", "written_out", "differences")),
+    Rejected(CellGradientIgnored, ("gradients", "unrolled", "differences")),
     Rejected(LastCellGradientIgnored, ("gradients", "each_gradient_alone", "chunks", "torch_module")),
     Rejected(IndexOverwrites, ("gradients", "differences", "torch_module")),
     Rejected(UnusedRowsLeftOver, ("gradients", "differences", "empty")),
     Rejected(HalfPrecision, ("forward", "gradients", "torch_module", "long")),
-    Rejected(BinaryGradientStops, ("written_out",)),
+    Rejected(BinaryGradientStops, ("unrolled",)),
     Rejected(KeepMatters, ("keep",)),
     Rejected(NoneIsOnes, ("none_is_zeros", "each_gradient_alone")),
     Rejected(CellNotCarried, ("chunks", "forward")),
-    Rejected(TapeInAnotherOrder, ("saved",)),
+    Rejected(SavedInAnotherOrder, ("saved",)),
     Rejected(NeighboursLeak, ("batch_composition", "forward")),
     Rejected(Overflows, ("saturated",)),
     Rejected(ErrorsBuildUp, ("long",)),
@@ -362,7 +361,7 @@ MUTANTS = (
     Rejected(WritesItsInputs, ("repeatable",)),
     Rejected(WritesOverItsGradients, ("repeatable",)),
     Rejected(TrustsItsArguments, ("wrong_arguments",)),
-    Rejected(TapeInDouble, ("shape_of_contract",)),
+    Rejected(SavedInDouble, ("interface",)),
     Rejected(ProjectedWithoutBias, ("project", "project_backward")),
     Rejected(ProjectsAnything, ("project_arguments", "project")),
     Rejected(MaskForgotten, ("mask", "mask_arguments")),

@@ -60,7 +60,7 @@ def torch_module(case: Case, used: str = "dh dh_T dc_T") -> dict[str, Array]:
     return _collected(case, {"h": h, "h_T": torch.stack(h_T), "c_T": torch.stack(c_T)}, leaves, used)
 
 
-def written_out(case: Case, used: str = "dh dc dh_T dc_T") -> dict[str, Array]:
+def unrolled(case: Case, used: str = "dh dc dh_T dc_T") -> dict[str, Array]:
     """The cell in torch operations, a sequence and a step at a time; binary gates through `_Step`."""
     leaves = _leaves(case)
     steps = int(case.lengths.sum())

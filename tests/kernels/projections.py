@@ -11,8 +11,6 @@ from gatewise.kernels.interface import Kernel
 from gatewise.types import Array
 from tests.kernels.close import TOLERANCE, assert_close
 
-__all__ = ["check_project", "check_project_arguments", "check_project_backward"]
-
 # U, 4H, D: around the tile's rows (3, 6), vectors (4 to 64 floats) and the rows taken at a time (96); nothing at all.
 SHAPES = ((1, 4, 1), (5, 28, 7), (6, 64, 16), (97, 68, 33), (200, 400, 32), (193, 520, 130), (3, 12, 300), (0, 8, 3))
 

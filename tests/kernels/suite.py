@@ -1,8 +1,8 @@
-"""What every kernel must meet: functions `check_*(kernel)` that raise AssertionError where it does not.
+"""The test suite for kernels: functions `check_*(kernel)` that raise AssertionError where a kernel is wrong.
 
-`CHECKS` holds all, those of its neighbours here too. test_contract.py asks every kernel that runs here, and
-tests/kernels/ sees to it that each check can fail. Tolerances are relative to the largest number of an array: 1e-5 in
-float32, 1e-12 in float64.
+`CHECKS` holds all of them, including those of limits.py, masks.py and projections.py. test_suite.py runs them on
+every kernel that runs here; test_mutants.py shows that each check can fail. Tolerances are relative to the largest value of an
+array: 1e-5 in float32, 1e-12 in float64.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.types import Array
 from tests.kernels import limits, masks, projections
 from tests.kernels.cases import Case, case, draw, grid, rows_of, some, want, without_index
-from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, tape_of
-from tests.kernels.oracles import torch_module, written_out
+from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close, assert_same, saved_of
+from tests.kernels.oracles import torch_module, unrolled
 
 Check = Callable[[Kernel], None]
 
@@ -56,7 +56,7 @@ def check_none_is_zeros(kernel: Kernel) -> None:
     """None for dh or dc gives what an array of zeros gives."""
     for one in some():
         for dtype in kernel.dtypes:
-            saved, given = tape_of(one.forward(kernel, dtype)), one.gradients(dtype)
+            saved, given = saved_of(one.forward(kernel, dtype)), one.gradients(dtype)
             for absent in (("dh",), ("dc",), ("dh", "dc")):
                 none = kernel.backward(saved.copy(), **{**given, **dict.fromkeys(absent)})
                 zeros = {name: np.zeros_like(given[name]) for name in absent}
@@ -73,7 +73,7 @@ def check_differences(kernel: Kernel) -> None:
 
         def loss(arrays: Mapping[str, Any], one: Case = one, weights: Mapping[str, Any] = weights) -> float:
             run = kernel.forward(LSTMCall(**arrays, reverse=one.reverse, gate=one.gate))
-            results = {"dh": run.h, "dc": tape_of(run).c, "dh_T": run.h_T, "dc_T": run.c_T}
+            results = {"dh": run.h, "dc": saved_of(run).c, "dh_T": run.h_T, "dc_T": run.c_T}
             return float(sum((results[name] * weights[name]).sum() for name in results))
 
         for name in ("pre", "weight_hh", "h0", "c0"):
@@ -99,18 +99,18 @@ def check_torch_module(kernel: Kernel) -> None:
         _against(kernel, one, torch_module(one), "dh dh_T dc_T")
 
 
-def check_written_out(kernel: Kernel) -> None:
+def check_unrolled(kernel: Kernel) -> None:
     """The cell in torch operations with both gates, binary ones straight-through; gradients of c of every step too."""
     for one in some():
-        _against(kernel, one, written_out(one), "dh dc dh_T dc_T")
+        _against(kernel, one, unrolled(one), "dh dc dh_T dc_T")
 
 
 def _against(kernel: Kernel, one: Case, oracle: Mapping[str, Array], used: str) -> None:
     for dtype in kernel.dtypes:
         run, what = one.forward(kernel, dtype), f"{one} {dtype} against torch"
-        results = {name: getattr(run, name) for name in FORWARD} | {"c": tape_of(run).c}
+        results = {name: getattr(run, name) for name in FORWARD} | {"c": saved_of(run).c}
         results = {name: array.copy() for name, array in results.items() if name in oracle}
-        got = kernel.backward(tape_of(run), **one.gradients(dtype, used))
+        got = kernel.backward(saved_of(run), **one.gradients(dtype, used))
         dpre = got.dpre.astype(np.float64)
         results |= {"dx": dpre @ one.weight_ih, "dweight_ih": dpre.T @ one.x, "dbias": dpre.sum(axis=0)}
         results |= {name: getattr(got, name) for name in ("dweight_hh", "dh0", "dc0")}
@@ -119,23 +119,23 @@ def _against(kernel: Kernel, one: Case, oracle: Mapping[str, Array], used: str) 
 
 
 def check_keep(kernel: Kernel) -> None:
-    """Without a tape the same results, bit for bit."""
+    """Results without saved activations are bit-equal."""
     for one in some():
         for dtype in kernel.dtypes:
             kept, not_kept = one.forward(kernel, dtype), one.forward(kernel, dtype, keep=False)
-            assert not_kept.saved is None, f"{one}: keep=False left a tape"
+            assert not_kept.saved is None, f"{one}: keep=False left saved activations"
             for name in FORWARD:
                 assert np.array_equal(getattr(kept, name), getattr(not_kept, name)), f"{one} {dtype} keep: {name}"
 
 
 def check_saved(kernel: Kernel) -> None:
-    """The tape is what the glass box shows: c_t = f c_{t-1} + i g, h_t = o tanh(c_t), gates within their bounds."""
+    """Saved activations satisfy the equations: c_t = f c_{t-1} + i g, h_t = o tanh(c_t), gates in their range."""
     for one in some():
         for dtype in kernel.dtypes:
             run, lanes = one.forward(kernel, dtype), kernel.lanes(one.units)
-            saved, steps = tape_of(run), int(one.lengths.sum())
+            saved, steps = saved_of(run), int(one.lengths.sum())
             assert saved.packed_gates.shape == (steps, -(-one.units // lanes), 4, lanes), f"{one}: packed gates"
-            assert np.array_equal(saved.h, run.h), f"{one}: h of the tape"
+            assert np.array_equal(saved.h, run.h), f"{one}: saved h"
             i, f, g, o = np.split(saved.gates().astype(np.float64), 4, axis=1)
             c_prev = np.empty_like(saved.c, dtype=np.float64)
             for b, rows in enumerate(rows_of(one)):
@@ -143,14 +143,14 @@ def check_saved(kernel: Kernel) -> None:
             tolerance = TOLERANCE[dtype] / 10
             assert_close(saved.c, f * c_prev + i * g, tolerance, f"{one} {dtype} c")
             assert_close(saved.h, o * np.tanh(saved.c.astype(np.float64)), tolerance, f"{one} {dtype} h")
-            wanted = tape_of(want(one)[0]).gates()
+            wanted = saved_of(want(one)[0]).gates()
             assert_close(saved.gates(), wanted, TOLERANCE[dtype], f"{one} {dtype} gates")
             if one.gate == "binary":
                 assert np.isin(np.hstack([i, f, o]), (0, 1)).all(), f"{one}: a binary gate between 0 and 1"
 
 
 def check_chunks(kernel: Kernel) -> None:
-    """Each sequence cut in two, the state carried over: the same results, and the same gradients on the way back."""
+    """Each sequence split in two, with the state carried over: equal results and equal gradients."""
     for one in map(without_index, some()):
         rng = np.random.default_rng(1)
         cut = rng.integers(0, one.lengths + 1)  # (B,) steps of each sequence in the first run
@@ -168,7 +168,7 @@ def check_chunks(kernel: Kernel) -> None:
             dpre, dweight_hh = np.empty_like(arrays["pre"]), np.zeros_like(arrays["weight_hh"])
             dh_T, dc_T = given["dh_T"], given["dc_T"]
             for rows, run in reversed(list(zip(halves, runs, strict=True))):
-                back = kernel.backward(tape_of(run), given["dh"][rows], dh_T, dc_T, given["dc"][rows])
+                back = kernel.backward(saved_of(run), given["dh"][rows], dh_T, dc_T, given["dc"][rows])
                 dpre[rows], dh_T, dc_T = back.dpre, back.dh0, back.dc0
                 dweight_hh += back.dweight_hh
             got = type(whole_back)(dpre, dweight_hh, dh_T, dc_T)
@@ -180,7 +180,7 @@ def _taken(one: Case, cut: Array) -> list[tuple[Array, int]]:
 
 
 def check_batch_composition(kernel: Kernel) -> None:
-    """A sequence gives the same alone, in company, and in another order of the batch."""
+    """Results of a sequence do not depend on the other sequences of the batch or their order."""
     for one in map(without_index, some()):
         for dtype in kernel.dtypes:
             whole, whole_back = want(one)

@@ -16,7 +16,7 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.training import recipe
 from gatewise.types import Array
 from tests.kernels.cases import Case, draw
-from tests.kernels.close import BACKWARD, FORWARD, tape_of
+from tests.kernels.close import BACKWARD, FORWARD, saved_of
 
 REASON = kernels.unavailable_reason("bf16")
 here = pytest.mark.skipif(REASON is not None, reason=f"bf16: {REASON}")
@@ -79,7 +79,7 @@ def test_operands_are_rounded_and_nothing_else(units: int, threads: int, indexed
     single = None if mask is None else mask.astype(np.float32)
     run = one.forward(kernel, "float32", mask=single)
     results = {name: getattr(run, name).copy() for name in FORWARD}
-    back = kernel.backward(tape_of(run), **one.gradients("float32"))
+    back = kernel.backward(saved_of(run), **one.gradients("float32"))
     results |= {name: getattr(back, name) for name in BACKWARD}
     for name, wanted in emulated(one, mask).items():
         error = np.abs(results[name] - wanted).max() / np.abs(wanted).max()
@@ -91,7 +91,7 @@ def test_operands_are_rounded_and_nothing_else(units: int, threads: int, indexed
             exact = native.Native(threads=1)
             plain = one.forward(exact, "float32", mask=single)
             unrounded = {key: getattr(plain, key).copy() for key in FORWARD}
-            unrounded |= exact.backward(tape_of(plain), **one.gradients("float32"))._asdict()
+            unrounded |= exact.backward(saved_of(plain), **one.gradients("float32"))._asdict()
             assert np.abs(results[name] - unrounded[name]).max() / np.abs(wanted).max() > 2 * error, name
 
 
@@ -137,7 +137,7 @@ def test_a_sequence_is_the_same_bits_in_any_company_and_with_any_threads(isa: st
 def test_tapes_of_the_two_precisions_do_not_mix_up_in_size() -> None:
     one = draw(3, 4, 20, False, "sigmoid", False)
     run = one.forward(native.Native(precision="bf16"), "float32")
-    assert tape_of(run).packed_gates.shape[2:] == (4, native.Native(isa="avx512").lanes(20))
+    assert saved_of(run).packed_gates.shape[2:] == (4, native.Native(isa="avx512").lanes(20))
     assert kernels.get("bf16").name == "bf16"
 
 

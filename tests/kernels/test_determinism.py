@@ -1,4 +1,4 @@
-"""Same bits: whatever the number of threads, whatever runs beside, however many call at once."""
+"""Bit-equal results for any number of threads, any batch and concurrent calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_number_of_threads_changes_only_the_order_of_the_weights_sum(name: s
 
 @pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize("units", [37, 100])
-def test_a_sequence_does_not_feel_what_runs_beside_it(name: str, units: int) -> None:
+def test_a_sequence_does_not_depend_on_its_batch(name: str, units: int) -> None:
     kernel, arrays = Native(isa=name, threads=1), given(units=units, batch=70, longest=12)
     whole = kernel.forward(LSTMCall(**arrays))
     ends = np.cumsum(arrays["lengths"])

@@ -1,4 +1,4 @@
-"""Sequences of ten thousand steps, beside short ones."""
+"""Sequences of ten thousand steps, batched with short ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
     return {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in arrays.items()}
 
 
-def _tape(saved: SavedActivations | None) -> SavedActivations:
+def _saved(saved: SavedActivations | None) -> SavedActivations:
     assert saved is not None
     return saved
 
@@ -45,7 +45,7 @@ def wanted() -> tuple[Any, Any, Any, Any]:
     given, gradients = _arrays(21)
     dh = np.random.default_rng(13).normal(size=(int(LENGTHS.sum()), 21)).astype(np.float32)
     run = Reference().forward(LSTMCall(**_wide(given)))
-    back = Reference().backward(_tape(run.saved), dh.astype(np.float64), **_wide(gradients))
+    back = Reference().backward(_saved(run.saved), dh.astype(np.float64), **_wide(gradients))
     return run, back, (given, gradients), dh
 
 
@@ -57,6 +57,6 @@ def test_ten_thousand_steps(wanted: tuple[Any, Any, Any, Any], name: str, thread
     got = kernel.forward(LSTMCall(**given))
     for field in FORWARD:
         assert_close(getattr(got, field), getattr(run, field), 1e-5, field)
-    got_back = kernel.backward(_tape(got.saved), dh, **gradients)
+    got_back = kernel.backward(_saved(got.saved), dh, **gradients)
     for field in BACKWARD:
         assert_close(getattr(got_back, field), getattr(back, field), 2e-5, field)

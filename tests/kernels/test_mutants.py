@@ -1,4 +1,4 @@
-"""The contract suite, tested: it must reject every broken kernel, and every check of it must be able to fail."""
+"""The kernel test suite must reject every mutant, and each of its checks must be able to fail."""
 
 from __future__ import annotations
 

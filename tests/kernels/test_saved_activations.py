@@ -1,4 +1,4 @@
-"""A tape serves once, and one that does not fit is refused."""
+"""Saved activations serve one backward pass, and ones that do not fit are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.kernels.batches import given, needs_native
 pytestmark = needs_native
 
 
-def test_a_tape_serves_once_and_a_copy_once_more() -> None:
+def test_saved_activations_serve_once_and_a_copy_once_more() -> None:
     kernel = Native()
     out = kernel.forward(LSTMCall(**given()))
     assert out.saved is not None
@@ -29,7 +29,7 @@ def test_a_tape_serves_once_and_a_copy_once_more() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_a_call_that_is_refused_leaves_the_tape_fresh() -> None:
+def test_a_call_that_is_refused_leaves_the_saved_activations_usable() -> None:
     kernel = Native()
     saved = kernel.forward(LSTMCall(**given())).saved
     assert saved is not None
@@ -48,7 +48,7 @@ def test_a_call_that_is_refused_leaves_the_tape_fresh() -> None:
         ({"c": np.zeros((2, 37), np.float32)}, "rows of h"),
     ],
 )
-def test_a_tape_that_was_tampered_with_is_refused(change: dict[str, Any], message: str) -> None:
+def test_inconsistent_saved_activations_are_refused(change: dict[str, Any], message: str) -> None:
     saved = Native().forward(LSTMCall(**given())).saved
     assert saved is not None
     zeros = np.zeros((2 if "lengths" in change else 11, 37), np.float32)

@@ -22,7 +22,7 @@ from tests.network.oracle import padded_logits, random_sequences
 UNMASKED = Architecture("tokens", 30, 5, 7, max_length=40, padding="pre")
 ARCHITECTURES = {
     "unmasked": UNMASKED,
-    "unmasked-long": dataclasses.replace(UNMASKED, max_length=700),  # the state settles before the pads end
+    "unmasked-long": dataclasses.replace(UNMASKED, max_length=700),  # the state converges before the pads end
     "unmasked-two-layers": dataclasses.replace(UNMASKED, layers=2, max_length=300),
     "unmasked-three-classes": dataclasses.replace(UNMASKED, outputs=3),
     "masked": Architecture("tokens", 30, 5, 7),

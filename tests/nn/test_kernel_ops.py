@@ -1,4 +1,4 @@
-"""The operator: autograd, tapes that may be used once, compilation, and what it refuses."""
+"""The torch operators: autograd, saved activations that serve once, compilation, refused arguments."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_gradcheck(reverse: bool, indexed: bool) -> None:
     assert torch.autograd.gradcheck(run, leaves)
 
 
-class Watched(Reference):
-    """The reference in the part of a kernel that writes over its tape, and remembers what it was called with."""
+class RecordingKernel(Reference):
+    """A reference kernel that overwrites its saved activations and records its calls."""
 
     consumes_saved = True
 
@@ -83,35 +83,35 @@ class Watched(Reference):
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    kernel = Watched()
+def recording(monkeypatch: pytest.MonkeyPatch) -> RecordingKernel:
+    kernel = RecordingKernel()
 
-    def get_watched(name: str | None = None) -> Kernel:
+    def get_recording(name: str | None = None) -> Kernel:
         return kernel
 
-    monkeypatch.setattr(kernel_ops, "get", get_watched)
+    monkeypatch.setattr(kernel_ops, "get", get_recording)
     return kernel
 
 
-def test_a_head_on_the_last_state_costs_no_zeros(watched: Watched) -> None:
+def test_a_head_on_the_last_state_costs_no_zeros(recording: RecordingKernel) -> None:
     one = case(3, 7)
     loss(one, tensors(one, torch.float32), "dh_T").backward()
-    [(dh, _, dc_T, dc)] = watched.calls
+    [(dh, _, dc_T, dc)] = recording.calls
     assert dh is None
     assert dc is None
     assert not dc_T.any()
 
 
-def test_without_gradients_no_tape(watched: Watched) -> None:
+def test_without_gradients_nothing_is_saved(recording: RecordingKernel) -> None:
     one = case(3, 7)
     with torch.no_grad():
         lstm(**tensors(one, torch.float32), return_c=False)
     lstm(**tensors(one, torch.float32, grad=False), return_c=False)
-    assert watched.kept == [False, False]
+    assert recording.kept == [False, False]
     assert lstm(**tensors(one, torch.float32, grad=False)).c.shape == (len(one.x), 7)
 
 
-def test_backward_twice(watched: Watched) -> None:
+def test_backward_twice(recording: RecordingKernel) -> None:
     one = case(3, 7, True)
     arrays = tensors(one, torch.float32)
     total = loss(one, arrays)
@@ -124,9 +124,9 @@ def test_backward_twice(watched: Watched) -> None:
         torch.autograd.grad(total, arrays["pre"])
 
 
-def test_backward_twice_where_torch_cannot_say(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backward_twice_where_torch_cannot_say(recording: RecordingKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch._C._autograd, "_get_current_graph_task_keep_graph")
-    test_backward_twice(watched)
+    test_backward_twice(recording)
 
 
 def test_results_that_were_changed_are_noticed() -> None:
@@ -148,18 +148,18 @@ def test_second_derivatives_are_refused() -> None:
         slope.sum().backward()
 
 
-def test_whole_call_is_zero_copy(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whole_call_is_zero_copy(recording: RecordingKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     one = case(3, 7, False, "sigmoid", True)
     arrays = tensors(one, torch.float32)
     seen: list[int] = []
     names = ("pre", "index", "lengths", "weight_hh", "h0", "c0")
-    forward = watched.forward
+    forward = recording.forward
 
     def spying(call: LSTMCall[Any], **how: Any) -> Any:
         seen.extend(getattr(call, name).ctypes.data for name in names)
         return forward(call, **how)
 
-    monkeypatch.setattr(watched, "forward", spying)
+    monkeypatch.setattr(recording, "forward", spying)
     lstm(**arrays)
     assert seen == [arrays[name].data_ptr() for name in names]
 

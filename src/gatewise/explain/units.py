@@ -18,7 +18,7 @@ from gatewise.explain.gates import run_with_activations
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.metrics import log_probabilities
 from gatewise.network.batch import truncate
-from gatewise.network.inference import logits_of
+from gatewise.network.forward import logits_of
 from gatewise.storage import fields_from, json_bytes, parse_json
 from gatewise.types import Array
 

@@ -40,7 +40,7 @@ from gatewise.model.files import (
 )
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture, parameter_shapes
-from gatewise.network.inference import logits_of
+from gatewise.network.forward import logits_of
 from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
 from gatewise.storage import Folder, fields_from, json_bytes, load_folder, parse_json, save_folder, storage_table

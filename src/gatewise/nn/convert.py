@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -19,18 +20,7 @@ def from_torch(module: torch.nn.LSTM) -> LSTM:
     """
     if module.proj_size:
         raise InputError(f"proj_size={module.proj_size}: gatewise's LSTM has no projections")
-    weight: Tensor = module.weight_ih_l0  # type: ignore[assignment]
-    made = LSTM(
-        module.input_size,
-        module.hidden_size,
-        module.num_layers,
-        module.bias,
-        module.batch_first,
-        module.dropout,
-        module.bidirectional,
-        device=weight.device,
-        dtype=weight.dtype,
-    )
+    made = LSTM(**_arguments(module))
     with torch.no_grad():
         for _, suffix in made.runs():
             for name in ("weight_ih", "weight_hh"):
@@ -45,18 +35,7 @@ def to_torch(module: LSTM) -> torch.nn.LSTM:
     """A torch.nn.LSTM equivalent to `module`; its second bias is zero. Raises InputError for binary gates."""
     if module.gate != "sigmoid":
         raise InputError(f"gate={module.gate!r}: torch.nn.LSTM has sigmoid gates only")
-    weight = module.weight_ih_l0
-    made = torch.nn.LSTM(
-        module.input_size,
-        module.hidden_size,
-        module.num_layers,
-        module.bias,
-        module.batch_first,
-        module.dropout,
-        module.bidirectional,
-        device=weight.device,
-        dtype=weight.dtype,
-    )
+    made = torch.nn.LSTM(**_arguments(module))
     with torch.no_grad():
         for _, suffix in module.runs():
             for name in ("weight_ih", "weight_hh"):
@@ -65,6 +44,13 @@ def to_torch(module: LSTM) -> torch.nn.LSTM:
                 getattr(made, f"bias_ih{suffix}").copy_(getattr(module, f"bias{suffix}"))
                 getattr(made, f"bias_hh{suffix}").zero_()
     return made.train(module.training)
+
+
+def _arguments(module: LSTM | torch.nn.LSTM) -> dict[str, Any]:
+    """The arguments of a module of either class with the shape, dtype and device of `module`."""
+    names = "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional"
+    weight = cast(Tensor, module.weight_ih_l0)
+    return {name: getattr(module, name) for name in names} | {"device": weight.device, "dtype": weight.dtype}
 
 
 def to_arrays(module: LSTM) -> list[Weights]:

@@ -19,7 +19,7 @@ import torch
 from gatewise import kernels
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import initial_parameters
-from gatewise.network.inference import features_of
+from gatewise.network.forward import features_of
 from gatewise.network.ops import NumpyOps
 from gatewise.training.ngrams import targets_of
 from gatewise.training.training_data import TrainingData

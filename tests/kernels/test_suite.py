@@ -1,4 +1,4 @@
-"""Every kernel that runs here, with every instruction set, against the contract."""
+"""The kernel test suite on every kernel that runs here, with every instruction set."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _kernels() -> list[object]:
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("make", _kernels())
-def test_contract(make: Maker, check: str) -> None:
+def test_suite(make: Maker, check: str) -> None:
     CHECKS[check](make())
 
 
