@@ -38,7 +38,7 @@ def test_an_empty_line_among_others(run: Run, keras_folder: Path) -> None:
     assert "text 2 is empty" in refused(run, "predict", keras_folder, "-", input="one\n\nthree\n")
 
 
-def test_stdin_that_holds_nothing_or_no_utf8(run: Run, keras_folder: Path) -> None:
+def test_stdin_that_is_empty_or_not_utf8(run: Run, keras_folder: Path) -> None:
     assert "stdin: contains no text" in refused(run, "predict", keras_folder, "-", input="\n\n")
     assert "stdin: not valid UTF-8 at byte 3" in refused(run, "explain", keras_folder, "-", input=b"goo\xff")
 
@@ -97,7 +97,7 @@ def test_explain_with_a_wrong_method_or_unit(run: Run, keras_folder: Path) -> No
     assert "unit must be from 0 to 5, not 6" in refused(run, "explain", keras_folder, "good", "--unit", 6)
 
 
-def test_a_source_that_is_none(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+def test_an_unknown_source(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     for command in (("train",), ("evaluate", keras_folder), ("data",)):
         assert "'imbd': neither imdb nor a file" in refused(run, *command, "imbd")
         assert "not found" in refused(run, *command, tmp_path / "none.csv")
@@ -121,7 +121,7 @@ def test_an_archive_missing_truncated_or_without_classes(run: Run, tmp_path: Pat
     assert not (tmp_path / "m").exists()
 
 
-def test_training_that_cannot_be(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+def test_invalid_training_options(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     target = tmp_path / "m"
     csv = (reviews_csv, "--text", "review", "--label", "sentiment", "-o", target)
     assert "no recipe is called 'slow'; there are finetune, best, few-shot, tutorial, fast" in refused(
@@ -143,7 +143,7 @@ def test_classes_that_the_model_does_not_know(run: Run, keras_folder: Path, revi
     assert "does not know class 'bad'" in line
 
 
-def test_a_picture_that_cannot_be_written(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+def test_an_svg_that_cannot_be_written(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     result = run("explain", keras_folder, "good", "--svg", tmp_path / "none" / "x.svg")
     assert result.exit_code == 2
     assert "cannot be written: No such file or directory" in result.stderr
@@ -157,7 +157,7 @@ def test_wrong_usage(run: Run, words: list[str]) -> None:
     assert result.stdout == ""
 
 
-def test_a_kernel_that_cannot_be(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_kernel(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_KERNEL", "cuda")
     assert "unknown kernel 'cuda'; the kernels are bf16, native, reference" in refused(
         run, "predict", keras_folder, "good"

@@ -16,15 +16,13 @@ from tests.cli.test_bad_input import refused
 
 @pytest.fixture
 def labelled_csv(tmp_path: Path) -> Path:
-    path = tmp_path / "held out.csv"
+    path = tmp_path / "hold out.csv"
     labels = ["negative", "positive", "negative", "positive", "negative"]
     path.write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in zip(TEXTS, labels, strict=True)))
     return path
 
 
-def test_it_says_what_it_did(
-    run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path, tmp_path: Path
-) -> None:
+def test_the_report(run: Run, keras_model: Model, keras_folder: Path, labelled_csv: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"
     result = run("compress", keras_folder, "-o", out, "--storage", "float16", "--data", labelled_csv)
     note = load(out).metadata.compression
@@ -48,23 +46,21 @@ def test_it_says_what_it_did(
     assert found["n"] == 0
 
 
-def test_without_data_nothing_is_claimed(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
+def test_without_data_accuracy_is_not_measured(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
     result = run("compress", tokens_folder, "-o", tmp_path / "small", "--vocab-size", 7)
     assert "accuracy not measured" in result.stdout
     assert load(tmp_path / "small").architecture.vocab_size == 7
     assert "compressed" in run("info", tmp_path / "small").stdout
 
 
-def test_it_warns_of_the_data_that_it_was_trained_on(
-    run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path
-) -> None:
+def test_it_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:
     labelled = read_table(labelled_csv, text="text", label="label")
     with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")
     result = run("compress", tmp_path / "m", "-o", tmp_path / "small", "--data", labelled_csv, "--json")
     assert "warning: the model was trained on this data" in result.stderr
 
 
-def test_what_it_refuses(run: Run, keras_folder: Path, tokens_folder: Path, tmp_path: Path) -> None:
+def test_invalid_input(run: Run, keras_folder: Path, tokens_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"
     assert "storage must be float32, float16 or int8, not 'int4'" in refused(
         run, "compress", keras_folder, "-o", out, "--storage", "int4"

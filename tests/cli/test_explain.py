@@ -95,7 +95,7 @@ def test_no_color(run: Run, keras_folder: Path, monkeypatch: pytest.MonkeyPatch,
     assert ("+ for positive" in shown) == no_color
 
 
-def test_the_picture_is_sound_and_fetches_nothing(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
+def test_the_svg_is_valid_and_self_contained(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "shown.svg"
     result = run("explain", tokens_folder, HOSTILE, "--svg", path)
     assert result.exit_code == 0
@@ -168,7 +168,7 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     assert "layer must be from 1 to 2, not 3" in again.stderr
 
 
-def test_other_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
+def test_replaced_words(run: Run, keras_model: Model, keras_folder: Path) -> None:
     printed = json.loads(
         run("explain", keras_folder, TEXT, "--replace", "good=bad end", "--replace", "2=", "--json").stdout
     )["intervention"]
@@ -262,7 +262,7 @@ def test_errors_are_one_line(run: Run, keras_folder: Path, options: list[str], l
     assert result.stderr.count("\n") == 1
 
 
-def test_the_page_fetches_nothing(run: Run, keras_folder: Path, tmp_path: Path) -> None:
+def test_the_html_report_is_self_contained(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.html"
     result = run("explain", keras_folder, HOSTILE, "--html", path)
     assert result.exit_code == 0

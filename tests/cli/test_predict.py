@@ -12,7 +12,7 @@ from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run
 
 
-def want(model: Model, texts: list[str]) -> str:
+def expected_output(model: Model, texts: list[str]) -> str:
     rows = model.predict_proba(texts)
     return "".join(f"{model.classes[row.argmax()]}\t{row.max():.4f}\n" for row in rows)
 
@@ -20,20 +20,20 @@ def want(model: Model, texts: list[str]) -> str:
 def test_texts_as_arguments(run: Run, keras_model: Model, keras_folder: Path) -> None:
     result = run("predict", keras_folder, *TEXTS)
     assert result.exit_code == 0
-    assert result.stdout == want(keras_model, TEXTS)
+    assert result.stdout == expected_output(keras_model, TEXTS)
     assert len({line.split("\t")[1] for line in result.stdout.splitlines()}) > 1
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
-def test_a_text_a_line_on_stdin(run: Run, keras_model: Model, keras_folder: Path, ends: str) -> None:
+def test_one_text_per_line_on_stdin(run: Run, keras_model: Model, keras_folder: Path, ends: str) -> None:
     result = run("predict", keras_folder, "-", input=ends.join([*TEXTS, "", ""]))
-    assert result.stdout == want(keras_model, TEXTS)
+    assert result.stdout == expected_output(keras_model, TEXTS)
 
 
-def test_a_text_a_line_in_a_file(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
+def test_one_text_per_line_in_a_file(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(TEXTS), encoding="utf-8-sig")
-    assert run("predict", keras_folder, "--file", path).stdout == want(keras_model, TEXTS)
+    assert run("predict", keras_folder, "--file", path).stdout == expected_output(keras_model, TEXTS)
 
 
 def test_json_is_one_object(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
@@ -46,7 +46,7 @@ def test_json_is_one_object(run: Run, tokens_model: Model, tokens_folder: Path) 
     assert [p["label"] for p in found["predictions"]] == tokens_model.predict(TEXTS)
 
 
-def test_a_classs_name_does_nothing_to_the_terminal(run: Run, tokens_folder: Path) -> None:
+def test_control_characters_in_class_names_are_replaced(run: Run, tokens_folder: Path) -> None:
     shown = run("predict", tokens_folder, *TEXTS).stdout
     assert len(shown.splitlines()) == len(TEXTS)
     assert all(ch.isprintable() or ch in "\t\n" for ch in shown)

@@ -19,7 +19,7 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def test_texts_to_a_base_to_a_model(run: Run, corpus: Path, reviews_csv: Path, tmp_path: Path) -> None:
+def test_pretrain_and_fine_tune(run: Run, corpus: Path, reviews_csv: Path, tmp_path: Path) -> None:
     pretrained, target = tmp_path / "pretrained", tmp_path / "m"
     result = run("pretrain", corpus, "--size", "small", "--epochs", 0.5, "-o", pretrained, "--seed", 4)
     assert result.exit_code == 0
@@ -52,7 +52,7 @@ def test_json(run: Run, corpus: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["nowhere.txt"], "nowhere.txt': not found"),
         (["{corpus}", "--minutes", "1", "--epochs", "1"], "either minutes or epochs, not both"),
@@ -62,20 +62,20 @@ def test_json(run: Run, corpus: Path, tmp_path: Path) -> None:
         (["{corpus}", "-o", "{corpus}"], "is not a folder"),
     ],
 )
-def test_what_cannot_be(run: Run, corpus: Path, reviews_csv: Path, words: list[str], says: str) -> None:
+def test_invalid_input(run: Run, corpus: Path, reviews_csv: Path, words: list[str], message: str) -> None:
     result = run("pretrain", *(word.format(corpus=corpus, csv=reviews_csv) for word in words))
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
-    assert says in result.stderr
+    assert message in result.stderr
 
 
-def test_training_from_what_is_no_base(run: Run, reviews_csv: Path, corpus: Path, keras_folder: Path) -> None:
+def test_training_from_an_invalid_model(run: Run, reviews_csv: Path, corpus: Path, keras_folder: Path) -> None:
     columns = (reviews_csv, "--text", "review", "--label", "sentiment")
-    for options, says in (
+    for options, message in (
         (("--pretrained", keras_folder), "not a pretrained model"),
         (("--pretrained", "nowhere"), "nowhere"),
         (("--unlabelled", corpus), "does not use unlabelled texts"),
     ):
         result = run("train", *columns, *options)
         assert result.exit_code == 2
-        assert says in result.stderr
+        assert message in result.stderr

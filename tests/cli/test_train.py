@@ -44,8 +44,8 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
     assert ["total", f"{total:,}"] in rows
     assert result.stderr == ""
     assert run("predict", target, "the film was good").exit_code == 0
-    want = f"gatewise train {reviews_csv} --recipe fast --text review --label sentiment --out {target} --seed 3"
-    assert model.metadata.command == f"{want} --epochs 2 --batch-size 8 --units 4"
+    expected = f"gatewise train {reviews_csv} --recipe fast --text review --label sentiment --out {target} --seed 3"
+    assert model.metadata.command == f"{expected} --epochs 2 --batch-size 8 --units 4"
 
 
 def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(command: Sequence[str | Path], **options: object) -> str:
-    """Standard output; on failure the test shows all that the command said."""
+    """Standard output; on failure the test shows all output of the command."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return str(done.stdout)
@@ -52,7 +52,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[float]], list[str]]:
-    """A small model with random weights, saved by the source tree, with what it says there to two texts."""
+    """A small model with random weights, saved by the source tree, with its predictions for two texts."""
     import numpy as np
 
     from gatewise.model.model import Model
@@ -75,7 +75,7 @@ def names_in(wheel: Path) -> list[str]:
         return archive.namelist()
 
 
-def box_files(package: str) -> set[str]:
+def bundled_files(package: str) -> set[str]:
     """The files of the bundled model in `package`; empty where it is not bundled."""
     return {f"{package}/model/bundled/{bundled.NAME}/{file.name}" for file in bundled.FOLDER.glob("*")}
 
@@ -85,7 +85,7 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     tracked = run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src/gatewise"], cwd=ROOT
     ).splitlines()
-    source = {name.removeprefix("src/") for name in tracked if (ROOT / name).is_file()} | box_files("gatewise")
+    source = {name.removeprefix("src/") for name in tracked if (ROOT / name).is_file()} | bundled_files("gatewise")
     assert source <= set(names), "every file of the package, py.typed included"
     native = {name for name in names if name.startswith("gatewise/kernels/_native") and name.endswith(".so")}
     assert len(native) == 1
@@ -115,8 +115,8 @@ def test_the_source_archive_can_be_built_from(tmp_path: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     native = {f"src/native/{path.name}" for path in (ROOT / "src" / "native").iterdir() if path.is_file()}
     assert native
-    wanted = {"CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml", "src/gatewise/cell.py"}
-    assert wanted | native | box_files("src/gatewise") <= names
+    expected_files = {"CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml", "src/gatewise/cell.py"}
+    assert expected_files | native | bundled_files("src/gatewise") <= names
     assert not [
         name for name in names if name.endswith((".so", ".pyc")) or name.startswith((".venv", "build/", "tests/"))
     ]
@@ -142,14 +142,16 @@ def test_predictions_without_torch(
     code = "import json, sys, gatewise as gw; m = gw.load(sys.argv[1]); p = m.predict_proba(sys.argv[2:])"
     out = run([python, "-W", "error", "-c", f"{code}; print(json.dumps(p.tolist()))", path, *texts], cwd=tmp_path)
     assert json.loads(out) == [pytest.approx(row, abs=1e-6) for row in expected]
-    assert abs(expected[0][0] - expected[1][0]) > 1e-4, "the two texts must differ, or the comparison says nothing"
-    verdict = run([python.parent / "gatewise", "predict", path, *texts], cwd=tmp_path)
-    assert "negative" in verdict or "positive" in verdict
+    assert abs(expected[0][0] - expected[1][0]) > 1e-4, "the two texts must differ, or the comparison is meaningless"
+    prediction = run([python.parent / "gatewise", "predict", path, *texts], cwd=tmp_path)
+    assert "negative" in prediction or "positive" in prediction
     run([python.parent / "gatewise", "explain", path, texts[0]], cwd=tmp_path)
     run([python.parent / "gatewise", "info", path], cwd=tmp_path)
 
 
-def test_the_model_in_the_box_answers_without_torch_or_says_how_to_make_it(python: Path, tmp_path: Path) -> None:
+def test_the_bundled_model_predicts_without_torch_or_the_error_says_how_to_make_it(
+    python: Path, tmp_path: Path
+) -> None:
     command = [python.parent / "gatewise", "predict", "A warm, funny and honest film."]
     if not bundled.missing():
         assert run(command, cwd=tmp_path).startswith(("positive\t", "negative\t"))
@@ -179,7 +181,7 @@ def test_training_without_torch_says_what_to_install(python: Path, tmp_path: Pat
 
 
 def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(python: Path, tmp_path: Path) -> None:
-    """As on a machine without g++: the wheel has no kernel, the reference runs, the reason is told."""
+    """As on a machine without g++: the wheel has no kernel, the reference runs, `gatewise info` shows the reason."""
     made = build("wheel", tmp_path, CC="/bin/false", CXX="/bin/false")
     assert not [name for name in names_in(made) if name.endswith(".so")]
     home = tmp_path / "installed"
@@ -190,4 +192,4 @@ def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(python: Pa
     path, available, reason = json.loads(out)
     assert path.startswith(str(home))
     assert available == ["reference"]
-    assert "not installed" in reason, "`gatewise info` must be able to say what is lost"
+    assert "not installed" in reason, "`gatewise info` must be able to show the reason"

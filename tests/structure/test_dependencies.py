@@ -13,17 +13,17 @@ SPLIT = re.compile(r"([A-Za-z0-9_-]+)(\[[^\]]*\])?(.*)")
 def test_the_page_and_the_project_agree() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = settings["project"]
-    wanted: set[tuple[str, str, str | None]] = set()
+    required: set[tuple[str, str, str | None]] = set()
     for extra, lines in {"": project["dependencies"], **project["optional-dependencies"]}.items():
         for line in lines:
             match = SPLIT.fullmatch(line)
             assert match, line
             if match[1] != "gatewise":  # one extra naming another
-                wanted.add((match[1], match[3], None if extra in ("", "dev") else extra))
+                required.add((match[1], match[3], None if extra in ("", "dev") else extra))
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([\w-]+) \| `([^`]+)` \|(?: `(\w+)` \|)? [^|]+ \| [^|]{20,} \|$", page, re.MULTILINE)
-    assert {(name, wide, extra or None) for name, wide, extra in rows} == wanted
-    assert len(rows) == len(wanted), "a dependency has two lines"
+    assert {(name, wide, extra or None) for name, wide, extra in rows} == required
+    assert len(rows) == len(required), "a dependency has two lines"
 
 
 def test_what_builds_the_wheel_is_there_to_test_it() -> None:

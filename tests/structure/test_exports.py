@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from source_tree import ROOT, trees
 
-# Modules whose names nobody imports: the program's entry.
+# The program's entry point, which no module imports.
 NO_EXPORTS = {Path("__main__.py")}
 MODULES = [path for path in trees() if path not in NO_EXPORTS]
 
@@ -29,7 +29,7 @@ def public(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
 
 
 def handed_over(node: ast.FunctionDef | ast.ClassDef) -> bool:
-    """A decorator of the command line took it: nobody else calls it by its name."""
+    """Registered by a decorator of the command line, so that no module calls it by name."""
     return any(ast.unparse(decorator).startswith("app.") for decorator in node.decorator_list)
 
 

@@ -156,12 +156,12 @@ def _median_seconds(runs: Mapping[str, Callable[[], object]], seconds: float) ->
     import numpy as np
 
     times: dict[str, list[float]] = {name: [] for name in runs}
-    began, turn = time.perf_counter(), 0
-    while turn < 4 or time.perf_counter() - began < seconds:
+    began, rounds = time.perf_counter(), 0
+    while rounds < 4 or time.perf_counter() - began < seconds:
         for name, run in runs.items():
             start = time.perf_counter()
             run()
-            if turn:
+            if rounds:
                 times[name].append(time.perf_counter() - start)
-        turn += 1
+        rounds += 1
     return {name: float(np.median(each)) for name, each in times.items()}
