@@ -1,11 +1,11 @@
-"""From a key to the painted verdict, in a real browser: 400 words in the box, letters typed into the middle of them.
+"""The time from a key to the painted prediction, in a real browser: letters typed into a text of 400 words.
 
     python -m benchmarks.page_keys models/tutorial models/fast
 
-Measured inside the page: from the `input` event to the first task after the frame in which the verdict of that very
-text was drawn, and to that in which the words with their line were. It is the time of everything: the requests, the
-network of this machine, the model, and the drawing. Also the longest task of the page's own thread while all that went
-on, and what a hover over the heat map costs.
+Measured inside the page: from the `input` event to the first task after the frame that shows the prediction for that
+text, and to the first task after the frame that shows its prefix predictions. The time includes the requests, the model
+and the drawing. Also measured: the longest task of the page's main thread meanwhile, and the time per hover over the
+heat map.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ QUIET = [
 
 WATCH = """
 () => {
-  window.samples = { verdict: [], line: [] };
+  window.samples = { prediction: [], prefix: [] };
   window.longest = 0;
   new PerformanceObserver(list => {
     for (const entry of list.getEntries()) longest = Math.max(longest, entry.duration);
   }).observe({ type: 'longtask' });
   const pressed = {};
   document.querySelector('#text').addEventListener('input', () => {
-    pressed.verdict = pressed.line = performance.now();
+    pressed.prediction = pressed.prefix = performance.now();
   }, true);
   const drawn = (what) => {
     const start = pressed[what];
@@ -78,10 +78,10 @@ WATCH = """
     });
   };
   gatewise.store.subscribe((state, keys) => {
-    if (keys.has('early') && state.early?.shown === state.text) drawn('verdict');
-    if (keys.has('data') && state.data?.shown === state.text) {
-      drawn('verdict');
-      drawn('line');
+    if (keys.has('earlyPrediction') && state.earlyPrediction?.inputText === state.text) drawn('prediction');
+    if (keys.has('data') && state.data?.inputText === state.text) {
+      drawn('prediction');
+      drawn('prefix');
     }
   });
 }
@@ -104,7 +104,7 @@ async () => {
 
 @contextmanager
 def served(model: str) -> Iterator[str]:
-    """The address of a server of that folder."""
+    """The URL of a server of that model folder."""
     command = [sys.executable, "-m", "gatewise", "serve", model, "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -123,7 +123,7 @@ def percentile(samples: list[float], share: float) -> float:
 
 
 def measure(model: str, keys: int, words: int, pause: int) -> dict[str, float]:
-    """Milliseconds from a key to its verdict and to its line; the longest task; p95 of a hover's frame."""
+    """Milliseconds from a key to its prediction and to its prefix predictions; the longest task; p95 of a hover."""
     from playwright.sync_api import sync_playwright
 
     chromium = os.environ.get("GATEWISE_CHROMIUM") or shutil.which("chromium")
@@ -142,18 +142,18 @@ def measure(model: str, keys: int, words: int, pause: int) -> dict[str, float]:
             page.wait_for_timeout(pause)
         page.wait_for_timeout(1500)
         samples, longest = page.evaluate("() => [samples, longest]")
-        page.locator("#map").scroll_into_view_if_needed()
-        page.wait_for_function("() => gatewise.store.get().data.planes.has('c')", timeout=60_000)
+        page.locator("#heatmap").scroll_into_view_if_needed()
+        page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('c')", timeout=60_000)
         page.wait_for_timeout(500)
         hovers = page.evaluate(HOVER)
         browser.close()
     return {
-        "keys": len(samples["verdict"]),
-        "median": statistics.median(samples["verdict"]),
-        "p95": percentile(samples["verdict"], 0.95),
-        "worst": max(samples["verdict"]),
-        "line median": statistics.median(samples["line"]),
-        "line p95": percentile(samples["line"], 0.95),
+        "keys": len(samples["prediction"]),
+        "median": statistics.median(samples["prediction"]),
+        "p95": percentile(samples["prediction"], 0.95),
+        "worst": max(samples["prediction"]),
+        "prefix median": statistics.median(samples["prefix"]),
+        "prefix p95": percentile(samples["prefix"], 0.95),
         "longest task": longest,
         "hover p95": percentile(hovers, 0.95),
     }
@@ -165,13 +165,13 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=80)
     parser.add_argument("--words", type=int, default=400)
     parser.add_argument("--pause", type=int, default=250, help="ms between two keys")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     print(f"{now()}; {machine()}")
-    print(f"{asked.words} words, {asked.keys} keys, one every {asked.pause} ms")
-    print("| model | keys | verdict: median ms | p95 | worst | line: median ms | p95 | longest task | hover p95 |")
+    print(f"{options.words} words, {options.keys} keys, one every {options.pause} ms")
+    print("| model | keys | prediction: median ms | p95 | worst | prefix: median ms | p95 | longest task | hover p95 |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for model in asked.models:
-        found = measure(model, asked.keys, asked.words, asked.pause)
+    for model in options.models:
+        found = measure(model, options.keys, options.words, options.pause)
         print(
             f"| {os.path.basename(os.path.normpath(model))} | " + " | ".join(f"{x:.0f}" for x in found.values()) + " |"
         )

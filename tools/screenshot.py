@@ -49,7 +49,7 @@ def main() -> None:
             page = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")
             page.goto(f"{address}/#t={TEXT.replace(' ', '+').replace(',', '%2C')}")
             page.wait_for_function("() => window.gatewise?.store.get().data?.account")
-            page.wait_for_function("() => gatewise.store.get().data.planes.size")
+            page.wait_for_function("() => gatewise.store.get().data.heatmaps.size")
             page.wait_for_timeout(1000)
             page.screenshot(path=options.out)
             browser.close()

@@ -82,7 +82,7 @@ def test_explanations(server: Server, case: str) -> None:
     [
         ({"xyzzy'plugh": 1}, None),
         ({"method": "xyzzy'plugh"}, "method"),
-        ({"want": ["xyzzy'plugh"]}, "want[0]"),
+        ({"include": ["xyzzy'plugh"]}, "include[0]"),
         ({"changes": [{"gate": "xyzzy'plugh", "unit": 0, "value": 1}]}, "changes[0].gate"),
         ({"changes": [{"gate": "f", "unit": 999, "value": 1}]}, "changes[0].unit"),
     ],

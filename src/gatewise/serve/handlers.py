@@ -18,7 +18,7 @@ from gatewise.serve.state import State
 Scope = MutableMapping[str, Any]
 
 _PREDICT_KEYS = frozenset({"text", "series", "inputs", "model", "id"})
-_FIELD = re.compile(r"(?:text|series|want|changes|method|layer)(?:\[\d+\]|\.[a-z]+)*")
+_FIELD = re.compile(r"(?:text|series|include|changes|method|layer)(?:\[\d+\]|\.[a-z]+)*")
 _MAX_PENDING_EXPLANATIONS = 16
 
 

@@ -12,9 +12,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from gatewise.explain.render.html import compare_page, report_page
-from gatewise.explain.render.html_bundle import script, style
-from gatewise.explain.render.html_static import static_explanation, static_trace
+from gatewise.explain.render.html import compare_page, report_page, script, style
+from gatewise.explain.render.html_static import static_example, static_explanation
 from tests.explain.render.test_terminal import HOSTILE, LENGTH, opened
 
 NASTY = [
@@ -99,19 +98,19 @@ def test_the_policy_allows_what_is_in_the_page_and_nothing_else() -> None:
 def test_the_data_is_the_trace() -> None:
     found, seen = opened("bidirectional, two layers, mean and max")
     data = json.loads(report_page(found, seen).split('id="data">')[1].split("</script>")[0])["view"]
-    np.testing.assert_allclose(data["account"]["words"], found.scores, atol=1e-6)
-    planes = {plane["name"]: plane for plane in data["planes"]}
-    for name in (*"ifgoch", "moved"):
+    np.testing.assert_allclose(data["attribution"]["scores"], found.scores, atol=1e-6)
+    heatmaps = {heatmap["name"]: heatmap for heatmap in data["heatmaps"]}
+    for name in (*"ifgoch", "contribution"):
         want = (
             seen.contributions
-            if name == "moved"
+            if name == "contribution"
             else np.concatenate([getattr(one, name) for one in seen.lstms[-2:]], axis=1)
         )
-        plane = planes[name]
-        levels = np.frombuffer(base64.b64decode(plane["b64"]), dtype="<u2").reshape(plane["shape"])
-        got = plane["lo"] + levels / 65535 * (plane["hi"] - plane["lo"])
-        np.testing.assert_allclose(got, want.T, atol=(plane["hi"] - plane["lo"]) / 65535)
-    assert data["verdict"]["p"] == pytest.approx(data["running"]["p"][-1], abs=1e-5)
+        heatmap = heatmaps[name]
+        levels = np.frombuffer(base64.b64decode(heatmap["base64"]), dtype="<u2").reshape(heatmap["shape"])
+        got = heatmap["low"] + levels / 65535 * (heatmap["high"] - heatmap["low"])
+        np.testing.assert_allclose(got, want.T, atol=(heatmap["high"] - heatmap["low"]) / 65535)
+    assert data["prediction"]["probability"] == pytest.approx(data["prefix"]["probability"][-1], abs=1e-5)
 
 
 def test_a_notebook_gets_a_frame_that_reaches_nothing() -> None:
@@ -127,7 +126,7 @@ def test_a_notebook_gets_a_frame_that_reaches_nothing() -> None:
 
 def test_the_script_is_the_pages_modules() -> None:
     code = script()
-    for name in ("report", "figure", "cell", "heatmap", "table"):
+    for name in ("report", "figure", "cell", "heatmap", "heatmappanel"):
         assert code.count(f"const m_{name} = ") == 1
     assert "import(" not in code
     assert not re.search(r"^(import|export) ", code, re.MULTILINE)
@@ -135,7 +134,7 @@ def test_the_script_is_the_pages_modules() -> None:
     assert code.index("const m_dom") < code.index("const m_cell ") < code.index("const m_figure")
 
 
-def test_it_says_what_the_account_says() -> None:
+def test_the_static_html_shows_the_explanation() -> None:
     found, seen = opened("pads")
     text = read(static_explanation(found)).text
     assert f"probability {found.probabilities.max():.4f}" in text
@@ -144,7 +143,7 @@ def test_it_says_what_the_account_says() -> None:
     for name, value, _ in found.sums():
         assert name.strip() in text
         assert f"{value:+.3f}" in text or f"{value:+.0e}" in text
-    shown = static_trace(seen)
+    shown = static_example(seen)
     rows = re.findall(r"<tr><td>(\d+)</td><td class=\"left\">(\w+)</td>(.*?)</tr>", shown)
     assert [row[1] for row in rows] == seen.steps
     unit = int(re.findall(r"<h2>Unit (\d+)", shown)[0])

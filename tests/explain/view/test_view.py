@@ -42,7 +42,7 @@ def _models() -> dict[str, Model]:
     short = Architecture("tokens", tokens.vocab_size, 5, 7, max_length=9, truncation="middle")
     series = Architecture("channels", 3, 0, 6, outputs=3)
     cut_in_middle = Model(short, parameters_of(short, 4), TextPreprocessor(tokens), ("no", "yes"))
-    both_ways = Model(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "z"))
+    both_ways = Model(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "preactivations"))
     return {
         "n-grams, cut": dataclasses.replace(cut_in_middle, ngrams=ngrams_of(cut_in_middle, 11)),
         "n-grams, both ways": dataclasses.replace(both_ways, ngrams=ngrams_of(both_ways, 12)),
@@ -59,7 +59,7 @@ SERIES = np.random.default_rng(5).normal(1, 2, (11, 3)).astype(np.float32)
 
 def ask(name: str, want: list[str], **more: Any) -> dict[str, Any]:
     item = {"series": SERIES.tolist()} if name == "series" else {"text": TEXT}
-    found = explain_view(MODELS[name], {**item, "want": want, **more})
+    found = explain_view(MODELS[name], {**item, "include": want, **more})
     return json.loads(json.dumps(found, allow_nan=False))
 
 
@@ -70,17 +70,17 @@ def given(name: str) -> Any:
 @pytest.mark.parametrize("name", MODELS)
 def test_it_says_what_the_library_says(name: str) -> None:
     model, item = MODELS[name], given(name)
-    found = ask(name, ["verdict", "running", "account", "units"], method="prefix-difference")
-    trace, account = model.trace(item), model.explain(item, "prefix-difference")
-    assert found["verdict"]["label"] == model.predict([item])[0]
-    np.testing.assert_allclose(found["verdict"]["probabilities"], model.predict_proba([item])[0], atol=1e-6)
-    assert found["verdict"]["towards"] == account.target
+    found = ask(name, ["prediction", "prefix", "attribution", "units"], method="prefix-difference")
+    trace, attribution = model.trace(item), model.explain(item, "prefix-difference")
+    assert found["prediction"]["label"] == model.predict([item])[0]
+    np.testing.assert_allclose(found["prediction"]["probabilities"], model.predict_proba([item])[0], atol=1e-6)
+    assert found["prediction"]["target"] == attribution.target
     after = target_score(trace.prefix_logits, int(trace.logits.argmax()))
-    np.testing.assert_allclose(found["running"]["logit"], after, atol=1e-5)
-    assert found["running"]["p"][-1] == pytest.approx(found["verdict"]["p"], abs=1e-5)
-    np.testing.assert_allclose(found["account"]["words"], account.scores, atol=1e-5)
-    assert found["account"]["faithfulness_note"] == account.faithfulness_note()
-    assert "cause" in found["account"]["note"]
+    np.testing.assert_allclose(found["prefix"]["logit"], after, atol=1e-5)
+    assert found["prefix"]["probability"][-1] == pytest.approx(found["prediction"]["probability"], abs=1e-5)
+    np.testing.assert_allclose(found["attribution"]["scores"], attribution.scores, atol=1e-5)
+    assert found["attribution"]["faithfulness_note"] == attribution.faithfulness_note()
+    assert "cause" in found["attribution"]["note"]
     effect = trace.contributions.sum(axis=0)
     np.testing.assert_allclose(found["units"]["effect"], effect, atol=1e-5)
     assert found["units"]["order"]["effect"][0] == int(np.abs(effect).argmax())
@@ -100,7 +100,11 @@ def test_a_unit_is_the_trace_and_its_sums_make_its_gates(name: str) -> None:
             for gate in "ifgoch":
                 np.testing.assert_allclose(part[gate], getattr(gates, gate)[:, column], atol=1e-5)
             for gate in "ifgo":
-                z = np.array(part["z"][gate]["x"]) + part["z"][gate]["h"] + part["z"][gate]["b"]
+                z = (
+                    np.array(part["preactivations"][gate]["x"])
+                    + part["preactivations"][gate]["h"]
+                    + part["preactivations"][gate]["bias"]
+                )
                 want = np.tanh(z) if gate == "g" else 1 / (1 + np.exp(-z))
                 np.testing.assert_allclose(part[gate], want, atol=1e-5)
 
@@ -109,14 +113,14 @@ def test_a_unit_is_the_trace_and_its_sums_make_its_gates(name: str) -> None:
 def test_planes_hold_the_numbers(name: str) -> None:
     trace = MODELS[name].trace(given(name))
     both = len(MODELS[name].architecture.directions)
-    found = ask(name, [f"plane:{part}" for part in "ifgoch"])
-    for plane in found["planes"]:
-        want = np.concatenate([getattr(gates, plane["name"]) for gates in trace.lstms[-both:]], axis=1).T
-        assert plane["shape"] == list(want.shape)
-        levels = np.frombuffer(base64.b64decode(plane["b64"]), dtype="<u2").reshape(want.shape)
-        got = plane["lo"] + levels / 65535 * (plane["hi"] - plane["lo"])
-        np.testing.assert_allclose(got, want, atol=(plane["hi"] - plane["lo"]) / 65535)
-        assert plane["clip"] <= plane["hi"]
+    found = ask(name, [f"heatmap:{part}" for part in "ifgoch"])
+    for heatmap in found["heatmaps"]:
+        want = np.concatenate([getattr(gates, heatmap["name"]) for gates in trace.lstms[-both:]], axis=1).T
+        assert heatmap["shape"] == list(want.shape)
+        levels = np.frombuffer(base64.b64decode(heatmap["base64"]), dtype="<u2").reshape(want.shape)
+        got = heatmap["low"] + levels / 65535 * (heatmap["high"] - heatmap["low"])
+        np.testing.assert_allclose(got, want, atol=(heatmap["high"] - heatmap["low"]) / 65535)
+        assert heatmap["clip"] <= heatmap["high"]
 
 
 @pytest.mark.parametrize("name", ["pads", "both ways, two layers", "cut"])
@@ -124,11 +128,11 @@ def test_words_lie_where_a_browser_counts_them(name: str) -> None:
     found = ask(name, [])["text"]
     wide = TEXT.encode("utf-16-le")
     tokens = found["tokens"]
-    words = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in zip(tokens["s"], tokens["e"], strict=True)]
+    words = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in zip(tokens["start"], tokens["end"], strict=True)]
     steps = MODELS[name].trace(TEXT).steps
     for n, (word, step) in enumerate(zip(words, steps, strict=True)):
         assert (word or tokens["names"][str(n)]).casefold() == step.casefold()
-    left = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in tokens["left"]]
+    left = [wide[2 * s : 2 * e].decode("utf-16-le") for s, e in tokens["truncated"]]
     every = MODELS[name].preprocessor.token_names(TEXT)
     assert len(left) + len(words) == len(every) == found["steps"]
     vocabulary = set(" ".join(TEXTS).replace(",", " ,").split())
@@ -136,7 +140,7 @@ def test_words_lie_where_a_browser_counts_them(name: str) -> None:
 
 
 def test_a_cut_text_says_so() -> None:
-    assert "reads 9 of" in ask("cut", [])["warnings"][0]["say"]
+    assert "reads 9 of" in ask("cut", [])["warnings"][0]["message"]
     assert ask("pads", [])["warnings"] == []
 
 
@@ -144,15 +148,17 @@ def test_a_cut_text_says_so() -> None:
 def test_changes_are_the_librarys_interventions(name: str) -> None:
     model, item = MODELS[name], given(name)
     changes = [{"gate": "f", "unit": 3, "from": 2, "to": 4, "value": 0.25}, {"gate": "h", "unit": 5, "value": 0}]
-    found = ask(name, ["verdict", "running", "unit:3"], changes=[*changes, {"gate": "g", "value": -0.5, "unit": "all"}])
+    found = ask(
+        name, ["prediction", "prefix", "unit:3"], changes=[*changes, {"gate": "g", "value": -0.5, "unit": "all"}]
+    )
     clamps = [Clamp("f", 0.25, 3, range(2, 5)), Clamp("o", 0.0, 5, pads=True), Clamp("g", -0.5)]
     want = model.intervene(item, clamps)
     before, after = want.probabilities()
-    np.testing.assert_allclose(found["verdict"]["probabilities"], after, atol=1e-6)
+    np.testing.assert_allclose(found["prediction"]["probabilities"], after, atol=1e-6)
     np.testing.assert_allclose(found["changed"]["before"]["probabilities"], before, atol=1e-6)
-    assert found["changed"]["before"]["p"] != pytest.approx(found["verdict"]["p"], abs=1e-4)
-    np.testing.assert_allclose(found["running"]["logit"], want.prefix_scores()[1], atol=1e-5)
-    np.testing.assert_allclose(found["changed"]["before"]["running"]["logit"], want.prefix_scores()[0], atol=1e-5)
+    assert found["changed"]["before"]["probability"] != pytest.approx(found["prediction"]["probability"], abs=1e-4)
+    np.testing.assert_allclose(found["prefix"]["logit"], want.prefix_scores()[1], atol=1e-5)
+    np.testing.assert_allclose(found["changed"]["before"]["prefix"]["logit"], want.prefix_scores()[0], atol=1e-5)
     assert found["changed"]["applied"] == [str(clamp) for clamp in clamps]
     np.testing.assert_allclose(found["unit"]["f"][2:5], 0.25)
     np.testing.assert_allclose(found["unit"]["g"], -0.5)
@@ -160,14 +166,14 @@ def test_changes_are_the_librarys_interventions(name: str) -> None:
 
 def test_only_what_is_wanted_is_there() -> None:
     assert set(ask("pads", [])) == {"api", "id", "model", "text", "warnings", "cache"}
-    assert set(ask("pads", ["unit:top", "plane:c", "alike"])) > {"unit", "planes", "alike"}
-    assert "account" not in ask("pads", ["verdict"])
+    assert set(ask("pads", ["unit:top", "heatmap:c", "similarity"])) > {"unit", "heatmaps", "similarity"}
+    assert "attribution" not in ask("pads", ["prediction"])
 
 
 def test_a_cache_changes_no_number() -> None:
     cache, model = ViewCache(), MODELS["pads"]
-    want = ["verdict", "running", "units", "unit:2", "plane:h"]
-    asked = [{"text": text, "want": want} for text in (TEXT, "the film", TEXT)]
+    want = ["prediction", "prefix", "units", "unit:2", "heatmap:h"]
+    asked = [{"text": text, "include": want} for text in (TEXT, "the film", TEXT)]
     asked += [{**asked[0], "changes": [{"gate": "i", "value": 1.0}]}, asked[0]]
     for n, request in enumerate(asked):
         shared, alone = explain_view(model, request, cache), explain_view(model, request)
@@ -180,10 +186,10 @@ def test_a_cache_changes_no_number() -> None:
 
 def test_the_running_verdict_of_a_long_text_both_ways_is_sampled_and_says_so() -> None:
     model = MODELS["both ways, two layers"]
-    found = explain_view(model, {"text": "good film " * 160, "want": ["running", "verdict"]})["running"]
-    assert found["every"] == 3
-    assert len(found["p"]) == 1 + -(-320 // 3)
-    five = explain_view(model, {"text": "good film " * 3, "want": ["running"]})["running"]
+    found = explain_view(model, {"text": "good film " * 160, "include": ["prefix", "prediction"]})["prefix"]
+    assert found["stride"] == 3
+    assert len(found["probability"]) == 1 + -(-320 // 3)
+    five = explain_view(model, {"text": "good film " * 3, "include": ["prefix"]})["prefix"]
     np.testing.assert_allclose(found["logit"][2] - five["logit"][6], 0, atol=1e-4)
 
 
@@ -194,15 +200,15 @@ def test_the_running_verdict_of_a_long_text_both_ways_is_sampled_and_says_so() -
         ({"text": "\ud800"}, "text", "surrogate"),
         ({"text": 7}, "text", "string"),
         ({"series": [[1]]}, "text", "give `text`"),
-        ({"want": "verdict"}, "want", "list"),
-        ({"want": ["verdict", "soul"]}, "want[1]", "no part 'soul'"),
-        ({"want": ["unit:9"]}, "want", "from 0 to 8"),
-        ({"want": ["unit:-1"]}, "want[0]", "no part"),
-        ({"want": ["plane:z"]}, "want[0]", "no part"),
+        ({"include": "prediction"}, "include", "list"),
+        ({"include": ["prediction", "soul"]}, "include[1]", "unknown part 'soul'"),
+        ({"include": ["unit:9"]}, "include", "from 0 to 8"),
+        ({"include": ["unit:-1"]}, "include[0]", "unknown part"),
+        ({"include": ["heatmap:z"]}, "include[0]", "unknown part"),
         ({"method": "magic"}, "method", "must be one of"),
         ({"layer": 1}, "layer", "from 0 to 0"),
-        ({"layer": "0"}, "layer", "whole number"),
-        ({"page": 1}, "page", "no such field"),
+        ({"layer": "0"}, "layer", "integer"),
+        ({"page": 1}, "page", "unknown field"),
         ({"changes": {}}, "changes", "list"),
         ({"changes": [{"gate": "f"}]}, "changes[0]", "gate and value"),
         ({"changes": [{"gate": "f", "value": 1.4}]}, "changes[0].value", "must lie in [0, 1]; got 1.4"),
@@ -210,23 +216,25 @@ def test_the_running_verdict_of_a_long_text_both_ways_is_sampled_and_says_so() -
         ({"changes": [{"gate": "f", "value": True}]}, "changes[0].value", "finite"),
         ({"changes": [{"gate": "q", "value": 1}]}, "changes[0].gate", "must be i, f"),
         ({"changes": [{"gate": "f", "value": 1, "unit": 9}]}, "changes[0].unit", "from 0 to 8"),
-        ({"changes": [{"gate": "f", "value": 1, "from": 2}]}, "changes[0].to", "together"),
-        ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 1}]}, "changes[0].to", "before"),
+        ({"changes": [{"gate": "f", "value": 1, "from": 2}]}, "changes[0].to", "both from and to"),
+        ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 1}]}, "changes[0].to", "less than"),
         ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 99}]}, "changes[0].to", "must be from 1 to"),
-        ({"changes": [{"gate": "h", "value": 1, "unit": 2}]}, "changes[0]", "silencing"),
+        ({"changes": [{"gate": "h", "value": 1, "unit": 2}]}, "changes[0]", "ablates one unit"),
         ({"changes": [{"gate": "f", "value": 1}] * 33}, "changes", "at most 32"),
         ({"changes": [{"gate": "f", "value": 1, "layer": 3}]}, "changes[0].layer", "layer must be"),
     ],
 )
 def test_bad_requests_are_refused_by_field(change: dict[str, Any], field: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        explain_view(MODELS["pads"], {"text": TEXT, "want": ["verdict"], **change})
+        explain_view(MODELS["pads"], {"text": TEXT, "include": ["prediction"], **change})
     assert caught.value.field == field
     assert message in caught.value.message
 
 
 def test_too_many_words_are_refused() -> None:
-    with pytest.raises(RequestError, match="the network would read 2,001 words; a view shows at most 2,000") as caught:
+    with pytest.raises(
+        RequestError, match="the network would read 2,001 words; the page shows at most 2,000"
+    ) as caught:
         explain_view(MODELS["both ways, two layers"], {"text": "good " * 2001})
     assert (caught.value.field, caught.value.code) == ("text", "too_long")
 
@@ -242,15 +250,15 @@ def test_an_overflow_is_named() -> None:
     model = MODELS["pads"]
     parameters = {**model.parameters, "lstm.0.forward.bias": np.full(36, np.nan, dtype=np.float32)}
     broken = Model(model.architecture, parameters, model.preprocessor, model.classes)
-    with pytest.raises(RequestError, match="unit 0 of layer 1 overflowed at word 1") as caught:
+    with pytest.raises(RequestError, match="overflows: unit 0 of layer 1 at word 1") as caught:
         explain_view(broken, {"text": TEXT})
     assert caught.value.code == "overflow"
 
 
 def test_leave_one_out_is_not_run_for_a_long_text() -> None:
-    long = {"text": "good film " * 301, "want": ["account"]}
+    long = {"text": "good film " * 301, "include": ["attribution"]}
     found = explain_view(MODELS["pads"], {**long, "text": "good film " * 14})
-    assert found["account"]["method"] == "leave-one-out"  # nothing was measured of this model
+    assert found["attribution"]["method"] == "leave-one-out"  # nothing was measured of this model
     wide = Model(
         arch := Architecture("tokens", MODELS["pads"].architecture.vocab_size, 5, 9),
         parameters_of(arch, 6),
@@ -258,23 +266,26 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
         ("no", "yes"),
     )
     found = explain_view(wide, long)
-    assert found["account"]["method"] == "prefix-difference"
-    assert "leave-one-out predicts the text once per word" in found["warnings"][-1]["say"]
-    with pytest.raises(RequestError, match="limited to 600"):
+    assert found["attribution"]["method"] == "prefix-difference"
+    assert "Leave-one-out makes one prediction per word" in found["warnings"][-1]["message"]
+    with pytest.raises(RequestError, match="limits it to 600"):
         explain_view(wide, {**long, "method": "leave-one-out"})
 
 
-def test_under_changes_the_account_is_one_that_can_be_given_and_says_so() -> None:
+def test_under_changes_the_attribution_is_one_that_can_be_given_and_says_so() -> None:
     plain = MODELS["pads"]
     metadata = dataclasses.replace(plain.metadata, attribution_method="integrated-gradients")
     model = dataclasses.replace(plain, metadata=metadata)
     changes = [{"gate": "f", "value": 0.5}]
-    assert explain_view(model, {"text": TEXT, "want": ["account"]})["account"]["method"] == "integrated-gradients"  # type: ignore[index]
-    found: Any = explain_view(model, {"text": TEXT, "want": ["account"], "changes": changes})
-    assert found["account"]["method"] == "prefix-difference"
-    assert "has no clamps" in found["warnings"][0]["say"]
-    with pytest.raises(RequestError, match="has no clamps"):
-        explain_view(model, {"text": TEXT, "want": ["account"], "changes": changes, "method": "integrated-gradients"})
+    plain_answer = explain_view(model, {"text": TEXT, "include": ["attribution"]})
+    assert plain_answer["attribution"]["method"] == "integrated-gradients"
+    found: Any = explain_view(model, {"text": TEXT, "include": ["attribution"], "changes": changes})
+    assert found["attribution"]["method"] == "prefix-difference"
+    assert "do not support clamps" in found["warnings"][0]["message"]
+    with pytest.raises(RequestError, match="do not support clamps"):
+        explain_view(
+            model, {"text": TEXT, "include": ["attribution"], "changes": changes, "method": "integrated-gradients"}
+        )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -299,7 +310,7 @@ def test_the_model_and_its_units(name: str) -> None:
 def test_a_units_weights_are_those_that_move_the_verdict() -> None:
     model = MODELS["pads"]
     trace = model.trace(TEXT)
-    [[weight]] = unit_view(model, 4)["weights"]["rows"]  # type: ignore[index]
+    [[weight]] = unit_view(model, 4)["weights"]["rows"]
     h = trace.lstms[0].h[:, 4].astype(float)
     np.testing.assert_allclose(trace.contributions[:, 4].sum(), weight * (h[-1] - trace.lstms[0].h0[4]), rtol=1e-5)
 
@@ -312,7 +323,7 @@ def test_facts_and_history_are_shown_where_they_are() -> None:
     found = json.loads(json.dumps(unit_view(known, 2), allow_nan=False))
     assert found["summary"]["unit"] == 2
     assert found["summary"]["rises"]
-    assert found["over"]["n"] == 5
+    assert found["dataset"]["n"] == 5
     lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN}\n'
     told = Model(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
     assert model_view(told)["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
@@ -322,19 +333,19 @@ def test_facts_and_history_are_shown_where_they_are() -> None:
 def test_ngrams_beside_the_network_are_in_every_part(name: str) -> None:
     model = MODELS[name]
     alone = dataclasses.replace(model, ngrams=None)
-    found = ask(name, ["verdict", "running", "account"], method="cell-decomposition")
-    account = found["account"]
-    parts = np.add(account["parts"]["network"], account["parts"]["ngrams"])
-    np.testing.assert_allclose(parts, account["words"], atol=1e-5)
-    whole = account["start"] + parts.sum() + account["truncated_part"] + account["residual"]
-    assert whole == pytest.approx(found["verdict"]["logit"], abs=1e-4)
-    assert abs(account["residual"]) < 1e-4
-    assert account["ngrams"][0]["times"] >= 1
-    without = explain_view(alone, {"text": TEXT, "want": ["verdict"]})
-    assert abs(without["verdict"]["logit"] - found["verdict"]["logit"]) > 0.05
+    found = ask(name, ["prediction", "prefix", "attribution"], method="cell-decomposition")
+    attribution = found["attribution"]
+    parts = np.add(attribution["parts"]["network"], attribution["parts"]["ngrams"])
+    np.testing.assert_allclose(parts, attribution["scores"], atol=1e-5)
+    whole = attribution["base_value"] + parts.sum() + attribution["truncated_part"] + attribution["residual"]
+    assert whole == pytest.approx(found["prediction"]["logit"], abs=1e-4)
+    assert abs(attribution["residual"]) < 1e-4
+    assert attribution["ngrams"][0]["times"] >= 1
+    without = explain_view(alone, {"text": TEXT, "include": ["prediction"]})
+    assert abs(without["prediction"]["logit"] - found["prediction"]["logit"]) > 0.05
     assert without["model"]["fingerprint"] != found["model"]["fingerprint"]
-    held = ask(name, ["verdict", "running"], changes=[{"gate": "f", "value": 0.0}])
-    assert held["running"]["p"][-1] == pytest.approx(held["verdict"]["p"], abs=1e-5)
+    held = ask(name, ["prediction", "prefix"], changes=[{"gate": "f", "value": 0.0}])
+    assert held["prefix"]["probability"][-1] == pytest.approx(held["prediction"]["probability"], abs=1e-5)
     layers, counts = model_view(model)["layers"], model_view(alone)["parameters"]
     assert layers[-1]["parameters"] == len(model.ngrams) * model.architecture.outputs
     assert model_view(model)["parameters"] == counts + layers[-1]["parameters"]
@@ -342,11 +353,13 @@ def test_ngrams_beside_the_network_are_in_every_part(name: str) -> None:
 
 def test_ngrams_are_in_a_running_verdict_that_is_sampled() -> None:
     model, text = MODELS["n-grams, both ways"], "good film " * 160
-    found = explain_view(model, {"text": text, "want": ["running"]})["running"]
-    assert found["every"] == 3
+    found = explain_view(model, {"text": text, "include": ["prefix"]})["prefix"]
+    assert found["stride"] == 3
     for point in (1, 40, 106):
         words = " ".join(text.split()[: 3 * point])
         logits = model.logits([words])[0].astype(float)
-        last = explain_view(model, {"text": text, "want": ["verdict"]})["verdict"]
-        towards = model.classes.index(last["towards"])
-        assert found["p"][point] == pytest.approx(float(np.exp(logits)[towards] / np.exp(logits).sum()), abs=1e-4)
+        last = explain_view(model, {"text": text, "include": ["prediction"]})["prediction"]
+        target = model.classes.index(last["target"])
+        assert found["probability"][point] == pytest.approx(
+            float(np.exp(logits)[target] / np.exp(logits).sum()), abs=1e-4
+        )

@@ -172,8 +172,8 @@ class Watched:
     def settle(self) -> None:
         """Wait until the account of the text in the box is there, and what follows from it is painted."""
         self.page.wait_for_function(
-            "() => { const s = gatewise.store.get(); return s.data && s.data.shown === s.text && s.data.account"
-            " && !s.data.account.stale && s.data.units && s.data.unitOf.has(gatewise.unitNow(s)); }",
+            "() => { const s = gatewise.store.get(); return s.data && s.data.inputText === s.text && s.data.attribution"
+            " && !s.data.attribution.stale && s.data.units && s.data.unitOf.has(gatewise.selectedUnit(s)); }",
             timeout=20_000,
         )
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")

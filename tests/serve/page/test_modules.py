@@ -13,17 +13,17 @@ import pytest
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[2] / "src" / "gatewise" / "serve" / "page"
 
-# From the roof to the ground: a module imports only from floors below its own.
-FLOORS = [
+# From top to bottom: a module imports only from levels below its own.
+LEVELS = [
     {"main", "report"},
     {"figure", "compare", "link"},
-    {"address", "change", "loader", "mappanel", "panels", "player", "verdict", "keys"},
-    {"cell", "heatmap", "series", "staff", "table", "theme", "present"},
-    {"mapwords"},
-    {"api", "cellmath", "cellshape", "colour", "diff", "examples", "plane", "store", "url", "words"},
+    {"interventions", "heatmappanel", "panels", "player", "prediction", "keys"},
+    {"cell", "heatmap", "loader", "series", "textview", "theme"},
+    {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata", "url", "words"},
+    {"store"},
     {"dom"},
 ]
-FLOOR = {name: n for n, names in enumerate(FLOORS) for name in names}
+LEVEL = {name: n for n, names in enumerate(LEVELS) for name in names}
 
 
 def test_the_pure_parts() -> None:
@@ -45,12 +45,12 @@ def imports(name: str) -> list[str]:
 
 def test_imports_go_one_way() -> None:
     found = {path.stem for path in PAGE.glob("*.js")}
-    assert found == set(FLOOR), "put every module on a floor, and take gone ones off"
+    assert found == set(LEVEL), "give every module a level, and remove deleted ones"
     for name in found:
         for needed in imports(name):
-            assert FLOOR[needed] > FLOOR[name], f"{name}.js imports {needed}.js, which does not stand below it"
+            assert LEVEL[needed] > LEVEL[name], f"{name}.js imports {needed}.js, which is not on a lower level"
     assert "cell" in imports("figure")
-    assert "mappanel" in imports("figure")
+    assert "heatmappanel" in imports("figure")
 
 
 def test_text_enters_as_text_and_nothing_comes_from_elsewhere() -> None:

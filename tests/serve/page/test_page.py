@@ -19,9 +19,9 @@ def number(text: str) -> float:
     return float(text.replace("\u2212", "-").replace("±", ""))
 
 
-def p_of(page: Any) -> float:
-    """The probability of the class `good` that is shown."""
-    label, shown = page.inner_text("#verdict .label"), number(page.inner_text("#verdict .p"))
+def probability_of(page: Any) -> float:
+    """The shown probability of the class `good`."""
+    label, shown = page.inner_text("#prediction .label"), number(page.inner_text("#prediction .probability"))
     return shown if label == "good" else 1 - shown
 
 
@@ -33,37 +33,39 @@ def write(watched: Watched, text: str) -> None:
     watched.settle()
 
 
-def test_the_verdict_does_not_wait_for_its_line(visit: Visit) -> None:
+def test_the_prediction_does_not_wait_for_the_prefix_predictions(visit: Visit) -> None:
     watched = visit()
     page = watched.open()
-    before, held = page.inner_text("#verdict .p"), []
+    before, held = page.inner_text("#prediction .probability"), []
 
     def hold(route: Any) -> None:
-        """The first request for a line waits; all else passes."""
-        if not held and '"running"' in route.request.post_data:
+        """The first request for prefix predictions waits; all others pass."""
+        if not held and '"prefix"' in route.request.post_data:
             held.append(route)
         else:
             route.continue_()
 
     page.route("**/explain", hold)
     page.fill("#text", "a bad film, bad")
-    page.wait_for_function("() => gatewise.store.get().early?.shown === gatewise.store.get().text")
-    page.wait_for_function("before => document.querySelector('#verdict .p').textContent !== before", arg=before)
-    early = page.inner_text("#verdict .label"), page.inner_text("#verdict .p")
-    assert page.evaluate("() => gatewise.store.get().data.shown !== gatewise.store.get().text")
+    page.wait_for_function("() => gatewise.store.get().earlyPrediction?.inputText === gatewise.store.get().text")
+    page.wait_for_function(
+        "before => document.querySelector('#prediction .probability').textContent !== before", arg=before
+    )
+    early = page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")
+    assert page.evaluate("() => gatewise.store.get().data.inputText !== gatewise.store.get().text")
     held[0].continue_()
     watched.settle()
-    assert (page.inner_text("#verdict .label"), page.inner_text("#verdict .p")) == early
-    assert page.evaluate("() => gatewise.store.get().early") is None
+    assert (page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")) == early
+    assert page.evaluate("() => gatewise.store.get().earlyPrediction") is None
 
 
 def test_the_first_picture_needs_no_click(visit: Visit) -> None:
     page = visit().open()
-    assert page.inner_text("#verdict .label") in ("bad", "good")
+    assert page.inner_text("#prediction .label") in ("bad", "good")
     assert page.locator(".words .selected").count() == 1
     assert page.locator("#cell svg").count() == 1
-    assert "People say" in page.inner_text("#verdict .toldchange")
-    page.wait_for_function("() => document.querySelector('#map .readout').textContent")
+    assert "Label: " in page.inner_text("#prediction .changenote")
+    page.wait_for_function("() => document.querySelector('#heatmap .readout').textContent")
     assert (
         page.evaluate(
             "() => document.querySelector('.map canvas').getContext('2d').getImageData(200, 50, 1, 1).data[3]"
@@ -72,14 +74,14 @@ def test_the_first_picture_needs_no_click(visit: Visit) -> None:
     )
 
 
-def test_the_verdict_follows_what_is_typed(visit: Visit) -> None:
+def test_the_prediction_follows_the_text(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open()
     for text in (TEXT, "cheap", TEXTS[2] + " " + TEXTS[1]):
         write(watched, text)
         label, p = model.predict([text])[0], model.predict_proba([text])[0]
-        assert page.inner_text("#verdict .label") == label
-        assert p_of(page) == pytest.approx(p[1], abs=0.0051)
+        assert page.inner_text("#prediction .label") == label
+        assert probability_of(page) == pytest.approx(p[1], abs=0.0051)
         words = page.locator(".words .word").all_inner_texts()
         assert [word.strip() for word in words] == model.preprocessor.token_names(text)
         found = model.explain(text)
@@ -92,21 +94,21 @@ def test_the_verdict_follows_what_is_typed(visit: Visit) -> None:
     assert page.locator(".words .unknown").inner_text() == "zounds"
 
 
-def test_the_account_can_be_switched_and_names_its_deletion_score(visit: Visit) -> None:
+def test_the_attribution_method_can_be_changed_and_shows_its_faithfulness(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open()
     write(watched, TEXT)
-    method = page.locator(".accountrow select").nth(1)
-    assert "integrated-gradients, deletion 0.52 (default)" in method.inner_text()
-    assert "cell, not measured" in method.inner_text()
+    method = page.locator(".attributionrow select").nth(1)
+    assert "integrated-gradients, comprehensiveness 0.52 (default)" in method.inner_text()
+    assert "cell-decomposition, not measured" in method.inner_text()
     method.select_option("prefix-difference")
-    page.wait_for_function("() => gatewise.store.get().data.account.method === 'prefix-difference'")
-    scores = page.evaluate("() => gatewise.store.get().data.account.words")
+    page.wait_for_function("() => gatewise.store.get().data.attribution.method === 'prefix-difference'")
+    scores = page.evaluate("() => gatewise.store.get().data.attribution.scores")
     np.testing.assert_allclose(scores, model.explain(TEXT, "prefix-difference").scores, atol=1e-5)
     page.click(".about summary")
     assert "falls by 0.41" in page.inner_text(".about")
     assert "not a cause" in page.inner_text(".about")
-    page.locator(".accountrow select").nth(0).select_option("unit")
+    page.locator(".attributionrow select").nth(0).select_option("unit")
     assert "memory c of unit" in page.inner_text("#words .caption")
 
 
@@ -126,18 +128,18 @@ def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
         seen.append(page.inner_text(".stepname"))
         page.keyboard.press("ArrowRight")
     assert [name.lower() for name in seen] == [
-        "1 look", "2 forget", "3 propose", "4 keep", "5 write", "6 show", "7 hand on",
+        "1 read", "2 forget", "3 input", "4 keep", "5 write", "6 output", "7 pass on",
     ]  # fmt: skip
-    assert page.inner_text(".stepname").lower() == "1 look"  # of the next word
+    assert page.inner_text(".stepname").lower() == "1 read"  # of the next word
     assert page.evaluate("() => gatewise.store.get().w") == 5
     page.keyboard.press("End")
-    assert page.inner_text(".stepname").lower() == "7 hand on"
+    assert page.inner_text(".stepname").lower() == "7 pass on"
 
 
 def test_hovering_shows_values_and_lets_go(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4&o=index")
-    page.wait_for_function("() => gatewise.store.get().data.planes.has('c')")
+    page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('c')")
     page.locator(".map").scroll_into_view_if_needed()
     box = page.locator(".map").bounding_box()
     units, words = 12, 9
@@ -160,56 +162,56 @@ def test_hovering_shows_values_and_lets_go(visit: Visit) -> None:
     assert "word 1 “I” · unit 3" in page.inner_text("#unit")
 
 
-def test_the_map_shows_every_plane_sorted_and_as_a_table(visit: Visit) -> None:
+def test_the_map_shows_every_gate_and_state_sorted_and_as_a_table(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film")
     trace = model.trace(TEXT)
-    for plane in "ifgoh":
-        page.click(f".choice button:text-is('{plane}')")
-        page.wait_for_function("p => gatewise.store.get().data.planes.has(p)", arg=plane)
-        values = page.evaluate("p => Array.from(gatewise.store.get().data.planes.get(p).values)", plane)
-        np.testing.assert_allclose(np.array(values).reshape(12, 9), getattr(trace.lstms[0], plane).T, atol=1e-4)
+    for heatmap in "ifgoh":
+        page.click(f".choice button:text-is('{heatmap}')")
+        page.wait_for_function("p => gatewise.store.get().data.heatmaps.has(p)", arg=heatmap)
+        values = page.evaluate("p => Array.from(gatewise.store.get().data.heatmaps.get(p).values)", heatmap)
+        np.testing.assert_allclose(np.array(values).reshape(12, 9), getattr(trace.lstms[0], heatmap).T, atol=1e-4)
     page.select_option(".tools select", "jump")
-    page.click("#map button:has-text('As a table')")
+    page.click("#heatmap button:has-text('As a table')")
     first = page.locator(".tablebox tbody th").first.inner_text()
     assert int(first) == int(np.abs(trace.lstms[0].memory_changes()).max(axis=0).argmax())
     cells = page.locator(".tablebox tbody tr").first.locator("td").all_inner_texts()
     np.testing.assert_allclose([number(x) for x in cells], trace.lstms[0].h[:, int(first)], atol=0.0051)
-    page.select_option(".tools select", "alike")
-    page.wait_for_function("() => gatewise.store.get().data.alike")
+    page.select_option(".tools select", "similarity")
+    page.wait_for_function("() => gatewise.store.get().data.similarity")
 
 
 def test_a_clamp_shows_old_and_new_and_undo_takes_it_back(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3")
-    before = p_of(page)
+    before = probability_of(page)
     assert before == pytest.approx(model.predict_proba([TEXT])[0, 1], abs=0.0051)
-    page.select_option("#change select >> nth=0", "all")
-    page.focus("input[aria-label='Hold the forget gate f']")
+    page.select_option("#interventions select >> nth=0", "all")
+    page.focus("input[aria-label='Clamp the forget gate f']")
     page.keyboard.press("End")
     page.wait_for_function("() => gatewise.store.get().data.changed")
     watched.settle()
     after = model.intervene(TEXT, [Clamp("f", 1.0)]).probabilities()[1][1]
-    assert p_of(page) == pytest.approx(after, abs=0.0051)
-    told = page.inner_text(".toldchange")
+    assert probability_of(page) == pytest.approx(after, abs=0.0051)
+    told = page.inner_text(".changenote")
     shown = number(told.split("” ")[1].split(" ")[0])
     assert shown == pytest.approx(before, abs=0.011)
-    assert "f of all units held at 1.00" in page.inner_text("#change .chips")
-    assert page.locator("#words path.ghost").count() == 1
-    assert page.locator("#cell .isheld").count() == 1
-    page.click("#change button:has-text('Silence unit 3')")
+    assert "f of all units clamped to 1.00" in page.inner_text("#interventions .chips")
+    assert page.locator("#words path.beforeline").count() == 1
+    assert page.locator("#cell .clamped").count() == 1
+    page.click("#interventions button:has-text('Ablate unit 3')")
     page.wait_for_function("() => gatewise.store.get().data.changed?.applied.length === 2")
     watched.settle()
     both = model.intervene(TEXT, [Clamp("f", 1.0), Clamp("o", 0.0, 3, pads=True)]).probabilities()[1][1]
-    assert p_of(page) == pytest.approx(both, abs=0.0051)
-    page.click("#change button:text-is('undo')")
+    assert probability_of(page) == pytest.approx(both, abs=0.0051)
+    page.click("#interventions button:text-is('undo')")
     page.wait_for_function("() => gatewise.store.get().changes.length === 1")
-    assert "Undid: unit 3 silenced." in page.inner_text("#change .told")
+    assert "Undid: unit 3 ablated." in page.inner_text("#interventions .status")
     page.keyboard.press("Control+z")
     page.wait_for_function("() => gatewise.store.get().changes.length === 0")
     watched.settle()
-    assert p_of(page) == pytest.approx(before, abs=1e-9)
-    page.click("#change button:text-is('redo')")
+    assert probability_of(page) == pytest.approx(before, abs=1e-9)
+    page.click("#interventions button:text-is('redo')")
     page.wait_for_function("() => gatewise.store.get().changes.length === 1")
 
 
@@ -222,7 +224,7 @@ def test_two_texts_side_by_side(visit: Visit) -> None:
     for n, text in enumerate(("It was good, not bad at all.", "It was bad, not good at all.")):
         head = page.locator("#compare h3").nth(n).inner_text()
         assert f"“good” {model.predict_proba([text])[0, 1]:.2f}" in head or "bad” " in head
-    assert "a bag of words cannot tell them apart" in page.inner_text("#compare .told")
+    assert "a bag-of-words model cannot tell them apart" in page.inner_text("#compare .status")
     marked = page.locator("#compare .pair > div >> nth=1").locator(".marked").all_inner_texts()
     assert set(marked) <= {"bad", "good", "not", ","}
     assert marked

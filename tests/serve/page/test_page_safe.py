@@ -26,7 +26,7 @@ def test_hostile_text_is_text(visit: Visit, text: str) -> None:
     page.fill("#text", text)
     page.wait_for_function(
         "() => { const s = gatewise.store.get();"
-        " return s.problem || (s.data?.shown === s.text && !s.data.account?.stale); }"
+        " return s.error || (s.data?.inputText === s.text && !s.data.attribution?.stale); }"
     )
     page.evaluate("() => { for (const one of document.querySelectorAll('main > details')) one.open = true; }")
     page.evaluate("text => gatewise.store.set({ b: text })", text)
@@ -40,8 +40,8 @@ def test_hostile_text_is_text(visit: Visit, text: str) -> None:
 def test_hostile_labels_and_card_are_text(visit: Visit) -> None:
     watched = visit("hostile")
     page = watched.open()
-    assert page.inner_text("#verdict .label") in [text[:24] + "…" for text in HOSTILE[:2]]
-    for part in ("training", "card", "unitpage"):
+    assert page.inner_text("#prediction .label") in [text[:24] + "…" for text in HOSTILE[:2]]
+    for part in ("training", "card", "unitpanel"):
         page.click(f"#{part} summary")
     page.wait_for_function("() => document.querySelector('#card').textContent.includes('<script>alert(1)</script>')")
     assert "<img src=x onerror=alert(1)>" in page.inner_text("#card")
@@ -61,7 +61,7 @@ def test_a_hostile_link_is_checked_like_any_input(visit: Visit, fragment: str) -
     watched.expected.append("status of 4")
     page = watched.page
     page.goto(f"{watched.home}/{fragment}")
-    page.wait_for_function("() => gatewise.store.get().data || gatewise.store.get().problem")
+    page.wait_for_function("() => gatewise.store.get().data || gatewise.store.get().error")
     page.wait_for_timeout(300)
     assert page.evaluate(FOREIGN) == 0
     state = page.evaluate("() => gatewise.store.get().hide")
@@ -78,12 +78,12 @@ def test_axe_finds_nothing_serious(visit: Visit, width: int, scheme: str, model:
     page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
     page.evaluate("() => gatewise.store.set({ b: gatewise.store.get().text })")
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 4")
-    page.locator("#map").scroll_into_view_if_needed()
-    page.click("#map button:has-text('As a table')")
+    page.locator("#heatmap").scroll_into_view_if_needed()
+    page.click("#heatmap button:has-text('As a table')")
     page.wait_for_selector(".tablebox table")
     page.evaluate(source.read_text(encoding="utf-8"))
     rules = "{ resultTypes: ['violations'] }"
-    for part in ("", "#dolink", "#dokeys"):
+    for part in ("", "#linkbutton", "#keysbutton"):
         if part:
             page.click(part)
             page.wait_for_timeout(200)

@@ -18,11 +18,11 @@ def test_a_link_restores_the_whole_state(visit: Visit) -> None:
     watched = visit()
     page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film")
     page.click(".words .word >> nth=5")
-    page.evaluate("() => gatewise.store.set({u: 4, s: 3, plane: 'f', sort: 'jump', by: 'unit'})")
-    page.select_option("#change select >> nth=1", "word")
-    page.focus("input[aria-label='Hold the output gate o']")
+    page.evaluate("() => gatewise.store.set({u: 4, s: 3, heatmap: 'f', sort: 'jump', colourBy: 'unit'})")
+    page.select_option("#interventions select >> nth=1", "word")
+    page.focus("input[aria-label='Clamp the output gate o']")
     page.keyboard.press("Home")
-    page.wait_for_function("() => gatewise.store.get().data.changed && gatewise.store.get().data.planes.has('f')")
+    page.wait_for_function("() => gatewise.store.get().data.changed && gatewise.store.get().data.heatmaps.has('f')")
     watched.settle()
     page.wait_for_timeout(500)  # the address follows every 300 ms
     page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
@@ -30,14 +30,14 @@ def test_a_link_restores_the_whole_state(visit: Visit) -> None:
     other = visit()
     other.page.goto(page.url)
     other.settle()
-    other.page.wait_for_function("() => gatewise.store.get().data.planes.has('f')")
-    names = ["text", "w", "u", "s", "plane", "sort", "by", "changes"]
+    other.page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('f')")
+    names = ["text", "w", "u", "s", "heatmap", "sort", "colourBy", "changes"]
     state = f"() => {{ const state = gatewise.store.get(); return {names}.map(name => [name, state[name]]); }}"
     assert other.page.evaluate(state) == page.evaluate(state)
     assert dict(other.page.evaluate(state))["changes"] == [{"gate": "o", "unit": 4, "from": 5, "to": 5, "value": 0}]
     picture = """() => [
         document.querySelector('#words').innerHTML, document.querySelector('#cell').innerHTML,
-        document.querySelector('#verdict').innerText, document.querySelector('#steps').innerText,
+        document.querySelector('#prediction').innerText, document.querySelector('#steps').innerText,
         ...[...document.querySelectorAll('.map canvas')].map(one => one.toDataURL()),
     ]"""
     assert other.page.evaluate(picture) == page.evaluate(picture), "not what the link was made of, to the pixel"
@@ -57,11 +57,13 @@ def test_a_long_text_travels_packed_and_a_broken_link_says_so(visit: Visit) -> N
     foreign = visit()
     foreign.page.goto(re.sub("model=[0-9a-f]{8}", "model=00000000", page.url))
     foreign.settle()
-    assert "made with model 00000000" in foreign.page.inner_text("#look")
+    assert "made with model 00000000" in foreign.page.inner_text("#hint")
     broken = visit()
     broken.page.goto(page.url.replace("z=", "z=AAAA"))
     broken.settle()
-    broken.page.wait_for_function("() => document.querySelector('#look').textContent.includes('cut on its way')")
+    broken.page.wait_for_function(
+        "() => document.querySelector('#hint').textContent.includes('The link is incomplete')"
+    )
 
 
 def test_by_keyboard_alone(visit: Visit) -> None:
@@ -77,14 +79,14 @@ def test_by_keyboard_alone(visit: Visit) -> None:
     page.wait_for_function("() => gatewise.store.get().data.changed")
     page.keyboard.press("Control+z")
     page.keyboard.press("f")
-    assert page.evaluate("() => gatewise.store.get().plane") == "f"
+    assert page.evaluate("() => gatewise.store.get().heatmap") == "f"
     page.keyboard.press("s")
     assert page.evaluate("() => gatewise.store.get().sort") == "index"
-    page.locator("#map").scroll_into_view_if_needed()
-    page.wait_for_function("() => gatewise.store.get().data.planes.has('f')")
+    page.locator("#heatmap").scroll_into_view_if_needed()
+    page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('f')")
     page.focus(".words [tabindex='0']")
     page.keyboard.press("q")
-    assert page.inner_text("#verdict .label") == "?"
+    assert page.inner_text("#prediction .label") == "?"
     page.keyboard.press("q")
     page.focus(".map")
     page.keyboard.press("ArrowDown")
@@ -106,7 +108,7 @@ def test_by_keyboard_alone(visit: Visit) -> None:
     page.focus("#text")
     page.keyboard.press("End")
     page.keyboard.type("f")
-    assert page.evaluate("() => gatewise.store.get().plane") == "f", "a letter in a field is a letter"
+    assert page.evaluate("() => gatewise.store.get().heatmap") == "f", "a letter in a field is a letter"
     stops = []
     page.focus("a.skip")
     for _ in range(60):
@@ -122,20 +124,20 @@ def test_by_keyboard_alone(visit: Visit) -> None:
 
 def test_guess_first_holds_the_answer_back(visit: Visit) -> None:
     page = visit().open("#g=1")
-    assert page.inner_text("#verdict .label") == "?"
-    assert page.locator("#words path.verdictline").count() == 0
+    assert page.inner_text("#prediction .label") == "?"
+    assert page.locator("#words path.prefixline").count() == 0
     assert page.locator(".words [class*=' p'], .words [class*=' n']").count() == 0
-    page.click("text=Show the verdict")
-    assert "You guessed 50%" in page.inner_text(".toldchange")
-    page.wait_for_selector("#words path.verdictline", state="attached")
+    page.click("text=Show the prediction")
+    assert "Your guess: 50%" in page.inner_text(".changenote")
+    page.wait_for_selector("#words path.prefixline", state="attached")
 
 
 def test_present_mode_and_lessons_hide_what_is_asked(visit: Visit) -> None:
     watched = visit(width=1920, height=1080)
-    page = watched.open("#present=1&hide=map,change")
+    page = watched.open("#present=1&hide=heatmap,interventions")
     assert not page.locator("header").is_visible()
     sizes = page.evaluate(
-        "() => [...document.querySelectorAll('.stepline, .unitline, .words, #verdict .label, .presentkeys')]"
+        "() => [...document.querySelectorAll('.stepline, .unitline, .words, #prediction .label, .presentkeys')]"
         ".map(one => parseFloat(getComputedStyle(one).fontSize))"
     )
     assert min(sizes) >= 24
@@ -144,24 +146,24 @@ def test_present_mode_and_lessons_hide_what_is_asked(visit: Visit) -> None:
     assert page.evaluate("() => gatewise.store.get().s") == 6
     page.keyboard.press("Escape")
     page.wait_for_selector("header", state="visible")
-    assert not page.locator("#change").is_visible()
-    assert not page.locator("#map").is_visible()
+    assert not page.locator("#interventions").is_visible()
+    assert not page.locator("#heatmap").is_visible()
 
 
 def test_the_unit_page_the_training_and_the_card(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#u=5")
-    for part in ("unitpage", "training", "card"):
+    for part in ("unitpanel", "training", "card"):
         page.click(f"#{part} summary")
-    page.wait_for_selector("#unitpage .passages li")
+    page.wait_for_selector("#unitpanel .excerpts li")
     assert model.units is not None
     summary = model.units.unit(5)
-    assert f"with this unit ablated {100 * summary.accuracy_ablated:.1f}%" in page.inner_text("#unitpage")
+    assert f"{100 * summary.accuracy_ablated:.1f}% with this unit ablated" in page.inner_text("#unitpanel")
     assert (
-        page.locator("#unitpage .passages >> nth=0").locator("mark").first.inner_text()
+        page.locator("#unitpanel .excerpts >> nth=0").locator("mark").first.inner_text()
         == summary.rises[0].words[summary.rises[0].place]
     )
-    assert "2 (kept)" in page.inner_text("#training")
+    assert "2 (best)" in page.inner_text("#training")
     assert page.locator("#training svg").count() == 2
     card = page.inner_text("#card")
     assert "gatewise train '</script><script>alert(1)</script>'" in card
@@ -191,41 +193,43 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     page = watched.open()
     text = page.input_value("#text")
     rows = np.array([[float(x) for x in line.split()] for line in text.splitlines()], dtype=np.float32)
-    assert page.inner_text("#verdict .label") == model.predict([rows])[0]
+    assert page.inner_text("#prediction .label") == model.predict([rows])[0]
     assert page.locator(".words .word").count() == len(rows)
-    assert "People say" not in page.inner_text("#verdict")
+    assert "Label: " not in page.inner_text("#prediction")
     assert page.locator(".series .channel").count() == 2
     page.click(".words .word >> nth=9")
     page.wait_for_function("() => document.querySelector('.series + p').textContent.startsWith('step 10')")
     assert f"channel 1: {rows[9, 0]:.3f}" in page.inner_text(".series + p").replace("\u2212", "-")
     page.select_option("#unit select >> nth=0", "0")
     page.wait_for_function(
-        "() => { const s = gatewise.store.get(); return s.data?.unitOf.get(gatewise.unitNow(s))?.layer === 0; }"
+        "() => { const s = gatewise.store.get(); return s.data?.unitOf.get(gatewise.selectedUnit(s))?.layer === 0; }"
     )
     k, c = page.evaluate(
-        "() => { const s = gatewise.store.get(), k = gatewise.unitNow(s); return [k, s.data.unitOf.get(k).c]; }"
+        "() => { const s = gatewise.store.get(), k = gatewise.selectedUnit(s); return [k, s.data.unitOf.get(k).c]; }"
     )
     np.testing.assert_allclose(c, model.trace(rows).lstms[k // 7].c[:, k % 7], atol=1e-5)  # of the first layer
     watched.expected.append("400 (Bad Request)")
     page.fill("#text", "1 2\n3")
-    page.wait_for_function("() => document.querySelector('#problem').textContent.includes('Line 2: 2 numbers a line')")
+    page.wait_for_function(
+        "() => document.querySelector('#error').textContent.includes('Line 2: expected 2 numbers per line')"
+    )
 
 
 def test_what_is_wrong_is_said_where_it_is(visit: Visit) -> None:
     watched = visit()
     page = watched.open()
     page.click("#clear")
-    page.wait_for_function("() => document.querySelector('#words .caption').textContent.includes('Write something')")
-    assert page.inner_text("#verdict .label") == "–"
+    page.wait_for_function("() => document.querySelector('#words .caption').textContent.includes('Write a text')")
+    assert page.inner_text("#prediction .label") == "–"
     assert page.evaluate("() => document.activeElement.id") == "text"
     watched.expected.append("400 (Bad Request)")
     page.fill("#text", "good " * 2001)
-    page.wait_for_function("() => document.querySelector('#problem').textContent.includes('at most 2,000')")
+    page.wait_for_function("() => document.querySelector('#error').textContent.includes('at most 2,000')")
     watched.expected.append("ERR_FAILED")
     page.route("**/explain", lambda route: route.abort())
     page.fill("#text", TEXT)
-    page.wait_for_function("() => document.querySelector('#problem').textContent.includes('The server has gone')")
+    page.wait_for_function("() => document.querySelector('#error').textContent.includes('The server does not respond')")
     page.unroute("**/explain")
-    page.evaluate("() => document.querySelector('#problem button')?.click()")
+    page.evaluate("() => document.querySelector('#error button')?.click()")
     watched.settle()
-    assert not page.locator("#problem").is_visible()
+    assert not page.locator("#error").is_visible()

@@ -44,10 +44,8 @@ def test_a_reading_is_drawn_and_can_be_walked(look: Any) -> None:
     page = look(report_page(found, seen, unit=3))
     assert page.inner_text("#report .label") == found.prediction
     assert page.locator(".words .word").count() == len(found.steps)
-    page.wait_for_selector(
-        "path.verdictline", state="attached"
-    )  # it is laid over the words once they have their places
-    assert page.locator("path.verdictline").count() == 1
+    page.wait_for_selector("path.prefixline", state="attached")  # it is laid over the words once they have their places
+    assert page.locator("path.prefixline").count() == 1
     page.wait_for_selector(".map canvas")
     page.click(".words .word >> nth=4")
     page.click(".cellnumbers summary")
@@ -70,10 +68,10 @@ def test_before_and_after_stand_side_by_side(look: Any) -> None:
     page = look(report_page(model.explain(text), model.trace(text), changed))
     heads = page.locator(".pair h2").all_inner_texts()
     before, after = changed.probabilities()
-    assert heads[0] == f"As it is: {changed.predictions()[0]}, “good” {before[1]:.2f}"
-    assert heads[1] == f"Changed: {changed.predictions()[1]}, “good” {after[1]:.2f}"
-    assert "forget gate of unit 3 = 1" in page.inner_text(".told >> nth=0")
-    assert "→" in page.inner_text(".toldchange")
+    assert heads[0] == f"Before: {changed.predictions()[0]}, “good” {before[1]:.2f}"
+    assert heads[1] == f"After: {changed.predictions()[1]}, “good” {after[1]:.2f}"
+    assert "forget gate of unit 3 = 1" in page.inner_text(".status >> nth=0")
+    assert "→" in page.inner_text(".changenote")
     page.wait_for_selector(".map canvas")
 
 

@@ -1,8 +1,8 @@
-"""Readings as HTML that fetches nothing: a whole page, or a fragment for a notebook, drawn by the modules of the page.
+"""Explanations, examples and interventions as HTML: a self-contained page, or a fragment for a notebook.
 
-The numbers lie in the page as JSON, the modules as one script, and the content security policy allows that script and
-that style by their hashes and nothing else. Where no script runs there is the plain reading of `html_static`. In a
-notebook the page stands in a frame of its own (sandboxed: it can run its script and reach nothing of the notebook).
+The page holds its data as JSON and the page's JavaScript modules as one script. Its content security policy allows that
+script and that style by their hashes and nothing else, so the page loads nothing. Without JavaScript it shows the HTML
+of `html_static`. In a notebook the page runs in a sandboxed frame, which cannot reach the notebook.
 """
 
 from __future__ import annotations
@@ -11,105 +11,142 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from gatewise.errors import InputError
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
-from gatewise.explain.render.html_bundle import script, style
-from gatewise.explain.render.html_data import change_data, view_data
-from gatewise.explain.render.html_static import STATIC_STYLE, safe_text, static_explanation, static_trace
+from gatewise.explain.render.html_static import STATIC_STYLE, safe_text, static_example, static_explanation
+from gatewise.explain.view.serialize import intervention_json, report_json
 
-__all__ = ["compare_page", "explanation_html", "intervention_html", "report_page", "result_html", "trace_html"]
+_IMPORT = re.compile(r'^import \{ ([^}]+) \} from "\./([a-z]+)\.js";$')
+_DYNAMIC_IMPORT = re.compile(r'import\("\./([a-z]+)\.js"\)')
+_EXPORT = re.compile(r"^export (?:async )?(?:function|const|class) (\w+)")
 
 
 def report_page(
-    found: Explanation | None = None,
-    seen: Example | None = None,
-    changed: Intervention | None = None,
+    explanation: Explanation | None = None,
+    example: Example | None = None,
+    intervention: Intervention | None = None,
     unit: int | None = None,
     title: str = "gatewise explain",
 ) -> str:
-    """One reading as a page; with `changed`, before and after side by side, and the figure of what came after.
+    """An explanation, an example or both as a page. With an intervention: both sides, and the figure after the change.
 
-    unit: the one that is shown first, None for the one that moved the verdict most. Raises InputError for one that is
-    not there.
+    unit: the unit to select, None for the one with the largest effect. Raises InputError for a unit that does not
+    exist, and where there is nothing to show.
     """
-    trace = changed.after if changed is not None else seen
-    if unit is not None and trace is not None:
-        trace.unit(unit)
-    plain = [static_explanation(found)] if found is not None else []
-    plain += [static_trace(trace, unit)] if trace is not None else []
-    if changed is not None:
-        data = change_data(changed, found, unit)
-    elif found is not None or seen is not None:
-        data = {"view": view_data(found, seen, unit=unit)}
+    shown = intervention.after if intervention is not None else example
+    if unit is not None and shown is not None:
+        shown.unit(unit)
+    static = [static_explanation(explanation)] if explanation is not None else []
+    static += [static_example(shown, unit)] if shown is not None else []
+    if intervention is not None:
+        data = intervention_json(intervention, explanation, unit)
+    elif static:
+        data = {"view": report_json(explanation, example, unit=unit)}
     else:
-        raise InputError("there is nothing to show: give an explanation, a trace or an intervention")
-    return _page(title, data, plain)
+        raise InputError("nothing to show: give an explanation, an example or an intervention")
+    return _page(title, data, static)
 
 
-def compare_page(readings: Sequence[tuple[Explanation, Example]], title: str = "gatewise explain") -> str:
-    """Two readings side by side."""
-    names = ("First", "Second")
-    sides = [{"name": name, "view": view_data(*both)} for name, both in zip(names, readings, strict=True)]
-    return _page(title, {"sides": sides}, [static_explanation(found) for found, _ in readings])
-
-
-def explanation_html(found: Explanation) -> str:
-    """A fragment for a notebook: verdict, words, sums, and what the method is."""
-    return _framed(report_page(found), [static_explanation(found)], 400)
-
-
-def trace_html(seen: Example, unit: int | None = None) -> str:
-    """A fragment for a notebook: the running verdict, the cell, all units. Raises InputError as the page."""
-    return _framed(report_page(seen=seen, unit=unit), [static_trace(seen, unit)], 1250)
-
-
-def intervention_html(changed: Intervention) -> str:
-    """A fragment for a notebook: before and after."""
-    return _framed(report_page(changed=changed), [static_trace(changed.after)], 1500)
+def compare_page(both: Sequence[tuple[Explanation, Example]], title: str = "gatewise explain") -> str:
+    """Two explained examples side by side."""
+    sides = [{"name": name, "view": report_json(*one)} for name, one in zip(("First", "Second"), both, strict=True)]
+    return _page(title, {"sides": sides}, [static_explanation(explanation) for explanation, _ in both])
 
 
 def result_html(result: Explanation | Example | Intervention) -> str:
     """The fragment that a notebook shows for `result`."""
     if isinstance(result, Explanation):
-        return explanation_html(result)
-    return trace_html(result) if isinstance(result, Example) else intervention_html(result)
+        return _framed(report_page(result), static_explanation(result), height=400)
+    if isinstance(result, Example):
+        return _framed(report_page(example=result), static_example(result), height=1250)
+    return _framed(report_page(intervention=result), static_example(result.after), height=1500)
 
 
-def _page(title: str, data: dict[str, Any], plain: Sequence[str]) -> str:
-    code, look = script(), style()
+def _page(title: str, data: dict[str, Any], static: Sequence[str]) -> str:
+    code, css = script(), style()
     policy = (
-        f"default-src 'none'; script-src '{_hash(code)}'; style-src '{_hash(look)}' '{_hash(STATIC_STYLE)}'; "
+        f"default-src 'none'; script-src '{_hash(code)}'; style-src '{_hash(css)}' '{_hash(STATIC_STYLE)}'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" '
-        f'content="light dark"><title>{safe_text(title)}</title><style>{look}</style></head><body>'
-        f'<noscript><style>{STATIC_STYLE}</style><div class="gatewise">{"".join(plain)}</div></noscript>'
-        f'<main id="report"></main><div class="unseen" data-voice aria-live="polite" role="status"></div>'
+        f'content="light dark"><title>{safe_text(title)}</title><style>{css}</style></head><body>'
+        f'<noscript><style>{STATIC_STYLE}</style><div class="gatewise">{"".join(static)}</div></noscript>'
+        '<main id="report"></main><div class="visually-hidden" data-live aria-live="polite" role="status"></div>'
         f'<script type="application/json" id="data">{_json(data)}</script><script>{code}</script></body></html>\n'
     )
 
 
-def _framed(page: str, plain: Sequence[str], height: int) -> str:
+def _framed(page: str, static: str, height: int) -> str:
     return (
-        f'<div class="gatewise"><style>{STATIC_STYLE}</style><details><summary>Without a script</summary>'
-        f"{''.join(plain)}"
+        f'<div class="gatewise"><style>{STATIC_STYLE}</style><details><summary>Without JavaScript</summary>{static}'
         '</details></div><iframe title="gatewise" sandbox="allow-scripts" loading="lazy" '
         f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(page, quote=True)}"></iframe>'
     )
 
 
 def _json(data: dict[str, Any]) -> str:
-    """JSON that no text in it can end: a browser looks for `</script` and `<!--` in there, and finds no `<` at all."""
+    """JSON that no text in it can end: it has no `<`, so a browser finds neither `</script` nor `<!--`."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
+
+
+def _read(name: str) -> str:
+    return (files("gatewise") / "serve" / "page" / name).read_text(encoding="utf-8")
+
+
+@cache
+def style() -> str:
+    """The page's stylesheet."""
+    return _read("style.css")
+
+
+@cache
+def script(entry: str = "report") -> str:
+    """Module `entry` of the page and all modules that it imports, as one script.
+
+    Each module becomes a function that returns its exports, so there is no build step. Raises ValueError for a form of
+    import or export that the page's modules do not use.
+    """
+    done: dict[str, str] = {}
+    _add_module(entry, done, ())
+    return '"use strict";\n(() => {\n' + "\n".join(done.values()) + f"\nm_{entry}.start();\n}})();\n"
+
+
+def _add_module(name: str, done: dict[str, str], importers: tuple[str, ...]) -> None:
+    if name in importers:
+        raise ValueError(f"{name}.js imports itself through {importers[-1]}.js")
+    if name in done:
+        return
+    source = _read(f"{name}.js")
+    imports = [found[2] for line in source.splitlines() if (found := _IMPORT.match(line))]
+    for imported in imports + _DYNAMIC_IMPORT.findall(source):
+        _add_module(imported, done, (*importers, name))
+    lines, exports = [], []
+    for line in source.splitlines():
+        if found := _IMPORT.match(line):
+            lines.append(f"const {{ {found[1]} }} = m_{found[2]};")
+        elif line.startswith(("import ", "export {", "export default", "export *")):
+            raise ValueError(f"{name}.js: the report does not support {line!r}")
+        elif not line.startswith("//"):
+            if found := _EXPORT.match(line):
+                exports.append(found[1])
+                line = line.removeprefix("export ")
+            lines.append(_DYNAMIC_IMPORT.sub(lambda match: f"Promise.resolve(m_{match[1]})", line))
+    body = "\n".join(lines)
+    if "</script" in body.lower() or "<!--" in body:
+        raise ValueError(f"{name}.js contains text that would end the script")
+    done[name] = f"const m_{name} = (() => {{\n{body}\nreturn {{ {', '.join(exports)} }};\n}})();"

@@ -1,7 +1,7 @@
-"""A reading in HTML without a script, for notebooks that are not trusted and browsers without JavaScript: the words
-coloured by their account, the sum, the running verdict as a line, one unit's gates as numbers.
+"""HTML without JavaScript, for notebooks that are not trusted and for browsers without it: the words coloured by their
+scores, the sum of the attribution, the prefix predictions as a line, the gates of one unit as numbers.
 
-Every string of the user goes through `safe_text`: nothing in it can be markup, a control character or a turn of
+Every user string passes through `safe_text`, so that it cannot be markup, a control character or a change of writing
 direction.
 """
 
@@ -18,16 +18,14 @@ from gatewise.explain.explanation import Explanation
 from gatewise.metrics import target_score
 from gatewise.types import Array
 
-__all__ = ["STATIC_STYLE", "safe_text", "static_explanation", "static_trace"]
-
-_LONGEST = 60  # characters of a word that are shown
+_MAX_WORD = 60  # characters of a word that are shown
 STATIC_STYLE = """
-.gatewise{color-scheme:light dark;--page:#fbfaf7;--text:#16181d;--quiet:#565b64;--for:#0b4a8f;--against:#8f3b00;
+.gatewise{color-scheme:light dark;--page:#fbfaf7;--text:#16181d;--muted:#565b64;--for:#0b4a8f;--against:#8f3b00;
 --p1:#d4e5f5;--p2:#add0f1;--p3:#85bbed;--p4:#5aa5e8;--n1:#fbdfca;--n2:#f9c59c;--n3:#f5a96b;--n4:#f08c2e;
 background:var(--page);color:var(--text);font:16px/1.6 system-ui,sans-serif;padding:1rem;max-width:60rem}
-@media (prefers-color-scheme:dark){.gatewise{--page:#15171c;--text:#f1efe9;--quiet:#b4b8c0;--for:#74b9ff;
+@media (prefers-color-scheme:dark){.gatewise{--page:#15171c;--text:#f1efe9;--muted:#b4b8c0;--for:#74b9ff;
 --against:#ffb066;--p1:#1b293c;--p2:#1e3c5f;--p3:#204f84;--p4:#1f63ab;--n1:#34251e;--n2:#55311e;--n3:#783e17;--n4:#9c4a00}}
-.gatewise h2{font-size:1.1rem;margin:1.2rem 0 .3rem}.gatewise p{margin:.4rem 0}.gatewise .quiet{color:var(--quiet)}
+.gatewise h2{font-size:1.1rem;margin:1.2rem 0 .3rem}.gatewise p{margin:.4rem 0}.gatewise .muted{color:var(--muted)}
 .gatewise .words{line-height:2;overflow-wrap:anywhere}
 .gatewise .words span{padding:.1em .15em;border-radius:.2em;border-bottom:2px solid transparent}
 .gatewise .p1{background:var(--p1)}.gatewise .p2{background:var(--p2)}.gatewise .p3{background:var(--p3)}
@@ -44,15 +42,18 @@ background:var(--page);color:var(--text);font:16px/1.6 system-ui,sans-serif;padd
 
 
 def static_explanation(found: Explanation) -> str:
-    """A fragment: the verdict, the words, the sum that leads to the logit, and what the method is."""
+    """The prediction, the words, the sum of the attribution, and the definition of the method."""
     side = "for" if found.prediction == found.target else "against"
     probability = float(found.probabilities.max())
-    parts = [f'<p><strong class="{side}">{safe_text(found.prediction)}</strong>, probability {probability:.4f}</p>']
+    parts = [
+        f'<p>Prediction: <strong class="{side}">{safe_text(found.prediction)}</strong>, '
+        f"probability {probability:.4f}</p>"
+    ]
     parts += [f'<p class="words" dir="auto">{" ".join(_words(found.steps, found.scores))}</p>', "<table>"]
-    for name, value, words in found.sums():
+    for name, value, note in found.sums():
         shown = f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}"
         parts.append(
-            f'<tr><td>{safe_text(name)}</td><td>{shown}</td><td class="left quiet">{safe_text(words)}</td></tr>'
+            f'<tr><td>{safe_text(name)}</td><td>{shown}</td><td class="left muted">{safe_text(note)}</td></tr>'
         )
     parts.append(
         f"</table><p><strong>{safe_text(found.method)}</strong>: {safe_text(found.method_note)} "
@@ -61,25 +62,26 @@ def static_explanation(found: Explanation) -> str:
     return "".join(parts)
 
 
-def static_trace(seen: Example, unit: int | None = None) -> str:
-    """A fragment: the running verdict as a line, one unit's gates as numbers.
+def static_example(example: Example, unit: int | None = None) -> str:
+    """The prefix predictions as a line, and the gates of one unit of the top layer as numbers.
 
-    unit: of the top layer's output; None for the one that moved the verdict most. Raises InputError for one that is not
-    there.
+    unit: None for the one with the largest contributions. Raises InputError for a unit that does not exist.
     """
-    chosen = seen.top_unit if unit is None else unit
-    gates, column = seen.unit(chosen)
-    after = target_score(seen.prefix_logits, seen.predicted)
-    parts = ["<h2>The running verdict, in logits</h2>", _line(after)]
-    life = float(gates.half_life()[column])
-    fades = "forgets nothing" if np.isinf(life) else f"half of its memory is gone after {life:.1f} steps"
-    parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}: {fades}</h2>")
+    chosen = example.top_unit if unit is None else unit
+    gates, column = example.unit(chosen)
+    scores = target_score(example.prefix_logits, example.predicted)
+    parts = ["<h2>Prefix predictions, in logits</h2>", _line(scores)]
+    half_life = float(gates.half_life()[column])
+    shown = "infinite" if np.isinf(half_life) else f"{half_life:.1f} steps"
+    parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}, half-life {shown}</h2>")
     parts.append('<div class="wide"><table><tr><th>step</th><th class="left"></th>')
-    parts += [f"<th>{name}</th>" for name in ("i", "f", "g", "o", "c", "h", "moved")] + ["</tr>"]
-    for t, step in enumerate(seen.steps):
-        numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"] + [float(seen.contributions[t, chosen])]
+    parts += [f"<th>{name}</th>" for name in ("i", "f", "g", "o", "c", "h", "contribution")] + ["</tr>"]
+    for t, step in enumerate(example.steps):
+        numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"] + [
+            float(example.contributions[t, chosen])
+        ]
         tds = "".join(f"<td>{x:.3f}</td>" if n in (0, 1, 3) else f"<td>{x:+.3f}</td>" for n, x in enumerate(numbers))
-        parts.append(f'<tr><td>{t + 1}</td><td class="left">{safe_text(step, _LONGEST)}</td>{tds}</tr>')
+        parts.append(f'<tr><td>{t + 1}</td><td class="left">{safe_text(step, _MAX_WORD)}</td>{tds}</tr>')
     parts.append("</table></div>")
     return "".join(parts)
 
@@ -87,28 +89,28 @@ def static_trace(seen: Example, unit: int | None = None) -> str:
 def _words(steps: Sequence[str], scores: Array) -> Iterator[str]:
     highest = float(np.abs(scores).max(initial=0)) or 1.0
     for step, score in zip(steps, scores.tolist(), strict=True):
-        strength = int(np.ceil(4 * abs(score) / highest - 0.4))  # a tenth of the highest is the least that shows
+        strength = int(np.ceil(4 * abs(score) / highest - 0.4))  # a score below a tenth of the highest has no colour
         kind = f' class="{"p" if score > 0 else "n"}{strength}"' if strength else ""
-        yield f'<span{kind} title="{score:+.3f}">{safe_text(step, _LONGEST)}</span>'
+        yield f'<span{kind} title="{score:+.3f}">{safe_text(step, _MAX_WORD)}</span>'
 
 
-def _line(after: Array) -> str:
-    """The running verdict (T + 1,) as a line in a box of 1000 by 100, with the line of 0."""
-    low, high = min(float(after.min()), 0.0), max(float(after.max()), 0.0)
-    x = np.linspace(0, 1000, len(after))
-    y = 95 - 90 * (after - low) / ((high - low) or 1.0)
+def _line(scores: Array) -> str:
+    """Target scores (T + 1,) as a line in a box of 1000 by 100, with the line of 0."""
+    low, high = min(float(scores.min()), 0.0), max(float(scores.max()), 0.0)
+    x = np.linspace(0, 1000, len(scores))
+    y = 95 - 90 * (scores - low) / ((high - low) or 1.0)
     zero = 95 - 90 * (0 - low) / ((high - low) or 1.0)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    ends = f"from {after[0]:+.3f} before the first step to {after[-1]:+.3f} after the last"
+    ends = f"from {scores[0]:+.3f} before the first step to {scores[-1]:+.3f} after the last"
     label = f"{ends}, between {low:.2f} and {high:.2f}"
     return (
         f'<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="{label}"><title>{label}</title>'
         f'<path d="M0 {zero:.1f}H1000" stroke="currentColor" stroke-opacity=".4" vector-effect="non-scaling-stroke"/>'
         f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="2" '
-        f'vector-effect="non-scaling-stroke"/></svg><p class="quiet">{label}</p>'
+        f'vector-effect="non-scaling-stroke"/></svg><p class="muted">{label}</p>'
     )
 
 
 def safe_text(text: str, limit: int = 400) -> str:
-    """Text of the user as it may stand in HTML, in an attribute as well."""
+    """User text, escaped for HTML and for attributes."""
     return html.escape(printable(text, limit), quote=True)

@@ -1,1 +1,1 @@
-"""Attributions and traces as the JSON that the page and the HTML report draw."""
+"""Explanations as JSON: for the page, the HTML report and the notebook."""

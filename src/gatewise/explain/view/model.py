@@ -1,49 +1,108 @@
-"""What a page shows of a model itself: its shape, its card, how training went, and what is known of one unit."""
+"""A model as the page shows it: its JSON, the JSON of one unit, and the cache of its examples."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from gatewise.errors import InputError, printable
+from gatewise.explain.example import Example
+from gatewise.explain.net import ExplainedNetwork
+from gatewise.explain.units import UnitsReport
 from gatewise.explain.view.request import RequestError
-from gatewise.explain.view.run import MOST_STEPS, ViewCache, ViewedModel
-from gatewise.network.architecture import summary
+from gatewise.explain.view.serialize import Json, network_json
+from gatewise.network.architecture import Architecture, summary
+from gatewise.types import Array
 
-__all__ = ["about", "model_view", "unit_view"]
-
-
-def about(model: ViewedModel, fingerprint: str) -> dict[str, object]:
-    """The model in a few numbers; they go with every answer."""
-    arch = model.architecture
-    return {
-        "fingerprint": fingerprint,
-        "task": "text" if arch.inputs == "tokens" else "series",
-        "labels": list(model.classes),
-        "channels": arch.channels,
-        "units": arch.units,
-        "layers": arch.layers,
-        "directions": list(arch.directions),
-        "readout": arch.pooling,
-        "gate": arch.gate,
-        "reads": arch.max_length,
-        "most_steps": MOST_STEPS,
-    }
+MAX_STEPS = 2_000  # per example: the page draws each step
 
 
-def model_view(model: ViewedModel, cache: ViewCache | None = None) -> dict[str, object]:
-    """Labels, layers, the card in Markdown, the training history as its lines' objects, and what was measured."""
+class _Preprocessor(Protocol):
+    @property
+    def unknown(self) -> int | None: ...
+    def encode(self, item: Any) -> tuple[Array, list[str], list[tuple[int, int]]]: ...
+
+
+class ViewedModel(Protocol):
+    """What a view needs of a model; `gatewise.Model` has it."""
+
+    @property
+    def architecture(self) -> Architecture: ...
+    @property
+    def parameters(self) -> Mapping[str, Array]: ...
+    @property
+    def preprocessor(self) -> _Preprocessor: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def metadata(self) -> Any: ...
+    @property
+    def history(self) -> str: ...
+    @property
+    def net(self) -> ExplainedNetwork: ...
+    @property
+    def units(self) -> UnitsReport | None: ...
+    def card(self) -> str: ...
+
+
+class ViewCache:
+    """The last examples, by input and clamps, and the model's fingerprint. Threads may share one."""
+
+    def __init__(self, size: int = 6) -> None:  # two texts, each before and after a change, and two for undo
+        self._size = size
+        self._lock = threading.Lock()
+        self._examples: OrderedDict[object, Example] = OrderedDict()
+        self._model: tuple[ViewedModel, str] | None = None
+
+    def example(self, key: object, make: Callable[[], Example]) -> tuple[Example, bool]:
+        """The example of that key, and whether it was cached."""
+        with self._lock:
+            if key in self._examples:
+                self._examples.move_to_end(key)
+                return self._examples[key], True
+        made = make()
+        with self._lock:
+            self._examples[key] = made
+            while len(self._examples) > self._size:
+                self._examples.popitem(last=False)
+        return made, False
+
+    def fingerprint(self, model: ViewedModel) -> str:
+        """Eight hexadecimal digits over classes, architecture, parameters and n-grams."""
+        with self._lock:
+            if self._model is None or self._model[0] is not model:
+                digest = hashlib.sha256(repr((model.architecture, model.classes)).encode("utf-8", "surrogatepass"))
+                for name in sorted(model.parameters):
+                    digest.update(name.encode())
+                    digest.update(np.ascontiguousarray(model.parameters[name]).tobytes())
+                if model.net.ngrams is not None:
+                    digest.update(model.net.ngrams.keys.tobytes() + model.net.ngrams.weight.tobytes())
+                self._model = (model, digest.hexdigest()[:8])
+                self._examples.clear()  # of another model
+            return self._model[1]
+
+
+def model_json(model: ViewedModel, fingerprint: str) -> Json:
+    """The model in a few numbers, part of every answer."""
+    return {"fingerprint": fingerprint, **network_json(model.architecture, model.classes), "max_steps": MAX_STEPS}
+
+
+def model_view(model: ViewedModel, cache: ViewCache | None = None) -> Json:
+    """Layers, evaluation results, faithfulness, training history, and the model card in Markdown."""
     metadata = model.metadata
-    ngrams = model.net.ngrams
-    rows = [*summary(model.architecture), *([] if ngrams is None else [ngrams.summary()])]
-    layers = [{"name": name, "output": shape, "parameters": count} for name, shape, count in rows]
-    known = model.units
+    rows = [*summary(model.architecture), *([] if model.net.ngrams is None else [model.net.ngrams.summary()])]
     return {
         "api": 1,
-        "model": about(model, (cache or ViewCache()).fingerprint(model)),
+        "model": model_json(model, (cache or ViewCache()).fingerprint(model)),
         "name": " ".join(part for part in (metadata.recipe, "model") if part),
-        "layers": layers,
+        "layers": [{"name": name, "output": shape, "parameters": count} for name, shape, count in rows],
         "parameters": sum(count for _, _, count in rows),
         "evaluations": [asdict(one) for one in metadata.evaluations],
         "faithfulness": {name: asdict(one) for name, one in metadata.faithfulness.items()},
@@ -51,15 +110,15 @@ def model_view(model: ViewedModel, cache: ViewCache | None = None) -> dict[str, 
         "best_epoch": metadata.best_epoch,
         "history": _history(model.history),
         "card": model.card(),
-        "units": None if known is None else {"data": known.data, "n": known.n, "accuracy": known.accuracy},
+        "units": _dataset_json(model.units),
     }
 
 
-def unit_view(model: ViewedModel, unit: int, layer: int = 0, direction: str = "forward") -> dict[str, object]:
-    """What is known of unit `unit` of one LSTM, over the data that somebody looked at; `facts` null where nobody has.
+def unit_view(model: ViewedModel, unit: int, layer: int = 0, direction: str = "forward") -> Json:
+    """One unit of one LSTM: its bias, its weights, and its summary over a data set, null where the model has none.
 
-    weights: what its h adds to the margin of the class `towards`, one number for each part of the pooling; null below
-    the top layer. Raises RequestError for a unit, a layer or a direction that is not there.
+    weights: what the unit's h adds to the target score, one row per logit with one number per part of the pooling; null
+    below the top layer. Raises RequestError for a unit, layer or direction that does not exist.
     """
     arch = model.architecture
     if not 0 <= layer < arch.layers:
@@ -69,23 +128,29 @@ def unit_view(model: ViewedModel, unit: int, layer: int = 0, direction: str = "f
     if not 0 <= unit < arch.units:
         raise RequestError("unit", f"must be from 0 to {arch.units - 1}, not {unit}")
     place = unit + arch.units * arch.directions.index(direction)
-    top = layer == arch.layers - 1
     bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, arch.units)[:, unit]
-    found: dict[str, object] = {"api": 1, "unit": place, "layer": layer, "direction": direction}
-    found["bias"] = {gate: float(x) for gate, x in zip("ifgo", bias, strict=True)}
-    found["weights"] = None
-    if top:
-        width = arch.units * len(arch.directions)
-        rows = model.parameters["dense.weight"][:, place::width]  # (outputs, parts of the pooling)
-        found["weights"] = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}
-    known = model.units if top else None
-    found["summary"] = None if known is None else asdict(known.unit(place))
-    found["over"] = None if known is None else {"data": known.data, "n": known.n, "accuracy": known.accuracy}
-    return found
+    weights, report = None, None
+    if layer == arch.layers - 1:
+        rows = model.parameters["dense.weight"][:, place :: arch.units * len(arch.directions)]  # (outputs, parts)
+        weights, report = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}, model.units
+    return {
+        "api": 1,
+        "unit": place,
+        "layer": layer,
+        "direction": direction,
+        "bias": {gate: float(x) for gate, x in zip("ifgo", bias, strict=True)},
+        "weights": weights,
+        "summary": None if report is None else asdict(report.unit(place)),
+        "dataset": _dataset_json(report),
+    }
 
 
-def _history(text: str) -> list[dict[str, Any]]:
-    """Each line's numbers; a file that somebody else wrote is data, so whatever is no number is left out."""
+def _dataset_json(report: UnitsReport | None) -> Json | None:
+    return None if report is None else {"data": report.data, "n": report.n, "accuracy": report.accuracy}
+
+
+def _history(text: str) -> list[Json]:
+    """The numbers of each line. The file may come from a stranger: whatever is not a number is left out."""
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
         try:

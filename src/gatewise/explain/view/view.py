@@ -1,7 +1,7 @@
-"""What the page, the HTML report and the notebook draw, as plain data: JSON without a browser, lazy by what is wanted.
+"""The answers of the page's API, without HTTP. Only the requested parts are computed.
 
-No HTTP here. Every account carries its method's name and what deleting words said of that method on this very model;
-none of it claims a cause.
+Every attribution names its method and the measured faithfulness of that method to the model. No attribution claims to
+be a cause.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -19,89 +17,99 @@ from gatewise.explain.attribution import METHODS
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
-from gatewise.explain.view.model import about, model_view, unit_view
-from gatewise.explain.view.parts import (
-    alike_part,
-    plane_part,
-    running_part,
-    text_part,
-    unit_part,
-    units_part,
-    verdict_part,
-)
+from gatewise.explain.view import serialize
+from gatewise.explain.view.model import MAX_STEPS, ViewCache, ViewedModel, model_json, model_view, unit_view
 from gatewise.explain.view.request import RequestError, ViewRequest, parse_request
-from gatewise.explain.view.run import ViewCache, ViewedModel, checked_example
+from gatewise.explain.view.serialize import Json
 
 __all__ = ["RequestError", "ViewCache", "explain_view", "model_view", "unit_view"]
 
-TELLING = 12  # n-grams that are named, the heaviest
-QUADRATIC = 600  # steps up to which leave-one-out, a run for each of them, is still an answer while someone waits
+MAX_NGRAMS = 12  # n-grams that are listed, the largest scores first
+MAX_LEAVE_ONE_OUT = 600  # steps: leave-one-out makes one prediction per step
 
 
-def explain_view(
-    model: ViewedModel, request: Mapping[str, object], cache: ViewCache | None = None
-) -> dict[str, object]:
-    """The parts of a view that `request` wants.
+def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewCache | None = None) -> Json:
+    """The parts of an explanation that `request` includes.
 
-    request: {"text": str or "series": rows, "want": [...], "changes": [...], "method": name, "layer": from 0}; see
+    request: {"text": str or "series": rows, "include": [...], "changes": [...], "method": name, "layer": from 0}; see
     docs/page.md. cache: shared by the requests to one model. Raises RequestError (an InputError) that names the field.
     """
-    start = time.perf_counter()
+    started = time.perf_counter()
     cache = cache or ViewCache()
-    asked = parse_request(request, model.architecture.inputs)
+    parsed = parse_request(request, model.architecture.inputs)
     fingerprint = cache.fingerprint(model)
-    layer = _layer(model, asked)
-    plain, reused = _run(model, asked, (), cache)
-    run = plain
-    if asked.changes:
-        for field, clamp in asked.changes:
-            _check(field, clamp, model, len(plain.rows))
-        run, reused = _run(model, asked, asked.clamps, cache)
-    say: list[dict[str, object]] = _warnings(model, run)
-    found: dict[str, object] = {
+    layer = _layer(model, parsed)
+    before, reused = _example(model, parsed, (), cache)
+    example = before
+    if parsed.changes:
+        for field, clamp in parsed.changes:
+            _check(field, clamp, model, len(before))
+        example, reused = _example(model, parsed, parsed.clamps, cache)
+    include = parsed.include
+    calibrated = model.metadata.calibration is not None
+    warnings = _warnings(model, example)
+    found: Json = {
         "api": 1,
-        "id": hashlib.sha256(repr((fingerprint, asked.item, asked.clamps)).encode("utf-8", "replace")).hexdigest()[:12],
-        "model": about(model, fingerprint),
-        "text": text_part(model, asked.item, run),
+        "id": hashlib.sha256(repr((fingerprint, parsed.item, parsed.clamps)).encode("utf-8", "replace")).hexdigest()[
+            :12
+        ],
+        "model": model_json(model, fingerprint),
+        "text": serialize.text_json(example, model.preprocessor.unknown),
     }
-    if "verdict" in asked.want:
-        found["verdict"] = verdict_part(model, run)
-    if "running" in asked.want:
-        found["running"] = running_part(run, plain.target, plain.predicted)
-    if "account" in asked.want:
-        found["account"] = _account(model, asked, run, say)
-    if "units" in asked.want:
-        found["units"] = units_part(
-            run.layer(layer), run.contributions if layer == model.architecture.layers - 1 else None
-        )
-    if "alike" in asked.want:
-        found["alike"] = alike_part(run, layer)
-    if asked.unit is not None:
-        found["unit"] = unit_part(run, _unit(asked.unit, run, layer), layer)
-    if asked.planes:
-        found["planes"] = [plane_part(run.values(name, layer), name, layer) for name in asked.planes]
-    if asked.changes:
-        before = verdict_part(model, plain)
-        if "running" in asked.want:
-            before["running"] = running_part(plain, plain.target, plain.predicted)
-        found["changed"] = {"before": before, "applied": [str(clamp) for clamp in asked.clamps]}
-    found["warnings"] = say
-    found["cache"] = {"reused": reused, "ms": round((time.perf_counter() - start) * 1000, 2)}
+    if "prediction" in include:
+        found["prediction"] = serialize.example_prediction_json(example, model.classes, calibrated)
+    if "prefix" in include:
+        found["prefix"] = serialize.prefix_json(example, before.target, before.predicted)
+    if "attribution" in include:
+        found["attribution"] = _attribution(model, parsed, example, warnings)
+    if "units" in include:
+        found["units"] = serialize.units_json(example, layer)
+    if "similarity" in include:
+        found["similarity"] = serialize.similarity_json(example, layer)
+    if parsed.unit is not None:
+        found["unit"] = serialize.unit_json(example, _unit(parsed.unit, example, layer), layer)
+    if parsed.heatmaps:
+        values = {name: example.values(name, layer) for name in parsed.heatmaps}
+        found["heatmaps"] = [serialize.heatmap_json(array, name, layer) for name, array in values.items()]
+    if parsed.changes:
+        prediction = serialize.example_prediction_json(before, model.classes, calibrated)
+        if "prefix" in include:
+            prediction["prefix"] = serialize.prefix_json(before, before.target, before.predicted)
+        found["changed"] = {"before": prediction, "applied": [str(clamp) for clamp in parsed.clamps]}
+    found["warnings"] = warnings
+    found["cache"] = {"reused": reused, "ms": round((time.perf_counter() - started) * 1000, 2)}
     return found
 
 
-def _run(model: ViewedModel, asked: ViewRequest, clamps: tuple[Clamp, ...], cache: ViewCache) -> tuple[Example, bool]:
+def _example(
+    model: ViewedModel, parsed: ViewRequest, clamps: tuple[Clamp, ...], cache: ViewCache
+) -> tuple[Example, bool]:
+    """The example of a request under `clamps`, and whether it was cached."""
+    field = "text" if isinstance(parsed.item, str) else "series"
+
     def make() -> Example:
-        field = "text" if isinstance(asked.item, str) else "series"
         try:
-            return checked_example(model.net.with_clamps(clamps), *model.preprocessor.encode(asked.item))
-        except RequestError:
-            raise
+            example = Example(model.net.with_clamps(clamps), *model.preprocessor.encode(parsed.item), item=parsed.item)
         except InputError as error:
             raise RequestError(field, str(error).replace(f"{field} 1", f"the {field}", 1), "bad_input") from None
+        if len(example) > MAX_STEPS:
+            read = f"the network would read {len(example):,} {model.net.token_noun}s"
+            raise RequestError(field, f"{read}; the page shows at most {MAX_STEPS:,}", "too_long")
+        _check_finite(example)
+        return example
 
-    item = asked.item if isinstance(asked.item, str) else np.asarray(asked.item, dtype=np.float64).tobytes()
+    item = parsed.item if isinstance(parsed.item, str) else np.asarray(parsed.item, dtype=np.float64).tobytes()
     return cache.example((item, clamps), make)
+
+
+def _check_finite(example: Example) -> None:
+    for gates in example.lstms:
+        bad = np.argwhere(~np.isfinite(gates.c))
+        if len(bad):
+            where = f"unit {bad[0, 1]} of layer {gates.layer + 1} at {example.net.token_noun} {bad[0, 0] + 1}"
+            raise RequestError("text", f"the network overflows: {where}", "overflow")
+    if not np.isfinite(example.logits).all():
+        raise RequestError("text", "the network overflows: a logit is not finite", "overflow")
 
 
 def _check(field: str, clamp: Clamp, model: ViewedModel, steps: int) -> None:
@@ -112,64 +120,53 @@ def _check(field: str, clamp: Clamp, model: ViewedModel, steps: int) -> None:
         raise RequestError(f"{field}.{'to' if part == 'steps' else part}", str(error), "bad_clamp") from None
 
 
-def _layer(model: ViewedModel, asked: ViewRequest) -> int:
+def _layer(model: ViewedModel, parsed: ViewRequest) -> int:
     layers = model.architecture.layers
-    if asked.layer is not None and asked.layer >= layers:
-        raise RequestError("layer", f"must be from 0 to {layers - 1}, not {asked.layer}")
-    return layers - 1 if asked.layer is None else asked.layer
+    if parsed.layer is not None and parsed.layer >= layers:
+        raise RequestError("layer", f"must be from 0 to {layers - 1}, not {parsed.layer}")
+    return layers - 1 if parsed.layer is None else parsed.layer
 
 
-def _unit(unit: int, run: Example, layer: int) -> int:
-    units = run.net.arch.units * len(run.net.arch.directions)
+def _unit(unit: int, example: Example, layer: int) -> int:
+    """The requested unit; for -1 the unit with the largest effect, or below the top layer the largest memory."""
+    arch = example.net.arch
+    units = arch.units * len(arch.directions)
     if unit >= units:
-        raise RequestError("want", f"unit must be from 0 to {units - 1}, not {unit}")
+        raise RequestError("include", f"unit must be from 0 to {units - 1}, not {unit}")
     if unit >= 0:
         return unit
-    if layer == run.net.arch.layers - 1:
-        return int(np.abs(run.contributions.sum(axis=0)).argmax())
-    return int(np.abs(run.values("c", layer)).max(axis=0).argmax())
+    if layer == arch.layers - 1:
+        return int(np.abs(example.contributions.sum(axis=0)).argmax())
+    return int(np.abs(example.values("c", layer)).max(axis=0).argmax())
 
 
-def _account(model: ViewedModel, asked: ViewRequest, run: Example, say: list[dict[str, object]]) -> dict[str, Any]:
-    metadata = model.metadata
-    method = asked.method or (metadata.attribution_method if metadata.attribution_method in METHODS else DEFAULT_METHOD)
-    if method == "leave-one-out" and len(run.rows) > QUADRATIC:
-        reason = f"leave-one-out predicts the text once per {run.net.token_noun}; here it is limited to {QUADRATIC}"
-        if asked.method is not None:
-            raise RequestError("method", reason, "too_long")
+def _attribution(model: ViewedModel, parsed: ViewRequest, example: Example, warnings: list[Json]) -> Json:
+    """The attribution by the requested method, by default the model's. A default method that does not apply is replaced
+    by prefix-difference, with a warning.
+    """
+    metadata, noun = model.metadata, example.net.token_noun
+    method = parsed.method or (
+        metadata.attribution_method if metadata.attribution_method in METHODS else DEFAULT_METHOD
+    )
+    reason = ""
+    if method == "leave-one-out" and len(example) > MAX_LEAVE_ONE_OUT:
+        reason = f"leave-one-out makes one prediction per {noun}; the page limits it to {MAX_LEAVE_ONE_OUT} {noun}s"
+    elif method == "integrated-gradients" and parsed.changes:
+        reason = "integrated gradients do not support clamps"
+    if reason:
+        if parsed.method is not None:
+            raise RequestError("method", reason, "too_long" if method == "leave-one-out" else "bad_method")
         method = "prefix-difference"
-        say.append({"code": "method", "say": f"{reason}. The attribution shown is prefix-difference."})
-    if method == "integrated-gradients" and asked.changes:
-        reason = "integrated gradients need the kernel, which has no clamps"
-        if asked.method is not None:
-            raise RequestError("method", f"{reason}: remove the changes", "bad_method")
-        method = "prefix-difference"
-        say.append({"code": "method", "say": f"With clamps the attribution shown is prefix-difference: {reason}."})
-    found = explain_example(run, model.classes, method, metadata.faithfulness, metadata.attribution_method)
-    return {
-        "method": found.method,
-        "default": method == metadata.attribution_method,
-        "methods": list(METHODS),
-        "note": found.method_note,
-        "faithfulness": None if found.faithfulness is None else asdict(found.faithfulness),
-        "faithfulness_note": found.faithfulness_note(),
-        "unit": "logit",
-        "towards": found.target,
-        "words": np.round(found.scores, 6).tolist(),
-        "start": found.base_value,
-        "start_note": found.base_value_note,
-        "logit": found.logit,
-        "residual": found.residual,
-        "adds_up": found.adds_up,
-        **found.ngram_dict(TELLING),
-    }
+        message = f"{reason[0].upper()}{reason[1:]}. The attribution shown is prefix-difference."
+        warnings.append({"code": "method", "message": message})
+    found = explain_example(example, model.classes, method, metadata.faithfulness, metadata.attribution_method)
+    default = {"default": method == metadata.attribution_method}
+    return serialize.attribution_json(found, list(METHODS), MAX_NGRAMS) | default
 
 
-def _warnings(model: ViewedModel, run: Example) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
-    token_noun, left = run.net.token_noun, len(run.names) - len(run.rows)
-    if left:
-        where = "last ones" if model.architecture.truncation == "front" else "first third and the last two"
-        say = f"The network reads {len(run.rows):,} of {len(run.names):,} {token_noun}s: the {where}."
-        found.append({"code": "truncated", "at": len(run.rows), "say": say})
-    return found
+def _warnings(model: ViewedModel, example: Example) -> list[Json]:
+    if not example.truncated:
+        return []
+    kept = "last ones" if model.architecture.truncation == "front" else "first third and the last two thirds"
+    message = f"The network reads {len(example):,} of {len(example.names):,} {example.net.token_noun}s: the {kept}."
+    return [{"code": "truncated", "at": len(example), "message": message}]

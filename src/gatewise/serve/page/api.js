@@ -1,44 +1,31 @@
-// The server's answers. An error is always a Problem: a line for a person, and the field that it is about.
+// Requests to the server. Every failure is an Error with one line for a person.
 
-export class Problem extends Error {
-	constructor(line, field = null, code = "") {
-		super(line);
-		this.field = field;
-		this.code = code;
-	}
-}
-
-async function ask(path, options) {
-	let reply;
+async function request(path, options) {
+	let response;
 	try {
-		reply = await fetch(path, { cache: "no-store", ...options });
+		response = await fetch(path, { cache: "no-store", ...options });
 	} catch (error) {
 		if (error.name === "AbortError") throw error;
-		throw new Problem("The server has gone. What you see belongs to an earlier moment.", null, "offline");
+		throw new Error("The server does not respond. The page shows its last answer.");
 	}
 	let body = null;
 	try {
-		body = await reply.json();
+		body = await response.json();
 	} catch (error) {
 		if (error.name === "AbortError") throw error;
 	}
-	if (reply.ok && body) return body;
-	const error = body?.error ?? {};
-	throw new Problem(error.message ?? `The server answered ${reply.status}.`, error.field ?? null, error.code ?? "");
+	if (response.ok && body) return body;
+	throw new Error(body?.error?.message ?? `The server answered ${response.status}.`);
 }
 
-export const source = {
-	live: true,
-	explain: (request, signal) =>
-		ask("explain", {
+export const api = {
+	explain: (body, signal) =>
+		request("explain", {
 			method: "POST",
 			headers: { "content-type": "application/json" },
-			body: JSON.stringify(request),
+			body: JSON.stringify(body),
 			signal,
 		}),
-	model: () => ask("model"),
-	unit(unit, layer, direction) {
-		const query = new URLSearchParams({ layer, direction });
-		return ask(`units/${unit}?${query}`);
-	},
+	model: () => request("model"),
+	unit: (unit, layer, direction) => request(`units/${unit}?${new URLSearchParams({ layer, direction })}`),
 };

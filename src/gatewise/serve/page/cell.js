@@ -1,29 +1,29 @@
-// The cell itself: drawn once from a table, then only numbers, widths and colours change. Width is size, colour is sign.
+// The LSTM cell as SVG: drawn once, then only numbers, widths and colours change. Width is size, colour is sign.
 
 import { numbersAt } from "./cellmath.js";
 import { CARRIES, COMPACT, STEPS, WIDE } from "./cellshape.js";
-import { attr, el, fmt, put, shown, svg } from "./dom.js";
+import { el, fmt, safeText, setAttr, setText, signed, svg } from "./dom.js";
+import { GATES } from "./store.js";
 
-const NAMES = { f: "forget", i: "input", g: "candidate", o: "output" };
 const ACT = { f: "σ", i: "σ", g: "tanh", o: "σ" };
 const NUMBERS = [
-	["cPrev", "memory before, c"],
-	["hPrev", "output before, h"],
+	["cPrev", "previous memory, c"],
+	["hPrev", "previous output, h"],
 	["f", "forget gate, f"],
 	["i", "input gate, i"],
 	["g", "candidate, g"],
 	["o", "output gate, o"],
 	["kept", "kept, f · c"],
 	["written", "written, i · g"],
-	["c", "memory after, c"],
-	["h", "output after, h"],
+	["c", "memory, c"],
+	["h", "output, h"],
 ];
 let drawn = 0;
 
 export function createCell(root, { onGate } = {}) {
 	const stage = el("div", { class: "cellstage" });
 	const numbers = el("dl", { class: "numbers" });
-	const list = el("details", { class: "cellnumbers" }, el("summary", {}, "The numbers as a list"), numbers);
+	const list = el("details", { class: "cellnumbers" }, el("summary", {}, "Numbers as a list"), numbers);
 	root.append(stage, list);
 	let parts = null;
 	let view = null;
@@ -36,7 +36,7 @@ export function createCell(root, { onGate } = {}) {
 		const { box, body } = shape;
 		parts = { edges: {}, flows: {}, texts: {}, gates: {}, points: {}, closed: {} };
 		const picture = svg("svg", {
-			class: `cell ${wide ? "wide" : "compact"}`,
+			class: "cell",
 			viewBox: `0 0 ${box[0]} ${box[1]}`,
 			role: "group",
 			"aria-labelledby": `${id}t`,
@@ -61,13 +61,13 @@ export function createCell(root, { onGate } = {}) {
 		}
 		for (const [name, [x, y, sign]] of Object.entries(shape.points)) {
 			const group = svg("g", { class: "point" }, svg("circle", { cx: x, cy: y, r: shape.radius }));
-			group.append(svg("text", { x, y: y + 6, "text-anchor": "middle" }, sign));
+			group.append(text([x, y + 6, "middle"], null, sign));
 			parts.points[name] = group;
 			picture.append(group);
 		}
 		const [tx, ty, rx, ry] = shape.tanh;
 		parts.tanh = svg("g", { class: "point" }, svg("ellipse", { cx: tx, cy: ty, rx, ry }));
-		parts.tanh.append(svg("text", { x: tx, y: ty + 5, "text-anchor": "middle", class: "small" }, "tanh"));
+		parts.tanh.append(text([tx, ty + 5, "middle"], "small", "tanh"));
 		picture.append(parts.tanh);
 		for (const [name, [x, y, w, h]] of Object.entries(shape.pills)) {
 			picture.append(svg("rect", { class: "pill", x: x - w / 2, y: y - h / 2, width: w, height: h, rx: h / 2 }));
@@ -75,7 +75,7 @@ export function createCell(root, { onGate } = {}) {
 			picture.append(parts.texts[name]);
 		}
 		for (const [name, place] of Object.entries(shape.labels ?? {})) {
-			picture.append(text(place, "label", { c0: "c before", h0: "h before", c: "c", h: "h" }[name]));
+			picture.append(text(place, "label", { c0: "previous c", h0: "previous h", c: "c", h: "h" }[name]));
 		}
 		for (const [name, place] of Object.entries(shape.texts)) picture.append((parts.texts[name] = text(place, "number")));
 		parts.x = svg("g", { class: "node" }, svg("circle", { cx: shape.x[0], cy: shape.x[1], r: shape.x[2] }));
@@ -85,7 +85,7 @@ export function createCell(root, { onGate } = {}) {
 		if (shape.up) {
 			parts.up = svg("g", { class: "node" }, svg("circle", { cx: shape.up[0], cy: shape.up[1], r: shape.up[2] }));
 			parts.up.append(text([shape.up[0], shape.up[1] + 6, "middle"], "small", "h"));
-			picture.append(parts.up, text(shape.upText, "label", "to the verdict"));
+			picture.append(parts.up, text(shape.upText, "label", "to the logit"));
 		}
 		stage.replaceChildren(picture);
 	}
@@ -96,14 +96,14 @@ export function createCell(root, { onGate } = {}) {
 
 	function gateBox(name, x, y) {
 		const [w, h] = shape.gate;
-		const number = svg("text", { class: "number", x, y: y + 17, "text-anchor": "middle" });
+		const number = text([x, y + 17, "middle"], "number");
 		const group = svg("g", { class: "gate", tabindex: 0, role: "button", onclick: () => onGate?.(name) });
 		group.addEventListener("keydown", (event) => {
 			if (event.key !== "Enter") return;
 			event.preventDefault();
 			onGate?.(name);
 		});
-		const top = svg("text", { class: "gatename", x, y: y - 5, "text-anchor": "middle" }, `${ACT[name]} ${name}`);
+		const top = text([x, y - 5, "middle"], "gatename", `${ACT[name]} ${name}`);
 		group.append(svg("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 6 }), top, number);
 		parts.gates[name] = { group, number, top };
 		return group;
@@ -111,47 +111,46 @@ export function createCell(root, { onGate } = {}) {
 
 	function draw() {
 		if (!view || !parts) return;
-		const { unit, t, step, word, held, scale } = view;
+		const { unit, t, step, word, clamped, scale } = view;
 		const n = numbersAt(unit, t);
-		put(parts.title, `LSTM cell of unit ${unit.k} at “${word}”: step ${step} of 7, ${STEPS[step - 1].name}`);
+		setText(parts.title, `LSTM cell of unit ${unit.k} at “${word}”: step ${step} of 7, ${STEPS[step - 1].name}`);
 		const lit = new Set(STEPS[step - 1].lit);
 		for (const [name, edge] of Object.entries(parts.edges)) {
 			const on = lit.has(name);
 			const [what, kind] = CARRIES[name] ?? [null, "bus"];
 			const value = what ? n[what] : 0;
 			const size = what ? 1.5 + 6.5 * Math.min(1, Math.abs(value) / (kind === "memory" ? scale : 1)) : 1.5;
-			attr(edge, "stroke-width", size.toFixed(1));
+			setAttr(edge, "stroke-width", size.toFixed(1));
 			const sign = kind === "bus" || kind === "gate" ? kind : value < 0 ? "minus" : "plus";
-			attr(edge, "class", `edge ${sign}${on ? " lit" : ""}`);
-			attr(parts.flows[name], "class", on ? "flow on" : "flow");
-			attr(parts.flows[name], "stroke-width", Math.max(1, size * 0.55).toFixed(1));
+			setAttr(edge, "class", `edge ${sign}${on ? " lit" : ""}`);
+			setAttr(parts.flows[name], "class", on ? "flow on" : "flow");
+			setAttr(parts.flows[name], "stroke-width", Math.max(1, size * 0.55).toFixed(1));
 		}
 		for (const [name, { group, number, top }] of Object.entries(parts.gates)) {
-			const by = held?.has(name);
-			attr(group, "class", `gate${lit.has(`G:${name}`) ? " lit" : ""}${by ? " isheld" : ""}`);
-			const state = by ? ", held by hand" : "";
-			attr(group, "aria-label", `${NAMES[name]} gate ${name} = ${fmt(n[name])}${state}; press to hold it`);
-			put(number, fmt(n[name]));
-			put(top, by ? `${name} held` : `${ACT[name]} ${name}`);
-			attr(parts.closed[name], "class", name !== "g" && n[name] < 0.05 ? "closed on" : "closed");
+			const isClamped = clamped?.has(name);
+			setAttr(group, "class", `gate${lit.has(`G:${name}`) ? " lit" : ""}${isClamped ? " clamped" : ""}`);
+			const state = isClamped ? ", clamped" : "";
+			setAttr(group, "aria-label", `${GATES[name]} ${name} = ${fmt(n[name])}${state}; press to clamp it`);
+			setText(number, fmt(n[name]));
+			setText(top, isClamped ? `${name} clamped` : `${ACT[name]} ${name}`);
+			setAttr(parts.closed[name], "class", name !== "g" && n[name] < 0.05 ? "closed on" : "closed");
 		}
-		for (const [name, group] of Object.entries(parts.points)) attr(group, "class", `point${lit.has(`P:${name}`) ? " lit" : ""}`);
-		attr(parts.tanh, "class", `point${lit.has("T") ? " lit" : ""}`);
-		attr(parts.x, "class", `node${lit.has("N:x") ? " lit" : ""}`);
-		if (parts.up) attr(parts.up, "class", `node${lit.has("N:up") ? " lit" : ""}`);
+		for (const [name, group] of Object.entries(parts.points)) setAttr(group, "class", `point${lit.has(`P:${name}`) ? " lit" : ""}`);
+		setAttr(parts.tanh, "class", `point${lit.has("T") ? " lit" : ""}`);
+		setAttr(parts.x, "class", `node${lit.has("N:x") ? " lit" : ""}`);
+		if (parts.up) setAttr(parts.up, "class", `node${lit.has("N:up") ? " lit" : ""}`);
 		const compact = shape === COMPACT;
-		const signed = (x) => fmt(x, 2, true);
-		const shownTexts = {
-			c0: compact ? `c before ${signed(n.cPrev)}` : signed(n.cPrev),
-			h0: compact ? `h before ${signed(n.hPrev)}` : signed(n.hPrev),
+		const content = {
+			c0: compact ? `prev. c ${signed(n.cPrev)}` : signed(n.cPrev),
+			h0: compact ? `prev. h ${signed(n.hPrev)}` : signed(n.hPrev),
 			c: compact ? `c ${signed(n.c)}` : signed(n.c),
 			h: compact ? `h ${signed(n.h)}` : signed(n.h),
 			kept: signed(n.kept),
 			written: signed(n.written),
 			tanh: signed(n.tanh),
 		};
-		for (const [name, node] of Object.entries(parts.texts)) put(node, shownTexts[name]);
-		put(parts.word, `“${shown(word, compact ? 22 : 40)}”`);
+		for (const [name, node] of Object.entries(parts.texts)) setText(node, content[name]);
+		setText(parts.word, `“${safeText(word, compact ? 22 : 40)}”`);
 		const rows = NUMBERS.flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);
 		numbers.replaceChildren(...rows);
 	}
@@ -164,15 +163,11 @@ export function createCell(root, { onGate } = {}) {
 	}).observe(stage);
 
 	return {
-		/** {unit, t, step, word, held: Set of gates, scale: what a full line of c stands for} */
+		/** {unit, t, step, word, clamped: Set of gates, scale: the c of a line of full width} */
 		draw(next) {
 			view = next;
 			if (!parts) build(stage.clientWidth >= 700);
 			draw();
 		},
-		clear: () => {
-			view = null;
-		},
-		stage,
 	};
 }

@@ -1,5 +1,5 @@
-// The LSTM cell as in the textbooks (Olah's drawing): where each box, circle and line stands, wide and compact. A line here
-// is one unit's number; the bus of h and x below stays a vector, thin and neutral.
+// The layout of the LSTM cell, after Olah's drawing, wide and compact. A line is one unit's number; the bus of h and x at
+// the bottom is a vector, thin and neutral.
 
 export const WIDE = {
 	box: [900, 420],
@@ -83,18 +83,18 @@ export const COMPACT = {
 	},
 };
 
-// What each of the seven steps lights: edges, boxes and points.
+// The edges, boxes and points that each of the seven steps highlights.
 export const STEPS = [
-	{ name: "look", lit: ["h0", "x", "feedf", "feedi", "feedg", "N:x"] },
+	{ name: "read", lit: ["h0", "x", "feedf", "feedi", "feedg", "N:x"] },
 	{ name: "forget", lit: ["feedf", "f", "G:f", "P:forget"] },
-	{ name: "propose", lit: ["feedi", "feedg", "i", "g", "G:i", "G:g", "P:input"] },
-	{ name: "keep", lit: ["c0", "f", "kept", "P:forget", "L:kept"] },
-	{ name: "write", lit: ["i", "g", "written", "kept", "c", "P:input", "P:add", "L:kept"] },
-	{ name: "show", lit: ["ctanh", "tanh", "o", "h", "G:o", "T", "P:output"] },
-	{ name: "hand on", lit: ["h", "hup", "c", "N:up"] },
+	{ name: "input", lit: ["feedi", "feedg", "i", "g", "G:i", "G:g", "P:input"] },
+	{ name: "keep", lit: ["c0", "f", "kept", "P:forget"] },
+	{ name: "write", lit: ["i", "g", "written", "kept", "c", "P:input", "P:add"] },
+	{ name: "output", lit: ["ctanh", "tanh", "o", "h", "G:o", "T", "P:output"] },
+	{ name: "pass on", lit: ["h", "hup", "c", "N:up"] },
 ];
 
-// Which number each edge carries: its size is the line's width, its kind the line's colour.
+// The number of each edge: its size is the width of the line, its kind the colour.
 export const CARRIES = {
 	c0: ["cPrev", "memory"],
 	kept: ["kept", "memory"],

@@ -1,5 +1,5 @@
-// Two families of colour: signed (orange to blue) and gate (violet). Ramps are mixed in OKLab, so that equal steps of a
-// number look equal; both have a middle of the page's own brightness. Ratios and colour-blind distances: docs/page.md.
+// Two colour maps: signed (orange to blue) and gate (violet), interpolated in OKLab so that equal differences look equal.
+// The middle of the signed map has the brightness of the page.
 
 export const STOPS = {
 	signed: { light: ["#8f3b00", "#f4f2ed", "#0b4a8f"], dark: ["#ffb066", "#1b1e24", "#74b9ff"] },
@@ -63,21 +63,21 @@ export function lut(kind, theme) {
 	return made.get(key);
 }
 
-/** Four strengths of a word's tint from a score: "p3", "n1", or "" below a tenth of the clamp. */
+/** The CSS class of a score: one of four strengths with a sign, "p3" or "n1"; "" below a tenth of the clamp. */
 export function tint(score, clamp) {
 	const strength = Math.min(4, Math.ceil((4 * Math.abs(score)) / (clamp || 1) - 0.4));
 	return strength > 0 ? (score > 0 ? "p" : "n") + strength : "";
 }
 
-/** Where colours of signed numbers end: the 98th percentile of their sizes. */
+/** The number at which the colours saturate: the 98th percentile of the absolute values. */
 export function clampOf(scores) {
 	const sizes = scores.map(Math.abs).sort((a, b) => a - b);
 	return sizes.length ? sizes[Math.min(sizes.length - 1, Math.floor(0.98 * sizes.length))] || 1 : 1;
 }
 
-/** What the page shows now: light or dark. */
-export function themeNow(root = document.documentElement) {
-	const chosen = root.dataset?.theme;
+/** The current theme: light or dark. */
+export function currentTheme() {
+	const chosen = document.documentElement.dataset.theme;
 	if (chosen === "light" || chosen === "dark") return chosen;
 	return globalThis.matchMedia?.("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }

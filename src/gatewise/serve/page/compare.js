@@ -1,51 +1,51 @@
-// Two texts side by side, on one axis: two staffs, the words that differ marked, and one sentence on the difference.
+// Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
 
-import { el, fmt, put, shown } from "./dom.js";
-import { createStaff } from "./staff.js";
-import { differing } from "./diff.js";
-import { wordsOf } from "./words.js";
+import { el, fmt, safeText, setText, signed } from "./dom.js";
+import { tokenNounOf } from "./store.js";
+import { createTextView } from "./textview.js";
+import { differingWords, wordsOf } from "./words.js";
 
-const RESTS = 150;
+const DELAY = 150; // ms without a key
 
 export function createCompare(root, store, loader) {
 	const box = el("textarea", { rows: 2, maxlength: 100_000, "aria-label": "The second text", spellcheck: "false" });
-	const told = el("p", { class: "told", "aria-live": "polite" });
+	const status = el("p", { class: "status", "aria-live": "polite" });
 	const [one, two] = [el("div"), el("div")];
 	const heads = [el("h3"), el("h3")];
 	const pair = el("div", { class: "pair" }, el("div", {}, heads[0], one), el("div", {}, heads[1], two));
-	root.append(box, told, pair);
-	const staffs = [createStaff(one, { label: "First text" }), createStaff(two, { label: "Second text" })];
+	root.append(box, status, pair);
+	const views = [createTextView(one, { label: "First text" }), createTextView(two, { label: "Second text" })];
 	let other = null; // the answer for the second text
 	let timer = 0;
-	let turn = 0;
+	let current = 0;
 
-	box.addEventListener("input", () => {
-		store.set({ b: box.value });
-	});
+	box.addEventListener("input", () => store.set({ b: box.value }));
 
-	async function ask(state) {
-		turn += 1;
-		const mine = turn;
+	async function load(state) {
+		current += 1;
+		const mine = current;
 		if (!state.b?.trim()) {
 			other = null;
 			draw(store.get());
 			return;
 		}
 		try {
-			const answer = await loader.beside(state.b);
-			if (mine !== turn) return;
-			other = { ...answer, shown: state.b, words: wordsOf(state.b, answer.text) };
+			const answer = await loader.loadOther(state.b);
+			if (mine !== current) return;
+			other = { ...answer, inputText: state.b, words: wordsOf(state.b, answer.text) };
 			draw(store.get());
 		} catch (error) {
-			if (mine === turn) put(told, error.message);
+			if (mine === current) setText(status, error.message);
 		}
 	}
 
-	function side(staff, head, data, marked, tokenNoun, name) {
-		put(head, `${name}: ${shown(data.verdict.label, 24)}, “${shown(data.verdict.towards, 24)}” ${fmt(data.verdict.p)}`);
-		staff.draw({
-			text: data.shown, part: data.text, scores: data.account?.words, colourOf: data.account?.method ?? "",
-			running: data.running, before: null, selected: -1, hovered: null, marked, towards: data.verdict.towards, tokenNoun,
+	function drawSide(n, data, marked, tokenNoun) {
+		const { label, target, probability } = data.prediction;
+		const name = ["First", "Second"][n];
+		setText(heads[n], `${name}: ${safeText(label)}, “${safeText(target)}” ${fmt(probability)}`);
+		views[n].draw({
+			text: data.inputText, part: data.text, scores: data.attribution?.scores, colourOf: data.attribution?.method ?? "",
+			prefix: data.prefix, before: null, selected: -1, hovered: null, marked, target, tokenNoun,
 		});
 	}
 
@@ -53,29 +53,31 @@ export function createCompare(root, store, loader) {
 		if (document.activeElement !== box && box.value !== (state.b ?? "")) box.value = state.b ?? "";
 		pair.hidden = !other || !state.data || !state.b;
 		if (pair.hidden) {
-			put(told, state.b ? "" : "Write a second text: both are read, and what differs is marked.");
+			setText(status, state.b ? "" : "Write a second text. The words that differ are marked.");
 			return;
 		}
-		const [only, also] = differing(state.data.words, other.words);
-		const tokenNoun = state.model?.model.task === "series" ? "step" : "word";
-		side(staffs[0], heads[0], state.data, only, tokenNoun, "First");
-		side(staffs[1], heads[1], other, also, tokenNoun, "Second");
-		const moved = other.verdict.p - state.data.verdict.p;
+		const marked = differingWords(state.data.words, other.words);
+		const tokenNoun = tokenNounOf(state);
+		[state.data, other].forEach((data, n) => drawSide(n, data, marked[n], tokenNoun));
+		const [first, second] = [state.data.prediction, other.prediction];
 		const sorted = (list) => list.map((word) => word.toLowerCase()).sort().join(" ");
 		const same = sorted(state.data.words) === sorted(other.words);
-		const turned = other.verdict.label === state.data.verdict.label ? "The verdict is the same" : "The verdict turns";
-		put(told, `${turned}: “${shown(state.data.verdict.towards, 24)}” ${fmt(state.data.verdict.p)} → ${fmt(other.verdict.p)} ` +
-			`(${fmt(moved, 2, true)}). ${same ? "Both have the same words in another order: a bag of words cannot tell them apart." : `${only.size} and ${also.size} ${tokenNoun}s differ.`}`);
+		const changed = second.label === first.label ? "The prediction is the same" : "The prediction changes";
+		const difference = same
+			? "Both texts have the same words in another order: a bag-of-words model cannot tell them apart."
+			: `${marked[0].size} and ${marked[1].size} ${tokenNoun}s differ.`;
+		setText(status, `${changed}: “${safeText(first.target)}” ${fmt(first.probability)} → ${fmt(second.probability)} ` +
+			`(${signed(second.probability - first.probability)}). ${difference}`);
 	}
 
 	store.subscribe((state, keys) => {
 		if (keys.has("b") || (keys.has("model") && state.b)) {
 			clearTimeout(timer);
-			timer = setTimeout(() => ask(store.get()), RESTS);
+			timer = setTimeout(() => load(store.get()), DELAY);
 		}
 		if (keys.has("b") || keys.has("data")) draw(state);
 	});
 	draw(store.get());
-	ask(store.get());
-	return { draw, focus: () => box.focus() };
+	load(store.get());
+	return { focus: () => box.focus() };
 }

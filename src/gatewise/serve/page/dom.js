@@ -1,24 +1,27 @@
-// Small helpers: elements, numbers as they are read, text as it may be shown, and one polite voice for screen readers.
+// Helpers: DOM elements, formatted numbers, safe text, and announcements to screen readers.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** A number with a real minus and a fixed number of digits; plus: with its sign. */
+/** A number with a minus sign (not a hyphen) and a fixed number of digits. plus: show the sign of positive numbers. */
 export function fmt(x, digits = 2, plus = false) {
-	if (x === null || x === undefined || !Number.isFinite(x)) return "–";
-	const shown = Math.abs(x).toFixed(digits);
-	if (Number(shown) === 0) return plus ? `±${shown}` : shown;
-	return (x < 0 ? "\u2212" : plus ? "+" : "") + shown;
+	if (!Number.isFinite(x)) return "–";
+	const digitsOnly = Math.abs(x).toFixed(digits);
+	if (Number(digitsOnly) === 0) return plus ? `±${digitsOnly}` : digitsOnly;
+	return (x < 0 ? "\u2212" : plus ? "+" : "") + digitsOnly;
 }
 
-/** A very small number in powers of ten, any other as usual. */
-export function tiny(x) {
+/** A number with its sign. */
+export const signed = (x) => fmt(x, 2, true);
+
+/** A number that may be very small: in powers of ten below 5e-4. */
+export function fmtSmall(x) {
 	if (!x) return "0";
 	if (Math.abs(x) >= 5e-4) return fmt(x, 3, true);
 	return (x < 0 ? "" : "+") + x.toExponential(0).replaceAll("-", "\u2212");
 }
 
-/** Text as it may be shown: nothing invisible in it but joiners, at most `limit` characters. */
-export function shown(text, limit = 60) {
+/** Text without invisible characters other than joiners, cut to `limit` characters. */
+export function safeText(text, limit = 24) {
 	const flat = String(text).replace(/[\p{Cc}\p{Cn}\p{Co}\p{Cs}]|(?![\u200c\u200d])\p{Cf}/gu, "\ufffd");
 	const chars = flat.length > limit ? [...flat] : flat;
 	return chars.length > limit ? `${chars.slice(0, limit).join("")}…` : flat;
@@ -26,11 +29,11 @@ export function shown(text, limit = 60) {
 
 function fill(node, props, children) {
 	for (const [name, value] of Object.entries(props ?? {})) {
-		if (value === null || value === undefined || value === false) continue;
+		if (value == null || value === false) continue;
 		if (typeof value === "function") node.addEventListener(name.slice(2), value);
 		else node.setAttribute(name, value === true ? "" : String(value));
 	}
-	node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+	node.append(...children.flat().filter((child) => child != null));
 	return node;
 }
 
@@ -39,7 +42,7 @@ export function el(tag, props, ...children) {
 	return fill(document.createElement(tag), props, children);
 }
 
-/** The same in SVG. */
+/** An SVG element. */
 export function svg(tag, props, ...children) {
 	return fill(document.createElementNS(SVG, tag), props, children);
 }
@@ -48,38 +51,62 @@ export function button(label, props, ...more) {
 	return el("button", { type: "button", ...props }, label, ...more);
 }
 
-/** Set a text or an attribute only where it differs: a write that changes nothing still costs a layout. */
-export function put(node, text) {
+/** An index within 0 and length - 1. */
+export const within = (x, length) => Math.max(0, Math.min(length - 1, x));
+
+/** A table that scrolls sideways. head: column names, or null; rows: lists of cells, each beginning with its row name. */
+export function createTable(caption, head, rows, captionClass = null) {
+	const row = ([first, ...rest]) => el("tr", {}, el("th", { scope: "row" }, first), rest.map((cell) => el("td", {}, cell)));
+	return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, el("table", {},
+		el("caption", { class: captionClass }, caption),
+		head && el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),
+		el("tbody", {}, rows.map(row))));
+}
+
+/** A button that shows a sign; its name is a tooltip and for screen readers. */
+export const iconButton = (sign, name, onclick) => button(sign, { class: "icon", "aria-label": name, title: name, onclick });
+
+/** Fill a dialog: a title, the children, and a button that closes it. */
+export function fillDialog(dialog, title, ...children) {
+	dialog.append(el("h2", {}, title), ...children, el("p", {}, button("Close", { onclick: () => dialog.close() })));
+	dialog.setAttribute("aria-label", title);
+}
+
+/** A select with options [value, name]. */
+export function createSelect(props, options = []) {
+	return el("select", props, options.map(([value, name]) => el("option", { value }, name)));
+}
+
+/** Set a text or an attribute only if it differs: a write without a change still costs a layout. */
+export function setText(node, text) {
 	if (node.textContent !== text) node.textContent = text;
 }
-export function attr(node, name, value) {
+export function setAttr(node, name, value) {
 	if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-let voice = null;
-let waiting = 0;
-/** Say a line in the live region, at most every 300 ms, the last one wins. */
-export function say(text) {
-	voice ??= document.querySelector("[data-voice]");
-	if (!voice) return;
-	clearTimeout(waiting);
-	waiting = setTimeout(() => put(voice, text), 300);
+let liveRegion = null;
+let timer = 0;
+/** Announce a line in the live region, at most every 300 ms; the last line wins. */
+export function announce(text) {
+	liveRegion ??= document.querySelector("[data-live]");
+	if (!liveRegion) return;
+	clearTimeout(timer);
+	timer = setTimeout(() => setText(liveRegion, text), 300);
 }
 
-/** Call `f` once in the next frame, however often it is asked for. */
-export function once(f) {
-	let asked = 0;
+/** A function that calls `f` once in the next frame, however often it is called. */
+export function oncePerFrame(f) {
+	let pending = 0;
 	return () => {
-		asked ||= requestAnimationFrame(() => {
-			asked = 0;
+		pending ||= requestAnimationFrame(() => {
+			pending = 0;
 			f();
 		});
 	};
 }
 
-export const calm = () => globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? false;
-
-/** A file to keep: the browser's own download, from memory. */
+/** Download a file from memory. */
 export function download(name, type, content) {
 	const url = URL.createObjectURL(new Blob([content], { type }));
 	const link = el("a", { href: url, download: name });

@@ -1,9 +1,9 @@
-// Texts of our own to begin with, each with what people say of it and what to look for. None is a review by anyone.
+// Example texts, written for this page, each with its label and a hint. None is a real review.
 
-const CHIPS = [
+const EXAMPLES = [
 	{
 		name: "Negation",
-		look: "does “not” turn the line, or only lean on it?",
+		hint: "does “not” flip the prediction, or only shift it?",
 		texts: [
 			["good", "This is not a bad film; I was never bored, and nothing in it felt cheap."],
 			["bad", "I can't say the acting was good, and nobody could call the story clever."],
@@ -12,7 +12,7 @@ const CHIPS = [
 	},
 	{
 		name: "Late turn",
-		look: "does the forget gate f close at “yet”, “and then”, “but”?",
+		hint: "does the forget gate f close at “yet”, “and then”, “but”?",
 		texts: [
 			["bad", "Lovely photography, a warm cast, a clever opening, and then it throws everything away for an ending that insults its audience."],
 			["good", "The first hour is slow, the jokes are flat and the songs are worse, yet the last ten minutes are so honest that I left the cinema happy."],
@@ -21,7 +21,7 @@ const CHIPS = [
 	},
 	{
 		name: "Sarcasm",
-		look: "where is it fooled?",
+		hint: "which words mislead the model?",
 		texts: [
 			["bad", "Oh, wonderful, another two hours of handsome people explaining the plot to each other."],
 			["bad", "A brilliant film, if you enjoy watching paint described by someone who has never seen paint."],
@@ -30,12 +30,12 @@ const CHIPS = [
 	},
 	{
 		name: "Order",
-		look: "the same words twice: a bag of words cannot tell them apart. Can this model?",
+		hint: "two texts with the same words. A bag-of-words model cannot tell them apart. Can this model?",
 		texts: [["good", "It was good, not bad at all.", "It was bad, not good at all."]],
 	},
 ];
 
-/** Made-up series for a model of series, as text: one step a line. */
+/** A synthetic series as text: one time step per line. */
 export function wave(channels, kind) {
 	const steps = 60;
 	const at = (t, c) => {
@@ -48,10 +48,10 @@ export function wave(channels, kind) {
 	return Array.from({ length: steps }, (_, t) => line(t)).join("\n");
 }
 
-/** What a model can be shown first. Its labels tell whether the reviews fit it. */
-export function chipsFor(model) {
+/** The examples for a model: synthetic series for a model of series, else the texts. */
+export function examplesFor(model) {
 	if (model.task === "series") {
-		return ["Slow wave", "Fast wave", "Step"].map((name) => ({ name, look: "", texts: [[null, wave(model.channels, name)]] }));
+		return ["Slow wave", "Fast wave", "Step"].map((name) => ({ name, hint: "", texts: [[null, wave(model.channels, name)]] }));
 	}
-	return CHIPS;
+	return EXAMPLES;
 }

@@ -1,16 +1,15 @@
-// All units by all words on a canvas: one pixel a cell off screen, drawn as large as it fits; zoom moves a window over it.
+// The heat map on a canvas: one pixel per cell off screen, scaled to the window that is shown.
 
 import { lut } from "./colour.js";
-import { el, once, put, say } from "./dom.js";
-import { writeOn } from "./mapwords.js";
-import { halve, toLevels } from "./plane.js";
+import { announce, el, fmt, oncePerFrame, setText, within } from "./dom.js";
+import { halve, toLevels } from "./heatmapdata.js";
 
-const GUTTER = 46; // px left of the map, for units
-const STRIP = 20; // px below it, for words
-const MOST_PIXELS = 16e6;
+const GUTTER = 46; // px left of the cells, for units
+const STRIP = 20; // px below the cells, for words
+const MAX_PIXELS = 16e6;
 
-/** onHover({t, k} or null), onPick({t, k}), readout(t, k): the line for one cell. */
-export function createHeatmap(root, { onHover, onPick, readout }) {
+/** onHover({t, k} or null), onSelect({t, k}); readout(t, k): the line of text for one cell. */
+export function createHeatmap(root, { onHover, onSelect, readout }) {
 	const base = el("canvas", { class: "base" });
 	const over = el("canvas", { class: "over" });
 	const line = el("p", { class: "readout", id: "readout" });
@@ -19,30 +18,30 @@ export function createHeatmap(root, { onHover, onPick, readout }) {
 	const strip = el("canvas", { class: "overview", hidden: true });
 	root.append(line, box, strip);
 	let view = null;
-	let picture = null; // the off-screen canvases by how far they are halved
+	let canvases = null; // off-screen canvases, by the number of halvings
 	let levels = null;
-	let cut = null; // {r, c, rows, columns}: the window, in cells
+	let shown = null; // {r, c, rows, columns}: the window, in cells
 	let size = { width: 0, height: 0, dpr: 1 };
-	let cursor = null; // where the keyboard stands: {t, row}
+	let cursor = null; // the cell of the keyboard: {t, row}
 
 	const area = () => ({ w: size.width - GUTTER, h: size.height - STRIP });
-	const whole = () => ({ r: 0, c: 0, rows: view.order.length, columns: view.plane.columns });
+	const whole = () => ({ r: 0, c: 0, rows: view.order.length, columns: view.heatmap.columns });
 
 	function canvasOf(downRows, downColumns) {
 		const key = `${downRows} ${downColumns}`;
-		if (picture.has(key)) return picture.get(key);
+		if (canvases.has(key)) return canvases.get(key);
 		let now = levels;
-		for (let n = 0; n < Math.max(downRows, downColumns); n += 1) now = halve(now, n < downRows, n < downColumns, view.plane.signed ? 127.5 : 0);
+		for (let n = 0; n < Math.max(downRows, downColumns); n += 1) now = halve(now, n < downRows, n < downColumns, view.heatmap.signed ? 127.5 : 0);
 		const off = document.createElement("canvas");
 		off.width = now.columns;
 		off.height = now.rows;
 		const context = off.getContext("2d");
 		const image = context.createImageData(now.columns, now.rows);
 		const pixels = new Uint32Array(image.data.buffer);
-		const table = lut(view.plane.signed ? "signed" : "gate", view.theme);
+		const table = lut(view.heatmap.signed ? "signed" : "gate", view.theme);
 		for (let n = 0; n < pixels.length; n += 1) pixels[n] = table[now.levels[n]];
 		context.putImageData(image, 0, 0);
-		picture.set(key, off);
+		canvases.set(key, off);
 		return off;
 	}
 
@@ -55,29 +54,67 @@ export function createHeatmap(root, { onHover, onPick, readout }) {
 		context.imageSmoothingEnabled = false;
 		const { w, h } = area();
 		let [dx, dy] = [0, 0];
-		while ((w * dpr * 2 ** dx) / cut.columns < 1 && dx < 12) dx += 1;
-		while ((h * dpr * 2 ** dy) / cut.rows < 1 && dy < 12) dy += 1;
+		while ((w * dpr * 2 ** dx) / shown.columns < 1 && dx < 12) dx += 1;
+		while ((h * dpr * 2 ** dy) / shown.rows < 1 && dy < 12) dy += 1;
 		const [fx, fy] = [2 ** dx, 2 ** dy];
 		const target = [GUTTER * dpr, 0, Math.round(w * dpr), Math.round(h * dpr)];
-		context.drawImage(canvasOf(dy, dx), cut.c / fx, cut.r / fy, cut.columns / fx, cut.rows / fy, ...target);
-		writeOn(context, { view, cut, levels, dpr, gutter: GUTTER, strip: STRIP, ...area(), colour: getComputedStyle(box).color });
-		overview();
-		cross();
+		context.drawImage(canvasOf(dy, dx), shown.c / fx, shown.r / fy, shown.columns / fx, shown.rows / fy, ...target);
+		drawLabels(context);
+		drawOverview();
+		drawCrosshair();
 	}
 
-	function cross() {
+	/** Units, words and numbers, once the cells are large enough for them. */
+	function drawLabels(context) {
+		const { w, h } = area();
+		const [tall, broad] = [h / shown.rows, w / shown.columns];
+		const rows = wholeCells(shown.r, shown.rows, view.order.length);
+		const columns = wholeCells(shown.c, shown.columns, view.heatmap.columns);
+		context.setTransform(size.dpr, 0, 0, size.dpr, 0, 0);
+		context.fillStyle = getComputedStyle(box).color;
+		context.font = "12px system-ui, sans-serif";
+		context.textBaseline = "middle";
+		if (tall >= 13) {
+			context.textAlign = "right";
+			for (const r of rows) context.fillText(view.order[r], GUTTER - 6, (r - shown.r + 0.5) * tall);
+		}
+		context.textAlign = "left";
+		for (const c of broad >= 36 ? columns : []) {
+			const x = GUTTER + (c - shown.c) * broad;
+			context.save();
+			context.beginPath();
+			context.rect(x, h, broad - 3, STRIP);
+			context.clip();
+			context.fillText(view.words[c], x + 2, h + STRIP / 2);
+			context.restore();
+		}
+		if (tall < 24 || broad < 44) return;
+		const table = lut(view.heatmap.signed ? "signed" : "gate", view.theme);
+		context.textAlign = "center";
+		for (const r of rows) {
+			for (const c of columns) {
+				const background = table[levels.levels[r * levels.columns + c]];
+				const brightness = 0.299 * (background & 255) + 0.587 * ((background >> 8) & 255) + 0.114 * ((background >> 16) & 255);
+				context.fillStyle = brightness > 140 ? "#16181d" : "#fbfaf7";
+				const value = view.heatmap.values[view.order[r] * view.heatmap.columns + c];
+				context.fillText(fmt(value), GUTTER + (c - shown.c + 0.5) * broad, (r - shown.r + 0.5) * tall);
+			}
+		}
+	}
+
+	function drawCrosshair() {
 		const context = over.getContext("2d");
 		const { dpr } = size;
 		context.setTransform(1, 0, 0, 1, 0, 0);
 		context.clearRect(0, 0, over.width, over.height);
 		context.setTransform(dpr, 0, 0, dpr, 0, 0);
 		const { w, h } = area();
-		const [tall, broad] = [h / cut.rows, w / cut.columns];
+		const [tall, broad] = [h / shown.rows, w / shown.columns];
 		const colour = getComputedStyle(box).color;
 		for (const [place, dashed] of [[view.selected, false], [view.hovered, true]]) {
 			if (!place) continue;
 			const row = view.rowOf.get(place.k);
-			const [x, y] = [GUTTER + (place.t - cut.c) * broad, (row - cut.r) * tall];
+			const [x, y] = [GUTTER + (place.t - shown.c) * broad, (row - shown.r) * tall];
 			context.strokeStyle = colour;
 			context.lineWidth = dashed ? 1 : 2;
 			context.setLineDash(dashed ? [3, 3] : []);
@@ -105,8 +142,8 @@ export function createHeatmap(root, { onHover, onPick, readout }) {
 		context.fillText(text, at, y);
 	}
 
-	function overview() {
-		const zoomed = cut.rows < view.order.length || cut.columns < view.plane.columns;
+	function drawOverview() {
+		const zoomed = shown.rows < view.order.length || shown.columns < view.heatmap.columns;
 		strip.hidden = !zoomed;
 		if (!zoomed) return;
 		strip.width = size.width * size.dpr;
@@ -117,63 +154,62 @@ export function createHeatmap(root, { onHover, onPick, readout }) {
 		context.drawImage(canvasOf(0, 0), left, 0, w, h);
 		context.lineWidth = 2 * size.dpr;
 		context.strokeStyle = getComputedStyle(box).color;
-		const [x, y] = [w / view.plane.columns, h / view.order.length];
-		context.strokeRect(left + cut.c * x, cut.r * y, cut.columns * x, cut.rows * y);
+		const [x, y] = [w / view.heatmap.columns, h / view.order.length];
+		context.strokeRect(left + shown.c * x, shown.r * y, shown.columns * x, shown.rows * y);
 	}
 
-	const later = once(paint);
-	const laterCross = once(() => view && cross());
+	const paintLater = oncePerFrame(paint);
+	const drawCrosshairLater = oncePerFrame(() => view && drawCrosshair());
 
 	new ResizeObserver(() => {
-		const dpr = Math.min(globalThis.devicePixelRatio || 1, Math.sqrt(MOST_PIXELS / (box.clientWidth * box.clientHeight || 1)));
+		const dpr = Math.min(globalThis.devicePixelRatio || 1, Math.sqrt(MAX_PIXELS / (box.clientWidth * box.clientHeight || 1)));
 		size = { width: box.clientWidth, height: box.clientHeight, dpr };
 		for (const canvas of [base, over]) {
 			canvas.width = Math.round(size.width * dpr);
 			canvas.height = Math.round(size.height * dpr);
 		}
-		later();
+		paintLater();
 	}).observe(box);
 
 	function cellAt(event) {
 		const bounds = box.getBoundingClientRect();
 		const { w, h } = area();
-		const t = Math.floor(cut.c + ((event.clientX - bounds.left - GUTTER) / w) * cut.columns);
-		const row = Math.floor(cut.r + ((event.clientY - bounds.top) / h) * cut.rows);
-		const inside = t >= 0 && t < view.plane.columns && row >= 0 && row < view.order.length;
+		const t = Math.floor(shown.c + ((event.clientX - bounds.left - GUTTER) / w) * shown.columns);
+		const row = Math.floor(shown.r + ((event.clientY - bounds.top) / h) * shown.rows);
+		const inside = t >= 0 && t < view.heatmap.columns && row >= 0 && row < view.order.length;
 		return inside && event.clientY - bounds.top < h ? { t, k: view.order[row] } : null;
 	}
 
-	/** Zoom by a factor around a point given as shares of the window. */
+	/** Zoom by a factor around a point, given as fractions of the window. */
 	function zoom(factor, x = 0.5, y = 0.5) {
 		if (!view) return;
 		const full = whole();
-		const columns = Math.max(Math.min(8, full.columns), Math.min(full.columns, cut.columns * factor));
-		const rows = Math.max(Math.min(8, full.rows), Math.min(full.rows, cut.rows * factor));
-		move(cut.r + (cut.rows - rows) * y, cut.c + (cut.columns - columns) * x, rows, columns);
+		const columns = Math.max(Math.min(8, full.columns), Math.min(full.columns, shown.columns * factor));
+		const rows = Math.max(Math.min(8, full.rows), Math.min(full.rows, shown.rows * factor));
+		move(shown.r + (shown.rows - rows) * y, shown.c + (shown.columns - columns) * x, rows, columns);
 	}
 
-	function move(r, c, rows = cut.rows, columns = cut.columns) {
+	function move(r, c, rows = shown.rows, columns = shown.columns) {
 		const full = whole();
-		const within = (x, most) => Math.max(0, Math.min(most, x));
-		cut = { r: within(r, full.rows - rows), c: within(c, full.columns - columns), rows, columns };
-		later();
+		shown = { r: within(r, full.rows - rows + 1), c: within(c, full.columns - columns + 1), rows, columns };
+		paintLater();
 	}
 
-	/** Bring a cell into the window. */
+	/** Move the window so that it shows a cell. */
 	function reveal({ t, k }) {
 		const row = view.rowOf.get(k);
-		const r = row < cut.r ? row : row >= cut.r + cut.rows ? row - cut.rows + 1 : cut.r;
-		const c = t < cut.c ? t : t >= cut.c + cut.columns ? t - cut.columns + 1 : cut.c;
-		if (r !== cut.r || c !== cut.c) move(r, c);
+		const r = row < shown.r ? row : row >= shown.r + shown.rows ? row - shown.rows + 1 : shown.r;
+		const c = t < shown.c ? t : t >= shown.c + shown.columns ? t - shown.columns + 1 : shown.c;
+		if (r !== shown.r || c !== shown.c) move(r, c);
 	}
 
-	const pointed = once(() => {
+	const hoverLater = oncePerFrame(() => {
 		if (view && pointer) onHover(cellAt(pointer));
 	});
 	let pointer = null;
 	box.addEventListener("pointermove", (event) => {
 		pointer = event;
-		pointed();
+		hoverLater();
 	});
 	box.addEventListener("pointerleave", () => {
 		pointer = null;
@@ -181,17 +217,17 @@ export function createHeatmap(root, { onHover, onPick, readout }) {
 	});
 	box.addEventListener("click", (event) => {
 		const cell = view && cellAt(event);
-		if (cell) onPick(cell);
+		if (cell) onSelect(cell);
 	});
-	box.addEventListener("dblclick", (event) => {
+	const zoomAt = (event, factor) => {
 		const bounds = box.getBoundingClientRect();
-		zoom(0.4, (event.clientX - bounds.left - GUTTER) / area().w, (event.clientY - bounds.top) / area().h);
-	});
+		zoom(factor, (event.clientX - bounds.left - GUTTER) / area().w, (event.clientY - bounds.top) / area().h);
+	};
+	box.addEventListener("dblclick", (event) => zoomAt(event, 0.4));
 	box.addEventListener("wheel", (event) => {
 		if (!event.ctrlKey || !view) return;
 		event.preventDefault();
-		const bounds = box.getBoundingClientRect();
-		zoom(event.deltaY > 0 ? 1.2 : 1 / 1.2, (event.clientX - bounds.left - GUTTER) / area().w, (event.clientY - bounds.top) / area().h);
+		zoomAt(event, event.deltaY > 0 ? 1.2 : 1 / 1.2);
 	}, { passive: false });
 	box.addEventListener("focus", () => {
 		if (view?.selected) cursor = { t: view.selected.t, row: view.rowOf.get(view.selected.k) };
@@ -205,37 +241,42 @@ export function createHeatmap(root, { onHover, onPick, readout }) {
 			Home: [event.ctrlKey ? -1e9 : 0, -1e9], End: [event.ctrlKey ? 1e9 : 0, 1e9],
 		};
 		cursor ??= { t: 0, row: 0 };
-		if (event.key === "Enter") onPick({ t: cursor.t, k: view.order[cursor.row] });
+		if (event.key === "Enter") onSelect({ t: cursor.t, k: view.order[cursor.row] });
 		else if (event.key in moves) {
 			event.preventDefault();
 			const [rows, columns] = moves[event.key];
-			cursor.row = Math.max(0, Math.min(view.order.length - 1, cursor.row + rows));
-			cursor.t = Math.max(0, Math.min(view.plane.columns - 1, cursor.t + columns));
+			cursor.row = within(cursor.row + rows, view.order.length);
+			cursor.t = within(cursor.t + columns, view.heatmap.columns);
 			const cell = { t: cursor.t, k: view.order[cursor.row] };
 			onHover(cell);
 			reveal(cell);
-			say(readout(cell.t, cell.k));
+			announce(readout(cell.t, cell.k));
 		}
 	});
 
 	return {
-		/** {plane, order, words, theme, selected: {t, k}, hovered} */
+		/** {heatmap, order, words, theme, selected: {t, k}, hovered} */
 		draw(next) {
-			const fresh = !view || view.plane !== next.plane || view.order !== next.order || view.theme !== next.theme;
-			const sized = !view || view.plane.rows !== next.plane.rows || view.plane.columns !== next.plane.columns;
+			const fresh = !view || view.heatmap !== next.heatmap || view.order !== next.order || view.theme !== next.theme;
+			const sized = !view || view.heatmap.rows !== next.heatmap.rows || view.heatmap.columns !== next.heatmap.columns;
 			view = { ...next, rowOf: fresh ? new Map(next.order.map((k, row) => [k, row])) : view.rowOf };
 			if (fresh) {
-				levels = { rows: next.order.length, columns: next.plane.columns, levels: toLevels(next.plane, next.order) };
-				picture = new Map();
-				if (sized || !cut) cut = whole();
-				later();
-			} else laterCross();
+				levels = { rows: next.order.length, columns: next.heatmap.columns, levels: toLevels(next.heatmap, next.order) };
+				canvases = new Map();
+				if (sized || !shown) shown = whole();
+				paintLater();
+			} else drawCrosshairLater();
 			const place = next.hovered ?? next.selected;
-			put(line, place ? readout(place.t, place.k) : "");
+			setText(line, place ? readout(place.t, place.k) : "");
 		},
 		zoom,
 		fit: () => view && move(0, 0, whole().rows, whole().columns),
 		node: box,
-		cell: () => (cursor ? { t: cursor.t, k: view.order[cursor.row] } : view?.selected),
 	};
+}
+
+/** The cells that a window shows whole: from `first` on, `count` of them, at most `length`. */
+function wholeCells(first, count, length) {
+	const start = Math.ceil(first);
+	return Array.from({ length: Math.max(0, Math.min(length, Math.floor(first + count)) - start) }, (_, n) => start + n);
 }

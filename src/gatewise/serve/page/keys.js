@@ -1,31 +1,30 @@
-// Keys: single letters act only while the focus is in the figure, never in a field; ? lists them and switches them off.
+// Keyboard shortcuts: single letters act while the focus is in the figure, never in a field. "?" lists them and can turn
+// them off.
 
-import { button, el } from "./dom.js";
+import { el, fillDialog } from "./dom.js";
 
 const LISTED = [
-	["E", "write"], ["← →", "word (in the text), step (at the cell)"], ["↑ ↓", "unit (at the cell)"],
-	["Home End", "first, last"], ["Space", "play, pause"], [", .", "slower, faster"], ["I F G O C H", "what the map shows"],
-	["S", "order of the units"], ["+ − 0", "zoom"], ["T", "the map as a table"], ["V", "what colours the words"],
-	["K", "hold a gate"], ["X", "silence the unit"], ["Ctrl+Z, Ctrl+Y", "undo, redo"], ["B", "compare"], ["Q", "guess first"],
-	["M", "present"], ["L", "link"], ["D", "light, dark"], ["1 – 4", "examples"], ["Esc", "let go"], ["?", "this list"],
+	["E", "edit the text"], ["← →", "word (in the text), step (at the cell)"], ["↑ ↓", "unit (at the cell)"],
+	["Home End", "first, last"], ["Space", "play, pause"], [", .", "slower, faster"], ["I F G O C H", "gate or state of the heat map"],
+	["S", "sort the units"], ["+ − 0", "zoom"], ["T", "heat map as a table"], ["V", "colour of the words"],
+	["K", "clamp a gate"], ["X", "ablate the unit"], ["Ctrl+Z, Ctrl+Y", "undo, redo"], ["B", "compare two texts"], ["Q", "guess first"],
+	["M", "presentation mode"], ["L", "link"], ["D", "theme"], ["1 – 4", "examples"], ["Esc", "clear the selection"], ["?", "this list"],
 ];
 
-/** acts: by key, a function; root: the figure; dialog: where the list is shown. */
-export function createKeys(root, dialog, acts, { undo, redo, escape }) {
-	let on = true;
+/** actions: functions by key. root: the figure. dialog: the element of the list. */
+export function createKeys(root, dialog, actions, { undo, redo, escape }) {
+	let enabled = true;
 	const box = el("input", { type: "checkbox", checked: true });
-	box.addEventListener("change", () => (on = box.checked));
-	const list = el("dl", { class: "keys" }, LISTED.flatMap(([key, does]) => [el("dt", {}, key), el("dd", {}, does)]));
-	dialog.append(
-		el("h2", { id: "keystitle" }, "Keys"), el("p", { class: "quiet" }, "They act while the focus is in the words, the cell or the map, never in a field."),
-		list, el("label", {}, box, " single-letter keys are on"), el("p", {}, button("Close", { onclick: () => dialog.close() })),
-	);
-	dialog.setAttribute("aria-labelledby", "keystitle");
-	const field = (node) => node?.closest?.("input, textarea, select, [contenteditable]");
+	box.addEventListener("change", () => (enabled = box.checked));
+	const list = el("dl", { class: "keys" }, LISTED.flatMap(([key, action]) => [el("dt", {}, key), el("dd", {}, action)]));
+	fillDialog(dialog, "Keyboard shortcuts",
+		el("p", { class: "muted" }, "They act while the focus is in the words, the cell or the heat map, never in a field."),
+		list, el("label", {}, box, " single-letter shortcuts are on"));
+	const fieldOf = (node) => node?.closest?.("input, textarea, select, [contenteditable]");
 
 	document.addEventListener("keydown", (event) => {
 		if (event.defaultPrevented || dialog.open) return;
-		const inField = field(event.target);
+		const inField = fieldOf(event.target);
 		if (event.key === "Escape") {
 			escape(event);
 			return;
@@ -39,12 +38,12 @@ export function createKeys(root, dialog, acts, { undo, redo, escape }) {
 			else undo();
 			return;
 		}
-		if (!on || inField || event.altKey || event.metaKey) return;
+		if (!enabled || inField || event.altKey || event.metaKey) return;
 		if (!root.contains(event.target) && event.target !== document.body) return;
 		if (event.key === " " && event.target.closest("button, summary, [role=button]")) return;
-		const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-		if (!act) return;
-		if (act(event) !== false) event.preventDefault();
+		const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+		if (!action) return;
+		if (action(event) !== false) event.preventDefault();
 	});
 	return { show: () => dialog.showModal() };
 }

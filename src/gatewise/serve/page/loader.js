@@ -1,156 +1,150 @@
-// Answers in layers: the verdict first, then its line, the account and units when the typing rests, planes when they are
-// seen. One request a layer is on its way; an older answer never overwrites a younger one.
+// Loads the answers in parts: the prediction first, then the prefix predictions; the units and the attribution when typing
+// pauses; heat maps when they are visible. An old answer never replaces a new one.
 
-import { decode } from "./plane.js";
-import { unitNow } from "./store.js";
-import { parseSeries, samePrefix, wordsOf } from "./words.js";
+import { decode } from "./heatmapdata.js";
+import { selectedUnit } from "./store.js";
+import { commonPrefix, parseSeries, wordsOf } from "./words.js";
 
-const RESTS = 140; // ms without a key until units are asked for
-const ACCOUNT = 350; // and until the account is: it may cost a hundred times the verdict, which the next key waits for
+const UNITS_DELAY = 140; // ms without a key until units are requested
+const ATTRIBUTION_DELAY = 350; // ms until the attribution is: it may cost a hundred predictions
 
-/** What a request says of the input. */
-export function itemOf(state, text = state.text) {
+/** The input of a request: a text or a series. */
+export function inputOf(state, text = state.text) {
 	if (state.model?.model.task !== "series") return { text };
 	return { series: parseSeries(text, state.model.model.channels) };
 }
 
-const plainChange = ({ gate, unit, from, to, value }) =>
-	from === null || from === undefined ? { gate, unit, value } : { gate, unit, value, from, to };
+const changeOf = ({ gate, unit, from, to, value }) =>
+	from == null ? { gate, unit, value } : { gate, unit, value, from, to };
 
-export function createLoader(store, source) {
-	let turn = 0;
-	let running = new AbortController();
+export function createLoader(store, api) {
+	let current = 0; // the number of the last load
+	let controller = new AbortController();
 	let timer = 0;
-	let needed = false; // whether somebody sees the heat map
-	const asked = new Set(); // parts that are on their way for this turn
+	let heatmapVisible = false;
+	const pending = new Set(); // requested parts
 
-	const empty = (state) => !state.text.trim();
-
-	async function fetchParts(want, mine, more = {}) {
+	async function fetchParts(include, load) {
 		const state = store.get();
-		const request = { ...itemOf(state), want, ...more };
+		const request = { ...inputOf(state), include };
 		if (state.layer !== null) request.layer = state.layer;
-		if (state.changes.length) request.changes = state.changes.map(plainChange);
-		// Integrated gradients run through the kernel, which holds no gate: the server says which account it takes then.
-		const runs = state.method !== "integrated-gradients" || !state.changes.length;
-		if (state.method && runs && want.includes("account")) request.method = state.method;
-		const answer = await source.explain(request, running.signal);
-		if (mine !== turn) throw Object.assign(new Error("late"), { name: "AbortError" });
+		if (state.changes.length) request.changes = state.changes.map(changeOf);
+		// Integrated gradients do not support clamps: the server then chooses another method and says so.
+		const supported = state.method !== "integrated-gradients" || !state.changes.length;
+		if (state.method && supported && include.includes("attribution")) request.method = state.method;
+		const answer = await api.explain(request, controller.signal);
+		if (load !== current) throw Object.assign(new Error("outdated"), { name: "AbortError" });
 		return answer;
 	}
 
-	function failed(error, retry) {
+	function fail(error, retry) {
 		if (error.name === "AbortError") return;
-		const problem = { say: error.message, field: error.field ?? null, code: error.code ?? "", retry };
-		store.set({ problem, early: null, busy: false });
+		store.set({ error: { message: error.message, retry }, earlyPrediction: null, busy: false });
 	}
 
 	function merge(answer) {
 		const old = store.get().data;
 		const units = new Map(old?.unitOf ?? []);
 		if (answer.unit) units.set(answer.unit.k, answer.unit);
-		const planes = new Map(old?.planes ?? []);
-		for (const plane of answer.planes ?? []) planes.set(plane.name, decode(plane));
+		const heatmaps = new Map(old?.heatmaps ?? []);
+		for (const heatmap of answer.heatmaps ?? []) heatmaps.set(heatmap.name, decode(heatmap));
 		const parts = {};
-		for (const part of ["account", "units", "alike"]) if (answer[part]) parts[part] = answer[part];
+		for (const part of ["attribution", "units", "similarity"]) if (answer[part]) parts[part] = answer[part];
 		const warnings = answer.warnings.length ? answer.warnings : (old?.warnings ?? []);
-		store.set({ data: { ...old, ...parts, unitOf: units, planes, warnings }, problem: null });
+		store.set({ data: { ...old, ...parts, unitOf: units, heatmaps, warnings }, error: null });
 	}
 
-	/** The tints of words that stand where they stood, until the new account is there. */
-	function carried(old, answer, text) {
-		if (!old?.account) return null;
-		const same = samePrefix(old.words, wordsOf(text, answer.text));
-		const scores = old.account.words;
-		const words = Array.from({ length: answer.text.kept }, (_, n) => (n < same ? scores[n] : 0));
-		return { ...old.account, words, stale: true };
+	/** The old scores of the words that have not changed, until the new attribution is there. */
+	function staleAttribution(old, answer, text) {
+		if (!old?.attribution) return null;
+		const same = commonPrefix(old.words, wordsOf(text, answer.text));
+		const scores = Array.from({ length: answer.text.kept }, (_, n) => (n < same ? old.attribution.scores[n] : 0));
+		return { ...old.attribution, scores, stale: true };
 	}
 
-	async function first() {
-		turn += 1;
-		const mine = turn;
-		running.abort();
-		running = new AbortController();
-		asked.clear();
+	async function load() {
+		current += 1;
+		const mine = current;
+		controller.abort();
+		controller = new AbortController();
+		pending.clear();
 		clearTimeout(timer);
-		if (empty(store.get())) {
-			store.set({ data: null, early: null, problem: null, busy: false });
+		if (!store.get().text.trim()) {
+			store.set({ data: null, earlyPrediction: null, error: null, busy: false });
 			return;
 		}
-		const slow = setTimeout(() => mine === turn && store.set({ busy: true }), 120);
+		const slow = setTimeout(() => mine === current && store.set({ busy: true }), 120);
 		try {
 			const state = store.get();
-			// Of a large network the line costs as much as the verdict: the verdict does not wait for it.
+			// For a large network the prefix predictions cost as much as the prediction, which does not wait for them.
 			if (state.data && !state.changes.length && !state.guess) {
-				const { verdict } = await fetchParts(["verdict"], mine);
-				store.set({ early: { ...verdict, shown: state.text } });
+				const { prediction } = await fetchParts(["prediction"], mine);
+				store.set({ earlyPrediction: { ...prediction, inputText: state.text } });
 			}
-			const answer = await fetchParts(["verdict", "running"], mine);
-			const account = carried(state.data, answer, state.text);
-			const data = { ...answer, shown: state.text, words: wordsOf(state.text, answer.text), account };
-			data.unitOf = new Map();
-			data.planes = new Map();
-			data.old = { planes: state.data?.planes ?? new Map(), units: state.data?.units ?? state.data?.old?.units };
-			store.set({ data, early: null, problem: null, busy: false });
-			timer = setTimeout(() => details(mine), RESTS);
+			const answer = await fetchParts(["prediction", "prefix"], mine);
+			const attribution = staleAttribution(state.data, answer, state.text);
+			const words = wordsOf(state.text, answer.text);
+			const data = { ...answer, inputText: state.text, words, attribution, unitOf: new Map(), heatmaps: new Map() };
+			store.set({ data, earlyPrediction: null, error: null, busy: false });
+			timer = setTimeout(() => loadDetails(mine), UNITS_DELAY);
 		} catch (error) {
-			failed(error, first);
+			fail(error, load);
 		} finally {
 			clearTimeout(slow);
 		}
 	}
 
-	async function details(mine) {
+	async function loadDetails(mine) {
 		try {
 			const { u, data } = store.get();
 			merge(await fetchParts(["units", `unit:${u ?? "top"}`], mine));
-			if (needed) await plane(mine);
-			if (!data.account || data.account.stale) {
-				if (store.get().data.account) await new Promise((done) => setTimeout(done, ACCOUNT - RESTS));
-				if (mine !== turn) return;
-				merge(await fetchParts(["account"], mine));
+			if (heatmapVisible) await loadHeatmap(mine);
+			if (!data.attribution || data.attribution.stale) {
+				if (store.get().data.attribution) await new Promise((done) => setTimeout(done, ATTRIBUTION_DELAY - UNITS_DELAY));
+				if (mine !== current) return;
+				merge(await fetchParts(["attribution"], mine));
 			}
 			const state = store.get();
-			if (!state.data.unitOf.has(unitNow(state))) await unit(unitNow(state), mine);
+			if (!state.data.unitOf.has(selectedUnit(state))) await loadUnit(selectedUnit(state), mine);
 		} catch (error) {
-			failed(error, first);
+			fail(error, load);
 		}
 	}
 
-	async function part(name, want, mine = turn) {
-		if (asked.has(name) || !store.get().data) return;
-		asked.add(name);
+	async function loadPart(name, include, mine = current) {
+		if (pending.has(name) || !store.get().data) return;
+		pending.add(name);
 		try {
-			merge(await fetchParts(want, mine));
+			merge(await fetchParts(include, mine));
 		} catch (error) {
-			failed(error, first);
+			fail(error, load);
 		} finally {
-			asked.delete(name);
+			pending.delete(name);
 		}
 	}
 
-	const unit = (k, mine) => part(`unit:${k}`, [`unit:${k}`], mine);
-	const plane = (mine) => {
-		const { plane: name, data } = store.get();
-		return data?.planes.has(name) ? null : part(`plane:${name}`, [`plane:${name}`], mine);
+	const loadUnit = (k, mine) => loadPart(`unit:${k}`, [`unit:${k}`], mine);
+	const loadHeatmap = (mine) => {
+		const { heatmap, data } = store.get();
+		return data?.heatmaps.has(heatmap) ? null : loadPart(`heatmap:${heatmap}`, [`heatmap:${heatmap}`], mine);
 	};
 
 	store.subscribe((state, keys) => {
-		if (keys.has("changes") || keys.has("layer")) first();
-		if (keys.has("method") && !keys.has("changes") && state.data) part(`account ${state.method}`, ["account"]);
-		if (keys.has("u") && state.data && state.u !== null && !state.data.unitOf.has(state.u)) unit(state.u);
-		if (keys.has("plane") && needed) plane();
-		if (keys.has("sort") && state.sort === "alike" && state.data && !state.data.alike) part("alike", ["alike"]);
+		if (keys.has("changes") || keys.has("layer")) load();
+		if (keys.has("method") && !keys.has("changes") && state.data) loadPart(`attribution ${state.method}`, ["attribution"]);
+		if (keys.has("u") && state.data && state.u !== null && !state.data.unitOf.has(state.u)) loadUnit(state.u);
+		if (keys.has("heatmap") && heatmapVisible) loadHeatmap();
+		if (keys.has("sort") && state.sort === "similarity" && state.data && !state.data.similarity) loadPart("similarity", ["similarity"]);
 	});
 
 	return {
-		load: first,
-		unit,
-		need(yes) {
-			needed = yes;
-			if (yes && store.get().data?.units) plane();
+		load,
+		loadUnit,
+		showHeatmap(visible) {
+			heatmapVisible = visible;
+			if (visible && store.get().data?.units) loadHeatmap();
 		},
-		/** Another text beside this one: all that a staff needs of it. */
-		beside: (text) => source.explain({ ...itemOf(store.get(), text), want: ["verdict", "running", "account"] }),
+		/** The answer for a second text: what the comparison shows of it. */
+		loadOther: (text) => api.explain({ ...inputOf(store.get(), text), include: ["prediction", "prefix", "attribution"] }),
 	};
 }

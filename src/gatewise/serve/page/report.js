@@ -1,101 +1,100 @@
-// The entry of the self-contained HTML report and of the notebook: the same figure over numbers that lie in the page.
+// The entry of the self-contained HTML report and of the notebook: the figure of the page over data inside the HTML.
 
 import { createFigure } from "./figure.js";
-import { el, fmt, put, shown } from "./dom.js";
-import { decode } from "./plane.js";
-import { createStaff } from "./staff.js";
+import { el, fmt, safeText } from "./dom.js";
+import { decode } from "./heatmapdata.js";
 import { createStore } from "./store.js";
+import { createTextView } from "./textview.js";
 
-/** Words with spaces between, and where each stands: what a staff wants of a text. */
+/** The words joined by spaces into a text, with the position of each word. */
 function textOf(words) {
-	const [s, e] = [[], []];
+	const [start, end] = [[], []];
 	let text = "";
 	const closing = /^[.,!?;:)\]}%…”’]+$/u;
 	for (const word of words) {
 		if (text && !closing.test(word)) text += " ";
-		s.push(text.length);
+		start.push(text.length);
 		text += word;
-		e.push(text.length);
+		end.push(text.length);
 	}
-	return { text, part: { kept: words.length, steps: words.length, tokens: { s, e, id: [], unknown: [], left: [], names: {} } } };
+	const tokens = { start, end, id: [], unknown: [], truncated: [], names: {} };
+	return { text, part: { kept: words.length, steps: words.length, tokens } };
 }
 
-/** One unit's numbers out of the planes, when they are first asked for. */
+/** The units of the heat maps, each built on first use. */
 class Units {
-	constructor(view, planes) {
-		[this.view, this.planes, this.made] = [view, planes, new Map()];
+	constructor(view, heatmaps) {
+		[this.view, this.heatmaps, this.built] = [view, heatmaps, new Map()];
 	}
 	has(k) {
-		return this.planes.size > 0 && k >= 0 && k < this.planes.get("c").rows;
+		return this.heatmaps.size > 0 && k >= 0 && k < this.heatmaps.get("c").rows;
 	}
 	get(k) {
 		if (!this.has(k)) return undefined;
-		if (!this.made.has(k)) {
+		if (!this.built.has(k)) {
 			const row = (name) => {
-				const plane = this.planes.get(name);
-				return Array.from(plane.values.subarray(k * plane.columns, (k + 1) * plane.columns));
+				const heatmap = this.heatmaps.get(name);
+				return Array.from(heatmap.values.subarray(k * heatmap.columns, (k + 1) * heatmap.columns));
 			};
 			const { model, c0, h0 } = this.view;
 			const parts = Object.fromEntries([..."ifgoch"].map((name) => [name, row(name)]));
 			const direction = model.directions[Math.floor(k / model.units)];
-			this.made.set(k, { k, direction, c0: c0[k], h0: h0[k], moved: row("moved"), z: null, ...parts });
+			this.built.set(k, { k, direction, c0: c0[k], h0: h0[k], contribution: row("contribution"), preactivations: null, ...parts });
 		}
-		return this.made.get(k);
+		return this.built.get(k);
 	}
 }
 
 function dataOf(view) {
 	const { text, part } = textOf(view.words);
-	const planes = new Map((view.planes ?? []).map((plane) => [plane.name, decode(plane)]));
-	return { ...view, shown: text, text: part, planes, unitOf: new Units(view, planes), warnings: [], id: "report" };
+	const heatmaps = new Map((view.heatmaps ?? []).map((heatmap) => [heatmap.name, decode(heatmap)]));
+	return { ...view, inputText: text, text: part, heatmaps, unitOf: new Units(view, heatmaps), warnings: [], id: "report" };
 }
 
-function sidesOf(sides, applied) {
-	const [one, two] = sides.map(({ name, view }) => {
-		const box = el("div");
-		const { verdict } = view;
-		box.append(el("h2", {}, `${name}: ${shown(verdict.label, 24)}, “${shown(verdict.towards, 24)}” ${fmt(verdict.p)}`));
-		const staff = createStaff(box, { label: name });
+function drawSides(sides, applied) {
+	const columns = sides.map(({ name, view }) => {
+		const column = el("div");
+		const { label, target, probability } = view.prediction;
+		column.append(el("h2", {}, `${name}: ${safeText(label, 24)}, “${safeText(target, 24)}” ${fmt(probability)}`));
 		const { text, part } = textOf(view.words);
-		staff.draw({
-			text, part, scores: view.account?.words, colourOf: view.account ? `${view.account.method}, in logits` : "",
-			running: view.running ?? null, before: null, selected: -1, hovered: null, towards: verdict.towards, tokenNoun: "word",
+		createTextView(column, { label: name }).draw({
+			text, part, scores: view.attribution?.scores, colourOf: view.attribution ? `${view.attribution.method}, in logits` : "",
+			prefix: view.prefix ?? null, before: null, selected: -1, hovered: null, target, tokenNoun: "word",
 		});
-		return box;
+		return column;
 	});
-	const said = applied ? el("p", { class: "told" }, applied.map((line) => shown(line, 120)).join(" · ")) : null;
-	return el("section", { "aria-label": "Side by side" }, said, el("div", { class: "pair" }, one, two));
+	const changes = applied ? el("p", { class: "status" }, applied.map((line) => safeText(line, 120)).join(" · ")) : null;
+	return el("section", { "aria-label": "Side by side" }, changes, el("div", { class: "pair" }, columns));
 }
 
-function figureOf(root, view) {
+function drawFigure(root, view) {
 	const part = (name, label = null) => el(label ? "section" : "div", { class: name, "aria-label": label });
 	const places = {
-		verdict: part("verdict", "Verdict"), staff: part("words-of", "The words"), unit: part("unitrow"), cell: part("cellbox"),
-		steps: part("steps"), map: part("mapbox", "All units by all words"),
+		prediction: part("prediction", "Prediction"), words: part("wordsbox", "The words"), unit: part("unitrow"), cell: part("cellbox"),
+		steps: part("steps"), heatmap: part("heatmapbox", "Heat map: all units, all words"),
 	};
-	const cell = el("section", { class: "right", "aria-label": "The LSTM cell" }, places.unit, places.cell, places.steps);
-	const inside = view.planes ? cell : null;
-	root.append(el("div", { class: "columns stacked" }, el("div", { class: "left" }, places.verdict, places.staff), inside));
-	if (!inside) el("div", {}, cell); // the figure wants its places, drawn or not
-	const held = view.held ?? [];
-	const named = held.find((one) => one.unit !== "all")?.unit; // a unit that somebody took hold of is looked at first
-	const store = createStore({ changes: held, u: view.unit ?? named ?? null });
-	const figure = createFigure(places, store, { unit() {}, need() {} });
-	const account = view.account;
-	const faith = account?.faithfulness ? { [account.method]: account.faithfulness } : {};
-	store.set({ model: { model: view.model, faithfulness: faith, attribution_method: "" }, data: dataOf(view) });
-	if (!view.planes) return;
-	root.append(places.map);
-	figure.openMap().then(() => places.map.querySelector("option[value=alike]")?.remove()); // that order is the server's
+	const cell = el("section", { class: "right", "aria-label": "LSTM cell" }, places.unit, places.cell, places.steps);
+	const inside = view.heatmaps ? cell : null;
+	root.append(el("div", { class: "columns stacked" }, el("div", { class: "left" }, places.prediction, places.words), inside));
+	if (!inside) el("div", {}, cell); // the figure needs its places, drawn or not
+	const clamps = view.clamps ?? [];
+	const clamped = clamps.find((one) => one.unit !== "all")?.unit; // the first clamped unit is selected
+	const store = createStore({ changes: clamps, u: view.unit ?? clamped ?? null });
+	const figure = createFigure(places, store, { loadUnit() {} });
+	const attribution = view.attribution;
+	const faithfulness = attribution?.faithfulness ? { [attribution.method]: attribution.faithfulness } : {};
+	store.set({ model: { model: view.model, faithfulness, attribution_method: "" }, data: dataOf(view) });
+	if (!view.heatmaps) return;
+	root.append(places.heatmap);
+	figure.openHeatmap().then(() => places.heatmap.querySelector("option[value=similarity]")?.remove()); // the server computes it
 }
 
 export function start() {
 	const root = document.getElementById("report");
 	const { view, sides, applied } = JSON.parse(document.getElementById("data").textContent);
-	root.append(el("header", {}, el("h1", {}, "gatewise"), el("p", { class: "quiet" }, document.title)));
-	if (sides) root.append(sidesOf(sides, applied));
-	if (view) figureOf(root, view);
-	const foot = el("footer", { class: "quiet" });
-	put(foot, "An exact or measured account of this score, by the method that is named; not a cause. Made by gatewise; this page fetches nothing.");
-	root.append(foot);
+	root.append(el("header", {}, el("h1", {}, "gatewise"), el("p", { class: "muted" }, document.title)));
+	if (sides) root.append(drawSides(sides, applied));
+	if (view) drawFigure(root, view);
+	root.append(el("footer", { class: "muted" }, "Scores are attributions of the logit by the method named above. They are not causes. " +
+		"Made by gatewise; this page loads nothing from a server."));
 }

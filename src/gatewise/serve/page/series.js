@@ -1,34 +1,34 @@
-// A series as it was given: each channel a line over the steps, each scaled to its own range, the step that is looked at marked.
+// A series: each channel is a line over the steps, scaled to its range. The selected step is marked.
 
-import { attr, el, fmt, put, svg } from "./dom.js";
+import { el, fmt, setAttr, setText, svg } from "./dom.js";
 
-const [W, H, MOST] = [1000, 120, 8];
+const [W, H, MAX_CHANNELS] = [1000, 120, 8];
 const DASHES = ["none", "8 4", "2 3", "10 3 2 3"];
 
 export function createSeries(root) {
 	const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", class: "series", role: "img" });
-	const line = el("p", { class: "quiet caption" });
-	const here = svg("path", { class: "hereline" });
+	const line = el("p", { class: "muted caption" });
+	const cursor = svg("path", { class: "cursor" });
 	root.append(picture, line);
 	let drawn = null;
 
 	function build(values) {
 		drawn = values;
 		const channels = values[0].length;
-		const lines = Array.from({ length: Math.min(channels, MOST) }, (_, c) => {
+		const lines = Array.from({ length: Math.min(channels, MAX_CHANNELS) }, (_, c) => {
 			const column = values.map((row) => row[c]);
 			const [low, high] = [Math.min(...column), Math.max(...column)];
 			const points = column.map((x, t) => `${((t + 0.5) / values.length) * W},${8 + (H - 16) * (1 - (x - low) / (high - low || 1))}`);
 			return svg("polyline", { points: points.join(" "), class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] });
 		});
-		picture.replaceChildren(...lines, here);
-		attr(picture, "aria-label", `${channels} channels over ${values.length} steps`);
+		picture.replaceChildren(...lines, cursor);
+		setAttr(picture, "aria-label", `${channels} channels over ${values.length} steps`);
 	}
 
 	return (values, t) => {
 		if (values !== drawn) build(values);
-		attr(here, "d", `M${((t + 0.5) / values.length) * W},0V${H}`);
-		const shown = values[t].slice(0, MOST).map((x, c) => `channel ${c + 1}: ${fmt(x, 3)}`);
-		put(line, `step ${t + 1} · ${shown.join("  ")}${values[t].length > MOST ? ` … (${values[t].length} channels)` : ""}`);
+		setAttr(cursor, "d", `M${((t + 0.5) / values.length) * W},0V${H}`);
+		const numbers = values[t].slice(0, MAX_CHANNELS).map((x, c) => `channel ${c + 1}: ${fmt(x, 3)}`);
+		setText(line, `step ${t + 1} · ${numbers.join("  ")}${values[t].length > MAX_CHANNELS ? ` … (${values[t].length} channels)` : ""}`);
 	};
 }

@@ -1,94 +1,96 @@
-// What the page knows, once: one selection, one hover, the answers. Views subscribe; a stack undoes what a person did.
+// The state of the page: one selection, one hover, the server's answers. Views subscribe; a stack holds what undo reverts.
 
 export const START = {
 	text: "",
-	w: null, // the word that is looked at; null: the most telling
-	u: null, // the unit; null: the one that moved the verdict most
-	s: 5, // the step inside the cell, 1 to 7
-	plane: "c",
+	w: null, // selected word; null: the word with the largest score
+	u: null, // selected unit; null: the unit with the largest effect
+	s: 5, // step inside the cell, 1 to 7
+	heatmap: "c", // gate or state of the heat map
 	sort: "effect",
-	by: "account", // what tints words: account, unit, off
-	method: null, // of accounting; null: the model's default
-	layer: null, // null: the top one
+	colourBy: "attribution", // colour of the words: attribution, unit, off
+	method: null, // attribution method; null: the model's default
+	layer: null, // null: the top layer
 	changes: [],
 	b: null, // the text to compare with; null: none
 	guess: false,
 	present: false,
-	hide: [], // parts that a lesson hides
-	data: null, // what is known of the text
-	early: null, // its verdict, where that is all that is known as yet; shown: that text
+	hide: [], // parts that a link hides
+	data: null, // the answers for a text
+	earlyPrediction: null, // the prediction for a new text, before its `data`
 	model: null,
 	hover: null, // {t, k}
-	linkNote: null, // what is to be said of the link that was opened
-	problem: null, // {say, field, retry}
+	linkNote: null, // on the link that was opened
+	error: null, // {message, retry}
 	busy: false,
 };
 
-const UNDONE = ["text", "changes", "sort", "b"]; // what undo brings back
+export const GATES = { f: "forget gate", i: "input gate", g: "candidate", o: "output gate" };
+export const SORTS = ["effect", "index", "jump", "first", "similarity"]; // orders of the units
+const UNDONE = ["text", "changes", "sort", "b"]; // the keys that undo restores
 
 export function createStore(start = {}) {
 	let state = { ...START, ...start };
-	const listeners = new Set();
-	const [back, forth] = [[], []];
+	const listeners = [];
+	const [undoStack, redoStack] = [[], []];
 
 	function set(patch, { undo = null } = {}) {
 		const changed = Object.keys(patch).filter((key) => patch[key] !== state[key]);
 		if (!changed.length) return;
 		if (undo) {
-			back.push({ say: undo, was: pick(state) });
-			if (back.length > 100) back.shift();
-			forth.length = 0;
+			undoStack.push({ name: undo, before: pick(state) });
+			if (undoStack.length > 100) undoStack.shift();
+			redoStack.length = 0;
 		}
 		state = { ...state, ...patch };
 		const keys = new Set(changed);
-		for (const listener of [...listeners]) listener(state, keys);
+		for (const listener of listeners) listener(state, keys);
 	}
 
-	function step(from, to, verb) {
+	function move(from, to, verb) {
 		const last = from.pop();
 		if (!last) return `Nothing to ${verb}.`;
-		to.push({ say: last.say, was: pick(state) });
-		set(last.was);
-		return `${verb === "undo" ? "Undid" : "Redid"}: ${last.say}.`;
+		to.push({ name: last.name, before: pick(state) });
+		set(last.before);
+		return `${verb === "undo" ? "Undid" : "Redid"}: ${last.name}.`;
 	}
 
 	return {
 		get: () => state,
 		set,
-		undo: () => step(back, forth, "undo"),
-		redo: () => step(forth, back, "redo"),
-		can: () => ({ undo: back.length > 0, redo: forth.length > 0 }),
-		subscribe(listener) {
-			listeners.add(listener);
-			return () => listeners.delete(listener);
-		},
+		undo: () => move(undoStack, redoStack, "undo"),
+		redo: () => move(redoStack, undoStack, "redo"),
+		can: () => ({ undo: undoStack.length > 0, redo: redoStack.length > 0 }),
+		subscribe: (listener) => listeners.push(listener),
 	};
 }
 
 const pick = (state) => Object.fromEntries(UNDONE.map((key) => [key, state[key]]));
 
-/** How many steps were read. */
-export const stepsOf = (state) => state.data?.text?.kept ?? 0;
+/** The number of steps that the network reads. */
+export const stepCount = (state) => state.data?.text?.kept ?? 0;
 
-/** The word that is looked at: the chosen one, or else the one that the account ranks first. */
-export function wordNow(state) {
-	const steps = stepsOf(state);
+/** "word", or "step" for a model of series. */
+export const tokenNounOf = (state) => (state.model?.model.task === "series" ? "step" : "word");
+
+/** The selected word; by default the word with the largest score. */
+export function selectedWord(state) {
+	const steps = stepCount(state);
 	if (!steps) return 0;
 	if (state.w !== null) return Math.min(state.w, steps - 1);
-	const scores = state.data.account?.words ?? [];
+	const scores = state.data.attribution?.scores ?? [];
 	let best = steps - 1;
 	if (scores.length === steps) for (let n = 0; n < steps; n += 1) if (Math.abs(scores[n]) > Math.abs(scores[best])) best = n;
 	return best;
 }
 
-/** The unit that is looked at. */
-export function unitNow(state) {
+/** The selected unit; by default the unit with the largest effect. */
+export function selectedUnit(state) {
 	if (state.u !== null) return state.u;
 	return state.data?.units?.order?.effect?.[0] ?? state.data?.units?.order?.jump?.[0] ?? 0;
 }
 
-/** How many units the layer has, its directions side by side. */
-export const unitsOf = (state) => (state.model ? state.model.model.units * state.model.model.directions.length : 0);
+/** The number of units of a layer, both directions counted. */
+export const unitCount = (state) => (state.model ? state.model.model.units * state.model.model.directions.length : 0);
 
-/** A unit's direction. */
+/** The direction of a unit. */
 export const directionOf = (model, unit) => model.directions[Math.floor(unit / model.units)] ?? "forward";

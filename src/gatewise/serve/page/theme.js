@@ -1,30 +1,43 @@
-// Light, dark, or as the system has it; remembered on this machine alone.
+// How the page is displayed: the theme (light, dark, or the system's), and the presentation mode.
 
 const ORDER = ["auto", "light", "dark"];
-const NAMES = { auto: "as the system has it", light: "light", dark: "dark" };
+const NAMES = { auto: "system", light: "light", dark: "dark" };
 
+/** The theme is remembered in this browser only. */
 export function createTheme(button, store) {
-	let now = "auto";
-	function set(next, keep = false) {
-		now = ORDER.includes(next) ? next : "auto";
-		if (now === "auto") delete document.documentElement.dataset.theme;
-		else document.documentElement.dataset.theme = now;
-		button.setAttribute("aria-label", `Theme: ${NAMES[now]}`);
+	let current = "auto";
+	function set(next, remember = false) {
+		current = ORDER.includes(next) ? next : "auto";
+		if (current === "auto") delete document.documentElement.dataset.theme;
+		else document.documentElement.dataset.theme = current;
+		button.setAttribute("aria-label", `Theme: ${NAMES[current]}`);
 		try {
-			if (keep) localStorage.setItem("gatewise-theme", now);
+			if (remember) localStorage.setItem("gatewise-theme", current);
 		} catch {
-			// Storage is off: the choice lasts as long as the page.
+			// Storage is off: the choice is not kept.
 		}
-		store.set({ theme: now });
+		store.set({ theme: current });
 	}
-	const turn = () => set(ORDER[(ORDER.indexOf(now) + 1) % ORDER.length], true);
-	button.addEventListener("click", turn);
-	let kept = null;
+	const next = () => set(ORDER[(ORDER.indexOf(current) + 1) % ORDER.length], true);
+	button.addEventListener("click", next);
+	let stored = null;
 	try {
-		kept = localStorage.getItem("gatewise-theme");
+		stored = localStorage.getItem("gatewise-theme");
 	} catch {
-		// As above.
+		// Storage is off.
 	}
-	set(kept ?? "auto");
-	return { set, turn };
+	set(stored ?? "auto");
+	return { set, next };
+}
+
+/** Presentation mode: full screen where the browser allows it. Leaving full screen leaves the mode. */
+export function createPresentation(store) {
+	document.addEventListener("fullscreenchange", () => {
+		if (!document.fullscreenElement && store.get().present) store.set({ present: false });
+	});
+	return (on = !store.get().present) => {
+		store.set({ present: on });
+		if (on) document.documentElement.requestFullscreen?.().catch(() => {});
+		else if (document.fullscreenElement) document.exitFullscreen();
+	};
 }

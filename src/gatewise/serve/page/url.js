@@ -1,14 +1,14 @@
-// The whole state in the part of the address after #: it opens the same picture again, and no server ever sees it.
+// The state as the URL's fragment (after #), which restores the same view and which browsers do not send to a server.
 
-const GATES = "ifgo";
-const PLANES = "ifgoch";
-const SORTS = ["effect", "index", "jump", "first", "alike"];
-const PARTS = ["change", "map", "compare", "unit", "training", "card", "cell", "examples"];
-const MOST = 6000; // characters of a link that mail programs still keep whole
+import { SORTS } from "./store.js";
 
-const whole = (text, most) => (/^\d{1,6}$/.test(text ?? "") && Number(text) < most ? Number(text) : null);
+const HEATMAPS = "ifgoch";
+export const PARTS = ["interventions", "heatmap", "compare", "unit", "training", "card", "cell", "examples"];
+const MAX_TEXT = 6000; // characters of a text in a link: mail programs cut longer links
 
-/** f37:1@3-9 as {gate, unit, value, from, to}; null for what means nothing. "*" stands for all units. */
+const integer = (text, end) => (/^\d{1,6}$/.test(text ?? "") && Number(text) < end ? Number(text) : null);
+
+/** Parse f37:1@3-9 into {gate, unit, value, from, to}; "*" stands for all units. Null for anything else. */
 export function parseChange(text) {
 	const found = /^([ifgoh])(\d{1,6}|\*):(-?\d(?:\.\d{1,6})?)(?:@(\d{1,6})-(\d{1,6}))?$/.exec(text);
 	if (!found) return null;
@@ -21,29 +21,26 @@ export function parseChange(text) {
 }
 
 export function writeChange({ gate, unit, value, from, to }) {
-	const range = from === null || from === undefined ? "" : `@${from}-${to}`;
+	const range = from == null ? "" : `@${from}-${to}`;
 	return `${gate}${unit === "all" ? "*" : unit}:${Number(value.toFixed(4))}${range}`;
 }
 
-async function through(stream, bytes) {
-	const reply = new Response(new Blob([bytes]).stream().pipeThrough(stream));
-	return new Uint8Array(await reply.arrayBuffer());
-}
-
-const toBase = (bytes) => {
+const toBase64 = (bytes) => {
 	let raw = "";
 	for (const byte of bytes) raw += String.fromCharCode(byte);
 	return btoa(raw).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 };
-const fromBase = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+const fromBase64 = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
 
-export async function pack(text) {
-	return toBase(await through(new CompressionStream("deflate-raw"), new TextEncoder().encode(text)));
+/** A text, compressed for a URL. */
+export async function compress(text) {
+	const stream = new Blob([new TextEncoder().encode(text)]).stream().pipeThrough(new CompressionStream("deflate-raw"));
+	return toBase64(new Uint8Array(await new Response(stream).arrayBuffer()));
 }
 
-/** Back from `pack`; at most 100,000 characters, so that a small link cannot become an enormous text. */
-export async function unpack(packed) {
-	const stream = new Blob([fromBase(packed)]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+/** The inverse of `compress`. At most 100,000 characters, so that a small link cannot become an enormous text. */
+export async function decompress(compressed) {
+	const stream = new Blob([fromBase64(compressed)]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
 	const parts = [];
 	let size = 0;
 	for (const reader = stream.getReader(); ; ) {
@@ -56,30 +53,29 @@ export async function unpack(packed) {
 	return new TextDecoder().decode(await new Blob(parts).arrayBuffer()).slice(0, 100_000);
 }
 
-/** The state that a fragment describes; what it does not say, or says wrongly, stays out. */
-export async function read(fragment) {
+/** The state of a fragment. Missing and invalid values are left out. */
+export async function readFragment(fragment) {
 	const query = new URLSearchParams(fragment.replace(/^#/, ""));
 	const found = {};
-	for (const [plain, packed, name] of [["t", "z", "text"], ["b", "bz", "b"]]) {
+	for (const [plain, compressed, name] of [["t", "z", "text"], ["b", "bz", "b"]]) {
 		if (query.has(plain)) found[name] = query.get(plain).slice(0, 100_000);
-		else if (query.has(packed)) {
+		else if (query.has(compressed)) {
 			try {
-				found[name] = await unpack(query.get(packed));
+				found[name] = await decompress(query.get(compressed));
 			} catch {
-				found.broken = true; // a link that was cut on its way
+				found.broken = true; // the link was cut
 			}
 		}
 	}
-	const numbers = { w: "w", u: "u", layer: "layer" };
-	for (const [key, name] of Object.entries(numbers)) {
-		const number = whole(query.get(key), 1_000_000);
-		if (number !== null) found[name] = number;
+	for (const key of ["w", "u", "layer"]) {
+		const number = integer(query.get(key), 1_000_000);
+		if (number !== null) found[key] = number;
 	}
-	const step = whole(query.get("s"), 8);
+	const step = integer(query.get("s"), 8);
 	if (step) found.s = step;
-	if (query.get("p")?.length === 1 && PLANES.includes(query.get("p"))) found.plane = query.get("p");
+	if (query.get("p")?.length === 1 && HEATMAPS.includes(query.get("p"))) found.heatmap = query.get("p");
 	if (SORTS.includes(query.get("o"))) found.sort = query.get("o");
-	if (["account", "unit", "off"].includes(query.get("by"))) found.by = query.get("by");
+	if (["attribution", "unit", "off"].includes(query.get("by"))) found.colourBy = query.get("by");
 	if (/^[a-z-]{1,40}$/.test(query.get("m") ?? "")) found.method = query.get("m");
 	if (query.has("x")) found.changes = query.get("x").split(",").slice(0, 32).map(parseChange).filter(Boolean);
 	if (query.get("g") === "1") found.guess = true;
@@ -90,21 +86,21 @@ export async function read(fragment) {
 	return found;
 }
 
-/** The fragment of a state, and whether the text had to be left out of it. */
-export async function write(state, extra = {}) {
+/** The fragment of a state. long: whether a text is too long and left out. */
+export async function writeFragment(state, extra = {}) {
 	const query = new URLSearchParams();
 	let long = false;
-	for (const [plain, packed, text] of [["t", "z", state.text], ["b", "bz", state.b]]) {
+	for (const [plain, compressed, text] of [["t", "z", state.text], ["b", "bz", state.b]]) {
 		if (text === null || text === "") continue;
-		const small = text.length <= 400 ? null : await pack(text);
-		if (small !== null && small.length > MOST) long = true;
-		else query.set(small === null ? plain : packed, small ?? text);
+		const short = text.length <= 400 ? null : await compress(text);
+		if (short !== null && short.length > MAX_TEXT) long = true;
+		else query.set(short === null ? plain : compressed, short ?? text);
 	}
 	for (const key of ["w", "u", "layer"]) if (state[key] !== null) query.set(key, state[key]);
 	if (state.s !== 5) query.set("s", state.s);
-	if (state.plane !== "c") query.set("p", state.plane);
+	if (state.heatmap !== "c") query.set("p", state.heatmap);
 	if (state.sort !== "effect") query.set("o", state.sort);
-	if (state.by !== "account") query.set("by", state.by);
+	if (state.colourBy !== "attribution") query.set("by", state.colourBy);
 	if (state.method) query.set("m", state.method);
 	if (state.changes.length) query.set("x", state.changes.map(writeChange).join(","));
 	if (state.guess) query.set("g", "1");
@@ -114,4 +110,33 @@ export async function write(state, extra = {}) {
 	return { fragment: query.toString(), long };
 }
 
-export { GATES, PARTS, SORTS };
+/** Keeps the URL of the window equal to the state. */
+export function createAddress(store) {
+	let written = location.hash;
+	let timer = 0;
+
+	async function urlOf(state = store.get(), extra = {}) {
+		const { fragment, long } = await writeFragment(state, { model: state.model?.model.fingerprint, ...extra });
+		return { url: `${location.origin}${location.pathname}${location.search}#${fragment}`, long };
+	}
+
+	async function update(push) {
+		const { url } = await urlOf();
+		if (url === location.href) return;
+		written = new URL(url).hash;
+		history[push ? "pushState" : "replaceState"](null, "", url);
+	}
+
+	return {
+		urlOf,
+		push: () => store.get().model && update(true),
+		replace() {
+			if (timer || !store.get().model) return;
+			timer = setTimeout(() => {
+				timer = 0;
+				update(false);
+			}, 300);
+		},
+		isCurrent: () => location.hash === written,
+	};
+}

@@ -4,30 +4,28 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const page = (name) => import(new URL(`../../../../src/gatewise/serve/page/${name}.js`, import.meta.url));
-const { fmt, shown, tiny } = await page("dom");
+const { fmt, safeText, fmtSmall } = await page("dom");
 const { clampOf, lut, mix, rgb, STOPS, tint } = await page("colour");
-const { decode, halve, orderOf, toLevels } = await page("plane");
-const { toCsv } = await page("table");
-const { pieces, parseSeries, samePrefix, wordsOf } = await page("words");
-const { differing } = await page("diff");
+const { decode, halve, orderOf, toCsv, toLevels } = await page("heatmapdata");
+const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await page("words");
 const { numbersAt, stepLine } = await page("cellmath");
-const { pack, parseChange, read, unpack, write, writeChange } = await page("url");
-const { createStore, START, wordNow } = await page("store");
-const { fitting, inWords } = await page("change");
+const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
+const { createStore, START, selectedWord } = await page("store");
+const { describeChange, fittingChanges } = await page("interventions");
 
 test("numbers have a real minus and a stable width", () => {
   assert.equal(fmt(-1.005, 2), "\u22121.00");
   assert.equal(fmt(0.126, 2, true), "+0.13");
   assert.equal(fmt(-0.0001, 2, true), "±0.00");
   assert.equal(fmt(NaN), "–");
-  assert.equal(tiny(3.4e-7), "+3e\u22127");
-  assert.equal(tiny(-9.96e-9), "\u22121e\u22128");
+  assert.equal(fmtSmall(3.4e-7), "+3e\u22127");
+  assert.equal(fmtSmall(-9.96e-9), "\u22121e\u22128");
 });
 
 test("what is shown of a text holds nothing invisible", () => {
-  assert.equal(shown("a\u202eb\u0000\u001b[2J"), "a\ufffdb\ufffd\ufffd[2J");
-  assert.equal(shown("👩‍👩‍👧‍👦"), "👩‍👩‍👧‍👦");
-  assert.equal(shown("x".repeat(100), 5), "xxxxx…");
+  assert.equal(safeText("a\u202eb\u0000\u001b[2J"), "a\ufffdb\ufffd\ufffd[2J");
+  assert.equal(safeText("👩‍👩‍👧‍👦"), "👩‍👩‍👧‍👦");
+  assert.equal(safeText("x".repeat(100), 5), "xxxxx…");
 });
 
 test("ramps meet their stops, and + and − of a strength are equally far from the middle", () => {
@@ -47,16 +45,16 @@ test("ramps meet their stops, and + and − of a strength are equally far from t
 });
 
 const levels = Uint16Array.from([0, 65535, 32768, 1000, 2000, 60000]);
-const sample = { name: "c", layer: 0, lo: -2, hi: 2, clip: 1, shape: [2, 3], b64: Buffer.from(levels.buffer).toString("base64") };
+const sample = { name: "c", layer: 0, low: -2, high: 2, clip: 1, shape: [2, 3], base64: Buffer.from(levels.buffer).toString("base64") };
 
-test("a plane is decoded, sorted and clipped", () => {
-  const plane = decode(sample);
-  assert.equal(plane.signed, true);
-  levels.forEach((level, n) => assert.ok(Math.abs(plane.values[n] - (-2 + (4 * level) / 65535)) < 1e-6));
-  assert.deepEqual([...toLevels(plane, [1, 0])], [0, 0, 255, 0, 255, 128]);
+test("a heatmap is decoded, sorted and clipped", () => {
+  const heatmap = decode(sample);
+  assert.equal(heatmap.signed, true);
+  levels.forEach((level, n) => assert.ok(Math.abs(heatmap.values[n] - (-2 + (4 * level) / 65535)) < 1e-6));
+  assert.deepEqual([...toLevels(heatmap, [1, 0])], [0, 0, 255, 0, 255, 128]);
   assert.deepEqual(orderOf(null, "effect", 3), [0, 1, 2]);
   assert.deepEqual(orderOf({ order: { jump: [2, 0, 1] } }, "jump", 3), [2, 0, 1]);
-  const csv = toCsv(plane, [1, 0], ["=cmd", 'a"b', "c"]);
+  const csv = toCsv(heatmap, [1, 0], ["=cmd", 'a"b', "c"]);
   assert.ok(csv.startsWith(`unit,"'=cmd","a""b","c"\r\n1,`));
 });
 
@@ -66,30 +64,30 @@ test("a smaller picture keeps what stands out", () => {
   assert.equal(halve(picture, false, true).rows, 3);
 });
 
-const part = { kept: 3, tokens: { s: [0, 0, 9], e: [0, 4, 13], left: [[5, 8]], names: { 0: "<start>" }, unknown: [] } };
+const part = { kept: 3, tokens: { start: [0, 0, 9], end: [0, 4, 13], truncated: [[5, 8]], names: { 0: "<start>" }, unknown: [] } };
 
 test("a text falls into its words and what lies between", () => {
   const text = "Good bad film!";
   assert.deepEqual(wordsOf(text, part), ["<start>", "Good", "film"]);
   const found = pieces(text, part);
-  assert.equal(found.map(({ start, show, gap }) => (start ? "" : show + gap)).join(""), text);
-  assert.deepEqual(found.map(({ word, left }) => (left ? "left" : word)), [0, 1, "left", 2]);
-  assert.equal(samePrefix([1, 2, 3], [1, 2, 4]), 2);
+  assert.equal(found.map(({ isStart, show, gap }) => (isStart ? "" : show + gap)).join(""), text);
+  assert.deepEqual(found.map(({ word, truncated }) => (truncated ? "truncated" : word)), [0, 1, "truncated", 2]);
+  assert.equal(commonPrefix([1, 2, 3], [1, 2, 4]), 2);
 });
 
 test("two texts' words, and which differ", () => {
-  const [a, b] = differing("it was good not bad".split(" "), "It was bad not good".split(" "));
+  const [a, b] = differingWords("it was good not bad".split(" "), "It was bad not good".split(" "));
   assert.deepEqual([[...a].length, [...b].length], [2, 2]);
-  assert.deepEqual(differing([], ["x"]).map((set) => [...set]), [[], [0]]);
+  assert.deepEqual(differingWords([], ["x"]).map((set) => [...set]), [[], [0]]);
 });
 
 test("a series is read line by line", () => {
   assert.deepEqual(parseSeries("1 2\n\n3,-4e1", 2), [[1, 2], [3, -40]]);
-  assert.throws(() => parseSeries("1 2\n3", 2), /Line 2: 2 numbers/);
-  assert.throws(() => parseSeries("x", 1), /Line 1: one number/);
+  assert.throws(() => parseSeries("1 2\n3", 2), /Line 2: expected 2 numbers/);
+  assert.throws(() => parseSeries("x", 1), /Line 1: expected one number/);
 });
 
-const unit = { k: 1, direction: "forward", h0: 0.1, c0: 0.2, i: [0.5, 0.31], f: [0.9, 0.93], g: [0.2, -0.78], o: [0.4, 0.66], c: [1.42, 1.0788], h: [0.3, 0.52], moved: [0.1, -0.2] };
+const unit = { k: 1, direction: "forward", h0: 0.1, c0: 0.2, i: [0.5, 0.31], f: [0.9, 0.93], g: [0.2, -0.78], o: [0.4, 0.66], c: [1.42, 1.0788], h: [0.3, 0.52], contribution: [0.1, -0.2] };
 
 test("the cell's numbers hang together in both directions", () => {
   const n = numbersAt(unit, 1);
@@ -99,12 +97,12 @@ test("the cell's numbers hang together in both directions", () => {
 });
 
 test("a line of arithmetic adds up, or says that it is rounded", () => {
-  const about = { word: "not", tokenNoun: "word", label: "good", towards: "good", running: 0.37 };
+  const about = { word: "not", tokenNoun: "word", target: "good", probability: 0.37 };
   const n = numbersAt(unit, 1);
-  assert.equal(stepLine(4, n, about), "kept = f · c before = 0.93 × 1.42 = 1.32");
+  assert.equal(stepLine(4, n, about), "kept = f · previous c = 0.93 × 1.42 = 1.32");
   assert.equal(stepLine(5, n, about), "i · g = 0.31 × \u22120.78 = \u22120.24;  c = kept + written = 1.32 + (\u22120.24) = 1.08");
   assert.match(stepLine(4, { ...n, f: 0.934, kept: 0.934 * 1.42 }, about), /0\.93 × 1\.42 = 1\.33 …$/);
-  assert.match(stepLine(2, n, { ...about, held: new Set(["f"]) }), /held by hand/);
+  assert.match(stepLine(2, n, { ...about, clamped: new Set(["f"]) }), /clamped/);
   for (let s = 1; s <= 7; s += 1) assert.ok(!/NaN|undefined/.test(stepLine(s, n, about)));
 });
 
@@ -116,28 +114,28 @@ test("changes travel in a link, and nothing else does", () => {
 test("the state goes into a link and comes back", async () => {
   const text = "Ünïcode & = # % + 🎬 </script>";
   const changes = [parseChange("f3:0.5@1-2"), parseChange("h4:0")];
-  const state = { ...START, text, b: "other", w: 4, u: 3, s: 2, plane: "f", sort: "jump", by: "unit", method: "cell-decomposition", changes, guess: true, hide: ["map"], layer: 1 };
-  const { fragment, long } = await write(state);
+  const state = { ...START, text, b: "other", w: 4, u: 3, s: 2, heatmap: "f", sort: "jump", colourBy: "unit", method: "cell", changes, guess: true, hide: ["heatmap"], layer: 1 };
+  const { fragment, long } = await writeFragment(state);
   assert.equal(long, false);
-  const back = await read(`#${fragment}`);
-  for (const key of ["text", "b", "w", "u", "s", "plane", "sort", "by", "method", "changes", "guess", "hide", "layer"]) assert.deepEqual(back[key], state[key], key);
+  const back = await readFragment(`#${fragment}`);
+  for (const key of ["text", "b", "w", "u", "s", "heatmap", "sort", "colourBy", "method", "changes", "guess", "hide", "layer"]) assert.deepEqual(back[key], state[key], key);
 });
 
 test("a long text is packed, an enormous one is left out, and a packed bomb is refused", async () => {
   const text = "a good film ".repeat(100);
-  const { fragment } = await write({ ...START, text });
+  const { fragment } = await writeFragment({ ...START, text });
   assert.ok(fragment.length < 200);
-  assert.equal((await read(fragment)).text, text);
+  assert.equal((await readFragment(fragment)).text, text);
   const noise = Array.from({ length: 20000 }, (_, n) => String.fromCharCode(33 + ((n * 7919) ^ (n >> 3)) % 90)).join("");
-  const big = await write({ ...START, text: noise });
+  const big = await writeFragment({ ...START, text: noise });
   assert.equal(big.long || big.fragment.length < 20000, true);
-  await assert.rejects(unpack(await pack("x".repeat(2_000_000))));
-  assert.equal((await read("#z=!!!!")).broken, true);
+  await assert.rejects(decompress(await compress("x".repeat(2_000_000))));
+  assert.equal((await readFragment("#z=!!!!")).broken, true);
 });
 
 test("a link's nonsense stays out", async () => {
-  const found = await read("#w=-1&u=1e9&s=99&p=zz&o=constructor&by=<b>&m=A&x=f1:9,h*:0&hide=body,map&th=blue&model=xyz");
-  assert.deepEqual(found, { changes: [], hide: ["map"] });
+  const found = await readFragment("#w=-1&u=1e9&s=99&p=zz&o=constructor&by=<b>&m=A&x=f1:9,h*:0&hide=body,heatmap&th=blue&model=xyz");
+  assert.deepEqual(found, { changes: [], hide: ["heatmap"] });
 });
 
 test("undo brings back what a person did, and only that", () => {
@@ -155,16 +153,16 @@ test("undo brings back what a person did, and only that", () => {
   assert.deepEqual(store.get().changes, []);
 });
 
-test("the word that is looked at is the one that the account ranks first", () => {
-  const data = { text: { kept: 3 }, account: { words: [0.1, -2, 1] } };
-  assert.equal(wordNow({ ...START, data }), 1);
-  assert.equal(wordNow({ ...START, data, w: 9 }), 2);
-  assert.equal(wordNow(START), 0);
+test("the word that is looked at is the one that the attribution ranks first", () => {
+  const data = { text: { kept: 3 }, attribution: { scores: [0.1, -2, 1] } };
+  assert.equal(selectedWord({ ...START, data }), 1);
+  assert.equal(selectedWord({ ...START, data, w: 9 }), 2);
+  assert.equal(selectedWord(START), 0);
 });
 
 test("changes are cut to the text, and said in words", () => {
   const ranged = { gate: "f", unit: 3, value: 1, from: 2, to: 9 };
-  assert.deepEqual(fitting([ranged, { ...ranged, from: 7 }, { ...ranged, from: null, to: null }], 5).map((one) => one.to), [4, null]);
-  assert.equal(inWords(ranged), "f of unit 3 held at 1.00, words 3–10");
-  assert.equal(inWords({ gate: "h", unit: 5, value: 0 }), "unit 5 silenced");
+  assert.deepEqual(fittingChanges([ranged, { ...ranged, from: 7 }, { ...ranged, from: null, to: null }], 5).map((one) => one.to), [4, null]);
+  assert.equal(describeChange(ranged), "f of unit 3 clamped to 1.00, words 3–10");
+  assert.equal(describeChange({ gate: "h", unit: 5, value: 0 }), "unit 5 ablated");
 });

@@ -1,0 +1,269 @@
+"""The JSON of explanations, examples and interventions: one module for the page, the HTML report and the notebook.
+
+Every function returns plain data (dicts, lists, numbers, strings) that `json.dumps` accepts without NaN. docs/page.md
+lists the fields.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import Explanation
+from gatewise.explain.intervene import Intervention
+from gatewise.metrics import log_probabilities, target_score
+from gatewise.network.architecture import Architecture
+from gatewise.types import Array
+
+Json = dict[str, Any]
+
+_DECIMALS = 6  # a screen shows two or three
+_PREFIX_STEPS = 20_000  # the most steps that bidirectional prefix predictions run, for a network of up to 128 units
+
+
+def network_json(arch: Architecture, classes: Sequence[str]) -> Json:
+    """The architecture in a few numbers."""
+    return {
+        "task": "text" if arch.inputs == "tokens" else "series",
+        "labels": list(classes),
+        "channels": arch.channels if arch.inputs == "channels" else 0,
+        "units": arch.units,
+        "layers": arch.layers,
+        "directions": list(arch.directions),
+        "pooling": arch.pooling,
+        "gate": arch.gate,
+        "max_length": arch.max_length,
+    }
+
+
+def prediction_json(
+    classes: Sequence[str], probabilities: Array, target: int, logit: float, calibrated: bool = False
+) -> Json:
+    """label: the predicted class. target: the class that positive scores favour, with its `probability`."""
+    return {
+        "label": classes[int(probabilities.argmax())],
+        "target": classes[target],
+        "probability": float(probabilities[target]),
+        "probabilities": probabilities.tolist(),
+        "logit": logit,
+        "calibrated": calibrated,
+    }
+
+
+def example_prediction_json(example: Example, classes: Sequence[str], calibrated: bool = False) -> Json:
+    """`prediction_json` of an example."""
+    return prediction_json(classes, example.probabilities, example.target, example.target_score, calibrated)
+
+
+def prefix_json(example: Example, target: int, predicted: int) -> Json:
+    """The prefix predictions after 0, stride, 2 stride, ..., T steps: the probability of class `target`, and the target
+    score of the logit `predicted`.
+    """
+    budget = _PREFIX_STEPS * 128**2 // max(128, example.net.arch.units) ** 2  # a step costs the square of its units
+    stride, logits = example.sampled_prefix_logits(budget)
+    probability = np.exp(log_probabilities(logits))[:, target]
+    return {"stride": stride, "probability": _list(probability), "logit": _list(target_score(logits, predicted))}
+
+
+def attribution_json(explanation: Explanation, methods: Sequence[str], max_ngrams: int | None = None) -> Json:
+    """The scores of one method, their sum and their faithfulness. methods: the choices to offer."""
+    faithfulness = explanation.faithfulness
+    return {
+        "method": explanation.method,
+        "methods": list(methods),
+        "note": explanation.method_note,
+        "faithfulness": None if faithfulness is None else asdict(faithfulness),
+        "faithfulness_note": explanation.faithfulness_note(),
+        "target": explanation.target,
+        "scores": _list(explanation.scores),
+        "base_value": explanation.base_value,
+        "base_value_note": explanation.base_value_note,
+        "logit": explanation.logit,
+        "residual": explanation.residual,
+        "adds_up": explanation.adds_up,
+        **explanation.ngram_dict(max_ngrams),
+    }
+
+
+def text_json(example: Example, unknown: int | None) -> Json:
+    """The steps that the network reads, in order, with their positions in the text in UTF-16 units, as browsers count.
+
+    unknown: the id of unknown words. For series, the channels of each step are under "values".
+    """
+    item = example.item
+    part: Json = {"steps": len(example.names), "kept": len(example.rows), "pads": example.pads}
+    if not isinstance(item, str):
+        return part | {"values": _list(np.asarray(item, dtype=np.float64)[example.rows])}
+    positions = np.asarray(example.spans, dtype=np.int64).reshape(-1, 2)
+    truncated = np.ones(len(positions), dtype=bool)
+    truncated[example.rows] = False
+    if not item.isascii():
+        wide = np.fromiter((ord(ch) > 0xFFFF for ch in item), dtype=np.int64, count=len(item))
+        positions = positions + np.concatenate([[0], np.cumsum(wide)])[positions]
+    kept = positions[example.rows]
+    names = {str(n): example.names[row] for n, row in enumerate(example.rows) if positions[row, 0] == positions[row, 1]}
+    tokens = {
+        "start": kept[:, 0].tolist(),
+        "end": kept[:, 1].tolist(),
+        "id": example.read.tolist(),
+        "unknown": np.flatnonzero(example.read == unknown).tolist(),
+        "truncated": positions[truncated].tolist(),
+        "names": names,  # of tokens that stand for no characters
+    }
+    return part | {"tokens": tokens}
+
+
+def units_json(example: Example, layer: int) -> Json:
+    """All units of a layer, the directions side by side.
+
+    effect: the sum of a unit's contributions to the target score, null below the top layer. jump: its largest change of
+    c in one step, and `at`, that step. order: the units by effect, by jump, and by the step of the jump.
+    """
+    lstms = example.layer(layer)
+    changes = np.concatenate([gates.memory_changes() for gates in lstms], axis=1)  # (T, units)
+    largest, at = np.abs(changes).max(axis=0), np.abs(changes).argmax(axis=0)
+    is_top = layer % example.net.arch.layers == example.net.arch.layers - 1
+    effect = example.contributions.sum(axis=0) if is_top else None
+    order = {} if effect is None else {"effect": np.argsort(-np.abs(effect), kind="stable").tolist()}
+    order["jump"] = np.argsort(-largest, kind="stable").tolist()
+    order["first"] = np.lexsort((np.arange(len(at)), at)).tolist()
+    return {
+        "layer": lstms[0].layer,
+        "effect": None if effect is None else _list(effect),
+        "jump": _list(largest),
+        "at": at.tolist(),
+        "order": order,
+        "c_p99": float(np.quantile(np.abs(example.values("c", layer)), 0.99)) or 1.0,
+    }
+
+
+def unit_json(example: Example, unit: int, layer: int) -> Json:
+    """One unit at every step: its gates and states, and the preactivations of its gates, each the sum of x (the layer
+    below), h (the previous step) and the bias.
+    """
+    arch, parameters = example.net.arch, example.net.parameters
+    direction, column = divmod(unit, arch.units)
+    gates = example.layer(layer)[direction]
+    prefix = f"lstm.{layer}.{gates.direction}"
+    rows = column + arch.units * np.arange(4)  # of the gates i, f, g, o
+    if layer:
+        x = example.values("h", layer - 1)  # (T, D)
+    else:
+        x = parameters["embedding.weight"][example.read] if arch.inputs == "tokens" else example.read
+    from_x = x.astype(np.float64) @ parameters[f"{prefix}.weight_ih"][rows].T.astype(np.float64)  # (T, 4)
+    order = gates.reading_order
+    previous_h = np.concatenate([gates.h0[None], gates.h[order][:-1]])[order]
+    from_h = previous_h.astype(np.float64) @ parameters[f"{prefix}.weight_hh"][rows].T.astype(np.float64)
+    bias = parameters[f"{prefix}.bias"][rows]
+    half_life = float(gates.half_life()[column])
+    part: Json = {"k": unit, "layer": layer, "direction": gates.direction}
+    part |= {name: _list(getattr(gates, name)[:, column]) for name in "ifgoch"}
+    part |= {"h0": float(gates.h0[column]), "c0": float(gates.c0[column])}
+    part["preactivations"] = {
+        gate: {"x": _list(from_x[:, n]), "h": _list(from_h[:, n]), "bias": float(bias[n])}
+        for n, gate in enumerate("ifgo")
+    }
+    part["half_life"] = half_life if np.isfinite(half_life) else None
+    if layer == arch.layers - 1:
+        part["contribution"] = _list(example.contributions[:, unit])
+    return part
+
+
+def similarity_json(example: Example, layer: int) -> Json:
+    """The units of a layer in the order of their weight in the first principal component of c."""
+    c = example.values("c", layer).astype(np.float64)
+    centred = c - c.mean(axis=0)
+    spread = np.linalg.norm(centred, axis=0)
+    normalised = centred / np.where(spread > 0, spread, 1)
+    weights = np.linalg.eigh(normalised.T @ normalised)[1][:, -1]
+    weights *= np.sign(weights[np.abs(weights).argmax()]) or 1
+    return {"order": np.argsort(-weights, kind="stable").tolist()}
+
+
+def heatmap_json(values: Array, name: str, layer: int) -> Json:
+    """Values (T, units) as rows of units: unsigned 16-bit numbers, little-endian, in base64, from `low` to `high`.
+
+    clip: the absolute value at which the colours saturate, the 99th percentile for signed values.
+    """
+    rows = values.T.astype(np.float64)
+    signed = name not in "ifo"
+    high = 1.0 if name in "ifogh" else float(np.abs(rows).max(initial=0)) or 1.0
+    low = -high if signed else 0.0
+    levels = np.clip(np.rint((rows - low) / (high - low) * 65535), 0, 65535).astype("<u2")
+    return {
+        "name": name,
+        "layer": layer,
+        "low": low,
+        "high": high,
+        "clip": (float(np.quantile(np.abs(rows), 0.99)) or 1.0) if signed else 1.0,
+        "shape": list(rows.shape),
+        "base64": base64.b64encode(np.ascontiguousarray(levels).tobytes()).decode("ascii"),
+    }
+
+
+def report_json(
+    explanation: Explanation | None, example: Example | None, classes: Sequence[str] = (), unit: int | None = None
+) -> Json:
+    """The data of the HTML report, from an explanation, an example, or both: the parts of the page's answers with all
+    heat maps of the top layer, and words in place of their positions.
+    """
+    view: Json = {"unit": unit}
+    if explanation is not None:
+        classes, target = explanation.classes, explanation.classes.index(explanation.target)
+        view["words"] = list(explanation.steps)
+        view["prediction"] = prediction_json(
+            classes, explanation.probabilities, target, explanation.logit, explanation.calibrated
+        )
+        view["attribution"] = attribution_json(explanation, [explanation.method])
+        view["model"] = {"labels": list(classes), "units": 0, "layers": 1, "directions": ["forward"]}
+    if example is not None:
+        classes = classes or [f"class {k}" for k in range(max(2, len(example.logits)))]
+        view.setdefault("words", example.steps)
+        view.setdefault("prediction", example_prediction_json(example, classes))
+        view["model"] = network_json(example.net.arch, classes)
+        view["prefix"] = prefix_json(example, example.target, example.predicted)
+        view["units"] = units_json(example, -1)
+        top = example.layer(-1)
+        view["heatmaps"] = [heatmap_json(example.values(name, -1), name, top[0].layer) for name in "ifgoch"]
+        view["heatmaps"].append(heatmap_json(example.contributions, "contribution", top[0].layer))
+        view["h0"] = _list(np.concatenate([gates.h0 for gates in top]))
+        view["c0"] = _list(np.concatenate([gates.c0 for gates in top]))
+    return view
+
+
+def intervention_json(
+    intervention: Intervention, explanation: Explanation | None = None, unit: int | None = None
+) -> Json:
+    """The data of the HTML report on an intervention: both sides, and the view after the change."""
+    before = report_json(explanation, intervention.before, intervention.classes)
+    after = report_json(None, intervention.after, intervention.classes, unit)
+    after["clamps"] = [
+        {
+            "gate": clamp.gate,
+            "unit": "all" if clamp.unit is None else clamp.unit,
+            "from": None if clamp.steps is None else clamp.steps[0],
+            "to": None if clamp.steps is None else clamp.steps[-1],
+            "value": clamp.value,
+        }
+        for clamp in intervention.clamps
+    ]
+    prediction = dict(before["prediction"])
+    if intervention.before.steps == intervention.after.steps:
+        prediction["prefix"] = before["prefix"]
+    after["changed"] = {"before": prediction, "applied": list(intervention.changes)}
+    sides = [{"name": "Before", "view": _without_heatmaps(before)}, {"name": "After", "view": _without_heatmaps(after)}]
+    return {"view": after, "sides": sides, "applied": list(intervention.changes)}
+
+
+def _without_heatmaps(view: Json) -> Json:
+    return {key: view[key] for key in ("words", "prediction", "prefix", "attribution", "model") if key in view}
+
+
+def _list(numbers: Array) -> list[Any]:
+    rounded: list[Any] = np.round(np.asarray(numbers, dtype=np.float64), _DECIMALS).tolist()
+    return rounded

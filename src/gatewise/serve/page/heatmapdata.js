@@ -1,0 +1,82 @@
+// The numbers of a heat map, units (rows) by steps (columns): decoding, sorting, downsampling, CSV.
+
+import { fmt } from "./dom.js";
+
+/** Decode a heat map of an answer into {name, layer, clip, signed, rows, columns, values}. */
+export function decode(heatmap) {
+	const raw = atob(heatmap.base64);
+	const bytes = new Uint8Array(raw.length);
+	for (let n = 0; n < raw.length; n += 1) bytes[n] = raw.charCodeAt(n);
+	const view = new DataView(bytes.buffer);
+	const [rows, columns] = heatmap.shape;
+	const values = new Float32Array(rows * columns);
+	const scale = (heatmap.high - heatmap.low) / 65535;
+	for (let n = 0; n < values.length; n += 1) values[n] = heatmap.low + view.getUint16(2 * n, true) * scale;
+	const signed = heatmap.low < 0;
+	return { name: heatmap.name, layer: heatmap.layer, clip: heatmap.clip, signed, rows, columns, values };
+}
+
+/** The values (rows x columns) as palette indices 0..255, with the rows in the given order. */
+export function toLevels({ columns, clip, signed, values }, order) {
+	const rows = order.length;
+	const out = new Uint8Array(rows * columns);
+	const [low, span] = signed ? [-clip, 2 * clip] : [0, clip];
+	for (let r = 0; r < rows; r += 1) {
+		const from = order[r] * columns;
+		for (let c = 0; c < columns; c += 1) {
+			const level = (255 * (values[from + c] - low)) / span;
+			out[r * columns + c] = level < 0 ? 0 : level > 255 ? 255 : Math.round(level);
+		}
+	}
+	return out;
+}
+
+/** Halve the rows or columns. Each new cell is the one farthest from the middle: a mean would hide a spike. */
+export function halve({ rows, columns, levels }, downRows, downColumns, middle = 127.5) {
+	const [y, x] = [downRows ? 2 : 1, downColumns ? 2 : 1];
+	const [h, w] = [Math.ceil(rows / y), Math.ceil(columns / x)];
+	const out = new Uint8Array(h * w);
+	for (let r = 0; r < h; r += 1) {
+		for (let c = 0; c < w; c += 1) {
+			let best = levels[r * y * columns + c * x];
+			for (let dy = 0; dy < y; dy += 1) {
+				for (let dx = 0; dx < x; dx += 1) {
+					if (r * y + dy >= rows || c * x + dx >= columns) continue;
+					const here = levels[(r * y + dy) * columns + c * x + dx];
+					if (Math.abs(here - middle) > Math.abs(best - middle)) best = here;
+				}
+			}
+			out[r * w + c] = best;
+		}
+	}
+	return { rows: h, columns: w, levels: out };
+}
+
+/** The units in order. how: effect, index, jump, first, similarity. */
+export function orderOf(units, how, count, similarity) {
+	if (how === "similarity" && similarity) return similarity.order;
+	return units?.order?.[how] ?? Array.from({ length: count }, (_, n) => n);
+}
+
+/** One sentence: the unit with the largest effect, and the word of its largest jump. words: names of the steps. */
+export function summary(units, words, target) {
+	if (!units) return "";
+	const by = units.effect ?? units.jump;
+	const top = by.reduce((best, x, n) => (Math.abs(x) > Math.abs(by[best]) ? n : best), 0);
+	const where = words[units.at[top]] ?? "";
+	const does = units.effect
+		? `has the largest effect on the logit of “${target}”, ${fmt(by[top], 2, true)}`
+		: "has the largest jump";
+	return `Of ${by.length} units, unit ${top} ${does}. Its memory changes most at “${where}”.`;
+}
+
+/** The heat map as CSV. A text cell that begins like a formula gets an apostrophe. */
+export function toCsv(heatmap, order, words) {
+	const quoted = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+	const lines = [["unit", ...words.map(quoted)].join(",")];
+	for (const k of order) {
+		const row = heatmap.values.subarray(k * heatmap.columns, (k + 1) * heatmap.columns);
+		lines.push([k, ...Array.from(row, (x) => x.toFixed(5))].join(","));
+	}
+	return `${lines.join("\r\n")}\r\n`;
+}

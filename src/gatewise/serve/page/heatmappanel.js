@@ -1,0 +1,148 @@
+// The controls of the heat map: gate or state, order of the units, zoom, legend, one sentence, the table and the CSV.
+
+import { lut, currentTheme } from "./colour.js";
+import { button, createSelect, createTable, download, el, fmt, iconButton, setText, signed, within } from "./dom.js";
+import { createHeatmap } from "./heatmap.js";
+import { orderOf, summary, toCsv } from "./heatmapdata.js";
+import { GATES, selectedUnit, selectedWord, tokenNounOf } from "./store.js";
+
+const HEATMAPS = { i: GATES.i, ...GATES, c: "memory cell", h: "hidden state" };
+const SORTS = {
+	effect: "effect on the logit", index: "index", jump: "largest jump of c", first: "time of the jump", similarity: "similarity",
+};
+const WINDOW = 12; // rows and columns of the table
+
+export function createHeatmapPanel(root, store, { onNeedUnit }) {
+	const choice = el("div", { class: "choice", role: "radiogroup", "aria-label": "Gate or state of the heat map" });
+	const buttons = Object.entries(HEATMAPS).map(([name, title]) =>
+		button(name, { role: "radio", title, "aria-label": `${name}, ${title}`, onclick: () => store.set({ heatmap: name }) }));
+	choice.append(...buttons);
+	const changeSort = () => store.set({ sort: sort.value }, { undo: `units sorted by ${SORTS[store.get().sort]}` });
+	const sort = createSelect({ onchange: changeSort }, Object.entries(SORTS));
+	const legend = el("canvas", { width: 120, height: 12, class: "ramp", role: "img" });
+	const [low, high] = [el("span"), el("span")];
+	const tools = el("div", { class: "tools" });
+	const status = el("p", { class: "muted status" });
+	const tableBox = el("div", { class: "tablebox", hidden: true });
+	let words = [];
+	let timer = 0;
+
+	const map = createHeatmap(el("div"), {
+		onHover: (hover) => {
+			const old = store.get().hover;
+			if (old?.t !== hover?.t || old?.k !== hover?.k) store.set({ hover });
+			clearTimeout(timer);
+			if (hover && !store.get().data.unitOf.has(hover.k)) timer = setTimeout(() => onNeedUnit(hover.k), 150);
+		},
+		onSelect: ({ t, k }) => store.set({ w: t, u: k, hover: null }),
+		readout,
+	});
+	const tableButton = button("As a table", { "aria-expanded": "false", onclick: () => toggleTable() });
+	tools.append(
+		choice,
+		el("label", {}, "sort units by ", sort),
+		el("span", { class: "group" },
+			iconButton("−", "Zoom out", () => map.zoom(1.6)),
+			iconButton("+", "Zoom in", () => map.zoom(0.6)),
+			button("fit", { onclick: () => map.fit() })),
+		el("span", { class: "legend" }, low, legend, high),
+		tableButton, button("CSV", { title: "Download the heat map as CSV", onclick: () => save() }),
+	);
+	root.append(tools, map.node.parentElement, status, tableBox);
+	const heatmapOf = (state) => state.data?.heatmaps.get(state.heatmap) ?? null;
+	let cached = { order: [], key: null };
+
+	function currentOrder(state, heatmap) {
+		const key = [state.sort, state.data.units, state.data.similarity, heatmap.rows];
+		if (!cached.key || key.some((part, n) => part !== cached.key[n])) {
+			cached = { key, order: orderOf(state.data.units, state.sort, heatmap.rows, state.data.similarity) };
+		}
+		return cached.order;
+	}
+
+	function readout(t, k) {
+		const state = store.get();
+		const place = `unit ${k} · ${tokenNounOf(state)} ${t + 1} “${words[t]}”`;
+		const unit = state.data?.unitOf.get(k);
+		if (unit) {
+			const numbers = ["i", "f", "g", "o", "c", "h"].map((x) => `${x} ${fmt(unit[x][t], 2, "gch".includes(x))}`);
+			return `${place} · ${numbers.join("  ")}`;
+		}
+		const heatmap = heatmapOf(state);
+		return heatmap ? `${place} · ${state.heatmap} ${fmt(heatmap.values[k * heatmap.columns + t], 2, heatmap.signed)}` : place;
+	}
+
+	function drawLegend(heatmap) {
+		const context = legend.getContext("2d");
+		const table = lut(heatmap.signed ? "signed" : "gate", currentTheme());
+		for (let x = 0; x < 120; x += 1) {
+			const colour = table[Math.round((255 * x) / 119)];
+			context.fillStyle = `rgb(${colour & 255} ${(colour >> 8) & 255} ${(colour >> 16) & 255})`;
+			context.fillRect(x, 0, 1, 12);
+		}
+		setText(low, heatmap.signed ? fmt(-heatmap.clip) : "0");
+		setText(high, heatmap.signed ? signed(heatmap.clip) : "1");
+		const range = heatmap.signed ? `±${fmt(heatmap.clip)}, the 99th percentile` : "0 to 1";
+		legend.setAttribute("aria-label", `colours from ${range}`);
+		legend.title = range;
+	}
+
+	function toggleTable() {
+		tableBox.hidden = !tableBox.hidden;
+		tableButton.setAttribute("aria-expanded", String(!tableBox.hidden));
+		drawTable();
+	}
+
+	/** The numbers around the selection as a table. */
+	function drawTable() {
+		const state = store.get();
+		const heatmap = heatmapOf(state);
+		if (!heatmap || tableBox.hidden) return;
+		const [t, k, order] = [selectedWord(state), selectedUnit(state), currentOrder(state, heatmap)];
+		const row = Math.max(0, order.indexOf(k));
+		const start = (place, length) => within(place - WINDOW / 2, length - WINDOW + 1);
+		const [r, c] = [start(row, order.length), start(t, heatmap.columns)];
+		const columns = words.slice(c, c + WINDOW);
+		const number = (unit, n) => fmt(heatmap.values[unit * heatmap.columns + c + n], 2, heatmap.signed);
+		const rows = order.slice(r, r + WINDOW).map((unit) => [String(unit), ...columns.map((_, n) => number(unit, n))]);
+		const caption = `${HEATMAPS[state.heatmap]} ${state.heatmap}, units in the order of the heat map, ` +
+			`columns ${c + 1} to ${c + columns.length} of ${heatmap.columns}`;
+		const move = (name, dt, dr) => button(name, {
+			onclick: () => store.set({ w: within(t + dt, heatmap.columns), u: order[within(row + dr, order.length)] }),
+		});
+		tableBox.replaceChildren(
+			el("div", { class: "group" }, move("earlier", -WINDOW, 0), move("later", WINDOW, 0), move("up", 0, -WINDOW), move("down", 0, WINDOW)),
+			createTable(caption, ["unit", ...columns], rows),
+		);
+	}
+
+	function save() {
+		const state = store.get();
+		const heatmap = heatmapOf(state);
+		if (heatmap) download(`gatewise-${state.heatmap}.csv`, "text/csv", toCsv(heatmap, currentOrder(state, heatmap), words));
+	}
+
+	return {
+		draw(state) {
+			words = state.data?.words ?? [];
+			buttons.forEach((one, n) => {
+				const on = Object.keys(HEATMAPS)[n] === state.heatmap;
+				one.setAttribute("aria-checked", on);
+				one.tabIndex = on ? 0 : -1;
+			});
+			sort.value = state.sort;
+			const heatmap = heatmapOf(state);
+			root.classList.toggle("empty", !state.data);
+			if (!heatmap || heatmap.columns !== words.length) return;
+			const order = currentOrder(state, heatmap);
+			const selected = { t: selectedWord(state), k: selectedUnit(state) };
+			map.draw({ heatmap, order, words, theme: currentTheme(), selected, hovered: state.hover });
+			drawLegend(heatmap);
+			setText(status, summary(state.data.units, words, state.data.prediction.target));
+			drawTable();
+		},
+		toggleTable,
+		zoom: map.zoom,
+		fit: map.fit,
+	};
+}

@@ -1,0 +1,184 @@
+// The words of the text in rows, coloured by their scores, with the prefix predictions as a line above each row.
+
+import { clampOf, tint } from "./colour.js";
+import { el, fmt, oncePerFrame, setAttr, setText, signed, svg, within } from "./dom.js";
+import { commonPrefix, pieces } from "./words.js";
+
+const LINE_SPACE = 46; // px above each row: the margin of .word in style.css
+const LINE_HEIGHT = 42;
+const LINE_PADDING = 5;
+
+/** onHover(word or null), onSelect(word). label: the name of the list for screen readers. */
+export function createTextView(root, { onHover, onSelect, label = "The words" } = {}) {
+	const list = el("div", { class: "words", role: "listbox", "aria-label": label, dir: "auto" });
+	const lines = svg("svg", { class: "lines", "aria-hidden": "true" });
+	const caption = el("p", { class: "caption muted" });
+	const box = el("div", { class: "textview" }, lines, list);
+	root.append(box, caption);
+	let view = null;
+	let nodes = []; // one per piece: {key, span, gap}
+	let spans = []; // by word
+	let focus = 0;
+
+	function make(piece) {
+		const span = piece.show ? el("span", { class: piece.truncated ? "truncated" : "word" }, piece.show) : null;
+		if (span && piece.word !== undefined) {
+			setAttr(span, "role", "option");
+			setAttr(span, "tabindex", "-1");
+		}
+		if (span && piece.isStart) span.classList.add("start");
+		if (span && piece.truncated) span.title = "truncated: the network does not read it";
+		return { span, gap: document.createTextNode(piece.gap) };
+	}
+
+	const keyOf = (piece) => `${piece.show}\0${piece.gap}\0${piece.truncated ?? ""}${piece.isStart ?? ""}`;
+
+	/** Replace only the nodes between the common beginning and the common end of the old and the new text. */
+	function build(text, part) {
+		const wanted = pieces(text, part).map((piece) => ({ ...piece, key: keyOf(piece) }));
+		const same = (a, b) => a.key === b.key;
+		const front = commonPrefix(nodes, wanted, same);
+		const [oldRest, newRest] = [nodes.slice(front).reverse(), wanted.slice(front).reverse()];
+		const back = commonPrefix(oldRest, newRest, same);
+		for (const { span, gap } of nodes.slice(front, nodes.length - back)) {
+			span?.remove();
+			gap.remove();
+		}
+		const tail = nodes.slice(nodes.length - back);
+		const before = tail.length ? (tail[0].span ?? tail[0].gap) : null;
+		const fresh = wanted.slice(front, wanted.length - back).map((piece) => ({ key: piece.key, ...make(piece) }));
+		const all = document.createDocumentFragment();
+		for (const { span, gap } of fresh) all.append(...(span ? [span, gap] : [gap]));
+		list.insertBefore(all, before);
+		nodes = [...nodes.slice(0, front), ...fresh, ...tail];
+		spans = [];
+		wanted.forEach((piece, n) => {
+			if (piece.word === undefined || !nodes[n].span) return;
+			spans[piece.word] = nodes[n].span;
+			nodes[n].span.dataset.word = piece.word;
+		});
+	}
+
+	const wordOf = (event) => {
+		const span = event.target.closest?.("[data-word]");
+		return span ? Number(span.dataset.word) : null;
+	};
+	list.addEventListener("pointerover", (event) => onHover?.(wordOf(event)));
+	list.addEventListener("pointerleave", () => onHover?.(null));
+	list.addEventListener("click", (event) => wordOf(event) !== null && onSelect?.(wordOf(event)));
+	list.addEventListener("keydown", (event) => {
+		const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9 }[event.key];
+		if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+		if (by !== undefined) {
+			event.preventDefault();
+			const next = within(focus + by, spans.length);
+			onSelect?.(next);
+			spans[next]?.focus();
+		} else if (event.key === "Enter") onSelect?.(focus);
+	});
+
+	/** One line over each row, through the centres of its words. A row begins where the last one ended. */
+	function drawLines() {
+		if (!view?.prefix || !spans.length) {
+			lines.replaceChildren();
+			return;
+		}
+		const boxes = spans.map((span) => [span.offsetLeft + span.offsetWidth / 2, span.offsetTop - LINE_SPACE]);
+		const [width, height] = [list.offsetWidth, list.offsetHeight];
+		setAttr(lines, "viewBox", `0 0 ${width} ${height}`);
+		setAttr(lines, "width", width);
+		setAttr(lines, "height", height);
+		const rows = [...new Set(boxes.map((box) => box[1]))];
+		const y = (top, p) => top + LINE_PADDING + (1 - p) * (LINE_HEIGHT - 2 * LINE_PADDING);
+		const marks = rows.map((top) => svg("path", { class: "half", d: `M0,${y(top, 0.5)}H${width}` }));
+		const path = ({ probability, stride }, name) => {
+			let d = "";
+			let top = null;
+			let last = probability[0];
+			const dots = [];
+			boxes.forEach(([x, row], t) => {
+				if (row !== top) {
+					if (top !== null) d += `H${width}`;
+					d += `M0,${y(row, last).toFixed(1)}`;
+					top = row;
+				}
+				const n = t === boxes.length - 1 ? probability.length - 1 : (t + 1) / stride;
+				if (!Number.isInteger(n)) return;
+				last = probability[n];
+				d += `L${x.toFixed(1)},${y(row, last).toFixed(1)}`;
+				if (stride > 1) dots.push(svg("circle", { class: `dot ${name}`, cx: x, cy: y(row, last), r: 2 }));
+			});
+			return [svg("path", { class: name, d, fill: "none" }), ...dots];
+		};
+		const drawn = [...marks];
+		if (view.before?.prefix) drawn.push(...path(view.before.prefix, "beforeline"));
+		drawn.push(...path(view.prefix, "prefixline"));
+		const at = boxes[view.selected];
+		const { probability, stride } = view.prefix;
+		const n = view.selected === boxes.length - 1 ? probability.length - 1 : (view.selected + 1) / stride;
+		if (at && Number.isInteger(n)) {
+			drawn.push(svg("circle", { class: "selectedpoint", cx: at[0], cy: y(at[1], probability[n]), r: 4.5 }));
+		}
+		lines.replaceChildren(...drawn);
+	}
+	const drawLinesLater = oncePerFrame(drawLines);
+	new ResizeObserver(drawLinesLater).observe(list);
+
+	function drawWords() {
+		const { scores, selected, hovered, marked, target } = view;
+		const clamp = clampOf(scores ?? []);
+		const unknown = new Set(view.part.tokens?.unknown ?? []);
+		spans.forEach((span, n) => {
+			const score = scores?.[n];
+			const names = ["word", score === undefined ? "" : tint(score, clamp)];
+			if (view.part.tokens?.names?.[n] !== undefined) names.push("start");
+			if (unknown.has(n)) names.push("unknown");
+			if (n === selected) names.push("selected");
+			if (n === hovered) names.push("hovered");
+			if (marked?.has(n)) names.push("marked");
+			const joined = names.filter(Boolean).join(" ");
+			if (span.className !== joined) span.className = joined;
+			setAttr(span, "aria-selected", n === selected);
+			const note = unknown.has(n) ? " (not in the vocabulary)" : "";
+			const name = view.part.tokens?.names?.[n] ? "start of the text" : span.textContent;
+			setAttr(span, "aria-label", `${name}${note}${score === undefined ? "" : `, ${signed(score)}`}`);
+		});
+		if (spans[focus]) setAttr(spans[focus], "tabindex", -1);
+		focus = within(selected ?? 0, spans.length);
+		if (spans[focus]) setAttr(spans[focus], "tabindex", 0);
+		const colour = scores ? `Colour: ${view.colourOf}, full at ±${fmt(clamp)}` : "";
+		const stride = view.prefix?.stride > 1 ? `, every ${view.prefix.stride}th ${view.tokenNoun}` : "";
+		const line = view.prefix ? `Line: prediction for the text up to each ${view.tokenNoun}, ${target} at the top${stride}` : "";
+		setText(caption, [colour, line, view.before ? "Thin line: before the change" : ""].filter(Boolean).join(" · "));
+	}
+
+	/** Scroll to a word that was selected elsewhere, without scrolling the page. */
+	function reveal(span) {
+		if (!span || box.scrollHeight <= box.clientHeight) return;
+		const [top, bottom] = [span.offsetTop - LINE_SPACE, span.offsetTop + span.offsetHeight + 14];
+		if (top < box.scrollTop) box.scrollTop = top;
+		else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
+	}
+
+	return {
+		/** {text, part, scores, colourOf, prefix, before, selected, hovered, marked, target, tokenNoun} */
+		draw(next) {
+			const fresh = !view || view.text !== next.text || view.part !== next.part;
+			const moved = fresh || view.prefix !== next.prefix || view.before !== next.before;
+			const selected = view?.selected !== next.selected;
+			view = next;
+			if (fresh) build(next.text, next.part);
+			drawWords();
+			if (moved || selected) drawLinesLater();
+			if (selected && !fresh) reveal(spans[view.selected]);
+		},
+		clear(message) {
+			view = null;
+			nodes = [];
+			spans = [];
+			list.replaceChildren();
+			lines.replaceChildren();
+			setText(caption, message);
+		},
+	};
+}
