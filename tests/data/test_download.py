@@ -133,7 +133,7 @@ def test_it_goes_on_where_it_broke_off(server: type[Server], target: Path, range
 def test_the_next_call_goes_on_from_the_part(server: type[Server], target: Path, ranges: bool) -> None:
     server.ranges = ranges
     server.breaks[:] = [120_000, 0, 0, 0, 0] if ranges else [120_000, 120_000, 120_000, 120_000]
-    with pytest.raises(DataError, match="broke off after 120,000 of 300,001 bytes; run again to go on"):
+    with pytest.raises(DataError, match="interrupted after 120,000 of 300,001 bytes; run again to resume"):
         fetch(remote(server), target, progress=False)
     assert not target.exists()
     assert part_of(target).read_bytes() == CONTENT[:120_000]
@@ -174,7 +174,7 @@ def test_a_wrong_checksum_is_refused(server: type[Server], target: Path) -> None
 
 def test_another_size_is_refused_before_the_bytes(server: type[Server], target: Path) -> None:
     server.content = b"<html>gone</html>"
-    with pytest.raises(DataError, match="has 17 bytes, not the 300,001 that are expected"):
+    with pytest.raises(DataError, match="has 17 bytes, not the 300,001 expected"):
         fetch(remote(server), target, progress=False)
     assert list(target.parent.iterdir()) == []
 

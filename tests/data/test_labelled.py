@@ -94,9 +94,9 @@ def test_of_names_and_orders_the_classes() -> None:
     [
         ("one text", ["a"], "not one text"),
         (["x"], ["a", "b"], "there are 1 inputs but 2 labels"),
-        (["x", "y"], ["a", None], "labels: the one of row 1 is missing"),
-        (["x", "y"], [float("nan"), 1], "labels: the one of row 0 is missing"),
-        (["x", "y"], ["a", " "], "labels: the one of row 1 is missing"),
+        (["x", "y"], ["a", None], "labels: row 1 has no label"),
+        (["x", "y"], [float("nan"), 1], "labels: row 0 has no label"),
+        (["x", "y"], ["a", " "], "labels: row 1 has no label"),
         (["x", {}], ["a", "b"], "row 1 is neither a text nor an array"),
         ([[1.0], [float("inf")]], ["a", "b"], "row 1 must be .* finite"),
         ([[1.0], "x"], ["a", "b"], "row 1 must be an array"),
@@ -112,13 +112,13 @@ def test_of_refuses(inputs: object, labels: object, message: str) -> None:
 @pytest.mark.parametrize(
     ("labels", "classes", "groups", "message"),
     [
-        ([0, 2], ("a", "b"), [0, 1], "labels must lie between 0 and 1"),
-        ([0, -1], ("a", "b"), [0, 1], "labels must lie between 0 and 1"),
-        ([0], ("a", "b"), [0, 1], r"labels: want \(2,\) int64, got \(1,\) int64"),
-        ([0.0, 1.0], ("a", "b"), [0, 1], "labels: want .* float64"),
-        ([0, 1], ("a", "b"), [0], r"groups: want \(2,\)"),
-        ([0, 1], ("a", "a"), [0, 1], "classes must be different"),
-        ([0, 1], ("a", ""), [0, 1], "classes must be different names, none empty"),
+        ([0, 2], ("a", "b"), [0, 1], "labels must be between 0 and 1"),
+        ([0, -1], ("a", "b"), [0, 1], "labels must be between 0 and 1"),
+        ([0], ("a", "b"), [0, 1], r"labels must be \(2,\) int64, got \(1,\) int64"),
+        ([0.0, 1.0], ("a", "b"), [0, 1], "labels must be .* float64"),
+        ([0, 1], ("a", "b"), [0], r"groups must be \(2,\)"),
+        ([0, 1], ("a", "a"), [0, 1], "classes must be distinct"),
+        ([0, 1], ("a", ""), [0, 1], "classes must be distinct names, none empty"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(

@@ -45,18 +45,18 @@ def test_ts_with_two_channels_and_different_lengths(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (HEADER + "1,2:3,4:2\n1,2:3:2\n", ":9: channel 2 has 1 steps, channel 1 has 2"),
-        (HEADER + "1,2:3,4:2\n1,2:2\n", ":9: 1 channels, but 2 are expected"),
-        (HEADER + "2\n", ":8: 0 channels, but one or more are expected"),
+        (HEADER + "1,2:3,4:2\n1,2:2\n", ":9: 1 channels, expected 2"),
+        (HEADER + "2\n", ":8: 0 channels, expected one or more"),
         (HEADER + "1,2:3,4:7\n", ":8: class '7' is not among those of @classLabel"),
         (HEADER + "1,?:3,4:2\n", ":8: channel 1 has a missing value"),
-        (HEADER + "1,2:3,x:2\n", ":8: channel 2 has what is no number, '3,x'"),
+        (HEADER + "1,2:3,x:2\n", ":8: channel 2 has an invalid number, '3,x'"),
         (HEADER + "1,NaN:3,4:2\n", ":8: channel 1 has a value that is not finite"),
         (HEADER + "1,1e99:3,4:2\n", ":8: channel 1 has a value that is not finite"),
-        (HEADER + ":3,4:2\n", ":8: channel 1 has what is no number, ''"),
+        (HEADER + ":3,4:2\n", ":8: channel 1 has an invalid number, ''"),
         (HEADER, "has no series after '@data'"),
         ("", "has no series after '@data'"),
-        ("@data\n1:2\n", ":2: there is no '@classLabel true'"),
-        ("@classLabel false\n@data\n1:2\n", ":3: there is no '@classLabel true'"),
+        ("@data\n1:2\n", ":2: '@classLabel true' with the classes is missing"),
+        ("@classLabel false\n@data\n1:2\n", ":3: '@classLabel true' with the classes is missing"),
         ("@timestamps true\n@data\n", ":1: time stamps are not supported"),
         ("@targetlabel true\n@data\n", ":1: the set has target numbers, not classes"),
         ("1,2:3\n", ":1: neither a comment nor an @ line before '@data': '1,2:3'"),
@@ -103,8 +103,8 @@ ONES = np.ones((2, 3, 1))
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"inputs": ONES}, "want labels, and inputs or values with lengths; there are 'inputs'"),
-        ({"labels": [0, 1], "values": np.ones((3, 1))}, "want labels, and inputs or values"),
+        ({"inputs": ONES}, "must have labels, and inputs or values with lengths; it has 'inputs'"),
+        ({"labels": [0, 1], "values": np.ones((3, 1))}, "must have labels, and inputs or values"),
         ({"labels": [0.5, 1], "inputs": ONES}, "labels must be"),
         ({"labels": [[0, 1]], "inputs": ONES}, "labels must be"),
         ({"labels": [0, 1], "inputs": np.ones(2)}, "inputs must be numbers"),
@@ -112,7 +112,7 @@ ONES = np.ones((2, 3, 1))
         ({"labels": [0, 1], "inputs": ONES * np.nan}, "inputs has a value that is not finite"),
         ({"labels": [0, 1], "inputs": ONES * 1e99}, "inputs has a value that is not finite"),
         ({"labels": [0, 1, 2], "inputs": ONES}, "2 series and 3 labels"),
-        ({"labels": ["a", ""], "inputs": ONES}, "none empty"),
+        ({"labels": ["a", ""], "inputs": ONES}, "no empty label"),
         ({"labels": [0, 1], "values": np.ones((3, 1)), "lengths": [1, 1]}, "lengths must be .* with the sum 3"),
         ({"labels": [0, 1], "values": np.ones((3, 1)), "lengths": [4, -1]}, "lengths must be"),
         ({"labels": [0, 1], "inputs": np.array([{}, []], dtype=object)}, "does not have the size that it declares"),
@@ -138,7 +138,7 @@ def test_a_damaged_npz_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.npz"
     for end in range(0, len(whole), 37):
         path.write_bytes(whole[:end])
-        with pytest.raises(DataError, match=r"cut\.npz': not a sound \.npz file"):
+        with pytest.raises(DataError, match=r"cut\.npz': not a valid \.npz file"):
             read_npz(path)
     with pytest.raises(DataError, match=r"none\.npz': not found"):
         read_npz(tmp_path / "none.npz")

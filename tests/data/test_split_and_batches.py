@@ -96,7 +96,7 @@ def test_a_part_is_never_empty() -> None:
 
 def test_what_cannot_be_split_is_refused() -> None:
     data = Labelled(["a", "A ", "b"], np.array([0, 1, 1]), ("a", "b"), np.array([1, 2, 2]), "here")
-    with pytest.raises(DataError, match="all 3 rows belong together"):
+    with pytest.raises(DataError, match="all 3 rows belong to one group"):
         split(data, 0.5, 0)
     assert sorted(map(len, split(data, 0.5, 0, "row"))) == [1, 2]
     with pytest.raises(DataError, match="all 0 rows"):
@@ -121,23 +121,23 @@ def test_real_reviews_by_film_and_by_row(reviews: Splits) -> None:
 
 @given(
     lengths=st.lists(st.integers(0, 2_000), max_size=400),
-    batch=st.integers(1, 40),
+    batch_size=st.integers(1, 40),
     seed=st.integers(0, 99),
-    grouped=st.booleans(),
+    bucket_by_length=st.booleans(),
 )
-def test_batches_have_every_row_once(lengths: list[int], batch: int, seed: int, grouped: bool) -> None:
+def test_batches_have_every_row_once(lengths: list[int], batch_size: int, seed: int, bucket_by_length: bool) -> None:
     steps = np.array(lengths, dtype=np.int64)
-    cut = batches(steps, batch, np.random.default_rng(seed), grouped)
+    cut = batches(steps, batch_size, np.random.default_rng(seed), bucket_by_length)
     assert sorted(row for rows in cut for row in rows.tolist()) == list(range(len(lengths)))
     sizes = [len(rows) for rows in cut]
-    assert len(cut) == -(-len(lengths) // batch)
-    assert sorted(sizes, reverse=True)[:-1] == [batch] * (len(cut) - 1 if cut else 0)
+    assert len(cut) == -(-len(lengths) // batch_size)
+    assert sorted(sizes, reverse=True)[:-1] == [batch_size] * (len(cut) - 1 if cut else 0)
     assert all(rows.dtype == np.int64 for rows in cut)
-    again = batches(steps, batch, np.random.default_rng(seed), grouped)
+    again = batches(steps, batch_size, np.random.default_rng(seed), bucket_by_length)
     assert [rows.tolist() for rows in again] == [rows.tolist() for rows in cut]
 
 
-def test_grouped_batches_waste_little_and_are_shuffled() -> None:
+def test_length_buckets_waste_little_and_are_shuffled() -> None:
     rng = np.random.default_rng(8)
     lengths = rng.lognormal(5, 0.8, size=20_000).astype(np.int64)
 
@@ -156,5 +156,5 @@ def test_grouped_batches_waste_little_and_are_shuffled() -> None:
 
 def test_batches_of_nothing_and_of_a_wrong_size() -> None:
     assert batches(np.zeros(0, np.int64), 4, np.random.default_rng(0), True) == []
-    with pytest.raises(InputError, match="batch must be at least 1, got 0"):
+    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
         batches(np.ones(3, np.int64), 0, np.random.default_rng(0), False)

@@ -94,11 +94,11 @@ def test_whatever_csv_and_json_write_is_read_back(
 CSV = {
     "no such column": ("a,label\nx,y\n", ":1: no column 'text'; there are 'a', 'label'"),
     "semicolons": ("text;label\nx;y\n", "there are 'text;label'; the fields seem to be separated by ';'"),
-    "doubled column": ("text,label,text\nx,y,z\n", ":1: the header has column 'text' 2 times"),
+    "doubled column": ("text,label,text\nx,y,z\n", ":1: the header has 2 columns 'text'"),
     "short row": ("text,label\nx,y\nz\n", ":3: 1 fields, but the header has 2"),
     "long row": ('text,label\n"x\ny",y\nz,a,b\n', ":4: 3 fields, but the header has 2"),
-    "open quote": ('text,label\nx,y\n"z,a\nb,c\n', ":3: a quote that is opened in this row is never closed"),
-    "open quote in the header": ('"text,label\nx,y\n', ":1: a quote that is opened"),
+    "open quote": ('text,label\nx,y\n"z,a\nb,c\n', ":3: a quote opened in this row is not closed"),
+    "open quote in the header": ('"text,label\nx,y\n', ":1: a quote opened"),
     "text behind a quote": ('text,label\n\n"x"y,z\n', ":3: bad row"),
     "empty label": ("text,label\nx,\ny,a\nz, \n", ":2: the label is empty in 2 rows (line 2, 4)"),
     "empty text": ("text,label\nx,a\n   ,b\n", ":3: the text is empty in 1 row (line 3)"),
@@ -117,7 +117,7 @@ CSV = {
         "text,label\n" + "".join(f"x,label {n}\n" for n in range(1_001)),
         "'label' has 1,001 different labels; is it the right column?",
     ),
-    "a quote closed far away": ('text,label\n"' + "x" * 10_000_001 + '",a\nb,c\n', ":2: a quote that is opened"),
+    "a quote closed far away": ('text,label\n"' + "x" * 10_000_001 + '",a\nb,c\n', ":2: a quote opened"),
 }
 
 
@@ -131,17 +131,20 @@ def test_a_bad_csv_is_one_line_with_its_place(tmp_path: Path, case: str) -> None
 
 
 JSON = {
-    "not JSON": ('{"text": "a", "label": 1}\n{"text"\n', ":2: not a JSON object: Expecting ':' delimiter"),
+    "not JSON": (
+        '{"text": "a", "label": 1}\n{"text"\n',
+        ":2: record: not JSON at line 1, column 8: Expecting ':' delimiter",
+    ),
     "a list": ('["a", 1]\n', ":1: not a JSON object"),
     "no key": ('{"text": "a", "label": 1}\n{"label": 1, "body": "a"}', ":2: no key 'text'; there are 'label', 'body'"),
-    "a key twice": ('{"text": "a", "text": "b", "label": 1}', ":1: not a JSON object: a key stands there twice"),
-    "NaN": ('{"text": "a", "label": NaN}', ":1: not a JSON object: NaN is no JSON number"),
+    "a key twice": ('{"text": "a", "text": "b", "label": 1}', ":1: record: duplicate key ('text')"),
+    "NaN": ('{"text": "a", "label": NaN}', ":1: record: NaN and Infinity are not JSON ('NaN')"),
     "a fraction": ('{"text": "a", "label": 0.5}', ":1: 'label' must be a text, a whole number or true/false"),
     "null": ('{"text": "a", "label": null}', ":1: 'label' must be a text"),
     "a number as text": ('{"text": 7, "label": 1}', ":1: 'text' must be a text"),
-    "nested too deep": ('{"text": ' + "[" * 200_000, ":1: not a JSON object"),
-    "a long number": ('{"text": "a", "label": ' + "9" * 5_000 + "}", ":1: not a JSON object"),
-    "a lone surrogate": ('{"text": "a\\ud800", "label": 1}', ":1: a lone surrogate"),
+    "nested too deep": ('{"text": ' + "[" * 200_000, ":1: record: nested more than 16 levels deep"),
+    "a long number": ('{"text": "a", "label": ' + "9" * 5_000 + "}", ":1: record: a number has too many digits"),
+    "a lone surrogate": ('{"text": "a\\ud800", "label": 1}', ":1: record: contains a lone surrogate"),
     "an empty label": ('{"text": "a", "label": " "}', ":1: the label is empty in 1 row (line 1)"),
 }
 

@@ -36,7 +36,7 @@ def test_reviews_of_the_test_half_are_left_out(tmp_path: Path) -> None:
     files |= {"train/unsup/0_0.txt": "of its own", "train/unsup/1_0.txt": "TEST  pos", "train/pos/1_9.txt": "test neg"}
     found = imdb_texts(_folder(tmp_path / "aclImdb", files))
     assert sorted(found.texts) == ["of its own", "train neg", "train pos"]
-    assert "less 2 that stand in the test half too" in found.source
+    assert "2 duplicates of test reviews removed" in found.source
     known = imdb(tmp_path / "aclImdb")
     again = imdb_texts(tmp_path / "aclImdb", known=known)
     assert (again.texts, again.source) == (found.texts, found.source)
@@ -56,7 +56,7 @@ def test_bytes_that_are_no_text_are_an_error(tmp_path: Path) -> None:
 def test_the_archive(aclimdb: Path) -> None:
     found = imdb_texts(aclimdb)
     assert len(found) == 74_607
-    assert "25,000 of the train half, 50,000 without a label, less 393" in found.source
+    assert "25,000 of the train half, 50,000 unlabelled; 393 duplicates" in found.source
 
 
 def test_the_same_texts_have_the_same_fingerprint() -> None:

@@ -99,7 +99,7 @@ def test_evaluate_counts_and_maps_the_classes() -> None:
     p = model.predict_proba(TEXTS)
     wanted = -np.mean(np.log([p[n, "xyz".index(c)] for n, c in enumerate(wrong)]))
     assert found.loss == pytest.approx(wanted, rel=1e-9)
-    with pytest.raises(InputError, match="does not know class 'w'"):
+    with pytest.raises(InputError, match="has no class 'w'"):
         model.evaluate(Labelled.of(TEXTS, ["w", *predicted[1:]]))
 
 

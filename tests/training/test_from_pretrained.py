@@ -152,5 +152,5 @@ def test_labelled_texts_are_left_out_of_the_unlabelled_ones(pretrained: Pretrain
     for name, array in alone.parameters.items():
         np.testing.assert_array_equal(array, mixed.parameters[name])
     assert "30 of them, the others being labelled" in mixed.metadata.unlabelled
-    with pytest.raises(InputError, match="every text without a label"):
+    with pytest.raises(InputError, match="every unlabelled text"):
         train(data, pretrained=pretrained, unlabelled=texts[:50], **OPTIONS)

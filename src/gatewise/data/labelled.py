@@ -1,7 +1,4 @@
-"""Inputs with labels: what every reader gives and everything else takes.
-
-It stands below `data` and `series`, since the readers of both make one.
-"""
+"""`Labelled`, a data set of inputs with labels. Every reader returns one."""
 
 from __future__ import annotations
 
@@ -17,18 +14,16 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
 
-__all__ = ["Labelled", "class_order", "content_key", "label_rows"]
-
 _BY_CONTENT = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """n inputs, all texts or all series, and the class of each.
+    """n inputs, all texts or all series, with labels.
 
-    inputs: n str, or n arrays (length, channels) float32. labels (n,) int64: places in `classes`. groups (n,) int64:
-    rows with the same number stay on one side of every split; left out, it is `keys`, so that duplicates stay together.
-    source: one line that says what this is and where it came from.
+    inputs: n str, or n arrays (length, channels) float32. labels (n,) int64: indices into `classes`. groups (n,) int64:
+    rows of one group stay in one part of every split; the default is `keys`, so that duplicates stay together. source:
+    a description in one line.
     """
 
     inputs: list[str] | list[NDArray[np.float32]]
@@ -40,14 +35,14 @@ class Labelled:
     def __post_init__(self) -> None:
         n = len(self.inputs)
         if len(set(self.classes)) != len(self.classes) or not all(isinstance(c, str) and c for c in self.classes):
-            raise InputError(f"classes must be different names, none empty; got {quote(self.classes)}")
+            raise InputError(f"classes must be distinct names, none empty; got {quote(self.classes)}")
         if self.groups is _BY_CONTENT:
             object.__setattr__(self, "groups", self.keys)
         for name, column in (("labels", self.labels), ("groups", self.groups)):
             if column.dtype != np.int64 or column.shape != (n,):
-                raise InputError(f"{name}: want ({n},) int64, got {column.shape} {column.dtype}")
+                raise InputError(f"{name} must be ({n},) int64, got {column.shape} {column.dtype}")
         if n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
-            raise InputError(f"labels must lie between 0 and {len(self.classes) - 1}, the places of the classes")
+            raise InputError(f"labels must be between 0 and {len(self.classes) - 1}, indices of the classes")
         if self.kind == "series":
             _check_series(self.inputs)
         elif not all(isinstance(text, str) for text in self.inputs):
@@ -55,10 +50,10 @@ class Labelled:
 
     @classmethod
     def of(cls, inputs: Iterable[Any], labels: Iterable[Any], source: str = "the data given") -> Labelled:
-        """From n texts, or n arrays (length,) or (length, channels), and n labels of any kind that has a name.
+        """From n texts, or n arrays (length,) or (length, channels), and n labels of any type with a string form.
 
-        The classes are the different labels in order (`class_order`). InputError for a missing label, unequal numbers
-        of inputs and labels, and a number in a series that is not finite.
+        The classes are the distinct labels in the order of `class_order`. Raises InputError for a missing label,
+        different numbers of inputs and labels, and a value of a series that is not finite.
         """
         if isinstance(inputs, str):
             raise InputError("inputs must be a list of texts, not one text")
@@ -74,16 +69,16 @@ class Labelled:
 
     @property
     def kind(self) -> Literal["text", "series"]:
-        """'text' or 'series'; no rows at all are 'text'."""
+        """'text' or 'series'; 'text' if there are no rows."""
         return "series" if len(self.inputs) and isinstance(self.inputs[0], np.ndarray) else "text"
 
     @cached_property
     def keys(self) -> NDArray[np.int64]:
-        """A number (n,) for the content of each row: the same where only case, spaces and <br /> differ."""
+        """A hash (n,) of the content of each row. Case, spaces and <br /> of a text do not count."""
         return np.array([content_key(row) for row in self.inputs], dtype=np.int64)
 
     def take(self, rows: NDArray[Any] | Sequence[int]) -> Labelled:
-        """The rows with these numbers, in that order, or those where a mask (n,) is true. InputError for others."""
+        """The rows with these numbers, in order, or where a mask (n,) is true. Raises InputError for other rows."""
         which = np.asarray(rows)
         if which.dtype == np.bool_ and which.shape == (len(self),):
             which = np.flatnonzero(which)
@@ -92,23 +87,23 @@ class Labelled:
         if which.ndim != 1 or which.dtype.kind not in "iu":
             raise InputError("rows must be a list of row numbers")
         if which.size and not 0 <= int(which.min()) <= int(which.max()) < len(self):
-            raise InputError(f"rows must lie between 0 and {len(self) - 1}")
+            raise InputError(f"rows must be between 0 and {len(self) - 1}")
         inputs: Any = [self.inputs[row] for row in which.tolist()]
         return Labelled(inputs, self.labels[which], self.classes, self.groups[which], self.source)
 
     def labels_among(self, classes: Sequence[str]) -> NDArray[np.int64]:
-        """The labels (n,) as places in `classes`, those of a model. Raises InputError for a class that is not there."""
+        """The labels (n,) as indices into the `classes` of a model. Raises InputError for a class that it lacks."""
         unknown = [c for c in self.classes if c not in classes]
         if unknown:
             raise InputError(
-                f"the model does not know class {quote(unknown[0])}; it has {', '.join(map(quote, classes))}"
+                f"the model has no class {quote(unknown[0])}; its classes are {', '.join(map(quote, classes))}"
             )
         return np.array([classes.index(c) for c in self.classes], dtype=np.int64)[self.labels]
 
     def fingerprint(self) -> str:
-        """SHA-256 of kind, classes, inputs and labels, in this order; where it differs, so do the data.
+        """SHA-256 of kind, classes, inputs and labels, in this order.
 
-        Each part goes in behind its length, so that no two data sets run into the same bytes.
+        Each part is preceded by its length, so that different data sets have different bytes.
         """
         digest = hashlib.sha256()
 
@@ -127,7 +122,7 @@ class Labelled:
 
 
 def class_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """The different labels in order: as numbers where all are numbers, else by code point.
+    """The distinct labels, sorted as numbers if all are numbers, else by code point.
 
     >>> class_order(["10", "9", "10"]), class_order(["b", "10", "9"])
     (('9', '10'), ('10', '9', 'b'))
@@ -139,7 +134,7 @@ def class_order(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.int64]:
-    """The place in `classes` of each label: (n,)."""
+    """The index in `classes` of each label: (n,)."""
     place = {name: row for row, name in enumerate(classes)}
     return np.array([place[label] for label in labels], dtype=np.int64)
 
@@ -159,7 +154,7 @@ def _series(row: Any, number: int) -> NDArray[np.float32]:
 def _label_name(label: Any, number: int) -> str:
     name = str(label).strip()
     if label is None or label != label or not name:
-        raise InputError(f"labels: the one of row {number} is missing")
+        raise InputError(f"labels: row {number} has no label")
     return name
 
 
@@ -170,7 +165,7 @@ def _parts(row: Any) -> list[bytes]:
 
 
 def content_key(row: Any) -> int:
-    """A number for the content of a text or series: the same where only case, spaces and <br /> differ."""
+    """A hash of the content of a text or series. Case, spaces and <br /> of a text do not count."""
     if isinstance(row, str):
         row = " ".join(row.replace("<br />", " ").casefold().split())
     return int.from_bytes(hashlib.blake2b(b"\0".join(_parts(row)), digest_size=8).digest(), "little", signed=True)

@@ -1,7 +1,7 @@
-"""Time series: reading them, and bringing their channels to one scale.
+"""Readers of time series.
 
-A series is (length, channels) float32, time first; lengths may differ. The archives of the field put channels first:
-the readers turn that round.
+A series is (length, channels) float32, time first; lengths may differ. The UCR/UEA archives have channels first; the
+readers transpose them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,20 @@ from gatewise.data.labelled import Labelled, class_order, label_rows
 from gatewise.errors import DataError, quote
 from gatewise.kernels.ragged import starts_of
 
-__all__ = ["read_npz", "read_ts"]
-
 Series = NDArray[np.float32]
-_NPZ = 4 << 30  # bytes of all arrays
+_MAX_NPZ = 4 << 30  # bytes of all arrays
 
 
-def _fail(path: Path, line: int, what: str) -> NoReturn:
-    raise DataError(f"{quote(path, 200)}:{line}: {what}")
+def _fail(path: Path, line: int, message: str) -> NoReturn:
+    raise DataError(f"{quote(path, 200)}:{line}: {message}")
 
 
 def read_ts(path: str | Path) -> Labelled:
     """A .ts file of the UCR/UEA archives (as aeon and sktime read it), lengths equal or not.
 
-    `:` stands between channels, `,` between steps, the class last. The classes are those that @classLabel lists, so
-    that both halves of a set agree. DataError, with the line, for missing values, time stamps, channels of different
-    length, a class that is not listed, and what is no number.
+    `:` separates channels, `,` steps, and the class is last. The classes are those of @classLabel, so that the training
+    and test file of a set agree. Raises DataError with the line for missing values, time stamps, channels of different
+    lengths, a class that is not listed, and an invalid number.
     """
     file = Path(path).expanduser()
     try:
@@ -53,7 +51,7 @@ def read_ts(path: str | Path) -> Labelled:
             continue
         if in_data:
             if listed is None:
-                _fail(file, number, "there is no '@classLabel true' with the classes before '@data'")
+                _fail(file, number, "'@classLabel true' with the classes is missing before '@data'")
             *channels, name = line.split(":")
             name = name.strip()
             if name not in listed:
@@ -80,16 +78,16 @@ def read_ts(path: str | Path) -> Labelled:
     return Labelled(inputs, label_rows(names, classes), classes, source=source)
 
 
-def _steps(file: Path, line: int, channels: list[str], want: int | None) -> Series:
-    if not channels or (want is not None and len(channels) != want):
-        _fail(file, line, f"{len(channels)} channels, but {want or 'one or more'} are expected")
+def _steps(file: Path, line: int, channels: list[str], expected: int | None) -> Series:
+    if not channels or (expected is not None and len(channels) != expected):
+        _fail(file, line, f"{len(channels)} channels, expected {expected or 'one or more'}")
     rows = []
     for place, channel in enumerate(channels, start=1):
         try:
             with np.errstate(over="ignore"):
                 rows.append(np.array(channel.split(","), dtype=np.float32))
         except ValueError:
-            what = "a missing value" if "?" in channel else f"what is no number, {quote(channel, 40)}"
+            what = "a missing value" if "?" in channel else f"an invalid number, {quote(channel, 40)}"
             _fail(file, line, f"channel {place} has {what}")
         if not np.isfinite(rows[-1]).all():
             _fail(file, line, f"channel {place} has a value that is not finite")
@@ -99,20 +97,20 @@ def _steps(file: Path, line: int, channels: list[str], want: int | None) -> Seri
 
 
 def read_npz(path: str | Path) -> Labelled:
-    """An .npz file with `labels (n,)`, whole numbers or strings, and the series in one of two ways:
+    """An .npz file with `labels (n,)`, whole numbers or strings, and the series in one of two forms.
 
-    `inputs (n, length, channels)` or `(n, length)`, all of one length; or one behind the other, `values (N, channels)`,
-    and `lengths (n,)` with the sum N. Pickled objects are refused, and sizes checked before anything is read. DataError
-    with the file and array for whatever does not fit.
+    Series of equal length: `inputs (n, length, channels)` or `(n, length)`. Series of different lengths: concatenated
+    `values (N, channels)` and `lengths (n,)` with sum N. Pickled objects are refused, and sizes are checked before
+    anything is read. Raises DataError with the file and the array.
     """
     file = Path(path).expanduser()
     arrays = _arrays(file)
 
-    def fail(what: str) -> NoReturn:
-        raise DataError(f"{quote(file, 200)}: {what}")
+    def fail(message: str) -> NoReturn:
+        raise DataError(f"{quote(file, 200)}: {message}")
 
     if "labels" not in arrays or not ({"inputs"} <= set(arrays) or {"values", "lengths"} <= set(arrays)):
-        fail(f"want labels, and inputs or values with lengths; there are {', '.join(map(quote, sorted(arrays)))}")
+        fail(f"must have labels, and inputs or values with lengths; it has {', '.join(map(quote, sorted(arrays)))}")
     labels = arrays["labels"]
     if labels.ndim != 1 or labels.dtype.kind not in "iuUb":
         fail(f"labels must be (n,) whole numbers or strings, got {labels.shape} {labels.dtype}")
@@ -134,19 +132,19 @@ def read_npz(path: str | Path) -> Labelled:
         inputs = [values[start : start + length] for start, length in zip(starts, lengths, strict=True)]
     names = [str(label) for label in labels.tolist()]
     if len(names) != len(inputs) or not inputs or not all(names):
-        fail(f"{len(inputs)} series and {len(names)} labels; want the same number, at least one, none empty")
+        fail(f"{len(inputs)} series and {len(names)} labels; want equal numbers, at least one, and no empty label")
     classes = class_order(names)
     source = f"{len(inputs):,} series of {quote(file.name)}, {inputs[0].shape[1]} channels, {len(classes)} classes"
     return Labelled(inputs, label_rows(names, classes), classes, source=source)
 
 
 def _arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz: nothing is allocated before its declared size is that of the bytes there."""
+    """The arrays of an .npz file. Declared sizes are compared with the actual ones before memory is allocated."""
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(file) as bundle:
-            if sum(info.file_size for info in bundle.infolist()) > _NPZ:
-                raise DataError(f"{quote(file, 200)}: more than {_NPZ:,} bytes")
+            if sum(info.file_size for info in bundle.infolist()) > _MAX_NPZ:
+                raise DataError(f"{quote(file, 200)}: more than {_MAX_NPZ:,} bytes")
             for info in bundle.infolist():
                 with bundle.open(info) as member:
                     version = np.lib.format.read_magic(member)
@@ -161,5 +159,5 @@ def _arrays(file: Path) -> dict[str, NDArray[Any]]:
     except FileNotFoundError:
         raise DataError(f"{quote(file, 200)}: not found") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{quote(file, 200)}: not a sound .npz file: {error}") from None
+        raise DataError(f"{quote(file, 200)}: not a valid .npz file: {error}") from None
     return arrays

@@ -1,4 +1,4 @@
-"""The data in two parts, without a leak."""
+"""Splits without leakage, and batches."""
 
 from __future__ import annotations
 
@@ -12,44 +12,43 @@ from numpy.typing import NDArray
 from gatewise.data.labelled import Labelled
 from gatewise.errors import DataError, InputError
 
-__all__ = ["split"]
-
-_PASSES = 20
+_MAX_PASSES = 20
+_POOL = 50  # batches that are sorted by length together; small enough to mix rows anew in every epoch
 
 
 def split(
     labelled: Labelled, fraction: float, seed: int, by: Literal["group", "row"] = "group"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row numbers of two parts: the first has about `fraction` of each class, the second the rest.
+    """Row numbers of two parts, stratified: the first has about `fraction` of each class, the second the rest.
 
-    by="group" keeps whole groups on one side (for reviews: all of a film), by="row" only rows with the same content;
-    by group those stay together too. The same data and seed give the same parts, whatever the version of NumPy.
+    by="row" keeps rows with equal content in one part; by="group" also keeps groups in one part (for reviews: a film).
+    The result depends on the data and the seed only, not on the version of NumPy.
 
-    Returns two ascending int64 arrays, neither empty. InputError for a fraction not between 0 and 1; DataError where
-    all rows hang together.
+    Returns two ascending int64 arrays, neither empty. Raises InputError for a fraction not between 0 and 1, DataError
+    if all rows belong to one group.
     """
     if not 0 < fraction < 1:
         raise InputError(f"fraction must lie between 0 and 1, got {fraction}")
     if by not in ("group", "row"):
         raise InputError(f"by must be 'group' or 'row', not {by!r}")
-    bundles = _bundles([labelled.keys] if by == "row" else [labelled.groups, labelled.keys])
-    if len(bundles) < 2:
-        raise DataError(f"the data cannot be split: all {len(labelled):,} rows belong together")
+    components = _components([labelled.keys] if by == "row" else [labelled.groups, labelled.keys])
+    if len(components) < 2:
+        raise DataError(f"the data cannot be split: all {len(labelled):,} rows belong to one group")
     salt = f"{seed}:".encode()
 
-    def chance(bundle: list[int]) -> bytes:
-        name = int(labelled.keys[bundle].min()).to_bytes(8, "little", signed=True)
+    def random_key(component: list[int]) -> bytes:
+        name = int(labelled.keys[component].min()).to_bytes(8, "little", signed=True)
         return hashlib.blake2b(salt + name, digest_size=16).digest()
 
-    bundles.sort(key=chance)
+    components.sort(key=random_key)
     counts = np.bincount(labelled.labels, minlength=len(labelled.classes))
-    # The smaller part is filled from nothing: a bundle goes over if that brings the classes nearer to what is wanted,
-    # Σ (missing - count)² < Σ missing², and comes back by the same rule, until nothing moves any more.
+    # The smaller part starts empty. A component moves to it if that brings the class counts closer to the target,
+    # Σ (missing - count)² < Σ missing², and moves back by the same rule, until no component moves.
     small = min(fraction, 1 - fraction)
     missing = [small * int(count) for count in counts]
-    classes = [list(Counter(labelled.labels[bundle].tolist()).items()) for bundle in bundles]
-    taken = [False] * len(bundles)
-    for _ in range(_PASSES):
+    classes = [list(Counter(labelled.labels[component].tolist()).items()) for component in components]
+    taken = [False] * len(components)
+    for _ in range(_MAX_PASSES):
         moved = False
         for number, of_class in enumerate(classes):
             sign = -1 if taken[number] else 1
@@ -60,21 +59,21 @@ def split(
                 moved = True
         if not moved:
             break
-    if all(taken) or not any(taken):  # a handful of rows: the smallest bundle alone is better than nothing
-        smallest = min(range(len(bundles)), key=lambda number: len(bundles[number]))
+    if all(taken) or not any(taken):  # few rows: neither part may be empty
+        smallest = min(range(len(components)), key=lambda number: len(components[number]))
         taken[smallest] = not taken[smallest]
     part, rest = (
-        _rows([b for b, there in zip(bundles, taken, strict=True) if there is side]) for side in (True, False)
+        _rows([b for b, there in zip(components, taken, strict=True) if there is side]) for side in (True, False)
     )
     return (part, rest) if small == fraction else (rest, part)
 
 
-def _rows(bundles: list[list[int]]) -> NDArray[np.int64]:
-    return np.array(sorted(row for bundle in bundles for row in bundle), dtype=np.int64)
+def _rows(components: list[list[int]]) -> NDArray[np.int64]:
+    return np.array(sorted(row for component in components for row in component), dtype=np.int64)
 
 
-def _bundles(columns: list[NDArray[np.int64]]) -> list[list[int]]:
-    """Row numbers that hang together: by the same number in a column, directly or through other rows."""
+def _components(columns: list[NDArray[np.int64]]) -> list[list[int]]:
+    """Connected components of the rows, where rows with equal numbers in a column are connected."""
     parent = list(range(len(columns[0])))
 
     def root(row: int) -> int:
@@ -87,7 +86,28 @@ def _bundles(columns: list[NDArray[np.int64]]) -> list[list[int]]:
         first: dict[int, int] = {}
         for row, number in enumerate(column.tolist()):
             parent[root(row)] = root(first.setdefault(number, row))
-    bundles: dict[int, list[int]] = {}
+    components: dict[int, list[int]] = {}
     for row in range(len(parent)):
-        bundles.setdefault(root(row), []).append(row)
-    return list(bundles.values())
+        components.setdefault(root(row), []).append(row)
+    return list(components.values())
+
+
+def batches(
+    lengths: NDArray[np.int64], batch_size: int, rng: np.random.Generator, bucket_by_length: bool
+) -> list[NDArray[np.int64]]:
+    """Every row number once, shuffled, in arrays of `batch_size`; the last array may be shorter.
+
+    lengths (n,): steps of each row. bucket_by_length: rows of similar length share a batch, so that less is padded:
+    pools of 50 batches are sorted by length and cut, and the batches are shuffled.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, got {batch_size}")
+    order = rng.permutation(len(lengths)).astype(np.int64)
+    if not bucket_by_length:
+        return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+    out: list[NDArray[np.int64]] = []
+    for first in range(0, len(order), batch_size * _POOL):
+        pool = order[first : first + batch_size * _POOL]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        out += [pool[start : start + batch_size] for start in range(0, len(pool), batch_size)]
+    return [out[number] for number in rng.permutation(len(out))]

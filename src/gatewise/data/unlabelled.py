@@ -1,4 +1,4 @@
-"""Texts without labels, to pretrain on: out of folders, tables, plain files and the IMDB archive."""
+"""Unlabelled texts for pretraining: from folders, tables, text files and the IMDB archive."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ from pathlib import Path
 
 from gatewise.data.archive import unlabelled_files
 from gatewise.data.download import cache_folder
-from gatewise.data.folder import read_text
+from gatewise.data.files import read_column, read_text
 from gatewise.data.imdb import EMBEDDED, OFFICIAL, Splits, imdb
 from gatewise.data.labelled import Labelled, content_key
-from gatewise.data.tables import read_column
 from gatewise.errors import DataError, InputError, quote
-
-__all__ = ["Unlabelled", "imdb_texts", "read_texts"]
 
 _TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
-    """n texts and one line that says where they came from."""
+    """n texts. source: where they come from, one line."""
 
     texts: list[str]
     source: str
@@ -31,7 +28,7 @@ class Unlabelled:
         return len(self.texts)
 
     def fingerprint(self) -> str:
-        """SHA-256 over the texts, each behind its length."""
+        """SHA-256 of the texts, each preceded by its length."""
         digest = hashlib.sha256()
         for text in self.texts:
             raw = text.encode("utf-8", "surrogatepass")
@@ -39,20 +36,18 @@ class Unlabelled:
         return digest.hexdigest()
 
     def without(self, data: Labelled) -> Unlabelled:
-        """Those that do not stand among the rows of `data`. Raises InputError where none is left."""
+        """The texts that are not among the rows of `data`. Raises InputError if none is left."""
         labelled = set(data.keys.tolist())
         kept = [text for text in self.texts if content_key(text) not in labelled]
         if not kept:
-            raise InputError(
-                "every text without a label stands among the labelled ones: there is nothing to learn from"
-            )
+            raise InputError("every unlabelled text is also in the labelled data: there is nothing more to learn from")
         if len(kept) == len(self.texts):
             return self
-        return Unlabelled(kept, f"{self.source}; {len(kept):,} of them, the others being labelled")
+        return Unlabelled(kept, f"{self.source}; {len(kept):,} of them not among the labelled texts")
 
     @classmethod
     def of(cls, texts: Iterable[str], source: str = "the texts given") -> Unlabelled:
-        """From any texts. Raises InputError for one that is no text or has nothing in it."""
+        """From any texts. Raises InputError for an empty text and for anything but a string."""
         if isinstance(texts, str):
             raise InputError("texts must be a list of texts, not one text")
         rows = list(texts)
@@ -66,11 +61,10 @@ class Unlabelled:
 def imdb_texts(
     path: str | Path | None = None, *, known: Splits | None = None, progress: bool = True, download: bool = True
 ) -> Unlabelled:
-    """The reviews that are not for testing: the train half and the 50,000 without labels, from where `imdb` finds them.
+    """The reviews that are not test data: the train half and the 50,000 unlabelled ones, from where `imdb` finds them.
 
-    A review whose text also stands in the test half is left out, and `source` says how many were. Of the embedded half
-    only the part that is not held out is there. known: what `imdb` gave for the same path, where it was read already.
-    Errors as `imdb`.
+    Reviews that are also in the test half are removed; `source` says how many. Of the embedded half, only its training
+    part is used. known: the result of `imdb` for the same path, to avoid reading it twice. Errors as `imdb`.
     """
     splits = known or imdb(path, progress=progress, download=download)
     texts = [text for text in splits.train.inputs if isinstance(text, str)]
@@ -79,25 +73,24 @@ def imdb_texts(
     test = set() if splits.test is None else set(splits.test.keys.tolist())
     kept = [text for text in (*texts, *unlabelled) if text.strip() and content_key(text) not in test]
     left_out = len(texts) + len(unlabelled) - len(kept)
-    source = f"{len(kept):,} IMDB reviews ({len(texts):,} of the train half, {len(unlabelled):,} without a label"
-    source += f", less {left_out:,} that stand in the test half too)" if left_out else ")"
+    source = f"{len(kept):,} IMDB reviews ({len(texts):,} of the train half, {len(unlabelled):,} unlabelled"
+    source += f"; {left_out:,} duplicates of test reviews removed)" if left_out else ")"
     return Unlabelled(kept, source)
 
 
 def read_texts(
     sources: Sequence[str], *, data: str | None = None, text: str = "text", known: Splits | None = None
 ) -> Unlabelled:
-    """All texts of `sources`, one after the other.
+    """The texts of all `sources`, in order.
 
-    A source is `imdb` (data: its archive, folder or "embedded"; known: as for
-    `imdb_texts`); a folder, of which every .txt file below it is one
-    text; a table (.csv .tsv .jsonl), of which the column `text` counts; or a .txt file, one text a line. DataError with
-    the file's name for what cannot be read, and where there is no text at all.
+    A source is `imdb` (data: its archive, folder or "embedded"; known: as in `imdb_texts`), a folder (every .txt file
+    in it and its subfolders is one text), a table (.csv .tsv .jsonl; the column `text`), or a .txt file (one text per
+    line). Raises DataError with the file name for a source that cannot be read or has no text.
     """
     if not sources:
         raise InputError("name at least one source of texts: imdb, a folder, a table or a .txt file")
     if data is not None and "imdb" not in sources:
-        raise InputError("--data is for the source imdb; a file is named by itself")
+        raise InputError("--data is for the source imdb; give files as sources")
     parts = [_read(source, data, text, known) for source in sources]
     return Unlabelled([one for part in parts for one in part.texts], "; ".join(part.source for part in parts))
 
@@ -109,7 +102,7 @@ def _read(source: str, data: str | None, text: str, known: Splits | None) -> Unl
     if path.is_dir():
         files = sorted(file for file in path.rglob("*.txt") if not file.name.startswith("."))
         if not files:
-            raise DataError(f"{quote(path, 200)}: there is no .txt file in this folder")
+            raise DataError(f"{quote(path, 200)}: the folder has no .txt file")
         return Unlabelled([read_text(file) for file in files], f"{len(files):,} files of the folder {quote(path.name)}")
     if not path.exists():
         raise DataError(f"{quote(path, 200)}: not found")
@@ -119,7 +112,7 @@ def _read(source: str, data: str | None, text: str, known: Splits | None) -> Unl
             raise DataError(f"{quote(path, 200)}: has no row")
         return Unlabelled(rows, f"{len(rows):,} rows of {quote(path.name)}")
     if path.suffix.lower() == ".txt":
-        lines = [line for line in read_text(path, most=1 << 30).splitlines() if line.strip()]
+        lines = [line for line in read_text(path, max_bytes=1 << 30).splitlines() if line.strip()]
         return Unlabelled(lines, f"{len(lines):,} lines of {quote(path.name)}")
     raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*_TABLES, '.txt'))}")
 
@@ -132,7 +125,7 @@ def _decoded(name: str, raw: bytes) -> str:
 
 
 def _archive(path: str | Path | None) -> Path | None:
-    """Where `imdb(path)` read the official files; None where it took the embedded half."""
+    """The path from which `imdb(path)` reads the official files; None for the embedded half."""
     if path == EMBEDDED:
         return None
     archive = cache_folder() / OFFICIAL.name if path is None else Path(path).expanduser()

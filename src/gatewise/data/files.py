@@ -1,4 +1,4 @@
-"""Labelled texts out of a CSV, TSV or JSON Lines file, read strictly: what is not clear is an error with its line."""
+"""Labelled texts from CSV, TSV and JSON Lines files and from folders. Anything ambiguous is an error with its line."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from gatewise.data.labelled import Labelled, class_order, label_rows
 from gatewise.errors import DataError, quote
-
-__all__ = ["long_fields", "read_column", "read_table"]
+from gatewise.storage import parse_json
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _LINES = (".jsonl", ".ndjson")
-_FIELD = 10_000_000  # characters; a longer one is a quote that is never closed
-_CLASSES = 1_000
-_OTHER = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"PK\x03\x04": "a zip or Excel file", b"\xff\xfe": "UTF-16"}
-_OTHER |= {b"\xfe\xff": "UTF-16", b"\x28\xb5\x2f\xfd": "zstd"}
+_MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
+_MAX_CLASSES = 1_000
+_MAX_FILE = 10 << 20  # bytes of a text file
+_SIGNATURES = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"PK\x03\x04": "a zip or Excel file", b"\xff\xfe": "UTF-16"}
+_SIGNATURES |= {b"\xfe\xff": "UTF-16", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 def read_table(path: str | Path, *, text: str, label: str) -> Labelled:
-    """The columns (or JSON keys) `text` and `label` of a file in UTF-8: .csv, .tsv, .tab, .jsonl, .ndjson.
+    """The columns (or JSON keys) `text` and `label` of a UTF-8 file: .csv, .tsv, .tab, .jsonl, .ndjson.
 
-    A CSV or TSV begins with a header; quotes as in RFC 4180; blank lines are passed over. Labels are any strings, in
-    JSON whole numbers and true/false too; spaces around them do not count. Nothing is ever skipped or guessed:
-    DataError with file and line for a missing or doubled column, a row of another length, an empty label or text, an
-    open quote, NUL, bytes that are not UTF-8, another format, fewer than two classes.
+    A CSV or TSV file starts with a header; quotes are as in RFC 4180; blank lines are ignored. Labels are strings, in
+    JSON also whole numbers and true/false; surrounding spaces are stripped. No row is skipped and nothing is guessed:
+    raises DataError with file and line for a missing or duplicate column, a row of another length, an empty label or
+    text, an unclosed quote, NUL, invalid UTF-8, another format, or fewer than two classes.
     """
     file = Path(path).expanduser()
     rows = [(line, body, name) for line, (body, name) in _rows(file, (text, label))]
@@ -37,9 +38,7 @@ def read_table(path: str | Path, *, text: str, label: str) -> Labelled:
 
 
 def read_column(path: str | Path, *, text: str) -> list[str]:
-    """The column (or JSON key) `text` alone, of a file as `read_table` reads it and with its errors; no row may be
-    empty.
-    """
+    """The column (or JSON key) `text` of a file, without labels. Formats and errors as in `read_table`."""
     file = Path(path).expanduser()
     rows = [(line, body) for line, (body,) in _rows(file, (text,))]
     _refuse_empty(file, "text", [line for line, body in rows if not body.strip()])
@@ -47,7 +46,7 @@ def read_column(path: str | Path, *, text: str) -> list[str]:
 
 
 def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """(line, the columns' values) of each row; the first column is a text, the second a label."""
+    """(line, values of the columns) of each row. The first column is a text, the second a label."""
     suffix = file.suffix.lower()
     if suffix not in _DELIMITERS and suffix not in _LINES:
         known = " ".join((*_DELIMITERS, *_LINES))
@@ -62,8 +61,8 @@ def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str
 
 @contextmanager
 def long_fields() -> Iterator[None]:
-    """csv takes fields of ten million characters for a while; its limit is one for the process."""
-    before = csv.field_size_limit(_FIELD)
+    """Raise the field limit of the csv module, which is one per process, to ten million characters within the block."""
+    before = csv.field_size_limit(_MAX_FIELD)
     try:
         yield
     finally:
@@ -76,7 +75,7 @@ def _content(file: Path) -> str:
     except OSError as error:
         reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise DataError(f"{quote(file, 200)}: {reason}") from None
-    for start, name in _OTHER.items():
+    for start, name in _SIGNATURES.items():
         if raw.startswith(start):
             raise DataError(f"{quote(file, 200)}: this is {name}, not text in UTF-8")
     nul = raw.find(b"\0")
@@ -88,8 +87,12 @@ def _content(file: Path) -> str:
         _fail(file, raw.count(b"\n", 0, error.start) + 1, f"not valid UTF-8: byte 0x{raw[error.start]:02X}")
 
 
-def _fail(file: Path, line: int, what: str) -> NoReturn:
-    raise DataError(f"{quote(file, 200)}:{line}: {what}")
+def _error(file: Path, line: int, message: str) -> DataError:
+    return DataError(f"{quote(file, 200)}:{line}: {message}")
+
+
+def _fail(file: Path, line: int, message: str) -> NoReturn:
+    raise _error(file, line, message)
 
 
 def _csv_rows(
@@ -105,7 +108,7 @@ def _csv_rows(
             break
         except csv.Error as error:
             opened = "unexpected end of data" in str(error) or "field larger" in str(error)
-            _fail(file, line, "a quote that is opened in this row is never closed" if opened else f"bad row: {error}")
+            _fail(file, line, "a quote opened in this row is not closed" if opened else f"bad row: {error}")
         here, line = line, reader.line_num + 1
         if not row:
             continue
@@ -125,7 +128,7 @@ def _column(file: Path, line: int, header: list[str], name: str, delimiter: str)
     if len(found) == 1:
         return found[0]
     if found:
-        _fail(file, line, f"the header has column {quote(name)} {len(found)} times")
+        _fail(file, line, f"the header has {len(found)} columns {quote(name)}")
     shown = ", ".join(quote(column) for column in header[:20])
     other = next((mark for mark in ",;\t|" if mark != delimiter and len(header) == 1 and mark in header[0]), None)
     hint = f"; the fields seem to be separated by {other!r}" if other else ""
@@ -136,10 +139,7 @@ def _json_rows(file: Path, content: str, columns: tuple[str, ...]) -> Iterator[t
     for line, record in enumerate(content.split("\n"), start=1):
         if not record.strip():
             continue
-        try:
-            row = json.loads(record, object_pairs_hook=_unique, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            _fail(file, line, f"not a JSON object: {getattr(error, 'msg', error)}")
+        row = parse_json(record.encode(), "record", error=partial(_error, file, line))
         if not isinstance(row, dict):
             _fail(file, line, "not a JSON object")
         for name in columns:
@@ -152,21 +152,7 @@ def _json_rows(file: Path, content: str, columns: tuple[str, ...]) -> Iterator[t
             if not isinstance(row[label], (str, int)):
                 _fail(file, line, f"{quote(label)} must be a text, a whole number or true/false")
         names = [row[label] if isinstance(row[label], str) else json.dumps(row[label]) for label in labels]
-        for value in (row[text], *names):
-            if any("\ud800" <= ch <= "\udfff" for ch in value):
-                _fail(file, line, "a lone surrogate, which is no character")
         yield line, (row[text], *(name.strip() for name in names))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return row
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _labelled(file: Path, rows: list[tuple[int, str, str]], label: str) -> Labelled:
@@ -178,9 +164,9 @@ def _labelled(file: Path, rows: list[tuple[int, str, str]], label: str) -> Label
     names = [name for _, _, name in rows]
     classes = class_order(names)
     if len(classes) < 2:
-        there = f"only {quote(classes[0])}" if classes else "no row"
-        raise DataError(f"{quote(file, 200)}: {there} in {quote(label)}; a classifier needs two classes or more")
-    if len(classes) > _CLASSES:
+        found = f"only {quote(classes[0])}" if classes else "no row"
+        raise DataError(f"{quote(file, 200)}: {found} in {quote(label)}; a classifier needs two classes or more")
+    if len(classes) > _MAX_CLASSES:
         raise DataError(
             f"{quote(file, 200)}: {quote(label)} has {len(classes):,} different labels; is it the right column?"
         )
@@ -192,3 +178,50 @@ def _refuse_empty(file: Path, what: str, bad: list[int]) -> None:
     if bad:
         lines = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
         _fail(file, bad[0], f"the {what} is empty in {len(bad):,} row{'s'[: len(bad) > 1]} (line {lines})")
+
+
+def read_folder(path: str | Path) -> Labelled:
+    """The texts ROOT/class/*.txt in UTF-8, sorted by name. Hidden files and folders are ignored.
+
+    Raises DataError with the file name for fewer than two classes, an empty class or text, a link, invalid UTF-8, and
+    more than 10 MB.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise DataError(f"{quote(root, 200)}: {'not a folder' if root.exists() else 'not found'}")
+    try:
+        folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        if len(folders) < 2:
+            raise DataError(f"{quote(root, 200)}: has {len(folders)} folders; a classifier needs two classes or more")
+        texts: list[str] = []
+        names: list[str] = []
+        for folder in folders:
+            files = sorted(file for file in folder.glob("*.txt") if not file.name.startswith("."))
+            if not files:
+                raise DataError(f"{quote(folder, 200)}: has no .txt file")
+            texts += [read_text(file) for file in files]
+            names += [folder.name] * len(files)
+    except OSError as error:
+        raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
+    classes = class_order(names)
+    source = f"{len(texts):,} files of the folder {quote(root.name)}, {len(classes)} classes"
+    return Labelled(texts, label_rows(names, classes), classes, source=source)
+
+
+def read_text(file: Path, max_bytes: int = _MAX_FILE) -> str:
+    """The text of a UTF-8 file. Raises DataError with the file name if it is empty, has more than `max_bytes` bytes, is
+    not UTF-8 or not a plain file.
+    """
+    if file.is_symlink() or not file.is_file():
+        raise DataError(f"{quote(file, 200)}: not a plain file")
+    with open(file, "rb") as opened:
+        raw = opened.read(max_bytes + 1)
+    if len(raw) > max_bytes:
+        raise DataError(f"{quote(file, 200)}: more than {max_bytes:,} bytes")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{quote(file, 200)}: not valid UTF-8 at byte {error.start}") from None
+    if not text.strip():
+        raise DataError(f"{quote(file, 200)}: the text is empty")
+    return text
