@@ -151,6 +151,6 @@ def test_labelled_texts_are_left_out_of_the_unlabelled_ones(pretrained: Pretrain
     alone = train(data, pretrained=pretrained, unlabelled=fresh, **OPTIONS)
     for name, array in alone.parameters.items():
         np.testing.assert_array_equal(array, mixed.parameters[name])
-    assert "30 of them, the others being labelled" in mixed.metadata.unlabelled
+    assert "30 of them not among the labelled texts" in mixed.metadata.unlabelled
     with pytest.raises(InputError, match="every unlabelled text"):
         train(data, pretrained=pretrained, unlabelled=texts[:50], **OPTIONS)
