@@ -69,7 +69,7 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
         assert not (tmp_path / "n").exists()
 
 
-def test_inputs_that_move_against_the_network(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+def test_adversarial_training(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     plain, adversarial, refused = tmp_path / "plain", tmp_path / "adversarial", tmp_path / "refused"
     assert run("train", *columns(reviews_csv), "-o", plain, *SMALL).exit_code == 0
     assert run("train", *columns(reviews_csv), "-o", adversarial, *SMALL, "--adversarial", 0.05).exit_code == 0
