@@ -48,7 +48,7 @@ def main() -> None:
             size = {"width": 1280, "height": 1255}
             page = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")
             page.goto(f"{address}/#t={TEXT.replace(' ', '+').replace(',', '%2C')}")
-            page.wait_for_function("() => window.gatewise?.store.get().data?.account")
+            page.wait_for_function("() => window.gatewise?.store.get().data?.attribution")
             page.wait_for_function("() => gatewise.store.get().data.heatmaps.size")
             page.wait_for_timeout(1000)
             page.screenshot(path=options.out)
