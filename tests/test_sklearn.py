@@ -85,7 +85,7 @@ def test_a_matrix_is_one_channel_a_row() -> None:
 
 
 def test_what_does_not_fit_is_named() -> None:
-    with pytest.raises(InputError, match="one label for each input"):
+    with pytest.raises(InputError, match="one label per input"):
         clone(SMALL).fit(DATA.inputs, NAMES[:-1])
     with pytest.raises(InputError, match="not one text"):
         clone(SMALL).fit("a text", ["x"])

@@ -1,4 +1,4 @@
-"""gatewise: the glass-box LSTM. Fast on a CPU, and it shows what every gate did."""
+"""gatewise: LSTM text and series classifiers, fast on a CPU, with explanations down to the gates."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ __all__ = [
     "train",
 ]
 
-# Each public name and the module that holds it: imported when first used, so that `gatewise --help` needs no NumPy and
-# nothing but training needs torch.
+# Public name to module. Names are imported on first use, so that `gatewise --help` does not import NumPy and only
+# training imports torch.
 _HOME = {
     "Model": "gatewise.model.model",
     "PretrainedLM": "gatewise.model.pretrained",

@@ -1,14 +1,14 @@
-"""Every error that gatewise raises on purpose.
+"""The exceptions of gatewise.
 
-    GatewiseError               one line that names what is wrong and where; the CLI prints it, exit code 2
-    ├── InputError              an argument, text, array or option that cannot be used (also a ValueError)
-    ├── DataError               a data set: missing, truncated, wrong checksum, a bad row
-    ├── ModelFileError          a model folder: missing file, changed byte, unknown key, newer format
-    ├── KernelUnavailable       a kernel or instruction set that was asked for and cannot run here
-    ├── TrainingError           training cannot go on: a loss that is not finite, a folder in use
-    └── MissingExtra            an optional dependency that the call needs (also an ImportError)
+    GatewiseError               one line that says what is wrong and where; the CLI prints it, exit code 2
+    ├── InputError              an invalid argument, text, array or option (also a ValueError)
+    ├── DataError               a data set: missing, truncated, wrong checksum, an invalid row
+    ├── ModelFileError          a model folder: missing file, changed byte, unknown key, other format version
+    ├── KernelUnavailable       a requested kernel or instruction set that cannot run here
+    ├── TrainingError           training cannot continue: a loss that is not finite, a run folder in use
+    └── MissingExtra            an optional dependency is not installed (also an ImportError)
 
-A message never holds more than 80 characters of the user's own text, and no control characters of it (`quote`).
+A message contains at most 80 characters of user text, and no control characters (`quote`).
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ __all__ = [
 
 
 class GatewiseError(Exception):
-    """Base of all; `str(error)` is one line fit to be shown to a person."""
+    """Base class. `str(error)` is one line for users."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
 
 
 class InputError(GatewiseError, ValueError):
-    """An argument, text, array or option that cannot be used."""
+    """An invalid argument, text, array or option."""
 
 
 class DataError(GatewiseError):
-    """A data set that is missing, damaged or not what it should be."""
+    """A missing, damaged or invalid data set."""
 
 
 class ModelFileError(GatewiseError):
-    """A model folder that is missing, damaged, changed or not understood."""
+    """A missing, damaged, changed or unsupported model folder."""
 
 
 class KernelUnavailable(GatewiseError):
-    """A kernel or instruction set that was asked for and cannot run here."""
+    """A requested kernel or instruction set that cannot run here."""
 
 
 class TrainingError(GatewiseError):
-    """Training cannot go on; what had been reached is kept."""
+    """Training cannot continue. The checkpoint is kept."""
 
 
 class MissingExtra(GatewiseError, ImportError):
@@ -61,12 +61,12 @@ class MissingExtra(GatewiseError, ImportError):
 
 
 def printable(text: object, limit: int = 80) -> str:
-    """`text` on one line, at most `limit` characters, with a replacement character for each that is not seen, or that
-    would move the cursor, change the colour or turn the direction of a terminal."""
+    """`text` on one line, at most `limit` characters. Unprintable characters become a replacement character, also those
+    that would move the cursor, change the colour or the text direction of a terminal."""
     plain = "".join(ch if ch.isprintable() else "\N{REPLACEMENT CHARACTER}" for ch in str(text)[: limit + 1])
     return f"{plain[:limit]}…" if len(plain) > limit else plain
 
 
 def quote(text: object, limit: int = 80) -> str:
-    """`printable` text in quotation marks, as it may stand in a message."""
+    """`printable` text in quotation marks, for messages."""
     return f"'{printable(text, limit)}'"

@@ -1,4 +1,4 @@
-"""gatewise behind scikit-learn's calls: fit, predict, predict_proba, score; in pipelines and searches. Extra `sklearn`.
+"""A scikit-learn estimator, for pipelines and searches. Needs the extra `sklearn`.
 
 >>> from gatewise.sklearn import LSTMClassifier
 >>> texts = ["good good film", "a bad film", "so good", "bad, bad"] * 10
@@ -37,7 +37,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """An LSTM classifier for texts, or for series, as a scikit-learn estimator.
 
     X: n texts, or n series, each (steps,) or (steps, channels), of any lengths; an array (n, steps) is n series of one
-    channel, (n, steps, channels) is n series. y (n,): labels of any kind that numpy.unique orders.
+    channel, (n, steps, channels) is n series. y (n,): labels of any type that numpy.unique sorts.
 
     recipe: a recipe's name; None: "fast", or with `pretrained` "finetune", "few-shot" below 2,000 rows. pretrained: a
     language model of `gatewise.pretrain`, or its folder. unlabelled: further texts (see `gatewise.train`). units,
@@ -73,13 +73,13 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> LSTMClassifier:
-        """Train on X and y; a part of them, as the recipe says, chooses the epoch. Errors as `train`."""
+        """Train on X and y. The recipe splits off a validation set, which chooses the epoch. Errors as `train`."""
         inputs = _inputs(X)
         labels = np.asarray(y)
         if labels.ndim != 1 or len(labels) != len(inputs):
-            raise InputError(f"y: want ({len(inputs)},), one label for each input, got {labels.shape}")
+            raise InputError(f"y must be ({len(inputs)},), one label per input, got {labels.shape}")
         self.classes_, places = np.unique(labels, return_inverse=True)
-        # The model's classes are places in classes_, so that any labels, also equal as text, stay apart.
+        # The model's classes are indices into classes_, so that distinct labels with equal text stay distinct.
         names = tuple(str(k) for k in range(len(self.classes_)))
         rows = Labelled.of(inputs, ["0"] * len(inputs)).inputs
         data = Labelled(rows, places.astype(np.int64), names, source="the data given to fit")
@@ -114,7 +114,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _inputs(X: Any) -> Sequence[Any]:
-    """X as a list: texts as they are, series (steps, channels)."""
+    """X as a list of texts, or of series (steps, channels)."""
     if isinstance(X, str):
         raise InputError("X must be a list of texts, not one text")
     rows = list(X)
