@@ -276,7 +276,7 @@ def test_the_html_report_is_self_contained(run: Run, keras_folder: Path, tmp_pat
     assert both.read_text(encoding="utf-8").count('class="words"') == 2
     changed = tmp_path / "changed.html"
     run("explain", keras_folder, TEXT, "--clamp", "forget=1", "--html", changed)
-    assert '"name":"Changed"' in changed.read_text(encoding="utf-8")
+    assert '"name":"After"' in changed.read_text(encoding="utf-8")
     assert run("explain", keras_folder, TEXT, "--html", tmp_path / "no" / "x.html").exit_code == 2
 
 

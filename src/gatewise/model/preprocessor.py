@@ -40,10 +40,6 @@ class Preprocessor(Protocol):
         """A display name for each step of the encoded input."""
         ...
 
-    def spans(self, item: Any) -> list[tuple[int, int]]:
-        """Start and end of each step in the text, in code points; empty for a series."""
-        ...
-
     def check(self, arch: Architecture) -> None:
         """Raise InputError unless the architecture takes its output."""
         ...
@@ -84,9 +80,6 @@ class TextPreprocessor:
 
     def token_names(self, item: Any) -> list[str]:
         return self.encoding.tokenize(item).names
-
-    def spans(self, item: Any) -> list[tuple[int, int]]:
-        return self.encoding.tokenize(item).spans
 
     def replace_tokens(self, text: str, words: Mapping[int, str]) -> tuple[Array, list[str]]:
         """Ids and token names of the text with other words at the given steps. An empty word deletes the token.
@@ -207,9 +200,6 @@ class SeriesPreprocessor:
 
     def token_names(self, item: Any) -> list[str]:
         return [str(t) for t in range(len(item))]
-
-    def spans(self, item: Any) -> list[tuple[int, int]]:
-        return []
 
     def check(self, arch: Architecture) -> None:
         if arch.channels != self.scaling.channels:
