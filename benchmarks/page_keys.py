@@ -133,7 +133,8 @@ def measure(model: str, keys: int, words: int, pause: int) -> dict[str, float]:
         page.goto(address)
         page.wait_for_function("() => window.gatewise?.store.get().data?.units")
         page.fill("#text", " ".join(WORDS[n % len(WORDS)] for n in range(words)))
-        page.wait_for_function("() => { const d = gatewise.store.get().data; return d.units && !d.account?.stale; }")
+        attributed = "gatewise.store.get().data.units && !gatewise.store.get().data.attribution?.stale"
+        page.wait_for_function(f"() => {attributed}")
         page.focus("#text")
         page.evaluate("() => document.querySelector('#text').setSelectionRange(900, 900)")
         page.evaluate(WATCH)

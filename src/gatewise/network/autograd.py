@@ -30,7 +30,7 @@ def gradients(
     arch: Architecture,
     batch: Batch,
     dlogits: Callable[[Array], Array],
-    wanted: Collection[str],
+    inputs: Collection[str],
     kernel: Kernel | None = None,
     *,
     interpolation: Interpolation | None = None,
@@ -38,20 +38,20 @@ def gradients(
 ) -> tuple[Array, dict[str, Array]]:
     """Logits (B, outputs) of a batch, and the gradient of Σ logits · dlogits(logits) with the second factor constant.
 
-    wanted: names of parameters, or VALUES for the batch's channels; each gradient has the shape and dtype of its array.
+    inputs: names of parameters, or VALUES for the batch's channels; each gradient has the shape and dtype of its array.
     With gate="binary" it is the straight-through gradient (see `gatewise.cell`).
 
     interpolation: applies to the input rows of the first layer (see `kernels.Interpolation`), but not to the pads
     before them, whose states may be in `memo`. The gradient of a row is then summed over its interpolated rows.
     """
-    ops = _RecordingOps(kernel, VALUES in wanted, interpolation, memo)
-    named: dict[str, Any] = {name: Variable(ops, a) if name in wanted else a for name, a in parameters.items()}
+    ops = _RecordingOps(kernel, VALUES in inputs, interpolation, memo)
+    named: dict[str, Any] = {name: Variable(ops, a) if name in inputs else a for name, a in parameters.items()}
     out = forward(ops, named, arch, batch)
     logits = _array(out)
     if isinstance(out, Variable):
         out.accumulate(dlogits(logits).astype(logits.dtype))
         ops.backward()
-    leaves = {name: ops.values if name == VALUES else named[name] for name in wanted}
+    leaves = {name: ops.values if name == VALUES else named[name] for name in inputs}
     return logits, {name: leaf.grad_or_zeros() for name, leaf in leaves.items() if leaf is not None}
 
 

@@ -1,0 +1,178 @@
+"""Public names and texts use the field's terms: the words below, which the project once used, do not come back."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from source_tree import PACKAGE, ROOT, trees
+from typer.main import get_command
+
+from gatewise.cli import app
+
+# Word of a public identifier -> standard term.
+NAMES = {
+    "verdict": "prediction",
+    "box": "bundled",
+    "glassbox": "explain",
+    "account": "attribution",
+    "readers": "stacking",
+    "beside": "ensemble",
+    "hear": "weight",
+    "heard": "weights",
+    "opinion": "soft labels",
+    "latent": "LSA",
+    "weigh": "weights",
+    "weighing": "weights",
+    "reading": "example",
+    "readings": "examples",
+    "silence": "ablate",
+    "silenced": "ablated",
+    "freeze": "hold_memory",
+    "shrink": "compress",
+    "shrunk": "compression report",
+    "rung": "kernel",
+    "ladder": "kernels",
+    "floor": "level",
+    "say": "message",
+    "says": "message",
+    "said": "logits",
+    "asked": "query rows",
+    "want": "include",
+    "wanted": "expected",
+    "why": "reason",
+    "tape": "saved activations",
+    "facts": "metadata",
+    "margin": "target score",
+    "faith": "faithfulness",
+    "thing": "token noun",
+    "surprise": "negative log-likelihood",
+    "passage": "excerpt",
+    "encoder": "preprocessor",
+}
+# Pattern in help, documentation and page -> standard term.
+TEXTS = {
+    r"\bverdicts?\b": "prediction",
+    r"\bthe box\b|--box\b|\bin the box\b": "the bundled model, --bundled",
+    r"\bglassbox\b|\bglass box\b": "explain",
+    r"\baccounts? of\b": "attribution",
+    r"\breaders and\b|\bthe readers\b": "stacked ensemble",
+    r"\bbeside\b": "next to, and; ensembled with",
+    r"\bthe house\b": "architecture",
+    r"\bhears?\b|\bheard\b": "weight",
+    r"\bopinions?\b": "soft labels",
+    r"\blatent (line|direction)s?\b|\bline through\b": "LSA classifier",
+    r"\binputs that move\b": "adversarial training",
+    r"\bweigh(s|ed|ing)?\b": "ensemble weights",
+    r"\b(a|each|one|every|first|second) reading\b|\breadings\b": "example",
+    r"\bsilenc(e|es|ed|ing)\b": "ablate",
+    r"\bfreez(e|es|ing)\b|\bfroze\b": "hold memory",
+    r"\bshr(ink|inks|unk|ank)\b": "compress",
+    r"\brungs?\b|\bladder\b": "kernel",
+    r"(?<!Math\.)\bfloors?\b": "level",
+    r"\bwhy_not\b": "unavailable_reason",
+    r"\bits? tapes?\b|\bthe tapes?\b": "saved activations",
+    r"\bFacts\b": "ModelMetadata",
+}
+# (page, pattern) -> reason.
+EXCEPTIONS: dict[tuple[str, str], str] = {}
+# Identifier -> reason.
+NAME_EXCEPTIONS = {"reading_order": "the order in which one direction of an LSTM reads the steps"}
+
+
+def words(identifier: str) -> set[str]:
+    """The words of a snake_case or CamelCase identifier, in lower case."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", identifier)}
+
+
+def public_names(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Names that other code can use: classes, functions, their parameters, and fields; not locals or private names."""
+
+    def visit(body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
+        for node in body:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                if node.name.startswith("_") and node.name != "__init__":
+                    continue
+                yield node.name, node.lineno
+                arguments = node.args
+                for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+                    yield argument.arg, argument.lineno
+            elif isinstance(node, ast.ClassDef):
+                if not node.name.startswith("_"):
+                    yield node.name, node.lineno
+                    yield from visit(node.body)
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    yield from ((n.id, n.lineno) for n in ast.walk(target) if isinstance(n, ast.Name))
+
+    return ((name, line) for name, line in visit(tree.body) if not name.startswith("_") or name == "__init__")
+
+
+def help_pages() -> dict[str, str]:
+    """The help of the program and of each command."""
+    command: Any = get_command(app)
+    parent = command.make_context("gatewise", [], resilient_parsing=True)
+    pages = {"gatewise": command.get_help(parent)}
+    for name, each in command.commands.items():
+        context = each.make_context(name, [], parent=parent, resilient_parsing=True)
+        pages[f"gatewise {name}"] = each.get_help(context)
+    return pages
+
+
+def texts() -> dict[str, str]:
+    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    page = sorted((PACKAGE / "serve" / "page").rglob("*"))
+    files += [path for path in page if path.suffix in (".js", ".html", ".css")]
+    return help_pages() | {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in files}
+
+
+def found_in(text: str) -> list[tuple[str, str, int]]:
+    """Pattern, match and line of each old word."""
+    found = []
+    for pattern in TEXTS:
+        for match in re.finditer(pattern, text, re.IGNORECASE if pattern != r"\bFacts\b" else 0):
+            found.append((pattern, match[0], text.count("\n", 0, match.start()) + 1))
+    return found
+
+
+@pytest.mark.parametrize("path", list(trees()), ids=str)
+def test_public_names(path: Path) -> None:
+    names = [(path.stem, 0), *public_names(trees()[path])]
+    old = [
+        f"{path}:{line}: {name}: '{word}' is '{NAMES[word]}'"
+        for name, line in names
+        for word in sorted(words(name) & set(NAMES))
+        if name not in NAME_EXCEPTIONS
+    ]
+    assert not old, "\n".join(old)
+
+
+@pytest.mark.parametrize("page", list(texts()))
+def test_texts(page: str) -> None:
+    old = [
+        f"{page}:{line}: '{match}': write '{TEXTS[pattern]}'"
+        for pattern, match, line in found_in(texts()[page])
+        if (page, pattern) not in EXCEPTIONS
+    ]
+    assert not old, "\n".join(old)
+
+
+def test_exceptions_are_needed() -> None:
+    pages = texts()
+    unused = [key for key in EXCEPTIONS if key[1] not in {pattern for pattern, _, _ in found_in(pages[key[0]])}]
+    assert not unused
+    names = {name for tree in trees().values() for name, _ in public_names(tree)}
+    assert set(NAME_EXCEPTIONS) <= names
+
+
+def test_old_words_would_be_found() -> None:
+    assert words("RunningVerdict") & set(NAMES) == {"verdict"}
+    assert words("unavailable_reason") & set(NAMES) == set()
+    tree = ast.parse("class A:\n    tape: int\n    def say(self, want): ...\n    def _say(self, thing): ...\n")
+    assert [name for name, _ in public_names(tree)] == ["A", "tape", "say", "self", "want"]
+    assert [match for _, match, _ in found_in("The box\nhears the verdict, FACTS")] == ["verdict", "The box", "hears"]
+    assert "--adversarial" in help_pages()["gatewise train"]
