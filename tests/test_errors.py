@@ -1,4 +1,4 @@
-"""An error is one line, fit to be shown, whatever text of the user's it speaks about."""
+"""An error message is one printable line for any user text."""
 
 from __future__ import annotations
 

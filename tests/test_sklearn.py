@@ -1,4 +1,4 @@
-"""The scikit-learn face: what clone, pipelines, searches and pickling ask of an estimator."""
+"""The scikit-learn estimator in clone, pipelines, searches and pickling."""
 
 from __future__ import annotations
 

@@ -103,9 +103,7 @@ def test_all_of_it_with_progress(server: type[Server], target: Path, capsys: pyt
     assert server.asked == [None]
 
 
-def test_progress_is_silent_when_not_wanted(
-    server: type[Server], target: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_progress_can_be_disabled(server: type[Server], target: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fetch(remote(server), target, progress=False)
     assert capsys.readouterr() == ("", "")
 

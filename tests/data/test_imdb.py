@@ -1,4 +1,4 @@
-"""The IMDB reviews out of the real archive, and archives and folders that are not as they should be."""
+"""The IMDB reviews from the real archive, and invalid archives and folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits without a leak, and batches with every row once."""
+"""Splits without leakage, and batches with every row once."""
 
 from __future__ import annotations
 

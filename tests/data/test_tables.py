@@ -1,4 +1,4 @@
-"""CSV, TSV, JSON Lines and folders: what reads, and what is refused with its line."""
+"""CSV, TSV, JSON Lines and folders: valid input, and errors with their line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts without labels: out of folders, tables, files and the archive, and never out of the test half."""
+"""Unlabelled texts from folders, tables, files and the archive, without test reviews."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: str, says
         read_texts([str(tmp_path / name)], text="body")
 
 
-def test_sources_that_are_none(tmp_path: Path) -> None:
+def test_invalid_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one source"):
         read_texts([])
     with pytest.raises(DataError, match="not found"):

@@ -73,12 +73,12 @@ def test_it_answers_without_torch(model: Model) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_box_that_is_empty_says_how_to_fill_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bundled_model_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundled, "FOLDER", tmp_path / "sentiment")
     with pytest.raises(ModelFileError, match="the bundled model is missing; give a model folder, or make it"):
         gw.load()
     (tmp_path / "sentiment").mkdir()
-    assert bundled.missing() is not None, "a folder without a manifest is none"
+    assert bundled.missing() is not None, "a folder without a manifest is not a model"
     (tmp_path / "sentiment" / "manifest.json").write_text("{}")
     assert bundled.missing() is None
     with pytest.raises(ModelFileError, match=r"manifest\.json"):

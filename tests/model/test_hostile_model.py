@@ -1,4 +1,4 @@
-"""A model folder whose manifest agrees with what it holds, sent by someone who means no good: refused, or harmless."""
+"""Hostile model folders with a valid manifest are refused or harmless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model a user holds: saved and opened again bit for bit, the same in any company, and deaf to bad input."""
+"""`Model`: saved and loaded bit for bit, independent of the batch, and strict about invalid input."""
 
 from __future__ import annotations
 

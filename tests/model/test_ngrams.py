@@ -1,4 +1,4 @@
-"""A model with n-grams: what it predicts, its folder there and back, and folders from someone who means no good."""
+"""A model with n-grams: predictions, saving and loading, and hostile folders."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_explained_like_predicted() -> None:
     assert float(changed.after.logits[0]) == pytest.approx(float(model.logits([edited])[0, 0]), abs=1e-5)
 
 
-def test_series_have_none() -> None:
+def test_series_models_have_no_ngrams() -> None:
     arch = Architecture("channels", 2, 0, 5)
     preprocessor = SeriesPreprocessor(
         StandardScaler.fit([np.random.default_rng(1).standard_normal((9, 2)).astype(np.float32)])

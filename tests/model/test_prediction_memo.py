@@ -1,4 +1,4 @@
-"""What prediction keeps between calls: only where nothing can change it."""
+"""The cache of pad states: used only if the parameters are read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A single file is written whole or not at all; a run folder belongs to one process at a time."""
+"""Atomic writes of a file, and the lock on a run folder."""
 
 from __future__ import annotations
 

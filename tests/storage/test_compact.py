@@ -1,4 +1,4 @@
-"""Half precision and eight bits: as near as promised, the same again when saved again, and refused where they lie."""
+"""float16 and int8 storage: error bounds, stable when saved again, invalid content refused."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_float16_cannot_hold() -> None:
         ({"number": "int8"}, "cannot be stored as int8"),
     ],
 )
-def test_a_table_that_means_nothing(table: Any, message: str) -> None:
+def test_an_invalid_table_is_refused(table: Any, message: str) -> None:
     forms = {**forms_of(tensors()), "a": ((3, 9), "float32"), "a.scale": ((3,), "float32"), "number": ((), "float32")}
     with pytest.raises(InputError, match=message):
         check_storage(table, forms)
@@ -142,7 +142,7 @@ def test_a_file_that_is_not_what_the_table_says() -> None:
 
 
 @pytest.mark.parametrize("bad", [-1e-30, -1.0, 3e36, 3e38])
-def test_a_scale_that_is_none(bad: float) -> None:
+def test_an_invalid_scale_is_refused(bad: float) -> None:
     """Above 2.7e36 a row of int8 times it is no longer finite; each value by itself is."""
     good = pack({"w": np.random.default_rng(2).normal(size=(6, 9)).astype(np.float32)}, {"w": "int8"})
     scale = good["w.scale"].copy()

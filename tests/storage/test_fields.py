@@ -1,4 +1,4 @@
-"""A dict becomes the dataclass that it describes exactly, or is refused with the place, the key and the reason."""
+"""A dict is converted to a dataclass exactly, or refused with the key and the reason."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_key_without_default_is_missing(key: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", [["units", 3]]])
-def test_no_table(value: object) -> None:
+def test_not_an_object(value: object) -> None:
     with pytest.raises(ModelFileError, match="must be an object, not"):
         fields_from(Layer, value, "config.json")
 

@@ -1,4 +1,4 @@
-"""A folder is loaded as it was saved or refused with one line that names the file. There is no third way."""
+"""A folder loads as it was saved, or is refused with one line that names the file."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_an_extra_file_is_refused(folder: Path, extra: str) -> None:
     "name",
     ["../outside", "/etc/passwd", "sub/file", ".hidden", "..", "", "a\0b", "a" * 101, "MANIFEST.json", "a b", "é"],
 )
-def test_names_that_are_no_flat_names(folder: Path, name: str) -> None:
+def test_names_with_a_path_are_refused(folder: Path, name: str) -> None:
     entry = {"bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
 
     def change(manifest: Any) -> None:
@@ -247,13 +247,13 @@ def test_a_size_is_compared_before_anything_is_read(folder: Path) -> None:
     refused(folder, "README.md", "1,000,000,000,000 bytes")
 
 
-def test_a_newer_format_says_so_whatever_its_shape(folder: Path) -> None:
+def test_a_newer_format_is_named_whatever_its_form(folder: Path) -> None:
     rewrite(folder, lambda manifest: {"format": "gatewise model", "format_version": 4, "files": ["other", "shape"]})
     assert refused(folder, MANIFEST, "needs a newer gatewise").count("gatewise") >= 1
 
 
 @pytest.mark.parametrize("version", [0, -1, "1", 1.0, True, None, [1]])
-def test_a_version_that_is_none(folder: Path, version: object) -> None:
+def test_an_invalid_version_is_refused(folder: Path, version: object) -> None:
     def change(manifest: Any) -> None:
         manifest["format_version"] = version
 
@@ -265,7 +265,7 @@ def test_a_version_that_is_none(folder: Path, version: object) -> None:
     "raw",
     [b"", b"{}", b"[]", b"null", b"\xff\xfe{}", b"\x80\x04\x95", b"[" * 60_000, b'{"format": "other", "files": {}}'],
 )
-def test_a_manifest_that_is_none(folder: Path, raw: bytes) -> None:
+def test_an_invalid_manifest_is_refused(folder: Path, raw: bytes) -> None:
     (folder / MANIFEST).write_bytes(raw)
     refused(folder, MANIFEST)
 

@@ -1,4 +1,4 @@
-"""Saving writes all or nothing: whatever fails, the model that was there loads as before and no scrap is left."""
+"""Saving is atomic: after any failure the old model loads and no temporary file is left."""
 
 from __future__ import annotations
 

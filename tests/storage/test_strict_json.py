@@ -1,4 +1,4 @@
-"""JSON that means one thing comes back as it was; all other is refused with the name of the file."""
+"""Strict JSON round trips; any other input is refused with the name of the file."""
 
 from __future__ import annotations
 

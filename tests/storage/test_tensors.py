@@ -1,4 +1,4 @@
-"""Tensors come back bit for bit, or are refused before any of their data is looked at."""
+"""Tensors load bit for bit, or are refused before their data is read."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_offsets() -> None:
     refused(good[:-1], "bytes of data")
 
 
-def test_headers_that_are_none() -> None:
+def test_invalid_headers_are_refused() -> None:
     data = b"\0" * 88
     for header in (b"", b"[]", b"null", b"{", b"\xff{}", b'{"a":1,"a":1}', b"[" * 100_000, b'{"a": NaN}', b'"text"'):
         refused(assemble(header, data))

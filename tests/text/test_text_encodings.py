@@ -1,4 +1,4 @@
-"""Both encodings: ids, words beside them, saved and loaded, and what hostile text does to them."""
+"""Both encodings: ids, tokens, saving and loading, and hostile text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Keras-exact way from raw text to ids, against the published index, the raw reviews and Keras itself."""
+"""Keras text processing, compared with the published index, the raw reviews and Keras."""
 
 from __future__ import annotations
 
