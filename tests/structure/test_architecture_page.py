@@ -17,16 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import pytest
 from source_tree import PACKAGE, ROOT
 from typer.testing import CliRunner
 
 from gatewise.cli import app
-from gatewise.model.model import Model
-from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture, initial_parameters
-from gatewise.text import KerasEncoding, keras_index
 
 PAGE = ROOT / "docs" / "architecture.md"
 TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end"]
@@ -102,22 +97,12 @@ def command(*words: object) -> Callable[[], object]:
     return run
 
 
-@pytest.fixture
-def model_folder(tmp_path: Path) -> Path:
-    encoding = KerasEncoding(keras_index(TEXTS), 12)
-    arch = Architecture("tokens", encoding.vocab_size, 5, 6, max_length=30, padding="pre")
-    parameters = initial_parameters(arch, np.random.default_rng(0))
-    model = Model(arch, parameters, TextPreprocessor(encoding), ("negative", "positive"))
-    model.save(tmp_path / "model")
-    return tmp_path / "model"
-
-
-def request_of(heading: str, model_folder: Path, folder: Path) -> Callable[[], object]:
-    """The request of a section on a tiny model."""
+def request_of(heading: str, folder: Path) -> Callable[[], object]:
+    """The request of a section: the bundled model predicts and explains, a tiny model is trained."""
     if heading == "Predict":
-        return command("predict", model_folder, "a good film")
+        return command("predict", "--bundled", "A film to see twice.")
     if heading == "Explain":
-        return command("explain", model_folder, "a good film")
+        return command("explain", "--bundled", "A film to see twice.")
     pytest.importorskip("torch")
     table = folder / "reviews.csv"
     rows = [("good" if n % 3 else "bad", f"the film was {'good' if n % 3 else 'bad'} {n}") for n in range(24)]
@@ -136,9 +121,9 @@ def test_files_and_functions_exist(heading: str) -> None:
 
 
 @pytest.mark.parametrize("heading", ["Predict", "Train", "Explain"])
-def test_the_request_calls_the_functions_in_order(heading: str, model_folder: Path, tmp_path: Path) -> None:
+def test_the_request_calls_the_functions_in_order(heading: str, tmp_path: Path) -> None:
     described = [step for step in steps(PAGE.read_text(encoding="utf-8"), heading) if step[0].endswith(".py")]
-    calls = traced(request_of(heading, model_folder, tmp_path))
+    calls = traced(request_of(heading, tmp_path))
     assert out_of_order(described, calls) == []
 
 
