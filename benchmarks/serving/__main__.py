@@ -1,6 +1,6 @@
 """The server under load, client and server on the same two cores.
 
-    python -m benchmarks.serving            throughput beside ONNX Runtime and without batching; latency at 70%
+    python -m benchmarks.serving            throughput compared with ONNX Runtime and without batching; latency at 70%
     python -m benchmarks.serving mix        64 clients, 2,000 requests each, every answer against the offline one
     python -m benchmarks.serving memory     100,000 requests of random length: does the memory grow?
 

@@ -28,8 +28,8 @@ def run(model: Path, texts: Sequence[str], count: int, clients: int) -> dict[str
         for part in range(PARTS):
             lengths = np.exp(rng.uniform(0, np.log(2000), count // PARTS)).astype(int)
             starts = rng.integers(0, len(words) - 2000, len(lengths))
-            asked = [" ".join(words[s : s + n]) for s, n in zip(starts, lengths, strict=True)]
-            requests = [request_of(server.port, {"text": text}) for text in asked]
+            texts_now = [" ".join(words[s : s + n]) for s, n in zip(starts, lengths, strict=True)]
+            requests = [request_of(server.port, {"text": text}) for text in texts_now]
             found = uvloop.run(closed(server.port, requests, clients))
             assert set(found.statuses) == {200}, found.statuses
             sizes.append(server.memory)

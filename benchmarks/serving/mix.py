@@ -42,14 +42,14 @@ def check(model: Path, texts: Sequence[str], answers: dict[int, bytes]) -> float
 
 def run(model: Path, texts: Sequence[str], each: int, clients: int) -> dict[str, object]:
     """`each` requests a client; what was found."""
-    asked = unique(texts, each * clients)
+    given = unique(texts, each * clients)
     server = gatewise(model)
     try:
-        requests = [request_of(server.port, {"text": text, "id": str(n)}) for n, text in enumerate(asked)]
+        requests = [request_of(server.port, {"text": text, "id": str(n)}) for n, text in enumerate(given)]
         found = uvloop.run(closed(server.port, requests, clients, keep=True))
     finally:
         server.stop()
-    assert found.statuses == {200: len(asked)}, found.statuses
-    worst = check(model, asked, found.answers)
-    print(f"{len(asked):,} answers in {found.seconds:.0f} s, none lost, none mixed; largest difference {worst:.1e}")
-    return {"answers": len(asked), "seconds": found.seconds, "worst": worst}
+    assert found.statuses == {200: len(given)}, found.statuses
+    worst = check(model, given, found.answers)
+    print(f"{len(given):,} answers in {found.seconds:.0f} s, none lost, none mixed; largest difference {worst:.1e}")
+    return {"answers": len(given), "seconds": found.seconds, "worst": worst}

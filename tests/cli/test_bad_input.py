@@ -53,7 +53,7 @@ def test_a_word_of_ten_megabytes_beyond_the_cap(run: Run, tokens_folder: Path) -
     assert "10,000,000 characters; the limit is 1,000,000" in line
 
 
-def test_a_model_that_is_not_there(run: Run, tmp_path: Path) -> None:
+def test_an_unknown_model(run: Run, tmp_path: Path) -> None:
     for command in (("predict", "x"), ("explain", "x"), ("evaluate", "imdb"), ("info",)):
         name, *rest = command
         assert "missing" in refused(run, name, tmp_path / "missing", *rest)

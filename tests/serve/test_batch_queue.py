@@ -111,15 +111,15 @@ def test_a_batch_is_bounded_by_size_and_by_tokens(changes: Any, tokens: int, bat
     assert with_queue(test, **changes).batches == batches
 
 
-def test_beyond_the_queue_it_is_429() -> None:
+def test_a_full_queue_is_429() -> None:
     async def test(queue: BatchQueue, work: Work) -> None:
         first = await hold(queue, work)
         rest = [asyncio.create_task(queue.run(job(n, n))) for n in range(1, 3)]
         await until(lambda: queue.size == 4)
-        with pytest.raises(HTTPError) as refusal:
+        with pytest.raises(HTTPError) as error:
             await queue.run(job(7, 8))
-        assert refusal.value.status == 429
-        assert int(dict(refusal.value.headers)[b"retry-after"]) >= 1
+        assert error.value.status == 429
+        assert int(dict(error.value.headers)[b"retry-after"]) >= 1
         last = asyncio.create_task(queue.run(job(9)))  # one still fits
         await until(lambda: queue.size == 5)
         work.gate.set()
@@ -139,7 +139,7 @@ def test_a_queue_timeout_is_504_and_not_computed() -> None:
         late = [asyncio.create_task(queue.run(job(n))) for n in (1, 2)]
         found = await asyncio.gather(*late, return_exceptions=True)
         assert [getattr(one, "status", None) for one in found] == [504, 504]
-        assert asyncio.get_running_loop().time() - began < 10, "they heard only when the batch before them ended"
+        assert asyncio.get_running_loop().time() - began < 10, "they ended only with the batch before them"
         assert queue.size == 0
         work.gate.set()
         await first
@@ -182,7 +182,7 @@ def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch() -> None:
     with_queue(test)
 
 
-def test_all_batches_are_told_of() -> None:
+def test_the_observer_gets_every_batch() -> None:
     async def test(queue: BatchQueue, work: Work) -> None:
         for n in range(5):
             await queue.run(job(n, n))

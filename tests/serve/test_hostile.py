@@ -87,7 +87,7 @@ def test_explanations(server: Server, case: str) -> None:
         ({"changes": [{"gate": "f", "unit": 999, "value": 1}]}, "changes[0].unit"),
     ],
 )
-def test_refused_explanations_repeat_nothing(server: Server, changes: dict[str, object], field: str | None) -> None:
+def test_rejected_explanations_repeat_nothing(server: Server, changes: dict[str, object], field: str | None) -> None:
     reply = post(server.port, "/explain", {"text": "a good film", **changes})
     assert reply.status == 400
     assert b"xyzzy" not in reply.body

@@ -46,13 +46,13 @@ def test_a_body_of_the_largest_size_and_one_byte_more(port: int) -> None:
         assert post(port, "/predict", body).status == status
 
 
-def test_a_length_that_is_too_large_is_refused_before_the_body_is_there(port: int) -> None:
+def test_too_large_a_length_is_rejected_before_the_body_arrives(port: int) -> None:
     for length in ("1000001", "9" * 18, "9" * 19, "9" * 400):
         with connect(port, head(port, f"Content-Length: {length}")) as sock:
             assert read_reply(sock, 5).status in (400, 413)
 
 
-def test_a_chunked_body_is_refused_while_it_arrives(port: int) -> None:
+def test_a_chunked_body_is_rejected_while_it_arrives(port: int) -> None:
     chunk = b"%x\r\n%b\r\n" % (50_000, b"x" * 50_000)
     with connect(port, head(port, "Transfer-Encoding: chunked")) as sock:
         for _ in range(21):
@@ -68,7 +68,7 @@ def test_a_hundred_thousand_chunks_of_one_byte(port: int) -> None:
         assert read_reply(sock).json()["predictions"][0]["steps"] == 19_997
 
 
-def test_a_length_that_lies(port: int) -> None:
+def test_a_wrong_content_length(port: int) -> None:
     body = b'{"text":"good"}'
     with connect(port, head(port, f"Content-Length: {len(body) - 4}") + body) as sock:
         assert read_reply(sock).status == 400  # what is left over is no request either
@@ -97,7 +97,7 @@ def test_headers(port: int, size: int) -> None:
             assert read_reply(sock).status == 431  # though the first line has no end yet
 
 
-def test_slow_senders_are_cut_and_others_served(strict: Server) -> None:
+def test_slow_senders_are_closed_and_others_served(strict: Server) -> None:
     """A hundred clients that dribble headers, or a body, a byte at a time."""
     port = strict.port
     start = f"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX: ".encode()
@@ -131,14 +131,14 @@ def test_slow_senders_are_cut_and_others_served(strict: Server) -> None:
     assert set(healthy) == {200}
 
 
-def test_who_connects_and_says_nothing_is_cut(strict: Server) -> None:
+def test_idle_connections_are_closed(strict: Server) -> None:
     with connect(strict.port) as sock:
         began = time.monotonic()
         assert read_reply(sock, READ_TIMEOUT + 5).status == 408
         assert time.monotonic() - began > READ_TIMEOUT - 0.5
 
 
-def test_who_does_not_read_is_cut(strict: Server) -> None:
+def test_clients_that_do_not_read_are_closed(strict: Server) -> None:
     """An answer of some megabytes to a client that takes none of it."""
     body = json.dumps({"inputs": ["good"] * 60_000}).encode()
     sock = socket.socket()
@@ -158,7 +158,7 @@ def test_who_does_not_read_is_cut(strict: Server) -> None:
     assert taken < whole, "the server waited for a client that did not read"
 
 
-def test_connections_have_a_bound(strict: Server) -> None:
+def test_connections_are_limited(strict: Server) -> None:
     socks = []
     try:
         for _ in range(160):
@@ -172,7 +172,7 @@ def test_connections_have_a_bound(strict: Server) -> None:
     assert post(strict.port, "/predict", {"text": "good"}).status == 200
 
 
-def test_a_long_text_does_not_hold_up_short_ones(strict: Server) -> None:
+def test_a_long_text_does_not_delay_short_ones(strict: Server) -> None:
     """While texts of a million characters run, one after the other, short requests are answered."""
     long = json.dumps({"text": "the film " * 200_000}).encode()
     done: list[int] = []

@@ -41,23 +41,23 @@ def texts(count: int, longest: int, seed: int) -> list[str]:
     return [" ".join(rng.choice(WORDS, rng.integers(1, longest))) for _ in range(count)]
 
 
-def asked(port: int, given: list[str]) -> list[bytes]:
+def requests_of(port: int, given: list[str]) -> list[bytes]:
     return [request_of(port, {"text": text, "id": str(n)}) for n, text in enumerate(given)]
 
 
-def test_nothing_is_lost_and_nothing_mixed(folder: Path, tmp_path: Path) -> None:
+def test_no_answer_is_lost_or_swapped(folder: Path, tmp_path: Path) -> None:
     given = unique(texts(997, 200, 1), CLIENTS * EACH)
     assert len(set(given)) == len(given)
     with serving(tmp_path, folder, "--max-batch", 32) as server:
-        found = asyncio.run(closed(server.port, asked(server.port, given), CLIENTS, keep=True))
+        found = asyncio.run(closed(server.port, requests_of(server.port, given), CLIENTS, keep=True))
     assert found.statuses == {200: len(given)}
     check(folder, given, found.answers)
 
 
-def test_the_check_would_find_a_mix(folder: Path, tmp_path: Path) -> None:
+def test_the_check_finds_swapped_answers(folder: Path, tmp_path: Path) -> None:
     given = unique(texts(10, 200, 2), 10)
     with serving(tmp_path, folder) as server:
-        found = asyncio.run(closed(server.port, asked(server.port, given), 2, keep=True))
+        found = asyncio.run(closed(server.port, requests_of(server.port, given), 2, keep=True))
     check(folder, given, found.answers)
     swapped = {**found.answers, 3: found.answers[4]}
     with pytest.raises(AssertionError, match="request 3 got the answer of 4"):
@@ -82,7 +82,7 @@ def test_clients_that_leave_do_not_shift_the_answers_of_others(folder: Path, tmp
             writer.transport.abort()
 
     async def both(server: Server) -> dict[int, bytes]:
-        requests = asked(server.port, given)
+        requests = requests_of(server.port, given)
         gone = [leave(server, requests[n::8], n) for n in range(8)]
         found, *_ = await asyncio.gather(closed(server.port, requests, 24, keep=True), *gone)
         assert found.statuses == {200: len(given)}
@@ -98,12 +98,12 @@ def test_memory_is_flat(folder: Path, tmp_path: Path) -> None:
         sizes = []
         for part in range(4):
             given = texts(2000, 800, 10 + part)
-            found = asyncio.run(closed(server.port, asked(server.port, given), 32, keep=True))
+            found = asyncio.run(closed(server.port, requests_of(server.port, given), 32, keep=True))
             assert found.statuses == {200: len(given)}
             assert json.loads(found.answers[7])["predictions"][0]["steps"] == given[7].count(" ") + 2
             sizes.append(server.memory())
         assert sizes[-1] - sizes[1] < 5, sizes
-        for _ in range(200):  # the last clients' connections go when the server hears of it
+        for _ in range(200):  # the server notices closed connections with a delay
             if len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) < 40:
                 break
             time.sleep(0.05)

@@ -57,7 +57,7 @@ def test_the_six_routes(port: int, models: dict[str, Model], name: str, version:
 
 
 @pytest.mark.parametrize("wanted", [["label"], ["probabilities"], ["probabilities", "label"], []])
-def test_outputs_that_are_asked_for(port: int, wanted: list[str]) -> None:
+def test_requested_outputs(port: int, wanted: list[str]) -> None:
     request = {"inputs": [tensor()], "outputs": [{"name": name, "parameters": {"x": 1}} for name in wanted]}
     answer = post(port, INFER, request).json()
     assert [one["name"] for one in answer["outputs"]] == (wanted or ["label", "probabilities"])
@@ -139,7 +139,7 @@ def test_what_cannot_be_answered(port: int, name: str, request_: Any) -> None:
 @pytest.mark.parametrize(
     "path", ["/v2/models/none", "/v2/models/reviews/versions/2", "/v2/models/none/ready", "/v2/nothing", "/v2/models"]
 )
-def test_what_is_not_there(port: int, path: str) -> None:
+def test_unknown_models_and_versions(port: int, path: str) -> None:
     reply = ask(port, "GET", path)
     assert reply.status == 404
     assert isinstance(reply.json()["error"], str)
@@ -165,7 +165,7 @@ def binary(texts: list[bytes]) -> bytes:
         ("right", binary([b""])),
     ],
 )
-def test_binary_bodies_that_are_wrong(port: int, length: str | None, behind: bytes) -> None:
+def test_invalid_binary_bodies(port: int, length: str | None, behind: bytes) -> None:
     start = json.dumps(
         {"inputs": [tensor(shape=[1], data=None, parameters={"binary_data_size": len(behind)})]}
     ).encode()
@@ -217,7 +217,7 @@ def test_tritons_client(triton: Any, models: dict[str, Model], name: str, as_bin
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_tritons_client_hears_of_errors(triton: Any) -> None:
+def test_tritons_client_gets_errors(triton: Any) -> None:
     import tritonclient.http as client
     from tritonclient.utils import InferenceServerException
 

@@ -56,7 +56,7 @@ def test_series(port: int, models: dict[str, Model]) -> None:
     )
 
 
-def test_class_names_cannot_be_anything_but_text(port: int) -> None:
+def test_class_names_are_text(port: int) -> None:
     reply = post(port, "/predict", {"text": "good", "model": "tokens"})
     assert reply.body.isascii()
     assert list(reply.json()["predictions"][0]["probabilities"]) == list(HOSTILE)
@@ -119,13 +119,13 @@ def test_what_cannot_be_answered(port: int, body: Any, code: str, field: str | N
     assert SECRET.encode() not in reply.body, "an error never repeats what was sent"
 
 
-def test_where_in_the_text_it_is(port: int) -> None:
+def test_an_error_names_the_place_in_the_text(port: int) -> None:
     message = post(port, "/predict", {"inputs": ["good", "bad\ud800"]}).error["message"]
     assert "text 2" in message
     assert "U+D800 at character 3" in message
 
 
-def test_a_model_that_is_not_there(port: int) -> None:
+def test_an_unknown_model(port: int) -> None:
     reply = post(port, "/predict", {"text": "good", "model": "../reviews"})
     assert (reply.status, reply.error["code"], reply.error["field"]) == (404, "no_such_model", "model")
     assert b"../" not in reply.body
@@ -137,7 +137,7 @@ def test_too_many_items(port: int) -> None:
     assert post(port, "/predict", {"inputs": ["a"] * 256}).status == 200
 
 
-def test_one_bad_request_does_not_spoil_its_neighbours(port: int, models: dict[str, Model]) -> None:
+def test_one_bad_request_does_not_affect_others(port: int, models: dict[str, Model]) -> None:
     """They share a batch: all are sent at once."""
     from concurrent.futures import ThreadPoolExecutor
 

@@ -92,7 +92,7 @@ def test_every_answer_carries_the_headers(port: int) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_hosts_that_are_not_ours(port: int, host: str, method: str) -> None:
+def test_other_hosts_are_rejected(port: int, host: str, method: str) -> None:
     name = host.format(port=port, other=port + 1)
     for path in ("/", "/predict", "/v2/health/live", "/model"):
         reply = raw(
@@ -101,7 +101,7 @@ def test_hosts_that_are_not_ours(port: int, host: str, method: str) -> None:
         assert reply.status == 421, reply.body
 
 
-def test_hosts_that_are_ours(port: int) -> None:
+def test_own_hosts_are_accepted(port: int) -> None:
     for name in ("127.0.0.1", "localhost", "LocalHost", "[::1]"):
         assert raw(port, f"GET /v2 HTTP/1.1\r\nHost: {name}:{port}").status == 200
 
@@ -153,12 +153,12 @@ def test_requests_with_two_meanings(port: int, head: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/predict", "/explain"])
-def test_what_a_page_of_another_site_could_send(port: int, headers: dict[str, str], status: int, path: str) -> None:
+def test_cross_site_requests_are_rejected(port: int, headers: dict[str, str], status: int, path: str) -> None:
     given = {"Content-Type": "application/json"} | {k: v.format(port=port) for k, v in headers.items()}
     assert ask(port, "POST", path, BODY, given).status == status
 
 
-def test_no_type_is_for_clients_of_the_protocol_that_are_no_browsers(port: int) -> None:
+def test_only_protocol_clients_may_omit_the_content_type(port: int) -> None:
     path, body = "/v2/models/reviews/infer", b'{"inputs":[{"name":"text","shape":[1],"datatype":"BYTES","data":["a"]}]}'
     assert ask(port, "POST", path, body).status == 200
     for header in ({"Origin": f"http://127.0.0.1:{port}"}, {"Sec-Fetch-Site": "same-origin"}):
@@ -206,7 +206,7 @@ def test_the_token(guarded: Server, authorization: str | None, status: int) -> N
     assert ask(guarded.port, "POST", "/predict", BODY, headers).status == status
 
 
-def test_nothing_but_health_is_open_without_the_token(guarded: Server) -> None:
+def test_only_health_needs_no_token(guarded: Server) -> None:
     for path in PATHS:
         reply = ask(guarded.port, "GET", path)
         assert reply.status == 401, path
@@ -267,7 +267,7 @@ def test_loopback_needs_no_token() -> None:
     assert b"localhost" not in Settings(("model",)).hosts(81)
 
 
-def test_websockets_are_not_spoken(port: int) -> None:
+def test_websockets_are_not_supported(port: int) -> None:
     reply = raw(
         port,
         "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"

@@ -147,7 +147,7 @@ def test_workers_end_with_their_parent(folders: dict[str, Path], tmp_path: Path)
         assert refuses(server.port)
 
 
-def test_overload_is_refused_and_passes(slow: Path, tmp_path: Path) -> None:
+def test_overload_is_rejected_and_ends(slow: Path, tmp_path: Path) -> None:
     """More than it can do: every request is answered, 200 or 429; the queue keeps its bound; then all is well again."""
     with serving(tmp_path, slow, "--queue", 10, "--max-batch", 2, "--queue-timeout", 20) as server:
         before = server.memory()
@@ -171,7 +171,7 @@ def test_overload_is_refused_and_passes(slow: Path, tmp_path: Path) -> None:
         assert f'gatewise_rejected_total{{reason="queue_full"}} {float(len(refused))}' in metrics
 
 
-def test_deadlines_pass_in_the_queue(slow: Path, tmp_path: Path) -> None:
+def test_queue_timeouts(slow: Path, tmp_path: Path) -> None:
     with serving(tmp_path, slow, "--max-batch", 1, "--queue-timeout", 0.05) as server:
         socks = [connect(server.port, predict(server.port, 2000)) for _ in range(40)]
         statuses = [read_reply(sock).status for sock in socks]
@@ -181,7 +181,7 @@ def test_deadlines_pass_in_the_queue(slow: Path, tmp_path: Path) -> None:
         assert post(server.port, "/predict", {"text": "film"}).status == 200
 
 
-def test_clients_that_leave_cost_nothing(slow: Path, tmp_path: Path) -> None:
+def test_disconnected_clients_are_not_computed(slow: Path, tmp_path: Path) -> None:
     with serving(tmp_path, slow, "--max-batch", 1) as server:
         socks = [connect(server.port, predict(server.port, 1000)) for _ in range(40)]
         stays = connect(server.port, predict(server.port, 7))

@@ -14,7 +14,7 @@ from tests.serve.server import ask, post
 PAGE = Path(gatewise.serve.__file__).parent / "page"
 
 
-def test_a_file_is_packed_for_those_who_take_it(port: int) -> None:
+def test_a_file_is_gzipped_for_clients_that_accept_it(port: int) -> None:
     body = (PAGE / "main.js").read_bytes()
     plain = ask(port, "GET", "/main.js")
     packed = ask(port, "GET", "/main.js", headers={"Accept-Encoding": "br, gzip;q=0.8"})
@@ -27,7 +27,7 @@ def test_a_file_is_packed_for_those_who_take_it(port: int) -> None:
     assert int(packed.headers["content-length"]) == len(packed.body) < len(body) / 2
 
 
-def test_what_a_browser_holds_is_not_sent_again(port: int) -> None:
+def test_an_unchanged_file_is_not_sent_again(port: int) -> None:
     tags = set()
     for headers in ({}, {"Accept-Encoding": "gzip"}):
         tag = ask(port, "GET", "/style.css", headers=headers).headers["etag"]
@@ -37,13 +37,13 @@ def test_what_a_browser_holds_is_not_sent_again(port: int) -> None:
     assert len(tags) == 2, "a cache must not take one form for the other"
 
 
-def test_answers_are_never_packed(port: int) -> None:
+def test_answers_are_never_gzipped(port: int) -> None:
     reply = post(port, "/predict", {"text": "good " * 400}, Accept_Encoding="gzip")
     assert reply.status == 200
     assert "content-encoding" not in reply.headers
 
 
-def test_a_whole_visit_is_small(port: int) -> None:
+def test_all_files_together_are_small(port: int) -> None:
     """HTML, CSS and JavaScript of every view together, as a browser gets them, in bytes."""
     names = [path.name for path in PAGE.iterdir() if path.suffix in (".html", ".css", ".js", ".svg")]
     assert len(names) > 20

@@ -95,7 +95,7 @@ def test_the_policy_allows_what_is_in_the_page_and_nothing_else() -> None:
     assert "@import" not in style()
 
 
-def test_the_data_is_the_trace() -> None:
+def test_the_data_equals_the_trace() -> None:
     found, seen = opened("bidirectional, two layers, mean and max")
     data = json.loads(report_page(found, seen).split('id="data">')[1].split("</script>")[0])["view"]
     np.testing.assert_allclose(data["attribution"]["scores"], found.scores, atol=1e-6)
@@ -153,7 +153,7 @@ def test_the_static_html_shows_the_explanation() -> None:
     np.testing.assert_allclose(numbers, want, atol=5.01e-4)
 
 
-def test_words_are_tinted_by_sign_and_size() -> None:
+def test_words_are_coloured_by_sign_and_size() -> None:
     found, _ = opened("pads")
     spans = re.findall(r"<span(?: class=\"([pn])(\d)\")? title=\"([^\"]+)\">", static_explanation(found))
     assert len(spans) == len(found.steps)

@@ -1,4 +1,4 @@
-"""The page's data: equal to the library's own answers, lazy, JSON, and deaf to bad requests."""
+"""The page's data: equal to the library's own answers, lazy, JSON, and strict about bad requests."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def given(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_it_says_what_the_library_says(name: str) -> None:
+def test_the_parts_equal_the_library(name: str) -> None:
     model, item = MODELS[name], given(name)
     found = ask(name, ["prediction", "prefix", "attribution", "units"], method="prefix-difference")
     trace, attribution = model.trace(item), model.explain(item, "prefix-difference")
@@ -88,7 +88,7 @@ def test_it_says_what_the_library_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_unit_is_the_trace_and_its_sums_make_its_gates(name: str) -> None:
+def test_a_unit_equals_the_trace_and_its_preactivations_give_its_gates(name: str) -> None:
     model = MODELS[name]
     arch, trace = model.architecture, model.trace(given(name))
     both = len(arch.directions)
@@ -110,7 +110,7 @@ def test_a_unit_is_the_trace_and_its_sums_make_its_gates(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_planes_hold_the_numbers(name: str) -> None:
+def test_heat_maps_hold_the_numbers(name: str) -> None:
     trace = MODELS[name].trace(given(name))
     both = len(MODELS[name].architecture.directions)
     found = ask(name, [f"heatmap:{part}" for part in "ifgoch"])
@@ -124,7 +124,7 @@ def test_planes_hold_the_numbers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["pads", "both ways, two layers", "cut"])
-def test_words_lie_where_a_browser_counts_them(name: str) -> None:
+def test_positions_are_in_utf16_units(name: str) -> None:
     found = ask(name, [])["text"]
     wide = TEXT.encode("utf-16-le")
     tokens = found["tokens"]
@@ -139,7 +139,7 @@ def test_words_lie_where_a_browser_counts_them(name: str) -> None:
     assert {words[n] for n in tokens["unknown"]} == {w for w in words if w and w.casefold() not in vocabulary}
 
 
-def test_a_cut_text_says_so() -> None:
+def test_a_truncated_text_has_a_warning() -> None:
     assert "reads 9 of" in ask("cut", [])["warnings"][0]["message"]
     assert ask("pads", [])["warnings"] == []
 
@@ -164,7 +164,7 @@ def test_changes_are_the_librarys_interventions(name: str) -> None:
     np.testing.assert_allclose(found["unit"]["g"], -0.5)
 
 
-def test_only_what_is_wanted_is_there() -> None:
+def test_only_included_parts_are_there() -> None:
     assert set(ask("pads", [])) == {"api", "id", "model", "text", "warnings", "cache"}
     assert set(ask("pads", ["unit:top", "heatmap:c", "similarity"])) > {"unit", "heatmaps", "similarity"}
     assert "attribution" not in ask("pads", ["prediction"])
@@ -173,9 +173,9 @@ def test_only_what_is_wanted_is_there() -> None:
 def test_a_cache_changes_no_number() -> None:
     cache, model = ViewCache(), MODELS["pads"]
     want = ["prediction", "prefix", "units", "unit:2", "heatmap:h"]
-    asked = [{"text": text, "include": want} for text in (TEXT, "the film", TEXT)]
-    asked += [{**asked[0], "changes": [{"gate": "i", "value": 1.0}]}, asked[0]]
-    for n, request in enumerate(asked):
+    requests = [{"text": text, "include": want} for text in (TEXT, "the film", TEXT)]
+    requests += [{**requests[0], "changes": [{"gate": "i", "value": 1.0}]}, requests[0]]
+    for n, request in enumerate(requests):
         shared, alone = explain_view(model, request, cache), explain_view(model, request)
         assert (shared.pop("cache")["reused"], alone.pop("cache")["reused"]) == (n in (2, 4), False)
         assert shared == alone
@@ -184,7 +184,7 @@ def test_a_cache_changes_no_number() -> None:
     assert other["model"]["fingerprint"] != shared["model"]["fingerprint"]
 
 
-def test_the_running_verdict_of_a_long_text_both_ways_is_sampled_and_says_so() -> None:
+def test_bidirectional_prefix_predictions_of_a_long_text_have_a_stride() -> None:
     model = MODELS["both ways, two layers"]
     found = explain_view(model, {"text": "good film " * 160, "include": ["prefix", "prediction"]})["prefix"]
     assert found["stride"] == 3
@@ -224,14 +224,14 @@ def test_the_running_verdict_of_a_long_text_both_ways_is_sampled_and_says_so() -
         ({"changes": [{"gate": "f", "value": 1, "layer": 3}]}, "changes[0].layer", "layer must be"),
     ],
 )
-def test_bad_requests_are_refused_by_field(change: dict[str, Any], field: str, message: str) -> None:
+def test_errors_name_the_field(change: dict[str, Any], field: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
         explain_view(MODELS["pads"], {"text": TEXT, "include": ["prediction"], **change})
     assert caught.value.field == field
     assert message in caught.value.message
 
 
-def test_too_many_words_are_refused() -> None:
+def test_too_many_words_are_rejected() -> None:
     with pytest.raises(
         RequestError, match="the network would read 2,001 words; the page shows at most 2,000"
     ) as caught:
@@ -240,7 +240,7 @@ def test_too_many_words_are_refused() -> None:
 
 
 @pytest.mark.parametrize("rows", [[], "x", [[1, 2]], [[1, 2, 3], [1, 2]], [[1, 2, float("inf")]], [[1, 2, "3"]]])
-def test_bad_series_are_refused(rows: Any) -> None:
+def test_invalid_series_are_rejected(rows: Any) -> None:
     with pytest.raises(RequestError) as caught:
         explain_view(MODELS["series"], {"series": rows})
     assert caught.value.field.startswith("series")
@@ -272,7 +272,7 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
         explain_view(wide, {**long, "method": "leave-one-out"})
 
 
-def test_under_changes_the_attribution_is_one_that_can_be_given_and_says_so() -> None:
+def test_clamps_replace_an_unsupported_default_method_with_a_warning() -> None:
     plain = MODELS["pads"]
     metadata = dataclasses.replace(plain.metadata, attribution_method="integrated-gradients")
     model = dataclasses.replace(plain, metadata=metadata)
@@ -307,7 +307,7 @@ def test_the_model_and_its_units(name: str) -> None:
             unit_view(model, *wrong)
 
 
-def test_a_units_weights_are_those_that_move_the_verdict() -> None:
+def test_a_units_weights_give_its_contributions() -> None:
     model = MODELS["pads"]
     trace = model.trace(TEXT)
     [[weight]] = unit_view(model, 4)["weights"]["rows"]
@@ -315,7 +315,7 @@ def test_a_units_weights_are_those_that_move_the_verdict() -> None:
     np.testing.assert_allclose(trace.contributions[:, 4].sum(), weight * (h[-1] - trace.lstms[0].h0[4]), rtol=1e-5)
 
 
-def test_facts_and_history_are_shown_where_they_are() -> None:
+def test_unit_summary_and_history() -> None:
     plain = MODELS["pads"]
     assert unit_view(plain, 2)["summary"] is None
     data = Labelled.of(TEXTS, ["no", "yes", "yes", "no", "no"])
@@ -325,12 +325,12 @@ def test_facts_and_history_are_shown_where_they_are() -> None:
     assert found["summary"]["rises"]
     assert found["dataset"]["n"] == 5
     lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN}\n'
-    told = Model(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
-    assert model_view(told)["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
+    trained = Model(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
+    assert model_view(trained)["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
 
 
 @pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
-def test_ngrams_beside_the_network_are_in_every_part(name: str) -> None:
+def test_ngrams_are_in_every_part(name: str) -> None:
     model = MODELS[name]
     alone = dataclasses.replace(model, ngrams=None)
     found = ask(name, ["prediction", "prefix", "attribution"], method="cell-decomposition")
@@ -344,14 +344,14 @@ def test_ngrams_beside_the_network_are_in_every_part(name: str) -> None:
     without = explain_view(alone, {"text": TEXT, "include": ["prediction"]})
     assert abs(without["prediction"]["logit"] - found["prediction"]["logit"]) > 0.05
     assert without["model"]["fingerprint"] != found["model"]["fingerprint"]
-    held = ask(name, ["prediction", "prefix"], changes=[{"gate": "f", "value": 0.0}])
-    assert held["prefix"]["probability"][-1] == pytest.approx(held["prediction"]["probability"], abs=1e-5)
+    clamped = ask(name, ["prediction", "prefix"], changes=[{"gate": "f", "value": 0.0}])
+    assert clamped["prefix"]["probability"][-1] == pytest.approx(clamped["prediction"]["probability"], abs=1e-5)
     layers, counts = model_view(model)["layers"], model_view(alone)["parameters"]
     assert layers[-1]["parameters"] == len(model.ngrams) * model.architecture.outputs
     assert model_view(model)["parameters"] == counts + layers[-1]["parameters"]
 
 
-def test_ngrams_are_in_a_running_verdict_that_is_sampled() -> None:
+def test_ngrams_are_in_prefix_predictions_with_a_stride() -> None:
     model, text = MODELS["n-grams, both ways"], "good film " * 160
     found = explain_view(model, {"text": text, "include": ["prefix"]})["prefix"]
     assert found["stride"] == 3

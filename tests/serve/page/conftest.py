@@ -170,7 +170,7 @@ class Watched:
         return self.page
 
     def settle(self) -> None:
-        """Wait until the account of the text in the box is there, and what follows from it is painted."""
+        """Wait until the attribution of the current text is there and painted."""
         self.page.wait_for_function(
             "() => { const s = gatewise.store.get(); return s.data && s.data.inputText === s.text && s.data.attribution"
             " && !s.data.attribution.stale && s.data.units && s.data.unitOf.has(gatewise.selectedUnit(s)); }",

@@ -32,7 +32,7 @@ def test_the_pure_parts() -> None:
         if os.environ.get("GATEWISE_BROWSER") == "required":
             pytest.fail("GATEWISE_BROWSER=required, and there is no node: apt-get install nodejs")
         pytest.skip("no node here: apt-get install nodejs")
-    files = [str(path) for path in sorted((HERE / "js").glob("*.mjs"))]  # a folder means another thing to each Node
+    files = [str(path) for path in sorted((HERE / "js").glob("*.mjs"))]  # versions of Node treat a folder differently
     done = subprocess.run([node, "--test", *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert "# fail 0" in done.stdout

@@ -36,12 +36,12 @@ def write(watched: Watched, text: str) -> None:
 def test_the_prediction_does_not_wait_for_the_prefix_predictions(visit: Visit) -> None:
     watched = visit()
     page = watched.open()
-    before, held = page.inner_text("#prediction .probability"), []
+    before, waiting = page.inner_text("#prediction .probability"), []
 
     def hold(route: Any) -> None:
         """The first request for prefix predictions waits; all others pass."""
-        if not held and '"prefix"' in route.request.post_data:
-            held.append(route)
+        if not waiting and '"prefix"' in route.request.post_data:
+            waiting.append(route)
         else:
             route.continue_()
 
@@ -53,13 +53,13 @@ def test_the_prediction_does_not_wait_for_the_prefix_predictions(visit: Visit) -
     )
     early = page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")
     assert page.evaluate("() => gatewise.store.get().data.inputText !== gatewise.store.get().text")
-    held[0].continue_()
+    waiting[0].continue_()
     watched.settle()
     assert (page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")) == early
     assert page.evaluate("() => gatewise.store.get().earlyPrediction") is None
 
 
-def test_the_first_picture_needs_no_click(visit: Visit) -> None:
+def test_the_first_view_needs_no_click(visit: Visit) -> None:
     page = visit().open()
     assert page.inner_text("#prediction .label") in ("bad", "good")
     assert page.locator(".words .selected").count() == 1
@@ -136,7 +136,7 @@ def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
     assert page.inner_text(".stepname").lower() == "7 pass on"
 
 
-def test_hovering_shows_values_and_lets_go(visit: Visit) -> None:
+def test_hovering_shows_values(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4&o=index")
     page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('c')")
@@ -162,7 +162,7 @@ def test_hovering_shows_values_and_lets_go(visit: Visit) -> None:
     assert "word 1 “I” · unit 3" in page.inner_text("#unit")
 
 
-def test_the_map_shows_every_gate_and_state_sorted_and_as_a_table(visit: Visit) -> None:
+def test_the_heat_map_shows_every_gate_and_state_sorted_and_as_a_table(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film")
     trace = model.trace(TEXT)
@@ -181,7 +181,7 @@ def test_the_map_shows_every_gate_and_state_sorted_and_as_a_table(visit: Visit) 
     page.wait_for_function("() => gatewise.store.get().data.similarity")
 
 
-def test_a_clamp_shows_old_and_new_and_undo_takes_it_back(visit: Visit) -> None:
+def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3")
     before = probability_of(page)
@@ -193,8 +193,8 @@ def test_a_clamp_shows_old_and_new_and_undo_takes_it_back(visit: Visit) -> None:
     watched.settle()
     after = model.intervene(TEXT, [Clamp("f", 1.0)]).probabilities()[1][1]
     assert probability_of(page) == pytest.approx(after, abs=0.0051)
-    told = page.inner_text(".changenote")
-    shown = number(told.split("” ")[1].split(" ")[0])
+    note = page.inner_text(".changenote")
+    shown = number(note.split("” ")[1].split(" ")[0])
     assert shown == pytest.approx(before, abs=0.011)
     assert "f of all units clamped to 1.00" in page.inner_text("#interventions .chips")
     assert page.locator("#words path.beforeline").count() == 1

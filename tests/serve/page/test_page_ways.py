@@ -43,7 +43,7 @@ def test_a_link_restores_the_whole_state(visit: Visit) -> None:
     assert other.page.evaluate(picture) == page.evaluate(picture), "not what the link was made of, to the pixel"
 
 
-def test_a_long_text_travels_packed_and_a_broken_link_says_so(visit: Visit) -> None:
+def test_a_long_text_is_compressed_in_a_link_and_a_broken_link_says_so(visit: Visit) -> None:
     watched = visit()
     page = watched.open()
     long = (TEXTS[0] + " ") * 12
@@ -122,7 +122,7 @@ def test_by_keyboard_alone(visit: Visit) -> None:
     ]
 
 
-def test_guess_first_holds_the_answer_back(visit: Visit) -> None:
+def test_guess_first_withholds_the_prediction(visit: Visit) -> None:
     page = visit().open("#g=1")
     assert page.inner_text("#prediction .label") == "?"
     assert page.locator("#words path.prefixline").count() == 0
@@ -132,7 +132,7 @@ def test_guess_first_holds_the_answer_back(visit: Visit) -> None:
     page.wait_for_selector("#words path.prefixline", state="attached")
 
 
-def test_present_mode_and_lessons_hide_what_is_asked(visit: Visit) -> None:
+def test_presentation_mode_and_hidden_parts(visit: Visit) -> None:
     watched = visit(width=1920, height=1080)
     page = watched.open("#present=1&hide=heatmap,interventions")
     assert not page.locator("header").is_visible()
@@ -150,7 +150,7 @@ def test_present_mode_and_lessons_hide_what_is_asked(visit: Visit) -> None:
     assert not page.locator("#heatmap").is_visible()
 
 
-def test_the_unit_page_the_training_and_the_card(visit: Visit) -> None:
+def test_the_unit_panel_the_training_and_the_card(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#u=5")
     for part in ("unitpanel", "training", "card"):
@@ -215,7 +215,7 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     )
 
 
-def test_what_is_wrong_is_said_where_it_is(visit: Visit) -> None:
+def test_errors_are_shown(visit: Visit) -> None:
     watched = visit()
     page = watched.open()
     page.click("#clear")

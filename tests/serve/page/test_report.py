@@ -38,7 +38,7 @@ def look(browser: Any, tmp_path: Path) -> Iterator[Any]:
     assert wrong == []
 
 
-def test_a_reading_is_drawn_and_can_be_walked(look: Any) -> None:
+def test_a_report_is_drawn_and_can_be_used(look: Any) -> None:
     model = known_model()
     found, seen = model.explain(TEXT), model.trace(TEXT)
     page = look(report_page(found, seen, unit=3))
