@@ -206,8 +206,7 @@ def isa() -> str:
     """The instruction set in use: GATEWISE_ISA, or the best one here. Raises KernelUnavailable with the reason."""
     forced = os.environ.get("GATEWISE_ISA")
     if not forced:
-        best: str = _best()
-        return best
+        return _best()
     _check_isa(forced, "GATEWISE_ISA")
     return forced
 

@@ -11,13 +11,7 @@ from gatewise.types import Array
 
 def check_forward(kernel: Kernel, call: LSTMCall[Array]) -> None:
     """Raise InputError, naming the array, unless the arguments fit together. Kernels rely on this check."""
-    pre, index, lengths, weight_hh, interpolation = (
-        call.pre,
-        call.index,
-        call.lengths,
-        call.weight_hh,
-        call.interpolation,
-    )
+    pre, index, lengths, weight_hh = call.pre, call.index, call.lengths, call.weight_hh
     if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
         raise InputError(f"weight_hh: expected (4H, H), got {weight_hh.shape}")
     units, batch = weight_hh.shape[1], len(lengths)
@@ -45,8 +39,8 @@ def check_forward(kernel: Kernel, call: LSTMCall[Array]) -> None:
     for name in ("h0", "c0", "mask"):
         if name in named:
             _expect(name, named[name], (batch, units))
-    if interpolation is not None:
-        base, alpha = interpolation
+    if call.interpolation is not None:
+        base, alpha = call.interpolation
         if base.shape != (batch,) or base.dtype != np.int32:
             raise InputError(f"base: expected ({batch},) int32, got {base.shape} {base.dtype}")
         if batch and not (int(base.min()) >= 0 and int(base.max()) < len(pre)):

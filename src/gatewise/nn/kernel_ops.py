@@ -94,6 +94,11 @@ def as_array(tensor: Tensor) -> Array:
     return array
 
 
+def _arrays(**tensors: Tensor | None) -> dict[str, Any]:
+    """The tensors as arrays by name; None stays None."""
+    return {name: None if tensor is None else as_array(tensor) for name, tensor in tensors.items()}
+
+
 @library.custom_op("gatewise::lstm", mutates_args=(), device_types="cpu")
 def _lstm(
     pre: Tensor,
@@ -110,17 +115,8 @@ def _lstm(
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """h, c (N, H), h_T, c_T (B, H), packed gates; without `keep` no gates, without both `keep` and `return_c` no c."""
-    call = LSTMCall(
-        pre=as_array(pre),
-        index=None if index is None else as_array(index),
-        lengths=as_array(lengths),
-        weight_hh=as_array(weight_hh),
-        h0=as_array(h0),
-        c0=as_array(c0),
-        reverse=reverse,
-        gate=cast(Gate, gate),
-        mask=None if mask is None else as_array(mask),
-    )
+    arrays = _arrays(pre=pre, index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask)
+    call = LSTMCall[Array](**arrays, reverse=reverse, gate=cast(Gate, gate))
     run = get(kernel).forward(call, keep=keep or return_c)
     gates = torch.from_numpy(run.saved.packed_gates) if keep and run.saved else pre.new_empty(0)
     c = torch.from_numpy(run.saved.c) if run.saved else pre.new_empty((0, weight_hh.shape[1]))
@@ -148,42 +144,21 @@ def _lstm_backward(
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """dpre (U, 4H), dweight_hh (4H, H), dh0, dc0 (B, H). None stands for zeros. Overwrites packed_gates."""
-    saved = SavedActivations(
-        pre_rows=pre_rows,
-        index=None if index is None else as_array(index),
-        lengths=as_array(lengths),
-        weight_hh=as_array(weight_hh),
-        h0=as_array(h0),
-        c0=as_array(c0),
-        h=as_array(h),
-        c=as_array(c),
-        packed_gates=as_array(packed_gates),  # made by the kernel, hence contiguous: a view, not a copy
-        reverse=reverse,
-        gate=cast(Gate, gate),
-        mask=None if mask is None else as_array(mask),
-    )
-    dh_, dc_ = (None if tensor is None else as_array(tensor) for tensor in (dh, dc))
-    dh_T_, dc_T_ = (as_array(torch.zeros_like(h0) if tensor is None else tensor) for tensor in (dh_T, dc_T))
-    grads = get(kernel).backward(saved, dh_, dh_T_, dc_T_, dc_)
+    arguments = _arrays(index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask)
+    # The kernel made packed_gates, so it is contiguous, and its array is a view that the kernel overwrites.
+    results = _arrays(h=h, c=c, packed_gates=packed_gates)
+    saved = SavedActivations(**arguments, **results, pre_rows=pre_rows, reverse=reverse, gate=cast(Gate, gate))
+    dh_T, dc_T = (torch.zeros_like(h0) if grad is None else grad for grad in (dh_T, dc_T))
+    grads = get(kernel).backward(saved, *_arrays(dh=dh, dh_T=dh_T, dc_T=dc_T, dc=dc).values())
     dpre, dweight_hh, dh0, dc0 = (torch.from_numpy(array) for array in grads)
     return dpre, dweight_hh, dh0, dc0
 
 
 @_lstm.register_fake
 def _(
-    pre: Tensor,
-    index: Tensor | None,
-    lengths: Tensor,
-    weight_hh: Tensor,
-    h0: Tensor,
-    c0: Tensor,
-    mask: Tensor | None,
-    reverse: bool,
-    gate: str,
-    keep: bool,
-    return_c: bool,
-    kernel: str,
+    pre: Tensor, index: Tensor | None, lengths: Tensor, weight_hh: Tensor, h0: Tensor, c0: Tensor, *rest: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    _, _, _, keep, return_c, kernel = rest
     steps, units = (pre if index is None else index).shape[0], int(weight_hh.shape[1])
     lanes = get(kernel).lanes(units)
     h = pre.new_empty((steps, units))

@@ -250,7 +250,8 @@ class LSTM(torch.nn.Module):
     def _check_input(self, input: Tensor | PackedSequence, data: Tensor, lengths: Tensor | None) -> None:
         dims = (2,) if lengths is not None or isinstance(input, PackedSequence) else (2, 3)
         if data.dim() not in dims or data.shape[-1] != self.input_size:
-            raise InputError(f"input: expected {_wanted(dims, self.input_size)}, got {tuple(data.shape)}")
+            expected = " or ".join(f"({'..., ' * (n - 1)}{self.input_size})" for n in dims)
+            raise InputError(f"input: expected {expected}, got {tuple(data.shape)}")
         if isinstance(input, PackedSequence) and lengths is not None:
             raise InputError("lengths: a PackedSequence has its own")
         # torch.compile would break the graph at the sum; the kernel checks the lengths then.
@@ -273,10 +274,6 @@ class LSTM(torch.nn.Module):
             if getattr(self, name) != default:
                 parts.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(parts)
-
-
-def _wanted(dims: tuple[int, ...], inputs: int) -> str:
-    return " or ".join(f"({'..., ' * (n - 1)}{inputs})" for n in dims)
 
 
 def _runs_kernels(data: Tensor) -> bool:

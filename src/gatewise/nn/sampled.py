@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, get
+from gatewise.kernels import get
 from gatewise.nn.kernel_ops import as_array
 
 BLOCK = 256  # rows per block: 256 x 1,024 logits are 1 MB
@@ -71,17 +71,8 @@ def sampled_softmax(
 
 class _Sampled(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        targets: NDArray[np.int64],
-        candidates: NDArray[np.int64],
-        log_expected: NDArray[np.float32],
-        kernel: Kernel,
-        in_place: bool,
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, *constants: Any) -> Tensor:
+        targets, candidates, log_expected, kernel, in_place = constants
         rows, weights, biases = as_array(x), as_array(weight), as_array(bias)
         n = len(rows)
         sampled = np.ascontiguousarray(weights[candidates])  # (S, D)
