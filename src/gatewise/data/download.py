@@ -104,18 +104,13 @@ def _attempt(remote: Remote, part: Path, progress: bool) -> bool:
         reason = f"HTTP {code}" if code else getattr(error, "reason", error)
         raise Unreachable(f"{remote.url}: cannot be reached: {quote(reason)}") from None
     with response:
-        if begin and not _resumes(response, begin):
+        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {begin}-")
+        if not resumed:  # a server without range support starts at byte 0
             begin = 0
         length = response.headers.get("Content-Length")
         if length is not None and begin + int(length) != remote.size:
             raise DataError(f"{remote.url}: has {begin + int(length):,} bytes, not the {remote.size:,} expected")
         return _copy(response, part, begin, remote, progress) == remote.size
-
-
-def _resumes(response: Any, begin: int) -> bool:
-    """Whether the response starts at byte `begin`. A server without range support starts at 0."""
-    given = response.headers.get("Content-Range") or ""
-    return response.status == 206 and given.startswith(f"bytes {begin}-")
 
 
 def _copy(response: Any, part: Path, begin: int, remote: Remote, progress: bool) -> int:
@@ -133,7 +128,7 @@ def _copy(response: Any, part: Path, begin: int, remote: Remote, progress: bool)
             bar.show(done)
         file.flush()
         os.fsync(file.fileno())
-    bar.end(done)
+    bar.show(done, last=True)
     return done
 
 
@@ -156,17 +151,12 @@ class _Progress:
         self.started = time.monotonic()
         self.next = begin
 
-    def show(self, done: int) -> None:
-        if self.enabled and done >= self.next:
-            self.next = done + self.remote.size // (200 if self.terminal else 10)
-            self._write(done, "\r" if self.terminal else "\n")
-
-    def end(self, done: int) -> None:
-        if self.enabled:
-            self._write(done, "\n")
-
-    def _write(self, done: int, end: str) -> None:
+    def show(self, done: int, last: bool = False) -> None:
+        if not self.enabled or (done < self.next and not last):
+            return
         size = self.remote.size
+        self.next = done + size // (200 if self.terminal else 10)
         speed = (done - self.begin) / max(time.monotonic() - self.started, 1e-3) / 1e6
         line = f"{self.remote.name}: {done / 1e6:.1f} of {size / 1e6:.1f} MB, {done / size:.0%}, {speed:.1f} MB/s"
+        end = "\r" if self.terminal and not last else "\n"
         print(line.ljust(70), end=end, file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from gatewise.data.labelled import Labelled, class_order, label_rows
 from gatewise.errors import DataError, quote
@@ -17,6 +17,7 @@ from gatewise.storage import parse_json
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _LINES = (".jsonl", ".ndjson")
+TABLES = (*_DELIMITERS, *_LINES)
 _MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
 _MAX_CLASSES = 1_000
 _MAX_FILE = 10 << 20  # bytes of a text file
@@ -34,7 +35,19 @@ def read_table(path: str | Path, *, text: str, label: str) -> Labelled:
     """
     file = Path(path).expanduser()
     rows = [(line, body, name) for line, (body, name) in _rows(file, (text, label))]
-    return _labelled(file, rows, label)
+    _refuse_empty(file, "label", [line for line, _, name in rows if not name])
+    _refuse_empty(file, "text", [line for line, body, _ in rows if not body.strip()])
+    names = [name for _, _, name in rows]
+    classes = class_order(names)
+    if len(classes) < 2:
+        found = f"only {quote(classes[0])}" if classes else "no row"
+        raise DataError(f"{quote(file, 200)}: {found} in {quote(label)}; a classifier needs two classes or more")
+    if len(classes) > _MAX_CLASSES:
+        raise DataError(
+            f"{quote(file, 200)}: {quote(label)} has {len(classes):,} different labels; is it the right column?"
+        )
+    source = f"{len(rows):,} rows of {quote(file.name)}, {len(classes)} classes by {quote(label)}"
+    return Labelled([body for _, body, _ in rows], label_rows(names, classes), classes, source=source)
 
 
 def read_column(path: str | Path, *, text: str) -> list[str]:
@@ -48,9 +61,8 @@ def read_column(path: str | Path, *, text: str) -> list[str]:
 def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(line, values of the columns) of each row. The first column is a text, the second a label."""
     suffix = file.suffix.lower()
-    if suffix not in _DELIMITERS and suffix not in _LINES:
-        known = " ".join((*_DELIMITERS, *_LINES))
-        raise DataError(f"{quote(file, 200)}: the name must end in one of {known}")
+    if suffix not in TABLES:
+        raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join(TABLES)}")
     content = _content(file)
     if suffix in _LINES:
         yield from _json_rows(file, content, columns)
@@ -69,29 +81,43 @@ def long_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _content(file: Path) -> str:
+def read_bytes(file: Path) -> bytes:
+    """The bytes of a file. Raises DataError with the file name if it cannot be read."""
     try:
-        raw = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise DataError(f"{quote(file, 200)}: {reason}") from None
+
+
+def decode(raw: bytes, where: str, encoding: Literal["utf-8", "utf-8-sig"] = "utf-8") -> str:
+    """The text in `raw`; utf-8-sig drops a byte order mark. Raises DataError, which begins with `where`."""
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not valid UTF-8 at byte {error.start}") from None
+
+
+def _content(file: Path) -> str:
+    raw = read_bytes(file)
     for start, name in _SIGNATURES.items():
         if raw.startswith(start):
             raise DataError(f"{quote(file, 200)}: this is {name}, not text in UTF-8")
     nul = raw.find(b"\0")
     if nul >= 0:
-        _fail(file, raw.count(b"\n", 0, nul) + 1, "a NUL byte")
+        fail(file, raw.count(b"\n", 0, nul) + 1, "a NUL byte")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        _fail(file, raw.count(b"\n", 0, error.start) + 1, f"not valid UTF-8: byte 0x{raw[error.start]:02X}")
+        fail(file, raw.count(b"\n", 0, error.start) + 1, f"not valid UTF-8: byte 0x{raw[error.start]:02X}")
 
 
 def _error(file: Path, line: int, message: str) -> DataError:
     return DataError(f"{quote(file, 200)}:{line}: {message}")
 
 
-def _fail(file: Path, line: int, message: str) -> NoReturn:
+def fail(file: Path, line: int, message: str) -> NoReturn:
+    """Raise DataError with the file name and the line number."""
     raise _error(file, line, message)
 
 
@@ -108,7 +134,7 @@ def _csv_rows(
             break
         except csv.Error as error:
             opened = "unexpected end of data" in str(error) or "field larger" in str(error)
-            _fail(file, line, "a quote opened in this row is not closed" if opened else f"bad row: {error}")
+            fail(file, line, "a quote opened in this row is not closed" if opened else f"bad row: {error}")
         here, line = line, reader.line_num + 1
         if not row:
             continue
@@ -116,7 +142,7 @@ def _csv_rows(
             header = row
             places = [_column(file, here, header, name, delimiter) for name in columns]
         elif len(row) != len(header):
-            _fail(file, here, f"{len(row)} fields, but the header has {len(header)}")
+            fail(file, here, f"{len(row)} fields, but the header has {len(header)}")
         else:
             yield here, (row[places[0]], *(row[place].strip() for place in places[1:]))
     if header is None:
@@ -128,11 +154,11 @@ def _column(file: Path, line: int, header: list[str], name: str, delimiter: str)
     if len(found) == 1:
         return found[0]
     if found:
-        _fail(file, line, f"the header has {len(found)} columns {quote(name)}")
+        fail(file, line, f"the header has {len(found)} columns {quote(name)}")
     shown = ", ".join(quote(column) for column in header[:20])
     other = next((mark for mark in ",;\t|" if mark != delimiter and len(header) == 1 and mark in header[0]), None)
     hint = f"; the fields seem to be separated by {other!r}" if other else ""
-    _fail(file, line, f"no column {quote(name)}; there are {shown}{hint}")
+    fail(file, line, f"no column {quote(name)}; there are {shown}{hint}")
 
 
 def _json_rows(file: Path, content: str, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -141,43 +167,24 @@ def _json_rows(file: Path, content: str, columns: tuple[str, ...]) -> Iterator[t
             continue
         row = parse_json(record.encode(), "record", error=partial(_error, file, line))
         if not isinstance(row, dict):
-            _fail(file, line, "not a JSON object")
+            fail(file, line, "not a JSON object")
         for name in columns:
             if name not in row:
-                _fail(file, line, f"no key {quote(name)}; there are {', '.join(quote(key) for key in list(row)[:20])}")
+                fail(file, line, f"no key {quote(name)}; there are {', '.join(quote(key) for key in list(row)[:20])}")
         text, *labels = columns
         if not isinstance(row[text], str):
-            _fail(file, line, f"{quote(text)} must be a text")
+            fail(file, line, f"{quote(text)} must be a text")
         for label in labels:
             if not isinstance(row[label], (str, int)):
-                _fail(file, line, f"{quote(label)} must be a text, a whole number or true/false")
+                fail(file, line, f"{quote(label)} must be a text, a whole number or true/false")
         names = [row[label] if isinstance(row[label], str) else json.dumps(row[label]) for label in labels]
         yield line, (row[text], *(name.strip() for name in names))
-
-
-def _labelled(file: Path, rows: list[tuple[int, str, str]], label: str) -> Labelled:
-    for what, bad in (
-        ("label", [line for line, _, name in rows if not name]),
-        ("text", [line for line, body, _ in rows if not body.strip()]),
-    ):
-        _refuse_empty(file, what, bad)
-    names = [name for _, _, name in rows]
-    classes = class_order(names)
-    if len(classes) < 2:
-        found = f"only {quote(classes[0])}" if classes else "no row"
-        raise DataError(f"{quote(file, 200)}: {found} in {quote(label)}; a classifier needs two classes or more")
-    if len(classes) > _MAX_CLASSES:
-        raise DataError(
-            f"{quote(file, 200)}: {quote(label)} has {len(classes):,} different labels; is it the right column?"
-        )
-    source = f"{len(rows):,} rows of {quote(file.name)}, {len(classes)} classes by {quote(label)}"
-    return Labelled([body for _, body, _ in rows], label_rows(names, classes), classes, source=source)
 
 
 def _refuse_empty(file: Path, what: str, bad: list[int]) -> None:
     if bad:
         lines = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
-        _fail(file, bad[0], f"the {what} is empty in {len(bad):,} row{'s'[: len(bad) > 1]} (line {lines})")
+        fail(file, bad[0], f"the {what} is empty in {len(bad):,} row{'s'[: len(bad) > 1]} (line {lines})")
 
 
 def read_folder(path: str | Path) -> Labelled:
@@ -218,10 +225,7 @@ def read_text(file: Path, max_bytes: int = _MAX_FILE) -> str:
         raw = opened.read(max_bytes + 1)
     if len(raw) > max_bytes:
         raise DataError(f"{quote(file, 200)}: more than {max_bytes:,} bytes")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{quote(file, 200)}: not valid UTF-8 at byte {error.start}") from None
+    text = decode(raw, quote(file, 200), "utf-8-sig")
     if not text.strip():
         raise DataError(f"{quote(file, 200)}: the text is empty")
     return text

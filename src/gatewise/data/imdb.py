@@ -12,8 +12,7 @@ import hashlib
 import io
 import re
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import numpy as np
 
 from gatewise.data.archive import labelled_files
 from gatewise.data.download import Remote, Unreachable, cache_folder, fetch, offline
-from gatewise.data.files import long_fields
+from gatewise.data.files import decode, long_fields
 from gatewise.data.labelled import Labelled
 from gatewise.data.split import split
 from gatewise.errors import DataError, MissingExtra, quote
@@ -32,7 +31,8 @@ OFFICIAL = Remote(
     size=84_125_825,
     sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
 )
-_REVIEW = re.compile(r"(train|test)/(pos|neg)/([0-9]{1,9})_([0-9]{1,2})\.txt")
+_REVIEW = re.compile(r"((?:train|test)/(?:pos|neg))/([0-9]{1,9})_[0-9]{1,2}\.txt")
+_URLS = re.compile(r"(train|test)/urls_(pos|neg)\.txt")
 _FILM = re.compile(r"/title/tt([0-9]{1,9})(/|$)")
 _SPLIT_SEED = 0
 EMBEDDED = "embedded"
@@ -118,63 +118,54 @@ def _embedded(why: str | None) -> Splits:
     whole = embedded_reviews(f"{why}; the fallback, the embedded reviews," if why else "the embedded reviews")
     if why:
         print(f"gatewise: {why}; using the embedded train half of the reviews", file=sys.stderr)
-    train, test = split(whole, 0.8, _SPLIT_SEED)
-    parts = []
-    for rows, part in ((train, "80 % for training"), (test, "20 % held out of the train half, not the IMDB test half")):
-        taken = whole.take(rows)
-        source = f"{whole.source}; {part} ({len(rows):,} reviews)"
-        source += f"; the official archive was not used: {why}" if why else ""
-        parts.append(Labelled(taken.inputs, taken.labels, taken.classes, taken.groups, source))
+    kinds = "80 % for training", "20 % held out of the train half, not the IMDB test half"
+    unused = f"; the official archive was not used: {why}" if why else ""
+    train, test = (
+        replace(whole.take(rows), source=f"{whole.source}; {kind} ({len(rows):,} reviews){unused}")
+        for rows, kind in zip(split(whole, 0.8, _SPLIT_SEED), kinds, strict=True)
+    )
     note = "a hold-out of the embedded train half, not the IMDB test half: do not report it as IMDB test accuracy"
-    return Splits(parts[0], parts[1], note)
+    return Splits(train, test, note)
 
 
 def _halves(path: Path) -> Splits:
-    reviews: dict[tuple[str, str], dict[int, str]] = {(h, c): {} for h in ("train", "test") for c in ("pos", "neg")}
-    films: dict[tuple[str, str], list[int]] = {}
+    reviews: dict[str, dict[int, str]] = {"train/pos": {}, "train/neg": {}, "test/pos": {}, "test/neg": {}}
+    films: dict[str, list[int]] = {}  # both by folder
     for name, raw in labelled_files(path):
         where = f"{quote(path, 200)}: {name}"
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{where}: not valid UTF-8 at byte {error.start}") from None
-        half, rest = name.split("/", 1)
-        if rest.startswith("urls_"):
-            films[half, rest[5:8]] = _films(text, where)
+        text = decode(raw, where)
+        if urls := _URLS.fullmatch(name):
+            films[f"{urls[1]}/{urls[2]}"] = _films(text, where)
             continue
         parts = _REVIEW.fullmatch(name)
         if not parts:
             raise DataError(f"{where}: not the name of a review, such as 0_9.txt")
-        of_class = reviews[half, parts[2]]
-        if int(parts[3]) in of_class:
-            raise DataError(f"{where}: there are two reviews {parts[3]}")
-        of_class[int(parts[3])] = text
-    for (half, label), found in reviews.items():
+        of_class, number = reviews[parts[1]], int(parts[2])
+        if number in of_class:
+            raise DataError(f"{where}: there are two reviews {parts[2]}")
+        of_class[number] = text
+    for folder, found in reviews.items():
         if not found:
-            raise DataError(
-                f"{quote(path, 200)}: no reviews in {half}/{label}; expected train/pos, train/neg, test/pos, test/neg"
-            )
+            raise DataError(f"{quote(path, 200)}: no reviews in {folder}; expected {', '.join(reviews)}")
     train, test = (_half(path, half, reviews, films) for half in ("train", "test"))
     return Splits(train, test, "the official test half")
 
 
-def _half(
-    path: Path, half: str, reviews: dict[tuple[str, str], dict[int, str]], films: dict[tuple[str, str], list[int]]
-) -> Labelled:
+def _half(path: Path, half: str, reviews: dict[str, dict[int, str]], films: dict[str, list[int]]) -> Labelled:
     texts: list[str] = []
     groups: list[int] = []
-    by_film = all((half, label) in films for label in ("pos", "neg"))
+    by_film = {f"{half}/pos", f"{half}/neg"} <= set(films)
     for label in ("pos", "neg"):
-        of_class = reviews[half, label]
+        of_class = reviews[f"{half}/{label}"]
         numbers = sorted(of_class)
         texts += [of_class[number] for number in numbers]
         if by_film:
-            known = films[half, label]
+            known = films[f"{half}/{label}"]
             if numbers[-1] >= len(known):
                 where = f"{quote(path, 200)}: {half}/urls_{label}.txt"
                 raise DataError(f"{where} has {len(known):,} lines, none for review {numbers[-1]}")
             groups += [known[number] for number in numbers]
-    positive, negative = (len(reviews[half, label]) for label in ("pos", "neg"))
+    positive, negative = (len(reviews[f"{half}/{label}"]) for label in ("pos", "neg"))
     labels = np.array([1] * positive + [0] * negative, dtype=np.int64)
     source = f"IMDB reviews, the {half} half: {positive:,} positive and {negative:,} negative, from {quote(path.name)}"
     if (positive, negative) != (12_500, 12_500):
@@ -186,8 +177,7 @@ def _half(
 
 def _films(text: str, where: str) -> list[int]:
     films = []
-    lines: Iterable[str] = text.removesuffix("\n").split("\n")
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         match = _FILM.search(line.strip())
         if not match:
             raise DataError(f"{where}:{number}: no film in {quote(line)}")

@@ -6,6 +6,7 @@ readers transpose them.
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from pathlib import Path
@@ -14,16 +15,13 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.files import decode, fail, read_bytes
 from gatewise.data.labelled import Labelled, class_order, label_rows
 from gatewise.errors import DataError, quote
 from gatewise.kernels.ragged import starts_of
 
 Series = NDArray[np.float32]
 _MAX_NPZ = 4 << 30  # bytes of all arrays
-
-
-def _fail(path: Path, line: int, message: str) -> NoReturn:
-    raise DataError(f"{quote(path, 200)}:{line}: {message}")
 
 
 def read_ts(path: str | Path) -> Labelled:
@@ -34,28 +32,22 @@ def read_ts(path: str | Path) -> Labelled:
     lengths, a class that is not listed, and an invalid number.
     """
     file = Path(path).expanduser()
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise DataError(f"{quote(file, 200)}: {reason}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{quote(file, 200)}: not valid UTF-8 at byte {error.start}") from None
+    text = decode(read_bytes(file), quote(file, 200), "utf-8-sig")
     listed: list[str] | None = None
     inputs: list[Series] = []
     names: list[str] = []
     in_data = False
-    for number, full in enumerate(lines, start=1):
+    for number, full in enumerate(io.StringIO(text, newline=None), start=1):  # lines end in \n, \r\n or \r
         line = full.strip()
         if not line or line[0] in "#%":
             continue
         if in_data:
             if listed is None:
-                _fail(file, number, "'@classLabel true' with the classes is missing before '@data'")
+                fail(file, number, "'@classLabel true' with the classes is missing before '@data'")
             *channels, name = line.split(":")
             name = name.strip()
             if name not in listed:
-                _fail(file, number, f"class {quote(name)} is not among those of @classLabel")
+                fail(file, number, f"class {quote(name)} is not among those of @classLabel")
             inputs.append(_steps(file, number, channels, inputs[0].shape[1] if inputs else None))
             names.append(name)
             continue
@@ -64,13 +56,13 @@ def read_ts(path: str | Path) -> Labelled:
         if key == "@data":
             in_data = True
         elif not key.startswith("@"):
-            _fail(file, number, f"neither a comment nor an @ line before '@data': {quote(line)}")
+            fail(file, number, f"neither a comment nor an @ line before '@data': {quote(line)}")
         elif key == "@classlabel" and values and values[0].lower() == "true":
             listed = values[1:]
         elif key == "@timestamps" and values and values[0].lower() == "true":
-            _fail(file, number, "time stamps are not supported")
+            fail(file, number, "time stamps are not supported")
         elif key == "@targetlabel" and values and values[0].lower() == "true":
-            _fail(file, number, "the set has target numbers, not classes")
+            fail(file, number, "the set has target numbers, not classes")
     if not inputs or listed is None:
         raise DataError(f"{quote(file, 200)}: has no series after '@data'")
     classes = class_order(listed)
@@ -80,7 +72,7 @@ def read_ts(path: str | Path) -> Labelled:
 
 def _steps(file: Path, line: int, channels: list[str], expected: int | None) -> Series:
     if not channels or (expected is not None and len(channels) != expected):
-        _fail(file, line, f"{len(channels)} channels, expected {expected or 'one or more'}")
+        fail(file, line, f"{len(channels)} channels, expected {expected or 'one or more'}")
     rows = []
     for place, channel in enumerate(channels, start=1):
         try:
@@ -88,11 +80,11 @@ def _steps(file: Path, line: int, channels: list[str], expected: int | None) -> 
                 rows.append(np.array(channel.split(","), dtype=np.float32))
         except ValueError:
             what = "a missing value" if "?" in channel else f"an invalid number, {quote(channel, 40)}"
-            _fail(file, line, f"channel {place} has {what}")
+            fail(file, line, f"channel {place} has {what}")
         if not np.isfinite(rows[-1]).all():
-            _fail(file, line, f"channel {place} has a value that is not finite")
+            fail(file, line, f"channel {place} has a value that is not finite")
         if len(rows[-1]) != len(rows[0]):
-            _fail(file, line, f"channel {place} has {len(rows[-1])} steps, channel 1 has {len(rows[0])}")
+            fail(file, line, f"channel {place} has {len(rows[-1])} steps, channel 1 has {len(rows[0])}")
     return np.ascontiguousarray(np.stack(rows, axis=1))  # (length, channels)
 
 
@@ -106,33 +98,33 @@ def read_npz(path: str | Path) -> Labelled:
     file = Path(path).expanduser()
     arrays = _arrays(file)
 
-    def fail(message: str) -> NoReturn:
+    def refuse(message: str) -> NoReturn:
         raise DataError(f"{quote(file, 200)}: {message}")
 
     if "labels" not in arrays or not ({"inputs"} <= set(arrays) or {"values", "lengths"} <= set(arrays)):
-        fail(f"must have labels, and inputs or values with lengths; it has {', '.join(map(quote, sorted(arrays)))}")
+        refuse(f"must have labels, and inputs or values with lengths; it has {', '.join(map(quote, sorted(arrays)))}")
     labels = arrays["labels"]
     if labels.ndim != 1 or labels.dtype.kind not in "iuUb":
-        fail(f"labels must be (n,) whole numbers or strings, got {labels.shape} {labels.dtype}")
+        refuse(f"labels must be (n,) whole numbers or strings, got {labels.shape} {labels.dtype}")
     name = "inputs" if "inputs" in arrays else "values"
     values = arrays[name]
     if values.dtype.kind not in "fiu" or values.ndim not in ((2, 3) if name == "inputs" else (2,)):
-        fail(f"{name} must be numbers, {'(n, length, channels)' if name == 'inputs' else '(N, channels)'}")
+        refuse(f"{name} must be numbers, {'(n, length, channels)' if name == 'inputs' else '(N, channels)'}")
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
     if not np.isfinite(values).all():
-        fail(f"{name} has a value that is not finite")
+        refuse(f"{name} has a value that is not finite")
     if name == "inputs":
         inputs: list[Series] = list(values if values.ndim == 3 else values[:, :, None])
     else:
         lengths = arrays["lengths"]
         if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != len(values):
-            fail(f"lengths must be (n,) whole numbers with the sum {len(values)}, the rows of values")
+            refuse(f"lengths must be (n,) whole numbers with the sum {len(values)}, the rows of values")
         starts = starts_of(lengths)
         inputs = [values[start : start + length] for start, length in zip(starts, lengths, strict=True)]
     names = [str(label) for label in labels.tolist()]
     if len(names) != len(inputs) or not inputs or not all(names):
-        fail(f"{len(inputs)} series and {len(names)} labels; want equal numbers, at least one, and no empty label")
+        refuse(f"{len(inputs)} series and {len(names)} labels; want equal numbers, at least one, and no empty label")
     classes = class_order(names)
     source = f"{len(inputs):,} series of {quote(file.name)}, {inputs[0].shape[1]} channels, {len(classes)} classes"
     return Labelled(inputs, label_rows(names, classes), classes, source=source)

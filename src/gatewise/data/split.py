@@ -62,14 +62,11 @@ def split(
     if all(taken) or not any(taken):  # few rows: neither part may be empty
         smallest = min(range(len(components)), key=lambda number: len(components[number]))
         taken[smallest] = not taken[smallest]
-    part, rest = (
-        _rows([b for b, there in zip(components, taken, strict=True) if there is side]) for side in (True, False)
-    )
+    in_part = np.zeros(len(labelled), dtype=bool)
+    for component, is_taken in zip(components, taken, strict=True):
+        in_part[component] = is_taken
+    part, rest = np.flatnonzero(in_part), np.flatnonzero(~in_part)
     return (part, rest) if small == fraction else (rest, part)
-
-
-def _rows(components: list[list[int]]) -> NDArray[np.int64]:
-    return np.array(sorted(row for component in components for row in component), dtype=np.int64)
 
 
 def _components(columns: list[NDArray[np.int64]]) -> list[list[int]]:

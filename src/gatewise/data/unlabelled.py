@@ -9,12 +9,10 @@ from pathlib import Path
 
 from gatewise.data.archive import unlabelled_files
 from gatewise.data.download import cache_folder
-from gatewise.data.files import read_column, read_text
+from gatewise.data.files import TABLES, decode, read_column, read_text
 from gatewise.data.imdb import EMBEDDED, OFFICIAL, Splits, imdb
 from gatewise.data.labelled import Labelled, content_key
 from gatewise.errors import DataError, InputError, quote
-
-_TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +67,7 @@ def imdb_texts(
     splits = known or imdb(path, progress=progress, download=download)
     texts = [text for text in splits.train.inputs if isinstance(text, str)]
     archive = _archive(path)
-    unlabelled = [_decoded(name, raw) for name, raw in unlabelled_files(archive)] if archive else []
+    unlabelled = [decode(raw, name) for name, raw in unlabelled_files(archive)] if archive else []
     test = set() if splits.test is None else set(splits.test.keys.tolist())
     kept = [text for text in (*texts, *unlabelled) if text.strip() and content_key(text) not in test]
     left_out = len(texts) + len(unlabelled) - len(kept)
@@ -106,7 +104,7 @@ def _read(source: str, data: str | None, text: str, known: Splits | None) -> Unl
         return Unlabelled([read_text(file) for file in files], f"{len(files):,} files of the folder {quote(path.name)}")
     if not path.exists():
         raise DataError(f"{quote(path, 200)}: not found")
-    if path.suffix.lower() in _TABLES:
+    if path.suffix.lower() in TABLES:
         rows = read_column(path, text=text)
         if not rows:
             raise DataError(f"{quote(path, 200)}: has no row")
@@ -114,14 +112,7 @@ def _read(source: str, data: str | None, text: str, known: Splits | None) -> Unl
     if path.suffix.lower() == ".txt":
         lines = [line for line in read_text(path, max_bytes=1 << 30).splitlines() if line.strip()]
         return Unlabelled(lines, f"{len(lines):,} lines of {quote(path.name)}")
-    raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*_TABLES, '.txt'))}")
-
-
-def _decoded(name: str, raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}: not valid UTF-8 at byte {error.start}") from None
+    raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*TABLES, '.txt'))}")
 
 
 def _archive(path: str | Path | None) -> Path | None:
