@@ -100,17 +100,13 @@ def unpack(stored: Mapping[str, Array], table: Mapping[str, str], where: str = "
     for name, tensor in stored.items():
         if name in scales:
             continue
-        dtype = table.get(name)
-        if dtype == "int8":
+        tensors[name] = tensor.astype(np.float32) if name in table else tensor
+        if table.get(name) == "int8":
             scale = stored[name + SCALE]
             # `pack` never writes -128, but a file may contain it, so the check covers it.
             if (scale < 0).any() or 128 * float(scale.max(initial=0)) > _LARGEST:
                 raise ModelFileError(f"{where}: tensor {quote(name + SCALE)} has a negative or too large scale")
-            values = tensor.astype(np.float32)
-            values *= _by_row(scale, tensor.ndim)
-            tensors[name] = values
-        else:
-            tensors[name] = tensor if dtype is None else tensor.astype(np.float32)
+            tensors[name] *= _by_row(scale, tensor.ndim)
     return tensors
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gatewise.errors import InputError, ModelFileError, quote
@@ -32,16 +32,12 @@ def fields_from(cls: type[T], mapping: object, where: str) -> T:
     for name, field in known.items():
         if name in mapping:
             values[name] = _value(hints[name], mapping[name], f"{where}: {name}")
-        elif not _has_default(field):
+        elif field.default is MISSING and field.default_factory is MISSING:
             raise ModelFileError(f"{where}: {name} is missing")
     try:
         return cls(**values)
     except InputError as error:
         raise ModelFileError(f"{where}: {error}") from error
-
-
-def _has_default(field: Field[Any]) -> bool:
-    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
