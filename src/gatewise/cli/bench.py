@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gatewise.kernels import Kernel
+    from gatewise.types import Precision
 
 UNITS = (100, 128, 256, 512)
 TOLERANCE = {"bf16": 5e-2, "native": 1e-5, "reference": 1e-5}  # relative to the largest number of each array
-FLOPS = {
-    "forward": 8,
-    "forward_backward": 24,
-}  # per step and H²: 4 gates, multiply and add; backward twice
+# Per step and H²: 4 gates, multiply and add; the backward pass does twice as many.
+FLOPS = {"forward": 8, "forward_backward": 24}
 
 
 def bench(
@@ -43,27 +42,24 @@ def bench(
     from gatewise.cli.info import environment
 
     kernel = kernels.get()
-    result = environment() | {"quick": quick, "sequences": 8 if quick else 64}
-    if not as_json:
-        print(f"gatewise   {result['gatewise']}, {result['python']}, NumPy {result['numpy']}")
-        print(f"machine    {result['processor']}, {result['machine']}")
-        print(f"kernel     {kernel.name}{', ' + result['isa'] if kernel.name == 'native' else ''}", flush=True)
-    result["max_relative_error"] = check(kernel)
+    sequences, seconds = (8, 0.02) if quick else (64, 0.5)
+    result = environment() | {"quick": quick, "sequences": sequences, "max_relative_error": check(kernel)}
     result["results"] = []
     for threads in [1] if kernel.name == "reference" else sorted({1, result["threads"]}):
         print(f"measuring with {threads} thread{'s' * (threads > 1)}", file=sys.stderr)
         for units in UNITS[:1] if quick else UNITS:
-            row = _measure(_with_threads(kernel, threads), units, result["sequences"], 0.02 if quick else 0.5)
-            result["results"].append({"units": units, "threads": threads, **row})
+            result["results"].append(_measure(kernel.name, threads, units, sequences, seconds))
     if as_json:
         print_json(result)
         return
-    print(
-        f"error      {result['max_relative_error']:.0e}, the largest relative difference from the reference in float64"
-    )
-    print(f"\n{result['sequences']} random sequences with the lengths of film reviews, shorter above 128 units:\n")
-    headings = ("units", "threads", "steps", "forward ms", "GFLOP/s", "with backward ms", "GFLOP/s")
-    table = plain_table(*headings, left=0)
+    isa = f", {result['isa']}" if kernel.name == "native" else ""
+    print(f"gatewise   {result['gatewise']}, {result['python']}, NumPy {result['numpy']}")
+    print(f"machine    {result['processor']}, {result['machine']}")
+    print(f"kernel     {kernel.name}{isa}")
+    error = f"{result['max_relative_error']:.0e}"
+    print(f"error      {error}, the largest relative difference from the reference in float64")
+    print(f"\n{sequences} random sequences with the lengths of film reviews, shorter above 128 units:\n")
+    table = plain_table("units", "threads", "steps", "forward ms", "GFLOP/s", "with backward ms", "GFLOP/s", left=0)
     for row in result["results"]:
         rates = [f"{row[f'{name}_{unit}']:.{digits}f}" for name in FLOPS for unit, digits in (("ms", 2), ("gflops", 1))]
         table.add_row(str(row["units"]), str(row["threads"]), f"{row['steps']:,}", *rates)
@@ -121,33 +117,29 @@ def random_batch(rng: np.random.Generator, units: int, count: int) -> dict[str, 
     }
 
 
-def _with_threads(kernel: Kernel, threads: int) -> Kernel:
-    from gatewise.kernels.native import Native
-
-    if kernel.name == "reference":
-        return kernel
-    return Native(threads=threads, precision="bf16" if kernel.name == "bf16" else "float32")
-
-
-def _measure(kernel: Kernel, units: int, sequences: int, seconds: float) -> dict[str, Any]:
-    """Steps, and for forward and for forward with backward: milliseconds and GFLOP/s, in about 2 · `seconds`."""
+def _measure(name: str, threads: int, units: int, sequences: int, seconds: float) -> dict[str, Any]:
+    """Steps, and for forward and for forward with backward: milliseconds and GFLOP/s, in about `seconds`."""
     import numpy as np
 
     from gatewise.kernels import LSTMCall
+    from gatewise.kernels.native import Native
+    from gatewise.kernels.reference import Reference
 
+    precision: Precision = "bf16" if name == "bf16" else "float32"
+    kernel = Reference() if name == "reference" else Native(threads=threads, precision=precision)
     call = LSTMCall(**random_batch(np.random.default_rng(units), units, sequences))
     dh_T, dc_T = np.ones_like(call.h0), np.zeros_like(call.h0)
+    steps = int(call.lengths.sum())
 
     def forward_backward() -> None:
         saved = kernel.forward(call).saved
         assert saved is not None
         kernel.backward(saved, None, dh_T, dc_T)
 
-    steps = int(call.lengths.sum())
+    row: dict[str, Any] = {"units": units, "threads": threads, "steps": steps}
     times = _median_seconds({"forward": lambda: kernel.forward(call), "forward_backward": forward_backward}, seconds)
-    row: dict[str, Any] = {"steps": steps}
-    for name, taken in times.items():
-        row |= {f"{name}_ms": 1e3 * taken, f"{name}_gflops": FLOPS[name] * units**2 * steps / taken / 1e9}
+    for run, taken in times.items():
+        row |= {f"{run}_ms": 1e3 * taken, f"{run}_gflops": FLOPS[run] * units**2 * steps / taken / 1e9}
     return row
 
 
