@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatewise.errors import TrainingError
+from gatewise.errors import InputError, TrainingError
 from gatewise.network.batch import PAD
 from gatewise.nn import LanguageModel
 from gatewise.nn.language import DIRECTIONS
@@ -26,12 +26,41 @@ from gatewise.training.callback import Callback, PerplexityLog, StepLog
 from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint
 from gatewise.training.optim import one_cycle
 from gatewise.training.pretrain_recipes import PretrainRecipe
-from gatewise.training.streams import Streams
 
 Tokens = NDArray[np.int32]
+MIN_PIECES = 2  # of an epoch
 MEASUREMENTS = 10  # of the validation perplexity in a run, each followed by a checkpoint
 VALIDATION_STRIDE = 5  # until the last measurement, which reads all validation texts: with a large vocabulary a minute
 TIMED_STEPS = 12  # steps timed before a run of so many minutes; the first third warms up
+
+
+class Streams:
+    """n texts, as (length,) int32 tokens, in `batch` streams of pieces of `steps` tokens.
+
+    An epoch concatenates all texts in a random order, each after a boundary token, cuts the result into B equal
+    streams, and reads them T steps at a time: a text that does not end within a piece continues in the next, and so
+    does its state (Williams & Peng 1990). For the backward direction the texts are reversed, in another order.
+    """
+
+    def __init__(self, texts: Sequence[Tokens], batch: int, steps: int, seed: int) -> None:
+        self.texts, self.steps, self.seed = texts, steps, seed
+        total = sum(len(text) + 1 for text in texts)
+        self.batch = min(batch, total // (MIN_PIECES * steps + 1))
+        if self.batch < 1:
+            raise InputError(f"{total:,} words of text are too few to pretrain on; {MIN_PIECES * steps + 1} are needed")
+        self.pieces = (total // self.batch - 1) // steps  # per epoch
+
+    def epoch(self, number: int, reverse: bool) -> Tokens:
+        """(B, pieces x T + 1): the streams of that epoch; the targets of a piece are its tokens shifted by one step."""
+        rng = np.random.default_rng([self.seed, number, int(reverse)])
+        parts: list[Tokens] = []
+        boundary = np.full(1, PAD, dtype=np.int32)
+        for place in rng.permutation(len(self.texts)):
+            text = self.texts[place]
+            parts += [boundary, text[::-1] if reverse else text]
+        line = np.concatenate(parts)
+        width = self.pieces * self.steps + 1
+        return line[: self.batch * (len(line) // self.batch)].reshape(self.batch, -1)[:, :width]
 
 
 class PretrainLoop:

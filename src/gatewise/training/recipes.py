@@ -17,6 +17,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import MAX_ORDER
 from gatewise.types import Gate, Precision
 
+DROPOUTS = ("word", "embedding", "recurrent", "layer", "output")
 FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
 
 
@@ -128,17 +129,16 @@ class Recipe:
     """Whether a network without n-grams is calibrated on the validation part too (Platt 1999)."""
 
     def __post_init__(self) -> None:
-        dropouts = ("dropout_word", "dropout_embedding", "dropout_recurrent", "dropout_layer", "dropout_output")
         for name in ("vocab_size", "epochs", "batch_size", "ngram_min_df"):
             if getattr(self, name) < 1:
                 raise InputError(f"recipe: {name} must be at least 1, not {getattr(self, name)}")
-        for name in (*dropouts, "adversarial"):
+        for name in (*(f"dropout_{place}" for place in DROPOUTS), "adversarial"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"recipe: {name} must be from 0 to below 1, not {getattr(self, name)}")
-        for name in ("grad_clip", "patience", "min_steps", "embedding_lr_scale", "probe_l2", "student_epochs"):
-            if getattr(self, name) < 0:
-                raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
-        for name in ("max_pseudo_labels", "lsa_components", "max_ngrams"):
+        for name in (
+            *("grad_clip", "patience", "min_steps", "embedding_lr_scale", "probe_l2", "student_epochs"),
+            *("max_pseudo_labels", "lsa_components", "max_ngrams"),
+        ):
             if getattr(self, name) < 0:
                 raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
         for name in ("learning_rate", "student_weight", "ngram_l2"):
@@ -190,9 +190,7 @@ class Recipe:
     @property
     def dropout(self) -> dict[str, float]:
         """Dropout probability by place, as `gatewise.nn.Network` takes it."""
-        return {
-            place: getattr(self, f"dropout_{place}") for place in ("word", "embedding", "recurrent", "layer", "output")
-        }
+        return {place: getattr(self, f"dropout_{place}") for place in DROPOUTS}
 
 
 _FINETUNE = Recipe(
