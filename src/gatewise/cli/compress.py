@@ -12,39 +12,25 @@ from gatewise.cli.inputs import read_data
 from gatewise.cli.output import print_json
 from gatewise.errors import printable, quote
 
+_STORAGE = "Storage type of large tensors; int8 has one scale per row. Loading converts to float32."
+_DATA = (
+    "Data to measure accuracy on, before and after: imdb, the IMDB archive or its folder, 'embedded', a table, or "
+    "series.  [default: not measured]"
+)
+
 
 def compress(
     model: ModelArgument,
     out: Annotated[str, option("--out", "DIR", "Output folder.", "-o")],
-    storage: Annotated[
-        str,
-        typer.Option(
-            "--storage",
-            metavar="float32|float16|int8",
-            help="Storage type of large tensors; int8 has one scale per row. Loading converts to float32.",
-        ),
-    ] = "int8",
+    storage: Annotated[str, typer.Option("--storage", metavar="float32|float16|int8", help=_STORAGE)] = "int8",
     vocab_size: Annotated[
         int | None,
-        option(
-            "--vocab-size",
-            "N",
-            "Vocabulary size: keep the most frequent words; the others become unknown.  [default: all]",
-        ),
+        option("--vocab-size", "N", "Keep the N most frequent words; others become unknown.  [default: all]"),
     ] = None,
     max_ngrams: Annotated[
-        int | None,
-        option("--max-ngrams", "N", "Keep the N n-grams with the largest weights.  [default: all]"),
+        int | None, option("--max-ngrams", "N", "Keep the N n-grams with the largest weights.  [default: all]")
     ] = None,
-    data: Annotated[
-        str | None,
-        option(
-            "--data",
-            "SOURCE",
-            "Data to measure accuracy on, before and after: imdb, the IMDB archive or its folder, 'embedded', a "
-            "table, or series.  [default: not measured]",
-        ),
-    ] = None,
+    data: Annotated[str | None, option("--data", "SOURCE", _DATA)] = None,
     text: TextOption = "text",
     label: LabelOption = "label",
     as_json: JsonOption = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gatewise.cli.arguments import (
+    SOURCES,
     BundledOption,
     DataOption,
     JsonOption,
@@ -15,6 +16,7 @@ from gatewise.cli.arguments import (
     ModelChoice,
     PrecisionOption,
     TextOption,
+    argument,
     choose_model,
     is_model,
     open_model,
@@ -32,12 +34,7 @@ if TYPE_CHECKING:
 def evaluate(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[MODEL] SOURCE",
-            help="Model folder (default: the bundled model) and data: imdb; a file (.csv, .tsv, .jsonl, .ts, .npz); or "
-            "a folder with one folder of .txt files per class.",
-            show_default=False,
-        ),
+        argument("[MODEL] SOURCE", f"Model folder (default: the bundled model) and data: {SOURCES}"),
     ] = None,
     data: DataOption = None,
     text: TextOption = "text",

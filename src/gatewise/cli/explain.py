@@ -14,6 +14,7 @@ from gatewise.cli.arguments import (
     LabelOption,
     ModelChoice,
     TextOption,
+    argument,
     choose_model,
     open_model,
     option,
@@ -33,87 +34,53 @@ if TYPE_CHECKING:
 # X_train[5] of the tutorial (train/neg/8203 of the archive), by the SHA-256 of its text.
 _TUTORIAL_REVIEW = "c768737a3cce5f15c5b03e50c603b6c06b0aae6fef69d6d070643f75a71260e1"
 
-_METHODS = (
+_DATA = (
+    "Without a text: summarise every unit over this data (the IMDB archive or its folder, a table, series) and save "
+    "the summary in the model folder. With --tutorial-review: the IMDB data with that review."
+)
+_METHOD = (
     "Attribution method: prefix-difference, cell-decomposition, integrated-gradients or leave-one-out.  "
     "[default: the one with the best faithfulness scores for this model]"
 )
+_BASELINE = "Baseline of integrated gradients: unknown, pad, zero or mean.  [default: by the model's padding]"
+_CLAMP = "Clamp a gate to a value, for example forget=1 or 37:output=0@4-10. May be repeated."
+_LAYER = "Layer of --clamp, --ablate and --hold-memory, from 1.  [default: for a unit the top one, else all]"
+_DIRECTION = "Direction of --clamp, --ablate and --hold-memory; units are numbered within it.  [default: both]"
+_REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
 
 def explain(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[MODEL] [TEXT]",
-            help="Model folder (default: the bundled model) and a text; - reads the text from stdin.",
-            show_default=False,
+        argument(
+            "[MODEL] [TEXT]", "Model folder (default: the bundled model) and a text; - reads the text from stdin."
         ),
     ] = None,
     use_bundled: BundledOption = False,
     tutorial_review: Annotated[
         bool, typer.Option("--tutorial-review", help="Explain the review that the tutorial prints, train/neg/8203.")
     ] = False,
-    data: Annotated[
-        str | None,
-        option(
-            "--data",
-            "PATH|embedded",
-            "Without a text: summarise every unit over this data (the IMDB archive or its folder, a table, series) "
-            "and save the summary in the model folder. With --tutorial-review: the IMDB data with that review.",
-        ),
-    ] = None,
+    data: Annotated[str | None, option("--data", "PATH|embedded", _DATA)] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Most examples of --data to use.")] = 1000,
     column: TextOption = "text",
     label: LabelOption = "label",
     file: Annotated[str | None, option("--file", "FILE", "Series file (.ts, .npz), for a model of series.")] = None,
     row: Annotated[int, typer.Option("--row", metavar="N", help="Number of the series in --file, from 1.")] = 1,
-    method: Annotated[str | None, option("--method", "NAME", _METHODS)] = None,
-    baseline: Annotated[
-        str | None,
-        option(
-            "--baseline",
-            "NAME",
-            "Baseline of integrated gradients: unknown, pad, zero or mean.  [default: by the model's padding]",
-        ),
-    ] = None,
+    method: Annotated[str | None, option("--method", "NAME", _METHOD)] = None,
+    baseline: Annotated[str | None, option("--baseline", "NAME", _BASELINE)] = None,
     unit: Annotated[
-        int | None,
-        option("--unit", "N", "Unit to show.  [default: the one with the largest effect on the prediction]"),
+        int | None, option("--unit", "N", "Unit to show.  [default: the one with the largest effect on the prediction]")
     ] = None,
-    clamp: Annotated[
-        list[str] | None,
-        option(
-            "--clamp",
-            "[UNIT:]GATE=VALUE[@FROM-TO]",
-            "Clamp a gate to a value, for example forget=1 or 37:output=0@4-10. May be repeated.",
-        ),
-    ] = None,
+    clamp: Annotated[list[str] | None, option("--clamp", "[UNIT:]GATE=VALUE[@FROM-TO]", _CLAMP)] = None,
     ablate: Annotated[
         list[str] | None, option("--ablate", "UNITS", "Ablate these units (set h to 0), for example 3,17.")
     ] = None,
     hold_memory: Annotated[
-        list[str] | None,
-        option("--hold-memory", "UNITS", "Hold the memory c of these units, for example 3,17."),
+        list[str] | None, option("--hold-memory", "UNITS", "Hold the memory c of these units, for example 3,17.")
     ] = None,
-    layer: Annotated[
-        int | None,
-        option(
-            "--layer",
-            "N",
-            "Layer of --clamp, --ablate and --hold-memory, from 1.  [default: for a unit the top one, else all]",
-        ),
-    ] = None,
-    direction: Annotated[
-        str | None,
-        option(
-            "--direction",
-            "forward|backward",
-            "Direction of --clamp, --ablate and --hold-memory; units are numbered within it.  [default: both]",
-        ),
-    ] = None,
-    replace: Annotated[
-        list[str] | None,
-        option("--replace", "OLD=NEW", "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."),
-    ] = None,
+    layer: Annotated[int | None, option("--layer", "N", _LAYER)] = None,
+    direction: Annotated[str | None, option("--direction", "forward|backward", _DIRECTION)] = None,
+    replace: Annotated[list[str] | None, option("--replace", "OLD=NEW", _REPLACE)] = None,
     compare: Annotated[str | None, option("--compare", "TEXT", "Second text, explained next to the first.")] = None,
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Number of words or units to list.")] = 6,
     as_json: JsonOption = False,

@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, open_model
+from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, argument, open_model
 from gatewise.cli.output import console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def info(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Model folder.", show_default=False)] = None,
+    model: Annotated[str | None, argument("[MODEL]", "Model folder.")] = None,
     use_bundled: BundledOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
-from gatewise.cli.arguments import BundledOption, JsonOption, PrecisionOption, choose_model, open_model, option
+from gatewise.cli.arguments import (
+    BundledOption,
+    JsonOption,
+    PrecisionOption,
+    argument,
+    choose_model,
+    open_model,
+    option,
+)
 from gatewise.cli.inputs import is_series, read_lines, read_series
 from gatewise.cli.output import print_json
 from gatewise.errors import InputError, printable
@@ -15,16 +21,12 @@ from gatewise.errors import InputError, printable
 def predict(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[MODEL] TEXT...",
-            help="Model folder (default: the bundled model) and texts; - reads one text per line from stdin.",
-            show_default=False,
+        argument(
+            "[MODEL] TEXT...",
+            "Model folder (default: the bundled model) and texts; - reads one text per line from stdin.",
         ),
     ] = None,
-    file: Annotated[
-        str | None,
-        option("--file", "FILE", "File with one text per line, or series (.ts, .npz)."),
-    ] = None,
+    file: Annotated[str | None, option("--file", "FILE", "File of one text per line, or series (.ts, .npz).")] = None,
     use_bundled: BundledOption = False,
     precision: PrecisionOption = "float32",
     as_json: JsonOption = False,

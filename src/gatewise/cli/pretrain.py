@@ -3,45 +3,33 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
-from gatewise.cli.arguments import DataOption, JsonOption, ResumeOption, TextOption, command_line, option
-from gatewise.cli.output import console, print_json, stop
+from gatewise.cli.arguments import DataOption, JsonOption, ResumeOption, TextOption, argument, command_line, option
+from gatewise.cli.output import console, print_json
 from gatewise.errors import printable
 
 
 def pretrain(
     texts: Annotated[
         list[str],
-        typer.Argument(
-            metavar="TEXTS...",
-            help="imdb (train half and 50,000 unlabelled reviews); a folder of .txt files; a table; a .txt file.",
-            show_default=False,
+        argument(
+            "TEXTS...", "imdb (train half and 50,000 unlabelled reviews); a folder of .txt files; a table; a .txt file."
         ),
     ],
     out: Annotated[str, typer.Option("-o", "--out", metavar="DIR", help="Output folder.")] = "pretrained",
     minutes: Annotated[
         float | None,
-        typer.Option(
-            "--minutes",
-            metavar="N",
-            min=0.01,
-            help="Training time in minutes; also sets the default --size.  [default: 10]",
-            show_default=False,
-        ),
+        option("--minutes", "N", "Training time in minutes; also sets the default --size.  [default: 10]", min=0.01),
     ] = None,
     size: Annotated[
-        str | None,
-        option("--size", "embeddings|small|medium|large", "Size of the network.  [default: by --minutes]"),
+        str | None, option("--size", "embeddings|small|medium|large", "Size of the network.  [default: by --minutes]")
     ] = None,
     epochs: Annotated[
-        float | None,
-        typer.Option(
-            "--epochs", metavar="N", min=0.001, help="Number of epochs, instead of --minutes.", show_default=False
-        ),
+        float | None, option("--epochs", "N", "Number of epochs, instead of --minutes.", min=0.001)
     ] = None,
     data: DataOption = None,
     text: TextOption = "text",
@@ -58,14 +46,14 @@ def pretrain(
     """
     from gatewise.cli.progress import ProgressPrinter
     from gatewise.data import read_texts
-    from gatewise.storage import check_target
-    from gatewise.training import Interrupted, pretrain_recipe
     from gatewise.training import pretrain as run
+    from gatewise.training import pretrain_recipe
+    from gatewise.training.run import RunFolder
 
     recipe = (
         pretrain_recipe(size, minutes) if epochs is None else pretrain_recipe(size or "medium", minutes, epochs=epochs)
     )
-    check_target(Path(out))
+    folder = RunFolder.of(out, resume)  # an error stops the command before it reads the texts
     corpus = read_texts(texts, data=data, text=text)
     command = command_line(
         *("pretrain", *texts),
@@ -77,19 +65,13 @@ def pretrain(
         epochs=epochs,
         seed=seed or None,
     )
-    progress = ProgressPrinter(console(stderr=as_json))
-    try:
-        pretrained = run(corpus, recipe=recipe, seed=seed, out=out, resume=resume, callback=progress, command=command)
-    except Interrupted as stopped:
-        progress.close()
-        stop(str(stopped), 130)
-    finally:
-        progress.close()
+    with closing(ProgressPrinter(console(stderr=as_json))) as progress:
+        pretrained = run(corpus, recipe=recipe, seed=seed, out=folder, callback=progress, command=command)
     if as_json:
         metadata = pretrained.metadata
         print_json(
             {"pretrained": out, "size": metadata.size, "epochs": metadata.epochs, "perplexity": metadata.perplexity}
         )
         return
-    folder = shlex.quote(printable(out, 500))
-    print(f"saved to {folder}\n\nnext:\n  gatewise train {'imdb' if 'imdb' in texts else 'DATA'} --pretrained {folder}")
+    shown = shlex.quote(printable(out, 500))
+    print(f"saved to {shown}\n\nnext:\n  gatewise train {'imdb' if 'imdb' in texts else 'DATA'} --pretrained {shown}")

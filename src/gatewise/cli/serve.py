@@ -7,22 +7,16 @@ from typing import Annotated
 
 import typer
 
-from gatewise.cli.arguments import PrecisionOption
+from gatewise.cli.arguments import PrecisionOption, argument, option
 from gatewise.errors import MissingExtra
 from gatewise.model import bundled
 
-_Models = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="MODEL...",
-        help="Model folders; a model's name is its folder's. Default: the bundled model.",
-        show_default=False,
-    ),
-]
-
 
 def serve(
-    models: _Models = None,
+    models: Annotated[
+        list[str] | None,
+        argument("MODEL...", "Model folders; a model's name is its folder's. Default: the bundled model."),
+    ] = None,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen at; others than loopback require --token.")
     ] = "127.0.0.1",
@@ -36,19 +30,14 @@ def serve(
         typer.Option("--token", envvar="GATEWISE_TOKEN", help="Token required in every request.", show_default=False),
     ] = None,
     allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-host", metavar="NAME[:PORT]", help="A further accepted Host; may be repeated.", show_default=False
-        ),
+        list[str] | None, option("--allow-host", "NAME[:PORT]", "A further accepted Host; may be repeated.")
     ] = None,
     queue: Annotated[int, typer.Option("--queue", help="Inputs that may wait, per model; beyond it 429.")] = 1024,
     queue_timeout: Annotated[
         float, typer.Option("--queue-timeout", help="Seconds that a request may wait in the queue; then 504.")
     ] = 10.0,
     max_batch: Annotated[int, typer.Option("--max-batch", help="Inputs per batch.")] = 64,
-    max_batch_tokens: Annotated[
-        int, typer.Option("--max-batch-tokens", help="Tokens per batch, approximately.")
-    ] = 16_384,
+    max_batch_tokens: Annotated[int, typer.Option("--max-batch-tokens", help="Tokens per batch, about.")] = 16_384,
     max_inputs: Annotated[int, typer.Option("--max-inputs", help="Inputs per request.")] = 256,
     max_body: Annotated[int, typer.Option("--max-body", help="Bytes per request.")] = 1_000_000,
     read_timeout: Annotated[
@@ -74,7 +63,7 @@ def serve(
     from gatewise.serve import Settings, run
 
     settings = Settings(
-        models=_folders(models),
+        models=tuple(models) if models else (str(bundled.folder()),),
         host=host,
         port=port,
         workers=workers,
@@ -94,8 +83,3 @@ def serve(
         access_log=access_log,
     )
     raise typer.Exit(run(settings))
-
-
-def _folders(models: list[str] | None) -> tuple[str, ...]:
-    """The folders to serve; the bundled model where none is named."""
-    return tuple(models) if models else (str(bundled.folder()),)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gatewise.cli.arguments import (
+    PRECISION,
     DataOption,
     JsonOption,
     LabelOption,
@@ -19,39 +21,37 @@ from gatewise.cli.arguments import (
     command_line,
     option,
 )
-from gatewise.cli.inputs import read_source
-from gatewise.cli.output import console, print_json, stop
+from gatewise.cli.inputs import is_series, read_source
+from gatewise.cli.output import console, print_json
 from gatewise.errors import InputError, printable, quote
+
+_RECIPE = (
+    "Training recipe: tutorial, fast, finetune, few-shot or best.  [default: fast; with --pretrained finetune, or "
+    "few-shot for little data]"
+)
+_UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
+_GATE = "Gate activation; binary: exactly 0 or 1.  [default: the recipe's, sigmoid]"
+_NGRAM_ORDER = (
+    "For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only.  [default: the recipe's]"
+)
+_ADVERSARIAL = (
+    "Adversarial perturbation size, relative to the input norm, for example 0.01; an epoch takes 2.5 times as long.  "
+    "[default: the recipe's]"
+)
 
 
 def train(
     source: SourceArgument,
-    recipe: Annotated[
-        str | None,
-        option(
-            "--recipe",
-            "NAME",
-            "Training recipe: tutorial, fast, finetune, few-shot or best.  [default: fast; with --pretrained "
-            "finetune, or few-shot for little data]",
-        ),
-    ] = None,
+    recipe: Annotated[str | None, option("--recipe", "NAME", _RECIPE)] = None,
     pretrained: Annotated[
         str | None, option("--pretrained", "DIR", "Language model of gatewise pretrain to fine-tune.")
     ] = None,
-    unlabelled: Annotated[
-        list[str] | None,
-        option(
-            "--unlabelled",
-            "TEXTS",
-            "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated.",
-        ),
-    ] = None,
+    unlabelled: Annotated[list[str] | None, option("--unlabelled", "TEXTS", _UNLABELLED)] = None,
     data: DataOption = None,
     text: TextOption = "text",
     label: LabelOption = "label",
     out: Annotated[
-        str | None,
-        option("--out", "DIR", "Output model folder.  [default: models/SOURCE-RECIPE]", "-o"),
+        str | None, option("--out", "DIR", "Output model folder.  [default: models/SOURCE-RECIPE]", "-o")
     ] = None,
     seed: Annotated[
         int, typer.Option("--seed", help="Random seed of the split, initial weights, order and dropout.")
@@ -61,41 +61,14 @@ def train(
         int | None, option("--batch-size", "N", "Sequences per batch.  [default: the recipe's]")
     ] = None,
     units: Annotated[
-        int | None,
-        option("--units", "N", "Hidden units per LSTM direction.  [default: the recipe's]"),
+        int | None, option("--units", "N", "Hidden units per LSTM direction.  [default: the recipe's]")
     ] = None,
-    gate: Annotated[
-        str | None,
-        option(
-            "--gate", "sigmoid|binary", "Gate activation; binary: exactly 0 or 1.  [default: the recipe's, sigmoid]"
-        ),
-    ] = None,
+    gate: Annotated[str | None, option("--gate", "sigmoid|binary", _GATE)] = None,
     precision: Annotated[
-        str | None,
-        option(
-            "--precision",
-            "float32|bf16",
-            "Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX.  [default: the recipe's, "
-            "float32]",
-        ),
+        str | None, option("--precision", "float32|bf16", f"{PRECISION}  [default: the recipe's, float32]")
     ] = None,
-    ngram_order: Annotated[
-        int | None,
-        option(
-            "--ngram-order",
-            "N",
-            "For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only.  [default: the recipe's]",
-        ),
-    ] = None,
-    adversarial: Annotated[
-        float | None,
-        option(
-            "--adversarial",
-            "EPSILON",
-            "Adversarial perturbation size, relative to the input norm, for example 0.01; an epoch takes "
-            "2.5 times as long.  [default: the recipe's]",
-        ),
-    ] = None,
+    ngram_order: Annotated[int | None, option("--ngram-order", "N", _NGRAM_ORDER)] = None,
+    adversarial: Annotated[float | None, option("--adversarial", "EPSILON", _ADVERSARIAL)] = None,
     resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -114,10 +87,10 @@ def train(
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
     from gatewise.model.pretrained import load_pretrained
-    from gatewise.storage import check_target
-    from gatewise.training import RECIPES, Interrupted, default_recipe
+    from gatewise.training import RECIPES, default_recipe
     from gatewise.training import recipe as named
     from gatewise.training import train as run
+    from gatewise.training.run import RunFolder
 
     if gate not in (None, "sigmoid", "binary"):
         raise InputError(f"--gate must be sigmoid or binary, not {quote(gate)}")
@@ -132,24 +105,25 @@ def train(
         "adversarial": adversarial,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
-    # Validate before reading the data. The default recipe depends on the amount of data.
+    # An error in an option stops the command before it reads the data.
     chosen = named(recipe or default_recipe(0, pretrained is not None), **changes)
     if unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     start = None if pretrained is None else load_pretrained(pretrained)
-    if out is not None:
-        check_target(Path(out))
+    folder = None if out is None else RunFolder.of(out, resume)
+    if ngram_order and is_series(source):
+        raise InputError(f"{quote(source)}: n-grams are for texts, and these are series")
     splits = read_source(source, data, text, label)
-    recipe = recipe or default_recipe(len(splits.train), pretrained is not None)
-    target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{recipe}")
+    if recipe is None and pretrained is not None:  # the default depends on the number of rows
+        chosen = named(default_recipe(len(splits.train), True), **changes)
+    target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None
         more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text, known=known)
-    progress = ProgressPrinter(console(stderr=as_json))
     command = command_line(
-        *("train", source, "--recipe", recipe),
+        *("train", source, "--recipe", chosen.name),
         data=data,
         text=None if text == "text" else text,
         label=None if label == "label" else label,
@@ -159,39 +133,32 @@ def train(
         seed=seed or None,
         **changes,
     )
-    try:
+    with closing(ProgressPrinter(console(stderr=as_json))) as progress:
         model = run(
             splits.train,
-            recipe=recipe,
+            recipe=chosen,
             pretrained=start,
             unlabelled=more,
             seed=seed,
-            out=target,
-            resume=resume,
+            out=folder or RunFolder.of(target, resume),
             callback=progress,
             command=command,
-            **changes,
         )
-    except Interrupted as stopped:
-        progress.close()
-        stop(str(stopped), 130)
-    finally:
-        progress.close()
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]
-        result = {"model": str(target), "recipe": recipe, "seed": seed, "best_epoch": model.metadata.best_epoch}
+        result = {"model": str(target), "recipe": chosen.name, "seed": seed, "best_epoch": model.metadata.best_epoch}
         print_json({**result, "history": history})
         return
-    folder, data_option = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""
+    shown, data_option = shlex.quote(printable(target, 500)), f" --data {shlex.quote(data)}" if data else ""
     example = "--tutorial-review" + data_option if source == "imdb" else '"A text of your own."'
-    print(f"saved to {folder}\n\nnext:")
+    print(f"saved to {shown}\n\nnext:")
     if splits.train.kind == "series":
-        print(f"  gatewise predict {folder} --file {shlex.quote(printable(source, 500))}")
+        print(f"  gatewise predict {shown} --file {shlex.quote(printable(source, 500))}")
         return
     if source == "imdb":
-        print(f"  gatewise evaluate {folder} imdb{data_option}")
-    print(f'  gatewise predict {folder} "A text of your own."')
-    print(f"  gatewise explain {folder} {example}")
+        print(f"  gatewise evaluate {shown} imdb{data_option}")
+    print(f'  gatewise predict {shown} "A text of your own."')
+    print(f"  gatewise explain {shown} {example}")
 
 
 def _stem(source: str) -> str:

@@ -32,7 +32,7 @@ def pretrain(
     recipe: str | PretrainRecipe | None = None,
     minutes: float | None = None,
     seed: int = 0,
-    out: str | Path | None = None,
+    out: str | Path | RunFolder | None = None,
     resume: bool = False,
     callback: Callback | None = None,
     command: str = "",

@@ -26,6 +26,8 @@ class Interrupted(GatewiseError):
     pretraining.
     """
 
+    exit_code = 130  # as a shell reports Ctrl-C
+
     def __init__(self, message: str, model: Model | None = None) -> None:
         super().__init__(message)
         self.model = model
@@ -43,7 +45,8 @@ class Resumable(Protocol):
 @dataclass(frozen=True)
 class RunFolder:
     """target: the folder that the result is saved to; folder: `target`.run, for the checkpoint; both None for a run
-    that is not saved. resume: whether to continue from a checkpoint there.
+    that is not saved. resume: whether to continue from a checkpoint there. `gatewise.train` and `pretrain` take one as
+    `out`: a program can check the folder before it reads the data.
     """
 
     target: Path | None
@@ -51,8 +54,10 @@ class RunFolder:
     resume: bool
 
     @classmethod
-    def of(cls, out: str | Path | None, resume: bool) -> RunFolder:
+    def of(cls, out: str | Path | RunFolder | None, resume: bool) -> RunFolder:
         """Raises InputError for `resume` without `out`, ModelFileError where `out` cannot be written."""
+        if isinstance(out, RunFolder):
+            return out
         if out is None:
             if resume:
                 raise InputError("resume needs `out`, the folder that the run was started with")

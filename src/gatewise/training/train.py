@@ -45,7 +45,7 @@ def train(
     pretrained: PretrainedLM | str | Path | None = None,
     unlabelled: Unlabelled | Sequence[str] | None = None,
     seed: int = 0,
-    out: str | Path | None = None,
+    out: str | Path | RunFolder | None = None,
     resume: bool = False,
     callback: Callback | None = None,
     command: str = "",
