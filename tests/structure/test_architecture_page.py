@@ -27,7 +27,6 @@ PAGE = ROOT / "docs" / "architecture.md"
 TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end"]
 _ITEM = re.compile(r"^\d+\. \[?`([\w./]+\.\w+)`(?:\]\([^)]*\))? `([\w.]+)`", re.MULTILINE)
 
-pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="docs/architecture.md is not written yet")
 
 Step = tuple[str, str]  # file from src/gatewise, function
 

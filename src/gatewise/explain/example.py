@@ -69,7 +69,7 @@ class Example(HtmlRepr):
 
     @property
     def truncated(self) -> int:
-        """How many steps the network's `length` cuts away."""
+        """How many steps the truncation to `max_length` removes."""
         return len(self.sequence) - len(self.rows)
 
     @cached_property
