@@ -19,10 +19,11 @@ import numpy as np
 import gatewise as gw
 from benchmarks.lime import Lime
 from benchmarks.machine import machine, now
+from benchmarks.random_scores import RandomScores
 from gatewise.data import imdb
 from gatewise.explain import METHODS, IntegratedGradients, Method
 from gatewise.explain.attribution import BASELINES
-from gatewise.explain.attribution.faithfulness import SHARES, DeletionScores, Random, measure
+from gatewise.explain.attribution.faithfulness import SHARES, DeletionScores, measure
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
         f"integrated-gradients, {b}, 32 points": IntegratedGradients(baseline=b, max_points=32) for b in BASELINES
     }
     methods |= {"LIME": Lime(options.lime)} if options.lime else {}
-    methods["random"] = Random()
+    methods["random"] = RandomScores()
     out: dict[str, Any] = {"date": now(), "machine": machine(), "reviews": len(reviews), "lime_samples": options.lime}
     print(f"{len(reviews)} reviews of {splits.note}.")
     for folder in options.models:

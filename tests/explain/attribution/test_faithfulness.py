@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.random_scores import RandomScores
 from gatewise.explain import METHODS, ExplainedNetwork
 from gatewise.explain.attribution.faithfulness import (
     SHARES,
     DeletionScores,
-    Random,
     choose,
     measure,
     measure_all,
@@ -60,7 +60,7 @@ def test_random_scores_are_worse_than_leave_one_out() -> None:
     found = measure_all(
         net,
         [sequence_of(net.arch, 20, seed) for seed in range(30)],
-        {"random": Random(), "loo": METHODS["leave-one-out"]},
+        {"random": RandomScores(), "loo": METHODS["leave-one-out"]},
     )
     assert found["loo"].faithfulness.score > found["random"].faithfulness.score + 0.02
     assert found["loo"].errors[0] > 0

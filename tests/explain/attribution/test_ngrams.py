@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.random_scores import RandomScores
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.attribution import attribute
-from gatewise.explain.attribution.faithfulness import Random, measure
+from gatewise.explain.attribution.faithfulness import measure
 from gatewise.explain.example import Example, predict_examples
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.intervene import intervene
@@ -182,7 +183,7 @@ def test_deletion_scores_include_the_ngrams() -> None:
 def test_random_scores_ignore_the_ngrams() -> None:
     arch = ARCHITECTURES["plain"]
     net, sequence = net_of(arch, 12)
-    [attribution] = attribute(Random(3), predict_examples(net, [sequence]))
+    [attribution] = attribute(RandomScores(3), predict_examples(net, [sequence]))
     np.testing.assert_array_equal(attribution.scores, np.random.default_rng(3).standard_normal(23))
 
 

@@ -7,7 +7,7 @@ ranked by how much they favour the prediction, and for q = 1, 5, 10, 20 and 50%
     sufficiency         p(prediction | all steps) - p(prediction | the first q alone)       lower is better
 
 each a mean over the five shares, for the class predicted from all steps. Edited texts are not texts that anyone wrote,
-and deletion favours methods that delete (leave-one-out). `Random` is the baseline.
+and deletion favours methods that delete (leave-one-out).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewise.explain.attribution import METHODS, Attribution, Method, NgramRule, attribute
+from gatewise.explain.attribution import METHODS, Method, attribute
 from gatewise.explain.example import Example, predict_examples
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.metrics import Faithfulness, log_probabilities
@@ -79,26 +79,6 @@ def choose(found: Mapping[str, DeletionScores]) -> str:
         return bool(deficit.mean() <= 2 * deficit.std() / len(deficit) ** 0.5)
 
     return next(name for name in each if as_good(name))
-
-
-class Random:
-    """Random scores: the baseline that every method must beat."""
-
-    adds_up = False
-    ngram_rule: NgramRule = "included"
-
-    def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
-
-    def note(self, net: ExplainedNetwork) -> str:
-        return f"The {net.token_noun}s in random order."
-
-    def base_value_note(self, net: ExplainedNetwork) -> str:
-        return "0"
-
-    def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
-        rng = np.random.default_rng(self.seed)
-        return [Attribution(rng.standard_normal(len(example.rows)), 0.0) for example in examples]
 
 
 def measure(net: ExplainedNetwork, sequences: Sequence[Array], method: Method) -> DeletionScores:
