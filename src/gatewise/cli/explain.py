@@ -114,7 +114,7 @@ def explain(
     item = _item(series, text, tutorial_review, data, file, row)
     from gatewise.explain.explanation import method_named
     from gatewise.explain.render.html import compare_page, report_page
-    from gatewise.explain.render.terminal import change_report, compare_report, explanation_report
+    from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
     token_noun: Literal["word", "step"] = "step" if series else "word"
     chosen: Any = method
@@ -147,8 +147,6 @@ def explain(
 
     def rendered(marks: bool) -> RenderableType:
         from rich.console import Group
-
-        from gatewise.explain.render.terminal_units import unit_report
 
         if intervention is not None:
             return change_report(intervention, token_noun=token_noun, unit=unit, words=top, marks=marks)
@@ -185,7 +183,7 @@ def _show_units(
     """Print the summary of the units; computed once and saved in the model folder, but not in the bundled model's."""
     from dataclasses import asdict
 
-    from gatewise.explain.render.terminal_units import unit_report, units_report
+    from gatewise.explain.render.terminal import unit_report, units_report
 
     report = model.units
     if report is None or report.fingerprint != labelled.fingerprint():

@@ -1,4 +1,4 @@
-"""Explanations, interventions and comparisons in a terminal.
+"""Explanations, interventions, comparisons and summaries of units in a terminal.
 
 Colours: blue for positive scores and orange for negative ones, which most colour-blind people can tell apart. Without
 colour, marks replace them: +word+ and ++word++, -word- and --word--. User text passes through `printable`, which
@@ -17,16 +17,18 @@ from rich.table import Table
 from rich.text import Text
 
 from gatewise.errors import printable
+from gatewise.explain.clamp import GATE_NAMES
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
+from gatewise.explain.units import Excerpt, UnitsReport, UnitSummary
 from gatewise.types import Array
 
 POSITIVE, NEGATIVE = Style(color="#2a7de1"), Style(color="#c86000")
 _BOLD = Style(bold=True)
 _WEAK, _STRONG, _STRONGEST = 0.1, 1 / 3, 2 / 3  # shares of the largest score
-_LONGEST = 40  # characters of a word that are shown
-_LONGEST_NGRAM = 60
+# Characters of a word that are shown.
+_LONGEST, _LONGEST_IN_EXCERPT, _LONGEST_NGRAM = 40, 24, 60
 _CLOSING, _OPENING = frozenset(".,!?;:)]}%…”’"), frozenset("([{“")
 
 TokenNoun = Literal["word", "step"]
@@ -120,24 +122,42 @@ def unit_view(
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
     which = "largest contributions to the logit" if largest else "contributions to the logit"
-    text = f": {which}, {np.abs(contributions).sum():.3f} in absolute sum; {half_life_text(gates.half_life()[column])}"
-    table = plain_table(step="right")
-    if token_noun == "word":
-        table.add_column("word")
-    for name in ("i", "f", "g", "o", "c", "h", "contribution"):
-        table.add_column(name, justify="right")
+    text = f": {which}, {np.abs(contributions).sum():.3f} in absolute sum; {_half_life_text(gates.half_life()[column])}"
+    numbers = (*"ifgoch", "contribution")
+    word = token_noun == "word"
+    table = _table("rlrrrrrrr", "step", "word", *numbers) if word else _table("rrrrrrrr", "step", *numbers)
     shown = np.argsort(-np.abs(contributions), kind="stable")[:words]
     previous = -1
     for t in sorted({0, len(contributions) - 1, *shown.tolist()}):
         if t > previous + 1:
             table.add_row(Text("…"))
-        numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"]
+        values = [float(getattr(gates, name)[t, column]) for name in "ifgoch"]
         step = printable(example.steps[t], _LONGEST)
-        cells = [Text(f"{t + 1}"), Text(step)] if token_noun == "word" else [Text(step)]
-        cells += [Text(f"{x:.3f}" if n in (0, 1, 3) else f"{x:+.3f}") for n, x in enumerate(numbers)]
+        cells = [Text(f"{t + 1}"), Text(step)] if word else [Text(step)]
+        cells += [Text(f"{x:.3f}" if n in (0, 1, 3) else f"{x:+.3f}") for n, x in enumerate(values)]
         table.add_row(*cells, Text(f"{contributions[t]:+.3f}"))
         previous = t
     return Group(Text.assemble((where, _BOLD), text), table)
+
+
+def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -> Group:
+    """The `count` units whose ablation changes the predictions most, and where their memory rises and falls."""
+    data = f"{report.n:,} of {printable(report.data, 300)}"
+    head = f"{data}; accuracy {report.accuracy:.4f} with all {len(report.units)} units"
+    headings = ("unit", "accuracy if ablated", "probability change", "half-life", "memory rises at", "memory falls at")
+    table = _table("rrrrll", *headings)
+    for summary in sorted(report.units, key=lambda one: -one.probability_change)[:count]:
+        life = "no decay" if summary.half_life is None else f"{summary.half_life:.1f}"
+        rises, falls = _words_at(summary.rises, marks, POSITIVE), _words_at(summary.falls, marks, NEGATIVE)
+        ablated = (f"{summary.accuracy_ablated:.4f}", f"{summary.probability_change:.4f}")
+        table.add_row(f"{summary.unit}", *ablated, life, rises, falls)
+    note = "A unit can be ablated without loss if other units carry the same information."
+    return Group(Text(head), Text(), table, Text(), Text(note))
+
+
+def unit_report(report: UnitsReport, unit: int, *, marks: bool = False) -> Group:
+    """The summary of one unit. Raises InputError for a unit that does not exist."""
+    return Group(*_unit(report, report.unit(unit), marks))
 
 
 def coloured_words(steps: Sequence[str], scores: Array, marks: bool = False) -> Text:
@@ -161,16 +181,16 @@ def coloured_words(steps: Sequence[str], scores: Array, marks: bool = False) -> 
     return text
 
 
-def half_life_text(steps: float | None) -> str:
+def _half_life_text(steps: float | None) -> str:
     """The half-life of a unit's memory in words; None or infinite where it forgets nothing."""
     return "its memory does not decay" if steps is None or np.isinf(steps) else f"memory half-life {steps:.1f} steps"
 
 
-def plain_table(**columns: Literal["left", "right"]) -> Table:
-    """A table without lines, with a column for each heading (`_` stands for a space)."""
+def _table(justify: str, *headings: str) -> Table:
+    """A table without lines. justify: `l` (left) or `r` (right) for each column."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    for heading, justify in columns.items():
-        table.add_column(heading.replace("_", " "), justify=justify)
+    for side, heading in zip(justify, headings, strict=True):
+        table.add_column(heading, justify="left" if side == "l" else "right")
     return table
 
 
@@ -186,7 +206,7 @@ def _method_lines(one: Explanation) -> Iterator[Text]:
 
 def _prediction(one: Explanation) -> Iterator[RenderableType]:
     yield Text("Prediction: ") + _prediction_line(one)
-    table = plain_table(name="left", value="right", note="left")
+    table = _table("lrl", "name", "value", "note")
     for name, value, note in one.sums():
         table.add_row(Text(printable(name)), f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}", note)
     table.show_header = False
@@ -198,7 +218,7 @@ def _strongest(one: Explanation, words: int, marks: bool) -> Table:
     sides = one.strongest(words)
     two = one.target == one.classes[-1] and len(one.classes) == 2
     names = (printable(one.target), printable(one.classes[0]) if two else "other classes")
-    table = plain_table()
+    table = _table("")
     for name, mark, style in zip(names, "+-", (POSITIVE, NEGATIVE), strict=True):
         table.add_column(f"{f'{mark} ' * marks}for {name}", style=None if marks else style)
         table.add_column("", justify="right")
@@ -215,8 +235,7 @@ def _strongest(one: Explanation, words: int, marks: bool) -> Table:
 def _ngram_parts(one: Explanation, count: int, marks: bool) -> Table:
     """The `count` words with the largest absolute scores, divided into the network's and the n-grams' part."""
     assert one.ngram_scores is not None
-    table = plain_table(strongest_words="left", score="right", network="right")
-    table.add_column("n-grams", justify="right")
+    table = _table("lrrr", "strongest words", "score", "network", "n-grams")
     for t in np.argsort(-np.abs(one.scores), kind="stable")[:count].tolist():
         parts = (one.scores[t], one.scores[t] - one.ngram_scores[t], one.ngram_scores[t])
         table.add_row(Text(f"{t + 1} {printable(one.steps[t], _LONGEST)}"), *(_signed(x, marks) for x in parts))
@@ -224,10 +243,7 @@ def _ngram_parts(one: Explanation, count: int, marks: bool) -> Table:
 
 
 def _largest_ngrams(one: Explanation, count: int, marks: bool) -> Table:
-    table = plain_table()
-    table.add_column(f"largest of {len(one.ngrams):,} n-grams")
-    for heading in ("count", "score"):
-        table.add_column(heading, justify="right")
+    table = _table("lrr", f"largest of {len(one.ngrams):,} n-grams", "count", "score")
     for ngram in one.ngrams[:count]:
         words = printable(" ".join(ngram.words), _LONGEST_NGRAM)
         table.add_row(Text(words), str(ngram.times), _signed(ngram.score, marks))
@@ -235,10 +251,7 @@ def _largest_ngrams(one: Explanation, count: int, marks: bool) -> Table:
 
 
 def _gate_shares(example: Example) -> Table:
-    table = plain_table()
-    table.add_column("gate values of all units and steps")
-    for heading in ("below 0.1", "0.1 to 0.9", "above 0.9"):
-        table.add_column(heading, justify="right")
+    table = _table("lrrr", "gate values of all units and steps", "below 0.1", "0.1 to 0.9", "above 0.9")
     names = {"i": "input gate i", "f": "forget gate f", "o": "output gate o"}
     for gate, share in example.gate_shares().items():
         table.add_row(names[gate], *(f"{part:.1%}" for part in share))
@@ -246,10 +259,7 @@ def _gate_shares(example: Example) -> Table:
 
 
 def _before_and_after(found: Intervention) -> Table:
-    table = plain_table()
-    table.add_column("")
-    for heading in ("before", "after", "change"):
-        table.add_column(heading, justify="right")
+    table = _table("lrrr", "", "before", "after", "change")
     (one, two), names = found.probabilities(), found.predictions()
     table.add_row("prediction", *(Text(printable(name)) for name in names), "")
     for k in range(1 if len(found.classes) == 2 else 0, len(found.classes)):
@@ -270,10 +280,7 @@ def _step_differences(found: Intervention, token_noun: TokenNoun, words: int, ma
         yield Text("  ") + coloured_words(found.after.steps, after, marks)
         yield Text()
         return
-    table = plain_table()
-    table.add_column(f"prefix difference of {token_noun}")
-    for heading in ("before", "after", "change"):
-        table.add_column(heading, justify="right")
+    table = _table("lrrr", f"prefix difference of {token_noun}", "before", "after", "change")
     for t in sorted(np.argsort(-np.abs(after - before), kind="stable")[:words].tolist()):
         step = printable(found.before.steps[t], _LONGEST)
         name = Text(f"{t + 1} {step}" if token_noun == "word" else step)
@@ -284,3 +291,47 @@ def _step_differences(found: Intervention, token_noun: TokenNoun, words: int, ma
 
 def _signed(value: float, marks: bool) -> Text:
     return Text(f"{value:+.3f}", Style() if marks else POSITIVE if value > 0 else NEGATIVE)
+
+
+def _unit(report: UnitsReport, summary: UnitSummary, marks: bool) -> Iterator[RenderableType]:
+    data = f" over {report.n:,} of {printable(report.data, 300)}"
+    yield Text.assemble((f"unit {summary.unit}", Style(bold=True)), data)
+    yield Text(
+        f"accuracy {summary.accuracy_ablated:.4f} if ablated, {report.accuracy:.4f} otherwise; mean change of the "
+        f"predicted class's probability {summary.probability_change:.4f}; {_half_life_text(summary.half_life)}"
+    )
+    for excerpts, verb, style in ((summary.rises, "rises", POSITIVE), (summary.falls, "falls", NEGATIVE)):
+        if excerpts:
+            yield Text(f"\nexcerpts where its memory {verb} most")
+            yield _excerpts(excerpts, Style() if marks else style, marks)
+    if summary.top_words:
+        yield Text(
+            f"\nwords with the highest and lowest mean gate values, among words with {report.minimum} or more uses"
+        )
+        table = _table("lll", "gate", "top words", "bottom words")
+        for gate, name in GATE_NAMES.items():
+            sides = (summary.top_words.get(gate, ()), summary.bottom_words.get(gate, ()))
+            cells = (
+                ", ".join(f"{printable(one.word, _LONGEST_IN_EXCERPT)} {one.mean:.2f}" for one in side)
+                for side in sides
+            )
+            table.add_row(f"{name} {gate}", *map(Text, cells))
+        yield table
+
+
+def _excerpts(excerpts: tuple[Excerpt, ...], style: Style, marks: bool) -> Table:
+    table = _table("rll", "change", "label", "words")
+    table.show_header = False
+    for excerpt in excerpts:
+        words = Text()
+        for place, word in enumerate(excerpt.words):
+            here, shown = place == excerpt.place, printable(word, _LONGEST_IN_EXCERPT)
+            words.append(" " if place else "")
+            words.append(f"[{shown}]" if here and marks else shown, style if here else Style())
+        table.add_row(f"{excerpt.change:+.3f}", Text(printable(excerpt.label, _LONGEST_IN_EXCERPT)), words)
+    return table
+
+
+def _words_at(excerpts: tuple[Excerpt, ...], marks: bool, style: Style) -> Text:
+    words = list(dict.fromkeys(printable(one.words[one.place], _LONGEST_IN_EXCERPT) for one in excerpts))[:3]
+    return Text(", ".join(words), Style() if marks else style)
