@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from gatewise.serve.endpoint import ModelEndpoint
@@ -11,24 +11,10 @@ from gatewise.serve.settings import Settings
 
 Schema = dict[str, Any]
 
+_STRING: Schema = {"type": "string"}
+_INTEGER: Schema = {"type": "integer"}
 _TEXT: Schema = {"type": "string", "pattern": r"\S", "description": "Must not be empty or blank."}
 _ID: Schema = {"type": "string", "maxLength": 200}
-_ERROR: Schema = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "field", "message"],
-            "properties": {
-                "code": {"type": "string"},
-                "field": {"type": ["string", "null"]},
-                "message": {"type": "string"},
-            },
-        }
-    },
-}
-_V2_ERROR: Schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 _REASONS = {
     400: "The request is not valid; the error names the field.",
     401: "The token is missing or wrong.",
@@ -46,68 +32,42 @@ _REASONS = {
     504: "The request waited too long in the queue; nothing was computed.",
 }
 
-PREDICTIONS: Schema = {
-    "type": "object",
-    "required": ["model", "n", "predictions"],
-    "properties": {
-        "model": {"type": "string"},
-        "n": {"type": "integer"},
-        "id": _ID,
-        "predictions": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["label", "probabilities", "steps"],
-                "properties": {
-                    "label": {"type": "string"},
-                    "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
-                    "steps": {"type": "integer", "description": "The number of tokens or time steps of the input."},
-                },
-            },
-        },
-    },
-}
 
-_TENSOR: Schema = {
-    "type": "object",
-    "required": ["name", "datatype", "shape"],
-    "properties": {
-        "name": {"type": "string"},
-        "datatype": {"type": "string"},
-        "shape": {"type": "array", "items": {"type": "integer"}},
-        "data": {"type": "array"},
-    },
-}
-SERVER: Schema = {
-    "type": "object",
-    "required": ["name", "version", "extensions"],
-    "properties": {
-        "name": {"type": "string"},
-        "version": {"type": "string"},
-        "extensions": {"type": "array", "items": {"type": "string"}},
-    },
-}
-MODEL: Schema = {
-    "type": "object",
-    "required": ["name", "versions", "platform", "inputs", "outputs"],
-    "properties": {
-        "name": {"type": "string"},
-        "versions": {"type": "array", "items": {"type": "string"}},
-        "platform": {"type": "string"},
-        "inputs": {"type": "array", "items": _TENSOR},
-        "outputs": {"type": "array", "items": _TENSOR},
-    },
-}
-INFERENCE: Schema = {
-    "type": "object",
-    "required": ["model_name", "outputs"],
-    "properties": {
-        "model_name": {"type": "string"},
-        "model_version": {"type": "string"},
-        "id": _ID,
-        "outputs": {"type": "array", "items": _TENSOR},
-    },
-}
+def _record(properties: Schema, optional: Collection[str] = ()) -> Schema:
+    """An object of a response, with every property except the optional ones."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "required": required, "properties": properties}
+
+
+def _list_of(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+_ERROR = _record({"error": _record({"code": _STRING, "field": {"type": ["string", "null"]}, "message": _STRING})})
+_V2_ERROR = _record({"error": _STRING})
+
+_PREDICTION = _record(
+    {
+        "label": _STRING,
+        "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
+        "steps": {"type": "integer", "description": "The number of tokens or time steps of the input."},
+    }
+)
+PREDICTIONS = _record(
+    {"model": _STRING, "n": _INTEGER, "id": _ID, "predictions": _list_of(_PREDICTION)}, optional=["id"]
+)
+
+_TENSOR = _record(
+    {"name": _STRING, "datatype": _STRING, "shape": _list_of(_INTEGER), "data": {"type": "array"}}, optional=["data"]
+)
+_TENSORS = _list_of(_TENSOR)
+SERVER = _record({"name": _STRING, "version": _STRING, "extensions": _list_of(_STRING)})
+MODEL = _record(
+    {"name": _STRING, "versions": _list_of(_STRING), "platform": _STRING, "inputs": _TENSORS, "outputs": _TENSORS}
+)
+INFERENCE = _record(
+    {"model_name": _STRING, "model_version": _STRING, "id": _ID, "outputs": _TENSORS}, optional=["model_version", "id"]
+)
 
 
 def predict_request(endpoints: Iterable[ModelEndpoint], settings: Settings) -> Schema:
