@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.serve.batch_queue import BatchQueue, Job, Limits, Predictions, estimate_tokens
+from gatewise.serve.batch_queue import BatchQueue, Job, Predictions, estimate_tokens
 from gatewise.serve.http_error import HTTPError
+from gatewise.serve.settings import Settings
 
 
 class Work:
@@ -44,10 +45,11 @@ class Work:
 
 def with_queue(test: Callable[[BatchQueue, Work], Awaitable[None]], **changes: Any) -> Work:
     """Run the test with a queue on its own thread."""
-    limits = Limits(**({"queue": 100, "queue_timeout": 20.0, "max_batch": 8, "max_batch_tokens": 1000} | changes))
+    limits = {"queue": 100, "queue_timeout": 20.0, "max_batch": 8, "max_batch_tokens": 1000} | changes
+    settings = Settings(("model",), **limits)
     work = Work()
     with ThreadPoolExecutor(1) as executor:
-        asyncio.run(asyncio.wait_for(test(BatchQueue(work.compute, executor, limits, work), work), 20))
+        asyncio.run(asyncio.wait_for(test(BatchQueue(work.compute, executor, settings, work), work), 20))
     return work
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gatewise.serve.http_error import HTTPError
+from gatewise.serve.settings import Settings
 from gatewise.types import Array
 
 LONG = 4096  # estimated tokens from which a request goes to the queue for long texts
@@ -49,18 +50,6 @@ class Job:
     outcome: Predictions | Exception | None = None
 
 
-@dataclass(frozen=True)
-class Limits:
-    """queue: inputs that may wait. queue_timeout: seconds. max_batch, max_batch_tokens: inputs and tokens per batch; a
-    larger request runs alone.
-    """
-
-    queue: int
-    queue_timeout: float
-    max_batch: int
-    max_batch_tokens: int
-
-
 class BatchObserver(Protocol):
     """Receives the events of a queue."""
 
@@ -69,14 +58,17 @@ class BatchObserver(Protocol):
 
 
 class BatchQueue:
-    """A queue of jobs. `compute(jobs)` runs on `executor` and sets the outcome of each job."""
+    """A queue of jobs. `compute(jobs)` runs on `executor` and sets the outcome of each job.
+
+    A request that is larger than `settings.max_batch` or `max_batch_tokens` runs alone.
+    """
 
     def __init__(
-        self, compute: Callable[[list[Job]], None], executor: Executor, limits: Limits, observer: BatchObserver
+        self, compute: Callable[[list[Job]], None], executor: Executor, settings: Settings, observer: BatchObserver
     ) -> None:
         self._compute = compute
         self._executor = executor
-        self._limits = limits
+        self._settings = settings
         self._observer = observer
         self._jobs: deque[Job] = deque()
         self._busy = False
@@ -87,11 +79,11 @@ class BatchQueue:
     async def run(self, job: Job) -> Predictions:
         """Queue a job and wait for its predictions. Raises HTTPError (429, 504), and the error of the inputs."""
         loop = asyncio.get_running_loop()
-        if self.size + len(job.inputs) > self._limits.queue or self.tokens + job.tokens > _MAX_QUEUED_TOKENS:
+        if self.size + len(job.inputs) > self._settings.queue or self.tokens + job.tokens > _MAX_QUEUED_TOKENS:
             self._observer.rejected("queue_full")
             wait = str(max(1, min(60, math.ceil(self.tokens * self._seconds_per_token))))
             raise HTTPError(429, "busy", "the queue is full", headers=((b"retry-after", wait.encode()),))
-        job.deadline = loop.time() + self._limits.queue_timeout
+        job.deadline = loop.time() + self._settings.queue_timeout
         self._jobs.append(job)
         self.size += len(job.inputs)
         self.tokens += job.tokens
@@ -110,7 +102,8 @@ class BatchQueue:
         while self._jobs:
             job = self._jobs[0]
             if batch and (
-                size + len(job.inputs) > self._limits.max_batch or tokens + job.tokens > self._limits.max_batch_tokens
+                size + len(job.inputs) > self._settings.max_batch
+                or tokens + job.tokens > self._settings.max_batch_tokens
             ):
                 break
             self._pop()

@@ -13,7 +13,7 @@ from gatewise.errors import InputError
 from gatewise.explain.view.view import ViewCache
 from gatewise.metrics import log_probabilities
 from gatewise.model.model import Model
-from gatewise.serve.batch_queue import LONG, BatchObserver, BatchQueue, Job, Limits, Predictions, estimate_tokens
+from gatewise.serve.batch_queue import LONG, BatchObserver, BatchQueue, Job, Predictions, estimate_tokens
 from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.settings import Settings
 
@@ -31,9 +31,8 @@ class ModelEndpoint:
         self.model = model
         self.views = ViewCache()  # the examples that the page showed last
         self.input_kind = "series" if model.architecture.inputs == "channels" else "text"
-        limits = Limits(settings.queue, settings.queue_timeout, settings.max_batch, settings.max_batch_tokens)
-        self.short = BatchQueue(self._compute, short, limits, observer)
-        self.long = BatchQueue(self._compute, long, limits, observer)
+        self.short = BatchQueue(self._compute, short, settings, observer)
+        self.long = BatchQueue(self._compute, long, settings, observer)
         self._max_inputs = settings.max_inputs
         self._names = [json.dumps(name).encode() for name in model.classes]
 
@@ -55,12 +54,8 @@ class ModelEndpoint:
 
     def warm_up(self) -> None:
         """Predict the smallest input, so that the first request does not pay for lazy initialisation."""
-        item: Any = (
-            "a" if self.input_kind == "text" else np.zeros((1, self.model.architecture.channels), dtype=np.float32)
-        )
-        if self.input_kind == "text" and not self.model.preprocessor.encode_batch(["a"]):
-            return
-        self.model.predict_proba([item])
+        series = np.zeros((1, self.model.architecture.channels), dtype=np.float32)
+        self.model.predict_proba(["a" if self.input_kind == "text" else series])
 
     def to_json(self, found: Predictions, request_id: object = None) -> bytes:
         """The response of /predict, in ASCII. Built by hand: the numbers of one prediction take 2 µs this way."""

@@ -10,10 +10,10 @@ from typing import Any
 
 from gatewise.errors import InputError
 from gatewise.explain.view import view
-from gatewise.serve.body import parse, text_of
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.state import State
+from gatewise.storage import parse_json
 
 Scope = MutableMapping[str, Any]
 
@@ -26,6 +26,28 @@ def disconnected_of(scope: Scope) -> Callable[[], bool]:
     """The function that says whether the client has closed its connection."""
     found: Callable[[], bool] = scope.get("gatewise.disconnected", lambda: False)
     return found
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """The object in a request's body. Raises HTTPError 400 "bad_json" for anything but strict JSON and for other values.
+
+    Lone surrogates pass: the preprocessor refuses them with the number of the text and the position in it.
+    """
+    value = parse_json(body, "body", error=_bad_json, echo=False, surrogates=True)
+    if not isinstance(value, dict):
+        raise _bad_json("body: must be a JSON object")
+    return value
+
+
+def _bad_json(message: str) -> HTTPError:
+    return HTTPError(400, "bad_json", message)
+
+
+def text_of(value: object, field: str) -> str:
+    """A string of at most 200 characters. Raises HTTPError 400 naming the field for anything else."""
+    if not isinstance(value, str) or len(value) > 200:
+        raise HTTPError(400, "bad_field", f"{field} must be a string of at most 200 characters", field)
+    return value
 
 
 async def predict(state: State, scope: Scope, body: bytes) -> bytes:
