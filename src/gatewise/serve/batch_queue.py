@@ -96,15 +96,13 @@ class BatchQueue:
 
     def _start(self) -> None:
         """Start the next batch: jobs in order of arrival, as many as fit."""
-        loop = asyncio.get_running_loop()
+        loop, settings = asyncio.get_running_loop(), self._settings
         batch: list[Job] = []
         size = tokens = 0
         while self._jobs:
             job = self._jobs[0]
-            if batch and (
-                size + len(job.inputs) > self._settings.max_batch
-                or tokens + job.tokens > self._settings.max_batch_tokens
-            ):
+            is_full = size + len(job.inputs) > settings.max_batch or tokens + job.tokens > settings.max_batch_tokens
+            if batch and is_full:
                 break
             self._pop()
             if job.future.done() or job.disconnected():

@@ -29,7 +29,7 @@ def disconnected_of(scope: Scope) -> Callable[[], bool]:
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The object in a request's body. Raises HTTPError 400 "bad_json" for anything but strict JSON and for other values.
+    """The object in a request's body. Raises HTTPError 400 "bad_json" for anything but an object in strict JSON.
 
     Lone surrogates pass: the preprocessor refuses them with the number of the text and the position in it.
     """
