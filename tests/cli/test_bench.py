@@ -91,8 +91,7 @@ def test_random_batches_resemble_reviews() -> None:
     assert 100 * 64 > batch["lengths"].sum() == len(batch["index"]), "fewer steps for more units"
 
 
-def test_runs_are_interleaved() -> None:
+def test_at_least_three_runs_are_timed_after_the_warm_up() -> None:
     calls: list[str] = []
-    times = _median_seconds({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 0.0)
-    assert calls == ["a", "b"] * 4
-    assert set(times) == {"a", "b"}
+    assert 0 <= _median_seconds(lambda: calls.append("run"), 0.0) < 1
+    assert len(calls) == 5  # one to warm up, one to choose the number of repetitions, three timed

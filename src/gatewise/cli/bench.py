@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
+import timeit
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -137,23 +138,14 @@ def _measure(name: str, threads: int, units: int, sequences: int, seconds: float
         kernel.backward(saved, None, dh_T, dc_T)
 
     row: dict[str, Any] = {"units": units, "threads": threads, "steps": steps}
-    times = _median_seconds({"forward": lambda: kernel.forward(call), "forward_backward": forward_backward}, seconds)
-    for run, taken in times.items():
+    for run, function in {"forward": lambda: kernel.forward(call), "forward_backward": forward_backward}.items():
+        taken = _median_seconds(function, seconds / 2)
         row |= {f"{run}_ms": 1e3 * taken, f"{run}_gflops": FLOPS[run] * units**2 * steps / taken / 1e9}
     return row
 
 
-def _median_seconds(runs: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """The median time of each run, interleaved for about `seconds`; one round warms up, at least three count."""
-    import numpy as np
-
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    began, rounds = time.perf_counter(), 0
-    while rounds < 4 or time.perf_counter() - began < seconds:
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if rounds:
-                times[name].append(time.perf_counter() - start)
-        rounds += 1
-    return {name: float(np.median(each)) for name, each in times.items()}
+def _median_seconds(run: Callable[[], object], seconds: float) -> float:
+    """The median time of at least three runs, in about `seconds`, after one that warms up."""
+    run()
+    repeat = max(3, int(seconds / timeit.timeit(run, number=1)))
+    return statistics.median(timeit.repeat(run, number=1, repeat=repeat))
