@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 import timeit
 from collections.abc import Callable
@@ -146,6 +145,8 @@ def _measure(name: str, threads: int, units: int, sequences: int, seconds: float
 
 def _median_seconds(run: Callable[[], object], seconds: float) -> float:
     """The median time of at least three runs, in about `seconds`, after one that warms up."""
+    import numpy as np
+
     run()
     repeat = max(3, int(seconds / timeit.timeit(run, number=1)))
-    return statistics.median(timeit.repeat(run, number=1, repeat=repeat))
+    return float(np.median(timeit.repeat(run, number=1, repeat=repeat)))
