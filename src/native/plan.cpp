@@ -54,7 +54,7 @@ class Assignment {
 
     // First fit: each sequence goes to the first thread that stays within `capacity` with it, so that long ones share
     // their steps. False if a sequence does not fit anywhere.
-    bool first_row_fit(const std::vector<Sequence>& sorted, const CostModel& model, double capacity) {
+    bool first_fit(const std::vector<Sequence>& sorted, const CostModel& model, double capacity) {
         clear();
         for (Index b = 0; b < std::ssize(sorted); ++b) {
             Index t = 0;
@@ -98,7 +98,7 @@ Assignment assign_sequences(const std::vector<Sequence>& sorted, const CostModel
     double high = best.makespan(), low = 0.75 * high;
     for (int n = 0; n < kMultifitIterations; ++n) {
         const double capacity = (low + high) / 2;
-        if (candidate.first_row_fit(sorted, model, capacity)) {
+        if (candidate.first_fit(sorted, model, capacity)) {
             std::swap(best, candidate);
             high = best.makespan();
         } else {

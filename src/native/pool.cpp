@@ -12,10 +12,10 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <iterator>
 #include <vector>
 
 namespace gatewise {

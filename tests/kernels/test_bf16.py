@@ -118,7 +118,7 @@ def test_so_are_those_of_the_input_product(shape: tuple[int, int, int], threads:
 @here
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("batch", [7, 40, 150])
-def test_a_sequence_is_the_same_bits_in_any_company_and_with_any_threads(isa: str, batch: int) -> None:
+def test_results_are_bit_equal_for_any_batch_and_any_threads(isa: str, batch: int) -> None:
     one = draw(5, batch, 100, False, "sigmoid", False, longest=9)
     one_thread, three = (native.Native(isa=isa, threads=n, precision="bf16") for n in (1, 3))
     alone, other = (kernel.forward(LSTMCall(**one.arrays("float32"))) for kernel in (one_thread, three))
@@ -134,7 +134,7 @@ def test_a_sequence_is_the_same_bits_in_any_company_and_with_any_threads(isa: st
 
 
 @here
-def test_tapes_of_the_two_precisions_do_not_mix_up_in_size() -> None:
+def test_saved_gates_have_the_lanes_of_the_float32_build() -> None:
     one = draw(3, 4, 20, False, "sigmoid", False)
     run = one.forward(native.Native(precision="bf16"), "float32")
     assert saved_of(run).packed_gates.shape[2:] == (4, native.Native(isa="avx512").lanes(20))

@@ -51,7 +51,7 @@ def test_an_instruction_set_that_this_machine_lacks_is_refused() -> None:
         Native(isa=lacking)
 
 
-def test_a_saved_of_another_instruction_set_is_refused() -> None:
+def test_saved_activations_of_another_instruction_set_are_refused() -> None:
     saved = Native(isa="portable").forward(LSTMCall(**given())).saved
     assert saved is not None
     other = next((name for name in HERE if Native(isa=name).lanes(37) != 4), None)

@@ -150,10 +150,10 @@ def test_start_values_are_those_of_keras() -> None:
     ("change", "message"),
     [
         ({"units": 0}, "units must be at least 1"),
-        ({"embedding_dim": 0}, "embedding"),
+        ({"embedding_dim": 0}, "embedding_dim must be at least 1 for tokens"),
         ({"bidirectional": True}, "one direction"),
         ({"pooling": "mean"}, "pooling 'last'"),
-        ({"max_length": 0}, "max_length"),
+        ({"max_length": 0}, "a max_length above 0"),
     ],
 )
 def test_an_architecture_that_means_nothing_is_refused(change: dict[str, object], message: str) -> None:

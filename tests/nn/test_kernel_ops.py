@@ -181,9 +181,8 @@ def test_opcheck(dtype: torch.dtype) -> None:
     arrays = [tensors(one, dtype)[name] for name in order]
     plain = [tensors(one, dtype, grad=False)[name] for name in order]
     utilities = ["test_schema", "test_autograd_registration", "test_faketensor"]
-    if not get(
-        kernel
-    ).consumes_saved:  # else backward changes a result of the operator, one that `lstm` keeps to itself
+    # A backward that overwrites the saved gates changes a result of the operator, which `lstm` does not return.
+    if not get(kernel).consumes_saved:
         utilities.append("test_aot_dispatch_dynamic")
     library.opcheck(kernel_ops._lstm, (*arrays, None, False, "sigmoid", True, True, kernel), test_utils=utilities)
     library.opcheck(kernel_ops._lstm, (*plain, None, False, "sigmoid", False, False, kernel))

@@ -58,7 +58,7 @@ def to_keras(module: LSTM, target: Any, layer: str | None = None, *, copy_to: st
     arrays = [to_keras_arrays(one) for one in to_arrays(module)]
     if found is not None:
         if copy_to is None:
-            raise InputError("copy_to: missing; the path for the copy of the .keras file")
+            raise InputError("copy_to: missing; it is the path of the copy of the .keras file")
         write_arrays(target, copy_to, found, arrays)
         return
     flat = [array for one in arrays for array in one]

@@ -116,7 +116,7 @@ def _lstm(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """h, c (N, H), h_T, c_T (B, H), packed gates; without `keep` no gates, without both `keep` and `return_c` no c."""
     arrays = _arrays(pre=pre, index=index, lengths=lengths, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask)
-    call = LSTMCall[Array](**arrays, reverse=reverse, gate=cast(Gate, gate))
+    call: LSTMCall[Array] = LSTMCall(**arrays, reverse=reverse, gate=cast(Gate, gate))
     run = get(kernel).forward(call, keep=keep or return_c)
     gates = torch.from_numpy(run.saved.packed_gates) if keep and run.saved else pre.new_empty(0)
     c = torch.from_numpy(run.saved.c) if run.saved else pre.new_empty((0, weight_hh.shape[1]))

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from gatewise.errors import MissingExtra
+
+try:
+    import gatewise.nn as _nn  # noqa: F401  # before torch, because it sets OMP_WAIT_POLICY
+except MissingExtra as error:
+    raise MissingExtra("torch", "train", "training") from error
+
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrain_recipes import SIZES, PretrainRecipe, pretrain_recipe
