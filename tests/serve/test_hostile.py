@@ -113,7 +113,7 @@ def test_paths_and_queries(server: Server) -> None:
         "/units/<script>",
         "/units/9999999999999999999999",
         "/units/1?layer=<script>",
-        "/units/1?dir=up",
+        "/units/1?direction=up",
         "/model?model=<script>",
         "/model?model=" + "a" * 3000,
         "/v2/models/%3Cscript%3E",

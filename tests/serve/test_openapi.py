@@ -42,6 +42,12 @@ def test_all_routes_are_described(described: dict[str, Any]) -> None:
             assert {"429", "413", "415", "504"} <= set(about["responses"]) or method == "get"
 
 
+def test_units_of_both_directions(port: int) -> None:
+    for direction, unit in (("forward", 1), ("backward", 5)):
+        found = ask(port, "GET", f"/units/1?model=tokens&direction={direction}").json()
+        assert (found["direction"], found["unit"]) == (direction, unit)
+
+
 def test_no_page_from_elsewhere(port: int) -> None:
     """FastAPI's own /docs would fetch scripts from a CDN."""
     for path in ("/docs", "/redoc"):

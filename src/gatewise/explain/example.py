@@ -28,9 +28,9 @@ class Example(HtmlRepr):
     """One sequence of T steps (after truncation) through one network, which may be clamped.
 
     net: the network. sequence (length, ...): token ids or channels, before truncation. names: a name for each of its
-    steps; None for their numbers. spans: start and end of each step in the text, if known. item: the text or series
-    itself, if known. rows (T,): the steps that the network reads. Raises InputError for an empty sequence and for a
-    wrong number of names.
+    steps; None for their numbers. spans (length, 2): start and end of each step in the text, if known. item: the text
+    or series itself, if known. rows (T,): the steps that the network reads. Raises InputError for an empty sequence and
+    for a wrong number of names.
     """
 
     def __init__(
@@ -47,8 +47,9 @@ class Example(HtmlRepr):
             raise InputError(f"{len(names)} names for {len(sequence)} steps: there must be one for each")
         if not len(sequence):
             raise InputError("there is nothing to explain: the sequence is empty")
-        self.net, self.item, self.spans = net, item, spans
+        self.net, self.item = net, item
         self.sequence = np.asarray(sequence)
+        self.spans = np.asarray(spans, dtype=np.int32).reshape(-1, 2)  # tuples would take ten times the memory
         self.names = [str(name) for name in (range(len(sequence)) if names is None else names)]
         self.rows = truncate(np.arange(len(sequence)), net.arch)
         if network_logits is not None:

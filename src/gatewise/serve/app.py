@@ -77,11 +77,11 @@ def _add_routes(app: FastAPI, state: State) -> None:
     async def unit(
         k: Annotated[int, Path(ge=0, le=100_000)],
         layer: Annotated[int, Query(ge=0, le=100)] = 0,
-        dir: Annotated[Literal["forward", "backward"], Query()] = "forward",
+        direction: Annotated[Literal["forward", "backward"], Query()] = "forward",
         model: _ModelName = None,
     ) -> Response:
         """The weights of one unit, and its summary over a data set."""
-        return _json(await handlers.unit(state, model, k, layer, dir))
+        return _json(await handlers.unit(state, model, k, layer, direction))
 
     @app.get("/metrics", responses=openapi.answers({"type": "string"}, kind="text/plain"))
     async def metrics() -> Response:

@@ -14,6 +14,7 @@ import pytest
 
 from gatewise.explain.render.html import compare_page, report_page, script, style
 from gatewise.explain.render.html_static import static_example, static_explanation
+from gatewise.explain.view import serialize
 from tests.explain.render.test_terminal import HOSTILE, LENGTH, opened
 
 NASTY = [
@@ -111,6 +112,13 @@ def test_the_data_equals_the_trace() -> None:
         got = heatmap["low"] + levels / 65535 * (heatmap["high"] - heatmap["low"])
         np.testing.assert_allclose(got, want.T, atol=(heatmap["high"] - heatmap["low"]) / 65535)
     assert data["prediction"]["probability"] == pytest.approx(data["prefix"]["probability"][-1], abs=1e-5)
+
+
+def test_the_report_has_the_prefix_prediction_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serialize, "_PREFIX_STEPS", 10)  # the page would take a stride
+    data = json.loads(report_page(*opened("bidirectional")).split('id="data">')[1].split("</script>")[0])["view"]
+    assert data["prefix"]["stride"] == 1
+    assert len(data["prefix"]["probability"]) == LENGTH + 1
 
 
 def test_a_notebook_gets_a_frame_that_reaches_nothing() -> None:

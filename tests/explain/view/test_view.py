@@ -42,7 +42,7 @@ def _models() -> dict[str, Model]:
     short = Architecture("tokens", tokens.vocab_size, 5, 7, max_length=9, truncation="middle")
     series = Architecture("channels", 3, 0, 6, outputs=3)
     cut_in_middle = Model(short, parameters_of(short, 4), TextPreprocessor(tokens), ("no", "yes"))
-    both_ways = Model(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "preactivations"))
+    both_ways = Model(both, parameters_of(both, 2), TextPreprocessor(tokens), ("x", "y", "z"))
     return {
         "n-grams, cut": dataclasses.replace(cut_in_middle, ngrams=ngrams_of(cut_in_middle, 11)),
         "n-grams, both ways": dataclasses.replace(both_ways, ngrams=ngrams_of(both_ways, 12)),

@@ -188,6 +188,13 @@ def test_nothing_scrolls_sideways(visit: Visit, width: int, height: int) -> None
         assert small == []
 
 
+def test_the_unit_panel_of_a_backward_unit(visit: Visit) -> None:
+    page = visit("series").open("#u=8")
+    page.click("#unitpanel summary")
+    page.wait_for_selector("#unitpanel h3")
+    assert page.inner_text("#unitpanel h3") == "Unit 8, layer 2, backward"
+
+
 def test_series_get_the_same_views(visit: Visit) -> None:
     watched, model = visit("series"), series_model()
     page = watched.open()

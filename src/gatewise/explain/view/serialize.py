@@ -60,12 +60,12 @@ def example_prediction_json(example: Example, classes: Sequence[str], calibrated
     return prediction_json(classes, example.probabilities, example.target, example.target_score, calibrated)
 
 
-def prefix_json(example: Example, target: int, predicted: int) -> Json:
+def prefix_json(example: Example, target: int, predicted: int, sampled: bool = False) -> Json:
     """The prefix predictions after 0, stride, 2 stride, ..., T steps: the probability of class `target`, and the target
-    score of the logit `predicted`.
+    score of the logit `predicted`. sampled: bound the cost by the stride, which is 1 otherwise.
     """
     budget = _PREFIX_STEPS * 128**2 // max(128, example.net.arch.units) ** 2  # a step costs the square of its units
-    stride, logits = example.sampled_prefix_logits(budget)
+    stride, logits = example.sampled_prefix_logits(budget) if sampled else (1, example.prefix_logits)
     probability = np.exp(log_probabilities(logits))[:, target]
     return {"stride": stride, "probability": _list(probability), "logit": _list(target_score(logits, predicted))}
 
@@ -99,7 +99,7 @@ def text_json(example: Example, unknown: int | None) -> Json:
     part: Json = {"steps": len(example.names), "kept": len(example.rows), "pads": example.pads}
     if not isinstance(item, str):
         return part | {"values": _list(np.asarray(item, dtype=np.float64)[example.rows])}
-    positions = np.asarray(example.spans, dtype=np.int64).reshape(-1, 2)
+    positions = example.spans
     truncated = np.ones(len(positions), dtype=bool)
     truncated[example.rows] = False
     if not item.isascii():

@@ -59,7 +59,7 @@ def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewC
     if "prediction" in include:
         found["prediction"] = serialize.example_prediction_json(example, model.classes, calibrated)
     if "prefix" in include:
-        found["prefix"] = serialize.prefix_json(example, before.target, before.predicted)
+        found["prefix"] = serialize.prefix_json(example, before.target, before.predicted, sampled=True)
     if "attribution" in include:
         found["attribution"] = _attribution(model, parsed, example, warnings)
     if "units" in include:
@@ -74,7 +74,7 @@ def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewC
     if parsed.changes:
         prediction = serialize.example_prediction_json(before, model.classes, calibrated)
         if "prefix" in include:
-            prediction["prefix"] = serialize.prefix_json(before, before.target, before.predicted)
+            prediction["prefix"] = serialize.prefix_json(before, before.target, before.predicted, sampled=True)
         found["changed"] = {"before": prediction, "applied": [str(clamp) for clamp in parsed.clamps]}
     found["warnings"] = warnings
     found["cache"] = {"reused": reused, "ms": round((time.perf_counter() - started) * 1000, 2)}
@@ -86,10 +86,11 @@ def _example(
 ) -> tuple[Example, bool]:
     """The example of a request under `clamps`, and whether it was cached."""
     field = "text" if isinstance(parsed.item, str) else "series"
+    item = parsed.item if isinstance(parsed.item, str) else np.asarray(parsed.item, dtype=np.float64)
 
     def make() -> Example:
         try:
-            example = Example(model.net.with_clamps(clamps), *model.preprocessor.encode(parsed.item), item=parsed.item)
+            example = Example(model.net.with_clamps(clamps), *model.preprocessor.encode(parsed.item), item=item)
         except InputError as error:
             raise RequestError(field, str(error).replace(f"{field} 1", f"the {field}", 1), "bad_input") from None
         if len(example) > MAX_STEPS:
@@ -98,8 +99,7 @@ def _example(
         _check_finite(example)
         return example
 
-    item = parsed.item if isinstance(parsed.item, str) else np.asarray(parsed.item, dtype=np.float64).tobytes()
-    return cache.example((item, clamps), make)
+    return cache.example((item if isinstance(item, str) else item.tobytes(), clamps), make)
 
 
 def _check_finite(example: Example) -> None:
@@ -167,6 +167,6 @@ def _attribution(model: ViewedModel, parsed: ViewRequest, example: Example, warn
 def _warnings(model: ViewedModel, example: Example) -> list[Json]:
     if not example.truncated:
         return []
-    kept = "last ones" if model.architecture.truncation == "front" else "first third and the last two thirds"
-    message = f"The network reads {len(example):,} of {len(example.names):,} {example.net.token_noun}s: the {kept}."
-    return [{"code": "truncated", "at": len(example), "message": message}]
+    kept = "all" if model.architecture.truncation == "front" else "a third from the start and the others"
+    message = f"The network reads {len(example):,} of {len(example.names):,} {example.net.token_noun}s"
+    return [{"code": "truncated", "at": len(example), "message": f"{message}, {kept} from the end."}]

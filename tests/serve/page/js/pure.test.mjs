@@ -114,7 +114,7 @@ test("changes travel in a link, and nothing else does", () => {
 test("the state goes into a link and comes back", async () => {
   const text = "Ünïcode & = # % + 🎬 </script>";
   const changes = [parseChange("f3:0.5@1-2"), parseChange("h4:0")];
-  const state = { ...START, text, b: "other", w: 4, u: 3, s: 2, heatmap: "f", sort: "jump", colourBy: "unit", method: "cell", changes, guess: true, hide: ["heatmap"], layer: 1 };
+  const state = { ...START, text, b: "other", w: 4, u: 3, s: 2, heatmap: "f", sort: "jump", colourBy: "unit", method: "cell-decomposition", changes, guess: true, hide: ["heatmap"], layer: 1 };
   const { fragment, long } = await writeFragment(state);
   assert.equal(long, false);
   const back = await readFragment(`#${fragment}`);
