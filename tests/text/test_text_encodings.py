@@ -216,6 +216,8 @@ def test_a_changed_vocabulary_is_refused(raw: bytes) -> None:
     "config",
     [
         {},
+        [],
+        "keras",
         {"kind": "bytes"},
         {"kind": ["keras"]},
         {"kind": "keras"},
@@ -229,7 +231,7 @@ def test_a_changed_vocabulary_is_refused(raw: bytes) -> None:
         {**BOTH[1].to_files()[0], "more": 1},
     ],
 )
-def test_a_config_that_to_files_does_not_write_is_refused(config: dict[str, object]) -> None:
+def test_a_config_that_to_files_does_not_write_is_refused(config: object) -> None:
     files = {name: raw for encoding in BOTH for name, raw in encoding.to_files()[1].items()}
     with pytest.raises(ModelFileError, match=r"^encoding"):
         encoding_from(config, files.__getitem__)

@@ -165,6 +165,7 @@ def test_a_classifier_folder_is_refused(tmp_path: Path) -> None:
         (lambda c: c | {"kind": "another"}, "not a pretrained model"),
         (lambda c: c | {"metadata": {"lambda": "x"}}, "unknown key"),
         (lambda c: c | {"embedding_dim": 10**12}, "model.safetensors"),
+        (lambda c: c | {"preprocessor": []}, "encoding: kind must be one of"),
     ],
 )
 def test_an_inconsistent_folder_is_refused(trained: PretrainedLM, tmp_path: Path, change: Any, says: str) -> None:
@@ -174,4 +175,16 @@ def test_an_inconsistent_folder_is_refused(trained: PretrainedLM, tmp_path: Path
     files["config.json"] = json_bytes(change(parse_json(files["config.json"], "config.json")))
     save_folder(tmp_path / "hostile", files)
     with pytest.raises(ModelFileError, match=says):
+        gw.load_pretrained(tmp_path / "hostile")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [(b"{", ":2: not JSON"), (b"[" * 100_000, ":2: nested"), (b"1" * 5_000, ":2: a number"), (b"\xff", ": not UTF-8")],
+)
+def test_an_invalid_history_is_refused(trained: PretrainedLM, tmp_path: Path, line: bytes, says: str) -> None:
+    trained.save(tmp_path / "b")
+    files = {**load_folder(tmp_path / "b").files, "history.jsonl": b'{"epoch": 1}\n' + line}
+    save_folder(tmp_path / "hostile", files)
+    with pytest.raises(ModelFileError, match=rf"history\.jsonl{says}"):
         gw.load_pretrained(tmp_path / "hostile")

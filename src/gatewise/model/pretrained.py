@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -154,11 +153,11 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
             array.flags.writeable = False
         metadata = fields_from(PretrainedMetadata, config["metadata"], "metadata")
         history = folder.files.get("history.jsonl", b"").decode()
-        for line in history.splitlines():
-            json.loads(line)
+        for number, line in enumerate(history.splitlines(), start=1):
+            parse_json(line.encode(), f"{path}/history.jsonl:{number}")
         return PretrainedLM(encoding, MappingProxyType(parameters), metadata, history)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelFileError(f"{path}/history.jsonl: not JSON lines in UTF-8") from error
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:
         raise ModelFileError(f"{path}: {error}") from error
 

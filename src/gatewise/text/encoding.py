@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.keras import keras_index, keras_spans, keras_words
 from gatewise.text.tokens import Encoded, TokenEncoding
@@ -117,9 +117,9 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], Callable[[str], bytes]], Encoding
 }
 
 
-def encoding_from(config: Mapping[str, Any], read: Callable[[str], bytes]) -> Encoding:
+def encoding_from(config: Any, read: Callable[[str], bytes]) -> Encoding:
     """The encoding that `to_files` wrote. read(name): the bytes of a file. Raises ModelFileError for anything else."""
-    kind = config.get("kind")
+    kind = config.get("kind") if isinstance(config, Mapping) else None
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise ModelFileError(f"encoding: kind must be one of {', '.join(sorted(_KINDS))}, not {kind!r}")
+        raise ModelFileError(f"encoding: kind must be one of {', '.join(sorted(_KINDS))}, not {quote(kind)}")
     return _KINDS[kind](config, read)

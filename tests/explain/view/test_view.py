@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gatewise.data.labelled import Labelled
+from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
@@ -324,9 +325,12 @@ def test_unit_summary_and_history() -> None:
     assert found["summary"]["unit"] == 2
     assert found["summary"]["rises"]
     assert found["dataset"]["n"] == 5
-    lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN}\n'
+    lines = '{"epoch": 1, "loss": 0.5, "best": true, "<b>": "<script>"}\n{"epoch": 2, "loss": NaN, "val_loss": 1e999}\n'
     trained = Model(plain.architecture, plain.parameters, plain.preprocessor, plain.classes, history=lines)
     assert model_view(trained)["history"] == [{"epoch": 1, "loss": 0.5, "best": True}, {"epoch": 2}]
+    for line in ("{", "[" * 100_000):
+        with pytest.raises(InputError, match=r"history\.jsonl, line 1: not JSON"):
+            model_view(dataclasses.replace(trained, history=line))
 
 
 @pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])

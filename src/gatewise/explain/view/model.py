@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -155,8 +156,8 @@ def _history(text: str) -> list[Json]:
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             found = json.loads(line, parse_constant=lambda _: None)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"history.jsonl, line {number}: not JSON") from None
         if isinstance(found, dict):
-            lines.append({str(k): v for k, v in found.items() if isinstance(v, int | float)})
+            lines.append({str(k): v for k, v in found.items() if isinstance(v, int | float) and abs(v) < math.inf})
     return lines
