@@ -122,7 +122,7 @@ def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(extra=1), "optionally storage and ngrams"),
+        (lambda c: c.update(extra=1), "only storage and ngrams may be added"),
         (lambda c: c["architecture"].update(units=10), "shape|weight"),
         (lambda c: c["architecture"].update(vocab_size=10**9), "vocabulary has"),
         (lambda c: c["architecture"].update(colour="red"), "colour"),
@@ -132,7 +132,8 @@ def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
         (lambda c: c.update(classes="xyz"), "list of names"),
         (lambda c: c.update(preprocessor={"kind": "pickle"}), "pickle"),
         (lambda c: c.update(preprocessor=[]), "preprocessor"),
-        (lambda c: c["metadata"].update(measured=[{"data": "d", "n": "many"}]), "measured"),
+        (lambda c: c["metadata"].update(evaluations=[{"data": "d", "n": "many"}]), r"evaluations\[0\]: n must be"),
+        (lambda c: c["metadata"].update(measured=[]), "unknown key 'measured'"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(tmp_path: Path, change: Any, message: str) -> None:
@@ -194,7 +195,7 @@ def test_deletion_scores_and_units_are_kept_with_the_model(tmp_path: Path) -> No
     assert [again.predict(text) for text in TEXTS] == [model.predict(text) for text in TEXTS]
 
 
-def test_a_folder_of_an_older_gatewise_has_no_scores_and_says_so(tmp_path: Path) -> None:
+def test_a_model_without_faithfulness_scores_has_no_measured_method(tmp_path: Path) -> None:
     MODELS["keras"].save(tmp_path / "m")
     files = dict(load_folder(tmp_path / "m").files)
     config = json.loads(files["config.json"])
@@ -205,6 +206,16 @@ def test_a_folder_of_an_older_gatewise_has_no_scores_and_says_so(tmp_path: Path)
     assert old.units is None
     assert old.explain(TEXTS[0]).method == "leave-one-out"
     assert old.explain(TEXTS[0]).faithfulness is None
+
+
+def test_an_example_of_another_model_is_refused() -> None:
+    model = MODELS["tokens"]
+    example = model.trace(TEXTS[0])
+    same = dataclasses.replace(model, metadata=ModelMetadata())
+    assert same.explain(example).scores.tolist() == model.explain(TEXTS[0]).scores.tolist()
+    for call in (MODELS["keras"].trace, MODELS["keras"].explain, MODELS["keras"].intervene):
+        with pytest.raises(InputError, match="computed by another model"):
+            call(example)
 
 
 def test_a_units_file_that_is_none_is_refused_when_it_is_read(tmp_path: Path) -> None:

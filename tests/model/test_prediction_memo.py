@@ -30,12 +30,12 @@ def model(tmp_path: Path) -> Model:
     return load(tmp_path / "m")
 
 
-def _unreadonly(model: Model) -> Model:
+def _writable_copy(model: Model) -> Model:
     return replace(model, parameters={name: array.copy() for name, array in model.parameters.items()})
 
 
 def test_the_states_after_pads_are_kept_and_are_the_same(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = _unreadonly(model)
+    plain = _writable_copy(model)
     assert plain._memo is None
     calls = _count_steps(monkeypatch)
     first = model.logits(TEXTS[:1])
@@ -49,7 +49,7 @@ def test_the_states_after_pads_are_kept_and_are_the_same(model: Model, monkeypat
 
 
 def test_changed_parameters_are_seen(model: Model) -> None:
-    plain, before = _unreadonly(model), model.logits(TEXTS)
+    plain, before = _writable_copy(model), model.logits(TEXTS)
     assert np.allclose(before, plain.logits(TEXTS), rtol=0, atol=1e-6)
     plain.parameters["lstm.0.forward.weight_hh"][...] *= -1
     changed = plain.logits(TEXTS)
@@ -89,7 +89,7 @@ def test_packed_weights_belong_to_readonly_arrays_alone() -> None:
             run = native.Native(isa=isa).forward(LSTMCall(weight_hh=readonly, **given))
             assert np.array_equal(run.h, native.Native(isa=isa).forward(LSTMCall(weight_hh=weight, **given)).h)
     assert len(native._packed) == before + len(native.isas())
-    del readonly, run  # the tape of a run holds its weights
+    del readonly, run  # the saved activations of a run hold its weights
     assert len(native._packed) == before, "packed weights outlive the array"
 
 

@@ -123,7 +123,7 @@ def test_offsets() -> None:
     good = changed(to("weight", begin, begin + 60))
     tensors_from_bytes(good, EXPECTED)
     for offsets in [(0, 60), (begin + 1, begin + 61), (begin, begin + 59), (begin, total + 1), (begin + 60, begin)]:
-        refused(changed(to("weight", *offsets)), "are wrong")
+        refused(changed(to("weight", *offsets)), "the offsets of tensor")
     for offsets in [(begin,), (begin, begin + 60, 1), (-1, 59), (True, 60), (0.0, 60.0), ("0", "60"), ()]:
         refused(changed(to("weight", *offsets)), "malformed offsets")
     refused(changed(to("count", 10**30, 10**30 + 8)))
@@ -179,7 +179,7 @@ def test_bombs_cost_nothing() -> None:
     refused(assemble(huge, b"\0" * 8), "bytes of data", expected={"w": ((10**7, 10**6), "float32")})
     # 2^64 bytes, which a 64-bit product takes for none
     wraps = {"w": {"dtype": "F32", "shape": [2**31, 2**31], "data_offsets": [0, 0]}}
-    refused(assemble(wraps, b""), "are wrong", expected={"w": ((2**31, 2**31), "float32")})
+    refused(assemble(wraps, b""), "the offsets of tensor 'w' are wrong", expected={"w": ((2**31, 2**31), "float32")})
 
 
 @settings(max_examples=500, deadline=None)

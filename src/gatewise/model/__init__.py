@@ -1,1 +1,1 @@
-"""What a user holds: a model with its preprocessor, classes and card; loaded, saved, calibrated, compressed."""
+"""A trained model with its preprocessor, classes and card; loading, saving, compression, and pretrained models."""

@@ -142,11 +142,14 @@ class Model:
         """One text or series with the gates and states of every unit at every step, the prefix predictions and more.
 
         Each part is computed when it is first read, and kept: pass the example to `explain` and `intervene` in place of
-        the item, and they do not run the network again. Errors as `predict_proba`.
+        the item, and they do not run the network again. Errors as `predict_proba`; InputError for an example of another
+        model.
         """
         from gatewise.explain.example import Example
 
         if isinstance(item, Example):
+            if item.net.parameters is not self.parameters:
+                raise InputError("the example was computed by another model: pass its text or series")
             return item
         return Example(self.net, *self.preprocessor.encode(item), item=item)
 
@@ -284,7 +287,9 @@ def _model_from(folder: Folder, precision: Precision) -> Model:
     config = parse_json(folder.read("config.json"), "config.json")
     if not isinstance(config, dict) or not set(_CONFIG_KEYS) <= set(config) <= {*_CONFIG_KEYS, "storage", "ngrams"}:
         keys = ", ".join(_CONFIG_KEYS)
-        raise ModelFileError(f"{folder.path}/config.json: must have the keys {keys}, and optionally storage and ngrams")
+        raise ModelFileError(
+            f"{folder.path}/config.json: the keys must be {keys}; only storage and ngrams may be added"
+        )
     classes = config["classes"]
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise ModelFileError(f"{folder.path}/config.json: classes must be a list of names")
