@@ -25,7 +25,11 @@ def compress(
     storage: Annotated[str, typer.Option("--storage", metavar="float32|float16|int8", help=_STORAGE)] = "int8",
     vocab_size: Annotated[
         int | None,
-        option("--vocab-size", "N", "Keep the N most frequent words; others become unknown.  [default: all]"),
+        option(
+            "--vocab-size",
+            "N",
+            "Vocabulary size, padding and unknown included; rare words become unknown.  [default: all]",
+        ),
     ] = None,
     max_ngrams: Annotated[
         int | None, option("--max-ngrams", "N", "Keep the N n-grams with the largest weights.  [default: all]")
