@@ -17,7 +17,7 @@ from pathlib import Path
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.data.files import long_fields
-from gatewise.model import bundled as bundled
+from gatewise.model import bundled
 
 
 def snippets() -> Labelled:

@@ -13,7 +13,7 @@ import pytest
 import gatewise as gw
 from gatewise.cli.arguments import choose_model
 from gatewise.errors import InputError, ModelFileError
-from gatewise.model import bundled as bundled
+from gatewise.model import bundled
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run

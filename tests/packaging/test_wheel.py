@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.model import bundled as bundled
+from gatewise.model import bundled
 
 pytestmark = pytest.mark.slow
 

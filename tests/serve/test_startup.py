@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gatewise.cli import app
-from gatewise.model import bundled as bundled
+from gatewise.model import bundled
 from tests.serve.server import ask, post, serving
 
 
