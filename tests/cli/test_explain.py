@@ -218,7 +218,7 @@ def test_units_are_computed_once_and_saved(run: Run, tmp_path: Path, tokens_mode
     )
     one = run("explain", folder, *options, "--limit", 20, "--unit", 3).stdout
     assert "unit 3 over 20 of" in one
-    assert "[" in one  # the step of a excerpt, marked
+    assert "[" in one  # the step of an excerpt, marked
     with_text = run("explain", folder, TEXT, "--unit", 3).stdout
     assert "unit 3 over 20 of" in with_text
     assert "unit 3 over" not in run("explain", folder, TEXT).stdout

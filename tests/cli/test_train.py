@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.cli.arguments import command_line
 from tests.cli.conftest import Run, Series
 
 SMALL = ("--epochs", 2, "--units", 4, "--batch-size", 8, "--seed", 3)
@@ -46,6 +47,14 @@ def test_a_table_to_a_model(run: Run, reviews_csv: Path, tmp_path: Path) -> None
     assert run("predict", target, "the film was good").exit_code == 0
     expected = f"gatewise train {reviews_csv} --recipe fast --text review --label sentiment --out {target} --seed 3"
     assert model.metadata.command == f"{expected} --epochs 2 --batch-size 8 --units 4"
+
+
+def test_the_command_in_the_card_keeps_every_digit() -> None:
+    options = {"data": "v1.0", "unlabelled": ["x", "y z"], "out": None, "minutes": 30.0, "adversarial": 0.0123456789}
+    expected = (
+        "gatewise train r.csv --data v1.0 --unlabelled x --unlabelled 'y z' --minutes 30 --adversarial 0.0123456789"
+    )
+    assert command_line("train", "r.csv", **options) == expected
 
 
 def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: Path) -> None:

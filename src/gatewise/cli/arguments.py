@@ -122,7 +122,7 @@ def command_line(*words: str, **options: object) -> str:
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
             if one is not None:
-                words += (f"--{name.replace('_', '-')}", f"{one:g}" if isinstance(one, float) else str(one))
+                words += (f"--{name.replace('_', '-')}", f"{one:.15g}" if isinstance(one, float) else str(one))
     return shlex.join(("gatewise", *words))
 
 

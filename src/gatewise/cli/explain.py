@@ -61,7 +61,7 @@ def explain(
         bool, typer.Option("--tutorial-review", help="Explain the review that the tutorial prints, train/neg/8203.")
     ] = False,
     data: Annotated[str | None, option("--data", "PATH|embedded", _DATA)] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Most examples of --data to use.")] = 1000,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N examples of --data.")] = 1000,
     column: TextOption = "text",
     label: LabelOption = "label",
     file: Annotated[str | None, option("--file", "FILE", "Series file (.ts, .npz), for a model of series.")] = None,

@@ -118,6 +118,7 @@ def train(
     if recipe is None and pretrained is not None:  # the default depends on the number of rows
         chosen = named(default_recipe(len(splits.train), True), **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
+    folder = folder or RunFolder.of(target, resume)
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None
@@ -140,7 +141,7 @@ def train(
             pretrained=start,
             unlabelled=more,
             seed=seed,
-            out=folder or RunFolder.of(target, resume),
+            out=folder,
             callback=progress,
             command=command,
         )
