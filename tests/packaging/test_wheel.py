@@ -131,7 +131,8 @@ def test_the_native_kernel_is_in_it(python: Path, tmp_path: Path) -> None:
 
 def test_help_and_import_without_torch(python: Path, tmp_path: Path) -> None:
     assert run([python, "-c", "import importlib.util as u; print(u.find_spec('torch'))"]) == "None\n"
-    run([python, "-W", "error", "-c", "import gatewise, gatewise.model, gatewise.explain, gatewise.data"], cwd=tmp_path)
+    code = "import gatewise, gatewise.model.model, gatewise.explain, gatewise.data"
+    run([python, "-W", "error", "-c", code], cwd=tmp_path)
     assert "train" in run([python.parent / "gatewise", "--help"], cwd=tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A public module lists its names in `__all__`; every public name has a docstring."""
+"""A package lists the names that it re-exports in `__all__`; each `__all__` is complete; public names have docs."""
 
 from __future__ import annotations
 
@@ -31,6 +31,29 @@ def public(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
 def handed_over(node: ast.FunctionDef | ast.ClassDef) -> bool:
     """Registered by a decorator of the command line, so that no module calls it by name."""
     return any(ast.unparse(decorator).startswith("app.") for decorator in node.decorator_list)
+
+
+def reexported(tree: ast.Module) -> set[str]:
+    """The names that a module imports from the package and does not use itself."""
+    nodes = [
+        node for node in tree.body if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gatewise")
+    ]
+    imported = {alias.asname or alias.name for node in nodes for alias in node.names}
+    return imported - {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def test_a_package_lists_the_names_that_it_reexports() -> None:
+    packages = {path: tree for path, tree in trees().items() if path.name == "__init__.py"}
+    missing = {
+        str(path): sorted(names)
+        for path, tree in packages.items()
+        if (names := reexported(tree) - set(listed(tree) or []))
+    }
+    assert not missing, f"not in __all__: {missing}"
+    assert listed(packages[Path("__init__.py")]), "the names of `import gatewise as gw`"
+    assert "Clamp" in reexported(packages[Path("explain/__init__.py")])
+    code = "from gatewise.cell import step\nfrom gatewise.errors import quote\nprint(quote(1))\n"
+    assert reexported(ast.parse(code)) == {"step"}
 
 
 @pytest.mark.parametrize("path", [path for path in trees() if listed(trees()[path]) is not None], ids=str)

@@ -47,7 +47,9 @@ def test_what_is_loaded(arguments: tuple[str, ...]) -> None:
     assert last.endswith("[]"), "importing opened a socket, wrote a file, or started a process or thread"
 
 
-@pytest.mark.parametrize("module", ["model", "explain", "kernels", "text", "data", "storage", "serve"])
+@pytest.mark.parametrize(
+    "module", ["model.model", "explain", "kernels", "text", "data", "data.series", "storage", "serve"]
+)
 def test_torch_is_not_needed_to_predict(module: str) -> None:
     code = f"import sys, gatewise.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -64,5 +66,7 @@ def test_the_front_door_knows_its_names() -> None:
 
 
 def test_a_prediction_does_not_import_explain() -> None:
-    code = "import sys, gatewise.model; sys.exit(any(name.startswith('gatewise.explain') for name in sys.modules))"
+    code = (
+        "import sys, gatewise.model.model; sys.exit(any(name.startswith('gatewise.explain') for name in sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
