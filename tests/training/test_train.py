@@ -15,6 +15,7 @@ import torch
 import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.training import Recipe, recipe, train
+from gatewise.training.run import RunFolder
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
@@ -138,6 +139,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
         (lambda d: train(d, validation_fraction=0.0), "validation"),
         (lambda d: train(d.inputs), "labels are missing"),
         (lambda d: train(d, resume=True), "resume needs"),
+        (lambda d: train(d, out=RunFolder.of(None, False), resume=True), "resume is part of the RunFolder"),
         (lambda d: train(["a b", "c d", "e f"], ["x", "x", "x"]), "one class"),
     ],
 )

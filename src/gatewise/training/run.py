@@ -55,8 +55,12 @@ class RunFolder:
 
     @classmethod
     def of(cls, out: str | Path | RunFolder | None, resume: bool) -> RunFolder:
-        """Raises InputError for `resume` without `out`, ModelFileError where `out` cannot be written."""
+        """Raises InputError for `resume` without `out` or against a RunFolder's own `resume`, ModelFileError where
+        `out` cannot be written.
+        """
         if isinstance(out, RunFolder):
+            if resume and not out.resume:
+                raise InputError("resume is part of the RunFolder: RunFolder.of(path, resume=True)")
             return out
         if out is None:
             if resume:
