@@ -1,11 +1,11 @@
 """The server under load, client and server on the same two cores.
 
     python -m benchmarks.serving            throughput compared with ONNX Runtime and without batching; latency at 70%
-    python -m benchmarks.serving mix        64 clients, 2,000 requests each, every answer against the offline one
-    python -m benchmarks.serving memory     100,000 requests of random length: does the memory grow?
+    python -m benchmarks.serving mix        64 clients, 2,000 requests each, each response compared with the offline one
+    python -m benchmarks.serving memory     100,000 requests of random length; the growth of the resident memory
 
 Real reviews (the test half of ../shared/data, or --reviews PATH|embedded) and one set of weights of the tutorial's
-sizes for both servers. All servers run all the time and take turns; a ratio is the median over the turns.
+sizes for both servers. All servers run all the time; rounds are interleaved, and a ratio is the median over the rounds.
 """
 
 from __future__ import annotations
@@ -22,33 +22,31 @@ from benchmarks.serving.servers import use_two_cores
 from benchmarks.serving.weights import write
 from gatewise.data import imdb
 
-__all__ = ["main"]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving")
     parser.add_argument("what", nargs="?", choices=["load", "mix", "memory"], default="load")
     parser.add_argument("--reviews", metavar="PATH|embedded", default=default_data())
-    parser.add_argument("--requests", type=int, help="a turn's (load), a client's (mix), all (memory)")
+    parser.add_argument("--requests", type=int, help="per server and round (load), per client (mix), in total (memory)")
     parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--json", metavar="FILE", help="write what was found there, too")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", metavar="FILE", help="also write the results to this file")
     arguments = parser.parse_args()
     cores = use_two_cores()
     splits = imdb(arguments.reviews)
     texts = [str(text) for text in (splits.test or splits.train).inputs]
-    found: dict[str, object] = {"what": arguments.what, "when": now(), "revision": revision(), "machine": machine()}
-    print(f"{arguments.what}: {len(texts):,} reviews, cores {cores}, {found['machine']}", flush=True)
+    results: dict[str, object] = {"what": arguments.what, "when": now(), "commit": revision(), "machine": machine()}
+    print(f"{arguments.what}: {len(texts):,} reviews, cores {cores}, {results['machine']}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         model = write(texts, Path(folder))
         if arguments.what == "load":
-            found |= load.run(model, texts, arguments.requests or 4000, arguments.clients, arguments.turns)
+            results |= load.run(model, texts, arguments.requests or 4000, arguments.clients, arguments.rounds)
         elif arguments.what == "mix":
-            found |= mix.run(model, texts, arguments.requests or 2000, arguments.clients)
+            results |= mix.run(model, texts, arguments.requests or 2000, arguments.clients)
         else:
-            found |= memory.run(model, texts, arguments.requests or 100_000, arguments.clients)
+            results |= memory.run(model, texts, arguments.requests or 100_000, arguments.clients)
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A load generator that leaves the processor to the server: raw HTTP/1.1 on asyncio, about 30 µs a request.
+"""A load generator with little CPU time of its own: raw HTTP/1.1 on asyncio, about 30 µs per request.
 
-`closed`: every connection sends its next request when the last answer is there: the most that a server gives.
-`open_`: requests at a fixed rate, whoever answers; a latency counts from when the request was due, so that a server
-that stalls cannot hide it.
+`closed` is a closed loop: each connection sends its next request after the last response, which gives the maximum
+throughput. `open_` is an open loop: requests at a fixed rate. A latency counts from when the request was due, so that
+a server that stalls cannot hide it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Outcome", "closed", "open_", "request_of"]
-
 
 @dataclass
 class Outcome:
-    """seconds: from first request to last answer; latencies (n,) seconds; answers: (status, body) by request, where
-    they were wanted.
+    """seconds: from the first request to the last response; latencies (n,) seconds; statuses: number of responses by
+    status; answers: the body by request, if kept.
     """
 
     seconds: float = 0.0
@@ -33,11 +31,11 @@ class Outcome:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Responses per second."""
         return len(self.latencies) / self.seconds
 
     def percentile(self, p: float) -> float:
-        """Milliseconds."""
+        """A percentile of the latency in milliseconds."""
         return float(np.percentile(self.latencies, p)) * 1e3
 
 
@@ -65,7 +63,7 @@ class _Connection(asyncio.Protocol):
         if not self.lost.done():
             self.lost.set_result(None)
 
-    def ask(self, key: int, request: bytes, began: float) -> None:
+    def send(self, key: int, request: bytes, began: float) -> None:
         self.key, self.began = key, began
         self.transport.write(request)
 
@@ -84,15 +82,15 @@ class _Connection(asyncio.Protocol):
 
 
 async def closed(port: int, requests: Sequence[bytes], clients: int, keep: bool = False) -> Outcome:
-    """All of the requests, by `clients` connections that share them out among themselves."""
+    """All requests, over `clients` connections that each take the next one."""
     found, waiting = Outcome(), deque(enumerate(requests))
     finished = asyncio.get_running_loop().create_future()
 
     def done(connection: _Connection, status: int, body: bytes) -> None:
         now = time.perf_counter()
-        _note(found, connection, status, body, now, keep)
+        _record(found, connection, status, body, now, keep)
         if waiting:
-            connection.ask(*waiting.popleft(), now)
+            connection.send(*waiting.popleft(), now)
         elif len(found.latencies) == len(requests) and not finished.done():
             finished.set_result(None)
 
@@ -100,24 +98,24 @@ async def closed(port: int, requests: Sequence[bytes], clients: int, keep: bool 
     began = time.perf_counter()
     for connection in connections:
         if waiting:
-            connection.ask(*waiting.popleft(), time.perf_counter())
+            connection.send(*waiting.popleft(), time.perf_counter())
     await _until(finished, connections)
     found.seconds = time.perf_counter() - began
     return found
 
 
 async def open_(port: int, requests: Sequence[bytes], rate: float, clients: int = 256) -> Outcome:
-    """The requests at `rate` a second, with exponential gaps; those for which no connection is free wait here."""
+    """The requests at `rate` per second, with exponential gaps; a request without a free connection waits."""
     loop = asyncio.get_running_loop()
     found, free, late = Outcome(), deque[_Connection](), deque[tuple[int, float]]()
     finished = loop.create_future()
     due = np.cumsum(np.random.default_rng(0).exponential(1 / rate, len(requests)))
 
     def done(connection: _Connection, status: int, body: bytes) -> None:
-        _note(found, connection, status, body, time.perf_counter(), False)
+        _record(found, connection, status, body, time.perf_counter(), False)
         if late:
             key, began = late.popleft()
-            connection.ask(key, requests[key], began)
+            connection.send(key, requests[key], began)
             return
         free.append(connection)
         if len(found.latencies) == len(requests) and not finished.done():
@@ -131,7 +129,7 @@ async def open_(port: int, requests: Sequence[bytes], rate: float, clients: int 
         if wait > 0:
             await asyncio.sleep(wait)
         if free:
-            free.popleft().ask(key, requests[key], start + after)
+            free.popleft().send(key, requests[key], start + after)
         else:
             late.append((key, start + after))
     await _until(finished, connections)
@@ -139,7 +137,7 @@ async def open_(port: int, requests: Sequence[bytes], rate: float, clients: int 
     return found
 
 
-def _note(found: Outcome, connection: _Connection, status: int, body: bytes, now: float, keep: bool) -> None:
+def _record(found: Outcome, connection: _Connection, status: int, body: bytes, now: float, keep: bool) -> None:
     found.latencies.append(now - connection.began)
     found.statuses[status] = found.statuses.get(status, 0) + 1
     if keep:
@@ -152,11 +150,11 @@ async def _connect(port: int, clients: int, done: Callable[[_Connection, int, by
 
 
 async def _until(finished: asyncio.Future[None], connections: list[_Connection]) -> None:
-    """Until the last answer; a connection that is lost before it would leave a request without one."""
+    """Wait for the last response. Raises ConnectionError for a connection that is lost before it."""
     await asyncio.wait(
         [finished, *(connection.lost for connection in connections)], return_when=asyncio.FIRST_COMPLETED
     )
     if not finished.done():
-        raise ConnectionError("the server closed a connection before all answers were there")
+        raise ConnectionError("the server closed a connection before the last response")
     for connection in connections:
         connection.transport.close()

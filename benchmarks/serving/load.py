@@ -1,4 +1,4 @@
-"""Throughput of the servers in turns, then the latency of ours at 70% of its own maximum."""
+"""Throughput of the servers in interleaved rounds, then the latency of gatewise at 70% of its maximum rate."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from benchmarks.serving.client import closed, open_, request_of
 from benchmarks.serving.servers import Server, gatewise, onnx
 from benchmarks.worker_process import ContenderUnavailable
 
-__all__ = ["run"]
-
-_LEAD = 300  # requests before a turn that do not count
+_WARMUP = 300  # requests before a round that do not count
 
 
-def run(model: Path, texts: Sequence[str], count: int, clients: int, turns: int) -> dict[str, object]:
-    """Start the servers, measure, print, stop them; what was found."""
+def run(model: Path, texts: Sequence[str], count: int, clients: int, rounds: int) -> dict[str, object]:
+    """Start the servers, measure, print, stop them; the results."""
     servers = _start(model)
     try:
         rates: dict[str, list[float]] = {server.name: [] for server in servers}
-        for turn in range(turns):
-            for server in servers[:: 1 if turn % 2 == 0 else -1]:
-                rates[server.name].append(_closed(server, _part(texts, count, turn), clients))
+        for number in range(rounds):
+            for server in servers[:: 1 if number % 2 == 0 else -1]:
+                rates[server.name].append(_closed(server, _part(texts, count, number), clients))
         ours, alone, two, *peers = servers
-        print(f"one kernel thread against two: {ratio(rates[ours.name], rates[two.name]):.2f}x")
-        found: dict[str, object] = {"rates": rates}
-        print(f"micro-batching against none: {ratio(rates[ours.name], rates[alone.name]):.2f}x")
-        found["batching"] = ratio(rates[ours.name], rates[alone.name])
+        print(f"one kernel thread vs two: {ratio(rates[ours.name], rates[two.name]):.2f}x")
+        results: dict[str, object] = {"rates": rates}
+        print(f"batching vs none: {ratio(rates[ours.name], rates[alone.name]):.2f}x")
+        results["batching"] = ratio(rates[ours.name], rates[alone.name])
         if peers:
             best = max((server.name for server in peers), key=lambda name: statistics.median(rates[name]))
-            found |= {"peer": best, "against_peer": ratio(rates[ours.name], rates[best])}
-            print(f"against {best}: {found['against_peer']:.2f}x (bar: 1.5)")
-        most = statistics.median(rates[ours.name])
-        requests = [request_of(ours.port, {"text": text}) for text in _part(texts, 2 * count, turns)]
-        open_loop = uvloop.run(open_(ours.port, requests, 0.7 * most))
+            results |= {"peer": best, "vs_peer": ratio(rates[ours.name], rates[best])}
+            print(f"vs {best}: {results['vs_peer']:.2f}x (target: 1.5)")
+        rate = 0.7 * statistics.median(rates[ours.name])
+        requests = [request_of(ours.port, {"text": text}) for text in _part(texts, 2 * count, rounds)]
+        open_loop = uvloop.run(open_(ours.port, requests, rate))
         p50, p99 = open_loop.percentile(50), open_loop.percentile(99)
-        print(f"at 70% of {most:.0f} a second ({open_loop.rate:.0f}): p50 {p50:.1f} ms, p99 {p99:.1f} ms (bar: 50)")
-        return found | {"at": 0.7 * most, "p50_ms": p50, "p99_ms": p99, "statuses": open_loop.statuses}
+        print(
+            f"at 70% of the maximum ({open_loop.rate:.0f} per second): p50 {p50:.1f} ms, p99 {p99:.1f} ms (target: 50)"
+        )
+        return results | {"at": rate, "p50_ms": p50, "p99_ms": p99, "statuses": open_loop.statuses}
     finally:
         for server in servers:
             server.stop()
@@ -57,19 +57,19 @@ def _start(model: Path) -> list[Server]:
     return servers
 
 
-def _part(texts: Sequence[str], count: int, turn: int) -> list[str]:
-    return [texts[(turn * count + n) % len(texts)] for n in range(count)]
+def _part(texts: Sequence[str], count: int, number: int) -> list[str]:
+    return [texts[(number * count + n) % len(texts)] for n in range(count)]
 
 
 def _closed(server: Server, texts: Sequence[str], clients: int) -> float:
     requests = [request_of(server.port, {"text": text}) for text in texts]
-    uvloop.run(closed(server.port, requests[:_LEAD], clients))
+    uvloop.run(closed(server.port, requests[:_WARMUP], clients))
     before = server.cpu
     found = uvloop.run(closed(server.port, requests, clients))
     used = (server.cpu - before) / len(requests) * 1e6
     print(
-        f"{server.name:32} {found.rate:6.0f} a second, p50 {found.percentile(50):5.1f} ms, "
-        f"p99 {found.percentile(99):5.1f} ms, {used:4.0f} µs of processor a request",
+        f"{server.name:32} {found.rate:6.0f} per second, p50 {found.percentile(50):5.1f} ms, "
+        f"p99 {found.percentile(99):5.1f} ms, {used:4.0f} µs of CPU per request",
         flush=True,
     )
     if set(found.statuses) != {200}:

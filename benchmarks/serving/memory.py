@@ -1,4 +1,4 @@
-"""Does the memory grow? Requests of random length, and the server's resident size after each part of them."""
+"""Memory growth: requests of random length, and the server's resident memory after each twentieth of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ import uvloop
 from benchmarks.serving.client import closed, request_of
 from benchmarks.serving.servers import gatewise
 
-__all__ = ["run"]
-
 PARTS = 20
 
 
 def run(model: Path, texts: Sequence[str], count: int, clients: int) -> dict[str, object]:
-    """`count` requests, log-uniform lengths of 1 to 2,000 words; the sizes (MB) and the slope of the last three
-    quarters, MB for 100,000 requests.
+    """`count` requests of log-uniform lengths of 1 to 2,000 words; the resident memory (MB), and its slope over the
+    last three quarters, in MB per 100,000 requests.
     """
     rng = np.random.default_rng(0)
     words = " ".join(texts[:500]).split()
@@ -28,8 +26,8 @@ def run(model: Path, texts: Sequence[str], count: int, clients: int) -> dict[str
         for part in range(PARTS):
             lengths = np.exp(rng.uniform(0, np.log(2000), count // PARTS)).astype(int)
             starts = rng.integers(0, len(words) - 2000, len(lengths))
-            texts_now = [" ".join(words[s : s + n]) for s, n in zip(starts, lengths, strict=True)]
-            requests = [request_of(server.port, {"text": text}) for text in texts_now]
+            parts = [" ".join(words[s : s + n]) for s, n in zip(starts, lengths, strict=True)]
+            requests = [request_of(server.port, {"text": text}) for text in parts]
             found = uvloop.run(closed(server.port, requests, clients))
             assert set(found.statuses) == {200}, found.statuses
             sizes.append(server.memory)
@@ -38,5 +36,5 @@ def run(model: Path, texts: Sequence[str], count: int, clients: int) -> dict[str
         server.stop()
     later = sizes[PARTS // 4 :]
     slope = float(np.polyfit(np.arange(len(later)), later, 1)[0]) * PARTS * 100_000 / count
-    print(f"slope after the first quarter: {slope:+.2f} MB for 100,000 requests")
+    print(f"slope after the first quarter: {slope:+.2f} MB per 100,000 requests")
     return {"megabytes": sizes, "slope": slope}

@@ -1,4 +1,4 @@
-"""Nothing lost, nothing mixed: many clients, every text unique, every answer compared with the offline one."""
+"""Many clients with unique texts: no response is lost or swapped, and each equals the offline prediction."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from benchmarks.serving.client import closed, request_of
 from benchmarks.serving.servers import gatewise
 from gatewise.model.model import load
 
-__all__ = ["check", "run", "unique"]
-
 
 def unique(texts: Sequence[str], count: int) -> list[str]:
-    """`count` texts, no two the same: the reviews, each time round with another number in front."""
+    """`count` unique texts: the reviews, repeated, each after its number."""
     return [f"{n} {texts[n % len(texts)]}" for n in range(count)]
 
 
 def check(model: Path, texts: Sequence[str], answers: dict[int, bytes]) -> float:
-    """The largest difference to the offline probabilities. Raises AssertionError for an answer that is missing or
-    another's: its id, its number of steps or its probability.
+    """The largest difference from the offline probabilities. Raises AssertionError for a missing response, and for one
+    with the id, the length or the probabilities of another request.
     """
     assert sorted(answers) == list(range(len(texts))), "an answer is missing"
     found = load(model)
@@ -41,7 +39,7 @@ def check(model: Path, texts: Sequence[str], answers: dict[int, bytes]) -> float
 
 
 def run(model: Path, texts: Sequence[str], each: int, clients: int) -> dict[str, object]:
-    """`each` requests a client; what was found."""
+    """`each` requests per client; the results."""
     given = unique(texts, each * clients)
     server = gatewise(model)
     try:
@@ -51,5 +49,5 @@ def run(model: Path, texts: Sequence[str], each: int, clients: int) -> dict[str,
         server.stop()
     assert found.statuses == {200: len(given)}, found.statuses
     worst = check(model, given, found.answers)
-    print(f"{len(given):,} answers in {found.seconds:.0f} s, none lost, none mixed; largest difference {worst:.1e}")
+    print(f"{len(given):,} responses in {found.seconds:.0f} s, none lost or swapped; largest difference {worst:.1e}")
     return {"answers": len(given), "seconds": found.seconds, "worst": worst}

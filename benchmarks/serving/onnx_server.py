@@ -1,11 +1,10 @@
-"""The peer: the same weights in ONNX Runtime behind the same FastAPI, each request by itself, as one would write it.
+"""ONNX Runtime with FastAPI and the weights of gatewise's server; each request is a batch of one, as in a plain app.
 
     python -m benchmarks.serving.onnx_server FOLDER WAY THREADS
 
-FOLDER holds weights.npz and words.json (`benchmarks.serving.weights`). WAY is `async`, the model called in the
-handler, or `threads`, a plain `def` that FastAPI runs on its threads. It prints its port. uvicorn, uvloop and httptools
-are what gatewise has, too, and the words become ids by gatewise's own function, so that the model and its calling are
-what differs.
+FOLDER has weights.npz and words.json (`benchmarks.serving.weights`). WAY is `async`, the model called in the handler,
+or `threads`, a plain `def` that FastAPI runs on its threads. Prints its port. gatewise also uses uvicorn, uvloop,
+httptools and this encoding of words, so that only the model and its call differ.
 """
 
 from __future__ import annotations
@@ -24,11 +23,9 @@ from pydantic import BaseModel
 from benchmarks.contenders.onnx_runtime import graph, session
 from gatewise.text.encoding import KerasEncoding
 
-__all__ = ["main"]
-
 
 class Request(BaseModel):
-    """What /predict takes."""
+    """The body of /predict."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""The two servers as processes on the benchmark's own two cores."""
+"""The server processes of gatewise and ONNX Runtime, on the two cores of the benchmark."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from pathlib import Path
 
 from benchmarks.worker_process import ROOT, ContenderUnavailable, environment, python_with
 
-__all__ = ["Server", "gatewise", "onnx", "use_two_cores"]
-
 
 class Server:
     """A process and the port that it listens at."""
@@ -24,7 +22,7 @@ class Server:
 
     @property
     def cpu(self) -> float:
-        """Processor seconds so far."""
+        """CPU seconds so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -35,7 +33,7 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def stop(self) -> None:
-        """SIGTERM, and wait."""
+        """Send SIGTERM and wait."""
         self.process.terminate()
         try:
             self.process.wait(30)
@@ -45,7 +43,7 @@ class Server:
 
 
 def use_two_cores() -> list[int]:
-    """This process and all that it starts, on the first two processors that it may use."""
+    """Pin this process and its children to the first two cores that it may use."""
     cores = sorted(os.sched_getaffinity(0))[:2]
     os.sched_setaffinity(0, cores)
     return cores
@@ -71,12 +69,12 @@ def gatewise(model: Path, flags: Sequence[str] = (), extra: dict[str, str] | Non
 
 
 def onnx(folder: Path, way: str, threads: int) -> Server:
-    """The peer, in the peers' environment. Raises ContenderUnavailable."""
+    """ONNX Runtime, in the environment of the other libraries. Raises ContenderUnavailable."""
     peers = ROOT / ".venv-peers"
     python = python_with("onnxruntime", peers)
-    ask = subprocess.run([str(python), "-c", "import onnxruntime, fastapi, uvicorn, uvloop, httptools"])
-    if ask.returncode:
-        raise ContenderUnavailable("the peers' environment lacks onnxruntime or fastapi; `make bench` makes it")
+    probe = subprocess.run([str(python), "-c", "import onnxruntime, fastapi, uvicorn, uvloop, httptools"])
+    if probe.returncode:
+        raise ContenderUnavailable(".venv-peers has no onnxruntime or fastapi; `make bench` installs them")
     command = [str(python), "-W", "ignore", "-m", "benchmarks.serving.onnx_server", str(folder), way, str(threads)]
     env = environment(threads, {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"})
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=env)

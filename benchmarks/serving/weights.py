@@ -13,12 +13,10 @@ from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, keras_index
 
-__all__ = ["write"]
-
 
 def write(texts: list[str], folder: Path) -> Path:
-    """The model folder, beside it weights.npz and words.json for the peer. The weights are drawn, not trained, and
-    scaled so that answers differ from text to text: how fast a server is does not depend on what it says.
+    """The model folder, with weights.npz and words.json next to it for ONNX Runtime. The weights are random, because
+    speed does not depend on them, and scaled so that predictions differ between texts.
     """
     index = keras_index(texts)
     words = sorted(index, key=index.__getitem__)[: VOCAB_SIZE - 4]

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("words", "keys"),
     [
-        (["load", "--requests", "60", "--turns", "1"], {"rates", "batching", "at", "p99_ms", "statuses"}),
+        (["load", "--requests", "60", "--rounds", "1"], {"rates", "batching", "at", "p99_ms", "statuses"}),
         (["memory", "--requests", "200"], {"megabytes", "slope"}),
     ],
 )
