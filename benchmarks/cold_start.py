@@ -26,7 +26,7 @@ def programs(model: str | None) -> dict[str, list[str]]:
     return {
         "python": [sys.executable, "-c", "pass"],
         "+ import numpy": [sys.executable, "-c", "import numpy"],
-        "+ import gatewise.model": [sys.executable, "-c", "import gatewise.model"],
+        "+ import gatewise.model.model": [sys.executable, "-c", "import gatewise.model.model"],
         "+ load": [sys.executable, "-c", load],
         "gatewise --help": [gatewise, "--help"],
         "gatewise predict": [gatewise, "predict", *arguments, TEXT],

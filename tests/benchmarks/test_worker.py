@@ -30,7 +30,7 @@ def test_a_worker_loads_runs_and_leaves(worker: Worker) -> None:
     worker.close()
 
 
-def test_an_error_in_a_worker_names_it_and_what_it_log(worker: Worker) -> None:
+def test_an_error_in_a_worker_names_the_contender_and_the_exception(worker: Worker) -> None:
     with pytest.raises(WorkerFailed, match="numpy: KeyError: 'size'"):
         worker.load("sgemm", {}, {})
     worker.close()
@@ -53,7 +53,7 @@ def test_what_the_caller_has_set_does_not_reach_a_contender(monkeypatch: pytest.
     assert made["PATH"] == os.environ["PATH"]
 
 
-def test_a_case_is_measured_with_its_fastest_variant_and_says_who_is_absent(tmp_path: Path) -> None:
+def test_a_case_is_measured_with_its_fastest_variant_and_logs_unavailable_contenders(tmp_path: Path) -> None:
     sizes = ({"size": 16}, {"size": 256})  # seconds for the same number of operations: the large one is faster by far
     contenders = (
         Contender("fits", "openblas", 1, {"kind": "sgemm"}, variants=sizes),
