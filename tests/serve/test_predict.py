@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from gatewise.model.model import Model
+from gatewise.serve import handlers
+from gatewise.storage import strict_json
 from tests.serve.conftest import HOSTILE, TEXTS
 from tests.serve.server import post
 
@@ -156,3 +158,10 @@ def test_json_of_answers_is_json(port: int) -> None:
     assert json.loads(reply.body)["n"] == 2
     assert reply.headers["content-length"] == str(len(reply.body))
     assert reply.headers["cache-control"] == "no-store"
+
+
+def test_max_body_is_the_only_limit_of_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that allows larger bodies than a stored JSON file may have parses them."""
+    monkeypatch.setattr(strict_json, "MAX_BYTES", 30)
+    body = json.dumps({"text": "x" * 100}).encode()
+    assert handlers.parse(body) == {"text": "x" * 100}

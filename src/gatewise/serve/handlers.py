@@ -33,7 +33,8 @@ def parse(body: bytes) -> dict[str, Any]:
 
     Lone surrogates pass: the preprocessor refuses them with the number of the text and the position in it.
     """
-    value = parse_json(body, "body", error=_bad_json, echo=False, surrogates=True)
+    # The server limits a body by --max-body before it reads it.
+    value = parse_json(body, "body", error=_bad_json, echo=False, surrogates=True, max_bytes=len(body))
     if not isinstance(value, dict):
         raise _bad_json("body: must be a JSON object")
     return value

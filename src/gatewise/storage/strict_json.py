@@ -42,14 +42,16 @@ def parse_json(
     error: Callable[[str], Exception] = ModelFileError,
     echo: bool = True,
     surrogates: bool = False,
+    max_bytes: int | None = None,
 ) -> Any:
     """The value in `raw`. name: what messages call the input, for example the file.
 
     error: makes the exception to raise from a message. echo: messages may quote a key or number of the input.
-    surrogates: accept escaped lone surrogates.
+    surrogates: accept escaped lone surrogates. max_bytes: `MAX_BYTES` if None.
     """
-    if len(raw) > MAX_BYTES:
-        raise error(f"{name}: {len(raw):,} bytes of JSON, more than the limit of {MAX_BYTES:,}")
+    max_bytes = MAX_BYTES if max_bytes is None else max_bytes
+    if len(raw) > max_bytes:
+        raise error(f"{name}: {len(raw):,} bytes of JSON, more than the limit of {max_bytes:,}")
     if raw.startswith(codecs.BOM_UTF8):
         raise error(f"{name}: starts with a byte order mark (BOM)")
     try:
