@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gatewise.explain import METHODS, Clamp
+from gatewise.explain import example as example_module
 from gatewise.explain.example import Example, activations_of, predict_examples
+from gatewise.explain.gates import run_with_activations
 from gatewise.explain.render.html import report_page
 from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.view.view import explain_view
@@ -155,3 +159,18 @@ def test_n_grams_belong_to_the_example() -> None:
     assert example.ngram_prefix_logits is not None
     np.testing.assert_allclose(example.logits, both.logits([TEXT])[0], atol=1e-6)
     np.testing.assert_allclose(example.logits - example.network_logits, example.ngram_prefix_logits[-1], atol=1e-6)
+
+
+def test_two_threads_compute_their_examples_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    barrier = Barrier(2, timeout=20)
+
+    def meet(*arguments: Any) -> Any:
+        barrier.wait()  # broken if one thread waits for the other
+        return run_with_activations(*arguments)
+
+    monkeypatch.setattr(example_module, "run_with_activations", meet)
+    model = MODELS["n-grams, cut"]
+    examples = [model.trace(TEXT) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda example: example.network_logits, examples)
+    np.testing.assert_array_equal(first, second)

@@ -7,8 +7,7 @@ explanation costs one forward pass where the method allows it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +21,21 @@ from gatewise.metrics import log_probabilities, target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from gatewise.types import Array
+
+if TYPE_CHECKING:
+    from functools import cached_property
+else:
+
+    class cached_property:
+        """functools.cached_property as of Python 3.12; that of 3.11 computes under one lock for all examples."""
+
+        def __init__(self, compute: Any) -> None:
+            self.compute, self.__doc__ = compute, compute.__doc__
+
+        def __get__(self, example: Any, owner: type) -> Any:
+            if example is None:
+                return self
+            return example.__dict__.setdefault(self.compute.__name__, self.compute(example))
 
 
 class Example(HtmlRepr):
