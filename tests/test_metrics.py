@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import (
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from gatewise.metrics import BINS, Evaluation
 from gatewise.model.card import CalibrationReport, ModelMetadata
@@ -106,3 +112,36 @@ def test_the_card_and_the_explanation_say_whether_a_model_is_calibrated(calibrat
 def test_the_calibration_report_is_stored_in_the_folder(calibrated: Model, tmp_path: Path) -> None:
     calibrated.save(tmp_path / "m")
     assert load(tmp_path / "m").metadata == calibrated.metadata
+
+
+@pytest.mark.parametrize(("n", "k"), [(300, 2), (400, 5), (90, 12)])
+def test_classification_scores_equal_scikit_learn(n: int, k: int) -> None:
+    log_p, truth = predictions(n, k, 3 * n + k, 2.5)
+    log_p = np.round(log_p, 1)  # ties
+    log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+    found = Evaluation.of(log_p, truth, class_names(k), "made up")
+    predicted, p = log_p.argmax(axis=1), np.exp(log_p)
+    expected = precision_recall_fscore_support(truth, predicted, labels=range(k), zero_division=0.0)
+    np.testing.assert_allclose([found.precision, found.recall, found.f1], expected[:3], atol=1e-12)
+    assert found.macro_f1 == pytest.approx(f1_score(truth, predicted, average="macro"), abs=1e-12)
+    areas = [roc_auc_score(truth == c, p[:, c]) for c in range(k)]
+    assert found.auc == pytest.approx(float(np.mean(areas)), abs=1e-12)
+
+
+def test_classes_without_rows_and_without_predictions() -> None:
+    log_p = np.log(np.array([[0.5, 0.3, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.2, 0.6, 0.1, 0.1]]))
+    found = Evaluation.of(log_p, np.array([0, 1, 0]), ("a", "b", "c", "d"), "three rows")
+    assert found.recall == (0.5, 1.0, 0.0, 0.0)
+    assert found.precision == (1.0, 0.5, 0.0, 0.0)
+    assert found.macro_f1 == pytest.approx(2 / 3), "classes c and d occur nowhere"
+    assert found.auc == 1.0, "of the two classes with rows on both sides"
+    assert Evaluation.of(log_p[:1], np.array([0]), ("a", "b", "c", "d"), "one row").auc is None
+
+
+def test_top_confusions_are_ordered_by_rows() -> None:
+    truth = np.array([0, 0, 0, 1, 1, 2, 2, 2])
+    predicted = np.array([1, 1, 0, 0, 1, 1, 1, 1])
+    log_p = np.log(np.where(np.eye(3)[predicted] > 0, 0.8, 0.1))
+    found = Evaluation.of(log_p, truth, ("a", "b", "c"), "eight rows")
+    assert found.top_confusions() == [("c", "b", 3), ("a", "b", 2), ("b", "a", 1)]
+    assert found.top_confusions(1) == [("c", "b", 3)]

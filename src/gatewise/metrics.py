@@ -41,6 +41,10 @@ class Evaluation:
 
     brier: the mean of ½ Σ_k (p_k - [k is true])², 0..1 (Brier 1950, halved: with two classes the squared error of the
     one probability). It also decreases with accuracy.
+
+    precision, recall, f1: one number per class, 0 where a class was never predicted or has no row. macro_f1: the mean
+    of f1 over the classes that occur, in the labels or in the predictions. auc: the area under the ROC curve of each
+    class against the others, averaged over the classes with rows on both sides; None if there is none.
     """
 
     n: int
@@ -53,6 +57,11 @@ class Evaluation:
     calibration_error: float
     brier: float
     reliability: tuple[Bin, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    f1: tuple[float, ...]
+    macro_f1: float
+    auc: float | None
 
     @classmethod
     def of(cls, log_p: Array, truth: NDArray[np.int64], classes: Sequence[str], data: str) -> Evaluation:
@@ -64,6 +73,10 @@ class Evaluation:
         bins = _reliability(p, truth)
         gaps = np.array([abs(one.accuracy - one.confidence) for one in bins])
         calibration_error = float((np.array([one.n for one in bins]) / n * gaps).sum())
+        areas = [area_under_roc(p[:, c], truth == c) for c in range(k)]
+        known = [area for area in areas if area is not None]
+        precision, recall, f1 = precision_recall_f1(confusion)
+        occurs = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
         p[np.arange(n), truth] -= 1
         return cls(
             n,
@@ -76,11 +89,22 @@ class Evaluation:
             calibration_error,
             float((p**2).sum(axis=1).mean() / 2),
             bins,
+            *(tuple(column.tolist()) for column in (precision, recall, f1)),
+            float(f1[occurs].mean()),
+            sum(known) / len(known) if known else None,
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return asdict(self)
+
+    def top_confusions(self, most: int = 10) -> list[tuple[str, str, int]]:
+        """The most frequent errors as (true class, predicted class, rows), at most `most`, the most rows first."""
+        counts = np.array(self.confusion)
+        np.fill_diagonal(counts, 0)
+        order = np.argsort(-counts.ravel(), kind="stable")[:most]
+        pairs = [(*divmod(int(place), len(counts)), int(counts.flat[place])) for place in order]
+        return [(self.classes[true], self.classes[predicted], n) for true, predicted, n in pairs if n]
 
 
 @dataclass(frozen=True)
@@ -116,6 +140,32 @@ def accuracy_and_loss(log_p: Array, truth: NDArray[np.int64]) -> tuple[float, fl
     """Accuracy (0..1) and mean cross-entropy (nats) of log p (n, K) against the true classes (n,)."""
     accuracy = float((log_p.argmax(axis=1) == truth).mean())
     return accuracy, float(-log_p[np.arange(len(truth)), truth].mean())
+
+
+def precision_recall_f1(confusion: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+    """Precision, recall and F1 (K,) of each class from confusion[true][predicted]; 0 where the divisor is 0."""
+    correct = np.diagonal(confusion).astype(np.float64)
+    predicted, true = confusion.sum(axis=0), confusion.sum(axis=1)
+    found = [
+        np.divide(part, divisor, out=np.zeros_like(correct), where=divisor > 0)
+        for part, divisor in ((correct, predicted), (correct, true), (2 * correct, predicted + true))
+    ]
+    return found[0], found[1], found[2]
+
+
+def area_under_roc(scores: Array, positive: NDArray[np.bool_]) -> float | None:
+    """The share of pairs (positive row, negative row) in which the positive row has the higher score; ties count half.
+
+    scores, positive (n,). It is the area under the ROC curve (Hanley & McNeil 1982), from the rank sum of the positive
+    rows (Mann & Whitney 1947). None without rows on both sides.
+    """
+    n_positive = int(positive.sum())
+    n_negative = len(positive) - n_positive
+    if not n_positive or not n_negative:
+        return None
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[place]  # from 1; equal scores have their mean rank
+    return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
 def target_score(logits: Array, predicted: int) -> Array:
