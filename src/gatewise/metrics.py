@@ -89,7 +89,9 @@ class Evaluation:
             calibration_error,
             float((p**2).sum(axis=1).mean() / 2),
             bins,
-            *(tuple(column.tolist()) for column in (precision, recall, f1)),
+            tuple(precision.tolist()),
+            tuple(recall.tolist()),
+            tuple(f1.tolist()),
             float(f1[occurs].mean()),
             sum(known) / len(known) if known else None,
         )
