@@ -1,5 +1,8 @@
 """Evaluation of predictions: probabilities, accuracy, loss, calibration error, and the score that attributions explain.
 
+Each task has its evaluation: `Evaluation` for classification, `MultilabelEvaluation`, `RegressionEvaluation`. `scores`
+of each are its main figures by name, for tables and model cards.
+
 Expected calibration error and reliability bins: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 """
 
@@ -64,18 +67,32 @@ class Evaluation:
     auc: float | None
 
     @classmethod
-    def of(cls, log_p: Array, truth: NDArray[np.int64], classes: Sequence[str], data: str) -> Evaluation:
-        """From log p (n, K) and the true classes (n,), n at least 1. data: the data set in one line."""
+    def of(
+        cls,
+        log_p: Array,
+        truth: NDArray[np.int64],
+        classes: Sequence[str],
+        data: str,
+        predicted: NDArray[np.int64] | None = None,
+    ) -> Evaluation:
+        """From log p (n, K) and the true classes (n,), n at least 1. data: the data set in one line. predicted (n,):
+        the predicted classes of a model with thresholds; None for the most probable ones.
+        """
         n, k = log_p.shape
         accuracy, loss = accuracy_and_loss(log_p, truth)
-        confusion = np.bincount(truth * k + log_p.argmax(axis=1), minlength=k * k).reshape(k, k)
+        if predicted is None:
+            predicted = log_p.argmax(axis=1)
+        else:
+            accuracy = float((predicted == truth).mean())
+        confusion = np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
         p = np.exp(log_p.astype(np.float64))
         bins = _reliability(p, truth)
         gaps = np.array([abs(one.accuracy - one.confidence) for one in bins])
         calibration_error = float((np.array([one.n for one in bins]) / n * gaps).sum())
         areas = [area_under_roc(p[:, c], truth == c) for c in range(k)]
         known = [area for area in areas if area is not None]
-        precision, recall, f1 = precision_recall_f1(confusion)
+        counts = np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+        precision, recall, f1 = precision_recall_f1(*counts)
         occurs = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
         p[np.arange(n), truth] -= 1
         return cls(
@@ -96,6 +113,11 @@ class Evaluation:
             sum(known) / len(known) if known else None,
         )
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """The main figures by name."""
+        return {"accuracy": self.accuracy, "macro F1": self.macro_f1}
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return asdict(self)
@@ -107,6 +129,130 @@ class Evaluation:
         order = np.argsort(-counts.ravel(), kind="stable")[:most]
         pairs = [(*divmod(int(place), len(counts)), int(counts.flat[place])) for place in order]
         return [(self.classes[true], self.classes[predicted], n) for true, predicted, n in pairs if n]
+
+
+@dataclass(frozen=True)
+class MultilabelEvaluation:
+    """Scores of n predictions of K labels each against the labels.
+
+    accuracy: the subset accuracy, the share of rows in which all K labels are right, with its standard error. loss: the
+    binary cross-entropy in nats, the mean over rows and labels. precision, recall, f1: by label, 0 where the divisor is
+    0; support: rows with the label. micro_f1: F1 over all n K decisions; macro_f1: the mean of f1 over the labels that
+    occur, in the data or in the predictions. calibration_error: see `Evaluation`, over all n K decisions, where the
+    confidence is max(p, 1 - p).
+    """
+
+    n: int
+    accuracy: float
+    standard_error: float
+    loss: float
+    micro_f1: float
+    macro_f1: float
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    f1: tuple[float, ...]
+    support: tuple[int, ...]
+    classes: tuple[str, ...]
+    data: str
+    calibration_error: float
+
+    @classmethod
+    def of(
+        cls, logits: Array, predicted: NDArray[np.int64], truth: NDArray[np.int64], classes: Sequence[str], data: str
+    ) -> MultilabelEvaluation:
+        """From logits (n, K), predictions and labels (n, K) of 0 and 1; n at least 1. data: the data set in a line."""
+        n, k = truth.shape
+        correct = (predicted * truth).sum(axis=0)  # (K,) true positives
+        found, support = predicted.sum(axis=0), truth.sum(axis=0)
+        precision, recall, f1 = precision_recall_f1(correct, found, support)
+        occurs, decisions = found + support > 0, int(found.sum() + support.sum())
+        accuracy = float((predicted == truth).all(axis=1).mean())
+        log_p = np.stack([-np.logaddexp(0, logits), -np.logaddexp(0, -logits)], axis=2, dtype=np.float64)  # (n, K, 2)
+        bins = _reliability(np.exp(log_p.reshape(-1, 2)), truth.ravel())
+        gaps = [one.n / (n * k) * abs(one.accuracy - one.confidence) for one in bins]
+        return cls(
+            n,
+            accuracy,
+            (accuracy * (1 - accuracy) / n) ** 0.5,
+            binary_cross_entropy(logits, truth),
+            float(2 * correct.sum() / decisions) if decisions else 0.0,
+            float(f1[occurs].mean()) if occurs.any() else 0.0,
+            tuple(precision.tolist()),
+            tuple(recall.tolist()),
+            tuple(f1.tolist()),
+            tuple(support.tolist()),
+            tuple(classes),
+            data,
+            float(sum(gaps)),
+        )
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The main figures by name."""
+        return {"micro F1": self.micro_f1, "macro F1": self.macro_f1, "subset accuracy": self.accuracy}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RegressionEvaluation:
+    """Scores of n predictions of M numbers each against the true numbers, in the unit of the numbers.
+
+    rmse: the root mean squared error, with its standard error by the delta method; mae: the mean absolute error; both
+    over rows and numbers. r2: the coefficient of determination 1 - Σ (y - ŷ)² / Σ (y - mean y)², the mean over the M
+    numbers; for a constant number 1 if all its predictions are exact, else 0, as in scikit-learn. loss: the mean
+    squared error. rmse_each, mae_each, r2_each: by number. classes: the names of the M numbers.
+    """
+
+    n: int
+    rmse: float
+    standard_error: float
+    mae: float
+    r2: float
+    loss: float
+    rmse_each: tuple[float, ...]
+    mae_each: tuple[float, ...]
+    r2_each: tuple[float, ...]
+    classes: tuple[str, ...]
+    data: str
+
+    @classmethod
+    def of(cls, predicted: Array, truth: Array, classes: Sequence[str], data: str) -> RegressionEvaluation:
+        """From predictions and true numbers (n, M), n at least 1. data: the data set in one line."""
+        error = predicted.astype(np.float64) - truth  # (n, M)
+        squares = error**2
+        mse = float(squares.mean())
+        spread = np.square(truth - truth.mean(axis=0)).sum(axis=0)  # (M,)
+        exact = (squares.sum(axis=0) == 0).astype(np.float64)
+        r2 = np.where(spread > 0, 1 - squares.sum(axis=0) / np.where(spread > 0, spread, 1), exact)
+        error_of_mse = squares.mean(axis=1).std() / len(truth) ** 0.5
+        return cls(
+            len(truth),
+            mse**0.5,
+            float(error_of_mse / (2 * mse**0.5)) if mse > 0 else 0.0,
+            float(np.abs(error).mean()),
+            float(r2.mean()),
+            mse,
+            tuple(np.sqrt(squares.mean(axis=0)).tolist()),
+            tuple(np.abs(error).mean(axis=0).tolist()),
+            tuple(r2.tolist()),
+            tuple(classes),
+            data,
+        )
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The main figures by name."""
+        return {"RMSE": self.rmse, "MAE": self.mae, "R2": self.r2}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+
+AnyEvaluation = Evaluation | MultilabelEvaluation | RegressionEvaluation
 
 
 @dataclass(frozen=True)
@@ -144,12 +290,20 @@ def accuracy_and_loss(log_p: Array, truth: NDArray[np.int64]) -> tuple[float, fl
     return accuracy, float(-log_p[np.arange(len(truth)), truth].mean())
 
 
-def precision_recall_f1(confusion: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-    """Precision, recall and F1 (K,) of each class from confusion[true][predicted]; 0 where the divisor is 0."""
-    correct = np.diagonal(confusion).astype(np.float64)
-    predicted, true = confusion.sum(axis=0), confusion.sum(axis=1)
+def binary_cross_entropy(logits: Array, truth: Array) -> float:
+    """Mean binary cross-entropy (nats) of logits (n, K) against labels (n, K) of 0 and 1."""
+    z = logits.astype(np.float64)
+    return float((np.logaddexp(0, z) - truth * z).mean())
+
+
+def precision_recall_f1(
+    correct: NDArray[np.int64], predicted: NDArray[np.int64], true: NDArray[np.int64]
+) -> tuple[Array, Array, Array]:
+    """Precision, recall and F1 (K,) of each class from its counts (K,): rows predicted correctly, rows predicted, rows
+    in the class; 0 where the divisor is 0.
+    """
     found = [
-        np.divide(part, divisor, out=np.zeros_like(correct), where=divisor > 0)
+        np.divide(part, divisor, out=np.zeros(len(correct)), where=divisor > 0)
         for part, divisor in ((correct, predicted), (correct, true), (2 * correct, predicted + true))
     ]
     return found[0], found[1], found[2]
