@@ -1,144 +1,167 @@
-"""Time series: .ts and .npz files."""
+"""Series from what a user passes: forms, layout, refused values."""
 
 from __future__ import annotations
 
-import io
-import zipfile
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from gatewise.data.series import read_npz, read_ts
-from gatewise.errors import DataError
+from gatewise.data.series import count_missing, describe_series, one_series, series_of
+from gatewise.errors import InputError
 
-HEADER = """#about
-@problemName Made
-@timeStamps false
-@univariate false
-@equalLength false
-@classLabel true 2 10 1
-@data
-"""
-ROWS = "1,2.5,3:-4,5e-1,6:2\n\n7:8:10\n 1.0, 2 : 3,4 : 2 \n"
+RNG = np.random.default_rng(3)
 
 
-def ts(tmp_path: Path, content: str) -> Path:
-    path = tmp_path / "made_TRAIN.ts"
-    path.write_text(content, encoding="utf-8")
-    return path
+class Frame:
+    """A data frame as pandas and polars have it: columns by name, each with to_numpy()."""
+
+    def __init__(self, **columns: Any) -> None:
+        self.data = columns
+        self.columns = list(columns)
+        self.shape = (len(next(iter(columns.values()))), len(columns))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, name: str) -> Column:
+        return Column(self.data[name])
+
+    def to_numpy(self) -> Any:
+        return np.stack([np.asarray(values) for values in self.data.values()], axis=1)
 
 
-def test_ts_with_two_channels_and_different_lengths(tmp_path: Path) -> None:
-    data = read_ts(ts(tmp_path, HEADER + ROWS))
-    assert data.kind == "series"
-    want = [[[1, -4], [2.5, 0.5], [3, 6]], [[7, 8]], [[1, 3], [2, 4]]]
-    assert [row.tolist() for row in data.inputs if isinstance(row, np.ndarray)] == want
-    assert all(isinstance(row, np.ndarray) and row.dtype == np.float32 for row in data.inputs)
-    assert data.classes == ("1", "2", "10")  # all that are listed, in the order of numbers
-    assert data.labels.tolist() == [1, 2, 1]
-    assert data.source == "3 series of 'made_TRAIN.ts', 2 channels, 3 classes"
-    assert data.groups[0] != data.groups[2]
+class Column:
+    def __init__(self, values: Any) -> None:
+        self.values = np.asarray(values)
+        self.dtype = self.values.dtype
+
+    def to_numpy(self) -> Any:
+        return self.values
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (HEADER + "1,2:3,4:2\n1,2:3:2\n", ":9: channel 2 has 1 steps, channel 1 has 2"),
-        (HEADER + "1,2:3,4:2\n1,2:2\n", ":9: 1 channels, expected 2"),
-        (HEADER + "2\n", ":8: 0 channels, expected one or more"),
-        (HEADER + "1,2:3,4:7\n", ":8: class '7' is not among those of @classLabel"),
-        (HEADER + "1,?:3,4:2\n", ":8: channel 1 has a missing value"),
-        (HEADER + "1,2:3,x:2\n", ":8: channel 2 has an invalid number, '3,x'"),
-        (HEADER + "1,NaN:3,4:2\n", ":8: channel 1 has a value that is not finite"),
-        (HEADER + "1,1e99:3,4:2\n", ":8: channel 1 has a value that is not finite"),
-        (HEADER + ":3,4:2\n", ":8: channel 1 has an invalid number, ''"),
-        (HEADER, "has no series after '@data'"),
-        ("", "has no series after '@data'"),
-        ("@data\n1:2\n", ":2: '@classLabel true' with the classes is missing"),
-        ("@classLabel false\n@data\n1:2\n", ":3: '@classLabel true' with the classes is missing"),
-        ("@timestamps true\n@data\n", ":1: time stamps are not supported"),
-        ("@targetlabel true\n@data\n", ":1: the set has target numbers, not classes"),
-        ("1,2:3\n", ":1: neither a comment nor an @ line before '@data': '1,2:3'"),
-    ],
-)
-def test_a_bad_ts_file_is_one_line_with_its_place(tmp_path: Path, content: str, message: str) -> None:
-    with pytest.raises(DataError) as caught:
-        read_ts(ts(tmp_path, content))
-    assert message in str(caught.value)
-    assert "made_TRAIN.ts'" in str(caught.value)
-
-
-def test_ts_not_there_or_not_text(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.ts': not found"):
-        read_ts(tmp_path / "none.ts")
-    (tmp_path / "x.ts").write_bytes(b"@a\n\xff")
-    with pytest.raises(DataError, match="not valid UTF-8 at byte 3"):
-        read_ts(tmp_path / "x.ts")
-
-
-def npz(tmp_path: Path, **arrays: object) -> Path:
-    path = tmp_path / "made.npz"
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-    return path
-
-
-def test_npz_of_one_length_and_ragged(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    values = rng.normal(size=(3, 4, 2))
-    data = read_npz(npz(tmp_path, inputs=values, labels=np.array([10, 9, 10])))
-    np.testing.assert_array_equal(np.stack(data.inputs), values.astype(np.float32))  # type: ignore[arg-type]
-    assert (data.classes, data.labels.tolist()) == (("9", "10"), [1, 0, 1])
-    flat = read_npz(npz(tmp_path, inputs=values[:, :, 0], labels=np.array(list("abc"))))
-    np.testing.assert_array_equal(flat.inputs[1], values[1, :, :1].astype(np.float32))
-    data = read_npz(npz(tmp_path, values=values[0], lengths=np.array([1, 0, 3]), labels=np.array(list("bab"))))
-    assert [len(row) for row in data.inputs] == [1, 0, 3]
-    np.testing.assert_array_equal(data.inputs[2], values[0, 1:].astype(np.float32))
-    assert data.labels.tolist() == [1, 0, 1]
-
-
-ONES = np.ones((2, 3, 1))
+def lists(series: list[Any]) -> list[Any]:
+    assert all(s.dtype == np.float32 and s.ndim == 2 for s in series)
+    return [s.tolist() for s in series]
 
 
 @pytest.mark.parametrize(
-    ("arrays", "message"),
+    ("given", "want"),
     [
-        ({"inputs": ONES}, "must have labels, and inputs or values with lengths; it has 'inputs'"),
-        ({"labels": [0, 1], "values": np.ones((3, 1))}, "must have labels, and inputs or values"),
-        ({"labels": [0.5, 1], "inputs": ONES}, "labels must be"),
-        ({"labels": [[0, 1]], "inputs": ONES}, "labels must be"),
-        ({"labels": [0, 1], "inputs": np.ones(2)}, "inputs must be numbers"),
-        ({"labels": [0, 1], "inputs": np.array([["a"], ["b"]])}, "inputs must be numbers"),
-        ({"labels": [0, 1], "inputs": ONES * np.nan}, "inputs has a value that is not finite"),
-        ({"labels": [0, 1], "inputs": ONES * 1e99}, "inputs has a value that is not finite"),
-        ({"labels": [0, 1, 2], "inputs": ONES}, "2 series and 3 labels"),
-        ({"labels": ["a", ""], "inputs": ONES}, "no empty label"),
-        ({"labels": [0, 1], "values": np.ones((3, 1)), "lengths": [1, 1]}, "lengths must be .* with the sum 3"),
-        ({"labels": [0, 1], "values": np.ones((3, 1)), "lengths": [4, -1]}, "lengths must be"),
-        ({"labels": [0, 1], "inputs": np.array([{}, []], dtype=object)}, "does not have the size that it declares"),
+        (np.array([[1, 2, 3], [4, 5, 7]]), [[[1], [2], [3]], [[4], [5], [7]]]),
+        ([[1, 2, 3], [4, 5]], [[[1], [2], [3]], [[4], [5]]]),
+        ([np.array([1.5, 2]), np.array([4.0])], [[[1.5], [2]], [[4]]]),
+        ([np.array([[1, 2], [3, 4], [5, 6]]), np.array([[7, 8]])], [[[1, 2], [3, 4], [5, 6]], [[7, 8]]]),
+        (np.array([[[1, 2], [3, 4], [5, 6]]]), [[[1, 2], [3, 4], [5, 6]]]),
+        ([[[1, 2], [3, 4], [5, 6]]], [[[1, 2], [3, 4], [5, 6]]]),
+        ([Frame(a=[1, 2], b=[3.5, 4]), Frame(a=[5], b=[6])], [[[1, 3.5], [2, 4]], [[5, 6]]]),
+        (Frame(t0=[1, 2], t1=[3, 4], t2=[5, 6]), [[[1], [3], [5]], [[2], [4], [6]]]),
+        (np.array([np.array([1.0, 2]), np.array([3.0])], dtype=object), [[[1], [2]], [[3]]]),
+        (iter([[1, 2]]), [[[1], [2]]]),
     ],
 )
-def test_a_bad_npz_is_refused(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_npz(npz(tmp_path, **arrays))
+def test_every_form_becomes_steps_by_channels(given: Any, want: Any) -> None:
+    assert lists(series_of(given)) == want
 
 
-def test_an_npz_that_declares_more_than_it_has(tmp_path: Path) -> None:
-    member = io.BytesIO()
-    np.lib.format.write_array_header_1_0(member, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 1)})
-    path = tmp_path / "bomb.npz"
-    with zipfile.ZipFile(path, "w") as bundle:
-        bundle.writestr("inputs.npy", member.getvalue() + b"\0" * 80)
-    with pytest.raises(DataError, match=r"'inputs\.npy' does not have the size that it declares"):
-        read_npz(path)
+def test_missing_values_stay_missing() -> None:
+    masked = np.ma.array([[1.0, 2, 3], [4, 5, 6]], mask=[[0, 1, 0], [0, 0, 0]])
+    for given in (masked, [[1.0, np.nan, 3], [4, 5, 6]], Frame(a=[1.0, 4], b=[np.nan, 5], c=[3.0, 6])):
+        found = series_of(given)
+        assert count_missing(found) == 1
+        assert np.isnan(found[0][1, 0])
+    assert describe_series(found) == "1 channel, 3 steps, 1 of 6 values missing"
+    assert describe_series([np.ones((2, 3)), np.ones((5, 3))]) == "3 channels, 2 to 5 steps"
 
 
-def test_a_damaged_npz_is_refused(tmp_path: Path) -> None:
-    whole = npz(tmp_path, inputs=np.random.default_rng(3).normal(size=(2, 3, 1)), labels=[0, 1]).read_bytes()
-    path = tmp_path / "cut.npz"
-    for end in range(0, len(whole), 37):
-        path.write_bytes(whole[:end])
-        with pytest.raises(DataError, match=r"cut\.npz': not a valid \.npz file"):
-            read_npz(path)
-    with pytest.raises(DataError, match=r"none\.npz': not found"):
-        read_npz(tmp_path / "none.npz")
+def test_layout_transposes_arrays_but_not_frames() -> None:
+    values = RNG.normal(size=(4, 3, 7)).astype(np.float32)  # (n, channels, steps)
+    found = series_of(values, "channels-first")
+    assert all((a == b.T).all() for a, b in zip(found, values, strict=True))
+    assert [s.shape for s in series_of(list(values), layout="channels-first")] == [(7, 3)] * 4
+    assert [s.shape for s in series_of(values, layout="time-first")] == [(3, 7)] * 4
+    assert lists(series_of([Frame(a=[1, 2, 3], b=[4, 5, 6])], "channels-first")) == [[[1, 4], [2, 5], [3, 6]]]
+    assert lists(series_of([[1, 2, 3]], "channels-first")) == [[[1], [2], [3]]]
+    with pytest.raises(InputError, match="layout must be 'time-first' or 'channels-first', not 'time first'"):
+        series_of(values, layout="time first")
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 9), (4, 6, 100), (4, 5, 5)])
+def test_an_array_that_may_have_channels_first_is_refused(shape: tuple[int, ...]) -> None:
+    for given in (np.ones(shape), list(np.ones(shape))):
+        with pytest.raises(InputError, match="may have channels first: pass layout='time-first' for"):
+            series_of(given)
+        assert series_of(given, layout="time-first")[0].shape == shape[1:]
+
+
+def test_lists_whose_second_dimension_varies_may_have_channels_first() -> None:
+    with pytest.raises(InputError, match="may have channels first"):
+        series_of([np.ones((3, 2)), np.ones((3, 1))])
+    assert len(series_of([np.ones((2, 3)), np.ones((4, 3))])) == 2
+    assert series_of(np.ones((4, 9, 3)))[0].shape == (9, 3)
+
+
+def test_the_channels_of_a_model_decide() -> None:
+    assert [s.shape for s in series_of(np.ones((4, 3, 7)), channels=7)] == [(3, 7)] * 4
+    with pytest.raises(InputError, match=r"seems to have channels first \(the model has 3 channels\): pass layout"):
+        series_of(np.ones((4, 3, 7)), channels=3)
+    with pytest.raises(InputError, match="may have channels first"):
+        series_of(np.ones((4, 3, 3)), channels=3)
+    with pytest.raises(InputError, match="row 0 has 7 channels, but the model reads 2"):
+        series_of(np.ones((4, 3, 7)), channels=2)
+    with pytest.raises(InputError, match="row 1 has 2 channels, but row 0 has 3"):
+        series_of([np.ones((9, 3)), np.ones((8, 2))])
+    with pytest.raises(InputError, match=r"row 0 has 4 channels, but .* reads 2; it seems to have channels first"):
+        series_of([np.ones((2, 4))], channels=2)
+
+
+def test_a_model_takes_one_series() -> None:
+    assert lists(series_of(np.array([1, 2, 3]), channels=1)) == [[[1], [2], [3]]]
+    assert lists(series_of([1, 2, 3], channels=1)) == [[[1], [2], [3]]]
+    assert lists(series_of(np.array([[1, 2], [3, 4], [5, 6]]), channels=2)) == [[[1, 2], [3, 4], [5, 6]]]
+    assert lists(series_of(Frame(a=[1, 2, 3], b=[4, 5, 6]), channels=2)) == [[[1, 4], [2, 5], [3, 6]]]
+    assert len(series_of(np.ones((4, 9)), channels=1)) == 4
+    with pytest.raises(InputError, match="got one series of 3 steps"):
+        series_of([1, 2, 3])
+    for channels in (None, 1):
+        with pytest.raises(InputError, match=r"an array \(9, 1\) is 9 series of one step or one series of 9 steps"):
+            series_of(np.ones((9, 1)), channels=channels)
+        assert len(series_of(np.ones((9, 1)), "time-first", channels)) == 9
+    assert one_series([1, 2, 3], 1).tolist() == [[1], [2], [3]]
+    assert one_series(np.array([[1], [2]]), 1).tolist() == [[1], [2]]
+    assert one_series(np.array([[1, 4], [2, 5], [3, 6]]), 2).shape == (3, 2)
+    for given, channels, message in (
+        (np.ones((2, 3)), 2, r"\(steps, 2\), got \(2, 3\); it seems to have channels first: transpose it"),
+        (np.ones(3), 2, r"\(steps, 2\), got \(3,\)"),
+        (np.ones((4, 3, 2)), 2, r"\(steps, 2\), got \(4, 3, 2\)"),
+        (np.ones((0, 2)), 2, r"got \(0, 2\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            one_series(given, channels)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.ones((2, 3), dtype=complex), "series must be real numbers, got complex numbers"),
+        ([[1, 2], [3, 1j]], "row 1: series must be real numbers, got complex numbers"),
+        (np.ones((2, 3), dtype=bool), "got boolean values"),
+        ([[1, 2], ["a", "b"]], "row 1: series must be real numbers, got texts"),
+        ([[1, 2], [3, None]], "row 1, step 1: 'None' is not a number; a missing value is NaN"),
+        (np.array([[1, 2], [3, True]], dtype=object), "row 1, step 1: 'True' is not a number"),
+        (np.array([[1, 2], [np.inf, 3]]), "row 1, step 0: inf is not finite"),
+        ([[1, 2], [3, -np.inf]], "row 1, step 1: -inf is not finite"),
+        (np.array([[[1, 2], [3, 4], [5, np.inf]]]), "row 0, step 2, channel 1: inf is not finite"),
+        ([[1, 2], [1e300, 3]], "row 1, step 0: 1e+300 is too large for float32"),
+        ([[1, 2], []], "row 1 is an empty series"),
+        ([[[1, 2], [3]]], "row 0: neither an array nor equally long lists of numbers"),
+        ([np.ones((2, 3, 4))], r"row 0 must be \(steps,\) or \(steps, channels\), got \(2, 3, 4\)"),
+        (np.ones((2, 3, 4, 5)), r"got an array \(2, 3, 4, 5\)"),
+        ([Frame(a=[1, 2], b=["x", "y"])], "column 'b' of the data frame holds no numbers, but <U1"),
+        ({"a": [1, 2]}, "not a dict"),
+        ("text", "not a str"),
+    ],
+)
+def test_what_is_no_series_is_refused_with_its_place(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("+", r"\+")):
+        series_of(given)

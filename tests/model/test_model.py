@@ -110,8 +110,8 @@ def test_evaluate_counts_and_maps_the_classes() -> None:
         ("keras", ["a\ud800b"], "text 1"),
         ("tokens", ["\u200b\x00"], "text 1"),
         ("tokens", [b"bytes"], "text 1 is a bytes, not a string"),
-        ("series", [np.ones((2, 2))], r"series 1 must be \(steps, 3\), got \(2, 2\)"),
-        ("series", [np.ones((2, 3)), [[1, 2, np.nan]]], "series 2: step 0 is not finite"),
+        ("series", [np.ones((2, 2))], "row 0 has 2 channels, but the model reads 3"),
+        ("series", [np.ones((2, 3)), [[1, 2, np.inf]]], "row 1, step 0, channel 2: inf is not finite"),
     ],
 )
 def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:

@@ -51,7 +51,7 @@ def read_data(data: str, text: str, label: str) -> Splits:
 
 def read_series(path: str) -> Any:
     """The labelled series of a .ts or .npz file."""
-    from gatewise.data.series import read_npz, read_ts
+    from gatewise.data.series_files import read_npz, read_ts
 
     return read_ts(path) if path.lower().endswith(".ts") else read_npz(path)
 

@@ -1,155 +1,204 @@
-"""Readers of time series.
+"""Series in memory: what a user passes, as a list of arrays (steps, channels) float32, time first.
 
-A series is (length, channels) float32, time first; lengths may differ. The UCR/UEA archives have channels first; the
-readers transpose them.
+The UCR/UEA archives and aeon have channels first; `layout` says so. A three-dimensional array whose layout cannot be
+told is refused. A missing value is NaN, and the model's preprocessor fills it; infinite values are refused.
 """
 
 from __future__ import annotations
 
-import io
-import math
-import zipfile
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.files import decode, fail, read_bytes
-from gatewise.data.labelled import Labelled, class_order, label_rows
-from gatewise.errors import DataError, quote
-from gatewise.kernels.ragged import starts_of
+from gatewise.errors import InputError, quote
 
 Series = NDArray[np.float32]
-_MAX_NPZ = 4 << 30  # bytes of all arrays
+Layout = Literal["time-first", "channels-first"]
+"""Order of the last two dimensions: (n, steps, channels), or (n, channels, steps) as in aeon."""
+
+_SAY = "pass layout='time-first' for (n, steps, channels) or layout='channels-first' for (n, channels, steps)"
 
 
-def read_ts(path: str | Path) -> Labelled:
-    """A .ts file of the UCR/UEA archives (as aeon and sktime read it), lengths equal or not.
+def series_of(inputs: Any, layout: str | None = None, channels: int | None = None) -> list[Series]:
+    """n series (steps, channels) from any form that a user may pass.
 
-    `:` separates channels, `,` steps, and the class is last. The classes are those of @classLabel, so that the training
-    and test file of a set agree. Raises DataError with the line for missing values, time stamps, channels of different
-    lengths, a class that is not listed, and an invalid number.
+    inputs: an array (n, steps), n series of one channel; an array (n, steps, channels); a data frame of one series per
+    row; or an iterable of n arrays, lists or data frames, each (steps,) or (steps, channels), of any lengths. layout:
+    see `Layout`; without it an array is refused that may have channels first, which is one with fewer rows than columns
+    per series. channels: the number of channels of a model: one series (steps,) or (steps, channels) is then taken too,
+    and the number decides about the layout.
+
+    Raises InputError naming row and step (both from 0) for values that are complex, boolean, infinite or not numbers,
+    an empty series, different numbers of channels, and an ambiguous layout.
     """
-    file = Path(path).expanduser()
-    text = decode(read_bytes(file), quote(file, 200), "utf-8-sig")
-    listed: list[str] | None = None
-    inputs: list[Series] = []
-    names: list[str] = []
-    in_data = False
-    for number, full in enumerate(io.StringIO(text, newline=None), start=1):  # lines end in \n, \r\n or \r
-        line = full.strip()
-        if not line or line[0] in "#%":
-            continue
-        if in_data:
-            if listed is None:
-                fail(file, number, "'@classLabel true' with the classes is missing before '@data'")
-            *channels, name = line.split(":")
-            name = name.strip()
-            if name not in listed:
-                fail(file, number, f"class {quote(name)} is not among those of @classLabel")
-            inputs.append(_steps(file, number, channels, inputs[0].shape[1] if inputs else None))
-            names.append(name)
-            continue
-        key, *values = line.split()
-        key = key.lower()
-        if key == "@data":
-            in_data = True
-        elif not key.startswith("@"):
-            fail(file, number, f"neither a comment nor an @ line before '@data': {quote(line)}")
-        elif key == "@classlabel" and values and values[0].lower() == "true":
-            listed = values[1:]
-        elif key == "@timestamps" and values and values[0].lower() == "true":
-            fail(file, number, "time stamps are not supported")
-        elif key == "@targetlabel" and values and values[0].lower() == "true":
-            fail(file, number, "the set has target numbers, not classes")
-    if not inputs or listed is None:
-        raise DataError(f"{quote(file, 200)}: has no series after '@data'")
-    classes = class_order(listed)
-    source = f"{len(inputs):,} series of {quote(file.name)}, {inputs[0].shape[1]} channels, {len(classes)} classes"
-    return Labelled(inputs, label_rows(names, classes), classes, source=source)
+    if layout is not None and layout not in get_args(Layout):
+        raise InputError(f"layout must be {' or '.join(map(repr, get_args(Layout)))}, not {quote(layout)}")
+    if isinstance(inputs, str | bytes | dict | set | frozenset):
+        raise InputError(f"the series must be an array or a list of arrays, not a {type(inputs).__name__}")
+    if _is_object_vector(inputs):  # of arrays, as a column of a data frame holds them
+        return _from_rows(list(inputs), layout, channels)
+    if is_frame(inputs) or hasattr(inputs, "__array__"):
+        return _from_array(_floats(inputs, None, layout), layout, channels)
+    rows = list(inputs) if isinstance(inputs, Iterable) else [inputs]
+    if rows and all(isinstance(row, int | float | complex | np.generic | None) for row in rows):
+        return _from_array(_floats(rows, None), layout, channels)  # a list of numbers
+    return _from_rows(rows, layout, channels)
 
 
-def _steps(file: Path, line: int, channels: list[str], expected: int | None) -> Series:
-    if not channels or (expected is not None and len(channels) != expected):
-        fail(file, line, f"{len(channels)} channels, expected {expected or 'one or more'}")
-    rows = []
-    for place, channel in enumerate(channels, start=1):
-        try:
-            with np.errstate(over="ignore"):
-                rows.append(np.array(channel.split(","), dtype=np.float32))
-        except ValueError:
-            what = "a missing value" if "?" in channel else f"an invalid number, {quote(channel, 40)}"
-            fail(file, line, f"channel {place} has {what}")
-        if not np.isfinite(rows[-1]).all():
-            fail(file, line, f"channel {place} has a value that is not finite")
-        if len(rows[-1]) != len(rows[0]):
-            fail(file, line, f"channel {place} has {len(rows[-1])} steps, channel 1 has {len(rows[0])}")
-    return np.ascontiguousarray(np.stack(rows, axis=1))  # (length, channels)
+def one_series(item: Any, channels: int) -> Series:
+    """One series (steps, channels) from an array, list or data frame (steps,) or (steps, channels).
 
-
-def read_npz(path: str | Path) -> Labelled:
-    """An .npz file with `labels (n,)`, whole numbers or strings, and the series in one of two forms.
-
-    Series of equal length: `inputs (n, length, channels)` or `(n, length)`. Series of different lengths: concatenated
-    `values (N, channels)` and `lengths (n,)` with sum N. Pickled objects are refused, and sizes are checked before
-    anything is read. Raises DataError with the file and the array.
+    Raises InputError for another shape. Other errors as `series_of`.
     """
-    file = Path(path).expanduser()
-    arrays = _arrays(file)
-
-    def refuse(message: str) -> NoReturn:
-        raise DataError(f"{quote(file, 200)}: {message}")
-
-    if "labels" not in arrays or not ({"inputs"} <= set(arrays) or {"values", "lengths"} <= set(arrays)):
-        refuse(f"must have labels, and inputs or values with lengths; it has {', '.join(map(quote, sorted(arrays)))}")
-    labels = arrays["labels"]
-    if labels.ndim != 1 or labels.dtype.kind not in "iuUb":
-        refuse(f"labels must be (n,) whole numbers or strings, got {labels.shape} {labels.dtype}")
-    name = "inputs" if "inputs" in arrays else "values"
-    values = arrays[name]
-    if values.dtype.kind not in "fiu" or values.ndim not in ((2, 3) if name == "inputs" else (2,)):
-        refuse(f"{name} must be numbers, {'(n, length, channels)' if name == 'inputs' else '(N, channels)'}")
-    with np.errstate(over="ignore"):
-        values = values.astype(np.float32)
-    if not np.isfinite(values).all():
-        refuse(f"{name} has a value that is not finite")
-    if name == "inputs":
-        inputs: list[Series] = list(values if values.ndim == 3 else values[:, :, None])
-    else:
-        lengths = arrays["lengths"]
-        if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != len(values):
-            refuse(f"lengths must be (n,) whole numbers with the sum {len(values)}, the rows of values")
-        starts = starts_of(lengths)
-        inputs = [values[start : start + length] for start, length in zip(starts, lengths, strict=True)]
-    names = [str(label) for label in labels.tolist()]
-    if len(names) != len(inputs) or not inputs or not all(names):
-        refuse(f"{len(inputs)} series and {len(names)} labels; want equal numbers, at least one, and no empty label")
-    classes = class_order(names)
-    source = f"{len(inputs):,} series of {quote(file.name)}, {inputs[0].shape[1]} channels, {len(classes)} classes"
-    return Labelled(inputs, label_rows(names, classes), classes, source=source)
+    array = _floats(item, 0)
+    if array.ndim == 1 and channels == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] != channels or not len(array):
+        shape = f"(steps, {channels})" + (" or (steps,)" if channels == 1 else "")
+        swapped = array.ndim == 2 and array.shape[0] == channels
+        hint = "; it seems to have channels first: transpose it" if swapped else ""
+        raise InputError(f"one series must be {shape}, got {array.shape}{hint}")
+    return array
 
 
-def _arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file. Declared sizes are compared with the actual ones before memory is allocated."""
-    arrays: dict[str, NDArray[Any]] = {}
+def is_frame(value: Any) -> bool:
+    """Whether it is a data frame (pandas, polars): columns by name, and a two-dimensional array."""
+    return hasattr(value, "columns") and hasattr(value, "to_numpy") and len(getattr(value, "shape", ())) == 2
+
+
+def describe_series(inputs: Sequence[Series]) -> str:
+    """Channels, steps and missing values in words: "2 channels, 30 to 90 steps, 17 of 4,120 values missing"."""
+    lengths = [len(series) for series in inputs]
+    low, high, channels = min(lengths), max(lengths), inputs[0].shape[1]
+    steps = f"{high:,} step{'s'[: high != 1]}" if low == high else f"{low:,} to {high:,} steps"
+    text = f"{channels:,} channel{'s'[: channels != 1]}, {steps}"
+    missing = count_missing(inputs)
+    return f"{text}, {missing:,} of {sum(lengths) * channels:,} values missing" if missing else text
+
+
+def count_missing(inputs: Sequence[Series]) -> int:
+    """The number of missing values (NaN)."""
+    return sum(int(np.isnan(series).sum()) for series in inputs)
+
+
+def _is_object_vector(inputs: Any) -> bool:
+    dtype = getattr(inputs, "dtype", None)
+    return isinstance(dtype, np.dtype) and dtype.kind == "O" and inputs.ndim == 1
+
+
+def _from_array(array: Series, layout: str | None, channels: int | None) -> list[Series]:
+    if array.ndim == 1:
+        if channels is None:
+            raise InputError(f"got one series of {len(array):,} steps; pass several: (n, steps) or a list of arrays")
+        return [one_series(array, channels)]
+    if array.ndim == 2 and channels is not None and channels > 1:
+        return [one_series(array.T if layout == "channels-first" else array, channels)]
+    if array.ndim == 2:
+        if array.shape[1] == 1 and len(array) > 1 and layout is None:
+            n = len(array)
+            raise InputError(
+                f"an array ({n}, 1) is {n} series of one step or one series of {n} steps: pass X[None] for one series, "
+                "or layout='time-first' for series of one step"
+            )
+        return _checked(list(array[:, :, None]))
+    if array.ndim != 3:
+        raise InputError(f"series must be (n, steps) or (n, steps, channels), got an array {array.shape}")
+    _, first, second = array.shape
+    if layout is None and channels is None and first <= second and second > 1:
+        raise InputError(f"an array {array.shape} may have channels first: {_SAY}")
+    if layout is None and channels is not None and first == channels:
+        look = "may have" if second == channels else "seems to have"
+        raise InputError(f"an array {array.shape} {look} channels first (the model has {channels} channels): {_SAY}")
+    if layout == "channels-first":
+        array = np.ascontiguousarray(array.swapaxes(1, 2))
+    return _checked(list(array), channels)
+
+
+def _from_rows(rows: list[Any], layout: str | None, channels: int | None) -> list[Series]:
+    found = [_floats(row, number, layout) for number, row in enumerate(rows)]
+    frames = [is_frame(row) for row in rows]
+    for number, array in enumerate(found):
+        if array.ndim not in (1, 2):
+            raise InputError(f"row {number} must be (steps,) or (steps, channels), got {array.shape}")
+    shapes = [array.shape for array, frame in zip(found, frames, strict=True) if array.ndim == 2 and not frame]
+    if shapes and layout is None and channels is None:
+        first, second = ({shape[axis] for shape in shapes} for axis in (0, 1))
+        if len(first) == 1 and (len(second) > 1 or max(first) <= max(second)) and second != {1}:
+            raise InputError(f"arrays {shapes[0]} may have channels first: {_SAY}")
+    out = []
+    for array, frame in zip(found, frames, strict=True):
+        if array.ndim == 1:
+            array = array[:, None]
+        elif layout == "channels-first" and not frame:
+            array = np.ascontiguousarray(array.T)
+        out.append(array)
+    return _checked(out, channels)
+
+
+def _checked(rows: list[Series], channels: int | None = None) -> list[Series]:
+    """The rows. Raises InputError for an empty series and for another number of channels than the others have."""
+    expected = channels if channels is not None or not rows else rows[0].shape[1]
+    for number, row in enumerate(rows):
+        if not row.shape[0] or not row.shape[1]:
+            raise InputError(f"row {number} is an empty series: (steps, channels) = {row.shape}")
+        if row.shape[1] != expected:
+            whose = f"row 0 has {expected}" if channels is None else f"the model reads {expected}"
+            look = "; it seems to have channels first" if row.shape[0] == expected else ""
+            raise InputError(
+                f"row {number} has {row.shape[1]} channels, but {whose}{look}; a series is (steps, channels)"
+            )
+    return rows
+
+
+def _floats(values: Any, row: int | None, layout: str | None = None) -> Series:
+    """As float32. row: the number of the series, None if `values` holds all of them."""
+    array: Any = _frame_values(values) if is_frame(values) else values
+    if isinstance(array, np.ma.MaskedArray):
+        array = np.ma.filled(array.astype(np.float64), np.nan) if array.dtype.kind in "fiu" else array.data
+    where = "the series" if row is None else f"row {row}"
     try:
-        with zipfile.ZipFile(file) as bundle:
-            if sum(info.file_size for info in bundle.infolist()) > _MAX_NPZ:
-                raise DataError(f"{quote(file, 200)}: more than {_MAX_NPZ:,} bytes")
-            for info in bundle.infolist():
-                with bundle.open(info) as member:
-                    version = np.lib.format.read_magic(member)
-                    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-                    shape, _, dtype = read[version](member)
-                    if dtype.hasobject or math.prod(shape) * dtype.itemsize + member.tell() != info.file_size:
-                        raise DataError(
-                            f"{quote(file, 200)}: {quote(info.filename)} does not have the size that it declares"
-                        )
-                with bundle.open(info) as member:
-                    arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{quote(file, 200)}: not found") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{quote(file, 200)}: not a valid .npz file: {error}") from None
-    return arrays
+        array = np.asarray(array)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: neither an array nor equally long lists of numbers") from None
+    kind = array.dtype.kind
+    if kind == "O":
+        for place, value in np.ndenumerate(array):
+            if isinstance(value, bool | np.bool_ | complex) or not isinstance(value, int | float | np.number):
+                hint = "; a missing value is NaN" if value is None else ""
+                raise InputError(f"{_where(row, place, layout)}: {quote(value, 40)} is not a number{hint}")
+        array = array.astype(np.float64)
+    elif kind not in "fiu":
+        word = {"c": "complex numbers", "b": "boolean values", "U": "texts", "S": "bytes"}.get(kind, f"{array.dtype}")
+        raise InputError(f"{where}: series must be real numbers, got {word}")
+    with np.errstate(over="ignore"):
+        out: Series = array.astype(np.float32)
+    if np.isinf(out).any():
+        place = tuple(int(n) for n in np.argwhere(np.isinf(out))[0])
+        big = np.isfinite(array[place])
+        raise InputError(
+            f"{_where(row, place, layout)}: {array[place]} is {'too large for float32' if big else 'not finite'}"
+        )
+    return out
+
+
+def _where(row: int | None, place: tuple[int, ...], layout: str | None) -> str:
+    row, *rest = place if row is None else (row, *place)
+    if layout == "channels-first":
+        rest = rest[::-1]
+    names = [f"{name} {number}" for name, number in zip(("step", "channel"), rest, strict=False)]
+    return ", ".join([f"row {row}", *names]) if names else f"step {row}"
+
+
+def _frame_values(frame: Any) -> NDArray[Any]:
+    """The columns of a data frame as one array (rows, columns). Raises InputError naming a column without numbers."""
+    columns = []
+    for name in frame.columns:
+        column = frame[name].to_numpy()
+        if column.dtype.kind == "O" and str(frame[name].dtype).lower().startswith(("int", "uint", "float")):
+            column = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)  # a nullable type of pandas
+        if column.dtype.kind not in "fiu":
+            raise InputError(f"column {quote(name, 40)} of the data frame holds no numbers, but {column.dtype}")
+        columns.append(column)
+    return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0))

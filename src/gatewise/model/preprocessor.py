@@ -132,20 +132,28 @@ class StandardScaler:
 
     @classmethod
     def fit(cls, inputs: Sequence[Any]) -> StandardScaler:
-        """Fit on arrays (length, channels), all steps with equal weight. Raises InputError if there is no step."""
+        """Fit on arrays (length, channels), all steps with equal weight. Raises InputError if there is no step.
+
+        Missing values (NaN) do not count; a channel without any value has mean 0 and std 1.
+        """
         steps = [np.asarray(series, dtype=np.float64) for series in inputs if len(series)]
         if not steps or any(s.ndim != 2 or s.shape[1] != steps[0].shape[1] for s in steps):
             raise InputError("inputs must be arrays (length, channels), at least one of them with a step")
-        rows = np.concatenate(steps)  # (N, channels)
-        std = rows.std(axis=0)
-        return cls(tuple(rows.mean(axis=0).tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
+        mean, std = [], []
+        for column in np.concatenate(steps).T:  # (N,) per channel
+            known = column[~np.isnan(column)]
+            # The deviation of equal numbers can be above 0 by rounding.
+            constant = not len(known) or known.min() == known.max()
+            mean.append(float(known.mean()) if len(known) else 0.0)
+            std.append(1.0 if constant else float(known.std()))
+        return cls(tuple(mean), tuple(std))
 
     @property
     def channels(self) -> int:
         return len(self.mean)
 
     def __call__(self, series: NDArray[Any]) -> Array:
-        """Scale one series (length, channels)."""
+        """Scale one series (length, channels). A missing value stays one."""
         if series.ndim != 2 or series.shape[1] != self.channels:
             raise InputError(f"a series must be (length, {self.channels}), got {series.shape}")
         scaled: Array = ((series - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
@@ -179,37 +187,65 @@ def _finite(number: object) -> bool:
 
 @dataclass(frozen=True)
 class SeriesPreprocessor:
-    """Series (length, C), with each channel standardised by the mean and deviation of the training data."""
+    """Series (length, C), with each channel standardised by the mean and deviation of the training data.
+
+    A missing value (NaN) is interpolated linearly between its neighbours in the channel; before the first value and
+    after the last it takes the nearest one, and a channel without any value takes the training mean. mask: append a
+    channel with the share of the C channels that are missing at the step. `fit` sets it where training data have
+    missing values.
+    """
 
     scaling: StandardScaler
+    mask: bool = False
     unknown: ClassVar[None] = None
 
-    def encode_batch(self, inputs: Sequence[Any]) -> list[Array]:
-        out = []
-        for n, item in enumerate(inputs):
-            series = np.asarray(item, dtype=np.float32)
-            if series.ndim != 2 or series.shape[0] == 0 or series.shape[1] != self.scaling.channels:
-                raise InputError(f"series {n + 1} must be (steps, {self.scaling.channels}), got {series.shape}")
-            if not np.isfinite(series).all():
-                raise InputError(f"series {n + 1}: step {int(np.argwhere(~np.isfinite(series))[0, 0])} is not finite")
-            out.append(self.scaling(series))
-        return out
+    @classmethod
+    def fit(cls, inputs: Sequence[Any]) -> SeriesPreprocessor:
+        """Fit on arrays (length, channels). Raises InputError if there is no step."""
+        return cls(StandardScaler.fit(inputs), mask=any(bool(np.isnan(series).any()) for series in inputs))
+
+    @property
+    def channels(self) -> int:
+        """The number of channels that the network reads: C, and the mask."""
+        return self.scaling.channels + self.mask
+
+    def encode_batch(self, inputs: Any, layout: str | None = None) -> list[Array]:
+        """Arrays (length, channels) from any form that `gatewise.data.series.series_of` takes. Errors as there."""
+        from gatewise.data.series import series_of
+
+        return [self._encoded(series) for series in series_of(inputs, layout, self.scaling.channels)]
 
     def encode(self, item: Any) -> Encoded:
-        return Encoded(self.encode_batch([item])[0], self.token_names(item), [])
+        from gatewise.data.series import one_series
+
+        series = one_series(item, self.scaling.channels)
+        return Encoded(self._encoded(series), self.token_names(series), [])
 
     def token_names(self, item: Any) -> list[str]:
         return [str(t) for t in range(len(item))]
 
+    def _encoded(self, series: NDArray[Any]) -> Array:
+        scaled = self.scaling(series)
+        missing = np.isnan(scaled)
+        for channel in np.flatnonzero(missing.any(axis=0)).tolist():
+            column, gap = scaled[:, channel], missing[:, channel]
+            # The scaled training mean is 0.
+            column[gap] = 0 if gap.all() else np.interp(np.flatnonzero(gap), np.flatnonzero(~gap), column[~gap])
+        if not self.mask:
+            return scaled
+        share = missing.mean(axis=1, keepdims=True, dtype=np.float32)  # (length, 1)
+        return np.concatenate([scaled, share], axis=1)
+
     def check(self, arch: Architecture) -> None:
-        if arch.channels != self.scaling.channels:
+        if arch.channels != self.channels:
+            mask = " and a mask" if self.mask else ""
             raise InputError(
-                f"the series have {self.scaling.channels} channels, but the network reads "
+                f"the series have {self.scaling.channels} channels{mask}, but the network reads "
                 f"{arch.vocab_size} {arch.inputs}"
             )
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        return {"kind": "series", **self.scaling.to_config()}, {}
+        return {"kind": "series", **self.scaling.to_config(), **({"mask": True} if self.mask else {})}, {}
 
 
 def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preprocessor:
@@ -217,5 +253,9 @@ def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preproces
     if not isinstance(config, dict) or not isinstance(config.get("kind"), str):
         raise ModelFileError("config.json: preprocessor must be an object with a kind")
     if config["kind"] == "series":
-        return SeriesPreprocessor(StandardScaler.from_config({k: v for k, v in config.items() if k != "kind"}))
+        mask = config.get("mask", False)
+        if not isinstance(mask, bool):
+            raise ModelFileError("series: 'mask' must be true or false")
+        scaling = StandardScaler.from_config({k: v for k, v in config.items() if k not in ("kind", "mask")})
+        return SeriesPreprocessor(scaling, mask)
     return TextPreprocessor(encoding_from(config, read))

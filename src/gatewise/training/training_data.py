@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gatewise.data import Labelled, split
 from gatewise.errors import InputError
-from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
 from gatewise.network.ngrams import check_vocab_size
@@ -87,7 +87,7 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
     preprocessor = _preprocessor(data, train, recipe) if encoding is None else TextPreprocessor(encoding)
     inputs: Literal["channels", "tokens"]
     if isinstance(preprocessor, SeriesPreprocessor):
-        inputs, vocab_size = "channels", preprocessor.scaling.channels
+        inputs, vocab_size = "channels", preprocessor.channels
         recipe = replace(recipe, ngram_order=0)
     else:
         inputs, vocab_size = "tokens", preprocessor.encoding.vocab_size
@@ -130,7 +130,7 @@ def _trainable_rows(vocab_size: int, sequences: list[Array]) -> NDArray[np.int64
 
 def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> TextPreprocessor | SeriesPreprocessor:
     if data.kind == "series":
-        return SeriesPreprocessor(StandardScaler.fit([data.inputs[n] for n in train]))
+        return SeriesPreprocessor.fit([data.inputs[n] for n in train])
     texts = cast(list[str], data.inputs)
     if recipe.encoding == "keras":
         return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.vocab_size))

@@ -1,0 +1,65 @@
+"""SeriesPreprocessor: missing values are interpolated, and marked where training data had some."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError, ModelFileError
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, preprocessor_from
+
+NAN = float("nan")
+
+
+def test_missing_values_are_interpolated_and_edges_take_the_nearest() -> None:
+    plain = SeriesPreprocessor(StandardScaler((0.0, 10.0), (1.0, 2.0)))
+    series = np.array([[NAN, 1], [2, NAN], [NAN, NAN], [NAN, 4], [5, NAN]], dtype=np.float32)
+    found = plain.encode_batch([series])[0]
+    np.testing.assert_allclose(found[:, 0], [2, 2, 3, 4, 5], rtol=1e-6)
+    np.testing.assert_allclose(found[:, 1], (np.array([1, 2, 3, 4, 4]) - 10) / 2, rtol=1e-6)
+    assert np.isnan(series).sum() == 6  # the input is unchanged
+
+
+def test_a_channel_without_any_value_takes_the_training_mean() -> None:
+    plain = SeriesPreprocessor(StandardScaler((3.0, 10.0), (1.0, 2.0)))
+    found = plain.encode_batch([np.array([[NAN, 1], [NAN, 2]])])[0]
+    assert found[:, 0].tolist() == [0, 0]
+
+
+def test_missing_values_in_training_data_add_a_mask_channel() -> None:
+    series = np.array([[1, NAN], [2, 5], [NAN, NAN], [7, 9]], dtype=np.float32)
+    fitted = SeriesPreprocessor.fit([series, np.array([[4, 4]], dtype=np.float32)])
+    assert fitted.mask
+    assert fitted.channels == 3
+    np.testing.assert_allclose(fitted.scaling.mean, [14 / 4, 6])
+    assert fitted.encode_batch([series])[0][:, 2].tolist() == [0.5, 0, 1, 0]
+    assert fitted.encode(series).sequence[:, 2].tolist() == [0.5, 0, 1, 0]
+    assert not SeriesPreprocessor.fit([np.ones((3, 2))]).mask
+
+
+def test_constant_channels_and_channels_without_values() -> None:
+    fitted = SeriesPreprocessor.fit([np.array([[0.1, NAN, 1], [0.1, NAN, 2], [0.1, NAN, 4]], dtype=np.float32)])
+    assert fitted.scaling.std[:2] == (1.0, 1.0)
+    assert fitted.scaling.mean[1] == 0
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_the_config_keeps_the_mask(mask: bool) -> None:
+    one = SeriesPreprocessor(StandardScaler((1.0,), (2.0,)), mask)
+    config = json.loads(json.dumps(one.to_files()[0]))
+    assert preprocessor_from(config, lambda name: b"") == one
+    with pytest.raises(ModelFileError, match="'mask' must be true or false"):
+        preprocessor_from({**config, "mask": 1}, lambda name: b"")
+
+
+def test_one_channel_series_may_be_one_dimensional() -> None:
+    one = SeriesPreprocessor(StandardScaler((1.0,), (2.0,)))
+    want = [[0.0], [0.5], [1.0]]
+    assert one.encode([1, 2, 3]).sequence.tolist() == want
+    assert one.encode([1, 2, 3]).names == ["0", "1", "2"]
+    assert [s.tolist() for s in one.encode_batch(np.array([1, 2, 3]))] == [want]
+    assert [s.tolist() for s in one.encode_batch(np.array([[1, 2, 3], [1, 2, 3]]))] == [want, want]
+    with pytest.raises(InputError, match=r"one series must be \(steps, 1\) or \(steps,\), got \(2, 2\)"):
+        one.encode(np.ones((2, 2)))
