@@ -20,7 +20,8 @@ import numpy as np
 
 import gatewise as gw
 from gatewise.data import imdb
-from gatewise.metrics import accuracy_and_loss, log_probabilities
+from gatewise.metrics import accuracy_and_loss
+from gatewise.target import log_probabilities
 from gatewise.training import recipe
 from gatewise.training.ensemble import EnsembleWeights, fit_ensemble_weights
 from gatewise.training.ngrams import fit_ngrams

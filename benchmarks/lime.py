@@ -15,7 +15,7 @@ from gatewise.explain import ExplainedNetwork
 from gatewise.explain.attribution import Attribution, NgramRule
 from gatewise.explain.example import Example
 from gatewise.explain.net import run_all
-from gatewise.metrics import log_probabilities
+from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.data import imdb
-from gatewise.metrics import accuracy_and_loss, log_probabilities
+from gatewise.metrics import accuracy_and_loss
+from gatewise.target import log_probabilities
 from gatewise.text import TokenEncoding
 from gatewise.training.ngrams import fit_ngrams
 from gatewise.types import Array

@@ -274,16 +274,6 @@ class Faithfulness:
         return self.comprehensiveness - self.sufficiency
 
 
-def log_probabilities(logits: Array) -> Array:
-    """log p (n, K) float64 from logits (n, outputs). A single logit is that of class 1 against class 0."""
-    z = logits.astype(np.float64)
-    if z.shape[1] == 1:
-        z = np.concatenate([np.zeros_like(z), z], axis=1)
-    z = z - z.max(axis=1, keepdims=True)
-    log_p: Array = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    return log_p
-
-
 def accuracy_and_loss(log_p: Array, truth: NDArray[np.int64]) -> tuple[float, float]:
     """Accuracy (0..1) and mean cross-entropy (nats) of log p (n, K) against the true classes (n,)."""
     accuracy = float((log_p.argmax(axis=1) == truth).mean())

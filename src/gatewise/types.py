@@ -21,3 +21,9 @@ Gate = Literal["sigmoid", "binary"]
 
 Precision = Literal["float32", "bf16"]
 """Number format in which a kernel multiplies."""
+
+Task = Literal["classification", "multilabel", "regression"]
+"""What a model predicts: one class, any number of labels, or numbers."""
+
+LabelType = Literal["str", "int", "float", "bool"]
+"""The type of a user's labels."""

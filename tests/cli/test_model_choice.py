@@ -57,7 +57,7 @@ def test_the_library(bundled_folder: Path, keras_model: Model) -> None:
 def test_a_text_is_for_the_bundled_model(run: Run, bundled_folder: Path, keras_model: Model, words: list[str]) -> None:
     texts = [word for word in words if word != "--bundled"]
     result = run("predict", *words)
-    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == keras_model.predict(texts)
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == keras_model.predict(texts).tolist()
     assert result.stderr == f"{MESSAGE}\n"
 
 

@@ -43,7 +43,7 @@ def test_json_is_one_object(run: Run, tokens_model: Model, tokens_folder: Path) 
     assert found["n"] == len(TEXTS)
     probabilities = [[p["probabilities"][name] for name in tokens_model.classes] for p in found["predictions"]]
     np.testing.assert_array_equal(probabilities, tokens_model.predict_proba(TEXTS))
-    assert [p["label"] for p in found["predictions"]] == tokens_model.predict(TEXTS)
+    assert [p["label"] for p in found["predictions"]] == tokens_model.predict(TEXTS).tolist()
 
 
 def test_control_characters_in_class_names_are_replaced(run: Run, tokens_folder: Path) -> None:

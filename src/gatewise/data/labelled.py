@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,36 +13,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
+from gatewise.target import Target, label_type_of
+from gatewise.types import LabelType, Task
 
 _BY_CONTENT = np.zeros(0, dtype=np.int64)
+_ONES = np.ones(0)
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
     """n inputs, all texts or all series, with labels.
 
-    inputs: n str, or n arrays (length, channels) float32. labels (n,) int64: indices into `classes`. groups (n,) int64:
-    rows of one group stay in one part of every split; the default is `keys`, so that duplicates stay together. source:
-    a description in one line.
+    inputs: n str, or n arrays (length, channels) float32, NaN where a value is missing. labels: indices into `classes`
+    (n,) int64; for task "multilabel" 0 or 1 for each class (n, K) int64; for "regression" numbers (n, M) float64, which
+    `classes` names. groups (n,) int64: rows of one group stay in one part of every split; the default is `keys`, so
+    that duplicates stay together. source: a description in one line. label_type: the type of the user's labels.
+    sample_weight (n,) float64: the weight of each row in the loss; the default is 1. Raises InputError.
     """
 
     inputs: list[str] | list[NDArray[np.float32]]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     classes: tuple[str, ...]
     groups: NDArray[np.int64] = field(default_factory=lambda: _BY_CONTENT)
     source: str = ""
+    task: Task = "classification"
+    label_type: LabelType = "str"
+    sample_weight: NDArray[np.float64] = field(default_factory=lambda: _ONES)
 
     def __post_init__(self) -> None:
-        n = len(self.inputs)
-        if len(set(self.classes)) != len(self.classes) or not all(isinstance(c, str) and c for c in self.classes):
-            raise InputError(f"classes must be distinct names, none empty; got {quote(self.classes)}")
+        n, k = len(self.inputs), len(self.target.classes)
         if self.groups is _BY_CONTENT:
             object.__setattr__(self, "groups", self.keys)
-        for name, column in (("labels", self.labels), ("groups", self.groups)):
-            if column.dtype != np.int64 or column.shape != (n,):
-                raise InputError(f"{name} must be ({n},) int64, got {column.shape} {column.dtype}")
-        if n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
-            raise InputError(f"labels must be between 0 and {len(self.classes) - 1}, indices of the classes")
+        if self.sample_weight is _ONES:
+            object.__setattr__(self, "sample_weight", np.ones(n))
+        shape = (n,) if self.task == "classification" else (n, k)
+        dtype = np.float64 if self.task == "regression" else np.int64
+        for name, column, dims, kind in (
+            ("labels", self.labels, shape, dtype),
+            ("groups", self.groups, (n,), np.int64),
+            ("sample_weight", self.sample_weight, (n,), np.float64),
+        ):
+            if column.dtype != kind or column.shape != dims:
+                raise InputError(f"{name} must be {dims} {kind.__name__}, got {column.shape} {column.dtype}")
+        weights = self.sample_weight
+        if not (np.isfinite(weights).all() and (weights >= 0).all()) or (n and not weights.any()):
+            raise InputError("sample_weight must be finite and at least 0, and above 0 for one row")
+        if self.task == "regression" and not np.isfinite(self.labels).all():
+            raise InputError(f"labels: row {int(np.argwhere(~np.isfinite(self.labels))[0, 0])} is not a finite number")
+        top = 1 if self.task == "multilabel" else k - 1
+        if self.task != "regression" and n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) <= top:
+            raise InputError(f"labels must be between 0 and {top}")
         if self.kind == "series":
             _check_series(self.inputs)
         elif not all(isinstance(text, str) for text in self.inputs):
@@ -58,14 +78,21 @@ class Labelled:
         if isinstance(inputs, str):
             raise InputError("inputs must be a list of texts, not one text")
         rows: Any = [row if isinstance(row, str) else _series(row, number) for number, row in enumerate(inputs)]
+        labels = list(labels)
         names = [_label_name(label, number) for number, label in enumerate(labels)]
         if len(rows) != len(names):
             raise InputError(f"there are {len(rows):,} inputs but {len(names):,} labels")
         classes = class_order(names)
-        return cls(rows, label_rows(names, classes), classes, source=source)
+        kind = label_type_of(labels)
+        return cls(rows, label_rows(names, classes), classes, source=source, label_type=kind)
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def target(self) -> Target:
+        """What the labels are."""
+        return Target(self.classes, self.task, self.label_type)
 
     @property
     def kind(self) -> Literal["text", "series"]:
@@ -89,16 +116,33 @@ class Labelled:
         if which.size and not 0 <= int(which.min()) <= int(which.max()) < len(self):
             raise InputError(f"rows must be between 0 and {len(self) - 1}")
         inputs: Any = [self.inputs[row] for row in which.tolist()]
-        return Labelled(inputs, self.labels[which], self.classes, self.groups[which], self.source)
+        return replace(
+            self,
+            inputs=inputs,
+            labels=self.labels[which],
+            groups=self.groups[which],
+            sample_weight=self.sample_weight[which],
+        )
 
-    def labels_among(self, classes: Sequence[str]) -> NDArray[np.int64]:
-        """The labels (n,) as indices into the `classes` of a model. Raises InputError for a class that it lacks."""
+    def labels_among(self, classes: Sequence[str]) -> NDArray[Any]:
+        """The labels as indices into the `classes` of a model, (n,) or columns of (n, K). Raises InputError for a class
+        that it lacks, and for regression of another number of numbers.
+        """
+        if self.task == "regression":
+            if len(classes) != len(self.classes):
+                raise InputError(f"the model predicts {len(classes)} numbers, the data has {len(self.classes)}")
+            return self.labels
         unknown = [c for c in self.classes if c not in classes]
         if unknown:
             raise InputError(
                 f"the model has no class {quote(unknown[0])}; its classes are {', '.join(map(quote, classes))}"
             )
-        return np.array([classes.index(c) for c in self.classes], dtype=np.int64)[self.labels]
+        place = np.array([classes.index(c) for c in self.classes], dtype=np.int64)
+        if self.task == "classification":
+            return np.asarray(place[self.labels])
+        out = np.zeros((len(self), len(classes)), dtype=self.labels.dtype)
+        out[:, place] = self.labels
+        return out
 
     def fingerprint(self) -> str:
         """SHA-256 of kind, classes, inputs and labels, in this order.
@@ -114,10 +158,14 @@ class Labelled:
         add(len(self.classes).to_bytes(8, "little"))
         for name in self.classes:
             add(name.encode("utf-8", "surrogatepass"))
-        for row, label in zip(self.inputs, self.labels.tolist(), strict=True):
-            add(label.to_bytes(8, "little"))
+        if self.task != "classification":
+            add(self.task.encode())
+        for row, label in zip(self.inputs, self.labels, strict=True):
+            add(label.astype("<f8" if self.task == "regression" else "<i8").tobytes())
             for part in _parts(row):
                 add(part)
+        if (self.sample_weight != 1).any():
+            add(self.sample_weight.astype("<f8").tobytes())
         return digest.hexdigest()
 
 

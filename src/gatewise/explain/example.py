@@ -17,9 +17,10 @@ from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.explain.prefix import prefix_logits, unit_contributions
 from gatewise.kernels import Kernel
-from gatewise.metrics import log_probabilities, target_score
+from gatewise.metrics import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
+from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.explain.gates import run_with_activations
 from gatewise.explain.net import ExplainedNetwork
-from gatewise.metrics import log_probabilities
 from gatewise.network.batch import truncate
 from gatewise.network.forward import logits_of
 from gatewise.storage import fields_from, json_bytes, parse_json
+from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 _FILE = "units.json"  # for messages; gatewise.model.files writes it there

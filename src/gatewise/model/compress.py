@@ -11,11 +11,12 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import readonly_copy
-from gatewise.metrics import Evaluation, log_probabilities
+from gatewise.metrics import Evaluation
 from gatewise.model.card import CompressionReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.storage import folder_size, pack, storage_table, unpack
+from gatewise.target import log_probabilities
 from gatewise.text import TokenEncoding
 from gatewise.types import Array
 

@@ -3,7 +3,7 @@
 >>> import gatewise as gw
 >>> model = gw.load("models/tutorial")  # doctest: +SKIP
 >>> model.predict(["A film to see twice."])  # doctest: +SKIP
-['positive']
+array(['positive'], dtype='<U8')
 
 Prediction needs NumPy and a kernel, not torch. `gatewise.explain` is imported on first use, so that a prediction does
 not wait for it. The files of a model folder:
@@ -24,11 +24,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import for_precision
-from gatewise.metrics import Evaluation, log_probabilities
+from gatewise.metrics import Evaluation
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.files import (
@@ -44,7 +42,8 @@ from gatewise.network.forward import logits_of
 from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
 from gatewise.storage import Folder, fields_from, json_bytes, load_folder, parse_json, save_folder, storage_table
-from gatewise.types import Array, Precision
+from gatewise.target import Target, log_probabilities
+from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
@@ -56,6 +55,8 @@ __all__ = ["Evaluation", "Model", "load"]
 _HISTORY_FILE = "history.jsonl"
 _UNITS_FILE = "units.json"
 _CONFIG_KEYS = ("architecture", "classes", "preprocessor", "metadata")
+_OPTIONAL_KEYS = ("target", "storage", "ngrams")
+_DEFAULTS: dict[str, Any] = {"task": "classification", "label_type": "str", "thresholds": ()}
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Model:
     parameters: float32 arrays by name. history: the training history, JSON lines. storage: tensor name to "float16" or
     "int8", the dtype in the saved file; other tensors are saved in float32. ngrams: the linear n-gram model of the
     ensemble, if there is one; its logits are added to those of the network. precision: dtype of the matrix products of
-    a prediction, "float32" or, if the processor supports it, "bf16"; not saved. Explanations always use float32.
+    a prediction, "float32" or, if the processor supports it, "bf16"; not saved. Explanations always use float32. task,
+    label_type, thresholds: see `Target`.
     """
 
     architecture: Architecture
@@ -78,13 +80,18 @@ class Model:
     storage: Mapping[str, str] = field(default_factory=dict)
     precision: Precision = "float32"
     ngrams: Ngrams | None = None
+    task: Task = "classification"
+    label_type: LabelType = "str"
+    thresholds: tuple[float, ...] = ()
     # Cache of the states after n pad steps. They depend on the parameters only, so it needs read-only parameters.
     _memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
-        n_classes = 2 if self.architecture.outputs == 1 else self.architecture.outputs
-        if len(self.classes) != n_classes or len(set(self.classes)) != n_classes:
-            raise InputError(f"a network of {self.architecture.outputs} logits needs {n_classes} distinct classes")
+        if self.target.outputs != self.architecture.outputs:
+            raise InputError(
+                f"{self.task} with {len(self.classes)} classes needs {self.target.outputs} outputs; the network has "
+                f"{self.architecture.outputs}"
+            )
         if self.precision != "float32":
             for_precision(self.precision)  # raises KernelUnavailable with the reason
         for name, shape in parameter_shapes(self.architecture).items():
@@ -94,6 +101,11 @@ class Model:
             self.ngrams.check(self.architecture)
         if not any(array.flags.writeable for array in self.parameters.values()):
             object.__setattr__(self, "_memo", {})
+
+    @property
+    def target(self) -> Target:
+        """What the model predicts."""
+        return Target(self.classes, self.task, self.label_type, self.thresholds)
 
     def logits(self, inputs: Sequence[Any], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n texts or series. The composition of the batch changes only the last bits."""
@@ -112,11 +124,13 @@ class Model:
         They are calibrated if `metadata.calibration` is set, for data like the calibration data. Raises InputError for
         an empty text, a lone surrogate or a series with another number of channels.
         """
-        return np.exp(log_probabilities(self.logits([inputs] if isinstance(inputs, str) else inputs)))
+        return self.target.probabilities(self.logits([inputs] if isinstance(inputs, str) else inputs))
 
-    def predict(self, inputs: str | Sequence[Any]) -> list[str]:
-        """The most probable class of each input, by name. Errors as `predict_proba`."""
-        return [self.classes[k] for k in self.predict_proba(inputs).argmax(axis=1)]
+    def predict(self, inputs: str | Sequence[Any]) -> Array:
+        """The labels (n,) in their own type; for "multilabel" tuples of labels, for regression numbers, (n, M) if there
+        are several. Errors as `predict_proba`.
+        """
+        return self.target.labels(self.logits([inputs] if isinstance(inputs, str) else inputs))
 
     def evaluate(self, data: Labelled) -> Evaluation:
         """Accuracy, loss and calibration error on labelled data. Raises InputError for a class that the model does not
@@ -249,11 +263,17 @@ class Model:
         table, parameters = parameters_to_bytes(self.parameters, self.storage)
         preprocessor, vocabulary = self.preprocessor.to_files()
         ngrams_entry, ngrams = ngrams_to_files(self.ngrams)
+        target = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in (("task", self.task), ("label_type", self.label_type), ("thresholds", self.thresholds))
+            if value != _DEFAULTS[name]
+        }
         config = {
             "architecture": asdict(self.architecture),
             "classes": list(self.classes),
             "preprocessor": preprocessor,
             "metadata": asdict(self.metadata),
+            **({"target": target} if target else {}),
             **({"storage": table} if table else {}),
             **ngrams_entry,
         }
@@ -285,14 +305,18 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
 
 def _model_from(folder: Folder, precision: Precision) -> Model:
     config = parse_json(folder.read("config.json"), "config.json")
-    if not isinstance(config, dict) or not set(_CONFIG_KEYS) <= set(config) <= {*_CONFIG_KEYS, "storage", "ngrams"}:
-        keys = ", ".join(_CONFIG_KEYS)
-        raise ModelFileError(
-            f"{folder.path}/config.json: the keys must be {keys}; only storage and ngrams may be added"
-        )
+    if not isinstance(config, dict) or not set(_CONFIG_KEYS) <= set(config) <= {*_CONFIG_KEYS, *_OPTIONAL_KEYS}:
+        keys, optional = ", ".join(_CONFIG_KEYS), ", ".join(_OPTIONAL_KEYS)
+        raise ModelFileError(f"{folder.path}/config.json: the keys must be {keys}; only {optional} may be added")
     classes = config["classes"]
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise ModelFileError(f"{folder.path}/config.json: classes must be a list of names")
+    target = config.get("target", {})
+    if not isinstance(target, dict) or not set(target) <= set(_DEFAULTS):
+        raise ModelFileError(f"{folder.path}/config.json: target may have {', '.join(_DEFAULTS)} only")
+    thresholds = target.get("thresholds", [])
+    if not isinstance(thresholds, list) or not all(type(one) is float for one in thresholds):
+        raise ModelFileError(f"{folder.path}/config.json: thresholds must be a list of numbers")
     arch = fields_from(Architecture, config["architecture"], "architecture")
     preprocessor = preprocessor_from(config["preprocessor"], folder.read)
     preprocessor.check(arch)
@@ -308,4 +332,5 @@ def _model_from(folder: Folder, precision: Precision) -> Model:
         storage=table,
         precision=precision,
         ngrams=ngrams_from_files(config, arch.outputs, folder.read),
+        **{**target, "thresholds": tuple(thresholds)},
     )

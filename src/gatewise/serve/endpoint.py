@@ -11,11 +11,11 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.view.view import ViewCache
-from gatewise.metrics import log_probabilities
 from gatewise.model.model import Model
 from gatewise.serve.batch_queue import LONG, BatchObserver, BatchQueue, Job, Predictions, estimate_tokens
 from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.settings import Settings
+from gatewise.target import log_probabilities
 
 
 class ModelEndpoint:

@@ -23,10 +23,11 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.kernels.threads import threads
-from gatewise.metrics import Evaluation, log_probabilities
+from gatewise.metrics import Evaluation
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.network.ngrams import Ngrams
+from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
 from gatewise.training.ngrams import NgramModel, fit_ngrams, targets_of
 from gatewise.training.training_data import TrainingData

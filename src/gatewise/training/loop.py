@@ -20,10 +20,11 @@ from torch import Tensor
 from gatewise import kernels
 from gatewise.data import batches
 from gatewise.errors import TrainingError
-from gatewise.metrics import accuracy_and_loss, log_probabilities
+from gatewise.metrics import accuracy_and_loss
 from gatewise.model.model import Model
 from gatewise.network.batch import Batch
 from gatewise.nn import Network
+from gatewise.target import log_probabilities
 from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint

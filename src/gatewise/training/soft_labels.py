@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.errors import TrainingError
-from gatewise.metrics import log_probabilities
 from gatewise.model.model import Model
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
+from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 _FILE = "teacher.safetensors"

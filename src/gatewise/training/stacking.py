@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels.threads import threads
-from gatewise.metrics import log_probabilities
+from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
 from gatewise.training.ensemble import L2, fit_weights
 from gatewise.training.linear_probe import fit_linear_probe

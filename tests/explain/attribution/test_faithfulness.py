@@ -17,7 +17,7 @@ from gatewise.explain.attribution.faithfulness import (
 )
 from gatewise.explain.example import predict_examples
 from gatewise.explain.net import run_all
-from gatewise.metrics import log_probabilities
+from gatewise.target import log_probabilities
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
 
 LENGTHS = [14, 1, 27, 9]

@@ -17,9 +17,10 @@ from gatewise.explain.intervene import intervene
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.explain.units import units_over
 from gatewise.kernels.ragged import Ragged
-from gatewise.metrics import log_probabilities, target_score
+from gatewise.metrics import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import Ngrams, keys_of
+from gatewise.target import log_probabilities
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
 
 SOME = [

@@ -21,8 +21,9 @@ import numpy as np
 from gatewise.explain.attribution import METHODS, Method, attribute
 from gatewise.explain.example import Example, predict_examples
 from gatewise.explain.net import ExplainedNetwork, run_all
-from gatewise.metrics import Faithfulness, log_probabilities
+from gatewise.metrics import Faithfulness
 from gatewise.network.batch import chunks, truncate
+from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)

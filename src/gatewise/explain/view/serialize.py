@@ -16,8 +16,9 @@ import numpy as np
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
-from gatewise.metrics import log_probabilities, target_score
+from gatewise.metrics import target_score
 from gatewise.network.architecture import Architecture
+from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 Json = dict[str, Any]

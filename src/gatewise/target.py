@@ -1,0 +1,129 @@
+"""`Target`: what a model predicts, from its logits to labels of the user's own type.
+
+task            outputs                          probabilities        labels
+classification  1 for two classes, else K        softmax (n, K)       (n,), the most probable class
+multilabel      K, one logit per label           sigmoid (n, K)       (n,) tuples of labels
+regression      M, the numbers themselves        none                 (n,) float64, (n, M) for several numbers
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from gatewise.errors import InputError, quote
+from gatewise.types import Array, LabelType, Task
+
+_CONVERT: dict[LabelType, Callable[[str], Any]] = {"str": str, "int": int, "float": float, "bool": "True".__eq__}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted.
+
+    classes: the names of the K classes, or for regression of the M numbers. label_type: the type of the user's labels,
+    whose string form the names are. thresholds: the least probability at which a label is predicted, one per class for
+    "multilabel", one for classes[1] of two classes; empty: 0.5. Raises InputError for other values.
+    """
+
+    classes: tuple[str, ...]
+    task: Task = "classification"
+    label_type: LabelType = "str"
+    thresholds: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.task not in get_args(Task):
+            raise InputError(f"task must be one of {', '.join(get_args(Task))}, not {quote(self.task)}")
+        if self.label_type not in get_args(LabelType):
+            raise InputError(
+                f"label_type must be one of {', '.join(get_args(LabelType))}, not {quote(self.label_type)}"
+            )
+        names = self.classes
+        if len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
+            raise InputError(f"classes must be distinct names, none empty; got {quote(names)}")
+        if self.label_type in ("int", "float", "bool"):
+            self._convert(names)
+        allowed = {"multilabel": len(names), "classification": 1 if len(names) == 2 else 0}.get(self.task, 0)
+        if self.thresholds and len(self.thresholds) != allowed:
+            raise InputError(f"there must be {allowed} thresholds for {self.task} with {len(names)} classes")
+        if not all(math.isfinite(one) and 0 <= one <= 1 for one in self.thresholds):
+            raise InputError("a threshold must be from 0 to 1")
+
+    @property
+    def outputs(self) -> int:
+        """Logits of the network: 1 for two classes, the logit of classes[1]; else one per class, label or number."""
+        return 1 if self.task == "classification" and len(self.classes) == 2 else len(self.classes)
+
+    def probabilities(self, logits: Array) -> Array:
+        """Probabilities (n, K) float64 from logits (n, outputs). Raises InputError for regression."""
+        if self.task == "regression":
+            raise InputError("a regression model has no probabilities")
+        if self.task == "multilabel":
+            return np.asarray(0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64))))  # a sigmoid without overflow
+        return np.asarray(np.exp(log_probabilities(logits)))
+
+    def predicted(self, logits: Array) -> Array:
+        """From logits (n, outputs): class indices (n,) int64, 0 or 1 (n, K) int64, or numbers (n, M) float64."""
+        if self.task == "regression":
+            return logits.astype(np.float64)
+        return self.decide(self.probabilities(logits))
+
+    def decide(self, probabilities: Array) -> Array:
+        """The decision for probabilities (n, K): class indices (n,) int64, or for "multilabel" 0 or 1 (n, K) int64."""
+        if self.task == "multilabel":
+            return (probabilities >= np.array(self.thresholds or 0.5)).astype(np.int64)
+        if self.thresholds:
+            return (probabilities[:, 1] >= self.thresholds[0]).astype(np.int64)
+        return np.asarray(probabilities.argmax(axis=1))
+
+    @property
+    def class_labels(self) -> Array:
+        """The classes (K,) in the labels' own type: an array of str, int64, float64 or bool."""
+        return np.array(self._convert(self.classes))
+
+    def labels(self, logits: Array) -> Array:
+        """What `Model.predict` returns for logits (n, outputs): (n,) in the labels' own type; for "multilabel" (n,)
+        object, tuples of labels; for regression (n,) float64, or (n, M) for several numbers.
+        """
+        found = self.predicted(logits)
+        if self.task == "regression":
+            return np.asarray(found[:, 0] if found.shape[1] == 1 else found)
+        if self.task == "classification":
+            return np.asarray(self.class_labels[found])
+        own = self.class_labels.tolist()
+        out = np.empty(len(found), dtype=object)
+        out[:] = [tuple(own[k] for k in np.flatnonzero(row)) for row in found]
+        return out
+
+    def _convert(self, names: Sequence[str]) -> list[Any]:
+        try:
+            if self.label_type == "bool" and not set(names) <= {"False", "True"}:
+                raise ValueError
+            return [_CONVERT[self.label_type](name) for name in names]
+        except ValueError:
+            raise InputError(f"classes {quote(names)} are not of type {self.label_type}") from None
+
+
+def log_probabilities(logits: Array) -> Array:
+    """log p (n, K) float64 from logits (n, outputs). A single logit is that of class 1 against class 0."""
+    z = logits.astype(np.float64)
+    if z.shape[1] == 1:
+        z = np.concatenate([np.zeros_like(z), z], axis=1)
+    z = z - z.max(axis=1, keepdims=True)
+    log_p: Array = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return log_p
+
+
+def label_type_of(labels: Sequence[Any]) -> LabelType:
+    """The type of Python or NumPy labels: "bool", "int" or "float" where all are of it, else "str"."""
+    kinds: set[LabelType] = {
+        _KINDS.get(type(label.item() if isinstance(label, np.generic) else label), "str") for label in labels
+    }
+    return kinds.pop() if len(kinds) == 1 else "str"
+
+
+_KINDS: dict[type, LabelType] = {bool: "bool", int: "int", float: "float"}

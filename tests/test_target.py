@@ -1,0 +1,78 @@
+"""What a model predicts: probabilities, decisions and labels of the user's own type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.target import Target, label_type_of
+
+LOGITS = np.array([[0.5, -1.0, 2.0], [-3.0, 0.25, -0.5]])
+
+
+def test_classification() -> None:
+    target = Target(("a", "b", "c"))
+    assert target.outputs == 3
+    np.testing.assert_allclose(target.probabilities(LOGITS), np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True))
+    assert target.labels(LOGITS).tolist() == ["c", "b"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "expected"),
+    [("int", ("3", "10"), [10, 3]), ("float", ("0.5", "1.5"), [1.5, 0.5]), ("bool", ("False", "True"), [True, False])],
+)
+def test_labels_keep_their_type(kind: Any, classes: tuple[str, str], expected: list[Any]) -> None:
+    target = Target(classes, label_type=kind)
+    found = target.labels(np.array([[1.0], [-1.0]]))
+    assert target.outputs == 1
+    assert found.tolist() == expected
+    assert type(found.tolist()[0]) is type(expected[0])
+
+
+def test_a_threshold_decides() -> None:
+    p = 1 / (1 + np.exp(-0.4))
+    logits = np.array([[0.4]])
+    assert Target(("no", "yes"), thresholds=(p - 0.01,)).labels(logits).tolist() == ["yes"]
+    assert Target(("no", "yes"), thresholds=(p + 0.01,)).labels(logits).tolist() == ["no"]
+
+
+def test_multilabel() -> None:
+    target = Target(("a", "b", "c"), "multilabel", thresholds=(0.5, 0.2, 0.9))
+    np.testing.assert_allclose(target.probabilities(LOGITS), 1 / (1 + np.exp(-LOGITS)))
+    assert target.labels(LOGITS).tolist() == [("a", "b"), ("b",)]
+    assert Target(("a", "b"), "multilabel").outputs == 2
+
+
+def test_regression() -> None:
+    one, two = Target(("price",), "regression"), Target(("x", "y"), "regression")
+    np.testing.assert_array_equal(one.labels(LOGITS[:, :1]), LOGITS[:, 0])
+    np.testing.assert_array_equal(two.labels(LOGITS[:, :2]), LOGITS[:, :2])
+    with pytest.raises(InputError, match="no probabilities"):
+        one.probabilities(LOGITS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": ("a", "a")}, "distinct"),
+        ({"classes": ("a", "b"), "task": "ranking"}, "task must be one of"),
+        ({"classes": ("a", "b"), "label_type": "int"}, "not of type int"),
+        ({"classes": ("a", "b", "c"), "thresholds": (0.5,)}, "0 thresholds"),
+        ({"classes": ("a", "b"), "thresholds": (1.5,)}, "from 0 to 1"),
+        ({"classes": ("x",), "task": "regression", "thresholds": (0.5,)}, "0 thresholds"),
+    ],
+)
+def test_invalid(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Target(**arguments)
+
+
+def test_label_type_of() -> None:
+    assert label_type_of([1, np.int64(2)]) == "int"
+    assert label_type_of([True, np.bool_(False)]) == "bool"
+    assert label_type_of([0.5, 1.0]) == "float"
+    assert label_type_of([1, "1"]) == "str"
+    assert label_type_of([]) == "str"
