@@ -13,6 +13,8 @@ A message contains at most 80 characters of user text, and no control characters
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = [
     "DataError",
     "GatewiseError",
@@ -21,6 +23,7 @@ __all__ = [
     "MissingExtra",
     "ModelFileError",
     "TrainingError",
+    "did_you_mean",
     "printable",
     "quote",
 ]
@@ -72,3 +75,11 @@ def printable(text: object, limit: int = 80) -> str:
 def quote(text: object, limit: int = 80) -> str:
     """`printable` text in quotation marks, for messages."""
     return f"'{printable(text, limit)}'"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: "; did you mean 'epochs'?", or "" if no known name is near."""
+    from difflib import get_close_matches  # only for messages: it takes longer to import than this module
+
+    near = get_close_matches(str(name).lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {quote(near[0])}?" if near else ""

@@ -127,7 +127,7 @@ def test_invalid_training_options(run: Run, reviews_csv: Path, tmp_path: Path) -
     assert "no recipe is called 'slow'; there are finetune, best, few-shot, tutorial, fast" in refused(
         run, "train", *csv, "--recipe", "slow"
     )
-    assert "--gate must be sigmoid or binary, not 'soft'" in refused(run, "train", *csv, "--gate", "soft")
+    assert "recipe: gate must be 'sigmoid' or 'binary', not 'soft'" in refused(run, "train", *csv, "--gate", "soft")
     assert "epochs must be at least 1" in refused(run, "train", *csv, "--epochs", 0)
     assert "no column 'text'; there are 'sentiment', 'review'" in refused(run, "train", reviews_csv, "-o", target)
     assert not target.exists()

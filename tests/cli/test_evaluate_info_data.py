@@ -113,3 +113,17 @@ def test_info_of_a_model(run: Run, keras_folder: Path, tokens_folder: Path) -> N
     assert seen["files"]["config.json"] == (keras_folder / "config.json").stat().st_size
     shown = run("info", tokens_folder).stdout
     assert all(ch.isprintable() or ch == "\n" for ch in shown)
+
+
+def test_the_fields_of_a_recipe(run: Run) -> None:
+    plain, as_json = run("info", "--recipe", "fast"), json.loads(run("info", "--recipe", "fast", "--json").stdout)
+    assert max(map(len, plain.stdout.splitlines())) < 80
+    assert as_json["recipe"] == "fast"
+    for field in as_json["fields"]:
+        value = str(field["value"]).lower() if isinstance(field["value"], bool) else field["value"]
+        assert f"\n{field['name']} = {value}  ({field['type']})\n" in plain.stdout
+        assert field["meaning"] in " ".join(plain.stdout.split())
+    assert len(as_json["fields"]) > 40
+    refused = run("info", "some/model", "--recipe", "fast")
+    assert (refused.exit_code, refused.stderr) == (2, "gatewise: give either --recipe or a model, not both\n")
+    assert "did you mean 'fast'?" in run("info", "--recipe", "fats").stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -90,6 +91,50 @@ def test_adversarial_training(run: Run, reviews_csv: Path, tmp_path: Path) -> No
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
         assert "adversarial must be from 0 to below 1, not" in result.stderr
         assert not refused.with_name("refused.run").exists()
+
+
+def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    """An option or --set replaces the file's value, which replaces the recipe's; the card's command says it all."""
+    config = tmp_path / "slow.toml"
+    config.write_text('recipe = "fast"\nepochs = 9\nunits = 5\npatience = 7\nlearning_rate = 0.02\n', encoding="utf-8")
+    target = tmp_path / "m"
+    words = ["--config", config, "--set", "units=3", "--set", "bidirectional=false", "--epochs", 1, "--dropout", 0.25]
+    assert run("train", *columns(reviews_csv), "-o", target, *words).exit_code == 0
+    model = gw.load(target)
+    assert (model.architecture.units, model.architecture.bidirectional, model.metadata.epochs) == (3, False, 1)
+    assert model.metadata.command.endswith(
+        " --recipe fast --text review --label sentiment --out "
+        f"{target} --epochs 1 --learning-rate 0.02 --units 3"
+        " --set patience=7 --set dropout_embedding=0.25 --set dropout_output=0.25 --set bidirectional=false"
+    )
+    again = model.metadata.command.replace(str(target), str(tmp_path / "again"))
+    assert run(*shlex.split(again)[1:]).exit_code == 0
+    for name, array in gw.load(tmp_path / "again").parameters.items():
+        assert array.tobytes() == model.parameters[name].tobytes(), name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "unit=3"], "--set: a recipe has no 'unit'; did you mean 'units'?"),
+        (["--set", "units"], "--set 'units': write --set FIELD=VALUE"),
+        (["--set", "epochs=2.5"], "--set: epochs must be a whole number, not '2.5'"),
+        (["--set", "epochs=2", "--epochs", "3"], "--set epochs: the field is set twice"),
+        (["--set", "dropout_output=0", "--dropout", "0.1"], "--set dropout_output: the field is set twice"),
+        (["--learning-rate", "nan"], "recipe: learning_rate must be above 0, not nan"),
+        (["--layers", "0"], "recipe: layers must be at least 1, not 0"),
+        (["--seed", "-1"], "seed must be a whole number from 0"),
+        (["--recipe", "tutorail"], "did you mean 'tutorial'?"),
+        (["--config", "none.toml"], "'none.toml': cannot be read"),
+    ],
+)
+def test_a_wrong_setting_stops_before_the_data_is_read(
+    run: Run, tmp_path: Path, words: list[str], message: str
+) -> None:
+    result = run("train", tmp_path / "missing.csv", *words, "-o", tmp_path / "m")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert message in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_json_is_one_object_and_the_rest_goes_to_stderr(run: Run, reviews_csv: Path, tmp_path: Path) -> None:

@@ -122,8 +122,13 @@ def command_line(*words: str, **options: object) -> str:
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
             if one is not None:
-                words += (f"--{name.replace('_', '-')}", f"{one:.15g}" if isinstance(one, float) else str(one))
+                words += (f"--{name.replace('_', '-')}", _number(one) if isinstance(one, float) else str(one))
     return shlex.join(("gatewise", *words))
+
+
+def _number(value: float) -> str:
+    """The shortest text that `float` reads as the value."""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
 def _is_path(argument: str) -> bool:

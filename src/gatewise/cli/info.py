@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, argument, open_model
+from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, argument, open_model, option
 from gatewise.cli.output import console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
 
@@ -19,16 +20,23 @@ if TYPE_CHECKING:
 def info(
     model: Annotated[str | None, argument("[MODEL]", "Model folder.")] = None,
     use_bundled: BundledOption = False,
+    recipe: Annotated[str | None, option("--recipe", "NAME", "The fields of a training recipe.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show versions, kernels and threads on this machine, or the contents of a model.
+    """Show versions, kernels and threads on this machine, the contents of a model, or the fields of a recipe.
 
     \b
     gatewise info
     gatewise info --bundled
     gatewise info models/imdb-tutorial
+    gatewise info --recipe fast
     GATEWISE_ISA=avx2 GATEWISE_THREADS=1 gatewise info
     """
+    if recipe is not None:
+        if model is not None or use_bundled:
+            raise InputError("give either --recipe or a model, not both")
+        _print_recipe(recipe, as_json)
+        return
     if model is None and not use_bundled:
         found = environment()
         if as_json:
@@ -39,6 +47,27 @@ def info(
     if model is not None and use_bundled:
         raise InputError("give either --bundled or a model folder, not both")
     _describe(ModelChoice(model, []), as_json)
+
+
+def _print_recipe(name: str, as_json: bool) -> None:
+    from gatewise.training import recipe as named
+    from gatewise.training.fields import fields_of, meanings
+
+    chosen = named(name)
+    known, meaning = fields_of(type(chosen)), meanings(type(chosen))
+    rows = [(field, getattr(chosen, name)) for name, field in known.items() if name != "name"]
+    if as_json:
+        described = [
+            {"name": field.name, "value": value, "type": field.type_name, "meaning": meaning.get(field.name, "")}
+            for field, value in rows
+        ]
+        print_json({"recipe": name, "fields": described})
+        return
+    print(f"recipe {name}: gatewise train SOURCE --recipe {name} --set FIELD=VALUE")
+    for field, value in rows:
+        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        print(f"\n{field.name} = {shown}  ({field.type_name})")
+        print(textwrap.fill(meaning.get(field.name, ""), 79, initial_indent="    ", subsequent_indent="    "))
 
 
 def environment() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,8 @@ _RECIPE = (
 )
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
 _GATE = "Gate activation; binary: exactly 0 or 1.  [default: the recipe's, sigmoid]"
+_SET = "Any field of the recipe; gatewise info --recipe NAME lists them. May be repeated."
+_DROPOUT = "Dropout probability of embeddings and of the dense layer's inputs.  [default: the recipe's]"
 _NGRAM_ORDER = (
     "For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only.  [default: the recipe's]"
 )
@@ -56,13 +59,22 @@ def train(
     seed: Annotated[
         int, typer.Option("--seed", help="Random seed of the split, initial weights, order and dropout.")
     ] = 0,
+    config: Annotated[
+        str | None, option("--config", "FILE", "TOML file with fields of the recipe, and its name as recipe = NAME.")
+    ] = None,
+    set_fields: Annotated[list[str] | None, option("--set", "FIELD=VALUE", _SET)] = None,
     epochs: Annotated[int | None, option("--epochs", "N", "Number of epochs.  [default: the recipe's]")] = None,
     batch_size: Annotated[
         int | None, option("--batch-size", "N", "Sequences per batch.  [default: the recipe's]")
     ] = None,
+    learning_rate: Annotated[
+        float | None, option("--learning-rate", "RATE", "Adam's learning rate.  [default: the recipe's]")
+    ] = None,
     units: Annotated[
         int | None, option("--units", "N", "Hidden units per LSTM direction.  [default: the recipe's]")
     ] = None,
+    layers: Annotated[int | None, option("--layers", "N", "Stacked LSTM layers.  [default: the recipe's]")] = None,
+    dropout: Annotated[float | None, option("--dropout", "P", _DROPOUT)] = None,
     gate: Annotated[str | None, option("--gate", "sigmoid|binary", _GATE)] = None,
     precision: Annotated[
         str | None, option("--precision", "float32|bf16", f"{PRECISION}  [default: the recipe's, float32]")
@@ -81,6 +93,7 @@ def train(
     gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best   the most accurate
     gatewise train reviews.csv --text review --label sentiment       two or more classes
     gatewise train imdb --ngram-order 0                              the LSTM without the n-gram model
+    gatewise train reviews.csv --config fast.toml --set patience=2   any field of the recipe
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
     from gatewise.cli.progress import ProgressPrinter
@@ -90,29 +103,33 @@ def train(
     from gatewise.training import RECIPES, default_recipe
     from gatewise.training import recipe as named
     from gatewise.training import train as run
-    from gatewise.training.run import RunFolder
+    from gatewise.training.run import RunFolder, checked_seed
 
-    if gate not in (None, "sigmoid", "binary"):
-        raise InputError(f"--gate must be sigmoid or binary, not {quote(gate)}")
-    for_precision(precision or "float32")  # type: ignore[arg-type]
-    changes: dict[str, Any] = {
+    options: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
+        "learning_rate": learning_rate,
         "units": units,
+        "layers": layers,
+        "dropout_embedding": dropout,
+        "dropout_output": dropout,
         "gate": gate,
         "precision": precision,
         "ngram_order": ngram_order,
         "adversarial": adversarial,
     }
-    changes = {name: value for name, value in changes.items() if value is not None}
+    options = {name: value for name, value in options.items() if value is not None}
     # An error in an option stops the command before it reads the data.
+    checked_seed(seed, resume)
+    recipe, changes = changed_fields(recipe, config, set_fields or [], options)
+    for_precision(precision or "float32")  # type: ignore[arg-type]
     chosen = named(recipe or default_recipe(0, pretrained is not None), **changes)
     if unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     start = None if pretrained is None else load_pretrained(pretrained)
     folder = None if out is None else RunFolder.of(out, resume)
-    if ngram_order and is_series(source):
+    if changes.get("ngram_order") and is_series(source):
         raise InputError(f"{quote(source)}: n-grams are for texts, and these are series")
     splits = read_source(source, data, text, label)
     if recipe is None and pretrained is not None:  # the default depends on the number of rows
@@ -132,7 +149,7 @@ def train(
         unlabelled=unlabelled,
         out=out,
         seed=seed or None,
-        **changes,
+        **_as_options(changes),
     )
     with closing(ProgressPrinter(console(stderr=as_json))) as progress:
         model = run(
@@ -160,6 +177,59 @@ def train(
         print(f"  gatewise evaluate {shown} imdb{data_option}")
     print(f'  gatewise predict {shown} "A text of your own."')
     print(f"  gatewise explain {shown} {example}")
+
+
+# Fields with an option of their own; the command on the card has the others as --set.
+_OPTIONS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "units",
+    "layers",
+    "gate",
+    "precision",
+    "ngram_order",
+    "adversarial",
+)
+
+
+def changed_fields(
+    recipe: str | None, config: str | None, set_fields: Sequence[str], options: Mapping[str, Any]
+) -> tuple[str | None, dict[str, Any]]:
+    """The recipe's name (None: the default) and its changed fields. An option or --set replaces a value of the
+    configuration file, and --recipe its recipe.
+
+    Raises InputError for a field that is set twice on the command line, and for one that a recipe does not have.
+    """
+    from gatewise.training.config import read_config
+    from gatewise.training.recipes import setting
+
+    name, changes = (None, {}) if config is None else read_config(config)
+    given = dict(options)
+    for one in set_fields:
+        key, equals, value = one.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals:
+            raise InputError(f"--set {quote(one)}: write --set FIELD=VALUE")
+        try:
+            parsed = setting(key).parsed(value.strip())
+        except InputError as error:
+            raise InputError(f"--set: {error}") from None
+        if key in given:
+            raise InputError(f"--set {key}: the field is set twice on the command line")
+        given[key] = parsed
+    return recipe or name, changes | given
+
+
+def _as_options(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changed fields as options of `gatewise train`."""
+    own = {name: changes[name] for name in _OPTIONS if name in changes}
+    others = [
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in changes.items()
+        if name not in own
+    ]
+    return own | ({"set": others} if others else {})
 
 
 def _stem(source: str) -> str:

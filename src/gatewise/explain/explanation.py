@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.explain.attribution import METHODS, Baseline, IntegratedGradients, Method, attribute, ngram_note
 from gatewise.explain.attribution.ngrams import NgramScore, ngrams_in
 from gatewise.explain.example import Example
@@ -214,7 +214,9 @@ def explain_example(
 def method_named(name: str, baseline: Baseline | None = None) -> Method:
     """The method of that name, with another baseline if one is given. Raises InputError for an unknown name."""
     if name not in METHODS:
-        raise InputError(f"no method is called {quote(name)}; there are {', '.join(METHODS)}")
+        raise InputError(
+            f"no method is called {quote(name)}; there are {', '.join(METHODS)}{did_you_mean(name, METHODS)}"
+        )
     if baseline is None:
         return METHODS[name]
     if name != "integrated-gradients":

@@ -10,7 +10,7 @@ import os
 import warnings
 from functools import cache
 
-from gatewise.errors import InputError, KernelUnavailable, quote
+from gatewise.errors import InputError, KernelUnavailable, did_you_mean, quote
 from gatewise.kernels.interface import Backward, Forward, Interpolation, Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.native import Native, fastest_precision, readonly_copy
 from gatewise.kernels.native import bf16_unavailable_reason as _bf16_unavailable_reason
@@ -40,7 +40,7 @@ NAMES = ("bf16", "native", "reference")  # fastest first; bf16 rounds its operan
 def unavailable_reason(name: str) -> str | None:
     """Why the kernel `name` cannot run here, or None if it can. Raises InputError for an unknown name."""
     if name not in NAMES:
-        raise InputError(f"unknown kernel {name!r}; the kernels are {', '.join(NAMES)}")
+        raise InputError(f"unknown kernel {quote(name)}; the kernels are {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
     if name == "reference":
         return None
     return _bf16_unavailable_reason() if name == "bf16" else _native_unavailable_reason()

@@ -20,7 +20,7 @@ from gatewise.training.callback import Callback, RunInfo
 from gatewise.training.checkpoint import run_identity
 from gatewise.training.pretrain_loop import PretrainLoop
 from gatewise.training.pretrain_recipes import PretrainRecipe, pretrain_recipe
-from gatewise.training.run import Interrupted, RunFolder, interruptible
+from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
 from gatewise.types import Array
 
 VALIDATION_TEXTS = 300  # or a twentieth of fewer than 6,000 texts
@@ -31,7 +31,7 @@ def pretrain(
     *,
     recipe: str | PretrainRecipe | None = None,
     minutes: float | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     out: str | Path | RunFolder | None = None,
     resume: bool = False,
     callback: Callback | None = None,
@@ -41,14 +41,16 @@ def pretrain(
 
     texts: Unlabelled, or any texts. recipe: a size ("embeddings", "small", "medium", "large") or a PretrainRecipe; by
     default the size that `minutes` (10) allow. With minutes, the first steps are timed, and as many are made as fit.
-    seed: fixes initial weights, order, candidates and dropout. out: the folder for the result; the checkpoint stands
-    in `out`.run during training, and `resume` continues from it, bit for bit. command: written to the card.
+    seed: fixes initial weights, order, candidates and dropout; None draws one, which the card records. out: the folder
+    for the result; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit.
+    command: written to the card.
 
     Raises InputError for too few texts, TrainingError for a loss that is not finite or a run folder in use, Interrupted
     after Ctrl-C.
     """
     recipe = recipe if isinstance(recipe, PretrainRecipe) else pretrain_recipe(recipe, minutes)
     data = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
+    seed = checked_seed(seed, resume)
     callback = callback or Callback()
     folder = RunFolder.of(out, resume)
     start = time.perf_counter()

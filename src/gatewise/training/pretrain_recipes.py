@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import fastest_precision
 from gatewise.types import Precision
 
@@ -89,7 +89,7 @@ def pretrain_recipe(size: str | None = None, minutes: float | None = None, **cha
         size = next(name for name in reversed(_MIN_MINUTES) if available >= _MIN_MINUTES[name] or name == "embeddings")
         minutes = available if "epochs" not in changes else minutes
     if size not in SIZES:
-        raise InputError(f"no size is called {quote(size)}; there are {', '.join(SIZES)}")
+        raise InputError(f"no size is called {quote(size)}; there are {', '.join(SIZES)}{did_you_mean(size, SIZES)}")
     if minutes is not None:
         changes |= {"minutes": minutes, "epochs": 0.0}
     return replace(SIZES[size], **changes)

@@ -7,14 +7,15 @@ rows. `best` is the most accurate and the slowest. `tutorial` reproduces the Ker
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import fastest_precision
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import MAX_ORDER
+from gatewise.training.fields import Count, Field, Number, Positive, Probability, Range, checked, fields_of
 from gatewise.types import Gate, Precision
 
 DROPOUTS = ("word", "embedding", "recurrent", "layer", "output")
@@ -31,9 +32,9 @@ class Recipe:
     # Input
     encoding: Literal["keras", "tokens"]
     """Tokenisation: "keras" as `keras.datasets.imdb` encodes reviews, "tokens" for words and punctuation marks."""
-    vocab_size: int
+    vocab_size: Count
     """Number of token ids, special tokens included. Keras: `num_words`. A pretrained model's replaces it."""
-    max_length: int = 0
+    max_length: Number = 0
     """Longest sequence in steps; longer ones are truncated. 0: no limit."""
     truncation: Literal["front", "middle"] = "front"
     """Which steps a longer sequence loses: the first ones, or those after its first third of `max_length`."""
@@ -41,11 +42,11 @@ class Recipe:
     """No pad steps ("none"), or pad steps up to `max_length` in front of a sequence, unmasked as in Keras ("pre")."""
 
     # Network
-    embedding_dim: int = 64
+    embedding_dim: Count = 64
     """Dimension D of the token embeddings. A pretrained model's replaces it."""
-    units: int = 64
+    units: Count = 64
     """Hidden units H of each LSTM. A pretrained model's replaces it."""
-    layers: int = 1
+    layers: Count = 1
     """Number of stacked LSTM layers. PyTorch: `num_layers`."""
     bidirectional: bool = False
     """Whether each layer has a second LSTM that reads from right to left (Schuster & Paliwal 1997)."""
@@ -55,104 +56,88 @@ class Recipe:
     """Gate activation: "sigmoid", or "binary" for gates of exactly 0 or 1 (docs/cell.md)."""
 
     # Regularisation
-    dropout_word: float = 0.0
+    dropout_word: Probability = 0.0
     """Probability of dropping a whole word's embedding (Gal & Ghahramani 2016)."""
-    dropout_embedding: float = 0.0
+    dropout_embedding: Probability = 0.0
     """Dropout probability of each number of the embeddings."""
-    dropout_recurrent: float = 0.0
+    dropout_recurrent: Probability = 0.0
     """Dropout probability of the units of h_{t-1}, one mask per sequence. Keras: `recurrent_dropout`."""
-    dropout_layer: float = 0.0
+    dropout_layer: Probability = 0.0
     """Dropout probability between LSTM layers. PyTorch: `nn.LSTM(dropout=...)`."""
-    dropout_output: float = 0.0
+    dropout_output: Probability = 0.0
     """Dropout probability before the dense layer."""
-    adversarial: float = 0.0
+    adversarial: Probability = 0.0
     """Size of the adversarial perturbation relative to the input norm (Miyato et al. 2017). 0: none."""
 
     # Optimisation
-    epochs: int = 5
+    epochs: Count = 5
     """Passes over the training rows."""
-    min_steps: int = 0
+    min_steps: Number = 0
     """Fewest optimizer steps of a run: small data sets get more than `epochs` epochs. 0: no minimum."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Sequences per step."""
     bucket_by_length: bool = True
     """Whether a batch holds sequences of similar length. Keras: `bucket_by_sequence_length`."""
-    learning_rate: float = 0.001
+    learning_rate: Positive = 0.001
     """Adam's learning rate; the peak with schedule "one-cycle"."""
     schedule: Literal["constant", "one-cycle"] = "constant"
     """Learning rate schedule. "one-cycle": up over the first fifth of the steps, then a cosine to 0 (Smith 2018)."""
-    beta_1: float = 0.9
+    beta_1: Probability = 0.9
     """Adam's decay rate of the first moment (Kingma & Ba 2015)."""
-    beta_2: float = 0.999
+    beta_2: Probability = 0.999
     """Adam's decay rate of the second moment."""
-    epsilon: float = 1e-7
+    epsilon: Positive = 1e-7
     """Adam's constant for numerical stability, used as in Keras ("epsilon hat" of Kingma & Ba 2015)."""
-    embedding_lr_scale: float = 1.0
+    embedding_lr_scale: Annotated[float, Range(0)] = 1.0
     """Factor on the learning rate of the embeddings (discriminative fine-tuning, Howard & Ruder 2018)."""
-    grad_clip: float = 0.0
+    grad_clip: Annotated[float, Range(0)] = 0.0
     """Largest norm of the gradient of all parameters. PyTorch: `clip_grad_norm_`. 0: no clipping."""
     precision: Precision | Literal["auto"] = "float32"
     """Precision of the kernel's matrix products. "auto": the fastest one on this processor."""
 
     # Validation
-    validation_fraction: float = 0.2
+    validation_fraction: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.2
     """Fraction of the training data held out to choose the epoch. scikit-learn: `validation_fraction`."""
     validation_by: Literal["row", "group"] = "group"
     """How it is held out: "row" at random, "group" with all rows of a group (a film) on one side."""
-    patience: int = 0
+    patience: Number = 0
     """Epochs without a lower validation loss after which training stops. Keras: `EarlyStopping`. 0: never."""
 
     # Pretrained model and unlabelled texts
-    probe_l2: float = 0.0
+    probe_l2: Annotated[float, Range(0)] = 0.0
     """L2 penalty of the linear probe that initialises the dense layer (`training.linear_probe`). 0: random start."""
-    student_epochs: int = 0
+    student_epochs: Number = 0
     """Epochs of a student on labels and the teacher's soft labels of unlabelled texts. 0: no student."""
-    student_weight: float = 1.0
+    student_weight: Positive = 1.0
     """Weight of a soft-labelled row in the loss; a labelled row has 1."""
     teacher: Literal["network", "stacking"] = "network"
     """What predicts the soft labels: a network and its n-grams, or stacking (`training.stacking`)."""
-    max_pseudo_labels: int = 0
+    max_pseudo_labels: Number = 0
     """Most unlabelled texts that get a soft label, evenly spaced. 0: all."""
-    lsa_components: int = 0
+    lsa_components: Number = 0
     """Components of the LSA over all texts (`training.lsa`). scikit-learn: `TruncatedSVD(n_components)`. 0: no LSA."""
 
     # N-gram model and calibration
-    ngram_order: int = 0
+    ngram_order: Annotated[int, Range(0, MAX_ORDER)] = 0
     """Largest n of the linear n-gram model ensembled with the network; texts only. 0: no n-gram model."""
-    ngram_min_df: int = 2
+    ngram_min_df: Count = 2
     """Texts that must contain an n-gram. scikit-learn: `CountVectorizer(min_df)`."""
-    ngram_l2: float = 4.0
+    ngram_l2: Positive = 4.0
     """L2 penalty of the n-gram weights. scikit-learn: `LogisticRegression(C=1 / ngram_l2)`."""
-    max_ngrams: int = 0
+    max_ngrams: Number = 0
     """Most n-grams kept after the fit. scikit-learn: `CountVectorizer(max_features)`. 0: all."""
     calibrate: bool = False
     """Whether a network without n-grams is calibrated on the validation part too (Platt 1999)."""
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "epochs", "batch_size", "ngram_min_df"):
-            if getattr(self, name) < 1:
-                raise InputError(f"recipe: {name} must be at least 1, not {getattr(self, name)}")
-        for name in (*(f"dropout_{place}" for place in DROPOUTS), "adversarial"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"recipe: {name} must be from 0 to below 1, not {getattr(self, name)}")
-        for name in (
-            *("grad_clip", "patience", "min_steps", "embedding_lr_scale", "probe_l2", "student_epochs"),
-            *("max_pseudo_labels", "lsa_components", "max_ngrams"),
-        ):
-            if getattr(self, name) < 0:
-                raise InputError(f"recipe: {name} must be at least 0, not {getattr(self, name)}")
-        for name in ("learning_rate", "student_weight", "ngram_l2"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"recipe: {name} must be above 0, not {getattr(self, name)}")
+        try:
+            for name, value in checked(self).items():
+                object.__setattr__(self, name, value)
+        except InputError as error:
+            raise InputError(f"recipe: {error}") from None
         for name in ("dropout_recurrent", "adversarial"):
             if getattr(self, name) and self.padding == "pre":
                 raise InputError(f"recipe: {name} differs by sequence, and padding 'pre' shares pad steps: use 'none'")
-        if not 0 < self.validation_fraction < 1:
-            raise InputError(f"recipe: validation_fraction must lie between 0 and 1, not {self.validation_fraction}")
-        if not 0 <= self.ngram_order <= MAX_ORDER:
-            raise InputError(f"recipe: ngram_order must be from 0 to {MAX_ORDER}, not {self.ngram_order}")
-        if self.teacher not in ("network", "stacking"):
-            raise InputError(f"recipe: teacher must be 'network' or 'stacking', not {quote(self.teacher)}")
 
     def architecture(self, inputs: Literal["tokens", "channels"], vocab_size: int, classes: int) -> Architecture:
         """The network for `vocab_size` tokens or channels and so many classes."""
@@ -277,15 +262,32 @@ def default_recipe(rows: int, pretrained: bool) -> str:
     return "few-shot" if rows < FEW_SHOT_ROWS else "finetune"
 
 
-def recipe(name: str, **changes: Any) -> Recipe:
-    """The recipe `name` with fields changed. Raises InputError for an unknown name or field, and lists what exists."""
+def recipe(name: str, /, **changes: Any) -> Recipe:
+    """The recipe `name` with fields changed. Raises InputError for an unknown name or field, with the nearest one, and
+    for a value of a wrong type or out of range.
+    """
     if name not in RECIPES:
-        raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}")
-    names = [field.name for field in fields(Recipe)]
-    unknown = set(changes) - set(names)
-    if unknown:
-        raise InputError(f"a recipe has no {quote(min(unknown))}; it has {', '.join(names)}")
-    return replace(RECIPES[name], **changes)
+        nearest = did_you_mean(name, RECIPES)
+        raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}{nearest}")
+    return changed(RECIPES[name], **changes)
+
+
+def changed(recipe: Recipe, /, **changes: Any) -> Recipe:
+    """The recipe with fields changed. Raises InputError as `recipe` does."""
+    for name in changes:
+        setting(name)
+    return replace(recipe, **changes)
+
+
+def setting(name: str) -> Field:
+    """The field `name` of a recipe. Raises InputError for an unknown one, with the nearest; a recipe's name is no
+    setting.
+    """
+    known = {key: field for key, field in fields_of(Recipe).items() if key != "name"}
+    if name not in known:
+        nearest = did_you_mean(name, known) or f"; it has {', '.join(known)}"
+        raise InputError(f"a recipe has no {quote(name)}{nearest}")
+    return known[name]
 
 
 def match_pretrained(recipe: Recipe, pretrained: PretrainedLM) -> Recipe:

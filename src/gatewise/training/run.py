@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+import secrets
 import shutil
 import signal
 import threading
@@ -12,9 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
-from gatewise.errors import GatewiseError, InputError
+from gatewise.errors import GatewiseError, InputError, quote
 from gatewise.model.model import Model
 from gatewise.storage import check_target, locked
 from gatewise.training.callback import Callback
@@ -31,6 +34,20 @@ class Interrupted(GatewiseError):
     def __init__(self, message: str, model: Model | None = None) -> None:
         super().__init__(message)
         self.model = model
+
+
+def checked_seed(seed: Any, resume: bool) -> int:
+    """The seed as an int; None draws one. Raises InputError for any other value than a whole number from 0 to 2^63 - 1,
+    and for None where a run is to resume: it continues with the seed that it began with.
+    """
+    if seed is None:
+        if resume:
+            raise InputError("seed: to resume, pass the seed that the run began with, not None")
+        return secrets.randbelow(2**31)
+    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, numbers.Integral) or not 0 <= int(seed) < 2**63:
+        shown = quote(seed) if isinstance(seed, str) else quote(seed).strip("'")
+        raise InputError(f"seed must be a whole number from 0 to 2^63 - 1, or None to draw one, not {shown}")
+    return int(seed)
 
 
 class Resumable(Protocol):

@@ -28,9 +28,9 @@ from gatewise.training.ensemble import fit_ensemble
 from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
 from gatewise.training.lsa import fit_lsa_classifier
-from gatewise.training.recipes import Recipe, default_recipe, match_pretrained
+from gatewise.training.recipes import Recipe, changed, default_recipe, match_pretrained
 from gatewise.training.recipes import recipe as named
-from gatewise.training.run import Interrupted, RunFolder, interruptible
+from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
 from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
 from gatewise.training.stacking import stacked_predictions
 from gatewise.training.training_data import TrainingData, prepare, with_pseudo_labels
@@ -44,7 +44,7 @@ def train(
     recipe: str | Recipe | None = None,
     pretrained: PretrainedLM | str | Path | None = None,
     unlabelled: Unlabelled | Sequence[str] | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     out: str | Path | RunFolder | None = None,
     resume: bool = False,
     callback: Callback | None = None,
@@ -57,15 +57,17 @@ def train(
     or a Recipe; by default "fast", with `pretrained` "finetune", or "few-shot" below 2,000 rows. changes: fields of the
     recipe to replace (`epochs=3`, `units=128`, ...). pretrained: a language model of `gatewise.pretrain`, or its
     folder. unlabelled: further texts, for a recipe with `student_epochs` or `lsa_components`. seed: fixes the split,
-    the initial weights, the order and the dropout. out: the folder for the model; the checkpoint stands in `out`.run
-    during training, and `resume` continues from it, bit for bit. command: written to the model card.
+    the initial weights, the order and the dropout; None draws one, which the model card records. out: the folder for
+    the model; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit. command:
+    written to the model card.
 
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
     """
     labelled = _labelled(data, labels)
+    seed = checked_seed(seed, resume)
     recipe = recipe or default_recipe(len(labelled), pretrained is not None)
-    recipe = named(recipe, **changes) if isinstance(recipe, str) else replace(recipe, **changes)
+    recipe = named(recipe, **changes) if isinstance(recipe, str) else changed(recipe, **changes)
     if isinstance(pretrained, str | Path):
         pretrained = load_pretrained(pretrained)
     if pretrained is not None:
