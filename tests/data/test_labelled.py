@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.data import Labelled
-from gatewise.data.labelled import class_order
+from gatewise.data.labels import class_order
 from gatewise.errors import InputError
 
 TEXTS = ["A good film.", "a  GOOD<br />film.", "dull", ""]
@@ -97,11 +97,11 @@ def test_of_names_and_orders_the_classes() -> None:
         (["x", "y"], ["a", None], "labels: row 1 has no label"),
         (["x", "y"], [float("nan"), 1], "labels: row 0 has no label"),
         (["x", "y"], ["a", " "], "labels: row 1 has no label"),
-        (["x", {}], ["a", "b"], "row 1 is neither a text nor an array"),
-        ([[1.0], [float("inf")]], ["a", "b"], "row 1 must be .* finite"),
-        ([[1.0], "x"], ["a", "b"], "row 1 must be an array"),
-        (["x", [1.0]], ["a", "b"], "all texts or all arrays"),
-        ([[[1.0, 2.0]], [[1.0]]], ["a", "b"], r"row 1 must be an array \(length, 2\)"),
+        (["x", {}], ["a", "b"], "row 1 is a dict, not a text"),
+        ([[1.0], [float("inf")]], ["a", "b"], "row 1, step 0: inf is not finite"),
+        ([[1.0], "x"], ["a", "b"], r"row 1 is a text \('x'\), not a series"),
+        (["x", [1.0]], ["a", "b"], "row 1 is a list, not a text"),
+        ([[[1.0, 2.0]] * 3, [[1.0]] * 2], ["a", "b"], "row 1 has 1 channels, but row 0 has 2"),
     ],
 )
 def test_of_refuses(inputs: object, labels: object, message: str) -> None:

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from gatewise.data.labelled import Labelled, class_order, label_rows
+from gatewise.data.labelled import Labelled
+from gatewise.data.labels import class_order, label_rows
 from gatewise.errors import DataError, quote
 from gatewise.storage import parse_json
 

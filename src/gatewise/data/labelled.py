@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -12,8 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.inputs import convert_inputs
+from gatewise.data.labels import convert_groups, convert_labels
 from gatewise.errors import InputError, quote
-from gatewise.target import Target, label_type_of
+from gatewise.target import Target
 from gatewise.types import LabelType, Task
 
 _BY_CONTENT = np.zeros(0, dtype=np.int64)
@@ -69,22 +70,39 @@ class Labelled:
             raise InputError("inputs must be all texts or all arrays")
 
     @classmethod
-    def of(cls, inputs: Iterable[Any], labels: Iterable[Any], source: str = "the data given") -> Labelled:
-        """From n texts, or n arrays (length,) or (length, channels), and n labels of any type with a string form.
+    def of(
+        cls,
+        inputs: Any,
+        labels: Any,
+        source: str = "the data given",
+        *,
+        task: Task | None = None,
+        classes: Sequence[str] | None = None,
+        groups: Any = None,
+        sample_weight: Any = None,
+        layout: str | None = None,
+    ) -> Labelled:
+        """From n texts or series and n labels, as a user passes them.
 
-        The classes are the distinct labels in the order of `class_order`. Raises InputError for a missing label,
-        different numbers of inputs and labels, and a value of a series that is not finite.
+        inputs, layout: see `convert_inputs`. labels, task, classes: see `convert_labels`. groups: a name or number per
+        row. sample_weight: a number per row. Raises InputError as these functions, and for different numbers of rows.
         """
-        if isinstance(inputs, str):
-            raise InputError("inputs must be a list of texts, not one text")
-        rows: Any = [row if isinstance(row, str) else _series(row, number) for number, row in enumerate(inputs)]
-        labels = list(labels)
-        names = [_label_name(label, number) for number, label in enumerate(labels)]
-        if len(rows) != len(names):
-            raise InputError(f"there are {len(rows):,} inputs but {len(names):,} labels")
-        classes = class_order(names)
-        kind = label_type_of(labels)
-        return cls(rows, label_rows(names, classes), classes, source=source, label_type=kind)
+        rows = convert_inputs(inputs, layout=layout)
+        found = convert_labels(labels, task, classes)
+        n = len(rows)
+        if n != len(found.labels):
+            raise InputError(f"there are {n:,} inputs but {len(found.labels):,} labels")
+        more: dict[str, Any] = {}
+        if groups is not None:
+            more["groups"] = convert_groups(groups)
+        if sample_weight is not None:
+            more["sample_weight"] = convert_labels(sample_weight, "regression", name="sample_weight").labels[:, 0]
+        for name, column in more.items():
+            if len(column) != n:
+                raise InputError(f"there are {n:,} inputs but {len(column):,} {name}")
+        return cls(
+            rows, found.labels, found.classes, source=source, task=found.task, label_type=found.label_type, **more
+        )
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -167,43 +185,6 @@ class Labelled:
         if (self.sample_weight != 1).any():
             add(self.sample_weight.astype("<f8").tobytes())
         return digest.hexdigest()
-
-
-def class_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """The distinct labels, sorted as numbers if all are numbers, else by code point.
-
-    >>> class_order(["10", "9", "10"]), class_order(["b", "10", "9"])
-    (('9', '10'), ('10', '9', 'b'))
-    """
-    names = set(labels)
-    if all(re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", name) for name in names):
-        return tuple(sorted(names, key=lambda name: (float(name), name)))
-    return tuple(sorted(names))
-
-
-def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.int64]:
-    """The index in `classes` of each label: (n,)."""
-    place = {name: row for row, name in enumerate(classes)}
-    return np.array([place[label] for label in labels], dtype=np.int64)
-
-
-def _series(row: Any, number: int) -> NDArray[np.float32]:
-    try:
-        series = np.asarray(row, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise InputError(f"inputs: row {number} is neither a text nor an array of numbers") from None
-    if series.ndim == 1:
-        series = series[:, None]
-    if series.ndim != 2 or not np.isfinite(series).all():
-        raise InputError(f"inputs: row {number} must be (length, channels) of finite numbers, got {series.shape}")
-    return series
-
-
-def _label_name(label: Any, number: int) -> str:
-    name = str(label).strip()
-    if label is None or label != label or not name:
-        raise InputError(f"labels: row {number} has no label")
-    return name
 
 
 def _parts(row: Any) -> list[bytes]:

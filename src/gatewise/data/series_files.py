@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.files import decode, fail, read_bytes
-from gatewise.data.labelled import Labelled, class_order, label_rows
+from gatewise.data.labelled import Labelled
+from gatewise.data.labels import class_order, label_rows
 from gatewise.data.series import Series
 from gatewise.errors import DataError, quote
 from gatewise.kernels.ragged import starts_of

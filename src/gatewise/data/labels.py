@@ -1,0 +1,204 @@
+"""What a user passes as labels, as an array with the classes, the task and the type of the labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.data.inputs import convert_rows, described, frame_columns, is_frame, is_missing, missing_name
+from gatewise.errors import InputError, quote
+from gatewise.types import LabelType, Task
+
+_MANY = 20  # distinct numbers; more, if they are more than half of the rows, are no classes
+
+
+class ConvertedLabels(NamedTuple):
+    """The labels of n rows.
+
+    labels: (n,) int64, indices into `classes`; multilabel: (n, K) int64 of 0 and 1; regression: (n, M) float64.
+    classes: K names, sorted; regression: the names of the M numbers. label_type: of the labels as they were passed.
+    """
+
+    labels: NDArray[Any]
+    classes: tuple[str, ...]
+    task: Task
+    label_type: LabelType
+
+
+def convert_labels(
+    labels: Any, task: Task | None = None, classes: Sequence[str] | None = None, name: str = "labels"
+) -> ConvertedLabels:
+    """Labels in a list, tuple, array (n,) or (n, 1), Series, PyArrow array or data frame.
+
+    A list, tuple or set of labels per row is multi-label, and so is, with task="multilabel", an array or data frame
+    (n, K) of 0 and 1. With task="regression", numbers (n,) or (n, M). task: None for multilabel if the rows hold lists
+    of labels, else classification. classes: the names of the K or M columns; None: those of a data frame, or numbers.
+
+    Raises InputError that names the row for a missing label, and for different types of labels, one-hot rows, numbers
+    that look like regression (no whole numbers, or more than 20 distinct ones that are more than half of the rows),
+    a set and a dict.
+    """
+    if task not in (None, "classification", "multilabel", "regression"):
+        raise InputError(f"task must be 'classification', 'multilabel' or 'regression', not {quote(task)}")
+    if is_frame(labels):
+        columns = frame_columns(labels)
+        if len(columns) > 1:
+            if classes is None:
+                classes = tuple(columns)
+            labels = [list(row) for row in zip(*columns.values(), strict=True)]
+    rows = convert_rows(labels, name) if not isinstance(labels, np.ndarray) or labels.ndim < 2 else labels.tolist()
+    nested = any(isinstance(row, list | tuple | Set | np.ndarray) for row in rows)
+    if nested:
+        rows = [_entries(row, f"{name}: row {number}") for number, row in enumerate(rows)]
+        if task != "multilabel" and all(isinstance(row, list) and len(row) == 1 for row in rows):
+            rows, nested = [row[0] for row in rows], False  # (n, 1)
+    if task == "regression":
+        return _regression(rows if nested else [[row] for row in rows], classes, name)
+    if nested:
+        return _multilabel(rows, task, classes, name)
+    if task == "multilabel":
+        raise InputError(f"{name}: multilabel needs a list of labels per row, or an array (n, K) of 0 and 1")
+    return _classification(rows, task, name)
+
+
+def convert_groups(groups: Any, name: str = "groups") -> NDArray[np.int64]:
+    """The groups of n rows, texts or numbers, as numbers (n,) from 0. Raises InputError for a missing one."""
+    names, _ = _names(convert_rows(groups, name), name)
+    return label_rows(names, class_order(names))
+
+
+def class_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """The distinct labels, sorted as numbers if all are numbers, else by code point.
+
+    >>> class_order(["10", "9", "10"]), class_order(["b", "10", "9"])
+    (('9', '10'), ('10', '9', 'b'))
+    """
+    names = set(labels)
+    if all(re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (float(name), name)))
+    return tuple(sorted(names))
+
+
+def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """The index in `classes` of each label: (n,)."""
+    place = {name: row for row, name in enumerate(classes)}
+    return np.array([place[label] for label in labels], dtype=np.int64)
+
+
+def _classification(rows: list[Any], task: Task | None, name: str) -> ConvertedLabels:
+    names, label_type = _names(rows, name)
+    if task is None and label_type in ("int", "float"):
+        _refuse_continuous(rows, name)
+    classes = class_order(names)
+    return ConvertedLabels(label_rows(names, classes), classes, "classification", label_type)
+
+
+def _multilabel(rows: list[Any], task: Task | None, classes: Sequence[str] | None, name: str) -> ConvertedLabels:
+    widths = {len(row) for row in rows}
+    entries = [entry for row in rows for entry in row]
+    binary = all(isinstance(entry, bool | int | float | np.number | np.bool_) and entry in (0, 1) for entry in entries)
+    if len(widths) == 1 and max(widths) > 1 and binary and all(isinstance(row, list) for row in rows):
+        (width,) = widths
+        if task is None:
+            what = "one-hot labels" if all(sum(row) == 1 for row in rows) else "labels of 0 and 1"
+            raise InputError(
+                f"{name}: {what} of shape ({len(rows)}, {width}): pass the class of each row, for one-hot labels "
+                "labels.argmax(axis=1), or task='multilabel' if a row may have several classes"
+            )
+        names = tuple(classes) if classes is not None else tuple(str(k) for k in range(width))
+        if len(names) != width:
+            raise InputError(f"{name}: {width} columns but {len(names)} classes")
+        return ConvertedLabels(np.array(rows).astype(np.int64), names, "multilabel", "str" if classes else "int")
+    flat = [(number, entry) for number, row in enumerate(rows) for entry in row]
+    if task is None and flat and all(isinstance(entry, float | np.floating) for _, entry in flat):
+        raise InputError(f"{name}: several numbers per row: this looks like regression: pass task='regression'")
+    found, label_type = _names([entry for _, entry in flat], name, [number for number, _ in flat])
+    order = class_order(found)
+    out = np.zeros((len(rows), len(order)), dtype=np.int64)
+    out[[number for number, _ in flat], label_rows(found, order)] = 1
+    return ConvertedLabels(out, order, "multilabel", label_type)
+
+
+def _regression(rows: list[Any], names: Sequence[str] | None, name: str) -> ConvertedLabels:
+    width = len(rows[0]) if rows else 1
+    for number, row in enumerate(rows):
+        if len(row) != width:
+            raise InputError(f"{name}: row {number} has {len(row)} numbers, but row 0 has {width}")
+        for value in row:
+            if is_missing(value):
+                raise InputError(f"{name}: row {number} is missing ({missing_name(value)})")
+            if not _is_number(value) or not np.isfinite(value):
+                raise InputError(f"{name}: row {number} is {described(value)}; regression needs finite numbers")
+    if names is None:
+        names = ["value"] if width == 1 else [f"value {k + 1}" for k in range(width)]
+    if len(names) != width:
+        raise InputError(f"{name}: {width} numbers per row but {len(names)} names")
+    return ConvertedLabels(
+        np.array(rows, dtype=np.float64).reshape(len(rows), width), tuple(names), "regression", "float"
+    )
+
+
+def _names(rows: list[Any], name: str, numbers: list[int] | None = None) -> tuple[list[str], LabelType]:
+    """The name of each label and their common type. numbers: the row number of each label."""
+    types: dict[LabelType, int] = {}
+    for place, row in enumerate(rows):
+        number = place if numbers is None else numbers[place]
+        if is_missing(row) or (isinstance(row, str) and not row.strip()):
+            shown = "an empty text" if isinstance(row, str) else missing_name(row)
+            raise InputError(f"{name}: row {number} has no label ({shown})")
+        types.setdefault(_type_of(row, f"{name}: row {number}"), number)
+    if set(types) == {"int", "float"}:
+        types = {"float": 0}
+    if len(types) > 1:
+        (first, a), (second, b), *_ = types.items()
+        raise InputError(f"{name}: labels of different types: row {a} is {first}, row {b} is {second}")
+    label_type: LabelType = next(iter(types), "str")
+    if label_type == "str":
+        return [str(row).strip() for row in rows], label_type
+    kinds: dict[str, Any] = {"int": int, "float": float, "bool": bool}
+    return [str(kinds[label_type](row)) for row in rows], label_type
+
+
+def _type_of(label: Any, where: str) -> LabelType:
+    if isinstance(label, str):
+        return "str"
+    if isinstance(label, bool | np.bool_):
+        return "bool"
+    if isinstance(label, int | np.integer):
+        return "int"
+    if isinstance(label, float | np.floating):
+        if not np.isfinite(label):
+            raise InputError(f"{where} is {described(label)}")
+        return "float"
+    raise InputError(f"{where} is {described(label)}; labels are texts, numbers or True and False")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.complexfloating)
+
+
+def _refuse_continuous(rows: list[Any], name: str) -> None:
+    hint = "this looks like regression: pass task='regression', or task='classification' if each number is a class"
+    for number, row in enumerate(rows):
+        if row != int(row):
+            raise InputError(f"{name}: row {number} is {quote(row, 30)[1:-1]}: {hint}")
+    distinct = len(set(rows))
+    if distinct > _MANY and 2 * distinct > len(rows):
+        raise InputError(f"{name}: {distinct:,} different numbers in {len(rows):,} rows: {hint}")
+
+
+def _entries(row: Any, where: str) -> Any:
+    """The labels of one row of a nested container: a list, or a tuple for a set, whose order means nothing."""
+    if isinstance(row, np.ndarray):
+        return row.tolist() if row.ndim else [row.item()]
+    if isinstance(row, Set):
+        return tuple(row)
+    if isinstance(row, list | tuple):
+        return list(row)
+    if isinstance(row, Mapping) or not is_missing(row):
+        raise InputError(f"{where} is {described(row)}, but other rows are lists of labels")
+    raise InputError(f"{where} has no label ({missing_name(row)})")

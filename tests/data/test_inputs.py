@@ -1,0 +1,137 @@
+"""What a user passes as inputs: right, or one InputError that names the row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from gatewise.data import Labelled
+from gatewise.data.inputs import convert_inputs
+from gatewise.errors import InputError, MissingExtra
+
+TEXTS = ["a good film", "dull", "10/10"]
+
+CONTAINERS: dict[str, Callable[[], Any]] = {
+    "list": lambda: TEXTS,
+    "tuple": lambda: tuple(TEXTS),
+    "generator": lambda: (text for text in TEXTS),
+    "values of a dict": lambda: dict(enumerate(TEXTS)).values(),
+    "array of str": lambda: np.array(TEXTS),
+    "array of objects": lambda: np.array(TEXTS, dtype=object),
+    "array of StringDType": lambda: np.array(TEXTS, dtype=np.dtypes.StringDType()),
+    "array (n, 1)": lambda: np.array(TEXTS)[:, None],
+    "pandas Series": lambda: pd.Series(TEXTS, index=[7, 5, 9]),
+    "pandas strings": lambda: pd.Series(TEXTS, dtype="string"),
+    "pandas categories": lambda: pd.Series(TEXTS, dtype="category"),
+    "pandas Index": lambda: pd.Index(TEXTS),
+    "polars Series": lambda: pl.Series(TEXTS),
+    "PyArrow array": lambda: pa.array(TEXTS),
+    "PyArrow chunks": lambda: pa.chunked_array([TEXTS[:1], TEXTS[1:]]),
+    "pandas frame": lambda: pd.DataFrame({"text": TEXTS}),
+    "polars frame": lambda: pl.DataFrame({"text": TEXTS}),
+    "PyArrow table": lambda: pa.table({"text": TEXTS}),
+    "PyArrow batch": lambda: pa.record_batch({"text": TEXTS}),
+    "datasets.Dataset": lambda: datasets.Dataset.from_dict({"text": TEXTS}),
+    "datasets column": lambda: datasets.Dataset.from_dict({"text": TEXTS})["text"],
+}
+
+
+@pytest.mark.parametrize("case", CONTAINERS)
+def test_containers_of_texts(case: str) -> None:
+    found = convert_inputs(CONTAINERS[case]())
+    assert found == TEXTS
+    assert all(type(text) is str for text in found)
+
+
+def test_the_list_given_is_not_changed() -> None:
+    given = [np.str_("a"), "b"]
+    assert convert_inputs(given) is not given
+    assert type(given[0]) is np.str_
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "a text": (lambda: "a text", "must be a list of texts, not one text"),
+    "bytes": (lambda: b"a text", "not bytes"),
+    "a number": (lambda: 5, "must be a list of texts or series, not a number (5)"),
+    "None": (lambda: None, "not None"),
+    "a dict": (lambda: {"a": TEXTS, "b": TEXTS}, "a dict with keys a, b: pass one of its values"),
+    "a set": (lambda: set(TEXTS), "a set has no order: pass a list"),
+    "pandas columns": (lambda: pd.DataFrame({"a": TEXTS, "b": TEXTS}), "columns a, b: pass one column, for example"),
+    "polars columns": (lambda: pl.DataFrame({"a": TEXTS, "b": TEXTS}), "with columns a, b: pass one column"),
+    "PyArrow columns": (lambda: pa.table({"a": TEXTS, "b": TEXTS}), "for example df['a']"),
+    "Dataset columns": (lambda: datasets.Dataset.from_dict({"a": TEXTS, "b": TEXTS}), "with columns a, b"),
+    "no column": (lambda: pd.DataFrame(index=[1, 2]), "a data frame with columns : pass one column"),
+    "a lazy frame": (lambda: pl.LazyFrame({"a": TEXTS}), "call collect() first"),
+    "an array of two columns": (lambda: np.array([TEXTS, TEXTS]), "shape (2, 3): pass one column, (n,)"),
+    "an array of bytes": (lambda: np.array([b"x"]), "an array of bytes"),
+    "None among texts": (lambda: ["a", None], "row 1 is missing (None)"),
+    "None first": (lambda: [None, "a"], "row 0 is missing (None)"),
+    "NaN": (lambda: ["a", float("nan")], "row 1 is missing (NaN)"),
+    "pandas None": (lambda: pd.Series(["a", "b", None]), "row 2 is missing"),
+    "pandas NA": (lambda: pd.Series(["a", pd.NA], dtype="string"), "row 1 is missing (NA)"),
+    "a frame with NaN": (lambda: pd.DataFrame({"text": ["a", np.nan]}), "row 1 is missing"),
+    "polars null": (lambda: pl.Series(["a", None]), "row 1 is missing (None)"),
+    "PyArrow null": (lambda: pa.array([None, "a"]), "row 0 is missing (None)"),
+    "numbers": (lambda: [1, 2], "row 0 is a number (1), not a text"),
+    "a number among texts": (lambda: pd.Series(["a", 7]), "row 1 is a number (7), not a text"),
+    "a column of numbers": (lambda: pd.DataFrame({"x": [1.5, 2.5]}), "row 0 is a number (1.5), not a text"),
+    "a NumPy number": (lambda: ["a", np.int64(3)], "row 1 is a number (3), not a text"),
+    "a bool": (lambda: ["a", True], "row 1 is True, not a text"),
+    "bytes among texts": (lambda: ["a", b"b"], "row 1 is bytes, not a text"),
+    "a list among texts": (lambda: ["a", ["b"]], "row 1 is a list, not a text"),
+    "a text among series": (lambda: [[1.0], "b"], "row 1 is a text ('b'), not a series of numbers"),
+    "lists of texts": (lambda: [["1"], ["2"]], "row 0 is a list, not a text"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_could_be_misread_is_refused(case: str) -> None:
+    make, message = REFUSED[case]
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        convert_inputs(make(), name="X")
+    assert "X" in str(caught.value) or "frame" in str(caught.value)
+
+
+def test_series_are_arrays_with_time_first() -> None:
+    rng = np.random.default_rng(1)
+    cube = rng.normal(size=(3, 5, 2))
+    assert [row.shape for row in convert_inputs(cube)] == [(5, 2)] * 3
+    np.testing.assert_array_equal(convert_inputs(cube)[1], cube[1].astype(np.float32))
+    assert convert_inputs(cube, layout="channels-first")[0].shape == (2, 5)
+    flat = convert_inputs(cube[:, :, 0])
+    np.testing.assert_array_equal(flat[2][:, 0], cube[2, :, 0].astype(np.float32))
+    frame = convert_inputs(pd.DataFrame(cube[:, :, 0]))
+    np.testing.assert_array_equal(np.array(frame), np.array(flat))
+    for lists in ([[1, 2], [3]], pa.array([[1.0, 2.0], [3.0]]), pl.Series([[1, 2], [3]]), [pd.Series([1, 2]), (3,)]):
+        found = convert_inputs(lists)
+        assert [row.tolist() for row in found] == [[[1], [2]], [[3]]]
+        assert {row.dtype for row in found} == {np.dtype(np.float32)}
+    with pytest.raises(InputError, match="row 0: series must be real numbers, got complex"):
+        convert_inputs([np.ones(3) * 1j])
+
+
+def test_the_kind_expected_is_the_kind_checked() -> None:
+    with pytest.raises(InputError, match="row 0 is a list, not a text"):
+        convert_inputs([[1.0, 2.0]], kind="text")
+    with pytest.raises(InputError, match="row 0 is a text"):
+        convert_inputs(TEXTS, kind="series")
+
+
+def test_a_frame_without_narwhals_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "narwhals", None)
+    with pytest.raises(MissingExtra, match=r"a data frame needs narwhals: pip install 'gatewise\[data\]'"):
+        convert_inputs(pd.DataFrame({"text": TEXTS}))
+    assert convert_inputs(pd.Series(TEXTS)) == TEXTS
+
+
+def test_labelled_of_reads_arrow_texts_as_texts() -> None:
+    data = Labelled.of(pa.array(TEXTS), pa.array(["x", "y", "x"]))
+    assert (data.kind, data.inputs, data.classes, data.labels.tolist()) == ("text", TEXTS, ("x", "y"), [0, 1, 0])

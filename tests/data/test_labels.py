@@ -1,0 +1,162 @@
+"""What a user passes as labels: classes, several classes per row, or numbers; never a class that nobody meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from gatewise.data.labels import convert_labels
+from gatewise.errors import InputError
+
+NAMES = ["good", "bad", "good"]
+
+CONTAINERS: dict[str, Callable[[], Any]] = {
+    "list": lambda: NAMES,
+    "tuple": lambda: tuple(NAMES),
+    "generator": lambda: iter(NAMES),
+    "array": lambda: np.array(NAMES),
+    "array (n, 1)": lambda: np.array(NAMES)[:, None],
+    "lists of one": lambda: [[name] for name in NAMES],
+    "spaces": lambda: [" good", "bad", "good "],
+    "Series": lambda: pd.Series(NAMES, index=[3, 1, 2]),
+    "categories": lambda: pd.Series(NAMES, dtype="category"),
+    "frame": lambda: pd.DataFrame({"y": NAMES}),
+    "polars": lambda: pl.Series(NAMES),
+    "PyArrow": lambda: pa.chunked_array([NAMES]),
+}
+
+
+@pytest.mark.parametrize("case", CONTAINERS)
+def test_containers_of_names(case: str) -> None:
+    found = convert_labels(CONTAINERS[case]())
+    assert found.labels.tolist() == [1, 0, 1]
+    assert found.labels.dtype == np.int64
+    assert found[1:] == (("bad", "good"), "classification", "str")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "label_type"),
+    [
+        ([10, 9, 10], ("9", "10"), "int"),
+        (np.array([10, 9, 10], dtype=np.uint8), ("9", "10"), "int"),
+        ([2.0, -1.0, 2.0], ("-1.0", "2.0"), "float"),
+        ([2, -1.0, 2], ("-1.0", "2.0"), "float"),
+        ([True, False, True], ("False", "True"), "bool"),
+        (np.array([[1], [0], [1]]), ("0", "1"), "int"),
+        (["10", "9", "10"], ("9", "10"), "str"),
+        (["nan", "None", "nan"], ("None", "nan"), "str"),  # these are words
+    ],
+)
+def test_the_type_of_the_labels_is_kept(labels: Any, classes: tuple[str, ...], label_type: str) -> None:
+    found = convert_labels(labels)
+    assert (found.classes, found.label_type) == (classes, label_type)
+    assert found.labels.tolist() == [classes.index(name) for name in (classes[1], classes[0], classes[1])]
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "a set": (lambda: {"a", "b"}, "a set has no order"),
+    "a dict": (lambda: {"a": [1]}, "a dict with keys a"),
+    "a text": (lambda: "ab", "not one text"),
+    "None": (lambda: ["a", None], "row 1 has no label (None)"),
+    "NaN": (lambda: ["a", "b", float("nan")], "row 2 has no label (NaN)"),
+    "NaN among numbers": (lambda: np.array([1.0, np.nan]), "row 1 has no label (NaN)"),
+    "pandas NA": (lambda: pd.Series(["a", pd.NA], dtype="string"), "row 1 has no label (NA)"),
+    "Int64 with NA": (lambda: pd.Series([1, pd.NA], dtype="Int64"), "row 1 has no label (NA)"),
+    "NaT": (lambda: ["a", pd.NaT], "row 1 has no label (NaT)"),
+    "an empty text": (lambda: ["a", "  "], "row 1 has no label (an empty text)"),
+    "bytes": (lambda: [b"a", b"b"], "row 0 is bytes; labels are texts, numbers or True and False"),
+    "a date": (lambda: [pd.Timestamp("2020-01-01")], "row 0 is a Timestamp"),
+    "infinity": (lambda: [1.0, np.inf], "row 1 is a number (inf)"),
+    "texts and numbers": (lambda: ["a", "b", 1], "labels of different types: row 0 is str, row 2 is int"),
+    "numbers and bools": (lambda: [1, True], "labels of different types: row 0 is int, row 1 is bool"),
+    "continuous": (lambda: [0.0, 1.0, 0.5], "row 2 is 0.5: this looks like regression: pass task='regression'"),
+    "many numbers": (lambda: list(range(100, 121)), "21 different numbers in 21 rows: this looks like regression"),
+    "one-hot": (lambda: np.eye(3)[[0, 2, 1, 1]], "one-hot labels of shape (4, 3): pass the class of each row"),
+    "one-hot lists": (lambda: [[0, 1], [1, 0]], "labels.argmax(axis=1), or task='multilabel'"),
+    "zeros and ones": (lambda: np.array([[0, 1], [1, 1]]), "labels of 0 and 1 of shape (2, 2)"),
+    "a frame of 0 and 1": (lambda: pd.DataFrame({"a": [0, 1], "b": [1, 0]}), "one-hot labels of shape (2, 2)"),
+    "several floats": (lambda: [[0.5, 1.5], [2.5, 0.0]], "several numbers per row: this looks like regression"),
+    "a list missing": (lambda: [["a"], None, ["b", "a"]], "row 1 has no label (None)"),
+    "a list and a text": (lambda: [["a"], "b", ["b", "a"]], "row 1 is a text ('b'), but other rows are lists"),
+    "None in a list": (lambda: [["a"], ["b", None]], "row 1 has no label (None)"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_no_class_that_nobody_meant(case: str) -> None:
+    make, message = REFUSED[case]
+    with pytest.raises(InputError, match=re.escape(message)):
+        convert_labels(make())
+
+
+def test_numbers_are_classes_where_the_task_says_so() -> None:
+    found = convert_labels([0.5, 1.0, 0.5], task="classification")
+    assert (found.classes, found.labels.tolist(), found.label_type) == (("0.5", "1.0"), [0, 1, 0], "float")
+    assert len(convert_labels(list(range(21)), task="classification").classes) == 21
+    assert len(convert_labels(list(range(21)) * 2).classes) == 21  # each twice: half of the rows
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [["sport", "news"], [], ["art", "sport", "sport"]],
+        [("news", "sport"), (), ("sport", "art")],
+        [{"news", "sport"}, set(), {"art", "sport"}],
+        pa.array([["sport", "news"], [], ["art", "sport"]]),
+        pl.Series([["sport", "news"], [], ["art", "sport"]]),
+        pd.Series([["sport", "news"], [], ["art", "sport"]]),
+    ],
+)
+def test_a_list_of_labels_per_row_is_multilabel(labels: Any) -> None:
+    found = convert_labels(labels)
+    assert found[1:] == (("art", "news", "sport"), "multilabel", "str")
+    assert found.labels.tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 1]]
+    assert found.labels.dtype == np.int64
+
+
+def test_zeros_and_ones_are_multilabel_where_the_task_says_so() -> None:
+    table = np.array([[0, 1, 1], [1, 0, 0]])
+    for labels in (table, table.astype(float), table.astype(bool), table.tolist()):
+        found = convert_labels(labels, task="multilabel")
+        assert found[1:] == (("0", "1", "2"), "multilabel", "int")
+        assert found.labels.tolist() == table.tolist()
+    frame = pd.DataFrame(table, columns=["sport", "news", "art"])
+    assert convert_labels(frame, task="multilabel").classes == ("sport", "news", "art")
+    assert convert_labels([["a"], ["b"]], task="multilabel").labels.tolist() == [[1, 0], [0, 1]]
+    with pytest.raises(InputError, match="multilabel needs a list of labels per row"):
+        convert_labels(["a", "b"], task="multilabel")
+
+
+def test_numbers_for_regression() -> None:
+    for labels in ([1, 2.5], (1, 2.5), np.array([[1.0], [2.5]]), pd.Series([1, 2.5]), pa.array([1.0, 2.5])):
+        found = convert_labels(labels, task="regression")
+        assert found[1:] == (("value",), "regression", "float")
+        assert found.labels.dtype == np.float64
+        assert found.labels.tolist() == [[1.0], [2.5]]
+    frame = pl.DataFrame({"price": [1.0, 2.0], "rent": [3, 4]})
+    several = convert_labels(frame, task="regression")
+    assert (several.classes, several.labels.tolist()) == (("price", "rent"), [[1, 3], [2, 4]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1.0, None], "row 1 is missing (None)"),
+        ([1.0, np.nan], "row 1 is missing (NaN)"),
+        ([1.0, np.inf], "row 1 is a number (inf); regression needs finite numbers"),
+        (["1.0", "2.0"], "row 0 is a text ('1.0'); regression needs finite numbers"),
+        ([True, False], "row 0 is True; regression needs"),
+        ([[1.0], [1.0, 2.0]], "row 1 has 2 numbers, but row 0 has 1"),
+        ([1j], "row 0 is a number (1j)"),
+    ],
+)
+def test_what_is_no_number_is_refused(labels: Any, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        convert_labels(labels, task="regression")
