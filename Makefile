@@ -17,7 +17,7 @@ MODEL := models/tutorial
 
 # The tutorial: train, evaluate, predict and explain, with the commands that a user types.
 demo: .venv/demo.stamp
-	$(BIN)/gatewise train imdb --recipe tutorial --data embedded -o $(MODEL)
+	$(BIN)/gatewise train imdb --recipe tutorial --data embedded -o $(MODEL) --overwrite
 	$(BIN)/gatewise evaluate $(MODEL) imdb --data embedded
 	$(BIN)/gatewise predict $(MODEL) "A quiet film that stays with you for days." "Two dull hours, badly acted, and a waste of time."
 	$(BIN)/gatewise explain $(MODEL) --tutorial-review
@@ -52,8 +52,8 @@ BUNDLED := src/gatewise/model/bundled/sentiment
 VOCAB_SIZE := 12002
 MAX_NGRAMS := 100000
 bundled: .venv/dev.stamp
-	$(BIN)/gatewise pretrain imdb --data $(DATA) --size large --epochs 2 -o models/pretrained
-	$(BIN)/gatewise train imdb --data $(DATA) --pretrained models/pretrained --unlabelled imdb --recipe best -o models/best
+	$(BIN)/gatewise pretrain imdb --data $(DATA) --size large --epochs 2 -o models/pretrained --overwrite
+	$(BIN)/gatewise train imdb --data $(DATA) --pretrained models/pretrained --unlabelled imdb --recipe best -o models/best --overwrite
 	$(BIN)/gatewise compress models/best -o $(BUNDLED) --vocab-size $(VOCAB_SIZE) --max-ngrams $(MAX_NGRAMS) --data $(DATA)
 
 # docs/page.png: a screenshot of the served page with MODEL, taken by chromium.

@@ -36,7 +36,7 @@ def main() -> None:
     assert splits.test is not None
     for gate in ("sigmoid", "binary"):
         folder = options.out / f"mean-{gate}"
-        model = train(splits.train, recipe=recipe("fast", gate=gate, **CHANGES), seed=0, out=folder)
+        model = train(splits.train, recipe=recipe("fast", gate=gate, **CHANGES), seed=0, out=folder, overwrite=True)
         evaluation = model.evaluate(splits.test)
         accuracy = f"{evaluation.accuracy:.4f} ± {evaluation.standard_error:.4f}"
         print(f"{gate:8} accuracy {accuracy} on {splits.note}; saved to {folder}")

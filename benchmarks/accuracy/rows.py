@@ -110,6 +110,7 @@ def trained(
                 unlabelled=reviews.texts if unlabelled else None,
                 seed=seed,
                 out=target,
+                overwrite=True,
                 command=f"python -m benchmarks.accuracy --data aclImdb_v1.tar.gz --rows {name} --seeds {seed}",
                 **changes,
             )

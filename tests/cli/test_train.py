@@ -158,7 +158,7 @@ def test_series_and_the_folder_by_default(
     assert "predict models/two-gestures-fast --file" in result.stdout
 
 
-def test_ctrl_c_leaves_a_model_and_exits_with_130(reviews_csv: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_model_and_exits_with_130(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
     target = tmp_path / "m"
     words = ["train", *columns(reviews_csv), "-o", target, "--epochs", 100_000, "--units", 4]
     with subprocess.Popen(
@@ -178,3 +178,20 @@ def test_ctrl_c_leaves_a_model_and_exits_with_130(reviews_csv: Path, tmp_path: P
     assert errors.startswith("gatewise: stopped in epoch ")
     assert len(errors.splitlines()) == 1
     assert gw.load(target).metadata.epochs >= 2
+    assert "interrupted    stopped in epoch " in run("info", target).stdout
+    refused = run(*words)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "m.run' holds an unfinished run: continue it with --resume" in refused.stderr
+
+
+def test_a_finished_model_is_replaced_only_with_overwrite(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    words = ("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL)
+    assert run(*words).exit_code == 0
+    before = gw.load(tmp_path / "m").metadata
+    refused = run(*words)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "exists: replace it with --overwrite" in refused.stderr
+    assert "--resume" in refused.stderr
+    assert gw.load(tmp_path / "m").metadata == before
+    assert run(*words, "--epochs", 1, "--overwrite").exit_code == 0
+    assert gw.load(tmp_path / "m").metadata.epochs == 1

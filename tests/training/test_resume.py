@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import gatewise as gw
-from gatewise.errors import TrainingError
+from gatewise.errors import InputError, TrainingError
 from gatewise.model.model import Model
 from gatewise.storage import locked
 from gatewise.training import Interrupted, train
@@ -46,12 +46,46 @@ def test_interrupted_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, step: int
 def test_half_an_epoch_does_not_replace_a_trained_model(tmp_path: Path) -> None:
     data = made_reviews(200, 35)
     before = train(data, out=tmp_path / "m", **OPTIONS)
-    with pytest.raises(Interrupted, match=r"stopped in epoch 1; continue with --resume"):
-        train(data, out=tmp_path / "m", callback=InterruptAt(1, 2), **{**OPTIONS, "seed": 22})
+    other: dict[str, Any] = {"out": tmp_path / "m", "overwrite": True, **OPTIONS, "seed": 22}
+    with pytest.raises(Interrupted, match=r"stopped in epoch 1 of 4; continue with --resume"):
+        train(data, callback=InterruptAt(1, 2), **other)
     _same(gw.load(tmp_path / "m"), before)
     with pytest.raises(Interrupted, match="the model so far is in"):
-        train(data, out=tmp_path / "m", callback=InterruptAt(2, 2), **{**OPTIONS, "seed": 22})
+        train(data, callback=InterruptAt(2, 2), **other)
     assert gw.load(tmp_path / "m").metadata.seed == 22
+
+
+def test_an_interrupted_model_says_so_until_the_run_is_finished(tmp_path: Path) -> None:
+    data = made_reviews(200, 37)
+    with pytest.raises(Interrupted) as caught:
+        train(data, out=tmp_path / "m", callback=InterruptAt(2, 3), **OPTIONS)
+    for model in (caught.value.model, gw.load(tmp_path / "m")):
+        assert model.metadata.interrupted == "stopped in epoch 2 of 4"
+        assert "| interrupted | stopped in epoch 2 of 4; the run is not finished |" in model.card()
+    resumed = train(data, out=tmp_path / "m", resume=True, **OPTIONS)
+    assert resumed.metadata.interrupted == gw.load(tmp_path / "m").metadata.interrupted == ""
+    assert "interrupted" not in resumed.card()
+
+
+def test_neither_a_model_nor_an_unfinished_run_is_overwritten_silently(tmp_path: Path) -> None:
+    data, out = made_reviews(60, 38), tmp_path / "m"
+    options: dict[str, Any] = {**OPTIONS, "ngram_order": 0, "calibrate": False}
+    with pytest.raises(Interrupted):
+        train(data, out=out, callback=InterruptAt(2, 1), **options)
+    left = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=r"m.run' holds an unfinished run: continue it with --resume .* --overwrite"):
+        train(data, out=out, **{**options, "seed": 22})
+    with pytest.raises(InputError, match="either resume, which continues the run, or overwrite"):
+        train(data, out=out, resume=True, overwrite=True, **options)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == left
+    anew = train(data, out=out, overwrite=True, **{**options, "seed": 22})
+    _same(anew, train(data, **{**options, "seed": 22}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
+    with pytest.raises(InputError, match=r"m' exists: replace it with --overwrite .*; --resume continues"):
+        train(data, out=out, **options)
+    with pytest.raises(InputError, match=r"m' is a finished model, and there is no run to resume"):
+        train(data, out=out, resume=True, **options)
+    _same(gw.load(out), anew)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

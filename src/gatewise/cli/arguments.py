@@ -48,6 +48,9 @@ LabelOption = Annotated[str, typer.Option("--label", metavar="COLUMN", help="Lab
 PRECISION = "Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX."
 PrecisionOption = Annotated[str, typer.Option("--precision", metavar="float32|bf16", help=PRECISION)]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the output folder, or an unfinished run of it.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout and nothing else.")]
 
 

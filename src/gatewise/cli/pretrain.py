@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from gatewise.cli.arguments import DataOption, JsonOption, ResumeOption, TextOption, argument, command_line, option
+from gatewise.cli.arguments import (
+    DataOption,
+    JsonOption,
+    OverwriteOption,
+    ResumeOption,
+    TextOption,
+    argument,
+    command_line,
+    option,
+)
 from gatewise.cli.output import console, print_json
 from gatewise.errors import printable
 
@@ -35,6 +44,7 @@ def pretrain(
     text: TextOption = "text",
     seed: Annotated[int, typer.Option("--seed", help="Random seed of weights, order, sampling, dropout.")] = 0,
     resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a language model on unlabelled texts: `gatewise train --pretrained` fine-tunes it.
@@ -53,7 +63,7 @@ def pretrain(
     recipe = (
         pretrain_recipe(size, minutes) if epochs is None else pretrain_recipe(size or "medium", minutes, epochs=epochs)
     )
-    folder = RunFolder.of(out, resume)  # an error stops the command before it reads the texts
+    folder = RunFolder.of(out, resume, overwrite)  # an error stops the command before it reads the texts
     corpus = read_texts(texts, data=data, text=text)
     command = command_line(
         *("pretrain", *texts),

@@ -16,6 +16,7 @@ from gatewise.cli.arguments import (
     DataOption,
     JsonOption,
     LabelOption,
+    OverwriteOption,
     ResumeOption,
     SourceArgument,
     TextOption,
@@ -82,6 +83,7 @@ def train(
     ngram_order: Annotated[int | None, option("--ngram-order", "N", _NGRAM_ORDER)] = None,
     adversarial: Annotated[float | None, option("--adversarial", "EPSILON", _ADVERSARIAL)] = None,
     resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a classifier on texts or series and save the epoch with the lowest validation loss.
@@ -128,14 +130,14 @@ def train(
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     start = None if pretrained is None else load_pretrained(pretrained)
-    folder = None if out is None else RunFolder.of(out, resume)
+    folder = None if out is None else RunFolder.of(out, resume, overwrite)
     if changes.get("ngram_order") and is_series(source):
         raise InputError(f"{quote(source)}: n-grams are for texts, and these are series")
     splits = read_source(source, data, text, label)
     if recipe is None and pretrained is not None:  # the default depends on the number of rows
         chosen = named(default_recipe(len(splits.train), True), **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
-    folder = folder or RunFolder.of(target, resume)
+    folder = folder or RunFolder.of(target, resume, overwrite)
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None

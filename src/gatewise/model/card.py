@@ -84,6 +84,7 @@ class ModelMetadata:
     kernel: str = ""
     created: str = ""  # date, UTC
     command: str = ""
+    interrupted: str = ""  # "stopped in epoch 2 of 5", of a run that Ctrl-C stopped
     pretrained: str = ""  # the pretrained model that training started from
     unlabelled: str = ""  # the unlabelled texts that were used
     evaluations: tuple[EvalResult, ...] = ()
@@ -203,6 +204,7 @@ def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
         ("unlabelled texts", metadata.unlabelled),
         ("validation set", f"{metadata.n_validation:,} ({metadata.validation})" if metadata.n_validation else ""),
         ("epoch", best),
+        ("interrupted", f"{metadata.interrupted}; the run is not finished" if metadata.interrupted else ""),
         ("training time", f"{metadata.seconds:.0f} s" if metadata.seconds else ""),
         ("kernel", metadata.kernel),
         ("data SHA-256", metadata.fingerprint),

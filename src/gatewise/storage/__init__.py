@@ -10,7 +10,7 @@ POSIX only, like the whole package: the guarantees need directory handles, O_NOF
 
 from __future__ import annotations
 
-from gatewise.storage.atomic import locked, write_atomic
+from gatewise.storage.atomic import LOCK, locked, write_atomic
 from gatewise.storage.compact import STORAGE, check_storage, pack, storage_table, stored_forms, unpack
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import MANIFEST, Folder, check_target, folder_size, load_folder, save_folder
@@ -18,6 +18,7 @@ from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
 
 __all__ = [
+    "LOCK",
     "MANIFEST",
     "STORAGE",
     "Folder",

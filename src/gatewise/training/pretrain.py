@@ -34,6 +34,7 @@ def pretrain(
     seed: int | None = 0,
     out: str | Path | RunFolder | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     callback: Callback | None = None,
     command: str = "",
 ) -> PretrainedLM:
@@ -42,8 +43,8 @@ def pretrain(
     texts: Unlabelled, or any texts. recipe: a size ("embeddings", "small", "medium", "large") or a PretrainRecipe; by
     default the size that `minutes` (10) allow. With minutes, the first steps are timed, and as many are made as fit.
     seed: fixes initial weights, order, candidates and dropout; None draws one, which the card records. out: the folder
-    for the result; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit.
-    command: written to the card.
+    for the result; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit;
+    `overwrite` replaces a model or an unfinished run there. command: written to the card.
 
     Raises InputError for too few texts, TrainingError for a loss that is not finite or a run folder in use, Interrupted
     after Ctrl-C.
@@ -52,7 +53,7 @@ def pretrain(
     data = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
     seed = checked_seed(seed, resume)
     callback = callback or Callback()
-    folder = RunFolder.of(out, resume)
+    folder = RunFolder.of(out, resume, overwrite)
     start = time.perf_counter()
     with folder.entered(seed):
         encoding = TokenEncoding.fit(data.texts, vocab_size=recipe.vocab_size)

@@ -19,7 +19,7 @@ import torch
 
 from gatewise.errors import GatewiseError, InputError, quote
 from gatewise.model.model import Model
-from gatewise.storage import check_target, locked
+from gatewise.storage import LOCK, check_target, locked
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import FILE, Progress
 
@@ -62,29 +62,50 @@ class Resumable(Protocol):
 @dataclass(frozen=True)
 class RunFolder:
     """target: the folder that the result is saved to; folder: `target`.run, for the checkpoint; both None for a run
-    that is not saved. resume: whether to continue from a checkpoint there. `gatewise.train` and `pretrain` take one as
-    `out`: a program can check the folder before it reads the data.
+    that is not saved. resume: whether to continue from a checkpoint there. overwrite: whether to replace a model or an
+    unfinished run there. `gatewise.train` and `pretrain` take one as `out`: a program can check the folder before it
+    reads the data.
     """
 
     target: Path | None
     folder: Path | None
     resume: bool
+    overwrite: bool = False
 
     @classmethod
-    def of(cls, out: str | Path | RunFolder | None, resume: bool) -> RunFolder:
-        """Raises InputError for `resume` without `out` or against a RunFolder's own `resume`, ModelFileError where
-        `out` cannot be written.
+    def of(cls, out: str | Path | RunFolder | None, resume: bool, overwrite: bool = False) -> RunFolder:
+        """Raises InputError for `resume` without `out`, against a RunFolder's own `resume` or with `overwrite`, for a
+        finished model or an unfinished run that would be replaced without `overwrite`, and for a finished model without
+        a run to resume; ModelFileError where `out` cannot be written.
         """
         if isinstance(out, RunFolder):
-            if resume and not out.resume:
-                raise InputError("resume is part of the RunFolder: RunFolder.of(path, resume=True)")
+            if (resume and not out.resume) or (overwrite and not out.overwrite):
+                raise InputError("resume and overwrite are part of the RunFolder: RunFolder.of(path, resume=True)")
             return out
+        if resume and overwrite:
+            raise InputError("give either resume, which continues the run, or overwrite, which starts a new one")
         if out is None:
             if resume:
                 raise InputError("resume needs `out`, the folder that the run was started with")
             return cls(None, None, False)
         target = check_target(out)
-        return cls(target, target.with_name(target.name + ".run"), resume)
+        folder = target.with_name(target.name + ".run")
+        shown = quote(out, 200)
+        # Without a checkpoint there is nothing to lose: a run that was killed in its first epoch.
+        unfinished = any(folder.rglob("*.safetensors"))
+        if unfinished and not resume and not overwrite:
+            raise InputError(
+                f"{quote(folder, 200)} holds an unfinished run: continue it with --resume (Python: resume=True), or "
+                "discard it with --overwrite (overwrite=True)"
+            )
+        if target.exists() and any(target.iterdir()) and not unfinished and not overwrite:
+            if resume:
+                raise InputError(f"{shown} is a finished model, and there is no run to resume; --overwrite trains anew")
+            raise InputError(
+                f"{shown} exists: replace it with --overwrite (Python: overwrite=True), or choose another folder with "
+                "--out; --resume continues a run that was stopped"
+            )
+        return cls(target, folder, resume, overwrite)
 
     @property
     def resume_hint(self) -> str:
@@ -107,9 +128,20 @@ class RunFolder:
         exception leaves it for `resume`.
         """
         with locked(self.folder) if self.folder is not None else nullcontext(), _seeded(seed), torch_threads(1):
+            if self.folder is not None and self.overwrite:
+                _clear(self.folder)
             yield  # one thread: torch's operations between two kernel calls take less time than waking a thread
         if self.folder is not None:
             shutil.rmtree(self.folder)
+
+
+def _clear(folder: Path) -> None:
+    """Delete what an earlier run left in the folder; the lock stays."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 @contextmanager

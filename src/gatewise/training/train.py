@@ -47,6 +47,7 @@ def train(
     seed: int | None = 0,
     out: str | Path | RunFolder | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     callback: Callback | None = None,
     command: str = "",
     **changes: Any,
@@ -58,8 +59,8 @@ def train(
     recipe to replace (`epochs=3`, `units=128`, ...). pretrained: a language model of `gatewise.pretrain`, or its
     folder. unlabelled: further texts, for a recipe with `student_epochs` or `lsa_components`. seed: fixes the split,
     the initial weights, the order and the dropout; None draws one, which the model card records. out: the folder for
-    the model; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit. command:
-    written to the model card.
+    the model; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit;
+    `overwrite` replaces a model or an unfinished run there. command: written to the model card.
 
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
@@ -72,7 +73,7 @@ def train(
         pretrained = load_pretrained(pretrained)
     if pretrained is not None:
         recipe = match_pretrained(recipe, pretrained)
-    folder = RunFolder.of(out, resume)
+    folder = RunFolder.of(out, resume, overwrite)
     if unlabelled is not None and not recipe.uses_unlabelled:
         raise InputError(f"recipe {recipe.name} cannot use unlabelled texts (student_epochs, lsa_components)")
     if unlabelled is not None and not isinstance(unlabelled, Unlabelled):
@@ -187,10 +188,12 @@ class _Run:
         # Neither half an epoch nor a teacher replaces a model that is there.
         target = self.folder.target
         saved = target is not None and not teacher and (bool(loop.progress.history) or not target.exists())
+        epochs = f"epoch {loop.progress.epoch + 1} of {loop.epochs}"
+        model = replace(model, metadata=replace(model.metadata, interrupted=f"stopped in {epochs}"))
         if target is not None and saved:
             model.save(target)
         where = f"; the model so far is in {target}" if saved else ""
-        return Interrupted(f"stopped in epoch {loop.progress.epoch + 1}{where}{self.folder.resume_hint}", model)
+        return Interrupted(f"stopped in {epochs}{where}{self.folder.resume_hint}", model)
 
     def _model(self, training_data: TrainingData, loop: Loop, kernel: str) -> Model:
         """The network's best epoch with its metadata and history."""
