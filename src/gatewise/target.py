@@ -45,7 +45,7 @@ class Target:
         names = self.classes
         if len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
             raise InputError(f"classes must be distinct names, none empty; got {quote(names)}")
-        if self.label_type in ("int", "float", "bool"):
+        if self.task != "regression" and self.label_type in ("int", "float", "bool"):
             self._convert(names)
         allowed = {"multilabel": len(names), "classification": 1 if len(names) == 2 else 0}.get(self.task, 0)
         if self.thresholds and len(self.thresholds) != allowed:
@@ -82,8 +82,8 @@ class Target:
 
     @property
     def class_labels(self) -> Array:
-        """The classes (K,) in the labels' own type: an array of str, int64, float64 or bool."""
-        return np.array(self._convert(self.classes))
+        """The classes (K,) in the labels' own type: an array of str, int64, float64 or bool. For regression names."""
+        return np.array(self.classes if self.task == "regression" else self._convert(self.classes))
 
     def labels(self, logits: Array) -> Array:
         """What `Model.predict` returns for logits (n, outputs): (n,) in the labels' own type; for "multilabel" (n,)

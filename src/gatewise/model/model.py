@@ -22,11 +22,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import for_precision
-from gatewise.metrics import Evaluation
+from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.files import (
@@ -36,6 +37,7 @@ from gatewise.model.files import (
     parameters_from_bytes,
     parameters_to_bytes,
 )
+from gatewise.model.inputs import encode_inputs, labelled_for
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture, parameter_shapes
 from gatewise.network.forward import logits_of
@@ -59,7 +61,7 @@ _OPTIONAL_KEYS = ("target", "storage", "ngrams")
 _DEFAULTS: dict[str, Any] = {"task": "classification", "label_type": "str", "thresholds": ()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A trained classifier. `classes[k]` is the name of class k. With one output, the logit is that of `classes[1]`.
 
@@ -107,9 +109,18 @@ class Model:
         """What the model predicts."""
         return Target(self.classes, self.task, self.label_type, self.thresholds)
 
-    def logits(self, inputs: Sequence[Any], ops: NumpyOps | None = None) -> Array:
-        """Logits (n, outputs) of n texts or series. The composition of the batch changes only the last bits."""
-        return self.logits_of(self.preprocessor.encode_batch(inputs), ops)
+    @property
+    def classes_(self) -> Array:
+        """The classes (K,) in the labels' own type, in the order of the columns of `predict_proba`. For regression the
+        names of the M numbers.
+        """
+        return self.target.class_labels
+
+    def logits(self, inputs: Any, ops: NumpyOps | None = None, *, layout: str | None = None) -> Array:
+        """Logits (n, outputs) of n inputs. The composition of the batch changes only the last bits. Inputs, layout and
+        errors as `predict`.
+        """
+        return self.logits_of(encode_inputs(self.preprocessor, inputs, layout), ops)
 
     def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n encoded sequences: (length,) token ids or (length, C) channels."""
@@ -118,29 +129,58 @@ class Model:
         # The n-gram model reads the full sequence, the network the truncated one.
         return logits if self.ngrams is None else (logits + self.ngrams.logits(sequences)).astype(logits.dtype)
 
-    def predict_proba(self, inputs: str | Sequence[Any]) -> Array:
-        """Probabilities (n, K) float64 of n texts, or of n series (steps, channels).
+    def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Array:
+        """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`.
 
-        They are calibrated if `metadata.calibration` is set, for data like the calibration data. Raises InputError for
-        an empty text, a lone surrogate or a series with another number of channels.
+        They are calibrated if `metadata.calibration` is set, for data like the calibration data. Errors as `predict`;
+        InputError for regression.
         """
-        return self.target.probabilities(self.logits([inputs] if isinstance(inputs, str) else inputs))
+        return self.target.probabilities(self.logits(inputs, layout=layout))
 
-    def predict(self, inputs: str | Sequence[Any]) -> Array:
+    def predict(self, inputs: Any, *, layout: str | None = None) -> Array:
         """The labels (n,) in their own type; for "multilabel" tuples of labels, for regression numbers, (n, M) if there
-        are several. Errors as `predict_proba`.
-        """
-        return self.target.labels(self.logits([inputs] if isinstance(inputs, str) else inputs))
+        are several.
 
-    def evaluate(self, data: Labelled) -> Evaluation:
-        """Accuracy, loss and calibration error on labelled data. Raises InputError for a class that the model does not
-        have and for an empty data set.
+        inputs: what `gatewise.train` takes: a list or another container of n texts (see
+        `gatewise.data.inputs.convert_inputs`) or of n series (`gatewise.data.series.series_of`). A str is one text, and
+        one series may be given alone: an array (steps,) for a model of one channel, (steps, channels) for a model of
+        several. layout: see `series_of`. Raises InputError for an empty or missing text, a lone surrogate, a series
+        with another number of channels, and a container that can be misread, such as a dict, a set or a data frame of
+        several columns.
         """
+        return self.target.labels(self.logits(inputs, layout=layout))
+
+    def decision_function(self, inputs: Any, *, layout: str | None = None) -> Array:
+        """The logits (n, K), or for two classes (n,) the logit of `classes_[1]`. Errors as `predict_proba`."""
+        logits = self.logits(inputs, layout=layout)
+        if self.task == "regression":
+            raise InputError("a regression model has no decision function")
+        return logits[:, 0] if self.task == "classification" and logits.shape[1] == 1 else logits
+
+    def evaluate(self, data: Any, labels: Any = None, *, layout: str | None = None) -> Any:
+        """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation` or `RegressionEvaluation`, by task.
+
+        data: Labelled, or inputs as `predict` takes them, with `labels` as `gatewise.train` takes them. Raises
+        InputError for a class that the model does not have, for an empty data set, and as `predict`.
+        """
+        data = labelled_for(self.target, self.preprocessor, data, labels, layout)
         truth = data.labels_among(self.classes)
         if not len(truth):
             raise InputError("cannot evaluate: the data set is empty")
-        log_p = log_probabilities(self.logits(data.inputs))
-        return Evaluation.of(log_p, truth, self.classes, data.source)
+        logits = self.logits(data.inputs)
+        predicted = self.target.predicted(logits)
+        if self.task == "regression":
+            return RegressionEvaluation.of(predicted, truth, self.classes, data.source)
+        if self.task == "multilabel":
+            return MultilabelEvaluation.of(logits, predicted, truth, self.classes, data.source)
+        return Evaluation.of(log_probabilities(logits), truth, self.classes, data.source, predicted)
+
+    def score(self, inputs: Any, labels: Any, *, layout: str | None = None) -> float:
+        """Accuracy; for "multilabel" the share of rows whose labels are all right, for regression R2. Errors as
+        `evaluate`.
+        """
+        found = self.evaluate(inputs, labels, layout=layout)
+        return found.r2 if isinstance(found, RegressionEvaluation) else found.accuracy
 
     @property
     def net(self) -> ExplainedNetwork:
@@ -235,6 +275,28 @@ class Model:
         return replace(
             self, metadata=replace(self.metadata, faithfulness=faithfulness, attribution_method=choose(found))
         )
+
+    def __repr__(self) -> str:
+        from gatewise.model.summary import model_line
+
+        return model_line(self.architecture, self.target, self.metadata, self.ngrams)
+
+    def _repr_html_(self) -> str:
+        from gatewise.model.summary import model_html
+
+        return model_html(self.architecture, self.target, self.metadata, self.ngrams)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy, without the cached states."""
+        memo: dict[str, Any] | None = None if self._memo is None else {}
+        return {**self.__dict__, "parameters": dict(self.parameters), "_memo": memo}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._memo is not None:  # pickle and deepcopy make writable arrays
+            for array in self.parameters.values():
+                array.setflags(write=False)
+            self.__dict__["parameters"] = MappingProxyType(self.parameters)
 
     def with_evaluation(self, evaluation: Evaluation) -> Model:
         """A copy with one more evaluation in its metadata."""

@@ -1,0 +1,76 @@
+"""A model in one line and as an HTML table, for the interpreter and for notebooks."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from gatewise.errors import printable
+from gatewise.model.card import ModelMetadata, metadata_rows
+from gatewise.network.architecture import Architecture, summary
+from gatewise.network.ngrams import Ngrams
+from gatewise.target import Target
+
+_SHOWN = 4  # classes that are listed by name
+_TRAINING = ("created", "recipe", "data", "pretrained model", "training set", "validation set", "epoch")
+_STYLE = (
+    "border:1px solid rgba(128,128,128,.4);border-radius:6px;padding:.6rem 1rem;display:inline-block;"
+    "font:14px/1.5 system-ui,sans-serif"
+)
+_CELL = "text-align:left;padding:.05rem 1rem .05rem 0;border:0;background:none"
+
+
+def model_line(arch: Architecture, target: Target, metadata: ModelMetadata, ngrams: Ngrams | None) -> str:
+    """One line: the task, the classes, the layers, the number of parameters, the recipe.
+
+    >>> import gatewise as gw
+    >>> gw.load()  # doctest: +ELLIPSIS
+    Model(text classification: negative, positive; Embedding, Bidirectional LSTM (512); ... parameters; recipe best)
+    """
+    names = [name for name, _, _ in summary(arch) if name != "Dense" and not name.startswith("Pooling")]
+    parts = [f"{_task(arch, target)}: {_listed(target.classes)}", ", ".join(names)]
+    parts.append(f"{_count(_layers(arch, ngrams)):,} parameters")
+    if metadata.recipe:
+        parts.append(f"recipe {printable(metadata.recipe)}")
+    return f"Model({'; '.join(parts)})"
+
+
+def model_html(arch: Architecture, target: Target, metadata: ModelMetadata, ngrams: Ngrams | None) -> str:
+    """A fragment for a notebook: task, classes, layers, training and evaluations. It loads nothing and runs nothing;
+    every name is escaped.
+    """
+    layers = _layers(arch, ngrams)
+    rows = [("numbers" if target.task == "regression" else "classes", _listed(target.classes, 50))]
+    rows += [(name, f"{shape}, {count:,} parameters") for name, shape, count in layers]
+    rows += [(name, value) for name, value in metadata_rows(metadata) if name in _TRAINING]
+    for one in metadata.evaluations:
+        rows.append((one.data, f"accuracy {one.accuracy:.4f}, loss {one.loss:.4f}, n {one.n:,}"))
+    cells = "".join(
+        f'<tr><th scope="row" style="{_CELL};font-weight:normal;opacity:.7">{_safe(name)}</th>'
+        f'<td style="{_CELL}">{_safe(value)}</td></tr>'
+        for name, value in rows
+    )
+    title = f"gatewise model: {_task(arch, target)}, {_count(layers):,} parameters"
+    return f'<div style="{_STYLE}"><strong>{_safe(title)}</strong><table style="border:0">{cells}</table></div>'
+
+
+def _task(arch: Architecture, target: Target) -> str:
+    kind = "text" if arch.inputs == "tokens" else "series"
+    return f"{kind} {'multi-label classification' if target.task == 'multilabel' else target.task}"
+
+
+def _layers(arch: Architecture, ngrams: Ngrams | None) -> list[tuple[str, str, int]]:
+    return summary(arch) if ngrams is None else [*summary(arch), ngrams.summary()]
+
+
+def _count(layers: Sequence[tuple[str, str, int]]) -> int:
+    return sum(count for _, _, count in layers)
+
+
+def _listed(classes: Sequence[str], most: int = _SHOWN) -> str:
+    shown = ", ".join(printable(name, 30) for name in classes[:most])
+    return shown if len(classes) <= most else f"{shown} and {len(classes) - most:,} more"
+
+
+def _safe(text: object) -> str:
+    return html.escape(printable(text, 400))
