@@ -3,7 +3,7 @@
 from gatewise.data.files import read_folder, read_table
 from gatewise.data.imdb import Splits, embedded_reviews, imdb
 from gatewise.data.labelled import Labelled
-from gatewise.data.series_files import read_npz, read_ts
+from gatewise.data.series_files import read_series
 from gatewise.data.split import batches, split
 from gatewise.data.unlabelled import Unlabelled, imdb_texts, read_texts
 
@@ -16,9 +16,8 @@ __all__ = [
     "imdb",
     "imdb_texts",
     "read_folder",
-    "read_npz",
+    "read_series",
     "read_table",
     "read_texts",
-    "read_ts",
     "split",
 ]

@@ -1,156 +1,62 @@
-"""Readers of time series.
-
-A series is (length, channels) float32, time first; lengths may differ. The UCR/UEA archives have channels first; the
-readers transpose them.
-"""
+"""Series from a file of any known format, by its name and its content."""
 
 from __future__ import annotations
 
-import io
-import math
-import zipfile
 from pathlib import Path
-from typing import Any, NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
+from gatewise.data.series_arrays import read_npy, read_npz
+from gatewise.data.series_rows import SeriesRows
+from gatewise.data.series_tables import TABLES, read_long, read_wide
+from gatewise.data.series_text import is_ucr, read_arff, read_ts, read_ucr
+from gatewise.errors import DataError, InputError, quote
 
-from gatewise.data.files import decode, fail, read_bytes
-from gatewise.data.labelled import Labelled
-from gatewise.data.labels import class_order, label_rows
-from gatewise.data.series import Series
-from gatewise.errors import DataError, quote
-from gatewise.kernels.ragged import starts_of
-
-_MAX_NPZ = 4 << 30  # bytes of all arrays
+SERIES = (".ts", ".arff", ".npz", ".npy")
+"""File names of series alone; tables may hold series too."""
 
 
-def read_ts(path: str | Path) -> Labelled:
-    """A .ts file of the UCR/UEA archives (as aeon and sktime read it), lengths equal or not.
+def read_series(
+    path: str | Path,
+    *,
+    label: str | None = None,
+    id: str | None = None,
+    time: str | None = None,
+    layout: str | None = None,
+) -> SeriesRows:
+    """The series of a .ts, .arff, .npz, .npy, .csv, .tsv, .tab, .txt or .parquet file.
 
-    `:` separates channels, `,` steps, and the class is last. The classes are those of @classLabel, so that the training
-    and test file of a set agree. Raises DataError with the line for missing values, time stamps, channels of different
-    lengths, a class that is not listed, and an invalid number.
+    A .tsv or .txt file whose first line holds numbers only is of the UCR archive: the first column is the class, unless
+    label is "". Other tables have one series per row, or with `time` one step per row; label, id, time: their columns
+    (`read_wide`, `read_long`). layout: of three-dimensional arrays in .npz and .npy. Raises DataError with file and
+    line, InputError for an option that the format does not have.
     """
     file = Path(path).expanduser()
-    text = decode(read_bytes(file), quote(file, 200), "utf-8-sig")
-    listed: list[str] | None = None
-    inputs: list[Series] = []
-    names: list[str] = []
-    in_data = False
-    for number, full in enumerate(io.StringIO(text, newline=None), start=1):  # lines end in \n, \r\n or \r
-        line = full.strip()
-        if not line or line[0] in "#%":
-            continue
-        if in_data:
-            if listed is None:
-                fail(file, number, "'@classLabel true' with the classes is missing before '@data'")
-            *channels, name = line.split(":")
-            name = name.strip()
-            if name not in listed:
-                fail(file, number, f"class {quote(name)} is not among those of @classLabel")
-            inputs.append(_steps(file, number, channels, inputs[0].shape[1] if inputs else None))
-            names.append(name)
-            continue
-        key, *values = line.split()
-        key = key.lower()
-        if key == "@data":
-            in_data = True
-        elif not key.startswith("@"):
-            fail(file, number, f"neither a comment nor an @ line before '@data': {quote(line)}")
-        elif key == "@classlabel" and values and values[0].lower() == "true":
-            listed = values[1:]
-        elif key == "@timestamps" and values and values[0].lower() == "true":
-            fail(file, number, "time stamps are not supported")
-        elif key == "@targetlabel" and values and values[0].lower() == "true":
-            fail(file, number, "the set has target numbers, not classes")
-    if not inputs or listed is None:
-        raise DataError(f"{quote(file, 200)}: has no series after '@data'")
-    classes = class_order(listed)
-    source = f"{len(inputs):,} series of {quote(file.name)}, {inputs[0].shape[1]} channels, {len(classes)} classes"
-    return Labelled(inputs, label_rows(names, classes), classes, source=source)
+    suffix = file.suffix.lower()
+    options = {"label": label, "id": id, "time": time, "layout": layout}
+
+    def allow(*names: str) -> None:
+        for name, value in options.items():
+            if value and name not in names:
+                raise InputError(f"{quote(file, 200)}: the option {name} is not for {suffix} files")
+
+    if suffix == ".ts":
+        allow()
+        return read_ts(file)
+    if suffix == ".arff":
+        allow("label")
+        return read_arff(file, label)
+    if suffix in (".npz", ".npy"):
+        allow("layout")
+        return read_npz(file, layout) if suffix == ".npz" else read_npy(file, layout)
+    if suffix in (".tsv", ".txt") and is_ucr(file):
+        allow()
+        return read_ucr(file, label is None)
+    if suffix not in TABLES:
+        raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join((*SERIES, *TABLES))}")
+    allow("label", "id", "time")
+    return read_wide(file, label or None, id) if time is None else read_long(file, id, time, label or None)
 
 
-def _steps(file: Path, line: int, channels: list[str], expected: int | None) -> Series:
-    if not channels or (expected is not None and len(channels) != expected):
-        fail(file, line, f"{len(channels)} channels, expected {expected or 'one or more'}")
-    rows = []
-    for place, channel in enumerate(channels, start=1):
-        try:
-            with np.errstate(over="ignore"):
-                rows.append(np.array(channel.split(","), dtype=np.float32))
-        except ValueError:
-            what = "a missing value" if "?" in channel else f"an invalid number, {quote(channel, 40)}"
-            fail(file, line, f"channel {place} has {what}")
-        if not np.isfinite(rows[-1]).all():
-            fail(file, line, f"channel {place} has a value that is not finite")
-        if len(rows[-1]) != len(rows[0]):
-            fail(file, line, f"channel {place} has {len(rows[-1])} steps, channel 1 has {len(rows[0])}")
-    return np.ascontiguousarray(np.stack(rows, axis=1))  # (length, channels)
-
-
-def read_npz(path: str | Path) -> Labelled:
-    """An .npz file with `labels (n,)`, whole numbers or strings, and the series in one of two forms.
-
-    Series of equal length: `inputs (n, length, channels)` or `(n, length)`. Series of different lengths: concatenated
-    `values (N, channels)` and `lengths (n,)` with sum N. Pickled objects are refused, and sizes are checked before
-    anything is read. Raises DataError with the file and the array.
-    """
-    file = Path(path).expanduser()
-    arrays = _arrays(file)
-
-    def refuse(message: str) -> NoReturn:
-        raise DataError(f"{quote(file, 200)}: {message}")
-
-    if "labels" not in arrays or not ({"inputs"} <= set(arrays) or {"values", "lengths"} <= set(arrays)):
-        refuse(f"must have labels, and inputs or values with lengths; it has {', '.join(map(quote, sorted(arrays)))}")
-    labels = arrays["labels"]
-    if labels.ndim != 1 or labels.dtype.kind not in "iuUb":
-        refuse(f"labels must be (n,) whole numbers or strings, got {labels.shape} {labels.dtype}")
-    name = "inputs" if "inputs" in arrays else "values"
-    values = arrays[name]
-    if values.dtype.kind not in "fiu" or values.ndim not in ((2, 3) if name == "inputs" else (2,)):
-        refuse(f"{name} must be numbers, {'(n, length, channels)' if name == 'inputs' else '(N, channels)'}")
-    with np.errstate(over="ignore"):
-        values = values.astype(np.float32)
-    if not np.isfinite(values).all():
-        refuse(f"{name} has a value that is not finite")
-    if name == "inputs":
-        inputs: list[Series] = list(values if values.ndim == 3 else values[:, :, None])
-    else:
-        lengths = arrays["lengths"]
-        if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != len(values):
-            refuse(f"lengths must be (n,) whole numbers with the sum {len(values)}, the rows of values")
-        starts = starts_of(lengths)
-        inputs = [values[start : start + length] for start, length in zip(starts, lengths, strict=True)]
-    names = [str(label) for label in labels.tolist()]
-    if len(names) != len(inputs) or not inputs or not all(names):
-        refuse(f"{len(inputs)} series and {len(names)} labels; want equal numbers, at least one, and no empty label")
-    classes = class_order(names)
-    source = f"{len(inputs):,} series of {quote(file.name)}, {inputs[0].shape[1]} channels, {len(classes)} classes"
-    return Labelled(inputs, label_rows(names, classes), classes, source=source)
-
-
-def _arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file. Declared sizes are compared with the actual ones before memory is allocated."""
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with zipfile.ZipFile(file) as bundle:
-            if sum(info.file_size for info in bundle.infolist()) > _MAX_NPZ:
-                raise DataError(f"{quote(file, 200)}: more than {_MAX_NPZ:,} bytes")
-            for info in bundle.infolist():
-                with bundle.open(info) as member:
-                    version = np.lib.format.read_magic(member)
-                    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-                    shape, _, dtype = read[version](member)
-                    if dtype.hasobject or math.prod(shape) * dtype.itemsize + member.tell() != info.file_size:
-                        raise DataError(
-                            f"{quote(file, 200)}: {quote(info.filename)} does not have the size that it declares"
-                        )
-                with bundle.open(info) as member:
-                    arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{quote(file, 200)}: not found") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{quote(file, 200)}: not a valid .npz file: {error}") from None
-    return arrays
+def is_series_file(path: str | Path) -> bool:
+    """Whether the file can hold series only: by its name, or a .tsv or .txt file of numbers without a header."""
+    suffix = Path(path).suffix.lower()
+    return suffix in SERIES or (suffix in (".tsv", ".txt") and Path(path).is_file() and is_ucr(path))

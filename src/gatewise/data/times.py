@@ -1,0 +1,150 @@
+"""Times in tables: numbers, or dates and times in ISO 8601, and the regular steps between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError, quote
+
+_MONTH = re.compile(r"(\d{4})-?(\d{2})|(\d{4})-?Q([1-4])", re.I)
+
+Time = float | datetime
+
+
+def parse_time(value: Any) -> Time:
+    """A number, or a date or time: 2024-03, 2024-Q1, 2024-03-31, 2024-03-31T12:00; also date, datetime, datetime64.
+
+    Raises InputError for anything else, such as 31/03/2024, whose order of day and month is not certain.
+    """
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()
+    if isinstance(value, datetime):
+        return datetime(*value.timetuple()[:6], value.microsecond, value.tzinfo)  # of pandas.Timestamp too
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        if not np.isfinite(value):
+            raise InputError("the time is missing")
+        return float(value)
+    text = str(value).strip()
+    if not text:
+        raise InputError("the time is missing")
+    found = _MONTH.fullmatch(text)
+    try:
+        if found and (found[3] or "-" in text):
+            year, month = (found[1], int(found[2])) if found[1] else (found[3], 3 * int(found[4]) - 2)
+            return datetime(int(year), month, 1)
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"the time {quote(text, 40)} is neither a number nor a date such as 2024-03-31, 2024-03 or 2024-Q1"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A regular step between times: months (0: none) or else a timedelta, or a difference of numbers."""
+
+    months: int = 0
+    delta: timedelta | float = 0.0
+    month_end: bool = False
+
+    def after(self, last: Time, count: int) -> list[Time]:
+        """The next `count` times after `last`."""
+        return [self.add(last, k) for k in range(1, count + 1)]
+
+    def add(self, time: Time, count: int) -> Time:
+        """The time `count` steps later."""
+        if isinstance(time, datetime):
+            if self.months:
+                return _add_months(time, self.months * count, self.month_end)
+            return time + count * self.delta  # type: ignore[operator]
+        return time + count * self.delta  # type: ignore[operator]
+
+    def describe(self) -> str:
+        """The step in words: "1 month", "7 days", "0.5"."""
+        if self.months:
+            return "1 month" if self.months == 1 else f"{self.months} months"
+        if isinstance(self.delta, timedelta):
+            if not self.delta.seconds and not self.delta.microseconds:
+                return "1 day" if self.delta.days == 1 else f"{self.delta.days} days"
+            return f"{self.delta}"
+        return f"{self.delta:g}"
+
+
+def regular_steps(times: Sequence[Time]) -> Steps:
+    """The step of times that are ascending and regular. Raises InputError that names the first time that is not.
+
+    Months count as regular, whatever their lengths: equal days of the month, or the last days of months.
+    """
+    if len(times) < 2:
+        raise InputError("at least two times are needed")
+    for before, after in pairwise(times):
+        if isinstance(before, datetime) != isinstance(after, datetime):
+            raise InputError(f"the times {show_time(before)} and {show_time(after)} are not of one kind")
+        if isinstance(before, datetime) and isinstance(after, datetime) and bool(before.tzinfo) != bool(after.tzinfo):
+            raise InputError(f"one of {show_time(before)} and {show_time(after)} has a time zone, the other has none")
+        if after == before:
+            raise InputError(f"the time {show_time(after)} occurs twice")
+        if after < before:  # type: ignore[operator]
+            raise InputError(f"the time {show_time(after)} comes after {show_time(before)}: sort the rows by time")
+    step = _step(times)
+    for n, (before, after) in enumerate(pairwise(times)):
+        expected: Any = step.add(before, 1)
+        if expected == after or (isinstance(after, float) and bool(np.isclose(expected, after, rtol=1e-9))):
+            continue
+        what = f"{show_time(expected)} is missing" if expected < after else "there are times in between"
+        raise InputError(
+            f"the times are not regular: {show_time(after)} (time {n + 2}) comes after {show_time(before)}, but the "
+            f"step is {step.describe()}: {what}"
+        )
+    return step
+
+
+def show_time(time: Time) -> str:
+    """The time as a table has it: a date without a time of day where that is 0:00."""
+    if isinstance(time, datetime):
+        midnight = not (time.hour or time.minute or time.second or time.microsecond or time.tzinfo)
+        return time.date().isoformat() if midnight else time.isoformat()
+    return f"{time:.15g}"
+
+
+def _step(times: Sequence[Any]) -> Steps:
+    """The most frequent step; of equally frequent ones, the shortest."""
+    if not isinstance(times[0], datetime):
+        differences = np.round(np.diff(np.array(times, dtype=np.float64)), 9)
+        values, counts = np.unique(differences, return_counts=True)
+        return Steps(delta=float(values[counts.argmax()]))
+    month_end = all(_is_month_end(time) for time in times)
+    if all(time.time() == times[0].time() for time in times) and (
+        month_end or all(time.day == times[0].day for time in times)
+    ):
+        months = [12 * (b.year - a.year) + b.month - a.month for a, b in pairwise(times)]
+        values, counts = np.unique(months, return_counts=True)
+        if values[0] > 0:
+            return Steps(int(values[counts.argmax()]), month_end=month_end)
+    deltas = [b - a for a, b in pairwise(times)]
+    return Steps(delta=max(sorted(set(deltas)), key=deltas.count))
+
+
+def _is_month_end(time: datetime) -> bool:
+    return (time + timedelta(days=1)).day == 1
+
+
+def _add_months(time: datetime, months: int, month_end: bool) -> datetime:
+    year, month = divmod(12 * time.year + time.month - 1 + months, 12)
+    if month_end:
+        year, month = (year, month + 1) if month < 11 else (year + 1, 0)
+        return time.replace(year=year, month=month + 1, day=1) - timedelta(days=1)
+    return time.replace(year=year, month=month + 1)
