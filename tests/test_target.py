@@ -47,7 +47,7 @@ def test_multilabel() -> None:
 
 
 def test_regression() -> None:
-    one, two = Target(("price",), "regression"), Target(("x", "y"), "regression")
+    one, two = Target(("price",), "regression", "float"), Target(("x", "y"), "regression")
     np.testing.assert_array_equal(one.labels(LOGITS[:, :1]), LOGITS[:, 0])
     np.testing.assert_array_equal(two.labels(LOGITS[:, :2]), LOGITS[:, :2])
     with pytest.raises(InputError, match="no probabilities"):

@@ -1,17 +1,20 @@
-"""Time series: .ts and .npz files."""
+"""Files of series: .ts, UCR .tsv, ARFF, .npz, .npy, wide and long tables."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from gatewise.data.series_files import read_npz, read_ts
-from gatewise.errors import DataError
+from gatewise.data.series_files import is_series_file, read_series
+from gatewise.data.series_rows import class_names
+from gatewise.errors import DataError, GatewiseError, InputError
 
+NAN = float("nan")
 HEADER = """#about
 @problemName Made
 @timeStamps false
@@ -30,14 +33,14 @@ def ts(tmp_path: Path, content: str) -> Path:
 
 
 def test_ts_with_two_channels_and_different_lengths(tmp_path: Path) -> None:
-    data = read_ts(ts(tmp_path, HEADER + ROWS))
+    data = read_series(ts(tmp_path, HEADER + ROWS)).labelled()
     assert data.kind == "series"
     want = [[[1, -4], [2.5, 0.5], [3, 6]], [[7, 8]], [[1, 3], [2, 4]]]
     assert [row.tolist() for row in data.inputs if isinstance(row, np.ndarray)] == want
     assert all(isinstance(row, np.ndarray) and row.dtype == np.float32 for row in data.inputs)
     assert data.classes == ("1", "2", "10")  # all that are listed, in the order of numbers
     assert data.labels.tolist() == [1, 2, 1]
-    assert data.source == "3 series of 'made_TRAIN.ts', 2 channels, 3 classes"
+    assert data.source == "3 series of 'made_TRAIN.ts', 2 channels, 1 to 3 steps, 3 classes"
     assert data.groups[0] != data.groups[2]
 
 
@@ -48,33 +51,32 @@ def test_ts_with_two_channels_and_different_lengths(tmp_path: Path) -> None:
         (HEADER + "1,2:3,4:2\n1,2:2\n", ":9: 1 channels, expected 2"),
         (HEADER + "2\n", ":8: 0 channels, expected one or more"),
         (HEADER + "1,2:3,4:7\n", ":8: class '7' is not among those of @classLabel"),
-        (HEADER + "1,?:3,4:2\n", ":8: channel 1 has a missing value"),
-        (HEADER + "1,2:3,x:2\n", ":8: channel 2 has an invalid number, '3,x'"),
-        (HEADER + "1,NaN:3,4:2\n", ":8: channel 1 has a value that is not finite"),
+        (HEADER + "1,2:3,x:2\n", ":8: channel 2 has an invalid number, 'x'"),
+        (HEADER + "1,inf:3,4:2\n", ":8: channel 1 has a value that is not finite"),
+        (HEADER + "1,2:3,4:?\n1,2:3,4:2\n", ":8: the label is missing"),
         (HEADER + "1,1e99:3,4:2\n", ":8: channel 1 has a value that is not finite"),
         (HEADER + ":3,4:2\n", ":8: channel 1 has an invalid number, ''"),
         (HEADER, "has no series after '@data'"),
         ("", "has no series after '@data'"),
-        ("@data\n1:2\n", ":2: '@classLabel true' with the classes is missing"),
-        ("@classLabel false\n@data\n1:2\n", ":3: '@classLabel true' with the classes is missing"),
+        ("@classLabel true\n@data\n1:2\n", ":1: '@classLabel true' must list the classes"),
         ("@timestamps true\n@data\n", ":1: time stamps are not supported"),
-        ("@targetlabel true\n@data\n", ":1: the set has target numbers, not classes"),
+        ("@targetlabel true\n@data\n1,2:x\n", ":3: the target 'x' is not a finite number"),
         ("1,2:3\n", ":1: neither a comment nor an @ line before '@data': '1,2:3'"),
     ],
 )
 def test_a_bad_ts_file_is_one_line_with_its_place(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
-        read_ts(ts(tmp_path, content))
+        read_series(ts(tmp_path, content))
     assert message in str(caught.value)
     assert "made_TRAIN.ts'" in str(caught.value)
 
 
 def test_ts_not_there_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.ts': not found"):
-        read_ts(tmp_path / "none.ts")
+        read_series(tmp_path / "none.ts")
     (tmp_path / "x.ts").write_bytes(b"@a\n\xff")
     with pytest.raises(DataError, match="not valid UTF-8 at byte 3"):
-        read_ts(tmp_path / "x.ts")
+        read_series(tmp_path / "x.ts")
 
 
 def npz(tmp_path: Path, **arrays: object) -> Path:
@@ -86,15 +88,43 @@ def npz(tmp_path: Path, **arrays: object) -> Path:
 def test_npz_of_one_length_and_ragged(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     values = rng.normal(size=(3, 4, 2))
-    data = read_npz(npz(tmp_path, inputs=values, labels=np.array([10, 9, 10])))
-    np.testing.assert_array_equal(np.stack(data.inputs), values.astype(np.float32))  # type: ignore[arg-type]
-    assert (data.classes, data.labels.tolist()) == (("9", "10"), [1, 0, 1])
-    flat = read_npz(npz(tmp_path, inputs=values[:, :, 0], labels=np.array(list("abc"))))
+    for series, label in (("inputs", "labels"), ("X", "y")):
+        data = read_series(npz(tmp_path, **{series: values, label: np.array([10, 9, 10])})).labelled()
+        np.testing.assert_array_equal(np.stack(data.inputs), values.astype(np.float32))  # type: ignore[arg-type]
+        assert (data.classes, data.labels.tolist(), data.label_type) == (("9", "10"), [1, 0, 1], "int")
+    flat = read_series(npz(tmp_path, inputs=values[:, :, 0], labels=np.array(list("abc"))))
     np.testing.assert_array_equal(flat.inputs[1], values[1, :, :1].astype(np.float32))
-    data = read_npz(npz(tmp_path, values=values[0], lengths=np.array([1, 0, 3]), labels=np.array(list("bab"))))
-    assert [len(row) for row in data.inputs] == [1, 0, 3]
-    np.testing.assert_array_equal(data.inputs[2], values[0, 1:].astype(np.float32))
-    assert data.labels.tolist() == [1, 0, 1]
+    path = npz(tmp_path, values=values[0], lengths=np.array([1, 3]), labels=np.array(list("ba")))
+    data = read_series(path).labelled()
+    assert [len(row) for row in data.inputs] == [1, 3]
+    np.testing.assert_array_equal(data.inputs[1], values[0, 1:].astype(np.float32))
+    assert data.labels.tolist() == [1, 0]
+
+
+def test_npz_numbers_mean_regression_and_labels_may_be_absent(tmp_path: Path) -> None:
+    values = np.random.default_rng(2).normal(size=(2, 5))
+    data = read_series(npz(tmp_path, X=values, y=np.array([0.5, 2]))).labelled()
+    assert (data.task, data.labels.tolist(), data.classes) == ("regression", [[0.5], [2.0]], ("value",))
+    alone = read_series(npz(tmp_path, X=values))
+    assert alone.labels is None
+    with pytest.raises(DataError, match=r"made\.npz': the series have no labels"):
+        alone.labelled()
+
+
+def test_layout_of_arrays_in_files(tmp_path: Path) -> None:
+    values = np.random.default_rng(2).normal(size=(3, 2, 5)).astype(np.float32)
+    np.save(tmp_path / "x.npy", values)
+    for path in (tmp_path / "x.npy", npz(tmp_path, X=values)):
+        with pytest.raises(DataError, match=r"may have channels first: pass layout"):
+            read_series(path)
+        found = read_series(path, layout="channels-first")
+        np.testing.assert_array_equal(found.inputs[1], values[1].T)
+        assert found.labels is None
+    (tmp_path / "y.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-4])
+    with pytest.raises(DataError, match=r"'y\.npy' does not have the size that it declares"):
+        read_series(tmp_path / "y.npy")
+    with pytest.raises(InputError, match=r"the option layout is not for \.ts files"):
+        read_series(ts(tmp_path, HEADER + ROWS), layout="time-first")
 
 
 ONES = np.ones((2, 3, 1))
@@ -103,24 +133,25 @@ ONES = np.ones((2, 3, 1))
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"inputs": ONES}, "must have labels, and inputs or values with lengths; it has 'inputs'"),
-        ({"labels": [0, 1], "values": np.ones((3, 1))}, "must have labels, and inputs or values"),
-        ({"labels": [0.5, 1], "inputs": ONES}, "labels must be"),
+        ({"labels": [0, 1]}, "must have X, inputs, or values with lengths; it has 'labels'"),
+        ({"labels": [0, 1], "values": np.ones((3, 1))}, "must have X, inputs, or values with lengths"),
+        ({"labels": [0, 1], "X": ONES, "inputs": ONES}, "has both 'X' and 'inputs'"),
+        ({"labels": [0.5, NAN], "inputs": ONES}, "labels: row 1 is not finite"),
         ({"labels": [[0, 1]], "inputs": ONES}, "labels must be"),
-        ({"labels": [0, 1], "inputs": np.ones(2)}, "inputs must be numbers"),
-        ({"labels": [0, 1], "inputs": np.array([["a"], ["b"]])}, "inputs must be numbers"),
-        ({"labels": [0, 1], "inputs": ONES * np.nan}, "inputs has a value that is not finite"),
-        ({"labels": [0, 1], "inputs": ONES * 1e99}, "inputs has a value that is not finite"),
+        ({"labels": [0, 1], "inputs": np.ones(2)}, "inputs: got one series of 2 steps"),
+        ({"labels": [0, 1], "inputs": np.array([["a"], ["b"]])}, "inputs: the series: series must be real numbers"),
+        ({"labels": [0, 1], "inputs": ONES * np.inf}, "inputs: row 0, step 0, channel 0: inf is not finite"),
+        ({"labels": [0, 1], "inputs": ONES * 1e99}, "too large for float32"),
         ({"labels": [0, 1, 2], "inputs": ONES}, "2 series and 3 labels"),
-        ({"labels": ["a", ""], "inputs": ONES}, "no empty label"),
+        ({"labels": ["a", ""], "inputs": ONES}, "row 1 is an empty label"),
         ({"labels": [0, 1], "values": np.ones((3, 1)), "lengths": [1, 1]}, "lengths must be .* with the sum 3"),
-        ({"labels": [0, 1], "values": np.ones((3, 1)), "lengths": [4, -1]}, "lengths must be"),
+        ({"labels": [0, 1], "values": np.ones((3, 1)), "lengths": [3, 0]}, "lengths must be"),
         ({"labels": [0, 1], "inputs": np.array([{}, []], dtype=object)}, "does not have the size that it declares"),
     ],
 )
 def test_a_bad_npz_is_refused(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_npz(npz(tmp_path, **arrays))
+        read_series(npz(tmp_path, **arrays))
 
 
 def test_an_npz_that_declares_more_than_it_has(tmp_path: Path) -> None:
@@ -130,7 +161,7 @@ def test_an_npz_that_declares_more_than_it_has(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as bundle:
         bundle.writestr("inputs.npy", member.getvalue() + b"\0" * 80)
     with pytest.raises(DataError, match=r"'inputs\.npy' does not have the size that it declares"):
-        read_npz(path)
+        read_series(path)
 
 
 def test_a_damaged_npz_is_refused(tmp_path: Path) -> None:
@@ -139,6 +170,183 @@ def test_a_damaged_npz_is_refused(tmp_path: Path) -> None:
     for end in range(0, len(whole), 37):
         path.write_bytes(whole[:end])
         with pytest.raises(DataError, match=r"cut\.npz': not a valid \.npz file"):
-            read_npz(path)
+            read_series(path)
     with pytest.raises(DataError, match=r"none\.npz': not found"):
-        read_npz(tmp_path / "none.npz")
+        read_series(tmp_path / "none.npz")
+
+
+def nan_lists(series: list[Any]) -> list[Any]:
+    """Lists in which NaN is None, so that they compare equal."""
+    return [[[None if np.isnan(v) else v for v in step] for step in one.tolist()] for one in series]
+
+
+def test_ts_with_missing_values_targets_and_without_labels(tmp_path: Path) -> None:
+    found = read_series(ts(tmp_path, HEADER + "?,2:NaN,4:2\n1,?:3,4:1\n"))
+    assert nan_lists(found.inputs) == [[[None, None], [2, 4]], [[1, 3], [None, 4]]]
+    assert found.source == "2 series of 'made_TRAIN.ts', 2 channels, 2 steps, 3 of 8 values missing"
+    numbers = read_series(ts(tmp_path, "@targetlabel true\n@data\n1,2:0.5\n3:-2e1\n")).labelled()
+    assert (numbers.task, numbers.labels.tolist()) == ("regression", [[0.5], [-20]])
+    for header, rows in (("", "1,2:3,4\n5:6\n"), ("@classLabel true a\n", "1,2:3,4:?\n5:6:?\n")):
+        unlabelled = read_series(ts(tmp_path, header + "@data\n" + rows))
+        assert unlabelled.labels is None
+        assert nan_lists(unlabelled.inputs) == [[[1, 3], [2, 4]], [[5, 6]]]
+
+
+def write(tmp_path: Path, name: str, content: str) -> Path:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", "  "])
+def test_ucr_text(tmp_path: Path, separator: str) -> None:
+    rows = [["2.0000e+00", "0.5", "-1e-2", "3"], ["-1", "NaN", "7", "NaN"], ["2", "1", "NaN", "NaN"]]
+    path = write(tmp_path, "made.tsv" if separator == "\t" else "made.txt", "\n".join(map(separator.join, rows)))
+    assert is_series_file(path)
+    data = read_series(path)
+    first = np.array([[0.5], [-1e-2], [3]], dtype=np.float32)
+    assert nan_lists(data.inputs) == [first.tolist(), [[None], [7]], [[1]]]
+    assert data.labels == ["2", "-1", "2"]
+    assert data.labelled().classes == ("-1", "2")
+    everything = read_series(path, label="")
+    assert everything.labels is None
+    assert len(everything.inputs[0]) == 4
+
+
+def test_ucr_text_without_labels_and_errors(tmp_path: Path) -> None:
+    assert read_series(write(tmp_path, "a.tsv", "NaN\t1\t2\n?\t3\t4\n")).labels is None
+    for content, message in (
+        ("1\t3\t3\n2\t4\t5\n1\t6\t7\n1\tx\t3\n", r"a\.tsv':4: channel 1 has an invalid number, 'x'"),
+        ("1\t3\t3\n1\t2\tinf\n", ":2: channel 1 has a value that is not finite"),
+        ("1\t3\t3\nNaN\t2\t4\n", ":2: the label is missing"),
+        ("1\t3\t3\n1\tNaN\tNaN\n", ":2: the series has no value"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_series(write(tmp_path, "a.tsv", content))
+
+
+def test_a_tsv_with_a_header_is_a_table(tmp_path: Path) -> None:
+    for content in ("text\tlabel\ngood\t1\n", "0\t1\t2\n3\t4\t5\n", "1\t2\n5\tsome text\n", ""):
+        assert not is_series_file(write(tmp_path, "a.tsv", content))
+
+
+def test_arff_univariate(tmp_path: Path) -> None:
+    header = "% about\n@RELATION Made\n\n@ATTRIBUTE att0 NUMERIC\n@attribute 'att 1' real\n@attribute a2 numeric\n"
+    path = write(tmp_path, "a.arff", header + "@attribute target {b, 'a c'}\n@data\n1,?,3,b\n4.5, 5,?,'a c'\n")
+    found = read_series(path)
+    assert nan_lists(found.inputs) == [[[1], [None], [3]], [[4.5], [5]]]
+    assert (found.labels, found.classes) == (["b", "a c"], ("a c", "b"))
+    path = write(tmp_path, "b.arff", header + "@data\n1,2,3\n4,5,6\n")
+    assert read_series(path).labels is None
+    numbers = read_series(path, label="a2").labelled()
+    assert (numbers.task, numbers.labels.tolist(), numbers.classes) == ("regression", [[3], [6]], ("a2",))
+
+
+def test_arff_multivariate(tmp_path: Path) -> None:
+    header = "@relation Made\n@attribute r relational\n@attribute x1 numeric\n@attribute x2 numeric\n@end r\n"
+    path = write(tmp_path, "a.arff", header + "@attribute c {u,v}\n@data\n'1,2\\n3,?',v\n\"4,?\\n6,?\",u\n")
+    found = read_series(path)
+    assert nan_lists(found.inputs) == [[[1, 3], [2, None]], [[4, 6]]]
+    assert found.labels == ["v", "u"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("@relation x\n@attribute a numeric\n@attribute c {u}\n@data\n1,2,u\n", ":5: 3 values, but there are 2"),
+        ("@relation x\n@attribute a numeric\n@attribute c {u}\n@data\n1,w\n", ":5: class 'w' is not among"),
+        ("@relation x\n@attribute a string\n", ":2: attribute 'a' is neither numeric nor nominal: 'string'"),
+        ("@relation x\n@attribute a {u}\n@attribute b {v}\n@data\n", ":4: 2 nominal attributes, 'a', 'b': name"),
+        ("@relation x\n@attribute a relational\n@attribute q numeric\n@end a\n@data\n'1,2\n", ":6: a quote is not"),
+        ("1,2,3\n", ":1: not an ARFF header: '1,2,3'"),
+        ("@relation x\n@attribute a numeric\n@data\n", "has no series after '@data'"),
+    ],
+)
+def test_a_bad_arff_file_is_one_line_with_its_place(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_series(write(tmp_path, "a.arff", content))
+
+
+def write_table(tmp_path: Path, suffix: str, header: list[str], rows: list[list[Any]]) -> Path:
+    path = tmp_path / f"made{suffix}"
+    if suffix == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        columns = {name: [row[k] for row in rows] for k, name in enumerate(header)}
+        parquet.write_table(pyarrow.table(columns), path)
+        return path
+    mark = "," if suffix == ".csv" else "\t"
+    lines = [header, *([("" if cell is None else str(cell)) for cell in row] for row in rows)]
+    return write(tmp_path, path.name, "\n".join(map(mark.join, lines)) + "\n")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_wide_table(tmp_path: Path, suffix: str) -> None:
+    rows = [["p", "up", 1.0, None, 3.5], ["q", "down", 4.0, 5.0, None]]
+    path = write_table(tmp_path, suffix, ["name", "class", "t0", "t1", "t2"], rows)
+    found = read_series(path, label="class", id="name")
+    assert nan_lists(found.inputs) == [[[1], [None], [3.5]], [[4], [5]]]
+    assert (found.labels, found.ids) == (["up", "down"], ["p", "q"])
+    with pytest.raises(DataError, match="column 'name': 'p' is not a number"):
+        read_series(path, label="class")
+    with pytest.raises(DataError, match="no column 'kind'; there are 'name', 'class', 't0'"):
+        read_series(path, label="kind")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_long_table(tmp_path: Path, suffix: str) -> None:
+    rows = [["b", 2, 1.5, 10.0, "x"], ["a", 10, 3.0, None, "y"], ["a", 9, 4.0, 40.0, "y"], ["b", 1, 5.0, 50.0, "x"]]
+    path = write_table(tmp_path, suffix, ["id", "t", "u", "v", "class"], rows)
+    found = read_series(path, id="id", time="t", label="class")
+    assert nan_lists(found.inputs) == [[[5, 50], [1.5, 10]], [[4, 40], [3, None]]]
+    assert (found.ids, found.labels) == (["b", "a"], ["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("id,t,u,c\na,1,2,x\na,1,3,x\n", {}, r":3: two rows of series 'a' have the time '1\.0'"),
+        ("id,t,u,c\na,1,2,x\na,2,3,y\n", {}, ":3: the label of series 'a' is 'y', but 'x' in line 2"),
+        ("id,t,u,c\na,1,2,x\na,2024-01-01,3,x\n", {}, ":3: 't' has both numbers and dates"),
+        ("id,t,u,c\na,31/01/2024,2,x\n", {}, ":2: the time '31/01/2024' is neither a number nor a date"),
+        ("id,t,u,c\na,1,x,x\n", {}, ":2: column 'u': 'x' is not a number"),
+        ("id,t,u,c\na,1,inf,x\n", {}, ":2: column 'u': 'inf' is not finite"),
+        ("id,t,u,c\n,1,2,x\n", {}, ":2: 'id' is empty"),
+        ("id,t,u,c\na,1,2\n", {}, ":2: 3 fields, but the header has 4"),
+        ("id,t,c\na,1,x\n", {}, ":1: there is no column for the values"),
+        ("id,t,u,c\na,1,2,\nb,1,2,x\n", {}, "'c' is empty"),
+        ("1.5,2,3\n4,5,6\n", {"id": None, "time": None, "label": None}, ":1: the first line holds numbers only"),
+        ("a,a\n1,2\n", {"id": None, "time": None, "label": None}, ":1: the header has 2 columns 'a'"),
+        ("a,b\n", {"id": None, "time": None, "label": None}, "has no row"),
+        ("", {"id": None, "time": None, "label": None}, "is empty"),
+    ],
+)
+def test_a_bad_table_is_one_line_with_its_place(
+    tmp_path: Path, content: str, options: dict[str, Any], message: str
+) -> None:
+    chosen = {"id": "id", "time": "t", "label": "c", **options}
+    with pytest.raises(DataError, match=message):
+        read_series(write(tmp_path, "a.csv", content), **chosen)
+
+
+def test_label_numbers_of_a_table(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "y,t0,t1\n0.5,1,2\n2,3,4\n")
+    with pytest.raises(DataError, match="the labels are not whole numbers: regression needs the task"):
+        read_series(path, label="y").labelled()
+    data = read_series(path, label="y").labelled("regression")
+    assert (data.labels.tolist(), data.classes) == ([[0.5], [2]], ("y",))
+    with pytest.raises(DataError, match="series 1 has the label 'x', not a number"):
+        read_series(write(tmp_path, "b.csv", "y,t0\nx,1\n"), label="y").labelled("regression")
+
+
+def test_unknown_formats_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the name must end in one of \.ts \.arff"):
+        read_series(tmp_path / "a.xyz")
+    for name in ("a.csv", "a.arff", "a.npy", "a.tsv", "a.parquet"):
+        with pytest.raises(GatewiseError, match=r"not found|cannot be read"):
+            read_series(tmp_path / name)
+
+
+def test_class_names() -> None:
+    assert class_names(["1.0", "2.0000e+00", "-3"]) == ["1", "2", "-3"]
+    assert class_names(["1.5", "2.0"]) == ["1.5", "2.0"]

@@ -11,12 +11,15 @@ from gatewise.errors import DataError, InputError, quote
 if TYPE_CHECKING:
     from gatewise.data import Splits
 
-_SERIES = (".ts", ".npz")
-
 
 def is_series(source: str) -> bool:
-    """Whether the name is that of a series file (.ts, .npz)."""
-    return source.lower().endswith(_SERIES)
+    """Whether the source is a file that can hold series only, such as .ts and the .tsv files of the UCR archive."""
+    suffix = Path(source).suffix.lower()
+    if suffix not in (".ts", ".arff", ".npz", ".npy", ".tsv", ".txt"):  # texts need no reader of series
+        return False
+    from gatewise.data.series_files import is_series_file
+
+    return is_series_file(source)
 
 
 def read_source(source: str, data: str | None, text: str, label: str) -> Splits:
@@ -50,10 +53,10 @@ def read_data(data: str, text: str, label: str) -> Splits:
 
 
 def read_series(path: str) -> Any:
-    """The labelled series of a .ts or .npz file."""
-    from gatewise.data.series_files import read_npz, read_ts
+    """The labelled series of a file."""
+    from gatewise.data.series_files import read_series as read
 
-    return read_ts(path) if path.lower().endswith(".ts") else read_npz(path)
+    return read(path).labelled()
 
 
 def read_lines(path: str | None) -> list[str]:
