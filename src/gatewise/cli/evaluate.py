@@ -1,9 +1,9 @@
-"""`gatewise evaluate`: accuracy, log loss, calibration and the confusion matrix on labelled data."""
+"""`gatewise evaluate`: scores, confusions, calibration and mistakes on labelled data, as text, JSON and HTML."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,15 +20,11 @@ from gatewise.cli.arguments import (
     choose_model,
     is_model,
     open_model,
+    option,
 )
 from gatewise.cli.inputs import read_source
-from gatewise.cli.output import console, plain_table, print_json
-from gatewise.errors import InputError, printable, quote
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from gatewise.metrics import Evaluation
+from gatewise.cli.output import console, print_json, write_file
+from gatewise.errors import InputError, quote
 
 
 def evaluate(
@@ -44,15 +40,21 @@ def evaluate(
     reliability: Annotated[
         bool, typer.Option("--reliability", help="Print the reliability diagram: accuracy per confidence bin.")
     ] = False,
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", min=1, max=20, help="Number of confusions and mistakes.")
+    ] = 10,
     as_json: JsonOption = False,
+    html: Annotated[
+        str | None, option("--html", "FILE", "Also write a self-contained HTML report; it contains excerpts.")
+    ] = None,
 ) -> None:
-    """Evaluate a model: accuracy with standard error, log loss, calibration, confusion matrix.
+    """Evaluate a model: scores per class, calibration, confusions and the most confident mistakes.
 
     \b
     gatewise evaluate imdb                                                   the bundled model
     gatewise evaluate models/imdb-tutorial imdb --data aclImdb_v1.tar.gz     the official test half
     gatewise evaluate models/imdb-tutorial imdb --data embedded              a hold-out of the train half
-    gatewise evaluate models/reviews-fast new.csv --text review --label sentiment
+    gatewise evaluate models/reviews-fast new.csv --text review --label sentiment --html report.html
     """
     choice, source = _choice(arguments or [], use_bundled)
     model = open_model(choice.path, precision)
@@ -61,23 +63,19 @@ def evaluate(
     trained_on_this = bool(model.metadata.fingerprint) and labelled.fingerprint() == model.metadata.fingerprint
     if trained_on_this:
         print("gatewise: warning: the model was trained on this data", file=sys.stderr)
-    result = model.evaluate(labelled)
+    report = model.evaluation_report(labelled)
+    if html is not None:
+        from gatewise.explain.render.evaluation_html import evaluation_page
+
+        notes = [splits.note, "Warning: the model was trained on this data." if trained_on_this else ""]
+        write_file(html, evaluation_page(report, choice.name, notes))
     if as_json:
-        notes = {"note": splits.note, "trained_on_this": trained_on_this}
-        print_json({"model": choice.name, **result.as_dict(), **notes})
+        print_json({"model": choice.name, **report.as_dict(), "note": splits.note, "trained_on_this": trained_on_this})
         return
-    print(f"data      {printable(result.data, 500)}")
-    if splits.note:
-        print(f"note      {splits.note}")
-    print(f"n         {result.n:,}")
-    print(f"accuracy  {result.accuracy:.4f} ± {result.standard_error:.4f} (standard error)")
-    print(f"log loss  {result.loss:.4f}")
-    print(f"ECE       {result.calibration_error:.4f} (expected calibration error, {len(result.reliability)} bins)")
-    print(f"Brier     {result.brier:.4f}\n")
-    console().print(_confusion(result))
-    if reliability:
-        print()
-        console().print(_reliability(result))
+    from gatewise.explain.render.evaluation_terminal import evaluation_text
+
+    screen = console()
+    screen.print(evaluation_text(report, screen.width, top, reliability, splits.note))
 
 
 def _choice(arguments: list[str], use_bundled: bool) -> tuple[ModelChoice, str]:
@@ -90,25 +88,3 @@ def _choice(arguments: list[str], use_bundled: bool) -> tuple[ModelChoice, str]:
     if not choice.inputs:
         raise InputError(f"{quote(arguments[0])} is a model: also give the data to evaluate on")
     return choice, choice.inputs[0]
-
-
-def _confusion(result: Evaluation) -> Table:
-    from rich.text import Text
-
-    table = plain_table("true \\ predicted")
-    for name in result.classes:
-        table.add_column(Text(printable(name, 30)), justify="right")
-    table.add_column("recall", justify="right")
-    for k, row in enumerate(result.confusion):
-        recall = f"{row[k] / sum(row):.4f}" if sum(row) else ""
-        table.add_row(Text(printable(result.classes[k], 30)), *(f"{count:,}" for count in row), recall)
-    return table
-
-
-def _reliability(result: Evaluation) -> Table:
-    table = plain_table("confidence", "n", "mean confidence", "accuracy", "difference")
-    for one in result.reliability:
-        if one.n:
-            numbers = f"{one.confidence:.3f}", f"{one.accuracy:.3f}", f"{one.accuracy - one.confidence:+.3f}"
-            table.add_row(f"{one.low:.3f} to {one.high:.3f}", f"{one.n:,}", *numbers)
-    return table

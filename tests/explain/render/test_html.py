@@ -12,7 +12,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from gatewise.explain.render.html import compare_page, report_page, script, style
+from gatewise.explain.render.html import compare_page, report_page, script
+from gatewise.explain.render.html_shell import style
 from gatewise.explain.render.html_static import static_example, static_explanation
 from gatewise.explain.view import serialize
 from tests.explain.render.test_terminal import HOSTILE, LENGTH, opened

@@ -7,21 +7,19 @@ of `html_static`. In a notebook the page runs in a sandboxed frame, which cannot
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from gatewise.errors import InputError
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
-from gatewise.explain.render.html_static import STATIC_STYLE, safe_text, static_example, static_explanation
+from gatewise.explain.render.html_shell import html_shell, read_page_file, style
+from gatewise.explain.render.html_static import STATIC_STYLE, static_example, static_explanation
 from gatewise.explain.view.serialize import intervention_json, report_json
 
 _IMPORT = re.compile(r'^import \{ ([^}]+) \} from "\./([a-z]+)\.js";$')
@@ -71,20 +69,13 @@ def result_html(result: Explanation | Example | Intervention) -> str:
 
 
 def _page(title: str, data: dict[str, Any], static: Sequence[str]) -> str:
-    code, css = script(), style()
-    policy = (
-        f"default-src 'none'; script-src '{_hash(code)}'; style-src '{_hash(css)}' '{_hash(STATIC_STYLE)}'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" '
-        f'content="light dark"><title>{safe_text(title)}</title><style>{css}</style></head><body>'
+    code = script()
+    body = (
         f'<noscript><style>{STATIC_STYLE}</style><div class="gatewise">{"".join(static)}</div></noscript>'
         '<main id="report"></main><div class="visually-hidden" data-live aria-live="polite" role="status"></div>'
-        f'<script type="application/json" id="data">{_json(data)}</script><script>{code}</script></body></html>\n'
+        f'<script type="application/json" id="data">{_json(data)}</script><script>{code}</script>'
     )
+    return html_shell(title, body, [style()], code, [STATIC_STYLE])
 
 
 def _framed(page: str, static: str, height: int) -> str:
@@ -98,20 +89,6 @@ def _framed(page: str, static: str, height: int) -> str:
 def _json(data: dict[str, Any]) -> str:
     """JSON that no text in it can end: it has no `<`, so a browser finds neither `</script` nor `<!--`."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
-
-
-def _read(name: str) -> str:
-    return (files("gatewise") / "serve" / "page" / name).read_text(encoding="utf-8")
-
-
-@cache
-def style() -> str:
-    """The page's stylesheet."""
-    return _read("style.css")
 
 
 @cache
@@ -131,7 +108,7 @@ def _add_module(name: str, done: dict[str, str], importers: tuple[str, ...]) -> 
         raise ValueError(f"{name}.js imports itself through {importers[-1]}.js")
     if name in done:
         return
-    source = _read(f"{name}.js")
+    source = read_page_file(f"{name}.js")
     imports = [found[2] for line in source.splitlines() if (found := _IMPORT.match(line))]
     for imported in imports + _DYNAMIC_IMPORT.findall(source):
         _add_module(imported, done, (*importers, name))

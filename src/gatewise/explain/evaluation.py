@@ -1,0 +1,228 @@
+"""`EvaluationReport`: an evaluation with the rows behind it, for the terminal, JSON and the HTML report.
+
+It adds the predictions that are most confident and wrong (for numbers the largest errors), the score by length of the
+input, and the training history.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError
+from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation
+from gatewise.target import Target, log_probabilities
+from gatewise.types import Array, Task
+
+MAX_MISTAKES = 20
+_LENGTH_BINS = 6
+_EXCERPT = 200  # characters
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A row that is predicted wrongly. row: its number in the data, from 1. excerpt: the beginning of a text, or the
+    length of a series. true, predicted: names, or numbers in their own unit.
+
+    probability: of the predicted class; for "multilabel" of the most confident wrong decision; None for regression.
+    error: prediction minus the true number, the largest of several; None for other tasks.
+    """
+
+    row: int
+    excerpt: str
+    true: str
+    predicted: str
+    probability: float | None = None
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class LengthScore:
+    """The score of the n rows with shortest to longest tokens or steps, with one standard error."""
+
+    shortest: int
+    longest: int
+    n: int
+    score: float
+    standard_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """An evaluation and what its rows show.
+
+    mistakes: at most 20, the most confident first, for regression the largest errors first. by_length: `score_name`
+    ("accuracy", "subset accuracy" or "mean absolute error") in about equally many rows per range of `length_noun`
+    ("tokens" or "steps"). history: numbers by epoch. true, predicted (n, M): the numbers of a regression, else None.
+    """
+
+    evaluation: AnyEvaluation
+    task: Task
+    mistakes: tuple[Mistake, ...]
+    by_length: tuple[LengthScore, ...]
+    score_name: str
+    length_noun: str
+    history: tuple[dict[str, float], ...] = ()
+    best_epoch: int = 0
+    true: Array | None = None
+    predicted: Array | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON: the evaluation's fields, `mistakes`, `by_length` and `history`."""
+        return {
+            "task": self.task,
+            **self.evaluation.as_dict(),
+            "mistakes": [{k: v for k, v in asdict(one).items() if v is not None} for one in self.mistakes],
+            "by_length": {
+                "of": self.length_noun,
+                "score": self.score_name,
+                "ranges": [asdict(one) for one in self.by_length],
+            },
+            "history": list(self.history),
+        }
+
+
+def evaluation_report(
+    target: Target,
+    logits: Array,
+    truth: Array,
+    inputs: Sequence[Any],
+    lengths: Sequence[int],
+    data: str = "",
+    history: str = "",
+    best_epoch: int = 0,
+) -> EvaluationReport:
+    """From logits (n, outputs), the true labels as in `Labelled` (n, ...), the inputs and their lengths in tokens or
+    steps (n). data: the data set in one line. history: the lines of history.jsonl. Raises InputError for an empty data
+    set and for a history that is not JSON lines.
+    """
+    if not len(truth):
+        raise InputError("cannot evaluate: the data set is empty")
+    predicted = target.predicted(logits)
+    count = np.asarray(lengths, dtype=np.int64)
+    series = len(inputs) > 0 and not isinstance(inputs[0], str)
+    noun = "steps" if series else "tokens"
+    if target.task == "regression":
+        errors = predicted - truth  # (n, M)
+        score, name = np.abs(errors).mean(axis=1), "mean absolute error"
+        mistakes = _largest_errors(predicted, truth, inputs)
+    else:
+        wrong = predicted != truth if target.task == "classification" else (predicted != truth).any(axis=1)
+        score, name = 1.0 - wrong, "accuracy" if target.task == "classification" else "subset accuracy"
+        mistakes = _most_confident(target, logits, predicted, truth, inputs)
+    is_regression = target.task == "regression"
+    return EvaluationReport(
+        evaluation_of(target, logits, truth, data),
+        target.task,
+        tuple(mistakes),
+        tuple(_by_length(score, count)),
+        name,
+        noun,
+        tuple(read_history(history)),
+        best_epoch,
+        truth if is_regression else None,
+        predicted if is_regression else None,
+    )
+
+
+def evaluation_of(target: Target, logits: Array, truth: Array, data: str) -> AnyEvaluation:
+    """The evaluation of the target's task, from logits (n, outputs) and labels as in `Labelled`; n at least 1. data: the
+    data set in one line.
+    """
+    predicted = target.predicted(logits)
+    if target.task == "regression":
+        return RegressionEvaluation.of(predicted, truth, target.classes, data)
+    if target.task == "multilabel":
+        return MultilabelEvaluation.of(logits, predicted, truth, target.classes, data)
+    return Evaluation.of(log_probabilities(logits), truth, target.classes, data, predicted)
+
+
+def read_history(text: str) -> list[dict[str, float]]:
+    """The numbers of each line of history.jsonl. The file may come from a stranger: whatever is not a finite number is
+    left out. Raises InputError for a line that is not JSON.
+    """
+    lines = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            found = json.loads(line, parse_constant=lambda _: None)
+        except (ValueError, RecursionError):
+            raise InputError(f"history.jsonl, line {number}: not JSON") from None
+        if isinstance(found, dict):
+            lines.append({str(k): v for k, v in found.items() if isinstance(v, int | float) and abs(v) < math.inf})
+    return lines
+
+
+def number_text(value: float) -> str:
+    """A number with four significant digits and without an exponent where that is short."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def _most_confident(
+    target: Target, logits: Array, predicted: Array, truth: Array, inputs: Sequence[Any]
+) -> list[Mistake]:
+    p = target.probabilities(logits)
+    names = target.classes
+    if target.task == "classification":
+        rows = np.flatnonzero(predicted != truth)
+        confidence = p[rows, predicted[rows]]
+        shown: list[tuple[str, str]] = [(names[truth[row]], names[predicted[row]]) for row in rows]
+    else:
+        decided = np.where(predicted == 1, p, 1 - p)  # the probability of each decision
+        confidence = np.where(predicted != truth, decided, -1.0).max(axis=1, initial=-1.0)
+        rows = np.flatnonzero(confidence >= 0)
+        confidence = confidence[rows]
+        shown = [(_listed(names, truth[row]), _listed(names, predicted[row])) for row in rows]
+    order = np.argsort(-confidence, kind="stable")[:MAX_MISTAKES]
+    return [
+        Mistake(int(rows[n]) + 1, excerpt_of(inputs[rows[n]]), *shown[n], probability=float(confidence[n]))
+        for n in order
+    ]
+
+
+def _largest_errors(predicted: Array, truth: Array, inputs: Sequence[Any]) -> list[Mistake]:
+    errors = predicted - truth  # (n, M)
+    at = np.abs(errors).argmax(axis=1)
+    largest = errors[np.arange(len(errors)), at]
+    order = np.argsort(-np.abs(largest), kind="stable")[:MAX_MISTAKES]
+    return [
+        Mistake(
+            int(row) + 1,
+            excerpt_of(inputs[row]),
+            ", ".join(map(number_text, truth[row].tolist())),
+            ", ".join(map(number_text, predicted[row].tolist())),
+            error=float(largest[row]),
+        )
+        for row in order
+        if largest[row]
+    ]
+
+
+def _listed(names: Sequence[str], row: NDArray[np.int64]) -> str:
+    return ", ".join(names[k] for k in np.flatnonzero(row)) or "no label"
+
+
+def excerpt_of(item: Any) -> str:
+    """The beginning of a text on one line without control characters, or the length of a series."""
+    if not isinstance(item, str):
+        steps, channels = np.shape(item)
+        return f"{steps:,} steps" + (f" of {channels} channels" if channels > 1 else "")
+    flat = " ".join("".join(ch if ch.isprintable() else " " for ch in item[: 4 * _EXCERPT]).split())
+    return flat if len(flat) <= _EXCERPT else f"{flat[: _EXCERPT - 1]}…"
+
+
+def _by_length(score: Array, lengths: NDArray[np.int64]) -> list[LengthScore]:
+    """At most 6 ranges of length, each with about as many rows; rows of one length are in one range."""
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, _LENGTH_BINS + 1), method="higher"))
+    place = np.clip(np.searchsorted(edges, lengths, side="left") - 1, 0, max(len(edges) - 2, 0))
+    found = []
+    for n in np.unique(place):
+        own, rows = score[place == n].astype(np.float64), lengths[place == n]
+        error = float(own.std() / len(own) ** 0.5)
+        found.append(LengthScore(int(rows.min()), int(rows.max()), len(own), float(own.mean()), error))
+    return found
