@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.explain import ExplainedNetwork
-from gatewise.explain.attribution import Attribution, NgramRule
+from gatewise.explain.attribution import Attribution, LinearRule
 from gatewise.explain.example import Example
 from gatewise.explain.net import run_all
 from gatewise.target import log_probabilities
@@ -23,7 +23,7 @@ class Lime:
     """An attribution method, for tokens only."""
 
     adds_up = False
-    ngram_rule: NgramRule = "included"
+    linear_rule: LinearRule = "included"
 
     def __init__(self, samples: int = 5000, seed: int = 0) -> None:
         self.samples, self.seed = samples, seed
@@ -53,5 +53,6 @@ class Lime:
         mean_x, mean_y = np.average(x, axis=0, weights=weight), np.average(p[:, predicted], weights=weight)
         centred = (x - mean_x) * weight[:, None]
         slopes = np.linalg.solve(centred.T @ (x - mean_x) + np.eye(len(types)), centred.T @ (p[:, predicted] - mean_y))
-        scores: Array = slopes[kind] * example.sign
+        favoured = predicted == example.score.target  # else positive scores oppose the predicted class
+        scores: Array = slopes[kind] * (1 if favoured else -1)
         return Attribution(scores, float(mean_y - mean_x @ slopes))

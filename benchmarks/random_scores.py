@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.explain import Example, ExplainedNetwork
-from gatewise.explain.attribution import Attribution, NgramRule
+from gatewise.explain.attribution import Attribution, LinearRule
 
 
 class RandomScores:
     """An attribution method that draws each score from a standard normal distribution."""
 
     adds_up = False
-    ngram_rule: NgramRule = "included"
+    linear_rule: LinearRule = "included"
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

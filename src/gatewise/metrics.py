@@ -1,4 +1,4 @@
-"""Evaluation of predictions: probabilities, accuracy, loss, calibration error, and the score that attributions explain.
+"""Evaluation of predictions: probabilities, accuracy, loss, and calibration error.
 
 Each task has its evaluation: `Evaluation` for classification, `MultilabelEvaluation`, `RegressionEvaluation`. `scores`
 of each are its main figures by name, for tables and model cards.
@@ -312,16 +312,6 @@ def area_under_roc(scores: Array, positive: NDArray[np.bool_]) -> float | None:
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(count) - (count - 1) / 2)[place]  # from 1; equal scores have their mean rank
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
-
-
-def target_score(logits: Array, predicted: int) -> Array:
-    """The score that attributions explain (...), from logits (..., outputs): the single logit, or the logit of class
-    `predicted` minus the mean logit. It is linear in the logits.
-    """
-    if logits.shape[-1] == 1:
-        return logits[..., 0]
-    difference: Array = logits[..., predicted] - logits.mean(axis=-1)
-    return difference
 
 
 def _reliability(p: Array, truth: NDArray[np.int64]) -> tuple[Bin, ...]:

@@ -99,6 +99,14 @@ class Target:
         out[:] = [tuple(own[k] for k in np.flatnonzero(row)) for row in found]
         return out
 
+    def index(self, label: Any) -> int:
+        """The index of a class, label or number, given as a label or by its name. Raises InputError for another one."""
+        name = str(label.item() if isinstance(label, np.generic) else label)
+        if name not in self.classes:
+            known = ", ".join(map(quote, self.classes[:20])) + (", ..." if len(self.classes) > 20 else "")
+            raise InputError(f"there is no class {quote(name)}; the classes are {known}")
+        return self.classes.index(name)
+
     def _convert(self, names: Sequence[str]) -> list[Any]:
         try:
             if self.label_type == "bool" and not set(names) <= {"False", "True"}:

@@ -185,11 +185,11 @@ def test_replaced_words(run: Run, keras_model: Model, keras_folder: Path) -> Non
 def test_two_texts_are_compared(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
     printed = json.loads(run("explain", tokens_folder, TEXT, "--compare", HOSTILE, "--json").stdout)
     assert [one["scores"] for one in printed["texts"]] == [
-        tokens_model.explain(t).scores.tolist() for t in (TEXT, HOSTILE)
+        tokens_model.explain(t, target=tokens_model.explain(TEXT).target).scores.tolist() for t in (TEXT, HOSTILE)
     ]
     shown = run("explain", tokens_folder, TEXT, "--compare", HOSTILE).stdout
     assert all(ch.isprintable() or ch == "\n" for ch in shown)
-    assert shown.count("probability") == 2
+    assert shown.count("probabilities: ") == 2
 
 
 @pytest.mark.parametrize("baseline", ["unknown", "pad", "zero", "mean"])
@@ -286,17 +286,17 @@ def test_ngram_scores_are_shown(run: Run, tmp_path: Path) -> None:
     model, folder = model_of(), tmp_path / "m"
     model.save(folder)
     found = model.explain(TEXTS[0], "prefix-difference")
-    assert found.ngram_scores is not None
+    assert found.linear_scores is not None
     shown = run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--top", 3).stdout
     one, flat = found.ngrams[0], " ".join(shown.split())
-    assert f"steps, n-grams {found.ngram_scores.sum():+.3f} sum of the n-grams' scores" in flat
+    assert f"steps, n-grams {found.linear_scores.sum():+.3f} sum of the n-grams' scores" in flat
     assert f"truncated part {found.truncated_part:+.3f} n-grams of steps that the network does not read" in flat
     assert "strongest words score network n-grams" in flat
     words = " ".join(one.words)
     assert f"largest of {len(found.ngrams)} n-grams count score {words} {one.times} {one.score:+.3f}" in flat
     printed = json.loads(run("explain", folder, TEXTS[0], "--method", "prefix-difference", "--json").stdout)
     np.testing.assert_allclose(
-        np.add(printed["parts"]["network"], printed["parts"]["ngrams"]), printed["scores"], atol=1e-12
+        np.add(printed["parts"]["network"], printed["parts"]["linear"]), printed["scores"], atol=1e-12
     )
     assert printed["ngrams"][0] == {"words": list(one.words), "step": one.step, "times": one.times, "score": one.score}
     clamped = run("explain", folder, TEXTS[0], "--clamp", "forget=1").stdout

@@ -51,6 +51,12 @@ def sequence_of(arch: Architecture, length: int, seed: int) -> Array:
     return rng.standard_normal((length, arch.vocab_size)).astype(np.float32)
 
 
+def target_score(logits: Array, predicted: int) -> Array:
+    """The single logit, or the predicted logit minus the mean: what is explained by default, written once more."""
+    single = logits.shape[-1] == 1
+    return np.asarray(logits[..., 0] if single else logits[..., predicted] - logits.mean(axis=-1))
+
+
 def names_of(arch: Architecture) -> tuple[str, ...]:
     return tuple(f"class {k}" for k in range(max(2, arch.outputs)))
 

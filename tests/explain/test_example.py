@@ -138,7 +138,7 @@ def test_batched_examples_are_those_of_one() -> None:
         one = Example(model.net, sequence)
         np.testing.assert_allclose(example.logits, one.logits, atol=1e-6)
         np.testing.assert_allclose(activations.logits, one.activations.logits, atol=1e-6)
-        assert example.steps == [str(row) for row in one.rows]
+        assert example.steps == [str(row + 1) for row in one.rows]
 
 
 def test_sampled_prefixes_are_some_of_all() -> None:
@@ -156,9 +156,9 @@ def test_n_grams_belong_to_the_example() -> None:
     model = MODELS["cut"]
     both = replace(model, ngrams=ngrams_of(model, 3), parameters=parameters_of(model.architecture, 4))
     example = both.trace(TEXT)
-    assert example.ngram_prefix_logits is not None
+    assert example.linear_prefix_logits is not None
     np.testing.assert_allclose(example.logits, both.logits([TEXT])[0], atol=1e-6)
-    np.testing.assert_allclose(example.logits - example.network_logits, example.ngram_prefix_logits[-1], atol=1e-6)
+    np.testing.assert_allclose(example.logits - example.network_logits, example.linear_prefix_logits[-1], atol=1e-6)
 
 
 def test_two_threads_compute_their_examples_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.intervene import Intervention, intervene, word_places
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, TOKENS, names_of, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import ARCHITECTURES, TOKENS, parameters_of, sequence_of, steps_of
 
 LENGTH = 14
 MORE = {
@@ -34,7 +34,7 @@ def traced(name: str, *clamps: Clamp) -> Example:
 
 def done(name: str, *clamps: Clamp) -> Intervention:
     net = net_of(name)
-    return intervene(Example(net, sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH)), names_of(net.arch), clamps)
+    return intervene(Example(net, sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH)), clamps)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -180,7 +180,7 @@ def test_edited_words_equal_the_edited_text() -> None:
     sequence, steps = sequence_of(net.arch, LENGTH, 7), steps_of(LENGTH)
     edited: Array = np.concatenate([sequence[:5], [3, 4], sequence[6:]]).astype(np.int32)
     names = [*steps[:5], "a", "b", *steps[6:]]
-    found = intervene(Example(net, sequence, steps), names_of(net.arch), (), (edited, names), ["'w5' = 'a b'"])
+    found = intervene(Example(net, sequence, steps), (), (edited, names), ["'w5' = 'a b'"])
     np.testing.assert_array_equal(found.after.logits, Example(net, edited, names).logits)
     assert found.after.steps == names
     assert found.after.pads == found.before.pads - 1

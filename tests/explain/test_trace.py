@@ -10,13 +10,12 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.explain import Example, trace
 from gatewise.kernels.reference import Reference
-from gatewise.metrics import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
 from gatewise.types import Array
-from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of, steps_of, target_score
 
 LENGTH = 14
 

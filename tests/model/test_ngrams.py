@@ -69,7 +69,7 @@ def test_explained_like_predicted() -> None:
     model = model_of()
     found, seen = model.explain(TEXTS[0], "prefix-difference"), model.trace(TEXTS[0])
     logit = float(model.logits([TEXTS[0]])[0, 0])
-    assert found.logit == pytest.approx(logit, abs=1e-5)
+    assert found.target_score == pytest.approx(logit, abs=1e-5)
     assert float(seen.prefix_logits[-1, 0]) == pytest.approx(logit, abs=1e-5)
     assert {" ".join(one.words) for one in found.ngrams} >= {"a film", "that stays with"}
     assert next(one.times for one in found.ngrams if one.words == ("a", "film")) == 2

@@ -46,6 +46,8 @@ _BASELINE = "Baseline of integrated gradients: unknown, pad, zero or mean.  [def
 _CLAMP = "Clamp a gate to a value, for example forget=1 or 37:output=0@4-10. May be repeated."
 _LAYER = "Layer of --clamp, --ablate and --hold-memory, from 1.  [default: for a unit the top one, else all]"
 _DIRECTION = "Direction of --clamp, --ablate and --hold-memory; units are numbered within it.  [default: both]"
+_TARGET = "Class, label or number to explain.  [default: the predicted one; of several labels the most probable]"
+_AGAINST = "Class to compare with: scores for the target against this class.  [default: the mean of all classes]"
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
 
 
@@ -68,6 +70,8 @@ def explain(
     row: Annotated[int, typer.Option("--row", metavar="N", help="Number of the series in --file, from 1.")] = 1,
     method: Annotated[str | None, option("--method", "NAME", _METHOD)] = None,
     baseline: Annotated[str | None, option("--baseline", "NAME", _BASELINE)] = None,
+    target: Annotated[str | None, option("--target", "CLASS", _TARGET)] = None,
+    against: Annotated[str | None, option("--against", "CLASS", _AGAINST)] = None,
     unit: Annotated[
         int | None, option("--unit", "N", "Unit to show.  [default: the one with the largest effect on the prediction]")
     ] = None,
@@ -106,7 +110,7 @@ def explain(
     clamps = parse_clamps(clamp or [], ablate or [], hold_memory or [], layer, direction)
     replacements = parse_replacements(replace or [])
     if data is not None and text is None and file is None and not tutorial_review:
-        if clamps or replacements or compare or method or svg or html:
+        if clamps or replacements or compare or method or svg or html or target or against:
             raise InputError("--data without a text summarises units; the other options need a text")
         labelled = _sample(data, column, label, limit)
         _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
@@ -121,12 +125,16 @@ def explain(
     if baseline is not None:
         chosen = method_named(method or "integrated-gradients", baseline)  # type: ignore[arg-type]
     example = model.trace(item)
-    explanation = model.explain(example, chosen)
+    explanation = model.explain(example, chosen, target=target, against=against)
+    example = example.with_score(explanation.score)
     if compare is not None:
         if series or clamps or replacements or unit is not None:
             raise InputError("--compare needs texts, without --clamp, --ablate, --hold-memory, --replace and --unit")
         other = model.trace(compare)
-        both = [explanation, model.explain(other, chosen or explanation.method)]
+        chosen = chosen or explanation.method
+        if target is None and against is None and model.task == "classification":
+            target = explanation.target  # both texts are explained by the same score
+        both = [explanation, model.explain(other, chosen, target=target, against=against)]
         if html is not None:
             write_file(html, compare_page([(both[0], example), (both[1], other)]))
         if as_json:

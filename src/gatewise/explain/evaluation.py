@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
+from gatewise.explain.score import prediction_text
 from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation
 from gatewise.target import Target, log_probabilities
 from gatewise.types import Array, Task
@@ -111,7 +112,7 @@ def evaluation_report(
     if target.task == "regression":
         errors = predicted - truth  # (n, M)
         score, name = np.abs(errors).mean(axis=1), "mean absolute error"
-        mistakes = _largest_errors(predicted, truth, inputs)
+        mistakes = _largest_errors(target, predicted, truth, inputs)
     else:
         wrong = predicted != truth if target.task == "classification" else (predicted != truth).any(axis=1)
         score, name = 1.0 - wrong, "accuracy" if target.task == "classification" else "subset accuracy"
@@ -132,8 +133,9 @@ def evaluation_report(
 
 
 def evaluation_of(target: Target, logits: Array, truth: Array, data: str) -> AnyEvaluation:
-    """The evaluation of the target's task, from logits (n, outputs) and labels as in `Labelled`; n at least 1. data: the
-    data set in one line.
+    """The evaluation of the target's task, from logits (n, outputs) and labels as in `Labelled`; n at least 1.
+
+    data: the data set in one line.
     """
     predicted = target.predicted(logits)
     if target.task == "regression":
@@ -158,11 +160,6 @@ def read_history(text: str) -> list[dict[str, float]]:
     return lines
 
 
-def number_text(value: float) -> str:
-    """A number with four significant digits and without an exponent where that is short."""
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-
-
 def _most_confident(
     target: Target, logits: Array, predicted: Array, truth: Array, inputs: Sequence[Any]
 ) -> list[Mistake]:
@@ -177,15 +174,15 @@ def _most_confident(
         confidence = np.where(predicted != truth, decided, -1.0).max(axis=1, initial=-1.0)
         rows = np.flatnonzero(confidence >= 0)
         confidence = confidence[rows]
-        shown = [(_listed(names, truth[row]), _listed(names, predicted[row])) for row in rows]
+        shown = [(prediction_text(target, truth[row]), prediction_text(target, predicted[row])) for row in rows]
     order = np.argsort(-confidence, kind="stable")[:MAX_MISTAKES]
     return [
-        Mistake(int(rows[n]) + 1, excerpt_of(inputs[rows[n]]), *shown[n], probability=float(confidence[n]))
+        Mistake(int(rows[n]) + 1, excerpt_of(inputs[rows[n]]), shown[n][0], shown[n][1], float(confidence[n]))
         for n in order
     ]
 
 
-def _largest_errors(predicted: Array, truth: Array, inputs: Sequence[Any]) -> list[Mistake]:
+def _largest_errors(target: Target, predicted: Array, truth: Array, inputs: Sequence[Any]) -> list[Mistake]:
     errors = predicted - truth  # (n, M)
     at = np.abs(errors).argmax(axis=1)
     largest = errors[np.arange(len(errors)), at]
@@ -194,17 +191,13 @@ def _largest_errors(predicted: Array, truth: Array, inputs: Sequence[Any]) -> li
         Mistake(
             int(row) + 1,
             excerpt_of(inputs[row]),
-            ", ".join(map(number_text, truth[row].tolist())),
-            ", ".join(map(number_text, predicted[row].tolist())),
+            prediction_text(target, truth[row]),
+            prediction_text(target, predicted[row]),
             error=float(largest[row]),
         )
         for row in order
         if largest[row]
     ]
-
-
-def _listed(names: Sequence[str], row: NDArray[np.int64]) -> str:
-    return ", ".join(names[k] for k in np.flatnonzero(row)) or "no label"
 
 
 def excerpt_of(item: Any) -> str:

@@ -7,6 +7,7 @@ explanation costs one forward pass where the method allows it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +17,10 @@ from gatewise.explain.gates import Activations, Gates, Share, gate_shares, run_w
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.explain.prefix import prefix_logits, unit_contributions
+from gatewise.explain.score import TargetScore, target_score
 from gatewise.kernels import Kernel
-from gatewise.metrics import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
-from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class Example(HtmlRepr):
     """One sequence of T steps (after truncation) through one network, which may be clamped.
 
     net: the network. sequence (length, ...): token ids or channels, before truncation. names: a name for each of its
-    steps; None for their numbers. spans (length, 2): start and end of each step in the text, if known. item: the text
-    or series itself, if known. rows (T,): the steps that the network reads. Raises InputError for an empty sequence and
-    for a wrong number of names.
+    steps; None for their numbers, from 1. spans (length, 2): start and end of each step in the text, if known. item:
+    the text or series itself, if known. rows (T,): the steps that the network reads. Raises InputError for an empty
+    sequence and for a wrong number of names.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Example(HtmlRepr):
         self.net, self.item = net, item
         self.sequence = np.asarray(sequence)
         self.spans = np.asarray(spans, dtype=np.int32).reshape(-1, 2)  # tuples would take ten times the memory
-        self.names = [str(name) for name in (range(len(sequence)) if names is None else names)]
+        self.names = [str(name) for name in (range(1, len(sequence) + 1) if names is None else names)]
         self.rows = truncate(np.arange(len(sequence)), net.arch)
         if network_logits is not None:
             self.network_logits = network_logits
@@ -111,53 +111,50 @@ class Example(HtmlRepr):
 
     @cached_property
     def network_logits(self) -> Array:
-        """The logits (outputs,) float64 of the network without n-grams."""
+        """The logits (outputs,) float64 of the network without the linear model."""
         return self.activations.logits
 
     @cached_property
     def logits(self) -> Array:
-        """The logits (outputs,) float64, n-grams included."""
-        ngrams = self.net.ngrams
-        return self.network_logits if ngrams is None else self.network_logits + ngrams.logits([self.sequence])[0]
+        """The logits (outputs,) float64, the linear model included."""
+        linear = self.net.linear
+        return self.network_logits if linear is None else self.network_logits + linear.logits([self.sequence])[0]
 
     @cached_property
     def probabilities(self) -> Array:
-        """The probabilities (K,) of the classes."""
-        return np.asarray(np.exp(log_probabilities(self.logits[None]))[0])
+        """The probabilities (K,) of the classes or labels. Raises InputError for regression."""
+        return np.asarray(self.net.target.probabilities(self.logits[None])[0])
 
     @cached_property
-    def predicted(self) -> int:
-        """The logit that is explained: the largest one."""
-        return int(self.logits.argmax())
+    def predicted(self) -> Array:
+        """The prediction, one row of `Target.predicted`: a class index, 0 or 1 by label (K,), or numbers (M,)."""
+        return np.asarray(self.net.target.predicted(self.logits[None])[0])
 
-    @property
-    def target(self) -> int:
-        """The class that positive scores favour: the predicted one, or class 1 where there is a single logit."""
-        return 1 if len(self.logits) == 1 else self.predicted
+    @cached_property
+    def score(self) -> TargetScore:
+        """The score that is explained: that of the prediction, unless `with_score` chose another."""
+        return target_score(self.net.target, self.logits)
 
-    @property
-    def sign(self) -> int:
-        """1 where a positive score favours the prediction, -1 where it opposes it (a single logit of at most 0)."""
-        return 1 if len(self.logits) > 1 or self.logits[0] > 0 else -1
+    def with_score(self, score: TargetScore) -> Example:
+        """This example with another score to explain. What the network computed is shared."""
+        other = copy(self)
+        other.__dict__.pop("contributions", None)
+        other.score = score
+        return other
 
     @property
     def target_score(self) -> float:
-        """The number that is explained: the single logit, or the predicted logit minus the mean of all logits."""
-        return float(target_score(self.logits, self.predicted))
+        """The number that is explained, see `TargetScore`."""
+        return float(self.score(self.logits))
 
     @property
     def network_score(self) -> float:
-        """The network's part of `target_score`, without n-grams."""
-        return float(target_score(self.network_logits, self.predicted))
-
-    @property
-    def logit_weights(self) -> Array:
-        """(outputs,): the target score as a function of the logits, target_score = logit_weights · logits."""
-        return np.asarray(target_score(np.eye(self.net.arch.outputs), self.predicted))
+        """The network's part of `target_score`, without the linear model."""
+        return float(self.score(self.network_logits))
 
     @cached_property
     def network_prefix_logits(self) -> Array:
-        """`prefix_logits` of the network without n-grams."""
+        """`prefix_logits` of the network without the linear model."""
         return prefix_logits(self.net, self.read, self.lstms)
 
     @cached_property
@@ -166,18 +163,19 @@ class Example(HtmlRepr):
 
         With padding "pre" each row continues this run, after the same number of pads.
         """
-        ngrams = self.ngram_prefix_logits
-        return self.network_prefix_logits if ngrams is None else self.network_prefix_logits + ngrams
+        linear = self.linear_prefix_logits
+        return self.network_prefix_logits if linear is None else self.network_prefix_logits + linear
 
     @cached_property
-    def ngram_prefix_logits(self) -> Array | None:
-        """What the n-grams that are complete after 0, 1, ... T steps add to the logits (T + 1, outputs).
+    def linear_prefix_logits(self) -> Array | None:
+        """What the linear model adds to the logits after 0, 1, ... T steps (T + 1, outputs): for text, the n-grams that
+        are complete by then.
 
-        The n-grams read the whole sequence, truncated steps included. None without n-grams.
+        The linear model reads the whole sequence, truncated steps included. None without one.
         """
-        if self.net.ngrams is None:
+        if self.net.linear is None:
             return None
-        running = self.net.ngrams.prefix_logits(self.sequence)  # (length, outputs)
+        running = self.net.linear.prefix_logits(self.sequence)  # (length, outputs)
         before = running[self.rows[0] - 1] if self.rows[0] else np.zeros_like(running[0])
         return np.concatenate([before[None], running[self.rows]])
 
@@ -192,16 +190,16 @@ class Example(HtmlRepr):
             return 1, self.prefix_logits
         if stride not in self._sampled:
             ends = [*range(0, steps, stride), steps]
-            found = run_all(self.net.without_ngrams(), (self.read[:end] for end in ends))
-            ngrams = self.ngram_prefix_logits
-            self._sampled[stride] = found if ngrams is None else found + ngrams[ends]
+            found = run_all(self.net.without_linear(), (self.read[:end] for end in ends))
+            linear = self.linear_prefix_logits
+            self._sampled[stride] = found if linear is None else found + linear[ends]
         return stride, self._sampled[stride]
 
     @cached_property
     def contributions(self) -> Array:
         """How much each unit of the top layer changes the target score at each step: (T, H x directions) float64."""
         weight = np.asarray(self.net.parameters["dense.weight"], dtype=np.float64)
-        return unit_contributions(self.net.arch, target_score(weight.T, self.predicted), self.layer(-1))
+        return unit_contributions(self.net.arch, self.score(weight.T), self.layer(-1))
 
     @property
     def top_unit(self) -> int:
@@ -250,7 +248,7 @@ def trace(
 
 def predict_examples(net: ExplainedNetwork, sequences: Sequence[Array]) -> list[Example]:
     """An example for each sequence (length, ...), with its logits from batched forward passes."""
-    logits = run_all(net.without_ngrams(), sequences)
+    logits = run_all(net.without_linear(), sequences)
     return [Example(net, sequence, network_logits=row) for sequence, row in zip(sequences, logits, strict=True)]
 
 

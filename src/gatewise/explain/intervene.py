@@ -14,7 +14,8 @@ from gatewise.errors import InputError, quote
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
-from gatewise.metrics import target_score
+from gatewise.explain.score import prediction_dict, prediction_text
+from gatewise.target import Target
 from gatewise.types import Array
 
 
@@ -27,61 +28,65 @@ class Intervention(HtmlRepr):
 
     before: Example
     after: Example
-    classes: tuple[str, ...]
     changes: tuple[str, ...]
     clamps: tuple[Clamp, ...] = ()
 
+    @property
+    def of(self) -> Target:
+        """What the model predicts."""
+        return self.before.net.target
+
     def probabilities(self) -> tuple[Array, Array]:
-        """(K,) before and after."""
+        """(K,) before and after. Raises InputError for regression."""
         return self.before.probabilities, self.after.probabilities
 
     def predictions(self) -> tuple[str, str]:
-        """The predicted class before and after."""
-        before, after = self.probabilities()
-        return self.classes[int(before.argmax())], self.classes[int(after.argmax())]
+        """The prediction before and after, in words."""
+        before, after = (prediction_text(self.of, one.predicted) for one in (self.before, self.after))
+        return before, after
 
     def target_scores(self) -> tuple[float, float]:
-        """The target score of the class predicted before, before and after."""
-        return self.before.target_score, float(target_score(self.after.logits, self.before.predicted))
+        """The score that is explained before, before and after."""
+        return self.before.target_score, float(self.before.score(self.after.logits))
 
     def prefix_scores(self) -> tuple[Array, Array]:
-        """The prefix predictions (T + 1,) before and after, as the target score of the class predicted before."""
-        predicted = self.before.predicted
-        return target_score(self.before.prefix_logits, predicted), target_score(self.after.prefix_logits, predicted)
+        """The prefix predictions (T + 1,) before and after, as the score that is explained before."""
+        score = self.before.score
+        return score(self.before.prefix_logits), score(self.after.prefix_logits)
 
-    def ngram_note(self) -> str:
-        """What the change does to the n-grams' part of the logit, in one sentence; empty without n-grams."""
-        sides = [one.ngram_prefix_logits for one in (self.before, self.after)]
-        before, after = (
-            None if side is None else float(target_score(side[-1], self.before.predicted)) for side in sides
-        )
+    def linear_note(self) -> str:
+        """What the change does to the linear model's part of the score, in one sentence; empty without one."""
+        sides = [one.linear_prefix_logits for one in (self.before, self.after)]
+        before, after = (None if side is None else float(self.before.score(side[-1])) for side in sides)
         if before is None:
             return ""
+        net = self.before.net
+        name = net.linear_name
         if self.before.steps == self.after.steps and before == after:
-            return f"The n-grams' part of the logit, {before:+.3f}, does not change: n-grams depend on the words only."
-        return f"The n-grams' part of the logit is {before:+.3f} before and {after:+.3f} after."
+            kept = f"does not change: {name} depend on the {net.token_noun}s only"
+            return f"The {name}' part of the {net.score_noun}, {before:+.3f}, {kept}."
+        return f"The {name}' part of the {net.score_noun} is {before:+.3f} before and {after:+.3f} after."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         sides: dict[str, dict[str, Any]] = {}
         both = (self.before, self.after)
-        for name, example, prediction in zip(("before", "after"), both, self.predictions(), strict=True):
+        for name, example in zip(("before", "after"), both, strict=True):
+            probabilities = None if self.of.task == "regression" else example.probabilities
             sides[name] = {
-                "prediction": prediction,
-                "probabilities": dict(zip(self.classes, example.probabilities.tolist(), strict=True)),
+                **prediction_dict(self.of, example.predicted, probabilities),
                 "logits": example.logits.tolist(),
                 "steps": example.steps,
                 "prefix_logits": example.prefix_logits.tolist(),
             }
-            if example.ngram_prefix_logits is not None:
-                sides[name]["ngram_prefix_logits"] = example.ngram_prefix_logits.tolist()
-        note = self.ngram_note()
-        return {"changes": list(self.changes), **({"ngram_note": note} if note else {}), **sides}
+            if example.linear_prefix_logits is not None:
+                sides[name]["linear_prefix_logits"] = example.linear_prefix_logits.tolist()
+        note = self.linear_note()
+        return {"changes": list(self.changes), **({"linear_note": note} if note else {}), **sides}
 
 
 def intervene(
     before: Example,
-    classes: Sequence[str],
     clamps: Iterable[Clamp] = (),
     edited: tuple[Array, Sequence[str]] | None = None,
     changes: Sequence[str] = (),
@@ -96,10 +101,10 @@ def intervene(
     if not clamps and edited is None:
         raise InputError("nothing to change: give clamps or words to replace")
     sequence, names = (before.sequence, before.names) if edited is None else edited
-    after = Example(before.net.with_clamps(clamps), sequence, names)
+    after = Example(before.net.with_clamps(clamps), sequence, names).with_score(before.score)
     for clamp in clamps:
         check_clamp(clamp, before.net.arch, len(after.rows))
-    return Intervention(before, after, tuple(classes), (*changes, *map(str, clamps)), clamps)
+    return Intervention(before, after, (*changes, *map(str, clamps)), clamps)
 
 
 def word_places(example: Example, words: Mapping[int | str, str]) -> dict[int, str]:

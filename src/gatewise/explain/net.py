@@ -1,4 +1,4 @@
-"""The network that is explained: parameters, architecture, kernel, n-grams and clamps, and its batched runs."""
+"""The network that is explained: parameters, architecture, kernel, linear model and clamps, and its batched runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from gatewise.errors import InputError
 from gatewise.explain.clamp import Clamp, ClampedOps
 from gatewise.kernels import Kernel
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, chunks
 from gatewise.network.forward import forward
-from gatewise.network.ngrams import Ngrams
+from gatewise.network.linear import LinearModel
 from gatewise.network.ops import NumpyOps
+from gatewise.target import Target
 from gatewise.types import Array
 
 STEPS_PER_BATCH = 65_536  # bounds the memory of methods that run a quadratic number of steps
@@ -24,8 +26,9 @@ class ExplainedNetwork:
     """A network as arrays.
 
     kernel: None for the one that predicts. unknown: the token of unknown words, if there is one. clamps: gates that
-    every run holds at a value. ngrams: the n-gram model whose logits are added. memo: a cache of results that depend on
-    read-only parameters alone; None for parameters that can change.
+    every run holds at a value. linear: the linear model whose logits are added, on n-grams or on convolutions. memo: a
+    cache of results that depend on read-only parameters alone; None for parameters that can change. target: what is
+    predicted; None for classes without names.
     """
 
     parameters: Mapping[str, Array]
@@ -33,8 +36,17 @@ class ExplainedNetwork:
     kernel: Kernel | None = None
     unknown: int | None = None
     clamps: tuple[Clamp, ...] = ()
-    ngrams: Ngrams | None = None
+    linear: LinearModel | None = None
     memo: dict[str, tuple[Array, Array]] | None = field(default=None, repr=False)
+    target: Target = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.target is None:
+            names = tuple(f"class {k}" for k in range(max(2, self.arch.outputs)))
+            object.__setattr__(self, "target", Target(names))
+        if self.target.outputs != self.arch.outputs:
+            count = len(self.target.classes)
+            raise InputError(f"a network of {self.arch.outputs} logits does not predict {count} classes")
 
     def ops(self, keep: bool = False) -> NumpyOps:
         """The operations for `network.forward`; with `keep`, they save the activations."""
@@ -46,9 +58,19 @@ class ExplainedNetwork:
         """This network with these clamps in place of its own."""
         return replace(self, clamps=tuple(clamps))
 
-    def without_ngrams(self) -> ExplainedNetwork:
-        """This network without its n-grams."""
-        return self if self.ngrams is None else replace(self, ngrams=None)
+    def without_linear(self) -> ExplainedNetwork:
+        """This network without its linear model."""
+        return self if self.linear is None else replace(self, linear=None)
+
+    @property
+    def linear_name(self) -> str:
+        """What the linear model counts: "n-grams" or "convolutions"."""
+        return "n-grams" if self.arch.inputs == "tokens" else "convolutions"
+
+    @property
+    def score_noun(self) -> str:
+        """The noun for the number that is explained: "logit", or "prediction" for regression."""
+        return "prediction" if self.target.task == "regression" else "logit"
 
     @property
     def token_noun(self) -> str:
@@ -57,11 +79,11 @@ class ExplainedNetwork:
 
 
 def run_all(net: ExplainedNetwork, sequences: Iterable[Array]) -> Array:
-    """Logits (n, outputs) float64 of n sequences, n-grams included, in ragged batches of at most STEPS_PER_BATCH steps
-    (or one sequence).
+    """Logits (n, outputs) float64 of n sequences, the linear model included, in ragged batches of at most
+    STEPS_PER_BATCH steps (or one sequence).
     """
     ops, parts = net.ops(), []
     for some in chunks(sequences, STEPS_PER_BATCH):
         logits = np.asarray(forward(ops, net.parameters, net.arch, Batch.of(some, net.arch)), dtype=np.float64)
-        parts.append(logits if net.ngrams is None else logits + net.ngrams.logits(some))
+        parts.append(logits if net.linear is None else logits + net.linear.logits(some))
     return np.concatenate(parts) if parts else np.zeros((0, net.arch.outputs))

@@ -34,7 +34,7 @@ def prefix_logits(net: ExplainedNetwork, read: Array, lstms: Sequence[Gates]) ->
     included. With padding "pre" each row continues this run, after the same number of pads.
     """
     if net.arch.bidirectional and (net.clamps or net.arch.layers > 1):
-        return run_all(net.without_ngrams(), (read[:t] for t in range(len(read) + 1)))
+        return run_all(net.without_linear(), (read[:t] for t in range(len(read) + 1)))
     parts = pooled_prefixes(net.arch, lstms[-len(net.arch.directions)].h, lstms[-len(net.arch.directions)].h0)
     if net.arch.bidirectional:
         parts = [part for both in zip(parts, backward_prefixes(net, read), strict=True) for part in both]

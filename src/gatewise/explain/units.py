@@ -121,19 +121,21 @@ def units_over(
     excerpts, words: how many of each to keep per side. minimum: how often a word must occur to be listed. Raises
     InputError without a sequence.
     """
+    if net.target.task != "classification":
+        raise InputError(f"summaries of units are for classification; the model's task is {net.target.task}")
     if not sequences:
         raise InputError("units need at least one sequence: the data set is empty")
     rows = [truncate(np.arange(len(sequence)), net.arch) for sequence in sequences]
     reads = [np.asarray(sequence)[kept] for sequence, kept in zip(sequences, rows, strict=True)]
     steps = [[str(name[row]) for row in kept] for name, kept in zip(names, rows, strict=True)]
     statistics = _Statistics(net, reads, steps, minimum)
-    ngrams = net.ngrams.logits(sequences) if net.ngrams is not None else np.zeros((len(reads), net.arch.outputs))
-    log_p = log_probabilities(logits_of(net.parameters, net.arch, reads, net.ops()) + ngrams)
+    linear = net.linear.logits(sequences) if net.linear is not None else np.zeros((len(reads), net.arch.outputs))
+    log_p = log_probabilities(logits_of(net.parameters, net.arch, reads, net.ops()) + linear)
     predicted, every = log_p.argmax(axis=1), np.arange(len(reads))
     labels = [classes[k] for k in truth.tolist()]
     found = []
     for unit in range(net.arch.units * len(net.arch.directions)):
-        ablated = log_probabilities(logits_of(without_unit(net, unit).parameters, net.arch, reads, net.ops()) + ngrams)
+        ablated = log_probabilities(logits_of(without_unit(net, unit).parameters, net.arch, reads, net.ops()) + linear)
         change = np.exp(ablated[every, predicted]) - np.exp(log_p[every, predicted])
         found.append(
             UnitSummary(

@@ -50,6 +50,7 @@ from gatewise.types import Array, LabelType, Precision, Task
 if TYPE_CHECKING:
     from gatewise.data import Labelled
     from gatewise.explain import Clamp, Example, ExplainedNetwork, Explanation, Intervention, Method
+    from gatewise.explain.evaluation import EvaluationReport
     from gatewise.explain.units import UnitsReport
 
 __all__ = ["Evaluation", "Model", "load"]
@@ -182,6 +183,24 @@ class Model:
         found = self.evaluate(inputs, labels, layout=layout)
         return found.r2 if isinstance(found, RegressionEvaluation) else found.accuracy
 
+    def evaluation_report(self, data: Labelled) -> EvaluationReport:
+        """`evaluate` with the most confident mistakes, the score by length and the training history. Errors as
+        `evaluate`.
+        """
+        from gatewise.explain.evaluation import evaluation_report
+
+        truth, sequences = data.labels_among(self.classes), self.preprocessor.encode_batch(data.inputs)
+        return evaluation_report(
+            self.target,
+            self.logits_of(sequences),
+            truth,
+            data.inputs,
+            [len(sequence) for sequence in sequences],
+            data.source,
+            self.history,
+            self.metadata.best_epoch,
+        )
+
     @property
     def net(self) -> ExplainedNetwork:
         """The network as `gatewise.explain` runs it."""
@@ -189,7 +208,13 @@ class Model:
 
         kernel, unknown = for_precision(self.precision), self.preprocessor.unknown
         return ExplainedNetwork(
-            self.parameters, self.architecture, kernel, unknown, ngrams=self.ngrams, memo=self._memo
+            self.parameters,
+            self.architecture,
+            kernel,
+            unknown,
+            linear=self.ngrams,
+            memo=self._memo,
+            target=self.target,
         )
 
     def trace(self, item: Any) -> Example:
@@ -207,17 +232,25 @@ class Model:
             return item
         return Example(self.net, *self.preprocessor.encode(item), item=item)
 
-    def explain(self, item: Any, method: str | Method | None = None) -> Explanation:
+    def explain(
+        self, item: Any, method: str | Method | None = None, *, target: Any = None, against: Any = None
+    ) -> Explanation:
         """How much each word (or step) contributed to the prediction for an item, or for an example from `trace`.
 
         method: a name of `gatewise.explain.METHODS` or a Method; None for the one that measured best on this model.
-        Errors as `predict_proba`; InputError for an unknown method.
+        target: the class, label or number that is explained, as a label or its name; None for the predicted one.
+        against: a class to compare with, in place of the mean of all. Errors as `predict_proba`; InputError for an
+        unknown method or class.
         """
         from gatewise.explain.explanation import explain_example
+        from gatewise.explain.score import target_score
 
         m = self.metadata
         example, calibrated = self.trace(item), m.calibration is not None
-        return explain_example(example, self.classes, method, m.faithfulness, m.attribution_method, calibrated)
+        if target is not None or against is not None:
+            places = (None if name is None else self.target.index(name) for name in (target, against))
+            example = example.with_score(target_score(self.target, example.logits, *places))
+        return explain_example(example, method, m.faithfulness, m.attribution_method, calibrated)
 
     def intervene(
         self, item: Any, clamps: Iterable[Clamp] = (), words: Mapping[int | str, str] | None = None
@@ -231,13 +264,13 @@ class Model:
 
         example = self.trace(item)
         if not words:
-            return intervene(example, self.classes, clamps)
+            return intervene(example, clamps)
         if not isinstance(self.preprocessor, TextPreprocessor):
             raise InputError("a series has no words to replace")
         places = word_places(example, words)
         edited = self.preprocessor.replace_tokens(example.item, places)
         changes = [f"'{example.names[place]}' at step {place + 1} = '{word}'" for place, word in places.items()]
-        return intervene(example, self.classes, clamps, edited, changes)
+        return intervene(example, clamps, edited, changes)
 
     @property
     def units(self) -> UnitsReport | None:

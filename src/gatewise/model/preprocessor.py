@@ -222,7 +222,7 @@ class SeriesPreprocessor:
         return Encoded(self._encoded(series), self.token_names(series), [])
 
     def token_names(self, item: Any) -> list[str]:
-        return [str(t) for t in range(len(item))]
+        return [str(t + 1) for t in range(len(item))]
 
     def _encoded(self, series: NDArray[Any]) -> Array:
         scaled = self.scaling(series)

@@ -8,11 +8,11 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Explanation, explain, trace
 from gatewise.explain import net as net_module
-from gatewise.metrics import Faithfulness, target_score
+from gatewise.metrics import Faithfulness
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
-from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of, target_score
 
 LENGTH = 14
 
@@ -28,7 +28,7 @@ def test_prefix_differences_and_base_value_add_up_to_the_logit(name: str) -> Non
     found = explained(name, "prefix-difference")
     assert found.adds_up
     assert abs(found.residual) < 2e-6
-    assert found.base_value + found.scores.sum() == pytest.approx(found.logit, abs=2e-6)
+    assert found.base_value + found.scores.sum() == pytest.approx(found.target_score, abs=2e-6)
     assert np.abs(found.scores).max() > 0.01
 
 
@@ -51,7 +51,7 @@ def test_leave_one_out_equals_predicting_the_edited_sequence(name: str, length: 
     rows = truncate(np.arange(length), arch)
     assert len(found.scores) == len(rows)
     assert not found.adds_up
-    assert found.residual == pytest.approx(found.logit - found.base_value - found.scores.sum())
+    assert found.residual == pytest.approx(found.target_score - found.base_value - found.scores.sum())
     ops = NumpyOps()
     whole = np.asarray(forward(ops, parameters, arch, Batch.of([sequence], arch)), dtype=np.float64)[0]
     for row, score in zip(rows, found.scores, strict=True):
@@ -73,8 +73,8 @@ def test_one_logit_favours_the_second_class() -> None:
     for seed in range(6):
         found = explained("plain", seed=seed)
         assert found.target == "class 1"
-        assert found.prediction == ("class 1" if found.logit > 0 else "class 0")
-        assert found.probabilities[1] == pytest.approx(1 / (1 + np.exp(-found.logit)))
+        assert found.prediction == ("class 1" if found.target_score > 0 else "class 0")
+        assert found.probabilities[1] == pytest.approx(1 / (1 + np.exp(-found.target_score)))
     assert {explained("plain", seed=seed).prediction for seed in range(6)} == {"class 0", "class 1"}
 
 
@@ -84,7 +84,7 @@ def test_of_several_classes_the_predicted_one_is_explained() -> None:
     batch = Batch.of([sequence_of(arch, LENGTH, 7)], arch)
     logits = np.asarray(forward(ops, parameters_of(arch, 7), arch, batch), dtype=np.float64)[0]
     assert found.target == found.prediction == f"class {logits.argmax()}"
-    assert found.logit == pytest.approx(logits.max() - logits.mean())
+    assert found.target_score == pytest.approx(logits.max() - logits.mean())
     np.testing.assert_allclose(found.probabilities, np.exp(logits) / np.exp(logits).sum())
 
 
@@ -140,5 +140,5 @@ def test_errors_of_explain() -> None:
     with pytest.raises(InputError, match="no method is called 'gradient'; there are prefix-difference, cell-dec"):
         explained("plain", "gradient")
     arch = ARCHITECTURES["four classes"]
-    with pytest.raises(InputError, match="4 classes, not 2"):
+    with pytest.raises(InputError, match="a network of 4 logits does not predict 2 classes"):
         explain(parameters_of(arch, 1), arch, np.array([1, 2]), ["a", "b"], ("x", "y"))

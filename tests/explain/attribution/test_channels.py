@@ -9,10 +9,9 @@ from gatewise.explain import Clamp, Explanation, explain
 from gatewise.explain.attribution import METHODS, channels
 from gatewise.explain.example import predict_examples
 from gatewise.explain.net import ExplainedNetwork, run_all
-from gatewise.metrics import target_score
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
-from tests.explain.random_net import CHANNELS, TOKENS, names_of, parameters_of, sequence_of, steps_of
+from tests.explain.random_net import CHANNELS, TOKENS, names_of, parameters_of, sequence_of, steps_of, target_score
 
 LENGTH = 12
 ONE_DIRECTION = {
@@ -43,7 +42,7 @@ def test_score_is_baseline_term_plus_channels(method: str, name: str, length: in
     assert found.baseline_term is not None
     assert found.channels.shape == (length, arch.channels)
     np.testing.assert_allclose(found.baseline_term + found.channels.sum(axis=1), found.scores, atol=1e-6)
-    assert abs(found.base_value + found.baseline_term.sum() + found.channels.sum() - found.logit) < 3e-6
+    assert abs(found.base_value + found.baseline_term.sum() + found.channels.sum() - found.target_score) < 3e-6
     assert np.abs(found.channels).max() > 0.01
     assert np.abs(found.baseline_term).max() > 0.001
 

@@ -33,8 +33,8 @@ def explained(name: str, method: IntegratedGradients | None = None, length: int 
 def test_the_scores_add_up(name: str, length: int) -> None:
     """The maximum has corners, which no quadrature likes; all else is rounding in float32."""
     found = explained(name, None, length)
-    assert found.residual == pytest.approx(found.logit - found.base_value - found.scores.sum())
-    way = max(abs(found.logit - found.base_value), 0.1)
+    assert found.residual == pytest.approx(found.target_score - found.base_value - found.scores.sum())
+    way = max(abs(found.target_score - found.base_value), 0.1)
     assert abs(found.residual) < (0.02 * way if "max" in ARCHITECTURES[name].pooling else 2e-5)
     assert np.abs(found.scores).max() > 0.003
     assert not found.adds_up
@@ -74,7 +74,7 @@ def test_a_word_equal_to_the_baseline_scores_0(baseline: str) -> None:
 def test_intervals_are_halved_until_the_scores_add_up() -> None:
     for name in ("max", "bidirectional, two layers, mean and max", "series, three classes, bidirectional"):
         fixed, found = explained(name, IntegratedGradients(8, max_points=8)), explained(name, IntegratedGradients(8))
-        way = abs(found.logit - found.base_value)
+        way = abs(found.target_score - found.base_value)
         assert abs(found.residual) < 0.01 * max(way, 0.1)
         assert abs(found.residual) < abs(fixed.residual)
         assert found.base_value == pytest.approx(fixed.base_value, abs=1e-6)
@@ -108,7 +108,7 @@ def test_binary_gates_report_the_straight_through_residual() -> None:
     found = explained("binary")
     assert "straight-through" in found.method_note
     assert abs(found.residual) > 1e-3
-    assert found.residual == pytest.approx(found.logit - found.base_value - found.scores.sum())
+    assert found.residual == pytest.approx(found.target_score - found.base_value - found.scores.sum())
 
 
 def test_errors_are_one_line() -> None:

@@ -14,9 +14,10 @@ from rich.color import Color
 from rich.console import Console
 
 from gatewise.errors import InputError
-from gatewise.explain import Example, Explanation, explain, trace
+from gatewise.explain import Example, ExplainedNetwork, Explanation, explain
 from gatewise.explain.render.terminal import NEGATIVE, POSITIVE, coloured_words, explanation_report
 from gatewise.metrics import Faithfulness
+from gatewise.target import Target
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of
 
 LENGTH = 14
@@ -45,7 +46,8 @@ def opened(
     arch = ARCHITECTURES[name]
     parameters, sequence, steps = parameters_of(arch, 7), sequence_of(arch, LENGTH, 7), steps or steps_of(LENGTH)
     found = explain(parameters, arch, sequence, steps, classes or names_of(arch), method)
-    return found, trace(parameters, arch, sequence, steps)
+    net = ExplainedNetwork(parameters, arch, target=Target(tuple(classes or names_of(arch))))
+    return found, Example(net, sequence, steps)
 
 
 def drawn(found: Explanation, example: Example, colour: bool = False, width: int = 120, **options: Any) -> str:
@@ -162,7 +164,7 @@ def test_prediction_and_attribution_are_shown() -> None:
     found, example = opened("pads")
     shown = drawn(found, example)
     assert f"{found.prediction}, probability {found.probabilities.max():.4f}" in shown
-    assert re.search(rf"logit of class 1 +{re.escape(f'{found.logit:+.3f}')}", shown)
+    assert re.search(rf"logit of class 1 +{re.escape(f'{found.target_score:+.3f}')}", shown)
     assert re.search(rf"base value +{re.escape(f'{found.base_value:+.3f}')} +{found.base_value_note}", shown)
     assert re.search(rf"steps +{re.escape(f'{found.scores.sum():+.3f}')} +sum of the scores", shown)
     assert re.search(rf"residual +{re.escape(f'{found.residual:+.3f}')} +what the scores leave out", shown)
@@ -197,7 +199,7 @@ def test_of_several_classes() -> None:
     found, example = opened("four classes")
     shown = drawn(found, example)
     assert re.search(
-        rf"logit of {found.prediction} +{re.escape(f'{found.logit:+.3f}')} +minus the mean of all logits", shown
+        rf"logit of {found.prediction} +{re.escape(f'{found.target_score:+.3f}')} +minus the mean of all logits", shown
     )
     assert f"+ for {found.prediction}" in shown
     assert "- for other classes" in shown

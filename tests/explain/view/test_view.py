@@ -15,13 +15,12 @@ from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
-from gatewise.metrics import target_score
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
-from tests.explain.random_net import parameters_of
+from tests.explain.random_net import parameters_of, target_score
 
 TEXTS = ["the film was bad", "a good film, seen twice", "it was good 🎬 , was it", "bad bad end", "the end"]
 TEXT = "It was a GOOD film 🎬: bad, unheard-of, 🎬🎬 seen twice; the end was good"
@@ -77,7 +76,7 @@ def test_the_parts_equal_the_library(name: str) -> None:
     np.testing.assert_allclose(found["prediction"]["probabilities"], model.predict_proba([item])[0], atol=1e-6)
     assert found["prediction"]["target"] == attribution.target
     after = target_score(trace.prefix_logits, int(trace.logits.argmax()))
-    np.testing.assert_allclose(found["prefix"]["logit"], after, atol=1e-5)
+    np.testing.assert_allclose(found["prefix"]["score"], after, atol=1e-5)
     assert found["prefix"]["probability"][-1] == pytest.approx(found["prediction"]["probability"], abs=1e-5)
     np.testing.assert_allclose(found["attribution"]["scores"], attribution.scores, atol=1e-5)
     assert found["attribution"]["faithfulness_note"] == attribution.faithfulness_note()
@@ -158,8 +157,8 @@ def test_changes_are_the_librarys_interventions(name: str) -> None:
     np.testing.assert_allclose(found["prediction"]["probabilities"], after, atol=1e-6)
     np.testing.assert_allclose(found["changed"]["before"]["probabilities"], before, atol=1e-6)
     assert found["changed"]["before"]["probability"] != pytest.approx(found["prediction"]["probability"], abs=1e-4)
-    np.testing.assert_allclose(found["prefix"]["logit"], want.prefix_scores()[1], atol=1e-5)
-    np.testing.assert_allclose(found["changed"]["before"]["prefix"]["logit"], want.prefix_scores()[0], atol=1e-5)
+    np.testing.assert_allclose(found["prefix"]["score"], want.prefix_scores()[1], atol=1e-5)
+    np.testing.assert_allclose(found["changed"]["before"]["prefix"]["score"], want.prefix_scores()[0], atol=1e-5)
     assert found["changed"]["applied"] == [str(clamp) for clamp in clamps]
     np.testing.assert_allclose(found["unit"]["f"][2:5], 0.25)
     np.testing.assert_allclose(found["unit"]["g"], -0.5)
@@ -339,7 +338,7 @@ def test_ngrams_are_in_every_part(name: str) -> None:
     alone = dataclasses.replace(model, ngrams=None)
     found = ask(name, ["prediction", "prefix", "attribution"], method="cell-decomposition")
     attribution = found["attribution"]
-    parts = np.add(attribution["parts"]["network"], attribution["parts"]["ngrams"])
+    parts = np.add(attribution["parts"]["network"], attribution["parts"]["linear"])
     np.testing.assert_allclose(parts, attribution["scores"], atol=1e-5)
     whole = attribution["base_value"] + parts.sum() + attribution["truncated_part"] + attribution["residual"]
     assert whole == pytest.approx(found["prediction"]["logit"], abs=1e-4)

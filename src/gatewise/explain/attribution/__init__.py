@@ -5,8 +5,8 @@ from __future__ import annotations
 from gatewise.explain.attribution.cell_decomposition import CellDecomposition
 from gatewise.explain.attribution.integrated_gradients import BASELINES, Baseline, IntegratedGradients
 from gatewise.explain.attribution.leave_one_out import LeaveOneOut
-from gatewise.explain.attribution.method import Attribution, Method, NgramRule
-from gatewise.explain.attribution.ngrams import attribute, ngram_note
+from gatewise.explain.attribution.linear import attribute, linear_note
+from gatewise.explain.attribution.method import Attribution, LinearRule, Method
 from gatewise.explain.attribution.prefix_difference import PrefixDifference
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     "CellDecomposition",
     "IntegratedGradients",
     "LeaveOneOut",
+    "LinearRule",
     "Method",
-    "NgramRule",
     "PrefixDifference",
     "attribute",
-    "ngram_note",
+    "linear_note",
 ]
 
 METHODS: dict[str, Method] = {

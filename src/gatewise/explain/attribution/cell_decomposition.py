@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
-from gatewise.explain.attribution.method import Attribution, NgramRule
+from gatewise.explain.attribution.method import Attribution, LinearRule
 from gatewise.explain.example import Example, activations_of
 from gatewise.explain.gates import Gates, kept_after
 from gatewise.explain.net import ExplainedNetwork
@@ -30,13 +30,13 @@ class CellDecomposition:
     """The logit as a telescoping sum over what each step wrote into the memory."""
 
     adds_up = True
-    ngram_rule: NgramRule = "shared"
+    linear_rule: LinearRule = "shared"
 
     def note(self, net: ExplainedNetwork) -> str:
         memory = "the top layer's memory" if net.arch.layers > 1 else "the memory"
         return (
             f"What the {net.token_noun} wrote into {memory} and later forget gates kept, as the prediction reads it; "
-            "with the base value the scores add up to the logit, and they describe the memory, not a cause."
+            f"with the base value the scores add up to the {net.score_noun}, and they describe the memory, not a cause."
         )
 
     def base_value_note(self, net: ExplainedNetwork) -> str:
@@ -52,7 +52,7 @@ class CellDecomposition:
 def _decompose(example: Example, lstms: Sequence[Gates], by_channel: bool) -> Attribution:
     net, arch, steps = example.net, example.net.arch, len(example.rows)
     weight, bias = (np.asarray(net.parameters[f"dense.{part}"], dtype=np.float64) for part in ("weight", "bias"))
-    logit_weights = example.logit_weights
+    logit_weights = example.score.weights
     weights = (logit_weights @ weight).reshape(-1, len(arch.directions), arch.units)  # one for each part of the pooling
     scores = np.zeros(steps + 1)  # the base value first
     scores[0] = logit_weights @ bias

@@ -6,8 +6,9 @@ ranked by how much they favour the prediction, and for q = 1, 5, 10, 20 and 50%
     comprehensiveness   p(prediction | all steps) - p(prediction | all but the first q)     higher is better
     sufficiency         p(prediction | all steps) - p(prediction | the first q alone)       lower is better
 
-each a mean over the five shares, for the class predicted from all steps. Edited texts are not texts that anyone wrote,
-and deletion favours methods that delete (leave-one-out).
+each a mean over the five shares, for the class predicted from all steps (of several labels the most probable one). For
+regression, in place of p: the prediction minus the prediction for no step, towards the side on which it lies. Edited
+texts are not texts that anyone wrote, and deletion favours methods that delete (leave-one-out).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from gatewise.explain.example import Example, predict_examples
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.metrics import Faithfulness
 from gatewise.network.batch import chunks, truncate
-from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -90,14 +90,33 @@ def measure(net: ExplainedNetwork, sequences: Sequence[Array], method: Method) -
     for some in chunks(examples, _STEPS_PER_BATCH):
         scores += [found.scores for found in attribute(method, some)]
     seconds = (time.perf_counter() - started) / len(examples)
-    edited = run_all(net, _edited(examples, scores))  # (n 5 2, outputs)
-    p = np.exp(log_probabilities(edited)).reshape(len(examples), len(SHARES), 2, -1)  # (n, 5, 2, K)
-    unedited = np.stack([example.probabilities for example in examples])  # (n, K)
-    which = unedited.argmax(axis=1)
-    before = unedited[np.arange(len(which)), which]  # (n,)
-    after = np.take_along_axis(p, which[:, None, None, None], axis=3)[..., 0]  # (n, 5, 2)
+    logits = np.stack([example.logits for example in examples])  # (n, outputs)
+    which, sign, base = _predictions(net, logits, examples[0].sequence[:0])
+    edited = run_all(net, _edited(examples, scores, sign))  # (n 5 2, outputs)
+    before = _values(net, logits, which) - base  # (n,)
+    after = _values(net, edited, np.repeat(which, 2 * len(SHARES))).reshape(-1, len(SHARES), 2) - base  # (n, 5, 2)
+    if net.target.task == "regression":
+        before, after = before * sign, after * sign[:, None, None]
     drop = before[:, None, None] - after
     return DeletionScores(drop[..., 0], drop[..., 1], float(before.mean()), seconds)
+
+
+def _predictions(net: ExplainedNetwork, logits: Array, empty: Array) -> tuple[Array, Array, float]:
+    """Of n predictions with logits (n, outputs): the class, label or number whose value is measured (n,); 1 or -1 (n,),
+    by which a score favours it; and the value from which it is measured, for regression the prediction for no step.
+    """
+    if net.target.task == "regression":
+        base = float(run_all(net.without_linear(), [empty])[0, 0])
+        return np.zeros(len(logits), dtype=np.int64), np.where(logits[:, 0] < base, -1, 1), base
+    which = net.target.probabilities(logits).argmax(axis=1)
+    single = net.target.task == "classification" and logits.shape[1] == 1
+    return which, np.where(which == 0, -1, 1) if single else np.ones(len(which), dtype=np.int64), 0.0
+
+
+def _values(net: ExplainedNetwork, logits: Array, which: Array) -> Array:
+    """The probability of each class or label `which`, or the number (n,), from logits (n, outputs)."""
+    values = logits if net.target.task == "regression" else net.target.probabilities(logits)
+    return np.asarray(values[np.arange(len(which)), which])
 
 
 def measure_all(
@@ -123,10 +142,10 @@ def sample(lengths: Sequence[int], most: int = 60, steps: int = STEPS, seed: int
     return rows
 
 
-def _edited(examples: Sequence[Example], scores: Sequence[Array]) -> Iterator[Array]:
+def _edited(examples: Sequence[Example], scores: Sequence[Array], signs: Array) -> Iterator[Array]:
     """For each example and share: the sequence without the steps ranked first, and only these steps, in order."""
-    for example, score in zip(examples, scores, strict=True):
-        ranked = np.argsort(-example.sign * score, kind="stable")
+    for example, score, sign in zip(examples, scores, signs.tolist(), strict=True):
+        ranked = np.argsort(-sign * score, kind="stable")
         for share in SHARES:
             first = np.zeros(len(ranked), dtype=bool)
             first[ranked[: max(1, round(share * len(ranked)))]] = True

@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.explain.attribution.method import Attribution, NgramRule
+from gatewise.explain.attribution.method import Attribution, LinearRule
 from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.kernels import Interpolation
@@ -53,7 +53,7 @@ class IntegratedGradients:
     baseline: Baseline | None = None
     max_points: int = 256
     adds_up = False
-    ngram_rule: ClassVar[NgramRule] = "shared"
+    linear_rule: ClassVar[LinearRule] = "shared"
 
     def __post_init__(self) -> None:
         if self.points < 1:
@@ -78,9 +78,9 @@ class IntegratedGradients:
     def note(self, net: ExplainedNetwork) -> str:
         through = ", by the straight-through gradient of its binary gates" if net.arch.gate == "binary" else ""
         return (
-            f"The logit's gradient with respect to the {net.token_noun}, averaged over {self.points} or more points on "
-            f"the path from {self._baseline_text(net)} to it{through}; the scores and the base value add up to the "
-            "logit minus the residual, and they describe gradients, not a cause."
+            f"The {net.score_noun}'s gradient with respect to the {net.token_noun}, averaged over {self.points} or "
+            f"more points on the path from {self._baseline_text(net)} to it{through}; the scores and the base value "
+            f"add up to the {net.score_noun} minus the residual, and they describe gradients, not a cause."
         )
 
     def base_value_note(self, net: ExplainedNetwork) -> str:
@@ -133,7 +133,7 @@ class _Path:
             if baseline not in ("zero", "mean"):
                 raise InputError(f"a series has the baselines zero and mean, not {baseline}")
             self.base = self.x.mean(axis=0) if baseline == "mean" else np.zeros_like(self.x[0])
-        self.logit_weights = example.logit_weights
+        self.logit_weights = example.score.weights
 
     def allowed(self, interval: _Interval) -> float:
         """The largest error of an interval: half a percent of the whole difference, in proportion to its length."""

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gatewise.explain.attribution.method import Attribution, NgramRule
+from gatewise.explain.attribution.method import Attribution, LinearRule
 from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork, run_all
-from gatewise.metrics import target_score
 from gatewise.types import Array
 
 
@@ -20,12 +19,12 @@ class LeaveOneOut:
     """
 
     adds_up = False
-    ngram_rule: NgramRule = "left-out"
+    linear_rule: LinearRule = "left-out"
 
     def note(self, net: ExplainedNetwork) -> str:
         return (
-            f"The fall of the logit when this {net.token_noun} alone is removed and the rest is predicted again; the "
-            "scores need not add up, and they describe single edits, not a cause."
+            f"The fall of the {net.score_noun} when this {net.token_noun} alone is removed and the rest is predicted "
+            "again; the scores need not add up, and they describe single edits, not a cause."
         )
 
     def base_value_note(self, net: ExplainedNetwork) -> str:
@@ -34,16 +33,16 @@ class LeaveOneOut:
     def attribute(self, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:
         if not examples:
             return []
-        net = examples[0].net.without_ngrams()
+        net = examples[0].net.without_linear()
         empty = run_all(net, [examples[0].sequence[:0]])
         without = run_all(net, _edited(examples))  # (all steps of all examples, outputs)
         found, first = [], 0
         for example in examples:
             rest = without[first : first + len(example.rows)]
             first += len(example.rows)
-            scores = np.asarray(example.network_score - target_score(rest, example.predicted))
+            scores = np.asarray(example.network_score - example.score(rest))
             by_channel = _by_channel(net, example) if channels and net.arch.inputs == "channels" else None
-            found.append(Attribution(scores, float(target_score(empty[0], example.predicted)), by_channel))
+            found.append(Attribution(scores, float(example.score(empty[0])), by_channel))
         return found
 
 
@@ -63,5 +62,5 @@ def _by_channel(net: ExplainedNetwork, example: Example) -> Array:
                 sequence[row, channel] = 0
                 yield sequence
 
-    rest = target_score(run_all(net, edited()), example.predicted)
+    rest = example.score(run_all(net, edited()))
     return np.asarray((example.network_score - rest).reshape(len(example.rows), -1))

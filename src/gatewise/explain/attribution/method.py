@@ -10,7 +10,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.types import Array
 
-NgramRule = Literal["prefix", "shared", "left-out", "included"]
+LinearRule = Literal["prefix", "shared", "left-out", "included"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,15 +19,15 @@ class Attribution:
 
     scores (T,) float64: each step's part. base_value: the target score before the first step, as the method defines it.
     channels (T, C): for series, the score of each number, where the method has it; baseline_term (T,): the part of a
-    step's score that remains with every channel at 0. ngram_scores (T,): the n-grams' part of the scores;
-    truncated_part: the n-grams' part of the steps that the network does not read.
+    step's score that remains with every channel at 0. linear_scores (T,): the linear model's part of the scores;
+    truncated_part: its part of the steps that the network does not read.
     """
 
     scores: Array
     base_value: float
     channels: Array | None = None
     baseline_term: Array | None = None
-    ngram_scores: Array | None = None
+    linear_scores: Array | None = None
     truncated_part: float = 0.0
 
     def residual(self, example: Example) -> float:
@@ -38,14 +38,15 @@ class Attribution:
 class Method(Protocol):
     """An attribution method. adds_up: whether its residual is rounding only.
 
-    ngram_rule: how the n-grams' part is attributed: at the step that completes an n-gram ("prefix"), in equal parts to
-    its words ("shared"), by leaving out words ("left-out"), or in the method's own scores ("included").
+    linear_rule: how the linear model's part is attributed: by the prefixes, for text at the step that completes an
+    n-gram ("prefix"), in equal parts to the steps of a feature ("shared"), by leaving out steps ("left-out"), or in the
+    method's own scores ("included").
     """
 
     @property
     def adds_up(self) -> bool: ...
     @property
-    def ngram_rule(self) -> NgramRule: ...
+    def linear_rule(self) -> LinearRule: ...
 
     def note(self, net: ExplainedNetwork) -> str:
         """One sentence that defines the scores; it claims no cause."""

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
-from gatewise.explain.attribution.method import Attribution, NgramRule
+from gatewise.explain.attribution.method import Attribution, LinearRule
 from gatewise.explain.example import Example, activations_of
 from gatewise.explain.gates import Gates
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.explain.prefix import pooled_prefixes, prefix_logits
-from gatewise.metrics import target_score
 from gatewise.types import Array
 
 
@@ -24,13 +23,13 @@ class PrefixDifference:
     """
 
     adds_up = True
-    ngram_rule: NgramRule = "prefix"
+    linear_rule: LinearRule = "prefix"
 
     def note(self, net: ExplainedNetwork) -> str:
         pads = ", each prefix after the pads of the whole text" if net.arch.padding == "pre" else ""
         return (
-            f"The change of the logit when the {net.token_noun} is read{pads}; with the base value the scores add up "
-            "to the logit, and they describe the order of reading, not a cause."
+            f"The change of the {net.score_noun} when the {net.token_noun} is read{pads}; with the base value the "
+            f"scores add up to the {net.score_noun}, and they describe the order of reading, not a cause."
         )
 
     def base_value_note(self, net: ExplainedNetwork) -> str:
@@ -42,7 +41,7 @@ class PrefixDifference:
             net = example.net
             kept = len(examples) == 1  # the example keeps its prefix logits; of a batch they would fill the memory
             logits = example.network_prefix_logits if kept else prefix_logits(net, example.read, lstms)
-            prefixes = target_score(logits, example.predicted)  # (T + 1,)
+            prefixes = example.score(logits)  # (T + 1,)
             by_channel = channels and has_channel_parts(net) and not net.arch.bidirectional
             parts = _by_channel(example, lstms[0]) if by_channel else (None, None)
             found.append(Attribution(np.diff(prefixes), float(prefixes[0]), *parts))
@@ -52,7 +51,7 @@ class PrefixDifference:
 def _by_channel(example: Example, gates: Gates) -> tuple[Array, Array]:
     """Each channel's part of each score (T, C), and the baseline term (T,)."""
     net = example.net
-    weight = example.logit_weights @ net.parameters["dense.weight"].astype(np.float64)
+    weight = example.score.weights @ net.parameters["dense.weight"].astype(np.float64)
     h, h_idle = gates.h.astype(np.float64), idle(net, gates).h
     before = pooled_prefixes(net.arch, gates.h, gates.h0)  # one for each part of the pooling
     of_h, baseline_term = np.zeros_like(h), np.zeros(len(h))

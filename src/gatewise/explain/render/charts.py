@@ -89,7 +89,7 @@ def line_chart(lines: Sequence[Line], x_name: str, y_name: str, mark: tuple[floa
     ]
     if not shown:
         return ""
-    xs, ys = ([value for line in shown for value in column] for column in _columns(shown))
+    xs, ys = [x for line in shown for x in line.x], [y for line in shown for y in line.y]
     y_ticks = ticks(min(ys), max(ys))
     axes = _Axes((min(xs), max(xs)), (min(*ys, y_ticks[0]), max(*ys, y_ticks[-1])))
     whole = all(float(x).is_integer() for x in xs)
@@ -245,10 +245,6 @@ def safe_name(name: str, limit: int) -> str:
     """A class name on one line, at most `limit` characters, not yet escaped."""
     flat = " ".join(name.split())
     return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"
-
-
-def _columns(lines: Sequence[Line]) -> tuple[list[Sequence[float]], list[Sequence[float]]]:
-    return [line.x for line in lines], [line.y for line in lines]
 
 
 def _legend(names: Sequence[str], width: float) -> Iterator[str]:

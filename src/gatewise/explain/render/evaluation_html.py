@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gatewise.explain.evaluation import EvaluationReport, number_text
+from gatewise.explain.evaluation import EvaluationReport
 from gatewise.explain.render.charts import (
     CHART_STYLE,
     Line,
@@ -19,6 +19,7 @@ from gatewise.explain.render.charts import (
 from gatewise.explain.render.evaluation_terminal import score_rows, support_of
 from gatewise.explain.render.html_shell import html_shell, style
 from gatewise.explain.render.html_static import safe_text
+from gatewise.explain.score import number_text
 from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation
 
 _STYLE = """

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gatewise.errors import printable
-from gatewise.explain.evaluation import EvaluationReport, Mistake, number_text
+from gatewise.explain.evaluation import EvaluationReport, Mistake
+from gatewise.explain.score import number_text
 from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation
 
 MAX_MATRIX = 8  # classes of a confusion matrix that fits into 80 columns
@@ -28,10 +29,10 @@ def evaluation_text(
     """
     evaluation = report.evaluation
     width = max(width, 60)
-    parts: list[RenderableType] = [Text(f"{'data':11}{printable(evaluation.data, 500)}")]
+    parts: list[RenderableType] = [Text(f"{'data':10}{printable(evaluation.data, 500)}")]
     if note:
-        parts.append(Text(f"{'note':11}{printable(note, 500)}"))
-    parts += [Text(f"{name:11}{value}") for name, value in score_rows(evaluation)]
+        parts.append(Text(f"{'note':10}{printable(note, 500)}"))
+    parts += [Text(f"{name:10}{value}") for name, value in score_rows(evaluation)]
     if isinstance(evaluation, RegressionEvaluation):
         if len(evaluation.classes) > 1:
             parts += [Text(), _by_number(evaluation)]

@@ -15,7 +15,6 @@ import numpy as np
 from gatewise.errors import printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
-from gatewise.metrics import target_score
 from gatewise.types import Array
 
 _MAX_WORD = 60  # characters of a word that are shown
@@ -43,21 +42,20 @@ background:var(--page);color:var(--text);font:16px/1.6 system-ui,sans-serif;padd
 
 def static_explanation(found: Explanation) -> str:
     """The prediction, the words, the sum of the attribution, and the definition of the method."""
-    side = "for" if found.prediction == found.target else "against"
-    probability = float(found.probabilities.max())
-    parts = [
-        f'<p>Prediction: <strong class="{side}">{safe_text(found.prediction)}</strong>, '
-        f"probability {probability:.4f}</p>"
-    ]
+    side = "for" if found.favours_prediction else "against"
+    note = f", {safe_text(found.probability_note)}" if found.probability_note else ""
+    parts = [f'<p>Prediction: <strong class="{side}">{safe_text(found.prediction)}</strong>{note}</p>']
     parts += [f'<p class="words" dir="auto">{" ".join(_words(found.steps, found.scores))}</p>', "<table>"]
     for name, value, note in found.sums():
         shown = f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}"
         parts.append(
             f'<tr><td>{safe_text(name)}</td><td>{shown}</td><td class="left muted">{safe_text(note)}</td></tr>'
         )
+    parts.append("</table>")
+    if found.network_note():
+        parts.append(f"<p>{safe_text(found.network_note())}</p>")
     parts.append(
-        f"</table><p><strong>{safe_text(found.method)}</strong>: {safe_text(found.method_note)} "
-        f"{found.faithfulness_note()}</p>"
+        f"<p><strong>{safe_text(found.method)}</strong>: {safe_text(found.method_note)} {found.faithfulness_note()}</p>"
     )
     return "".join(parts)
 
@@ -69,8 +67,8 @@ def static_example(example: Example, unit: int | None = None) -> str:
     """
     chosen = example.top_unit if unit is None else unit
     gates, column = example.unit(chosen)
-    scores = target_score(example.prefix_logits, example.predicted)
-    parts = ["<h2>Prefix predictions, in logits</h2>", _line(scores)]
+    scores = example.score(example.prefix_logits)
+    parts = [f"<h2>Prefix predictions{', in logits' * (example.net.score_noun == 'logit')}</h2>", _line(scores)]
     half_life = float(gates.half_life()[column])
     shown = "infinite" if np.isinf(half_life) else f"{half_life:.1f} steps"
     parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}, half-life {shown}</h2>")

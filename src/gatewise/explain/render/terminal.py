@@ -58,8 +58,10 @@ def explanation_report(
         )
         parts += [Text(cut), Text()]
     parts += [*_prediction(explanation), Text(), _strongest(explanation, words, marks), Text()]
-    if explanation.ngram_scores is not None:
-        parts += [_ngram_parts(explanation, words, marks), Text(), _largest_ngrams(explanation, words, marks), Text()]
+    if explanation.linear_scores is not None:
+        parts += [_linear_parts(explanation, token_noun, words, marks), Text()]
+    if explanation.ngrams:
+        parts += [_largest_ngrams(explanation, words, marks), Text()]
     parts += [unit_view(example, chosen, token_noun, words, unit is None), Text(), _gate_shares(example)]
     return Group(*parts)
 
@@ -86,8 +88,8 @@ def change_report(
     ]
     for name, example in (("before", found.before), ("after", found.after)):
         parts += [Text(name, _BOLD), unit_view(example, chosen, token_noun, words), Text()]
-    if found.ngram_note():
-        parts += [Text(found.ngram_note()), Text()]
+    if found.linear_note():
+        parts += [Text(found.linear_note()), Text()]
     if found.clamps:
         parts += [Text("The network was not trained with these clamps."), Text()]
     return Group(*parts[:-1])
@@ -99,8 +101,8 @@ def compare_report(
     """Texts one under the other, each with its prediction and its strongest steps, by the same method."""
     parts: list[RenderableType] = []
     for number, one in enumerate(found, start=1):
-        logit = f", logit of {printable(one.target)} {one.logit:+.3f}"
-        parts += [Text.assemble((f"{number} ", _BOLD), _prediction_line(one), logit)]
+        score = f", {printable(one.score.name(one.of))} {one.target_score:+.3f}" * (one.of.task != "regression")
+        parts += [Text.assemble((f"{number} ", _BOLD), _prediction_line(one), score)]
         parts += [Text("  ") + coloured_words(one.steps, one.scores, marks)]
         highest, lowest = one.strongest(words)
         places = sorted({*highest, *lowest}, key=lambda t: -abs(one.scores[t]))[:words]
@@ -121,7 +123,7 @@ def unit_view(
     where = f"unit {unit} (of 0 to {example.contributions.shape[1] - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
-    which = "largest contributions to the logit" if largest else "contributions to the logit"
+    which = f"{'largest ' * largest}contributions to the {example.net.score_noun}"
     text = f": {which}, {np.abs(contributions).sum():.3f} in absolute sum; {_half_life_text(gates.half_life()[column])}"
     numbers = (*"ifgoch", "contribution")
     word = token_noun == "word"
@@ -195,8 +197,9 @@ def _table(justify: str, *headings: str) -> Table:
 
 
 def _prediction_line(one: Explanation) -> Text:
-    side = POSITIVE if one.prediction == one.target else NEGATIVE
-    return Text.assemble((printable(one.prediction), side + _BOLD), f", {one.probability_note}")
+    side = POSITIVE if one.favours_prediction else NEGATIVE
+    note = f", {one.probability_note}" if one.probability_note else ""
+    return Text.assemble((printable(one.prediction, 200), side + _BOLD), note)
 
 
 def _method_lines(one: Explanation) -> Iterator[Text]:
@@ -211,16 +214,16 @@ def _prediction(one: Explanation) -> Iterator[RenderableType]:
         table.add_row(Text(printable(name)), f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}", note)
     table.show_header = False
     yield table
+    if one.network_note():
+        yield Text(one.network_note())
     yield from _method_lines(one)
 
 
 def _strongest(one: Explanation, words: int, marks: bool) -> Table:
     sides = one.strongest(words)
-    two = one.target == one.classes[-1] and len(one.classes) == 2
-    names = (printable(one.target), printable(one.classes[0]) if two else "other classes")
     table = _table("")
-    for name, mark, style in zip(names, "+-", (POSITIVE, NEGATIVE), strict=True):
-        table.add_column(f"{f'{mark} ' * marks}for {name}", style=None if marks else style)
+    for name, mark, style in zip(_sides(one), "+-", (POSITIVE, NEGATIVE), strict=True):
+        table.add_column(Text(f"{f'{mark} ' * marks}{name}"), style=None if marks else style)
         table.add_column("", justify="right")
     for n in range(max(map(len, sides))):
         cells: list[Text] = []
@@ -232,13 +235,28 @@ def _strongest(one: Explanation, words: int, marks: bool) -> Table:
     return table
 
 
-def _ngram_parts(one: Explanation, count: int, marks: bool) -> Table:
-    """The `count` words with the largest absolute scores, divided into the network's and the n-grams' part."""
-    assert one.ngram_scores is not None
-    table = _table("lrrr", "strongest words", "score", "network", "n-grams")
+def _sides(one: Explanation) -> tuple[str, str]:
+    """What positive and negative scores mean, as headings."""
+    if one.of.task == "regression":
+        return "increases the prediction", "decreases the prediction"
+    target = printable(one.target, _LONGEST)
+    if one.of.task == "multilabel":
+        return f"for {target}", f"against {target}"
+    other = one.against
+    if len(one.classes) == 2:
+        other = one.classes[1 - one.score.target]
+    return f"for {target}", "for other classes" if other is None else f"for {printable(other, _LONGEST)}"
+
+
+def _linear_parts(one: Explanation, token_noun: TokenNoun, count: int, marks: bool) -> Table:
+    """The `count` steps with the largest absolute scores, divided into the network's and the linear model's part."""
+    assert one.linear_scores is not None
+    table = _table("lrrr", f"strongest {token_noun}s", "score", "network", one.linear_name)
     for t in np.argsort(-np.abs(one.scores), kind="stable")[:count].tolist():
-        parts = (one.scores[t], one.scores[t] - one.ngram_scores[t], one.ngram_scores[t])
-        table.add_row(Text(f"{t + 1} {printable(one.steps[t], _LONGEST)}"), *(_signed(x, marks) for x in parts))
+        parts = (one.scores[t], one.scores[t] - one.linear_scores[t], one.linear_scores[t])
+        step = printable(one.steps[t], _LONGEST)
+        name = f"{t + 1} {step}" if token_noun == "word" else step
+        table.add_row(Text(name), *(_signed(x, marks) for x in parts))
     return table
 
 
@@ -260,15 +278,24 @@ def _gate_shares(example: Example) -> Table:
 
 def _before_and_after(found: Intervention) -> Table:
     table = _table("lrrr", "", "before", "after", "change")
-    (one, two), names = found.probabilities(), found.predictions()
-    table.add_row("prediction", *(Text(printable(name)) for name in names), "")
-    for k in range(1 if len(found.classes) == 2 else 0, len(found.classes)):
-        label = f"probability of {printable(found.classes[k])}"
-        table.add_row(Text(label), f"{one[k]:.4f}", f"{two[k]:.4f}", f"{two[k] - one[k]:+.4f}")
+    of = found.of
+    table.add_row("prediction", *(Text(printable(name)) for name in found.predictions()), "")
+    if of.task != "regression":
+        one, two = found.probabilities()
+        for k in _shown_classes(one, two):
+            label = f"probability of {printable(of.classes[k])}"
+            table.add_row(Text(label), f"{one[k]:.4f}", f"{two[k]:.4f}", f"{two[k] - one[k]:+.4f}")
     before, after = found.target_scores()
-    label = f"logit of {printable(found.classes[found.before.target])}"
+    label = printable(found.before.score.name(of))
     table.add_row(Text(label), f"{before:+.3f}", f"{after:+.3f}", f"{after - before:+.3f}")
     return table
+
+
+def _shown_classes(one: Array, two: Array) -> list[int]:
+    """Of two classes the second; of more all up to six, else the three most probable ones before and after."""
+    if len(one) <= 6:
+        return list(range(1 if len(one) == 2 else 0, len(one)))
+    return sorted({int(k) for p in (one, two) for k in np.argsort(-p, kind="stable")[:3]})
 
 
 def _step_differences(found: Intervention, token_noun: TokenNoun, words: int, marks: bool) -> Iterator[RenderableType]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -13,13 +11,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gatewise.errors import InputError, printable
+from gatewise.errors import printable
+from gatewise.explain.evaluation import read_history
 from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.explain.units import UnitsReport
 from gatewise.explain.view.request import RequestError
 from gatewise.explain.view.serialize import Json, network_json
 from gatewise.network.architecture import Architecture, summary
+from gatewise.network.linear import LinearModel
+from gatewise.target import Target
 from gatewise.types import Array
 
 MAX_STEPS = 2_000  # per example: the page draws each step
@@ -42,6 +43,8 @@ class ViewedModel(Protocol):
     def preprocessor(self) -> _Preprocessor: ...
     @property
     def classes(self) -> tuple[str, ...]: ...
+    @property
+    def target(self) -> Target: ...
     @property
     def metadata(self) -> Any: ...
     @property
@@ -79,12 +82,12 @@ class ViewCache:
         """Eight hexadecimal digits over classes, architecture, parameters and n-grams."""
         with self._lock:
             if self._model is None or self._model[0] is not model:
-                digest = hashlib.sha256(repr((model.architecture, model.classes)).encode("utf-8", "surrogatepass"))
+                digest = hashlib.sha256(repr((model.architecture, model.target)).encode("utf-8", "surrogatepass"))
                 for name in sorted(model.parameters):
                     digest.update(name.encode())
                     digest.update(np.ascontiguousarray(model.parameters[name]).tobytes())
-                if model.net.ngrams is not None:
-                    digest.update(model.net.ngrams.keys.tobytes() + model.net.ngrams.weight.tobytes())
+                for array in _arrays_of(model.net.linear):
+                    digest.update(np.ascontiguousarray(array).tobytes())
                 self._model = (model, digest.hexdigest()[:8])
                 self._examples.clear()  # of another model
             return self._model[1]
@@ -92,13 +95,13 @@ class ViewCache:
 
 def model_json(model: ViewedModel, fingerprint: str) -> Json:
     """The model in a few numbers, part of every answer."""
-    return {"fingerprint": fingerprint, **network_json(model.architecture, model.classes), "max_steps": MAX_STEPS}
+    return {"fingerprint": fingerprint, **network_json(model.architecture, model.target), "max_steps": MAX_STEPS}
 
 
 def model_view(model: ViewedModel, cache: ViewCache | None = None) -> Json:
     """Layers, evaluation results, faithfulness, training history, and the model card in Markdown."""
     metadata = model.metadata
-    rows = [*summary(model.architecture), *([] if model.net.ngrams is None else [model.net.ngrams.summary()])]
+    rows = [*summary(model.architecture), *([] if model.net.linear is None else [model.net.linear.summary()])]
     return {
         "api": 1,
         "model": model_json(model, (cache or ViewCache()).fingerprint(model)),
@@ -109,7 +112,7 @@ def model_view(model: ViewedModel, cache: ViewCache | None = None) -> Json:
         "faithfulness": {name: asdict(one) for name, one in metadata.faithfulness.items()},
         "attribution_method": metadata.attribution_method,
         "best_epoch": metadata.best_epoch,
-        "history": _history(model.history),
+        "history": read_history(model.history),
         "card": model.card(),
         "units": _dataset_json(model.units),
     }
@@ -150,14 +153,7 @@ def _dataset_json(report: UnitsReport | None) -> Json | None:
     return None if report is None else {"data": report.data, "n": report.n, "accuracy": report.accuracy}
 
 
-def _history(text: str) -> list[Json]:
-    """The numbers of each line. The file may come from a stranger: whatever is not a number is left out."""
-    lines = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            found = json.loads(line, parse_constant=lambda _: None)
-        except (ValueError, RecursionError):
-            raise InputError(f"history.jsonl, line {number}: not JSON") from None
-        if isinstance(found, dict):
-            lines.append({str(k): v for k, v in found.items() if isinstance(v, int | float) and abs(v) < math.inf})
-    return lines
+def _arrays_of(linear: LinearModel | None) -> list[Array]:
+    """The arrays of a linear model, in the order of their names."""
+    found = {} if linear is None else vars(linear)
+    return [found[name] for name in sorted(found) if isinstance(found[name], np.ndarray)]

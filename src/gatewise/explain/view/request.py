@@ -14,7 +14,7 @@ from gatewise.explain.clamp import Clamp, ablate
 HEATMAPS = ("i", "f", "g", "o", "c", "h")
 PARTS = ("prediction", "prefix", "attribution", "units", "similarity")
 MAX_CHANGES = 32
-_KEYS = {"text", "series", "include", "changes", "method", "layer"}
+_KEYS = {"text", "series", "include", "changes", "method", "layer", "target", "against"}
 _CHANGE_KEYS = {"gate", "unit", "from", "to", "value", "layer"}
 
 
@@ -34,7 +34,7 @@ class ViewRequest:
 
     item: a text, or a series as rows of numbers. include: of PARTS. unit: the index in the layer's output, -1 for the
     unit with the largest effect. heatmaps: of HEATMAPS. layer: from 0, None for the top layer. changes: clamps, each
-    with the field that it came from.
+    with the field that it came from. target, against: names of classes, None for the prediction's.
     """
 
     item: Any
@@ -44,6 +44,8 @@ class ViewRequest:
     method: str | None
     layer: int | None
     changes: tuple[tuple[str, Clamp], ...]
+    target: str | None = None
+    against: str | None = None
 
     @property
     def clamps(self) -> tuple[Clamp, ...]:
@@ -66,7 +68,14 @@ def parse_request(request: Mapping[str, object], inputs: str) -> ViewRequest:
         raise RequestError("method", f"must be one of {', '.join(METHODS)}, not {quote(method)}")
     layer = None if request.get("layer") is None else _integer(request["layer"], "layer")
     include, unit, heatmaps = _include(request.get("include", ["prediction"]))
-    return ViewRequest(item, include, unit, heatmaps, method, layer, _changes(request.get("changes", [])))
+    chosen = (_name(request.get(field), field) for field in ("target", "against"))
+    return ViewRequest(item, include, unit, heatmaps, method, layer, _changes(request.get("changes", [])), *chosen)
+
+
+def _name(value: object, field: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise RequestError(field, f"must be the name of a class, not {type(value).__name__}")
+    return value
 
 
 def _text(text: object) -> str:

@@ -16,9 +16,9 @@ import numpy as np
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
-from gatewise.metrics import target_score
+from gatewise.explain.score import TargetScore, favours, prediction_dict, prediction_text
 from gatewise.network.architecture import Architecture
-from gatewise.target import log_probabilities
+from gatewise.target import Target
 from gatewise.types import Array
 
 Json = dict[str, Any]
@@ -27,11 +27,13 @@ _DECIMALS = 6  # a screen shows two or three
 _PREFIX_STEPS = 20_000  # the most steps that bidirectional prefix predictions run, for a network of up to 128 units
 
 
-def network_json(arch: Architecture, classes: Sequence[str]) -> Json:
-    """The architecture in a few numbers."""
+def network_json(arch: Architecture, of: Target) -> Json:
+    """The architecture in a few numbers, and what it predicts."""
     return {
-        "task": "text" if arch.inputs == "tokens" else "series",
-        "labels": list(classes),
+        "inputs": "text" if arch.inputs == "tokens" else "series",
+        "task": of.task,
+        "labels": list(of.classes),
+        "thresholds": list(of.thresholds),
         "channels": arch.channels if arch.inputs == "channels" else 0,
         "units": arch.units,
         "layers": arch.layers,
@@ -43,32 +45,45 @@ def network_json(arch: Architecture, classes: Sequence[str]) -> Json:
 
 
 def prediction_json(
-    classes: Sequence[str], probabilities: Array, target: int, logit: float, calibrated: bool = False
+    of: Target, predicted: Array, probabilities: Array | None, score: TargetScore, value: float, calibrated: bool
 ) -> Json:
-    """label: the predicted class. target: the class that positive scores favour, with its `probability`."""
+    """label: the prediction in words. target, against: the classes that positive and negative scores favour; favours:
+    whether positive scores favour the prediction. score: the number that is explained, score_name and score_note: in
+    words. probability: of the target; probabilities: of the classes; numbers: those of a regression, which has no
+    probabilities.
+    """
     return {
-        "label": classes[int(probabilities.argmax())],
-        "target": classes[target],
-        "probability": float(probabilities[target]),
-        "probabilities": probabilities.tolist(),
-        "logit": logit,
+        "label": prediction_text(of, predicted),
+        "labels": prediction_dict(of, predicted, probabilities)["prediction"] if of.task == "multilabel" else None,
+        "target": of.classes[score.target],
+        "against": None if score.against is None else of.classes[score.against],
+        "favours": favours(of, predicted, score),
+        "probability": None if probabilities is None else float(probabilities[score.target]),
+        "probabilities": None if probabilities is None else probabilities.tolist(),
+        "numbers": predicted.tolist() if of.task == "regression" else None,
+        "score": value,
+        "score_name": score.name(of),
+        "score_note": score.note(of),
         "calibrated": calibrated,
     }
 
 
-def example_prediction_json(example: Example, classes: Sequence[str], calibrated: bool = False) -> Json:
+def example_prediction_json(example: Example, calibrated: bool = False) -> Json:
     """`prediction_json` of an example."""
-    return prediction_json(classes, example.probabilities, example.target, example.target_score, calibrated)
+    of = example.net.target
+    probabilities = None if of.task == "regression" else example.probabilities
+    return prediction_json(of, example.predicted, probabilities, example.score, example.target_score, calibrated)
 
 
-def prefix_json(example: Example, target: int, predicted: int, sampled: bool = False) -> Json:
-    """The prefix predictions after 0, stride, 2 stride, ..., T steps: the probability of class `target`, and the target
-    score of the logit `predicted`. sampled: bound the cost by the stride, which is 1 otherwise.
+def prefix_json(example: Example, sampled: bool = False) -> Json:
+    """The prefix predictions after 0, stride, 2 stride, ..., T steps: the probability of the target (null for
+    regression), and the score that is explained. sampled: bound the cost by the stride, which is 1 otherwise.
     """
     budget = _PREFIX_STEPS * 128**2 // max(128, example.net.arch.units) ** 2  # a step costs the square of its units
     stride, logits = example.sampled_prefix_logits(budget) if sampled else (1, example.prefix_logits)
-    probability = np.exp(log_probabilities(logits))[:, target]
-    return {"stride": stride, "probability": _list(probability), "logit": _list(target_score(logits, predicted))}
+    of, score = example.net.target, example.score
+    probability = None if of.task == "regression" else _list(of.probabilities(logits)[:, score.target])
+    return {"stride": stride, "probability": probability, "score": _list(score(logits))}
 
 
 def attribution_json(explanation: Explanation, methods: Sequence[str], max_ngrams: int | None = None) -> Json:
@@ -81,13 +96,16 @@ def attribution_json(explanation: Explanation, methods: Sequence[str], max_ngram
         "faithfulness": None if faithfulness is None else asdict(faithfulness),
         "faithfulness_note": explanation.faithfulness_note(),
         "target": explanation.target,
+        "against": explanation.against,
         "scores": _list(explanation.scores),
         "base_value": explanation.base_value,
         "base_value_note": explanation.base_value_note,
-        "logit": explanation.logit,
+        "score": explanation.target_score,
+        "score_name": explanation.score.name(explanation.of),
         "residual": explanation.residual,
         "adds_up": explanation.adds_up,
-        **explanation.ngram_dict(max_ngrams),
+        **explanation.linear_dict(max_ngrams),
+        "network_note": explanation.network_note(),
     }
 
 
@@ -99,7 +117,7 @@ def text_json(example: Example, unknown: int | None) -> Json:
     item = example.item
     part: Json = {"steps": len(example.names), "kept": len(example.rows), "pads": example.pads}
     if not isinstance(item, str):
-        return part | {"values": _list(np.asarray(item, dtype=np.float64)[example.rows])}
+        return part | {"values": _series_values(example)}
     positions = example.spans
     truncated = np.ones(len(positions), dtype=bool)
     truncated[example.rows] = False
@@ -207,28 +225,36 @@ def heatmap_json(values: Array, name: str, layer: int) -> Json:
     }
 
 
-def report_json(
-    explanation: Explanation | None, example: Example | None, classes: Sequence[str] = (), unit: int | None = None
-) -> Json:
+def report_json(explanation: Explanation | None, example: Example | None, unit: int | None = None) -> Json:
     """The data of the HTML report, from an explanation, an example, or both: the parts of the page's answers with all
     heat maps of the top layer, and words in place of their positions.
     """
     view: Json = {"unit": unit}
     if explanation is not None:
-        classes, target = explanation.classes, explanation.classes.index(explanation.target)
-        view["words"] = list(explanation.steps)
+        one = explanation
+        view["words"] = list(one.steps)
         view["prediction"] = prediction_json(
-            classes, explanation.probabilities, target, explanation.logit, explanation.calibrated
+            one.of, one.predicted, one.probabilities, one.score, one.target_score, one.calibrated
         )
-        view["attribution"] = attribution_json(explanation, [explanation.method])
-        view["model"] = {"labels": list(classes), "units": 0, "layers": 1, "directions": ["forward"]}
+        view["attribution"] = attribution_json(one, [one.method])
+        view["model"] = {
+            "labels": list(one.classes),
+            "task": one.of.task,
+            "inputs": "text" if one.linear_name == "n-grams" else "series",
+            "units": 0,
+            "layers": 1,
+            "directions": ["forward"],
+        }
     if example is not None:
-        classes = classes or [f"class {k}" for k in range(max(2, len(example.logits)))]
+        if explanation is not None:
+            example = example.with_score(explanation.score)
         view.setdefault("words", example.steps)
-        view.setdefault("prediction", example_prediction_json(example, classes))
-        view["model"] = network_json(example.net.arch, classes)
-        view["prefix"] = prefix_json(example, example.target, example.predicted)
+        view.setdefault("prediction", example_prediction_json(example))
+        view["model"] = network_json(example.net.arch, example.net.target)
+        view["prefix"] = prefix_json(example)
         view["units"] = units_json(example, -1)
+        if example.net.arch.inputs == "channels" and example.item is not None:
+            view["values"] = _series_values(example)
         top = example.layer(-1)
         view["heatmaps"] = [heatmap_json(example.values(name, -1), name, top[0].layer) for name in "ifgoch"]
         view["heatmaps"].append(heatmap_json(example.contributions, "contribution", top[0].layer))
@@ -241,8 +267,8 @@ def intervention_json(
     intervention: Intervention, explanation: Explanation | None = None, unit: int | None = None
 ) -> Json:
     """The data of the HTML report on an intervention: both sides, and the view after the change."""
-    before = report_json(explanation, intervention.before, intervention.classes)
-    after = report_json(None, intervention.after, intervention.classes, unit)
+    before = report_json(explanation, intervention.before)
+    after = report_json(None, intervention.after, unit)
     after["clamps"] = [
         {
             "gate": clamp.gate,
@@ -263,6 +289,13 @@ def intervention_json(
 
 def _without_heatmaps(view: Json) -> Json:
     return {key: view[key] for key in ("words", "prediction", "prefix", "attribution", "model") if key in view}
+
+
+def _series_values(example: Example) -> list[list[float | None]]:
+    """The channels of the steps that the network reads; None where a value is missing."""
+    values = np.asarray(example.item, dtype=np.float64)
+    values = values.reshape(len(values), -1)[example.rows]
+    return [[None if np.isnan(x) else round(float(x), _DECIMALS) for x in row] for row in values]
 
 
 def _list(numbers: Array) -> list[Any]:

@@ -17,6 +17,7 @@ from gatewise.explain.attribution import METHODS
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
+from gatewise.explain.score import TargetScore, target_score
 from gatewise.explain.view import serialize
 from gatewise.explain.view.model import MAX_STEPS, ViewCache, ViewedModel, model_json, model_view, unit_view
 from gatewise.explain.view.request import RequestError, ViewRequest, parse_request
@@ -31,8 +32,9 @@ MAX_LEAVE_ONE_OUT = 600  # steps: leave-one-out makes one prediction per step
 def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewCache | None = None) -> Json:
     """The parts of an explanation that `request` includes.
 
-    request: {"text": str or "series": rows, "include": [...], "changes": [...], "method": name, "layer": from 0}; see
-    docs/page.md. cache: shared by the requests to one model. Raises RequestError (an InputError) that names the field.
+    request: {"text": str or "series": rows, "include": [...], "changes": [...], "method": name, "layer": from 0,
+    "target": class, "against": class}; see docs/page.md. cache: shared by the requests to one model. Raises
+    RequestError (an InputError) that names the field.
     """
     started = time.perf_counter()
     cache = cache or ViewCache()
@@ -40,11 +42,13 @@ def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewC
     fingerprint = cache.fingerprint(model)
     layer = _layer(model, parsed)
     before, reused = _example(model, parsed, (), cache)
+    before = before.with_score(_score(model, parsed, before))
     example = before
     if parsed.changes:
         for field, clamp in parsed.changes:
             _check(field, clamp, model, len(before))
         example, reused = _example(model, parsed, parsed.clamps, cache)
+        example = example.with_score(before.score)
     include = parsed.include
     calibrated = model.metadata.calibration is not None
     warnings = _warnings(model, example)
@@ -57,9 +61,9 @@ def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewC
         "text": serialize.text_json(example, model.preprocessor.unknown),
     }
     if "prediction" in include:
-        found["prediction"] = serialize.example_prediction_json(example, model.classes, calibrated)
+        found["prediction"] = serialize.example_prediction_json(example, calibrated)
     if "prefix" in include:
-        found["prefix"] = serialize.prefix_json(example, before.target, before.predicted, sampled=True)
+        found["prefix"] = serialize.prefix_json(example, sampled=True)
     if "attribution" in include:
         found["attribution"] = _attribution(model, parsed, example, warnings)
     if "units" in include:
@@ -72,9 +76,9 @@ def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewC
         values = {name: example.values(name, layer) for name in parsed.heatmaps}
         found["heatmaps"] = [serialize.heatmap_json(array, name, layer) for name, array in values.items()]
     if parsed.changes:
-        prediction = serialize.example_prediction_json(before, model.classes, calibrated)
+        prediction = serialize.example_prediction_json(before, calibrated)
         if "prefix" in include:
-            prediction["prefix"] = serialize.prefix_json(before, before.target, before.predicted, sampled=True)
+            prediction["prefix"] = serialize.prefix_json(before, sampled=True)
         found["changed"] = {"before": prediction, "applied": [str(clamp) for clamp in parsed.clamps]}
     found["warnings"] = warnings
     found["cache"] = {"reused": reused, "ms": round((time.perf_counter() - started) * 1000, 2)}
@@ -100,6 +104,20 @@ def _example(
         return example
 
     return cache.example((item if isinstance(item, str) else item.tobytes(), clamps), make)
+
+
+def _score(model: ViewedModel, parsed: ViewRequest, example: Example) -> TargetScore:
+    """The score of the requested target and class to compare with. Raises RequestError for a class without a logit."""
+    places: list[int | None] = []
+    for field, name in (("target", parsed.target), ("against", parsed.against)):
+        try:
+            places.append(None if name is None else model.target.index(name))
+        except InputError as error:
+            raise RequestError(field, str(error)) from None
+    try:
+        return target_score(model.target, example.logits, *places)
+    except InputError as error:
+        raise RequestError("against", str(error)) from None
 
 
 def _check_finite(example: Example) -> None:
@@ -159,7 +177,7 @@ def _attribution(model: ViewedModel, parsed: ViewRequest, example: Example, warn
         method = "prefix-difference"
         message = f"{reason[0].upper()}{reason[1:]}. The attribution shown is prefix-difference."
         warnings.append({"code": "method", "message": message})
-    found = explain_example(example, model.classes, method, metadata.faithfulness, metadata.attribution_method)
+    found = explain_example(example, method, metadata.faithfulness, metadata.attribution_method)
     default = {"default": method == metadata.attribution_method}
     return serialize.attribution_json(found, list(METHODS), MAX_NGRAMS) | default
 

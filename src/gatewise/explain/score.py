@@ -1,0 +1,114 @@
+"""`TargetScore`: the number that an explanation divides among the steps. It is a linear combination of the logits.
+
+classification, two classes    the single logit, which favours classes[1]
+classification, K classes      the logit of X minus the mean of all logits; or minus the logit of another class
+multilabel                     the logit of one label
+regression                     one of the numbers, in its own unit
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError, quote
+from gatewise.target import Target
+from gatewise.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class TargetScore:
+    """score = weights · logits, with weights (outputs,) float64.
+
+    target: the class, label or number that positive scores favour, as an index of `Target.classes`. against: the class
+    that negative scores favour; None for all others.
+    """
+
+    weights: Array
+    target: int
+    against: int | None = None
+
+    def __call__(self, logits: Array) -> Array:
+        """The score (...,) float64 of logits (..., outputs)."""
+        return np.asarray(logits, dtype=np.float64) @ self.weights
+
+    def name(self, target: Target) -> str:
+        """The score in a few words, for tables."""
+        if target.task == "regression":
+            return "prediction" if len(target.classes) == 1 else f"prediction of {target.classes[self.target]}"
+        return f"logit of {target.classes[self.target]}"
+
+    def note(self, target: Target) -> str:
+        """What is subtracted from the logit, in a few words; empty if nothing is."""
+        if target.task != "classification" or target.outputs == 1:
+            return ""
+        if self.against is None:
+            return "minus the mean of all logits"
+        return f"minus the logit of {target.classes[self.against]}"
+
+
+def target_score(of: Target, logits: Array, target: int | None = None, against: int | None = None) -> TargetScore:
+    """The score for logits (outputs,).
+
+    target: the class, label or number; None for the predicted class (of two classes, classes[1]), the most probable
+    label, or the first number. against: a class that is subtracted in place of the mean; if it is the predicted class,
+    the target is by default the most probable of the others. Raises InputError for equal classes, and for `against` of
+    another task.
+    """
+    outputs = of.outputs
+    if against is not None and of.task != "classification":
+        raise InputError(f"a contribution against a class is for classification; the model's task is {of.task}")
+    if against is not None and target == against:
+        raise InputError(f"the target and the class to compare with are the same: {quote(of.classes[against])}")
+    if outputs == 1 and of.task == "classification":
+        chosen = 1 - against if against is not None else 1 if target is None else target
+        return TargetScore(np.array([1.0 if chosen == 1 else -1.0]), chosen)
+    if target is None and of.task == "regression":
+        target = 0
+    elif target is None:
+        target = int(np.where(np.arange(outputs) == against, -np.inf, logits).argmax())
+    weights = np.zeros(outputs)
+    weights[target] = 1
+    if against is not None:
+        weights[against] = -1
+    elif of.task == "classification":
+        weights -= 1 / outputs
+    return TargetScore(weights, target, against)
+
+
+def prediction_text(of: Target, predicted: Array) -> str:
+    """One prediction in words, from one row of `Target.predicted`: the class, the labels, or the numbers."""
+    if of.task == "regression":
+        numbers = [number_text(value) for value in predicted.tolist()]
+        return ", ".join(numbers if len(numbers) == 1 else map("{} {}".format, of.classes, numbers))
+    if of.task == "multilabel":
+        return ", ".join(of.classes[k] for k in np.flatnonzero(predicted)) or "no label"
+    return of.classes[int(predicted)]
+
+
+def prediction_dict(of: Target, predicted: Array, probabilities: Array | None) -> dict[str, Any]:
+    """One prediction as plain data, for JSON. classification: `prediction`, a class, and `probabilities` by class.
+    multilabel: a list of labels, and the probabilities. regression: one number, or the numbers by name.
+    """
+    if of.task == "regression":
+        numbers = predicted.tolist()
+        return {"prediction": numbers[0] if len(numbers) == 1 else dict(zip(of.classes, numbers, strict=True))}
+    assert probabilities is not None
+    found: Any = of.classes[int(predicted)] if of.task == "classification" else None
+    if of.task == "multilabel":
+        found = [of.classes[k] for k in np.flatnonzero(predicted)]
+    return {"prediction": found, "probabilities": dict(zip(of.classes, probabilities.tolist(), strict=True))}
+
+
+def favours(of: Target, predicted: Array, score: TargetScore) -> bool:
+    """Whether positive scores favour what is predicted."""
+    if of.task == "regression":
+        return True
+    return bool(predicted[score.target]) if of.task == "multilabel" else int(predicted) == score.target
+
+
+def number_text(value: float) -> str:
+    """A number with four significant digits, or all digits before the point."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
