@@ -69,7 +69,7 @@ def test_series(
     printed = json.loads(run("explain", series_folder, "--file", series_file, "--row", 3, "--json").stdout)
     found = series_model.explain(series[2])
     assert printed["scores"] == found.scores.tolist()
-    assert printed["steps"] == [str(t) for t in range(len(series[2]))]
+    assert printed["steps"] == [str(t + 1) for t in range(len(series[2]))]
     shown = run("explain", series_folder, "--file", series_file, "--row", 3).stdout
     assert "when this step alone is removed" in shown
     assert "word" not in shown

@@ -36,7 +36,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, model: Model) -> Iterator[dict[str,
     encoder: Any = getattr(
         model.preprocessor, "encoding", model.preprocessor
     )  # a text encoding, or of series the scaling
-    methods = ("encode", "encode_batch", "tokenize") if encoder is not model.preprocessor else ("encode_batch",)
+    methods = ("encode", "encode_batch", "tokenize") if encoder is not model.preprocessor else ("_encoded",)
 
     def counting_lstm(self: NumpyOps, name: str, call: LSTMCall[Any]) -> Any:
         if not name.endswith(".pads"):

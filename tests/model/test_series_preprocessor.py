@@ -58,7 +58,7 @@ def test_one_channel_series_may_be_one_dimensional() -> None:
     one = SeriesPreprocessor(StandardScaler((1.0,), (2.0,)))
     want = [[0.0], [0.5], [1.0]]
     assert one.encode([1, 2, 3]).sequence.tolist() == want
-    assert one.encode([1, 2, 3]).names == ["0", "1", "2"]
+    assert one.encode([1, 2, 3]).names == ["1", "2", "3"]
     assert [s.tolist() for s in one.encode_batch(np.array([1, 2, 3]))] == [want]
     assert [s.tolist() for s in one.encode_batch(np.array([[1, 2, 3], [1, 2, 3]]))] == [want, want]
     with pytest.raises(InputError, match=r"one series must be \(steps, 1\) or \(steps,\), got \(2, 2\)"):

@@ -38,7 +38,7 @@ from gatewise.model.files import (
     parameters_to_bytes,
 )
 from gatewise.model.inputs import encode_inputs, labelled_for
-from gatewise.model.preprocessor import Preprocessor, TextPreprocessor, preprocessor_from
+from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture, parameter_shapes
 from gatewise.network.forward import logits_of
 from gatewise.network.ngrams import Ngrams
@@ -230,6 +230,8 @@ class Model:
             if item.net.parameters is not self.parameters:
                 raise InputError("the example was computed by another model: pass its text or series")
             return item
+        if isinstance(self.preprocessor, SeriesPreprocessor):
+            item = self.preprocessor.array(item)
         return Example(self.net, *self.preprocessor.encode(item), item=item)
 
     def explain(

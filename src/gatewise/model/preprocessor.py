@@ -215,10 +215,14 @@ class SeriesPreprocessor:
 
         return [self._encoded(series) for series in series_of(inputs, layout, self.scaling.channels)]
 
-    def encode(self, item: Any) -> Encoded:
+    def array(self, item: Any) -> NDArray[Any]:
+        """One series (length, C) in its own unit, from any form that `gatewise.data.series.one_series` takes."""
         from gatewise.data.series import one_series
 
-        series = one_series(item, self.scaling.channels)
+        return one_series(item, self.scaling.channels)
+
+    def encode(self, item: Any) -> Encoded:
+        series = self.array(item)
         return Encoded(self._encoded(series), self.token_names(series), [])
 
     def token_names(self, item: Any) -> list[str]:

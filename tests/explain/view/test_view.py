@@ -190,7 +190,7 @@ def test_bidirectional_prefix_predictions_of_a_long_text_have_a_stride() -> None
     assert found["stride"] == 3
     assert len(found["probability"]) == 1 + -(-320 // 3)
     five = explain_view(model, {"text": "good film " * 3, "include": ["prefix"]})["prefix"]
-    np.testing.assert_allclose(found["logit"][2] - five["logit"][6], 0, atol=1e-4)
+    np.testing.assert_allclose(found["score"][2] - five["score"][6], 0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -341,11 +341,11 @@ def test_ngrams_are_in_every_part(name: str) -> None:
     parts = np.add(attribution["parts"]["network"], attribution["parts"]["linear"])
     np.testing.assert_allclose(parts, attribution["scores"], atol=1e-5)
     whole = attribution["base_value"] + parts.sum() + attribution["truncated_part"] + attribution["residual"]
-    assert whole == pytest.approx(found["prediction"]["logit"], abs=1e-4)
+    assert whole == pytest.approx(found["prediction"]["score"], abs=1e-4)
     assert abs(attribution["residual"]) < 1e-4
     assert attribution["ngrams"][0]["times"] >= 1
     without = explain_view(alone, {"text": TEXT, "include": ["prediction"]})
-    assert abs(without["prediction"]["logit"] - found["prediction"]["logit"]) > 0.05
+    assert abs(without["prediction"]["score"] - found["prediction"]["score"]) > 0.05
     assert without["model"]["fingerprint"] != found["model"]["fingerprint"]
     clamped = ask(name, ["prediction", "prefix"], changes=[{"gate": "f", "value": 0.0}])
     assert clamped["prefix"]["probability"][-1] == pytest.approx(clamped["prediction"]["probability"], abs=1e-5)

@@ -293,8 +293,7 @@ def _without_heatmaps(view: Json) -> Json:
 
 def _series_values(example: Example) -> list[list[float | None]]:
     """The channels of the steps that the network reads; None where a value is missing."""
-    values = np.asarray(example.item, dtype=np.float64)
-    values = values.reshape(len(values), -1)[example.rows]
+    values = np.asarray(example.item, dtype=np.float64)[example.rows]
     return [[None if np.isnan(x) else round(float(x), _DECIMALS) for x in row] for row in values]
 
 
