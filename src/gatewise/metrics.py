@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.target import Target, log_probabilities
 from gatewise.types import Array
 
 BINS = 15
@@ -253,6 +254,19 @@ class RegressionEvaluation:
 
 
 AnyEvaluation = Evaluation | MultilabelEvaluation | RegressionEvaluation
+
+
+def evaluate(target: Target, logits: Array, truth: NDArray[Any], data: str) -> AnyEvaluation:
+    """The evaluation of logits (n, outputs) against labels, as `Labelled` holds them, by the task of the target.
+
+    data: the data set in one line.
+    """
+    if target.task == "regression":
+        return RegressionEvaluation.of(logits, truth, target.classes, data)
+    predicted = target.predicted(logits)
+    if target.task == "multilabel":
+        return MultilabelEvaluation.of(logits, predicted, truth, target.classes, data)
+    return Evaluation.of(log_probabilities(logits), truth, target.classes, data, predicted)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ def test_the_report(run: Run, keras_model: Model, keras_folder: Path, labelled_c
         f"{note.calibration_error_before:.4f}",
         f"{note.calibration_error_after:.4f}",
     ] in rows
-    assert f"{note.agreement:.4f}   of 5: " in result.stdout
+    assert ["equal", "predictions", f"{note.agreement:.4f}"] in rows
+    assert "measured on 5: " in result.stdout
     assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
     found = json.loads(run("compress", keras_folder, "-o", out, "--storage", "float16", "--json").stdout)
     expected = compress(keras_model, "float16").metadata.compression

@@ -104,7 +104,7 @@ def test_what_cannot_be_split_is_refused() -> None:
     for fraction in (0.0, 1.0, -1.0, float("nan")):
         with pytest.raises(InputError, match="fraction must lie between 0 and 1"):
             split(data, fraction, 0)
-    with pytest.raises(InputError, match="by must be 'group' or 'row', not 'film'"):
+    with pytest.raises(InputError, match="by must be 'group', 'row' or 'time', not 'film'"):
         split(data, 0.5, 0, "film")  # type: ignore[arg-type]
 
 

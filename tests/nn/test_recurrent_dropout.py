@@ -76,7 +76,7 @@ def test_shared_pads_and_a_mask_a_sequence_exclude_each_other() -> None:
     with pytest.raises(InputError, match="dropout_recurrent differs by sequence"):
         recipe("tutorial", dropout_recurrent=0.2)
     assert recipe("tutorial", dropout_recurrent=0.2, padding="none").dropout["recurrent"] == 0.2
-    arch = recipe("tutorial").architecture("tokens", 20, 2)
+    arch = recipe("tutorial").architecture("tokens", 20, 1)
     with pytest.raises(InputError, match="recurrent dropout has one mask per sequence"):
         Network(arch, initial_parameters(arch, np.random.default_rng(0)), dropout={"recurrent": 0.1})
 

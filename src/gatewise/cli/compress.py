@@ -69,10 +69,7 @@ def compress(
     for name, before, after in _rows(report):
         print(f"{name:18}  {before:>12}  {after:>12}")
     if report.n:
-        print(
-            f"{'equal predictions':18}  {'':12}  {report.agreement:>12.4f}   "
-            f"of {report.n:,}: {printable(report.data, 500)}"
-        )
+        print(f"measured on {report.n:,}: {printable(report.data, 500)}")
     else:
         print("accuracy not measured: give labelled data with --data")
     print(f"saved to {quote(out, 200)}")
@@ -85,7 +82,6 @@ def _rows(report: Any) -> list[tuple[str, str, str]]:
     if report.ngrams_before:
         rows.append(("n-grams", f"{report.ngrams_before:,}", f"{report.ngrams_after:,}"))
     if report.n:
-        rows.append(("accuracy", f"{report.accuracy_before:.4f}", f"{report.accuracy_after:.4f}"))
-        before, after = report.calibration_error_before, report.calibration_error_after
-        rows.append(("calibration error", f"{before:.4f}", f"{after:.4f}"))
+        short = {"expected calibration error": "calibration error", "agreement of the predictions": "equal predictions"}
+        rows += [(short.get(name, name), before, after) for name, before, after in report.measured]
     return rows

@@ -167,8 +167,12 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
     for name, value in metadata_rows(found.metadata):
         print(f"{name:13}  {printable(value, 500)}")
     for m in found.metadata.evaluations:
-        error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
-        accuracy = f"accuracy {m.accuracy:.4f} ± {error:.4f}, loss {m.loss:.4f}"
+        if m.scores or m.accuracy is None:
+            scores = ", ".join(f"{name} {value:.4f}" for name, value in m.scores.items())
+        else:
+            error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
+            scores = f"accuracy {m.accuracy:.4f} ± {error:.4f}"
+        accuracy = f"{scores}, loss {m.loss:.4f}"
         error = "" if m.calibration_error is None else f", calibration error {m.calibration_error:.4f}"
         print(f"{'measured':13}  {accuracy}{error}, n {m.n:,}: {printable(m.data, 500)}")
     _print_changes(found.metadata)

@@ -23,6 +23,7 @@ class ProgressPrinter(Callback):
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._terminal = sys.stderr.isatty()
+        self._pretraining = False
 
     def log(self, text: str) -> None:
         """Print a message."""
@@ -31,6 +32,7 @@ class ProgressPrinter(Callback):
     def on_train_begin(self, run: RunInfo) -> None:
         """Print the run and the head of its table."""
         source = printable(run.source, 500)
+        self._pretraining = isinstance(run.recipe, PretrainRecipe)
         if isinstance(run.recipe, PretrainRecipe):
             network = f"two LSTMs of {run.recipe.units} units" if run.recipe.units else "word embeddings alone"
             self._print(f"data        {source}")
@@ -46,13 +48,13 @@ class ProgressPrinter(Callback):
         self._print(f"validation  {run.validation:,}, {printable(run.validation_how, 200)}")
         self._print(f"recipe      {run.recipe.name}, kernel {run.kernel}\n")
         self.out.print(layer_table(run.architecture))
-        self._print("\nepoch    loss  accuracy  val_loss  val_accuracy  seconds")
+        self._print("\n" + _head(run.task == "regression"))
 
     def on_step_end(self, step: StepLog) -> None:
         """Move the bar."""
         if not self._terminal:
             return
-        task = "pretraining" if step.accuracy is None else f"epoch {step.epoch}/{step.epochs}"
+        task = "pretraining" if self._pretraining else f"epoch {step.epoch}/{step.epochs}"
         accuracy = "" if step.accuracy is None else f"accuracy {step.accuracy:.4f}  "
         eta = round(step.eta_seconds)
         state = f"ETA {eta // 60}:{eta % 60:02d}" if step.step < step.steps else "validating"
@@ -74,9 +76,7 @@ class ProgressPrinter(Callback):
         """Print a line of the table, with * for the best epoch so far."""
         if epoch.best:
             self._best = epoch
-        train = f"{epoch.epoch:5}  {epoch.loss:6.4f}    {epoch.accuracy:6.4f}"
-        validation = f"{epoch.val_loss:6.4f}        {epoch.val_accuracy:6.4f}"
-        self._print(f"{train}    {validation}  {epoch.seconds:7.1f}{'  *' if epoch.best else ''}")
+        self._print(_line(epoch))
 
     def on_perplexity(self, row: PerplexityLog) -> None:
         """Print a line of the table."""
@@ -87,7 +87,9 @@ class ProgressPrinter(Callback):
         """Print which epoch is kept, and why."""
         self.close()
         if self._best is not None:
-            why = f"lowest val_loss {self._best.val_loss:.4f}, val_accuracy {self._best.val_accuracy:.4f}"
+            accuracy, rmse = self._best.val_accuracy, self._best.val_rmse
+            score = f"val_rmse {rmse:.4g}" if accuracy is None else f"val_accuracy {accuracy:.4f}"
+            why = f"lowest val_loss {self._best.val_loss:.4f}, {score}"
             self._print(f"\nkept epoch {self._best.epoch} ({why})")
 
     def close(self) -> None:
@@ -99,3 +101,17 @@ class ProgressPrinter(Callback):
     def _print(self, text: str) -> None:
         self.close()
         self.out.print(text, soft_wrap=True)  # whole lines for a file; a terminal wraps by itself
+
+
+def _head(regression: bool) -> str:
+    if regression:
+        return "epoch    loss  val_loss    val_rmse  seconds"
+    return "epoch    loss  accuracy  val_loss  val_accuracy  seconds"
+
+
+def _line(epoch: EpochLog) -> str:
+    end = f"{epoch.seconds:7.1f}{'  *' if epoch.best else ''}"
+    if epoch.accuracy is None or epoch.val_accuracy is None:
+        return f"{epoch.epoch:5}  {epoch.loss:6.4f}    {epoch.val_loss:6.4f}  {epoch.val_rmse:10.4g}  {end}"
+    train = f"{epoch.epoch:5}  {epoch.loss:6.4f}    {epoch.accuracy:6.4f}"
+    return f"{train}    {epoch.val_loss:6.4f}        {epoch.val_accuracy:6.4f}  {end}"

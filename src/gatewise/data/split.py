@@ -1,10 +1,12 @@
-"""Splits without leakage, and batches."""
+"""Splits and cross-validation folds without leakage, and batches."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from typing import Literal
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,49 +15,57 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import DataError, InputError
 
 _MAX_PASSES = 20
+_QUANTILES = 10  # strata of a number, where there are at least ten rows for each
 _POOL = 50  # batches that are sorted by length together; small enough to mix rows anew in every epoch
 
 
 def split(
-    labelled: Labelled, fraction: float, seed: int, by: Literal["group", "row"] = "group"
+    labelled: Labelled,
+    fraction: float,
+    seed: int,
+    by: Literal["group", "row", "time"] = "group",
+    times: Sequence[Any] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row numbers of two parts, stratified: the first has about `fraction` of each class, the second the rest.
+    """Row numbers of two parts: the first has about `fraction` of the rows, the second the rest.
 
     by="row" keeps rows with equal content in one part; by="group" also keeps groups in one part (for reviews: a film).
-    The result depends on the data and the seed only, not on the version of NumPy.
+    Both are stratified: by class, by each label of a multi-label row (Sechidis et al. 2011), or by the ten quantiles of
+    a number. The result depends on the data and the seed only, not on the version of NumPy.
 
-    Returns two ascending int64 arrays, neither empty. Raises InputError for a fraction not between 0 and 1, DataError
-    if all rows belong to one group.
+    by="time": the first part is the earlier one. times (n,): numbers, dates or texts that sort by time; None: the rows
+    are in the order of time. Rows of equal time stay together. Nothing is random, and groups and duplicates do not
+    count.
+
+    Returns two ascending int64 arrays, neither empty. Raises InputError for a fraction not between 0 and 1 and for
+    unusable times, DataError if all rows belong to one group or have one time.
     """
     if not 0 < fraction < 1:
         raise InputError(f"fraction must lie between 0 and 1, got {fraction}")
-    if by not in ("group", "row"):
-        raise InputError(f"by must be 'group' or 'row', not {by!r}")
+    if by not in ("group", "row", "time"):
+        raise InputError(f"by must be 'group', 'row' or 'time', not {by!r}")
+    if by == "time":
+        return _split_by_time(len(labelled), fraction, times)
+    if times is not None:
+        raise InputError("times need a split by='time'")
     components = _components([labelled.keys] if by == "row" else [labelled.groups, labelled.keys])
     if len(components) < 2:
         raise DataError(f"the data cannot be split: all {len(labelled):,} rows belong to one group")
-    salt = f"{seed}:".encode()
-
-    def random_key(component: list[int]) -> bytes:
-        name = int(labelled.keys[component].min()).to_bytes(8, "little", signed=True)
-        return hashlib.blake2b(salt + name, digest_size=16).digest()
-
-    components.sort(key=random_key)
-    counts = np.bincount(labelled.labels, minlength=len(labelled.classes))
-    # The smaller part starts empty. A component moves to it if that brings the class counts closer to the target,
-    # Σ (missing - count)² < Σ missing², and moves back by the same rule, until no component moves.
+    components.sort(key=_random_order(labelled, seed))
+    strata = _strata(labelled)
+    # The smaller part starts empty. A component moves to it if that brings the counts of the strata closer to the
+    # target, Σ (missing - count)² < Σ missing², and moves back by the same rule, until no component moves.
     small = min(fraction, 1 - fraction)
-    missing = [small * int(count) for count in counts]
-    classes = [list(Counter(labelled.labels[component].tolist()).items()) for component in components]
+    missing = {stratum: small * count for stratum, count in Counter(chain.from_iterable(strata)).items()}
+    counts = [list(_counts(strata, component).items()) for component in components]
     taken = [False] * len(components)
     for _ in range(_MAX_PASSES):
         moved = False
-        for number, of_class in enumerate(classes):
+        for number, of_stratum in enumerate(counts):
             sign = -1 if taken[number] else 1
-            if sum(count * (2 * sign * missing[label] - count) for label, count in of_class) > 0:
+            if sum(count * (2 * sign * missing[stratum] - count) for stratum, count in of_stratum) > 0:
                 taken[number] = not taken[number]
-                for label, count in of_class:
-                    missing[label] -= sign * count
+                for stratum, count in of_stratum:
+                    missing[stratum] -= sign * count
                 moved = True
         if not moved:
             break
@@ -67,6 +77,116 @@ def split(
         in_part[component] = is_taken
     part, rest = np.flatnonzero(in_part), np.flatnonzero(~in_part)
     return (part, rest) if small == fraction else (rest, part)
+
+
+def hold_out(
+    labelled: Labelled,
+    fraction: float,
+    seed: int,
+    by: Literal["group", "row", "time"] = "group",
+    times: Sequence[Any] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers of a training and a validation part, the second with about `fraction` of the rows (see `split`).
+
+    Every class that has a row has one in the training part: the rows that `split` would hold out of a class that is
+    not in training move there, with their duplicates and groups. The validation part is empty where nothing is left.
+    """
+    train, validation = split(labelled, 1 - fraction, seed, by, times)
+    if labelled.task == "regression":
+        return train, validation
+    strata = _strata(labelled)
+    trained = set(chain.from_iterable(strata[row] for row in train.tolist()))
+    if all(trained.issuperset(strata[row]) for row in validation.tolist()):
+        return train, validation
+    columns = {"row": [labelled.keys], "group": [labelled.groups, labelled.keys], "time": [np.arange(len(labelled))]}
+    held = np.isin(np.arange(len(labelled)), validation)
+    for component in _components(columns[by]):
+        if held[component].any() and not trained.issuperset(_counts(strata, component)):
+            held[component] = False
+            trained.update(_counts(strata, component))
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def cross_validation_folds(labelled: Labelled, k: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Row numbers of the training and the held-out rows of `k` folds, stratified as in `split`; every row is held out
+    once. Duplicates and groups stay on one side. With k equal to the number of groups (of rows, where no two are
+    equal) it is leave-one-out.
+
+    There are fewer folds where there are fewer groups. Raises InputError for k below 2, DataError if all rows belong
+    to one group.
+    """
+    if k < 2:
+        raise InputError(f"cross-validation needs at least 2 folds, not {k}")
+    components = _components([labelled.groups, labelled.keys])
+    if len(components) < 2:
+        raise DataError(f"the data cannot be split: all {len(labelled):,} rows belong to one group")
+    k = min(k, len(components))
+    strata = _strata(labelled)
+    rows_of = Counter(chain.from_iterable(strata))
+    counts = [_counts(strata, component) for component in components]
+    random_order = _random_order(labelled, seed)
+
+    def rarest_first(number: int) -> tuple[int, int, bytes]:
+        component = components[number]
+        return min(rows_of[stratum] for stratum in counts[number]), -len(component), random_order(component)
+
+    # Each component joins the fold that has the fewest rows of its strata, and of these the smallest fold.
+    in_fold: list[Counter[int]] = [Counter() for _ in range(k)]
+    sizes, fold_of = [0] * k, np.zeros(len(labelled), dtype=np.int64)
+    for number in sorted(range(len(components)), key=rarest_first):
+        there = [sum(in_fold[fold][stratum] * count for stratum, count in counts[number].items()) for fold in range(k)]
+        fold = min(range(k), key=lambda fold: (there[fold], sizes[fold], fold))
+        in_fold[fold].update(counts[number])
+        sizes[fold] += len(components[number])
+        fold_of[components[number]] = fold
+    used = [fold for fold in range(k) if sizes[fold]]
+    return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in used]
+
+
+def _split_by_time(n: int, fraction: float, times: Sequence[Any] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    order = np.arange(n) if times is None else np.asarray(times)
+    if order.shape != (n,) or order.dtype.kind not in "biufMSU":
+        raise InputError(f"times must be ({n},) numbers, dates or texts, got {order.shape} {order.dtype}")
+    if bool((order != order).any()):
+        raise InputError(f"times: row {int(np.flatnonzero(order != order)[0])} has no time")
+    moments, place, count = np.unique(order, return_inverse=True, return_counts=True)
+    if len(moments) < 2:
+        raise DataError(f"the data cannot be split by time: all {n:,} rows have one time")
+    # The cut between two times that comes closest to the fraction.
+    cut = 1 + int(np.argmin(np.abs(np.cumsum(count)[:-1] - fraction * n)))
+    return np.flatnonzero(place < cut), np.flatnonzero(place >= cut)
+
+
+def _random_order(labelled: Labelled, seed: int) -> Callable[[list[int]], bytes]:
+    """A sort key that shuffles components by seed and content."""
+    salt = f"{seed}:".encode()
+
+    def key(component: list[int]) -> bytes:
+        name = int(labelled.keys[component].min()).to_bytes(8, "little", signed=True)
+        return hashlib.blake2b(salt + name, digest_size=16).digest()
+
+    return key
+
+
+def _strata(labelled: Labelled) -> list[tuple[int, ...]]:
+    """The strata of each row: its class; its labels, or K without any; the quantile of its number (of the mean of the
+    standardised numbers, where it has several).
+    """
+    labels, n = labelled.labels, len(labelled)
+    if labelled.task == "classification":
+        return [(label,) for label in labels.tolist()]
+    if labelled.task == "multilabel":
+        return [tuple(np.flatnonzero(row).tolist()) or (labels.shape[1],) for row in labels]
+    spread = labels.std(axis=0)
+    score = ((labels - labels.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
+    quantiles = min(_QUANTILES, max(1, n // _QUANTILES))
+    edges = np.quantile(score, np.arange(1, quantiles) / quantiles) if n else score
+    return [(place,) for place in np.searchsorted(edges, score).tolist()]
+
+
+def _counts(strata: list[tuple[int, ...]], component: list[int]) -> Counter[int]:
+    """Rows of each stratum in a component."""
+    return Counter(stratum for row in component for stratum in strata[row])
 
 
 def _components(columns: list[NDArray[np.int64]]) -> list[list[int]]:

@@ -15,15 +15,18 @@ from gatewise.network.ngrams import Ngrams
 
 @dataclass(frozen=True)
 class EvalResult:
-    """One evaluation. data: the data set in one line. n: number of sequences. accuracy: 0..1. loss: mean cross-entropy
-    in nats. calibration_error: expected calibration error (`gatewise.metrics`), None if not computed.
+    """One evaluation. data: the data set in one line. n: number of sequences. accuracy: 0..1, of multi-label rows the
+    subset accuracy; None for regression. loss: mean cross-entropy in nats, for regression mean squared error.
+    calibration_error: expected calibration error (`gatewise.metrics`), None if not computed. scores: the main figures
+    of multi-label and regression by name.
     """
 
     data: str
     n: int
-    accuracy: float
+    accuracy: float | None
     loss: float
     calibration_error: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class CompressionReport:
     accuracy was not measured.
 
     storage: the dtype of the large tensors. bytes_*: size of the folder. vocab_*: vocabulary size, 0 if unchanged.
-    agreement: fraction of sequences with the same predicted class, 0..1. ngrams_*: number of n-grams.
+    agreement: fraction of sequences with the same prediction, 0..1. rmse_*: of a regression, in place of accuracy,
+    calibration error and agreement. ngrams_*: number of n-grams.
     """
 
     storage: str
@@ -62,8 +66,24 @@ class CompressionReport:
     calibration_error_before: float = 0.0
     calibration_error_after: float = 0.0
     agreement: float = 0.0
+    rmse_before: float | None = None
+    rmse_after: float | None = None
     ngrams_before: int = 0
     ngrams_after: int = 0
+
+    @property
+    def measured(self) -> list[tuple[str, str, str]]:
+        """(name, before, after) of each measured figure; empty if n is 0."""
+        if not self.n:
+            return []
+        if self.rmse_before is not None and self.rmse_after is not None:
+            return [("RMSE", f"{self.rmse_before:.6g}", f"{self.rmse_after:.6g}")]
+        before, after = self.calibration_error_before, self.calibration_error_after
+        return [
+            ("accuracy", f"{self.accuracy_before:.4f}", f"{self.accuracy_after:.4f}"),
+            ("expected calibration error", f"{before:.4f}", f"{after:.4f}"),
+            ("agreement of the predictions", "", f"{self.agreement:.4f}"),
+        ]
 
 
 @dataclass(frozen=True)
@@ -128,13 +148,32 @@ def write_card(
 def _evaluations(metadata: ModelMetadata) -> list[str]:
     if not metadata.evaluations:
         return []
+    if any(one.scores for one in metadata.evaluations):
+        return _scores(metadata.evaluations)
     lines = ["## Evaluation", "", "| data | n | accuracy | loss | calibration error |", "|---|---:|---:|---:|---:|"]
     for one in metadata.evaluations:
+        if one.accuracy is None:
+            continue
         error = (one.accuracy * (1 - one.accuracy) / one.n) ** 0.5 if one.n else 0.0
         calibration = "" if one.calibration_error is None else f"{one.calibration_error:.4f}"
         accuracy = f"{one.accuracy:.4f} ± {error:.4f}"
         lines.append(f"| {escape_markdown(one.data)} | {one.n:,} | {accuracy} | {one.loss:.4f} | {calibration} |")
     return [*lines, "", "± is one standard error of the accuracy. It covers the sampling of the data only.", ""]
+
+
+def _scores(evaluations: Sequence[EvalResult]) -> list[str]:
+    """The evaluations of a multi-label or regression model."""
+    names = list(dict.fromkeys(name for one in evaluations for name in one.scores))
+    lines = [
+        "## Evaluation",
+        "",
+        f"| data | n | {' | '.join(names)} | loss |",
+        f"|---|---:|{'---:|' * len(names)}---:|",
+    ]
+    for one in evaluations:
+        cells = [f"{one.scores[name]:.4f}" if name in one.scores else "" for name in names]
+        lines.append(f"| {escape_markdown(one.data)} | {one.n:,} | {' | '.join(cells)} | {one.loss:.4f} |")
+    return [*lines, ""]
 
 
 def _calibration(metadata: ModelMetadata) -> list[str]:
@@ -184,9 +223,7 @@ def _compression(metadata: ModelMetadata) -> list[str]:
     return [
         *(*lines, "Figures above on other data than this are from before compression.", ""),
         *(f"| {c.n:,} sequences: {escape_markdown(c.data)} | before | after |", "|---|---:|---:|"),
-        f"| accuracy | {c.accuracy_before:.4f} | {c.accuracy_after:.4f} |",
-        f"| expected calibration error | {c.calibration_error_before:.4f} | {c.calibration_error_after:.4f} |",
-        f"| agreement of the predictions | | {c.agreement:.4f} |",
+        *(f"| {name} |{f' {before} ' if before else ' '}| {after} |" for name, before, after in c.measured),
         "",
     ]
 

@@ -11,12 +11,11 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.kernels import readonly_copy
-from gatewise.metrics import Evaluation
+from gatewise.metrics import AnyEvaluation, RegressionEvaluation
 from gatewise.model.card import CompressionReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.storage import folder_size, pack, storage_table, unpack
-from gatewise.target import log_probabilities
 from gatewise.text import TokenEncoding
 from gatewise.types import Array
 
@@ -88,22 +87,22 @@ def _description(storage: str | Mapping[str, str]) -> str:
 
 def _measure(
     report: CompressionReport, before: Model, after: Model, data: Labelled
-) -> tuple[CompressionReport, Evaluation]:
+) -> tuple[CompressionReport, AnyEvaluation]:
     """The report with the measured effect, and the evaluation of the compressed model."""
-    truth = data.labels_among(before.classes)
-    if not len(truth):
+    if not len(data):
         raise InputError("cannot measure the effect of compression: the data set is empty")
-    log_p = [log_probabilities(model.logits(data.inputs)) for model in (before, after)]
-    one, two = (Evaluation.of(p, truth, before.classes, data.source) for p in log_p)
+    one, two = before.evaluate(data), after.evaluate(data)
+    report = replace(report, data=data.source, n=one.n)
+    if isinstance(one, RegressionEvaluation) or isinstance(two, RegressionEvaluation):
+        return replace(report, rmse_before=one.loss**0.5, rmse_after=two.loss**0.5), two
+    predicted = [model.target.predicted(model.logits(data.inputs)).reshape(len(data), -1) for model in (before, after)]
     report = replace(
         report,
-        data=data.source,
-        n=one.n,
         accuracy_before=one.accuracy,
         accuracy_after=two.accuracy,
         calibration_error_before=one.calibration_error,
         calibration_error_after=two.calibration_error,
-        agreement=float(np.mean(log_p[0].argmax(axis=1) == log_p[1].argmax(axis=1))),
+        agreement=float(np.mean((predicted[0] == predicted[1]).all(axis=1))),
     )
     return report, two
 

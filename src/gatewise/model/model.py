@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import for_precision
-from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation
+from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation, evaluate
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.files import (
@@ -44,7 +44,7 @@ from gatewise.network.forward import logits_of
 from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
 from gatewise.storage import Folder, fields_from, json_bytes, load_folder, parse_json, save_folder, storage_table
-from gatewise.target import Target, log_probabilities
+from gatewise.target import Target
 from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
@@ -168,13 +168,7 @@ class Model:
         truth = data.labels_among(self.classes)
         if not len(truth):
             raise InputError("cannot evaluate: the data set is empty")
-        logits = self.logits(data.inputs)
-        predicted = self.target.predicted(logits)
-        if self.task == "regression":
-            return RegressionEvaluation.of(predicted, truth, self.classes, data.source)
-        if self.task == "multilabel":
-            return MultilabelEvaluation.of(logits, predicted, truth, self.classes, data.source)
-        return Evaluation.of(log_probabilities(logits), truth, self.classes, data.source, predicted)
+        return evaluate(self.target, self.logits(data.inputs), truth, data.source)
 
     def score(self, inputs: Any, labels: Any, *, layout: str | None = None) -> float:
         """Accuracy; for "multilabel" the share of rows whose labels are all right, for regression R2. Errors as
@@ -333,10 +327,14 @@ class Model:
                 array.setflags(write=False)
             self.__dict__["parameters"] = MappingProxyType(self.parameters)
 
-    def with_evaluation(self, evaluation: Evaluation) -> Model:
+    def with_evaluation(self, evaluation: AnyEvaluation) -> Model:
         """A copy with one more evaluation in its metadata."""
         e = evaluation
-        result = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error)
+        if isinstance(e, RegressionEvaluation):
+            result = EvalResult(e.data, e.n, None, e.loss, scores=e.scores)
+        else:
+            scores = e.scores if isinstance(e, MultilabelEvaluation) else {}
+            result = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error, scores)
         return replace(self, metadata=self.metadata.with_evaluation(result))
 
     def card(self) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture
 from gatewise.training.pretrain_recipes import PretrainRecipe
 from gatewise.training.recipes import Recipe
+from gatewise.types import Task
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,9 @@ class RunInfo:
     validation_how: str = ""
     """How the validation part was cut. Training only."""
     architecture: Architecture | None = None
-    """The classifier. Training only."""
+    """The network. Training only."""
+    task: Task = "classification"
+    """What it predicts. Training only."""
     vocab_size: int = 0
     """Token ids of the language model. Pretraining only."""
     words: int = 0
@@ -46,7 +50,7 @@ class StepLog:
     loss: float
     """Mean of the epoch so far; in pretraining since the last measurement."""
     accuracy: float | None
-    """Mean of the epoch so far; None in pretraining."""
+    """Mean of the epoch so far; None in pretraining and regression."""
     seconds: float
     """Since the start of the epoch."""
     eta_seconds: float
@@ -57,15 +61,23 @@ class StepLog:
 class EpochLog:
     """After an epoch: one line of a model's history. loss, accuracy: means over the epoch's batches, each before its
     step; val_loss, val_accuracy: of the validation part, after the epoch; best: the lowest val_loss so far.
+
+    Of multi-label rows the accuracy is the subset accuracy. A regression has no accuracy but val_rmse, in the unit of
+    the numbers; its losses are mean squared errors of standardised numbers.
     """
 
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     val_loss: float
-    val_accuracy: float
+    val_accuracy: float | None
     seconds: float
     best: bool
+    val_rmse: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON, without the fields that the task does not have."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,10 @@ class PerplexityLog:
     loss: float
     perplexity: dict[str, float]
     seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
 
 
 class Callback:

@@ -51,7 +51,7 @@ class Progress(Generic[Row]):
     @property
     def history_lines(self) -> str:
         """The history as JSON lines, as a model folder stores it."""
-        return "".join(json.dumps(asdict(row)) + "\n" for row in self.history)
+        return "".join(json.dumps(row.as_dict()) + "\n" for row in self.history)
 
 
 def write_checkpoint(

@@ -7,8 +7,10 @@ one value per logit. The penalty
 
     L2 / 2 ((a - 1)² + (b - 1)² + Σ c²)
 
-draws towards the plain sum: a hundred rows cannot lead far away from it, and thousands override it. The model stores
-nothing more: a and c are folded into the dense layer, b into the n-gram weights. All of it follows from the data, the
+draws towards the plain sum: a hundred rows cannot lead far away from it, and thousands override it. Multi-label rows
+have one cross-entropy per label. The weights of a regression are those of a least-squares fit of the standardised
+numbers, drawn towards the mean of both predictions (Breiman 1996, "Stacked regressions"). The model stores nothing
+more: a and c are folded into the dense layer, b into the n-gram weights. All of it follows from the data, the
 recipe and the weights of the best epoch, so a resumed run ends with the same bits.
 """
 
@@ -23,15 +25,15 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.kernels.threads import threads
-from gatewise.metrics import Evaluation
+from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.network.ngrams import Ngrams
-from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
-from gatewise.training.ngrams import NgramModel, fit_ngrams, targets_of
+from gatewise.training.ngrams import NgramModel, fit_ngrams
+from gatewise.training.target_scaling import TargetScaling
 from gatewise.training.training_data import TrainingData
-from gatewise.types import Array
+from gatewise.types import Array, Task
 
 L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
 
@@ -56,23 +58,34 @@ class EnsembleWeights(NamedTuple):
 
 def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) -> Model:
     """The model with the n-gram model and the calibration that its recipe asks for, fitted and measured."""
-    recipe = training_data.recipe
+    recipe, task, scaling = training_data.recipe, training_data.data.task, training_data.target_scaling
     if not recipe.ngram_order and not recipe.calibrate:
         return model
-    rows, classes = training_data.validation, len(training_data.data.classes)
+    rows = training_data.validation
     sequences = [training_data.full_sequences[n] for n in rows]
-    targets = targets_of(training_data.labels[rows], classes)
+    targets = training_data.targets(rows)
     ngram_model = _fit_ngram_model(training_data, callback) if recipe.ngram_order else None
     if ngram_model is not None and training_data.lsa_classifier is not None:
         ngram_model = add_lsa_classifier(ngram_model, training_data.lsa_classifier, sequences, targets, callback)
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
     network_logits = model.logits_of(sequences)
-    weights = fit_ensemble_weights(network_logits, ngram_logits, targets)
+    sample_weight = training_data.sample_weight(rows)
+    standardised = network_logits if scaling is None else scaling.transform(network_logits)
+    weights = fit_ensemble_weights(standardised, ngram_logits, targets, task=task, sample_weight=sample_weight)
+    if scaling is not None:
+        weights, ngram_model = in_unit(weights, scaling), ngram_model and ngram_model.scaled(scaling)
+        ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
     name, labels = "validation set, used to fit the ensemble weights", training_data.labels[rows]
-    before = Evaluation.of(log_probabilities(network_logits), labels, model.classes, name)
+    before, after = (
+        evaluate(model.target, logits, labels, name)
+        for logits in (network_logits, weights.combine(network_logits, ngram_logits))
+    )
     parameters, ngrams = fold_into_parameters(model.parameters, ngram_model, weights)
-    after = Evaluation.of(log_probabilities(weights.combine(network_logits, ngram_logits)), labels, model.classes, name)
-    callback.log(f"ensemble: {weights}; validation accuracy {after.accuracy:.4f}, loss {after.loss:.4f}")
+    scores = ", ".join(f"{score} {value:.4f}" for score, value in after.scores.items())
+    callback.log(f"ensemble: {weights}; validation {scores}, loss {after.loss:.4f}")
+    model = replace(model, parameters=parameters, ngrams=ngrams).with_evaluation(after)
+    if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
+        return model
     calibration = CalibrationReport(
         str(weights),
         "the validation set; before: the network alone",
@@ -82,8 +95,7 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
         before.calibration_error,
         after.calibration_error,
     )
-    metadata = replace(model.metadata, calibration=calibration)
-    return replace(model, parameters=parameters, ngrams=ngrams, metadata=metadata).with_evaluation(after)
+    return replace(model, metadata=replace(model.metadata, calibration=calibration))
 
 
 def add_lsa_classifier(
@@ -103,31 +115,64 @@ def add_lsa_classifier(
     return NgramModel(first.add(second), weights[0] * ngram_model.bias + weights[1] * lsa_classifier.bias + shift)
 
 
-def fit_ensemble_weights(network: Array, ngrams: Array | None, targets: Array, l2: float = L2) -> EnsembleWeights:
+def fit_ensemble_weights(
+    network: Array,
+    ngrams: Array | None,
+    targets: Array,
+    l2: float = L2,
+    *,
+    task: Task = "classification",
+    sample_weight: Array | None = None,
+) -> EnsembleWeights:
     """Fit a, b and c. network, ngrams: logits (n, outputs) of the same rows, None without n-gram model; targets
-    (n, outputs): probabilities as `targets_of` returns them. Raises InputError for unequal shapes or no row.
+    (n, outputs): see `TrainingData.targets`; sample_weight (n,). Raises InputError for unequal shapes or no row.
     """
     n = len(network)
     if not n or targets.shape != network.shape or (ngrams is not None and ngrams.shape != network.shape):
         raise InputError("ensemble: logits and targets must have one shape (n, outputs), with n at least 1")
     parts = [network] if ngrams is None else [network, ngrams]
-    weights, shift = fit_weights(np.stack(parts, axis=2), targets, np.ones(len(parts)), l2)
+    prior = np.full(len(parts), 1 / len(parts) if task == "regression" else 1.0)
+    weights, shift = fit_weights(np.stack(parts, axis=2), targets, prior, l2, task=task, sample_weight=sample_weight)
     return EnsembleWeights(float(weights[0]), float(weights[1]) if ngrams is not None else 0.0, shift, n)
 
 
-def fit_weights(logits: Array, targets: Array, prior: Array, l2: float) -> tuple[Array, Array]:
-    """Weights (P,) and shift (outputs,) of P models' logits (n, outputs, P) with the least cross-entropy against
-    targets (n, outputs) + l2/2 (|weights - prior|² + |shift|²).
+def fit_weights(
+    logits: Array,
+    targets: Array,
+    prior: Array,
+    l2: float,
+    *,
+    task: Task = "classification",
+    sample_weight: Array | None = None,
+) -> tuple[Array, Array]:
+    """Weights (P,) and shift (outputs,) of P models' logits (n, outputs, P) with the least loss against targets
+    (n, outputs) + l2/2 (|weights - prior|² + |shift|²).
+
+    The loss is the sum over the rows, with weights sample_weight (n,), of the cross-entropy; for multi-label over the
+    labels too; for regression of the squared error over twice its variance, which is that of the prior's prediction.
     """
     n, outputs, models = logits.shape
     shifts = np.broadcast_to(np.eye(outputs), (n, outputs, outputs))
     x = np.concatenate([logits.astype(np.float64), shifts], axis=2)  # (n, outputs, P + outputs)
-    y = targets
-    if outputs == 1:  # two classes, the first one's logit is 0
+    y, weight = targets, np.ones(n) if sample_weight is None else sample_weight
+    start = np.concatenate([prior, np.zeros(outputs)])
+    if task == "regression":
+        theta = _least_squares(x, y, weight, start, l2)
+        return theta[:models], theta[models:]
+    if task == "multilabel":  # each label of a row is a row of two classes
+        x, y = x.reshape(n * outputs, 1, -1), y.reshape(n * outputs, 1)
+        weight = np.repeat(weight, outputs)
+    if y.shape[1] == 1:  # two classes, the first one's logit is 0
         x = np.concatenate([np.zeros_like(x), x], axis=1)
         y = np.concatenate([1 - y, y], axis=1)
-    theta = _newton(x, y, np.concatenate([prior, np.zeros(outputs)]), l2)
+    theta = _newton(x, y, weight, start, l2)
     return theta[:models], theta[models:]
+
+
+def in_unit(weights: EnsembleWeights, scaling: TargetScaling) -> EnsembleWeights:
+    """Weights for the numbers in their own unit, from those for standardised numbers."""
+    rest = 1 - weights.network - weights.ngrams  # what the two parts leave of the mean
+    return weights._replace(shift=rest * scaling.mean + scaling.scale * weights.shift)
 
 
 def fold_into_parameters(
@@ -151,7 +196,11 @@ def fold_into_parameters(
 def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramModel | None:
     recipe, start = training_data.recipe, time.perf_counter()
     rows, classes, soft = training_data.epoch_rows, len(training_data.data.classes), training_data.soft_targets
-    labels = training_data.labels[rows] if soft is None else soft.targets[rows][:, 1 if classes == 2 else 0 :]
+    task = training_data.data.task
+    if soft is not None:
+        labels = soft.targets[rows][:, 1 if classes == 2 else 0 :]
+    else:
+        labels = training_data.labels[rows] if task == "classification" else training_data.targets(rows)
     fitted = fit_ngrams(
         [training_data.full_sequences[n] for n in rows],
         labels,
@@ -163,6 +212,7 @@ def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramMo
         max_ngrams=recipe.max_ngrams,
         exclude=training_data.excluded_tokens,
         sample_weight=None if soft is None else soft.weights[rows],
+        task=task,
         threads=threads(),
     )
     count, seconds = len(fitted.ngrams), time.perf_counter() - start
@@ -170,25 +220,37 @@ def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramMo
     return fitted if count else None
 
 
-def _newton(x: Array, y: Array, prior: Array, l2: float) -> Array:
-    """argmin over θ (P,) of Σ cross-entropy of softmax(x θ) against y (n, K) + l2/2 |θ - prior|²: convex, by Newton's
-    method with step halving.
+def _least_squares(x: Array, y: Array, weight: Array, prior: Array, l2: float) -> Array:
+    """argmin over θ (P,) of Σ weight (x θ - y)² / (2 variance) + l2/2 |θ - prior|², for x (n, K, P), y (n, K) and
+    weight (n,); the variance is the mean of (x prior - y)².
+    """
+    error = x @ prior - y
+    variance = max(float(np.average(np.square(error).mean(axis=1), weights=weight)), 1e-12)
+    weighted = x * weight[:, None, None]
+    hessian = np.einsum("nkp,nkq->pq", weighted, x) / variance + l2 * np.eye(len(prior))
+    return prior - np.linalg.solve(hessian, np.einsum("nkp,nk->p", weighted, error) / variance)
+
+
+def _newton(x: Array, y: Array, weight: Array, prior: Array, l2: float) -> Array:
+    """argmin over θ (P,) of Σ weight (n,) cross-entropy of softmax(x θ) against y (n, K) + l2/2 |θ - prior|²: convex,
+    by Newton's method with step halving.
     """
 
     def loss(theta: Array) -> float:
         z = x @ theta  # (n, K)
         top = z.max(axis=1, keepdims=True)
         log_p = z - top - np.log(np.exp(z - top).sum(axis=1, keepdims=True))
-        return float(-(y * log_p).sum() + 0.5 * l2 * np.square(theta - prior).sum())
+        return float(-(w * y * log_p).sum() + 0.5 * l2 * np.square(theta - prior).sum())
 
+    w = weight[:, None]
     theta, now = prior, loss(prior)
     for _ in range(100):
         z = x @ theta
         p = np.exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         mean = np.einsum("nk,nkp->np", p, x)
-        gradient = np.einsum("nk,nkp->p", p - y, x) + l2 * (theta - prior)
-        hessian = np.einsum("nk,nkp,nkq->pq", p, x, x) - mean.T @ mean + l2 * np.eye(len(theta))
+        gradient = np.einsum("nk,nkp->p", w * (p - y), x) + l2 * (theta - prior)
+        hessian = np.einsum("nk,nkp,nkq->pq", w * p, x, x) - (w * mean).T @ mean + l2 * np.eye(len(theta))
         step, size = np.linalg.solve(hessian, gradient), 1.0
         while (then := loss(theta - size * step)) > now and size > 1e-8:
             size /= 2

@@ -21,9 +21,8 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features_of
 from gatewise.network.ops import NumpyOps
-from gatewise.training.ngrams import targets_of
 from gatewise.training.training_data import TrainingData
-from gatewise.types import Array
+from gatewise.types import Array, Task
 
 MAX_ROWS = 1_000  # of the probe; with more, training itself fits the dense layer as well
 EPSILON = 1e-6  # added to standard deviations: a constant state must not divide by 0
@@ -42,8 +41,7 @@ def initial_weights(training_data: TrainingData, pretrained: PretrainedLM | None
         return parameters
     rows = training_data.train[:: -(-len(training_data.train) // MAX_ROWS)]
     states = pooled_states(parameters, training_data, [training_data.sequences[n] for n in rows])
-    targets = targets_of(training_data.labels[rows], len(training_data.data.classes))
-    weight, bias = fit_linear_probe(states, targets, l2)
+    weight, bias = fit_linear_probe(states, training_data.targets(rows), l2, task=training_data.data.task)
     return parameters | {"dense.weight": weight, "dense.bias": bias}
 
 
@@ -53,8 +51,12 @@ def pooled_states(parameters: dict[str, Array], training_data: TrainingData, seq
     return features_of(parameters, training_data.architecture, sequences, ops)
 
 
-def fit_linear_probe(states: Array, targets: Array, l2: float, *, shared_scale: bool = False) -> tuple[Array, Array]:
-    """weight (outputs, F) and bias (outputs,) float32 from states (n, F) and targets (n, outputs), see `targets_of`.
+def fit_linear_probe(
+    states: Array, targets: Array, l2: float, *, shared_scale: bool = False, task: Task = "classification"
+) -> tuple[Array, Array]:
+    """weight (outputs, F) and bias (outputs,) float32 from states (n, F) and targets (n, outputs), see
+    `TrainingData.targets`. The loss is cross-entropy, for multi-label that of each label, for regression half the
+    squared error.
 
     shared_scale: divide all features by one number, the root mean square of their standard deviations, where the
     deviations themselves carry information. Equal arguments give equal bits.
@@ -71,8 +73,12 @@ def fit_linear_probe(states: Array, targets: Array, l2: float, *, shared_scale: 
     def closure() -> torch.Tensor:
         lbfgs.zero_grad()
         z = x @ w + bias
-        binary = y.shape[1] == 1
-        losses = torch.nn.functional.softplus(z) - y * z if binary else -y * z.log_softmax(dim=1)
+        if task == "regression":
+            losses = 0.5 * (z - y).square()
+        elif task == "multilabel" or y.shape[1] == 1:
+            losses = torch.nn.functional.softplus(z) - y * z
+        else:
+            losses = -y * z.log_softmax(dim=1)
         loss = losses.sum() + 0.5 * l2 * w.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

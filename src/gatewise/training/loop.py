@@ -20,16 +20,14 @@ from torch import Tensor
 from gatewise import kernels
 from gatewise.data import batches
 from gatewise.errors import TrainingError
-from gatewise.metrics import accuracy_and_loss
 from gatewise.model.model import Model
 from gatewise.network.batch import Batch
 from gatewise.nn import Network
-from gatewise.target import log_probabilities
 from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint
+from gatewise.training.objective import correct_rows, loss_of, scores_of
 from gatewise.training.optim import learning_rate_at, parameter_groups
-from gatewise.training.soft_labels import soft_cross_entropy
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -91,6 +89,7 @@ class Loop:
             steps_per_epoch=self.steps_per_epoch,
             validation_how=training_data.validation_how,
             architecture=training_data.architecture,
+            task=training_data.data.task,
         )
 
     def restore(self, folder: Path) -> None:
@@ -101,14 +100,17 @@ class Loop:
         self.network.set_state(groups["weights"])
 
     def model(self, state: dict[str, Array]) -> Model:
-        """A model with the network's weights as in `state`."""
-        training_data = self.training_data
+        """A model with the weights of the network as in `state`, for a regression in the unit of the numbers."""
+        training_data, data = self.training_data, self.training_data.data
+        parameters, scaling = self.network.arrays(state), training_data.target_scaling
         return Model(
             training_data.architecture,
-            self.network.arrays(state),
+            parameters if scaling is None else scaling.fold(parameters),
             training_data.preprocessor,
-            training_data.data.classes,
+            data.classes,
             precision=training_data.recipe.kernel_precision,
+            task=data.task,
+            label_type=data.label_type,
         )
 
     def _epoch(self, stop: threading.Event) -> bool:
@@ -132,7 +134,7 @@ class Loop:
                     step=progress.step,
                     steps=len(order),
                     loss=progress.loss_sum / progress.loss_count,
-                    accuracy=progress.correct / progress.loss_count,
+                    accuracy=self._accuracy(),
                     seconds=progress.seconds,
                     eta_seconds=elapsed / (progress.step - first) * (len(order) - progress.step),
                 )
@@ -165,7 +167,7 @@ class Loop:
             # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
             group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta_2 ** (step + 1))
         self.optimizer.step()
-        return loss, _correct(logits, torch.from_numpy(training_data.labels[rows]))
+        return loss, correct_rows(training_data, logits, rows)
 
     def _backward(self, batch: Batch, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
         """Add the gradients of a batch; its logits, and the loss without perturbation."""
@@ -179,22 +181,18 @@ class Loop:
         return logits.detach(), float(loss.detach())
 
     def _loss(self, logits: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        """Mean cross-entropy of logits (B, 1) or (B, K) with the labels, or with soft targets."""
-        soft = self.training_data.soft_targets
-        if soft is not None:
-            return soft_cross_entropy(
-                logits, torch.from_numpy(soft.targets[rows]), torch.from_numpy(soft.weights[rows])
-            )
-        target = torch.from_numpy(self.training_data.labels[rows])
-        if logits.shape[1] == 1:
-            return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
-        return torch.nn.functional.cross_entropy(logits, target)
+        return loss_of(self.training_data, logits, rows)
+
+    def _accuracy(self) -> float | None:
+        """Of the epoch so far; None for regression."""
+        regression = self.training_data.data.task == "regression"
+        return None if regression else self.progress.correct / self.progress.loss_count
 
     def _validate(self) -> None:
         progress, training_data = self.progress, self.training_data
         state = self.network.state()
         logits = self.model(state).logits_of([training_data.sequences[n] for n in training_data.validation])
-        accuracy, loss = accuracy_and_loss(log_probabilities(logits), training_data.labels[training_data.validation])
+        loss, accuracy, rmse = scores_of(training_data, logits, training_data.validation)
         # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
         best = loss < min((row.val_loss for row in progress.history), default=math.inf)
         if best:
@@ -202,11 +200,12 @@ class Loop:
         row = EpochLog(
             epoch=progress.epoch + 1,
             loss=progress.loss_sum / progress.loss_count,
-            accuracy=progress.correct / progress.loss_count,
+            accuracy=self._accuracy(),
             val_loss=loss,
             val_accuracy=accuracy,
             seconds=progress.seconds,
             best=best,
+            val_rmse=rmse,
         )
         progress.history.append(row)
         progress.epoch += 1
@@ -229,8 +228,3 @@ class Loop:
         shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")
         kept = f"; {self.folder} holds the weights before it" if self.folder is not None else ""
         return TrainingError(f"the {what} is not finite at step {step + 1}, rows {shown}{kept}")
-
-
-def _correct(logits: Tensor, target: Tensor) -> int:
-    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
-    return int((predicted == target).sum())

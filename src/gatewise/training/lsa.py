@@ -34,7 +34,7 @@ from gatewise.kernels import threads as kernel_threads
 from gatewise.network.ngrams import Ngrams
 from gatewise.training.callback import Callback
 from gatewise.training.linear_probe import fit_linear_probe
-from gatewise.training.ngrams import NgramModel, targets_of
+from gatewise.training.ngrams import NgramModel
 from gatewise.training.run import torch_threads
 from gatewise.training.soft_labels import subsample
 from gatewise.training.term_document_matrix import count_ngrams
@@ -128,7 +128,7 @@ def fit_lsa_classifier(
     if not len(lsa.keys):
         return None
     vectors = lsa.document_vectors[: len(train)]
-    targets = targets_of(training_data.labels[train], len(training_data.data.classes))
+    targets = training_data.targets(train)
     weight, bias = fit_linear_probe(vectors, targets, LSA_L2, shared_scale=True)
     norms = lsa.norms[: len(train)]
     scale = norms[norms > 0].mean() if norms.any() else 1.0

@@ -10,12 +10,15 @@ informative ones. L-BFGS minimises, from zero,
     Σ_i cross-entropy_i + l2/2 Σ_j w_j²         weight_j = r_j w_j; the bias is not penalised
 
 Two classes have one logit; more have one r and one w per class, under one softmax. The optimum equals that of
-scikit-learn's LogisticRegression(C=1/l2) on the scaled features (tests/training/test_ngrams.py).
+scikit-learn's LogisticRegression(C=1/l2) on the scaled features (tests/training/test_ngrams.py). Multi-label rows have
+one r, one w and one binary cross-entropy per label. A regression is a ridge regression, the loss half the squared
+error; a number counts in p and q with the share of the rows below it, as a probability does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +28,9 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.network.ngrams import MAX_ORDER, Ngrams
 from gatewise.training.run import torch_threads
+from gatewise.training.target_scaling import TargetScaling
 from gatewise.training.term_document_matrix import TermDocumentMatrix, count_ngrams
-from gatewise.types import Array
+from gatewise.types import Array, Task
 
 
 class NgramModel(NamedTuple):
@@ -38,6 +42,11 @@ class NgramModel(NamedTuple):
     def logits(self, sequences: Sequence[Array]) -> Array:
         """Logits (n, outputs) of n full sequences of token ids."""
         return np.asarray(self.ngrams.logits(sequences) + self.bias)
+
+    def scaled(self, scaling: TargetScaling) -> NgramModel:
+        """The model of numbers in their own unit, from that of standardised numbers."""
+        weight = (self.ngrams.weight * scaling.scale).astype(np.float32)
+        return NgramModel(replace(self.ngrams, weight=weight), scaling.mean + scaling.scale * self.bias)
 
 
 def fit_ngrams(
@@ -51,6 +60,7 @@ def fit_ngrams(
     max_ngrams: int = 0,
     exclude: Sequence[int] = (),
     sample_weight: Array | None = None,
+    task: Task = "classification",
     threads: int = 1,
     max_iter: int = 100,
     tol: float = 0.01,
@@ -58,16 +68,17 @@ def fit_ngrams(
     """Fit the n-gram model of n texts. Equal arguments give equal bits.
 
     sequences: full sequences (length,) of token ids. labels: (n,) classes, or (n, outputs) probabilities (of class 1
-    with two classes). order: largest n. min_df: texts that must contain an n-gram; if none does, the model is empty
-    with bias 0. max_ngrams: how many are kept after the fit, those with the largest |weight| √texts, 0 for all (a
-    second fit of the kept ones gains nothing: docs/log). exclude: tokens that no n-gram may contain, e.g. the unknown
-    one. sample_weight: (n,), default 1. tol: stop where a step changes no w_j, or the loss, by more. Raises InputError.
+    with two classes), or the targets (n, outputs) of another `task`. order: largest n. min_df: texts that must contain
+    an n-gram; if none does, the model is empty with bias 0. max_ngrams: how many are kept after the fit, those with the
+    largest |weight| √texts, 0 for all (a second fit of the kept ones gains nothing: docs/log). exclude: tokens that no
+    n-gram may contain, e.g. the unknown one. sample_weight: (n,), default 1. tol: stop where a step changes no w_j, or
+    the loss, by more. Raises InputError.
     """
     if not 1 <= order <= MAX_ORDER or min_df < 1 or l2 <= 0 or max_ngrams < 0:
         raise InputError(
             f"n-grams: order must be from 1 to {MAX_ORDER}, min_df at least 1, l2 above 0, max_ngrams at least 0"
         )
-    targets = targets_of(labels, classes)  # (n, outputs)
+    targets = targets_of(labels, classes) if task == "classification" else np.asarray(labels)  # (n, outputs)
     weights = np.ones(len(sequences)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     if not len(sequences) or len(targets) != len(sequences) or weights.shape != (len(sequences),):
         raise InputError(f"n-grams: {len(sequences)} texts, {len(targets)} labels, {len(weights)} weights")
@@ -78,7 +89,7 @@ def fit_ngrams(
         nothing = np.zeros((0, targets.shape[1]), dtype=np.float32)
         return NgramModel(Ngrams(order, keys, nothing), np.zeros(targets.shape[1]))
     with torch_threads(threads):
-        weight, bias = _solve(matrix, targets, weights, l2, max_iter, tol)
+        weight, bias = _solve(matrix, targets, weights, task, l2, max_iter, tol)
     if 0 < max_ngrams < len(keys):
         influence = np.abs(weight).max(axis=1) * np.sqrt(matrix.document_frequency())
         kept = np.sort(np.argsort(-influence, kind="stable")[:max_ngrams])
@@ -100,13 +111,23 @@ def targets_of(labels: Array, classes: int) -> Array:
     return labels.astype(np.float64)
 
 
+def _rank_shares(numbers: Array) -> Array:
+    """The share of the n rows with a smaller number (n, M), ties counted half: 0..1."""
+    columns = []
+    for column in numbers.T:
+        _, place, count = np.unique(column, return_inverse=True, return_counts=True)
+        columns.append((np.cumsum(count) - count / 2)[place] / len(column))
+    return np.stack(columns, axis=1)
+
+
 def _solve(
-    matrix: TermDocumentMatrix, targets: Array, sample_weight: Array, l2: float, max_iter: int, tol: float
+    matrix: TermDocumentMatrix, targets: Array, sample_weight: Array, task: Task, l2: float, max_iter: int, tol: float
 ) -> tuple[NDArray[np.float32], Array]:
     """weight (K, outputs) float32 and bias (outputs,)."""
     y, weights = torch.from_numpy(targets).float(), torch.from_numpy(sample_weight).float()[:, None]
-    p = 1 + matrix.transposed_matmul(y * weights).double()
-    q = 1 + matrix.transposed_matmul((1 - y) * weights).double()
+    share = torch.from_numpy(_rank_shares(targets)).float() if task == "regression" else y
+    p = 1 + matrix.transposed_matmul(share * weights).double()
+    q = 1 + matrix.transposed_matmul((1 - share) * weights).double()
     r = ((p / p.sum(dim=0)).log() - (q / q.sum(dim=0)).log()).float()  # (K, outputs)
     w, bias = torch.zeros_like(r, requires_grad=True), torch.zeros(y.shape[1], requires_grad=True)
     lbfgs = torch.optim.LBFGS(
@@ -121,7 +142,9 @@ def _solve(
     @torch.no_grad()
     def closure() -> float:
         z = matrix.matmul(w * r) + bias  # (n, outputs)
-        if y.shape[1] == 1:
+        if task == "regression":
+            loss, predicted = 0.5 * (z - y).square(), z
+        elif task == "multilabel" or y.shape[1] == 1:
             loss, predicted = torch.nn.functional.softplus(z) - y * z, z.sigmoid()
         else:
             loss = -(y * z.log_softmax(dim=1)).sum(dim=1, keepdim=True)

@@ -98,8 +98,8 @@ class Recipe:
     # Validation
     validation_fraction: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.2
     """Fraction of the training data held out to choose the epoch. scikit-learn: `validation_fraction`."""
-    validation_by: Literal["row", "group"] = "group"
-    """How it is held out: "row" at random, "group" with all rows of a group (a film) on one side."""
+    validation_by: Literal["row", "group", "time"] = "group"
+    """How it is held out: "row" at random, "group" with all rows of a group (a film) on one side, "time" the last."""
     patience: Number = 0
     """Epochs without a lower validation loss after which training stops. Keras: `EarlyStopping`. 0: never."""
 
@@ -139,8 +139,8 @@ class Recipe:
             if getattr(self, name) and self.padding == "pre":
                 raise InputError(f"recipe: {name} differs by sequence, and padding 'pre' shares pad steps: use 'none'")
 
-    def architecture(self, inputs: Literal["tokens", "channels"], vocab_size: int, classes: int) -> Architecture:
-        """The network for `vocab_size` tokens or channels and so many classes."""
+    def architecture(self, inputs: Literal["tokens", "channels"], vocab_size: int, outputs: int) -> Architecture:
+        """The network for `vocab_size` tokens or channels with so many outputs (see `Target.outputs`)."""
         tokens = inputs == "tokens"
         return Architecture(
             inputs=inputs,
@@ -150,7 +150,7 @@ class Recipe:
             layers=self.layers,
             bidirectional=self.bidirectional,
             pooling=self.pooling,
-            outputs=1 if classes == 2 else classes,
+            outputs=outputs,
             max_length=self.max_length,
             truncation=self.truncation,
             padding=self.padding if tokens else "none",

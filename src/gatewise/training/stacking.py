@@ -20,7 +20,7 @@ from gatewise.training.callback import Callback
 from gatewise.training.ensemble import L2, fit_weights
 from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.lsa import LSA_L2, fit_lsa
-from gatewise.training.ngrams import fit_ngrams, targets_of
+from gatewise.training.ngrams import fit_ngrams
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -34,8 +34,8 @@ def stacked_predictions(
     training_data: TrainingData, unlabelled: list[Array], query: NDArray[np.int64], seed: int, callback: Callback
 ) -> NDArray[np.float64]:
     """Probabilities (m, K) of the m query rows of `unlabelled`, full sequences. The validation part is not read."""
-    train, classes = training_data.train, len(training_data.data.classes)
-    targets = targets_of(training_data.labels[train], classes)  # (n, outputs)
+    train = training_data.train
+    targets = training_data.targets(train)  # (n, outputs)
     texts = [training_data.full_sequences[row] for row in train] + unlabelled
     n, rows = len(train), np.arange(len(train))
     classifiers = _classifiers(training_data, texts, targets, seed)

@@ -52,9 +52,10 @@ def train(
     command: str = "",
     **changes: Any,
 ) -> Model:
-    """Train a classifier and return its best epoch.
+    """Train a model and return its best epoch.
 
-    data: Labelled, or n texts, or n series (steps, channels), with `labels` (n,) of two or more classes. recipe: a name
+    data: Labelled, whose task may be classification, multi-label or regression; or n texts, or n series
+    (steps, channels), with `labels` (n,), see `Labelled.of`. recipe: a name
     or a Recipe; by default "fast", with `pretrained` "finetune", or "few-shot" below 2,000 rows. changes: fields of the
     recipe to replace (`epochs=3`, `units=128`, ...). pretrained: a language model of `gatewise.pretrain`, or its
     folder. unlabelled: further texts, for a recipe with `student_epochs` or `lsa_components`. seed: fixes the split,
@@ -78,6 +79,8 @@ def train(
         raise InputError(f"recipe {recipe.name} cannot use unlabelled texts (student_epochs, lsa_components)")
     if unlabelled is not None and not isinstance(unlabelled, Unlabelled):
         unlabelled = Unlabelled.of(unlabelled)
+    if unlabelled is not None and labelled.task != "classification":
+        raise InputError(f"{labelled.source}: only classifiers learn from unlabelled texts, not {labelled.task}")
     if unlabelled is not None and labelled.kind == "series":
         raise InputError(f"{labelled.source}: series cannot learn from unlabelled texts")
     if changes.get("ngram_order") and labelled.kind == "series":
@@ -89,7 +92,8 @@ def train(
         if unlabelled is not None:
             training_data = run.add_unlabelled(training_data, unlabelled)
         model = run.fit(training_data, folder.folder)
-        model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
+        if labelled.task == "classification":
+            model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
         model = replace(model, metadata=replace(model.metadata, seconds=run.seconds))
         if folder.target is not None:
             model.save(folder.target)
@@ -220,7 +224,13 @@ class _Run:
             best = history[best_epoch - 1]
             name = "validation set, used to choose the epoch"
             metadata = metadata.with_evaluation(
-                EvalResult(name, len(training_data.validation), best.val_accuracy, best.val_loss)
+                EvalResult(
+                    name,
+                    len(training_data.validation),
+                    best.val_accuracy,
+                    best.val_loss,
+                    scores={} if best.val_rmse is None else {"RMSE": best.val_rmse},
+                )
             )
         # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
         precision = "float32" if training_data.recipe.precision == "auto" else training_data.recipe.precision

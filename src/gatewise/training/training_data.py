@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data import Labelled, split
-from gatewise.errors import InputError
+from gatewise.data import Labelled
+from gatewise.data.split import hold_out
+from gatewise.errors import InputError, quote
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
 from gatewise.network.ngrams import check_vocab_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
-from gatewise.training.ngrams import NgramModel
+from gatewise.training.ngrams import NgramModel, targets_of
 from gatewise.training.recipes import Recipe
 from gatewise.training.soft_labels import SoftTargets
+from gatewise.training.target_scaling import TargetScaling
 from gatewise.types import Array
 
 
@@ -31,8 +34,8 @@ class TrainingData:
     architecture: Architecture
     sequences: list[Array]
     """Encoded and truncated inputs (n)."""
-    labels: NDArray[np.int64]
-    """Classes (n,); of a pseudo-labelled row the most probable one."""
+    labels: NDArray[Any]
+    """Labels of all rows as in `Labelled`; of a pseudo-labelled row the most probable class."""
     train: NDArray[np.int64]
     """Row numbers of the training part."""
     validation: NDArray[np.int64]
@@ -47,11 +50,32 @@ class TrainingData:
     """Row numbers of the pseudo-labelled texts."""
     lsa_classifier: NgramModel | None = None
     """What unlabelled texts add to the n-gram model (`gatewise.training.lsa`)."""
+    weights: NDArray[np.float32] | None = None
+    """Weight of each row in the loss (n,), for multi-label of each label (n, K); mean 1 over the training part. None
+    where all are 1."""
+    target_scaling: TargetScaling | None = None
+    """Mean and deviation of the numbers over the training part; None but for regression."""
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
         """The rows of an epoch."""
         return np.concatenate([self.train, self.pseudo_labelled])
+
+    def targets(self, rows: NDArray[np.int64]) -> Array:
+        """What a linear model fits on these rows (n, outputs) float64: probabilities, see `targets_of`, or standardised
+        numbers.
+        """
+        labels = self.labels[rows]
+        if self.target_scaling is not None:
+            return self.target_scaling.transform(labels)
+        if self.data.task == "multilabel":
+            return labels.astype(np.float64)
+        return targets_of(labels, len(self.data.classes))
+
+    def sample_weight(self, rows: NDArray[np.int64]) -> Array | None:
+        """The weights of these rows of the data (n,), None where all are 1."""
+        weights = self.data.sample_weight
+        return None if (weights == 1).all() else weights[rows]
 
     @property
     def excluded_tokens(self) -> list[int]:
@@ -62,26 +86,30 @@ class TrainingData:
     @property
     def validation_how(self) -> str:
         """How the validation part was cut, for the card."""
-        by = "whole groups" if self.recipe.validation_by == "group" else "rows at random, equal texts together"
-        return f"{self.recipe.validation_fraction:.0%} of the training data, {by}"
+        how = {
+            "group": "whole groups",
+            "row": "rows at random, equal texts together",
+            "time": "the last rows in the order of time",
+        }[self.recipe.validation_by]
+        if self.data.task != "classification" and self.recipe.validation_by != "time":
+            how += ", stratified by label" if self.data.task == "multilabel" else ", stratified by number"
+        return f"{self.recipe.validation_fraction:.0%} of the training data, {how}"
 
 
 def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding | None = None) -> TrainingData:
     """Split off the validation part, fit the preprocessor, encode. Equal arguments give equal results.
 
-    The Keras index counts the words of all the data, as the published one does; the tokens' vocabulary and the series'
-    scaling are fitted on the training part alone. encoding: a pretrained model's, instead. Raises InputError where
-    there is too little to train on.
+    The Keras index counts the words of all the data, as the published one does; the tokens' vocabulary, the series'
+    scaling and that of the numbers are fitted on the training part alone. encoding: a pretrained model's, instead.
+    Raises InputError where there is too little to train on.
     """
-    if len(data.classes) < 2:
+    if data.task == "classification" and len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
-    train, validation = split(data, 1 - recipe.validation_fraction, seed, recipe.validation_by)
+    train, validation = hold_out(data, recipe.validation_fraction, seed, recipe.validation_by)
     if not len(train) or not len(validation):
         fraction = f"{recipe.validation_fraction:.0%}"
         raise InputError(f"{data.source}: {len(data.labels)} rows are too few to hold out {fraction} for validation")
-    missing = set(range(len(data.classes))) - set(data.labels[train].tolist())
-    if missing:
-        raise InputError(f"{data.source}: the training part has no row of class {data.classes[min(missing)]}")
+    _check_classes(data, train)
     if encoding is not None and data.kind == "series":
         raise InputError(f"{data.source}: a pretrained model is for texts, and these are series")
     preprocessor = _preprocessor(data, train, recipe) if encoding is None else TextPreprocessor(encoding)
@@ -93,13 +121,59 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
         inputs, vocab_size = "tokens", preprocessor.encoding.vocab_size
     if recipe.ngram_order:
         check_vocab_size(vocab_size)
-    arch = recipe.architecture(inputs, vocab_size, len(data.classes))
+    arch = recipe.architecture(inputs, vocab_size, data.target.outputs)
     full_sequences = preprocessor.encode_batch(data.inputs)
     sequences = [truncate(s, arch) for s in full_sequences]
     rows = _trainable_rows(vocab_size, [sequences[n] for n in train]) if inputs == "tokens" else None
+    weights = row_weights(data, train)
+    scaling = None
+    if data.task == "regression":
+        scaling = TargetScaling.fit(data.labels[train], None if weights is None else weights[train])
     return TrainingData(
-        data, recipe, preprocessor, arch, sequences, data.labels, train, validation, rows, full_sequences
+        data,
+        recipe,
+        preprocessor,
+        arch,
+        sequences,
+        data.labels,
+        train,
+        validation,
+        rows,
+        full_sequences,
+        weights=weights,
+        target_scaling=scaling,
     )
+
+
+def row_weights(data: Labelled, train: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """Weights in the loss (n,), with mean 1 over the training rows; None where all rows have the same."""
+    weights = data.sample_weight
+    if (weights == weights[0]).all():
+        return None
+    return np.asarray(weights / weights[train].mean(), dtype=np.float32)
+
+
+def _check_classes(data: Labelled, train: NDArray[np.int64]) -> None:
+    """Raise InputError for a class without a row in the training part; warn of classes with one row in all."""
+    if data.task == "regression":
+        return
+    k = len(data.classes)
+    trained, rows = (
+        np.bincount(data.labels[part], minlength=k) if data.task == "classification" else data.labels[part].sum(axis=0)
+        for part in (train, np.arange(len(data)))
+    )
+    missing = np.flatnonzero(trained == 0)
+    if len(missing):
+        raise InputError(f"{data.source}: the training part has no row of class {quote(data.classes[missing[0]])}")
+    single = [data.classes[c] for c in np.flatnonzero(rows == 1)]
+    if single:
+        shown = ", ".join(map(quote, single[:5])) + (", ..." if len(single) > 5 else "")
+        what = f"{len(single)} of {k} classes have one row" if len(single) > 1 else f"1 of {k} classes has one row"
+        warnings.warn(
+            f"{data.source}: {what} ({shown}), in the training part: the validation part does not measure them",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def with_pseudo_labels(
