@@ -33,6 +33,8 @@ def labelled_for(
     if isinstance(data, Labelled):
         if labels is not None:
             raise InputError("labels are part of the data already")
+        if data.task != target.task:
+            raise InputError(f"the model was trained for {target.task}, and the labels of the data are for {data.task}")
         return data
     if labels is None:
         raise InputError("labels are missing: one for each text or series")
