@@ -16,7 +16,7 @@ from pathlib import Path
 
 import gatewise as gw
 from gatewise.data import Labelled
-from gatewise.data.files import long_fields
+from gatewise.data.tables import long_fields
 from gatewise.model import bundled
 
 

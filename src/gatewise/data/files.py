@@ -1,85 +1,121 @@
-"""Labelled texts from CSV, TSV and JSON Lines files and from folders. Anything ambiguous is an error with its line."""
+"""Labelled texts from tables and from folders. Anything ambiguous is an error with file and line."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
+
+import numpy as np
 
 from gatewise.data.labelled import Labelled
-from gatewise.data.labels import class_order, label_rows
+from gatewise.data.labels import class_order, convert_groups, convert_labels, label_rows, looks_continuous
+from gatewise.data.rows import Columns, RowReader, TableRow
+from gatewise.data.streams import STDIN
 from gatewise.errors import DataError, quote
-from gatewise.storage import parse_json
+from gatewise.types import Task
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-_LINES = (".jsonl", ".ndjson")
-TABLES = (*_DELIMITERS, *_LINES)
-_MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
 _MAX_CLASSES = 1_000
 _MAX_FILE = 10 << 20  # bytes of a text file
-_SIGNATURES = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"PK\x03\x04": "a zip or Excel file", b"\xff\xfe": "UTF-16"}
-_SIGNATURES |= {b"\xfe\xff": "UTF-16", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-def read_table(path: str | Path, *, text: str, label: str) -> Labelled:
-    """The columns (or JSON keys) `text` and `label` of a UTF-8 file: .csv, .tsv, .tab, .jsonl, .ndjson.
+def read_table(
+    path: str | Path | Sequence[str | Path],
+    *,
+    text: str | Sequence[str] = "text",
+    label: str | Sequence[str] = "label",
+    task: Task | None = None,
+    label_separator: str | None = None,
+    weight: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    delimiter: str | None = None,
+    skip_bad_rows: str | Path | None = None,
+) -> Labelled:
+    """Texts and labels from the columns (or JSON keys) of one or more tables.
 
-    A CSV or TSV file starts with a header; quotes are as in RFC 4180; blank lines are ignored. Labels are strings, in
-    JSON also whole numbers and true/false; surrounding spaces are stripped. No row is skipped and nothing is guessed:
-    raises DataError with file and line for a missing or duplicate column, a row of another length, an empty label or
-    text, an unclosed quote, NUL, invalid UTF-8, another format, or fewer than two classes.
+    path: files, glob patterns, or "-" for stdin: .csv, .tsv, .tab, .jsonl, .ndjson, .json (a list of objects),
+    .parquet, .arrow, .feather; text formats also with .gz and .zst. text: one or more columns, joined by a newline.
+    label: one column, or several for regression and multi-label. label_separator: between the labels in a column, which
+    makes the task multi-label. weight, group, time: columns of `Labelled.sample_weight`, `groups`, `time`. delimiter:
+    None: guessed. A column name also fits without case and spaces, if only one does.
+
+    Surrounding spaces of a label are stripped. A bad row has another number of fields, no text or label, a quote that
+    is not closed, a value of another type, or bytes that are not UTF-8. skip_bad_rows: a CSV file for them (file, line,
+    reason); without it the first one is an error that counts the others.
+
+    Raises DataError with file and line, also for a missing or duplicate column and for fewer than two classes.
     """
-    file = Path(path).expanduser()
-    rows = [(line, body, name) for line, (body, name) in _rows(file, (text, label))]
-    _refuse_empty(file, "label", [line for line, _, name in rows if not name])
-    _refuse_empty(file, "text", [line for line, body, _ in rows if not body.strip()])
-    names = [name for _, _, name in rows]
-    classes = class_order(names)
-    if len(classes) < 2:
-        found = f"only {quote(classes[0])}" if classes else "no row"
-        raise DataError(f"{quote(file, 200)}: {found} in {quote(label)}; a classifier needs two classes or more")
-    if len(classes) > _MAX_CLASSES:
-        raise DataError(
-            f"{quote(file, 200)}: {quote(label)} has {len(classes):,} different labels; is it the right column?"
-        )
-    source = f"{len(rows):,} rows of {quote(file.name)}, {len(classes)} classes by {quote(label)}"
-    return Labelled([body for _, body, _ in rows], label_rows(names, classes), classes, source=source)
+    columns = Columns(_several(text), _several(label), task, label_separator, weight, group, time)
+    found: list[TableRow] = []
+    with RowReader.open(path, columns, delimiter, skip_bad_rows) as reader:
+        found += reader
+    return _labelled(found, columns, reader)
 
 
-def read_column(path: str | Path, *, text: str) -> list[str]:
+def read_column(path: str | Path, *, text: str | Sequence[str] = "text") -> list[str]:
     """The column (or JSON key) `text` of a file, without labels. Formats and errors as in `read_table`."""
-    file = Path(path).expanduser()
-    rows = [(line, body) for line, (body,) in _rows(file, (text,))]
-    _refuse_empty(file, "text", [line for line, body in rows if not body.strip()])
-    return [body for _, body in rows]
+    with RowReader.open(path, Columns(_several(text))) as reader:
+        return [row.text for row in reader]
 
 
-def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """(line, values of the columns) of each row. The first column is a text, the second a label."""
-    suffix = file.suffix.lower()
-    if suffix not in TABLES:
-        raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join(TABLES)}")
-    content = _content(file)
-    if suffix in _LINES:
-        yield from _json_rows(file, content, columns)
-    else:
-        with long_fields():
-            yield from _csv_rows(file, content, columns, _DELIMITERS[suffix])
+def _several(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
-@contextmanager
-def long_fields() -> Iterator[None]:
-    """Raise the field limit of the csv module, which is one per process, to ten million characters within the block."""
-    before = csv.field_size_limit(_MAX_FIELD)
+def _labelled(rows: list[TableRow], columns: Columns, reader: RowReader) -> Labelled:
+    paths = reader.paths
+    where = ", ".join("stdin" if path == STDIN else quote(path, 200) for path in paths[:3])
+    name = ", ".join(quote(column) for column in columns.label)
+    if not rows:
+        raise DataError(f"{where}: no row in {name}; a classifier needs two classes or more")
+    labels: Any = [row.label for row in rows]
+    task = columns.task or ("multilabel" if columns.label_separator is not None else None)
+    if task is None and not any(isinstance(label, list) for label in labels):
+        _refuse_continuous(labels, f"{where}: {name}")
+    several = len(columns.label) > 1 or (task == "regression")
+    found = convert_labels(labels, task or _task_of(labels), columns.label if several else None, f"{where}: {name}")
+    if found.task == "classification":
+        if len(found.classes) < 2:
+            raise DataError(
+                f"{where}: only {quote(found.classes[0])} in {name}; a classifier needs two classes or more"
+            )
+        if len(found.classes) > _MAX_CLASSES:
+            raise DataError(f"{where}: {name} has {len(found.classes):,} different labels; is it the right column?")
+    what = {"classification": "classes", "multilabel": "labels", "regression": "numbers"}[found.task]
+    count = "" if found.task == "regression" else f"{len(found.classes)} {what} by "
+    files = ", ".join("stdin" if path == STDIN else quote(Path(path).name) for path in paths[:3])
+    files += f" and {len(paths) - 3} more files" if len(paths) > 3 else ""
+    notes = "".join(f"; {note}" for note in reader.notes)
+    skipped = f"; {reader.n_bad:,} bad rows skipped" if reader.n_bad else ""
+    source = f"{len(rows):,} rows of {files}, {count}{name}{notes}{skipped}"
+    more: dict[str, Any] = {}
+    if columns.weight is not None:
+        more["sample_weight"] = np.array([row.weight for row in rows], dtype=np.float64)
+    if columns.group is not None:
+        more["groups"] = convert_groups([row.group for row in rows])
+    if columns.time is not None:
+        more["time"] = np.array([row.time for row in rows], dtype=np.float64)
+    texts = [row.text for row in rows]
+    kind = {"task": found.task, "label_type": found.label_type}
+    return Labelled(texts, found.labels, found.classes, source=source, **kind, **more)  # type: ignore[arg-type]
+
+
+def _task_of(labels: list[Any]) -> Task | None:
+    return None if any(isinstance(label, list) for label in labels) else "classification"
+
+
+def _refuse_continuous(labels: list[Any], where: str) -> None:
+    """Labels of a table are texts also where they are numbers."""
     try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+        numbers = [float(label) for label in labels]
+    except ValueError:
+        return
+    if not isinstance(labels[0], bool) and (found := looks_continuous(numbers)):
+        raise DataError(
+            f"{where} {'has' if found[0] < 0 else 'contains a label that'} {found[1]}: this looks like regression: "
+            "set the task to regression, or to classification if each number is a class"
+        )
 
 
 def read_bytes(file: Path) -> bytes:
@@ -99,93 +135,9 @@ def decode(raw: bytes, where: str, encoding: Literal["utf-8", "utf-8-sig"] = "ut
         raise DataError(f"{where}: not valid UTF-8 at byte {error.start}") from None
 
 
-def _content(file: Path) -> str:
-    raw = read_bytes(file)
-    for start, name in _SIGNATURES.items():
-        if raw.startswith(start):
-            raise DataError(f"{quote(file, 200)}: this is {name}, not text in UTF-8")
-    nul = raw.find(b"\0")
-    if nul >= 0:
-        fail(file, raw.count(b"\n", 0, nul) + 1, "a NUL byte")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        fail(file, raw.count(b"\n", 0, error.start) + 1, f"not valid UTF-8: byte 0x{raw[error.start]:02X}")
-
-
-def _error(file: Path, line: int, message: str) -> DataError:
-    return DataError(f"{quote(file, 200)}:{line}: {message}")
-
-
 def fail(file: Path, line: int, message: str) -> NoReturn:
     """Raise DataError with the file name and the line number."""
-    raise _error(file, line, message)
-
-
-def _csv_rows(
-    file: Path, content: str, columns: tuple[str, ...], delimiter: str
-) -> Iterator[tuple[int, tuple[str, ...]]]:
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    header: list[str] | None = None
-    line = 1
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            opened = "unexpected end of data" in str(error) or "field larger" in str(error)
-            fail(file, line, "a quote opened in this row is not closed" if opened else f"bad row: {error}")
-        here, line = line, reader.line_num + 1
-        if not row:
-            continue
-        if header is None:
-            header = row
-            places = [_column(file, here, header, name, delimiter) for name in columns]
-        elif len(row) != len(header):
-            fail(file, here, f"{len(row)} fields, but the header has {len(header)}")
-        else:
-            yield here, (row[places[0]], *(row[place].strip() for place in places[1:]))
-    if header is None:
-        raise DataError(f"{quote(file, 200)}: is empty")
-
-
-def _column(file: Path, line: int, header: list[str], name: str, delimiter: str) -> int:
-    found = [place for place, column in enumerate(header) if column == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        fail(file, line, f"the header has {len(found)} columns {quote(name)}")
-    shown = ", ".join(quote(column) for column in header[:20])
-    other = next((mark for mark in ",;\t|" if mark != delimiter and len(header) == 1 and mark in header[0]), None)
-    hint = f"; the fields seem to be separated by {other!r}" if other else ""
-    fail(file, line, f"no column {quote(name)}; there are {shown}{hint}")
-
-
-def _json_rows(file: Path, content: str, columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    for line, record in enumerate(content.split("\n"), start=1):
-        if not record.strip():
-            continue
-        row = parse_json(record.encode(), "record", error=partial(_error, file, line))
-        if not isinstance(row, dict):
-            fail(file, line, "not a JSON object")
-        for name in columns:
-            if name not in row:
-                fail(file, line, f"no key {quote(name)}; there are {', '.join(quote(key) for key in list(row)[:20])}")
-        text, *labels = columns
-        if not isinstance(row[text], str):
-            fail(file, line, f"{quote(text)} must be a text")
-        for label in labels:
-            if not isinstance(row[label], (str, int)):
-                fail(file, line, f"{quote(label)} must be a text, a whole number or true/false")
-        names = [row[label] if isinstance(row[label], str) else json.dumps(row[label]) for label in labels]
-        yield line, (row[text], *(name.strip() for name in names))
-
-
-def _refuse_empty(file: Path, what: str, bad: list[int]) -> None:
-    if bad:
-        lines = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
-        fail(file, bad[0], f"the {what} is empty in {len(bad):,} row{'s'[: len(bad) > 1]} (line {lines})")
+    raise DataError(f"{quote(file, 200)}:{line}: {message}")
 
 
 def read_folder(path: str | Path) -> Labelled:

@@ -20,9 +20,10 @@ import numpy as np
 
 from gatewise.data.archive import labelled_files
 from gatewise.data.download import Remote, Unreachable, cache_folder, fetch, offline
-from gatewise.data.files import decode, long_fields
+from gatewise.data.files import decode
 from gatewise.data.labelled import Labelled
 from gatewise.data.split import split
+from gatewise.data.tables import long_fields
 from gatewise.errors import DataError, MissingExtra, quote
 
 # Size and SHA-256 as in huggingface/datasets, datasets/imdb/dataset_infos.json, "download_checksums".

@@ -19,6 +19,7 @@ from gatewise.types import LabelType, Task
 
 _BY_CONTENT = np.zeros(0, dtype=np.int64)
 _ONES = np.ones(0)
+_NO_TIME = np.zeros(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,8 @@ class Labelled:
     (n,) int64; for task "multilabel" 0 or 1 for each class (n, K) int64; for "regression" numbers (n, M) float64, which
     `classes` names. groups (n,) int64: rows of one group stay in one part of every split; the default is `keys`, so
     that duplicates stay together. source: a description in one line. label_type: the type of the user's labels.
-    sample_weight (n,) float64: the weight of each row in the loss; the default is 1. Raises InputError.
+    sample_weight (n,) float64: the weight of each row in the loss; the default is 1. time (n,) float64: when each row
+    was observed, for splits in order of time; the default is empty. Raises InputError.
     """
 
     inputs: list[str] | list[NDArray[np.float32]]
@@ -40,6 +42,7 @@ class Labelled:
     task: Task = "classification"
     label_type: LabelType = "str"
     sample_weight: NDArray[np.float64] = field(default_factory=lambda: _ONES)
+    time: NDArray[np.float64] = field(default_factory=lambda: _NO_TIME)
 
     def __post_init__(self) -> None:
         n, k = len(self.inputs), len(self.target.classes)
@@ -53,6 +56,7 @@ class Labelled:
             ("labels", self.labels, shape, dtype),
             ("groups", self.groups, (n,), np.int64),
             ("sample_weight", self.sample_weight, (n,), np.float64),
+            ("time", self.time, (n,) if self.time.size else (0,), np.float64),
         ):
             if column.dtype != kind or column.shape != dims:
                 raise InputError(f"{name} must be {dims} {kind.__name__}, got {column.shape} {column.dtype}")
@@ -140,6 +144,7 @@ class Labelled:
             labels=self.labels[which],
             groups=self.groups[which],
             sample_weight=self.sample_weight[which],
+            time=self.time[which] if self.time.size else self.time,
         )
 
     def labels_among(self, classes: Sequence[str]) -> NDArray[Any]:

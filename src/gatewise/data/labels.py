@@ -20,7 +20,8 @@ class ConvertedLabels(NamedTuple):
     """The labels of n rows.
 
     labels: (n,) int64, indices into `classes`; multilabel: (n, K) int64 of 0 and 1; regression: (n, M) float64.
-    classes: K names, sorted; regression: the names of the M numbers. label_type: of the labels as they were passed.
+    classes: K names, sorted; regression: the names of the M numbers. label_type: of the labels as they were passed;
+    "str" for regression.
     """
 
     labels: NDArray[Any]
@@ -89,6 +90,17 @@ def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.in
     return np.array([place[label] for label in labels], dtype=np.int64)
 
 
+def looks_continuous(numbers: Sequence[float]) -> tuple[int, str] | None:
+    """Why numbers are no classes: (row, reason); None if they may be classes."""
+    for row, value in enumerate(numbers):
+        if value != int(value):
+            return row, f"is {quote(value, 30)[1:-1]}"
+    distinct = len(set(numbers))
+    if distinct > _MANY and 2 * distinct > len(numbers):
+        return -1, f"{distinct:,} different numbers in {len(numbers):,} rows"
+    return None
+
+
 def _classification(rows: list[Any], task: Task | None, name: str) -> ConvertedLabels:
     names, label_type = _names(rows, name)
     if task is None and label_type in ("int", "float"):
@@ -137,9 +149,8 @@ def _regression(rows: list[Any], names: Sequence[str] | None, name: str) -> Conv
         names = ["value"] if width == 1 else [f"value {k + 1}" for k in range(width)]
     if len(names) != width:
         raise InputError(f"{name}: {width} numbers per row but {len(names)} names")
-    return ConvertedLabels(
-        np.array(rows, dtype=np.float64).reshape(len(rows), width), tuple(names), "regression", "float"
-    )
+    numbers = np.array(rows, dtype=np.float64).reshape(len(rows), width)
+    return ConvertedLabels(numbers, tuple(names), "regression", "str")
 
 
 def _names(rows: list[Any], name: str, numbers: list[int] | None = None) -> tuple[list[str], LabelType]:
@@ -182,13 +193,13 @@ def _is_number(value: Any) -> bool:
 
 
 def _refuse_continuous(rows: list[Any], name: str) -> None:
-    hint = "this looks like regression: pass task='regression', or task='classification' if each number is a class"
-    for number, row in enumerate(rows):
-        if row != int(row):
-            raise InputError(f"{name}: row {number} is {quote(row, 30)[1:-1]}: {hint}")
-    distinct = len(set(rows))
-    if distinct > _MANY and 2 * distinct > len(rows):
-        raise InputError(f"{name}: {distinct:,} different numbers in {len(rows):,} rows: {hint}")
+    if found := looks_continuous(rows):
+        row, reason = found
+        where = "" if row < 0 else f"row {row} "
+        raise InputError(
+            f"{name}: {where}{reason}: this looks like regression: pass task='regression', or task='classification' "
+            "if each number is a class"
+        )
 
 
 def _entries(row: Any, where: str) -> Any:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from gatewise.data.archive import unlabelled_files
 from gatewise.data.download import cache_folder
-from gatewise.data.files import TABLES, decode, read_column, read_text
+from gatewise.data.files import decode, read_column, read_text
 from gatewise.data.imdb import EMBEDDED, OFFICIAL, Splits, imdb
 from gatewise.data.labelled import Labelled, content_key
+from gatewise.data.tables import TABLES, is_table
 from gatewise.errors import DataError, InputError, quote
 
 
@@ -104,7 +105,7 @@ def _read(source: str, data: str | None, text: str, known: Splits | None) -> Unl
         return Unlabelled([read_text(file) for file in files], f"{len(files):,} files of the folder {quote(path.name)}")
     if not path.exists():
         raise DataError(f"{quote(path, 200)}: not found")
-    if path.suffix.lower() in TABLES:
+    if is_table(path):
         rows = read_column(path, text=text)
         if not rows:
             raise DataError(f"{quote(path, 200)}: has no row")

@@ -63,7 +63,8 @@ def parse_json(
     except UnicodeEncodeError as cause:
         raise error(f"{name}: contains a lone surrogate") from cause
     except json.JSONDecodeError as cause:
-        raise error(f"{name}: not JSON at line {cause.lineno}, column {cause.colno}: {cause.msg}") from cause
+        line = f"line {cause.lineno}, " if b"\n" in raw.strip() else ""
+        raise error(f"{name}: not JSON at {line}column {cause.colno}: {cause.msg}") from cause
     except _Refused as cause:
         reason, part = cause.args
         raise error(f"{name}: {reason}{f' ({quote(part, 60)})' if echo else ''}") from cause

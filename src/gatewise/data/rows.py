@@ -1,0 +1,293 @@
+"""`RowReader`: rows of one or more tables with their text, label and other columns, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from gatewise.data.streams import STDIN
+from gatewise.data.tables import Table, open_table
+from gatewise.errors import DataError, InputError, quote
+from gatewise.types import Task
+
+_MAX_BAD = 1_000  # bad rows, after which reading stops unless they are skipped
+_SHOWN = 5
+_BINARY = {"0": 0, "1": 1, "false": 0, "true": 1, "False": 0, "True": 1}
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be used."""
+
+    file: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table hold what. Several texts of a row are joined by a newline.
+
+    label: none for unlabelled rows; several for several numbers, or for multi-label columns of 0 and 1.
+    label_separator: between the labels of a row in one column. weight, time: numbers, or for `time` dates in ISO 8601.
+    """
+
+    text: tuple[str, ...] = ("text",)
+    label: tuple[str, ...] = ()
+    task: Task | None = None
+    label_separator: str | None = None
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.text:
+            raise InputError("there must be at least one text column")
+        if self.label_separator is not None and (self.task not in (None, "multilabel") or len(self.label) != 1):
+            raise InputError("a label separator is for one label column with several labels per row (multilabel)")
+        if len(self.label) > 1 and self.task not in ("multilabel", "regression"):
+            raise InputError(
+                f"there are {len(self.label)} label columns: the task must be multilabel (columns of 0 and 1) or "
+                "regression (columns of numbers)"
+            )
+
+
+class TableRow(NamedTuple):
+    """A row of a table: its text, what the other columns of `Columns` hold, and all columns as read."""
+
+    line: int
+    text: str
+    label: Any
+    weight: float
+    group: Any
+    time: float
+    values: dict[str, Any]
+
+
+def table_paths(path: str | Path | Sequence[str | Path]) -> list[str]:
+    """The files that a path, a glob pattern or a list of them names, in the order given, those of a pattern sorted.
+
+    Raises DataError for a pattern that fits no file.
+    """
+    paths: list[str] = []
+    for one in [path] if isinstance(path, str | Path) else path:
+        name = str(Path(one).expanduser()) if str(one) != STDIN else STDIN
+        if glob.has_magic(name) and not Path(name).exists():
+            found = sorted(glob.glob(name, recursive=True))
+            if not found:
+                raise DataError(f"{quote(name, 200)}: no file fits the pattern")
+            paths += found
+        else:
+            paths.append(name)
+    if not paths:
+        raise DataError("there is no file to read")
+    return paths
+
+
+@dataclass
+class RowReader:
+    """Iterates over the rows of tables in bounded memory."""
+
+    paths: list[str]
+    columns: Columns
+    delimiter: str | None = None
+    skipped: IO[str] | None = None
+    notes: list[str] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+    n_bad: int = 0
+    n: int = 0
+    table: Table | None = None
+    keys: dict[str, str] = field(default_factory=dict)  # of the table that is open, by the name that the user gave
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        path: str | Path | Sequence[str | Path],
+        columns: Columns,
+        delimiter: str | None = None,
+        skip_bad_rows: str | Path | None = None,
+    ) -> Iterator[RowReader]:
+        """A reader. At the end of the block, bad rows are an error, or their number is printed in a warning."""
+        paths = table_paths(path)
+        skipped = None
+        if skip_bad_rows is not None:
+            try:
+                skipped = open(skip_bad_rows, "w", encoding="utf-8", newline="")  # noqa: SIM115
+            except OSError as error:
+                raise DataError(f"{quote(skip_bad_rows, 200)}: cannot be written: {error.strerror}") from None
+            csv.writer(skipped).writerow(BadRow._fields)
+        reader = cls(paths, columns, delimiter, skipped)
+        try:
+            yield reader
+        finally:
+            if skipped is not None:
+                skipped.close()
+            if reader.table is not None:
+                reader.table.close()
+        if reader.n_bad and skipped is None:
+            raise reader.error()
+        if reader.n_bad:
+            found = f"{reader.n_bad:,} bad rows of {reader.n_bad + reader.n:,} skipped"
+            warnings.warn(f"{found}: see {quote(skip_bad_rows, 200)}", stacklevel=4)
+
+    def __iter__(self) -> Iterator[TableRow]:
+        for path in self.paths:
+            self.table = open_table(path, self.delimiter)
+            self.keys = self._resolved(self.table)
+            if self.table.note and self.table.note not in self.notes:
+                self.notes.append(self.table.note)
+            parse = self._parser()
+            for line, values in self.table.rows(self._bad):
+                try:
+                    row = parse(line, values)
+                except ValueError as error:
+                    self._bad(line, str(error))
+                    continue
+                self.n += 1
+                yield row
+            self.table.close()
+
+    def error(self) -> DataError:
+        """The error for the bad rows: the first one, and the number of others with their lines."""
+        first, *others = self.bad
+        more = ""
+        if others:
+            lines = ", ".join(str(row.line) for row in self.bad[:_SHOWN]) + (", …" if self.n_bad > _SHOWN else "")
+            more = f" ({self.n_bad:,} bad rows: lines {lines})"
+        return DataError(f"{first.file}:{first.line}: {first.reason}{more}")
+
+    def _bad(self, line: int, reason: str) -> None:
+        assert self.table is not None
+        row = BadRow(self.table.where, line, reason)
+        self.n_bad += 1
+        if self.skipped is not None:
+            csv.writer(self.skipped).writerow(BadRow(row.file.strip("'"), line, reason))
+        elif len(self.bad) < _SHOWN:
+            self.bad.append(row)
+        if self.skipped is None and self.n_bad >= _MAX_BAD:
+            raise self.error()
+
+    def _resolved(self, table: Table) -> dict[str, str]:
+        c = self.columns
+        wanted = [(name, "--text") for name in c.text] + [(name, "--label") for name in c.label]
+        wanted += [(name, f"--{what}") for what in ("weight", "group", "time") if (name := getattr(c, what))]
+        return {name: table.column(name, option) for name, option in wanted}
+
+    def _parser(self) -> Callable[[int, dict[str, Any]], TableRow]:
+        c, keys = self.columns, self.keys
+        text = [keys[name] for name in c.text]
+        label = [keys[name] for name in c.label]
+        weight, group, when = (None if name is None else keys[name] for name in (c.weight, c.group, c.time))
+
+        def parse(line: int, values: dict[str, Any]) -> TableRow:
+            return TableRow(
+                line,
+                _joined_text(values, text),
+                _label(values, label, c) if label else None,
+                1.0 if weight is None else _weight(values, weight),
+                None if group is None else _class_name(values, group),
+                0.0 if when is None else _time(values, when),
+                values,
+            )
+
+        return parse
+
+
+def _text(values: dict[str, Any], key: str) -> str:
+    """The text in a column, or "". Raises ValueError for a column that is missing or has another type."""
+    try:
+        text = values[key]
+    except KeyError:
+        raise ValueError(f"no key {quote(key)}; there are {', '.join(quote(k) for k in list(values)[:20])}") from None
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise ValueError(f"{quote(key)} must be a text")
+    return text
+
+
+def _joined_text(values: dict[str, Any], keys: list[str]) -> str:
+    texts = [_text(values, key) for key in keys]
+    if not any(text.strip() for text in texts):
+        raise ValueError("the text is empty")
+    return "\n".join(texts)
+
+
+def _label(values: dict[str, Any], keys: list[str], columns: Columns) -> Any:
+    if columns.task == "regression":
+        return [_number(values, key) for key in keys]
+    if len(keys) > 1:
+        return [_binary(values, key) for key in keys]
+    (key,) = keys
+    if columns.label_separator is not None:
+        names = _text(values, key).split(columns.label_separator)
+        return [name.strip() for name in names if name.strip()]
+    if isinstance(values.get(key), list):
+        return [_name(name, key) for name in values[key]]
+    return _class_name(values, key)
+
+
+def _class_name(values: dict[str, Any], key: str) -> Any:
+    if key not in values:
+        raise ValueError(f"no key {quote(key)}; there are {', '.join(quote(k) for k in list(values)[:20])}")
+    return _name(values[key], key)
+
+
+def _name(label: Any, key: str) -> Any:
+    if isinstance(label, str):
+        label = label.strip()
+        if not label:
+            raise ValueError(f"{quote(key)} is empty")
+    elif label is None or (isinstance(label, float) and math.isnan(label)):
+        raise ValueError(f"{quote(key)} is empty")
+    elif not isinstance(label, bool | int | float):
+        raise ValueError(f"{quote(key)} must be a text, a number or true/false")
+    return label
+
+
+def _number(values: dict[str, Any], key: str) -> float:
+    value = _class_name(values, key)
+    try:
+        number = float(value) if not isinstance(value, bool) and "_" not in str(value) else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{quote(key)} must be a number, not {quote(value)}")
+    return number
+
+
+def _weight(values: dict[str, Any], key: str) -> float:
+    number = _number(values, key)
+    if number < 0:
+        raise ValueError(f"{quote(key)}, a weight, must be at least 0, not {quote(values[key])}")
+    return number
+
+
+def _binary(values: dict[str, Any], key: str) -> int:
+    value = _class_name(values, key)
+    if value not in (0, 1, True, False) and value not in _BINARY:
+        raise ValueError(f"{quote(key)} must be 0 or 1, not {quote(value)}")
+    return _BINARY[value] if isinstance(value, str) else int(value)
+
+
+def _time(values: dict[str, Any], key: str) -> float:
+    """Seconds since 1970 of a date, or a number as it is."""
+    value = values.get(key)
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return _number(values, key)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    return _number(values, key)

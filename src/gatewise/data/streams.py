@@ -1,0 +1,152 @@
+"""Files as streams of bytes and lines: plain, gzip (.gz), zstd (.zst) and stdin (-). Nothing is read as a whole."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import os
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from gatewise.errors import DataError, MissingExtra, quote
+
+COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
+STDIN = "-"
+_SIGNATURES = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"ARROW1": "Arrow", b"PK\x03\x04": "a zip or Excel file"}
+_SIGNATURES |= {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x28\xb5\x2f\xfd": "zstd"}
+_MAX_LINE = 64 << 20  # bytes
+PEEK = 1 << 16  # bytes
+
+
+class Stream:
+    """An opened file. `raw` are the decompressed bytes; `done` is the part of the file read so far, from 0 to 1."""
+
+    def __init__(self, source: str | Path) -> None:
+        """Open a file, or stdin for "-". Raises DataError if it cannot be opened, MissingExtra for zstd."""
+        self.where = "stdin" if str(source) == STDIN else quote(source, 200)
+        self._size = 0
+        self._file: Any = None
+        self._opened: list[Any] = []
+        if str(source) == STDIN:
+            stdin: Any = sys.stdin.buffer
+            # A BufferedReader over another one would wait for 64 kB; over the raw file it returns what is there.
+            self.raw: IO[bytes] = io.BufferedReader(getattr(stdin, "raw", stdin), PEEK)
+            return
+        path = Path(source)
+        try:
+            self._file = open(path, "rb", buffering=PEEK)  # noqa: SIM115
+            self._size = os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+            raise DataError(f"{self.where}: {reason}") from None
+        self._opened.append(self._file)
+        try:
+            self.raw = self._decompressed(COMPRESSED.get(path.suffix.lower(), ""))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def done(self) -> float | None:
+        """The part of the file that has been read, from 0 to 1; None for stdin."""
+        return None if self._file is None else self._file.tell() / max(1, self._size)
+
+    def peek(self) -> bytes:
+        """Up to 64 kB from the current position, which stays."""
+        with self.errors():
+            return self.raw.peek(PEEK)[:PEEK]  # type: ignore[attr-defined, no-any-return]
+
+    def check_signature(self) -> None:
+        """Skip a byte order mark. Raises DataError for bytes that are not text in UTF-8."""
+        start = self.peek()[:8]
+        for signature, name in _SIGNATURES.items():
+            if start.startswith(signature):
+                ending = {"gzip": ".gz", "zstd": ".zst", "Parquet": ".parquet", "Arrow": ".arrow"}.get(name)
+                hint = f"; its name should end in {ending}" if ending else ""
+                raise DataError(f"{self.where}: this is {name}, not text in UTF-8{hint}")
+        if start.startswith(codecs.BOM_UTF8):
+            self.raw.read(len(codecs.BOM_UTF8))
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn errors of reading and decompression within the block into DataError."""
+        try:
+            yield
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{self.where}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        for opened in reversed(self._opened):
+            opened.close()
+
+    def _decompressed(self, compression: str) -> IO[bytes]:
+        if not compression:
+            return self._file  # type: ignore[no-any-return]
+        name = next((one for start, one in _SIGNATURES.items() if self._peek_file().startswith(start)), "")
+        if name != compression and self._size:
+            raise DataError(f"{self.where}: not {compression}")
+        if compression == "gzip":
+            inner: Any = gzip.GzipFile(fileobj=self._file)
+        else:
+            try:
+                import pyarrow
+            except ImportError:
+                raise MissingExtra("pyarrow", "data", f"{self.where}: zstd") from None
+            inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(self._file, "r"), "zstd")
+        return io.BufferedReader(inner, PEEK)
+
+    def _peek_file(self) -> bytes:
+        return self._file.peek(8)[:8]  # type: ignore[no-any-return]
+
+
+class Lines:
+    """The lines of a stream as text. `number` is the number of the last line, from 1, in the file.
+
+    A line that is not UTF-8 or contains a NUL byte is returned as well, and named in `problem` until the next `clear`,
+    so that a reader of records which span several lines stays in step. Lines end in \\n, \\r\\n or \\r.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.number = 0
+        self.problem: tuple[int, str] | None = None
+        self._pending: list[bytes] = []
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        raw = self._pending.pop() if self._pending else self._read()
+        self.number += 1
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            self.problem = self.problem or (self.number, f"not valid UTF-8: byte 0x{raw[error.start]:02X}")
+            line = raw.decode("utf-8", "surrogateescape")
+        if "\0" in line:
+            self.problem = self.problem or (self.number, "a NUL byte")
+        return line
+
+    def clear(self) -> None:
+        """Forget the problem of a line."""
+        self.problem = None
+
+    def _read(self) -> bytes:
+        with self.stream.errors():
+            raw = self.stream.raw.readline(_MAX_LINE)
+        if not raw:
+            raise StopIteration
+        if len(raw) == _MAX_LINE and not raw.endswith(b"\n"):
+            raise DataError(f"{self.stream.where}:{self.number + 1}: a line of more than {_MAX_LINE:,} bytes")
+        if b"\r" in raw[:-2]:
+            parts = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", raw)
+            self._pending = parts[:0:-1]
+            raw = parts[0]
+        return raw

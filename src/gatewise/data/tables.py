@@ -1,0 +1,380 @@
+"""Rows of tables in bounded memory: CSV, TSV, JSON Lines, a JSON list, Parquet, Arrow.
+
+`open_table` opens one file. Its rows are dictionaries by column; a bad row goes to a function that the caller passes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatewise.data.streams import COMPRESSED, STDIN, Lines, Stream
+from gatewise.errors import DataError, InputError, MissingExtra, quote
+from gatewise.storage import parse_json
+
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+JSON = (".jsonl", ".ndjson", ".json")
+ARROW = (".parquet", ".arrow", ".feather", ".ipc")
+TABLES = (*DELIMITERS, *JSON, *ARROW)
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
+_MAX_OBJECT = 64 << 20  # bytes of an object in a JSON list
+_SAMPLE = 20  # rows from which the delimiter is guessed
+_BATCH = 512  # rows of a Parquet or Arrow file in memory
+
+Bad = Callable[[int, str], None]
+"""Takes the line of a bad row, and what is wrong with it."""
+
+
+@dataclass
+class Table:
+    """An opened table. columns: of the header; for JSON those of the first record. note: the dialect in words, if it is
+    not the standard one. schema: of a Parquet or Arrow file. example: values of the first row, empty for such a file.
+    first_line: of the header.
+    """
+
+    stream: Stream
+    columns: tuple[str, ...]
+    note: str
+    read: Callable[[Bad], Iterator[tuple[int, dict[str, Any]]]]
+    example: dict[str, Any]
+    schema: Any = None
+    first_line: int = 1
+
+    @property
+    def where(self) -> str:
+        """The quoted name of the file, for messages."""
+        return self.stream.where
+
+    def rows(self, bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(line, values by column) of each good row. `bad` is called for each bad one, and may raise."""
+        with self.stream.errors():
+            yield from self.read(bad)
+
+    def column(self, name: str, option: str) -> str:
+        """The column `name` as the header writes it: equal, or the only one that is equal without case and spaces.
+
+        option: of the command line, for the message. Raises DataError that lists the columns.
+        """
+        same = [column for column in self.columns if column == name]
+        near = [column for column in self.columns if _folded(column) == _folded(name)]
+        if len(same or near) == 1:
+            return (same or near)[0]
+        where = f"{self.where}:{self.first_line}"
+        if same:
+            raise DataError(f"{where}: the header has {len(same)} columns {quote(name)}")
+        if near:
+            raise DataError(f"{where}: {quote(name)} may be {' or '.join(map(quote, near))}")
+        shown = ", ".join(quote(column) for column in self.columns[:20]) or "none"
+        more = f", … ({len(self.columns)} in all)" if len(self.columns) > 20 else ""
+        hint = f"; choose one, for example {option} {self._likely(option)}" if self.columns else ""
+        raise DataError(f"{where}: no column {quote(name)}; there are {shown}{more}{hint}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self.stream.close()
+
+    def _likely(self, option: str) -> str:
+        """The column of the longest text for --text, else the last one that is another."""
+        texts = max(self.columns, key=lambda name: len(str(self.example.get(name) or "")))
+        return texts if option == "--text" else next((c for c in reversed(self.columns) if c != texts), texts)
+
+
+def is_table(name: str | Path) -> bool:
+    """Whether the name is that of a table, compressed or not."""
+    return bool(table_suffix(name))
+
+
+def table_suffix(name: str | Path) -> str:
+    """The suffix of a table in lower case and without that of the compression; "" for another file."""
+    path = Path(name)
+    if path.suffix.lower() in COMPRESSED:
+        path = path.with_suffix("")
+        return path.suffix.lower() if path.suffix.lower() in (*DELIMITERS, *JSON) else ""
+    return path.suffix.lower() if path.suffix.lower() in TABLES else ""
+
+
+def open_table(source: str | Path, delimiter: str | None = None) -> Table:
+    """Open a file, or "-" for stdin, which is JSON if it begins with { or [, else CSV.
+
+    delimiter: of a CSV or TSV file; None: the one of , ; tab and | that fits the header and the first rows, the
+    standard one of the suffix if several do. Raises DataError with file and line for another format, an empty file and
+    a header that cannot be read.
+    """
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise InputError(f"the delimiter must be one character, not {quote(delimiter)}")
+    suffix = table_suffix(source)
+    if not suffix and str(source) != STDIN:
+        compressed = f", and of text formats with {' or '.join(COMPRESSED)}"
+        raise DataError(f"{quote(source, 200)}: the name must end in one of {' '.join(TABLES)}{compressed}")
+    stream = Stream(source)
+    try:
+        if suffix in ARROW:
+            return _open_arrow(stream, Path(source), suffix)
+        stream.check_signature()
+        if suffix in JSON or (not suffix and stream.peek().lstrip()[:1] in (b"{", b"[")):
+            if delimiter is not None:
+                raise InputError(f"{stream.where}: a JSON file has no delimiter")
+            return _open_json(stream)
+        return _open_csv(stream, delimiter, DELIMITERS.get(suffix, ","))
+    except BaseException:
+        stream.close()
+        raise
+
+
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Raise the field limit of the csv module, which is one per process, to ten million characters within the block."""
+    before = csv.field_size_limit(_MAX_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
+    lines = Lines(stream)
+    sample = stream.peek().decode("utf-8", "replace")
+    chosen = delimiter or _guess_delimiter(sample, standard)
+    reader = csv.reader(lines, delimiter=chosen, strict=True)
+    with long_fields():
+        header: list[str] = []
+        while not header:
+            begin = lines.number + 1
+            try:
+                header = next(reader)
+            except StopIteration:
+                raise DataError(f"{stream.where}: is empty") from None
+            except csv.Error as error:
+                raise DataError(f"{stream.where}:{begin}: {_csv_reason(error)}") from None
+            if lines.problem:
+                raise DataError(f"{stream.where}:{lines.problem[0]}: {lines.problem[1]}")
+    keys = _unique_keys(header)
+
+    def read(bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
+        while True:
+            begin = lines.number + 1
+            lines.clear()
+            try:
+                with long_fields():
+                    row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                bad(begin, _csv_reason(error))
+                continue
+            if lines.problem:
+                bad(*lines.problem)
+            elif row and len(row) != len(keys):
+                bad(begin, f"{len(row)} fields, but the header has {len(keys)}")
+            elif row:
+                yield begin, dict(zip(keys, row, strict=True))
+
+    note = "" if chosen == standard else f"fields separated by {_NAMES.get(chosen, quote(chosen))}"
+    rows = _sample_rows(sample, chosen)[1:] or [[]]
+    return Table(stream, tuple(header), note, read, dict(zip(keys, rows[0], strict=False)), first_line=begin)
+
+
+def _csv_reason(error: csv.Error) -> str:
+    opened = "unexpected end of data" in str(error) or "field larger" in str(error)
+    return "a quote opened in this row is not closed" if opened else f"bad row: {error}"
+
+
+def _unique_keys(header: list[str]) -> list[str]:
+    """The names of the header, with a number after a name that was there before."""
+    keys: list[str] = []
+    for name in header:
+        key, number = name, 1
+        while key in keys:
+            number += 1
+            key = f"{name} ({number})"
+        keys.append(key)
+    return keys
+
+
+def _guess_delimiter(sample: str, standard: str) -> str:
+    """The delimiter that splits the header, and most of the first rows into as many fields."""
+    best, most = standard, 0.0
+    for mark in (standard, *(mark for mark in _NAMES if mark != standard)):
+        rows = _sample_rows(sample, mark)
+        if not rows or len(rows[0]) < 2:
+            continue
+        share = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+        if share > most:
+            best, most = mark, share
+    return best
+
+
+def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
+    """The first rows of a text that may end within a row."""
+    text = sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+            rows += [row] * bool(row)
+            if len(rows) > _SAMPLE:
+                break
+    except csv.Error:
+        pass  # the rows before it count
+    return rows
+
+
+def _open_json(stream: Stream) -> Table:
+    records = _json_list(stream) if stream.peek().lstrip()[:1] == b"[" else _json_lines(stream)
+    first = next(records, None)
+    if first is None:
+        raise DataError(f"{stream.where}: is empty")
+    problem: list[tuple[int, str]] = []
+
+    def value(line: int, raw: bytes) -> dict[str, Any] | None:
+        problem.clear()
+        if raw.count(b"\0"):
+            problem.append((line, "a NUL byte"))
+            return None
+        try:
+            row = parse_json(raw, "record", error=DataError)
+        except DataError as error:
+            problem.append((line, str(error)))
+            return None
+        if not isinstance(row, dict):
+            problem.append((line, "not a JSON object"))
+            return None
+        return row
+
+    line, raw = first
+    row = value(line, raw)
+    columns = tuple(row) if row is not None else ()
+    if row is None:  # the columns are those of the first record that is one
+        raise DataError(f"{stream.where}:{problem[0][0]}: {problem[0][1]}")
+
+    def read(bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
+        yield line, row
+        for number, record in records:
+            values = value(number, record)
+            if values is None:
+                bad(*problem[0])
+            else:
+                yield number, values
+
+    return Table(stream, columns, "", read, row, first_line=line)
+
+
+def _json_lines(stream: Stream) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    while True:
+        with stream.errors():
+            raw = stream.raw.readline(_MAX_OBJECT)
+        if not raw:
+            return
+        number += 1
+        if len(raw) == _MAX_OBJECT:
+            raise DataError(f"{stream.where}:{number}: a record of more than {_MAX_OBJECT:,} bytes")
+        if raw.strip():
+            yield number, raw.strip(b"\r\n")
+
+
+_GAP = re.compile(rb"[\s,]*")
+_PARTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|"|[{}\[\]]', re.DOTALL)
+
+
+def _json_list(stream: Stream) -> Iterator[tuple[int, bytes]]:
+    """(line, bytes) of each element of a JSON list, found by its brackets, without the whole list in memory."""
+    buffer, at, number = b"", 0, 1
+    opened, first = False, True
+
+    def fail(reason: str) -> DataError:
+        return DataError(f"{stream.where}:{number}: not JSON: {reason}")
+
+    while True:
+        with stream.errors():
+            more = stream.raw.read(1 << 16)
+        if not more:
+            raise fail("the list is not closed")
+        buffer, at = buffer[at:] + more, 0
+        if len(buffer) > _MAX_OBJECT:
+            raise fail(f"a record of more than {_MAX_OBJECT:,} bytes")
+        if not opened:
+            opened, at = True, buffer.index(b"[") + 1
+            number += buffer.count(b"\n", 0, at)
+        while True:
+            begin = _GAP.match(buffer, at).end()  # type: ignore[union-attr]
+            mark = buffer[begin : begin + 1]
+            if mark and buffer.count(b",", at, begin) != (0 if first or mark == b"]" else 1):
+                raise fail("there must be one comma between two records")
+            if mark == b"]":
+                if buffer[begin + 1 :].strip() or stream.raw.read(1 << 16).strip():
+                    raise fail("there is something after the end of the list")
+                return
+            end = _element_end(buffer, begin) if mark else 0
+            if not end:
+                break
+            number += buffer.count(b"\n", at, begin)
+            yield number, buffer[begin:end]
+            number += buffer.count(b"\n", begin, end)
+            at, first = end, False
+
+
+def _element_end(buffer: bytes, begin: int) -> int:
+    """Where the JSON value ends that begins at `begin`; 0 if its end is not there yet."""
+    if buffer[begin : begin + 1] not in (b"{", b"["):
+        other = re.compile(rb"[,\]]").search(buffer, begin)
+        return other.start() if other else 0
+    depth = 0
+    for part in _PARTS.finditer(buffer, begin):
+        mark = part[0]
+        if mark == b'"':
+            return 0  # a string that is not closed yet
+        if len(mark) == 1:
+            depth += 1 if mark in b"{[" else -1
+            if depth == 0:
+                return part.end()
+    return 0
+
+
+def _open_arrow(stream: Stream, path: Path, suffix: str) -> Table:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("pyarrow", "data", f"{stream.where}: {suffix[1:]}") from None
+    file = pyarrow.PythonFile(stream.raw, "r")
+    try:
+        if suffix == ".parquet":
+            opened: Any = parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+            schema = opened.schema_arrow
+            batches = opened.iter_batches(batch_size=_BATCH)
+        elif stream.peek()[:6] == b"ARROW1":
+            opened = pyarrow.ipc.open_file(file)
+            schema = opened.schema
+            batches = (opened.get_batch(number) for number in range(opened.num_record_batches))
+        else:
+            opened = pyarrow.ipc.open_stream(file)
+            schema, batches = opened.schema, iter(opened)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{stream.where}: not a {suffix[1:]} file: {quote(error, 200)[1:-1]}") from None
+    keys = _unique_keys(schema.names)
+
+    def read(bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
+        number = 0
+        try:
+            for batch in batches:
+                for start in range(0, batch.num_rows, _BATCH):
+                    part = batch.slice(start, _BATCH)
+                    columns = [column.to_pylist() for column in part.columns]
+                    for values in zip(*columns, strict=True):
+                        number += 1
+                        yield number, dict(zip(keys, values, strict=True))
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(f"{stream.where}: damaged after row {number:,}: {quote(error, 200)[1:-1]}") from None
+
+    return Table(stream, tuple(schema.names), "", read, {}, schema=schema)

@@ -1,0 +1,289 @@
+"""Formats of tables, their options, and rows in bounded memory."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import json
+import tracemalloc
+import types
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import feather, parquet
+
+from gatewise.data import Labelled, read_table, tables
+from gatewise.data.rows import Columns, RowReader
+from gatewise.errors import DataError, InputError
+
+GOOD = "text,label\ngood film,pos\ndull,neg\n"
+
+
+def read(tmp_path: Path, content: str | bytes, name: str = "reviews.csv") -> Labelled:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    return read_table(path)
+
+
+ROWS = [("a good film", "pos"), ("dull; too long", "neg"), ('he said "no"', "neg"), ("line one\nline two", "pos")]
+
+
+def frame() -> pa.Table:
+    return pa.table({"text": [text for text, _ in ROWS], "label": [label for _, label in ROWS], "n": [1, 2, 3, 4]})
+
+
+def write_csv(path: Path, delimiter: str = ",") -> bytes:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerows([("text", "label", "n"), *((*row, n) for n, row in enumerate(ROWS, 1))])
+    return path.read_bytes()
+
+
+def write_format(path: Path) -> None:
+    """The rows in the format of the suffix."""
+    name = path.name.removesuffix(".gz").removesuffix(".zst")
+    plain = path.with_name(name)
+    records = [{"text": text, "label": label, "n": n} for n, (text, label) in enumerate(ROWS, 1)]
+    if name.endswith((".csv", ".tsv")):
+        write_csv(plain, "\t" if name.endswith(".tsv") else ",")
+    elif name.endswith((".jsonl", ".ndjson")):
+        plain.write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
+    elif name.endswith(".json"):
+        plain.write_text(json.dumps(records, indent=2), encoding="utf-8")
+    elif name.endswith(".parquet"):
+        parquet.write_table(frame(), plain, row_group_size=3)
+    else:
+        feather.write_feather(frame(), plain, compression="zstd")
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+    if path.suffix == ".zst":
+        with pa.CompressedOutputStream(str(path), "zstd") as file:
+            file.write(plain.read_bytes())
+
+
+FORMATS = ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet", "a.arrow", "a.feather"]
+FORMATS += [f"a.{name}.{compression}" for name in ("csv", "tsv", "jsonl", "json") for compression in ("gz", "zst")]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_rows(tmp_path: Path, name: str) -> None:
+    write_format(tmp_path / name)
+    data = read_table(tmp_path / name, text="text", label="label")
+    assert data.inputs == [text for text, _ in ROWS]
+    assert [data.classes[k] for k in data.labels] == [label for _, label in ROWS]
+    assert data.source == f"4 rows of '{name}', 2 classes by 'label'"
+
+
+def test_the_names_of_compressed_files_must_fit(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(b"text,label\nx,a\ny,b\n")
+    with pytest.raises(DataError, match=r"a\.csv\.gz': not gzip"):
+        read_table(tmp_path / "a.csv.gz")
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(GOOD.encode() * 1000)[:-20])
+    with pytest.raises(DataError, match=r"b\.csv\.gz': cannot be read"):
+        read_table(tmp_path / "b.csv.gz")
+    write_format(tmp_path / "c.csv.zst")
+    (tmp_path / "d.csv.zst").write_bytes((tmp_path / "c.csv.zst").read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"d\.csv\.zst': cannot be read"):
+        read_table(tmp_path / "d.csv.zst")
+    (tmp_path / "e.parquet").write_bytes(b"text,label\nx,a\ny,b\n")
+    with pytest.raises(DataError, match=r"e\.parquet': not a parquet file"):
+        read_table(tmp_path / "e.parquet")
+
+
+@pytest.mark.parametrize(("delimiter", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
+def test_the_delimiter_is_guessed_and_said(tmp_path: Path, delimiter: str, word: str) -> None:
+    write_csv(tmp_path / "a.csv", delimiter)
+    data = read_table(tmp_path / "a.csv")
+    assert data.inputs == [text for text, _ in ROWS]
+    assert data.source.endswith(f"by 'label'; fields separated by {word}")
+    assert read_table(tmp_path / "a.csv", delimiter=delimiter).inputs == data.inputs
+    with pytest.raises(DataError, match="no column 'text'"):
+        read_table(tmp_path / "a.csv", delimiter=",")
+
+
+def test_a_delimiter_within_texts_does_not_mislead(tmp_path: Path) -> None:
+    data = read(tmp_path, "text,label\na; b; c,x\nd; e,y\nf,x\n")
+    assert data.inputs == ["a; b; c", "d; e", "f"]
+    assert data.source.endswith("by 'label'")
+
+
+def test_header_names_fit_without_case_and_spaces(tmp_path: Path) -> None:
+    assert read(tmp_path, " Text ,LABEL\nx,a\ny,b\n").inputs == ["x", "y"]
+    assert read(tmp_path, "Text,text,label\nx,z,a\ny,z,b\n").inputs == ["z", "z"]  # the one that is equal
+    with pytest.raises(DataError, match="'text' may be 'Text' or 'TEXT'"):
+        read(tmp_path, "Text,TEXT,label\nx,z,a\ny,z,b\n")
+    with pytest.raises(DataError, match=r"there are 'review', 'stars'; choose one, for example --text review"):
+        read(tmp_path, "review,stars\na long review,5\nanother one,1\n")
+
+
+def test_several_files_and_patterns(tmp_path: Path) -> None:
+    for name, rows in (("b", "x,1\n"), ("a", "y,2\nz,1\n"), ("c", "w,3\n")):
+        (tmp_path / f"{name}.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    (tmp_path / "d.jsonl").write_text('{"label": "1", "text": "v"}', encoding="utf-8")
+    assert read_table(tmp_path / "*.csv").inputs == ["y", "z", "x", "w"]
+    data = read_table([tmp_path / "c.csv", tmp_path / "d.jsonl"])
+    assert (data.inputs, data.source) == (["w", "v"], "2 rows of 'c.csv', 'd.jsonl', 2 classes by 'label'")
+    with pytest.raises(DataError, match="no file fits the pattern"):
+        read_table(tmp_path / "*.tsv")
+
+
+def test_stdin_is_csv_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    for content in (GOOD, '{"text": "A fine film.", "label": "pos"}\n{"text": "x", "label": "neg"}'):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+        data = read_table("-")
+        assert data.classes == ("neg", "pos")
+        assert data.source.startswith(f"{len(data)} rows of stdin")
+
+
+def test_several_text_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("title,body,label\nT,B,a\n,only a body,b\n", encoding="utf-8")
+    assert read_table(path, text=["title", "body"]).inputs == ["T\nB", "\nonly a body"]
+    path.write_text("title,body,label\nT,B,a\n, ,b\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"a\.csv':3: the text is empty"):
+        read_table(path, text=["title", "body"])
+
+
+BAD_ROWS = b'text,label\nx,a\ny\n"z"z,a\nw,b\nv\0,a\n\xe9,b\n"u\n\xff",a\nt,\n ,a\ns,a\n'
+
+
+def test_bad_rows_are_skipped_into_a_file(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.csv", tmp_path / "bad.csv"
+    path.write_bytes(BAD_ROWS)
+    with pytest.warns(UserWarning, match=r"7 bad rows of 10 skipped: see .*bad\.csv"):
+        data = read_table(path, skip_bad_rows=out)
+    assert data.inputs == ["x", "w", "s"]
+    assert data.source.endswith("; 7 bad rows skipped")
+    with open(out, encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["file", "line", "reason"]
+    assert {row[0] for row in rows} == {str(path)}
+    assert [(int(line), reason) for _, line, reason in rows] == [
+        (3, "1 fields, but the header has 2"),
+        (4, "bad row: ',' expected after '\"'"),
+        (6, "a NUL byte"),
+        (7, "not valid UTF-8: byte 0xE9"),
+        (9, "not valid UTF-8: byte 0xFF"),
+        (10, "'label' is empty"),
+        (11, "the text is empty"),
+    ]
+    with pytest.raises(DataError, match=r"a\.csv':3: 1 fields, .* \(7 bad rows: lines 3, 4, 6, 7, 9, …\)"):
+        read_table(path)
+
+
+def test_a_file_of_bad_rows_stops_early(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "x\n" * 1_500, encoding="utf-8")
+    with pytest.raises(DataError, match="1,000 bad rows"):
+        read_table(path)
+
+
+def test_regression_from_tables(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,price,rent\nx,1.5,2\ny,-3e2,0\n", encoding="utf-8")
+    one = read_table(path, label="price", task="regression")
+    assert (one.task, one.classes, one.labels.tolist()) == ("regression", ("price",), [[1.5], [-300]])
+    two = read_table(path, label=["rent", "price"], task="regression")
+    assert (two.classes, two.labels.tolist()) == (("rent", "price"), [[2, 1.5], [0, -300]])
+    with pytest.raises(DataError, match=r"'price' contains a label that is 1\.5: this looks like regression"):
+        read_table(path, label="price")
+    assert read_table(path, label="price", task="classification").classes == ("-3e2", "1.5")
+    for value in ("", "nan", "inf", "1,5", "1_000", "high"):
+        path.write_text(f'text,price\nx,1\ny,"{value}"\n', encoding="utf-8")
+        with pytest.raises(DataError, match=r":3: 'price' (is empty|must be a number)"):
+            read_table(path, label="price", task="regression")
+
+
+def test_multilabel_from_tables(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,topics\nx,news; sport\ny,\nz,art\n", encoding="utf-8")
+    data = read_table(path, label="topics", label_separator=";")
+    assert (data.task, data.classes) == ("multilabel", ("art", "news", "sport"))
+    assert data.labels.tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
+    path.write_text("text,news,sport\nx,1,0\ny,true,False\nz,0,1\n", encoding="utf-8")
+    data = read_table(path, label=["sport", "news"], task="multilabel")
+    assert (data.classes, data.labels.tolist()) == (("sport", "news"), [[0, 1], [0, 1], [1, 0]])
+    with pytest.raises(InputError, match="there are 2 label columns: the task must be multilabel"):
+        read_table(path, label=["sport", "news"])
+    path.write_text("text,news,sport\nx,1,0\ny,2,0\n", encoding="utf-8")
+    with pytest.raises(DataError, match=":3: 'news' must be 0 or 1, not '2'"):
+        read_table(path, label=["sport", "news"], task="multilabel")
+    lists = tmp_path / "a.jsonl"
+    lists.write_text('{"text": "x", "label": ["b", "a"]}\n{"text": "y", "label": []}', encoding="utf-8")
+    assert read_table(lists).labels.tolist() == [[1, 1], [0, 0]]
+
+
+def test_weights_groups_and_times(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label,w,who,when\nx,a,2,Bo,1970-01-02\ny,b,0.5,Al,1970-01-01T00:00:10Z\nz,a,1,Bo,7\n")
+    data = read_table(path, weight="w", group="who", time="when")
+    assert data.sample_weight.tolist() == [2, 0.5, 1]
+    assert data.groups.tolist() == [1, 0, 1]
+    assert data.time.tolist() == [86_400, 10, 7]
+    assert data.take([2, 0]).time.tolist() == [7, 86_400]
+    path.write_text("text,label,w\nx,a,2\ny,b,-1\n")
+    with pytest.raises(DataError, match=":3: 'w', a weight, must be at least 0, not '-1'"):
+        read_table(path, weight="w")
+    path.write_text("text,label,w\nx,a,2000-01-01\ny,b,soon\n")
+    with pytest.raises(DataError, match=":3: 'w' must be a number, not 'soon'"):
+        read_table(path, time="w")
+
+
+JSON_LIST = {
+    "not closed": ('[{"text": "a", "label": 1}', ":1: not JSON: the list is not closed"),
+    "an object not closed": ('[{"text": "a", "label": 1},\n{"text": "', ":1: not JSON: the list is not closed"),
+    "no comma": ('[{"text": "a", "label": 1}\n{"text": "b"}]', ":1: not JSON: there must be one comma"),
+    "a comma too many": ('[{"text": "a", "label": 1},\n]', ":1: not JSON: there must be one comma"),
+    "something after": ('[{"text": "a", "label": 1}] x', ":1: not JSON: there is something after the end"),
+    "a number": ('[{"text": "a", "label": 1},\n 7]', ":2: not a JSON object"),
+    "a bad object": ('[{"text": "a", "label": 1},\n\n{"text": }]', ":3: record: not JSON at column 10"),
+}
+
+
+@pytest.mark.parametrize("case", JSON_LIST)
+def test_a_bad_json_list_is_one_line_with_its_place(tmp_path: Path, case: str) -> None:
+    content, message = JSON_LIST[case]
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, content, "a.json")
+    assert f"a.json'{message}" in str(caught.value)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.text('a]}[{"\\,\n é')), max_size=5), st.integers(0, 3))
+def test_a_json_list_is_split_at_its_objects(records: list[dict[str, str]], indent: int) -> None:
+    content = json.dumps([{"first": 0}, *records], indent=indent or None, ensure_ascii=bool(indent % 2))
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(3)
+
+    stream = types.SimpleNamespace(raw=Slow(content.encode()), where="x", errors=contextlib.nullcontext)
+    assert [json.loads(raw) for _, raw in tables._json_list(stream)] == [{"first": 0}, *records]
+
+
+def test_rows_are_read_in_bounded_memory(tmp_path: Path) -> None:
+    """5 MB of each format take less than 3 MB of Python objects."""
+    rows = [{"text": f"{n} " + "word " * 50, "label": n} for n in range(1_000)]
+    block = pa.Table.from_pylist(rows)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    for name in ("a.csv", "a.jsonl", "a.json", "a.parquet"):
+        path = tmp_path / name
+        if name == "a.parquet":
+            with parquet.ParquetWriter(path, block.schema) as writer:
+                for _ in range(5):
+                    writer.write_table(block)
+        elif name == "a.json":
+            path.write_text("[" + ",".join([lines.strip().replace("\n", ",")] * 5) + "]")
+        else:
+            csv_lines = "".join(f"{row['text']},{row['label']}\n" for row in rows)
+            path.write_text("text,label\n" + csv_lines * 5 if name == "a.csv" else lines * 5)
+        tracemalloc.start()
+        with RowReader.open(path, Columns()) as reader:
+            assert sum(1 for _ in reader) == 5_000
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 3e6, name
