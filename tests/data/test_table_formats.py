@@ -230,7 +230,7 @@ def test_weights_groups_and_times(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=":3: 'w', a weight, must be at least 0, not '-1'"):
         read_table(path, weight="w")
     path.write_text("text,label,w\nx,a,2000-01-01\ny,b,soon\n")
-    with pytest.raises(DataError, match=":3: 'w' must be a number, not 'soon'"):
+    with pytest.raises(DataError, match=":3: the time 'soon' is neither a number nor a date"):
         read_table(path, time="w")
 
 

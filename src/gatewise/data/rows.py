@@ -9,12 +9,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from gatewise.data.streams import STDIN
 from gatewise.data.tables import Table, open_table
+from gatewise.data.times import parse_time
 from gatewise.errors import DataError, InputError, quote
 from gatewise.types import Task
 
@@ -279,15 +280,10 @@ def _binary(values: dict[str, Any], key: str) -> int:
 
 
 def _time(values: dict[str, Any], key: str) -> float:
-    """Seconds since 1970 of a date, or a number as it is."""
-    value = values.get(key)
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            return _number(values, key)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    return _number(values, key)
+    """Seconds since 1970 of a date, in UTC where it has no time zone, or a number as it is."""
+    if key not in values:
+        raise ValueError(f"no key {quote(key)}")
+    time = parse_time(values[key])
+    if isinstance(time, float):
+        return time
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

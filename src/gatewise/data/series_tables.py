@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.files import fail, long_fields
+from gatewise.data.files import fail
 from gatewise.data.series import Series
 from gatewise.data.series_rows import SeriesRows
 from gatewise.data.series_text import NUMBER, is_numbering, trim
+from gatewise.data.tables import long_fields
 from gatewise.data.times import Time, parse_time
 from gatewise.errors import DataError, InputError, MissingExtra, quote
 
