@@ -203,6 +203,28 @@ nb::tuple linear_backward(
     return nb::make_tuple(dx, dweight, dbias);
 }
 
+void count_above(
+    const std::string& isa_name, Index threads, const In<float>& values, const In<int64_t>& lengths,
+    const In<int32_t>& dilations, const In<int32_t>& per_kernel, const In<uint8_t>& masks, const In<float>& thresholds,
+    const nb::ndarray<int32_t, nb::c_contig, nb::device::cpu>& counts) {
+    const Isa& isa = find(isa_name);
+    const ConvolutionJob job{
+        .banks = extent(dilations, 0),
+        .channels = extent(values, 1),
+        .features = extent(thresholds, 0),
+        .starts = nullptr,
+        .values = values.data(),
+        .dilations = dilations.data(),
+        .per_kernel = per_kernel.data(),
+        .masks = masks.data(),
+        .thresholds = thresholds.data(),
+        .counts = counts.data()};
+    const nb::gil_scoped_release released;
+    run_count_above(
+        isa, {.lengths = lengths.data(), .size = extent(lengths, 0), .steps = extent(values, 0), .threads = threads},
+        job);
+}
+
 nb::tuple activate(const std::string& isa_name, const In<float>& x) {
     const Isa& isa = find(isa_name);
     const Index count = static_cast<Index>(x.size());
@@ -238,6 +260,10 @@ NB_MODULE(_native, m) {
     m.def(
         "linear_backward", &linear_backward, "isa"_a, "threads"_a, "x"_a.noconvert(), "weight"_a.noconvert(),
         "dy"_a.noconvert(), "with_dx"_a);
+    m.def(
+        "count_above", &count_above, "isa"_a, "threads"_a, "values"_a.noconvert(), "lengths"_a.noconvert(),
+        "dilations"_a.noconvert(), "per_kernel"_a.noconvert(), "masks"_a.noconvert(), "thresholds"_a.noconvert(),
+        "counts"_a.noconvert());
     m.def("activate", &activate, "isa"_a, "x"_a.noconvert());
     m.def("cached_bytes", &cached_bytes);
     m.def("set_cache_limit", &set_cache_limit, "bytes"_a);

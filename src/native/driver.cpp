@@ -169,4 +169,24 @@ void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearB
     });
 }
 
+void run_count_above(const Isa& isa, const Batch& batch, ConvolutionJob job) {
+    std::vector<Index> starts(batch.size + 1, 0);
+    Index longest = 0;
+    for (Index b = 0; b < batch.size; ++b) {
+        starts[b + 1] = starts[b] + batch.lengths[b];
+        longest = std::max<Index>(longest, batch.lengths[b]);
+    }
+    job.starts = starts.data();
+    const Index threads = std::max<Index>(1, std::min(batch.threads, batch.size));
+    const ThreadFloats scratch(isa.convolution_scratch_size(job.channels, longest), threads);
+    // Equal numbers of steps rather than of series, at series boundaries.
+    run_parts(threads, [&](Index part) {
+        const auto edge = [&](Index at) {
+            return std::lower_bound(starts.begin(), starts.end() - 1, batch.steps * at / threads) - starts.begin();
+        };
+        const Index last = part + 1 == threads ? batch.size : edge(part + 1);
+        isa.count_above(job, {.first = part == 0 ? 0 : edge(part), .last = last}, scratch.of(part));
+    });
+}
+
 }  // namespace gatewise

@@ -55,4 +55,7 @@ struct LinearBackwardArrays {
 
 void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearBackwardArrays& arrays);
 
+// Sets job.starts from the lengths.
+void run_count_above(const Isa& isa, const Batch& batch, ConvolutionJob job);
+
 }  // namespace gatewise

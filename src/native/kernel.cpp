@@ -2,6 +2,7 @@
 // GATEWISE_AMX and the flags.
 
 #include "backward.h"
+#include "convolution.h"
 #include "forward.h"
 #include "linear.h"
 
@@ -45,6 +46,8 @@ static const Isa isa = {
     .linear_dweight_size = linear_dweight_size,
     .linear_backward = linear_backward,
     .unpack_linear = unpack_linear,
+    .convolution_scratch_size = convolution_scratch_size,
+    .count_above = count_above,
     .activate = activate,
 };
 

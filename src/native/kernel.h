@@ -3,6 +3,7 @@
 //   bind.cpp                     Python in and out             kernel.cpp   compiled once per instruction set
 //   driver.cpp                   plan, scratch, threads  --->    simd.h  operand.h  activations.h  tile.h  pack.h
 //   plan, pool, arena, isas                                      registers.h  amx.h  forward.h  backward.h  linear.h
+//                                                                convolution.h
 //                                                                all in namespace gatewise::<isa>
 //
 // The linker merges an inline function or a template that two of those builds emit under one name, and then an AVX-512
@@ -136,6 +137,18 @@ struct LinearGradients {
     float* dbias;    // (N,)
 };
 
+// Counts of steps above thresholds, see convolution.h. D banks, F = 84 x the sum of per_kernel.
+struct ConvolutionJob {
+    Index banks, channels, features;  // D, C, F
+    const Index* starts;              // (B + 1,) rows of values
+    const float* values;              // (N, C)
+    const int32_t* dilations;         // (D,)
+    const int32_t* per_kernel;        // (D,): thresholds of each kernel
+    const uint8_t* masks;             // (D, 84, C): whether the kernel reads the channel
+    const float* thresholds;          // (F,)
+    int32_t* counts;                  // (B, F)
+};
+
 struct ActivationJob {
     Index count;
     const float* x;
@@ -172,6 +185,9 @@ struct Isa {
     Index (*linear_dweight_size)(LinearSize size);
     void (*linear_backward)(const LinearBackwardJob& job, Range rows, BackwardBuffers buffers);
     void (*unpack_linear)(LinearSize size, PartialSums packed, LinearGradients gradients, Range outputs);
+
+    Index (*convolution_scratch_size)(Index channels, Index longest);
+    void (*count_above)(const ConvolutionJob& job, Range rows, float* scratch);
 
     void (*activate)(const ActivationJob& job);  // for tests
 };

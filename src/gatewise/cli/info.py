@@ -153,7 +153,7 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
     if as_json:
         from dataclasses import asdict
 
-        rows = summary(found.architecture) + ([] if found.ngrams is None else [found.ngrams.summary()])
+        rows = summary(found.architecture) + ([] if found.linear_model is None else [found.linear_model.summary()])
         layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in rows]
         described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
         print_json(
@@ -162,7 +162,7 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
         return
     classes = ", ".join(printable(c, 30) for c in found.classes)
     print(f"{printable(choice.name, 200)}: {len(found.classes)} classes, {classes}\n")
-    console().print(layer_table(found.architecture, found.ngrams))
+    console().print(layer_table(found.architecture, found.linear_model))
     print()
     for name, value in metadata_rows(found.metadata):
         print(f"{name:13}  {printable(value, 500)}")

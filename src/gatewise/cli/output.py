@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gatewise.network.architecture import Architecture
-    from gatewise.network.ngrams import Ngrams
+    from gatewise.network.linear import LinearModel
 
 
 def stop(message: str, exit_code: int) -> NoReturn:
@@ -48,12 +48,12 @@ def plain_table(*headings: str, left: int = 1) -> Table:
     return table
 
 
-def layer_table(arch: Architecture, ngrams: Ngrams | None = None) -> Table:
-    """The layers with output shape and parameter count, and the total; with the n-gram model if there is one."""
+def layer_table(arch: Architecture, linear_model: LinearModel | None = None) -> Table:
+    """The layers with output shape and parameter count, and the total; with the linear model if there is one."""
     from gatewise.network.architecture import summary
 
     table = plain_table("layer", "output shape", "parameters", left=2)
-    layers = summary(arch) if ngrams is None else [*summary(arch), ngrams.summary()]
+    layers = summary(arch) if linear_model is None else [*summary(arch), linear_model.summary()]
     for name, shape, count in layers:
         table.add_row(name, shape, f"{count:,}")
     table.add_row("total", "", f"{sum(count for _, _, count in layers):,}", style="bold")

@@ -18,6 +18,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.threads import MOST_THREADS, threads
@@ -140,6 +142,20 @@ class Native:
         )
         saved.packed_gates.flags.writeable = False
         return Backward(*gradients)
+
+
+def counts_above() -> bool:
+    """Whether the compiled extension has `count_above`: one of an older source tree has not."""
+    return hasattr(_extension(), "count_above")
+
+
+def count_above(values: Array, lengths: Array, banks: tuple[Array, Array, Array, Array], isa_name: str = "") -> Array:
+    """Counts (n, F) int32 of `gatewise.kernels.convolution` for values (N, C) float32 and lengths (n,) int64. banks:
+    dilations, counts, channels, thresholds of `Banks`, whose shapes have been checked.
+    """
+    counts = np.empty((len(lengths), len(banks[3])), dtype=np.int32)
+    _extension().count_above(isa_name or isa(), threads(), values, lengths, *banks, counts)
+    return counts
 
 
 def unavailable_reason() -> str | None:

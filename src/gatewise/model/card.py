@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture, summary
-from gatewise.network.ngrams import Ngrams
+from gatewise.network.linear import LinearModel
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,12 @@ class ModelMetadata:
 
 
 def write_card(
-    arch: Architecture, classes: Sequence[str], metadata: ModelMetadata, ngrams: Ngrams | None = None
+    arch: Architecture, classes: Sequence[str], metadata: ModelMetadata, linear_model: LinearModel | None = None
 ) -> str:
-    """The model card, Markdown. ngrams: the linear n-gram model of the ensemble, if there is one."""
+    """The model card, Markdown. linear_model: the n-grams or convolutions of the ensemble, if there are any."""
     inputs = "texts" if arch.inputs == "tokens" else f"series of {arch.channels} channels"
     classes_listed = ", ".join(escape_markdown(name) for name in classes)
-    layers = summary(arch) if ngrams is None else [*summary(arch), ngrams.summary()]
+    layers = summary(arch) if linear_model is None else [*summary(arch), linear_model.summary()]
     lines = ["# A gatewise model", "", f"This model classifies {inputs} into {len(classes)} classes: {classes_listed}."]
     lines += ["", "| layer | output | parameters |", "|---|---|---:|"]
     lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]

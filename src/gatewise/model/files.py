@@ -1,4 +1,6 @@
-"""The parameters and n-grams of a model as files of its folder. `Model.to_files` and `load` do the rest."""
+"""The parameters, n-grams and convolutions of a model as files of its folder. `Model.to_files` and `load` do the
+rest.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from typing import Any
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import readonly_copy
+from gatewise.kernels.convolution import KERNELS, Banks
 from gatewise.network.architecture import Architecture, parameter_shapes
+from gatewise.network.convolutions import MAX_FEATURES, Convolutions
 from gatewise.network.ngrams import Ngrams
 from gatewise.storage import (
     check_storage,
@@ -22,7 +26,9 @@ from gatewise.types import Array
 
 PARAMETERS_FILE = "model.safetensors"
 NGRAMS_FILE = "ngrams.safetensors"
+CONVOLUTIONS_FILE = "convolutions.safetensors"
 _MAX_NGRAMS = 100_000_000
+_MAX_BANKS = 10_000
 
 
 def parameters_to_bytes(parameters: Mapping[str, Array], storage: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
@@ -74,6 +80,58 @@ def ngrams_from_files(config: Mapping[str, Any], outputs: int, read: Callable[[s
         return Ngrams(order, readonly_copy(tensors["keys"]), readonly_copy(tensors["weight"]))
     except InputError as error:
         raise ModelFileError(f"{NGRAMS_FILE}: {error}") from error
+
+
+def convolutions_to_files(convolutions: Convolutions | None) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The entry for config.json and the file by name; both are empty for None."""
+    if convolutions is None:
+        return {}, {}
+    banks = convolutions.banks
+    tensors: dict[str, Array] = {
+        "dilations": banks.dilations,
+        "counts": banks.counts,
+        "channels": banks.channels,
+        "thresholds": banks.thresholds,
+        "mean": convolutions.mean,
+        "weight": convolutions.weight,
+    }
+    entry = {"dilations": len(banks.dilations), "features": len(convolutions)}
+    return {"convolutions": entry}, {CONVOLUTIONS_FILE: tensors_to_bytes(tensors)}
+
+
+def convolutions_from_files(
+    config: Mapping[str, Any], arch: Architecture, read: Callable[[str], bytes]
+) -> Convolutions | None:
+    """The convolutions that `convolutions_to_files` wrote, read-only. config: the whole config.json; read(name): a
+    file's bytes. Raises ModelFileError.
+    """
+    if "convolutions" not in config:
+        return None
+    entry = config["convolutions"]
+    if not isinstance(entry, dict) or set(entry) != {"dilations", "features"}:
+        raise ModelFileError("config.json: convolutions must have exactly the keys dilations and features")
+    count, features = entry["dilations"], entry["features"]
+    if type(count) is not int or type(features) is not int:
+        raise ModelFileError("config.json: dilations and features of convolutions must be whole numbers")
+    if not 1 <= count <= _MAX_BANKS or not len(KERNELS) <= features <= MAX_FEATURES:
+        raise ModelFileError(
+            f"config.json: convolutions must have 1 to {_MAX_BANKS:,} dilations and {len(KERNELS)} to "
+            f"{MAX_FEATURES:,} features"
+        )
+    expected: dict[str, tuple[tuple[int, ...], str]] = {
+        "dilations": ((count,), "int32"),
+        "counts": ((count,), "int32"),
+        "channels": ((count, len(KERNELS), 2 * arch.channels), "uint8"),
+        "thresholds": ((features,), "float32"),
+        "mean": ((features,), "float32"),
+        "weight": ((features, arch.outputs), "float32"),
+    }
+    tensors = tensors_from_bytes(read(CONVOLUTIONS_FILE), expected, CONVOLUTIONS_FILE)
+    t = {name: readonly_copy(tensors[name]) for name in expected}
+    try:
+        return Convolutions(Banks(t["dilations"], t["counts"], t["channels"], t["thresholds"]), t["mean"], t["weight"])
+    except InputError as error:
+        raise ModelFileError(f"{CONVOLUTIONS_FILE}: {error}") from error
 
 
 def _read_only(array: Array) -> Array:

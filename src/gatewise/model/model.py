@@ -13,6 +13,7 @@ not wait for it. The files of a model folder:
     README.md           the model card, for people; it is not read back
     tokenizer.json or vocabulary.json   the vocabulary of a text model
     ngrams.safetensors  the n-gram model of the ensemble, if there is one
+    convolutions.safetensors  the same of a series model: the linear model on convolution features
     history.jsonl       the training history
     units.json          the report on the units (`Model.with_units`)
 """
@@ -32,6 +33,8 @@ from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.files import (
     PARAMETERS_FILE,
+    convolutions_from_files,
+    convolutions_to_files,
     ngrams_from_files,
     ngrams_to_files,
     parameters_from_bytes,
@@ -40,7 +43,9 @@ from gatewise.model.files import (
 from gatewise.model.inputs import encode_inputs, labelled_for
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture, parameter_shapes
+from gatewise.network.convolutions import Convolutions
 from gatewise.network.forward import logits_of
+from gatewise.network.linear import LinearModel
 from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
 from gatewise.storage import Folder, fields_from, json_bytes, load_folder, parse_json, save_folder, storage_table
@@ -58,7 +63,7 @@ __all__ = ["Evaluation", "Model", "load"]
 _HISTORY_FILE = "history.jsonl"
 _UNITS_FILE = "units.json"
 _CONFIG_KEYS = ("architecture", "classes", "preprocessor", "metadata")
-_OPTIONAL_KEYS = ("target", "storage", "ngrams")
+_OPTIONAL_KEYS = ("target", "storage", "ngrams", "convolutions")
 _DEFAULTS: dict[str, Any] = {"task": "classification", "label_type": "str", "thresholds": ()}
 
 
@@ -83,6 +88,7 @@ class Model:
     storage: Mapping[str, str] = field(default_factory=dict)
     precision: Precision = "float32"
     ngrams: Ngrams | None = None
+    convolutions: Convolutions | None = None
     task: Task = "classification"
     label_type: LabelType = "str"
     thresholds: tuple[float, ...] = ()
@@ -100,8 +106,9 @@ class Model:
         for name, shape in parameter_shapes(self.architecture).items():
             if name not in self.parameters or self.parameters[name].shape != shape:
                 raise InputError(f"parameter {name} must have shape {shape}")
-        if self.ngrams is not None:
-            self.ngrams.check(self.architecture)
+        for part in (self.ngrams, self.convolutions):
+            if part is not None:
+                part.check(self.architecture)
         if not any(array.flags.writeable for array in self.parameters.values()):
             object.__setattr__(self, "_memo", {})
 
@@ -127,8 +134,14 @@ class Model:
         """Logits (n, outputs) of n encoded sequences: (length,) token ids or (length, C) channels."""
         ops = ops or NumpyOps(for_precision(self.precision), memo=self._memo)
         logits = logits_of(self.parameters, self.architecture, sequences, ops)
-        # The n-gram model reads the full sequence, the network the truncated one.
-        return logits if self.ngrams is None else (logits + self.ngrams.logits(sequences)).astype(logits.dtype)
+        # The linear model reads the full sequence, the network the truncated one.
+        linear = self.linear_model
+        return logits if linear is None else (logits + linear.logits(sequences)).astype(logits.dtype)
+
+    @property
+    def linear_model(self) -> LinearModel | None:
+        """The n-grams or the convolutions of the ensemble, if there are any."""
+        return self.convolutions if self.ngrams is None else self.ngrams
 
     def predict_proba(self, inputs: Any, *, layout: str | None = None) -> Array:
         """Probabilities (n, K) float64 of n inputs, columns in the order of `classes_`.
@@ -206,7 +219,7 @@ class Model:
             self.architecture,
             kernel,
             unknown,
-            linear=self.ngrams,
+            linear=self.linear_model,
             memo=self._memo,
             target=self.target,
         )
@@ -339,7 +352,7 @@ class Model:
 
     def card(self) -> str:
         """The model card, Markdown."""
-        return write_card(self.architecture, self.classes, self.metadata, self.ngrams)
+        return write_card(self.architecture, self.classes, self.metadata, self.linear_model)
 
     def save(self, path: str | Path, storage: str | Mapping[str, str] | None = None) -> None:
         """Write the model folder, completely or not at all. Raises ModelFileError naming the path and the reason.
@@ -358,6 +371,7 @@ class Model:
         table, parameters = parameters_to_bytes(self.parameters, self.storage)
         preprocessor, vocabulary = self.preprocessor.to_files()
         ngrams_entry, ngrams = ngrams_to_files(self.ngrams)
+        convolutions_entry, convolutions = convolutions_to_files(self.convolutions)
         target = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in (("task", self.task), ("label_type", self.label_type), ("thresholds", self.thresholds))
@@ -371,6 +385,7 @@ class Model:
             **({"target": target} if target else {}),
             **({"storage": table} if table else {}),
             **ngrams_entry,
+            **convolutions_entry,
         }
         optional = {_HISTORY_FILE: self.history.encode(), _UNITS_FILE: self.units_json}
         return {
@@ -379,6 +394,7 @@ class Model:
             "README.md": self.card().encode(),
             **vocabulary,
             **ngrams,
+            **convolutions,
             **{name: raw for name, raw in optional.items() if raw},
         }
 
@@ -427,5 +443,6 @@ def _model_from(folder: Folder, precision: Precision) -> Model:
         storage=table,
         precision=precision,
         ngrams=ngrams_from_files(config, arch.outputs, folder.read),
+        convolutions=convolutions_from_files(config, arch, folder.read),
         **{**target, "thresholds": tuple(thresholds)},
     )

@@ -19,6 +19,7 @@ from gatewise.explain.units import UnitsReport
 from gatewise.explain.view.request import RequestError
 from gatewise.explain.view.serialize import Json, network_json
 from gatewise.network.architecture import Architecture, summary
+from gatewise.network.convolutions import Convolutions
 from gatewise.network.linear import LinearModel
 from gatewise.target import Target
 from gatewise.types import Array
@@ -155,5 +156,7 @@ def _dataset_json(report: UnitsReport | None) -> Json | None:
 
 def _arrays_of(linear: LinearModel | None) -> list[Array]:
     """The arrays of a linear model, in the order of their names."""
-    found = {} if linear is None else vars(linear)
+    found = {} if linear is None else dict(vars(linear))
+    if isinstance(linear, Convolutions):
+        found |= vars(linear.banks)
     return [found[name] for name in sorted(found) if isinstance(found[name], np.ndarray)]

@@ -1,0 +1,267 @@
+"""The linear model on convolution features of series, added to the logits of the network. NumPy and the kernel only.
+
+    logit += Σ_f weight_f (PPV_f - mean_f)        PPV_f = the share of steps at which convolution f is above a threshold
+
+The features are those of MiniRocket (Dempster, Schmidt & Webb 2021): 84 fixed kernels of nine taps, dilated; thresholds
+and means are fitted by `gatewise.training.convolutions`. `gatewise.kernels.convolution` defines them exactly. The
+channels are those of the series followed by their first differences x(t) - x(t - 1), 0 at the first step.
+
+A PPV is a mean over steps, so each step's part of the logit is exact: the indicator belongs to the step at the centre
+of the nine taps. Of a feature that is counted where all taps lie within the series, the other steps have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError
+from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve, count_above, padded
+from gatewise.kernels.ragged import Ragged
+from gatewise.network.architecture import MAX_LENGTH, Architecture
+from gatewise.network.batch import chunks
+from gatewise.types import Array
+
+MAX_FEATURES = 50_000
+STEPS_PER_CHUNK = 1 << 20  # bounds the memory of the series that are transformed together
+ROWS_PER_CHUNK = 512  # and that of their features
+
+
+@dataclass(frozen=True, eq=False)
+class Convolutions:
+    """banks: dilations, thresholds and channel masks (D, 84, 2C) of F features. mean (F,) float32. weight (F, outputs)
+    float32.
+
+    Raises InputError for other arrays.
+    """
+
+    banks: Banks
+    mean: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        _check_banks(self.banks)
+        features = len(self.banks.thresholds)
+        if self.mean.shape != (features,) or self.mean.dtype != np.float32:
+            raise InputError(
+                f"convolutions: mean must be ({features},) float32, not {self.mean.shape} {self.mean.dtype}"
+            )
+        if self.weight.ndim != 2 or len(self.weight) != features or self.weight.dtype != np.float32:
+            raise InputError(
+                f"convolutions: weight must be ({features}, outputs) float32, not "
+                f"{self.weight.shape} {self.weight.dtype}"
+            )
+        if not np.isfinite(self.mean).all() or not np.isfinite(self.weight).all():
+            raise InputError("convolutions: a mean or a weight is NaN or infinite")
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    @property
+    def channels(self) -> int:
+        """C, of the series."""
+        return int(self.banks.channels.shape[2]) // 2
+
+    def check(self, arch: Architecture) -> None:
+        """Raise InputError unless the model fits the architecture's channels and logits."""
+        if arch.inputs != "channels":
+            raise InputError("convolutions need series; the network reads tokens")
+        if self.channels != arch.channels:
+            raise InputError(f"convolutions of {self.channels} channels; the network reads {arch.channels}")
+        if self.weight.shape[1] != arch.outputs:
+            raise InputError(f"convolutions: weights for {self.weight.shape[1]} logits, the network has {arch.outputs}")
+
+    def summary(self) -> tuple[str, str, int]:
+        """One line of the model summary: name, output shape and number of weights."""
+        return f"Convolutions ({len(self):,} features)", f"({self.weight.shape[1]},)", self.weight.size
+
+    def features(self, sequences: Sequence[Array]) -> NDArray[np.float32]:
+        """PPV (n, F) float32 of n series (length, C), from 0 to 1."""
+        return features_of(self.banks, sequences)
+
+    def logits(self, sequences: Sequence[Array]) -> Array:
+        """Logits (n, outputs) float64 of n series (length, C), before truncation. An empty series has logit 0."""
+        out, weight = np.zeros((len(sequences), self.weight.shape[1])), self._weight
+        first = 0
+        for some in _chunks(sequences):
+            centred = self.features(some).astype(np.float64) - self.mean
+            centred[[not len(s) for s in some]] = 0
+            out[first : first + len(some)] = centred @ weight
+            first += len(some)
+        return out
+
+    def attribution(self, sequence: Array) -> Array:
+        """Attribution (T, outputs) float64 of `logits` to the steps, which sums to it.
+
+        A step has the share of the features that are above their threshold when centred there, minus the mean's share.
+        """
+        length = len(sequence)
+        out = np.zeros((length, self.weight.shape[1]))
+        for bank in self._parts(sequence):
+            valid, every = bank.valid(length), bank.every(length)
+            conv = convolve(bank.x, bank.dilation, bank.channels)
+            out += bank.above(conv, every) / length - bank.offset(every) / length
+            if not every.all():
+                inside = bank.above(conv[:, valid], ~every) - bank.offset(~every)
+                out[valid] += inside / (valid.stop - valid.start)
+        return out
+
+    def prefix_logits(self, sequence: Array) -> Array:
+        """Logits (T, outputs) float64 of the first 1, 2, ... T steps; the last row is `logits`.
+
+        Of a prefix, only the last 4 dilations of steps have taps behind its end, which read zeros: up to four of them.
+        So five convolutions a bank and running sums give all prefixes, in linear time.
+        """
+        length = len(sequence)
+        out = np.zeros((length, self.weight.shape[1]))
+        prefixes = np.arange(1, length + 1)
+        for bank in self._parts(sequence):
+            reach = CENTRE * bank.dilation
+            # running[m][kernels]: sums (T + 1, outputs) over steps, with the last CENTRE - m taps reading zeros
+            convs = [convolve(bank.x, bank.dilation, bank.channels, last=CENTRE + 1 + m) for m in range(CENTRE + 1)]
+            even = (bank.number + np.arange(len(KERNELS))) % 2 == 0
+            for kernels, inner_only in ((even, False), (~even, True)):
+                running = [_running(bank.above(conv, kernels)) for conv in convs]
+                offset = bank.offset(kernels)
+                all_steps = _prefix_sums(running, prefixes, bank.dilation) / prefixes[:, None]
+                if inner_only and length > 2 * reach:
+                    # Where the prefix is longer than the nine taps, its inner steps alone count.
+                    long = prefixes > 2 * reach
+                    ends = prefixes[long] - reach
+                    inner = running[CENTRE][ends] - running[CENTRE][reach]
+                    all_steps[long] = inner / (ends - reach)[:, None]
+                out += all_steps - offset
+        return out
+
+    def leave_one_out(self, sequence: Array, steps: Array) -> Array:
+        """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
+        sequence = np.asarray(sequence)
+        return self.logits([np.delete(sequence, t, axis=0) for t in steps])
+
+    @property
+    def _weight(self) -> Array:
+        return self.weight.astype(np.float64)
+
+    def _parts(self, sequence: Array) -> Iterator[_Part]:
+        x, weights = with_differences([sequence])[0], self._weight
+        for number, dilation, channels, thresholds, which in self.banks:
+            weight = weights[which].reshape(*thresholds.shape, -1)
+            yield _Part(number, dilation, channels, thresholds, weight, self.mean[which].reshape(thresholds.shape), x)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One bank's part of the model, for a series x (T, 2C)."""
+
+    number: int
+    dilation: int
+    channels: NDArray[np.uint8]
+    thresholds: NDArray[np.float32]  # (84, m)
+    weight: Array  # (84, m, outputs)
+    mean: NDArray[np.float32]  # (84, m)
+    x: Array
+
+    def every(self, length: int) -> NDArray[np.bool_]:
+        """Whether each kernel counts all steps (84,)."""
+        return padded(self.number, self.dilation, length)
+
+    def valid(self, length: int) -> slice:
+        """The steps whose nine taps lie within the series."""
+        return slice(CENTRE * self.dilation, length - CENTRE * self.dilation)
+
+    def above(self, conv: Array, kernels: NDArray[np.bool_]) -> Array:
+        """Σ weight of the features of `kernels` above their threshold, (T, outputs), from conv (84, T)."""
+        out = np.zeros((conv.shape[1], self.weight.shape[2]))
+        for number in range(self.thresholds.shape[1]):
+            above = conv[kernels] > self.thresholds[kernels, number, None]
+            out += above.T.astype(np.float64) @ self.weight[kernels, number]
+        return out
+
+    def offset(self, kernels: NDArray[np.bool_]) -> Array:
+        """Σ weight mean (outputs,) of the features of `kernels`."""
+        return np.asarray(np.einsum("kmo,km->o", self.weight[kernels], self.mean[kernels].astype(np.float64)))
+
+
+def _running(values: Array) -> Array:
+    """Sums (T + 1, outputs) of the first 0, 1, ... T of the values (T, outputs)."""
+    return np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+
+
+def _prefix_sums(running: Sequence[Array], prefixes: NDArray[np.int64], dilation: int) -> Array:
+    """Sums (T, outputs) over the steps of each prefix; running[m]: with m taps of the second half inside."""
+    out = np.zeros((len(prefixes), running[0].shape[1]))
+    stop = prefixes
+    for m in range(CENTRE + 1):
+        # step t has m taps behind it within the prefix p where t + m d <= p - 1 < t + (m + 1) d
+        start = np.maximum(prefixes - (m + 1) * dilation, 0) if m < CENTRE else np.zeros_like(prefixes)
+        out += running[m][stop] - running[m][start]
+        stop = start
+    return out
+
+
+def with_differences(sequences: Sequence[Array]) -> list[NDArray[np.float32]]:
+    """Series (length, 2C) float32: the channels, and their first differences, 0 at the first step."""
+    out = []
+    for sequence in sequences:
+        x = np.asarray(sequence, dtype=np.float32)
+        both = np.zeros((len(x), 2 * x.shape[1]), dtype=np.float32)
+        both[:, : x.shape[1]] = x
+        np.subtract(x[1:], x[:-1], out=both[1:, x.shape[1] :])
+        out.append(both)
+    return out
+
+
+def features_of(banks: Banks, sequences: Sequence[Array]) -> NDArray[np.float32]:
+    """PPV (n, F) float32 of n series (length, C); 0 for an empty series."""
+    out = np.zeros((len(sequences), len(banks.thresholds)), dtype=np.float32)
+    first = 0
+    for some in _chunks(sequences):
+        rows = slice(first, first + len(some))
+        counts = count_above(Ragged.of(with_differences(some)), banks)
+        np.divide(counts, steps_counted(banks, np.array([len(s) for s in some])), out=out[rows], casting="same_kind")
+        first += len(some)
+    return out
+
+
+def steps_counted(banks: Banks, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Over how many steps each feature of series of these lengths (n,) is counted: (n, F), at least 1."""
+    out = np.empty((len(lengths), len(banks.thresholds)), dtype=np.float32)
+    unique, which = np.unique(lengths, return_inverse=True)
+    table = np.empty((len(unique), out.shape[1]), dtype=np.float32)
+    for row, length in zip(table, unique.tolist(), strict=True):
+        for number, dilation, _, thresholds, features in banks:
+            steps = np.where(padded(number, dilation, length), length, length - 2 * CENTRE * dilation)
+            row[features] = np.repeat(np.maximum(steps, 1), thresholds.shape[1])
+    np.take(table, which, axis=0, out=out)
+    return out
+
+
+def _chunks(sequences: Sequence[Array]) -> Iterator[list[Array]]:
+    for some in chunks(sequences, STEPS_PER_CHUNK):
+        for first in range(0, len(some), ROWS_PER_CHUNK):
+            yield some[first : first + ROWS_PER_CHUNK]
+
+
+def _check_banks(banks: Banks) -> None:
+    """Raise InputError for arrays of other shapes and types, and for values out of range."""
+    d = len(banks.dilations) if banks.dilations.ndim == 1 else 0
+    for name, dtype in (("dilations", np.int32), ("counts", np.int32), ("channels", np.uint8)):
+        array = getattr(banks, name)
+        if array.dtype != dtype or (array.shape[:1] if name == "channels" else array.shape) != (d,) or not d:
+            raise InputError(f"convolutions: {name} must have one entry per dilation and be {np.dtype(dtype)}")
+    if banks.channels.ndim != 3 or banks.channels.shape[1] != len(KERNELS) or banks.channels.shape[2] % 2:
+        raise InputError(f"convolutions: channels must be (D, {len(KERNELS)}, 2C), not {banks.channels.shape}")
+    if not 1 <= banks.dilations.min() <= banks.dilations.max() <= MAX_LENGTH:
+        raise InputError(f"convolutions: dilations must be from 1 to {MAX_LENGTH:,}")
+    if banks.counts.min() < 1 or len(KERNELS) * int(banks.counts.sum(dtype=np.int64)) > MAX_FEATURES:
+        raise InputError(f"convolutions: counts must be at least 1, and at most {MAX_FEATURES:,} features in all")
+    if banks.channels.max(initial=0) > 1:
+        raise InputError("convolutions: channels must be 0 or 1")
+    expected = (len(KERNELS) * int(banks.counts.sum()),)
+    if banks.thresholds.shape != expected or banks.thresholds.dtype != np.float32:
+        raise InputError(f"convolutions: thresholds must be {expected} float32, not {banks.thresholds.shape}")
+    if not np.isfinite(banks.thresholds).all():
+        raise InputError("convolutions: a threshold is NaN or infinite")

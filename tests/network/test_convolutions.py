@@ -1,0 +1,141 @@
+"""The linear model on convolution features: logits, attributions, prefixes, and arrays that are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.kernels.convolution import Banks
+from gatewise.network import convolutions as module
+from gatewise.network.architecture import Architecture
+from gatewise.network.convolutions import Convolutions, with_differences
+
+
+def some(channels: int = 2, outputs: int = 3, seed: int = 3) -> Convolutions:
+    rng = np.random.default_rng(seed)
+    dilations, counts = np.array([1, 2, 5, 1], dtype=np.int32), np.array([3, 1, 2, 2], dtype=np.int32)
+    features = 84 * int(counts.sum())
+    banks = Banks(
+        dilations,
+        counts,
+        (rng.random((4, 84, 2 * channels)) < 0.6).astype(np.uint8),
+        rng.standard_normal(features).astype(np.float32),
+    )
+    return Convolutions(
+        banks,
+        rng.random(features).astype(np.float32),
+        rng.standard_normal((features, outputs)).astype(np.float32),
+    )
+
+
+def series(length: int, channels: int = 2, seed: int = 11) -> np.ndarray:
+    return np.random.default_rng([seed, length]).standard_normal((length, channels)).astype(np.float32)
+
+
+def test_differences_are_channels_of_their_own() -> None:
+    x = np.array([[1, 5], [4, 3], [4.5, -1]], dtype=np.float32)
+    assert with_differences([x])[0].tolist() == [[1, 5, 0, 0], [4, 3, 3, -2], [4.5, -1, 0.5, -4]]
+
+
+def test_logits_are_the_weighted_features() -> None:
+    convolutions, rows = some(), [series(n) for n in (30, 9, 51)]
+    features = convolutions.features(rows)
+    assert features.shape == (3, len(convolutions))
+    assert 0 <= features.min() < features.max() <= 1
+    expected = (features.astype(np.float64) - convolutions.mean) @ convolutions.weight
+    np.testing.assert_allclose(convolutions.logits(rows), expected, atol=1e-9)
+    assert convolutions.logits([series(0), series(30)])[0].tolist() == [0, 0, 0]
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    convolutions, rows = some(), [series(n) for n in (30, 9, 51, 4)]
+    whole = convolutions.logits(rows)
+    monkeypatch.setattr(module, "STEPS_PER_CHUNK", 40)
+    np.testing.assert_allclose(convolutions.logits(rows), whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1, 3, 9, 17, 40, 41, 90])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_attributions_sum_to_the_logit(length: int, outputs: int) -> None:
+    convolutions, x = some(outputs=outputs), series(length)
+    parts = convolutions.attribution(x)
+    assert parts.shape == (length, outputs)
+    np.testing.assert_allclose(parts.sum(axis=0), convolutions.logits([x])[0], atol=1e-5)
+
+
+def test_a_step_has_the_features_centred_there() -> None:
+    convolutions, x = some(), series(40)
+    changed = x.copy()
+    changed[39] += 5  # taps of dilation 5 reach 20 steps back
+    difference = np.abs(convolutions.attribution(changed) - convolutions.attribution(x)).sum(axis=1)
+    assert (difference[:19] < 1e-12).all()
+    assert difference[39] > 0
+
+
+@pytest.mark.parametrize("length", [1, 8, 9, 41, 42, 70])
+def test_prefixes_against_series_that_end_there(length: int) -> None:
+    convolutions, x = some(channels=1, outputs=2), series(length, 1)
+    expected = convolutions.logits([x[:end] for end in range(1, length + 1)])
+    np.testing.assert_allclose(convolutions.prefix_logits(x), expected, atol=2e-5)
+
+
+def test_leave_one_out_deletes_a_step() -> None:
+    convolutions, x = some(), series(21)
+    found = convolutions.leave_one_out(x, np.array([0, 7, 20]))
+    expected = convolutions.logits([x[1:], np.delete(x, 7, axis=0), x[:-1]])
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_it_fits_the_network() -> None:
+    convolutions = some(channels=2, outputs=3)
+    convolutions.check(Architecture("channels", 2, 0, 4, outputs=3))
+    for arch, message in (
+        (Architecture("tokens", 2, 3, 4, outputs=3), "tokens"),
+        (Architecture("channels", 3, 0, 4, outputs=3), "channels"),
+        (Architecture("channels", 2, 0, 4, outputs=4), "logits"),
+    ):
+        with pytest.raises(InputError, match=message):
+            convolutions.check(arch)
+
+
+def change(array: np.ndarray, at: Any, value: Any) -> np.ndarray:
+    copy = array.copy()
+    copy[at] = value
+    return copy
+
+
+BAD: dict[str, Any] = {
+    "dilation 0": ("dilations", lambda a: change(a, 1, 0)),
+    "a huge dilation": ("dilations", lambda a: change(a, 1, 2**30)),
+    "another type": ("dilations", lambda a: a.astype(np.int64)),
+    "too few dilations": ("dilations", lambda a: a[:-1]),
+    "none": ("dilations", lambda a: a[:0]),
+    "a count of 0": ("counts", lambda a: change(a, 0, 0)),
+    "counts that overflow": ("counts", lambda a: change(a, slice(None), 2**30)),
+    "one threshold more": ("counts", lambda a: change(a, 0, 4)),
+    "a mask of 2": ("channels", lambda a: change(a, (0, 0, 0), 2)),
+    "83 kernels": ("channels", lambda a: a[:, :83]),
+    "an odd number of channels": ("channels", lambda a: a[:, :, :3]),
+    "a threshold NaN": ("thresholds", lambda a: change(a, 5, np.nan)),
+    "a mean infinite": ("mean", lambda a: change(a, 5, np.inf)),
+    "a mean too few": ("mean", lambda a: a[:-1]),
+    "a weight NaN": ("weight", lambda a: change(a, (5, 1), np.nan)),
+    "weights in one dimension": ("weight", lambda a: a[:, 0]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_other_arrays_are_refused(case: str) -> None:
+    name, change_array = BAD[case]
+    good = some()
+    changes: dict[str, Any] = {"mean": good.mean, "weight": good.weight}
+    if name in changes:
+        changes[name] = change_array(changes[name])
+    else:
+        changes["banks"] = replace(good.banks, **{name: change_array(getattr(good.banks, name))})
+    with pytest.raises(InputError, match="convolutions"):
+        replace(good, **changes)
