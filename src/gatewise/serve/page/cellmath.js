@@ -25,7 +25,7 @@ function equation(terms, sign, result) {
 }
 
 /** The text of step s (1 to 7). sums: the unit's pre-activations, if known; clamped: the clamped gates. */
-export function stepLine(s, n, { word, tokenNoun, target, probability, clamped = new Set(), sums = null }) {
+export function stepLine(s, n, { word, tokenNoun, scoreName, now, clamped = new Set(), sums = null }) {
 	const gate = (name) => {
 		if (clamped.has(name)) return `${name} = ${fmt(n[name])} (clamped)`;
 		if (!sums) return `${name} = ${fmt(n[name])}`;
@@ -43,7 +43,7 @@ export function stepLine(s, n, { word, tokenNoun, target, probability, clamped =
 		`${gate("o")};  h = o · tanh c = ${equation([n.o, n.tanh], "×", n.h)}`,
 		n.contribution === null
 			? `h = ${fmt(n.h)} is passed to the layer above and to the next ${tokenNoun}.`
-			: `h = ${fmt(n.h)} is passed on. This unit adds ${fmt(n.contribution, 3, true)} to the logit of “${target}” here. ` +
-				`The prediction is now “${target}” ${fmt(probability)}.`,
+			: `h = ${fmt(n.h)} is passed on. This unit adds ${fmt(n.contribution, 3, true)} to the ${scoreName} here. ` +
+				`The prediction is now ${now}.`,
 	][s - 1];
 }

@@ -1,8 +1,9 @@
 // Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
 
-import { el, fmt, safeText, setText, signed } from "./dom.js";
+import { el, safeText, setText } from "./dom.js";
 import { tokenNounOf } from "./store.js";
 import { createTextView } from "./textview.js";
+import { differenceText, lineOf, valueText } from "./value.js";
 import { differingWords, wordsOf } from "./words.js";
 
 const DELAY = 150; // ms without a key
@@ -40,12 +41,12 @@ export function createCompare(root, store, loader) {
 	}
 
 	function drawSide(n, data, marked, tokenNoun) {
-		const { label, target, probability } = data.prediction;
+		const { label, target } = data.prediction;
 		const name = ["First", "Second"][n];
-		setText(heads[n], `${name}: ${safeText(label)}, “${safeText(target)}” ${fmt(probability)}`);
+		setText(heads[n], `${name}: ${safeText(label)}, ${valueText(data.prediction)}`);
 		views[n].draw({
 			text: data.inputText, part: data.text, scores: data.attribution?.scores, colourOf: data.attribution?.method ?? "",
-			prefix: data.prefix, before: null, selected: -1, hovered: null, marked, target, tokenNoun,
+			prefix: lineOf(data.prefix, target), before: null, selected: -1, hovered: null, marked, tokenNoun,
 		});
 	}
 
@@ -66,8 +67,7 @@ export function createCompare(root, store, loader) {
 		const difference = same
 			? "Both texts have the same words in another order: a bag-of-words model cannot tell them apart."
 			: `${marked[0].size} and ${marked[1].size} ${tokenNoun}s differ.`;
-		setText(status, `${changed}: “${safeText(first.target)}” ${fmt(first.probability)} → ${fmt(second.probability)} ` +
-			`(${signed(second.probability - first.probability)}). ${difference}`);
+		setText(status, `${changed}: ${valueText(first)} → ${valueText(second)} (${differenceText(first, second)}). ${difference}`);
 	}
 
 	store.subscribe((state, keys) => {

@@ -50,7 +50,7 @@ export function wave(channels, kind) {
 
 /** The examples for a model: synthetic series for a model of series, else the texts. */
 export function examplesFor(model) {
-	if (model.task === "series") {
+	if (model.inputs === "series") {
 		return ["Slow wave", "Fast wave", "Step"].map((name) => ({ name, hint: "", texts: [[null, wave(model.channels, name)]] }));
 	}
 	return EXAMPLES;

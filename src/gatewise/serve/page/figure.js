@@ -6,6 +6,7 @@ import { el, iconButton, setText, signed, within } from "./dom.js";
 import { createPlayer } from "./player.js";
 import { createPredictionView } from "./prediction.js";
 import { createTextView } from "./textview.js";
+import { lineOf, valueText } from "./value.js";
 import { directionOf, selectedUnit, selectedWord, stepCount, tokenNounOf, unitCount } from "./store.js";
 
 const EMPTY = "Write a text above, or choose an example. The words are coloured by their scores; the line shows the prefix predictions.";
@@ -60,7 +61,8 @@ export function createFigure(places, store, loader, { onGate } = {}) {
 			const unit = data.unitOf.get(selectedUnit(state));
 			return [unit?.c ?? undefined, `memory c of unit ${selectedUnit(state)}`];
 		}
-		return data.attribution ? [data.attribution.scores, `${data.attribution.method}, in logits`] : [undefined, ""];
+		const unit = state.model?.model.task === "regression" ? "in the unit of the prediction" : "in logits";
+		return data.attribution ? [data.attribution.scores, `${data.attribution.method}, ${unit}`] : [undefined, ""];
 	}
 
 	function drawWords(state) {
@@ -71,16 +73,16 @@ export function createFigure(places, store, loader, { onGate } = {}) {
 		}
 		const [scores, colourOf] = scoresOf(state);
 		const withheld = prediction.isWithheld(state);
+		const before = data.changed?.before.prefix ?? null;
 		textView.draw({
 			text: data.inputText,
 			part: data.text,
 			scores,
 			colourOf,
-			prefix: withheld ? null : data.prefix,
-			before: withheld ? null : (data.changed?.before ?? null),
+			prefix: withheld ? null : lineOf(data.prefix, data.prediction.target, before),
+			before: withheld ? null : lineOf(before, data.prediction.target, data.prefix),
 			selected: selectedWord(state),
 			hovered: state.hover?.t ?? null,
-			target: data.prediction.target,
 			tokenNoun: tokenNounOf(state),
 		});
 	}
@@ -119,9 +121,11 @@ export function createFigure(places, store, loader, { onGate } = {}) {
 		cell.draw({ unit, t, step: state.s, word, clamped, scale: data.units?.c_p99 ?? 1 });
 		const sums = unit.preactivations && Object.fromEntries(
 			Object.entries(unit.preactivations).map(([gate, { x, h, bias }]) => [gate, { x: x[t], h: h[t], bias }]));
-		const probability = data.prefix.stride === 1 ? data.prefix.probability[t + 1] : data.prediction.probability;
+		const [prefix, whole] = [data.prefix, data.prediction];
+		const at = (list) => list?.[t + 1] ?? null;
+		const now = prefix.stride === 1 ? { ...whole, probability: at(prefix.probability), score: at(prefix.score) } : whole;
 		const line = stepLine(state.s, numbersAt(unit, t), {
-			word, tokenNoun, target: data.prediction.target, probability: prediction.isWithheld(state) ? NaN : probability, clamped, sums,
+			word, tokenNoun, scoreName: whole.score_name, now: prediction.isWithheld(state) ? "–" : valueText(now), clamped, sums,
 		});
 		player.draw(state.s, line);
 	}

@@ -59,13 +59,13 @@ export function orderOf(units, how, count, similarity) {
 }
 
 /** One sentence: the unit with the largest effect, and the word of its largest jump. words: names of the steps. */
-export function summary(units, words, target) {
+export function summary(units, words, scoreName) {
 	if (!units) return "";
 	const by = units.effect ?? units.jump;
 	const top = by.reduce((best, x, n) => (Math.abs(x) > Math.abs(by[best]) ? n : best), 0);
 	const where = words[units.at[top]] ?? "";
 	const does = units.effect
-		? `has the largest effect on the logit of “${target}”, ${fmt(by[top], 2, true)}`
+		? `has the largest effect on the ${scoreName}, ${fmt(by[top], 2, true)}`
 		: "has the largest jump";
 	return `Of ${by.length} units, unit ${top} ${does}. Its memory changes most at “${where}”.`;
 }

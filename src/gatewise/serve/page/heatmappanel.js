@@ -8,7 +8,7 @@ import { GATES, selectedUnit, selectedWord, tokenNounOf } from "./store.js";
 
 const HEATMAPS = { i: GATES.i, ...GATES, c: "memory cell", h: "hidden state" };
 const SORTS = {
-	effect: "effect on the logit", index: "index", jump: "largest jump of c", first: "time of the jump", similarity: "similarity",
+	effect: "effect on the score", index: "index", jump: "largest jump of c", first: "time of the jump", similarity: "similarity",
 };
 const WINDOW = 12; // rows and columns of the table
 
@@ -138,7 +138,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 			const selected = { t: selectedWord(state), k: selectedUnit(state) };
 			map.draw({ heatmap, order, words, theme: currentTheme(), selected, hovered: state.hover });
 			drawLegend(heatmap);
-			setText(status, summary(state.data.units, words, state.data.prediction.target));
+			setText(status, summary(state.data.units, words, state.data.prediction.score_name));
 			drawTable();
 		},
 		toggleTable,

@@ -10,7 +10,7 @@ const ATTRIBUTION_DELAY = 350; // ms until the attribution is: it may cost a hun
 
 /** The input of a request: a text or a series. */
 export function inputOf(state, text = state.text) {
-	if (state.model?.model.task !== "series") return { text };
+	if (state.model?.model.inputs !== "series") return { text };
 	return { series: parseSeries(text, state.model.model.channels) };
 }
 
@@ -28,6 +28,7 @@ export function createLoader(store, api) {
 		const state = store.get();
 		const request = { ...inputOf(state), include };
 		if (state.layer !== null) request.layer = state.layer;
+		for (const key of ["target", "against"]) if (state.model?.model.labels.includes(state[key])) request[key] = state[key];
 		if (state.changes.length) request.changes = state.changes.map(changeOf);
 		// Integrated gradients do not support clamps: the server then chooses another method and says so.
 		const supported = state.method !== "integrated-gradients" || !state.changes.length;
@@ -130,7 +131,7 @@ export function createLoader(store, api) {
 	};
 
 	store.subscribe((state, keys) => {
-		if (keys.has("changes") || keys.has("layer")) load();
+		if (["changes", "layer", "target", "against"].some((key) => keys.has(key))) load();
 		if (keys.has("method") && !keys.has("changes") && state.data) loadPart(`attribution ${state.method}`, ["attribution"]);
 		if (keys.has("u") && state.data && state.u !== null && !state.data.unitOf.has(state.u)) loadUnit(state.u);
 		if (keys.has("heatmap") && heatmapVisible) loadHeatmap();
@@ -145,6 +146,10 @@ export function createLoader(store, api) {
 			if (visible && store.get().data?.units) loadHeatmap();
 		},
 		/** The answer for a second text: what the comparison shows of it. */
-		loadOther: (text) => api.explain({ ...inputOf(store.get(), text), include: ["prediction", "prefix", "attribution"] }),
+		loadOther(text) {
+			const { data, model } = store.get();
+			const chosen = model.model.task !== "regression" && data ? { target: data.prediction.target } : {}; // the same for both texts
+			return api.explain({ ...inputOf(store.get(), text), include: ["prediction", "prefix", "attribution"], ...chosen });
+		},
 	};
 }

@@ -10,6 +10,7 @@ import { createLoader } from "./loader.js";
 import { SORTS, createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
 import { PARTS, createAddress, readFragment } from "./url.js";
+import { valueText } from "./value.js";
 
 const byId = (id) => document.getElementById(id);
 const inside = (id) => byId(id).querySelector(":scope > div");
@@ -171,8 +172,8 @@ function drawAround(state, changed) {
 	if (any("data", "u", "layer", "model") && byId("unitpanel").open) panels().then((unit) => unit.draw(state));
 	if (any("data", "guess", "guessedId")) {
 		const shown = state.data && !(state.guess && state.guessedId !== state.data.id) ? state.data.prediction : null;
-		setText(byId("sticky"), shown ? `${safeText(shown.label)} · ${safeText(shown.target)} ${fmt(shown.probability)}` : "");
-		if (changed.has("data") && shown && document.activeElement === box) announce(`${shown.label}, ${shown.target} ${fmt(shown.probability)}`);
+		setText(byId("sticky"), shown ? `${safeText(shown.label)} · ${valueText(shown)}` : "");
+		if (changed.has("data") && shown && document.activeElement === box) announce(`${shown.label}, ${valueText(shown)}`);
 	}
 }
 store.subscribe(drawAround);
@@ -198,7 +199,7 @@ new IntersectionObserver(([entry]) => {
 }).observe(byId("prediction"));
 
 function showModel(model) {
-	const { task, units, layers, directions } = model.model;
+	const { inputs, units, layers, directions } = model.model;
 	const evaluation = model.evaluations.at(-1);
 	const parts = [`${units * directions.length} units`];
 	if (layers > 1) parts.push(`${layers} layers`);
@@ -207,7 +208,7 @@ function showModel(model) {
 	setText(byId("modelname"), [safeText(model.name, 40), ...parts].join(" · "));
 	examples = examplesFor(model.model);
 	byId("examples").replaceChildren(...examples.map(({ name }, n) => button(name, { class: "chip", onclick: () => useExample(n) })));
-	if (task === "series") {
+	if (inputs === "series") {
 		box.placeholder = `${model.model.channels} numbers per line, one line per time step. The prediction updates as you type.`;
 		byId("words").setAttribute("aria-label", "The steps of the series");
 	}

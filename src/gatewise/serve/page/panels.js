@@ -7,6 +7,9 @@ const gateName = (gate) => `${GATES[gate]} ${gate}`;
 const halfLife = ({ half_life: steps }) => (steps === null ? "infinite" : `${fmt(steps, 1)} steps`);
 const percent = (x) => `${(100 * x).toFixed(1)}%`;
 
+/** The single output of a network in words. */
+const scoreNameOf = ({ task, labels }) => (task === "regression" ? "prediction" : `logit of “${safeText(labels.at(-1))}”`);
+
 /** One unit: its weights, and its summary over a data set with excerpts and words, if the model folder has one. */
 export function createUnitPanel(root, store, api) {
 	let current = null;
@@ -42,7 +45,7 @@ export function createUnitPanel(root, store, api) {
 		}
 		if (weights?.rows.length === 1) {
 			const terms = weights.rows[0].map((weight, n) => `${weights.parts[n]} of its h × ${signed(weight)}`);
-			parts.push(el("p", {}, `Its part of the logit of “${safeText(state.model.model.labels[1])}”: ${terms.join(" + ")}.`));
+			parts.push(el("p", {}, `Its part of the ${scoreNameOf(state.model.model)}: ${terms.join(" + ")}.`));
 		}
 		if (!summary) {
 			const command = "gatewise explain MODEL --data SOURCE";

@@ -1,6 +1,8 @@
 // The prediction, its probability on a scale, the attribution method with its sum, and the prediction before a change.
 
 import { createSelect, el, fmt, fmtSmall, safeText, setText, signed } from "./dom.js";
+import { tokenNounOf } from "./store.js";
+import { differenceText, mostProbable, valueOf, valueText } from "./value.js";
 
 const SENTIMENT_LABELS = ["negative positive", "neg pos", "bad good"];
 const sum = (row) => row.reduce((a, b) => a + b, 0);
@@ -12,19 +14,25 @@ export function createPredictionView(root, store) {
 	const marker = el("span", { class: "marker" });
 	const beforeMarker = el("span", { class: "marker before", hidden: true });
 	const [left, right] = [el("span", { class: "end" }), el("span", { class: "end" })];
+	const others = el("p", { class: "others muted", hidden: true });
 	const bar = el("div", { class: "bar", "aria-hidden": "true" }, el("span", { class: "middle" }), beforeMarker, marker);
 	const notes = el("p", { class: "changenote", hidden: true });
 	const sums = el("p", { class: "sum" });
 	const method = el("select", { "aria-label": "Attribution method", onchange: () => store.set({ method: method.value }) });
 	const colourBy = createSelect({ "aria-label": "Colour of the words", onchange: () => store.set({ colourBy: colourBy.value }) },
 		[["attribution", "attribution"], ["unit", "memory c of the unit"], ["off", "off"]]);
+	const target = el("select", { "aria-label": "Class to explain", onchange: () => store.set({ target: target.value || null }) });
+	const against = el("select", { "aria-label": "Class to compare with", onchange: () => store.set({ against: against.value || null }) });
+	const score = el("span", { class: "scorechoice", hidden: true }, el("label", {}, "explain ", target), el("label", {}, " against ", against));
+	const networkNote = el("p", { class: "note", hidden: true });
 	const methodNote = el("p", { class: "muted note" });
 	const faithfulnessNote = el("p", { class: "muted note" });
 	const guess = el("div", { class: "guess", hidden: true });
-	const row = el("div", { class: "predictionrow" }, heading, label, number, el("div", { class: "scale" }, left, bar, right));
+	const scale = el("div", { class: "scale" }, left, bar, right);
+	const row = el("div", { class: "predictionrow" }, heading, label, number, scale);
 	const about = el("details", { class: "about" }, el("summary", {}, "About these numbers"), methodNote, faithfulnessNote);
-	const attributionRow = el("div", { class: "attributionrow" }, el("label", {}, "colour ", colourBy), method, sums);
-	root.append(row, guess, notes, attributionRow, about);
+	const attributionRow = el("div", { class: "attributionrow" }, el("label", {}, "colour ", colourBy), method, score, sums);
+	root.append(row, others, guess, notes, attributionRow, networkNote, about);
 
 	const slider = el("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "Your guess in percent" });
 	const guessed = el("output", {}, "50%");
@@ -37,7 +45,7 @@ export function createPredictionView(root, store) {
 	guess.append(question, slider, guessed, show);
 
 	/** Whether the prediction, the prefix predictions and the colours are withheld until the reader has guessed. */
-	const isWithheld = (state) => state.guess && state.data && state.guessedId !== state.data.id;
+	const isWithheld = (state) => state.guess && state.data && state.data.prediction.probability !== null && state.guessedId !== state.data.id;
 
 	function drawMethods(attribution, model) {
 		const names = attribution ? attribution.methods : Object.keys(model?.faithfulness ?? {});
@@ -54,16 +62,31 @@ export function createPredictionView(root, store) {
 		colourBy.parentElement.hidden = !names.length;
 	}
 
-	function drawSums(attribution, prediction) {
-		const words = attribution.parts // with n-grams, each score has two parts
-			? `network ${signed(sum(attribution.parts.network))}  n-grams ${signed(sum(attribution.parts.ngrams) + attribution.truncated_part)}`
-			: `words ${signed(sum(attribution.scores))}`;
+	/** The classes that can be explained: of two classes and of one number there is no choice. */
+	function drawChoice(state, labels, task) {
+		score.hidden = labels.length < (task === "classification" ? 3 : 2);
+		if (score.hidden) return;
+		against.parentElement.hidden = task !== "classification";
+		for (const [select, first, value] of [[target, task === "regression" ? "the first number" : task === "multilabel" ? "the most probable label" : "the prediction", state.target], [against, "all others", state.against]]) {
+			if (select.options.length !== labels.length + 1) {
+				select.replaceChildren(el("option", { value: "" }, first), ...labels.map((name) => el("option", { value: name }, safeText(name))));
+			}
+			select.value = labels.includes(value) ? value : "";
+		}
+	}
+
+	function drawSums(attribution, prediction, tokenNoun) {
+		const words = attribution.parts // with a linear model, each score has two parts
+			? `network ${signed(sum(attribution.parts.network))}  ${attribution.linear_name} ${signed(sum(attribution.parts.linear) + attribution.truncated_part)}`
+			: `${tokenNoun}s ${signed(sum(attribution.scores))}`;
 		const residual = attribution.adds_up ? "rounding" : "residual";
 		setText(sums, `base value ${signed(attribution.base_value)}  ${words}  ${residual} ${fmtSmall(attribution.residual)}` +
-			`  = logit ${signed(attribution.logit)}`);
+			`  = ${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""} ${signed(attribution.score)}`);
+		networkNote.hidden = !attribution.network_note;
+		setText(networkNote, attribution.network_note);
 		setText(methodNote, `${attribution.method}: ${attribution.note}`);
-		const calibrated = prediction.calibrated ? "calibrated on validation data" : "not calibrated";
-		setText(faithfulnessNote, `${attribution.faithfulness_note} Probabilities are ${calibrated}.`);
+		const calibrated = `Probabilities are ${prediction.calibrated ? "calibrated on validation data" : "not calibrated"}.`;
+		setText(faithfulnessNote, `${attribution.faithfulness_note} ${prediction.probability === null ? "" : calibrated}`);
 	}
 
 	function draw(state) {
@@ -76,30 +99,43 @@ export function createPredictionView(root, store) {
 		if (!data) {
 			setText(label, "–");
 			setText(number, "");
-			for (const node of [notes, beforeMarker, marker]) node.hidden = true;
+			for (const node of [notes, beforeMarker, marker, others, networkNote]) node.hidden = true;
 			setText(sums, "");
 			return;
 		}
 		const { attribution, changed } = data;
 		const prediction = state.earlyPrediction ?? data.prediction;
 		const labels = data.model.labels.map((name) => safeText(name));
-		const binary = labels.length === 2;
-		const target = safeText(prediction.target);
-		setText(question, `Guess the probability of “${target}”:`);
-		setText(label, withheld ? "?" : safeText(prediction.label));
-		const isTarget = prediction.label === prediction.target;
+		const { task } = data.model;
+		const binary = labels.length === 2 && task === "classification";
+		const name = safeText(prediction.target);
+		setText(question, `Guess the probability of “${name}”:`);
+		setText(label, withheld ? "?" : safeText(prediction.label, task === "multilabel" ? 80 : 24));
+		const isTarget = prediction.favours;
 		label.className = `label ${withheld ? "" : isTarget ? "for" : "against"}`;
-		const p = binary && !isTarget ? 1 - prediction.probability : prediction.probability;
-		setText(number, withheld ? "" : fmt(p));
-		setText(left, binary ? labels[1 - data.model.labels.indexOf(prediction.target)] : "other");
-		setText(right, target);
+		const p = binary && !isTarget ? 1 - prediction.probability : task === "classification" ? prediction.probabilities[data.model.labels.indexOf(prediction.label)] : null;
+		setText(number, withheld || p === null ? "" : fmt(p));
+		drawOthers(prediction, data.model, withheld);
+		drawChoice(state, data.model.labels, task);
+		scale.hidden = task === "regression";
+		setText(left, binary ? labels[1 - data.model.labels.indexOf(prediction.target)] : task === "multilabel" ? `not ${name}` : "other");
+		setText(right, name);
 		marker.hidden = withheld;
-		marker.style.setProperty("left", `${(100 * prediction.probability).toFixed(2)}%`);
+		marker.style.setProperty("left", `${(100 * (prediction.probability ?? 0)).toFixed(2)}%`);
 		marker.className = `marker ${isTarget ? "for" : "against"}`;
 		beforeMarker.hidden = withheld || !changed;
 		drawNotes(state, withheld, p);
 		if (withheld) setText(sums, "");
-		else if (attribution && !attribution.stale) drawSums(attribution, prediction);
+		else if (attribution && !attribution.stale) drawSums(attribution, prediction, tokenNounOf(state));
+		if (withheld || !attribution) networkNote.hidden = true;
+	}
+
+	/** Of many classes the three most probable ones. */
+	function drawOthers(prediction, { labels, task }, withheld) {
+		others.hidden = withheld || !prediction.probabilities || (labels.length < 3 && task === "classification");
+		if (others.hidden) return;
+		const shown = mostProbable(prediction, labels, 3).map(([one, p]) => `${safeText(one, 40)} ${fmt(p, 3)}`);
+		setText(others, `most probable: ${shown.join(" · ")}`);
 	}
 
 	function drawNotes(state, withheld, p) {
@@ -107,10 +143,11 @@ export function createPredictionView(root, store) {
 		const before = changed?.before;
 		const lines = [];
 		if (before && !withheld) {
-			beforeMarker.style.setProperty("left", `${(100 * before.probability).toFixed(2)}%`);
-			const difference = signed(prediction.probability - before.probability);
+			beforeMarker.style.setProperty("left", `${(100 * (before.probability ?? 0)).toFixed(2)}%`);
 			const now = before.label === prediction.label ? "still" : "now";
-			lines.push(`“${safeText(prediction.target)}” ${fmt(before.probability)} → ${fmt(prediction.probability)} (${difference}): ${now} ${safeText(prediction.label)}.`);
+			const after = prediction.probability === null ? valueText(prediction) : fmt(valueOf(prediction));
+			const what = prediction.probability === null ? "" : `: ${now} ${safeText(prediction.label)}`;
+			lines.push(`${valueText(before)} → ${after} (${differenceText(before, prediction)})${what}.`);
 		}
 		if (state.guess && !withheld && state.guessed !== undefined) {
 			const percent = (x) => Math.round(100 * x);

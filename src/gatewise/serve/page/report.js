@@ -1,10 +1,11 @@
 // The entry of the self-contained HTML report and of the notebook: the figure of the page over data inside the HTML.
 
 import { createFigure } from "./figure.js";
-import { el, fmt, safeText } from "./dom.js";
+import { el, safeText } from "./dom.js";
 import { decode } from "./heatmapdata.js";
 import { createStore } from "./store.js";
 import { createTextView } from "./textview.js";
+import { lineOf, valueText } from "./value.js";
 
 /** The words joined by spaces into a text, with the position of each word. */
 function textOf(words) {
@@ -48,18 +49,19 @@ class Units {
 function dataOf(view) {
 	const { text, part } = textOf(view.words);
 	const heatmaps = new Map((view.heatmaps ?? []).map((heatmap) => [heatmap.name, decode(heatmap)]));
-	return { ...view, inputText: text, text: part, heatmaps, unitOf: new Units(view, heatmaps), warnings: [], id: "report" };
+	const values = view.values ? { kept: view.words.length, steps: view.words.length, values: view.values } : part;
+	return { ...view, inputText: text, text: values, heatmaps, unitOf: new Units(view, heatmaps), warnings: [], id: "report" };
 }
 
 function drawSides(sides, applied) {
 	const columns = sides.map(({ name, view }) => {
 		const column = el("div");
-		const { label, target, probability } = view.prediction;
-		column.append(el("h2", {}, `${name}: ${safeText(label, 24)}, “${safeText(target, 24)}” ${fmt(probability)}`));
+		const { label, target } = view.prediction;
+		column.append(el("h2", {}, `${name}: ${safeText(label, 24)}, ${valueText(view.prediction)}`));
 		const { text, part } = textOf(view.words);
 		createTextView(column, { label: name }).draw({
-			text, part, scores: view.attribution?.scores, colourOf: view.attribution ? `${view.attribution.method}, in logits` : "",
-			prefix: view.prefix ?? null, before: null, selected: -1, hovered: null, target, tokenNoun: "word",
+			text, part, scores: view.attribution?.scores, colourOf: view.attribution ? view.attribution.method : "",
+			prefix: lineOf(view.prefix, target), before: null, selected: -1, hovered: null, tokenNoun: view.model.inputs === "series" ? "step" : "word",
 		});
 		return column;
 	});
@@ -95,6 +97,6 @@ export function start() {
 	root.append(el("header", {}, el("h1", {}, "gatewise"), el("p", { class: "muted" }, document.title)));
 	if (sides) root.append(drawSides(sides, applied));
 	if (view) drawFigure(root, view);
-	root.append(el("footer", { class: "muted" }, "Scores are attributions of the logit by the method named above. They are not causes. " +
+	root.append(el("footer", { class: "muted" }, "Scores are attributions of the prediction by the method named above. They are not causes. " +
 		"Made by gatewise; this page loads nothing from a server."));
 }

@@ -10,6 +10,8 @@ export const START = {
 	colourBy: "attribution", // colour of the words: attribution, unit, off
 	method: null, // attribution method; null: the model's default
 	layer: null, // null: the top layer
+	target: null, // the class that is explained; null: the predicted one
+	against: null, // the class to compare with; null: all others
 	changes: [],
 	b: null, // the text to compare with; null: none
 	guess: false,
@@ -70,7 +72,7 @@ const pick = (state) => Object.fromEntries(UNDONE.map((key) => [key, state[key]]
 export const stepCount = (state) => state.data?.text?.kept ?? 0;
 
 /** "word", or "step" for a model of series. */
-export const tokenNounOf = (state) => (state.model?.model.task === "series" ? "step" : "word");
+export const tokenNounOf = (state) => (state.model?.model.inputs === "series" ? "step" : "word");
 
 /** The selected word; by default the word with the largest score. */
 export function selectedWord(state) {

@@ -90,7 +90,8 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 		setAttr(lines, "height", height);
 		const rows = [...new Set(boxes.map((box) => box[1]))];
 		const y = (top, p) => top + LINE_PADDING + (1 - p) * (LINE_HEIGHT - 2 * LINE_PADDING);
-		const marks = rows.map((top) => svg("path", { class: "half", d: `M0,${y(top, 0.5)}H${width}` }));
+		const half = view.prefix.numbers ? [] : rows; // the middle of numbers means nothing
+		const marks = half.map((top) => svg("path", { class: "half", d: `M0,${y(top, 0.5)}H${width}` }));
 		const path = ({ probability, stride }, name) => {
 			let d = "";
 			let top = null;
@@ -111,7 +112,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 			return [svg("path", { class: name, d, fill: "none" }), ...dots];
 		};
 		const drawn = [...marks];
-		if (view.before?.prefix) drawn.push(...path(view.before.prefix, "beforeline"));
+		if (view.before) drawn.push(...path(view.before, "beforeline"));
 		drawn.push(...path(view.prefix, "prefixline"));
 		const at = boxes[view.selected];
 		const { probability, stride } = view.prefix;
@@ -125,7 +126,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 	new ResizeObserver(drawLinesLater).observe(list);
 
 	function drawWords() {
-		const { scores, selected, hovered, marked, target } = view;
+		const { scores, selected, hovered, marked } = view;
 		const clamp = clampOf(scores ?? []);
 		const unknown = new Set(view.part.tokens?.unknown ?? []);
 		spans.forEach((span, n) => {
@@ -148,7 +149,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 		if (spans[focus]) setAttr(spans[focus], "tabindex", 0);
 		const colour = scores ? `Colour: ${view.colourOf}, full at ±${fmt(clamp)}` : "";
 		const stride = view.prefix?.stride > 1 ? `, every ${view.prefix.stride}th ${view.tokenNoun}` : "";
-		const line = view.prefix ? `Line: prediction for the text up to each ${view.tokenNoun}, ${target} at the top${stride}` : "";
+		const line = view.prefix ? `Line: prediction up to each ${view.tokenNoun}, ${view.prefix.note}${stride}` : "";
 		setText(caption, [colour, line, view.before ? "Thin line: before the change" : ""].filter(Boolean).join(" · "));
 	}
 
@@ -161,7 +162,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 	}
 
 	return {
-		/** {text, part, scores, colourOf, prefix, before, selected, hovered, marked, target, tokenNoun} */
+		/** {text, part, scores, colourOf, prefix, before, selected, hovered, marked, tokenNoun}; prefix, before: of lineOf */
 		draw(next) {
 			const fresh = !view || view.text !== next.text || view.part !== next.part;
 			const moved = fresh || view.prefix !== next.prefix || view.before !== next.before;

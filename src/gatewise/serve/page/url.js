@@ -77,6 +77,7 @@ export async function readFragment(fragment) {
 	if (SORTS.includes(query.get("o"))) found.sort = query.get("o");
 	if (["attribution", "unit", "off"].includes(query.get("by"))) found.colourBy = query.get("by");
 	if (/^[a-z-]{1,40}$/.test(query.get("m") ?? "")) found.method = query.get("m");
+	for (const key of ["target", "against"]) if (query.get(key)) found[key] = query.get(key).slice(0, 300);
 	if (query.has("x")) found.changes = query.get("x").split(",").slice(0, 32).map(parseChange).filter(Boolean);
 	if (query.get("g") === "1") found.guess = true;
 	if (query.get("present") === "1") found.present = true;
@@ -102,6 +103,7 @@ export async function writeFragment(state, extra = {}) {
 	if (state.sort !== "effect") query.set("o", state.sort);
 	if (state.colourBy !== "attribution") query.set("by", state.colourBy);
 	if (state.method) query.set("m", state.method);
+	for (const key of ["target", "against"]) if (state[key] !== null) query.set(key, state[key]);
 	if (state.changes.length) query.set("x", state.changes.map(writeChange).join(","));
 	if (state.guess) query.set("g", "1");
 	if (state.present) query.set("present", "1");

@@ -9,6 +9,7 @@ const { clampOf, lut, mix, rgb, STOPS, tint } = await page("colour");
 const { decode, halve, orderOf, toCsv, toLevels } = await page("heatmapdata");
 const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await page("words");
 const { numbersAt, stepLine } = await page("cellmath");
+const { differenceText, lineOf, mostProbable, number, valueText } = await page("value");
 const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
 const { createStore, START, selectedWord } = await page("store");
 const { describeChange, fittingChanges } = await page("interventions");
@@ -97,7 +98,7 @@ test("the cell's numbers hang together in both directions", () => {
 });
 
 test("a line of arithmetic adds up, or says that it is rounded", () => {
-  const about = { word: "not", tokenNoun: "word", target: "good", probability: 0.37 };
+  const about = { word: "not", tokenNoun: "word", scoreName: "logit of good", now: "“good” 0.37" };
   const n = numbersAt(unit, 1);
   assert.equal(stepLine(4, n, about), "kept = f · previous c = 0.93 × 1.42 = 1.32");
   assert.equal(stepLine(5, n, about), "i · g = 0.31 × \u22120.78 = \u22120.24;  c = kept + written = 1.32 + (\u22120.24) = 1.08");
@@ -165,4 +166,25 @@ test("changes are cut to the text, and said in words", () => {
   assert.deepEqual(fittingChanges([ranged, { ...ranged, from: 7 }, { ...ranged, from: null, to: null }], 5).map((one) => one.to), [4, null]);
   assert.equal(describeChange(ranged), "f of unit 3 clamped to 1.00, words 3–10");
   assert.equal(describeChange({ gate: "h", unit: 5, value: 0 }), "unit 5 ablated");
+});
+
+test("a value is a probability, or a number in its own unit", () => {
+  const label = { probability: 0.824, score: 1.2, target: "good" };
+  const price = { probability: null, score: -1234.567, target: "price" };
+  assert.equal(valueText(label), "“good” 0.82");
+  assert.equal(valueText(price), "\u22121,235");
+  assert.equal(number(0.00012345), "0.0001234");
+  assert.equal(differenceText(label, { ...label, probability: 0.7 }), "\u22120.12");
+  assert.equal(differenceText(price, { ...price, score: -1200 }), "+34.57");
+  assert.deepEqual(mostProbable({ probabilities: [0.1, 0.6, 0.3] }, ["a", "b", "c"], 2), [["b", 0.6], ["c", 0.3]]);
+});
+
+test("the line of a regression is scaled to its numbers, those before a change included", () => {
+  const after = { stride: 1, probability: null, score: [2, 3, 4] };
+  const line = lineOf(after, "price", { stride: 1, probability: null, score: [0, 1, 1] });
+  assert.deepEqual(line.probability, [0.5, 0.75, 1]);
+  assert.equal(line.note, "from 0 at the bottom to 4 at the top");
+  assert.equal(lineOf(after, "price"), line, "the same object, so that nothing is drawn again");
+  const classes = lineOf({ stride: 2, probability: [0.5, 0.9], score: [0, 2] }, "good");
+  assert.deepEqual([classes.probability, classes.note], [[0.5, 0.9], "“good” at the top"]);
 });

@@ -1,0 +1,46 @@
+// What a prediction says, for every task: the probability of its target, or for regression the predicted number.
+
+import { fmt, safeText } from "./dom.js";
+
+/** A number with four significant digits. */
+export const number = (x) => (Number.isFinite(x) ? Number(x.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 12 }).replace("-", "\u2212") : "–");
+
+/** The probability of the target, or the number. */
+export const valueOf = (prediction) => prediction.probability ?? prediction.score;
+
+/** “positive” 0.82, or the number alone. */
+export function valueText(prediction) {
+	return prediction.probability === null ? number(prediction.score) : `“${safeText(prediction.target)}” ${fmt(prediction.probability)}`;
+}
+
+/** The difference of two values of one target, with its sign. */
+export function differenceText(before, after) {
+	const difference = valueOf(after) - valueOf(before);
+	if (after.probability !== null) return fmt(difference, 2, true);
+	return (difference > 0 ? "+" : "") + number(difference);
+}
+
+const scaled = new WeakMap();
+/**
+ * The prefix predictions as the line that the words show, on a scale from 0 to 1: probabilities as they are; numbers
+ * between the smallest and the largest one, also those of `before`. {probability, stride, note}
+ */
+export function lineOf(prefix, target, before = null) {
+	if (!prefix) return null;
+	if (!scaled.has(prefix)) {
+		if (prefix.probability) scaled.set(prefix, { ...prefix, note: `“${safeText(target)}” at the top` });
+		else {
+			const all = [...prefix.score, ...(before?.score ?? [])];
+			const [low, high] = [Math.min(...all), Math.max(...all)];
+			const probability = prefix.score.map((x) => (x - low) / (high - low || 1));
+			scaled.set(prefix, { probability, stride: prefix.stride, numbers: true, note: `from ${number(low)} at the bottom to ${number(high)} at the top` });
+		}
+	}
+	return scaled.get(prefix);
+}
+
+/** The classes with the largest probabilities, at most `count`: [name, probability]. */
+export function mostProbable(prediction, labels, count) {
+	const order = [...labels.keys()].sort((a, b) => prediction.probabilities[b] - prediction.probabilities[a]);
+	return order.slice(0, count).map((k) => [labels[k], prediction.probabilities[k]]);
+}
