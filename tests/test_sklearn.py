@@ -1,50 +1,30 @@
-"""The scikit-learn estimator in clone, pipelines, searches and pickling."""
+"""The scikit-learn estimators in clone, pipelines, searches and pickling."""
 
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
+from sklearn.base import clone, is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils.estimator_checks import (
-    check_do_not_raise_errors_in_init_or_set_params,
-    check_estimator_cloneable,
-    check_estimator_repr,
-    check_get_params_invariance,
-    check_mixin_order,
-    check_no_attributes_set_in_init,
-    check_parameters_default_constructible,
-    check_set_params,
-    check_valid_tag_types,
-)
 
 from gatewise.errors import InputError
-from gatewise.sklearn import LSTMClassifier
-from gatewise.training import PretrainRecipe, pretrain
+from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMTextClassifier, LSTMTextRegressor
+from gatewise.training import PretrainRecipe, Recipe, pretrain
 from tests.training.texts import made_reviews
 
-SMALL = LSTMClassifier(units=10, embedding_dim=8, epochs=6, batch_size=16, learning_rate=0.02, random_state=3)
+SMALL = LSTMTextClassifier(units=10, embedding_dim=8, epochs=6, batch_size=16, learning_rate=0.02, random_state=3)
+SERIES = LSTMSeriesClassifier(units=10, epochs=8, batch_size=16, learning_rate=0.02, random_state=0)
 DATA = made_reviews(240, 5)
+OWN = {"layout", "warm_start", "verbose", "callbacks", "random_state", "class_weight", "pretrained", "unlabelled"}
 NAMES = np.array(["bad", "good"])[DATA.labels]
-
-
-def test_the_checks_of_scikit_learn_that_need_no_numeric_matrix() -> None:
-    for check in (
-        check_no_attributes_set_in_init,
-        check_get_params_invariance,
-        check_set_params,
-        check_do_not_raise_errors_in_init_or_set_params,
-        check_parameters_default_constructible,
-        check_mixin_order,
-        check_estimator_cloneable,
-        check_estimator_repr,
-        check_valid_tag_types,
-    ):
-        check("LSTMClassifier", LSTMClassifier())
 
 
 def test_fit_predict_score_and_the_same_again() -> None:
@@ -60,13 +40,13 @@ def test_fit_predict_score_and_the_same_again() -> None:
 
 def test_in_a_pipeline_and_a_search() -> None:
     lower = FunctionTransformer(lambda texts: [text.lower() for text in texts])
-    search = GridSearchCV(make_pipeline(lower, clone(SMALL)), {"lstmclassifier__units": [10, 12]}, cv=2)
+    search = GridSearchCV(make_pipeline(lower, clone(SMALL)), {"lstmtextclassifier__units": [10, 12]}, cv=2)
     search.fit(DATA.inputs, NAMES)
     assert search.best_score_ > 0.65  # 0.5 is chance, 0.03 its standard error
     assert search.best_estimator_[-1].model_.architecture.units in (10, 12)
 
 
-@pytest.mark.parametrize("labels", [[0, 1], [1.5, -2.0], [True, False]])
+@pytest.mark.parametrize("labels", [[0, 1], [1.0, -2.0], [True, False]])
 def test_labels_come_back_as_they_were(labels: list[object]) -> None:
     y = np.array(labels)[DATA.labels]
     predicted = clone(SMALL).set_params(epochs=2).fit(DATA.inputs, y).predict(DATA.inputs[:20])
@@ -74,21 +54,135 @@ def test_labels_come_back_as_they_were(labels: list[object]) -> None:
     assert set(predicted.tolist()) <= set(y.tolist())
 
 
-def test_a_matrix_is_one_channel_a_row() -> None:
-    rng = np.random.default_rng(1)
-    t = np.arange(30)
-    X = np.stack([np.sin(t * (0.3 + 0.5 * (n % 2))) + rng.normal(0, 0.2, 30) for n in range(160)])
-    y = np.arange(160) % 2
-    model = LSTMClassifier(units=10, epochs=8, batch_size=16, random_state=0).fit(X[:120], y[:120])
-    assert model.score(X[120:], y[120:]) > 0.85
-    np.testing.assert_allclose(model.predict_proba(X[120:, :, None]), model.predict_proba(X[120:]), atol=1e-6)
+def waves(n: int, seed: int, steps: int = 30) -> tuple[Any, Any]:
+    """n noisy sine waves (n, steps) of two frequencies, and their class."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    X = np.sin(np.arange(steps) * (0.3 + 0.5 * y[:, None])) + rng.normal(0, 0.2, (n, steps))
+    return X, y
+
+
+def test_series_of_one_channel_are_a_matrix_or_any_other_form() -> None:
+    (X, y), (fresh, truth) = waves(120, 1), waves(60, 2)
+    model = clone(SERIES).fit(X, y)
+    assert model.score(fresh, truth) > 0.85
+    assert model.n_features_in_ == 30
+    found = model.predict_proba(fresh)
+    np.testing.assert_allclose(model.predict_proba(fresh[:, :, None]), found, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba([row[:, None] for row in fresh]), found, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(fresh.tolist()), found, atol=1e-6)
+    assert len(model.predict([row[:n, None] for row, n in zip(fresh, range(5, 65), strict=True)])) == 60
+    with pytest.raises(ValueError, match="X has 29 features, but LSTMSeriesClassifier is expecting 30"):
+        model.predict(fresh[:, 1:])
+
+
+def test_the_layout_of_series_with_channels() -> None:
+    X, y = waves(60, 3, steps=12)
+    both = np.stack([X, X[::-1]], axis=1)  # (n, channels, steps)
+    with pytest.raises(InputError, match="layout"):
+        clone(SERIES).fit(both, y)
+    model = clone(SERIES).set_params(layout="channels-first", epochs=1).fit(both, y)
+    other = clone(SERIES).set_params(layout="time-first", epochs=1).fit(both.swapaxes(1, 2), y)
+    np.testing.assert_array_equal(model.predict_proba(both), other.predict_proba(both.swapaxes(1, 2)))
 
 
 def test_what_does_not_fit_is_named() -> None:
-    with pytest.raises(InputError, match="one label per input"):
+    with pytest.raises(InputError, match="y must have one label for each of the 240 rows of X, got 239"):
         clone(SMALL).fit(DATA.inputs, NAMES[:-1])
     with pytest.raises(InputError, match="not one text"):
         clone(SMALL).fit("a text", ["x"])
+    with pytest.raises(InputError, match="row 0 is a number"):
+        clone(SMALL).fit([1.5, 2.5], ["x", "y"])
+    with pytest.raises(InputError, match="series must be real numbers, got texts"):
+        clone(SERIES).fit([["a", "b"], ["c", "d"]], [0, 1])
+    with pytest.raises(InputError, match="continuous: y looks like regression: use LSTMTextRegressor"):
+        clone(SMALL).fit(DATA.inputs, np.linspace(0, 1, 240))
+    with pytest.raises(TypeError, match="LSTMTextClassifier has no parameter 'colour'"):
+        LSTMTextClassifier(colour=3)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"epochs": 2.5}, "epochs must be a whole number"),
+        ({"units": 0}, "units must be"),
+        ({"dropout_output": 1.0}, "dropout_output must be"),
+        ({"recipe": "quick"}, "no recipe is called 'quick'"),
+        ({"encoding": "words"}, "encoding must be"),
+    ],
+)
+def test_parameters_are_checked_before_the_data(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        clone(SMALL).set_params(**parameters).fit([object()], None)
+
+
+def test_numpy_scalars_are_numbers() -> None:
+    model = clone(SMALL).set_params(
+        units=np.int64(8), epochs=np.int32(1), learning_rate=np.float32(0.02), random_state=np.int64(3)
+    )
+    assert model.fit(DATA.inputs, NAMES).model_.architecture.units == 8
+    assert clone(SMALL).set_params(epochs=1, random_state=np.random.RandomState(4)).fit(DATA.inputs, NAMES).n_iter_ == 1
+
+
+def test_every_field_of_a_recipe_is_a_parameter() -> None:
+    known = set(LSTMSeriesRegressor().get_params())
+    assert {field.name for field in fields(Recipe)} - {"name"} <= known
+    assert all(value is None for name, value in LSTMTextClassifier().get_params().items() if name in known - OWN)
+    grid = {"dropout_output": [0.3], "encoding": ["tokens"], "pooling": ["mean"], "recipe": ["fast"]}
+    search = GridSearchCV(clone(SMALL).set_params(epochs=1), grid, cv=2, n_jobs=2)
+    assert search.fit(DATA.inputs, NAMES).best_estimator_.model_.architecture.pooling == "mean"
+
+
+def test_one_column_of_a_frame_and_a_column_transformer() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"text": DATA.inputs, "stars": np.arange(240) % 7})
+    model = clone(SMALL).fit(frame[["text"]], NAMES)
+    assert (model.n_features_in_, model.feature_names_in_.tolist()) == (1, ["text"])
+    found = model.predict_proba(frame[["text"]])
+    np.testing.assert_array_equal(found, clone(SMALL).fit(DATA.inputs, NAMES).predict_proba(DATA.inputs))
+    for same in (frame["text"], DATA.inputs, np.array(DATA.inputs)[:, None]):
+        np.testing.assert_array_equal(model.predict_proba(same), found)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame[["text"]].rename(columns={"text": "review"}))
+    with pytest.raises(InputError, match="a data frame with columns text, stars: pass one column"):
+        model.predict(frame)
+    column = make_pipeline(ColumnTransformer([("text", "passthrough", ["text"])]), clone(SMALL))
+    np.testing.assert_array_equal(column.fit(frame, NAMES).predict_proba(frame), found)
+
+
+def test_a_model_that_is_not_fitted() -> None:
+    for estimator in (LSTMTextClassifier(), LSTMSeriesClassifier(), LSTMTextRegressor(), LSTMSeriesRegressor()):
+        methods = ("predict", "predict_proba", "decision_function") if is_classifier(estimator) else ("predict",)
+        for method in methods:
+            with pytest.raises(NotFittedError):
+                getattr(estimator, method)(["a text"])
+        assert "<div" in estimator._repr_html_()
+
+
+def test_groups_stay_together_and_cross_validation_takes_them() -> None:
+    groups = np.arange(240) // 6
+    scores = cross_val_score(
+        clone(SMALL).set_params(epochs=2), DATA.inputs, NAMES, groups=groups, cv=GroupKFold(2), scoring="roc_auc"
+    )
+    assert scores.shape == (2,)
+    model = clone(SMALL).set_params(epochs=1).fit(DATA.inputs, NAMES, groups=groups)
+    assert model.model_.metadata.n_validation % 6 == 0
+
+
+def test_labels_that_the_model_does_not_know_are_wrong_in_the_score() -> None:
+    model = clone(SMALL).set_params(epochs=1).fit(DATA.inputs, NAMES)
+    assert model.score(DATA.inputs[:4], ["bad", "good", "other", "none"]) <= 0.5
+    assert (model.predict_log_proba(DATA.inputs[:4]) == np.log(model.predict_proba(DATA.inputs[:4]))).all()
+
+
+def test_callbacks_and_weights_of_rows() -> None:
+    half = np.where(np.arange(240) < 120, 0.0, 1.0)
+    one = clone(SMALL).fit(DATA.inputs, NAMES, sample_weight=half)
+    two = clone(SMALL).fit(DATA.inputs[120:], NAMES[120:])
+    np.testing.assert_array_equal(one.predict_proba(DATA.inputs), two.predict_proba(DATA.inputs))
+    for wrong in (np.ones(239), np.ones((240, 1)), -half, half * np.nan, half * 0):
+        with pytest.raises(InputError, match="sample_weight must be"):
+            clone(SMALL).fit(DATA.inputs, NAMES, sample_weight=wrong)
 
 
 def test_from_a_base_with_texts_without_labels() -> None:
@@ -96,7 +190,7 @@ def test_from_a_base_with_texts_without_labels() -> None:
     recipe = PretrainRecipe("test", 8, 6, vocab_size=90, epochs=0.5, batch_size=8, bptt=11, num_sampled=24)
     pretrained = pretrain(texts, recipe=recipe)
     data = made_reviews(80, 3)
-    model = LSTMClassifier(pretrained=pretrained, unlabelled=texts[:40], epochs=1, ngram_order=1, random_state=2)
+    model = LSTMTextClassifier(pretrained=pretrained, unlabelled=texts[:40], epochs=1, ngram_order=1, random_state=2)
     fitted = clone(model).fit(data.inputs, data.labels)
     assert fitted.model_.metadata.recipe == "few-shot"
     assert fitted.model_.metadata.unlabelled

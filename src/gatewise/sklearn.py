@@ -1,124 +1,370 @@
-"""A scikit-learn estimator, for pipelines and searches. Needs the extra `sklearn`.
+"""Scikit-learn estimators for texts and for time series. They need the extra `sklearn`.
 
->>> from gatewise.sklearn import LSTMClassifier
->>> texts = ["good good film", "a bad film", "so good", "bad, bad"] * 10
->>> model = LSTMClassifier(epochs=8, units=8, batch_size=8, random_state=1).fit(texts, ["+", "-", "+", "-"] * 10)
+>>> from gatewise.sklearn import LSTMTextClassifier
+>>> texts = ["good good film", "a bad film", "so good", "bad, bad"] * 15
+>>> model = LSTMTextClassifier(epochs=8, units=8, batch_size=8, random_state=1).fit(texts, ["+", "-", "+", "-"] * 15)
 >>> [str(label) for label in model.predict(["good", "bad"])]
 ['+', '-']
+
+The parameters of an estimator are `recipe`, a few of its own, and every field of `gatewise.training.Recipe` by name, so
+that `set_params` and searches reach them all. A field that is None keeps the value of the recipe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable, Set
+from dataclasses import fields
+from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gatewise.data.inputs import convert_inputs, is_frame
 from gatewise.data.labelled import Labelled
+from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
 from gatewise.errors import InputError, MissingExtra
 from gatewise.model.model import Model
-from gatewise.model.pretrained import PretrainedLM
+from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.target import Target
 from gatewise.training import train
+from gatewise.training.recipes import RECIPES, Recipe, changed
+from gatewise.training.recipes import recipe as named
 from gatewise.types import Array
 
 try:
-    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.metrics import accuracy_score
     from sklearn.utils import check_random_state
-    from sklearn.utils.validation import check_is_fitted
+    from sklearn.utils.class_weight import compute_sample_weight
+    from sklearn.utils.multiclass import type_of_target
+    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 except ImportError as error:
     raise MissingExtra("scikit-learn", "sklearn", "gatewise.sklearn") from error
 
-__all__ = ["LSTMClassifier"]
+__all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", "LSTMTextRegressor"]
 
-_RECIPE_FIELDS = ("units", "embedding_dim", "epochs", "batch_size", "learning_rate", "ngram_order")
+_TEXTS = {"pretrained": None, "unlabelled": None}
+_SERIES = {"layout": None}
+_CLASSES = {"class_weight": None}
+_COMMON = {"warm_start": False, "verbose": 0, "callbacks": None, "random_state": None}
+_RECIPE_FIELDS = tuple(one.name for one in fields(Recipe) if one.name != "name")
 
 
-class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """An LSTM classifier for texts, or for series, as a scikit-learn estimator.
+def _init(*own: dict[str, Any]) -> Callable[..., None]:
+    """An `__init__` with `recipe`, the parameters `own` with their defaults, and every field of `Recipe`.
 
-    X: n texts, or n series, each (steps,) or (steps, channels), of any lengths; an array (n, steps) is n series of one
-    channel, (n, steps, channels) is n series. y (n,): labels of any type that numpy.unique sorts.
-
-    recipe: a recipe's name; None: "fast", or with `pretrained` "finetune", "few-shot" below 2,000 rows. pretrained: a
-    language model of `gatewise.pretrain`, or its folder. unlabelled: further texts (see `gatewise.train`). units,
-    embedding_dim, epochs, batch_size, learning_rate, ngram_order: replace the recipe's value unless None. random_state:
-    None, a number or a RandomState; fixes split, initial weights, order and dropout.
-
-    After fit: model_ (`gatewise.Model`, with trace and explain), classes_ (K,), n_iter_ (epochs run).
+    scikit-learn reads the parameters of an estimator from the signature of `__init__`.
     """
+    defaults = {"recipe": None, **{name: value for some in own for name, value in some.items()}}
+    defaults = dict.fromkeys(_RECIPE_FIELDS) | defaults
 
-    def __init__(
-        self,
-        recipe: str | None = None,
-        *,
-        pretrained: PretrainedLM | str | None = None,
-        unlabelled: Sequence[str] | None = None,
-        units: int | None = None,
-        embedding_dim: int | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        ngram_order: int | None = None,
-        random_state: Any = None,
-    ) -> None:
-        self.recipe = recipe
-        self.pretrained = pretrained
-        self.unlabelled = unlabelled
-        self.units = units
-        self.embedding_dim = embedding_dim
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.ngram_order = ngram_order
-        self.random_state = random_state
+    def __init__(self: Any, recipe: str | Recipe | None = None, **parameters: Any) -> None:
+        unknown = sorted(set(parameters) - set(defaults))
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no parameter {unknown[0]!r}")
+        vars(self).update(defaults | parameters | {"recipe": recipe})
 
-    def fit(self, X: Any, y: Any) -> LSTMClassifier:
-        """Train on X and y. The recipe splits off a validation set, which chooses the epoch. Errors as `train`."""
-        inputs = _inputs(X)
-        labels = np.asarray(y)
-        if labels.ndim != 1 or len(labels) != len(inputs):
-            raise InputError(f"y must be ({len(inputs)},), one label per input, got {labels.shape}")
-        self.classes_, places = np.unique(labels, return_inverse=True)
-        # The model's classes are indices into classes_, so that distinct labels with equal text stay distinct.
-        names = tuple(str(k) for k in range(len(self.classes_)))
-        rows = Labelled.of(inputs, ["0"] * len(inputs)).inputs
-        data = Labelled(rows, places.astype(np.int64), names, source="the data given to fit")
-        changes = {k: getattr(self, k) for k in _RECIPE_FIELDS}
-        seed = self.random_state
-        if not isinstance(seed, int):
-            seed = int(check_random_state(seed).randint(2**31))
-        chosen = {k: v for k, v in changes.items() if v is not None}
-        self.model_: Model = train(
-            data, recipe=self.recipe, pretrained=self.pretrained, unlabelled=self.unlabelled, seed=seed, **chosen
-        )
+    one = inspect.Parameter
+    named_only = [one(name, one.KEYWORD_ONLY, default=defaults[name]) for name in sorted(defaults) if name != "recipe"]
+    first = [one("self", one.POSITIONAL_OR_KEYWORD), one("recipe", one.POSITIONAL_OR_KEYWORD, default=None)]
+    __init__.__signature__ = inspect.Signature([*first, *named_only])  # type: ignore[attr-defined]
+    return __init__
+
+
+class _Estimator(BaseEstimator):  # type: ignore[misc]
+    """What the four estimators have in common: `fit` around `gatewise.train`."""
+
+    model_: Model
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None, validation: Any = None) -> Self:
+        """Train on X and y.
+
+        sample_weight (n,): the weight of each row in the loss; a row of weight 0 counts as absent. groups (n,): rows of
+        one group stay on one side of the validation split. validation: (X, y) to validate on in place of a part of X.
+        Raises InputError, a ValueError, before it trains, for parameters and data that cannot be used. Other errors as
+        `gatewise.train`.
+        """
+        changes = {name: getattr(self, name) for name in _RECIPE_FIELDS if getattr(self, name) is not None}
+        self._check_parameters(changes)
+        if y is None:
+            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        rows = self._rows(X, reset=True)
+        labels = self._labels(y, len(rows), reset=True)
+        weight = self._weights(labels, sample_weight)
+        data = _labelled(rows, labels, weight, groups)
+        self.model_ = train(data, recipe=self.recipe, seed=self._seed(), **self._options(data, validation), **changes)
         self.n_iter_ = self.model_.metadata.epochs
         return self
 
-    def predict_proba(self, X: Any) -> Array:
-        """Probabilities (n, K), columns in the order of classes_."""
-        check_is_fitted(self, "model_")
-        return self.model_.predict_proba(_inputs(X))
+    def _check_parameters(self, changes: dict[str, Any]) -> None:
+        start = self.recipe or next(iter(RECIPES))
+        _ = changed(start, **changes) if isinstance(start, Recipe) else named(start, **changes)
 
-    def predict(self, X: Any) -> Array:
-        """The most probable label of each input (n,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+    def _options(self, data: Labelled, validation: Any) -> dict[str, Any]:
+        """Arguments of `gatewise.train` besides the data, the seed and the recipe."""
+        return {name: getattr(self, name) for name in _TEXTS if hasattr(self, name)}
+
+    def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
+        """X as n texts or n series (steps, channels). reset: in fit, which sets what later calls are checked against.
+        channels: of the series that the model was trained on.
+        """
+        raise NotImplementedError
+
+    def _labels(self, y: Any, n: int, *, reset: bool) -> ConvertedLabels:
+        """The labels of n rows. reset: in fit, which sets in what form `predict` answers."""
+        raise NotImplementedError
+
+    def _weights(self, labels: ConvertedLabels, sample_weight: Any) -> NDArray[np.float64]:
+        """The weight of each row (n,)."""
+        n = len(labels.labels)
+        if sample_weight is None:
+            return np.ones(n)
+        weight = np.array(sample_weight, dtype=np.float64)
+        if weight.shape != (n,):
+            raise InputError(f"sample_weight must be ({n},), got {weight.shape}")
+        if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+            raise InputError("sample_weight must be finite, not negative, and above zero for at least one row")
+        return weight
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31))
+
+    def _logits(self, X: Any) -> Array:
+        check_is_fitted(self, "model_")
+        preprocessor = self.model_.preprocessor
+        channels = preprocessor.scaling.channels if isinstance(preprocessor, SeriesPreprocessor) else None
+        return self.model_.logits(self._rows(X, reset=False, channels=channels))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+class _Texts(_Estimator):
+    """Estimators of texts."""
+
+    def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
+        rows = convert_inputs(X, "text", name="X")
+        if reset:
+            self.__dict__.pop("feature_names_in_", None)
+            self.n_features_in_ = 1
+        if is_frame(X) and (reset or hasattr(self, "feature_names_in_")):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        return rows
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = True
-        tags.input_tags.three_d_array = True
-        tags.non_deterministic = self.random_state is None
+        tags.input_tags.two_d_array = False
         return tags
 
 
-def _inputs(X: Any) -> Sequence[Any]:
-    """X as a list of texts, or of series (steps, channels)."""
-    if isinstance(X, str):
-        raise InputError("X must be a list of texts, not one text")
-    rows = list(X)
-    if rows and not isinstance(rows[0], str):
-        series = [np.asarray(row, dtype=np.float32) for row in rows]
-        return [row[:, None] if row.ndim == 1 else row for row in series]
-    return [str(row) for row in rows]
+class _Series(_Estimator):
+    """Estimators of time series."""
+
+    def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
+        if _is_matrix(X) and channels in (None, 1):
+            matrix = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan")
+            return list(matrix[:, :, None])
+        if reset:
+            for name in ("feature_names_in_", "n_features_in_"):
+                self.__dict__.pop(name, None)
+        return convert_inputs(X, "series", name="X", layout=self.layout, channels=channels)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+    """Classification, and with several labels per row multi-label classification."""
+
+    classes_: NDArray[Any]
+
+    def _labels(self, y: Any, n: int, *, reset: bool) -> ConvertedLabels:
+        y = _iterable(y)
+        if _is_indicator(y):
+            y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+            found, classes, form = convert_labels(y, "multilabel", name="y"), np.arange(y.shape[1]), y.dtype
+        elif _has_collections(y):
+            found = convert_labels(y, "multilabel", name="y")
+            classes, form = Target(found.classes, found.task, found.label_type).class_labels, "labels"
+        else:
+            found, classes, form = *self._one_label(y), None
+        if reset:
+            self.classes_, self._form = classes, form
+        _check_count(found, n)
+        return found
+
+    def _one_label(self, y: Any) -> tuple[ConvertedLabels, NDArray[Any]]:
+        """The labels and the classes as scikit-learn orders them."""
+        found = convert_labels(y, "classification", name="y")
+        column = column_or_1d(np.asarray(y), warn=True)
+        if column.dtype == object and found.label_type != "str":
+            column = np.array(column.tolist())
+        if type_of_target(column) == "continuous":
+            other = type(self).__name__.replace("Classifier", "Regressor")
+            raise InputError(f"Unknown label type: continuous: y looks like regression: use {other}")
+        classes, places = np.unique(column, return_inverse=True)
+        names = tuple(str(one) for one in classes)
+        return found._replace(labels=places.astype(np.int64), classes=names), classes
+
+    def _weights(self, labels: ConvertedLabels, sample_weight: Any) -> NDArray[np.float64]:
+        weight = super()._weights(labels, sample_weight)
+        if self.class_weight is None:
+            return weight
+        if labels.task == "multilabel":
+            raise InputError("class_weight is for one label per row; weight the rows with sample_weight")
+        balanced: NDArray[np.float64] = compute_sample_weight(self.class_weight, self.classes_[labels.labels])
+        return weight * balanced
+
+    def decision_function(self, X: Any) -> Array:
+        """Logits (n, K); for two classes (n,), the logit of classes_[1]."""
+        logits = self._logits(X)
+        return logits[:, 0] if self._form is None and logits.shape[1] == 1 else logits
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities (n, K), columns in the order of classes_."""
+        logits = self._logits(X)
+        return self.model_.target.probabilities(logits)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """The logarithm of `predict_proba`."""
+        return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> Array:
+        """The labels (n,). With several labels per row: 0 and 1 (n, K), or tuples of labels (n,), as y was."""
+        logits = self._logits(X)
+        found = self.model_.target.predicted(logits)
+        if self._form is None:
+            return np.asarray(self.classes_[found])
+        if self._form != "labels":
+            return found.astype(self._form)
+        out = np.empty(len(found), dtype=object)
+        out[:] = [tuple(self.classes_[row == 1].tolist()) for row in found]
+        return out
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The accuracy; with several labels per row the share of rows whose labels are all right."""
+        predicted = self.predict(X)
+        if self._form != "labels":
+            return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+        right = [set(one) == set(other) for one, other in zip(predicted, y, strict=True)]
+        return float(np.average(right, weights=sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class _Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+    """Regression on one number or several."""
+
+    def _labels(self, y: Any, n: int, *, reset: bool) -> ConvertedLabels:
+        found = convert_labels(_iterable(y), "regression", name="y")
+        _check_count(found, n)
+        return found
+
+    def predict(self, X: Any) -> Array:
+        """The numbers (n,), or (n, M) for several numbers per row."""
+        logits = self._logits(X)
+        return self.model_.target.labels(logits)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class LSTMTextClassifier(_Texts, _Classifier):
+    """A classifier of texts.
+
+    X: n texts in a list, an array, a Series or a data frame of one column. y: n labels, or for several labels per row
+    (n, K) of 0 and 1 or n lists of labels.
+    """
+
+    __init__ = _init(_TEXTS, _CLASSES, _COMMON)
+
+
+class LSTMTextRegressor(_Texts, _Regressor):
+    """A regressor of texts. X: as `LSTMTextClassifier`. y: numbers (n,) or (n, M)."""
+
+    __init__ = _init(_TEXTS, _COMMON)
+
+
+class LSTMSeriesClassifier(_Series, _Classifier):
+    """A classifier of time series."""
+
+    __init__ = _init(_SERIES, _CLASSES, _COMMON)
+
+
+class LSTMSeriesRegressor(_Series, _Regressor):
+    """A regressor of time series."""
+
+    __init__ = _init(_SERIES, _COMMON)
+
+
+def _labelled(rows: list[Any], found: ConvertedLabels, weight: NDArray[np.float64], groups: Any) -> Labelled:
+    """The rows with a weight above 0, with their labels."""
+    more: dict[str, Any] = {} if groups is None else {"groups": convert_groups(groups)}
+    data = Labelled(
+        rows,
+        found.labels,
+        found.classes,
+        source="the data given to fit",
+        task=found.task,
+        label_type=found.label_type,
+        sample_weight=weight,
+        **more,
+    )
+    return data if weight.all() else data.take(weight > 0)
+
+
+def _check_count(found: ConvertedLabels, n: int) -> None:
+    if len(found.labels) != n:
+        raise InputError(f"y must have one label for each of the {n:,} rows of X, got {len(found.labels):,}")
+
+
+def _iterable(values: Any) -> Any:
+    """The values, or their array where they are no more than convertible to one."""
+    return values if isinstance(values, Iterable) or not hasattr(values, "__array__") else np.asarray(values)
+
+
+def _is_indicator(y: Any) -> bool:
+    """Whether y is a matrix (n, K) of 0 and 1."""
+    try:
+        with np.errstate(invalid="ignore"):  # infinite numbers are refused later
+            return bool(type_of_target(y) == "multilabel-indicator")
+    except (TypeError, ValueError):
+        return False
+
+
+def _has_collections(y: Any) -> bool:
+    """Whether each row of y is a list or set of labels, and not the one label of a column (n, 1)."""
+    if is_frame(y) or getattr(y, "ndim", 1) != 1:
+        return False
+    rows = list(y)
+    collections = [row for row in rows if isinstance(row, list | tuple | Set)]
+    return bool(collections) and not all(isinstance(row, list | tuple) and len(row) == 1 for row in rows)
+
+
+def _is_matrix(X: Any) -> bool:
+    """Whether X is (n, steps), or should have been: an array, a data frame, or lists of equal length."""
+    if hasattr(X, "ndim"):
+        return X.ndim <= 2 and not (X.ndim == 1 and X.dtype == object)
+    if not isinstance(X, list | tuple):
+        return hasattr(X, "__array__") or is_frame(X)
+    lengths = {len(row) if hasattr(row, "__len__") else 0 for row in X}
+    first = X[0] if len(X) else 0
+    if isinstance(first, list | tuple):
+        return len(lengths) == 1 and not any(hasattr(value, "__len__") for value in first)
+    return getattr(first, "ndim", 0) < 2 and len(lengths) <= 1
