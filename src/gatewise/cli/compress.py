@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gatewise.cli.arguments import JsonOption, LabelOption, ModelArgument, TextOption, open_model, option
-from gatewise.cli.inputs import read_data
+from gatewise.cli.inputs import TableOptions, read_data
 from gatewise.cli.output import print_json
 from gatewise.errors import printable, quote
 
@@ -35,8 +35,8 @@ def compress(
         int | None, option("--max-ngrams", "N", "Keep the N n-grams with the largest weights.  [default: all]")
     ] = None,
     data: Annotated[str | None, option("--data", "SOURCE", _DATA)] = None,
-    text: TextOption = "text",
-    label: LabelOption = "label",
+    text: TextOption = None,
+    label: LabelOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compress a model: quantise weights, prune the vocabulary and n-grams. Reports sizes and, with --data, accuracy.
@@ -54,7 +54,7 @@ def compress(
     check_target(out)
     labelled = None
     if data is not None:
-        splits = read_data(data, text, label)
+        splits = read_data(data, TableOptions(text, label))
         labelled = splits.test or splits.train
         if original.metadata.fingerprint and labelled.fingerprint() == original.metadata.fingerprint:
             print("gatewise: warning: the model was trained on this data", file=sys.stderr)

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatewise.cli.arguments import DataOption, JsonOption, LabelOption, SourceArgument, TextOption
-from gatewise.cli.inputs import read_source
+from gatewise.cli.arguments import (
+    DataOption,
+    DelimiterOption,
+    JsonOption,
+    LabelOption,
+    LabelSeparatorOption,
+    SkipOption,
+    SourceArgument,
+    TaskOption,
+    TextOption,
+)
+from gatewise.cli.inputs import TableOptions, read_source
 from gatewise.cli.output import console, plain_table, print_json
 from gatewise.errors import printable
 
@@ -18,8 +28,12 @@ LENGTHS = {"min": 0, "median": 50, "p90": 90, "max": 100}  # percentiles
 def data(
     source: SourceArgument,
     data: DataOption = None,
-    text: TextOption = "text",
-    label: LabelOption = "label",
+    text: TextOption = None,
+    label: LabelOption = None,
+    task: TaskOption = None,
+    label_separator: LabelSeparatorOption = None,
+    delimiter: DelimiterOption = None,
+    skip_bad_rows: SkipOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Describe a data source: origin, number of examples per class, lengths. Downloads IMDB if needed.
@@ -29,11 +43,12 @@ def data(
     gatewise data imdb --data aclImdb_v1.tar.gz
     gatewise data reviews.csv --text review --label sentiment
     """
-    splits = read_source(source, data, text, label)
+    options = TableOptions(text, label, task, label_separator, delimiter=delimiter, skip_bad_rows=skip_bad_rows)
+    splits = read_source(source, data, options)
     parts = {"train": splits.train, **({"test": splits.test} if splits.test else {})}
     described = {name: _describe(part) for name, part in parts.items()}
     if as_json:
-        print_json({"source": source, "note": splits.note, **described})
+        print_json({"source": " ".join(source), "note": splits.note, **described})
         return
     from rich.text import Text
 

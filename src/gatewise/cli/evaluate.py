@@ -11,18 +11,24 @@ from gatewise.cli.arguments import (
     SOURCES,
     BundledOption,
     DataOption,
+    DelimiterOption,
+    IdOption,
     JsonOption,
     LabelOption,
+    LabelSeparatorOption,
     ModelChoice,
     PrecisionOption,
+    SeriesOption,
+    SkipOption,
     TextOption,
+    TimeOption,
     argument,
     choose_model,
     is_model,
     open_model,
     option,
 )
-from gatewise.cli.inputs import read_source
+from gatewise.cli.inputs import TableOptions, read_source
 from gatewise.cli.output import console, print_json, write_file
 from gatewise.errors import InputError, quote
 
@@ -33,8 +39,14 @@ def evaluate(
         argument("[MODEL] SOURCE", f"Model folder (default: the bundled model) and data: {SOURCES}"),
     ] = None,
     data: DataOption = None,
-    text: TextOption = "text",
-    label: LabelOption = "label",
+    text: TextOption = None,
+    label: LabelOption = None,
+    label_separator: LabelSeparatorOption = None,
+    delimiter: DelimiterOption = None,
+    skip_bad_rows: SkipOption = None,
+    series: SeriesOption = False,
+    id: IdOption = None,
+    time: TimeOption = None,
     use_bundled: BundledOption = False,
     precision: PrecisionOption = "float32",
     reliability: Annotated[
@@ -58,7 +70,19 @@ def evaluate(
     """
     choice, source = _choice(arguments or [], use_bundled)
     model = open_model(choice.path, precision)
-    splits = read_source(source, data, text, label)
+    task = None if model.task == "classification" else model.task
+    options = TableOptions(
+        text,
+        label,
+        task,
+        label_separator,
+        time=time,
+        id=id,
+        series=series or model.architecture.inputs == "channels",
+        delimiter=delimiter,
+        skip_bad_rows=skip_bad_rows,
+    )
+    splits = read_source(source, data, options)
     labelled = splits.test or splits.train
     trained_on_this = bool(model.metadata.fingerprint) and labelled.fingerprint() == model.metadata.fingerprint
     if trained_on_this:

@@ -19,7 +19,7 @@ from gatewise.cli.arguments import (
     open_model,
     option,
 )
-from gatewise.cli.inputs import read_data, read_lines, read_series
+from gatewise.cli.inputs import TableOptions, read_data, read_lines, read_series
 from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.output import console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, quote
@@ -64,8 +64,8 @@ def explain(
     ] = False,
     data: Annotated[str | None, option("--data", "PATH|embedded", _DATA)] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N examples of --data.")] = 1000,
-    column: TextOption = "text",
-    label: LabelOption = "label",
+    column: TextOption = None,
+    label: LabelOption = None,
     file: Annotated[str | None, option("--file", "FILE", "Series file (.ts, .npz), for a model of series.")] = None,
     row: Annotated[int, typer.Option("--row", metavar="N", help="Number of the series in --file, from 1.")] = 1,
     method: Annotated[str | None, option("--method", "NAME", _METHOD)] = None,
@@ -112,7 +112,7 @@ def explain(
     if data is not None and text is None and file is None and not tutorial_review:
         if clamps or replacements or compare or method or svg or html or target or against:
             raise InputError("--data without a text summarises units; the other options need a text")
-        labelled = _sample(data, column, label, limit)
+        labelled = _sample(data, TableOptions(column, label), limit)
         _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
         return
     item = _item(series, text, tutorial_review, data, file, row)
@@ -167,11 +167,11 @@ def explain(
         write_svg(svg, rendered(False))
 
 
-def _sample(data: str, column: str, label: str, limit: int) -> Labelled:
+def _sample(data: str, options: TableOptions, limit: int) -> Labelled:
     """At most `limit` examples of the test half, or of all data where there is none; the sample is always the same."""
     import numpy as np
 
-    splits = read_data(data, column, label)
+    splits = read_data(data, options)
     labelled = splits.test or splits.train
     if len(labelled) <= limit:
         return labelled

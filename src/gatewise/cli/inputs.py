@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gatewise.errors import DataError, InputError, quote
 
 if TYPE_CHECKING:
-    from gatewise.data import Splits
+    from gatewise.data import Labelled, Splits
 
 
 def is_series(source: str) -> bool:
@@ -22,41 +24,101 @@ def is_series(source: str) -> bool:
     return is_series_file(source)
 
 
-def read_source(source: str, data: str | None, text: str, label: str) -> Splits:
-    """`imdb`, a file, or a folder with one folder per class. Of files and folders, all rows are in `train`.
+@dataclass(frozen=True)
+class TableOptions:
+    """The options that say what the columns of a table hold; see `gatewise.data.read_table` and `read_series`.
 
-    text, label: the columns of a table. Raises InputError for `data` with a source other than imdb, DataError for data
-    that is missing or damaged.
+    series: the table holds series instead of texts; None: if its name or first line says so.
     """
-    from gatewise.data import Splits, imdb, read_folder, read_table
 
-    if source == "imdb":
+    text: Sequence[str] | None = None
+    label: Sequence[str] | None = None
+    task: str | None = None
+    label_separator: str | None = None
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+    id: str | None = None
+    series: bool = False
+    delimiter: str | None = None
+    skip_bad_rows: str | None = None
+
+    def read(self, sources: Sequence[str]) -> Labelled:
+        """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
+        from gatewise.data import read_table
+
+        if self.series or is_series(sources[0]):
+            return self._series(sources)
+        if self.id is not None:
+            raise InputError("--id is for series: add --series")
+        return read_table(
+            sources,
+            text=self.text or "text",
+            label=self.label or "label",
+            task=self.task,  # type: ignore[arg-type]
+            label_separator=self.label_separator,
+            weight=self.weight,
+            group=self.group,
+            time=self.time,
+            delimiter=_delimiter(self.delimiter),
+            skip_bad_rows=self.skip_bad_rows,
+        )
+
+    def _series(self, sources: Sequence[str]) -> Labelled:
+        for name in ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows"):
+            if getattr(self, name):
+                raise InputError(f"--{name.replace('_', '-')} is for texts, and these are series")
+        if len(sources) > 1 or len(self.label or ()) > 1:
+            raise InputError("series are read from one file, with one label column")
+        return read_series(sources[0], self.label[0] if self.label else None, self.id, self.time, self.task)
+
+
+def read_source(source: str | Sequence[str], data: str | None, options: TableOptions | None = None) -> Splits:
+    """`imdb`, files, or a folder with one folder per class. All rows are in `train`, unless a folder has train/ and
+    test/.
+
+    Raises InputError for `data` with a source other than imdb, DataError for data that is missing or damaged.
+    """
+    from gatewise.data import Splits, imdb, read_folder, read_folders
+    from gatewise.data.splits import is_split_folder
+
+    sources = [source] if isinstance(source, str) else list(source)
+    if sources == ["imdb"]:
         return imdb(data)
     if data is not None:
         raise InputError("--data is only for the source imdb; give other data as the source itself")
-    if is_series(source):
-        return Splits(read_series(source), None, "")
-    if Path(source).is_dir():
-        return Splits(read_folder(source), None, "")
-    if not Path(source).suffix and not Path(source).exists():
-        raise DataError(f"{quote(source)}: neither imdb nor a file")
-    return Splits(read_table(source, text=text, label=label), None, "")
+    if Path(sources[0]).is_dir():
+        if len(sources) > 1:
+            raise InputError(f"{quote(sources[0])}: a folder is read alone")
+        if is_split_folder(sources[0]):
+            return read_folders(sources[0])
+        return Splits(read_folder(sources[0]), None, "")
+    for one in sources:
+        if one != "-" and not Path(one).suffix and not Path(one).exists():
+            raise DataError(f"{quote(one)}: neither imdb nor a file")
+    return Splits((options or TableOptions()).read(sources), None, "")
 
 
-def read_data(data: str, text: str, label: str) -> Splits:
+def read_data(data: str, options: TableOptions | None = None) -> Splits:
     """As `read_source`, where `data` may also be the IMDB archive, its folder, or `embedded`."""
-    path = Path(data)
-    unpacked = (path / "train").is_dir() and (path / "test").is_dir()
-    if data == "embedded" or data.endswith((".tar.gz", ".tgz")) or unpacked:
-        return read_source("imdb", data, text, label)
-    return read_source(data, None, text, label)
+    reviews = Path(data) / "train" / "urls_pos.txt"
+    if data == "embedded" or data.endswith((".tar.gz", ".tgz")) or reviews.exists():
+        return read_source("imdb", data)
+    return read_source(data, None, options)
 
 
-def read_series(path: str) -> Any:
+def _delimiter(name: str | None) -> str | None:
+    """The delimiter of the option: one character, or tab."""
+    return "\t" if name in ("tab", "\\t") else name
+
+
+def read_series(
+    path: str, label: str | None = None, id: str | None = None, time: str | None = None, task: str | None = None
+) -> Labelled:
     """The labelled series of a file."""
     from gatewise.data.series_files import read_series as read
 
-    return read(path).labelled()
+    return read(path, label=label, id=id, time=time).labelled(task)  # type: ignore[arg-type]
 
 
 def read_lines(path: str | None) -> list[str]:

@@ -41,7 +41,7 @@ def pretrain(
         float | None, option("--epochs", "N", "Number of epochs, instead of --minutes.", min=0.001)
     ] = None,
     data: DataOption = None,
-    text: TextOption = "text",
+    text: TextOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Random seed of weights, order, sampling, dropout.")] = 0,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
@@ -64,11 +64,11 @@ def pretrain(
         pretrain_recipe(size, minutes) if epochs is None else pretrain_recipe(size or "medium", minutes, epochs=epochs)
     )
     folder = RunFolder.of(out, resume, overwrite)  # an error stops the command before it reads the texts
-    corpus = read_texts(texts, data=data, text=text)
+    corpus = read_texts(texts, data=data, text=text or "text")
     command = command_line(
         *("pretrain", *texts),
         data=data,
-        text=None if text == "text" else text,
+        text=text,
         out=out,
         minutes=minutes,
         size=size,

@@ -14,16 +14,25 @@ import typer
 from gatewise.cli.arguments import (
     PRECISION,
     DataOption,
+    DelimiterOption,
+    GroupOption,
+    IdOption,
     JsonOption,
     LabelOption,
+    LabelSeparatorOption,
     OverwriteOption,
     ResumeOption,
+    SeriesOption,
+    SkipOption,
     SourceArgument,
+    TaskOption,
     TextOption,
+    TimeOption,
+    WeightOption,
     command_line,
     option,
 )
-from gatewise.cli.inputs import is_series, read_source
+from gatewise.cli.inputs import TableOptions, is_series, read_source
 from gatewise.cli.output import console, print_json
 from gatewise.errors import InputError, printable, quote
 
@@ -45,15 +54,24 @@ _ADVERSARIAL = (
 
 
 def train(
-    source: SourceArgument,
+    sources: SourceArgument,
     recipe: Annotated[str | None, option("--recipe", "NAME", _RECIPE)] = None,
     pretrained: Annotated[
         str | None, option("--pretrained", "DIR", "Language model of gatewise pretrain to fine-tune.")
     ] = None,
     unlabelled: Annotated[list[str] | None, option("--unlabelled", "TEXTS", _UNLABELLED)] = None,
     data: DataOption = None,
-    text: TextOption = "text",
-    label: LabelOption = "label",
+    text: TextOption = None,
+    label: LabelOption = None,
+    task: TaskOption = None,
+    label_separator: LabelSeparatorOption = None,
+    weight: WeightOption = None,
+    group: GroupOption = None,
+    time: TimeOption = None,
+    series: SeriesOption = False,
+    id: IdOption = None,
+    delimiter: DelimiterOption = None,
+    skip_bad_rows: SkipOption = None,
     out: Annotated[
         str | None, option("--out", "DIR", "Output model folder.  [default: models/SOURCE-RECIPE]", "-o")
     ] = None,
@@ -121,6 +139,8 @@ def train(
         "adversarial": adversarial,
     }
     options = {name: value for name, value in options.items() if value is not None}
+    table = TableOptions(text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows)
+    source = sources[0]
     # An error in an option stops the command before it reads the data.
     checked_seed(seed, resume)
     recipe, changes = changed_fields(recipe, config, set_fields or [], options)
@@ -131,9 +151,9 @@ def train(
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     start = None if pretrained is None else load_pretrained(pretrained)
     folder = None if out is None else RunFolder.of(out, resume, overwrite)
-    if changes.get("ngram_order") and is_series(source):
+    if changes.get("ngram_order") and (series or is_series(source)):
         raise InputError(f"{quote(source)}: n-grams are for texts, and these are series")
-    splits = read_source(source, data, text, label)
+    splits = read_source(sources, data, table)
     if recipe is None and pretrained is not None:  # the default depends on the number of rows
         chosen = named(default_recipe(len(splits.train), True), **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
@@ -141,12 +161,11 @@ def train(
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None
-        more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text, known=known)
+        more = read_texts(unlabelled, data=data if "imdb" in unlabelled else None, text=text or "text", known=known)
     command = command_line(
-        *("train", source, "--recipe", chosen.name),
+        *("train", *sources, "--recipe", chosen.name),
         data=data,
-        text=None if text == "text" else text,
-        label=None if label == "label" else label,
+        **vars(table),
         pretrained=pretrained,
         unlabelled=unlabelled,
         out=out,

