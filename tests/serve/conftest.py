@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,11 @@ pytest.importorskip("fastapi")
 
 TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end 1 2 3 4 5"]
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[2J\u202e{{7*7}}\x00")
+
+
+def labels_of(model: Model, inputs: Any) -> list[str]:
+    """The predicted names; an array of strings would cut a NUL at their end."""
+    return [model.classes[k] for k in model.predict_proba(inputs).argmax(axis=1)]
 
 
 @pytest.fixture(scope="session")

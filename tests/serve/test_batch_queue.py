@@ -76,7 +76,7 @@ async def hold(queue: BatchQueue, work: Work) -> asyncio.Task[Predictions]:
 def test_what_arrives_together_runs_together() -> None:
     async def test(queue: BatchQueue, work: Work) -> None:
         answers = await asyncio.gather(*[queue.run(job(n, n + 0.5)) for n in range(3)])
-        assert [answer.probabilities.ravel().tolist() for answer in answers] == [[n, n + 0.5] for n in range(3)]
+        assert [answer.values.ravel().tolist() for answer in answers] == [[n, n + 0.5] for n in range(3)]
 
     assert with_queue(test).batches == [[0, 0.5, 1, 1.5, 2, 2.5]]
 
@@ -108,7 +108,7 @@ def test_a_batch_is_bounded_by_size_and_by_tokens(changes: Any, tokens: int, bat
         await until(lambda: queue.size == 5)
         work.gate.set()
         answers = await asyncio.gather(first, *rest)
-        assert [answer.probabilities[0, 0] for answer in answers] == [0, 1, 2, 3, 4, 5]
+        assert [answer.values[0, 0] for answer in answers] == [0, 1, 2, 3, 4, 5]
 
     assert with_queue(test, **changes).batches == batches
 
@@ -127,7 +127,7 @@ def test_a_full_queue_is_429() -> None:
         work.gate.set()
         await asyncio.gather(first, *rest, last)
         assert (queue.size, queue.tokens) == (0, 0)
-        assert (await queue.run(job(10))).probabilities[0, 0] == 10
+        assert (await queue.run(job(10))).values[0, 0] == 10
 
     work = with_queue(test, queue=5)
     assert "queue_full" in work.events
@@ -145,7 +145,7 @@ def test_a_queue_timeout_is_504_and_not_computed() -> None:
         assert queue.size == 0
         work.gate.set()
         await first
-        assert (await queue.run(job(3))).probabilities[0, 0] == 3
+        assert (await queue.run(job(3))).values[0, 0] == 3
 
     work = with_queue(test, queue_timeout=0.1)
     assert work.batches == [[0], [3]]
@@ -161,7 +161,7 @@ def test_a_disconnected_client_is_dropped() -> None:
         await until(lambda: queue.size == 3)
         cancelled.cancel()
         work.gate.set()
-        assert (await stays).probabilities[0, 0] == 3
+        assert (await stays).values[0, 0] == 3
         await first
         with pytest.raises(HTTPError):
             await left
@@ -179,7 +179,7 @@ def test_a_job_that_fails_fails_alone_and_a_crash_takes_its_batch() -> None:
         assert [type(one).__name__ for one in found] == ["Predictions", "HTTPError", "Predictions"]
         found = await asyncio.gather(queue.run(job(3)), queue.run(job("crash")), return_exceptions=True)
         assert [type(one).__name__ for one in found] == ["MemoryError", "MemoryError"]
-        assert (await queue.run(job(4))).probabilities[0, 0] == 4
+        assert (await queue.run(job(4))).values[0, 0] == 4
 
     with_queue(test)
 

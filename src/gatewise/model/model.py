@@ -113,6 +113,11 @@ class Model:
             object.__setattr__(self, "_memo", {})
 
     @property
+    def channels(self) -> int:
+        """The channels of the series that it takes; 0 for texts."""
+        return self.preprocessor.scaling.channels if isinstance(self.preprocessor, SeriesPreprocessor) else 0
+
+    @property
     def target(self) -> Target:
         """What the model predicts."""
         return Target(self.classes, self.task, self.label_type, self.thresholds)

@@ -56,9 +56,13 @@ def _add_routes(app: FastAPI, state: State) -> None:
     endpoints = state.endpoints.values()
     predict_schema = openapi.predict_request(endpoints, state.settings)
 
-    @app.post("/predict", openapi_extra=predict_schema, responses=openapi.answers(openapi.PREDICTIONS, *_BODY_ERRORS))
+    @app.post(
+        "/predict",
+        openapi_extra=predict_schema,
+        responses=openapi.answers(openapi.predictions(endpoints), *_BODY_ERRORS),
+    )
     async def predict(request: Request) -> Response:
-        """Labels and probabilities of one or several texts or series."""
+        """Labels and probabilities, or numbers, of one or several texts or series."""
         return _json(await handlers.predict(state, request.scope, await request.body()))
 
     explain_schema = openapi.explain_request(endpoints)

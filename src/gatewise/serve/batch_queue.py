@@ -30,9 +30,9 @@ _MAX_QUEUED_TOKENS = 16_000_000  # bounds the memory of a queue of long texts
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities (n, K) float64 of n inputs, and the number of time steps of each input."""
+    """Probabilities (n, K) float64 of n inputs, or for regression numbers (n, M); and the time steps of each input."""
 
-    probabilities: Array
+    values: Array
     steps: list[int]
 
 

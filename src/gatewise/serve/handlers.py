@@ -8,17 +8,20 @@ import re
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+import numpy as np
+
 from gatewise.errors import InputError
 from gatewise.explain.view import view
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.state import State
 from gatewise.storage import parse_json
+from gatewise.types import Array
 
 Scope = MutableMapping[str, Any]
 
 _PREDICT_KEYS = frozenset({"text", "series", "inputs", "model", "id"})
-_FIELD = re.compile(r"(?:text|series|include|changes|method|layer)(?:\[\d+\]|\.[a-z]+)*")
+_FIELD = re.compile(r"(?:text|series|include|changes|method|layer|target|against)(?:\[\d+\]|\.[a-z]+)*")
 _MAX_PENDING_EXPLANATIONS = 16
 
 
@@ -73,24 +76,34 @@ def _inputs_of(request: dict[str, Any], endpoint: ModelEndpoint) -> list[Any]:
     inputs = request["inputs"] if "inputs" in request else [request[kind]]
     if not isinstance(inputs, list):
         raise HTTPError(400, "bad_field", f"inputs must be a list of {kind}s", "inputs")
-    channels = endpoint.model.architecture.channels
+    channels = endpoint.model.channels
     for n, item in enumerate(inputs):
         field = f"inputs[{n}]" if "inputs" in request else kind
         if kind == "text" and not isinstance(item, str):
             raise HTTPError(400, "bad_field", f"{field} must be a string", field)
         if kind == "series" and not _is_series(item, channels):
-            message = f"{field} must be a list of time steps, each a list of {channels} numbers"
+            one = " or one number" if channels == 1 else ""
+            message = (
+                f"{field} must be a list of time steps, each a list of {channels} numbers{one}; null is a missing one"
+            )
             raise HTTPError(400, "bad_field", message, field)
-    return inputs
+    return inputs if kind == "text" else [series_array(item) for item in inputs]
 
 
 def _is_series(item: object, channels: int) -> bool:
-    return (
-        isinstance(item, list)
-        and len(item) > 0
-        and all(isinstance(step, list) and len(step) == channels for step in item)
-        and all(type(x) in (int, float) and -3e38 < x < 3e38 for step in item for x in step)
-    )
+    """Whether it is a list of steps, each a list of `channels` numbers, or of one channel a number; null is missing."""
+    if not isinstance(item, list) or not item:
+        return False
+    if channels == 1 and not isinstance(item[0], list):
+        item = [[x] for x in item]
+    steps_fit = all(isinstance(step, list) and len(step) == channels for step in item)
+    return steps_fit and all(x is None or (type(x) in (int, float) and -3e38 < x < 3e38) for step in item for x in step)
+
+
+def series_array(item: list[Any]) -> Array:
+    """A series (length, channels) float32 from a checked list; NaN where a value is missing."""
+    series = np.array(item, dtype=np.float32)  # None becomes NaN
+    return series[:, None] if series.ndim == 1 else series
 
 
 async def explain(state: State, scope: Scope, body: bytes) -> bytes:

@@ -1,7 +1,13 @@
 """The Open Inference Protocol (KServe's v2) over HTTP: metadata, tensors and infer.
 
     text      BYTES (n,)                 one string per element
-    series    FP32 (n, steps, channels)  n series of equal length
+    series    FP32 (n, steps, channels)  n series of equal length; null or NaN is a missing value
+
+and answered with tensors, by task:
+
+    classification   label BYTES (n,), probabilities FP64 (n, K)
+    multilabel       labels BOOL (n, K), probabilities FP64 (n, K)
+    regression       value FP64 (n, M)
 
 Source: the specification of kserve/open-inference-protocol, `inference_rest.md`, and its binary tensor extension.
 Errors are `{"error": "..."}`.
@@ -11,7 +17,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -22,9 +28,14 @@ from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.handlers import disconnected_of, parse, text_of, to_json
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.state import State
+from gatewise.types import Task
 
 VERSION = "1"  # a model folder has no versions: each model has one
-OUTPUTS = ("label", "probabilities")
+OUTPUTS: dict[Task, dict[str, str]] = {
+    "classification": {"label": "BYTES", "probabilities": "FP64"},
+    "multilabel": {"labels": "BOOL", "probabilities": "FP64"},
+    "regression": {"value": "FP64"},
+}
 _REQUEST_KEYS = frozenset({"id", "parameters", "inputs", "outputs"})
 _INPUT_KEYS = frozenset({"name", "shape", "datatype", "parameters", "data"})
 
@@ -37,17 +48,15 @@ def server_metadata() -> dict[str, Any]:
 def model_metadata(endpoint: ModelEndpoint) -> dict[str, Any]:
     """GET /v2/models/M."""
     model = endpoint.model
-    datatype, shape = (
-        ("BYTES", [-1]) if endpoint.input_kind == "text" else ("FP32", [-1, -1, model.architecture.channels])
-    )
+    datatype, shape = ("BYTES", [-1]) if endpoint.input_kind == "text" else ("FP32", [-1, -1, model.channels])
     return {
         "name": endpoint.name,
         "versions": [VERSION],
         "platform": "gatewise",
         "inputs": [{"name": endpoint.input_kind, "datatype": datatype, "shape": shape}],
         "outputs": [
-            {"name": "label", "datatype": "BYTES", "shape": [-1]},
-            {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(model.classes)]},
+            {"name": name, "datatype": datatype, "shape": [-1] if name == "label" else [-1, len(model.classes)]}
+            for name, datatype in OUTPUTS[model.task].items()
         ],
     }
 
@@ -72,7 +81,7 @@ async def infer(endpoint: ModelEndpoint, scope: MutableMapping[str, Any], body: 
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1:
         raise HTTPError(400, "bad_field", "inputs must be a list of one tensor")
-    names = _output_names(request.get("outputs", []))
+    names = _output_names(request.get("outputs", []), OUTPUTS[endpoint.model.task])
     found = await endpoint.predict(_inputs_of(inputs[0], binary, endpoint), disconnected_of(scope))
     request_id = {"id": request["id"]} if "id" in request else {}
     outputs = _outputs_of(endpoint, found, names)
@@ -89,20 +98,20 @@ def _split(body: bytes, header_length: bytes | None) -> tuple[dict[str, Any], by
     return parse(body[:end]), body[end:]
 
 
-def _output_names(outputs: Any) -> list[str]:
+def _output_names(outputs: Any, known: Collection[str]) -> list[str]:
     """The names of the requested outputs; all outputs if the list is empty."""
     if not isinstance(outputs, list) or not all(
         isinstance(one, dict)
         and {"name", "parameters"}.issuperset(one)
-        and one.get("name") in OUTPUTS
+        and one.get("name") in known
         and isinstance(one.get("parameters", {}), dict)
         for one in outputs
     ):
-        raise HTTPError(400, "bad_field", f"outputs must be a list of objects with a name: {' or '.join(OUTPUTS)}")
+        raise HTTPError(400, "bad_field", f"outputs must be a list of objects with a name: {' or '.join(known)}")
     names = [str(one["name"]) for one in outputs]
     if len(set(names)) < len(names):
         raise HTTPError(400, "bad_field", "an output is requested twice")
-    return names or list(OUTPUTS)
+    return names or list(known)
 
 
 def _inputs_of(tensor: Any, binary: bytes, endpoint: ModelEndpoint) -> list[Any]:
@@ -131,18 +140,29 @@ def _inputs_of(tensor: Any, binary: bytes, endpoint: ModelEndpoint) -> list[Any]
     if kind == "text":
         return _texts(sizes, tensor["data"] if size is None else _strings(binary))
     data = np.frombuffer(binary, "<f4") if size is not None and size % 4 == 0 else tensor.get("data")
-    return _series(sizes, data, endpoint.model.architecture.channels)
+    return _series(sizes, data, endpoint.model.channels)
 
 
 def _outputs_of(endpoint: ModelEndpoint, found: Predictions, names: list[str]) -> list[dict[str, Any]]:
-    n, classes = found.probabilities.shape
-    labels = [endpoint.model.classes[k] for k in found.probabilities.argmax(axis=1)]
-    probabilities = found.probabilities.ravel().tolist()
-    tensors: dict[str, dict[str, Any]] = {
-        "label": {"name": "label", "shape": [n], "datatype": "BYTES", "data": labels},
-        "probabilities": {"name": "probabilities", "shape": [n, classes], "datatype": "FP64", "data": probabilities},
+    target, (n, width) = endpoint.model.target, found.values.shape
+    data: dict[str, list[Any]] = {
+        "probabilities": found.values.ravel().tolist(),
+        "value": found.values.ravel().tolist(),
     }
-    return [tensors[name] for name in names]
+    if target.task != "regression":
+        decided = target.decide(found.values)
+        data["labels"] = decided.astype(bool).ravel().tolist()
+        if target.task == "classification":
+            data["label"] = [target.classes[k] for k in decided]
+    return [
+        {
+            "name": name,
+            "shape": [n] if name == "label" else [n, width],
+            "datatype": OUTPUTS[target.task][name],
+            "data": data[name],
+        }
+        for name in names
+    ]
 
 
 def _bad_tensor(message: str) -> HTTPError:
@@ -185,8 +205,13 @@ def _series(shape: list[int], data: Any, channels: int) -> list[Any]:
         flat = data
         while isinstance(flat, list) and flat and all(isinstance(row, list) for row in flat):
             flat = [item for row in flat for item in row]
-        if not isinstance(flat, list) or not all(type(x) in (int, float) and -3e38 < x < 3e38 for x in flat):
-            raise _bad_tensor("input series: its data must be numbers in the range of FP32")
+        numbers = isinstance(flat, list) and all(
+            x is None or (type(x) in (int, float) and -3e38 < x < 3e38) for x in flat
+        )
+        if not numbers:
+            raise _bad_tensor(
+                "input series: its data must be numbers in the range of FP32, or null where one is missing"
+            )
         data = np.array(flat, dtype=np.float32)
     if data.size != math.prod(shape):
         raise _bad_tensor("input series: the number of its data does not fit its shape")

@@ -8,6 +8,7 @@ from typing import Any
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.open_inference import OUTPUTS
 from gatewise.serve.settings import Settings
+from gatewise.types import Task
 
 Schema = dict[str, Any]
 
@@ -46,16 +47,16 @@ def _list_of(items: Schema) -> Schema:
 _ERROR = _record({"error": _record({"code": _STRING, "field": {"type": ["string", "null"]}, "message": _STRING})})
 _V2_ERROR = _record({"error": _STRING})
 
-_PREDICTION = _record(
-    {
-        "label": _STRING,
-        "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
-        "steps": {"type": "integer", "description": "The number of tokens or time steps of the input."},
-    }
-)
-PREDICTIONS = _record(
-    {"model": _STRING, "n": _INTEGER, "id": _ID, "predictions": _list_of(_PREDICTION)}, optional=["id"]
-)
+_STEPS: Schema = {"type": "integer", "description": "The number of tokens or time steps of the input."}
+_BY_NAME: Schema = {"type": "object", "additionalProperties": {"type": "number"}}
+_FORMS: dict[Task, list[Schema]] = {
+    "classification": [_record({"label": _STRING, "probabilities": _BY_NAME, "steps": _STEPS})],
+    "multilabel": [_record({"labels": _list_of(_STRING), "probabilities": _BY_NAME, "steps": _STEPS})],
+    "regression": [
+        _record({"value": {"type": "number"}, "steps": _STEPS}),
+        _record({"values": _BY_NAME, "steps": _STEPS}),
+    ],
+}
 
 _TENSOR = _record(
     {"name": _STRING, "datatype": _STRING, "shape": _list_of(_INTEGER), "data": {"type": "array"}}, optional=["data"]
@@ -68,6 +69,13 @@ MODEL = _record(
 INFERENCE = _record(
     {"model_name": _STRING, "model_version": _STRING, "id": _ID, "outputs": _TENSORS}, optional=["model_version", "id"]
 )
+
+
+def predictions(endpoints: Iterable[ModelEndpoint]) -> Schema:
+    """The response of POST /predict, for the tasks of the served models."""
+    forms = [form for task in sorted({one.model.task for one in endpoints}) for form in _FORMS[task]]
+    each = forms[0] if len(forms) == 1 else {"anyOf": forms}
+    return _record({"model": _STRING, "n": _INTEGER, "id": _ID, "predictions": _list_of(each)}, optional=["id"])
 
 
 def predict_request(endpoints: Iterable[ModelEndpoint], settings: Settings) -> Schema:
@@ -91,7 +99,9 @@ def predict_request(endpoints: Iterable[ModelEndpoint], settings: Settings) -> S
 
 def explain_request(endpoints: Iterable[ModelEndpoint]) -> Schema:
     """The body of POST /explain; `gatewise.explain.view` checks the other fields."""
-    properties = {"text": _TEXT, "model": {"type": "string", "enum": [one.name for one in endpoints]}}
+    name: Schema = {"type": "string", "description": "A class, label or number of the model."}
+    models = {"type": "string", "enum": [one.name for one in endpoints]}
+    properties = {"text": _TEXT, "model": models, "target": name, "against": name}
     return _body({"type": "object", "properties": properties})
 
 
@@ -120,12 +130,13 @@ def infer_request(endpoints: Iterable[ModelEndpoint]) -> Schema:
             "data": {"type": "array", "minItems": 1},
         },
     }
-    output = _object({"name": {"type": "string", "enum": list(OUTPUTS)}, "parameters": parameters}, ["name"])
+    names = sorted({name for one in endpoints for name in OUTPUTS[one.model.task]})
+    output = _object({"name": {"type": "string", "enum": names}, "parameters": parameters}, ["name"])
     request = {
         "id": _ID,
         "parameters": parameters,
         "inputs": {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1},
-        "outputs": {"type": "array", "items": output, "maxItems": len(OUTPUTS)},
+        "outputs": {"type": "array", "items": output, "maxItems": len(names)},
     }
     return _body(_object(request, ["inputs"]))
 
@@ -158,7 +169,10 @@ def _body(schema: Schema) -> Schema:
 
 
 def _series(endpoints: Iterable[ModelEndpoint]) -> Schema:
-    widths = {one.model.architecture.channels for one in endpoints if one.input_kind == "series"}
-    number = {"type": "number", "exclusiveMinimum": -3e38, "exclusiveMaximum": 3e38}
+    widths = {one.model.channels for one in endpoints if one.input_kind == "series"}
+    number = {"type": ["number", "null"], "exclusiveMinimum": -3e38, "exclusiveMaximum": 3e38}
     step = {"type": "array", "items": number, "minItems": min(widths), "maxItems": max(widths)}
-    return {"type": "array", "items": step, "minItems": 1}
+    steps = {"type": "array", "items": step, "minItems": 1}
+    if min(widths) > 1:
+        return steps
+    return {"anyOf": [steps, {"type": "array", "items": number, "minItems": 1}]}

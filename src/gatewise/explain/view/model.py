@@ -47,6 +47,8 @@ class ViewedModel(Protocol):
     @property
     def target(self) -> Target: ...
     @property
+    def channels(self) -> int: ...
+    @property
     def metadata(self) -> Any: ...
     @property
     def history(self) -> str: ...
@@ -96,7 +98,8 @@ class ViewCache:
 
 def model_json(model: ViewedModel, fingerprint: str) -> Json:
     """The model in a few numbers, part of every answer."""
-    return {"fingerprint": fingerprint, **network_json(model.architecture, model.target), "max_steps": MAX_STEPS}
+    network = network_json(model.architecture, model.target)
+    return {"fingerprint": fingerprint, **network, "channels": model.channels, "max_steps": MAX_STEPS}
 
 
 def model_view(model: ViewedModel, cache: ViewCache | None = None) -> Json:

@@ -85,15 +85,18 @@ def _text(text: object) -> str:
 
 
 def _series(rows: object) -> list[list[float]]:
+    """The steps of a series; NaN where a value is missing, which is null in JSON. One channel may be a flat list."""
     if not isinstance(rows, list) or not rows:
         raise RequestError("series", "must be a list of time steps, each a list of one number per channel")
+    if not any(isinstance(row, list) for row in rows):
+        rows = [[x] for x in rows]
     for n, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(rows[0]):
             raise RequestError(f"series[{n}]", "each step must have as many numbers as the first one")
         for k, x in enumerate(row):
-            if isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x):
-                raise RequestError(f"series[{n}][{k}]", "must be a finite number")
-    return rows
+            if x is not None and (isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x)):
+                raise RequestError(f"series[{n}][{k}]", "must be a finite number, or null where it is missing")
+    return [[math.nan if x is None else x for x in row] for row in rows]
 
 
 def _include(include: object) -> tuple[frozenset[str], int | None, tuple[str, ...]]:

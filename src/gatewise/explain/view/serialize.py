@@ -34,7 +34,6 @@ def network_json(arch: Architecture, of: Target) -> Json:
         "task": of.task,
         "labels": list(of.classes),
         "thresholds": list(of.thresholds),
-        "channels": arch.channels if arch.inputs == "channels" else 0,
         "units": arch.units,
         "layers": arch.layers,
         "directions": list(arch.directions),

@@ -17,9 +17,12 @@ export function createSeries(root) {
 		const channels = values[0].length;
 		const lines = Array.from({ length: Math.min(channels, MAX_CHANNELS) }, (_, c) => {
 			const column = values.map((row) => row[c]);
-			const [low, high] = [Math.min(...column), Math.max(...column)];
-			const points = column.map((x, t) => `${((t + 0.5) / values.length) * W},${8 + (H - 16) * (1 - (x - low) / (high - low || 1))}`);
-			return svg("polyline", { points: points.join(" "), class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] });
+			const known = column.filter((x) => x !== null);
+			const [low, high] = [Math.min(...known), Math.max(...known)];
+			const place = (x, t) => `${(((t + 0.5) / values.length) * W).toFixed(1)},${(8 + (H - 16) * (1 - (x - low) / (high - low || 1))).toFixed(1)}`;
+			// A missing value interrupts the line.
+			const d = column.map((x, t) => (x === null ? "" : `${t > 0 && column[t - 1] !== null ? "L" : "M"}${place(x, t)}`)).join("");
+			return svg("path", { d, class: `channel c${c % 4}`, "stroke-dasharray": DASHES[Math.floor(c / 2) % 4] });
 		});
 		picture.replaceChildren(...lines, cursor);
 		setAttr(picture, "aria-label", `${channels} channels over ${values.length} steps`);
@@ -28,7 +31,7 @@ export function createSeries(root) {
 	return (values, t) => {
 		if (values !== drawn) build(values);
 		setAttr(cursor, "d", `M${((t + 0.5) / values.length) * W},0V${H}`);
-		const numbers = values[t].slice(0, MAX_CHANNELS).map((x, c) => `channel ${c + 1}: ${fmt(x, 3)}`);
+		const numbers = values[t].slice(0, MAX_CHANNELS).map((x, c) => `channel ${c + 1}: ${x === null ? "missing" : fmt(x, 3)}`);
 		setText(line, `step ${t + 1} · ${numbers.join("  ")}${values[t].length > MAX_CHANNELS ? ` … (${values[t].length} channels)` : ""}`);
 	};
 }

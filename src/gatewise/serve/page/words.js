@@ -63,13 +63,13 @@ export function differingWords(a, b) {
 	return [first, second];
 }
 
-/** Pasted numbers, one time step per line, as rows. Throws an Error that names the wrong line. */
+/** Pasted numbers, one time step per line, as rows; ? and nan are missing values, null. Throws an Error that names the wrong line. */
 export function parseSeries(text, channels) {
 	const rows = [];
 	for (const [n, line] of text.split(/\r?\n/).entries()) {
 		if (!line.trim()) continue;
-		const row = line.trim().split(/[\s,;]+/).filter(Boolean).map(Number);
-		if (row.length !== channels || !row.every(Number.isFinite)) {
+		const row = line.trim().split(/[\s,;]+/).filter(Boolean).map((cell) => (/^(\?|nan)$/i.test(cell) ? null : Number(cell)));
+		if (row.length !== channels || !row.every((x) => x === null || Number.isFinite(x))) {
 			throw new Error(`Line ${n + 1}: expected ${channels === 1 ? "one number" : `${channels} numbers`} per line.`);
 		}
 		rows.push(row);

@@ -1,0 +1,132 @@
+"""Serving regression and multi-label models: what each task answers, and series with missing values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.network.architecture import Architecture
+from gatewise.text import TokenEncoding
+from tests.explain.random_net import parameters_of
+from tests.serve.conftest import TEXTS
+from tests.serve.server import Server, ask, post, serving
+
+SERIES = [[1.5], [None], [-0.25], [2.0]]
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Model]:
+    scaling = SeriesPreprocessor(StandardScaler((0.5,), (2.0,)))
+    masked = SeriesPreprocessor(StandardScaler((0.5, 1.0), (2.0, 3.0)), mask=True)
+    tokens = TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1)
+    one = Architecture("channels", 1, 0, 5)
+    several = Architecture("channels", 3, 0, 4, outputs=2)
+    labels = Architecture("tokens", tokens.vocab_size, 5, 4, outputs=3)
+    text = TextPreprocessor(tokens)
+    return {
+        "price": Model(one, parameters_of(one, 1), scaling, ("price",), task="regression"),
+        "two": Model(several, parameters_of(several, 2), masked, ("low", "high"), task="regression"),
+        "topics": Model(
+            labels, parameters_of(labels, 3), text, ("a", "b", "c"), task="multilabel", thresholds=(0.2, 0.9, 0.45)
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def tasks(models: dict[str, Model], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("tasks")
+    for name, model in models.items():
+        model.save(home / name)
+    with serving(home, *(home / name for name in models)) as found:
+        yield found
+
+
+def test_a_number_has_no_probability(tasks: Server, models: dict[str, Model]) -> None:
+    found = post(tasks.port, "/predict", {"series": SERIES}).json()["predictions"]
+    expected = float(models["price"].predict([np.array([1.5, np.nan, -0.25, 2.0])])[0])
+    assert found == [{"value": pytest.approx(expected, abs=1e-6), "steps": 4}]
+    flat = post(tasks.port, "/predict", {"inputs": [[1.5, None, -0.25, 2.0], [0, 1]]}).json()["predictions"]
+    assert flat[0]["value"] == pytest.approx(expected, abs=1e-6)
+    assert flat[1]["steps"] == 2
+
+
+def test_several_numbers_have_names_and_a_mask_is_no_channel(tasks: Server, models: dict[str, Model]) -> None:
+    series = [[1, 2], [None, 0.5], [3, None]]
+    [found] = post(tasks.port, "/predict", {"series": series, "model": "two"}).json()["predictions"]
+    expected = models["two"].predict([np.array(series, dtype=float)])[0]
+    assert found["values"] == pytest.approx(dict(zip(("low", "high"), expected.tolist(), strict=True)), abs=1e-6)
+    reply = post(tasks.port, "/predict", {"series": [[1, 2, 0]], "model": "two"})
+    assert (reply.status, reply.json()["error"]["field"]) == (400, "series")
+
+
+def test_labels_follow_the_thresholds(tasks: Server, models: dict[str, Model]) -> None:
+    found = post(tasks.port, "/predict", {"inputs": TEXTS, "model": "topics"}).json()["predictions"]
+    assert [tuple(one["labels"]) for one in found] == models["topics"].predict(TEXTS).tolist()
+    p = np.array([list(one["probabilities"].values()) for one in found])
+    np.testing.assert_allclose(p, models["topics"].predict_proba(TEXTS), atol=1e-6)
+    assert len({len(one["labels"]) for one in found}) > 1 or any(one["labels"] for one in found)
+
+
+def test_open_inference_of_the_tasks(tasks: Server, models: dict[str, Model]) -> None:
+    about = ask(tasks.port, "GET", "/v2/models/price").json()
+    assert about["outputs"] == [{"name": "value", "datatype": "FP64", "shape": [-1, 1]}]
+    tensor = {"name": "series", "shape": [1, 4, 1], "datatype": "FP32", "data": [1.5, None, -0.25, 2.0]}
+    [output] = post(tasks.port, "/v2/models/price/infer", {"inputs": [tensor]}).json()["outputs"]
+    [alone] = post(tasks.port, "/predict", {"series": SERIES}).json()["predictions"]
+    assert output["data"] == pytest.approx([alone["value"]])
+    texts = {"name": "text", "shape": [len(TEXTS)], "datatype": "BYTES", "data": TEXTS}
+    outputs = post(tasks.port, "/v2/models/topics/infer", {"inputs": [texts]}).json()["outputs"]
+    assert [one["name"] for one in outputs] == ["labels", "probabilities"]
+    assert outputs[0]["datatype"] == "BOOL"
+    decided = models["topics"].target.decide(models["topics"].predict_proba(TEXTS)).astype(bool)
+    assert np.array(outputs[0]["data"]).reshape(outputs[0]["shape"]).tolist() == decided.tolist()
+    wrong = {"inputs": [texts], "outputs": [{"name": "label"}]}
+    assert post(tasks.port, "/v2/models/topics/infer", wrong).status == 400
+
+
+def test_explanations_of_the_tasks(tasks: Server, models: dict[str, Model]) -> None:
+    include = ["prediction", "prefix", "attribution"]
+    found = post(tasks.port, "/explain", {"series": SERIES, "include": include}).json()
+    prediction = found["prediction"]
+    assert (prediction["probability"], prediction["probabilities"], prediction["score_name"]) == (
+        None,
+        None,
+        "prediction",
+    )
+    assert prediction["numbers"] == [pytest.approx(prediction["score"])]
+    assert found["prefix"]["probability"] is None
+    assert found["text"]["values"][1] == [None]
+    assert "logit" not in found["attribution"]["note"]
+    item: dict[str, Any] = {"text": TEXTS[1], "model": "topics", "include": include}
+    chosen = post(tasks.port, "/explain", {**item, "target": "b"}).json()
+    assert (chosen["prediction"]["target"], chosen["attribution"]["target"]) == ("b", "b")
+    logits = models["topics"].trace(TEXTS[1]).logits
+    assert chosen["prediction"]["score"] == pytest.approx(logits[1], abs=1e-5)
+    best = post(tasks.port, "/explain", item).json()["prediction"]
+    assert best["target"] == "abc"[int(np.argmax(best["probabilities"]))]
+    for field, value in (("target", "d"), ("against", "a"), ("target", 7)):
+        reply = post(tasks.port, "/explain", {**item, field: value})
+        assert (reply.status, reply.json()["error"]["field"]) == (400, field)
+
+
+def test_the_description_has_the_forms_of_the_tasks(tasks: Server) -> None:
+    described = ask(tasks.port, "GET", "/openapi.json").json()
+    schema = described["paths"]["/predict"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    forms = [set(form["properties"]) for form in schema["properties"]["predictions"]["items"]["anyOf"]]
+    assert forms == [{"labels", "probabilities", "steps"}, {"value", "steps"}, {"values", "steps"}]
+
+
+def test_the_model_of_the_page(tasks: Server, tmp_path: Path) -> None:
+    model = ask(tasks.port, "GET", "/model?model=two").json()["model"]
+    assert (model["inputs"], model["task"], model["channels"], model["labels"]) == (
+        "series",
+        "regression",
+        2,
+        ["low", "high"],
+    )
