@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.data import Labelled
 from gatewise.errors import InputError, TrainingError
+from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Interrupted, PretrainRecipe, pretrain, train
-from tests.training.callbacks import Recorder
+from gatewise.training.pretrained import Pretrained
+from tests.training.callbacks import InterruptAt, Recorder
 from tests.training.texts import made_reviews
 
 RECIPE = PretrainRecipe(
@@ -119,8 +123,11 @@ def test_pretrained_embeddings_leave_the_units_free() -> None:
     ("options", "says"),
     [
         ({"units": 12}, "units 10"),
-        ({"recipe": "tutorial"}, "pretrained model"),
-        ({"bidirectional": False}, "both directions"),
+        ({"recipe": "tutorial"}, "the pretrained model has encoding tokens; .* recipe tutorial with encoding keras"),
+        (
+            {"bidirectional": False},
+            "bidirectional True; it cannot start a network .* with bidirectional False",
+        ),
         ({"gate": "binary"}, "sigmoid"),
         ({"unlabelled": ["a text"], "student_epochs": 0, "lsa_components": 0}, "cannot use unlabelled texts"),
     ],
@@ -154,3 +161,86 @@ def test_labelled_texts_are_left_out_of_the_unlabelled_ones(pretrained: Pretrain
     assert "30 of them not among the labelled texts" in mixed.metadata.unlabelled
     with pytest.raises(InputError, match="every unlabelled text"):
         train(data, pretrained=pretrained, unlabelled=texts[:50], **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Model:
+    return train(made_reviews(400, 3), recipe="fast", seed=3, epochs=4, units=9, embedding_dim=7, vocab_size=80)
+
+
+def renamed(data: Labelled, names: tuple[str, ...]) -> Labelled:
+    return replace(data, classes=names)
+
+
+def test_it_starts_from_the_weights_of_a_classifier(classifier: Model) -> None:
+    """The network has the classifier's shape whatever the recipe says; vocabulary and weights are the classifier's."""
+    still: dict[str, Any] = {"learning_rate": 1e-9, "epochs": 1, "min_steps": 0, "ngram_order": 0, "calibrate": False}
+    model = train(made_reviews(120, 5), pretrained=classifier, recipe="finetune", **still)
+    assert (model.architecture.units, model.architecture.embedding_dim) == (9, 7)
+    assert model.metadata.pretrained.startswith("classifier (fast; negative, positive): ")
+    assert model.preprocessor.to_files() == classifier.preprocessor.to_files()
+    for name in model.parameters:
+        if not name.startswith("dense."):
+            np.testing.assert_allclose(model.parameters[name], classifier.parameters[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("positive", "negative")])
+def test_what_a_classifier_knows_needs_no_names(classifier: Model, names: tuple[str, ...]) -> None:
+    """Classes of other names, or in the reversed order: with 24 rows it is better than a fresh model, because the dense
+    layer and the n-grams are mapped to the new classes.
+    """
+    data, fresh = (renamed(made_reviews(n, seed), names) for n, seed in ((24, 50), (300, 51)))
+    model = train(data, pretrained=classifier, seed=1)
+    alone = train(data, recipe="fast", seed=1, units=9, embedding_dim=7)
+    assert model.evaluate(fresh).accuracy > 0.85
+    assert model.evaluate(fresh).loss < alone.evaluate(fresh).loss - 0.05
+    assert model.ngrams is not None
+    assert classifier.ngrams is not None
+    assert np.isin(classifier.ngrams.keys, model.ngrams.keys).all()
+
+
+def test_a_classifier_of_two_classes_starts_one_of_three(classifier: Model) -> None:
+    model = train(made_reviews(300, 8, ("bad", "good", "odd")), pretrained=classifier, seed=2)
+    assert model.classes == ("bad", "good", "odd")
+    assert model.evaluate(made_reviews(200, 9, ("bad", "good", "odd"))).accuracy > 0.6
+
+
+def test_from_the_folder_of_a_classifier_interrupted_and_resumed(classifier: Model, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "c")
+    data = made_reviews(120, 5)
+    options: dict[str, Any] = {"pretrained": tmp_path / "c", "seed": 4, "recipe": "finetune", "min_steps": 20}
+    uninterrupted = train(data, **options)
+    with pytest.raises(Interrupted):
+        train(data, out=tmp_path / "m", callback=InterruptAt(2, 2), **options)
+    other = replace(classifier, parameters={k: v + 1e-3 for k, v in classifier.parameters.items()})
+    with pytest.raises(TrainingError, match="another run: it differs in data"):
+        train(data, out=tmp_path / "m", resume=True, **options | {"pretrained": other})
+    resumed = train(data, out=tmp_path / "m", resume=True, **options)
+    for name, array in uninterrupted.parameters.items():
+        assert array.tobytes() == resumed.parameters[name].tobytes(), name
+
+
+def test_the_tutorials_kind_of_classifier_and_series_start_too() -> None:
+    """The preprocessor, the padding and the direction are the classifier's."""
+    small: dict[str, Any] = {"units": 5, "epochs": 1, "batch_size": 16}
+    keras = train(made_reviews(120, 5), recipe="tutorial", max_length=50, embedding_dim=6, **small)
+    model = train(made_reviews(120, 6), pretrained=keras, seed=1)
+    assert (model.architecture.padding, model.architecture.max_length, model.architecture.units) == ("pre", 50, 5)
+    rng = np.random.default_rng(5)
+    series = [rng.normal(k % 2, 1, (int(rng.integers(4, 9)), 2)).astype(np.float32) for k in range(60)]
+    labels = [str(k % 2) for k in range(60)]
+    first = train(series, labels, **small)
+    second = train(
+        [s + 3 for s in series], labels, pretrained=first, **{k: v for k, v in small.items() if k != "units"}
+    )
+    assert second.preprocessor == first.preprocessor
+    with pytest.raises(InputError, match="the pretrained model is for texts, and these are series"):
+        train(series, labels, pretrained=keras, recipe="fast")
+    with pytest.raises(InputError, match="the pretrained model has units 5; it cannot start a network"):
+        train(made_reviews(120, 6), pretrained=keras, units=6)
+
+
+def test_what_is_no_pretrained_model() -> None:
+    with pytest.raises(InputError, match="pretrained must be a model, its folder or 'bundled', not int"):
+        train(made_reviews(60, 3), pretrained=3)  # type: ignore[arg-type]
+    assert Pretrained.of("bundled").summary.startswith("the bundled model (best; negative, positive): IMDB reviews")

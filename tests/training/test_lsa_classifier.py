@@ -14,10 +14,11 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.ngrams import Ngrams
 from gatewise.training import PretrainRecipe, pretrain, recipe, train
 from gatewise.training import lsa as lsa_module
-from gatewise.training.ensemble import add_lsa_classifier
+from gatewise.training.ensemble import add_ngram_model
 from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.lsa import LSA_L2, fit_lsa, fit_lsa_classifier
 from gatewise.training.ngrams import NgramModel, targets_of
+from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
 from gatewise.training.training_data import TrainingData, prepare
 from gatewise.types import Array
@@ -43,8 +44,8 @@ def pretrained() -> PretrainedLM:
 
 
 def ready(pretrained: PretrainedLM, labels: int, classes: tuple[str, ...] = ("negative", "positive")) -> TrainingData:
-    chosen = match_pretrained(recipe("finetune", lsa_components=6), pretrained)
-    return prepare(made_reviews(labels, 3, classes), chosen, 0, pretrained.encoding)
+    chosen = match_pretrained(recipe("finetune", lsa_components=6), Pretrained.of(pretrained))
+    return prepare(made_reviews(labels, 3, classes), chosen, 0, Pretrained.of(pretrained).preprocessor)
 
 
 def encoded(training_data: TrainingData, texts: Any) -> list[Array]:
@@ -83,7 +84,10 @@ def test_it_classifies_texts_that_share_no_decisive_word_with_labelled_ones(pret
     labels, fresh = rng.integers(0, 2, 60), rng.integers(0, 2, 200)
     data = labelled([text(side, 0, 2) for side in labels], labels)
     training_data = prepare(
-        data, match_pretrained(recipe("finetune", lsa_components=2), pretrained), 0, pretrained.encoding
+        data,
+        match_pretrained(recipe("finetune", lsa_components=2), Pretrained.of(pretrained)),
+        0,
+        Pretrained.of(pretrained).preprocessor,
     )
     together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
     classifier = fit_lsa_classifier(training_data, encoded(training_data, together), 0, Recorder())
@@ -137,7 +141,7 @@ def test_the_informative_model_gets_the_weight() -> None:
         Ngrams(1, np.arange(first, first + 2), np.array([[-2.0], [2.0]], dtype=np.float32)) for first in (1, 3)
     )
     recorder = Recorder()
-    found = add_lsa_classifier(
+    found = add_ngram_model(
         NgramModel(wrong, np.array([0.5])), NgramModel(right, np.zeros(1)), sequences, targets_of(labels, 2), recorder
     )
     assert recorder.messages[0].startswith("n-grams x ")

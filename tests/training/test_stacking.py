@@ -12,6 +12,7 @@ import pytest
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Interrupted, PretrainRecipe, default_recipe, pretrain, recipe, train
 from gatewise.training.ensemble import fit_weights
+from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
 from gatewise.training.stacking import stacked_predictions
 from gatewise.training.training_data import TrainingData, prepare
@@ -32,9 +33,9 @@ def pretrained() -> PretrainedLM:
 def ready(pretrained: PretrainedLM, labels: int, **changes: Any) -> TrainingData:
     return prepare(
         made_reviews(labels, 3),
-        match_pretrained(recipe("few-shot", **FEW, **changes), pretrained),
+        match_pretrained(recipe("few-shot", **FEW, **changes), Pretrained.of(pretrained)),
         0,
-        pretrained.encoding,
+        Pretrained.of(pretrained).preprocessor,
     )
 
 
@@ -95,7 +96,12 @@ def test_an_uninformative_classifier_gets_next_to_no_weight() -> None:
 
 def test_three_classes(pretrained: PretrainedLM) -> None:
     data, fresh = made_reviews(90, 3, ("bad", "good", "odd")), made_reviews(200, 41, ("bad", "good", "odd"))
-    training_data = prepare(data, match_pretrained(recipe("few-shot", **FEW), pretrained), 0, pretrained.encoding)
+    training_data = prepare(
+        data,
+        match_pretrained(recipe("few-shot", **FEW), Pretrained.of(pretrained)),
+        0,
+        Pretrained.of(pretrained).preprocessor,
+    )
     unlabelled, query = encoded(training_data, fresh.inputs)
     found = stacked_predictions(training_data, unlabelled, query, 0, Recorder())
     assert found.shape == (200, 3)

@@ -40,6 +40,7 @@ _RECIPE = (
     "Training recipe: tutorial, fast, finetune, few-shot or best.  [default: fast; with --pretrained finetune, or "
     "few-shot for little data]"
 )
+_PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
 _GATE = "Gate activation; binary: exactly 0 or 1.  [default: the recipe's, sigmoid]"
 _SET = "Any field of the recipe; gatewise info --recipe NAME lists them. May be repeated."
@@ -56,9 +57,7 @@ _ADVERSARIAL = (
 def train(
     sources: SourceArgument,
     recipe: Annotated[str | None, option("--recipe", "NAME", _RECIPE)] = None,
-    pretrained: Annotated[
-        str | None, option("--pretrained", "DIR", "Language model of gatewise pretrain to fine-tune.")
-    ] = None,
+    pretrained: Annotated[str | None, option("--pretrained", "DIR|bundled", _PRETRAINED)] = None,
     unlabelled: Annotated[list[str] | None, option("--unlabelled", "TEXTS", _UNLABELLED)] = None,
     data: DataOption = None,
     text: TextOption = None,
@@ -110,6 +109,7 @@ def train(
     gatewise train imdb --recipe tutorial                            the tutorial's model
     gatewise train imdb --data aclImdb_v1.tar.gz
     gatewise train imdb --pretrained DIR                             more accurate; see gatewise pretrain
+    gatewise train reviews.csv --pretrained bundled                  start from the bundled sentiment model
     gatewise train imdb --pretrained DIR --unlabelled imdb --recipe best   the most accurate
     gatewise train reviews.csv --text review --label sentiment       two or more classes
     gatewise train imdb --ngram-order 0                              the LSTM without the n-gram model
@@ -119,10 +119,10 @@ def train(
     from gatewise.cli.progress import ProgressPrinter
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
-    from gatewise.model.pretrained import load_pretrained
     from gatewise.training import RECIPES, default_recipe
     from gatewise.training import recipe as named
     from gatewise.training import train as run
+    from gatewise.training.pretrained import Pretrained
     from gatewise.training.run import RunFolder, checked_seed
 
     options: dict[str, Any] = {
@@ -149,7 +149,7 @@ def train(
     if unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
-    start = None if pretrained is None else load_pretrained(pretrained)
+    start = None if pretrained is None else Pretrained.of(pretrained)
     folder = None if out is None else RunFolder.of(out, resume, overwrite)
     if changes.get("ngram_order") and (series or is_series(source)):
         raise InputError(f"{quote(source)}: n-grams are for texts, and these are series")

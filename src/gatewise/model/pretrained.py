@@ -26,7 +26,7 @@ from gatewise.storage import (
 from gatewise.text import TokenEncoding, encoding_from
 from gatewise.types import Array
 
-__all__ = ["PretrainedLM", "PretrainedMetadata", "load_pretrained", "pretrained_shapes"]
+__all__ = ["PretrainedLM", "PretrainedMetadata", "is_pretrained_lm", "load_pretrained", "pretrained_shapes"]
 
 KIND = "gatewise pretrained model"
 _PARAMETERS_FILE = "model.safetensors"
@@ -126,6 +126,15 @@ class PretrainedLM:
         usage = "Train a classifier from it: `gatewise train DATA --pretrained DIR`."
         table = markdown_table([(name, value) for name, value in rows if value])
         return "\n".join(["# A gatewise pretrained model", "", usage, "", *table, ""])
+
+
+def is_pretrained_lm(path: str | Path) -> bool:
+    """Whether the folder says that it is one of `gatewise pretrain`; `load_pretrained` checks it."""
+    try:
+        config = parse_json((Path(path) / "config.json").read_bytes(), "config.json")
+    except (OSError, ModelFileError):
+        return False
+    return isinstance(config, dict) and config.get("kind") == KIND
 
 
 def load_pretrained(path: str | Path) -> PretrainedLM:

@@ -65,8 +65,10 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
     sequences = [training_data.full_sequences[n] for n in rows]
     targets = training_data.targets(rows)
     ngram_model = _fit_ngram_model(training_data, callback) if recipe.ngram_order else None
-    if ngram_model is not None and training_data.lsa_classifier is not None:
-        ngram_model = add_lsa_classifier(ngram_model, training_data.lsa_classifier, sequences, targets, callback)
+    added = {"LSA classifier": training_data.lsa_classifier, "pretrained n-grams": training_data.transferred}
+    for name, other in added.items():
+        if ngram_model is not None and other is not None:
+            ngram_model = add_ngram_model(ngram_model, other, sequences, targets, callback, name)
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
     network_logits = model.logits_of(sequences)
     sample_weight = training_data.sample_weight(rows)
@@ -98,21 +100,26 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
     return replace(model, metadata=replace(model.metadata, calibration=calibration))
 
 
-def add_lsa_classifier(
-    ngram_model: NgramModel, lsa_classifier: NgramModel, sequences: Sequence[Array], targets: Array, callback: Callback
+def add_ngram_model(
+    ngram_model: NgramModel,
+    other: NgramModel,
+    sequences: Sequence[Array],
+    targets: Array,
+    callback: Callback,
+    name: str = "LSA classifier",
 ) -> NgramModel:
     """The weighted sum of both as one n-gram model; weights fitted to targets (n, outputs) of n sequences, with the
-    penalty towards 1/2 each.
+    penalty towards 1/2 each. name: of `other`, for the message.
     """
-    models = ngram_model, lsa_classifier
+    models = ngram_model, other
     logits = np.stack([model.logits(sequences) for model in models], axis=2)
     weights, shift = fit_weights(logits, targets, np.full(2, 0.5), L2)
-    callback.log(f"n-grams x {weights[0]:.2f}, LSA classifier x {weights[1]:.2f}")
+    callback.log(f"n-grams x {weights[0]:.2f}, {name} x {weights[1]:.2f}")
     first, second = (
         replace(model.ngrams, weight=(weight * model.ngrams.weight).astype(np.float32))
         for model, weight in zip(models, weights, strict=True)
     )
-    return NgramModel(first.add(second), weights[0] * ngram_model.bias + weights[1] * lsa_classifier.bias + shift)
+    return NgramModel(first.add(second), weights[0] * ngram_model.bias + weights[1] * other.bias + shift)
 
 
 def fit_ensemble_weights(

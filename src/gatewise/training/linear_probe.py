@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from gatewise import kernels
-from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features_of
 from gatewise.network.ops import NumpyOps
+from gatewise.training.pretrained import Pretrained
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array, Task
 
@@ -28,14 +28,15 @@ MAX_ROWS = 1_000  # of the probe; with more, training itself fits the dense laye
 EPSILON = 1e-6  # added to standard deviations: a constant state must not divide by 0
 
 
-def initial_weights(training_data: TrainingData, pretrained: PretrainedLM | None, seed: int) -> dict[str, Array]:
+def initial_weights(training_data: TrainingData, pretrained: Pretrained | None, seed: int) -> dict[str, Array]:
     """Initial parameters by name: random, those of the pretrained model where it has them, and the linear probe's dense
     layer where the recipe asks for it.
     """
     parameters = initial_parameters(training_data.architecture, np.random.default_rng([seed, 0x5EED]))
     if pretrained is None:
         return parameters
-    parameters |= {name: pretrained.parameters[name] for name in parameters if name in pretrained.parameters}
+    body = {name: array for name, array in pretrained.parameters.items() if not name.startswith("dense.")}
+    parameters |= {name: body[name] for name in parameters if name in body}
     l2 = training_data.recipe.probe_l2
     if not l2:
         return parameters

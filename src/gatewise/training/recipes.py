@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import fastest_precision
-from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import MAX_ORDER
 from gatewise.training.fields import Count, Field, Number, Positive, Probability, Range, checked, fields_of
+from gatewise.training.pretrained import Pretrained
 from gatewise.types import Gate, Precision
 
 DROPOUTS = ("word", "embedding", "recurrent", "layer", "output")
@@ -290,20 +290,17 @@ def setting(name: str) -> Field:
     return known[name]
 
 
-def match_pretrained(recipe: Recipe, pretrained: PretrainedLM) -> Recipe:
-    """The recipe with the pretrained model's vocab_size, embedding_dim and units. Raises InputError where it asks for a
-    network that cannot start from the model.
+def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
+    """The recipe with the fields of the pretrained network. Raises InputError where it asks for a network that cannot
+    start from the model.
     """
     named = RECIPES.get(recipe.name)
-    units = pretrained.units or recipe.units
-    for name, there in (("embedding_dim", pretrained.embedding_dim), ("units", units)):
+    for name, there in pretrained.fixed.items():
         wanted = getattr(recipe, name)
-        if wanted != there and (named is None or wanted != getattr(named, name)):
-            raise InputError(f"the pretrained model has {name} {there}; it cannot start a network of {wanted}")
-    if recipe.encoding != "tokens" or recipe.gate != "sigmoid" or recipe.padding != "none":
-        raise InputError(f"recipe {recipe.name}: a pretrained model needs encoding 'tokens', sigmoid gates, no padding")
-    if pretrained.units and (recipe.layers > 1 or not recipe.bidirectional):
-        raise InputError(f"recipe {recipe.name}: a pretrained model needs one layer in both directions")
-    return replace(
-        recipe, vocab_size=pretrained.encoding.vocab_size, embedding_dim=pretrained.embedding_dim, units=units
-    )
+        unchanged = named is not None and wanted == getattr(named, name)
+        if wanted != there and name != "vocab_size" and not (unchanged and name in pretrained.free):
+            raise InputError(
+                f"the pretrained model has {name} {there}; it cannot start a network of recipe {recipe.name} with "
+                f"{name} {wanted}"
+            )
+    return replace(recipe, **pretrained.fixed)

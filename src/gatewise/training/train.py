@@ -20,7 +20,7 @@ from gatewise.errors import InputError
 from gatewise.kernels.threads import threads
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
-from gatewise.model.pretrained import PretrainedLM, load_pretrained
+from gatewise.model.pretrained import PretrainedLM
 from gatewise.nn import Network
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import run_identity
@@ -28,12 +28,14 @@ from gatewise.training.ensemble import fit_ensemble
 from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
 from gatewise.training.lsa import fit_lsa_classifier
+from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe, changed, default_recipe, match_pretrained
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
 from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
 from gatewise.training.stacking import stacked_predictions
 from gatewise.training.training_data import TrainingData, prepare, with_pseudo_labels
+from gatewise.training.transfer import transfer_dense, transfer_ngrams
 from gatewise.types import Array
 
 
@@ -42,7 +44,7 @@ def train(
     labels: Sequence[Any] | None = None,
     *,
     recipe: str | Recipe | None = None,
-    pretrained: PretrainedLM | str | Path | None = None,
+    pretrained: PretrainedLM | Model | Pretrained | str | Path | None = None,
     unlabelled: Unlabelled | Sequence[str] | None = None,
     seed: int | None = 0,
     out: str | Path | RunFolder | None = None,
@@ -57,11 +59,12 @@ def train(
     data: Labelled, whose task may be classification, multi-label or regression; or n texts, or n series
     (steps, channels), with `labels` (n,), see `Labelled.of`. recipe: a name
     or a Recipe; by default "fast", with `pretrained` "finetune", or "few-shot" below 2,000 rows. changes: fields of the
-    recipe to replace (`epochs=3`, `units=128`, ...). pretrained: a language model of `gatewise.pretrain`, or its
-    folder. unlabelled: further texts, for a recipe with `student_epochs` or `lsa_components`. seed: fixes the split,
-    the initial weights, the order and the dropout; None draws one, which the model card records. out: the folder for
-    the model; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit;
-    `overwrite` replaces a model or an unfinished run there. command: written to the model card.
+    recipe to replace (`epochs=3`, `units=128`, ...). pretrained: a model to start from: a language model of
+    `gatewise.pretrain` or any classifier, its folder, or "bundled", the bundled sentiment model. unlabelled: further
+    texts, for a recipe with `student_epochs` or `lsa_components`. seed: fixes the split, the initial weights, the order
+    and the dropout; None draws one, which the model card records. out: the folder for the model; the checkpoint stands
+    in `out`.run during training, and `resume` continues from it, bit for bit; `overwrite` replaces a model or an
+    unfinished run there. command: written to the model card.
 
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
@@ -70,10 +73,9 @@ def train(
     seed = checked_seed(seed, resume)
     recipe = recipe or default_recipe(len(labelled), pretrained is not None)
     recipe = named(recipe, **changes) if isinstance(recipe, str) else changed(recipe, **changes)
-    if isinstance(pretrained, str | Path):
-        pretrained = load_pretrained(pretrained)
-    if pretrained is not None:
-        recipe = match_pretrained(recipe, pretrained)
+    start = None if pretrained is None else Pretrained.of(pretrained)
+    if start is not None:
+        recipe = match_pretrained(recipe, start)
     folder = RunFolder.of(out, resume, overwrite)
     if unlabelled is not None and not recipe.uses_unlabelled:
         raise InputError(f"recipe {recipe.name} cannot use unlabelled texts (student_epochs, lsa_components)")
@@ -85,10 +87,12 @@ def train(
         raise InputError(f"{labelled.source}: series cannot learn from unlabelled texts")
     if changes.get("ngram_order") and labelled.kind == "series":
         raise InputError(f"{labelled.source}: n-grams are for texts, and these are series")
-    training_data = prepare(labelled, recipe, seed, None if pretrained is None else pretrained.encoding)
+    training_data = prepare(labelled, recipe, seed, None if start is None else start.preprocessor)
+    if start is not None and recipe.ngram_order:
+        training_data = replace(training_data, transferred=transfer_ngrams(training_data, start))
     callback = callback or Callback()
     with folder.entered(seed):
-        run = _Run(seed, pretrained, folder, callback, command)
+        run = _Run(seed, start, folder, callback, command)
         if unlabelled is not None:
             training_data = run.add_unlabelled(training_data, unlabelled)
         model = run.fit(training_data, folder.folder)
@@ -106,7 +110,7 @@ class _Run:
     """What a teacher and its student have in common."""
 
     seed: int
-    pretrained: PretrainedLM | None
+    pretrained: Pretrained | None
     folder: RunFolder
     callback: Callback
     command: str
@@ -120,9 +124,12 @@ class _Run:
     def fit(self, training_data: TrainingData, folder: Path | None) -> Model:
         """The best epoch of one network, ensembled and calibrated as the recipe asks. Raises Interrupted."""
         kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
+        parameters = initial_weights(training_data, self.pretrained, self.seed)
+        if self.pretrained is not None:
+            parameters |= transfer_dense(training_data, self.pretrained)
         network = Network(
             training_data.architecture,
-            initial_weights(training_data, self.pretrained, self.seed),
+            parameters,
             trainable_rows=training_data.trainable_rows,
             dropout=training_data.recipe.dropout,
             kernel=kernel,
@@ -184,8 +191,7 @@ class _Run:
         if training_data.soft_targets is not None:
             data += hashlib.sha256(training_data.soft_targets.targets.tobytes()).hexdigest()
         if self.pretrained is not None:
-            embedding = self.pretrained.parameters["embedding.weight"]
-            data += self.pretrained.metadata.fingerprint + hashlib.sha256(embedding.tobytes()).hexdigest()
+            data += self.pretrained.fingerprint()
         return run_identity(asdict(training_data.recipe), self.seed, data, kernel, threads())
 
     def _interrupted(self, model: Model, loop: Loop, *, teacher: bool) -> Interrupted:

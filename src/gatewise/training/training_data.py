@@ -55,6 +55,8 @@ class TrainingData:
     where all are 1."""
     target_scaling: TargetScaling | None = None
     """Mean and deviation of the numbers over the training part; None but for regression."""
+    transferred: NgramModel | None = None
+    """What a pretrained classifier adds to it (`gatewise.training.transfer`)."""
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
@@ -96,11 +98,11 @@ class TrainingData:
         return f"{self.recipe.validation_fraction:.0%} of the training data, {how}"
 
 
-def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding | None = None) -> TrainingData:
+def prepare(data: Labelled, recipe: Recipe, seed: int, preprocessor: Preprocessor | None = None) -> TrainingData:
     """Split off the validation part, fit the preprocessor, encode. Equal arguments give equal results.
 
     The Keras index counts the words of all the data, as the published one does; the tokens' vocabulary, the series'
-    scaling and that of the numbers are fitted on the training part alone. encoding: a pretrained model's, instead.
+    scaling and that of the numbers are fitted on the training part alone. preprocessor: a pretrained model's, instead.
     Raises InputError where there is too little to train on.
     """
     if data.task == "classification" and len(data.classes) < 2:
@@ -110,15 +112,17 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, encoding: TokenEncoding |
         fraction = f"{recipe.validation_fraction:.0%}"
         raise InputError(f"{data.source}: {len(data.labels)} rows are too few to hold out {fraction} for validation")
     _check_classes(data, train)
-    if encoding is not None and data.kind == "series":
-        raise InputError(f"{data.source}: a pretrained model is for texts, and these are series")
-    preprocessor = _preprocessor(data, train, recipe) if encoding is None else TextPreprocessor(encoding)
+    if preprocessor is None:
+        preprocessor = _preprocessor(data, train, recipe)
+    elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
+        kinds = ("texts", "series") if data.kind == "series" else ("series", "texts")
+        raise InputError(f"{data.source}: the pretrained model is for {kinds[0]}, and these are {kinds[1]}")
     inputs: Literal["channels", "tokens"]
     if isinstance(preprocessor, SeriesPreprocessor):
         inputs, vocab_size = "channels", preprocessor.channels
         recipe = replace(recipe, ngram_order=0)
     else:
-        inputs, vocab_size = "tokens", preprocessor.encoding.vocab_size
+        inputs, vocab_size = "tokens", cast(TextPreprocessor, preprocessor).encoding.vocab_size
     if recipe.ngram_order:
         check_vocab_size(vocab_size)
     arch = recipe.architecture(inputs, vocab_size, data.target.outputs)

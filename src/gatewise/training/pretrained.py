@@ -1,0 +1,89 @@
+"""What training starts from: a language model of `gatewise pretrain`, or any classifier of gatewise.
+
+Both give the vocabulary, the embeddings and the LSTM layers. `gatewise.training.transfer` maps what else a classifier
+has to the new classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatewise.errors import InputError
+from gatewise.model.model import Model, load
+from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
+from gatewise.model.pretrained import PretrainedLM, is_pretrained_lm, load_pretrained
+from gatewise.types import Array
+
+BUNDLED = "bundled"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """parameters: embedding and LSTM layers by name, float32. fixed: fields of a recipe that follow from them; free:
+    those of them that the model replaces silently in a recipe that does not change them. summary: one line for the
+    card. model: the classifier, None for a language model.
+    """
+
+    preprocessor: Preprocessor
+    parameters: Mapping[str, Array]
+    fixed: Mapping[str, Any]
+    free: tuple[str, ...]
+    summary: str
+    model: Model | None = None
+
+    @classmethod
+    def of(cls, pretrained: PretrainedLM | Model | str | Path | Pretrained) -> Pretrained:
+        """From a model, the folder of one, or "bundled", the bundled sentiment model.
+
+        Raises ModelFileError for a folder that is neither, InputError for anything else.
+        """
+        if isinstance(pretrained, Pretrained):
+            return pretrained
+        if isinstance(pretrained, str | Path):
+            if str(pretrained) == BUNDLED:
+                return _from_classifier(load(), "the bundled model")
+            is_lm = is_pretrained_lm(pretrained)
+            pretrained = load_pretrained(pretrained) if is_lm else load(pretrained)
+        if isinstance(pretrained, PretrainedLM):
+            return _from_language_model(pretrained)
+        if isinstance(pretrained, Model):
+            return _from_classifier(pretrained, "classifier")
+        kind = type(pretrained).__name__
+        raise InputError(f"pretrained must be a model, its folder or 'bundled', not {kind}")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that training takes from the model."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.parameters.items()):
+            digest.update(name.encode() + array.tobytes())
+        if self.model is not None and self.model.ngrams is not None:
+            digest.update(self.model.ngrams.keys.tobytes() + self.model.ngrams.weight.tobytes())
+        return digest.hexdigest()
+
+
+def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
+    sizes = {"vocab_size": pretrained.encoding.vocab_size, "embedding_dim": pretrained.embedding_dim}
+    fixed: dict[str, Any] = {**sizes, "encoding": "tokens", "gate": "sigmoid", "padding": "none"}
+    if pretrained.units:
+        fixed |= {"units": pretrained.units, "layers": 1, "bidirectional": True}
+    preprocessor = TextPreprocessor(pretrained.encoding)
+    free = ("vocab_size", "embedding_dim", "units")
+    return Pretrained(preprocessor, pretrained.parameters, fixed, free, pretrained.summary)
+
+
+def _from_classifier(model: Model, what: str) -> Pretrained:
+    arch, m = model.architecture, model.metadata
+    names = ("units", "layers", "bidirectional", "pooling", "gate", "padding")
+    fixed: dict[str, Any] = {name: getattr(arch, name) for name in names}
+    if isinstance(model.preprocessor, TextPreprocessor):
+        fixed |= {"vocab_size": arch.vocab_size, "embedding_dim": arch.embedding_dim}
+        fixed["encoding"] = model.preprocessor.encoding.kind
+    if arch.padding == "pre":
+        fixed |= {"max_length": arch.max_length, "truncation": arch.truncation}
+    source = f": {m.data}" if m.data else ""
+    summary = f"{what} ({m.recipe or 'unknown recipe'}; {', '.join(map(str, model.classes))}){source}"
+    return Pretrained(model.preprocessor, model.parameters, fixed, tuple(fixed), summary, model)
