@@ -169,7 +169,7 @@ class _Series(_Estimator):
     """Estimators of time series."""
 
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
-        if _is_matrix(X) and channels in (None, 1):
+        if _is_matrix(X) and channels in (None, 1) and getattr(X, "dtype", None) != np.bool_:
             matrix = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan")
             return list(matrix[:, :, None])
         if reset:

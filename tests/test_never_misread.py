@@ -1,0 +1,376 @@
+"""Whatever a Python user passes is read right, or refused with one line that says what is wrong and where.
+
+Through `gw.train`, `model.predict`, `model.explain` and the estimators; tests/data has the tests of each converter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import gatewise as gw
+from gatewise.data.labelled import Labelled
+from gatewise.errors import InputError
+from gatewise.model.model import Model
+from gatewise.sklearn import LSTMSeriesClassifier, LSTMTextClassifier, LSTMTextRegressor
+from tests.training.texts import made_reviews
+
+pd = pytest.importorskip("pandas")
+pa = pytest.importorskip("pyarrow")
+pl = pytest.importorskip("polars")
+
+LATER = pytest.mark.xfail(strict=False, reason="in work")
+ROWS = 64
+DATA = made_reviews(ROWS, 21)
+TEXTS: list[str] = [str(text) for text in DATA.inputs]
+NAMES = ["bad" if label == 0 else "good" for label in DATA.labels.tolist()]
+TINY: dict[str, Any] = {"epochs": 1, "units": 4, "embedding_dim": 4, "batch_size": 32}
+SMALL = LSTMTextClassifier(**TINY, random_state=0)
+RNG = np.random.default_rng(5)
+WAVES = np.sin(np.arange(20) * (0.3 + 0.4 * (np.arange(ROWS) % 2))[:, None]) + RNG.normal(0, 0.2, (ROWS, 20))
+KINDS = (np.arange(ROWS) % 2).tolist()
+
+
+def train(inputs: Any, labels: Any, **options: Any) -> Model:
+    return gw.train(inputs, labels, **TINY | options)
+
+
+@cache
+def text_model() -> Model:
+    return train(TEXTS, NAMES)
+
+
+@cache
+def series_model() -> Model:
+    return train(WAVES, KINDS)
+
+
+FORMS: dict[str, Callable[[list[str]], Any]] = {
+    "tuple": tuple,
+    "generator": lambda texts: (text for text in texts),
+    "NumPy array of str": np.array,
+    "NumPy array of objects": lambda texts: np.array(texts, dtype=object),
+    "NumPy column (n, 1)": lambda texts: np.array(texts)[:, None],
+    "pandas Series": lambda texts: pd.Series(texts, index=range(100, 100 + len(texts))),
+    "pandas string Series": lambda texts: pd.Series(texts, dtype="string"),
+    "pandas frame of one column": lambda texts: pd.DataFrame({"text": texts}),
+    "polars Series": pl.Series,
+    "polars frame of one column": lambda texts: pl.DataFrame({"text": texts}),
+    "Arrow array": pa.array,
+    "Arrow chunked array": lambda texts: pa.chunked_array([texts[:3], texts[3:]]),
+    "Arrow table of one column": lambda texts: pa.table({"text": texts}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_texts_in_any_container(form: Callable[[list[str]], Any]) -> None:
+    """DataFrame, generator, Arrow array, one-column frame: predicted row by row, and trained as texts."""
+    model = text_model()
+    np.testing.assert_array_equal(model.predict_proba(form(TEXTS)), model.predict_proba(TEXTS))
+    assert model.predict(form(TEXTS)).tolist() == model.predict(TEXTS).tolist()
+    assert Labelled.of(form(TEXTS), NAMES).inputs == TEXTS
+    assert model.score(form(TEXTS), NAMES) == model.score(TEXTS, NAMES)
+
+
+@pytest.mark.parametrize("form", ["Arrow array", "pandas frame of one column", "generator"])
+def test_training_on_a_container_is_training_on_its_texts(form: str) -> None:
+    """`gw.train(pa.array(texts), ...)` trained a series model on character codes."""
+    model = train(FORMS[form](TEXTS), NAMES)
+    np.testing.assert_array_equal(model.predict_proba(TEXTS), text_model().predict_proba(TEXTS))
+
+
+@pytest.mark.parametrize("form", ["pandas frame of one column", "polars frame of one column", "NumPy column (n, 1)"])
+def test_an_estimator_takes_one_column(form: str) -> None:
+    """The estimator with df[["text"]]."""
+    model = clone(SMALL).fit(FORMS[form](TEXTS), NAMES)
+    np.testing.assert_array_equal(
+        model.predict_proba(FORMS[form](TEXTS)), clone(SMALL).fit(TEXTS, NAMES).predict_proba(TEXTS)
+    )
+
+
+UNREADABLE = {
+    "dict": ({"text": TEXTS}, "a dict with keys text"),
+    "set": (set(TEXTS), "a set has no order"),
+    "frame of two columns": (pd.DataFrame({"text": TEXTS, "stars": KINDS}), "columns text, stars: pass one column"),
+    "None among the texts": ([*TEXTS[:3], None, *TEXTS[4:]], "3 is missing|4 is a NoneType"),
+    "NaN among the texts": ([*TEXTS[:3], float("nan"), *TEXTS[4:]], "3 is missing|4 is a float"),
+    "NA among the texts": (pd.Series([*TEXTS[:3], pd.NA, *TEXTS[4:]], dtype="string"), "row 3 is missing"),
+    "a null in an Arrow array": (pa.array([*TEXTS[:3], None, *TEXTS[4:]]), "row 3 is missing"),
+    "a number among the texts": ([*TEXTS[:3], 7, *TEXTS[4:]], "3 is a number|4 is a int"),
+    "bytes": (b"a film", "bytes"),
+}
+
+
+@pytest.mark.parametrize(("inputs", "message"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_texts_that_cannot_be_read(inputs: Any, message: str) -> None:
+    for call in (
+        lambda: text_model().predict(inputs),
+        lambda: train(inputs, NAMES),
+        lambda: clone(SMALL).fit(inputs, NAMES),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, np.nan, pd.NaT, "", "  "], ids=repr)
+def test_a_missing_label_is_never_a_class(missing: Any) -> None:
+    labels = [*NAMES[:5], missing, *NAMES[6:]]
+    for call in (lambda: train(TEXTS, labels), lambda: clone(SMALL).fit(TEXTS, labels)):
+        with pytest.raises(InputError, match="row 5 has no label"):
+            call()
+    with pytest.raises(InputError, match="row 5 has no label"):
+        text_model().score(TEXTS, labels)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean", "string", "category"])
+def test_a_missing_label_of_pandas_is_named(dtype: str) -> None:
+    values = {"Int64": [0, 1], "boolean": [False, True]}.get(dtype, ["a", "b"])
+    labels = pd.Series([values[k] for k in KINDS], dtype=dtype)
+    assert train(TEXTS, labels).classes_.tolist() == values
+    labels[7] = None
+    for call in (lambda: train(TEXTS, labels), lambda: clone(SMALL).fit(TEXTS, labels)):
+        with pytest.raises(InputError, match="row 7 has no label"):
+            call()
+
+
+def test_labels_in_a_column() -> None:
+    """(n, 1) labels are labels; scikit-learn's estimators warn of them."""
+    column = np.array(NAMES)[:, None]
+    assert train(TEXTS, column).classes == ("bad", "good")
+    np.testing.assert_array_equal(train(TEXTS, column).predict_proba(TEXTS), train(TEXTS, NAMES).predict_proba(TEXTS))
+    with pytest.warns(UserWarning, match="column-vector y was passed"):
+        assert clone(SMALL).fit(TEXTS, column).classes_.tolist() == ["bad", "good"]
+
+
+@pytest.mark.parametrize("kind", [list, set, tuple, frozenset])
+def test_lists_sets_and_tuples_of_labels_are_several_labels_per_row(kind: Any) -> None:
+    """They became classes with names such as "['a', 'b']"."""
+    labels = [kind(["a"]) if k == 0 else kind(["a", "b"]) if n % 4 else kind([]) for n, k in enumerate(KINDS)]
+    model = train(TEXTS, labels)
+    assert (model.task, model.classes) == ("multilabel", ("a", "b"))
+    assert all(isinstance(row, tuple) and set(row) <= {"a", "b"} for row in model.predict(TEXTS))
+    found = clone(SMALL).fit(TEXTS, labels)
+    assert found.classes_.tolist() == ["a", "b"]
+    assert all(isinstance(row, tuple) and set(row) <= {"a", "b"} for row in found.predict(TEXTS))
+
+
+REGRESSION = "this looks like regression"
+TARGETS = {
+    "NaN": (np.where(np.arange(ROWS) == 9, np.nan, 1.0), "row 9 has no label"),
+    "pd.NA": ([pd.NA if n == 9 else k for n, k in enumerate(KINDS)], "row 9 has no label"),
+    "continuous": (np.linspace(0, 1, ROWS), REGRESSION),
+    "many whole numbers": (np.arange(ROWS), REGRESSION),
+    "one-hot": (np.eye(2, dtype=int)[KINDS], "one-hot"),
+    "infinite": (np.where(np.arange(ROWS) == 9, np.inf, 1.0), "row 9 is a number"),
+    "complex": (np.array(KINDS) + 1j, "row 0 is a number"),
+    "bytes": ([b"a", b"b"] * (ROWS // 2), "row 0 is bytes"),
+    "mixed types": (["a", 1] * (ROWS // 2), "different types"),
+    "a dict": ({"y": KINDS}, "a dict"),
+    "a set": (set(NAMES), "a set"),
+    "one class": (["a"] * ROWS, "one class"),
+    "another number of rows": (NAMES[1:], "64 inputs but 63 labels"),
+}
+
+
+@pytest.mark.parametrize(("labels", "message"), TARGETS.values(), ids=TARGETS.keys())
+def test_targets_that_are_no_classes(labels: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train(TEXTS, labels)
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if name not in ("one-hot", "many whole numbers")])
+def test_an_estimator_refuses_them_too(name: str) -> None:
+    """But for scikit-learn's conventions: a matrix of 0 and 1 is multi-label, whole numbers are classes."""
+    with pytest.raises(ValueError, match=r"row (0|9)|regression|types|dict|set|class|63"):
+        clone(SMALL).fit(TEXTS, TARGETS[name][0])
+
+
+def test_one_hot_targets_of_an_estimator_are_several_labels() -> None:
+    model = clone(SMALL).fit(TEXTS, np.eye(2, dtype=np.int32)[KINDS])
+    assert model.predict(TEXTS).shape == (ROWS, 2)
+    assert model.predict(TEXTS).dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.array(KINDS), np.array(KINDS, dtype=bool), np.array(KINDS) + 0.0, np.array(NAMES), pd.Categorical(NAMES)],
+    ids=["int", "bool", "float", "str", "categorical"],
+)
+def test_predictions_have_the_type_of_the_labels(labels: Any) -> None:
+    model = train(TEXTS, labels)
+    want = np.asarray(labels)
+    assert model.predict(TEXTS).dtype.kind == ("U" if want.dtype.kind in "OU" else want.dtype.kind)
+    assert set(model.predict(TEXTS).tolist()) <= set(model.classes_.tolist()) == set(want.tolist())
+
+
+def test_numbers_as_targets_are_a_task_of_their_own() -> None:
+    y = np.array([len(text) for text in TEXTS]) / 10
+    model = gw.train(Labelled.of(TEXTS, y, task="regression"), **TINY)
+    assert model.predict(TEXTS).shape == (ROWS,)
+    assert LSTMTextRegressor(**TINY, random_state=0).fit(TEXTS, y).predict(TEXTS).shape == (ROWS,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 2.5}, "epochs must be a whole number"),
+        ({"epochs": "3"}, "epochs must be a whole number"),
+        ({"units": True}, "units must be a whole number"),
+        ({"units": np.float64(8)}, "units must be a whole number"),
+        ({"learning_rate": float("nan")}, "learning_rate must be"),
+        ({"colour": 3}, "colour"),
+    ],
+)
+def test_settings_of_the_wrong_type(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train(TEXTS, NAMES, **settings)
+
+
+def test_numpy_numbers_are_numbers(tmp_path: Path) -> None:
+    """`units=np.int64(8)` failed when the model was saved."""
+    model = train(TEXTS, NAMES, units=np.int64(8), epochs=np.int32(1), learning_rate=np.float32(0.01), seed=np.int64(3))
+    model.save(tmp_path / "m")
+    assert gw.load(tmp_path / "m").architecture.units == 8
+    assert type(gw.load(tmp_path / "m").metadata.seed) is int
+
+
+def test_without_a_seed_one_is_drawn_and_recorded() -> None:
+    """`seed=None` failed."""
+    one, two = train(TEXTS, NAMES, seed=None), train(TEXTS, NAMES, seed=None)
+    assert one.metadata.seed != two.metadata.seed
+    again = train(TEXTS, NAMES, seed=one.metadata.seed)
+    np.testing.assert_array_equal(again.predict_proba(TEXTS), one.predict_proba(TEXTS))
+
+
+BAD_SERIES: dict[str, Any] = {
+    "complex": WAVES + 1j,
+    "texts": np.round(WAVES, 2).astype(str),
+    "infinite": np.where(np.arange(20) == 4, np.inf, WAVES),
+    "bool": WAVES > 0,
+    "an empty one": [*WAVES[:-1], []],
+    "one with other channels": [*WAVES[:-1, :, None], WAVES[-1].reshape(10, 2)],
+    "a text among them": [*WAVES[:-1], "a text"],
+}
+
+
+@pytest.mark.parametrize("series", BAD_SERIES.values(), ids=BAD_SERIES.keys())
+def test_series_that_cannot_be_read(series: Any) -> None:
+    for call in (lambda: train(series, KINDS), lambda: series_model().predict(series)):
+        with pytest.raises(InputError, match=r"row|series|array of shape"):
+            call()
+    with pytest.raises(ValueError, match=r"row|series|Complex data|infinity"):
+        LSTMSeriesClassifier(**TINY).fit(series, KINDS)
+
+
+SERIES_FORMS: dict[str, Callable[[Any], Any]] = {
+    "array (n, steps)": lambda X: X,
+    "array (n, steps, 1)": lambda X: X[:, :, None],
+    "list of arrays (steps,)": list,
+    "list of arrays (steps, 1)": lambda X: list(X[:, :, None]),
+    "list of lists": lambda X: X.tolist(),
+    "list of pandas Series": lambda X: [pd.Series(row) for row in X],
+    "pandas frame": pd.DataFrame,
+    "polars frame": lambda X: pl.DataFrame(X, schema=[f"t{k}" for k in range(X.shape[1])]),
+    "list of frames": lambda X: [pd.DataFrame({"value": row}) for row in X],
+    "integers": lambda X: np.round(X * 1000).astype(np.int64) / 1000,
+}
+
+
+@pytest.mark.parametrize("form", SERIES_FORMS.values(), ids=SERIES_FORMS.keys())
+def test_series_in_any_form(form: Callable[[Any], Any]) -> None:
+    """What `train` took, `predict` and `explain` take."""
+    model = series_model()
+    np.testing.assert_allclose(model.predict_proba(form(WAVES)), model.predict_proba(WAVES), atol=2e-3)
+    np.testing.assert_array_equal(Labelled.of(form(WAVES), KINDS).inputs[3].shape, (20, 1))
+
+
+def test_one_series_alone() -> None:
+    """1-D series in predict and explain failed."""
+    model, first = series_model(), WAVES[0]
+    for one in (first, first.tolist(), first[:, None], pd.Series(first), first.astype(np.float32)):
+        if getattr(one, "ndim", 1) == 1:
+            np.testing.assert_allclose(model.predict_proba(one), model.predict_proba(WAVES[:1]), atol=1e-6)
+        explained = model.explain(one)
+        assert len(explained.steps) == 20
+        assert len(model.trace(one).names) == 20
+    with pytest.raises(InputError, match=r"row 0 is a number|one series of 20 steps"):
+        gw.train(first, KINDS[:20], **TINY)
+    with pytest.raises(InputError, match=r"20 series of one step or one series of 20 steps"):
+        model.predict(first[:, None])
+
+
+@LATER
+def test_the_layout_of_aeon() -> None:
+    """aeon's (n, channels, time) against (n, time, channels): `layout=`, and a refusal when ambiguous."""
+    both = np.stack([WAVES, np.roll(WAVES, 1, axis=0)], axis=1)  # (n, 2 channels, 20 steps)
+    time_first = both.swapaxes(1, 2)
+    with pytest.raises(InputError, match=r"may have channels first: pass layout="):
+        gw.train(both, KINDS, **TINY)
+    model = train(time_first, KINDS)
+    assert model.preprocessor.scaling.channels == 2
+    same = train(both, KINDS, layout="channels-first")
+    want = model.predict_proba(time_first)
+    np.testing.assert_array_equal(same.predict_proba(both, layout="channels-first"), want)
+    with pytest.raises(InputError, match="seems to have channels first"):
+        model.predict(both)
+    with pytest.raises(InputError, match="layout must be"):
+        train(both, KINDS, layout="aeon")
+    with pytest.raises(InputError, match="layout is for series"):
+        train(TEXTS, NAMES, layout="time-first")
+    estimator = LSTMSeriesClassifier(**TINY, layout="channels-first", random_state=0).fit(both, KINDS)
+    np.testing.assert_array_equal(estimator.predict_proba(both), want)
+
+
+def test_a_missing_value_is_filled_and_never_a_number() -> None:
+    gaps = WAVES.copy()
+    gaps[::3, 7] = np.nan
+    model = train(gaps, KINDS)
+    assert np.isfinite(model.predict_proba(gaps)).all()
+    assert np.isfinite(LSTMSeriesClassifier(**TINY, random_state=0).fit(gaps, KINDS).predict_proba(gaps)).all()
+
+
+@LATER
+def test_a_cut_is_one_line() -> None:
+    """Nothing is cut in silence, and the default reads all of a series."""
+    long = [np.resize(row, 30 + 10 * (n % 7)) for n, row in enumerate(WAVES)]
+    assert train(long, KINDS).architecture.max_length == 0
+    with pytest.warns(UserWarning, match=r"first 40 of up to 90 steps in 45 of 64 series"):
+        train(long, KINDS, max_length=40, truncation="front")
+    with pytest.warns(UserWarning, match=r"of up to \d+ (steps|tokens) in \d+ of 64 texts"):
+        train(TEXTS, NAMES, max_length=10)
+
+
+def test_a_finished_model_and_an_unfinished_run_are_not_overwritten(tmp_path: Path) -> None:
+    train(TEXTS, NAMES, out=tmp_path / "m")
+    with pytest.raises(InputError, match="overwrite"):
+        train(TEXTS, NAMES, out=tmp_path / "m")
+    train(TEXTS, NAMES, out=tmp_path / "m", overwrite=True)
+
+
+@LATER
+def test_calibrated_is_said_of_a_hundred_validation_rows_only() -> None:
+    assert "are calibrated" not in text_model().card()
+    many = made_reviews(1100, 3)
+    assert "are calibrated" in gw.train(many, **TINY).card()
+
+
+@LATER
+@pytest.mark.parametrize(
+    ("inputs", "labels", "message"),
+    [
+        (TEXTS[:30], NAMES[:30], "30 rows"),
+        (TEXTS, ["rare"] * 3 + ["frequent"] * 61, "imbalance|1:20|times"),
+        (["電影非常好看" if k else "這部電影很差" for k in KINDS], NAMES, "one token"),
+    ],
+    ids=["fewer than 50 rows", "1:20 imbalance", "one token a text"],
+)
+def test_data_that_trains_badly_is_a_warning(inputs: Any, labels: Any, message: str) -> None:
+    with pytest.warns(UserWarning, match=message):
+        train(inputs, labels)
