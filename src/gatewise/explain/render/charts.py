@@ -25,13 +25,13 @@ CHART_STYLE = """
 .plot .s1{stroke:var(--against);stroke-dasharray:6 3}
 .plot circle.s0,.plot .k0{fill:var(--for)}.plot circle.s1,.plot .k1{fill:var(--against)}
 .plot circle{stroke-dasharray:none}
-.plot .bar{fill:var(--p4)}.plot .error{stroke:var(--text);stroke-width:1.5}
+.plot .column{fill:var(--p4)}.plot .spread{stroke:var(--text);stroke-width:1.5}
 .plot .mark{stroke:var(--faint);stroke-dasharray:2 3}
-.plot .cell{fill:var(--for)}.plot .wrong{fill:var(--against)}.plot .frame{fill:none;stroke:var(--rule)}
+.plot .correct{fill:var(--for)}.plot .wrong{fill:var(--against)}.plot .frame{fill:none;stroke:var(--rule)}
 .plot .on{fill:var(--page)}.plot .point{fill:var(--for);fill-opacity:.45;stroke:none}
 """
 _WIDTH, _HEIGHT = 480, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 14, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 26, 40
 _MAX_POINTS = 2_000  # of a scatter plot
 _MAX_NUMBERED = 12  # classes of a confusion matrix whose cells hold numbers
 
@@ -98,7 +98,7 @@ def line_chart(lines: Sequence[Line], x_name: str, y_name: str, mark: tuple[floa
     if mark is not None:
         x = axes.px(mark[0])
         parts.append(f'<path class="mark" d="M{x:.1f} {_TOP}V{axes.height - _BOTTOM}"/>')
-        parts.append(_text(x, _TOP - 3, mark[1], "middle"))
+        parts.append(_text(x + 4, axes.height - _BOTTOM - 6, mark[1], "start"))
     for n, line in enumerate(shown):
         points = [(axes.px(x), axes.py(y)) for x, y in zip(line.x, line.y, strict=True)]
         parts.append(f'<polyline class="s{n % 2}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>')
@@ -120,12 +120,12 @@ def bar_chart(names: Sequence[str], values: Sequence[float], errors: Sequence[fl
         x, y = axes.px(n + 0.5), axes.py(value)
         title = f"{name}: {_number(value)}" + (f" ± {_number(error)}" if error else "")
         parts.append(
-            f'<rect class="bar" x="{x - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" '
+            f'<rect class="column" x="{x - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" '
             f'height="{axes.py(0) - y:.1f}"><title>{safe_text(title)}</title></rect>'
         )
         if error:
             low, high = axes.py(max(0, value - error)), axes.py(value + error)
-            parts.append(f'<path class="error" d="M{x:.1f} {low:.1f}V{high:.1f}"/>')
+            parts.append(f'<path class="spread" d="M{x:.1f} {low:.1f}V{high:.1f}"/>')
         parts.append(_text(x, axes.height - _BOTTOM + 16, name, "middle"))
     spoken = ", ".join(f"{name} {_number(value)}" for name, value in zip(names, values, strict=True))
     return _svg(axes.width, axes.height, f"{y_name} by {x_name}: {spoken}", parts)
@@ -151,7 +151,7 @@ def reliability_chart(bins: Sequence[Bin], n: int) -> str:
         )
         for y, bottom in ((axes.py(one.accuracy), axes.py(0)), (base - (strip - 8) * one.n / most, base)):
             parts.append(
-                f'<rect class="bar" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" '
+                f'<rect class="column" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" '
                 f'height="{bottom - y:.1f}"><title>{title}</title></rect>'
             )
         x, y = axes.px(one.confidence), axes.py(one.accuracy)
@@ -172,7 +172,7 @@ def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str]) 
     counts = np.asarray(confusion, dtype=np.int64)
     k = len(classes)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = max(11.0, min(64.0, 520 / k))  # of a cell
+    size = max(13.0, min(44.0, 560 / k))  # of a cell
     font = min(12.0, size * 0.82)
     letters = max((len(safe_name(name, 24)) for name in classes), default=0)
     left = 24 + min(190.0, letters * font * 0.62)
@@ -199,7 +199,7 @@ def confusion_chart(confusion: Sequence[Sequence[int]], classes: Sequence[str]) 
         x, y, part = left + column * size, top + row * size, float(share[row, column])
         names = safe_name(classes[row], 40), safe_name(classes[column], 40)
         title = f"true {names[0]}, predicted {names[1]}: {counts[row, column]:,} ({part:.1%} of the row)"
-        kind = "cell" if row == column else "wrong"
+        kind = "correct" if row == column else "wrong"
         parts.append(
             f'<rect class="{kind}" fill-opacity="{0.08 + 0.92 * part:.3f}" x="{x:.1f}" y="{y:.1f}" '
             f'width="{size:.1f}" height="{size:.1f}"><title>{safe_text(title)}</title></rect>'
@@ -248,12 +248,13 @@ def safe_name(name: str, limit: int) -> str:
 
 
 def _legend(names: Sequence[str], width: float) -> Iterator[str]:
-    """Names in the upper right corner, each after a piece of its line."""
-    for n, name in enumerate(names):
-        y = _TOP + 8 + 16 * n
-        right = width - _RIGHT - 6
-        yield f'<path class="s{n % 2}" fill="none" stroke-width="2.2" d="M{right - 26:.1f} {y}H{right:.1f}"/>'
-        yield _text(right - 32, y + 4, name, "end", "name")
+    """Names above the plot on the right, each after a piece of its line."""
+    right = width - _RIGHT
+    for n, name in reversed(list(enumerate(names))):
+        yield _text(right, 14, name, "end", "name")
+        left = right - 6.2 * len(name) - 8
+        yield f'<path class="s{n % 2}" fill="none" stroke-width="2.2" d="M{left - 26:.1f} 10H{left:.1f}"/>'
+        right = left - 44
 
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:

@@ -23,7 +23,8 @@ from gatewise.explain.score import number_text
 from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation
 
 _STYLE = """
-.charts{gap:32px;align-items:flex-start}figure.wide{max-width:760px;flex:1 1 480px}main section{margin-top:28px}
+.charts{gap:32px;align-items:flex-start}.charts figure{flex:1 1 400px}
+.charts figure.wide{max-width:960px;flex:1 1 640px}main section{margin-top:28px}
 td.left,th.left{text-align:left}td.excerpt{text-align:left;max-width:44rem;overflow-wrap:anywhere}
 td.name{text-align:left;max-width:16rem;overflow-wrap:anywhere}.tall{max-height:32rem;overflow:auto}
 h1{font-size:24px}header{margin-top:12px}header p{white-space:normal}
@@ -56,7 +57,7 @@ def evaluation_page(report: EvaluationReport, model: str = "", notes: Sequence[s
 
 
 def _scores(report: EvaluationReport) -> str:
-    return _table((), score_rows(report.evaluation), left=(0, 1))
+    return _table((), score_rows(report.evaluation), excerpt=1)
 
 
 def _learning_curves(report: EvaluationReport) -> str:
@@ -80,7 +81,9 @@ def _errors(report: EvaluationReport) -> str:
     figures = []
     if isinstance(evaluation, Evaluation):
         chart = confusion_chart(evaluation.confusion, evaluation.classes)
-        figures.append(_figure("Confusion matrix, shaded by the share of each row", chart, wide=True))
+        figures.append(
+            _figure("Confusion matrix, shaded by the share of each row", chart, wide=len(evaluation.classes) > 12)
+        )
         figures.append(_figure("Reliability diagram", reliability_chart(evaluation.reliability, evaluation.n)))
     if report.true is not None and report.predicted is not None:
         for m, name in enumerate(evaluation.classes[:8]):
@@ -153,14 +156,16 @@ def _table(
         kind = ' class="excerpt"' if n == excerpt else ' class="name"' if n in left else ""
         return f'<td{kind} dir="auto">{safe_text(text)}</td>'
 
-    titles = "".join(f"<th{' class=left' * (n in left or n == excerpt)}>{name}</th>" for n, name in enumerate(head))
+    aligned = [' class="left"' if n in left or n == excerpt else "" for n in range(len(head))]
+    titles = "".join(f"<th{kind}>{name}</th>" for kind, name in zip(aligned, head, strict=True))
     top = f"<thead><tr>{titles}</tr></thead>" if head else ""
     body = "".join(f"<tr>{''.join(cell(n, text) for n, text in enumerate(row))}</tr>" for row in rows)
     return f"<table>{top}<tbody>{body}</tbody></table>"
 
 
 def _figure(caption: str, chart: str, wide: bool = False) -> str:
-    return f"<figure{' class=wide' * wide}><figcaption>{safe_text(caption)}</figcaption>{chart}</figure>"
+    kind = ' class="wide"' if wide else ""
+    return f"<figure{kind}><figcaption>{safe_text(caption)}</figcaption>{chart}</figure>"
 
 
 def _range(low: int, high: int) -> str:

@@ -136,7 +136,11 @@ def _confusion(evaluation: Evaluation, width: int) -> Table:
     k, first = len(names), max(len(head), *map(len, names))
     digits = len(f"{max(map(max, evaluation.confusion)):,}")
     column = max(digits, 4, (width - first - 2 - 8) // k - 2)
-    table = _table(head, *(_name(name, column) for name in names), "recall")
+    heads = names
+    if max(map(len, names)) > column:  # the columns have the numbers of the rows
+        heads = [str(n) for n in range(1, k + 1)]
+        names = [f"{n} {name}" for n, name in zip(heads, names, strict=True)]
+    table = _table(head, *heads, "recall")
     for n, row in enumerate(evaluation.confusion):
         recall = f"{row[n] / sum(row):.4f}" if sum(row) else ""
         table.add_row(Text(names[n]), *(f"{count:,}" for count in row), recall)

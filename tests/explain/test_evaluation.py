@@ -1,0 +1,195 @@
+"""The evaluation report: mistakes, score by length, history; as text of 80 columns, as JSON and as a page."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from gatewise.errors import InputError
+from gatewise.explain.evaluation import EvaluationReport, evaluation_report, excerpt_of
+from gatewise.explain.render.charts import Line, line_chart, ticks
+from gatewise.explain.render.evaluation_html import evaluation_page
+from gatewise.explain.render.evaluation_terminal import evaluation_text
+from gatewise.metrics import Evaluation, MultilabelEvaluation, RegressionEvaluation
+from gatewise.target import Target, log_probabilities
+
+HOSTILE = "<script>alert(1)</script> \x1b[2J [red]x[/red] \u202e"
+HISTORY = "".join(
+    json.dumps({"epoch": n, "loss": 2 / n, "val_loss": 1.5 / n, "val_accuracy": 0.9 - 0.3 / n}) + "\n"
+    for n in range(1, 6)
+)
+
+
+def classes_report(k: int, n: int = 700, seed: int = 1) -> EvaluationReport:
+    rng = np.random.default_rng([k, seed])
+    truth = rng.integers(0, k, n)
+    z = rng.normal(0, 1.5, (n, k))
+    z[np.arange(n), truth] += 2
+    names = [f"{HOSTILE} {c}" if c % 7 == 3 else f"class {c}" for c in range(k)]
+    texts = [f"{HOSTILE} {'word ' * int(rng.integers(1, 40))}" for _ in range(n)]
+    logits = z if k > 2 else z[:, 1:] - z[:, :1]
+    lengths = [len(text.split()) for text in texts]
+    return evaluation_report(Target(tuple(names)), logits, truth, texts, lengths, "made up", HISTORY, 3)
+
+
+def numbers_report() -> EvaluationReport:
+    rng = np.random.default_rng(4)
+    truth = rng.normal(30, 9, (60, 2))
+    predicted = truth + rng.normal(0, 3, truth.shape)
+    series = [np.zeros((n + 3, 2), dtype=np.float32) for n in range(60)]
+    target = Target(("price", "size"), task="regression")
+    return evaluation_report(target, predicted, truth, series, [len(one) for one in series], "made up")
+
+
+def labels_report() -> EvaluationReport:
+    rng = np.random.default_rng(5)
+    logits = rng.normal(-1, 2, (80, 4))
+    truth = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.int64)
+    texts = [f"text {n} " * (1 + n % 9) for n in range(80)]
+    target = Target(("a", "b", "c", "d"), task="multilabel", thresholds=(0.5, 0.3, 0.6, 0.5))
+    return evaluation_report(target, logits, truth, texts, [len(text.split()) for text in texts], "made up")
+
+
+def text_of(report: EvaluationReport, width: int = 80, **options: Any) -> str:
+    screen = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False)
+    screen.print(evaluation_text(report, width, **options))
+    assert isinstance(screen.file, io.StringIO)
+    return screen.file.getvalue()
+
+
+@pytest.mark.parametrize("k", [2, 8, 52])
+def test_the_text_fits_80_columns_and_has_no_control_characters(k: int) -> None:
+    shown = text_of(classes_report(k), reliability=True, note="a note")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert all(ch.isprintable() or ch == "\n" for ch in shown)
+    assert "\u202e" not in shown
+    assert ("true \\ predicted" in shown) == (k <= 8)
+    assert ("top confusions" in shown) == (k > 2)
+    assert shown.count("class 51") >= (k == 52)
+    assert "most confident mistakes" in shown
+
+
+def test_mistakes_are_the_wrong_predictions_of_the_highest_confidence() -> None:
+    rng = np.random.default_rng(9)
+    logits, truth = rng.normal(0, 2, (50, 3)), rng.integers(0, 3, 50)
+    texts = [f"text {n}" for n in range(50)]
+    report = evaluation_report(Target(("a", "b", "c")), logits, truth, texts, [2] * 50)
+    p = np.exp(log_probabilities(logits))
+    wrong = [(float(row.max()), n) for n, row in enumerate(p) if row.argmax() != truth[n]]
+    expected = [n for _, n in sorted(wrong, key=lambda one: -one[0])][:20]
+    assert [one.row - 1 for one in report.mistakes] == expected
+    first, n = report.mistakes[0], expected[0]
+    assert first.excerpt == f"text {n}"
+    assert (first.true, first.predicted) == ("abc"[truth[n]], "abc"[int(p[n].argmax())])
+    assert first.probability == pytest.approx(p[n].max())
+
+
+def test_a_threshold_decides_what_is_a_mistake() -> None:
+    logits = np.array([[-0.5], [-2.0], [1.0]])
+    report = evaluation_report(
+        Target(("no", "yes"), thresholds=(0.3,)), logits, np.array([0, 0, 1]), ["x"] * 3, [1] * 3
+    )
+    assert [(one.row, one.predicted) for one in report.mistakes] == [(1, "yes")]
+    assert report.mistakes[0].probability == pytest.approx(1 / (1 + np.exp(0.5)))
+
+
+def test_ranges_of_length_cover_all_rows_with_their_accuracy() -> None:
+    report = classes_report(4)
+    assert sum(one.n for one in report.by_length) == report.evaluation.n
+    assert all(a.longest < b.shortest for a, b in zip(report.by_length, report.by_length[1:], strict=False))
+    mean = sum(one.n * one.score for one in report.by_length) / report.evaluation.n
+    assert isinstance(report.evaluation, Evaluation)
+    assert mean == pytest.approx(report.evaluation.accuracy)
+    same = evaluation_report(Target(("a", "b")), np.ones((5, 1)), np.array([0, 1, 1, 1, 0]), ["x"] * 5, [7] * 5)
+    assert [(one.shortest, one.longest, one.n, one.score) for one in same.by_length] == [(7, 7, 5, pytest.approx(0.6))]
+
+
+def test_regression_has_the_largest_errors_in_its_unit() -> None:
+    report = numbers_report()
+    assert isinstance(report.evaluation, RegressionEvaluation)
+    assert report.true is not None
+    assert report.predicted is not None
+    errors = report.predicted - report.true
+    assert abs(report.mistakes[0].error or 0) == pytest.approx(np.abs(errors).max())
+    assert report.mistakes[0].row == int(np.abs(errors).max(axis=1).argmax()) + 1
+    assert "price " in report.mistakes[0].true
+    shown = text_of(report)
+    assert "RMSE" in shown
+    assert "largest errors" in shown
+    assert "prob" not in shown
+    assert "probability" not in json.dumps(report.as_dict())
+    assert excerpt_of(np.zeros((1200, 3))) == "1,200 steps of 3 channels"
+
+
+def test_multilabel_mistakes_are_decisions() -> None:
+    report = labels_report()
+    assert isinstance(report.evaluation, MultilabelEvaluation)
+    probabilities = [one.probability or 0 for one in report.mistakes]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert report.score_name == "subset accuracy"
+    assert "micro F1" in text_of(report)
+    assert any(one.true == "no label" or one.predicted == "no label" for one in report.mistakes)
+
+
+@pytest.mark.parametrize("make", [lambda: classes_report(52), numbers_report, labels_report])
+def test_the_json_has_all_of_it(make: Any) -> None:
+    report = make()
+    seen = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert set(seen) >= set(report.evaluation.as_dict()) | {"task", "mistakes", "by_length", "history"}
+    assert len(seen["mistakes"]) == len(report.mistakes)
+    assert seen["by_length"]["score"] == report.score_name
+
+
+@pytest.mark.parametrize("make", [lambda: classes_report(2), lambda: classes_report(52), numbers_report, labels_report])
+def test_the_page_is_self_contained(make: Any) -> None:
+    page = evaluation_page(make(), HOSTILE, [HOSTILE])
+    assert "<script" not in page
+    assert "style=" not in page.replace("style-src", "")
+    assert re.findall(r"(?:src|href|srcset)=", page) == []
+    assert "http" not in page.replace("http-equiv", "")
+    assert "\x1b" not in page
+    assert page.count("<svg") == page.count("</svg>") > 0
+    assert "NaN" not in page
+    assert "nan" not in re.sub(r"<style>.*?</style>", "", page).lower().replace("pearance", "")
+    page.encode("utf-8")
+
+
+def test_charts_of_the_page() -> None:
+    report = classes_report(52)
+    page = evaluation_page(report)
+    assert isinstance(report.evaluation, Evaluation)
+    cells = int((np.array(report.evaluation.confusion) > 0).sum())
+    assert len(re.findall(r'<rect class="(?:correct|wrong)"', page)) == cells
+    assert page.count("<polyline") == 3  # loss of both parts, accuracy of one
+    bins = sum(one.n > 0 for one in report.evaluation.reliability)
+    assert page.count('<rect class="column"') == 2 * bins + len(report.by_length)
+    assert numbers_report().predicted is not None
+    assert evaluation_page(numbers_report()).count('<circle class="point"') == 2 * 60
+
+
+def test_lines_without_points_are_left_out() -> None:
+    assert line_chart([Line("a", [1, 2], [float("nan"), float("inf")])], "x", "y") == ""
+    drawn = line_chart([Line("a", [1, 2, 3], [1, float("nan"), 3])], "x", "y")
+    [points] = re.findall(r'points="([^"]+)"', drawn)
+    assert len(points.split()) == 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2, 17), (5, 5), (0, 0), (1e-7, 3e-7), (-2e6, 4e6)])
+def test_ticks_enclose_their_range(low: float, high: float) -> None:
+    found = ticks(low, high)
+    assert found[0] <= low <= high <= found[-1]
+    assert 2 <= len(found) <= 8
+    assert np.ptp(np.diff(found)) < 1e-9 * max(abs(found[0]), abs(found[-1]))
+
+
+def test_errors() -> None:
+    with pytest.raises(InputError, match="the data set is empty"):
+        evaluation_report(Target(("a", "b")), np.zeros((0, 1)), np.zeros(0, dtype=np.int64), [], [])
+    with pytest.raises(InputError, match=r"history.jsonl, line 2: not JSON"):
+        evaluation_report(Target(("a", "b")), np.ones((1, 1)), np.array([0]), ["x"], [1], "", "{}\n{oops")
