@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "DataError",
+    "DataWarning",
     "GatewiseError",
     "InputError",
     "KernelUnavailable",
@@ -44,6 +45,12 @@ class InputError(GatewiseError, ValueError):
 
 class DataError(GatewiseError):
     """A missing, damaged or invalid data set."""
+
+
+class DataWarning(UserWarning):
+    """Data that can be used, but not as its owner may expect: few rows, contradicting labels, truncated inputs. Of the
+    category UserWarning, so that a program can filter it.
+    """
 
 
 class ModelFileError(GatewiseError):

@@ -122,6 +122,7 @@ def train(
     from gatewise.training import RECIPES, default_recipe
     from gatewise.training import recipe as named
     from gatewise.training import train as run
+    from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.pretrained import Pretrained
     from gatewise.training.run import RunFolder, checked_seed
 
@@ -154,6 +155,8 @@ def train(
     if changes.get("ngram_order") and (series or is_series(source)):
         raise InputError(f"{quote(source)}: n-grams are for texts, and these are series")
     splits = read_source(sources, data, table)
+    if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
+        warn_about_overlap(splits.train, splits.test, "test")
     if recipe is None and pretrained is not None:  # the default depends on the number of rows
         chosen = named(default_recipe(len(splits.train), True), **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")

@@ -20,13 +20,14 @@ not wait for it. The files of a model folder:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import DataWarning, InputError, ModelFileError
 from gatewise.kernels import for_precision
 from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation, evaluate
 from gatewise.model.bundled import folder as bundled_folder
@@ -43,6 +44,7 @@ from gatewise.model.files import (
 from gatewise.model.inputs import encode_inputs, labelled_for
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture, parameter_shapes
+from gatewise.network.batch import describe_truncation
 from gatewise.network.convolutions import Convolutions
 from gatewise.network.forward import logits_of
 from gatewise.network.linear import LinearModel
@@ -94,6 +96,7 @@ class Model:
     thresholds: tuple[float, ...] = ()
     # Cache of the states after n pad steps. They depend on the parameters only, so it needs read-only parameters.
     _memo: dict[str, tuple[Array, Array]] | None = field(init=False, repr=False, compare=False, default=None)
+    _warned: bool = field(init=False, repr=False, compare=False, default=False)  # of a truncated input
 
     def __post_init__(self) -> None:
         if self.target.outputs != self.architecture.outputs:
@@ -133,7 +136,17 @@ class Model:
         """Logits (n, outputs) of n inputs. The composition of the batch changes only the last bits. Inputs, layout and
         errors as `predict`.
         """
-        return self.logits_of(encode_inputs(self.preprocessor, inputs, layout), ops)
+        sequences = encode_inputs(self.preprocessor, inputs, layout)
+        self._warn_of_truncation(sequences)
+        return self.logits_of(sequences, ops)
+
+    def _warn_of_truncation(self, sequences: Sequence[Array]) -> None:
+        """A DataWarning, once per model, where the network does not read all of a sequence."""
+        cut = "" if self._warned else describe_truncation([len(one) for one in sequences], self.architecture)
+        if cut:
+            object.__setattr__(self, "_warned", True)
+            reads_all = "" if self.linear_model is None else "; the linear model of the ensemble reads all"
+            warnings.warn(f"the network reads the {cut}{reads_all}", DataWarning, stacklevel=4)
 
     def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
         """Logits (n, outputs) of n encoded sequences: (length,) token ids or (length, C) channels."""

@@ -100,6 +100,19 @@ def chunks(sequences: Iterable[Any], max_steps: int) -> Iterator[list[Any]]:
         yield chunk
 
 
+def describe_truncation(lengths: Sequence[int], arch: Architecture) -> str:
+    """What `truncate` leaves of sequences of these lengths, for a message, as in "first 133 and last 267 of up to 2,278
+    tokens in 31 of 104 texts"; "" if no sequence is longer.
+    """
+    longer = sum(length > arch.max_length for length in lengths) if arch.max_length else 0
+    if not longer:
+        return ""
+    head = arch.max_length // 3 if arch.truncation == "middle" else 0
+    part = f"first {head:,} and last {arch.max_length - head:,}" if head else f"last {arch.max_length:,}"
+    steps, items = ("tokens", "texts") if arch.inputs == "tokens" else ("steps", "series")
+    return f"{part} of up to {max(lengths):,} {steps} in {longer:,} of {len(lengths):,} {items}"
+
+
 def truncate(sequence: Array, arch: Architecture) -> Array:
     """The sequence (length, ...) truncated to `arch.max_length` steps, as `Architecture.truncation` says."""
     extra = len(sequence) - arch.max_length

@@ -24,6 +24,7 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.nn import Network
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import run_identity
+from gatewise.training.data_checks import warn_about_data
 from gatewise.training.ensemble import fit_ensemble
 from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
@@ -88,6 +89,7 @@ def train(
     if changes.get("ngram_order") and labelled.kind == "series":
         raise InputError(f"{labelled.source}: n-grams are for texts, and these are series")
     training_data = prepare(labelled, recipe, seed, None if start is None else start.preprocessor)
+    warn_about_data(training_data)
     if start is not None and recipe.ngram_order:
         training_data = replace(training_data, transferred=transfer_ngrams(training_data, start))
     callback = callback or Callback()

@@ -1,0 +1,130 @@
+"""Warnings about data that trains, but not as its owner may expect; each names a number.
+
+They are `DataWarning`s, so that `warnings.filterwarnings("ignore", category=gw.errors.DataWarning)` turns them off.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from gatewise.data import Labelled
+from gatewise.errors import DataWarning, quote
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.batch import describe_truncation
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array
+
+FEW_ROWS = 50
+IMBALANCE = 20  # rows of the largest class per row of the smallest
+MANY_CHARACTERS = 10  # of a text that ought to have more than one token
+
+
+def warn_about_data(training_data: TrainingData) -> None:
+    """A DataWarning for each finding in the data of a run."""
+    data, recipe = training_data.data, training_data.recipe
+    found = [few_rows(data), different_labels(data), imbalance(data) if training_data.weights is None else ""]
+    lengths = [len(sequence) for sequence in training_data.full_sequences]
+    cut = describe_truncation(lengths, training_data.architecture)
+    if cut:
+        others = "; the n-gram model reads all tokens" if recipe.ngram_order else ""
+        limit = f"recipe {recipe.name} has max_length {training_data.architecture.max_length:,}, 0 has no limit"
+        found.append(f"the network reads the {cut}{others} ({limit})")
+    if isinstance(training_data.preprocessor, TextPreprocessor):
+        encoding, texts = training_data.preprocessor.encoding, [str(text) for text in data.inputs]
+        first = len(encoding.encode(""))
+        found.append(one_token(texts, [length - first for length in lengths]))
+        found.append(unknown_tokens(training_data.full_sequences, encoding.unknown))
+    warn(found)
+
+
+def warn_about_overlap(train: Labelled, other: Labelled, name: str) -> None:
+    """A DataWarning where rows of `other`, the validation or test part `name`, are training rows too."""
+    warn([overlap(train, other, name)])
+
+
+def warn(messages: Sequence[str]) -> None:
+    """A DataWarning for each message that is not empty."""
+    for message in messages:
+        if message:
+            warnings.warn(message, DataWarning, stacklevel=4)
+
+
+def few_rows(data: Labelled) -> str:
+    """Fewer than 50 rows."""
+    if len(data) >= FEW_ROWS:
+        return ""
+    return f"{len(data)} rows are few: below {FEW_ROWS}, accuracy and probabilities are rough estimates"
+
+
+def different_labels(data: Labelled) -> str:
+    """Equal inputs with different labels."""
+    if data.task == "regression" or not len(data):
+        return ""
+    label = data.labels if data.labels.ndim == 1 else np.unique(data.labels, axis=0, return_inverse=True)[1].ravel()
+    _, group = np.unique(data.keys, return_inverse=True)
+    pairs = np.unique(np.stack([group, label], axis=1), axis=0)  # (pairs, 2)
+    mixed = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
+    if not len(mixed):
+        return ""
+    rows = np.flatnonzero(np.isin(group, mixed))
+    first = np.flatnonzero(group == group[rows[0]])
+    second = first[label[first] != label[first[0]]][0]
+    what = "texts" if data.kind == "text" else "series"
+    return (
+        f"{len(rows):,} rows are equal {what} with different labels, {len(mixed):,} different {what}; the first are "
+        f"rows {first[0] + 1:,} and {second + 1:,}"
+    )
+
+
+def imbalance(data: Labelled) -> str:
+    """A class with one row for 20 of the largest class or more."""
+    if data.task == "regression" or not len(data):
+        return ""
+    if data.task == "multilabel":
+        counts = data.labels.sum(axis=0)
+        largest, of = len(data) - int(counts.min()), "rows without it"
+    else:
+        counts = np.bincount(data.labels, minlength=len(data.classes))
+        largest, of = int(counts.max()), f"rows of {quote(data.classes[int(counts.argmax())], 40)}"
+    smallest = int(counts.argmin())
+    if not counts[smallest] or largest < IMBALANCE * counts[smallest]:
+        return ""
+    return (
+        f"class {quote(data.classes[smallest], 40)} has {counts[smallest]:,} rows and there are {largest:,} {of}, 1:"
+        f"{largest / counts[smallest]:.0f}; class_weight='balanced' gives the classes equal weight"
+    )
+
+
+def one_token(texts: Sequence[str], tokens: Sequence[int]) -> str:
+    """More than half of the texts are one token, although they have many characters."""
+    alone = sum(n <= 1 and len(text.strip()) >= MANY_CHARACTERS for text, n in zip(texts, tokens, strict=True))
+    if 2 * alone <= len(texts):
+        return ""
+    return (
+        f"{alone:,} of {len(texts):,} texts are one token although they have {MANY_CHARACTERS} characters or more: "
+        "the tokenisation does not split words of this script"
+    )
+
+
+def unknown_tokens(sequences: Sequence[Array], unknown: int) -> str:
+    """More than half of all tokens are outside the vocabulary."""
+    ids = np.concatenate([np.zeros(0, dtype=np.int64), *sequences])
+    missing = int((ids == unknown).sum())
+    if 2 * missing <= len(ids):
+        return ""
+    return f"{missing / len(ids):.0%} of the tokens are not in the vocabulary of the model"
+
+
+def overlap(train: Labelled, other: Labelled, name: str) -> str:
+    """Rows of `other` that are equal to a training row."""
+    shared = np.isin(other.keys, train.keys)
+    if not shared.any():
+        return ""
+    first = int(np.flatnonzero(shared)[0])
+    return (
+        f"{int(shared.sum()):,} of {len(other):,} rows of the {name} part are equal to training rows, the first is row "
+        f"{first + 1:,}: figures on it are too good"
+    )
