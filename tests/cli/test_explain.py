@@ -303,3 +303,61 @@ def test_ngram_scores_are_shown(run: Run, tmp_path: Path) -> None:
     assert "does not change: n-grams depend on the words only." in " ".join(clamped.split())
     described = run("info", folder).stdout
     assert re.search(rf"1- to 3-grams +\(1,\) +{model.ngrams.weight.size}", described)  # type: ignore[union-attr]
+
+
+def test_a_row_of_a_file(
+    run: Run, series_model: Model, series_folder: Path, series_file: Path, series: list[np.ndarray], reviews_csv: Path
+) -> None:
+    printed = json.loads(run("explain", series_folder, series_file, "--row", 2, "--json").stdout)
+    assert printed["scores"] == series_model.explain(series[1]).scores.tolist()
+    assert printed == json.loads(run("explain", series_folder, "--file", series_file, "--row", 2, "--json").stdout)
+
+
+def test_a_file_name_is_a_file_not_a_text(
+    run: Run, tokens_model: Model, tokens_folder: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    found = run("explain", tokens_folder, reviews_csv, "--text", "review", "--row", 3, "--json")
+    assert json.loads(found.stdout)["scores"] == tokens_model.explain("the film was good 2").scores.tolist()
+    text = tmp_path / "one.txt"
+    text.write_text("it was good\nthe end\n", encoding="utf-8")
+    expected = tokens_model.explain("it was good\nthe end").scores.tolist()
+    assert json.loads(run("explain", tokens_folder, text, "--json").stdout)["scores"] == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("{series}", "missing.ts"), "'missing.ts': there is no such file; the model reads series"),
+        (("{series}", "{file}", "--row", "9"), "--row must be from 1 to 5, not 9"),
+        (("{tokens}", "{file}"), "the model reads texts, not series"),
+        (("{tokens}", "a text", "--row", "2"), "--row is the number of a row in a file: give a file"),
+        (("{tokens}", "a text", "--against", "q"), "there is no class 'q'; the classes are"),
+        (("{keras}", "a text", "--target", "positive", "--against", "positive"), "are the same: 'positive'"),
+    ],
+)
+def test_wrong_rows_and_classes(
+    run: Run,
+    keras_folder: Path,
+    tokens_folder: Path,
+    series_folder: Path,
+    series_file: Path,
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    names = {"keras": keras_folder, "tokens": tokens_folder, "series": series_folder, "file": series_file}
+    result = run("explain", *(word.format(**names) for word in words))
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_class_against_another(run: Run, tokens_model: Model, tokens_folder: Path) -> None:
+    one, _, other = tokens_model.classes
+    printed = json.loads(run("explain", tokens_folder, TEXT, "--target", one, "--against", other, "--json").stdout)
+    logits = tokens_model.trace(TEXT).logits
+    assert (printed["target"], printed["against"]) == (one, other)
+    assert printed["target_score"] == pytest.approx(logits[0] - logits[2])
+    shown = run("explain", tokens_folder, TEXT, "--target", one, "--against", other).stdout
+    assert "minus the logit of z" in shown
+    assert shown.count("probabilities: ") == 1
+    page = json.loads(run("explain", tokens_folder, TEXT, "--against", other, "--clamp", "forget=1", "--json").stdout)
+    assert page["intervention"]["before"]["prediction"] == page["prediction"]

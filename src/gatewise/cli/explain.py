@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -19,7 +21,7 @@ from gatewise.cli.arguments import (
     open_model,
     option,
 )
-from gatewise.cli.inputs import TableOptions, read_data, read_lines, read_series
+from gatewise.cli.inputs import TableOptions, is_series, read_data, read_lines
 from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.output import console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, quote
@@ -55,7 +57,8 @@ def explain(
     arguments: Annotated[
         list[str] | None,
         argument(
-            "[MODEL] [TEXT]", "Model folder (default: the bundled model) and a text; - reads the text from stdin."
+            "[MODEL] [TEXT|FILE]",
+            "Model folder (default: the bundled model), and a text (- for stdin) or a file of texts or series.",
         ),
     ] = None,
     use_bundled: BundledOption = False,
@@ -66,8 +69,8 @@ def explain(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N examples of --data.")] = 1000,
     column: TextOption = None,
     label: LabelOption = None,
-    file: Annotated[str | None, option("--file", "FILE", "Series file (.ts, .npz), for a model of series.")] = None,
-    row: Annotated[int, typer.Option("--row", metavar="N", help="Number of the series in --file, from 1.")] = 1,
+    file: Annotated[str | None, option("--file", "FILE", "The same as a file as the last argument.")] = None,
+    row: Annotated[int | None, option("--row", "N", "Row of the file, from 1.  [default: 1]", min=1)] = None,
     method: Annotated[str | None, option("--method", "NAME", _METHOD)] = None,
     baseline: Annotated[str | None, option("--baseline", "NAME", _BASELINE)] = None,
     target: Annotated[str | None, option("--target", "CLASS", _TARGET)] = None,
@@ -98,6 +101,8 @@ def explain(
     gatewise explain models/imdb-tutorial "A film to see twice."
     gatewise explain models/imdb-tutorial "Not a good film." --replace not=very --clamp forget=1
     gatewise explain models/imdb-tutorial --data aclImdb_v1.tar.gz
+    gatewise explain models/news new.csv --text body --row 12 --target sport --against politics
+    gatewise explain models/gestures new.ts --row 3
     gatewise explain models/imdb-fast - --method prefix-difference --unit 3 < review.txt
     """
     choice = choose_model(arguments or [], use_bundled, max_inputs=1)
@@ -115,7 +120,7 @@ def explain(
         labelled = _sample(data, TableOptions(column, label), limit)
         _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
         return
-    item = _item(series, text, tutorial_review, data, file, row)
+    item = _item(series, text, tutorial_review, data, file, row, TableOptions(column, label))
     from gatewise.explain.explanation import method_named
     from gatewise.explain.render.html import compare_page, report_page
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
@@ -213,24 +218,53 @@ def _show_units(
         screen.print(unit_report(report, unit, marks=marks))
 
 
-def _item(series: bool, text: str | None, tutorial: bool, data: str | None, file: str | None, row: int) -> Any:
-    """The text or series to explain. Raises InputError unless exactly one is given."""
+def _item(
+    series: bool,
+    text: str | None,
+    tutorial: bool,
+    data: str | None,
+    file: str | None,
+    row: int | None,
+    options: TableOptions,
+) -> Any:
+    """The text or series to explain: what was typed, or one row of a file. Raises InputError unless exactly one is
+    given.
+    """
     if sum((text is not None, tutorial, file is not None)) != 1:
-        raise InputError("give one of: a text (- for stdin), --tutorial-review, --file; or --data alone")
+        kind = "a file of series" if series else "a text (- for stdin), --tutorial-review, a file"
+        raise InputError(f"give one of: {kind}; or --data alone")
     if data is not None and not tutorial:
         raise InputError("--data cannot be combined with a text; it is for --tutorial-review, or alone for units")
-    if series and file is None:
-        raise InputError("the model classifies series: give a .ts or .npz file with --file")
-    if not series and file is not None:
-        raise InputError("--file is only for a model of series")
-    if file is not None:
-        inputs = read_series(file).inputs
-        if not 1 <= row <= len(inputs):
-            raise InputError(f"--row must be from 1 to {len(inputs)}, not {row}")
-        return inputs[row - 1]
-    if tutorial:
-        return _tutorial_review(data)
-    return "\n".join(read_lines(None)) if text == "-" else text
+    if text is not None and (series or os.path.isfile(text)):  # a name that exists is a file, never a text
+        file = text
+    if file is None:
+        if row is not None:
+            raise InputError("--row is the number of a row in a file: give a file")
+        if tutorial:
+            return _tutorial_review(data)
+        return "\n".join(read_lines(None)) if text == "-" else text
+    if not os.path.isfile(file):
+        raise InputError(f"{quote(file)}: there is no such file{'; the model reads series' * series}")
+    inputs = _rows_of(file, series, options)
+    if not 1 <= (row or 1) <= len(inputs):
+        raise InputError(f"--row must be from 1 to {len(inputs):,}, not {row}")
+    return inputs[(row or 1) - 1]
+
+
+def _rows_of(file: str, series: bool, options: TableOptions) -> Sequence[Any]:
+    """The series of a file; or the texts of a table, or of another file its content as one text."""
+    if series:
+        from gatewise.data.series_files import read_series
+
+        return read_series(file, label=options.label[0] if options.label else None).inputs
+    if is_series(file):
+        raise InputError(f"{quote(file)}: the model reads texts, not series")
+    from gatewise.data.files import read_column
+    from gatewise.data.tables import is_table
+
+    if is_table(file):
+        return read_column(file, text=options.text or "text")
+    return ["\n".join(read_lines(file))]
 
 
 def _tutorial_review(data: str | None) -> str:
