@@ -73,9 +73,9 @@ def test_texts_and_series_are_not_mixed_up(
     run: Run, keras_folder: Path, series_folder: Path, series_file: Path
 ) -> None:
     assert "classifies series" in refused(run, "predict", series_folder, "a text")
-    assert "classifies series" in refused(run, "explain", series_folder, "a text")
+    assert "the model reads series" in refused(run, "explain", series_folder, "a text")
     assert "classifies texts" in refused(run, "predict", keras_folder, "--file", series_file)
-    assert "only for a model of series" in refused(run, "explain", keras_folder, "--file", series_file)
+    assert "the model reads texts, not series" in refused(run, "explain", keras_folder, "--file", series_file)
     assert "--row must be from 1 to 5, not 6" in refused(
         run, "explain", series_folder, "--file", series_file, "--row", 6
     )

@@ -144,7 +144,7 @@ def _version(package: str) -> str | None:
 
 
 def _describe(choice: ModelChoice, as_json: bool) -> None:
-    from gatewise.model.card import metadata_rows
+    from gatewise.model.card import metadata_rows, predicts
     from gatewise.network.architecture import summary
 
     found = open_model(choice.path)
@@ -156,25 +156,27 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
         rows = summary(found.architecture) + ([] if found.linear_model is None else [found.linear_model.summary()])
         layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in rows]
         described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
+        target: dict[str, Any] = {"task": found.task, "thresholds": list(found.thresholds)}
         print_json(
-            {"model": choice.name, **described, "metadata": asdict(found.metadata), "storage": storage, "files": files}
+            {
+                "model": choice.name,
+                **described,
+                **target,
+                "metadata": asdict(found.metadata),
+                "storage": storage,
+                "files": files,
+            }
         )
         return
-    classes = ", ".join(printable(c, 30) for c in found.classes)
-    print(f"{printable(choice.name, 200)}: {len(found.classes)} classes, {classes}\n")
+    print(
+        f"{printable(choice.name, 200)}\n{printable(predicts(found.architecture, found.target, found.channels), 2000)}\n"
+    )
     console().print(layer_table(found.architecture, found.linear_model))
     print()
     for name, value in metadata_rows(found.metadata):
         print(f"{name:13}  {printable(value, 500)}")
     for m in found.metadata.evaluations:
-        if m.scores or m.accuracy is None:
-            scores = ", ".join(f"{name} {value:.4f}" for name, value in m.scores.items())
-        else:
-            error = (m.accuracy * (1 - m.accuracy) / m.n) ** 0.5 if m.n else 0.0
-            scores = f"accuracy {m.accuracy:.4f} ± {error:.4f}"
-        accuracy = f"{scores}, loss {m.loss:.4f}"
-        error = "" if m.calibration_error is None else f", calibration error {m.calibration_error:.4f}"
-        print(f"{'measured':13}  {accuracy}{error}, n {m.n:,}: {printable(m.data, 500)}")
+        print(f"{'measured':13}  {m.figures}, n {m.n:,}: {printable(m.data, 500)}")
     _print_changes(found.metadata)
     print()
     width = max(len(name) for name in files)

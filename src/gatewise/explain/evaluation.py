@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.explain.score import prediction_text
-from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation
-from gatewise.target import Target, log_probabilities
+from gatewise.metrics import AnyEvaluation, evaluate
+from gatewise.target import Target
 from gatewise.types import Array, Task
 
 MAX_MISTAKES = 20
@@ -119,7 +119,7 @@ def evaluation_report(
         mistakes = _most_confident(target, logits, predicted, truth, inputs)
     is_regression = target.task == "regression"
     return EvaluationReport(
-        evaluation_of(target, logits, truth, data),
+        evaluate(target, logits, truth, data),
         target.task,
         tuple(mistakes),
         tuple(_by_length(score, count)),
@@ -130,19 +130,6 @@ def evaluation_report(
         truth if is_regression else None,
         predicted if is_regression else None,
     )
-
-
-def evaluation_of(target: Target, logits: Array, truth: Array, data: str) -> AnyEvaluation:
-    """The evaluation of the target's task, from logits (n, outputs) and labels as in `Labelled`; n at least 1.
-
-    data: the data set in one line.
-    """
-    predicted = target.predicted(logits)
-    if target.task == "regression":
-        return RegressionEvaluation.of(predicted, truth, target.classes, data)
-    if target.task == "multilabel":
-        return MultilabelEvaluation.of(logits, predicted, truth, target.classes, data)
-    return Evaluation.of(log_probabilities(logits), truth, target.classes, data, predicted)
 
 
 def read_history(text: str) -> list[dict[str, float]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture, summary
 from gatewise.network.linear import LinearModel
+from gatewise.target import Target
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,24 @@ class EvalResult:
     loss: float
     calibration_error: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def standard_error(self) -> float:
+        """One standard error of the accuracy; 0 where there is none."""
+        return 0.0 if self.accuracy is None or not self.n else (self.accuracy * (1 - self.accuracy) / self.n) ** 0.5
+
+    @property
+    def figures(self) -> str:
+        """The scores in one line."""
+        scores = {name: value for name, value in self.scores.items() if name not in ("accuracy", "subset accuracy")}
+        parts = [f"{name} {value:.4f}" for name, value in scores.items()]
+        if self.accuracy is not None:
+            name = "subset accuracy" if "subset accuracy" in self.scores else "accuracy"
+            parts.insert(0, f"{name} {self.accuracy:.4f} ± {self.standard_error:.4f}")
+        parts.append(f"loss {self.loss:.4f}")
+        if self.calibration_error is not None:
+            parts.append(f"calibration error {self.calibration_error:.4f}")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -120,60 +139,82 @@ class ModelMetadata:
 
 
 def write_card(
-    arch: Architecture, classes: Sequence[str], metadata: ModelMetadata, linear_model: LinearModel | None = None
+    arch: Architecture,
+    target: Target,
+    metadata: ModelMetadata,
+    linear_model: LinearModel | None = None,
+    channels: int | None = None,
 ) -> str:
-    """The model card, Markdown. linear_model: the n-grams or convolutions of the ensemble, if there are any."""
-    inputs = "texts" if arch.inputs == "tokens" else f"series of {arch.channels} channels"
-    classes_listed = ", ".join(escape_markdown(name) for name in classes)
+    """The model card, Markdown. linear_model: the n-grams or convolutions of the ensemble, if there are any. channels:
+    of the series, None for those that the network reads, a mask included.
+    """
     layers = summary(arch) if linear_model is None else [*summary(arch), linear_model.summary()]
-    lines = ["# A gatewise model", "", f"This model classifies {inputs} into {len(classes)} classes: {classes_listed}."]
+    lines = ["# A gatewise model", "", escape_markdown(predicts(arch, target, channels))]
     lines += ["", "| layer | output | parameters |", "|---|---|---:|"]
     lines += [f"| {name} | {shape} | {count:,} |" for name, shape, count in layers]
     lines += [f"| total | | {sum(count for _, _, count in layers):,} |", ""]
     rows = metadata_rows(metadata)
     if rows:
         lines += ["## Training", "", *markdown_table(rows), ""]
-    lines += [*_evaluations(metadata), *_calibration(metadata), *_faithfulness(metadata), *_compression(metadata)]
+    lines += [*_evaluations(metadata), *_calibration(metadata), *_faithfulness(metadata, target)]
+    lines += _compression(metadata)
     calibrated = "are calibrated on the data named above only" if metadata.calibration else "are not calibrated"
+    probabilities = " Its probabilities" if target.task != "regression" else ""
+    noun = "text" if arch.inputs == "tokens" else "series"
+    about = f"A prediction is a statement about a {noun}, not about its author."
+    if arch.inputs == "channels":
+        about = "It extrapolates to no other range, rate or device."
+    second = about if target.task == "regression" else f"{calibrated}. {about}"
     lines += [
         "## Limitations",
         "",
-        "The model is reliable only on data like its training data. Its probabilities",
-        f"{calibrated}. A prediction is a statement about a text, not about its author.",
+        f"The model is reliable only on data like its training data.{probabilities}",
+        second,
         "",
     ]
     return "\n".join(lines)
 
 
+def predicts(arch: Architecture, target: Target, channels: int | None = None, most: int = 60) -> str:
+    """What the model predicts, in one or two sentences; of more than `most` classes the first ones."""
+    count = arch.channels if channels is None else channels
+    inputs = "texts" if arch.inputs == "tokens" else f"series of {count} channel{'s' * (count != 1)}"
+    names = list(target.classes[:most])
+    listed = ", ".join(names) + (f" and {len(target.classes) - most:,} more" if len(target.classes) > most else "")
+    if target.task == "regression":
+        n = len(target.classes)
+        return f"This model predicts {'a number' if n == 1 else f'{n} numbers'} from {inputs}: {listed}."
+    thresholds = [f"{name} from {value:.3g}" for name, value in zip(names, target.thresholds, strict=False)]
+    if target.task == "multilabel":
+        found = f"This model assigns any number of {len(target.classes)} labels to {inputs}: {listed}."
+        return found + (f" Least probabilities: {', '.join(thresholds)}." if thresholds else "")
+    found = f"This model classifies {inputs} into {len(target.classes)} classes: {listed}."
+    if target.thresholds:
+        found += f" It predicts {target.classes[1]} from a probability of {target.thresholds[0]:.3g} on."
+    return found
+
+
 def _evaluations(metadata: ModelMetadata) -> list[str]:
     if not metadata.evaluations:
         return []
-    if any(one.scores for one in metadata.evaluations):
-        return _scores(metadata.evaluations)
-    lines = ["## Evaluation", "", "| data | n | accuracy | loss | calibration error |", "|---|---:|---:|---:|---:|"]
+    names = list(dict.fromkeys(name for one in metadata.evaluations for name in one.scores))
+    accuracy = any(one.accuracy is not None for one in metadata.evaluations) and "subset accuracy" not in names
+    names = [name for name in names if name != "accuracy"]
+    calibration = any(one.calibration_error is not None for one in metadata.evaluations)
+    heads = ["data", "n", *(["accuracy"] if accuracy else []), *names, "loss"]
+    heads += ["calibration error"] if accuracy or calibration else []
+    lines = ["## Evaluation", "", f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for one in metadata.evaluations:
-        if one.accuracy is None:
-            continue
-        error = (one.accuracy * (1 - one.accuracy) / one.n) ** 0.5 if one.n else 0.0
-        calibration = "" if one.calibration_error is None else f"{one.calibration_error:.4f}"
-        accuracy = f"{one.accuracy:.4f} ± {error:.4f}"
-        lines.append(f"| {escape_markdown(one.data)} | {one.n:,} | {accuracy} | {one.loss:.4f} | {calibration} |")
-    return [*lines, "", "± is one standard error of the accuracy. It covers the sampling of the data only.", ""]
-
-
-def _scores(evaluations: Sequence[EvalResult]) -> list[str]:
-    """The evaluations of a multi-label or regression model."""
-    names = list(dict.fromkeys(name for one in evaluations for name in one.scores))
-    lines = [
-        "## Evaluation",
-        "",
-        f"| data | n | {' | '.join(names)} | loss |",
-        f"|---|---:|{'---:|' * len(names)}---:|",
-    ]
-    for one in evaluations:
-        cells = [f"{one.scores[name]:.4f}" if name in one.scores else "" for name in names]
-        lines.append(f"| {escape_markdown(one.data)} | {one.n:,} | {' | '.join(cells)} | {one.loss:.4f} |")
-    return [*lines, ""]
+        cells = [f"{one.n:,}"]
+        if accuracy:
+            cells.append("" if one.accuracy is None else f"{one.accuracy:.4f} ± {one.standard_error:.4f}")
+        cells += [f"{one.scores[name]:.4f}" if name in one.scores else "" for name in names]
+        cells.append(f"{one.loss:.4f}")
+        if accuracy or calibration:
+            cells.append("" if one.calibration_error is None else f"{one.calibration_error:.4f}")
+        lines.append(f"| {escape_markdown(one.data)} | {' | '.join(cells)} |")
+    note = "± is one standard error of the accuracy. It covers the sampling of the data only."
+    return [*lines, "", *([note, ""] if accuracy else [])]
 
 
 def _calibration(metadata: ModelMetadata) -> list[str]:
@@ -190,7 +231,7 @@ def _calibration(metadata: ModelMetadata) -> list[str]:
     ]
 
 
-def _faithfulness(metadata: ModelMetadata) -> list[str]:
+def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
     if not metadata.faithfulness:
         return []
     lines = ["## Faithfulness of the attributions", "", "| method | n | comprehensiveness | sufficiency |"]
@@ -199,6 +240,14 @@ def _faithfulness(metadata: ModelMetadata) -> list[str]:
         default = " (the default)" if name == metadata.attribution_method else ""
         numbers = f"{one.comprehensiveness:.3f} | {one.sufficiency:.3f}"
         lines.append(f"| {escape_markdown(name)}{default} | {one.n:,} | {numbers} |")
+    if target.task == "regression":
+        return [
+            *(*lines, ""),
+            "Measured on validation sequences. Comprehensiveness: by how much the prediction moves back towards that",
+            "for no step, in its own unit, when the steps that the method ranks highest are deleted (higher is better).",
+            "Sufficiency: by how much when only those steps are kept (lower is better). See docs/explain.md.",
+            "",
+        ]
     return [
         *(*lines, ""),
         "Measured on validation sequences. Comprehensiveness: the drop of the predicted class's probability when the",

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import DataWarning, InputError, ModelFileError
 from gatewise.kernels import for_precision
-from gatewise.metrics import AnyEvaluation, Evaluation, MultilabelEvaluation, RegressionEvaluation, evaluate
+from gatewise.metrics import AnyEvaluation, Evaluation, RegressionEvaluation, evaluate
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.files import (
@@ -364,13 +364,12 @@ class Model:
         if isinstance(e, RegressionEvaluation):
             result = EvalResult(e.data, e.n, None, e.loss, scores=e.scores)
         else:
-            scores = e.scores if isinstance(e, MultilabelEvaluation) else {}
-            result = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error, scores)
+            result = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error, e.scores)
         return replace(self, metadata=self.metadata.with_evaluation(result))
 
     def card(self) -> str:
         """The model card, Markdown."""
-        return write_card(self.architecture, self.classes, self.metadata, self.linear_model)
+        return write_card(self.architecture, self.target, self.metadata, self.linear_model, self.channels or None)
 
     def save(self, path: str | Path, storage: str | Mapping[str, str] | None = None) -> None:
         """Write the model folder, completely or not at all. Raises ModelFileError naming the path and the reason.
