@@ -1,0 +1,299 @@
+"""`Forecaster`: an ensemble of an LSTM and linear autoregressions on windows of one or several series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewise.errors import InputError, quote
+from gatewise.forecast.explanation import ForecastExplanation, explain_window
+from gatewise.forecast.held_out import HeldOut, Plan, combine, naive_scale
+from gatewise.forecast.members import (
+    Autoregression,
+    Member,
+    NetworkMember,
+    TrainingWindows,
+    fit_autoregression,
+    roll_out,
+)
+from gatewise.forecast.result import Forecast
+from gatewise.forecast.season import detect_season, seasonal_naive
+from gatewise.forecast.series import SeriesSet, series_set
+from gatewise.forecast.transform import Transform, candidates
+from gatewise.types import Array
+
+if TYPE_CHECKING:
+    from gatewise.model.model import Model
+
+_LEAST_WINDOWS = 6  # that an autoregression is fitted on, per series
+_DIRECT_STEPS = 12  # predicted at once without a season
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Everything that a fitted forecaster keeps; `gatewise.forecast.files` writes and reads it.
+
+    season: 1 for none. linear: the autoregressions, with weights (M,) that sum to 1. network: the LSTM; network_weight:
+    its weight against the weighted autoregressions. series: names, times, and the last values of each series.
+    """
+
+    season: int
+    linear: tuple[Autoregression, ...]
+    weights: Array
+    network: NetworkMember
+    network_weight: float
+    held_out: HeldOut
+    series: SeriesSet
+
+    @property
+    def history(self) -> int:
+        """The values that a forecast needs."""
+        return max([self.season, self.network.transform.history, *(one.transform.history for one in self.linear)])
+
+    def forecast(self, windows: Array, owners: Sequence[int], horizon: int) -> Array:
+        """(B, horizon) from windows (B, R, C) of the series with the numbers `owners` (B,)."""
+        total = self.network_weight * roll_out(self.network, windows, owners, horizon)
+        for weight, member in zip(self.weights.tolist(), self.linear, strict=True):
+            total = total + (1 - self.network_weight) * weight * roll_out(member, windows, owners, horizon)
+        return np.asarray(total)
+
+
+class Forecaster:
+    """Forecasts one or several series.
+
+    horizon: the values that are forecast. season: the period; None: detected from the autocorrelation, 1: none. recipe,
+    seed, changes: of the LSTM, as in `gatewise.train`.
+
+    `fit` holds out the last windows of each series: up to 24 origins, from each of which the horizon is forecast by
+    members that were fitted before the first of them. These windows give the weights of the members, the errors in
+    `held_out` and the prediction intervals. Then every member is fitted again on all values. The members are linear
+    autoregressions on windows with and without logarithms, seasonal differences and differences against the last value,
+    and one LSTM on the form that was best before the held-out windows. Longer horizons than the members predict at once
+    feed the predictions back.
+
+    Attributes after fit: `season`, `held_out` (errors of the forecaster and of the seasonal naive forecast), `model`
+    (the LSTM, a `gatewise.Model` for regression on windows), `weights` by member, `names` of the series.
+    """
+
+    def __init__(
+        self, horizon: int = 12, *, season: int | None = None, recipe: str | None = None, seed: int = 0, **changes: Any
+    ) -> None:
+        for name, number in (("horizon", horizon), ("season", season)):
+            whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+            if number is not None and (not whole or number < 1):
+                raise InputError(f"{name} must be a whole number from 1, got {quote(number, 40)}")
+        self.horizon = int(horizon)
+        self.season_option = None if season is None else int(season)
+        self.recipe, self.seed, self.changes = recipe, seed, changes
+        self._fitted: Fitted | None = None
+
+    def __repr__(self) -> str:
+        state = "not fitted" if self._fitted is None else f"season={self.season}, {len(self.names)} series"
+        return f"Forecaster(horizon={self.horizon}, {state})"
+
+    def fit(self, y: Any, exogenous: Any = None, times: Any = None) -> Forecaster:
+        """Fit on series up to the present; see `gatewise.forecast.series.series_set` for what they may be.
+
+        exogenous: further columns, known up to the present; their future values are not needed. Raises InputError for
+        missing values, irregular times, and series that are too short.
+        """
+        given = series_set(y, exogenous, times)
+        shortest = min(len(one) for one in given.values)
+        plan = Plan.of(shortest, self.horizon)
+        before = [plan.before(one) for one in given.values]
+        season = self.season_option or detect_season([one[:, 0] for one in before])
+        steps = min(self.horizon, season if season > 1 else _DIRECT_STEPS)
+        if any(len(one) <= season for one in before):
+            raise InputError(self._too_short(given, shortest, season))
+        transforms = _transforms(before, season)
+        linear = _fit_linear(before, transforms, steps)
+        if not linear:
+            raise InputError(self._too_short(given, shortest, season))
+        chosen = _choose(before, season, steps) or linear[0].transform
+        network = self._network(before, chosen, steps)
+        weights, network_weight, held_out = _evaluate(given.values, plan, season, linear, network)
+        final = _fit_linear(given.values, [one.transform for one in linear], steps)
+        last = self._network(given.values, chosen, steps)
+        history = max([season, chosen.history, *(one.transform.history for one in final)])
+        tail = SeriesSet(given.names, [one[-history:] for one in given.values], given.last, given.step, given.single)
+        self._fitted = Fitted(season, tuple(final), weights, last, network_weight, held_out, tail)
+        return self
+
+    def predict(self, horizon: int | None = None) -> Array:
+        """The next values: (H,) for one series, (S, H) for several in the order of `names`. horizon: None for that of
+        the forecaster. Raises InputError before `fit`.
+        """
+        found = self._forecast(horizon)
+        return np.asarray(found[0] if self._get().series.single else found)
+
+    def forecast(self, horizon: int | None = None, *, level: float = 0.8, series: str | None = None) -> Forecast:
+        """One series with prediction intervals and the seasonal naive forecast.
+
+        series: the name, for several. level: probability that a value lies in its interval. Raises InputError where
+        fewer held-out windows than the level needs are behind an interval, and for an unknown name.
+        """
+        fitted, number = self._get(), self._number(series)
+        mean = self._forecast(horizon)[number]
+        half = fitted.held_out.half_widths(mean, number, level)
+        naive = seasonal_naive(fitted.series.values[number][None, :, 0], len(mean), fitted.season)[0]
+        last, step = fitted.series.last, fitted.series.step
+        times = None if last is None or step is None else step.after(last[number], len(mean))
+        return Forecast(mean, mean - half, mean + half, naive, times, level, fitted.held_out.windows)
+
+    def explain(self, step: int = 1, *, series: str | None = None) -> ForecastExplanation:
+        """How much each past value contributed to the forecast `step` values ahead, of all members together.
+
+        `model.explain` explains the LSTM alone, on a window in its own form.
+        """
+        fitted, number = self._get(), self._number(series)
+        if step < 1:
+            raise InputError("step counts from 1")
+
+        def predict(windows: Array) -> Array:
+            return fitted.forecast(windows, [number] * len(windows), step)[:, -1]
+
+        return explain_window(predict, fitted.series.values[number], step)
+
+    @property
+    def season(self) -> int:
+        """The period; 1: none."""
+        return self._get().season
+
+    @property
+    def held_out(self) -> HeldOut:
+        """The held-out windows with their errors."""
+        return self._get().held_out
+
+    @property
+    def model(self) -> Model:
+        """The LSTM, fitted on all values."""
+        return self._get().network.model
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the series."""
+        return self._get().series.names
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The weight of each member by its description; they sum to 1."""
+        fitted = self._get()
+        out = {f"LSTM: {fitted.network.transform.describe()}": fitted.network_weight}
+        for weight, member in zip(fitted.weights.tolist(), fitted.linear, strict=True):
+            out[f"autoregression: {member.transform.describe()}"] = (1 - fitted.network_weight) * weight
+        return out
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder, completely or not at all: that of `model`, with the forecaster's files in it."""
+        from gatewise.forecast.files import save_forecaster
+
+        save_forecaster(path, self)
+
+    def _network(self, series: list[Array], transform: Transform, steps: int) -> NetworkMember:
+        from gatewise.data.labelled import Labelled
+        from gatewise.training import train
+
+        windows = TrainingWindows.of(series, transform, steps, _LEAST_WINDOWS)
+        names = tuple(f"step {k + 1}" for k in range(steps))
+        inputs: Any = list(windows.x.astype(np.float32))
+        # The rows are in the order of time: every window is a group of its own, and the last ones validate.
+        groups = np.arange(len(inputs), dtype=np.int64)
+        data = Labelled(inputs, windows.y, names, groups, f"{len(inputs):,} windows", task="regression")
+        options = {"validation_by": "time", **self.changes}
+        model = train(data, recipe=self.recipe, seed=self.seed, **options)
+        return NetworkMember(transform, steps, windows.scales, model)
+
+    def _forecast(self, horizon: int | None) -> Array:
+        fitted, horizon = self._get(), self.horizon if horizon is None else horizon
+        if not isinstance(horizon, int | np.integer) or horizon < 1:
+            raise InputError(f"horizon must be a whole number from 1, got {quote(horizon, 40)}")
+        windows = np.stack(fitted.series.values)
+        return fitted.forecast(windows, range(len(windows)), int(horizon))
+
+    def _number(self, name: str | None) -> int:
+        names = self.names
+        if name is None and len(names) == 1:
+            return 0
+        if name not in names:
+            raise InputError(f"no series {quote(name)}; there are {', '.join(map(quote, names[:10]))}")
+        return names.index(name)
+
+    def _get(self) -> Fitted:
+        if self._fitted is None:
+            raise InputError("the forecaster is not fitted: call fit(y) first")
+        return self._fitted
+
+    def _too_short(self, given: SeriesSet, shortest: int, season: int) -> str:
+        which = given.names[[len(one) for one in given.values].index(shortest)]
+        what = "the series" if given.single else f"series {quote(which, 40)}"
+        return f"{what} has {shortest} values, too few for windows of season {season} and horizon {self.horizon}"
+
+
+def load_forecaster(path: str | Path) -> Forecaster:
+    """A forecaster that `Forecaster.save` wrote. Nothing in the folder is executed. Raises ModelFileError."""
+    from gatewise.forecast.files import read_forecaster
+
+    return read_forecaster(path)
+
+
+def _transforms(series: list[Array], season: int) -> list[Transform]:
+    return candidates(season, min(map(len, series)), all(bool((one[:, 0] > 0).all()) for one in series))
+
+
+def _fit_linear(series: list[Array], transforms: Sequence[Transform], steps: int) -> list[Autoregression]:
+    """One autoregression per transform that has enough windows."""
+    found = []
+    for transform in transforms:
+        try:
+            windows = TrainingWindows.of(series, transform, steps, _LEAST_WINDOWS)
+        except ValueError:
+            continue
+        found.append(fit_autoregression(windows, transform))
+    return found
+
+
+def _choose(series: list[Array], season: int, steps: int) -> Transform | None:
+    """The transform with the smallest error on the last windows of these series; None if they are too short."""
+    plan = Plan.of(min(map(len, series)), steps)
+    before = [plan.before(one) for one in series]
+    if any(len(one) <= season for one in before):
+        return None
+    linear = _fit_linear(before, _transforms(before, season), steps)
+    if not linear:
+        return None
+    _, errors, _ = _held_out_forecasts(series, plan, season, linear)
+    return linear[int(errors.mean(axis=(1, 2, 3)).argmin())].transform
+
+
+def _held_out_forecasts(
+    series: list[Array], plan: Plan, season: int, members: Sequence[Member]
+) -> tuple[Array, Array, HeldOut]:
+    """Forecasts and absolute errors (M, S, W, steps) of the members, the errors relative to each series' scale; and the
+    held-out windows with the seasonal naive forecast in both places.
+    """
+    history = max([season, *(member.transform.history for member in members)])
+    parts = [plan.windows(one, history) for one in series]
+    known = np.concatenate([window for window, _ in parts])  # (S W, history, C)
+    actual = np.stack([future for _, future in parts])  # (S, W, steps)
+    owners = np.repeat(np.arange(len(series)), plan.origins).tolist()
+    scale = np.array([naive_scale(plan.before(one)[:, 0], season) for one in series])
+    forecasts = np.stack([roll_out(one, known, owners, plan.steps).reshape(actual.shape) for one in members])
+    errors = np.abs(forecasts - actual) / scale[:, None, None]
+    naive = seasonal_naive(known[:, :, 0], plan.steps, season).reshape(actual.shape)
+    return forecasts, errors, HeldOut(actual, naive, naive, scale)
+
+
+def _evaluate(
+    series: list[Array], plan: Plan, season: int, linear: Sequence[Autoregression], network: NetworkMember
+) -> tuple[Array, float, HeldOut]:
+    """The weights of the autoregressions, that of the network, and the held-out windows."""
+    forecasts, errors, held = _held_out_forecasts(series, plan, season, [*linear, network])
+    weights, combined = combine(forecasts[:-1], errors[:-1])
+    pair = np.stack([combined, forecasts[-1]])
+    pair_errors = np.abs(pair - held.actual) / held.scale[:, None, None]
+    (_, network_weight), both = combine(pair, pair_errors)
+    return weights, float(network_weight), HeldOut(held.actual, both, held.naive, held.scale)

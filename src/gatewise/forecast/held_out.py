@@ -1,0 +1,149 @@
+"""Held-out windows: forecasts from models that were fitted before them, their errors, weights and intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.types import Array
+
+LEAST_WINDOWS = 5  # behind an interval
+_MOST_ORIGINS = 24
+_SHARE = 6  # one origin per so many values
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the held-out windows of series of n or more values lie.
+
+    origins: W per series; the last values known at each are n - steps - W, ..., n - steps - 1. steps: values forecast
+    from each, the horizon or fewer for a short series.
+    """
+
+    origins: int
+    steps: int
+
+    @classmethod
+    def of(cls, n: int, horizon: int) -> Plan:
+        """W is a sixth of n, from 5 to 24; at least half of the values stay before the first window."""
+        origins = min(max(n // _SHARE, LEAST_WINDOWS), _MOST_ORIGINS)
+        return cls(origins, max(1, min(horizon, n - origins + 1 - (n + 1) // 2)))
+
+    def before(self, series: Array) -> Array:
+        """The values that no held-out window forecasts: (n - steps - W + 1, C)."""
+        return series[: len(series) - self.steps - self.origins + 1]
+
+    def windows(self, series: Array, history: int) -> tuple[Array, Array]:
+        """(W, history, C): what is known at each origin; (W, steps): what comes then."""
+        first = len(series) - self.steps - self.origins + 1  # values known at the first origin
+        ends = first + np.arange(self.origins)
+        known = series[ends[:, None] + np.arange(-history, 0)]
+        return known, series[ends[:, None] + np.arange(self.steps), 0]
+
+
+def inverse_square_weights(errors: Array) -> Array:
+    """Weights (M,) of M members from their mean absolute errors, proportional to 1 / error² (Bates & Granger 1969)."""
+    weights = 1 / np.maximum(errors, 1e-9) ** 2
+    return np.asarray(weights / weights.sum())
+
+
+def combine(forecasts: Array, errors: Array) -> tuple[Array, Array]:
+    """Weights (M,) of the members, and their weighted forecasts (S, W, steps) as they were at each origin.
+
+    forecasts (M, S, W, steps). errors: absolute errors on a common scale, the same shape. The weights at an origin come
+    from the errors known then, those of earlier windows whose values lie before it (equal weights at first).
+    """
+    count, _, origins, steps = forecasts.shape
+    out = np.empty(forecasts.shape[1:])
+    lag = np.arange(origins)[:, None] + np.arange(1, steps + 1)  # the value of window j at step k is known at j + k
+    for origin in range(origins):
+        known = lag <= origin  # (W, steps)
+        weights = np.full(count, 1 / count)
+        if known.any():
+            weights = inverse_square_weights(errors[:, :, known].mean(axis=(1, 2)))
+        out[:, origin] = np.tensordot(weights, forecasts[:, :, origin], axes=1)
+    return inverse_square_weights(errors.mean(axis=(1, 2, 3))), out
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Errors on held-out windows. mase: mean absolute error over that of the seasonal naive forecast one step ahead in
+    the data before the windows (Hyndman & Koehler 2006). mape: mean of |error / value|, None with values of 0. rmse: in
+    the unit of the series, or None for several series.
+    """
+
+    mase: float
+    mape: float | None
+    rmse: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Held-out windows of S series: actual, forecast and naive (S, W, steps) each; scale (S,): see `Scores`."""
+
+    actual: Array
+    forecast: Array
+    naive: Array
+    scale: Array
+
+    @property
+    def windows(self) -> int:
+        """The number of windows, of all series together."""
+        return self.actual.shape[0] * self.actual.shape[1]
+
+    @property
+    def steps(self) -> int:
+        """The values that each window forecasts."""
+        return int(self.actual.shape[2])
+
+    @property
+    def scores(self) -> Scores:
+        """Of the forecaster."""
+        return self._scores(self.forecast)
+
+    @property
+    def naive_scores(self) -> Scores:
+        """Of the seasonal naive forecast on the same windows."""
+        return self._scores(self.naive)
+
+    def _scores(self, forecast: Array) -> Scores:
+        error = forecast - self.actual
+        mape = None if (self.actual == 0).any() else float(np.mean(np.abs(error / self.actual)))
+        rmse = float(np.sqrt(np.mean(error**2))) if len(error) == 1 else None
+        return Scores(float(np.mean(np.abs(error) / self.scale[:, None, None])), mape, rmse)
+
+    def half_widths(self, forecast: Array, series: int, level: float) -> Array:
+        """Half the width (H,) of prediction intervals around `forecast` (H,) of one series.
+
+        Split conformal prediction by step (Vovk et al. 2005): the ceil((n + 1) level)-th smallest of the n held-out
+        errors at the step. Errors are relative to the forecast if all values are above 0, else to the series' scale.
+        NaN after the last held-out step. Raises InputError for a level outside 0..1 and for too few windows.
+        """
+        if not 0 < level < 1:
+            raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
+        n = self.windows
+        rank = math.ceil((n + 1) * level)
+        if n < LEAST_WINDOWS or rank > n:
+            need = max(LEAST_WINDOWS, math.ceil(level / (1 - level) - 1e-9))
+            raise InputError(f"an interval of {level:.0%} needs {need} held-out windows, there are {n}")
+        relative = bool((self.actual > 0).all() and (self.forecast > 0).all() and (forecast > 0).all())
+        unit = self.forecast if relative else self.scale[:, None, None]
+        errors = np.sort((np.abs(self.actual - self.forecast) / unit).reshape(n, -1), axis=0)[rank - 1]  # (steps,)
+        out = np.full(len(forecast), np.nan)
+        steps = min(self.steps, len(forecast))
+        out[:steps] = errors[:steps] * (forecast[:steps] if relative else self.scale[series])
+        return out
+
+
+def naive_scale(series: Array, season: int) -> float:
+    """The mean absolute error of the seasonal naive forecast within the values (n,); 1 for a constant series."""
+    return float(np.mean(np.abs(series[season:] - series[:-season]))) or 1.0
+
+
+def mean_errors(errors: Sequence[Array]) -> Array:
+    """The mean of each member's errors: (M,)."""
+    return np.array([float(np.mean(one)) for one in errors])

@@ -1,0 +1,139 @@
+"""The series that a forecaster is fitted on: names, values, exogenous columns, times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.data.series import is_frame
+from gatewise.data.times import Steps, Time, parse_time, regular_steps
+from gatewise.errors import InputError, quote
+from gatewise.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSet:
+    """S series with names. values: (n_s, C) float64 each, the series first, then its exogenous columns. times: the last
+    time of each series and the step between times, or None.
+    """
+
+    names: tuple[str, ...]
+    values: list[Array]
+    last: list[Time] | None = None
+    step: Steps | None = None
+    single: bool = False
+
+    @property
+    def columns(self) -> int:
+        """C."""
+        return int(self.values[0].shape[1])
+
+
+def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
+    """From what a user passes.
+
+    y: one series (n,), or several as a dict by name, a list of arrays, or a data frame with one column per series.
+    exogenous: (n, K) for one series, or a dict or list of these. times: n numbers, dates or ISO texts; of a pandas
+    object with times in its index, those. All series of a data frame share them; a dict or list needs its own.
+
+    Raises InputError naming the series and the place for missing, infinite and non-numeric values, times that are not
+    regular and ascending, and different lengths.
+    """
+    single = False
+    if times is None:
+        times = _index_times(y)
+    shared = times is not None and is_frame(y)
+    if is_frame(y):
+        items = {str(name): np.asarray(y[name]) for name in y.columns}
+    elif isinstance(y, Mapping):
+        items = {str(name): one for name, one in y.items()}
+    elif isinstance(y, list | tuple) and y and np.ndim(y[0]) > 0:
+        items = {str(number): one for number, one in enumerate(y)}
+    else:
+        items, single = {"series": y}, True
+    if not items:
+        raise InputError("there is no series")
+    exogenous_of = _by_name(exogenous, items, single)
+    times_of = dict.fromkeys(items, times) if shared or single else _by_name(times, items, single)
+    values, last, steps = [], [], []
+    for name, one in items.items():
+        where = "the series" if single else f"series {quote(name, 40)}"
+        column = _numbers(one, where)
+        if column.ndim == 2 and column.shape[1] == 1:
+            column = column[:, 0]
+        if column.ndim != 1:
+            raise InputError(f"{where} must be (n,), got {column.shape}; pass several series as a dict or a list")
+        parts = [column[:, None]]
+        more = exogenous_of.get(name)
+        if more is not None:
+            table = _numbers(more, f"the exogenous columns of {where}")
+            table = table[:, None] if table.ndim == 1 else table
+            if table.ndim != 2 or len(table) != len(column):
+                raise InputError(f"the exogenous columns of {where} must be ({len(column)}, K), got {table.shape}")
+            parts.append(table)
+        values.append(np.concatenate(parts, axis=1))
+        own = times_of.get(name)
+        if own is not None:
+            parsed = [parse_time(time) for time in own]
+            if len(parsed) != len(column):
+                raise InputError(f"{where} has {len(column)} values but {len(parsed)} times")
+            try:
+                steps.append(regular_steps(parsed))
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from None
+            last.append(parsed[-1])
+    if len({one.shape[1] for one in values}) > 1:
+        raise InputError("every series needs the same number of exogenous columns")
+    if len(set(steps)) > 1:
+        shown = " and ".join(sorted({step.describe() for step in steps}))
+        raise InputError(f"the series have different steps between times: {shown}")
+    return SeriesSet(tuple(items), values, last or None, steps[0] if steps else None, single)
+
+
+def _numbers(values: Any, where: str) -> Array:
+    if is_frame(values):
+        values = np.stack([np.asarray(values[name]) for name in values.columns], axis=1)
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "O":
+            if any(isinstance(value, bool | str | complex) for value in array.flat):
+                raise TypeError
+            array = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{where} must be numbers") from None
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{where} must be real numbers, got {array.dtype}")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        place = int(np.argwhere(~np.isfinite(array))[0, 0])
+        what = "is missing" if np.isnan(array[place]).any() else "is infinite"
+        raise InputError(f"{where}: value {place} (from 0) {what}; fill or interpolate it before forecasting")
+    return array
+
+
+def _by_name(given: Any, items: Mapping[str, Any], single: bool) -> dict[str, Any]:
+    """What was given for each series: by name, in order, or for the only one."""
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        found = {str(name): one for name, one in given.items()}
+        if set(found) != set(items):
+            raise InputError(f"the names {quote(sorted(found))} are not those of the series, {quote(sorted(items))}")
+        return found
+    if single:
+        return {next(iter(items)): given}
+    if not isinstance(given, Sequence) or len(given) != len(items):
+        raise InputError(f"several series need one entry each: a dict or a list of {len(items)}")
+    return dict(zip(items, given, strict=True))
+
+
+def _index_times(y: Any) -> list[Any] | None:
+    """The times in the index of a pandas object; None if the index holds none."""
+    index = getattr(y, "index", None)
+    if hasattr(index, "to_timestamp"):  # PeriodIndex
+        index = index.to_timestamp()
+    kind = getattr(getattr(index, "dtype", None), "kind", "")
+    return list(index) if index is not None and kind == "M" else None
