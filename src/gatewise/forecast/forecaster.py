@@ -128,7 +128,7 @@ class Forecaster:
         the forecaster. Raises InputError before `fit`.
         """
         found = self._forecast(horizon)
-        return np.asarray(found[0] if self._get().series.single else found)
+        return np.asarray(found[0] if self.fitted.series.single else found)
 
     def forecast(self, horizon: int | None = None, *, level: float = 0.8, series: str | None = None) -> Forecast:
         """One series with prediction intervals and the seasonal naive forecast.
@@ -136,7 +136,7 @@ class Forecaster:
         series: the name, for several. level: probability that a value lies in its interval. Raises InputError where
         fewer held-out windows than the level needs are behind an interval, and for an unknown name.
         """
-        fitted, number = self._get(), self._number(series)
+        fitted, number = self.fitted, self._number(series)
         mean = self._forecast(horizon)[number]
         half = fitted.held_out.half_widths(mean, number, level)
         naive = seasonal_naive(fitted.series.values[number][None, :, 0], len(mean), fitted.season)[0]
@@ -149,7 +149,7 @@ class Forecaster:
 
         `model.explain` explains the LSTM alone, on a window in its own form.
         """
-        fitted, number = self._get(), self._number(series)
+        fitted, number = self.fitted, self._number(series)
         if step < 1:
             raise InputError("step counts from 1")
 
@@ -159,29 +159,40 @@ class Forecaster:
         return explain_window(predict, fitted.series.values[number], step)
 
     @property
+    def fitted(self) -> Fitted:
+        """What `fit` found. Raises InputError before it."""
+        if self._fitted is None:
+            raise InputError("the forecaster is not fitted: call fit(y) first")
+        return self._fitted
+
+    @fitted.setter
+    def fitted(self, value: Fitted) -> None:
+        self._fitted = value
+
+    @property
     def season(self) -> int:
         """The period; 1: none."""
-        return self._get().season
+        return self.fitted.season
 
     @property
     def held_out(self) -> HeldOut:
         """The held-out windows with their errors."""
-        return self._get().held_out
+        return self.fitted.held_out
 
     @property
     def model(self) -> Model:
         """The LSTM, fitted on all values."""
-        return self._get().network.model
+        return self.fitted.network.model
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the series."""
-        return self._get().series.names
+        return self.fitted.series.names
 
     @property
     def weights(self) -> Mapping[str, float]:
         """The weight of each member by its description; they sum to 1."""
-        fitted = self._get()
+        fitted = self.fitted
         out = {f"LSTM: {fitted.network.transform.describe()}": fitted.network_weight}
         for weight, member in zip(fitted.weights.tolist(), fitted.linear, strict=True):
             out[f"autoregression: {member.transform.describe()}"] = (1 - fitted.network_weight) * weight
@@ -208,7 +219,7 @@ class Forecaster:
         return NetworkMember(transform, steps, windows.scales, model)
 
     def _forecast(self, horizon: int | None) -> Array:
-        fitted, horizon = self._get(), self.horizon if horizon is None else horizon
+        fitted, horizon = self.fitted, self.horizon if horizon is None else horizon
         if not isinstance(horizon, int | np.integer) or horizon < 1:
             raise InputError(f"horizon must be a whole number from 1, got {quote(horizon, 40)}")
         windows = np.stack(fitted.series.values)
@@ -221,11 +232,6 @@ class Forecaster:
         if name not in names:
             raise InputError(f"no series {quote(name)}; there are {', '.join(map(quote, names[:10]))}")
         return names.index(name)
-
-    def _get(self) -> Fitted:
-        if self._fitted is None:
-            raise InputError("the forecaster is not fitted: call fit(y) first")
-        return self._fitted
 
     def _too_short(self, given: SeriesSet, shortest: int, season: int) -> str:
         which = given.names[[len(one) for one in given.values].index(shortest)]
@@ -241,7 +247,7 @@ def load_forecaster(path: str | Path) -> Forecaster:
 
 
 def _transforms(series: list[Array], season: int) -> list[Transform]:
-    return candidates(season, min(map(len, series)), all(bool((one[:, 0] > 0).all()) for one in series))
+    return candidates(season, all(bool((one[:, 0] > 0).all()) for one in series))
 
 
 def _fit_linear(series: list[Array], transforms: Sequence[Transform], steps: int) -> list[Autoregression]:
@@ -292,8 +298,8 @@ def _evaluate(
 ) -> tuple[Array, float, HeldOut]:
     """The weights of the autoregressions, that of the network, and the held-out windows."""
     forecasts, errors, held = _held_out_forecasts(series, plan, season, [*linear, network])
-    weights, combined = combine(forecasts[:-1], errors[:-1])
+    weights, combined = combine(forecasts[:-1], errors[:-1], keep=(len(linear) + 1) // 2)
     pair = np.stack([combined, forecasts[-1]])
     pair_errors = np.abs(pair - held.actual) / held.scale[:, None, None]
-    (_, network_weight), both = combine(pair, pair_errors)
+    (_, network_weight), both = combine(pair, pair_errors, keep=2)
     return weights, float(network_weight), HeldOut(held.actual, both, held.naive, held.scale)

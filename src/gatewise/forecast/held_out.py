@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,13 +44,16 @@ class Plan:
         return known, series[ends[:, None] + np.arange(self.steps), 0]
 
 
-def inverse_square_weights(errors: Array) -> Array:
-    """Weights (M,) of M members from their mean absolute errors, proportional to 1 / error² (Bates & Granger 1969)."""
+def member_weights(errors: Array, keep: int) -> Array:
+    """Weights (M,) of M members from their mean absolute errors: those of the `keep` best ones are proportional to
+    1 / error² (Bates & Granger 1969), the others are 0.
+    """
     weights = 1 / np.maximum(errors, 1e-9) ** 2
+    weights[np.argsort(errors, kind="stable")[keep:]] = 0
     return np.asarray(weights / weights.sum())
 
 
-def combine(forecasts: Array, errors: Array) -> tuple[Array, Array]:
+def combine(forecasts: Array, errors: Array, keep: int) -> tuple[Array, Array]:
     """Weights (M,) of the members, and their weighted forecasts (S, W, steps) as they were at each origin.
 
     forecasts (M, S, W, steps). errors: absolute errors on a common scale, the same shape. The weights at an origin come
@@ -64,9 +66,9 @@ def combine(forecasts: Array, errors: Array) -> tuple[Array, Array]:
         known = lag <= origin  # (W, steps)
         weights = np.full(count, 1 / count)
         if known.any():
-            weights = inverse_square_weights(errors[:, :, known].mean(axis=(1, 2)))
+            weights = member_weights(errors[:, :, known].mean(axis=(1, 2)), keep)
         out[:, origin] = np.tensordot(weights, forecasts[:, :, origin], axes=1)
-    return inverse_square_weights(errors.mean(axis=(1, 2, 3))), out
+    return member_weights(errors.mean(axis=(1, 2, 3)), keep), out
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class HeldOut:
     @property
     def steps(self) -> int:
         """The values that each window forecasts."""
-        return int(self.actual.shape[2])
+        steps: int = self.actual.shape[2]
+        return steps
 
     @property
     def scores(self) -> Scores:
@@ -142,8 +145,3 @@ class HeldOut:
 def naive_scale(series: Array, season: int) -> float:
     """The mean absolute error of the seasonal naive forecast within the values (n,); 1 for a constant series."""
     return float(np.mean(np.abs(series[season:] - series[:-season]))) or 1.0
-
-
-def mean_errors(errors: Sequence[Array]) -> Array:
-    """The mean of each member's errors: (M,)."""
-    return np.array([float(np.mean(one)) for one in errors])

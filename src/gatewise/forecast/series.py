@@ -132,7 +132,7 @@ def _by_name(given: Any, items: Mapping[str, Any], single: bool) -> dict[str, An
 
 def _index_times(y: Any) -> list[Any] | None:
     """The times in the index of a pandas object; None if the index holds none."""
-    index = getattr(y, "index", None)
+    index: Any = getattr(y, "index", None)
     if hasattr(index, "to_timestamp"):  # PeriodIndex
         index = index.to_timestamp()
     kind = getattr(getattr(index, "dtype", None), "kind", "")

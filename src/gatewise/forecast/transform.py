@@ -15,7 +15,8 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.types import Array
 
-_FLOOR = 6.0  # standard deviations below the mean logarithm, where a logarithm is cut
+MAX_LENGTH = 200  # steps of a window
+_BOUND = 6.0  # standard deviations around the mean logarithm, where logarithms are cut
 
 
 class Scales(NamedTuple):
@@ -64,7 +65,7 @@ class Transform:
         """
         z = np.array(windows[:, -self.history :], dtype=np.float64)
         if self.log:
-            low = scales.mean[:, :1] - _FLOOR * scales.std[:, :1]
+            low = scales.mean[:, :1] - _BOUND * scales.std[:, :1]
             z[:, :, 0] = np.maximum(np.log(np.maximum(z[:, :, 0], 1e-300)), low)
         z = (z - scales.mean[:, None]) / scales.std[:, None]
         step = np.arange(1, horizon + 1)
@@ -88,8 +89,11 @@ class Transform:
 
     def decode(self, predicted: Array, base: Array, scales: Scales) -> Array:
         """Values (B, horizon) of the series from predictions (B, horizon)."""
-        z = (predicted + base) * scales.std[:, :1] + scales.mean[:, :1]
-        return np.exp(np.minimum(z, 700.0)) if self.log else np.asarray(z)
+        z = predicted + base
+        if not self.log:
+            return np.asarray(z * scales.std[:, :1] + scales.mean[:, :1])
+        # An unstable autoregression would grow without a bound, exponentially in the values.
+        return np.asarray(np.exp(np.clip(z, -_BOUND, _BOUND) * scales.std[:, :1] + scales.mean[:, :1]))
 
     def describe(self) -> str:
         """In words: "logarithms, seasonal differences (12), relative to the last value, 24 steps"."""
@@ -99,13 +103,13 @@ class Transform:
         return ", ".join([*parts, f"windows of {self.length} steps"])
 
 
-def candidates(season: int, n: int, positive: bool) -> list[Transform]:
-    """The transforms that are tried for series of at least n values. positive: whether all values are above 0."""
+def candidates(season: int, positive: bool) -> list[Transform]:
+    """The transforms that are tried. positive: whether all values are above 0."""
     found = []
     for log in (False, True) if positive else (False,):
         for period in dict.fromkeys((season, 1)):
             lengths = (period, 2 * period) if period > 1 else (4, 8, 16)
-            for length in sorted({min(max(2, length), max(2, n // 4), 200) for length in lengths}):
+            for length in dict.fromkeys(min(length, MAX_LENGTH) for length in lengths):
                 for differenced in dict.fromkeys((1, period)):
                     # Windows of a season without seasonal differences show the season to the autoregression.
                     found += [Transform(log, differenced, level, length) for level in (False, True)]

@@ -1,0 +1,178 @@
+"""The folder of a forecaster: the model folder of its LSTM, with two more files.
+
+    forecaster.json          horizon, season, transforms, names and times of the series
+    forecaster.safetensors   weights of the autoregressions, scales, last values, held-out windows (float64)
+
+Nothing in it is executed, and every byte is checked against the manifest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewise.data.times import Steps, Time, parse_time, show_time
+from gatewise.errors import InputError, ModelFileError
+from gatewise.forecast.held_out import HeldOut
+from gatewise.forecast.members import Autoregression, NetworkMember
+from gatewise.forecast.series import SeriesSet
+from gatewise.forecast.transform import Scales, Transform
+from gatewise.model.model import load
+from gatewise.storage import (
+    fields_from,
+    json_bytes,
+    load_folder,
+    parse_json,
+    save_folder,
+    tensors_from_bytes,
+    tensors_to_bytes,
+)
+from gatewise.types import Array
+
+if TYPE_CHECKING:
+    from gatewise.forecast.forecaster import Forecaster
+
+_CONFIG, _TENSORS = "forecaster.json", "forecaster.safetensors"
+
+
+@dataclass(frozen=True)
+class _Config:
+    """forecaster.json. times: the last time of each series as text, empty without times. step_seconds, step_number:
+    the step between times where it is neither months nor absent.
+    """
+
+    horizon: int
+    season: int
+    steps: int
+    columns: int
+    names: tuple[str, ...]
+    single: bool
+    origins: int
+    held_out_steps: int
+    network_weight: float
+    network: Transform
+    linear: tuple[Transform, ...]
+    times: tuple[str, ...] = ()
+    numeric: bool = False
+    step_months: int = 0
+    step_month_end: bool = False
+    step_seconds: float = 0.0
+    step_number: float = 0.0
+
+
+def save_forecaster(path: str | Path, forecaster: Forecaster) -> None:
+    """Write the folder. Raises InputError for a forecaster that is not fitted, ModelFileError for a write error."""
+    fitted = forecaster.fitted
+    series, step = fitted.series, fitted.series.step
+    delta = None if step is None else step.delta
+    config = _Config(
+        horizon=forecaster.horizon,
+        season=fitted.season,
+        steps=fitted.network.steps,
+        columns=series.columns,
+        names=series.names,
+        single=series.single,
+        origins=fitted.held_out.actual.shape[1],
+        held_out_steps=fitted.held_out.steps,
+        network_weight=fitted.network_weight,
+        network=fitted.network.transform,
+        linear=tuple(one.transform for one in fitted.linear),
+        times=tuple(show_time(time) for time in series.last or ()),
+        numeric=bool(series.last) and isinstance((series.last or [0.0])[0], float),
+        step_months=0 if step is None else step.months,
+        step_month_end=step is not None and step.month_end,
+        step_seconds=delta.total_seconds() if isinstance(delta, timedelta) else 0.0,
+        step_number=float(delta) if isinstance(delta, float | int) else 0.0,
+    )
+    tensors: dict[str, Array] = {
+        "weights": fitted.weights,
+        "last": np.stack(series.values),
+        "held_out.actual": fitted.held_out.actual,
+        "held_out.forecast": fitted.held_out.forecast,
+        "held_out.naive": fitted.held_out.naive,
+        "held_out.scale": fitted.held_out.scale,
+        "network.mean": fitted.network.scales.mean,
+        "network.std": fitted.network.scales.std,
+    }
+    for number, member in enumerate(fitted.linear):
+        for name, array in (
+            ("mean", member.scales.mean),
+            ("std", member.scales.std),
+            ("weight", member.weight),
+            ("bias", member.bias),
+        ):
+            tensors[f"linear.{number}.{name}"] = array
+    files = {_CONFIG: json_bytes(asdict(config)), _TENSORS: tensors_to_bytes(tensors)}
+    save_folder(path, {**fitted.network.model.to_files(), **files})
+
+
+def read_forecaster(path: str | Path) -> Forecaster:
+    """The forecaster in a folder. Raises ModelFileError naming the file and the reason."""
+    from gatewise.forecast.forecaster import Fitted, Forecaster
+
+    folder = load_folder(path)
+    if _CONFIG not in folder.files:
+        raise ModelFileError(f"{path} is not a forecaster: gatewise forecast --save writes one")
+    config = fields_from(_Config, parse_json(folder.read(_CONFIG), _CONFIG), _CONFIG)
+    try:
+        tensors = tensors_from_bytes(folder.read(_TENSORS), _shapes(config), _TENSORS)
+        network = NetworkMember(config.network, config.steps, _scales(tensors, "network"), load(path))
+        linear = tuple(
+            Autoregression(
+                transform,
+                config.steps,
+                _scales(tensors, f"linear.{number}"),
+                tensors[f"linear.{number}.weight"],
+                tensors[f"linear.{number}.bias"],
+            )
+            for number, transform in enumerate(config.linear)
+        )
+        last: list[Time] | None = None
+        if config.times:
+            last = [float(time) if config.numeric else parse_time(time) for time in config.times]
+        held = HeldOut(*(tensors[f"held_out.{name}"] for name in ("actual", "forecast", "naive", "scale")))
+        series = SeriesSet(config.names, list(tensors["last"]), last, _step(config), config.single)
+        forecaster = Forecaster(config.horizon)
+        forecaster.fitted = Fitted(
+            config.season, linear, tensors["weights"], network, config.network_weight, held, series
+        )
+        return forecaster
+    except InputError as error:
+        raise ModelFileError(f"{path}/{_CONFIG}: {error}") from error
+
+
+def _step(config: _Config) -> Steps | None:
+    if not config.times:
+        return None
+    if config.step_months:
+        return Steps(config.step_months, month_end=config.step_month_end)
+    return Steps(delta=config.step_number if config.numeric else timedelta(seconds=config.step_seconds))
+
+
+def _shapes(config: _Config) -> dict[str, tuple[tuple[int, ...], str]]:
+    s, c = len(config.names), config.columns
+    history = max([config.season, *(one.history for one in (config.network, *config.linear))])
+    windows = (s, config.origins, config.held_out_steps)
+    found: dict[str, Any] = {
+        "weights": (len(config.linear),),
+        "last": (s, history, c),
+        "held_out.actual": windows,
+        "held_out.forecast": windows,
+        "held_out.naive": windows,
+        "held_out.scale": (s,),
+        "network.mean": (s, c),
+        "network.std": (s, c),
+    }
+    for number, transform in enumerate(config.linear):
+        found[f"linear.{number}.mean"] = found[f"linear.{number}.std"] = (s, c)
+        found[f"linear.{number}.weight"] = (transform.length * c, config.steps)
+        found[f"linear.{number}.bias"] = (config.steps,)
+    return {name: (shape, "float64") for name, shape in found.items()}
+
+
+def _scales(tensors: dict[str, Array], name: str) -> Scales:
+    return Scales(tensors[f"{name}.mean"], tensors[f"{name}.std"])
