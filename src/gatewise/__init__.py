@@ -9,12 +9,14 @@ from gatewise._version import __version__
 
 if TYPE_CHECKING:
     from gatewise import data, errors, kernels, nn, text
+    from gatewise.forecast import Forecaster, load_forecaster
     from gatewise.model.model import Model, load
     from gatewise.model.pretrained import PretrainedLM, load_pretrained
     from gatewise.training.pretrain import pretrain
     from gatewise.training.train import train
 
 __all__ = [
+    "Forecaster",
     "Model",
     "PretrainedLM",
     "__version__",
@@ -22,6 +24,7 @@ __all__ = [
     "errors",
     "kernels",
     "load",
+    "load_forecaster",
     "load_pretrained",
     "nn",
     "pretrain",
@@ -32,9 +35,11 @@ __all__ = [
 # Public name to module. Names are imported on first use, so that `gatewise --help` does not import NumPy and only
 # training imports torch.
 _HOME = {
+    "Forecaster": "gatewise.forecast",
     "Model": "gatewise.model.model",
     "PretrainedLM": "gatewise.model.pretrained",
     "load": "gatewise.model.model",
+    "load_forecaster": "gatewise.forecast",
     "load_pretrained": "gatewise.model.pretrained",
     "pretrain": "gatewise.training",
     "train": "gatewise.training",

@@ -16,6 +16,7 @@ from gatewise.cli.compress import compress
 from gatewise.cli.data import data
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
+from gatewise.cli.forecast import forecast
 from gatewise.cli.info import info
 from gatewise.cli.output import stop
 from gatewise.cli.predict import predict
@@ -52,6 +53,7 @@ for command, short in (
     (evaluate, "Evaluate a model on labelled data."),
     (predict, "Predict the labels of texts or series."),
     (explain, "Attribute a prediction to words; inspect the LSTM's gates and units."),
+    (forecast, "Forecast series in a table, with prediction intervals."),
     (serve, "Serve models over HTTP, with a page that shows every gate."),
     (compress, "Compress a model folder and measure the cost."),
     (info, "Show this machine's kernels, or the contents of a model."),

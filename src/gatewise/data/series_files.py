@@ -6,8 +6,9 @@ from pathlib import Path
 
 from gatewise.data.series_arrays import read_npy, read_npz
 from gatewise.data.series_rows import SeriesRows
-from gatewise.data.series_tables import TABLES, read_long, read_wide
+from gatewise.data.series_tables import read_long, read_wide
 from gatewise.data.series_text import is_ucr, read_arff, read_ts, read_ucr
+from gatewise.data.tables import TABLES, is_table
 from gatewise.errors import DataError, InputError, quote
 
 SERIES = (".ts", ".arff", ".npz", ".npy")
@@ -22,7 +23,7 @@ def read_series(
     time: str | None = None,
     layout: str | None = None,
 ) -> SeriesRows:
-    """The series of a .ts, .arff, .npz, .npy, .csv, .tsv, .tab, .txt or .parquet file.
+    """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
 
     A .tsv or .txt file whose first line holds numbers only is of the UCR archive: the first column is the class, unless
     label is "". Other tables have one series per row, or with `time` one step per row; label, id, time: their columns
@@ -50,7 +51,7 @@ def read_series(
     if suffix in (".tsv", ".txt") and is_ucr(file):
         allow()
         return read_ucr(file, label is None)
-    if suffix not in TABLES:
+    if not is_table(file):
         raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join((*SERIES, *TABLES))}")
     allow("label", "id", "time")
     return read_wide(file, label or None, id) if time is None else read_long(file, id, time, label or None)

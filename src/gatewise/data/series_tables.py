@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ from gatewise.data.files import fail
 from gatewise.data.series import Series
 from gatewise.data.series_rows import SeriesRows
 from gatewise.data.series_text import NUMBER, is_numbering, trim
-from gatewise.data.tables import long_fields
+from gatewise.data.tables import open_table
 from gatewise.data.times import Time, parse_time
-from gatewise.errors import DataError, InputError, MissingExtra, quote
+from gatewise.errors import DataError, InputError, quote
 
-TABLES = (".csv", ".tsv", ".tab", ".parquet")
 _MISSING = {"", "?", "na", "nan", "null", "none", "n/a"}
 
 
@@ -30,23 +29,28 @@ def read_wide(path: str | Path, label: str | None = None, id: str | None = None)
     missing values; missing steps at the end of a row mean a shorter series. Raises DataError with the line for a cell
     that is not a number, a column that is not there, and a row without a value.
     """
-    file = Path(path).expanduser()
-    header, rows = open_table(file)
-    special = {name: column_place(file, header, name) for name in (label, id) if name is not None}
-    steps = [place for place in range(len(header)) if place not in special.values()]
+    with closing(SeriesTable(path)) as table:
+        return _wide(table, label, id)
+
+
+def _wide(table: SeriesTable, label: str | None, id: str | None) -> SeriesRows:
+    file = table.file
+    label = None if label is None else table.column(label, "--label")
+    id = None if id is None else table.column(id, "--id")
+    steps = [name for name in table.columns if name not in (label, id)]
     inputs: list[Series] = []
     labels: list[tuple[int, str]] = []
     ids: list[str] = []
-    for line, row in rows:
-        values = [number(file, line, header[place], row[place]) for place in steps]
+    for line, row in table.rows():
+        values = [number(file, line, name, row[name]) for name in steps]
         series = trim(np.array(values, dtype=np.float32)[:, None])
         if not len(series):
             fail(file, line, "the series has no value")
         inputs.append(series)
         if label is not None:
-            labels.append((line, _name(row[special[label]])))
+            labels.append((line, _name(row[label])))
         if id is not None:
-            ids.append(_name(row[special[id]]))
+            ids.append(_name(row[id]))
     return _result(file, inputs, labels, label, ids if id is not None else None)
 
 
@@ -57,26 +61,32 @@ def read_long(path: str | Path, id: str | None, time: str, label: str | None = N
     or dates in ISO 8601; the distances do not count. label: a column that is constant within a series. Raises DataError
     with the line for two rows of one time and series, a label that changes, and as `read_wide`.
     """
-    file = Path(path).expanduser()
-    header, rows = open_table(file)
-    special = {name: column_place(file, header, name) for name in (id, time, label) if name is not None}
-    channels = [place for place in range(len(header)) if place not in special.values()]
+    with closing(SeriesTable(path)) as table:
+        return _long(table, id, time, label)
+
+
+def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> SeriesRows:
+    file = table.file
+    time = table.column(time, "--time")
+    label = None if label is None else table.column(label, "--label")
+    id = None if id is None else table.column(id, "--id")
+    channels = [name for name in table.columns if name not in (id, time, label)]
     if not channels:
         fail(file, 1, "there is no column for the values of the series")
     steps: dict[str, list[tuple[Any, int, list[float]]]] = {}
     labels: dict[str, tuple[int, str]] = {}
     kind: type | None = None
-    for line, row in rows:
-        name = "" if id is None else _name(row[special[id]])
+    for line, row in table.rows():
+        name = "" if id is None else _name(row[id])
         if id is not None and not name:
             fail(file, line, f"{quote(id)} is empty")
-        at = time_of(file, line, row[special[time]])
+        at = time_of(file, line, row[time])
         if kind not in (None, type(at)):
             fail(file, line, f"{quote(time)} has both numbers and dates")
         kind = type(at)
-        steps.setdefault(name, []).append((at, line, [number(file, line, header[p], row[p]) for p in channels]))
+        steps.setdefault(name, []).append((at, line, [number(file, line, c, row[c]) for c in channels]))
         if label is not None:
-            found = _name(row[special[label]])
+            found = _name(row[label])
             first = labels.setdefault(name, (line, found))
             if first[1] != found:
                 where = f"{quote(first[1])} in line {first[0]}"
@@ -93,35 +103,43 @@ def read_long(path: str | Path, id: str | None, time: str, label: str | None = N
     return _result(file, inputs, [labels[name] for name in steps] if label is not None else [], label, ids)
 
 
-def open_table(file: Path) -> tuple[list[str], Iterator[tuple[int, list[Any]]]]:
-    """The header, and (line, cells) of each row; of Parquet the row number. Raises DataError."""
-    suffix = file.suffix.lower()
-    if suffix not in TABLES:
-        raise DataError(f"{quote(file, 200)}: the name of a table must end in one of {' '.join(TABLES)}")
-    rows = _parquet_rows(file) if suffix == ".parquet" else _csv_rows(file, "," if suffix == ".csv" else "\t")
-    first = next(rows, None)
-    if first is None:
-        raise DataError(f"{quote(file, 200)}: is empty")
-    header = [str(name).strip() for name in first[1]]
-    if is_number_row(header):
-        fail(file, first[0], "the first line holds numbers only: a table needs a header with the names of its columns")
-    for name in header:
-        if header.count(name) > 1:
-            fail(file, first[0], f"the header has {header.count(name)} columns {quote(name)}")
-    return header, _full_rows(file, header, rows)
+class SeriesTable:
+    """An opened table whose cells are numbers, times and names. Raises DataError with file and line."""
 
+    def __init__(self, path: str | Path) -> None:
+        self.file = Path(path).expanduser()
+        self.table = open_table(self.file)
+        header = [name.strip() for name in self.table.columns]
+        what = ""
+        if header and all(NUMBER.fullmatch(name) for name in header) and not is_numbering(header):
+            what = "the first line holds numbers only: a table needs a header with the names of its columns"
+        for name in header:
+            if header.count(name) > 1:
+                what = f"the header has {header.count(name)} columns {quote(name)}"
+        if what:
+            self.close()
+            fail(self.file, self.table.first_line, what)
 
-def is_number_row(names: list[str]) -> bool:
-    """Whether a first line is no header: numbers only, but not 0, 1, 2, ..., as pandas names columns."""
-    return all(NUMBER.fullmatch(name) for name in names) and not is_numbering(names)
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names in the header."""
+        return self.table.columns
 
+    def column(self, name: str, option: str) -> str:
+        """The name of a column as the header writes it. option: of the command line, for messages."""
+        return self.table.column(name, option)
 
-def column_place(file: Path, header: list[str], name: str) -> int:
-    """The number of a column. Raises DataError that lists the columns."""
-    if name not in header:
-        shown = ", ".join(quote(column) for column in header[:20])
-        fail(file, 1, f"no column {quote(name)}; there are {shown}")
-    return header.index(name)
+    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(line, cells by column) of each row."""
+
+        def bad(line: int, what: str) -> None:
+            fail(self.file, line, what)
+
+        yield from self.table.rows(bad)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.table.close()
 
 
 def number(file: Path, line: int, column: str, cell: Any) -> float:
@@ -155,52 +173,6 @@ def time_of(file: Path, line: int, cell: Any) -> Time:
 
 def _name(cell: Any) -> str:
     return "" if cell is None else str(cell).strip()
-
-
-def _full_rows(file: Path, header: list[str], rows: Iterator[tuple[int, list[Any]]]) -> Iterator[tuple[int, list[Any]]]:
-    for line, row in rows:
-        if len(row) != len(header):
-            fail(file, line, f"{len(row)} fields, but the header has {len(header)}")
-        yield line, row
-
-
-def _csv_rows(file: Path, delimiter: str) -> Iterator[tuple[int, list[Any]]]:
-    line = 1
-    try:
-        with long_fields(), open(file, encoding="utf-8-sig", newline="") as opened:
-            reader = csv.reader(opened, delimiter=delimiter, strict=True)
-            for row in reader:
-                if row:
-                    yield line, row
-                line = reader.line_num + 1
-    except FileNotFoundError:
-        raise DataError(f"{quote(file, 200)}: not found") from None
-    except OSError as error:
-        raise DataError(f"{quote(file, 200)}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{quote(file, 200)}: not valid UTF-8 at byte {error.start}") from None
-    except csv.Error as error:
-        fail(file, line, f"bad row: {error}")
-
-
-def _parquet_rows(file: Path) -> Iterator[tuple[int, list[Any]]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtra("pyarrow", "data", "reading Parquet") from None
-    try:
-        opened = pyarrow.parquet.ParquetFile(file)
-        yield 0, list(opened.schema_arrow.names)
-        line = 0
-        for batch in opened.iter_batches():
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                line += 1
-                yield line, list(row)
-    except FileNotFoundError:
-        raise DataError(f"{quote(file, 200)}: not found") from None
-    except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"{quote(file, 200)}: not a valid Parquet file: {quote(error)}") from None
 
 
 def _result(

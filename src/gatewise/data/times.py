@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 
-_MONTH = re.compile(r"(\d{4})-?(\d{2})|(\d{4})-?Q([1-4])", re.I)
+_MONTH = re.compile(r"(\d{4})-?(\d{2})|(\d{4})[- ]?Q([1-4])", re.I)
 
 Time = float | datetime
 
@@ -41,9 +41,13 @@ def parse_time(value: Any) -> Time:
         if found and (found[3] or "-" in text):
             year, month = (found[1], int(found[2])) if found[1] else (found[3], 3 * int(found[4]) - 2)
             return datetime(int(year), month, 1)
-        return float(text)
+        number = float(text)
     except ValueError:
         pass
+    else:
+        if not np.isfinite(number):
+            raise InputError(f"the time {quote(text, 40)} is not finite")
+        return number
     try:
         return datetime.fromisoformat(text)
     except ValueError:

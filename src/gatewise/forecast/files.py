@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gatewise.data.times import Steps, Time, parse_time, show_time
 from gatewise.errors import InputError, ModelFileError
+from gatewise.forecast.fitted import Fitted
 from gatewise.forecast.held_out import HeldOut
 from gatewise.forecast.members import Autoregression, NetworkMember
 from gatewise.forecast.series import SeriesSet
@@ -27,14 +28,10 @@ from gatewise.storage import (
     json_bytes,
     load_folder,
     parse_json,
-    save_folder,
     tensors_from_bytes,
     tensors_to_bytes,
 )
 from gatewise.types import Array
-
-if TYPE_CHECKING:
-    from gatewise.forecast.forecaster import Forecaster
 
 _CONFIG, _TENSORS = "forecaster.json", "forecaster.safetensors"
 
@@ -64,13 +61,12 @@ class _Config:
     step_number: float = 0.0
 
 
-def save_forecaster(path: str | Path, forecaster: Forecaster) -> None:
-    """Write the folder. Raises InputError for a forecaster that is not fitted, ModelFileError for a write error."""
-    fitted = forecaster.fitted
+def files_of(horizon: int, fitted: Fitted) -> dict[str, bytes]:
+    """The files of the folder by name."""
     series, step = fitted.series, fitted.series.step
     delta = None if step is None else step.delta
     config = _Config(
-        horizon=forecaster.horizon,
+        horizon=horizon,
         season=fitted.season,
         steps=fitted.network.steps,
         columns=series.columns,
@@ -107,13 +103,11 @@ def save_forecaster(path: str | Path, forecaster: Forecaster) -> None:
         ):
             tensors[f"linear.{number}.{name}"] = array
     files = {_CONFIG: json_bytes(asdict(config)), _TENSORS: tensors_to_bytes(tensors)}
-    save_folder(path, {**fitted.network.model.to_files(), **files})
+    return {**fitted.network.model.to_files(), **files}
 
 
-def read_forecaster(path: str | Path) -> Forecaster:
-    """The forecaster in a folder. Raises ModelFileError naming the file and the reason."""
-    from gatewise.forecast.forecaster import Fitted, Forecaster
-
+def fitted_from(path: str | Path) -> tuple[int, Fitted]:
+    """The horizon and the fitted forecaster in a folder. Raises ModelFileError naming the file and the reason."""
     folder = load_folder(path)
     if _CONFIG not in folder.files:
         raise ModelFileError(f"{path} is not a forecaster: gatewise forecast --save writes one")
@@ -136,11 +130,8 @@ def read_forecaster(path: str | Path) -> Forecaster:
             last = [float(time) if config.numeric else parse_time(time) for time in config.times]
         held = HeldOut(*(tensors[f"held_out.{name}"] for name in ("actual", "forecast", "naive", "scale")))
         series = SeriesSet(config.names, list(tensors["last"]), last, _step(config), config.single)
-        forecaster = Forecaster(config.horizon)
-        forecaster.fitted = Fitted(
-            config.season, linear, tensors["weights"], network, config.network_weight, held, series
-        )
-        return forecaster
+        weights, share = tensors["weights"], config.network_weight
+        return config.horizon, Fitted(config.season, linear, weights, network, share, held, series)
     except InputError as error:
         raise ModelFileError(f"{path}/{_CONFIG}: {error}") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.forecast.explanation import ForecastExplanation, explain_window
+from gatewise.forecast.files import files_of, fitted_from
+from gatewise.forecast.fitted import Fitted
 from gatewise.forecast.held_out import HeldOut, Plan, combine, naive_scale
 from gatewise.forecast.members import (
     Autoregression,
@@ -24,6 +25,7 @@ from gatewise.forecast.result import Forecast
 from gatewise.forecast.season import detect_season, seasonal_naive
 from gatewise.forecast.series import SeriesSet, series_set
 from gatewise.forecast.transform import Transform, candidates
+from gatewise.storage import save_folder
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -31,35 +33,6 @@ if TYPE_CHECKING:
 
 _LEAST_WINDOWS = 6  # that an autoregression is fitted on, per series
 _DIRECT_STEPS = 12  # predicted at once without a season
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """Everything that a fitted forecaster keeps; `gatewise.forecast.files` writes and reads it.
-
-    season: 1 for none. linear: the autoregressions, with weights (M,) that sum to 1. network: the LSTM; network_weight:
-    its weight against the weighted autoregressions. series: names, times, and the last values of each series.
-    """
-
-    season: int
-    linear: tuple[Autoregression, ...]
-    weights: Array
-    network: NetworkMember
-    network_weight: float
-    held_out: HeldOut
-    series: SeriesSet
-
-    @property
-    def history(self) -> int:
-        """The values that a forecast needs."""
-        return max([self.season, self.network.transform.history, *(one.transform.history for one in self.linear)])
-
-    def forecast(self, windows: Array, owners: Sequence[int], horizon: int) -> Array:
-        """(B, horizon) from windows (B, R, C) of the series with the numbers `owners` (B,)."""
-        total = self.network_weight * roll_out(self.network, windows, owners, horizon)
-        for weight, member in zip(self.weights.tolist(), self.linear, strict=True):
-            total = total + (1 - self.network_weight) * weight * roll_out(member, windows, owners, horizon)
-        return np.asarray(total)
 
 
 class Forecaster:
@@ -116,11 +89,14 @@ class Forecaster:
         chosen = _choose(before, season, steps) or linear[0].transform
         network = self._network(before, chosen, steps)
         weights, network_weight, held_out = _evaluate(given.values, plan, season, linear, network)
-        final = _fit_linear(given.values, [one.transform for one in linear], steps)
+        kept = weights > 0
+        final = _fit_linear(
+            given.values, [one.transform for one, keep in zip(linear, kept, strict=True) if keep], steps
+        )
         last = self._network(given.values, chosen, steps)
         history = max([season, chosen.history, *(one.transform.history for one in final)])
         tail = SeriesSet(given.names, [one[-history:] for one in given.values], given.last, given.step, given.single)
-        self._fitted = Fitted(season, tuple(final), weights, last, network_weight, held_out, tail)
+        self._fitted = Fitted(season, tuple(final), weights[kept], last, network_weight, held_out, tail)
         return self
 
     def predict(self, horizon: int | None = None) -> Array:
@@ -133,8 +109,8 @@ class Forecaster:
     def forecast(self, horizon: int | None = None, *, level: float = 0.8, series: str | None = None) -> Forecast:
         """One series with prediction intervals and the seasonal naive forecast.
 
-        series: the name, for several. level: probability that a value lies in its interval. Raises InputError where
-        fewer held-out windows than the level needs are behind an interval, and for an unknown name.
+        series: the name, for several. level: probability that a value lies in its interval; without enough
+        held-out windows for it, there is a warning and no interval. Raises InputError for an unknown name.
         """
         fitted, number = self.fitted, self._number(series)
         mean = self._forecast(horizon)[number]
@@ -200,9 +176,7 @@ class Forecaster:
 
     def save(self, path: str | Path) -> None:
         """Write a folder, completely or not at all: that of `model`, with the forecaster's files in it."""
-        from gatewise.forecast.files import save_forecaster
-
-        save_forecaster(path, self)
+        save_folder(path, files_of(self.horizon, self.fitted))
 
     def _network(self, series: list[Array], transform: Transform, steps: int) -> NetworkMember:
         from gatewise.data.labelled import Labelled
@@ -241,9 +215,10 @@ class Forecaster:
 
 def load_forecaster(path: str | Path) -> Forecaster:
     """A forecaster that `Forecaster.save` wrote. Nothing in the folder is executed. Raises ModelFileError."""
-    from gatewise.forecast.files import read_forecaster
-
-    return read_forecaster(path)
+    horizon, fitted = fitted_from(path)
+    found = Forecaster(horizon)
+    found.fitted = fitted
+    return found
 
 
 def _transforms(series: list[Array], season: int) -> list[Transform]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,13 +96,13 @@ class HeldOut:
     @property
     def windows(self) -> int:
         """The number of windows, of all series together."""
-        return self.actual.shape[0] * self.actual.shape[1]
+        count, origins, _ = self.actual.shape
+        return int(count * origins)
 
     @property
     def steps(self) -> int:
         """The values that each window forecasts."""
-        steps: int = self.actual.shape[2]
-        return steps
+        return int(self.actual.shape[2])
 
     @property
     def scores(self) -> Scores:
@@ -124,15 +125,18 @@ class HeldOut:
 
         Split conformal prediction by step (Vovk et al. 2005): the ceil((n + 1) level)-th smallest of the n held-out
         errors at the step. Errors are relative to the forecast if all values are above 0, else to the series' scale.
-        NaN after the last held-out step. Raises InputError for a level outside 0..1 and for too few windows.
+        NaN after the last held-out step, and everywhere, with a warning, if the level needs more windows. Raises
+        InputError for a level outside 0..1.
         """
         if not 0 < level < 1:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
         n = self.windows
-        rank = math.ceil((n + 1) * level)
+        rank = math.ceil((n + 1) * level - 1e-9)
         if n < LEAST_WINDOWS or rank > n:
             need = max(LEAST_WINDOWS, math.ceil(level / (1 - level) - 1e-9))
-            raise InputError(f"an interval of {level:.0%} needs {need} held-out windows, there are {n}")
+            text = f"no prediction intervals: a level of {level:.0%} needs {need} held-out windows, there are {n}"
+            warnings.warn(text, UserWarning, stacklevel=3)
+            return np.full(len(forecast), np.nan)
         relative = bool((self.actual > 0).all() and (self.forecast > 0).all() and (forecast > 0).all())
         unit = self.forecast if relative else self.scale[:, None, None]
         errors = np.sort((np.abs(self.actual - self.forecast) / unit).reshape(n, -1), axis=0)[rank - 1]  # (steps,)

@@ -1,0 +1,158 @@
+"""`gatewise forecast`: the next values of one or several series in a table, with prediction intervals."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatewise.cli.arguments import JsonOption, argument, option
+from gatewise.cli.output import print_json
+from gatewise.errors import InputError, printable, quote
+
+if TYPE_CHECKING:
+    from gatewise.forecast import Forecast, Forecaster
+    from gatewise.forecast.held_out import Scores
+
+
+def forecast(
+    file: Annotated[str, argument("FILE", "Table with one value per row: .csv, .tsv, .jsonl, .parquet, ...")],
+    time: Annotated[
+        str | None,
+        option("--time", "COLUMN", "Column of times: numbers, or dates such as 2024-03-31 or 2024-03."),
+    ] = None,
+    value: Annotated[str | None, option("--value", "COLUMN", "Column of the values to forecast.")] = None,
+    id: Annotated[str | None, option("--id", "COLUMN", "Column that names the series, for several.")] = None,
+    exogenous: Annotated[
+        list[str] | None,
+        option("--exogenous", "COLUMN", "Further column that is known up to the present. May be repeated."),
+    ] = None,
+    horizon: Annotated[int, typer.Option("--horizon", metavar="N", help="Values to forecast.", min=1)] = 12,
+    season: Annotated[
+        int | None, option("--season", "N", "Period of the season, 1 for none.  [default: detected]", min=1)
+    ] = None,
+    level: Annotated[float, typer.Option("--level", metavar="P", help="Level of the prediction intervals.")] = 0.8,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the LSTM.")] = 0,
+    out: Annotated[str | None, option("--out", "FILE", "CSV file for the forecasts.", "-o")] = None,
+    save: Annotated[str | None, option("--save", "DIR", "Folder for the forecaster.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forecast one or several series, with prediction intervals and the seasonal naive forecast.
+
+    \b
+    gatewise forecast data.csv --time month --value passengers --horizon 12
+    gatewise forecast sales.parquet --id shop --time week --value sold --exogenous price -o next.csv
+    """
+    from gatewise.forecast import Forecaster
+    from gatewise.forecast.tables import read_forecast_table
+
+    if time is None or value is None:
+        raise InputError("give the columns with --time and --value")
+    if not 0 < level < 1:
+        raise InputError(f"--level must lie between 0 and 1, got {level}")
+    if out is not None and not out.lower().endswith(".csv"):
+        raise InputError(f"--out {quote(out)}: the name must end in .csv")
+    table = read_forecast_table(file, time=time, value=value, id=id, exogenous=exogenous or [])
+    found = Forecaster(horizon, season=season, seed=seed)
+    found.fit(table.values, table.exogenous, table.times)
+    forecasts = {name: found.forecast(level=level, series=name) for name in found.names}
+    if save is not None:
+        found.save(save)
+    if out is not None:
+        _write(Path(out), time, value, id, forecasts)
+    if as_json:
+        print_json(_json(found, forecasts))
+        return
+    _report(found)
+    if out is None:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows(_rows(time, value, id, forecasts))
+    else:
+        print(f"gatewise: wrote {printable(out, 500)}", file=sys.stderr)
+
+
+def _report(found: Forecaster) -> None:
+    """The errors on held-out windows to stderr, in front of those of the seasonal naive forecast."""
+    held = found.held_out
+    season = f"season {found.season}" if found.season > 1 else "no season"
+    lines = [
+        f"{season}; {held.windows} held-out windows of {held.steps} steps, forecast by models fitted before them",
+        f"  gatewise        {_scores(held.scores)}",
+        f"  seasonal naive  {_scores(held.naive_scores)}",
+    ]
+    if held.scores.mase >= held.naive_scores.mase:
+        lines.append("warning: the seasonal naive forecast had the smaller error on these windows")
+    lines.append(f"members: {_members(found)}")
+    if held.steps < found.horizon:
+        lines.append(f"warning: no interval after step {held.steps}: the held-out windows end there")
+    for line in lines:
+        print(f"gatewise: {line}", file=sys.stderr)
+
+
+def _members(found: Forecaster) -> str:
+    """The share of the LSTM, and of the members with logarithms and with seasonal differences."""
+    weights = found.weights
+    parts = [f"LSTM {sum(w for name, w in weights.items() if name.startswith('LSTM')):.0%}, autoregressions the rest"]
+    for form in ("logarithms", "seasonal differences"):
+        parts.append(f"with {form} {sum(w for name, w in weights.items() if form in name):.0%}")
+    return "; ".join(parts)
+
+
+def _scores(scores: Scores) -> str:
+    parts = [f"MASE {scores.mase:.3f}"]
+    parts += [] if scores.mape is None else [f"MAPE {scores.mape:.2%}"]
+    parts += [] if scores.rmse is None else [f"RMSE {scores.rmse:.4g}"]
+    return "  ".join(parts)
+
+
+def _rows(time: str, value: str, id: str | None, forecasts: dict[str, Forecast]) -> list[list[str]]:
+    from gatewise.data.times import show_time
+
+    level = round(100 * next(iter(forecasts.values())).level)
+    head = [time, value, f"lower {level}%", f"upper {level}%", "seasonal naive"]
+    rows = [([] if id is None else [id]) + head]
+    for name, one in forecasts.items():
+        for step, at in enumerate(one.times or []):
+            numbers = (one.mean[step], one.lower[step], one.upper[step], one.seasonal_naive[step])
+            shown = ["" if number != number else f"{number:.6g}" for number in numbers]
+            rows.append(([] if id is None else [name]) + [show_time(at), *shown])
+    return rows
+
+
+def _write(path: Path, time: str, value: str, id: str | None, forecasts: dict[str, Forecast]) -> None:
+    import io
+
+    from gatewise.storage import write_atomic
+
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(_rows(time, value, id, forecasts))
+    write_atomic(path, text.getvalue().encode())
+
+
+def _json(found: Forecaster, forecasts: dict[str, Forecast]) -> dict[str, Any]:
+    from gatewise.data.times import show_time
+
+    def numbers(values: Any) -> list[float | None]:
+        return [None if number != number else number for number in values.tolist()]
+
+    held = found.held_out
+    scores = {
+        name: {"mase": one.mase, "mape": one.mape, "rmse": one.rmse}
+        for name, one in (("gatewise", held.scores), ("seasonal_naive", held.naive_scores))
+    }
+    series = {
+        name: {
+            "times": [show_time(at) for at in one.times or []],
+            "forecast": numbers(one.mean),
+            "lower": numbers(one.lower),
+            "upper": numbers(one.upper),
+            "seasonal_naive": numbers(one.seasonal_naive),
+        }
+        for name, one in forecasts.items()
+    }
+    level = next(iter(forecasts.values())).level
+    about = {"season": found.season, "horizon": found.horizon, "level": level}
+    return {**about, "held_out": {"windows": held.windows, "steps": held.steps, **scores}, "series": series}

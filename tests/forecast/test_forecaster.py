@@ -1,0 +1,143 @@
+"""Forecaster: better than the seasonal naive forecast, blind to the future, saved and loaded, explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import InputError, ModelFileError
+from gatewise.forecast import Forecaster, load_forecaster
+from tests.forecast.conftest import TINY, seasonal
+
+
+def test_it_forecasts_better_than_the_last_season(fitted: Forecaster) -> None:
+    future = seasonal(96 + 6)[96:]
+    assert fitted.season == 12
+    found = fitted.forecast()
+    assert np.abs(found.mean - future).mean() < 0.6 * np.abs(found.seasonal_naive - future).mean()
+    assert fitted.held_out.scores.mase < 0.6 * fitted.held_out.naive_scores.mase
+    np.testing.assert_array_equal(fitted.predict(), found.mean)
+    assert (found.lower < found.mean).all()
+    assert found.windows == 16
+    assert found.times is None
+    assert sum(fitted.weights.values()) == pytest.approx(1)
+
+
+def test_longer_horizons_feed_forecasts_back_without_intervals(fitted: Forecaster) -> None:
+    found = fitted.forecast(30)
+    assert len(found) == 30
+    np.testing.assert_allclose(found.mean[:6], fitted.predict(), rtol=1e-6)
+    assert np.isnan(found.upper[6:]).all()
+    assert np.isfinite(found.upper[:6]).all()
+
+
+@pytest.mark.parametrize("count", [3, 8])
+def test_nothing_sees_the_future(count: int) -> None:
+    """Whatever the last values are, the forecasts of windows before them and what was fitted before do not change."""
+    y = seasonal(72)
+    first = Forecaster(4, **TINY).fit(y)
+    changed = y.copy()
+    changed[-count:] *= np.random.default_rng(1).uniform(0.2, 5, size=count)
+    second = Forecaster(4, **TINY).fit(changed)
+    assert first.season == second.season
+    assert first.weights != second.weights
+    one, two = first.held_out, second.held_out
+    np.testing.assert_array_equal(one.scale, two.scale)
+    origins = one.actual.shape[1]
+    blind = 72 - 4 - np.arange(origins)[::-1] <= 72 - count  # window w knows 72 - 4 - (W - 1 - w) values
+    np.testing.assert_array_equal(one.forecast[:, blind], two.forecast[:, blind])
+    assert blind.sum() >= 8
+    assert blind.all() == bool((one.forecast == two.forecast).all())
+    assert (one.actual != two.actual).any()
+    assert (first.predict() != second.predict()).all()
+
+
+def test_what_is_fitted_on_the_past_does_not_depend_on_rows_after_it() -> None:
+    y = seasonal(90)
+    alone, cut = Forecaster(4, **TINY).fit(y[:72].copy()), Forecaster(4, **TINY).fit(y[:72])
+    np.testing.assert_array_equal(alone.predict(), cut.predict())
+    assert alone.weights == cut.weights
+
+
+def test_several_series_with_exogenous_columns_and_times(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    y = {"a": seasonal(72), "b": seasonal(60, seed=1, level=3000)}
+    extra = {"a": rng.normal(size=(72, 2)), "b": rng.normal(size=(60, 2))}
+    times = {
+        "a": [f"{2000 + n // 12}-{n % 12 + 1:02d}" for n in range(72)],
+        "b": [f"{2001 + n // 12}-{n % 12 + 1:02d}" for n in range(60)],
+    }
+    found = Forecaster(4, **TINY).fit(y, extra, times)
+    assert found.names == ("a", "b")
+    assert found.predict().shape == (2, 4)
+    assert found.predict()[1].mean() > 10 * found.predict()[0].mean()
+    one = found.forecast(series="b")
+    assert one.times is not None
+    assert [f"{time:%Y-%m}" for time in one.times] == ["2006-01", "2006-02", "2006-03", "2006-04"]  # type: ignore[str-format]
+    with pytest.raises(InputError, match="no series 'c'; there are 'a', 'b'"):
+        found.forecast(series="c")
+    found.save(tmp_path / "f")
+    again = load_forecaster(tmp_path / "f")
+    np.testing.assert_allclose(again.predict(), found.predict(), rtol=1e-12)
+    assert again.forecast(series="b").times == one.times
+    assert again.weights == found.weights
+    assert again.explain(2, series="a").contributions.shape[1] == 3
+
+
+def test_save_and_load(fitted: Forecaster, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "f")
+    again = gw.load_forecaster(tmp_path / "f")
+    one, two = fitted.forecast(), again.forecast()
+    for name in ("mean", "lower", "upper", "seasonal_naive"):
+        np.testing.assert_allclose(getattr(one, name), getattr(two, name), rtol=1e-12)
+    assert again.held_out.scores == fitted.held_out.scores
+    model = gw.load(tmp_path / "f")  # the LSTM is a model of its own
+    assert model.target.task == "regression"
+    fitted.model.save(tmp_path / "m")
+    with pytest.raises(ModelFileError, match="is not a forecaster"):
+        load_forecaster(tmp_path / "m")
+
+
+def test_explanations_add_up(fitted: Forecaster) -> None:
+    for step in (1, 6):
+        found = fitted.explain(step)
+        assert found.forecast == pytest.approx(fitted.predict()[step - 1], rel=1e-6)
+        assert abs(found.error) < 0.02 * abs(found.forecast - found.base) + 0.05
+        assert np.abs(found.contributions).sum() > 1
+    with pytest.raises(InputError, match="counts from 1"):
+        fitted.explain(0)
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "message"),
+    [
+        (np.r_[seasonal(40), np.nan], {}, r"the series: value 40 \(from 0\) is missing"),
+        ({"a": np.r_[np.inf, seasonal(40)]}, {}, r"series 'a': value 0 \(from 0\) is infinite"),
+        (seasonal(12), {}, "the series has 12 values, too few"),
+        ([seasonal(60), seasonal(14)], {}, "series '1' has 14 values, too few"),
+        (seasonal(40).reshape(20, 2), {}, r"must be \(n,\), got \(20, 2\)"),
+        (["a", "b"], {}, "must be"),
+        (seasonal(40), {"exogenous": np.ones((39, 1))}, r"must be \(40, K\), got \(39, 1\)"),
+        (seasonal(40), {"times": list(range(39))}, "40 values but 39 times"),
+        (seasonal(40), {"times": [0, 1, 1, *range(3, 40)]}, "the time 1 occurs twice"),
+        (seasonal(40), {"times": [0, 2, 1, *range(3, 40)]}, "the time 1 comes after 2: sort the rows by time"),
+        (seasonal(40), {"times": [*range(20), *range(21, 41)]}, "the step is 1: 20 is missing"),
+        ({}, {}, "there is no series"),
+        ([seasonal(40)] * 2, {"exogenous": [np.ones(40)]}, "one entry each"),
+    ],
+)
+def test_what_cannot_be_forecast_is_named(y: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Forecaster(6, **TINY).fit(y, **options)
+
+
+def test_options_are_checked() -> None:
+    for options, message in (({"horizon": 0}, "horizon must be"), ({"season": 2.5}, "season must be")):
+        with pytest.raises(InputError, match=message):
+            Forecaster(**options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="not fitted"):
+        Forecaster().predict()
