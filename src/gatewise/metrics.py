@@ -301,10 +301,10 @@ def binary_cross_entropy(logits: Array, truth: Array) -> float:
 
 
 def precision_recall_f1(
-    correct: NDArray[np.int64], predicted: NDArray[np.int64], true: NDArray[np.int64]
+    correct: NDArray[Any], predicted: NDArray[Any], true: NDArray[Any]
 ) -> tuple[Array, Array, Array]:
-    """Precision, recall and F1 (K,) of each class from its counts (K,): rows predicted correctly, rows predicted, rows
-    in the class; 0 where the divisor is 0.
+    """Precision, recall and F1 (K,) of each class from its counts, or sums of weights, (K,): rows predicted correctly,
+    rows predicted, rows in the class; 0 where the divisor is 0.
     """
     found = [
         np.divide(part, divisor, out=np.zeros(len(correct)), where=divisor > 0)

@@ -27,7 +27,8 @@ class Target:
 
     classes: the names of the K classes, or for regression of the M numbers. label_type: the type of the user's labels,
     whose string form the names are. thresholds: the least probability at which a label is predicted, one per class for
-    "multilabel", one for classes[1] of two classes; empty: 0.5. Raises InputError for other values.
+    "multilabel", one for classes[1] of two classes; empty: 0.5. With more classes one per class: the predicted class
+    has the largest ratio of probability to threshold. Raises InputError for other values.
     """
 
     classes: tuple[str, ...]
@@ -47,7 +48,7 @@ class Target:
             raise InputError(f"classes must be distinct names, none empty; got {quote(names)}")
         if self.task != "regression" and self.label_type in ("int", "float", "bool"):
             self._convert(names)
-        allowed = {"multilabel": len(names), "classification": 1 if len(names) == 2 else 0}.get(self.task, 0)
+        allowed = {"multilabel": len(names), "classification": 1 if len(names) == 2 else len(names)}.get(self.task, 0)
         if self.thresholds and len(self.thresholds) != allowed:
             raise InputError(f"there must be {allowed} thresholds for {self.task} with {len(names)} classes")
         if not all(math.isfinite(one) and 0 <= one <= 1 for one in self.thresholds):
@@ -76,8 +77,10 @@ class Target:
         """The decision for probabilities (n, K): class indices (n,) int64, or for "multilabel" 0 or 1 (n, K) int64."""
         if self.task == "multilabel":
             return (probabilities >= np.array(self.thresholds or 0.5)).astype(np.int64)
-        if self.thresholds:
+        if len(self.thresholds) == 1:
             return (probabilities[:, 1] >= self.thresholds[0]).astype(np.int64)
+        if self.thresholds:
+            probabilities = probabilities / np.maximum(self.thresholds, 1e-300)
         return np.asarray(probabilities.argmax(axis=1))
 
     @property

@@ -35,6 +35,7 @@ from gatewise.training.target_scaling import TargetScaling
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array, Task
 
+MIN_CALIBRATION_ROWS = 100  # validation rows from which a model is called calibrated
 L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/log/accuracy.md
 
 
@@ -64,14 +65,14 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
     rows = training_data.validation
     sequences = [training_data.full_sequences[n] for n in rows]
     targets = training_data.targets(rows)
+    sample_weight = training_data.sample_weight(rows)
     ngram_model = _fit_ngram_model(training_data, callback) if recipe.ngram_order else None
     added = {"LSA classifier": training_data.lsa_classifier, "pretrained n-grams": training_data.transferred}
     for name, other in added.items():
         if ngram_model is not None and other is not None:
-            ngram_model = add_ngram_model(ngram_model, other, sequences, targets, callback, name)
+            ngram_model = add_ngram_model(ngram_model, other, sequences, targets, callback, name, sample_weight)
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
     network_logits = model.logits_of(sequences)
-    sample_weight = training_data.sample_weight(rows)
     standardised = network_logits if scaling is None else scaling.transform(network_logits)
     weights = fit_ensemble_weights(standardised, ngram_logits, targets, task=task, sample_weight=sample_weight)
     if scaling is not None:
@@ -87,6 +88,9 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
     callback.log(f"ensemble: {weights}; validation {scores}, loss {after.loss:.4f}")
     model = replace(model, parameters=parameters, ngrams=ngrams).with_evaluation(after)
     if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
+        return model
+    if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
+        callback.log(f"not calibrated: {after.n} validation rows, at least {MIN_CALIBRATION_ROWS} are needed")
         return model
     calibration = CalibrationReport(
         str(weights),
@@ -107,13 +111,14 @@ def add_ngram_model(
     targets: Array,
     callback: Callback,
     name: str = "LSA classifier",
+    sample_weight: Array | None = None,
 ) -> NgramModel:
-    """The weighted sum of both as one n-gram model; weights fitted to targets (n, outputs) of n sequences, with the
-    penalty towards 1/2 each. name: of `other`, for the message.
+    """The weighted sum of both as one n-gram model; weights fitted to targets (n, outputs) of n sequences with weights
+    sample_weight (n,), with the penalty towards 1/2 each. name: of `other`, for the message.
     """
     models = ngram_model, other
     logits = np.stack([model.logits(sequences) for model in models], axis=2)
-    weights, shift = fit_weights(logits, targets, np.full(2, 0.5), L2)
+    weights, shift = fit_weights(logits, targets, np.full(2, 0.5), L2, sample_weight=sample_weight)
     callback.log(f"n-grams x {weights[0]:.2f}, {name} x {weights[1]:.2f}")
     first, second = (
         replace(model.ngrams, weight=(weight * model.ngrams.weight).astype(np.float32))
@@ -208,6 +213,9 @@ def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramMo
         labels = soft.targets[rows][:, 1 if classes == 2 else 0 :]
     else:
         labels = training_data.labels[rows] if task == "classification" else training_data.targets(rows)
+    weights = None if training_data.weights is None else training_data.weights[rows]
+    if soft is not None:
+        weights = soft.weights[rows] if weights is None else soft.weights[rows] * weights
     fitted = fit_ngrams(
         [training_data.full_sequences[n] for n in rows],
         labels,
@@ -218,12 +226,14 @@ def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramMo
         recipe.ngram_l2,
         max_ngrams=recipe.max_ngrams,
         exclude=training_data.excluded_tokens,
-        sample_weight=None if soft is None else soft.weights[rows],
+        sample_weight=weights,
         task=task,
         threads=threads(),
     )
     count, seconds = len(fitted.ngrams), time.perf_counter() - start
     callback.log(f"{count:,} n-grams of 1 to {recipe.ngram_order} words fitted in {seconds:.1f} s")
+    if training_data.logit_shift is not None:
+        fitted = fitted._replace(bias=fitted.bias - training_data.logit_shift)
     return fitted if count else None
 
 

@@ -71,8 +71,8 @@ def fit_ngrams(
     with two classes), or the targets (n, outputs) of another `task`. order: largest n. min_df: texts that must contain
     an n-gram; if none does, the model is empty with bias 0. max_ngrams: how many are kept after the fit, those with the
     largest |weight| √texts, 0 for all (a second fit of the kept ones gains nothing: docs/log). exclude: tokens that no
-    n-gram may contain, e.g. the unknown one. sample_weight: (n,), default 1. tol: stop where a step changes no w_j, or
-    the loss, by more. Raises InputError.
+    n-gram may contain, e.g. the unknown one. sample_weight: (n,), or (n, outputs) for multi-label; default 1. tol: stop
+    where a step changes no w_j, or the loss, by more. Raises InputError.
     """
     if not 1 <= order <= MAX_ORDER or min_df < 1 or l2 <= 0 or max_ngrams < 0:
         raise InputError(
@@ -80,7 +80,7 @@ def fit_ngrams(
         )
     targets = targets_of(labels, classes) if task == "classification" else np.asarray(labels)  # (n, outputs)
     weights = np.ones(len(sequences)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if not len(sequences) or len(targets) != len(sequences) or weights.shape != (len(sequences),):
+    if not len(sequences) or len(targets) != len(sequences) or weights.shape not in (targets.shape, targets.shape[:1]):
         raise InputError(f"n-grams: {len(sequences)} texts, {len(targets)} labels, {len(weights)} weights")
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise InputError("n-grams: weights must be finite and at least 0, and one of them above 0")
@@ -124,7 +124,7 @@ def _solve(
     matrix: TermDocumentMatrix, targets: Array, sample_weight: Array, task: Task, l2: float, max_iter: int, tol: float
 ) -> tuple[NDArray[np.float32], Array]:
     """weight (K, outputs) float32 and bias (outputs,)."""
-    y, weights = torch.from_numpy(targets).float(), torch.from_numpy(sample_weight).float()[:, None]
+    y, weights = torch.from_numpy(targets).float(), torch.from_numpy(sample_weight.reshape(len(targets), -1)).float()
     share = torch.from_numpy(_rank_shares(targets)).float() if task == "regression" else y
     p = 1 + matrix.transposed_matmul(share * weights).double()
     q = 1 + matrix.transposed_matmul((1 - share) * weights).double()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from gatewise.model.pretrained import PretrainedLM
 from gatewise.nn import Network
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import run_identity
+from gatewise.training.class_weights import ClassWeight
 from gatewise.training.data_checks import warn_about_data
 from gatewise.training.ensemble import fit_ensemble
 from gatewise.training.linear_probe import initial_weights
@@ -35,9 +36,10 @@ from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
 from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
 from gatewise.training.stacking import stacked_predictions
+from gatewise.training.thresholds import Threshold, check_threshold, with_thresholds
 from gatewise.training.training_data import TrainingData, prepare, with_pseudo_labels
 from gatewise.training.transfer import transfer_dense, transfer_ngrams
-from gatewise.types import Array
+from gatewise.types import Array, Task
 
 
 def train(
@@ -47,6 +49,14 @@ def train(
     recipe: str | Recipe | None = None,
     pretrained: PretrainedLM | Model | Pretrained | str | Path | None = None,
     unlabelled: Unlabelled | Sequence[str] | None = None,
+    task: Task | None = None,
+    sample_weight: Sequence[float] | None = None,
+    class_weight: ClassWeight | None = None,
+    threshold: Threshold | None = None,
+    groups: Sequence[Any] | None = None,
+    split: Literal["row", "group", "time"] | None = None,
+    times: Sequence[Any] | None = None,
+    validation: Labelled | tuple[Any, Any] | None = None,
     seed: int | None = 0,
     out: str | Path | RunFolder | None = None,
     resume: bool = False,
@@ -57,23 +67,39 @@ def train(
 ) -> Model:
     """Train a model and return its best epoch.
 
-    data: Labelled, whose task may be classification, multi-label or regression; or n texts, or n series
-    (steps, channels), with `labels` (n,), see `Labelled.of`. recipe: a name
-    or a Recipe; by default "fast", with `pretrained` "finetune", or "few-shot" below 2,000 rows. changes: fields of the
-    recipe to replace (`epochs=3`, `units=128`, ...). pretrained: a model to start from: a language model of
-    `gatewise.pretrain` or any classifier, its folder, or "bundled", the bundled sentiment model. unlabelled: further
-    texts, for a recipe with `student_epochs` or `lsa_components`. seed: fixes the split, the initial weights, the order
-    and the dropout; None draws one, which the model card records. out: the folder for the model; the checkpoint stands
-    in `out`.run during training, and `resume` continues from it, bit for bit; `overwrite` replaces a model or an
-    unfinished run there. command: written to the model card.
+    data: Labelled, or n texts or series with `labels` (n,), see `Labelled.of`. task: "classification", "multilabel" or
+    "regression"; by default what the labels look like. recipe: a name or a Recipe; by default "fast", with `pretrained`
+    "finetune", or "few-shot" below 2,000 rows. changes: fields of the recipe to replace (`epochs=3`, `units=128`, ...).
+    pretrained: a model to start from: a language model of `gatewise.pretrain` or any classifier, its folder, or
+    "bundled", the bundled sentiment model. unlabelled: further texts, for a recipe with `student_epochs` or
+    `lsa_components`.
+
+    sample_weight (n,): weight of each row in the loss, in the ensemble weights and in the calibration. Only the ratios
+    matter; a row of weight 0 is left out. class_weight: "balanced", or a weight per label; see
+    `gatewise.training.class_weights`. It changes what is learnt and where the thresholds lie, and not what the
+    probabilities mean: those are for the frequencies of the data. threshold: the probability from which a label is
+    predicted: a number (of the second of two classes, or of every label), one number per label, or "f1": the best on
+    the validation part, see `gatewise.training.thresholds`. Default: "f1" for multi-label and with class_weight.
+
+    The validation part chooses the epoch, the ensemble weights and the thresholds. By default the recipe's
+    `validation_fraction` is cut from the data. split: "row", "group" or "time" in place of the recipe's
+    `validation_by`; groups (n,): rows of one group stay together; times (n,): when the rows were made, for "time", see
+    `gatewise.data.split`. validation: a validation part of its own, (inputs, labels) or Labelled; nothing is cut then.
+
+    seed: fixes the split, the initial weights, the order and the dropout; None draws one, which the model card records.
+    out: the folder for the model; the checkpoint stands in `out`.run during training, and `resume` continues from it,
+    bit for bit; `overwrite` replaces a model or an unfinished run there. command: written to the model card.
 
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
     """
-    labelled = _labelled(data, labels)
+    labelled = _labelled(data, labels, task, groups, sample_weight)
+    check_threshold(labelled.target, threshold)
     seed = checked_seed(seed, resume)
     recipe = recipe or default_recipe(len(labelled), pretrained is not None)
     recipe = named(recipe, **changes) if isinstance(recipe, str) else changed(recipe, **changes)
+    if split is not None:
+        recipe = changed(recipe, validation_by=split)
     start = None if pretrained is None else Pretrained.of(pretrained)
     if start is not None:
         recipe = match_pretrained(recipe, start)
@@ -88,7 +114,21 @@ def train(
         raise InputError(f"{labelled.source}: series cannot learn from unlabelled texts")
     if changes.get("ngram_order") and labelled.kind == "series":
         raise InputError(f"{labelled.source}: n-grams are for texts, and these are series")
-    training_data = prepare(labelled, recipe, seed, None if start is None else start.preprocessor)
+    if unlabelled is not None and (labelled.sample_weight != 1).any():
+        raise InputError(f"{labelled.source}: sample_weight does not reach unlabelled texts: leave one of them out")
+    if (labelled.sample_weight == 0).any():
+        counts = labelled.sample_weight > 0
+        times = None if times is None else [when for when, kept in zip(times, counts, strict=True) if kept]
+        labelled = labelled.take(counts)
+    training_data = prepare(
+        labelled,
+        recipe,
+        seed,
+        None if start is None else start.preprocessor,
+        validation=_validation(validation, labelled),
+        times=times,
+        class_weight=class_weight,
+    )
     warn_about_data(training_data)
     if start is not None and recipe.ngram_order:
         training_data = replace(training_data, transferred=transfer_ngrams(training_data, start))
@@ -98,8 +138,8 @@ def train(
         if unlabelled is not None:
             training_data = run.add_unlabelled(training_data, unlabelled)
         model = run.fit(training_data, folder.folder)
-        if labelled.task == "classification":
-            model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
+        model = with_thresholds(model, training_data, threshold, callback)
+        model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
         model = replace(model, metadata=replace(model.metadata, seconds=run.seconds))
         if folder.target is not None:
             model.save(folder.target)
@@ -189,7 +229,7 @@ class _Run:
 
     def _identity(self, training_data: TrainingData) -> str:
         kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
-        data = training_data.data.fingerprint()
+        data = training_data.identity
         if training_data.soft_targets is not None:
             data += hashlib.sha256(training_data.soft_targets.targets.tobytes()).hexdigest()
         if self.pretrained is not None:
@@ -215,7 +255,7 @@ class _Run:
             recipe=training_data.recipe.name,
             seed=self.seed,
             data=training_data.data.source,
-            fingerprint=training_data.data.fingerprint(),
+            fingerprint=training_data.fingerprint,
             n_train=len(training_data.train),
             n_validation=len(training_data.validation),
             validation=training_data.validation_how,
@@ -243,14 +283,31 @@ class _Run:
         # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
         precision = "float32" if training_data.recipe.precision == "auto" else training_data.recipe.precision
         model = loop.model(loop.best if history else loop.network.state())
+        if training_data.logit_shift is not None:
+            bias = model.parameters["dense.bias"] - training_data.logit_shift
+            parameters = {**model.parameters, "dense.bias": bias.astype(np.float32)}
+            model = replace(model, parameters=parameters)
         return replace(model, metadata=metadata, history=loop.progress.history_lines, precision=precision)
 
 
-def _labelled(data: Any, labels: Sequence[Any] | None) -> Labelled:
+def _labelled(data: Any, labels: Any, task: Task | None, groups: Any, sample_weight: Any) -> Labelled:
     if isinstance(data, Labelled):
-        if labels is not None:
-            raise InputError("labels are part of the data already")
+        given = {"labels": labels, "task": task, "groups": groups, "sample_weight": sample_weight}
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(f"{name} {'are' if name.endswith('s') else 'is'} part of the data already")
         return data
     if labels is None:
         raise InputError("labels are missing: one for each text or series")
-    return Labelled.of(data, labels)
+    return Labelled.of(data, labels, task=task, groups=groups, sample_weight=sample_weight)
+
+
+def _validation(validation: Any, data: Labelled) -> Labelled | None:
+    """The validation data as Labelled, with the task of the training data."""
+    if validation is None or isinstance(validation, Labelled):
+        return validation
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        raise InputError("validation must be (inputs, labels) or Labelled")
+    names = None if data.task == "classification" else data.classes
+    inputs, labels = validation
+    return Labelled.of(inputs, labels, "the validation data given", task=data.task, classes=names)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -17,6 +19,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
 from gatewise.network.ngrams import check_vocab_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from gatewise.training.class_weights import ClassWeight, class_weights, logit_shift, row_weights
 from gatewise.training.ngrams import NgramModel, targets_of
 from gatewise.training.recipes import Recipe
 from gatewise.training.soft_labels import SoftTargets
@@ -57,6 +60,14 @@ class TrainingData:
     """Mean and deviation of the numbers over the training part; None but for regression."""
     transferred: NgramModel | None = None
     """What a pretrained classifier adds to it (`gatewise.training.transfer`)."""
+    class_weights: Array | None = None
+    """Weights of the classes (K,), see `gatewise.training.class_weights`; None without."""
+    fingerprint: str = ""
+    """Of the training data, without validation data of their own."""
+    identity: str = ""
+    """Of all that the run reads from the data: rows, weights, validation part."""
+    validation_how: str = ""
+    """How the validation part was cut, for the card."""
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
@@ -75,9 +86,14 @@ class TrainingData:
         return targets_of(labels, len(self.data.classes))
 
     def sample_weight(self, rows: NDArray[np.int64]) -> Array | None:
-        """The weights of these rows of the data (n,), None where all are 1."""
-        weights = self.data.sample_weight
-        return None if (weights == 1).all() else weights[rows]
+        """The sample_weight of these rows (n,), with mean 1; None where all are equal."""
+        weights = self.data.sample_weight[rows]
+        return None if (weights == weights[0]).all() else weights / weights.mean()
+
+    @property
+    def logit_shift(self) -> Array | None:
+        """What class weights have added to the logits (outputs,); None without."""
+        return None if self.class_weights is None else logit_shift(self.class_weights, self.data.task)
 
     @property
     def excluded_tokens(self) -> list[int]:
@@ -85,33 +101,38 @@ class TrainingData:
         unknown = self.preprocessor.unknown
         return [] if unknown is None else [unknown]
 
-    @property
-    def validation_how(self) -> str:
-        """How the validation part was cut, for the card."""
-        how = {
-            "group": "whole groups",
-            "row": "rows at random, equal texts together",
-            "time": "the last rows in the order of time",
-        }[self.recipe.validation_by]
-        if self.data.task != "classification" and self.recipe.validation_by != "time":
-            how += ", stratified by label" if self.data.task == "multilabel" else ", stratified by number"
-        return f"{self.recipe.validation_fraction:.0%} of the training data, {how}"
 
-
-def prepare(data: Labelled, recipe: Recipe, seed: int, preprocessor: Preprocessor | None = None) -> TrainingData:
+def prepare(
+    data: Labelled,
+    recipe: Recipe,
+    seed: int,
+    preprocessor: Preprocessor | None = None,
+    *,
+    validation: Labelled | None = None,
+    times: Sequence[Any] | None = None,
+    class_weight: ClassWeight | None = None,
+) -> TrainingData:
     """Split off the validation part, fit the preprocessor, encode. Equal arguments give equal results.
 
-    The Keras index counts the words of all the data, as the published one does; the tokens' vocabulary, the series'
+    The Keras index counts the words of all of `data`, as the published one does; the tokens' vocabulary, the series'
     scaling and that of the numbers are fitted on the training part alone. preprocessor: a pretrained model's, instead.
-    Raises InputError where there is too little to train on.
+    validation: the validation part, where it is not cut from `data`. times: see `gatewise.data.split`. Raises
+    InputError where there is too little to train on.
     """
     if data.task == "classification" and len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
-    train, validation = hold_out(data, recipe.validation_fraction, seed, recipe.validation_by)
-    if not len(train) or not len(validation):
+    if validation is None:
+        train, held_out = hold_out(data, recipe.validation_fraction, seed, recipe.validation_by, times)
+        rows, how = data, _validation_how(data, recipe)
+    else:
+        if times is not None:
+            raise InputError("times cut the validation part from the data, and validation data are given")
+        rows, how = _joined(data, validation), f"validation data of their own: {validation.source}"
+        train, held_out = np.arange(len(data)), np.arange(len(data), len(rows))
+    if not len(train) or not len(held_out):
         fraction = f"{recipe.validation_fraction:.0%}"
-        raise InputError(f"{data.source}: {len(data.labels)} rows are too few to hold out {fraction} for validation")
-    _check_classes(data, train)
+        raise InputError(f"{data.source}: {len(data)} rows are too few to hold out {fraction} for validation")
+    _check_classes(rows, train)
     if preprocessor is None:
         preprocessor = _preprocessor(data, train, recipe)
     elif isinstance(preprocessor, TextPreprocessor) != (data.kind == "text"):
@@ -126,35 +147,71 @@ def prepare(data: Labelled, recipe: Recipe, seed: int, preprocessor: Preprocesso
     if recipe.ngram_order:
         check_vocab_size(vocab_size)
     arch = recipe.architecture(inputs, vocab_size, data.target.outputs)
-    full_sequences = preprocessor.encode_batch(data.inputs)
+    full_sequences = preprocessor.encode_batch(rows.inputs)
     sequences = [truncate(s, arch) for s in full_sequences]
-    rows = _trainable_rows(vocab_size, [sequences[n] for n in train]) if inputs == "tokens" else None
-    weights = row_weights(data, train)
+    of_classes = class_weights(rows, train, class_weight)
+    weights = row_weights(rows, train, of_classes)
     scaling = None
     if data.task == "regression":
-        scaling = TargetScaling.fit(data.labels[train], None if weights is None else weights[train])
+        scaling = TargetScaling.fit(rows.labels[train], None if weights is None else weights[train])
+    fingerprint = data.fingerprint()
+    identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
+    if recipe.validation_by != "row" and (times is not None or (data.groups != data.keys).any()):
+        identity += hashlib.sha256(held_out.tobytes()).hexdigest()
+    if of_classes is not None:
+        identity += hashlib.sha256(of_classes.tobytes()).hexdigest()
     return TrainingData(
-        data,
+        rows,
         recipe,
         preprocessor,
         arch,
         sequences,
-        data.labels,
+        rows.labels,
         train,
-        validation,
-        rows,
+        held_out,
+        _trainable_rows(vocab_size, [sequences[n] for n in train]) if inputs == "tokens" else None,
         full_sequences,
         weights=weights,
         target_scaling=scaling,
+        class_weights=of_classes,
+        fingerprint=fingerprint,
+        identity=identity,
+        validation_how=how,
     )
 
 
-def row_weights(data: Labelled, train: NDArray[np.int64]) -> NDArray[np.float32] | None:
-    """Weights in the loss (n,), with mean 1 over the training rows; None where all rows have the same."""
-    weights = data.sample_weight
-    if (weights == weights[0]).all():
-        return None
-    return np.asarray(weights / weights[train].mean(), dtype=np.float32)
+def _validation_how(data: Labelled, recipe: Recipe) -> str:
+    how = {
+        "group": "whole groups",
+        "row": "rows at random, equal texts together",
+        "time": "the last rows in the order of time",
+    }[recipe.validation_by]
+    if data.task != "classification" and recipe.validation_by != "time":
+        how += ", stratified by label" if data.task == "multilabel" else ", stratified by number"
+    return f"{recipe.validation_fraction:.0%} of the training data, {how}"
+
+
+def _joined(data: Labelled, validation: Labelled) -> Labelled:
+    """The rows of the training data, and the rows of the validation data after them."""
+    if not len(validation):
+        raise InputError(f"{validation.source}: there are no validation rows")
+    if (validation.kind, validation.task) != (data.kind, data.task):
+        raise InputError(
+            f"{validation.source}: the validation data are {validation.kind} for {validation.task}, the training data "
+            f"{data.kind} for {data.task}"
+        )
+    if data.task != "regression":
+        unknown = [name for name in validation.classes if name not in data.classes]
+        if unknown:
+            raise InputError(f"{validation.source}: the training data has no class {quote(unknown[0])}")
+    inputs: Any = [*data.inputs, *validation.inputs]
+    return replace(
+        data,
+        inputs=inputs,
+        labels=np.concatenate([data.labels, validation.labels_among(data.classes)]),
+        groups=np.concatenate([data.groups, validation.groups]),
+        sample_weight=np.concatenate([data.sample_weight, validation.sample_weight]),
+    )
 
 
 def _check_classes(data: Labelled, train: NDArray[np.int64]) -> None:
@@ -198,7 +255,17 @@ def with_pseudo_labels(
         trainable_rows=_trainable_rows(arch.vocab_size, [sequences[n] for n in epoch_rows]),
         soft_targets=SoftTargets.of(labels, soft_labels, recipe.student_weight),
         pseudo_labelled=pseudo_labelled,
+        weights=_with_soft_labels(training_data, soft_labels),
     )
+
+
+def _with_soft_labels(training_data: TrainingData, soft_labels: NDArray[np.float64]) -> NDArray[np.float32] | None:
+    """The weights of all rows: a soft-labelled row has the mean of the class weights under its probabilities."""
+    weights, of_classes, train = training_data.weights, training_data.class_weights, training_data.train
+    if weights is None or of_classes is None:
+        return weights
+    scale = weights[train[0]] / of_classes[training_data.labels[train[0]]]
+    return np.concatenate([weights, scale * (soft_labels @ of_classes)]).astype(np.float32)
 
 
 def _trainable_rows(vocab_size: int, sequences: list[Array]) -> NDArray[np.int64]:

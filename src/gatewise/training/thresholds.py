@@ -1,0 +1,118 @@
+"""Decision thresholds: the probability from which a label is predicted, chosen for F1 on the validation part.
+
+The threshold of the highest F1 is known only as well as the few positive rows of the validation part tell. So F1 is
+computed from (y + p) / 2 in place of y: half what the rows are, half what their calibrated probabilities expect
+(Lipton et al. 2014 derive the threshold from p alone).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gatewise.errors import InputError, quote
+from gatewise.metrics import precision_recall_f1
+from gatewise.model.model import Model
+from gatewise.target import Target
+from gatewise.training.callback import Callback
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array
+
+Threshold = float | str | Sequence[float]
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the class weights, from none of their effect to all of it
+SHARE = 0.5  # of the observed labels in the smoothed ones: docs/log/accuracy.md
+
+
+def check_threshold(target: Target, threshold: Threshold | None) -> None:
+    """Raise InputError unless `threshold` is None, "f1", a probability, or for multi-label one per label."""
+    if threshold is None:
+        return
+    if target.task == "regression":
+        raise InputError("a threshold is for classes: a regression has none")
+    if isinstance(threshold, str):
+        if threshold != "f1":
+            raise InputError(f"threshold must be 'f1' or a probability, not {quote(threshold)}")
+    elif target.task == "classification" and len(target.classes) != 2:
+        raise InputError(f"a number as threshold needs two classes, the data has {len(target.classes)}: use 'f1'")
+    else:
+        replace(target, thresholds=_given(target, threshold))
+
+
+def with_thresholds(
+    model: Model, training_data: TrainingData, threshold: Threshold | None, callback: Callback
+) -> Model:
+    """The model with the thresholds that are asked for. By default: those of F1 for multi-label rows and for classes
+    with class weights, else none.
+
+    "f1" is for two classes the F1 of the class with fewer training rows. For more classes it is the macro F1, and the
+    thresholds are in proportion to w^-a, with the class weights w, or balanced ones, and the best a of `POWERS`.
+    """
+    target = model.target
+    if target.task == "regression" or (
+        threshold is None and target.task == "classification" and training_data.class_weights is None
+    ):
+        return model
+    if threshold is not None and not isinstance(threshold, str):
+        return replace(model, thresholds=_given(target, threshold))
+    rows = training_data.validation
+    p = target.probabilities(model.logits_of([training_data.full_sequences[n] for n in rows]))  # (n, K)
+    labels, k = training_data.labels[rows], len(target.classes)
+    sample_weight = training_data.sample_weight(rows)
+    weight = np.ones(len(rows)) if sample_weight is None else sample_weight
+    if target.task == "multilabel":
+        thresholds = tuple(best_threshold(p[:, c], labels[:, c], weight) for c in range(k))
+        callback.log(f"thresholds for F1: {min(thresholds):.3f} to {max(thresholds):.3f}")
+        return replace(model, thresholds=thresholds)
+    trained = np.bincount(training_data.labels[training_data.train], minlength=k)
+    if k == 2:
+        rare = 0 if trained[0] < trained[1] else 1
+        best = best_threshold(p[:, rare], (labels == rare).astype(np.int64), weight)
+        at = best if rare == 1 else 1 - best
+        name, rare_name = quote(model.classes[1]), quote(model.classes[rare])
+        callback.log(f"threshold for {name}: {at:.3f}, which has the highest F1 of {rare_name}")
+        return replace(model, thresholds=(at,))
+    ratio = training_data.class_weights
+    if ratio is None:
+        ratio = trained.sum() / (k * trained)
+    scores = [_macro_f1((p * ratio**power).argmax(axis=1), labels, weight, k) for power in POWERS]
+    power = POWERS[int(np.argmax(scores))]
+    callback.log(f"thresholds in proportion to class weight ^ -{power}, which has the highest macro F1")
+    inverse = ratio**-power
+    return replace(model, thresholds=tuple((inverse / inverse.max()).tolist()) if power else ())
+
+
+def _macro_f1(predicted: Array, labels: Array, weight: Array, k: int) -> float:
+    counts = [
+        np.bincount(of, part, minlength=k)
+        for of, part in ((labels, weight * (predicted == labels)), (predicted, weight), (labels, weight))
+    ]
+    occurs = counts[1] + counts[2] > 0
+    return float(precision_recall_f1(*counts)[2][occurs].mean())
+
+
+def best_threshold(probabilities: Array, positive: Array, weight: Array, share: float = SHARE) -> float:
+    """The threshold of the highest smoothed F1, from probabilities (n,), positive rows 0 or 1 (n,), weights (n,).
+
+    It lies halfway between two probabilities; 0.5 where the probabilities are all equal or no row is positive.
+    """
+    if not positive.any():
+        return 0.5
+    order = np.argsort(-probabilities, kind="stable")
+    p, w = probabilities[order].astype(np.float64), weight[order]
+    smoothed = w * (share * positive[order] + (1 - share) * p)
+    f1 = 2 * np.cumsum(smoothed) / (np.cumsum(w) + smoothed.sum())  # of the first 1, 2, ... rows predicted positive
+    cuts = np.flatnonzero(p[:-1] > p[1:])
+    if not len(cuts):
+        return 0.5
+    best = cuts[np.argmax(f1[cuts])]
+    return float((p[best] + p[best + 1]) / 2)
+
+
+def _given(target: Target, threshold: float | Sequence[float]) -> tuple[float, ...]:
+    count = len(target.classes) if target.task == "multilabel" else 1
+    values = np.atleast_1d(np.asarray(threshold, dtype=np.float64))
+    if values.size == 1:
+        values = np.full(count, values.flat[0])
+    return tuple(values.tolist())

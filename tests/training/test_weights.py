@@ -1,0 +1,204 @@
+"""Class weights, sample weights and thresholds: what they change, and what they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.data import Labelled
+from gatewise.errors import InputError
+from gatewise.metrics import MultilabelEvaluation
+from gatewise.training import Interrupted, train
+from gatewise.training.class_weights import class_weights, logit_shift, row_weights
+from gatewise.training.thresholds import best_threshold
+from tests.training.callbacks import InterruptAt, Recorder
+from tests.training.texts import made_reviews
+
+SMALL: dict[str, Any] = {"units": 8, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 3, "seed": 4}
+
+
+def made_rare(n: int, seed: int, share: float = 0.1) -> Labelled:
+    """Texts of ten words; a word of three makes the rare class likely, not certain."""
+    rng = np.random.default_rng(seed)
+    texts, labels = [], []
+    for _ in range(n):
+        rare = rng.random() < share
+        words = [f"word{w}" for w in rng.integers(0, 40, 10)]
+        if rng.random() < (0.85 if rare else 0.06):
+            words[int(rng.integers(10))] = f"sign{rng.integers(3)}"
+        texts.append(" ".join(words))
+        labels.append("rare" if rare else "usual")
+    return Labelled.of(texts, labels, "made rare")
+
+
+def made_topics(n: int, seed: int) -> Labelled:
+    """Multi-label texts: each of three topics has its words; some texts have no topic."""
+    rng = np.random.default_rng(seed)
+    texts, labels = [], []
+    for _ in range(n):
+        has = rng.random(3) < [0.5, 0.25, 0.1]
+        words = [f"word{w}" for w in rng.integers(0, 30, 8)]
+        for k in np.flatnonzero(has):
+            words += [f"topic{k}x{w}" for w in rng.integers(0, 4, 2)]
+        texts.append(" ".join(rng.permutation(words)))
+        labels.append([name for name, one in zip("abc", has, strict=True) if one])
+    return Labelled.of(texts, labels, "made topics", task="multilabel")
+
+
+def test_balanced_weights_equal_scikit_learn() -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
+    data = made_rare(300, 1)
+    train_rows = np.arange(0, 300, 2)
+    found = class_weights(data, train_rows, "balanced")
+    assert found is not None
+    np.testing.assert_allclose(found, compute_class_weight("balanced", classes=np.arange(2), y=data.labels[train_rows]))
+    weights = row_weights(data, train_rows, found)
+    assert weights is not None
+    assert weights[train_rows].mean() == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(class_weights(data, train_rows, {"rare": 7}), [7, 1])
+    topics = made_topics(200, 2)
+    balanced = class_weights(topics, np.arange(200), "balanced")
+    np.testing.assert_allclose(balanced, (topics.labels == 0).sum(axis=0) / topics.labels.sum(axis=0))
+
+
+def test_the_shift_takes_class_weights_out_of_the_probabilities() -> None:
+    """The optimum of the weighted loss for known frequencies, minus the shift, gives the frequencies."""
+    frequency, weights = np.array([0.7, 0.25, 0.05]), np.array([1.0, 3.0, 20.0])
+    weighted = np.log(weights * frequency / (weights * frequency).sum())
+    z = weighted - logit_shift(weights, "classification")
+    np.testing.assert_allclose(np.exp(z) / np.exp(z).sum(), frequency)
+    odds = np.log(weights[1] * 0.25 / (weights[0] * 0.75))
+    assert 1 / (1 + np.exp(-(odds - logit_shift(weights[:2], "classification")))) == pytest.approx([0.25])
+
+
+def test_class_weights_raise_the_recall_and_leave_the_probabilities_calibrated() -> None:
+    data, fresh, recorder = made_rare(1500, 3), made_rare(1000, 4), Recorder()
+    plain = train(data, **SMALL)
+    weighted = train(data, class_weight="balanced", callback=recorder, **SMALL)
+    assert plain.thresholds == ()
+    one, two = plain.evaluate(fresh), weighted.evaluate(fresh)
+    assert two.recall[0] > one.recall[0]
+    assert two.f1[0] >= one.f1[0] - 0.02
+    share = float(np.mean(fresh.labels == 0))
+    assert weighted.predict_proba(fresh.inputs)[:, 0].mean() == pytest.approx(share, abs=0.03)
+    assert two.calibration_error < 0.05
+    assert weighted.metadata.calibration is not None
+    assert any("threshold for 'usual'" in message for message in recorder.messages)
+    mine = train(data, class_weight={"rare": 5.0}, threshold=0.9, **SMALL)
+    assert mine.thresholds == (0.9,)
+    assert (
+        mine.predict(fresh.inputs) == np.where(mine.predict_proba(fresh.inputs)[:, 1] >= 0.9, "usual", "rare")
+    ).all()
+
+
+def test_thresholds_are_saved(tmp_path: Path) -> None:
+    data = made_rare(400, 5)
+    model = train(data, threshold="f1", out=tmp_path / "m", **SMALL)
+    again = gw.load(tmp_path / "m")
+    assert again.thresholds == model.thresholds != ()
+    assert (again.predict(data.inputs) == model.predict(data.inputs)).all()
+
+
+def test_three_classes_with_weights() -> None:
+    data = made_reviews(500, 6, ("bad", "good", "odd"))
+    rows = np.flatnonzero((data.labels != 2) | (np.arange(500) % 6 == 0))
+    model = train(data.take(rows), class_weight="balanced", **SMALL)
+    assert model.thresholds == () or len(model.thresholds) == 3
+    assert model.evaluate(data).macro_f1 > 0.5
+
+
+def test_the_best_threshold_is_the_highest_f1() -> None:
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(7)
+    p = rng.random(300) ** 2
+    y = (rng.random(300) < p).astype(np.int64)
+    w = rng.integers(1, 4, 300).astype(float)
+    best = best_threshold(p, y, w, share=1.0)
+    scores = [f1_score(y, p >= t, sample_weight=w) for t in p]
+    assert f1_score(y, p >= best, sample_weight=w) == pytest.approx(max(scores))
+    doubled = best_threshold(np.repeat(p, w.astype(int)), np.repeat(y, w.astype(int)), np.ones(int(w.sum())), share=1.0)
+    assert doubled == pytest.approx(best)
+    assert best_threshold(p, np.zeros(300, dtype=np.int64), w) == 0.5
+    assert best_threshold(np.full(9, 0.3), np.ones(9, dtype=np.int64), np.ones(9)) == 0.5
+
+
+def test_a_row_of_weight_0_is_as_if_it_were_not_there() -> None:
+    data = made_rare(300, 8)
+    weights = np.where(np.arange(300) % 5 == 0, 0.0, 2.0)
+    one = gw.train(data.inputs, [data.classes[k] for k in data.labels], sample_weight=weights, **SMALL)
+    two = train(data.take(weights > 0), **SMALL)
+    for name, array in one.parameters.items():
+        assert array.tobytes() == two.parameters[name].tobytes(), name
+
+
+def test_sample_weights_decide_between_contradicting_labels() -> None:
+    rng = np.random.default_rng(13)
+    texts = [" ".join(f"word{w}" for w in rng.integers(0, 20, 4)) for _ in range(400)]
+    labels = ["left", "right"] * 200
+    heavy = np.where(np.arange(400) % 2 == 1, 9.0, 1.0)
+    model = gw.train(texts, labels, sample_weight=heavy, **SMALL)
+    assert model.predict_proba(texts)[:, 1].mean() == pytest.approx(0.9, abs=0.05)
+
+
+def test_weighted_run_interrupted_and_resumed(tmp_path: Path) -> None:
+    data = made_rare(240, 9)
+    options: dict[str, Any] = {**SMALL, "class_weight": "balanced"}
+    uninterrupted = train(data, **options)
+    with pytest.raises(Interrupted):
+        train(data, out=tmp_path / "m", callback=InterruptAt(2, 3), **options)
+    with pytest.raises(gw.errors.TrainingError, match="differs in data"):
+        train(data, out=tmp_path / "m", resume=True, **SMALL)
+    resumed = train(data, out=tmp_path / "m", resume=True, **options)
+    for name, array in uninterrupted.parameters.items():
+        assert array.tobytes() == resumed.parameters[name].tobytes(), name
+    assert resumed.thresholds == uninterrupted.thresholds
+
+
+def test_multilabel(tmp_path: Path) -> None:
+    data, fresh = made_topics(700, 10), made_topics(300, 11)
+    model = train(data, out=tmp_path / "m", **SMALL)
+    assert (model.task, model.classes, model.architecture.outputs) == ("multilabel", ("a", "b", "c"), 3)
+    assert len(model.thresholds) == 3
+    found = model.evaluate(fresh)
+    assert isinstance(found, MultilabelEvaluation)
+    assert found.micro_f1 > 0.9
+    assert min(found.f1) > 0.8
+    assert model.predict_proba(fresh.inputs).mean(axis=0) == pytest.approx(fresh.labels.mean(axis=0), abs=0.05)
+    again = gw.load(tmp_path / "m")
+    assert again.predict(fresh.inputs[:20]).tolist() == model.predict(fresh.inputs[:20]).tolist()
+    assert "micro F1" in again.card()
+    weighted = train(data, class_weight="balanced", threshold=0.5, **SMALL)
+    assert weighted.thresholds == (0.5,) * 3
+    assert weighted.predict_proba(fresh.inputs).mean(axis=0) == pytest.approx(fresh.labels.mean(axis=0), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"class_weight": "even"}, "must be 'balanced'"),
+        ({"class_weight": {"other": 2}}, "no class 'other'"),
+        ({"class_weight": {"rare": 0}}, "above 0"),
+        ({"class_weight": {"rare": "x"}}, "not a number"),
+        ({"class_weight": 3}, "must be 'balanced' or a mapping"),
+        ({"threshold": "best"}, "must be 'f1'"),
+        ({"threshold": 1.5}, "from 0 to 1"),
+        ({"threshold": (0.5, 0.5)}, "1 thresholds"),
+        ({"sample_weight": [1.0]}, "part of the data already"),
+    ],
+)
+def test_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train(made_rare(60, 12), **options)
+
+
+def test_refused_for_regression() -> None:
+    data = Labelled.of(["a b", "c d", "e f", "g h"] * 9, np.arange(36) * 0.5, task="regression")
+    for options in ({"class_weight": "balanced"}, {"threshold": 0.5}):
+        with pytest.raises(InputError, match="a regression has none"):
+            train(data, **options)  # type: ignore[arg-type]
