@@ -60,7 +60,7 @@ def test_regression() -> None:
         ({"classes": ("a", "a")}, "distinct"),
         ({"classes": ("a", "b"), "task": "ranking"}, "task must be one of"),
         ({"classes": ("a", "b"), "label_type": "int"}, "not of type int"),
-        ({"classes": ("a", "b", "c"), "thresholds": (0.5,)}, "0 thresholds"),
+        ({"classes": ("a", "b", "c"), "thresholds": (0.5,)}, "3 thresholds"),
         ({"classes": ("a", "b"), "thresholds": (1.5,)}, "from 0 to 1"),
         ({"classes": ("x",), "task": "regression", "thresholds": (0.5,)}, "0 thresholds"),
     ],
@@ -76,3 +76,10 @@ def test_label_type_of() -> None:
     assert label_type_of([0.5, 1.0]) == "float"
     assert label_type_of([1, "1"]) == "str"
     assert label_type_of([]) == "str"
+
+
+def test_thresholds_of_three_classes_divide_the_probabilities() -> None:
+    p = np.array([[0.5, 0.4, 0.1], [0.7, 0.2, 0.1]])
+    target = Target(("a", "b", "c"), thresholds=(1.0, 0.5, 0.25))
+    assert target.decide(p).tolist() == [1, 0]
+    assert Target(("a", "b", "c")).decide(p).tolist() == [0, 0]

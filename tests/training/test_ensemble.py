@@ -18,12 +18,13 @@ from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 
 SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 2, "seed": 5}
+HALF: dict[str, Any] = {**SMALL, "validation_fraction": 0.5}  # 100 validation rows and more: called calibrated
 
 
 def test_ngram_model_is_added_to_the_best_epoch(tmp_path: Path) -> None:
     data, recorder = made_reviews(300, 50), Recorder()
-    alone = train(data, ngram_order=0, calibrate=False, **SMALL)
-    model = train(data, out=tmp_path / "m", callback=recorder, ngram_order=2, max_ngrams=40, **SMALL)
+    alone = train(data, ngram_order=0, calibrate=False, **HALF)
+    model = train(data, out=tmp_path / "m", callback=recorder, ngram_order=2, max_ngrams=40, **HALF)
     assert model.ngrams is not None
     assert (len(model.ngrams), model.ngrams.order) == (40, 2)
     assert model.preprocessor.unknown == 1
@@ -40,7 +41,7 @@ def test_ngram_model_is_added_to_the_best_epoch(tmp_path: Path) -> None:
     measured = {one.data: one for one in model.metadata.evaluations}
     both = measured["validation set, used to fit the ensemble weights"]
     assert both.loss < measured["validation set, used to choose the epoch"].loss
-    rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
+    rows = prepare(data, recipe("fast", **{k: v for k, v in HALF.items() if k != "seed"}), 5).validation
     seen = model.evaluate(data.take(rows))
     assert (seen.accuracy, seen.loss) == (both.accuracy, pytest.approx(both.loss, rel=1e-5))
     again = gw.load(tmp_path / "m")
@@ -66,14 +67,14 @@ def test_ngram_model_reads_what_truncation_removes() -> None:
 
 def test_calibration_alone_changes_the_dense_layer_only() -> None:
     data = made_reviews(300, 52)
-    alone, model = (train(data, ngram_order=0, calibrate=calibrate, **SMALL) for calibrate in (False, True))
+    alone, model = (train(data, ngram_order=0, calibrate=calibrate, **HALF) for calibrate in (False, True))
     assert model.ngrams is None
     scale = float((model.parameters["dense.weight"] / alone.parameters["dense.weight"])[0, 0])
     shift = float(model.parameters["dense.bias"][0] - scale * alone.parameters["dense.bias"][0])
     assert model.metadata.calibration is not None
     assert model.metadata.calibration.method.startswith(f"network x {scale:.2f}, shift {shift:+.2f}, fitted on ")
     np.testing.assert_allclose(model.logits(data.inputs), scale * alone.logits(data.inputs) + shift, atol=1e-5)
-    rows = prepare(data, recipe("fast", **{k: v for k, v in SMALL.items() if k != "seed"}), 5).validation
+    rows = prepare(data, recipe("fast", **{k: v for k, v in HALF.items() if k != "seed"}), 5).validation
     validation = data.take(rows)
     assert model.evaluate(validation).loss < alone.evaluate(validation).loss
     mean = float(model.predict_proba(validation.inputs)[:, 1].mean())
@@ -104,13 +105,14 @@ def test_texts_without_a_common_ngram() -> None:
 
 
 def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
-    model = train(made_reviews(200, 56), **SMALL)
+    model = train(made_reviews(200, 56), **HALF)
     assert model.ngrams is not None
     assert model.ngrams.order == 3
-    gestures = train(_gestures(), **SMALL)
+    gestures = train(_gestures(), **HALF)
     assert gestures.ngrams is None
-    for one in (model, gestures):
-        assert one.metadata.calibration is not None
+    assert model.metadata.calibration is not None
+    assert gestures.metadata.calibration is None, "ten validation rows are too few to call it calibrated"
+    assert "are not calibrated." in gestures.card()
 
 
 def test_ngrams_of_series_are_refused() -> None:

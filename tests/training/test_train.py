@@ -136,7 +136,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
         (lambda d: train(d, validation_fraction=0.0), "validation"),
         (lambda d: train(d.inputs), "labels are missing"),
         (lambda d: train(d, resume=True), "resume needs"),
-        (lambda d: train(d, out=RunFolder.of(None, False), resume=True), "resume is part of the RunFolder"),
+        (lambda d: train(d, out=RunFolder.of(None, False), resume=True), "resume and overwrite are part"),
         (lambda d: train(["a b", "c d", "e f"], ["x", "x", "x"]), "one class"),
     ],
 )
