@@ -25,7 +25,7 @@ from gatewise.nn import Network
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import run_identity
 from gatewise.training.class_weights import ClassWeight
-from gatewise.training.data_checks import warn_about_data
+from gatewise.training.data_checks import warn_about_data, warn_about_overlap
 from gatewise.training.ensemble import fit_ensemble
 from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
@@ -120,12 +120,15 @@ def train(
         counts = labelled.sample_weight > 0
         times = None if times is None else [when for when, kept in zip(times, counts, strict=True) if kept]
         labelled = labelled.take(counts)
+    held_out = _validation(validation, labelled)
+    if held_out is not None:
+        warn_about_overlap(labelled, held_out, "validation")
     training_data = prepare(
         labelled,
         recipe,
         seed,
         None if start is None else start.preprocessor,
-        validation=_validation(validation, labelled),
+        validation=held_out,
         times=times,
         class_weight=class_weight,
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gatewise.data import Labelled
 from gatewise.data.split import hold_out
-from gatewise.errors import InputError, quote
+from gatewise.errors import DataWarning, InputError, quote
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
@@ -232,8 +232,8 @@ def _check_classes(data: Labelled, train: NDArray[np.int64]) -> None:
         what = f"{len(single)} of {k} classes have one row" if len(single) > 1 else f"1 of {k} classes has one row"
         warnings.warn(
             f"{data.source}: {what} ({shown}), in the training part: the validation part does not measure them",
-            UserWarning,
-            stacklevel=2,
+            DataWarning,
+            stacklevel=4,
         )
 
 
