@@ -89,7 +89,8 @@ def test_an_argument_that_looks_like_a_path_is_a_model(run: Run, bundled_folder:
 def test_an_existing_path_is_not_taken_for_a_text(run: Run, bundled_folder: Path) -> None:
     Path("good").write_text("a file")
     Path("a folder").mkdir()
-    assert "is a file, not a model folder" in refused(run, "predict", "good")
+    assert run("predict", "good").stdout == run("predict", "a file").stdout  # the text in the file
+    assert "is a file, not a model folder" in refused(run, "explain", "good", "bad")
     assert "manifest.json is missing" in refused(run, "predict", "a folder", "bad")
     assert run("predict", "--bundled", "good").exit_code == 0
 

@@ -114,14 +114,17 @@ class ModelChoice:
             print(f"gatewise: {'; '.join(notes)}", file=sys.stderr)
 
 
-def choose_model(arguments: Sequence[str], use_bundled: bool, max_inputs: int | None = None) -> ModelChoice:
+def choose_model(
+    arguments: Sequence[str], use_bundled: bool, max_inputs: int | None = None, files: bool = False
+) -> ModelChoice:
     """Split a command's arguments [MODEL] INPUT... into the model and the inputs.
 
-    max_inputs: the most inputs that may follow MODEL; None: any number. One argument more must begin with MODEL.
+    max_inputs: the most inputs that may follow MODEL; None: any number. One argument more must begin with MODEL. files:
+    an input may be a file, so that a file or the name of a table in front is the first input.
     Raises InputError where the first argument may be a mistyped MODEL, or where there are too many arguments.
     """
     words = list(arguments)
-    if use_bundled or not words:
+    if use_bundled or not words or (files and (os.path.isfile(words[0]) or is_file_name(words[0]) or words[0] == "-")):
         choice = ModelChoice(None, words)
     elif _is_path(words[0]):
         choice = ModelChoice(words[0], words[1:])
@@ -171,8 +174,21 @@ def _number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
+_FILES = re.compile(
+    r"\S+\.(csv|tsv|tab|jsonl|ndjson|json|parquet|arrow|feather|ipc|txt|ts|arff|npz|npy)(\.gz|\.zst)?", re.IGNORECASE
+)
+_RATING = re.compile(r"[0-9]+([.,][0-9]+)?/[0-9]+[.!?]*")
+
+
+def is_file_name(argument: str) -> bool:
+    """Whether it is the name of a table, a text file or a file of series, rather than a text."""
+    return _FILES.fullmatch(argument.strip()) is not None
+
+
 def _is_path(argument: str) -> bool:
-    """Whether it exists or is written as a path; "-" is stdin."""
+    """Whether it exists or is written as a path; 10/10 is not."""
+    if _RATING.fullmatch(argument) and not os.path.lexists(argument):
+        return False
     if os.path.lexists(argument) or re.match(r"(\.{0,2}|~[^\s/]*)/", argument):
         return True
     return "/" in argument and not re.search(r"\s", argument)

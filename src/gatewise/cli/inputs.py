@@ -60,7 +60,7 @@ class TableOptions:
             weight=self.weight,
             group=self.group,
             time=self.time,
-            delimiter=_delimiter(self.delimiter),
+            delimiter=table_delimiter(self.delimiter),
             skip_bad_rows=self.skip_bad_rows,
         )
 
@@ -107,7 +107,7 @@ def read_data(data: str, options: TableOptions | None = None) -> Splits:
     return read_source(data, None, options)
 
 
-def _delimiter(name: str | None) -> str | None:
+def table_delimiter(name: str | None) -> str | None:
     """The delimiter of the option: one character, or tab."""
     return "\t" if name in ("tab", "\\t") else name
 

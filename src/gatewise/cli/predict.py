@@ -1,74 +1,163 @@
-"""`gatewise predict`: a label and a probability for each text or series."""
+"""`gatewise predict`: a label and a probability for each text, row of a table, or series."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from gatewise.cli.arguments import (
     BundledOption,
+    DelimiterOption,
+    IdOption,
     JsonOption,
+    ModelChoice,
     PrecisionOption,
+    SeriesOption,
+    SkipOption,
+    TextOption,
+    TimeOption,
     argument,
     choose_model,
+    is_file_name,
     open_model,
     option,
 )
-from gatewise.cli.inputs import is_series, read_lines, read_series
+from gatewise.cli.inputs import is_series, table_delimiter
 from gatewise.cli.output import print_json
-from gatewise.errors import InputError, printable
+from gatewise.cli.predictions import as_json as objects
+from gatewise.cli.predictions import as_lines
+from gatewise.errors import InputError, quote
+
+if TYPE_CHECKING:
+    from gatewise.model.model import Model
+
+_INPUTS = (
+    "Model folder (default: the bundled model), and texts, or files: tables (.csv, .tsv, .jsonl, .json, .parquet, "
+    ".arrow, also .gz and .zst), .txt with one text per line, series (.ts, .arff, .npz, .npy); - for stdin."
+)
+_OUT = "Write the input columns, label and probabilities to this table: .csv, .tsv, .jsonl (also .gz), .parquet."
+_PROBABILITIES = "With -o: a column of probabilities per class, or one for the predicted label."
 
 
 def predict(
-    arguments: Annotated[
-        list[str] | None,
-        argument(
-            "[MODEL] TEXT...",
-            "Model folder (default: the bundled model) and texts; - reads one text per line from stdin.",
-        ),
-    ] = None,
-    file: Annotated[str | None, option("--file", "FILE", "File of one text per line, or series (.ts, .npz).")] = None,
+    arguments: Annotated[list[str] | None, argument("[MODEL] INPUT...", _INPUTS)] = None,
+    file: Annotated[str | None, option("--file", "FILE", "A file, like INPUT.")] = None,
+    text: TextOption = None,
+    out: Annotated[str | None, option("--out", "FILE", _OUT, "-o")] = None,
+    probabilities: Annotated[str, typer.Option("--probabilities", metavar="top|all", help=_PROBABILITIES)] = "all",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With -o: replace the output if it exists.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="With -o: continue an interrupted run.")] = False,
+    delimiter: DelimiterOption = None,
+    skip_bad_rows: SkipOption = None,
+    series: SeriesOption = False,
+    id: IdOption = None,
+    time: TimeOption = None,
     use_bundled: BundledOption = False,
     precision: PrecisionOption = "float32",
     as_json: JsonOption = False,
 ) -> None:
-    """Predict labels: prints one line per text with label, tab, probability.
+    """Predict labels: prints one line per input with label, tab, probability, or writes a table.
 
     \b
     gatewise predict "A film to see twice."
     gatewise predict models/imdb-fast "A film to see twice." "A waste of an evening."
+    gatewise predict models/reviews-fast new.csv --text review -o out.csv
     gatewise predict models/imdb-fast - < reviews.txt
-    gatewise predict models/gestures --file new.ts --json
+    gatewise predict models/gestures new.ts --json
     """
+    if probabilities not in ("top", "all"):
+        raise InputError(f"--probabilities must be top or all, not {quote(probabilities)}")
+    if out is None and (overwrite or resume):
+        raise InputError("--overwrite and --resume are for an output: give -o FILE")
+    nothing = "give either texts (- for stdin) or files"
     if not arguments and file is None:
-        raise InputError("give either texts (- for stdin) or --file")
-    choice = choose_model(arguments or [], use_bundled)
+        raise InputError(nothing)
+    choice = choose_model(arguments or [], use_bundled, files=True)
     model = open_model(choice.path, precision)
-    inputs = _inputs(model.architecture.inputs == "channels", choice.inputs, file)
-    probabilities = model.predict_proba(inputs)
+    inputs = [*choice.inputs, *([file] if file is not None else [])]
+    if not inputs or (file is not None and choice.inputs):
+        raise InputError(nothing)
     calibrated = model.metadata.calibration is not None
-    choice.report(calibrated and not as_json)
-    best = probabilities.argmax(axis=1)
-    if as_json:
-        predictions = [
-            {"label": model.classes[k], "probabilities": dict(zip(model.classes, row.tolist(), strict=True))}
-            for k, row in zip(best, probabilities, strict=True)
-        ]
-        result = {"model": choice.name, "n": len(predictions), "calibrated": calibrated}
-        print_json({**result, "predictions": predictions})
-        return
-    for k, row in zip(best, probabilities, strict=True):
-        print(f"{printable(model.classes[k])}\t{row[k]:.4f}")
+    if model.architecture.inputs == "channels" or series:
+        if text or skip_bad_rows or delimiter:
+            raise InputError("--text, --delimiter and --skip-bad-rows are for texts, and the model classifies series")
+        from gatewise.cli.bulk_series import predict_series
 
-
-def _inputs(series: bool, texts: list[str], file: str | None) -> list[Any]:
-    if (file is None) == (not texts):
-        raise InputError("give either texts (- for stdin) or --file")
-    if series:
-        if file is None or not is_series(file):
-            raise InputError("the model classifies series: give a .ts or .npz file with --file")
-        return list(read_series(file).inputs)
-    if file is not None:
-        if is_series(file):
+        logits = predict_series(
+            model, inputs, id=id, time=time, out=out, every=probabilities == "all", new=not overwrite
+        )
+    elif _are_files(inputs, file):
+        if id is not None or time is not None:
+            raise InputError("--id and --time are for series")
+        if any(is_series(word) for word in inputs):
             raise InputError("the model classifies texts, not series")
-        return read_lines(file)
-    return read_lines(None) if texts == ["-"] else texts
+        choice.report(calibrated and not as_json)
+        every = probabilities == "all"
+        _predict_files(model, choice, inputs, text, out, every, overwrite, resume, delimiter, skip_bad_rows, as_json)
+        return
+    else:
+        if text or out or delimiter or skip_bad_rows:
+            raise InputError("--text, -o, --delimiter and --skip-bad-rows are for files, and these are texts")
+        logits = model.logits(inputs)
+    choice.report(calibrated and not as_json)
+    if as_json:
+        print_json(
+            {"model": choice.name, "n": len(logits), "calibrated": calibrated, "predictions": objects(model, logits)}
+        )
+    elif out is None:
+        for line in as_lines(model, logits):
+            print(line)
+
+
+def _are_files(inputs: list[str], file: str | None) -> bool:
+    """Whether the inputs are files. Raises InputError for files among texts."""
+    files = [word for word in inputs if word in ("-", file) or os.path.isfile(word) or is_file_name(word)]
+    if files and len(files) < len(inputs):
+        other = next(word for word in inputs if word not in files)
+        raise InputError(f"{quote(files[0])} is a file and {quote(other)} a text: give files or texts, not both")
+    return bool(files)
+
+
+def _predict_files(
+    model: Model,
+    choice: ModelChoice,
+    inputs: list[str],
+    text: list[str] | None,
+    out: str | None,
+    every: bool,
+    overwrite: bool,
+    resume: bool,
+    delimiter: str | None,
+    skip_bad_rows: str | None,
+    as_json: bool,
+) -> None:
+    from pathlib import Path
+
+    from gatewise.cli.bulk import BulkPrediction, batches, model_digest, print_live
+    from gatewise.data.rows import Columns, RowReader
+    from gatewise.data.streams import STDIN
+
+    # Without a column, stdin holds one text per line; other files say by their name whether they are tables.
+    columns = Columns(tuple(text or ("text",)))
+    lines = text is None and delimiter is None
+    live = STDIN in inputs
+    with RowReader.open(
+        inputs, columns, table_delimiter(delimiter), skip_bad_rows, lines=lines, fail_fast=True
+    ) as reader:
+        if out is not None:
+            identity = {"model": model_digest(choice.folder)}
+            n = BulkPrediction(model, reader, Path(out), every, overwrite, resume, identity).run()
+            print(f"gatewise: wrote {quote(out, 200)}: {n:,} rows", file=sys.stderr)
+            if as_json:
+                print_json({"model": choice.name, "out": out, "n": n, "skipped": reader.n_bad})
+        elif as_json:
+            found: list[dict[str, Any]] = []
+            for batch in batches(iter(reader), live):
+                found += objects(model, model.logits([row.text for row in batch]))
+            calibrated = model.metadata.calibration is not None
+            print_json({"model": choice.name, "n": len(found), "calibrated": calibrated, "predictions": found})
+        else:
+            print_live(iter(reader), live, lambda texts: as_lines(model, model.logits(texts)))

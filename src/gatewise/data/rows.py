@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from gatewise.data.streams import STDIN
-from gatewise.data.tables import Table, open_table
+from gatewise.data.tables import Table, is_table, open_lines, open_table
 from gatewise.data.times import parse_time
 from gatewise.errors import DataError, InputError, quote
 from gatewise.types import Task
@@ -106,6 +107,10 @@ class RowReader:
     n: int = 0
     table: Table | None = None
     keys: dict[str, str] = field(default_factory=dict)  # of the table that is open, by the name that the user gave
+    lines: bool = False  # other files than tables, and stdin, hold one text per line
+    fail_fast: bool = False  # the first bad row is an error at once
+    _done: int = 0
+    _total: int = 0
 
     @classmethod
     @contextmanager
@@ -115,8 +120,14 @@ class RowReader:
         columns: Columns,
         delimiter: str | None = None,
         skip_bad_rows: str | Path | None = None,
+        *,
+        lines: bool = False,
+        fail_fast: bool = False,
     ) -> Iterator[RowReader]:
-        """A reader. At the end of the block, bad rows are an error, or their number is printed in a warning."""
+        """A reader; lines, fail_fast: see the fields.
+
+        At the end of the block, bad rows are an error, or a warning with their number if they are skipped.
+        """
         paths = table_paths(path)
         skipped = None
         if skip_bad_rows is not None:
@@ -125,7 +136,7 @@ class RowReader:
             except OSError as error:
                 raise DataError(f"{quote(skip_bad_rows, 200)}: cannot be written: {error.strerror}") from None
             csv.writer(skipped).writerow(BadRow._fields)
-        reader = cls(paths, columns, delimiter, skipped)
+        reader = cls(paths, columns, delimiter, skipped, lines=lines, fail_fast=fail_fast)
         try:
             yield reader
         finally:
@@ -141,7 +152,8 @@ class RowReader:
 
     def __iter__(self) -> Iterator[TableRow]:
         for path in self.paths:
-            self.table = open_table(path, self.delimiter)
+            text = self.lines and not is_table(path)
+            self.table = open_lines(path) if text else open_table(path, self.delimiter)
             self.keys = self._resolved(self.table)
             if self.table.note and self.table.note not in self.notes:
                 self.notes.append(self.table.note)
@@ -155,6 +167,15 @@ class RowReader:
                 self.n += 1
                 yield row
             self.table.close()
+            self._done += _size(path)
+
+    @property
+    def done(self) -> float | None:
+        """The part of the files that has been read, from 0 to 1; None with stdin."""
+        if STDIN in self.paths or self.table is None:
+            return None
+        self._total = self._total or max(1, sum(map(_size, self.paths)))
+        return min(1.0, (self._done + (self.table.stream.done or 0.0) * self.table.stream.size) / self._total)
 
     def error(self) -> DataError:
         """The error for the bad rows: the first one, and the number of others with their lines."""
@@ -173,7 +194,7 @@ class RowReader:
             csv.writer(self.skipped).writerow(BadRow(row.file.strip("'"), line, reason))
         elif len(self.bad) < _SHOWN:
             self.bad.append(row)
-        if self.skipped is None and self.n_bad >= _MAX_BAD:
+        if self.skipped is None and (self.fail_fast or self.n_bad >= _MAX_BAD):
             raise self.error()
 
     def _resolved(self, table: Table) -> dict[str, str]:
@@ -200,6 +221,10 @@ class RowReader:
             )
 
         return parse
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def _text(values: dict[str, Any], key: str) -> str:

@@ -30,7 +30,7 @@ class Stream:
     def __init__(self, source: str | Path) -> None:
         """Open a file, or stdin for "-". Raises DataError if it cannot be opened, MissingExtra for zstd."""
         self.where = "stdin" if str(source) == STDIN else quote(source, 200)
-        self._size = 0
+        self.size = 0
         self._file: Any = None
         self._opened: list[Any] = []
         if str(source) == STDIN:
@@ -41,7 +41,7 @@ class Stream:
         path = Path(source)
         try:
             self._file = open(path, "rb", buffering=PEEK)  # noqa: SIM115
-            self._size = os.fstat(self._file.fileno()).st_size
+            self.size = os.fstat(self._file.fileno()).st_size
         except OSError as error:
             reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
             raise DataError(f"{self.where}: {reason}") from None
@@ -55,7 +55,7 @@ class Stream:
     @property
     def done(self) -> float | None:
         """The part of the file that has been read, from 0 to 1; None for stdin."""
-        return None if self._file is None else self._file.tell() / max(1, self._size)
+        return None if self._file is None else self._file.tell() / max(1, self.size)
 
     def peek(self) -> bytes:
         """Up to 64 kB from the current position, which stays."""
@@ -90,7 +90,7 @@ class Stream:
         if not compression:
             return self._file  # type: ignore[no-any-return]
         name = next((one for start, one in _SIGNATURES.items() if self._peek_file().startswith(start)), "")
-        if name != compression and self._size:
+        if name != compression and self.size:
             raise DataError(f"{self.where}: not {compression}")
         if compression == "gzip":
             inner: Any = gzip.GzipFile(fileobj=self._file)

@@ -128,6 +128,37 @@ def open_table(source: str | Path, delimiter: str | None = None) -> Table:
         raise
 
 
+def open_lines(source: str | Path) -> Table:
+    """A text file, or "-" for stdin, as a table with the column text: one text per line.
+
+    Blank lines at the end do not count. Raises DataError for a file that is not UTF-8 or has no text.
+    """
+    stream = Stream(source)
+    stream.check_signature()
+    lines = Lines(stream)
+
+    def read(bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
+        blank, number = 0, 0
+        for line in lines:
+            number = lines.number
+            if lines.problem:
+                bad(*lines.problem)
+                lines.clear()
+                continue
+            text = line.rstrip("\r\n")
+            if not text.strip():
+                blank += 1
+                continue
+            for before in range(number - blank, number):
+                bad(before, "the text is empty")
+            blank = 0
+            yield number, {"text": text}
+        if blank == number:
+            raise DataError(f"{stream.where}: contains no text")
+
+    return Table(stream, ("text",), "", read, {})
+
+
 @contextmanager
 def long_fields() -> Iterator[None]:
     """Raise the field limit of the csv module, which is one per process, to ten million characters within the block."""

@@ -1,0 +1,293 @@
+"""Predictions for the rows of tables, written beside the input columns in bounded memory; continues after a kill.
+
+While it runs, the rows are in OUT.part and its state in OUT.part.json: how many rows and bytes are complete, and which
+input, model and options they come from. The last step renames OUT.part to OUT.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gatewise.cli.predictions import PredictionColumns
+from gatewise.data.rows import RowReader, TableRow
+from gatewise.data.streams import STDIN
+from gatewise.data.table_writer import TableWriter, written_format
+from gatewise.errors import DataError, InputError, quote
+
+if TYPE_CHECKING:
+    from gatewise.model.model import Model
+
+T = TypeVar("T")
+BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000
+_FLUSH_SECONDS = 2.0
+_DIGEST_BYTES = 1 << 20
+
+
+@dataclass
+class BulkPrediction:
+    """Predicts the rows of `reader` into `out`. identity: what an unfinished run must agree with to be continued."""
+
+    model: Model
+    reader: RowReader
+    out: Path
+    every: bool = True
+    overwrite: bool = False
+    resume: bool = False
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.part = self.out.with_name(self.out.name + ".part")
+        self.state = self.out.with_name(self.out.name + ".part.json")
+        self.suffix, _ = written_format(self.out)
+        self.identity |= {
+            "inputs": [_fingerprint(path) for path in self.reader.paths],
+            "text": list(self.reader.columns.text),
+            "delimiter": self.reader.delimiter,
+            "probabilities": self.every,
+        }
+
+    def run(self) -> int:
+        """The number of rows written. Raises DataError, InputError for an output or an unfinished run that is there."""
+        before = self._begin()
+        rows, total = iter(self.reader), int(before.get("rows", 0))
+        for number in range(total):
+            if next(rows, None) is None:
+                raise DataError(f"{quote(self.out, 200)}: the input has only {number:,} rows, fewer than the output")
+        writer: TableWriter | None = None
+        began = flushed = time.monotonic()
+        progress = Progress(total, began)
+        try:
+            for batch in batches(rows, live=STDIN in self.reader.paths):
+                logits = self.model.logits([row.text for row in batch])
+                if writer is None:
+                    added, writer = self._open(batch[0], before)
+                new = added.rows(logits, lists=self.suffix not in (".csv", ".tsv", ".tab"))
+                writer.write([self._row(row, one, added) for row, one in zip(batch, new, strict=True)])
+                total += len(batch)
+                progress.show(total, self.reader.done)
+                if time.monotonic() - flushed > _FLUSH_SECONDS or total == len(batch):
+                    self._save(total, writer.flush(), added)
+                    flushed = time.monotonic()
+            if not total:
+                raise DataError(f"{', '.join(self.reader.paths[:3])}: there is no row to predict")
+            if self.reader.n_bad and self.reader.skipped is None:
+                raise self.reader.error()
+            if writer is None:  # all rows were there
+                _, writer = self._open(None, before)
+            writer.finish()
+            self.state.unlink(missing_ok=True)
+        finally:
+            progress.clear()
+            if writer is not None:
+                with contextlib.suppress(OSError):
+                    writer.close()
+        return total
+
+    def _begin(self) -> dict[str, Any]:
+        """The state of the unfinished run, {} for a new one. Raises InputError where files would be overwritten."""
+        if self.overwrite and self.resume:
+            raise InputError("give either --overwrite or --resume")
+        if not self.out.parent.is_dir():
+            raise DataError(f"{quote(self.out.parent, 200)}: not a folder")
+        if any(path != STDIN and self.out.exists() and os.path.samefile(path, self.out) for path in self._existing()):
+            raise InputError(f"{quote(self.out, 200)}: the output is the input")
+        before = self._state()
+        if self.resume and before:
+            if STDIN in self.reader.paths:
+                raise InputError("stdin cannot be resumed: give a file, or --overwrite")
+            for name, value in self.identity.items():
+                if before.get("identity", {}).get(name) != value:
+                    what = {"inputs": "the input has changed", "model": "the model is another one"}
+                    raise InputError(
+                        f"{quote(self.part, 200)}: cannot be resumed: {what.get(name, f'{name} is different')}; "
+                        "--overwrite starts again"
+                    )
+            self.overwrite = before.get("overwrite", False)
+        if self.out.exists() and not self.overwrite:
+            raise InputError(f"{quote(self.out, 200)}: exists already; --overwrite replaces it")
+        if not self.resume and not self.overwrite and (self.part.exists() or self.state.exists()):
+            raise InputError(
+                f"{quote(self.part, 200)}: an unfinished run; --resume continues it, --overwrite starts again"
+            )
+        if not self.resume or not self.part.exists():
+            return {}
+        return before
+
+    def _state(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.state.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            raise DataError(f"{quote(self.state, 200)}: damaged; --overwrite starts again") from None
+        return found if isinstance(found, dict) else {}
+
+    def _existing(self) -> list[str]:
+        return [path for path in self.reader.paths if path != STDIN and os.path.exists(path)]
+
+    def _open(self, first: TableRow | None, before: dict[str, Any]) -> tuple[PredictionColumns, TableWriter]:
+        """The writer, opened after the first batch, so that an error in the input or the model leaves no file."""
+        table = self.reader.table
+        assert table is not None
+        own = list(first.values) if first is not None else list(table.columns)
+        header = list(table.columns) if len(table.columns) == len(own) else own
+        added = PredictionColumns(self.model, self.every, {*own, *header})
+        columns = before.get("columns") or [*own, *added.names]
+        writer = TableWriter(
+            self.out,
+            self.part,
+            columns,
+            header=[*header, *added.names],
+            schema=table.schema,
+            at=before.get("bytes"),
+        )
+        try:
+            fcntl.flock(writer._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{quote(self.part, 200)}: another process writes it") from None
+        self._columns = columns
+        return added, writer
+
+    def _row(self, row: TableRow, predicted: dict[str, Any], added: PredictionColumns) -> dict[str, Any]:
+        values = row.values | predicted
+        if self.suffix not in (".jsonl", ".ndjson") and len(values) > len(self._columns):
+            extra = next(name for name in values if name not in self._columns)
+            raise DataError(
+                f"{self.reader.table.where if self.reader.table else ''}:{row.line}: {quote(extra)} is not among the "
+                "columns of the first row: write .jsonl instead"
+            )
+        if any(name in row.values for name in added.names):
+            name = next(name for name in added.names if name in row.values)
+            raise DataError(f"line {row.line}: the column {quote(name)} is in this row, but not in the first one")
+        return values
+
+    def _save(self, rows: int, size: int, added: PredictionColumns) -> None:
+        state = {
+            "rows": rows,
+            "bytes": size,
+            "columns": self._columns,
+            "overwrite": self.overwrite,
+            "identity": self.identity,
+        }
+        scratch = self.state.with_name(self.state.name + ".new")
+        try:
+            scratch.write_text(json.dumps(state), encoding="utf-8")
+            os.replace(scratch, self.state)
+        except OSError as error:
+            raise DataError(f"{quote(self.state, 200)}: cannot be written: {error.strerror}") from None
+
+
+class Progress:
+    """One line on stderr, if that is a terminal: rows, share, rows per second, ETA."""
+
+    def __init__(self, rows: int, began: float) -> None:
+        self._before, self._began, self._shown = rows, began, 0.0
+        self._first: float | None = None
+        self._terminal = sys.stderr.isatty()
+
+    def show(self, rows: int, done: float | None) -> None:
+        """Show the number of rows; done: the part of the input, from 0 to 1."""
+        now = time.monotonic()
+        if not self._terminal or now - self._shown < 0.5:
+            return
+        self._shown, seconds = now, max(now - self._began, 1e-3)
+        line = f"{rows:,} rows  {(rows - self._before) / seconds:,.0f} rows/s"
+        if done is not None:
+            self._first = done if self._first is None else self._first
+            line += f"  {done:.0%}"
+            if done > self._first:
+                eta = round((1 - done) / (done - self._first) * seconds)
+                line += f"  ETA {eta // 60}:{eta % 60:02d}"
+        print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Erase the line."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def batches(rows: Iterator[TableRow], live: bool) -> Iterator[list[TableRow]]:
+    """Rows in batches of a limited size. live: a batch is what has arrived, at least one row, without waiting."""
+    size = characters = 0
+    batch: list[TableRow] = []
+    if live:
+        yield from _arrived(rows)
+        return
+    for row in rows:
+        batch.append(row)
+        size, characters = size + 1, characters + len(row.text)
+        if size >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, size, characters = [], 0, 0
+    if batch:
+        yield batch
+
+
+def _arrived(rows: Iterator[T]) -> Iterator[list[T]]:
+    """What another thread has read so far, in batches of at most `BATCH_ROWS`."""
+    pending: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=BATCH_ROWS)
+
+    def read() -> None:
+        try:
+            for row in rows:
+                pending.put(("row", row))
+            pending.put(("end", None))
+        except BaseException as error:
+            pending.put(("error", error))
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        found = [pending.get()]
+        with contextlib.suppress(queue.Empty):
+            while len(found) < BATCH_ROWS:
+                found.append(pending.get_nowait())
+        batch = [value for kind, value in found if kind == "row"]
+        if batch:
+            yield batch
+        kind, value = found[-1]
+        if kind == "error":
+            raise value
+        if kind == "end":
+            return
+
+
+def _fingerprint(path: str) -> dict[str, Any]:
+    """Size and the SHA-256 of the first megabyte."""
+    if path == STDIN:
+        return {"path": STDIN}
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read(_DIGEST_BYTES)).hexdigest()
+            return {"path": path, "size": os.fstat(file.fileno()).st_size, "sha256": digest}
+    except OSError as error:
+        reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise DataError(f"{quote(path, 200)}: {reason}") from None
+
+
+def model_digest(folder: Path) -> str:
+    """SHA-256 of the manifest, which holds the digest of each file of the model."""
+    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+
+
+def print_live(rows: Iterator[TableRow], live: bool, lines: Callable[[list[str]], list[str]]) -> int:
+    """Print a line per row as the rows arrive: the number of rows."""
+    total = 0
+    for batch in batches(rows, live):
+        for line in lines([row.text for row in batch]):
+            print(line)
+        if live:
+            sys.stdout.flush()
+        total += len(batch)
+    return total

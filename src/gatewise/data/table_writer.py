@@ -1,0 +1,204 @@
+"""`TableWriter`: appends rows to a table and continues it after a kill: CSV, TSV, JSON Lines (also .gz), Parquet.
+
+Every `flush` ends at a byte from which the file can be continued. CSV and JSON Lines are written as they are, .gz in
+one member per flush, and Parquet as an Arrow stream, which `finish` converts: a Parquet file ends with its index.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+import os
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from gatewise.data.tables import DELIMITERS
+from gatewise.errors import DataError, InputError, MissingExtra, quote
+
+_JSON = (".jsonl", ".ndjson")
+WRITABLE = (*DELIMITERS, *_JSON, ".parquet")
+
+
+def written_format(path: str | Path) -> tuple[str, bool]:
+    """The suffix of a table that can be written, and whether it is compressed with gzip. Raises InputError."""
+    name = Path(path)
+    compressed = name.suffix.lower() == ".gz"
+    suffix = name.with_suffix("").suffix.lower() if compressed else name.suffix.lower()
+    if suffix not in WRITABLE or (compressed and suffix == ".parquet"):
+        names = " ".join(WRITABLE)
+        raise InputError(f"{quote(path, 200)}: the name must end in one of {names}, text formats also in .gz")
+    return suffix, compressed
+
+
+class TableWriter:
+    """Writes rows to the file `part`, a table in the format of the suffix of `out`.
+
+    columns: the keys of the rows, in order. header: their names in the file, if they differ. schema: PyArrow types of
+    some of the columns, if they are known. at: the number of bytes to keep of an existing file; None: a new file.
+    Raises DataError if the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        part: Path,
+        columns: Sequence[str],
+        *,
+        header: Sequence[str] | None = None,
+        schema: Any = None,
+        at: int | None = None,
+    ) -> None:
+        self.out, self.part, self.columns = Path(out), part, list(columns)
+        self.suffix, self.compressed = written_format(out)
+        self._schema = schema
+        self._header = list(header or columns)
+        self._rows: list[dict[str, Any]] = []
+        try:
+            self._file = open(part, "wb" if at is None else "r+b")  # noqa: SIM115
+            if at is not None:
+                self._file.truncate(at)
+                self._file.seek(at)
+        except OSError as error:
+            raise self._error(error) from None
+        if self.suffix == ".parquet":
+            self._arrow()  # a missing package is an error before the first row
+            if at:
+                with self._arrow().OSFile(str(part)) as file:
+                    self._schema = self._arrow().ipc.open_stream(file).schema
+        elif at is None and self.suffix in DELIMITERS:
+            self._write(self._csv([self._header]))
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append rows; they are in the file after `flush`. Raises DataError for a value that the format cannot hold."""
+        self._rows += rows
+
+    def flush(self) -> int:
+        """Write the rows to the disk: the number of bytes of the file."""
+        rows, self._rows = self._rows, []
+        if rows:
+            if self.suffix in DELIMITERS:
+                self._write(self._csv([[_cell(row.get(name)) for name in self.columns] for row in rows]))
+            elif self.suffix in _JSON:
+                lines = [json.dumps(_jsonable(row), ensure_ascii=False, allow_nan=False) for row in rows]
+                self._write("".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass"))
+            else:
+                self._write(self._batch(rows))
+        try:
+            self._file.flush()
+            return self._file.tell()
+        except OSError as error:
+            raise self._error(error) from None
+
+    def finish(self) -> None:
+        """Flush, and give the file its name."""
+        self.flush()
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if self.suffix == ".parquet":
+                self._to_parquet()
+            else:
+                os.replace(self.part, self.out)
+        except OSError as error:
+            raise self._error(error) from None
+
+    def close(self) -> None:
+        """Close the file; it stays."""
+        self._file.close()
+
+    def _write(self, raw: bytes) -> None:
+        try:
+            self._file.write(gzip.compress(raw, 6, mtime=0) if self.compressed else raw)
+        except OSError as error:
+            raise self._error(error) from None
+
+    def _csv(self, rows: Sequence[Sequence[str]]) -> bytes:
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=DELIMITERS[self.suffix], lineterminator="\n").writerows(rows)
+        return text.getvalue().encode("utf-8", "surrogatepass")
+
+    def _arrow(self) -> Any:
+        try:
+            import pyarrow
+            import pyarrow.ipc
+            import pyarrow.parquet
+        except ImportError:
+            raise MissingExtra("pyarrow", "data", f"{quote(self.out, 200)}: parquet") from None
+        return pyarrow
+
+    def _batch(self, rows: list[dict[str, Any]]) -> bytes:
+        """The rows as a message of an Arrow stream, after the schema if it is the first one."""
+        arrow = self._arrow()
+        begin = b""
+        try:
+            if self._file.tell() == 0:
+                known = {} if self._schema is None else {one.name: _plain(arrow, one.type) for one in self._schema}
+                columns = {name: [row.get(name) for row in rows] for name in self.columns}
+                fields = [
+                    arrow.field(name, known.get(name) or _not_null(arrow, arrow.array(values).type))
+                    for name, values in columns.items()
+                ]
+                self._schema = arrow.schema(fields)
+                begin = self._schema.serialize().to_pybytes()
+            batch = arrow.RecordBatch.from_pylist(rows, schema=self._schema)
+        except (arrow.ArrowException, TypeError, ValueError) as error:
+            raise DataError(
+                f"{quote(self.out, 200)}: values of another type than in the first rows ({quote(error, 100)[1:-1]}): "
+                "write .jsonl instead"
+            ) from None
+        return begin + bytes(batch.serialize().to_pybytes())
+
+    def _to_parquet(self) -> None:
+        arrow = self._arrow()
+        scratch = self.part.with_name(self.part.name + ".parquet")
+        if not self.part.stat().st_size:
+            raise DataError(f"{quote(self.out, 200)}: there is no row to write")
+        with open(self.part, "ab") as end:
+            end.write(b"\xff\xff\xff\xff\x00\x00\x00\x00")  # the end of an Arrow stream
+        with (
+            arrow.OSFile(str(self.part)) as file,
+            arrow.ipc.open_stream(file) as stream,
+            arrow.parquet.ParquetWriter(scratch, stream.schema) as writer,
+        ):
+            for batch in stream:
+                writer.write_batch(batch)
+        os.replace(scratch, self.out)
+        self.part.unlink()
+
+    def _error(self, error: OSError) -> DataError:
+        return DataError(f"{quote(self.out, 200)}: cannot be written: {error.strerror or error}")
+
+
+def _cell(value: Any) -> str:
+    """A value in a CSV field."""
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool | list | dict):
+        return json.dumps(_jsonable(value), ensure_ascii=False)
+    return value.isoformat() if isinstance(value, date | datetime | time) else str(value)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _jsonable(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | bool | int) else _cell(value)
+
+
+def _plain(arrow: Any, kind: Any) -> Any:
+    """The type without a dictionary, whose batches could not be continued."""
+    return kind.value_type if arrow.types.is_dictionary(kind) else kind
+
+
+def _not_null(arrow: Any, kind: Any) -> Any:
+    return arrow.string() if arrow.types.is_null(kind) else kind
