@@ -168,9 +168,8 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
             }
         )
         return
-    print(
-        f"{printable(choice.name, 200)}\n{printable(predicts(found.architecture, found.target, found.channels), 2000)}\n"
-    )
+    about = predicts(found.architecture, found.target, found.channels)
+    print(f"{printable(choice.name, 200)}\n{printable(about, 2000)}\n")
     console().print(layer_table(found.architecture, found.linear_model))
     print()
     for name, value in metadata_rows(found.metadata):

@@ -244,7 +244,8 @@ def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
         return [
             *(*lines, ""),
             "Measured on validation sequences. Comprehensiveness: by how much the prediction moves back towards that",
-            "for no step, in its own unit, when the steps that the method ranks highest are deleted (higher is better).",
+            "for no step, in its own unit, when the steps that the method ranks highest are deleted (higher is",
+            "better).",
             "Sufficiency: by how much when only those steps are kept (lower is better). See docs/explain.md.",
             "",
         ]
