@@ -66,7 +66,10 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
     assert model.ngrams is not None
     assert model.ngrams.order == 2
     assert f"{len(model.ngrams)} n-grams of 1 to 2 words fitted in" in result.stdout
-    assert f"ensemble: {model.metadata.calibration.method}; validation accuracy" in " ".join(result.stdout.split())
+    said = " ".join(result.stdout.split())
+    assert "ensemble: network x" in said
+    assert "; validation accuracy" in said
+    assert "not calibrated: 2 validation rows, at least 100 are needed" in said
     assert model.metadata.command.endswith(" --ngram-order 2")
     assert "1- to 2-grams" in run("info", target).stdout
     assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(model.ngrams)
@@ -196,3 +199,40 @@ def test_a_finished_model_is_replaced_only_with_overwrite(run: Run, reviews_csv:
     assert gw.load(tmp_path / "m").metadata == before
     assert run(*words, "--epochs", 1, "--overwrite").exit_code == 0
     assert gw.load(tmp_path / "m").metadata.epochs == 1
+
+
+def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    held = tmp_path / "held.csv"
+    held.write_text(reviews_csv.read_text(encoding="utf-8"), encoding="utf-8")
+    target = tmp_path / "m"
+    with pytest.warns(gw.errors.DataWarning, match="validation part are equal to training rows"):
+        result = run(
+            *("train", *columns(reviews_csv), "-o", target, *SMALL, "--class-weight", "good=3", "--threshold", "0.25"),
+            *("--split", "row", "--validation", held),
+        )
+    assert result.exit_code == 0
+    model = gw.load(target)
+    assert model.thresholds == (0.25,)
+    assert "validation data of their own" in model.metadata.validation
+    for part in ("--class-weight good=3", "--threshold 0.25", "--split row", "--validation"):
+        assert part in model.metadata.command
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--class-weight", "good"), "write balanced, or CLASS=WEIGHT"),
+        (("--class-weight", "good=x"), "write balanced, or CLASS=WEIGHT"),
+        (("--class-weight", "other=2"), "no class 'other'"),
+        (("--threshold", "half"), "--threshold must be f1 or a probability"),
+        (("--split", "size"), "validation_by"),
+        (("--validation", "missing.csv"), "missing.csv"),
+    ],
+)
+def test_weights_and_validation_are_checked(
+    run: Run, reviews_csv: Path, tmp_path: Path, option: tuple[str, str], message: str
+) -> None:
+    result = run("train", *columns(reviews_csv), "-o", tmp_path / "m", *SMALL, *option)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "m").exists()

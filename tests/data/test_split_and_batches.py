@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewise.data import Labelled, Splits, batches, split
+from gatewise.data.split import cross_validation_folds, hold_out
 from gatewise.errors import DataError, InputError
 
 
@@ -158,3 +159,96 @@ def test_batches_of_nothing_and_of_a_wrong_size() -> None:
     assert batches(np.zeros(0, np.int64), 4, np.random.default_rng(0), True) == []
     with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
         batches(np.ones(3, np.int64), 0, np.random.default_rng(0), False)
+
+
+def test_numbers_are_split_by_quantile() -> None:
+    rng = np.random.default_rng(21)
+    numbers = rng.lognormal(0, 1, 400)
+    data = Labelled.of([f"text {k}" for k in range(400)], numbers, task="regression")
+    for seed in range(3):
+        _, held = split(data, 0.8, seed)
+        place = np.searchsorted(np.sort(numbers), numbers[held]) // 40  # the tenth of each held-out number
+        assert np.bincount(place, minlength=10).tolist() == [8] * 10
+
+
+def test_each_label_of_multilabel_rows_is_split_near_the_fraction() -> None:
+    rng = np.random.default_rng(22)
+    has = rng.random((600, 4)) < [0.5, 0.2, 0.1, 0.03]
+    labels = [[name for name, one in zip("abcd", row, strict=True) if one] for row in has]
+    data = Labelled.of([f"text {k}" for k in range(600)], labels, task="multilabel")
+    _, held = split(data, 0.75, 5)
+    for k in range(4):
+        assert abs(data.labels[held, k].sum() - 0.25 * data.labels[:, k].sum()) <= 2
+    none = data.labels.sum(axis=1) == 0
+    assert abs(none[held].sum() - 0.25 * none.sum()) <= 2
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_by_time_the_last_rows_are_held_out(ordered: bool) -> None:
+    rng = np.random.default_rng(23)
+    times = np.arange("2020-01-01", "2020-04-10", dtype="datetime64[D]")  # 100 days
+    order = np.arange(100) if ordered else rng.permutation(100)
+    data = Labelled.of(["one text"] * 100, rng.integers(0, 2, 100))
+    first, last = split(data, 0.8, 0, "time", None if ordered else list(times[order]))
+    assert len(last) == 20
+    assert times[order][first].max() < times[order][last].min()
+
+
+def test_rows_of_one_time_stay_together() -> None:
+    data = Labelled.of([f"text {k}" for k in range(50)], [0, 1] * 25)
+    times = np.repeat(np.arange(10), 5)[::-1]
+    first, last = split(data, 0.77, 0, "time", times)
+    assert set(times[first]).isdisjoint(times[last])
+    assert len(last) == 10
+    for wrong, message in (([1.0] * 49, "50,"), ([np.nan] * 50, "row 0 has no time"), ([3] * 50, "one time")):
+        with pytest.raises((InputError, DataError), match=message):
+            split(data, 0.77, 0, "time", wrong)
+    with pytest.raises(InputError, match="times need"):
+        split(data, 0.77, 0, "group", times)
+
+
+@pytest.mark.parametrize("by", ["row", "group", "time"])
+def test_a_class_of_one_row_is_trained_on(by: str) -> None:
+    names = ["a"] * 30 + ["b"] * 12 + ["c"]
+    data = Labelled.of([f"text {k}" for k in range(43)], names)
+    for seed in range(5):
+        train, held = hold_out(data, 0.4, seed, by)  # type: ignore[arg-type]
+        assert set(data.labels[train].tolist()) == {0, 1, 2}
+        assert 8 <= len(held) <= 18
+        assert sorted([*train.tolist(), *held.tolist()]) == list(range(43))
+
+
+def test_a_class_of_one_group_is_trained_on_as_a_whole() -> None:
+    groups = np.concatenate([np.arange(30), np.full(6, 30)])
+    data = Labelled([f"text {k}" for k in range(36)], np.repeat([0, 1], [30, 6]), ("a", "b"), groups)
+    for seed in range(6):
+        train, held = hold_out(data, 0.5, seed)
+        assert set(np.flatnonzero(groups == 30)) <= set(train.tolist())
+        assert len(held) >= 10
+
+
+@given(seed=st.integers(0, 2**32), n=st.integers(4, 80), k=st.integers(2, 9), texts=st.integers(2, 90))
+def test_folds_hold_out_every_row_once_and_leak_nothing(seed: int, n: int, k: int, texts: int) -> None:
+    data = random_data(np.random.default_rng(seed), n, 10 * n, texts, 3)
+    try:
+        folds = cross_validation_folds(data, k, seed)
+    except DataError:
+        assert len(set(data.keys.tolist())) == 1 or len(set(data.groups.tolist())) < n
+        return
+    assert len(folds) <= k
+    assert sorted(np.concatenate([held for _, held in folds]).tolist()) == list(range(n))
+    for train, held in folds:
+        assert sorted([*train.tolist(), *held.tolist()]) == list(range(n))
+        assert not set(data.keys[train].tolist()) & set(data.keys[held].tolist())
+        assert not set(data.groups[train].tolist()) & set(data.groups[held].tolist())
+
+
+def test_folds_are_stratified_and_leave_one_out() -> None:
+    names = ["a"] * 20 + ["b"] * 10 + ["c"] * 5
+    data = Labelled.of([f"text {n}" for n in range(35)], names)
+    for _, held in cross_validation_folds(data, 5, 3):
+        assert np.bincount(data.labels[held], minlength=3).tolist() == [4, 2, 1]
+    assert [len(held) for _, held in cross_validation_folds(data, 35, 0)] == [1] * 35
+    assert len(cross_validation_folds(data, 99, 0)) == 35
+    with pytest.raises(InputError, match="at least 2"):
+        cross_validation_folds(data, 1, 0)

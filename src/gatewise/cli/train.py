@@ -53,6 +53,17 @@ _ADVERSARIAL = (
     "[default: the recipe's]"
 )
 
+_CLASS_WEIGHT = "Weight of the rows of a class in the loss; balanced: equal weight of all classes. May be repeated."
+_THRESHOLD = (
+    "Probability from which the second class, or a label, is predicted; f1: the best F1 on the validation part.  "
+    "[default: 0.5; f1 for multilabel and with --class-weight]"
+)
+_SPLIT = (
+    "What the validation part is cut by: rows at random, whole groups, or the last rows in time.  [default: the "
+    "recipe's, group; with --time time]"
+)
+_VALIDATION = "Labelled data for validation, read as the training data; nothing is cut from these."
+
 
 def train(
     sources: SourceArgument,
@@ -99,6 +110,10 @@ def train(
     ] = None,
     ngram_order: Annotated[int | None, option("--ngram-order", "N", _NGRAM_ORDER)] = None,
     adversarial: Annotated[float | None, option("--adversarial", "EPSILON", _ADVERSARIAL)] = None,
+    class_weight: Annotated[list[str] | None, option("--class-weight", "balanced|CLASS=W", _CLASS_WEIGHT)] = None,
+    threshold: Annotated[str | None, option("--threshold", "f1|P", _THRESHOLD)] = None,
+    split: Annotated[str | None, option("--split", "row|group|time", _SPLIT)] = None,
+    validation: Annotated[str | None, option("--validation", "FILE", _VALIDATION)] = None,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -114,6 +129,7 @@ def train(
     gatewise train reviews.csv --text review --label sentiment       two or more classes
     gatewise train imdb --ngram-order 0                              the LSTM without the n-gram model
     gatewise train reviews.csv --config fast.toml --set patience=2   any field of the recipe
+    gatewise train spam.csv --class-weight balanced                  a rare class
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
     from gatewise.cli.progress import ProgressPrinter
@@ -144,6 +160,11 @@ def train(
     source = sources[0]
     # An error in an option stops the command before it reads the data.
     checked_seed(seed, resume)
+    weights, at = parsed_class_weight(class_weight or []), parsed_threshold(threshold)
+    if split is None and time is not None and not series:
+        split = "time"
+    if split is not None:
+        options["validation_by"] = split
     recipe, changes = changed_fields(recipe, config, set_fields or [], options)
     for_precision(precision or "float32")  # type: ignore[arg-type]
     chosen = named(recipe or default_recipe(0, pretrained is not None), **changes)
@@ -157,6 +178,7 @@ def train(
     splits = read_source(sources, data, table)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
+    held_out = None if validation is None else read_source([validation], None, table).train
     if recipe is None and pretrained is not None:  # the default depends on the number of rows
         chosen = named(default_recipe(len(splits.train), True), **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
@@ -173,6 +195,9 @@ def train(
         unlabelled=unlabelled,
         out=out,
         seed=seed or None,
+        class_weight=class_weight,
+        threshold=threshold,
+        validation=validation,
         **_as_options(changes),
     )
     with closing(ProgressPrinter(console(stderr=as_json))) as progress:
@@ -181,6 +206,9 @@ def train(
             recipe=chosen,
             pretrained=start,
             unlabelled=more,
+            class_weight=weights,
+            threshold=at,
+            validation=held_out,
             seed=seed,
             out=folder,
             callback=progress,
@@ -203,18 +231,45 @@ def train(
     print(f"  gatewise explain {shown} {example}")
 
 
-# Fields with an option of their own; the command on the card has the others as --set.
-_OPTIONS = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "units",
-    "layers",
-    "gate",
-    "precision",
-    "ngram_order",
-    "adversarial",
-)
+# Fields with an option of their own, and its name; the command on the card has the others as --set.
+_OPTIONS = {
+    "epochs": "epochs",
+    "batch_size": "batch_size",
+    "learning_rate": "learning_rate",
+    "units": "units",
+    "layers": "layers",
+    "gate": "gate",
+    "precision": "precision",
+    "ngram_order": "ngram_order",
+    "adversarial": "adversarial",
+    "validation_by": "split",
+}
+
+
+def parsed_class_weight(given: Sequence[str]) -> str | dict[str, float] | None:
+    """The value of --class-weight: "balanced", or a weight per class. Raises InputError for anything else."""
+    if not given or list(given) == ["balanced"]:
+        return "balanced" if given else None
+    weights: dict[str, float] = {}
+    for one in given:
+        name, equals, value = one.rpartition("=")
+        try:
+            if not equals or not name or name in weights:
+                raise ValueError
+            weights[name] = float(value)
+        except ValueError:
+            raise InputError(f"--class-weight {quote(one)}: write balanced, or CLASS=WEIGHT once per class") from None
+    return weights
+
+
+def parsed_threshold(given: str | None) -> float | str | None:
+    """The value of --threshold. Raises InputError for anything but f1 and a number."""
+    if given is None or given == "f1":
+        return given
+    try:
+        return float(given)
+    except ValueError:
+        raise InputError(f"--threshold must be f1 or a probability, not {quote(given)}") from None
 
 
 def changed_fields(
@@ -247,11 +302,11 @@ def changed_fields(
 
 def _as_options(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Changed fields as options of `gatewise train`."""
-    own = {name: changes[name] for name in _OPTIONS if name in changes}
+    own = {option_name: changes[name] for name, option_name in _OPTIONS.items() if name in changes}
     others = [
         f"{name}={str(value).lower() if isinstance(value, bool) else value}"
         for name, value in changes.items()
-        if name not in own
+        if name not in _OPTIONS
     ]
     return own | ({"set": others} if others else {})
 

@@ -1,0 +1,84 @@
+"""The validation part: data of its own, groups, time; what the card says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.data import Labelled
+from gatewise.errors import DataWarning, InputError
+from gatewise.training import recipe, train
+from gatewise.training.training_data import prepare
+from tests.training.texts import made_reviews
+
+SMALL: dict[str, Any] = {"units": 6, "embedding_dim": 6, "batch_size": 16, "vocab_size": 80, "epochs": 1, "seed": 4}
+
+
+def test_validation_data_of_their_own() -> None:
+    data, held = made_reviews(150, 1), made_reviews(130, 2)
+    model = train(data, validation=held, **SMALL)
+    assert (model.metadata.n_train, model.metadata.n_validation) == (150, 130)
+    assert model.metadata.validation == "validation data of their own: 130 made reviews"
+    assert model.metadata.fingerprint == data.fingerprint()
+    assert model.metadata.evaluations[-1].loss == pytest.approx(model.evaluate(held).loss, rel=1e-4)
+    assert "validation data of their own" in model.card()
+    pair = (held.inputs, [held.classes[k] for k in held.labels])
+    again = train(data, validation=pair, **SMALL)
+    for name, array in model.parameters.items():
+        assert array.tobytes() == again.parameters[name].tobytes(), name
+
+
+def test_what_only_validation_data_have_is_not_learnt() -> None:
+    data = made_reviews(80, 3)
+    held = Labelled.of(["unseen words"] * 3 + ["word1 word2"], ["positive", "negative"] * 2)
+    found = prepare(data, recipe("fast", vocab_size=5000), 0, validation=held)
+    assert (
+        found.preprocessor.encoding.vocab_size
+        == prepare(  # type: ignore[union-attr]
+            data, recipe("fast", vocab_size=5000), 0, validation=made_reviews(20, 4)
+        ).preprocessor.encoding.vocab_size
+    )
+    assert found.labels[found.validation].tolist() == [1, 0, 1, 0]
+    assert found.train.tolist() == list(range(80))
+
+
+def test_validation_data_that_do_not_fit_are_refused() -> None:
+    data = made_reviews(60, 5)
+    for wrong, message in (
+        (Labelled.of(["a b"], ["neutral"]), "the training data has no class 'neutral'"),
+        (Labelled.of(["a b"], [1.5], task="regression"), "text for regression"),
+        (Labelled.of([np.zeros(4)], ["negative"]), "series for classification"),
+        (["a"], r"\(inputs, labels\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(data, validation=wrong, **SMALL)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="validation data are given"):
+        train(data, validation=data, times=range(60), split="time", **SMALL)
+
+
+def test_duplicates_of_training_rows_are_said() -> None:
+    data = made_reviews(60, 6)
+    with pytest.warns(DataWarning, match="of 20 rows of the validation part are equal to training rows"):
+        train(data, validation=data.take(range(20)), **SMALL)
+
+
+def test_groups_and_time() -> None:
+    data = made_reviews(120, 7)
+    labels = [data.classes[k] for k in data.labels]
+    groups = [f"writer {n % 12}" for n in range(120)]
+    model = gw.train(data.inputs, labels, groups=groups, **SMALL)
+    assert model.metadata.n_validation == 10
+    late = gw.train(data.inputs, labels, split="time", times=[f"2024-{n % 12 + 1:02}" for n in range(120)], **SMALL)
+    assert late.metadata.n_validation == 10
+    assert "the last rows in the order of time" in late.metadata.validation
+
+
+def test_a_class_of_one_row_is_said() -> None:
+    data = made_reviews(90, 8)
+    labels = [data.classes[k] for k in data.labels]
+    with pytest.warns(DataWarning, match="1 of 3 classes has one row .'odd'., in the training part"):
+        model = gw.train([*data.inputs, "one odd text"], [*labels, "odd"], **SMALL)
+    assert model.classes == ("negative", "odd", "positive")
