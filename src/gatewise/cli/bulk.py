@@ -7,7 +7,6 @@ input, model and options they come from. The last step renames OUT.part to OUT.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -153,17 +152,13 @@ class BulkPrediction:
             schema=table.schema,
             at=before.get("bytes"),
         )
-        try:
-            fcntl.flock(writer._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{quote(self.part, 200)}: another process writes it") from None
-        self._columns = columns
+        self._columns, self._names = columns, set(columns)
         return added, writer
 
     def _row(self, row: TableRow, predicted: dict[str, Any], added: PredictionColumns) -> dict[str, Any]:
         values = row.values | predicted
-        if self.suffix not in (".jsonl", ".ndjson") and len(values) > len(self._columns):
-            extra = next(name for name in values if name not in self._columns)
+        if self.suffix not in (".jsonl", ".ndjson") and not values.keys() <= self._names:
+            extra = next(name for name in values if name not in self._names)
             raise DataError(
                 f"{self.reader.table.where if self.reader.table else ''}:{row.line}: {quote(extra)} is not among the "
                 "columns of the first row: write .jsonl instead"

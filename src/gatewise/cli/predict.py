@@ -94,7 +94,6 @@ def predict(
             raise InputError("--id and --time are for series")
         if any(is_series(word) for word in inputs):
             raise InputError("the model classifies texts, not series")
-        choice.report(calibrated and not as_json)
         every = probabilities == "all"
         _predict_files(model, choice, inputs, text, out, every, overwrite, resume, delimiter, skip_bad_rows, as_json)
         return
@@ -161,3 +160,4 @@ def _predict_files(
             print_json({"model": choice.name, "n": len(found), "calibrated": calibrated, "predictions": found})
         else:
             print_live(iter(reader), live, lambda texts: as_lines(model, model.logits(texts)))
+    choice.report(model.metadata.calibration is not None and not as_json)

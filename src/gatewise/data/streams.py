@@ -55,7 +55,9 @@ class Stream:
     @property
     def done(self) -> float | None:
         """The part of the file that has been read, from 0 to 1; None for stdin."""
-        return None if self._file is None else self._file.tell() / max(1, self.size)
+        if self._file is None:
+            return None
+        return 1.0 if self._file.closed else self._file.tell() / max(1, self.size)
 
     def peek(self) -> bytes:
         """Up to 64 kB from the current position, which stays."""

@@ -7,6 +7,7 @@ one member per flush, and Parquet as an Arrow stream, which `finish` converts: a
 from __future__ import annotations
 
 import csv
+import fcntl
 import gzip
 import io
 import json
@@ -40,7 +41,7 @@ class TableWriter:
 
     columns: the keys of the rows, in order. header: their names in the file, if they differ. schema: PyArrow types of
     some of the columns, if they are known. at: the number of bytes to keep of an existing file; None: a new file.
-    Raises DataError if the file cannot be written.
+    Raises DataError if the file cannot be written, InputError if another process writes it.
     """
 
     def __init__(
@@ -59,12 +60,16 @@ class TableWriter:
         self._header = list(header or columns)
         self._rows: list[dict[str, Any]] = []
         try:
-            self._file = open(part, "wb" if at is None else "r+b")  # noqa: SIM115
-            if at is not None:
-                self._file.truncate(at)
-                self._file.seek(at)
+            self.file = open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115
         except OSError as error:
             raise self._error(error) from None
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.file.close()
+            raise InputError(f"{quote(part, 200)}: another process writes it") from None
+        self.file.truncate(at or 0)
+        self.file.seek(at or 0)
         if self.suffix == ".parquet":
             self._arrow()  # a missing package is an error before the first row
             if at:
@@ -89,8 +94,8 @@ class TableWriter:
             else:
                 self._write(self._batch(rows))
         try:
-            self._file.flush()
-            return self._file.tell()
+            self.file.flush()
+            return self.file.tell()
         except OSError as error:
             raise self._error(error) from None
 
@@ -98,8 +103,8 @@ class TableWriter:
         """Flush, and give the file its name."""
         self.flush()
         try:
-            os.fsync(self._file.fileno())
-            self._file.close()
+            os.fsync(self.file.fileno())
+            self.file.close()
             if self.suffix == ".parquet":
                 self._to_parquet()
             else:
@@ -109,11 +114,11 @@ class TableWriter:
 
     def close(self) -> None:
         """Close the file; it stays."""
-        self._file.close()
+        self.file.close()
 
     def _write(self, raw: bytes) -> None:
         try:
-            self._file.write(gzip.compress(raw, 6, mtime=0) if self.compressed else raw)
+            self.file.write(gzip.compress(raw, 6, mtime=0) if self.compressed else raw)
         except OSError as error:
             raise self._error(error) from None
 
@@ -136,7 +141,7 @@ class TableWriter:
         arrow = self._arrow()
         begin = b""
         try:
-            if self._file.tell() == 0:
+            if self.file.tell() == 0:
                 known = {} if self._schema is None else {one.name: _plain(arrow, one.type) for one in self._schema}
                 columns = {name: [row.get(name) for row in rows] for name in self.columns}
                 fields = [
