@@ -16,6 +16,7 @@ from gatewise.errors import InputError, printable, quote
 if TYPE_CHECKING:
     from gatewise.forecast import Forecast, Forecaster
     from gatewise.forecast.held_out import Scores
+    from gatewise.forecast.tables import ForecastTable
 
 
 def forecast(
@@ -57,19 +58,21 @@ def forecast(
         raise InputError(f"--out {quote(out)}: the name must end in .csv")
     table = read_forecast_table(file, time=time, value=value, id=id, exogenous=exogenous or [])
     found = Forecaster(horizon, season=season, seed=seed)
-    found.fit(table.values, table.exogenous, table.times)
+    parts = (table.values, table.exogenous, table.times)
+    found.fit(*(parts if table.id is not None else (one and one["series"] for one in parts)))
     forecasts = {name: found.forecast(level=level, series=name) for name in found.names}
     if save is not None:
         found.save(save)
+    rows = _rows(table, forecasts)
     if out is not None:
-        _write(Path(out), time, value, id, forecasts)
+        _write(Path(out), rows)
     if as_json:
-        print_json(_json(found, forecasts))
+        print_json(_json(found, forecasts, table.months))
         return
     _report(found)
     if out is None:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerows(_rows(time, value, id, forecasts))
+        writer.writerows(rows)
     else:
         print(f"gatewise: wrote {printable(out, 500)}", file=sys.stderr)
 
@@ -108,31 +111,31 @@ def _scores(scores: Scores) -> str:
     return "  ".join(parts)
 
 
-def _rows(time: str, value: str, id: str | None, forecasts: dict[str, Forecast]) -> list[list[str]]:
+def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[list[str]]:
     from gatewise.data.times import show_time
 
     level = round(100 * next(iter(forecasts.values())).level)
-    head = [time, value, f"lower {level}%", f"upper {level}%", "seasonal naive"]
-    rows = [([] if id is None else [id]) + head]
+    head = [table.time, table.value, f"lower {level}%", f"upper {level}%", "seasonal naive"]
+    rows = [([] if table.id is None else [table.id]) + head]
     for name, one in forecasts.items():
         for step, at in enumerate(one.times or []):
             numbers = (one.mean[step], one.lower[step], one.upper[step], one.seasonal_naive[step])
             shown = ["" if number != number else f"{number:.6g}" for number in numbers]
-            rows.append(([] if id is None else [name]) + [show_time(at), *shown])
+            rows.append(([] if table.id is None else [name]) + [show_time(at, table.months), *shown])
     return rows
 
 
-def _write(path: Path, time: str, value: str, id: str | None, forecasts: dict[str, Forecast]) -> None:
+def _write(path: Path, rows: list[list[str]]) -> None:
     import io
 
     from gatewise.storage import write_atomic
 
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(_rows(time, value, id, forecasts))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     write_atomic(path, text.getvalue().encode())
 
 
-def _json(found: Forecaster, forecasts: dict[str, Forecast]) -> dict[str, Any]:
+def _json(found: Forecaster, forecasts: dict[str, Forecast], months: bool) -> dict[str, Any]:
     from gatewise.data.times import show_time
 
     def numbers(values: Any) -> list[float | None]:
@@ -145,7 +148,7 @@ def _json(found: Forecaster, forecasts: dict[str, Forecast]) -> dict[str, Any]:
     }
     series = {
         name: {
-            "times": [show_time(at) for at in one.times or []],
+            "times": [show_time(at, months) for at in one.times or []],
             "forecast": numbers(one.mean),
             "lower": numbers(one.lower),
             "upper": numbers(one.upper),

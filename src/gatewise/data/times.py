@@ -116,9 +116,11 @@ def regular_steps(times: Sequence[Time]) -> Steps:
     return step
 
 
-def show_time(time: Time) -> str:
-    """The time as a table has it: a date without a time of day where that is 0:00."""
+def show_time(time: Time, months: bool = False) -> str:
+    """The time as a table has it: a date without a time of day where that is 0:00. months: dates as 2024-03."""
     if isinstance(time, datetime):
+        if months:
+            return f"{time:%Y-%m}"
         midnight = not (time.hour or time.minute or time.second or time.microsecond or time.tzinfo)
         return time.date().isoformat() if midnight else time.isoformat()
     return f"{time:.15g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +15,22 @@ from gatewise.data.times import Time, regular_steps
 from gatewise.errors import DataError, InputError, quote
 from gatewise.types import Array
 
+_MONTH = re.compile(r"\d{4}-\d\d")
+
 
 class ForecastTable(NamedTuple):
-    """Values (n,), exogenous columns (n, K) and times (n) of each series by name."""
+    """Values (n,), exogenous columns (n, K) and times (n) of each series by name.
+
+    time, value, id: the columns as the header writes them. months: every time is written as a month, 2024-03.
+    """
 
     values: dict[str, Array]
     exogenous: dict[str, Array] | None
     times: dict[str, list[Time]]
+    time: str
+    value: str
+    id: str | None
+    months: bool
 
 
 def read_forecast_table(
@@ -36,6 +46,7 @@ def read_forecast_table(
         id = None if id is None else table.column(id, "--id")
         columns = [value, *(table.column(name, "--exogenous") for name in exogenous or [])]
         rows: dict[str, list[tuple[int, Time, list[float]]]] = {}
+        months = True
         for line, row in table.rows():
             name = "series" if id is None else str(row[id] or "").strip()
             if not name:
@@ -44,6 +55,7 @@ def read_forecast_table(
             for column, found in zip(columns, numbers, strict=True):
                 if found != found:
                     fail(table.file, line, f"{quote(column)} is missing; fill or interpolate it before forecasting")
+            months = months and bool(_MONTH.fullmatch(str(row[time]).strip()))
             rows.setdefault(name, []).append((line, time_of(table.file, line, row[time]), numbers))
         if not rows:
             raise DataError(f"{quote(path, 200)}: has no row")
@@ -58,4 +70,5 @@ def read_forecast_table(
         {name: one[:, 0] for name, one in tables.items()},
         {name: one[:, 1:] for name, one in tables.items()} if exogenous else None,
         {name: [at for _, at, _ in steps] for name, steps in rows.items()},
+        *(time, value, id, months),
     )

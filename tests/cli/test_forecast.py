@@ -1,0 +1,114 @@
+"""gatewise forecast: a table in, forecasts with intervals out, the seasonal naive forecast always beside them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatewise.errors import DataError, GatewiseError
+from gatewise.forecast import load_forecaster
+from tests.cli.conftest import Run
+from tests.forecast.conftest import seasonal
+
+
+def table(path: Path, rows: list[str], header: str = "month,passengers") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def months(n: int, first: int = 1990) -> list[str]:
+    return [f"{first + k // 12}-{k % 12 + 1:02d}" for k in range(n)]
+
+
+def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
+    rows = [f"{month},{value:.3f}" for month, value in zip(months(72), seasonal(72), strict=True)]
+    file = table(tmp_path / "data.csv", rows)
+    options = ("--time", "Month", "--value", "passengers", "--horizon", 6)
+    done = run("forecast", file, *options, "--save", tmp_path / "saved")
+    assert done.exit_code == 0, done.stderr
+    found = list(csv.reader(done.stdout.splitlines()))
+    assert found[0] == ["month", "passengers", "lower 80%", "upper 80%", "seasonal naive"]
+    assert [row[0] for row in found[1:]] == [f"1996-0{k}" for k in range(1, 7)]
+    numbers = np.array([[float(cell) for cell in row[1:]] for row in found[1:]])
+    assert (numbers[:, 1] < numbers[:, 0]).all()
+    assert (numbers[:, 0] < numbers[:, 2]).all()
+    np.testing.assert_allclose(numbers[:, 3], seasonal(72)[60:66], rtol=1e-4)
+    np.testing.assert_allclose(numbers[:, 0], load_forecaster(tmp_path / "saved").predict(), rtol=1e-4)
+    lines = done.stderr.splitlines()
+    assert "season 12; 12 held-out windows of 6 steps" in lines[0]
+    assert "gatewise        MASE" in lines[1]
+    assert "seasonal naive  MASE" in lines[2]
+    assert "MAPE" in lines[2]
+    assert "RMSE" in lines[2]
+
+
+def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path) -> None:
+    rows = [f"a,{n},{value:.3f},{n % 5}" for n, value in enumerate(seasonal(60))]
+    rows += [f"b,{n},{value:.3f},{n % 7}" for n, value in enumerate(seasonal(48, seed=1))]
+    file = table(tmp_path / "data.csv", rows, "shop,day,sold,price")
+    options = (
+        "--time",
+        "day",
+        "--value",
+        "sold",
+        "--id",
+        "shop",
+        "--exogenous",
+        "price",
+        "--horizon",
+        3,
+        "--season",
+        12,
+    )
+    done = run("forecast", file, *options, "-o", tmp_path / "out.csv", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["season"] == 12
+    assert found["series"]["b"]["times"] == ["48", "49", "50"]
+    written = list(csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()))
+    want = [("a", str(day)) for day in range(60, 63)] + [("b", str(day)) for day in range(48, 51)]
+    assert [(row["shop"], row["day"]) for row in written] == want
+    assert float(written[3]["sold"]) == pytest.approx(found["series"]["b"]["forecast"][0], rel=1e-4)
+    assert set(found["held_out"]) == {"windows", "steps", "gatewise", "seasonal_naive"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["1990-01,1", "1990-02,2", "1990-04,3", "1990-05,4"], "1990-03-01 is missing"),
+        (["1990-01,1", "1990-01,2"], "the time 1990-01-01 occurs twice"),
+        (["1990-02,1", "1990-01,2"], "sort the rows by time"),
+        (["1990-01,1", "1990-02,"], r"data\.csv':3: 'passengers' is missing"),
+        (["1990-01,1", "1990-02,many"], ":3: column 'passengers': 'many' is not a number"),
+        (["1990-01,1", "02/1990,2"], ":3: the time '02/1990' is neither a number nor a date"),
+        ([f"{month},1" for month in months(9)], "9 values, too few"),
+        ([], "has no row|is empty|no row"),
+    ],
+)
+def test_a_bad_table_is_one_line(run: Run, tmp_path: Path, rows: list[str], message: str) -> None:
+    file = table(tmp_path / "data.csv", rows)
+    with pytest.raises(GatewiseError, match=message):
+        run_command(file)
+
+
+def run_command(file: Path) -> None:
+    from gatewise.cli.forecast import forecast
+
+    forecast(str(file), time="month", value="passengers")
+
+
+def test_options_are_checked_first(run: Run, tmp_path: Path) -> None:
+    for words, message in (
+        (("--time", "month"), "give the columns with --time and --value"),
+        (("--time", "month", "--value", "x", "--level", "1"), "--level must lie between 0 and 1"),
+        (("--time", "month", "--value", "x", "-o", "out.xlsx"), "must end in .csv"),
+    ):
+        done = run("forecast", tmp_path / "none.csv", *words)
+        assert done.exit_code == 2
+        assert message in done.stderr
+    with pytest.raises(DataError, match="no column 'passengers'"):
+        run_command(table(tmp_path / "data.csv", ["1990-01,1"], "month,value"))
