@@ -135,3 +135,60 @@ def test_a_frame_without_narwhals_names_the_extra(monkeypatch: pytest.MonkeyPatc
 def test_labelled_of_reads_arrow_texts_as_texts() -> None:
     data = Labelled.of(pa.array(TEXTS), pa.array(["x", "y", "x"]))
     assert (data.kind, data.inputs, data.classes, data.labels.tolist()) == ("text", TEXTS, ("x", "y"), [0, 1, 0])
+
+
+FRAME = {
+    "Title": ["T", "U", "V"],
+    "body": TEXTS,
+    "stars": [5, 1, 5],
+    "price": [2.5, 1.5, 0.5],
+    "who": ["b", "a", "b"],
+    "day": ["1970-01-02", "1970-01-01", "1970-01-03"],
+}
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table, datasets.Dataset.from_dict])
+def test_labelled_from_a_frame(make: Callable[[Any], Any]) -> None:
+    frame = make(FRAME)
+    data = Labelled.from_frame(frame, text=["title", "body"], label="stars", weight="price", group="who", time="day")
+    assert data.inputs == ["T\na good film", "U\ndull", "V\n10/10"]
+    assert (data.classes, data.label_type, data.labels.tolist()) == (("1", "5"), "int", [1, 0, 1])
+    assert (data.sample_weight.tolist(), data.groups.tolist()) == ([2.5, 1.5, 0.5], [1, 0, 1])
+    assert data.time.tolist() == [86_400, 0, 172_800]
+    prices = Labelled.from_frame(frame, text="body", label=["price", "stars"], task="regression")
+    assert (prices.classes, prices.labels.tolist()) == (("price", "stars"), [[2.5, 5], [1.5, 1], [0.5, 5]])
+    assert Labelled.from_frame(frame, text="body", label="price", task="regression").classes == ("price",)
+    with pytest.raises(InputError, match="no column 'text'; there are 'Title', 'body', 'stars'"):
+        Labelled.from_frame(frame, label="stars")
+    with pytest.raises(InputError, match="column 'stars': row 0 is a number"):
+        Labelled.from_frame(frame, text="stars", label="who")
+    with pytest.raises(InputError, match="looks like regression"):
+        Labelled.from_frame(frame, text="body", label="price")
+    with pytest.raises(InputError, match="column 'who': row 0: the time 'b' is neither"):
+        Labelled.from_frame(frame, text="body", label="stars", time="who")
+
+
+def test_a_dataset_has_class_names() -> None:
+    features = datasets.Features(
+        {
+            "text": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["no", "yes"]),
+            "tags": datasets.List(datasets.ClassLabel(names=["x", "y", "z"])),
+        }
+    )
+    rows = {"text": TEXTS, "label": [1, 0, 1], "tags": [[0, 2], [], [1]]}
+    dataset = datasets.Dataset.from_dict(rows, features=features)
+    data = Labelled.from_frame(dataset)
+    assert (data.classes, data.labels.tolist()) == (("no", "yes"), [1, 0, 1])
+    tags = Labelled.from_frame(dataset, label="tags")
+    assert (tags.task, tags.classes, tags.labels.tolist()) == (
+        "multilabel",
+        ("x", "y", "z"),
+        [[1, 0, 1], [0, 0, 0], [0, 1, 0]],
+    )
+    unlabelled = datasets.Dataset.from_dict(rows | {"label": [-1, 0, 1]}, features=features)
+    with pytest.raises(InputError, match="labels: row 0 has no label"):
+        Labelled.from_frame(unlabelled)
+    splits = datasets.DatasetDict({"train": dataset})
+    with pytest.raises(InputError, match="a data frame is needed, not a DatasetDict"):
+        Labelled.from_frame(splits)

@@ -93,7 +93,7 @@ def test_whatever_csv_and_json_write_is_read_back(
 
 CSV = {
     "no such column": ("a,label\nx,y\n", ":1: no column 'text'; there are 'a', 'label'"),
-    "doubled column": ("text,label,text\nx,y,z\n", ":1: the header has 2 columns 'text'"),
+    "doubled column": ("text,label,text\nx,y,z\n", ":1: there are 2 columns 'text'"),
     "short row": ("text,label\nx,y\nz\n", ":3: 1 fields, but the header has 2"),
     "long row": ('text,label\n"x\ny",y\nz,a,b\n', ":4: 3 fields, but the header has 2"),
     "open quote": ('text,label\nx,y\n"z,a\nb,c\n', ":3: a quote opened in this row is not closed"),

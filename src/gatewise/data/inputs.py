@@ -86,13 +86,18 @@ def is_frame(values: Any) -> bool:
     """Whether it is a data frame: pandas, polars, a PyArrow table or record batch, or datasets.Dataset."""
     if type(values).__name__ == "LazyFrame":
         raise InputError("a lazy data frame has no rows yet: call collect() first")
+    if isinstance(values, Mapping):
+        return False
     return hasattr(values, "column_names") or (hasattr(values, "columns") and hasattr(values, "shape"))
 
 
 def frame_columns(frame: Any) -> dict[str, list[Any]]:
-    """The columns of a data frame by name, as lists. Raises InputError for two columns of one name."""
+    """The columns of a data frame by name, as lists. Raises InputError for two columns of one name.
+
+    The numbers of a datasets.ClassLabel become the names of the classes.
+    """
     if hasattr(frame, "features") and hasattr(frame, "column_names"):  # datasets.Dataset
-        return {str(column): list(frame[column]) for column in frame.column_names}
+        return {str(column): _dataset_column(frame, column) for column in frame.column_names}
     try:
         import narwhals as nw
     except ImportError:
@@ -104,6 +109,21 @@ def frame_columns(frame: Any) -> dict[str, list[Any]]:
         return {str(column): eager.get_column(column).to_list() for column in eager.columns}
     except (TypeError, nw.exceptions.NarwhalsError) as error:
         raise InputError(f"the data frame cannot be read: {quote(error, 200)}") from None
+
+
+def _dataset_column(dataset: Any, column: str) -> list[Any]:
+    feature = (dataset.features or {}).get(column)
+    inner = getattr(feature, "feature", feature)  # of a list of labels
+    names = getattr(inner, "names", None)
+    if names is None:
+        return list(dataset[column])
+
+    def name(value: Any) -> Any:
+        if isinstance(value, list):
+            return [name(one) for one in value]
+        return None if value is None or value < 0 else names[value]  # -1: no label
+
+    return [name(value) for value in dataset[column]]
 
 
 def is_missing(value: Any) -> bool:

@@ -11,8 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.inputs import convert_inputs
+from gatewise.data.columns import find_column
+from gatewise.data.inputs import convert_inputs, described, frame_columns, is_frame
 from gatewise.data.labels import convert_groups, convert_labels
+from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, quote
 from gatewise.target import Target
 from gatewise.types import LabelType, Task
@@ -107,6 +109,48 @@ class Labelled:
         return cls(
             rows, found.labels, found.classes, source=source, task=found.task, label_type=found.label_type, **more
         )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        text: str | Sequence[str] = "text",
+        label: str | Sequence[str] = "label",
+        task: Task | None = None,
+        weight: str | None = None,
+        group: str | None = None,
+        time: str | None = None,
+    ) -> Labelled:
+        """From the columns of a data frame: pandas, polars, PyArrow, or datasets.Dataset with its class names.
+
+        text: one or more columns, joined by a newline. label: one column, or several for task "regression" and
+        "multilabel". weight, group, time: columns of `sample_weight`, `groups` and `time`. Raises InputError for a
+        column that is missing, and as `of`.
+        """
+        if not is_frame(frame):
+            raise InputError(f"a data frame is needed, not {described(frame)}")
+        columns = frame_columns(frame)
+
+        def column(name: str) -> list[Any]:
+            return columns[find_column(name, list(columns))]
+
+        texts, labels = ((names,) if isinstance(names, str) else tuple(names) for names in (text, label))
+        parts = [convert_inputs(column(name), "text", name=f"column {quote(name)}") for name in texts]
+        several = len(labels) > 1
+        found = cls.of(
+            ["\n".join(row) for row in zip(*parts, strict=True)],
+            list(map(list, zip(*map(column, labels), strict=True))) if several else column(labels[0]),
+            f"{len(parts[0]):,} rows of a data frame, by {', '.join(map(quote, labels))}",
+            task=task,
+            classes=labels if several or task == "regression" else None,
+            groups=None if group is None else column(group),
+            sample_weight=None if weight is None else column(weight),
+        )
+        if time is None:
+            return found
+        seconds = [seconds_of(value, f"column {quote(time)}: row {row}") for row, value in enumerate(column(time))]
+        return replace(found, time=np.array(seconds, dtype=np.float64))
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -10,13 +10,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from gatewise.data.streams import STDIN
 from gatewise.data.tables import Table, is_table, open_lines, open_table
-from gatewise.data.times import parse_time
+from gatewise.data.times import seconds_of
 from gatewise.errors import DataError, InputError, quote
 from gatewise.types import Task
 
@@ -308,7 +307,4 @@ def _time(values: dict[str, Any], key: str) -> float:
     """Seconds since 1970 of a date, in UTC where it has no time zone, or a number as it is."""
     if key not in values:
         raise ValueError(f"no key {quote(key)}")
-    time = parse_time(values[key])
-    if isinstance(time, float):
-        return time
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return seconds_of(values[key])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gatewise.data.columns import find_column
 from gatewise.data.streams import COMPRESSED, STDIN, Lines, Stream
 from gatewise.errors import DataError, InputError, MissingExtra, quote
 from gatewise.storage import parse_json
@@ -62,19 +63,11 @@ class Table:
 
         option: of the command line, for the message. Raises DataError that lists the columns.
         """
-        same = [column for column in self.columns if column == name]
-        near = [column for column in self.columns if _folded(column) == _folded(name)]
-        if len(same or near) == 1:
-            return (same or near)[0]
-        where = f"{self.where}:{self.first_line}"
-        if same:
-            raise DataError(f"{where}: the header has {len(same)} columns {quote(name)}")
-        if near:
-            raise DataError(f"{where}: {quote(name)} may be {' or '.join(map(quote, near))}")
-        shown = ", ".join(quote(column) for column in self.columns[:20]) or "none"
-        more = f", … ({len(self.columns)} in all)" if len(self.columns) > 20 else ""
         hint = f"; choose one, for example {option} {self._likely(option)}" if self.columns else ""
-        raise DataError(f"{where}: no column {quote(name)}; there are {shown}{more}{hint}")
+        try:
+            return find_column(name, self.columns, hint)
+        except InputError as error:
+            raise DataError(f"{self.where}:{self.first_line}: {error}") from None
 
     def close(self) -> None:
         """Close the file."""
@@ -167,10 +160,6 @@ def long_fields() -> Iterator[None]:
         yield
     finally:
         csv.field_size_limit(before)
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.casefold().split())
 
 
 def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -54,6 +54,17 @@ def parse_time(value: Any) -> Time:
         raise InputError(
             f"the time {quote(text, 40)} is neither a number nor a date such as 2024-03-31, 2024-03 or 2024-Q1"
         ) from None
+
+
+def seconds_of(value: Any, where: str = "") -> float:
+    """A number as it is; seconds since 1970 of a date, in UTC where it has no time zone. Errors as `parse_time`."""
+    try:
+        time = parse_time(value)
+    except InputError as error:
+        raise InputError(f"{where}: {error}" if where else str(error)) from None
+    if isinstance(time, datetime):
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return time
 
 
 @dataclass(frozen=True)
