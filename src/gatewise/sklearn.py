@@ -91,6 +91,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         rows = self._rows(X, reset=True)
+        if len(rows) < 2:
+            raise InputError(f"X has {len(rows)} sample{'s'[: len(rows) != 1]}; training needs at least 2")
         labels = self._labels(y, len(rows), reset=True)
         weight = self._weights(labels, sample_weight)
         data = _labelled(rows, labels, weight, groups)
@@ -169,7 +171,7 @@ class _Series(_Estimator):
     """Estimators of time series."""
 
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
-        if _is_matrix(X) and channels in (None, 1) and getattr(X, "dtype", None) != np.bool_:
+        if _is_matrix(X) and channels in (None, 1) and getattr(getattr(X, "dtype", None), "kind", "f") not in "bSU":
             matrix = validate_data(self, X, reset=reset, dtype=np.float32, ensure_all_finite="allow-nan")
             return list(matrix[:, :, None])
         if reset:
