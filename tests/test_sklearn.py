@@ -20,10 +20,28 @@ from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMText
 from gatewise.training import PretrainRecipe, Recipe, pretrain
 from tests.training.texts import made_reviews
 
-SMALL = LSTMTextClassifier(units=10, embedding_dim=8, epochs=6, batch_size=16, learning_rate=0.02, random_state=3)
+TEXT_SETTINGS: dict[str, Any] = {
+    "units": 10,
+    "embedding_dim": 8,
+    "epochs": 6,
+    "batch_size": 16,
+    "learning_rate": 0.02,
+    "random_state": 3,
+}
+SMALL = LSTMTextClassifier(**TEXT_SETTINGS)
 SERIES = LSTMSeriesClassifier(units=10, epochs=8, batch_size=16, learning_rate=0.02, random_state=0)
 DATA = made_reviews(240, 5)
-OWN = {"layout", "warm_start", "verbose", "callbacks", "random_state", "class_weight", "pretrained", "unlabelled"}
+OWN = {
+    "layout",
+    "warm_start",
+    "verbose",
+    "callbacks",
+    "random_state",
+    "class_weight",
+    "threshold",
+    "pretrained",
+    "unlabelled",
+}
 NAMES = np.array(["bad", "good"])[DATA.labels]
 
 
@@ -136,17 +154,18 @@ def test_every_field_of_a_recipe_is_a_parameter() -> None:
 def test_one_column_of_a_frame_and_a_column_transformer() -> None:
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"text": DATA.inputs, "stars": np.arange(240) % 7})
-    model = clone(SMALL).fit(frame[["text"]], NAMES)
+    short = clone(SMALL).set_params(epochs=1)
+    model = clone(short).fit(frame[["text"]], NAMES)
     assert (model.n_features_in_, model.feature_names_in_.tolist()) == (1, ["text"])
     found = model.predict_proba(frame[["text"]])
-    np.testing.assert_array_equal(found, clone(SMALL).fit(DATA.inputs, NAMES).predict_proba(DATA.inputs))
+    np.testing.assert_array_equal(found, clone(short).fit(DATA.inputs, NAMES).predict_proba(DATA.inputs))
     for same in (frame["text"], DATA.inputs, np.array(DATA.inputs)[:, None]):
         np.testing.assert_array_equal(model.predict_proba(same), found)
     with pytest.raises(ValueError, match="feature names should match"):
         model.predict(frame[["text"]].rename(columns={"text": "review"}))
     with pytest.raises(InputError, match="a data frame with columns text, stars: pass one column"):
         model.predict(frame)
-    column = make_pipeline(ColumnTransformer([("text", "passthrough", ["text"])]), clone(SMALL))
+    column = make_pipeline(ColumnTransformer([("text", "passthrough", ["text"])]), clone(short))
     np.testing.assert_array_equal(column.fit(frame, NAMES).predict_proba(frame), found)
 
 
@@ -175,7 +194,7 @@ def test_labels_that_the_model_does_not_know_are_wrong_in_the_score() -> None:
     assert (model.predict_log_proba(DATA.inputs[:4]) == np.log(model.predict_proba(DATA.inputs[:4]))).all()
 
 
-def test_callbacks_and_weights_of_rows() -> None:
+def test_rows_of_weight_0_are_absent() -> None:
     half = np.where(np.arange(240) < 120, 0.0, 1.0)
     one = clone(SMALL).fit(DATA.inputs, NAMES, sample_weight=half)
     two = clone(SMALL).fit(DATA.inputs[120:], NAMES[120:])
@@ -183,6 +202,95 @@ def test_callbacks_and_weights_of_rows() -> None:
     for wrong in (np.ones(239), np.ones((240, 1)), -half, half * np.nan, half * 0):
         with pytest.raises(InputError, match="sample_weight must be"):
             clone(SMALL).fit(DATA.inputs, NAMES, sample_weight=wrong)
+
+
+def test_balanced_classes_find_more_of_the_rare_one() -> None:
+    rare = np.flatnonzero((NAMES == "bad") | (np.arange(240) % 8 == 0))
+    X, y = [DATA.inputs[k] for k in rare], NAMES[rare]
+    plain = clone(SMALL).fit(X, y)
+    balanced = clone(SMALL).set_params(class_weight="balanced").fit(X, y)
+    heavy = clone(SMALL).set_params(class_weight={"good": 40.0}).fit(X, y)
+    shares = [(model.predict_proba(X)[:, 1]).mean() for model in (plain, balanced, heavy)]
+    assert shares[0] < shares[1] < shares[2]
+    with pytest.raises(ValueError, match="class_weight"):
+        clone(SMALL).set_params(class_weight="even").fit(X, y)
+
+
+def several_labels(n: int, seed: int) -> tuple[list[str], list[set[str]]]:
+    """Texts whose words say each of three labels, and these labels."""
+    rng = np.random.default_rng(seed)
+    labels = [{name for name in ("dull", "long", "new") if rng.random() < 0.4} for _ in range(n)]
+    texts = [" ".join([*rng.permutation(sorted(row) * 2), *rng.choice(["a", "film", "is"], 6)]) for row in labels]
+    return texts, labels
+
+
+def test_several_labels_per_row_as_sets_and_as_a_matrix() -> None:
+    X, y = several_labels(200, 8)
+    fresh, truth = several_labels(60, 9)
+    model = clone(SMALL).fit(X, y)
+    assert model.classes_.tolist() == ["dull", "long", "new"]
+    assert model.score(fresh, truth) > 0.7  # 0.26 is chance
+    assert model.score(fresh, [list(row) for row in truth]) == model.score(fresh, truth)
+    matrix = np.array([[name in row for name in model.classes_] for row in y]).astype(np.int32)
+    other = clone(SMALL).fit(X, matrix)
+    assert other.classes_.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(other.predict_proba(fresh), model.predict_proba(fresh))
+    found = other.predict(fresh)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, other.decision_function(fresh) >= 0)
+    want = [set(np.array(model.classes_)[row == 1]) for row in found]
+    assert [set(row) for row in model.predict(fresh)] == want
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix(matrix)
+    np.testing.assert_array_equal(clone(SMALL).fit(X, sparse).predict(fresh), found)
+
+
+def test_a_threshold_moves_the_decision_and_not_the_probabilities() -> None:
+    plain = clone(SMALL).fit(DATA.inputs, NAMES)
+    strict = clone(SMALL).set_params(threshold=0.8).fit(DATA.inputs, NAMES)
+    p = plain.predict_proba(DATA.inputs)
+    np.testing.assert_array_equal(strict.predict_proba(DATA.inputs), p)
+    np.testing.assert_array_equal(strict.predict(DATA.inputs) == "good", p[:, 1] >= 0.8)
+    np.testing.assert_array_equal(strict.predict(DATA.inputs) == "good", strict.decision_function(DATA.inputs) >= 0)
+
+
+def test_numbers_of_texts_and_of_series() -> None:
+    X, y = waves(120, 4)
+    numbers = 100 + 10 * y + np.random.default_rng(1).normal(0, 1, 120)
+    model = LSTMSeriesRegressor(units=10, epochs=12, batch_size=16, learning_rate=0.02, random_state=0)
+    assert model.fit(X, numbers).score(X, numbers) > 0.5
+    both = np.stack([numbers, -numbers], axis=1)
+    assert clone(model).set_params(epochs=1).fit(X, both).predict(X).shape == (120, 2)
+    assert clone(model).set_params(epochs=1).fit(X, numbers[:, None]).predict(X).shape == (120,)
+    length = np.array([text.count("word") for text in DATA.inputs]) * 1.5
+    texts = LSTMTextRegressor(**TEXT_SETTINGS).fit(DATA.inputs, length)
+    assert texts.score(DATA.inputs, length) > 0.2
+    with pytest.raises(InputError, match="regression needs finite numbers"):
+        clone(texts).fit(DATA.inputs, NAMES)
+
+
+def test_validation_data_of_their_own() -> None:
+    extra = made_reviews(50, 77)
+    names = np.array(["bad", "good"])[extra.labels]
+    model = clone(SMALL).set_params(epochs=2).fit(DATA.inputs, NAMES, validation=(extra.inputs, names))
+    assert (model.model_.metadata.n_train, model.model_.metadata.n_validation) == (240, 50)
+    with pytest.raises(InputError, match=r"validation must be \(X, y\)"):
+        clone(SMALL).fit(DATA.inputs, NAMES, validation=extra.inputs)
+    with pytest.raises(InputError, match="no class 'other'"):
+        clone(SMALL).fit(DATA.inputs, NAMES, validation=(extra.inputs[:2], ["bad", "other"]))
+
+
+@pytest.mark.parametrize("kind", ["texts", "series"])
+def test_a_warm_start_continues_from_the_fitted_weights(kind: str) -> None:
+    X, y = (DATA.inputs, NAMES) if kind == "texts" else waves(120, 6)
+    # No step moves the weights far, so the second fit ends where it began.
+    small = {"learning_rate": 1e-7, "epochs": 1, "ngram_order": 0}
+    estimator = clone(SMALL if kind == "texts" else SERIES).set_params(warm_start=True)
+    first = estimator.fit(X, y).model_
+    second = estimator.set_params(**small).fit(X, y).model_
+    cold = clone(estimator).fit(X, y).model_
+    name = "lstm.0.forward.weight_hh"
+    np.testing.assert_allclose(second.parameters[name], first.parameters[name], atol=1e-3)
+    assert np.abs(cold.parameters[name] - first.parameters[name]).max() > 1e-2
 
 
 def test_from_a_base_with_texts_without_labels() -> None:

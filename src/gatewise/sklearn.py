@@ -47,7 +47,7 @@ __all__ = ["LSTMSeriesClassifier", "LSTMSeriesRegressor", "LSTMTextClassifier", 
 
 _TEXTS = {"pretrained": None, "unlabelled": None}
 _SERIES = {"layout": None}
-_CLASSES = {"class_weight": None}
+_CLASSES = {"class_weight": None, "threshold": None}
 _COMMON = {"warm_start": False, "verbose": 0, "callbacks": None, "random_state": None}
 _RECIPE_FIELDS = tuple(one.name for one in fields(Recipe) if one.name != "name")
 
@@ -96,7 +96,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         labels = self._labels(y, len(rows), reset=True)
         weight = self._weights(labels, sample_weight)
         data = _labelled(rows, labels, weight, groups)
-        self.model_ = train(data, recipe=self.recipe, seed=self._seed(), **self._options(data, validation), **changes)
+        options = self._options() | {"recipe": self.recipe, "seed": self._seed()} | changes
+        if validation is not None:
+            options["validation"] = self._validation(validation, data)
+        if self.warm_start and hasattr(self, "model_"):
+            options["pretrained"] = self.model_
+            options["recipe"] = self.recipe or self.model_.metadata.recipe
+        self.model_ = train(data, **options)
         self.n_iter_ = self.model_.metadata.epochs
         return self
 
@@ -104,9 +110,17 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         start = self.recipe or next(iter(RECIPES))
         _ = changed(start, **changes) if isinstance(start, Recipe) else named(start, **changes)
 
-    def _options(self, data: Labelled, validation: Any) -> dict[str, Any]:
-        """Arguments of `gatewise.train` besides the data, the seed and the recipe."""
-        return {name: getattr(self, name) for name in _TEXTS if hasattr(self, name)}
+    def _options(self) -> dict[str, Any]:
+        """Parameters that are arguments of `gatewise.train`."""
+        return {name: getattr(self, name) for name in ("pretrained", "unlabelled", "threshold") if hasattr(self, name)}
+
+    def _validation(self, validation: Any, data: Labelled) -> Labelled:
+        if not isinstance(validation, tuple | list) or len(validation) != 2:
+            raise InputError("validation must be (X, y)")
+        channels = data.inputs[0].shape[1] if isinstance(data.inputs[0], np.ndarray) else None
+        rows = self._rows(validation[0], reset=False, channels=channels)
+        labels = self._labels(validation[1], len(rows), reset=False)
+        return _labelled(rows, labels, np.ones(len(rows)), None)
 
     def _rows(self, X: Any, *, reset: bool, channels: int | None = None) -> list[Any]:
         """X as n texts or n series (steps, channels). reset: in fit, which sets what later calls are checked against.
@@ -221,17 +235,20 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     def _weights(self, labels: ConvertedLabels, sample_weight: Any) -> NDArray[np.float64]:
         weight = super()._weights(labels, sample_weight)
-        if self.class_weight is None:
+        if self.class_weight is None or labels.task == "multilabel":
             return weight
-        if labels.task == "multilabel":
-            raise InputError("class_weight is for one label per row; weight the rows with sample_weight")
         balanced: NDArray[np.float64] = compute_sample_weight(self.class_weight, self.classes_[labels.labels])
         return weight * balanced
 
+    def _options(self) -> dict[str, Any]:
+        options = super()._options()
+        # With one label per row, the weights multiply sample_weight, as in every estimator of scikit-learn.
+        return options if self._form is None else options | {"class_weight": self.class_weight}
+
     def decision_function(self, X: Any) -> Array:
-        """Logits (n, K); for two classes (n,), the logit of classes_[1]."""
+        """Logits (n, K), for two classes (n,), above 0 where classes_[1], or the label, is predicted."""
         logits = self._logits(X)
-        return logits[:, 0] if self._form is None and logits.shape[1] == 1 else logits
+        return self.model_.target.decision(logits)
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (n, K), columns in the order of classes_."""
@@ -316,9 +333,9 @@ class LSTMSeriesRegressor(_Series, _Regressor):
 
 
 def _labelled(rows: list[Any], found: ConvertedLabels, weight: NDArray[np.float64], groups: Any) -> Labelled:
-    """The rows with a weight above 0, with their labels."""
+    """The rows with their labels."""
     more: dict[str, Any] = {} if groups is None else {"groups": convert_groups(groups)}
-    data = Labelled(
+    return Labelled(
         rows,
         found.labels,
         found.classes,
@@ -328,7 +345,6 @@ def _labelled(rows: list[Any], found: ConvertedLabels, weight: NDArray[np.float6
         sample_weight=weight,
         **more,
     )
-    return data if weight.all() else data.take(weight > 0)
 
 
 def _check_count(found: ConvertedLabels, n: int) -> None:

@@ -183,11 +183,8 @@ class Model:
         return self.target.labels(self.logits(inputs, layout=layout))
 
     def decision_function(self, inputs: Any, *, layout: str | None = None) -> Array:
-        """The logits (n, K), or for two classes (n,) the logit of `classes_[1]`. Errors as `predict_proba`."""
-        logits = self.logits(inputs, layout=layout)
-        if self.task == "regression":
-            raise InputError("a regression model has no decision function")
-        return logits[:, 0] if self.task == "classification" and logits.shape[1] == 1 else logits
+        """See `Target.decision`: the logits (n, K), or for two classes (n,). Errors as `predict_proba`."""
+        return self.target.decision(self.logits(inputs, layout=layout))
 
     def evaluate(self, data: Any, labels: Any = None, *, layout: str | None = None) -> Any:
         """The scores on labelled data: an `Evaluation`, `MultilabelEvaluation` or `RegressionEvaluation`, by task.
