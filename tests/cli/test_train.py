@@ -69,7 +69,7 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
     said = " ".join(result.stdout.split())
     assert "ensemble: network x" in said
     assert "; validation accuracy" in said
-    assert "not calibrated: 2 validation rows, at least 100 are needed" in said
+    assert "not calibrated: 3 validation rows, at least 100 are needed" in said
     assert model.metadata.command.endswith(" --ngram-order 2")
     assert "1- to 2-grams" in run("info", target).stdout
     assert json.loads(run("info", target, "--json").stdout)["layers"][-1]["parameters"] == len(model.ngrams)
