@@ -112,7 +112,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _options(self) -> dict[str, Any]:
         """Parameters that are arguments of `gatewise.train`."""
-        return {name: getattr(self, name) for name in ("pretrained", "unlabelled", "threshold") if hasattr(self, name)}
+        names = ("pretrained", "unlabelled", "threshold", "callbacks", "verbose")
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def _validation(self, validation: Any, data: Labelled) -> Labelled:
         if not isinstance(validation, tuple | list) or len(validation) != 2:

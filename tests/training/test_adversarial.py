@@ -130,7 +130,7 @@ def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> N
     assert model.logits(data.inputs).tobytes() != plain.logits(data.inputs).tobytes()
 
     with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "two", callback=InterruptAt(2, 3), **how)
+        train(data, out=tmp_path / "two", callbacks=InterruptAt(2, 3), **how)
     resumed = train(data, out=tmp_path / "two", resume=True, **how)
     assert resumed.logits(data.inputs).tobytes() == model.logits(data.inputs).tobytes()
 

@@ -24,7 +24,7 @@ HALF: dict[str, Any] = {**SMALL, "validation_fraction": 0.5}  # 100 validation r
 def test_ngram_model_is_added_to_the_best_epoch(tmp_path: Path) -> None:
     data, recorder = made_reviews(300, 50), Recorder()
     alone = train(data, ngram_order=0, calibrate=False, **HALF)
-    model = train(data, out=tmp_path / "m", callback=recorder, ngram_order=2, max_ngrams=40, **HALF)
+    model = train(data, out=tmp_path / "m", callbacks=recorder, ngram_order=2, max_ngrams=40, **HALF)
     assert model.ngrams is not None
     assert (len(model.ngrams), model.ngrams.order) == (40, 2)
     assert model.preprocessor.unknown == 1
@@ -98,7 +98,13 @@ def test_texts_without_a_common_ngram() -> None:
     recorder = Recorder()
     texts = ["aa bb", "cc dd", "ee ff", "gg hh", "ii jj", "kk ll"]
     model = gw.train(
-        texts, [0, 1, 0, 1, 0, 1], ngram_order=2, validation_fraction=0.34, encoding="keras", callback=recorder, **SMALL
+        texts,
+        [0, 1, 0, 1, 0, 1],
+        ngram_order=2,
+        validation_fraction=0.34,
+        encoding="keras",
+        callbacks=recorder,
+        **SMALL,
     )
     assert model.ngrams is None or len(model.ngrams)
     assert any(" n-grams of 1 to 2 words fitted" in message for message in recorder.messages)

@@ -91,7 +91,7 @@ def test_interrupted_and_resumed(pretrained: PretrainedLM, tmp_path: Path, step:
     how = OPTIONS | {"recipe": recipe}
     uninterrupted = train(data, pretrained=pretrained, unlabelled=more, **how)
     with pytest.raises(Interrupted, match="resume"):
-        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=Recorder(step), **how)
+        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callbacks=Recorder(step), **how)
     resumed = train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", resume=True, **how)
     for name, array in uninterrupted.parameters.items():
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
@@ -100,7 +100,7 @@ def test_interrupted_and_resumed(pretrained: PretrainedLM, tmp_path: Path, step:
 def test_another_pretrained_model_or_other_texts_are_not_resumed(pretrained: PretrainedLM, tmp_path: Path) -> None:
     data, more = made_reviews(200, 3), [str(text) for text in made_reviews(60, 41).inputs]
     with pytest.raises(Interrupted):
-        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=Recorder(70), **OPTIONS)
+        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callbacks=Recorder(70), **OPTIONS)
     with pytest.raises(TrainingError, match="teacher of another run"):
         train(data, pretrained=pretrained, unlabelled=more[1:], out=tmp_path / "m", resume=True, **OPTIONS)
 
@@ -211,7 +211,7 @@ def test_from_the_folder_of_a_classifier_interrupted_and_resumed(classifier: Mod
     options: dict[str, Any] = {"pretrained": tmp_path / "c", "seed": 4, "recipe": "finetune", "min_steps": 20}
     uninterrupted = train(data, **options)
     with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "m", callback=InterruptAt(2, 2), **options)
+        train(data, out=tmp_path / "m", callbacks=InterruptAt(2, 2), **options)
     other = replace(classifier, parameters={k: v + 1e-3 for k, v in classifier.parameters.items()})
     with pytest.raises(TrainingError, match="another run: it differs in data"):
         train(data, out=tmp_path / "m", resume=True, **options | {"pretrained": other})

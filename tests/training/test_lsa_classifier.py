@@ -158,7 +158,7 @@ def test_training_with_unlabelled_texts(pretrained: PretrainedLM, classes: tuple
     """Teacher and student both use it; without unlabelled texts, or with lsa_components=0, neither does."""
     data, more = made_reviews(120, 3, classes), [str(text) for text in made_reviews(200, 41, classes).inputs]
     recorder = Recorder()
-    model = train(data, recipe="finetune", pretrained=pretrained, unlabelled=more, callback=recorder, **SMALL)
+    model = train(data, recipe="finetune", pretrained=pretrained, unlabelled=more, callbacks=recorder, **SMALL)
     assert [message.split(" in ")[0] for message in recorder.messages if "components of" in message] == [
         "LSA classifier: 6 components of 308 texts"
     ]
@@ -167,7 +167,7 @@ def test_training_with_unlabelled_texts(pretrained: PretrainedLM, classes: tuple
     assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
     for without in ({"unlabelled": None}, {"unlabelled": more, "lsa_components": 0}):
         quiet = Recorder()
-        train(data, recipe="finetune", pretrained=pretrained, callback=quiet, **(SMALL | without))
+        train(data, recipe="finetune", pretrained=pretrained, callbacks=quiet, **(SMALL | without))
         assert not any("LSA classifier" in message for message in quiet.messages)
 
 
@@ -176,7 +176,7 @@ def test_a_recipe_without_student_uses_the_lsa_classifier_alone(pretrained: Pret
     data, more = made_reviews(120, 3), [str(text) for text in made_reviews(200, 41).inputs]
     how: dict[str, Any] = {"recipe": "finetune", "pretrained": pretrained, "student_epochs": 0} | SMALL
     recorder = Recorder()
-    with_lsa = train(data, unlabelled=more, callback=recorder, out=tmp_path / "m", **how)
+    with_lsa = train(data, unlabelled=more, callbacks=recorder, out=tmp_path / "m", **how)
     alone = train(data, **how)
     assert not any("teacher" in message for message in recorder.messages)
     assert "the texts given" in with_lsa.metadata.unlabelled

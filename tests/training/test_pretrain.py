@@ -72,7 +72,7 @@ def test_embeddings_alone() -> None:
 def test_interrupted_and_resumed(trained: PretrainedLM, tmp_path: Path, step: int) -> None:
     texts = made_corpus(300, 5)
     with pytest.raises(Interrupted, match="resume"):
-        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=Recorder(step))
+        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callbacks=Recorder(step))
     assert not (tmp_path / "b").exists()
     resumed = pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", resume=True)
     _same(trained, resumed)
@@ -83,7 +83,7 @@ def test_interrupted_and_resumed(trained: PretrainedLM, tmp_path: Path, step: in
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     texts = made_corpus(300, 5)
     with pytest.raises(Interrupted):
-        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callback=Recorder(5))
+        pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callbacks=Recorder(5))
     with pytest.raises(TrainingError, match="seed"):
         pretrain(texts, recipe=RECIPE, seed=8, out=tmp_path / "b", resume=True)
     with pytest.raises(TrainingError, match="data"):
@@ -96,7 +96,7 @@ def test_minutes_set_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(time, "perf_counter", lambda: 0.5 * next(calls))
     recipe = PretrainRecipe("test", embedding_dim=8, units=8, vocab_size=100, minutes=1.0, batch_size=8, bptt=11)
     recorder = Recorder()
-    pretrain(made_corpus(300, 5), recipe=recipe, callback=recorder)
+    pretrain(made_corpus(300, 5), recipe=recipe, callbacks=recorder)
     seen = [step.steps for step in recorder.steps]
     timed = 12 * 0.5
     spent = 0.5  # from the call to the loop

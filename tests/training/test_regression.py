@@ -50,7 +50,7 @@ def made_waves(n: int, seed: int) -> tuple[list[Any], Any]:
 
 def test_texts(tmp_path: Path) -> None:
     data, fresh, recorder = made_ratings(500, 1), made_ratings(200, 2), Recorder()
-    model = train(data, out=tmp_path / "m", callback=recorder, **TEXTS)
+    model = train(data, out=tmp_path / "m", callbacks=recorder, **TEXTS)
     assert (model.task, model.classes, model.architecture.outputs) == ("regression", ("value",), 1)
     found = model.evaluate(fresh)
     assert isinstance(found, RegressionEvaluation)
@@ -138,7 +138,7 @@ def test_interrupted_and_resumed(tmp_path: Path) -> None:
     data = made_ratings(160, 11)
     uninterrupted = train(data, **TEXTS)
     with pytest.raises(Interrupted) as caught:
-        train(data, out=tmp_path / "m", callback=InterruptAt(2, 3), **TEXTS)
+        train(data, out=tmp_path / "m", callbacks=InterruptAt(2, 3), **TEXTS)
     assert caught.value.model is not None
     assert abs(caught.value.model.predict(data.inputs).mean() - data.labels.mean()) < 20, "in the unit of the numbers"
     resumed = train(data, out=tmp_path / "m", resume=True, **TEXTS)

@@ -34,7 +34,7 @@ def test_interrupted_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, step: int
     data = made_reviews(200, 30)
     uninterrupted = train(data, **OPTIONS)
     with pytest.raises(Interrupted, match="resume") as caught:
-        train(data, out=tmp_path / "m", callback=InterruptAt(epoch, step), **OPTIONS)
+        train(data, out=tmp_path / "m", callbacks=InterruptAt(epoch, step), **OPTIONS)
     usable = gw.load(tmp_path / "m")
     assert usable.predict(data.inputs[:5]).tolist() == caught.value.model.predict(data.inputs[:5]).tolist()
     assert usable.metadata.epochs == epoch - 1
@@ -48,17 +48,17 @@ def test_half_an_epoch_does_not_replace_a_trained_model(tmp_path: Path) -> None:
     before = train(data, out=tmp_path / "m", **OPTIONS)
     other: dict[str, Any] = {"out": tmp_path / "m", "overwrite": True, **OPTIONS, "seed": 22}
     with pytest.raises(Interrupted, match=r"stopped in epoch 1 of 4; continue with --resume"):
-        train(data, callback=InterruptAt(1, 2), **other)
+        train(data, callbacks=InterruptAt(1, 2), **other)
     _same(gw.load(tmp_path / "m"), before)
     with pytest.raises(Interrupted, match="the model so far is in"):
-        train(data, callback=InterruptAt(2, 2), **other)
+        train(data, callbacks=InterruptAt(2, 2), **other)
     assert gw.load(tmp_path / "m").metadata.seed == 22
 
 
 def test_an_interrupted_model_says_so_until_the_run_is_finished(tmp_path: Path) -> None:
     data = made_reviews(200, 37)
     with pytest.raises(Interrupted) as caught:
-        train(data, out=tmp_path / "m", callback=InterruptAt(2, 3), **OPTIONS)
+        train(data, out=tmp_path / "m", callbacks=InterruptAt(2, 3), **OPTIONS)
     for model in (caught.value.model, gw.load(tmp_path / "m")):
         assert model.metadata.interrupted == "stopped in epoch 2 of 4"
         assert "| interrupted | stopped in epoch 2 of 4; the run is not finished |" in model.card()
@@ -71,7 +71,7 @@ def test_neither_a_model_nor_an_unfinished_run_is_overwritten_silently(tmp_path:
     data, out = made_reviews(60, 38), tmp_path / "m"
     options: dict[str, Any] = {**OPTIONS, "ngram_order": 0, "calibrate": False}
     with pytest.raises(Interrupted):
-        train(data, out=out, callback=InterruptAt(2, 1), **options)
+        train(data, out=out, callbacks=InterruptAt(2, 1), **options)
     left = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match=r"m.run' holds an unfinished run: continue it with --resume .* --overwrite"):
         train(data, out=out, **{**options, "seed": 22})
@@ -91,7 +91,7 @@ def test_neither_a_model_nor_an_unfinished_run_is_overwritten_silently(tmp_path:
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     data = made_reviews(200, 31)
     with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "m", callback=InterruptAt(1, 2), **OPTIONS)
+        train(data, out=tmp_path / "m", callbacks=InterruptAt(1, 2), **OPTIONS)
     with pytest.raises(TrainingError, match="another run: it differs in seed"):
         train(data, out=tmp_path / "m", resume=True, **{**OPTIONS, "seed": 22})
     with pytest.raises(TrainingError, match="another run: it differs in data"):
@@ -142,7 +142,7 @@ def test_ngrams_of_a_resumed_run(tmp_path: Path, epoch: int, step: int) -> None:
     data, options = made_reviews(240, 36), {**OPTIONS, "ngram_order": 3}
     uninterrupted = train(data, **options)
     with pytest.raises(Interrupted) as caught:
-        train(data, out=tmp_path / "m", callback=InterruptAt(epoch, step), **options)
+        train(data, out=tmp_path / "m", callbacks=InterruptAt(epoch, step), **options)
     assert caught.value.model.ngrams is None
     resumed = train(data, out=tmp_path / "m", resume=True, **options)
     _same(resumed, uninterrupted)

@@ -116,7 +116,7 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM) -> Non
     ]
     recorder, more = Recorder(), [str(text) for text in made_reviews(300, 41).inputs]
     model = train(
-        made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callback=recorder, max_pseudo_labels=150, **FEW
+        made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callbacks=recorder, max_pseudo_labels=150, **FEW
     )
     assert model.metadata.recipe == "few-shot"
     assert any(message.startswith("stacking on 54 labelled of 354 texts: LSA x ") for message in recorder.messages)
@@ -127,7 +127,9 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM) -> Non
 @pytest.mark.parametrize("missing", ["lsa_components", "ngram_order"])
 def test_without_lsa_or_ngrams_a_network_is_the_teacher(pretrained: PretrainedLM, missing: str) -> None:
     recorder, more = Recorder(), [str(text) for text in made_reviews(40, 41).inputs]
-    model = train(made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callback=recorder, **{missing: 0}, **FEW)
+    model = train(
+        made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callbacks=recorder, **{missing: 0}, **FEW
+    )
     assert (model.ngrams is None) == (missing == "ngram_order")
     assert any(message.startswith("teacher: a network, for ") for message in recorder.messages)
     assert not any("stacking" in message for message in recorder.messages)
@@ -137,10 +139,10 @@ def test_interrupted_and_resumed(pretrained: PretrainedLM, tmp_path: Path) -> No
     data, more = made_reviews(60, 3), [str(text) for text in made_reviews(100, 41).inputs]
     uninterrupted = train(data, pretrained=pretrained, unlabelled=more, **FEW)
     with pytest.raises(Interrupted, match="resume"):
-        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callback=Recorder(4), **FEW)
+        train(data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", callbacks=Recorder(4), **FEW)
     recorder = Recorder()
     resumed = train(
-        data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", resume=True, callback=recorder, **FEW
+        data, pretrained=pretrained, unlabelled=more, out=tmp_path / "m", resume=True, callbacks=recorder, **FEW
     )
     assert not any("stacking" in message for message in recorder.messages), "the run folder has the soft labels"
     for name, array in uninterrupted.parameters.items():

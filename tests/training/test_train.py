@@ -26,7 +26,7 @@ ALONE: dict[str, Any] = {"ngram_order": 0, "calibrate": False}
 def test_it_learns_and_saves_the_same_model(tmp_path: Path, name: str, changes: dict[str, Any]) -> None:
     recorder = Recorder()
     data = made_reviews(400, 1)
-    model = train(data, recipe=name, seed=3, out=tmp_path / "m", callback=recorder, epochs=6, **SMALL, **changes)
+    model = train(data, recipe=name, seed=3, out=tmp_path / "m", callbacks=recorder, epochs=6, **SMALL, **changes)
     fresh = made_reviews(200, 2)
     found = model.evaluate(fresh)
     assert found.accuracy > 0.85
@@ -42,7 +42,7 @@ def test_it_learns_and_saves_the_same_model(tmp_path: Path, name: str, changes: 
 def test_the_best_epoch_is_kept_not_the_last(tmp_path: Path) -> None:
     recorder = Recorder()
     data = made_reviews(300, 4)
-    model = train(data, recipe="fast", seed=5, callback=recorder, epochs=8, learning_rate=0.05, **SMALL, **ALONE)
+    model = train(data, recipe="fast", seed=5, callbacks=recorder, epochs=8, learning_rate=0.05, **SMALL, **ALONE)
     best = min(recorder.epochs, key=lambda row: row.val_loss)
     assert best.epoch == model.metadata.best_epoch == max(row.epoch for row in recorder.epochs if row.best)
     assert best.epoch < len(recorder.epochs), "the run must overshoot for this test to mean anything"
@@ -58,7 +58,7 @@ def test_the_best_epoch_is_kept_not_the_last(tmp_path: Path) -> None:
 
 def test_patience_stops_early() -> None:
     recorder = Recorder()
-    train(made_reviews(200, 6), callback=recorder, epochs=30, patience=2, learning_rate=0.1, seed=1, **SMALL)
+    train(made_reviews(200, 6), callbacks=recorder, epochs=30, patience=2, learning_rate=0.1, seed=1, **SMALL)
     best = min(recorder.epochs, key=lambda row: row.val_loss)
     assert len(recorder.epochs) == best.epoch + 2 < 30
 

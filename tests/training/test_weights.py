@@ -79,7 +79,7 @@ def test_the_shift_takes_class_weights_out_of_the_probabilities() -> None:
 def test_class_weights_raise_the_recall_and_leave_the_probabilities_calibrated() -> None:
     data, fresh, recorder = made_rare(1500, 3), made_rare(1000, 4), Recorder()
     plain = train(data, **SMALL)
-    weighted = train(data, class_weight="balanced", callback=recorder, **SMALL)
+    weighted = train(data, class_weight="balanced", callbacks=recorder, **SMALL)
     assert plain.thresholds == ()
     one, two = plain.evaluate(fresh), weighted.evaluate(fresh)
     assert two.recall[0] > one.recall[0]
@@ -151,7 +151,7 @@ def test_weighted_run_interrupted_and_resumed(tmp_path: Path) -> None:
     options: dict[str, Any] = {**SMALL, "class_weight": "balanced"}
     uninterrupted = train(data, **options)
     with pytest.raises(Interrupted):
-        train(data, out=tmp_path / "m", callback=InterruptAt(2, 3), **options)
+        train(data, out=tmp_path / "m", callbacks=InterruptAt(2, 3), **options)
     with pytest.raises(gw.errors.TrainingError, match="differs in data"):
         train(data, out=tmp_path / "m", resume=True, **SMALL)
     resumed = train(data, out=tmp_path / "m", resume=True, **options)

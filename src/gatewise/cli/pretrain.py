@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -54,10 +53,10 @@ def pretrain(
     gatewise pretrain letters/ mails.csv --text body --minutes 30 -o pretrained
     gatewise train reviews.csv --pretrained pretrained
     """
-    from gatewise.cli.progress import ProgressPrinter
     from gatewise.data import read_texts
     from gatewise.training import pretrain as run
     from gatewise.training import pretrain_recipe
+    from gatewise.training.progress import ProgressPrinter
     from gatewise.training.run import RunFolder
 
     recipe = (
@@ -75,8 +74,8 @@ def pretrain(
         epochs=epochs,
         seed=seed or None,
     )
-    with closing(ProgressPrinter(console(stderr=as_json))) as progress:
-        pretrained = run(corpus, recipe=recipe, seed=seed, out=folder, callback=progress, command=command)
+    progress = ProgressPrinter(console(stderr=as_json))
+    pretrained = run(corpus, recipe=recipe, seed=seed, out=folder, callbacks=progress, verbose=0, command=command)
     if as_json:
         metadata = pretrained.metadata
         print_json(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,7 +131,6 @@ def train(
     gatewise train spam.csv --class-weight balanced                  a rare class
     gatewise train gestures.ts --epochs 30 -o models/gestures
     """
-    from gatewise.cli.progress import ProgressPrinter
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
     from gatewise.training import RECIPES, default_recipe
@@ -140,6 +138,7 @@ def train(
     from gatewise.training import train as run
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.pretrained import Pretrained
+    from gatewise.training.progress import ProgressPrinter
     from gatewise.training.run import RunFolder, checked_seed
 
     options: dict[str, Any] = {
@@ -200,20 +199,20 @@ def train(
         validation=validation,
         **_as_options(changes),
     )
-    with closing(ProgressPrinter(console(stderr=as_json))) as progress:
-        model = run(
-            splits.train,
-            recipe=chosen,
-            pretrained=start,
-            unlabelled=more,
-            class_weight=weights,
-            threshold=at,
-            validation=held_out,
-            seed=seed,
-            out=folder,
-            callback=progress,
-            command=command,
-        )
+    model = run(
+        splits.train,
+        recipe=chosen,
+        pretrained=start,
+        unlabelled=more,
+        class_weight=weights,
+        threshold=at,
+        validation=held_out,
+        seed=seed,
+        out=folder,
+        callbacks=ProgressPrinter(console(stderr=as_json)),
+        verbose=0,
+        command=command,
+    )
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]
         result = {"model": str(target), "recipe": chosen.name, "seed": seed, "best_epoch": model.metadata.best_epoch}

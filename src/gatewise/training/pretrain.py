@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from gatewise.training.callback import Callback, RunInfo
 from gatewise.training.checkpoint import run_identity
 from gatewise.training.pretrain_loop import PretrainLoop
 from gatewise.training.pretrain_recipes import PretrainRecipe, pretrain_recipe
+from gatewise.training.progress import callback_of
 from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
 from gatewise.types import Array
 
@@ -35,7 +37,8 @@ def pretrain(
     out: str | Path | RunFolder | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    callback: Callback | None = None,
+    callbacks: Callback | Sequence[Callback] | None = None,
+    verbose: int | str = "auto",
     command: str = "",
 ) -> PretrainedLM:
     """Train a language model in both directions on unlabelled texts.
@@ -44,7 +47,8 @@ def pretrain(
     default the size that `minutes` (10) allow. With minutes, the first steps are timed, and as many are made as fit.
     seed: fixes initial weights, order, candidates and dropout; None draws one, which the card records. out: the folder
     for the result; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit;
-    `overwrite` replaces a model or an unfinished run there. command: written to the card.
+    `overwrite` replaces a model or an unfinished run there. callbacks, verbose: see `gatewise.train`. command:
+    written to the card.
 
     Raises InputError for too few texts, TrainingError for a loss that is not finite or a run folder in use, Interrupted
     after Ctrl-C.
@@ -52,55 +56,55 @@ def pretrain(
     recipe = recipe if isinstance(recipe, PretrainRecipe) else pretrain_recipe(recipe, minutes)
     data = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
     seed = checked_seed(seed, resume)
-    callback = callback or Callback()
     folder = RunFolder.of(out, resume, overwrite)
     start = time.perf_counter()
-    with folder.entered(seed):
-        encoding = TokenEncoding.fit(data.texts, vocab_size=recipe.vocab_size)
-        sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
-        order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
-        held_out = min(VALIDATION_TEXTS, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
-        validation, train = ([sequences[n] for n in part] for part in np.split(order, [held_out]))
-        kernel = kernels.for_precision(recipe.kernel_precision).name
-        network = LanguageModel(
-            _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1])),
-            dropout_word=recipe.dropout_word,
-            dropout_output=recipe.dropout_output,
-            kernel=kernel,
-        )
-        fingerprint = data.fingerprint()
-        identity = run_identity(asdict(recipe), seed, fingerprint, kernel, threads())
-        loop = PretrainLoop(network, recipe, train, validation, seed, callback, folder.folder, identity)
-        folder.restore(loop, callback, folder.folder)
-        info = RunInfo(recipe, data.source, len(train), held_out, kernel, loop.streams.pieces)
-        callback.on_train_begin(replace(info, vocab_size=encoding.vocab_size, words=loop.words))
-        with interruptible() as stop:
-            complete = loop.run(stop, start)
-        if not complete:
-            raise Interrupted(f"stopped after {loop.progress.position}{folder.resume_hint}")
-        metadata = PretrainedMetadata(
-            gatewise=__version__,
-            data=data.source,
-            fingerprint=fingerprint,
-            n_train=len(train),
-            n_validation=held_out,
-            n_words=loop.words,
-            seed=seed,
-            size=recipe.size,
-            epochs=round(loop.epochs_done, 3),
-            seconds=round(loop.progress.seconds, 1),
-            perplexity=loop.progress.history[-1].perplexity if loop.progress.history else {},
-            kernel=kernel,
-            created=time.strftime("%Y-%m-%d", time.gmtime()),
-            command=command,
-        )
-        parameters = network.state()
-        for array in parameters.values():
-            array.flags.writeable = False
-        pretrained = PretrainedLM(encoding, parameters, metadata, loop.progress.history_lines)
-        if folder.target is not None:
-            pretrained.save(folder.target)
-    callback.on_train_end(pretrained)
+    with closing(callback_of(callbacks, verbose)) as callback:
+        with folder.entered(seed):
+            encoding = TokenEncoding.fit(data.texts, vocab_size=recipe.vocab_size)
+            sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
+            order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
+            held_out = min(VALIDATION_TEXTS, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
+            validation, train = ([sequences[n] for n in part] for part in np.split(order, [held_out]))
+            kernel = kernels.for_precision(recipe.kernel_precision).name
+            network = LanguageModel(
+                _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1])),
+                dropout_word=recipe.dropout_word,
+                dropout_output=recipe.dropout_output,
+                kernel=kernel,
+            )
+            fingerprint = data.fingerprint()
+            identity = run_identity(asdict(recipe), seed, fingerprint, kernel, threads())
+            loop = PretrainLoop(network, recipe, train, validation, seed, callback, folder.folder, identity)
+            folder.restore(loop, callback, folder.folder)
+            info = RunInfo(recipe, data.source, len(train), held_out, kernel, loop.streams.pieces)
+            callback.on_train_begin(replace(info, vocab_size=encoding.vocab_size, words=loop.words))
+            with interruptible() as stop:
+                complete = loop.run(stop, start)
+            if not complete:
+                raise Interrupted(f"stopped after {loop.progress.position}{folder.resume_hint}")
+            metadata = PretrainedMetadata(
+                gatewise=__version__,
+                data=data.source,
+                fingerprint=fingerprint,
+                n_train=len(train),
+                n_validation=held_out,
+                n_words=loop.words,
+                seed=seed,
+                size=recipe.size,
+                epochs=round(loop.epochs_done, 3),
+                seconds=round(loop.progress.seconds, 1),
+                perplexity=loop.progress.history[-1].perplexity if loop.progress.history else {},
+                kernel=kernel,
+                created=time.strftime("%Y-%m-%d", time.gmtime()),
+                command=command,
+            )
+            parameters = network.state()
+            for array in parameters.values():
+                array.flags.writeable = False
+            pretrained = PretrainedLM(encoding, parameters, metadata, loop.progress.history_lines)
+            if folder.target is not None:
+                pretrained.save(folder.target)
+        callback.on_train_end(pretrained)
     return pretrained
 
 

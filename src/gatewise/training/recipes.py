@@ -7,6 +7,7 @@ rows. `best` is the most accurate and the slowest. `tutorial` reproduces the Ker
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -279,13 +280,13 @@ def changed(recipe: Recipe, /, **changes: Any) -> Recipe:
     return replace(recipe, **changes)
 
 
-def setting(name: str) -> Field:
-    """The field `name` of a recipe. Raises InputError for an unknown one, with the nearest; a recipe's name is no
-    setting.
+def setting(name: str, others: Iterable[str] = ()) -> Field:
+    """The field `name` of a recipe. Raises InputError for an unknown one, with the nearest of the fields and `others`.
+    A recipe's name is no setting.
     """
     known = {key: field for key, field in fields_of(Recipe).items() if key != "name"}
     if name not in known:
-        nearest = did_you_mean(name, known) or f"; it has {', '.join(known)}"
+        nearest = did_you_mean(name, [*known, *others]) or f"; it has {', '.join(known)}"
         raise InputError(f"a recipe has no {quote(name)}{nearest}")
     return known[name]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +32,8 @@ from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
 from gatewise.training.lsa import fit_lsa_classifier
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import Recipe, changed, default_recipe, match_pretrained
+from gatewise.training.progress import callback_of
+from gatewise.training.recipes import Recipe, changed, default_recipe, match_pretrained, setting
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
 from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
@@ -61,7 +63,8 @@ def train(
     out: str | Path | RunFolder | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    callback: Callback | None = None,
+    callbacks: Callback | Sequence[Callback] | None = None,
+    verbose: int | str = "auto",
     command: str = "",
     **changes: Any,
 ) -> Model:
@@ -88,7 +91,9 @@ def train(
 
     seed: fixes the split, the initial weights, the order and the dropout; None draws one, which the model card records.
     out: the folder for the model; the checkpoint stands in `out`.run during training, and `resume` continues from it,
-    bit for bit; `overwrite` replaces a model or an unfinished run there. command: written to the model card.
+    bit for bit; `overwrite` replaces a model or an unfinished run there. callbacks: one or several
+    `gatewise.training.Callback`, told of each step and epoch. verbose: "auto" shows progress in a terminal and in a
+    notebook, 0 never, 1 with a bar, 2 without one. command: written to the model card.
 
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
@@ -96,6 +101,8 @@ def train(
     labelled = _labelled(data, labels, task, groups, sample_weight)
     check_threshold(labelled.target, threshold)
     seed = checked_seed(seed, resume)
+    for name in changes:
+        setting(name, train.__kwdefaults__ or ())
     recipe = recipe or default_recipe(len(labelled), pretrained is not None)
     recipe = named(recipe, **changes) if isinstance(recipe, str) else changed(recipe, **changes)
     if split is not None:
@@ -135,18 +142,18 @@ def train(
     warn_about_data(training_data)
     if start is not None and recipe.ngram_order:
         training_data = replace(training_data, transferred=transfer_ngrams(training_data, start))
-    callback = callback or Callback()
-    with folder.entered(seed):
-        run = _Run(seed, start, folder, callback, command)
-        if unlabelled is not None:
-            training_data = run.add_unlabelled(training_data, unlabelled)
-        model = run.fit(training_data, folder.folder)
-        model = with_thresholds(model, training_data, threshold, callback)
-        model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
-        model = replace(model, metadata=replace(model.metadata, seconds=run.seconds))
-        if folder.target is not None:
-            model.save(folder.target)
-    callback.on_train_end(model)
+    with closing(callback_of(callbacks, verbose)) as callback:
+        with folder.entered(seed):
+            run = _Run(seed, start, folder, callback, command)
+            if unlabelled is not None:
+                training_data = run.add_unlabelled(training_data, unlabelled)
+            model = run.fit(training_data, folder.folder)
+            model = with_thresholds(model, training_data, threshold, callback)
+            model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
+            model = replace(model, metadata=replace(model.metadata, seconds=run.seconds))
+            if folder.target is not None:
+                model.save(folder.target)
+        callback.on_train_end(model)
     return model
 
 

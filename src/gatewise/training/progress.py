@@ -1,28 +1,39 @@
-"""Progress of `gatewise train` and `pretrain`: the run, a bar on stderr, a line per epoch or measurement."""
+"""Progress of training and pretraining: the run, a bar, a line per epoch or measurement.
+
+`gatewise.train(..., verbose=...)` follows Keras: "auto" prints in a terminal and in a notebook, 0 nothing, 1 bar and
+lines, 2 lines only.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from gatewise.cli.output import console, layer_table
-from gatewise.errors import printable
+from gatewise.errors import InputError, printable, quote
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Callback, EpochLog, PerplexityLog, PretrainRecipe, RunInfo, StepLog
+from gatewise.network.architecture import Architecture, summary
+from gatewise.training.callback import Callback, CallbackList, EpochLog, PerplexityLog, RunInfo, StepLog
+from gatewise.training.pretrain_recipes import PretrainRecipe
 
 
 class ProgressPrinter(Callback):
-    """Prints a run to `out`. A bar on stderr, if that is a terminal, is erased before each line."""
+    """Prints a run to `out`. A bar on stderr, if that is a terminal, is erased before each line. bar: whether there is
+    one.
+    """
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Console, bar: bool = True) -> None:
         self.out = out
         self._best: EpochLog | None = None
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._terminal = sys.stderr.isatty()
+        self._terminal = bar and sys.stderr.isatty()
         self._pretraining = False
 
     def log(self, text: str) -> None:
@@ -47,7 +58,8 @@ class ProgressPrinter(Callback):
         self._print(f"train       {run.train:,} in {steps}")
         self._print(f"validation  {run.validation:,}, {printable(run.validation_how, 200)}")
         self._print(f"recipe      {run.recipe.name}, kernel {run.kernel}\n")
-        self.out.print(layer_table(run.architecture))
+        for line in _layers(run.architecture):
+            self._print(line)
         self._print("\n" + _head(run.task == "regression"))
 
     def on_step_end(self, step: StepLog) -> None:
@@ -63,7 +75,7 @@ class ProgressPrinter(Callback):
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=30),
                 TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[state]}"),
-                console=console(stderr=True),
+                console=plain_console(),
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
@@ -101,6 +113,76 @@ class ProgressPrinter(Callback):
     def _print(self, text: str) -> None:
         self.close()
         self.out.print(text, soft_wrap=True)  # whole lines for a file; a terminal wraps by itself
+
+
+class NotebookPrinter(ProgressPrinter):
+    """Prints a run below the cell of a notebook, as plain text that is updated in place."""
+
+    def __init__(self) -> None:
+        super().__init__(plain_console(), bar=False)
+        self._lines: list[str] = []
+        self._display: Any = None
+        self._shown = 0.0
+
+    def on_step_end(self, step: StepLog) -> None:
+        """Show the step on the last line, five times a second at most."""
+        now = time.monotonic()
+        if now - self._shown >= 0.2 or step.step == step.steps:
+            self._shown = now
+            part = f"epoch {step.epoch}/{step.epochs}, step {step.step:,} of {step.steps:,}, loss {step.loss:.4f}"
+            self._update([*self._lines, part])
+
+    def _print(self, text: str) -> None:
+        self._lines += text.split("\n")
+        self._update(self._lines)
+
+    def _update(self, lines: list[str]) -> None:
+        display = import_module("IPython.display").display  # not a dependency: every notebook has it
+
+        content = {"text/plain": "\n".join(lines)}
+        if self._display is None:
+            self._display = display(content, raw=True, display_id=True)
+        else:
+            self._display.update(content, raw=True)
+
+
+def callback_of(callbacks: Callback | Sequence[Callback] | None, verbose: int | str) -> Callback:
+    """The callbacks as one, with the printer that `verbose` asks for. Raises InputError for anything else."""
+    given: list[Any] = []
+    if callbacks is not None:
+        given += callbacks if isinstance(callbacks, Sequence) else [callbacks]
+    for one in given:
+        if not isinstance(one, Callback):
+            kind = getattr(one, "__name__", type(one).__name__)
+            raise InputError(f"callbacks must be instances of gatewise.training.Callback, not {quote(kind)}")
+    if verbose not in ("auto", 0, 1, 2):
+        raise InputError(f"verbose must be 'auto', 0, 1 or 2, not {quote(verbose)}")
+    notebook = in_notebook()
+    if verbose == "auto":
+        verbose = int(notebook or sys.stderr.isatty())
+    if verbose:
+        given.append(NotebookPrinter() if notebook else ProgressPrinter(plain_console(), bar=verbose == 1))
+    return given[0] if len(given) == 1 else CallbackList(given)
+
+
+def plain_console() -> Console:
+    """A rich console on stderr that prints text unchanged."""
+    return Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=False)
+
+
+def in_notebook() -> bool:
+    """Whether the program is a notebook's kernel."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _layers(arch: Architecture) -> list[str]:
+    """The layers with output shape and parameter count, and the total."""
+    layers = summary(arch)
+    rows = [(name, shape, f"{count:,}") for name, shape, count in layers]
+    rows = [("layer", "output shape", "parameters"), *rows, ("total", "", f"{sum(row[2] for row in layers):,}")]
+    name, shape, count = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return [f"{row[0]:{name}}  {row[1]:{shape}}  {row[2]:>{count}}" for row in rows]
 
 
 def _head(regression: bool) -> str:

@@ -1,0 +1,110 @@
+"""Progress in Python: when it is shown, callbacks, and a notebook's cell."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import gatewise as gw
+from gatewise.errors import InputError
+from gatewise.model.model import Model
+from gatewise.training import Callback, Interrupted
+from tests.training.callbacks import Recorder
+from tests.training.texts import made_reviews
+
+TINY: dict[str, Any] = {"units": 3, "embedding_dim": 4, "epochs": 2, "ngram_order": 0, "calibrate": False}
+
+
+class Closing(Recorder):
+    """Counts what the base class leaves empty."""
+
+    ended = closed = 0
+
+    def on_train_end(self, model: Any) -> None:
+        self.ended += 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_auto_is_silent_where_nobody_watches_and_2_prints_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    gw.train(made_reviews(60, 3), **TINY)
+    assert capsys.readouterr() == ("", "")
+    model = gw.train(made_reviews(60, 3), verbose=2, **TINY)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.splitlines()
+    assert lines[0] == "data        60 made reviews"
+    assert [line.split()[0] for line in lines if line.split()[:1] in (["1"], ["2"])] == ["1", "2"]
+    total = sum(array.size for array in model.parameters.values())
+    assert ["total", f"{total:,}"] in [line.split() for line in lines]
+    assert lines[-1].startswith("kept epoch ")
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    gw.train(made_reviews(60, 3), **TINY)
+    assert "epoch 1/2" in capsys.readouterr().err
+    gw.train(made_reviews(60, 3), verbose=0, **TINY)
+    assert capsys.readouterr().err == ""
+
+
+def test_several_callbacks_are_told_and_closed() -> None:
+    both = [Closing(), Closing()]
+    model = gw.train(made_reviews(60, 3), callbacks=both, **TINY)
+    for one in both:
+        assert [row.epoch for row in one.epochs] == [1, 2]
+        assert one.run is not None
+        assert len(one.steps) == 2 * one.run.steps_per_epoch
+        assert (one.ended, one.closed) == (1, 1)
+    assert model.metadata.epochs == 2
+    stopped = [Closing(), Closing(interrupt_after=3)]
+    with pytest.raises(Interrupted):
+        gw.train(made_reviews(60, 3), callbacks=stopped, **TINY)
+    assert [(one.ended, one.closed) for one in stopped] == [(0, 1), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"verbose": 3}, "verbose must be 'auto', 0, 1 or 2, not '3'"),
+        ({"verbose": "yes"}, "verbose must be 'auto', 0, 1 or 2, not 'yes'"),
+        ({"callbacks": [print]}, "callbacks must be instances of gatewise.training.Callback, not 'print'"),
+        ({"callbacks": Recorder}, "callbacks must be instances of gatewise.training.Callback, not 'Recorder'"),
+        ({"callback": Callback()}, "a recipe has no 'callback'; did you mean 'callbacks'?"),
+    ],
+)
+def test_wrong_callbacks(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        gw.train(made_reviews(60, 3), **TINY | options)
+    assert str(caught.value).startswith(message)
+
+
+class ZMQInteractiveShell:
+    """Named as the shell of a notebook's kernel."""
+
+
+def test_a_notebook_updates_one_output_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    def display(content: dict[str, str], *, raw: bool, display_id: bool) -> Any:
+        assert raw
+        assert display_id
+        shown.append(content["text/plain"])
+        return SimpleNamespace(update=lambda content, raw: shown.append(content["text/plain"]))
+
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=ZMQInteractiveShell))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    model: Model = gw.train(made_reviews(60, 3), **TINY)
+    assert any("epoch 1/2, step " in one for one in shown)
+    last = shown[-1].splitlines()
+    assert last[0] == "data        60 made reviews"
+    assert not any("step " in line for line in last)
+    assert f"kept epoch {model.metadata.best_epoch} (lowest val_loss " in last[-1]
+    count = len(shown)
+    gw.train(made_reviews(60, 3), verbose=0, **TINY)
+    assert len(shown) == count
