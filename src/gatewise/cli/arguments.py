@@ -73,6 +73,10 @@ SeriesOption = Annotated[
     bool, typer.Option("--series", help="The table holds series: one per row, or with --time one step per row.")
 ]
 IdOption = Annotated[str | None, option("--id", "COLUMN", "With --series: column that names the series.")]
+LayoutOption = Annotated[
+    str | None,
+    option("--layout", "NAME", "Of three-dimensional arrays in .npz and .npy: time-first or channels-first."),
+]
 DelimiterOption = Annotated[
     str | None,
     option("--delimiter", "CHARACTER", "Between fields of a CSV file; tab for tabs.  [default: guessed]"),

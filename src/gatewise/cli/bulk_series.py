@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import InputError, quote
 
 if TYPE_CHECKING:
+    from gatewise.data.series_rows import SeriesRows
     from gatewise.model.model import Model
     from gatewise.types import Array
 
@@ -17,16 +19,18 @@ def predict_series(
     model: Model,
     inputs: list[str],
     *,
+    label: list[str] | None,
     id: str | None,
     time: str | None,
+    layout: str | None,
     out: str | None,
     every: bool,
     new: bool,
 ) -> Array:
     """The logits (n, outputs) of the series of one file.
 
-    id, time: columns of a table with one step per row. out: the table for id or number, label and probabilities. new:
-    the table must not exist. Raises InputError for texts and for an output that exists.
+    label, id, time, layout: as in `read_series`; labels are not used. out: the table for id or number, label and
+    probabilities. new: the table must not exist. Raises InputError for texts and for an output that exists.
     """
     from gatewise.data.series_files import read_series
 
@@ -36,7 +40,10 @@ def predict_series(
         raise InputError("the model classifies series: give one file, such as .ts, .npz or .csv")
     if out is not None and new and os.path.exists(out):
         raise InputError(f"{quote(out, 200)}: exists already; --overwrite replaces it")
-    rows = read_series(inputs[0], id=id, time=time)
+    if label is not None and len(label) > 1:
+        raise InputError("series have one label column")
+    rows = read_series(inputs[0], label=label[0] if label else None, id=id, time=time, layout=layout)
+    check_series(model, rows)
     logits = model.logits(rows.inputs)
     if out is not None:
         from gatewise.cli.predictions import PredictionColumns
@@ -51,3 +58,24 @@ def predict_series(
         writer.write([{key: name} | row for name, row in zip(names, predicted, strict=True)])
         writer.finish()
     return logits
+
+
+def check_series(model: Model, rows: SeriesRows) -> None:
+    """Warn about series of another length than all training series had: a column may be a label or an id.
+
+    Raises InputError for a first column of a UCR text file that is not the class.
+    """
+    path = quote(rows.path, 200)
+    if rows.path.lower().endswith((".tsv", ".txt")) and isinstance(rows.labels, list) and model.task != "regression":
+        other = sorted(set(rows.labels) - set(model.classes))
+        if other:
+            raise InputError(
+                f"{path}: the first column is the class, but the model has no class {quote(other[0], 40)}; if the file "
+                "has no classes, add --label ''"
+            )
+    shortest, longest = getattr(model.preprocessor, "steps", (0, 0))
+    lengths = {len(series) for series in rows.inputs}
+    if 0 < shortest == longest and lengths != {longest}:
+        found = f"{min(lengths)} to {max(lengths)}" if len(lengths) > 1 else f"{min(lengths)}"
+        text = f"{path}: the series have {found} steps, those of training {longest}; name a label or id column"
+        warnings.warn(text, UserWarning, stacklevel=2)

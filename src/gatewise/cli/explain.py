@@ -12,10 +12,13 @@ import typer
 
 from gatewise.cli.arguments import (
     BundledOption,
+    IdOption,
     JsonOption,
     LabelOption,
+    LayoutOption,
     ModelChoice,
     TextOption,
+    TimeOption,
     argument,
     choose_model,
     open_model,
@@ -69,6 +72,9 @@ def explain(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N examples of --data.")] = 1000,
     column: TextOption = None,
     label: LabelOption = None,
+    id: IdOption = None,
+    time: TimeOption = None,
+    layout: LayoutOption = None,
     file: Annotated[str | None, option("--file", "FILE", "The same as a file as the last argument.")] = None,
     row: Annotated[int | None, option("--row", "N", "Row of the file, from 1.  [default: 1]", min=1)] = None,
     method: Annotated[str | None, option("--method", "NAME", _METHOD)] = None,
@@ -117,10 +123,18 @@ def explain(
     if data is not None and text is None and file is None and not tutorial_review:
         if clamps or replacements or compare or method or svg or html or target or against:
             raise InputError("--data without a text summarises units; the other options need a text")
-        labelled = _sample(data, TableOptions(column, label), limit)
+        labelled = _sample(data, TableOptions(column, label, time=time, id=id, layout=layout, series=series), limit)
         _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
         return
-    item = _item(series, text, tutorial_review, data, file, row, TableOptions(column, label))
+    item = _item(
+        series,
+        text,
+        tutorial_review,
+        data,
+        file,
+        row,
+        TableOptions(column, label, time=time, id=id, layout=layout, series=series),
+    )
     from gatewise.explain.explanation import method_named
     from gatewise.explain.render.html import compare_page, report_page
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
@@ -256,7 +270,8 @@ def _rows_of(file: str, series: bool, options: TableOptions) -> Sequence[Any]:
     if series:
         from gatewise.data.series_files import read_series
 
-        return read_series(file, label=options.label[0] if options.label else None).inputs
+        label = options.label[0] if options.label else None
+        return read_series(file, label=label, id=options.id, time=options.time, layout=options.layout).inputs
     if is_series(file):
         raise InputError(f"{quote(file)}: the model reads texts, not series")
     from gatewise.data.files import read_column

@@ -42,6 +42,7 @@ class TableOptions:
     series: bool = False
     delimiter: str | None = None
     skip_bad_rows: str | None = None
+    layout: str | None = None
 
     def read(self, sources: Sequence[str]) -> Labelled:
         """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
@@ -49,8 +50,9 @@ class TableOptions:
 
         if self.series or is_series(sources[0]):
             return self._series(sources)
-        if self.id is not None:
-            raise InputError("--id is for series: add --series")
+        for name in ("id", "layout"):
+            if getattr(self, name) is not None:
+                raise InputError(f"--{name} is for series: add --series")
         return read_table(
             sources,
             text=self.text or "text",
@@ -70,7 +72,11 @@ class TableOptions:
                 raise InputError(f"--{name.replace('_', '-')} is for texts, and these are series")
         if len(sources) > 1 or len(self.label or ()) > 1:
             raise InputError("series are read from one file, with one label column")
-        return read_series(sources[0], self.label[0] if self.label else None, self.id, self.time, self.task)
+        from gatewise.data.series_files import read_series
+
+        label = self.label[0] if self.label else None
+        rows = read_series(sources[0], label=label, id=self.id, time=self.time, layout=self.layout)
+        return rows.labelled(self.task)  # type: ignore[arg-type]
 
 
 def read_source(source: str | Sequence[str], data: str | None, options: TableOptions | None = None) -> Splits:
@@ -110,15 +116,6 @@ def read_data(data: str, options: TableOptions | None = None) -> Splits:
 def table_delimiter(name: str | None) -> str | None:
     """The delimiter of the option: one character, or tab."""
     return "\t" if name in ("tab", "\\t") else name
-
-
-def read_series(
-    path: str, label: str | None = None, id: str | None = None, time: str | None = None, task: str | None = None
-) -> Labelled:
-    """The labelled series of a file."""
-    from gatewise.data.series_files import read_series as read
-
-    return read(path, label=label, id=id, time=time).labelled(task)  # type: ignore[arg-type]
 
 
 def read_lines(path: str | None) -> list[str]:

@@ -13,6 +13,8 @@ from gatewise.cli.arguments import (
     DelimiterOption,
     IdOption,
     JsonOption,
+    LabelOption,
+    LayoutOption,
     ModelChoice,
     PrecisionOption,
     SeriesOption,
@@ -54,6 +56,8 @@ def predict(
     skip_bad_rows: SkipOption = None,
     series: SeriesOption = False,
     id: IdOption = None,
+    layout: LayoutOption = None,
+    label: LabelOption = None,
     time: TimeOption = None,
     use_bundled: BundledOption = False,
     precision: PrecisionOption = "float32",
@@ -87,7 +91,15 @@ def predict(
         from gatewise.cli.bulk_series import predict_series
 
         logits = predict_series(
-            model, inputs, id=id, time=time, out=out, every=probabilities == "all", new=not overwrite
+            model,
+            inputs,
+            label=label,
+            id=id,
+            time=time,
+            layout=layout,
+            out=out,
+            every=probabilities == "all",
+            new=not overwrite,
         )
     elif _are_files(inputs, file):
         if id is not None or time is not None:

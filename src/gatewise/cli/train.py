@@ -19,6 +19,7 @@ from gatewise.cli.arguments import (
     JsonOption,
     LabelOption,
     LabelSeparatorOption,
+    LayoutOption,
     OverwriteOption,
     ResumeOption,
     SeriesOption,
@@ -79,6 +80,7 @@ def train(
     time: TimeOption = None,
     series: SeriesOption = False,
     id: IdOption = None,
+    layout: LayoutOption = None,
     delimiter: DelimiterOption = None,
     skip_bad_rows: SkipOption = None,
     out: Annotated[
@@ -155,7 +157,9 @@ def train(
         "adversarial": adversarial,
     }
     options = {name: value for name, value in options.items() if value is not None}
-    table = TableOptions(text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows)
+    table = TableOptions(
+        text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows, layout
+    )
     source = sources[0]
     # An error in an option stops the command before it reads the data.
     checked_seed(seed, resume)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gatewise.data.columns import find_column
 from gatewise.data.inputs import convert_inputs, described, frame_columns, is_frame
 from gatewise.data.labels import convert_groups, convert_labels
+from gatewise.data.series import describe_series
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, quote
 from gatewise.target import Target
@@ -106,6 +107,8 @@ class Labelled:
         for name, column in more.items():
             if len(column) != n:
                 raise InputError(f"there are {n:,} inputs but {len(column):,} {name}")
+        if rows and not isinstance(rows[0], str):
+            source = f"{source}: {n:,} series, {describe_series(rows)}"
         return cls(
             rows, found.labels, found.classes, source=source, task=found.task, label_type=found.label_type, **more
         )

@@ -25,10 +25,10 @@ def read_series(
 ) -> SeriesRows:
     """The series of a .ts, .arff, .npz or .npy file, a .tsv or .txt file of the UCR archive, or a table.
 
-    A .tsv or .txt file whose first line holds numbers only is of the UCR archive: the first column is the class, unless
-    label is "". Other tables have one series per row, or with `time` one step per row; label, id, time: their columns
-    (`read_wide`, `read_long`). layout: of three-dimensional arrays in .npz and .npy. Raises DataError with file and
-    line, InputError for an option that the format does not have.
+    A .tsv or .txt file whose first lines hold numbers only is of the UCR archive: the first column is the class, unless
+    label is "". Other tables have one series per row, or with `time` one step per row. label, id, time: their columns
+    (`read_wide`, `read_long`); without a name, a column "label" holds the labels. layout: of three-dimensional arrays
+    in .npz and .npy. Raises DataError with file and line, InputError for an option that the format does not have.
     """
     file = Path(path).expanduser()
     suffix = file.suffix.lower()
@@ -54,7 +54,7 @@ def read_series(
     if not is_table(file):
         raise DataError(f"{quote(file, 200)}: the name must end in one of {' '.join((*SERIES, *TABLES))}")
     allow("label", "id", "time")
-    return read_wide(file, label or None, id) if time is None else read_long(file, id, time, label or None)
+    return read_wide(file, label, id) if time is None else read_long(file, id, time, label)
 
 
 def is_series_file(path: str | Path) -> bool:

@@ -50,7 +50,9 @@ class SeriesRows:
         """
         labels, where = self.labels, quote(self.path, 200)
         if labels is None:
-            raise DataError(f"{where}: the series have no labels")
+            raise DataError(
+                f"{where}: the series have no labels; name their column with label (--label), if there is one"
+            )
         if task == "multilabel" or (task == "classification" and isinstance(labels, np.ndarray)):
             raise DataError(f"{where}: the labels are not for task {task}")
         if task == "regression" and not isinstance(labels, np.ndarray):

@@ -25,7 +25,8 @@ _MISSING = {"", "?", "na", "nan", "null", "none", "n/a"}
 def read_wide(path: str | Path, label: str | None = None, id: str | None = None) -> SeriesRows:
     """A table with one series per row: the numeric columns, in their order, are the steps.
 
-    label, id: the columns of the labels and of names for the series, if there are any. An empty cell, NA and NaN are
+    label, id: the columns of the labels and of names for the series, if there are any. Without a name, a column "label"
+    holds the labels, unless label is "". An empty cell, NA and NaN are
     missing values; missing steps at the end of a row mean a shorter series. Raises DataError with the line for a cell
     that is not a number, a column that is not there, and a row without a value.
     """
@@ -35,7 +36,7 @@ def read_wide(path: str | Path, label: str | None = None, id: str | None = None)
 
 def _wide(table: SeriesTable, label: str | None, id: str | None) -> SeriesRows:
     file = table.file
-    label = None if label is None else table.column(label, "--label")
+    label = table.label(label)
     id = None if id is None else table.column(id, "--id")
     steps = [name for name in table.columns if name not in (label, id)]
     inputs: list[Series] = []
@@ -68,7 +69,7 @@ def read_long(path: str | Path, id: str | None, time: str, label: str | None = N
 def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> SeriesRows:
     file = table.file
     time = table.column(time, "--time")
-    label = None if label is None else table.column(label, "--label")
+    label = table.label(label)
     id = None if id is None else table.column(id, "--id")
     channels = [name for name in table.columns if name not in (id, time, label)]
     if not channels:
@@ -128,6 +129,12 @@ class SeriesTable:
     def column(self, name: str, option: str) -> str:
         """The name of a column as the header writes it. option: of the command line, for messages."""
         return self.table.column(name, option)
+
+    def label(self, name: str | None) -> str | None:
+        """The column of the labels; None: the column "label" if there is one; "": none."""
+        if name is None:
+            return "label" if "label" in self.columns else None
+        return self.column(name, "--label") if name else None
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """(line, cells by column) of each row."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import DataWarning, InputError, quote
 from gatewise.forecast.explanation import ForecastExplanation, explain_window
 from gatewise.forecast.files import files_of, fitted_from
 from gatewise.forecast.fitted import Fitted
@@ -189,7 +190,9 @@ class Forecaster:
         groups = np.arange(len(inputs), dtype=np.int64)
         data = Labelled(inputs, windows.y, names, groups, f"{len(inputs):,} windows", task="regression")
         options = {"validation_by": "time", **self.changes}
-        model = train(data, recipe=self.recipe, seed=self.seed, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # windows are not rows that somebody collected
+            model = train(data, recipe=self.recipe, seed=self.seed, **options)
         return NetworkMember(transform, steps, windows.scales, model)
 
     def _forecast(self, horizon: int | None) -> Array:

@@ -192,17 +192,20 @@ class SeriesPreprocessor:
     A missing value (NaN) is interpolated linearly between its neighbours in the channel; before the first value and
     after the last it takes the nearest one, and a channel without any value takes the training mean. mask: append a
     channel with the share of the C channels that are missing at the step. `fit` sets it where training data have
-    missing values.
+    missing values. steps: of the shortest and the longest training series, 0 if not recorded.
     """
 
     scaling: StandardScaler
     mask: bool = False
+    steps: tuple[int, int] = (0, 0)
     unknown: ClassVar[None] = None
 
     @classmethod
     def fit(cls, inputs: Sequence[Any]) -> SeriesPreprocessor:
         """Fit on arrays (length, channels). Raises InputError if there is no step."""
-        return cls(StandardScaler.fit(inputs), mask=any(bool(np.isnan(series).any()) for series in inputs))
+        lengths = [len(series) for series in inputs]
+        mask = any(bool(np.isnan(series).any()) for series in inputs)
+        return cls(StandardScaler.fit(inputs), mask, (min(lengths), max(lengths)))
 
     @property
     def channels(self) -> int:
@@ -249,7 +252,9 @@ class SeriesPreprocessor:
             )
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        return {"kind": "series", **self.scaling.to_config(), **({"mask": True} if self.mask else {})}, {}
+        mask = {"mask": True} if self.mask else {}
+        steps = {"steps": list(self.steps)} if self.steps != (0, 0) else {}
+        return {"kind": "series", **self.scaling.to_config(), **mask, **steps}, {}
 
 
 def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preprocessor:
@@ -260,6 +265,9 @@ def preprocessor_from(config: object, read: Callable[[str], bytes]) -> Preproces
         mask = config.get("mask", False)
         if not isinstance(mask, bool):
             raise ModelFileError("series: 'mask' must be true or false")
-        scaling = StandardScaler.from_config({k: v for k, v in config.items() if k not in ("kind", "mask")})
-        return SeriesPreprocessor(scaling, mask)
+        steps = config.get("steps", [0, 0])
+        if not isinstance(steps, list) or [type(n) for n in steps] != [int, int] or not 0 <= steps[0] <= steps[1]:
+            raise ModelFileError("series: 'steps' must be two ascending whole numbers")
+        scaling = StandardScaler.from_config({k: v for k, v in config.items() if k not in ("kind", "mask", "steps")})
+        return SeriesPreprocessor(scaling, mask, (steps[0], steps[1]))
     return TextPreprocessor(encoding_from(config, read))

@@ -37,6 +37,8 @@ def warn_about_data(training_data: TrainingData) -> None:
         first = len(encoding.encode(""))
         found.append(one_token(texts, [length - first for length in lengths]))
         found.append(unknown_tokens(training_data.full_sequences, encoding.unknown))
+    else:
+        found.append(missing_values(data))
     warn(found)
 
 
@@ -116,6 +118,18 @@ def unknown_tokens(sequences: Sequence[Array], unknown: int) -> str:
     if 2 * missing <= len(ids):
         return ""
     return f"{missing / len(ids):.0%} of the tokens are not in the vocabulary of the model"
+
+
+def missing_values(data: Labelled) -> str:
+    """Missing values in series."""
+    missing = [int(np.isnan(series).sum()) for series in data.inputs]
+    if not any(missing):
+        return ""
+    values = sum(np.size(series) for series in data.inputs)
+    return (
+        f"{sum(missing):,} of {values:,} values are missing, in {sum(map(bool, missing)):,} of {len(data):,} series: "
+        "they are interpolated, and a mask channel says where"
+    )
 
 
 def overlap(train: Labelled, other: Labelled, name: str) -> str:

@@ -53,6 +53,7 @@ def train(
     unlabelled: Unlabelled | Sequence[str] | None = None,
     task: Task | None = None,
     sample_weight: Sequence[float] | None = None,
+    layout: str | None = None,
     class_weight: ClassWeight | None = None,
     threshold: Threshold | None = None,
     groups: Sequence[Any] | None = None,
@@ -71,7 +72,8 @@ def train(
     """Train a model and return its best epoch.
 
     data: Labelled, or n texts or series with `labels` (n,), see `Labelled.of`. task: "classification", "multilabel" or
-    "regression"; by default what the labels look like. recipe: a name or a Recipe; by default "fast", with `pretrained`
+    "regression"; by default what the labels look like. layout: of three-dimensional arrays, "time-first" or
+    "channels-first", see `gatewise.data.series`. recipe: a name or a Recipe; by default "fast", with `pretrained`
     "finetune", or "few-shot" below 2,000 rows. changes: fields of the recipe to replace (`epochs=3`, `units=128`, ...).
     pretrained: a model to start from: a language model of `gatewise.pretrain` or any classifier, its folder, or
     "bundled", the bundled sentiment model. unlabelled: further texts, for a recipe with `student_epochs` or
@@ -98,7 +100,7 @@ def train(
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
     """
-    labelled = _labelled(data, labels, task, groups, sample_weight)
+    labelled = _labelled(data, labels, task, groups, sample_weight, layout)
     check_threshold(labelled.target, threshold)
     seed = checked_seed(seed, resume)
     for name in changes:
@@ -300,16 +302,19 @@ class _Run:
         return replace(model, metadata=metadata, history=loop.progress.history_lines, precision=precision)
 
 
-def _labelled(data: Any, labels: Any, task: Task | None, groups: Any, sample_weight: Any) -> Labelled:
+def _labelled(
+    data: Any, labels: Any, task: Task | None, groups: Any, sample_weight: Any, layout: str | None
+) -> Labelled:
     if isinstance(data, Labelled):
         given = {"labels": labels, "task": task, "groups": groups, "sample_weight": sample_weight}
+        given["layout"] = layout
         for name, value in given.items():
             if value is not None:
                 raise InputError(f"{name} {'are' if name.endswith('s') else 'is'} part of the data already")
         return data
     if labels is None:
         raise InputError("labels are missing: one for each text or series")
-    return Labelled.of(data, labels, task=task, groups=groups, sample_weight=sample_weight)
+    return Labelled.of(data, labels, task=task, groups=groups, sample_weight=sample_weight, layout=layout)
 
 
 def _validation(validation: Any, data: Labelled) -> Labelled | None:

@@ -1,0 +1,134 @@
+"""Files of series in train, evaluate, predict and explain: what train took, the others take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import DataWarning, InputError
+from gatewise.model.model import Model
+from tests.cli.conftest import Run
+
+TINY: dict[str, Any] = {"epochs": 2, "units": 3, "batch_size": 8, "recipe": "fast"}
+RNG = np.random.default_rng(8)
+
+
+def rows(n: int = 40, steps: int = 9) -> tuple[np.ndarray[Any, Any], list[str]]:
+    values = RNG.normal(size=(n, steps)).round(3)
+    labels = ["up" if k % 2 else "down" for k in range(n)]
+    values[1::2] += np.linspace(0, 3, steps).round(3)
+    return values, labels
+
+
+def write(path: Path, lines: list[str]) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    values, labels = rows()
+    path = tmp_path_factory.mktemp("models") / "wide"
+    gw.train(values, labels, **TINY).save(path)
+    return path
+
+
+def test_train_evaluate_predict_and_explain_a_wide_table(run: Run, tmp_path: Path) -> None:
+    values, labels = rows()
+    header = ",".join(["label", *(f"t{k}" for k in range(9))])
+    body = [",".join([label, *map(str, row)]) for label, row in zip(labels, values.tolist(), strict=True)]
+    file = write(tmp_path / "wide.csv", [header, *body])
+    options = ("--series", "--epochs", 2, "--units", 3, "--recipe", "fast", "-o", tmp_path / "m")
+    done = run("train", file, *options)
+    assert done.exit_code == 0, done.stderr
+    done = run("evaluate", tmp_path / "m", file, "--json")
+    assert json.loads(done.stdout)["n"] == 40
+    unlabelled = write(tmp_path / "new.csv", [header[6:], *(",".join(map(str, row)) for row in values.tolist())])
+    one, two = (run("predict", tmp_path / "m", path).stdout.splitlines() for path in (file, unlabelled))
+    assert len(one) == 40
+    assert one == two  # the labels are no step
+    done = run("explain", tmp_path / "m", unlabelled, "--row", 3)
+    assert done.exit_code == 0, done.stderr
+    short = write(tmp_path / "short.csv", ["a,b", "1,2"])
+    with pytest.warns(UserWarning, match="the series have 2 steps, those of training 9; name a label or id column"):
+        run("predict", tmp_path / "m", short)
+
+
+def test_a_long_table_and_its_ids(run: Run, tmp_path: Path, folder: Path) -> None:
+    values, _ = rows(3)
+    lines = [f"{name},{t},{values[k, t]}" for k, name in enumerate("pqr") for t in range(9)]
+    file = write(tmp_path / "long.csv", ["who,t,x", *lines[::-1]])
+    done = run("predict", folder, file, "--id", "who", "--time", "t", "-o", tmp_path / "out.csv")
+    assert done.exit_code == 0, done.stderr
+    written = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
+    assert written[0].startswith("who,")
+    assert [line.split(",")[0] for line in written[1:]] == ["r", "q", "p"]
+    found = gw.load(folder).predict(values[::-1]).tolist()
+    assert [line.split(",")[1] for line in written[1:]] == found
+
+
+def test_a_ucr_file_without_classes_is_not_misread(run: Run, tmp_path: Path, folder: Path) -> None:
+    values, _ = rows(4)
+    file = write(tmp_path / "new.tsv", ["\t".join(map(str, row)) for row in values.tolist()])
+    done = run("predict", folder, file)
+    assert done.exit_code == 2
+    assert "the first column is the class, but the model has no class" in done.stderr
+    done = run("predict", folder, file, "--label", "")
+    assert len(done.stdout.splitlines()) == 4
+
+
+def test_layout_of_arrays(run: Run, tmp_path: Path) -> None:
+    values = RNG.normal(size=(20, 2, 7))  # (n, channels, steps)
+    labels = np.array(["a", "b"] * 10)
+    with pytest.raises(InputError, match="may have channels first: pass layout"):
+        gw.train(values, labels, **TINY)
+    model = gw.train(values, labels, layout="channels-first", **TINY)
+    assert model.architecture.channels == 2
+    first = model.predict_proba(values, layout="channels-first")
+    np.testing.assert_allclose(model.predict_proba(values.swapaxes(1, 2)), first, rtol=1e-5)
+    with pytest.raises(InputError, match="seems to have channels first"):
+        model.predict(values)
+    np.savez(tmp_path / "x.npz", X=values, y=labels)
+    model.save(tmp_path / "m")
+    for words in (("predict", tmp_path / "m"), ("evaluate", tmp_path / "m")):
+        assert "may have channels first" in run(*words, tmp_path / "x.npz").stderr
+        done = run(*words, tmp_path / "x.npz", "--layout", "channels-first")
+        assert done.exit_code == 0, done.stderr
+
+
+def test_missing_values_are_said_and_predicted(tmp_path: Path) -> None:
+    values, labels = rows()
+    values[0, 3] = values[5, 8] = np.nan
+    with pytest.warns(
+        DataWarning, match="2 of 360 values are missing, in 2 of 40 series: they are interpolated, and a mask"
+    ):
+        model = gw.train(values, labels, **TINY)
+    assert "2 of 360 values missing" in model.metadata.data
+    assert model.preprocessor.channels == 2  # type: ignore[union-attr]
+    model.save(tmp_path / "m")
+    again = gw.load(tmp_path / "m")
+    np.testing.assert_array_equal(again.predict_proba(values), model.predict_proba(values))
+    assert len(again.explain(values[0]).scores) == 9
+
+
+def one_channel_model() -> Model:
+    values, labels = rows(20)
+    return gw.train(values, labels, **TINY)
+
+
+def test_what_train_took_predict_and_explain_take() -> None:
+    model, (values, _) = one_channel_model(), rows(3)
+    want = model.predict_proba(values)
+    for form in (list(values), values.tolist(), values[:, :, None], [row[:, None] for row in values]):
+        np.testing.assert_allclose(model.predict_proba(form), want, rtol=1e-5)
+    for one in (values[0], values[0].tolist(), values[:1]):
+        np.testing.assert_allclose(model.predict_proba(one), want[:1], rtol=1e-5)
+    for item in (values[0], values[0].tolist(), values[0][:, None]):
+        np.testing.assert_allclose(model.explain(item).scores, model.explain(values[0]).scores, rtol=1e-5)
+    with pytest.raises(InputError, match="pass X"):
+        model.predict(values[0][:, None])
