@@ -42,6 +42,7 @@ def data(
     gatewise data imdb                               downloads the reviews once, for later offline training
     gatewise data imdb --data aclImdb_v1.tar.gz
     gatewise data reviews.csv --text review --label sentiment
+    gatewise data reviews.csv --text review --label price --task regression
     """
     options = TableOptions(text, label, task, label_separator, delimiter=delimiter, skip_bad_rows=skip_bad_rows)
     splits = read_source(source, data, options)
@@ -63,6 +64,10 @@ def data(
             cells = [f"{row[key]:,}" for key in ("n", *LENGTHS)]
             table.add_row(name if len(parts) > 1 else "all", Text(printable(row["class"], 30)), *cells)
     console().print(table)
+    for name, part_described in described.items():
+        for number, found in part_described.get("numbers", {}).items():
+            span = f"mean {found['mean']:.6g}, from {found['min']:.6g} to {found['max']:.6g}"
+            print(f"{f'{name}  ' if len(parts) > 1 else ''}{printable(number, 30)}: {span}")
     print(f"\nlengths in {'words separated by spaces' if splits.train.kind == 'text' else 'steps'}")
 
 
@@ -72,7 +77,16 @@ def _describe(part: Labelled) -> dict[str, Any]:
     lengths = np.array([len(x.split()) if isinstance(x, str) else len(x) for x in part.inputs])
     rows = []
     for k, name in enumerate(part.classes):
-        own = lengths[part.labels == k]
+        own = lengths if part.task == "regression" else lengths[_has_class(part, k)]
         percentiles = np.percentile(own, list(LENGTHS.values())) if len(own) else np.zeros(len(LENGTHS))
         rows.append({"class": name, "n": len(own), **dict(zip(LENGTHS, map(int, percentiles), strict=True))})
-    return {"source": part.source, "n": len(part.labels), "fingerprint": part.fingerprint(), "classes": rows}
+    numbers = {}
+    if part.task == "regression":
+        for name, column in zip(part.classes, part.labels.T, strict=True):
+            numbers[name] = {"min": float(column.min()), "mean": float(column.mean()), "max": float(column.max())}
+    found = {"source": part.source, "n": len(part.labels), "fingerprint": part.fingerprint(), "classes": rows}
+    return {**found, "numbers": numbers} if numbers else found
+
+
+def _has_class(part: Labelled, k: int) -> Any:
+    return part.labels == k if part.task == "classification" else part.labels[:, k] == 1

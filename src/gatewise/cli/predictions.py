@@ -71,7 +71,8 @@ class PredictionColumns:
         """The values by column. lists: the labels of a multi-label row are a list, else a text separated by "; "."""
         target, classes = self._model.target, self._model.classes
         if target.task == "regression":
-            return [dict(zip(self.names, row.tolist(), strict=True)) for row in target.predicted(logits)]
+            rows = target.predicted(logits).tolist()
+            return [{name: float(f"{value:.7g}") for name, value in zip(self.names, row, strict=True)} for row in rows]
         probabilities = target.probabilities(logits)
         out = []
         for row, decided in zip(probabilities.tolist(), target.decide(probabilities).tolist(), strict=True):

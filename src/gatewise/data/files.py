@@ -114,7 +114,7 @@ def _refuse_continuous(labels: list[Any], where: str) -> None:
     if not isinstance(labels[0], bool) and (found := looks_continuous(numbers)):
         raise DataError(
             f"{where} {'has' if found[0] < 0 else 'contains a label that'} {found[1]}: this looks like regression: "
-            "set the task to regression, or to classification if each number is a class"
+            "use --task regression (in Python task='regression'), or classification if each number is a class"
         )
 
 
