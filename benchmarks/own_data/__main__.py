@@ -1,11 +1,11 @@
-"""python -m benchmarks.own_data {series,text,forecast,pretrained} [options]; `--help` after the name lists the options."""
+"""python -m benchmarks.own_data PART [options]; the usage lists the parts, `--help` after a part its options."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-PARTS = ("series", "text", "forecast", "pretrained")
+PARTS = ("forecast", "imbalance", "pretrained", "series", "text")
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in PARTS:

@@ -236,3 +236,29 @@ def test_weights_and_validation_are_checked(
     assert result.exit_code == 2
     assert message in result.stderr
     assert not (tmp_path / "m").exists()
+
+
+def test_time_orders_the_rows_and_the_last_ones_validate(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "letters.csv"
+    order = np.random.default_rng(1).permutation(40)
+    rows = [f"letter {n} {'yes' if n % 2 else 'no'},{n % 2},2024-0{1 + n // 20}-{1 + n % 20:02}" for n in order]
+    path.write_text("text,label,sent\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    result = run("train", path, "--time", "sent", "-o", tmp_path / "m", *SMALL)
+    assert result.exit_code == 0, result.stderr
+    model = gw.load(tmp_path / "m")
+    assert "the last rows in the order of time" in model.metadata.validation
+    assert model.metadata.n_validation == 4
+    assert "--time sent" in model.metadata.command
+
+
+def test_a_number_is_learnt(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    rng = np.random.default_rng(2)
+    counts = rng.integers(1, 6, 60)
+    rows = [f"{'wood ' * n}table {k},{100 * n + k / 7:.2f}" for k, n in enumerate(counts)]
+    path.write_text("text,price\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    result = run("train", path, "--label", "price", "--task", "regression", "-o", tmp_path / "m", *SMALL)
+    assert result.exit_code == 0, result.stderr
+    assert "epoch    loss  val_loss    val_rmse  seconds" in result.stdout
+    model = gw.load(tmp_path / "m")
+    assert (model.task, model.classes) == ("regression", ("price",))
