@@ -52,6 +52,7 @@ _ADVERSARIAL = (
     "Adversarial perturbation size, relative to the input norm, for example 0.01; an epoch takes 2.5 times as long.  "
     "[default: the recipe's]"
 )
+_EXAMPLES = "Store N validation rows in the model folder, as examples for the page; whoever has it can read them."
 
 _CLASS_WEIGHT = "Weight of the rows of a class in the loss; balanced: equal weight of all classes. May be repeated."
 _THRESHOLD = (
@@ -115,6 +116,7 @@ def train(
     threshold: Annotated[str | None, option("--threshold", "f1|P", _THRESHOLD)] = None,
     split: Annotated[str | None, option("--split", "row|group|time", _SPLIT)] = None,
     validation: Annotated[str | None, option("--validation", "FILE", _VALIDATION)] = None,
+    keep_examples: Annotated[int, typer.Option("--keep-examples", metavar="N", min=0, max=20, help=_EXAMPLES)] = 0,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -201,6 +203,7 @@ def train(
         class_weight=class_weight,
         threshold=threshold,
         validation=validation,
+        keep_examples=keep_examples or None,
         **_as_options(changes),
     )
     model = run(
@@ -216,6 +219,7 @@ def train(
         callbacks=ProgressPrinter(console(stderr=as_json)),
         verbose=0,
         command=command,
+        examples=keep_examples,
     )
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]

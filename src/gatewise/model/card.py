@@ -106,6 +106,18 @@ class CompressionReport:
 
 
 @dataclass(frozen=True)
+class KeptExample:
+    """A row of the validation set that the page offers as an example. label: its label, in words.
+
+    text: the text; or series: the steps, each a list of channels, None where a value is missing.
+    """
+
+    label: str
+    text: str = ""
+    series: tuple[tuple[float | None, ...], ...] = ()
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
     """How a model was trained and evaluated. Every field is plain data and optional."""
 
@@ -131,6 +143,7 @@ class ModelMetadata:
     attribution_method: str = ""  # the default method, chosen by `faithfulness`
     calibration: CalibrationReport | None = None
     compression: CompressionReport | None = None
+    examples: tuple[KeptExample, ...] = ()  # rows of the user's data: kept only on request
 
     def with_evaluation(self, result: EvalResult) -> ModelMetadata:
         """A copy with one more evaluation. It replaces an earlier one on the same data."""
@@ -294,6 +307,7 @@ def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
         ("interrupted", f"{metadata.interrupted}; the run is not finished" if metadata.interrupted else ""),
         ("training time", f"{metadata.seconds:.0f} s" if metadata.seconds else ""),
         ("kernel", metadata.kernel),
+        ("examples", f"{len(metadata.examples)} rows of the data are in config.json" if metadata.examples else ""),
         ("data SHA-256", metadata.fingerprint),
         ("command", f"`{metadata.command}`" if metadata.command else ""),
         ("gatewise", metadata.gatewise),

@@ -364,6 +364,18 @@ class Model:
             result = EvalResult(e.data, e.n, e.accuracy, e.loss, e.calibration_error, e.scores)
         return replace(self, metadata=self.metadata.with_evaluation(result))
 
+    def with_examples(self, data: Labelled, count: int = 4) -> Model:
+        """A copy that keeps at most `count` rows of `data` in its metadata, which the page then offers as examples.
+
+        They are part of the model folder: whoever gets the folder can read them. The rows are drawn at random but
+        always the same, from as many classes as possible, texts of at most 600 characters and series of at most 2,000
+        steps only. Raises InputError for data of another task.
+        """
+        from gatewise.model.examples import kept_examples
+
+        found = kept_examples(data, self.target, count)
+        return replace(self, metadata=replace(self.metadata, examples=found))
+
     def card(self) -> str:
         """The model card, Markdown."""
         return write_card(self.architecture, self.target, self.metadata, self.linear_model, self.channels or None)

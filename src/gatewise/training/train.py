@@ -67,6 +67,7 @@ def train(
     callbacks: Callback | Sequence[Callback] | None = None,
     verbose: int | str = "auto",
     command: str = "",
+    examples: int = 0,
     **changes: Any,
 ) -> Model:
     """Train a model and return its best epoch.
@@ -96,6 +97,7 @@ def train(
     bit for bit; `overwrite` replaces a model or an unfinished run there. callbacks: one or several
     `gatewise.training.Callback`, told of each step and epoch. verbose: "auto" shows progress in a terminal and in a
     notebook, 0 never, 1 with a bar, 2 without one. command: written to the model card.
+    examples: how many validation rows the model keeps for the page; they are then part of the model folder.
 
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
@@ -152,6 +154,8 @@ def train(
             model = run.fit(training_data, folder.folder)
             model = with_thresholds(model, training_data, threshold, callback)
             model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
+            if examples:
+                model = model.with_examples(training_data.data.take(training_data.validation), examples)
             model = replace(model, metadata=replace(model.metadata, seconds=run.seconds))
             if folder.target is not None:
                 model.save(folder.target)

@@ -112,7 +112,9 @@ def model_view(model: ViewedModel, cache: ViewCache | None = None) -> Json:
         "name": " ".join(part for part in (metadata.recipe, "model") if part),
         "layers": [{"name": name, "output": shape, "parameters": count} for name, shape, count in rows],
         "parameters": sum(count for _, _, count in rows),
-        "evaluations": [asdict(one) for one in metadata.evaluations],
+        "evaluations": [{**asdict(one), "figures": one.figures} for one in metadata.evaluations],
+        "examples": [{"label": one.label, "text": one.text, "series": one.series} for one in metadata.examples],
+        "scaling": _scaling(model),
         "faithfulness": {name: asdict(one) for name, one in metadata.faithfulness.items()},
         "attribution_method": metadata.attribution_method,
         "best_epoch": metadata.best_epoch,
@@ -151,6 +153,12 @@ def unit_view(model: ViewedModel, unit: int, layer: int = 0, direction: str = "f
         "summary": None if report is None else asdict(report.unit(place)),
         "dataset": _dataset_json(report),
     }
+
+
+def _scaling(model: ViewedModel) -> Json | None:
+    """Mean and standard deviation of each channel of the training data; None for texts."""
+    scaling = getattr(model.preprocessor, "scaling", None)
+    return None if scaling is None else {"mean": list(scaling.mean), "std": list(scaling.std)}
 
 
 def _dataset_json(report: UnitsReport | None) -> Json | None:

@@ -1,5 +1,7 @@
 // Example texts, written for this page, each with its label and a hint. None is a real review.
 
+import { safeText } from "./dom.js";
+
 const EXAMPLES = [
 	{
 		name: "Negation",
@@ -35,8 +37,14 @@ const EXAMPLES = [
 	},
 ];
 
-/** A synthetic series as text: one time step per line. */
-export function wave(channels, kind) {
+const SENTIMENT_LABELS = ["negative positive", "neg pos", "bad good"];
+
+/** Whether the film sentences and their labels apply to a model. */
+export const hasSentimentLabels = ({ inputs, task, labels }) =>
+	inputs === "text" && task === "classification" && SENTIMENT_LABELS.includes(labels.join(" ").toLowerCase());
+
+/** A synthetic series as text: one time step per line. scaling: mean and standard deviation of each channel. */
+export function wave(channels, kind, scaling = null) {
 	const steps = 60;
 	const at = (t, c) => {
 		const x = (t / steps) * 2 * Math.PI;
@@ -44,14 +52,23 @@ export function wave(channels, kind) {
 		if (kind === "Fast wave") return Math.sin(6 * x + c);
 		return t > steps / 2 === (c % 2 === 0) ? 1 : -0.5;
 	};
-	const line = (t) => Array.from({ length: channels }, (_, c) => at(t, c).toFixed(3)).join(" ");
+	const number = (x) => Number(x.toPrecision(4)).toString();
+	const line = (t) => Array.from({ length: channels }, (_, c) => number((scaling?.mean[c] ?? 0) + (scaling?.std[c] ?? 1) * at(t, c))).join(" ");
 	return Array.from({ length: steps }, (_, t) => line(t)).join("\n");
 }
 
-/** The examples for a model: synthetic series for a model of series, else the texts. */
-export function examplesFor(model) {
-	if (model.inputs === "series") {
-		return ["Slow wave", "Fast wave", "Step"].map((name) => ({ name, hint: "", texts: [[null, wave(model.channels, name)]] }));
+const asText = ({ text, series }) => text || series.map((step) => step.map((x) => x ?? "?").join(" ")).join("\n");
+
+/**
+ * The examples for a model: rows that it keeps of its own data; else synthetic series in the range of its data, the film
+ * sentences for sentiment, or none.
+ */
+export function examplesFor({ model, examples, scaling }) {
+	if (examples.length) {
+		return examples.map((one, n) => ({ name: `Example ${n + 1}: ${safeText(one.label)}`, hint: "a row of the validation set", own: true, texts: [[one.label, asText(one)]] }));
 	}
-	return EXAMPLES;
+	if (model.inputs === "series") {
+		return ["Slow wave", "Fast wave", "Step"].map((name) => ({ name, hint: "a synthetic series", texts: [[null, wave(model.channels, name, scaling)]] }));
+	}
+	return hasSentimentLabels(model) ? EXAMPLES : [];
 }

@@ -73,11 +73,11 @@ let examples = [];
 const uses = new Map(); // how often each example was chosen: it has several texts
 function useExample(n) {
 	if (!examples[n]) return;
-	const { name, hint, texts } = examples[n];
+	const { name, hint, texts, own = false } = examples[n];
 	const used = uses.get(n) ?? 0;
 	uses.set(n, used + 1);
 	const [label, text, other] = texts[used % texts.length];
-	replaceText(text, `example ${name}`, { name, label, text, hint });
+	replaceText(text, `example ${name}`, { name, label, text, hint, own });
 	if (other) openCompare(other);
 }
 
@@ -204,9 +204,9 @@ function showModel(model) {
 	const parts = [`${units * directions.length} units`];
 	if (layers > 1) parts.push(`${layers} layers`);
 	if (directions.length > 1) parts.push("bidirectional");
-	if (evaluation) parts.push(`${safeText(evaluation.data, 60)}: accuracy ${fmt(evaluation.accuracy, 3)}`);
+	if (evaluation) parts.push(`${safeText(evaluation.data, 60)}: ${evaluation.figures.split(",")[0].split(" ±")[0]}`);
 	setText(byId("modelname"), [safeText(model.name, 40), ...parts].join(" · "));
-	examples = examplesFor(model.model);
+	examples = examplesFor(model);
 	byId("examples").replaceChildren(...examples.map(({ name }, n) => button(name, { class: "chip", onclick: () => useExample(n) })));
 	if (inputs === "series") {
 		box.placeholder = `${model.model.channels} numbers per line, one line per time step. The prediction updates as you type.`;
@@ -236,8 +236,12 @@ async function startPage(linked) {
 
 function useFirstExample(found) {
 	uses.set(0, 1);
-	const { name, hint, texts: [[label, text]] } = examples[0];
-	store.set({ ...found, text, example: { name, hint, label, text } });
+	if (!examples.length) {
+		store.set({ ...found, linkNote: found.linkNote ?? "This model keeps no examples: write a text like those that it was trained on." });
+		return;
+	}
+	const { name, hint, own = false, texts: [[label, text]] } = examples[0];
+	store.set({ ...found, text, example: { name, hint, label, text, own } });
 }
 
 globalThis.addEventListener("hashchange", async () => {

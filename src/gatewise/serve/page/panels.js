@@ -76,10 +76,10 @@ export function drawTraining(root, { history, best_epoch: best }) {
 		root.replaceChildren(el("p", { class: "muted" }, "The model folder has no training history."));
 		return;
 	}
-	const charts = [["loss", "val_loss", "loss"], ["accuracy", "val_accuracy", "accuracy"]]
-		.filter(([name]) => history.some((row) => name in row))
+	const charts = [["loss", "val_loss", "loss"], ["accuracy", "val_accuracy", "accuracy"], ["rmse", "val_rmse", "RMSE"]]
+		.filter(([train, valid]) => history.some((row) => train in row || valid in row))
 		.map(([a, b, name]) => chart(history, a, b, name, best));
-	const head = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"].filter((key) => history.some((row) => key in row));
+	const head = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_rmse", "seconds"].filter((key) => history.some((row) => key in row));
 	const rows = history.map((row) => head.map((key, n) => (n ? fmt(row[key], key === "seconds" ? 1 : 4) : `${row.epoch}${row.epoch === best ? " (best)" : ""}`)));
 	root.replaceChildren(el("div", { class: "charts" }, charts), createTable("Training, epoch by epoch", head.map((key) => key.replace("val_", "validation ")), rows));
 }

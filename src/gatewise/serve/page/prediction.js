@@ -1,10 +1,10 @@
 // The prediction, its probability on a scale, the attribution method with its sum, and the prediction before a change.
 
 import { createSelect, el, fmt, fmtSmall, safeText, setText, signed } from "./dom.js";
+import { hasSentimentLabels } from "./examples.js";
 import { tokenNounOf } from "./store.js";
 import { differenceText, mostProbable, valueOf, valueText } from "./value.js";
 
-const SENTIMENT_LABELS = ["negative positive", "neg pos", "bad good"];
 const sum = (row) => row.reduce((a, b) => a + b, 0);
 
 export function createPredictionView(root, store) {
@@ -139,7 +139,7 @@ export function createPredictionView(root, store) {
 	}
 
 	function drawNotes(state, withheld, p) {
-		const { prediction, changed, model, inputText } = state.data;
+		const { prediction, changed, inputText } = state.data;
 		const before = changed?.before;
 		const lines = [];
 		if (before && !withheld) {
@@ -154,19 +154,18 @@ export function createPredictionView(root, store) {
 			const off = percent(Math.abs(state.guessed - prediction.probability));
 			lines.push(`Your guess: ${percent(state.guessed)}%. Prediction: ${percent(prediction.probability)}%. Difference: ${off} points.`);
 		}
-		if (!withheld && state.example?.text === inputText && hasSentimentLabels(state.example, model.labels)) lines.push(compareWithLabel(state, p));
+		if (!withheld && state.example?.label && state.example.text === inputText) lines.push(compareWithLabel(state, p));
 		notes.hidden = !lines.length;
 		setText(notes, lines.join(" "));
 	}
 
-	/** Whether an example's label applies to the model. */
-	const hasSentimentLabels = (example, labels) => example.label && SENTIMENT_LABELS.includes(labels.join(" ").toLowerCase());
-
+	/** The label of an example beneath its prediction; "good" and "bad" are those of the film sentences. */
 	function compareWithLabel({ example, data }, p) {
 		const [negative, positive] = data.model.labels;
-		const label = example.label === "good" ? positive : negative;
-		const correct = label === data.prediction.label ? "correct" : "wrong";
-		return `Label: ${safeText(label)}. Prediction: ${safeText(data.prediction.label)} ${fmt(p)}, ${correct}.`;
+		const label = example.own ? example.label : example.label === "good" ? positive : negative;
+		const prediction = `Label: ${safeText(label, 80)}. Prediction: ${safeText(data.prediction.label, 80)}`;
+		if (data.model.task === "regression") return `${prediction}.`;
+		return `${prediction}${p === null ? "" : ` ${fmt(p)}`}, ${label === data.prediction.label ? "correct" : "wrong"}.`;
 	}
 
 	return { draw, isWithheld };

@@ -1,0 +1,54 @@
+"""Rows of a user's data that a model keeps, on request only, as examples for the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.model.card import KeptExample
+from gatewise.target import Target
+
+if TYPE_CHECKING:
+    from gatewise.data import Labelled
+
+_MAX_TEXT = 600  # characters
+_MAX_STEPS = 2_000
+_MAX_NUMBERS = 20_000  # of one series
+
+
+def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExample, ...]:
+    """At most `count` rows, one class after the other; of long rows none. Raises InputError for another task."""
+    if data.task != target.task:
+        raise InputError(f"the data is for {data.task}, the model's task is {target.task}")
+    order = [row for row in np.random.default_rng(0).permutation(len(data)).tolist() if _is_short(data.inputs[row])]
+    if data.task == "classification":  # the first row of each class, then the second of each
+        turns: Counter[int] = Counter()
+        turn = {}
+        for row in order:
+            label = int(data.labels[row])
+            turn[row], turns[label] = turns[label], turns[label] + 1
+        order.sort(key=turn.__getitem__)
+    return tuple(_kept(data.inputs[row], _label(data, row)) for row in order[:count])
+
+
+def _is_short(item: Any) -> bool:
+    return len(item) <= _MAX_TEXT if isinstance(item, str) else len(item) <= _MAX_STEPS and item.size <= _MAX_NUMBERS
+
+
+def _label(data: Labelled, row: int) -> str:
+    label = data.labels[row]
+    if data.task == "classification":
+        return data.classes[int(label)]
+    if data.task == "multilabel":
+        return ", ".join(data.classes[k] for k in np.flatnonzero(label)) or "no label"
+    return ", ".join(f"{value:.4g}" for value in label.tolist())
+
+
+def _kept(item: Any, label: str) -> KeptExample:
+    if isinstance(item, str):
+        return KeptExample(label, text=item)
+    steps = (tuple(None if np.isnan(x) else float(f"{x:.6g}") for x in step) for step in item)
+    return KeptExample(label, series=tuple(steps))
