@@ -16,6 +16,7 @@
 
 #include "arena.h"
 #include "driver.h"
+#include "dual.h"
 #include "isas.h"
 #include "pool.h"
 
@@ -236,6 +237,15 @@ nb::tuple activate(const std::string& isa_name, const In<float>& x) {
     return nb::make_tuple(sigmoid, tanh);
 }
 
+double fit_squared_hinge(
+    const In<std::int32_t>& starts, const In<std::int32_t>& columns, const In<float>& values, const In<float>& sign,
+    const In<double>& cost, int max_passes, double tol, const nb::ndarray<double, nb::c_contig, nb::device::cpu>& w) {
+    const SparseRows x = {
+        .n = extent(sign, 0), .starts = starts.data(), .columns = columns.data(), .values = values.data()};
+    const nb::gil_scoped_release released;
+    return squared_hinge(x, sign.data(), cost.data(), max_passes, tol, w.data());
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -265,6 +275,10 @@ NB_MODULE(_native, m) {
         "dilations"_a.noconvert(), "per_kernel"_a.noconvert(), "masks"_a.noconvert(), "thresholds"_a.noconvert(),
         "counts"_a.noconvert());
     m.def("activate", &activate, "isa"_a, "x"_a.noconvert());
+    m.def(
+        "fit_squared_hinge", &fit_squared_hinge, "starts"_a.noconvert(), "columns"_a.noconvert(),
+        "values"_a.noconvert(), "sign"_a.noconvert(), "cost"_a.noconvert(), "max_passes"_a, "tol"_a,
+        "w"_a.noconvert());
     m.def("cached_bytes", &cached_bytes);
     m.def("set_cache_limit", &set_cache_limit, "bytes"_a);
 }

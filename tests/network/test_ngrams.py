@@ -9,7 +9,7 @@ from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
 from gatewise.network import ngrams as ngrams_module
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import MAX_VOCAB_SIZE, Ngrams, keys_of, unique_ngrams
+from gatewise.network.ngrams import MAX_VOCAB_SIZE, Ngrams, counted_ngrams, keys_of
 from tests.network.ngram_keys import tokens_of
 
 VOCAB_SIZE = 9
@@ -110,13 +110,53 @@ def test_batches_do_not_change_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ngrams.logits([]).shape == (0, 2)
 
 
-def test_unique_ngrams() -> None:
+def test_counted_ngrams() -> None:
     ngrams, weights, sequences = some(8, 1)
-    owner, row = unique_ngrams(ngrams, sequences)
+    owner, row, count = counted_ngrams(ngrams, sequences)
     found = {(int(o), tokens_of(int(ngrams.keys[r]))) for o, r in zip(owner, row, strict=True)}
     assert len(found) == len(owner)
     expected = {(n, tokens) for n, s in enumerate(sequences) for tokens in positions(s, 3) if tokens in weights}
     assert found == expected
+    assert count.sum() == len(ngrams.occurrences(sequences).row) > len(count)
+
+
+def scaled(ngrams: Ngrams, seed: int = 3) -> Ngrams:
+    """The same weights with a scale, for texts of norm 1."""
+    scale = np.random.default_rng(seed).uniform(0.1, 2, len(ngrams)).astype(np.float32)
+    return Ngrams(ngrams.order, ngrams.keys, ngrams.weight, scale)
+
+
+def test_scaled_logits_by_hand_and_their_parts() -> None:
+    """The logits divide by the norm; attribution, prefixes and phrases agree with them."""
+    plain, _, sequences = some(8, 2)
+    ngrams = scaled(plain)
+    assert ngrams.scale is not None
+    for sequence in [*sequences, np.tile(sequences[0], 3)]:
+        found = ngrams.occurrences([sequence])
+        row, count = np.unique(found.row, return_counts=True)
+        tf = 1 + np.log(count)
+        norm = np.sqrt(np.square(tf * ngrams.scale[row]).sum()) if len(row) else 1
+        expected = (ngrams.weight[row] * tf[:, None]).sum(axis=0) / norm
+        (logits,) = ngrams.logits([sequence])
+        np.testing.assert_allclose(logits, expected, atol=1e-6)
+        np.testing.assert_allclose(ngrams.attribution(sequence).sum(axis=0), logits, atol=1e-6)
+        prefixes = [ngrams.logits([sequence[:t]])[0] for t in range(1, len(sequence) + 1)]
+        np.testing.assert_allclose(ngrams.prefix_logits(sequence), np.reshape(prefixes, (-1, 2)), atol=1e-6)
+        total = np.sum([phrase.weight for phrase in ngrams.phrases(sequence)], axis=0) if len(row) else 0
+        np.testing.assert_allclose(total, logits, atol=1e-6)
+
+
+def test_scaled_models_keep_their_scale_and_do_not_add() -> None:
+    plain, _, _ = some(9, 1)
+    ngrams = scaled(plain)
+    pruned = ngrams.prune(1000, 5)
+    assert ngrams.scale is not None
+    assert pruned.scale is not None
+    np.testing.assert_array_equal(pruned.scale, ngrams.scale[np.isin(ngrams.keys, pruned.keys)])
+    with pytest.raises(InputError, match="cannot be added"):
+        ngrams.add(plain)
+    with pytest.raises(InputError, match="scale must be"):
+        Ngrams(3, ngrams.keys, ngrams.weight, ngrams.scale[1:])
 
 
 @pytest.mark.parametrize(("outputs", "orders"), [(1, (3, 3)), (2, (1, 3)), (1, (2, 1))])

@@ -10,7 +10,8 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
 from gatewise.network.ngrams import Ngrams, keys_of
-from gatewise.training.ngrams import fit_ngrams
+from gatewise.training import linear_solver
+from gatewise.training.ngrams import NgramFeatures, fit_ngrams
 from tests.network.ngram_keys import tokens_of
 
 ROWS = 30
@@ -86,7 +87,7 @@ def test_soft_targets_equal_weighted_labels() -> None:
     np.testing.assert_allclose(fitted.bias, theirs.intercept_, atol=1e-3, rtol=1e-3)
 
 
-def test_three_classes_are_at_the_optimum_of_the_softmax() -> None:
+def test_each_of_three_classes_is_at_the_optimum_of_its_logistic_regression() -> None:
     """The gradient in float64 is 0 there, and the loss is convex."""
     sequences, labels = made(240, 3, 6)
     l2 = 0.5
@@ -97,11 +98,37 @@ def test_three_classes_are_at_the_optimum_of_the_softmax() -> None:
     assert fitted.ngrams.weight.shape == (len(keys), 3)
     w = fitted.ngrams.weight / r
     z = np.stack([(x * r[:, k]) @ w[:, k] for k in range(3)], axis=1) + fitted.bias
-    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    p = 1 / (1 + np.exp(-z))
     slope = np.stack([(x * r[:, k]).T @ (p - y)[:, k] for k in range(3)], axis=1) + l2 * w
     assert np.abs(slope).max() < 2e-2 < 0.01 * np.abs(x.T @ (1 / 3 - y)).max()
     assert np.abs((p - y).sum(axis=0)).max() < 2e-2
-    assert (fitted.ngrams.logits(sequences) + fitted.bias).argmax(axis=1).tolist() == z.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("extension", [True, False])
+def test_tfidf_against_linear_svc(classes: int, extension: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machines of unit rows equal scikit-learn's, by dual coordinate descent and by Newton's method."""
+    svm = pytest.importorskip("sklearn.svm")
+    monkeypatch.setattr(linear_solver, "PASS_TOLERANCE", 1e-6)
+    monkeypatch.setattr(linear_solver, "MAX_PASSES", 3000)
+    if not extension:
+        monkeypatch.setattr(linear_solver, "_machines", lambda *given: None)
+    sequences, labels = made(200, classes, 11)
+    fitted = fit_ngrams(sequences, labels, classes, scaling="tfidf", tol=1e-6)
+    keys, x = features(sequences, 2)
+    counts = [
+        np.unique(np.concatenate([k for k, _ in keys_of(Ragged.of([s]), 3)]), return_counts=True) for s in sequences
+    ]
+    tf = np.array([[1 + np.log(dict(zip(*c, strict=True)).get(k, 1)) for k in keys] for c in counts])
+    columns = [labels == k for k in range(classes)][-1 if classes == 2 else 0 :]
+    ratios = np.max([np.abs(ratio(x, y.astype(float), np.ones(200))) for y in columns], axis=0)
+    scaled = x * tf * ratios * (1 + np.log(201 / (1 + x.sum(axis=0))))
+    scaled /= np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-12)
+    for k, y in enumerate(columns):
+        theirs = svm.LinearSVC(tol=1e-8, max_iter=100_000).fit(scaled, y)
+        np.testing.assert_allclose(fitted.logits(sequences)[:, k], theirs.decision_function(scaled), atol=2e-3)
+    found = NgramFeatures.of(sequences, 3, 2)
+    np.testing.assert_allclose(found.logits(fitted, np.arange(200)), fitted.logits(sequences), atol=1e-5)
 
 
 def test_max_ngrams_keeps_the_most_influential() -> None:

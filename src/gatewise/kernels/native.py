@@ -227,6 +227,26 @@ def isa() -> str:
     return forced
 
 
+def squared_hinge(
+    starts: Array, columns: Array, values: Array, sign: Array, cost: Array, features: int, max_passes: int, tol: float
+) -> tuple[Array, float] | None:
+    """Weights (features,) float64 and bias of a support vector machine (src/native/dual.h); None without the extension.
+
+    starts (n + 1,), columns int32 and values float32: a CSR matrix of n rows. sign (n,) float32: 1 or -1. cost (n,)
+    float64.
+    """
+    extension, _ = imported()
+    if extension is None or not hasattr(extension, "fit_squared_hinge"):
+        return None
+    w = np.zeros(features)
+    if starts.dtype != np.int32 or len(starts) != len(sign) + 1 or len(cost) != len(sign):
+        raise InputError("squared hinge: starts must be (n + 1,) int32, sign and cost (n,)")
+    if len(columns) != len(values) or (len(columns) and not 0 <= columns.min() <= columns.max() < features):
+        raise InputError("squared hinge: columns must be below the number of features, one for each value")
+    bias: float = extension.fit_squared_hinge(starts, columns, values, sign, cost, max_passes, tol, w)
+    return w, bias
+
+
 @cache
 def imported() -> tuple[ModuleType | None, str]:
     """The C++ extension, or None and the reason."""

@@ -58,7 +58,10 @@ def ngrams_to_files(ngrams: Ngrams | None) -> tuple[dict[str, Any], dict[str, by
     if ngrams is None:
         return {}, {}
     tensors: dict[str, Array] = {"keys": ngrams.keys, "weight": ngrams.weight}
-    return {"ngrams": {"order": ngrams.order, "count": len(ngrams)}}, {NGRAMS_FILE: tensors_to_bytes(tensors)}
+    entry: dict[str, Any] = {"order": ngrams.order, "count": len(ngrams)}
+    if ngrams.scale is not None:
+        tensors["scale"], entry["scaled"] = ngrams.scale, True
+    return {"ngrams": entry}, {NGRAMS_FILE: tensors_to_bytes(tensors)}
 
 
 def ngrams_from_files(config: Mapping[str, Any], outputs: int, read: Callable[[str], bytes]) -> Ngrams | None:
@@ -69,15 +72,20 @@ def ngrams_from_files(config: Mapping[str, Any], outputs: int, read: Callable[[s
     if "ngrams" not in config:
         return None
     entry = config["ngrams"]
-    if not isinstance(entry, dict) or set(entry) != {"order", "count"}:
-        raise ModelFileError("config.json: ngrams must have exactly the keys order and count")
+    if not isinstance(entry, dict) or set(entry) - {"scaled"} != {"order", "count"}:
+        raise ModelFileError("config.json: ngrams must have the keys order and count, and may have scaled")
+    if entry.get("scaled", True) is not True:
+        raise ModelFileError("config.json: scaled of ngrams can only be true")
     order, count = entry["order"], entry["count"]
     if type(order) is not int or type(count) is not int or not 0 <= count <= _MAX_NGRAMS:
         raise ModelFileError("config.json: order and count of ngrams must be whole numbers")
     expected = {"keys": ((count,), "int64"), "weight": ((count, outputs), "float32")}
+    if "scaled" in entry:
+        expected["scale"] = ((count,), "float32")
     tensors = tensors_from_bytes(read(NGRAMS_FILE), expected, NGRAMS_FILE)
+    scale = readonly_copy(tensors["scale"]) if "scaled" in entry else None
     try:
-        return Ngrams(order, readonly_copy(tensors["keys"]), readonly_copy(tensors["weight"]))
+        return Ngrams(order, readonly_copy(tensors["keys"]), readonly_copy(tensors["weight"]), scale)
     except InputError as error:
         raise ModelFileError(f"{NGRAMS_FILE}: {error}") from error
 

@@ -5,6 +5,11 @@
 An n-gram counts once however often it occurs (Wang & Manning 2012: presence works better than counts). An n-gram is a
 sequence of adjacent tokens, so its weight can be attributed to them without a remainder.
 
+With `scale` n-grams count by the logarithm of how often they occur, and the sum is divided by the norm of the text, as
+with TF-IDF features (for example scikit-learn's TfidfVectorizer(sublinear_tf=True)):
+
+    logit += Σ tf(g) weight(g) / √(Σ (tf(g) scale(g))²)       tf(g) = 1 + log(occurrences of g)
+
 N-grams are stored as integers without hashing: an n-gram of tokens t_1 ... t_n is one int64, 21 bits per token, the
 last token lowest:
 
@@ -89,12 +94,14 @@ class Phrase(NamedTuple):
 class Ngrams:
     """Weights (K, outputs) float32 of the n-grams `keys` (K,) int64, ascending, of 1 to `order` tokens.
 
-    Raises InputError for other arrays.
+    scale: (K,) float32, at least 0, what the norm of a text is computed from; None for sums without a norm. Raises
+    InputError for other arrays.
     """
 
     order: int
     keys: NDArray[np.int64]
     weight: NDArray[np.float32]
+    scale: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.order <= MAX_ORDER:
@@ -110,6 +117,13 @@ class Ngrams:
             raise InputError("n-grams: the keys must ascend, each once")
         if not np.isfinite(self.weight).all():
             raise InputError("n-grams: a weight is NaN or infinite")
+        if self.scale is not None:
+            if self.scale.shape != self.keys.shape or self.scale.dtype != np.float32:
+                raise InputError(
+                    f"n-grams: scale must be ({len(self.keys)},) float32, not {self.scale.shape} {self.scale.dtype}"
+                )
+            if not (np.isfinite(self.scale) & (self.scale >= 0)).all():
+                raise InputError("n-grams: a scale is negative, NaN or infinite")
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -121,10 +135,19 @@ class Ngrams:
         if most is not None and most < len(which):
             largest = np.argsort(-np.abs(self.weight[which]).max(axis=1), kind="stable")[:most]
             which = np.sort(which[largest])
-        return Ngrams(self.order, self.keys[which], self.weight[which])
+        return self.take(which)
+
+    def take(self, rows: NDArray[np.int64]) -> Ngrams:
+        """The n-grams of these ascending rows."""
+        scale = None if self.scale is None else self.scale[rows]
+        return Ngrams(self.order, self.keys[rows], self.weight[rows], scale)
 
     def add(self, other: Ngrams) -> Ngrams:
-        """The model whose logits are the sum of both. Raises InputError for another number of outputs."""
+        """The model whose logits are the sum of both. Raises InputError for another number of outputs, and for a
+        `scale`: two norms do not add up to one.
+        """
+        if self.scale is not None or other.scale is not None:
+            raise InputError("n-grams: models with a norm cannot be added")
         if self.weight.shape[1] != other.weight.shape[1]:
             raise InputError(f"n-grams: weights for {self.weight.shape[1]} logits and for {other.weight.shape[1]}")
         keys = np.union1d(self.keys, other.keys)
@@ -169,11 +192,18 @@ class Ngrams:
 
     def logits(self, sequences: Sequence[Array]) -> Array:
         """Logits (n, outputs) float64 of n sequences of token ids, before truncation."""
-        out = np.zeros((len(sequences), self.weight.shape[1]))
+        outputs = self.weight.shape[1]
+        out = np.zeros((len(sequences), outputs))
         first = 0
-        for some in chunks(sequences, TOKENS_PER_CHUNK):
-            owner, row = unique_ngrams(self, some)
-            out[first : first + len(some)] = _sums(self.weight[row], owner, len(some))
+        for some in chunks(sequences, TOKENS_PER_CHUNK // max(1, outputs // 4)):
+            owner, row, count = counted_ngrams(self, some)
+            if self.scale is None:
+                sums = _sums(self.weight[row], owner, len(some))
+            else:
+                tf = term_frequency(count)
+                sums = _sums(self.weight[row] * tf[:, None], owner, len(some))
+                sums = sums / _norms(np.bincount(owner, np.square(tf * self.scale[row]), len(some)))[:, None]
+            out[first : first + len(some)] = sums
             first += len(some)
         return out
 
@@ -183,8 +213,9 @@ class Ngrams:
         The weight of an n-gram is divided equally among its occurrences, and among the tokens of each.
         """
         found = self.occurrences([sequence])
-        _, place, times = np.unique(found.row, return_inverse=True, return_counts=True)
-        share = self.weight[found.row] / (found.size * times[place])[:, None]  # (M, outputs) float64
+        row, place, times = np.unique(found.row, return_inverse=True, return_counts=True)
+        whole = self._parts(row, times)[place]  # (M, outputs)
+        share = whole / (found.size * times[place])[:, None]
         out = np.zeros((len(sequence), self.weight.shape[1]))
         for back in range(self.order):
             reaches = found.size > back
@@ -194,35 +225,64 @@ class Ngrams:
     def prefix_logits(self, sequence: Array) -> Array:
         """Logits (T, outputs) float64 of the first 1, 2, ... T tokens; the last row is `logits`."""
         found = self.occurrences([sequence])
-        row, first = np.unique(found.row, return_index=True)  # the earliest occurrence
-        increments = _sums(self.weight[row], found.end[first], len(sequence))
-        return np.cumsum(increments, axis=0)
+        if self.scale is None:
+            row, first = np.unique(found.row, return_index=True)  # the earliest occurrence
+            return np.cumsum(_sums(self.weight[row], found.end[first], len(sequence)), axis=0)
+        order = np.lexsort((found.end, found.row))  # by n-gram, then by step
+        row, end = found.row[order], found.end[order]
+        start = np.flatnonzero(np.diff(row, prepend=-1))
+        number = np.arange(len(row)) - np.repeat(start, np.diff(start, append=len(row)))  # earlier occurrences
+        tf, before = term_frequency(number + 1), np.where(number > 0, term_frequency(np.maximum(number, 1)), 0)
+        sums = np.cumsum(_sums(self.weight[row] * (tf - before)[:, None], end, len(sequence)), axis=0)
+        squares = np.bincount(end, np.square(self.scale[row]) * (tf**2 - before**2), len(sequence))
+        return np.asarray(sums / _norms(np.cumsum(squares))[:, None])
 
     def leave_one_out(self, sequence: Array, steps: Array) -> Array:
         """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
         sequence = np.asarray(sequence)
         return self.logits([np.delete(sequence, t) for t in steps])
 
+    def _parts(self, row: NDArray[np.int64], count: NDArray[np.int64]) -> Array:
+        """The part (M, outputs) float64 that each distinct n-gram of a text has in its logits, from its occurrences."""
+        if self.scale is None:
+            return self.weight[row].astype(np.float64)
+        tf = term_frequency(count)
+        return np.asarray(self.weight[row] * tf[:, None] / _norms(np.square(tf * self.scale[row]).sum(keepdims=True)))
+
     def phrases(self, sequence: Array) -> list[Phrase]:
         """The distinct n-grams of the sequence, ordered by the end of their first occurrence."""
         found = self.occurrences([sequence])
         row, first, times = np.unique(found.row, return_index=True, return_counts=True)
         steps = [range(end - size + 1, end + 1) for end, size in zip(found.end[first], found.size[first], strict=True)]
-        phrases = map(Phrase, steps, self.weight[row].astype(np.float64), times.tolist())
+        phrases = map(Phrase, steps, self._parts(row, times), times.tolist())
         return sorted(phrases, key=lambda phrase: (phrase.steps.stop, phrase.steps.start))
 
 
-def unique_ngrams(ngrams: Ngrams, sequences: Sequence[Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct n-grams of each sequence: owner (M,), its number, ascending; row (M,) of the n-gram, ascending."""
+def counted_ngrams(
+    ngrams: Ngrams, sequences: Sequence[Array]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct n-grams of each sequence: owner (M,), its number, ascending; row (M,), the n-gram, ascending in it;
+    count (M,): how often it occurs there.
+    """
     found = ngrams.occurrences(sequences)
     owner = np.repeat(np.arange(len(sequences)), [len(s) for s in sequences])
     both = np.sort(owner[found.end] * len(ngrams) + found.row)  # np.unique is ten times as slow
-    first = np.ones(len(both), dtype=bool)
-    first[1:] = both[1:] != both[:-1]
-    return np.divmod(both[first], max(len(ngrams), 1))
+    first = np.flatnonzero(np.diff(both, prepend=-1))
+    owner, row = np.divmod(both[first], max(len(ngrams), 1))
+    return owner, row, np.diff(first, append=len(both))
+
+
+def term_frequency(count: Array) -> Array:
+    """1 + log(count), for counts of at least 1."""
+    return np.asarray(1 + np.log(count))
 
 
 def _sums(values: Array, owner: NDArray[np.int64], n: int) -> Array:
     """Sums (n, outputs) float64 of the values (M, outputs) of each owner (M,)."""
     columns = [np.bincount(owner, weights=column, minlength=n) for column in values.T.astype(np.float64)]
     return np.stack(columns, axis=1)
+
+
+def _norms(squares: Array) -> Array:
+    """Square roots, and 1 for 0: a text without n-grams has the logit 0."""
+    return np.where(squares > 0, np.sqrt(squares), 1.0)

@@ -37,7 +37,7 @@ from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.ngrams import NgramModel
 from gatewise.training.run import torch_threads
 from gatewise.training.soft_labels import subsample
-from gatewise.training.term_document_matrix import count_ngrams
+from gatewise.training.term_document_matrix import term_document_matrix
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -78,7 +78,7 @@ def fit_lsa(
     empty = LSA(np.zeros(0, np.int64), vectors[:0], np.zeros(len(sequences), np.float32), vectors)
     if not sequences:
         return empty
-    keys, matrix = count_ngrams(sequences, order, min_df, exclude)
+    keys, matrix = term_document_matrix(sequences, order, min_df, exclude)
     size = min(n_components, len(keys), len(sequences))
     if not size:
         return empty

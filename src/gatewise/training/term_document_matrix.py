@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
 from gatewise.network.batch import chunks
-from gatewise.network.ngrams import TOKENS_PER_CHUNK, Ngrams, keys_of, unique_ngrams
+from gatewise.network.ngrams import TOKENS_PER_CHUNK, Ngrams, counted_ngrams, keys_of
 from gatewise.types import Array
 
 
@@ -55,12 +56,27 @@ class TermDocumentMatrix:
         return np.diff(self.document_starts).astype(np.int64)
 
 
-def count_ngrams(
+def term_document_matrix(
     sequences: Sequence[Array], order: int, min_df: int, exclude: Sequence[int]
 ) -> tuple[NDArray[np.int64], TermDocumentMatrix]:
-    """Keys (K,) of the n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain,
-    and their term-document matrix.
+    """Keys (K,) of the n-grams of `count_ngrams`, and their term-document matrix."""
+    keys, document, term, _ = count_ngrams(sequences, order, min_df, exclude)
+    return keys, TermDocumentMatrix.of(document, term, len(sequences), len(keys))
+
+
+class NgramCounts(NamedTuple):
+    """keys (K,), ascending; of each pair of a text and an n-gram in it, in ascending order: document (M,), term (M,), a
+    row of `keys`, and occurrences (M,).
     """
+
+    keys: NDArray[np.int64]
+    document: NDArray[np.int64]
+    term: NDArray[np.int64]
+    occurrences: NDArray[np.int64]
+
+
+def count_ngrams(sequences: Sequence[Array], order: int, min_df: int, exclude: Sequence[int]) -> NgramCounts:
+    """Count the n-grams of 1 to `order` tokens, none of them in `exclude`, that at least `min_df` texts contain."""
     ragged = Ragged.of(sequences, dtype=np.int64)
     excluded = np.isin(ragged.values, np.asarray(exclude, dtype=np.int64))
     frequent: list[NDArray[np.int64]] = []  # by occurrences first: a text counts each n-gram once, so df is not larger
@@ -73,17 +89,18 @@ def count_ngrams(
         frequent.append(key[edges[:-1]][np.diff(edges) >= min_df])
     keys = np.concatenate(frequent)
     lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
-    documents, terms, first = [], [], 0
+    documents, terms, counts, first = [], [], [], 0
     for chunk in chunks(sequences, TOKENS_PER_CHUNK):
-        document, term = unique_ngrams(lookup, chunk)
+        document, term, count = counted_ngrams(lookup, chunk)
         documents.append(document + first)
         terms.append(term)
+        counts.append(count)
         first += len(chunk)
-    document, term = np.concatenate(documents), np.concatenate(terms)
+    document, term, count = np.concatenate(documents), np.concatenate(terms), np.concatenate(counts)
     kept = np.bincount(term, minlength=len(keys)) >= min_df
     new_index = np.cumsum(kept) - 1
-    document, term = document[kept[term]], new_index[term[kept[term]]]
-    return keys[kept], TermDocumentMatrix.of(document, term, len(sequences), int(kept.sum()))
+    of_kept = kept[term]
+    return NgramCounts(keys[kept], document[of_kept], new_index[term[of_kept]], count[of_kept])
 
 
 def _segment_sums(indices: NDArray[np.int32], values: Tensor, starts: NDArray[np.int32]) -> Tensor:
