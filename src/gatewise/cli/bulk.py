@@ -277,7 +277,7 @@ def model_digest(folder: Path) -> str:
 
 
 def print_live(rows: Iterator[TableRow], live: bool, lines: Callable[[list[str]], list[str]]) -> int:
-    """Print a line per row as the rows arrive: the number of rows."""
+    """Print a line per row as the rows arrive: the number of rows. Raises DataError if there is none."""
     total = 0
     for batch in batches(rows, live):
         for line in lines([row.text for row in batch]):
@@ -285,4 +285,6 @@ def print_live(rows: Iterator[TableRow], live: bool, lines: Callable[[list[str]]
         if live:
             sys.stdout.flush()
         total += len(batch)
+    if not total:
+        raise DataError("there is no row to predict")
     return total

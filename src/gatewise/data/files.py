@@ -49,7 +49,7 @@ def read_table(
     columns = Columns(_several(text), _several(label), task, label_separator, weight, group, time)
     found: list[TableRow] = []
     with RowReader.open(path, columns, delimiter, skip_bad_rows) as reader:
-        found += reader
+        found += (row._replace(values={}) for row in reader)  # the other columns need not stay in memory
     return _labelled(found, columns, reader)
 
 
@@ -73,6 +73,10 @@ def _labelled(rows: list[TableRow], columns: Columns, reader: RowReader) -> Labe
     task = columns.task or ("multilabel" if columns.label_separator is not None else None)
     if task is None and not any(isinstance(label, list) for label in labels):
         _refuse_continuous(labels, f"{where}: {name}")
+    if task == "multilabel" and len(columns.label) == 1 and not any(isinstance(label, list) for label in labels):
+        raise DataError(
+            f"{where}: {name} has one label per row: multilabel needs a label separator, or several columns"
+        )
     several = len(columns.label) > 1 or (task == "regression")
     found = convert_labels(labels, task or _task_of(labels), columns.label if several else None, f"{where}: {name}")
     if found.task == "classification":

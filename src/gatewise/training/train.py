@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gatewise import kernels
 from gatewise._version import __version__
 from gatewise.data import Labelled, Unlabelled
+from gatewise.data.inputs import is_frame
 from gatewise.errors import InputError
 from gatewise.kernels.threads import threads
 from gatewise.model.card import EvalResult, ModelMetadata
@@ -317,7 +318,8 @@ def _labelled(
                 raise InputError(f"{name} {'are' if name.endswith('s') else 'is'} part of the data already")
         return data
     if labels is None:
-        raise InputError("labels are missing: one for each text or series")
+        hint = "; Labelled.from_frame takes both from a data frame" if is_frame(data) else ""
+        raise InputError(f"labels are missing: one for each text or series{hint}")
     return Labelled.of(data, labels, task=task, groups=groups, sample_weight=sample_weight, layout=layout)
 
 

@@ -1,0 +1,127 @@
+"""Options of tables in train, evaluate and data: tasks, columns, folders, stdin."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+import gatewise as gw
+from gatewise.data import read_folders
+from gatewise.errors import DataError, InputError
+from tests.cli.conftest import Run
+from tests.cli.test_bad_input import refused
+
+TINY = ("--epochs", 1, "--units", 4, "--ngram-order", 1)
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of small data
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rng = random.Random(3)
+    lines = ["title;body;price;topics;news;sport;weight;who;day"]
+    for n in range(60):
+        good = n % 2
+        topics = "news, sport" if n % 3 == 0 else ("news" if good else "")
+        text = f"{rng.choice(['fine', 'great'] if good else ['dull', 'weak'])} {n}"
+        lines.append(
+            f"film {n};{text};{2.5 + 3 * good};{topics};{int('news' in topics)};{int('sport' in topics)};"
+            f"{1 + n % 2};{n % 7};2024-01-{n % 28 + 1:02}"
+        )
+    (tmp_path / "films.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path / "films.csv"
+
+
+def test_regression(run: Run, table: Path) -> None:
+    options = ("--text", "title", "--text", "body", "--label", "price")
+    assert "looks like regression: use --task regression" in refused(run, "train", "films.csv", *options)
+    words = (*options, "--task", "regression", "--weight", "weight", "--group", "who")
+    assert run("train", "films.csv", *words, "-o", "m", *TINY).exit_code == 0
+    model = gw.load("m")
+    assert (model.task, model.classes) == ("regression", ("price",))
+    assert "--text title --text body --label price --task regression --weight weight" in model.metadata.command
+    assert "fields separated by semicolons" in model.metadata.data
+    assert "RMSE" in run("evaluate", "m", "films.csv", *options).stdout
+    assert float(run("predict", "m", "film 3\nfine 7").stdout) == pytest.approx(
+        model.predict(["film 3\nfine 7"])[0], 1e-4
+    )
+    run("predict", "m", "films.csv", "--text", "title", "--text", "body", "-o", "out.jsonl")
+    first = json.loads(Path("out.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert list(first)[-1] == "prediction"
+    assert isinstance(first["prediction"], float)
+    numbers = json.loads(run("data", "films.csv", *options, "--task", "regression", "--json").stdout)
+    assert numbers["train"]["numbers"] == {"price": {"min": 2.5, "mean": 4.0, "max": 5.5}}
+
+
+def test_multilabel(run: Run, table: Path) -> None:
+    words = ("--text", "body", "--label", "topics", "--label-separator", ",")
+    assert run("train", "films.csv", *words, "-o", "m", *TINY).exit_code == 0
+    assert (gw.load("m").task, gw.load("m").classes) == ("multilabel", ("news", "sport"))
+    assert "micro F1" in run("evaluate", "m", "films.csv", *words).stdout
+    columns = ("--text", "body", "--label", "news", "--label", "sport")
+    assert "the task must be multilabel" in refused(run, "train", "films.csv", *columns)
+    one, two = (
+        json.loads(run("data", "films.csv", *options, "--json").stdout)["train"]["classes"]
+        for options in (words, (*columns, "--task", "multilabel"))
+    )
+    assert one == two
+    single = ("--text", "body", "--label", "news", "--task", "multilabel")
+    assert "multilabel needs a label separator, or several columns" in refused(run, "train", "films.csv", *single)
+    run("predict", "m", "films.csv", "--text", "body", "-o", "out.jsonl", "--probabilities", "top")
+    rows = [json.loads(line) for line in Path("out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert all(isinstance(row["label"], list) and len(row["label"]) == len(row["probability"]) for row in rows)
+
+
+def test_options_that_do_not_fit(run: Run, table: Path) -> None:
+    words = ("films.csv", "--text", "body", "--label", "news")
+    assert "task must be 'classification', 'multilabel' or 'regression', not 'rank'" in refused(
+        run, "train", *words, "--task", "rank"
+    )
+    assert "--id is for series" in refused(run, "train", *words, "--id", "who")
+    assert "the delimiter must be one character" in refused(run, "train", *words, "--delimiter", "::")
+    assert "no column 'what'" in refused(run, "train", *words, "--group", "what")
+    series = ("films.csv", "--series", "--label", "news", "--text", "body")
+    assert "--text is for texts, and these are series" in refused(run, "train", *series)
+
+
+def test_several_files_and_stdin(run: Run, table: Path) -> None:
+    words = ("--text", "body", "--label", "news", "--json")
+    one, two, three = (
+        json.loads(run("data", *sources, *words, input=table.read_text()).stdout)["train"]
+        for sources in (("films.csv",), ("films.csv", "f*s.csv"), ("-",))
+    )
+    assert (two["n"], three["n"]) == (2 * one["n"], one["n"])
+    assert three["fingerprint"] == one["fingerprint"]
+    assert three["source"].startswith("60 rows of stdin")
+
+
+def write_films(root: Path, parts: dict[str, list[str]]) -> None:
+    for part, names in parts.items():
+        for name in names:
+            folder = root / part / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for n in range(3):
+                (folder / f"{n}.txt").write_text(f"a {name} film {part} {n}")
+
+
+def test_folders_of_train_and_test(run: Run, tmp_path: Path) -> None:
+    write_films(tmp_path / "films", {"train": ["good", "bad"], "test": ["good", "bad"]})
+    splits = read_folders(tmp_path / "films")
+    assert splits.test is not None
+    assert splits.train.inputs[0] == "a bad film train 0"
+    assert splits.test.inputs[0] == "a bad film test 0"
+    found = json.loads(run("data", tmp_path / "films", "--json").stdout)
+    assert [found[part]["n"] for part in ("train", "test")] == [6, 6]
+    assert found["note"] == "the folder test of 'films'"
+    write_films(tmp_path / "films", {"test": ["odd"]})
+    with pytest.raises(DataError, match="the class 'odd' is not in train/"):
+        read_folders(tmp_path / "films")
+
+
+def test_train_on_a_frame_alone_names_the_way() -> None:
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(InputError, match=r"labels are missing.*Labelled\.from_frame takes both"):
+        gw.train(pd.DataFrame({"text": ["a"], "label": ["b"]}))
