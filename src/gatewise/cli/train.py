@@ -143,6 +143,7 @@ def train(
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.pretrained import Pretrained
     from gatewise.training.progress import ProgressPrinter
+    from gatewise.training.recipes import match_pretrained
     from gatewise.training.run import RunFolder, checked_seed
 
     options: dict[str, Any] = {
@@ -177,6 +178,8 @@ def train(
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     start = None if pretrained is None else Pretrained.of(pretrained)
+    if start is not None:
+        match_pretrained(chosen, start)
     folder = None if out is None else RunFolder.of(out, resume, overwrite)
     if changes.get("ngram_order") and (series or is_series(source)):
         raise InputError(f"{quote(source)}: n-grams are for texts, and these are series")
