@@ -89,10 +89,35 @@ def series_model() -> Model:
     return Model(arch, parameters_of(arch, 9), SeriesPreprocessor(scaling), ("slow", "fast", "step"), _facts(), HISTORY)
 
 
+def number_model() -> Model:
+    """One channel, one number, in the unit of the training data, and rows of its own as examples."""
+    rows = [np.array([[1.0], [np.nan], [2.5], [4.0]], dtype=np.float32)]
+    data = Labelled(rows, np.array([[31.25]]), ("price",), task="regression")
+    arch = Architecture("channels", 1, 0, 6, pooling="mean")
+    preprocessor = SeriesPreprocessor(StandardScaler((10.0,), (4.0,)))
+    return Model(arch, parameters_of(arch, 11), preprocessor, ("price",), task="regression").with_examples(data)
+
+
+def labels_model() -> Model:
+    model = text_model()
+    arch = Architecture("tokens", model.architecture.vocab_size, 5, 6, outputs=3)
+    return Model(
+        arch,
+        parameters_of(arch, 12),
+        model.preprocessor,
+        ("a", "b", "c"),
+        task="multilabel",
+        thresholds=(0.1, 0.1, 0.9),
+    )
+
+
 MODELS: dict[str, Callable[[], Model]] = {
     "text": known_model,
     "hostile": lambda: text_model((HOSTILE[0], HOSTILE[1])),
     "series": series_model,
+    "number": number_model,
+    "many": lambda: text_model(tuple(f"class {k}" for k in range(20)), outputs=20),
+    "labels": labels_model,
     "wide": lambda: text_model(pooling="mean+max", bidirectional=True),
 }
 

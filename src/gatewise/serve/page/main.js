@@ -49,7 +49,7 @@ const showLink = async () => (await link()).show();
 
 let committed = "";
 box.addEventListener("input", () => {
-	store.set({ text: box.value, example: null, w: null, changes: fittingChanges(store.get().changes, 1e9) });
+	store.set({ text: box.value, example: null, linkNote: null, w: null, changes: fittingChanges(store.get().changes, 1e9) });
 	loader.load();
 });
 box.addEventListener("blur", () => commit());
@@ -207,6 +207,7 @@ function showModel(model) {
 	if (evaluation) parts.push(`${safeText(evaluation.data, 60)}: ${evaluation.figures.split(",")[0].split(" ±")[0]}`);
 	setText(byId("modelname"), [safeText(model.name, 40), ...parts].join(" · "));
 	examples = examplesFor(model);
+	byId("guess").parentElement.hidden = model.model.task === "regression"; // a number has no probability to guess
 	byId("examples").replaceChildren(...examples.map(({ name }, n) => button(name, { class: "chip", onclick: () => useExample(n) })));
 	if (inputs === "series") {
 		box.placeholder = `${model.model.channels} numbers per line, one line per time step. The prediction updates as you type.`;

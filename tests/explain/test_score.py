@@ -1,0 +1,222 @@
+"""What is explained: a class, a class against another, a label, a number; by every method, with a linear model too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.explain import METHODS, Clamp
+from gatewise.explain.attribution.faithfulness import measure
+from gatewise.explain.example import Example
+from gatewise.explain.explanation import Explanation, explain_example
+from gatewise.explain.intervene import intervene
+from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.explain.score import prediction_dict, prediction_text, target_score
+from gatewise.network.architecture import Architecture
+from gatewise.target import Target
+from tests.explain.random_net import CHANNELS, TOKENS, parameters_of, sequence_of, steps_of
+
+LENGTH = 13
+LABELS = Target(("a", "b", "c"), task="multilabel", thresholds=(0.2, 0.9, 0.5))
+NUMBERS = Target(("price", "size"), task="regression")
+CLASSES = Target(("w", "x", "y", "z"))
+
+
+def example_of(target: Target, seed: int = 5, **more: Any) -> Example:
+    series = target.task == "regression"
+    arch = Architecture(**(CHANNELS if series else TOKENS), outputs=target.outputs, pooling="mean+max")
+    net = ExplainedNetwork(parameters_of(arch, seed), arch, unknown=None if series else 1, target=target, **more)
+    return Example(net, sequence_of(arch, LENGTH, seed), steps_of(LENGTH))
+
+
+def explained(example: Example, method: str, target: int | None = None, against: int | None = None) -> Explanation:
+    score = target_score(example.net.target, example.logits, target, against)
+    return explain_example(example.with_score(score), method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("of", "target", "against", "weights"),
+    [
+        (CLASSES, 2, 1, [0, -1, 1, 0]),
+        (CLASSES, 3, None, [-0.25, -0.25, -0.25, 0.75]),
+        (LABELS, 1, None, [0, 1, 0]),
+        (NUMBERS, 1, None, [0, 1]),
+    ],
+)
+def test_the_score_is_a_linear_combination_of_the_logits(
+    of: Target, target: int, against: int | None, weights: list[float], method: str
+) -> None:
+    example = example_of(of)
+    found = explained(example, method, target, against)
+    expected = float(example.logits @ np.array(weights))
+    assert found.target_score == pytest.approx(expected, abs=1e-9)
+    total = found.base_value + found.scores.sum() + found.residual
+    assert total == pytest.approx(expected, abs=1e-9)
+    if METHODS[method].adds_up:
+        assert abs(found.residual) < 5e-6
+    [empty] = run_all(example.net, [example.sequence[:0]])
+    if method in ("leave-one-out", "prefix-difference"):
+        assert found.base_value == pytest.approx(float(empty @ np.array(weights)), abs=1e-5)
+    assert (found.target, found.against) == (of.classes[target], None if against is None else of.classes[against])
+    assert ("logit" in found.method_note) == (of is not NUMBERS)
+
+
+def test_scores_are_linear_in_the_choice() -> None:
+    """The scores for x against y are those for x against all minus those for y against all."""
+    example = example_of(CLASSES)
+    for method in ("prefix-difference", "cell-decomposition", "leave-one-out"):
+        x, y, both = (explained(example, method, *pair) for pair in ((1, None), (2, None), (1, 2)))
+        np.testing.assert_allclose(both.scores, x.scores - y.scores, atol=1e-6)
+
+
+def test_defaults() -> None:
+    classes, labels = example_of(CLASSES), example_of(LABELS)
+    assert classes.score.target == int(classes.logits.argmax())
+    assert labels.score.target == int(labels.logits.argmax())
+    assert example_of(NUMBERS).score.target == 0
+    best = int(classes.logits.argmax())
+    other = target_score(CLASSES, classes.logits, against=best)
+    assert other.target == int(np.argsort(-classes.logits)[1]), "the most probable of the others"
+    two = Target(("no", "yes"))
+    assert target_score(two, np.array([-3.0])).target == 1, "a single logit favours classes[1]"
+    assert target_score(two, np.array([2.0]), against=1).weights.tolist() == [-1]
+    assert target_score(two, np.array([2.0]), target=0)(np.array([2.0])) == -2
+
+
+def test_predictions_in_words_and_as_data() -> None:
+    p = np.array([0.25, 0.6, 0.7])
+    assert prediction_text(LABELS, LABELS.decide(p[None])[0]) == "a, c"
+    assert prediction_text(LABELS, np.zeros(3, dtype=np.int64)) == "no label"
+    assert prediction_dict(LABELS, LABELS.decide(p[None])[0], p)["prediction"] == ["a", "c"]
+    assert prediction_text(NUMBERS, np.array([12345.6, -0.00123])) == "price 12,346, size -0.00123"
+    assert prediction_text(Target(("price",), task="regression"), np.array([3.2])) == "3.2"
+    assert prediction_dict(NUMBERS, np.array([1.5, 2.0]), None) == {"prediction": {"price": 1.5, "size": 2.0}}
+
+
+def test_json_of_the_tasks() -> None:
+    number = explained(example_of(NUMBERS), "prefix-difference").as_dict()
+    assert "probabilities" not in number
+    assert number["prediction"]["price"] == pytest.approx(number["target_score"])
+    labels = explained(example_of(LABELS), "prefix-difference", 1).as_dict()
+    assert isinstance(labels["prediction"], list)
+    assert list(labels["probabilities"]) == ["a", "b", "c"]
+    assert sum(labels["probabilities"].values()) != pytest.approx(1)
+
+
+def test_a_threshold_decides_the_prediction_of_an_explanation() -> None:
+    arch = Architecture(**TOKENS)
+    sequence = sequence_of(arch, LENGTH, 5)
+    plain = Example(ExplainedNetwork(parameters_of(arch, 5), arch), sequence)
+    p = float(plain.probabilities[1])
+    for threshold, expected in ((p - 0.01, "yes"), (p + 0.01, "no")):
+        net = ExplainedNetwork(parameters_of(arch, 5), arch, target=Target(("no", "yes"), thresholds=(threshold,)))
+        found = explain_example(Example(net, sequence), "prefix-difference")
+        assert found.prediction == expected
+        assert found.favours_prediction == (expected == "yes")
+
+
+def test_an_intervention_keeps_the_score() -> None:
+    example = example_of(CLASSES)
+    example = example.with_score(target_score(CLASSES, example.logits, 2, 0))
+    found = intervene(example, [Clamp("f", 0.0)])
+    before, after = found.target_scores()
+    assert before == pytest.approx(example.logits[2] - example.logits[0])
+    assert after == pytest.approx(found.after.logits[2] - found.after.logits[0])
+    numbers = intervene(example_of(NUMBERS), [Clamp("f", 0.0)]).as_dict()
+    assert numbers["before"]["prediction"] != numbers["after"]["prediction"]
+    assert "probabilities" not in numbers["before"]
+
+
+class Sums:
+    """A linear model of which everything is known: a weight (C, outputs) per channel, summed over the steps."""
+
+    def __init__(self, weight: np.ndarray) -> None:
+        self.weight = weight
+
+    def logits(self, sequences: Any) -> np.ndarray:
+        return np.stack([np.asarray(s, dtype=np.float64).sum(axis=0) @ self.weight for s in sequences])
+
+    def attribution(self, sequence: Any) -> np.ndarray:
+        found: np.ndarray = np.asarray(sequence, dtype=np.float64) @ self.weight
+        return found
+
+    def prefix_logits(self, sequence: Any) -> np.ndarray:
+        return np.cumsum(self.attribution(sequence), axis=0)
+
+    def leave_one_out(self, sequence: Any, steps: Any) -> np.ndarray:
+        return self.logits([np.delete(sequence, t, axis=0) for t in steps])
+
+    def check(self, arch: Architecture) -> None: ...
+
+    def summary(self) -> tuple[str, str, int]:
+        return "Sums", "()", self.weight.size
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_linear_model_of_series_is_exact_by_step(method: str) -> None:
+    weight = np.random.default_rng(3).normal(0, 0.5, (3, 2))
+    example = example_of(NUMBERS, linear=Sums(weight))
+    alone = Example(example.net.without_linear(), example.sequence, steps_of(LENGTH))
+    found, network = explain_example(example, method), explain_example(alone, method)
+    assert found.linear_scores is not None
+    assert found.linear_name == "convolutions"
+    np.testing.assert_allclose(found.linear_scores, example.sequence.astype(np.float64) @ weight[:, 0], atol=1e-5)
+    np.testing.assert_allclose(found.scores - found.linear_scores, network.scores, atol=1e-6)
+    assert "onvolutions" in found.method_note
+    assert "n-gram" not in found.method_note
+    names = [name.strip() for name, _, _ in found.sums()]
+    assert "steps, convolutions" in names
+    assert found.as_dict()["linear_name"] == "convolutions"
+
+
+@pytest.mark.parametrize(("scale", "said"), [(30.0, True), (0.02, False)])
+def test_a_line_says_when_the_network_hardly_took_part(scale: float, said: bool) -> None:
+    weight = scale * np.abs(np.random.default_rng(3).normal(1, 0.5, (3, 2)))
+    example = example_of(NUMBERS, linear=Sums(weight))
+    found = explain_example(example, "prefix-difference")
+    assert found.linear_scores is not None
+    network = abs(float((found.scores - found.linear_scores).sum()))
+    share = network / (network + abs(float(found.linear_scores.sum())))
+    assert found.network_share == pytest.approx(share)
+    assert bool(found.network_note()) == said == (share < 0.1)
+    if said:
+        assert f"The network contributed {share:.0%} of this score, the convolutions" in found.network_note()
+    assert explain_example(example_of(NUMBERS), "prefix-difference").network_note() == ""
+
+
+def test_faithfulness_of_a_regression_is_in_its_unit() -> None:
+    example = example_of(NUMBERS)
+    net = example.net
+    sequences = [sequence_of(net.arch, n, n) for n in (7, 12, 20, 31)]
+    found = measure(net, sequences, METHODS["prefix-difference"])
+    numbers = run_all(net, sequences)[:, 0]
+    [[base, _]] = run_all(net, [sequences[0][:0]])
+    assert found.probability == pytest.approx(float(np.abs(numbers - base).mean()), abs=1e-5)
+    sign = np.where(numbers < base, -1, 1)
+    attribution = [explain_example(Example(net, s), "prefix-difference").scores for s in sequences]
+    half = []
+    for s, scores, one, number in zip(sequences, attribution, sign, numbers, strict=True):
+        first = np.argsort(-one * scores, kind="stable")[: round(0.5 * len(s))]
+        [[left, _]] = run_all(net, [np.delete(s, first, axis=0)])
+        half.append(one * (number - left))
+    np.testing.assert_allclose(found.comprehensiveness[:, -1], half, atol=1e-5)
+    labels = example_of(LABELS)
+    texts = [sequence_of(labels.net.arch, n, n) for n in (7, 12)]
+    p = LABELS.probabilities(run_all(labels.net, texts)).max(axis=1)
+    assert measure(labels.net, texts, METHODS["leave-one-out"]).probability == pytest.approx(float(p.mean()), abs=1e-5)
+
+
+def test_errors() -> None:
+    logits = np.array([0.3, 0.2, 0.1, 0.0])
+    with pytest.raises(InputError, match="the target and the class to compare with are the same: 'x'"):
+        target_score(CLASSES, logits, 1, 1)
+    with pytest.raises(InputError, match="is for classification; the model's task is multilabel"):
+        target_score(LABELS, logits[:3], 1, 0)
+    with pytest.raises(InputError, match="there is no class 'q'; the classes are 'w', 'x', 'y', 'z'"):
+        CLASSES.index("q")
+    with pytest.raises(InputError, match="has no probabilities"):
+        _ = example_of(NUMBERS).probabilities

@@ -1,0 +1,77 @@
+"""The page of a regression model, of many classes and of several labels a row; and where its examples come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.serve.page.conftest import TEXTS, labels_model, number_model, text_model
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+Visit = Callable[..., Any]
+
+
+def test_a_number_has_no_probability_and_no_scale(visit: Visit) -> None:
+    watched = visit("number")
+    page = watched.open()
+    model = number_model()
+    expected = float(model.predict([np.array([[1], [np.nan], [2.5], [4]])])[0])
+    shown = page.inner_text("#prediction .label").replace("\u2212", "-")
+    assert float(shown) == pytest.approx(expected, rel=1e-3)
+    assert page.inner_text("#prediction .probability") == ""
+    assert not page.is_visible("#prediction .scale")
+    assert not page.is_visible("#guess")
+    assert "logit" not in page.inner_text("#prediction .attributionrow")
+    assert "at the bottom to" in page.inner_text("#words .caption")
+    assert page.inner_text("#examples") == "Example 1: 31.25"
+    assert page.input_value("#text") == "1\n?\n2.5\n4"
+    assert (
+        page.eval_on_selector("#words .series path.channel", "node => (node.getAttribute('d').match(/M/g)).length") == 2
+    )
+    page.evaluate("() => document.querySelector('#training').open = true")
+    page.fill("#text", "1\n2\nnan\n3.5\n2")
+    watched.settle()
+    other = float(model.predict([np.array([[1], [2], [np.nan], [3.5], [2]])])[0])
+    assert float(page.inner_text("#prediction .label").replace("\u2212", "-")) == pytest.approx(other, rel=1e-3)
+
+
+def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) -> None:
+    watched = visit("many")
+    page = watched.open("#t=" + TEXTS[1].replace(" ", "+"))
+    model = text_model(tuple(f"class {k}" for k in range(20)), outputs=20)
+    p = model.predict_proba(TEXTS[1])[0]
+    best = [model.classes[k] for k in np.argsort(-p)[:3]]
+    assert page.inner_text("#prediction .label") == best[0]
+    shown = page.inner_text("#prediction .others")
+    assert [name for name in best if name in shown] == best
+    assert page.locator("#examples button").count() == 0, "no film sentences for a model of other classes"
+    page.select_option("select[aria-label='Class to compare with']", best[1])
+    watched.settle()
+    logits = model.trace(TEXTS[1]).logits
+    order = np.argsort(-p)
+    expected = f"= logit of {best[0]} minus {best[1]} +{logits[order[0]] - logits[order[1]]:.2f}"
+    page.wait_for_function(
+        "text => document.querySelector('#prediction .sum').textContent.endsWith(text)", arg=expected
+    )
+    page.wait_for_function("() => location.hash.includes('against=class')")
+
+
+def test_several_labels_are_listed(visit: Visit) -> None:
+    watched = visit("labels", scheme="dark")
+    page = watched.open("#t=" + TEXTS[0].replace(" ", "+"))
+    model = labels_model()
+    assert page.inner_text("#prediction .label") == ", ".join(model.predict(TEXTS[:1])[0])
+    assert page.inner_text("#prediction .probability") == ""
+    page.select_option("select[aria-label='Class to explain']", "c")
+    page.wait_for_function("() => document.querySelector('#prediction .sum').textContent.includes('logit of c ')")
+    assert not page.is_visible("select[aria-label='Class to compare with']")
+
+
+def test_a_text_model_without_examples_says_what_to_write(visit: Visit) -> None:
+    watched = visit("many")
+    watched.page.goto(f"{watched.home}/")
+    watched.page.wait_for_function("() => document.querySelector('#hint').textContent.includes('keeps no examples')")
+    assert watched.page.input_value("#text") == ""
