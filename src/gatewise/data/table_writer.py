@@ -1,7 +1,7 @@
 """`TableWriter`: appends rows to a table and continues it after a kill: CSV, TSV, JSON Lines (also .gz), Parquet.
 
-Every `flush` ends at a byte from which the file can be continued. CSV and JSON Lines are written as they are, .gz in
-one member per flush, and Parquet as an Arrow stream, which `finish` converts: a Parquet file ends with its index.
+Every `write` ends at a byte from which the file can be continued. CSV and JSON Lines are written as they are, .gz in
+one member per call, and Parquet as an Arrow stream, which `finish` converts: a Parquet file ends with its index.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, MissingExtra, quote
 
 _JSON = (".jsonl", ".ndjson")
+_ROW_GROUP = 16 << 20  # bytes of a row group of a Parquet file
 WRITABLE = (*DELIMITERS, *_JSON, ".parquet")
 
 
@@ -58,7 +59,6 @@ class TableWriter:
         self.suffix, self.compressed = written_format(out)
         self._schema = schema
         self._header = list(header or columns)
-        self._rows: list[dict[str, Any]] = []
         try:
             self.file = open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115
         except OSError as error:
@@ -79,20 +79,19 @@ class TableWriter:
             self._write(self._csv([self._header]))
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Append rows; they are in the file after `flush`. Raises DataError for a value that the format cannot hold."""
-        self._rows += rows
+        """Append rows. Raises DataError for a value that the format cannot hold."""
+        if not rows:
+            return
+        if self.suffix in DELIMITERS:
+            self._write(self._csv([[_cell(row.get(name)) for name in self.columns] for row in rows]))
+        elif self.suffix in _JSON:
+            lines = [json.dumps(_jsonable(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
+            self._write("".join(lines).encode("utf-8", "surrogatepass"))
+        else:
+            self._write(self._batch(rows))
 
     def flush(self) -> int:
-        """Write the rows to the disk: the number of bytes of the file."""
-        rows, self._rows = self._rows, []
-        if rows:
-            if self.suffix in DELIMITERS:
-                self._write(self._csv([[_cell(row.get(name)) for name in self.columns] for row in rows]))
-            elif self.suffix in _JSON:
-                lines = [json.dumps(_jsonable(row), ensure_ascii=False, allow_nan=False) for row in rows]
-                self._write("".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass"))
-            else:
-                self._write(self._batch(rows))
+        """Hand the rows to the operating system: the number of bytes of the file."""
         try:
             self.file.flush()
             return self.file.tell()
@@ -136,7 +135,7 @@ class TableWriter:
             raise MissingExtra("pyarrow", "data", f"{quote(self.out, 200)}: parquet") from None
         return pyarrow
 
-    def _batch(self, rows: list[dict[str, Any]]) -> bytes:
+    def _batch(self, rows: Sequence[dict[str, Any]]) -> bytes:
         """The rows as a message of an Arrow stream, after the schema if it is the first one."""
         arrow = self._arrow()
         begin = b""
@@ -150,7 +149,7 @@ class TableWriter:
                 ]
                 self._schema = arrow.schema(fields)
                 begin = self._schema.serialize().to_pybytes()
-            batch = arrow.RecordBatch.from_pylist(rows, schema=self._schema)
+            batch = arrow.RecordBatch.from_pylist(list(rows), schema=self._schema)
         except (arrow.ArrowException, TypeError, ValueError) as error:
             raise DataError(
                 f"{quote(self.out, 200)}: values of another type than in the first rows ({quote(error, 100)[1:-1]}): "
@@ -170,8 +169,14 @@ class TableWriter:
             arrow.ipc.open_stream(file) as stream,
             arrow.parquet.ParquetWriter(scratch, stream.schema) as writer,
         ):
+            group: list[Any] = []
             for batch in stream:
-                writer.write_batch(batch)
+                group.append(batch)
+                if sum(one.nbytes for one in group) >= _ROW_GROUP:
+                    writer.write_table(arrow.Table.from_batches(group))
+                    group = []
+            if group:
+                writer.write_table(arrow.Table.from_batches(group))
         os.replace(scratch, self.out)
         self.part.unlink()
 
