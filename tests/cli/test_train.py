@@ -262,3 +262,17 @@ def test_a_number_is_learnt(run: Run, tmp_path: Path) -> None:
     assert "epoch    loss  val_loss    val_rmse  seconds" in result.stdout
     model = gw.load(tmp_path / "m")
     assert (model.task, model.classes) == ("regression", ("price",))
+
+
+def test_from_a_classifier(run: Run, reviews_csv: Path, keras_folder: Path, tmp_path: Path) -> None:
+    """Any gatewise classifier: here one of the tutorial's kind, whose classes have other names."""
+    result = run("train", *columns(reviews_csv), "--pretrained", keras_folder, "-o", tmp_path / "m", "--seed", 2)
+    assert (result.exit_code, result.stderr) == (0, "")
+    model = gw.load(tmp_path / "m")
+    assert (model.classes, model.architecture.padding, model.architecture.units) == (("bad", "good"), "pre", 6)
+    assert model.metadata.recipe == "few-shot"
+    assert f" --recipe few-shot --text review --label sentiment --pretrained {keras_folder} " in model.metadata.command
+    assert "pretrained model  classifier (" in run("info", tmp_path / "m").stdout
+    refused = run("train", tmp_path / "missing.csv", "--pretrained", keras_folder, "--layers", 2)
+    assert refused.exit_code == 2
+    assert "the pretrained model has layers 1; it cannot start a network" in refused.stderr

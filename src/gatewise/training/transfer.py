@@ -45,9 +45,11 @@ def transfer_dense(training_data: TrainingData, pretrained: Pretrained) -> dict[
 
 
 def transfer_ngrams(training_data: TrainingData, pretrained: Pretrained) -> NgramModel | None:
-    """The n-gram model of the classifier, mapped to the new classes; None if it has none."""
+    """The n-gram model of the classifier, mapped to the new classes; None if it has none, or one with a norm, which
+    cannot be added to another.
+    """
     model = _classifier(training_data, pretrained)
-    if model is None or model.ngrams is None or not len(model.ngrams):
+    if model is None or model.ngrams is None or not len(model.ngrams) or model.ngrams.scale is not None:
         return None
     rows = training_data.train
     logits = model.ngrams.logits([training_data.full_sequences[n] for n in rows])
