@@ -95,7 +95,8 @@ def _macro_f1(predicted: Array, labels: Array, weight: Array, k: int) -> float:
 def best_threshold(probabilities: Array, positive: Array, weight: Array, share: float = SHARE) -> float:
     """The threshold of the highest smoothed F1, from probabilities (n,), positive rows 0 or 1 (n,), weights (n,).
 
-    It lies halfway between two probabilities; 0.5 where the probabilities are all equal or no row is positive.
+    It lies halfway between the logits of two neighbouring rows; 0.5 where the probabilities are all equal or no row is
+    positive.
     """
     if not positive.any():
         return 0.5
@@ -107,7 +108,8 @@ def best_threshold(probabilities: Array, positive: Array, weight: Array, share: 
     if not len(cuts):
         return 0.5
     best = cuts[np.argmax(f1[cuts])]
-    return float((p[best] + p[best + 1]) / 2)
+    above, below = np.clip(p[best : best + 2], 1e-9, 1 - 1e-9)
+    return float(1 / (1 + np.sqrt((1 - above) * (1 - below) / (above * below))))  # the sigmoid of the mean logit
 
 
 def _given(target: Target, threshold: float | Sequence[float]) -> tuple[float, ...]:
