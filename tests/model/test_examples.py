@@ -1,0 +1,67 @@
+"""Rows of the data in a model folder: only on request, and said on the card."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.data import Labelled
+from gatewise.errors import InputError
+from gatewise.model.model import Model
+from tests.serve.page.conftest import number_model, text_model
+
+
+def test_each_class_comes_before_a_second_row_of_one() -> None:
+    texts = [f"text {n} " * (1 + n % 5) for n in range(40)] + ["word " * 400]
+    labels = ["good" if n % 8 else "bad" for n in range(41)]
+    data = Labelled.of(texts, labels)
+    found = text_model().with_examples(data, 4).metadata.examples
+    assert {one.label for one in found[:2]} == {"good", "bad"}
+    assert all(one.text in texts[:40] for one in found), "no text of 2,000 characters"
+    assert found == text_model().with_examples(data, 4).metadata.examples, "always the same rows"
+    assert len(text_model().with_examples(data, 50).metadata.examples) == 40
+
+
+def test_a_series_with_missing_values_is_kept(tmp_path: Path) -> None:
+    model = number_model()
+    [one] = model.metadata.examples
+    assert one.series == ((1.0,), (None,), (2.5,), (4.0,))
+    assert one.label == "31.25"
+    model.save(tmp_path / "m")
+    again = gw.load(tmp_path / "m")
+    assert again.metadata.examples == model.metadata.examples
+    assert "| examples | 1 rows of the data are in config.json |" in again.card()
+
+
+def test_training_keeps_no_row_unless_asked(tmp_path: Path) -> None:
+    texts = [f"{'good' if n % 2 else 'bad'} secret{n} film" for n in range(60)]
+    labels = ["yes" if n % 2 else "no" for n in range(60)]
+    tiny: dict[str, Any] = {"units": 4, "epochs": 1, "recipe": "fast", "verbose": 0}
+    plain = gw.train(texts, labels, **tiny)
+    assert plain.metadata.examples == ()
+    plain.save(tmp_path / "plain")
+    assert b'"examples": []' in (tmp_path / "plain" / "config.json").read_bytes().replace(b":[]", b": []")
+    kept = gw.train(texts, labels, examples=2, **tiny)
+    assert {one.label for one in kept.metadata.examples} == {"yes", "no"}
+    assert all(one.text in texts for one in kept.metadata.examples)
+
+
+def test_data_of_another_task_is_refused() -> None:
+    data = Labelled([np.zeros((3, 1), dtype=np.float32)], np.array([0]), ("a", "b"))
+    with pytest.raises(InputError, match="the data is for classification, the model's task is regression"):
+        number_model().with_examples(data)
+
+
+def test_cards_say_what_is_predicted() -> None:
+    assert "This model predicts a number from series of 1 channel: price." in number_model().card()
+    assert "probabilit" not in number_model().card()
+    many: Model = text_model(tuple(f"class {k}" for k in range(80)), outputs=80)
+    assert "into 80 classes: class 0, class 1," in many.card()
+    assert "class 59 and 20 more." in many.card()
+    two = dataclasses.replace(text_model(), thresholds=(0.3125,))
+    assert "It predicts good from a probability of 0.312 on." in two.card()
