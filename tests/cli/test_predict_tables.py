@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +324,19 @@ def test_progress_shows_an_eta(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     progress.show(2_000, 0.5)
     progress.clear()
     assert "2,000 rows  100 rows/s  50%  ETA 0:40" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl.gz"])
+def test_one_batch_is_in_memory(table: Path, keras_model: Model, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """12 MB of input, most of it beside the text, take less than 6 MB of Python objects, also between two states."""
+    monkeypatch.setattr(bulk, "_FLUSH_SECONDS", 1e9)
+    notes = "notes " * 400
+    with open("big.csv", "w", encoding="utf-8") as file:
+        file.write("text,notes\n")
+        file.writelines(f"{TEXTS[n % 5]},{notes}\n" for n in range(5_000))
+    tracemalloc.start()
+    with RowReader.open("big.csv", Columns(), fail_fast=True) as reader:
+        assert BulkPrediction(keras_model, reader, Path(name)).run() == 5_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6e6

@@ -117,7 +117,7 @@ def test_minutes_choose_the_size() -> None:
 
 
 def test_unusable_texts_are_refused() -> None:
-    with pytest.raises(InputError, match="text 2 is empty"):
+    with pytest.raises(InputError, match="texts: row 1 is empty"):
         pretrain(["one text", " "], recipe=RECIPE)
     with pytest.raises(InputError, match="not one text"):
         pretrain("one text", recipe=RECIPE)

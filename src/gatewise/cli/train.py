@@ -30,6 +30,7 @@ from gatewise.cli.arguments import (
     TimeOption,
     WeightOption,
     command_line,
+    is_file_name,
     option,
 )
 from gatewise.cli.inputs import TableOptions, is_series, read_source
@@ -237,6 +238,9 @@ def train(
         return
     if source == "imdb":
         print(f"  gatewise evaluate {shown} imdb{data_option}")
+    if is_file_name(source):
+        columns = shlex.join([word for name in text or ["text"] for word in ("--text", name)])
+        print(f"  gatewise predict {shown} new.csv {columns} -o predicted.csv")
     print(f'  gatewise predict {shown} "A text of your own."')
     print(f"  gatewise explain {shown} {example}")
 

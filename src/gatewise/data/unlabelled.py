@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gatewise.data.archive import unlabelled_files
 from gatewise.data.download import cache_folder
 from gatewise.data.files import decode, read_column, read_text
 from gatewise.data.imdb import EMBEDDED, OFFICIAL, imdb
+from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled, content_key
 from gatewise.data.splits import Splits
 from gatewise.data.tables import TABLES, is_table
@@ -46,15 +49,12 @@ class Unlabelled:
         return Unlabelled(kept, f"{self.source}; {len(kept):,} of them not among the labelled texts")
 
     @classmethod
-    def of(cls, texts: Iterable[str], source: str = "the texts given") -> Unlabelled:
-        """From any texts. Raises InputError for an empty text and for anything but a string."""
-        if isinstance(texts, str):
-            raise InputError("texts must be a list of texts, not one text")
-        rows = list(texts)
-        for number, text in enumerate(rows, 1):
-            if not isinstance(text, str) or not text.strip():
-                what = "is empty" if isinstance(text, str) else f"is a {type(text).__name__}, not a string"
-                raise InputError(f"text {number} {what}")
+    def of(cls, texts: Any, source: str = "the texts given") -> Unlabelled:
+        """From texts in any container (`convert_inputs`). Raises InputError as this function, and for an empty text."""
+        rows = convert_inputs(texts, "text", name="texts")
+        for number, text in enumerate(rows):
+            if not text.strip():
+                raise InputError(f"texts: row {number} is empty")
         return cls(rows, source)
 
 
@@ -104,7 +104,7 @@ def _read(source: str, data: str | None, text: str | Sequence[str], known: Split
         if not files:
             raise DataError(f"{quote(path, 200)}: the folder has no .txt file")
         return Unlabelled([read_text(file) for file in files], f"{len(files):,} files of the folder {quote(path.name)}")
-    if not path.exists():
+    if not path.exists() and not glob.has_magic(source):
         raise DataError(f"{quote(path, 200)}: not found")
     if is_table(path):
         rows = read_column(path, text=text)
