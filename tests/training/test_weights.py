@@ -101,6 +101,9 @@ def test_thresholds_are_saved(tmp_path: Path) -> None:
     model = train(data, threshold="f1", out=tmp_path / "m", **SMALL)
     again = gw.load(tmp_path / "m")
     assert again.thresholds == model.thresholds != ()
+    last = again.metadata.evaluations[-1]
+    assert last.data == "validation set, used to choose the thresholds"
+    assert last.scores["macro F1"] > 0.5
     assert (again.predict(data.inputs) == model.predict(data.inputs)).all()
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.errors import InputError, quote
-from gatewise.metrics import precision_recall_f1
+from gatewise.metrics import evaluate, precision_recall_f1
 from gatewise.model.model import Model
 from gatewise.target import Target
 from gatewise.training.callback import Callback
@@ -57,22 +57,29 @@ def with_thresholds(
     if threshold is not None and not isinstance(threshold, str):
         return replace(model, thresholds=_given(target, threshold))
     rows = training_data.validation
-    p = target.probabilities(model.logits_of([training_data.full_sequences[n] for n in rows]))  # (n, K)
-    labels, k = training_data.labels[rows], len(target.classes)
-    sample_weight = training_data.sample_weight(rows)
+    logits = model.logits_of([training_data.full_sequences[n] for n in rows])
+    model = replace(model, thresholds=_chosen(target, training_data, target.probabilities(logits), callback))
+    name = "validation set, used to choose the thresholds"
+    return model.with_evaluation(evaluate(model.target, logits, training_data.labels[rows], name))
+
+
+def _chosen(target: Target, training_data: TrainingData, p: Array, callback: Callback) -> tuple[float, ...]:
+    """The thresholds for F1, from the probabilities (n, K) of the validation rows."""
+    rows, k = training_data.validation, len(target.classes)
+    labels, sample_weight = training_data.labels[rows], training_data.sample_weight(rows)
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight
     if target.task == "multilabel":
         thresholds = tuple(best_threshold(p[:, c], labels[:, c], weight) for c in range(k))
         callback.log(f"thresholds for F1: {min(thresholds):.3f} to {max(thresholds):.3f}")
-        return replace(model, thresholds=thresholds)
+        return thresholds
     trained = np.bincount(training_data.labels[training_data.train], minlength=k)
     if k == 2:
         rare = 0 if trained[0] < trained[1] else 1
         best = best_threshold(p[:, rare], (labels == rare).astype(np.int64), weight)
         at = best if rare == 1 else 1 - best
-        name, rare_name = quote(model.classes[1]), quote(model.classes[rare])
+        name, rare_name = quote(target.classes[1]), quote(target.classes[rare])
         callback.log(f"threshold for {name}: {at:.3f}, which has the highest F1 of {rare_name}")
-        return replace(model, thresholds=(at,))
+        return (at,)
     ratio = training_data.class_weights
     if ratio is None:
         ratio = trained.sum() / (k * trained)
@@ -80,7 +87,7 @@ def with_thresholds(
     power = POWERS[int(np.argmax(scores))]
     callback.log(f"thresholds in proportion to class weight ^ -{power}, which has the highest macro F1")
     inverse = ratio**-power
-    return replace(model, thresholds=tuple((inverse / inverse.max()).tolist()) if power else ())
+    return tuple((inverse / inverse.max()).tolist()) if power else ()
 
 
 def _macro_f1(predicted: Array, labels: Array, weight: Array, k: int) -> float:

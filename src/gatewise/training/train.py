@@ -288,13 +288,16 @@ class _Run:
         if best_epoch:
             best = history[best_epoch - 1]
             name = "validation set, used to choose the epoch"
+            scores = {} if best.val_rmse is None else {"RMSE": best.val_rmse}
+            if training_data.data.task == "multilabel" and best.val_accuracy is not None:
+                scores = {"subset accuracy": best.val_accuracy}
             metadata = metadata.with_evaluation(
                 EvalResult(
                     name,
                     len(training_data.validation),
                     best.val_accuracy,
                     best.val_loss,
-                    scores={} if best.val_rmse is None else {"RMSE": best.val_rmse},
+                    scores=scores,
                 )
             )
         # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
