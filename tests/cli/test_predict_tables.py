@@ -87,6 +87,8 @@ def test_a_rating_is_a_text(run: Run, keras_folder: Path, monkeypatch: pytest.Mo
 
 def test_files_and_texts_are_not_mixed(run: Run, table: Path, keras_folder: Path) -> None:
     assert "'new.csv' is a file and 'good' a text" in refused(run, "predict", keras_folder, "new.csv", "good")
+    Path("films").mkdir()
+    assert "'films' is a folder, neither a text nor a file" in refused(run, "predict", keras_folder, "films")
     assert "'no.csv': not found" in refused(run, "predict", keras_folder, "no.csv")
     assert "are for files, and these are texts" in refused(run, "predict", keras_folder, "good", "-o", "out.csv")
 
@@ -247,6 +249,22 @@ def interrupted(model: Model, out: str, monkeypatch: pytest.MonkeyPatch, rows: i
         prediction = BulkPrediction(model, reader, Path(out), identity={"model": "m"})
         with pytest.raises(Stopped):
             prediction.run()
+
+
+def test_an_error_keeps_what_is_complete(run: Run, table: Path, keras_model: Model, keras_folder: Path) -> None:
+    texts = big_table(Path("big.csv"), 1_000)
+    with open("big.csv", "a", encoding="utf-8") as file:
+        file.write("half a row\n1001,good\n")
+    result = run("predict", keras_folder, "big.csv", "-o", "out.csv")
+    assert (result.exit_code, Path("out.csv").exists()) == (2, False)
+    hint, error = result.stderr.splitlines()
+    assert hint == "gatewise: 768 rows are in 'out.csv.part'; --resume continues there"
+    assert error == "gatewise: 'big.csv':1002: 1 fields, but the header has 2"
+    with pytest.warns(UserWarning, match="1 bad row of 1,002 skipped"):
+        run("predict", keras_folder, "big.csv", "-o", "out.csv", "--resume", "--skip-bad-rows", "bad.csv")
+    found = read_csv("out.csv")
+    assert [row["text"] for row in found] == [*texts, "good"]
+    assert [row["label"] for row in found] == labels(keras_model, [*texts, "good"])
 
 
 def test_a_changed_input_or_model_is_not_resumed(

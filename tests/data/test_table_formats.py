@@ -176,6 +176,16 @@ def test_bad_rows_are_skipped_into_a_file(tmp_path: Path) -> None:
         read_table(path)
 
 
+def test_only_a_list_of_bad_rows_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nx,a\ny\nz,b\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.csv': exists, and is not a list of bad rows: it is not overwritten"):
+        read_table(path, skip_bad_rows=path)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="1 bad row of 3"):
+            read_table(path, skip_bad_rows=tmp_path / "bad.csv")
+
+
 def test_a_file_of_bad_rows_stops_early(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "x\n" * 1_500, encoding="utf-8")

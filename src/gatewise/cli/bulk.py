@@ -65,6 +65,7 @@ class BulkPrediction:
             if next(rows, None) is None:
                 raise DataError(f"{quote(self.out, 200)}: the input has only {number:,} rows, fewer than the output")
         writer: TableWriter | None = None
+        complete: tuple[int, int] | None = None
         began = flushed = time.monotonic()
         progress = Progress(total, began)
         try:
@@ -75,9 +76,11 @@ class BulkPrediction:
                 new = added.rows(logits, lists=self.suffix not in (".csv", ".tsv", ".tab"))
                 writer.write([self._row(row, one, added) for row, one in zip(batch, new, strict=True)])
                 total += len(batch)
+                complete = total, writer.file.tell()
                 progress.show(total, self.reader.done)
                 if time.monotonic() - flushed > _FLUSH_SECONDS or total == len(batch):
-                    self._save(total, writer.flush(), added)
+                    writer.flush()
+                    self._save(*complete)
                     flushed = time.monotonic()
             if not total:
                 raise DataError(f"{', '.join(self.reader.paths[:3])}: there is no row to predict")
@@ -87,6 +90,14 @@ class BulkPrediction:
                 _, writer = self._open(None, before)
             writer.finish()
             self.state.unlink(missing_ok=True)
+        except BaseException:
+            if complete is not None and writer is not None and not writer.file.closed:
+                writer.flush()
+                self._save(*complete)
+                progress.clear()
+                part = quote(self.part, 200)
+                print(f"gatewise: {complete[0]:,} rows are in {part}; --resume continues there", file=sys.stderr)
+            raise
         finally:
             progress.clear()
             if writer is not None:
@@ -168,7 +179,7 @@ class BulkPrediction:
             raise DataError(f"line {row.line}: the column {quote(name)} is in this row, but not in the first one")
         return values
 
-    def _save(self, rows: int, size: int, added: PredictionColumns) -> None:
+    def _save(self, rows: int, size: int) -> None:
         state = {
             "rows": rows,
             "bytes": size,

@@ -125,6 +125,9 @@ def predict(
 
 def _are_files(inputs: list[str], file: str | None) -> bool:
     """Whether the inputs are files. Raises InputError for files among texts."""
+    folder = next((word for word in inputs if os.path.isdir(word)), None)
+    if folder is not None:
+        raise InputError(f"{quote(folder)} is a folder, neither a text nor a file")
     files = [word for word in inputs if word in ("-", file) or os.path.isfile(word) or is_file_name(word)]
     if files and len(files) < len(inputs):
         other = next(word for word in inputs if word not in files)

@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise.data.labelled import Labelled
 from gatewise.data.labels import class_order, convert_groups, convert_labels, label_rows, looks_continuous
-from gatewise.data.rows import Columns, RowReader, TableRow
+from gatewise.data.rows import Columns, RowReader, TableRow, counted
 from gatewise.data.streams import STDIN
 from gatewise.errors import DataError, quote
 from gatewise.types import Task
@@ -91,7 +91,7 @@ def _labelled(rows: list[TableRow], columns: Columns, reader: RowReader) -> Labe
     files = ", ".join("stdin" if path == STDIN else quote(Path(path).name) for path in paths[:3])
     files += f" and {len(paths) - 3} more files" if len(paths) > 3 else ""
     notes = "".join(f"; {note}" for note in reader.notes)
-    skipped = f"; {reader.n_bad:,} bad rows skipped" if reader.n_bad else ""
+    skipped = f"; {counted(reader.n_bad)} skipped" if reader.n_bad else ""
     source = f"{len(rows):,} rows of {files}, {count}{name}{notes}{skipped}"
     more: dict[str, Any] = {}
     if columns.weight is not None:

@@ -130,6 +130,7 @@ class RowReader:
         paths = table_paths(path)
         skipped = None
         if skip_bad_rows is not None:
+            _check_list(skip_bad_rows)
             try:
                 skipped = open(skip_bad_rows, "w", encoding="utf-8", newline="")  # noqa: SIM115
             except OSError as error:
@@ -146,7 +147,7 @@ class RowReader:
         if reader.n_bad and skipped is None:
             raise reader.error()
         if reader.n_bad:
-            found = f"{reader.n_bad:,} bad rows of {reader.n_bad + reader.n:,} skipped"
+            found = f"{counted(reader.n_bad)} of {reader.n_bad + reader.n:,} skipped"
             warnings.warn(f"{found}: see {quote(skip_bad_rows, 200)}", stacklevel=4)
 
     def __iter__(self) -> Iterator[TableRow]:
@@ -182,7 +183,7 @@ class RowReader:
         more = ""
         if others:
             lines = ", ".join(str(row.line) for row in self.bad[:_SHOWN]) + (", …" if self.n_bad > _SHOWN else "")
-            more = f" ({self.n_bad:,} bad rows: lines {lines})"
+            more = f" ({counted(self.n_bad)}: lines {lines})"
         return DataError(f"{first.file}:{first.line}: {first.reason}{more}")
 
     def _bad(self, line: int, reason: str) -> None:
@@ -220,6 +221,25 @@ class RowReader:
             )
 
         return parse
+
+
+def counted(n: int) -> str:
+    """The number of bad rows, in words."""
+    return f"{n:,} bad row{'s'[: n != 1]}"
+
+
+def _check_list(path: str | Path) -> None:
+    """Raises InputError for a file that is not a list of bad rows, for example one of the inputs."""
+    if not os.path.exists(path):
+        return
+    begin = b",".join(name.encode() for name in BadRow._fields)
+    try:
+        with open(path, "rb") as file:
+            found = file.read(len(begin))
+    except OSError as error:
+        raise DataError(f"{quote(path, 200)}: cannot be written: {error.strerror}") from None
+    if found not in (b"", begin):
+        raise InputError(f"{quote(path, 200)}: exists, and is not a list of bad rows: it is not overwritten")
 
 
 def _size(path: str) -> int:
