@@ -3,34 +3,49 @@
 Banks (Dempster, Schmidt & Webb 2021): dilations from 1 to (length - 1) / 8 spaced exponentially, at most 32; thresholds
 of a kernel at a dilation are quantiles of its convolution with one random training series, at the fractions of the low
 discrepancy sequence φ, 2φ, 3φ, ... (modulo 1, φ the golden ratio); several channels: a random subset of at most nine
-per kernel and dilation. Half of the features read the first differences, as in MultiRocket (Tan et al. 2022).
+per kernel and dilation. All features read the channels, or half of them the first differences, as in MultiRocket (Tan
+et al. 2022).
 
-Ridge regression of the targets Y (n, outputs) on the n standardised features Z (n, F): with K = Z Zᵀ = U diag(s) Uᵀ
-(centred) the fitted values are H Y, H = U diag(s / (s + l2)) Uᵀ + 1/n, and the values of the rows B of a fold, from a
-fit to the other rows, follow without refitting (Stone 1974 for one row):
+Ridge regression of the targets Y (n, outputs) on the standardised features Z (n, F), in the n x n kernel matrix: with
+K = Z Zᵀ / F = U diag(s) Uᵀ (centred) the fitted values are H Y, H = U diag(s / (s + l2)) Uᵀ + 1/n, and the values of
+the rows B of a fold, from a fit to the other rows, follow without refitting (for one row: Allen 1974, PRESS):
 
     Y_B - Ŷ_B(without B) = (I - H_BB)⁻¹ (Y - H Y)_B
 
-Standardisation and thresholds are those of all rows. l2 is chosen on these out-of-fold values.
+Rows with weights are multiplied by their roots. Standardisation and thresholds are those of all rows. l2, the channels
+or differences, and how far rare features are scaled up are chosen by the loss of these out-of-fold values. Classes are
+targets of -1 and 1, whose values a scale and a shift turn into logits (Platt 1999), on out-of-fold values too.
+
+The matrix of more than MOST_ROWS rows would be too large: ZᵀZ of fewer features takes its place, and one fold is held
+out to choose l2. Memory is bounded then.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.errors import InputError
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
-from gatewise.network.convolutions import with_differences
-from gatewise.types import Array
+from gatewise.network.convolutions import Convolutions, features_of, with_differences
+from gatewise.target import log_probabilities
+from gatewise.training.ensemble import fit_weights
+from gatewise.types import Array, Task
 
 FEATURES = 9_996  # 84 x 119, as in the paper
 MOST_DILATIONS = 32
 MOST_CHANNELS = 9
-L2 = tuple(10.0**exponent for exponent in np.arange(-4, 3.01, 0.5))  # in units of F: the kernel matrix is divided by F
+MOST_ROWS = 3_000  # whose kernel matrix is decomposed in seconds
+FEATURES_OF_MANY = 2_520  # 84 x 30, of more rows
+ROWS_PER_CHUNK = 512
+L2 = tuple(10.0**exponent for exponent in np.arange(-4, 3.01, 0.5))
+FLOORS = (0.01, 0.1)  # added to the deviation of a feature: how little the rare ones are scaled up
+SCALES = tuple(2.0**exponent for exponent in np.arange(-1, 5.01, 0.25))  # of logits from values of -1 to 1
+SCALE, SCALE_L2 = 3.0, 0.5  # which few rows are drawn towards, and how strongly
 GOLDEN = (1 + math.sqrt(5)) / 2
 
 
@@ -72,37 +87,224 @@ def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generato
 
 
 class Ridge(NamedTuple):
-    """The eigensystem of the centred kernel matrix: s (r,), U (n, r)."""
+    """Ridge regression of n rows with weights w: the eigensystem s (r,), u (n, r) of the centred kernel matrix, whose
+    rows and columns are multiplied by root (n,), √w of mean square 1.
+    """
 
     s: Array
     u: Array
+    root: Array
 
     @classmethod
-    def of(cls, z: Array) -> Ridge:
-        """From standardised features (n, F), whose columns have mean 0."""
-        kernel = (z @ z.T).astype(np.float64) / z.shape[1]
+    def of(cls, z: Array, root: Array) -> Ridge:
+        """From standardised features (n, F), whose columns have weighted mean 0."""
+        kernel = (z @ z.T).astype(np.float64) / z.shape[1] * root[:, None] * root
         s, u = np.linalg.eigh(kernel)
         kept = s > 1e-10 * max(float(s[-1]), 1e-30)
-        return cls(s[kept], u[:, kept])
+        return cls(s[kept], u[:, kept], root)
 
-    def fitted(self, y: Array, l2: float) -> Array:
-        """Fitted values (n, outputs) of targets (n, outputs) without mean."""
-        return np.asarray((self.u * (self.s / (self.s + l2))) @ (self.u.T @ y))
+    def out_of_fold(self, y: Array, l2: float, folds: Sequence[NDArray[np.int64]]) -> Array:
+        """Values (n, outputs) of the targets y (n, outputs), of each row from a fit to the rows of other folds."""
+        shrink, share = self.s / (self.s + l2), self.root / np.linalg.norm(self.root)
+        centred = self.root[:, None] * (y - np.average(y, axis=0, weights=self.root**2))
+        residual = centred - (self.u * shrink) @ (self.u.T @ centred)
+        leverage = self.u**2 @ shrink + share**2
+        without = residual / np.maximum(1 - leverage, 1e-9)[:, None]
+        for rows in folds:
+            if len(rows) > 1:
+                hat = (self.u[rows] * shrink) @ self.u[rows].T + np.outer(share[rows], share[rows])
+                without[rows] = np.linalg.lstsq(np.eye(len(rows)) - hat, residual[rows], rcond=None)[0]
+        return np.asarray(y - without / self.root[:, None])
 
-    def out_of_fold(self, y: Array, l2: float, folds: NDArray[np.int64]) -> Array:
-        """Values (n, outputs) of each row from a fit to the rows of other folds (n,)."""
-        n, shrink = len(y), self.s / (self.s + l2)
-        residual = y - y.mean(axis=0) - self.fitted(y - y.mean(axis=0), l2)
-        out = np.empty_like(y)
-        if len(np.unique(folds)) == n:
-            leverage = (self.u**2) @ shrink + 1 / n
-            return np.asarray(y - residual / np.maximum(1 - leverage, 1e-9)[:, None])
-        for fold in np.unique(folds):
-            rows = np.flatnonzero(folds == fold)
-            hat = (self.u[rows] * shrink) @ self.u[rows].T + 1 / n
-            out[rows] = y[rows] - np.linalg.lstsq(np.eye(len(rows)) - hat, residual[rows], rcond=None)[0]
-        return out
+    def weights(self, z: Array, y: Array, l2: float) -> tuple[Array, Array]:
+        """Weights (F, outputs) and bias (outputs,) float64 of the fit to all rows."""
+        bias = np.average(y, axis=0, weights=self.root**2)
+        dual = (self.u / (self.s + l2)) @ (self.u.T @ (self.root[:, None] * (y - bias)))
+        return z.T.astype(np.float64) @ (self.root[:, None] * dual) / z.shape[1], bias
 
-    def dual(self, y: Array, l2: float) -> Array:
-        """Coefficients (n, outputs): the weights are Zᵀ dual / F."""
-        return np.asarray((self.u / (self.s + l2)) @ (self.u.T @ y))
+
+class ConvolutionModel(NamedTuple):
+    """The fitted linear model; bias (outputs,) float64. out_of_fold (n, outputs): the logits of the rows, each from a
+    fit to other rows; NaN where a row is in no fold. summary: what was chosen, in a line.
+    """
+
+    convolutions: Convolutions
+    bias: Array
+    out_of_fold: Array
+    summary: str
+
+    def logits(self, sequences: Sequence[Array]) -> Array:
+        """Logits (n, outputs) of series (length, C)."""
+        return np.asarray(self.convolutions.logits(sequences) + self.bias)
+
+
+class _Fit(NamedTuple):
+    """One choice of features and l2: ridge weights (F, outputs) and bias of standardised features, values (n, outputs)
+    out of fold, and their loss.
+    """
+
+    loss: float
+    banks: Banks
+    mean: Array
+    scale: Array
+    weight: Array
+    bias: Array
+    values: Array
+    summary: str
+
+
+def fit_convolutions(
+    sequences: Sequence[Array],
+    targets: Array,
+    task: Task,
+    folds: Sequence[NDArray[np.int64]],
+    *,
+    features: int = FEATURES,
+    seed: int = 0,
+    weight: Array | None = None,
+    sample_weight: Array | None = None,
+) -> ConvolutionModel:
+    """Fit the model to n series (length, C). Equal arguments give equal models.
+
+    targets (n, outputs): see `TrainingData.targets`. folds: row numbers, each row at most once; the rows of one fold
+    are predicted from all others. weight (n,): of the rows in the fit; sample_weight (n,): in the calibration. Raises
+    InputError.
+    """
+    n = len(sequences)
+    if not n or len(targets) != n or not any(len(s) for s in sequences):
+        raise InputError(f"convolutions: {n} series and {len(targets)} labels, or only empty series")
+    if not folds or not all(len(rows) for rows in folds):
+        raise InputError("convolutions: the folds must have rows")
+    root = np.ones(n) if weight is None else np.sqrt(np.maximum(weight / weight.mean(), 1e-9))
+    counts = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    y = targets.astype(np.float64) if task == "regression" else 2.0 * targets - 1
+    measure = _Measure(np.concatenate(folds), targets, counts, task)
+    fit = _fit_few if n <= MOST_ROWS else _fit_many
+    best = fit(sequences, y, folds, features, seed, root, measure)
+    scale, shift = measure.calibration(best.values)
+    out_of_fold = np.full(y.shape, np.nan)
+    out_of_fold[measure.rows] = scale * best.values[measure.rows] + shift
+    folded = (scale * best.weight / best.scale[:, None]).astype(np.float32)
+    convolutions = Convolutions(best.banks, best.mean.astype(np.float32), folded)
+    return ConvolutionModel(convolutions, scale * best.bias + shift, out_of_fold, best.summary)
+
+
+def _fit_few(
+    sequences: Sequence[Array],
+    y: Array,
+    folds: Sequence[NDArray[np.int64]],
+    features: int,
+    seed: int,
+    root: Array,
+    measure: _Measure,
+) -> _Fit:
+    best: _Fit | None = None
+    for differences in (False, True):
+        banks = fit_banks(sequences, features, np.random.default_rng(seed), differences)
+        ppv = features_of(banks, sequences)
+        mean = np.average(ppv, axis=0, weights=root**2).astype(np.float32)
+        variance = np.average(np.square(ppv - mean), axis=0, weights=root**2)
+        for floor in FLOORS:
+            scale = np.sqrt(variance + floor**2).astype(np.float32)
+            z = (ppv - mean) / scale
+            ridge = Ridge.of(z, root)
+            values = {l2: ridge.out_of_fold(y, l2, folds) for l2 in L2}
+            losses = {l2: measure.loss(values[l2]) for l2 in L2}
+            l2 = min(L2, key=lambda one: losses[one])
+            if best is None or losses[l2] < best.loss:
+                weight, bias = ridge.weights(z, y, l2)
+                summary = _summary(len(banks.thresholds), differences, floor, l2)
+                best = _Fit(losses[l2], banks, mean, scale, weight, bias, values[l2], summary)
+    assert best is not None
+    return best
+
+
+def _fit_many(
+    sequences: Sequence[Array],
+    y: Array,
+    folds: Sequence[NDArray[np.int64]],
+    features: int,
+    seed: int,
+    root: Array,
+    measure: _Measure,
+) -> _Fit:
+    n, held = len(sequences), folds[0]
+    banks = fit_banks(sequences, min(features, FEATURES_OF_MANY), np.random.default_rng(seed), differences=False)
+    train = np.setdiff1d(np.arange(n), held)
+    few = np.linspace(0, n - 1, MOST_ROWS).astype(np.int64)  # for the mean and deviation of the features
+    ppv = features_of(banks, [sequences[row] for row in few])
+    mean, scale = ppv.mean(axis=0), np.sqrt(ppv.var(axis=0) + FLOORS[0] ** 2)
+
+    def chunks(rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Array]]:
+        for first in range(0, len(rows), ROWS_PER_CHUNK):
+            some = rows[first : first + ROWS_PER_CHUNK]
+            yield some, (features_of(banks, [sequences[row] for row in some]) - mean) / scale
+
+    def sums(rows: NDArray[np.int64]) -> Array:
+        """Σ w (z, 1) (z, 1, y)ᵀ: (F + 1, F + 1 + outputs)."""
+        total = np.zeros((len(mean) + 1, len(mean) + 1 + y.shape[1]))
+        for some, z in chunks(rows):
+            ones = np.concatenate([z, np.ones((len(z), 1), dtype=np.float32)], axis=1)
+            both = np.concatenate([ones, y[some].astype(np.float32)], axis=1) * (root[some, None] ** 2)
+            total += ones.T @ both.astype(np.float32)
+        return total
+
+    def solve(total: Array, l2: float) -> tuple[Array, Array]:
+        size = len(mean)
+        left = total[:, : size + 1] / size
+        left[np.arange(size), np.arange(size)] += l2
+        found = np.linalg.solve(left, total[:, size + 1 :] / size)
+        return found[:-1], found[-1]
+
+    of_train, of_held = sums(train), sums(held)
+    fits = {l2: solve(of_train, l2) for l2 in L2[2:-2:2]}
+    values = {l2: np.zeros_like(y) for l2 in fits}
+    for some, z in chunks(held):
+        for l2, (weight, bias) in fits.items():
+            values[l2][some] = z @ weight + bias
+    l2 = min(fits, key=lambda one: measure.loss(values[one]))
+    weight, bias = solve(of_train + of_held, l2)
+    summary = _summary(len(mean), False, FLOORS[0], l2)
+    return _Fit(measure.loss(values[l2]), banks, mean, scale, weight, bias, values[l2], summary)
+
+
+def _summary(features: int, differences: bool, floor: float, l2: float) -> str:
+    channels = "channels and first differences" if differences else "channels"
+    return f"{features:,} features of the {channels}, l2 {l2:.3g}, deviation + {floor:g}"
+
+
+class _Measure:
+    """The loss of out-of-fold values (n, outputs) on the rows that are in a fold, and their calibration."""
+
+    def __init__(self, rows: NDArray[np.int64], targets: Array, weight: Array, task: Task) -> None:
+        self.rows, self.targets, self.weight, self.task = rows, targets[rows].astype(np.float64), weight[rows], task
+
+    def loss(self, values: Array) -> float:
+        """The squared error, or the cross-entropy of the best of `SCALES` times the values."""
+        values, total = values[self.rows], float(self.weight.sum())
+        if self.task == "regression":
+            return float(np.average(np.square(values - self.targets).mean(axis=1), weights=self.weight))
+        return min(
+            float(np.average(self._cross_entropy(scale * values), weights=self.weight))
+            + SCALE_L2 / 2 * (scale - SCALE) ** 2 / total
+            for scale in SCALES
+        )
+
+    def calibration(self, values: Array) -> tuple[float, Array]:
+        """Scale and shift (outputs,) that make logits of values; of a regression 1 and 0."""
+        if self.task == "regression":
+            return 1.0, np.zeros(values.shape[1])
+        scale, shift = fit_weights(
+            values[self.rows, :, None],
+            self.targets,
+            np.full(1, SCALE),
+            SCALE_L2,
+            task=self.task,
+            sample_weight=self.weight,
+        )
+        return max(float(scale[0]), 0.0), shift
+
+    def _cross_entropy(self, logits: Array) -> Array:
+        if self.task == "classification" and logits.shape[1] > 1:
+            return np.asarray(-(self.targets * log_probabilities(logits)).sum(axis=1))
+        return np.asarray((np.logaddexp(0, logits) - self.targets * logits).mean(axis=1))
