@@ -38,8 +38,8 @@ from gatewise.cli.output import console, print_json
 from gatewise.errors import InputError, printable, quote
 
 _RECIPE = (
-    "Training recipe: tutorial, fast, finetune, few-shot or best.  [default: fast; with --pretrained finetune, or "
-    "few-shot for little data]"
+    "Training recipe: tutorial, fast, series, finetune, few-shot or best.  [default: fast, for series series; with "
+    "--pretrained finetune, or few-shot for little data]"
 )
 _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bundled', the bundled sentiment model."
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
@@ -188,8 +188,8 @@ def train(
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
     held_out = None if validation is None else read_source([validation], None, table).train
-    if recipe is None and pretrained is not None:  # the default depends on the number of rows
-        chosen = named(default_recipe(len(splits.train), True), **changes)
+    if recipe is None:  # the default depends on the kind of the data and on the number of rows
+        chosen = named(default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     folder = folder or RunFolder.of(target, resume, overwrite)
     more = None

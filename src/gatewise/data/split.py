@@ -143,6 +143,11 @@ def cross_validation_folds(labelled: Labelled, k: int, seed: int) -> list[tuple[
     return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in used]
 
 
+def leave_one_out_folds(labelled: Labelled) -> list[NDArray[np.int64]]:
+    """The rows that are held out together in leave-one-out: one row each, with its duplicates and its group."""
+    return [np.array(rows, dtype=np.int64) for rows in _components([labelled.groups, labelled.keys])]
+
+
 def _split_by_time(n: int, fraction: float, times: Sequence[Any] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     order = np.arange(n) if times is None else np.asarray(times)
     if order.shape != (n,) or order.dtype.kind not in "biufMSU":

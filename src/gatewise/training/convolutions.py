@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.network.convolutions import Convolutions, features_of, with_differences
 from gatewise.target import log_probabilities
 from gatewise.training.ensemble import fit_weights
+from gatewise.training.target_scaling import TargetScaling
 from gatewise.types import Array, Task
 
 FEATURES = 9_996  # 84 x 119, as in the paper
@@ -136,6 +138,12 @@ class ConvolutionModel(NamedTuple):
     def logits(self, sequences: Sequence[Array]) -> Array:
         """Logits (n, outputs) of series (length, C)."""
         return np.asarray(self.convolutions.logits(sequences) + self.bias)
+
+    def scaled(self, scaling: TargetScaling) -> ConvolutionModel:
+        """The model of a regression in the unit of the numbers, from that of standardised numbers."""
+        weight = (scaling.scale * self.convolutions.weight).astype(np.float32)
+        convolutions = replace(self.convolutions, weight=weight)
+        return self._replace(convolutions=convolutions, bias=scaling.mean + scaling.scale * self.bias)
 
 
 class _Fit(NamedTuple):
@@ -284,11 +292,9 @@ class _Measure:
         values, total = values[self.rows], float(self.weight.sum())
         if self.task == "regression":
             return float(np.average(np.square(values - self.targets).mean(axis=1), weights=self.weight))
-        return min(
-            float(np.average(self._cross_entropy(scale * values), weights=self.weight))
-            + SCALE_L2 / 2 * (scale - SCALE) ** 2 / total
-            for scale in SCALES
-        )
+        losses = [np.average(self._cross_entropy(scale * values), weights=self.weight) for scale in SCALES]
+        penalties = [SCALE_L2 / 2 * (scale - SCALE) ** 2 / total for scale in SCALES]
+        return float(np.min(np.add(losses, penalties)))
 
     def calibration(self, values: Array) -> tuple[float, Array]:
         """Scale and shift (outputs,) that make logits of values; of a regression 1 and 0."""

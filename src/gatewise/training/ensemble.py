@@ -40,15 +40,19 @@ L2 = 5.0  # chosen on train reviews, for a hundred to thousands of rows: docs/lo
 
 
 class EnsembleWeights(NamedTuple):
-    """logit = network x network's logit + ngrams x n-gram logit + shift (outputs,), fitted on `rows` rows."""
+    """logit = network x network's logit + ngrams x n-gram logit + shift (outputs,), fitted on `rows` rows.
+
+    linear: the name of the linear model, in place of the n-grams that of series.
+    """
 
     network: float
     ngrams: float
     shift: Array
     rows: int
+    linear: str = "n-grams"
 
     def __str__(self) -> str:
-        parts = f"network x {self.network:.2f}" + (f", n-grams x {self.ngrams:.2f}" if self.ngrams else "")
+        parts = f"network x {self.network:.2f}" + (f", {self.linear} x {self.ngrams:.2f}" if self.ngrams else "")
         shift = ", ".join(f"{c:+.2f}" for c in self.shift)
         return f"{parts}, shift {shift}, fitted on {self.rows:,} validation rows"
 

@@ -47,6 +47,8 @@ class Loop:
         recipe = training_data.recipe
         self.training_data, self.network, self.seed, self.callback = training_data, network, seed, callback
         self.folder, self.identity = folder, identity
+        self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
+        self.out_of_fold: list[Array] = []  # those of a cross-validation, which replace the network's own
         self.progress: Progress[EpochLog] = Progress()
         self._random = torch.get_rng_state()
         self.best = network.state()
@@ -191,7 +193,11 @@ class Loop:
     def _validate(self) -> None:
         progress, training_data = self.progress, self.training_data
         state = self.network.state()
-        logits = self.model(state).logits_of([training_data.sequences[n] for n in training_data.validation])
+        if self.out_of_fold:
+            logits = self.out_of_fold[progress.epoch]
+        else:
+            logits = self.model(state).logits_of([training_data.sequences[n] for n in training_data.validation])
+            self.validation_logits.append(logits)
         loss, accuracy, rmse = scores_of(training_data, logits, training_data.validation)
         # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
         best = loss < min((row.val_loss for row in progress.history), default=math.inf)

@@ -1,8 +1,8 @@
 """Recipes: the hyperparameters of a training run, by name.
 
-`fast` is the default. With a pretrained language model the default is `finetune`, or `few-shot` below 2,000 labelled
-rows. `best` is the most accurate and the slowest. `tutorial` reproduces the Keras tutorial of docs/tutorial.md.
-`recipe("fast", units=128)` changes a field.
+`fast` is the default for texts and `series` for series. With a pretrained language model the default is `finetune`, or
+`few-shot` below 2,000 labelled rows. `best` is the most accurate and the slowest. `tutorial` reproduces the Keras
+tutorial of docs/tutorial.md. `recipe("fast", units=128)` changes a field.
 """
 
 from __future__ import annotations
@@ -104,6 +104,13 @@ class Recipe:
     patience: Number = 0
     """Epochs without a lower validation loss after which training stops. Keras: `EarlyStopping`. 0: never."""
 
+    folds: Number = 0
+    """Folds of a cross-validation in place of the validation part, where `max_time_steps` allows it; series only. 0:
+    none."""
+    max_time_steps: Number = 0
+    """Time steps (rows x length x epochs) that the networks of a run on series may train on. Above it there are no
+    `folds`, then fewer epochs. 0: no limit."""
+
     # Pretrained model and unlabelled texts
     probe_l2: Annotated[float, Range(0)] = 0.0
     """L2 penalty of the linear probe that initialises the dense layer (`training.linear_probe`). 0: random start."""
@@ -127,6 +134,9 @@ class Recipe:
     """L2 penalty of the n-gram weights. scikit-learn: `LogisticRegression(C=1 / ngram_l2)`."""
     max_ngrams: Number = 0
     """Most n-grams kept after the fit. scikit-learn: `CountVectorizer(max_features)`. 0: all."""
+    convolution_features: Number = 0
+    """Features of the linear model on dilated convolutions (MiniRocket) ensembled with the network; series only. 0: no
+    such model."""
     calibrate: bool = False
     """Whether a network without n-grams is calibrated on the validation part too (Platt 1999)."""
 
@@ -253,13 +263,32 @@ RECIPES: dict[str, Recipe] = {
         ngram_order=3,
         calibrate=True,
     ),
+    "series": Recipe(
+        name="series",
+        encoding="tokens",
+        vocab_size=1,
+        units=32,
+        bidirectional=True,
+        pooling="mean+max",
+        dropout_output=0.3,
+        epochs=20,
+        min_steps=300,
+        batch_size=16,
+        learning_rate=0.005,
+        schedule="one-cycle",
+        grad_clip=1.0,
+        folds=5,
+        max_time_steps=10_000_000,
+        convolution_features=9_996,
+        calibrate=True,
+    ),
 }
 
 
-def default_recipe(rows: int, pretrained: bool) -> str:
-    """The default recipe for `rows` labelled rows, with or without a pretrained language model."""
+def default_recipe(rows: int, pretrained: bool, kind: Literal["text", "series"] = "text") -> str:
+    """The default recipe for `rows` labelled rows of this kind, with or without a pretrained language model."""
     if not pretrained:
-        return "fast"
+        return "series" if kind == "series" else "fast"
     return "few-shot" if rows < FEW_SHOT_ROWS else "finetune"
 
 

@@ -41,13 +41,18 @@ def check_threshold(target: Target, threshold: Threshold | None) -> None:
 
 
 def with_thresholds(
-    model: Model, training_data: TrainingData, threshold: Threshold | None, callback: Callback
+    model: Model,
+    training_data: TrainingData,
+    threshold: Threshold | None,
+    callback: Callback,
+    logits: Array | None = None,
 ) -> Model:
     """The model with the thresholds that are asked for. By default: those of F1 for multi-label rows and for classes
     with class weights, else none.
 
     "f1" is for two classes the F1 of the class with fewer training rows. For more classes it is the macro F1, and the
     thresholds are in proportion to w^-a, with the class weights w, or balanced ones, and the best a of `POWERS`.
+    logits: of the validation rows, where the model has been fitted to them too and others have predicted them.
     """
     target = model.target
     if target.task == "regression" or (
@@ -57,9 +62,10 @@ def with_thresholds(
     if threshold is not None and not isinstance(threshold, str):
         return replace(model, thresholds=_given(target, threshold))
     rows = training_data.validation
-    logits = model.logits_of([training_data.full_sequences[n] for n in rows])
+    if logits is None:
+        logits = model.logits_of([training_data.full_sequences[n] for n in rows])
     model = replace(model, thresholds=_chosen(target, training_data, target.probabilities(logits), callback))
-    name = "validation set, used to choose the thresholds"
+    name = f"{training_data.validation_name}, used to choose the thresholds"
     return model.with_evaluation(evaluate(model.target, logits, training_data.labels[rows], name))
 
 

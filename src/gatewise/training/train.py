@@ -27,6 +27,7 @@ from gatewise.nn import Network
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import run_identity
 from gatewise.training.class_weights import ClassWeight
+from gatewise.training.cross_validation import cross_validate
 from gatewise.training.data_checks import warn_about_data, warn_about_overlap
 from gatewise.training.ensemble import fit_ensemble
 from gatewise.training.linear_probe import initial_weights
@@ -37,6 +38,7 @@ from gatewise.training.progress import callback_of
 from gatewise.training.recipes import Recipe, changed, default_recipe, match_pretrained, setting
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
+from gatewise.training.series_ensemble import fit_series_ensemble
 from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
 from gatewise.training.stacking import stacked_predictions
 from gatewise.training.thresholds import Threshold, check_threshold, with_thresholds
@@ -75,11 +77,11 @@ def train(
 
     data: Labelled, or n texts or series with `labels` (n,), see `Labelled.of`. task: "classification", "multilabel" or
     "regression"; by default what the labels look like. layout: of three-dimensional arrays, "time-first" or
-    "channels-first", see `gatewise.data.series`. recipe: a name or a Recipe; by default "fast", with `pretrained`
-    "finetune", or "few-shot" below 2,000 rows. changes: fields of the recipe to replace (`epochs=3`, `units=128`, ...).
-    pretrained: a model to start from: a language model of `gatewise.pretrain` or any classifier, its folder, or
-    "bundled", the bundled sentiment model. unlabelled: further texts, for a recipe with `student_epochs` or
-    `lsa_components`.
+    "channels-first", see `gatewise.data.series`. recipe: a name or a Recipe; by default "fast" for texts and "series"
+    for series, with `pretrained` "finetune", or "few-shot" below 2,000 rows. changes: fields of the recipe to replace
+    (`epochs=3`, `units=128`, ...). pretrained: a model to start from: a language model of `gatewise.pretrain` or any
+    classifier, its folder, or "bundled", the bundled sentiment model. unlabelled: further texts, for a recipe with
+    `student_epochs` or `lsa_components`.
 
     sample_weight (n,): weight of each row in the loss, in the ensemble weights and in the calibration. Only the ratios
     matter; a row of weight 0 is left out. class_weight: "balanced", or a weight per label; see
@@ -108,7 +110,7 @@ def train(
     seed = checked_seed(seed, resume)
     for name in changes:
         setting(name, train.__kwdefaults__ or ())
-    recipe = recipe or default_recipe(len(labelled), pretrained is not None)
+    recipe = recipe or default_recipe(len(labelled), pretrained is not None, labelled.kind)
     recipe = named(recipe, **changes) if isinstance(recipe, str) else changed(recipe, **changes)
     if split is not None:
         recipe = changed(recipe, validation_by=split)
@@ -153,7 +155,7 @@ def train(
             if unlabelled is not None:
                 training_data = run.add_unlabelled(training_data, unlabelled)
             model = run.fit(training_data, folder.folder)
-            model = with_thresholds(model, training_data, threshold, callback)
+            model = with_thresholds(model, training_data, threshold, callback, run.out_of_fold)
             model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
             if examples:
                 model = model.with_examples(training_data.data.take(training_data.validation), examples)
@@ -174,6 +176,7 @@ class _Run:
     callback: Callback
     command: str
     unlabelled: str = ""  # source of the unlabelled texts, in a line
+    out_of_fold: Array | None = None  # logits of the validation rows, of a model that was fitted to them too
     start: float = field(default_factory=time.perf_counter)
 
     @property
@@ -182,8 +185,27 @@ class _Run:
 
     def fit(self, training_data: TrainingData, folder: Path | None) -> Model:
         """The best epoch of one network, ensembled and calibrated as the recipe asks. Raises Interrupted."""
+        with interruptible() as stop:
+            folds = cross_validate(training_data, self._loop, stop, self.callback)
+            loop = self._loop(training_data, self.seed, self.callback, folder)
+            loop.out_of_fold = folds
+            self.folder.restore(loop, self.callback, folder)
+            self.callback.on_train_begin(loop.info())
+            complete = loop.run(stop)
         kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
-        parameters = initial_weights(training_data, self.pretrained, self.seed)
+        model = self._model(training_data, loop, kernel)
+        if not complete:
+            raise self._interrupted(model, loop, teacher=folder != self.folder.folder)
+        if training_data.recipe.convolution_features and training_data.data.kind == "series":
+            best = loop.out_of_fold[loop.progress.best_epoch - 1] if loop.out_of_fold else None
+            model, self.out_of_fold = fit_series_ensemble(model, training_data, best, self.seed, self.callback)
+            return model
+        return fit_ensemble(model, training_data, self.callback)
+
+    def _loop(self, training_data: TrainingData, seed: int, callback: Callback, folder: Path | None) -> Loop:
+        """The loop of a new network."""
+        kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
+        parameters = initial_weights(training_data, self.pretrained, seed)
         if self.pretrained is not None:
             parameters |= transfer_dense(training_data, self.pretrained)
         network = Network(
@@ -193,15 +215,7 @@ class _Run:
             dropout=training_data.recipe.dropout,
             kernel=kernel,
         )
-        loop = Loop(training_data, network, self.seed, self.callback, folder, self._identity(training_data))
-        self.folder.restore(loop, self.callback, folder)
-        self.callback.on_train_begin(loop.info())
-        with interruptible() as stop:
-            complete = loop.run(stop)
-        model = self._model(training_data, loop, kernel)
-        if not complete:
-            raise self._interrupted(model, loop, teacher=folder != self.folder.folder)
-        return fit_ensemble(model, training_data, self.callback)
+        return Loop(training_data, network, seed, callback, folder, self._identity(training_data))
 
     def add_unlabelled(self, training_data: TrainingData, unlabelled: Unlabelled) -> TrainingData:
         """The training data with what the unlabelled texts give: an LSA classifier, and a teacher's soft labels.
@@ -287,7 +301,7 @@ class _Run:
         )
         if best_epoch:
             best = history[best_epoch - 1]
-            name = "validation set, used to choose the epoch"
+            name = f"{training_data.validation_name}, used to choose the epoch"
             scores = {} if best.val_rmse is None else {"RMSE": best.val_rmse}
             if training_data.data.task == "multilabel" and best.val_accuracy is not None:
                 scores = {"subset accuracy": best.val_accuracy}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data import Labelled
-from gatewise.data.split import hold_out
+from gatewise.data.split import cross_validation_folds, hold_out
 from gatewise.errors import DataWarning, InputError, quote
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
@@ -68,6 +68,10 @@ class TrainingData:
     """Of all that the run reads from the data: rows, weights, validation part."""
     validation_how: str = ""
     """How the validation part was cut, for the card."""
+    folds: tuple[NDArray[np.int64], ...] = ()
+    """The held-out rows of each fold of a cross-validation; train and validation are all rows then."""
+    own_validation: bool = False
+    """Whether the validation part must not be trained on: it is data of their own, or later than the training part."""
 
     @property
     def epoch_rows(self) -> NDArray[np.int64]:
@@ -89,6 +93,11 @@ class TrainingData:
         """The sample_weight of these rows (n,), with mean 1; None where all are equal."""
         weights = self.data.sample_weight[rows]
         return None if (weights == weights[0]).all() else weights / weights.mean()
+
+    @property
+    def validation_name(self) -> str:
+        """What the validation part is, for the card."""
+        return "cross-validation" if self.folds else "validation set"
 
     @property
     def logit_shift(self) -> Array | None:
@@ -154,6 +163,14 @@ def prepare(
     scaling = None
     if data.task == "regression":
         scaling = TargetScaling.fit(rows.labels[train], None if weights is None else weights[train])
+    folds: tuple[NDArray[np.int64], ...] = ()
+    own_validation = validation is not None or recipe.validation_by == "time"
+    if inputs == "channels":
+        recipe, count = plan_series(recipe, [len(s) for s in sequences], len(train), own_validation)
+        if count:
+            folds = tuple(held for _, held in cross_validation_folds(rows, count, seed))
+            how = f"{len(folds)}-fold cross-validation; the model itself is fitted to all rows"
+            train = held_out = np.arange(len(rows))
     fingerprint = data.fingerprint()
     identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
     if recipe.validation_by != "row" and (times is not None or (data.groups != data.keys).any()):
@@ -177,7 +194,24 @@ def prepare(
         fingerprint=fingerprint,
         identity=identity,
         validation_how=how,
+        folds=folds,
+        own_validation=own_validation,
     )
+
+
+def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validation: bool) -> tuple[Recipe, int]:
+    """The recipe with its number of epochs, and the number of folds, 0 without cross-validation, for series of these
+    lengths (n,) of which `rows` are in the training part.
+    """
+    limit, steps = recipe.max_time_steps, max(sum(lengths), 1)
+
+    def epochs(rows: int) -> int:
+        return max(recipe.epochs, -(-recipe.min_steps // -(-rows // recipe.batch_size)))
+
+    if recipe.folds > 1 and not own_validation and (not limit or steps * epochs(len(lengths)) * recipe.folds <= limit):
+        return replace(recipe, epochs=epochs(len(lengths)), min_steps=0), recipe.folds
+    most = limit * len(lengths) // (steps * rows) if limit else epochs(rows)
+    return replace(recipe, epochs=max(1, min(most, epochs(rows))), min_steps=0), 0
 
 
 def _validation_how(data: Labelled, recipe: Recipe) -> str:

@@ -1,0 +1,126 @@
+"""Ensemble the network of a series model with the linear model on convolution features, and calibrate the result.
+
+    logit = a network + b convolutions + c
+
+as in `gatewise.training.ensemble`, on logits out of fold: those of the convolutions need no refitting
+(`gatewise.training.convolutions`), those of the network come from cross-validation or are of a validation part. The
+penalty draws towards the convolutions alone, a = 0 and b = 1: on most small data sets they are far more accurate than a
+network, and it is the network that has to show what it adds (docs/log/series.md).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from gatewise.data.split import leave_one_out_folds
+from gatewise.metrics import RegressionEvaluation, evaluate
+from gatewise.model.card import CalibrationReport
+from gatewise.model.model import Model
+from gatewise.training.callback import Callback
+from gatewise.training.convolutions import MOST_ROWS, ConvolutionModel, fit_convolutions
+from gatewise.training.ensemble import MIN_CALIBRATION_ROWS, EnsembleWeights, fit_weights, in_unit
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array, Task
+
+L2 = 1.0
+
+
+def fit_series_ensemble(
+    model: Model, training_data: TrainingData, out_of_fold: Array | None, seed: int, callback: Callback
+) -> tuple[Model, Array]:
+    """The ensemble, and its logits (validation rows, outputs), all of them out of fold.
+
+    out_of_fold (n, outputs): the network's logits of all rows by cross-validation; None where the network has not been
+    trained on the validation part.
+    """
+    task, scaling, rows = training_data.data.task, training_data.target_scaling, training_data.validation
+    convolution_model, linear = _convolutions(training_data, seed, callback)
+    network = out_of_fold
+    if network is None:
+        network = model.logits_of([training_data.full_sequences[n] for n in rows])
+    if training_data.logit_shift is not None and out_of_fold is not None:
+        network = network - training_data.logit_shift
+    targets, sample_weight = training_data.targets(rows), training_data.sample_weight(rows)
+    standardised = network if scaling is None else scaling.transform(network)
+    weights = fit_series_weights(standardised, linear, targets, task, sample_weight)
+    if scaling is not None:
+        weights, convolution_model = in_unit(weights, scaling), convolution_model.scaled(scaling)
+        linear = scaling.mean + scaling.scale * linear
+    combined = weights.combine(network, linear)
+    name = f"{training_data.validation_name}, used to fit the ensemble weights"
+    labels = training_data.labels[rows]
+    before, after = (evaluate(model.target, logits, labels, name) for logits in (network, combined))
+    scores = ", ".join(f"{score} {value:.4f}" for score, value in after.scores.items())
+    callback.log(f"ensemble: {weights}; {training_data.validation_name}: {scores}, loss {after.loss:.4f}")
+    model = _fold(model, convolution_model, weights).with_evaluation(after)
+    if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
+        return model, combined
+    if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
+        callback.log(f"not calibrated: {after.n} validation rows, at least {MIN_CALIBRATION_ROWS} are needed")
+        return model, combined
+    calibration = CalibrationReport(
+        str(weights),
+        f"the {training_data.validation_name}; before: the network alone",
+        after.n,
+        before.loss,
+        after.loss,
+        before.calibration_error,
+        after.calibration_error,
+    )
+    return replace(model, metadata=replace(model.metadata, calibration=calibration)), combined
+
+
+def fit_series_weights(
+    network: Array, linear: Array, targets: Array, task: Task, sample_weight: Array | None = None
+) -> EnsembleWeights:
+    """Fit a, b and c to logits (n, outputs) of the same rows; a network that would get a negative weight gets 0."""
+    both, prior = np.stack([network, linear], axis=2), np.array([0.0, 1.0])
+    weights, shift = fit_weights(both, targets, prior, L2, task=task, sample_weight=sample_weight)
+    if weights[0] < 0:
+        alone, shift = fit_weights(linear[:, :, None], targets, prior[1:], L2, task=task, sample_weight=sample_weight)
+        weights = np.array([0.0, alone[0]])
+    return EnsembleWeights(float(weights[0]), max(float(weights[1]), 0.0), shift, len(network), "convolutions")
+
+
+def _convolutions(training_data: TrainingData, seed: int, callback: Callback) -> tuple[ConvolutionModel, Array]:
+    """The linear model, and its logits (validation rows, outputs) out of fold, of standardised numbers."""
+    data, recipe, start = training_data.data, training_data.recipe, time.perf_counter()
+    validation = training_data.validation
+    rows = training_data.train if training_data.own_validation else np.arange(len(data))
+    if len(rows) > MOST_ROWS and not training_data.own_validation and not training_data.folds:
+        folds = [validation]
+    else:
+        folds = leave_one_out_folds(data.take(rows))
+        if len(rows) > MOST_ROWS:
+            folds = [np.concatenate(folds[::5])]
+    weight = training_data.sample_weight(rows)
+    found = fit_convolutions(
+        [training_data.full_sequences[n] for n in rows],
+        training_data.targets(rows),
+        data.task,
+        folds,
+        features=recipe.convolution_features,
+        seed=seed,
+        weight=weight,
+        sample_weight=weight,
+    )
+    callback.log(f"convolutions: {found.summary}, fitted in {time.perf_counter() - start:.1f} s")
+    if training_data.own_validation:
+        return found, found.logits([training_data.full_sequences[n] for n in validation])
+    return found, found.out_of_fold[validation]
+
+
+def _fold(model: Model, convolution_model: ConvolutionModel, weights: EnsembleWeights) -> Model:
+    """The model whose plain sum of network and convolutions is the ensemble."""
+    weight, bias = model.parameters["dense.weight"], model.parameters["dense.bias"]
+    shift = weights.network * bias.astype(np.float64) + weights.ngrams * convolution_model.bias + weights.shift
+    dense = {
+        "dense.weight": (weights.network * weight.astype(np.float64)).astype(weight.dtype),
+        "dense.bias": shift.astype(bias.dtype),
+    }
+    convolutions = convolution_model.convolutions
+    scaled = (weights.ngrams * convolutions.weight.astype(np.float64)).astype(np.float32)
+    return replace(model, parameters={**model.parameters, **dense}, convolutions=replace(convolutions, weight=scaled))
