@@ -101,8 +101,12 @@ class Ridge(NamedTuple):
     def of(cls, z: Array, root: Array) -> Ridge:
         """From standardised features (n, F), whose columns have weighted mean 0."""
         kernel = (z @ z.T).astype(np.float64) / z.shape[1] * root[:, None] * root
+        # Rounding leaves means of 1e-7, whose direction is that of the intercept and would count twice.
+        mean = root / np.linalg.norm(root)
+        along = kernel @ mean
+        kernel += (mean @ along) * np.outer(mean, mean) - np.outer(along, mean) - np.outer(mean, along)
         s, u = np.linalg.eigh(kernel)
-        kept = s > 1e-10 * max(float(s[-1]), 1e-30)
+        kept = s > 1e-6 * max(float(s[-1]), 1e-30)
         return cls(s[kept], u[:, kept], root)
 
     def out_of_fold(self, y: Array, l2: float, folds: Sequence[NDArray[np.int64]]) -> Array:

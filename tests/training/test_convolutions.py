@@ -1,0 +1,159 @@
+"""The linear model on convolution features: banks as in the paper, ridge regression without refitting, all tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.kernels.convolution import KERNELS
+from gatewise.network.convolutions import features_of
+from gatewise.training import convolutions as module
+from gatewise.training.convolutions import Ridge, dilations_of, fit_banks, fit_convolutions
+
+
+def waves(n: int, seed: int, channels: int = 1) -> tuple[list[np.ndarray], np.ndarray]:
+    """Series of 20 to 40 steps whose frequency is the label, 0 to 2."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    rows = []
+    for label in labels:
+        t = np.arange(int(rng.integers(20, 41)))[:, None]
+        wave = np.sin((0.3 + 0.4 * label) * t + rng.uniform(0, 6, channels))
+        rows.append((wave + 0.3 * rng.standard_normal(wave.shape)).astype(np.float32))
+    return rows, labels
+
+
+def singles(n: int) -> list[np.ndarray]:
+    return [np.array([row]) for row in range(n)]
+
+
+def test_dilations_are_spaced_exponentially() -> None:
+    dilations, counts = dilations_of(500, 119)
+    assert dilations[0] == 1
+    assert dilations[-1] <= 499 / 8 < 2 * dilations[-1]
+    assert (np.diff(dilations) > 0).all()
+    assert counts.sum() == 119
+    assert counts.min() >= 1
+    short, few = dilations_of(5, 119)
+    assert short.tolist() == [1]
+    assert few.tolist() == [119]
+
+
+def test_banks_read_channels_or_differences() -> None:
+    rows, _ = waves(9, 1, channels=3)
+    plain = fit_banks(rows, 840, np.random.default_rng(3), differences=False)
+    both = fit_banks(rows, 840, np.random.default_rng(3), differences=True)
+    assert len(plain.thresholds) == len(both.thresholds) == 840
+    assert not plain.channels[:, :, 3:].any()
+    used = plain.channels.sum(axis=2)
+    assert 1 <= used.min() < used.max() <= 3
+    halves = both.channels.reshape(2, -1, len(KERNELS), 6)
+    assert halves[0, :, :, :3].any()
+    assert not halves[0, :, :, 3:].any()
+    assert halves[1, :, :, 3:].any()
+    assert not halves[1, :, :, :3].any()
+    ppv = features_of(plain, rows)
+    assert 0.2 < ppv.mean() < 0.8  # thresholds are quantiles of what the convolutions give
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_out_of_fold_values_are_those_of_refits(weighted: bool) -> None:
+    rng = np.random.default_rng(5)
+    n, l2 = 14, 0.7
+    x, y = rng.standard_normal((n, 30)), rng.standard_normal((n, 2))
+    root = np.sqrt(rng.uniform(0.3, 3, n)) if weighted else np.ones(n)
+    root /= np.sqrt(np.mean(root**2))
+    z = x - np.average(x, axis=0, weights=root**2)
+    folds = [np.array([3]), np.array([0, 7, 9]), np.array([1, 2])]
+    found = Ridge.of(z, root).out_of_fold(y, l2, folds)
+
+    def fitted(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        w = root[rows] ** 2
+        mean_z, mean_y = np.average(z[rows], axis=0, weights=w), np.average(y[rows], axis=0, weights=w)
+        centred = (z[rows] - mean_z) * root[rows, None]
+        gram = centred.T @ centred / z.shape[1] + l2 * np.eye(z.shape[1])
+        weight = np.linalg.solve(gram, centred.T @ ((y[rows] - mean_y) * root[rows, None]) / z.shape[1])
+        return weight, mean_y - mean_z @ weight
+
+    for held in folds:
+        weight, bias = fitted(np.setdiff1d(np.arange(n), held))
+        np.testing.assert_allclose(found[held], z[held] @ weight + bias, atol=1e-8)
+    weight, bias = Ridge.of(z, root).weights(z, y, l2)
+    expected = fitted(np.arange(n))
+    np.testing.assert_allclose(weight, expected[0], atol=1e-8)
+    np.testing.assert_allclose(bias, expected[1], atol=1e-8)
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+def test_every_task_is_learnt_and_calibrated(task: str) -> None:
+    rows, labels = waves(45, 7)
+    test, truth = waves(30, 8)
+    if task == "regression":
+        targets, expected = labels[:, None] - 1.0, truth[:, None] - 1.0
+    else:
+        targets, expected = np.eye(3)[labels], np.eye(3)[truth]
+    model = fit_convolutions(rows, targets, task, singles(45), features=840, seed=2)  # type: ignore[arg-type]
+    logits = model.logits(test)
+    assert logits.shape == expected.shape
+    assert model.out_of_fold.shape == targets.shape
+    if task == "regression":
+        assert np.sqrt(np.mean((logits - expected) ** 2)) < 0.35
+        assert 0.05 < np.sqrt(np.mean((model.out_of_fold - targets) ** 2)) < 0.5
+    else:
+        assert (logits.argmax(axis=1) == truth).mean() > 0.9
+        p = 1 / (1 + np.exp(-logits)) if task == "multilabel" else np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        assert 0.6 < p[np.arange(30), truth].mean() < 0.999
+
+
+def test_two_classes_have_one_logit() -> None:
+    rows, labels = waves(30, 9)
+    kept = np.flatnonzero(labels < 2)
+    model = fit_convolutions(
+        [rows[n] for n in kept], labels[kept, None].astype(float), "classification", singles(len(kept)), features=840
+    )
+    assert model.convolutions.weight.shape[1] == 1
+    assert ((model.logits([rows[n] for n in kept])[:, 0] > 0) == labels[kept]).all()
+
+
+def test_equal_arguments_give_equal_models() -> None:
+    rows, labels = waves(12, 3, channels=2)
+    one, two = (
+        fit_convolutions(rows, np.eye(3)[labels], "classification", singles(12), features=420, seed=4) for _ in range(2)
+    )
+    assert one.convolutions.weight.tobytes() == two.convolutions.weight.tobytes()
+    assert one.bias.tobytes() == two.bias.tobytes()
+
+
+def test_duplicates_are_held_out_together() -> None:
+    rng = np.random.default_rng(11)
+    noise = [rng.standard_normal((15, 1)).astype(np.float32) for _ in range(10)]
+    targets = np.eye(3)[rng.integers(0, 3, 10)]
+    twice, both = noise + noise, np.concatenate([targets, targets])
+    leaking = fit_convolutions(twice, both, "classification", singles(20), features=420)
+    honest = fit_convolutions(twice, both, "classification", [np.array([n, n + 10]) for n in range(10)], features=420)
+    assert (leaking.out_of_fold.argmax(axis=1) == both.argmax(axis=1)).all()
+    assert (honest.out_of_fold.argmax(axis=1) == both.argmax(axis=1)).mean() < 0.8
+
+
+def test_many_rows_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", 40)
+    monkeypatch.setattr(module, "FEATURES_OF_MANY", 252)
+    monkeypatch.setattr(module, "ROWS_PER_CHUNK", 16)
+    rows, labels = waves(90, 13)
+    held = np.arange(0, 90, 4)
+    model = fit_convolutions(rows, np.eye(3)[labels], "classification", [held], features=9_996)
+    assert len(model.convolutions) == 252
+    assert np.isnan(model.out_of_fold[1]).all()
+    assert (model.out_of_fold[held].argmax(axis=1) == labels[held]).mean() > 0.8
+    test, truth = waves(30, 14)
+    assert (model.logits(test).argmax(axis=1) == truth).mean() > 0.8
+
+
+def test_short_constant_and_empty_series() -> None:
+    rows = [np.full((n % 5, 1), n % 2, dtype=np.float32) for n in range(12)]
+    model = fit_convolutions(rows, np.arange(12)[:, None] % 2 * 1.0, "classification", singles(12), features=84)
+    assert np.isfinite(model.logits([*rows, np.zeros((0, 1), dtype=np.float32)])).all()
+    for sequences, folds in (([], []), ([rows[0]], singles(1)), (rows[:3], [])):
+        with pytest.raises(InputError, match="convolutions"):
+            fit_convolutions(sequences, np.zeros((len(sequences), 1)), "classification", folds)
