@@ -1,9 +1,9 @@
 // Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
 
-import { el, safeText, setText } from "./dom.js";
+import { el, setText } from "./dom.js";
 import { tokenNounOf } from "./store.js";
 import { createTextView } from "./textview.js";
-import { differenceText, lineOf, valueText } from "./value.js";
+import { differenceText, headingText, lineOf, valueText } from "./value.js";
 import { differingWords, wordsOf } from "./words.js";
 
 const DELAY = 150; // ms without a key
@@ -41,9 +41,9 @@ export function createCompare(root, store, loader) {
 	}
 
 	function drawSide(n, data, marked, tokenNoun) {
-		const { label, target } = data.prediction;
+		const { target } = data.prediction;
 		const name = ["First", "Second"][n];
-		setText(heads[n], `${name}: ${safeText(label)}, ${valueText(data.prediction)}`);
+		setText(heads[n], `${name}: ${headingText(data.prediction)}`);
 		views[n].draw({
 			text: data.inputText, part: data.text, scores: data.attribution?.scores, colourOf: data.attribution?.method ?? "",
 			prefix: lineOf(data.prefix, target), before: null, selected: -1, hovered: null, marked, tokenNoun,

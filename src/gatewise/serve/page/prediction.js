@@ -64,7 +64,7 @@ export function createPredictionView(root, store) {
 
 	/** The classes that can be explained: of two classes and of one number there is no choice. */
 	function drawChoice(state, labels, task) {
-		score.hidden = labels.length < (task === "classification" ? 3 : 2);
+		score.hidden = !state.choice || labels.length < (task === "classification" ? 3 : 2);
 		if (score.hidden) return;
 		against.parentElement.hidden = task !== "classification";
 		for (const [select, first, value] of [[target, task === "regression" ? "the first number" : task === "multilabel" ? "the most probable label" : "the prediction", state.target], [against, "all others", state.against]]) {

@@ -5,7 +5,7 @@ import { el, safeText } from "./dom.js";
 import { decode } from "./heatmapdata.js";
 import { createStore } from "./store.js";
 import { createTextView } from "./textview.js";
-import { lineOf, valueText } from "./value.js";
+import { headingText, lineOf } from "./value.js";
 
 /** The words joined by spaces into a text, with the position of each word. */
 function textOf(words) {
@@ -56,8 +56,8 @@ function dataOf(view) {
 function drawSides(sides, applied) {
 	const columns = sides.map(({ name, view }) => {
 		const column = el("div");
-		const { label, target } = view.prediction;
-		column.append(el("h2", {}, `${name}: ${safeText(label, 24)}, ${valueText(view.prediction)}`));
+		const { target } = view.prediction;
+		column.append(el("h2", {}, `${name}: ${headingText(view.prediction)}`));
 		const { text, part } = textOf(view.words);
 		createTextView(column, { label: name }).draw({
 			text, part, scores: view.attribution?.scores, colourOf: view.attribution ? view.attribution.method : "",
@@ -81,7 +81,7 @@ function drawFigure(root, view) {
 	if (!inside) el("div", {}, cell); // the figure needs its places, drawn or not
 	const clamps = view.clamps ?? [];
 	const clamped = clamps.find((one) => one.unit !== "all")?.unit; // the first clamped unit is selected
-	const store = createStore({ changes: clamps, u: view.unit ?? clamped ?? null });
+	const store = createStore({ choice: false, changes: clamps, u: view.unit ?? clamped ?? null });
 	const figure = createFigure(places, store, { loadUnit() {} });
 	const attribution = view.attribution;
 	const faithfulness = attribution?.faithfulness ? { [attribution.method]: attribution.faithfulness } : {};

@@ -12,6 +12,7 @@ export const START = {
 	layer: null, // null: the top layer
 	target: null, // the class that is explained; null: the predicted one
 	against: null, // the class to compare with; null: all others
+	choice: true, // whether both can be chosen: not in a report
 	changes: [],
 	b: null, // the text to compare with; null: none
 	guess: false,

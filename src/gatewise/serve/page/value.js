@@ -13,6 +13,9 @@ export function valueText(prediction) {
 	return prediction.probability === null ? number(prediction.score) : `“${safeText(prediction.target)}” ${fmt(prediction.probability)}`;
 }
 
+/** The prediction and the value of its target: negative, “positive” 0.18; of a number once. */
+export const headingText = (prediction) => (prediction.probability === null ? safeText(prediction.label) : `${safeText(prediction.label)}, ${valueText(prediction)}`);
+
 /** The difference of two values of one target, with its sign. */
 export function differenceText(before, after) {
 	const difference = valueOf(after) - valueOf(before);
