@@ -234,7 +234,8 @@ def train(
     example = "--tutorial-review" + data_option if source == "imdb" else '"A text of your own."'
     print(f"saved to {shown}\n\nnext:")
     if splits.train.kind == "series":
-        print(f"  gatewise predict {shown} --file {shlex.quote(printable(source, 500))}")
+        columns = command_line(label=label, id=id, time=time).removeprefix("gatewise")
+        print(f"  gatewise predict {shown} --file {shlex.quote(printable(source, 500))}{columns}")
         return
     if source == "imdb":
         print(f"  gatewise evaluate {shown} imdb{data_option}")
