@@ -40,7 +40,7 @@ class Forecaster:
     """Forecasts one or several series.
 
     horizon: the values that are forecast. season: the period; None: detected from the autocorrelation, 1: none. recipe,
-    seed, changes: of the LSTM, as in `gatewise.train`.
+    seed, changes: of the LSTM, as in `gatewise.train`; by default `gatewise.forecast.recipe.RECIPE`.
 
     `fit` holds out the last windows of each series: up to 24 origins, from each of which the horizon is forecast by
     members that were fitted before the first of them. These windows give the weights of the members, the errors in
@@ -181,6 +181,7 @@ class Forecaster:
 
     def _network(self, series: list[Array], transform: Transform, steps: int) -> NetworkMember:
         from gatewise.data.labelled import Labelled
+        from gatewise.forecast.recipe import RECIPE
         from gatewise.training import train
 
         windows = TrainingWindows.of(series, transform, steps, _LEAST_WINDOWS)
@@ -189,10 +190,9 @@ class Forecaster:
         # The rows are in the order of time: every window is a group of its own, and the last ones validate.
         groups = np.arange(len(inputs), dtype=np.int64)
         data = Labelled(inputs, windows.y, names, groups, f"{len(inputs):,} windows", task="regression")
-        options = {"validation_by": "time", **self.changes}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # windows are not rows that somebody collected
-            model = train(data, recipe=self.recipe, seed=self.seed, **options)
+            model = train(data, recipe=self.recipe or RECIPE, seed=self.seed, verbose=0, **self.changes)
         return NetworkMember(transform, steps, windows.scales, model)
 
     def _forecast(self, horizon: int | None) -> Array:
