@@ -28,7 +28,7 @@ def test_weights_come_from_the_past_of_each_origin() -> None:
     forecasts, actual = RNG.normal(size=(3, 2, 6, 4)), RNG.normal(size=(2, 6, 4))
 
     def combined(changed: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> object:
-        return combine(forecasts, np.abs(forecasts - changed), keep=2)[1]
+        return combine(forecasts, np.abs(forecasts - changed))[1]
 
     first = combined(actual)
     np.testing.assert_allclose(first[:, 0], forecasts[:, :, 0].mean(axis=0))  # type: ignore[index]
@@ -42,8 +42,8 @@ def test_weights_come_from_the_past_of_each_origin() -> None:
 
 
 def test_member_weights() -> None:
-    np.testing.assert_allclose(member_weights(np.array([1.0, 2, 4]), keep=2), [0.8, 0.2, 0])
-    np.testing.assert_allclose(member_weights(np.array([1.0, 2]), keep=2), [0.8, 0.2])
+    np.testing.assert_allclose(member_weights(np.array([2.0, 4, 1, 2])), np.array([1, 0, 4, 1]) / 6)
+    np.testing.assert_allclose(member_weights(np.array([1.0, 2])), [0.8, 0.2])
 
 
 def test_scores_and_scale() -> None:

@@ -17,8 +17,8 @@ from gatewise.types import Array
 class Fitted:
     """What `fit` found; `gatewise.forecast.files` writes and reads it.
 
-    season: 1 for none. linear: the autoregressions, with weights (M,) that sum to 1. network: the LSTM; network_weight:
-    its weight against the weighted autoregressions. series: names, times, and the last values of each series.
+    season: 1 for none. linear: the autoregressions, with weights (M,). network: the LSTM, with network_weight; all
+    weights sum to 1. series: names, times, and the last values of each series.
     """
 
     season: int
@@ -38,5 +38,5 @@ class Fitted:
         """(B, horizon) from windows (B, R, C) of the series with the numbers `owners` (B,)."""
         total = self.network_weight * roll_out(self.network, windows, owners, horizon)
         for weight, member in zip(self.weights.tolist(), self.linear, strict=True):
-            total = total + (1 - self.network_weight) * weight * roll_out(member, windows, owners, horizon)
+            total = total + weight * roll_out(member, windows, owners, horizon)
         return np.asarray(total)

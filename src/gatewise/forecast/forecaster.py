@@ -172,7 +172,7 @@ class Forecaster:
         fitted = self.fitted
         out = {f"LSTM: {fitted.network.transform.describe()}": fitted.network_weight}
         for weight, member in zip(fitted.weights.tolist(), fitted.linear, strict=True):
-            out[f"autoregression: {member.transform.describe()}"] = (1 - fitted.network_weight) * weight
+            out[f"autoregression: {member.transform.describe()}"] = weight
         return out
 
     def save(self, path: str | Path) -> None:
@@ -276,8 +276,5 @@ def _evaluate(
 ) -> tuple[Array, float, HeldOut]:
     """The weights of the autoregressions, that of the network, and the held-out windows."""
     forecasts, errors, held = _held_out_forecasts(series, plan, season, [*linear, network])
-    weights, combined = combine(forecasts[:-1], errors[:-1], keep=(len(linear) + 1) // 2)
-    pair = np.stack([combined, forecasts[-1]])
-    pair_errors = np.abs(pair - held.actual) / held.scale[:, None, None]
-    (_, network_weight), both = combine(pair, pair_errors, keep=2)
-    return weights, float(network_weight), HeldOut(held.actual, both, held.naive, held.scale)
+    weights, combined = combine(forecasts, errors)
+    return weights[:-1], float(weights[-1]), HeldOut(held.actual, combined, held.naive, held.scale)

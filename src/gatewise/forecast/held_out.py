@@ -45,16 +45,18 @@ class Plan:
         return known, series[ends[:, None] + np.arange(self.steps), 0]
 
 
-def member_weights(errors: Array, keep: int) -> Array:
-    """Weights (M,) of M members from their mean absolute errors: those of the `keep` best ones are proportional to
-    1 / error² (Bates & Granger 1969), the others are 0.
+def member_weights(errors: Array) -> Array:
+    """Weights (M,) of M members from their mean absolute errors, proportional to 1 / error² (Bates & Granger 1969).
+
+    The worse half of the autoregressions gets 0; the last member, the LSTM, keeps its weight.
     """
     weights = 1 / np.maximum(errors, 1e-9) ** 2
-    weights[np.argsort(errors, kind="stable")[keep:]] = 0
+    linear = np.argsort(errors[:-1], kind="stable")
+    weights[linear[(len(linear) + 1) // 2 :]] = 0
     return np.asarray(weights / weights.sum())
 
 
-def combine(forecasts: Array, errors: Array, keep: int) -> tuple[Array, Array]:
+def combine(forecasts: Array, errors: Array) -> tuple[Array, Array]:
     """Weights (M,) of the members, and their weighted forecasts (S, W, steps) as they were at each origin.
 
     forecasts (M, S, W, steps). errors: absolute errors on a common scale, the same shape. The weights at an origin come
@@ -67,9 +69,9 @@ def combine(forecasts: Array, errors: Array, keep: int) -> tuple[Array, Array]:
         known = lag <= origin  # (W, steps)
         weights = np.full(count, 1 / count)
         if known.any():
-            weights = member_weights(errors[:, :, known].mean(axis=(1, 2)), keep)
+            weights = member_weights(errors[:, :, known].mean(axis=(1, 2)))
         out[:, origin] = np.tensordot(weights, forecasts[:, :, origin], axes=1)
-    return member_weights(errors.mean(axis=(1, 2, 3)), keep), out
+    return member_weights(errors.mean(axis=(1, 2, 3))), out
 
 
 @dataclass(frozen=True)
