@@ -112,6 +112,17 @@ def test_a_delimiter_within_texts_does_not_mislead(tmp_path: Path) -> None:
     assert data.source.endswith("by 'label'")
 
 
+def test_quotes_within_the_texts_of_a_tsv(tmp_path: Path) -> None:
+    rows = '"Fine" they said\tx\nhe said "no"\ty\n"\tx\n'
+    data = read(tmp_path, f"text\tlabel\n{rows}", "a.tsv")
+    assert data.inputs == ['"Fine" they said', 'he said "no"', '"']
+    assert data.source.endswith("by 'label'; quotes are part of the fields")
+    quoted = read(tmp_path, 'text\tlabel\n"a\nb"\tx\n"c ""d"""\ty\n', "b.tsv")
+    assert (quoted.inputs, "quotes" in quoted.source) == (["a\nb", 'c "d"'], False)
+    with pytest.raises(DataError, match=":2: bad row"):  # not every line has two fields
+        read(tmp_path, f"text\tlabel\n{rows}z\n", "c.tsv")
+
+
 def test_header_names_fit_without_case_and_spaces(tmp_path: Path) -> None:
     assert read(tmp_path, " Text ,LABEL\nx,a\ny,b\n").inputs == ["x", "y"]
     assert read(tmp_path, "Text,text,label\nx,z,a\ny,z,b\n").inputs == ["z", "z"]  # the one that is equal

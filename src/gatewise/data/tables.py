@@ -166,7 +166,8 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
     lines = Lines(stream)
     sample = stream.peek().decode("utf-8", "replace")
     chosen = delimiter or _guess_delimiter(sample, standard)
-    reader = csv.reader(lines, delimiter=chosen, strict=True)
+    plain = chosen == "\t" and _has_plain_quotes(sample)
+    reader = csv.reader(lines, delimiter=chosen, strict=True, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
     with long_fields():
         header: list[str] = []
         while not header:
@@ -200,7 +201,9 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
             elif row:
                 yield begin, dict(zip(keys, row, strict=True))
 
-    note = "" if chosen == standard else f"fields separated by {_NAMES.get(chosen, quote(chosen))}"
+    notes = [f"fields separated by {_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
+    notes += ["quotes are part of the fields"] * plain
+    note = "; ".join(notes)
     rows = _sample_rows(sample, chosen)[1:] or [[]]
     return Table(stream, tuple(header), note, read, dict(zip(keys, rows[0], strict=False)), first_line=begin)
 
@@ -233,6 +236,22 @@ def _guess_delimiter(sample: str, standard: str) -> str:
         if share > most:
             best, most = mark, share
     return best
+
+
+def _has_plain_quotes(sample: str) -> bool:
+    """Whether the quotes of a file with tabs are part of the texts: as quotes they are errors, and without them every
+    line has as many fields as the header.
+    """
+    text = sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True):
+            pass
+        return False
+    except csv.Error as error:
+        if "expected after" not in str(error):
+            return False
+    counts = {line.count("\t") for line in text.splitlines() if line}
+    return len(counts) == 1
 
 
 def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
