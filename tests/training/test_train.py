@@ -131,6 +131,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
             "no recipe is called 'quick'; there are finetune, best, few-shot, tutorial, fast",
         ),
         (lambda d: train(d, colour=3), "a recipe has no 'colour'"),
+        (lambda d: train(d, recipe=3), "recipe must be a name or a gatewise.training.Recipe, not int"),
         (lambda d: train(d, epochs=0), "epochs must be at least 1"),
         (lambda d: train(d, dropout_output=1.0), "dropout_output"),
         (lambda d: train(d, validation_fraction=0.0), "validation"),

@@ -43,7 +43,7 @@ from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels,
 from gatewise.training.stacking import stacked_predictions
 from gatewise.training.thresholds import Threshold, check_threshold, with_thresholds
 from gatewise.training.training_data import TrainingData, prepare, with_pseudo_labels
-from gatewise.training.transfer import transfer_dense, transfer_ngrams
+from gatewise.training.transfer import transfer_ngrams, transfer_weights
 from gatewise.types import Array, Task
 
 
@@ -110,6 +110,8 @@ def train(
     seed = checked_seed(seed, resume)
     for name in changes:
         setting(name, train.__kwdefaults__ or ())
+    if recipe is not None and not isinstance(recipe, str | Recipe):
+        raise InputError(f"recipe must be a name or a gatewise.training.Recipe, not {type(recipe).__name__}")
     recipe = recipe or default_recipe(len(labelled), pretrained is not None, labelled.kind)
     recipe = named(recipe, **changes) if isinstance(recipe, str) else changed(recipe, **changes)
     if split is not None:
@@ -205,9 +207,9 @@ class _Run:
     def _loop(self, training_data: TrainingData, seed: int, callback: Callback, folder: Path | None) -> Loop:
         """The loop of a new network."""
         kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
-        parameters = initial_weights(training_data, self.pretrained, seed)
-        if self.pretrained is not None:
-            parameters |= transfer_dense(training_data, self.pretrained)
+        parameters = None if self.pretrained is None else transfer_weights(training_data, self.pretrained)
+        if parameters is None:
+            parameters = initial_weights(training_data, self.pretrained, seed)
         network = Network(
             training_data.architecture,
             parameters,

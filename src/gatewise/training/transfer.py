@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.model.model import Model
+from gatewise.network.architecture import parameter_shapes
 from gatewise.network.forward import features_of
 from gatewise.network.ops import NumpyOps
 from gatewise.training.linear_probe import MAX_ROWS, fit_linear_probe
@@ -27,11 +28,13 @@ from gatewise.types import Array
 L2 = 1.0
 
 
-def transfer_dense(training_data: TrainingData, pretrained: Pretrained) -> dict[str, Array]:
-    """The dense layer of the classifier, mapped to the new classes; {} unless both are about classes."""
+def transfer_weights(training_data: TrainingData, pretrained: Pretrained) -> dict[str, Array] | None:
+    """The parameters of the classifier with its dense layer mapped to the new classes; None unless both are about
+    classes.
+    """
     model = _classifier(training_data, pretrained)
     if model is None:
-        return {}
+        return None
     rows = training_data.train[:: -(-len(training_data.train) // MAX_ROWS)]
     sequences = [training_data.sequences[n] for n in rows]
     states = features_of(model.parameters, training_data.architecture, sequences, NumpyOps())
@@ -39,6 +42,7 @@ def transfer_dense(training_data: TrainingData, pretrained: Pretrained) -> dict[
     targets = training_data.targets(rows)
     to_new, shift = fit_linear_probe(states @ weight.T + bias, targets, L2)
     return {
+        **{name: model.parameters[name] for name in parameter_shapes(training_data.architecture)},
         "dense.weight": (to_new @ weight).astype(np.float32),
         "dense.bias": (to_new @ bias + shift).astype(np.float32),
     }
