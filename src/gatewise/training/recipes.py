@@ -287,8 +287,10 @@ RECIPES: dict[str, Recipe] = {
 
 def default_recipe(rows: int, pretrained: bool, kind: Literal["text", "series"] = "text") -> str:
     """The default recipe for `rows` labelled rows of this kind, with or without a pretrained language model."""
+    if kind == "series":
+        return "series"
     if not pretrained:
-        return "series" if kind == "series" else "fast"
+        return "fast"
     return "few-shot" if rows < FEW_SHOT_ROWS else "finetune"
 
 
