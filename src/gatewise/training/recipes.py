@@ -109,7 +109,7 @@ class Recipe:
     none."""
     max_time_steps: Number = 0
     """Time steps (rows x length x epochs) that the networks of a run on series may train on. Above it there are no
-    `folds`, then fewer epochs. 0: no limit."""
+    `folds`, then fewer epochs, unless `epochs` is set. 0: no limit."""
 
     # Pretrained model and unlabelled texts
     probe_l2: Annotated[float, Range(0)] = 0.0
@@ -278,7 +278,7 @@ RECIPES: dict[str, Recipe] = {
         schedule="one-cycle",
         grad_clip=1.0,
         folds=5,
-        max_time_steps=10_000_000,
+        max_time_steps=6_000_000,
         convolution_features=9_996,
         calibrate=True,
     ),
@@ -308,6 +308,8 @@ def changed(recipe: Recipe, /, **changes: Any) -> Recipe:
     """The recipe with fields changed. Raises InputError as `recipe` does."""
     for name in changes:
         setting(name)
+    if recipe.folds and "epochs" in changes:  # the epochs of series follow from the amount of data, unless they are set
+        changes = {"min_steps": 0, **changes}
     return replace(recipe, **changes)
 
 

@@ -210,7 +210,8 @@ def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validatio
 
     if recipe.folds > 1 and not own_validation and (not limit or steps * epochs(len(lengths)) * recipe.folds <= limit):
         return replace(recipe, epochs=epochs(len(lengths)), min_steps=0), recipe.folds
-    most = limit * len(lengths) // (steps * rows) if limit else epochs(rows)
+    limited = limit and recipe.min_steps  # epochs that are set stay
+    most = limit * len(lengths) // (steps * rows) if limited else epochs(rows)
     return replace(recipe, epochs=max(1, min(most, epochs(rows))), min_steps=0), 0
 
 
