@@ -1,0 +1,149 @@
+"""Recipe series: cross-validation on small data, hold-out on large, the ensemble with the convolutions, every task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.data import Labelled
+from gatewise.training import Callback, recipe
+from gatewise.training.series_ensemble import fit_series_weights
+from gatewise.training.training_data import plan_series, prepare
+from tests.training.test_convolutions import waves
+
+pytestmark = pytest.mark.filterwarnings("ignore::gatewise.errors.DataWarning")
+TINY: dict[str, Any] = {"epochs": 2, "units": 3, "convolution_features": 168}
+
+
+def two_channels(n: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
+    rows, labels = waves(n, seed, channels=2)
+    return rows, [f"w{label}" for label in labels]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> gw.Model:
+    rows, labels = two_channels(60, 3)
+    path = tmp_path_factory.mktemp("series") / "model"
+    gw.train(rows, labels, out=path, **TINY)
+    return gw.load(path)
+
+
+def test_series_is_the_default_and_the_linear_model_pays(model: gw.Model) -> None:
+    rows, labels = two_channels(60, 4)
+    assert model.metadata.recipe == "series"
+    assert model.convolutions is not None
+    assert model.evaluate(Labelled.of(rows, labels)).accuracy > 0.85
+
+
+def test_small_data_are_cross_validated_and_the_card_says_so(model: gw.Model) -> None:
+    m = model.metadata
+    assert m.validation.startswith("5-fold cross-validation")
+    assert m.n_train == m.n_validation == 60
+    names = [one.data for one in m.evaluations]
+    assert names == ["cross-validation, used to choose the epoch", "cross-validation, used to fit the ensemble weights"]
+    assert m.calibration is None  # 60 rows are too few to call it calibrated
+    card = model.card()
+    assert "5-fold cross-validation" in card
+    assert "Convolutions (" in card
+
+
+def test_cross_validation_is_out_of_fold() -> None:
+    rng = np.random.default_rng(5)
+    rows = [rng.standard_normal((12, 1)).astype(np.float32) for _ in range(60)]
+    labels = rng.integers(0, 2, 60)
+    found = gw.train(rows, labels, **TINY).metadata.evaluations[-1]
+    assert found.accuracy is not None
+    assert found.accuracy < 0.75  # noise: a fit to its own rows would reach 1
+    assert found.loss > 0.6
+
+
+def test_large_data_are_held_out() -> None:
+    rows, labels = two_channels(60, 3)
+    data = Labelled.of(rows, labels)
+    steps = sum(len(row) for row in rows)
+    held = prepare(data, recipe("series", max_time_steps=steps * 30), 0)
+    assert held.folds == ()
+    assert 0 < len(held.validation) < 20
+    assert held.recipe.epochs == pytest.approx(30 * 60 / len(held.train), abs=1)
+    folded = prepare(data, recipe("series", max_time_steps=0), 0)
+    assert sorted(np.concatenate(folded.folds).tolist()) == list(range(60))
+    assert folded.train.tolist() == folded.validation.tolist() == list(range(60))
+
+
+def test_epochs_follow_from_the_amount_of_data() -> None:
+    series = recipe("series")
+    few, folds = plan_series(series, [50] * 20, 16, own_validation=False)
+    assert (few.epochs, folds) == (150, 5)  # 300 steps of two batches
+    many, folds = plan_series(series, [1000] * 5000, 4000, own_validation=False)
+    assert (many.epochs, folds) == (1, 0)
+    kept, folds = plan_series(recipe("series", epochs=3), [1000] * 5000, 4000, own_validation=False)
+    assert (kept.epochs, folds) == (3, 0)
+    assert plan_series(series, [50] * 20, 16, own_validation=True)[1] == 0
+
+
+def test_validation_data_of_their_own_are_not_trained_on() -> None:
+    rows, labels = two_channels(30, 3)
+    others, other_labels = two_channels(24, 8)
+    found = gw.train(rows, labels, validation=(others, other_labels), **TINY)
+    assert found.metadata.n_train == 30
+    assert found.metadata.n_validation == 24
+    measured = found.evaluate(Labelled.of(others, other_labels))
+    assert found.metadata.evaluations[-1].accuracy == pytest.approx(measured.accuracy, abs=1e-6)
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_other_tasks(task: Any) -> None:
+    rows, labels = waves(45, 3)
+    test, truth = waves(30, 8)
+    if task == "regression":
+        found = gw.train(rows, 100 + 20.0 * labels, task=task, **TINY)
+        predicted = found.predict(test)
+        assert np.sqrt(np.mean((predicted - (100 + 20 * truth)) ** 2)) < 10
+        explanation = found.explain(test[0])
+        assert abs(explanation.residual) < 1e-2
+    else:
+        found = gw.train(rows, np.eye(3, dtype=int)[labels], task=task, **TINY)
+        assert (found.predict_proba(test).argmax(axis=1) == truth).mean() > 0.8
+
+
+def test_one_row_of_a_class_and_a_constant_channel() -> None:
+    rows, labels = waves(21, 3)
+    rows = [np.concatenate([row, np.ones_like(row)], axis=1) for row in rows]
+    names = [f"w{label}" for label in labels]
+    names[5] = "rare"
+    with pytest.warns(UserWarning, match="one row|few"):
+        found = gw.train(rows, names, **TINY)
+    assert len(found.classes) == 4
+    assert np.isfinite(found.predict_proba(rows)).all()
+
+
+def test_the_network_has_to_show_what_it_adds() -> None:
+    rng = np.random.default_rng(4)
+    targets = np.eye(3)[rng.integers(0, 3, 80)]
+    linear = 3 * (targets - 0.5) + rng.standard_normal((80, 3))
+    noise = 3 * rng.standard_normal((80, 3))
+    assert abs(fit_series_weights(noise, linear, targets, "classification").network) < 0.3
+    wrong = fit_series_weights(-linear + noise / 3, linear, targets, "classification")
+    assert wrong.network == 0
+    assert wrong.ngrams > 0.5
+    good = fit_series_weights(linear + noise / 6, noise, targets, "classification")
+    assert good.network > 0.5
+    assert "convolutions x" in str(fit_series_weights(noise, linear, targets, "classification"))
+
+
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
+    rows, labels = two_channels(24, 3)
+    whole = gw.train(rows, labels, seed=5, **TINY)
+
+    class Stop(Callback):
+        def on_epoch_end(self, epoch: Any) -> None:
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        gw.train(rows, labels, seed=5, out=tmp_path / "m", callbacks=[Stop()], **TINY)
+    resumed = gw.train(rows, labels, seed=5, out=tmp_path / "m", resume=True, **TINY)
+    np.testing.assert_array_equal(resumed.logits(rows), whole.logits(rows))
