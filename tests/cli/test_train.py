@@ -157,8 +157,8 @@ def test_series_and_the_folder_by_default(
     monkeypatch.chdir(tmp_path)
     result = run("train", path, *SMALL)
     assert result.exit_code == 0
-    assert gw.load(tmp_path / "models" / "two-gestures-fast").classes == ("0", "1")
-    assert "predict models/two-gestures-fast --file" in result.stdout
+    assert gw.load(tmp_path / "models" / "two-gestures-series").classes == ("0", "1")
+    assert "predict models/two-gestures-series --file" in result.stdout
 
 
 def test_ctrl_c_leaves_a_model_and_exits_with_130(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
