@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,6 +70,8 @@ def forecast(
         return
     _report(found)
     if out is None:
+        import csv
+
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows(rows)
     else:
@@ -126,6 +127,7 @@ def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[list[str
 
 
 def _write(path: Path, rows: list[list[str]]) -> None:
+    import csv
     import io
 
     from gatewise.storage import write_atomic
