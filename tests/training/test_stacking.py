@@ -11,7 +11,7 @@ import pytest
 
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Interrupted, PretrainRecipe, default_recipe, pretrain, recipe, train
-from gatewise.training.ensemble import fit_weights
+from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
 from gatewise.training.stacking import stacked_predictions

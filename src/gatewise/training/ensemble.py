@@ -30,6 +30,8 @@ from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.network.ngrams import Ngrams
 from gatewise.training.callback import Callback
+from gatewise.training.ensemble_weights import fit_weights
+from gatewise.training.ngram_selection import select_ngrams
 from gatewise.training.ngrams import NgramModel, fit_ngrams
 from gatewise.training.target_scaling import TargetScaling
 from gatewise.training.training_data import TrainingData
@@ -70,15 +72,22 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
     sequences = [training_data.full_sequences[n] for n in rows]
     targets = training_data.targets(rows)
     sample_weight = training_data.sample_weight(rows)
-    ngram_model = _fit_ngram_model(training_data, callback) if recipe.ngram_order else None
+    selected = select_ngrams(training_data, callback) if _selects(training_data) else None
+    ngram_model = _fit_ngram_model(training_data, callback) if recipe.ngram_order and selected is None else None
     added = {"LSA classifier": training_data.lsa_classifier, "pretrained n-grams": training_data.transferred}
     for name, other in added.items():
         if ngram_model is not None and other is not None:
             ngram_model = add_ngram_model(ngram_model, other, sequences, targets, callback, name, sample_weight)
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
+    prior = None
+    if selected is not None:
+        ngram_model, ngram_logits = selected
+        prior = np.array([0.0, 1.0])  # calibrated n-grams; a network from random weights has to prove what it adds
     network_logits = model.logits_of(sequences)
     standardised = network_logits if scaling is None else scaling.transform(network_logits)
-    weights = fit_ensemble_weights(standardised, ngram_logits, targets, task=task, sample_weight=sample_weight)
+    weights = fit_ensemble_weights(
+        standardised, ngram_logits, targets, task=task, sample_weight=sample_weight, prior=prior
+    )
     if scaling is not None:
         weights, ngram_model = in_unit(weights, scaling), ngram_model and ngram_model.scaled(scaling)
         ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
@@ -139,6 +148,7 @@ def fit_ensemble_weights(
     *,
     task: Task = "classification",
     sample_weight: Array | None = None,
+    prior: Array | None = None,
 ) -> EnsembleWeights:
     """Fit a, b and c. network, ngrams: logits (n, outputs) of the same rows, None without n-gram model; targets
     (n, outputs): see `TrainingData.targets`; sample_weight (n,). Raises InputError for unequal shapes or no row.
@@ -147,42 +157,10 @@ def fit_ensemble_weights(
     if not n or targets.shape != network.shape or (ngrams is not None and ngrams.shape != network.shape):
         raise InputError("ensemble: logits and targets must have one shape (n, outputs), with n at least 1")
     parts = [network] if ngrams is None else [network, ngrams]
-    prior = np.full(len(parts), 1 / len(parts) if task == "regression" else 1.0)
+    if prior is None:
+        prior = np.full(len(parts), 1 / len(parts) if task == "regression" else 1.0)
     weights, shift = fit_weights(np.stack(parts, axis=2), targets, prior, l2, task=task, sample_weight=sample_weight)
     return EnsembleWeights(float(weights[0]), float(weights[1]) if ngrams is not None else 0.0, shift, n)
-
-
-def fit_weights(
-    logits: Array,
-    targets: Array,
-    prior: Array,
-    l2: float,
-    *,
-    task: Task = "classification",
-    sample_weight: Array | None = None,
-) -> tuple[Array, Array]:
-    """Weights (P,) and shift (outputs,) of P models' logits (n, outputs, P) with the least loss against targets
-    (n, outputs) + l2/2 (|weights - prior|² + |shift|²).
-
-    The loss is the sum over the rows, with weights sample_weight (n,), of the cross-entropy; for multi-label over the
-    labels too; for regression of the squared error over twice its variance, which is that of the prior's prediction.
-    """
-    n, outputs, models = logits.shape
-    shifts = np.broadcast_to(np.eye(outputs), (n, outputs, outputs))
-    x = np.concatenate([logits.astype(np.float64), shifts], axis=2)  # (n, outputs, P + outputs)
-    y, weight = targets, np.ones(n) if sample_weight is None else sample_weight
-    start = np.concatenate([prior, np.zeros(outputs)])
-    if task == "regression":
-        theta = _least_squares(x, y, weight, start, l2)
-        return theta[:models], theta[models:]
-    if task == "multilabel":  # each label of a row is a row of two classes
-        x, y = x.reshape(n * outputs, 1, -1), y.reshape(n * outputs, 1)
-        weight = np.repeat(weight, outputs)
-    if y.shape[1] == 1:  # two classes, the first one's logit is 0
-        x = np.concatenate([np.zeros_like(x), x], axis=1)
-        y = np.concatenate([1 - y, y], axis=1)
-    theta = _newton(x, y, weight, start, l2)
-    return theta[:models], theta[models:]
 
 
 def in_unit(weights: EnsembleWeights, scaling: TargetScaling) -> EnsembleWeights:
@@ -207,6 +185,13 @@ def fold_into_parameters(
     ngrams = ngram_model.ngrams
     scaled = (weights.ngrams * ngrams.weight.astype(np.float64)).astype(np.float32)
     return {**parameters, **dense}, replace(ngrams, weight=scaled)
+
+
+def _selects(training_data: TrainingData) -> bool:
+    """Whether `select_ngrams` chooses the n-gram model: of classes, without a pretrained model or unlabelled texts."""
+    recipe, alone = training_data.recipe, training_data.lsa_classifier is None and training_data.transferred is None
+    classes = training_data.data.task == "classification" and training_data.soft_targets is None
+    return recipe.ngram_order > 0 and recipe.ngram_scaling != "nb" and classes and alone
 
 
 def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramModel | None:
@@ -239,43 +224,3 @@ def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramMo
     if training_data.logit_shift is not None:
         fitted = fitted._replace(bias=fitted.bias - training_data.logit_shift)
     return fitted if count else None
-
-
-def _least_squares(x: Array, y: Array, weight: Array, prior: Array, l2: float) -> Array:
-    """argmin over θ (P,) of Σ weight (x θ - y)² / (2 variance) + l2/2 |θ - prior|², for x (n, K, P), y (n, K) and
-    weight (n,); the variance is the mean of (x prior - y)².
-    """
-    error = x @ prior - y
-    variance = max(float(np.average(np.square(error).mean(axis=1), weights=weight)), 1e-12)
-    weighted = x * weight[:, None, None]
-    hessian = np.einsum("nkp,nkq->pq", weighted, x) / variance + l2 * np.eye(len(prior))
-    return prior - np.linalg.solve(hessian, np.einsum("nkp,nk->p", weighted, error) / variance)
-
-
-def _newton(x: Array, y: Array, weight: Array, prior: Array, l2: float) -> Array:
-    """argmin over θ (P,) of Σ weight (n,) cross-entropy of softmax(x θ) against y (n, K) + l2/2 |θ - prior|²: convex,
-    by Newton's method with step halving.
-    """
-
-    def loss(theta: Array) -> float:
-        z = x @ theta  # (n, K)
-        top = z.max(axis=1, keepdims=True)
-        log_p = z - top - np.log(np.exp(z - top).sum(axis=1, keepdims=True))
-        return float(-(w * y * log_p).sum() + 0.5 * l2 * np.square(theta - prior).sum())
-
-    w = weight[:, None]
-    theta, now = prior, loss(prior)
-    for _ in range(100):
-        z = x @ theta
-        p = np.exp(z - z.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        mean = np.einsum("nk,nkp->np", p, x)
-        gradient = np.einsum("nk,nkp->p", w * (p - y), x) + l2 * (theta - prior)
-        hessian = np.einsum("nk,nkp,nkq->pq", w * p, x, x) - (w * mean).T @ mean + l2 * np.eye(len(theta))
-        step, size = np.linalg.solve(hessian, gradient), 1.0
-        while (then := loss(theta - size * step)) > now and size > 1e-8:
-            size /= 2
-        theta, before, now = theta - size * step, now, min(then, now)
-        if before - now <= 1e-10 * max(1.0, abs(now)):
-            break
-    return theta

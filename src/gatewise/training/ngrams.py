@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.network.ngrams import MAX_ORDER, Ngrams, term_frequency
+from gatewise.network.ngrams import BITS, MAX_ORDER, Ngrams, term_frequency
 from gatewise.training.linear_solver import fit_linear
 from gatewise.training.target_scaling import TargetScaling
 from gatewise.training.term_document_matrix import count_ngrams
@@ -81,6 +81,11 @@ class NgramFeatures:
         shape = (len(sequences), len(keys))
         matrix = csr_matrix((tf, term.astype(np.int32), starts.astype(np.int32)), shape=shape)
         return cls(order, keys, matrix)
+
+    def up_to(self, order: int) -> NgramFeatures:
+        """The features of n-grams with at most so many tokens."""
+        count = int(np.searchsorted(self.keys, 1 << BITS * order)) if order < self.order else len(self.keys)
+        return self if count == len(self.keys) else NgramFeatures(order, self.keys[:count], self.matrix[:, :count])
 
     def fit(
         self,

@@ -130,6 +130,9 @@ class Recipe:
     """Largest n of the linear n-gram model ensembled with the network; texts only. 0: no n-gram model."""
     ngram_min_df: Count = 2
     """Texts that must contain an n-gram. scikit-learn: `CountVectorizer(min_df)`."""
+    ngram_scaling: Literal["nb", "tfidf", "auto"] = "nb"
+    """Scaling of the n-grams (`training.ngrams`): log-count ratios with logistic regression, TF-IDF with a support
+    vector machine, or for classes the better of both on held-out rows."""
     ngram_l2: Positive = 4.0
     """L2 penalty of the n-gram weights. scikit-learn: `LogisticRegression(C=1 / ngram_l2)`."""
     max_ngrams: Number = 0
@@ -261,6 +264,7 @@ RECIPES: dict[str, Recipe] = {
         grad_clip=1.0,
         validation_fraction=0.1,
         ngram_order=3,
+        ngram_scaling="auto",
         calibrate=True,
     ),
     "series": Recipe(

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from gatewise.kernels.threads import threads
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
-from gatewise.training.ensemble import L2, fit_weights
+from gatewise.training.ensemble import L2
+from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.linear_probe import fit_linear_probe
 from gatewise.training.lsa import LSA_L2, fit_lsa
 from gatewise.training.ngrams import fit_ngrams

@@ -1,0 +1,120 @@
+"""Choose the n-gram model of texts by held-out loss: its scaling and its order; then fit it on all rows.
+
+Candidates are fitted on a part of the rows and predict the rest. Below `FEW_ROWS` rows this is cross-validation of all
+rows, training and validation part; above, the training part predicts the validation part. The held-out logits of a
+candidate are calibrated by a weight and a shift per class, which also turns the margins of a support vector machine
+into logits. The candidate with the lowest loss is fitted on all rows, so that the model does not lose a tenth of few
+rows; what is reported of the validation part are the held-out logits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.data.split import cross_validation_folds
+from gatewise.kernels.threads import threads
+from gatewise.target import log_probabilities
+from gatewise.training.callback import Callback
+from gatewise.training.ensemble_weights import fit_weights
+from gatewise.training.ngrams import NgramFeatures, NgramModel, NgramScaling, keep_most_influential
+from gatewise.training.training_data import TrainingData
+from gatewise.types import Array
+
+FEW_ROWS = 2_000  # below, candidates are cross-validated
+FOLDS = 5
+NB_ENTRIES = 10_000_000  # n-grams of all texts x outputs above which "nb" is not tried: many classes prefer "tfidf"
+PRIOR = {"nb": 1.0, "tfidf": 3.0}  # the weight of a candidate's logits without data; margins of 1 are some 3 logits
+L2 = 1.0  # penalty of the calibration
+
+
+class SelectedNgrams(NamedTuple):
+    """model: fitted on all rows. held_out (n, outputs): logits of the validation rows from models without them."""
+
+    model: NgramModel
+    held_out: Array
+
+
+class _Candidate(NamedTuple):
+    scaling: NgramScaling
+    order: int
+    held_out: Array  # (rows, outputs), NaN for rows that no model held out
+    loss: float
+    weight: float
+    shift: Array
+
+    def __str__(self) -> str:
+        grams = "1-grams" if self.order == 1 else f"1- to {self.order}-grams"
+        return f"{self.scaling}, {grams}: {self.loss:.4f}"
+
+
+def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNgrams | None:
+    """The n-gram model for texts with classes; None where no n-gram is in enough texts."""
+    recipe, start = training_data.recipe, time.perf_counter()
+    rows = np.sort(np.concatenate([training_data.train, training_data.validation]))
+    sequences = [training_data.full_sequences[n] for n in rows]
+    features = NgramFeatures.of(sequences, recipe.ngram_order, recipe.ngram_min_df, training_data.excluded_tokens)
+    if not len(features.keys):
+        return None
+    targets = training_data.targets(rows)
+    weights = np.ones(len(rows)) if training_data.weights is None else training_data.weights[rows].astype(np.float64)
+    folds = _folds(training_data, rows)
+    found: list[_Candidate] = []
+    for scaling, order in _candidates(training_data, features):
+        held_out = np.full(targets.shape, np.nan)
+        for train, query in folds:
+            part = features.up_to(order)
+            model = part.fit(train, targets[train], weights[train], scaling, l2=recipe.ngram_l2, threads=threads())
+            held_out[query] = part.logits(model, query)
+        found.append(_calibrated(training_data, rows, scaling, order, held_out))
+    best = min(found, key=lambda one: one.loss)
+    part = features.up_to(best.order)
+    every = np.arange(len(rows))
+    model = part.fit(every, targets, weights, best.scaling, l2=recipe.ngram_l2, threads=threads())
+    model = keep_most_influential(model, part, recipe.max_ngrams)
+    scaled = replace(model.ngrams, weight=(best.weight * model.ngrams.weight).astype(np.float32))
+    tried = "; ".join(map(str, found))
+    callback.log(f"n-grams, held-out loss of {tried}; {len(scaled):,} fitted in {time.perf_counter() - start:.1f} s")
+    held_out = best.weight * best.held_out[np.searchsorted(rows, training_data.validation)] + best.shift
+    return SelectedNgrams(NgramModel(scaled, best.weight * model.bias + best.shift), held_out)
+
+
+def _candidates(training_data: TrainingData, features: NgramFeatures) -> list[tuple[NgramScaling, int]]:
+    """Scalings and orders to try."""
+    recipe, outputs = training_data.recipe, training_data.architecture.outputs
+    orders = range(1, min(2, recipe.ngram_order) + 1)
+    tfidf: list[tuple[NgramScaling, int]] = [("tfidf", order) for order in orders]
+    if recipe.ngram_scaling == "tfidf":
+        return tfidf
+    if outputs > 1 and features.matrix.nnz * outputs > NB_ENTRIES:
+        return tfidf
+    return [("nb", recipe.ngram_order), *tfidf]
+
+
+def _folds(training_data: TrainingData, rows: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Positions in `rows` of those that are fitted and those that are predicted."""
+    if len(rows) < FEW_ROWS and len(rows) == len(training_data.data) and training_data.recipe.validation_by != "time":
+        return cross_validation_folds(training_data.data, FOLDS, 0)
+    return [
+        (np.searchsorted(rows, np.sort(part)), np.searchsorted(rows, np.sort(rest)))
+        for part, rest in ((training_data.train, training_data.validation),)
+    ]
+
+
+def _calibrated(
+    training_data: TrainingData, rows: NDArray[np.int64], scaling: NgramScaling, order: int, held_out: Array
+) -> _Candidate:
+    """A candidate with the weight and shift of its held-out logits, and their loss after that."""
+    known = np.flatnonzero(np.isfinite(held_out).all(axis=1))
+    logits, targets = held_out[known], training_data.targets(rows[known])
+    sample_weight = training_data.sample_weight(rows[known])
+    prior = np.array([PRIOR[scaling]])
+    weights, shift = fit_weights(logits[:, :, None], targets, prior, L2, sample_weight=sample_weight)
+    log_p = log_probabilities(weights[0] * logits + shift)
+    truth = training_data.labels[rows[known]]
+    loss = float(-np.average(log_p[np.arange(len(known)), truth], weights=sample_weight))
+    return _Candidate(scaling, order, held_out, loss, float(weights[0]), shift)
