@@ -24,7 +24,9 @@ HALF: dict[str, Any] = {**SMALL, "validation_fraction": 0.5}  # 100 validation r
 def test_ngram_model_is_added_to_the_best_epoch(tmp_path: Path) -> None:
     data, recorder = made_reviews(300, 50), Recorder()
     alone = train(data, ngram_order=0, calibrate=False, **HALF)
-    model = train(data, out=tmp_path / "m", callbacks=recorder, ngram_order=2, max_ngrams=40, **HALF)
+    model = train(
+        data, out=tmp_path / "m", callbacks=recorder, ngram_order=2, max_ngrams=40, ngram_scaling="nb", **HALF
+    )
     assert model.ngrams is not None
     assert (len(model.ngrams), model.ngrams.order) == (40, 2)
     assert model.preprocessor.unknown == 1
@@ -107,13 +109,12 @@ def test_texts_without_a_common_ngram() -> None:
         **SMALL,
     )
     assert model.ngrams is None or len(model.ngrams)
-    assert any(" n-grams of 1 to 2 words fitted" in message for message in recorder.messages)
+    assert any("n-grams" in message and " fitted in " in message for message in recorder.messages)
 
 
 def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
     model = train(made_reviews(200, 56), **HALF)
     assert model.ngrams is not None
-    assert model.ngrams.order == 3
     gestures = train(_gestures(), **HALF)
     assert gestures.ngrams is None
     assert model.metadata.calibration is not None

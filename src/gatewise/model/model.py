@@ -315,15 +315,15 @@ class Model:
         report = units_over(self.net, sequences, names, truth, self.classes, data.source, fingerprint)
         return replace(self, units_json=report.to_bytes())
 
-    def with_faithfulness(self, sequences: Sequence[Array]) -> Model:
+    def with_faithfulness(self, sequences: Sequence[Array], most_steps: int | None = None) -> Model:
         """A copy with the faithfulness scores of every attribution method in its metadata, and the best one as default.
 
         sequences: encoded, not from the training data. A fixed small sample of them is measured, a smaller one for more
-        than 128 units.
+        than 128 units. most_steps: of the network for leave-one-out; None: some seconds' worth.
         """
         from gatewise.explain.attribution.faithfulness import STEPS, choose, measure_all, sample
 
-        steps = STEPS * 128 // max(128, self.architecture.units)
+        steps = (STEPS if most_steps is None else min(STEPS, most_steps)) * 128 // max(128, self.architecture.units)
         rows = sample([min(len(s), self.architecture.max_length or len(s)) for s in sequences], steps=steps)
         if not rows:
             return self

@@ -34,7 +34,7 @@ from gatewise.errors import InputError
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.network.convolutions import Convolutions, features_of, with_differences
 from gatewise.target import log_probabilities
-from gatewise.training.ensemble import fit_weights
+from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.target_scaling import TargetScaling
 from gatewise.types import Array, Task
 

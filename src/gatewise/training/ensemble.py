@@ -79,15 +79,13 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
         if ngram_model is not None and other is not None:
             ngram_model = add_ngram_model(ngram_model, other, sequences, targets, callback, name, sample_weight)
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
-    prior = None
-    if selected is not None:
-        ngram_model, ngram_logits = selected
-        prior = np.array([0.0, 1.0])  # calibrated n-grams; a network from random weights has to prove what it adds
     network_logits = model.logits_of(sequences)
-    standardised = network_logits if scaling is None else scaling.transform(network_logits)
-    weights = fit_ensemble_weights(
-        standardised, ngram_logits, targets, task=task, sample_weight=sample_weight, prior=prior
-    )
+    if selected is None:
+        standardised = network_logits if scaling is None else scaling.transform(network_logits)
+        weights = fit_ensemble_weights(standardised, ngram_logits, targets, task=task, sample_weight=sample_weight)
+    else:
+        ngram_model, ngram_logits = selected
+        weights = fit_network_weight(network_logits, ngram_logits, targets, sample_weight)
     if scaling is not None:
         weights, ngram_model = in_unit(weights, scaling), ngram_model and ngram_model.scaled(scaling)
         ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
@@ -148,7 +146,6 @@ def fit_ensemble_weights(
     *,
     task: Task = "classification",
     sample_weight: Array | None = None,
-    prior: Array | None = None,
 ) -> EnsembleWeights:
     """Fit a, b and c. network, ngrams: logits (n, outputs) of the same rows, None without n-gram model; targets
     (n, outputs): see `TrainingData.targets`; sample_weight (n,). Raises InputError for unequal shapes or no row.
@@ -157,10 +154,24 @@ def fit_ensemble_weights(
     if not n or targets.shape != network.shape or (ngrams is not None and ngrams.shape != network.shape):
         raise InputError("ensemble: logits and targets must have one shape (n, outputs), with n at least 1")
     parts = [network] if ngrams is None else [network, ngrams]
-    if prior is None:
-        prior = np.full(len(parts), 1 / len(parts) if task == "regression" else 1.0)
+    prior = np.full(len(parts), 1 / len(parts) if task == "regression" else 1.0)
     weights, shift = fit_weights(np.stack(parts, axis=2), targets, prior, l2, task=task, sample_weight=sample_weight)
     return EnsembleWeights(float(weights[0]), float(weights[1]) if ngrams is not None else 0.0, shift, n)
+
+
+def fit_network_weight(
+    network: Array, ngrams: Array, targets: Array, sample_weight: Array | None = None
+) -> EnsembleWeights:
+    """The weights of a network from random weights and of a calibrated n-gram model: drawn towards 0 and 1, and the
+    network's never negative. On few rows, where a network learns next to nothing, the n-grams remain.
+    """
+    # Half the logits double the weight, so that the penalty of the network's weight is four times as large.
+    logits = np.stack([0.5 * network, ngrams], axis=2)
+    weights, shift = fit_weights(logits, targets, np.array([0.0, 1.0]), L2, sample_weight=sample_weight)
+    if weights[0] < 0:
+        one, shift = fit_weights(logits[:, :, 1:], targets, np.ones(1), L2, sample_weight=sample_weight)
+        weights = np.array([0.0, one[0]])
+    return EnsembleWeights(float(0.5 * weights[0]), float(weights[1]), shift, len(network))
 
 
 def in_unit(weights: EnsembleWeights, scaling: TargetScaling) -> EnsembleWeights:

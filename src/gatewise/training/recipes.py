@@ -77,6 +77,9 @@ class Recipe:
     """Fewest optimizer steps of a run: small data sets get more than `epochs` epochs. 0: no minimum."""
     batch_size: Count = 64
     """Sequences per step."""
+    min_batch_tokens: Number = 0
+    """Fewest tokens of a batch on average: short texts get a larger `batch_size` as long as an epoch keeps 30 steps. 0:
+    no minimum, as with a `batch_size` that is set."""
     bucket_by_length: bool = True
     """Whether a batch holds sequences of similar length. Keras: `bucket_by_sequence_length`."""
     learning_rate: Positive = 0.001
@@ -259,6 +262,7 @@ RECIPES: dict[str, Recipe] = {
         dropout_output=0.5,
         epochs=4,
         batch_size=32,
+        min_batch_tokens=2_000,
         learning_rate=0.004,
         schedule="one-cycle",
         grad_clip=1.0,
@@ -314,6 +318,8 @@ def changed(recipe: Recipe, /, **changes: Any) -> Recipe:
         setting(name)
     if recipe.folds and "epochs" in changes:  # the epochs of series follow from the amount of data, unless they are set
         changes = {"min_steps": 0, **changes}
+    if "batch_size" in changes:
+        changes = {"min_batch_tokens": 0, **changes}  # a batch size that is asked for is taken
     return replace(recipe, **changes)
 
 

@@ -21,7 +21,8 @@ from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback
 from gatewise.training.convolutions import MOST_ROWS, ConvolutionModel, fit_convolutions
-from gatewise.training.ensemble import MIN_CALIBRATION_ROWS, EnsembleWeights, fit_weights, in_unit
+from gatewise.training.ensemble import MIN_CALIBRATION_ROWS, EnsembleWeights, in_unit
+from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array, Task
 

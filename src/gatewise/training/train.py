@@ -158,7 +158,10 @@ def train(
                 training_data = run.add_unlabelled(training_data, unlabelled)
             model = run.fit(training_data, folder.folder)
             model = with_thresholds(model, training_data, threshold, callback, run.out_of_fold)
-            model = model.with_faithfulness([training_data.sequences[n] for n in training_data.validation])
+            # Deletion scores may take as many steps as the training itself, which on few rows is less than by default.
+            steps = training_data.recipe.epochs * sum(len(training_data.sequences[n]) for n in training_data.train)
+            rows = training_data.validation
+            model = model.with_faithfulness([training_data.sequences[n] for n in rows], max(10_000, steps))
             if examples:
                 model = model.with_examples(training_data.data.take(training_data.validation), examples)
             model = replace(model, metadata=replace(model.metadata, seconds=run.seconds))

@@ -158,6 +158,8 @@ def prepare(
     arch = recipe.architecture(inputs, vocab_size, data.target.outputs)
     full_sequences = preprocessor.encode_batch(rows.inputs)
     sequences = [truncate(s, arch) for s in full_sequences]
+    if recipe.min_batch_tokens:
+        recipe = replace(recipe, batch_size=_batch_size(recipe, [len(sequences[n]) for n in train]))
     of_classes = class_weights(rows, train, class_weight)
     weights = row_weights(rows, train, of_classes)
     scaling = None
@@ -301,6 +303,12 @@ def _with_soft_labels(training_data: TrainingData, soft_labels: NDArray[np.float
         return weights
     scale = weights[train[0]] / of_classes[training_data.labels[train[0]]]
     return np.concatenate([weights, scale * (soft_labels @ of_classes)]).astype(np.float32)
+
+
+def _batch_size(recipe: Recipe, lengths: list[int]) -> int:
+    """The batch size with `min_batch_tokens` tokens on average, as long as an epoch keeps 30 steps."""
+    wanted = recipe.min_batch_tokens * len(lengths) // max(1, sum(lengths))
+    return max(recipe.batch_size, min(wanted, len(lengths) // 30))
 
 
 def _trainable_rows(vocab_size: int, sequences: list[Array]) -> NDArray[np.int64]:
