@@ -262,6 +262,7 @@ JSON_LIST = {
     "a comma too many": ('[{"text": "a", "label": 1},\n]', ":1: not JSON: there must be one comma"),
     "something after": ('[{"text": "a", "label": 1}] x', ":1: not JSON: there is something after the end"),
     "a number": ('[{"text": "a", "label": 1},\n 7]', ":2: not a JSON object"),
+    "in a later line": ('[{"text": "a", "label": 1},\n{"text":\n "b" "c"}]', ":3: record: not JSON at column 6"),
     "a bad object": ('[{"text": "a", "label": 1},\n\n{"text": }]', ":3: record: not JSON at column 10"),
 }
 

@@ -283,7 +283,11 @@ def _open_json(stream: Stream) -> Table:
         try:
             row = parse_json(raw, "record", error=DataError)
         except DataError as error:
-            problem.append((line, str(error)))
+            message = str(error)
+            within = re.search(r"line (\d+), (?=column)", message)  # of a record of several lines
+            if within:
+                line, message = line + int(within[1]) - 1, message.replace(within[0], "")
+            problem.append((line, message))
             return None
         if not isinstance(row, dict):
             problem.append((line, "not a JSON object"))
