@@ -144,6 +144,10 @@ JSON = {
     "nested too deep": ('{"text": ' + "[" * 200_000, ":1: record: nested more than 16 levels deep"),
     "a long number": ('{"text": "a", "label": ' + "9" * 5_000 + "}", ":1: record: a number has too many digits"),
     "a lone surrogate": ('{"text": "a\\ud800", "label": 1}', ":1: record: contains a lone surrogate"),
+    "two types": (
+        '{"text": "a", "label": "x"}\n{"text": "b", "label": 7}',
+        ":2: 'label' is a number (7), but a text ('x') in line 1",
+    ),
     "an empty label": ('{"text": "a", "label": " "}', ":1: 'label' is empty"),
 }
 

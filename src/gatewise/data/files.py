@@ -8,6 +8,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from gatewise.data.inputs import described
 from gatewise.data.labelled import Labelled
 from gatewise.data.labels import class_order, convert_groups, convert_labels, label_rows, looks_continuous
 from gatewise.data.rows import Columns, RowReader, TableRow, counted
@@ -70,6 +71,11 @@ def _labelled(rows: list[TableRow], columns: Columns, reader: RowReader) -> Labe
     if not rows:
         raise DataError(f"{where}: no row in {name}; a classifier needs two classes or more")
     labels: Any = [row.label for row in rows]
+    first = rows[0]
+    for row in rows:
+        if isinstance(row.label, str) != isinstance(first.label, str) and not isinstance(row.label, list):
+            other = f"but {described(first.label)} in line {first.line}"
+            raise DataError(f"{where}:{row.line}: {name} is {described(row.label)}, {other}")
     task = columns.task or ("multilabel" if columns.label_separator is not None else None)
     if task is None and not any(isinstance(label, list) for label in labels):
         _refuse_continuous(labels, f"{where}: {name}")
