@@ -249,7 +249,13 @@ def trace(
 def predict_examples(net: ExplainedNetwork, sequences: Sequence[Array]) -> list[Example]:
     """An example for each sequence (length, ...), with its logits from batched forward passes."""
     logits = run_all(net.without_linear(), sequences)
-    return [Example(net, sequence, network_logits=row) for sequence, row in zip(sequences, logits, strict=True)]
+    linear = np.zeros_like(logits) if net.linear is None or not len(sequences) else net.linear.logits(sequences)
+    examples = []
+    for sequence, network_row, linear_row in zip(sequences, logits, linear, strict=True):
+        example = Example(net, sequence, network_logits=network_row)
+        example.logits = network_row + linear_row
+        examples.append(example)
+    return examples
 
 
 def activations_of(examples: Sequence[Example]) -> Iterator[Activations]:
