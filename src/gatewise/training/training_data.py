@@ -220,7 +220,7 @@ def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validatio
 def _validation_how(data: Labelled, recipe: Recipe) -> str:
     how = {
         "group": "whole groups",
-        "row": "rows at random, equal texts together",
+        "row": f"rows at random, equal {'texts' if data.kind == 'text' else 'series'} together",
         "time": "the last rows in the order of time",
     }[recipe.validation_by]
     if data.task != "classification" and recipe.validation_by != "time":
