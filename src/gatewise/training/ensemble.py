@@ -63,11 +63,14 @@ class EnsembleWeights(NamedTuple):
         return np.asarray(self.network * network + self.shift + (0 if ngrams is None else self.ngrams * ngrams))
 
 
-def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) -> Model:
-    """The model with the n-gram model and the calibration that its recipe asks for, fitted and measured."""
+def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) -> tuple[Model, Array | None]:
+    """The model with the n-gram model and the calibration that its recipe asks for, fitted and measured; and the
+    ensemble's logits (validation rows, outputs) from an n-gram model that was fitted without them, None where it is the
+    model's own.
+    """
     recipe, task, scaling = training_data.recipe, training_data.data.task, training_data.target_scaling
     if not recipe.ngram_order and not recipe.calibrate:
-        return model
+        return model, None
     rows = training_data.validation
     sequences = [training_data.full_sequences[n] for n in rows]
     targets = training_data.targets(rows)
@@ -90,19 +93,18 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
         weights, ngram_model = in_unit(weights, scaling), ngram_model and ngram_model.scaled(scaling)
         ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
     name, labels = "validation set, used to fit the ensemble weights", training_data.labels[rows]
-    before, after = (
-        evaluate(model.target, logits, labels, name)
-        for logits in (network_logits, weights.combine(network_logits, ngram_logits))
-    )
+    combined = weights.combine(network_logits, ngram_logits)
+    before, after = (evaluate(model.target, logits, labels, name) for logits in (network_logits, combined))
+    held_out = None if selected is None else combined
     parameters, ngrams = fold_into_parameters(model.parameters, ngram_model, weights)
     scores = ", ".join(f"{score} {value:.4f}" for score, value in after.scores.items())
     callback.log(f"ensemble: {weights}; validation {scores}, loss {after.loss:.4f}")
     model = replace(model, parameters=parameters, ngrams=ngrams).with_evaluation(after)
     if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
-        return model
+        return model, held_out
     if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
         callback.log(f"not calibrated: {after.n} validation rows, at least {MIN_CALIBRATION_ROWS} are needed")
-        return model
+        return model, held_out
     calibration = CalibrationReport(
         str(weights),
         "the validation set; before: the network alone",
@@ -112,7 +114,7 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
         before.calibration_error,
         after.calibration_error,
     )
-    return replace(model, metadata=replace(model.metadata, calibration=calibration))
+    return replace(model, metadata=replace(model.metadata, calibration=calibration)), held_out
 
 
 def add_ngram_model(

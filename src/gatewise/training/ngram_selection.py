@@ -69,18 +69,26 @@ def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNg
         for train, query in folds:
             part = features.up_to(order)
             model = part.fit(train, targets[train], weights[train], scaling, l2=recipe.ngram_l2, threads=threads())
-            held_out[query] = part.logits(model, query)
+            held_out[query] = part.logits(_without_class_weights(model, training_data, scaling), query)
         found.append(_calibrated(training_data, rows, scaling, order, held_out))
     best = min(found, key=lambda one: one.loss)
     part = features.up_to(best.order)
     every = np.arange(len(rows))
     model = part.fit(every, targets, weights, best.scaling, l2=recipe.ngram_l2, threads=threads())
-    model = keep_most_influential(model, part, recipe.max_ngrams)
+    model = keep_most_influential(_without_class_weights(model, training_data, best.scaling), part, recipe.max_ngrams)
     scaled = replace(model.ngrams, weight=(best.weight * model.ngrams.weight).astype(np.float32))
     tried = "; ".join(map(str, found))
     callback.log(f"n-grams, held-out loss of {tried}; {len(scaled):,} fitted in {time.perf_counter() - start:.1f} s")
     held_out = best.weight * best.held_out[np.searchsorted(rows, training_data.validation)] + best.shift
     return SelectedNgrams(NgramModel(scaled, best.weight * model.bias + best.shift), held_out)
+
+
+def _without_class_weights(model: NgramModel, training_data: TrainingData, scaling: NgramScaling) -> NgramModel:
+    """The model for the frequencies of the data. The margins of a support vector machine do not depend on them in this
+    way; their calibration is enough.
+    """
+    shift = training_data.logit_shift
+    return model if shift is None or scaling == "tfidf" else model._replace(bias=model.bias - shift)
 
 
 def _candidates(training_data: TrainingData, features: NgramFeatures) -> list[tuple[NgramScaling, int]]:

@@ -205,7 +205,8 @@ class _Run:
             best = loop.out_of_fold[loop.progress.best_epoch - 1] if loop.out_of_fold else None
             model, self.out_of_fold = fit_series_ensemble(model, training_data, best, self.seed, self.callback)
             return model
-        return fit_ensemble(model, training_data, self.callback)
+        model, self.out_of_fold = fit_ensemble(model, training_data, self.callback)
+        return model
 
     def _loop(self, training_data: TrainingData, seed: int, callback: Callback, folder: Path | None) -> Loop:
         """The loop of a new network."""
