@@ -328,5 +328,5 @@ def _as_options(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stem(source: str) -> str:
     """A folder name from the file name, with other characters replaced by -."""
-    stem = Path(source).name.split(".")[0]
+    stem = "stdin" if source == "-" else Path(source).name.split(".")[0]
     return "".join(ch if ch.isalnum() or ch in "-_" else "-" for ch in stem) or "data"

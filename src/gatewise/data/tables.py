@@ -36,7 +36,7 @@ Bad = Callable[[int, str], None]
 @dataclass
 class Table:
     """An opened table. columns: of the header; for JSON those of the first record. note: the dialect in words, if it is
-    not the standard one. schema: of a Parquet or Arrow file. example: values of the first row, empty for such a file.
+    not the standard one. schema: of a Parquet or Arrow file. examples: the first rows, none for such a file.
     first_line: of the header.
     """
 
@@ -44,7 +44,7 @@ class Table:
     columns: tuple[str, ...]
     note: str
     read: Callable[[Bad], Iterator[tuple[int, dict[str, Any]]]]
-    example: dict[str, Any]
+    examples: list[dict[str, Any]]
     schema: Any = None
     first_line: int = 1
 
@@ -74,9 +74,14 @@ class Table:
         self.stream.close()
 
     def _likely(self, option: str) -> str:
-        """The column of the longest text for --text, else the last one that is another."""
-        texts = max(self.columns, key=lambda name: len(str(self.example.get(name) or "")))
-        return texts if option == "--text" else next((c for c in reversed(self.columns) if c != texts), texts)
+        """The column of the longest texts for --text; of the others, the one with the fewest different values."""
+        texts = max(self.columns, key=lambda name: sum(len(str(row.get(name) or "")) for row in self.examples))
+        others = [name for name in self.columns if name != texts]
+        if option == "--text" or not others:
+            return texts
+        values = {name: len({str(row.get(name)) for row in self.examples}) for name in others}
+        several = [name for name in others if values[name] > 1]
+        return min(several, key=values.__getitem__) if several else others[-1]
 
 
 def is_table(name: str | Path) -> bool:
@@ -149,7 +154,7 @@ def open_lines(source: str | Path) -> Table:
         if blank == number:
             raise DataError(f"{stream.where}: contains no text")
 
-    return Table(stream, ("text",), "", read, {})
+    return Table(stream, ("text",), "", read, [])
 
 
 @contextmanager
@@ -204,8 +209,8 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
     notes = [f"fields separated by {_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
     notes += ["quotes are part of the fields"] * plain
     note = "; ".join(notes)
-    rows = _sample_rows(sample, chosen)[1:] or [[]]
-    return Table(stream, tuple(header), note, read, dict(zip(keys, rows[0], strict=False)), first_line=begin)
+    examples = [dict(zip(keys, row, strict=False)) for row in _sample_rows(sample, chosen)[1:]]
+    return Table(stream, tuple(header), note, read, examples, first_line=begin)
 
 
 def _csv_reason(error: csv.Error) -> str:
@@ -309,7 +314,7 @@ def _open_json(stream: Stream) -> Table:
             else:
                 yield number, values
 
-    return Table(stream, columns, "", read, row, first_line=line)
+    return Table(stream, columns, "", read, [row], first_line=line)
 
 
 def _json_lines(stream: Stream) -> Iterator[tuple[int, bytes]]:
@@ -420,4 +425,4 @@ def _open_arrow(stream: Stream, path: Path, suffix: str) -> Table:
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{stream.where}: damaged after row {number:,}: {quote(error, 200)[1:-1]}") from None
 
-    return Table(stream, tuple(schema.names), "", read, {}, schema=schema)
+    return Table(stream, tuple(schema.names), "", read, [], schema=schema)
