@@ -354,20 +354,22 @@ def test_a_finished_model_and_an_unfinished_run_are_not_overwritten(tmp_path: Pa
     train(TEXTS, NAMES, out=tmp_path / "m", overwrite=True)
 
 
-@LATER
 def test_calibrated_is_said_of_a_hundred_validation_rows_only() -> None:
     assert "are calibrated" not in text_model().card()
     many = made_reviews(1100, 3)
     assert "are calibrated" in gw.train(many, **TINY).card()
 
 
-@LATER
 @pytest.mark.parametrize(
     ("inputs", "labels", "message"),
     [
         (TEXTS[:30], NAMES[:30], "30 rows"),
         (TEXTS, ["rare"] * 3 + ["frequent"] * 61, "imbalance|1:20|times"),
-        (["電影非常好看" if k else "這部電影很差" for k in KINDS], NAMES, "one token"),
+        (
+            [f"this{word}filmiswithoutspaces" + "abcdefgh"[n % 8] * (n // 8) for n, word in enumerate(NAMES)],
+            NAMES,
+            "one token",
+        ),
     ],
     ids=["fewer than 50 rows", "1:20 imbalance", "one token a text"],
 )
