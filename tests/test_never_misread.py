@@ -306,7 +306,6 @@ def test_one_series_alone() -> None:
         model.predict(first[:, None])
 
 
-@LATER
 def test_the_layout_of_aeon() -> None:
     """aeon's (n, channels, time) against (n, time, channels): `layout=`, and a refusal when ambiguous."""
     both = np.stack([WAVES, np.roll(WAVES, 1, axis=0)], axis=1)  # (n, 2 channels, 20 steps)

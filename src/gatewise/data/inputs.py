@@ -43,6 +43,8 @@ def convert_inputs(
                 if isinstance(row, str | bytes):
                     raise InputError(f"{name}: row {number} is {described(row)}, not a series of numbers")
         return list(series_of(rows, layout, channels))
+    if layout is not None:
+        raise InputError(f"layout is for series, and {name} are texts")
     rows = convert_rows(rows, name)
     for number, row in enumerate(rows):
         if type(row) is not str:
