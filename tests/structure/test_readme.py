@@ -33,6 +33,16 @@ def test_the_example_prints_what_the_page_shows() -> None:
     np.testing.assert_allclose(*numbers, atol=0.011)
 
 
+def test_the_search_with_scikit_learn_runs() -> None:
+    (code,) = (
+        code for code in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) if "sklearn" in code
+    )
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    assert printed.getvalue().strip() == code.rstrip().rsplit("# ", 1)[1]
+
+
 def test_the_file_tree_names_what_is_there() -> None:
     top, missing = ROOT, []
     lines = block("", "## Project layout").splitlines()
