@@ -61,6 +61,8 @@ def test_balanced_weights_equal_scikit_learn() -> None:
     assert weights is not None
     assert weights[train_rows].mean() == pytest.approx(1, abs=1e-6)
     np.testing.assert_allclose(class_weights(data, train_rows, {"rare": 7}), [7, 1])
+    numbers = Labelled.of(["a b", "c d"] * 4, [0.0, 1.0] * 4, task="classification")
+    np.testing.assert_allclose(class_weights(numbers, np.arange(8), {1: 5}), [1, 5])  # type: ignore[arg-type]
     topics = made_topics(200, 2)
     balanced = class_weights(topics, np.arange(200), "balanced")
     np.testing.assert_allclose(balanced, (topics.labels == 0).sum(axis=0) / topics.labels.sum(axis=0))
@@ -104,6 +106,9 @@ def test_thresholds_are_saved(tmp_path: Path) -> None:
     last = again.metadata.evaluations[-1]
     assert last.data == "validation set, used to choose the thresholds"
     assert last.scores["macro F1"] > 0.5
+    fitted = again.metadata.evaluations[-2]
+    assert fitted.data == "validation set, used to fit the ensemble weights"
+    assert last.loss == pytest.approx(fitted.loss), "both from logits of n-grams that were fitted without these rows"
     assert (again.predict(data.inputs) == model.predict(data.inputs)).all()
 
 

@@ -46,12 +46,12 @@ def class_weights(data: Labelled, train: NDArray[np.int64], class_weight: ClassW
         return np.asarray(len(train) / (k * np.maximum(rows, 1)))
     if not isinstance(class_weight, Mapping):
         raise InputError(f"class_weight must be 'balanced' or a mapping, not {type(class_weight).__name__}")
-    weights = np.ones(k)
+    weights, own = np.ones(k), data.target.class_labels.tolist()
     for label, weight in class_weight.items():
-        if str(label) not in data.classes:
+        if label not in own and str(label) not in data.classes:
             raise InputError(f"class_weight: the data has no class {quote(str(label))}")
         try:
-            weights[data.classes.index(str(label))] = weight
+            weights[own.index(label) if label in own else data.classes.index(str(label))] = weight
         except (TypeError, ValueError):
             raise InputError(f"class_weight: the weight of {quote(str(label))} is not a number") from None
     if not (np.isfinite(weights).all() and (weights > 0).all()):
