@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.training import RECIPES, Recipe, recipe
+from gatewise.training import RECIPES, Recipe, pretrain_recipe, recipe
 from gatewise.training.config import read_config
 from gatewise.training.fields import fields_of, meanings
 from gatewise.training.recipes import changed, setting
@@ -99,6 +99,24 @@ def test_an_unknown_field_names_the_nearest(name: str, message: str) -> None:
         with pytest.raises(InputError) as caught:
             call()
         assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"units": 2.5}, "pretraining: units must be a whole number, not 2.5"),
+        ({"units": -1}, "pretraining: units must be at least 0, not -1"),
+        ({"vocab_size": 2}, "pretraining: vocab_size must be at least 3, not 2"),
+        ({"epochs": math.nan}, "pretraining: epochs must be at least 0, not nan"),
+        ({"epochs": 0}, "pretraining needs either minutes or epochs"),
+        ({"precision": "bf61"}, "pretraining: precision must be 'float32', 'bf16' or 'auto', not 'bf61'; did you mean"),
+    ],
+)
+def test_the_values_of_a_pretraining_recipe_are_checked_too(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        pretrain_recipe("small", **changes)
+    assert str(caught.value).startswith(message)
+    assert type(pretrain_recipe("small", units=np.int64(8)).units) is int
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

@@ -7,10 +7,11 @@ once (docs/log/accuracy.md, 2026-11-24); docs/accuracy.md has what classifiers f
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import fastest_precision
+from gatewise.training.fields import Count, Number, Positive, Probability, Range, checked
 from gatewise.types import Precision
 
 
@@ -20,47 +21,41 @@ class PretrainRecipe:
 
     size: str
     """Name of the size, written to the card."""
-    embedding_dim: int
+    embedding_dim: Count
     """Dimension D of the word embeddings."""
-    units: int
+    units: Number
     """Hidden units H of each LSTM, one per direction. 0: word embeddings alone."""
-    vocab_size: int = 40_000
+    vocab_size: Annotated[int, Range(3)] = 40_000
     """Number of token ids, special tokens included."""
-    minutes: float = 0.0
+    minutes: Annotated[float, Range(0)] = 0.0
     """Time limit. Either `minutes` or `epochs` is above 0: the first steps are timed, and as many are made as fit."""
-    epochs: float = 0.0
+    epochs: Annotated[float, Range(0)] = 0.0
     """Passes over the texts."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Parallel streams of text per step."""
-    bptt: int = 70
+    bptt: Count = 70
     """Tokens of each stream per step: truncated backpropagation through time (Williams & Peng 1990)."""
-    num_sampled: int = 1024
+    num_sampled: Count = 1024
     """Candidates of the sampled softmax. TensorFlow: `sampled_softmax_loss(num_sampled)`."""
-    learning_rate: float = 0.003
+    learning_rate: Positive = 0.003
     """Peak learning rate of Adam in one-cycle."""
-    dropout_word: float = 0.1
+    dropout_word: Probability = 0.1
     """Probability of dropping a whole word's embedding."""
-    dropout_output: float = 0.1
+    dropout_output: Probability = 0.1
     """Dropout probability before the decoder."""
-    grad_clip: float = 1.0
+    grad_clip: Positive = 1.0
     """Largest norm of the gradient of all parameters."""
     precision: Precision | Literal["auto"] = "auto"
     """Precision of the kernel's matrix products. "auto": the fastest one on this processor."""
 
     def __post_init__(self) -> None:
-        if (self.minutes > 0) == (self.epochs > 0) or self.minutes < 0 or self.epochs < 0:
+        try:
+            for name, value in checked(self).items():
+                object.__setattr__(self, name, value)
+        except InputError as error:
+            raise InputError(f"pretraining: {error}") from None
+        if (self.minutes > 0) == (self.epochs > 0):
             raise InputError("pretraining needs either minutes or epochs, above 0")
-        for name in ("embedding_dim", "batch_size", "bptt", "num_sampled"):
-            if getattr(self, name) < 1:
-                raise InputError(f"pretraining: {name} must be at least 1, not {getattr(self, name)}")
-        if self.units < 0 or self.vocab_size < 3 or self.learning_rate <= 0 or self.grad_clip <= 0:
-            raise InputError(
-                "pretraining: units must be at least 0, vocab_size at least 3, learning_rate and grad_clip above 0"
-            )
-        if not (0 <= self.dropout_word < 1 and 0 <= self.dropout_output < 1):
-            raise InputError("pretraining: dropout_word and dropout_output must be from 0 to below 1")
-        if self.precision not in ("auto", "float32", "bf16"):
-            raise InputError(f"pretraining: precision must be auto, float32 or bf16, not {quote(self.precision)}")
 
     @property
     def kernel_precision(self) -> Precision:
