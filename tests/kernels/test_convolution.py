@@ -42,6 +42,8 @@ def test_convolve_against_plain_sums() -> None:
             taps = list(combinations(range(9), 3))[kernel]
             expected = [plain(x, dilation, taps, masks[kernel], t) for t in range(len(x))]
             np.testing.assert_allclose(conv[kernel], expected, atol=1e-5)
+        some_steps = np.array([20, 3, 3])
+        np.testing.assert_array_equal(convolve(x, dilation, masks, steps=some_steps), conv[:, some_steps])
 
 
 def test_all_steps_or_those_with_all_taps() -> None:

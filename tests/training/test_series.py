@@ -74,6 +74,17 @@ def test_large_data_are_held_out() -> None:
     assert folded.train.tolist() == folded.validation.tolist() == list(range(60))
 
 
+def test_a_held_out_part_fits_the_ensemble_of_a_network_that_has_not_seen_it() -> None:
+    rows, labels = two_channels(60, 3)
+    found = gw.train(rows, labels, max_time_steps=1, **TINY)
+    m = found.metadata
+    assert m.n_train + m.n_validation == 60
+    assert m.validation.startswith("20% of the training data")
+    assert [one.n for one in m.evaluations] == [m.n_validation] * 2
+    test, truth = two_channels(60, 4)
+    assert found.evaluate(Labelled.of(test, truth)).accuracy > 0.85
+
+
 def test_epochs_follow_from_the_amount_of_data() -> None:
     series = recipe("series")
     few, folds = plan_series(series, [50] * 20, 16, own_validation=False)

@@ -61,10 +61,15 @@ def padded(bank: int, dilation: int, length: int) -> NDArray[np.bool_]:
 
 
 def convolve(
-    x: Array, dilation: int, channels: NDArray[np.uint8], last: int = TAPS, taps_of: NDArray[np.int32] = KERNELS
+    x: Array,
+    dilation: int,
+    channels: NDArray[np.uint8],
+    last: int = TAPS,
+    taps_of: NDArray[np.int32] = KERNELS,
+    steps: NDArray[np.int64] | None = None,
 ) -> Array:
     """conv(t) (K, T) float32 of the series x (T, C) with K kernels. channels: their masks (K, C). last: taps from there
-    on read zeros. taps_of: the three taps (K, 3) of each kernel.
+    on read zeros. taps_of: the three taps (K, 3) of each kernel. steps (S,): these steps alone, (K, S).
     """
     length, total = len(x), None
     dilation = min(dilation, length)  # from there on, all taps but the centre read zeros
@@ -74,7 +79,10 @@ def convolve(
             continue
         flat = np.zeros(length + 2 * CENTRE * dilation, dtype=np.float32)
         flat[CENTRE * dilation : CENTRE * dilation + length] = x[:, c]
-        taps = [flat[j * dilation : j * dilation + length] if j < last else np.zeros_like(x[:, c]) for j in range(TAPS)]
+        taps = [flat[j * dilation : j * dilation + length] for j in range(TAPS)]
+        if steps is not None:
+            taps = [tap[steps] for tap in taps]
+        taps[last:] = [np.zeros_like(taps[0])] * (TAPS - last)
         all_taps = taps[0].copy()
         for tap in taps[1:]:
             all_taps += tap
@@ -84,7 +92,8 @@ def convolve(
             total = part if used.all() else np.where(used[:, None], part, np.float32(0))
         else:
             np.add(total, part, out=total, where=used[:, None])
-    return np.zeros((len(taps_of), length), dtype=np.float32) if total is None else total
+    count = length if steps is None else len(steps)
+    return np.zeros((len(taps_of), count), dtype=np.float32) if total is None else total
 
 
 def count_above_reference(series: Ragged, banks: Banks) -> NDArray[np.int32]:

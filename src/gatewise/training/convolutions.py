@@ -44,6 +44,7 @@ MOST_CHANNELS = 9
 MOST_ROWS = 3_000  # whose kernel matrix is decomposed in seconds
 FEATURES_OF_MANY = 2_520  # 84 x 30, of more rows
 ROWS_PER_CHUNK = 512
+MOST_STEPS = 4_096  # of a series, whose convolutions give thresholds
 L2 = tuple(10.0**exponent for exponent in np.arange(-4, 3.01, 0.5))
 FLOORS = (0.01, 0.1)  # added to the deviation of a feature: how little the rare ones are scaled up
 SCALES = tuple(2.0**exponent for exponent in np.arange(-1, 5.01, 0.25))  # of logits from values of -1 to 1
@@ -82,7 +83,8 @@ def fit_banks(sequences: Sequence[Array], features: int, rng: np.random.Generato
     for dilation, count, mask in zip(dilations.tolist(), counts.tolist(), masks, strict=True):
         for kernel in range(len(KERNELS)):
             x, one = series[rng.integers(len(series))], slice(kernel, kernel + 1)
-            conv = convolve(x, dilation, mask[one], taps_of=KERNELS[one])[0]
+            steps = np.linspace(0, len(x) - 1, MOST_STEPS).astype(np.int64) if len(x) > MOST_STEPS else None
+            conv = convolve(x, dilation, mask[one], taps_of=KERNELS[one], steps=steps)[0]
             thresholds[first : first + count] = np.quantile(conv, fractions[first : first + count])
             first += count
     return Banks(dilations, counts, masks, thresholds)
