@@ -1,9 +1,11 @@
 """The default encoding: words and punctuation marks in lower case, on Hugging Face tokenizers.
 
-A token is a word with its apostrophes ("don't"), a run of one punctuation mark ("!!!") or one Chinese or Japanese
-ideograph. Control characters and <br /> are dropped. Composed and decomposed letters are equal (NFC; not NFKC, which
-turns U+FDFA into eighteen letters), and so are the two apostrophes. tokenizer.json holds the whole pipeline, so that
-tokenizers can read it in other languages too.
+A token is a word with its apostrophes ("don't"), a run of one punctuation mark ("!!!") or, in a script that is written
+without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), one character with its marks: there n-grams
+of tokens are n-grams of characters. Control characters
+and <br /> are dropped. Composed and decomposed letters are equal (NFC; not NFKC, which turns U+FDFA into eighteen
+letters), and so are the two apostrophes. tokenizer.json holds the whole pipeline, so that tokenizers can read it in
+other languages too.
 """
 
 from __future__ import annotations
@@ -28,12 +30,18 @@ _LETTER = r"\p{L}\p{M}\p{N}_"
 # A word ends after 100 characters (three apostrophes, 100 equal marks), so that a hostile text gives many unknown words
 # and no long one. `[PAD]` typed by a user is three tokens here, never the special one.
 _TOKEN = rf"[{_LETTER}]{{1,100}}(?:'[\p{{L}}\p{{M}}]{{1,20}}){{0,3}}|([^{_LETTER}\s])\1{{0,99}}"
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = rf"[{_LETTER}&&[^{_UNSPACED}]]"
+_TOKENS = {
+    1: _TOKEN,  # a text in such a script is one token, but for ideographs
+    2: rf"[{_UNSPACED}]\p{{M}}{{0,8}}|{_WORD}{{1,100}}(?:'[\p{{L}}\p{{M}}]{{1,20}}){{0,3}}|([^{_LETTER}\s])\1{{0,99}}",
+}
 _BREAK = r"<[bB][rR]\s*/?>"
-_PIPELINE = 1  # to be raised by any change of the tokenisation
+_PIPELINE = 2  # to be raised by any change of the tokenisation; models keep theirs
 _CHUNK = 1_000  # texts per call: an Encoding of the library takes about 100 bytes per token
 
 
-def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
+def _tokenizer(vocabulary: dict[str, int], pipeline: int = _PIPELINE) -> Tokenizer:
     """The pipeline over a vocabulary. The import is lazy because a model with the Keras encoding does not need it."""
     from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
     from tokenizers.models import WordLevel
@@ -47,7 +55,7 @@ def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
             normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True),
         ]
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_TOKEN), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_TOKENS[pipeline]), behavior="removed", invert=True)
     return tokenizer
 
 
@@ -76,7 +84,14 @@ class TokenEncoding:
     file = "tokenizer.json"
     _n_special = 2  # padding and unknown
 
-    def __init__(self, tokenizer: Tokenizer, max_characters: int = 1_000_000, max_tokens: int = 200_000) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        max_characters: int = 1_000_000,
+        max_tokens: int = 200_000,
+        pipeline: int = _PIPELINE,
+    ) -> None:
+        self.pipeline = pipeline
         self.tokenizer = tokenizer
         self.max_characters = max_characters
         self.max_tokens = max_tokens
@@ -117,8 +132,8 @@ class TokenEncoding:
             raise InputError(f"vocab_size must be 3 to {self.vocab_size:,}, the size now, got {vocab_size:,}")
         rows = self.tokenizer.get_vocab()
         kept = sorted(rows, key=rows.__getitem__)[:vocab_size]
-        tokenizer = _tokenizer({word: row for row, word in enumerate(kept)})
-        return TokenEncoding(tokenizer, self.max_characters, self.max_tokens)
+        tokenizer = _tokenizer({word: row for row, word in enumerate(kept)}, self.pipeline)
+        return TokenEncoding(tokenizer, self.max_characters, self.max_tokens, self.pipeline)
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,), empty for a text without a word. Raises InputError for a lone surrogate or a too long text."""
@@ -152,7 +167,7 @@ class TokenEncoding:
     def to_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The config entry, and the files by name."""
         limits = {"max_characters": self.max_characters, "max_tokens": self.max_tokens}
-        config = {"kind": self.kind, "pipeline": _PIPELINE, **limits}
+        config = {"kind": self.kind, "pipeline": self.pipeline, **limits}
         return config, {self.file: self.tokenizer.to_str().encode("utf-8")}
 
     @classmethod
@@ -167,8 +182,9 @@ class TokenEncoding:
             raise ModelFileError(
                 f"encoding 'tokens': the config must have 'kind' and whole numbers {', '.join(numbers)}"
             )
-        if config["pipeline"] != _PIPELINE:
-            raise ModelFileError(f"encoding 'tokens': this version of gatewise has no pipeline {config['pipeline']}")
+        pipeline = config["pipeline"]
+        if pipeline not in _TOKENS:
+            raise ModelFileError(f"encoding 'tokens': this version of gatewise has no pipeline {pipeline}")
         stored = parse_json(read(cls.file), cls.file)
         try:
             vocabulary = stored["model"]["vocab"]
@@ -178,13 +194,13 @@ class TokenEncoding:
             raise ModelFileError(f"{cls.file}: not a tokenizer with a vocabulary of words") from None
         if not are_integers or first != (0, 1) or sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise ModelFileError(f"{cls.file}: the vocabulary must start with {PAD}, {UNKNOWN} and number 0, 1, 2, …")
-        tokenizer = _tokenizer(vocabulary)
-        expected = json.loads(_tokenizer({}).to_str())
+        tokenizer = _tokenizer(vocabulary, pipeline)
+        expected = json.loads(_tokenizer({}, pipeline).to_str())
         stored["model"]["vocab"] = {}
         for part in sorted(set(expected) | set(stored)):
             if part != "version" and expected.get(part) != stored.get(part):
                 raise ModelFileError(f"{cls.file}: '{part}' is not what gatewise writes there")
-        return cls(tokenizer, config["max_characters"], config["max_tokens"])
+        return cls(tokenizer, config["max_characters"], config["max_tokens"], pipeline)
 
 
 def _check(text: str, limit: int) -> None:
