@@ -336,12 +336,12 @@ class Model:
     def __repr__(self) -> str:
         from gatewise.model.summary import model_line
 
-        return model_line(self.architecture, self.target, self.metadata, self.ngrams)
+        return model_line(self.architecture, self.target, self.metadata, self.linear_model)
 
     def _repr_html_(self) -> str:
         from gatewise.model.summary import model_html
 
-        return model_html(self.architecture, self.target, self.metadata, self.ngrams)
+        return model_html(self.architecture, self.target, self.metadata, self.linear_model)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copy, without the cached states."""

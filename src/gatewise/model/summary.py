@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gatewise.errors import printable
 from gatewise.model.card import ModelMetadata, metadata_rows
 from gatewise.network.architecture import Architecture, summary
-from gatewise.network.ngrams import Ngrams
+from gatewise.network.linear import LinearModel
 from gatewise.target import Target
 
 _SHOWN = 4  # classes that are listed by name
@@ -20,7 +20,7 @@ _STYLE = (
 _CELL = "text-align:left;padding:.05rem 1rem .05rem 0;border:0;background:none"
 
 
-def model_line(arch: Architecture, target: Target, metadata: ModelMetadata, ngrams: Ngrams | None) -> str:
+def model_line(arch: Architecture, target: Target, metadata: ModelMetadata, linear_model: LinearModel | None) -> str:
     """One line: the task, the classes, the layers, the number of parameters, the recipe.
 
     >>> import gatewise as gw
@@ -29,22 +29,22 @@ def model_line(arch: Architecture, target: Target, metadata: ModelMetadata, ngra
     """
     names = [name for name, _, _ in summary(arch) if name != "Dense" and not name.startswith("Pooling")]
     parts = [f"{_task(arch, target)}: {_listed(target.classes)}", ", ".join(names)]
-    parts.append(f"{_count(_layers(arch, ngrams)):,} parameters")
+    parts.append(f"{_count(_layers(arch, linear_model)):,} parameters")
     if metadata.recipe:
         parts.append(f"recipe {printable(metadata.recipe)}")
     return f"Model({'; '.join(parts)})"
 
 
-def model_html(arch: Architecture, target: Target, metadata: ModelMetadata, ngrams: Ngrams | None) -> str:
+def model_html(arch: Architecture, target: Target, metadata: ModelMetadata, linear_model: LinearModel | None) -> str:
     """A fragment for a notebook: task, classes, layers, training and evaluations. It loads nothing and runs nothing;
     every name is escaped.
     """
-    layers = _layers(arch, ngrams)
+    layers = _layers(arch, linear_model)
     rows = [("numbers" if target.task == "regression" else "classes", _listed(target.classes, 50))]
     rows += [(name, f"{shape}, {count:,} parameters") for name, shape, count in layers]
     rows += [(name, value) for name, value in metadata_rows(metadata) if name in _TRAINING]
     for one in metadata.evaluations:
-        rows.append((one.data, f"accuracy {one.accuracy:.4f}, loss {one.loss:.4f}, n {one.n:,}"))
+        rows.append((one.data, f"{one.figures}, n {one.n:,}"))
     cells = "".join(
         f'<tr><th scope="row" style="{_CELL};font-weight:normal;opacity:.7">{_safe(name)}</th>'
         f'<td style="{_CELL}">{_safe(value)}</td></tr>'
@@ -59,8 +59,8 @@ def _task(arch: Architecture, target: Target) -> str:
     return f"{kind} {'multi-label classification' if target.task == 'multilabel' else target.task}"
 
 
-def _layers(arch: Architecture, ngrams: Ngrams | None) -> list[tuple[str, str, int]]:
-    return summary(arch) if ngrams is None else [*summary(arch), ngrams.summary()]
+def _layers(arch: Architecture, linear_model: LinearModel | None) -> list[tuple[str, str, int]]:
+    return summary(arch) if linear_model is None else [*summary(arch), linear_model.summary()]
 
 
 def _count(layers: Sequence[tuple[str, str, int]]) -> int:

@@ -1,0 +1,128 @@
+"""`gatewise evaluate` and `info` of regression, multi-label and many classes; the HTML report as a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.network.architecture import Architecture
+from gatewise.text import TokenEncoding
+from tests.cli.conftest import TEXTS, Run
+from tests.explain.random_net import parameters_of
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """number: series of one channel; labels: three per row; many: 30 classes."""
+    encoding = TextPreprocessor(TokenEncoding.fit(TEXTS, vocab_size=50, min_count=1))
+    size = encoding.encoding.vocab_size
+    one = Architecture("channels", 1, 0, 5)
+    three, thirty = (Architecture("tokens", size, 5, 4, outputs=n) for n in (3, 30))
+    scaling = SeriesPreprocessor(StandardScaler((0.5,), (2.0,)))
+    names = tuple(f"class {k}" for k in range(30))
+    models = {
+        "number": Model(one, parameters_of(one, 1), scaling, ("price",), task="regression"),
+        "labels": Model(three, parameters_of(three, 2), encoding, ("a", "b", "c"), task="multilabel"),
+        "many": Model(thirty, parameters_of(thirty, 3), encoding, names),
+    }
+    home = tmp_path_factory.mktemp("tasks")
+    for name, model in models.items():
+        model.save(home / name)
+    return {name: home / name for name in models}
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> dict[str, list[str]]:
+    """The data of each model as arguments of the command."""
+    rng = np.random.default_rng(2)
+    rows = [[*(f"{x:.3f}" for x in rng.normal(0, 2, 6)), f"{rng.normal(9, 3):.3f}"] for _ in range(12)]
+    rows[3][2] = ""
+    number = tmp_path / "number.csv"
+    number.write_text("".join(f"{','.join(row)}\n" for row in [[*"uvwxyz", "price"], *rows]))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("text,label\n" + "".join(f"{text},{'a|c' if n % 2 else 'b'}\n" for n, text in enumerate(TEXTS)))
+    many = tmp_path / "many.csv"
+    many.write_text("text,label\n" + "".join(f"{text},class {n * 7 % 30}\n" for n, text in enumerate(TEXTS)))
+    return {
+        "number": [str(number), "--label", "price"],
+        "labels": [str(labels), "--label-separator", "|"],
+        "many": [str(many)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "hidden"),
+    [
+        ("number", ("RMSE", "MAE", "R2", "largest errors"), ("accuracy", "probab", "class")),
+        ("labels", ("micro F1", "macro F1", "subset", "most confident mistakes"), ("confusions", "AUC")),
+        ("many", ("accuracy", "AUC", "top confusions", "class 28"), ("true \\ predicted",)),
+    ],
+)
+def test_each_task_has_its_scores(
+    run: Run,
+    folders: dict[str, Path],
+    tables: dict[str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    shown: tuple[str, ...],
+    hidden: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    page = tmp_path / "report.html"
+    result = run("evaluate", folders[name], *tables[name], "--html", page)
+    assert result.exit_code == 0, result.stderr
+    scores = result.stdout.split("\n", 1)[1]  # without the line on the data
+    assert [word for word in shown if word not in scores] == []
+    assert [word for word in hidden if word in scores] == []
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert page.read_text(encoding="utf-8").count("<svg") >= 1
+    seen = json.loads(run("evaluate", folders[name], *tables[name], "--json").stdout)
+    assert seen["task"] == {"number": "regression", "labels": "multilabel", "many": "classification"}[name]
+    assert seen["mistakes"]
+    assert sum(one["n"] for one in seen["by_length"]["ranges"]) == seen["n"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("number", "This model predicts a number from series of 1 channel: price."),
+        ("labels", "This model assigns any number of 3 labels to texts: a, b, c."),
+        ("many", "This model classifies texts into 30 classes: class 0, class 1,"),
+    ],
+)
+def test_info_says_what_is_predicted(run: Run, folders: dict[str, Path], name: str, sentence: str) -> None:
+    assert sentence in run("info", folders[name]).stdout
+    assert json.loads(run("info", folders[name], "--json").stdout)["task"] in (
+        "regression",
+        "multilabel",
+        "classification",
+    )
+
+
+def test_a_number_is_explained_in_its_unit(run: Run, folders: dict[str, Path], tables: dict[str, list[str]]) -> None:
+    result = run("explain", folders["number"], *tables["number"], "--row", "4", "--method", "prefix-difference")
+    assert "increases the prediction" in result.stdout
+    assert "logit" not in result.stdout
+    assert "probability" not in result.stdout
+    printed = json.loads(run("explain", folders["number"], *tables["number"], "--row", "4", "--json").stdout)
+    assert printed["prediction"] == pytest.approx(printed["target_score"])
+    refused = run("explain", folders["number"], *tables["number"], "--against", "price")
+    assert (refused.exit_code, "is for classification" in refused.stderr) == (2, True)
+
+
+def test_notebook_cards_of_every_task(folders: dict[str, Path]) -> None:
+    import gatewise as gw
+    from gatewise.metrics import RegressionEvaluation
+
+    number = gw.load(folders["number"])
+    truth = np.random.default_rng(1).normal(size=(9, 1))
+    number = number.with_evaluation(RegressionEvaluation.of(truth + 0.5, truth, ("price",), "made up"))
+    shown = number._repr_html_()
+    assert "RMSE 0.5000" in shown
+    assert "accuracy" not in shown
