@@ -64,6 +64,8 @@ class Table:
         option: of the command line, for the message. Raises DataError that lists the columns.
         """
         hint = f"; choose one, for example {option} {self._likely(option)}" if self.columns else ""
+        if option == "--text" and self._looks_like_series():
+            hint = "; the cells are numbers: add --series if each row is a series, or with --time a step of one"
         try:
             return find_column(name, self.columns, hint)
         except InputError as error:
@@ -72,6 +74,17 @@ class Table:
     def close(self) -> None:
         """Close the file."""
         self.stream.close()
+
+    def _looks_like_series(self) -> bool:
+        """Whether all but two columns of the first row, at most, are numbers."""
+        first = self.examples[0] if self.examples else {}
+        count = 0
+        for value in first.values():
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                count += 1
+        return count <= 2 < len(first)
 
     def _likely(self, option: str) -> str:
         """The column of the longest texts for --text; of the others, the one with the fewest different values."""
