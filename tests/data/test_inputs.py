@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from gatewise.data import Labelled
+from gatewise.data import Labelled, split
 from gatewise.data.inputs import convert_inputs
 from gatewise.errors import InputError, MissingExtra
 
@@ -166,6 +166,16 @@ def test_labelled_from_a_frame(make: Callable[[Any], Any]) -> None:
         Labelled.from_frame(frame, text="body", label="price")
     with pytest.raises(InputError, match="column 'who': row 0: the time 'b' is neither"):
         Labelled.from_frame(frame, text="body", label="stars", time="who")
+
+
+def test_the_times_of_a_frame_order_a_split() -> None:
+    days = [5, 1, 9, 3, 7, 2, 8, 4]
+    frame = pd.DataFrame({"text": [f"text {day}" for day in days], "label": list("abababab"), "day": days})
+    early, late = split(Labelled.from_frame(frame, time="day"), 0.75, 0, "time")
+    assert sorted(days[row] for row in late) == [8, 9]
+    assert len(early) == 6
+    of_rows = split(Labelled.from_frame(frame), 0.75, 0, "time")[1]
+    assert [days[row] for row in of_rows] == [8, 4]
 
 
 def test_a_dataset_has_class_names() -> None:

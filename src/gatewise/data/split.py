@@ -32,9 +32,9 @@ def split(
     Both are stratified: by class, by each label of a multi-label row (Sechidis et al. 2011), or by the ten quantiles of
     a number. The result depends on the data and the seed only, not on the version of NumPy.
 
-    by="time": the first part is the earlier one. times (n,): numbers, dates or texts that sort by time; None: the rows
-    are in the order of time. Rows of equal time stay together. Nothing is random, and groups and duplicates do not
-    count.
+    by="time": the first part is the earlier one. times (n,): numbers, dates or texts that sort by time; None: those of
+    `labelled.time`, and without them the order of the rows. Rows of equal time stay together. Nothing is random, and
+    groups and duplicates do not count.
 
     Returns two ascending int64 arrays, neither empty. Raises InputError for a fraction not between 0 and 1 and for
     unusable times, DataError if all rows belong to one group or have one time.
@@ -44,6 +44,8 @@ def split(
     if by not in ("group", "row", "time"):
         raise InputError(f"by must be 'group', 'row' or 'time', not {by!r}")
     if by == "time":
+        if times is None and labelled.time.size:
+            times = labelled.time.tolist()
         return _split_by_time(len(labelled), fraction, times)
     if times is not None:
         raise InputError("times need a split by='time'")
