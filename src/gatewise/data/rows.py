@@ -108,6 +108,7 @@ class RowReader:
     keys: dict[str, str] = field(default_factory=dict)  # of the table that is open, by the name that the user gave
     lines: bool = False  # other files than tables, and stdin, hold one text per line
     fail_fast: bool = False  # the first bad row is an error at once
+    _path: str = ""
     _done: int = 0
     _total: int = 0
 
@@ -152,6 +153,7 @@ class RowReader:
 
     def __iter__(self) -> Iterator[TableRow]:
         for path in self.paths:
+            self._path = path
             text = self.lines and not is_table(path)
             self.table = open_lines(path) if text else open_table(path, self.delimiter)
             self.keys = self._resolved(self.table)
@@ -191,7 +193,7 @@ class RowReader:
         row = BadRow(self.table.where, line, reason)
         self.n_bad += 1
         if self.skipped is not None:
-            csv.writer(self.skipped).writerow(BadRow(row.file.strip("'"), line, reason))
+            csv.writer(self.skipped).writerow(row._replace(file=self._path))
         elif len(self.bad) < _SHOWN:
             self.bad.append(row)
         if self.skipped is None and (self.fail_fast or self.n_bad >= _MAX_BAD):
