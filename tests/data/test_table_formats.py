@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 import tracemalloc
 import types
 from pathlib import Path
@@ -19,7 +20,8 @@ from pyarrow import feather, parquet
 
 from gatewise.data import Labelled, read_table, tables
 from gatewise.data.rows import Columns, RowReader
-from gatewise.errors import DataError, InputError
+from gatewise.data.table_writer import TableWriter
+from gatewise.errors import DataError, InputError, MissingExtra
 
 GOOD = "text,label\ngood film,pos\ndull,neg\n"
 
@@ -311,3 +313,18 @@ def test_rows_are_read_in_bounded_memory(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 3e6, name
+
+
+def test_without_pyarrow_text_formats_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("a.csv", "a.jsonl.gz", "a.json", "a.parquet", "a.csv.zst")
+    for name in names:
+        write_format(tmp_path / name)
+    for package in ("pyarrow", "narwhals"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for name in names[:3]:
+        assert len(read_table(tmp_path / name)) == 4
+    for name in names[3:]:
+        with pytest.raises(MissingExtra, match=r"needs pyarrow: pip install 'gatewise\[data\]'"):
+            read_table(tmp_path / name)
+    with pytest.raises(MissingExtra, match="parquet needs pyarrow"):
+        TableWriter("out.parquet", tmp_path / "part", ["a"])

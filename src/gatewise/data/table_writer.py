@@ -59,6 +59,8 @@ class TableWriter:
         self.suffix, self.compressed = written_format(out)
         self._schema = schema
         self._header = list(header or columns)
+        if self.suffix == ".parquet":
+            self._arrow()  # a missing package is an error before there is a file
         try:
             self.file = open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115
         except OSError as error:
@@ -71,7 +73,6 @@ class TableWriter:
         self.file.truncate(at or 0)
         self.file.seek(at or 0)
         if self.suffix == ".parquet":
-            self._arrow()  # a missing package is an error before the first row
             if at:
                 with self._arrow().OSFile(str(part)) as file:
                     self._schema = self._arrow().ipc.open_stream(file).schema
