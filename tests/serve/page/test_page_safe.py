@@ -22,7 +22,7 @@ FOREIGN = f"() => document.querySelectorAll('{_TAGS}').length"
 def test_hostile_text_is_text(visit: Visit, text: str) -> None:
     watched = visit("hostile")
     watched.expected.append("status of 4")
-    page = watched.open()
+    page = watched.open("#t=It+was+good")  # the page has no example texts for its classes
     page.fill("#text", text)
     page.wait_for_function(
         "() => { const s = gatewise.store.get();"
@@ -39,7 +39,7 @@ def test_hostile_text_is_text(visit: Visit, text: str) -> None:
 
 def test_hostile_labels_and_card_are_text(visit: Visit) -> None:
     watched = visit("hostile")
-    page = watched.open()
+    page = watched.open("#t=It+was+good")
     assert page.inner_text("#prediction .label") in [text[:24] + "…" for text in HOSTILE[:2]]
     for part in ("training", "card", "unitpanel"):
         page.click(f"#{part} summary")
@@ -114,4 +114,4 @@ def test_a_visit_loads_little() -> None:
     }
     assert first < set(sizes)
     assert sum(sizes[name] for name in first) <= 128_000, sorted((sizes[name], name) for name in first)
-    assert sum(sizes.values()) - sizes["report.js"] <= 160_000  # with what is loaded when it is opened
+    assert sum(sizes.values()) - sizes["report.js"] <= 168_000  # with what is loaded when it is opened

@@ -138,7 +138,7 @@ function drawAround(state, changed) {
 		loader.load();
 		commit();
 	}
-	if (any("data", "text")) {
+	if (any("data", "text", "linkNote")) {
 		const { text, warnings = [], cache } = state.data ?? {};
 		const unknown = text?.tokens?.unknown.length ?? 0;
 		const tokenNoun = tokenNounOf(state);
