@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         peer = [] if options.no_peer else _peer(train, test, options.seeds, options.peers)
         results[name] = {"train": len(train.labels), "test": len(test.labels), "gatewise": ours, "minirocket": peer}
         print(_line(name, results[name]), flush=True)
-    print(_summary(results))
+    print(summary(results))
     path = options.json or (None if options.only or changes or options.no_peer else RESULTS)
     if path is not None:
         about = {"machine": machine(), "date": now(), "revision": revision(), "seeds": options.seeds}
@@ -115,7 +115,8 @@ def _line(name: str, result: dict[str, Any]) -> str:
     return f"{name:22} {scores}  {seconds}, MiniRocket {mean(peer, 'seconds'):.1f} s"
 
 
-def _summary(results: dict[str, Any]) -> str:
+def summary(results: dict[str, Any]) -> str:
+    """The mean accuracies over the first 8 and over all 13 data sets, where all of them are in the results."""
     lines = []
     for title, names in (("first 8", FIRST), ("all 13", CLASSIFICATION)):
         if set(names) <= set(results):
