@@ -65,7 +65,7 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
     model = gw.load(target)
     assert model.ngrams is not None
     assert model.ngrams.order == 2
-    assert f"{len(model.ngrams)} n-grams of 1 to 2 words fitted in" in result.stdout
+    assert f"; {len(model.ngrams)} fitted in" in " ".join(result.stdout.split())
     said = " ".join(result.stdout.split())
     assert "ensemble: network x" in said
     assert "; validation accuracy" in said
@@ -88,7 +88,7 @@ def test_adversarial_training(run: Run, reviews_csv: Path, tmp_path: Path) -> No
     assert run("train", *columns(reviews_csv), "-o", adversarial, *SMALL, "--adversarial", 0.05).exit_code == 0
     model = gw.load(adversarial)
     assert model.metadata.command.endswith(" --adversarial 0.05")
-    assert model.logits(["the film was good"]) != gw.load(plain).logits(["the film was good"])
+    assert (model.parameters["embedding.weight"] != gw.load(plain).parameters["embedding.weight"]).any()
     for part in (-1, 1, "nan", "inf"):
         result = run("train", *columns(reviews_csv), "-o", refused, *SMALL, "--adversarial", part)
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
