@@ -112,6 +112,7 @@ def wrong_requests() -> list[tuple[str, Any]]:
         ("reviews", {"inputs": [tensor()], "id": 7}),
         ("reviews", {"inputs": [tensor()], "parameters": []}),
         ("reviews", {"inputs": [tensor()], "outputs": [{"name": "xyzzy"}]}),
+        ("reviews", {"inputs": [tensor()], "outputs": [{"name": {}}]}),
         ("reviews", {"inputs": [tensor()], "outputs": [{"name": "label"}, {"name": "label"}]}),
         ("reviews", {"inputs": [tensor()], "outputs": ["label"]}),
         ("reviews", {"inputs": [tensor()], "outputs": {}}),

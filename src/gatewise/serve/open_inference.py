@@ -81,7 +81,7 @@ async def infer(endpoint: ModelEndpoint, scope: MutableMapping[str, Any], body: 
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1:
         raise HTTPError(400, "bad_field", "inputs must be a list of one tensor")
-    names = _output_names(request.get("outputs", []), OUTPUTS[endpoint.model.task])
+    names = _output_names(request.get("outputs", []), tuple(OUTPUTS[endpoint.model.task]))
     found = await endpoint.predict(_inputs_of(inputs[0], binary, endpoint), disconnected_of(scope))
     request_id = {"id": request["id"]} if "id" in request else {}
     outputs = _outputs_of(endpoint, found, names)
