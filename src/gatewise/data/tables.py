@@ -76,15 +76,15 @@ class Table:
         self.stream.close()
 
     def _looks_like_series(self) -> bool:
-        """Whether all but two columns of the first row, at most, are numbers."""
+        """Whether all but two columns of the first row, at most, are numbers, and none is a text of several words."""
         first = self.examples[0] if self.examples else {}
-        count = 0
+        others = []
         for value in first.values():
             try:
                 float(value)
             except (TypeError, ValueError):
-                count += 1
-        return count <= 2 < len(first)
+                others.append(str(value))
+        return len(others) <= 2 < len(first) and not any(" " in value.strip() for value in others)
 
     def _likely(self, option: str) -> str:
         """The column of the longest texts for --text; of the others, the one with the fewest different values."""
