@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", gw.errors.DataWarning)
                 model = gw.train(*train, class_weight="balanced", seed=seed)
-            result["gatewise_per_seed"].append(f1(model.predict(test[0])))
+                result["gatewise_per_seed"].append(f1(model.predict(test[0])))
             print(name, label, seed, result["gatewise_per_seed"][-1], flush=True)
         result["gatewise"] = round(float(np.mean(result["gatewise_per_seed"])), 4)
         print(name, label, result, flush=True)

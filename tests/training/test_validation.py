@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,19 @@ def test_validation_data_of_their_own() -> None:
     again = train(data, validation=pair, **SMALL)
     for name, array in model.parameters.items():
         assert array.tobytes() == again.parameters[name].tobytes(), name
+
+
+def test_rows_with_times_and_validation_data_of_their_own() -> None:
+    data, held = made_reviews(60, 9), made_reviews(40, 10)
+    dated = replace(data, time=np.arange(60.0))
+    assert train(dated, validation=held, **SMALL).metadata.n_validation == 40
+    one, two = (
+        prepare(replace(data, time=time), recipe("fast", vocab_size=80, validation_by="time"), 0)
+        for time in (np.arange(60.0), -np.arange(60.0))
+    )
+    assert one.validation.tolist() == list(range(54, 60))
+    assert two.validation.tolist() == list(range(6))
+    assert one.identity != two.identity
 
 
 def test_what_only_validation_data_have_is_not_learnt() -> None:

@@ -33,7 +33,9 @@ L2 = 1.0  # penalty of the calibration
 
 
 class SelectedNgrams(NamedTuple):
-    """model: fitted on all rows. held_out (n, outputs): logits of the validation rows from models without them."""
+    """model: fitted on all rows but validation data of their own. held_out (n, outputs): logits of the validation rows
+    from models without them.
+    """
 
     model: NgramModel
     held_out: Array
@@ -73,8 +75,11 @@ def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNg
         found.append(_calibrated(training_data, rows, scaling, order, held_out))
     best = min(found, key=lambda one: one.loss)
     part = features.up_to(best.order)
-    every = np.arange(len(rows))
-    model = part.fit(every, targets, weights, best.scaling, l2=recipe.ngram_l2, threads=threads())
+    # Validation data of their own, and rows that are later in time, are not trained on.
+    every = (
+        np.searchsorted(rows, np.sort(training_data.train)) if training_data.own_validation else np.arange(len(rows))
+    )
+    model = part.fit(every, targets[every], weights[every], best.scaling, l2=recipe.ngram_l2, threads=threads())
     model = keep_most_influential(_without_class_weights(model, training_data, best.scaling), part, recipe.max_ngrams)
     scaled = replace(model.ngrams, weight=(best.weight * model.ngrams.weight).astype(np.float32))
     tried = "; ".join(map(str, found))
@@ -105,7 +110,7 @@ def _candidates(training_data: TrainingData, features: NgramFeatures) -> list[tu
 
 def _folds(training_data: TrainingData, rows: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Positions in `rows` of those that are fitted and those that are predicted."""
-    if len(rows) < FEW_ROWS and len(rows) == len(training_data.data) and training_data.recipe.validation_by != "time":
+    if len(rows) < FEW_ROWS and len(rows) == len(training_data.data) and not training_data.own_validation:
         return cross_validation_folds(training_data.data, FOLDS, 0)
     return [
         (np.searchsorted(rows, np.sort(part)), np.searchsorted(rows, np.sort(rest)))

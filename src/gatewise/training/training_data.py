@@ -175,7 +175,7 @@ def prepare(
             train = held_out = np.arange(len(rows))
     fingerprint = data.fingerprint()
     identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
-    if recipe.validation_by != "row" and (times is not None or (data.groups != data.keys).any()):
+    if recipe.validation_by != "row" and (times is not None or data.time.size or (data.groups != data.keys).any()):
         identity += hashlib.sha256(held_out.tobytes()).hexdigest()
     if of_classes is not None:
         identity += hashlib.sha256(of_classes.tobytes()).hexdigest()
@@ -248,6 +248,7 @@ def _joined(data: Labelled, validation: Labelled) -> Labelled:
         labels=np.concatenate([data.labels, validation.labels_among(data.classes)]),
         groups=np.concatenate([data.groups, validation.groups]),
         sample_weight=np.concatenate([data.sample_weight, validation.sample_weight]),
+        time=data.time[:0],  # nothing is split
     )
 
 
