@@ -29,7 +29,16 @@ TEXT_SETTINGS: dict[str, Any] = {
     "random_state": 3,
 }
 SMALL = LSTMTextClassifier(**TEXT_SETTINGS)
-SERIES = LSTMSeriesClassifier(units=10, epochs=8, batch_size=16, learning_rate=0.02, random_state=0)
+SERIES_SETTINGS: dict[str, Any] = {
+    "units": 10,
+    "epochs": 8,
+    "batch_size": 16,
+    "learning_rate": 0.02,
+    "random_state": 0,
+    "convolution_features": 0,
+    "folds": 0,
+}
+SERIES = LSTMSeriesClassifier(**SERIES_SETTINGS)
 DATA = made_reviews(240, 5)
 OWN = {
     "layout",
@@ -256,7 +265,7 @@ def test_a_threshold_moves_the_decision_and_not_the_probabilities() -> None:
 def test_numbers_of_texts_and_of_series() -> None:
     X, y = waves(120, 4)
     numbers = 100 + 10 * y + np.random.default_rng(1).normal(0, 1, 120)
-    model = LSTMSeriesRegressor(units=10, epochs=12, batch_size=16, learning_rate=0.02, random_state=0)
+    model = LSTMSeriesRegressor(**SERIES_SETTINGS | {"epochs": 12})
     assert model.fit(X, numbers).score(X, numbers) > 0.5
     both = np.stack([numbers, -numbers], axis=1)
     assert clone(model).set_params(epochs=1).fit(X, both).predict(X).shape == (120, 2)
