@@ -165,3 +165,18 @@ def test_a_model_takes_one_series() -> None:
 def test_what_is_no_series_is_refused_with_its_place(given: Any, message: str) -> None:
     with pytest.raises(InputError, match=message.replace("+", r"\+")):
         series_of(given)
+
+
+def test_real_data_frames() -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    nullable = pandas.DataFrame({"a": pandas.array([1, None, 3], dtype="Int64"), "b": [4.5, 5, 6]})
+    plain = polars.DataFrame({"a": [1, None, 3], "b": [4.5, 5, 6]})
+    for frame in (nullable, plain):
+        (found,) = series_of([frame])
+        np.testing.assert_array_equal(found, np.array([[1, 4.5], [np.nan, 5], [3, 6]], dtype=np.float32))
+        np.testing.assert_array_equal(one_series(frame, 2), found)
+    assert lists(series_of(polars.DataFrame({"0": [1, 2], "1": [3, 4]}))) == [[[1], [3]], [[2], [4]]]
+    with pytest.raises(InputError, match="column 'b' of the data frame holds no numbers"):
+        series_of([pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})])
+    with pytest.raises(InputError, match="column 'a' of the data frame holds no numbers, but bool"):
+        series_of([pandas.DataFrame({"a": [True, False]})])
