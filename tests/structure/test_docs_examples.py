@@ -1,9 +1,13 @@
-"""The examples of a page run: its python and bash blocks, in order, in one folder."""
+"""The examples of a page run: its python and bash blocks, in order, in one folder.
+
+Lines of a bash block that are only a gatewise command run in this process, which has imported torch already.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -12,11 +16,39 @@ from typing import Any
 
 import pytest
 from source_tree import ROOT
+from typer.testing import CliRunner
+
+from gatewise.cli import app
 
 PAGES = [page for name in ("data", "series") if (page := ROOT / "docs" / f"{name}.md").exists()]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # `gatewise` in a block is this environment's.
 SHELL = 'set -euo pipefail\ngatewise() { "$PYTHON" -m gatewise "$@"; }\n'
+
+
+def words_of(line: str) -> list[str] | None:
+    """The arguments of a line that is a gatewise command and nothing else; None for another line."""
+    words = list(shlex.shlex(line, posix=True, punctuation_chars="|<>&;()"))
+    if words[:1] != ["gatewise"] or re.search(r"[$`\\]", line) or any(set(word) <= set("|<>&;()") for word in words):
+        return None
+    return shlex.split(line, comments=True)[1:]
+
+
+def parts_of(block: str) -> list[str | list[str]]:
+    """Shell code, and the arguments of gatewise commands, in order."""
+    lines = block.splitlines()
+    if "<<" in block or any(line.endswith("\\") for line in lines):
+        return [block]
+    return [line if (words := words_of(line)) is None else words for line in lines if line.strip()]
+
+
+def run_part(part: str | list[str], where: str) -> None:
+    if isinstance(part, list):
+        result = CliRunner().invoke(app, part, catch_exceptions=False)
+        assert result.exit_code == 0, f"{where}: {part}: {result.output}"
+        return
+    done = subprocess.run(["bash", "-c", SHELL + part], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{where}: {part}: {done.stderr}"
 
 
 @pytest.mark.slow
@@ -26,15 +58,35 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     blocks = [(text.count("\n", 0, found.start()) + 1, *found.groups()) for found in BLOCK.finditer(text)]
     assert len(blocks) == len(re.findall(r"^```\w", text, re.MULTILINE)), "a block is neither python nor bash"
     monkeypatch.chdir(tmp_path)
+    for name, value in {"PYTHON": sys.executable, "GATEWISE_OFFLINE": "1", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     names: dict[str, Any] = {"__name__": "__main__"}
-    environment = {**os.environ, "PYTHON": sys.executable, "GATEWISE_OFFLINE": "1", "COLUMNS": "100"}
     for line, language, code in blocks:
         where = f"docs/{page.name}:{line}"
-        if language == "bash":
-            command = ["bash", "-c", SHELL + code]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{where}: {done.stderr}"
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # of small data
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of small data
+            if language == "python":
                 exec(compile("\n" * line + code, where, "exec"), names)
+            for part in parts_of(code) if language == "bash" else []:
+                run_part(part, where)
+
+
+def test_lines_that_need_a_shell() -> None:
+    assert words_of('gatewise predict m "a text; b" -o x.csv  # a comment') == [
+        "predict",
+        "m",
+        "a text; b",
+        "-o",
+        "x.csv",
+    ]
+    for line in (
+        "gatewise data - < x",
+        "cat x | gatewise data -",
+        "gatewise data x; ls",
+        'gatewise predict "$X"',
+        "ls",
+    ):
+        assert words_of(line) is None
+    assert parts_of("ls\n\ngatewise info\n") == ["ls", ["info"]]
+    assert parts_of("cat <<END\ngatewise info\nEND\n") == ["cat <<END\ngatewise info\nEND\n"]
