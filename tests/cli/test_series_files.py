@@ -101,6 +101,9 @@ def test_layout_of_arrays(run: Run, tmp_path: Path) -> None:
     np.testing.assert_allclose(model.predict_proba(values.swapaxes(1, 2)), first, rtol=1e-5)
     with pytest.raises(InputError, match="seems to have channels first"):
         model.predict(values)
+    assert model.score(values, labels, layout="channels-first") == model.score(values.swapaxes(1, 2), labels)
+    short = values.swapaxes(1, 2)[:4, :2]  # two steps of two channels: a square of which the model knows nothing
+    assert model.evaluate(list(short), labels[:4]).n == 4
     np.savez(tmp_path / "x.npz", X=values, y=labels)
     model.save(tmp_path / "m")
     for words in (("predict", tmp_path / "m"), ("evaluate", tmp_path / "m")):

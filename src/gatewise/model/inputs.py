@@ -42,11 +42,12 @@ def labelled_for(
         from gatewise.data.series import series_of
 
         rows: Any = series_of(data, layout, preprocessor.scaling.channels)
+        layout = "time-first"  # of the rows, whatever that of the data
     else:
         _refuse(layout)
         rows = _texts(data)
     names = None if target.task == "classification" else target.classes
-    return Labelled.of(rows, labels, task=target.task, classes=names)
+    return Labelled.of(rows, labels, task=target.task, classes=names, layout=layout)
 
 
 def _texts(inputs: Any) -> list[Any]:

@@ -136,7 +136,7 @@ def train(
         counts = labelled.sample_weight > 0
         times = None if times is None else [when for when, kept in zip(times, counts, strict=True) if kept]
         labelled = labelled.take(counts)
-    held_out = _validation(validation, labelled)
+    held_out = _validation(validation, labelled, layout)
     if held_out is not None:
         warn_about_overlap(labelled, held_out, "validation")
     training_data = prepare(
@@ -346,7 +346,7 @@ def _labelled(
     return Labelled.of(data, labels, task=task, groups=groups, sample_weight=sample_weight, layout=layout)
 
 
-def _validation(validation: Any, data: Labelled) -> Labelled | None:
+def _validation(validation: Any, data: Labelled, layout: str | None) -> Labelled | None:
     """The validation data as Labelled, with the task of the training data."""
     if validation is None or isinstance(validation, Labelled):
         return validation
@@ -354,4 +354,5 @@ def _validation(validation: Any, data: Labelled) -> Labelled | None:
         raise InputError("validation must be (inputs, labels) or Labelled")
     names = None if data.task == "classification" else data.classes
     inputs, labels = validation
-    return Labelled.of(inputs, labels, "the validation data given", task=data.task, classes=names)
+    source = "the validation data given"
+    return Labelled.of(inputs, labels, source, task=data.task, classes=names, layout=layout)
