@@ -30,8 +30,8 @@ def cross_validate(
 ) -> list[Array]:
     """Logits (n, outputs) of all rows out of fold, after each epoch; empty without folds, or if `stop` is set.
 
-    loop_of(training_data, seed, callback, folder): the loop of a new network. Leaves torch's generator at a state that
-    follows from its state before.
+    loop_of(training_data, seed, callback, folder): the loop of a new network. Afterwards torch's generator starts
+    anew from its seed, so that a resumed run draws the same numbers.
     """
     if not training_data.folds:
         return []
@@ -43,6 +43,7 @@ def cross_validate(
             replace(training_data, recipe=recipe, train=train, validation=held, folds=()), number, Callback(), None
         )
         if not loop.run(stop):
+            torch.manual_seed(torch.initial_seed())
             return []
         if not logits:
             shape = len(training_data.labels), loop.validation_logits[0].shape[1]
