@@ -17,16 +17,18 @@ from sklearn.preprocessing import FunctionTransformer
 
 from gatewise.errors import InputError
 from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMTextClassifier, LSTMTextRegressor
-from gatewise.training import PretrainRecipe, Recipe, pretrain
+from gatewise.training import Callback, PretrainRecipe, Recipe, pretrain
+from gatewise.training.callback import EpochLog
 from tests.training.texts import made_reviews
 
 TEXT_SETTINGS: dict[str, Any] = {
     "units": 10,
     "embedding_dim": 8,
-    "epochs": 6,
-    "batch_size": 16,
-    "learning_rate": 0.02,
+    "epochs": 4,
+    "batch_size": 32,
+    "learning_rate": 0.03,
     "random_state": 3,
+    "ngram_order": 1,
 }
 SMALL = LSTMTextClassifier(**TEXT_SETTINGS)
 SERIES_SETTINGS: dict[str, Any] = {
@@ -60,7 +62,7 @@ def test_fit_predict_score_and_the_same_again() -> None:
     assert one.score(fresh.inputs, np.array(["bad", "good"])[fresh.labels]) > 0.85
     np.testing.assert_array_equal(one.predict_proba(fresh.inputs), two.predict_proba(fresh.inputs))
     assert one.classes_.tolist() == ["bad", "good"]
-    assert one.n_iter_ == 6
+    assert one.n_iter_ == 4
     again = pickle.loads(pickle.dumps(one))
     np.testing.assert_array_equal(again.predict(fresh.inputs), one.predict(fresh.inputs))
 
@@ -300,6 +302,27 @@ def test_a_warm_start_continues_from_the_fitted_weights(kind: str) -> None:
     name = "lstm.0.forward.weight_hh"
     np.testing.assert_allclose(second.parameters[name], first.parameters[name], atol=1e-3)
     assert np.abs(cold.parameters[name] - first.parameters[name]).max() > 1e-2
+
+
+class Epochs(Callback):
+    """Notes the epochs."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+
+    def on_epoch_end(self, epoch: EpochLog) -> None:
+        self.epochs.append(epoch.epoch)
+
+
+def test_callbacks_and_progress(capfd: pytest.CaptureFixture[str]) -> None:
+    one, two = Epochs(), Epochs()
+    clone(SMALL).set_params(epochs=2, verbose=0).set_params(callbacks=[one, two]).fit(DATA.inputs, NAMES)
+    assert one.epochs == two.epochs == [1, 2]
+    quiet = capfd.readouterr()
+    assert quiet.out + quiet.err == ""
+    clone(SMALL).set_params(epochs=1, verbose=2).fit(DATA.inputs, NAMES)
+    loud = capfd.readouterr()
+    assert "epoch" in loud.out + loud.err
 
 
 def test_from_a_base_with_texts_without_labels() -> None:
