@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import time
 from pathlib import Path
@@ -135,6 +136,7 @@ def test_saved_and_loaded(trained: PretrainedLM, tmp_path: Path) -> None:
         gw.load(tmp_path / "b")
     with pytest.raises(ValueError, match="read-only"):
         loaded.parameters["decoder.bias"][0] = 1
+    _same(loaded, copy.deepcopy(loaded))  # as scikit-learn clones an estimator's parameters
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "history.jsonl"])

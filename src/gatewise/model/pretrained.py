@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.model.card import markdown_table
@@ -164,7 +163,7 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
         history = folder.files.get("history.jsonl", b"").decode()
         for number, line in enumerate(history.splitlines(), start=1):
             parse_json(line.encode(), f"{path}/history.jsonl:{number}")
-        return PretrainedLM(encoding, MappingProxyType(parameters), metadata, history)
+        return PretrainedLM(encoding, parameters, metadata, history)
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:
