@@ -110,5 +110,10 @@ def test_options_are_checked_first(run: Run, tmp_path: Path) -> None:
         done = run("forecast", tmp_path / "none.csv", *words)
         assert done.exit_code == 2
         assert message in done.stderr
+    file = table(tmp_path / "data.csv", ["1990-01,1"])
+    for out, message in ((file, "the output is the input"), (tmp_path / "none" / "out.csv", "is not a folder")):
+        done = run("forecast", file, "--time", "month", "--value", "passengers", "-o", out)
+        assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
+    assert file.read_text(encoding="utf-8") == "month,passengers\n1990-01,1\n"
     with pytest.raises(DataError, match="no column 'passengers'"):
         run_command(table(tmp_path / "data.csv", ["1990-01,1"], "month,value"))

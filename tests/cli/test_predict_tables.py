@@ -23,6 +23,7 @@ from pyarrow import parquet
 from gatewise.cli import bulk
 from gatewise.cli.bulk import BulkPrediction, Progress
 from gatewise.data.rows import Columns, RowReader
+from gatewise.errors import DataError
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run
 from tests.cli.test_bad_input import refused
@@ -294,6 +295,45 @@ def test_a_changed_input_or_model_is_not_resumed(
     Path("big.csv").write_text(whole)
     assert resume() == 3_000
     assert [row["n"] for row in read_csv("out.csv")] == [str(n) for n in range(3_000)]
+
+
+def test_the_state_of_a_replaced_run_is_not_resumed(
+    table: Path, keras_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = big_table(Path("big.csv"))
+    interrupted(keras_model, "out.csv", monkeypatch)
+    state = Path("out.csv.part.json").read_bytes()
+
+    def predict(**options: bool) -> int:
+        with RowReader.open("big.csv", Columns(), fail_fast=True) as reader:
+            return BulkPrediction(keras_model, reader, Path("out.csv"), identity={"model": "m"}, **options).run()
+
+    class Killed(Exception):
+        pass
+
+    def write(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as context:
+        context.setattr("gatewise.data.table_writer.TableWriter.write", write)
+        with pytest.raises(Killed):
+            predict(overwrite=True)
+    assert not Path("out.csv.part.json").exists()
+    Path("out.csv.part.json").write_bytes(state)  # longer than the part
+    with pytest.raises(DataError, match=r"'out\.csv\.part': damaged, it has lost rows"):
+        predict(resume=True)
+    Path("out.csv.part.json").unlink()
+    assert predict(resume=True) == len(texts)
+    assert [row["text"] for row in read_csv("out.csv")] == texts
+
+
+def test_a_resumed_run_keeps_its_columns(table: Path, keras_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"text": f"good film {n}"} | ({"label": "x"} if n == 768 else {}) for n in range(1_000)]
+    Path("big.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with RowReader.open("big.jsonl", Columns(), fail_fast=True) as reader, pytest.raises(DataError, match="line 769"):
+        BulkPrediction(keras_model, reader, Path("out.jsonl")).run()
+    with RowReader.open("big.jsonl", Columns(), fail_fast=True) as reader, pytest.raises(DataError, match="line 769"):
+        BulkPrediction(keras_model, reader, Path("out.jsonl"), resume=True).run()
 
 
 def test_two_processes_do_not_write_one_file(table: Path, keras_model: Model) -> None:

@@ -307,9 +307,11 @@ def test_long_table(tmp_path: Path, suffix: str) -> None:
     [
         ("id,t,u,c\na,1,2,x\na,1,3,x\n", {}, r":3: two rows of series 'a' have the time '1\.0'"),
         ("id,t,u,c\na,1,2,x\na,2,3,y\n", {}, ":3: the label of series 'a' is 'y', but 'x' in line 2"),
-        ("id,t,u,c\na,1,2,x\na,2024-01-01,3,x\n", {}, ":3: 't' has both numbers and dates"),
+        ("id,t,u,c\na,1,2,x\na,2024-01-01,3,x\n", {}, ":3: 't': 2024-01-01 and 1 are not of one kind"),
+        ("id,t,u,c\na,2024-01-01,2,x\na,2024-01-02T00:00Z,3,x\n", {}, ":3: 't': .* are not of one kind"),
         ("id,t,u,c\na,31/01/2024,2,x\n", {}, ":2: the time '31/01/2024' is neither a number nor a date"),
         ("id,t,u,c\na,1,x,x\n", {}, ":2: column 'u': 'x' is not a number"),
+        ("id,t,u,c\na,1,1_0,x\n", {}, ":2: column 'u': '1_0' is not a number"),
         ("id,t,u,c\na,1,inf,x\n", {}, ":2: column 'u': 'inf' is not finite"),
         ("id,t,u,c\n,1,2,x\n", {}, ":2: 'id' is empty"),
         ("id,t,u,c\na,1,2\n", {}, ":2: 3 fields, but the header has 4"),
@@ -327,6 +329,15 @@ def test_a_bad_table_is_one_line_with_its_place(
     chosen = {"id": "id", "time": "t", "label": "c", **options}
     with pytest.raises(DataError, match=message):
         read_series(write(tmp_path, "a.csv", content), **chosen)
+
+
+@pytest.mark.parametrize(
+    ("record", "where"), [('{"t0": 1}', "this record"), ('{"t0": 1, "t1": 2, "t2": 3}', "the first")]
+)
+def test_json_records_of_other_keys_are_no_series(tmp_path: Path, record: str, where: str) -> None:
+    path = write(tmp_path, "a.jsonl", '{"t0": 5, "t1": 4}\n' + record + "\n")
+    with pytest.raises(DataError, match=f":2: the key 't[12]' is not in {where}"):
+        read_series(path)
 
 
 def test_label_numbers_of_a_table(tmp_path: Path) -> None:

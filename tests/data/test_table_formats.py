@@ -245,18 +245,42 @@ def test_multilabel_from_tables(tmp_path: Path) -> None:
 
 def test_weights_groups_and_times(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("text,label,w,who,when\nx,a,2,Bo,1970-01-02\ny,b,0.5,Al,1970-01-01T00:00:10Z\nz,a,1,Bo,7\n")
+    path.write_text(
+        "text,label,w,who,when\nx,a,2,Bo,1970-01-02\ny,b,0.5,Al,1970-01-01T00:00:10Z\nz,a,1,Bo,1969-12-31\n"
+    )
     data = read_table(path, weight="w", group="who", time="when")
     assert data.sample_weight.tolist() == [2, 0.5, 1]
     assert data.groups.tolist() == [1, 0, 1]
-    assert data.time.tolist() == [86_400, 10, 7]
-    assert data.take([2, 0]).time.tolist() == [7, 86_400]
+    assert data.time.tolist() == [86_400, 10, -86_400]
+    assert data.take([2, 0]).time.tolist() == [-86_400, 86_400]
     path.write_text("text,label,w\nx,a,2\ny,b,-1\n")
     with pytest.raises(DataError, match=":3: 'w', a weight, must be at least 0, not '-1'"):
         read_table(path, weight="w")
     path.write_text("text,label,w\nx,a,2000-01-01\ny,b,soon\n")
     with pytest.raises(DataError, match=":3: the time 'soon' is neither a number nor a date"):
         read_table(path, time="w")
+    path.write_text("text,label,w\nx,a,2024\ny,b,2023-05-01\n")
+    with pytest.raises(InputError, match=":3: 2023-05-01 and 2024 are not of one kind"):
+        read_table(path, time="w")
+
+
+@pytest.mark.parametrize("label", ["nan", "NaN", "inf"])
+def test_a_number_that_is_none_is_no_class(tmp_path: Path, label: str) -> None:
+    with pytest.raises(DataError, match=f":3: 'label' is '{label}'"):
+        read(tmp_path, f"text,label\nx,1\ny,{label}\nz,0\n")
+
+
+def test_an_open_quote_says_which_lines_it_took(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r":3: a quote opened in this row is not closed \(lines 3 to 5\)"):
+        read(tmp_path, 'text,label\nx,a\n"y,b\nz,a\nu,b\n')
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\r\nb", "a\n", "\r", 'a"b', ","])
+def test_texts_with_line_ends_are_written_and_read(tmp_path: Path, text: str) -> None:
+    writer = TableWriter(tmp_path / "o.csv", tmp_path / "part", ["text", "label"])
+    writer.write([{"text": text + "x", "label": "a"}, {"text": "y", "label": "b"}])
+    writer.finish()
+    assert read(tmp_path, (tmp_path / "o.csv").read_bytes()).inputs == [text + "x", "y"]
 
 
 JSON_LIST = {

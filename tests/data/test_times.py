@@ -34,7 +34,9 @@ def test_parse(given: Any, want: Any) -> None:
     assert parse_time(given) == want
 
 
-@pytest.mark.parametrize("given", ["31/03/2024", "2024-13", "March", "", "nan", float("nan"), "2024-Q5", True])
+@pytest.mark.parametrize(
+    "given", ["31/03/2024", "2024-13", "March", "", "nan", float("nan"), "2024-Q5", True, None, np.datetime64("NaT")]
+)
 def test_what_is_no_time_is_refused(given: Any) -> None:
     with pytest.raises(InputError):
         parse_time(given)
@@ -68,11 +70,27 @@ def test_regular_steps(times: list[str], step: str, following: list[str]) -> Non
         (["2024-01", "2024-03", "2024-02"], "2024-02-01 comes after 2024-03-01: sort"),
         (["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-03T12:00"], "there are times in between"),
         (["1", "2024-01"], "not of one kind"),
-        (["2024-01-01", "2024-01-02T00:00+01:00"], "has a time zone, the other has none"),
+        (["2024-01-01", "2024-01-02T00:00+01:00"], "not of one kind"),
         (["1"], "at least two"),
         ([1, 2, 4, 5], "3 is missing"),
+        ([1_700_000_000, 1_700_000_001, 1_700_000_003, 1_700_000_004], "1700000002 is missing"),
+        (["2024-01-30", "2024-03-30", "2024-04-30", "2024-05-30"], "2024-02-29 is missing"),
     ],
 )
 def test_irregular_times_are_named(times: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         regular_steps([parse_time(time) for time in times])
+
+
+def test_rounded_numbers_are_regular() -> None:
+    assert regular_steps([0.1, 0.2, 0.30000000000000004, 0.4]).delta == pytest.approx(0.1)
+    assert regular_steps([1_700_000_000.0, 1_700_000_000.1, 1_700_000_000.2]).delta == pytest.approx(0.1, rel=1e-4)
+
+
+def test_months_without_the_day_have_their_last_day() -> None:
+    leap = [parse_time(f"2024-{month:02d}-29") for month in range(1, 13)]
+    assert [show_time(time) for time in regular_steps(leap).after(leap[-1], 3)] == [
+        "2025-01-29",
+        "2025-02-28",
+        "2025-03-29",
+    ]

@@ -135,6 +135,15 @@ def test_what_cannot_be_forecast_is_named(y: Any, options: dict[str, Any], messa
         Forecaster(6, **TINY).fit(y, **options)
 
 
+@pytest.mark.parametrize("low", [0.0, -5.0])
+def test_values_that_have_no_logarithm_may_come_late(low: float) -> None:
+    y = seasonal()
+    y[-3] = low
+    found = Forecaster(6, **TINY).fit(y)
+    assert np.isfinite(found.predict()).all()
+    assert not any("logarithms" in name for name in found.weights)
+
+
 def test_options_are_checked() -> None:
     for options, message in (({"horizon": 0}, "horizon must be"), ({"season": 2.5}, "season must be")):
         with pytest.raises(InputError, match=message):

@@ -133,6 +133,8 @@ class BulkPrediction:
             )
         if not self.resume or not self.part.exists():
             return {}
+        if self.part.stat().st_size < before.get("bytes", 0):
+            raise DataError(f"{quote(self.part, 200)}: damaged, it has lost rows; --overwrite starts again")
         return before
 
     def _state(self) -> dict[str, Any]:
@@ -152,9 +154,11 @@ class BulkPrediction:
         table = self.reader.table
         assert table is not None
         own = list(first.values) if first is not None else list(table.columns)
+        if before:  # the columns of the first row of the run, whatever this row has
+            own = before["columns"][: -len(PredictionColumns(self.model, self.every, ()).names)]
         header = list(table.columns) if len(table.columns) == len(own) else own
         added = PredictionColumns(self.model, self.every, {*own, *header})
-        columns = before.get("columns") or [*own, *added.names]
+        columns = [*own, *added.names]
         writer = TableWriter(
             self.out,
             self.part,
@@ -163,6 +167,8 @@ class BulkPrediction:
             schema=table.schema,
             at=before.get("bytes"),
         )
+        if not before:
+            self.state.unlink(missing_ok=True)  # of a run that this one replaces
         self._columns, self._names = columns, set(columns)
         return added, writer
 

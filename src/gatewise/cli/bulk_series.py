@@ -40,6 +40,8 @@ def predict_series(
         raise InputError("the model classifies series: give one file, such as .ts, .npz or .csv")
     if out is not None and new and os.path.exists(out):
         raise InputError(f"{quote(out, 200)}: exists already; --overwrite replaces it")
+    if out is not None and os.path.exists(out) and os.path.samefile(inputs[0], out):
+        raise InputError(f"{quote(out, 200)}: the output is the input")
     if label is not None and len(label) > 1:
         raise InputError("series have one label column")
     rows = read_series(inputs[0], label=label[0] if label else None, id=id, time=time, layout=layout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,6 +56,10 @@ def forecast(
         raise InputError(f"--level must lie between 0 and 1, got {level}")
     if out is not None and not out.lower().endswith(".csv"):
         raise InputError(f"--out {quote(out)}: the name must end in .csv")
+    if out is not None and os.path.exists(out) and os.path.exists(file) and os.path.samefile(out, file):
+        raise InputError(f"--out {quote(out)}: the output is the input")
+    if out is not None and not Path(out).parent.is_dir():
+        raise InputError(f"--out {quote(out)}: {quote(Path(out).parent)} is not a folder")
     table = read_forecast_table(file, time=time, value=value, id=id, exogenous=exogenous or [])
     found = Forecaster(horizon, season=season, seed=seed)
     parts = (table.values, table.exogenous, table.times)
@@ -115,7 +120,7 @@ def _scores(scores: Scores) -> str:
 def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[list[str]]:
     from gatewise.data.times import show_time
 
-    level = round(100 * next(iter(forecasts.values())).level)
+    level = f"{100 * next(iter(forecasts.values())).level:g}"
     head = [table.time, table.value, f"lower {level}%", f"upper {level}%", "seasonal naive"]
     rows = [([] if table.id is None else [table.id]) + head]
     for name, one in forecasts.items():

@@ -88,6 +88,8 @@ def predict(
     if model.architecture.inputs == "channels" or series:
         if text or skip_bad_rows or delimiter:
             raise InputError("--text, --delimiter and --skip-bad-rows are for texts, and the model classifies series")
+        if resume:
+            raise InputError("--resume is for texts: series are predicted at once")
         from gatewise.cli.bulk_series import predict_series
 
         logits = predict_series(

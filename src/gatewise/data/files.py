@@ -13,6 +13,7 @@ from gatewise.data.labelled import Labelled
 from gatewise.data.labels import class_order, convert_groups, convert_labels, label_rows, looks_continuous
 from gatewise.data.rows import Columns, RowReader, TableRow, counted
 from gatewise.data.streams import STDIN
+from gatewise.data.times import seconds_of
 from gatewise.errors import DataError, quote
 from gatewise.types import Task
 
@@ -78,7 +79,7 @@ def _labelled(rows: list[TableRow], columns: Columns, reader: RowReader) -> Labe
             raise DataError(f"{where}:{row.line}: {name} is {described(row.label)}, {other}")
     task = columns.task or ("multilabel" if columns.label_separator is not None else None)
     if task is None and not any(isinstance(label, list) for label in labels):
-        _refuse_continuous(labels, f"{where}: {name}")
+        _refuse_continuous(rows, where, name)
     if task == "multilabel" and len(columns.label) == 1 and not any(isinstance(label, list) for label in labels):
         raise DataError(
             f"{where}: {name} has one label per row: multilabel needs a label separator, or several columns"
@@ -105,7 +106,7 @@ def _labelled(rows: list[TableRow], columns: Columns, reader: RowReader) -> Labe
     if columns.group is not None:
         more["groups"] = convert_groups([row.group for row in rows])
     if columns.time is not None:
-        more["time"] = np.array([row.time for row in rows], dtype=np.float64)
+        more["time"] = seconds_of([row.time for row in rows], lambda row: f"{where}:{rows[row].line}")
     texts = [row.text for row in rows]
     kind = {"task": found.task, "label_type": found.label_type}
     return Labelled(texts, found.labels, found.classes, source=source, **kind, **more)  # type: ignore[arg-type]
@@ -115,16 +116,21 @@ def _task_of(labels: list[Any]) -> Task | None:
     return None if any(isinstance(label, list) for label in labels) else "classification"
 
 
-def _refuse_continuous(labels: list[Any], where: str) -> None:
+def _refuse_continuous(rows: list[TableRow], where: str, name: str) -> None:
     """Labels of a table are texts also where they are numbers."""
+    labels = [row.label for row in rows]
     try:
         numbers = [float(label) for label in labels]
     except ValueError:
         return
+    if not np.isfinite(numbers).all():
+        row = rows[int(np.flatnonzero(~np.isfinite(numbers))[0])]
+        raise DataError(f"{where}:{row.line}: {name} is {quote(row.label)}: neither a class nor a number")
     if not isinstance(labels[0], bool) and (found := looks_continuous(numbers)):
         raise DataError(
-            f"{where} {'has' if found[0] < 0 else 'contains a label that'} {found[1]}: this looks like regression: "
-            "use --task regression (in Python task='regression'), or classification if each number is a class"
+            f"{where}: {name} {'has' if found[0] < 0 else 'contains a label that'} {found[1]}: this looks like "
+            "regression: use --task regression (in Python task='regression'), or classification if each number is a "
+            "class"
         )
 
 

@@ -152,8 +152,7 @@ class Labelled:
         )
         if time is None:
             return found
-        seconds = [seconds_of(value, f"column {quote(time)}: row {row}") for row, value in enumerate(column(time))]
-        return replace(found, time=np.array(seconds, dtype=np.float64))
+        return replace(found, time=seconds_of(column(time), lambda row: f"column {quote(time)}: row {row}"))
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from gatewise.data.streams import STDIN
 from gatewise.data.tables import Table, is_table, open_lines, open_table
-from gatewise.data.times import seconds_of
+from gatewise.data.times import Time, parse_time
 from gatewise.errors import DataError, InputError, quote
 from gatewise.types import Task
 
@@ -68,7 +68,7 @@ class TableRow(NamedTuple):
     label: Any
     weight: float
     group: Any
-    time: float
+    time: Time
     values: dict[str, Any]
 
 
@@ -325,8 +325,7 @@ def _binary(values: dict[str, Any], key: str) -> int:
     return _BINARY[value] if isinstance(value, str) else int(value)
 
 
-def _time(values: dict[str, Any], key: str) -> float:
-    """Seconds since 1970 of a date, in UTC where it has no time zone, or a number as it is."""
+def _time(values: dict[str, Any], key: str) -> Time:
     if key not in values:
         raise ValueError(f"no key {quote(key)}")
-    return seconds_of(values[key])
+    return parse_time(values[key])

@@ -16,7 +16,7 @@ from gatewise.data.series import Series
 from gatewise.data.series_rows import SeriesRows
 from gatewise.data.series_text import NUMBER, is_numbering, trim
 from gatewise.data.tables import open_table
-from gatewise.data.times import Time, parse_time
+from gatewise.data.times import Time, comparable, parse_time, show_time
 from gatewise.errors import DataError, InputError, quote
 
 _MISSING = {"", "?", "na", "nan", "null", "none", "n/a"}
@@ -76,15 +76,15 @@ def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> S
         fail(file, 1, "there is no column for the values of the series")
     steps: dict[str, list[tuple[Any, int, list[float]]]] = {}
     labels: dict[str, tuple[int, str]] = {}
-    kind: type | None = None
+    first_time: Time | None = None
     for line, row in table.rows():
         name = "" if id is None else _name(row[id])
         if id is not None and not name:
             fail(file, line, f"{quote(id)} is empty")
         at = time_of(file, line, row[time])
-        if kind not in (None, type(at)):
-            fail(file, line, f"{quote(time)} has both numbers and dates")
-        kind = type(at)
+        first_time = at if first_time is None else first_time
+        if not comparable(at, first_time):
+            fail(file, line, f"{quote(time)}: {show_time(at)} and {show_time(first_time)} are not of one kind")
         steps.setdefault(name, []).append((at, line, [number(file, line, c, row[c]) for c in channels]))
         if label is not None:
             found = _name(row[label])
@@ -142,7 +142,12 @@ class SeriesTable:
         def bad(line: int, what: str) -> None:
             fail(self.file, line, what)
 
-        yield from self.table.rows(bad)
+        for line, row in self.table.rows(bad):
+            if row.keys() != set(self.columns):  # of a JSON record
+                name = next(name for name in (*self.columns, *row) if (name in row) != (name in self.columns))
+                where = "this record" if name in self.columns else "the first record"
+                fail(self.file, line, f"the key {quote(name, 40)} is not in {where}")
+            yield line, row
 
     def close(self) -> None:
         """Close the file."""
@@ -157,10 +162,9 @@ def number(file: Path, line: int, column: str, cell: Any) -> float:
         text = cell.strip()
         if text.lower() in _MISSING:
             return math.nan
-        try:
-            value = float(text)
-        except ValueError:
+        if not NUMBER.fullmatch(text):
             fail(file, line, f"column {quote(column, 40)}: {quote(text, 40)} is not a number")
+        value = float(text)
     elif isinstance(cell, int | float) and not isinstance(cell, bool):
         value = float(cell)
     else:

@@ -123,9 +123,14 @@ class TableWriter:
             raise self._error(error) from None
 
     def _csv(self, rows: Sequence[Sequence[str]]) -> bytes:
-        text = io.StringIO(newline="")
-        csv.writer(text, delimiter=DELIMITERS[self.suffix], lineterminator="\n").writerows(rows)
-        return text.getvalue().encode("utf-8", "surrogatepass")
+        text, lines = io.StringIO(newline=""), []
+        writer = csv.writer(text, delimiter=DELIMITERS[self.suffix], lineterminator="\r\n")  # quotes either character
+        for row in rows:
+            writer.writerow(row)
+            lines.append(text.getvalue().removesuffix("\r\n") + "\n")
+            text.seek(0)
+            text.truncate()
+        return "".join(lines).encode("utf-8", "surrogatepass")
 
     def _arrow(self) -> Any:
         try:

@@ -210,7 +210,8 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
             except StopIteration:
                 return
             except csv.Error as error:
-                bad(begin, _csv_reason(error))
+                last = f" (lines {begin} to {lines.number})" if lines.number > begin else ""
+                bad(begin, _csv_reason(error) + last)
                 continue
             if lines.problem:
                 bad(*lines.problem)

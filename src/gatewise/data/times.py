@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from calendar import monthrange
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
 
@@ -25,6 +28,8 @@ def parse_time(value: Any) -> Time:
     """
     if isinstance(value, np.datetime64):
         value = value.astype("datetime64[us]").item()
+    if value is None or value != value:  # NaN, NaT
+        raise InputError("the time is missing")
     if isinstance(value, datetime):
         return datetime(*value.timetuple()[:6], value.microsecond, value.tzinfo)  # of pandas.Timestamp too
     if isinstance(value, date):
@@ -56,15 +61,29 @@ def parse_time(value: Any) -> Time:
         ) from None
 
 
-def seconds_of(value: Any, where: str = "") -> float:
-    """A number as it is; seconds since 1970 of a date, in UTC where it has no time zone. Errors as `parse_time`."""
-    try:
-        time = parse_time(value)
-    except InputError as error:
-        raise InputError(f"{where}: {error}" if where else str(error)) from None
-    if isinstance(time, datetime):
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-    return time
+def seconds_of(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.float64]:
+    """Numbers (n,) as they are; seconds since 1970 of dates, in UTC where they have no time zone.
+
+    where: names a row for messages. Raises InputError for numbers and dates in one column, and as `parse_time`.
+    """
+    out, first = np.zeros(len(values)), None
+    for row, value in enumerate(values):
+        try:
+            time = parse_time(value)
+        except InputError as error:
+            raise InputError(f"{where(row)}: {error}") from None
+        first = time if first is None else first
+        if isinstance(time, datetime) != isinstance(first, datetime):
+            raise InputError(f"{where(row)}: {show_time(time)} and {show_time(first)} are not of one kind")
+        out[row] = time if isinstance(time, float) else (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return out
+
+
+def comparable(a: Time, b: Time) -> bool:
+    """Whether both are numbers, both dates with a time zone, or both dates without."""
+    if isinstance(a, datetime) and isinstance(b, datetime):
+        return bool(a.tzinfo) == bool(b.tzinfo)
+    return type(a) is type(b)
 
 
 @dataclass(frozen=True)
@@ -106,18 +125,19 @@ def regular_steps(times: Sequence[Time]) -> Steps:
     if len(times) < 2:
         raise InputError("at least two times are needed")
     for before, after in pairwise(times):
-        if isinstance(before, datetime) != isinstance(after, datetime):
+        if not comparable(before, after):
             raise InputError(f"the times {show_time(before)} and {show_time(after)} are not of one kind")
-        if isinstance(before, datetime) and isinstance(after, datetime) and bool(before.tzinfo) != bool(after.tzinfo):
-            raise InputError(f"one of {show_time(before)} and {show_time(after)} has a time zone, the other has none")
         if after == before:
             raise InputError(f"the time {show_time(after)} occurs twice")
         if after < before:  # type: ignore[operator]
             raise InputError(f"the time {show_time(after)} comes after {show_time(before)}: sort the rows by time")
     step = _step(times)
+    slack = 1e-4 * step.delta if isinstance(step.delta, float) else 0.0  # of rounded numbers
     for n, (before, after) in enumerate(pairwise(times)):
         expected: Any = step.add(before, 1)
-        if expected == after or (isinstance(after, float) and bool(np.isclose(expected, after, rtol=1e-9))):
+        if expected == after or (
+            isinstance(after, float) and math.isclose(expected, after, rel_tol=1e-15, abs_tol=slack)
+        ):
             continue
         what = f"{show_time(expected)} is missing" if expected < after else "there are times in between"
         raise InputError(
@@ -164,4 +184,4 @@ def _add_months(time: datetime, months: int, month_end: bool) -> datetime:
     if month_end:
         year, month = (year, month + 1) if month < 11 else (year + 1, 0)
         return time.replace(year=year, month=month + 1, day=1) - timedelta(days=1)
-    return time.replace(year=year, month=month + 1)
+    return time.replace(year=year, month=month + 1, day=min(time.day, monthrange(year, month + 1)[1]))

@@ -2,7 +2,7 @@
 
 >>> import gatewise as gw
 >>> forecaster = gw.Forecaster(horizon=12).fit(passengers)  # doctest: +SKIP
->>> forecaster.predict().mean  # doctest: +SKIP
+>>> forecaster.predict()  # doctest: +SKIP
 """
 
 from gatewise.forecast.explanation import ForecastExplanation

@@ -83,11 +83,12 @@ class Forecaster:
         steps = min(self.horizon, season if season > 1 else _DIRECT_STEPS)
         if any(len(one) <= season for one in before):
             raise InputError(self._too_short(given, shortest, season))
-        transforms = _transforms(before, season)
+        # Logarithms must exist for the values of the held-out windows too, on which the members are fitted again.
+        transforms = candidates(season, all(bool((one[:, 0] > 0).all()) for one in given.values))
         linear = _fit_linear(before, transforms, steps)
         if not linear:
             raise InputError(self._too_short(given, shortest, season))
-        chosen = _choose(before, season, steps) or linear[0].transform
+        chosen = _choose(before, season, transforms, steps) or linear[0].transform
         network = self._network(before, chosen, steps)
         weights, network_weight, held_out = _evaluate(given.values, plan, season, linear, network)
         kept = weights > 0
@@ -224,10 +225,6 @@ def load_forecaster(path: str | Path) -> Forecaster:
     return found
 
 
-def _transforms(series: list[Array], season: int) -> list[Transform]:
-    return candidates(season, all(bool((one[:, 0] > 0).all()) for one in series))
-
-
 def _fit_linear(series: list[Array], transforms: Sequence[Transform], steps: int) -> list[Autoregression]:
     """One autoregression per transform that has enough windows."""
     found = []
@@ -240,13 +237,13 @@ def _fit_linear(series: list[Array], transforms: Sequence[Transform], steps: int
     return found
 
 
-def _choose(series: list[Array], season: int, steps: int) -> Transform | None:
+def _choose(series: list[Array], season: int, transforms: Sequence[Transform], steps: int) -> Transform | None:
     """The transform with the smallest error on the last windows of these series; None if they are too short."""
     plan = Plan.of(min(map(len, series)), steps)
     before = [plan.before(one) for one in series]
     if any(len(one) <= season for one in before):
         return None
-    linear = _fit_linear(before, _transforms(before, season), steps)
+    linear = _fit_linear(before, transforms, steps)
     if not linear:
         return None
     _, errors, _ = _held_out_forecasts(series, plan, season, linear)

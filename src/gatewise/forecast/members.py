@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gatewise.forecast.season import seasonal_naive
 from gatewise.forecast.transform import Scales, Transform
 from gatewise.types import Array
 
@@ -137,14 +136,3 @@ def roll_out(member: Member, windows: Array, series: Sequence[int], horizon: int
         more[:, :, 0] = values
         parts = np.concatenate([parts, more], axis=1)
     return np.concatenate(found, axis=1)[:, :horizon]
-
-
-@dataclass(frozen=True)
-class SeasonalNaive:
-    """The benchmark: the last season again."""
-
-    season: int
-
-    def forecast(self, windows: Array, horizon: int) -> Array:
-        """Values (B, horizon) from windows (B, R, C)."""
-        return seasonal_naive(windows[:, :, 0], horizon, self.season)

@@ -175,8 +175,9 @@ def prepare(
             train = held_out = np.arange(len(rows))
     fingerprint = data.fingerprint()
     identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
-    if recipe.validation_by != "row" and (times is not None or data.time.size or (data.groups != data.keys).any()):
-        identity += hashlib.sha256(held_out.tobytes()).hexdigest()
+    if times is not None or data.time.size or (data.groups != data.keys).any():  # they cut the parts and the folds
+        parts = (held_out.astype("<i8"), data.groups.astype("<i8"), data.time.astype("<f8"))
+        identity += hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     if of_classes is not None:
         identity += hashlib.sha256(of_classes.tobytes()).hexdigest()
     return TrainingData(
