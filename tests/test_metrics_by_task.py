@@ -35,6 +35,8 @@ def test_r2_of_a_constant_number() -> None:
     truth = np.full((5, 1), 2.5)
     assert RegressionEvaluation.of(truth, truth, ["y"], "").r2 == 1
     assert RegressionEvaluation.of(truth + 0.5, truth, ["y"], "").r2 == 0
+    tenths = np.full((7, 1), 0.1)  # whose mean is not exactly 0.1
+    assert RegressionEvaluation.of(tenths + 0.5, tenths, ["y"], "").r2 == 0
     assert RegressionEvaluation.of(truth, truth, ["y"], "").standard_error == 0
 
 

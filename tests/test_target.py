@@ -83,3 +83,11 @@ def test_thresholds_of_three_classes_divide_the_probabilities() -> None:
     target = Target(("a", "b", "c"), thresholds=(1.0, 0.5, 0.25))
     assert target.decide(p).tolist() == [1, 0]
     assert Target(("a", "b", "c")).decide(p).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("thresholds", [(), (0.9, 0.5, 0.05)])
+def test_the_largest_decision_score_is_that_of_the_predicted_class(thresholds: tuple[float, ...]) -> None:
+    target, logits = Target(("a", "b", "c"), thresholds=thresholds), np.random.default_rng(3).normal(size=(300, 3))
+    predicted = target.predicted(logits)
+    np.testing.assert_array_equal(target.decision(logits).argmax(axis=1), predicted)
+    assert (predicted != logits.argmax(axis=1)).any() == bool(thresholds)

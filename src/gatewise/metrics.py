@@ -39,9 +39,10 @@ class Evaluation:
     accuracy: 0..1, with its standard error. loss: mean cross-entropy in nats. confusion[true][predicted]: counts.
 
     calibration_error: the expected calibration error Σ_m n_m / n · |accuracy_m - confidence_m| over the bins of
-    `reliability` (Guo et al. 2017, equation 3), 0..1. The confidence is the probability of the predicted class. The 15
-    bins ((m - 1)/15, m/15] have equal width; with two classes the confidence is at least 1/2 and the lower seven bins
-    are empty. The estimate is biased upwards for small n.
+    `reliability` (Guo et al. 2017, equation 3), 0..1. The confidence is the largest probability, and the accuracy that
+    of the most probable class, whatever the thresholds. The 15 bins ((m - 1)/15, m/15] have equal width; with two
+    classes the confidence is at least 1/2 and the lower seven bins are empty. The estimate is biased upwards for
+    small n.
 
     brier: the mean of ½ Σ_k (p_k - [k is true])², 0..1 (Brier 1950, halved: with two classes the squared error of the
     one probability). It also decreases with accuracy.
@@ -226,6 +227,7 @@ class RegressionEvaluation:
         squares = error**2
         mse = float(squares.mean())
         spread = np.square(truth - truth.mean(axis=0)).sum(axis=0)  # (M,)
+        spread = np.where(truth.min(axis=0) < truth.max(axis=0), spread, 0)  # of equal numbers not 0, by rounding
         exact = (squares.sum(axis=0) == 0).astype(np.float64)
         r2 = np.where(spread > 0, 1 - squares.sum(axis=0) / np.where(spread > 0, spread, 1), exact)
         error_of_mse = squares.mean(axis=1).std() / len(truth) ** 0.5

@@ -84,15 +84,17 @@ class Target:
         return np.asarray(probabilities.argmax(axis=1))
 
     def decision(self, logits: Array) -> Array:
-        """Scores of classes and labels from logits (n, outputs), shifted by the logit of the threshold: for two classes
-        (n,), at least 0 where classes[1] is predicted; else (n, K), for "multilabel" at least 0 where the label is
-        predicted. Raises InputError for regression.
+        """Scores of classes and labels from logits (n, outputs), shifted by the thresholds: for two classes (n,), at
+        least 0 where classes[1] is predicted; for "multilabel" (n, K), at least 0 where the label is predicted; for
+        more classes (n, K), the largest for the predicted one. Raises InputError for regression.
         """
         if self.task == "regression":
             raise InputError("a regression model has no decision function")
+        if self.task == "classification" and self.outputs > 1:
+            return np.asarray(logits.astype(np.float64) - np.log(np.maximum(self.thresholds or 1.0, 1e-300)))
         thresholds = np.clip(np.array(self.thresholds or 0.5), 1e-12, 1 - 1e-12)
         scores = logits.astype(np.float64) - np.log(thresholds / (1 - thresholds))
-        return np.asarray(scores[:, 0] if self.task == "classification" and self.outputs == 1 else scores)
+        return np.asarray(scores[:, 0] if self.task == "classification" else scores)
 
     @property
     def class_labels(self) -> Array:

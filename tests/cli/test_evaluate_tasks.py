@@ -124,5 +124,5 @@ def test_notebook_cards_of_every_task(folders: dict[str, Path]) -> None:
     truth = np.random.default_rng(1).normal(size=(9, 1))
     number = number.with_evaluation(RegressionEvaluation.of(truth + 0.5, truth, ("price",), "made up"))
     shown = number._repr_html_()
-    assert "RMSE 0.5000" in shown
+    assert "RMSE 0.5, MAE 0.5," in shown
     assert "accuracy" not in shown

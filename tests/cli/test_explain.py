@@ -190,6 +190,11 @@ def test_two_texts_are_compared(run: Run, tokens_model: Model, tokens_folder: Pa
     shown = run("explain", tokens_folder, TEXT, "--compare", HOSTILE).stdout
     assert all(ch.isprintable() or ch == "\n" for ch in shown)
     assert shown.count("probabilities: ") == 2
+    against = tokens_model.classes[1]
+    shown = run("explain", tokens_folder, TEXT, "--compare", HOSTILE, "--against", against).stdout
+    targets = [line.split(", logit of ")[1] for line in " ".join(shown.split()).split("minus that of ")[:-1]]
+    assert len(targets) == 2
+    assert targets[0] == targets[1]
 
 
 @pytest.mark.parametrize("baseline", ["unknown", "pad", "zero", "mean"])

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from gatewise.errors import InputError
-from gatewise.explain.evaluation import EvaluationReport, evaluation_report, excerpt_of
+from gatewise.explain.evaluation import EvaluationReport, evaluation_report, excerpt_of, read_history
 from gatewise.explain.render.charts import Line, line_chart, ticks
 from gatewise.explain.render.evaluation_html import evaluation_page
 from gatewise.explain.render.evaluation_terminal import evaluation_text
@@ -180,12 +180,19 @@ def test_lines_without_points_are_left_out() -> None:
     assert len(points.split()) == 2
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2, 17), (5, 5), (0, 0), (1e-7, 3e-7), (-2e6, 4e6)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (-3.2, 17), (5, 5), (0, 0), (1e-7, 3e-7), (-2e6, 4e6), (1e-15, 3e-15), (0, 1e-300)]
+)
 def test_ticks_enclose_their_range(low: float, high: float) -> None:
     found = ticks(low, high)
     assert found[0] <= low <= high <= found[-1]
     assert 2 <= len(found) <= 8
     assert np.ptp(np.diff(found)) < 1e-9 * max(abs(found[0]), abs(found[-1]))
+
+
+def test_numbers_of_a_history_that_no_chart_can_show_are_left_out() -> None:
+    huge = "1" + "0" * 400
+    assert read_history(f'{{"epoch": 1, "loss": {huge}, "accuracy": 1e999, "name": "x"}}') == [{"epoch": 1}]
 
 
 def test_errors() -> None:

@@ -119,6 +119,17 @@ def test_a_threshold_decides_the_prediction_of_an_explanation() -> None:
         assert found.favours_prediction == (expected == "yes")
 
 
+def test_of_several_classes_with_thresholds_the_predicted_one_is_explained() -> None:
+    of, logits = Target(("a", "b", "c"), thresholds=(1.0, 1.0, 0.1)), np.array([1.0, 0.5, 0.0])
+    assert target_score(of, logits).target == of.predicted(logits[None])[0] == 2
+    assert target_score(of, logits, against=2).target == 0
+    net = example_of(of).net
+    sequences = [sequence_of(net.arch, LENGTH, seed) for seed in range(8)]
+    logits = run_all(net, sequences)
+    favoured = measure(net, sequences, METHODS["prefix-difference"]).probability
+    assert favoured == pytest.approx(of.probabilities(logits)[np.arange(8), of.predicted(logits)].mean())
+
+
 def test_an_intervention_keeps_the_score() -> None:
     example = example_of(CLASSES)
     example = example.with_score(target_score(CLASSES, example.logits, 2, 0))

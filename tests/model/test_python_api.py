@@ -164,3 +164,28 @@ def test_a_copy_of_a_model_with_writable_parameters_sees_their_changes() -> None
     assert again._memo is None
     again.parameters["dense.bias"][...] += 1
     np.testing.assert_allclose(again.logits(TEXTS), model.logits(TEXTS) + 1, atol=1e-5)
+
+
+def test_data_of_another_task_is_refused_in_every_evaluation() -> None:
+    numbers = Labelled.of(TEXTS, [0.5, 1.5, 2.5, 3.0, 4.25], task="regression")
+    model = MODELS["tokens"]
+    for call in (model.evaluate, model.evaluation_report, model.with_units):
+        with pytest.raises(InputError, match=r"trained for classification, .* data are for regression"):
+            call(numbers)
+
+
+def test_numbers_are_matched_by_name() -> None:
+    model = with_target(MODELS["tokens"], ("low", "mean", "high"), task="regression")
+    found = model.predict(TEXTS)
+    swapped = Labelled.of(TEXTS, found[:, [2, 0, 1]], task="regression", classes=("high", "low", "mean"))
+    assert model.evaluate(swapped).rmse == pytest.approx(0, abs=1e-6)
+    named = Labelled.of(TEXTS, found, task="regression", classes=("a", "b", "c"))
+    assert model.evaluate(named).rmse == pytest.approx(0, abs=1e-6)
+
+
+def test_the_card_states_the_thresholds_of_several_classes_and_small_errors() -> None:
+    model = with_target(MODELS["tokens"], ("a", "b", "c"), thresholds=(0.5, 1.0, 0.25))
+    assert "largest ratio of probability to threshold. Thresholds: a 0.5, b 1, c 0.25." in model.card()
+    small = EvalResult("rows", 9, None, 1.21e-10, scores={"RMSE": 1.1e-5, "R2": 0.5})
+    assert small.figures == "RMSE 1.1e-05, R2 0.5000, loss 1.21e-10"
+    assert "| 1.1e-05 | 0.5000 | 1.21e-10 |" in replace(model, metadata=ModelMetadata(evaluations=(small,))).card()

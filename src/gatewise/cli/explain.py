@@ -151,8 +151,7 @@ def explain(
             raise InputError("--compare needs texts, without --clamp, --ablate, --hold-memory, --replace and --unit")
         other = model.trace(compare)
         chosen = chosen or explanation.method
-        if target is None and against is None and model.task == "classification":
-            target = explanation.target  # both texts are explained by the same score
+        target = explanation.target  # both texts are explained by the same score
         both = [explanation, model.explain(other, chosen, target=target, against=against)]
         if html is not None:
             write_file(html, compare_page([(both[0], example), (both[1], other)]))

@@ -194,13 +194,16 @@ class Labelled:
         )
 
     def labels_among(self, classes: Sequence[str]) -> NDArray[Any]:
-        """The labels as indices into the `classes` of a model, (n,) or columns of (n, K). Raises InputError for a class
-        that it lacks, and for regression of another number of numbers.
+        """The labels as indices into the `classes` of a model, (n,) or columns of (n, K). For regression the numbers,
+        in the order of `classes` where the data has the same names, else in its own. Raises InputError for a class that
+        it lacks, and for regression of another number of numbers.
         """
         if self.task == "regression":
             if len(classes) != len(self.classes):
                 raise InputError(f"the model predicts {len(classes)} numbers, the data has {len(self.classes)}")
-            return self.labels
+            if set(classes) != set(self.classes):
+                return self.labels
+            return np.asarray(self.labels[:, [self.classes.index(name) for name in classes]])
         unknown = [c for c in self.classes if c not in classes]
         if unknown:
             raise InputError(

@@ -7,7 +7,6 @@ input, and the training history.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from gatewise.types import Array, Task
 MAX_MISTAKES = 20
 _LENGTH_BINS = 6
 _EXCERPT = 200  # characters
+_HIGHEST = 1e300  # of the numbers of a history: their differences are finite
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ def evaluation_report(
 
 
 def read_history(text: str) -> list[dict[str, float]]:
-    """The numbers of each line of history.jsonl. The file may come from a stranger: whatever is not a finite number is
-    left out. Raises InputError for a line that is not JSON.
+    """The numbers of each line of history.jsonl. The file may come from a stranger: whatever is not a number below
+    1e300 is left out. Raises InputError for a line that is not JSON.
     """
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -143,7 +143,7 @@ def read_history(text: str) -> list[dict[str, float]]:
         except (ValueError, RecursionError):
             raise InputError(f"history.jsonl, line {number}: not JSON") from None
         if isinstance(found, dict):
-            lines.append({str(k): v for k, v in found.items() if isinstance(v, int | float) and abs(v) < math.inf})
+            lines.append({str(k): v for k, v in found.items() if isinstance(v, int | float) and abs(v) < _HIGHEST})
     return lines
 
 

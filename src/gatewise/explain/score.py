@@ -68,7 +68,9 @@ def target_score(of: Target, logits: Array, target: int | None = None, against: 
     if target is None and of.task == "regression":
         target = 0
     elif target is None:
-        target = int(np.where(np.arange(outputs) == against, -np.inf, logits).argmax())
+        target = int(logits.argmax() if of.task == "multilabel" else of.predicted(logits[None])[0])
+        if target == against:
+            target = int(np.where(np.arange(outputs) == against, -np.inf, logits).argmax())
     weights = np.zeros(outputs)
     weights[target] = 1
     if against is not None:

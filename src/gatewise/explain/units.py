@@ -19,7 +19,6 @@ from gatewise.explain.net import ExplainedNetwork
 from gatewise.network.batch import truncate
 from gatewise.network.forward import logits_of
 from gatewise.storage import fields_from, json_bytes, parse_json
-from gatewise.target import log_probabilities
 from gatewise.types import Array
 
 _FILE = "units.json"  # for messages; gatewise.model.files writes it there
@@ -130,19 +129,20 @@ def units_over(
     steps = [[str(name[row]) for row in kept] for name, kept in zip(names, rows, strict=True)]
     statistics = _Statistics(net, reads, steps, minimum)
     linear = net.linear.logits(sequences) if net.linear is not None else np.zeros((len(reads), net.arch.outputs))
-    log_p = log_probabilities(logits_of(net.parameters, net.arch, reads, net.ops()) + linear)
-    predicted, every = log_p.argmax(axis=1), np.arange(len(reads))
+    of = net.target
+    p = of.probabilities(logits_of(net.parameters, net.arch, reads, net.ops()) + linear)
+    predicted, every = of.decide(p), np.arange(len(reads))
     labels = [classes[k] for k in truth.tolist()]
     found = []
     for unit in range(net.arch.units * len(net.arch.directions)):
-        ablated = log_probabilities(logits_of(without_unit(net, unit).parameters, net.arch, reads, net.ops()) + linear)
-        change = np.exp(ablated[every, predicted]) - np.exp(log_p[every, predicted])
+        ablated = of.probabilities(logits_of(without_unit(net, unit).parameters, net.arch, reads, net.ops()) + linear)
+        change = ablated[every, predicted] - p[every, predicted]
         found.append(
             UnitSummary(
                 unit=unit,
                 direction=net.arch.directions[unit // net.arch.units],
                 half_life=statistics.half_life(unit),
-                accuracy_ablated=float((ablated.argmax(axis=1) == truth).mean()),
+                accuracy_ablated=float((of.decide(ablated) == truth).mean()),
                 probability_change=float(np.abs(change).mean()),
                 shares=statistics.shares(unit),
                 rises=statistics.excerpts(unit, labels, excerpts, 1),

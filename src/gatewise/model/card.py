@@ -34,15 +34,19 @@ class EvalResult:
         """One standard error of the accuracy; 0 where there is none."""
         return 0.0 if self.accuracy is None or not self.n else (self.accuracy * (1 - self.accuracy) / self.n) ** 0.5
 
+    def shown(self, name: str, value: float) -> str:
+        """A score as text; the errors of a regression have the unit of its numbers, and so six significant digits."""
+        return f"{value:.6g}" if self.accuracy is None and name != "R2" else f"{value:.4f}"
+
     @property
     def figures(self) -> str:
         """The scores in one line."""
         scores = {name: value for name, value in self.scores.items() if name not in ("accuracy", "subset accuracy")}
-        parts = [f"{name} {value:.4f}" for name, value in scores.items()]
+        parts = [f"{name} {self.shown(name, value)}" for name, value in scores.items()]
         if self.accuracy is not None:
             name = "subset accuracy" if "subset accuracy" in self.scores else "accuracy"
             parts.insert(0, f"{name} {self.accuracy:.4f} ± {self.standard_error:.4f}")
-        parts.append(f"loss {self.loss:.4f}")
+        parts.append(f"loss {self.shown('loss', self.loss)}")
         if self.calibration_error is not None:
             parts.append(f"calibration error {self.calibration_error:.4f}")
         return ", ".join(parts)
@@ -202,7 +206,10 @@ def predicts(arch: Architecture, target: Target, channels: int | None = None, mo
         found = f"This model assigns any number of {len(target.classes)} labels to {inputs}: {listed}."
         return found + (f" Least probabilities: {', '.join(thresholds)}." if thresholds else "")
     found = f"This model classifies {inputs} into {len(target.classes)} classes: {listed}."
-    if target.thresholds:
+    if len(target.thresholds) > 1:
+        found += " It predicts the class with the largest ratio of probability to threshold."
+        found += f" Thresholds: {', '.join(map('{} {:.3g}'.format, names, target.thresholds))}."
+    elif target.thresholds:
         found += f" It predicts {target.classes[1]} from a probability of {target.thresholds[0]:.3g} on."
     return found
 
@@ -221,8 +228,8 @@ def _evaluations(metadata: ModelMetadata) -> list[str]:
         cells = [f"{one.n:,}"]
         if accuracy:
             cells.append("" if one.accuracy is None else f"{one.accuracy:.4f} ± {one.standard_error:.4f}")
-        cells += [f"{one.scores[name]:.4f}" if name in one.scores else "" for name in names]
-        cells.append(f"{one.loss:.4f}")
+        cells += [one.shown(name, one.scores[name]) if name in one.scores else "" for name in names]
+        cells.append(one.shown("loss", one.loss))
         if accuracy or calibration:
             cells.append("" if one.calibration_error is None else f"{one.calibration_error:.4f}")
         lines.append(f"| {escape_markdown(one.data)} | {' | '.join(cells)} |")

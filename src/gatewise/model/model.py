@@ -1,4 +1,4 @@
-"""`Model`, a trained classifier: network, preprocessor, classes and metadata. Texts or series in, labels out.
+"""`Model`, a trained model: network, preprocessor, classes and metadata. Texts or series in, labels or numbers out.
 
 >>> import gatewise as gw
 >>> model = gw.load("models/tutorial")  # doctest: +SKIP
@@ -8,7 +8,8 @@ array(['positive'], dtype='<U8')
 Prediction needs NumPy and a kernel, not torch. `gatewise.explain` is imported on first use, so that a prediction does
 not wait for it. The files of a model folder:
 
-    config.json         architecture, classes, preprocessor, metadata, storage dtypes, n-gram order and count
+    config.json         architecture, classes, preprocessor, metadata; where they differ from the default task, label
+                        type, thresholds and storage dtypes; the sizes of the n-grams or convolutions
     model.safetensors   the parameters
     README.md           the model card, for people; it is not read back
     tokenizer.json or vocabulary.json   the vocabulary of a text model
@@ -71,13 +72,14 @@ _DEFAULTS: dict[str, Any] = {"task": "classification", "label_type": "str", "thr
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """A trained classifier. `classes[k]` is the name of class k. With one output, the logit is that of `classes[1]`.
+    """A trained model. `classes[k]` is the name of class k, or of number k. With two classes, the logit is that of
+    `classes[1]`.
 
     parameters: float32 arrays by name. history: the training history, JSON lines. storage: tensor name to "float16" or
-    "int8", the dtype in the saved file; other tensors are saved in float32. ngrams: the linear n-gram model of the
-    ensemble, if there is one; its logits are added to those of the network. precision: dtype of the matrix products of
-    a prediction, "float32" or, if the processor supports it, "bf16"; not saved. Explanations always use float32. task,
-    label_type, thresholds: see `Target`.
+    "int8", the dtype in the saved file; other tensors are saved in float32. ngrams, convolutions: the linear model of
+    the ensemble, if there is one; its logits are added to those of the network. precision: dtype of the matrix products
+    of a prediction, "float32" or, if the processor supports it, "bf16"; not saved. Explanations always use float32.
+    task, label_type, thresholds: see `Target`.
     """
 
     architecture: Architecture
@@ -211,7 +213,9 @@ class Model:
         """
         from gatewise.explain.evaluation import evaluation_report
 
+        data = labelled_for(self.target, self.preprocessor, data)
         truth, sequences = data.labels_among(self.classes), self.preprocessor.encode_batch(data.inputs)
+        self._warn_of_truncation(sequences)
         return evaluation_report(
             self.target,
             self.logits_of(sequences),
@@ -309,6 +313,7 @@ class Model:
         """A copy with a report on its units over `data`. Raises InputError for a class that the model does not have."""
         from gatewise.explain.units import units_over
 
+        data = labelled_for(self.target, self.preprocessor, data)
         sequences = self.preprocessor.encode_batch(data.inputs)
         names = [self.preprocessor.token_names(item) for item in data.inputs]
         truth, fingerprint = data.labels_among(self.classes), data.fingerprint()

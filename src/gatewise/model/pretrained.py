@@ -130,7 +130,8 @@ class PretrainedLM:
 def is_pretrained_lm(path: str | Path) -> bool:
     """Whether the folder says that it is one of `gatewise pretrain`; `load_pretrained` checks it."""
     try:
-        config = parse_json((Path(path) / "config.json").read_bytes(), "config.json")
+        file = Path(path) / "config.json"
+        config = parse_json(file.read_bytes(), "config.json") if file.is_file() else None  # reading a FIFO would block
     except (OSError, ModelFileError):
         return False
     return isinstance(config, dict) and config.get("kind") == KIND

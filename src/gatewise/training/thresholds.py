@@ -91,9 +91,12 @@ def _chosen(target: Target, training_data: TrainingData, p: Array, callback: Cal
         ratio = trained.sum() / (k * trained)
     scores = [_macro_f1((p * ratio**power).argmax(axis=1), labels, weight, k) for power in POWERS]
     power = POWERS[int(np.argmax(scores))]
+    if not power:
+        callback.log("no thresholds: the most probable class has the highest macro F1")
+        return ()
     callback.log(f"thresholds in proportion to class weight ^ -{power}, which has the highest macro F1")
     inverse = ratio**-power
-    return tuple((inverse / inverse.max()).tolist()) if power else ()
+    return tuple((inverse / inverse.max()).tolist())
 
 
 def _macro_f1(predicted: Array, labels: Array, weight: Array, k: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -199,3 +200,12 @@ def test_ablation_includes_the_ngrams() -> None:
     assert report.accuracy == pytest.approx(2 / 3)
     assert {unit.accuracy_ablated for unit in report.units} == {report.accuracy}
     assert max(unit.probability_change for unit in report.units) < 1e-3
+
+
+def test_the_note_on_ngrams_with_a_norm_does_not_speak_of_weights() -> None:
+    net, sequence = net_of(ARCHITECTURES["plain"], 7)
+    scale = np.ones(len(net.linear), dtype=np.float32)  # type: ignore[arg-type]
+    scaled = replace(net, linear=replace(net.linear, scale=scale))  # type: ignore[type-var]
+    for method in ("prefix-difference", "integrated-gradients"):
+        notes = [explain_example(Example(one, sequence), method).method_note for one in (net, scaled)]
+        assert ["weight" in note for note in notes] == [True, False]

@@ -239,7 +239,9 @@ def test_too_many_words_are_rejected() -> None:
     assert (caught.value.field, caught.value.code) == ("text", "too_long")
 
 
-@pytest.mark.parametrize("rows", [[], "x", [[1, 2]], [[1, 2, 3], [1, 2]], [[1, 2, float("inf")]], [[1, 2, "3"]]])
+@pytest.mark.parametrize(
+    "rows", [[], "x", [[1, 2]], [[1, 2, 3], [1, 2]], [[1, 2, float("inf")]], [[1, 2, 10**400]], [[1, 2, "3"]]]
+)
 def test_invalid_series_are_rejected(rows: Any) -> None:
     with pytest.raises(RequestError) as caught:
         explain_view(MODELS["series"], {"series": rows})

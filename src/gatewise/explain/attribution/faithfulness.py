@@ -108,7 +108,8 @@ def _predictions(net: ExplainedNetwork, logits: Array, empty: Array) -> tuple[Ar
     if net.target.task == "regression":
         base = float(run_all(net.without_linear(), [empty])[0, 0])
         return np.zeros(len(logits), dtype=np.int64), np.where(logits[:, 0] < base, -1, 1), base
-    which = net.target.probabilities(logits).argmax(axis=1)
+    several = net.target.task == "multilabel"
+    which = logits.argmax(axis=1) if several else net.target.predicted(logits)
     single = net.target.task == "classification" and logits.shape[1] == 1
     return which, np.where(which == 0, -1, 1) if single else np.ones(len(which), dtype=np.int64), 0.0
 

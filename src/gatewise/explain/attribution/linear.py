@@ -1,7 +1,7 @@
 """The linear model's part of an attribution. Its logits are added to the network's, so its scores are added too.
 
     prefix         the change of its logits from prefix to prefix; sums telescope, as the prefix differences do. For
-                   text it is an n-gram's weight at the word that completes it
+                   text without a norm it is an n-gram's weight at the word that completes it
     shared         a feature's part in equal parts to its steps: for text an n-gram's weight to its occurrences and to
                    the words of each
     left-out       its logits minus its logits without the step; need not add up
@@ -37,7 +37,9 @@ def linear_note(net: ExplainedNetwork, method: Method) -> str:
     """One sentence on how the method scores the features of the linear model; empty without one."""
     if net.linear is None:
         return ""
-    return (_NGRAM_NOTES if net.arch.inputs == "tokens" else _CONVOLUTION_NOTES)[method.linear_rule]
+    if isinstance(net.linear, Ngrams):
+        return (_NGRAM_NOTES if net.linear.scale is None else _SCALED_NGRAM_NOTES)[method.linear_rule]
+    return _CONVOLUTION_NOTES[method.linear_rule]
 
 
 _NGRAM_NOTES: dict[LinearRule, str] = {
@@ -45,6 +47,11 @@ _NGRAM_NOTES: dict[LinearRule, str] = {
     "shared": " The weight of each n-gram is added in equal parts to its words.",
     "left-out": " The n-grams of the edited text are counted again.",
     "included": "",
+}
+_SCALED_NGRAM_NOTES: dict[LinearRule, str] = {
+    **_NGRAM_NOTES,
+    "prefix": " The n-grams are added as the change of their logits when the word is read.",
+    "shared": " The part of each n-gram is added in equal parts to its words.",
 }
 _CONVOLUTION_NOTES: dict[LinearRule, str] = {
     "prefix": " The convolutions are added as the change of their logits when the step is read.",

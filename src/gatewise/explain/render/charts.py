@@ -233,12 +233,13 @@ def scatter_chart(x: Array, y: Array, x_name: str, y_name: str) -> str:
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) that enclose low to high, at most `most` + 2 of them."""
-    if not high > low:
+    if not (high - low) / most > 0:
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
-    step = 10.0 ** math.floor(math.log10((high - low) / most))
+    power = math.floor(math.log10((high - low) / most))
+    step = 10.0**power
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= most)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(n * step, 12) for n in range(first, last + 1)]
+    return [round(n * step, 1 - power) for n in range(first, last + 1)]
 
 
 def safe_name(name: str, limit: int) -> str:

@@ -101,7 +101,8 @@ def compare_report(
     """Texts one under the other, each with its prediction and its strongest steps, by the same method."""
     parts: list[RenderableType] = []
     for number, one in enumerate(found, start=1):
-        score = f", {printable(one.score.name(one.of))} {one.target_score:+.3f}" * (one.of.task != "regression")
+        name = printable(one.score.name(one.of)) + (f" minus that of {printable(one.against)}" if one.against else "")
+        score = f", {name} {one.target_score:+.3f}" * (one.of.task != "regression")
         parts += [Text.assemble((f"{number} ", _BOLD), _prediction_line(one), score)]
         parts += [Text("  ") + coloured_words(one.steps, one.scores, marks)]
         highest, lowest = one.strongest(words)

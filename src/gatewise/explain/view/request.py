@@ -94,8 +94,8 @@ def _series(rows: object) -> list[list[float]]:
         if not isinstance(row, list) or len(row) != len(rows[0]):
             raise RequestError(f"series[{n}]", "each step must have as many numbers as the first one")
         for k, x in enumerate(row):
-            if x is not None and (isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x)):
-                raise RequestError(f"series[{n}][{k}]", "must be a finite number, or null where it is missing")
+            if x is not None and (isinstance(x, bool) or not isinstance(x, int | float) or not -3e38 < x < 3e38):
+                raise RequestError(f"series[{n}][{k}]", "must be a number in float32's range, or null: a missing one")
     return [[math.nan if x is None else x for x in row] for row in rows]
 
 
