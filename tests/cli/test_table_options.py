@@ -87,6 +87,28 @@ def test_options_that_do_not_fit(run: Run, table: Path) -> None:
     assert "--text is for texts, and these are series" in refused(run, "train", *series)
 
 
+@pytest.mark.filterwarnings("ignore::gatewise.errors.DataWarning")
+def test_bad_rows_of_validation_data_have_a_list_of_their_own(run: Run, table: Path) -> None:
+    good = table.read_text(encoding="utf-8")
+    table.write_text(good + "one field\n", encoding="utf-8")
+    Path("held.csv").write_text(good.replace("film", "show") + "\n\ntwo;fields\n", encoding="utf-8")
+    words = ("films.csv", "--text", "body", "--label", "news", "--validation", "held.csv", "--skip-bad-rows", "bad.csv")
+    with pytest.warns(UserWarning, match="1 bad row of 61 skipped: see 'bad") as warned:
+        assert run("train", *words, "-o", "m", *TINY).exit_code == 0
+    assert sum("bad row" in str(one.message) for one in warned) == 2
+    for name, line in (("bad.csv", "films.csv,62,"), ("bad-validation.csv", "held.csv,64,")):
+        assert Path(name).read_text(encoding="utf-8").splitlines()[1].startswith(line)
+
+
+def test_series_are_described(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wide.csv").write_text("label,a,b,c\nx,1,2,3\ny,4,5,\n", encoding="utf-8")
+    assert "add --series" in refused(run, "data", "wide.csv")
+    found = json.loads(run("data", "wide.csv", "--series", "--json").stdout)["train"]
+    assert "1 channel, 2 to 3 steps" in found["source"]
+    assert [(one["class"], one["max"]) for one in found["classes"]] == [("x", 3), ("y", 2)]
+
+
 def test_several_files_and_stdin(run: Run, table: Path) -> None:
     words = ("--text", "body", "--label", "news", "--json")
     one, two, three = (

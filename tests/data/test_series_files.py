@@ -317,6 +317,7 @@ def test_long_table(tmp_path: Path, suffix: str) -> None:
         ("id,t,u,c\na,1,2\n", {}, ":2: 3 fields, but the header has 4"),
         ("id,t,c\na,1,x\n", {}, ":1: there is no column for the values"),
         ("id,t,u,c\na,1,2,\nb,1,2,x\n", {}, "'c' is empty"),
+        ("id,t,u,c\na,1,2,0\nb,1,2,nan\n", {}, ":3: 'c' is empty"),
         ("1.5,2,3\n4,5,6\n", {"id": None, "time": None, "label": None}, ":1: the first line holds numbers only"),
         ("a,a\n1,2\n", {"id": None, "time": None, "label": None}, ":1: the header has 2 columns 'a'"),
         ("a,b\n", {"id": None, "time": None, "label": None}, "has no row"),

@@ -135,6 +135,11 @@ def test_what_cannot_be_forecast_is_named(y: Any, options: dict[str, Any], messa
         Forecaster(6, **TINY).fit(y, **options)
 
 
+def test_the_last_windows_validate_whatever_the_recipe() -> None:
+    found = Forecaster(6, recipe="fast", **TINY).fit(seasonal())
+    assert "the last rows in the order of time" in found.model.metadata.validation
+
+
 @pytest.mark.parametrize("low", [0.0, -5.0])
 def test_values_that_have_no_logarithm_may_come_late(low: float) -> None:
     y = seasonal()

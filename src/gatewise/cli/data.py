@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 from gatewise.cli.arguments import (
     DataOption,
     DelimiterOption,
+    IdOption,
     JsonOption,
     LabelOption,
     LabelSeparatorOption,
+    LayoutOption,
+    SeriesOption,
     SkipOption,
     SourceArgument,
     TaskOption,
     TextOption,
+    TimeOption,
 )
 from gatewise.cli.inputs import TableOptions, read_source
 from gatewise.cli.output import console, plain_table, print_json
@@ -32,6 +36,10 @@ def data(
     label: LabelOption = None,
     task: TaskOption = None,
     label_separator: LabelSeparatorOption = None,
+    series: SeriesOption = False,
+    id: IdOption = None,
+    time: TimeOption = None,
+    layout: LayoutOption = None,
     delimiter: DelimiterOption = None,
     skip_bad_rows: SkipOption = None,
     as_json: JsonOption = False,
@@ -43,8 +51,10 @@ def data(
     gatewise data imdb --data aclImdb_v1.tar.gz
     gatewise data reviews.csv --text review --label sentiment
     gatewise data reviews.csv --text review --label price --task regression
+    gatewise data gestures.csv --series --id id --time second
     """
-    options = TableOptions(text, label, task, label_separator, delimiter=delimiter, skip_bad_rows=skip_bad_rows)
+    more = {"time": time, "id": id, "series": series, "layout": layout}
+    options = TableOptions(text, label, task, label_separator, delimiter=delimiter, skip_bad_rows=skip_bad_rows, **more)
     splits = read_source(source, data, options)
     parts = {"train": splits.train, **({"test": splits.test} if splits.test else {})}
     described = {name: _describe(part) for name, part in parts.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -187,7 +188,10 @@ def train(
     splits = read_source(sources, data, table)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
-    held_out = None if validation is None else read_source([validation], None, table).train
+    held_out = None
+    if validation is not None:  # with a list of bad rows of its own
+        beside = skip_bad_rows and str(Path(skip_bad_rows).with_stem(f"{Path(skip_bad_rows).stem}-validation"))
+        held_out = read_source([validation], None, replace(table, skip_bad_rows=beside)).train
     if recipe is None:  # the default depends on the kind of the data and on the number of rows
         chosen = named(default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")

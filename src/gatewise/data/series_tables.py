@@ -49,7 +49,7 @@ def _wide(table: SeriesTable, label: str | None, id: str | None) -> SeriesRows:
             fail(file, line, "the series has no value")
         inputs.append(series)
         if label is not None:
-            labels.append((line, _name(row[label])))
+            labels.append((line, _label(row[label])))
         if id is not None:
             ids.append(_name(row[id]))
     return _result(file, inputs, labels, label, ids if id is not None else None)
@@ -87,7 +87,7 @@ def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> S
             fail(file, line, f"{quote(time)}: {show_time(at)} and {show_time(first_time)} are not of one kind")
         steps.setdefault(name, []).append((at, line, [number(file, line, c, row[c]) for c in channels]))
         if label is not None:
-            found = _name(row[label])
+            found = _label(row[label])
             first = labels.setdefault(name, (line, found))
             if first[1] != found:
                 where = f"{quote(first[1])} in line {first[0]}"
@@ -177,13 +177,19 @@ def number(file: Path, line: int, column: str, cell: Any) -> float:
 def time_of(file: Path, line: int, cell: Any) -> Time:
     """The time in a cell. Raises DataError."""
     try:
-        return parse_time("" if cell is None else cell)
+        return parse_time(cell)
     except InputError as error:
         fail(file, line, str(error))
 
 
 def _name(cell: Any) -> str:
     return "" if cell is None else str(cell).strip()
+
+
+def _label(cell: Any) -> str:
+    """The name in a cell; "" where NaN or `?` says that there is none."""
+    name = _name(cell)
+    return "" if name.lower() in ("nan", "?") else name
 
 
 def _result(

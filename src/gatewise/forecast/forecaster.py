@@ -193,7 +193,8 @@ class Forecaster:
         data = Labelled(inputs, windows.y, names, groups, f"{len(inputs):,} windows", task="regression")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # windows are not rows that somebody collected
-            model = train(data, recipe=self.recipe or RECIPE, seed=self.seed, verbose=0, **self.changes)
+            changes = {"validation_by": "time", **self.changes}  # whatever the recipe says
+            model = train(data, recipe=self.recipe or RECIPE, seed=self.seed, verbose=0, **changes)
         return NetworkMember(transform, steps, windows.scales, model)
 
     def _forecast(self, horizon: int | None) -> Array:

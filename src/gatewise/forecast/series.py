@@ -77,10 +77,10 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
         values.append(np.concatenate(parts, axis=1))
         own = times_of.get(name)
         if own is not None:
-            parsed = [parse_time(time) for time in own]
-            if len(parsed) != len(column):
-                raise InputError(f"{where} has {len(column)} values but {len(parsed)} times")
+            if len(own) != len(column):
+                raise InputError(f"{where} has {len(column)} values but {len(own)} times")
             try:
+                parsed = [parse_time(time) for time in own]
                 steps.append(regular_steps(parsed))
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None
