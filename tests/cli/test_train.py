@@ -68,7 +68,7 @@ def test_ngram_order(run: Run, reviews_csv: Path, series_file: Path, tmp_path: P
     assert f"; {len(model.ngrams)} fitted in" in " ".join(result.stdout.split())
     said = " ".join(result.stdout.split())
     assert "ensemble: network x" in said
-    assert "; validation accuracy" in said
+    assert "; validation set: accuracy" in said
     assert "not calibrated: 3 validation rows, at least 100 are needed" in said
     assert model.metadata.command.endswith(" --ngram-order 2")
     assert "1- to 2-grams" in run("info", target).stdout

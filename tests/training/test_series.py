@@ -61,6 +61,15 @@ def test_cross_validation_is_out_of_fold() -> None:
     assert found.loss > 0.6
 
 
+def test_cross_validation_is_out_of_fold_without_convolutions() -> None:
+    rows, labels = two_channels(40, 3)
+    changes = TINY | {"convolution_features": 0, "epochs": 8}
+    found = gw.train(rows, labels, threshold="f1", **changes)
+    own = found.evaluate(Labelled.of(rows, labels)).loss  # all rows are training rows
+    assert [one.data.split(",")[0] for one in found.metadata.evaluations] == ["cross-validation"] * 3
+    assert all(abs(one.loss - own) > 1e-3 for one in found.metadata.evaluations[1:])
+
+
 def test_large_data_are_held_out() -> None:
     rows, labels = two_channels(60, 3)
     data = Labelled.of(rows, labels)

@@ -63,14 +63,19 @@ class EnsembleWeights(NamedTuple):
         return np.asarray(self.network * network + self.shift + (0 if ngrams is None else self.ngrams * ngrams))
 
 
-def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) -> tuple[Model, Array | None]:
+def fit_ensemble(
+    model: Model, training_data: TrainingData, out_of_fold: Array | None, callback: Callback
+) -> tuple[Model, Array | None]:
     """The model with the n-gram model and the calibration that its recipe asks for, fitted and measured; and the
-    ensemble's logits (validation rows, outputs) from an n-gram model that was fitted without them, None where it is the
+    ensemble's logits (validation rows, outputs) from parts that were fitted without them, None where they are the
     model's own.
+
+    out_of_fold (n, outputs): the network's logits of all rows by cross-validation; None where the network has not been
+    trained on the validation part.
     """
     recipe, task, scaling = training_data.recipe, training_data.data.task, training_data.target_scaling
     if not recipe.ngram_order and not recipe.calibrate:
-        return model, None
+        return model, out_of_fold
     rows = training_data.validation
     sequences = [training_data.full_sequences[n] for n in rows]
     targets = training_data.targets(rows)
@@ -82,7 +87,7 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
         if ngram_model is not None and other is not None:
             ngram_model = add_ngram_model(ngram_model, other, sequences, targets, callback, name, sample_weight)
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
-    network_logits = model.logits_of(sequences)
+    network_logits = model.logits_of(sequences) if out_of_fold is None else out_of_fold
     if selected is None:
         standardised = network_logits if scaling is None else scaling.transform(network_logits)
         weights = fit_ensemble_weights(standardised, ngram_logits, targets, task=task, sample_weight=sample_weight)
@@ -92,29 +97,45 @@ def fit_ensemble(model: Model, training_data: TrainingData, callback: Callback) 
     if scaling is not None:
         weights, ngram_model = in_unit(weights, scaling), ngram_model and ngram_model.scaled(scaling)
         ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
-    name, labels = "validation set, used to fit the ensemble weights", training_data.labels[rows]
     combined = weights.combine(network_logits, ngram_logits)
-    before, after = (evaluate(model.target, logits, labels, name) for logits in (network_logits, combined))
-    held_out = None if selected is None else combined
     parameters, ngrams = fold_into_parameters(model.parameters, ngram_model, weights)
+    model = replace(model, parameters=parameters, ngrams=ngrams)
+    model = with_report(model, training_data, weights, network_logits, combined, callback)
+    return model, combined if selected is not None or out_of_fold is not None else None
+
+
+def with_report(
+    model: Model,
+    training_data: TrainingData,
+    weights: EnsembleWeights,
+    network: Array,
+    combined: Array,
+    callback: Callback,
+) -> Model:
+    """The ensemble with its scores on the validation part and, from `MIN_CALIBRATION_ROWS` rows, its calibration.
+    network, combined: logits (validation rows, outputs) of the network and of the ensemble.
+    """
+    part, labels = training_data.validation_name, training_data.labels[training_data.validation]
+    name = f"{part}, used to fit the ensemble weights"
+    before, after = (evaluate(model.target, logits, labels, name) for logits in (network, combined))
     scores = ", ".join(f"{score} {value:.4f}" for score, value in after.scores.items())
-    callback.log(f"ensemble: {weights}; validation {scores}, loss {after.loss:.4f}")
-    model = replace(model, parameters=parameters, ngrams=ngrams).with_evaluation(after)
+    callback.log(f"ensemble: {weights}; {part}: {scores}, loss {after.loss:.4f}")
+    model = model.with_evaluation(after)
     if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
-        return model, held_out
+        return model
     if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
         callback.log(f"not calibrated: {after.n} validation rows, at least {MIN_CALIBRATION_ROWS} are needed")
-        return model, held_out
+        return model
     calibration = CalibrationReport(
         str(weights),
-        "the validation set; before: the network alone",
+        f"the {part}; before: the network alone",
         after.n,
         before.loss,
         after.loss,
         before.calibration_error,
         after.calibration_error,
     )
-    return replace(model, metadata=replace(model.metadata, calibration=calibration)), held_out
+    return replace(model, metadata=replace(model.metadata, calibration=calibration))
 
 
 def add_ngram_model(
@@ -186,18 +207,24 @@ def fold_into_parameters(
     parameters: Mapping[str, Array], ngram_model: NgramModel | None, weights: EnsembleWeights
 ) -> tuple[dict[str, Array], Ngrams | None]:
     """Network parameters and n-grams whose plain sum is the ensemble; the n-gram model's bias joins the dense bias."""
+    if ngram_model is None:
+        return fold_into_dense(parameters, 0.0, weights), None
+    ngrams = ngram_model.ngrams
+    scaled = (weights.ngrams * ngrams.weight.astype(np.float64)).astype(np.float32)
+    return fold_into_dense(parameters, ngram_model.bias, weights), replace(ngrams, weight=scaled)
+
+
+def fold_into_dense(
+    parameters: Mapping[str, Array], linear_bias: Array | float, weights: EnsembleWeights
+) -> dict[str, Array]:
+    """The parameters with the network's weight, the shift and the linear model's bias (outputs,) in the dense layer."""
     weight, bias = parameters["dense.weight"], parameters["dense.bias"]
-    ngram_bias = np.zeros(len(bias)) if ngram_model is None else ngram_model.bias
-    shift = weights.network * bias.astype(np.float64) + weights.ngrams * ngram_bias + weights.shift
-    dense = {
+    shift = weights.network * bias.astype(np.float64) + weights.ngrams * linear_bias + weights.shift
+    return {
+        **parameters,
         "dense.weight": (weights.network * weight.astype(np.float64)).astype(weight.dtype),
         "dense.bias": shift.astype(bias.dtype),
     }
-    if ngram_model is None:
-        return {**parameters, **dense}, None
-    ngrams = ngram_model.ngrams
-    scaled = (weights.ngrams * ngrams.weight.astype(np.float64)).astype(np.float32)
-    return {**parameters, **dense}, replace(ngrams, weight=scaled)
 
 
 def _selects(training_data: TrainingData) -> bool:

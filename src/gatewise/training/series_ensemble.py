@@ -16,12 +16,10 @@ from dataclasses import replace
 import numpy as np
 
 from gatewise.data.split import leave_one_out_folds
-from gatewise.metrics import RegressionEvaluation, evaluate
-from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback
 from gatewise.training.convolutions import MOST_ROWS, ConvolutionModel, fit_convolutions
-from gatewise.training.ensemble import MIN_CALIBRATION_ROWS, EnsembleWeights, in_unit
+from gatewise.training.ensemble import EnsembleWeights, fold_into_dense, in_unit, with_report
 from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array, Task
@@ -42,8 +40,6 @@ def fit_series_ensemble(
     network = out_of_fold
     if network is None:
         network = model.logits_of([training_data.full_sequences[n] for n in rows])
-    if training_data.logit_shift is not None and out_of_fold is not None:
-        network = network - training_data.logit_shift
     targets, sample_weight = training_data.targets(rows), training_data.sample_weight(rows)
     standardised = network if scaling is None else scaling.transform(network)
     weights = fit_series_weights(standardised, linear, targets, task, sample_weight)
@@ -51,27 +47,8 @@ def fit_series_ensemble(
         weights, convolution_model = in_unit(weights, scaling), convolution_model.scaled(scaling)
         linear = scaling.mean + scaling.scale * linear
     combined = weights.combine(network, linear)
-    name = f"{training_data.validation_name}, used to fit the ensemble weights"
-    labels = training_data.labels[rows]
-    before, after = (evaluate(model.target, logits, labels, name) for logits in (network, combined))
-    scores = ", ".join(f"{score} {value:.4f}" for score, value in after.scores.items())
-    callback.log(f"ensemble: {weights}; {training_data.validation_name}: {scores}, loss {after.loss:.4f}")
-    model = _fold(model, convolution_model, weights).with_evaluation(after)
-    if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
-        return model, combined
-    if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
-        callback.log(f"not calibrated: {after.n} validation rows, at least {MIN_CALIBRATION_ROWS} are needed")
-        return model, combined
-    calibration = CalibrationReport(
-        str(weights),
-        f"the {training_data.validation_name}; before: the network alone",
-        after.n,
-        before.loss,
-        after.loss,
-        before.calibration_error,
-        after.calibration_error,
-    )
-    return replace(model, metadata=replace(model.metadata, calibration=calibration)), combined
+    model = _fold(model, convolution_model, weights)
+    return with_report(model, training_data, weights, network, combined, callback), combined
 
 
 def fit_series_weights(
@@ -116,12 +93,7 @@ def _convolutions(training_data: TrainingData, seed: int, callback: Callback) ->
 
 def _fold(model: Model, convolution_model: ConvolutionModel, weights: EnsembleWeights) -> Model:
     """The model whose plain sum of network and convolutions is the ensemble."""
-    weight, bias = model.parameters["dense.weight"], model.parameters["dense.bias"]
-    shift = weights.network * bias.astype(np.float64) + weights.ngrams * convolution_model.bias + weights.shift
-    dense = {
-        "dense.weight": (weights.network * weight.astype(np.float64)).astype(weight.dtype),
-        "dense.bias": shift.astype(bias.dtype),
-    }
+    parameters = fold_into_dense(model.parameters, convolution_model.bias, weights)
     convolutions = convolution_model.convolutions
     scaled = (weights.ngrams * convolutions.weight.astype(np.float64)).astype(np.float32)
-    return replace(model, parameters={**model.parameters, **dense}, convolutions=replace(convolutions, weight=scaled))
+    return replace(model, parameters=parameters, convolutions=replace(convolutions, weight=scaled))

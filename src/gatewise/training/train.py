@@ -201,11 +201,13 @@ class _Run:
         model = self._model(training_data, loop, kernel)
         if not complete:
             raise self._interrupted(model, loop, teacher=folder != self.folder.folder)
+        network = loop.out_of_fold[loop.progress.best_epoch - 1] if loop.out_of_fold else None
+        if network is not None and training_data.logit_shift is not None:
+            network = network - training_data.logit_shift
         if training_data.recipe.convolution_features and training_data.data.kind == "series":
-            best = loop.out_of_fold[loop.progress.best_epoch - 1] if loop.out_of_fold else None
-            model, self.out_of_fold = fit_series_ensemble(model, training_data, best, self.seed, self.callback)
-            return model
-        model, self.out_of_fold = fit_ensemble(model, training_data, self.callback)
+            model, self.out_of_fold = fit_series_ensemble(model, training_data, network, self.seed, self.callback)
+        else:
+            model, self.out_of_fold = fit_ensemble(model, training_data, network, self.callback)
         return model
 
     def _loop(self, training_data: TrainingData, seed: int, callback: Callback, folder: Path | None) -> Loop:
