@@ -160,3 +160,8 @@ def test_numbers_for_regression() -> None:
 def test_what_is_no_number_is_refused(labels: Any, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         convert_labels(labels, task="regression")
+
+
+def test_multilabel_needs_a_label() -> None:
+    with pytest.raises(InputError, match="labels: no row has a label"):
+        convert_labels([[], []], "multilabel")

@@ -343,12 +343,26 @@ def test_json_records_of_other_keys_are_no_series(tmp_path: Path, record: str, w
 
 def test_label_numbers_of_a_table(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "y,t0,t1\n0.5,1,2\n2,3,4\n")
-    with pytest.raises(DataError, match="the labels are not whole numbers: regression needs the task"):
+    with pytest.raises(DataError, match=r"a label is 0\.5: this looks like regression: use --task regression"):
         read_series(path, label="y").labelled()
     data = read_series(path, label="y").labelled("regression")
     assert (data.labels.tolist(), data.classes) == ([[0.5], [2]], ("y",))
     with pytest.raises(DataError, match="series 1 has the label 'x', not a number"):
         read_series(write(tmp_path, "b.csv", "y,t0\nx,1\n"), label="y").labelled("regression")
+
+
+def test_many_different_numbers_are_no_classes_of_a_table(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "y,t0\n" + "".join(f"{n},1\n" for n in range(30)))
+    with pytest.raises(DataError, match="the labels are 30 different numbers in 30 rows: this looks like regression"):
+        read_series(path, label="y").labelled()
+    assert len(read_series(path, label="y").labelled("classification").classes) == 30
+
+
+def test_the_label_of_an_arff_file_is_there(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.arff", "@attribute a real\n@attribute b real\n@attribute y {u,v}\n@data\n1,2,u\n")
+    assert read_series(path, label="Y").labels == ["u"]
+    with pytest.raises(DataError, match=":4: no column 'z'; there are 'a', 'b', 'y'"):
+        read_series(path, label="z")
 
 
 def test_unknown_formats_are_named(tmp_path: Path) -> None:

@@ -53,8 +53,18 @@ def data(
     gatewise data reviews.csv --text review --label price --task regression
     gatewise data gestures.csv --series --id id --time second
     """
-    more = {"time": time, "id": id, "series": series, "layout": layout}
-    options = TableOptions(text, label, task, label_separator, delimiter=delimiter, skip_bad_rows=skip_bad_rows, **more)
+    options = TableOptions(
+        text,
+        label,
+        task,
+        label_separator,
+        time=time,
+        id=id,
+        series=series,
+        delimiter=delimiter,
+        skip_bad_rows=skip_bad_rows,
+        layout=layout,
+    )
     splits = read_source(source, data, options)
     parts = {"train": splits.train, **({"test": splits.test} if splits.test else {})}
     described = {name: _describe(part) for name, part in parts.items()}

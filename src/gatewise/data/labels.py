@@ -125,7 +125,9 @@ def _multilabel(rows: list[Any], task: Task | None, classes: Sequence[str] | Non
             raise InputError(f"{name}: {width} columns but {len(names)} classes")
         return ConvertedLabels(np.array(rows).astype(np.int64), names, "multilabel", "str" if classes else "int")
     flat = [(number, entry) for number, row in enumerate(rows) for entry in row]
-    if task is None and flat and all(isinstance(entry, float | np.floating) for _, entry in flat):
+    if not flat:
+        raise InputError(f"{name}: no row has a label")
+    if task is None and all(isinstance(entry, float | np.floating) for _, entry in flat):
         raise InputError(f"{name}: several numbers per row: this looks like regression: pass task='regression'")
     found, label_type = _names([entry for _, entry in flat], name, [number for number, _ in flat])
     order = class_order(found)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.labelled import Labelled
-from gatewise.data.labels import class_order, label_rows
+from gatewise.data.labels import class_order, label_rows, looks_continuous
 from gatewise.data.series import Series, describe_series
 from gatewise.errors import DataError, quote
 from gatewise.types import LabelType, Task
@@ -46,7 +46,7 @@ class SeriesRows:
         """The series with their labels. task: None for what the file says: numbers where it says so, else classes.
 
         Raises DataError if the file has no labels, for a label that is not a number with task="regression", and for
-        numbers that are not whole without a task.
+        numbers that look like regression without a task.
         """
         labels, where = self.labels, quote(self.path, 200)
         if labels is None:
@@ -61,8 +61,14 @@ class SeriesRows:
         if isinstance(labels, np.ndarray):
             target = labels[:, None]  # (n, 1)
             return Labelled(rows, target, (self.name,), source=self.source, task="regression", label_type="float")
-        if task is None and any(_DECIMAL.fullmatch(label) and not float(label).is_integer() for label in labels):
-            raise DataError(f"{where}: the labels are not whole numbers: regression needs the task 'regression'")
+        if task is None and self.classes is None and all(map(_DECIMAL.fullmatch, labels)):
+            found = looks_continuous([float(label) for label in labels])
+            if found:
+                which = "the labels are" if found[0] < 0 else "a label"
+                raise DataError(
+                    f"{where}: {which} {found[1]}: this looks like regression: "
+                    "use --task regression (in Python task='regression'), or classification if each number is a class"
+                )
         classes = self.classes or class_order(labels)
         source = f"{self.source}, {len(classes)} classes"
         return Labelled(rows, label_rows(labels, classes), classes, source=source, label_type=self.label_type)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from gatewise.data.columns import find_column
 from gatewise.data.files import decode, fail, read_bytes
 from gatewise.data.labels import class_order
 from gatewise.data.series import Series
 from gatewise.data.series_rows import SeriesRows, class_names
-from gatewise.errors import DataError, quote
+from gatewise.errors import DataError, InputError, quote
 
 NUMBER = re.compile(r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?nan|[+-]?inf(inity)?|\?)\s*", re.I)
 _MAX_LINE = 64 << 20  # characters
@@ -216,13 +217,16 @@ def _channels(file: Path, line: int, channels: list[str], expected: int | None) 
 def _arff_label(file: Path, line: int, attributes: list[tuple[str, str]], label: str | None) -> tuple[int | None, bool]:
     """The number of the label's attribute, and whether it is numeric."""
     nominal = [place for place, (_, kind) in enumerate(attributes) if kind.startswith("{")]
-    if label is not None:
-        named = [place for place, (name, _) in enumerate(attributes) if name == label]
-        if named:
-            return named[0], named[0] not in nominal
+    names = [name for name, _ in attributes]
+    if label:
+        try:
+            named = names.index(find_column(label, names))
+        except InputError as error:
+            fail(file, line, str(error))
+        return named, named not in nominal
     if len(nominal) > 1:
-        names = ", ".join(quote(attributes[place][0]) for place in nominal)
-        fail(file, line, f"{len(nominal)} nominal attributes, {names}: name the class with --label")
+        several = ", ".join(quote(names[place]) for place in nominal)
+        fail(file, line, f"{len(nominal)} nominal attributes, {several}: name the class with --label")
     return (nominal[0], False) if nominal else (None, False)
 
 
