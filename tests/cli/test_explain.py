@@ -336,6 +336,7 @@ def test_a_file_name_is_a_file_not_a_text(
         (("{series}", "{file}", "--row", "9"), "--row must be from 1 to 5, not 9"),
         (("{tokens}", "{file}"), "the model reads texts, not series"),
         (("{tokens}", "a text", "--row", "2"), "--row is the number of a row in a file: give a file"),
+        (("{tokens}", "a text", "--text", "x"), "--text names a column of a file: give a file"),
         (("{tokens}", "a text", "--against", "q"), "there is no class 'q'; the classes are"),
         (("{keras}", "a text", "--target", "positive", "--against", "positive"), "are the same: 'positive'"),
     ],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp
@@ -14,7 +17,11 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.intervene import intervene
 from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.explain.render.html_static import static_explanation
+from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.score import prediction_dict, prediction_text, target_score
+from gatewise.explain.view.serialize import prefix_json
+from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target
 from tests.explain.random_net import CHANNELS, TOKENS, parameters_of, sequence_of, steps_of
@@ -128,6 +135,25 @@ def test_of_several_classes_with_thresholds_the_predicted_one_is_explained() -> 
     logits = run_all(net, sequences)
     favoured = measure(net, sequences, METHODS["prefix-difference"]).probability
     assert favoured == pytest.approx(of.probabilities(logits)[np.arange(8), of.predicted(logits)].mean())
+
+
+def test_a_regression_of_a_small_unit_shows_its_numbers() -> None:
+    example = example_of(Target(("price",), task="regression"))
+    parameters = dict(example.net.parameters)
+    for name in ("dense.weight", "dense.bias"):
+        parameters[name] = parameters[name] * np.float32(1e-6)
+    example = Example(replace(example.net, parameters=parameters), example.sequence, example.names)
+    found = explain_example(example, "prefix-difference", {"prefix-difference": Faithfulness(3e-7, 1e-7, 9)})
+    assert "moves back by 3e-07 without" in found.faithfulness_note()
+    exact = np.array(prefix_json(example)["score"])
+    np.testing.assert_allclose(exact, example.score(example.prefix_logits), rtol=1e-3)
+    screen = Console(file=io.StringIO(), width=200)
+    screen.print(explanation_report(found, example))
+    shown = screen.file.getvalue()  # type: ignore[attr-defined]
+    top = max(found.scores, key=abs)
+    assert f"{top:+.4g}" in shown
+    assert f"{top:+.4g}" in static_explanation(found)
+    assert "0.000 in absolute sum" not in shown
 
 
 def test_an_intervention_keeps_the_score() -> None:

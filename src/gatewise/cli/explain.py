@@ -253,6 +253,9 @@ def _item(
     if file is None:
         if row is not None:
             raise InputError("--row is the number of a row in a file: give a file")
+        named = {"--text": options.text, "--label": options.label, "--id": options.id, "--time": options.time}
+        if given := [name for name, value in named.items() if value]:
+            raise InputError(f"{given[0]} names a column of a file: give a file")
         if tutorial:
             return _tutorial_review(data)
         return "\n".join(read_lines(None)) if text == "-" else text

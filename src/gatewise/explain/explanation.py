@@ -19,7 +19,7 @@ from gatewise.explain.attribution.linear import NgramScore, ngrams_in
 from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.net import ExplainedNetwork
-from gatewise.explain.score import TargetScore, favours, prediction_dict, prediction_text
+from gatewise.explain.score import TargetScore, favours, number_text, prediction_dict, prediction_text
 from gatewise.kernels import Kernel
 from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture
@@ -168,11 +168,15 @@ class Explanation(HtmlRepr):
         """How faithful the method is to this model, in one sentence."""
         if self.faithfulness is None:
             return "The faithfulness of this method to this model has not been measured."
-        what = "prediction moves back" if self.of.task == "regression" else "probability of the prediction falls"
+        numbers = self.faithfulness.comprehensiveness, self.faithfulness.sufficiency
+        what, (without, alone) = "probability of the prediction falls", map("{:.2f}".format, numbers)
+        if self.of.task == "regression":
+            name = f" of {self.classes[0]}" * (len(self.classes) > 1)  # the first number is measured
+            what, (without, alone) = f"prediction{name} moves back", map(number_text, numbers)
         return (
             f"Measured on {self.faithfulness.n:,} validation sequences: the {what} by "
-            f"{self.faithfulness.comprehensiveness:.2f} without the steps that the method ranks first "
-            f"(comprehensiveness), and by {self.faithfulness.sufficiency:.2f} with only these steps (sufficiency)."
+            f"{without} without the steps that the method ranks first (comprehensiveness), and by {alone} with only "
+            "these steps (sufficiency)."
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from gatewise.errors import InputError, quote
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
-from gatewise.explain.score import prediction_dict, prediction_text
+from gatewise.explain.score import prediction_dict, prediction_text, score_text
 from gatewise.target import Target
 from gatewise.types import Array
 
@@ -64,8 +64,9 @@ class Intervention(HtmlRepr):
         name = net.linear_name
         if self.before.steps == self.after.steps and before == after:
             kept = f"does not change: {name} depend on the {net.token_noun}s only"
-            return f"The {name}' part of the {net.score_noun}, {before:+.3f}, {kept}."
-        return f"The {name}' part of the {net.score_noun} is {before:+.3f} before and {after:+.3f} after."
+            return f"The {name}' part of the {net.score_noun}, {score_text(self.of, before)}, {kept}."
+        both = f"{score_text(self.of, before)} before and {score_text(self.of, after or 0.0)} after"
+        return f"The {name}' part of the {net.score_noun} is {both}."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

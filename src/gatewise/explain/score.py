@@ -111,6 +111,18 @@ def favours(of: Target, predicted: Array, score: TargetScore) -> bool:
     return bool(predicted[score.target]) if of.task == "multilabel" else int(predicted) == score.target
 
 
+def score_text(of: Target, value: float) -> str:
+    """A score with its sign: logits with three decimals, numbers of a regression with four significant digits."""
+    if of.task != "regression":
+        return f"{value:+.3f}"
+    return f"{value:+,.0f}" if abs(value) >= 10_000 else f"{value:+.4g}"
+
+
+def sum_text(of: Target, value: float) -> str:
+    """As `score_text`, and a logit that would be shown as 0 as a power of ten."""
+    return f"{value:+.0e}" if of.task != "regression" and 0 < abs(value) < 5e-4 else score_text(of, value)
+
+
 def number_text(value: float) -> str:
     """A number with four significant digits, or all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"

@@ -258,7 +258,8 @@ def _faithfulness(metadata: ModelMetadata, target: Target) -> list[str]:
     lines += ["|---|---:|---:|---:|"]
     for name, one in metadata.faithfulness.items():
         default = " (the default)" if name == metadata.attribution_method else ""
-        numbers = f"{one.comprehensiveness:.3f} | {one.sufficiency:.3f}"
+        form = "{:.4g} | {:.4g}" if target.task == "regression" else "{:.3f} | {:.3f}"
+        numbers = form.format(one.comprehensiveness, one.sufficiency)
         lines.append(f"| {escape_markdown(name)}{default} | {one.n:,} | {numbers} |")
     if target.task == "regression":
         return [

@@ -8,13 +8,15 @@ direction.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from gatewise.errors import printable
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
+from gatewise.explain.score import score_text, sum_text
+from gatewise.target import Target
 from gatewise.types import Array
 
 _MAX_WORD = 60  # characters of a word that are shown
@@ -45,12 +47,10 @@ def static_explanation(found: Explanation) -> str:
     side = "for" if found.favours_prediction else "against"
     note = f", {safe_text(found.probability_note)}" if found.probability_note else ""
     parts = [f'<p>Prediction: <strong class="{side}">{safe_text(found.prediction)}</strong>{note}</p>']
-    parts += [f'<p class="words" dir="auto">{" ".join(_words(found.steps, found.scores))}</p>', "<table>"]
+    parts += [f'<p class="words" dir="auto">{" ".join(_words(found))}</p>', "<table>"]
     for name, value, note in found.sums():
-        shown = f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}"
-        parts.append(
-            f'<tr><td>{safe_text(name)}</td><td>{shown}</td><td class="left muted">{safe_text(note)}</td></tr>'
-        )
+        cells = f'<td>{sum_text(found.of, value)}</td><td class="left muted">{safe_text(note)}</td>'
+        parts.append(f"<tr><td>{safe_text(name)}</td>{cells}</tr>")
     parts.append("</table>")
     if found.network_note():
         parts.append(f"<p>{safe_text(found.network_note())}</p>")
@@ -68,39 +68,42 @@ def static_example(example: Example, unit: int | None = None) -> str:
     chosen = example.top_unit if unit is None else unit
     gates, column = example.unit(chosen)
     scores = example.score(example.prefix_logits)
-    parts = [f"<h2>Prefix predictions{', in logits' * (example.net.score_noun == 'logit')}</h2>", _line(scores)]
+    parts = [
+        f"<h2>Prefix predictions{', in logits' * (example.net.score_noun == 'logit')}</h2>",
+        _line(example.net.target, scores),
+    ]
     half_life = float(gates.half_life()[column])
-    shown = "infinite" if np.isinf(half_life) else f"{half_life:.1f} steps"
-    parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}, half-life {shown}</h2>")
+    life = "infinite" if np.isinf(half_life) else f"{half_life:.1f} steps"
+    parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}, half-life {life}</h2>")
     parts.append('<div class="wide"><table><tr><th>step</th><th class="left"></th>')
     parts += [f"<th>{name}</th>" for name in ("i", "f", "g", "o", "c", "h", "contribution")] + ["</tr>"]
     for t, step in enumerate(example.steps):
-        numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"] + [
-            float(example.contributions[t, chosen])
-        ]
-        tds = "".join(f"<td>{x:.3f}</td>" if n in (0, 1, 3) else f"<td>{x:+.3f}</td>" for n, x in enumerate(numbers))
+        numbers = [float(getattr(gates, name)[t, column]) for name in "ifgoch"]
+        shown = [f"{x:.3f}" if n in (0, 1, 3) else f"{x:+.3f}" for n, x in enumerate(numbers)]
+        shown.append(score_text(example.net.target, float(example.contributions[t, chosen])))
+        tds = "".join(f"<td>{x}</td>" for x in shown)
         parts.append(f'<tr><td>{t + 1}</td><td class="left">{safe_text(step, _MAX_WORD)}</td>{tds}</tr>')
     parts.append("</table></div>")
     return "".join(parts)
 
 
-def _words(steps: Sequence[str], scores: Array) -> Iterator[str]:
-    highest = float(np.abs(scores).max(initial=0)) or 1.0
-    for step, score in zip(steps, scores.tolist(), strict=True):
+def _words(found: Explanation) -> Iterator[str]:
+    highest = float(np.abs(found.scores).max(initial=0)) or 1.0
+    for step, score in zip(found.steps, found.scores.tolist(), strict=True):
         strength = int(np.ceil(4 * abs(score) / highest - 0.4))  # a score below a tenth of the highest has no colour
         kind = f' class="{"p" if score > 0 else "n"}{strength}"' if strength else ""
-        yield f'<span{kind} title="{score:+.3f}">{safe_text(step, _MAX_WORD)}</span>'
+        yield f'<span{kind} title="{score_text(found.of, score)}">{safe_text(step, _MAX_WORD)}</span>'
 
 
-def _line(scores: Array) -> str:
+def _line(of: Target, scores: Array) -> str:
     """Target scores (T + 1,) as a line in a box of 1000 by 100, with the line of 0."""
     low, high = min(float(scores.min()), 0.0), max(float(scores.max()), 0.0)
     x = np.linspace(0, 1000, len(scores))
     y = 95 - 90 * (scores - low) / ((high - low) or 1.0)
     zero = 95 - 90 * (0 - low) / ((high - low) or 1.0)
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    ends = f"from {scores[0]:+.3f} before the first step to {scores[-1]:+.3f} after the last"
-    label = f"{ends}, between {low:.2f} and {high:.2f}"
+    first, last, least, most = (score_text(of, value) for value in (scores[0], scores[-1], low, high))
+    label = f"from {first} before the first step to {last} after the last, between {least} and {most}"
     return (
         f'<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label="{label}"><title>{label}</title>'
         f'<path d="M0 {zero:.1f}H1000" stroke="currentColor" stroke-opacity=".4" vector-effect="non-scaling-stroke"/>'

@@ -21,7 +21,9 @@ from gatewise.explain.clamp import GATE_NAMES
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
+from gatewise.explain.score import score_text, sum_text
 from gatewise.explain.units import Excerpt, UnitsReport, UnitSummary
+from gatewise.target import Target
 from gatewise.types import Array
 
 POSITIVE, NEGATIVE = Style(color="#2a7de1"), Style(color="#c86000")
@@ -102,13 +104,14 @@ def compare_report(
     parts: list[RenderableType] = []
     for number, one in enumerate(found, start=1):
         name = printable(one.score.name(one.of)) + (f" minus that of {printable(one.against)}" if one.against else "")
-        score = f", {name} {one.target_score:+.3f}" * (one.of.task != "regression")
+        score = f", {name} {score_text(one.of, one.target_score)}" * (one.of.task != "regression")
         parts += [Text.assemble((f"{number} ", _BOLD), _prediction_line(one), score)]
         parts += [Text("  ") + coloured_words(one.steps, one.scores, marks)]
         highest, lowest = one.strongest(words)
         places = sorted({*highest, *lowest}, key=lambda t: -abs(one.scores[t]))[:words]
-        shown = (f"{printable(one.steps[t], _LONGEST)} {one.scores[t]:+.3f}" for t in places)
-        parts += [Text(f"  {', '.join(shown)}; base value {one.base_value:+.3f}, residual {one.residual:+.3f}"), Text()]
+        shown = (f"{printable(one.steps[t], _LONGEST)} {score_text(one.of, one.scores[t])}" for t in places)
+        base_value, residual = (score_text(one.of, value) for value in (one.base_value, one.residual))
+        parts += [Text(f"  {', '.join(shown)}; base value {base_value}, residual {residual}"), Text()]
     return Group(*parts, *_method_lines(found[0]))
 
 
@@ -125,7 +128,8 @@ def unit_view(
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
     which = f"{'largest ' * largest}contributions to the {example.net.score_noun}"
-    text = f": {which}, {np.abs(contributions).sum():.3f} in absolute sum; {_half_life_text(gates.half_life()[column])}"
+    of, total = example.net.target, float(np.abs(contributions).sum())
+    text = f": {which}, {score_text(of, total)[1:]} in absolute sum; {_half_life_text(gates.half_life()[column])}"
     numbers = (*"ifgoch", "contribution")
     word = token_noun == "word"
     table = _table("rlrrrrrrr", "step", "word", *numbers) if word else _table("rrrrrrrr", "step", *numbers)
@@ -138,7 +142,7 @@ def unit_view(
         step = printable(example.steps[t], _LONGEST)
         cells = [Text(f"{t + 1}"), Text(step)] if word else [Text(step)]
         cells += [Text(f"{x:.3f}" if n in (0, 1, 3) else f"{x:+.3f}") for n, x in enumerate(values)]
-        table.add_row(*cells, Text(f"{contributions[t]:+.3f}"))
+        table.add_row(*cells, Text(score_text(of, contributions[t])))
         previous = t
     return Group(Text.assemble((where, _BOLD), text), table)
 
@@ -212,7 +216,7 @@ def _prediction(one: Explanation) -> Iterator[RenderableType]:
     yield Text("Prediction: ") + _prediction_line(one)
     table = _table("lrl", "name", "value", "note")
     for name, value, note in one.sums():
-        table.add_row(Text(printable(name)), f"{value:+.0e}" if 0 < abs(value) < 5e-4 else f"{value:+.3f}", note)
+        table.add_row(Text(printable(name)), sum_text(one.of, value), note)
     table.show_header = False
     yield table
     if one.network_note():
@@ -231,7 +235,7 @@ def _strongest(one: Explanation, words: int, marks: bool) -> Table:
         for side in sides:
             here = n < len(side)
             cells.append(Text(printable(one.steps[side[n]], _LONGEST) if here else ""))
-            cells.append(Text(f"{one.scores[side[n]]:+.3f}" if here else ""))
+            cells.append(Text(score_text(one.of, one.scores[side[n]]) if here else ""))
         table.add_row(*cells)
     return table
 
@@ -257,7 +261,7 @@ def _linear_parts(one: Explanation, token_noun: TokenNoun, count: int, marks: bo
         parts = (one.scores[t], one.scores[t] - one.linear_scores[t], one.linear_scores[t])
         step = printable(one.steps[t], _LONGEST)
         name = f"{t + 1} {step}" if token_noun == "word" else step
-        table.add_row(Text(name), *(_signed(x, marks) for x in parts))
+        table.add_row(Text(name), *(_signed(one.of, x, marks) for x in parts))
     return table
 
 
@@ -265,7 +269,7 @@ def _largest_ngrams(one: Explanation, count: int, marks: bool) -> Table:
     table = _table("lrr", f"largest of {len(one.ngrams):,} n-grams", "count", "score")
     for ngram in one.ngrams[:count]:
         words = printable(" ".join(ngram.words), _LONGEST_NGRAM)
-        table.add_row(Text(words), str(ngram.times), _signed(ngram.score, marks))
+        table.add_row(Text(words), str(ngram.times), _signed(one.of, ngram.score, marks))
     return table
 
 
@@ -288,7 +292,7 @@ def _before_and_after(found: Intervention) -> Table:
             table.add_row(Text(label), f"{one[k]:.4f}", f"{two[k]:.4f}", f"{two[k] - one[k]:+.4f}")
     before, after = found.target_scores()
     label = printable(found.before.score.name(of))
-    table.add_row(Text(label), f"{before:+.3f}", f"{after:+.3f}", f"{after - before:+.3f}")
+    table.add_row(Text(label), *(score_text(of, value) for value in (before, after, after - before)))
     return table
 
 
@@ -312,13 +316,14 @@ def _step_differences(found: Intervention, token_noun: TokenNoun, words: int, ma
     for t in sorted(np.argsort(-np.abs(after - before), kind="stable")[:words].tolist()):
         step = printable(found.before.steps[t], _LONGEST)
         name = Text(f"{t + 1} {step}" if token_noun == "word" else step)
-        table.add_row(name, f"{before[t]:+.3f}", f"{after[t]:+.3f}", _signed(after[t] - before[t], marks))
+        both = (score_text(found.of, side[t]) for side in (before, after))
+        table.add_row(name, *both, _signed(found.of, after[t] - before[t], marks))
     yield table
     yield Text()
 
 
-def _signed(value: float, marks: bool) -> Text:
-    return Text(f"{value:+.3f}", Style() if marks else POSITIVE if value > 0 else NEGATIVE)
+def _signed(of: Target, value: float, marks: bool) -> Text:
+    return Text(score_text(of, value), Style() if marks else POSITIVE if value > 0 else NEGATIVE)
 
 
 def _unit(report: UnitsReport, summary: UnitSummary, marks: bool) -> Iterator[RenderableType]:

@@ -7,6 +7,7 @@ lists the fields.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -293,9 +294,14 @@ def _without_heatmaps(view: Json) -> Json:
 def _series_values(example: Example) -> list[list[float | None]]:
     """The channels of the steps that the network reads; None where a value is missing."""
     values = np.asarray(example.item, dtype=np.float64)[example.rows]
-    return [[None if np.isnan(x) else round(float(x), _DECIMALS) for x in row] for row in values]
+    columns = [_list(column) for column in values.T]
+    return [[None if np.isnan(x) else x for x in row] for row in zip(*columns, strict=True)]
 
 
 def _list(numbers: Array) -> list[Any]:
-    rounded: list[Any] = np.round(np.asarray(numbers, dtype=np.float64), _DECIMALS).tolist()
+    """The numbers with six decimals, or with more where all are small, as in a regression of a small unit."""
+    array = np.asarray(numbers, dtype=np.float64)
+    largest = float(np.nanmax(np.abs(array), initial=0))
+    more = min(200, -math.floor(math.log10(largest))) if 0 < largest < 1e-2 else 0
+    rounded: list[Any] = np.round(array, _DECIMALS + more).tolist()
     return rounded

@@ -1,9 +1,9 @@
 // The prediction, its probability on a scale, the attribution method with its sum, and the prediction before a change.
 
-import { createSelect, el, fmt, fmtSmall, safeText, setText, signed } from "./dom.js";
+import { createSelect, el, fmt, fmtSmall, safeText, setText } from "./dom.js";
 import { hasSentimentLabels } from "./examples.js";
 import { tokenNounOf } from "./store.js";
-import { differenceText, mostProbable, valueOf, valueText } from "./value.js";
+import { differenceText, mostProbable, scoreText, valueOf, valueText } from "./value.js";
 
 const sum = (row) => row.reduce((a, b) => a + b, 0);
 
@@ -76,12 +76,14 @@ export function createPredictionView(root, store) {
 	}
 
 	function drawSums(attribution, prediction, tokenNoun) {
+		const isNumber = prediction.probability === null;
+		const shown = (x) => scoreText(x, isNumber);
 		const words = attribution.parts // with a linear model, each score has two parts
-			? `network ${signed(sum(attribution.parts.network))}  ${attribution.linear_name} ${signed(sum(attribution.parts.linear) + attribution.truncated_part)}`
-			: `${tokenNoun}s ${signed(sum(attribution.scores))}`;
+			? `network ${shown(sum(attribution.parts.network))}  ${attribution.linear_name} ${shown(sum(attribution.parts.linear) + attribution.truncated_part)}`
+			: `${tokenNoun}s ${shown(sum(attribution.scores))}`;
 		const residual = attribution.adds_up ? "rounding" : "residual";
-		setText(sums, `base value ${signed(attribution.base_value)}  ${words}  ${residual} ${fmtSmall(attribution.residual)}` +
-			`  = ${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""} ${signed(attribution.score)}`);
+		setText(sums, `base value ${shown(attribution.base_value)}  ${words}  ${residual} ${isNumber ? shown(attribution.residual) : fmtSmall(attribution.residual)}` +
+			`  = ${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""} ${shown(attribution.score)}`);
 		networkNote.hidden = !attribution.network_note;
 		setText(networkNote, attribution.network_note);
 		setText(methodNote, `${attribution.method}: ${attribution.note}`);

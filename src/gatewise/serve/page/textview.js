@@ -1,7 +1,8 @@
 // The words of the text in rows, coloured by their scores, with the prefix predictions as a line above each row.
 
 import { clampOf, tint } from "./colour.js";
-import { el, fmt, oncePerFrame, setAttr, setText, signed, svg, within } from "./dom.js";
+import { el, fmt, oncePerFrame, setAttr, setText, svg, within } from "./dom.js";
+import { number, scoreText } from "./value.js";
 import { commonPrefix, pieces } from "./words.js";
 
 const LINE_SPACE = 46; // px above each row: the margin of .word in style.css
@@ -142,12 +143,12 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 			setAttr(span, "aria-selected", n === selected);
 			const note = unknown.has(n) ? " (not in the vocabulary)" : "";
 			const name = view.part.tokens?.names?.[n] ? "start of the text" : span.textContent;
-			setAttr(span, "aria-label", `${name}${note}${score === undefined ? "" : `, ${signed(score)}`}`);
+			setAttr(span, "aria-label", `${name}${note}${score === undefined ? "" : `, ${scoreText(score, view.prefix?.numbers)}`}`);
 		});
 		if (spans[focus]) setAttr(spans[focus], "tabindex", -1);
 		focus = within(selected ?? 0, spans.length);
 		if (spans[focus]) setAttr(spans[focus], "tabindex", 0);
-		const colour = scores ? `Colour: ${view.colourOf}, full at ±${fmt(clamp)}` : "";
+		const colour = scores ? `Colour: ${view.colourOf}, full at ±${view.prefix?.numbers ? number(clamp) : fmt(clamp)}` : "";
 		const stride = view.prefix?.stride > 1 ? `, every ${view.prefix.stride}th ${view.tokenNoun}` : "";
 		const line = view.prefix ? `Line: prediction up to each ${view.tokenNoun}, ${view.prefix.note}${stride}` : "";
 		setText(caption, [colour, line, view.before ? "Thin line: before the change" : ""].filter(Boolean).join(" · "));

@@ -20,8 +20,11 @@ export const headingText = (prediction) => (prediction.probability === null ? sa
 export function differenceText(before, after) {
 	const difference = valueOf(after) - valueOf(before);
 	if (after.probability !== null) return fmt(difference, 2, true);
-	return (difference > 0 ? "+" : "") + number(difference);
+	return scoreText(difference, true);
 }
+
+/** A score with its sign: a logit with two decimals, for regression a number with four significant digits. */
+export const scoreText = (x, isNumber) => (isNumber ? (x > 0 ? "+" : "") + number(x) : fmt(x, 2, true));
 
 const scaled = new WeakMap();
 /**

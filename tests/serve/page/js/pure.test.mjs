@@ -9,7 +9,7 @@ const { clampOf, lut, mix, rgb, STOPS, tint } = await page("colour");
 const { decode, halve, orderOf, toCsv, toLevels } = await page("heatmapdata");
 const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await page("words");
 const { numbersAt, stepLine } = await page("cellmath");
-const { differenceText, lineOf, mostProbable, number, valueText } = await page("value");
+const { differenceText, lineOf, mostProbable, scoreText, number, valueText } = await page("value");
 const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
 const { createStore, START, selectedWord } = await page("store");
 const { describeChange, fittingChanges } = await page("interventions");
@@ -174,6 +174,8 @@ test("a value is a probability, or a number in its own unit", () => {
   assert.equal(valueText(label), "“good” 0.82");
   assert.equal(valueText(price), "\u22121,235");
   assert.equal(number(0.00012345), "0.0001234");
+  assert.deepEqual([0.00012345, -2, 0].map((x) => scoreText(x, true)), ["+0.0001234", "\u22122", "0"]);
+  assert.deepEqual([0.00012345, -2].map((x) => scoreText(x, false)), ["\u00b10.00", "\u22122.00"]);
   assert.equal(differenceText(label, { ...label, probability: 0.7 }), "\u22120.12");
   assert.equal(differenceText(price, { ...price, score: -1200 }), "+34.57");
   assert.deepEqual(mostProbable({ probabilities: [0.1, 0.6, 0.3] }, ["a", "b", "c"], 2), [["b", 0.6], ["c", 0.3]]);
