@@ -121,6 +121,8 @@ def wrong_requests() -> list[tuple[str, Any]]:
         ("gestures", {"inputs": [series | {"shape": [2, 2]}]}),
         ("gestures", {"inputs": [series | {"shape": [1, 1, 4]}]}),
         ("gestures", {"inputs": [series | {"shape": [1, 3, 2]}]}),
+        ("gestures", {"inputs": [series | {"data": [[[1, 2, 3], [4]]]}]}),
+        ("gestures", {"inputs": [series | {"data": [[1, 2, 3, 4]]}]}),
         ("gestures", {"inputs": [series | {"shape": [0, 2, 2], "data": []}]}),
         ("gestures", {"inputs": [series | {"data": [1, 2, 3, "4"]}]}),
         ("gestures", {"inputs": [series | {"data": [1, 2, 3, 1e39]}]}),

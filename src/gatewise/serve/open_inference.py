@@ -202,8 +202,11 @@ def _series(shape: list[int], data: Any, channels: int) -> list[Any]:
     if len(shape) != 3 or shape[2] != channels or 0 in shape:
         raise _bad_tensor(f"input series: its shape must be [n, steps, {channels}]")
     if not isinstance(data, np.ndarray):
-        flat = data
-        while isinstance(flat, list) and flat and all(isinstance(row, list) for row in flat):
+        flat, lengths = data, [shape[0], shape[1], shape[2]]
+        while isinstance(flat, list) and flat and all(isinstance(row, list) for row in flat):  # nested as its shape
+            if len(lengths) < 2 or any(len(row) != lengths[1] for row in flat):
+                raise _bad_tensor("input series: its data are nested in another way than its shape")
+            lengths = lengths[1:]
             flat = [item for row in flat for item in row]
         numbers = isinstance(flat, list) and all(
             x is None or (type(x) in (int, float) and -3e38 < x < 3e38) for x in flat

@@ -118,9 +118,8 @@ def with_report(
     part, labels = training_data.validation_name, training_data.labels[training_data.validation]
     name = f"{part}, used to fit the ensemble weights"
     before, after = (evaluate(model.target, logits, labels, name) for logits in (network, combined))
-    scores = ", ".join(f"{score} {value:.4f}" for score, value in after.scores.items())
-    callback.log(f"ensemble: {weights}; {part}: {scores}, loss {after.loss:.4f}")
     model = model.with_evaluation(after)
+    callback.log(f"ensemble: {weights}; {part}: {model.metadata.evaluations[-1].figures}")
     if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
         return model
     if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed

@@ -52,9 +52,10 @@ export function createPredictionView(root, store) {
 		if (method.options.length !== names.length) {
 			method.replaceChildren(...names.map((name) => el("option", { value: name })));
 		}
+		const shown = model?.model.task === "regression" ? (x) => scoreText(x, true) : fmt;
 		[...method.options].forEach((option, n) => {
 			const score = model?.faithfulness[names[n]];
-			const measured = score ? `, comprehensiveness ${fmt(score.comprehensiveness)}` : ", not measured";
+			const measured = score ? `, comprehensiveness ${shown(score.comprehensiveness)}` : ", not measured";
 			setText(option, names[n] + measured + (model?.attribution_method === names[n] ? " (default)" : ""));
 		});
 		if (attribution) method.value = attribution.method;
