@@ -156,7 +156,8 @@ def _describe(choice: ModelChoice, as_json: bool) -> None:
         rows = summary(found.architecture) + ([] if found.linear_model is None else [found.linear_model.summary()])
         layers = [{"layer": n, "output": shape, "parameters": count} for n, shape, count in rows]
         described = {"architecture": asdict(found.architecture), "classes": list(found.classes), "layers": layers}
-        target: dict[str, Any] = {"task": found.task, "thresholds": list(found.thresholds)}
+        of = found.target
+        target: dict[str, Any] = {"task": of.task, "label_type": of.label_type, "thresholds": list(of.thresholds)}
         print_json(
             {
                 "model": choice.name,

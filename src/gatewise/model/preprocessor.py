@@ -156,7 +156,8 @@ class StandardScaler:
         """Scale one series (length, channels). A missing value stays one."""
         if series.ndim != 2 or series.shape[1] != self.channels:
             raise InputError(f"a series must be (length, {self.channels}), got {series.shape}")
-        scaled: Array = ((series - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
+        with np.errstate(over="ignore"):  # the network refuses infinite values
+            scaled: Array = ((series - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
         return scaled
 
     def to_config(self) -> dict[str, Any]:
