@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -194,13 +196,30 @@ def test_by_time_the_last_rows_are_held_out(ordered: bool) -> None:
     assert times[order][first].max() < times[order][last].min()
 
 
+def test_texts_are_ordered_as_times() -> None:
+    data = Labelled.of([f"text {k}" for k in range(12)], [0, 1] * 6)
+    for times in (
+        [str(k) for k in range(12)],
+        [f"2024-01-01T{k}:00" if k > 9 else f"2024-01-01T0{k}:00" for k in range(12)],
+    ):
+        assert split(data, 0.75, 0, "time", times)[1].tolist() == [9, 10, 11]
+    days = [date(2024, 1, 12 - k) for k in range(12)]
+    assert split(data, 0.75, 0, "time", days)[1].tolist() == [0, 1, 2]
+
+
 def test_rows_of_one_time_stay_together() -> None:
     data = Labelled.of([f"text {k}" for k in range(50)], [0, 1] * 25)
     times = np.repeat(np.arange(10), 5)[::-1]
     first, last = split(data, 0.77, 0, "time", times)
     assert set(times[first]).isdisjoint(times[last])
     assert len(last) == 10
-    for wrong, message in (([1.0] * 49, "50,"), ([np.nan] * 50, "row 0 has no time"), ([3] * 50, "one time")):
+    for wrong, message in (
+        ([1.0] * 49, "50,"),
+        ([np.nan] * 50, "row 0: the time is missing"),
+        (["1/2/2024"] * 50, "row 0: the time '1/2/2024' is neither"),
+        ([2024] * 49 + ["2023-05-01"], "row 49: 2023-05-01 and 2024 are not of one kind"),
+        ([3] * 50, "one time"),
+    ):
         with pytest.raises((InputError, DataError), match=message):
             split(data, 0.77, 0, "time", wrong)
     with pytest.raises(InputError, match="times need"):

@@ -56,13 +56,6 @@ def test_nothing_sees_the_future(count: int) -> None:
     assert (first.predict() != second.predict()).all()
 
 
-def test_what_is_fitted_on_the_past_does_not_depend_on_rows_after_it() -> None:
-    y = seasonal(90)
-    alone, cut = Forecaster(4, **TINY).fit(y[:72].copy()), Forecaster(4, **TINY).fit(y[:72])
-    np.testing.assert_array_equal(alone.predict(), cut.predict())
-    assert alone.weights == cut.weights
-
-
 def test_several_series_with_exogenous_columns_and_times(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     y = {"a": seasonal(72), "b": seasonal(60, seed=1, level=3000)}

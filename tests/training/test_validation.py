@@ -83,6 +83,8 @@ def test_validation_data_that_do_not_fit_are_refused() -> None:
             train(data, validation=wrong, **SMALL)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="validation data are given"):
         train(data, validation=data, times=range(60), split="time", **SMALL)
+    with pytest.raises(InputError, match="60 inputs but 59 times"):
+        train(replace(data, sample_weight=np.arange(60.0)), times=range(59), split="time", **SMALL)
 
 
 def test_duplicates_of_training_rows_are_said() -> None:

@@ -164,7 +164,7 @@ def _predict_files(
         inputs, columns, table_delimiter(delimiter), skip_bad_rows, lines=lines, fail_fast=True
     ) as reader:
         if out is not None:
-            identity = {"model": model_digest(choice.folder)}
+            identity = {"model": model_digest(choice.folder), "precision": model.precision}
             n = BulkPrediction(model, reader, Path(out), every, overwrite, resume, identity).run()
             print(f"gatewise: wrote {quote(out, 200)}: {n:,} rows", file=sys.stderr)
             if as_json:

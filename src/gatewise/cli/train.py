@@ -169,11 +169,11 @@ def train(
     # An error in an option stops the command before it reads the data.
     checked_seed(seed, resume)
     weights, at = parsed_class_weight(class_weight or []), parsed_threshold(threshold)
-    if split is None and time is not None and not series:
-        split = "time"
     if split is not None:
         options["validation_by"] = split
     recipe, changes = changed_fields(recipe, config, set_fields or [], options)
+    if time is not None and not series:
+        changes.setdefault("validation_by", "time")
     for_precision(precision or "float32")  # type: ignore[arg-type]
     chosen = named(recipe or default_recipe(0, pretrained is not None), **changes)
     if unlabelled and not chosen.uses_unlabelled:

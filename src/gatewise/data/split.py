@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.labelled import Labelled
+from gatewise.data.times import seconds_of
 from gatewise.errors import DataError, InputError
 
 _MAX_PASSES = 20
@@ -32,7 +33,7 @@ def split(
     Both are stratified: by class, by each label of a multi-label row (Sechidis et al. 2011), or by the ten quantiles of
     a number. The result depends on the data and the seed only, not on the version of NumPy.
 
-    by="time": the first part is the earlier one. times (n,): numbers, dates or texts that sort by time; None: those of
+    by="time": the first part is the earlier one. times (n,): numbers, dates or ISO texts; None: those of
     `labelled.time`, and without them the order of the rows. Rows of equal time stay together. Nothing is random, and
     groups and duplicates do not count.
 
@@ -44,9 +45,7 @@ def split(
     if by not in ("group", "row", "time"):
         raise InputError(f"by must be 'group', 'row' or 'time', not {by!r}")
     if by == "time":
-        if times is None and labelled.time.size:
-            times = labelled.time.tolist()
-        return _split_by_time(len(labelled), fraction, times)
+        return _split_by_time(_order(labelled, times), fraction)
     if times is not None:
         raise InputError("times need a split by='time'")
     components = _components([labelled.keys] if by == "row" else [labelled.groups, labelled.keys])
@@ -150,12 +149,18 @@ def leave_one_out_folds(labelled: Labelled) -> list[NDArray[np.int64]]:
     return [np.array(rows, dtype=np.int64) for rows in _components([labelled.groups, labelled.keys])]
 
 
-def _split_by_time(n: int, fraction: float, times: Sequence[Any] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    order = np.arange(n) if times is None else np.asarray(times)
-    if order.shape != (n,) or order.dtype.kind not in "biufMSU":
-        raise InputError(f"times must be ({n},) numbers, dates or texts, got {order.shape} {order.dtype}")
-    if bool((order != order).any()):
-        raise InputError(f"times: row {int(np.flatnonzero(order != order)[0])} has no time")
+def _order(labelled: Labelled, times: Sequence[Any] | None) -> NDArray[np.float64]:
+    """Numbers (n,) that are ordered as the times of the rows."""
+    n = len(labelled)
+    if times is None:
+        return labelled.time if labelled.time.size else np.arange(n, dtype=np.float64)
+    if np.shape(times) != (n,):
+        raise InputError(f"times must be ({n},), got {np.shape(times)}")
+    return seconds_of(times, lambda row: f"times: row {row}")
+
+
+def _split_by_time(order: NDArray[np.float64], fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    n = len(order)
     moments, place, count = np.unique(order, return_inverse=True, return_counts=True)
     if len(moments) < 2:
         raise DataError(f"the data cannot be split by time: all {n:,} rows have one time")

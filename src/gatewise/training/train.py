@@ -132,6 +132,8 @@ def train(
         raise InputError(f"{labelled.source}: n-grams are for texts, and these are series")
     if unlabelled is not None and (labelled.sample_weight != 1).any():
         raise InputError(f"{labelled.source}: sample_weight does not reach unlabelled texts: leave one of them out")
+    if times is not None and len(times) != len(labelled):
+        raise InputError(f"there are {len(labelled):,} inputs but {len(times):,} times")
     if (labelled.sample_weight == 0).any():
         counts = labelled.sample_weight > 0
         times = None if times is None else [when for when, kept in zip(times, counts, strict=True) if kept]
