@@ -19,6 +19,7 @@ from gatewise.data.tables import open_table
 from gatewise.data.times import Time, comparable, parse_time, show_time
 from gatewise.errors import DataError, InputError, quote
 
+_INDEX = {"", "id", "index", "unnamed: 0", "__index_level_0__"}  # as pandas and others write row numbers
 _MISSING = {"", "?", "na", "nan", "null", "none", "n/a"}
 
 
@@ -39,11 +40,12 @@ def _wide(table: SeriesTable, label: str | None, id: str | None) -> SeriesRows:
     label = table.label(label)
     id = None if id is None else table.column(id, "--id")
     steps = [name for name in table.columns if name not in (label, id)]
+    _refuse_index(table, steps)
     inputs: list[Series] = []
     labels: list[tuple[int, str]] = []
     ids: list[str] = []
     for line, row in table.rows():
-        values = [number(file, line, name, row[name]) for name in steps]
+        values = [number(file, line, name, row[name], "; name a label or id column") for name in steps]
         series = trim(np.array(values, dtype=np.float32)[:, None])
         if not len(series):
             fail(file, line, "the series has no value")
@@ -72,6 +74,7 @@ def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> S
     label = table.label(label)
     id = None if id is None else table.column(id, "--id")
     channels = [name for name in table.columns if name not in (id, time, label)]
+    _refuse_index(table, channels)
     if not channels:
         fail(file, 1, "there is no column for the values of the series")
     steps: dict[str, list[tuple[Any, int, list[float]]]] = {}
@@ -102,6 +105,14 @@ def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> S
         inputs.append(np.array([values for _, _, values in found_steps], dtype=np.float32))
     ids = list(steps) if id is not None else None
     return _result(file, inputs, [labels[name] for name in steps] if label is not None else [], label, ids)
+
+
+def _refuse_index(table: SeriesTable, columns: list[str]) -> None:
+    """Raises DataError for a column of row numbers or ids among those of the values."""
+    found = [name for name in columns if name.strip().lower() in _INDEX]
+    if found:
+        what = f"the column {quote(found[0])} would be read as values of the series: name it with --id, or take it out"
+        fail(table.file, table.table.first_line, what)
 
 
 class SeriesTable:
@@ -154,8 +165,8 @@ class SeriesTable:
         self.table.close()
 
 
-def number(file: Path, line: int, column: str, cell: Any) -> float:
-    """The number in a cell, NaN for a missing one. Raises DataError for anything else."""
+def number(file: Path, line: int, column: str, cell: Any, hint: str = "") -> float:
+    """The number in a cell, NaN for a missing one. Raises DataError, which ends with the hint, for anything else."""
     if cell is None:
         return math.nan
     if isinstance(cell, str):
@@ -163,12 +174,12 @@ def number(file: Path, line: int, column: str, cell: Any) -> float:
         if text.lower() in _MISSING:
             return math.nan
         if not NUMBER.fullmatch(text):
-            fail(file, line, f"column {quote(column, 40)}: {quote(text, 40)} is not a number")
+            fail(file, line, f"column {quote(column, 40)}: {quote(text, 40)} is not a number{hint}")
         value = float(text)
     elif isinstance(cell, int | float) and not isinstance(cell, bool):
         value = float(cell)
     else:
-        fail(file, line, f"column {quote(column, 40)}: {quote(cell, 40)} is not a number")
+        fail(file, line, f"column {quote(column, 40)}: {quote(cell, 40)} is not a number{hint}")
     if math.isinf(value) or abs(value) > float(np.finfo(np.float32).max):
         fail(file, line, f"column {quote(column, 40)}: {quote(cell, 40)} is not finite or too large")
     return value
