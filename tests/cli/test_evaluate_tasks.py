@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +127,28 @@ def test_notebook_cards_of_every_task(folders: dict[str, Path]) -> None:
     shown = number._repr_html_()
     assert "RMSE 0.5, MAE 0.5," in shown
     assert "accuracy" not in shown
+
+
+def test_many_numbers_as_classes_are_evaluated_as_the_model_was_trained(
+    run: Run, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    import gatewise as gw
+
+    model = replace(gw.load(folders["many"]), classes=tuple(map(str, range(30))), label_type="int")
+    model.save(tmp_path / "model")
+    table = tmp_path / "new.csv"
+    table.write_text("text,label\n" + "".join(f"a good film {k},{k}\n" for k in range(30)))
+    result = run("evaluate", tmp_path / "model", table, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["n"] == 30
+    table.write_text("text,label\na good film,0.25\na bad film,1.5\n")
+    assert "the model has no class '0.25'" in run("evaluate", tmp_path / "model", table).stderr
+
+
+def test_series_of_other_channels_are_refused_with_the_file(run: Run, folders: dict[str, Path], tmp_path: Path) -> None:
+    wide = tmp_path / "two.npy"
+    np.save(wide, np.zeros((3, 9, 2)))
+    for command in ("explain", "predict"):
+        result = run(command, folders["number"], wide, "--layout", "time-first")
+        assert result.exit_code == 2
+        assert "two.npy': the series have 2 channels, the model reads 1" in result.stderr

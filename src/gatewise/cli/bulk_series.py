@@ -65,7 +65,7 @@ def predict_series(
 def check_series(model: Model, rows: SeriesRows) -> None:
     """Warn about series of another length than all training series had: a column may be a label or an id.
 
-    Raises InputError for a first column of a UCR text file that is not the class.
+    Raises InputError for a first column of a UCR text file that is not the class, and for another number of channels.
     """
     path = quote(rows.path, 200)
     if rows.path.lower().endswith((".tsv", ".txt")) and isinstance(rows.labels, list) and model.task != "regression":
@@ -75,6 +75,11 @@ def check_series(model: Model, rows: SeriesRows) -> None:
                 f"{path}: the first column is the class, but the model has no class {quote(other[0], 40)}; if the file "
                 "has no classes, add --label ''"
             )
+    channels = rows.inputs[0].shape[1] if rows.inputs else model.channels
+    if channels != model.channels:
+        hint = "" if channels > 1 else "; a table with one row per step needs --time, and --id for several series"
+        count = f"{channels} channel{'s' * (channels != 1)}"
+        raise InputError(f"{path}: the series have {count}, the model reads {model.channels}{hint}")
     shortest, longest = getattr(model.preprocessor, "steps", (0, 0))
     lengths = {len(series) for series in rows.inputs}
     if 0 < shortest == longest and lengths != {longest}:

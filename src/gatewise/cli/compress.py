@@ -54,7 +54,7 @@ def compress(
     check_target(out)
     labelled = None
     if data is not None:
-        splits = read_data(data, TableOptions(text, label))
+        splits = read_data(data, TableOptions(text, label, original.task, series=original.channels > 0))
         labelled = splits.test or splits.train
         if original.metadata.fingerprint and labelled.fingerprint() == original.metadata.fingerprint:
             print("gatewise: warning: the model was trained on this data", file=sys.stderr)

@@ -72,11 +72,10 @@ def evaluate(
     """
     choice, source = _choice(arguments or [], use_bundled)
     model = open_model(choice.path, precision)
-    task = None if model.task == "classification" else model.task
     options = TableOptions(
         text,
         label,
-        task,
+        model.task,
         label_separator,
         time=time,
         id=id,

@@ -123,17 +123,19 @@ def explain(
     if data is not None and text is None and file is None and not tutorial_review:
         if clamps or replacements or compare or method or svg or html or target or against:
             raise InputError("--data without a text summarises units; the other options need a text")
-        labelled = _sample(data, TableOptions(column, label, time=time, id=id, layout=layout, series=series), limit)
+        labelled = _sample(
+            data, TableOptions(column, label, model.task, time=time, id=id, layout=layout, series=series), limit
+        )
         _show_units(model, choice, labelled, unit, top, as_json, screen, marks)
         return
     item = _item(
-        series,
+        model,
         text,
         tutorial_review,
         data,
         file,
         row,
-        TableOptions(column, label, time=time, id=id, layout=layout, series=series),
+        TableOptions(column, label, model.task, time=time, id=id, layout=layout, series=series),
     )
     from gatewise.explain.explanation import method_named
     from gatewise.explain.render.html import compare_page, report_page
@@ -232,7 +234,7 @@ def _show_units(
 
 
 def _item(
-    series: bool,
+    model: Model,
     text: str | None,
     tutorial: bool,
     data: str | None,
@@ -243,6 +245,7 @@ def _item(
     """The text or series to explain: what was typed, or one row of a file. Raises InputError unless exactly one is
     given.
     """
+    series = model.architecture.inputs == "channels"
     if sum((text is not None, tutorial, file is not None)) != 1:
         kind = "a file of series" if series else "a text (- for stdin), --tutorial-review, a file"
         raise InputError(f"give one of: {kind}; or --data alone")
@@ -261,19 +264,22 @@ def _item(
         return "\n".join(read_lines(None)) if text == "-" else text
     if not os.path.isfile(file):
         raise InputError(f"{quote(file)}: there is no such file{'; the model reads series' * series}")
-    inputs = _rows_of(file, series, options)
+    inputs = _rows_of(file, model, options)
     if not 1 <= (row or 1) <= len(inputs):
         raise InputError(f"--row must be from 1 to {len(inputs):,}, not {row}")
     return inputs[(row or 1) - 1]
 
 
-def _rows_of(file: str, series: bool, options: TableOptions) -> Sequence[Any]:
+def _rows_of(file: str, model: Model, options: TableOptions) -> Sequence[Any]:
     """The series of a file; or the texts of a table, or of another file its content as one text."""
-    if series:
+    if model.architecture.inputs == "channels":
+        from gatewise.cli.bulk_series import check_series
         from gatewise.data.series_files import read_series
 
         label = options.label[0] if options.label else None
-        return read_series(file, label=label, id=options.id, time=options.time, layout=options.layout).inputs
+        rows = read_series(file, label=label, id=options.id, time=options.time, layout=options.layout)
+        check_series(model, rows)
+        return rows.inputs
     if is_series(file):
         raise InputError(f"{quote(file)}: the model reads texts, not series")
     from gatewise.data.files import read_column
