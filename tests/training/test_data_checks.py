@@ -24,7 +24,7 @@ from gatewise.training.data_checks import (
 )
 from tests.training.texts import made_reviews
 
-TINY: dict[str, Any] = {"units": 3, "embedding_dim": 4, "epochs": 1, "ngram_order": 0, "calibrate": False}
+TINY: dict[str, Any] = {"units": 3, "epochs": 1, "ngram_order": 0, "calibrate": False}
 
 
 def messages(*arguments: Any, **changes: Any) -> list[str]:

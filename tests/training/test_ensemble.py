@@ -115,16 +115,30 @@ def test_texts_without_a_common_ngram() -> None:
 def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
     model = train(made_reviews(200, 56), **HALF)
     assert model.ngrams is not None
-    gestures = train(_gestures(), **HALF)
+    gestures = train(_gestures(), units=12, batch_size=16, epochs=2, validation_fraction=0.5)
     assert gestures.ngrams is None
     assert model.metadata.calibration is not None
     assert gestures.metadata.calibration is None, "ten validation rows are too few to call it calibrated"
     assert "are not calibrated." in gestures.card()
 
 
-def test_ngrams_of_series_are_refused() -> None:
-    with pytest.raises(InputError, match="n-grams are for texts, and these are series"):
-        train(_gestures(), ngram_order=1, **SMALL)
+@pytest.mark.parametrize(
+    "field", [{"ngram_order": 1}, {"encoding": "keras"}, {"dropout_embedding": 0.3}, {"embedding_dim": 8}]
+)
+def test_fields_for_texts_are_refused_with_series(field: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(field))} is for texts, and these are series"):
+        train(_gestures(), **field)
+
+
+def test_fields_without_effect_on_texts_are_refused() -> None:
+    data = made_reviews(60, 5)
+    with pytest.raises(InputError, match="convolution_features is for series, and these are texts"):
+        train(data, convolution_features=84)
+    with pytest.raises(InputError, match="recipe series is for series, and these are texts"):
+        train(data, recipe="series")
+    numbers = [float(len(text)) + 0.5 for text in data.inputs]
+    with pytest.raises(InputError, match="ngram_scaling 'tfidf' is for classification, not for regression"):
+        train(data.inputs, numbers, task="regression", ngram_scaling="tfidf")
 
 
 def _gestures() -> Labelled:

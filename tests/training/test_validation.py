@@ -110,3 +110,17 @@ def test_a_class_of_one_row_is_said() -> None:
     with pytest.warns(DataWarning, match="1 of 3 classes has one row .'odd'., in the training part"):
         model = gw.train([*data.inputs, "one odd text"], [*labels, "odd"], **SMALL)
     assert model.classes == ("negative", "odd", "positive")
+
+
+def test_groups_do_not_count_in_a_split_by_row() -> None:
+    data = replace(made_reviews(60, 9), groups=np.zeros(60, dtype=np.int64))
+    found = prepare(data, recipe("fast", vocab_size=80, validation_by="row"), 0)
+    assert len(found.validation)
+    assert (found.data.groups == data.keys).all()
+
+
+def test_a_validation_fraction_that_is_set_replaces_the_folds_of_series() -> None:
+    assert recipe("series", validation_fraction=0.3).folds == 0
+    assert recipe("series", validation_fraction=0.3, folds=3).folds == 3
+    with pytest.raises(InputError, match="at least 2 folds"):
+        recipe("series", folds=1)

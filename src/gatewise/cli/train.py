@@ -46,7 +46,7 @@ _PRETRAINED = "Model to fine-tune: of gatewise pretrain, any classifier, or 'bun
 _UNLABELLED = "Unlabelled texts for semi-supervised training: imdb, a folder, a table or a .txt file. May be repeated."
 _GATE = "Gate activation; binary: exactly 0 or 1.  [default: the recipe's, sigmoid]"
 _SET = "Any field of the recipe; gatewise info --recipe NAME lists them. May be repeated."
-_DROPOUT = "Dropout probability of embeddings and of the dense layer's inputs.  [default: the recipe's]"
+_DROPOUT = "Dropout probability of embeddings (texts) and of the dense layer's inputs.  [default: the recipe's]"
 _NGRAM_ORDER = (
     "For texts: ensemble the LSTM with a linear model of 1- to N-grams; 0: LSTM only.  [default: the recipe's]"
 )
@@ -145,7 +145,7 @@ def train(
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.pretrained import Pretrained
     from gatewise.training.progress import ProgressPrinter
-    from gatewise.training.recipes import match_pretrained
+    from gatewise.training.recipes import check_effect, match_pretrained
     from gatewise.training.run import RunFolder, checked_seed
 
     options: dict[str, Any] = {
@@ -183,8 +183,10 @@ def train(
     if start is not None:
         match_pretrained(chosen, start)
     folder = None if out is None else RunFolder.of(out, resume, overwrite)
-    if changes.get("ngram_order") and (series or is_series(source)):
-        raise InputError(f"{quote(source)}: n-grams are for texts, and these are series")
+    if series or is_series(source):
+        if dropout is not None:
+            del changes["dropout_embedding"]  # series have none
+        check_effect(named(chosen.name, **changes), "series", quote(source))
     splits = read_source(sources, data, table)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
@@ -192,8 +194,10 @@ def train(
     if validation is not None:  # with a list of bad rows of its own
         beside = skip_bad_rows and str(Path(skip_bad_rows).with_stem(f"{Path(skip_bad_rows).stem}-validation"))
         held_out = read_source([validation], None, replace(table, skip_bad_rows=beside)).train
-    if recipe is None:  # the default depends on the kind of the data and on the number of rows
-        chosen = named(default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
+    if dropout is not None and splits.train.kind == "series":
+        changes.pop("dropout_embedding", None)
+    # The default depends on the kind of the data and on the number of rows.
+    chosen = named(recipe or default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     folder = folder or RunFolder.of(target, resume, overwrite)
     more = None

@@ -17,9 +17,15 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import MAX_ORDER
 from gatewise.training.fields import Count, Field, Number, Positive, Probability, Range, checked, fields_of
 from gatewise.training.pretrained import Pretrained
-from gatewise.types import Gate, Precision
+from gatewise.types import Gate, Precision, Task
 
 DROPOUTS = ("word", "embedding", "recurrent", "layer", "output")
+TEXT_FIELDS = (
+    *("encoding", "vocab_size", "padding", "embedding_dim", "embedding_lr_scale", "dropout_word", "dropout_embedding"),
+    *("student_epochs", "student_weight", "teacher", "max_pseudo_labels", "lsa_components"),
+    *("ngram_order", "ngram_min_df", "ngram_scaling", "ngram_l2", "max_ngrams"),
+)
+SERIES_FIELDS = ("folds", "max_time_steps", "convolution_features")
 FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
 
 
@@ -109,7 +115,7 @@ class Recipe:
 
     folds: Number = 0
     """Folds of a cross-validation in place of the validation part, where `max_time_steps` allows it; series only. 0:
-    none."""
+    none, as with a `validation_fraction` that is set."""
     max_time_steps: Number = 0
     """Time steps (rows x length x epochs) that the networks of a run on series may train on. Above it there are no
     `folds`, then fewer epochs, unless `epochs` is set. 0: no limit."""
@@ -155,6 +161,8 @@ class Recipe:
         for name in ("dropout_recurrent", "adversarial"):
             if getattr(self, name) and self.padding == "pre":
                 raise InputError(f"recipe: {name} differs by sequence, and padding 'pre' shares pad steps: use 'none'")
+        if self.folds == 1:
+            raise InputError("recipe: a cross-validation needs at least 2 folds, and 0 is none, not 1")
 
     def architecture(self, inputs: Literal["tokens", "channels"], vocab_size: int, outputs: int) -> Architecture:
         """The network for `vocab_size` tokens or channels with so many outputs (see `Target.outputs`)."""
@@ -318,6 +326,8 @@ def changed(recipe: Recipe, /, **changes: Any) -> Recipe:
         setting(name)
     if recipe.folds and "epochs" in changes:  # the epochs of series follow from the amount of data, unless they are set
         changes = {"min_steps": 0, **changes}
+    if recipe.folds and "validation_fraction" in changes:  # a fraction that is asked for is held out
+        changes = {"folds": 0, **changes}
     if "batch_size" in changes:
         changes = {"min_batch_tokens": 0, **changes}  # a batch size that is asked for is taken
     return replace(recipe, **changes)
@@ -332,6 +342,20 @@ def setting(name: str, others: Iterable[str] = ()) -> Field:
         nearest = did_you_mean(name, [*known, *others]) or f"; it has {', '.join(known)}"
         raise InputError(f"a recipe has no {quote(name)}{nearest}")
     return known[name]
+
+
+def check_effect(recipe: Recipe, kind: Literal["text", "series"], source: str, task: Task = "classification") -> None:
+    """Raise InputError for a changed field that would have no effect on data of this kind and task."""
+    if kind == "text" and recipe.name == "series":
+        raise InputError(f"{source}: recipe series is for series, and these are texts")
+    others, what, these = (TEXT_FIELDS, "texts", "series") if kind == "series" else (SERIES_FIELDS, "series", "texts")
+    named = RECIPES.get(recipe.name, recipe)
+    for name in others:
+        value = getattr(recipe, name)
+        if value and value != getattr(named, name):
+            raise InputError(f"{source}: {name} is for {what}, and these are {these}")
+    if recipe.ngram_scaling == "tfidf" and recipe.ngram_order and task != "classification":
+        raise InputError(f"{source}: ngram_scaling 'tfidf' is for classification, not for {task}")
 
 
 def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:

@@ -130,7 +130,12 @@ def best_threshold(probabilities: Array, positive: Array, weight: Array, share: 
 
 def _given(target: Target, threshold: float | Sequence[float]) -> tuple[float, ...]:
     count = len(target.classes) if target.task == "multilabel" else 1
-    values = np.atleast_1d(np.asarray(threshold, dtype=np.float64))
+    try:
+        values = np.atleast_1d(np.asarray(threshold, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"threshold must be 'f1', a probability or one per label, not {quote(str(threshold))}"
+        ) from None
     if values.size == 1:
         values = np.full(count, values.flat[0])
     return tuple(values.tolist())

@@ -35,7 +35,7 @@ from gatewise.training.loop import Loop
 from gatewise.training.lsa import fit_lsa_classifier
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.progress import callback_of
-from gatewise.training.recipes import Recipe, changed, default_recipe, match_pretrained, setting
+from gatewise.training.recipes import Recipe, changed, check_effect, default_recipe, match_pretrained, setting
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
 from gatewise.training.series_ensemble import fit_series_ensemble
@@ -116,6 +116,7 @@ def train(
     recipe = named(recipe, **changes) if isinstance(recipe, str) else changed(recipe, **changes)
     if split is not None:
         recipe = changed(recipe, validation_by=split)
+    check_effect(recipe, labelled.kind, labelled.source, labelled.task)
     start = None if pretrained is None else Pretrained.of(pretrained)
     if start is not None:
         recipe = match_pretrained(recipe, start)
@@ -128,15 +129,16 @@ def train(
         raise InputError(f"{labelled.source}: only classifiers learn from unlabelled texts, not {labelled.task}")
     if unlabelled is not None and labelled.kind == "series":
         raise InputError(f"{labelled.source}: series cannot learn from unlabelled texts")
-    if changes.get("ngram_order") and labelled.kind == "series":
-        raise InputError(f"{labelled.source}: n-grams are for texts, and these are series")
     if unlabelled is not None and (labelled.sample_weight != 1).any():
         raise InputError(f"{labelled.source}: sample_weight does not reach unlabelled texts: leave one of them out")
     if times is not None and len(times) != len(labelled):
         raise InputError(f"there are {len(labelled):,} inputs but {len(times):,} times")
     if (labelled.sample_weight == 0).any():
         counts = labelled.sample_weight > 0
-        times = None if times is None else [when for when, kept in zip(times, counts, strict=True) if kept]
+        if times is not None:
+            if len(times) != len(labelled):
+                raise InputError(f"there are {len(labelled):,} inputs but {len(times):,} times")
+            times = [when for when, kept in zip(times, counts, strict=True) if kept]
         labelled = labelled.take(counts)
     held_out = _validation(validation, labelled, layout)
     if held_out is not None:

@@ -130,6 +130,9 @@ def prepare(
     """
     if data.task == "classification" and len(data.classes) < 2:
         raise InputError(f"{data.source}: there is one class only; a classifier needs two")
+    groups = data.groups
+    if recipe.validation_by == "row":  # groups do not count, in cross-validation neither
+        data = replace(data, groups=data.keys)
     if validation is None:
         train, held_out = hold_out(data, recipe.validation_fraction, seed, recipe.validation_by, times)
         rows, how = data, _validation_how(data, recipe)
@@ -175,8 +178,8 @@ def prepare(
             train = held_out = np.arange(len(rows))
     fingerprint = data.fingerprint()
     identity = fingerprint if validation is None else fingerprint + validation.fingerprint()
-    if times is not None or data.time.size or (data.groups != data.keys).any():  # they cut the parts and the folds
-        parts = (held_out.astype("<i8"), data.groups.astype("<i8"), data.time.astype("<f8"))
+    if times is not None or data.time.size or (groups != data.keys).any():  # they cut the parts and the folds
+        parts = (held_out.astype("<i8"), groups.astype("<i8"), data.time.astype("<f8"))
         identity += hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
     if of_classes is not None:
         identity += hashlib.sha256(of_classes.tobytes()).hexdigest()
