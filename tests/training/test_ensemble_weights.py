@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.network.ngrams import Ngrams
-from gatewise.training.ensemble import EnsembleWeights, fit_ensemble_weights, fold_into_parameters
+from gatewise.training.ensemble import EnsembleWeights, as_ensemble, fit_ensemble_weights, fold_into_parameters
 from gatewise.training.ngrams import NgramModel
 
 
@@ -107,3 +107,14 @@ def test_refused() -> None:
         fit_ensemble_weights(np.zeros((3, 1)), np.zeros((2, 1)), np.zeros((3, 1)))
     with pytest.raises(InputError, match="n at least 1"):
         fit_ensemble_weights(np.zeros((0, 1)), None, np.zeros((0, 1)))
+
+
+def test_the_ensemble_logits_of_training_rows_follow_the_line_of_the_validation_rows() -> None:
+    rng = np.random.default_rng(31)
+    ngrams, query = rng.standard_normal((50, 2)) + 1, rng.standard_normal((9, 2))
+    combined = ngrams * [1.3, 0.4] + [0.2, -3.0]
+    np.testing.assert_allclose(as_ensemble(ngrams, combined, query), query * [1.3, 0.4] + [0.2, -3.0])
+    noisy = combined + rng.standard_normal((50, 2))
+    for k in range(2):
+        slope, intercept = np.polyfit(ngrams[:, k], noisy[:, k], 1)
+        np.testing.assert_allclose(as_ensemble(ngrams, noisy, query)[:, k], slope * query[:, k] + intercept)

@@ -55,6 +55,45 @@ def test_the_candidate_with_the_lowest_loss_is_taken(monkeypatch: pytest.MonkeyP
     assert again.model.ngrams.scale is not None
 
 
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_a_rare_class_with_class_weights_is_cross_validated(
+    class_weight: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows are held out once, and 1- to 2-grams alone are tried with the scaling of a support vector machine."""
+    monkeypatch.setattr(ngram_selection, "FEW_ROWS", 0)
+    reviews = made_reviews(240, 61)
+    rows = np.flatnonzero((reviews.labels == 0) | (np.arange(240) % 5 == 0))
+    changed = recipe("fast", vocab_size=90, units=4, embedding_dim=4)
+    training_data, recorder = prepare(reviews.take(rows), changed, 1, class_weight=class_weight), Recorder()
+    found = select_ngrams(training_data, recorder)
+    assert found is not None
+    assert ("; tfidf, 1-grams: " in recorder.messages[0]) == (class_weight is None)
+    assert "; tfidf, 1- to 2-grams: " in recorder.messages[0]
+    if class_weight is None:
+        assert found.held_out_train is None
+        return
+    assert found.held_out_train is not None
+    assert found.held_out_train.shape == (len(training_data.train), 1)
+    fitted = found.model.logits([training_data.full_sequences[n] for n in training_data.train])
+    sign = np.where(training_data.labels[training_data.train] == 1, 1, -1)
+    held, own = (np.log1p(np.exp(-sign * part[:, 0])).mean() for part in (found.held_out_train, fitted))
+    assert own < held
+
+
+def test_the_support_vector_machine_of_a_rare_class_is_fitted_without_class_weights() -> None:
+    reviews = made_reviews(240, 61)
+    rows = np.flatnonzero((reviews.labels == 0) | (np.arange(240) % 5 == 0))
+    changed = recipe("fast", vocab_size=90, units=4, embedding_dim=4, ngram_scaling="tfidf")
+    models = []
+    for class_weight in ("balanced", {reviews.classes[1]: 40.0}):
+        training_data = prepare(reviews.take(rows), changed, 1, class_weight=class_weight)
+        found = select_ngrams(training_data, Recorder())
+        assert found is not None
+        models.append(found.model)
+    np.testing.assert_array_equal(models[0].ngrams.weight, models[1].ngrams.weight)
+    np.testing.assert_array_equal(models[0].bias, models[1].bias)
+
+
 def test_a_useless_network_gets_no_weight() -> None:
     """Drawn towards 0, unlike the calibrated n-gram model, whose weight stays at 1."""
     rng = np.random.default_rng(3)

@@ -12,9 +12,10 @@ import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import InputError
 from gatewise.metrics import MultilabelEvaluation
-from gatewise.training import Interrupted, train
+from gatewise.training import Interrupted, recipe, train
 from gatewise.training.class_weights import class_weights, logit_shift, row_weights
-from gatewise.training.thresholds import best_threshold
+from gatewise.training.thresholds import best_threshold, with_thresholds
+from gatewise.training.training_data import prepare
 from tests.training.callbacks import InterruptAt, Recorder
 from tests.training.texts import made_reviews
 
@@ -134,6 +135,20 @@ def test_the_best_threshold_is_the_highest_f1() -> None:
     assert doubled == pytest.approx(best)
     assert best_threshold(p, np.zeros(300, dtype=np.int64), w) == 0.5
     assert best_threshold(np.full(9, 0.3), np.ones(9, dtype=np.int64), np.ones(9)) == 0.5
+
+
+def test_training_rows_that_were_held_out_choose_the_threshold_too() -> None:
+    """The threshold separates the held-out logits of the training rows, which are shifted against the others."""
+    data = made_rare(400, 14)
+    training_data = prepare(data, recipe("fast", vocab_size=80, units=4, embedding_dim=4), 4, class_weight="balanced")
+    model = train(data, **SMALL)
+    rows, rare = training_data.validation, data.classes.index("rare")
+    sign = np.where(data.labels == rare, 1.0, -1.0)[:, None] * (1 if rare == 1 else -1)
+    logits, train_logits = 2 * sign[rows], 2 * sign[training_data.train] + 4
+    alone = with_thresholds(model, training_data, None, Recorder(), logits).thresholds
+    both = with_thresholds(model, training_data, None, Recorder(), logits, train_logits).thresholds
+    assert alone == pytest.approx((0.5,))
+    assert both[0] > 0.9
 
 
 def test_a_row_of_weight_0_is_as_if_it_were_not_there() -> None:

@@ -65,17 +65,17 @@ class EnsembleWeights(NamedTuple):
 
 def fit_ensemble(
     model: Model, training_data: TrainingData, out_of_fold: Array | None, callback: Callback
-) -> tuple[Model, Array | None]:
-    """The model with the n-gram model and the calibration that its recipe asks for, fitted and measured; and the
+) -> tuple[Model, Array | None, Array | None]:
+    """The model with the n-gram model and the calibration that its recipe asks for, fitted and measured; the
     ensemble's logits (validation rows, outputs) from parts that were fitted without them, None where they are the
-    model's own.
+    model's own; and its logits (training rows, outputs) from n-gram models without them, None where there are none.
 
     out_of_fold (n, outputs): the network's logits of all rows by cross-validation; None where the network has not been
     trained on the validation part.
     """
     recipe, task, scaling = training_data.recipe, training_data.data.task, training_data.target_scaling
     if not recipe.ngram_order and not recipe.calibrate:
-        return model, out_of_fold
+        return model, out_of_fold, None
     rows = training_data.validation
     sequences = [training_data.full_sequences[n] for n in rows]
     targets = training_data.targets(rows)
@@ -92,7 +92,7 @@ def fit_ensemble(
         standardised = network_logits if scaling is None else scaling.transform(network_logits)
         weights = fit_ensemble_weights(standardised, ngram_logits, targets, task=task, sample_weight=sample_weight)
     else:
-        ngram_model, ngram_logits = selected
+        ngram_model, ngram_logits, _ = selected
         weights = fit_network_weight(network_logits, ngram_logits, targets, sample_weight)
     if scaling is not None:
         weights, ngram_model = in_unit(weights, scaling), ngram_model and ngram_model.scaled(scaling)
@@ -101,7 +101,20 @@ def fit_ensemble(
     parameters, ngrams = fold_into_parameters(model.parameters, ngram_model, weights)
     model = replace(model, parameters=parameters, ngrams=ngrams)
     model = with_report(model, training_data, weights, network_logits, combined, callback)
-    return model, combined if selected is not None or out_of_fold is not None else None
+    held_out = combined if selected is not None or out_of_fold is not None else None
+    if selected is None or selected.held_out_train is None:
+        return model, held_out, None
+    return model, held_out, as_ensemble(selected.held_out, combined, selected.held_out_train)
+
+
+def as_ensemble(ngrams: Array, combined: Array, query: Array) -> Array:
+    """The ensemble's logits (m, outputs) of rows that the network was trained on, from the n-grams' held-out logits
+    `query` of them: the least-squares line from the n-gram to the ensemble logits of the validation rows (n, outputs).
+    """
+    center, mean = ngrams.mean(axis=0), combined.mean(axis=0)
+    variance = np.square(ngrams - center).mean(axis=0)
+    covariance = ((ngrams - center) * (combined - mean)).mean(axis=0)
+    return np.asarray(mean + covariance / np.maximum(variance, 1e-12) * (query - center))
 
 
 def with_report(

@@ -1,7 +1,8 @@
 """Choose the n-gram model of texts by held-out loss: its scaling and its order; then fit it on all rows.
 
 Candidates are fitted on a part of the rows and predict the rest. Below `FEW_ROWS` rows this is cross-validation of all
-rows, training and validation part; above, the training part predicts the validation part. The held-out logits of a
+rows, training and validation part, as where one of two classes with class weights has few validation rows; else the
+training part predicts the validation part. The held-out logits of a
 candidate are calibrated by a weight and a shift per class, which also turns the margins of a support vector machine
 into logits. The candidate with the lowest loss is fitted on all rows, so that the model does not lose a tenth of few
 rows; what is reported of the validation part are the held-out logits.
@@ -26,19 +27,22 @@ from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
 FEW_ROWS = 2_000  # below, candidates are cross-validated
+RARE_ROWS = 30  # validation rows of one of two classes with class weights, below which candidates are cross-validated
 FOLDS = 5
 NB_ENTRIES = 10_000_000  # n-grams of all texts x outputs above which "nb" is not tried: many classes prefer "tfidf"
-PRIOR = {"nb": 1.0, "tfidf": 3.0}  # the weight of a candidate's logits without data; margins of 1 are some 3 logits
+# The weight of the logits of a candidate without data; margins of 1 are some 3 logits.
+PRIOR: dict[NgramScaling, float] = {"nb": 1.0, "tfidf": 3.0}
 L2 = 1.0  # penalty of the calibration
 
 
 class SelectedNgrams(NamedTuple):
     """model: fitted on all rows but validation data of their own. held_out (n, outputs): logits of the validation rows
-    from models without them.
+    from models without them. held_out_train: those of the training rows, in their order, None but for cross-validation.
     """
 
     model: NgramModel
     held_out: Array
+    held_out_train: Array | None = None
 
 
 class _Candidate(NamedTuple):
@@ -63,14 +67,16 @@ def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNg
     if not len(features.keys):
         return None
     targets = training_data.targets(rows)
-    weights = np.ones(len(rows)) if training_data.weights is None else training_data.weights[rows].astype(np.float64)
+    weights = {scaling: _row_weights(training_data, rows, scaling) for scaling in PRIOR}
     folds = _folds(training_data, rows)
     found: list[_Candidate] = []
     for scaling, order in _candidates(training_data, features):
         held_out = np.full(targets.shape, np.nan)
         for train, query in folds:
             part = features.up_to(order)
-            model = part.fit(train, targets[train], weights[train], scaling, l2=recipe.ngram_l2, threads=threads())
+            model = part.fit(
+                train, targets[train], weights[scaling][train], scaling, l2=recipe.ngram_l2, threads=threads()
+            )
             held_out[query] = part.logits(_without_class_weights(model, training_data, scaling), query)
         found.append(_calibrated(training_data, rows, scaling, order, held_out))
     best = min(found, key=lambda one: one.loss)
@@ -79,13 +85,36 @@ def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNg
     every = (
         np.searchsorted(rows, np.sort(training_data.train)) if training_data.own_validation else np.arange(len(rows))
     )
-    model = part.fit(every, targets[every], weights[every], best.scaling, l2=recipe.ngram_l2, threads=threads())
+    model = part.fit(
+        every, targets[every], weights[best.scaling][every], best.scaling, l2=recipe.ngram_l2, threads=threads()
+    )
     model = keep_most_influential(_without_class_weights(model, training_data, best.scaling), part, recipe.max_ngrams)
     scaled = replace(model.ngrams, weight=(best.weight * model.ngrams.weight).astype(np.float32))
     tried = "; ".join(map(str, found))
     callback.log(f"n-grams, held-out loss of {tried}; {len(scaled):,} fitted in {time.perf_counter() - start:.1f} s")
-    held_out = best.weight * best.held_out[np.searchsorted(rows, training_data.validation)] + best.shift
-    return SelectedNgrams(NgramModel(scaled, best.weight * model.bias + best.shift), held_out)
+    held_out, held_out_train = (
+        best.weight * best.held_out[np.searchsorted(rows, part)] + best.shift
+        for part in (training_data.validation, training_data.train)
+    )
+    known = bool(np.isfinite(held_out_train).all())
+    model = NgramModel(scaled, best.weight * model.bias + best.shift)
+    return SelectedNgrams(model, held_out, held_out_train if known else None)
+
+
+def _has_rare_class(training_data: TrainingData) -> bool:
+    """Whether one of two classes with class weights has so few validation rows that they choose nothing well."""
+    if training_data.class_weights is None or len(training_data.data.classes) != 2:
+        return False
+    return int(np.bincount(training_data.labels[training_data.validation], minlength=2).min()) < RARE_ROWS
+
+
+def _row_weights(training_data: TrainingData, rows: NDArray[np.int64], scaling: NgramScaling) -> Array:
+    """Weights (n,) of the rows in the fit. For a rare class "tfidf" leaves the class weights out: with them the scale
+    of an n-gram in two or three rows of that class is as large as that of a frequent one (docs/log/accuracy.md).
+    """
+    if scaling == "tfidf" and _has_rare_class(training_data):
+        return training_data.data.sample_weight[rows]
+    return np.ones(len(rows)) if training_data.weights is None else training_data.weights[rows].astype(np.float64)
 
 
 def _without_class_weights(model: NgramModel, training_data: TrainingData, scaling: NgramScaling) -> NgramModel:
@@ -100,6 +129,8 @@ def _candidates(training_data: TrainingData, features: NgramFeatures) -> list[tu
     """Scalings and orders to try."""
     recipe, outputs = training_data.recipe, training_data.architecture.outputs
     orders = range(1, min(2, recipe.ngram_order) + 1)
+    if _has_rare_class(training_data):
+        orders = orders[-1:]  # 1-grams have a lower loss of all rows, and a lower F1 of the rare class
     tfidf: list[tuple[NgramScaling, int]] = [("tfidf", order) for order in orders]
     if recipe.ngram_scaling == "tfidf":
         return tfidf
@@ -110,7 +141,8 @@ def _candidates(training_data: TrainingData, features: NgramFeatures) -> list[tu
 
 def _folds(training_data: TrainingData, rows: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Positions in `rows` of those that are fitted and those that are predicted."""
-    if len(rows) < FEW_ROWS and len(rows) == len(training_data.data) and not training_data.own_validation:
+    few = len(rows) < FEW_ROWS or _has_rare_class(training_data)
+    if few and len(rows) == len(training_data.data) and not training_data.own_validation:
         return cross_validation_folds(training_data.data, FOLDS, 0)
     return [
         (np.searchsorted(rows, np.sort(part)), np.searchsorted(rows, np.sort(rest)))

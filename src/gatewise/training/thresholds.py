@@ -1,4 +1,5 @@
-"""Decision thresholds: the probability from which a label is predicted, chosen for F1 on the validation part.
+"""Decision thresholds: the probability from which a label is predicted, chosen for F1 on rows that were held out: the
+validation part and, for two classes with cross-validated n-grams, the training part as well.
 
 The threshold of the highest F1 is known only as well as the few positive rows of the validation part tell. So F1 is
 computed from (y + p) / 2 in place of y: half what the rows are, half what their calibrated probabilities expect
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.errors import InputError, quote
 from gatewise.metrics import evaluate, precision_recall_f1
@@ -46,6 +48,7 @@ def with_thresholds(
     threshold: Threshold | None,
     callback: Callback,
     logits: Array | None = None,
+    train_logits: Array | None = None,
 ) -> Model:
     """The model with the thresholds that are asked for. By default: those of F1 for multi-label rows and for classes
     with class weights, else none.
@@ -53,6 +56,8 @@ def with_thresholds(
     "f1" is for two classes the F1 of the class with fewer training rows. For more classes it is the macro F1, and the
     thresholds are in proportion to w^-a, with the class weights w, or balanced ones, and the best a of `POWERS`.
     logits: of the validation rows, where the model has been fitted to them too and others have predicted them.
+    train_logits: of the training rows, from models without them: they choose the threshold of two classes with the
+    validation rows.
     """
     target = model.target
     if target.task == "regression" or (
@@ -64,14 +69,21 @@ def with_thresholds(
     rows = training_data.validation
     if logits is None:
         logits = model.logits_of([training_data.full_sequences[n] for n in rows])
-    model = replace(model, thresholds=_chosen(target, training_data, target.probabilities(logits), callback))
+    chosen_on, held_out = rows, logits
+    if train_logits is not None and target.task == "classification" and len(target.classes) == 2:
+        chosen_on = np.concatenate([rows, training_data.train])
+        held_out = np.concatenate([logits, train_logits])
+    p = target.probabilities(held_out)
+    model = replace(model, thresholds=_chosen(target, training_data, chosen_on, p, callback))
     name = f"{training_data.validation_name}, used to choose the thresholds"
     return model.with_evaluation(evaluate(model.target, logits, training_data.labels[rows], name))
 
 
-def _chosen(target: Target, training_data: TrainingData, p: Array, callback: Callback) -> tuple[float, ...]:
-    """The thresholds for F1, from the probabilities (n, K) of the validation rows."""
-    rows, k = training_data.validation, len(target.classes)
+def _chosen(
+    target: Target, training_data: TrainingData, rows: NDArray[np.int64], p: Array, callback: Callback
+) -> tuple[float, ...]:
+    """The thresholds for F1, from the probabilities (n, K) of these rows (n,), which were held out."""
+    k = len(target.classes)
     labels, sample_weight = training_data.labels[rows], training_data.sample_weight(rows)
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight
     if target.task == "multilabel":

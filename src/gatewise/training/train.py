@@ -161,7 +161,7 @@ def train(
             if unlabelled is not None:
                 training_data = run.add_unlabelled(training_data, unlabelled)
             model = run.fit(training_data, folder.folder)
-            model = with_thresholds(model, training_data, threshold, callback, run.out_of_fold)
+            model = with_thresholds(model, training_data, threshold, callback, run.out_of_fold, run.train_logits)
             # Deletion scores may take as many steps as the training itself, which on few rows is less than by default.
             steps = training_data.recipe.epochs * sum(len(training_data.sequences[n]) for n in training_data.train)
             rows = training_data.validation
@@ -186,6 +186,7 @@ class _Run:
     command: str
     unlabelled: str = ""  # source of the unlabelled texts, in a line
     out_of_fold: Array | None = None  # logits of the validation rows, of a model that was fitted to them too
+    train_logits: Array | None = None  # logits of the training rows from models without them
     start: float = field(default_factory=time.perf_counter)
 
     @property
@@ -211,7 +212,8 @@ class _Run:
         if training_data.recipe.convolution_features and training_data.data.kind == "series":
             model, self.out_of_fold = fit_series_ensemble(model, training_data, network, self.seed, self.callback)
         else:
-            model, self.out_of_fold = fit_ensemble(model, training_data, network, self.callback)
+            fitted = fit_ensemble(model, training_data, network, self.callback)
+            model, self.out_of_fold, self.train_logits = fitted
         return model
 
     def _loop(self, training_data: TrainingData, seed: int, callback: Callback, folder: Path | None) -> Loop:
