@@ -142,7 +142,7 @@ def measured(model: Model, test: Labelled, validation: Labelled) -> dict[str, An
         }
         for name, logits in parts.items():
             targets = validation.labels[:, None].astype(np.float64)
-            weights = fit_ensemble_weights(logits(validation), None, targets, l2=1e-3)
+            weights = fit_ensemble_weights(logits(validation), None, targets, l2=1e-8)
             positive = weights.combine(logits(test), None)[:, 0] > 0
             figures[name] = float((positive == (test.labels == 1)).mean())
     return figures
