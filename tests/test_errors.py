@@ -31,9 +31,10 @@ def test_a_message_is_one_line() -> None:
 
 
 def test_the_family() -> None:
-    raised = [getattr(errors, name) for name in errors.__all__ if name[0].isupper()]
+    raised = [getattr(errors, name) for name in errors.__all__ if name[0].isupper() and name != "DataWarning"]
     assert len(raised) == 7
     assert all(issubclass(error, GatewiseError) for error in raised)
+    assert issubclass(errors.DataWarning, UserWarning)
     assert issubclass(InputError, ValueError)
     assert issubclass(MissingExtra, ImportError)
     message = str(MissingExtra("torch", "train", "training"))

@@ -133,7 +133,7 @@ def test_evaluate(run: Run, bundled_folder: Path, keras_folder: Path, reviews_cs
 
 def test_info(run: Run, bundled_folder: Path) -> None:
     assert "bundled    sentiment" in run("info").stdout
-    assert "sentiment (bundled): 2 classes" in run("info", "--bundled").stdout
+    assert "sentiment (bundled)\nThis model classifies texts into 2 classes" in run("info", "--bundled").stdout
     assert "not both" in refused(run, "info", "--bundled", bundled_folder)
 
 
