@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.keras import keras_index, keras_spans, keras_words
+from gatewise.text.subwords import SubwordEncoding
 from gatewise.text.tokens import Encoded, TokenEncoding
 
 
@@ -113,6 +114,7 @@ class KerasEncoding:
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Callable[[str], bytes]], Encoding]] = {
     "keras": KerasEncoding.from_files,
+    "subwords": SubwordEncoding.from_files,
     "tokens": TokenEncoding.from_files,
 }
 

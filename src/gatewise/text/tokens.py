@@ -37,16 +37,22 @@ _TOKENS = {
     2: rf"[{_UNSPACED}]\p{{M}}{{0,8}}|{_WORD}{{1,100}}(?:'[\p{{L}}\p{{M}}]{{1,20}}){{0,3}}|([^{_LETTER}\s])\1{{0,99}}",
 }
 _BREAK = r"<[bB][rR]\s*/?>"
-_PIPELINE = 2  # to be raised by any change of the tokenisation; models keep theirs
+PIPELINE = 2  # to be raised by any change of the tokenisation; models keep theirs
 _CHUNK = 1_000  # texts per call: an Encoding of the library takes about 100 bytes per token
 
 
-def _tokenizer(vocabulary: dict[str, int], pipeline: int = _PIPELINE) -> Tokenizer:
+def _tokenizer(vocabulary: dict[str, int], pipeline: int = PIPELINE) -> Tokenizer:
     """The pipeline over a vocabulary. The import is lazy because a model with the Keras encoding does not need it."""
-    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
     from tokenizers.models import WordLevel
 
-    tokenizer = Tokenizer(WordLevel(vocab=vocabulary, unk_token=UNKNOWN))
+    return tokenizer_of(WordLevel(vocab=vocabulary, unk_token=UNKNOWN), pipeline)
+
+
+def tokenizer_of(model: Any, pipeline: int = PIPELINE) -> Tokenizer:
+    """The pipeline over a model of the library that divides words further or gives them ids."""
+    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [
             normalizers.Replace(Regex(_BREAK), " "),
@@ -89,7 +95,7 @@ class TokenEncoding:
         tokenizer: Tokenizer,
         max_characters: int = 1_000_000,
         max_tokens: int = 200_000,
-        pipeline: int = _PIPELINE,
+        pipeline: int = PIPELINE,
     ) -> None:
         self.pipeline = pipeline
         self.tokenizer = tokenizer
@@ -115,7 +121,7 @@ class TokenEncoding:
         trainer = WordLevelTrainer(
             vocab_size=vocab_size - cls._n_special, min_frequency=min_count, show_progress=False, special_tokens=[]
         )
-        tokenizer.train_from_iterator(_checked(texts, max_characters), trainer)
+        tokenizer.train_from_iterator(checked_texts(texts, max_characters), trainer)
         counted = tokenizer.get_vocab()  # by count, ties by code point, so the order is reproducible
         ranked = sorted(counted, key=counted.__getitem__)
         # PAD and UNK are entries of the vocabulary, not special tokens, which would be found in a user's text.
@@ -130,10 +136,12 @@ class TokenEncoding:
         """
         if not self._n_special < vocab_size <= self.vocab_size:
             raise InputError(f"vocab_size must be 3 to {self.vocab_size:,}, the size now, got {vocab_size:,}")
-        rows = self.tokenizer.get_vocab()
-        kept = sorted(rows, key=rows.__getitem__)[:vocab_size]
-        tokenizer = _tokenizer({word: row for row, word in enumerate(kept)}, self.pipeline)
-        return TokenEncoding(tokenizer, self.max_characters, self.max_tokens, self.pipeline)
+        tokenizer = self._of_first(vocab_size)
+        return type(self)(tokenizer, self.max_characters, self.max_tokens, self.pipeline)
+
+    def _of_first(self, vocab_size: int) -> Tokenizer:
+        """The tokenizer with the first `vocab_size` entries."""
+        return _tokenizer(first_entries(self.tokenizer, vocab_size), self.pipeline)
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids (n,), empty for a text without a word. Raises InputError for a lone surrogate or a too long text."""
@@ -147,7 +155,7 @@ class TokenEncoding:
             raise InputError("texts must be a list of texts, not one text")
         out: list[NDArray[np.int32]] = []
         for first in range(0, len(texts), _CHUNK):
-            chunk = list(_checked(texts[first : first + _CHUNK], self.max_characters, first + 1))
+            chunk = list(checked_texts(texts[first : first + _CHUNK], self.max_characters, first + 1))
             for number, one in enumerate(self.tokenizer.encode_batch_fast(chunk, add_special_tokens=False), first + 1):
                 out.append(np.array(self._limited(one.ids, f"text {number}: "), dtype=np.int32))
         return out
@@ -180,27 +188,48 @@ class TokenEncoding:
         numbers = {name: config.get(name) for name in ("pipeline", "max_characters", "max_tokens")}
         if set(config) != {"kind", *numbers} or not all(type(n) is int and n > 0 for n in numbers.values()):
             raise ModelFileError(
-                f"encoding 'tokens': the config must have 'kind' and whole numbers {', '.join(numbers)}"
+                f"encoding '{cls.kind}': the config must have 'kind' and whole numbers {', '.join(numbers)}"
             )
         pipeline = config["pipeline"]
         if pipeline not in _TOKENS:
-            raise ModelFileError(f"encoding 'tokens': this version of gatewise has no pipeline {pipeline}")
-        stored = parse_json(read(cls.file), cls.file)
-        try:
-            vocabulary = stored["model"]["vocab"]
-            are_integers = set(map(type, vocabulary.values())) <= {int}  # 1 == True == 1.0 in Python
-            first = vocabulary.get(PAD), vocabulary.get(UNKNOWN)
-        except (TypeError, LookupError, AttributeError):
-            raise ModelFileError(f"{cls.file}: not a tokenizer with a vocabulary of words") from None
-        if not are_integers or first != (0, 1) or sorted(vocabulary.values()) != list(range(len(vocabulary))):
-            raise ModelFileError(f"{cls.file}: the vocabulary must start with {PAD}, {UNKNOWN} and number 0, 1, 2, …")
-        tokenizer = _tokenizer(vocabulary, pipeline)
-        expected = json.loads(_tokenizer({}, pipeline).to_str())
-        stored["model"]["vocab"] = {}
-        for part in sorted(set(expected) | set(stored)):
-            if part != "version" and expected.get(part) != stored.get(part):
-                raise ModelFileError(f"{cls.file}: '{part}' is not what gatewise writes there")
+            raise ModelFileError(f"encoding '{cls.kind}': this version of gatewise has no pipeline {pipeline}")
+        tokenizer = cls._from_json(parse_json(read(cls.file), cls.file), pipeline)
         return cls(tokenizer, config["max_characters"], config["max_tokens"], pipeline)
+
+    @classmethod
+    def _from_json(cls, stored: Any, pipeline: int) -> Tokenizer:
+        """The tokenizer that tokenizer.json holds. Raises ModelFileError."""
+        tokenizer = _tokenizer(vocabulary_of(stored, cls.file), pipeline)
+        stored["model"]["vocab"] = {}
+        check_rest(stored, _tokenizer({}, pipeline), cls.file)
+        return tokenizer
+
+
+def first_entries(tokenizer: Tokenizer, vocab_size: int) -> dict[str, int]:
+    """The first `vocab_size` entries of the vocabulary."""
+    rows = tokenizer.get_vocab()
+    return {word: row for row, word in enumerate(sorted(rows, key=rows.__getitem__)[:vocab_size])}
+
+
+def vocabulary_of(stored: Any, file: str) -> dict[str, int]:
+    """The vocabulary in the JSON data of a tokenizer. Raises ModelFileError."""
+    try:
+        vocabulary: dict[str, int] = stored["model"]["vocab"]
+        are_integers = set(map(type, vocabulary.values())) <= {int}  # 1 == True == 1.0 in Python
+        first = vocabulary.get(PAD), vocabulary.get(UNKNOWN)
+    except (TypeError, LookupError, AttributeError):
+        raise ModelFileError(f"{file}: not a tokenizer with a vocabulary of words") from None
+    if not are_integers or first != (0, 1) or sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        raise ModelFileError(f"{file}: the vocabulary must start with {PAD}, {UNKNOWN} and number 0, 1, 2, …")
+    return vocabulary
+
+
+def check_rest(stored: Any, expected: Tokenizer, file: str) -> None:
+    """Raise ModelFileError unless the JSON data are those of `expected`. Both have an empty vocabulary."""
+    written = json.loads(expected.to_str())
+    for part in sorted(set(written) | set(stored)):
+        if part != "version" and written.get(part) != stored.get(part):
+            raise ModelFileError(f"{file}: '{part}' is not what gatewise writes there")
 
 
 def _check(text: str, limit: int) -> None:
@@ -208,7 +237,7 @@ def _check(text: str, limit: int) -> None:
         raise InputError(f"the text has {len(text):,} characters; the limit is {limit:,}")
 
 
-def _checked(texts: Iterable[str], limit: int, first: int = 1) -> Iterator[str]:
+def checked_texts(texts: Iterable[str], limit: int, first: int = 1) -> Iterator[str]:
     for number, text in enumerate(texts, first):
         try:
             _check(text, limit)

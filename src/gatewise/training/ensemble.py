@@ -31,7 +31,7 @@ from gatewise.model.model import Model
 from gatewise.network.ngrams import Ngrams
 from gatewise.training.callback import Callback
 from gatewise.training.ensemble_weights import fit_weights
-from gatewise.training.ngram_selection import select_ngrams
+from gatewise.training.ngram_selection import select_ngrams, selects
 from gatewise.training.ngrams import NgramModel, fit_ngrams
 from gatewise.training.target_scaling import TargetScaling
 from gatewise.training.training_data import TrainingData
@@ -80,7 +80,7 @@ def fit_ensemble(
     sequences = [training_data.full_sequences[n] for n in rows]
     targets = training_data.targets(rows)
     sample_weight = training_data.sample_weight(rows)
-    selected = select_ngrams(training_data, callback) if _selects(training_data) else None
+    selected = select_ngrams(training_data, callback) if selects(training_data) else None
     ngram_model = _fit_ngram_model(training_data, callback) if recipe.ngram_order and selected is None else None
     added = {"LSA classifier": training_data.lsa_classifier, "pretrained n-grams": training_data.transferred}
     for name, other in added.items():
@@ -237,13 +237,6 @@ def fold_into_dense(
         "dense.weight": (weights.network * weight.astype(np.float64)).astype(weight.dtype),
         "dense.bias": shift.astype(bias.dtype),
     }
-
-
-def _selects(training_data: TrainingData) -> bool:
-    """Whether `select_ngrams` chooses the n-gram model: of classes, without a pretrained model or unlabelled texts."""
-    recipe, alone = training_data.recipe, training_data.lsa_classifier is None and training_data.transferred is None
-    classes = training_data.data.task == "classification" and training_data.soft_targets is None
-    return recipe.ngram_order > 0 and recipe.ngram_scaling != "nb" and classes and alone
 
 
 def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramModel | None:

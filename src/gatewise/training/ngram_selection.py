@@ -45,11 +45,14 @@ class SelectedNgrams(NamedTuple):
     held_out_train: Array | None = None
 
 
-class _Candidate(NamedTuple):
+class Candidate(NamedTuple):
+    """A scaling and an order of n-grams, with what it predicts for held-out rows."""
+
     scaling: NgramScaling
     order: int
     held_out: Array  # (rows, outputs), NaN for rows that no model held out
-    loss: float
+    losses: Array  # of the held-out rows
+    loss: float  # their mean
     weight: float
     shift: Array
 
@@ -58,8 +61,29 @@ class _Candidate(NamedTuple):
         return f"{self.scaling}, {grams}: {self.loss:.4f}"
 
 
-def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNgrams | None:
-    """The n-gram model for texts with classes; None where no n-gram is in enough texts."""
+def selects(training_data: TrainingData) -> bool:
+    """Whether `select_ngrams` chooses the n-gram model: of classes, without a pretrained model or unlabelled texts."""
+    recipe, alone = training_data.recipe, training_data.lsa_classifier is None and training_data.transferred is None
+    classes = training_data.data.task == "classification" and training_data.soft_targets is None
+    return recipe.ngram_order > 0 and recipe.ngram_scaling != "nb" and classes and alone
+
+
+class Candidates(NamedTuple):
+    """Candidates for the rows (n,), positions in `features`."""
+
+    rows: NDArray[np.int64]
+    features: NgramFeatures
+    found: list[Candidate]
+    seconds: float
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate with the lowest loss."""
+        return min(self.found, key=lambda one: one.loss)
+
+
+def compare_ngrams(training_data: TrainingData) -> Candidates | None:
+    """Candidates for the n-gram model of texts with classes; None where no n-gram is in enough texts."""
     recipe, start = training_data.recipe, time.perf_counter()
     rows = np.sort(np.concatenate([training_data.train, training_data.validation]))
     sequences = [training_data.full_sequences[n] for n in rows]
@@ -69,7 +93,7 @@ def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNg
     targets = training_data.targets(rows)
     weights = {scaling: _row_weights(training_data, rows, scaling) for scaling in PRIOR}
     folds = _folds(training_data, rows)
-    found: list[_Candidate] = []
+    found: list[Candidate] = []
     for scaling, order in _candidates(training_data, features):
         held_out = np.full(targets.shape, np.nan)
         for train, query in folds:
@@ -79,19 +103,28 @@ def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNg
             )
             held_out[query] = part.logits(_without_class_weights(model, training_data, scaling), query)
         found.append(_calibrated(training_data, rows, scaling, order, held_out))
-    best = min(found, key=lambda one: one.loss)
-    part = features.up_to(best.order)
+    return Candidates(rows, features, found, time.perf_counter() - start)
+
+
+def select_ngrams(training_data: TrainingData, callback: Callback) -> SelectedNgrams | None:
+    """The n-gram model for texts with classes; None where no n-gram is in enough texts."""
+    recipe, candidates = training_data.recipe, training_data.ngram_candidates
+    if candidates is None:
+        candidates = compare_ngrams(training_data)
+    if candidates is None:
+        return None
+    rows, best, start = candidates.rows, candidates.best, time.perf_counter()
+    targets, weights = training_data.targets(rows), _row_weights(training_data, rows, best.scaling)
+    part = candidates.features.up_to(best.order)
     # Validation data of their own, and rows that are later in time, are not trained on.
     every = (
         np.searchsorted(rows, np.sort(training_data.train)) if training_data.own_validation else np.arange(len(rows))
     )
-    model = part.fit(
-        every, targets[every], weights[best.scaling][every], best.scaling, l2=recipe.ngram_l2, threads=threads()
-    )
+    model = part.fit(every, targets[every], weights[every], best.scaling, l2=recipe.ngram_l2, threads=threads())
     model = keep_most_influential(_without_class_weights(model, training_data, best.scaling), part, recipe.max_ngrams)
     scaled = replace(model.ngrams, weight=(best.weight * model.ngrams.weight).astype(np.float32))
-    tried = "; ".join(map(str, found))
-    callback.log(f"n-grams, held-out loss of {tried}; {len(scaled):,} fitted in {time.perf_counter() - start:.1f} s")
+    tried, seconds = "; ".join(map(str, candidates.found)), candidates.seconds + time.perf_counter() - start
+    callback.log(f"n-grams, held-out loss of {tried}; {len(scaled):,} fitted in {seconds:.1f} s")
     held_out, held_out_train = (
         best.weight * best.held_out[np.searchsorted(rows, part)] + best.shift
         for part in (training_data.validation, training_data.train)
@@ -152,7 +185,7 @@ def _folds(training_data: TrainingData, rows: NDArray[np.int64]) -> list[tuple[N
 
 def _calibrated(
     training_data: TrainingData, rows: NDArray[np.int64], scaling: NgramScaling, order: int, held_out: Array
-) -> _Candidate:
+) -> Candidate:
     """A candidate with the weight and shift of its held-out logits, and their loss after that."""
     known = np.flatnonzero(np.isfinite(held_out).all(axis=1))
     logits, targets = held_out[known], training_data.targets(rows[known])
@@ -161,5 +194,6 @@ def _calibrated(
     weights, shift = fit_weights(logits[:, :, None], targets, prior, L2, sample_weight=sample_weight)
     log_p = log_probabilities(weights[0] * logits + shift)
     truth = training_data.labels[rows[known]]
-    loss = float(-np.average(log_p[np.arange(len(known)), truth], weights=sample_weight))
-    return _Candidate(scaling, order, held_out, loss, float(weights[0]), shift)
+    losses = -log_p[np.arange(len(known)), truth]
+    loss = float(np.average(losses, weights=sample_weight))
+    return Candidate(scaling, order, held_out, losses, loss, float(weights[0]), shift)

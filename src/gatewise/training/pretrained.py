@@ -16,6 +16,7 @@ from gatewise.errors import InputError
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import Preprocessor, TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM, is_pretrained_lm, load_pretrained
+from gatewise.text import Encoding, SubwordEncoding
 from gatewise.types import Array
 
 BUNDLED = "bundled"
@@ -67,12 +68,18 @@ class Pretrained:
 
 def _from_language_model(pretrained: PretrainedLM) -> Pretrained:
     sizes = {"vocab_size": pretrained.encoding.vocab_size, "embedding_dim": pretrained.embedding_dim}
-    fixed: dict[str, Any] = {**sizes, "encoding": "tokens", "gate": "sigmoid", "padding": "none"}
+    fixed: dict[str, Any] = {**sizes, **_tokenisation(pretrained.encoding), "gate": "sigmoid", "padding": "none"}
     if pretrained.units:
         fixed |= {"units": pretrained.units, "layers": 1, "bidirectional": True}
     preprocessor = TextPreprocessor(pretrained.encoding)
-    free = ("vocab_size", "embedding_dim", "units")
+    free = ("vocab_size", "embedding_dim", "units", "tokenization")
     return Pretrained(preprocessor, pretrained.parameters, fixed, free, pretrained.summary)
+
+
+def _tokenisation(encoding: Encoding) -> dict[str, str]:
+    """The fields of a recipe that say what a token is."""
+    subwords = isinstance(encoding, SubwordEncoding)
+    return {"encoding": "tokens" if subwords else encoding.kind, "tokenization": "subwords" if subwords else "words"}
 
 
 def _from_classifier(model: Model, what: str) -> Pretrained:
@@ -81,7 +88,7 @@ def _from_classifier(model: Model, what: str) -> Pretrained:
     fixed: dict[str, Any] = {name: getattr(arch, name) for name in names}
     if isinstance(model.preprocessor, TextPreprocessor):
         fixed |= {"vocab_size": arch.vocab_size, "embedding_dim": arch.embedding_dim}
-        fixed["encoding"] = model.preprocessor.encoding.kind
+        fixed |= _tokenisation(model.preprocessor.encoding)
     if arch.padding == "pre":
         fixed |= {"max_length": arch.max_length, "truncation": arch.truncation}
     source = f": {m.data}" if m.data else ""

@@ -41,6 +41,9 @@ class Recipe:
     """Tokenisation: "keras" as `keras.datasets.imdb` encodes reviews, "tokens" for words and punctuation marks."""
     vocab_size: Count
     """Number of token ids, special tokens included. Keras: `num_words`. A pretrained model's replaces it."""
+    tokenization: Literal["auto", "words", "subwords"] = "words"
+    """What a token is, with encoding "tokens": a word, a piece of a word ("subwords", `gatewise.text.subwords`), or the
+    one of both with the lower held-out loss of the n-gram model ("auto", `gatewise.training.tokenization`)."""
     max_length: Number = 0
     """Longest sequence in steps; longer ones are truncated. 0: no limit."""
     truncation: Literal["front", "middle"] = "front"
@@ -158,6 +161,8 @@ class Recipe:
                 object.__setattr__(self, name, value)
         except InputError as error:
             raise InputError(f"recipe: {error}") from None
+        if self.encoding == "keras" and self.tokenization != "words":
+            raise InputError(f"recipe: encoding 'keras' has words alone, not tokenization {quote(self.tokenization)}")
         for name in ("dropout_recurrent", "adversarial"):
             if getattr(self, name) and self.padding == "pre":
                 raise InputError(f"recipe: {name} differs by sequence, and padding 'pre' shares pad steps: use 'none'")
@@ -260,6 +265,7 @@ RECIPES: dict[str, Recipe] = {
     "fast": Recipe(
         name="fast",
         encoding="tokens",
+        tokenization="auto",
         vocab_size=30_000,
         bidirectional=True,
         pooling="mean+max",

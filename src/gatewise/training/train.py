@@ -42,6 +42,7 @@ from gatewise.training.series_ensemble import fit_series_ensemble
 from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
 from gatewise.training.stacking import stacked_predictions
 from gatewise.training.thresholds import Threshold, check_threshold, with_thresholds
+from gatewise.training.tokenization import choose_tokenization
 from gatewise.training.training_data import TrainingData, prepare, with_pseudo_labels
 from gatewise.training.transfer import transfer_ngrams, transfer_weights
 from gatewise.types import Array, Task
@@ -152,12 +153,14 @@ def train(
         times=times,
         class_weight=class_weight,
     )
-    warn_about_data(training_data)
     if start is not None and recipe.ngram_order:
         training_data = replace(training_data, transferred=transfer_ngrams(training_data, start))
     with closing(callback_of(callbacks, verbose)) as callback:
         with folder.entered(seed):
             run = _Run(seed, start, folder, callback, command)
+            if recipe.tokenization == "auto" and start is None:
+                training_data = choose_tokenization(training_data, recipe, callback)
+            warn_about_data(training_data)
             if unlabelled is not None:
                 training_data = run.add_unlabelled(training_data, unlabelled)
             model = run.fit(training_data, folder.folder)

@@ -18,7 +18,7 @@ from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPr
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
 from gatewise.network.ngrams import check_vocab_size
-from gatewise.text import KerasEncoding, TokenEncoding, keras_index
+from gatewise.text import Encoding, KerasEncoding, SubwordEncoding, TokenEncoding, keras_index
 from gatewise.training.class_weights import ClassWeight, class_weights, logit_shift, row_weights
 from gatewise.training.ngrams import NgramModel, targets_of
 from gatewise.training.recipes import Recipe
@@ -70,6 +70,8 @@ class TrainingData:
     """How the validation part was cut, for the card."""
     folds: tuple[NDArray[np.int64], ...] = ()
     """The held-out rows of each fold of a cross-validation; train and validation are all rows then."""
+    ngram_candidates: Any = None
+    """What `gatewise.training.ngram_selection.compare_ngrams` gave, where it has chosen the tokens; else None."""
     own_validation: bool = False
     """Whether the validation part must not be trained on: it is data of their own, or later than the training part."""
 
@@ -279,6 +281,25 @@ def _check_classes(data: Labelled, train: NDArray[np.int64]) -> None:
         )
 
 
+def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recipe) -> TrainingData:
+    """The training data of texts in another encoding. recipe: the one that `prepare` got."""
+    preprocessor, data = TextPreprocessor(encoding), training_data.data
+    arch = recipe.architecture("tokens", encoding.vocab_size, data.target.outputs)
+    full_sequences = preprocessor.encode_batch(data.inputs)
+    sequences = [truncate(s, arch) for s in full_sequences]
+    of_train = [sequences[n] for n in training_data.train]
+    batch_size = _batch_size(recipe, [len(s) for s in of_train]) if recipe.min_batch_tokens else recipe.batch_size
+    return replace(
+        training_data,
+        recipe=replace(training_data.recipe, batch_size=batch_size),
+        preprocessor=preprocessor,
+        architecture=arch,
+        sequences=sequences,
+        trainable_rows=_trainable_rows(encoding.vocab_size, of_train),
+        full_sequences=full_sequences,
+    )
+
+
 def with_pseudo_labels(
     training_data: TrainingData, full_sequences: list[Array], soft_labels: NDArray[np.float64]
 ) -> TrainingData:
@@ -327,4 +348,5 @@ def _preprocessor(data: Labelled, train: NDArray[np.int64], recipe: Recipe) -> T
     texts = cast(list[str], data.inputs)
     if recipe.encoding == "keras":
         return TextPreprocessor(KerasEncoding(keras_index(texts), recipe.vocab_size))
-    return TextPreprocessor(TokenEncoding.fit([texts[n] for n in train], vocab_size=recipe.vocab_size))
+    encoding = SubwordEncoding if recipe.tokenization == "subwords" else TokenEncoding
+    return TextPreprocessor(encoding.fit([texts[n] for n in train], vocab_size=recipe.vocab_size))
