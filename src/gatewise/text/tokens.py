@@ -238,6 +238,7 @@ def _check(text: str, limit: int) -> None:
 
 
 def checked_texts(texts: Iterable[str], limit: int, first: int = 1) -> Iterator[str]:
+    """The texts; InputError for a too long one or a lone surrogate names it by its number, counted from `first`."""
     for number, text in enumerate(texts, first):
         try:
             _check(text, limit)

@@ -161,8 +161,8 @@ class Recipe:
                 object.__setattr__(self, name, value)
         except InputError as error:
             raise InputError(f"recipe: {error}") from None
-        if self.encoding == "keras" and self.tokenization != "words":
-            raise InputError(f"recipe: encoding 'keras' has words alone, not tokenization {quote(self.tokenization)}")
+        if self.encoding == "keras" and self.tokenization == "subwords":
+            raise InputError("recipe: encoding 'keras' has words alone, not tokenization 'subwords'")
         for name in ("dropout_recurrent", "adversarial"):
             if getattr(self, name) and self.padding == "pre":
                 raise InputError(f"recipe: {name} differs by sequence, and padding 'pre' shares pad steps: use 'none'")

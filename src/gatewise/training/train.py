@@ -158,7 +158,7 @@ def train(
     with closing(callback_of(callbacks, verbose)) as callback:
         with folder.entered(seed):
             run = _Run(seed, start, folder, callback, command)
-            if recipe.tokenization == "auto" and start is None:
+            if recipe.tokenization == "auto" and recipe.encoding == "tokens" and start is None:
                 training_data = choose_tokenization(training_data, recipe, callback)
             warn_about_data(training_data)
             if unlabelled is not None:
