@@ -1,4 +1,4 @@
-"""Forecasts of the Airline series beside the seasonal naive forecast and Holt-Winters (statsmodels).
+"""Forecasts of the Airline series compared with the seasonal naive forecast and Holt-Winters (statsmodels).
 
     python -m benchmarks.own_data forecast [--seeds N] [--peers VENV] [--json FILE] [--series NAME,...]
 

@@ -1,4 +1,4 @@
-"""Series classification and regression with the default recipe, beside MiniRocket (aeon) in the same run.
+"""Series classification and regression with the default recipe, compared with MiniRocket (aeon) in the same run.
 
     python -m benchmarks.own_data series [--only NAME,...] [--seeds N] [--peers VENV] [--json FILE] [--set FIELD=VALUE]
 

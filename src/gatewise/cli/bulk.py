@@ -1,4 +1,4 @@
-"""Predictions for the rows of tables, written beside the input columns in bounded memory; continues after a kill.
+"""Predictions for the rows of tables, written after the input columns in bounded memory; continues after a kill.
 
 While it runs, the rows are in OUT.part and its state in OUT.part.json: how many rows and bytes are complete, and which
 input, model and options they come from. The last step renames OUT.part to OUT.

@@ -192,8 +192,10 @@ def train(
         warn_about_overlap(splits.train, splits.test, "test")
     held_out = None
     if validation is not None:  # with a list of bad rows of its own
-        beside = skip_bad_rows and str(Path(skip_bad_rows).with_stem(f"{Path(skip_bad_rows).stem}-validation"))
-        held_out = read_source([validation], None, replace(table, skip_bad_rows=beside)).train
+        bad_validation_rows = skip_bad_rows and str(
+            Path(skip_bad_rows).with_stem(f"{Path(skip_bad_rows).stem}-validation")
+        )
+        held_out = read_source([validation], None, replace(table, skip_bad_rows=bad_validation_rows)).train
     if dropout is not None and splits.train.kind == "series":
         changes.pop("dropout_embedding", None)
     # The default depends on the kind of the data and on the number of rows.

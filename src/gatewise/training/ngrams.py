@@ -20,7 +20,7 @@ same norm, with tf_ij = 1 + log(occurrences) and
     s_j = (1 + log((1 + n) / (1 + df_j))) max_k |r_jk|         df_j texts contain j
 
 and a support vector machine with squared hinge loss per class (C = 1). It is better for subjects and many classes,
-"nb" for opinions and short texts (docs/log/accuracy.md). Its outputs are margins, which `ensemble` turns into logits.
+"nb" for sentiment and short texts (docs/log/accuracy.md). Its outputs are margins, which `ensemble` turns into logits.
 """
 
 from __future__ import annotations

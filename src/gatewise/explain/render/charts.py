@@ -46,7 +46,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class _Axes:
-    """The scales of a chart: data ranges, and the box that they fill, in SVG units."""
+    """The scales of a chart: data ranges, and the plot area in SVG units."""
 
     x: tuple[float, float]
     y: tuple[float, float]
