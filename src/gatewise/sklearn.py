@@ -21,7 +21,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.inputs import convert_inputs, is_frame
+from gatewise.data.frames import is_frame
+from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled
 from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
 from gatewise.errors import InputError, MissingExtra

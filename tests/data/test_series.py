@@ -180,3 +180,16 @@ def test_real_data_frames() -> None:
         series_of([pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})])
     with pytest.raises(InputError, match="column 'a' of the data frame holds no numbers, but bool"):
         series_of([pandas.DataFrame({"a": [True, False]})])
+
+
+def test_arrow_tables_and_datasets_are_frames_too() -> None:
+    pyarrow, datasets = pytest.importorskip("pyarrow"), pytest.importorskip("datasets")
+    columns = {"a": [1, None, 3], "b": [4.5, 5, 6]}
+    expected = np.array([[1, 4.5], [np.nan, 5], [3, 6]], dtype=np.float32)
+    table = pyarrow.table(columns)
+    for frame in (table, table.to_batches()[0], datasets.Dataset.from_dict(columns)):
+        (found,) = series_of([frame])  # one series: the rows are its steps
+        np.testing.assert_array_equal(found, expected)
+        assert lists(series_of(frame))[2] == [[3], [6]]  # three series, one per row
+    with pytest.raises(InputError, match="column 'b' of the data frame holds no numbers"):
+        series_of([pyarrow.table({"a": [1, 2], "b": ["x", "y"]})])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -88,6 +89,19 @@ def test_leave_one_out_deletes_a_step() -> None:
     found = convolutions.leave_one_out(x, np.array([0, 7, 20]))
     expected = convolutions.logits([x[1:], np.delete(x, 7, axis=0), x[:-1]])
     np.testing.assert_array_equal(found, expected)
+
+
+def test_leave_one_out_holds_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2,000 steps have 4 million edited steps of two channels, 32 MB; in chunks they take less than 10 MB."""
+    convolutions, x = some(), series(2_000)
+    monkeypatch.setattr(module, "STEPS_PER_CHUNK", 40_000)
+    steps = np.arange(0, len(x), 2)
+    tracemalloc.start()
+    found = convolutions.leave_one_out(x, steps)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+    np.testing.assert_allclose(found[500], convolutions.logits([np.delete(x, 1_000, axis=0)])[0], atol=1e-12)
 
 
 def test_it_fits_the_network() -> None:

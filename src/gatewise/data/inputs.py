@@ -1,6 +1,6 @@
 """What a user passes as inputs, as a list of texts or a list of series. Whatever could be misread is an InputError.
 
-pandas, polars and PyArrow objects are recognised without importing these packages; a data frame needs narwhals.
+pandas, polars and PyArrow objects are recognised without importing these packages.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.frames import frame_columns, is_frame
 from gatewise.data.series import series_of
-from gatewise.errors import InputError, MissingExtra, quote
+from gatewise.errors import InputError, quote
 
 Kind = Literal["text", "series"]
 
@@ -84,50 +85,6 @@ def convert_rows(values: Any, name: str) -> list[Any]:
     return list(values)
 
 
-def is_frame(values: Any) -> bool:
-    """Whether it is a data frame: pandas, polars, a PyArrow table or record batch, or datasets.Dataset."""
-    if type(values).__name__ == "LazyFrame":
-        raise InputError("a lazy data frame has no rows yet: call collect() first")
-    if isinstance(values, Mapping):
-        return False
-    return hasattr(values, "column_names") or (hasattr(values, "columns") and hasattr(values, "shape"))
-
-
-def frame_columns(frame: Any) -> dict[str, list[Any]]:
-    """The columns of a data frame by name, as lists. Raises InputError for two columns of one name.
-
-    The numbers of a datasets.ClassLabel become the names of the classes.
-    """
-    if hasattr(frame, "features") and hasattr(frame, "column_names"):  # datasets.Dataset
-        return {str(column): _dataset_column(frame, column) for column in frame.column_names}
-    try:
-        import narwhals as nw
-    except ImportError:
-        raise MissingExtra("narwhals", "data", "a data frame") from None
-    if type(frame).__module__.startswith("pyarrow") and not hasattr(frame, "to_reader"):
-        frame = _table_of(frame)
-    try:
-        eager = nw.from_native(frame, eager_only=True)
-        return {str(column): eager.get_column(column).to_list() for column in eager.columns}
-    except (TypeError, nw.exceptions.NarwhalsError) as error:
-        raise InputError(f"the data frame cannot be read: {quote(error, 200)}") from None
-
-
-def _dataset_column(dataset: Any, column: str) -> list[Any]:
-    feature = (dataset.features or {}).get(column)
-    inner = getattr(feature, "feature", feature)  # of a list of labels
-    names = getattr(inner, "names", None)
-    if names is None:
-        return list(dataset[column])
-
-    def name(value: Any) -> Any:
-        if isinstance(value, list):
-            return [name(one) for one in value]
-        return None if value is None or value < 0 else names[value]  # -1: no label
-
-    return [name(value) for value in dataset[column]]
-
-
 def is_missing(value: Any) -> bool:
     """Whether it is None, NaN, pandas.NA or NaT."""
     if value is None:
@@ -150,13 +107,6 @@ def _array_rows(values: NDArray[Any], name: str) -> list[Any]:
         raise InputError(f"{name}: an array of shape {values.shape}: pass one column, (n,)")
     rows: list[Any] = values.tolist()
     return rows
-
-
-def _table_of(batch: Any) -> Any:
-    """The PyArrow table of a record batch, which narwhals does not take."""
-    import pyarrow
-
-    return pyarrow.Table.from_batches([batch])
 
 
 def _are_series(rows: Any) -> bool:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.columns import find_column
-from gatewise.data.inputs import convert_inputs, described, frame_columns, is_frame
+from gatewise.data.frames import frame_columns, is_frame
+from gatewise.data.inputs import convert_inputs, described
 from gatewise.data.labels import convert_groups, convert_labels
 from gatewise.data.series import describe_series
 from gatewise.data.times import seconds_of

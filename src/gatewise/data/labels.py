@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.inputs import convert_rows, described, frame_columns, is_frame, is_missing, missing_name
+from gatewise.data.frames import frame_columns, is_frame
+from gatewise.data.inputs import convert_rows, described, is_missing, missing_name
 from gatewise.errors import InputError, quote
 from gatewise.types import LabelType, Task
 

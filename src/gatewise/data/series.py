@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.frames import frame_arrays, is_frame
 from gatewise.errors import InputError, quote
 
 Series = NDArray[np.float32]
@@ -61,11 +62,6 @@ def one_series(item: Any, channels: int) -> Series:
         hint = "; it seems to have channels first: transpose it" if swapped else ""
         raise InputError(f"one series must be {shape}, got {array.shape}{hint}")
     return array
-
-
-def is_frame(value: Any) -> bool:
-    """Whether it is a data frame (pandas, polars): columns by name, and a two-dimensional array."""
-    return hasattr(value, "columns") and hasattr(value, "to_numpy") and len(getattr(value, "shape", ())) == 2
 
 
 def describe_series(inputs: Sequence[Series]) -> str:
@@ -193,12 +189,10 @@ def _where(row: int | None, place: tuple[int, ...], layout: str | None) -> str:
 
 def _frame_values(frame: Any) -> NDArray[Any]:
     """The columns of a data frame as one array (rows, columns). Raises InputError naming a column without numbers."""
-    columns = []
-    for name in frame.columns:
-        column = frame[name].to_numpy()
-        if column.dtype.kind == "O" and str(frame[name].dtype).lower().startswith(("int", "uint", "float")):
-            column = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)  # a nullable type of pandas
+    columns = frame_arrays(frame)
+    for name, column in columns.items():
+        if column.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in column):
+            columns[name] = column = column.astype(np.float64)  # None is a missing value
         if column.dtype.kind not in "fiu":
             raise InputError(f"column {quote(name, 40)} of the data frame holds no numbers, but {column.dtype}")
-        columns.append(column)
-    return np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0))
+    return np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(frame), 0))

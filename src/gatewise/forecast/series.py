@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.series import is_frame
+from gatewise.data.frames import frame_arrays, is_frame
 from gatewise.data.times import Steps, Time, parse_time, regular_steps
 from gatewise.errors import InputError, quote
 from gatewise.types import Array
@@ -47,7 +47,7 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
         times = _index_times(y)
     shared = times is not None and is_frame(y)
     if is_frame(y):
-        items = {str(name): np.asarray(y[name]) for name in y.columns}
+        items = dict(frame_arrays(y))
     elif isinstance(y, Mapping):
         items = {str(name): one for name, one in y.items()}
     elif isinstance(y, list | tuple) and y and np.ndim(y[0]) > 0:
@@ -95,7 +95,7 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
 
 def _numbers(values: Any, where: str) -> Array:
     if is_frame(values):
-        values = np.stack([np.asarray(values[name]) for name in values.columns], axis=1)
+        values = np.stack(list(frame_arrays(values).values()), axis=1)
     try:
         array = np.asarray(values)
         if array.dtype.kind == "O":

@@ -12,7 +12,7 @@ of the nine taps. Of a feature that is counted where all taps lie within the ser
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,16 +82,16 @@ class Convolutions:
         """PPV (n, F) float32 of n series (length, C), from 0 to 1."""
         return features_of(self.banks, sequences)
 
-    def logits(self, sequences: Sequence[Array]) -> Array:
-        """Logits (n, outputs) float64 of n series (length, C), before truncation. An empty series has logit 0."""
-        out, weight = np.zeros((len(sequences), self.weight.shape[1])), self._weight
-        first = 0
+    def logits(self, sequences: Iterable[Array]) -> Array:
+        """Logits (n, outputs) float64 of n series (length, C), before truncation. An empty series has logit 0. An
+        iterator is read in parts.
+        """
+        parts, weight = [np.zeros((0, self.weight.shape[1]))], self._weight
         for some in _chunks(sequences):
             centred = self.features(some).astype(np.float64) - self.mean
             centred[[not len(s) for s in some]] = 0
-            out[first : first + len(some)] = centred @ weight
-            first += len(some)
-        return out
+            parts.append(centred @ weight)
+        return np.concatenate(parts)
 
     def attribution(self, sequence: Array) -> Array:
         """Attribution (T, outputs) float64 of `logits` to the steps, which sums to it.
@@ -139,7 +139,7 @@ class Convolutions:
     def leave_one_out(self, sequence: Array, steps: Array) -> Array:
         """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
         sequence = np.asarray(sequence)
-        return self.logits([np.delete(sequence, t, axis=0) for t in steps])
+        return self.logits(np.delete(sequence, t, axis=0) for t in steps)
 
     @property
     def _weight(self) -> Array:
@@ -239,7 +239,7 @@ def steps_counted(banks: Banks, lengths: NDArray[np.int64]) -> NDArray[np.float3
     return out
 
 
-def _chunks(sequences: Sequence[Array]) -> Iterator[list[Array]]:
+def _chunks(sequences: Iterable[Array]) -> Iterator[list[Array]]:
     for some in chunks(sequences, STEPS_PER_CHUNK):
         for first in range(0, len(some), ROWS_PER_CHUNK):
             yield some[first : first + ROWS_PER_CHUNK]

@@ -5,7 +5,7 @@ Its logits are added to those of the network. It is linear in its features, so i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from gatewise.network.architecture import Architecture
@@ -15,8 +15,8 @@ from gatewise.types import Array
 class LinearModel(Protocol):
     """A linear model over sequences (length, ...) as the network reads them, before truncation."""
 
-    def logits(self, sequences: Sequence[Array]) -> Array:
-        """Logits (n, outputs) float64."""
+    def logits(self, sequences: Iterable[Array]) -> Array:
+        """Logits (n, outputs) float64. An iterator is read in parts, so that its sequences need not fit into memory."""
         ...
 
     def attribution(self, sequence: Array) -> Array:

@@ -21,7 +21,7 @@ Keys are unique, and all keys of n tokens are below those of n + 1. Three times 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -190,11 +190,10 @@ class Ngrams:
         unique, which = np.unique(key, return_inverse=True)
         return np.minimum(np.searchsorted(self.keys, unique), len(self.keys) - 1)[which]
 
-    def logits(self, sequences: Sequence[Array]) -> Array:
-        """Logits (n, outputs) float64 of n sequences of token ids, before truncation."""
+    def logits(self, sequences: Iterable[Array]) -> Array:
+        """Logits (n, outputs) float64 of n sequences of token ids, before truncation. An iterator is read in parts."""
         outputs = self.weight.shape[1]
-        out = np.zeros((len(sequences), outputs))
-        first = 0
+        parts = [np.zeros((0, outputs))]
         for some in chunks(sequences, TOKENS_PER_CHUNK // max(1, outputs // 4)):
             owner, row, count = counted_ngrams(self, some)
             if self.scale is None:
@@ -203,9 +202,8 @@ class Ngrams:
                 tf = term_frequency(count)
                 sums = _sums(self.weight[row] * tf[:, None], owner, len(some))
                 sums = sums / _norms(np.bincount(owner, np.square(tf * self.scale[row]), len(some)))[:, None]
-            out[first : first + len(some)] = sums
-            first += len(some)
-        return out
+            parts.append(sums)
+        return np.concatenate(parts)
 
     def attribution(self, sequence: Array) -> Array:
         """Attribution (T, outputs) float64 of `logits` to the tokens, which sums to it.
@@ -240,7 +238,7 @@ class Ngrams:
     def leave_one_out(self, sequence: Array, steps: Array) -> Array:
         """Logits (R, outputs) float64 of the sequence without one step, for each of `steps` (R,)."""
         sequence = np.asarray(sequence)
-        return self.logits([np.delete(sequence, t) for t in steps])
+        return self.logits(np.delete(sequence, t) for t in steps)
 
     def _parts(self, row: NDArray[np.int64], count: NDArray[np.int64]) -> Array:
         """The part (M, outputs) float64 that each distinct n-gram of a text has in its logits, from its occurrences."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gatewise import kernels
 from gatewise._version import __version__
 from gatewise.data import Labelled, Unlabelled
-from gatewise.data.inputs import is_frame
+from gatewise.data.frames import is_frame
 from gatewise.errors import InputError
 from gatewise.kernels.threads import threads
 from gatewise.model.card import EvalResult, ModelMetadata

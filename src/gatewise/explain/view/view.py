@@ -103,7 +103,7 @@ def _example(
         _check_finite(example)
         return example
 
-    return cache.example((item if isinstance(item, str) else item.tobytes(), clamps), make)
+    return cache.example((item if isinstance(item, str) else (item.shape, item.tobytes()), clamps), make)
 
 
 def _score(model: ViewedModel, parsed: ViewRequest, example: Example) -> TargetScore:
