@@ -40,11 +40,13 @@ def reduced(over: np.ufunc, x: NDArray[Any], lengths: NDArray[Any]) -> NDArray[A
 
 def max_backward(x: NDArray[Any], largest: NDArray[Any], lengths: NDArray[Any], grad: NDArray[Any]) -> NDArray[Any]:
     """Gradient (N, H) of x from `grad` (B, H), that of its maximum over each sequence; equal maxima share it."""
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    where = np.flatnonzero(x == largest[sequence])
+    step, unit = np.divmod(where, x.shape[1])
+    maximum = sequence[step] * x.shape[1] + unit  # which of the B x H maxima it equals
+    share = grad.reshape(-1) / np.maximum(np.bincount(maximum, minlength=largest.size), 1).astype(x.dtype)
     whole = np.zeros(x.shape, dtype=x.dtype)
-    for row, to, start, length in zip(largest, grad, starts_of(lengths).tolist(), lengths.tolist(), strict=True):
-        rows = slice(start, start + length)
-        step, unit = np.divmod(np.flatnonzero(x[rows] == row), x.shape[1])
-        whole[start + step, unit] = (to / np.maximum(np.bincount(unit, minlength=len(to)), 1).astype(x.dtype))[unit]
+    whole.reshape(-1)[where] = share[maximum]
     return whole
 
 
