@@ -65,6 +65,7 @@ def test_endings_choose_subwords_and_the_model_is_saved(tmp_path: Path, monkeypa
 
 def test_whole_words_stay_words_and_the_candidates_are_not_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenization, "LEAST_ROWS", 200)
+    monkeypatch.setattr(tokenization, "LEAST_UNKNOWN", 0.0)
     data, recorder = whole_words(240, 7), Recorder()
     model = gw.train(data, recipe="fast", callbacks=recorder, **TINY)
     assert type(encoding_of(model)) is TokenEncoding
@@ -78,6 +79,14 @@ def test_whole_words_stay_words_and_the_candidates_are_not_fitted_again(monkeypa
             recorder = Recorder()
             gw.train(data, recipe="fast", callbacks=recorder, **TINY)
             assert not any(message.startswith("tokens:") for message in recorder.messages)
+
+
+def test_without_unknown_words_nothing_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenization, "LEAST_ROWS", 200)
+    recorder = Recorder()
+    model = gw.train(whole_words(240, 7), recipe="fast", callbacks=recorder, **TINY)
+    assert type(encoding_of(model)) is TokenEncoding
+    assert "tokens: words, 0% of those in the validation part are unknown" in recorder.messages
 
 
 def test_subwords_that_are_asked_for_are_taken_and_go_into_the_next_model() -> None:

@@ -3,9 +3,12 @@
 `compare_ngrams` fits the same candidates to n-grams of words and to n-grams of pieces of words. Pieces are taken if
 the mean loss of their best candidate over the held-out rows is lower by more than one standard error of the difference
 of both losses, row by row (the one-standard-error rule of Breiman et al. 1984). Otherwise the tokens are words, which
-explanations show whole. The network reads the same tokens. Below `LEAST_ROWS` rows, where the error is uncertain, above
-`MOST_ROWS` rows or `MOST_WORDS` words, where pieces gain least and the comparison takes longest, and where the n-gram
-model is not chosen by held-out loss (other tasks, a pretrained model), the tokens are words.
+explanations show whole. The network reads the same tokens.
+
+Without comparison the tokens are words: below `LEAST_ROWS` rows, where the error is uncertain; above `MOST_ROWS` rows
+or `MOST_WORDS` words, where pieces gain least and the comparison takes longest; where less than `LEAST_UNKNOWN` of the
+held-out words are unknown, so that pieces have little to add; and where the n-gram model is not chosen by held-out loss
+(other tasks, a pretrained model).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from gatewise.training.training_data import TrainingData, with_encoding
 LEAST_ROWS = 500  # below, a standard error says little
 MOST_ROWS = 10_000
 MOST_WORDS = 500_000  # of all texts
+LEAST_UNKNOWN = 0.15  # 0.07 to 0.10 in English data sets, 0.22 in Slovene comments: docs/log/accuracy.md
 
 
 def choose_tokenization(training_data: TrainingData, recipe: Recipe, callback: Callback) -> TrainingData:
@@ -32,6 +36,11 @@ def choose_tokenization(training_data: TrainingData, recipe: Recipe, callback: C
     """
     rows, words = len(training_data.full_sequences), sum(map(len, training_data.full_sequences))
     if not selects(training_data) or not LEAST_ROWS <= rows <= MOST_ROWS or words > MOST_WORDS:
+        return training_data
+    held_out = np.concatenate([training_data.full_sequences[n] for n in training_data.validation])
+    unknown = float(np.mean(held_out == training_data.preprocessor.unknown)) if len(held_out) else 0.0
+    if unknown < LEAST_UNKNOWN:
+        callback.log(f"tokens: words, {100 * unknown:.0f}% of those in the validation part are unknown")
         return training_data
     texts = cast(Any, training_data.data.inputs)
     encoding = SubwordEncoding.fit([texts[n] for n in training_data.train], vocab_size=recipe.vocab_size)
