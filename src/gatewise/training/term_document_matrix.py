@@ -31,10 +31,10 @@ class TermDocumentMatrix:
     document_starts: NDArray[np.int32]
 
     @classmethod
-    def of(cls, document: NDArray[np.int64], term: NDArray[np.int64], n: int, k: int) -> TermDocumentMatrix:
+    def of(cls, document: NDArray[np.int32], term: NDArray[np.int32], n: int, k: int) -> TermDocumentMatrix:
         """From pairs (text, n-gram) in ascending order."""
         bits = n.bit_length()
-        by_term = np.sort((term << bits) | document)  # sorting integers is far faster than argsort
+        by_term = np.sort((term.astype(np.int64) << bits) | document)  # sorting integers is far faster than argsort
         document_starts = np.zeros(k + 1, dtype=np.int64)
         np.cumsum(np.bincount(term, minlength=k), out=document_starts[1:])
         term_starts = np.searchsorted(document, np.arange(n + 1))
@@ -70,9 +70,9 @@ class NgramCounts(NamedTuple):
     """
 
     keys: NDArray[np.int64]
-    document: NDArray[np.int64]
-    term: NDArray[np.int64]
-    occurrences: NDArray[np.int64]
+    document: NDArray[np.int32]
+    term: NDArray[np.int32]
+    occurrences: NDArray[np.int32]
 
 
 def count_ngrams(sequences: Sequence[Array], order: int, min_df: int, exclude: Sequence[int]) -> NgramCounts:
@@ -89,18 +89,22 @@ def count_ngrams(sequences: Sequence[Array], order: int, min_df: int, exclude: S
         frequent.append(key[edges[:-1]][np.diff(edges) >= min_df])
     keys = np.concatenate(frequent)
     lookup = Ngrams(order, keys, np.zeros((len(keys), 1), dtype=np.float32))
-    documents, terms, counts, first = [], [], [], 0
+    found: list[NDArray[np.int32]] = []  # (3, pairs) of each chunk: document, term, occurrences
+    first = 0
     for chunk in chunks(sequences, TOKENS_PER_CHUNK):
         document, term, count = counted_ngrams(lookup, chunk)
-        documents.append(document + first)
-        terms.append(term)
-        counts.append(count)
+        found.append(np.stack([document + first, term, count]).astype(np.int32))
         first += len(chunk)
-    document, term, count = np.concatenate(documents), np.concatenate(terms), np.concatenate(counts)
-    kept = np.bincount(term, minlength=len(keys)) >= min_df
-    new_index = np.cumsum(kept) - 1
-    of_kept = kept[term]
-    return NgramCounts(keys[kept], document[of_kept], new_index[term[of_kept]], count[of_kept])
+    texts = np.zeros(len(keys), dtype=np.int64)
+    for _, term, _ in found:
+        texts += np.bincount(term, minlength=len(keys))
+    kept = texts >= min_df
+    new_index = (np.cumsum(kept) - 1).astype(np.int32)
+    for n, (document, term, count) in enumerate(found):  # one by one: the pairs are most of the memory of a fit
+        of_kept = kept[term]
+        found[n] = np.stack([document[of_kept], new_index[term[of_kept]], count[of_kept]])
+    document, term, count = np.concatenate(found, axis=1)
+    return NgramCounts(keys[kept], document, term, count)
 
 
 def _segment_sums(indices: NDArray[np.int32], values: Tensor, starts: NDArray[np.int32]) -> Tensor:
