@@ -355,7 +355,8 @@ def test_stdin_is_answered_line_by_line(keras_folder: Path, keras_model: Model) 
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as child:
         assert child.stdin is not None
         assert child.stdout is not None
-        for text, label in zip(TEXTS, labels(keras_model, TEXTS), strict=True):
+        texts = [f"{text}, {n}" for n, text in enumerate(TEXTS)]  # a comma in each line does not make a table
+        for text, label in zip(texts, labels(keras_model, texts), strict=True):
             child.stdin.write(f"{text}\n")
             child.stdin.flush()
             assert select.select([child.stdout], [], [], 60)[0], "no answer"
@@ -371,6 +372,37 @@ def test_a_table_on_stdin(run: Run, table: Path, keras_model: Model, keras_folde
     result = run("predict", keras_folder, "-", "--text", "review", "-o", "out.csv", input=table.read_text())
     assert result.exit_code == 0
     assert [row["id"] for row in read_csv("out.csv")] == [row["id"] for row in ROWS]
+
+
+def test_a_table_on_stdin_is_not_read_as_lines(run: Run, table: Path, keras_model: Model, keras_folder: Path) -> None:
+    """Without --text, stdin holds texts: the lines of a table would be predicted, header included."""
+    content = table.read_text(encoding="utf-8")
+    for words in ((), ("-o", "out.csv"), ("--json",)):
+        message = refused(run, "predict", keras_folder, "-", *words, input=content)
+        assert message.strip() == (
+            "gatewise: stdin looks like a table with the 3 fields 'id', 'review', 'label' in its first line: to read "
+            "it as a table, name its text column: --text COLUMN; if each line is a text, add --lines"
+        )
+    assert "add --lines" in refused(run, "predict", keras_folder, "-", input='{"text": "good"}\n')
+    assert "--text Text;" in refused(run, "predict", keras_folder, "-", input="Text,n\n")
+    lines = run("predict", keras_folder, "-", "--lines", input=content).stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == labels(keras_model, content.splitlines())
+    for words in (("-", "--text", "review"), ("good",), ("new.csv",)):
+        assert "--lines is for the lines of stdin" in refused(run, "predict", keras_folder, *words, "--lines")
+
+
+def test_a_table_whose_rows_arrive_late_is_refused(keras_folder: Path) -> None:
+    """The header alone may be a text, and is answered without waiting; the next line shows that it is none."""
+    command = [sys.executable, "-m", "gatewise", "predict", str(keras_folder), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b"review,n\n")
+        child.stdin.flush()
+        assert select.select([child.stdout], [], [], 60)[0], "no answer"
+        _, error = child.communicate(b"good,1\n", timeout=60)
+        assert child.returncode == 2
+        assert b"looks like a table with the 2 fields 'review', 'n'" in error
 
 
 def test_progress_shows_an_eta(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,7 @@ _INPUTS = (
     ".arrow, also .gz and .zst), .txt with one text per line, series (.ts, .arff, .npz, .npy); - for stdin."
 )
 _OUT = "Write the input columns, label and probabilities to this table: .csv, .tsv, .jsonl (also .gz), .parquet."
+_LINES = "Each line of stdin is a text, also where the lines look like a table."
 _PROBABILITIES = "With -o: a column of probabilities per class, or one for the predicted label."
 
 
@@ -48,6 +49,7 @@ def predict(
     arguments: Annotated[list[str] | None, argument("[MODEL] INPUT...", _INPUTS)] = None,
     file: Annotated[str | None, option("--file", "FILE", "A file, like INPUT.")] = None,
     text: TextOption = None,
+    lines: Annotated[bool, typer.Option("--lines", help=_LINES)] = False,
     out: Annotated[str | None, option("--out", "FILE", _OUT, "-o")] = None,
     probabilities: Annotated[str, typer.Option("--probabilities", metavar="top|all", help=_PROBABILITIES)] = "all",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="With -o: replace the output if it exists.")] = False,
@@ -79,6 +81,8 @@ def predict(
     nothing = "give either texts (- for stdin) or files"
     if not arguments and file is None:
         raise InputError(nothing)
+    if lines and (text or delimiter or "-" not in (*(arguments or ()), file)):
+        raise InputError("--lines is for the lines of stdin (-), without --text and --delimiter")
     choice = choose_model(arguments or [], use_bundled, files=True)
     model = open_model(choice.path, precision)
     inputs = [*choice.inputs, *([file] if file is not None else [])]
@@ -109,7 +113,9 @@ def predict(
         if any(is_series(word) for word in inputs):
             raise InputError("the model classifies texts, not series")
         every = probabilities == "all"
-        _predict_files(model, choice, inputs, text, out, every, overwrite, resume, delimiter, skip_bad_rows, as_json)
+        _predict_files(
+            model, choice, inputs, text, lines, out, every, overwrite, resume, delimiter, skip_bad_rows, as_json
+        )
         return
     else:
         if text or out or delimiter or skip_bad_rows:
@@ -142,6 +148,7 @@ def _predict_files(
     choice: ModelChoice,
     inputs: list[str],
     text: list[str] | None,
+    any_lines: bool,
     out: str | None,
     every: bool,
     overwrite: bool,
@@ -156,12 +163,18 @@ def _predict_files(
     from gatewise.data.rows import Columns, RowReader
     from gatewise.data.streams import STDIN
 
-    # Without a column, stdin holds one text per line; other files say by their name whether they are tables.
+    # Without a column, stdin holds one text per line; files say by their name whether they are tables.
     columns = Columns(tuple(text or ("text",)))
     lines = text is None and delimiter is None
     live = STDIN in inputs
     with RowReader.open(
-        inputs, columns, table_delimiter(delimiter), skip_bad_rows, lines=lines, fail_fast=True
+        inputs,
+        columns,
+        table_delimiter(delimiter),
+        skip_bad_rows,
+        lines=lines,
+        refuse_tables=not any_lines,
+        fail_fast=True,
     ) as reader:
         if out is not None:
             identity = {"model": model_digest(choice.folder), "precision": model.precision}

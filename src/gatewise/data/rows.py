@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from gatewise.data.streams import STDIN
-from gatewise.data.tables import Table, is_table, open_lines, open_table
+from gatewise.data.tables import Table, is_table, open_table
+from gatewise.data.text_lines import open_lines
 from gatewise.data.times import Time, parse_time
 from gatewise.errors import DataError, InputError, quote
 from gatewise.types import Task
@@ -107,6 +108,7 @@ class RowReader:
     table: Table | None = None
     keys: dict[str, str] = field(default_factory=dict)  # of the table that is open, by the name that the user gave
     lines: bool = False  # other files than tables, and stdin, hold one text per line
+    refuse_tables: bool = False  # lines on stdin that look like a table are an error
     fail_fast: bool = False  # the first bad row is an error at once
     _path: str = ""
     _done: int = 0
@@ -122,9 +124,10 @@ class RowReader:
         skip_bad_rows: str | Path | None = None,
         *,
         lines: bool = False,
+        refuse_tables: bool = False,
         fail_fast: bool = False,
     ) -> Iterator[RowReader]:
-        """A reader; lines, fail_fast: see the fields.
+        """A reader; lines, refuse_tables, fail_fast: see the fields.
 
         At the end of the block, bad rows are an error, or a warning with their number if they are skipped.
         """
@@ -137,7 +140,7 @@ class RowReader:
             except OSError as error:
                 raise DataError(f"{quote(skip_bad_rows, 200)}: cannot be written: {error.strerror}") from None
             csv.writer(skipped).writerow(BadRow._fields)
-        reader = cls(paths, columns, delimiter, skipped, lines=lines, fail_fast=fail_fast)
+        reader = cls(paths, columns, delimiter, skipped, lines=lines, refuse_tables=refuse_tables, fail_fast=fail_fast)
         try:
             yield reader
         finally:
@@ -155,7 +158,8 @@ class RowReader:
         for path in self.paths:
             self._path = path
             text = self.lines and not is_table(path)
-            self.table = open_lines(path) if text else open_table(path, self.delimiter)
+            refuse = self.refuse_tables and path == STDIN
+            self.table = open_lines(path, refuse) if text else open_table(path, self.delimiter)
             self.keys = self._resolved(self.table)
             if self.table.note and self.table.note not in self.notes:
                 self.notes.append(self.table.note)

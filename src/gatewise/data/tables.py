@@ -23,7 +23,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 JSON = (".jsonl", ".ndjson", ".json")
 ARROW = (".parquet", ".arrow", ".feather", ".ipc")
 TABLES = (*DELIMITERS, *JSON, *ARROW)
-_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
 _MAX_OBJECT = 64 << 20  # bytes of an object in a JSON list
 _SAMPLE = 20  # rows from which the delimiter is guessed
@@ -139,37 +139,6 @@ def open_table(source: str | Path, delimiter: str | None = None) -> Table:
         raise
 
 
-def open_lines(source: str | Path) -> Table:
-    """A text file, or "-" for stdin, as a table with the column text: one text per line.
-
-    Blank lines at the end do not count. Raises DataError for a file that is not UTF-8 or has no text.
-    """
-    stream = Stream(source)
-    stream.check_signature()
-    lines = Lines(stream)
-
-    def read(bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
-        blank, number = 0, 0
-        for line in lines:
-            number = lines.number
-            if lines.problem:
-                bad(*lines.problem)
-                lines.clear()
-                continue
-            text = line.rstrip("\r\n")
-            if not text.strip():
-                blank += 1
-                continue
-            for before in range(number - blank, number):
-                bad(before, "the text is empty")
-            blank = 0
-            yield number, {"text": text}
-        if blank == number:
-            raise DataError(f"{stream.where}: contains no text")
-
-    return Table(stream, ("text",), "", read, [])
-
-
 @contextmanager
 def long_fields() -> Iterator[None]:
     """Raise the field limit of the csv module, which is one per process, to ten million characters within the block."""
@@ -220,10 +189,10 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
             elif row:
                 yield begin, dict(zip(keys, row, strict=True))
 
-    notes = [f"fields separated by {_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
+    notes = [f"fields separated by {DELIMITER_NAMES.get(chosen, quote(chosen))}"] * (chosen != standard)
     notes += ["quotes are part of the fields"] * plain
     note = "; ".join(notes)
-    examples = [dict(zip(keys, row, strict=False)) for row in _sample_rows(sample, chosen)[1:]]
+    examples = [dict(zip(keys, row, strict=False)) for row in sample_rows(sample, chosen)[1:]]
     return Table(stream, tuple(header), note, read, examples, first_line=begin)
 
 
@@ -247,8 +216,8 @@ def _unique_keys(header: list[str]) -> list[str]:
 def _guess_delimiter(sample: str, standard: str) -> str:
     """The delimiter that splits the header, and most of the first rows into as many fields."""
     best, most = standard, 0.0
-    for mark in (standard, *(mark for mark in _NAMES if mark != standard)):
-        rows = _sample_rows(sample, mark)
+    for mark in (standard, *(mark for mark in DELIMITER_NAMES if mark != standard)):
+        rows = sample_rows(sample, mark)
         if not rows or len(rows[0]) < 2:
             continue
         share = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
@@ -273,7 +242,7 @@ def _has_plain_quotes(sample: str) -> bool:
     return len(counts) == 1
 
 
-def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
+def sample_rows(sample: str, delimiter: str) -> list[list[str]]:
     """The first rows of a text that may end within a row."""
     text = sample if len(sample) < 8_000 else sample[: sample.rfind("\n") + 1]
     rows: list[list[str]] = []
