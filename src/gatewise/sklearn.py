@@ -30,7 +30,8 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.target import Target
 from gatewise.training import train
-from gatewise.training.recipes import RECIPES, Recipe, changed
+from gatewise.training.pretrained import Pretrained
+from gatewise.training.recipes import RECIPES, Recipe, changed, check_groups
 from gatewise.training.recipes import recipe as named
 from gatewise.types import Array
 
@@ -98,11 +99,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         weight = self._weights(labels, sample_weight)
         data = _labelled(rows, labels, weight, groups)
         options = self._options() | {"recipe": self.recipe, "seed": self._seed()} | changes
+        check_groups(groups is not None, validation is not None, data.kind)
         if validation is not None:
             options["validation"] = self._validation(validation, data)
         if self.warm_start and hasattr(self, "model_"):
-            options["pretrained"] = self.model_
-            options["recipe"] = self.recipe or self.model_.metadata.recipe
+            start = Pretrained.of(self.model_)
+            options |= {"pretrained": start, "recipe": self.recipe or self.model_.metadata.recipe}
+            # The parameters made these tokens; the model has them now.
+            options |= {name: start.fixed[name] for name in ("vocab_size", "tokenization") if name in start.fixed}
         self.model_ = train(data, **options)
         self.n_iter_ = self.model_.metadata.epochs
         return self

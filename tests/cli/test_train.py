@@ -208,14 +208,18 @@ def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp
     with pytest.warns(gw.errors.DataWarning, match="validation part are equal to training rows"):
         result = run(
             *("train", *columns(reviews_csv), "-o", target, *SMALL, "--class-weight", "good=3", "--threshold", "0.25"),
-            *("--split", "row", "--validation", held),
+            *("--validation", held),
         )
     assert result.exit_code == 0
     model = gw.load(target)
     assert model.thresholds == (0.25,)
     assert "validation data of their own" in model.metadata.validation
-    for part in ("--class-weight good=3", "--threshold 0.25", "--split row", "--validation"):
+    for part in ("--class-weight good=3", "--threshold 0.25", "--validation"):
         assert part in model.metadata.command
+    for option in (("--split", "row"), ("--group", "sentiment"), ("--set", "validation_fraction=0.3")):
+        refused = run("train", *columns(reviews_csv), "-o", tmp_path / "n", *SMALL, "--validation", held, *option)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+        assert "validation part from the data, and validation data are given" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_another_pretrained_model_or_other_texts_are_not_resumed(pretrained: Pre
 
 
 def test_min_steps_adds_epochs(pretrained: PretrainedLM) -> None:
-    model = train(made_reviews(40, 8), pretrained=pretrained, **(OPTIONS | {"ngram_order": 0}))
+    model = train(made_reviews(40, 8), pretrained=pretrained, **(OPTIONS | {"ngram_order": 0, "student_epochs": 0}))
     assert model.metadata.epochs == 14  # 36 to train on are 3 batches of 16
 
 
@@ -129,6 +129,8 @@ def test_pretrained_embeddings_leave_the_units_free() -> None:
             "bidirectional True; it cannot start a network .* with bidirectional False",
         ),
         ({"gate": "binary"}, "sigmoid"),
+        ({"vocab_size": 80}, "the pretrained model has vocab_size 72; .* with vocab_size 80"),
+        ({"tokenization": "subwords"}, "the pretrained model has tokenization words; .* tokenization subwords"),
         ({"unlabelled": ["a text"], "student_epochs": 0, "lsa_components": 0}, "cannot use unlabelled texts"),
     ],
 )

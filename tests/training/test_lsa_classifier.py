@@ -165,7 +165,7 @@ def test_training_with_unlabelled_texts(pretrained: PretrainedLM, classes: tuple
     assert sum(message.startswith("n-grams x ") for message in recorder.messages) == 2
     assert model.ngrams is not None
     assert model.evaluate(made_reviews(300, 7, classes)).accuracy > 0.85
-    for without in ({"unlabelled": None}, {"unlabelled": more, "lsa_components": 0}):
+    for without in ({"unlabelled": None, "lsa_components": 200}, {"unlabelled": more, "lsa_components": 0}):
         quiet = Recorder()
         train(data, recipe="finetune", pretrained=pretrained, callbacks=quiet, **(SMALL | without))
         assert not any("LSA classifier" in message for message in quiet.messages)
@@ -177,7 +177,7 @@ def test_a_recipe_without_student_uses_the_lsa_classifier_alone(pretrained: Pret
     how: dict[str, Any] = {"recipe": "finetune", "pretrained": pretrained, "student_epochs": 0} | SMALL
     recorder = Recorder()
     with_lsa = train(data, unlabelled=more, callbacks=recorder, out=tmp_path / "m", **how)
-    alone = train(data, **how)
+    alone = train(data, **how | {"lsa_components": 200})  # as the recipe says
     assert not any("teacher" in message for message in recorder.messages)
     assert "the texts given" in with_lsa.metadata.unlabelled
     assert any("LSA classifier x" in message for message in recorder.messages)

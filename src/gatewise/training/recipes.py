@@ -26,6 +26,9 @@ TEXT_FIELDS = (
     *("ngram_order", "ngram_min_df", "ngram_scaling", "ngram_l2", "max_ngrams"),
 )
 SERIES_FIELDS = ("folds", "max_time_steps", "convolution_features")
+NGRAM_FIELDS = ("ngram_min_df", "ngram_scaling", "ngram_l2", "max_ngrams")
+VALIDATION_FIELDS = ("validation_fraction", "validation_by", "folds")
+STUDENT_FIELDS = ("student_weight", "teacher", "max_pseudo_labels")
 FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
 
 
@@ -355,13 +358,57 @@ def check_effect(recipe: Recipe, kind: Literal["text", "series"], source: str, t
     if kind == "text" and recipe.name == "series":
         raise InputError(f"{source}: recipe series is for series, and these are texts")
     others, what, these = (TEXT_FIELDS, "texts", "series") if kind == "series" else (SERIES_FIELDS, "series", "texts")
-    named = RECIPES.get(recipe.name, recipe)
-    for name in others:
-        value = getattr(recipe, name)
-        if value and value != getattr(named, name):
-            raise InputError(f"{source}: {name} is for {what}, and these are {these}")
+    for name in _changed_fields(recipe, others):
+        raise InputError(f"{source}: {name} is for {what}, and these are {these}")
     if recipe.ngram_scaling == "tfidf" and recipe.ngram_order and task != "classification":
         raise InputError(f"{source}: ngram_scaling 'tfidf' is for classification, not for {task}")
+
+
+def check_use(
+    recipe: Recipe,
+    *,
+    pretrained: Pretrained | None,
+    unlabelled: bool,
+    validation: bool,
+    task: Task | None = None,
+) -> None:
+    """Raise InputError for a changed field that this run would not read. unlabelled, validation: whether there are
+    unlabelled texts, and validation data of their own. task: None before the data is read.
+    """
+    classifier = pretrained is not None and pretrained.model is not None and pretrained.model.task == "classification"
+    no_ngrams, no_student = recipe.ngram_order == 0, recipe.student_epochs == 0
+    probe, tokens, lsa = ("probe_l2",), ("tokenization",), ("lsa_components",)
+    unread: list[tuple[bool, tuple[str, ...], str]] = [
+        (pretrained is None, probe, "is for the start from a pretrained model, and there is none"),
+        (
+            classifier and task == "classification",
+            probe,
+            "is for language models, and the pretrained one is a classifier",
+        ),
+        (recipe.encoding == "keras", tokens, "is for encoding 'tokens', and this one is 'keras'"),
+        (no_ngrams, NGRAM_FIELDS, "is for the n-gram model, and ngram_order is 0"),
+        (not unlabelled, ("student_epochs", *lsa, *STUDENT_FIELDS), "is for unlabelled texts, and there are none"),
+        (no_student, STUDENT_FIELDS, "is for a student, and student_epochs is 0"),
+        (no_ngrams, lsa, "needs an n-gram model, and ngram_order is 0"),
+        (validation, VALIDATION_FIELDS, "cuts the validation part from the data, and validation data are given"),
+    ]
+    for nothing_reads, fields, why in unread:
+        for name in _changed_fields(recipe, fields) if nothing_reads else ():
+            raise InputError(f"{name} {why}")
+
+
+def check_groups(groups: bool, validation: bool, kind: str) -> None:
+    """Raise InputError where groups are given that nothing would read: they keep rows of the validation part together,
+    and in series those of the cross-validation of the convolutions.
+    """
+    if groups and validation and kind == "text":
+        raise InputError("groups cut the validation part from the data, and validation data are given")
+
+
+def _changed_fields(recipe: Recipe, names: Iterable[str]) -> list[str]:
+    """Those of the fields that are neither off nor as in the recipe of this name."""
+    named = RECIPES.get(recipe.name, recipe)
+    return [name for name in names if getattr(recipe, name) and getattr(recipe, name) != getattr(named, name)]
 
 
 def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
@@ -371,8 +418,9 @@ def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:
     named = RECIPES.get(recipe.name)
     for name, there in pretrained.fixed.items():
         wanted = getattr(recipe, name)
-        unchanged = named is not None and wanted == getattr(named, name)
-        if wanted != there and name != "vocab_size" and not (unchanged and name in pretrained.free):
+        # A recipe of another name has to say a vocab_size, which is that of no model.
+        unchanged = name == "vocab_size" if named is None else wanted == getattr(named, name)
+        if wanted != there and not (unchanged and name in pretrained.free):
             raise InputError(
                 f"the pretrained model has {name} {there}; it cannot start a network of recipe {recipe.name} with "
                 f"{name} {wanted}"

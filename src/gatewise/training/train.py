@@ -35,7 +35,16 @@ from gatewise.training.loop import Loop
 from gatewise.training.lsa import fit_lsa_classifier
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.progress import callback_of
-from gatewise.training.recipes import Recipe, changed, check_effect, default_recipe, match_pretrained, setting
+from gatewise.training.recipes import (
+    Recipe,
+    changed,
+    check_effect,
+    check_groups,
+    check_use,
+    default_recipe,
+    match_pretrained,
+    setting,
+)
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
 from gatewise.training.series_ensemble import fit_series_ensemble
@@ -119,6 +128,14 @@ def train(
         recipe = changed(recipe, validation_by=split)
     check_effect(recipe, labelled.kind, labelled.source, labelled.task)
     start = None if pretrained is None else Pretrained.of(pretrained)
+    check_use(
+        recipe,
+        pretrained=start,
+        unlabelled=unlabelled is not None,
+        validation=validation is not None,
+        task=labelled.task,
+    )
+    check_groups(groups is not None, validation is not None, labelled.kind)
     if start is not None:
         recipe = match_pretrained(recipe, start)
     folder = RunFolder.of(out, resume, overwrite)
@@ -137,8 +154,6 @@ def train(
     if (labelled.sample_weight == 0).any():
         counts = labelled.sample_weight > 0
         if times is not None:
-            if len(times) != len(labelled):
-                raise InputError(f"there are {len(labelled):,} inputs but {len(times):,} times")
             times = [when for when, kept in zip(times, counts, strict=True) if kept]
         labelled = labelled.take(counts)
     held_out = _validation(validation, labelled, layout)
