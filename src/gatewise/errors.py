@@ -24,6 +24,7 @@ __all__ = [
     "MissingExtra",
     "ModelFileError",
     "TrainingError",
+    "counted",
     "did_you_mean",
     "printable",
     "quote",
@@ -82,6 +83,11 @@ def printable(text: object, limit: int = 80) -> str:
 def quote(text: object, limit: int = 80) -> str:
     """`printable` text in quotation marks, for messages."""
     return f"'{printable(text, limit)}'"
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number with its noun, for messages: "1 row", "2,000 rows". several: the plural; "": the noun with an s."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

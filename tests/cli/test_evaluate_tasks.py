@@ -152,3 +152,34 @@ def test_series_of_other_channels_are_refused_with_the_file(run: Run, folders: d
         result = run(command, folders["number"], wide, "--layout", "time-first")
         assert result.exit_code == 2
         assert "two.npy': the series have 2 channels, the model reads 1" in result.stderr
+
+
+@pytest.mark.parametrize("source", ["table", "folder", "series"])
+def test_data_with_one_class_is_evaluated(
+    run: Run, keras_folder: Path, series_folder: Path, tmp_path: Path, source: str
+) -> None:
+    """The classes are the model's; the area under the ROC curve is not defined."""
+    words: tuple[object, ...] = (keras_folder, tmp_path)
+    if source == "folder":
+        (tmp_path / "positive").mkdir()
+        for n, text in enumerate(TEXTS):
+            (tmp_path / "positive" / f"{n}.txt").write_text(text)
+    elif source == "table":
+        words = (keras_folder, tmp_path / "new.csv")
+        (tmp_path / "new.csv").write_text("text,label\n" + "".join(f"{text},positive\n" for text in TEXTS))
+    else:
+        words = (series_folder, tmp_path / "new.csv", "--time", "t", "--id", "i")
+        rows = "".join(f"{n},{t},{n * t % 3},{t},b\n" for n in range(5) for t in range(4))
+        (tmp_path / "new.csv").write_text("i,t,u,v,label\n" + rows)
+    done = run("evaluate", *words)
+    assert done.exit_code == 0, done.stderr
+    assert "not defined: the data has one class" in done.stdout
+    found = json.loads(run("evaluate", *words, "--json").stdout)
+    assert (found["n"], found["auc"]) == (5, None)
+    assert run("evaluate", *words, "--html", tmp_path / "report.html").exit_code == 0
+
+
+def test_training_on_one_class_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("text,label\n" + "".join(f"{text},positive\n" for text in TEXTS))
+    done = run("train", tmp_path / "new.csv", "-o", tmp_path / "model")
+    assert (done.exit_code, "only 'positive' in 'label'" in done.stderr) == (2, True)

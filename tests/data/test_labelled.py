@@ -72,6 +72,17 @@ def test_fingerprint_tells_apart_what_differs() -> None:
     assert labelled(["ab", "c"]).fingerprint() == prints[0]
 
 
+def test_a_class_of_a_model_is_found_by_its_number() -> None:
+    data = labelled(["a", "b", "c"], [0, 1, 0], classes=("0.0", "1.0"))
+    assert data.labels_among(("1", "x", "0")).tolist() == [2, 0, 2]
+    assert data.labels_among(("1.0", "1", "0.0")).tolist() == [2, 0, 2]  # the equal name first
+    for classes in (("0", "2"), ("0", "1", "+1"), ("zero", "one")):
+        with pytest.raises(InputError, match="the model has no class"):
+            data.labels_among(classes)
+    both = Labelled(["a", "b"], np.array([[1, 0], [0, 1]]), ("1", "1.0"), task="multilabel")
+    assert both.labels_among(("0", "1")).tolist() == [[0, 1], [0, 1]]
+
+
 def test_kind_is_that_of_the_rows() -> None:
     assert labelled(TEXTS).kind == "text"
     assert Labelled(series(2, 0, 3), np.zeros(3, np.int64), ("a",)).kind == "series"

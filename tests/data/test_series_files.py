@@ -12,7 +12,7 @@ import pytest
 
 from gatewise.data.series_files import is_series_file, read_series
 from gatewise.data.series_rows import class_names
-from gatewise.errors import DataError, GatewiseError, InputError
+from gatewise.errors import DataError, DataWarning, GatewiseError, InputError
 
 NAN = float("nan")
 HEADER = """#about
@@ -42,6 +42,13 @@ def test_ts_with_two_channels_and_different_lengths(tmp_path: Path) -> None:
     assert data.labels.tolist() == [1, 2, 1]
     assert data.source == "3 series of 'made_TRAIN.ts', 2 channels, 1 to 3 steps, 3 classes"
     assert data.groups[0] != data.groups[2]
+
+
+def test_equal_numbers_are_one_class(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text("a,b,label\n1,2,1.0\n3,4,2\n5,6,1\n", encoding="utf-8")
+    rows = read_series(tmp_path / "wide.csv")
+    with pytest.warns(DataWarning, match="'1' and '1.0' are equal numbers"):
+        assert rows.labelled().classes == ("1", "2")
 
 
 @pytest.mark.parametrize(

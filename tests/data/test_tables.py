@@ -12,15 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewise.data import read_folder, read_table
-from gatewise.errors import DataError
+from gatewise.errors import DataError, DataWarning
 
 GOOD = "text,label\ngood film,yes\ndull,no\n"
 
 
-def read(tmp_path: Path, content: str | bytes, name: str = "reviews.csv"):  # type: ignore[no-untyped-def]
+def write(tmp_path: Path, content: str | bytes, name: str = "reviews.csv") -> Path:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    return read_table(path, text="text", label="label")
+    return path
+
+
+def read(tmp_path: Path, content: str | bytes, name: str = "reviews.csv"):  # type: ignore[no-untyped-def]
+    return read_table(write(tmp_path, content, name), text="text", label="label")
 
 
 def test_a_csv(tmp_path: Path) -> None:
@@ -129,6 +133,49 @@ def test_a_bad_csv_is_one_line_with_its_place(tmp_path: Path, case: str) -> None
     assert "reviews.csv'" in str(caught.value)
 
 
+def test_equal_numbers_are_one_class(tmp_path: Path) -> None:
+    """As a numeric column of pandas: 1 and 1.0 are equal. Texts that contain numbers stay as they are."""
+    with pytest.warns(
+        DataWarning, match=r"reviews\.csv': 'label': '1' and '1\.0' are equal numbers, and one class '1'"
+    ):
+        data = read(tmp_path, "text,label\na,1\nb,0.0\nc,1.0\nd,20.00\n")
+    assert (data.classes, data.labels.tolist()) == (("0", "1", "20"), [1, 0, 1, 2])
+    for labels, classes in (
+        (("1.0", "0.0"), ("0.0", "1.0")),
+        (("1", "1.0", "none"), ("1", "1.0", "none")),
+        (("123456789012345678901", "123456789012345678902"), ("123456789012345678901", "123456789012345678902")),
+    ):
+        content = "text,label\n" + "".join(f"t,{label}\n" for label in labels)
+        assert read_table(write(tmp_path, content), task="classification").classes == classes
+
+
+def test_one_class_is_enough_where_a_model_has_the_others(tmp_path: Path) -> None:
+    data = read_table(write(tmp_path, "text,label\nx,a\ny,a\n"), one_class=True)
+    assert (data.classes, data.labels.tolist()) == (("a",), [0, 0])
+    assert data.source == "2 rows of 'reviews.csv', 1 class by 'label'"
+    assert read_folder(folder(tmp_path / "texts", {"a/1.txt": b"x"}), one_class=True).source == (
+        "1 file of the folder 'texts', 1 class"
+    )
+
+
+def test_bad_rows_of_several_files_have_their_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nx,1\n,2\n", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("text,label\n,1\ny\n", encoding="utf-8")
+    a, b = (f"'{tmp_path / name}'" for name in ("a.csv", "b.csv"))
+    with pytest.raises(DataError) as caught:
+        read_table([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert str(caught.value) == f"{a}:3: the text is empty (3 bad rows: {a}:3, {b}:2, {b}:3)"
+
+
+def test_a_label_of_another_type_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "x"}\n', encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text('\n{"text": "b", "label": 7}\n', encoding="utf-8")
+    a, b = (f"'{tmp_path / name}'" for name in ("a.jsonl", "b.jsonl"))
+    with pytest.raises(DataError) as caught:
+        read_table([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
+    assert str(caught.value) == f"{b}:2: 'label' is a number (7), but a text ('x') in {a}:1"
+
+
 JSON = {
     "not JSON": (
         '{"text": "a", "label": 1}\n{"text"\n',
@@ -199,7 +246,7 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a/1.txt": b"x"}, "has 1 folders; a classifier needs two"),
+        ({"a/1.txt": b"x"}, "has 1 folder; a classifier needs two"),
         ({"a/1.txt": b"x", "b/1.md": b"x"}, "b': has no .txt file"),
         ({"a/1.txt": b"x", "b/1.txt": b" "}, r"1.txt': the text is empty"),
         ({"a/1.txt": b"x", "b/1.txt": b"a\xff"}, r"1.txt': not valid UTF-8 at byte 1"),

@@ -83,6 +83,7 @@ def evaluate(
         series=series or model.architecture.inputs == "channels",
         delimiter=delimiter,
         skip_bad_rows=skip_bad_rows,
+        one_class=True,
     )
     splits = read_source(source, data, options)
     labelled = splits.test or splits.train

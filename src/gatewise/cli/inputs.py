@@ -28,7 +28,8 @@ def is_series(source: str) -> bool:
 class TableOptions:
     """The options that say what the columns of a table hold; see `gatewise.data.read_table` and `read_series`.
 
-    series: the table holds series instead of texts; None: if its name or first line says so.
+    series: the table holds series instead of texts; None: if its name or first line says so. one_class: all rows may
+    have one class, because the classes are those of a model.
     """
 
     text: Sequence[str] | None = None
@@ -43,6 +44,7 @@ class TableOptions:
     delimiter: str | None = None
     skip_bad_rows: str | None = None
     layout: str | None = None
+    one_class: bool = False
 
     def read(self, sources: Sequence[str]) -> Labelled:
         """The rows of one or more files: texts, or series. Raises InputError for options that do not fit."""
@@ -64,6 +66,7 @@ class TableOptions:
             time=self.time,
             delimiter=table_delimiter(self.delimiter),
             skip_bad_rows=self.skip_bad_rows,
+            one_class=self.one_class,
         )
 
     def _series(self, sources: Sequence[str]) -> Labelled:
@@ -98,7 +101,7 @@ def read_source(source: str | Sequence[str], data: str | None, options: TableOpt
             raise InputError(f"{quote(sources[0])}: a folder is read alone")
         if is_split_folder(sources[0]):
             return read_folders(sources[0])
-        return Splits(read_folder(sources[0]), None, "")
+        return Splits(read_folder(sources[0], options is not None and options.one_class), None, "")
     for one in sources:
         if one != "-" and not Path(one).suffix and not Path(one).exists():
             raise DataError(f"{quote(one)}: neither imdb nor a file")

@@ -10,11 +10,18 @@ import numpy as np
 
 from gatewise.data.inputs import described
 from gatewise.data.labelled import Labelled
-from gatewise.data.labels import class_order, convert_groups, convert_labels, label_rows, looks_continuous
-from gatewise.data.rows import Columns, RowReader, TableRow, counted
+from gatewise.data.labels import (
+    class_order,
+    convert_groups,
+    convert_labels,
+    label_rows,
+    looks_continuous,
+    merge_equal_numbers,
+)
+from gatewise.data.rows import Columns, RowReader, TableRow
 from gatewise.data.streams import STDIN
 from gatewise.data.times import seconds_of
-from gatewise.errors import DataError, quote
+from gatewise.errors import DataError, counted, quote
 from gatewise.types import Task
 
 _MAX_CLASSES = 1_000
@@ -33,6 +40,7 @@ def read_table(
     time: str | None = None,
     delimiter: str | None = None,
     skip_bad_rows: str | Path | None = None,
+    one_class: bool = False,
 ) -> Labelled:
     """Texts and labels from the columns (or JSON keys) of one or more tables.
 
@@ -44,15 +52,17 @@ def read_table(
 
     Surrounding spaces of a label are stripped. A bad row has another number of fields, no text or label, a quote that
     is not closed, a value of another type, or bytes that are not UTF-8. skip_bad_rows: a CSV file for them (file, line,
-    reason); without it the first one is an error that counts the others.
+    reason); without it the first one is an error that counts the others. one_class: all rows may have one class, as in
+    data on which a model is evaluated.
 
-    Raises DataError with file and line, also for a missing or duplicate column and for fewer than two classes.
+    Labels that are numbers are one class where they are equal, as 1 and 1.0, with a DataWarning. Raises DataError with
+    file and line, also for a missing or duplicate column and for fewer than two classes.
     """
     columns = Columns(_several(text), _several(label), task, label_separator, weight, group, time)
     found: list[TableRow] = []
     with RowReader.open(path, columns, delimiter, skip_bad_rows) as reader:
         found += (row._replace(values={}) for row in reader)  # the other columns need not stay in memory
-    return _labelled(found, columns, reader)
+    return _labelled(found, columns, reader, one_class)
 
 
 def read_column(path: str | Path, *, text: str | Sequence[str] = "text") -> list[str]:
@@ -65,7 +75,7 @@ def _several(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _labelled(rows: list[TableRow], columns: Columns, reader: RowReader) -> Labelled:
+def _labelled(rows: list[TableRow], columns: Columns, reader: RowReader, one_class: bool) -> Labelled:
     paths = reader.paths
     where = ", ".join("stdin" if path == STDIN else quote(path, 200) for path in paths[:3])
     name = ", ".join(quote(column) for column in columns.label)
@@ -75,38 +85,41 @@ def _labelled(rows: list[TableRow], columns: Columns, reader: RowReader) -> Labe
     first = rows[0]
     for row in rows:
         if isinstance(row.label, str) != isinstance(first.label, str) and not isinstance(row.label, list):
-            other = f"but {described(first.label)} in line {first.line}"
-            raise DataError(f"{where}:{row.line}: {name} is {described(row.label)}, {other}")
+            other = f"but {described(first.label)} in " + (f"line {first.line}" if len(paths) == 1 else first.where)
+            raise DataError(f"{row.where}: {name} is {described(row.label)}, {other}")
     task = columns.task or ("multilabel" if columns.label_separator is not None else None)
-    if task is None and not any(isinstance(label, list) for label in labels):
+    one_each = not any(isinstance(label, list) for label in labels)
+    if task is None and one_each:
         _refuse_continuous(rows, where, name)
-    if task == "multilabel" and len(columns.label) == 1 and not any(isinstance(label, list) for label in labels):
+    if task in (None, "classification") and one_each:
+        labels = merge_equal_numbers(labels, f"{where}: {name}")
+    if task == "multilabel" and len(columns.label) == 1 and one_each:
         raise DataError(
             f"{where}: {name} has one label per row: multilabel needs a label separator, or several columns"
         )
     several = len(columns.label) > 1 or (task == "regression")
     found = convert_labels(labels, task or _task_of(labels), columns.label if several else None, f"{where}: {name}")
     if found.task == "classification":
-        if len(found.classes) < 2:
+        if len(found.classes) < 2 and not one_class:
             raise DataError(
                 f"{where}: only {quote(found.classes[0])} in {name}; a classifier needs two classes or more"
             )
         if len(found.classes) > _MAX_CLASSES:
             raise DataError(f"{where}: {name} has {len(found.classes):,} different labels; is it the right column?")
-    what = {"classification": "classes", "multilabel": "labels", "regression": "numbers"}[found.task]
-    count = "" if found.task == "regression" else f"{len(found.classes)} {what} by "
+    what = ("class", "classes") if found.task == "classification" else ("label", "labels")
+    count = "" if found.task == "regression" else f"{counted(len(found.classes), *what)} by "
     files = ", ".join("stdin" if path == STDIN else quote(Path(path).name) for path in paths[:3])
-    files += f" and {len(paths) - 3} more files" if len(paths) > 3 else ""
+    files += f" and {counted(len(paths) - 3, 'more file')}" if len(paths) > 3 else ""
     notes = "".join(f"; {note}" for note in reader.notes)
-    skipped = f"; {counted(reader.n_bad)} skipped" if reader.n_bad else ""
-    source = f"{len(rows):,} rows of {files}, {count}{name}{notes}{skipped}"
+    skipped = f"; {counted(reader.n_bad, 'bad row')} skipped" if reader.n_bad else ""
+    source = f"{counted(len(rows), 'row')} of {files}, {count}{name}{notes}{skipped}"
     more: dict[str, Any] = {}
     if columns.weight is not None:
         more["sample_weight"] = np.array([row.weight for row in rows], dtype=np.float64)
     if columns.group is not None:
         more["groups"] = convert_groups([row.group for row in rows])
     if columns.time is not None:
-        more["time"] = seconds_of([row.time for row in rows], lambda row: f"{where}:{rows[row].line}")
+        more["time"] = seconds_of([row.time for row in rows], lambda row: rows[row].where)
     texts = [row.text for row in rows]
     kind = {"task": found.task, "label_type": found.label_type}
     return Labelled(texts, found.labels, found.classes, source=source, **kind, **more)  # type: ignore[arg-type]
@@ -125,7 +138,7 @@ def _refuse_continuous(rows: list[TableRow], where: str, name: str) -> None:
         return
     if not np.isfinite(numbers).all():
         row = rows[int(np.flatnonzero(~np.isfinite(numbers))[0])]
-        raise DataError(f"{where}:{row.line}: {name} is {quote(row.label)}: neither a class nor a number")
+        raise DataError(f"{row.where}: {name} is {quote(row.label)}: neither a class nor a number")
     if not isinstance(labels[0], bool) and (found := looks_continuous(numbers)):
         raise DataError(
             f"{where}: {name} {'has' if found[0] < 0 else 'contains a label that'} {found[1]}: this looks like "
@@ -156,8 +169,9 @@ def fail(file: Path, line: int, message: str) -> NoReturn:
     raise DataError(f"{quote(file, 200)}:{line}: {message}")
 
 
-def read_folder(path: str | Path) -> Labelled:
-    """The texts ROOT/class/*.txt in UTF-8, sorted by name. Hidden files and folders are ignored.
+def read_folder(path: str | Path, one_class: bool = False) -> Labelled:
+    """The texts ROOT/class/*.txt in UTF-8, sorted by name. Hidden files and folders are ignored. one_class: as in
+    `read_table`.
 
     Raises DataError with the file name for fewer than two classes, an empty class or text, a link, invalid UTF-8, and
     more than 10 MB.
@@ -167,8 +181,9 @@ def read_folder(path: str | Path) -> Labelled:
         raise DataError(f"{quote(root, 200)}: {'not a folder' if root.exists() else 'not found'}")
     try:
         folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        if len(folders) < 2:
-            raise DataError(f"{quote(root, 200)}: has {len(folders)} folders; a classifier needs two classes or more")
+        if len(folders) < (1 if one_class else 2):
+            has = counted(len(folders), "folder")
+            raise DataError(f"{quote(root, 200)}: has {has}; a classifier needs two classes or more")
         texts: list[str] = []
         names: list[str] = []
         for folder in folders:
@@ -180,7 +195,9 @@ def read_folder(path: str | Path) -> Labelled:
     except OSError as error:
         raise DataError(f"{quote(error.filename or root, 200)}: cannot be read: {error.strerror}") from None
     classes = class_order(names)
-    source = f"{len(texts):,} files of the folder {quote(root.name)}, {len(classes)} classes"
+    source = (
+        f"{counted(len(texts), 'file')} of the folder {quote(root.name)}, {counted(len(classes), 'class', 'classes')}"
+    )
     return Labelled(texts, label_rows(names, classes), classes, source=source)
 
 

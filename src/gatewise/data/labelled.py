@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gatewise.data.columns import find_column
 from gatewise.data.frames import frame_columns, is_frame
 from gatewise.data.inputs import convert_inputs, described
-from gatewise.data.labels import convert_groups, convert_labels
+from gatewise.data.labels import convert_groups, convert_labels, number_of
 from gatewise.data.series import describe_series
 from gatewise.data.times import seconds_of
 from gatewise.errors import InputError, quote
@@ -196,8 +196,8 @@ class Labelled:
 
     def labels_among(self, classes: Sequence[str]) -> NDArray[Any]:
         """The labels as indices into the `classes` of a model, (n,) or columns of (n, K). For regression the numbers,
-        in the order of `classes` where the data has the same names, else in its own. Raises InputError for a class that
-        it lacks, and for regression of another number of numbers.
+        in the order of `classes` where the data has the same names, else in its own. A class 1.0 of the data is the
+        class 1 of a model. Raises InputError for a class that it lacks, and for another number of numbers.
         """
         if self.task == "regression":
             if len(classes) != len(self.classes):
@@ -205,16 +205,12 @@ class Labelled:
             if set(classes) != set(self.classes):
                 return self.labels
             return np.asarray(self.labels[:, [self.classes.index(name) for name in classes]])
-        unknown = [c for c in self.classes if c not in classes]
-        if unknown:
-            raise InputError(
-                f"the model has no class {quote(unknown[0])}; its classes are {', '.join(map(quote, classes))}"
-            )
-        place = np.array([classes.index(c) for c in self.classes], dtype=np.int64)
+        place = np.array([_place(name, classes) for name in self.classes], dtype=np.int64)
         if self.task == "classification":
             return np.asarray(place[self.labels])
         out = np.zeros((len(self), len(classes)), dtype=self.labels.dtype)
-        out[:, place] = self.labels
+        for column, labels in zip(place.tolist(), self.labels.T, strict=True):
+            out[:, column] |= labels  # two classes may be one of the model
         return out
 
     def fingerprint(self) -> str:
@@ -240,6 +236,17 @@ class Labelled:
         if (self.sample_weight != 1).any():
             add(self.sample_weight.astype("<f8").tobytes())
         return digest.hexdigest()
+
+
+def _place(name: str, classes: Sequence[str]) -> int:
+    """The index of the class of that name, else of the only one that is the same number."""
+    if name in classes:
+        return classes.index(name)
+    number = number_of(name)
+    equal = [place for place, one in enumerate(classes) if number is not None and number_of(one) == number]
+    if len(equal) != 1:
+        raise InputError(f"the model has no class {quote(name)}; its classes are {', '.join(map(quote, classes))}")
+    return equal[0]
 
 
 def _parts(row: Any) -> list[bytes]:

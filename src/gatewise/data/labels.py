@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +13,10 @@ from numpy.typing import NDArray
 
 from gatewise.data.frames import frame_columns, is_frame
 from gatewise.data.inputs import convert_rows, described, is_missing, missing_name
-from gatewise.errors import InputError, quote
+from gatewise.errors import DataWarning, InputError, quote
 from gatewise.types import LabelType, Task
 
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _MANY = 20  # distinct numbers; more, if they are more than half of the rows, are no classes
 
 
@@ -82,6 +85,30 @@ def class_order(labels: Iterable[str]) -> tuple[str, ...]:
     if all(re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", name) for name in names):
         return tuple(sorted(names, key=lambda name: (float(name), name)))
     return tuple(sorted(names))
+
+
+def number_of(name: str) -> Decimal | None:
+    """The exact number that a label is, 1 for "1" and "1.0"; None for a text."""
+    return Decimal(name) if _DECIMAL.fullmatch(name) else None
+
+
+def merge_equal_numbers(labels: list[Any], where: str) -> list[Any]:
+    """The labels, where all are texts of numbers and some are equal, as 1 and 1.0, in one form each. Warns then."""
+    names = sorted({label for label in labels if isinstance(label, str)})
+    numbers = {name: number_of(name) for name in names}
+    if len(set(numbers.values())) == len(names) or None in numbers.values():
+        return labels
+    form = {name: _plain(number) for name, number in numbers.items() if number is not None}
+    a, b = next((a, b) for a in names for b in names if a < b and form[a] == form[b])
+    text = f"{where}: {quote(a)} and {quote(b)} are equal numbers, and one class {quote(form[a])}"
+    warnings.warn(text, DataWarning, stacklevel=2)
+    return [form.get(label, label) for label in labels]
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text if number else "0"  # not -0
 
 
 def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from gatewise.data.streams import STDIN
 from gatewise.data.tables import Table, is_table, open_table
 from gatewise.data.text_lines import open_lines
 from gatewise.data.times import Time, parse_time
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.types import Task
 
 _MAX_BAD = 1_000  # bad rows, after which reading stops unless they are skipped
@@ -62,7 +62,7 @@ class Columns:
 
 
 class TableRow(NamedTuple):
-    """A row of a table: its text, what the other columns of `Columns` hold, and all columns as read."""
+    """A row of a table: its text, what the other columns of `Columns` hold, all columns as read, and its file."""
 
     line: int
     text: str
@@ -71,6 +71,12 @@ class TableRow(NamedTuple):
     group: Any
     time: Time
     values: dict[str, Any]
+    file: str
+
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+        return f"{self.file}:{self.line}"
 
 
 def table_paths(path: str | Path | Sequence[str | Path]) -> list[str]:
@@ -151,7 +157,7 @@ class RowReader:
         if reader.n_bad and skipped is None:
             raise reader.error()
         if reader.n_bad:
-            found = f"{counted(reader.n_bad)} of {reader.n_bad + reader.n:,} skipped"
+            found = f"{counted(reader.n_bad, 'bad row')} of {reader.n_bad + reader.n:,} skipped"
             warnings.warn(f"{found}: see {quote(skip_bad_rows, 200)}", stacklevel=4)
 
     def __iter__(self) -> Iterator[TableRow]:
@@ -163,7 +169,7 @@ class RowReader:
             self.keys = self._resolved(self.table)
             if self.table.note and self.table.note not in self.notes:
                 self.notes.append(self.table.note)
-            parse = self._parser()
+            parse = self._parser(self.table.where)
             for line, values in self.table.rows(self._bad):
                 try:
                     row = parse(line, values)
@@ -184,12 +190,14 @@ class RowReader:
         return min(1.0, (self._done + (self.table.stream.done or 0.0) * self.table.stream.size) / self._total)
 
     def error(self) -> DataError:
-        """The error for the bad rows: the first one, and the number of others with their lines."""
+        """The error for the bad rows: the first one, the number of all, and the lines of some, with their files."""
         first, *others = self.bad
         more = ""
         if others:
-            lines = ", ".join(str(row.line) for row in self.bad[:_SHOWN]) + (", …" if self.n_bad > _SHOWN else "")
-            more = f" ({counted(self.n_bad)}: lines {lines})"
+            one = len(self.paths) == 1
+            places = [f"{row.line}" if one else f"{row.file}:{row.line}" for row in self.bad[:_SHOWN]]
+            places += ["…"] * (self.n_bad > _SHOWN)
+            more = f" ({counted(self.n_bad, 'bad row')}: {'lines ' * one}{', '.join(places)})"
         return DataError(f"{first.file}:{first.line}: {first.reason}{more}")
 
     def _bad(self, line: int, reason: str) -> None:
@@ -209,7 +217,7 @@ class RowReader:
         wanted += [(name, f"--{what}") for what in ("weight", "group", "time") if (name := getattr(c, what))]
         return {name: table.column(name, option) for name, option in wanted}
 
-    def _parser(self) -> Callable[[int, dict[str, Any]], TableRow]:
+    def _parser(self, file: str) -> Callable[[int, dict[str, Any]], TableRow]:
         c, keys = self.columns, self.keys
         text = [keys[name] for name in c.text]
         label = [keys[name] for name in c.label]
@@ -224,14 +232,10 @@ class RowReader:
                 None if group is None else _class_name(values, group),
                 0.0 if when is None else _time(values, when),
                 values,
+                file,
             )
 
         return parse
-
-
-def counted(n: int) -> str:
-    """The number of bad rows, in words."""
-    return f"{n:,} bad row{'s'[: n != 1]}"
 
 
 def _check_list(path: str | Path) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.labelled import Labelled
-from gatewise.data.labels import class_order, label_rows, looks_continuous
+from gatewise.data.labels import class_order, label_rows, looks_continuous, merge_equal_numbers
 from gatewise.data.series import Series, describe_series
-from gatewise.errors import DataError, quote
+from gatewise.errors import DataError, counted, quote
 from gatewise.types import LabelType, Task
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -69,8 +69,10 @@ class SeriesRows:
                     f"{where}: {which} {found[1]}: this looks like regression: "
                     "use --task regression (in Python task='regression'), or classification if each number is a class"
                 )
+        if self.classes is None:
+            labels = merge_equal_numbers(labels, f"{where}: {quote(self.name)}")
         classes = self.classes or class_order(labels)
-        source = f"{self.source}, {len(classes)} classes"
+        source = f"{self.source}, {counted(len(classes), 'class', 'classes')}"
         return Labelled(rows, label_rows(labels, classes), classes, source=source, label_type=self.label_type)
 
     def _numbers(self, labels: list[str]) -> NDArray[np.float64]:

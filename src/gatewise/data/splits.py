@@ -33,7 +33,7 @@ def read_folders(path: str | Path) -> Splits:
     Errors as `read_folder`; DataError for a class that is in test/ alone, and if one of the two folders is missing.
     """
     root = Path(path).expanduser()
-    train, test = (read_folder(root / name) for name in ("train", "test"))
+    train, test = read_folder(root / "train"), read_folder(root / "test", one_class=True)
     unknown = [name for name in test.classes if name not in train.classes]
     if unknown:
         raise DataError(f"{quote(root / 'test', 200)}: the class {quote(unknown[0])} is not in train/")
