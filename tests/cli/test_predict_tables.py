@@ -23,7 +23,7 @@ from pyarrow import parquet
 from gatewise.cli import bulk
 from gatewise.cli.bulk import BulkPrediction, Progress
 from gatewise.data.rows import Columns, RowReader
-from gatewise.errors import DataError
+from gatewise.errors import DataError, InputError
 from gatewise.model.model import Model
 from tests.cli.conftest import TEXTS, Run
 from tests.cli.test_bad_input import refused
@@ -271,8 +271,6 @@ def test_an_error_keeps_what_is_complete(run: Run, table: Path, keras_model: Mod
 def test_a_changed_input_or_model_is_not_resumed(
     table: Path, keras_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gatewise.errors import InputError
-
     big_table(Path("big.csv"))
     interrupted(keras_model, "out.csv", monkeypatch)
 
@@ -295,6 +293,42 @@ def test_a_changed_input_or_model_is_not_resumed(
     Path("big.csv").write_text(whole)
     assert resume() == 3_000
     assert [row["n"] for row in read_csv("out.csv")] == [str(n) for n in range(3_000)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
+def test_a_change_far_inside_the_input_is_seen(
+    table: Path, keras_model: Model, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of equal size and time, behind the first megabyte, before the last one."""
+    rows = [f"{n},{TEXTS[n % 5]},{'notes ' * 900}\n" for n in range(1_000)]
+    raw = ("n,text,notes\n" + "".join(rows)).encode()
+
+    def write(content: bytes) -> None:
+        Path(f"big.{suffix}").write_bytes(gzip.compress(content, 0, mtime=0) if suffix.endswith("gz") else content)
+
+    write(raw)
+    before = os.stat(f"big.{suffix}")
+    with monkeypatch.context() as context:
+
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        context.setattr(Progress, "show", stop)
+        with RowReader.open(f"big.{suffix}", Columns(), fail_fast=True) as reader, pytest.raises(KeyboardInterrupt):
+            BulkPrediction(keras_model, reader, Path("out.csv")).run()
+    middle = len(raw) // 2
+    write(raw[:middle] + raw[middle:].replace(b"film", b"filn", 1))
+    os.utime(f"big.{suffix}", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert os.stat(f"big.{suffix}").st_size == before.st_size
+
+    def resume() -> int:
+        with RowReader.open(f"big.{suffix}", Columns(), fail_fast=True) as reader:
+            return BulkPrediction(keras_model, reader, Path("out.csv"), resume=True).run()
+
+    with pytest.raises(InputError, match=r"'out.csv.part': cannot be resumed: the input has changed; --overwrite"):
+        resume()
+    write(raw)
+    assert resume() == 1_000
 
 
 def test_the_state_of_a_replaced_run_is_not_resumed(
@@ -337,8 +371,6 @@ def test_a_resumed_run_keeps_its_columns(table: Path, keras_model: Model, monkey
 
 
 def test_two_processes_do_not_write_one_file(table: Path, keras_model: Model) -> None:
-    from gatewise.errors import InputError
-
     big_table(Path("big.csv"), 300)
     with RowReader.open("big.csv", Columns()) as one, RowReader.open("big.csv", Columns()) as two:
         first, second = (BulkPrediction(keras_model, reader, Path("out.csv"), overwrite=True) for reader in (one, two))

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BATCH_ROWS, BATCH_CHARACTERS = 256, 500_000
 _FLUSH_SECONDS = 2.0
-_DIGEST_BYTES = 1 << 20
 
 
 @dataclass
@@ -276,13 +275,12 @@ def _arrived(rows: Iterator[T]) -> Iterator[list[T]]:
 
 
 def _fingerprint(path: str) -> dict[str, Any]:
-    """Size and the SHA-256 of the first megabyte."""
+    """The SHA-256 of the whole file, which takes far less time than its predictions."""
     if path == STDIN:
         return {"path": STDIN}
     try:
         with open(path, "rb") as file:
-            digest = hashlib.sha256(file.read(_DIGEST_BYTES)).hexdigest()
-            return {"path": path, "size": os.fstat(file.fileno()).st_size, "sha256": digest}
+            return {"path": path, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
     except OSError as error:
         reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise DataError(f"{quote(path, 200)}: {reason}") from None
