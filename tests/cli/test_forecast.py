@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,39 @@ def test_options_are_checked_first(run: Run, tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8") == "month,passengers\n1990-01,1\n"
     with pytest.raises(DataError, match="no column 'passengers'"):
         run_command(table(tmp_path / "data.csv", ["1990-01,1"], "month,value"))
+
+
+def test_outputs_are_checked_before_anything_is_read_or_fitted(
+    run: Run, tmp_path: Path, keras_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("forecast", "none.csv", "--time", "month", "--value", "passengers")
+    Path("out.csv").write_text("mine")
+    Path("notes").mkdir()
+    Path("notes/a.txt").write_text("mine")
+    Path("folder.csv").mkdir()
+    shutil.copytree(keras_folder, "model")
+    for more, message in (
+        (("-o", "out.csv"), "'out.csv': exists already; --overwrite replaces it"),
+        (("-o", "folder.csv", "--overwrite"), "'folder.csv': is a folder"),
+        (("--save", "model"), "'model': exists already; --overwrite replaces it"),
+        (("--save", "notes"), "'notes' contains files and is not a gatewise model; it was not changed"),
+        (("--save", "notes", "--overwrite"), "'notes' contains files and is not a gatewise model; it was not changed"),
+        (("--save", "out.csv", "--overwrite"), "'out.csv' exists and is not a folder; it was not changed"),
+        (("-o", "out.csv", "--save", "model", "--overwrite"), "'none.csv': not found"),
+    ):
+        done = run(*words, *more)
+        assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
+    assert Path("out.csv").read_text() == "mine"
+
+
+def test_overwrite_replaces_the_outputs(run: Run, tmp_path: Path, keras_folder: Path) -> None:
+    rows = [f"{month},{value:.3f}" for month, value in zip(months(48), seasonal(48), strict=True)]
+    file, out, saved = table(tmp_path / "data.csv", rows), tmp_path / "out.csv", tmp_path / "saved"
+    out.write_text("mine")
+    shutil.copytree(keras_folder, saved)
+    words = ("--time", "month", "--value", "passengers", "--horizon", 3, "--season", 12)
+    done = run("forecast", file, *words, "-o", out, "--save", saved, "--overwrite")
+    assert done.exit_code == 0, done.stderr
+    assert out.read_text().startswith("month,passengers,lower 80%")
+    assert load_forecaster(saved).horizon == 3

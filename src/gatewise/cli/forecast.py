@@ -39,6 +39,9 @@ def forecast(
     seed: Annotated[int, typer.Option("--seed", help="Random seed of the LSTM.")] = 0,
     out: Annotated[str | None, option("--out", "FILE", "CSV file for the forecasts.", "-o")] = None,
     save: Annotated[str | None, option("--save", "DIR", "Folder for the forecaster.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file of -o and the folder of --save if they exist.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Forecast one or several series, with prediction intervals and the seasonal naive forecast.
@@ -54,12 +57,7 @@ def forecast(
         raise InputError("give the columns with --time and --value")
     if not 0 < level < 1:
         raise InputError(f"--level must lie between 0 and 1, got {level}")
-    if out is not None and not out.lower().endswith(".csv"):
-        raise InputError(f"--out {quote(out)}: the name must end in .csv")
-    if out is not None and os.path.exists(out) and os.path.exists(file) and os.path.samefile(out, file):
-        raise InputError(f"--out {quote(out)}: the output is the input")
-    if out is not None and not Path(out).parent.is_dir():
-        raise InputError(f"--out {quote(out)}: {quote(Path(out).parent)} is not a folder")
+    _check_outputs(file, out, save, overwrite)
     table = read_forecast_table(file, time=time, value=value, id=id, exogenous=exogenous or [])
     found = Forecaster(horizon, season=season, seed=seed)
     parts = (table.values, table.exogenous, table.times)
@@ -81,6 +79,26 @@ def forecast(
         writer.writerows(rows)
     else:
         print(f"gatewise: wrote {printable(out, 500)}", file=sys.stderr)
+
+
+def _check_outputs(file: str, out: str | None, save: str | None, overwrite: bool) -> None:
+    """Raises InputError, before anything is fitted, for outputs that cannot be written or would be overwritten."""
+    if out is not None and not out.lower().endswith(".csv"):
+        raise InputError(f"--out {quote(out)}: the name must end in .csv")
+    if out is not None and os.path.exists(out) and os.path.exists(file) and os.path.samefile(out, file):
+        raise InputError(f"--out {quote(out)}: the output is the input")
+    if out is not None and not Path(out).parent.is_dir():
+        raise InputError(f"--out {quote(out)}: {quote(Path(out).parent)} is not a folder")
+    if out is not None and os.path.isdir(out):
+        raise InputError(f"--out {quote(out, 200)}: is a folder")
+    if out is not None and os.path.exists(out) and not overwrite:
+        raise InputError(f"--out {quote(out, 200)}: exists already; --overwrite replaces it")
+    if save is not None:
+        from gatewise.storage import check_target
+
+        target = check_target(save)
+        if target.exists() and any(target.iterdir()) and not overwrite:
+            raise InputError(f"--save {quote(save, 200)}: exists already; --overwrite replaces it")
 
 
 def _report(found: Forecaster) -> None:
