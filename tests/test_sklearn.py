@@ -17,9 +17,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 from gatewise.errors import InputError
 from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMTextClassifier, LSTMTextRegressor
-from gatewise.training import Callback, PretrainRecipe, Recipe, pretrain
+from gatewise.training import Callback, PretrainRecipe, Recipe, pretrain, train
 from gatewise.training.callback import EpochLog
-from tests.training.texts import made_reviews
+from tests.training.texts import made_rare, made_reviews
 
 TEXT_SETTINGS: dict[str, Any] = {
     "units": 10,
@@ -216,15 +216,27 @@ def test_rows_of_weight_0_are_absent() -> None:
 
 
 def test_balanced_classes_find_more_of_the_rare_one() -> None:
-    rare = np.flatnonzero((NAMES == "bad") | (np.arange(240) % 8 == 0))
-    X, y = [DATA.inputs[k] for k in rare], NAMES[rare]
+    data, fresh = made_rare(400, 3), made_rare(400, 4)
+    X, y, rare = data.inputs, data.target.class_labels[data.labels], fresh.labels == data.classes.index("rare")
     plain = clone(SMALL).fit(X, y)
     balanced = clone(SMALL).set_params(class_weight="balanced").fit(X, y)
-    heavy = clone(SMALL).set_params(class_weight={"good": 40.0}).fit(X, y)
-    shares = [(model.predict_proba(X)[:, 1]).mean() for model in (plain, balanced, heavy)]
-    assert shares[0] < shares[1] < shares[2]
+    heavy = clone(SMALL).set_params(class_weight={"rare": 40.0}).fit(X, y)
+    recalls = [(model.predict(fresh.inputs)[rare] == "rare").mean() for model in (plain, balanced, heavy)]
+    assert recalls[0] <= recalls[1] <= recalls[2]
+    assert recalls[0] < recalls[2]
+    means = [model.predict_proba(X)[:, 0].mean() for model in (plain, balanced, heavy)]
+    assert means == pytest.approx([(y == "rare").mean()] * 3, abs=0.05), "probabilities keep the frequencies of y"
     with pytest.raises(ValueError, match="class_weight"):
         clone(SMALL).set_params(class_weight="even").fit(X, y)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"good": 3.0}])
+def test_class_weights_mean_the_same_as_in_training(class_weight: str | dict[str, float]) -> None:
+    settings = {name: value for name, value in TEXT_SETTINGS.items() if name != "random_state"}
+    trained = train(DATA.inputs, NAMES, class_weight=class_weight, seed=3, **settings)
+    fitted = clone(SMALL).set_params(class_weight=class_weight).fit(DATA.inputs, NAMES)
+    assert fitted.model_.thresholds == trained.thresholds != ()
+    np.testing.assert_array_equal(fitted.predict_proba(DATA.inputs), trained.predict_proba(DATA.inputs))
 
 
 def several_labels(n: int, seed: int) -> tuple[list[str], list[set[str]]]:

@@ -39,7 +39,6 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.metrics import accuracy_score
     from sklearn.utils import check_random_state
-    from sklearn.utils.class_weight import compute_sample_weight
     from sklearn.utils.multiclass import type_of_target
     from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 except ImportError as error:
@@ -117,7 +116,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _options(self) -> dict[str, Any]:
         """Parameters that are arguments of `gatewise.train`."""
-        names = ("pretrained", "unlabelled", "threshold", "callbacks", "verbose")
+        names = ("pretrained", "unlabelled", "class_weight", "threshold", "callbacks", "verbose")
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def _validation(self, validation: Any, data: Labelled) -> Labelled:
@@ -239,25 +238,15 @@ class _Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         names = tuple(str(one) for one in classes)
         return found._replace(labels=places.astype(np.int64), classes=names), classes
 
-    def _weights(self, labels: ConvertedLabels, sample_weight: Any) -> NDArray[np.float64]:
-        weight = super()._weights(labels, sample_weight)
-        if self.class_weight is None or labels.task == "multilabel":
-            return weight
-        balanced: NDArray[np.float64] = compute_sample_weight(self.class_weight, self.classes_[labels.labels])
-        return weight * balanced
-
-    def _options(self) -> dict[str, Any]:
-        options = super()._options()
-        # With one label per row, the weights multiply sample_weight, as in every estimator of scikit-learn.
-        return options if self._form is None else options | {"class_weight": self.class_weight}
-
     def decision_function(self, X: Any) -> Array:
         """Logits (n, K), for two classes (n,), above 0 where classes_[1], or the label, is predicted."""
         logits = self._logits(X)
         return self.model_.target.decision(logits)
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities (n, K), columns in the order of classes_."""
+        """Probabilities (n, K), columns in the order of classes_: those of the data's own frequencies, with
+        class_weight too, which moves the thresholds of `predict` instead.
+        """
         logits = self._logits(X)
         return self.model_.target.probabilities(logits)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from gatewise.errors import InputError
 from gatewise.kernels.convolution import KERNELS
 from gatewise.network.convolutions import features_of
 from gatewise.training import convolutions as module
+from gatewise.training import train
 from gatewise.training.convolutions import Ridge, dilations_of, fit_banks, fit_convolutions
+from gatewise.types import Array
 
 
 def waves(n: int, seed: int, channels: int = 1) -> tuple[list[np.ndarray], np.ndarray]:
@@ -157,3 +161,31 @@ def test_short_constant_and_empty_series() -> None:
     for sequences, folds in (([], []), ([rows[0]], singles(1)), (rows[:3], [])):
         with pytest.raises(InputError, match="convolutions"):
             fit_convolutions(sequences, np.zeros((len(sequences), 1)), "classification", folds)
+
+
+def test_class_weights_reach_the_convolutions_and_leave_the_probabilities_calibrated() -> None:
+    """The rare class has a bump of its own height; with class weights more of it is found."""
+    rng = np.random.default_rng(11)
+
+    def made(n: int) -> tuple[list[Array], list[str]]:
+        rare = rng.random(n) < 0.06
+        rows = [rng.normal(0, 1, (30, 1)).astype(np.float32) for _ in rare]
+        for series, one in zip(rows, rare, strict=True):
+            at = int(rng.integers(0, 18))
+            series[at : at + 12, 0] += np.sin(np.arange(12)) * (2.0 if one else 0.4)
+        return rows, ["rare" if one else "usual" for one in rare]
+
+    (rows, labels), (fresh, truth) = made(300), made(2000)
+    options: dict[str, Any] = {"epochs": 1, "units": 3, "convolution_features": 336, "folds": 2}
+    plain = train(rows, labels, **options)
+    balanced = train(rows, labels, class_weight="balanced", **options)
+    recalls = [(model.predict(fresh)[np.array(truth) == "rare"] == "rare").mean() for model in (plain, balanced)]
+    assert recalls[1] > recalls[0] + 0.05
+    share = np.mean(np.array(truth) == "rare")
+    assert balanced.predict_proba(fresh)[:, 0].mean() == pytest.approx(share, abs=0.02)
+    assert balanced.evaluate(fresh, truth).calibration_error < 0.03
+    one, other = plain.convolutions, balanced.convolutions
+    assert one is not None
+    assert other is not None
+    cosine = (one.weight * other.weight).sum() / np.linalg.norm(one.weight) / np.linalg.norm(other.weight)
+    assert cosine < 0.99, "the weights of the fit differ, not their scale alone"

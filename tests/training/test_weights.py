@@ -12,28 +12,15 @@ import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.errors import InputError
 from gatewise.metrics import MultilabelEvaluation
+from gatewise.target import Target
 from gatewise.training import Interrupted, recipe, train
 from gatewise.training.class_weights import class_weights, logit_shift, row_weights
-from gatewise.training.thresholds import best_threshold, with_thresholds
+from gatewise.training.thresholds import best_threshold, cost_thresholds, with_thresholds
 from gatewise.training.training_data import prepare
 from tests.training.callbacks import InterruptAt, Recorder
-from tests.training.texts import made_reviews
+from tests.training.texts import made_rare, made_reviews
 
 SMALL: dict[str, Any] = {"units": 8, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 3, "seed": 4}
-
-
-def made_rare(n: int, seed: int, share: float = 0.1) -> Labelled:
-    """Texts of ten words; a word of three makes the rare class likely, not certain."""
-    rng = np.random.default_rng(seed)
-    texts, labels = [], []
-    for _ in range(n):
-        rare = rng.random() < share
-        words = [f"word{w}" for w in rng.integers(0, 40, 10)]
-        if rng.random() < (0.85 if rare else 0.06):
-            words[int(rng.integers(10))] = f"sign{rng.integers(3)}"
-        texts.append(" ".join(words))
-        labels.append("rare" if rare else "usual")
-    return Labelled.of(texts, labels, "made rare")
 
 
 def made_topics(n: int, seed: int) -> Labelled:
@@ -97,6 +84,20 @@ def test_class_weights_raise_the_recall_and_leave_the_probabilities_calibrated()
     assert (
         mine.predict(fresh.inputs) == np.where(mine.predict_proba(fresh.inputs)[:, 1] >= 0.9, "usual", "rare")
     ).all()
+
+
+@pytest.mark.parametrize("weights", [[1.0, 6.0], [2.0, 0.5, 9.0]])
+def test_the_thresholds_of_a_weight_per_class_are_those_of_its_cost(weights: list[float]) -> None:
+    p = np.random.default_rng(7).dirichlet(np.ones(len(weights)), 200)
+    target = Target(tuple("abc"[: len(weights)]), thresholds=cost_thresholds(np.array(weights)))
+    np.testing.assert_array_equal(target.decide(p), (p * weights).argmax(axis=1))
+
+
+def test_a_weight_per_class_decides_by_its_cost() -> None:
+    data = made_rare(300, 15)
+    rare = data.classes.index("rare")
+    model = train(data, class_weight={"rare": 9.0}, **SMALL)
+    assert model.thresholds == pytest.approx((0.1 if rare else 0.9,))
 
 
 def test_thresholds_are_saved(tmp_path: Path) -> None:

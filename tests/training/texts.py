@@ -26,6 +26,20 @@ def made_reviews(n: int, seed: int, classes: tuple[str, ...] = ("negative", "pos
     return Labelled(texts, np.array(labels, dtype=np.int64), classes, source=f"{n} made reviews")
 
 
+def made_rare(n: int, seed: int, share: float = 0.1) -> Labelled:
+    """Texts of ten words; a word of three makes the rare class likely, not certain."""
+    rng = np.random.default_rng(seed)
+    texts, labels = [], []
+    for _ in range(n):
+        rare = rng.random() < share
+        words = [f"word{w}" for w in rng.integers(0, 40, 10)]
+        if rng.random() < (0.85 if rare else 0.06):
+            words[int(rng.integers(10))] = f"sign{rng.integers(3)}"
+        texts.append(" ".join(words))
+        labels.append("rare" if rare else "usual")
+    return Labelled.of(texts, labels, "made rare")
+
+
 def made_corpus(count: int, seed: int) -> list[str]:
     """Texts of 20 to 60 words out of 60; a word and the text's mood determine three words that can follow."""
     rng = np.random.default_rng(seed)

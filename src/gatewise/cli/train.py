@@ -59,7 +59,7 @@ _EXAMPLES = "Store N validation rows in the model folder, as examples for the pa
 _CLASS_WEIGHT = "Weight of the rows of a class in the loss; balanced: equal weight of all classes. May be repeated."
 _THRESHOLD = (
     "Probability from which the second class, or a label, is predicted; f1: the best F1 on the validation part.  "
-    "[default: 0.5; f1 for multilabel and with --class-weight]"
+    "[default: 0.5; f1 for multilabel and --class-weight balanced; with CLASS=W by the weights]"
 )
 _SPLIT = (
     "What the validation part is cut by: rows at random, whole groups, or the last rows in time.  [default: the "

@@ -5,8 +5,14 @@ Subtracting log w_k from each logit gives the probabilities of the data's own fr
 
     logit_k ← logit_k - log w_k
 
-Each part of a model is corrected right after its fit, so that calibration and evaluation see the data as they are. The
-weights then act where they should: what the parts learn, and the thresholds that turn probabilities into decisions.
+Each part of a model is corrected right after its fit, so that calibration, evaluation and probabilities are those of
+the data as they are. The weights act on what the parts learn, and on the decisions (`gatewise.training.thresholds`):
+
+    a weight per class    the predicted class has the largest w_k p_k: w_k is the cost of an error in class k
+    "balanced"            the thresholds have the highest F1 of the rare class on rows that were held out
+
+Both mean the same in `gatewise.train` and in the estimators of `gatewise.sklearn`. Several labels per row always have
+the thresholds of F1.
 """
 
 from __future__ import annotations

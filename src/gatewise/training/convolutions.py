@@ -177,25 +177,29 @@ def fit_convolutions(
     seed: int = 0,
     weight: Array | None = None,
     sample_weight: Array | None = None,
+    logit_shift: Array | None = None,
 ) -> ConvolutionModel:
     """Fit the model to n series (length, C). Equal arguments give equal models.
 
     targets (n, outputs): see `TrainingData.targets`. folds: row numbers, each row at most once; the rows of one fold
-    are predicted from all others. weight (n,): of the rows in the fit; sample_weight (n,): in the calibration. Raises
-    InputError.
+    are predicted from all others. weight (n,): of the rows in the fit and in the loss that chooses it; sample_weight
+    (n,): in the calibration. logit_shift (outputs,): what class weights in `weight` add to logits, and the calibration
+    takes out again (`gatewise.training.class_weights`). Raises InputError.
     """
     n = len(sequences)
     if not n or len(targets) != n or not any(len(s) for s in sequences):
         raise InputError(f"convolutions: {n} series and {len(targets)} labels, or only empty series")
     if not folds or not all(len(rows) for rows in folds):
         raise InputError("convolutions: the folds must have rows")
-    root = np.ones(n) if weight is None else np.sqrt(np.maximum(weight / weight.mean(), 1e-9))
-    counts = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    weight, sample_weight = (
+        np.ones(n) if one is None else np.asarray(one, dtype=np.float64) for one in (weight, sample_weight)
+    )
+    root = np.sqrt(np.maximum(weight / weight.mean(), 1e-9))
     y = targets.astype(np.float64) if task == "regression" else 2.0 * targets - 1
-    measure = _Measure(np.concatenate(folds), targets, counts, task)
+    measure = _Measure(np.concatenate(folds), targets, weight, task)
     fit = _fit_few if n <= MOST_ROWS else _fit_many
     best = fit(sequences, y, folds, features, seed, root, measure)
-    scale, shift = measure.calibration(best.values)
+    scale, shift = measure.calibration(best.values, sample_weight, logit_shift)
     out_of_fold = np.full(y.shape, np.nan)
     out_of_fold[measure.rows] = scale * best.values[measure.rows] + shift
     folded = (scale * best.weight / best.scale[:, None]).astype(np.float32)
@@ -302,19 +306,21 @@ class _Measure:
         penalties = [SCALE_L2 / 2 * (scale - SCALE) ** 2 / total for scale in SCALES]
         return float(np.min(np.add(losses, penalties)))
 
-    def calibration(self, values: Array) -> tuple[float, Array]:
-        """Scale and shift (outputs,) that make logits of values; of a regression 1 and 0."""
+    def calibration(self, values: Array, sample_weight: Array, logit_shift: Array | None) -> tuple[float, Array]:
+        """Scale and shift (outputs,) that make logits of values for rows of weight sample_weight (n,); of a regression
+        1 and 0. The shift is drawn towards -logit_shift.
+        """
         if self.task == "regression":
             return 1.0, np.zeros(values.shape[1])
-        scale, shift = fit_weights(
-            values[self.rows, :, None],
-            self.targets,
-            np.full(1, SCALE),
-            SCALE_L2,
-            task=self.task,
-            sample_weight=self.weight,
-        )
-        return max(float(scale[0]), 0.0), shift
+        prior, logits = np.full(1, SCALE), values[self.rows, :, None]
+        if logit_shift is not None:
+            prior = np.append(prior, 1.0)
+            logits = np.concatenate([logits, np.broadcast_to(-logit_shift[:, None], logits.shape)], axis=2)
+        counts = sample_weight[self.rows]
+        weights, shift = fit_weights(logits, self.targets, prior, SCALE_L2, task=self.task, sample_weight=counts)
+        if logit_shift is not None:
+            shift = shift - weights[1] * logit_shift
+        return max(float(weights[0]), 0.0), shift
 
     def _cross_entropy(self, logits: Array) -> Array:
         if self.task == "classification" and logits.shape[1] > 1:

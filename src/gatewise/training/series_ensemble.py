@@ -74,7 +74,12 @@ def _convolutions(training_data: TrainingData, seed: int, callback: Callback) ->
         folds = leave_one_out_folds(data.take(rows))
         if len(rows) > MOST_ROWS:
             folds = [np.concatenate(folds[::5])]
-    weight = training_data.sample_weight(rows)
+    sample_weight, logit_shift = training_data.sample_weight(rows), training_data.logit_shift
+    weight = sample_weight
+    if data.task == "multilabel":  # one ridge regression has one weight per row, not one per label
+        logit_shift = None
+    elif logit_shift is not None and training_data.weights is not None:
+        weight = training_data.weights[rows]
     found = fit_convolutions(
         [training_data.full_sequences[n] for n in rows],
         training_data.targets(rows),
@@ -83,7 +88,8 @@ def _convolutions(training_data: TrainingData, seed: int, callback: Callback) ->
         features=recipe.convolution_features,
         seed=seed,
         weight=weight,
-        sample_weight=weight,
+        sample_weight=sample_weight,
+        logit_shift=logit_shift,
     )
     callback.log(f"convolutions: {found.summary}, fitted in {time.perf_counter() - start:.1f} s")
     if training_data.own_validation:

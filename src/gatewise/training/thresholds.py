@@ -50,8 +50,8 @@ def with_thresholds(
     logits: Array | None = None,
     train_logits: Array | None = None,
 ) -> Model:
-    """The model with the thresholds that are asked for. By default: those of F1 for multi-label rows and for classes
-    with class weights, else none.
+    """The model with the thresholds that are asked for. By default: those of F1 for multi-label rows and for balanced
+    classes, those of the costs for a weight per class, else none.
 
     "f1" is for two classes the F1 of the class with fewer training rows. For more classes it is the macro F1, and the
     thresholds are in proportion to w^-a, with the class weights w, or balanced ones, and the best a of `POWERS`.
@@ -64,6 +64,9 @@ def with_thresholds(
         threshold is None and target.task == "classification" and training_data.class_weights is None
     ):
         return model
+    if threshold is None and target.task == "classification" and not training_data.balanced:
+        assert training_data.class_weights is not None
+        return replace(model, thresholds=cost_thresholds(training_data.class_weights))
     if threshold is not None and not isinstance(threshold, str):
         return replace(model, thresholds=_given(target, threshold))
     rows = training_data.validation
@@ -77,6 +80,13 @@ def with_thresholds(
     model = replace(model, thresholds=_chosen(target, training_data, chosen_on, p, callback))
     name = f"{training_data.validation_name}, used to choose the thresholds"
     return model.with_evaluation(evaluate(model.target, logits, training_data.labels[rows], name))
+
+
+def cost_thresholds(weights: Array) -> tuple[float, ...]:
+    """The thresholds with which the predicted class has the largest w_k p_k, for weights w (K,)."""
+    if len(weights) == 2:
+        return (float(weights[0] / weights.sum()),)
+    return tuple((weights.min() / weights).tolist())
 
 
 def _chosen(

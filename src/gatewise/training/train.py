@@ -98,7 +98,7 @@ def train(
     `gatewise.training.class_weights`. It changes what is learnt and where the thresholds lie, and not what the
     probabilities mean: those are for the frequencies of the data. threshold: the probability from which a label is
     predicted: a number (of the second of two classes, or of every label), one number per label, or "f1": the best on
-    the validation part, see `gatewise.training.thresholds`. Default: "f1" for multi-label and with class_weight.
+    the validation part, see `gatewise.training.thresholds`. Default: "f1" for multi-label and balanced classes.
 
     The validation part chooses the epoch, the ensemble weights and the thresholds. By default the recipe's
     `validation_fraction` is cut from the data. split: "row", "group" or "time" in place of the recipe's

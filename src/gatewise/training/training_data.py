@@ -62,6 +62,8 @@ class TrainingData:
     """What a pretrained classifier adds to it (`gatewise.training.transfer`)."""
     class_weights: Array | None = None
     """Weights of the classes (K,), see `gatewise.training.class_weights`; None without."""
+    balanced: bool = False
+    """Whether the class weights are "balanced"."""
     fingerprint: str = ""
     """Of the training data, without validation data of their own."""
     identity: str = ""
@@ -199,6 +201,7 @@ def prepare(
         weights=weights,
         target_scaling=scaling,
         class_weights=of_classes,
+        balanced=isinstance(class_weight, str),
         fingerprint=fingerprint,
         identity=identity,
         validation_how=how,
