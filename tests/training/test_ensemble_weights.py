@@ -8,6 +8,7 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.network.ngrams import Ngrams
 from gatewise.training.ensemble import EnsembleWeights, as_ensemble, fit_ensemble_weights, fold_into_parameters
+from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.ngrams import NgramModel
 
 
@@ -43,6 +44,20 @@ def test_the_fit_is_the_optimum(n: int, outputs: int) -> None:
             a, b, *c = size * rng.standard_normal(2 + outputs)
             other = EnsembleWeights(found.network + a, found.ngrams + b, found.shift + np.array(c), n)
             assert loss(other, one, two, targets, 4.0) > best
+
+
+def test_without_shift_the_fit_is_the_optimum_of_the_weights_alone() -> None:
+    one, two, targets = rows(40, 3, 6)
+    weights, shift = fit_weights(np.stack([one, two], axis=2), targets, np.ones(2), 4.0, shift=False)
+    np.testing.assert_array_equal(shift, np.zeros(3))
+    best = loss(EnsembleWeights(*map(float, weights), shift, 40), one, two, targets, 4.0)
+    rng = np.random.default_rng(7)
+    for size in (1e-3, 1e-2, 0.3):
+        for a, b in size * rng.standard_normal((50, 2)):
+            other = EnsembleWeights(float(weights[0]) + a, float(weights[1]) + b, shift, 40)
+            assert loss(other, one, two, targets, 4.0) > best
+    free = fit_ensemble_weights(one, two, targets, l2=4.0)
+    assert loss(free, one, two, targets, 4.0) < best
 
 
 def test_many_rows_calibrate() -> None:

@@ -55,8 +55,9 @@ class EnsembleWeights(NamedTuple):
 
     def __str__(self) -> str:
         parts = f"network x {self.network:.2f}" + (f", {self.linear} x {self.ngrams:.2f}" if self.ngrams else "")
-        shift = ", ".join(f"{c:+.2f}" for c in self.shift)
-        return f"{parts}, shift {shift}, fitted on {self.rows:,} validation rows"
+        if self.shift.any():
+            parts += ", shift " + ", ".join(f"{c:+.2f}" for c in self.shift)
+        return f"{parts}, fitted on {self.rows:,} validation rows"
 
     def combine(self, network: Array, ngrams: Array | None) -> Array:
         """The ensemble's logits (n, outputs) from the logits of its parts."""

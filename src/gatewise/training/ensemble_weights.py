@@ -15,21 +15,22 @@ def fit_weights(
     *,
     task: Task = "classification",
     sample_weight: Array | None = None,
+    shift: bool = True,
 ) -> tuple[Array, Array]:
     """Weights (P,) and shift (outputs,) of P models' logits (n, outputs, P) with the least loss against targets
-    (n, outputs) + l2/2 (|weights - prior|² + |shift|²).
+    (n, outputs) + l2/2 (|weights - prior|² + |shift|²). shift False: it is 0, where the logits are calibrated already.
 
     The loss is the sum over the rows, with weights sample_weight (n,), of the cross-entropy; for multi-label over the
     labels too; for regression of the squared error over twice its variance, which is that of the prior's prediction.
     """
     n, outputs, models = logits.shape
-    shifts = np.broadcast_to(np.eye(outputs), (n, outputs, outputs))
+    shifts = np.broadcast_to(np.eye(outputs), (n, outputs, outputs))[:, :, : outputs if shift else 0]
     x = np.concatenate([logits.astype(np.float64), shifts], axis=2)  # (n, outputs, P + outputs)
     y, weight = targets, np.ones(n) if sample_weight is None else sample_weight
-    start = np.concatenate([prior, np.zeros(outputs)])
+    start = np.concatenate([prior, np.zeros(shifts.shape[2])])
     if task == "regression":
         theta = _least_squares(x, y, weight, start, l2)
-        return theta[:models], theta[models:]
+        return theta[:models], theta[models:] if shift else np.zeros(outputs)
     if task == "multilabel":  # each label of a row is a row of two classes
         x, y = x.reshape(n * outputs, 1, -1), y.reshape(n * outputs, 1)
         weight = np.repeat(weight, outputs)
@@ -37,7 +38,7 @@ def fit_weights(
         x = np.concatenate([np.zeros_like(x), x], axis=1)
         y = np.concatenate([1 - y, y], axis=1)
     theta = _newton(x, y, weight, start, l2)
-    return theta[:models], theta[models:]
+    return theta[:models], theta[models:] if shift else np.zeros(outputs)
 
 
 def _least_squares(x: Array, y: Array, weight: Array, prior: Array, l2: float) -> Array:

@@ -1,11 +1,12 @@
 """Ensemble the network of a series model with the linear model on convolution features, and calibrate the result.
 
-    logit = a network + b convolutions + c
+    logit = a network + b convolutions
 
 as in `gatewise.training.ensemble`, on logits out of fold: those of the convolutions need no refitting
 (`gatewise.training.convolutions`), those of the network come from cross-validation or are of a validation part. The
 penalty draws towards the convolutions alone, a = 0 and b = 1: on most small data sets they are far more accurate than a
-network, and it is the network that has to show what it adds (docs/log/series.md).
+network, and it is the network that has to show what it adds. There is no shift: the convolutions are calibrated on all
+rows, and twenty rows of a validation part would move each class (docs/log/series.md).
 """
 
 from __future__ import annotations
@@ -54,11 +55,13 @@ def fit_series_ensemble(
 def fit_series_weights(
     network: Array, linear: Array, targets: Array, task: Task, sample_weight: Array | None = None
 ) -> EnsembleWeights:
-    """Fit a, b and c to logits (n, outputs) of the same rows; a network that would get a negative weight gets 0."""
+    """Fit a and b to logits (n, outputs) of the same rows; a network that would get a negative weight gets 0."""
     both, prior = np.stack([network, linear], axis=2), np.array([0.0, 1.0])
-    weights, shift = fit_weights(both, targets, prior, L2, task=task, sample_weight=sample_weight)
+    weights, shift = fit_weights(both, targets, prior, L2, task=task, sample_weight=sample_weight, shift=False)
     if weights[0] < 0:
-        alone, shift = fit_weights(linear[:, :, None], targets, prior[1:], L2, task=task, sample_weight=sample_weight)
+        alone, _ = fit_weights(
+            linear[:, :, None], targets, prior[1:], L2, task=task, sample_weight=sample_weight, shift=False
+        )
         weights = np.array([0.0, alone[0]])
     return EnsembleWeights(float(weights[0]), max(float(weights[1]), 0.0), shift, len(network), "convolutions")
 
