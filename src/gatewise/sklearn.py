@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Set
-from dataclasses import fields
+from dataclasses import fields, replace
 from numbers import Integral
 from typing import Any, Self
 
@@ -102,7 +102,9 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         if validation is not None:
             options["validation"] = self._validation(validation, data)
         if self.warm_start and hasattr(self, "model_"):
-            start = Pretrained.of(self.model_)
+            # Without its fingerprint: to go on with the same data is no reason for a warning here.
+            unmarked = replace(self.model_, metadata=replace(self.model_.metadata, fingerprint=""))
+            start = Pretrained.of(unmarked)
             options |= {"pretrained": start, "recipe": self.recipe or self.model_.metadata.recipe}
             # The parameters made these tokens; the model has them now.
             options |= {name: start.fixed[name] for name in ("vocab_size", "tokenization") if name in start.fixed}

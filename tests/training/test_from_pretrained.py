@@ -11,7 +11,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
-from gatewise.errors import InputError, TrainingError
+from gatewise.errors import DataWarning, InputError, TrainingError
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Interrupted, PretrainRecipe, pretrain, train
@@ -204,6 +204,14 @@ def test_what_a_classifier_knows_needs_no_names(classifier: Model, names: tuple[
     assert classifier.ngrams is not None
     assert np.isin(classifier.ngrams.keys, model.ngrams.keys).all()
     assert model.evaluate(fresh).accuracy > 0.85
+
+
+def test_a_classifier_that_was_trained_on_the_same_data_is_named(classifier: Model) -> None:
+    data, held = made_reviews(400, 3), made_reviews(40, 8)
+    options: dict[str, Any] = {"pretrained": classifier, "recipe": "finetune", "epochs": 1, "min_steps": 0}
+    with pytest.warns(DataWarning, match="the pretrained model was trained on these data"):
+        train(data, **options)
+    train(data, validation=held, **options)  # no warning: these rows are new
 
 
 def test_a_classifier_of_two_classes_starts_one_of_three(classifier: Model) -> None:

@@ -14,6 +14,7 @@ from gatewise.data import Labelled
 from gatewise.errors import DataWarning, quote
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
+from gatewise.training.pretrained import Pretrained
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -45,6 +46,21 @@ def warn_about_data(training_data: TrainingData) -> None:
 def warn_about_overlap(train: Labelled, other: Labelled, name: str) -> None:
     """A DataWarning where rows of `other`, the validation or test part `name`, are training rows too."""
     warn([overlap(train, other, name)])
+
+
+def warn_about_pretrained(training_data: TrainingData, pretrained: Pretrained | None) -> None:
+    """A DataWarning where the validation part is cut from the data that the pretrained classifier was trained on."""
+    model = None if pretrained is None else pretrained.model
+    if model is None or model.metadata.fingerprint != training_data.fingerprint:
+        return
+    if training_data.own_validation and training_data.recipe.validation_by != "time":
+        return
+    warn(
+        [
+            "the pretrained model was trained on these data: it knows rows of the validation part, whose scores are "
+            "too good; give validation data of their own"
+        ]
+    )
 
 
 def warn(messages: Sequence[str]) -> None:

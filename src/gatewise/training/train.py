@@ -28,7 +28,7 @@ from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import run_identity
 from gatewise.training.class_weights import ClassWeight
 from gatewise.training.cross_validation import cross_validate
-from gatewise.training.data_checks import warn_about_data, warn_about_overlap
+from gatewise.training.data_checks import warn_about_data, warn_about_overlap, warn_about_pretrained
 from gatewise.training.ensemble import fit_ensemble
 from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
@@ -176,6 +176,7 @@ def train(
             if recipe.tokenization == "auto" and recipe.encoding == "tokens" and start is None:
                 training_data = choose_tokenization(training_data, recipe, callback)
             warn_about_data(training_data)
+            warn_about_pretrained(training_data, start)
             if unlabelled is not None:
                 training_data = run.add_unlabelled(training_data, unlabelled)
             model = run.fit(training_data, folder.folder)
