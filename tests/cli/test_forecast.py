@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gatewise.cli.forecast import _rows
+from gatewise.data.times import regular_steps
 from gatewise.errors import DataError, GatewiseError
-from gatewise.forecast import load_forecaster
+from gatewise.forecast import Forecast, load_forecaster
+from gatewise.forecast.tables import read_forecast_table
 from tests.cli.conftest import Run
 from tests.forecast.conftest import seasonal
 
@@ -45,6 +48,20 @@ def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
     assert "seasonal naive  MASE" in lines[2]
     assert "MAPE" in lines[2]
     assert "RMSE" in lines[2]
+
+
+@pytest.mark.parametrize(("form", "want"), [("{}Q{}", "2001Q1"), ("{}-Q{}", "2001-Q1"), ("{}-{:02d}-01", "2001-01-01")])
+def test_quarters_are_printed_as_they_were_written(tmp_path: Path, form: str, want: str) -> None:
+    numbers = [(1990 + n // 4, n % 4 + 1 if "Q" in form else 3 * (n % 4) + 1) for n in range(44)]
+    rows = [f"{form.format(*pair)},{value:.3f}" for pair, value in zip(numbers, seasonal(44), strict=True)]
+    found = read_forecast_table(table(tmp_path / "data.csv", rows), time="month", value="passengers")
+    times = regular_steps(found.times["series"]).after(found.times["series"][-1], 1)
+    forecast = Forecast(*np.ones((4, 1)), times, 0.8, 1)
+    assert _rows(found, {"series": forecast})[1][0] == want
+    mixed = read_forecast_table(
+        table(tmp_path / "data.csv", ["1990-01,1", "1990-Q2,2"]), time="month", value="passengers"
+    )
+    assert mixed.form == ""
 
 
 def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gatewise.data.times import parse_time, regular_steps, show_time
+from gatewise.data.times import last_of, month_form, parse_time, regular_steps, show_time
 from gatewise.errors import InputError
 
 
@@ -94,3 +94,106 @@ def test_months_without_the_day_have_their_last_day() -> None:
         "2025-02-28",
         "2025-03-29",
     ]
+
+
+class Summer(tzinfo):
+    """One hour ahead of UTC, two from 31 March 2024 1:00 to 27 October 2024 1:00 UTC."""
+
+    def dst(self, at: datetime | None) -> timedelta:
+        assert at is not None
+        clock = at.replace(tzinfo=None, fold=0)
+        end = datetime(2024, 10, 27, 2 if at.fold else 3)
+        return timedelta(hours=int(datetime(2024, 3, 31, 3) <= clock < end))
+
+    def utcoffset(self, at: datetime | None) -> timedelta:
+        return timedelta(hours=1) + self.dst(at)
+
+    def tzname(self, at: datetime | None) -> str:
+        return "summer"
+
+    def fromutc(self, at: datetime) -> datetime:
+        utc = at.replace(tzinfo=None)
+        summer = datetime(2024, 3, 31, 1) <= utc < datetime(2024, 10, 27, 1)
+        back = datetime(2024, 10, 27, 1) <= utc < datetime(2024, 10, 27, 2)
+        return (utc + timedelta(hours=2 if summer else 1)).replace(tzinfo=self, fold=int(back))
+
+
+@pytest.mark.parametrize(
+    ("times", "utc", "following"),
+    [
+        # Hours are regular in UTC, in spring and in autumn.
+        (
+            ["2024-03-31T00:00+01:00", "2024-03-31T01:00+01:00", "2024-03-31T03:00+02:00"],
+            True,
+            "2024-03-31T04:00:00+02:00",
+        ),
+        (
+            ["2024-10-27T01:00+02:00", "2024-10-27T02:00+02:00", "2024-10-27T02:00+01:00"],
+            True,
+            "2024-10-27T03:00:00+01:00",
+        ),
+        # Days, months and half days are regular on the clock. What offset follows is not known.
+        (["2024-03-30T00:00+01:00", "2024-03-31T00:00+01:00", "2024-04-01T00:00+02:00"], False, "2024-04-02"),
+        (["2024-10-26T12:00+02:00", "2024-10-27T12:00+01:00"], False, "2024-10-28T12:00:00"),
+        (["2024-03-01T00:00+01:00", "2024-04-01T00:00+02:00"], False, "2024-05-01"),
+        (["2024-03-30T12:00+01:00", "2024-03-31T00:00+01:00", "2024-03-31T12:00+02:00"], False, "2024-04-01"),
+        (["2024-05-01T00:00+02:00", "2024-05-02T00:00+02:00"], False, "2024-05-03T00:00:00+02:00"),
+        # Days in UTC, written in the local time
+        (
+            ["2024-03-30T01:00+01:00", "2024-03-31T02:00+02:00", "2024-04-01T02:00+02:00"],
+            True,
+            "2024-04-02T02:00:00+02:00",
+        ),
+    ],
+)
+def test_daylight_saving_time(times: list[str], utc: bool, following: str) -> None:
+    parsed = [parse_time(time) for time in times]
+    step = regular_steps(parsed)
+    assert step.utc == utc
+    assert show_time(step.add(last_of(parsed, step), 1)) == following
+
+
+def test_times_of_a_zone_stay_in_it() -> None:
+    zone = Summer()
+    hours = [datetime(2024, 10, 26, 23, tzinfo=UTC) + timedelta(hours=n) for n in range(5)]
+    local = [parse_time(time.astimezone(zone)) for time in hours]
+    step = regular_steps(local[:3])
+    assert (step.describe(), step.utc) == ("1:00:00", True)
+    assert [time.isoformat() for time in step.after(local[1], 3)] == [  # type: ignore[union-attr]
+        "2024-10-27T02:00:00+01:00",
+        "2024-10-27T03:00:00+01:00",
+        "2024-10-27T04:00:00+01:00",
+    ]
+    days = [datetime(2024, 3, day, tzinfo=zone) for day in (29, 30, 31)]
+    step = regular_steps(days)
+    assert [time.isoformat() for time in step.after(last_of(days, step), 1)] == ["2024-04-01T00:00:00+02:00"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (
+            ["2024-03-30T00:00+01:00", "2024-03-31T00:00+01:00", "2024-04-02T00:00+02:00", "2024-04-03T00:00+02:00"],
+            r"2024-04-01T00:00:00\+01:00 is missing",
+        ),
+        (
+            ["2024-03-31T00:00+01:00", "2024-03-31T01:00+01:00", "2024-03-31T04:00+02:00", "2024-03-31T05:00+02:00"],
+            r"2024-03-31T02:00:00\+01:00 is missing",
+        ),
+        (["2024-10-27T02:00+02:00", "2024-10-27T01:00+01:00"], "occurs twice"),
+        (["2024-10-27T02:00+01:00", "2024-10-27T02:30+02:00"], "sort the rows by time"),
+    ],
+)
+def test_irregular_times_with_a_zone_are_named(times: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        regular_steps([parse_time(time) for time in times])
+
+
+@pytest.mark.parametrize("text", ["2024-03", "2024Q1", "2024-Q4", "2024 q2", "1999-12"])
+def test_months_and_quarters_are_shown_as_they_were_written(text: str) -> None:
+    assert show_time(parse_time(text), month_form(text)) == text
+
+
+@pytest.mark.parametrize("value", ["2024-03-31", "2024", "202403", 2024, datetime(2024, 3, 1)])
+def test_other_times_have_no_form(value: Any) -> None:
+    assert month_form(value) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,14 @@ def test_options_are_checked() -> None:
             Forecaster(**options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not fitted"):
         Forecaster().predict()
+
+
+def test_hours_across_daylight_saving_time_are_saved(tmp_path: Path) -> None:
+    start = datetime(2024, 3, 30, 0, tzinfo=UTC)
+    hours = [start + timedelta(hours=n) for n in range(60)]
+    times = [time.astimezone(timezone(timedelta(hours=1 + (n > 24)))).isoformat() for n, time in enumerate(hours)]
+    found = Forecaster(3, season=12, **TINY).fit(seasonal(60), times=times)
+    found.save(tmp_path / "saved")
+    for one in (found, load_forecaster(tmp_path / "saved")):
+        assert one.forecast().times == [hours[-1] + timedelta(hours=n) for n in (1, 2, 3)]
+        assert next(str(time) for time in one.forecast().times or []) == "2024-04-01 14:00:00+02:00"

@@ -69,7 +69,7 @@ def forecast(
     if out is not None:
         _write(Path(out), rows)
     if as_json:
-        print_json(_json(found, forecasts, table.months))
+        print_json(_json(found, forecasts, table.form))
         return
     _report(found)
     if out is None:
@@ -145,7 +145,7 @@ def _rows(table: ForecastTable, forecasts: dict[str, Forecast]) -> list[list[str
         for step, at in enumerate(one.times or []):
             numbers = (one.mean[step], one.lower[step], one.upper[step], one.seasonal_naive[step])
             shown = ["" if number != number else f"{number:.6g}" for number in numbers]
-            rows.append(([] if table.id is None else [name]) + [show_time(at, table.months), *shown])
+            rows.append(([] if table.id is None else [name]) + [show_time(at, table.form), *shown])
     return rows
 
 
@@ -160,7 +160,7 @@ def _write(path: Path, rows: list[list[str]]) -> None:
     write_atomic(path, text.getvalue().encode())
 
 
-def _json(found: Forecaster, forecasts: dict[str, Forecast], months: bool) -> dict[str, Any]:
+def _json(found: Forecaster, forecasts: dict[str, Forecast], form: str) -> dict[str, Any]:
     from gatewise.data.times import show_time
 
     def numbers(values: Any) -> list[float | None]:
@@ -173,7 +173,7 @@ def _json(found: Forecaster, forecasts: dict[str, Forecast], months: bool) -> di
     }
     series = {
         name: {
-            "times": [show_time(at, months) for at in one.times or []],
+            "times": [show_time(at, form) for at in one.times or []],
             "forecast": numbers(one.mean),
             "lower": numbers(one.lower),
             "upper": numbers(one.upper),

@@ -6,8 +6,9 @@ import math
 import re
 from calendar import monthrange
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError, quote
 
 _MONTH = re.compile(r"(\d{4})-?(\d{2})|(\d{4})[- ]?Q([1-4])", re.I)
+_DAY = timedelta(days=1)
 
 Time = float | datetime
 
@@ -31,7 +33,8 @@ def parse_time(value: Any) -> Time:
     if value is None or value != value:  # NaN, NaT
         raise InputError("the time is missing")
     if isinstance(value, datetime):
-        return datetime(*value.timetuple()[:6], value.microsecond, value.tzinfo)  # of pandas.Timestamp too
+        clock = value.timetuple()[:6]  # of pandas.Timestamp too
+        return datetime(*clock, value.microsecond, value.tzinfo, fold=value.fold)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
@@ -88,23 +91,30 @@ def comparable(a: Time, b: Time) -> bool:
 
 @dataclass(frozen=True)
 class Steps:
-    """A regular step between times: months (0: none) or else a timedelta, or a difference of numbers."""
+    """A regular step between times: months (0: none) or else a timedelta, or a difference of numbers.
+
+    utc: the times are regular in UTC; else as a clock shows them in their time zone, where a day may have 23 hours.
+    """
 
     months: int = 0
     delta: timedelta | float = 0.0
     month_end: bool = False
+    utc: bool = False
 
     def after(self, last: Time, count: int) -> list[Time]:
-        """The next `count` times after `last`."""
+        """The next `count` times after `last`, in its time zone."""
         return [self.add(last, k) for k in range(1, count + 1)]
 
     def add(self, time: Time, count: int) -> Time:
         """The time `count` steps later."""
-        if isinstance(time, datetime):
-            if self.months:
-                return _add_months(time, self.months * count, self.month_end)
+        if not isinstance(time, datetime):
             return time + count * self.delta  # type: ignore[operator]
-        return time + count * self.delta  # type: ignore[operator]
+        clock = _clock(time, self.utc)
+        if self.months:
+            clock = _add_months(clock, self.months * count, self.month_end)
+        else:
+            clock += count * self.delta  # type: ignore[operator]
+        return clock.replace(tzinfo=UTC).astimezone(time.tzinfo) if self.utc else clock.replace(tzinfo=time.tzinfo)
 
     def describe(self) -> str:
         """The step in words: "1 month", "7 days", "0.5"."""
@@ -120,38 +130,92 @@ class Steps:
 def regular_steps(times: Sequence[Time]) -> Steps:
     """The step of times that are ascending and regular. Raises InputError that names the first time that is not.
 
-    Months count as regular, whatever their lengths: equal days of the month, or the last days of months.
+    Months count as regular, whatever their lengths: equal days of the month, or the last days of months. Times with a
+    time zone are regular in UTC, as hours are, or on the clock of their zone, as days are where daylight saving time
+    changes.
     """
     if len(times) < 2:
         raise InputError("at least two times are needed")
     for before, after in pairwise(times):
         if not comparable(before, after):
             raise InputError(f"the times {show_time(before)} and {show_time(after)} are not of one kind")
-        if after == before:
+        first, second = _instant(before), _instant(after)
+        if second == first:
             raise InputError(f"the time {show_time(after)} occurs twice")
-        if after < before:  # type: ignore[operator]
+        if second < first:  # type: ignore[operator]
             raise InputError(f"the time {show_time(after)} comes after {show_time(before)}: sort the rows by time")
-    step = _step(times)
+    if not isinstance(times[0], datetime) or times[0].tzinfo is None:
+        return _regular(times, utc=False)
+    local = _step([_clock(time, utc=False) for time in times])  # type: ignore[arg-type]
+    days = bool(local.months) or local.delta % _DAY == timedelta()  # type: ignore[operator]
+    try:
+        return _regular(times, utc=not days)
+    except InputError:
+        with suppress(InputError):
+            return _regular(times, utc=days)
+        raise
+
+
+def last_of(times: Sequence[Time], step: Steps) -> Time:
+    """The last time. Without its offset from UTC where the offsets differ and the step is that of a clock: which offset
+    the following times have, only the rules of the zone say.
+    """
+    last = times[-1]
+    if isinstance(last, datetime) and isinstance(last.tzinfo, timezone) and not step.utc:
+        offsets = {time.utcoffset() for time in times if isinstance(time, datetime)}
+        return last.replace(tzinfo=None) if len(offsets) > 1 else last
+    return last
+
+
+def _regular(times: Sequence[Time], utc: bool) -> Steps:
+    """The step of ascending times, if it is regular. utc: as in `Steps`."""
+    clocks: list[Any] = [_clock(time, utc) if isinstance(time, datetime) else time for time in times]
+    step = replace(_step(clocks), utc=utc)
     slack = 1e-4 * step.delta if isinstance(step.delta, float) else 0.0  # of rounded numbers
-    for n, (before, after) in enumerate(pairwise(times)):
-        expected: Any = step.add(before, 1)
+    for n, after in enumerate(clocks[1:]):
+        following = step.add(times[n], 1)
+        expected: Any = _clock(following, utc) if isinstance(following, datetime) else following
         if expected == after or (
             isinstance(after, float) and math.isclose(expected, after, rel_tol=1e-15, abs_tol=slack)
         ):
             continue
-        what = f"{show_time(expected)} is missing" if expected < after else "there are times in between"
+        what = f"{show_time(following)} is missing" if expected < after else "there are times in between"
         raise InputError(
-            f"the times are not regular: {show_time(after)} (time {n + 2}) comes after {show_time(before)}, but the "
-            f"step is {step.describe()}: {what}"
+            f"the times are not regular: {show_time(times[n + 1])} (time {n + 2}) comes after {show_time(times[n])}, "
+            f"but the step is {step.describe()}: {what}"
         )
     return step
 
 
-def show_time(time: Time, months: bool = False) -> str:
-    """The time as a table has it: a date without a time of day where that is 0:00. months: dates as 2024-03."""
+def _instant(time: Time) -> Time:
+    """The time, in UTC where it has a time zone."""
+    return time.astimezone(UTC) if isinstance(time, datetime) and time.tzinfo is not None else time
+
+
+def _clock(time: datetime, utc: bool) -> datetime:
+    """What a clock shows at the time, without the time zone: in UTC, or in that zone."""
+    return (time.astimezone(UTC) if utc else time).replace(tzinfo=None, fold=0)
+
+
+def month_form(value: Any) -> str:
+    """How a month or quarter is written: what follows the year and precedes the number, "-" in 2024-03, "-Q" in
+    2024-Q1; "" for other times.
+    """
+    text = str(value).strip()
+    found = _MONTH.fullmatch(text)
+    if not found or not (found[3] or "-" in text):
+        return ""
+    return text[4:-1] if found[3] else text[4:-2]
+
+
+def show_time(time: Time, form: str = "") -> str:
+    """The time as a table has it: a date without a time of day where that is 0:00. form: of months and quarters, see
+    `month_form`.
+    """
     if isinstance(time, datetime):
-        if months:
-            return f"{time:%Y-%m}"
+        if form:
+            number = f"{(time.month + 2) // 3}" if form[-1] in "qQ" else f"{time:%m}"
+            return f"{time:%Y}{form}{number}"
         midnight = not (time.hour or time.minute or time.second or time.microsecond or time.tzinfo)
         return time.date().isoformat() if midnight else time.isoformat()
     return f"{time:.15g}"

@@ -58,6 +58,7 @@ class _Config:
     step_months: int = 0
     step_month_end: bool = False
     step_seconds: float = 0.0
+    step_utc: bool = False
     step_number: float = 0.0
 
 
@@ -81,6 +82,7 @@ def files_of(horizon: int, fitted: Fitted) -> dict[str, bytes]:
         numeric=bool(series.last) and isinstance((series.last or [0.0])[0], float),
         step_months=0 if step is None else step.months,
         step_month_end=step is not None and step.month_end,
+        step_utc=step is not None and step.utc,
         step_seconds=delta.total_seconds() if isinstance(delta, timedelta) else 0.0,
         step_number=float(delta) if isinstance(delta, float | int) else 0.0,
     )
@@ -140,8 +142,9 @@ def _step(config: _Config) -> Steps | None:
     if not config.times:
         return None
     if config.step_months:
-        return Steps(config.step_months, month_end=config.step_month_end)
-    return Steps(delta=config.step_number if config.numeric else timedelta(seconds=config.step_seconds))
+        return Steps(config.step_months, month_end=config.step_month_end, utc=config.step_utc)
+    delta = config.step_number if config.numeric else timedelta(seconds=config.step_seconds)
+    return Steps(delta=delta, utc=config.step_utc)
 
 
 def _shapes(config: _Config) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.frames import frame_arrays, is_frame
-from gatewise.data.times import Steps, Time, parse_time, regular_steps
+from gatewise.data.times import Steps, Time, last_of, parse_time, regular_steps
 from gatewise.errors import InputError, quote
 from gatewise.types import Array
 
@@ -84,7 +84,7 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
                 steps.append(regular_steps(parsed))
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None
-            last.append(parsed[-1])
+            last.append(last_of(parsed, steps[-1]))
     if len({one.shape[1] for one in values}) > 1:
         raise InputError("every series needs the same number of exogenous columns")
     if len(set(steps)) > 1:

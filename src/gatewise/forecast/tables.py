@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -11,17 +10,16 @@ import numpy as np
 
 from gatewise.data.files import fail
 from gatewise.data.series_tables import SeriesTable, number, time_of
-from gatewise.data.times import Time, regular_steps
+from gatewise.data.times import Time, month_form, regular_steps
 from gatewise.errors import DataError, InputError, quote
 from gatewise.types import Array
-
-_MONTH = re.compile(r"\d{4}-\d\d")
 
 
 class ForecastTable(NamedTuple):
     """Values (n,), exogenous columns (n, K) and times (n) of each series by name.
 
-    time, value, id: the columns as the header writes them. months: every time is written as a month, 2024-03.
+    time, value, id: the columns as the header writes them. form: how the times are written, if all are months or
+    quarters of one form; see `month_form`.
     """
 
     values: dict[str, Array]
@@ -30,7 +28,7 @@ class ForecastTable(NamedTuple):
     time: str
     value: str
     id: str | None
-    months: bool
+    form: str
 
 
 def read_forecast_table(
@@ -46,7 +44,7 @@ def read_forecast_table(
         id = None if id is None else table.column(id, "--id")
         columns = [value, *(table.column(name, "--exogenous") for name in exogenous or [])]
         rows: dict[str, list[tuple[int, Time, list[float]]]] = {}
-        months = True
+        forms: set[str] = set()
         for line, row in table.rows():
             name = "series" if id is None else str(row[id] or "").strip()
             if not name:
@@ -55,7 +53,7 @@ def read_forecast_table(
             for column, found in zip(columns, numbers, strict=True):
                 if found != found:
                     fail(table.file, line, f"{quote(column)} is missing; fill or interpolate it before forecasting")
-            months = months and bool(_MONTH.fullmatch(str(row[time]).strip()))
+            forms.add(month_form(row[time]))
             rows.setdefault(name, []).append((line, time_of(table.file, line, row[time]), numbers))
         if not rows:
             raise DataError(f"{quote(path, 200)}: has no row")
@@ -70,5 +68,5 @@ def read_forecast_table(
         {name: one[:, 0] for name, one in tables.items()},
         {name: one[:, 1:] for name, one in tables.items()} if exogenous else None,
         {name: [at for _, at, _ in steps] for name, steps in rows.items()},
-        *(time, value, id, months),
+        *(time, value, id, forms.pop() if len(forms) == 1 else ""),
     )
