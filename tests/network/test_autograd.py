@@ -10,7 +10,7 @@ import torch
 
 from gatewise.kernels import get
 from gatewise.network.architecture import Architecture
-from gatewise.network.autograd import VALUES, Variable, _RecordingOps, gradients
+from gatewise.network.autograd import VALUES, RecordingOps, Variable, gradients
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
@@ -98,8 +98,8 @@ def test_a_tie_for_the_maximum_is_shared_whatever_the_sign() -> None:
     """With gates of 0 or 1 many steps show exactly 0. `nn.segment_max` is held to the same (tests/nn/test_ops.py),
     since torch.segment_reduce (2.13) shares a positive gradient alone.
     """
-    ops = _RecordingOps(None, False, None, None)
-    x = Variable(ops, np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32))
+    ops = RecordingOps()
+    x = Variable(np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32), ops)
     largest = ops.segment_max(x, np.array([3, 1]))
     largest.accumulate(np.array([[4, -6, -9], [1, -1, 2]], dtype=np.float32))
     ops.backward()

@@ -141,6 +141,10 @@ class Kernel(Protocol):
         """Whether backward overwrites the saved activations; then they serve one backward pass only."""
         ...
 
+    def with_threads(self, count: int) -> Kernel:
+        """The same kernel, on this many threads."""
+        ...
+
     def lanes(self, units: int) -> int:
         """The last axis of `SavedActivations.packed_gates` for H = units."""
         ...

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from copy import copy
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -54,6 +55,11 @@ class Native:
         self.name = "native" if precision == "float32" else precision
         self._isa = isa
         self._threads = threads
+
+    def with_threads(self, count: int) -> Native:
+        kernel = copy(self)
+        kernel._threads = count
+        return kernel
 
     def lanes(self, units: int) -> int:
         lanes: int = _extension().lanes(self._isa or isa())

@@ -21,6 +21,9 @@ class Reference:
     dtypes = ("float32", "float64")
     consumes_saved = False
 
+    def with_threads(self, count: int) -> Reference:
+        return self
+
     def lanes(self, units: int) -> int:
         return units
 

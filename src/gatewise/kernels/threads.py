@@ -1,4 +1,6 @@
-"""Number of threads per call: CPU affinity, the control group's quota, and GATEWISE_THREADS.
+"""Threads: how many per call, and calls at the same time.
+
+The number follows from CPU affinity, the control group's quota, and GATEWISE_THREADS.
 
 All of them can change while a process runs, so each call asks again. The quota takes reading a few files and rarely
 changes, so it is cached for some seconds.
@@ -8,15 +10,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, TypeVar
 
 from gatewise.errors import InputError, quote
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 MOST_THREADS = 1024
 _ROOT = Path("/")
 _SECONDS = 10.0  # for which a quota is cached
+_worker: ThreadPoolExecutor | None = None
+T = TypeVar("T")
 
 
 def threads() -> int:
@@ -31,6 +39,35 @@ def threads() -> int:
     if not (forced.isascii() and forced.isdigit() and 1 <= int(forced[:9]) <= MOST_THREADS):
         raise InputError(f"GATEWISE_THREADS must be a number from 1 to {MOST_THREADS}, not {quote(forced)}")
     return int(forced)
+
+
+def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """The results of one or two tasks, at the same time where there are two threads. Tasks that release the
+    interpreter's lock, as the native kernel does, gain from it. Exceptions of a task are raised here.
+    """
+    global _worker
+    if len(tasks) != 2 or threads() < 2:
+        return [task() for task in tasks]
+    if _worker is None:
+        from concurrent.futures import ThreadPoolExecutor  # the start of a plain prediction does not wait for it
+
+        _worker = ThreadPoolExecutor(1, thread_name_prefix="gatewise")
+    second = _worker.submit(tasks[1])
+    try:
+        first = tasks[0]()
+    except BaseException:
+        second.exception()  # wait: it may still use the arrays
+        raise
+    return [first, second.result()]
+
+
+def _forget_worker() -> None:
+    global _worker
+    _worker = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_worker)  # a forked child has none of the threads
 
 
 @lru_cache(maxsize=1)

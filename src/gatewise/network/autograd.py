@@ -1,23 +1,26 @@
-"""Gradients of the network without torch: `Ops` that record, so that `network.forward` itself is differentiated.
+"""Reverse-mode automatic differentiation: `Ops` that record, so that `network.forward` itself is differentiated.
 
-Reverse-mode automatic differentiation on whole arrays (as in karpathy's micrograd): each operation records a function
-that passes the gradient of its result on to its arguments; the recurrence uses the kernel's own backward pass. Pad
-states, layers and pooling are therefore defined once, in `network.forward`.
+It works on whole arrays (as karpathy's micrograd on numbers): each operation records a function that passes the
+gradient of its result on to its arguments; the recurrence uses the kernel's own backward pass. Pad states, layers and
+pooling are therefore defined once, in `network.forward`. Training and explanations both use it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Interpolation, Kernel, LSTMCall
+from gatewise.kernels import Interpolation, Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.ragged import max_backward, starts_of
+from gatewise.kernels.threads import concurrently, threads
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
+from gatewise.network.dropout import Dropout
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps, States
 from gatewise.types import Array, Lengths
@@ -44,10 +47,10 @@ def gradients(
     interpolation: applies to the input rows of the first layer (see `kernels.Interpolation`), but not to the pads
     before them, whose states may be in `memo`. The gradient of a row is then summed over its interpolated rows.
     """
-    ops = _RecordingOps(kernel, VALUES in inputs, interpolation, memo)
-    named: dict[str, Any] = {name: Variable(ops, a) if name in inputs else a for name, a in parameters.items()}
+    ops = RecordingOps(kernel, values_need_grad=VALUES in inputs, interpolation=interpolation, memo=memo)
+    named: dict[str, Any] = {name: Variable(a) if name in inputs else a for name, a in parameters.items()}
     out = forward(ops, named, arch, batch)
-    logits = _array(out)
+    logits = array_of(out)
     if isinstance(out, Variable):
         out.accumulate(dlogits(logits).astype(logits.dtype))
         ops.backward()
@@ -58,8 +61,8 @@ def gradients(
 class Variable:
     """An array, `value`, and its gradient, `grad`, which accumulates; None while there is none."""
 
-    def __init__(self, ops: _RecordingOps, value: Array) -> None:
-        self.ops, self.value = ops, value
+    def __init__(self, value: Array, ops: RecordingOps | None = None) -> None:
+        self.value, self.ops = value, ops
         self.grad: Array | None = None
         self._owns_grad = False  # whether nothing else holds `grad`, so that it may change in place
 
@@ -72,11 +75,13 @@ class Variable:
             whole[rows] = grad
             self.accumulate(whole)
 
+        assert self.ops is not None  # a parameter is never cut
         return self.ops.record(self.value[rows], backward)
 
-    def accumulate(self, grad: Array) -> None:
+    def accumulate(self, grad: Array, *, owned: bool = False) -> None:
+        """Add `grad`; owned: nothing else holds it, so that later gradients may be added to it in place."""
         if self.grad is None:
-            self.grad = grad
+            self.grad, self._owns_grad = grad, owned
         elif self._owns_grad:
             self.grad += grad
         else:
@@ -92,21 +97,77 @@ class Variable:
         for row, start, length in zip(grad, starts_of(lengths).tolist(), lengths.tolist(), strict=True):
             self.grad[start : start + length] += row
 
+    def accumulate_rows(self, rows: NDArray[np.int64], grad: Array) -> None:
+        """`grad` (R, D) for `rows` (R,), distinct."""
+        whole = np.zeros_like(self.value)
+        whole[rows] = grad
+        self.accumulate(whole, owned=True)
+
     def grad_or_zeros(self) -> Array:
         return np.zeros_like(self.value) if self.grad is None else self.grad
 
+    def clear(self) -> None:
+        """Forget the gradient."""
+        self.grad, self._owns_grad = None, False
 
-class _RecordingOps:
-    """`network.ops.Ops` on arrays and `Variable`s. A result that needs no gradient is an array and is not recorded."""
+
+class RowGradient(NamedTuple):
+    """Gradient of a table (V, D): `values` (R, D) of the `rows` (R,), ascending; zero elsewhere."""
+
+    rows: NDArray[np.int64]
+    values: Array
+
+
+class Table(Variable):
+    """A table (V, D) of which a batch reads few rows: its gradient is kept by row, not as an array of mostly zeros."""
+
+    def __init__(self, value: Array) -> None:
+        super().__init__(value)
+        self._parts: list[RowGradient] = []
+
+    def accumulate_rows(self, rows: NDArray[np.int64], grad: Array) -> None:
+        self._parts.append(RowGradient(rows, grad))
+
+    def row_gradient(self) -> RowGradient:
+        """The sum of what has accumulated."""
+        if not self._parts:
+            return RowGradient(np.zeros(0, dtype=np.int64), np.zeros((0, self.value.shape[1]), self.value.dtype))
+        if len(self._parts) > 1:
+            rows, values = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+            self._parts = [sum_rows(rows, values)]
+        return self._parts[0]
+
+    def clear(self) -> None:
+        self._parts.clear()
+
+
+def sum_rows(rows: NDArray[np.int64], values: Array) -> RowGradient:
+    """The values (N, D) summed over equal `rows` (N,)."""
+    if not len(rows):
+        return RowGradient(rows, values)
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
+    return RowGradient(rows[starts], np.add.reduceat(values[order], starts, axis=0))
+
+
+class RecordingOps:
+    """`network.ops.Ops` on arrays and `Variable`s. A result that needs no gradient is an array and is not recorded.
+
+    dropout: the masks of a training step; None for prediction. Other arguments: see `gradients`.
+    """
 
     def __init__(
         self,
-        kernel: Kernel | None,
-        values_need_grad: bool,
-        interpolation: Interpolation | None,
-        memo: dict[str, tuple[Array, Array]] | None,
+        kernel: Kernel | None = None,
+        *,
+        dropout: Dropout | None = None,
+        values_need_grad: bool = False,
+        interpolation: Interpolation | None = None,
+        memo: dict[str, tuple[Array, Array]] | None = None,
     ) -> None:
         self.numpy = NumpyOps(kernel, memo=memo)
+        self.masks = dropout
         self.interpolation = interpolation
         self.values: Variable | None = None
         self._values_need_grad = values_need_grad
@@ -114,7 +175,7 @@ class _RecordingOps:
 
     def record(self, value: Array, backward: Callable[[Array], None]) -> Variable:
         """A variable for `value`; `backward` is called with its gradient, if there is one."""
-        variable = Variable(self, value)
+        variable = Variable(value, self)
         self._recorded.append(lambda: None if variable.grad is None else backward(variable.grad))
         return variable
 
@@ -125,48 +186,46 @@ class _RecordingOps:
         self._recorded.clear()
 
     def constant(self, values: Array, like: Any) -> Any:
-        array = self.numpy.constant(values, _array(like))
+        array = self.numpy.constant(values, array_of(like))
         if not self._values_need_grad:
             return array
-        self.values = Variable(self, array)
+        self.values = Variable(array, self)
         return self.values
 
     def take(self, rows: Any, which: NDArray[np.int64]) -> Any:
-        value = self.numpy.take(_array(rows), which)
+        value = self.numpy.take(array_of(rows), which)
         if not isinstance(rows, Variable):
             return value
-        distinct = bool((np.diff(which) > 0).all())
+        distinct = len(which) < 2 or bool((which[1:] > which[:-1]).all())
 
         def backward(grad: Array) -> None:
-            whole = np.zeros_like(rows.value)
-            if distinct:
-                whole[which] = grad
-            else:
-                np.add.at(whole, which, grad)
-            rows.accumulate(whole)
+            rows.accumulate_rows(*((which, grad) if distinct else sum_rows(which, grad)))
 
         return self.record(value, backward)
 
     def linear(self, x: Any, weight: Any, bias: Any) -> Any:
-        value = self.numpy.linear(_array(x), _array(weight), _array(bias))
+        value = self.numpy.linear(array_of(x), array_of(weight), array_of(bias))
         if not any(isinstance(part, Variable) for part in (x, weight, bias)):
             return value
 
         def backward(grad: Array) -> None:
             if isinstance(x, Variable):
-                x.accumulate(grad @ _array(weight))  # (U, K) @ (K, D)
+                x.accumulate(grad @ array_of(weight))  # (U, K) @ (K, D)
             if isinstance(weight, Variable):
-                weight.accumulate(grad.T @ _array(x))  # (K, U) @ (U, D)
+                weight.accumulate(grad.T @ array_of(x))  # (K, U) @ (U, D)
             if isinstance(bias, Variable):
                 bias.accumulate(grad.sum(axis=0))
 
         return self.record(value, backward)
 
     def project(self, x: Any, weight_ih: Any, bias: Any) -> Any:
-        value = self.numpy.project(_array(x), _array(weight_ih), _array(bias))
+        value = self.numpy.project(array_of(x), array_of(weight_ih), array_of(bias))
         if not any(isinstance(part, Variable) for part in (x, weight_ih, bias)):
             return value
-        kernel, (x_array, w_array) = self.numpy.kernel, (np.ascontiguousarray(_array(part)) for part in (x, weight_ih))
+        kernel, (x_array, w_array) = (
+            self.numpy.kernel,
+            (np.ascontiguousarray(array_of(part)) for part in (x, weight_ih)),
+        )
 
         def backward(grad: Array) -> None:
             with_dx = isinstance(x, Variable)
@@ -176,28 +235,48 @@ class _RecordingOps:
         return self.record(value, backward)
 
     def lstm(self, name: str, call: LSTMCall[Any]) -> States:
-        inputs = (call.pre, call.weight_hh, call.h0, call.c0)
-        if not any(isinstance(part, Variable) for part in inputs):
-            return self.numpy.lstm(name, call)
-        kernel, interpolated = self.numpy.kernel, name.startswith("lstm.0.") and not name.endswith(".pads")
-        pre, weight_hh, h0, c0 = (np.ascontiguousarray(_array(part)) for part in inputs)
-        interpolation = self.interpolation if interpolated else None
-        call = replace(call, pre=pre, weight_hh=weight_hh, h0=h0, c0=c0, interpolation=interpolation)
-        run = kernel.forward(call)
-        saved = run.saved
-        assert saved is not None
-        states = States(*(Variable(self, a) for a in (run.h, saved.c, run.h_T, run.c_T)))
+        return self.lstms([(name, call)])[0]
+
+    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]]) -> list[States]:
+        """The directions of a layer, at the same time, forward and backward."""
+        if not any(isinstance(part, Variable) for _, call in calls for part in _states_of(call)):
+            return self.numpy.lstms(calls)
+        share = threads() // len(calls) if len(calls) > 1 else 0
+        kernels = [self.numpy.kernel_of(name) for name, _ in calls]
+        if share:
+            kernels = [kernel.with_threads(share) for kernel in kernels]
+        arrays = [self._arrays(name, call) for name, call in calls]
+        runs = concurrently([partial(kernel.forward, one) for kernel, one in zip(kernels, arrays, strict=True)])
+        saved = [cast(SavedActivations, run.saved) for run in runs]
+        states = [
+            States(*(Variable(a, self) for a in (run.h, one.c, run.h_T, run.c_T)))
+            for run, one in zip(runs, saved, strict=True)
+        ]
 
         def backward() -> None:
-            dh, dc, dh_T, dc_T = (None if s.grad is None else np.ascontiguousarray(s.grad) for s in states)
-            if dh is None and dc is None and dh_T is None and dc_T is None:
-                return
-            dh_T, dc_T = (np.zeros_like(run.h_T) if d is None else d for d in (dh_T, dc_T))
-            grads = kernel.backward(saved, dh, dh_T, dc_T, dc, with_dweight=isinstance(inputs[1], Variable))
-            _accumulate(inputs, grads)
+            tasks, whose = [], []
+            for (_, call), kernel, run, activations, state in zip(calls, kernels, runs, saved, states, strict=True):
+                dh, dc, dh_T, dc_T = (None if s.grad is None else np.ascontiguousarray(s.grad) for s in state)
+                if dh is None and dc is None and dh_T is None and dc_T is None:
+                    continue
+                dh_T, dc_T = (np.zeros_like(run.h_T) if d is None else d for d in (dh_T, dc_T))
+                inputs = _states_of(call)
+                with_dweight = isinstance(inputs[1], Variable)
+                tasks.append(partial(kernel.backward, activations, dh, dh_T, dc_T, dc, with_dweight=with_dweight))
+                whose.append(inputs)
+            for inputs, grads in zip(whose, concurrently(tasks), strict=True):
+                _accumulate(inputs, grads)
 
         self._recorded.append(backward)
         return states
+
+    def _arrays(self, name: str, call: LSTMCall[Any]) -> LSTMCall[Array]:
+        """The call with arrays in place of variables, and what only a training step or a path of inputs has."""
+        pre, weight_hh, h0, c0 = (np.ascontiguousarray(array_of(part)) for part in _states_of(call))
+        interpolated = name.startswith("lstm.0.") and not name.endswith(".pads")
+        interpolation = self.interpolation if interpolated else None
+        mask = None if self.masks is None else self.masks.mask("recurrent", h0.shape, h0.dtype)
+        return replace(call, pre=pre, weight_hh=weight_hh, h0=h0, c0=c0, mask=mask, interpolation=interpolation)
 
     def pad_states(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
         if self.interpolation is None:
@@ -205,43 +284,55 @@ class _RecordingOps:
 
         def constant(count: int) -> tuple[Array, Array]:
             h, c = run(count)
-            return _array(h), _array(c)
+            return array_of(h), array_of(c)
 
         return self.numpy.pad_states(name, longest, most, constant)
 
     def zeros(self, like: Any, rows: int, width: int) -> Array:
-        return self.numpy.zeros(_array(like), rows, width)
+        return self.numpy.zeros(array_of(like), rows, width)
 
     def concat(self, parts: Sequence[Any], axis: int) -> Any:
         if len(parts) == 1:
             return parts[0]
-        value = np.concatenate([_array(part) for part in parts], axis=axis)
+        value = np.concatenate([array_of(part) for part in parts], axis=axis)
         if not any(isinstance(part, Variable) for part in parts):
             return value
-        ends = np.cumsum([_array(part).shape[axis] for part in parts])[:-1]
+        ends = np.cumsum([array_of(part).shape[axis] for part in parts])[:-1]
         return self.record(value, lambda grad: _accumulate(parts, np.split(grad, ends, axis=axis)))
 
     def converged(self, states: States) -> bool:
-        return self.numpy.converged(States(*(_array(part) for part in states)))
+        return self.numpy.converged(States(*(array_of(part) for part in states)))
 
     def segment_mean(self, x: Any, lengths: Lengths) -> Any:
-        value = self.numpy.segment_mean(_array(x), lengths)
+        value = self.numpy.segment_mean(array_of(x), lengths)
         if not isinstance(x, Variable):
             return value
         count = np.maximum(lengths, 1)[:, None].astype(value.dtype)
         return self.record(value, lambda grad: x.accumulate_repeated(grad / count, lengths))
 
     def segment_max(self, x: Any, lengths: Lengths) -> Any:
-        value = self.numpy.segment_max(_array(x), lengths)
+        value = self.numpy.segment_max(array_of(x), lengths)
         if not isinstance(x, Variable):
             return value
-        return self.record(value, lambda grad: x.accumulate(max_backward(x.value, value, lengths, grad)))
+        return self.record(value, lambda grad: x.accumulate(max_backward(x.value, value, lengths, grad), owned=True))
 
     def dropout(self, x: Any, part: str) -> Any:
-        return x
+        value = array_of(x)
+        mask = None if self.masks is None else self.masks.of_rows(part, value.shape, value.dtype)
+        if mask is None:
+            return x
+        if not isinstance(x, Variable):
+            return value * mask
+        return self.record(value * mask, lambda grad: x.accumulate(grad * mask))
 
 
-def _array(x: Any) -> Array:
+def _states_of(call: LSTMCall[Any]) -> tuple[Any, Any, Any, Any]:
+    """The arrays of a call that can have a gradient, in the order of `kernels.Backward`."""
+    return call.pre, call.weight_hh, call.h0, call.c0
+
+
+def array_of(x: Any) -> Array:
+    """The array of a variable, or the array itself."""
     value: Array = x.value if isinstance(x, Variable) else x
     return value
 

@@ -1,6 +1,6 @@
 """The forward pass, for prediction and training: embedding -> LSTM layers -> pooling -> dense.
 
-It is written against `Ops`, so it runs on NumPy arrays and on torch tensors.
+It is written against `Ops`, so it runs on arrays for prediction and records gradients for training.
 
 With padding "pre" the states after 0, 1, 2, ... pads are equal for all sequences of a batch. They are computed once, as
 one sequence (the pad states), and each sequence starts from the state after its own number of pads; `take` adds its
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -61,21 +63,23 @@ def run_lstms(
     longest = 0 if batch.pads is None else int(batch.pads.max(initial=0))
     x_pad = ops.take(x, np.zeros(1, dtype=np.int64)) if longest else None  # PAD is the smallest token: row 0, (1, D)
     runs: list[States] = []
-    for layer, direction, name in arch.lstms():
-        if layer and direction == "forward":  # the layer below is complete
+    for layer, group in groupby(arch.lstms(), key=itemgetter(0)):
+        if layer:
             x = ops.dropout(ops.concat([run.h for run in runs], axis=1), "layer")  # (N, H x directions)
-            index, runs = None, []
-        pre = _project(ops, parameters, name, x)  # (U, 4H), above the first layer (N, 4H)
-        h0 = c0 = ops.zeros(pre, len(batch), arch.units)
-        if batch.pads is not None and longest:
-            run = partial(_pad_states, ops, parameters, name, x_pad, arch)
-            h_pads, c_pads = ops.pad_states(name, longest, arch.max_length, run)  # (S + 1, H)
-            after = np.minimum(batch.pads, len(h_pads) - 1)
-            h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
-            x_pad = ops.dropout(h_pads[1:], "layer")
-        weight_hh = parameters[f"{name}.weight_hh"]
-        reverse = direction == "backward"
-        runs.append(ops.lstm(name, LSTMCall(pre, index, batch.lengths, weight_hh, h0, c0, reverse, arch.gate)))
+            index = None
+        calls = []
+        for _, direction, name in group:
+            pre = _project(ops, parameters, name, x)  # (U, 4H), above the first layer (N, 4H)
+            h0 = c0 = ops.zeros(pre, len(batch), arch.units)
+            if batch.pads is not None and longest:
+                run = partial(_pad_states, ops, parameters, name, x_pad, arch)
+                h_pads, c_pads = ops.pad_states(name, longest, arch.max_length, run)  # (S + 1, H)
+                after = np.minimum(batch.pads, len(h_pads) - 1)
+                h0, c0 = ops.take(h_pads, after), ops.take(c_pads, after)
+                x_pad = ops.dropout(h_pads[1:], "layer")
+            weight_hh, reverse = parameters[f"{name}.weight_hh"], direction == "backward"
+            calls.append((name, LSTMCall(pre, index, batch.lengths, weight_hh, h0, c0, reverse, arch.gate)))
+        runs = ops.lstms(calls)
     return [run.h for run in runs], [run.h_T for run in runs]
 
 

@@ -1,6 +1,6 @@
-"""Array operations of the network: `network.forward` is written against `Ops` and runs on NumPy and on torch.
+"""Array operations of the network, against which `network.forward` is written.
 
-`NumpyOps` serves prediction and explanation; `gatewise.nn.network.TorchOps` serves training.
+`NumpyOps` serves prediction; `network.autograd.RecordingOps` serves training and the explanations that need gradients.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class Ops(Protocol):
         """The recurrence by the kernel; `name` is the prefix of the parameters (`.pads` added for the pad steps)."""
         ...
 
+    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]]) -> list[States]:
+        """`lstm` of each call: the directions of a layer, which do not depend on each other."""
+        ...
+
     def pad_states(self, name: str, longest: int, most: int, run: Callable[[int], tuple[Any, Any]]) -> tuple[Any, Any]:
         """`run(longest)`, the states after up to `longest` pads; for constant parameters `run(most)`, once."""
         ...
@@ -73,14 +77,6 @@ class Ops(Protocol):
     def dropout(self, x: Any, part: str) -> Any:
         """Dropout on x (K, D) in training; `part` is embedding, layer or output. In prediction, x itself."""
         ...
-
-
-def never_converges(kernel: str) -> bool:
-    """Whether pad states never converge with this kernel, so that the native kernel must compute them.
-
-    With bfloat16 products the states cycle within one rounding, and every pad step would run.
-    """
-    return kernel == "bf16"
 
 
 class NumpyOps:
@@ -113,11 +109,19 @@ class NumpyOps:
 
     def lstm(self, name: str, call: LSTMCall[Array]) -> States:
         pads = name.endswith(".pads")  # pad states need c of every step, which only the saved activations hold
-        kernel = get("native") if pads and never_converges(self.kernel.name) else self.kernel
-        run = kernel.forward(call, keep=self.keep or pads)
+        run = self.kernel_of(name).forward(call, keep=self.keep or pads)
         if self.keep and run.saved is not None:
             self.saved_activations.setdefault(name, []).append(run.saved)
         return States(run.h, run.saved.c if run.saved is not None else None, run.h_T, run.c_T)
+
+    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Array]]]) -> list[States]:
+        return [self.lstm(name, call) for name, call in calls]
+
+    def kernel_of(self, name: str) -> Kernel:
+        """The kernel for the LSTM of this name. With bfloat16 products pad states cycle within one rounding and never
+        converge, so that every pad step would run: the native kernel computes them.
+        """
+        return get("native") if name.endswith(".pads") and self.kernel.name == "bf16" else self.kernel
 
     def pad_states(
         self, name: str, longest: int, most: int, run: Callable[[int], tuple[Array, Array]]

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from gatewise.kernels import LSTMCall, get
 from gatewise.kernels.ragged import max_backward, reduced
-from gatewise.network.ops import States, never_converges
+from gatewise.network.ops import States
 from gatewise.nn.kernel_ops import lstm, project
 from gatewise.types import Array, Lengths
 
@@ -48,12 +48,15 @@ class TorchOps:
     def lstm(self, name: str, call: LSTMCall[Tensor]) -> States:
         p, kernel = self.probability.get("recurrent", 0), self.kernel
         mask = torch.nn.functional.dropout(call.h0.new_ones(call.h0.shape), p) if p > 0 else None
-        if name.endswith(".pads") and call.h0.dtype == torch.float32 and never_converges(kernel or get().name):
+        if name.endswith(".pads") and call.h0.dtype == torch.float32 and (kernel or get().name) == "bf16":
             kernel = "native"
         index = None if call.index is None else torch.from_numpy(call.index)
         lengths, states = torch.from_numpy(call.lengths), (call.weight_hh, call.h0, call.c0)
         how: dict[str, Any] = {"reverse": call.reverse, "gate": call.gate, "mask": mask, "kernel": kernel}
         return States(*lstm(call.pre, index, lengths, *states, **how))
+
+    def lstms(self, calls: Sequence[tuple[str, LSTMCall[Tensor]]]) -> list[States]:
+        return [self.lstm(name, call) for name, call in calls]
 
     def pad_states(
         self, name: str, longest: int, most: int, run: Callable[[int], tuple[Tensor, Tensor]]

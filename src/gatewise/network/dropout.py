@@ -1,0 +1,45 @@
+"""Dropout masks for a training step, drawn from one generator.
+
+A mask has 0 with the probability of its part and 1 / (1 - probability) elsewhere (inverted dropout, Srivastava et al.
+2014):
+
+    word        whole rows of the batch's distinct tokens (Gal & Ghahramani 2016: one mask per word type)
+    embedding   single values of these rows
+    recurrent   units of h_{t-1} in the product with W_hh, the same ones at every step of a sequence (same paper)
+    layer       units between layers
+    output      units before the dense layer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gatewise.types import Array
+
+_LEVELS = 1 << 16  # a probability is rounded to 1 / 65,536
+
+
+class Dropout:
+    """Masks with the given probability by part; 0 where absent."""
+
+    def __init__(self, probability: Mapping[str, float], rng: np.random.Generator) -> None:
+        self.probability, self.rng = dict(probability), rng
+
+    def mask(self, part: str, shape: tuple[int, ...], dtype: Any) -> Array | None:
+        """A mask of this shape, or None where the probability is 0."""
+        dropped = round(self.probability.get(part, 0) * _LEVELS)
+        if not dropped:
+            return None
+        kept = self.rng.integers(0, _LEVELS, shape, dtype=np.uint16) >= dropped
+        return np.multiply(kept, _LEVELS / (_LEVELS - dropped), dtype=dtype)
+
+    def of_rows(self, part: str, shape: tuple[int, ...], dtype: Any) -> Array | None:
+        """The mask for an array of this shape (R, D); of an embedding, that of its words too."""
+        mask = self.mask(part, shape, dtype)
+        words = self.mask("word", (shape[0], 1), dtype) if part == "embedding" else None
+        if words is None or mask is None:
+            return mask if words is None else words
+        return words * mask

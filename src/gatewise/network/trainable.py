@@ -1,0 +1,130 @@
+"""A network whose parameters are trained: `network.forward` on arrays that an optimiser changes in place.
+
+Only the embedding rows of tokens that occur in training (`trainable_rows`) are parameters: the gradient of every other
+row is zero, so Adam would never change it. `arrays()` returns all parameters, the other rows unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError
+from gatewise.kernels import Kernel
+from gatewise.network.architecture import Architecture
+from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of
+from gatewise.network.batch import Batch
+from gatewise.network.dropout import Dropout
+from gatewise.network.forward import forward
+from gatewise.types import Array
+
+Gradients = dict[str, "Array | RowGradient"]
+LossOf = Callable[[Array], tuple[float, Array]]  # logits (B, outputs) -> the loss and its gradient
+TABLE = "embedding.weight"
+
+
+class Network:
+    """A trainable network. parameters: by name, as `gatewise.network.architecture.initial_parameters` returns them.
+
+    trainable_rows (A,): the embedding rows that may occur, ascending; None for all. dropout: probability by part, see
+    `gatewise.network.dropout`. rng: draws the masks. kernel: the default kernel where None. dtype: "float32", or
+    "float64" for tests.
+    """
+
+    def __init__(
+        self,
+        arch: Architecture,
+        parameters: Mapping[str, Array],
+        *,
+        trainable_rows: NDArray[np.int64] | None = None,
+        dropout: Mapping[str, float] | None = None,
+        rng: np.random.Generator | None = None,
+        kernel: Kernel | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        if arch.padding == "pre" and (dropout or {}).get("recurrent", 0) > 0:
+            raise InputError(
+                "recurrent dropout has one mask per sequence, so sequences cannot share their pads (padding)"
+            )
+        self.arch, self.kernel = arch, kernel
+        self.dropout = Dropout(dropout or {}, rng or np.random.default_rng())
+        self.trainable_rows = trainable_rows if arch.inputs == "tokens" else None
+        self._start = dict(parameters)
+        self._row_of: NDArray[np.int64] | None = None
+        if self.trainable_rows is not None:
+            self._row_of = np.full(arch.vocab_size, -1, dtype=np.int64)
+            self._row_of[self.trainable_rows] = np.arange(len(self.trainable_rows))
+        self.variables: dict[str, Variable] = {}
+        for name, array in parameters.items():
+            kept = array if name != TABLE or self.trainable_rows is None else array[self.trainable_rows]
+            own = np.array(kept, dtype=dtype, order="C")
+            self.variables[name] = Table(own) if name == TABLE else Variable(own)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The parameters by name, from input to output; of the embedding, the trainable rows only. The optimiser
+        changes them in place.
+        """
+        return {name: variable.value for name, variable in self.variables.items()}
+
+    def backward(self, batch: Batch, loss_of: LossOf) -> tuple[Array, float]:
+        """Add the gradient of a batch's loss; return logits (B, outputs) and loss."""
+        return self.backward_from(batch, None, loss_of)
+
+    def backward_from(self, batch: Batch, x: Variable | None, loss_of: LossOf) -> tuple[Array, float]:
+        """As `backward`. x (N, D): the input of every step instead of the batch's own."""
+        ops = self.ops()
+        logits = forward(ops, self.variables, self.arch, self.with_rows(batch), x)
+        values = array_of(logits)
+        loss, gradient = loss_of(values)
+        logits.accumulate(gradient.astype(values.dtype, copy=False))
+        ops.backward()
+        return values, loss
+
+    def logits(self, batch: Batch) -> Array:
+        """Logits (B, outputs) of a batch without dropout."""
+        ops = RecordingOps(self.kernel)
+        return array_of(forward(ops, self.parameters, self.arch, self.with_rows(batch)))
+
+    def ops(self) -> RecordingOps:
+        """Operations that record a training step, with dropout."""
+        return RecordingOps(self.kernel, dropout=self.dropout)
+
+    def with_rows(self, batch: Batch) -> Batch:
+        """The batch with its tokens as row numbers of `trainable_rows`."""
+        if self._row_of is None or batch.distinct is None:
+            return batch
+        return Batch(batch.lengths, self._row_of[batch.distinct], batch.index, batch.values, batch.pads)
+
+    def gradients(self) -> Gradients:
+        """The gradients by name that have accumulated since `zero_grad`; of the embedding, by row."""
+        return {
+            name: variable.row_gradient() if isinstance(variable, Table) else variable.grad_or_zeros()
+            for name, variable in self.variables.items()
+        }
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for variable in self.variables.values():
+            variable.clear()
+
+    def state(self) -> dict[str, Array]:
+        """Copies of the parameters by name; of the embedding, the trainable rows only."""
+        return {name: value.copy() for name, value in self.parameters.items()}
+
+    def set_state(self, state: Mapping[str, Array]) -> None:
+        """Restore what `state` returned."""
+        for name, value in self.parameters.items():
+            value[...] = state[name]
+
+    def arrays(self, state: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """All parameters by name, current or of `state`; other embedding rows have their initial values."""
+        out: dict[str, Any] = dict(state if state is not None else self.state())
+        if self.trainable_rows is not None:
+            full = self._start[TABLE].astype(out[TABLE].dtype)
+            full[self.trainable_rows] = out[TABLE]
+            out[TABLE] = full
+        return out
