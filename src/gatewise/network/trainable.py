@@ -21,7 +21,7 @@ from gatewise.network.dropout import Dropout
 from gatewise.network.forward import forward
 from gatewise.types import Array
 
-Gradients = dict[str, "Array | RowGradient"]
+Gradients = dict[str, Array | RowGradient]
 LossOf = Callable[[Array], tuple[float, Array]]  # logits (B, outputs) -> the loss and its gradient
 TABLE = "embedding.weight"
 
@@ -101,10 +101,7 @@ class Network:
 
     def gradients(self) -> Gradients:
         """The gradients by name that have accumulated since `zero_grad`; of the embedding, by row."""
-        return {
-            name: variable.row_gradient() if isinstance(variable, Table) else variable.grad_or_zeros()
-            for name, variable in self.variables.items()
-        }
+        return gradients_of(self.variables)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -128,3 +125,11 @@ class Network:
             full[self.trainable_rows] = out[TABLE]
             out[TABLE] = full
         return out
+
+
+def gradients_of(variables: Mapping[str, Variable]) -> Gradients:
+    """The gradients by name; of tables by row."""
+    return {
+        name: variable.row_gradient() if isinstance(variable, Table) else variable.grad_or_zeros()
+        for name, variable in variables.items()
+    }

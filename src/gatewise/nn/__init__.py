@@ -1,4 +1,4 @@
-"""PyTorch modules: `LSTM`, a replacement for torch.nn.LSTM, `lstm`, the recurrence alone, and trainable networks."""
+"""PyTorch modules: `LSTM`, a replacement for torch.nn.LSTM, `lstm`, the recurrence alone, and converters."""
 
 from __future__ import annotations
 
@@ -21,15 +21,11 @@ except ImportError as error:
 from gatewise.nn.convert import from_torch, to_torch
 from gatewise.nn.keras import from_keras, to_keras
 from gatewise.nn.kernel_ops import LstmStates, lstm
-from gatewise.nn.language import LanguageModel
 from gatewise.nn.lstm import LSTM
-from gatewise.nn.network import Network
 
 __all__ = [
     "LSTM",
-    "LanguageModel",
     "LstmStates",
-    "Network",
     "from_keras",
     "from_torch",
     "lstm",

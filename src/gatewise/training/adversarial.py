@@ -13,47 +13,48 @@ embeddings do not evade it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gatewise.kernels.ragged import reduced
+from gatewise.network.autograd import Variable, array_of
 from gatewise.network.batch import Batch
-from gatewise.nn import Network
+from gatewise.network.forward import inputs
+from gatewise.network.trainable import LossOf, Network
+from gatewise.types import Array
 
 
-def adversarial_backward(
-    network: Network, batch: Batch, loss_of: Callable[[Tensor], Tensor], epsilon: float
-) -> tuple[Tensor, Tensor]:
+def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilon: float) -> tuple[Array, float]:
     """Add the gradient of the mean of both losses to the network's; return logits (B, outputs) and loss of the
-    unperturbed inputs. loss_of: the loss of logits (B, outputs).
+    unperturbed inputs. loss_of: the loss of logits (B, outputs) and its gradient.
     """
-    x = network.inputs(batch)  # (N, D); its graph leads to the embedding and is walked once, for both losses
-    plain = x.detach().requires_grad_()
-    logits = network(batch, plain)
-    loss = loss_of(logits)
-    (loss / 2).backward()  # type: ignore[no-untyped-call]
-    assert plain.grad is not None
-    perturbed = perturb(plain.detach(), plain.grad, batch.lengths, epsilon).requires_grad_()
-    (loss_of(network(batch, perturbed)) / 2).backward()  # type: ignore[no-untyped-call]
-    assert perturbed.grad is not None
-    if x.requires_grad:  # channels are data
-        x.backward(plain.grad + perturbed.grad)  # type: ignore[no-untyped-call]
-    return logits.detach(), loss.detach()
+
+    def half(logits: Array) -> tuple[float, Array]:
+        loss, gradient = loss_of(logits)
+        return loss, gradient / 2
+
+    ops = network.ops()
+    x = inputs(ops, network.variables, network.with_rows(batch))
+    if batch.index is not None:
+        x = ops.take(x, batch.index.astype(np.int64))  # (N, D); recorded once, for both losses
+    plain = Variable(array_of(x))
+    logits, loss = network.backward_from(batch, plain, half)
+    perturbed = Variable(perturb(plain.value, plain.grad_or_zeros(), batch.lengths, epsilon))
+    network.backward_from(batch, perturbed, half)
+    if isinstance(x, Variable):  # channels are data
+        x.accumulate(plain.grad_or_zeros() + perturbed.grad_or_zeros())
+        ops.backward()
+    return logits, loss
 
 
-def perturb(x: Tensor, gradient: Tensor, lengths: NDArray[np.int64], epsilon: float) -> Tensor:
+def perturb(x: Array, gradient: Array, lengths: NDArray[np.int64], epsilon: float) -> Array:
     """x + r (N, D) of the module's docstring, per sequence; r is 0 where the gradient (N, D) is."""
-    norm, gradient_norm = (_norms(values.numpy(), lengths) for values in (x, gradient))  # (B, 1)
+    norm, gradient_norm = (_norms(values, lengths) for values in (x, gradient))  # (B, 1)
     scale = np.divide(epsilon * norm, gradient_norm, out=np.zeros_like(norm), where=gradient_norm > 0)
-    return x + gradient * torch.from_numpy(np.repeat(scale, lengths, axis=0))
+    return np.asarray(x + gradient * np.repeat(scale, lengths, axis=0))
 
 
-def _norms(values: NDArray[np.floating], lengths: NDArray[np.int64]) -> NDArray[np.floating]:
+def _norms(values: Array, lengths: NDArray[np.int64]) -> Array:
     """Norm (B, 1) of each sequence's rows of (N, D), as one vector."""
     squares = np.einsum("nd,nd->n", values, values)[:, None]
-    norms: NDArray[np.floating] = np.sqrt(reduced(np.add, squares, lengths))
-    return norms
+    return np.asarray(np.sqrt(reduced(np.add, squares, lengths)))

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import torch
 
 from gatewise.errors import TrainingError
 from gatewise.storage import metadata_of, parse_json, tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.training.callback import EpochLog, PerplexityLog
-from gatewise.training.optim import load_state, state_arrays, state_shapes
+from gatewise.training.optim import Adam
 from gatewise.types import Array
 
 FILE = "checkpoint.safetensors"
@@ -54,23 +53,20 @@ class Progress(Generic[Row]):
         return "".join(json.dumps(row.as_dict()) + "\n" for row in self.history)
 
 
-def write_checkpoint(
-    folder: Path, identity: str, progress: Progress[Any], groups: Groups, optimizer: torch.optim.Adam
-) -> None:
-    """Write `folder`/checkpoint.safetensors: progress, arrays, Adam's state and torch's random state. identity: what
-    only a run of the same `run_identity` may continue. groups["weights"]: the optimizer's parameters, in its order.
+def write_checkpoint(folder: Path, identity: str, progress: Progress[Any], groups: Groups, optimizer: Adam) -> None:
+    """Write `folder`/checkpoint.safetensors: progress, arrays and Adam's state. identity: what only a run of the same
+    `run_identity` may continue.
     """
     tensors = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
-    tensors |= state_arrays(optimizer, list(groups["weights"]))
-    tensors["random"] = torch.get_rng_state().numpy()
+    tensors |= optimizer.state()
     metadata = {"identity": identity, "progress": json.dumps(asdict(progress))}
     write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata))
 
 
 def read_checkpoint(
-    folder: Path, identity: str, row: type[Row], groups: Groups, optimizer: torch.optim.Adam
+    folder: Path, identity: str, row: type[Row], groups: Groups, optimizer: Adam
 ) -> tuple[Progress[Row], dict[str, dict[str, Array]]]:
-    """Progress and arrays of a checkpoint; Adam's state and torch's random state are restored in place.
+    """Progress and arrays of a checkpoint; Adam's state is restored in place.
 
     row: the type of the history's rows. groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
     for the checkpoint of another run.
@@ -91,12 +87,8 @@ def read_checkpoint(
         for group, arrays in groups.items()
         for name, value in arrays.items()
     }
-    if progress.epoch or progress.step:
-        shapes |= state_shapes(groups["weights"])
-    shapes["random"] = (torch.get_rng_state().numpy().shape, "uint8")
-    tensors = tensors_from_bytes(raw, shapes, FILE)
-    load_state(optimizer, list(groups["weights"]), tensors)
-    torch.set_rng_state(torch.from_numpy(tensors["random"].copy()))
+    tensors = tensors_from_bytes(raw, shapes | optimizer.state_shapes(), FILE)
+    optimizer.load_state(tensors)
     return progress, {
         group: {name: tensors[f"{group}/{name}"].copy() for name in arrays} for group, arrays in groups.items()
     }
@@ -110,7 +102,6 @@ def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel:
         "data": fingerprint,
         "kernel": kernel,
         "threads": threads,
-        "torch": torch.__version__,
         "numpy": np.__version__,
         "machine": platform.machine(),
     }

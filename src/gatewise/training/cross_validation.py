@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from gatewise.training.callback import Callback
 from gatewise.training.loop import Loop
@@ -30,8 +29,7 @@ def cross_validate(
 ) -> list[Array]:
     """Logits (n, outputs) of all rows out of fold, after each epoch; empty without folds, or if `stop` is set.
 
-    loop_of(training_data, seed, callback, folder): the loop of a new network. Afterwards torch's generator starts
-    anew from its seed, so that a resumed run draws the same numbers.
+    loop_of(training_data, seed, callback, folder): the loop of a new network.
     """
     if not training_data.folds:
         return []
@@ -43,7 +41,6 @@ def cross_validate(
             replace(training_data, recipe=recipe, train=train, validation=held, folds=()), number, Callback(), None
         )
         if not loop.run(stop):
-            torch.manual_seed(torch.initial_seed())
             return []
         if not logits:
             shape = len(training_data.labels), loop.validation_logits[0].shape[1]
@@ -55,5 +52,4 @@ def cross_validate(
     callback.log(
         f"cross-validation of the network: {len(folds)} folds, lowest loss {loss[best]:.4f} after epoch {best + 1}"
     )
-    torch.manual_seed(torch.initial_seed())
     return logits

@@ -1,7 +1,7 @@
 """The training loop: batches, loss, gradients, Adam; validation after each epoch; a checkpoint after that.
 
-All random draws follow from the seed: the order of an epoch from (seed, epoch), dropout from torch's generator, whose
-state is in the checkpoint. Validation runs on the kernel and NumPy, as prediction does.
+All random draws follow from the seed: the order of an epoch from (seed, epoch), the dropout masks of a step from (seed,
+step). A checkpoint therefore needs no state of a generator.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gatewise import kernels
 from gatewise.data import batches
 from gatewise.errors import TrainingError
 from gatewise.model.model import Model
 from gatewise.network.batch import Batch
-from gatewise.nn import Network
+from gatewise.network.trainable import TABLE, Network
 from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint
 from gatewise.training.objective import correct_rows, loss_of, scores_of
-from gatewise.training.optim import learning_rate_at, parameter_groups
+from gatewise.training.optim import Adam, clipping, gradient_norm, learning_rate_at
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
+
+MASKS = 0xD50  # separates the draws of the masks from others with the same seed
 
 
 class Loop:
@@ -50,16 +50,17 @@ class Loop:
         self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
         self.out_of_fold: list[Array] = []  # those of a cross-validation, which replace the network's own
         self.progress: Progress[EpochLog] = Progress()
-        self._random = torch.get_rng_state()
         self.best = network.state()
         self.steps_per_epoch = -(-len(training_data.epoch_rows) // recipe.batch_size)
         self.epochs = max(recipe.epochs, -(-recipe.min_steps // self.steps_per_epoch))
-        self.optimizer = torch.optim.Adam(
-            parameter_groups(network, recipe),
-            lr=recipe.learning_rate,
-            betas=(recipe.beta_1, recipe.beta_2),
-            eps=recipe.epsilon,
-            fused=True,
+        self.optimizer = Adam(
+            network.parameters,
+            frozenset({TABLE}) & network.parameters.keys(),
+            beta_1=recipe.beta_1,
+            beta_2=recipe.beta_2,
+            epsilon=recipe.epsilon,
+            keras=True,
+            lr_scale={TABLE: recipe.embedding_lr_scale},
         )
 
     def run(self, stop: threading.Event) -> bool:
@@ -69,8 +70,7 @@ class Loop:
             try:
                 complete = self._epoch(stop)
             except TrainingError:
-                torch.set_rng_state(self._random)  # the failed step has changed nothing else
-                self._checkpoint()
+                self._checkpoint()  # the failed step has changed nothing
                 raise
             if not complete:
                 self._checkpoint()
@@ -118,7 +118,6 @@ class Loop:
     def _epoch(self, stop: threading.Event) -> bool:
         progress, order = self.progress, self._order(self.progress.epoch)
         began, before, first = time.perf_counter(), progress.seconds, progress.step
-        self.network.train()
         for rows in order[first:]:
             if stop.is_set():
                 return False
@@ -152,38 +151,26 @@ class Loop:
 
     def _step(self, rows: NDArray[np.int64], step: int, steps_per_epoch: int) -> tuple[float, int]:
         """One optimizer step: the batch's mean loss and its correct predictions, before the step."""
-        training_data, recipe = self.training_data, self.training_data.recipe
-        self._random = torch.get_rng_state()
+        training_data, recipe, optimizer = self.training_data, self.training_data.recipe, self.optimizer
+        self.network.dropout.rng = np.random.default_rng([self.seed, MASKS, step])
         batch = Batch.of([training_data.sequences[n] for n in rows], training_data.architecture)
+        if batch.distinct is not None:
+            optimizer.catch_up(TABLE, self.network.with_rows(batch).distinct)
         self.network.zero_grad()
-        logits, loss = self._backward(batch, rows)
+        loss_of_rows = partial(loss_of, training_data, rows=rows)
+        if recipe.adversarial:
+            logits, loss = adversarial_backward(self.network, batch, loss_of_rows, recipe.adversarial)
+        else:
+            logits, loss = self.network.backward(batch, loss_of_rows)
         if not math.isfinite(loss):
             raise self._not_finite("loss", step, rows)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.grad_clip or math.inf)
-        if not bool(torch.isfinite(norm)):
+        gradients = self.network.gradients()
+        norm = gradient_norm(gradients)
+        if not math.isfinite(norm):
             raise self._not_finite("gradient", step, rows)
-        for group in self.optimizer.param_groups:
-            rate = learning_rate_at(recipe.learning_rate, recipe.schedule, step, steps_per_epoch * self.epochs)
-            group["lr"] = rate * group["lr_scale"]
-            # Keras adds epsilon to sqrt(v) before the bias is corrected ("epsilon hat" in Kingma & Ba 2015), torch
-            # after it. In the tutorial's first hundred steps half of the embedding's gradients are below epsilon.
-            group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta_2 ** (step + 1))
-        self.optimizer.step()
+        rate = learning_rate_at(recipe.learning_rate, recipe.schedule, step, steps_per_epoch * self.epochs)
+        optimizer.step(gradients, rate, clipping(norm, recipe.grad_clip))
         return loss, correct_rows(training_data, logits, rows)
-
-    def _backward(self, batch: Batch, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
-        """Add the gradients of a batch; its logits, and the loss without perturbation."""
-        epsilon, loss_of = self.training_data.recipe.adversarial, partial(self._loss, rows=rows)
-        if epsilon:
-            logits, loss = adversarial_backward(self.network, batch, loss_of, epsilon)
-        else:
-            logits = self.network(batch)
-            loss = loss_of(logits)
-            loss.backward()  # type: ignore[no-untyped-call]
-        return logits.detach(), float(loss.detach())
-
-    def _loss(self, logits: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        return loss_of(self.training_data, logits, rows)
 
     def _accuracy(self) -> float | None:
         """Of the epoch so far; None for regression."""
@@ -192,6 +179,7 @@ class Loop:
 
     def _validate(self) -> None:
         progress, training_data = self.progress, self.training_data
+        self.optimizer.catch_up_all()
         state = self.network.state()
         if self.out_of_fold:
             logits = self.out_of_fold[progress.epoch]
@@ -224,6 +212,7 @@ class Loop:
         return patience > 0 and progress.epoch - progress.best_epoch >= patience
 
     def _groups(self) -> Groups:
+        self.optimizer.catch_up_all()
         return {"weights": self.network.state(), "best": self.best}
 
     def _checkpoint(self) -> None:

@@ -12,14 +12,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from gatewise.metrics import accuracy_and_loss
 from gatewise.target import log_probabilities
-from gatewise.training.soft_labels import soft_cross_entropy
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
 
@@ -34,42 +30,56 @@ class Scores(NamedTuple):
     rmse: float | None = None
 
 
-def loss_of(training_data: TrainingData, logits: Tensor, rows: NDArray[np.int64]) -> Tensor:
-    """The mean loss of logits (B, outputs) of these rows."""
+def loss_of(training_data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> tuple[float, Array]:
+    """The mean loss of logits (B, outputs) of these rows, and its gradient (B, outputs) in float64."""
     soft, weights, task = training_data.soft_targets, training_data.weights, training_data.data.task
-    weight = None if weights is None else torch.from_numpy(weights[rows])
+    z, labels = logits.astype(np.float64), training_data.labels[rows]
+    weight = np.ones(len(rows)) if weights is None else weights[rows].astype(np.float64)
+    if weight.ndim == 1:
+        weight = weight[:, None]  # (B, 1), of multi-label rows with class weights (B, K)
     if task == "regression":
         assert training_data.target_scaling is not None
-        numbers = torch.from_numpy(training_data.target_scaling.transform(training_data.labels[rows])).float()
-        squares = (logits - numbers).square().mean(dim=1)
-        return squares.mean() if weight is None else (squares * weight).mean()
-    if soft is not None:
-        soft_weight = torch.from_numpy(soft.weights[rows])
-        return soft_cross_entropy(
-            logits, torch.from_numpy(soft.targets[rows]), soft_weight if weight is None else soft_weight * weight
-        )
-    target = torch.from_numpy(training_data.labels[rows])
+        return mean_squared_error(z, training_data.target_scaling.transform(labels), weight)
     if task == "multilabel":
-        return binary_cross_entropy_with_logits(logits, target.to(logits.dtype), weight=weight)
-    if weight is None:
-        if logits.shape[1] == 1:
-            return binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
-        return cross_entropy(logits, target)
-    if logits.shape[1] == 1:
-        return binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype), weight=weight)
-    return (cross_entropy(logits, target, reduction="none") * weight).mean()
+        return binary_cross_entropy(z, labels.astype(np.float64), weight)
+    if soft is not None:
+        weight = weight * soft.weights[rows][:, None]
+        targets = soft.targets[rows].astype(np.float64)
+    else:
+        targets = np.eye(max(2, z.shape[1]))[labels]
+    if z.shape[1] == 1:
+        return binary_cross_entropy(z, targets[:, 1:], weight)
+    return cross_entropy(z, targets, weight)
 
 
-def correct_rows(training_data: TrainingData, logits: Tensor, rows: NDArray[np.int64]) -> int:
+def binary_cross_entropy(z: Array, targets: Array, weight: Array) -> tuple[float, Array]:
+    """Mean over the elements of logits and targets (B, K), weight (B, 1) or (B, K); and its gradient in the logits."""
+    losses = weight * (np.logaddexp(0, z) - targets * z)
+    return float(losses.mean()), weight * (0.5 * (1 + np.tanh(0.5 * z)) - targets) / z.size
+
+
+def cross_entropy(z: Array, targets: Array, weight: Array) -> tuple[float, Array]:
+    """Mean over the rows of logits and target probabilities (B, K), weight (B, 1); and its gradient in the logits."""
+    log_p = log_probabilities(z)
+    losses = -weight[:, 0] * (targets * log_p).sum(axis=1)
+    return float(losses.mean()), weight * (np.exp(log_p) * targets.sum(axis=1, keepdims=True) - targets) / len(z)
+
+
+def mean_squared_error(z: Array, targets: Array, weight: Array) -> tuple[float, Array]:
+    """Mean over the elements of outputs and targets (B, M), weight (B, 1); and its gradient in the outputs."""
+    error = z - targets
+    return float((weight * np.square(error)).mean()), 2 * weight * error / z.size
+
+
+def correct_rows(training_data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> int:
     """How many rows are predicted correctly, in all their labels; 0 for regression."""
-    task = training_data.data.task
+    task, labels = training_data.data.task, training_data.labels[rows]
     if task == "regression":
         return 0
-    target = torch.from_numpy(training_data.labels[rows])
     if task == "multilabel":
-        return int(((logits > 0) == (target > 0)).all(dim=1).sum())
-    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
-    return int((predicted == target).sum())
+        return int(((logits > 0) == (labels > 0)).all(axis=1).sum())
+    predicted = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
+    return int((predicted == labels).sum())
 
 
 def scores_of(training_data: TrainingData, logits: Array, rows: NDArray[np.int64]) -> Scores:

@@ -1,27 +1,119 @@
-"""Adam's parameter groups and moments, and learning rate schedules."""
+"""Adam over the parameters of a network, clipping, and learning rate schedules."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
-from gatewise.nn import Network
-from gatewise.training.recipes import Recipe
+from gatewise.kernels import adam
+from gatewise.network.autograd import RowGradient
 from gatewise.types import Array
 
+Gradients = Mapping[str, Array | RowGradient]
 
-def parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
-    """Adam's parameter groups, in the order of the network's names; "lr_scale": factor on the learning rate."""
-    scale = {name: recipe.embedding_lr_scale if name.startswith("embedding.") else 1.0 for name in network.names}
-    return [
-        {"params": [network.weight(name) for name in names], "lr_scale": lr_scale}
-        for lr_scale, names in groupby(network.names, key=scale.__getitem__)
-    ]
+
+class Adam:
+    """Adam (Kingma & Ba 2015) on float32 parameters that it changes in place.
+
+    A parameter in `tables` is a table (V, D) with gradients by row. Dense Adam moves every row in every step, since the
+    moments of a row outlast its gradient. Here a row makes up for the steps that it missed when it is read next
+    (`catch_up`), with the same bits.
+
+    lr_scale: factor on the learning rate by name, 1 where absent. keras: epsilon where Keras adds it, to √v before the
+    bias is corrected ("epsilon hat" of the paper), else after it.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Array],
+        tables: frozenset[str] = frozenset(),
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        keras: bool = False,
+        lr_scale: Mapping[str, float] | None = None,
+    ) -> None:
+        self.parameters, self.tables = dict(parameters), tables
+        self.beta_1, self.beta_2, self.epsilon, self.keras = beta_1, beta_2, epsilon, keras
+        self.lr_scale = dict(lr_scale or {})
+        self.steps = 0
+        self.m = {name: np.zeros_like(value) for name, value in self.parameters.items()}
+        self.v = {name: np.zeros_like(value) for name, value in self.parameters.items()}
+        self._last = {name: np.zeros(len(self.parameters[name]), dtype=np.int64) for name in tables}
+        self._rates = np.zeros(1, dtype=np.float32)  # of each step so far; step 0 does nothing
+        self._epsilons = np.zeros(1, dtype=np.float32)
+
+    def catch_up(self, name: str, rows: NDArray[np.int64] | None = None) -> None:
+        """Bring rows of a table, by default all, to the present step. Rows must be caught up before they are read."""
+        adam.catch_up(
+            self.parameters[name],
+            rows,
+            self.m[name],
+            self.v[name],
+            self._last[name],
+            self.steps,
+            self._rates[: self.steps + 1] * np.float32(self.lr_scale.get(name, 1.0)),
+            self._epsilons[: self.steps + 1],
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+        )
+
+    def catch_up_all(self) -> None:
+        """Bring all tables to the present step, before their parameters are read as a whole."""
+        for name in self.tables:
+            self.catch_up(name)
+
+    def step(self, gradients: Gradients, learning_rate: float, scale: float = 1.0) -> None:
+        """One step. scale: of all gradients."""
+        self.steps += 1
+        betas = {"beta_1": self.beta_1, "beta_2": self.beta_2}
+        rate, epsilon = adam.corrected(learning_rate, self.epsilon, **betas, step=self.steps, keras=self.keras)
+        if self.steps == len(self._rates):
+            self._rates, self._epsilons = (np.concatenate([a, np.zeros_like(a)]) for a in (self._rates, self._epsilons))
+        self._rates[self.steps], self._epsilons[self.steps] = rate, epsilon
+        for name, gradient in gradients.items():
+            arrays = self.m[name], self.v[name]
+            factor = np.float32(self._rates[self.steps] * np.float32(self.lr_scale.get(name, 1.0)))
+            how = {"rate": float(factor), "epsilon": float(self._epsilons[self.steps]), "scale": scale, **betas}
+            if isinstance(gradient, RowGradient):
+                adam.step_rows(self.parameters[name], gradient.rows, gradient.values, *arrays, **how)
+                self._last[name][gradient.rows] = self.steps
+            else:
+                adam.step(self.parameters[name], gradient, *arrays, **how)
+
+    def state(self) -> dict[str, Array]:
+        """Step and moments, of tables at the present step, as `adam/step`, `adam/m/NAME` and `adam/v/NAME`."""
+        self.catch_up_all()
+        moments = {f"adam/{key}/{name}": a for key, some in (("m", self.m), ("v", self.v)) for name, a in some.items()}
+        return {"adam/step": np.array(self.steps, dtype=np.int64), **moments}
+
+    def state_shapes(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and dtype of each array of `state`."""
+        return {name: (value.shape, value.dtype.name) for name, value in self.state().items()}
+
+    def load_state(self, arrays: Mapping[str, Array]) -> None:
+        """Load what `state` returned; the parameters are loaded by their owner."""
+        self.steps = int(arrays["adam/step"])
+        for key, some in (("m", self.m), ("v", self.v)):
+            for name, value in some.items():
+                value[...] = arrays[f"adam/{key}/{name}"]
+        self._rates, self._epsilons = (np.zeros(self.steps + 1, dtype=np.float32) for _ in range(2))
+        for last in self._last.values():
+            last[:] = self.steps
+
+
+def gradient_norm(gradients: Gradients) -> float:
+    """Norm of all gradients as one vector."""
+    return math.sqrt(adam.squared_norm([g.values if isinstance(g, RowGradient) else g for g in gradients.values()]))
+
+
+def clipping(norm: float, most: float) -> float:
+    """Factor on gradients of this norm that makes it at most `most`; 0: no clipping. As PyTorch's clip_grad_norm_."""
+    return min(1.0, most / (norm + 1e-6)) if most else 1.0
 
 
 def learning_rate_at(peak: float, schedule: str, step: int, steps: int) -> float:
@@ -37,37 +129,3 @@ def one_cycle(peak: float, step: int, steps: int, warmup: int) -> float:
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def state_arrays(optimizer: torch.optim.Adam, names: Sequence[str]) -> dict[str, Array]:
-    """Adam's state as arrays: each parameter's step, exp_avg and exp_avg_sq as `adam/step/NAME` and so on. names: of
-    the parameters, in the optimizer's order.
-    """
-    return {
-        f"adam/{key}/{name}": value.detach().numpy()
-        for name, parameter in zip(names, _parameters(optimizer), strict=True)
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def state_shapes(weights: Mapping[str, Array]) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and dtype of each array of `state_arrays` after at least one step."""
-    shapes: dict[str, tuple[tuple[int, ...], str]] = {}
-    for name, value in weights.items():
-        shapes[f"adam/step/{name}"] = ((), "float32")
-        shapes |= {f"adam/{key}/{name}": (value.shape, "float32") for key in ("exp_avg", "exp_avg_sq")}
-    return shapes
-
-
-def load_state(optimizer: torch.optim.Adam, names: Sequence[str], arrays: Mapping[str, Array]) -> None:
-    """Load what `state_arrays` returned; a parameter without any starts anew."""
-    for name, parameter in zip(names, _parameters(optimizer), strict=True):
-        if f"adam/step/{name}" in arrays:
-            optimizer.state[parameter] = {
-                key: torch.from_numpy(np.array(arrays[f"adam/{key}/{name}"]))
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
-
-
-def _parameters(optimizer: torch.optim.Adam) -> list[torch.Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

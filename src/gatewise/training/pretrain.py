@@ -15,7 +15,7 @@ from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.kernels.threads import threads
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata, pretrained_shapes
-from gatewise.nn import LanguageModel
+from gatewise.network.language import LanguageModel
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, RunInfo
 from gatewise.training.checkpoint import run_identity
@@ -59,24 +59,24 @@ def pretrain(
     folder = RunFolder.of(out, resume, overwrite)
     start = time.perf_counter()
     with closing(callback_of(callbacks, verbose)) as callback:
-        with folder.entered(seed):
+        with folder.entered():
             encoding = TokenEncoding.fit(data.texts, vocab_size=recipe.vocab_size)
             sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
             order = np.random.default_rng([seed, 0x5EED]).permutation(len(sequences))
             held_out = min(VALIDATION_TEXTS, max(1, len(sequences) // 20)) if len(sequences) > 1 else 0
             validation, train = ([sequences[n] for n in part] for part in np.split(order, [held_out]))
-            kernel = kernels.for_precision(recipe.kernel_precision).name
+            kernel = kernels.for_precision(recipe.kernel_precision)
             network = LanguageModel(
                 _initial_parameters(encoding.vocab_size, recipe, train, np.random.default_rng([seed, 1])),
+                kernel,
                 dropout_word=recipe.dropout_word,
                 dropout_output=recipe.dropout_output,
-                kernel=kernel,
             )
             fingerprint = data.fingerprint()
-            identity = run_identity(asdict(recipe), seed, fingerprint, kernel, threads())
+            identity = run_identity(asdict(recipe), seed, fingerprint, kernel.name, threads())
             loop = PretrainLoop(network, recipe, train, validation, seed, callback, folder.folder, identity)
             folder.restore(loop, callback, folder.folder)
-            info = RunInfo(recipe, data.source, len(train), held_out, kernel, loop.streams.pieces)
+            info = RunInfo(recipe, data.source, len(train), held_out, kernel.name, loop.streams.pieces)
             callback.on_train_begin(replace(info, vocab_size=encoding.vocab_size, words=loop.words))
             with interruptible() as stop:
                 complete = loop.run(stop, start)
@@ -94,10 +94,11 @@ def pretrain(
                 epochs=round(loop.epochs_done, 3),
                 seconds=round(loop.progress.seconds, 1),
                 perplexity=loop.progress.history[-1].perplexity if loop.progress.history else {},
-                kernel=kernel,
+                kernel=kernel.name,
                 created=time.strftime("%Y-%m-%d", time.gmtime()),
                 command=command,
             )
+            loop.optimizer.catch_up_all()
             parameters = network.state()
             for array in parameters.values():
                 array.flags.writeable = False

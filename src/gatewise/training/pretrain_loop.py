@@ -1,7 +1,7 @@
 """The pretraining loop: streams of text, sampled softmax, Adam, validation perplexity, checkpoints.
 
-All random draws follow from the seed: the order of an epoch from (seed, epoch), the candidates from (seed, step),
-dropout from torch's generator, whose state is in the checkpoint.
+All random draws follow from the seed: the order of an epoch from (seed, epoch), the candidates and the dropout masks
+from (seed, step).
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError, TrainingError
 from gatewise.network.batch import PAD
-from gatewise.nn import LanguageModel
-from gatewise.nn.language import DIRECTIONS
-from gatewise.nn.sampled import Sampler
+from gatewise.network.language import DIRECTIONS, LanguageModel, Piece
+from gatewise.network.sampled import Sampler
+from gatewise.network.trainable import TABLE
 from gatewise.training.callback import Callback, PerplexityLog, StepLog
 from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint
-from gatewise.training.optim import one_cycle
+from gatewise.training.optim import Adam, clipping, gradient_norm, one_cycle
 from gatewise.training.pretrain_recipes import PretrainRecipe
 
 Tokens = NDArray[np.int32]
@@ -102,7 +101,6 @@ class PretrainLoop:
             progress.steps = self._count_steps(time.perf_counter() - start)
         began, first, opened = time.perf_counter() - progress.seconds, progress.step, time.perf_counter()
         interval = max(1, -(-progress.steps // MEASUREMENTS))
-        self.network.train()
         while progress.step < progress.steps:
             if stop.is_set():
                 self._checkpoint()
@@ -135,13 +133,8 @@ class PretrainLoop:
         """Continue from the checkpoint in `folder`. Raises TrainingError for that of another run."""
         found = read_checkpoint(folder, self.identity, PerplexityLog, self._groups(), self.optimizer)
         self.progress, groups = found
-        with torch.no_grad():
-            for name, value in groups["weights"].items():
-                self.network[name].copy_(torch.from_numpy(value))
-        self.states = {
-            direction: (torch.from_numpy(groups["h"][direction]), torch.from_numpy(groups["c"][direction]))
-            for direction in DIRECTIONS
-        }
+        self.network.set_state(groups["weights"])
+        self.states = {direction: (groups["h"][direction], groups["c"][direction]) for direction in DIRECTIONS}
         self._start_epoch(max(0, self.progress.step - 1) // self.streams.pieces, keep_states=True)
 
     def _step(self, step: int) -> float:
@@ -149,22 +142,21 @@ class PretrainLoop:
         self._start_epoch(step // self.streams.pieces, keep_states=False)
         at = step % self.streams.pieces * self.recipe.bptt
         candidates = self.sampler.sample(np.random.default_rng([self.seed, 2, step]))
-        self.optimizer.zero_grad(set_to_none=False)
-        total = 0.0
-        for direction in DIRECTIONS:
+        pieces = {}
+        for n, direction in enumerate(DIRECTIONS):
             piece = self._lines[direction][:, at : at + self.recipe.bptt + 1]
             tokens, targets = np.ascontiguousarray(piece[:, :-1]), np.ascontiguousarray(piece[:, 1:])
-            h, self.states[direction] = self.network.hidden(direction, tokens, self.states[direction])
-            loss = self.network.loss(direction, h, targets, candidates, self.sampler.log_expected)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach()) / len(DIRECTIONS)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.grad_clip)
-        if not (math.isfinite(total) and bool(torch.isfinite(norm))):
+            rng = np.random.default_rng([self.seed, 3 + n, step])
+            pieces[direction] = Piece(tokens, targets, self.states[direction], rng)
+        read = np.unique(np.concatenate([part.reshape(-1) for p in pieces.values() for part in (p.tokens, p.targets)]))
+        self.optimizer.catch_up(TABLE, np.union1d(read.astype(np.int64), candidates))
+        loss, gradients, self.states = self.network.backward(pieces, candidates, self.sampler.log_expected)
+        norm = gradient_norm(gradients)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(f"the loss or its gradient is not finite at step {step + 1}; a lower rate helps")
-        for group in self.optimizer.param_groups:
-            group["lr"] = one_cycle(self.recipe.learning_rate, step, self.progress.steps, self.progress.steps // 10)
-        self.optimizer.step()
-        return total
+        rate = one_cycle(self.recipe.learning_rate, step, self.progress.steps, self.progress.steps // 10)
+        self.optimizer.step(gradients, rate, clipping(norm, self.recipe.grad_clip))
+        return loss
 
     def _count_steps(self, spent: float) -> int:
         """Steps of the run; of its minutes, `spent` seconds are over."""
@@ -172,17 +164,13 @@ class PretrainLoop:
         if recipe.epochs:
             return max(1, round(recipe.epochs * self.streams.pieces))
         self.progress.steps = 1_000_000  # hence a learning rate near zero in the timed steps
-        kept, random = self.network.state(), torch.get_rng_state()
+        kept = self.network.state()
         times = []
-        self.network.train()
         for step in range(TIMED_STEPS):
             began = time.perf_counter()
             self._step(step)
             times.append(time.perf_counter() - began)
-        with torch.no_grad():
-            for name, value in kept.items():
-                self.network[name].copy_(torch.from_numpy(value))
-        torch.set_rng_state(random)
+        self.network.set_state(kept)
         self.optimizer = self._adam(self.network)
         self.states = {direction: self.network.initial_states(self.streams.batch) for direction in DIRECTIONS}
         self._epoch = -1
@@ -190,11 +178,8 @@ class PretrainLoop:
         left = 60 * recipe.minutes - spent - sum(times)
         return max(1, int(0.95 * left / pace))  # a twentieth for measuring and saving
 
-    def _adam(self, network: LanguageModel) -> torch.optim.Adam:
-        weights = [network[name] for name in network.names]  # in the order of a checkpoint's names
-        for weight in weights:
-            weight.grad = torch.zeros_like(weight)  # zeroed in place by each step
-        return torch.optim.Adam(weights, lr=self.recipe.learning_rate, betas=(0.9, 0.99), fused=True)
+    def _adam(self, network: LanguageModel) -> Adam:
+        return Adam(network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
 
     def _start_epoch(self, epoch: int, *, keep_states: bool) -> None:
         if epoch == self._epoch:
@@ -206,24 +191,21 @@ class PretrainLoop:
 
     def _measure(self, loss: float, texts: Sequence[Tokens]) -> None:
         progress = self.progress
-        self.network.eval()
+        self.optimizer.catch_up_all()
         perplexity = {}
         words = sum(len(text) for text in texts)
         for direction in DIRECTIONS if words else ():
             read = [text if direction == "forward" else text[::-1] for text in texts]
             nats = sum(self.network.negative_log_likelihood(direction, np.ascontiguousarray(text)) for text in read)
             perplexity[direction] = round(math.exp(min(nats / words, 700.0)), 2)
-        self.network.train()
         row = PerplexityLog(progress.step, loss, perplexity, round(progress.seconds, 1))
         progress.history.append(row)
         progress.loss_sum, progress.loss_count = 0.0, 0
         self.callback.on_perplexity(row)
 
     def _groups(self) -> Groups:
-        states = {
-            name: {direction: self.states[direction][n].numpy() for direction in DIRECTIONS}
-            for n, name in enumerate("hc")
-        }
+        self.optimizer.catch_up_all()
+        states = {name: {one: self.states[one][n] for one in DIRECTIONS} for n, name in enumerate("hc")}
         return {"weights": self.network.state(), **states}
 
     def _checkpoint(self) -> None:

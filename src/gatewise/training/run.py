@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from gatewise.errors import GatewiseError, InputError, quote
 from gatewise.model.model import Model
@@ -123,14 +122,12 @@ class RunFolder:
             callback.log(f"there is no checkpoint in {folder}: starting from the beginning")
 
     @contextmanager
-    def entered(self, seed: int) -> Iterator[None]:
-        """Hold the run folder's lock, seed torch and give it one thread; at the end delete the folder, unless an
-        exception leaves it for `resume`.
-        """
-        with locked(self.folder) if self.folder is not None else nullcontext(), _seeded(seed), torch_threads(1):
+    def entered(self) -> Iterator[None]:
+        """Hold the run folder's lock; at the end delete the folder, unless an exception leaves it for `resume`."""
+        with locked(self.folder) if self.folder is not None else nullcontext():
             if self.folder is not None and self.overwrite:
                 _clear(self.folder)
-            yield  # one thread: torch's operations between two kernel calls take less time than waking a thread
+            yield
         if self.folder is not None:
             shutil.rmtree(self.folder)
 
@@ -165,21 +162,3 @@ def interruptible() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """torch with so many threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

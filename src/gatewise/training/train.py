@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gatewise import kernels
@@ -23,7 +22,7 @@ from gatewise.kernels.threads import threads
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.nn import Network
+from gatewise.network.trainable import Network
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import run_identity
 from gatewise.training.class_weights import ClassWeight
@@ -171,7 +170,7 @@ def train(
     if start is not None and recipe.ngram_order:
         training_data = replace(training_data, transferred=transfer_ngrams(training_data, start))
     with closing(callback_of(callbacks, verbose)) as callback:
-        with folder.entered(seed):
+        with folder.entered():
             run = _Run(seed, start, folder, callback, command)
             if recipe.tokenization == "auto" and recipe.encoding == "tokens" and start is None:
                 training_data = choose_tokenization(training_data, recipe, callback)
@@ -237,7 +236,6 @@ class _Run:
 
     def _loop(self, training_data: TrainingData, seed: int, callback: Callback, folder: Path | None) -> Loop:
         """The loop of a new network."""
-        kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
         parameters = None if self.pretrained is None else transfer_weights(training_data, self.pretrained)
         if parameters is None:
             parameters = initial_weights(training_data, self.pretrained, seed)
@@ -246,7 +244,7 @@ class _Run:
             parameters,
             trainable_rows=training_data.trainable_rows,
             dropout=training_data.recipe.dropout,
-            kernel=kernel,
+            kernel=kernels.for_precision(training_data.recipe.kernel_precision),
         )
         return Loop(training_data, network, seed, callback, folder, self._identity(training_data))
 
@@ -276,7 +274,6 @@ class _Run:
             soft_labels = self._teach(training_data, sequences, query, folder)
             soft_labels = save_soft_labels(soft_labels, folder, identity)
             self.callback.log(f"student: learns from the labels and {len(query):,} soft labels of the teacher")
-        torch.manual_seed(self.seed)
         return with_pseudo_labels(training_data, [sequences[n] for n in query], soft_labels)
 
     def _teach(

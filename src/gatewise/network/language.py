@@ -1,0 +1,221 @@
+"""Bidirectional language model, which pretrains the embedding and the LSTMs of a classifier.
+
+    tokens -> embedding (V, D) -> LSTM (H) -> decoder (D, H) -> embedding, transposed, and a bias (V,) -> next token
+
+One LSTM reads the text from left to right, another from right to left; each predicts its next token. Input and output
+embedding are tied (Press & Wolf 2017), and both directions share them (Peters et al. 2018). Without LSTMs (units 0) it
+is a log-bilinear model (Mnih & Kavukcuoglu 2013): the mean of the last few embeddings replaces the LSTM state. That
+trains word embeddings alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError
+from gatewise.kernels import Kernel, LSTMCall
+from gatewise.kernels.threads import concurrently, threads
+from gatewise.model.pretrained import pretrained_shapes
+from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of, sum_rows
+from gatewise.network.batch import PAD, unique_tokens
+from gatewise.network.dropout import Dropout
+from gatewise.network.sampled import sampled_softmax
+from gatewise.network.trainable import TABLE, Gradients, gradients_of
+from gatewise.target import log_probabilities
+from gatewise.types import Array
+
+DIRECTIONS = ("forward", "backward")
+WINDOW = 5  # context words, without LSTMs
+
+
+class Piece(NamedTuple):
+    """What one direction learns from in a step: tokens and their next tokens (B, T); states h, c (B, H) before them;
+    the generator of its masks.
+    """
+
+    tokens: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    states: tuple[Array, Array]
+    rng: np.random.Generator
+
+
+class LanguageModel:
+    """parameters: by name, with the shapes of `gatewise.model.pretrained.pretrained_shapes`.
+
+    dropout_word: probability of dropping a word of a piece. dropout_output: probability of dropping a unit of a stream
+    at every step of a piece, before the decoder (Gal & Ghahramani 2016).
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, Array], kernel: Kernel, *, dropout_word: float = 0.0, dropout_output: float = 0.0
+    ) -> None:
+        self.vocab_size = len(parameters[TABLE])
+        self.units = parameters["lstm.0.forward.bias"].shape[0] // 4 if "lstm.0.forward.bias" in parameters else 0
+        if {name: array.shape for name, array in parameters.items()} != pretrained_shapes(
+            self.vocab_size, parameters[TABLE].shape[1], self.units
+        ):
+            raise InputError("the parameters are not those of a language model")
+        self.kernel = kernel
+        self.dropout = {"word": dropout_word, "output": dropout_output}
+        self.parameters = {name: np.array(array, order="C") for name, array in parameters.items()}
+
+    def initial_states(self, batch: int) -> tuple[Array, Array]:
+        """Initial states h_0, c_0 (B, H)."""
+        zeros = np.zeros((batch, self.units), dtype=self.parameters[TABLE].dtype)
+        return zeros, zeros
+
+    def backward(
+        self, pieces: Mapping[str, Piece], candidates: NDArray[np.int64], log_expected: NDArray[np.float32]
+    ) -> tuple[float, Gradients, dict[str, tuple[Array, Array]]]:
+        """The mean loss of a piece of each direction, the gradients of the sum of both, and the states after them.
+
+        The directions run at the same time, each on its share of the threads. Their gradients are added in a fixed
+        order, so that equal arguments give equal bits.
+        """
+        kernel = self.kernel.with_threads(max(1, threads() // len(pieces)))
+        tasks = [
+            partial(self._direction, name, piece, candidates, log_expected, kernel) for name, piece in pieces.items()
+        ]
+        done = dict(zip(pieces, concurrently(tasks), strict=True))
+        loss = sum(one.loss for one in done.values()) / len(done)
+        return loss, _sum([one.gradients for one in done.values()]), {name: one.states for name, one in done.items()}
+
+    def _direction(
+        self,
+        direction: str,
+        piece: Piece,
+        candidates: NDArray[np.int64],
+        log_expected: NDArray[np.float32],
+        kernel: Kernel,
+    ) -> _Done:
+        ops = RecordingOps(kernel, dropout=Dropout(self.dropout, piece.rng))
+        variables = self._variables(direction)
+        h, states = self._hidden(ops, variables, direction, piece.tokens, piece.states)
+        x = self._decoded(ops, variables, direction, _same_mask_at_every_step(ops, h, len(piece.tokens)))
+        targets = piece.targets.reshape(-1).astype(np.int64)
+        table, bias = variables[TABLE], variables["decoder.bias"]
+        assert isinstance(table, Table)
+        loss = sampled_softmax(x, table, bias, targets, candidates, log_expected, kernel)
+        ops.backward()
+        return _Done(loss, gradients_of(variables), states)
+
+    def negative_log_likelihood(self, direction: str, text: NDArray[np.int32]) -> float:
+        """Sum of -log p (nats) of the tokens (n,) of a text given the previous ones, over the whole vocabulary.
+
+        text: in reading order, reversed for "backward".
+        """
+        tokens = np.concatenate([np.full(1, PAD, dtype=np.int32), text])
+        ops = RecordingOps(self.kernel)
+        h, _ = self._hidden(ops, self.parameters, direction, tokens[None, :-1], self.initial_states(1))
+        decoded = h @ self.parameters[f"decoder.{direction}.weight"].T
+        logits = decoded @ self.parameters[TABLE].T + self.parameters["decoder.bias"]
+        return -float(log_probabilities(logits)[np.arange(len(text)), tokens[1:]].sum(dtype=np.float64))
+
+    def state(self) -> dict[str, Array]:
+        """Copies of the parameters by name."""
+        return {name: value.copy() for name, value in self.parameters.items()}
+
+    def set_state(self, state: Mapping[str, Array]) -> None:
+        """Restore what `state` returned."""
+        for name, value in self.parameters.items():
+            value[...] = state[name]
+
+    def _variables(self, direction: str) -> dict[str, Variable]:
+        """Variables for the parameters that one direction reads."""
+        other = DIRECTIONS[1 - DIRECTIONS.index(direction)]
+        named = {name: value for name, value in self.parameters.items() if f".{other}." not in name}
+        return {name: Table(value) if name == TABLE else Variable(value) for name, value in named.items()}
+
+    def _hidden(
+        self,
+        ops: RecordingOps,
+        parameters: Mapping[str, Any],
+        direction: str,
+        tokens: NDArray[np.int32],
+        states: tuple[Array, Array],
+    ) -> tuple[Any, tuple[Array, Array]]:
+        """h of every step (B T, H), stream after stream, of a piece (B, T), and the states after it."""
+        batch, steps = tokens.shape
+        distinct, places = unique_tokens(tokens.reshape(-1), self.vocab_size)
+        x = ops.dropout(ops.take(parameters[TABLE], distinct), "embedding")  # (U, D)
+        if not self.units:
+            return _window(ops, ops.take(x, places.astype(np.int64)), batch), states
+        name = f"lstm.0.{direction}"
+        pre = ops.project(x, parameters[f"{name}.weight_ih"], parameters[f"{name}.bias"])  # (U, 4H)
+        lengths = np.full(batch, steps, dtype=np.int64)
+        found = ops.lstm(name, LSTMCall(pre, places, lengths, parameters[f"{name}.weight_hh"], *states))
+        return found.h, (array_of(found.h_T), array_of(found.c_T))
+
+    def _decoded(self, ops: RecordingOps, parameters: Mapping[str, Any], direction: str, h: Any) -> Any:
+        weight = parameters[f"decoder.{direction}.weight"]
+        return ops.project(h, weight, np.zeros(len(weight), dtype=array_of(h).dtype))  # (N, D)
+
+
+class _Done(NamedTuple):
+    """Loss, gradients and last states of one direction."""
+
+    loss: float
+    gradients: Gradients
+    states: tuple[Array, Array]
+
+
+def _sum(parts: Sequence[Gradients]) -> Gradients:
+    """The gradients of all parts, in order; a part lacks the parameters that it does not read."""
+    total: Gradients = {}
+    for part in parts:
+        for name, gradient in part.items():
+            before = total.get(name)
+            if before is None:
+                total[name] = gradient
+            elif isinstance(before, RowGradient):
+                assert isinstance(gradient, RowGradient)
+                total[name] = sum_rows(*(np.concatenate(both) for both in zip(before, gradient, strict=True)))
+            else:
+                assert not isinstance(gradient, RowGradient)
+                total[name] = before + gradient
+    return total
+
+
+def _same_mask_at_every_step(ops: RecordingOps, h: Any, streams: int) -> Any:
+    """h (B T, H) with the units of each stream dropped that its mask drops, at every step."""
+    value = array_of(h)
+    shape = (streams, 1, value.shape[1])
+    mask = None if ops.masks is None else ops.masks.mask("output", shape, value.dtype)
+    if mask is None:
+        return h
+
+    def masked(array: Array) -> Array:
+        return np.asarray((array.reshape(streams, -1, value.shape[1]) * mask).reshape(value.shape))
+
+    return ops.record(masked(value), lambda grad: h.accumulate(masked(grad), owned=True))
+
+
+def _window(ops: RecordingOps, x: Any, streams: int) -> Any:
+    """Means (B T, D) of the last `WINDOW` embeddings up to each step, of x (B T, D)."""
+    value = array_of(x)
+    steps = len(value) // streams
+    count = np.minimum(np.arange(1, steps + 1), WINDOW).astype(value.dtype)[:, None]
+
+    def sums(array: Array) -> Array:
+        """Sums over the last `WINDOW` steps of (B, T, D)."""
+        total = np.cumsum(array, axis=1)
+        total[:, WINDOW:] -= total[:, :-WINDOW].copy()
+        return total
+
+    def three(array: Array) -> Array:
+        return array.reshape(streams, steps, -1)
+
+    out = (sums(three(value)) / count).reshape(value.shape)
+    if not isinstance(x, Variable):
+        return out
+
+    def backward(grad: Array) -> None:
+        back = sums((three(grad) / count)[:, ::-1])[:, ::-1]  # the sums over the next steps
+        x.accumulate(np.ascontiguousarray(back).reshape(value.shape), owned=True)
+
+    return ops.record(out, backward)
