@@ -226,6 +226,54 @@ void count_above(
         job);
 }
 
+void adam_step(
+    const std::string& isa_name, Index threads, const InOut& weight, const Maybe<int64_t>& rows, const In<float>& grad,
+    const InOut& m, const InOut& v, float beta_1, float rest_1, float beta_2, float rest_2, float rate, float epsilon,
+    float keep, float scale) {
+    const Isa& isa = find(isa_name);
+    const AdamJob job{
+        .decay = {.beta_1 = beta_1, .rest_1 = rest_1, .beta_2 = beta_2, .rest_2 = rest_2},
+        .rate = rate,
+        .epsilon = epsilon,
+        .keep = keep,
+        .scale = scale,
+        .rows = data_or_null(rows),
+        .columns = rows ? extent(weight, 1) : 1,
+        .grad = grad.data(),
+        .weight = weight.data(),
+        .m = m.data(),
+        .v = v.data()};
+    const nb::gil_scoped_release released;
+    run_adam_step(isa, threads, job, rows ? extent(*rows, 0) : static_cast<Index>(weight.size()));
+}
+
+void adam_catch_up(
+    const std::string& isa_name, Index threads, const InOut& weight, const Maybe<int64_t>& rows, const InOut& m,
+    const InOut& v, const In<int64_t>& last, Index now, const In<float>& rates, const In<float>& epsilons,
+    const In<float>& decays, float beta_1, float rest_1, float beta_2, float rest_2) {
+    const Isa& isa = find(isa_name);
+    const CatchUpJob job{
+        .decay = {.beta_1 = beta_1, .rest_1 = rest_1, .beta_2 = beta_2, .rest_2 = rest_2},
+        .rates = rates.data(),
+        .epsilons = epsilons.data(),
+        .decays = decays.data(),
+        .rows = data_or_null(rows),
+        .last = last.data(),
+        .now = now,
+        .columns = extent(weight, 1),
+        .weight = weight.data(),
+        .m = m.data(),
+        .v = v.data()};
+    const nb::gil_scoped_release released;
+    run_adam_catch_up(isa, threads, job, extent(last, 0));
+}
+
+double sum_of_squares(const std::string& isa_name, Index threads, const In<float>& x) {
+    const Isa& isa = find(isa_name);
+    const nb::gil_scoped_release released;
+    return run_sum_of_squares(isa, threads, x.data(), static_cast<Index>(x.size()));
+}
+
 nb::tuple activate(const std::string& isa_name, const In<float>& x) {
     const Isa& isa = find(isa_name);
     const Index count = static_cast<Index>(x.size());
@@ -274,6 +322,16 @@ NB_MODULE(_native, m) {
         "count_above", &count_above, "isa"_a, "threads"_a, "values"_a.noconvert(), "lengths"_a.noconvert(),
         "dilations"_a.noconvert(), "per_kernel"_a.noconvert(), "masks"_a.noconvert(), "thresholds"_a.noconvert(),
         "counts"_a.noconvert());
+    m.def(
+        "adam_step", &adam_step, "isa"_a, "threads"_a, "weight"_a.noconvert(), "rows"_a.noconvert().none(),
+        "grad"_a.noconvert(), "m"_a.noconvert(), "v"_a.noconvert(), "beta_1"_a, "rest_1"_a, "beta_2"_a, "rest_2"_a,
+        "rate"_a, "epsilon"_a, "keep"_a, "scale"_a);
+    m.def(
+        "adam_catch_up", &adam_catch_up, "isa"_a, "threads"_a, "weight"_a.noconvert(), "rows"_a.noconvert().none(),
+        "m"_a.noconvert(), "v"_a.noconvert(), "last"_a.noconvert(), "now"_a, "rates"_a.noconvert(),
+        "epsilons"_a.noconvert(), "decays"_a.noconvert(), "beta_1"_a, "rest_1"_a, "beta_2"_a,
+        "rest_2"_a);
+    m.def("sum_of_squares", &sum_of_squares, "isa"_a, "threads"_a, "x"_a.noconvert());
     m.def("activate", &activate, "isa"_a, "x"_a.noconvert());
     m.def(
         "fit_squared_hinge", &fit_squared_hinge, "starts"_a.noconvert(), "columns"_a.noconvert(),

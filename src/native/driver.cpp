@@ -1,6 +1,7 @@
 #include "driver.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -98,6 +99,24 @@ Index linear_threads(const LinearShape& shape) {
     return std::max<Index>(1, static_cast<Index>(std::min<double>(shape.threads, work / kMinWorkPerThread)));
 }
 
+// Elements of an array that one thread takes at a time; about ten microseconds of work.
+constexpr Index kPiece = Index{1} << 14;
+// Row by row, for which a number of steps is due.
+constexpr Index kCatchUpPiece = kPiece / 8;
+
+// Call f for ranges of `size` that together are 0 .. count. Each thread takes the next one when it has finished one.
+template <class F>
+void run_pieces(Index threads, Index count, Index size, const F& f) {
+    const Index pieces = (count + size - 1) / size;
+    std::atomic<Index> next{0};
+    run_parts(std::max<Index>(1, std::min(threads, pieces)), [&](Index) {
+        for (Index piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;)
+            f(Range{.first = piece * size, .last = std::min(count, (piece + 1) * size)});
+    });
+}
+
+Index rows_of(Index piece, Index columns) { return std::max<Index>(1, piece / std::max<Index>(1, columns)); }
+
 }  // namespace
 
 void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float* weight_hh) {
@@ -187,6 +206,27 @@ void run_count_above(const Isa& isa, const Batch& batch, ConvolutionJob job) {
         const Index last = part + 1 == threads ? batch.size : edge(part + 1);
         isa.count_above(job, {.first = part == 0 ? 0 : edge(part), .last = last}, scratch.of(part));
     });
+}
+
+void run_adam_step(const Isa& isa, Index threads, const AdamJob& job, Index count) {
+    if (job.rows == nullptr)
+        run_pieces(threads, count, kPiece, [&](Range elements) { isa.adam_step(job, elements); });
+    else
+        run_pieces(threads, count, rows_of(kPiece, job.columns), [&](Range rows) { isa.adam_step_rows(job, rows); });
+}
+
+void run_adam_catch_up(const Isa& isa, Index threads, const CatchUpJob& job, Index count) {
+    run_pieces(threads, count, rows_of(kCatchUpPiece, job.columns), [&](Range rows) { isa.adam_catch_up(job, rows); });
+}
+
+double run_sum_of_squares(const Isa& isa, Index threads, const float* x, Index count) {
+    std::vector<double> sums((count + kPiece - 1) / kPiece);
+    run_pieces(threads, count, kPiece, [&](Range elements) {
+        sums[elements.first / kPiece] = isa.sum_of_squares(x + elements.first, elements.last - elements.first);
+    });
+    double total = 0;
+    for (const double sum : sums) total += sum;
+    return total;
 }
 
 }  // namespace gatewise

@@ -58,4 +58,10 @@ void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearB
 // Sets job.starts from the lengths.
 void run_count_above(const Isa& isa, const Batch& batch, ConvolutionJob job);
 
+// The work of these is shared out in pieces of a fixed size, so results do not depend on the number of threads.
+// `count`: elements of weight, or of rows where job.rows is set.
+void run_adam_step(const Isa& isa, Index threads, const AdamJob& job, Index count);
+void run_adam_catch_up(const Isa& isa, Index threads, const CatchUpJob& job, Index count);  // rows
+double run_sum_of_squares(const Isa& isa, Index threads, const float* x, Index count);
+
 }  // namespace gatewise

@@ -1,6 +1,7 @@
 // Compiled once per instruction set: see CMakeLists.txt for GATEWISE_ISA, GATEWISE_LANES, GATEWISE_ROWS, GATEWISE_BF16,
 // GATEWISE_AMX and the flags.
 
+#include "adam.h"
 #include "backward.h"
 #include "convolution.h"
 #include "forward.h"
@@ -48,6 +49,10 @@ static const Isa isa = {
     .unpack_linear = unpack_linear,
     .convolution_scratch_size = convolution_scratch_size,
     .count_above = count_above,
+    .adam_step = adam_step,
+    .adam_step_rows = adam_step_rows,
+    .adam_catch_up = adam_catch_up,
+    .sum_of_squares = sum_of_squares,
     .activate = activate,
 };
 

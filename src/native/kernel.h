@@ -4,6 +4,7 @@
 //   driver.cpp                   plan, scratch, threads  --->    simd.h  operand.h  activations.h  tile.h  pack.h
 //   plan, pool, arena, isas                                      registers.h  amx.h  forward.h  backward.h  linear.h
 //                                                                convolution.h
+//                                                              adam.cpp     likewise
 //                                                                all in namespace gatewise::<isa>
 //
 // The linker merges an inline function or a template that two of those builds emit under one name, and then an AVX-512
@@ -149,6 +150,40 @@ struct ConvolutionJob {
     int32_t* counts;                  // (B, F)
 };
 
+// Decay rates of Adam's moments, and 1 minus each.
+struct Decay {
+    float beta_1, rest_1, beta_2, rest_2;
+};
+
+// A step of Adam, see adam.h.
+struct AdamJob {
+    Decay decay;
+    float rate, epsilon;
+    float keep;           // 1 - weight decay
+    float scale;          // of the gradient
+    const int64_t* rows;  // (R,) of the table (V, columns). Null: all elements have a gradient
+    Index columns;
+    const float* grad;  // (R, columns), or as weight
+    float* weight;
+    float* m;
+    float* v;
+};
+
+// Steps of Adam without a gradient, for rows of a table (V, columns).
+struct CatchUpJob {
+    Decay decay;
+    const float* rates;  // [s] of step s, as the next two
+    const float* epsilons;
+    const float* decays;
+    const int64_t* rows;  // (R,). Null: all V
+    const int64_t* last;  // (R,): the row's last step so far
+    Index now;            // the last step
+    Index columns;
+    float* weight;
+    float* m;
+    float* v;
+};
+
 struct ActivationJob {
     Index count;
     const float* x;
@@ -188,6 +223,11 @@ struct Isa {
 
     Index (*convolution_scratch_size)(Index channels, Index longest);
     void (*count_above)(const ConvolutionJob& job, Range rows, float* scratch);
+
+    void (*adam_step)(const AdamJob& job, Range elements);
+    void (*adam_step_rows)(const AdamJob& job, Range rows);
+    void (*adam_catch_up)(const CatchUpJob& job, Range rows);
+    double (*sum_of_squares)(const float* x, Index count);
 
     void (*activate)(const ActivationJob& job);  // for tests
 };

@@ -160,7 +160,7 @@ def count_above(values: Array, lengths: Array, banks: tuple[Array, Array, Array,
     dilations, counts, channels, thresholds of `Banks`, whose shapes have been checked.
     """
     counts = np.empty((len(lengths), len(banks[3])), dtype=np.int32)
-    _extension().count_above(isa_name or isa(), threads(), values, lengths, *banks, counts)
+    _extension().count_above(isa_name or float32_isa(), threads(), values, lengths, *banks, counts)
     return counts
 
 
@@ -231,6 +231,12 @@ def isa() -> str:
         return _best()
     _check_isa(forced, "GATEWISE_ISA")
     return forced
+
+
+def float32_isa() -> str:
+    """As `isa`, for what has no bfloat16 products: the best one here where GATEWISE_ISA is "amx", a bfloat16 build."""
+    forced = os.environ.get("GATEWISE_ISA")
+    return _best() if forced in isas_bf16() and forced not in ISAS else isa()
 
 
 def squared_hinge(

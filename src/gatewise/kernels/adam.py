@@ -1,0 +1,291 @@
+"""Adam (Kingma & Ba 2015) on plain arrays, with decoupled weight decay (Loshchilov & Hutter 2019) and a sparse form.
+
+    g = scale gradient
+    m = β₁ m + (1 - β₁) g
+    v = β₂ v + (1 - β₂) g²
+    weight = (1 - decay) weight - rate m / (√v + epsilon)
+
+`corrected` gives rate and epsilon with the bias corrections of m and v in them; decay is learning rate x weight decay.
+
+A table (V, D) of which a batch reads few rows has no gradient in the others, but a step of Adam moves them too, as long
+as their m is not 0. The sparse form does their steps later, when a row is read next: before a batch, `catch_up` does
+the steps that its rows have missed, after it `step_rows` does the step of the batch. Together they do the operations of
+`step` in its order, so the table has the same bits.
+
+Float32 runs in the C++ extension, on all permitted threads, where `kernels.get` chooses the native kernel. Otherwise,
+and for float64, NumPy runs the same operations in the same order. The extension rounds every operation, so the bits
+depend neither on the instruction set nor on the number of threads; its only difference from NumPy is that denormals
+count as 0. Results are written in place. Arrays are C-contiguous, of one dtype, and do not overlap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatewise.errors import InputError
+from gatewise.kernels import get, native
+from gatewise.kernels.threads import threads
+from gatewise.types import Array
+
+Rows = NDArray[np.int64]
+_PIECE = 1 << 14  # elements that are squared at a time
+
+
+def corrected(lr: float, eps: float, beta_1: float, beta_2: float, step: int, keras: bool) -> tuple[float, float]:
+    """rate and epsilon of step number `step`, counted from 1, with the bias corrections of m and v.
+
+    rate = lr √(1 - β₂ᵗ) / (1 - β₁ᵗ). epsilon = eps √(1 - β₂ᵗ) as in algorithm 1 of Kingma & Ba (2015) and in PyTorch,
+    which add eps to the corrected √v; with `keras`, epsilon = eps ("epsilon hat" of its section 2). Raises InputError
+    for a step below 1.
+    """
+    if step < 1:
+        raise InputError(f"step: the first step of Adam is 1, not {step}")
+    _check_numbers(beta_1=beta_1, beta_2=beta_2)
+    root = math.sqrt(1 - beta_2**step)
+    return lr * root / (1 - beta_1**step), eps if keras else eps * root
+
+
+def step(
+    weight: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    *,
+    rate: float,
+    epsilon: float,
+    beta_1: float,
+    beta_2: float,
+    decay: float = 0.0,
+    scale: float = 1.0,
+) -> None:
+    """One step on arrays of one shape. Raises InputError for arrays or numbers that do not fit."""
+    _check_arrays({"weight": weight, "m": m, "v": v}, {"grad": grad})
+    if grad.shape != weight.shape:
+        raise InputError(f"grad: expected {weight.shape}, got {grad.shape}")
+    size = _Size.of(weight.dtype, rate, epsilon, beta_1, beta_2, decay, scale)
+    extension = _extension(weight)
+    if extension is not None:
+        extension.adam_step(*_where(), weight, None, grad, m, v, *size.floats())
+        return
+    weight[...], m[...], v[...] = size.stepped(weight, grad, m, v)
+
+
+def step_rows(
+    weight: Array,
+    rows: Rows,
+    grad: Array,
+    m: Array,
+    v: Array,
+    *,
+    rate: float,
+    epsilon: float,
+    beta_1: float,
+    beta_2: float,
+    decay: float = 0.0,
+    scale: float = 1.0,
+) -> None:
+    """One step on the distinct `rows` (R,) int64 of a table (V, D) with their gradient (R, D).
+
+    For the bits of `step`, call `catch_up` for the steps before, and set `last[rows]` to the number of this one.
+    """
+    _check_table(weight, rows, {"m": m, "v": v}, {"grad": grad})
+    if grad.shape != (len(rows), weight.shape[1]):
+        raise InputError(f"grad: expected {(len(rows), weight.shape[1])}, got {grad.shape}")
+    size = _Size.of(weight.dtype, rate, epsilon, beta_1, beta_2, decay, scale)
+    extension = _extension(weight)
+    if extension is not None:
+        extension.adam_step(*_where(), weight, rows, grad, m, v, *size.floats())
+        return
+    weight[rows], m[rows], v[rows] = size.stepped(weight[rows], grad, m[rows], v[rows])
+
+
+def catch_up(
+    weight: Array,
+    rows: Rows | None,
+    m: Array,
+    v: Array,
+    last: NDArray[np.int32] | NDArray[np.int64],
+    now: int,
+    rates: Array,
+    epsilons: Array,
+    decays: Array,
+    beta_1: float,
+    beta_2: float,
+) -> None:
+    """The steps last[row] + 1 to `now`, without a gradient, of the distinct `rows` (R,) int64, or of all with None.
+
+    weight, m, v (V, D). last (V,) int32 or int64: each row's last step, set to `now`. rates, epsilons, decays (S,) of
+    weight's dtype with S > now: [s] is what `step` takes at step s, counted from 1. Raises InputError for arrays that
+    do not fit, for a row that is ahead of `now`, and for an epsilon that is not above 0.
+    """
+    _check_table(weight, rows, {"m": m, "v": v}, {})
+    if last.shape != weight.shape[:1] or last.dtype not in (np.int32, np.int64) or not last.flags.writeable:
+        raise InputError(f"last: expected ({len(weight)},) int32 or int64, got {last.shape} {last.dtype}")
+    for name, array in (("rates", rates), ("epsilons", epsilons), ("decays", decays)):
+        if array.ndim != 1 or array.dtype != weight.dtype or not _plain(array):
+            raise InputError(f"{name}: expected (S,) {weight.dtype}, contiguous; got {array.shape} {array.dtype}")
+        if len(array) <= now:
+            raise InputError(f"{name}: {len(array)} numbers do not reach step {now}")
+    _check_numbers(beta_1=beta_1, beta_2=beta_2)
+    first = (last if rows is None else last[rows]).astype(np.int64)
+    if not len(first):
+        return
+    least, most = int(first.min()), int(first.max())
+    if least < 0 or most > now:
+        raise InputError(f"last: steps must be from 0 to {now}, found {least} to {most}")
+    if least == now:
+        return
+    if not (epsilons[least + 1 : now + 1] >= _least(weight.dtype)).all():
+        raise InputError(f"epsilons must be at least {_least(weight.dtype):.3g} from step {least + 1} to {now}")
+    if rows is not None:
+        behind = first < now
+        rows, first = rows[behind], first[behind]
+    extension = _extension(weight)
+    if extension is not None:
+        betas = _Size.of(weight.dtype, 0.0, 1.0, beta_1, beta_2, 0.0, 1.0).floats()[:4]
+        extension.adam_catch_up(*_where(), weight, rows, m, v, first, now, rates, epsilons, decays, *betas)
+    else:
+        every = np.arange(len(weight)) if rows is None else rows
+        for s in range(least + 1, now + 1):
+            at = every[first < s]
+            size = _Size.of(weight.dtype, rates[s], epsilons[s], beta_1, beta_2, decays[s], 1.0)
+            weight[at], m[at], v[at] = size.stepped(weight[at], np.zeros_like(weight[at]), m[at], v[at])
+    last[... if rows is None else rows] = now
+
+
+def squared_norm(arrays: Iterable[Array]) -> float:
+    """The sum of the squares of all elements, in float64: the square of the global norm that clipping compares.
+
+    It is summed in pieces of fixed size in a fixed order, so the bits do not depend on the number of threads. Infinite
+    and NaN elements give an infinite or NaN sum. Raises InputError for an array that is not C-contiguous float32 or
+    float64.
+    """
+    total = 0.0
+    for n, array in enumerate(arrays):
+        _check_kind(f"array {n}", array)
+        extension = _extension(array)
+        if extension is not None:
+            total += extension.sum_of_squares(*_where(), array)
+            continue
+        flat = array.reshape(-1)
+        with np.errstate(over="ignore"):
+            for at in range(0, len(flat), _PIECE):
+                total += float(np.square(flat[at : at + _PIECE], dtype=np.float64).sum())
+    return total
+
+
+class _Size(NamedTuple):
+    """The numbers of a step, as scalars of the weight's dtype."""
+
+    beta_1: Any
+    rest_1: Any  # 1 - beta, which is rounded once
+    beta_2: Any
+    rest_2: Any
+    rate: Any
+    epsilon: Any
+    keep: Any  # 1 - decay
+    scale: Any
+
+    @classmethod
+    def of(
+        cls, dtype: Any, rate: float, epsilon: float, beta_1: float, beta_2: float, decay: float, scale: float
+    ) -> _Size:
+        """Raises InputError for numbers with which no step is possible."""
+        _check_numbers(beta_1=beta_1, beta_2=beta_2)
+        for name, number in (("rate", rate), ("decay", decay), ("scale", scale)):
+            if not abs(number) <= float(np.finfo(dtype).max):
+                raise InputError(f"{name} must be a finite {dtype}, not {number}")
+        if not _least(dtype) <= epsilon <= float(np.finfo(dtype).max):
+            raise InputError(f"epsilon must be at least {_least(dtype):.3g}, not {epsilon}")
+        of = dtype.type
+        betas = of(beta_1), of(1 - beta_1), of(beta_2), of(1 - beta_2)
+        return cls(*betas, of(rate), of(epsilon), of(1) - of(decay), of(scale))
+
+    def floats(self) -> list[float]:
+        """The fields as the extension takes them."""
+        return [float(number) for number in self]
+
+    def stepped(self, weight: Array, grad: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+        """weight, m and v after the step. src/native/adam.cpp does the same operations in the same order."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            g = self.scale * grad
+            m = self.beta_1 * m + self.rest_1 * g
+            v = self.beta_2 * v + self.rest_2 * (g * g)
+            return weight * self.keep - self.rate * m / (np.sqrt(v) + self.epsilon), m, v
+
+
+def _least(dtype: Any) -> float:
+    """The smallest normal number: a smaller epsilon counts as 0, and 0 / 0 is NaN where nothing had a gradient yet."""
+    return float(np.finfo(dtype).tiny)
+
+
+def _extension(array: Array) -> Any:
+    """The C++ extension where it can compute with `array`, else None."""
+    if array.dtype != np.float32 or get().name == "reference":
+        return None
+    extension, _ = native.imported()
+    return extension if hasattr(extension, "adam_step") else None  # that of an older source tree has not
+
+
+def _where() -> tuple[str, int]:
+    """Instruction set and number of threads."""
+    return native.float32_isa(), threads()
+
+
+def _check_numbers(**betas: float) -> None:
+    for name, beta in betas.items():
+        if not 0 <= beta < 1:
+            raise InputError(f"{name} must be at least 0 and below 1, not {beta}")
+
+
+def _plain(array: NDArray[Any]) -> bool:
+    return array.flags.c_contiguous and array.flags.aligned
+
+
+def _check_kind(name: str, array: Array) -> None:
+    if array.dtype not in (np.float32, np.float64):
+        raise InputError(f"{name}: Adam computes in float32 or float64, not {array.dtype}")
+    if not _plain(array):
+        raise InputError(f"{name} must be C-contiguous and aligned")
+
+
+def _check_arrays(changed: dict[str, Array], read: dict[str, Array]) -> None:
+    """Raise InputError, naming the array, unless `changed` have one shape, all have one dtype, and none overlap."""
+    named = {**changed, **read}
+    weight = changed["weight"]
+    for name, array in named.items():
+        _check_kind(name, array)
+        if array.dtype != weight.dtype:
+            raise InputError(f"{name} is {array.dtype}, weight is {weight.dtype}: their dtypes must be equal")
+    for name, array in changed.items():
+        if array.shape != weight.shape:
+            raise InputError(f"{name}: expected {weight.shape}, got {array.shape}")
+        if not array.flags.writeable:
+            raise InputError(f"{name} is read-only")
+    ends = sorted((a.ctypes.data, a.ctypes.data + a.nbytes, name) for name, a in named.items() if a.size)
+    for (_, end, name), (start, _, other) in pairwise(ends):
+        if start < end:
+            raise InputError(f"{name} and {other} share memory")
+
+
+def _check_table(weight: Array, rows: Rows | None, changed: dict[str, Array], read: dict[str, Array]) -> None:
+    """As _check_arrays for a table (V, D); raise InputError unless `rows` are distinct rows of it."""
+    if weight.ndim != 2:
+        raise InputError(f"weight: expected (V, D), got {weight.shape}")
+    _check_arrays({"weight": weight, **changed}, read)
+    if rows is None:
+        return
+    if rows.ndim != 1 or rows.dtype != np.int64 or not _plain(rows):
+        raise InputError(f"rows: expected (R,) int64, contiguous; got {rows.shape} {rows.dtype}")
+    if not len(rows):
+        return
+    if not 0 <= int(rows.min()) <= int(rows.max()) < len(weight):
+        raise InputError(f"rows must be from 0 to {len(weight) - 1}, found {int(rows.min())} to {int(rows.max())}")
+    if not (rows[1:] > rows[:-1]).all() and len(np.unique(rows)) != len(rows):
+        raise InputError("rows must be distinct")

@@ -1,0 +1,334 @@
+"""Adam on plain arrays: torch and a literal formula as oracles, sparse against dense, native against NumPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gatewise.errors import InputError
+from gatewise.kernels import adam, native
+from gatewise.types import Array
+from tests.kernels.batches import HERE, needs_native
+
+BETAS = {"beta_1": 0.9, "beta_2": 0.999}
+STEPS = 300
+
+
+@pytest.fixture(params=["reference", *HERE])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """NumPy, then each instruction set of the extension."""
+    run_on(monkeypatch, request.param)
+    name: str = request.param
+    return name
+
+
+def run_on(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    if where == "reference":
+        monkeypatch.setenv("GATEWISE_KERNEL", "reference")
+        return
+    monkeypatch.delenv("GATEWISE_KERNEL", raising=False)
+    monkeypatch.setenv("GATEWISE_ISA", where)
+
+
+def arrays(shape: tuple[int, ...], dtype: Any = np.float32, seed: int = 3) -> list[Array]:
+    """weight, m and v as after some steps."""
+    rng = np.random.default_rng(seed)
+    return [a.astype(dtype) for a in (rng.normal(size=shape), rng.normal(size=shape) / 9, rng.random(shape) / 99)]
+
+
+def schedule(steps: int, dtype: Any = np.float32) -> tuple[Array, Array, Array]:
+    """rates, epsilons and decays by step number: the rate rises, then falls."""
+    rates, epsilons, decays = np.zeros((3, steps + 1))
+    for t in range(1, steps + 1):
+        lr = 1e-2 * min(t / 100, 1.0) * (1.0 if t < 200 else 0.3)
+        rates[t], epsilons[t] = adam.corrected(lr, 1e-7, **BETAS, step=t, keras=t % 2 == 0)
+        decays[t] = lr * 0.1 if t % 3 else 0.0
+    return rates.astype(dtype), epsilons.astype(dtype), decays.astype(dtype)
+
+
+def same_bits(one: list[Array], other: list[Array]) -> bool:
+    return all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_fifty_steps_are_those_of_torch(weight_decay: float, where: str) -> None:
+    rng = np.random.default_rng(1)
+    weight = rng.normal(size=(13, 7)).astype(np.float32)
+    m, v = np.zeros_like(weight), np.zeros_like(weight)
+    tensor = torch.nn.Parameter(torch.from_numpy(weight.copy()))
+    options: dict[str, Any] = {"lr": 1e-2, "betas": (0.8, 0.99), "eps": 1e-3, "fused": False}
+    torch_adam = (
+        torch.optim.AdamW([tensor], **options, weight_decay=weight_decay)
+        if weight_decay
+        else torch.optim.Adam([tensor], **options)
+    )
+    for t in range(1, 51):
+        lr = 1e-2 * (1 + math.sin(t))
+        torch_adam.param_groups[0]["lr"] = lr
+        grad = rng.normal(size=weight.shape).astype(np.float32)
+        tensor.grad = torch.from_numpy(grad * np.float32(0.25))
+        torch_adam.step()
+        rate, epsilon = adam.corrected(lr, 1e-3, 0.8, 0.99, t, keras=False)
+        of = {"rate": rate, "epsilon": epsilon, "beta_1": 0.8, "beta_2": 0.99, "decay": lr * weight_decay}
+        adam.step(weight, grad, m, v, **of, scale=0.25)
+    np.testing.assert_allclose(weight, tensor.detach().numpy(), rtol=0, atol=1e-6)
+    state = torch_adam.state[tensor]
+    np.testing.assert_allclose(m, state["exp_avg"].numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(v, state["exp_avg_sq"].numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-13)])
+def test_epsilon_as_in_keras(dtype: Any, tolerance: float, where: str) -> None:
+    """keras.optimizers.Adam: alpha = lr √(1 - β₂ᵗ) / (1 - β₁ᵗ); weight -= alpha m / (√v + eps). eps counts here."""
+    rng = np.random.default_rng(2)
+    weight = rng.normal(size=11)
+    ours = [weight.astype(dtype), np.zeros(11, dtype), np.zeros(11, dtype)]
+    m = v = np.zeros(11)
+    for t in range(1, 51):
+        grad = rng.normal(size=11) * 1e-3
+        m, v = 0.9 * m + (1 - 0.9) * grad, 0.999 * v + (1 - 0.999) * grad**2
+        weight = weight - 1e-2 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-4)
+        rate, epsilon = adam.corrected(1e-2, 1e-4, **BETAS, step=t, keras=True)
+        adam.step(ours[0], grad.astype(dtype), *ours[1:], rate=rate, epsilon=epsilon, **BETAS)
+    np.testing.assert_allclose(ours[0], weight, rtol=0, atol=tolerance)
+
+
+def dense_run(dtype: Any, shape: tuple[int, int], batches: list[tuple[Array, Array]]) -> list[Array]:
+    """`step` with gradients that are 0 in the rows that a batch does not read."""
+    table, (rates, epsilons, decays) = arrays(shape, dtype), schedule(len(batches), dtype)
+    for t, (rows, grad) in enumerate(batches, 1):
+        full = np.zeros(shape, dtype)
+        full[rows] = grad
+        of = {"rate": rates[t], "epsilon": epsilons[t], "decay": decays[t], "scale": 0.5 + t % 2}
+        adam.step(table[0], full, *table[1:], **of, **BETAS)
+    return table
+
+
+def sparse_run(dtype: Any, shape: tuple[int, int], batches: list[tuple[Array, Array]], last_dtype: Any) -> list[Array]:
+    """The same by `catch_up` and `step_rows`."""
+    table, given = arrays(shape, dtype), schedule(len(batches), dtype)
+    rates, epsilons, decays = given
+    last = np.zeros(shape[0], last_dtype)
+    for t, (rows, grad) in enumerate(batches, 1):
+        adam.catch_up(table[0], rows, *table[1:], last, t - 1, *given, **BETAS)
+        of = {"rate": rates[t], "epsilon": epsilons[t], "decay": decays[t], "scale": 0.5 + t % 2}
+        adam.step_rows(table[0], rows, grad, *table[1:], **of, **BETAS)
+        last[rows] = t
+    adam.catch_up(table[0], None, *table[1:], last, len(batches), *given, **BETAS)
+    assert (last == len(batches)).all()
+    return table
+
+
+def batches_of(dtype: Any, shape: tuple[int, int], steps: int = STEPS) -> list[tuple[Array, Array]]:
+    """Rows by a distribution in which some are in most batches and others in none; unsorted."""
+    rng = np.random.default_rng(7)
+    share = 1 / np.arange(1, shape[0] + 1) ** 2
+    out = []
+    for t in range(steps):
+        rows = rng.permutation(np.flatnonzero(rng.random(shape[0]) < share)) if t % 50 else np.zeros(0, np.int64)
+        out.append((rows, rng.normal(size=(len(rows), shape[1])).astype(dtype)))
+    return out
+
+
+@pytest.mark.parametrize(("dtype", "last_dtype"), [(np.float32, np.int32), (np.float64, np.int64)])
+@pytest.mark.parametrize("columns", [1, 37])
+def test_a_sparse_run_has_the_bits_of_a_dense_one(columns: int, dtype: Any, last_dtype: Any, where: str) -> None:
+    shape = (40, columns)
+    batches = batches_of(dtype, shape)
+    dense = dense_run(dtype, shape, batches)
+    assert same_bits(dense, sparse_run(dtype, shape, batches, last_dtype))
+    assert not same_bits(dense, arrays(shape, dtype)), "it moves"
+
+
+def test_rows_whose_moments_have_vanished(where: str) -> None:
+    """m is 0 from step 900 or so on, v at beta_2 0.9 as well; weight decay goes on, and untouched rows stay."""
+    steps, betas = 1200, {"beta_1": 0.9, "beta_2": 0.9}
+    rates, epsilons = np.full((2, steps + 1), 1e-3, np.float32)
+    decays = np.where(np.arange(steps + 1) > 1000, 1e-3, 0.0).astype(np.float32)
+    table, dense = arrays((5, 9)), arrays((5, 9))
+    for moment in (*table[1:], *dense[1:]):
+        moment[2] = 0.0
+    last = np.full(5, 3, np.int64)
+    for t in range(4, steps + 1):
+        of = {"rate": rates[t], "epsilon": epsilons[t], "decay": decays[t]}
+        adam.step(dense[0], np.zeros((5, 9), np.float32), *dense[1:], **of, **betas)
+        if t == 1000:
+            adam.catch_up(table[0], None, *table[1:], last, t, rates, epsilons, decays, **betas)
+            assert same_bits(dense, table)
+            assert same_bits([table[0][2]], [arrays((5, 9))[0][2]])
+    adam.catch_up(table[0], None, *table[1:], last, steps, rates, epsilons, decays, **betas)
+    assert same_bits(dense, table)
+    assert where == "reference" or not dense[1].any()
+
+
+@needs_native
+def test_the_number_of_threads_and_the_instruction_set_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In arrays of several pieces, one of them incomplete."""
+    rng, found = np.random.default_rng(4), []
+    shape = (1501, 37)
+    grad, rows = rng.normal(size=shape).astype(np.float32), rng.permutation(1501)[:901]
+    given = schedule(20)
+    for isa in HERE:
+        run_on(monkeypatch, isa)
+        for threads in ("1", "2", "3"):
+            monkeypatch.setenv("GATEWISE_THREADS", threads)
+            table, last = arrays(shape), np.arange(1501) % 7
+            adam.step(table[0], grad, *table[1:], rate=1e-3, epsilon=1e-8, decay=1e-4, scale=0.7, **BETAS)
+            adam.catch_up(table[0], rows, *table[1:], last, 20, *given, **BETAS)
+            adam.step_rows(table[0], rows, grad[:901], *table[1:], rate=1e-3, epsilon=1e-8, **BETAS)
+            norm = np.array(adam.squared_norm([grad, table[0], rng.normal(size=0).astype(np.float32)]))
+            found.append([*table, last, norm])
+    assert all(same_bits(found[0], other) for other in found[1:])
+
+
+@needs_native
+def test_native_has_the_bits_of_numpy_but_for_denormals(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches, found = batches_of(np.float32, (40, 19)), []
+    for where in ("reference", *HERE):
+        run_on(monkeypatch, where)
+        found.append(sparse_run(np.float32, (40, 19), batches, np.int64))
+    for native_run in found[1:]:
+        for one, other in zip(found[0], native_run, strict=True):
+            np.testing.assert_array_equal(*(np.where(abs(a) < 1e-37, 0, a) for a in (one, other)))
+
+
+@needs_native
+def test_the_kernel_is_chosen_as_the_recurrence_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    extension, _ = native.imported()
+    calls: list[str] = []
+    monkeypatch.setattr(extension, "sum_of_squares", lambda *given: calls.append(given[0]) or 1.0)
+    x = np.ones(3, np.float32)
+    for where, expected in (("reference", 3.0), ("portable", 1.0)):
+        run_on(monkeypatch, where)
+        assert adam.squared_norm([x]) == expected
+        monkeypatch.delenv("GATEWISE_KERNEL", raising=False)
+    assert adam.squared_norm([x.astype(np.float64)]) == 3.0
+    assert calls == ["portable"]
+    monkeypatch.setattr(native, "isas_bf16", lambda: ("amx", "avx512"))
+    monkeypatch.setenv("GATEWISE_ISA", "amx")
+    assert native.float32_isa() == HERE[0], "amx is a bfloat16 build"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_squared_norm(dtype: Any, where: str) -> None:
+    rng = np.random.default_rng(5)
+    xs = [rng.normal(size=shape).astype(dtype) for shape in ((), (0, 3), (17,), (300, 111))]
+    expected = math.fsum(float(x) ** 2 for array in xs for x in array.reshape(-1))
+    assert adam.squared_norm(iter(xs)) == pytest.approx(expected, rel=1e-13)
+    assert adam.squared_norm([]) == 0.0
+    assert adam.squared_norm([np.full(2, 3e38, np.float32)]) == pytest.approx(1.8e77, rel=1e-6)
+    for at in ((0, 0), (299, 110), (150, 3)):
+        for value, seen in ((np.nan, math.isnan), (np.inf, math.isinf), (-np.inf, math.isinf)):
+            xs[3][at] = value
+            assert seen(adam.squared_norm(xs))
+        xs[3][at] = 0.0
+
+
+def test_a_gradient_that_is_not_finite_shows(where: str) -> None:
+    table = arrays((2, 3))
+    grad = np.array([[1, np.nan, 1], [1, np.inf, 1]], np.float32)
+    adam.step(table[0], grad, *table[1:], rate=1e-3, epsilon=1e-8, **BETAS)
+    assert np.isfinite(table[0][:, [0, 2]]).all()
+    assert np.isnan(table[0][:, 1]).all()
+
+
+Call = Callable[..., None]
+
+
+def calls(**changed: Any) -> Iterator[Call]:
+    """step, step_rows and catch_up on sound arguments, but for those in `changed`."""
+    w, m, v = arrays((6, 5))
+    numbers = {"rate": 1e-3, "epsilon": 1e-8, **BETAS}
+    rows = np.array([4, 0, 2])
+    given: dict[str, Any] = {"weight": w, "m": m, "v": v, **numbers, "grad": w + 1}
+    yield partial(adam.step, **{**given, **{k: x for k, x in changed.items() if k not in ("rows", "last", "now")}})
+    given |= {"rows": rows, "grad": np.ones((3, 5), np.float32)}
+    yield partial(adam.step_rows, **{**given, **{k: x for k, x in changed.items() if k not in ("last", "now")}})
+    rates, epsilons, decays = schedule(9)
+    given = {"weight": w, "rows": rows, "m": m, "v": v, "last": np.zeros(6, np.int64), "now": 9, **BETAS}
+    given |= {"rates": rates, "epsilons": epsilons, "decays": decays}
+    yield partial(adam.catch_up, **{**given, **{k: x for k, x in changed.items() if k in given}})
+
+
+STEP, STEP_ROWS, CATCH_UP = range(3)
+F32 = np.float32
+SHARED = np.zeros((9, 5), F32)
+READ_ONLY = np.zeros((6, 5), F32)
+READ_ONLY.flags.writeable = False
+UNALIGNED = np.zeros(6 * 5 * 4 + 1, np.uint8)[1:].view(F32).reshape(6, 5)
+
+
+def test_the_arguments_above_are_sound(where: str) -> None:
+    for call in calls():
+        call()
+
+
+@pytest.mark.parametrize(
+    ("function", "changed", "message"),
+    [
+        (STEP, {"m": np.zeros((5, 6), F32)}, r"m: expected \(6, 5\), got \(5, 6\)"),
+        (STEP, {"v": np.zeros((6, 5))}, "v is float64, weight is float32"),
+        (STEP, {"grad": np.zeros((6, 4), F32)}, r"grad: expected \(6, 5\)"),
+        (STEP, {"grad": np.zeros((6, 5), np.int32)}, "grad: Adam computes in float32 or float64, not int32"),
+        (STEP, {"grad": np.zeros((6, 5), ">f4")}, "grad: Adam computes in"),
+        (STEP, {"grad": np.zeros((5, 6), F32).T}, "grad must be C-contiguous"),
+        (STEP, {"weight": UNALIGNED}, "weight must be C-contiguous and aligned"),
+        (STEP, {"m": READ_ONLY}, "m is read-only"),
+        (STEP, {"m": SHARED[:6], "v": SHARED[3:]}, "m and v share memory"),
+        (STEP, {"m": SHARED[:6], "grad": SHARED[:6]}, "share memory"),
+        (STEP, {"rate": math.nan}, "rate must be a finite float32, not nan"),
+        (STEP, {"rate": 1e39}, "rate must be a finite float32"),
+        (STEP, {"decay": math.inf}, "decay must be a finite"),
+        (STEP, {"scale": math.nan}, "scale must be a finite"),
+        (STEP, {"epsilon": 0.0}, "epsilon must be at least 1.18e-38, not 0.0"),
+        (STEP, {"epsilon": 1e-40}, "epsilon must be at least"),
+        (STEP, {"epsilon": math.nan}, "epsilon must be at least"),
+        (STEP, {"beta_1": 1.0}, "beta_1 must be at least 0 and below 1, not 1.0"),
+        (STEP, {"beta_2": -0.1}, "beta_2 must be"),
+        (STEP_ROWS, {"weight": np.zeros(30, F32)}, r"weight: expected \(V, D\), got \(30,\)"),
+        (STEP_ROWS, {"v": np.zeros((5, 5), F32)}, r"v: expected \(6, 5\)"),
+        (STEP_ROWS, {"grad": np.zeros((4, 5), F32)}, r"grad: expected \(3, 5\)"),
+        (STEP_ROWS, {"grad": np.zeros((3, 6), F32)}, r"grad: expected \(3, 5\)"),
+        (STEP_ROWS, {"rows": np.array([0, 2, 6])}, "rows must be from 0 to 5, found 0 to 6"),
+        (STEP_ROWS, {"rows": np.array([0, -1, 3])}, "rows must be from 0 to 5, found -1 to 3"),
+        (STEP_ROWS, {"rows": np.array([3, 1, 3])}, "rows must be distinct"),
+        (STEP_ROWS, {"rows": np.array([0, 1, 2], np.int32)}, r"rows: expected \(R,\) int64"),
+        (STEP_ROWS, {"rows": np.zeros((3, 1), np.int64)}, r"rows: expected \(R,\) int64"),
+        (STEP_ROWS, {"rows": np.arange(6)[::2]}, r"rows: expected \(R,\) int64, contiguous"),
+        (STEP_ROWS, {"epsilon": 0.0}, "epsilon must be"),
+        (CATCH_UP, {"rows": np.array([7])}, "rows must be from 0 to 5"),
+        (CATCH_UP, {"rows": np.array([1, 1])}, "rows must be distinct"),
+        (CATCH_UP, {"m": np.zeros((6, 4), F32)}, r"m: expected \(6, 5\)"),
+        (CATCH_UP, {"last": np.zeros(5, np.int64)}, r"last: expected \(6,\) int32 or int64, got \(5,\)"),
+        (CATCH_UP, {"last": np.zeros(6, np.int16)}, "last: expected"),
+        (CATCH_UP, {"last": np.full(6, 10)}, "last: steps must be from 0 to 9, found 10 to 10"),
+        (CATCH_UP, {"last": np.full(6, -1)}, "last: steps must be from 0 to 9, found -1"),
+        (CATCH_UP, {"now": -1}, "last: steps must be from 0 to -1"),
+        (CATCH_UP, {"now": 10}, "rates: 10 numbers do not reach step 10"),
+        (CATCH_UP, {"decays": np.zeros(9, F32)}, "decays: 9 numbers do not reach step 9"),
+        (CATCH_UP, {"rates": np.zeros(10)}, r"rates: expected \(S,\) float32"),
+        (CATCH_UP, {"rates": np.zeros(20, F32)[::2]}, r"rates: expected \(S,\) float32, contiguous"),
+        (CATCH_UP, {"epsilons": np.zeros(10, F32)}, "epsilons must be at least 1.18e-38 from step 1 to 9"),
+        (CATCH_UP, {"beta_1": 1.5}, "beta_1 must be"),
+    ],
+)
+def test_bad_arguments_are_refused(function: int, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        list(calls(**changed))[function]()
+
+
+def test_bad_numbers_of_the_correction_and_the_norm() -> None:
+    with pytest.raises(InputError, match="the first step of Adam is 1, not 0"):
+        adam.corrected(1e-3, 1e-7, **BETAS, step=0, keras=True)
+    with pytest.raises(InputError, match="beta_2 must be"):
+        adam.corrected(1e-3, 1e-7, 0.9, 1.0, step=1, keras=True)
+    with pytest.raises(InputError, match="array 1: Adam computes in float32 or float64, not float16"):
+        adam.squared_norm([np.zeros(2, F32), np.zeros(2, np.float16)])
+    with pytest.raises(InputError, match="array 0 must be C-contiguous"):
+        adam.squared_norm([np.zeros((2, 3), F32).T])
