@@ -20,7 +20,7 @@ from gatewise.kernels import native
 from gatewise.kernels.interface import Kernel, LSTMCall
 from gatewise.network.architecture import Architecture
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `gatewise.nn` does before it imports torch
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `gatewise.nn` does before `Layer` imports torch
 
 
 def load(kind: str, settings: Settings, arrays: Arrays) -> Task:
@@ -73,18 +73,15 @@ class Step:
     """Training steps as in `gatewise train`. One run is `steps` consecutive batches."""
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
-        import torch
-
         from gatewise.data import Labelled
         from gatewise.errors import InputError
         from gatewise.model.preprocessor import TextPreprocessor
-        from gatewise.nn import Network
+        from gatewise.network.trainable import Network
         from gatewise.text import KerasEncoding
         from gatewise.training import Callback, recipe
         from gatewise.training.loop import Loop
         from gatewise.training.training_data import TrainingData
 
-        torch.set_num_threads(1)  # as in `gatewise train`: torch's own operations are too small for threads
         self.settings = settings
         self.arch = _architecture(settings, arrays)
         try:
@@ -108,22 +105,23 @@ class Step:
             trainable_rows=trainable_rows,
         )
         self.loop = Loop(training_data, network, 0, Callback(), None, "")
-        network.train()
         self.batches = [every[n : n + settings["batch_size"]] for n in range(0, len(every), settings["batch_size"])]
         self.steps = 0
 
     def check(self) -> Arrays:
+        from gatewise.network.autograd import RowGradient
         from gatewise.network.batch import Batch
 
         network, rows = self.loop.network, self.batches[0]
-        before = network.state()
-        logits = network(Batch.of([self.reviews[n] for n in rows], self.arch)).detach().numpy()[:, 0]
+        logits = network.logits(Batch.of([self.reviews[n] for n in rows], self.arch))[:, 0]
         loss, _ = self._step()
         outputs = {"loss": np.array(loss), "logits": logits}
-        for name in before:
-            gradient = network.weights[name.replace(".", "_")].grad
-            assert gradient is not None
-            outputs[f"d {name.removeprefix('lstm.0.forward.')}"] = gradient.numpy()
+        for name, gradient in network.gradients().items():
+            if isinstance(gradient, RowGradient):
+                whole = np.zeros_like(network.parameters[name])
+                whole[gradient.rows] = gradient.values
+                gradient = whole
+            outputs[f"d {name.removeprefix('lstm.0.forward.')}"] = gradient
         return outputs
 
     def _step(self) -> tuple[float, int]:
@@ -135,9 +133,7 @@ class Step:
         return seconds_of_steps(self._step, self.settings)
 
     def info(self) -> dict[str, str]:
-        import torch
-
-        return _info(torch=torch.__version__)
+        return _info()
 
 
 class Recurrence:

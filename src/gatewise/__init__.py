@@ -32,8 +32,7 @@ __all__ = [
     "train",
 ]
 
-# Public name to module. Names are imported on first use, so that `gatewise --help` does not import NumPy and only
-# training imports torch.
+# Public name to module. Names are imported on first use, so that `gatewise --help` does not import NumPy.
 _HOME = {
     "Forecaster": "gatewise.forecast",
     "Model": "gatewise.model.model",

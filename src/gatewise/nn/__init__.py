@@ -16,7 +16,7 @@ if "torch" not in sys.modules:
 try:
     import torch as _torch  # noqa: F401
 except ImportError as error:
-    raise MissingExtra("torch", "train", "gatewise.nn") from error
+    raise MissingExtra("torch", "torch", "gatewise.nn") from error
 
 from gatewise.nn.convert import from_torch, to_torch
 from gatewise.nn.keras import from_keras, to_keras

@@ -1,13 +1,13 @@
-"""Training: recipes, the loop, pretraining, ensembling, checkpoints. Needs torch (extra `train`)."""
+"""Training: recipes, the loop, pretraining, ensembling, checkpoints. Needs SciPy (extra `train`)."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from gatewise.errors import MissingExtra
 
-try:
-    import gatewise.nn as _nn  # noqa: F401  # before torch, because it sets OMP_WAIT_POLICY
-except MissingExtra as error:
-    raise MissingExtra("torch", "train", "training") from error
+if find_spec("scipy") is None:
+    raise MissingExtra("scipy", "train", "training")
 
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.pretrain import pretrain
