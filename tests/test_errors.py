@@ -37,5 +37,5 @@ def test_the_family() -> None:
     assert issubclass(errors.DataWarning, UserWarning)
     assert issubclass(InputError, ValueError)
     assert issubclass(MissingExtra, ImportError)
-    message = str(MissingExtra("torch", "train", "training"))
-    assert message == "training needs torch: pip install 'gatewise[train]'"
+    message = str(MissingExtra("scipy", "train", "training"))
+    assert message == "training needs scipy: pip install 'gatewise[train]'"

@@ -105,9 +105,11 @@ def test_what_the_wheel_says_of_itself(wheel: Path) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
     requirements = metadata.get_all("Requires-Dist") or []
     assert any(line.startswith("numpy") and "extra" not in line for line in requirements)
-    torch = [line for line in requirements if line.startswith("torch")]
-    assert torch, "training needs torch"
-    assert all("extra ==" in line and "+" not in line for line in torch), "torch is a range, behind an extra"
+    for package, extra in (("scipy", "train"), ("torch", "torch")):
+        lines = [line for line in requirements if line.startswith(package)]
+        assert lines
+        assert all(f"extra == '{extra}'" in line.replace('"', "'") for line in lines), "behind its extra, in no other"
+        assert all("+" not in line for line in lines), "a range, not one build"
 
 
 def test_the_source_archive_can_be_built_from(tmp_path: Path) -> None:
@@ -171,7 +173,7 @@ def test_serving_without_its_extra_says_what_to_install(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_training_without_torch_says_what_to_install(python: Path, tmp_path: Path) -> None:
+def test_training_without_its_extra_says_what_to_install(python: Path, tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 20)
     command = [python.parent / "gatewise", "train", "reviews.csv", "--text", "text", "--label", "label", "-o", "model"]
     done = subprocess.run([str(part) for part in command], cwd=tmp_path, capture_output=True, text=True)

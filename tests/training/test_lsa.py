@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from gatewise.training import lsa as lsa_module
 from gatewise.training.lsa import fit_lsa
 
 
@@ -32,15 +33,38 @@ def test_document_vectors_are_those_of_the_truncated_svd() -> None:
     u, s, _ = np.linalg.svd(matrix(sequences), full_matrices=False)
     expected = u[:, :6] * s[:6]
     assert z.shape == expected.shape
-    # A direction's sign is free, and of two that are nearly as large any mixture is as good: 3 and more are here.
-    np.testing.assert_allclose(np.abs((z[:, :3] * expected[:, :3]).sum(axis=0)), s[:3] ** 2, rtol=1e-2)
-    np.testing.assert_allclose(np.linalg.norm(z, axis=0), s[:6], rtol=2e-2)
+    # A direction's sign is free, and of two that are nearly as large any mixture is as good: the space is unique.
+    np.testing.assert_allclose(np.linalg.norm(z, axis=0), s[:6], rtol=1e-3)
+    np.testing.assert_allclose(np.abs((z[:, :2] * expected[:, :2]).sum(axis=0)), s[:2] ** 2, rtol=1e-3)
+    np.testing.assert_allclose(z @ np.linalg.pinv(z), u[:, :6] @ u[:, :6].T, atol=2e-2)
+
+
+def test_with_as_many_components_as_texts_nothing_is_lost() -> None:
+    """The distances of document vectors are those of the rows; directions without variance are 0."""
+    sequences = [*texts(30), *texts(30)]
+    z = fit_lsa(sequences, 60, exclude=[], seed=0).document_vectors.astype(np.float64)
+    a = matrix(sequences)
+    np.testing.assert_allclose(z @ z.T, a @ a.T, atol=1e-5)
+    assert np.linalg.matrix_rank(a) == 30
+    assert (np.linalg.norm(z, axis=0) > 0).sum() == 30
 
 
 def test_reproducible_and_independent_of_threads() -> None:
     one, two, three = (fit_lsa(texts(80), 5, exclude=[], seed=3, threads=t).document_vectors for t in (1, 1, 2))
-    assert one.tobytes() == two.tobytes()
-    np.testing.assert_allclose(np.abs(one), np.abs(three), atol=1e-4)  # a direction's sign is free
+    assert one.tobytes() == two.tobytes() == three.tobytes()
+
+
+def test_pieces_of_the_matrix_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of one text, some of them empty, and sums of three rows."""
+    sequences = [np.zeros(0, np.int64), *texts(80), np.zeros(0, np.int64)]
+    expected = fit_lsa(sequences, 5, exclude=[], seed=3)
+    monkeypatch.setattr(lsa_module, "ENTRIES_PER_PIECE", 7)
+    monkeypatch.setattr(lsa_module, "ROWS_PER_PIECE", 3)
+    found = fit_lsa(sequences, 5, exclude=[], seed=3, threads=2)
+    np.testing.assert_allclose(found.document_vectors, expected.document_vectors, atol=1e-5)
+    np.testing.assert_allclose(found.components, expected.components, atol=1e-4)
+    np.testing.assert_array_equal(found.norms, expected.norms)
+    assert not found.document_vectors[[0, -1]].any()
 
 
 def test_a_component_separates_two_topics() -> None:

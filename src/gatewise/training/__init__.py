@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 from gatewise.errors import MissingExtra
 
-if find_spec("scipy") is None:
-    raise MissingExtra("scipy", "train", "training")
+if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
+    raise MissingExtra("SciPy and threadpoolctl", "train", "training")
 
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.pretrain import pretrain

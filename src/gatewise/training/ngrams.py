@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.network.ngrams import BITS, MAX_ORDER, Ngrams, term_frequency
 from gatewise.training.linear_solver import fit_linear
+from gatewise.training.ngram_counts import count_ngrams
 from gatewise.training.target_scaling import TargetScaling
-from gatewise.training.term_document_matrix import count_ngrams
 from gatewise.types import Array, Task
 
 NgramScaling = Literal["nb", "tfidf"]

@@ -1,4 +1,4 @@
-"""Soft labels: class probabilities that a teacher predicts for unlabelled texts, and the loss that learns from them.
+"""Soft labels: class probabilities that a teacher predicts for unlabelled texts.
 
 Self-training (Scudder 1965) with the soft targets of distillation (Hinton et al. 2015).
 """
@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gatewise.errors import TrainingError
 from gatewise.model.model import Model
@@ -35,15 +33,6 @@ class SoftTargets:
         one_hot = np.eye(soft_labels.shape[1], dtype=np.float32)[labels]  # (n, K)
         weights = np.concatenate([np.ones(len(labels)), np.full(len(soft_labels), weight)]).astype(np.float32)
         return cls(np.concatenate([one_hot, soft_labels.astype(np.float32)]), weights)
-
-
-def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean cross-entropy of B rows: logits (B, 1) or (B, K), targets (B, K), weights (B,)."""
-    if logits.shape[1] == 1:
-        losses = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], targets[:, 1], reduction="none")
-    else:
-        losses = -(targets * torch.log_softmax(logits, dim=1)).sum(dim=1)
-    return (losses * weights).sum() / len(losses)
 
 
 def predict_soft_labels(teacher: Model, full_sequences: list[Array]) -> NDArray[np.float64]:
