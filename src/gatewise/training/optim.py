@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Adam:
         self.m = {name: np.zeros_like(value) for name, value in self.parameters.items()}
         self.v = {name: np.zeros_like(value) for name, value in self.parameters.items()}
         self._last = {name: np.zeros(len(self.parameters[name]), dtype=np.int64) for name in tables}
-        self._rates = np.zeros(1, dtype=np.float32)  # of each step so far; step 0 does nothing
+        self._rates = np.zeros(1, dtype=np.float32)  # of each step so far, counted from 1
         self._epsilons = np.zeros(1, dtype=np.float32)
 
     def catch_up(self, name: str, rows: NDArray[np.int64] | None = None) -> None:
@@ -56,10 +57,11 @@ class Adam:
             self.v[name],
             self._last[name],
             self.steps,
-            self._rates[: self.steps + 1] * np.float32(self.lr_scale.get(name, 1.0)),
+            self._rates[: self.steps + 1] * self._scale(name),
             self._epsilons[: self.steps + 1],
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
+            np.zeros(self.steps + 1, dtype=np.float32),
+            self.beta_1,
+            self.beta_2,
         )
 
     def catch_up_all(self) -> None:
@@ -70,20 +72,28 @@ class Adam:
     def step(self, gradients: Gradients, learning_rate: float, scale: float = 1.0) -> None:
         """One step. scale: of all gradients."""
         self.steps += 1
-        betas = {"beta_1": self.beta_1, "beta_2": self.beta_2}
-        rate, epsilon = adam.corrected(learning_rate, self.epsilon, **betas, step=self.steps, keras=self.keras)
+        rate, epsilon = adam.corrected(learning_rate, self.epsilon, self.beta_1, self.beta_2, self.steps, self.keras)
         if self.steps == len(self._rates):
             self._rates, self._epsilons = (np.concatenate([a, np.zeros_like(a)]) for a in (self._rates, self._epsilons))
         self._rates[self.steps], self._epsilons[self.steps] = rate, epsilon
         for name, gradient in gradients.items():
-            arrays = self.m[name], self.v[name]
-            factor = np.float32(self._rates[self.steps] * np.float32(self.lr_scale.get(name, 1.0)))
-            how = {"rate": float(factor), "epsilon": float(self._epsilons[self.steps]), "scale": scale, **betas}
+            weight, m, v = self.parameters[name], self.m[name], self.v[name]
+            how = partial(
+                adam.step_rows if isinstance(gradient, RowGradient) else adam.step,
+                rate=float(self._rates[self.steps] * self._scale(name)),
+                epsilon=float(self._epsilons[self.steps]),
+                beta_1=self.beta_1,
+                beta_2=self.beta_2,
+                scale=scale,
+            )
             if isinstance(gradient, RowGradient):
-                adam.step_rows(self.parameters[name], gradient.rows, gradient.values, *arrays, **how)
+                how(weight, gradient.rows, np.ascontiguousarray(gradient.values), m, v)
                 self._last[name][gradient.rows] = self.steps
             else:
-                adam.step(self.parameters[name], gradient, *arrays, **how)
+                how(weight, np.ascontiguousarray(gradient), m, v)
+
+    def _scale(self, name: str) -> np.float32:
+        return np.float32(self.lr_scale.get(name, 1.0))
 
     def state(self) -> dict[str, Array]:
         """Step and moments, of tables at the present step, as `adam/step`, `adam/m/NAME` and `adam/v/NAME`."""
