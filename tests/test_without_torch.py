@@ -1,0 +1,119 @@
+"""Everything but `gatewise.nn` runs where torch cannot be imported: every recipe, the commands, the estimators."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gatewise.training import RECIPES
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = (
+    "pretrain",
+    *RECIPES,
+    "multilabel",
+    "regression",
+    "Forecaster",
+    "compress",
+    "evaluate",
+    "explain",
+    "estimators",
+)
+
+# Prints {part: error} at the end, "" for a part that runs.
+SCRIPT = """
+import csv, json, sys, traceback, warnings
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError("torch is blocked")
+
+sys.meta_path.insert(0, Blocker())
+warnings.simplefilter("ignore")
+sys.stdout = sys.stderr  # the commands print
+import numpy as np
+import gatewise as gw
+from gatewise.cli import app
+from gatewise.training import RECIPES, PretrainRecipe
+from tests.training.texts import made_reviews
+
+EPOCH = {"epochs": 1, "min_steps": 0, "seed": 1}
+SIZE, SERIES = {"units": 5, "embedding_dim": 4}, {"units": 3, "folds": 2, "convolution_features": 168}
+found, data = {}, made_reviews(90, 1)
+texts, labels = list(data.inputs), [data.classes[k] for k in data.labels]
+more = list(made_reviews(60, 2).inputs)
+rng = np.random.default_rng(3)
+series = [rng.standard_normal((int(n), 2)).astype(np.float32) for n in rng.integers(12, 20, 40)]
+kinds = ["ab"[n % 2] for n in range(40)]
+with open("reviews.csv", "w", newline="") as file:
+    csv.writer(file).writerows([("text", "label"), *zip(texts, labels)])
+
+def run(name, part):
+    try:
+        part()
+        found[name] = ""
+    except BaseException:
+        found[name] = traceback.format_exc()
+
+def pretrain():
+    recipe = PretrainRecipe("tiny", 6, 7, vocab_size=60, epochs=1, batch_size=8, bptt=9, num_sampled=16)
+    gw.pretrain([*texts, *more], recipe=recipe, seed=2, out="pretrained")
+
+def train(name):
+    changes = {"series": SERIES, "tutorial": {"max_length": 50, **SIZE}, "fast": SIZE}.get(name)
+    if changes is None:
+        changes = {"pretrained": "pretrained", "unlabelled": more, "lsa_components": 4}
+    given = (series, kinds) if name == "series" else (texts, labels)
+    model = gw.train(*given, recipe=name, out=name, **EPOCH, **changes)
+    assert model.predict(given[0][:2]).shape == (2,)
+
+def estimators():
+    from gatewise.sklearn import LSTMSeriesClassifier, LSTMSeriesRegressor, LSTMTextClassifier, LSTMTextRegressor
+    numbers = np.arange(len(texts)) / 7
+    for estimator, x, y in (
+        (LSTMTextClassifier(epochs=1, **SIZE), texts, labels),
+        (LSTMTextRegressor(epochs=1, **SIZE), texts, numbers),
+        (LSTMSeriesClassifier(epochs=1, **SERIES), series, kinds),
+        (LSTMSeriesRegressor(epochs=1, **SERIES), series, numbers[:40]),
+    ):
+        assert len(estimator.fit(x, y).predict(x[:3])) == 3
+
+def command(*words):
+    app([*words], standalone_mode=False)
+
+run("pretrain", pretrain)
+for name in RECIPES:
+    run(name, lambda: train(name))
+run("multilabel", lambda: gw.train(texts, [[label, "all"] for label in labels], task="multilabel", **SIZE, **EPOCH))
+run("regression", lambda: gw.train(texts, np.arange(len(texts)) / 7, task="regression", **SIZE, **EPOCH))
+run("Forecaster", lambda: gw.Forecaster(horizon=2).fit(np.sin(np.arange(60.0))).predict())
+run("compress", lambda: command("compress", "fast", "-o", "small", "--data", "reviews.csv"))
+run("evaluate", lambda: command("evaluate", "small", "reviews.csv"))
+run("explain", lambda: command("explain", "small", texts[0]))
+run("estimators", estimators)
+found["imported"] = sorted(name for name in sys.modules if name.partition(".")[0] == "torch")
+print(json.dumps(found), file=sys.__stdout__)
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{SCRIPT}"]
+    done = subprocess.run(command, cwd=tmp_path_factory.mktemp("here"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, str] = json.loads(done.stdout)
+    return result
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_it_runs(found: dict[str, str], part: str) -> None:
+    assert not found[part], found[part]
+
+
+def test_nothing_imports_torch_or_tries_to(found: dict[str, str]) -> None:
+    assert not found["imported"]
