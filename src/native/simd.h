@@ -88,6 +88,20 @@ GATEWISE_INLINE void store_partial(float* p, V v, Index n) {
 #endif
 }
 
+// Correctly rounded.
+GATEWISE_INLINE V square_root(V v) {
+#if defined(__AVX512F__)
+    return (V)_mm512_sqrt_ps((__m512)v);
+#elif defined(__AVX__)
+    return (V)_mm256_sqrt_ps((__m256)v);
+#elif defined(__SSE__)
+    return (V)_mm_sqrt_ps((__m128)v);
+#else
+    for (int l = 0; l < L; ++l) v[l] = __builtin_sqrtf(v[l]);
+    return v;
+#endif
+}
+
 // Prefetch the cache line of p: the rows of a batch are more streams than the hardware prefetcher follows. Any address
 // is allowed.
 GATEWISE_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }

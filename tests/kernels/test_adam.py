@@ -60,7 +60,7 @@ def same_bits(one: list[Array], other: list[Array]) -> bool:
 def test_fifty_steps_are_those_of_torch(weight_decay: float, where: str) -> None:
     rng = np.random.default_rng(1)
     weight = rng.normal(size=(13, 7)).astype(np.float32)
-    m, v = np.zeros_like(weight), np.zeros_like(weight)
+    m, v = adam.moments(weight)
     tensor = torch.nn.Parameter(torch.from_numpy(weight.copy()))
     options: dict[str, Any] = {"lr": 1e-2, "betas": (0.8, 0.99), "eps": 1e-3, "fused": False}
     torch_adam = (
@@ -137,7 +137,7 @@ def batches_of(dtype: Any, shape: tuple[int, int], steps: int = STEPS) -> list[t
 
 
 @pytest.mark.parametrize(("dtype", "last_dtype"), [(np.float32, np.int32), (np.float64, np.int64)])
-@pytest.mark.parametrize("columns", [1, 37])
+@pytest.mark.parametrize("columns", [1, 37, 150])
 def test_a_sparse_run_has_the_bits_of_a_dense_one(columns: int, dtype: Any, last_dtype: Any, where: str) -> None:
     shape = (40, columns)
     batches = batches_of(dtype, shape)
@@ -196,6 +196,17 @@ def test_native_has_the_bits_of_numpy_but_for_denormals(monkeypatch: pytest.Monk
     for native_run in found[1:]:
         for one, other in zip(found[0], native_run, strict=True):
             np.testing.assert_array_equal(*(np.where(abs(a) < 1e-37, 0, a) for a in (one, other)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moments_are_zeros_at_the_position_of_the_weight(dtype: Any) -> None:
+    for first in range(7):
+        weight = np.ones(40, dtype)[first : first + 30].reshape(5, 6)
+        for moment in adam.moments(weight):
+            assert (moment.shape, moment.dtype, moment.flags.carray) == ((5, 6), dtype, True)
+            assert not moment.any()
+            assert (moment.ctypes.data - weight.ctypes.data) % 64 == 0
+    assert [moment.shape for moment in adam.moments(np.zeros((0, 3), dtype))] == [(0, 3)] * 2
 
 
 @needs_native

