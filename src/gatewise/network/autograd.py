@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gatewise.kernels import Interpolation, Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.ragged import max_backward, starts_of
-from gatewise.kernels.threads import concurrently, threads
+from gatewise.kernels.threads import at_once, concurrently
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.dropout import Dropout
@@ -25,6 +25,7 @@ from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps, States
 from gatewise.types import Array, Lengths
 
+_LONG = 64  # mean length above which a loop over the sequences is faster than an array of all rows
 VALUES = "values"  # stands for the channels of a series among the names of parameters
 
 
@@ -94,6 +95,9 @@ class Variable:
             return
         if not self._owns_grad:
             self.grad, self._owns_grad = self.grad.copy(), True
+        if len(self.grad) < _LONG * len(lengths):
+            self.grad += np.repeat(grad, lengths, axis=0)
+            return
         for row, start, length in zip(grad, starts_of(lengths).tolist(), lengths.tolist(), strict=True):
             self.grad[start : start + length] += row
 
@@ -241,10 +245,9 @@ class RecordingOps:
         """The directions of a layer, at the same time, forward and backward."""
         if not any(isinstance(part, Variable) for _, call in calls for part in _states_of(call)):
             return self.numpy.lstms(calls)
-        share = threads() // len(calls) if len(calls) > 1 else 0
         kernels = [self.numpy.kernel_of(name) for name, _ in calls]
-        if share:
-            kernels = [kernel.with_threads(share) for kernel in kernels]
+        if at_once(len(calls)):
+            kernels = [kernel.with_threads(1) for kernel in kernels]
         arrays = [self._arrays(name, call) for name, call in calls]
         runs = concurrently([partial(kernel.forward, one) for kernel, one in zip(kernels, arrays, strict=True)])
         saved = [cast(SavedActivations, run.saved) for run in runs]

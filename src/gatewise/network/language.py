@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 from gatewise.kernels import Kernel, LSTMCall
-from gatewise.kernels.threads import concurrently, threads
+from gatewise.kernels.threads import at_once, concurrently
 from gatewise.model.pretrained import pretrained_shapes
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of, sum_rows
 from gatewise.network.batch import PAD, unique_tokens
@@ -74,10 +74,10 @@ class LanguageModel:
     ) -> tuple[float, Gradients, dict[str, tuple[Array, Array]]]:
         """The mean loss of a piece of each direction, the gradients of the sum of both, and the states after them.
 
-        The directions run at the same time, each on its share of the threads. Their gradients are added in a fixed
-        order, so that equal arguments give equal bits.
+        The directions run at the same time where `threads.at_once` says so. Their gradients are added in a fixed order,
+        so that equal arguments give equal bits.
         """
-        kernel = self.kernel.with_threads(max(1, threads() // len(pieces)))
+        kernel = self.kernel.with_threads(1) if at_once(len(pieces)) else self.kernel
         tasks = [
             partial(self._direction, name, piece, candidates, log_expected, kernel) for name, piece in pieces.items()
         ]
