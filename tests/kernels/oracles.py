@@ -12,7 +12,7 @@ from gatewise.types import Array
 from tests.kernels.cases import Case, rows_of
 
 
-class _Step(torch.autograd.Function):
+class Step(torch.autograd.Function):
     """[s > ½], with the gradient of the identity (straight-through)."""
 
     @staticmethod
@@ -61,12 +61,12 @@ def torch_module(case: Case, used: str = "dh dh_T dc_T") -> dict[str, Array]:
 
 
 def unrolled(case: Case, used: str = "dh dc dh_T dc_T") -> dict[str, Array]:
-    """The cell in torch operations, a sequence and a step at a time; binary gates through `_Step`."""
+    """The cell in torch operations, a sequence and a step at a time; binary gates through `Step`."""
     leaves = _leaves(case)
     steps = int(case.lengths.sum())
     h, c = ([torch.zeros(0)] * steps for _ in range(2))
     h_T, c_T = [], []
-    acted = _Step.apply if case.gate == "binary" else (lambda s: s)
+    acted = Step.apply if case.gate == "binary" else (lambda s: s)
     for b, rows in enumerate(rows_of(case)):
         h_b, c_b = leaves["h0"][b], leaves["c0"][b]
         for row in rows:

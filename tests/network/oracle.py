@@ -1,4 +1,4 @@
-"""A plainly padded network in torch, float64: nothing of gatewise's network code, so that it can judge it."""
+"""A plainly padded network in torch: nothing of gatewise's network code, so that it can judge it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from torch import Tensor
 
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
+from tests.kernels.oracles import Step
 
 
 def padded_logits(arch: Architecture, weights: dict[str, Tensor], sequences: Sequence[Array]) -> Tensor:
-    """Logits (B, outputs): pad, embed, torch.nn.LSTM a layer and direction, pool, dense. Masked unless arch.padding
-    is "pre".
+    """Logits (B, outputs): truncate, pad, embed, torch.nn.LSTM a layer and direction, pool, dense. Masked unless
+    arch.padding is "pre".
     """
     rows = []
     for sequence in sequences:
+        if 0 < arch.max_length < len(sequence):
+            first = arch.max_length // 3 if arch.truncation == "middle" else 0
+            sequence = np.concatenate([sequence[:first], sequence[len(sequence) - arch.max_length + first :]])
         if arch.padding == "pre":
             sequence = np.concatenate([np.zeros(arch.max_length - len(sequence), dtype=np.int64), sequence])
         rows.append(_pooled(arch, weights, sequence))
@@ -27,7 +31,8 @@ def padded_logits(arch: Architecture, weights: dict[str, Tensor], sequences: Seq
 
 def _pooled(arch: Architecture, weights: dict[str, Tensor], sequence: Array) -> Tensor:
     """One sequence at a time, so that no mask is needed: (features,)."""
-    x = torch.from_numpy(np.asarray(sequence, dtype=np.float64 if arch.inputs == "channels" else np.int64))
+    dtype = weights["dense.bias"].numpy(force=True).dtype if arch.inputs == "channels" else np.int64
+    x = torch.from_numpy(np.asarray(sequence, dtype=dtype))
     if arch.inputs == "tokens":
         x = torch.nn.functional.embedding(x, weights["embedding.weight"])  # (T, D)
     last: list[Tensor] = []
@@ -36,16 +41,35 @@ def _pooled(arch: Architecture, weights: dict[str, Tensor], sequence: Array) -> 
         for direction in arch.directions:
             w_ih, w_hh, bias = (weights[f"lstm.{layer}.{direction}.{k}"] for k in ("weight_ih", "weight_hh", "bias"))
             steps = x.flip(0) if direction == "backward" else x
-            zero = torch.zeros(1, 1, arch.units, dtype=torch.float64)
-            flat = [w_ih, w_hh, bias, torch.zeros_like(bias)]
-            out, h_T, _ = torch._VF.lstm(steps[None], (zero, zero), flat, True, 1, 0.0, True, False, True)
-            outs.append(out[0].flip(0) if direction == "backward" else out[0])
-            last.append(h_T[0, 0])
+            out = _lstm(steps, w_ih, w_hh, bias) if arch.gate == "sigmoid" else _binary_lstm(steps, w_ih, w_hh, bias)
+            outs.append(out.flip(0) if direction == "backward" else out)
+            last.append(out[-1])
         x = torch.cat(outs, dim=1)
     if arch.pooling == "last":
         return torch.cat(last)
     parts = [x.mean(0)] if "mean" in arch.pooling else []
     return torch.cat([*parts, x.amax(0)]) if "max" in arch.pooling else torch.cat(parts)
+
+
+def _lstm(x: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> Tensor:
+    """h (T, H) of x (T, D), from the zero state."""
+    zero = x.new_zeros(1, 1, weight_hh.shape[1])
+    flat = [weight_ih, weight_hh, bias, torch.zeros_like(bias)]
+    out: Tensor = torch._VF.lstm(x[None], (zero, zero), flat, True, 1, 0.0, True, False, True)[0][0]
+    return out
+
+
+def _binary_lstm(x: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> Tensor:
+    """As `_lstm` with gates of 0 or 1, whose gradient is straight-through."""
+    h = c = x.new_zeros(weight_hh.shape[1])
+    out = []
+    for one in x:
+        i, f, g, o = (weight_ih @ one + weight_hh @ h + bias).chunk(4)
+        i, f, o = (Step.apply(gate.sigmoid()) for gate in (i, f, o))
+        c = f * c + i * g.tanh()
+        h = o * c.tanh()
+        out.append(h)
+    return torch.stack(out)
 
 
 def random_sequences(arch: Architecture, lengths: Sequence[int], rng: np.random.Generator) -> list[NDArray]:

@@ -1,5 +1,5 @@
-"""The network against a plainly padded torch run in float64: logits and every gradient, embeddings included, to
-1e-10.
+"""The network against a plainly padded torch run in float64: logits and every gradient to 1e-10, embeddings included,
+also with gates of 0 or 1.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import torch
 from gatewise.errors import InputError
 from gatewise.kernels.reference import Reference
 from gatewise.network.architecture import Architecture, initial_parameters, parameter_shapes, summary
+from gatewise.network.autograd import gradients
 from gatewise.network.batch import Batch
 from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps
-from gatewise.nn import Network
 from tests.network.oracle import padded_logits, random_sequences
 
 UNMASKED = Architecture("tokens", 30, 5, 7, max_length=40, padding="pre")
@@ -29,7 +29,13 @@ ARCHITECTURES = {
     "masked-mean": Architecture("tokens", 30, 5, 7, pooling="mean"),
     "masked-both-ways": Architecture("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", outputs=3),
     "masked-both-ways-last": Architecture("tokens", 30, 5, 7, bidirectional=True, layers=2),
+    "masked-truncated-front": Architecture("tokens", 30, 5, 7, max_length=9, bidirectional=True),
+    "masked-truncated-middle": Architecture("tokens", 30, 5, 7, max_length=10, truncation="middle", pooling="max"),
     "series": Architecture("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
+    "series-two-layers": Architecture("channels", 4, 0, 6, layers=2, pooling="mean+max"),
+    "binary": Architecture("tokens", 30, 5, 7, gate="binary"),
+    "binary-unmasked": dataclasses.replace(UNMASKED, gate="binary"),
+    "binary-both-ways-ties": Architecture("tokens", 30, 5, 7, gate="binary", bidirectional=True, pooling="mean+max"),
 }
 LENGTHS = [3, 1, 17, 40, 8]
 
@@ -43,66 +49,20 @@ def test_logits_and_gradients_equal_a_plainly_padded_run(name: str) -> None:
     arch, rng = ARCHITECTURES[name], np.random.default_rng(11)
     parameters = _random_parameters(arch, rng)
     sequences = random_sequences(arch, LENGTHS, rng)
-    weight = torch.from_numpy(rng.standard_normal((len(LENGTHS), arch.outputs)))
+    upstream = rng.standard_normal((len(LENGTHS), arch.outputs))
 
-    plain = {k: torch.from_numpy(v).clone().requires_grad_() for k, v in parameters.items()}
-    wanted = padded_logits(arch, plain, sequences)
-    (wanted * weight).sum().backward()
+    weights = {k: torch.from_numpy(v).clone().requires_grad_() for k, v in parameters.items()}
+    wanted = padded_logits(arch, weights, sequences)
+    wanted.backward(torch.from_numpy(upstream))  # type: ignore[no-untyped-call]
 
-    network = Network(arch, parameters, dtype=torch.float64)
-    logits = network(Batch.of(sequences, arch))
-    (logits * weight).sum().backward()
-
-    np.testing.assert_allclose(logits.detach(), wanted.detach(), rtol=0, atol=1e-10)
-    for key, tensor in plain.items():
-        found = network.weights[key.replace(".", "_")].grad
-        assert found is not None, key
-        np.testing.assert_allclose(found, tensor.grad, rtol=0, atol=1e-10, err_msg=key)
-
-    numpy_logits = forward(NumpyOps(Reference()), parameters, arch, Batch.of(sequences, arch))
-    np.testing.assert_allclose(numpy_logits, wanted.detach(), rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_gradients_are_the_same_where_the_embedding_keeps_its_own(name: str) -> None:
-    arch, rng = ARCHITECTURES[name], np.random.default_rng(12)
-    network = Network(arch, _random_parameters(arch, rng), dtype=torch.float64)
-    some, others = (Batch.of(random_sequences(arch, LENGTHS, rng), arch) for _ in range(2))
-    network(others).sum().backward()
-    wanted = {key: weight.grad for key, weight in network.weights.items()}
-    network.zero_grad()
-    network(some).square().sum().backward()
-    kept = network.weights["embedding_weight"].grad if arch.inputs == "tokens" else None
-    network.zero_grad()
-    network(others).sum().backward()
-    assert kept is None or network.weights["embedding_weight"].grad is kept
-    for key, gradient in wanted.items():
-        assert gradient is not None
-        found = network.weights[key].grad
-        assert found is not None
-        np.testing.assert_array_equal(found, gradient, err_msg=key)
-
-
-def test_trainable_rows_train_as_the_full_table_does() -> None:
-    arch, rng = UNMASKED, np.random.default_rng(5)
-    parameters = {k: v.astype(np.float32) for k, v in _random_parameters(arch, rng).items()}
-    sequences = [rng.choice([2, 3, 5, 7, 11], n) for n in LENGTHS]
-    results = []
-    for trainable_rows in (None, np.array([0, 2, 3, 5, 7, 11])):
-        network = Network(arch, parameters, trainable_rows=trainable_rows)
-        optimizer = torch.optim.Adam(network.parameters(), lr=0.01, eps=1e-7)
-        for step in range(5):
-            optimizer.zero_grad()
-            network(Batch.of(sequences[step % 3 :], arch)).square().sum().backward()
-            optimizer.step()
-        results.append(network.arrays())
-    for key, full in results[0].items():
-        np.testing.assert_allclose(results[1][key], full, rtol=1e-5, atol=1e-7, err_msg=key)
-    untouched = np.setdiff1d(np.arange(30), [0, 2, 3, 5, 7, 11])
-    np.testing.assert_array_equal(results[1]["embedding.weight"][untouched], parameters["embedding.weight"][untouched])
-    assert (
-        np.abs(results[1]["embedding.weight"] - parameters["embedding.weight"])[[0, 2, 3, 5, 7, 11]].min(axis=1).all()
-    )
+    batch, names = Batch.of(sequences, arch), list(parameters)
+    logits, found = gradients(parameters, arch, batch, lambda _: upstream, names, Reference())
+    np.testing.assert_allclose(logits, wanted.detach(), rtol=0, atol=1e-10)
+    for key, tensor in weights.items():
+        assert tensor.grad is not None, key
+        assert tensor.grad.abs().max() > 1e-6, key
+        np.testing.assert_allclose(found[key], tensor.grad, rtol=0, atol=1e-10, err_msg=key)
+    np.testing.assert_array_equal(forward(NumpyOps(Reference()), parameters, arch, batch), logits)
 
 
 def test_longer_than_length_is_cut_in_front_or_in_the_middle() -> None:
@@ -122,10 +82,12 @@ def test_an_empty_sequence_reads_as_no_evidence() -> None:
     batch = Batch.of([np.zeros(0, dtype=np.int64), np.array([4, 5])], arch)
     logits = forward(NumpyOps(Reference()), parameters, arch, batch)
     np.testing.assert_array_equal(logits[0], parameters["dense.bias"])
-    network = Network(arch, parameters, dtype=torch.float64)
-    torch.testing.assert_close(network(batch).detach(), torch.from_numpy(logits), rtol=0, atol=1e-12)
-    network(batch).sum().backward()
-    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+    _, found = gradients(parameters, arch, batch, np.ones_like, list(parameters), Reference())
+    _, alone = gradients(
+        parameters, arch, Batch.of([np.array([4, 5])], arch), np.ones_like, ["embedding.weight"], Reference()
+    )
+    np.testing.assert_allclose(found["embedding.weight"], alone["embedding.weight"], rtol=0, atol=1e-14)
+    assert all(np.isfinite(gradient).all() for gradient in found.values())
 
 
 def test_parameter_counts_of_the_tutorial() -> None:

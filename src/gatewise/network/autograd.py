@@ -244,7 +244,7 @@ class RecordingOps:
     def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]]) -> list[States]:
         """The directions of a layer, at the same time, forward and backward."""
         if not any(isinstance(part, Variable) for _, call in calls for part in _states_of(call)):
-            return self.numpy.lstms(calls)
+            return self.numpy.lstms([(name, self._arrays(name, call)) for name, call in calls])
         kernels = [self.numpy.kernel_of(name) for name, _ in calls]
         if at_once(len(calls)):
             kernels = [kernel.with_threads(1) for kernel in kernels]

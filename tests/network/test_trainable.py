@@ -1,0 +1,130 @@
+"""The network that an optimiser changes: its gradients accumulate and are forgotten, embedding rows, dropout."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.kernels import get
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.autograd import RowGradient, gradients
+from gatewise.network.batch import Batch
+from gatewise.network.trainable import TABLE, Network
+from gatewise.types import Array
+from tests.network.oracle import random_sequences
+
+ARCHITECTURES = {
+    "pads": Architecture("tokens", 30, 5, 7, max_length=40, padding="pre"),
+    "both ways": Architecture("tokens", 30, 5, 7, bidirectional=True, pooling="mean+max", layers=2),
+    "series": Architecture("channels", 4, 0, 6, bidirectional=True, pooling="max", outputs=5),
+}
+DROPOUT = {"embedding": 0.3, "word": 0.2, "recurrent": 0.4, "layer": 0.25, "output": 0.5}
+
+
+def parameters_of(arch: Architecture) -> dict[str, Array]:
+    return initial_parameters(arch, np.random.default_rng(1))
+
+
+def batch_of(arch: Architecture, seed: int) -> Batch:
+    return Batch.of(random_sequences(arch, [3, 1, 17, 8], np.random.default_rng(seed)), arch)
+
+
+def squares(logits: Array) -> tuple[float, Array]:
+    return float(np.square(logits).sum()), 2 * logits
+
+
+def dense(network: Network) -> dict[str, Array]:
+    """Copies of the gradients, the embedding's as an array."""
+    found: dict[str, Array] = {}
+    for name, gradient in network.gradients().items():
+        if isinstance(gradient, RowGradient):
+            assert (np.diff(gradient.rows) > 0).all()
+            whole = np.zeros_like(network.parameters[name])
+            whole[gradient.rows] = gradient.values
+            gradient = whole
+        found[name] = gradient.copy()
+    return found
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_gradients_accumulate_until_they_are_forgotten(name: str) -> None:
+    arch = ARCHITECTURES[name]
+    network = Network(arch, parameters_of(arch), dtype="float64", kernel=get("reference"))
+    some, others = batch_of(arch, 2), batch_of(arch, 3)
+    logits, loss = network.backward(some, squares)
+    assert loss == pytest.approx(float((logits**2).sum()))
+    first = dense(network)
+    network.backward(others, squares)
+    both = dense(network)
+    network.zero_grad()
+    assert all(not gradient.any() for gradient in dense(network).values())
+    network.backward(others, squares)
+    second = dense(network)
+    for key, gradient in both.items():
+        np.testing.assert_allclose(gradient, first[key] + second[key], rtol=0, atol=1e-13, err_msg=key)
+    network.zero_grad()
+    network.backward(some, squares)
+    for key, gradient in dense(network).items():
+        np.testing.assert_array_equal(gradient, first[key], err_msg=key)
+    _, wanted = gradients(network.parameters, arch, some, lambda z: 2 * z, list(first), get("reference"))
+    for key, gradient in wanted.items():
+        np.testing.assert_array_equal(first[key], gradient, err_msg=key)
+
+
+def test_trainable_rows_have_the_gradients_of_the_full_table() -> None:
+    arch, rng = ARCHITECTURES["pads"], np.random.default_rng(5)
+    rows = np.array([0, 2, 3, 5, 7, 11, 29])
+    batch = Batch.of([rng.choice([2, 3, 7, 11], length) for length in (3, 1, 17)], arch)
+    full, part = (Network(arch, parameters_of(arch), trainable_rows=some) for some in (None, rows))
+    for network in (full, part):
+        network.backward(batch, squares)
+    wanted, found = dense(full), dense(part)
+    np.testing.assert_array_equal(found[TABLE], wanted[TABLE][rows])
+    assert not np.delete(wanted[TABLE], rows, axis=0).any()
+    for key in wanted.keys() - {TABLE}:
+        np.testing.assert_array_equal(found[key], wanted[key], err_msg=key)
+
+    before = part.state()
+    part.parameters[TABLE][...] += 1  # as an optimiser does
+    moved = part.arrays()[TABLE]
+    np.testing.assert_array_equal(moved[rows], before[TABLE] + 1)
+    np.testing.assert_array_equal(np.delete(moved, rows, axis=0), np.delete(parameters_of(arch)[TABLE], rows, axis=0))
+    np.testing.assert_array_equal(part.arrays(before)[TABLE], parameters_of(arch)[TABLE])
+    part.set_state(before)
+    for key, array in part.state().items():
+        np.testing.assert_array_equal(array, before[key])
+
+
+@pytest.mark.parametrize("name", ["both ways", "series"])
+def test_dropout_is_drawn_from_the_generator_and_in_training_only(name: str) -> None:
+    arch = ARCHITECTURES[name]
+    batch, parameters = batch_of(arch, 2), parameters_of(arch)
+    runs = []
+    for seed in (1, 1, 2):
+        network = Network(arch, parameters, dropout=DROPOUT, rng=np.random.default_rng(seed))
+        logits, _ = network.backward(batch, squares)
+        runs.append((logits, dense(network)))
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+    assert not np.array_equal(runs[0][0], runs[2][0])
+    for key, gradient in runs[0][1].items():
+        np.testing.assert_array_equal(gradient, runs[1][1][key], err_msg=key)
+    network = Network(arch, parameters, dropout=DROPOUT)
+    np.testing.assert_array_equal(network.logits(batch), Network(arch, parameters).backward(batch, squares)[0])
+
+
+@pytest.mark.parametrize("part", DROPOUT)
+def test_each_part_drops_something(part: str) -> None:
+    arch = ARCHITECTURES["both ways"]
+    batch, parameters = batch_of(arch, 2), parameters_of(arch)
+    network = Network(arch, parameters, dropout={part: DROPOUT[part]}, rng=np.random.default_rng(1))
+    assert not np.array_equal(network.backward(batch, squares)[0], network.logits(batch))
+
+
+def test_shared_pads_and_a_mask_for_each_sequence_exclude_each_other() -> None:
+    arch = ARCHITECTURES["pads"]
+    with pytest.raises(InputError, match="recurrent dropout has one mask per sequence"):
+        Network(arch, parameters_of(arch), dropout={"recurrent": 0.1})
+    Network(dataclasses.replace(arch, padding="none"), parameters_of(arch), dropout={"recurrent": 0.1})
