@@ -13,7 +13,6 @@ from gatewise.kernels import Kernel, LSTMCall, get
 from gatewise.kernels.reference import Reference
 from gatewise.nn import kernel_ops, lstm
 from gatewise.nn.kernel_ops import project
-from gatewise.nn.ops import take
 from tests.kernels.cases import Case, case, want
 from tests.kernels.close import BACKWARD, FORWARD, TOLERANCE, assert_close
 
@@ -204,30 +203,6 @@ def test_project(dtype: torch.dtype) -> None:
         assert torch.allclose(got, there, rtol=1e-5, atol=1e-5)
     only = torch.autograd.grad(project(x.detach(), weight, bias), (weight, bias), given)
     assert torch.allclose(only[0], wanted[1], rtol=1e-5, atol=1e-5)
-
-
-def test_take_of_ascending_and_of_repeated_rows() -> None:
-    rows = torch.randn(6, 3, requires_grad=True)
-    for which in ([0, 2, 5], [4], [], [2, 2, 0], [5, 1]):
-        at = torch.tensor(which, dtype=torch.int64)
-        given = torch.randn(len(which), 3)
-        (got,) = torch.autograd.grad(take(rows, at), rows, given)
-        (there,) = torch.autograd.grad(rows.index_select(0, at), rows, given)
-        assert torch.equal(got, there), which
-        assert torch.equal(take(rows, at), rows.index_select(0, at))
-
-
-def test_take_adds_to_the_gradient_that_is_there() -> None:
-    rows, given = torch.randn(7, 3, requires_grad=True), torch.randn(3, 3)
-    which = torch.tensor([1, 2, 6])
-    (want,) = torch.autograd.grad(take(rows, which), rows, given)
-    before = torch.randn(7, 3)
-    rows.grad = before.clone()
-    kept = rows.grad
-    for _ in range(2):
-        take(rows, which, in_place=True).backward(given)
-    assert rows.grad is kept
-    torch.testing.assert_close(kept, before + 2 * want)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

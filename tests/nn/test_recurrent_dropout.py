@@ -1,17 +1,13 @@
-"""Recurrent dropout and precision, as a user of the torch modules meets them."""
+"""Recurrent dropout and precision of `gatewise.nn.LSTM`."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from gatewise import kernels
 from gatewise.errors import InputError, KernelUnavailable
-from gatewise.network.architecture import Architecture, initial_parameters
-from gatewise.network.batch import Batch
-from gatewise.nn import LSTM, Network
-from gatewise.training import recipe
+from gatewise.nn import LSTM
 
 HERE = kernels.unavailable_reason("bf16") is None
 
@@ -56,29 +52,6 @@ def test_nothing_is_dropped_when_it_predicts() -> None:
     assert torch.equal(lstm.eval()(x)[0], plain(x)[0])
     assert not torch.equal(lstm.train()(x)[0], plain(x)[0])
     assert "recurrent_dropout=0.4" in repr(lstm)
-
-
-def test_the_network_drops_in_training_only_and_from_torchs_generator() -> None:
-    arch = Architecture("tokens", 9, 3, 8, bidirectional=True, pooling="mean")
-    parameters = initial_parameters(arch, np.random.default_rng(1))
-    network = Network(arch, parameters, dropout={"recurrent": 0.5})
-    batch = Batch.of([np.array([1, 2, 3, 4], np.int32), np.array([5, 6], np.int32)], arch)
-    runs = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        runs.append(network(batch))
-    assert torch.equal(runs[0], runs[1])
-    assert not torch.equal(runs[0], runs[2])
-    assert torch.equal(network.eval()(batch), Network(arch, parameters)(batch))
-
-
-def test_shared_pads_and_a_mask_a_sequence_exclude_each_other() -> None:
-    with pytest.raises(InputError, match="dropout_recurrent differs by sequence"):
-        recipe("tutorial", dropout_recurrent=0.2)
-    assert recipe("tutorial", dropout_recurrent=0.2, padding="none").dropout["recurrent"] == 0.2
-    arch = recipe("tutorial").architecture("tokens", 20, 1)
-    with pytest.raises(InputError, match="recurrent dropout has one mask per sequence"):
-        Network(arch, initial_parameters(arch, np.random.default_rng(0)), dropout={"recurrent": 0.1})
 
 
 def test_probabilities_and_precisions_that_are_none_are_refused() -> None:

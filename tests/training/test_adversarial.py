@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
+from gatewise.kernels import get
 from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.autograd import RowGradient, Variable, array_of
 from gatewise.network.batch import Batch
-from gatewise.nn import Network
+from gatewise.network.forward import inputs
+from gatewise.network.trainable import LossOf, Network
 from gatewise.training import Interrupted, recipe, train
 from gatewise.training.adversarial import adversarial_backward, perturb
-from gatewise.training.soft_labels import soft_cross_entropy
+from gatewise.training.objective import binary_cross_entropy
+from gatewise.types import Array
 from tests.training.callbacks import InterruptAt
 from tests.training.texts import made_reviews
 
@@ -36,7 +37,20 @@ SMALL: dict[str, Any] = {
 
 def _network(arch: Architecture, dropout: dict[str, float] | None = None) -> Network:
     start = initial_parameters(arch, np.random.default_rng(1))
-    return Network(arch, start, dropout=dropout, dtype=torch.float64, kernel="reference")
+    rng = np.random.default_rng(7)
+    return Network(arch, start, dropout=dropout, rng=rng, dtype="float64", kernel=get("reference"))
+
+
+def _gradients(network: Network) -> dict[str, Array]:
+    """Copies, the embedding's as an array."""
+    found = {}
+    for name, gradient in network.gradients().items():
+        if isinstance(gradient, RowGradient):
+            whole = np.zeros_like(network.parameters[name])
+            whole[gradient.rows] = gradient.values
+            gradient = whole
+        found[name] = gradient.copy()
+    return found
 
 
 def _batch(arch: Architecture) -> Batch:
@@ -47,56 +61,57 @@ def _batch(arch: Architecture) -> Batch:
     return Batch.of([rng.integers(1, arch.vocab_size, n) for n in lengths], arch)
 
 
-def _loss(logits: Tensor) -> Tensor:
-    target = torch.tensor([1.0, 0.0, 1.0], dtype=logits.dtype)
-    return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target)
+def _loss(logits: Array) -> tuple[float, Array]:
+    return binary_cross_entropy(logits, np.array([[1.0], [0.0], [1.0]]), np.ones((3, 1)))
 
 
-def _soft_loss(logits: Tensor) -> Tensor:
+def _soft_loss(logits: Array) -> tuple[float, Array]:
     """One label and two soft labels, one with weight 1/2."""
-    targets = torch.tensor([[0.0, 1.0], [0.7, 0.3], [0.4, 0.6]], dtype=logits.dtype)
-    return soft_cross_entropy(logits, targets, torch.tensor([1.0, 1.0, 0.5], dtype=logits.dtype))
+    return binary_cross_entropy(logits, np.array([[1.0], [0.3], [0.6]]), np.array([[1.0], [1.0], [0.5]]))
+
+
+def _inputs_of_steps(network: Network, batch: Batch) -> Array:
+    """The inputs (N, D) of every step, without dropout."""
+    x = array_of(inputs(network.ops(), network.parameters, batch))
+    return x if batch.index is None else x[batch.index]
 
 
 def test_each_sequence_is_perturbed_along_its_gradient_relative_to_its_norm() -> None:
     rng = np.random.default_rng(0)
     lengths = np.array([3, 0, 2, 1])
-    x, gradient = (torch.from_numpy(rng.standard_normal((6, 4))) for _ in range(2))
+    x, gradient = (rng.standard_normal((6, 4)) for _ in range(2))
     gradient[5] = 0
-    r = (perturb(x, gradient, lengths, 0.1) - x).numpy()
+    r = perturb(x, gradient, lengths, 0.1) - x
     for start, stop in ((0, 3), (3, 5)):
-        one, inputs, slope = r[start:stop], x[start:stop].numpy(), gradient[start:stop].numpy()
-        assert np.linalg.norm(one) == pytest.approx(0.1 * np.linalg.norm(inputs))
+        one, slope = r[start:stop], gradient[start:stop]
+        assert np.linalg.norm(one) == pytest.approx(0.1 * np.linalg.norm(x[start:stop]))
         np.testing.assert_allclose(one / np.linalg.norm(one), slope / np.linalg.norm(slope))
     np.testing.assert_array_equal(r[5], 0)  # its gradient is 0
 
 
 @pytest.mark.parametrize("loss_of", [_loss, _soft_loss], ids=["labels", "teacher"])
 @pytest.mark.parametrize("arch", [TOKENS, CHANNELS], ids=["tokens", "channels"])
-def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: Callable[[Tensor], Tensor]) -> None:
+def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: LossOf) -> None:
     """Against central differences of that mean, with the perturbation held constant."""
     network, batch, epsilon = _network(arch), _batch(arch), 0.05
-    network.train()
-    network.zero_grad()
     logits, loss = adversarial_backward(network, batch, loss_of, epsilon)
-    torch.testing.assert_close(logits, network(batch).detach())
-    torch.testing.assert_close(loss, loss_of(logits))
-    found = {name: network.weight(name).grad.numpy().copy() for name in network.names}  # type: ignore[union-attr]
+    np.testing.assert_array_equal(logits, network.logits(batch))
+    assert loss == loss_of(logits)[0]
+    found = _gradients(network)
 
-    here = network.inputs(batch).detach().requires_grad_()
-    loss_of(network(batch, here)).backward()  # type: ignore[no-untyped-call]
-    assert here.grad is not None
-    r = perturb(here.detach(), here.grad, batch.lengths, epsilon) - here.detach()
+    here = Variable(_inputs_of_steps(network, batch))
+    network.backward_from(batch, here, loss_of)
+    r = perturb(here.value, here.grad_or_zeros(), batch.lengths, epsilon) - here.value
 
     def both() -> float:
-        with torch.no_grad():
-            return float((loss_of(network(batch)) + loss_of(network(batch, network.inputs(batch) + r))) / 2)
+        x = Variable(_inputs_of_steps(network, batch) + r)
+        perturbed = network.backward_from(batch, x, loss_of)[1]
+        return (loss_of(network.logits(batch))[0] + perturbed) / 2
 
-    assert both() > float(loss), "the perturbation must increase the loss"
-    for name in network.names:
-        weight = network.weight(name).detach()
-        for place in np.random.default_rng(3).integers(0, weight.numel(), 6):
-            flat, step = weight.view(-1), 1e-6
+    assert both() > loss, "the perturbation must increase the loss"
+    for name, weight in network.parameters.items():
+        for place in np.random.default_rng(3).integers(0, weight.size, 6):
+            flat, step = weight.reshape(-1), 1e-6
             was = float(flat[place])
             flat[place] = was + step
             up = both()
@@ -108,17 +123,16 @@ def test_gradient_of_the_mean_of_both_losses(arch: Architecture, loss_of: Callab
 
 def test_both_losses_share_the_embedding_dropout() -> None:
     """With epsilon 0 the gradient is that of one loss, dropout included."""
-    network, batch = _network(TOKENS, {"embedding": 0.5, "word": 0.3}), _batch(TOKENS)
-    network.train()
-    torch.manual_seed(0)
-    network.zero_grad()
-    adversarial_backward(network, batch, _loss, 0.0)
-    both = {name: network.weight(name).grad.clone() for name in network.names}  # type: ignore[union-attr]
-    torch.manual_seed(0)
-    network.zero_grad()
-    _loss(network(batch)).backward()  # type: ignore[no-untyped-call]
-    for name, gradient in both.items():
-        torch.testing.assert_close(network.weight(name).grad, gradient, msg=name)
+    dropout = {"embedding": 0.5, "word": 0.3}
+    one, both = (_network(TOKENS, dropout) for _ in range(2))  # with equal generators
+    adversarial_backward(both, _batch(TOKENS), _loss, 0.0)
+    one.backward(_batch(TOKENS), _loss)
+    wanted = _gradients(one)
+    for name, gradient in _gradients(both).items():
+        np.testing.assert_allclose(gradient, wanted[name], rtol=0, atol=1e-15, err_msg=name)
+    network = _network(TOKENS)
+    network.backward(_batch(TOKENS), _loss)
+    assert not np.allclose(_gradients(network)["dense.weight"], wanted["dense.weight"])
 
 
 def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> None:
@@ -143,9 +157,12 @@ def test_it_trains_texts_and_series_and_resumes_bit_for_bit(tmp_path: Path) -> N
     assert found.evaluate(Labelled.of(series, labels)).accuracy > 0.8
 
 
-def test_a_negative_epsilon_or_shared_pads_are_refused() -> None:
+def test_a_negative_epsilon_and_what_differs_by_sequence_with_shared_pads_are_refused() -> None:
     with pytest.raises(InputError, match=r"recipe: adversarial must be from 0 to below 1, not -0\.1"):
         recipe("best", adversarial=-0.1)
     with pytest.raises(InputError, match="recipe: adversarial differs by sequence"):
         recipe("tutorial", adversarial=0.01)
     assert recipe("tutorial", adversarial=0.01, padding="none").adversarial == 0.01
+    with pytest.raises(InputError, match="recipe: dropout_recurrent differs by sequence"):
+        recipe("tutorial", dropout_recurrent=0.2)
+    assert recipe("tutorial", dropout_recurrent=0.2, padding="none").dropout["recurrent"] == 0.2

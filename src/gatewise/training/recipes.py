@@ -207,7 +207,7 @@ class Recipe:
 
     @property
     def dropout(self) -> dict[str, float]:
-        """Dropout probability by place, as `gatewise.nn.Network` takes it."""
+        """Dropout probability by place, as `gatewise.network.trainable.Network` takes it."""
         return {place: getattr(self, f"dropout_{place}") for place in DROPOUTS}
 
 
