@@ -27,6 +27,7 @@ from gatewise.types import Array, Lengths
 CLOSE = 1e-9
 LENGTHS: Lengths = np.array([4, 0, 1, 7, 0, 2], dtype=np.int64)
 STEPS = int(LENGTHS.sum())
+LONG_LENGTHS: Lengths = np.array([150, 0, 1, 140], dtype=np.int64)
 H = 3  # units
 
 
@@ -257,9 +258,11 @@ def recurrent_mask() -> Tensor:
     return drawn_mask(rng_of("lstm, mask", "masks"), (len(LENGTHS), H), 0.4)
 
 
-def segments(reduce: Callable[[Tensor], Tensor]) -> Callable[[dict[str, Tensor]], list[Tensor]]:
+def segments(
+    reduce: Callable[[Tensor], Tensor], lengths: Lengths = LENGTHS
+) -> Callable[[dict[str, Tensor]], list[Tensor]]:
     def theirs(v: dict[str, Tensor]) -> list[Tensor]:
-        parts = v["x"].split(LENGTHS.tolist())
+        parts = v["x"].split(lengths.tolist())
         return [torch.stack([reduce(part) if len(part) else torch.zeros(5).double() for part in parts])]
 
     return theirs
@@ -357,6 +360,11 @@ CASES: dict[str, Case] = {
     ),
     "segment_max": Case(
         {"x": (STEPS, 5)}, lambda ops, v: [ops.segment_max(v["x"], LENGTHS)], segments(lambda part: part.amax(0))
+    ),
+    "segment_mean, long sequences": Case(  # mean length above 64
+        {"x": (int(LONG_LENGTHS.sum()), 5)},
+        lambda ops, v: [ops.segment_mean(v["x"], LONG_LENGTHS)],
+        segments(lambda part: part.mean(0), LONG_LENGTHS),
     ),
     "mean and maximum of the same rows": Case(
         {"x": (STEPS, 5)},
