@@ -102,7 +102,6 @@ def request_of(heading: str, folder: Path) -> Callable[[], object]:
         return command("predict", "--bundled", "A film to see twice.")
     if heading == "Explain":
         return command("explain", "--bundled", "A film to see twice.")
-    pytest.importorskip("torch")
     table = folder / "reviews.csv"
     rows = [("good" if n % 3 else "bad", f"the film was {'good' if n % 3 else 'bad'} {n}") for n in range(24)]
     table.write_text("text,label\n" + "".join(f"{text},{label}\n" for label, text in rows), encoding="utf-8")

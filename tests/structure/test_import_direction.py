@@ -10,7 +10,6 @@ from pathlib import Path
 from source_tree import ROOT, imported_modules, imports, imports_at_import_time, trees
 
 SERVE = {"fastapi", "httptools", "prometheus_client", "starlette", "uvicorn"}
-WITH_TORCH = {"nn", "training"}
 MOST_LEVELS = 11
 
 
@@ -96,10 +95,10 @@ def test_wrong_imports_would_be_found() -> None:
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b", "c", "b"]
 
 
-def test_torch_is_for_nn_and_training_alone() -> None:
+def test_torch_is_for_nn_alone() -> None:
     wrong = []
     for path, tree in trees().items():
-        if unit_of(path) not in WITH_TORCH:
+        if unit_of(path) != "nn":
             wrong += [f"{path}:{line}" for module, line in imports(tree) if module.split(".")[0] == "torch"]
     assert not wrong, "\n".join(wrong)
 
@@ -111,7 +110,7 @@ def test_only_base_dependencies_are_imported_without_asking() -> None:
     assert "numpy" in base
     wrong = []
     for path, tree in trees().items():
-        allowed = base | ({"torch"} if unit_of(path) in WITH_TORCH else set())
+        allowed = base | ({"torch"} if unit_of(path) == "nn" else set())
         allowed |= {"sklearn"} if unit_of(path) == "sklearn" else set()  # its class is made from scikit-learn's
         allowed |= SERVE if unit_of(path) == "serve" else set()  # nothing imports it but the command that serves
         for module, line in imports_at_import_time(tree):
