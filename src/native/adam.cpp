@@ -19,7 +19,7 @@ GATEWISE_INLINE void step(const AdamJob& job, Index at, const float* __restrict 
 }
 
 // NumPy's arrays seldom start at a cache line. From the next one on, no vector crosses two lines, if m and v are at the
-// same position as the weight (`moments` in adam.py). That takes a third off the time of a table outside of the caches.
+// same position as the weight (`moments` in adam.py). Such vectors are slow in a table that is larger than the caches.
 void adam_step(const AdamJob& job, Range elements) {
     const Index offset = static_cast<Index>(reinterpret_cast<uintptr_t>(job.weight + elements.first) / sizeof(float));
     const Index aligned = min(elements.last, elements.first + (kCacheLine - offset % kCacheLine) % kCacheLine);
@@ -27,9 +27,22 @@ void adam_step(const AdamJob& job, Range elements) {
     step(job, aligned, job.grad + aligned, elements.last - aligned);
 }
 
+// The hardware does not foresee which row comes next.
+template <class Job>
+GATEWISE_INLINE void prefetch_row(const Job& job, Index row) {
+    const Index at = row * job.columns;
+    for (Index i = 0; i < job.columns; i += kCacheLine) {
+        prefetch_for_write(job.weight + at + i);
+        prefetch_for_write(job.m + at + i);
+        prefetch_for_write(job.v + at + i);
+    }
+}
+
 void adam_step_rows(const AdamJob& job, Range rows) {
-    for (Index r = rows.first; r < rows.last; ++r)
+    for (Index r = rows.first; r < rows.last; ++r) {
+        if (r + 1 < rows.last) prefetch_row(job, job.rows[r + 1]);
         step(job, job.rows[r] * job.columns, job.grad + r * job.columns, job.columns);
+    }
 }
 
 // Vectors of a row that go through the steps together, in registers. Their divisions and roots overlap.
@@ -70,12 +83,19 @@ static void catch_up_vectors(const CatchUpJob& job, Index at, Index lanes, Index
             }
         }
     }
-    if (any(v))
-        for (Index t = s; t <= job.now; ++t)
-            for (int n = 0; n < N; ++n) v[n] = beta_2 * v[n] + zero;
-    for (Index t = s; t <= job.now; ++t)
-        if (job.decays[t] != 0)
-            for (int n = 0; n < N; ++n) weight[n] *= broadcast(1.0f - job.decays[t]);
+    // Where m is 0, only v goes on, and weight decay. Denormals of the caller become 0, as in a step.
+    if (s <= job.now) {
+        for (int n = 0; n < N; ++n) {
+            m[n] += zero;
+            v[n] += zero;
+        }
+        if (any(v))
+            for (Index t = s; t <= job.now; ++t)
+                for (int n = 0; n < N; ++n) v[n] = beta_2 * v[n] + zero;
+        for (; s <= job.now; ++s)
+            if (job.decays[s] != 0 || s == job.now)
+                for (int n = 0; n < N; ++n) weight[n] *= broadcast(1.0f - job.decays[s]);
+    }
     for (int n = 0; n < N; ++n) {
         const Index count = n + 1 < N ? L : lanes, to = at + n * L;
         store_partial(job.weight + to, weight[n], count);
@@ -86,6 +106,7 @@ static void catch_up_vectors(const CatchUpJob& job, Index at, Index lanes, Index
 
 void adam_catch_up(const CatchUpJob& job, Range rows) {
     for (Index r = rows.first; r < rows.last; ++r) {
+        if (job.rows != nullptr && r + 1 < rows.last) prefetch_row(job, job.rows[r + 1]);
         const Index start = (job.rows == nullptr ? r : job.rows[r]) * job.columns, last = job.last[r];
         Index c = 0;
         for (; c + kVectors * L <= job.columns; c += kVectors * L)

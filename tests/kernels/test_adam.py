@@ -152,8 +152,12 @@ def test_rows_whose_moments_have_vanished(where: str) -> None:
     rates, epsilons = np.full((2, steps + 1), 1e-3, np.float32)
     decays = np.where(np.arange(steps + 1) > 1000, 1e-3, 0.0).astype(np.float32)
     table, dense = arrays((5, 9)), arrays((5, 9))
-    for moment in (*table[1:], *dense[1:]):
-        moment[2] = 0.0
+    for run in (table, dense):
+        run[1][2] = run[2][2] = 0.0
+        run[0][2, :3] = 1e-40, -1e-40, -0.0
+        run[1][3, :2] = -0.0, -1e-40
+        run[2][3:, :4] = 1e-40
+    unread = table[0][2, 3:].copy()
     last = np.full(5, 3, np.int64)
     for t in range(4, steps + 1):
         of = {"rate": rates[t], "epsilon": epsilons[t], "decay": decays[t]}
@@ -161,7 +165,7 @@ def test_rows_whose_moments_have_vanished(where: str) -> None:
         if t == 1000:
             adam.catch_up(table[0], None, *table[1:], last, t, rates, epsilons, decays, **betas)
             assert same_bits(dense, table)
-            assert same_bits([table[0][2]], [arrays((5, 9))[0][2]])
+            assert same_bits([table[0][2, 3:]], [unread])
     adam.catch_up(table[0], None, *table[1:], last, steps, rates, epsilons, decays, **betas)
     assert same_bits(dense, table)
     assert where == "reference" or not dense[1].any()
@@ -247,6 +251,18 @@ def test_a_gradient_that_is_not_finite_shows(where: str) -> None:
     adam.step(table[0], grad, *table[1:], rate=1e-3, epsilon=1e-8, **BETAS)
     assert np.isfinite(table[0][:, [0, 2]]).all()
     assert np.isnan(table[0][:, 1]).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_empty_arrays(shape: tuple[int, int], where: str) -> None:
+    table, rows = arrays(shape), np.arange(shape[0])[::-1].copy()
+    given = schedule(4)
+    adam.step(table[0], table[0].copy(), *table[1:], rate=1e-3, epsilon=1e-8, **BETAS)
+    adam.step_rows(table[0], rows, table[0].copy(), *table[1:], rate=1e-3, epsilon=1e-8, **BETAS)
+    last = np.zeros(shape[0], np.int32)
+    for chosen in (rows[:0], rows, None):
+        adam.catch_up(table[0], chosen, *table[1:], last, 4, *given, **BETAS)
+        assert (last == (4 if chosen is None or len(chosen) else 0)).all()
 
 
 Call = Callable[..., None]

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from itertools import pairwise
+from functools import cache
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,8 +56,8 @@ def corrected(lr: float, eps: float, beta_1: float, beta_2: float, step: int, ke
 def moments(weight: Array) -> tuple[Array, Array]:
     """m and v before the first step: zeros of weight's shape and dtype, at its position in a cache line.
 
-    Then no vector of the three crosses a line in `step`, which takes a third off the time of a table that is not in the
-    caches. Any other zeros do as well.
+    Then no vector of the three crosses a line in `step`, which is slow in a table that is larger than the caches. Any
+    other zeros give the same results.
     """
     return _zeros_at(weight), _zeros_at(weight)
 
@@ -151,8 +152,9 @@ def catch_up(
         raise InputError(f"last: steps must be from 0 to {now}, found {least} to {most}")
     if least == now:
         return
-    if not (epsilons[least + 1 : now + 1] >= _least(weight.dtype)).all():
-        raise InputError(f"epsilons must be at least {_least(weight.dtype):.3g} from step {least + 1} to {now}")
+    smallest, _ = _limits(weight.dtype)
+    if not (epsilons[least + 1 : now + 1] >= smallest).all():
+        raise InputError(f"epsilons must be at least {smallest:.3g} from step {least + 1} to {now}")
     if rows is not None:
         behind = first < now
         rows, first = rows[behind], first[behind]
@@ -208,11 +210,12 @@ class _Size(NamedTuple):
     ) -> _Size:
         """Raises InputError for numbers with which no step is possible."""
         _check_numbers(beta_1=beta_1, beta_2=beta_2)
+        least, most = _limits(dtype)
         for name, number in (("rate", rate), ("decay", decay), ("scale", scale)):
-            if not abs(number) <= float(np.finfo(dtype).max):
+            if not abs(number) <= most:
                 raise InputError(f"{name} must be a finite {dtype}, not {number}")
-        if not _least(dtype) <= epsilon <= float(np.finfo(dtype).max):
-            raise InputError(f"epsilon must be at least {_least(dtype):.3g}, not {epsilon}")
+        if not least <= epsilon <= most:
+            raise InputError(f"epsilon must be at least {least:.3g}, not {epsilon}")
         of = dtype.type
         betas = of(beta_1), of(1 - beta_1), of(beta_2), of(1 - beta_2)
         return cls(*betas, of(rate), of(epsilon), of(1) - of(decay), of(scale))
@@ -237,9 +240,12 @@ def _zeros_at(weight: Array) -> Array:
     return zeros[first : first + weight.size].reshape(weight.shape)
 
 
-def _least(dtype: Any) -> float:
-    """The smallest normal number: a smaller epsilon counts as 0, and 0 / 0 is NaN where nothing had a gradient yet."""
-    return float(np.finfo(dtype).tiny)
+@cache
+def _limits(dtype: Any) -> tuple[float, float]:
+    """The smallest normal number and the largest one. An epsilon below the former counts as 0, and 0 / 0 is NaN where
+    nothing had a gradient yet.
+    """
+    return float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
 
 
 def _extension(array: Array) -> Any:
@@ -285,9 +291,8 @@ def _check_arrays(changed: dict[str, Array], read: dict[str, Array]) -> None:
             raise InputError(f"{name}: expected {weight.shape}, got {array.shape}")
         if not array.flags.writeable:
             raise InputError(f"{name} is read-only")
-    ends = sorted((a.ctypes.data, a.ctypes.data + a.nbytes, name) for name, a in named.items() if a.size)
-    for (_, end, name), (start, _, other) in pairwise(ends):
-        if start < end:
+    for (name, array), (other, another) in combinations(named.items(), 2):
+        if np.may_share_memory(array, another):  # exact, since both are contiguous
             raise InputError(f"{name} and {other} share memory")
 
 
