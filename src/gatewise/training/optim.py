@@ -42,8 +42,8 @@ class Adam:
         self.beta_1, self.beta_2, self.epsilon, self.keras = beta_1, beta_2, epsilon, keras
         self.lr_scale = dict(lr_scale or {})
         self.steps = 0
-        self.m = {name: np.zeros_like(value) for name, value in self.parameters.items()}
-        self.v = {name: np.zeros_like(value) for name, value in self.parameters.items()}
+        moments = {name: adam.moments(value) for name, value in self.parameters.items()}
+        self.m, self.v = ({name: both[n] for name, both in moments.items()} for n in (0, 1))
         self._last = {name: np.zeros(len(self.parameters[name]), dtype=np.int64) for name in tables}
         self._rates = np.zeros(1, dtype=np.float32)  # of each step so far, counted from 1
         self._epsilons = np.zeros(1, dtype=np.float32)
