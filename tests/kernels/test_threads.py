@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,3 +126,92 @@ def test_a_quota_that_changes_is_seen_later(monkeypatch: pytest.MonkeyPatch, tmp
     assert native.threads() == 3
     clock[0] += 2 * threads._SECONDS
     assert native.threads() == 5
+
+
+@pytest.mark.parametrize(("calls", "count", "expected"), [(2, 1, False), (2, 2, True), (2, 3, True), (2, 4, False)])
+def test_two_calls_run_at_once_on_two_or_three_threads(
+    calls: int, count: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWISE_THREADS", str(count))
+    assert threads.at_once(calls) is expected
+    assert not threads.at_once(1)
+    assert not threads.at_once(3)
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_results_have_the_order_of_the_tasks(count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWISE_THREADS", count)
+    ran: list[str] = []
+
+    def task(name: str, seconds: float) -> str:
+        time.sleep(seconds)
+        ran.append(name)
+        return name
+
+    assert threads.concurrently([]) == []
+    assert threads.concurrently([partial(task, "alone", 0)]) == ["alone"]
+    for first, second in ((0.0, 0.05), (0.05, 0.0)):
+        tasks = [partial(task, "one", first), partial(task, "two", second)]
+        assert threads.concurrently(tasks) == ["one", "two"]
+    three = [partial(task, name, 0) for name in ("a", "b", "c")]
+    assert threads.concurrently(three) == ["a", "b", "c"]
+    assert sorted(ran) == ["a", "alone", "b", "c", "one", "one", "two", "two"]
+
+
+def test_both_tasks_are_under_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWISE_THREADS", "2")
+    meeting = threading.Barrier(2, timeout=10)  # broken, with an error, unless both come
+    caller = threading.get_ident()
+
+    def task() -> bool:
+        meeting.wait()
+        return threading.get_ident() == caller
+
+    assert threads.concurrently([task, task]) == [True, False]
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+@pytest.mark.parametrize("fails", ["first", "second", "both"])
+def test_an_error_of_either_task_is_raised_after_both_have_ended(
+    fails: str, count: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWISE_THREADS", count)
+    ended: list[str] = []
+
+    def task(name: str, seconds: float) -> None:
+        time.sleep(seconds)
+        ended.append(name)
+        if fails in (name, "both"):
+            raise ValueError(name)
+
+    tasks = [partial(task, "first", 0.0), partial(task, "second", 0.05)]
+    with pytest.raises(ValueError, match="second" if fails == "second" else "first"):
+        threads.concurrently(tasks)
+    if count == "2":
+        assert sorted(ended) == ["first", "second"]  # nothing uses the arrays any more
+    assert threads.concurrently([lambda: 1, lambda: 2]) == [1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_a_worker_of_its_own() -> None:
+    # In a process of its own: pytest and torch have threads that a fork had better not see.
+    script = """
+import os, threading
+from gatewise.kernels import threads
+
+def both():
+    meeting = threading.Barrier(2, timeout=10)
+    def task(number):
+        meeting.wait()
+        return number
+    return threads.concurrently([lambda: task(1), lambda: task(2)]) == [1, 2]
+
+assert both()
+child = os.fork()
+if child == 0:
+    os._exit(0 if both() and both() else 3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert both()
+"""
+    environment = os.environ | {"GATEWISE_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=60)

@@ -1,0 +1,124 @@
+"""Equal seeds give equal bits, other seeds other bits, in every kind of run; threads change the last digits only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.model.model import Model
+from gatewise.model.pretrained import PretrainedLM
+from gatewise.training import Interrupted, PretrainRecipe, pretrain, train
+from gatewise.types import Array
+from tests.kernels.batches import needs_native
+from tests.training.callbacks import InterruptAt
+from tests.training.test_convolutions import waves
+from tests.training.texts import made_corpus, made_reviews
+
+SMALL: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 2}
+DROPOUT: dict[str, Any] = {"dropout_recurrent": 0.2, "dropout_layer": 0.2, "layers": 2}
+
+
+def pretrained_with(units: int, seed: int) -> PretrainedLM:
+    recipe = PretrainRecipe(
+        "test",
+        12,
+        units,
+        vocab_size=90,
+        epochs=2,
+        batch_size=8,
+        bptt=11,
+        num_sampled=24,
+        learning_rate=0.01,
+        dropout_word=0.1,
+        dropout_output=0.2,
+    )
+    return pretrain(made_corpus(120, 5), recipe=recipe, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def language_model() -> PretrainedLM:
+    return pretrain(
+        [str(text) for text in made_reviews(200, 40).inputs],
+        recipe=PretrainRecipe("test", 8, 10, vocab_size=90, epochs=1, batch_size=8, bptt=11, num_sampled=24),
+    )
+
+
+def fast(seed: int, **options: Any) -> Model:
+    return train(made_reviews(120, 7), recipe="fast", seed=seed, **SMALL, **DROPOUT, **options)
+
+
+def tutorial(seed: int, **options: Any) -> Model:
+    return train(made_reviews(120, 7), recipe="tutorial", seed=seed, max_length=60, **SMALL, **options)
+
+
+def cross_validated(seed: int, **options: Any) -> Model:
+    rows, labels = waves(40, 3, channels=2)
+    return train(rows, labels, seed=seed, epochs=3, units=3, convolution_features=168, **options)
+
+
+def student(seed: int, pretrained: PretrainedLM, **options: Any) -> Model:
+    return train(
+        made_reviews(100, 3),
+        pretrained=pretrained,
+        unlabelled=[str(text) for text in made_reviews(40, 41).inputs],
+        recipe="finetune",
+        seed=seed,
+        epochs=1,
+        min_steps=0,
+        student_epochs=1,
+        batch_size=16,
+        ngram_order=2,
+        adversarial=0.01,
+        **options,
+    )
+
+
+def arrays_of(model: Model | PretrainedLM) -> dict[str, Array]:
+    arrays = dict(model.parameters)
+    if isinstance(model, Model) and model.ngrams is not None:
+        arrays["ngrams"] = model.ngrams.weight
+    if isinstance(model, Model) and model.convolutions is not None:
+        arrays["convolutions"] = model.convolutions.weight
+    return arrays
+
+
+@needs_native
+@pytest.mark.parametrize("kind", ["fast", "tutorial", "cross-validation", "student", "pretraining", "embeddings"])
+def test_a_seed_gives_equal_bits(kind: str, language_model: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two directions run at the same time on two threads, one after the other on one."""
+    runs: dict[str, Callable[[int], Model | PretrainedLM]] = {
+        "fast": fast,
+        "tutorial": tutorial,
+        "cross-validation": cross_validated,
+        "student": lambda seed: student(seed, language_model),
+        "pretraining": lambda seed: pretrained_with(16, seed),
+        "embeddings": lambda seed: pretrained_with(0, seed),
+    }
+    found = []
+    for threads, seed in (("2", 9), ("2", 9), ("2", 10), ("1", 9)):
+        monkeypatch.setenv("GATEWISE_THREADS", threads)
+        found.append(arrays_of(runs[kind](seed)))
+    one, again, other, alone = found
+    assert one.keys() == again.keys() == alone.keys()
+    for name, array in one.items():
+        assert array.tobytes() == again[name].tobytes(), name
+    differ = [name for name, array in one.items() if array.tobytes() != other[name].tobytes()]
+    assert {name for name in one if name.endswith("weight")} <= set(differ)
+    for name, array in one.items():
+        np.testing.assert_allclose(alone[name], array, rtol=0, atol=1e-3 * np.abs(array).max(), err_msg=name)
+
+
+def test_interrupted_in_a_fold_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uninterrupted = cross_validated(9)
+    with monkeypatch.context() as context:
+        context.setattr("gatewise.training.cross_validation.Callback", lambda: InterruptAt(2, 1))
+        with pytest.raises(Interrupted, match=r"stopped in epoch 1 of 3; .*resume"):
+            cross_validated(9, out=tmp_path / "m")
+    resumed = cross_validated(9, out=tmp_path / "m", resume=True)
+    assert resumed.metadata.best_epoch == uninterrupted.metadata.best_epoch
+    for name, array in arrays_of(uninterrupted).items():
+        assert array.tobytes() == arrays_of(resumed)[name].tobytes(), name
