@@ -65,7 +65,7 @@ def test_the_dense_layer_starts_as_a_linear_probe(pretrained: PretrainedLM) -> N
     fitted, drawn = (
         train(data, pretrained=pretrained, probe_l2=head, **still).evaluate(data).accuracy for head in (1.0, 0.0)
     )
-    assert fitted > max(0.7, drawn + 0.1)
+    assert fitted > drawn + 0.1
 
 
 @pytest.mark.parametrize("recipe", ["finetune", "best"])
