@@ -183,6 +183,19 @@ def test_training_without_its_extra_says_what_to_install(python: Path, tmp_path:
     assert not (tmp_path / "model").exists()
 
 
+def test_training_with_its_extra_alone(python: Path, tmp_path: Path) -> None:
+    code = "import importlib.metadata as m; print('\\n'.join(m.requires('gatewise')))"
+    requirements = [line.split(";") for line in run([python, "-c", code]).splitlines()]
+    packages = [package for package, *condition in requirements if "'train'" in str(condition).replace('"', "'")]
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    run([*pip, "--target", tmp_path / "extra", *packages])
+    rows = [f"{'good' if n % 2 else 'bad'} film {n},{n % 2}" for n in range(60)]
+    (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *rows]))
+    command = [python, "-m", "gatewise", "train", "reviews.csv", "--epochs", "1", "--units", "4", "-o", "model"]
+    run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "extra")})
+    assert (tmp_path / "model" / "config.json").exists()
+
+
 def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(python: Path, tmp_path: Path) -> None:
     """As on a machine without g++: the wheel has no kernel, the reference runs, `gatewise info` shows the reason."""
     made = build("wheel", tmp_path, CC="/bin/false", CXX="/bin/false")
