@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.kernels import get
-from gatewise.model.pretrained import pretrained_shapes
+from gatewise.network.architecture import language_model_shapes
 from gatewise.network.autograd import RowGradient
 from gatewise.network.language import DIRECTIONS, WINDOW, LanguageModel, Piece
 from gatewise.network.trainable import Gradients
@@ -23,7 +23,7 @@ DROPOUT = {"dropout_word": 0.2, "dropout_output": 0.4}
 
 def parameters_of(units: int, dtype: str = "float64") -> dict[str, Array]:
     rng = np.random.default_rng(units)
-    shapes = pretrained_shapes(ROWS, DIM, units)
+    shapes = language_model_shapes(ROWS, DIM, units)
     return {name: rng.normal(0, 0.3, shape).astype(dtype) for name, shape in shapes.items()}
 
 

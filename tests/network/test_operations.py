@@ -482,35 +482,3 @@ def test_a_wrong_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(AssertionError, match="result 0"):
         check("linear", run("linear", kinds("linear")))
-
-
-def test_a_tie_for_the_maximum_is_shared_whatever_the_sign() -> None:
-    """With gates of 0 or 1 many steps have exactly 0."""
-    ops = RecordingOps()
-    x = Variable(np.array([[1, 5, 0], [3, 5, 0], [3, 2, 0], [7, 7, 7]], dtype=np.float32), ops)
-    largest = ops.segment_max(x, np.array([3, 1]))
-    largest.accumulate(np.array([[4, -6, -9], [1, -1, 2]], dtype=np.float32))
-    ops.backward()
-    np.testing.assert_array_equal(x.grad_or_zeros(), [[0, -3, -3], [2, -3, -3], [2, 0, -3], [1, -1, 2]])
-
-
-def test_the_parts_of_a_tie_add_up_to_what_came_in() -> None:
-    rng = np.random.default_rng(7)
-    ops, lengths = RecordingOps(), np.array([11, 20, 1, 28])
-    x = Variable(rng.integers(0, 3, (60, 8)).astype(np.float64), ops)
-    given = rng.standard_normal((4, 8))
-    ops.segment_max(x, lengths).accumulate(given)
-    ops.backward()
-    sums = [part.sum(axis=0) for part in np.split(x.grad_or_zeros(), np.cumsum(lengths)[:-1])]
-    np.testing.assert_allclose(sums, given, atol=1e-12)
-
-
-@pytest.mark.parametrize(("part", "shape"), [("word", (4000, 1)), ("embedding", (200, 100)), ("recurrent", (90, 100))])
-def test_a_mask_keeps_the_mean(part: str, shape: tuple[int, ...]) -> None:
-    mask = Dropout({part: 0.3}, np.random.default_rng(1)).mask(part, shape, "float32")
-    assert mask is not None
-    assert mask.dtype == np.float32
-    values, counts = np.unique(mask, return_counts=True)
-    np.testing.assert_allclose(values, [0, 1 / 0.7], rtol=1e-4)
-    assert counts[0] / mask.size == pytest.approx(0.3, abs=0.03)
-    assert Dropout({part: 0.3}, np.random.default_rng(1)).mask("output", shape, "float32") is None

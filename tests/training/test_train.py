@@ -100,8 +100,9 @@ def test_series() -> None:
     assert np.mean([a == b for a, b in zip(model.predict(series[200:]), labels[200:], strict=True)]) > 0.9
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gatewise.training import loop
 
@@ -110,15 +111,23 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_a_checkpoint(
     def broken(training_data: TrainingData, logits: Array, rows: np.ndarray) -> tuple[float, Array]:
         calls.append(len(rows))
         loss, gradient = real(training_data, logits, rows)
-        return math.nan if len(calls) == 4 else loss, gradient
+        if len(calls) != 4:
+            return loss, gradient
+        return (math.nan, gradient) if what == "loss" else (loss, np.full_like(gradient, math.inf))
 
     data = made_reviews(200, 3)
     uninterrupted = train(data, epochs=1, **SMALL)
     monkeypatch.setattr(loop, "loss_of", broken)
-    with pytest.raises(TrainingError, match=r"loss is not finite at step 4, rows \d+, \d+.*, \.\.\.$"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(TrainingError, match=rf"{what} is not finite at step 4, rows \d+, \d+.*, \.\.\.$"),
+    ):
         train(data, epochs=1, **SMALL)
     calls.clear()
-    with pytest.raises(TrainingError, match=r"at step 4, rows .*m\.run holds the weights before it"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(TrainingError, match=r"at step 4, rows .*m\.run holds the weights before it"),
+    ):
         train(data, epochs=1, out=tmp_path / "m", **SMALL)
     resumed = train(data, epochs=1, out=tmp_path / "m", resume=True, **SMALL)  # the cause is gone: continues at step 4
     for name, array in uninterrupted.parameters.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.model.card import markdown_table
+from gatewise.network.architecture import language_model_shapes
 from gatewise.storage import (
     fields_from,
     json_bytes,
@@ -25,7 +26,7 @@ from gatewise.storage import (
 from gatewise.text import TokenEncoding, encoding_from
 from gatewise.types import Array
 
-__all__ = ["PretrainedLM", "PretrainedMetadata", "is_pretrained_lm", "load_pretrained", "pretrained_shapes"]
+__all__ = ["PretrainedLM", "PretrainedMetadata", "is_pretrained_lm", "load_pretrained"]
 
 KIND = "gatewise pretrained model"
 _PARAMETERS_FILE = "model.safetensors"
@@ -156,7 +157,7 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
         encoding = encoding_from(config["preprocessor"], folder.read)
         if not isinstance(encoding, TokenEncoding) or encoding.vocab_size != vocab_size:
             raise ModelFileError(f"{path}: the vocabulary is not a 'tokens' vocabulary of size {vocab_size:,}")
-        shapes = {name: (shape, "float32") for name, shape in pretrained_shapes(*sizes).items()}
+        shapes = {name: (shape, "float32") for name, shape in language_model_shapes(*sizes).items()}
         parameters = tensors_from_bytes(folder.read(_PARAMETERS_FILE), shapes, _PARAMETERS_FILE)
         for array in parameters.values():
             array.flags.writeable = False
@@ -169,16 +170,3 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
         raise ModelFileError(f"{path}/history.jsonl: not UTF-8 at byte {error.start}") from error
     except InputError as error:
         raise ModelFileError(f"{path}: {error}") from error
-
-
-def pretrained_shapes(vocab_size: int, embedding_dim: int, units: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every parameter of a pretrained model. units is 0 if only embeddings were trained."""
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, embedding_dim)}
-    for direction in ("forward", "backward"):
-        if units:
-            shapes[f"lstm.0.{direction}.weight_ih"] = (4 * units, embedding_dim)
-            shapes[f"lstm.0.{direction}.weight_hh"] = (4 * units, units)
-            shapes[f"lstm.0.{direction}.bias"] = (4 * units,)
-        shapes[f"decoder.{direction}.weight"] = (embedding_dim, units or embedding_dim)
-    shapes["decoder.bias"] = (vocab_size,)
-    return shapes

@@ -108,6 +108,19 @@ def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def language_model_shapes(vocab_size: int, embedding_dim: int, units: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every parameter of a language model (`gatewise.network.language`). units: 0 without LSTMs."""
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab_size, embedding_dim)}
+    for direction in ("forward", "backward"):
+        if units:
+            shapes[f"lstm.0.{direction}.weight_ih"] = (4 * units, embedding_dim)
+            shapes[f"lstm.0.{direction}.weight_hh"] = (4 * units, units)
+            shapes[f"lstm.0.{direction}.bias"] = (4 * units,)
+        shapes[f"decoder.{direction}.weight"] = (embedding_dim, units or embedding_dim)
+    shapes["decoder.bias"] = (vocab_size,)
+    return shapes
+
+
 def initial_parameters(arch: Architecture, rng: np.random.Generator) -> dict[str, Array]:
     """Initial values, float32, with the distributions that Keras uses.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gatewise.errors import InputError
 from gatewise.kernels import Kernel, LSTMCall
 from gatewise.kernels.threads import at_once, concurrently
-from gatewise.model.pretrained import pretrained_shapes
+from gatewise.network.architecture import language_model_shapes
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of, sum_rows
 from gatewise.network.batch import PAD, unique_tokens
 from gatewise.network.dropout import Dropout
@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 
 
 class LanguageModel:
-    """parameters: by name, with the shapes of `gatewise.model.pretrained.pretrained_shapes`.
+    """parameters: by name, with the shapes of `gatewise.network.architecture.language_model_shapes`.
 
     dropout_word: probability of dropping a word of a piece. dropout_output: probability of dropping a unit of a stream
     at every step of a piece, before the decoder (Gal & Ghahramani 2016).
@@ -56,7 +56,7 @@ class LanguageModel:
     ) -> None:
         self.vocab_size = len(parameters[TABLE])
         self.units = parameters["lstm.0.forward.bias"].shape[0] // 4 if "lstm.0.forward.bias" in parameters else 0
-        if {name: array.shape for name, array in parameters.items()} != pretrained_shapes(
+        if {name: array.shape for name, array in parameters.items()} != language_model_shapes(
             self.vocab_size, parameters[TABLE].shape[1], self.units
         ):
             raise InputError("the parameters are not those of a language model")

@@ -14,7 +14,8 @@ from gatewise import kernels
 from gatewise._version import __version__
 from gatewise.data import Unlabelled
 from gatewise.kernels.threads import threads
-from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata, pretrained_shapes
+from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata
+from gatewise.network.architecture import language_model_shapes
 from gatewise.network.language import LanguageModel
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, RunInfo
@@ -116,7 +117,7 @@ def _initial_parameters(
     orthogonal; biases 0, but 1 for the forget gate; the decoder's bias the log unigram probabilities.
     """
     parameters: dict[str, Array] = {}
-    for name, shape in pretrained_shapes(rows, recipe.embedding_dim, recipe.units).items():
+    for name, shape in language_model_shapes(rows, recipe.embedding_dim, recipe.units).items():
         if name == "embedding.weight":
             value = 0.1 * rng.standard_normal(shape)
         elif name == "decoder.bias":
