@@ -1,7 +1,6 @@
 #include "driver.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -104,14 +103,11 @@ constexpr Index kPiece = Index{1} << 14;
 // Row by row, for which a number of steps is due.
 constexpr Index kCatchUpPiece = kPiece / 8;
 
-// Call f for ranges of `size` that together are 0 .. count. Each thread takes the next one when it has finished one.
+// Call f for ranges of `size` that together are 0 .. count, on up to `threads` threads.
 template <class F>
-void run_pieces(Index threads, Index count, Index size, const F& f) {
-    const Index pieces = (count + size - 1) / size;
-    std::atomic<Index> next{0};
-    run_parts(std::max<Index>(1, std::min(threads, pieces)), [&](Index) {
-        for (Index piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;)
-            f(Range{.first = piece * size, .last = std::min(count, (piece + 1) * size)});
+void run_ranges(Index threads, Index count, Index size, const F& f) {
+    run_pieces(threads, (count + size - 1) / size, [&](Index piece) {
+        f(Range{.first = piece * size, .last = std::min(count, (piece + 1) * size)});
     });
 }
 
@@ -210,18 +206,18 @@ void run_count_above(const Isa& isa, const Batch& batch, ConvolutionJob job) {
 
 void run_adam_step(const Isa& isa, Index threads, const AdamJob& job, Index count) {
     if (job.rows == nullptr)
-        run_pieces(threads, count, kPiece, [&](Range elements) { isa.adam_step(job, elements); });
+        run_ranges(threads, count, kPiece, [&](Range elements) { isa.adam_step(job, elements); });
     else
-        run_pieces(threads, count, rows_of(kPiece, job.columns), [&](Range rows) { isa.adam_step_rows(job, rows); });
+        run_ranges(threads, count, rows_of(kPiece, job.columns), [&](Range rows) { isa.adam_step_rows(job, rows); });
 }
 
 void run_adam_catch_up(const Isa& isa, Index threads, const CatchUpJob& job, Index count) {
-    run_pieces(threads, count, rows_of(kCatchUpPiece, job.columns), [&](Range rows) { isa.adam_catch_up(job, rows); });
+    run_ranges(threads, count, rows_of(kCatchUpPiece, job.columns), [&](Range rows) { isa.adam_catch_up(job, rows); });
 }
 
 double run_sum_of_squares(const Isa& isa, Index threads, const float* x, Index count) {
     std::vector<double> sums((count + kPiece - 1) / kPiece);
-    run_pieces(threads, count, kPiece, [&](Range elements) {
+    run_ranges(threads, count, kPiece, [&](Range elements) {
         sums[elements.first / kPiece] = isa.sum_of_squares(x + elements.first, elements.last - elements.first);
     });
     double total = 0;

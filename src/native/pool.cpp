@@ -113,6 +113,7 @@ struct Work {
     void (*work)(void*, Index);
     void* data;
     Index parts;
+    bool shared;  // parts that have not started when part 0 returns are dropped
 };
 
 class Pool {
@@ -132,10 +133,16 @@ class Pool {
         {
             std::lock_guard<std::mutex> lock(mutex_);
             work_ = work;
+            started_ = 0;
             round_.fetch_add(1, std::memory_order_release);
         }
         start_.notify_all();
         run_part(work, 0);
+        if (work.shared) {
+            std::lock_guard<std::mutex> lock(mutex_);
+            work_.parts = 1;
+            unfinished_.fetch_sub(work.parts - 1 - started_, std::memory_order_relaxed);
+        }
         const auto finished = [&] { return unfinished_.load(std::memory_order_acquire) == 0; };
         if (!spin(finished)) {
             std::unique_lock<std::mutex> lock(mutex_);
@@ -176,8 +183,9 @@ class Pool {
                 start_.wait(lock, started);
                 seen = round_.load(std::memory_order_relaxed);
                 work = work_;
+                if (part >= work.parts) continue;
+                ++started_;
             }
-            if (part >= work.parts) continue;
             run_part(work, part);
             if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
                 std::lock_guard<std::mutex> lock(mutex_);
@@ -187,9 +195,10 @@ class Pool {
     }
 
     std::mutex caller_;  // held by the caller whose work runs
-    std::mutex mutex_;   // guards work_, error_ and the two conditions
+    std::mutex mutex_;   // guards work_, started_, error_ and the two conditions
     std::condition_variable start_, done_;
     Work work_{};
+    Index started_ = 0;  // parts of work_ besides part 0
     std::exception_ptr error_;
     std::atomic<uint64_t> round_{0};
     std::atomic<Index> unfinished_{0};
@@ -214,8 +223,8 @@ Pool& pool() {
 
 }  // namespace
 
-void run_parts(Index parts, void (*work)(void* data, Index part), void* data) {
-    if (parts > 1 && pool().try_run({.work = work, .data = data, .parts = parts})) return;
+void run_parts(Index parts, void (*work)(void* data, Index part), void* data, bool shared) {
+    if (parts > 1 && pool().try_run({.work = work, .data = data, .parts = parts, .shared = shared})) return;
     const FlushDenormals flush;
     for (Index part = 0; part < parts; ++part) work(data, part);
 }

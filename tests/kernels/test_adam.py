@@ -360,3 +360,14 @@ def test_bad_numbers_of_the_correction_and_the_norm() -> None:
         adam.squared_norm([np.zeros(2, F32), np.zeros(2, np.float16)])
     with pytest.raises(InputError, match="array 0 must be C-contiguous"):
         adam.squared_norm([np.zeros((2, 3), F32).T])
+
+
+@needs_native
+def test_threads_that_come_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far more threads than processors: most get none before the work is done, and their part does not run later."""
+    monkeypatch.setenv("GATEWISE_THREADS", "1")
+    xs = [arrays((1 << 14, n))[0] for n in (5, 40)]
+    expected = [adam.squared_norm([x]) for x in xs]
+    monkeypatch.setenv("GATEWISE_THREADS", "24")
+    for _ in range(100):
+        assert [adam.squared_norm([x]) for x in xs] == expected
