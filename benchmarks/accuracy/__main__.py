@@ -67,7 +67,7 @@ def main() -> None:
 
 def _environment() -> dict[str, Any]:
     """Machine, versions, date and commit of a figure."""
-    versions = {name: version(name) for name in ("numpy", "torch", "scikit-learn", "tokenizers")}
+    versions = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "tokenizers")}
     return {
         "machine": machine(),
         "threads": threads(),

@@ -1,6 +1,6 @@
 """The examples of a page run: its python and bash blocks, in order, in one folder.
 
-Lines of a bash block that are only a gatewise command run in this process, which has imported torch already.
+Lines of a bash block that are only a gatewise command run in this process, which has imported SciPy already.
 """
 
 from __future__ import annotations
