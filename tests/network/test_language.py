@@ -11,8 +11,8 @@ from gatewise.errors import InputError
 from gatewise.kernels import get
 from gatewise.network.architecture import language_model_shapes
 from gatewise.network.autograd import RowGradient
-from gatewise.network.language import DIRECTIONS, WINDOW, LanguageModel, Piece
 from gatewise.network.trainable import Gradients
+from gatewise.training.language import DIRECTIONS, WINDOW, LanguageModel, Piece
 from gatewise.types import Array
 
 ROWS, DIM, STREAMS, STEPS = 30, 8, 4, 9

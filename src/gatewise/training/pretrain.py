@@ -16,10 +16,10 @@ from gatewise.data import Unlabelled
 from gatewise.kernels.threads import threads
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata
 from gatewise.network.architecture import language_model_shapes
-from gatewise.network.language import LanguageModel
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, RunInfo
 from gatewise.training.checkpoint import run_identity
+from gatewise.training.language import LanguageModel
 from gatewise.training.pretrain_loop import PretrainLoop
 from gatewise.training.pretrain_recipes import PretrainRecipe, pretrain_recipe
 from gatewise.training.progress import callback_of

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, TrainingError
 from gatewise.network.batch import PAD
-from gatewise.network.language import DIRECTIONS, LanguageModel, Piece
 from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE
 from gatewise.training.callback import Callback, PerplexityLog, StepLog
 from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint
+from gatewise.training.language import DIRECTIONS, LanguageModel, Piece
 from gatewise.training.optim import Adam, clipping, gradient_norm, one_cycle
 from gatewise.training.pretrain_recipes import PretrainRecipe
 
