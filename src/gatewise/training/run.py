@@ -19,6 +19,7 @@ import numpy as np
 from gatewise.errors import GatewiseError, InputError, quote
 from gatewise.model.model import Model
 from gatewise.storage import LOCK, check_target, locked
+from gatewise.training.blas import one_blas_thread
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import FILE, Progress
 
@@ -123,8 +124,10 @@ class RunFolder:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Hold the run folder's lock; at the end delete the folder, unless an exception leaves it for `resume`."""
-        with locked(self.folder) if self.folder is not None else nullcontext():
+        """Hold the run folder's lock, and NumPy's products to one thread; at the end delete the folder, unless an
+        exception leaves it for `resume`.
+        """
+        with locked(self.folder) if self.folder is not None else nullcontext(), one_blas_thread():
             if self.folder is not None and self.overwrite:
                 _clear(self.folder)
             yield
