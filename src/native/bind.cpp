@@ -19,6 +19,7 @@
 #include "dual.h"
 #include "isas.h"
 #include "pool.h"
+#include "pooling.h"
 
 namespace nb = nanobind;
 
@@ -294,6 +295,47 @@ double fit_squared_hinge(
     return squared_hinge(x, sign.data(), cost.data(), max_passes, tol, w.data());
 }
 
+Segments segments_of(Index threads, const In<int64_t>& lengths, Index width) {
+    return {.lengths = lengths.data(), .size = extent(lengths, 0), .width = width, .threads = threads};
+}
+
+Out segment_reduce(Index threads, bool maximum, const In<float>& x, const In<int64_t>& lengths) {
+    const Segments segments = segments_of(threads, lengths, extent(x, 1));
+    const Out out = new_array({segments.size, segments.width});
+    {
+        const nb::gil_scoped_release released;
+        segment_reduce(segments, maximum, x.data(), out.data());
+    }
+    return out;
+}
+
+nb::object repeat_rows(
+    Index threads, const In<float>& grad, const In<int64_t>& lengths, Index steps, nb::object add_to) {
+    const Segments segments = segments_of(threads, lengths, extent(grad, 1));
+    const bool add = !add_to.is_none();
+    nb::object out = add ? add_to : nb::cast(new_array({steps, segments.width}));
+    float* const to = nb::cast<InOut>(out).data();
+    {
+        const nb::gil_scoped_release released;
+        repeat_rows(segments, add, grad.data(), to);
+    }
+    return out;
+}
+
+nb::object max_backward(
+    Index threads, const In<float>& x, const In<float>& largest, const In<float>& grad, const In<int64_t>& lengths,
+    nb::object add_to) {
+    const Segments segments = segments_of(threads, lengths, extent(x, 1));
+    const bool add = !add_to.is_none();
+    nb::object out = add ? add_to : nb::cast(new_array({extent(x, 0), segments.width}));
+    float* const to = nb::cast<InOut>(out).data();
+    {
+        const nb::gil_scoped_release released;
+        max_backward(segments, add, x.data(), largest.data(), grad.data(), to);
+    }
+    return out;
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -337,6 +379,20 @@ NB_MODULE(_native, m) {
         "fit_squared_hinge", &fit_squared_hinge, "starts"_a.noconvert(), "columns"_a.noconvert(),
         "values"_a.noconvert(), "sign"_a.noconvert(), "cost"_a.noconvert(), "max_passes"_a, "tol"_a,
         "w"_a.noconvert());
+    m.def(
+        "segment_reduce", static_cast<Out (*)(Index, bool, const In<float>&, const In<int64_t>&)>(&segment_reduce),
+        "threads"_a, "maximum"_a, "x"_a.noconvert(), "lengths"_a.noconvert());
+    m.def(
+        "repeat_rows",
+        static_cast<nb::object (*)(Index, const In<float>&, const In<int64_t>&, Index, nb::object)>(&repeat_rows),
+        "threads"_a, "grad"_a.noconvert(), "lengths"_a.noconvert(), "steps"_a, "add_to"_a.none());
+    m.def(
+        "max_backward",
+        static_cast<nb::object (*)(
+            Index, const In<float>&, const In<float>&, const In<float>&, const In<int64_t>&, nb::object)>(
+            &max_backward),
+        "threads"_a, "x"_a.noconvert(), "largest"_a.noconvert(), "grad"_a.noconvert(), "lengths"_a.noconvert(),
+        "add_to"_a.none());
     m.def("cached_bytes", &cached_bytes);
     m.def("set_cache_limit", &set_cache_limit, "bytes"_a);
 }

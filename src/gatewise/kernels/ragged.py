@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError
 
-_LARGE = 2048  # values per sequence above which NumPy's reduceat is slower than one reduce per sequence
-
 
 def starts_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
     """Row at which each sequence starts: (B,) from lengths (B,)."""
@@ -24,30 +22,6 @@ def starts_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
     if len(lengths) > 1:
         np.cumsum(lengths[:-1], out=starts[1:])
     return starts
-
-
-def reduced(over: np.ufunc, x: NDArray[Any], lengths: NDArray[Any]) -> NDArray[Any]:
-    """Rows of x (N, H) reduced over each sequence, by np.add or np.maximum: (B, H), zero for an empty sequence."""
-    starts, full = starts_of(lengths), np.flatnonzero(lengths)
-    out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
-    if len(full) and x.size > _LARGE * len(full):
-        for b in full.tolist():
-            over.reduce(x[starts[b] : starts[b] + lengths[b]], axis=0, out=out[b])
-    elif len(full):
-        out[full] = over.reduceat(x, starts[full])
-    return out
-
-
-def max_backward(x: NDArray[Any], largest: NDArray[Any], lengths: NDArray[Any], grad: NDArray[Any]) -> NDArray[Any]:
-    """Gradient (N, H) of x from `grad` (B, H), that of its maximum over each sequence; equal maxima share it."""
-    sequence = np.repeat(np.arange(len(lengths)), lengths)
-    where = np.flatnonzero(x == largest[sequence])
-    step, unit = np.divmod(where, x.shape[1])
-    maximum = sequence[step] * x.shape[1] + unit  # which of the B x H maxima it equals
-    share = grad.reshape(-1) / np.maximum(np.bincount(maximum, minlength=largest.size), 1).astype(x.dtype)
-    whole = np.zeros(x.shape, dtype=x.dtype)
-    whole.reshape(-1)[where] = share[maximum]
-    return whole
 
 
 @dataclass(frozen=True)

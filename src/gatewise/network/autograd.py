@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import Interpolation, Kernel, LSTMCall, SavedActivations
-from gatewise.kernels.ragged import max_backward, starts_of
+from gatewise.kernels.pooling import max_backward, repeat_rows
 from gatewise.kernels.threads import at_once, concurrently
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
@@ -25,7 +25,6 @@ from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps, States
 from gatewise.types import Array, Lengths
 
-_LONG = 64  # mean length above which a loop over the sequences is faster than an array of all rows
 VALUES = "values"  # stands for the channels of a series among the names of parameters
 
 
@@ -88,18 +87,12 @@ class Variable:
         else:
             self.grad, self._owns_grad = self.grad + grad, True
 
-    def accumulate_repeated(self, grad: Array, lengths: Lengths) -> None:
-        """Row b of `grad` (B, H) for every row of sequence b."""
-        if self.grad is None:
-            self.grad, self._owns_grad = np.repeat(grad, lengths, axis=0), True
-            return
-        if not self._owns_grad:
-            self.grad, self._owns_grad = self.grad.copy(), True
-        if len(self.grad) < _LONG * len(lengths):
-            self.grad += np.repeat(grad, lengths, axis=0)
-            return
-        for row, start, length in zip(grad, starts_of(lengths).tolist(), lengths.tolist(), strict=True):
-            self.grad[start : start + length] += row
+    def owned_grad(self) -> Array | None:
+        """The gradient so far, if there is one, as an array that may change in place."""
+        if self.grad is not None and not self._owns_grad:
+            self.grad = self.grad.copy()
+        self._owns_grad = True
+        return self.grad
 
     def accumulate_rows(self, rows: NDArray[np.int64], grad: Array) -> None:
         """`grad` (R, D) for `rows` (R,), distinct."""
@@ -311,13 +304,21 @@ class RecordingOps:
         if not isinstance(x, Variable):
             return value
         count = np.maximum(lengths, 1)[:, None].astype(value.dtype)
-        return self.record(value, lambda grad: x.accumulate_repeated(grad / count, lengths))
+
+        def backward(grad: Array) -> None:
+            x.grad = repeat_rows(grad / count, lengths, x.owned_grad())
+
+        return self.record(value, backward)
 
     def segment_max(self, x: Any, lengths: Lengths) -> Any:
         value = self.numpy.segment_max(array_of(x), lengths)
         if not isinstance(x, Variable):
             return value
-        return self.record(value, lambda grad: x.accumulate(max_backward(x.value, value, lengths, grad), owned=True))
+
+        def backward(grad: Array) -> None:
+            x.grad = max_backward(x.value, value, lengths, grad, x.owned_grad())
+
+        return self.record(value, backward)
 
     def dropout(self, x: Any, part: str) -> Any:
         value = array_of(x)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import Kernel, LSTMCall, SavedActivations, get
-from gatewise.kernels.ragged import reduced
+from gatewise.kernels.pooling import segment_max, segment_sum
 from gatewise.types import Array, Lengths
 
 
@@ -143,10 +143,10 @@ class NumpyOps:
         return len(h) > 1 and bool(np.array_equal(h[-1], h[-2]) and np.array_equal(c[-1], c[-2]))
 
     def segment_mean(self, x: Array, lengths: Lengths) -> Array:
-        return np.asarray(reduced(np.add, x, lengths) / np.maximum(lengths, 1)[:, None].astype(x.dtype))
+        return np.asarray(segment_sum(x, lengths) / np.maximum(lengths, 1)[:, None].astype(x.dtype))
 
     def segment_max(self, x: Array, lengths: Lengths) -> Array:
-        return reduced(np.maximum, x, lengths)
+        return segment_max(x, lengths)
 
     def dropout(self, x: Array, part: str) -> Array:
         return x

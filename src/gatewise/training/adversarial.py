@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels.ragged import reduced
+from gatewise.kernels.pooling import segment_sum
 from gatewise.network.autograd import Variable, array_of
 from gatewise.network.batch import Batch
 from gatewise.network.forward import inputs
@@ -57,4 +57,4 @@ def perturb(x: Array, gradient: Array, lengths: NDArray[np.int64], epsilon: floa
 def _norms(values: Array, lengths: NDArray[np.int64]) -> Array:
     """Norm (B, 1) of each sequence's rows of (N, D), as one vector."""
     squares = np.einsum("nd,nd->n", values, values)[:, None]
-    return np.asarray(np.sqrt(reduced(np.add, squares, lengths)))
+    return np.asarray(np.sqrt(segment_sum(squares, lengths)))

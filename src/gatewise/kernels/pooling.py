@@ -1,0 +1,105 @@
+"""Pooling over the steps of each sequence of a ragged batch, and its gradients.
+
+x (N, H) has the steps of B sequences of `lengths` (B,) one after the other, see `gatewise.kernels.ragged`. Float32
+runs in the C++ extension on all permitted threads where `kernels.get` chooses the native kernel; otherwise NumPy
+computes the same, up to the order of a sum. Arrays and lengths that do not fit raise InputError.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.kernels import get, native
+from gatewise.kernels.ragged import starts_of
+from gatewise.kernels.threads import threads
+from gatewise.types import Array, Lengths
+
+_LARGE = 2048  # numbers per sequence above which NumPy's reduceat is slower than one reduce per sequence
+
+
+def segment_sum(x: Array, lengths: Lengths) -> Array:
+    """The sum over each sequence (B, H), 0 for an empty one."""
+    return _reduce(x, lengths, "sum")
+
+
+def segment_max(x: Array, lengths: Lengths) -> Array:
+    """The maximum over each sequence (B, H), 0 for an empty one."""
+    return _reduce(x, lengths, "max")
+
+
+def repeat_rows(grad: Array, lengths: Lengths, add_to: Array | None = None) -> Array:
+    """Row b of grad (B, H) for every step of sequence b: (N, H), the gradient of x from that of its sum. add_to (N, H):
+    it is added to this array, which is returned.
+    """
+    steps = _check(None, lengths, grad, add_to)
+    extension = _extension(grad, lengths, add_to)
+    if extension is not None:
+        out: Array = extension.repeat_rows(threads(), np.ascontiguousarray(grad), lengths, steps, add_to)
+        return out
+    whole = np.repeat(grad, lengths, axis=0)
+    return whole if add_to is None else np.add(add_to, whole, out=add_to)
+
+
+def max_backward(x: Array, largest: Array, lengths: Lengths, grad: Array, add_to: Array | None = None) -> Array:
+    """The gradient (N, H) of x from `grad` (B, H), that of its maximum `largest` (B, H) over each sequence; equal
+    maxima share it. add_to: as in `repeat_rows`.
+    """
+    _check(x, lengths, grad, add_to)
+    if largest.shape != grad.shape:
+        raise InputError(f"pooling: the maximum is {largest.shape} and its gradient {grad.shape}")
+    extension = _extension(x, lengths, add_to)
+    if extension is not None:
+        arrays = (np.ascontiguousarray(array) for array in (x, largest, grad))
+        out: Array = extension.max_backward(threads(), *arrays, lengths, add_to)
+        return out
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    where = np.flatnonzero(x == largest[sequence])
+    step, unit = np.divmod(where, x.shape[1])
+    maximum = sequence[step] * x.shape[1] + unit  # which of the B x H maxima it equals
+    share = grad.reshape(-1) / np.maximum(np.bincount(maximum, minlength=largest.size), 1).astype(x.dtype)
+    whole = np.zeros_like(x) if add_to is None else add_to
+    whole.reshape(-1)[where] += share[maximum]
+    return whole
+
+
+def _reduce(x: Array, lengths: Lengths, how: Literal["sum", "max"]) -> Array:
+    _check(x, lengths)
+    extension = _extension(x, lengths, None)
+    if extension is not None:
+        reduced: Array = extension.segment_reduce(threads(), how == "max", np.ascontiguousarray(x), lengths)
+        return reduced
+    over = np.add if how == "sum" else np.maximum
+    starts, full = starts_of(lengths), np.flatnonzero(lengths)
+    out = np.zeros((len(lengths), x.shape[1]), dtype=x.dtype)
+    if len(full) and x.size > _LARGE * len(full):
+        for b in full.tolist():
+            over.reduce(x[starts[b] : starts[b] + lengths[b]], axis=0, out=out[b])
+    elif len(full):
+        out[full] = over.reduceat(x, starts[full])
+    return out
+
+
+def _check(x: Array | None, lengths: Lengths, grad: Array | None = None, add_to: Array | None = None) -> int:
+    """The number N of steps. Raises InputError unless x and add_to are (N, H) and grad (B, H), of one dtype."""
+    if lengths.ndim != 1 or lengths.dtype != np.int64 or (len(lengths) and int(lengths.min()) < 0):
+        raise InputError(f"pooling: lengths must be (B,) int64, at least 0; got {lengths.shape} {lengths.dtype}")
+    steps: int = sum(lengths.tolist())  # of Python's integers, which do not overflow
+    given = [(name, a) for name, a in (("x", x), ("grad", grad), ("add_to", add_to)) if a is not None]
+    for name, array in given:
+        rows = len(lengths) if name == "grad" else steps
+        if array.ndim != 2 or array.shape != (rows, given[0][1].shape[-1]) or array.dtype != given[0][1].dtype:
+            raise InputError(f"pooling: {name} is {array.shape} {array.dtype}; the lengths have {rows} rows for it")
+    return steps
+
+
+def _extension(array: Array, lengths: Lengths, add_to: Array | None) -> Any:
+    """The C++ extension where it can compute with these arrays, else None."""
+    if array.dtype != np.float32 or get().name == "reference" or not lengths.flags.c_contiguous:
+        return None
+    if add_to is not None and not (add_to.dtype == np.float32 and add_to.flags.c_contiguous and add_to.flags.writeable):
+        return None
+    extension, _ = native.imported()
+    return extension if hasattr(extension, "segment_reduce") else None  # that of an older source tree has not

@@ -1,0 +1,108 @@
+"""Pooling of ragged batches and its gradients: native against NumPy, ties, empty sequences, bad arguments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.kernels import pooling
+from gatewise.kernels.pooling import max_backward, repeat_rows, segment_max, segment_sum
+
+LENGTHS = np.array([4, 0, 1, 700, 0, 33], dtype=np.int64)
+
+
+def values(dtype: str, width: int = 37, ties: bool = False) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((int(LENGTHS.sum()), width))
+    return (np.round(x) if ties else x).astype(dtype)
+
+
+@pytest.fixture(params=["native", "reference"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    name: str = request.param
+    monkeypatch.setenv("GATEWISE_KERNEL", name)
+    return name
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_each_sequence_by_itself(kernel: str, dtype: str, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWISE_THREADS", threads)
+    x = values(dtype)
+    parts = np.split(x, np.cumsum(LENGTHS)[:-1])
+    total, largest = segment_sum(x, LENGTHS), segment_max(x, LENGTHS)
+    tolerance = 1e-4 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(total, [part.sum(axis=0) for part in parts], atol=tolerance)
+    np.testing.assert_array_equal(largest, [part.max(axis=0) if len(part) else 0 * x[0] for part in parts])
+    assert total.dtype == largest.dtype == x.dtype
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("add", [False, True])
+def test_equal_maxima_share_the_gradient(kernel: str, dtype: str, add: bool) -> None:
+    x = values(dtype, ties=True)
+    rng = np.random.default_rng(5)
+    grad, before = rng.standard_normal((6, 37)).astype(dtype), rng.standard_normal(x.shape).astype(dtype)
+    largest = segment_max(x, LENGTHS)
+    expected = []
+    for part, top, to in zip(np.split(x, np.cumsum(LENGTHS)[:-1]), largest, grad, strict=True):
+        equal = part == top
+        expected.append(equal * (to / np.maximum(equal.sum(axis=0), 1)))
+    assert sum(int((part > 0).sum()) for part in expected) > 37 * 4, "there are ties"
+    found = max_backward(x, largest, LENGTHS, grad, before.copy() if add else None)
+    np.testing.assert_allclose(found, np.concatenate(expected) + (before if add else 0), atol=1e-6)
+    found = repeat_rows(grad, LENGTHS, before.copy() if add else None)
+    np.testing.assert_allclose(found, np.repeat(grad, LENGTHS, axis=0) + (before if add else 0), atol=1e-6)
+
+
+def test_it_adds_in_place(kernel: str) -> None:
+    x = values("float32")
+    grad, whole = np.ones((6, 37), dtype=np.float32), np.zeros_like(x)
+    assert repeat_rows(grad, LENGTHS, whole) is whole
+    assert max_backward(x, segment_max(x, LENGTHS), LENGTHS, grad, whole) is whole
+    assert whole.sum() > 37 * int(LENGTHS.sum())
+
+
+def test_a_nan_is_not_lost(kernel: str) -> None:
+    x = values("float32")
+    x[100, 3] = np.nan
+    for found in (segment_sum(x, LENGTHS), segment_max(x, LENGTHS)):
+        assert np.argwhere(np.isnan(found)).tolist() == [[3, 3]]
+
+
+def test_strided_arrays(kernel: str) -> None:
+    x = values("float32", 80)[:, ::2]
+    np.testing.assert_array_equal(segment_max(x, LENGTHS), segment_max(np.ascontiguousarray(x), LENGTHS))
+
+
+@pytest.mark.parametrize("lengths", [[4, 5], [800, 0], [-1, 739], [2**62, 2**62, 2**62, 2**62]])
+def test_lengths_that_do_not_fit_are_refused(kernel: str, lengths: list[int]) -> None:
+    x, wrong = values("float32"), np.array(lengths, dtype=np.int64)
+    pooled = np.zeros((len(lengths), 37), np.float32)
+    with pytest.raises(InputError, match="pooling"):
+        segment_sum(x, wrong)
+    with pytest.raises(InputError, match="pooling"):
+        max_backward(x, pooled, wrong, pooled)
+    with pytest.raises(InputError, match="pooling"):
+        repeat_rows(pooled, wrong, x)
+
+
+def test_arrays_that_do_not_fit_are_refused(kernel: str) -> None:
+    x, grad = values("float32"), np.zeros((6, 37), np.float32)
+    for bad in (grad[:5], grad[:, :36], grad.astype(np.float64), grad[0]):
+        with pytest.raises(InputError, match="pooling"):
+            max_backward(x, grad, LENGTHS, bad)
+    with pytest.raises(InputError, match="pooling"):
+        max_backward(x, grad[:5], LENGTHS, grad)
+    for add_to in (x[:-1], x[:, 1:], x.astype(np.float64)):
+        with pytest.raises(InputError, match="pooling"):
+            repeat_rows(grad, LENGTHS, add_to)
+    with pytest.raises(InputError, match="pooling"):
+        segment_max(x, LENGTHS.astype(np.int32))
+
+
+def test_the_native_kernel_runs_in_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWISE_KERNEL", "native")
+    assert pooling._extension(values("float32"), LENGTHS, None) is not None
+    assert pooling._extension(values("float64"), LENGTHS, None) is None
