@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.network.convolutions import Convolutions, features_of, with_differences
 from gatewise.target import log_probabilities
@@ -205,7 +205,7 @@ def fit_convolutions(
     """
     n = len(sequences)
     if not n or len(targets) != n or not any(len(s) for s in sequences):
-        raise InputError(f"convolutions: {n} series and {len(targets)} labels, or only empty series")
+        raise InputError(f"convolutions: {n} series and {counted(len(targets), 'label')}, or only empty series")
     if not folds or not all(len(rows) for rows in folds):
         raise InputError("convolutions: the folds must have rows")
     weight, sample_weight = (

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted
 from gatewise.kernels.threads import threads
 from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import CalibrationReport
@@ -57,7 +57,7 @@ class EnsembleWeights(NamedTuple):
         parts = f"network x {self.network:.2f}" + (f", {self.linear} x {self.ngrams:.2f}" if self.ngrams else "")
         if self.shift.any():
             parts += ", shift " + ", ".join(f"{c:+.2f}" for c in self.shift)
-        return f"{parts}, fitted on {self.rows:,} validation rows"
+        return f"{parts}, fitted on {counted(self.rows, 'validation row')}"
 
     def combine(self, network: Array, ngrams: Array | None) -> Array:
         """The ensemble's logits (n, outputs) from the logits of its parts."""
@@ -137,7 +137,9 @@ def with_report(
     if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
         return model
     if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
-        callback.log(f"not calibrated: {after.n} validation rows, at least {MIN_CALIBRATION_ROWS} are needed")
+        callback.log(
+            f"not calibrated: {counted(after.n, 'validation row')}, at least {MIN_CALIBRATION_ROWS} are needed"
+        )
         return model
     calibration = CalibrationReport(
         str(weights),
@@ -266,7 +268,8 @@ def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramMo
         threads=threads(),
     )
     count, seconds = len(fitted.ngrams), time.perf_counter() - start
-    callback.log(f"{count:,} n-grams of 1 to {recipe.ngram_order} words fitted in {seconds:.1f} s")
+    words = "1 word" if recipe.ngram_order == 1 else f"1 to {recipe.ngram_order} words"
+    callback.log(f"{counted(count, 'n-gram')} of {words} fitted in {seconds:.1f} s")
     if training_data.logit_shift is not None:
         fitted = fitted._replace(bias=fitted.bias - training_data.logit_shift)
     return fitted if count else None
