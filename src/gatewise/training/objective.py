@@ -51,12 +51,10 @@ def loss_of(training_data: TrainingData, logits: Tensor, rows: NDArray[np.int64]
     target = torch.from_numpy(training_data.labels[rows])
     if task == "multilabel":
         return binary_cross_entropy_with_logits(logits, target.to(logits.dtype), weight=weight)
-    if weight is None:
-        if logits.shape[1] == 1:
-            return binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype))
-        return cross_entropy(logits, target)
     if logits.shape[1] == 1:
         return binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype), weight=weight)
+    if weight is None:
+        return cross_entropy(logits, target)
     return (cross_entropy(logits, target, reduction="none") * weight).mean()
 
 

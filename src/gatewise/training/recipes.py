@@ -323,8 +323,8 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     """The recipe `name` with fields changed. Raises InputError for an unknown name or field, with the nearest one, and
     for a value of a wrong type or out of range.
     """
-    if name not in RECIPES:
-        nearest = did_you_mean(name, RECIPES)
+    if str(name) not in RECIPES:
+        nearest = did_you_mean(str(name), RECIPES)
         raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}{nearest}")
     return changed(RECIPES[name], **changes)
 
