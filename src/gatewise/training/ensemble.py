@@ -16,10 +16,11 @@ recipe and the weights of the best epoch, so a resumed run ends with the same bi
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def fit_ensemble(
         weights = fit_ensemble_weights(standardised, ngram_logits, targets, task=task, sample_weight=sample_weight)
     else:
         ngram_model, ngram_logits, _ = selected
-        weights = fit_network_weight(network_logits, ngram_logits, targets, sample_weight)
+        weights = fit_network_weight(network_logits, ngram_logits, targets, sample_weight=sample_weight)
     if scaling is not None:
         weights, ngram_model = in_unit(weights, scaling), ngram_model and ngram_model.scaled(scaling)
         ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
@@ -198,18 +199,29 @@ def fit_ensemble_weights(
 
 
 def fit_network_weight(
-    network: Array, ngrams: Array, targets: Array, sample_weight: Array | None = None
+    network: Array,
+    linear: Array,
+    targets: Array,
+    l2: float = L2,
+    network_l2: float = 4 * L2,
+    *,
+    shift: bool = True,
+    task: Task = "classification",
+    sample_weight: Array | None = None,
 ) -> EnsembleWeights:
-    """The weights of a network from random weights and of a calibrated n-gram model: drawn towards 0 and 1, and the
-    network's never negative. On few rows, where a network learns next to nothing, the n-grams remain.
+    """The weights of a network from random weights and of a calibrated linear model: drawn towards 0 and 1, and never
+    negative. On few rows, where a network learns next to nothing, the linear model remains.
+
+    network_l2: penalty of the network's weight, l2: of the others. shift, task, sample_weight: see `fit_weights`.
     """
-    # Half the logits double the weight, so that the penalty of the network's weight is four times as large.
-    logits = np.stack([0.5 * network, ngrams], axis=2)
-    weights, shift = fit_weights(logits, targets, np.array([0.0, 1.0]), L2, sample_weight=sample_weight)
+    scale = math.sqrt(l2 / network_l2)  # logits of half the size double the weight, and its penalty is four times
+    logits, prior = np.stack([scale * network, linear], axis=2), np.array([0.0, 1.0])
+    options: dict[str, Any] = {"task": task, "sample_weight": sample_weight, "shift": shift}
+    weights, shifts = fit_weights(logits, targets, prior, l2, **options)
     if weights[0] < 0:
-        one, shift = fit_weights(logits[:, :, 1:], targets, np.ones(1), L2, sample_weight=sample_weight)
-        weights = np.array([0.0, one[0]])
-    return EnsembleWeights(float(0.5 * weights[0]), float(weights[1]), shift, len(network))
+        alone, shifts = fit_weights(logits[:, :, 1:], targets, prior[1:], l2, **options)
+        weights = np.array([0.0, alone[0]])
+    return EnsembleWeights(float(scale * weights[0]), max(float(weights[1]), 0.0), shifts, len(network))
 
 
 def in_unit(weights: EnsembleWeights, scaling: TargetScaling) -> EnsembleWeights:
