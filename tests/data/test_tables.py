@@ -111,7 +111,10 @@ CSV = {
     "nothing": ("", "is empty"),
     "blank lines": ("\n\n", "is empty"),
     "NUL": ("text,label\nx,a\ny\0,b\n", ":3: a NUL byte"),
-    "not UTF-8": (b"text,label\nx,a\n\xe9t\xe9,b\n", ":3: not valid UTF-8: byte 0xE9"),
+    "not UTF-8": (
+        b"text,label\nx,a\n\xe9t\xe9,b\n",
+        ":3: not valid UTF-8: byte 0xE9; convert the file, for example: iconv -f latin1 -t utf-8",
+    ),
     "UTF-16": (GOOD.encode("utf-16"), "this is UTF-16, not text in UTF-8"),
     "gzip": (gzip.compress(GOOD.encode()), "this is gzip"),
     "Parquet": (b"PAR1\x15\x04", "this is Parquet"),

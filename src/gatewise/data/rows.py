@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from gatewise.data.streams import STDIN
+from gatewise.data.streams import NOT_UTF_8, STDIN
 from gatewise.data.tables import Table, is_table, open_table
 from gatewise.data.text_lines import open_lines
 from gatewise.data.times import Time, parse_time
@@ -198,6 +198,8 @@ class RowReader:
             places = [f"{row.line}" if one else f"{row.file}:{row.line}" for row in self.bad[:_SHOWN]]
             places += ["…"] * (self.n_bad > _SHOWN)
             more = f" ({counted(self.n_bad, 'bad row')}: {'lines ' * one}{', '.join(places)})"
+        if first.reason.startswith(NOT_UTF_8):
+            more += "; convert the file, for example: iconv -f latin1 -t utf-8 OLD > NEW"
         return DataError(f"{first.file}:{first.line}: {first.reason}{more}")
 
     def _bad(self, line: int, reason: str) -> None:
