@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewise import errors
-from gatewise.errors import DataError, GatewiseError, InputError, MissingExtra, quote
+from gatewise.errors import DataError, GatewiseError, InputError, MissingExtra, counted, quote
 
 
 @given(st.text(st.characters(), max_size=200))
@@ -39,3 +39,8 @@ def test_the_family() -> None:
     assert issubclass(MissingExtra, ImportError)
     message = str(MissingExtra("scipy", "train", "training"))
     assert message == "training needs scipy: pip install 'gatewise[train]'"
+
+
+def test_a_number_has_its_noun() -> None:
+    assert [counted(n, "row") for n in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert [counted(n, "class", "classes") for n in (1, 3)] == ["1 class", "3 classes"]

@@ -25,7 +25,7 @@ from gatewise.data.frames import is_frame
 from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled
 from gatewise.data.labels import ConvertedLabels, convert_groups, convert_labels
-from gatewise.errors import InputError, MissingExtra
+from gatewise.errors import InputError, MissingExtra, counted
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor
 from gatewise.target import Target
@@ -93,7 +93,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         rows = self._rows(X, reset=True)
         if len(rows) < 2:
-            raise InputError(f"X has {len(rows)} sample{'s'[: len(rows) != 1]}; training needs at least 2")
+            raise InputError(f"X has {counted(len(rows), 'sample')}; training needs at least 2")
         labels = self._labels(y, len(rows), reset=True)
         weight = self._weights(labels, sample_weight)
         data = _labelled(rows, labels, weight, groups)

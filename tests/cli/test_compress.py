@@ -54,6 +54,15 @@ def test_without_data_accuracy_is_not_measured(run: Run, tokens_folder: Path, tm
     assert "compressed" in run("info", tmp_path / "small").stdout
 
 
+def test_data_of_one_class_measure_the_cost(run: Run, keras_model: Model, tmp_path: Path) -> None:
+    """The classes are the model's; and for the units of `explain`."""
+    table = tmp_path / "one.csv"
+    keras_model.save(tmp_path / "m")
+    table.write_text("text,label\n" + "".join(f"{text},positive\n" for text in TEXTS))
+    assert run("compress", tmp_path / "m", "-o", tmp_path / "small", "--data", table).exit_code == 0
+    assert run("explain", tmp_path / "m", "--data", table).exit_code == 0
+
+
 def test_it_warns_about_training_data(run: Run, keras_model: Model, labelled_csv: Path, tmp_path: Path) -> None:
     labelled = read_table(labelled_csv, text="text", label="label")
     with_fingerprint(keras_model, labelled.fingerprint()).save(tmp_path / "m")

@@ -158,7 +158,7 @@ def test_text_files(run: Run, table: Path, keras_model: Model, keras_folder: Pat
 
 def test_bad_rows(run: Run, table: Path, keras_folder: Path) -> None:
     Path("bad.csv").write_text("text,n\ngood,1\nbad\n,3\nbad,4\n", encoding="utf-8")
-    assert "'bad.csv':3: 1 fields, but the header has 2" in refused(
+    assert "'bad.csv':3: 1 field, but the header has 2" in refused(
         run, "predict", keras_folder, "bad.csv", "-o", "o.csv"
     )
     words = ("bad.csv", "-o", "o.csv", "--skip-bad-rows", "skipped.csv")
@@ -260,7 +260,7 @@ def test_an_error_keeps_what_is_complete(run: Run, table: Path, keras_model: Mod
     assert (result.exit_code, Path("out.csv").exists()) == (2, False)
     hint, error = result.stderr.splitlines()
     assert hint == "gatewise: 768 rows are in 'out.csv.part'; --resume continues there"
-    assert error == "gatewise: 'big.csv':1002: 1 fields, but the header has 2"
+    assert error == "gatewise: 'big.csv':1002: 1 field, but the header has 2"
     with pytest.warns(UserWarning, match="1 bad row of 1,002 skipped"):
         run("predict", keras_folder, "big.csv", "-o", "out.csv", "--resume", "--skip-bad-rows", "bad.csv")
     found = read_csv("out.csv")

@@ -112,7 +112,7 @@ def test_of_names_and_orders_the_classes() -> None:
         ([[1.0], [float("inf")]], ["a", "b"], "row 1, step 0: inf is not finite"),
         ([[1.0], "x"], ["a", "b"], r"row 1 is a text \('x'\), not a series"),
         (["x", [1.0]], ["a", "b"], "row 1 is a list, not a text"),
-        ([[[1.0, 2.0]] * 3, [[1.0]] * 2], ["a", "b"], "row 1 has 1 channels, but row 0 has 2"),
+        ([[[1.0, 2.0]] * 3, [[1.0]] * 2], ["a", "b"], "row 1 has 1 channel, but row 0 has 2"),
     ],
 )
 def test_of_refuses(inputs: object, labels: object, message: str) -> None:

@@ -54,8 +54,8 @@ def test_equal_numbers_are_one_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (HEADER + "1,2:3,4:2\n1,2:3:2\n", ":9: channel 2 has 1 steps, channel 1 has 2"),
-        (HEADER + "1,2:3,4:2\n1,2:2\n", ":9: 1 channels, expected 2"),
+        (HEADER + "1,2:3,4:2\n1,2:3:2\n", ":9: channel 2 has 1 step, channel 1 has 2"),
+        (HEADER + "1,2:3,4:2\n1,2:2\n", ":9: 1 channel, expected 2"),
         (HEADER + "2\n", ":8: 0 channels, expected one or more"),
         (HEADER + "1,2:3,4:7\n", ":8: class '7' is not among those of @classLabel"),
         (HEADER + "1,2:3,x:2\n", ":8: channel 2 has an invalid number, 'x'"),
@@ -260,7 +260,7 @@ def test_arff_multivariate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("@relation x\n@attribute a numeric\n@attribute c {u}\n@data\n1,2,u\n", ":5: 3 values, but there are 2"),
+        ("@relation x\n@attribute a numeric\n@attribute c {u}\n@data\n1,2,u\n", ":5: 3 values, but 2"),
         ("@relation x\n@attribute a numeric\n@attribute c {u}\n@data\n1,w\n", ":5: class 'w' is not among"),
         ("@relation x\n@attribute a string\n", ":2: attribute 'a' is neither numeric nor nominal: 'string'"),
         ("@relation x\n@attribute a {u}\n@attribute b {v}\n@data\n", ":4: 2 nominal attributes, 'a', 'b': name"),

@@ -179,7 +179,7 @@ def test_bad_rows_are_skipped_into_a_file(tmp_path: Path) -> None:
     assert header == ["file", "line", "reason"]
     assert {row[0] for row in rows} == {str(path)}
     assert [(int(line), reason) for _, line, reason in rows] == [
-        (3, "1 fields, but the header has 2"),
+        (3, "1 field, but the header has 2"),
         (4, "bad row: ',' expected after '\"'"),
         (6, "a NUL byte"),
         (7, "not valid UTF-8: byte 0xE9"),
@@ -187,7 +187,7 @@ def test_bad_rows_are_skipped_into_a_file(tmp_path: Path) -> None:
         (10, "'label' is empty"),
         (11, "the text is empty"),
     ]
-    with pytest.raises(DataError, match=r"a\.csv':3: 1 fields, .* \(7 bad rows: lines 3, 4, 6, 7, 9, …\)"):
+    with pytest.raises(DataError, match=r"a\.csv':3: 1 field, .* \(7 bad rows: lines 3, 4, 6, 7, 9, …\)"):
         read_table(path)
 
 

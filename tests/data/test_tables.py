@@ -98,7 +98,7 @@ def test_whatever_csv_and_json_write_is_read_back(
 CSV = {
     "no such column": ("a,label\nx,y\n", ":1: no column 'text'; there are 'a', 'label'"),
     "doubled column": ("text,label,text\nx,y,z\n", ":1: there are 2 columns 'text'"),
-    "short row": ("text,label\nx,y\nz\n", ":3: 1 fields, but the header has 2"),
+    "short row": ("text,label\nx,y\nz\n", ":3: 1 field, but the header has 2"),
     "long row": ('text,label\n"x\ny",y\nz,a,b\n', ":4: 3 fields, but the header has 2"),
     "open quote": ('text,label\nx,y\n"z,a\nb,c\n', ":3: a quote opened in this row is not closed"),
     "open quote in the header": ('"text,label\nx,y\n', ":1: a quote opened"),
@@ -111,7 +111,10 @@ CSV = {
     "nothing": ("", "is empty"),
     "blank lines": ("\n\n", "is empty"),
     "NUL": ("text,label\nx,a\ny\0,b\n", ":3: a NUL byte"),
-    "not UTF-8": (b"text,label\nx,a\n\xe9t\xe9,b\n", ":3: not valid UTF-8: byte 0xE9"),
+    "not UTF-8": (
+        b"text,label\nx,a\n\xe9t\xe9,b\n",
+        ":3: not valid UTF-8: byte 0xE9; convert the file, for example: iconv -f latin1 -t utf-8",
+    ),
     "UTF-16": (GOOD.encode("utf-16"), "this is UTF-16, not text in UTF-8"),
     "gzip": (gzip.compress(GOOD.encode()), "this is gzip"),
     "Parquet": (b"PAR1\x15\x04", "this is Parquet"),
@@ -153,6 +156,8 @@ def test_one_class_is_enough_where_a_model_has_the_others(tmp_path: Path) -> Non
     data = read_table(write(tmp_path, "text,label\nx,a\ny,a\n"), one_class=True)
     assert (data.classes, data.labels.tolist()) == (("a",), [0, 0])
     assert data.source == "2 rows of 'reviews.csv', 1 class by 'label'"
+    one = read_table(write(tmp_path, "text,label\nx,a\n"), one_class=True)
+    assert one.source == "1 row of 'reviews.csv', 1 class by 'label'"
     assert read_folder(folder(tmp_path / "texts", {"a/1.txt": b"x"}), one_class=True).source == (
         "1 file of the folder 'texts', 1 class"
     )

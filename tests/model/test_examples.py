@@ -35,7 +35,7 @@ def test_a_series_with_missing_values_is_kept(tmp_path: Path) -> None:
     model.save(tmp_path / "m")
     again = gw.load(tmp_path / "m")
     assert again.metadata.examples == model.metadata.examples
-    assert "| examples | 1 rows of the data are in config.json |" in again.card()
+    assert "| examples | 1 row of the data in config.json |" in again.card()
 
 
 def test_training_keeps_no_row_unless_asked(tmp_path: Path) -> None:

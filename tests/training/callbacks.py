@@ -1,8 +1,11 @@
-"""Callbacks that record a run or interrupt it."""
+"""Callbacks that record a run or interrupt it.
+
+The signal goes to the calling thread, which is the main one: one that goes to the process may wait for any thread that
+takes it, and the run would be some steps further.
+"""
 
 from __future__ import annotations
 
-import os
 import signal
 
 from gatewise.training import Callback, EpochLog, RunInfo, StepLog
@@ -27,7 +30,7 @@ class Recorder(Callback):
     def on_step_end(self, step: StepLog) -> None:
         self.steps.append(step)
         if len(self.steps) == self.interrupt_after:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         self.epochs.append(epoch)
@@ -41,4 +44,4 @@ class InterruptAt(Callback):
 
     def on_step_end(self, step: StepLog) -> None:
         if (step.epoch, step.step) == self.at:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)

@@ -49,7 +49,7 @@ def test_few_rows() -> None:
 def test_equal_texts_with_different_labels() -> None:
     texts = ["a b", "c  d", "e f", "C d", "e f", "g", "c d"]  # "c d" thrice, with two labels; "e f" twice, with one
     found = different_labels(Labelled.of(texts, ["x", "x", "y", "y", "y", "x", "x"]))
-    assert found == "3 rows are equal texts with different labels, 1 different texts; the first are rows 2 and 4"
+    assert found == "3 rows are equal texts with different labels, 1 different text; the first are rows 2 and 4"
     several = Labelled.of(["a", "b", "a"], [["x"], ["x"], ["x", "y"]], task="multilabel")
     assert different_labels(several).startswith("2 rows are equal texts with different labels")
     assert different_labels(Labelled.of(["a", "b", "a"], [["x", "y"], ["x"], ["y", "x"]], task="multilabel")) == ""
@@ -65,14 +65,16 @@ def test_imbalance(rare: int, warns: bool) -> None:
     if not warns:
         assert found == ""
         return
-    assert found.startswith(f"class 'rare' has {rare} rows and there are 100 rows of 'often', 1:{100 / rare:.0f}; ")
+    assert found.startswith(
+        f"class 'rare' has {rare} row{'s' * (rare > 1)} and there are 100 rows of 'often', 1:{100 / rare:.0f}; "
+    )
     assert "class_weight" in found
 
 
 def test_imbalance_of_one_of_several_labels() -> None:
     labels = [["x"] if n else ["x", "y"] for n in range(30)]
     found = imbalance(Labelled.of([str(n) for n in range(30)], labels, task="multilabel"))
-    assert found.startswith("class 'y' has 1 rows and there are 29 rows without it, 1:29; ")
+    assert found.startswith("class 'y' has 1 row and there are 29 rows without it, 1:29; ")
 
 
 def test_a_script_without_spaces() -> None:

@@ -123,7 +123,14 @@ def test_default_recipe_fits_ngrams_on_texts_and_none_on_series() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [{"ngram_order": 1}, {"encoding": "keras"}, {"dropout_embedding": 0.3}, {"embedding_dim": 8}]
+    "field",
+    [
+        {"ngram_order": 1},
+        {"encoding": "keras"},
+        {"tokenization": "auto"},
+        {"dropout_embedding": 0.3},
+        {"embedding_dim": 8},
+    ],
 )
 def test_fields_for_texts_are_refused_with_series(field: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(field))} is for texts, and these are series"):

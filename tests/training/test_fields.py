@@ -140,6 +140,7 @@ def test_a_configuration_file(tmp_path: Path) -> None:
         ("epoch = 3", "c.toml': a recipe has no 'epoch'; did you mean 'epochs'?"),
         ("epochs = 2.5", "c.toml': epochs must be a whole number, not 2.5"),
         ('recipe = "fats"', "c.toml': no recipe is called 'fats'; there are"),
+        ('recipe = ["fast"]', "c.toml': no recipe is called"),
         ("recipe = 3", "c.toml': no recipe is called '3'; there are"),
         ("[training]\nepochs = 3", "c.toml': a recipe has no 'training'"),
         ("epochs = 3\nunits = = 4", "c.toml': not valid TOML: Invalid value (at line 2"),

@@ -11,10 +11,9 @@ from gatewise.errors import InputError
 from gatewise.model.model import Model
 from gatewise.training import RECIPES, recipe, train
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import check_groups, check_use, match_pretrained
+from gatewise.training.recipes import check_groups, check_settings, match_pretrained
 from tests.training.texts import made_reviews
 
-NOTHING: dict[str, Any] = {"pretrained": None, "unlabelled": False, "validation": False}
 UNLABELLED = {"unlabelled": True}
 
 
@@ -40,6 +39,8 @@ def classifier() -> Model:
         ("fast", {"ngram_order": 0, "ngram_scaling": "nb"}, {}, "ngram_scaling is for the n-gram model"),
         ("fast", {"ngram_order": 0, "max_ngrams": 5}, {}, "max_ngrams is for the n-gram model"),
         ("tutorial", {"max_ngrams": 5}, {}, "max_ngrams is for the n-gram model"),
+        ("series", {"truncation": "middle"}, {}, "truncation is for longer sequences than max_length"),
+        ("fast", {"dropout_layer": 0.3}, {}, "dropout_layer is between layers, and there is one"),
         ("tutorial", {"tokenization": "auto"}, {}, "tokenization is for encoding 'tokens'"),
         ("fast", {"validation_fraction": 0.3}, {"validation": True}, "validation_fraction cuts .* are given"),
         ("fast", {"validation_by": "row"}, {"validation": True}, "validation_by cuts .* are given"),
@@ -50,25 +51,25 @@ def test_a_changed_field_that_nothing_reads_is_refused(
     name: str, changes: dict[str, Any], given: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
-        check_use(recipe(name, **changes), **NOTHING | given)
+        check_settings(recipe(name, **changes), None, **given)
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
 @pytest.mark.parametrize("given", [{}, {"validation": True}, UNLABELLED])
 def test_what_a_recipe_says_itself_is_never_refused(name: str, given: dict[str, Any]) -> None:
     """Nor is a field of a recipe of another name, nor a value that turns something off."""
-    check_use(recipe(name), **NOTHING | given)
-    check_use(recipe(name, student_epochs=0, lsa_components=0, ngram_order=0), **NOTHING | given)
-    check_use(replace(RECIPES[name], name="mine", probe_l2=3.0, ngram_l2=7.0), **NOTHING | given)
+    check_settings(recipe(name), None, **given)
+    check_settings(recipe(name, student_epochs=0, lsa_components=0, ngram_order=0), None, **given)
+    check_settings(replace(RECIPES[name], name="mine", probe_l2=3.0, ngram_l2=7.0), None, **given)
 
 
 def test_a_probe_is_for_language_models_alone(classifier: Model) -> None:
     """The dense layer of a classifier is mapped to the new classes; there is no probe."""
     start = Pretrained.of(classifier)
     with pytest.raises(InputError, match="probe_l2 is for language models"):
-        check_use(recipe("finetune", probe_l2=2.0), **NOTHING | {"pretrained": start, "task": "classification"})
-    check_use(recipe("few-shot"), **NOTHING | {"pretrained": start, "task": "classification"})
-    check_use(recipe("finetune", probe_l2=2.0), **NOTHING | {"pretrained": start, "task": "regression"})
+        check_settings(recipe("finetune", probe_l2=2.0), "text", "classification", pretrained=start)
+    check_settings(recipe("few-shot"), "text", "classification", pretrained=start)
+    check_settings(recipe("finetune", probe_l2=2.0), "text", "regression", pretrained=start)
 
 
 def test_a_vocab_size_that_is_set_is_not_replaced(classifier: Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import gatewise as gw
 from gatewise.data import Labelled
 from gatewise.training import Callback, recipe
-from gatewise.training.series_ensemble import fit_series_weights
+from gatewise.training.ensemble import fit_network_weight
 from gatewise.training.training_data import plan_series, prepare
+from tests.training.callbacks import Recorder
 from tests.training.test_convolutions import waves
 
 pytestmark = pytest.mark.filterwarnings("ignore::gatewise.errors.DataWarning")
@@ -55,7 +57,9 @@ def test_cross_validation_is_out_of_fold() -> None:
     rng = np.random.default_rng(5)
     rows = [rng.standard_normal((12, 1)).astype(np.float32) for _ in range(60)]
     labels = rng.integers(0, 2, 60)
-    found = gw.train(rows, labels, **TINY).metadata.evaluations[-1]
+    recorder = Recorder()
+    found = gw.train(rows, labels, callbacks=recorder, **TINY).metadata.evaluations[-1]
+    assert any(message.startswith("ensemble: ") and "convolutions x" in message for message in recorder.messages)
     assert found.accuracy is not None
     assert found.accuracy < 0.75  # noise: a fit to its own rows would reach 1
     assert found.loss > 0.6
@@ -146,13 +150,15 @@ def test_the_network_has_to_show_what_it_adds() -> None:
     targets = np.eye(3)[rng.integers(0, 3, 80)]
     linear = 3 * (targets - 0.5) + rng.standard_normal((80, 3))
     noise = 3 * rng.standard_normal((80, 3))
-    assert abs(fit_series_weights(noise, linear, targets, "classification").network) < 0.3
-    wrong = fit_series_weights(-linear + noise / 3, linear, targets, "classification")
+    weights = partial(fit_network_weight, targets=targets, l2=1.0, network_l2=1.0, shift=False)
+    assert abs(weights(noise, linear).network) < 0.3
+    assert not weights(noise, linear).shift.any()
+    wrong = weights(-linear + noise / 3, linear)
     assert wrong.network == 0
     assert wrong.ngrams > 0.5
-    good = fit_series_weights(linear + noise / 6, noise, targets, "classification")
-    assert good.network > 0.5
-    assert "convolutions x" in str(fit_series_weights(noise, linear, targets, "classification"))
+    assert weights(linear + noise / 6, noise).network > 0.5
+    stronger = partial(weights, network_l2=100.0)
+    assert stronger(linear + noise / 6, noise).network < weights(linear + noise / 6, noise).network
 
 
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewise.data import Labelled
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.training import Interrupted, PretrainRecipe, default_recipe, pretrain, recipe, train
+from gatewise.training import Interrupted, PretrainRecipe, default_recipe, pretrain, recipe, stacking, train
 from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
@@ -79,6 +80,28 @@ def test_the_validation_part_is_not_read(pretrained: PretrainedLM) -> None:
     other = replace(training_data, labels=labels, full_sequences=texts)
     one, two = (stacked_predictions(p, unlabelled, query, 0, Recorder()) for p in (training_data, other))
     assert one.tobytes() == two.tobytes()
+
+
+def test_equal_texts_are_in_one_fold(pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text whose copy is in training would be predicted too well."""
+    data = made_reviews(30, 3)
+    twice = Labelled([*data.inputs, *data.inputs], np.tile(data.labels, 2), data.classes)
+    start = Pretrained.of(pretrained)
+    matched = match_pretrained(recipe("few-shot", **FEW), start)
+    training_data = prepare(twice, matched, 0, start.preprocessor)
+    calls: list[tuple[set[int], set[int]]] = []
+
+    def recorded(rows: Any, query: Any) -> Any:
+        texts = twice.keys[training_data.train]
+        if len(query) and query.max() < len(texts):
+            calls.append((set(texts[rows].tolist()), set(texts[query].tolist())))
+        return np.zeros((len(query), 1))
+
+    monkeypatch.setattr(stacking, "_classifiers", lambda *_: {"one": recorded})
+    unlabelled, query = encoded(training_data, ["a text"])
+    stacked_predictions(training_data, unlabelled, query, 0, Recorder())
+    assert len(calls) == 5
+    assert not any(fitted & held for fitted, held in calls)
 
 
 def test_an_uninformative_classifier_gets_next_to_no_weight() -> None:

@@ -23,7 +23,7 @@ from gatewise.cli.predictions import PredictionColumns
 from gatewise.data.rows import RowReader, TableRow
 from gatewise.data.streams import STDIN
 from gatewise.data.table_writer import TableWriter, written_format
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model
@@ -62,7 +62,9 @@ class BulkPrediction:
         rows, total = iter(self.reader), int(before.get("rows", 0))
         for number in range(total):
             if next(rows, None) is None:
-                raise DataError(f"{quote(self.out, 200)}: the input has only {number:,} rows, fewer than the output")
+                raise DataError(
+                    f"{quote(self.out, 200)}: the input has only {counted(number, 'row')}, fewer than the output"
+                )
         writer: TableWriter | None = None
         complete: tuple[int, int] | None = None
         began = flushed = time.monotonic()
@@ -95,7 +97,10 @@ class BulkPrediction:
                 self._save(*complete)
                 progress.clear()
                 part = quote(self.part, 200)
-                print(f"gatewise: {complete[0]:,} rows are in {part}; --resume continues there", file=sys.stderr)
+                print(
+                    f"gatewise: {counted(complete[0], 'row is', 'rows are')} in {part}; --resume continues there",
+                    file=sys.stderr,
+                )
             raise
         finally:
             progress.clear()
@@ -214,7 +219,7 @@ class Progress:
         if not self._terminal or now - self._shown < 0.5:
             return
         self._shown, seconds = now, max(now - self._began, 1e-3)
-        line = f"{rows:,} rows  {(rows - self._before) / seconds:,.0f} rows/s"
+        line = f"{counted(rows, 'row')}  {(rows - self._before) / seconds:,.0f} rows/s"
         if done is not None:
             self._first = done if self._first is None else self._first
             line += f"  {done:.0%}"

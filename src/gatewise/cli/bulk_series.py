@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
     from gatewise.data.series_rows import SeriesRows
@@ -78,11 +78,12 @@ def check_series(model: Model, rows: SeriesRows) -> None:
     channels = rows.inputs[0].shape[1] if rows.inputs else model.channels
     if channels != model.channels:
         hint = "" if channels > 1 else "; a table with one row per step needs --time, and --id for several series"
-        count = f"{channels} channel{'s' * (channels != 1)}"
+        count = counted(channels, "channel")
         raise InputError(f"{path}: the series have {count}, the model reads {model.channels}{hint}")
     shortest, longest = getattr(model.preprocessor, "steps", (0, 0))
     lengths = {len(series) for series in rows.inputs}
     if 0 < shortest == longest and lengths != {longest}:
         found = f"{min(lengths)} to {max(lengths)}" if len(lengths) > 1 else f"{min(lengths)}"
-        text = f"{path}: the series have {found} steps, those of training {longest}; name a label or id column"
+        found += " step" if found == "1" else " steps"
+        text = f"{path}: the series have {found}, those of training {longest}; name a label or id column"
         warnings.warn(text, UserWarning, stacklevel=2)

@@ -10,7 +10,7 @@ import typer
 from gatewise.cli.arguments import JsonOption, LabelOption, ModelArgument, TextOption, open_model, option
 from gatewise.cli.inputs import TableOptions, read_data
 from gatewise.cli.output import print_json
-from gatewise.errors import printable, quote
+from gatewise.errors import counted, printable, quote
 
 _STORAGE = "Storage type of large tensors; int8 has one scale per row. Loading converts to float32."
 _DATA = (
@@ -58,7 +58,7 @@ def compress(
         labelled = splits.test or splits.train
         if original.metadata.fingerprint and labelled.fingerprint() == original.metadata.fingerprint:
             print("gatewise: warning: the model was trained on this data", file=sys.stderr)
-        print(f"gatewise: evaluating on {len(labelled):,} examples before and after", file=sys.stderr)
+        print(f"gatewise: evaluating on {counted(len(labelled), 'example')} before and after", file=sys.stderr)
     small = run(original, storage, vocab_size, labelled, max_ngrams)
     small.save(out)
     report = small.metadata.compression

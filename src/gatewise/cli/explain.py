@@ -27,7 +27,7 @@ from gatewise.cli.arguments import (
 from gatewise.cli.inputs import TableOptions, is_series, read_data, read_lines
 from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.output import console, print_json, write_file, write_svg
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -215,7 +215,7 @@ def _show_units(
 
     report = model.units
     if report is None or report.fingerprint != labelled.fingerprint():
-        print(f"gatewise: ablating each unit on {len(labelled):,} examples", file=sys.stderr)
+        print(f"gatewise: ablating each unit on {counted(len(labelled), 'example')}", file=sys.stderr)
         model = model.with_units(labelled)
         report = model.units
         if choice.path is not None:

@@ -11,7 +11,7 @@ import typer
 
 from gatewise.cli.arguments import JsonOption, argument, option
 from gatewise.cli.output import print_json
-from gatewise.errors import InputError, printable, quote
+from gatewise.errors import InputError, counted, printable, quote
 
 if TYPE_CHECKING:
     from gatewise.forecast import Forecast, Forecaster
@@ -105,8 +105,9 @@ def _report(found: Forecaster) -> None:
     """The errors on held-out windows to stderr, in front of those of the seasonal naive forecast."""
     held = found.held_out
     season = f"season {found.season}" if found.season > 1 else "no season"
+    windows = f"{counted(held.windows, 'held-out window')} of {counted(held.steps, 'step')}"
     lines = [
-        f"{season}; {held.windows} held-out windows of {held.steps} steps, forecast by models fitted before them",
+        f"{season}; {windows}, forecast by models fitted before them",
         f"  gatewise        {_scores(held.scores)}",
         f"  seasonal naive  {_scores(held.naive_scores)}",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,11 +109,13 @@ def read_source(source: str | Sequence[str], data: str | None, options: TableOpt
 
 
 def read_data(data: str, options: TableOptions | None = None) -> Splits:
-    """As `read_source`, where `data` may also be the IMDB archive, its folder, or `embedded`."""
+    """Data on which a model is measured: as `read_source`, where `data` may also be the IMDB archive, its folder, or
+    `embedded`, and all rows may have one class.
+    """
     reviews = Path(data) / "train" / "urls_pos.txt"
     if data == "embedded" or data.endswith((".tar.gz", ".tgz")) or reviews.exists():
         return read_source("imdb", data)
-    return read_source(data, None, options)
+    return read_source(data, None, replace(options or TableOptions(), one_class=True))
 
 
 def table_delimiter(name: str | None) -> str | None:

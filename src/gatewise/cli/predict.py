@@ -31,7 +31,7 @@ from gatewise.cli.inputs import is_series, table_delimiter
 from gatewise.cli.output import print_json
 from gatewise.cli.predictions import as_json as objects
 from gatewise.cli.predictions import as_lines
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model
@@ -179,7 +179,7 @@ def _predict_files(
         if out is not None:
             identity = {"model": model_digest(choice.folder), "precision": model.precision}
             n = BulkPrediction(model, reader, Path(out), every, overwrite, resume, identity).run()
-            print(f"gatewise: wrote {quote(out, 200)}: {n:,} rows", file=sys.stderr)
+            print(f"gatewise: wrote {quote(out, 200)}: {counted(n, 'row')}", file=sys.stderr)
             if as_json:
                 print_json({"model": choice.name, "out": out, "n": n, "skipped": reader.n_bad})
         elif as_json:

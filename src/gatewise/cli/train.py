@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -145,7 +145,7 @@ def train(
     from gatewise.training.data_checks import warn_about_overlap
     from gatewise.training.pretrained import Pretrained
     from gatewise.training.progress import ProgressPrinter
-    from gatewise.training.recipes import check_effect, check_groups, check_use, match_pretrained
+    from gatewise.training.recipes import check_groups, check_settings, match_pretrained
     from gatewise.training.run import RunFolder, checked_seed
 
     options: dict[str, Any] = {
@@ -175,21 +175,25 @@ def train(
     if time is not None and not series:
         changes.setdefault("validation_by", "time")
     for_precision(precision or "float32")  # type: ignore[arg-type]
-    chosen = named(recipe or default_recipe(0, pretrained is not None), **changes)
+    of_series = series or is_series(source)
+    if of_series and dropout is not None:
+        del changes["dropout_embedding"]  # series have none
+    kind: Literal["text", "series"] = "series" if of_series else "text"
+    chosen = named(recipe or default_recipe(0, pretrained is not None, kind), **changes)
     if unlabelled and not chosen.uses_unlabelled:
         others = ", ".join(name for name, one in RECIPES.items() if one.uses_unlabelled)
         raise InputError(f"--unlabelled: recipe {chosen.name} does not use unlabelled texts; {others} do")
     start = None if pretrained is None else Pretrained.of(pretrained)
-    of_series = series or is_series(source)
-    if not of_series:
-        check_use(chosen, pretrained=start, unlabelled=bool(unlabelled), validation=validation is not None)
+    check_settings(
+        chosen,
+        "series" if of_series else None,  # a file may hold series for all that its name says
+        pretrained=start,
+        unlabelled=bool(unlabelled),
+        validation=validation is not None,
+    )
     if start is not None:
         match_pretrained(chosen, start)
     folder = None if out is None else RunFolder.of(out, resume, overwrite)
-    if of_series:
-        if dropout is not None:
-            del changes["dropout_embedding"]  # series have none
-        check_effect(named(chosen.name, **changes), "series", quote(source))
     splits = read_source(sources, data, table)
     check_groups(bool(group), validation is not None, splits.train.kind)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many

@@ -11,6 +11,7 @@ import numpy as np
 from gatewise.data.inputs import described
 from gatewise.data.labelled import Labelled
 from gatewise.data.labels import (
+    REGRESSION,
     class_order,
     convert_groups,
     convert_labels,
@@ -141,9 +142,7 @@ def _refuse_continuous(rows: list[TableRow], where: str, name: str) -> None:
         raise DataError(f"{row.where}: {name} is {quote(row.label)}: neither a class nor a number")
     if not isinstance(labels[0], bool) and (found := looks_continuous(numbers)):
         raise DataError(
-            f"{where}: {name} {'has' if found[0] < 0 else 'contains a label that'} {found[1]}: this looks like "
-            "regression: use --task regression (in Python task='regression'), or classification if each number is a "
-            "class"
+            f"{where}: {name} {'has' if found[0] < 0 else 'contains a label that'} {found[1]}: {REGRESSION}"
         )
 
 

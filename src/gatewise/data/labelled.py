@@ -17,7 +17,7 @@ from gatewise.data.inputs import convert_inputs, described
 from gatewise.data.labels import convert_groups, convert_labels, number_of
 from gatewise.data.series import describe_series
 from gatewise.data.times import seconds_of
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 from gatewise.target import Target
 from gatewise.types import LabelType, Task
 
@@ -145,7 +145,7 @@ class Labelled:
         found = cls.of(
             ["\n".join(row) for row in zip(*parts, strict=True)],
             list(map(list, zip(*map(column, labels), strict=True))) if several else column(labels[0]),
-            f"{len(parts[0]):,} rows of a data frame, by {', '.join(map(quote, labels))}",
+            f"{counted(len(parts[0]), 'row')} of a data frame, by {', '.join(map(quote, labels))}",
             task=task,
             classes=labels if several or task == "regression" else None,
             groups=None if group is None else column(group),

@@ -17,6 +17,10 @@ from gatewise.errors import DataWarning, InputError, quote
 from gatewise.types import LabelType, Task
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+REGRESSION = (
+    "this looks like regression: use --task regression (in Python task='regression'), or classification if each number "
+    "is a class"
+)
 _MANY = 20  # distinct numbers; more, if they are more than half of the rows, are no classes
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from gatewise.data.streams import STDIN
+from gatewise.data.streams import NOT_UTF_8, STDIN
 from gatewise.data.tables import Table, is_table, open_table
 from gatewise.data.text_lines import open_lines
 from gatewise.data.times import Time, parse_time
@@ -198,6 +198,8 @@ class RowReader:
             places = [f"{row.line}" if one else f"{row.file}:{row.line}" for row in self.bad[:_SHOWN]]
             places += ["…"] * (self.n_bad > _SHOWN)
             more = f" ({counted(self.n_bad, 'bad row')}: {'lines ' * one}{', '.join(places)})"
+        if first.reason.startswith(NOT_UTF_8):
+            more += "; convert the file, for example: iconv -f latin1 -t utf-8 OLD > NEW"
         return DataError(f"{first.file}:{first.line}: {first.reason}{more}")
 
     def _bad(self, line: int, reason: str) -> None:
@@ -256,12 +258,15 @@ def _size(path: str) -> int:
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
+def _value(values: dict[str, Any], key: str) -> Any:
+    if key not in values:
+        raise ValueError(f"no key {quote(key)}; there are {', '.join(quote(k) for k in list(values)[:20])}")
+    return values[key]
+
+
 def _text(values: dict[str, Any], key: str) -> str:
     """The text in a column, or "". Raises ValueError for a column that is missing or has another type."""
-    try:
-        text = values[key]
-    except KeyError:
-        raise ValueError(f"no key {quote(key)}; there are {', '.join(quote(k) for k in list(values)[:20])}") from None
+    text = _value(values, key)
     if text is None:
         return ""
     if not isinstance(text, str):
@@ -291,19 +296,14 @@ def _label(values: dict[str, Any], keys: list[str], columns: Columns) -> Any:
 
 
 def _class_name(values: dict[str, Any], key: str) -> Any:
-    if key not in values:
-        raise ValueError(f"no key {quote(key)}; there are {', '.join(quote(k) for k in list(values)[:20])}")
-    return _name(values[key], key)
+    return _name(_value(values, key), key)
 
 
 def _name(label: Any, key: str) -> Any:
-    if isinstance(label, str):
-        label = label.strip()
-        if not label:
-            raise ValueError(f"{quote(key)} is empty")
-    elif label is None or (isinstance(label, float) and math.isnan(label)):
+    label = label.strip() if isinstance(label, str) else label
+    if label in (None, "") or label != label:  # NaN
         raise ValueError(f"{quote(key)} is empty")
-    elif not isinstance(label, bool | int | float):
+    if not isinstance(label, str | bool | int | float):
         raise ValueError(f"{quote(key)} must be a text, a number or true/false")
     return label
 
@@ -334,6 +334,4 @@ def _binary(values: dict[str, Any], key: str) -> int:
 
 
 def _time(values: dict[str, Any], key: str) -> Time:
-    if key not in values:
-        raise ValueError(f"no key {quote(key)}")
-    return parse_time(values[key])
+    return parse_time(_value(values, key))

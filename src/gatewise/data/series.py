@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.frames import frame_arrays, is_frame
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 
 Series = NDArray[np.float32]
 Layout = Literal["time-first", "channels-first"]
@@ -68,10 +68,10 @@ def describe_series(inputs: Sequence[Series]) -> str:
     """Channels, steps and missing values in words: "2 channels, 30 to 90 steps, 17 of 4,120 values missing"."""
     lengths = [len(series) for series in inputs]
     low, high, channels = min(lengths), max(lengths), inputs[0].shape[1]
-    steps = f"{high:,} step{'s'[: high != 1]}" if low == high else f"{low:,} to {high:,} steps"
-    text = f"{channels:,} channel{'s'[: channels != 1]}, {steps}"
+    steps = counted(high, "step") if low == high else f"{low:,} to {high:,} steps"
+    text = f"{counted(channels, 'channel')}, {steps}"
     missing = count_missing(inputs)
-    return f"{text}, {missing:,} of {sum(lengths) * channels:,} values missing" if missing else text
+    return f"{text}, {missing:,} of {counted(sum(lengths) * channels, 'value')} missing" if missing else text
 
 
 def count_missing(inputs: Sequence[Series]) -> int:
@@ -87,7 +87,9 @@ def _is_object_vector(inputs: Any) -> bool:
 def _from_array(array: Series, layout: str | None, channels: int | None) -> list[Series]:
     if array.ndim == 1:
         if channels is None:
-            raise InputError(f"got one series of {len(array):,} steps; pass several: (n, steps) or a list of arrays")
+            raise InputError(
+                f"got one series of {counted(len(array), 'step')}; pass several: (n, steps) or a list of arrays"
+            )
         return [one_series(array, channels)]
     if array.ndim == 2 and channels is not None and channels > 1:
         return [one_series(array.T if layout == "channels-first" else array, channels)]
@@ -106,7 +108,8 @@ def _from_array(array: Series, layout: str | None, channels: int | None) -> list
         raise InputError(f"an array {array.shape} may have channels first: {_SAY}")
     if layout is None and channels is not None and first == channels:
         look = "may have" if second == channels else "seems to have"
-        raise InputError(f"an array {array.shape} {look} channels first (the model has {channels} channels): {_SAY}")
+        has = f"the model has {counted(channels, 'channel')}"
+        raise InputError(f"an array {array.shape} {look} channels first ({has}): {_SAY}")
     if layout == "channels-first":
         array = np.ascontiguousarray(array.swapaxes(1, 2))
     return _checked(list(array), channels)
@@ -143,7 +146,7 @@ def _checked(rows: list[Series], channels: int | None = None) -> list[Series]:
             whose = f"row 0 has {expected}" if channels is None else f"the model reads {expected}"
             look = "; it seems to have channels first" if row.shape[0] == expected else ""
             raise InputError(
-                f"row {number} has {row.shape[1]} channels, but {whose}{look}; a series is (steps, channels)"
+                f"row {number} has {counted(row.shape[1], 'channel')}, but {whose}{look}; a series is (steps, channels)"
             )
     return rows
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gatewise.data.series import Series, series_of
 from gatewise.data.series_rows import SeriesRows
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import DataError, InputError, counted, quote
 from gatewise.kernels.ragged import starts_of
 from gatewise.types import LabelType
 
@@ -56,7 +56,7 @@ def read_npz(path: str | Path, layout: str | None = None) -> SeriesRows:
     except InputError as error:
         refuse(f"{name}: {error}")
     if labels is not None and len(labels) != len(inputs):
-        refuse(f"{len(inputs)} series and {len(labels)} labels; want equal numbers")
+        refuse(f"{len(inputs)} series and {counted(len(labels), 'label')}; want equal numbers")
     if not inputs:
         refuse("has no series")
     if labels is None or labels.dtype.kind == "f":

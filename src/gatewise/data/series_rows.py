@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.labelled import Labelled
-from gatewise.data.labels import class_order, label_rows, looks_continuous, merge_equal_numbers
+from gatewise.data.labels import REGRESSION, class_order, label_rows, looks_continuous, merge_equal_numbers, number_of
 from gatewise.data.series import Series, describe_series
 from gatewise.errors import DataError, counted, quote
 from gatewise.types import LabelType, Task
 
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0+)?([eE][+-]?[0-9]+)?")
 
 
@@ -61,14 +60,11 @@ class SeriesRows:
         if isinstance(labels, np.ndarray):
             target = labels[:, None]  # (n, 1)
             return Labelled(rows, target, (self.name,), source=self.source, task="regression", label_type="float")
-        if task is None and self.classes is None and all(map(_DECIMAL.fullmatch, labels)):
+        if task is None and self.classes is None and None not in map(number_of, labels):
             found = looks_continuous([float(label) for label in labels])
             if found:
                 which = "the labels are" if found[0] < 0 else "a label"
-                raise DataError(
-                    f"{where}: {which} {found[1]}: this looks like regression: "
-                    "use --task regression (in Python task='regression'), or classification if each number is a class"
-                )
+                raise DataError(f"{where}: {which} {found[1]}: {REGRESSION}")
         if self.classes is None:
             labels = merge_equal_numbers(labels, f"{where}: {quote(self.name)}")
         classes = self.classes or class_order(labels)
@@ -77,7 +73,7 @@ class SeriesRows:
 
     def _numbers(self, labels: list[str]) -> NDArray[np.float64]:
         for number, label in enumerate(labels):
-            if not _DECIMAL.fullmatch(label):
+            if number_of(label) is None:
                 raise DataError(
                     f"{quote(self.path, 200)}: series {number + 1} has the label {quote(label, 40)}, not a number"
                 )

@@ -14,7 +14,7 @@ from gatewise.data.files import decode, fail, read_bytes
 from gatewise.data.labels import class_order
 from gatewise.data.series import Series
 from gatewise.data.series_rows import SeriesRows, class_names
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import DataError, InputError, counted, quote
 
 NUMBER = re.compile(r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?nan|[+-]?inf(inity)?|\?)\s*", re.I)
 _MAX_LINE = 64 << 20  # characters
@@ -126,7 +126,7 @@ def read_arff(path: str | Path, label: str | None = None) -> SeriesRows:
         if in_data:
             fields = list(_arff_fields(file, number, line))
             if len(fields) != len(attributes):
-                fail(file, number, f"{len(fields)} values, but there are {len(attributes)} attributes")
+                fail(file, number, f"{counted(len(fields), 'value')}, but {counted(len(attributes), 'attribute')}")
             name = "?" if place is None else fields.pop(place).strip()
             if place is not None and not numeric and name not in ("?", *_nominal(attributes[place][1])):
                 fail(file, number, f"class {quote(name)} is not among those of {quote(attributes[place][0])}")
@@ -197,7 +197,7 @@ def _rows(
 def _channels(file: Path, line: int, channels: list[str], expected: int | None) -> Series:
     """(steps, channels) from one text per channel, steps separated by commas."""
     if not channels or (expected is not None and len(channels) != expected):
-        fail(file, line, f"{len(channels)} channels, expected {expected or 'one or more'}")
+        fail(file, line, f"{counted(len(channels), 'channel')}, expected {expected or 'one or more'}")
     rows = []
     for place, channel in enumerate(channels, start=1):
         fields = channel.replace("?", "nan").split(",")
@@ -210,7 +210,7 @@ def _channels(file: Path, line: int, channels: list[str], expected: int | None) 
         if np.isinf(rows[-1]).any():
             fail(file, line, f"channel {place} has a value that is not finite")
         if len(rows[-1]) != len(rows[0]):
-            fail(file, line, f"channel {place} has {len(rows[-1])} steps, channel 1 has {len(rows[0])}")
+            fail(file, line, f"channel {place} has {counted(len(rows[-1]), 'step')}, channel 1 has {len(rows[0])}")
     return np.ascontiguousarray(np.stack(rows, axis=1))
 
 

@@ -18,6 +18,7 @@ from gatewise.errors import DataError, MissingExtra, quote
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 STDIN = "-"
+NOT_UTF_8 = "not valid UTF-8"
 _SIGNATURES = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"ARROW1": "Arrow", b"PK\x03\x04": "a zip or Excel file"}
 _SIGNATURES |= {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x28\xb5\x2f\xfd": "zstd"}
 _MAX_LINE = 64 << 20  # bytes
@@ -130,7 +131,7 @@ class Lines:
         try:
             line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
-            self.problem = self.problem or (self.number, f"not valid UTF-8: byte 0x{raw[error.start]:02X}")
+            self.problem = self.problem or (self.number, f"{NOT_UTF_8}: byte 0x{raw[error.start]:02X}")
             line = raw.decode("utf-8", "surrogateescape")
         if "\0" in line:
             self.problem = self.problem or (self.number, "a NUL byte")

@@ -16,7 +16,7 @@ from typing import Any
 
 from gatewise.data.columns import find_column
 from gatewise.data.streams import COMPRESSED, STDIN, Lines, Stream
-from gatewise.errors import DataError, InputError, MissingExtra, quote
+from gatewise.errors import DataError, InputError, MissingExtra, counted, quote
 from gatewise.storage import parse_json
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -185,7 +185,7 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
             if lines.problem:
                 bad(*lines.problem)
             elif row and len(row) != len(keys):
-                bad(begin, f"{len(row)} fields, but the header has {len(keys)}")
+                bad(begin, f"{counted(len(row), 'field')}, but the header has {len(keys)}")
             elif row:
                 yield begin, dict(zip(keys, row, strict=True))
 

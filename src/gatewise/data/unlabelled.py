@@ -17,7 +17,7 @@ from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled, content_key
 from gatewise.data.splits import Splits
 from gatewise.data.tables import TABLES, is_table
-from gatewise.errors import DataError, InputError, quote
+from gatewise.errors import DataError, InputError, counted, quote
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,17 +103,19 @@ def _read(source: str, data: str | None, text: str | Sequence[str], known: Split
         files = sorted(file for file in path.rglob("*.txt") if not file.name.startswith("."))
         if not files:
             raise DataError(f"{quote(path, 200)}: the folder has no .txt file")
-        return Unlabelled([read_text(file) for file in files], f"{len(files):,} files of the folder {quote(path.name)}")
+        return Unlabelled(
+            [read_text(file) for file in files], f"{counted(len(files), 'file')} of the folder {quote(path.name)}"
+        )
     if not path.exists() and not glob.has_magic(source):
         raise DataError(f"{quote(path, 200)}: not found")
     if is_table(path):
         rows = read_column(path, text=text)
         if not rows:
             raise DataError(f"{quote(path, 200)}: has no row")
-        return Unlabelled(rows, f"{len(rows):,} rows of {quote(path.name)}")
+        return Unlabelled(rows, f"{counted(len(rows), 'row')} of {quote(path.name)}")
     if path.suffix.lower() == ".txt":
         lines = [line for line in read_text(path, max_bytes=1 << 30).splitlines() if line.strip()]
-        return Unlabelled(lines, f"{len(lines):,} lines of {quote(path.name)}")
+        return Unlabelled(lines, f"{counted(len(lines), 'line')} of {quote(path.name)}")
     raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*TABLES, '.txt'))}")
 
 

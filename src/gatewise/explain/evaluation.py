@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted
 from gatewise.explain.score import prediction_text
 from gatewise.metrics import AnyEvaluation, evaluate
 from gatewise.target import Target
@@ -191,7 +191,7 @@ def excerpt_of(item: Any) -> str:
     """The beginning of a text on one line without control characters, or the length of a series."""
     if not isinstance(item, str):
         steps, channels = np.shape(item)
-        return f"{steps:,} steps" + (f" of {channels} channels" if channels > 1 else "")
+        return counted(steps, "step") + (f" of {channels} channels" if channels > 1 else "")
     flat = " ".join("".join(ch if ch.isprintable() else " " for ch in item[: 4 * _EXCERPT]).split())
     return flat if len(flat) <= _EXCERPT else f"{flat[: _EXCERPT - 1]}…"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
@@ -121,6 +121,6 @@ def word_places(example: Example, words: Mapping[int | str, str]) -> dict[int, s
         elif 0 <= key < len(example.rows):
             found = [int(example.rows[key])]
         else:
-            raise InputError(f"there is no step {key + 1}: the network reads {len(example.rows)} steps")
+            raise InputError(f"there is no step {key + 1}: the network reads {counted(len(example.rows), 'step')}")
         places.update(dict.fromkeys(found, word))
     return places

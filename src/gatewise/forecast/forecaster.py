@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise.errors import DataWarning, InputError, quote
+from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.forecast.explanation import ForecastExplanation, explain_window
 from gatewise.forecast.files import files_of, fitted_from
 from gatewise.forecast.fitted import Fitted
@@ -190,7 +190,7 @@ class Forecaster:
         inputs: Any = list(windows.x.astype(np.float32))
         # The rows are in the order of time: every window is a group of its own, and the last ones validate.
         groups = np.arange(len(inputs), dtype=np.int64)
-        data = Labelled(inputs, windows.y, names, groups, f"{len(inputs):,} windows", task="regression")
+        data = Labelled(inputs, windows.y, names, groups, counted(len(inputs), "window"), task="regression")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # windows are not rows that somebody collected
             changes = {"validation_by": "time", **self.changes}  # whatever the recipe says
@@ -215,7 +215,8 @@ class Forecaster:
     def _too_short(self, given: SeriesSet, shortest: int, season: int) -> str:
         which = given.names[[len(one) for one in given.values].index(shortest)]
         what = "the series" if given.single else f"series {quote(which, 40)}"
-        return f"{what} has {shortest} values, too few for windows of season {season} and horizon {self.horizon}"
+        has = f"{what} has {counted(shortest, 'value')}"
+        return f"{has}, too few for windows of season {season} and horizon {self.horizon}"
 
 
 def load_forecaster(path: str | Path) -> Forecaster:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewise.data.frames import frame_arrays, is_frame
 from gatewise.data.times import Steps, Time, last_of, parse_time, regular_steps
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 from gatewise.types import Array
 
 
@@ -78,7 +78,7 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
         own = times_of.get(name)
         if own is not None:
             if len(own) != len(column):
-                raise InputError(f"{where} has {len(column)} values but {len(own)} times")
+                raise InputError(f"{where} has {counted(len(column), 'value')} but {counted(len(own), 'time')}")
             try:
                 parsed = [parse_time(time) for time in own]
                 steps.append(regular_steps(parsed))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted
 from gatewise.types import Array
 
 MAX_LENGTH = 200  # steps of a window
@@ -100,7 +100,7 @@ class Transform:
         parts = ["logarithms"] if self.log else []
         parts += [f"seasonal differences ({self.season})"] if self.season > 1 else []
         parts += ["relative to the last value"] if self.level else []
-        return ", ".join([*parts, f"windows of {self.length} steps"])
+        return ", ".join([*parts, f"windows of {counted(self.length, 'step')}"])
 
 
 def candidates(season: int, positive: bool) -> list[Transform]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from gatewise.errors import counted
 from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture, summary
 from gatewise.network.linear import LinearModel
@@ -195,7 +196,7 @@ def write_card(
 def predicts(arch: Architecture, target: Target, channels: int | None = None, most: int = 60) -> str:
     """What the model predicts, in one or two sentences; of more than `most` classes the first ones."""
     count = arch.channels if channels is None else channels
-    inputs = "texts" if arch.inputs == "tokens" else f"series of {count} channel{'s' * (count != 1)}"
+    inputs = "texts" if arch.inputs == "tokens" else f"series of {counted(count, 'channel')}"
     names = list(target.classes[:most])
     listed = ", ".join(names) + (f" and {len(target.classes) - most:,} more" if len(target.classes) > most else "")
     if target.task == "regression":
@@ -203,9 +204,9 @@ def predicts(arch: Architecture, target: Target, channels: int | None = None, mo
         return f"This model predicts {'a number' if n == 1 else f'{n} numbers'} from {inputs}: {listed}."
     thresholds = [f"{name} from {value:.3g}" for name, value in zip(names, target.thresholds, strict=False)]
     if target.task == "multilabel":
-        found = f"This model assigns any number of {len(target.classes)} labels to {inputs}: {listed}."
+        found = f"This model assigns any number of {counted(len(target.classes), 'label')} to {inputs}: {listed}."
         return found + (f" Least probabilities: {', '.join(thresholds)}." if thresholds else "")
-    found = f"This model classifies {inputs} into {len(target.classes)} classes: {listed}."
+    found = f"This model classifies {inputs} into {counted(len(target.classes), 'class', 'classes')}: {listed}."
     if len(target.thresholds) > 1:
         found += " It predicts the class with the largest ratio of probability to threshold."
         found += f" Thresholds: {', '.join(map('{} {:.3g}'.format, names, target.thresholds))}."
@@ -244,7 +245,7 @@ def _calibration(metadata: ModelMetadata) -> list[str]:
     return [
         *("## Calibration", ""),
         f"Method: {escape_markdown(c.method)}.",
-        f"Calibration data: {c.n:,} sequences, {escape_markdown(c.data)}.",
+        f"Calibration data: {counted(c.n, 'sequence')}, {escape_markdown(c.data)}.",
         f"On this data the loss changed from {c.loss_before:.4f} to {c.loss_after:.4f}",
         f"and the expected calibration error from {c.calibration_error_before:.4f} to {c.calibration_error_after:.4f}.",
         "",
@@ -293,7 +294,7 @@ def _compression(metadata: ModelMetadata) -> list[str]:
         return [*lines, "The effect on accuracy was not measured. All figures above are from before compression.", ""]
     return [
         *(*lines, "Figures above on other data than this are from before compression.", ""),
-        *(f"| {c.n:,} sequences: {escape_markdown(c.data)} | before | after |", "|---|---:|---:|"),
+        *(f"| {counted(c.n, 'sequence')}: {escape_markdown(c.data)} | before | after |", "|---|---:|---:|"),
         *(f"| {name} |{f' {before} ' if before else ' '}| {after} |" for name, before, after in c.measured),
         "",
     ]
@@ -302,6 +303,7 @@ def _compression(metadata: ModelMetadata) -> list[str]:
 def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
     """The training facts as (name, value) pairs, without the evaluations."""
     best = f"{metadata.best_epoch} of {metadata.epochs} (best on the validation set)" if metadata.best_epoch else ""
+    kept = counted(len(metadata.examples), "row")
     rows = [
         ("created", metadata.created),
         ("recipe", metadata.recipe),
@@ -315,7 +317,7 @@ def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
         ("interrupted", f"{metadata.interrupted}; the run is not finished" if metadata.interrupted else ""),
         ("training time", f"{metadata.seconds:.0f} s" if metadata.seconds else ""),
         ("kernel", metadata.kernel),
-        ("examples", f"{len(metadata.examples)} rows of the data are in config.json" if metadata.examples else ""),
+        ("examples", f"{kept} of the data in config.json" if metadata.examples else ""),
         ("data SHA-256", metadata.fingerprint),
         ("command", f"`{metadata.command}`" if metadata.command else ""),
         ("gatewise", metadata.gatewise),

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.network.architecture import Architecture
 from gatewise.text import Encoded, Encoding, encoding_from
 from gatewise.types import Array
@@ -248,7 +248,7 @@ class SeriesPreprocessor:
         if arch.channels != self.channels:
             mask = " and a mask" if self.mask else ""
             raise InputError(
-                f"the series have {self.scaling.channels} channels{mask}, but the network reads "
+                f"the series have {counted(self.scaling.channels, 'channel')}{mask}, but the network reads "
                 f"{arch.vocab_size} {arch.inputs}"
             )
 

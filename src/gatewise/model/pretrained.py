@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.model.card import markdown_table
 from gatewise.network.architecture import language_model_shapes
 from gatewise.storage import (
@@ -81,7 +81,11 @@ class PretrainedLM:
     def summary(self) -> str:
         """One line for the card of a model that starts from this one."""
         m = self.metadata
-        return f"language model ({m.size or 'custom size'}, {m.epochs:g} epochs of {m.n_words:,} words): {m.data}"
+        return f"language model ({m.size or 'custom size'}, {self._epochs} of {m.n_words:,} words): {m.data}"
+
+    @property
+    def _epochs(self) -> str:
+        return f"{self.metadata.epochs:g} epoch{'s' * (self.metadata.epochs != 1)}"
 
     def save(self, path: str | Path) -> None:
         """Write the folder, completely or not at all. Raises ModelFileError naming the path and the reason."""
@@ -112,8 +116,8 @@ class PretrainedLM:
             ("vocabulary size", f"{self.encoding.vocab_size:,}"),
             ("network", f"embedding size {self.embedding_dim}; {network}"),
             ("data", m.data),
-            ("training set", f"{m.n_train:,} texts, {m.n_words:,} words, {m.epochs:g} epochs"),
-            ("validation set", f"{m.n_validation:,} texts"),
+            ("training set", f"{counted(m.n_train, 'text')}, {m.n_words:,} words, {self._epochs}"),
+            ("validation set", counted(m.n_validation, "text")),
             *((f"perplexity, {direction}", f"{value:.1f}") for direction, value in m.perplexity.items()),
             ("seed", str(m.seed)),
             ("training time", f"{m.seconds:.0f} s"),

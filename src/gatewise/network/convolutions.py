@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve, count_above, padded
 from gatewise.kernels.ragged import Ragged
 from gatewise.network.architecture import MAX_LENGTH, Architecture
@@ -70,7 +70,7 @@ class Convolutions:
         if arch.inputs != "channels":
             raise InputError("convolutions need series; the network reads tokens")
         if self.channels != arch.channels:
-            raise InputError(f"convolutions of {self.channels} channels; the network reads {arch.channels}")
+            raise InputError(f"convolutions of {counted(self.channels, 'channel')}; the network reads {arch.channels}")
         if self.weight.shape[1] != arch.outputs:
             raise InputError(f"convolutions: weights for {self.weight.shape[1]} logits, the network has {arch.outputs}")
 

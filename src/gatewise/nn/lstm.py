@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 from gatewise.nn.kernel_ops import lstm, project
 from gatewise.types import Gate, Precision
 
@@ -256,7 +256,7 @@ class LSTM(torch.nn.Module):
             raise InputError("lengths: a PackedSequence has its own")
         # torch.compile would break the graph at the sum; the kernel checks the lengths then.
         if lengths is not None and not torch.compiler.is_compiling() and int(lengths.sum()) != len(data):
-            raise InputError(f"lengths sum to {int(lengths.sum())}, but there are {len(data)} rows")
+            raise InputError(f"lengths sum to {int(lengths.sum())}, the data have {counted(len(data), 'row')}")
         weight = self.weight_ih_l0
         if data.dtype != weight.dtype:
             raise InputError(f"input is {data.dtype}, the weights are {weight.dtype}: their dtypes must be equal")

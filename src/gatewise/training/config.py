@@ -11,8 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import InputError, did_you_mean, quote
-from gatewise.training.recipes import RECIPES, setting
+from gatewise.errors import InputError, quote
+from gatewise.training.recipes import recipe, setting
 
 
 def read_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
@@ -29,10 +29,9 @@ def read_config(path: str | Path) -> tuple[str | None, dict[str, Any]]:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file}: not valid TOML: {error}") from None
     name = config.pop("recipe", None)
-    if name is not None and name not in RECIPES:
-        known = ", ".join(RECIPES)
-        raise InputError(f"{file}: no recipe is called {quote(name)}; there are {known}{did_you_mean(name, RECIPES)}")
     try:
+        if name is not None:
+            recipe(name)
         return name, {key: setting(key).checked(value) for key, value in config.items()}
     except InputError as error:
         raise InputError(f"{file}: {error}") from None

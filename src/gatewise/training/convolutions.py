@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
 from gatewise.network.convolutions import Convolutions, features_of, with_differences
 from gatewise.target import log_probabilities
@@ -152,6 +152,23 @@ class ConvolutionModel(NamedTuple):
         return self._replace(convolutions=convolutions, bias=scaling.mean + scaling.scale * self.bias)
 
 
+class _Problem(NamedTuple):
+    """What is fitted: n series (length, C), their targets y (n, outputs), -1 and 1 for classes, and the roots (n,) of
+    their weights. folds, features, seed: see `fit_convolutions`. measure: chooses.
+    """
+
+    sequences: Sequence[Array]
+    y: Array
+    root: Array
+    folds: Sequence[NDArray[np.int64]]
+    features: int
+    seed: int
+    measure: _Measure
+
+    def banks(self, features: int, differences: bool) -> Banks:
+        return fit_banks(self.sequences, features, np.random.default_rng(self.seed), differences)
+
+
 class _Fit(NamedTuple):
     """One choice of features and l2: ridge weights (F, outputs) and bias of standardised features, values (n, outputs)
     out of fold, and their loss.
@@ -188,7 +205,7 @@ def fit_convolutions(
     """
     n = len(sequences)
     if not n or len(targets) != n or not any(len(s) for s in sequences):
-        raise InputError(f"convolutions: {n} series and {len(targets)} labels, or only empty series")
+        raise InputError(f"convolutions: {n} series and {counted(len(targets), 'label')}, or only empty series")
     if not folds or not all(len(rows) for rows in folds):
         raise InputError("convolutions: the folds must have rows")
     weight, sample_weight = (
@@ -197,8 +214,8 @@ def fit_convolutions(
     root = np.sqrt(np.maximum(weight / weight.mean(), 1e-9))
     y = targets.astype(np.float64) if task == "regression" else 2.0 * targets - 1
     measure = _Measure(np.concatenate(folds), targets, weight, task)
-    fit = _fit_few if n <= MOST_ROWS else _fit_many
-    best = fit(sequences, y, folds, features, seed, root, measure)
+    problem = _Problem(sequences, y, root, folds, features, seed, measure)
+    best = _fit_few(problem) if n <= MOST_ROWS else _fit_many(problem)
     scale, shift = measure.calibration(best.values, sample_weight, logit_shift)
     out_of_fold = np.full(y.shape, np.nan)
     out_of_fold[measure.rows] = scale * best.values[measure.rows] + shift
@@ -207,26 +224,20 @@ def fit_convolutions(
     return ConvolutionModel(convolutions, scale * best.bias + shift, out_of_fold, best.summary)
 
 
-def _fit_few(
-    sequences: Sequence[Array],
-    y: Array,
-    folds: Sequence[NDArray[np.int64]],
-    features: int,
-    seed: int,
-    root: Array,
-    measure: _Measure,
-) -> _Fit:
+def _fit_few(problem: _Problem) -> _Fit:
+    """In the kernel matrix: the best of all choices, by values of every fold without refitting."""
+    y, root, measure = problem.y, problem.root, problem.measure
     best: _Fit | None = None
     for differences in (False, True):
-        banks = fit_banks(sequences, features, np.random.default_rng(seed), differences)
-        ppv = features_of(banks, sequences)
+        banks = problem.banks(problem.features, differences)
+        ppv = features_of(banks, problem.sequences)
         mean = np.average(ppv, axis=0, weights=root**2).astype(np.float32)
         variance = np.average(np.square(ppv - mean), axis=0, weights=root**2)
         for floor in FLOORS:
             scale = np.sqrt(variance + floor**2).astype(np.float32)
             z = (ppv - mean) / scale
             ridge = Ridge.of(z, root)
-            values = {l2: ridge.out_of_fold(y, l2, folds) for l2 in L2}
+            values = {l2: ridge.out_of_fold(y, l2, problem.folds) for l2 in L2}
             losses = {l2: measure.loss(values[l2]) for l2 in L2}
             l2 = min(L2, key=lambda one: losses[one])
             if best is None or losses[l2] < best.loss:
@@ -237,17 +248,11 @@ def _fit_few(
     return best
 
 
-def _fit_many(
-    sequences: Sequence[Array],
-    y: Array,
-    folds: Sequence[NDArray[np.int64]],
-    features: int,
-    seed: int,
-    root: Array,
-    measure: _Measure,
-) -> _Fit:
-    n, held = len(sequences), folds[0]
-    banks = fit_banks(sequences, min(features, FEATURES_OF_MANY), np.random.default_rng(seed), differences=False)
+def _fit_many(problem: _Problem) -> _Fit:
+    """In the matrix of fewer features, summed over chunks of rows: the best l2 alone, by values of the first fold."""
+    sequences, y, root, measure = problem.sequences, problem.y, problem.root, problem.measure
+    n, held = len(sequences), problem.folds[0]
+    banks = problem.banks(min(problem.features, FEATURES_OF_MANY), differences=False)
     train = np.setdiff1d(np.arange(n), held)
     few = np.linspace(0, n - 1, MOST_ROWS).astype(np.int64)  # for the mean and deviation of the features
     ppv = features_of(banks, [sequences[row] for row in few])

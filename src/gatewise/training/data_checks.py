@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.data import Labelled
-from gatewise.errors import DataWarning, quote
+from gatewise.errors import DataWarning, counted, quote
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.batch import describe_truncation
 from gatewise.training.pretrained import Pretrained
@@ -74,7 +74,8 @@ def few_rows(data: Labelled) -> str:
     """Fewer than 50 rows."""
     if len(data) >= FEW_ROWS:
         return ""
-    return f"{len(data)} rows are few: below {FEW_ROWS}, accuracy and probabilities are rough estimates"
+    few = counted(len(data), "row is", "rows are")
+    return f"{few} few: below {FEW_ROWS}, accuracy and probabilities are rough estimates"
 
 
 def different_labels(data: Labelled) -> str:
@@ -90,9 +91,10 @@ def different_labels(data: Labelled) -> str:
     rows = np.flatnonzero(np.isin(group, mixed))
     first = np.flatnonzero(group == group[rows[0]])
     second = first[label[first] != label[first[0]]][0]
-    what = "texts" if data.kind == "text" else "series"
+    one, what = ("text", "texts") if data.kind == "text" else ("series", "series")
+    different = counted(len(mixed), f"different {one}", f"different {what}")
     return (
-        f"{len(rows):,} rows are equal {what} with different labels, {len(mixed):,} different {what}; the first are "
+        f"{len(rows):,} rows are equal {what} with different labels, {different}; the first are "
         f"rows {first[0] + 1:,} and {second + 1:,}"
     )
 
@@ -103,16 +105,17 @@ def imbalance(data: Labelled) -> str:
         return ""
     if data.task == "multilabel":
         counts = data.labels.sum(axis=0)
-        largest, of = len(data) - int(counts.min()), "rows without it"
+        largest, of = len(data) - int(counts.min()), "without it"
     else:
         counts = np.bincount(data.labels, minlength=len(data.classes))
-        largest, of = int(counts.max()), f"rows of {quote(data.classes[int(counts.argmax())], 40)}"
+        largest, of = int(counts.max()), f"of {quote(data.classes[int(counts.argmax())], 40)}"
     smallest = int(counts.argmin())
     if not counts[smallest] or largest < IMBALANCE * counts[smallest]:
         return ""
     return (
-        f"class {quote(data.classes[smallest], 40)} has {counts[smallest]:,} rows and there are {largest:,} {of}, 1:"
-        f"{largest / counts[smallest]:.0f}; class_weight='balanced' gives the classes equal weight"
+        f"class {quote(data.classes[smallest], 40)} has {counted(int(counts[smallest]), 'row')} and there are "
+        f"{largest:,} rows {of}, 1:{largest / counts[smallest]:.0f}; class_weight='balanced' gives the classes equal "
+        "weight"
     )
 
 
@@ -121,8 +124,9 @@ def one_token(texts: Sequence[str], tokens: Sequence[int]) -> str:
     alone = sum(n <= 1 and len(text.strip()) >= MANY_CHARACTERS for text, n in zip(texts, tokens, strict=True))
     if 2 * alone <= len(texts):
         return ""
+    are = "is one token although it has" if alone == 1 else "are one token although they have"
     return (
-        f"{alone:,} of {len(texts):,} texts are one token although they have {MANY_CHARACTERS} characters or more: "
+        f"{alone:,} of {counted(len(texts), 'text')} {are} {MANY_CHARACTERS} characters or more: "
         "the tokenisation does not split words of this script"
     )
 
@@ -141,9 +145,10 @@ def missing_values(data: Labelled) -> str:
     missing = [int(np.isnan(series).sum()) for series in data.inputs]
     if not any(missing):
         return ""
-    values = sum(np.size(series) for series in data.inputs)
+    values, n = sum(np.size(series) for series in data.inputs), sum(missing)
+    where = f"in {sum(map(bool, missing)):,} of {len(data):,} series"
     return (
-        f"{sum(missing):,} of {values:,} values are missing, in {sum(map(bool, missing)):,} of {len(data):,} series: "
+        f"{n:,} of {counted(values, 'value')} {_are(n)} missing, {where}: "
         "they are interpolated, and a mask channel says where"
     )
 
@@ -153,8 +158,12 @@ def overlap(train: Labelled, other: Labelled, name: str) -> str:
     shared = np.isin(other.keys, train.keys)
     if not shared.any():
         return ""
-    first = int(np.flatnonzero(shared)[0])
+    first, n = int(np.flatnonzero(shared)[0]), int(shared.sum())
     return (
-        f"{int(shared.sum()):,} of {len(other):,} rows of the {name} part are equal to training rows, the first is row "
+        f"{n:,} of {counted(len(other), 'row')} of the {name} part {_are(n)} equal to training rows, the first is row "
         f"{first + 1:,}: figures on it are too good"
     )
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"

@@ -16,14 +16,15 @@ recipe and the weights of the best epoch, so a resumed run ends with the same bi
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, counted
 from gatewise.kernels.threads import threads
 from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import CalibrationReport
@@ -57,7 +58,7 @@ class EnsembleWeights(NamedTuple):
         parts = f"network x {self.network:.2f}" + (f", {self.linear} x {self.ngrams:.2f}" if self.ngrams else "")
         if self.shift.any():
             parts += ", shift " + ", ".join(f"{c:+.2f}" for c in self.shift)
-        return f"{parts}, fitted on {self.rows:,} validation rows"
+        return f"{parts}, fitted on {counted(self.rows, 'validation row')}"
 
     def combine(self, network: Array, ngrams: Array | None) -> Array:
         """The ensemble's logits (n, outputs) from the logits of its parts."""
@@ -94,7 +95,7 @@ def fit_ensemble(
         weights = fit_ensemble_weights(standardised, ngram_logits, targets, task=task, sample_weight=sample_weight)
     else:
         ngram_model, ngram_logits, _ = selected
-        weights = fit_network_weight(network_logits, ngram_logits, targets, sample_weight)
+        weights = fit_network_weight(network_logits, ngram_logits, targets, sample_weight=sample_weight)
     if scaling is not None:
         weights, ngram_model = in_unit(weights, scaling), ngram_model and ngram_model.scaled(scaling)
         ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
@@ -137,7 +138,9 @@ def with_report(
     if isinstance(before, RegressionEvaluation) or isinstance(after, RegressionEvaluation):
         return model
     if after.n < MIN_CALIBRATION_ROWS:  # the weights are fitted all the same, but nothing is claimed
-        callback.log(f"not calibrated: {after.n} validation rows, at least {MIN_CALIBRATION_ROWS} are needed")
+        callback.log(
+            f"not calibrated: {counted(after.n, 'validation row')}, at least {MIN_CALIBRATION_ROWS} are needed"
+        )
         return model
     calibration = CalibrationReport(
         str(weights),
@@ -196,18 +199,29 @@ def fit_ensemble_weights(
 
 
 def fit_network_weight(
-    network: Array, ngrams: Array, targets: Array, sample_weight: Array | None = None
+    network: Array,
+    linear: Array,
+    targets: Array,
+    l2: float = L2,
+    network_l2: float = 4 * L2,
+    *,
+    shift: bool = True,
+    task: Task = "classification",
+    sample_weight: Array | None = None,
 ) -> EnsembleWeights:
-    """The weights of a network from random weights and of a calibrated n-gram model: drawn towards 0 and 1, and the
-    network's never negative. On few rows, where a network learns next to nothing, the n-grams remain.
+    """The weights of a network from random weights and of a calibrated linear model: drawn towards 0 and 1, and never
+    negative. On few rows, where a network learns next to nothing, the linear model remains.
+
+    network_l2: penalty of the network's weight, l2: of the others. shift, task, sample_weight: see `fit_weights`.
     """
-    # Half the logits double the weight, so that the penalty of the network's weight is four times as large.
-    logits = np.stack([0.5 * network, ngrams], axis=2)
-    weights, shift = fit_weights(logits, targets, np.array([0.0, 1.0]), L2, sample_weight=sample_weight)
+    scale = math.sqrt(l2 / network_l2)  # logits of half the size double the weight, and its penalty is four times
+    logits, prior = np.stack([scale * network, linear], axis=2), np.array([0.0, 1.0])
+    options: dict[str, Any] = {"task": task, "sample_weight": sample_weight, "shift": shift}
+    weights, shifts = fit_weights(logits, targets, prior, l2, **options)
     if weights[0] < 0:
-        one, shift = fit_weights(logits[:, :, 1:], targets, np.ones(1), L2, sample_weight=sample_weight)
-        weights = np.array([0.0, one[0]])
-    return EnsembleWeights(float(0.5 * weights[0]), float(weights[1]), shift, len(network))
+        alone, shifts = fit_weights(logits[:, :, 1:], targets, prior[1:], l2, **options)
+        weights = np.array([0.0, alone[0]])
+    return EnsembleWeights(float(scale * weights[0]), max(float(weights[1]), 0.0), shifts, len(network))
 
 
 def in_unit(weights: EnsembleWeights, scaling: TargetScaling) -> EnsembleWeights:
@@ -266,7 +280,8 @@ def _fit_ngram_model(training_data: TrainingData, callback: Callback) -> NgramMo
         threads=threads(),
     )
     count, seconds = len(fitted.ngrams), time.perf_counter() - start
-    callback.log(f"{count:,} n-grams of 1 to {recipe.ngram_order} words fitted in {seconds:.1f} s")
+    words = "1 word" if recipe.ngram_order == 1 else f"1 to {recipe.ngram_order} words"
+    callback.log(f"{counted(count, 'n-gram')} of {words} fitted in {seconds:.1f} s")
     if training_data.logit_shift is not None:
         fitted = fitted._replace(bias=fitted.bias - training_data.logit_shift)
     return fitted if count else None

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.errors import counted
 from gatewise.kernels import threads as kernel_threads
 from gatewise.network.ngrams import Ngrams
 from gatewise.training.blas import one_blas_thread
@@ -188,5 +189,7 @@ def fit_lsa_classifier(
     scale = norms[norms > 0].mean() if norms.any() else 1.0
     ngrams = Ngrams(CLASSIFIER_ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
     seconds = time.perf_counter() - start
-    callback.log(f"LSA classifier: {vectors.shape[1]} components of {len(texts):,} texts in {seconds:.1f} s")
+    callback.log(
+        f"LSA classifier: {counted(vectors.shape[1], 'component')} of {counted(len(texts), 'text')} in {seconds:.1f} s"
+    )
     return NgramModel(ngrams, bias.astype(np.float64))

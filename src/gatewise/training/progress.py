@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from gatewise.errors import InputError, printable, quote
+from gatewise.errors import InputError, counted, printable, quote
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, summary
@@ -47,13 +47,14 @@ class ProgressPrinter(Callback):
         if isinstance(run.recipe, PretrainRecipe):
             network = f"two LSTMs of {run.recipe.units} units" if run.recipe.units else "word embeddings alone"
             self._print(f"data        {source}")
-            self._print(f"train       {run.train:,} texts of {run.words:,} words; vocabulary {run.vocab_size:,}")
+            texts = counted(run.train, "text")
+            self._print(f"train       {texts} of {run.words:,} words; vocabulary {run.vocab_size:,}")
             self._print(f"network     {run.recipe.size}: embedding dimension {run.recipe.embedding_dim}, {network}")
             self._print(f"kernel      {run.kernel}")
             self._print("\n   step     loss  perplexity forward  backward  seconds")
             return
         assert run.architecture is not None
-        steps = f"{run.steps_per_epoch:,} batches of {run.recipe.batch_size} per epoch"
+        steps = f"{counted(run.steps_per_epoch, 'batch', 'batches')} of {run.recipe.batch_size} per epoch"
         self._print(f"data        {source}")
         self._print(f"train       {run.train:,} in {steps}")
         self._print(f"validation  {run.validation:,}, {printable(run.validation_how, 200)}")

@@ -21,7 +21,16 @@ from gatewise.types import Gate, Precision, Task
 
 DROPOUTS = ("word", "embedding", "recurrent", "layer", "output")
 TEXT_FIELDS = (
-    *("encoding", "vocab_size", "padding", "embedding_dim", "embedding_lr_scale", "dropout_word", "dropout_embedding"),
+    *(
+        "encoding",
+        "vocab_size",
+        "tokenization",
+        "padding",
+        "embedding_dim",
+        "embedding_lr_scale",
+        "dropout_word",
+        "dropout_embedding",
+    ),
     *("student_epochs", "student_weight", "teacher", "max_pseudo_labels", "lsa_components"),
     *("ngram_order", "ngram_min_df", "ngram_scaling", "ngram_l2", "max_ngrams"),
 )
@@ -323,8 +332,8 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
     """The recipe `name` with fields changed. Raises InputError for an unknown name or field, with the nearest one, and
     for a value of a wrong type or out of range.
     """
-    if name not in RECIPES:
-        nearest = did_you_mean(name, RECIPES)
+    if str(name) not in RECIPES:
+        nearest = did_you_mean(str(name), RECIPES)
         raise InputError(f"no recipe is called {quote(name)}; there are {', '.join(RECIPES)}{nearest}")
     return changed(RECIPES[name], **changes)
 
@@ -353,48 +362,45 @@ def setting(name: str, others: Iterable[str] = ()) -> Field:
     return known[name]
 
 
-def check_effect(recipe: Recipe, kind: Literal["text", "series"], source: str, task: Task = "classification") -> None:
-    """Raise InputError for a changed field that would have no effect on data of this kind and task."""
-    if kind == "text" and recipe.name == "series":
-        raise InputError(f"{source}: recipe series is for series, and these are texts")
-    others, what, these = (TEXT_FIELDS, "texts", "series") if kind == "series" else (SERIES_FIELDS, "series", "texts")
-    for name in _changed_fields(recipe, others):
-        raise InputError(f"{source}: {name} is for {what}, and these are {these}")
-    if recipe.ngram_scaling == "tfidf" and recipe.ngram_order and task != "classification":
-        raise InputError(f"{source}: ngram_scaling 'tfidf' is for classification, not for {task}")
-
-
-def check_use(
+def check_settings(
     recipe: Recipe,
-    *,
-    pretrained: Pretrained | None,
-    unlabelled: bool,
-    validation: bool,
+    kind: Literal["text", "series"] | None,
     task: Task | None = None,
+    *,
+    pretrained: Pretrained | None = None,
+    unlabelled: bool = False,
+    validation: bool = False,
 ) -> None:
-    """Raise InputError for a changed field that this run would not read. unlabelled, validation: whether there are
-    unlabelled texts, and validation data of their own. task: None before the data is read.
+    """Raise InputError for a changed field that a run would not read. kind, task: of the data, None before it is read;
+    unlabelled, validation: whether there are unlabelled texts, and validation data of their own.
     """
+    if kind == "text" and recipe.name == "series":
+        raise InputError("recipe series is for series, and these are texts")
+    if task not in (None, "classification") and recipe.ngram_scaling == "tfidf" and recipe.ngram_order:
+        raise InputError(f"ngram_scaling 'tfidf' is for classification, not for {task}")
     classifier = pretrained is not None and pretrained.model is not None and pretrained.model.task == "classification"
-    no_ngrams, no_student = recipe.ngram_order == 0, recipe.student_epochs == 0
-    probe, tokens, lsa = ("probe_l2",), ("tokenization",), ("lsa_components",)
+    mapped, no_ngrams = classifier and task == "classification", recipe.ngram_order == 0
+    probe, lsa = ("probe_l2",), ("lsa_components",)
     unread: list[tuple[bool, tuple[str, ...], str]] = [
+        (kind == "series", TEXT_FIELDS, "is for texts, and these are series"),
+        (kind == "text", SERIES_FIELDS, "is for series, and these are texts"),
         (pretrained is None, probe, "is for the start from a pretrained model, and there is none"),
-        (
-            classifier and task == "classification",
-            probe,
-            "is for language models, and the pretrained one is a classifier",
-        ),
-        (recipe.encoding == "keras", tokens, "is for encoding 'tokens', and this one is 'keras'"),
+        (mapped, probe, "is for language models, and the pretrained one is a classifier"),
+        (recipe.encoding == "keras", ("tokenization",), "is for encoding 'tokens', and this one is 'keras'"),
+        (recipe.max_length == 0, ("truncation",), "is for longer sequences than max_length, which is 0: no limit"),
+        (recipe.layers == 1 and pretrained is None, ("dropout_layer",), "is between layers, and there is one"),
         (no_ngrams, NGRAM_FIELDS, "is for the n-gram model, and ngram_order is 0"),
         (not unlabelled, ("student_epochs", *lsa, *STUDENT_FIELDS), "is for unlabelled texts, and there are none"),
-        (no_student, STUDENT_FIELDS, "is for a student, and student_epochs is 0"),
+        (recipe.student_epochs == 0, STUDENT_FIELDS, "is for a student, and student_epochs is 0"),
         (no_ngrams, lsa, "needs an n-gram model, and ngram_order is 0"),
         (validation, VALIDATION_FIELDS, "cuts the validation part from the data, and validation data are given"),
     ]
+    named = RECIPES.get(recipe.name, recipe)
     for nothing_reads, fields, why in unread:
-        for name in _changed_fields(recipe, fields) if nothing_reads else ():
-            raise InputError(f"{name} {why}")
+        for name in fields if nothing_reads else ():
+            value = getattr(recipe, name)
+            if value and value != getattr(named, name):  # what is off needs no reader
+                raise InputError(f"{name} {why}")
 
 
 def check_groups(groups: bool, validation: bool, kind: str) -> None:
@@ -403,12 +409,6 @@ def check_groups(groups: bool, validation: bool, kind: str) -> None:
     """
     if groups and validation and kind == "text":
         raise InputError("groups cut the validation part from the data, and validation data are given")
-
-
-def _changed_fields(recipe: Recipe, names: Iterable[str]) -> list[str]:
-    """Those of the fields that are neither off nor as in the recipe of this name."""
-    named = RECIPES.get(recipe.name, recipe)
-    return [name for name in names if getattr(recipe, name) and getattr(recipe, name) != getattr(named, name)]
 
 
 def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:

@@ -20,10 +20,9 @@ from gatewise.data.split import leave_one_out_folds
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback
 from gatewise.training.convolutions import MOST_ROWS, ConvolutionModel, fit_convolutions
-from gatewise.training.ensemble import EnsembleWeights, fold_into_dense, in_unit, with_report
-from gatewise.training.ensemble_weights import fit_weights
+from gatewise.training.ensemble import EnsembleWeights, fit_network_weight, fold_into_dense, in_unit, with_report
 from gatewise.training.training_data import TrainingData
-from gatewise.types import Array, Task
+from gatewise.types import Array
 
 L2 = 1.0
 
@@ -43,27 +42,15 @@ def fit_series_ensemble(
         network = model.logits_of([training_data.full_sequences[n] for n in rows])
     targets, sample_weight = training_data.targets(rows), training_data.sample_weight(rows)
     standardised = network if scaling is None else scaling.transform(network)
-    weights = fit_series_weights(standardised, linear, targets, task, sample_weight)
+    weights = fit_network_weight(
+        standardised, linear, targets, L2, L2, shift=False, task=task, sample_weight=sample_weight
+    )._replace(linear="convolutions")
     if scaling is not None:
         weights, convolution_model = in_unit(weights, scaling), convolution_model.scaled(scaling)
         linear = scaling.mean + scaling.scale * linear
     combined = weights.combine(network, linear)
     model = _fold(model, convolution_model, weights)
     return with_report(model, training_data, weights, network, combined, callback), combined
-
-
-def fit_series_weights(
-    network: Array, linear: Array, targets: Array, task: Task, sample_weight: Array | None = None
-) -> EnsembleWeights:
-    """Fit a and b to logits (n, outputs) of the same rows; a network that would get a negative weight gets 0."""
-    both, prior = np.stack([network, linear], axis=2), np.array([0.0, 1.0])
-    weights, shift = fit_weights(both, targets, prior, L2, task=task, sample_weight=sample_weight, shift=False)
-    if weights[0] < 0:
-        alone, _ = fit_weights(
-            linear[:, :, None], targets, prior[1:], L2, task=task, sample_weight=sample_weight, shift=False
-        )
-        weights = np.array([0.0, alone[0]])
-    return EnsembleWeights(float(weights[0]), max(float(weights[1]), 0.0), shift, len(network), "convolutions")
 
 
 def _convolutions(training_data: TrainingData, seed: int, callback: Callback) -> tuple[ConvolutionModel, Array]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.split import cross_validation_folds
 from gatewise.kernels.threads import threads
 from gatewise.target import log_probabilities
 from gatewise.training.callback import Callback
@@ -40,11 +41,10 @@ def stacked_predictions(
     texts = [training_data.full_sequences[row] for row in train] + unlabelled
     n, rows = len(train), np.arange(len(train))
     classifiers = _classifiers(training_data, texts, targets, seed)
-    fold_of = np.random.default_rng([seed, 0xF01D]).permutation(n) % min(FOLDS, n)
     held_out = np.zeros((n, targets.shape[1], len(classifiers)))
-    for fold in range(int(fold_of.max()) + 1):
+    for fitted, held in cross_validation_folds(training_data.data.take(train), FOLDS, seed):
         for r, classifier in enumerate(classifiers.values()):
-            held_out[fold_of == fold, :, r] = classifier(rows[fold_of != fold], rows[fold_of == fold])
+            held_out[held, :, r] = classifier(fitted, held)
     weights, shift = fit_weights(held_out, targets, np.full(len(classifiers), 1 / len(classifiers)), L2)
     logits = np.stack([classifier(rows, n + query) for classifier in classifiers.values()], axis=2)  # (m, outputs, R)
     parts = ", ".join(f"{name} x {weight:.2f}" for name, weight in zip(classifiers, weights, strict=True))

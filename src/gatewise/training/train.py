@@ -37,9 +37,8 @@ from gatewise.training.progress import callback_of
 from gatewise.training.recipes import (
     Recipe,
     changed,
-    check_effect,
     check_groups,
-    check_use,
+    check_settings,
     default_recipe,
     match_pretrained,
     setting,
@@ -125,15 +124,9 @@ def train(
     recipe = named(recipe, **changes) if isinstance(recipe, str) else changed(recipe, **changes)
     if split is not None:
         recipe = changed(recipe, validation_by=split)
-    check_effect(recipe, labelled.kind, labelled.source, labelled.task)
     start = None if pretrained is None else Pretrained.of(pretrained)
-    check_use(
-        recipe,
-        pretrained=start,
-        unlabelled=unlabelled is not None,
-        validation=validation is not None,
-        task=labelled.task,
-    )
+    given = {"unlabelled": unlabelled is not None, "validation": validation is not None}
+    check_settings(recipe, labelled.kind, labelled.task, pretrained=start, **given)
     check_groups(groups is not None, validation is not None, labelled.kind)
     if start is not None:
         recipe = match_pretrained(recipe, start)

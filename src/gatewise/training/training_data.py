@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gatewise.data import Labelled
 from gatewise.data.split import cross_validation_folds, hold_out
-from gatewise.errors import DataWarning, InputError, quote
+from gatewise.errors import DataWarning, InputError, counted, quote
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
@@ -147,7 +147,9 @@ def prepare(
         train, held_out = np.arange(len(data)), np.arange(len(data), len(rows))
     if not len(train) or not len(held_out):
         fraction = f"{recipe.validation_fraction:.0%}"
-        raise InputError(f"{data.source}: {len(data)} rows are too few to hold out {fraction} for validation")
+        raise InputError(
+            f"{data.source}: {counted(len(data), 'row is', 'rows are')} too few to hold out {fraction} for validation"
+        )
     _check_classes(rows, train)
     if preprocessor is None:
         preprocessor = _preprocessor(data, train, recipe)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gatewise.errors import counted
 from gatewise.explain.render.html_static import safe_text
 from gatewise.metrics import Bin
 from gatewise.types import Array
@@ -147,7 +148,7 @@ def reliability_chart(bins: Sequence[Bin], n: int) -> str:
         left, right = axes.px(one.low) + 1, axes.px(one.high) - 1
         title = (
             f"confidence {one.low:.2f} to {one.high:.2f}, mean {one.confidence:.3f}: accuracy {one.accuracy:.3f} "
-            f"({one.n:,} predictions)"
+            f"({counted(one.n, 'prediction')})"
         )
         for y, bottom in ((axes.py(one.accuracy), axes.py(0)), (base - (strip - 8) * one.n / most, base)):
             parts.append(
@@ -228,7 +229,7 @@ def scatter_chart(x: Array, y: Array, x_name: str, y_name: str) -> str:
         f'<circle class="point" cx="{axes.px(a):.1f}" cy="{axes.py(b):.1f}" r="3"/>'
         for a, b in zip(x.tolist(), y.tolist(), strict=True)
     ]
-    return _svg(axes.width, axes.height, f"{y_name} against {x_name}, {len(x):,} points", parts)
+    return _svg(axes.width, axes.height, f"{y_name} against {x_name}, {counted(len(x), 'point')}", parts)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

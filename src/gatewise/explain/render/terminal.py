@@ -16,7 +16,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from gatewise.errors import printable
+from gatewise.errors import counted, printable
 from gatewise.explain.clamp import GATE_NAMES
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
@@ -150,7 +150,7 @@ def unit_view(
 def units_report(report: UnitsReport, *, count: int = 10, marks: bool = False) -> Group:
     """The `count` units whose ablation changes the predictions most, and where their memory rises and falls."""
     data = f"{report.n:,} of {printable(report.data, 300)}"
-    head = f"{data}; accuracy {report.accuracy:.4f} with all {len(report.units)} units"
+    head = f"{data}; accuracy {report.accuracy:.4f} with all {counted(len(report.units), 'unit')}"
     headings = ("unit", "accuracy if ablated", "probability change", "half-life", "memory rises at", "memory falls at")
     table = _table("rrrrll", *headings)
     for summary in sorted(report.units, key=lambda one: -one.probability_change)[:count]:
