@@ -64,7 +64,7 @@ def test_the_tests_of_the_kernel_pass_on_neon(neon: list[str]) -> None:
     # program takes one call at a time.
     only = ["-k", "(neon or not (reference or portable)) and not many_threads"]
     command = [sys.executable, "-m", "pytest", "-v", *plugins, *only, *FILES, *OTHERS]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     for file in FILES:
         assert re.search(rf"{file}::\S+neon\S* PASSED", done.stdout), f"{file}: no test of NEON\n{done.stdout}"

@@ -9,8 +9,12 @@
 //
 // Numbers are int64, little endian. A string is its length and its bytes. The call "functions" returns the names.
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <variant>
@@ -41,11 +45,18 @@ std::string read_string() {
     read(text.data(), text.size());
     return text;
 }
+// Memory that ends where a page begins that cannot be read, so that a read after its end is a segmentation fault.
+std::shared_ptr<void> allocate(size_t bytes) {
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), whole = (bytes + page - 1) / page * page;
+    void* const first = mmap(nullptr, whole + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (first == MAP_FAILED || (whole > 0 && mprotect(first, whole, PROT_READ | PROT_WRITE) != 0)) std::exit(1);
+    return {static_cast<char*>(first) + whole - bytes, [=](void*) { munmap(first, whole + page); }};
+}
 Array read_array() {
     Array array{.type = read_string(), .shape = {}, .data = {}};
     array.shape.resize(static_cast<size_t>(read<std::int64_t>()));
     for (size_t& n : array.shape) n = static_cast<size_t>(read<std::int64_t>());
-    array.data = {std::malloc(array.bytes() + 1), std::free};
+    array.data = allocate(array.bytes());
     read(array.data.get(), array.bytes());
     return array;
 }
