@@ -16,9 +16,7 @@ PEERS = ("tfidf-lr", "nb-svm", "linear-svc")
 
 def table(results: dict[str, Any]) -> str:
     """A row per data set that gatewise was measured on."""
-    head = (
-        "rows | classes | gatewise | macro F1 | calibration error | TF-IDF + LR | NB-SVM | LinearSVC | seconds | peak MB"
-    )
+    head = "rows | classes | gatewise | macro F1 | calibration error | TF-IDF + LR | NB-SVM | LinearSVC | s | peak MB"
     lines = [f"| data set | {head} |", "|---|" + "---:|" * (head.count("|") + 1)]
     for one in TEXT_SETS:
         found = results.get(one.name, {})

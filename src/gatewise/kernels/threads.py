@@ -57,7 +57,7 @@ def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
     """
     global _worker
     if not at_once(len(tasks)):
-        return [task() for task in tasks]
+        return in_turn(tasks)
     if _worker is None:
         from concurrent.futures import ThreadPoolExecutor  # the start of a plain prediction does not wait for it
 
@@ -69,6 +69,11 @@ def concurrently(tasks: Sequence[Callable[[], T]]) -> list[T]:
         second.exception()  # wait: it may still use the arrays
         raise
     return [first, second.result()]
+
+
+def in_turn(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """The results of the tasks, one after the other."""
+    return [task() for task in tasks]
 
 
 def _forget_worker() -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gatewise.kernels import Interpolation, Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.pooling import max_backward, repeat_rows
-from gatewise.kernels.threads import at_once, concurrently
+from gatewise.kernels.threads import at_once, concurrently, in_turn
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.dropout import Dropout
@@ -25,6 +25,7 @@ from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps, States
 from gatewise.types import Array, Lengths
 
+_MOST_UNITS = 384  # with more, the weights of two directions compete for the cache: docs/log/kernels.md
 VALUES = "values"  # stands for the channels of a series among the names of parameters
 
 
@@ -235,14 +236,15 @@ class RecordingOps:
         return self.lstms([(name, call)])[0]
 
     def lstms(self, calls: Sequence[tuple[str, LSTMCall[Any]]]) -> list[States]:
-        """The directions of a layer, at the same time, forward and backward."""
+        """The directions of a layer, forward and backward, up to `_MOST_UNITS` units at the same time."""
         if not any(isinstance(part, Variable) for _, call in calls for part in _states_of(call)):
             return self.numpy.lstms([(name, self._arrays(name, call)) for name, call in calls])
         kernels = [self.numpy.kernel_of(name) for name, _ in calls]
-        if at_once(len(calls)):
-            kernels = [kernel.with_threads(1) for kernel in kernels]
         arrays = [self._arrays(name, call) for name, call in calls]
-        runs = concurrently([partial(kernel.forward, one) for kernel, one in zip(kernels, arrays, strict=True)])
+        run_all: Callable[[Sequence[Callable[[], Any]]], list[Any]] = in_turn
+        if at_once(len(calls)) and arrays[0].h0.shape[1] <= _MOST_UNITS:
+            kernels, run_all = [kernel.with_threads(1) for kernel in kernels], concurrently
+        runs = run_all([partial(kernel.forward, one) for kernel, one in zip(kernels, arrays, strict=True)])
         saved = [cast(SavedActivations, run.saved) for run in runs]
         states = [
             States(*(Variable(a, self) for a in (run.h, one.c, run.h_T, run.c_T)))
@@ -260,7 +262,7 @@ class RecordingOps:
                 with_dweight = isinstance(inputs[1], Variable)
                 tasks.append(partial(kernel.backward, activations, dh, dh_T, dc_T, dc, with_dweight=with_dweight))
                 whose.append(inputs)
-            for inputs, grads in zip(whose, concurrently(tasks), strict=True):
+            for inputs, grads in zip(whose, run_all(tasks), strict=True):
                 _accumulate(inputs, grads)
 
         self._recorded.append(backward)
