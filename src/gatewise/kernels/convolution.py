@@ -114,7 +114,7 @@ def count_above_reference(series: Ragged, banks: Banks) -> NDArray[np.int32]:
 
 def count_above(series: Ragged, banks: Banks) -> NDArray[np.int32]:
     """Counts (n, F) int32, by the native kernel where `kernels.get` chooses it, else in NumPy; the same bits."""
-    if get().name == "reference" or not native.counts_above():
+    if get().name == "reference":
         return count_above_reference(series, banks)
     values = np.ascontiguousarray(series.values, dtype=np.float32)
     return native.count_above(values, series.lengths, banks.arrays)

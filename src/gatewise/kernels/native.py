@@ -29,6 +29,7 @@ from gatewise.types import Array, Precision
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
 ISAS_BF16 = ("amx", "avx512")  # with bfloat16 products, best first
+_NEWEST = "max_backward"  # the function that was added last: an extension without it is of an older version
 _MOST_STEPS = 2**31 - 1  # row numbers have 32 bits
 
 
@@ -150,11 +151,6 @@ class Native:
         return Backward(*gradients)
 
 
-def counts_above() -> bool:
-    """Whether the compiled extension has `count_above`: one of an older source tree has not."""
-    return hasattr(_extension(), "count_above")
-
-
 def count_above(values: Array, lengths: Array, banks: tuple[Array, Array, Array, Array], isa_name: str = "") -> Array:
     """Counts (n, F) int32 of `gatewise.kernels.convolution` for values (N, C) float32 and lengths (n,) int64. banks:
     dilations, counts, channels, thresholds of `Banks`, whose shapes have been checked.
@@ -248,7 +244,7 @@ def squared_hinge(
     float64.
     """
     extension, _ = imported()
-    if extension is None or not hasattr(extension, "fit_squared_hinge"):
+    if extension is None:
         return None
     w = np.zeros(features)
     if starts.dtype != np.int32 or len(starts) != len(sign) + 1 or len(cost) != len(sign):
@@ -266,6 +262,8 @@ def imported() -> tuple[ModuleType | None, str]:
         _native = import_module("gatewise.kernels._native")
     except ImportError as error:
         return None, f"the C++ extension is not installed or does not load: {error}"
+    if not hasattr(_native, _NEWEST):
+        return None, "the C++ extension is that of an older version: install gatewise again"
     return _native, ""
 
 

@@ -101,5 +101,4 @@ def _extension(array: Array, lengths: Lengths, add_to: Array | None) -> Any:
         return None
     if add_to is not None and not (add_to.dtype == np.float32 and add_to.flags.c_contiguous and add_to.flags.writeable):
         return None
-    extension, _ = native.imported()
-    return extension if hasattr(extension, "segment_reduce") else None  # that of an older source tree has not
+    return native.imported()[0]

@@ -21,6 +21,7 @@ from gatewise.network.architecture import initial_parameters
 from gatewise.network.forward import features_of
 from gatewise.network.ops import NumpyOps
 from gatewise.training.blas import one_blas_thread
+from gatewise.training.objective import binary_cross_entropy, cross_entropy, mean_squared_error
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array, Task
@@ -96,13 +97,11 @@ def fit_linear_probe(
 
 def _loss(z: Array, y: Array, task: Task) -> tuple[float, Array]:
     """The summed loss of logits z (n, outputs) against y (n, outputs), and its gradient (n, outputs)."""
+    one = np.ones((len(z), 1))
     if task == "regression":
-        return 0.5 * float(np.square(z - y).sum()), z - y
-    if task == "multilabel" or y.shape[1] == 1:
-        e = np.exp(-np.abs(z))
-        loss = np.maximum(z, 0) + np.log1p(e) - y * z
-        return float(loss.sum()), np.where(z >= 0, 1, e) / (1 + e) - y
-    z = z - z.max(axis=1, keepdims=True)
-    e = np.exp(z)
-    total = e.sum(axis=1, keepdims=True)
-    return float((y * (np.log(total) - z)).sum()), e / total - y
+        loss, gradient, scale = *mean_squared_error(z, y, one), z.size / 2
+    elif task == "multilabel" or y.shape[1] == 1:
+        loss, gradient, scale = *binary_cross_entropy(z, y, one), z.size
+    else:
+        loss, gradient, scale = *cross_entropy(z, y, one), len(z)
+    return scale * loss, scale * gradient

@@ -45,8 +45,10 @@ class Adam:
         moments = {name: adam.moments(value) for name, value in self.parameters.items()}
         self.m, self.v = ({name: both[n] for name, both in moments.items()} for n in (0, 1))
         self._last = {name: np.zeros(len(self.parameters[name]), dtype=np.int64) for name in tables}
-        self._rates = np.zeros(1, dtype=np.float32)  # of each step so far, counted from 1
-        self._epsilons = np.zeros(1, dtype=np.float32)
+        self._rates: dict[str, Array]  # of each table and step, as `catch_up` reads them
+        self._epsilons: Array
+        self._decays: Array
+        self._forget_steps()
 
     def catch_up(self, name: str, rows: NDArray[np.int64] | None = None) -> None:
         """Bring rows of a table, by default all, to the present step. Rows must be caught up before they are read."""
@@ -57,9 +59,9 @@ class Adam:
             self.v[name],
             self._last[name],
             self.steps,
-            self._rates[: self.steps + 1] * self._scale(name),
+            self._rates[name][: self.steps + 1],
             self._epsilons[: self.steps + 1],
-            np.zeros(self.steps + 1, dtype=np.float32),
+            self._decays[: self.steps + 1],
             self.beta_1,
             self.beta_2,
         )
@@ -73,14 +75,17 @@ class Adam:
         """One step. scale: of all gradients."""
         self.steps += 1
         rate, epsilon = adam.corrected(learning_rate, self.epsilon, self.beta_1, self.beta_2, self.steps, self.keras)
-        if self.steps == len(self._rates):
-            self._rates, self._epsilons = (np.concatenate([a, np.zeros_like(a)]) for a in (self._rates, self._epsilons))
-        self._rates[self.steps], self._epsilons[self.steps] = rate, epsilon
+        if self.steps == len(self._epsilons):
+            self._epsilons, self._decays = _twice(self._epsilons), _twice(self._decays)
+            self._rates = {name: _twice(rates) for name, rates in self._rates.items()}
+        self._epsilons[self.steps] = epsilon
+        for name, rates in self._rates.items():
+            rates[self.steps] = np.float32(rate) * self._scale(name)
         for name, gradient in gradients.items():
             weight, m, v = self.parameters[name], self.m[name], self.v[name]
             how = partial(
                 adam.step_rows if isinstance(gradient, RowGradient) else adam.step,
-                rate=float(self._rates[self.steps] * self._scale(name)),
+                rate=float(np.float32(rate) * self._scale(name)),
                 epsilon=float(self._epsilons[self.steps]),
                 beta_1=self.beta_1,
                 beta_2=self.beta_2,
@@ -91,6 +96,12 @@ class Adam:
                 self._last[name][gradient.rows] = self.steps
             else:
                 how(weight, np.ascontiguousarray(gradient), m, v)
+
+    def _forget_steps(self) -> None:
+        """Start anew with what `catch_up` reads: nothing of the steps up to the present one."""
+        self._epsilons = np.zeros(self.steps + 1, dtype=np.float32)
+        self._decays = np.zeros(self.steps + 1, dtype=np.float32)
+        self._rates = {name: np.zeros(self.steps + 1, dtype=np.float32) for name in self.tables}
 
     def _scale(self, name: str) -> np.float32:
         return np.float32(self.lr_scale.get(name, 1.0))
@@ -111,9 +122,14 @@ class Adam:
         for key, some in (("m", self.m), ("v", self.v)):
             for name, value in some.items():
                 value[...] = arrays[f"adam/{key}/{name}"]
-        self._rates, self._epsilons = (np.zeros(self.steps + 1, dtype=np.float32) for _ in range(2))
+        self._forget_steps()
         for last in self._last.values():
             last[:] = self.steps
+
+
+def _twice(array: Array) -> Array:
+    """The array, and as many zeros after it."""
+    return np.concatenate([array, np.zeros_like(array)])
 
 
 def gradient_norm(gradients: Gradients) -> float:
