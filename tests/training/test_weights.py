@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from gatewise.metrics import MultilabelEvaluation
 from gatewise.target import Target
 from gatewise.training import Interrupted, recipe, train
 from gatewise.training.class_weights import class_weights, logit_shift, row_weights
+from gatewise.training.objective import scores_of
 from gatewise.training.thresholds import best_threshold, cost_thresholds, with_thresholds
-from gatewise.training.training_data import prepare
+from gatewise.training.training_data import TrainingData, prepare
 from tests.training.callbacks import InterruptAt, Recorder
 from tests.training.texts import made_rare, made_reviews
 
@@ -200,6 +202,30 @@ def test_multilabel(tmp_path: Path) -> None:
     weighted = train(data, class_weight="balanced", threshold=0.5, **SMALL)
     assert weighted.thresholds == (0.5,) * 3
     assert weighted.predict_proba(fresh.inputs).mean(axis=0) == pytest.approx(fresh.labels.mean(axis=0), abs=0.05)
+
+
+def test_sample_weights_of_multilabel_rows() -> None:
+    """They are (n,), class weights of multi-label rows (n, K)."""
+    rng = np.random.default_rng(15)
+    texts = [" ".join(f"word{w}" for w in rng.integers(0, 20, 4)) for _ in range(400)]
+    labels = [["left", "all"], ["right", "all"]] * 200
+    heavy = np.where(np.arange(400) % 2 == 1, 9.0, 1.0)
+    model = gw.train(texts, labels, task="multilabel", sample_weight=heavy, **SMALL)
+    found = dict(zip(model.classes, model.predict_proba(texts).mean(axis=0), strict=True))
+    assert found == pytest.approx({"left": 0.1, "right": 0.9, "all": 1.0}, abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 3)], ids=["rows", "labels"])
+def test_the_validation_loss_of_multilabel_rows_is_a_weighted_mean(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(16)
+    logits, labels, weights = rng.standard_normal((5, 3)), rng.integers(0, 2, (5, 3)), rng.uniform(0.2, 3, shape)
+    task = SimpleNamespace(task="multilabel")
+    data = cast(TrainingData, SimpleNamespace(labels=labels, weights=weights, data=task))
+    p = 1 / (1 + np.exp(-logits))
+    losses, of_each = -np.log(np.where(labels == 1, p, 1 - p)), np.broadcast_to(weights.reshape(5, -1), (5, 3))
+    rows = np.array([3, 0, 4])
+    expected = (of_each[rows] * losses[rows]).sum() / of_each[rows].sum()
+    assert scores_of(data, logits[rows], rows).loss == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,8 @@ def scores_of(training_data: TrainingData, logits: Array, rows: NDArray[np.int64
     if task == "multilabel":
         losses = np.logaddexp(0, z) - labels * z  # (n, K)
         accuracy = float(((z > 0) == (labels > 0)).all(axis=1).mean())
+        if weight is not None:
+            weight = np.broadcast_to(weight.reshape(len(z), -1), losses.shape)  # of a row (n,) or of each label (n, K)
         return Scores(float(np.average(losses, weights=weight)), accuracy)
     assert training_data.target_scaling is not None
     squares = np.square((z - labels) / training_data.target_scaling.scale).mean(axis=1)  # (n,)
