@@ -43,6 +43,16 @@ def test_interrupted_by_ctrl_c_and_resumed(tmp_path: Path, epoch: int, step: int
     assert not (tmp_path / "m.run").exists()
 
 
+def test_the_model_of_half_an_epoch_does_not_depend_on_a_checkpoint(tmp_path: Path) -> None:
+    """Embedding rows that the last batches did not read have made up for their steps in both."""
+    data, found = made_reviews(200, 39), []
+    for out in (None, tmp_path / "m"):
+        with pytest.raises(Interrupted) as caught:
+            train(data, out=out, callbacks=InterruptAt(1, 7), **OPTIONS)
+        found.append(caught.value.model)
+    _same(*found)
+
+
 def test_half_an_epoch_does_not_replace_a_trained_model(tmp_path: Path) -> None:
     data = made_reviews(200, 35)
     before = train(data, out=tmp_path / "m", **OPTIONS)

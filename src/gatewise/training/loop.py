@@ -101,6 +101,11 @@ class Loop:
         self.best = groups["best"]
         self.network.set_state(groups["weights"])
 
+    def state(self) -> dict[str, Array]:
+        """Copies of the present weights by name; embedding rows make up for their missed steps first."""
+        self.optimizer.catch_up_all()
+        return self.network.state()
+
     def model(self, state: dict[str, Array]) -> Model:
         """A model with the weights of the network as in `state`, for a regression in the unit of the numbers."""
         training_data, data = self.training_data, self.training_data.data
@@ -179,8 +184,7 @@ class Loop:
 
     def _validate(self) -> None:
         progress, training_data = self.progress, self.training_data
-        self.optimizer.catch_up_all()
-        state = self.network.state()
+        state = self.state()
         if self.out_of_fold:
             logits = self.out_of_fold[progress.epoch]
         else:
@@ -212,8 +216,7 @@ class Loop:
         return patience > 0 and progress.epoch - progress.best_epoch >= patience
 
     def _groups(self) -> Groups:
-        self.optimizer.catch_up_all()
-        return {"weights": self.network.state(), "best": self.best}
+        return {"weights": self.state(), "best": self.best}
 
     def _checkpoint(self) -> None:
         if self.folder is not None:

@@ -339,7 +339,7 @@ class _Run:
             )
         # "auto" is for training alone: its result is ensembled, evaluated and used in float32.
         precision = "float32" if training_data.recipe.precision == "auto" else training_data.recipe.precision
-        model = loop.model(loop.best if history else loop.network.state())
+        model = loop.model(loop.best if history else loop.state())
         if training_data.logit_shift is not None:
             bias = model.parameters["dense.bias"] - training_data.logit_shift
             parameters = {**model.parameters, "dense.bias": bias.astype(np.float32)}
