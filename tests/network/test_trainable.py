@@ -140,3 +140,10 @@ def test_a_mask_keeps_the_mean(part: str, shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(values, [0, 1 / 0.7], rtol=1e-4)
     assert counts[0] / mask.size == pytest.approx(0.3, abs=0.03)
     assert Dropout({part: 0.3}, np.random.default_rng(1)).mask("output", shape, "float32") is None
+
+
+def test_a_probability_next_to_1_drops_nearly_everything() -> None:
+    mask = Dropout({"output": 0.9999999}, np.random.default_rng(1)).mask("output", (1000, 1000), "float32")
+    assert mask is not None
+    assert set(np.unique(mask).tolist()) == {0.0, 65536.0}
+    assert mask.mean() == pytest.approx(1, abs=0.8)

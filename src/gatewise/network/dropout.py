@@ -19,7 +19,7 @@ import numpy as np
 
 from gatewise.types import Array
 
-_LEVELS = 1 << 16  # a probability is rounded to 1 / 65,536
+_LEVELS = 1 << 16  # a probability is rounded to a multiple of 1 / 65,536 below 1
 
 
 class Dropout:
@@ -30,7 +30,7 @@ class Dropout:
 
     def mask(self, part: str, shape: tuple[int, ...], dtype: Any) -> Array | None:
         """A mask of this shape, or None where the probability is 0."""
-        dropped = round(self.probability.get(part, 0) * _LEVELS)
+        dropped = min(round(self.probability.get(part, 0) * _LEVELS), _LEVELS - 1)
         if not dropped:
             return None
         kept = self.rng.integers(0, _LEVELS, shape, dtype=np.uint16) >= dropped
