@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,13 @@ def test_unusable_texts_are_refused() -> None:
         pretrain("one text", recipe=RECIPE)
     with pytest.raises(InputError, match="too few"):
         pretrain(["one text here", "and one text there"], recipe=RECIPE)
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_loss_that_is_not_finite_is_an_error_without_warnings(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWISE_THREADS", threads)
+    with pytest.raises(TrainingError, match="not finite at step 2; a lower learning rate helps"):
+        pretrain(made_corpus(300, 5), recipe=replace(RECIPE, learning_rate=1e20), seed=7)
 
 
 def test_saved_and_loaded(trained: PretrainedLM, tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ class LanguageModel:
         loss = sum(one.loss for one in done.values()) / len(done)
         return loss, _sum([one.gradients for one in done.values()]), {name: one.states for name, one in done.items()}
 
+    @np.errstate(over="ignore", invalid="ignore")  # also in a thread of its own; the caller checks the loss
     def _direction(
         self,
         direction: str,

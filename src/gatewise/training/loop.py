@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gatewise import kernels
 from gatewise.data import batches
-from gatewise.errors import TrainingError
+from gatewise.errors import InputError, TrainingError
 from gatewise.model.model import Model
 from gatewise.network.batch import Batch
 from gatewise.network.trainable import TABLE, Network
@@ -69,9 +69,8 @@ class Loop:
         while progress.epoch < self.epochs and not self._out_of_patience():
             try:
                 complete = self._epoch(stop)
-            except TrainingError:
-                self._checkpoint()  # the failed step has changed nothing
-                raise
+            except TrainingError as error:
+                raise TrainingError(f"{error}{self._kept()}") from error
             if not complete:
                 self._checkpoint()
                 return False
@@ -154,6 +153,7 @@ class Loop:
         rng = np.random.default_rng([self.seed, epoch])
         return [rows[batch] for batch in batches(lengths, recipe.batch_size, rng, recipe.bucket_by_length)]
 
+    @np.errstate(over="ignore", invalid="ignore")  # the errors below say it in one line
     def _step(self, rows: NDArray[np.int64], step: int, steps_per_epoch: int) -> tuple[float, int]:
         """One optimizer step: the batch's mean loss and its correct predictions, before the step."""
         training_data, recipe, optimizer = self.training_data, self.training_data.recipe, self.optimizer
@@ -224,5 +224,14 @@ class Loop:
 
     def _not_finite(self, what: str, step: int, rows: NDArray[np.int64]) -> TrainingError:
         shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")
-        kept = f"; {self.folder} holds the weights before it" if self.folder is not None else ""
-        return TrainingError(f"the {what} is not finite at step {step + 1}, rows {shown}{kept}")
+        return TrainingError(f"the {what} is not finite at step {step + 1}, rows {shown}")
+
+    def _kept(self) -> str:
+        """Write a checkpoint of the weights before a failed step, which has changed nothing: what the error adds."""
+        if self.folder is None:
+            return ""
+        try:
+            self._checkpoint()
+        except InputError:  # weights or moments that are not finite either; an earlier checkpoint stays
+            return ""
+        return f"; {self.folder} holds the weights before it"

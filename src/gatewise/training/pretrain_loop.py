@@ -137,6 +137,7 @@ class PretrainLoop:
         self.states = {direction: (groups["h"][direction], groups["c"][direction]) for direction in DIRECTIONS}
         self._start_epoch(max(0, self.progress.step - 1) // self.streams.pieces, keep_states=True)
 
+    @np.errstate(over="ignore", invalid="ignore")  # the error below says it in one line
     def _step(self, step: int) -> float:
         """One piece of each direction; the mean of their losses."""
         self._start_epoch(step // self.streams.pieces, keep_states=False)
@@ -153,7 +154,7 @@ class PretrainLoop:
         loss, gradients, self.states = self.network.backward(pieces, candidates, self.sampler.log_expected)
         norm = gradient_norm(gradients)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingError(f"the loss or its gradient is not finite at step {step + 1}; a lower rate helps")
+            raise TrainingError(f"the loss or its gradient is not finite at step {step + 1}; a lower learning rate helps")
         rate = one_cycle(self.recipe.learning_rate, step, self.progress.steps, self.progress.steps // 10)
         self.optimizer.step(gradients, rate, clipping(norm, self.recipe.grad_clip))
         return loss
