@@ -32,6 +32,7 @@ from gatewise.training.run import checked_seed
         ("layers", -1, "layers must be at least 1, not -1"),
         ("learning_rate", math.nan, "learning_rate must be above 0, not nan"),
         ("learning_rate", math.inf, "learning_rate must be finite, not inf"),
+        ("epsilon", 1e-50, "epsilon must be at least 1e-37, not 1e-50"),  # 0 in float32
         ("learning_rate", False, "learning_rate must be a number, not False"),
         ("learning_rate", 1j, "learning_rate must be a number, not 1j"),
         ("dropout_output", -0.1, "dropout_output must be from 0 to below 1, not -0.1"),

@@ -111,8 +111,9 @@ class Recipe:
     """Adam's decay rate of the first moment (Kingma & Ba 2015)."""
     beta_2: Probability = 0.999
     """Adam's decay rate of the second moment."""
-    epsilon: Positive = 1e-7
-    """Adam's constant for numerical stability, used as in Keras ("epsilon hat" of Kingma & Ba 2015)."""
+    epsilon: Annotated[float, Range(1e-37)] = 1e-7
+    """Adam's constant for numerical stability, used as in Keras ("epsilon hat" of Kingma & Ba 2015). Smaller numbers
+    are 0 in float32."""
     embedding_lr_scale: Annotated[float, Range(0)] = 1.0
     """Factor on the learning rate of the embeddings (discriminative fine-tuning, Howard & Ruder 2018)."""
     grad_clip: Annotated[float, Range(0)] = 0.0
