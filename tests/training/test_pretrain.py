@@ -123,6 +123,8 @@ def test_unusable_texts_are_refused() -> None:
         pretrain(["one text", " "], recipe=RECIPE)
     with pytest.raises(InputError, match="not one text"):
         pretrain("one text", recipe=RECIPE)
+    with pytest.raises(InputError, match="the texts given: there is no text to pretrain on"):
+        pretrain([], recipe=RECIPE)
     with pytest.raises(InputError, match="too few"):
         pretrain(["one text here", "and one text there"], recipe=RECIPE)
 

@@ -13,6 +13,7 @@ import numpy as np
 from gatewise import kernels
 from gatewise._version import __version__
 from gatewise.data import Unlabelled
+from gatewise.errors import InputError
 from gatewise.kernels.threads import threads
 from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata
 from gatewise.network.architecture import language_model_shapes
@@ -56,6 +57,8 @@ def pretrain(
     """
     recipe = recipe if isinstance(recipe, PretrainRecipe) else pretrain_recipe(recipe, minutes)
     data = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
+    if not len(data):
+        raise InputError(f"{data.source}: there is no text to pretrain on")
     seed = checked_seed(seed, resume)
     folder = RunFolder.of(out, resume, overwrite)
     start = time.perf_counter()
