@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from gatewise.errors import InputError
 from gatewise.training.blas import one_blas_thread
 
 
@@ -26,12 +27,17 @@ def _two_threads() -> Iterator[None]:
 
 
 def test_one_thread_inside_and_as_before_outside() -> None:
-    with pytest.raises(ZeroDivisionError), one_blas_thread():
+    with one_blas_thread():
         assert counts() == {1}
         with one_blas_thread():
             assert counts() == {1}
         assert counts() == {1}
-        _ = 1 / 0
+    assert counts() == {2}
+
+
+def test_an_error_restores_it_too() -> None:
+    with pytest.raises(InputError), one_blas_thread():
+        raise InputError("any")
     assert counts() == {2}
 
 

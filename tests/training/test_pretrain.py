@@ -132,7 +132,7 @@ def test_unusable_texts_are_refused() -> None:
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_loss_that_is_not_finite_is_an_error_without_warnings(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_THREADS", threads)
-    with pytest.raises(TrainingError, match="not finite at step 2; a lower learning rate helps"):
+    with pytest.raises(TrainingError, match="the loss is not finite at step 2; a lower learning rate helps"):
         pretrain(made_corpus(300, 5), recipe=replace(RECIPE, learning_rate=1e20), seed=7)
 
 

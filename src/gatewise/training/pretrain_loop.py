@@ -154,7 +154,8 @@ class PretrainLoop:
         loss, gradients, self.states = self.network.backward(pieces, candidates, self.sampler.log_expected)
         norm = gradient_norm(gradients)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingError(f"the loss or its gradient is not finite at step {step + 1}; a lower learning rate helps")
+            what = "loss" if not math.isfinite(loss) else "gradient"
+            raise TrainingError(f"the {what} is not finite at step {step + 1}; a lower learning rate helps")
         rate = one_cycle(self.recipe.learning_rate, step, self.progress.steps, self.progress.steps // 10)
         self.optimizer.step(gradients, rate, clipping(norm, self.recipe.grad_clip))
         return loss
