@@ -78,6 +78,8 @@ def predict(
         raise InputError(f"--probabilities must be top or all, not {quote(probabilities)}")
     if out is None and (overwrite or resume):
         raise InputError("--overwrite and --resume are for an output: give -o FILE")
+    if out is None and probabilities == "top":
+        raise InputError("--probabilities is for an output: give -o FILE")
     nothing = "give either texts (- for stdin) or files"
     if not arguments and file is None:
         raise InputError(nothing)
@@ -89,7 +91,11 @@ def predict(
     if not inputs or (file is not None and choice.inputs):
         raise InputError(nothing)
     calibrated = model.metadata.calibration is not None
-    if model.architecture.inputs == "channels" or series:
+    of_series = model.architecture.inputs == "channels" or series
+    columns = {"--label": label, "--id": id, "--time": time, "--layout": layout}
+    if not of_series and (given := [name for name, value in columns.items() if value is not None]):
+        raise InputError(f"{given[0]} is for series, and the model classifies texts")
+    if of_series:
         if text or skip_bad_rows or delimiter:
             raise InputError("--text, --delimiter and --skip-bad-rows are for texts, and the model classifies series")
         if resume:
@@ -108,8 +114,6 @@ def predict(
             new=not overwrite,
         )
     elif _are_files(inputs, file):
-        if id is not None or time is not None:
-            raise InputError("--id and --time are for series")
         if any(is_series(word) for word in inputs):
             raise InputError("the model classifies texts, not series")
         every = probabilities == "all"
