@@ -393,6 +393,7 @@ NB_MODULE(_native, m) {
             &max_backward),
         "threads"_a, "x"_a.noconvert(), "largest"_a.noconvert(), "grad"_a.noconvert(), "lengths"_a.noconvert(),
         "add_to"_a.none());
+    m.def("empty", [](Index words) { return new_array({words}); });
     m.def("cached_bytes", &cached_bytes);
     m.def("set_cache_limit", &set_cache_limit, "bytes"_a);
 }

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.kernels import Interpolation, Kernel, LSTMCall, SavedActivations
+from gatewise.kernels import Interpolation, Kernel, LSTMCall, SavedActivations, memory
 from gatewise.kernels.pooling import max_backward, repeat_rows
 from gatewise.kernels.threads import at_once, concurrently, in_turn
 from gatewise.network.architecture import Architecture
@@ -72,9 +72,9 @@ class Variable:
 
     def __getitem__(self, rows: slice) -> Any:
         def backward(grad: Array) -> None:
-            whole = np.zeros_like(self.value)
+            whole = memory.zeros_like(self.value)
             whole[rows] = grad
-            self.accumulate(whole)
+            self.accumulate(whole, owned=True)
 
         assert self.ops is not None  # a parameter is never cut
         return self.ops.record(self.value[rows], backward)
@@ -86,7 +86,7 @@ class Variable:
         elif self._owns_grad:
             self.grad += grad
         else:
-            self.grad, self._owns_grad = self.grad + grad, True
+            self.grad, self._owns_grad = np.add(self.grad, grad, out=memory.empty_like(grad)), True
 
     def owned_grad(self) -> Array | None:
         """The gradient so far, if there is one, as an array that may change in place."""
@@ -97,7 +97,7 @@ class Variable:
 
     def accumulate_rows(self, rows: NDArray[np.int64], grad: Array) -> None:
         """`grad` (R, D) for `rows` (R,), distinct."""
-        whole = np.zeros_like(self.value)
+        whole = memory.zeros_like(self.value)
         whole[rows] = grad
         self.accumulate(whole, owned=True)
 
@@ -130,13 +130,18 @@ class Table(Variable):
         """The sum of what has accumulated."""
         if not self._parts:
             return RowGradient(np.zeros(0, dtype=np.int64), np.zeros((0, self.value.shape[1]), self.value.dtype))
-        if len(self._parts) > 1:
-            rows, values = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-            self._parts = [sum_rows(rows, values)]
+        self._parts = [sum_of(self._parts)]
         return self._parts[0]
 
     def clear(self) -> None:
         self._parts.clear()
+
+
+def sum_of(parts: Sequence[RowGradient]) -> RowGradient:
+    """The sum of gradients of one table; at least one."""
+    if len(parts) == 1:
+        return parts[0]
+    return sum_rows(np.concatenate([part.rows for part in parts]), memory.concatenate([part.values for part in parts]))
 
 
 def sum_rows(rows: NDArray[np.int64], values: Array) -> RowGradient:
@@ -146,7 +151,8 @@ def sum_rows(rows: NDArray[np.int64], values: Array) -> RowGradient:
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
     starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
-    return RowGradient(rows[starts], np.add.reduceat(values[order], starts, axis=0))
+    sums = memory.empty((len(starts), values.shape[1]), values.dtype)
+    return RowGradient(rows[starts], np.add.reduceat(memory.take(values, order), starts, axis=0, out=sums))
 
 
 class RecordingOps:
@@ -292,11 +298,19 @@ class RecordingOps:
     def concat(self, parts: Sequence[Any], axis: int) -> Any:
         if len(parts) == 1:
             return parts[0]
-        value = np.concatenate([array_of(part) for part in parts], axis=axis)
+        value = self.numpy.concat([array_of(part) for part in parts], axis)
         if not any(isinstance(part, Variable) for part in parts):
             return value
         ends = np.cumsum([array_of(part).shape[axis] for part in parts])[:-1]
-        return self.record(value, lambda grad: _accumulate(parts, np.split(grad, ends, axis=axis)))
+
+        def backward(grad: Array) -> None:
+            for part, cut in zip(parts, np.split(grad, ends, axis=axis), strict=True):
+                if isinstance(part, Variable):
+                    own = memory.empty_like(cut)
+                    own[...] = cut
+                    part.accumulate(own, owned=True)
+
+        return self.record(value, backward)
 
     def converged(self, states: States) -> bool:
         return self.numpy.converged(States(*(array_of(part) for part in states)))
@@ -327,9 +341,14 @@ class RecordingOps:
         mask = None if self.masks is None else self.masks.of_rows(part, value.shape, value.dtype)
         if mask is None:
             return x
+        masked = np.multiply(value, mask, out=memory.empty_like(value))
         if not isinstance(x, Variable):
-            return value * mask
-        return self.record(value * mask, lambda grad: x.accumulate(grad * mask))
+            return masked
+
+        def backward(grad: Array) -> None:
+            x.accumulate(np.multiply(grad, mask, out=memory.empty_like(grad)), owned=True)
+
+        return self.record(masked, backward)
 
 
 def _states_of(call: LSTMCall[Any]) -> tuple[Any, Any, Any, Any]:
@@ -344,6 +363,7 @@ def array_of(x: Any) -> Array:
 
 
 def _accumulate(arguments: Sequence[Any], grads: Sequence[Array | None]) -> None:
+    """Add the results of a kernel, which nothing else holds."""
     for argument, grad in zip(arguments, grads, strict=True):
         if isinstance(argument, Variable) and grad is not None:
-            argument.accumulate(grad)
+            argument.accumulate(grad, owned=True)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
+from gatewise.kernels import memory
 from gatewise.kernels.ragged import Ragged
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array, Index, Lengths
@@ -67,8 +68,8 @@ class Batch:
                 )
         arrays = [truncate(array, arch) for array in arrays]
         lengths = np.array([len(array) for array in arrays], dtype=np.int64)
-        values = np.concatenate(arrays) if arrays else np.zeros((0, arch.channels), dtype=np.float32)
-        return cls(lengths, values=np.ascontiguousarray(values))
+        values = memory.concatenate(arrays) if arrays else np.zeros((0, arch.channels), dtype=np.float32)
+        return cls(lengths, values=values)
 
 
 def unique_tokens(tokens: Array, vocab_size: int, with_pad: bool = False) -> tuple[NDArray[np.int64], Index]:

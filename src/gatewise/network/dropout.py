@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.kernels import memory
 from gatewise.types import Array
 
 _LEVELS = 1 << 16  # a probability is rounded to a multiple of 1 / 65,536 below 1
+_PIECE = 1 << 14  # numbers that are drawn at a time; an even number, so that they are those of one draw
 
 
 class Dropout:
@@ -33,8 +35,12 @@ class Dropout:
         dropped = min(round(self.probability.get(part, 0) * _LEVELS), _LEVELS - 1)
         if not dropped:
             return None
-        kept = self.rng.integers(0, _LEVELS, shape, dtype=np.uint16) >= dropped
-        return np.multiply(kept, _LEVELS / (_LEVELS - dropped), dtype=dtype)
+        mask = memory.empty(shape, dtype)
+        numbers, factor = mask.reshape(-1), mask.dtype.type(_LEVELS / (_LEVELS - dropped))
+        for at in range(0, len(numbers), _PIECE):
+            piece = numbers[at : at + _PIECE]
+            np.multiply(self.rng.integers(0, _LEVELS, len(piece), dtype=np.uint16) >= dropped, factor, out=piece)
+        return mask
 
     def of_rows(self, part: str, shape: tuple[int, ...], dtype: Any) -> Array | None:
         """The mask for an array of this shape (R, D); of an embedding, that of its words too."""
@@ -42,4 +48,4 @@ class Dropout:
         words = self.mask("word", (shape[0], 1), dtype) if part == "embedding" else None
         if words is None or mask is None:
             return mask if words is None else words
-        return words * mask
+        return np.multiply(words, mask, out=mask)

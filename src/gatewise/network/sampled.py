@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel
+from gatewise.kernels import Kernel, memory
 from gatewise.network.autograd import Table, Variable, sum_rows
 
 BLOCK = 256  # rows per block: 256 x 1,024 logits are 1 MB
@@ -58,39 +58,40 @@ def sampled_softmax(
     """
     rows, weights, biases = x.value, weight.value, bias.value
     n = len(rows)
-    sampled = np.ascontiguousarray(weights[candidates])  # (S, D)
+    sampled = memory.take(weights, candidates)  # (S, D)
     sampled_bias = biases[candidates] - log_expected[candidates].astype(biases.dtype)  # (S,)
     position_of = np.full(len(weights), -1, dtype=np.int64)
     position_of[candidates] = np.arange(len(candidates))
-    target_weight = weights[targets]  # (N, D)
-    target_bias = biases[targets] - log_expected[targets].astype(biases.dtype)
-    target_logit = np.einsum("nd,nd->n", rows, target_weight) + target_bias  # (N,)
-    d_x, d_target_logit = np.empty_like(rows), np.empty_like(target_logit)
-    d_sampled, d_sampled_bias = np.zeros_like(sampled), np.zeros_like(sampled_bias)
+    target_bias = biases[targets] - log_expected[targets].astype(biases.dtype)  # (N,)
+    d_x, d_target_logit = memory.empty_like(rows), np.empty_like(target_bias)
+    d_sampled, d_sampled_bias = memory.zeros_like(sampled), np.zeros_like(sampled_bias)
     total = 0.0
     for start in range(0, n, BLOCK):
         block_rows = slice(start, min(start + BLOCK, n))
         block = np.ascontiguousarray(rows[block_rows])
+        target_weight = memory.take(weights, targets[block_rows])  # (n, D)
+        target_logit = np.einsum("nd,nd->n", block, target_weight) + target_bias[block_rows]  # (n,)
         logits = kernel.project(block, sampled, sampled_bias)  # (n, S)
         position = position_of[targets[block_rows]]
         accidental_hits = np.flatnonzero(position >= 0)
         logits[accidental_hits, position[accidental_hits]] = -np.inf
-        largest = np.maximum(logits.max(axis=1), target_logit[block_rows])
+        largest = np.maximum(logits.max(axis=1), target_logit)
         np.exp(np.subtract(logits, largest[:, None], out=logits), out=logits)
-        target_exp = np.exp(target_logit[block_rows] - largest)
+        target_exp = np.exp(target_logit - largest)
         sums = logits.sum(axis=1) + target_exp
-        total += float((np.log(sums) + largest - target_logit[block_rows]).sum(dtype=np.float64))
+        total += float((np.log(sums) + largest - target_logit).sum(dtype=np.float64))
         logits *= (1 / (n * sums))[:, None]
         d_target_logit[block_rows] = (target_exp / sums - 1) / n
         back = kernel.project_backward(block, sampled, logits, with_dx=True)
         assert back.dx is not None
-        d_x[block_rows] = back.dx
+        target_weight *= d_target_logit[block_rows, None]
+        np.add(back.dx, target_weight, out=d_x[block_rows])
         d_sampled += back.dweight_ih
         d_sampled_bias += back.dbias
-    d_x += d_target_logit[:, None] * target_weight
     x.accumulate(d_x, owned=True)
     weight.accumulate_rows(candidates, d_sampled)
-    weight.accumulate_rows(*sum_rows(targets, d_target_logit[:, None] * rows))
+    d_target = np.multiply(d_target_logit[:, None], rows, out=memory.empty_like(rows))  # (N, D)
+    weight.accumulate_rows(*sum_rows(targets, d_target))
     whole = np.bincount(targets, d_target_logit, len(biases)).astype(biases.dtype)
     whole[candidates] += d_sampled_bias
     bias.accumulate(whole, owned=True)

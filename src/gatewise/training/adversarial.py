@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.kernels import memory
 from gatewise.kernels.pooling import segment_sum
 from gatewise.network.autograd import Variable, array_of
 from gatewise.network.batch import Batch
@@ -42,7 +43,8 @@ def adversarial_backward(network: Network, batch: Batch, loss_of: LossOf, epsilo
     perturbed = Variable(perturb(plain.value, plain.grad_or_zeros(), batch.lengths, epsilon))
     network.backward_from(batch, perturbed, half)
     if isinstance(x, Variable):  # channels are data
-        x.accumulate(plain.grad_or_zeros() + perturbed.grad_or_zeros())
+        for part in (plain, perturbed):
+            x.accumulate(part.grad_or_zeros())
         ops.backward()
     return logits, loss
 
@@ -51,7 +53,10 @@ def perturb(x: Array, gradient: Array, lengths: NDArray[np.int64], epsilon: floa
     """x + r (N, D) of the module's docstring, per sequence; r is 0 where the gradient (N, D) is."""
     norm, gradient_norm = (_norms(values, lengths) for values in (x, gradient))  # (B, 1)
     scale = np.divide(epsilon * norm, gradient_norm, out=np.zeros_like(norm), where=gradient_norm > 0)
-    return np.asarray(x + gradient * np.repeat(scale, lengths, axis=0))
+    perturbed = memory.empty_like(x)
+    np.multiply(gradient, np.repeat(scale, lengths, axis=0), out=perturbed)
+    perturbed += x
+    return perturbed
 
 
 def _norms(values: Array, lengths: NDArray[np.int64]) -> Array:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.kernels import Kernel, LSTMCall
+from gatewise.kernels import Kernel, LSTMCall, memory
 from gatewise.kernels.threads import at_once, concurrently
 from gatewise.network.architecture import language_model_shapes
-from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of, sum_rows
+from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of, sum_of
 from gatewise.network.batch import PAD, unique_tokens
 from gatewise.network.dropout import Dropout
 from gatewise.network.sampled import sampled_softmax
@@ -175,7 +175,7 @@ def _sum(parts: Sequence[Gradients]) -> Gradients:
                 total[name] = gradient
             elif isinstance(before, RowGradient):
                 assert isinstance(gradient, RowGradient)
-                total[name] = sum_rows(*(np.concatenate(both) for both in zip(before, gradient, strict=True)))
+                total[name] = sum_of([before, gradient])
             else:
                 assert not isinstance(gradient, RowGradient)
                 total[name] = before + gradient
@@ -191,7 +191,10 @@ def _same_mask_at_every_step(ops: RecordingOps, h: Any, streams: int) -> Any:
         return h
 
     def masked(array: Array) -> Array:
-        return np.asarray((array.reshape(streams, -1, value.shape[1]) * mask).reshape(value.shape))
+        out = memory.empty_like(array)
+        three = (streams, -1, array.shape[1])
+        np.multiply(array.reshape(three), mask, out=out.reshape(three))
+        return out
 
     return ops.record(masked(value), lambda grad: h.accumulate(masked(grad), owned=True))
 
@@ -202,21 +205,25 @@ def _window(ops: RecordingOps, x: Any, streams: int) -> Any:
     steps = len(value) // streams
     count = np.minimum(np.arange(1, steps + 1), WINDOW).astype(value.dtype)[:, None]
 
-    def sums(array: Array) -> Array:
+    def sums(array: Array, out: Array) -> None:
         """Sums over the last `WINDOW` steps of (B, T, D)."""
-        total = np.cumsum(array, axis=1)
-        total[:, WINDOW:] -= total[:, :-WINDOW].copy()
-        return total
+        total = np.cumsum(array, axis=1, out=memory.empty_like(array))
+        out[:, :WINDOW] = total[:, :WINDOW]
+        np.subtract(total[:, WINDOW:], total[:, :-WINDOW], out=out[:, WINDOW:])
 
     def three(array: Array) -> Array:
         return array.reshape(streams, steps, -1)
 
-    out = (sums(three(value)) / count).reshape(value.shape)
+    means = memory.empty_like(value)
+    sums(three(value), three(means))
+    np.divide(three(means), count, out=three(means))
     if not isinstance(x, Variable):
-        return out
+        return means
 
     def backward(grad: Array) -> None:
-        back = sums((three(grad) / count)[:, ::-1])[:, ::-1]  # the sums over the next steps
-        x.accumulate(np.ascontiguousarray(back).reshape(value.shape), owned=True)
+        part, back = memory.empty_like(grad), memory.empty_like(grad)
+        np.divide(three(grad), count, out=three(part))
+        sums(three(part)[:, ::-1], three(back)[:, ::-1])  # over the next steps
+        x.accumulate(back, owned=True)
 
-    return ops.record(out, backward)
+    return ops.record(means, backward)
