@@ -8,6 +8,7 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels import pooling
 from gatewise.kernels.pooling import max_backward, repeat_rows, segment_max, segment_sum
+from tests.kernels.batches import needs_native
 
 LENGTHS = np.array([4, 0, 1, 700, 0, 33], dtype=np.int64)
 
@@ -18,7 +19,7 @@ def values(dtype: str, width: int = 37, ties: bool = False) -> np.ndarray:
     return (np.round(x) if ties else x).astype(dtype)
 
 
-@pytest.fixture(params=["native", "reference"])
+@pytest.fixture(params=["reference", pytest.param("native", marks=needs_native)])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     name: str = request.param
     monkeypatch.setenv("GATEWISE_KERNEL", name)
@@ -102,6 +103,7 @@ def test_arrays_that_do_not_fit_are_refused(kernel: str) -> None:
         segment_max(x, LENGTHS.astype(np.int32))
 
 
+@needs_native
 def test_the_native_kernel_runs_in_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_KERNEL", "native")
     assert pooling._extension(values("float32"), LENGTHS, None) is not None

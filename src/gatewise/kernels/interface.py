@@ -37,7 +37,8 @@ class Interpolation(NamedTuple):
 
 @dataclass(frozen=True)
 class LSTMCall(Generic[T]):
-    """One run of the recurrence over a batch; T is the array type, NumPy's or torch's.
+    """One run of the recurrence over a batch; T is the array type: NumPy's for a kernel. `gatewise.network` also passes
+    variables, which have a gradient.
 
     pre (U, 4H): x W_ihᵀ + b once per distinct input (for text: one row per distinct token). index (N,): the row of
     `pre` that each step takes; None where each step has its own row (U = N). lengths (B,). weight_hh (4H, H). h0, c0

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from gatewise.kernels import adam
 from gatewise.network.autograd import RowGradient
+from gatewise.network.trainable import Gradients
 from gatewise.types import Array
-
-Gradients = Mapping[str, Array | RowGradient]
 
 
 class Adam:

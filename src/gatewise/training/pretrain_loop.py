@@ -83,7 +83,7 @@ class PretrainLoop:
         counts = np.bincount(np.concatenate(texts), minlength=network.vocab_size)
         counts[PAD] += len(texts)  # the boundary, which is a target too
         self.sampler = Sampler(counts, min(recipe.num_sampled, network.vocab_size))
-        self.optimizer = self._adam(network)
+        self.optimizer = self._adam()
         self.progress: Progress[PerplexityLog] = Progress()
         self.states = {direction: network.initial_states(self.streams.batch) for direction in DIRECTIONS}
         self._lines: dict[str, Tokens] = {}
@@ -173,15 +173,15 @@ class PretrainLoop:
             self._step(step)
             times.append(time.perf_counter() - began)
         self.network.set_state(kept)
-        self.optimizer = self._adam(self.network)
+        self.optimizer = self._adam()
         self.states = {direction: self.network.initial_states(self.streams.batch) for direction in DIRECTIONS}
         self._epoch = -1
         pace = statistics.median(times[TIMED_STEPS // 3 :])
         left = 60 * recipe.minutes - spent - sum(times)
         return max(1, int(0.95 * left / pace))  # a twentieth for measuring and saving
 
-    def _adam(self, network: LanguageModel) -> Adam:
-        return Adam(network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
+    def _adam(self) -> Adam:
+        return Adam(self.network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
 
     def _start_epoch(self, epoch: int, *, keep_states: bool) -> None:
         if epoch == self._epoch:
