@@ -4,7 +4,8 @@
 
 expm1(r) = r + r² q(r) on |r| ≤ ln2 / 2, with q of degree 4, which keeps the relative error small near zero. q is the
 minimax fit of (expm1(r) - r) / r² with weight r² / expm1(r), by Remez exchange; the coefficients are those in
-src/native/activations.h. `expm1` does the computation of that header in NumPy float32, over a dense grid.
+src/native/activations.h. `power`, `expm1` and `sigmoid` do the computation of that header in NumPy float32, over a
+dense grid.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def remez() -> NDArray[np.float64]:
     return coefficients
 
 
-def expm1(x: Floats, q: Floats) -> Floats:
-    """As in activations.h, except that a multiply-add rounds twice here."""
+def power(x: Floats, q: Floats) -> tuple[Floats, Floats]:
+    """scale and p with e^x = scale (1 + p), as in activations.h, except that a multiply-add rounds twice here."""
     x = np.clip(x, np.float32(-88), np.float32(88))
     shifted = x * LOG2E + MAGIC
     n = shifted - MAGIC
@@ -55,8 +56,17 @@ def expm1(x: Floats, q: Floats) -> Floats:
     polynomial = np.full_like(r, q[DEGREE])
     for coefficient in q[DEGREE - 1 :: -1]:
         polynomial = polynomial * r + coefficient
-    e = (r * r) * polynomial + r
-    return scale * e + (scale - np.float32(1))
+    return scale, (r * r) * polynomial + r
+
+
+def expm1(x: Floats, q: Floats) -> Floats:
+    scale, p = power(x, q)
+    return scale * p + (scale - np.float32(1))
+
+
+def sigmoid(x: Floats, q: Floats) -> Floats:
+    scale, p = power(-x, q)
+    return np.float32(1) / (scale * p + scale + np.float32(1))
 
 
 def main() -> None:
@@ -74,7 +84,7 @@ def main() -> None:
     with np.errstate(over="ignore"):
         rows = [
             ("expm1", expm1(x32, q), np.expm1(wide)),
-            ("sigmoid", 1 / (two + expm1(-x32, q)), 1 / (1 + np.exp(-wide))),
+            ("sigmoid", sigmoid(x32, q), 1 / (1 + np.exp(-wide))),
             ("tanh", (e := expm1(two * x32, q)) / (e + two), np.tanh(wide)),
         ]
     for name, computed, exact in rows:

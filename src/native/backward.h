@@ -1,4 +1,4 @@
-// Backward over the sequences of one thread, and the sum over steps that follows it.
+// Backward over the sequences of one share, and the sum over steps that follows it.
 //
 // The steps run from the last to the first. The active sequences are the first ones of a group, and their number grows.
 // A step has three passes:
@@ -27,7 +27,7 @@ constexpr Index kDepthBlocks = 2 * kPair;  // blocks of dgates for one round of 
 static_assert(kChunk >= kGroup, "a step's rows fit an empty chunk");
 static_assert(kChunk % kPair == 0 && kWide % kPair == 0, "a chunk is a whole number of pairs, both ways");
 
-// One thread's state.
+// The state of a share.
 struct BackwardState {
     float *dh, *dc;           // (kGroup, padded H), of the step at hand, from the steps after it
     float* dweight;           // null: not wanted
@@ -209,20 +209,23 @@ inline void dweight_backward(const BackwardJob& job, BackwardState& state) {
     }
 }
 
-inline void backward_group(const BackwardJob& job, BackwardState& state, Share group) {
+// Run a group on until `rows` is used up. Returns whether the group has ended.
+inline bool backward_group(const BackwardJob& job, BackwardState& state, Share group, Progress& at, Index& rows) {
     const Index units = job.units, width = padded(units);
     const Sequence* const sequences = group.sequences;
-    for (Index p = 0; p < group.count; ++p) {
-        copy_padded(state.dh + p * width, job.dh_T + sequences[p].batch_index * units, units);
-        copy_padded(state.dc + p * width, job.dc_T + sequences[p].batch_index * units, units);
-    }
-    Index active = 0;
-    for (Index step = sequences[0].length - 1; step >= 0; --step) {
-        while (active < group.count && sequences[active].length > step) ++active;
-        if (state.filled + active > kChunk) dweight_backward(job, state);
-        for (Index p = 0; p < active; ++p) gates_backward(job, state, sequences[p], step, p, state.filled + p);
-        dh_backward(job, state, active, state.filled);
-        state.filled += active;
+    if (at.step == 0)
+        for (Index p = 0; p < group.count; ++p) {
+            copy_padded(state.dh + p * width, job.dh_T + sequences[p].batch_index * units, units);
+            copy_padded(state.dc + p * width, job.dc_T + sequences[p].batch_index * units, units);
+        }
+    for (; at.step < sequences[0].length; rows -= at.active, ++at.step) {
+        if (rows <= 0) return false;
+        const Index step = sequences[0].length - 1 - at.step;
+        while (at.active < group.count && sequences[at.active].length > step) ++at.active;
+        if (state.filled + at.active > kChunk) dweight_backward(job, state);
+        for (Index p = 0; p < at.active; ++p) gates_backward(job, state, sequences[p], step, p, state.filled + p);
+        dh_backward(job, state, at.active, state.filled);
+        state.filled += at.active;
     }
     for (Index p = 0; p < group.count; ++p) {
         float* const dh = state.dh + p * width;
@@ -232,6 +235,7 @@ inline void backward_group(const BackwardJob& job, BackwardState& state, Share g
         copy_unpadded(job.dh0 + sequences[p].batch_index * units, dh, units);
         copy_unpadded(job.dc0 + sequences[p].batch_index * units, state.dc + p * width, units);
     }
+    return true;
 }
 
 GATEWISE_INLINE Index dgates_size(Index units) { return chunk_block_size() * blocks_of(units); }
@@ -241,7 +245,7 @@ inline Index backward_scratch_size(Index units) {
            transposed_size(words(kWide), kChunk);
 }
 
-inline void backward(const BackwardJob& job, Share share, BackwardBuffers buffers) {
+inline bool backward(const BackwardJob& job, Share share, Progress& at, Index rows, BackwardBuffers buffers) {
     const TileRegisters registers;
     const Index units = job.units, width = padded(units);
     Scratch scratch{buffers.scratch};
@@ -253,13 +257,18 @@ inline void backward(const BackwardJob& job, Share share, BackwardBuffers buffer
     state.transposed_h_prev = scratch.words(transposed_size(h_row(units), kChunk));
     state.transposed_dgates = scratch.words(transposed_size(words(kWide), kChunk));
     state.dweight = buffers.dweight;
-    state.filled = 0;
+    state.filled = at.filled;
     // The tiles also multiply the padding after the last block's gates. Nothing uses those sums, but the padding must
     // be numbers.
-    std::memset(state.dgates, 0, sizeof(Word) * static_cast<size_t>(dgates_size(units)));
-    for (Index first = 0; first < share.count; first += kGroup) backward_group(job, state, group_of(share, first));
-    dweight_backward(job, state);
+    if (at.group == 0 && at.step == 0)
+        std::memset(state.dgates, 0, sizeof(Word) * static_cast<size_t>(dgates_size(units)));
+    while (at.group < share.count && backward_group(job, state, group_of(share, at.group), at, rows))
+        at = {.group = at.group + kGroup};
+    const bool left = at.group < share.count;
+    if (!left) dweight_backward(job, state);
+    at.filled = state.filled;
     stream_fence();
+    return left;
 }
 
 inline Index sum_scratch_size(Index units) { return kGates * padded(units); }

@@ -280,7 +280,7 @@ nb::tuple activate(const std::string& isa_name, const In<float>& x) {
     const Index count = static_cast<Index>(x.size());
     const Out sigmoid = new_array({count}), tanh = new_array({count});
     // As one part, for its treatment of denormals.
-    run_parts(1, [&](Index) {
+    run_pieces(1, 1, [&](Index) {
         isa.activate({.count = count, .x = x.data(), .sigmoid = sigmoid.data(), .tanh = tanh.data()});
     });
     return nb::make_tuple(sigmoid, tanh);

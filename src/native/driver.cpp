@@ -19,28 +19,50 @@ bool must_stream(const Isa& isa, const Batch& batch, Index units) {
     return batch.steps * blocks_of(isa, units) * isa.lanes * kGates > kStreamFrom;
 }
 
+// Multiply-adds of a segment of a share, about 0.3 ms of one thread.
+constexpr Index kSegment = Index{1} << 24;
+
+// Rows of a forward segment; one of backward has twice the multiply-adds.
+Index segment_rows(Index units) { return std::max<Index>(2, kSegment / (kGates * units * units)); }
+
+// Elements of an array that one thread takes at a time; about ten microseconds of work.
+constexpr Index kPiece = Index{1} << 14;
+// Row by row, for which a number of steps is due.
+constexpr Index kCatchUpPiece = kPiece / 8;
+
+// Call f for ranges of `size` that together are 0 .. count, on up to `threads` threads.
+template <class F>
+void run_ranges(Index threads, Index count, Index size, const F& f) {
+    run_pieces(threads, (count + size - 1) / size, [&](Index piece) {
+        f(Range{.first = piece * size, .last = std::min(count, (piece + 1) * size)});
+    });
+}
+
+// Parts of a work that run_pieces shares out, where each needs scratch of its own.
+constexpr Index kPartsPerThread = 4;
+
 // Part `part` of a range of `count`.
 Range part_of(Index count, Index part, Index parts) {
     return {.first = count * part / parts, .last = count * (part + 1) / parts};
 }
 
-// One array of floats for each thread. Two cache lines are the unit, since processors prefetch them in pairs and some
-// have lines of that size: no two threads write to one.
-class ThreadFloats {
+// One array of floats for each part of the work. Two cache lines are the unit, since processors prefetch them in pairs
+// and some have lines of that size: no two threads write to one.
+class PartFloats {
   public:
-    ThreadFloats(Index size, Index threads)
-        : stride_((size + kUnit - 1) / kUnit * kUnit), threads_(threads), floats_(stride_ * threads) {}
-    float* of(Index thread) const { return floats_.data() + stride_ * thread; }
-    float* zeroed(Index thread) const {
-        std::memset(of(thread), 0, static_cast<size_t>(stride_) * sizeof(float));
-        return of(thread);
+    PartFloats(Index size, Index parts)
+        : stride_((size + kUnit - 1) / kUnit * kUnit), parts_(parts), floats_(stride_ * parts) {}
+    float* of(Index part) const { return floats_.data() + stride_ * part; }
+    float* zeroed(Index part) const {
+        std::memset(of(part), 0, static_cast<size_t>(stride_) * sizeof(float));
+        return of(part);
     }
-    PartialSums partial_sums() const { return {.first = floats_.data(), .stride = stride_, .count = threads_}; }
+    PartialSums partial_sums() const { return {.first = floats_.data(), .stride = stride_, .count = parts_}; }
 
   private:
     static constexpr Index kUnit = 2 * kCacheLine;
     static_assert(kUnit * sizeof(float) % kAlignment == 0, "every thread's array is aligned");
-    Index stride_, threads_;
+    Index stride_, parts_;
     Floats floats_;
 };
 
@@ -72,10 +94,11 @@ void sum_dpre(
         .order = sorted.order.data(),
         .offsets = sorted.offsets.data(),
         .dpre = arrays.dpre};
-    const ThreadFloats scratch(isa.sum_scratch_size(units), threads);
     // The first row of a part, so that parts have about the same number of steps to read and rows to write.
+    const Index parts = kPartsPerThread * threads;
+    const PartFloats scratch(isa.sum_scratch_size(units), parts);
     const auto first_of = [&](Index part) {
-        const Index wanted = (batch.steps + pre_rows) * part / threads;
+        const Index wanted = (batch.steps + pre_rows) * part / parts;
         Index low = 0, high = pre_rows;
         while (low < high) {
             const Index middle = (low + high) / 2;
@@ -86,8 +109,8 @@ void sum_dpre(
         }
         return low;
     };
-    run_parts(threads, [&](Index part) {
-        const Index last = part + 1 == threads ? pre_rows : first_of(part + 1);
+    run_pieces(threads, parts, [&](Index part) {
+        const Index last = part + 1 == parts ? pre_rows : first_of(part + 1);
         isa.sum_rows(job, {.first = first_of(part), .last = last}, scratch.of(part));
     });
 }
@@ -98,88 +121,86 @@ Index linear_threads(const LinearShape& shape) {
     return std::max<Index>(1, static_cast<Index>(std::min<double>(shape.threads, work / kMinWorkPerThread)));
 }
 
-// Elements of an array that one thread takes at a time; about ten microseconds of work.
-constexpr Index kPiece = Index{1} << 14;
-// Row by row, for which a number of steps is due.
-constexpr Index kCatchUpPiece = kPiece / 8;
-
-// Call f for ranges of `size` that together are 0 .. count, on up to `threads` threads.
-template <class F>
-void run_ranges(Index threads, Index count, Index size, const F& f) {
-    run_pieces(threads, (count + size - 1) / size, [&](Index piece) {
-        f(Range{.first = piece * size, .last = std::min(count, (piece + 1) * size)});
-    });
-}
-
 Index rows_of(Index piece, Index columns) { return std::max<Index>(1, piece / std::max<Index>(1, columns)); }
 
 }  // namespace
 
 void run_forward(const Isa& isa, const Batch& batch, ForwardJob job, const float* weight_hh) {
     const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads, Pass::forward);
-    const Index threads = plan.threads(), blocks = blocks_of(isa, job.units);
+    const Index shares = plan.threads(), blocks = blocks_of(isa, job.units), rows = segment_rows(job.units);
     const Floats weights(job.weights == nullptr ? isa.forward_weights_size(job.units) : 0);
-    const ThreadFloats scratch(isa.forward_scratch_size(job.units), threads);
+    const PartFloats scratch(isa.forward_scratch_size(job.units), shares);
     if (job.weights == nullptr) {
-        run_parts(threads, [&](Index part) {
-            isa.pack_forward(job.units, weight_hh, weights.words(), part_of(blocks, part, threads));
+        run_ranges(shares, blocks, 1, [&](Range range) {
+            isa.pack_forward(job.units, weight_hh, weights.words(), range);
         });
         job.weights = weights.words();
     }
     job.stream = must_stream(isa, batch, job.units);
-    run_parts(threads, [&](Index part) { isa.forward(job, plan.share(part), scratch.of(part)); });
+    std::vector<Progress> progress(shares);
+    run_shares(shares, [&](Index share) {
+        return isa.forward(job, plan.share(share), progress[share], rows, scratch.of(share));
+    });
 }
 
 void run_backward(const Isa& isa, const Batch& batch, BackwardJob job, const BackwardArrays& arrays) {
     const Plan plan = make_plan(batch.lengths, batch.size, job.units, batch.threads, Pass::backward);
-    const Index threads = plan.threads(), units = job.units, blocks = blocks_of(isa, units);
+    const Index shares = plan.threads(), units = job.units, blocks = blocks_of(isa, units);
+    const Index rows = segment_rows(units) / 2;
     const bool with_dweight = arrays.dweight != nullptr;
     const Floats weights(isa.backward_weights_size(units));
-    const ThreadFloats scratch(isa.backward_scratch_size(units), threads);
-    const ThreadFloats dweights(with_dweight ? isa.dweight_size(units) : 0, threads);
-    run_parts(threads, [&](Index part) {
-        isa.pack_backward(units, arrays.weight_hh, weights.words(), part_of(blocks, part, threads));
+    const PartFloats scratch(isa.backward_scratch_size(units), shares);
+    const PartFloats dweights(with_dweight ? isa.dweight_size(units) : 0, shares);
+    run_ranges(shares, blocks, 1, [&](Range range) {
+        isa.pack_backward(units, arrays.weight_hh, weights.words(), range);
     });
     job.weights = weights.words();
     job.stream = must_stream(isa, batch, units);
     job.dpre = arrays.index == nullptr ? arrays.dpre : nullptr;
-    run_parts(threads, [&](Index part) {
-        float* const dweight = with_dweight ? dweights.zeroed(part) : nullptr;
-        isa.backward(job, plan.share(part), {.scratch = scratch.of(part), .dweight = dweight});
+    std::vector<Progress> progress(shares);
+    run_shares(shares, [&](Index share) {
+        Progress& at = progress[share];
+        if (with_dweight && at.group == 0 && at.step == 0) dweights.zeroed(share);
+        const BackwardBuffers buffers{
+            .scratch = scratch.of(share), .dweight = with_dweight ? dweights.of(share) : nullptr};
+        return isa.backward(job, plan.share(share), at, rows, buffers);
     });
     if (with_dweight)
-        run_parts(threads, [&](Index part) {
-            isa.unpack_dweight(units, dweights.partial_sums(), arrays.dweight, part_of(blocks, part, threads));
+        run_ranges(shares, blocks, 1, [&](Range range) {
+            isa.unpack_dweight(units, dweights.partial_sums(), arrays.dweight, range);
         });
-    if (arrays.index != nullptr) sum_dpre(isa, batch, threads, units, job.gates, arrays);
+    if (arrays.index != nullptr) sum_dpre(isa, batch, shares, units, job.gates, arrays);
 }
 
 void run_linear(const Isa& isa, const LinearShape& shape, const LinearArrays& arrays) {
     const LinearSize size = shape.size;
     const Index threads = linear_threads(shape), wide = kGates * isa.lanes, panels = (size.outputs + wide - 1) / wide;
+    const Index parts = kPartsPerThread * threads;
     const Floats weights(isa.linear_weights_size(size));
-    const ThreadFloats scratch(isa.linear_scratch_size(size), threads);
-    run_parts(threads, [&](Index part) {
-        isa.pack_linear(size, arrays.weight, weights.words(), part_of(panels, part, threads));
+    const PartFloats scratch(isa.linear_scratch_size(size), parts);
+    run_ranges(threads, panels, 1, [&](Range range) {
+        isa.pack_linear(size, arrays.weight, weights.words(), range);
     });
     const LinearJob job{.size = size, .x = arrays.x, .bias = arrays.bias, .weights = weights.words(), .y = arrays.y};
-    run_parts(threads, [&](Index part) { isa.linear(job, part_of(shape.rows, part, threads), scratch.of(part)); });
+    run_pieces(threads, parts, [&](Index part) {
+        isa.linear(job, part_of(shape.rows, part, parts), scratch.of(part));
+    });
 }
 
 void run_linear_backward(const Isa& isa, const LinearShape& shape, const LinearBackwardArrays& arrays) {
     const LinearSize size = shape.size;
-    const Index threads = linear_threads(shape);
+    const Index threads = linear_threads(shape);  // and parts: each has a sum of its own
     const Floats weights(isa.linear_backward_weights_size(size));
-    const ThreadFloats scratch(isa.linear_backward_scratch_size(size), threads);
-    const ThreadFloats dweights(isa.linear_dweight_size(size), threads);
+    const PartFloats scratch(isa.linear_backward_scratch_size(size), threads);
+    const PartFloats dweights(isa.linear_dweight_size(size), threads);
     if (arrays.dx != nullptr) isa.pack_linear_backward(size, arrays.weight, weights.words());
     const LinearBackwardJob job{
         .size = size, .x = arrays.x, .dy = arrays.dy, .weights = weights.words(), .dx = arrays.dx};
-    run_parts(threads, [&](Index part) {
+    run_pieces(threads, threads, [&](Index part) {
         isa.linear_backward(
             job, part_of(shape.rows, part, threads), {.scratch = scratch.of(part), .dweight = dweights.zeroed(part)});
     });
-    run_parts(threads, [&](Index part) {
+    run_pieces(threads, threads, [&](Index part) {
         isa.unpack_linear(size, dweights.partial_sums(), arrays.gradients, part_of(size.outputs, part, threads));
     });
 }
@@ -193,13 +214,14 @@ void run_count_above(const Isa& isa, const Batch& batch, ConvolutionJob job) {
     }
     job.starts = starts.data();
     const Index threads = std::max<Index>(1, std::min(batch.threads, batch.size));
-    const ThreadFloats scratch(isa.convolution_scratch_size(job.channels, longest), threads);
+    const Index parts = std::min(kPartsPerThread * threads, batch.size);
+    const PartFloats scratch(isa.convolution_scratch_size(job.channels, longest), parts);
     // Equal numbers of steps rather than of series, at series boundaries.
-    run_parts(threads, [&](Index part) {
+    run_pieces(threads, parts, [&](Index part) {
         const auto edge = [&](Index at) {
-            return std::lower_bound(starts.begin(), starts.end() - 1, batch.steps * at / threads) - starts.begin();
+            return std::lower_bound(starts.begin(), starts.end() - 1, batch.steps * at / parts) - starts.begin();
         };
-        const Index last = part + 1 == threads ? batch.size : edge(part + 1);
+        const Index last = part + 1 == parts ? batch.size : edge(part + 1);
         isa.count_above(job, {.first = part == 0 ? 0 : edge(part), .last = last}, scratch.of(part));
     });
 }

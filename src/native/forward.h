@@ -1,4 +1,4 @@
-// Forward over the sequences of one thread. Threads share no data, so there is no barrier.
+// Forward over the sequences of one share. Shares have no data in common, so there is no barrier.
 //
 // Sequences come longest first, in groups of at most kGroup that run side by side. The sequences that have a step s are
 // the first `active` of the group. The outer loop of a step is over the blocks of L units, the inner one over the tiles
@@ -50,7 +50,7 @@ struct ForwardStep {
 struct TileSums {
     Index first, rows;  // of the group
     Index block;
-    const float* sums;  // (rows, stride)
+    float* sums;  // (rows, stride). Overwritten
     Index stride;
 };
 
@@ -69,7 +69,9 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
     float* const c_out = saved ? job.c + u : nullptr;
     float* const gates_out = saved ? job.gates + b * kWide : nullptr;
     const Index last = tile.first + tile.rows, stride = tile.stride;
-    const float* sums = tile.sums;
+    // Two loops, since tanh(c) waits for the gates: the rows of each loop are independent, so that a processor computes
+    // several at the same time.
+    float* sums = tile.sums;
     for (Index r = tile.first; r < last; ++r, sums += stride) {
         const float *pre = step.pre[r] + u, *pre_next = step.pre_next[r] + u;
         for (Index gate = 0; gate < kGates; ++gate) prefetch(pre_next + gate * units);
@@ -86,16 +88,11 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
         V i = s_i, f = s_f, o = s_o;
         if (is_binary) i = binary(s_i), f = binary(s_f), o = binary(s_o);
         float* const c_state = c_now + r * width;
-        const V c = f * load(c_state) + i * g;
-        const V h = o * tanh(c);
-        store(c_state, c);
-        store_numbers(step.h_next + r * h_row(units), u, step.mask[r].times(h, u, n), L);
-        const Index row = step.row[r];
-        store_partial(h_out + row * units, h, n);
+        store(c_state, f * load(c_state) + i * g);
+        store_partial(sums, o, n);
         if (!saved) continue;
-        store_partial(c_out + row * units, c, n);
         if (!Whole) s_i = first_lanes(s_i, n), s_f = first_lanes(s_f, n), s_o = first_lanes(s_o, n);
-        float* const gates = gates_out + row * (kGates * width);
+        float* const gates = gates_out + step.row[r] * (kGates * width);
         if (past_cache) {
             stream(gates, s_i);
             stream(gates + L, s_f);
@@ -107,6 +104,13 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
             store(gates + 2 * L, g);
             store(gates + 3 * L, s_o);
         }
+    }
+    sums = tile.sums;
+    for (Index r = tile.first; r < last; ++r, sums += stride) {
+        const V c = load(c_now + r * width), h = load_partial(sums, n) * tanh(c);
+        store_numbers(step.h_next + r * h_row(units), u, step.mask[r].times(h, u, n), L);
+        store_partial(h_out + step.row[r] * units, h, n);
+        if (saved) store_partial(c_out + step.row[r] * units, c, n);
     }
 }
 
@@ -179,57 +183,65 @@ inline void forward_step(const ForwardJob& job, const ForwardStep& step, Index a
 
 inline Index forward_scratch_size(Index units) { return 3 * kGroup * padded(units); }
 
-inline void forward_group(const ForwardJob& job, Share group, float* memory) {
-    const Index units = job.units, width = padded(units), row = h_row(units);
-    Scratch scratch{memory};
-    ForwardStep now;
-    now.h_now = scratch.words(kGroup * width);
-    now.h_next = scratch.words(kGroup * width);
-    now.c_now = scratch.floats(kGroup * width);
-    for (Index p = 0; p < group.count; ++p) {
-        const Index initial = group.sequences[p].batch_index;
-        now.mask[p] = mask_of(job.mask, group.sequences[p], units);
-        if (job.base != nullptr) {
-            now.base[p] = job.pre + job.base[initial] * kGates * units;
-            now.alpha[p] = job.alpha[initial];
-        }
-        copy_operand(now.h_now + p * row, job.h0 + initial * units, now.mask[p], units);
-        for (Index w = words(width); w < row; ++w) now.h_next[p * row + w] = Word{};
-        copy_padded(now.c_now + p * width, job.c0 + initial * units, units);
-    }
-    Index active = group.count;
-    for (Index step = 0;; ++step) {
-        for (; active > 0 && group.sequences[active - 1].length == step; --active) {
-            const Sequence& ended = group.sequences[active - 1];
-            const Index out = ended.batch_index * units;
-            const float* h = step == 0 ? job.h0 + out : job.h + row_at(ended, step - 1, job.reverse) * units;
-            copy_unpadded(job.h_T + out, h, units);
-            copy_unpadded(job.c_T + out, now.c_now + (active - 1) * width, units);
-        }
-        if (active == 0) return;
-        for (Index p = 0; p < active; ++p) {
-            const Sequence& sequence = group.sequences[p];
-            now.row[p] = row_at(sequence, step, job.reverse);
-            now.pre[p] = pre_of(job, now.row[p]);
-            now.pre_next[p] =
-                step + 1 < sequence.length ? pre_of(job, row_at(sequence, step + 1, job.reverse)) : now.pre[p];
-        }
-        forward_step(job, now, active, step % 2 == 1);
-        Word* const previous = now.h_now;
-        now.h_now = now.h_next;
-        now.h_next = previous;
-    }
-}
-
-// The group of a thread's share that starts with its sequence `first`.
+// The group of a share that starts with its sequence `first`.
 GATEWISE_INLINE Share group_of(Share share, Index first) {
     return {.sequences = share.sequences + first, .count = min(kGroup, share.count - first)};
 }
 
-inline void forward(const ForwardJob& job, Share share, float* scratch) {
+// Run a group on until `rows` is used up. Returns whether the group has ended.
+inline bool forward_group(const ForwardJob& job, Share group, Progress& at, Index& rows, float* memory) {
+    const Index units = job.units, width = padded(units), row = h_row(units);
+    Scratch scratch{memory};
+    Word* const h[2] = {scratch.words(kGroup * width), scratch.words(kGroup * width)};
+    ForwardStep now;
+    now.c_now = scratch.floats(kGroup * width);
+    for (Index p = 0; p < group.count; ++p) {
+        now.mask[p] = mask_of(job.mask, group.sequences[p], units);
+        if (job.base != nullptr) {
+            const Index initial = group.sequences[p].batch_index;
+            now.base[p] = job.pre + job.base[initial] * kGates * units;
+            now.alpha[p] = job.alpha[initial];
+        }
+    }
+    if (at.step == 0) {
+        at.active = group.count;
+        for (Index p = 0; p < group.count; ++p) {
+            const Index initial = group.sequences[p].batch_index;
+            copy_operand(h[0] + p * row, job.h0 + initial * units, now.mask[p], units);
+            for (Index w = words(width); w < row; ++w) h[1][p * row + w] = Word{};
+            copy_padded(now.c_now + p * width, job.c0 + initial * units, units);
+        }
+    }
+    for (; rows > 0; rows -= at.active, ++at.step) {
+        for (; at.active > 0 && group.sequences[at.active - 1].length == at.step; --at.active) {
+            const Sequence& ended = group.sequences[at.active - 1];
+            const Index out = ended.batch_index * units;
+            const float* last = at.step == 0 ? job.h0 + out : job.h + row_at(ended, at.step - 1, job.reverse) * units;
+            copy_unpadded(job.h_T + out, last, units);
+            copy_unpadded(job.c_T + out, now.c_now + (at.active - 1) * width, units);
+        }
+        if (at.active == 0) return true;
+        for (Index p = 0; p < at.active; ++p) {
+            const Sequence& sequence = group.sequences[p];
+            now.row[p] = row_at(sequence, at.step, job.reverse);
+            now.pre[p] = pre_of(job, now.row[p]);
+            now.pre_next[p] =
+                at.step + 1 < sequence.length ? pre_of(job, row_at(sequence, at.step + 1, job.reverse)) : now.pre[p];
+        }
+        const Index odd = at.step % 2;
+        now.h_now = h[odd];
+        now.h_next = h[1 - odd];
+        forward_step(job, now, at.active, odd == 1);
+    }
+    return false;
+}
+
+inline bool forward(const ForwardJob& job, Share share, Progress& at, Index rows, float* scratch) {
     const TileRegisters registers;
-    for (Index first = 0; first < share.count; first += kGroup) forward_group(job, group_of(share, first), scratch);
+    while (at.group < share.count && forward_group(job, group_of(share, at.group), at, rows, scratch))
+        at = {.group = at.group + kGroup};
     stream_fence();
+    return at.group < share.count;
 }
 
 }  // namespace gatewise::GATEWISE_ISA

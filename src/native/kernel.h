@@ -27,7 +27,7 @@ enum class Word : std::uint32_t {};
 static_assert(sizeof(Word) == sizeof(float), "a float32 number is one word");
 
 constexpr Index kGates = 4;       // i, f, g, o, in this order in every array
-constexpr Index kGroup = 64;      // sequences of a thread that run in the same steps
+constexpr Index kGroup = 64;      // sequences of a share that run in the same steps
 constexpr Index kCacheLine = 16;  // floats
 constexpr Index kAlignment = 64;  // bytes, of every array from the arena
 
@@ -38,10 +38,18 @@ struct Sequence {
     Index batch_index;  // its row in (B, ...)
 };
 
-// The sequences that one thread runs from their first step to their last, longest first.
+// Sequences that run together from their first step to their last, longest first: the work of one thread.
 struct Share {
     const Sequence* sequences;
     Index count;
+};
+
+// How far a share has run. A share runs in segments, between which another thread may take it over (pool.h).
+struct Progress {
+    Index group = 0;   // the first sequence of the group at hand
+    Index step = 0;    // steps of the group that have run
+    Index active = 0;  // sequences of the group that the last of them had
+    Index filled = 0;  // backward: rows of the chunk in use
 };
 
 // From `first` up to, but without, `last`.
@@ -90,10 +98,10 @@ struct BackwardJob {
     float* dc0;
 };
 
-// What one thread of backward writes besides its results.
+// What backward writes for a share besides its results.
 struct BackwardBuffers {
     float* scratch;
-    float* dweight;  // the thread's partial sum, zero at the start. Null: not wanted
+    float* dweight;  // the share's partial sum, zero at the start. Null: not wanted
 };
 
 // Row u of dpre is the sum of the steps' rows `order[offsets[u]]` to `order[offsets[u + 1] - 1]`.
@@ -105,7 +113,7 @@ struct SumJob {
     float* dpre;           // (U, 4H)
 };
 
-// One partial sum per thread, `stride` floats apart. They are always added in this order.
+// One partial sum per share, `stride` floats apart. They are always added in this order.
 struct PartialSums {
     const float* first;
     Index stride;
@@ -199,13 +207,14 @@ struct Isa {
     Index (*forward_weights_size)(Index units);
     void (*pack_forward)(Index units, const float* weight_hh, Word* packed, Range blocks);
     Index (*forward_scratch_size)(Index units);
-    void (*forward)(const ForwardJob& job, Share share, float* scratch);
+    // Run the share on for about `rows` steps of single sequences. Returns whether something is left of it.
+    bool (*forward)(const ForwardJob& job, Share share, Progress& progress, Index rows, float* scratch);
 
     Index (*backward_weights_size)(Index units);
     void (*pack_backward)(Index units, const float* weight_hh, Word* packed, Range blocks);
     Index (*backward_scratch_size)(Index units);
     Index (*dweight_size)(Index units);
-    void (*backward)(const BackwardJob& job, Share share, BackwardBuffers buffers);
+    bool (*backward)(const BackwardJob& job, Share share, Progress& progress, Index rows, BackwardBuffers buffers);
     void (*unpack_dweight)(Index units, PartialSums packed, float* dweight, Range blocks);  // to (4H, H)
     Index (*sum_scratch_size)(Index units);
     void (*sum_rows)(const SumJob& job, Range rows, float* scratch);  // rows of dpre

@@ -83,11 +83,11 @@ bool spin(const F& ready) {
 #if defined(__linux__)
 class Affinity {
   public:
-    static Affinity without_caller(Index parts) {
+    static Affinity without_caller(Index threads) {
         Affinity now;
         now.known_ = sched_getaffinity(0, sizeof now.set_, &now.set_) == 0;  // fails with more than 1024 processors
         const int current = sched_getcpu();
-        if (now.known_ && current >= 0 && CPU_COUNT(&now.set_) >= parts) CPU_CLR(current, &now.set_);
+        if (now.known_ && current >= 0 && CPU_COUNT(&now.set_) >= threads) CPU_CLR(current, &now.set_);
         return now;
     }
     void apply_to(std::thread& thread) const {
@@ -110,10 +110,9 @@ struct Affinity {
 #endif
 
 struct Work {
-    void (*work)(void*, Index);
+    void (*call)(void* data, Index thread);
     void* data;
-    Index parts;
-    bool shared;  // parts that have not started when part 0 returns are dropped
+    Index threads;
 };
 
 class Pool {
@@ -122,14 +121,14 @@ class Pool {
     bool try_run(const Work& work) {
         std::unique_lock<std::mutex> caller(caller_, std::try_to_lock);
         if (!caller.owns_lock()) return false;
-        while (std::ssize(threads_) < work.parts - 1) {
-            const Index part = std::ssize(threads_) + 1;
-            threads_.emplace_back([this, part, seen = round_.load()] { serve(part, seen); });
+        while (std::ssize(threads_) < work.threads - 1) {
+            const Index number = std::ssize(threads_) + 1;
+            threads_.emplace_back([this, number, seen = round_.load()] { serve(number, seen); });
             with_affinity_ = 0;
         }
-        set_affinity(work.parts);
+        set_affinity(work.threads);
         error_ = nullptr;
-        unfinished_.store(work.parts - 1, std::memory_order_relaxed);
+        running_.store(work.threads - 1, std::memory_order_relaxed);
         {
             std::lock_guard<std::mutex> lock(mutex_);
             work_ = work;
@@ -137,13 +136,13 @@ class Pool {
             round_.fetch_add(1, std::memory_order_release);
         }
         start_.notify_all();
-        run_part(work, 0);
-        if (work.shared) {
+        run(work, 0);
+        {
             std::lock_guard<std::mutex> lock(mutex_);
-            work_.parts = 1;
-            unfinished_.fetch_sub(work.parts - 1 - started_, std::memory_order_relaxed);
+            work_.threads = 1;  // nobody else starts
+            running_.fetch_sub(work.threads - 1 - started_, std::memory_order_relaxed);
         }
-        const auto finished = [&] { return unfinished_.load(std::memory_order_acquire) == 0; };
+        const auto finished = [&] { return running_.load(std::memory_order_acquire) == 0; };
         if (!spin(finished)) {
             std::unique_lock<std::mutex> lock(mutex_);
             done_.wait(lock, finished);
@@ -154,26 +153,26 @@ class Pool {
 
   private:
     // Called before the threads are woken: a thread that waits for a processor cannot move itself to another.
-    void set_affinity(Index parts) {
-        const Affinity wanted = Affinity::without_caller(parts);
-        if (with_affinity_ >= parts - 1 && wanted == affinity_) return;
-        for (Index n = 0; n < parts - 1; ++n) wanted.apply_to(threads_[n]);
+    void set_affinity(Index threads) {
+        const Affinity wanted = Affinity::without_caller(threads);
+        if (with_affinity_ >= threads - 1 && wanted == affinity_) return;
+        for (Index n = 0; n < threads - 1; ++n) wanted.apply_to(threads_[n]);
         affinity_ = wanted;
-        with_affinity_ = parts - 1;
+        with_affinity_ = threads - 1;
     }
 
-    void run_part(const Work& work, Index part) {
+    void run(const Work& work, Index thread) {
         try {
             const FlushDenormals flush;
-            work.work(work.data, part);
+            work.call(work.data, thread);
         } catch (...) {
             std::lock_guard<std::mutex> lock(mutex_);
             if (!error_) error_ = std::current_exception();
         }
     }
 
-    // The loop of the thread that runs part `part` of each round. `seen` is the last round before it started.
-    void serve(Index part, uint64_t seen) {
+    // The loop of thread `number`. `seen` is the last round before it started.
+    void serve(Index number, uint64_t seen) {
         for (;;) {
             const auto started = [&] { return round_.load(std::memory_order_acquire) != seen; };
             spin(started);
@@ -183,11 +182,11 @@ class Pool {
                 start_.wait(lock, started);
                 seen = round_.load(std::memory_order_relaxed);
                 work = work_;
-                if (part >= work.parts) continue;
+                if (number >= work.threads) continue;
                 ++started_;
             }
-            run_part(work, part);
-            if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            run(work, number);
+            if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
                 std::lock_guard<std::mutex> lock(mutex_);
                 done_.notify_one();
             }
@@ -198,13 +197,37 @@ class Pool {
     std::mutex mutex_;   // guards work_, started_, error_ and the two conditions
     std::condition_variable start_, done_;
     Work work_{};
-    Index started_ = 0;  // parts of work_ besides part 0
+    Index started_ = 0;  // threads besides the caller that have started work_
     std::exception_ptr error_;
     std::atomic<uint64_t> round_{0};
-    std::atomic<Index> unfinished_{0};
+    std::atomic<Index> running_{0};  // threads besides the caller that have not finished work_, or may still start it
     std::vector<std::thread> threads_;
     Affinity affinity_{};  // of the first with_affinity_ of them
     Index with_affinity_ = 0;
+};
+
+// Who runs a share of run_shares.
+class ShareOwner {
+  public:
+    // For a share that has not started.
+    bool start() { return exchange(kWaiting, kRunning); }
+    // Between two segments: leave the share to the thread that has asked for it, if there is one.
+    bool give() { return exchange(kAsked, kGiven); }
+    void finish() { state_.store(kFinished, std::memory_order_release); }
+    // Ask for a share that another thread runs, and wait for it. False where a third thread has asked already, or
+    // where the share has finished.
+    bool take() {
+        if (!exchange(kRunning, kAsked)) return false;
+        const auto answered = [&] { return state_.load(std::memory_order_acquire) != kAsked; };
+        while (!spin(answered)) std::this_thread::yield();
+        return exchange(kGiven, kRunning);
+    }
+
+  private:
+    enum State { kWaiting, kRunning, kAsked, kGiven, kFinished };
+    bool exchange(State from, State to) { return state_.compare_exchange_strong(from, to, std::memory_order_acq_rel); }
+
+    std::atomic<State> state_{kWaiting};
 };
 
 // It is never destroyed, since its threads may still sleep when the process ends. A forked child has none of the
@@ -223,10 +246,29 @@ Pool& pool() {
 
 }  // namespace
 
-void run_parts(Index parts, void (*work)(void* data, Index part), void* data, bool shared) {
-    if (parts > 1 && pool().try_run({.work = work, .data = data, .parts = parts, .shared = shared})) return;
+void run_threads(Index threads, void (*work)(void* data, Index thread), void* data) {
+    if (threads > 1 && pool().try_run({.call = work, .data = data, .threads = threads})) return;
     const FlushDenormals flush;
-    for (Index part = 0; part < parts; ++part) work(data, part);
+    work(data, 0);
+}
+
+void run_shares(Index shares, bool (*advance)(void* data, Index share), void* data) {
+    std::vector<ShareOwner> owners(shares);
+    // False where the share was given away before its end. Its thread then leaves: each share has one.
+    auto run = [&](Index share) {
+        do {
+            if (owners[share].give()) return false;
+        } while (advance(data, share));
+        owners[share].finish();
+        return true;
+    };
+    auto work = [&](Index thread) {
+        for (Index n = 0; n < shares; ++n)
+            if (const Index share = (thread + n) % shares; owners[share].start() && !run(share)) return;
+        for (Index n = 1; n < shares; ++n)
+            if (const Index share = (thread + n) % shares; owners[share].take() && !run(share)) return;
+    };
+    run_threads(shares, [](void* data, Index thread) { (*static_cast<decltype(work)*>(data))(thread); }, &work);
 }
 
 }  // namespace gatewise

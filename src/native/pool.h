@@ -4,26 +4,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <type_traits>
 
 #include "kernel.h"
 
 namespace gatewise {
 
-// Run work(data, 0) to work(data, parts - 1), each once and on a thread of its own, one of them the caller's. Return when
-// all have finished. Denormals count as zero in all of them. Where the pool is busy with another caller's work, the
-// parts run here one after the other, so parts must not wait for each other. The first exception of a part is thrown
-// here. shared: the parts take pieces of the work in turn, and none is left when part 0 returns; a part that has not
-// started by then does not run.
-void run_parts(Index parts, void (*work)(void* data, Index part), void* data, bool shared = false);
-
-template <class F>
-void run_parts(Index parts, F&& f) {
-    using Plain = std::remove_reference_t<F>;
-    run_parts(
-        parts, [](void* data, Index part) { (*static_cast<Plain*>(data))(part); },
-        const_cast<void*>(static_cast<const void*>(&f)));
-}
+// Call work(data, 0) here, and work(data, n) for n up to threads - 1 on other threads at the same time. The calls take
+// the work in turn until none is left: a thread that has not started when work(data, 0) returns does not start any more,
+// and none does where the pool is busy with another caller's work. Return when all that have started have finished.
+// Denormals count as zero in all of them. The first exception of a call is thrown here.
+void run_threads(Index threads, void (*work)(void* data, Index thread), void* data);
 
 // Run f(0) to f(pieces - 1), each once, on up to `threads` threads that each take the next piece when they have finished
 // one. A thread that gets no processor, since another process is busy there, takes none and is not waited for.
@@ -33,9 +23,21 @@ void run_pieces(Index threads, Index pieces, const F& f) {
     auto take = [&] {
         for (Index piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) f(piece);
     };
-    run_parts(
-        std::max<Index>(1, std::min(threads, pieces)),
-        [](void* data, Index) { (*static_cast<decltype(take)*>(data))(); }, &take, true);
+    const auto call = [](void* data, Index) { (*static_cast<decltype(take)*>(data))(); };
+    run_threads(std::max<Index>(1, std::min(threads, pieces)), call, &take);
+}
+
+// Run shares 0 to shares - 1, each on a thread of its own, by calls of advance(share), which run a segment of the share
+// and return whether there is another. A thread that has finished its share takes over another one: one that has not
+// started or, between two segments, one whose thread is slower because another process is busy on its processor. The
+// result must not depend on the thread of a segment. advance must not throw.
+void run_shares(Index shares, bool (*advance)(void* data, Index share), void* data);
+
+template <class F>
+void run_shares(Index shares, const F& f) {
+    run_shares(
+        shares, [](void* data, Index share) { return (*static_cast<const F*>(data))(share); },
+        const_cast<void*>(static_cast<const void*>(&f)));
 }
 
 }  // namespace gatewise

@@ -24,7 +24,12 @@ struct TileRegisters {
     TileRegisters() {}
 };
 
+// Steps k by which the panel of w is fetched ahead: it may come from the third-level cache.
+constexpr Index kAhead = 16;
+
 // Transposed: a_row is 1, and one pointer moves along k. Otherwise a_k is 1, and each row has a pointer.
+//
+// What is added to may lie in the third-level cache (dW). It is fetched while the tile multiplies, and added at the end.
 template <int R, int NV, int Panels, bool Transposed>
 GATEWISE_NOINLINE void multiply(const Tile& tile) {
     float* const out = tile.out;
@@ -33,7 +38,10 @@ GATEWISE_NOINLINE void multiply(const Tile& tile) {
     V acc[R][Panels * NV];
     GATEWISE_UNROLL
     for (int r = 0; r < R; ++r) GATEWISE_UNROLL
-    for (int v = 0; v < Panels * NV; ++v) acc[r][v] = add ? load(out + r * out_row + v * L) : V{};
+    for (int v = 0; v < Panels * NV; ++v) {
+        acc[r][v] = V{};
+        if (add) prefetch_for_write(out + r * out_row + v * L);
+    }
     const Word* a[R];
     GATEWISE_UNROLL
     for (int r = 0; r < R; ++r) a[r] = tile.a + r * tile.a_row;
@@ -57,6 +65,10 @@ GATEWISE_NOINLINE void multiply(const Tile& tile) {
             V w_kv[NV];
             GATEWISE_UNROLL
             for (int v = 0; v < NV; ++v) w_kv[v] = load(w + v * L);
+            if constexpr (!Transposed) {
+                GATEWISE_UNROLL
+                for (int v = 0; v < NV; ++v) prefetch(w + kAhead * w_k + v * L);
+            }
             GATEWISE_UNROLL
             for (int r = 0; r < R; ++r) {
                 const V a_rk = broadcast_word(Transposed ? a_column + r : a[r] + k);
@@ -69,7 +81,10 @@ GATEWISE_NOINLINE void multiply(const Tile& tile) {
     }
     GATEWISE_UNROLL
     for (int r = 0; r < R; ++r) GATEWISE_UNROLL
-    for (int v = 0; v < Panels * NV; ++v) store(out + r * out_row + v * L, acc[r][v]);
+    for (int v = 0; v < Panels * NV; ++v) {
+        float* const to = out + r * out_row + v * L;
+        store(to, add ? load(to) + acc[r][v] : acc[r][v]);
+    }
 }
 
 // Call `multiply` with `rows` (1 to MaxRows) as a constant.

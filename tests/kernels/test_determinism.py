@@ -28,6 +28,16 @@ def test_the_number_of_threads_changes_only_the_order_of_the_weights_sum(name: s
     assert error < 1e-5
 
 
+def test_a_share_that_another_thread_takes_over_has_the_same_bits() -> None:
+    """One sequence is far longer than all others: the second thread ends early and takes over the first one's share."""
+    arrays = given(units=130, batch=33, longest=1)
+    arrays["lengths"] = np.array([2000] + [10] * 32)
+    arrays["index"] = np.arange(2320, dtype=np.int32) % 6
+    one, two = (both(Native(threads=threads), arrays) for threads in (1, 2))
+    assert same_bits(one, two)
+    assert all(same_bits(two, both(Native(threads=2), arrays), names="") for _ in range(5))
+
+
 @pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize("units", [37, 100])
 def test_a_sequence_does_not_depend_on_its_batch(name: str, units: int) -> None:
