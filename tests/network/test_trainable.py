@@ -99,6 +99,15 @@ def test_trainable_rows_have_the_gradients_of_the_full_table() -> None:
         np.testing.assert_array_equal(array, before[key])
 
 
+def test_a_token_without_a_row_is_refused() -> None:
+    """Another row would be trained in its place."""
+    arch = ARCHITECTURES["both ways"]
+    network = Network(arch, parameters_of(arch), trainable_rows=np.array([0, 2, 3, 29]))
+    network.backward(Batch.of([np.array([3, 2, 29]), np.zeros(0, np.int64)], arch), squares)
+    with pytest.raises(InputError, match="token 7 is not among the trainable rows"):
+        network.backward(Batch.of([np.array([3, 7, 29])], arch), squares)
+
+
 @pytest.mark.parametrize("name", ["both ways", "series"])
 def test_dropout_is_drawn_from_the_generator_and_in_training_only(name: str) -> None:
     arch = ARCHITECTURES[name]

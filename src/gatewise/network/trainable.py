@@ -94,10 +94,13 @@ class Network:
         return RecordingOps(self.kernel, dropout=self.dropout)
 
     def with_rows(self, batch: Batch) -> Batch:
-        """The batch with its tokens as row numbers of `trainable_rows`."""
+        """The batch with its tokens as row numbers of `trainable_rows`. Raises InputError for a token without a row."""
         if self._row_of is None or batch.distinct is None:
             return batch
-        return Batch(batch.lengths, self._row_of[batch.distinct], batch.index, batch.values, batch.pads)
+        rows = self._row_of[batch.distinct]
+        if int(rows.min(initial=0)) < 0:
+            raise InputError(f"token {batch.distinct[rows < 0][0]} is not among the trainable rows")
+        return Batch(batch.lengths, rows, batch.index, batch.values, batch.pads)
 
     def gradients(self) -> Gradients:
         """The gradients by name that have accumulated since `zero_grad`; of the embedding, by row."""
