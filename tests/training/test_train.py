@@ -128,6 +128,13 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_leaves_a_checkp
         assert array.tobytes() == resumed.parameters[name].tobytes(), name
 
 
+def test_a_validation_loss_that_is_not_finite_is_an_error() -> None:
+    """The one step of the epoch has a finite loss, and its weights overflow: the initial network would be returned."""
+    options: dict[str, Any] = {**SMALL, **ALONE, "epochs": 1, "batch_size": 200, "min_batch_tokens": 0}
+    with pytest.raises(TrainingError, match="the validation loss is not finite after epoch 1; a lower learning rate"):
+        train(made_reviews(120, 7), **options, schedule="constant", learning_rate=3e38)
+
+
 def test_the_error_of_a_step_is_not_replaced_by_that_of_its_checkpoint(tmp_path: Path) -> None:
     """The weights are not finite after step 1, whose loss is; so nothing is written, and nothing says that it was."""
     options: dict[str, Any] = {**SMALL, **ALONE, "epochs": 2, "schedule": "constant", "learning_rate": 1e39}

@@ -24,7 +24,7 @@ from gatewise.network.trainable import TABLE, Network
 from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint
-from gatewise.training.objective import correct_rows, loss_of, scores_of
+from gatewise.training.objective import Scores, correct_rows, loss_of, scores_of
 from gatewise.training.optim import Adam, clipping, gradient_norm, learning_rate_at
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -182,15 +182,25 @@ class Loop:
         regression = self.training_data.data.task == "regression"
         return None if regression else self.progress.correct / self.progress.loss_count
 
-    def _validate(self) -> None:
-        progress, training_data = self.progress, self.training_data
-        state = self.state()
+    @np.errstate(over="ignore", invalid="ignore")
+    def _scores(self, state: dict[str, Array]) -> Scores:
+        """Of the validation part with the weights `state`. Raises TrainingError for a loss that is not finite."""
+        training_data, epoch = self.training_data, self.progress.epoch
         if self.out_of_fold:
-            logits = self.out_of_fold[progress.epoch]
+            logits = self.out_of_fold[epoch]
         else:
             logits = self.model(state).logits_of([training_data.sequences[n] for n in training_data.validation])
             self.validation_logits.append(logits)
-        loss, accuracy, rmse = scores_of(training_data, logits, training_data.validation)
+        scores = scores_of(training_data, logits, training_data.validation)
+        if not math.isfinite(scores.loss):
+            raise TrainingError(
+                f"the validation loss is not finite after epoch {epoch + 1}; a lower learning rate helps"
+            )
+        return scores
+
+    def _validate(self) -> None:
+        progress, state = self.progress, self.state()
+        loss, accuracy, rmse = self._scores(state)
         # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
         best = loss < min((row.val_loss for row in progress.history), default=math.inf)
         if best:
