@@ -49,7 +49,7 @@ app = typer.Typer(
 )
 for command, short in (
     (pretrain, "Train a language model on unlabelled texts, for classifiers to start from."),
-    (train, "Train a classifier and save it."),
+    (train, "Train a classifier or a regressor and save it."),
     (evaluate, "Evaluate a model on labelled data."),
     (predict, "Predict the labels of texts or series."),
     (explain, "Attribute a prediction to words; inspect the LSTM's gates and units."),
@@ -75,7 +75,7 @@ def gatewise(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """The glass-box LSTM: train text and series classifiers on the CPU, and inspect every gate.
+    """The glass-box LSTM: train models of texts and series on the CPU, and inspect every gate.
 
     \b
     gatewise train imdb --recipe tutorial             train the tutorial's model into models/imdb-tutorial

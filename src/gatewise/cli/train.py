@@ -1,4 +1,4 @@
-"""`gatewise train`: train a classifier and save it in a model folder."""
+"""`gatewise train`: train a classifier or a regressor and save it in a model folder."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def train(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a classifier on texts or series and save the epoch with the lowest validation loss.
+    """Train a classifier or a regressor on texts or series; save the epoch with the lowest validation loss.
 
     \b
     gatewise train imdb --recipe tutorial                            the tutorial's model

@@ -6,8 +6,8 @@ rows, L-BFGS (Liu & Nocedal 1989) minimises from zero
 
     Σ_i cross-entropy_i + l2/2 Σ w²        logit = w x + b; the bias is not penalised
 
-and the standardisation is folded into the dense layer. (`linear_solver` fits columns that do not depend on each other,
-in single precision, to sparse features. A softmax is neither.)
+and the standardisation is folded into the dense layer. (`linear_solver` cannot fit a softmax, whose outputs depend on
+each other, and computes in single precision, for sparse features.)
 """
 
 from __future__ import annotations

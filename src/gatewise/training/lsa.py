@@ -76,8 +76,8 @@ def fit_lsa(
     """LSA of n texts (full sequences of token ids). Equal arguments give equal bits.
 
     n_components: at most so many directions, fewer where there are fewer n-grams or texts; a direction without
-    variance is 0. order, min_df, exclude: see `count_ngrams`. threads: of the sparse products, which do not depend on
-    their number.
+    variance is 0. order, min_df, exclude: see `count_ngrams`. threads: of the matrix products; the result does not
+    depend on their number.
     """
     vectors = np.zeros((len(sequences), 0), dtype=np.float32)
     empty = LSA(np.zeros(0, np.int64), vectors[:0], np.zeros(len(sequences), np.float32), vectors)

@@ -124,7 +124,7 @@ class RunFolder:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Hold the run folder's lock, and NumPy's products to one thread; at the end delete the folder, unless an
+        """Hold the run folder's lock and give NumPy's products one thread; at the end delete the folder, unless an
         exception leaves it for `resume`.
         """
         with locked(self.folder) if self.folder is not None else nullcontext(), one_blas_thread():
