@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.busy import MAX_OTHER_LOAD
 from benchmarks.case import Case
 from benchmarks.cases import cases, names
 from benchmarks.equivalence import NotEquivalent
@@ -107,6 +108,8 @@ def _print(case: Case, measurement: Measurement) -> None:
             rate = f" ({case.scale / seconds:.2f} {case.unit}/s)"
         settings = measurement.info[name]["settings"]
         print(f"  {name:26} {1e3 * seconds:9.3f} ms{rate}  [{settings}{note}]", flush=True)
+    if (load := measurement.other_load or 0) > MAX_OTHER_LOAD:
+        print(f"warning: other processes used {load:.2f} processors during {case.name}", file=sys.stderr)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ LIBRARY: dict[str, str | None] = {
     "pytorch": "torch",
     "tensorflow": "tensorflow",
     "onnx_runtime": "onnxruntime",
+    "openvino": "openvino",
 }
 
 
@@ -45,7 +46,8 @@ class Case:
     """Work that several contenders do, interleaved.
 
     equivalent: all compute the same function, which is checked first. warmup: rounds that do not count. fresh_process:
-    each contender starts in a new process. scale: the work of one run, in `unit`.
+    each contender starts in a new process. scale: the work of one run, in `unit`. busy: other processes keep all
+    processors but one busy meanwhile.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Case:
     fresh_process: bool = False
     scale: float = 1.0
     unit: str = ""
+    busy: bool = False
 
 
 BF16_TOLERANCE = 0.05  # operands with 8 bits of mantissa, over a thousand steps

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.case import Case, Contender, gatewise
+from benchmarks.case import BF16_TOLERANCE, Case, Contender, gatewise
 from benchmarks.kernel_cases import kernel_cases
 from benchmarks.messages import Arrays
 from benchmarks.reviews import LENGTH, Reviews, weights
@@ -27,6 +27,8 @@ KERAS: tuple[dict[str, Any], ...] = (
     {"api": "train_on_batch"},
     {"api": "train_on_batch", "jit_compile": True},
 )
+ONNXRUNTIME = ({"sequence_lens": False}, {"sequence_lens": True})
+OPENVINO = ({"hint": "THROUGHPUT"}, {"hint": "LATENCY"})
 SIZES = ({"size": 512}, {"size": 1024}, {"size": 2048})
 
 
@@ -37,7 +39,9 @@ def cases(reviews: Reviews) -> list[Case]:
         out += [_step_tutorial(reviews, threads), _step_masked(reviews, threads), _step_bucketed(reviews, threads)]
         out += [_recurrence(units, threads) for units in UNITS]
         out += [_inference(reviews, threads)]
-    out += [_latency(reviews), _recurrent_dropout(reviews), _thread_scaling_step(reviews), _thread_scaling_kernel()]
+    out += [_latency(reviews), _recurrent_dropout(reviews)]
+    for busy in (False, True):
+        out += [_thread_scaling_step(reviews, busy), _thread_scaling_kernel(busy)]
     return [*out, *kernel_cases(reviews)]
 
 
@@ -152,6 +156,15 @@ def sgemm_contenders(threads: int) -> tuple[Contender, ...]:
     )
 
 
+def _openvino(threads: int, variants: tuple[dict[str, Any], ...]) -> tuple[Contender, ...]:
+    """OpenVINO in float32 and in bfloat16."""
+    f32, bf16 = {"precision": "f32"}, {"precision": "bf16"}
+    return (
+        Contender("openvino", "openvino", threads, f32, variants=variants),
+        Contender("openvino bf16", "openvino", threads, bf16, variants=variants, tolerance=BF16_TOLERANCE),
+    )
+
+
 def _inference(reviews: Reviews, threads: int) -> Case:
     rows = reviews.sorted_by_length(1000, 1)
     return Case(
@@ -160,12 +173,8 @@ def _inference(reviews: Reviews, threads: int) -> Case:
         kind="inference",
         contenders=(
             *gatewise(threads, variants=VARIANTS, vocab_size=reviews.vocab_size),
-            Contender(
-                "onnxruntime",
-                "onnx_runtime",
-                threads,
-                variants=({"sequence_lens": False}, {"sequence_lens": True}),
-            ),
+            Contender("onnxruntime", "onnx_runtime", threads, variants=ONNXRUNTIME),
+            *_openvino(threads, OPENVINO),
             Contender("torch", "pytorch", threads, {"layout": "post"}, variants=TORCH),
         ),
         settings={"threads": threads, "padding": "none", "length": LENGTH, "batch_size": BATCH, "repeats": 1},
@@ -184,7 +193,8 @@ def _latency(reviews: Reviews) -> Case:
         contenders=(
             *gatewise(1, variants=VARIANTS, vocab_size=reviews.vocab_size),
             Contender("gatewise forward only", "gatewise", 1, {"vocab_size": reviews.vocab_size, "api": "forward"}),
-            Contender("onnxruntime", "onnx_runtime", 1, variants=({"sequence_lens": False}, {"sequence_lens": True})),
+            Contender("onnxruntime", "onnx_runtime", 1, variants=ONNXRUNTIME),
+            *_openvino(1, ({"hint": "LATENCY"},)),
             Contender("torch", "pytorch", 1, {"layout": "post"}, variants=TORCH),
         ),
         settings={"threads": 1, "padding": "none", "length": LENGTH, "batch_size": 1, "repeats": 100},
@@ -216,30 +226,37 @@ def _recurrent_dropout(reviews: Reviews) -> Case:
 
 
 def _thread_scaling(
-    name: str, description: str, kind: str, arrays: Arrays, settings: Callable[[int], dict[str, Any]]
+    name: str, description: str, kind: str, arrays: Arrays, settings: Callable[[int], dict[str, Any]], busy: bool
 ) -> Case:
+    """busy: runs that are long against the time slices of the operating system, which shares out the processors."""
     contenders = tuple(Contender(f"{n} thread{'s' * (n > 1)}", "gatewise", n, settings(n)) for n in (1, 2))
-    return Case(name, description, kind, contenders, {}, arrays, rounds=21)
+    if busy:
+        name, description = f"busy_{name}", f"{description}, while other processes keep all processors but one busy"
+    else:
+        name = f"thread_scaling_{name}"
+    return Case(name, description, kind, contenders, {}, arrays, rounds=21, busy=busy)
 
 
-def _thread_scaling_step(reviews: Reviews) -> Case:
+def _thread_scaling_step(reviews: Reviews, busy: bool) -> Case:
     arrays = weights() | reviews.take(reviews.shuffled(8 * BATCH, 0))
     description = "training step of the tutorial recipe with one and with two threads"
     return _thread_scaling(
-        "thread_scaling_step",
+        "step",
         description,
         "step",
         arrays,
-        lambda n: _step_settings(n, "pre") | {"vocab_size": reviews.vocab_size},
+        lambda n: _step_settings(n, "pre", steps=8 if busy else 2) | {"vocab_size": reviews.vocab_size},
+        busy,
     )
 
 
-def _thread_scaling_kernel() -> Case:
+def _thread_scaling_kernel(busy: bool) -> Case:
     description = "recurrence, H 128, 64 sequences of 200 steps, with one and with two threads"
     return _thread_scaling(
-        "thread_scaling_kernel",
+        "kernel",
         description,
         "recurrence",
         recurrence_arrays(128, BATCH, 200),
-        lambda n: {"threads": n, "repeats": 3},
+        lambda n: {"threads": n, "repeats": 9 if busy else 3},
+        busy,
     )

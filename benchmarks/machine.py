@@ -12,6 +12,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def cores() -> int:
+    """The number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine() -> dict[str, Any]:
     """Processor, number of cores that this process may use, operating system, Python and load average."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -20,8 +25,7 @@ def machine() -> dict[str, Any]:
     found = {key.strip(): value.strip() for key, value in pairs.items()}
     name = found.get("model name") or platform.processor() or "unknown"
     kind = f"family {found['cpu family']} model {found['model']}" if "cpu family" in found else ""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    out: dict[str, Any] = {"processor": " ".join([name, kind]).strip(), "cores": cores}
+    out: dict[str, Any] = {"processor": " ".join([name, kind]).strip(), "cores": cores()}
     out |= {"system": f"{platform.system()} {platform.machine()}", "python": platform.python_version()}
     if hasattr(os, "getloadavg"):
         out["load_at_start"] = round(os.getloadavg()[0], 2)

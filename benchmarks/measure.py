@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.busy import OtherLoad, busy_processes
 from benchmarks.case import LIBRARY, Case, Contender
 from benchmarks.equivalence import max_relative_difference
 from benchmarks.interleave import interleave
@@ -21,6 +23,7 @@ VARIANT_ROUNDS = 3  # rounds that choose between the variants of a contender
 class Measurement:
     """The result of a case, by contender: seconds of each round, versions and settings, the largest relative difference
     from the first contender, the median of each variant that was tried, and why a contender was unavailable.
+    other_load: the processors that processes outside the benchmark used meanwhile; None where unknown.
     """
 
     case: Case
@@ -29,6 +32,7 @@ class Measurement:
     difference: dict[str, float] = field(default_factory=dict)
     variants: dict[str, dict[str, float]] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
+    other_load: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -48,7 +52,9 @@ class Measurement:
                 rows[name]["max_relative_difference"] = self.difference[name]
             if name in self.variants:
                 rows[name]["variants"] = self.variants[name]
-        extra = {"scale": self.case.scale, "unit": self.case.unit} if self.case.unit else {}
+        extra: dict[str, Any] = {"scale": self.case.scale, "unit": self.case.unit} if self.case.unit else {}
+        if self.other_load is not None:
+            extra["other_load"] = round(self.other_load, 2)
         return {"description": self.case.description, **extra, "contenders": rows}
 
 
@@ -104,7 +110,10 @@ def measure(case: Case, pool: WorkerPool, rounds: int, quick: bool, log: Callabl
     if outputs:
         tolerances = {contender.name: contender.tolerance for contender in case.contenders}
         result.difference = max_relative_difference(case.contenders[0].name, outputs, tolerances)
-    result.times = interleave(workers, rounds, warmup=min(case.warmup, rounds))
+    with busy_processes() if case.busy else nullcontext():
+        load = OtherLoad()
+        result.times = interleave(workers, rounds, warmup=min(case.warmup, rounds))
+        result.other_load = load.processors()
     return result
 
 

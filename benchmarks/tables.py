@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.busy import MAX_OTHER_LOAD
 from benchmarks.targets import TARGETS, Target
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +31,7 @@ _README = (
     "step_bucketed_vs_torch",
     "recurrence_h128_vs_torch",
     "inference_vs_onnxruntime",
+    "inference_vs_openvino",
     "latency_vs_onnxruntime",
 )
 
@@ -117,7 +119,7 @@ def _settings(full: Full, summary: Summary) -> str:
     lines = ["| case | contender | settings | also tried |", "|---|---|---|---|"]
     for name, case in full["cases"].items():
         for contender, row in case["contenders"].items():
-            if "seconds" not in row or not contender.startswith(("torch", "keras", "onnxruntime")):
+            if "seconds" not in row or not contender.startswith(("torch", "keras", "onnxruntime", "openvino")):
                 continue
             chosen = row["info"]["settings"]
             others = [f"{what}: {_duration(t)}" for what, t in row.get("variants", {}).items() if what != chosen]
@@ -137,10 +139,16 @@ def _environment(full: Full, summary: Summary) -> str:
         for name, case in full["cases"].items()
         if case.get("date", full["date"]) != full["date"]
     ]
+    disturbed = [
+        f"`{name}` ({case['other_load']:.2f})"
+        for name, case in full["cases"].items()
+        if case.get("other_load", 0) > MAX_OTHER_LOAD
+    ]
     lines = [
         f"Measured {full['date']}, commit {full['commit'] or '?'}, `{full['command']}`, {full['minutes']} minutes.",
         *([f"Measured again later: {'; '.join(newer)}."] if newer else []),
         f"Machine: {machine}.",
+        *([f"Processors that other processes used during a case: {', '.join(disturbed)}."] if disturbed else []),
         f"Versions: {packages}.",
         f"Data: {full['data']}.",
     ]

@@ -38,7 +38,9 @@ class Target:
         return "%" if self.formula in ("sgemm_share", "idle") else "x"
 
 
-RECURRENCE = {100: 2.0, 128: 1.35, 256: 1.25, 512: 1.0}
+RECURRENCE = {100: 2.0, 128: 2.0, 256: 2.0, 512: 1.3}
+# The other libraries keep the instruction set that they choose, so only some figures of these builds have goals.
+RECURRENCE_AVX2 = {100: 1.5, 512: 0.9}
 
 
 def _targets() -> list[Target]:
@@ -46,7 +48,7 @@ def _targets() -> list[Target]:
     out = [
         Target("step_vs_torch_padded", "training step, tutorial recipe, vs torch.nn.LSTM padded", 10.0, tutorial,
             "torch padded", "gatewise"),
-        Target("step_vs_keras", "training step, tutorial recipe, vs Keras 3 on TensorFlow", 18.0, tutorial, "keras",
+        Target("step_vs_keras", "training step, tutorial recipe, vs Keras 3 on TensorFlow", 12.0, tutorial, "keras",
             "gatewise"),
         Target("step_masked_vs_torch_packed", "training step, masked, vs torch PackedSequence", 18.0, masked,
             "torch packed", "gatewise"),
@@ -60,17 +62,30 @@ def _targets() -> list[Target]:
     out += [
         Target("layer_h128_vs_torch", "gatewise.nn.LSTM, H 128, forward and backward, vs torch.nn.LSTM", None,
             "recurrence_h128_2", "torch", "gatewise.nn.LSTM"),
-        Target("sgemm_share_h128_1_thread", "share of the sgemm rate, H 128, forward and backward, one thread", 0.72,
-            "recurrence_h128_1", "sgemm", "gatewise", formula="sgemm_share"),
+    ]  # fmt: skip
+    for units in (128, 512):
+        for threads, count in (("1_thread", "one thread"), ("2_threads", "two threads")):
+            description = f"share of the sgemm rate, H {units}, forward and backward, {count}"
+            name, case = f"sgemm_share_h{units}_{threads}", f"recurrence_h{units}_{threads[0]}"
+            out.append(Target(name, description, 0.75, case, "sgemm", "gatewise", formula="sgemm_share"))
+    out += [
         Target("thread_scaling_step", "training step, speed-up from one thread to two", 1.85, "thread_scaling_step",
             "1 thread", "2 threads"),
         Target("thread_scaling_kernel", "recurrence, H 128, speed-up from one thread to two", 1.85,
             "thread_scaling_kernel", "1 thread", "2 threads"),
-        Target("inference_vs_onnxruntime", "inference, 1,000 reviews, vs ONNX Runtime", 1.6, "inference_2",
+        Target("busy_step", "training step while another process is busy, two threads vs one", 1.0, "busy_step",
+            "1 thread", "2 threads"),
+        Target("busy_kernel", "recurrence, H 128, while another process is busy, two threads vs one", 1.0,
+            "busy_kernel", "1 thread", "2 threads"),
+        Target("inference_vs_onnxruntime", "inference, 1,000 reviews, vs ONNX Runtime", 1.8, "inference_2",
             "onnxruntime", "gatewise"),
+        Target("inference_vs_openvino", "inference, 1,000 reviews, vs OpenVINO", 1.8, "inference_2", "openvino",
+            "gatewise"),
         Target("inference_vs_torch", "inference, 1,000 reviews, vs torch", None, "inference_2", "torch", "gatewise"),
         Target("latency_vs_onnxruntime", "latency, one review, one thread, from token ids, vs ONNX Runtime", 1.3,
             "latency_1", "onnxruntime", "gatewise"),
+        Target("latency_vs_openvino", "latency, one review, one thread, from token ids, vs OpenVINO", None,
+            "latency_1", "openvino", "gatewise"),
         Target("latency_forward_vs_onnxruntime", "latency, forward pass only, vs ONNX Runtime", 1.3, "latency_1",
             "onnxruntime", "gatewise forward only"),
         Target("recurrent_dropout_cost", "training step, masked, with recurrent dropout vs without", 1.1,
@@ -79,28 +94,33 @@ def _targets() -> list[Target]:
     for isa in ("avx2", "portable"):
         contender = f"gatewise {isa}"
         out += [
-            Target(f"{isa}_step_vs_torch_padded", f"{isa}: training step vs torch.nn.LSTM padded", 10.0, tutorial,
+            Target(f"{isa}_step_vs_torch_padded", f"{isa}: training step vs torch.nn.LSTM padded", None, tutorial,
                 "torch padded", contender),
-            Target(f"{isa}_step_vs_keras", f"{isa}: training step vs Keras 3", 18.0, tutorial, "keras", contender),
-            Target(f"{isa}_step_masked_vs_torch_packed", f"{isa}: training step, masked, vs torch PackedSequence", 18.0,
+            Target(f"{isa}_step_vs_keras", f"{isa}: training step vs Keras 3", None, tutorial, "keras", contender),
+            Target(f"{isa}_step_masked_vs_torch_packed", f"{isa}: training step, masked, vs torch PackedSequence", None,
                 masked, "torch packed", contender),
-            Target(f"{isa}_step_bucketed_vs_torch", f"{isa}: batches of similar lengths vs torch post-padded", 2.0,
+            Target(f"{isa}_step_bucketed_vs_torch", f"{isa}: batches of similar lengths vs torch post-padded", None,
                 bucketed, "torch bucketed", contender),
-            Target(f"{isa}_inference_vs_onnxruntime", f"{isa}: inference, 1,000 reviews, vs ONNX Runtime", 1.6,
+            Target(f"{isa}_inference_vs_onnxruntime", f"{isa}: inference, 1,000 reviews, vs ONNX Runtime", None,
                 "inference_2", "onnxruntime", contender),
-            Target(f"{isa}_latency_vs_onnxruntime", f"{isa}: latency of one review vs ONNX Runtime", 1.3,
+            Target(f"{isa}_latency_vs_onnxruntime", f"{isa}: latency of one review vs ONNX Runtime", None,
                 "latency_1", "onnxruntime", contender),
         ]  # fmt: skip
-        for units, goal in RECURRENCE.items():
+        for units in RECURRENCE:
             description = f"{isa}: recurrence, H {units}, vs torch.nn.LSTM"
             name, case = f"{isa}_recurrence_h{units}_vs_torch", f"recurrence_h{units}_2"
-            out.append(Target(name, description, goal, case, "torch", contender))
+            least = RECURRENCE_AVX2.get(units) if isa == "avx2" else None
+            out.append(Target(name, description, least, case, "torch", contender))
     return [
         *out,
         Target("bf16_step_vs_float32", "bf16: training step, tutorial recipe, vs gatewise float32", 1.5, tutorial,
             "gatewise", "gatewise bf16"),
         Target("bf16_inference_vs_onnxruntime", "bf16: inference, 1,000 reviews, vs ONNX Runtime float32", 2.5,
             "inference_2", "onnxruntime", "gatewise bf16"),
+        Target("bf16_inference_vs_openvino", "bf16: inference, 1,000 reviews, vs OpenVINO bf16", 1.8, "inference_2",
+            "openvino bf16", "gatewise bf16"),
+        Target("bf16_latency_vs_openvino", "bf16: latency of one review, one thread, vs OpenVINO bf16", None,
+            "latency_1", "openvino bf16", "gatewise bf16"),
         Target("time_per_step_10000_vs_1000", "time per step at 10,000 steps vs at 1,000", 1.1, "sequence_length",
             "10,000 steps", "1,000 steps", is_limit=True, formula="scaled", scale=10),
         Target("time_per_sequence_256_vs_64", "time per sequence at batch size 256 vs 64", 1.1, "batch_size",

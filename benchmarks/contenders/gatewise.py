@@ -70,7 +70,9 @@ def _parameters(arch: Architecture, arrays: Arrays) -> Arrays:
 
 
 class Step:
-    """Training steps as in `gatewise train`. One run is `steps` consecutive batches."""
+    """Training steps as in `gatewise train`, which gives NumPy's products one thread. One run is `steps` consecutive
+    batches.
+    """
 
     def __init__(self, settings: Settings, arrays: Arrays) -> None:
         from gatewise.data import Labelled
@@ -79,10 +81,12 @@ class Step:
         from gatewise.network.trainable import Network
         from gatewise.text import KerasEncoding
         from gatewise.training import Callback, recipe
+        from gatewise.training.blas import one_blas_thread
         from gatewise.training.loop import Loop
         from gatewise.training.training_data import TrainingData
 
         self.settings = settings
+        self.one_blas_thread = one_blas_thread
         self.arch = _architecture(settings, arrays)
         try:
             chosen = recipe("tutorial", padding=settings["padding"], **settings.get("recipe", {}))
@@ -130,7 +134,8 @@ class Step:
         return self.loop._step(rows, self.steps - 1, len(self.batches))
 
     def run(self) -> float:
-        return seconds_of_steps(self._step, self.settings)
+        with self.one_blas_thread():
+            return seconds_of_steps(self._step, self.settings)
 
     def info(self) -> dict[str, str]:
         return _info()

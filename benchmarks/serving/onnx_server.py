@@ -20,7 +20,8 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from benchmarks.contenders.onnx_runtime import graph, session
+from benchmarks.contenders.onnx_graph import graph
+from benchmarks.contenders.onnx_runtime import session
 from gatewise.text.encoding import KerasEncoding
 
 
