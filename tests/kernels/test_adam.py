@@ -111,14 +111,14 @@ def dense_run(dtype: Any, shape: tuple[int, int], batches: list[tuple[Array, Arr
 
 
 def sparse_run(dtype: Any, shape: tuple[int, int], batches: list[tuple[Array, Array]], last_dtype: Any) -> list[Array]:
-    """The same by `catch_up` and `step_rows`."""
+    """The same by `catch_up` and `step` on the rows of a batch."""
     table, given = arrays(shape, dtype), schedule(len(batches), dtype)
     rates, epsilons, decays = given
     last = np.zeros(shape[0], last_dtype)
     for t, (rows, grad) in enumerate(batches, 1):
         adam.catch_up(table[0], rows, *table[1:], last, t - 1, *given, **BETAS)
         of = {"rate": rates[t], "epsilon": epsilons[t], "decay": decays[t], "scale": 0.5 + t % 2}
-        adam.step_rows(table[0], rows, grad, *table[1:], **of, **BETAS)
+        adam.step(table[0], grad, *table[1:], rows, **of, **BETAS)
         last[rows] = t
     adam.catch_up(table[0], None, *table[1:], last, len(batches), *given, **BETAS)
     assert (last == len(batches)).all()
@@ -186,7 +186,7 @@ def test_the_number_of_threads_and_the_instruction_set_change_no_bit(monkeypatch
             table, last = arrays(shape), np.arange(1501) % 7
             adam.step(table[0], grad, *table[1:], rate=1e-3, epsilon=1e-8, decay=1e-4, scale=0.7, **BETAS)
             adam.catch_up(table[0], rows, *table[1:], last, 20, *given, **BETAS)
-            adam.step_rows(table[0], rows, grad[:901], *table[1:], rate=1e-3, epsilon=1e-8, **BETAS)
+            adam.step(table[0], grad[:901], *table[1:], rows, rate=1e-3, epsilon=1e-8, **BETAS)
             norm = np.array(adam.squared_norm([grad, table[0], rng.normal(size=0).astype(np.float32)]))
             found.append([*table, last, norm])
     assert all(same_bits(found[0], other) for other in found[1:])
@@ -259,7 +259,7 @@ def test_empty_arrays(shape: tuple[int, int], where: str) -> None:
     table, rows = arrays(shape), np.arange(shape[0])[::-1].copy()
     given = schedule(4)
     adam.step(table[0], table[0].copy(), *table[1:], rate=1e-3, epsilon=1e-8, **BETAS)
-    adam.step_rows(table[0], rows, table[0].copy(), *table[1:], rate=1e-3, epsilon=1e-8, **BETAS)
+    adam.step(table[0], table[0].copy(), *table[1:], rows, rate=1e-3, epsilon=1e-8, **BETAS)
     last = np.zeros(shape[0], np.int32)
     for chosen in (rows[:0], rows, None):
         adam.catch_up(table[0], chosen, *table[1:], last, 4, *given, **BETAS)
@@ -270,14 +270,14 @@ Call = Callable[..., None]
 
 
 def calls(**changed: Any) -> Iterator[Call]:
-    """step, step_rows and catch_up on sound arguments, but for those in `changed`."""
+    """step, step on rows and catch_up on sound arguments, but for those in `changed`."""
     w, m, v = arrays((6, 5))
     numbers = {"rate": 1e-3, "epsilon": 1e-8, **BETAS}
     rows = np.array([4, 0, 2])
     given: dict[str, Any] = {"weight": w, "m": m, "v": v, **numbers, "grad": w + 1}
     yield partial(adam.step, **{**given, **{k: x for k, x in changed.items() if k not in ("rows", "last", "now")}})
     given |= {"rows": rows, "grad": np.ones((3, 5), np.float32)}
-    yield partial(adam.step_rows, **{**given, **{k: x for k, x in changed.items() if k not in ("last", "now")}})
+    yield partial(adam.step, **{**given, **{k: x for k, x in changed.items() if k not in ("last", "now")}})
     rates, epsilons, decays = schedule(9)
     given = {"weight": w, "rows": rows, "m": m, "v": v, "last": np.zeros(6, np.int64), "now": 9, **BETAS}
     given |= {"rates": rates, "epsilons": epsilons, "decays": decays}

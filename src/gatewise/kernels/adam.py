@@ -9,8 +9,8 @@
 
 A table (V, D) of which a batch reads few rows has no gradient in the others, but a step of Adam moves them too, as long
 as their m is not 0. The sparse form does their steps later, when a row is read next: before a batch, `catch_up` does
-the steps that its rows have missed, after it `step_rows` does the step of the batch. Together they do the operations of
-`step` in its order, so the table has the same bits.
+the steps that its rows have missed, after it `step` does the step of the batch on its rows. Together they do the
+operations of `step` on all rows in its order, so the table has the same bits.
 
 Float32 runs in the C++ extension, on all permitted threads, where `kernels.get` chooses the native kernel. Otherwise,
 and for float64, NumPy runs the same operations in the same order. The extension rounds every operation, so the bits
@@ -67,6 +67,7 @@ def step(
     grad: Array,
     m: Array,
     v: Array,
+    rows: Rows | None = None,
     *,
     rate: float,
     epsilon: float,
@@ -75,45 +76,26 @@ def step(
     decay: float = 0.0,
     scale: float = 1.0,
 ) -> None:
-    """One step on arrays of one shape. Raises InputError for arrays or numbers that do not fit."""
-    _check_arrays({"weight": weight, "m": m, "v": v}, {"grad": grad})
-    if grad.shape != weight.shape:
-        raise InputError(f"grad: expected {weight.shape}, got {grad.shape}")
-    size = _Size.of(weight.dtype, rate, epsilon, beta_1, beta_2, decay, scale)
-    extension = _extension(weight)
-    if extension is not None:
-        extension.adam_step(*_where(), weight, None, grad, m, v, *size.floats())
-        return
-    weight[...], m[...], v[...] = size.stepped(weight, grad, m, v)
+    """One step on arrays of one shape; with `rows` on these distinct rows (R,) int64 of a table (V, D), grad (R, D).
 
-
-def step_rows(
-    weight: Array,
-    rows: Rows,
-    grad: Array,
-    m: Array,
-    v: Array,
-    *,
-    rate: float,
-    epsilon: float,
-    beta_1: float,
-    beta_2: float,
-    decay: float = 0.0,
-    scale: float = 1.0,
-) -> None:
-    """One step on the distinct `rows` (R,) int64 of a table (V, D) with their gradient (R, D).
-
-    For the bits of `step`, call `catch_up` for the steps before, and set `last[rows]` to the number of this one.
+    For the bits of a step on all rows, call `catch_up` for the steps before, and set `last[rows]` to the number of this
+    one. Raises InputError for arrays or numbers that do not fit.
     """
-    _check_table(weight, rows, {"m": m, "v": v}, {"grad": grad})
-    if grad.shape != (len(rows), weight.shape[1]):
-        raise InputError(f"grad: expected {(len(rows), weight.shape[1])}, got {grad.shape}")
+    changed, read = {"weight": weight, "m": m, "v": v}, {"grad": grad}
+    if rows is None:
+        _check_arrays(changed, read)
+    else:
+        _check_table(changed, rows, read)
+    expected = weight.shape if rows is None else (len(rows), weight.shape[1])
+    if grad.shape != expected:
+        raise InputError(f"grad: expected {expected}, got {grad.shape}")
     size = _Size.of(weight.dtype, rate, epsilon, beta_1, beta_2, decay, scale)
     extension = _extension(weight)
     if extension is not None:
         extension.adam_step(*_where(), weight, rows, grad, m, v, *size.floats())
         return
-    weight[rows], m[rows], v[rows] = size.stepped(weight[rows], grad, m[rows], v[rows])
+    at = ... if rows is None else rows
+    weight[at], m[at], v[at] = size.stepped(weight[at], grad, m[at], v[at])
 
 
 def catch_up(
@@ -135,7 +117,7 @@ def catch_up(
     weight's dtype with S > now: [s] is what `step` takes at step s, counted from 1. Raises InputError for arrays that
     do not fit, for a row that is ahead of `now`, and for an epsilon that is not above 0.
     """
-    _check_table(weight, rows, {"m": m, "v": v}, {})
+    _check_table({"weight": weight, "m": m, "v": v}, rows, {})
     if last.shape != weight.shape[:1] or last.dtype not in (np.int32, np.int64) or not last.flags.writeable:
         raise InputError(f"last: expected ({len(weight)},) int32 or int64, got {last.shape} {last.dtype}")
     for name, array in (("rates", rates), ("epsilons", epsilons), ("decays", decays)):
@@ -295,11 +277,12 @@ def _check_arrays(changed: dict[str, Array], read: dict[str, Array]) -> None:
             raise InputError(f"{name} and {other} share memory")
 
 
-def _check_table(weight: Array, rows: Rows | None, changed: dict[str, Array], read: dict[str, Array]) -> None:
+def _check_table(changed: dict[str, Array], rows: Rows | None, read: dict[str, Array]) -> None:
     """As _check_arrays for a table (V, D); raise InputError unless `rows` are distinct rows of it."""
+    weight = changed["weight"]
     if weight.ndim != 2:
         raise InputError(f"weight: expected (V, D), got {weight.shape}")
-    _check_arrays({"weight": weight, **changed}, read)
+    _check_arrays(changed, read)
     if rows is None:
         return
     if rows.ndim != 1 or rows.dtype != np.int64 or not _plain(rows):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,20 +80,21 @@ class Adam:
         for name, rates in self._rates.items():
             rates[self.steps] = np.float32(rate) * self._scale(name)
         for name, gradient in gradients.items():
-            weight, m, v = self.parameters[name], self.m[name], self.v[name]
-            how = partial(
-                adam.step_rows if isinstance(gradient, RowGradient) else adam.step,
+            rows, values = gradient if isinstance(gradient, RowGradient) else (None, gradient)
+            adam.step(
+                self.parameters[name],
+                np.ascontiguousarray(values),
+                self.m[name],
+                self.v[name],
+                rows,
                 rate=float(np.float32(rate) * self._scale(name)),
                 epsilon=float(self._epsilons[self.steps]),
                 beta_1=self.beta_1,
                 beta_2=self.beta_2,
                 scale=scale,
             )
-            if isinstance(gradient, RowGradient):
-                how(weight, gradient.rows, np.ascontiguousarray(gradient.values), m, v)
-                self._last[name][gradient.rows] = self.steps
-            else:
-                how(weight, np.ascontiguousarray(gradient), m, v)
+            if rows is not None:
+                self._last[name][rows] = self.steps
 
     def _forget_steps(self) -> None:
         """Start anew with what `catch_up` reads: nothing of the steps up to the present one."""
