@@ -163,22 +163,33 @@ def test_one_class_is_enough_where_a_model_has_the_others(tmp_path: Path) -> Non
     )
 
 
-def test_bad_rows_of_several_files_have_their_file(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label\nx,1\n,2\n", encoding="utf-8")
-    (tmp_path / "b.csv").write_text("text,label\n,1\ny\n", encoding="utf-8")
-    a, b = (f"'{tmp_path / name}'" for name in ("a.csv", "b.csv"))
+@pytest.mark.parametrize(
+    ("name", "first", "second", "message"),
+    [
+        pytest.param(
+            "csv",
+            "text,label\nx,1\n,2\n",
+            "text,label\n,1\ny\n",
+            "{a}:3: the text is empty (3 bad rows: {a}:3, {b}:2, {b}:3)",
+            id="bad rows",
+        ),
+        pytest.param(
+            "jsonl",
+            '{"text": "a", "label": "x"}\n',
+            '\n{"text": "b", "label": 7}\n',
+            "{b}:2: 'label' is a number (7), but a text ('x') in {a}:1",
+            id="a label of another type",
+        ),
+    ],
+)
+def test_errors_in_several_files_name_the_file(
+    tmp_path: Path, name: str, first: str, second: str, message: str
+) -> None:
+    paths = [write(tmp_path, content, f"{n}.{name}") for n, content in (("a", first), ("b", second))]
     with pytest.raises(DataError) as caught:
-        read_table([tmp_path / "a.csv", tmp_path / "b.csv"])
-    assert str(caught.value) == f"{a}:3: the text is empty (3 bad rows: {a}:3, {b}:2, {b}:3)"
-
-
-def test_a_label_of_another_type_names_its_file(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "x"}\n', encoding="utf-8")
-    (tmp_path / "b.jsonl").write_text('\n{"text": "b", "label": 7}\n', encoding="utf-8")
-    a, b = (f"'{tmp_path / name}'" for name in ("a.jsonl", "b.jsonl"))
-    with pytest.raises(DataError) as caught:
-        read_table([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
-    assert str(caught.value) == f"{b}:2: 'label' is a number (7), but a text ('x') in {a}:1"
+        read_table(paths)
+    a, b = (f"'{path}'" for path in paths)
+    assert str(caught.value) == message.format(a=a, b=b)
 
 
 JSON = {
