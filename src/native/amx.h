@@ -166,13 +166,4 @@ GATEWISE_INLINE void multiply_tile(Index rows, Index vectors, const Tile& tile) 
     }
 }
 
-// At most kFewRows rows by two whole panels, one after the other.
-GATEWISE_INLINE void multiply_two_panels(Index rows, const Tile& tile) {
-    Tile panel = tile;
-    multiply_tile<false>(rows, kVectors, panel);
-    panel.w += tile.w_panel;
-    panel.out += kWide;
-    multiply_tile<false>(rows, kVectors, panel);
-}
-
 }  // namespace gatewise::GATEWISE_ISA

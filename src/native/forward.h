@@ -124,44 +124,10 @@ GATEWISE_INLINE void activate_tile(const ForwardJob& job, const ForwardStep& ste
     activate_block<false, false>(job, step, tile);
 }
 
-// Block b, or blocks b and b + 1 as a pair, for at most kFewRows rows.
-GATEWISE_INLINE void forward_few_rows(
-    const ForwardJob& job, const ForwardStep& step, Index active, Index b, bool pair, float* sums) {
-    const Index units = job.units, vectors = gate_vectors(units, b);
-    Tile tile{
-        .a = step.h_now,
-        .a_row = h_row(units),
-        .a_k = 1,
-        .w = job.weights + forward_panel_size(units) * b,
-        .w_k = vectors * L,
-        .depth = depth_of(units),
-        .out = sums,
-        .out_row = kWide};
-    if (pair) {
-        tile.w_panel = forward_panel_size(units);
-        tile.out_row = 2 * kWide;
-        multiply_two_panels(active, tile);
-        activate_tile(job, step, {.first = 0, .rows = active, .block = b, .sums = sums, .stride = tile.out_row});
-        activate_tile(
-            job, step, {.first = 0, .rows = active, .block = b + 1, .sums = sums + kWide, .stride = tile.out_row});
-    } else {
-        multiply_tile<false>(active, vectors, tile);
-        activate_tile(job, step, {.first = 0, .rows = active, .block = b, .sums = sums, .stride = tile.out_row});
-    }
-}
-
 // Every other step goes from the last block to the first: the panels used last are still in L1.
 inline void forward_step(const ForwardJob& job, const ForwardStep& step, Index active, bool backwards) {
     const Index units = job.units, blocks = blocks_of(units), row = h_row(units), depth = depth_of(units);
     alignas(kAlignment) float sums[kRows * kWide];
-    if (active <= kFewRows) {
-        const Index pairs = units / L / 2, count = pairs + (blocks - 2 * pairs);
-        for (Index done = 0; done < count; ++done) {
-            const Index at = backwards ? count - 1 - done : done;
-            forward_few_rows(job, step, active, at < pairs ? 2 * at : pairs + at, at < pairs, sums);
-        }
-        return;
-    }
     for (Index done = 0; done < blocks; ++done) {
         const Index b = backwards ? blocks - 1 - done : done, vectors = gate_vectors(units, b);
         const Word* w = job.weights + forward_panel_size(units) * b;

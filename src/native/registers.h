@@ -7,8 +7,8 @@
 //       row R-1                                                                    [ R-1 ...           ]
 //
 // A step k costs NV loads, R broadcasts and R NV multiply-adds: 10 and 24 for the 6 x 4 of AVX-512 and NEON (32
-// registers), 7 and 12 for the 3 x 4 of AVX2 and SSE2 (16 registers). One row alone has too few independent sums to
-// hide a multiply-add's latency, so few rows take more vectors (two panels of w at once).
+// registers), 7 and 12 for the 3 x 4 of AVX2 (16 registers). SSE2 needs a register for a product before it is added, so
+// it has 2 x 4.
 //
 // The sums go to memory (a few lines of L1) instead of staying in registers for the activations: where a tile and the
 // activations are one function, GCC spills an accumulator inside the loop, which costs twice as much as these stores.
@@ -30,15 +30,15 @@ constexpr Index kAhead = 16;
 // Transposed: a_row is 1, and one pointer moves along k. Otherwise a_k is 1, and each row has a pointer.
 //
 // What is added to may lie in the third-level cache (dW). It is fetched while the tile multiplies, and added at the end.
-template <int R, int NV, int Panels, bool Transposed>
+template <int R, int NV, bool Transposed>
 GATEWISE_NOINLINE void multiply(const Tile& tile) {
     float* const out = tile.out;
     const Index out_row = tile.out_row;
     const bool add = tile.add;
-    V acc[R][Panels * NV];
+    V acc[R][NV];
     GATEWISE_UNROLL
     for (int r = 0; r < R; ++r) GATEWISE_UNROLL
-    for (int v = 0; v < Panels * NV; ++v) {
+    for (int v = 0; v < NV; ++v) {
         acc[r][v] = V{};
         if (add) prefetch_for_write(out + r * out_row + v * L);
     }
@@ -46,18 +46,18 @@ GATEWISE_NOINLINE void multiply(const Tile& tile) {
     GATEWISE_UNROLL
     for (int r = 0; r < R; ++r) a[r] = tile.a + r * tile.a_row;
     const Word *w = tile.w, *a_column = tile.a;
-    const Index w_panel = tile.w_panel, w_k = tile.w_k, a_k = tile.a_k;
+    const Index w_k = tile.w_k, a_k = tile.a_k;
     const Index depth = tile.depth;
-    static_assert(Panels == 1 || R < Panels * NV);
+    GATEWISE_UNROLL_BY_2
     for (Index k = 0; k < depth; ++k) {
         // The fewer of the two stay in registers while the others pass: 3 x 4 sums, 3 of a and 1 of w are just 16.
-        if constexpr (R < Panels * NV) {
+        if constexpr (R < NV) {
             V a_rk[R];
             GATEWISE_UNROLL
             for (int r = 0; r < R; ++r) a_rk[r] = broadcast_word(Transposed ? a_column + r : a[r] + k);
             GATEWISE_UNROLL
-            for (int v = 0; v < Panels * NV; ++v) {
-                const V w_kv = load(w + (v / NV) * w_panel + (v % NV) * L);
+            for (int v = 0; v < NV; ++v) {
+                const V w_kv = load(w + v * L);
                 GATEWISE_UNROLL
                 for (int r = 0; r < R; ++r) acc[r][v] = multiply_add(acc[r][v], a_rk[r], w_kv);
             }
@@ -81,19 +81,19 @@ GATEWISE_NOINLINE void multiply(const Tile& tile) {
     }
     GATEWISE_UNROLL
     for (int r = 0; r < R; ++r) GATEWISE_UNROLL
-    for (int v = 0; v < Panels * NV; ++v) {
+    for (int v = 0; v < NV; ++v) {
         float* const to = out + r * out_row + v * L;
         store(to, add ? load(to) + acc[r][v] : acc[r][v]);
     }
 }
 
 // Call `multiply` with `rows` (1 to MaxRows) as a constant.
-template <int MaxRows, int NV, int Panels, bool Transposed>
+template <int MaxRows, int NV, bool Transposed>
 GATEWISE_INLINE void dispatch_rows(Index rows, const Tile& tile) {
     if constexpr (MaxRows > 1) {
-        if (rows < MaxRows) return dispatch_rows<MaxRows - 1, NV, Panels, Transposed>(rows, tile);
+        if (rows < MaxRows) return dispatch_rows<MaxRows - 1, NV, Transposed>(rows, tile);
     }
-    multiply<MaxRows, NV, Panels, Transposed>(tile);
+    multiply<MaxRows, NV, Transposed>(tile);
 }
 
 // A tile of `rows` (1 to kRows) by `vectors` (1 to kVectors).
@@ -102,12 +102,7 @@ GATEWISE_INLINE void multiply_tile(Index rows, Index vectors, const Tile& tile) 
     if constexpr (NV > 1) {
         if (vectors < NV) return multiply_tile<Transposed, NV - 1>(rows, vectors, tile);
     }
-    dispatch_rows<kRows, NV, 1, Transposed>(rows, tile);
-}
-
-// At most kFewRows rows by two whole panels.
-GATEWISE_INLINE void multiply_two_panels(Index rows, const Tile& tile) {
-    dispatch_rows<kFewRows, kVectors, 2, false>(rows, tile);
+    dispatch_rows<kRows, NV, Transposed>(rows, tile);
 }
 
 }  // namespace gatewise::GATEWISE_ISA

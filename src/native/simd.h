@@ -18,9 +18,11 @@
 #if defined(__clang__)
 #define GATEWISE_NOINLINE __attribute__((noinline))
 #define GATEWISE_UNROLL _Pragma("unroll")
+#define GATEWISE_UNROLL_BY_2 _Pragma("unroll 2")
 #else
 #define GATEWISE_NOINLINE __attribute__((noinline, noclone))
 #define GATEWISE_UNROLL _Pragma("GCC unroll 32")
+#define GATEWISE_UNROLL_BY_2 _Pragma("GCC unroll 2")
 #endif
 
 namespace gatewise::GATEWISE_ISA {

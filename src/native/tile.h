@@ -14,21 +14,18 @@ namespace gatewise::GATEWISE_ISA {
 
 constexpr int kVectors = 4;            // vectors of a tile: one for each gate
 constexpr Index kWide = kVectors * L;  // floats of a block's four gates
-constexpr int kFewRows = kRows / 2;    // up to so many rows, two panels fit side by side
 
 static_assert(kVectors == kGates);
-static_assert(kFewRows >= 1 && 2 * kFewRows <= kRows, "sums for kRows rows hold two panels' for kFewRows");
 
 // out[r][v] (+)= sum over k of a(r, k) * w[k][v]. a, w, their strides and the depth are in words (operand.h).
 struct Tile {
     const Word* a;
     Index a_row, a_k;  // strides between rows and between k. One of the two is 1
     const Word* w;
-    Index w_k;          // stride between k, at least a panel's width
-    Index w_panel = 0;  // stride between panels, where there are two
+    Index w_k;  // stride between k, at least a panel's width
     Index depth;
     float* out;
-    Index out_row;     // stride between rows. A second panel's vectors follow the first's
+    Index out_row;     // stride between rows
     bool add = false;  // to what is in out. False: to zero
     // For amx.h, whose depth may run over several blocks: the length of a contiguous run of a row of a, a multiple of
     // kDepthStep, and the stride from its last kDepthStep words to the next run.
