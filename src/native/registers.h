@@ -24,9 +24,6 @@ struct TileRegisters {
     TileRegisters() {}
 };
 
-// Steps k by which the panel of w is fetched ahead: it may come from the third-level cache.
-constexpr Index kAhead = 16;
-
 // Transposed: a_row is 1, and one pointer moves along k. Otherwise a_k is 1, and each row has a pointer.
 //
 // What is added to may lie in the third-level cache (dW). It is fetched while the tile multiplies, and added at the end.
@@ -65,10 +62,6 @@ GATEWISE_NOINLINE void multiply(const Tile& tile) {
             V w_kv[NV];
             GATEWISE_UNROLL
             for (int v = 0; v < NV; ++v) w_kv[v] = load(w + v * L);
-            if constexpr (!Transposed) {
-                GATEWISE_UNROLL
-                for (int v = 0; v < NV; ++v) prefetch(w + kAhead * w_k + v * L);
-            }
             GATEWISE_UNROLL
             for (int r = 0; r < R; ++r) {
                 const V a_rk = broadcast_word(Transposed ? a_column + r : a[r] + k);
