@@ -51,6 +51,7 @@ struct GatesRow {
     float* dpre;                            // null: dgates go to `gates`
     bool stream;                            // dpre past the cache
     const float *next_gates, *next_c_prev;  // of the next step to be computed, or of this one where it is the last
+    Index to_next;                          // rows to it
 };
 
 // Its units of block b, whose gradients also go to dgates. Whole: the block has L units.
@@ -67,7 +68,10 @@ GATEWISE_INLINE void gates_backward_block(const GatesRow& row, Index units, bool
     V i = s_i, f = s_f, o = s_o;
     if (is_binary) i = binary(s_i), f = binary(s_f), o = binary(s_o);
     V dh = row.mask.times(load(row.dh + u), u, n), dc = load(row.dc + u);
-    if (row.dh_in != nullptr) dh += load_partial(row.dh_in + u, n);
+    if (row.dh_in != nullptr) {
+        dh += load_partial(row.dh_in + u, n);
+        prefetch(row.dh_in + row.to_next * units + u);
+    }
     if (row.dc_in != nullptr) dc += load_partial(row.dc_in + u, n);
     const V tanh_c = tanh(load_partial(row.c + u, n));
     dc += dh * o * (1.0f - tanh_c * tanh_c);
@@ -97,6 +101,8 @@ GATEWISE_INLINE void gates_backward_block(const GatesRow& row, Index units, bool
         store_partial(row.dpre + u + units, d_f, n);
         store_partial(row.dpre + u + 2 * units, d_g, n);
         store_partial(row.dpre + u + 3 * units, d_o, n);
+        for (Index gate = 0; gate < kGates; ++gate)
+            prefetch_for_write(row.dpre + row.to_next * kGates * units + u + gate * units);
     }
 }
 
@@ -119,6 +125,7 @@ GATEWISE_NOINLINE inline void gates_backward(
     now.dc = state.dc + p * width;
     now.mask = step + 1 == sequence.length ? MaskRow{nullptr} : mask;
     now.dpre = job.dpre == nullptr ? nullptr : job.dpre + row * kGates * units;
+    now.to_next = to_previous;
     now.next_gates = step == 0 ? now.gates : now.gates + to_previous * kGates * width;
     now.next_c_prev = step < 2 ? now.c : now.c_prev + to_previous * units;
     now.stream = job.stream && units % L == 0;  // otherwise its vectors are not at aligned addresses

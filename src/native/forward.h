@@ -67,6 +67,7 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
     const bool saved = job.gates != nullptr;
     float *const c_now = step.c_now + u, *const h_out = job.h + u;
     float* const c_out = saved ? job.c + u : nullptr;
+    const Index to_next = job.reverse ? -units : units;
     float* const gates_out = saved ? job.gates + b * kWide : nullptr;
     const Index last = tile.first + tile.rows, stride = tile.stride;
     // Two loops, since tanh(c) waits for the gates: the rows of each loop are independent, so that a processor computes
@@ -109,8 +110,12 @@ GATEWISE_NOINLINE void activate_block(const ForwardJob& job, const ForwardStep& 
     for (Index r = tile.first; r < last; ++r, sums += stride) {
         const V c = load(c_now + r * width), h = load_partial(sums, n) * tanh(c);
         store_numbers(step.h_next + r * h_row(units), u, step.mask[r].times(h, u, n), L);
-        store_partial(h_out + step.row[r] * units, h, n);
-        if (saved) store_partial(c_out + step.row[r] * units, c, n);
+        float* const h_now = h_out + step.row[r] * units;
+        store_partial(h_now, h, n);
+        prefetch_for_write(h_now + to_next);
+        if (!saved) continue;
+        store_partial(c_out + step.row[r] * units, c, n);
+        prefetch_for_write(c_out + step.row[r] * units + to_next);
     }
 }
 
