@@ -84,11 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """The command as typed, without --peers, which is a path on this machine."""
+    """The command as typed, without the folders of this machine: the name of --data alone, and no --peers."""
     words = list(arguments)
     if "--peers" in words:
         at = words.index("--peers")
         del words[at : at + 2]
+    if "--data" in words:
+        at = words.index("--data") + 1
+        words[at : at + 1] = [Path(word).name for word in words[at : at + 1]]
     return " ".join(["python -m benchmarks", *words])
 
 
