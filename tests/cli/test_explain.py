@@ -37,7 +37,7 @@ def test_it_shows_the_models_explanation(run: Run, keras_model: Model, keras_fol
 def test_options(run: Run, keras_folder: Path) -> None:
     shown = run("explain", keras_folder, TEXT, "--method", "leave-one-out", "--unit", 2, "--top", 1).stdout
     assert "leave-one-out: The fall of the logit" in shown
-    assert "unit 2 (of 0 to 5): contributions to the logit," in shown
+    assert "unit 2 (of 0 to 5): effect on the logit," in shown
 
 
 @pytest.mark.parametrize("kind", ["keras", "tokens"])
@@ -144,11 +144,11 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     model.save(tmp_path / "deep")
     options = (
         "--clamp",
-        "2:forget=0",
+        "6:forget=0",
         "--ablate",
-        "1",
+        "5",
         "--hold-memory",
-        "3",
+        "7",
         "--layer",
         "1",
         "--direction",
@@ -156,13 +156,13 @@ def test_a_layer_and_a_direction_of_it(run: Run, tmp_path: Path, tokens_model: M
     )
     printed = json.loads(run("explain", tmp_path / "deep", TEXT, *options, "--json").stdout)["intervention"]
     clamps = [
-        Clamp("f", 0.0, 2, layer=0, direction="backward"),
-        *ablate(1, 0, "backward"),
-        *hold_memory(3, 0, direction="backward"),
+        Clamp("f", 0.0, 6, layer=0, direction="backward"),
+        *ablate(5, 0, "backward"),
+        *hold_memory(7, 0, direction="backward"),
     ]
     assert printed == json.loads(json.dumps(model.intervene(TEXT, clamps).as_dict()))
     assert printed["before"]["logits"] != printed["after"]["logits"]
-    assert printed["changes"][0] == "forget gate of unit 2 in layer 1, backward = 0"
+    assert printed["changes"][0] == "forget gate of unit 6 in layer 1, backward = 0"
     again = run("explain", tmp_path / "deep", TEXT, "--clamp", "2:forget=0", "--layer", "3")
     assert again.exit_code == 2
     assert "layer must be from 1 to 2, not 3" in again.stderr

@@ -91,7 +91,7 @@ def test_a_clamp_without_unit_applies_to_all_layers() -> None:
 
 
 def test_a_clamp_of_one_direction() -> None:
-    """With a direction a unit counts within it; without, over both side by side."""
+    """A unit has one number, with a direction and without: its position in the layer's output."""
     deep = "bidirectional, two layers, mean and max"
     for clamp, where in (
         (Clamp("f", 1.0, direction="backward"), [False, True, False, True]),
@@ -100,14 +100,18 @@ def test_a_clamp_of_one_direction() -> None:
     ):
         assert [bool((gates.f == 1).all()) for gates in traced(deep, clamp).lstms] == where
     for layer in (0, 1):
-        one = traced(deep, Clamp("o", 0.25, 2, layer=layer, direction="backward"))
+        one = traced(deep, Clamp("o", 0.25, 8, layer=layer, direction="backward"))
         other = traced(deep, Clamp("o", 0.25, 8, layer=layer))
         np.testing.assert_array_equal(one.logits, other.logits)
         assert (one.lstms[2 * layer + 1].o[:, 2] == 0.25).all()
     assert not traced(deep, *ablate(3, 0, "forward")).lstms[0].h[:, 3].any()
-    gates = traced(deep, *hold_memory(3, 0, direction="backward")).lstms[1]
+    gates = traced(deep, *hold_memory(9, 0, direction="backward")).lstms[1]
     assert (gates.c[:, 3] == gates.c0[3]).all()
-    assert str(Clamp("f", 1.0, 3, layer=1, direction="backward")) == "forget gate of unit 3 in layer 2, backward = 1"
+    assert str(Clamp("f", 1.0, 9, layer=1, direction="backward")) == "forget gate of unit 9 in layer 2, backward = 1"
+    with pytest.raises(InputError, match="unit 2 is a forward unit; the backward units are 6 to 11"):
+        done(deep, Clamp("o", 0.25, 2, direction="backward"))
+    with pytest.raises(InputError, match="unit 8 is a backward unit; the forward units are 0 to 5"):
+        done(deep, Clamp("o", 0.25, 8, direction="forward"))
 
 
 def without(net: ExplainedNetwork, unit: int) -> ExplainedNetwork:

@@ -42,6 +42,19 @@ def test_memory_is_used_again_and_given_back_on_demand(empty_arena: Callable[[],
     assert np.array_equal(again.h, want)  # what is in use stays
 
 
+def test_unused_memory_returns_to_the_system(empty_arena: Callable[[], int]) -> None:
+    used = memory.empty((300, 511), np.float32)
+    used.fill(0.25)
+    unused = memory.empty((300, 512), np.float32)
+    del unused
+    assert empty_arena() > 0
+    memory.return_unused()
+    assert empty_arena() == 0
+    assert (used == 0.25).all()
+    del used
+    assert empty_arena() > 0, "the arena works as before"
+
+
 def test_the_arena_is_bounded(empty_arena: Callable[[], int]) -> None:
     native._extension().set_cache_limit(100_000)
     outs = [Native().forward(LSTMCall(**given(units=64, batch=20, longest=30))) for _ in range(5)]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.serve.server import ask
+from gatewise.serve.app import query_parameters
+from tests.serve.server import ask, post
 
 pytest.importorskip("schemathesis")
 
@@ -44,8 +45,35 @@ def test_all_routes_are_described(described: dict[str, Any]) -> None:
 
 def test_units_of_both_directions(port: int) -> None:
     for direction, unit in (("forward", 1), ("backward", 5)):
-        found = ask(port, "GET", f"/units/1?model=tokens&direction={direction}").json()
+        found = ask(port, "GET", f"/units/{unit}?model=tokens").json()
         assert (found["direction"], found["unit"]) == (direction, unit)
+
+
+def test_unknown_query_parameters_are_refused(port: int, described: dict[str, Any]) -> None:
+    """On every path, with the reason, and without the client's words; the described ones are accepted."""
+    for path, methods in described["paths"].items():
+        for about in methods.values():
+            names = {one["name"] for one in about.get("parameters", []) if one["in"] == "query"}
+            assert names == query_parameters(path), path
+    reasons = {
+        "/units/1?dir=backward": "a query parameter is unknown: this path has only layer and model",
+        "/units/1?direction=backward": "a query parameter is unknown: this path has only layer and model",
+        "/model?layer=0&model=tokens": "a query parameter is unknown: this path has only model",
+        "/model?model=tokens&model=tokens": "a query parameter occurs twice",
+        "/?text=sesame": "a query parameter is unknown: this path has none",
+        "/main.js?v=3": "a query parameter is unknown: this path has none",
+        "/metrics?sesame": "a query parameter is unknown: this path has none",
+        "/openapi.json?sesame=": "a query parameter is unknown: this path has none",
+    }
+    for path, reason in reasons.items():
+        reply = ask(port, "GET", path)
+        assert (reply.status, reply.error["message"]) == (422, reason), path
+    for path in ("/predict?model=tokens", "/explain?model=tokens"):
+        assert post(port, path, {"text": "good"}).status == 422
+    reply = ask(port, "GET", "/v2/models/tokens?version=1")
+    assert (reply.status, reply.json()["error"]) == (422, "a query parameter is unknown: this path has none")
+    assert ask(port, "GET", "/units/1?model=tokens&layer=0").status == 200
+    assert ask(port, "GET", "/?").status == 200
 
 
 def test_no_page_from_elsewhere(port: int) -> None:

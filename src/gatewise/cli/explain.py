@@ -50,7 +50,9 @@ _METHOD = (
 _BASELINE = "Baseline of integrated gradients: unknown, pad, zero or mean.  [default: by the model's padding]"
 _CLAMP = "Clamp a gate to a value, for example forget=1 or 37:output=0@4-10. May be repeated."
 _LAYER = "Layer of --clamp, --ablate and --hold-memory, from 1.  [default: for a unit the top one, else all]"
-_DIRECTION = "Direction of --clamp, --ablate and --hold-memory; units are numbered within it.  [default: both]"
+_DIRECTION = (
+    "Direction of --clamp, --ablate and --hold-memory. Backward units follow the forward units.  [default: both]"
+)
 _TARGET = "Class, label or number to explain.  [default: the predicted one; of several labels the most probable]"
 _AGAINST = "Class to compare with: scores for the target against this class.  [default: the mean of all classes]"
 _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be repeated."
@@ -82,7 +84,8 @@ def explain(
     target: Annotated[str | None, option("--target", "CLASS", _TARGET)] = None,
     against: Annotated[str | None, option("--against", "CLASS", _AGAINST)] = None,
     unit: Annotated[
-        int | None, option("--unit", "N", "Unit to show.  [default: the one with the largest effect on the prediction]")
+        int | None,
+        option("--unit", "N", "Unit to show.  [default: a clamped one, else the one with the largest effect]"),
     ] = None,
     clamp: Annotated[list[str] | None, option("--clamp", "[UNIT:]GATE=VALUE[@FROM-TO]", _CLAMP)] = None,
     ablate: Annotated[

@@ -30,7 +30,7 @@ class Clamp:
     gate: i, f, o (0 to 1) or g, the candidate (-1 to 1). unit: its position in a layer's output, the directions side by
     side; None for all. layer: from 0; None for the top layer where a unit is named, else for every layer. steps: of the
     truncated sequence, from 0; None for all. pads: whether the pad steps before the sequence (padding "pre") are
-    clamped too, where `steps` is None. direction: clamp that one only; `unit` is then the position in it.
+    clamped too, where `steps` is None. direction: clamp that one only.
     """
 
     gate: Literal["i", "f", "g", "o"]
@@ -49,8 +49,7 @@ class Clamp:
         if self.unit is None:
             return slice(None)
         place, column = divmod(self.unit, arch.units)
-        its_direction = arch.directions[place] if self.direction is None else self.direction
-        return slice(column, column + 1) if its_direction == direction else None
+        return slice(column, column + 1) if arch.directions[place] == direction else None
 
     def at(self, positions: Array) -> Array:
         """Which of these steps of the sequence (A,) it clamps: (A,) bool."""
@@ -103,9 +102,15 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int) -> None:
         raise InputError(
             f"direction must be {' or '.join(arch.directions)} in this network, not {quote(clamp.direction)}"
         )
-    units = arch.units * (1 if clamp.direction else len(arch.directions))
-    if clamp.unit is not None and not 0 <= clamp.unit < units:
-        raise InputError(f"unit must be from 0 to {units - 1}, not {clamp.unit}")
+    if clamp.unit is not None:
+        units = arch.units * len(arch.directions)
+        if not 0 <= clamp.unit < units:
+            raise InputError(f"unit must be from 0 to {units - 1}, not {clamp.unit}")
+        its_direction = arch.directions[clamp.unit // arch.units]
+        if clamp.direction not in (None, its_direction):
+            first = arch.units * arch.directions.index(clamp.direction)
+            others = f"the {clamp.direction} units are {first} to {first + arch.units - 1}"
+            raise InputError(f"unit {clamp.unit} is a {its_direction} unit; {others}")
     if clamp.layer is not None and not 0 <= clamp.layer < arch.layers:
         raise InputError(f"layer must be from 1 to {arch.layers}, not {clamp.layer + 1}")
     if clamp.steps is not None and not (len(clamp.steps) and min(clamp.steps) >= 0 and max(clamp.steps) < steps):

@@ -202,9 +202,16 @@ class Example(HtmlRepr):
         return unit_contributions(self.net.arch, self.score(weight.T), self.layer(-1))
 
     @property
+    def effects(self) -> Array:
+        """The effect of each unit of the top layer on the target score: the sum of its contributions over the steps,
+        (H x directions,) float64. The base value and the effects add up to the score of the network.
+        """
+        return np.asarray(self.contributions.sum(axis=0))
+
+    @property
     def top_unit(self) -> int:
-        """The unit of the top layer with the largest contributions, in absolute value, summed over the steps."""
-        return int(np.abs(self.contributions).sum(axis=0).argmax())
+        """The unit of the top layer with the largest effect, in absolute value."""
+        return int(np.abs(self.effects).argmax())
 
     def layer(self, number: int) -> tuple[Gates, ...]:
         """The LSTMs of one layer, forward first; -1 is the top layer."""

@@ -49,6 +49,15 @@ class Intervention(HtmlRepr):
         """The score that is explained before, before and after."""
         return self.before.target_score, float(self.before.score(self.after.logits))
 
+    @property
+    def shown_unit(self) -> int:
+        """The unit to show by default: the first of the top layer that a clamp names, else that with the largest effect
+        before.
+        """
+        top = self.before.net.arch.layers - 1
+        clamped = (clamp.unit for clamp in self.clamps if clamp.unit is not None and clamp.layer in (None, top))
+        return next(clamped, self.before.top_unit)
+
     def prefix_scores(self) -> tuple[Array, Array]:
         """The prefix predictions (T + 1,) before and after, as the score that is explained before."""
         score = self.before.score

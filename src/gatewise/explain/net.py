@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gatewise.errors import InputError
+from gatewise.explain.cancel import check_cancelled
 from gatewise.explain.clamp import Clamp, ClampedOps
 from gatewise.kernels import Kernel
 from gatewise.network.architecture import Architecture
@@ -19,6 +20,7 @@ from gatewise.target import Target
 from gatewise.types import Array
 
 STEPS_PER_BATCH = 65_536  # bounds the memory of methods that run a quadratic number of steps
+_STATES_PER_BATCH = 1 << 23  # numbers: steps times the units of a layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +81,13 @@ class ExplainedNetwork:
 
 
 def run_all(net: ExplainedNetwork, sequences: Iterable[Array]) -> Array:
-    """Logits (n, outputs) float64 of n sequences, the linear model included, in ragged batches of at most
-    STEPS_PER_BATCH steps (or one sequence).
+    """Logits (n, outputs) float64 of n sequences, the linear model included, in ragged batches of bounded memory: at
+    most STEPS_PER_BATCH steps (or one sequence), fewer for a wide network. Raises Cancelled between them.
     """
     ops, parts = net.ops(), []
-    for some in chunks(sequences, STEPS_PER_BATCH):
+    steps = min(STEPS_PER_BATCH, _STATES_PER_BATCH // (net.arch.units * len(net.arch.directions)))
+    for some in chunks(sequences, steps):
+        check_cancelled()
         logits = np.asarray(forward(ops, net.parameters, net.arch, Batch.of(some, net.arch)), dtype=np.float64)
         parts.append(logits if net.linear is None else logits + net.linear.logits(some))
     return np.concatenate(parts) if parts else np.zeros((0, net.arch.outputs))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.explain.cancel import check_cancelled
 from gatewise.explain.gates import Gates
 from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.kernels import LSTMCall
@@ -88,6 +89,7 @@ def backward_prefixes(net: ExplainedNetwork, read: Array) -> list[Array]:
     h, c = np.zeros((2, 0, units), dtype=pre.dtype)
     run_of = np.zeros(steps + 1, dtype=np.int64)  # for each prefix: its row of h and c
     for high in range(steps, 0, -_BLOCK):
+        check_cancelled()
         low = max(0, high - _BLOCK)
         new = np.arange(high, low, -1)  # the prefixes that end in this block, the longest first
         ends = np.concatenate([np.full(len(h), high), new])

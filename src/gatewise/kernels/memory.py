@@ -7,8 +7,10 @@ C++ extension (src/native/arena.h), from which the kernel's results come, keeps 
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from gatewise.kernels import native
 from gatewise.types import Array
 
 SMALLEST = 1 << 17  # bytes; the C library keeps smaller blocks itself
+_CACHE_LIMIT = 1 << 30  # bytes, as in src/native/arena.cpp
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -54,3 +57,23 @@ def concatenate(parts: Sequence[Array], axis: int = 0) -> Array:
     shape = list(parts[0].shape)
     shape[axis] = sum(part.shape[axis] for part in parts)
     return np.concatenate(parts, axis=axis, out=empty(tuple(shape), parts[0].dtype))
+
+
+def return_unused() -> None:
+    """Return to the system the memory that the arena and the C library keep for later arrays."""
+    extension = native.imported()[0]
+    if extension is not None:
+        extension.set_cache_limit(0)
+        extension.set_cache_limit(_CACHE_LIMIT)
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Any:
+    """malloc_trim of glibc; None for other C libraries, which have no such function."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # TypeError: Windows has no library of the whole process
+        return None

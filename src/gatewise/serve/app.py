@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +25,8 @@ from gatewise.serve.static_files import StaticFile, accepts_gzip, read_static_fi
 
 _ModelName = Annotated[str | None, Query(max_length=200, description="The model; the default is the first one.")]
 _BODY_ERRORS = (403, 404, 413, 415, 429, 504)  # of routes with a body
+_MODEL_PARAMETERS = frozenset({"model"})
+_UNIT_PARAMETERS = frozenset({"layer", "model"})
 
 
 def create_app(models: Mapping[str, Model], settings: Settings, port: int) -> tuple[SecurityMiddleware, State]:
@@ -49,7 +51,15 @@ def create_app(models: Mapping[str, Model], settings: Settings, port: int) -> tu
     app.add_exception_handler(HTTPError, _http_error)
     app.add_exception_handler(Exception, _failed)
     direct = {"/predict": partial(handlers.predict, state)}
-    return SecurityMiddleware(app, settings, settings.hosts(port), state.metrics.request, direct), state
+    security = SecurityMiddleware(app, settings, settings.hosts(port), state.metrics.request, direct, query_parameters)
+    return security, state
+
+
+def query_parameters(path: str) -> frozenset[str]:
+    """The query parameters of a path; every other one is refused."""
+    if path == "/model":
+        return _MODEL_PARAMETERS
+    return _UNIT_PARAMETERS if path.startswith("/units/") else frozenset()
 
 
 def _add_routes(app: FastAPI, state: State) -> None:
@@ -72,20 +82,19 @@ def _add_routes(app: FastAPI, state: State) -> None:
         """The explanation of a prediction: attribution, prefix predictions, gates."""
         return _json(await handlers.explain(state, request.scope, await request.body()))
 
-    @app.get("/model", responses=openapi.answers(None, 404, 422, 429, 504))
+    @app.get("/model", responses=openapi.answers(None, 404, 429, 504))
     async def model(model: _ModelName = None) -> Response:
         """The model card."""
         return _json(await handlers.model_card(state, model))
 
-    @app.get("/units/{k}", responses=openapi.answers(None, 404, 422, 429, 504))
+    @app.get("/units/{k}", responses=openapi.answers(None, 404, 429, 504))
     async def unit(
-        k: Annotated[int, Path(ge=0, le=100_000)],
-        layer: Annotated[int, Query(ge=0, le=100)] = 0,
-        direction: Annotated[Literal["forward", "backward"], Query()] = "forward",
+        k: Annotated[int, Path(ge=0, le=100_000, description="The unit; backward units follow the forward units.")],
+        layer: Annotated[int | None, Query(ge=0, le=100, description="From 0; the default is the top layer.")] = None,
         model: _ModelName = None,
     ) -> Response:
         """The weights of one unit, and its summary over a data set."""
-        return _json(await handlers.unit(state, model, k, layer, direction))
+        return _json(await handlers.unit(state, model, k, layer))
 
     @app.get("/metrics", responses=openapi.answers({"type": "string"}, kind="text/plain"))
     async def metrics() -> Response:

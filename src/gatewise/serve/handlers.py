@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.explain.view import view
 from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.explain_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.state import State
 from gatewise.storage import parse_json
@@ -21,8 +22,7 @@ from gatewise.types import Array
 Scope = MutableMapping[str, Any]
 
 _PREDICT_KEYS = frozenset({"text", "series", "inputs", "model", "id"})
-_FIELD = re.compile(r"(?:text|series|include|changes|method|layer|target|against)(?:\[\d+\]|\.[a-z]+)*")
-_MAX_PENDING_EXPLANATIONS = 16
+_FIELD = re.compile(r"(?:text|series|include|changes|method|layer|unit|target|against)(?:\[\d+\]|\.[a-z]+)*")
 
 
 def disconnected_of(scope: Scope) -> Callable[[], bool]:
@@ -107,53 +107,38 @@ def series_array(item: list[Any]) -> Array:
 
 
 async def explain(state: State, scope: Scope, body: bytes) -> bytes:
-    """POST /explain: the request of `explain_view` with an optional `model`. A request whose client has disconnected,
-    as the page does at every key, is not computed.
+    """POST /explain: the request of `explain_view` with an optional `model`. Slow parts have a thread of their own, so
+    that they delay no prediction. A request whose client has disconnected is not computed to its end.
     """
     request = parse(body)
     endpoint = state.endpoint(text_of(request.pop("model"), "model") if "model" in request else None)
-    disconnected = disconnected_of(scope)
-
-    def compute() -> dict[str, object]:
-        if disconnected():
-            state.metrics.rejected("disconnected")
-            raise HTTPError(499, "disconnected", "the client disconnected")
-        return view.explain_view(endpoint.model, request, endpoint.views)
-
-    return await _run(state, compute)
+    queue = state.attributions if view.is_slow(endpoint.model, request) else state.explanations
+    compute = partial(view.explain_view, endpoint.model, request, endpoint.views)
+    return await _run(queue, compute, disconnected_of(scope))
 
 
 async def model_card(state: State, name: str | None) -> bytes:
     """GET /model."""
     endpoint = state.endpoint(name)
-    return await _run(state, lambda: view.model_view(endpoint.model, endpoint.views))
+    return await _run(state.explanations, lambda: view.model_view(endpoint.model, endpoint.views))
 
 
-async def unit(state: State, name: str | None, number: int, layer: int, direction: str) -> bytes:
+async def unit(state: State, name: str | None, number: int, layer: int | None) -> bytes:
     """GET /units/{k}."""
     model = state.endpoint(name).model
-    return await _run(state, lambda: view.unit_view(model, number, layer, direction))
+    return await _run(state.explanations, lambda: view.unit_view(model, number, layer))
 
 
-async def _run(state: State, compute: Callable[[], dict[str, object]]) -> bytes:
-    """Run `compute` on the thread for explanations, so that it delays no prediction. Raises HTTPError."""
-    if state.pending_explanations >= _MAX_PENDING_EXPLANATIONS:
-        state.metrics.rejected("queue_full")
-        raise HTTPError(429, "busy", "too many explanations are waiting", headers=((b"retry-after", b"1"),))
-    state.pending_explanations += 1
+async def _run(
+    queue: ExplainQueue, compute: Callable[[], dict[str, object]], disconnected: Callable[[], bool] = lambda: False
+) -> bytes:
+    """The JSON of what `compute` returns on the queue's thread. Raises HTTPError."""
     try:
-        work = asyncio.get_running_loop().run_in_executor(state.explain_executor, lambda: to_json(compute()))
-        async with asyncio.timeout(state.settings.queue_timeout):
-            return await work
-    except TimeoutError:
-        state.metrics.rejected("timeout")
-        raise HTTPError(504, "timeout", "the explanation was not ready in time") from None
+        return await queue.run(lambda: to_json(compute()), disconnected)
     except InputError as error:
         code, field = getattr(error, "code", "input"), getattr(error, "field", "")
         known = _FIELD.fullmatch(field)  # any other field is a name from the client
         raise HTTPError(400, code, without_quotes(error), field if known else None) from None
-    finally:
-        state.pending_explanations -= 1
 
 
 def to_json(found: dict[str, Any]) -> bytes:

@@ -25,7 +25,7 @@ _REASONS = {
     413: "The request has too many bytes or inputs.",
     415: "The body is not JSON, or it is compressed.",
     421: "The Host header names another server.",
-    422: "A path or query parameter is not valid.",
+    422: "A path or query parameter is not valid or not known.",
     429: "The queue is full; Retry-After gives the seconds to wait.",
     431: "The headers have too many bytes.",
     500: "The server failed.",
@@ -155,7 +155,7 @@ def _answers(schema: Schema | None, error: Schema, statuses: Iterable[int], kind
     found: dict[int | str, Schema] = {
         200: {"description": "The response.", "content": {kind: {"schema": schema or {"type": "object"}}}}
     }
-    for status in sorted({400, 401, 408, 421, 431, 500, 503, *statuses}):
+    for status in sorted({400, 401, 408, 421, 422, 431, 500, 503, *statuses}):
         found[status] = {"description": _REASONS[status], "content": {"application/json": {"schema": error}}}
     return found
 

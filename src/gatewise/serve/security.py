@@ -1,8 +1,8 @@
 """The checks that every request passes first, and the security headers of every response.
 
-In this order: Host, token, Origin and Sec-Fetch-Site, Content-Type, Content-Encoding, size, and the time in which the
-body must arrive. No error repeats what the client sent, and no exception's message reaches the log: it may hold a
-user's text.
+In this order: Host, token, Origin and Sec-Fetch-Site, Content-Type, query parameters, Content-Encoding, size, and the
+time in which the body must arrive. No error repeats what the client sent, and no exception's message reaches the log:
+it may hold a user's text.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.settings import Settings
@@ -47,7 +48,7 @@ class SecurityMiddleware:
     """ASGI middleware. `observe(route, status, seconds)` is called after every response.
 
     direct: handlers of POST routes by path, `(scope, body) -> JSON`, that bypass the application: its layers take
-    longer than the rest of a small request.
+    longer than the rest of a small request. parameters: the names of the query parameters of a path.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class SecurityMiddleware:
         hosts: frozenset[bytes],
         observe: Callable[[str, int, float], None],
         direct: Mapping[str, Callable[[Scope, bytes], Awaitable[bytes]]],
+        parameters: Callable[[str], frozenset[str]],
     ) -> None:
         self._app = app
+        self._parameters = parameters
         self._direct = direct
         self._settings = settings
         self._hosts = hosts
@@ -128,6 +131,8 @@ class SecurityMiddleware:
             raise HTTPError(401, "token", "a token is required: Authorization: Bearer TOKEN", headers=(_CHALLENGE,))
         if scope["method"] == "POST":
             _check_same_site(headers, scope["path"])
+        if scope["query_string"]:
+            _check_query(scope["query_string"], self._parameters(scope["path"]))
         return headers
 
     def _is_authorized(self, authorization: bytes | None) -> bool:
@@ -186,6 +191,16 @@ def _check_same_site(headers: dict[bytes, bytes], path: str) -> None:
     client = origin is None and b"sec-fetch-site" not in headers and path.startswith("/v2/")
     if media_type != b"application/json" and not (client and media_type in (b"", b"application/octet-stream")):
         raise HTTPError(415, "content_type", "Content-Type must be application/json")
+
+
+def _check_query(query: bytes, known: frozenset[str]) -> None:
+    """Raise HTTPError for a query parameter that the path does not have, and for one that occurs twice."""
+    names = [name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)]
+    if not known.issuperset(names):
+        has = f"has only {' and '.join(sorted(known))}" if known else "has none"
+        raise HTTPError(422, "unknown_parameter", f"a query parameter is unknown: this path {has}")
+    if len(set(names)) < len(names):
+        raise HTTPError(422, "bad_field", "a query parameter occurs twice")
 
 
 async def _send_error(error: HTTPError, scope: Scope, send: Any) -> None:

@@ -10,9 +10,14 @@ from types import MappingProxyType
 from gatewise.errors import InputError, quote
 from gatewise.model.model import Model, load
 from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.explain_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.metrics import Metrics
 from gatewise.serve.settings import Settings
+
+# Those that may run or wait, for each worker process.
+_MAX_EXPLANATIONS = 64
+_MAX_ATTRIBUTIONS = 16
 
 
 def load_models(settings: Settings) -> dict[str, Model]:
@@ -30,21 +35,24 @@ def load_models(settings: Settings) -> dict[str, Model]:
 
 class State:
     """The state of one worker process. ready: whether every model has made a prediction and the server is not
-    stopping. pending_explanations: explanations that run or wait.
+    stopping. explanations: predictions of the page, prefix predictions and units; attributions: what takes seconds.
     """
 
     def __init__(self, models: Mapping[str, Model], settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
         short, long = ThreadPoolExecutor(1, "gatewise-short"), ThreadPoolExecutor(1, "gatewise-long")
-        self.explain_executor = ThreadPoolExecutor(1, "gatewise-explain")
-        self._executors = (short, long, self.explain_executor)
+        timeout, rejected = settings.queue_timeout, self.metrics.rejected
+        self.explanations = ExplainQueue("gatewise-explain", _MAX_EXPLANATIONS, timeout, rejected)
+        self.attributions = ExplainQueue(
+            "gatewise-attribution", _MAX_ATTRIBUTIONS, timeout, rejected, returns_memory=True
+        )
+        self._executors = (short, long, self.explanations.executor, self.attributions.executor)
         self.endpoints: Mapping[str, ModelEndpoint] = MappingProxyType(
             {name: ModelEndpoint(name, model, settings, short, long, self.metrics) for name, model in models.items()}
         )
         self.default = next(iter(self.endpoints.values()))
         self.ready = False
-        self.pending_explanations = 0
 
     def warm_up(self) -> None:
         """Make one prediction with every model, then report ready."""

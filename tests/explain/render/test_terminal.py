@@ -148,14 +148,20 @@ def test_the_applied_gates_are_those_of_the_example(name: str) -> None:
         assert steps == sorted({0, last, *moved})
 
 
-def test_the_unit_shown_has_the_largest_contributions() -> None:
-    found, example = opened("bidirectional")
+def test_the_unit_shown_has_the_largest_effect() -> None:
+    """The effect is the sum of the contributions, not of their absolute values."""
+    found, example = opened("bidirectional, two layers, mean and max")
     most = example.top_unit
-    sums = [sum(abs(x) for x in example.contributions[:, k]) for k in range(example.contributions.shape[1])]
-    assert sums[most] == max(sums)
-    assert f"unit {most} (of 0 to 11), layer 1," in drawn(found, example)
+    sums = [sum(example.contributions[:, k]) for k in range(example.contributions.shape[1])]
+    assert abs(sums[most]) == max(abs(x) for x in sums)
+    assert np.abs(example.contributions).sum(axis=0).argmax() != most, "the two definitions agree here: choose a seed"
+    shown = " ".join(drawn(found, example).split())
+    assert f"unit {most} (of 0 to 11), layer 2," in shown
+    assert f"largest effect on the logit, {sums[most]:+.3f}, the sum of its contributions" in shown
     other = (most + 1) % 12
-    assert f"unit {other} (of 0 to 11)" in drawn(found, example, unit=other)
+    shown = " ".join(drawn(found, example, unit=other).split())
+    assert f"unit {other} (of 0 to 11)" in shown
+    assert f": effect on the logit, {sums[other]:+.3f}, the sum" in shown
     with pytest.raises(InputError, match="unit must be from 0 to 11, not 12"):
         drawn(found, example, unit=12)
 

@@ -13,6 +13,7 @@ import pytest
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp
+from gatewise.explain.view import view
 from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
 from gatewise.model.model import Model
@@ -193,6 +194,53 @@ def test_bidirectional_prefix_predictions_of_a_long_text_have_a_stride() -> None
     np.testing.assert_allclose(found["score"][2] - five["score"][6], 0, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
+def test_the_line_at_every_word_is_the_sum_of_the_prefix_differences(name: str) -> None:
+    """With the part of the n-grams that are cut away, at its place in the text."""
+    model, text = MODELS[name], f"{TEXT} " * 24
+    found = explain_view(model, {"text": text, "include": ["prefix:all"]})["prefix"]
+    example, explained = model.trace(text), model.explain(text, "prefix-difference")
+    assert (found["stride"], len(found["score"])) == (1, len(example) + 1)
+    assert explained.truncated == (len(example.names) - 9 if "cut" in name else 0)
+    parts = example.score(np.diff(model.ngrams.prefix_logits(example.sequence), axis=0, prepend=0))
+    parts[example.rows] = 0
+    cut_away = np.cumsum(parts)[example.rows]
+    assert cut_away[-1] == pytest.approx(explained.truncated_part)
+    assert (abs(explained.truncated_part) > 0.1) == ("cut" in name)
+    line = explained.base_value + np.cumsum(explained.scores) + cut_away
+    np.testing.assert_allclose(found["score"][1:], line, atol=2e-6)
+    assert found["score"][-1] == pytest.approx(explained.target_score, abs=2e-6)
+    before = explain_view(model, {"text": text, "include": ["prefix:all"], "changes": [{"gate": "f", "value": 1}]})
+    np.testing.assert_allclose(before["changed"]["before"]["prefix"]["score"], found["score"], atol=1e-6)
+
+
+def test_a_line_that_would_cost_too_much_keeps_its_stride(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODELS["both ways, two layers"]
+    monkeypatch.setattr(view, "MAX_PRODUCTS", 1e6)
+    found = explain_view(model, {"text": "good film " * 160, "include": ["prefix:all"]})["prefix"]
+    assert found["stride"] == 3
+
+
+@pytest.mark.parametrize("method", ["leave-one-out", "integrated-gradients"])
+def test_a_wide_network_limits_slow_methods(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "MAX_PRODUCTS", 5e4)
+    request = {"text": TEXT, "include": ["attribution"], "method": method}
+    with pytest.raises(RequestError, match=f"^{method} takes too long for 17 words; the page limits it to ") as caught:
+        explain_view(MODELS["pads"], request)
+    assert (caught.value.field, caught.value.code) == ("method", "too_long")
+
+
+def test_the_cache_is_limited_by_memory() -> None:
+    model, texts = MODELS["cut"], [f"good film {'seen ' * n}" for n in range(9)]
+    for size, cached in ((1 << 20, 9), (7 * 32 * 30, 3), (0, 2)):
+        cache = ViewCache(size)
+        for text in texts:
+            explain_view(model, {"text": text}, cache)
+        again = [explain_view(model, {"text": text}, cache)["cache"]["reused"] for text in reversed(texts)]
+        assert again[:cached] == [True] * cached
+        assert not any(again[cached:])
+
+
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
@@ -277,8 +325,8 @@ def test_leave_one_out_is_not_run_for_a_long_text() -> None:
     )
     found = explain_view(wide, long)
     assert found["attribution"]["method"] == "prefix-difference"
-    assert "Leave-one-out makes one prediction per word" in found["warnings"][-1]["message"]
-    with pytest.raises(RequestError, match="limits it to 600"):
+    assert "Leave-one-out takes too long for 603 words" in found["warnings"][-1]["message"]
+    with pytest.raises(RequestError, match="limits it to 600 for this model"):
         explain_view(wide, {**long, "method": "leave-one-out"})
 
 
@@ -308,11 +356,15 @@ def test_the_model_and_its_units(name: str) -> None:
     assert set(found["faithfulness"]) <= set(METHODS)
     arch = model.architecture
     for layer in range(arch.layers):
-        for direction in arch.directions:
-            unit = json.loads(json.dumps(unit_view(model, 4, layer, direction), allow_nan=False))
-            assert unit["unit"] == 4 + arch.units * arch.directions.index(direction)
+        for place, direction in enumerate(arch.directions):
+            number = 4 + arch.units * place
+            unit = json.loads(json.dumps(unit_view(model, number, layer), allow_nan=False))
+            assert (unit["unit"], unit["direction"]) == (number, direction)
+            bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, -1)[:, 4]
+            np.testing.assert_array_equal([unit["bias"][gate] for gate in "ifgo"], bias.astype(float))
             assert (unit["weights"] is None) == (layer < arch.layers - 1)
-    for wrong in ((arch.units, 0, "forward"), (0, arch.layers, "forward"), (0, 0, "<b>"), (-1, 0, "forward")):
+    assert unit_view(model, 4) == unit_view(model, 4, arch.layers - 1)
+    for wrong in ((arch.units * len(arch.directions), 0), (0, arch.layers), (-1, 0)):
         with pytest.raises(RequestError):
             unit_view(model, *wrong)
 

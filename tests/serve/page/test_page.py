@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
-from tests.serve.page.conftest import TEXTS, Watched, known_model
+from tests.serve.page.conftest import MODELS, TEXTS, Watched, known_model
 
 Visit = Callable[..., Watched]
 TEXT = "I was never bored, not a bad film"
@@ -57,6 +57,43 @@ def test_the_prediction_does_not_wait_for_the_prefix_predictions(visit: Visit) -
     watched.settle()
     assert (page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")) == early
     assert page.evaluate("() => gatewise.store.get().earlyPrediction") is None
+
+
+def test_the_line_has_a_point_at_every_word_of_a_long_text(visit: Visit) -> None:
+    watched, model = visit("wide"), MODELS["wide"]()
+    page, text = watched.open(), f"{TEXTS[0]} {TEXTS[2]} " * 8
+    page.evaluate(
+        "() => { window.strides = []; gatewise.store.subscribe(({data}) => data && strides.push(data.prefix.stride)); }"
+    )
+    page.fill("#text", text)
+    watched.settle()
+    strides = page.evaluate("() => strides")
+    assert max(strides) > 1, "a short text: nothing is left out at first"
+    found = page.evaluate("() => gatewise.store.get().data.prefix")
+    trace = model.trace(text)
+    assert (found["stride"], len(found["probability"])) == (1, len(trace) + 1)
+    np.testing.assert_allclose(found["score"], trace.score(trace.prefix_logits), atol=2e-6)
+    assert "Line: prediction up to each word" in page.inner_text("#words .caption")
+    assert "every" not in page.inner_text("#words .caption")
+    assert page.locator("#words circle.dot").count() == 0
+
+
+@pytest.mark.parametrize("name", ["text", "wide"])
+def test_page_terminal_and_report_name_the_same_most_important_unit(visit: Visit, name: str) -> None:
+    watched, model = visit(name), MODELS[name]()
+    page, differ = watched.open(), 0
+    for text in (TEXT, *TEXTS):
+        page.fill("#text", text)
+        watched.settle()
+        trace = model.trace(text)
+        differ += int(np.abs(trace.contributions).sum(axis=0).argmax()) != trace.top_unit
+        assert page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())") == trace.top_unit
+        assert f"· unit {trace.top_unit}" in page.inner_text("#unit .unitline")
+        first = page.locator("#unit select[aria-label='Units with the largest effect'] option").nth(1).inner_text()
+        effect = number(first.split("(")[1].rstrip(")"))
+        assert first.split()[0] == str(trace.top_unit)
+        assert effect == pytest.approx(trace.contributions[:, trace.top_unit].sum(), abs=0.0051)
+    assert differ or name == "text", "the absolute sums name the same units: other texts are needed"
 
 
 def test_the_first_view_needs_no_click(visit: Visit) -> None:

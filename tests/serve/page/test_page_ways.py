@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from gatewise.explain import Clamp
 from tests.serve.page.conftest import TEXTS, Watched, known_model, series_model
 
 Visit = Callable[..., Watched]
@@ -63,6 +64,23 @@ def test_a_long_text_is_compressed_in_a_link_and_a_broken_link_says_so(visit: Vi
     broken.settle()
     broken.page.wait_for_function(
         "() => document.querySelector('#hint').textContent.includes('The link is incomplete')"
+    )
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_link_drops_what_the_model_lacks_and_says_so(visit: Visit, later: bool) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open() if later else watched.page
+    link = "#t=I+was+never+bored%2C+not+a+bad+film&u=12&layer=1&m=magic&x=f12:0.5,z3:1,f3:1"
+    page.goto(f"{watched.home}/{link}")
+    page.wait_for_function("() => gatewise.store.get().data?.changed")
+    watched.settle()
+    assert not page.locator("#error").is_visible()
+    hint = page.inner_text("#hint")
+    assert hint.startswith("The link names what this model lacks, and it is left out: gate z, unit 12, layer 1,")
+    changed = model.intervene(TEXT, [Clamp("f", 1.0, 3)])
+    assert page.evaluate("() => gatewise.store.get().data.prediction.score") == pytest.approx(
+        changed.target_scores()[1], abs=1e-5
     )
 
 
@@ -193,6 +211,8 @@ def test_the_unit_panel_of_a_backward_unit(visit: Visit) -> None:
     page.click("#unitpanel summary")
     page.wait_for_selector("#unitpanel h3")
     assert page.inner_text("#unitpanel h3") == "Unit 8, layer 2, backward"
+    asked = page.evaluate("() => performance.getEntriesByType('resource').map(one => one.name)")
+    assert [url.partition("units/")[2] for url in asked if "/units/" in url] == ["8?layer=1"], "one number for a unit"
 
 
 def test_series_get_the_same_views(visit: Visit) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
 from gatewise.explain.attribution.method import Attribution, LinearRule
+from gatewise.explain.cancel import check_cancelled
 from gatewise.explain.example import Example, activations_of
 from gatewise.explain.gates import Gates, kept_after
 from gatewise.explain.net import ExplainedNetwork
@@ -97,6 +98,7 @@ def _reads(
     else:
         kept = np.ones_like(c)
         for r in range(len(f)):
+            check_cancelled()
             kept[: r + 1] *= f[r]
             yield c[: r + 2], kept[: r + 2], w * o[r] / len(f), True
 

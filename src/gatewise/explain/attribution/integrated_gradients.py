@@ -16,7 +16,7 @@ scores then need not add up, and the residual says by how much they do not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Literal
@@ -25,6 +25,7 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.explain.attribution.method import Attribution, LinearRule
+from gatewise.explain.cancel import check_cancelled
 from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork
 from gatewise.kernels import Interpolation
@@ -37,6 +38,7 @@ Baseline = Literal["unknown", "pad", "zero", "mean"]
 BASELINES: tuple[Baseline, ...] = ("unknown", "pad", "zero", "mean")
 
 _STEPS_PER_BATCH = 24_576  # rows of a batch, each with 4H numbers three times over
+_STATES_PER_BATCH = 1 << 22  # rows times the units of a layer
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,8 @@ class _Path:
 
 
 class _Interval:
-    """A part of a path with its own `points`, and those of its ends whose score is not known yet. len() is the number
-    of steps of all of them. After integration: scores (T, D), and the path has the scores of its ends.
+    """A part of a path with its own `points`, and those of its ends whose score is not known yet. After integration:
+    scores (T, D), and the path has the scores of its ends.
     """
 
     def __init__(self, path: _Path, low: float, high: float, points: int) -> None:
@@ -157,14 +159,35 @@ class _Interval:
         path.score_at.update(dict.fromkeys(self.ends, np.nan))  # no other interval computes them
         self.alphas = np.concatenate([self.ends, low + (high - low) * (nodes + 1) / 2])
         self.weights = np.concatenate([np.zeros(len(self.ends)), (high - low) * weights / 2])
-        self.scores: Array = np.zeros(0)
+        self.scores: Array = np.zeros(path.x.shape)
 
-    def __len__(self) -> int:
-        return len(self.alphas) * len(self.path.x)
+    def pieces(self, steps: int) -> Iterator[_Piece]:
+        """The ends and points in pieces of at most so many steps, or of one point."""
+        count = max(1, steps // len(self.path.x))
+        for first in range(0, len(self.alphas), count):
+            rows = slice(first, first + count)
+            yield _Piece(self, self.ends[rows], self.alphas[rows], self.weights[rows])
 
     @property
     def residual(self) -> float:
         return self.path.score_at[self.high] - self.path.score_at[self.low] - float(self.scores.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some positions of an interval, those of its ends first. len() is the number of steps of all of them."""
+
+    interval: _Interval
+    ends: Sequence[float]
+    alphas: Array
+    weights: Array
+
+    @property
+    def path(self) -> _Path:
+        return self.interval.path
+
+    def __len__(self) -> int:
+        return len(self.alphas) * len(self.path.x)
 
 
 @cache
@@ -185,26 +208,28 @@ def _row(net: ExplainedNetwork, baseline: Baseline, table: Array) -> Array:
 
 def _integrate(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> None:
     """Compute the scores of the intervals, and add each to its path."""
-    for some in chunks(intervals, _STEPS_PER_BATCH):
+    steps = min(_STEPS_PER_BATCH, _STATES_PER_BATCH // (net.arch.units * len(net.arch.directions)))
+    for some in chunks((piece for interval in intervals for piece in interval.pieces(steps)), steps):
+        check_cancelled()
         _integrate_batch(net, some)
-        for interval in some:
-            interval.path.intervals.append(interval)
+    for interval in intervals:
+        interval.path.intervals.append(interval)
 
 
-def _integrate_batch(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> None:
-    """All points of the intervals as one batch. Its input rows are the pad, the baseline and the steps of each
-    interval; the runs interpolate between them, so no point has an input product of its own.
+def _integrate_batch(net: ExplainedNetwork, pieces: Sequence[_Piece]) -> None:
+    """All points of the pieces as one batch. Its input rows are the pad, the baseline and the steps of each piece; the
+    runs interpolate between them, so no point has an input product of its own.
     """
     arch, parameters = net.arch, dict(net.parameters)
-    bases = np.stack([one.path.base for one in intervals])  # (S, D)
-    rows = np.concatenate([one.path.x for one in intervals])  # (R, D)
-    runs = np.array([len(one.alphas) for one in intervals])
-    steps = np.array([len(one.path.x) for one in intervals], dtype=np.int64)
-    first = len(intervals) + starts_of(steps)
+    bases = np.stack([one.path.base for one in pieces])  # (S, D)
+    rows = np.concatenate([one.path.x for one in pieces])  # (R, D)
+    runs = np.array([len(one.alphas) for one in pieces])
+    steps = np.array([len(one.path.x) for one in pieces], dtype=np.int64)
+    first = len(pieces) + starts_of(steps)
     index = np.concatenate(
         [np.tile(np.arange(f, f + t), k) for f, t, k in zip(first, steps, runs, strict=True)]
     )  # (N,): of each step of each run its row
-    lengths, base = np.repeat(steps, runs), np.repeat(np.arange(len(intervals)), runs)
+    lengths, base = np.repeat(steps, runs), np.repeat(np.arange(len(pieces)), runs)
     if arch.inputs == "tokens":
         name, pads = "embedding.weight", arch.max_length - lengths if arch.padding == "pre" else None
         # An embedding of these rows only, after the pad, whose row stays the same.
@@ -213,16 +238,16 @@ def _integrate_batch(net: ExplainedNetwork, intervals: Sequence[_Interval]) -> N
         base = base + 1
     else:
         name, batch = VALUES, Batch(lengths, values=np.concatenate([bases, rows]), index=index.astype(np.int32))
-    alphas = np.concatenate([one.alphas for one in intervals]).astype(rows.dtype)
-    dlogits = np.concatenate([one.weights[:, None] * one.path.logit_weights for one in intervals])  # (runs, outputs)
+    alphas = np.concatenate([one.alphas for one in pieces]).astype(rows.dtype)
+    dlogits = np.concatenate([one.weights[:, None] * one.path.logit_weights for one in pieces])  # (runs, outputs)
     points = Interpolation(base.astype(np.int32), alphas)
     logits, slopes = gradients(
         parameters, arch, batch, lambda _: dlogits, [name], net.kernel, interpolation=points, memo=net.memo
     )
     slope = slopes[name][-len(rows) :].astype(np.float64)  # (R, D), weighted and summed over the runs
     run = row = 0
-    for one in intervals:
+    for one in pieces:
         ends = logits[run : run + len(one.ends)].astype(np.float64) @ one.path.logit_weights
         one.path.score_at.update(zip(one.ends, ends.tolist(), strict=True))
-        one.scores = slope[row : row + len(one.path.x)] * (one.path.x - one.path.base)
+        one.interval.scores += slope[row : row + len(one.path.x)] * (one.path.x - one.path.base)
         run, row = run + len(one.alphas), row + len(one.path.x)

@@ -36,13 +36,15 @@ def report_page(
 ) -> str:
     """An explanation, an example or both as a page. With an intervention: both sides, and the figure after the change.
 
-    unit: the unit to select, None for the one with the largest effect. Raises InputError for a unit that does not
-    exist, and where there is nothing to show.
+    unit: the unit to select, None for the one with the largest effect, or that of a clamp. Raises InputError for a unit
+    that does not exist, and where there is nothing to show.
     """
     shown = intervention.after if intervention is not None else example
     if unit is not None and shown is not None:
         shown.unit(unit)
     static = [static_explanation(explanation)] if explanation is not None else []
+    if intervention is not None and unit is None:
+        unit = intervention.shown_unit
     static += [static_example(shown, unit)] if shown is not None else []
     if intervention is not None:
         data = intervention_json(intervention, explanation, unit)
@@ -65,7 +67,7 @@ def result_html(result: Explanation | Example | Intervention) -> str:
         return _framed(report_page(result), static_explanation(result), height=400)
     if isinstance(result, Example):
         return _framed(report_page(example=result), static_example(result), height=1250)
-    return _framed(report_page(intervention=result), static_example(result.after), height=1500)
+    return _framed(report_page(intervention=result), static_example(result.after, result.shown_unit), height=1500)
 
 
 def _page(title: str, data: dict[str, Any], static: Sequence[str]) -> str:

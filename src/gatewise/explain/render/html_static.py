@@ -63,7 +63,7 @@ def static_explanation(found: Explanation) -> str:
 def static_example(example: Example, unit: int | None = None) -> str:
     """The prefix predictions as a line, and the gates of one unit of the top layer as numbers.
 
-    unit: None for the one with the largest contributions. Raises InputError for a unit that does not exist.
+    unit: None for the one with the largest effect. Raises InputError for a unit that does not exist.
     """
     chosen = example.top_unit if unit is None else unit
     gates, column = example.unit(chosen)
@@ -74,7 +74,8 @@ def static_example(example: Example, unit: int | None = None) -> str:
     ]
     half_life = float(gates.half_life()[column])
     life = "infinite" if np.isinf(half_life) else f"{half_life:.1f} steps"
-    parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}, half-life {life}</h2>")
+    effect = f"effect on the {example.net.score_noun} {score_text(example.net.target, float(example.effects[chosen]))}"
+    parts.append(f"<h2>Unit {chosen}, layer {gates.layer + 1}, {gates.direction}, {effect}, half-life {life}</h2>")
     parts.append('<div class="wide"><table><tr><th>step</th><th class="left"></th>')
     parts += [f"<th>{name}</th>" for name in ("i", "f", "g", "o", "c", "h", "contribution")] + ["</tr>"]
     for t, step in enumerate(example.steps):

@@ -47,7 +47,7 @@ def explanation_report(
 ) -> Group:
     """The text, the prediction, the strongest words, the n-grams and one unit of the top layer.
 
-    unit: the unit to show; None for the one with the largest contributions. words: how many of the strongest to list on
+    unit: the unit to show; None for the one with the largest effect. words: how many of the strongest to list on
     each side, and how many steps of the unit. marks: for output without colour. Raises InputError for a unit that does
     not exist.
     """
@@ -78,10 +78,10 @@ def change_report(
 ) -> Group:
     """The change, the prediction before and after, the steps whose effect differs most, and one unit.
 
-    unit: the unit to show; None for the one with the largest contributions before. Raises InputError for a unit that
-    does not exist.
+    unit: the unit to show; None for one that is clamped, else the one with the largest effect before. Raises InputError
+    for a unit that does not exist.
     """
-    chosen = found.before.top_unit if unit is None else unit
+    chosen = found.shown_unit if unit is None else unit
     parts: list[RenderableType] = [
         Text.assemble(("change", _BOLD), f": {printable('; '.join(found.changes), 500)}"),
         _before_and_after(found),
@@ -118,18 +118,19 @@ def compare_report(
 def unit_view(
     example: Example, unit: int, token_noun: TokenNoun = "word", words: int = 6, largest: bool = False
 ) -> Group:
-    """One unit of the top layer: its half-life, and its gates at the steps with the largest contributions.
+    """One unit of the top layer: its effect on the score, which is the sum of its contributions, its half-life, and its
+    gates at the steps with the largest contributions.
 
-    largest: whether it is the unit with the largest contributions. Raises InputError for a unit that does not exist.
+    largest: whether it is the unit with the largest effect. Raises InputError for a unit that does not exist.
     """
     gates, column = example.unit(unit)
     contributions = example.contributions[:, unit]
     where = f"unit {unit} (of 0 to {example.contributions.shape[1] - 1})"
     if len(example.lstms) > 1:
         where += f", layer {gates.layer + 1}, {gates.direction}"
-    which = f"{'largest ' * largest}contributions to the {example.net.score_noun}"
-    of, total = example.net.target, float(np.abs(contributions).sum())
-    text = f": {which}, {score_text(of, total)[1:]} in absolute sum; {_half_life_text(gates.half_life()[column])}"
+    of, effect = example.net.target, score_text(example.net.target, float(example.effects[unit]))
+    which = f"{'largest ' * largest}effect on the {example.net.score_noun}, {effect}, the sum of its contributions"
+    text = f": {which}; {_half_life_text(gates.half_life()[column])}"
     numbers = (*"ifgoch", "contribution")
     word = token_noun == "word"
     table = _table("rlrrrrrrr", "step", "word", *numbers) if word else _table("rrrrrrrr", "step", *numbers)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gatewise.errors import printable
+from gatewise.explain.attribution import METHODS
 from gatewise.explain.evaluation import read_history
 from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork
@@ -59,10 +59,17 @@ class ViewedModel(Protocol):
     def card(self) -> str: ...
 
 
-class ViewCache:
-    """The last examples, by input and clamps, and the model's fingerprint. Threads may share one."""
+_MAX_EXAMPLES = 64
+_MAX_CACHE = 48 << 20  # bytes
+_LEAST_EXAMPLES = 2  # before and after a change
 
-    def __init__(self, size: int = 6) -> None:  # two texts, each before and after a change, and two for undo
+
+class ViewCache:
+    """The last examples, by input and clamps, as many as fit into `size` bytes, and the model's fingerprint. Threads
+    may share one.
+    """
+
+    def __init__(self, size: int = _MAX_CACHE) -> None:
         self._size = size
         self._lock = threading.Lock()
         self._examples: OrderedDict[object, Example] = OrderedDict()
@@ -77,8 +84,9 @@ class ViewCache:
         made = make()
         with self._lock:
             self._examples[key] = made
-            while len(self._examples) > self._size:
-                self._examples.popitem(last=False)
+            total = sum(map(_bytes_of, self._examples.values()))
+            while len(self._examples) > _LEAST_EXAMPLES and (total > self._size or len(self._examples) > _MAX_EXAMPLES):
+                total -= _bytes_of(self._examples.popitem(last=False)[1])
         return made, False
 
     def fingerprint(self, model: ViewedModel) -> str:
@@ -94,6 +102,12 @@ class ViewCache:
                 self._model = (model, digest.hexdigest()[:8])
                 self._examples.clear()  # of another model
             return self._model[1]
+
+
+def _bytes_of(example: Example) -> int:
+    """About the memory of an example: for each unit of each LSTM six float32 per step, and the contributions."""
+    arch = example.net.arch
+    return len(example) * arch.units * len(arch.directions) * arch.layers * 32
 
 
 def model_json(model: ViewedModel, fingerprint: str) -> Json:
@@ -117,6 +131,7 @@ def model_view(model: ViewedModel, cache: ViewCache | None = None) -> Json:
         "scaling": _scaling(model),
         "faithfulness": {name: asdict(one) for name, one in metadata.faithfulness.items()},
         "attribution_method": metadata.attribution_method,
+        "methods": list(METHODS),
         "best_epoch": metadata.best_epoch,
         "history": read_history(model.history),
         "card": model.card(),
@@ -124,33 +139,35 @@ def model_view(model: ViewedModel, cache: ViewCache | None = None) -> Json:
     }
 
 
-def unit_view(model: ViewedModel, unit: int, layer: int = 0, direction: str = "forward") -> Json:
-    """One unit of one LSTM: its bias, its weights, and its summary over a data set, null where the model has none.
+def unit_view(model: ViewedModel, unit: int, layer: int | None = None) -> Json:
+    """One unit of a layer: its bias, its weights, and its summary over a data set, null where the model has none.
 
-    weights: what the unit's h adds to the target score, one row per logit with one number per part of the pooling; null
-    below the top layer. Raises RequestError for a unit, layer or direction that does not exist.
+    unit: its position in the layer's output, the directions side by side, as everywhere. layer: from 0, None for the
+    top layer. weights: what the unit's h adds to the target score, one row per logit with one number per part of the
+    pooling; null below the top layer. Raises RequestError for a unit or layer that does not exist.
     """
     arch = model.architecture
+    layer = arch.layers - 1 if layer is None else layer
     if not 0 <= layer < arch.layers:
         raise RequestError("layer", f"must be from 0 to {arch.layers - 1}, not {layer}")
-    if direction not in arch.directions:
-        raise RequestError("direction", f"must be {' or '.join(arch.directions)}, not '{printable(direction)}'")
-    if not 0 <= unit < arch.units:
-        raise RequestError("unit", f"must be from 0 to {arch.units - 1}, not {unit}")
-    place = unit + arch.units * arch.directions.index(direction)
-    bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, arch.units)[:, unit]
+    units = arch.units * len(arch.directions)
+    if not 0 <= unit < units:
+        raise RequestError("unit", f"must be from 0 to {units - 1}, not {unit}")
+    place, column = divmod(unit, arch.units)
+    direction = arch.directions[place]
+    bias = model.parameters[f"lstm.{layer}.{direction}.bias"].reshape(4, arch.units)[:, column]
     weights, report = None, None
     if layer == arch.layers - 1:
-        rows = model.parameters["dense.weight"][:, place :: arch.units * len(arch.directions)]  # (outputs, parts)
+        rows = model.parameters["dense.weight"][:, unit::units]  # (outputs, parts of the pooling)
         weights, report = {"parts": arch.pooling.split("+"), "rows": rows.astype(float).tolist()}, model.units
     return {
         "api": 1,
-        "unit": place,
+        "unit": unit,
         "layer": layer,
         "direction": direction,
         "bias": {gate: float(x) for gate, x in zip("ifgo", bias, strict=True)},
         "weights": weights,
-        "summary": None if report is None else asdict(report.unit(place)),
+        "summary": None if report is None else asdict(report.unit(unit)),
         "dataset": _dataset_json(report),
     }
 

@@ -12,7 +12,7 @@ from gatewise.explain.attribution import METHODS
 from gatewise.explain.clamp import Clamp, ablate
 
 HEATMAPS = ("i", "f", "g", "o", "c", "h")
-PARTS = ("prediction", "prefix", "attribution", "units", "similarity")
+PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "similarity")
 MAX_CHANGES = 32
 _KEYS = {"text", "series", "include", "changes", "method", "layer", "target", "against"}
 _CHANGE_KEYS = {"gate", "unit", "from", "to", "value", "layer"}
@@ -32,9 +32,10 @@ class RequestError(InputError):
 class ViewRequest:
     """A checked request.
 
-    item: a text, or a series as rows of numbers. include: of PARTS. unit: the index in the layer's output, -1 for the
-    unit with the largest effect. heatmaps: of HEATMAPS. layer: from 0, None for the top layer. changes: clamps, each
-    with the field that it came from. target, against: names of classes, None for the prediction's.
+    item: a text, or a series as rows of numbers. include: of PARTS; "prefix:all" are the prefix predictions at every
+    step. unit: the index in the layer's output, -1 for the unit with the largest effect. heatmaps: of HEATMAPS. layer:
+    from 0, None for the top layer. changes: clamps, each with the field that it came from. target, against: names of
+    classes, None for the prediction's.
     """
 
     item: Any
@@ -104,9 +105,9 @@ def _include(include: object) -> tuple[frozenset[str], int | None, tuple[str, ..
         raise RequestError("include", "must be a list of at most 16 names")
     parts, unit, heatmaps = set(), None, []
     for n, part in enumerate(include):
-        kind, colon, value = part.partition(":")
-        if not colon and kind in PARTS:
-            parts.add(kind)
+        kind, _, value = part.partition(":")
+        if part in PARTS:
+            parts.add(part)
         elif kind == "unit" and value == "top":
             unit = -1
         elif kind == "unit" and value.isascii() and value.isdigit() and len(value) < 9:

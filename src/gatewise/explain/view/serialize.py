@@ -77,7 +77,9 @@ def example_prediction_json(example: Example, calibrated: bool = False) -> Json:
 
 def prefix_json(example: Example, sampled: bool = False) -> Json:
     """The prefix predictions after 0, stride, 2 stride, ..., T steps: the probability of the target (null for
-    regression), and the score that is explained. sampled: bound the cost by the stride, which is 1 otherwise.
+    regression), and the score that is explained. sampled: bound the cost by the stride, which is 1 otherwise. The line
+    at every step is the base value and the cumulative sums of the prefix differences (`PrefixDifference`), with the
+    linear model's part of the truncated steps added where they are cut away.
     """
     budget = _PREFIX_STEPS * 128**2 // max(128, example.net.arch.units) ** 2  # a step costs the square of its units
     stride, logits = example.sampled_prefix_logits(budget) if sampled else (1, example.prefix_logits)
@@ -140,14 +142,14 @@ def text_json(example: Example, unknown: int | None) -> Json:
 def units_json(example: Example, layer: int) -> Json:
     """All units of a layer, the directions side by side.
 
-    effect: the sum of a unit's contributions to the target score, null below the top layer. jump: its largest change of
+    effect: of each unit on the target score (`Example.effects`), null below the top layer. jump: its largest change of
     c in one step, and `at`, that step. order: the units by effect, by jump, and by the step of the jump.
     """
     lstms = example.layer(layer)
     changes = np.concatenate([gates.memory_changes() for gates in lstms], axis=1)  # (T, units)
     largest, at = np.abs(changes).max(axis=0), np.abs(changes).argmax(axis=0)
     is_top = layer % example.net.arch.layers == example.net.arch.layers - 1
-    effect = example.contributions.sum(axis=0) if is_top else None
+    effect = example.effects if is_top else None
     order = {} if effect is None else {"effect": np.argsort(-np.abs(effect), kind="stable").tolist()}
     order["jump"] = np.argsort(-largest, kind="stable").tolist()
     order["first"] = np.lexsort((np.arange(len(at)), at)).tolist()
@@ -268,7 +270,7 @@ def intervention_json(
 ) -> Json:
     """The data of the HTML report on an intervention: both sides, and the view after the change."""
     before = report_json(explanation, intervention.before)
-    after = report_json(None, intervention.after, unit)
+    after = report_json(None, intervention.after, intervention.shown_unit if unit is None else unit)
     after["clamps"] = [
         {
             "gate": clamp.gate,

@@ -7,6 +7,7 @@ be a cause.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Mapping
 
@@ -22,11 +23,27 @@ from gatewise.explain.view import serialize
 from gatewise.explain.view.model import MAX_STEPS, ViewCache, ViewedModel, model_json, model_view, unit_view
 from gatewise.explain.view.request import RequestError, ViewRequest, parse_request
 from gatewise.explain.view.serialize import Json
+from gatewise.network.architecture import Architecture
 
-__all__ = ["RequestError", "ViewCache", "explain_view", "model_view", "unit_view"]
+__all__ = ["RequestError", "ViewCache", "explain_view", "is_slow", "model_view", "unit_view"]
 
 MAX_NGRAMS = 12  # n-grams that are listed, the largest scores first
 MAX_LEAVE_ONE_OUT = 600  # steps: leave-one-out makes one prediction per step
+MAX_PRODUCTS = 4e11  # multiplications of an attribution: about ten seconds of one core
+_GRADIENT_RUNS = 3 * 256  # of integrated gradients: its largest number of points, and a backward pass costs two runs
+
+
+def is_slow(model: ViewedModel, request: Mapping[str, object]) -> bool:
+    """Whether the request, checked or not, includes parts that may take seconds: all methods of attribution but prefix
+    differences of one direction, the prefix predictions at every step, and the similarity of the units.
+    """
+    include = request.get("include")
+    if not isinstance(include, list):
+        return False
+    if "prefix:all" in include or "similarity" in include:
+        return True
+    method = request.get("method") or _default_method(model)
+    return "attribution" in include and (method != "prefix-difference" or model.architecture.bidirectional)
 
 
 def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewCache | None = None) -> Json:
@@ -62,8 +79,9 @@ def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewC
     }
     if "prediction" in include:
         found["prediction"] = serialize.example_prediction_json(example, calibrated)
-    if "prefix" in include:
-        found["prefix"] = serialize.prefix_json(example, sampled=True)
+    sampled = "prefix:all" not in include or not _every_prefix_fits(example)
+    if with_prefix := bool(include & {"prefix", "prefix:all"}):
+        found["prefix"] = serialize.prefix_json(example, sampled)
     if "attribution" in include:
         found["attribution"] = _attribution(model, parsed, example, warnings)
     if "units" in include:
@@ -77,8 +95,8 @@ def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewC
         found["heatmaps"] = [serialize.heatmap_json(array, name, layer) for name, array in values.items()]
     if parsed.changes:
         prediction = serialize.example_prediction_json(before, calibrated)
-        if "prefix" in include:
-            prediction["prefix"] = serialize.prefix_json(before, sampled=True)
+        if with_prefix:
+            prediction["prefix"] = serialize.prefix_json(before, sampled)
         found["changed"] = {"before": prediction, "applied": [str(clamp) for clamp in parsed.clamps]}
     found["warnings"] = warnings
     found["cache"] = {"reused": reused, "ms": round((time.perf_counter() - started) * 1000, 2)}
@@ -124,7 +142,9 @@ def _check_finite(example: Example) -> None:
     for gates in example.lstms:
         bad = np.argwhere(~np.isfinite(gates.c))
         if len(bad):
-            where = f"unit {bad[0, 1]} of layer {gates.layer + 1} at {example.net.token_noun} {bad[0, 0] + 1}"
+            arch = example.net.arch
+            unit = bad[0, 1] + arch.units * arch.directions.index(gates.direction)
+            where = f"unit {unit} of layer {gates.layer + 1} at {example.net.token_noun} {bad[0, 0] + 1}"
             raise RequestError("text", f"the network overflows: {where}", "overflow")
     if not np.isfinite(example.logits).all():
         raise RequestError("text", "the network overflows: a logit is not finite", "overflow")
@@ -154,7 +174,7 @@ def _unit(unit: int, example: Example, layer: int) -> int:
     if unit >= 0:
         return unit
     if layer == arch.layers - 1:
-        return int(np.abs(example.contributions.sum(axis=0)).argmax())
+        return example.top_unit
     return int(np.abs(example.values("c", layer)).max(axis=0).argmax())
 
 
@@ -163,23 +183,47 @@ def _attribution(model: ViewedModel, parsed: ViewRequest, example: Example, warn
     by prefix-difference, with a warning.
     """
     metadata, noun = model.metadata, example.net.token_noun
-    method = parsed.method or (
-        metadata.attribution_method if metadata.attribution_method in METHODS else DEFAULT_METHOD
-    )
-    reason = ""
-    if method == "leave-one-out" and len(example) > MAX_LEAVE_ONE_OUT:
-        reason = f"leave-one-out makes one prediction per {noun}; the page limits it to {MAX_LEAVE_ONE_OUT} {noun}s"
+    method = parsed.method or _default_method(model)
+    most, reason, code = _max_steps(method, example), "", "too_long"
+    if len(example) > most:
+        reason = f"{method} takes too long for {len(example):,} {noun}s; the page limits it to {most:,} for this model"
     elif method == "integrated-gradients" and parsed.changes:
-        reason = "integrated gradients do not support clamps"
+        reason, code = "integrated gradients do not support clamps", "bad_method"
     if reason:
         if parsed.method is not None:
-            raise RequestError("method", reason, "too_long" if method == "leave-one-out" else "bad_method")
+            raise RequestError("method", reason, code)
         method = "prefix-difference"
         message = f"{reason[0].upper()}{reason[1:]}. The attribution shown is prefix-difference."
         warnings.append({"code": "method", "message": message})
     found = explain_example(example, method, metadata.faithfulness, metadata.attribution_method)
     default = {"default": method == metadata.attribution_method}
     return serialize.attribution_json(found, list(METHODS), MAX_NGRAMS) | default
+
+
+def _default_method(model: ViewedModel) -> str:
+    known = model.metadata.attribution_method
+    return known if known in METHODS else DEFAULT_METHOD
+
+
+def _max_steps(method: str, example: Example) -> int:
+    """The most steps for which the page runs a method."""
+    products = _products_per_step(example.net.arch)
+    if method == "leave-one-out":
+        runs = 1 + example.net.arch.channels  # of a series also each number alone
+        return min(MAX_LEAVE_ONE_OUT, math.isqrt(int(MAX_PRODUCTS / (products * runs))))
+    return int(MAX_PRODUCTS / (products * _GRADIENT_RUNS)) if method == "integrated-gradients" else MAX_STEPS
+
+
+def _every_prefix_fits(example: Example) -> bool:
+    """Whether the prefix predictions at every step are bounded, if no two runs of `prefix_logits` are merged."""
+    steps = len(example) ** 2 / 2 if example.net.arch.bidirectional else len(example)
+    return steps * _products_per_step(example.net.arch) <= MAX_PRODUCTS
+
+
+def _products_per_step(arch: Architecture) -> int:
+    """The multiplications of one step in all LSTMs, without the input product of the first layer."""
+    width = arch.units * len(arch.directions)
+    return sum(4 * arch.units * (arch.units + (width if layer else 0)) for layer, _, _ in arch.lstms())
 
 
 def _warnings(model: ViewedModel, example: Example) -> list[Json]:

@@ -27,5 +27,5 @@ export const api = {
 			signal,
 		}),
 	model: () => request("model"),
-	unit: (unit, layer, direction) => request(`units/${unit}?${new URLSearchParams({ layer, direction })}`),
+	unit: (unit, layer) => request(`units/${unit}?${new URLSearchParams({ layer })}`),
 };

@@ -91,7 +91,7 @@ export function createFigure(places, store, loader, { onGate } = {}) {
 		const order = state.data?.units?.order.effect ?? state.data?.units?.order.jump ?? [];
 		const top = order.slice(0, 12).map(String);
 		if ([...topUnits.options].slice(1).map((one) => one.value).join() !== top.join()) {
-			topUnits.replaceChildren(el("option", { value: "" }, "top units"), ...top.map((k) => {
+			topUnits.replaceChildren(el("option", { value: "" }, "largest effect"), ...top.map((k) => {
 				const effect = state.data.units.effect?.[k];
 				return el("option", { value: k }, effect === undefined ? `unit ${k}` : `${k} (${signed(effect)})`);
 			}));

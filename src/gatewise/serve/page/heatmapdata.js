@@ -62,7 +62,7 @@ export function orderOf(units, how, count, similarity) {
 export function summary(units, words, scoreName) {
 	if (!units) return "";
 	const by = units.effect ?? units.jump;
-	const top = by.reduce((best, x, n) => (Math.abs(x) > Math.abs(by[best]) ? n : best), 0);
+	const [top] = units.order.effect ?? units.order.jump;
 	const where = words[units.at[top]] ?? "";
 	const does = units.effect
 		? `has the largest effect on the ${scoreName}, ${fmt(by[top], 2, true)}`

@@ -50,7 +50,8 @@ export function createLoader(store, api) {
 		const heatmaps = new Map(old?.heatmaps ?? []);
 		for (const heatmap of answer.heatmaps ?? []) heatmaps.set(heatmap.name, decode(heatmap));
 		const parts = {};
-		for (const part of ["attribution", "units", "similarity"]) if (answer[part]) parts[part] = answer[part];
+		for (const part of ["prefix", "attribution", "units", "similarity"]) if (answer[part]) parts[part] = answer[part];
+		if (answer.prefix && answer.changed) parts.changed = answer.changed;
 		const warnings = answer.warnings.length ? answer.warnings : (old?.warnings ?? []);
 		store.set({ data: { ...old, ...parts, unitOf: units, heatmaps, warnings }, error: null });
 	}
@@ -100,6 +101,7 @@ export function createLoader(store, api) {
 			const { u, data } = store.get();
 			merge(await fetchParts(["units", `unit:${u ?? "top"}`], mine));
 			if (heatmapVisible) await loadHeatmap(mine);
+			if (data.prefix.stride > 1) merge(await fetchParts(["prefix:all"], mine)); // the line at every word
 			if (!data.attribution || data.attribution.stale) {
 				if (store.get().data.attribution) await new Promise((done) => setTimeout(done, ATTRIBUTION_DELAY - UNITS_DELAY));
 				if (mine !== current) return;

@@ -9,7 +9,7 @@ import { createKeys } from "./keys.js";
 import { createLoader } from "./loader.js";
 import { SORTS, createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
-import { PARTS, createAddress, readFragment } from "./url.js";
+import { PARTS, createAddress, fitToModel, readFragment } from "./url.js";
 import { valueText } from "./value.js";
 
 const byId = (id) => document.getElementById(id);
@@ -216,7 +216,8 @@ function showModel(model) {
 }
 
 async function startPage(linked) {
-	const { theme: linkedTheme, madeWith, broken, ...found } = linked;
+	const { theme: linkedTheme, madeWith, broken, ...state } = linked;
+	let found;
 	if (linkedTheme) theme.set(linkedTheme);
 	try {
 		const model = await api.model();
@@ -224,7 +225,10 @@ async function startPage(linked) {
 		showModel(model);
 		const other = madeWith && madeWith !== model.model.fingerprint;
 		const cut = broken ? "The link is incomplete: its text is missing. " : "";
-		if (cut || other) store.set({ linkNote: cut + (other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ.` : "") });
+		const fitted = fitToModel(state, model);
+		found = fitted.found;
+		const differs = other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ. ` : "";
+		if (cut || other || fitted.note) store.set({ linkNote: cut + differs + fitted.note });
 	} catch (error) {
 		store.set({ error: { message: error.message, retry: () => startPage(linked) } });
 		return;
@@ -247,9 +251,10 @@ function useFirstExample(found) {
 
 globalThis.addEventListener("hashchange", async () => {
 	if (address.isCurrent()) return;
-	const { theme: linkedTheme, ...found } = await readFragment(location.hash);
+	const { theme: linkedTheme, ...state } = await readFragment(location.hash);
 	if (linkedTheme) theme.set(linkedTheme);
-	store.set({ w: null, u: null, changes: [], b: null, method: null, ...found });
+	const { found, note } = store.get().model ? fitToModel(state, store.get().model) : { found: state, note: "" };
+	store.set({ w: null, u: null, changes: [], b: null, method: null, linkNote: note || null, ...found });
 });
 for (const id of ["interventions", "heatmap"]) byId(id).open = innerWidth > 760; // closed on a phone
 figure.draw();

@@ -1,7 +1,7 @@
 // The panels about the model: a unit over a data set, the training history, the model card.
 
 import { createTable, el, fmt, safeText, setText, signed, svg } from "./dom.js";
-import { GATES, directionOf, selectedUnit } from "./store.js";
+import { GATES, selectedUnit } from "./store.js";
 
 const gateName = (gate) => `${GATES[gate]} ${gate}`;
 const halfLife = ({ half_life: steps }) => (steps === null ? "infinite" : `${fmt(steps, 1)} steps`);
@@ -23,7 +23,7 @@ export function createUnitPanel(root, store, api) {
 		if (current === key) return;
 		current = key;
 		try {
-			if (!answers.has(key)) answers.set(key, await api.unit(unit % model.units, layer, directionOf(model, unit)));
+			if (!answers.has(key)) answers.set(key, await api.unit(unit, layer));
 			if (current === key) show(answers.get(key), state);
 		} catch (error) {
 			current = null;

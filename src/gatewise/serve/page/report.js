@@ -79,9 +79,7 @@ function drawFigure(root, view) {
 	const inside = view.heatmaps ? cell : null;
 	root.append(el("div", { class: "columns stacked" }, el("div", { class: "left" }, places.prediction, places.words), inside));
 	if (!inside) el("div", {}, cell); // the figure needs its places, drawn or not
-	const clamps = view.clamps ?? [];
-	const clamped = clamps.find((one) => one.unit !== "all")?.unit; // the first clamped unit is selected
-	const store = createStore({ choice: false, changes: clamps, u: view.unit ?? clamped ?? null });
+	const store = createStore({ choice: false, changes: view.clamps ?? [], u: view.unit ?? null });
 	const figure = createFigure(places, store, { loadUnit() {} });
 	const attribution = view.attribution;
 	const faithfulness = attribution?.faithfulness ? { [attribution.method]: attribution.faithfulness } : {};

@@ -10,7 +10,7 @@ const { decode, halve, orderOf, toCsv, toLevels } = await page("heatmapdata");
 const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await page("words");
 const { numbersAt, stepLine } = await page("cellmath");
 const { differenceText, lineOf, mostProbable, scoreText, number, valueText } = await page("value");
-const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
+const { compress, decompress, fitToModel, parseChange, readFragment, writeChange, writeFragment } = await page("url");
 const { createStore, START, selectedWord } = await page("store");
 const { describeChange, fittingChanges } = await page("interventions");
 
@@ -136,7 +136,23 @@ test("a long text is packed, an enormous one is left out, and a packed bomb is r
 
 test("a link's nonsense stays out", async () => {
   const found = await readFragment("#w=-1&u=1e9&s=99&p=zz&o=constructor&by=<b>&m=A&x=f1:9,h*:0&hide=body,heatmap&th=blue&model=xyz");
-  assert.deepEqual(found, { changes: [], hide: ["heatmap"] });
+  const dropped = ["word -1", "unit 1e9", "change f1:9", "change h*:0"];
+  assert.deepEqual(found, { changes: [], hide: ["heatmap"], dropped });
+});
+
+test("of a link only what the model has is kept, and the rest is named", async () => {
+  const model = { units: 6, directions: ["forward", "backward"], layers: 1, labels: ["bad", "good"], task: "classification", gate: "sigmoid" };
+  const fit = async (fragment, more = {}) => fitToModel(await readFragment(fragment), { model: { ...model, ...more }, methods: ["leave-one-out"] });
+  const fine = "#t=good&u=11&layer=0&m=leave-one-out&target=good&against=bad&x=f11:0.5,o*:1";
+  const kept = await fit(fine);
+  assert.equal(kept.note, "");
+  const { dropped, ...expected } = await readFragment(fine);
+  assert.deepEqual([kept.found, dropped], [expected, undefined]);
+  const { found, note } = await fit("#t=good&u=12&layer=3&m=magic&target=fine&x=f12:0.5,z3:1,f3:0.5");
+  assert.deepEqual(found, { text: "good", changes: [{ gate: "f", unit: 3, value: 0.5, from: null, to: null }] });
+  assert.equal(note, "The link names what this model lacks, and it is left out: gate z, unit 12, layer 3, method magic, class “fine”.");
+  assert.match((await fit("#x=f1:0.5", { gate: "binary" })).note, /value 0.5 of gate f/);
+  assert.match((await fit("#target=good&against=good")).note, /comparison with “good”/);
 });
 
 test("undo brings back what a person did, and only that", () => {

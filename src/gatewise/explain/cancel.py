@@ -1,0 +1,30 @@
+"""Cancellation of long computations: they call `check_cancelled` between their batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_is_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar("is_cancelled", default=None)
+
+
+class Cancelled(Exception):
+    """The computation was given up: nobody waits for its result."""
+
+
+@contextmanager
+def cancel_when(is_cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Inside the block, computations of this thread raise Cancelled after the batch in which `is_cancelled` is true."""
+    token = _is_cancelled.set(is_cancelled)
+    try:
+        yield
+    finally:
+        _is_cancelled.reset(token)
+
+
+def check_cancelled() -> None:
+    """Raise Cancelled if the computation was given up."""
+    is_cancelled = _is_cancelled.get()
+    if is_cancelled is not None and is_cancelled():
+        raise Cancelled

@@ -1,0 +1,61 @@
+"""Long computations stop between their batches when nobody waits for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatewise.explain import METHODS
+from gatewise.explain import net as net_module
+from gatewise.explain.attribution import attribute, integrated_gradients
+from gatewise.explain.cancel import Cancelled, cancel_when, check_cancelled
+from gatewise.explain.example import Example
+from gatewise.explain.net import ExplainedNetwork, run_all
+from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
+
+
+def example() -> Example:
+    arch = ARCHITECTURES["bidirectional, mean"]
+    return Example(ExplainedNetwork(parameters_of(arch, 3), arch), sequence_of(arch, 12, 3))
+
+
+def test_outside_of_a_block_nothing_is_cancelled() -> None:
+    check_cancelled()
+    with pytest.raises(Cancelled), cancel_when(lambda: True):
+        check_cancelled()
+    check_cancelled()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_cancelled(method: str) -> None:
+    with pytest.raises(Cancelled), cancel_when(lambda: True):
+        attribute(METHODS[method], [example()])
+
+
+def test_the_check_comes_before_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = example()
+    monkeypatch.setattr(net_module, "STEPS_PER_BATCH", 24)
+    monkeypatch.setattr(integrated_gradients, "_STEPS_PER_BATCH", 24)
+    asked: list[int] = []
+
+    def at_the_third() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    for run in (
+        lambda: run_all(one.net, [one.sequence] * 10),
+        lambda: attribute(METHODS["integrated-gradients"], [one]),
+    ):
+        asked.clear()
+        with pytest.raises(Cancelled), cancel_when(at_the_third):
+            run()
+
+
+def test_a_wide_network_runs_fewer_steps_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, batches = example(), []
+    width = one.net.arch.units * 2
+    monkeypatch.setattr(net_module, "_STATES_PER_BATCH", 24 * width)
+    with cancel_when(lambda: bool(batches.append(1))):
+        found = run_all(one.net, [one.sequence] * 10)
+    assert len(batches) == 5
+    monkeypatch.undo()
+    assert (abs(found - run_all(one.net, [one.sequence] * 10)) < 1e-6).all()

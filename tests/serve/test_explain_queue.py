@@ -1,0 +1,150 @@
+"""Explanations in two queues: a slow attribution delays no prediction, and it ends when nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatewise.explain.cancel import check_cancelled
+from gatewise.explain.view import view
+from gatewise.model.model import Model
+from gatewise.serve import handlers
+from gatewise.serve.explain_queue import ExplainQueue
+from gatewise.serve.http_error import HTTPError
+from gatewise.serve.settings import Settings
+from gatewise.serve.state import State
+from tests.explain.random_net import parameters_of
+from tests.serve.server import post, serving
+
+
+class Work:
+    """Runs until it is cancelled or released, and notes how it ended."""
+
+    def __init__(self) -> None:
+        self.started, self.released, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.finished = 0
+
+    def __call__(self) -> int:
+        self.started.set()
+        try:
+            while not self.released.wait(0.005):
+                check_cancelled()
+            self.finished += 1
+            return 7
+        finally:
+            self.ended.set()
+
+
+def queue_of(events: list[str], limit: int = 2, timeout: float = 20.0) -> ExplainQueue:
+    return ExplainQueue("gatewise-test", limit, timeout, events.append, returns_memory=True)
+
+
+def test_a_computation_stops_at_the_timeout() -> None:
+    events: list[str] = []
+    queue, work = queue_of(events, timeout=0.1), Work()
+    with pytest.raises(HTTPError, match="504") as caught:
+        asyncio.run(queue.run(work))
+    assert caught.value.status == 504
+    assert work.ended.wait(5), "it goes on computing"
+    assert (work.finished, queue.pending, events) == (0, 0, ["timeout"])
+
+
+def test_a_computation_stops_when_its_client_leaves() -> None:
+    events: list[str] = []
+    queue, work = queue_of(events), Work()
+
+    async def leave() -> None:
+        waiting = asyncio.create_task(queue.run(work, lambda: work.started.is_set()))
+        with pytest.raises(HTTPError) as caught:
+            await waiting
+        assert caught.value.status == 499
+
+    asyncio.run(leave())
+    assert (work.finished, queue.pending, events) == (0, 0, ["disconnected"])
+
+
+def test_the_number_of_waiting_computations_is_limited() -> None:
+    events: list[str] = []
+    queue, works = queue_of(events), [Work(), Work()]
+
+    async def crowd() -> None:
+        waiting = [asyncio.create_task(queue.run(work)) for work in works]
+        await asyncio.sleep(0)
+        with pytest.raises(HTTPError) as caught:
+            await queue.run(Work())
+        assert (caught.value.status, dict(caught.value.headers)[b"retry-after"]) == (429, b"1")
+        for work in works:
+            work.released.set()
+        assert await asyncio.gather(*waiting) == [7, 7]
+
+    asyncio.run(crowd())
+    assert (queue.pending, events) == (0, ["queue_full"])
+
+
+@pytest.mark.parametrize("slow", [["attribution"], ["prefix:all"], ["units", "similarity"]])
+def test_a_slow_part_delays_no_prediction(
+    models: dict[str, Model], monkeypatch: pytest.MonkeyPatch, slow: list[str]
+) -> None:
+    state, work = State({"tokens": models["tokens"]}, Settings(("tokens",))), Work()
+    compute: Callable[..., dict[str, Any]] = view.explain_view
+
+    def blocked(model: Model, request: Mapping[str, Any], cache: Any) -> dict[str, Any]:
+        return {"finished": work()} if request["include"] == slow else compute(model, request, cache)
+
+    monkeypatch.setattr(view, "explain_view", blocked)
+
+    def asked(include: list[str]) -> Any:
+        return handlers.explain(state, {}, json.dumps({"text": "good film", "include": include}).encode())
+
+    async def both() -> None:
+        waiting = asyncio.create_task(asked(slow))
+        for include in (["prediction"], ["prediction", "prefix"], ["units", "unit:top"], ["heatmap:c"]):
+            found = json.loads(await asyncio.wait_for(asked(include), 20))
+            assert "prediction" in found or "units" in found or "heatmaps" in found
+        await handlers.model_card(state, None)
+        await handlers.unit(state, None, 1, None)
+        assert not waiting.done()
+        work.released.set()
+        assert json.loads(await waiting) == {"finished": 7}
+
+    asyncio.run(both())
+    state.close()
+
+
+def test_what_is_slow(models: dict[str, Model]) -> None:
+    one, two = models["reviews"], models["tokens"]  # one direction, two directions
+    for model, request, slow in (
+        (one, {"include": ["prediction", "prefix"]}, False),
+        (one, {"include": ["attribution"], "method": "prefix-difference"}, False),
+        (two, {"include": ["attribution"], "method": "prefix-difference"}, True),
+        (one, {"include": ["attribution"], "method": "integrated-gradients"}, True),
+        (one, {"include": ["attribution"]}, True),  # nothing was measured: leave-one-out
+        (one, {"include": "attribution"}, False),  # refused before anything runs
+        (one, {"include": [["attribution"], 3]}, False),
+        (one, {}, False),
+    ):
+        assert view.is_slow(model, request) is slow, request
+
+
+def test_a_server_answers_after_an_attribution_that_took_too_long(models: dict[str, Model], tmp_path: Path) -> None:
+    small = models["tokens"]
+    arch = replace(small.architecture, units=256)
+    Model(arch, parameters_of(arch, 5), small.preprocessor, small.classes).save(tmp_path / "wide")
+    with serving(tmp_path, tmp_path / "wide", "--queue-timeout", 0.5) as server:
+        words = "the film was bad and a good film seen twice " * 50
+        slow = {"text": words, "include": ["attribution"], "method": "leave-one-out"}  # a quarter of a million steps
+        reply = post(server.port, "/explain", slow)
+        assert (reply.status, reply.error["code"]) == (504, "timeout")
+        assert reply.error["message"] == "the explanation was not ready after 0.5 s and was stopped"
+        ends = time.monotonic() + 20
+        quick = {"text": "good", "include": ["attribution"], "method": "prefix-difference"}
+        while (status := post(server.port, "/explain", quick).status) != 200:
+            assert (status, time.monotonic() < ends) == (504, True)
