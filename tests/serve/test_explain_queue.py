@@ -22,7 +22,7 @@ from gatewise.serve.http_error import HTTPError
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State
 from tests.explain.random_net import parameters_of
-from tests.serve.server import post, serving
+from tests.serve.server import ask, connect, post, serving
 
 
 class Work:
@@ -134,16 +134,41 @@ def test_what_is_slow(models: dict[str, Model]) -> None:
         assert view.is_slow(model, request) is slow, request
 
 
-def test_a_server_answers_after_an_attribution_that_took_too_long(models: dict[str, Model], tmp_path: Path) -> None:
+# A quarter of a million steps.
+SLOW = {
+    "text": "the film was bad and a good film seen twice " * 50,
+    "include": ["attribution"],
+    "method": "leave-one-out",
+}
+
+
+@pytest.fixture
+def wide(models: dict[str, Model], tmp_path: Path) -> Path:
     small = models["tokens"]
     arch = replace(small.architecture, units=256)
     Model(arch, parameters_of(arch, 5), small.preprocessor, small.classes).save(tmp_path / "wide")
-    with serving(tmp_path, tmp_path / "wide", "--queue-timeout", 0.5) as server:
-        words = "the film was bad and a good film seen twice " * 50
-        slow = {"text": words, "include": ["attribution"], "method": "leave-one-out"}  # a quarter of a million steps
-        reply = post(server.port, "/explain", slow)
+    return tmp_path / "wide"
+
+
+def test_an_attribution_ends_when_its_client_disconnects(wide: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, wide) as server:
+        raw = json.dumps(SLOW).encode()
+        head = f"POST /explain HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
+        with connect(server.port, f"{head}Content-Length: {len(raw)}\r\n\r\n".encode() + raw):
+            assert post(server.port, "/explain", {"text": "good"}).status == 200  # the attribution has begun
+        ends = time.monotonic() + 20
+        while b'gatewise_rejected_total{reason="disconnected"} 1.0' not in ask(server.port, "GET", "/metrics").body:
+            assert time.monotonic() < ends, "it goes on computing"
+            time.sleep(0.02)
+        quick = {"text": "good", "include": ["attribution"], "method": "prefix-difference"}
+        assert post(server.port, "/explain", quick).status == 200
+
+
+def test_a_server_answers_after_an_attribution_that_took_too_long(wide: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, wide, "--queue-timeout", 0.2) as server:
+        reply = post(server.port, "/explain", SLOW)
         assert (reply.status, reply.error["code"]) == (504, "timeout")
-        assert reply.error["message"] == "the explanation was not ready after 0.5 s and was stopped"
+        assert reply.error["message"] == "the explanation was not ready after 0.6 s and was stopped"
         ends = time.monotonic() + 20
         quick = {"text": "good", "include": ["attribution"], "method": "prefix-difference"}
         while (status := post(server.port, "/explain", quick).status) != 200:

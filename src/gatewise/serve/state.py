@@ -18,6 +18,7 @@ from gatewise.serve.settings import Settings
 # Those that may run or wait, for each worker process.
 _MAX_EXPLANATIONS = 64
 _MAX_ATTRIBUTIONS = 16
+_ATTRIBUTION_TIMEOUTS = 3  # an attribution may take so many times the queue timeout
 
 
 def load_models(settings: Settings) -> dict[str, Model]:
@@ -45,7 +46,7 @@ class State:
         timeout, rejected = settings.queue_timeout, self.metrics.rejected
         self.explanations = ExplainQueue("gatewise-explain", _MAX_EXPLANATIONS, timeout, rejected)
         self.attributions = ExplainQueue(
-            "gatewise-attribution", _MAX_ATTRIBUTIONS, timeout, rejected, returns_memory=True
+            "gatewise-attribution", _MAX_ATTRIBUTIONS, _ATTRIBUTION_TIMEOUTS * timeout, rejected, returns_memory=True
         )
         self._executors = (short, long, self.explanations.executor, self.attributions.executor)
         self.endpoints: Mapping[str, ModelEndpoint] = MappingProxyType(

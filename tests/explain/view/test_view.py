@@ -13,9 +13,11 @@ import pytest
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp
+from gatewise.explain.attribution import IntegratedGradients
 from gatewise.explain.view import view
 from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
+from gatewise.metrics import Faithfulness
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
@@ -223,11 +225,26 @@ def test_a_line_that_would_cost_too_much_keeps_its_stride(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("method", ["leave-one-out", "integrated-gradients"])
 def test_a_wide_network_limits_slow_methods(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "MAX_PRODUCTS", 5e4)
+    monkeypatch.setattr(view, "MAX_PRODUCTS", 5e4)  # multiplications; a step of this network takes 324
     request = {"text": TEXT, "include": ["attribution"], "method": method}
     with pytest.raises(RequestError, match=f"^{method} takes too long for 17 words; the page limits it to ") as caught:
         explain_view(MODELS["pads"], request)
     assert (caught.value.field, caught.value.code) == ("method", "too_long")
+
+
+def test_a_wide_network_limits_the_points_of_integrated_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the same method, so its faithfulness stays."""
+    plain = MODELS["cut"]
+    known = Faithfulness(0.4, 0.1, 9)
+    metadata = dataclasses.replace(plain.metadata, faithfulness={"integrated-gradients": known})
+    model, seen = dataclasses.replace(plain, metadata=metadata), []
+    attribute = IntegratedGradients.attribute
+    monkeypatch.setattr(IntegratedGradients, "attribute", lambda *a, **k: seen.append(a[0]) or attribute(*a, **k))
+    for products, points in ((4e11, 256), (3 * 40 * 9 * 4 * 7 * 7 + 1, 40)):
+        monkeypatch.setattr(view, "MAX_PRODUCTS", products)
+        request = {"text": TEXT, "include": ["attribution"], "method": "integrated-gradients"}
+        found = explain_view(model, request)["attribution"]
+        assert (seen.pop().max_points, found["faithfulness"]["comprehensiveness"]) == (points, 0.4)
 
 
 def test_the_cache_is_limited_by_memory() -> None:

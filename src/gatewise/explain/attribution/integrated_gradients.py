@@ -17,7 +17,7 @@ scores then need not add up, and the residual says by how much they do not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import ClassVar, Literal
 
@@ -43,7 +43,8 @@ _STATES_PER_BATCH = 1 << 22  # rows times the units of a layer
 
 @dataclass(frozen=True)
 class IntegratedGradients:
-    """points: of the quadrature. max_points: the limit for paths that need more; `points` or less for no refinement.
+    """points: of the quadrature. max_points: the limit for paths that need more; `points` or less for no refinement. It
+    bounds the time and is not compared: methods that differ in it alone are equal.
 
     baseline: the input without information, the same at every step. For tokens: "unknown" (the embedding of an unknown
     word), "pad" (of the pad), "zero", or "mean" (of all rows of the embedding). For series: "zero", the mean of the
@@ -53,7 +54,7 @@ class IntegratedGradients:
 
     points: int = 32
     baseline: Baseline | None = None
-    max_points: int = 256
+    max_points: int = field(default=256, compare=False)
     adds_up = False
     linear_rule: ClassVar[LinearRule] = "shared"
 

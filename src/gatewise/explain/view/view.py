@@ -10,11 +10,12 @@ import hashlib
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.attribution import METHODS
+from gatewise.explain.attribution import METHODS, IntegratedGradients
 from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
@@ -30,7 +31,7 @@ __all__ = ["RequestError", "ViewCache", "explain_view", "is_slow", "model_view",
 MAX_NGRAMS = 12  # n-grams that are listed, the largest scores first
 MAX_LEAVE_ONE_OUT = 600  # steps: leave-one-out makes one prediction per step
 MAX_PRODUCTS = 4e11  # multiplications of an attribution: about ten seconds of one core
-_GRADIENT_RUNS = 3 * 256  # of integrated gradients: its largest number of points, and a backward pass costs two runs
+_RUNS_PER_POINT = 3  # of integrated gradients: a backward pass costs two runs
 
 
 def is_slow(model: ViewedModel, request: Mapping[str, object]) -> bool:
@@ -195,7 +196,11 @@ def _attribution(model: ViewedModel, parsed: ViewRequest, example: Example, warn
         method = "prefix-difference"
         message = f"{reason[0].upper()}{reason[1:]}. The attribution shown is prefix-difference."
         warnings.append({"code": "method", "message": message})
-    found = explain_example(example, method, metadata.faithfulness, metadata.attribution_method)
+    chosen = METHODS[method]
+    if isinstance(chosen, IntegratedGradients):
+        runs = int(MAX_PRODUCTS / (_products_per_step(model.architecture) * len(example)))
+        chosen = replace(chosen, max_points=min(chosen.max_points, runs // _RUNS_PER_POINT))
+    found = explain_example(example, chosen, metadata.faithfulness, metadata.attribution_method)
     default = {"default": method == metadata.attribution_method}
     return serialize.attribution_json(found, list(METHODS), MAX_NGRAMS) | default
 
@@ -211,7 +216,9 @@ def _max_steps(method: str, example: Example) -> int:
     if method == "leave-one-out":
         runs = 1 + example.net.arch.channels  # of a series also each number alone
         return min(MAX_LEAVE_ONE_OUT, math.isqrt(int(MAX_PRODUCTS / (products * runs))))
-    return int(MAX_PRODUCTS / (products * _GRADIENT_RUNS)) if method == "integrated-gradients" else MAX_STEPS
+    if method == "integrated-gradients":
+        return int(MAX_PRODUCTS / (products * _RUNS_PER_POINT * IntegratedGradients().points))
+    return MAX_STEPS
 
 
 def _every_prefix_fits(example: Example) -> bool:
