@@ -56,7 +56,8 @@ def resident(address: str) -> float:
 
 def measure(address: str, method: str, count: int, words: int) -> tuple[float, dict[str, list[float]]]:
     """Seconds of one attribution, and of the other user's predictions meanwhile, by path."""
-    stop, samples = threading.Event(), {"explain": [], "predict": []}  # type: ignore[var-annotated]
+    stop = threading.Event()
+    samples: dict[str, list[float]] = {"explain": [], "predict": []}
 
     def other() -> None:
         n = 0
@@ -97,10 +98,10 @@ def main() -> None:
             for method in options.methods:
                 seconds, samples = measure(address, method, options.count, options.words)
                 p95 = {path: 1e3 * percentile(found, 0.95) for path, found in samples.items()}
-                cells = (os.path.basename(os.path.normpath(model)), method, f"{seconds:.2f}")
-                cells += tuple(f"{p95[path]:.0f}" for path in ("explain", "predict"))
-                more = f"{resident(address) - before:+.0f}"
-                print(f"| {' | '.join(cells)} | {len(samples['predict'])} | {more} |", flush=True)
+                cells = [os.path.basename(os.path.normpath(model)), method, f"{seconds:.2f}"]
+                cells += [f"{p95[path]:.0f}" for path in ("explain", "predict")]
+                cells += [str(len(samples["predict"])), f"{resident(address) - before:+.0f}"]
+                print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -196,6 +196,21 @@ def test_bidirectional_prefix_predictions_of_a_long_text_have_a_stride() -> None
     np.testing.assert_allclose(found["score"][2] - five["score"][6], 0, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_top_unit_is_the_first_in_the_order_of_every_layer(name: str) -> None:
+    layers = MODELS[name].architecture.layers
+    for layer in range(layers):
+        found = ask(name, ["units", "unit:top"], layer=layer)
+        order = found["units"]["order"]
+        assert ("effect" in order) == (layer == layers - 1)
+        assert found["unit"]["k"] == order.get("effect", order["jump"])[0]
+    trace = MODELS[name].trace(given(name))
+    assert found["unit"]["k"] == trace.top_unit
+    np.testing.assert_allclose(found["units"]["effect"], trace.effects, atol=1e-6)
+    base_value = trace.score(trace.network_prefix_logits[0])
+    assert base_value + trace.effects.sum() == pytest.approx(trace.network_score, abs=1e-5)
+
+
 @pytest.mark.parametrize("name", ["n-grams, cut", "n-grams, both ways"])
 def test_the_line_at_every_word_is_the_sum_of_the_prefix_differences(name: str) -> None:
     """With the part of the n-grams that are cut away, at its place in the text."""

@@ -145,22 +145,26 @@ def units_json(example: Example, layer: int) -> Json:
     effect: of each unit on the target score (`Example.effects`), null below the top layer. jump: its largest change of
     c in one step, and `at`, that step. order: the units by effect, by jump, and by the step of the jump.
     """
-    lstms = example.layer(layer)
-    changes = np.concatenate([gates.memory_changes() for gates in lstms], axis=1)  # (T, units)
-    largest, at = np.abs(changes).max(axis=0), np.abs(changes).argmax(axis=0)
+    largest, at = jumps(example, layer)
     is_top = layer % example.net.arch.layers == example.net.arch.layers - 1
     effect = example.effects if is_top else None
     order = {} if effect is None else {"effect": np.argsort(-np.abs(effect), kind="stable").tolist()}
     order["jump"] = np.argsort(-largest, kind="stable").tolist()
     order["first"] = np.lexsort((np.arange(len(at)), at)).tolist()
     return {
-        "layer": lstms[0].layer,
+        "layer": example.layer(layer)[0].layer,
         "effect": None if effect is None else _list(effect),
         "jump": _list(largest),
         "at": at.tolist(),
         "order": order,
         "c_p99": float(np.quantile(np.abs(example.values("c", layer)), 0.99)) or 1.0,
     }
+
+
+def jumps(example: Example, layer: int) -> tuple[Array, Array]:
+    """The largest absolute change of c in one step, of each unit of a layer, and that step: (units,) each."""
+    changes = np.abs(np.concatenate([gates.memory_changes() for gates in example.layer(layer)], axis=1))  # (T, units)
+    return changes.max(axis=0), changes.argmax(axis=0)
 
 
 def unit_json(example: Example, unit: int, layer: int) -> Json:

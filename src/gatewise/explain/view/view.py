@@ -167,7 +167,7 @@ def _layer(model: ViewedModel, parsed: ViewRequest) -> int:
 
 
 def _unit(unit: int, example: Example, layer: int) -> int:
-    """The requested unit; for -1 the unit with the largest effect, or below the top layer the largest memory."""
+    """The requested unit; for -1 the unit with the largest effect, or below the top layer the largest jump of c."""
     arch = example.net.arch
     units = arch.units * len(arch.directions)
     if unit >= units:
@@ -176,7 +176,7 @@ def _unit(unit: int, example: Example, layer: int) -> int:
         return unit
     if layer == arch.layers - 1:
         return example.top_unit
-    return int(np.abs(example.values("c", layer)).max(axis=0).argmax())
+    return int(serialize.jumps(example, layer)[0].argmax())
 
 
 def _attribution(model: ViewedModel, parsed: ViewRequest, example: Example, warnings: list[Json]) -> Json:

@@ -65,7 +65,7 @@ export function summary(units, words, scoreName) {
 	const [top] = units.order.effect ?? units.order.jump;
 	const where = words[units.at[top]] ?? "";
 	const does = units.effect
-		? `has the largest effect on the ${scoreName}, ${fmt(by[top], 2, true)}`
+		? `has the largest effect on the ${scoreName}: its contributions sum to ${fmt(by[top], 2, true)}`
 		: "has the largest jump";
 	return `Of ${by.length} units, unit ${top} ${does}. Its memory changes most at “${where}”.`;
 }
