@@ -19,7 +19,7 @@ LEVELS = [
     {"figure", "compare", "link"},
     {"interventions", "heatmappanel", "panels", "player", "prediction", "keys"},
     {"cell", "heatmap", "loader", "series", "textview", "theme"},
-    {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata", "url", "value", "words"},
+    {"api", "cellmath", "cellshape", "colour", "examples", "heatmapdata", "linkfit", "url", "value", "words"},
     {"store"},
     {"dom"},
 ]

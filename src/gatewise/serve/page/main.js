@@ -9,7 +9,7 @@ import { createKeys } from "./keys.js";
 import { createLoader } from "./loader.js";
 import { SORTS, createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
-import { PARTS, createAddress, fitToModel, readFragment } from "./url.js";
+import { PARTS, createAddress, readFragment } from "./url.js";
 import { valueText } from "./value.js";
 
 const byId = (id) => document.getElementById(id);
@@ -215,6 +215,12 @@ function showModel(model) {
 	}
 }
 
+/** A link's state without what the model lacks, and one sentence that names it. */
+async function fit(state, model) {
+	if (!model || !location.hash) return { found: state, note: "" };
+	return (await import("./linkfit.js")).fitToModel(state, model);
+}
+
 async function startPage(linked) {
 	const { theme: linkedTheme, madeWith, broken, ...state } = linked;
 	let found;
@@ -225,7 +231,7 @@ async function startPage(linked) {
 		showModel(model);
 		const other = madeWith && madeWith !== model.model.fingerprint;
 		const cut = broken ? "The link is incomplete: its text is missing. " : "";
-		const fitted = fitToModel(state, model);
+		const fitted = await fit(state, model);
 		found = fitted.found;
 		const differs = other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ. ` : "";
 		if (cut || other || fitted.note) store.set({ linkNote: cut + differs + fitted.note });
@@ -253,7 +259,7 @@ globalThis.addEventListener("hashchange", async () => {
 	if (address.isCurrent()) return;
 	const { theme: linkedTheme, ...state } = await readFragment(location.hash);
 	if (linkedTheme) theme.set(linkedTheme);
-	const { found, note } = store.get().model ? fitToModel(state, store.get().model) : { found: state, note: "" };
+	const { found, note } = await fit(state, store.get().model);
 	store.set({ w: null, u: null, changes: [], b: null, method: null, linkNote: note || null, ...found });
 });
 for (const id of ["interventions", "heatmap"]) byId(id).open = innerWidth > 760; // closed on a phone

@@ -1,7 +1,6 @@
 // The state as the URL's fragment (after #), which restores the same view and which browsers do not send to a server.
 
-import { safeText } from "./dom.js";
-import { SORTS, unitCount } from "./store.js";
+import { SORTS } from "./store.js";
 
 const HEATMAPS = "ifgoch";
 export const PARTS = ["interventions", "heatmap", "compare", "unit", "training", "card", "cell", "examples"];
@@ -54,10 +53,7 @@ export async function decompress(compressed) {
 	return new TextDecoder().decode(await new Blob(parts).arrayBuffer()).slice(0, 100_000);
 }
 
-/** What an invalid change names, for `dropped`. */
-const nameOfChange = (text) => (/^[a-z*]/i.test(text) && !/^[ifgoh]/.test(text) ? `gate ${safeText(text[0])}` : `change ${safeText(text, 20)}`);
-
-/** The state of a fragment. Missing and invalid values are left out; `dropped` names the units, layers and changes among them. */
+/** The state of a fragment. Missing and invalid values are left out; `dropped` has the units, layers and changes among them. */
 export async function readFragment(fragment) {
 	const query = new URLSearchParams(fragment.replace(/^#/, ""));
 	const found = {};
@@ -75,7 +71,7 @@ export async function readFragment(fragment) {
 	for (const key of ["w", "u", "layer"]) {
 		const number = integer(query.get(key), 1_000_000);
 		if (number !== null) found[key] = number;
-		else if (query.get(key)) dropped.push(`${{ w: "word", u: "unit", layer: "layer" }[key]} ${safeText(query.get(key))}`);
+		else if (query.get(key)) dropped.push([key, query.get(key)]);
 	}
 	const step = integer(query.get("s"), 8);
 	if (step) found.s = step;
@@ -87,7 +83,7 @@ export async function readFragment(fragment) {
 	if (query.get("x")) {
 		const changes = query.get("x").split(",").slice(0, 32);
 		found.changes = changes.map(parseChange).filter(Boolean);
-		dropped.push(...changes.filter((text) => !parseChange(text)).map(nameOfChange));
+		dropped.push(...changes.filter((text) => !parseChange(text)).map((text) => ["x", text]));
 	}
 	if (query.get("g") === "1") found.guess = true;
 	if (query.get("present") === "1") found.present = true;
@@ -96,33 +92,6 @@ export async function readFragment(fragment) {
 	if (/^[0-9a-f]{8}$/.test(query.get("model") ?? "")) found.madeWith = query.get("model");
 	if (dropped.length) found.dropped = dropped;
 	return found;
-}
-
-/** A link's state without what the model lacks, and one sentence that names it: {found, note}. model: of GET /model. */
-export function fitToModel({ dropped = [], ...found }, { model, methods }) {
-	const missing = [...dropped];
-	const units = unitCount({ model: { model } });
-	const drop = (key, name) => {
-		missing.push(name);
-		delete found[key];
-	};
-	if (found.u >= units) drop("u", `unit ${found.u}`);
-	if (found.layer >= model.layers) drop("layer", `layer ${found.layer}`);
-	if (found.method && !methods.includes(found.method)) drop("method", `method ${found.method}`);
-	for (const key of ["target", "against"]) {
-		if (found[key] !== undefined && !model.labels.includes(found[key])) drop(key, `class “${safeText(found[key], 40)}”`);
-	}
-	const compared = model.task === "classification" && found.against !== found.target;
-	if (found.against !== undefined && !compared) drop("against", `comparison with “${safeText(found.against, 40)}”`);
-	found.changes = found.changes?.filter(({ gate, unit, value }) => {
-		const name = unit !== "all" && unit >= units ? `unit ${unit}`
-			: model.gate === "binary" && "ifo".includes(gate) && value !== 0 && value !== 1 ? `value ${value} of gate ${gate}` : null;
-		if (name) missing.push(name);
-		return !name;
-	});
-	if (!found.changes) delete found.changes;
-	const names = [...new Set(missing)].slice(0, 8);
-	return { found, note: names.length ? `The link names what this model lacks, and it is left out: ${names.join(", ")}.` : "" };
 }
 
 /** The fragment of a state. long: whether a text is too long and left out. */

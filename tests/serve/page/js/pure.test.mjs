@@ -10,7 +10,8 @@ const { decode, halve, orderOf, toCsv, toLevels } = await page("heatmapdata");
 const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await page("words");
 const { numbersAt, stepLine } = await page("cellmath");
 const { differenceText, lineOf, mostProbable, scoreText, number, valueText } = await page("value");
-const { compress, decompress, fitToModel, parseChange, readFragment, writeChange, writeFragment } = await page("url");
+const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
+const { fitToModel } = await page("linkfit");
 const { createStore, START, selectedWord } = await page("store");
 const { describeChange, fittingChanges } = await page("interventions");
 
@@ -136,7 +137,7 @@ test("a long text is packed, an enormous one is left out, and a packed bomb is r
 
 test("a link's nonsense stays out", async () => {
   const found = await readFragment("#w=-1&u=1e9&s=99&p=zz&o=constructor&by=<b>&m=A&x=f1:9,h*:0&hide=body,heatmap&th=blue&model=xyz");
-  const dropped = ["word -1", "unit 1e9", "change f1:9", "change h*:0"];
+  const dropped = [["w", "-1"], ["u", "1e9"], ["x", "f1:9"], ["x", "h*:0"]];
   assert.deepEqual(found, { changes: [], hide: ["heatmap"], dropped });
 });
 
@@ -151,6 +152,7 @@ test("of a link only what the model has is kept, and the rest is named", async (
   const { found, note } = await fit("#t=good&u=12&layer=3&m=magic&target=fine&x=f12:0.5,z3:1,f3:0.5");
   assert.deepEqual(found, { text: "good", changes: [{ gate: "f", unit: 3, value: 0.5, from: null, to: null }] });
   assert.equal(note, "The link names what this model lacks, and it is left out: gate z, unit 12, layer 3, method magic, class “fine”.");
+  assert.match((await fit("#w=-1&u=1e9&x=f1:9")).note, /: word -1, unit 1e9, change f1:9\.$/);
   assert.match((await fit("#x=f1:0.5", { gate: "binary" })).note, /value 0.5 of gate f/);
   assert.match((await fit("#target=good&against=good")).note, /comparison with “good”/);
 });

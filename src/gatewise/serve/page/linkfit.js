@@ -1,0 +1,37 @@
+// What of a link the model lacks. Loaded when a link is opened.
+
+import { safeText } from "./dom.js";
+import { unitCount } from "./store.js";
+
+/** The name of what readFragment could not read: [key, text]. */
+function nameOf([key, text]) {
+	if (key !== "x") return `${{ w: "word", u: "unit", layer: "layer" }[key]} ${safeText(text)}`;
+	return /^[a-z]/i.test(text) && !/^[ifgoh]/.test(text) ? `gate ${safeText(text[0])}` : `change ${safeText(text, 20)}`;
+}
+
+/** A link's state without what the model lacks, and one sentence that names it: {found, note}. model: of GET /model. */
+export function fitToModel({ dropped = [], ...found }, { model, methods }) {
+	const missing = dropped.map(nameOf);
+	const units = unitCount({ model: { model } });
+	const drop = (key, name) => {
+		missing.push(name);
+		delete found[key];
+	};
+	if (found.u >= units) drop("u", `unit ${found.u}`);
+	if (found.layer >= model.layers) drop("layer", `layer ${found.layer}`);
+	if (found.method && !methods.includes(found.method)) drop("method", `method ${found.method}`);
+	for (const key of ["target", "against"]) {
+		if (found[key] !== undefined && !model.labels.includes(found[key])) drop(key, `class “${safeText(found[key], 40)}”`);
+	}
+	const compared = model.task === "classification" && found.against !== found.target;
+	if (found.against !== undefined && !compared) drop("against", `comparison with “${safeText(found.against, 40)}”`);
+	found.changes = found.changes?.filter(({ gate, unit, value }) => {
+		const name = unit !== "all" && unit >= units ? `unit ${unit}`
+			: model.gate === "binary" && "ifo".includes(gate) && value !== 0 && value !== 1 ? `value ${value} of gate ${gate}` : null;
+		if (name) missing.push(name);
+		return !name;
+	});
+	if (!found.changes) delete found.changes;
+	const names = [...new Set(missing)].slice(0, 8);
+	return { found, note: names.length ? `The link names what this model lacks, and it is left out: ${names.join(", ")}.` : "" };
+}
