@@ -63,14 +63,14 @@ WATCH = """
   new PerformanceObserver(list => {
     for (const entry of list.getEntries()) longest = Math.max(longest, entry.duration);
   }).observe({ type: 'longtask' });
-  const pressed = {};
-  document.querySelector('#text').addEventListener('input', () => {
-    pressed.prediction = pressed.prefix = performance.now();
+  const pressed = { prediction: new Map(), prefix: new Map() };  // the time of each text's key
+  document.querySelector('#text').addEventListener('input', ({ target }) => {
+    for (const what in pressed) pressed[what].set(target.value, performance.now());
   }, true);
-  const drawn = (what) => {
-    const start = pressed[what];
+  const drawn = (what, text) => {
+    const start = pressed[what].get(text);
     if (!start) return;
-    pressed[what] = 0;
+    pressed[what].delete(text);
     requestAnimationFrame(() => {
       const painted = new MessageChannel();
       painted.port1.onmessage = () => samples[what].push(performance.now() - start);
@@ -78,10 +78,10 @@ WATCH = """
     });
   };
   gatewise.store.subscribe((state, keys) => {
-    if (keys.has('earlyPrediction') && state.earlyPrediction?.inputText === state.text) drawn('prediction');
-    if (keys.has('data') && state.data?.inputText === state.text) {
-      drawn('prediction');
-      drawn('prefix');
+    if (keys.has('earlyPrediction') && state.earlyPrediction) drawn('prediction', state.earlyPrediction.inputText);
+    if (keys.has('data') && state.data) {
+      drawn('prediction', state.data.inputText);
+      drawn('prefix', state.data.inputText);
     }
   });
 }

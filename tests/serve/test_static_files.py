@@ -50,7 +50,7 @@ def test_all_files_together_are_small(port: int) -> None:
     names.remove("report.js")  # of the files that `explain --html` writes, not of the page
     replies = [ask(port, "GET", f"/{name}", headers={"Accept-Encoding": "gzip"}) for name in names]
     assert {reply.status for reply in replies} == {200}
-    assert sum(len(reply.body) for reply in replies) <= 120_000
+    assert sum(len(reply.body) for reply in replies) <= 100_000
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ class ModelMetadata:
     fingerprint: str = ""  # SHA-256 of the training texts and labels
     n_train: int = 0
     n_validation: int = 0
+    median_length: int = 0  # steps of the median training sequence, before truncation
     validation: str = ""  # how the validation set was split off
     epochs: int = 0
     best_epoch: int = 0
@@ -311,6 +312,7 @@ def metadata_rows(metadata: ModelMetadata) -> list[tuple[str, str]]:
         ("data", metadata.data),
         ("pretrained model", metadata.pretrained),
         ("training set", f"{metadata.n_train:,}" if metadata.n_train else ""),
+        ("median length", counted(metadata.median_length, "step") if metadata.median_length else ""),
         ("unlabelled texts", metadata.unlabelled),
         ("validation set", f"{metadata.n_validation:,} ({metadata.validation})" if metadata.n_validation else ""),
         ("epoch", best),

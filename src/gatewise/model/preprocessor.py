@@ -102,6 +102,13 @@ class TextPreprocessor:
                 new_names.append(names[step])
         return np.concatenate(new_ids), new_names
 
+    def frequent_ids(self, count: int) -> range | None:
+        """The ids of the `count` most frequent words of the training texts. None where the ids are in another order,
+        and for vocabularies of less than ten times as many words, most of which are frequent.
+        """
+        first = {"tokens": 2, "keras": 4}.get(self.encoding.kind)
+        return None if first is None or self.encoding.vocab_size < 10 * count else range(first, first + count)
+
     def check(self, arch: Architecture) -> None:
         if arch.inputs != "tokens" or arch.vocab_size != self.encoding.vocab_size:
             raise InputError(

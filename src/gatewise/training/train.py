@@ -312,6 +312,7 @@ class _Run:
             fingerprint=training_data.fingerprint,
             n_train=len(training_data.train),
             n_validation=len(training_data.validation),
+            median_length=int(np.median([len(sequence) for sequence in training_data.full_sequences])),
             validation=training_data.validation_how,
             epochs=len(history),
             best_epoch=best_epoch,

@@ -16,8 +16,9 @@ import pytest
 
 from gatewise.data.labelled import Labelled
 from gatewise.metrics import Faithfulness
+from gatewise.model import bundled
 from gatewise.model.card import EvalResult, ModelMetadata
-from gatewise.model.model import Model
+from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.text import TokenEncoding
@@ -118,6 +119,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "number": number_model,
     "many": lambda: text_model(tuple(f"class {k}" for k in range(20)), outputs=20),
     "labels": labels_model,
+    "bundled": lambda: load(bundled.folder()),
     "wide": lambda: text_model(pooling="mean+max", bidirectional=True),
 }
 

@@ -255,7 +255,7 @@ def test_errors_are_shown(visit: Visit) -> None:
     watched.expected.append("ERR_FAILED")
     page.route("**/explain", lambda route: route.abort())
     page.fill("#text", TEXT)
-    page.wait_for_function("() => document.querySelector('#error').textContent.includes('The server does not respond')")
+    page.wait_for_function("() => document.querySelector('#error').textContent.includes('Cannot reach the server')")
     page.unroute("**/explain")
     page.evaluate("() => document.querySelector('#error button')?.click()")
     watched.settle()

@@ -22,6 +22,7 @@ from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
 from gatewise.explain.score import TargetScore, target_score
 from gatewise.explain.view import serialize
 from gatewise.explain.view.model import MAX_STEPS, ViewCache, ViewedModel, model_json, model_view, unit_view
+from gatewise.explain.view.notices import FREQUENT, text_notices
 from gatewise.explain.view.request import RequestError, ViewRequest, parse_request
 from gatewise.explain.view.serialize import Json
 from gatewise.network.architecture import Architecture
@@ -234,8 +235,15 @@ def _products_per_step(arch: Architecture) -> int:
 
 
 def _warnings(model: ViewedModel, example: Example) -> list[Json]:
+    frequent = getattr(model.preprocessor, "frequent_ids", None)
+    found = text_notices(
+        example,
+        model.preprocessor.unknown,
+        None if frequent is None else frequent(FREQUENT),
+        model.metadata.median_length,
+    )
     if not example.truncated:
-        return []
+        return found
     kept = "all" if model.architecture.truncation == "front" else "a third from the start and the others"
     message = f"The network reads {len(example):,} of {len(example.names):,} {example.net.token_noun}s"
-    return [{"code": "truncated", "at": len(example), "message": f"{message}, {kept} from the end."}]
+    return [*found, {"code": "truncated", "at": len(example), "message": f"{message}, {kept} from the end."}]

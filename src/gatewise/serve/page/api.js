@@ -6,7 +6,7 @@ async function request(path, options) {
 		response = await fetch(path, { cache: "no-store", ...options });
 	} catch (error) {
 		if (error.name === "AbortError") throw error;
-		throw new Error("The server does not respond. The page shows its last answer.");
+		throw new Error("Cannot reach the server.");
 	}
 	let body = null;
 	try {

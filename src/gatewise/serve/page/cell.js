@@ -1,4 +1,4 @@
-// The LSTM cell as SVG: drawn once, then only numbers, widths and colours change. Width is size, colour is sign.
+// The LSTM cell as SVG: drawn once, then only numbers, widths and colours change. Width is size; colour is sign, or a gate.
 
 import { numbersAt } from "./cellmath.js";
 import { CARRIES, COMPACT, STEPS, WIDE } from "./cellshape.js";
@@ -24,7 +24,9 @@ export function createCell(root, { onGate } = {}) {
 	const stage = el("div", { class: "cellstage" });
 	const numbers = el("dl", { class: "numbers" });
 	const list = el("details", { class: "cellnumbers" }, el("summary", {}, "Numbers as a list"), numbers);
-	root.append(stage, list);
+	const key = (name, meaning) => el("span", {}, el("span", { class: `line ${name}`, "aria-hidden": "true" }), ` ${meaning}`);
+	const width = el("span");
+	root.append(stage, el("p", { class: "celllegend legend muted" }, key("plus", "above 0"), key("minus", "below 0"), key("gate", "gate"), width), list);
 	let parts = null;
 	let view = null;
 	let shape = null;
@@ -150,24 +152,36 @@ export function createCell(root, { onGate } = {}) {
 			tanh: signed(n.tanh),
 		};
 		for (const [name, node] of Object.entries(parts.texts)) setText(node, content[name]);
+		setText(width, `full width: ${fmt(scale)} for c, else 1`);
 		setText(parts.word, `“${safeText(word, compact ? 22 : 40)}”`);
 		const rows = NUMBERS.flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);
 		numbers.replaceChildren(...rows);
 	}
 
-	new ResizeObserver(([entry]) => {
-		const wide = entry.contentRect.width >= 700;
+	/** Build the shape for that width in px, unless it is there. */
+	function fit(width) {
+		const wide = width >= 700 && !view?.compact;
 		if (parts && wide === (shape === WIDE)) return;
 		build(wide);
 		draw();
-	}).observe(stage);
+	}
+	new ResizeObserver(([entry]) => fit(entry.contentRect.width)).observe(stage);
 
 	return {
-		/** {unit, t, step, word, clamped: Set of gates, scale: the c of a line of full width} */
+		/** {unit, t, step, word, clamped: Set of gates, scale: the c of a line of full width, compact: never the wide shape} */
 		draw(next) {
+			const other = !parts || view?.compact !== next.compact;
 			view = next;
-			if (!parts) build(stage.clientWidth >= 700);
+			if (other) fit(stage.clientWidth);
 			draw();
+		},
+		/** The cell without numbers. */
+		clear() {
+			if (!view) return;
+			view = null;
+			numbers.replaceChildren();
+			setText(width, "");
+			build(shape === WIDE);
 		},
 	};
 }

@@ -1,8 +1,8 @@
-// Two colour maps: signed (orange to blue) and gate (violet), interpolated in OKLab so that equal differences look equal.
+// Two colour maps: signed (magenta to green) and gate (violet), interpolated in OKLab so that equal differences look equal.
 // The middle of the signed map has the brightness of the page.
 
 export const STOPS = {
-	signed: { light: ["#8f3b00", "#f4f2ed", "#0b4a8f"], dark: ["#ffb066", "#1b1e24", "#74b9ff"] },
+	signed: { light: ["#a0148c", "#f4f2ed", "#3d6b00"], dark: ["#f39ae8", "#1b1e24", "#b5d66a"] },
 	gate: {
 		light: ["#f4f2ed", "#c2bbd1", "#9287b5", "#665397", "#3f1d78"],
 		dark: ["#1b1e24", "#434054", "#706589", "#a08cc2", "#d3b6ff"],

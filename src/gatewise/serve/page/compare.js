@@ -1,9 +1,9 @@
 // Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
 
-import { el, setText } from "./dom.js";
+import { el, failure, setText } from "./dom.js";
 import { tokenNounOf } from "./store.js";
-import { createTextView } from "./textview.js";
-import { differenceText, headingText, lineOf, valueText } from "./value.js";
+import { createTextView, sidesOf } from "./textview.js";
+import { differenceText, headingText, labelOf, lineOf, valueText } from "./value.js";
 import { differingWords, wordsOf } from "./words.js";
 
 const DELAY = 150; // ms without a key
@@ -17,6 +17,7 @@ export function createCompare(root, store, loader) {
 	root.append(box, status, pair);
 	const views = [createTextView(one, { label: "First text" }), createTextView(two, { label: "Second text" })];
 	let other = null; // the answer for the second text
+	let failed = false;
 	let timer = 0;
 	let current = 0;
 
@@ -25,6 +26,7 @@ export function createCompare(root, store, loader) {
 	async function load(state) {
 		current += 1;
 		const mine = current;
+		failed = false;
 		if (!state.b?.trim()) {
 			other = null;
 			draw(store.get());
@@ -36,16 +38,20 @@ export function createCompare(root, store, loader) {
 			other = { ...answer, inputText: state.b, words: wordsOf(state.b, answer.text) };
 			draw(store.get());
 		} catch (error) {
-			if (mine === current) setText(status, error.message);
+			if (mine !== current) return;
+			failed = true;
+			other = null;
+			draw(store.get());
+			status.replaceChildren(...failure(error.message, () => load(store.get())).childNodes);
 		}
 	}
 
 	function drawSide(n, data, marked, tokenNoun) {
 		const { target } = data.prediction;
 		const name = ["First", "Second"][n];
-		setText(heads[n], `${name}: ${headingText(data.prediction)}`);
+		setText(heads[n], `${name}: ${headingText(data.prediction, data.model)}`);
 		views[n].draw({
-			text: data.inputText, part: data.text, scores: data.attribution?.scores, colourOf: data.attribution?.method ?? "",
+			text: data.inputText, part: data.text, scores: data.attribution?.scores, colourOf: data.attribution?.method ?? "", sides: sidesOf(data.prediction, data.model),
 			prefix: lineOf(data.prefix, target), before: null, selected: -1, hovered: null, marked, tokenNoun,
 		});
 	}
@@ -63,7 +69,7 @@ export function createCompare(root, store, loader) {
 		const [first, second] = [state.data.prediction, other.prediction];
 		const sorted = (list) => list.map((word) => word.toLowerCase()).sort().join(" ");
 		const same = sorted(state.data.words) === sorted(other.words);
-		const changed = second.label === first.label ? "The prediction is the same" : "The prediction changes";
+		const changed = labelOf(second, other.model) === labelOf(first, state.data.model) ? "The prediction is the same" : "The prediction changes";
 		const difference = same
 			? "Both texts have the same words in another order: a bag-of-words model cannot tell them apart."
 			: `${marked[0].size} and ${marked[1].size} ${tokenNoun}s differ.`;
@@ -71,7 +77,7 @@ export function createCompare(root, store, loader) {
 	}
 
 	store.subscribe((state, keys) => {
-		if (keys.has("b") || (keys.has("model") && state.b)) {
+		if (keys.has("b") || (keys.has("model") && state.b) || (keys.has("data") && failed)) {
 			clearTimeout(timer);
 			timer = setTimeout(() => load(store.get()), DELAY);
 		}

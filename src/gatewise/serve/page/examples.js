@@ -2,38 +2,73 @@
 
 import { safeText } from "./dom.js";
 
-const EXAMPLES = [
+/** The film examples; fails: the bundled model gets them wrong. A test asserts each outcome. */
+export const EXAMPLES = [
+	{
+		name: "Turn",
+		hint: "at which word does the line turn?",
+		texts: [
+			["good", "The trailer looked terrible. The film is excellent, and I loved every minute."],
+			["bad", "A great cast and a beautiful opening. Then it falls apart, and the ending is a boring, pointless mess."],
+			["good", "The story is thin and the effects look cheap. Still, I enjoyed it a lot: it is charming, funny and full of heart."],
+		],
+	},
 	{
 		name: "Negation",
 		hint: "does “not” flip the prediction, or only shift it?",
 		texts: [
-			["good", "This is not a bad film; I was never bored, and nothing in it felt cheap."],
-			["bad", "I can't say the acting was good, and nobody could call the story clever."],
-			["good", "No wasted scene, no false note, not one minute I would cut."],
+			["good", "It is not perfect, but it is never dull, and the acting is superb."],
+			["bad", "This is not a good film. The story is not funny, and the acting is not convincing."],
+			["good", "You will not be disappointed: there is not one boring scene in this wonderful film."],
 		],
 	},
 	{
-		name: "Late turn",
-		hint: "does the forget gate f close at “yet”, “and then”, “but”?",
+		name: "But",
+		hint: "what does the forget gate f do at “but”?",
 		texts: [
-			["bad", "Lovely photography, a warm cast, a clever opening, and then it throws everything away for an ending that insults its audience."],
-			["good", "The first hour is slow, the jokes are flat and the songs are worse, yet the last ten minutes are so honest that I left the cinema happy."],
-			["good", "I expected to hate every minute of this, and for a while I did, but by the end I was on my feet."],
-		],
-	},
-	{
-		name: "Sarcasm",
-		hint: "which words mislead the model?",
-		texts: [
-			["bad", "Oh, wonderful, another two hours of handsome people explaining the plot to each other."],
-			["bad", "A brilliant film, if you enjoy watching paint described by someone who has never seen paint."],
-			["bad", "Congratulations to the director, who has finally made a movie that even his mother will fast-forward."],
+			["good", "Not great, but well worth seeing."],
+			["bad", "It is not terrible, but it is a waste of a good cast."],
 		],
 	},
 	{
 		name: "Order",
 		hint: "two texts with the same words. A bag-of-words model cannot tell them apart. Can this model?",
-		texts: [["good", "It was good, not bad at all.", "It was bad, not good at all."]],
+		texts: [["good", "The reviews were terrible, but the film is wonderful.", "The reviews were wonderful, but the film is terrible."]],
+	},
+	{
+		name: "Double negation",
+		fails: true,
+		hint: "which words does the model take literally?",
+		texts: [
+			["good", "This is not a bad film; I was never bored, and nothing in it felt cheap."],
+			["good", "Nobody could call this film boring, and nobody should miss it."],
+			["good", "No wasted scene, no false note, not one minute I would cut."],
+		],
+	},
+	{
+		name: "Sarcasm",
+		fails: true,
+		hint: "which words mislead the model?",
+		texts: [
+			["bad", "A brilliant film, if you enjoy watching paint described by someone who has never seen paint."],
+			["bad", "What a brilliant way to waste two hours of my life."],
+			["bad", "Oh, wonderful, another two hours of handsome people explaining the plot to each other."],
+		],
+	},
+	{
+		name: "Late turn",
+		fails: true,
+		hint: "does the forget gate f close at “yet” and “and then”?",
+		texts: [
+			["good", "The first hour is slow, the jokes are flat and the songs are worse, yet the last ten minutes are so honest that I left the cinema happy."],
+			["bad", "Lovely photography, a warm cast, a clever opening, and then it throws everything away for an ending that insults its audience."],
+		],
+	},
+	{
+		name: "Sad story",
+		fails: true,
+		hint: "a sad story is not a bad film. Which words does the model confuse?",
+		texts: [["good", "A sad, painful and depressing story of death and loss that I will never forget."]],
 	},
 ];
 

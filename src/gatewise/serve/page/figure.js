@@ -2,17 +2,19 @@
 
 import { createCell } from "./cell.js";
 import { numbersAt, stepLine } from "./cellmath.js";
-import { el, iconButton, setText, signed, within } from "./dom.js";
+import { el, iconButton, lazy, setText, signed, within } from "./dom.js";
 import { createPlayer } from "./player.js";
 import { createPredictionView } from "./prediction.js";
-import { createTextView } from "./textview.js";
+import { createTextView, sidesOf } from "./textview.js";
 import { lineOf, valueText } from "./value.js";
 import { directionOf, selectedUnit, selectedWord, stepCount, tokenNounOf, unitCount } from "./store.js";
 
 const EMPTY = "Write a text above, or choose an example. The words are coloured by their scores; the line shows the prefix predictions.";
 
-/** places: elements {prediction, words, unit, cell, steps, heatmap}. onGate(gate): a gate of the cell was pressed. */
-export function createFigure(places, store, loader, { onGate } = {}) {
+/** places: elements {prediction, words, unit, cell, steps, heatmap}. onGate(gate): a gate of the cell was pressed.
+ * importAgain(suffix): the module of the heat map, which could not be loaded before.
+ */
+export function createFigure(places, store, loader, { onGate, importAgain } = {}) {
 	const prediction = createPredictionView(places.prediction, store);
 	const textView = createTextView(places.words, {
 		onHover: (t) => {
@@ -26,10 +28,14 @@ export function createFigure(places, store, loader, { onGate } = {}) {
 	const player = createPlayer(places.steps, store);
 	let heatmap = null;
 	/** The heat map is loaded when it is first visible. */
+	const loadHeatmap = lazy(async (suffix) => {
+		const { createHeatmapPanel } = await (suffix ? importAgain(suffix) : import("./heatmappanel.js"));
+		places.heatmap.replaceChildren();
+		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
+	}, places.heatmap);
 	async function openHeatmap() {
-		const { createHeatmapPanel } = await import("./heatmappanel.js");
-		heatmap ??= createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
-		heatmap.draw(store.get());
+		heatmap = await loadHeatmap();
+		heatmap?.draw(store.get());
 		return heatmap;
 	}
 	const unitLine = el("span", { class: "unitline" });
@@ -47,7 +53,10 @@ export function createFigure(places, store, loader, { onGate } = {}) {
 	let series = null;
 	/** The channels of a series, below the steps. */
 	async function drawSeries(state) {
-		if (!state.data?.text.values) return;
+		if (!state.data?.text.values) {
+			(await series)?.(null);
+			return;
+		}
 		series ??= import("./series.js").then(({ createSeries }) => createSeries(places.words));
 		const draw = await series;
 		const { data, hover } = store.get();
@@ -79,6 +88,7 @@ export function createFigure(places, store, loader, { onGate } = {}) {
 			part: data.text,
 			scores,
 			colourOf,
+			sides: sidesOf(data.prediction, data.model, state.colourBy === "unit"),
 			prefix: withheld ? null : lineOf(data.prefix, data.prediction.target, before),
 			before: withheld ? null : lineOf(before, data.prediction.target, data.prefix),
 			selected: selectedWord(state),
@@ -116,9 +126,13 @@ export function createFigure(places, store, loader, { onGate } = {}) {
 		const direction = bidirectional ? `, ${directionOf(state.model.model, k)}` : "";
 		setText(unitLine, data ? `${tokenNoun} ${t + 1} “${[...word].slice(0, 16).join("")}” · unit ${k}${direction}` : "");
 		places.cell.classList.toggle("waiting", !unit || unit.c.length !== stepCount(state));
+		if (!data) {
+			cell.clear();
+			player.clear();
+		}
 		if (!unit || unit.c.length !== stepCount(state)) return;
 		const clamped = new Set(state.changes.filter((one) => covers(one, k, t)).map((one) => (one.gate === "h" ? "o" : one.gate)));
-		cell.draw({ unit, t, step: state.s, word, clamped, scale: data.units?.c_p99 ?? 1 });
+		cell.draw({ unit, t, step: state.s, word, clamped, scale: data.units?.c_p99 ?? 1, compact: state.present });
 		const sums = unit.preactivations && Object.fromEntries(
 			Object.entries(unit.preactivations).map(([gate, { x, h, bias }]) => [gate, { x: x[t], h: h[t], bias }]));
 		const [prefix, whole] = [data.prefix, data.prediction];
@@ -134,11 +148,11 @@ export function createFigure(places, store, loader, { onGate } = {}) {
 
 	function draw(state = store.get(), keys = null) {
 		const any = (...names) => !keys || names.some((name) => keys.has(name));
-		if (any("data", "earlyPrediction", "guess", "guessed", "guessedId", "model", "colourBy", "example")) prediction.draw(state);
+		if (any("data", "outdated", "earlyPrediction", "guess", "guessed", "guessedId", "model", "colourBy", "example")) prediction.draw(state);
 		if (any("data", "w", "u", "hover", "colourBy", "guess", "guessedId", "model")) drawWords(state);
 		if (any("data", "w", "hover")) drawSeries(state);
 		if (any("data", "u", "layer", "model")) drawUnits(state);
-		if (any("data", "w", "u", "s", "hover", "changes", "guess", "guessedId")) drawCell(state);
+		if (any("data", "w", "u", "s", "hover", "changes", "guess", "guessedId", "present")) drawCell(state);
 		if (any("data", "w", "u", "hover", "heatmap", "sort", "theme")) heatmap?.draw(state);
 	}
 	store.subscribe(draw);

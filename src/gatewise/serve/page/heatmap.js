@@ -269,6 +269,13 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 			const place = next.hovered ?? next.selected;
 			setText(line, place ? readout(place.t, place.k) : "");
 		},
+		clear() {
+			if (!view) return;
+			view = null;
+			for (const canvas of [base, over]) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+			strip.hidden = true;
+			setText(line, "");
+		},
 		zoom,
 		fit: () => view && move(0, 0, whole().rows, whole().columns),
 		node: box,

@@ -133,6 +133,11 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 			sort.value = state.sort;
 			const heatmap = heatmapOf(state);
 			root.classList.toggle("empty", !state.data);
+			if (!state.data) {
+				map.clear();
+				setText(status, "");
+				tableBox.replaceChildren();
+			}
 			if (!heatmap || heatmap.columns !== words.length) return;
 			const order = currentOrder(state, heatmap);
 			const selected = { t: selectedWord(state), k: selectedUnit(state) };

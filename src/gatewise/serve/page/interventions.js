@@ -29,6 +29,7 @@ export function createInterventions(root, store) {
 		const slider = el("input", { type: "range", min: gate === "g" ? -1 : 0, max: 1, step: 0.05, "aria-label": `Clamp the ${name}` });
 		const value = el("output", {}, "auto");
 		const releaseButton = iconButton("×", `Release the ${name}`, () => release(gate));
+		slider.addEventListener("pointerdown", pin);
 		slider.addEventListener("input", () => clamp(gate, Number(slider.value)));
 		slider.addEventListener("keydown", (event) => event.key === "Delete" && release(gate));
 		rows[gate] = { slider, value, releaseButton };
@@ -52,6 +53,12 @@ export function createInterventions(root, store) {
 	);
 	let last = { at: 0, target: null };
 
+	/** Select the shown unit and word for good: every answer changes the ranking that the default follows. */
+	function pin() {
+		const state = store.get();
+		if (state.data) store.set({ u: selectedUnit(state), w: selectedWord(state) });
+	}
+
 	function target(gate, state = store.get()) {
 		const unit = scope.value === "all" ? "all" : selectedUnit(state);
 		const w = selectedWord(state);
@@ -66,6 +73,7 @@ export function createInterventions(root, store) {
 	}
 
 	function clamp(gate, value) {
+		pin();
 		const change = target(gate);
 		const { changes, data } = store.get();
 		if (!data || (changes.length >= 32 && !changes.some((one) => sameTarget(one, change)))) return;
@@ -84,6 +92,7 @@ export function createInterventions(root, store) {
 	}
 
 	function toggleAblation() {
+		pin();
 		const state = store.get();
 		if (!state.data) return;
 		const change = { gate: "h", unit: selectedUnit(state), from: null, to: null };
@@ -108,7 +117,8 @@ export function createInterventions(root, store) {
 			slider.disabled = !state.data;
 		}
 		const ablated = state.changes.some((one) => one.gate === "h" && one.unit === selectedUnit(state));
-		setText(ablateButton, `${ablated ? "Restore" : "Ablate"} unit ${selectedUnit(state)}`);
+		setText(ablateButton, `${ablated ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
+		ablateButton.disabled = !state.data;
 		ablateButton.setAttribute("aria-pressed", ablated);
 		const can = store.can();
 		[undo.disabled, redo.disabled, clear.disabled] = [!can.undo, !can.redo, !state.changes.length];
@@ -128,7 +138,10 @@ export function createInterventions(root, store) {
 		toggleAblation,
 		showStatus,
 		/** Focus a gate's slider. */
-		focus: (gate) => rows[gate].slider.focus(),
+		focus(gate) {
+			pin();
+			rows[gate].slider.focus();
+		},
 	};
 }
 

@@ -8,7 +8,7 @@ const LISTED = [
 	["Home End", "first, last"], ["Space", "play, pause"], [", .", "slower, faster"], ["I F G O C H", "gate or state of the heat map"],
 	["S", "sort the units"], ["+ − 0", "zoom"], ["T", "heat map as a table"], ["V", "colour of the words"],
 	["K", "clamp a gate"], ["X", "ablate the unit"], ["Ctrl+Z, Ctrl+Y", "undo, redo"], ["B", "compare two texts"], ["Q", "guess first"],
-	["M", "presentation mode"], ["L", "link"], ["D", "theme"], ["1 – 4", "examples"], ["Esc", "clear the selection"], ["?", "this list"],
+	["M", "presentation mode"], ["L", "link"], ["D", "theme"], ["1 – 4", "examples"], ["Esc", "leave the text, the presentation"], ["?", "this list"],
 ];
 
 /** actions: functions by key. root: the figure. dialog: the element of the list. */

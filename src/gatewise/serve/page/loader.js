@@ -1,5 +1,6 @@
 // Loads the answers in parts: the prediction first, then the prefix predictions; the units and the attribution when typing
-// pauses; heat maps when they are visible. An old answer never replaces a new one.
+// pauses; heat maps when they are visible. One prediction is in flight at a time: a key that comes meanwhile waits for it,
+// the answer is painted, and the newest text is next.
 
 import { decode } from "./heatmapdata.js";
 import { selectedUnit } from "./store.js";
@@ -7,6 +8,7 @@ import { commonPrefix, parseSeries, wordsOf } from "./words.js";
 
 const UNITS_DELAY = 140; // ms without a key until units are requested
 const ATTRIBUTION_DELAY = 350; // ms until the attribution is: it may cost a hundred predictions
+const TIMEOUT = 60_000; // ms until a prediction counts as lost: the next one would wait for ever
 
 /** The input of a request: a text or a series. */
 export function inputOf(state, text = state.text) {
@@ -19,12 +21,14 @@ const changeOf = ({ gate, unit, from, to, value }) =>
 
 export function createLoader(store, api) {
 	let current = 0; // the number of the last load
-	let controller = new AbortController();
+	let running = false; // whether a prediction is in flight
+	let controller = new AbortController(); // of the parts that only the last text needs
 	let timer = 0;
 	let heatmapVisible = false;
 	const pending = new Set(); // requested parts
 
-	async function fetchParts(include, load) {
+	/** signal: of a prediction, which the next load does not cancel. */
+	async function fetchParts(include, load, signal = null) {
 		const state = store.get();
 		const request = { ...inputOf(state), include };
 		if (state.layer !== null) request.layer = state.layer;
@@ -33,14 +37,14 @@ export function createLoader(store, api) {
 		// Integrated gradients do not support clamps: the server then chooses another method and says so.
 		const supported = state.method !== "integrated-gradients" || !state.changes.length;
 		if (state.method && supported && include.includes("attribution")) request.method = state.method;
-		const answer = await api.explain(request, controller.signal);
-		if (load !== current) throw Object.assign(new Error("outdated"), { name: "AbortError" });
+		const answer = await api.explain(request, signal ?? controller.signal);
+		if (!signal && load !== current) throw Object.assign(new Error("outdated"), { name: "AbortError" });
 		return answer;
 	}
 
 	function fail(error, retry) {
 		if (error.name === "AbortError") return;
-		store.set({ error: { message: error.message, retry }, earlyPrediction: null, busy: false });
+		store.set({ error: { message: error.message, retry }, earlyPrediction: null });
 	}
 
 	function merge(answer) {
@@ -64,35 +68,56 @@ export function createLoader(store, api) {
 		return { ...old.attribution, scores, stale: true };
 	}
 
-	async function load() {
+	function load() {
 		current += 1;
-		const mine = current;
 		controller.abort();
 		controller = new AbortController();
 		pending.clear();
 		clearTimeout(timer);
-		if (!store.get().text.trim()) {
-			store.set({ data: null, earlyPrediction: null, error: null, busy: false });
-			return;
+		if (isEmpty()) store.set({ data: null, earlyPrediction: null, error: null, outdated: false, busy: false });
+		else if (!running) run();
+	}
+
+	const isEmpty = () => !store.get().text.trim();
+
+	/** Predict until the newest text has its answer. */
+	async function run() {
+		running = true;
+		await null; // one change of the store can call `load` more than once
+		const slow = setTimeout(() => store.set({ busy: true }), 120);
+		for (let done = 0; done !== current && !isEmpty(); ) {
+			done = current;
+			await predict(done);
 		}
-		const slow = setTimeout(() => mine === current && store.set({ busy: true }), 120);
+		running = false;
+		clearTimeout(slow);
+		store.set({ busy: false });
+	}
+
+	async function predict(mine) {
 		try {
 			const state = store.get();
+			const fetchPrediction = (include) => fetchParts(include, mine, AbortSignal.timeout(TIMEOUT));
 			// For a large network the prefix predictions cost as much as the prediction, which does not wait for them.
 			if (state.data && !state.changes.length && !state.guess) {
-				const { prediction } = await fetchParts(["prediction"], mine);
+				const { prediction } = await fetchPrediction(["prediction"]);
+				if (isEmpty()) return;
 				store.set({ earlyPrediction: { ...prediction, inputText: state.text } });
+				if (mine !== current) return; // the newer text has waited
 			}
-			const answer = await fetchParts(["prediction", "prefix"], mine);
-			const attribution = staleAttribution(state.data, answer, state.text);
+			const answer = await fetchPrediction(["prediction", "prefix"]);
+			if (isEmpty()) return;
+			const old = store.get();
+			const attribution = staleAttribution(old.data, answer, state.text);
 			const words = wordsOf(state.text, answer.text);
-			const data = { ...answer, inputText: state.text, words, attribution, unitOf: new Map(), heatmaps: new Map() };
-			store.set({ data, earlyPrediction: null, error: null, busy: false });
-			timer = setTimeout(() => loadDetails(mine), UNITS_DELAY);
+			const lastUnit = selectedUnit(old);
+			const own = { inputText: state.text, words, attribution, lastUnit, at: new Date(), unitOf: new Map(), heatmaps: new Map() };
+			store.set({ data: { ...answer, ...own }, earlyPrediction: null, error: null, outdated: false });
+			if (mine === current) timer = setTimeout(() => loadDetails(mine), UNITS_DELAY);
 		} catch (error) {
+			if (mine !== current) return;
 			fail(error, load);
-		} finally {
-			clearTimeout(slow);
+			store.set({ outdated: Boolean(store.get().data) });
 		}
 	}
 

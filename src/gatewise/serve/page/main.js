@@ -1,7 +1,7 @@
 // The entry of the served page: one store, one loader, the figure, and the controls around it.
 
 import { api } from "./api.js";
-import { announce, button, fmt, safeText, setText } from "./dom.js";
+import { announce, button, el, fmt, lazy, safeText, setText } from "./dom.js";
 import { examplesFor } from "./examples.js";
 import { createFigure } from "./figure.js";
 import { createInterventions, fittingChanges } from "./interventions.js";
@@ -10,7 +10,7 @@ import { createLoader } from "./loader.js";
 import { SORTS, createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
 import { PARTS, createAddress, readFragment } from "./url.js";
-import { valueText } from "./value.js";
+import { labelOf, valueText } from "./value.js";
 
 const byId = (id) => document.getElementById(id);
 const inside = (id) => byId(id).querySelector(":scope > div");
@@ -23,7 +23,7 @@ const box = byId("text");
 const interventions = createInterventions(inside("interventions"), store);
 const figure = createFigure(
 	{ ...Object.fromEntries(["prediction", "words", "unit", "cell", "steps"].map((id) => [id, byId(id)])), heatmap: inside("heatmap") },
-	store, loader, { onGate: (gate) => clampGate(gate) },
+	store, loader, { onGate: (gate) => clampGate(gate), importAgain: (suffix) => import(`./heatmappanel.js${suffix}`) },
 );
 const address = createAddress(store);
 
@@ -33,19 +33,28 @@ function clampGate(gate) {
 }
 
 // Parts below the first screen are loaded when they are first opened.
-const once = (create) => {
-	let created = null;
-	return () => (created ??= create());
-};
-const compare = once(async () => (await import("./compare.js")).createCompare(inside("compare"), store, loader));
-const panels = once(async () => {
-	const { createUnitPanel, drawCard, drawTraining } = await import("./panels.js");
+const compare = lazy(async (suffix) => {
+	const { createCompare } = await (suffix ? import(`./compare.js${suffix}`) : import("./compare.js"));
+	inside("compare").replaceChildren();
+	return createCompare(inside("compare"), store, loader);
+}, inside("compare"));
+const panels = lazy(async (suffix) => {
+	const { createUnitPanel, drawCard, drawTraining } = await (suffix ? import(`./panels.js${suffix}`) : import("./panels.js"));
 	drawTraining(inside("training"), store.get().model);
 	drawCard(inside("card"), store.get().model.card);
-	return createUnitPanel(inside("unitpanel"), store, api);
+	const unit = createUnitPanel(inside("unitpanel"), store, api);
+	if (byId("unitpanel").open) unit.draw(store.get());
+	return unit;
+}, inside("training"), inside("card"), inside("unitpanel"));
+const link = lazy(async (suffix) => {
+	const { createLink } = await (suffix ? import(`./link.js${suffix}`) : import("./link.js"));
+	return createLink(byId("link"), store, address);
 });
-const link = once(async () => (await import("./link.js")).createLink(byId("link"), store, address));
-const showLink = async () => (await link()).show();
+const showLink = async () => {
+	const dialog = await link();
+	if (dialog) dialog.show();
+	else store.set({ error: { message: "Cannot reach the server.", retry: showLink } });
+};
 
 let committed = "";
 box.addEventListener("input", () => {
@@ -90,13 +99,14 @@ async function toggleCompare() {
 	const open = !byId("compare").open;
 	byId("compare").open = open;
 	if (open) {
-		(await openCompare()).focus();
+		(await openCompare())?.focus();
 		byId("compare").scrollIntoView({ block: "nearest" });
 	} else store.set({ b: null }, { undo: "comparison closed" });
 }
 byId("comparebutton").addEventListener("click", toggleCompare);
 byId("linkbutton").addEventListener("click", showLink);
 byId("presentbutton").addEventListener("click", () => present());
+byId("leavebutton").addEventListener("click", () => present(false));
 
 const next = (list, now) => list[(list.indexOf(now) + 1) % list.length];
 const keys = createKeys(byId("figure"), byId("keys"), {
@@ -127,7 +137,7 @@ const keys = createKeys(byId("figure"), byId("keys"), {
 	escape: (event) => {
 		if (event.target === box) byId("words").querySelector("[tabindex='0']")?.focus();
 		else if (store.get().present) present(false);
-		else store.set({ hover: null, w: null, u: null });
+		else store.set({ hover: null });
 	},
 });
 byId("keysbutton").addEventListener("click", () => keys.show());
@@ -148,19 +158,27 @@ function drawAround(state, changed) {
 		const messages = warnings.map((one) => one.message).join(" ");
 		const hint = state.example?.hint ? `${state.example.name}: ${state.example.hint}` : "";
 		setText(byId("hint"), [state.linkNote, messages, hint].filter(Boolean).join(" · "));
-		const changes = text ? fittingChanges(state.changes, text.kept) : state.changes;
+		const changes = text && state.data.inputText === state.text ? fittingChanges(state.changes, text.kept) : state.changes;
 		if (changes.length < state.changes.length) store.set({ changes });
 	}
-	if (any("error")) {
-		byId("error").hidden = !state.error;
-		byId("error").replaceChildren(...(state.error ? [safeText(state.error.message, 300), " ", button("Retry", { onclick: () => state.error.retry?.() })] : []));
+	if (any("error", "outdated")) {
+		const { error, outdated, data } = state;
+		const below = error && outdated ? ` Below: the prediction as of ${data.at.toLocaleTimeString("en-GB")}, for an earlier text or change.` : "";
+		byId("error").hidden = !error;
+		byId("error").replaceChildren(...(error ? [safeText(error.message, 300), below, " ", button("Retry", { onclick: () => error.retry?.() })] : []));
+		document.body.classList.toggle("outdated", outdated);
 	}
 	if (any("busy")) byId("busy").hidden = !state.busy;
 	if (any("guess")) byId("guess").checked = state.guess;
 	if (any("present")) {
 		document.body.classList.toggle("present", state.present);
 		byId("presentbutton").setAttribute("aria-pressed", state.present);
-		if (state.present) byId("heatmap").open = false;
+		if (state.present) {
+			byId("heatmap").open = false;
+			scrollTo(0, 0);
+		}
+		// The focused control may have been hidden.
+		if (state.model && !document.activeElement.checkVisibility()) (state.present ? byId("leavebutton") : byId("presentbutton")).focus();
 	}
 	if (any("b")) byId("comparebutton").setAttribute("aria-pressed", state.b !== null);
 	if (any("hide")) {
@@ -169,17 +187,17 @@ function drawAround(state, changed) {
 		document.body.classList.toggle("nocell", state.hide.includes("cell"));
 	}
 	if (any("data", "w", "u", "changes", "model")) interventions.draw(state);
-	if (any("data", "u", "layer", "model") && byId("unitpanel").open) panels().then((unit) => unit.draw(state));
-	if (any("data", "guess", "guessedId")) {
+	if (any("data", "u", "layer", "model") && byId("unitpanel").open) panels().then((unit) => unit?.draw(state));
+	if (any("data", "guess", "guessedId", "outdated")) {
 		const shown = state.data && !(state.guess && state.guessedId !== state.data.id) ? state.data.prediction : null;
-		setText(byId("sticky"), shown ? `${safeText(shown.label)} · ${valueText(shown)}` : "");
-		if (changed.has("data") && shown && document.activeElement === box) announce(`${shown.label}, ${valueText(shown)}`);
+		setText(byId("sticky"), shown ? `${state.outdated ? "Outdated: " : ""}${labelOf(shown, state.data.model)} · ${valueText(shown)}` : "");
+		if (changed.has("data") && shown && document.activeElement === box) announce(`${labelOf(shown, state.data.model)}, ${valueText(shown)}`);
 	}
 }
 store.subscribe(drawAround);
 store.subscribe(() => address.replace());
 for (const id of ["unitpanel", "training", "card"]) {
-	byId(id).addEventListener("toggle", async () => store.get().model && (await panels()).draw(store.get()));
+	byId(id).addEventListener("toggle", async () => byId(id).open && store.get().model && (await panels())?.draw(store.get()));
 }
 byId("compare").addEventListener("toggle", () => byId("compare").open && openCompare());
 let heatmapInView = false;
@@ -188,7 +206,7 @@ function updateHeatmap() {
 	if (visible) figure.openHeatmap();
 	loader.showHeatmap(visible);
 }
-const onHeatmap = (action) => void figure.openHeatmap().then(action);
+const onHeatmap = (action) => void figure.openHeatmap().then((map) => map && action(map));
 new IntersectionObserver(([entry]) => {
 	heatmapInView = entry.isIntersecting;
 	updateHeatmap();
@@ -208,7 +226,10 @@ function showModel(model) {
 	setText(byId("modelname"), [safeText(model.name, 40), ...parts].join(" · "));
 	examples = examplesFor(model);
 	byId("guess").parentElement.hidden = model.model.task === "regression"; // a number has no probability to guess
-	byId("examples").replaceChildren(...examples.map(({ name }, n) => button(name, { class: "chip", onclick: () => useExample(n) })));
+	const chipOf = (n) => button(examples[n].name, { class: "chip", onclick: () => useExample(n) });
+	const [plain, failing] = [false, true].map((fails) => [...examples.keys()].filter((n) => Boolean(examples[n].fails) === fails).map(chipOf));
+	const group = failing.length ? [el("span", { class: "chips", role: "group", "aria-labelledby": "fails" }, el("span", { class: "muted", id: "fails" }, "Where it fails:"), failing)] : [];
+	byId("examples").replaceChildren(...plain, ...group);
 	if (inputs === "series") {
 		box.placeholder = `${model.model.channels} numbers per line, one line per time step. The prediction updates as you type.`;
 		byId("words").setAttribute("aria-label", "The steps of the series");
@@ -255,8 +276,12 @@ function useFirstExample(found) {
 	store.set({ ...found, text, example: { name, hint, label, text, own } });
 }
 
+document.querySelector(".skip").addEventListener("click", (event) => {
+	event.preventDefault(); // the part after # is the state of the page
+	(byId("words").querySelector("[tabindex='0']") ?? byId("words")).focus();
+});
 globalThis.addEventListener("hashchange", async () => {
-	if (address.isCurrent()) return;
+	if (address.isCurrent() || !location.hash.includes("=")) return;
 	const { theme: linkedTheme, ...state } = await readFragment(location.hash);
 	if (linkedTheme) theme.set(linkedTheme);
 	const { found, note } = await fit(state, store.get().model);

@@ -1,6 +1,6 @@
 // The panels about the model: a unit over a data set, the training history, the model card.
 
-import { createTable, el, fmt, safeText, setText, signed, svg } from "./dom.js";
+import { createTable, el, failure, fmt, safeText, setText, signed, svg } from "./dom.js";
 import { GATES, selectedUnit } from "./store.js";
 
 const gateName = (gate) => `${GATES[gate]} ${gate}`;
@@ -20,14 +20,15 @@ export function createUnitPanel(root, store, api) {
 		const { model } = state.model;
 		const [unit, layer] = [selectedUnit(state), state.layer ?? model.layers - 1];
 		const key = `${unit} ${layer}`;
-		if (current === key) return;
-		current = key;
+		const shown = `${key} ${state.data?.id}`;
+		if (current === shown) return;
+		current = shown;
 		try {
 			if (!answers.has(key)) answers.set(key, await api.unit(unit, layer));
-			if (current === key) show(answers.get(key), state);
+			if (current === shown) show(answers.get(key), store.get());
 		} catch (error) {
 			current = null;
-			root.replaceChildren(el("p", {}, error.message));
+			root.replaceChildren(failure(error.message, () => draw(store.get())));
 		}
 	}
 

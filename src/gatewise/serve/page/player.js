@@ -50,6 +50,11 @@ export function createPlayer(root, store) {
 		go,
 		toggle,
 		stop,
+		clear() {
+			stop();
+			setText(title, "");
+			setText(description, "");
+		},
 		speed(by) {
 			speed.selectedIndex = within(speed.selectedIndex + by, 3);
 			if (timer) start();

@@ -3,13 +3,14 @@
 import { createSelect, el, fmt, fmtSmall, safeText, setText } from "./dom.js";
 import { hasSentimentLabels } from "./examples.js";
 import { tokenNounOf } from "./store.js";
-import { differenceText, mostProbable, scoreText, valueOf, valueText } from "./value.js";
+import { differenceText, labelOf, mostProbable, scoreText, valueOf, valueText } from "./value.js";
 
 const sum = (row) => row.reduce((a, b) => a + b, 0);
 
 export function createPredictionView(root, store) {
 	const heading = el("span", { class: "heading" }, "Prediction:");
 	const label = el("span", { class: "label" });
+	const of = el("span", { class: "of" }); // the class of the probability: the same everywhere on the page
 	const number = el("span", { class: "probability" });
 	const marker = el("span", { class: "marker" });
 	const beforeMarker = el("span", { class: "marker before", hidden: true });
@@ -29,7 +30,7 @@ export function createPredictionView(root, store) {
 	const faithfulnessNote = el("p", { class: "muted note" });
 	const guess = el("div", { class: "guess", hidden: true });
 	const scale = el("div", { class: "scale" }, left, bar, right);
-	const row = el("div", { class: "predictionrow" }, heading, label, number, scale);
+	const row = el("div", { class: "predictionrow" }, heading, label, el("span", { class: "number" }, of, number), scale);
 	const about = el("details", { class: "about" }, el("summary", {}, "About these numbers"), methodNote, faithfulnessNote);
 	const attributionRow = el("div", { class: "attributionrow" }, el("label", {}, "colour ", colourBy), method, score, sums);
 	root.append(row, others, guess, notes, attributionRow, networkNote, about);
@@ -99,11 +100,14 @@ export function createPredictionView(root, store) {
 		guess.hidden = !withheld;
 		colourBy.value = state.colourBy;
 		drawMethods(data?.attribution, model);
+		setText(heading, state.outdated ? "Earlier prediction:" : "Prediction:");
 		if (!data) {
 			setText(label, "–");
 			setText(number, "");
+			setText(of, "");
 			for (const node of [notes, beforeMarker, marker, others, networkNote]) node.hidden = true;
-			setText(sums, "");
+			for (const node of [sums, left, right, methodNote, faithfulnessNote]) setText(node, "");
+			label.className = "label";
 			return;
 		}
 		const { attribution, changed } = data;
@@ -113,21 +117,25 @@ export function createPredictionView(root, store) {
 		const binary = labels.length === 2 && task === "classification";
 		const name = safeText(prediction.target);
 		setText(question, `Guess the probability of “${name}”:`);
-		setText(label, withheld ? "?" : safeText(prediction.label, task === "multilabel" ? 80 : 24));
-		const isTarget = prediction.favours;
-		label.className = `label ${withheld ? "" : isTarget ? "for" : "against"}`;
-		const p = binary && !isTarget ? 1 - prediction.probability : task === "classification" ? prediction.probabilities[data.model.labels.indexOf(prediction.label)] : null;
+		const shown = labelOf(prediction, data.model);
+		setText(label, withheld ? "?" : shown);
+		const side = shown === "undecided" ? "" : prediction.favours ? "for" : "against";
+		label.className = `label ${withheld ? "" : side}`;
+		const p = task === "classification" ? prediction.probability : null;
+		setText(of, withheld || p === null ? "" : `“${name}”`);
 		setText(number, withheld || p === null ? "" : fmt(p));
 		drawOthers(prediction, data.model, withheld);
 		drawChoice(state, data.model.labels, task);
 		scale.hidden = task === "regression";
+		left.classList.toggle("against", binary);
+		right.classList.toggle("for", binary);
 		setText(left, binary ? labels[1 - data.model.labels.indexOf(prediction.target)] : task === "multilabel" ? `not ${name}` : "other");
 		setText(right, name);
 		marker.hidden = withheld;
 		marker.style.setProperty("left", `${(100 * (prediction.probability ?? 0)).toFixed(2)}%`);
-		marker.className = `marker ${isTarget ? "for" : "against"}`;
+		marker.className = `marker ${side}`;
 		beforeMarker.hidden = withheld || !changed;
-		drawNotes(state, withheld, p);
+		drawNotes(state, withheld);
 		if (withheld) setText(sums, "");
 		else if (attribution && !attribution.stale) drawSums(attribution, prediction, tokenNounOf(state));
 		if (withheld || !attribution) networkNote.hidden = true;
@@ -141,15 +149,16 @@ export function createPredictionView(root, store) {
 		setText(others, `most probable: ${shown.join(" · ")}`);
 	}
 
-	function drawNotes(state, withheld, p) {
+	function drawNotes(state, withheld) {
 		const { prediction, changed, inputText } = state.data;
 		const before = changed?.before;
 		const lines = [];
 		if (before && !withheld) {
 			beforeMarker.style.setProperty("left", `${(100 * (before.probability ?? 0)).toFixed(2)}%`);
-			const now = before.label === prediction.label ? "still" : "now";
+			const [old, shown] = [before, prediction].map((one) => labelOf(one, state.data.model));
+			const now = old === shown ? "still" : "now";
 			const after = prediction.probability === null ? valueText(prediction) : fmt(valueOf(prediction));
-			const what = prediction.probability === null ? "" : `: ${now} ${safeText(prediction.label)}`;
+			const what = prediction.probability === null ? "" : `: ${now} ${shown}`;
 			lines.push(`${valueText(before)} → ${after} (${differenceText(before, prediction)})${what}.`);
 		}
 		if (state.guess && !withheld && state.guessed !== undefined) {
@@ -157,18 +166,19 @@ export function createPredictionView(root, store) {
 			const off = percent(Math.abs(state.guessed - prediction.probability));
 			lines.push(`Your guess: ${percent(state.guessed)}%. Prediction: ${percent(prediction.probability)}%. Difference: ${off} points.`);
 		}
-		if (!withheld && state.example?.label && state.example.text === inputText) lines.push(compareWithLabel(state, p));
+		if (!withheld && state.example?.label && state.example.text === inputText) lines.push(compareWithLabel(state));
 		notes.hidden = !lines.length;
 		setText(notes, lines.join(" "));
 	}
 
 	/** The label of an example beneath its prediction; "good" and "bad" are those of the film sentences. */
-	function compareWithLabel({ example, data }, p) {
+	function compareWithLabel({ example, data }) {
 		const [negative, positive] = data.model.labels;
 		const label = example.own ? example.label : example.label === "good" ? positive : negative;
-		const prediction = `Label: ${safeText(label, 80)}. Prediction: ${safeText(data.prediction.label, 80)}`;
-		if (data.model.task === "regression") return `${prediction}.`;
-		return `${prediction}${p === null ? "" : ` ${fmt(p)}`}, ${label === data.prediction.label ? "correct" : "wrong"}.`;
+		const shown = labelOf(data.prediction, data.model);
+		const prediction = `Label: ${safeText(label, 80)}. Prediction: ${shown}`;
+		if (data.model.task === "regression" || shown === "undecided") return `${prediction}.`;
+		return `${prediction}, ${label === data.prediction.label ? "correct" : "wrong"}.`;
 	}
 
 	return { draw, isWithheld };

@@ -4,7 +4,7 @@ import { createFigure } from "./figure.js";
 import { el, safeText } from "./dom.js";
 import { decode } from "./heatmapdata.js";
 import { createStore } from "./store.js";
-import { createTextView } from "./textview.js";
+import { createTextView, sidesOf } from "./textview.js";
 import { headingText, lineOf } from "./value.js";
 
 /** The words joined by spaces into a text, with the position of each word. */
@@ -57,10 +57,10 @@ function drawSides(sides, applied) {
 	const columns = sides.map(({ name, view }) => {
 		const column = el("div");
 		const { target } = view.prediction;
-		column.append(el("h2", {}, `${name}: ${headingText(view.prediction)}`));
+		column.append(el("h2", {}, `${name}: ${headingText(view.prediction, view.model)}`));
 		const { text, part } = textOf(view.words);
 		createTextView(column, { label: name }).draw({
-			text, part, scores: view.attribution?.scores, colourOf: view.attribution ? view.attribution.method : "",
+			text, part, scores: view.attribution?.scores, colourOf: view.attribution ? view.attribution.method : "", sides: sidesOf(view.prediction, view.model),
 			prefix: lineOf(view.prefix, target), before: null, selected: -1, hovered: null, tokenNoun: view.model.inputs === "series" ? "step" : "word",
 		});
 		return column;

@@ -28,7 +28,14 @@ export function createSeries(root) {
 		setAttr(picture, "aria-label", `${channels} channels over ${values.length} steps`);
 	}
 
+	/** values: null to clear. */
 	return (values, t) => {
+		if (!values) {
+			drawn = null;
+			picture.replaceChildren();
+			setText(line, "");
+			return;
+		}
 		if (values !== drawn) build(values);
 		setAttr(cursor, "d", `M${((t + 0.5) / values.length) * W},0V${H}`);
 		const numbers = values[t].slice(0, MAX_CHANNELS).map((x, c) => `channel ${c + 1}: ${x === null ? "missing" : fmt(x, 3)}`);

@@ -19,6 +19,7 @@ export const START = {
 	present: false,
 	hide: [], // parts that a link hides
 	data: null, // the answers for a text
+	outdated: false, // whether the request for a newer text or change failed, so that `data` is of an earlier one
 	earlyPrediction: null, // the prediction for a new text, before its `data`
 	model: null,
 	hover: null, // {t, k}
@@ -86,10 +87,10 @@ export function selectedWord(state) {
 	return best;
 }
 
-/** The selected unit; by default the unit with the largest effect. */
+/** The selected unit; by default the unit with the largest effect, or until the units are known the one shown before. */
 export function selectedUnit(state) {
 	if (state.u !== null) return state.u;
-	return state.data?.units?.order?.effect?.[0] ?? state.data?.units?.order?.jump?.[0] ?? 0;
+	return state.data?.units?.order?.effect?.[0] ?? state.data?.units?.order?.jump?.[0] ?? state.data?.lastUnit ?? 0;
 }
 
 /** The number of units of a layer, both directions counted. */

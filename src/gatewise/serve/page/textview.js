@@ -1,7 +1,7 @@
 // The words of the text in rows, coloured by their scores, with the prefix predictions as a line above each row.
 
 import { clampOf, tint } from "./colour.js";
-import { el, fmt, oncePerFrame, setAttr, setText, svg, within } from "./dom.js";
+import { el, fmt, oncePerFrame, safeText, setAttr, setText, svg, within } from "./dom.js";
 import { number, scoreText } from "./value.js";
 import { commonPrefix, pieces } from "./words.js";
 
@@ -15,7 +15,8 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 	const lines = svg("svg", { class: "lines", "aria-hidden": "true" });
 	const caption = el("p", { class: "caption muted" });
 	const box = el("div", { class: "textview" }, lines, list);
-	root.append(box, caption);
+	const legend = el("p", { class: "legend", hidden: true });
+	root.append(box, legend, caption);
 	let view = null;
 	let nodes = []; // one per piece: {key, span, gap}
 	let spans = []; // by word
@@ -148,6 +149,8 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 		if (spans[focus]) setAttr(spans[focus], "tabindex", -1);
 		focus = within(selected ?? 0, spans.length);
 		if (spans[focus]) setAttr(spans[focus], "tabindex", 0);
+		drawLegend(legend, scores ? view.sides : null);
+		list.classList.toggle("sign", view.sides?.sign ?? false);
 		const colour = scores ? `Colour: ${view.colourOf}, full at ±${view.prefix?.numbers ? number(clamp) : fmt(clamp)}` : "";
 		const stride = view.prefix?.stride > 1 ? `, every ${view.prefix.stride}th ${view.tokenNoun}` : "";
 		const line = view.prefix ? `Line: prediction up to each ${view.tokenNoun}, ${view.prefix.note}${stride}` : "";
@@ -163,7 +166,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 	}
 
 	return {
-		/** {text, part, scores, colourOf, prefix, before, selected, hovered, marked, tokenNoun}; prefix, before: of lineOf */
+		/** {text, part, scores, colourOf, sides: of `sidesOf`, prefix, before, selected, hovered, marked, tokenNoun}; prefix, before: of lineOf */
 		draw(next) {
 			const fresh = !view || view.text !== next.text || view.part !== next.part;
 			const moved = fresh || view.prefix !== next.prefix || view.before !== next.before;
@@ -180,7 +183,26 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 			spans = [];
 			list.replaceChildren();
 			lines.replaceChildren();
+			legend.hidden = true;
 			setText(caption, message);
 		},
 	};
+}
+
+/** What the two colours of the words mean. */
+function drawLegend(node, sides) {
+	node.hidden = !sides;
+	if (!sides || node.textContent === `▲ ${sides.plus}▼ ${sides.minus}`) return;
+	const entry = (name, text) => el("span", { class: `key ${name}` }, text);
+	node.classList.toggle("sign", Boolean(sides.sign));
+	node.replaceChildren(entry("p3", `▲ ${sides.plus}`), entry("n3", `▼ ${sides.minus}`));
+}
+
+/** The meaning of the words' colours: the class that a score supports, or of a unit's memory the sign. */
+export function sidesOf(prediction, model, isUnit = false) {
+	if (isUnit) return { plus: "above 0", minus: "below 0", sign: true };
+	if (model.task === "regression") return { plus: "raises the number", minus: "lowers the number" };
+	const name = safeText(prediction.target);
+	const other = prediction.against ?? (model.labels.length === 2 && model.task === "classification" ? model.labels.find((one) => one !== prediction.target) : null);
+	return { plus: `towards “${name}”`, minus: other ? `towards “${safeText(other)}”` : `away from “${name}”` };
 }

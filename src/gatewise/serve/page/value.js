@@ -8,13 +8,22 @@ export const number = (x) => (Number.isFinite(x) ? Number(x.toPrecision(4)).toLo
 /** The probability of the target, or the number. */
 export const valueOf = (prediction) => prediction.probability ?? prediction.score;
 
+const DOUBT = 0.05; // from a threshold: closer probabilities are no decision
+
+/** The prediction in words: the label, or of two classes close to the threshold "undecided". */
+export function labelOf({ label, target, probability }, { task, labels, thresholds = [] }) {
+	if (task !== "classification" || labels.length !== 2) return safeText(label, task === "multilabel" ? 80 : 24);
+	const second = target === labels[1] ? probability : 1 - probability;
+	return Math.abs(second - (thresholds[0] ?? 0.5)) < DOUBT + 1e-9 ? "undecided" : safeText(label);
+}
+
 /** “positive” 0.82, or the number alone. */
 export function valueText(prediction) {
 	return prediction.probability === null ? number(prediction.score) : `“${safeText(prediction.target)}” ${fmt(prediction.probability)}`;
 }
 
 /** The prediction and the value of its target: negative, “positive” 0.18; of a number once. */
-export const headingText = (prediction) => (prediction.probability === null ? safeText(prediction.label) : `${safeText(prediction.label)}, ${valueText(prediction)}`);
+export const headingText = (prediction, model) => (prediction.probability === null ? safeText(prediction.label) : `${labelOf(prediction, model)}, ${valueText(prediction)}`);
 
 /** The difference of two values of one target, with its sign. */
 export function differenceText(before, after) {

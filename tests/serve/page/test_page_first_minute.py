@@ -1,0 +1,346 @@
+"""The first minutes of a new user: a slider is dragged, a text typed fast, the server fails, a class watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from gatewise.model import bundled
+from gatewise.model.model import Model, load
+from tests.serve.page.conftest import Watched
+
+Visit = Callable[..., Watched]
+TEXT = "I was never bored, not a bad film"
+
+
+@pytest.mark.parametrize("start", ["drag", "gate", "K"])
+def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit, start: str) -> None:
+    watched = visit()
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film")
+    page.select_option("#interventions select >> nth=1", "word")
+    shown = page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())")
+    word = int(page.get_attribute(".words .selected", "data-word"))
+    if start == "gate":
+        page.focus("#cell .gate >> nth=0")
+        page.keyboard.press("Enter")
+    elif start == "K":
+        page.focus(".words .selected")
+        page.keyboard.press("k")
+    slider = page.locator("input[aria-label='Clamp the forget gate f']")
+    for value in ("0", "0.35", "0.7", "1", "0.05"):
+        if start == "drag":
+            slider.dispatch_event("pointerdown")
+        slider.fill(value)
+        watched.settle()
+    changes = page.evaluate("() => gatewise.store.get().changes")
+    assert changes == [{"gate": "f", "unit": shown, "from": word, "to": word, "value": 0.05}]
+    assert f"unit {shown}" in page.inner_text("#unit")
+    slider.press("Delete")
+    assert page.evaluate("() => gatewise.store.get().changes") == []
+
+
+SLOW_FETCH = """
+    const real = fetch.bind(globalThis);
+    globalThis.counted = { now: 0, most: 0, failed: 0 };
+    globalThis.fetch = async (path, options) => {
+        const prediction = options?.body && JSON.parse(options.body).include.includes("prediction");
+        if (!prediction) return real(path, options);
+        counted.most = Math.max(counted.most, ++counted.now);
+        try {
+            await new Promise(done => setTimeout(done, 120));
+            options.signal?.throwIfAborted();
+            return await real(path, options);
+        } catch (error) {
+            counted.failed += 1;
+            throw error;
+        } finally {
+            counted.now -= 1;
+        }
+    };
+"""
+
+
+def test_fast_typing_paints_predictions_one_request_at_a_time(visit: Visit) -> None:
+    watched = visit()
+    page = watched.page
+    page.add_init_script(SLOW_FETCH)
+    watched.open("#t=I+was")
+    page.evaluate(
+        "() => { globalThis.painted = []; gatewise.store.subscribe(({ earlyPrediction, data }) => {"
+        " for (const one of [earlyPrediction, data]) if (one) painted.push(one.inputText); }); }"
+    )
+    page.focus("#text")
+    page.keyboard.press("End")
+    typed = " never bored, not a bad film"
+    page.keyboard.type(typed, delay=60)
+    watched.settle()
+    painted = page.evaluate("() => [...new Set(painted)]")
+    assert page.evaluate("() => counted") == {"now": 0, "most": 1, "failed": 0}
+    assert "I was" + typed in painted
+    assert len(painted) >= len(typed) / 5, painted
+    assert painted == sorted(painted, key=len), "an old answer after a newer one"
+
+
+def test_the_skip_link_and_escape_keep_clamps_word_and_unit(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4&x=f3:0.5")
+    kept = "() => { const { changes, u, w, text } = gatewise.store.get(); return [changes.length, u, w, text]; }"
+    page.focus("a.skip")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.activeElement.dataset.word === '4'")
+    page.wait_for_timeout(200)
+    assert page.evaluate(kept) == [1, 3, 4, TEXT]
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    assert page.evaluate(kept) == [1, 3, 4, TEXT]
+    page.evaluate("() => { location.hash = 'words'; }")  # the link without JavaScript
+    page.wait_for_timeout(200)
+    assert page.evaluate(kept) == [1, 3, 4, TEXT]
+
+
+@pytest.mark.parametrize("model", ["text", "series"])
+def test_clear_clears_every_number(visit: Visit, model: str) -> None:
+    watched = visit(model)
+    page = watched.open()
+    page.click("#unitpanel summary")
+    page.wait_for_function("() => document.querySelector('#unitpanel').textContent.includes('in this text')")
+    page.locator("#heatmap").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('#heatmap .readout').textContent")
+    page.click("#heatmap button:has-text('As a table')")
+    page.click("#clear")
+    page.wait_for_function("() => !gatewise.store.get().data")
+    page.wait_for_timeout(100)
+    for part in (
+        "#prediction .predictionrow",
+        "#prediction .attributionrow .sum",
+        "#unit .unitline",
+        "#steps .steprow",
+    ):
+        assert not any(letter.isdigit() for letter in page.inner_text(part)), part
+    for part in (
+        "#cell .cellstage",
+        "#words",
+        "#heatmap .readout",
+        "#heatmap .status",
+        "#heatmap .tablebox",
+        "#counts",
+    ):
+        assert not any(letter.isdigit() for letter in page.inner_text(part)), part
+    assert "in this text" not in page.inner_text("#unitpanel")
+    inked = "() => document.querySelector('.map canvas').getContext('2d').getImageData(200, 50, 1, 1).data[3]"
+    assert page.evaluate(inked) == 0
+    assert page.locator("#words .series path").count() == 0
+    page.click("#examples button >> nth=0")
+    watched.settle()
+    assert page.inner_text("#unit .unitline")
+    assert any(letter.isdigit() for letter in page.inner_text("#cell"))
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_an_old_prediction_is_marked_after_an_error(visit: Visit, lost: bool) -> None:
+    watched = visit()
+    page = watched.open()
+    assert page.locator("body.outdated").count() == 0
+    watched.expected += ["ERR_FAILED", "413"]
+    message = "a body may have at most 1,000,000 bytes"
+    if lost:
+        page.route("**/explain", lambda route: route.abort())
+    else:
+        page.route("**/explain", lambda route: route.fulfill(status=413, json={"error": {"message": message}}))
+    page.fill("#text", TEXT)
+    page.wait_for_selector("body.outdated")
+    shown = page.inner_text("#error")
+    assert ("Cannot reach the server" if lost else message) in shown
+    assert "Below: the prediction as of " in shown
+    assert page.inner_text("#prediction .heading") == "Earlier prediction:"
+    page.unroute("**/explain")
+    page.click("#error button")
+    watched.settle()
+    assert page.locator("body.outdated").count() == 0
+    assert page.inner_text("#prediction .heading") == "Prediction:"
+
+
+UNREACHABLE = "id => document.getElementById(id).textContent.includes('Cannot reach the server')"
+
+
+def test_panels_opened_without_the_server_recover(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open("#u=5")
+    page.evaluate("() => { document.querySelector('#heatmap').open = false; }")
+    watched.expected += ["ERR_FAILED"]
+    page.route("**/*", lambda route: route.abort())
+    for part in ("unitpanel", "training", "card", "compare"):
+        page.click(f"#{part} summary")
+        page.wait_for_function(UNREACHABLE, arg=part)
+    page.unroute("**/*")
+    for part in ("unitpanel", "compare"):
+        page.click(f"#{part} button:has-text('Retry')")
+    page.wait_for_selector("#unitpanel h3")
+    assert page.locator("#training svg").count() == 2
+    assert page.locator("#card table").count() > 0
+    page.fill("#compare textarea", TEXT)
+    page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 8")
+    # With its modules there, but not the server.
+    page.route("**/*", lambda route: route.abort())
+    page.evaluate("() => gatewise.store.set({ u: 7, b: 'a bad film' })")
+    for part in ("unitpanel", "compare"):
+        page.wait_for_function(UNREACHABLE, arg=part)
+    page.unroute("**/*")
+    page.fill("#text", "not a good film")  # the next answer brings the panels back
+    page.wait_for_function("() => document.querySelector('#unitpanel h3')?.textContent.startsWith('Unit 7')")
+    page.wait_for_function("() => document.querySelectorAll('#compare .word').length === 7")
+    assert "Cannot reach" not in page.inner_text("#compare")
+
+
+def test_presentation_mode_fits_and_is_left_by_touch(visit: Visit) -> None:
+    for width, height in ((1024, 768), (1280, 720), (1920, 1080)):
+        watched = visit(width=width, height=height)
+        page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&s=3")
+        page.click("#presentbutton")
+        page.wait_for_selector("body.present")
+        page.wait_for_timeout(200)
+        assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight"), (width, height)
+        for part in (
+            "#prediction .label",
+            "#words",
+            "#unit",
+            "#cell svg",
+            "#steps .stepline",
+            "#steps button >> nth=3",
+        ):
+            box = page.locator(part).first.bounding_box()
+            assert box["height"] > 20, part
+            assert box["x"] >= 0, part
+            assert box["y"] >= 0, part
+            assert box["x"] + box["width"] <= width, (part, width)
+            assert box["y"] + box["height"] <= height, (part, height)
+        assert page.locator("#cell svg").bounding_box()["height"] > 0.55 * height
+        assert page.evaluate(SMALL_TEXT) == []
+        page.click("#steps [aria-label='Step forward']")
+        assert page.evaluate("() => gatewise.store.get().s") == 4
+        page.click("#leavebutton")
+        page.wait_for_selector("header", state="visible")
+        assert page.evaluate("() => document.activeElement.id") == "presentbutton"
+
+
+SMALL_TEXT = """() => [...document.querySelectorAll('body *')]
+    .filter(one => one.checkVisibility() && one.clientWidth > 1 && !one.closest('#cell, .skip')
+        && [...one.childNodes].some(node => node.nodeType === 3 && node.textContent.trim())
+        && parseFloat(getComputedStyle(one).fontSize) < 24)
+    .map(one => one.outerHTML.slice(0, 90))"""
+
+
+def test_presentation_mode_on_a_phone_has_one_column(visit: Visit) -> None:
+    watched = visit(width=390, height=844, has_touch=True, is_mobile=True)
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&s=3")
+    page.tap("#presentbutton")
+    page.wait_for_selector("body.present")
+    page.wait_for_timeout(200)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(SMALL_TEXT) == []
+    tops = [page.locator(part).first.bounding_box() for part in ("#prediction", "#words", "#unit", "#cell svg")]
+    assert [box["y"] for box in tops] == sorted(box["y"] for box in tops)
+    assert all(box["width"] >= 330 for box in tops[1:])
+    for part in ("#steps [aria-label='Step forward']", "#leavebutton"):  # on the screen without scrolling
+        box = page.locator(part).bounding_box()
+        assert box["y"] + box["height"] <= 844
+        assert box["height"] >= 44
+    page.tap("#steps [aria-label='Step forward']")
+    assert page.evaluate("() => gatewise.store.get().s") == 4
+    page.tap("#leavebutton")
+    page.wait_for_selector("header", state="visible")
+
+
+def test_one_probability_and_one_meaning_of_a_colour(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&s=7&w=8")
+    shown = page.inner_text("#prediction .of") + " " + page.inner_text("#prediction .probability")
+    assert shown in page.inner_text("#steps .stepline"), "after the last word the cell names the same probability"
+    page.click("#comparebutton")
+    page.fill("#compare textarea", "a bad film")
+    page.wait_for_selector("#compare h3")
+    assert shown in page.inner_text("#compare h3 >> nth=0")
+    words, cell = page.inner_text("#words .legend"), page.inner_text("#cell .legend")
+    assert "▲ towards “good”" in words
+    assert "▼ towards “bad”" in words
+    assert "above 0" in cell
+    assert "gate" in cell
+    colours = page.evaluate(
+        "() => { const style = getComputedStyle(document.documentElement), probe = document.createElement('i');"
+        " document.body.append(probe); const out = {};"
+        " for (const name of ['for', 'against', 'plus', 'minus', 'gate']) {"
+        " probe.style.setProperty('color', `var(--${name})`); out[name] = getComputedStyle(probe).color; }"
+        " probe.remove(); return out; }"
+    )
+    assert len(set(colours.values())) == 5
+    strokes = page.evaluate(
+        "() => [...document.querySelectorAll('#cell .edge')].map(one => getComputedStyle(one).stroke)"
+    )
+    assert not {colours["for"], colours["against"]} & set(strokes)
+    assert {colours["plus"], colours["minus"], colours["gate"]} & set(strokes)
+    page.evaluate("() => gatewise.store.set({ colourBy: 'unit' })")
+    page.wait_for_function("() => document.querySelector('#words .legend').textContent === '▲ above 0▼ below 0'")
+
+
+def test_close_to_one_half_the_page_says_undecided(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open()
+    page.evaluate(
+        "() => { const { data } = gatewise.store.get(), change = (probability) => gatewise.store.set({ data: { ...data,"
+        " prediction: { ...data.prediction, label: 'good', target: 'good', favours: true, probability } } });"
+        " globalThis.change = change; change(0.53); }"
+    )
+    assert page.inner_text("#prediction .label") == "undecided"
+    assert page.inner_text("#prediction .probability") == "0.53"
+    assert "correct" not in page.inner_text("#prediction .changenote")
+    page.evaluate("() => change(0.56)")
+    assert page.inner_text("#prediction .label") == "good"
+
+
+@pytest.fixture(scope="module")
+def sentiment() -> Model:
+    reason = bundled.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    return load(bundled.folder())
+
+
+def test_the_bundled_model_gets_the_examples_right_and_those_where_it_fails_wrong(
+    visit: Visit, sentiment: Model
+) -> None:
+    page = visit("bundled").open()
+    examples = page.evaluate("async () => (await import('/examples.js')).EXAMPLES")
+    assert [one.get("fails", False) for one in examples] == sorted(one.get("fails", False) for one in examples)
+    outcomes = []
+    for one in examples:
+        for label, text, *other in one["texts"]:
+            p = sentiment.predict_proba([text])[0, 1]
+            outcomes.append((text, abs(p - 0.5) > 0.05 and ("good" if p > 0.5 else "bad") == label, one))
+            if other:
+                q = sentiment.predict_proba(other)[0, 1]
+                outcomes.append((other[0], abs(q - 0.5) > 0.05 and (q > 0.5) != (p > 0.5), one))
+    assert len(outcomes) >= 18
+    assert [text for text, right, one in outcomes if right == one.get("fails", False)] == []
+    line = page.evaluate("() => gatewise.store.get().data.prefix.probability")
+    assert min(line) < 0.2, "the first example has a visible turn"
+    assert line[-1] > 0.9
+    assert "correct" in page.inner_text("#prediction .changenote")
+    assert page.inner_text("#examples").index("Where it fails") > page.inner_text("#examples").index("Order")
+    page.click("#examples button:has-text('Sarcasm')")
+    page.wait_for_function("() => document.querySelector('#prediction .changenote').textContent.endsWith('wrong.')")
+
+
+def test_the_page_says_what_a_text_has_that_the_training_texts_had_not(visit: Visit) -> None:
+    watched = visit("bundled")
+    page = watched.open()
+    german = "Der Film war leider sehr langweilig und die Schauspieler waren schlecht, ich habe mich nicht amüsiert."
+    for text, notice in (
+        (german, "another language"),
+        ("Xqzt blorf wuggle good frimble", "4 of 5 words are not in the vocabulary"),
+        ("A wonderful film.", "Short text (4 words and marks, the median training text 200)"),
+    ):
+        page.fill("#text", text)
+        page.wait_for_function("text => document.querySelector('#hint').textContent.includes(text)", arg=notice)
+    page.fill("#text", "The story is good and the acting is fine. " * 20)
+    page.wait_for_function("() => document.querySelector('#hint').textContent === ''")
