@@ -269,3 +269,24 @@ def test_two_texts_side_by_side(visit: Visit) -> None:
     marked = page.locator("#compare .pair > div >> nth=1").locator(".marked").all_inner_texts()
     assert set(marked) <= {"terrible", "wonderful", ",", "but", "the", "film", "is"}
     assert marked
+
+
+def test_the_comparison_does_not_wait_for_the_attribution(visit: Visit) -> None:
+    watched, held = visit(), []
+    page = watched.open()
+
+    def hold(route: Any) -> None:
+        if '"attribution"' in route.request.post_data and "twice" in route.request.post_data:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/explain", hold)
+    page.click("#comparebutton")
+    page.fill("#compare textarea", "a bad film, not seen twice")
+    page.wait_for_function("() => document.querySelectorAll('#compare h3')[1]?.textContent.startsWith('Second: ')")
+    coloured = "#compare .pair > div:nth-child(2) .word:is([class*=' p'], [class*=' n'])"
+    page.wait_for_function("count => document.querySelectorAll('#compare .word').length > count", arg=7)
+    assert page.locator(coloured).count() == 0
+    held[0].continue_()
+    page.wait_for_selector(coloured)

@@ -20,6 +20,7 @@ export function createCompare(root, store, loader) {
 	let failed = false;
 	let timer = 0;
 	let current = 0;
+	let controller = new AbortController();
 
 	box.addEventListener("input", () => store.set({ b: box.value }));
 
@@ -27,20 +28,29 @@ export function createCompare(root, store, loader) {
 		current += 1;
 		const mine = current;
 		failed = false;
+		controller.abort();
+		controller = new AbortController();
+		const { signal } = controller;
 		if (!state.b?.trim()) {
 			other = null;
 			draw(store.get());
 			return;
 		}
 		try {
-			const answer = await loader.loadOther(state.b);
+			const answer = await loader.loadOther(state.b, ["prediction", "prefix"], signal);
 			if (mine !== current) return;
 			other = { ...answer, inputText: state.b, words: wordsOf(state.b, answer.text) };
+			draw(store.get());
+			// The prediction does not wait for what takes seconds.
+			const line = answer.prefix.stride > 1 ? ["prefix:all"] : [];
+			const { attribution, prefix = answer.prefix } = await loader.loadOther(state.b, ["attribution", ...line], signal);
+			if (mine !== current) return;
+			other = { ...other, attribution, prefix };
 			draw(store.get());
 		} catch (error) {
 			if (mine !== current) return;
 			failed = true;
-			other = null;
+			if (other?.inputText !== state.b) other = null; // the prediction stays without its attribution
 			draw(store.get());
 			status.replaceChildren(...failure(error.message, () => load(store.get())).childNodes);
 		}

@@ -172,11 +172,11 @@ export function createLoader(store, api) {
 			heatmapVisible = visible;
 			if (visible && store.get().data?.units) loadHeatmap();
 		},
-		/** The answer for a second text: what the comparison shows of it. */
-		loadOther(text) {
+		/** Parts of the answer for a second text. */
+		loadOther(text, include, signal) {
 			const { data, model } = store.get();
 			const chosen = model.model.task !== "regression" && data ? { target: data.prediction.target } : {}; // the same for both texts
-			return api.explain({ ...inputOf(store.get(), text), include: ["prediction", "prefix", "attribution"], ...chosen });
+			return api.explain({ ...inputOf(store.get(), text), include, ...chosen }, signal);
 		},
 	};
 }
