@@ -38,9 +38,6 @@ def text_notices(example: Example, unknown: int | None, frequent: range | None, 
         message = f"{missing} of {count} words are not in the vocabulary. The prediction means little."
         found.append({"code": "unknown_words", "message": message})
     if len(example) * SHORT < median_length:
-        message = (
-            f"Short text ({len(example)} words and marks, the median training text {median_length}): "
-            "the prediction is less reliable."
-        )
+        message = f"Short text ({len(example)} words and marks; training median {median_length}): less reliable."
         found.append({"code": "short", "message": message})
     return found

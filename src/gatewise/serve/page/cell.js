@@ -134,7 +134,7 @@ export function createCell(root, { onGate } = {}) {
 			const state = isClamped ? ", clamped" : "";
 			setAttr(group, "aria-label", `${GATES[name]} ${name} = ${fmt(n[name])}${state}; press to clamp it`);
 			setText(number, fmt(n[name]));
-			setText(top, isClamped ? `${name} clamped` : `${ACT[name]} ${name}`);
+			setText(top, isClamped && !view.compact ? `${name} clamped` : `${ACT[name]} ${name}`);
 			setAttr(parts.closed[name], "class", name !== "g" && n[name] < 0.05 ? "closed on" : "closed");
 		}
 		for (const [name, group] of Object.entries(parts.points)) setAttr(group, "class", `point${lit.has(`P:${name}`) ? " lit" : ""}`);
@@ -152,7 +152,7 @@ export function createCell(root, { onGate } = {}) {
 			tanh: signed(n.tanh),
 		};
 		for (const [name, node] of Object.entries(parts.texts)) setText(node, content[name]);
-		setText(width, `full width: ${fmt(scale)} for c, else 1`);
+		setText(width, `width: c to ±${fmt(scale)}, else ±1`);
 		setText(parts.word, `“${safeText(word, compact ? 22 : 40)}”`);
 		const rows = NUMBERS.flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);
 		numbers.replaceChildren(...rows);

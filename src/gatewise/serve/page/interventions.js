@@ -109,7 +109,7 @@ export function createInterventions(root, store) {
 		for (const [gate, { slider, value, releaseButton }] of Object.entries(rows)) {
 			const now = state.changes.find((one) => sameTarget(one, target(gate, state)));
 			releaseButton.style.setProperty("visibility", now ? "visible" : "hidden");
-			const number = now ? now.value : (unit?.[gate][t] ?? 0.5);
+			const number = now ? now.value : (unit?.[gate][t] ?? (gate === "g" ? 0 : 0.5));
 			if (document.activeElement !== slider || !now) slider.value = number;
 			slider.classList.toggle("clamped", Boolean(now));
 			setText(value, now ? fmt(now.value) : "auto");
