@@ -25,7 +25,7 @@ from gatewise.network.forward import forward
 from gatewise.network.ops import NumpyOps, States
 from gatewise.types import Array, Lengths
 
-_MOST_UNITS = 384  # with more, the weights of two directions compete for the cache: docs/log/kernels.md
+_MOST_UNITS = 384  # with more, directions at the same time are no faster: docs/log/kernels.md
 VALUES = "values"  # stands for the channels of a series among the names of parameters
 
 

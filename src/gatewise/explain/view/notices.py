@@ -9,7 +9,7 @@ from gatewise.explain.view.serialize import Json
 from gatewise.types import Array
 
 UNKNOWN = 0.5  # share of unknown words from which the prediction rests on the minority
-FREQUENT = 150  # words: half of a running text, in English 0.34 to 0.70 of a review
+FREQUENT = 150  # so many most frequent words make up about half of a running text
 FEW_FREQUENT, MANY_UNKNOWN = 0.25, 0.3  # shares below and above which a text is not of the training language
 RUNNING = 8  # words from which a text counts as a running text
 SHORT = 10  # times shorter than the median training text
