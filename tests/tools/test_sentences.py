@@ -1,0 +1,137 @@
+"""Sentences for the bundled model: their labels follow from the reviews and the rules; the validation part has none."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from benchmarks.checklist import categories
+from gatewise.data import Labelled
+from tools.bundled.__main__ import parts
+from tools.bundled.sentences import Clause, crops, log_odds, sentences_of, short_texts
+
+ADJECTIVES = {1: ("superb", "touching", "delightful"), 0: ("dreadful", "wooden", "lifeless")}
+VERBS = {1: ("loved", "enjoyed"), 0: ("hated", "disliked")}
+
+
+def reviews(n: int) -> tuple[list[str], np.ndarray]:
+    """n reviews, half of them positive, of sentences that are different in each."""
+    texts, labels = [], np.arange(n, dtype=np.int64) % 2
+    for number, label in enumerate(labels.tolist()):
+        adjective, verb = ADJECTIVES[label][number % 3], VERBS[label][number % 2]
+        texts.append(
+            f"My cousin took train {number} there. The camera is {adjective}. I {verb} the tune of part {number}. "
+            f"It was a {adjective} film. The second half is {'better' if label else 'worse'} than the first half."
+        )
+    return texts, labels
+
+
+def test_log_odds_count_reviews_with_a_word() -> None:
+    texts, labels = ["good good film"] * 30 + ["bad film"] * 20 + ["good bad film"] * 10, np.array([1] * 30 + [0] * 30)
+    odds = log_odds(texts, labels)
+    assert odds == pytest.approx({"good": np.log(31 / 11), "film": np.log(31 / 31)})  # 30 reviews have "bad": too few
+
+
+def test_a_crop_is_of_one_to_three_sentences_and_has_the_label_of_its_review() -> None:
+    texts, labels = reviews(20)
+    found = crops([*texts, "One sentence alone."], np.append(labels, 1), 2, np.random.default_rng(0))
+    assert len(found) == 40
+    for crop in found:
+        assert crop.text in texts[crop.review]
+        assert crop.label == labels[crop.review]
+        assert 1 <= len(sentences_of(crop.text)) <= 3
+
+
+NOT = "(not|never|not at all|by no means|hardly)"
+SHORTER = "The plot is (far from|anything but) thin|nothing in The plot is thin"
+
+
+@pytest.mark.parametrize(
+    ("clause", "text", "negations"),
+    [
+        (
+            Clause("adjective", "The plot ", "is", "very ", "thin", "", 0, 0),
+            "The plot is very thin",
+            rf"The plot is {NOT} very thin|{SHORTER}",
+        ),
+        (Clause("noun", "It ", "was", "a ", "dull", " film", 0, 0), "It was a dull film", rf"It was {NOT} a dull film"),
+        (
+            Clause("comparative", "It ", "is", "far ", "worse", " than that", 0, 0),
+            "It is far worse than that",
+            rf"It is {NOT} far worse than that",
+        ),
+        (
+            Clause("verb", "I ", "", "really ", "Loved", " it", 1, 0),
+            "I really Loved it",
+            r"I (did not|didn't|never|could not) really love it",
+        ),
+    ],
+)
+def test_a_negation_stands_before_the_predicate(clause: Clause, text: str, negations: str) -> None:
+    rng = np.random.default_rng(0)
+    assert clause.text == text
+    found = {clause.negated(rng) for _ in range(100)}
+    assert len(found) > 3
+    assert [one for one in found if not re.fullmatch(negations, one)] == []
+
+
+def test_the_labels_follow_from_clauses_and_rules() -> None:
+    texts, labels = reviews(300)
+    found = short_texts(texts, labels, np.random.default_rng(0))
+    by_text = {example.text.lower(): example.label for example in found}
+    assert by_text["the camera is superb."] == 1
+    assert by_text["the camera is dreadful."] == 0
+    for example in found:
+        text = example.text.lower()
+        if match := re.fullmatch(
+            r"(?:the camera is|it was a) (superb|touching|delightful|dreadful|wooden|lifeless)(?: film)?\.", text
+        ):
+            assert example.label == (match[1] in ADJECTIVES[1])
+        if match := re.fullmatch(r"the camera is (?:not|never|hardly|far from) (\w+)\.", text):
+            assert example.label == (match[1] in ADJECTIVES[0])
+        if match := re.fullmatch(r"(?:i think that|no one can deny that) the camera is (\w+)\.", text):
+            assert example.label == (match[1] in ADJECTIVES[1])
+        if match := re.fullmatch(r"(?:i do not think that|i would not say that) the camera is (\w+)\.", text):
+            assert example.label == (match[1] in ADJECTIVES[0])
+        if match := re.fullmatch(r".*, but the camera is (\w+)\.", text):
+            assert example.label == (match[1] in ADJECTIVES[1])
+    kinds = [
+        "not ",
+        "i would not say",
+        ", but ",
+        "how could anyone",
+        "why is",
+        "has no ",
+        "better than",
+        "my cousin took",
+    ]
+    assert [kind for kind in kinds if not any(kind in text for text in by_text)] == []
+
+
+def test_neutral_sentences_have_both_labels() -> None:
+    texts, labels = reviews(300)
+    found = short_texts(texts, labels, np.random.default_rng(0))
+    neutral = [example.label for example in found if example.text.startswith("My cousin took")]
+    assert 0.3 < np.mean(neutral) < 0.7
+
+
+def test_no_sentence_is_of_a_film_of_the_validation_part() -> None:
+    texts, labels = reviews(200)
+    of_film = Labelled(texts, labels, ("negative", "positive"), np.arange(200) // 4)
+    snippets = Labelled([f"Snippet {n}." for n in range(50)], np.arange(50) % 2, ("negative", "positive"))
+    training, validation = parts(of_film, snippets, seed=0)
+    held_out = set(validation.inputs) & set(texts)
+    assert len(held_out) == 20
+    numbers = {re.search(r"train (\d+)", text)[1] for text in held_out}  # type: ignore[index]
+    for text in training.inputs:
+        found = re.findall(r"(?:train|part) (\d+)", str(text))
+        assert not numbers & set(found)
+    assert f"{len(training) - 250 + len(validation):,} sentences" in training.source
+
+
+def test_no_sentence_of_the_checklist_is_made() -> None:
+    texts, labels = reviews(300)
+    made = {example.text.lower() for example in short_texts(texts, labels, np.random.default_rng(0))}
+    assert not made & {sentence.lower() for category in categories() for sentence in category.sentences}

@@ -1,0 +1,1 @@
+"""`make bundled`: train the bundled model on reviews, snippets and sentences. See `__main__.py`."""

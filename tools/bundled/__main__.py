@@ -1,0 +1,82 @@
+"""Train the bundled model on reviews, snippets and sentences made from the reviews.
+
+    python -m tools.bundled --data aclImdb_v1.tar.gz --pretrained models/pretrained -o models/best
+
+The recipe is `best`. A tenth of the films and of the snippets is the validation part; no sentence is made from it. The
+network is trained for single sentences too, which reviews alone do not teach (`tools.bundled.sentences`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import gatewise as gw
+from gatewise.data import Labelled, imdb, imdb_texts, rotten_tomatoes, split
+from gatewise.data.movie_reviews import CLASSES
+from tools.bundled.sentences import Example, crops, short_texts
+
+VALIDATION = 0.1
+CROPS = 1  # of a review
+
+
+def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, Labelled]:
+    """The training part, with the sentences made from its reviews, and the validation part."""
+    rng = np.random.default_rng(seed)
+    train, validation = [], []
+    for data in (reviews, snippets):
+        rows, held_out = split(data, 1 - VALIDATION, seed, "group")
+        train.append(data.take(rows))
+        validation.append(data.take(held_out))
+    texts, labels = [str(text) for text in train[0].inputs], train[0].labels
+    made = [*crops(texts, labels, CROPS, rng), *short_texts(texts, labels, rng)]
+    return (
+        joined(
+            [*train, made_of(made)],
+            f"{reviews.source}; {snippets.source}; {len(made):,} sentences made from reviews (tools/bundled)",
+        ),
+        joined(validation, f"{len(validation[0]):,} reviews, of other films, and {len(validation[1]):,} snippets"),
+    )
+
+
+def made_of(examples: Sequence[Example]) -> Labelled:
+    """The examples as data."""
+    labels = np.array([example.label for example in examples], dtype=np.int64)
+    return Labelled([example.text for example in examples], labels, CLASSES)
+
+
+def joined(parts: Sequence[Labelled], source: str) -> Labelled:
+    """The rows of all parts."""
+    texts = [str(text) for part in parts for text in part.inputs]
+    return Labelled(texts, np.concatenate([part.labels for part in parts]), CLASSES, source=source)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.bundled", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="the official archive of IMDB or its folder")
+    parser.add_argument("--pretrained", type=Path, required=True, help="the model of gatewise pretrain")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the model")
+    options = parser.parse_args()
+    reviews = imdb(options.data, progress=False, download=False).train
+    command = f"make bundled DATA={shlex.quote(options.data.name)}"
+    training, validation = parts(reviews, rotten_tomatoes(), options.seed)
+    gw.train(
+        training,
+        recipe="best",
+        pretrained=options.pretrained,
+        unlabelled=imdb_texts(options.data, progress=False, download=False),
+        validation=validation,
+        seed=options.seed,
+        out=options.out,
+        overwrite=True,
+        command=command,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""Sentences for the training of the bundled model, made from labelled reviews.
+
+A model that has seen whole reviews alone takes a sentence for a bag of words: in a review the words outvote each other,
+and a negation changes little. Five kinds of texts teach it to read a sentence:
+
+    crops           one to three sentences of a review, with its label. Many say nothing of the film and stand in
+                    positive and in negative reviews: the model learns how much a sentence tells.
+    neutral         sentences without a polar word, with a label at random
+    clauses         "the acting is wooden", "I loved the music": with one predicate, whose log-odds in the reviews agree
+                    with the review's label
+    negations       the same clauses with "not", "never" and the like, with the other label
+    compositions    clauses and negations inside another clause ("I do not think that ..."), a question or a
+                    comparison, or two of opposite labels joined by "but" and the like, with the label that the rule
+                    gives
+
+The clauses are cut from the reviews; the words that join them are this file's. The sentences of `benchmarks.checklist`
+are made apart from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+POLAR = 0.8  # absolute log-odds of a word that decides a clause
+LEAST_REVIEWS = 40  # reviews with a word whose log-odds count
+PER_KIND = 2_500  # clauses of a kind and label; as many compositions of a kind
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_CLAUSE_END = re.compile(
+    r"[.,;:!?()\"]|\s-+\s|\b(?:but|and|although|though|because|while|which|who|that|if|when|or|as|except|however)\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+_NEGATOR = re.compile(
+    r"\b(?:not|no|never|nothing|nobody|none|nor|neither|without|hardly|barely|cannot|lack\w*|fail\w*|\w+n't)\b"
+)
+_ADVERB = r"(?:very|really|so|quite|pretty|truly|just|absolutely|extremely|rather|simply|too)\s+"
+_BASE_FORM = {
+    "loved": "love",
+    "liked": "like",
+    "enjoyed": "enjoy",
+    "adored": "adore",
+    "admired": "admire",
+    "appreciated": "appreciate",
+    "hated": "hate",
+    "disliked": "dislike",
+    "detested": "detest",
+    "despised": "despise",
+}
+_NEGATIVE_VERBS = ("hated", "disliked", "detested", "despised")
+# subject, copula or nothing, adverb or article, predicate, rest
+_PATTERNS: dict[str, re.Pattern[str]] = {
+    "adjective": re.compile(rf"^(.+)\b(is|was|are|were) ((?:{_ADVERB})?)([a-z]+)()$", re.IGNORECASE),
+    "noun": re.compile(rf"^(.+)\b(is|was) (an? (?:{_ADVERB})?)([a-z]+)( [a-z]+)$", re.IGNORECASE),
+    "comparative": re.compile(
+        r"^(.+)\b(is|was|are|were) ((?:much |far |even |a lot )?)(better|worse)( than .{2,40})$", re.IGNORECASE
+    ),
+    "verb": re.compile(
+        rf"^(i |we |my \w+ |everyone |he |she |they )()((?:{_ADVERB})?)({'|'.join(_BASE_FORM)})( .{{2,40}})$",
+        re.IGNORECASE,
+    ),
+}
+_POLARITY = {"better": 1.0, "worse": -1.0, **{verb: -1.0 if verb in _NEGATIVE_VERBS else 1.0 for verb in _BASE_FORM}}
+
+_NOT = ("not", "not", "not", "never", "not at all", "by no means", "hardly")
+_NOT_ADJECTIVE = (*_NOT, "far from", "anything but")
+_DID_NOT = ("did not", "did not", "didn't", "never", "could not")
+_ASSERT = ("There is no doubt that", "No one can deny that", "I have to say that", "I think that", "I cannot deny that")
+_DENY = (
+    *("I do not think that", "I can't say that", "No one would say that", "I would not say that"),
+    "Few people think that",
+)
+_CONTRASTS = (
+    *("{other}, but {main}.", "Although {other}, {main}.", "{main}, even though {other}.", "{other}. Still, {main}."),
+    "I expected that {other}. {main}.",
+)
+_QUALITIES = (
+    *("heart", "depth", "imagination", "originality", "warmth", "intelligence", "tension", "humor", "grace", "energy"),
+)
+_WITH = ("{} is not without {}.", "{} has a lot of {}.", "{} does not lack {}.")
+_WITHOUT = ("{} is without {}.", "{} has no {}.", "{} lacks {}.", "There is no {1} in {0}.")
+_THAN = ("than the rest", "than I remembered", "than it sounds", "than in other films", "than the book", "than usual")
+
+T = TypeVar("T")
+Kind = Literal["adjective", "noun", "comparative", "verb"]
+
+
+class Example(NamedTuple):
+    """A text, its label (1: positive) and the number of the review that it is from."""
+
+    text: str
+    label: int
+    review: int
+
+
+class Clause(NamedTuple):
+    """A clause without a negator, cut around its predicate."""
+
+    kind: Kind
+    subject: str
+    copula: str
+    middle: str
+    """Adverb, article or nothing, with the space after it."""
+    predicate: str
+    rest: str
+    label: int
+    review: int
+
+    @property
+    def text(self) -> str:
+        """The clause as it stands in the review."""
+        copula = f"{self.copula} " if self.copula else ""
+        return f"{self.subject}{copula}{self.middle}{self.predicate}{self.rest}"
+
+    @property
+    def has_article(self) -> bool:
+        """Whether the subject is a thing: "the acting", "this film"."""
+        return bool(re.match(r"(?:the|this|that|his|her|its|their) [a-z]+ $", self.subject, re.IGNORECASE))
+
+    def negated(self, rng: np.random.Generator) -> str:
+        """The clause with a negator before its predicate, or before its subject."""
+        if self.kind == "verb":
+            base = _BASE_FORM[self.predicate.lower()]
+            return f"{self.subject}{_one_of(_DID_NOT, rng)} {self.middle}{base}{self.rest}"
+        if self.kind == "adjective" and self.has_article and rng.random() < 0.2:
+            return f"nothing in {self.subject}is {self.predicate}"
+        negator = _one_of(_NOT_ADJECTIVE if self.kind == "adjective" else _NOT, rng)
+        middle = "" if negator in _NOT_ADJECTIVE[-2:] else self.middle
+        return f"{self.subject}{self.copula} {negator} {middle}{self.predicate}{self.rest}"
+
+    def question(self, rng: np.random.Generator) -> Example:
+        """A question that asserts the clause or its contrary."""
+        if self.kind == "verb":
+            flipped = bool(rng.integers(2))
+            base = _BASE_FORM[self.predicate.lower()]
+            text = f"How could anyone {'' if flipped else 'not '}{base}{self.rest}?"
+            return Example(text, 1 - self.label if flipped else self.label, self.review)
+        return Example(
+            f"Why {self.copula} {self.subject}{self.middle}{self.predicate}{self.rest}?", self.label, self.review
+        )
+
+
+def log_odds(texts: Sequence[str], labels: NDArray[np.int64]) -> dict[str, float]:
+    """log((p + 1) / (n + 1)) of each word in p positive and n negative texts, at least `LEAST_REVIEWS` in all."""
+    counts: dict[str, list[int]] = {}
+    for text, label in zip(texts, labels, strict=True):
+        for word in set(_WORD.findall(text.lower())):
+            counts.setdefault(word, [0, 0])[label] += 1
+    return {w: float(np.log((p + 1) / (n + 1))) for w, (n, p) in counts.items() if n + p >= LEAST_REVIEWS}
+
+
+def sentences_of(text: str) -> list[str]:
+    """The sentences of a review."""
+    return [s for s in _SENTENCE_END.split(re.sub(r"<br\s*/?>", " ", text)) if len(s) > 3]
+
+
+def crops(texts: Sequence[str], labels: NDArray[np.int64], each: int, rng: np.random.Generator) -> list[Example]:
+    """`each` crops of one to three sentences of every review that has more of them."""
+    found = []
+    for review, text in enumerate(texts):
+        sentences = sentences_of(text)
+        for _ in range(each):
+            size = int(rng.integers(1, 4))
+            if len(sentences) > size:
+                start = int(rng.integers(len(sentences) - size + 1))
+                found.append(Example(" ".join(sentences[start : start + size]), int(labels[review]), review))
+    return found
+
+
+def short_texts(texts: Sequence[str], labels: NDArray[np.int64], rng: np.random.Generator) -> list[Example]:
+    """Neutral sentences, clauses, negations and compositions from reviews with labels 0 and 1."""
+    odds = log_odds(texts, labels)
+    of_kind: dict[tuple[Kind, int], list[Clause]] = {}
+    for clause in _clauses(texts, labels, odds):
+        of_kind.setdefault((clause.kind, clause.label), []).append(clause)
+    chosen = [group[n] for group in of_kind.values() for n in rng.permutation(len(group))[:PER_KIND]]
+    chosen = [_with_other_verb(clause, rng) for clause in chosen]
+    plain = [Example(clause.text, clause.label, clause.review) for clause in chosen]
+    negations = [Example(clause.negated(rng), 1 - clause.label, clause.review) for clause in chosen]
+    parts = plain + negations
+    found = [Example(f"{part.text}.", part.label, part.review) for part in parts]
+    found += _sample(chosen, rng, lambda clause: clause.question(rng))
+    found += _sample(parts, rng, lambda part: Example(f"{_one_of(_ASSERT, rng)} {part.text}.", part.label, part.review))
+    found += _sample(
+        parts, rng, lambda part: Example(f"{_one_of(_DENY, rng)} {part.text}.", 1 - part.label, part.review)
+    )
+    found += _sample([clause for clause in chosen if clause.has_article], rng, lambda clause: _quality(clause, rng))
+    found += _sample([clause for clause in chosen if clause.has_article], rng, lambda clause: _comparison(clause, rng))
+    others = [[part.text for part in parts if part.label == label] for label in (1, 0)]  # of the other label
+    if all(others):
+        found += _sample(parts, rng, lambda part: _contrast(part, _one_of(others[part.label], rng), rng))
+    return found + _neutral(texts, odds, rng)
+
+
+def _clauses(texts: Sequence[str], labels: NDArray[np.int64], odds: dict[str, float]) -> list[Clause]:
+    """The clauses whose one predicate is polar, and polar as the review is."""
+    found = []
+    for review, text in enumerate(texts):
+        for sentence in sentences_of(text):
+            for part in _CLAUSE_END.split(sentence):
+                clause = _clause(part.strip(), int(labels[review]), review, odds)
+                if clause is not None:
+                    found.append(clause)
+    return found
+
+
+def _clause(text: str, label: int, review: int, odds: dict[str, float]) -> Clause | None:
+    words = _WORD.findall(text.lower())
+    if not 3 <= len(words) <= 9 or _NEGATOR.search(text.lower()):
+        return None
+    kinds: tuple[Kind, ...] = ("adjective", "noun", "comparative", "verb")
+    for kind in kinds:
+        match = _PATTERNS[kind].match(text)
+        if match is None:
+            continue
+        predicate = match[4].lower()
+        # The log-odds of "better" are negative: reviews that miss something use it.
+        polarity = _POLARITY[predicate] if kind in ("comparative", "verb") else odds.get(predicate, 0.0)
+        others = (odds.get(word, 0.0) for word in words if word != predicate)
+        mixed = any(other * polarity < 0 and abs(other) >= POLAR for other in others)
+        if abs(polarity) < POLAR or mixed or (polarity > 0) != (label == 1):
+            return None
+        subject, copula, middle, word, rest = match.groups()
+        return Clause(kind, subject, copula, middle, word, rest, label, review)
+    return None
+
+
+def _with_other_verb(clause: Clause, rng: np.random.Generator) -> Clause:
+    """The clause with a verb of the same polarity, so that rare verbs are seen; other kinds as they are."""
+    if clause.kind != "verb":
+        return clause
+    verbs = [verb for verb in _BASE_FORM if (_POLARITY[verb] > 0) == (clause.label == 1)]
+    return clause._replace(predicate=_one_of(verbs, rng))
+
+
+def _quality(clause: Clause, rng: np.random.Generator) -> Example:
+    """Whether the clause's subject has a quality, in place of its predicate."""
+    label = int(rng.integers(2))
+    form = _one_of(_WITH if label else _WITHOUT, rng).replace("{}", "{0}", 1).replace("{}", "{1}", 1)
+    return Example(form.format(clause.subject.strip(), _one_of(_QUALITIES, rng)), label, clause.review)
+
+
+def _comparison(clause: Clause, rng: np.random.Generator) -> Example:
+    """Whether the clause's subject is better or worse than something, in place of its predicate."""
+    label = int(rng.integers(2))
+    subject, than = clause.subject.strip(), _one_of(_THAN, rng)
+    forms = [
+        f"{subject} is {_one_of(('', 'much ', 'far ', 'even '), rng)}{('worse', 'better')[label]} {than}.",
+        f"I have rarely seen a {('worse', 'better')[label]} {subject.split()[-1]}.",
+        f"There is no {('worse', 'better')[label]} {subject.split()[-1]}.",
+    ]
+    if clause.kind == "adjective" and clause.label == 1:
+        label = int(rng.integers(2))
+        forms = [f"{subject} is {('not as', 'as')[label]} {clause.predicate} {than.replace('than', 'as')}."]
+    return Example(_one_of(forms, rng), label, clause.review)
+
+
+def _contrast(part: Example, other: str, rng: np.random.Generator) -> Example:
+    return Example(_one_of(_CONTRASTS, rng).format(main=part.text, other=other), part.label, part.review)
+
+
+def _neutral(texts: Sequence[str], odds: dict[str, float], rng: np.random.Generator) -> list[Example]:
+    """Sentences of 4 to 12 words without a negator and without |log-odds| of 1 or more, with labels at random."""
+    found = []
+    for review, text in enumerate(texts):
+        for sentence in sentences_of(text):
+            words = _WORD.findall(sentence.lower())
+            if not 4 <= len(words) <= 12 or _NEGATOR.search(sentence.lower()):
+                continue
+            if all(abs(odds.get(word, 0.0)) < 1 for word in words):
+                found.append(Example(sentence, int(rng.integers(2)), review))
+    return _sample(found, rng, lambda example: example)
+
+
+def _sample(population: Sequence[T], rng: np.random.Generator, make: Callable[[T], Example]) -> list[Example]:
+    return [make(population[n]) for n in rng.permutation(len(population))[:PER_KIND]]
+
+
+def _one_of(choices: Sequence[str], rng: np.random.Generator) -> str:
+    return choices[int(rng.integers(len(choices)))]
