@@ -42,7 +42,7 @@ def test_no_word_is_in_lists_of_both_sentiments() -> None:
 def test_a_misspelt_sentence_has_the_letters_of_its_template() -> None:
     typos = next(category for category in categories() if category.name == "typos")
     known = {word for words in WORDS.values() for word in words}
-    known |= set(["I", "A", "An", "this", "and", "the", "is", "with"])
+    known |= {"I", "A", "An", "this", "and", "the", "is", "with"}
     for sentence in typos.sentences:
         assert len({word.strip(".,") for word in sentence.split()} - known) == 1, sentence
 

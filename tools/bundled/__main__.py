@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 import gatewise as gw
+from benchmarks.checklist import categories
 from gatewise.data import Labelled, imdb, imdb_texts, rotten_tomatoes, split
+from gatewise.data.labelled import content_key
 from gatewise.data.movie_reviews import CLASSES
 from tools.bundled.sentences import Example, crops, short_texts
 
@@ -25,7 +27,9 @@ CROPS = 1  # of a review
 
 
 def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, Labelled]:
-    """The training part, with the sentences made from its reviews, and the validation part."""
+    """The training part, with the sentences made from its reviews, and the validation part. No sentence is one of
+    `benchmarks.checklist`.
+    """
     rng = np.random.default_rng(seed)
     train, validation = [], []
     for data in (reviews, snippets):
@@ -33,7 +37,9 @@ def parts(reviews: Labelled, snippets: Labelled, seed: int) -> tuple[Labelled, L
         train.append(data.take(rows))
         validation.append(data.take(held_out))
     texts, labels = [str(text) for text in train[0].inputs], train[0].labels
+    tested = {content_key(sentence) for category in categories() for sentence in category.sentences}
     made = [*crops(texts, labels, CROPS, rng), *short_texts(texts, labels, rng)]
+    made = [example for example in made if content_key(example.text) not in tested]
     return (
         joined(
             [*train, made_of(made)],
