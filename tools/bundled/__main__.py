@@ -17,9 +17,10 @@ import numpy as np
 
 import gatewise as gw
 from benchmarks.checklist import categories
-from gatewise.data import Labelled, imdb, imdb_texts, rotten_tomatoes, split
+from gatewise.data import Labelled, Unlabelled, imdb, imdb_texts, rotten_tomatoes, split
 from gatewise.data.labelled import content_key
 from gatewise.data.movie_reviews import CLASSES
+from gatewise.model.model import Model
 from tools.bundled.sentences import Example, crops, short_texts
 
 VALIDATION = 0.1
@@ -61,6 +62,32 @@ def joined(parts: Sequence[Labelled], source: str) -> Labelled:
     return Labelled(texts, np.concatenate([part.labels for part in parts]), CLASSES, source=source)
 
 
+def fit(
+    reviews: Labelled,
+    snippets: Labelled,
+    texts: Unlabelled,
+    pretrained: Path,
+    *,
+    recipe: str = "best",
+    seed: int = 0,
+    out: Path | None = None,
+    command: str = "",
+) -> Model:
+    """The model of a recipe on the reviews, the snippets and the sentences. texts: without labels."""
+    training, validation = parts(reviews, snippets, seed)
+    return gw.train(
+        training,
+        recipe=recipe,
+        pretrained=pretrained,
+        unlabelled=texts,
+        validation=validation,
+        seed=seed,
+        out=out,
+        overwrite=True,
+        command=command,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.bundled", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the official archive of IMDB or its folder")
@@ -68,19 +95,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the model")
     options = parser.parse_args()
-    reviews = imdb(options.data, progress=False, download=False).train
-    command = f"make bundled DATA={shlex.quote(options.data.name)}"
-    training, validation = parts(reviews, rotten_tomatoes(), options.seed)
-    gw.train(
-        training,
-        recipe="best",
-        pretrained=options.pretrained,
-        unlabelled=imdb_texts(options.data, progress=False, download=False),
-        validation=validation,
+    fit(
+        imdb(options.data, progress=False, download=False).train,
+        rotten_tomatoes(),
+        imdb_texts(options.data, progress=False, download=False),
+        options.pretrained,
         seed=options.seed,
         out=options.out,
-        overwrite=True,
-        command=command,
+        command=f"make bundled DATA={shlex.quote(options.data.name)}",
     )
 
 
