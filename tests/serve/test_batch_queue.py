@@ -54,7 +54,7 @@ def with_queue(test: Callable[[BatchQueue, Work], Awaitable[None]], **changes: A
 
 
 def job(*inputs: Any, tokens: int = 1, disconnected: Callable[[], bool] = lambda: False) -> Job:
-    return Job(inputs, tokens, disconnected)
+    return Job(inputs, "inputs[{}]", tokens, disconnected)
 
 
 async def until(true: Callable[[], bool]) -> None:

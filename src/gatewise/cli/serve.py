@@ -43,6 +43,7 @@ def serve(
     read_timeout: Annotated[
         float, typer.Option("--read-timeout", help="Seconds for a request to arrive, and for a client to read.")
     ] = 10.0,
+    keep_alive: Annotated[int, typer.Option("--keep-alive", help="Seconds until an idle connection is closed.")] = 75,
     limit_concurrency: Annotated[int, typer.Option("--limit-concurrency", help="Open connections per worker.")] = 1000,
     shutdown_timeout: Annotated[
         float, typer.Option("--shutdown-timeout", help="Seconds for requests in flight after SIGTERM.")
@@ -78,6 +79,7 @@ def serve(
         max_inputs=max_inputs,
         max_body=max_body,
         read_timeout=read_timeout,
+        keep_alive=keep_alive,
         limit_concurrency=limit_concurrency,
         shutdown_timeout=shutdown_timeout,
         access_log=access_log,

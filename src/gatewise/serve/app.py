@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from gatewise._version import __version__
 from gatewise.model.model import Model
 from gatewise.serve import handlers, open_inference, openapi
+from gatewise.serve.api_page import api_page
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.handlers import to_json
 from gatewise.serve.http_error import HTTPError
@@ -39,12 +40,13 @@ def create_app(models: Mapping[str, Model], settings: Settings, port: int) -> tu
         yield
         state.close()
 
-    # No /docs: that page loads scripts from other servers.
+    # FastAPI's own /docs loads scripts from other servers.
     app = FastAPI(
         title="gatewise", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
     )
     _add_routes(app, state)
     _add_open_inference(app, state)
+    _add_description(app, state)
     _add_static_files(app, read_static_files())
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
@@ -87,14 +89,14 @@ def _add_routes(app: FastAPI, state: State) -> None:
         """The model card."""
         return _json(await handlers.model_card(state, model))
 
-    @app.get("/units/{k}", responses=openapi.answers(None, 404, 429, 504))
-    async def unit(
-        k: Annotated[int, Path(ge=0, le=100_000, description="The unit; backward units follow the forward units.")],
+    @app.get("/units/{unit}", responses=openapi.answers(None, 404, 429, 504))
+    async def unit_summary(
+        unit: Annotated[int, Path(ge=0, le=100_000, description="The unit; backward units follow the forward units.")],
         layer: Annotated[int | None, Query(ge=0, le=100, description="From 0; the default is the top layer.")] = None,
         model: _ModelName = None,
     ) -> Response:
         """The weights of one unit, and its summary over a data set."""
-        return _json(await handlers.unit(state, model, k, layer))
+        return _json(await handlers.unit(state, model, unit, layer))
 
     @app.get("/metrics", responses=openapi.answers({"type": "string"}, kind="text/plain"))
     async def metrics() -> Response:
@@ -110,12 +112,12 @@ def _add_open_inference(app: FastAPI, state: State) -> None:
             """The server's name and version."""
             return _json(to_json(open_inference.server_metadata()))
 
-    @app.get("/v2/health/live", responses=openapi.v2_answers(None))
+    @app.get("/v2/health/live", openapi_extra=openapi.NO_TOKEN, responses=openapi.v2_answers(None))
     async def live() -> Response:
         """Whether the process answers."""
         return _json(b'{"live":true}')
 
-    @app.get("/v2/health/ready", responses=openapi.v2_answers(None))
+    @app.get("/v2/health/ready", openapi_extra=openapi.NO_TOKEN, responses=openapi.v2_answers(None))
     async def ready() -> Response:
         """Whether every model has made a prediction and the server is not stopping; 503 otherwise."""
         return _ready(state)
@@ -147,6 +149,24 @@ def _add_model(app: FastAPI, state: State, path: str) -> None:
     async def infer(request: Request) -> Response:
         """Labels and probabilities of a tensor of texts or series."""
         return _json(await open_inference.infer(endpoint_of(request), request.scope, await request.body()))
+
+
+def _add_description(app: FastAPI, state: State) -> None:
+    """/openapi.json with servers and security, and the same as a page."""
+    describe = app.openapi
+
+    def complete() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            token = state.settings.token is not None
+            app.openapi_schema = openapi.complete(describe(), state.endpoints.values(), token)
+        return app.openapi_schema
+
+    app.openapi = complete  # type: ignore[method-assign]
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        """The API for people."""
+        return Response(api_page(complete(), request.headers["host"]), media_type="text/html; charset=utf-8")
 
 
 def _add_static_files(app: FastAPI, found: Mapping[str, StaticFile]) -> None:
@@ -182,11 +202,12 @@ async def _http_error(request: Request, error: Any) -> Response:
 
 
 async def _no_route(request: Request, error: Any) -> Response:
-    code, message = {404: ("not_found", "there is no such path")}.get(
-        error.status_code, ("method_not_allowed", "the path does not support this method")
-    )
-    headers = tuple((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
-    return await _http_error(request, HTTPError(error.status_code, code, message, None, headers))
+    if error.status_code == 404:
+        return await _http_error(request, HTTPError(404, "not_found", "there is no such path", "path"))
+    allowed = (error.headers or {}).get("Allow", "")
+    allow = (b"allow", b"GET, HEAD" if allowed == "GET" else allowed.encode())
+    message = "the path does not support this method"
+    return await _http_error(request, HTTPError(405, "method_not_allowed", message, "method", (allow,)))
 
 
 async def _invalid_parameter(request: Request, error: Any) -> Response:

@@ -38,11 +38,12 @@ class Predictions:
 
 @dataclass(eq=False)
 class Job:
-    """The inputs of one request. tokens: estimated. disconnected: whether the client has closed its connection.
-    deadline: on the clock of the event loop. outcome: set by the worker thread.
+    """The inputs of one request. path: of input `{}` in the request. tokens: estimated. disconnected: whether
+    the client has closed its connection. deadline: on the clock of the event loop. outcome: set by the worker thread.
     """
 
     inputs: Sequence[Any]
+    path: str
     tokens: int
     disconnected: Callable[[], bool]
     deadline: float = 0.0

@@ -16,6 +16,8 @@ from gatewise.serve.batch_queue import LONG, BatchObserver, BatchQueue, Job, Pre
 from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.settings import Settings
 
+EXAMPLE_TEXT = "A film to see twice."
+
 
 class ModelEndpoint:
     """One model with two queues. `short` and `long` are single-threaded executors, shared by all models.
@@ -40,21 +42,33 @@ class ModelEndpoint:
         """The number of inputs that wait."""
         return self.short.size + self.long.size
 
-    async def predict(self, inputs: Sequence[Any], disconnected: Callable[[], bool]) -> Predictions:
-        """Probabilities or numbers of texts or series. Raises HTTPError: 400 for an unreadable input, 413, 429, 504."""
+    async def predict(self, inputs: Sequence[Any], field: str, disconnected: Callable[[], bool]) -> Predictions:
+        """Probabilities or numbers of texts or series. field: the path of input `{}` in the request, for errors.
+
+        Raises HTTPError: 400 for an unreadable input, 413, 429, 504.
+        """
         if not 0 < len(inputs) <= self._max_inputs:
             status, code = (413, "too_many") if inputs else (400, "empty")
-            raise HTTPError(
-                status, code, f"a request holds 1 to {self._max_inputs} {self.input_kind}s, not {len(inputs):,}"
-            )
+            message = f"a request holds 1 to {self._max_inputs} {self.input_kind}s, not {len(inputs):,}"
+            raise HTTPError(status, code, message, field.removesuffix("[{}]"))
         tokens = estimate_tokens(inputs)
         queue = self.long if tokens >= LONG else self.short
-        return await queue.run(Job(inputs, tokens, disconnected))
+        return await queue.run(Job(inputs, field, tokens, disconnected))
 
     def warm_up(self) -> None:
-        """Predict the smallest input, so that the first request does not pay for lazy initialisation."""
-        series = np.zeros((1, self.model.channels), dtype=np.float32)
-        self.model.predict(["a" if self.input_kind == "text" else series])
+        """Predict the example, so that the first request does not pay for lazy initialisation."""
+        self.predict_example()
+
+    @property
+    def example(self) -> Any:
+        """An input as JSON, for the description of the routes."""
+        channels = self.model.channels
+        return EXAMPLE_TEXT if self.input_kind == "text" else [[0.5] * channels, [-0.5] * channels]
+
+    def predict_example(self) -> Predictions:
+        """The prediction of `example`."""
+        inputs = [self.example if self.input_kind == "text" else np.array(self.example, dtype=np.float32)]
+        return self._predictions(self.model.preprocessor.encode_batch(inputs))
 
     def to_json(self, found: Predictions, request_id: object = None) -> bytes:
         """The response of /predict, in ASCII: `label` and `probabilities`, for "multilabel" `labels`, for regression
@@ -88,16 +102,28 @@ class ModelEndpoint:
             try:
                 encoded = self.model.preprocessor.encode_batch(job.inputs)
             except InputError as error:
-                job.outcome = HTTPError(400, "input", without_quotes(error))
+                job.outcome = HTTPError(400, "input", without_quotes(error), self._unreadable(job))
                 continue
             sequences += encoded
             encoded_jobs.append((job, len(encoded)))
         if not sequences:
             return
-        logits, target = self.model.logits_of(sequences), self.model.target
-        values = logits.astype(np.float64) if target.task == "regression" else target.probabilities(logits)
-        first = 0
+        found, first = self._predictions(sequences), 0
         for job, count in encoded_jobs:
             rows = slice(first, first + count)
-            job.outcome = Predictions(values[rows], [len(sequence) for sequence in sequences[rows]])
+            job.outcome = Predictions(found.values[rows], found.steps[rows])
             first += count
+
+    def _predictions(self, sequences: Sequence[Any]) -> Predictions:
+        logits, target = self.model.logits_of(sequences), self.model.target
+        values = logits.astype(np.float64) if target.task == "regression" else target.probabilities(logits)
+        return Predictions(values, [len(sequence) for sequence in sequences])
+
+    def _unreadable(self, job: Job) -> str:
+        """The path of the first input of the job that the model cannot read."""
+        for n, item in enumerate(job.inputs):
+            try:
+                self.model.preprocessor.encode_batch([item])
+            except InputError:
+                return job.path.format(n)
+        return job.path.removesuffix("[{}]")  # they can be read one by one, but not together

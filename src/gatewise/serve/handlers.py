@@ -44,7 +44,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def _bad_json(message: str) -> HTTPError:
-    return HTTPError(400, "bad_json", message)
+    return HTTPError(400, "bad_json", message, "body")
 
 
 def text_of(value: object, field: str) -> str:
@@ -58,12 +58,14 @@ async def predict(state: State, scope: Scope, body: bytes) -> bytes:
     """POST /predict. Raises HTTPError."""
     request = parse(body)
     if not _PREDICT_KEYS.issuperset(request):
-        raise HTTPError(400, "unknown_field", f"the fields of a request are {', '.join(sorted(_PREDICT_KEYS))}")
+        raise HTTPError(400, "unknown_field", f"the fields of a request are {', '.join(sorted(_PREDICT_KEYS))}", "body")
     for name in ("model", "id"):
         if name in request:
             text_of(request[name], name)
     endpoint = state.endpoint(request.get("model"))
-    found = await endpoint.predict(_inputs_of(request, endpoint), disconnected_of(scope))
+    inputs = _inputs_of(request, endpoint)
+    field = "inputs[{}]" if "inputs" in request else endpoint.input_kind
+    found = await endpoint.predict(inputs, field, disconnected_of(scope))
     return endpoint.to_json(found, request.get("id"))
 
 
@@ -72,7 +74,7 @@ def _inputs_of(request: dict[str, Any], endpoint: ModelEndpoint) -> list[Any]:
     kind = endpoint.input_kind
     given = [name for name in ("text", "series", "inputs") if name in request]
     if len(given) != 1 or given[0] not in (kind, "inputs"):
-        raise HTTPError(400, "bad_field", f"give either {kind} or inputs; the model reads {kind}s")
+        raise HTTPError(400, "bad_field", f"give either {kind} or inputs; the model reads {kind}s", kind)
     inputs = request["inputs"] if "inputs" in request else [request[kind]]
     if not isinstance(inputs, list):
         raise HTTPError(400, "bad_field", f"inputs must be a list of {kind}s", "inputs")
@@ -124,7 +126,7 @@ async def model_card(state: State, name: str | None) -> bytes:
 
 
 async def unit(state: State, name: str | None, number: int, layer: int | None) -> bytes:
-    """GET /units/{k}."""
+    """GET /units/{unit}."""
     model = state.endpoint(name).model
     return await _run(state.explanations, lambda: view.unit_view(model, number, layer))
 
@@ -138,7 +140,7 @@ async def _run(
     except InputError as error:
         code, field = getattr(error, "code", "input"), getattr(error, "field", "")
         known = _FIELD.fullmatch(field)  # any other field is a name from the client
-        raise HTTPError(400, code, without_quotes(error), field if known else None) from None
+        raise HTTPError(400, code, without_quotes(error), field if known else "body") from None
 
 
 def to_json(found: dict[str, Any]) -> bytes:

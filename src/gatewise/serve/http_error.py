@@ -11,8 +11,9 @@ from dataclasses import dataclass
 class HTTPError(Exception):
     """An HTTP error response.
 
-    code: one word for a program. message: one line for a person. field: the path in the request's JSON that the error
-    is about. headers: further response headers.
+    code: one word for a program. message: one line for a person. field: what in the request the error is about: a path
+    in its JSON (`body` is all of it), a path or query parameter, or a header; None for an error that no change of the
+    request mends. An unknown name is the client's own, so the field is then what holds it. headers: of the response.
     """
 
     status: int
@@ -22,9 +23,12 @@ class HTTPError(Exception):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def body(self, path: str) -> bytes:
-        """The JSON body: in the format of the Open Inference Protocol below /v2, in our own format elsewhere."""
+        """The JSON body. Below /v2, in the format of the Open Inference Protocol, it has one string, which begins with
+        the field.
+        """
         if path.startswith("/v2"):
-            return json.dumps({"error": self.message}).encode()
+            named = self.field is None or self.message.startswith(self.field)
+            return json.dumps({"error": self.message if named else f"{self.field}: {self.message}"}).encode()
         return json.dumps({"error": {"code": self.code, "field": self.field, "message": self.message}}).encode()
 
 

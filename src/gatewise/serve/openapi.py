@@ -1,12 +1,18 @@
-"""The JSON Schemas of /openapi.json: the requests and responses of the served models."""
+"""/openapi.json: the requests and responses of the served models as JSON Schemas, with examples that the models have
+answered.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from gatewise.explain.attribution import METHODS
+from gatewise.explain.view import view
+from gatewise.explain.view.request import HEATMAPS, MAX_CHANGES, PARTS
+from gatewise.serve import open_inference
 from gatewise.serve.endpoint import ModelEndpoint
-from gatewise.serve.open_inference import OUTPUTS
 from gatewise.serve.settings import Settings
 from gatewise.types import Task
 
@@ -71,6 +77,34 @@ INFERENCE = _record(
 )
 
 
+_TOKEN = "The server's --token."
+_SECURITY_SCHEMES: Schema = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": _TOKEN},
+    "basic": {"type": "http", "scheme": "basic", "description": f"{_TOKEN} It is the password; any user name will do."},
+}
+NO_TOKEN: Schema = {"security": []}  # of a route that needs no token
+
+
+def complete(schema: Schema, endpoints: Iterable[ModelEndpoint], token: bool) -> Schema:
+    """The schema that FastAPI generates, with what it lacks: examples, from which it would drop every null, the server,
+    and the security. token: whether one is set.
+    """
+    for path, (requests, responses) in (
+        ("/predict", predict_examples(endpoints)),
+        ("/explain", explain_examples(endpoints)),
+        ("/v2/models/{name}/infer", infer_examples(endpoints)),
+        ("/v2/models/{name}/versions/{version}/infer", infer_examples(endpoints)),
+    ):
+        route = schema["paths"][path]["post"]
+        for content, examples in ((route["requestBody"], requests), (route["responses"]["200"], responses)):
+            named = {name: {"value": value} for name, value in examples.items()}
+            content["content"]["application/json"]["examples"] = named
+    schema["servers"] = [{"url": "/", "description": "The server that sent this description."}]
+    schema.setdefault("components", {})["securitySchemes"] = _SECURITY_SCHEMES
+    schema["security"] = [{name: []} for name in _SECURITY_SCHEMES] if token else []
+    return schema
+
+
 def predictions(endpoints: Iterable[ModelEndpoint]) -> Schema:
     """The response of POST /predict, for the tasks of the served models."""
     forms = [form for task in sorted({one.model.task for one in endpoints}) for form in _FORMS[task]]
@@ -78,18 +112,49 @@ def predictions(endpoints: Iterable[ModelEndpoint]) -> Schema:
     return _record({"model": _STRING, "n": _INTEGER, "id": _ID, "predictions": _list_of(each)}, optional=["id"])
 
 
+def predict_examples(endpoints: Iterable[ModelEndpoint]) -> tuple[Schema, Schema]:
+    """Requests to /predict and their responses, by name."""
+    requests, responses = dict[str, Any](), dict[str, Any]()
+    for one in endpoints:
+        requests[f"{one.name}: one {one.input_kind}"] = {one.input_kind: one.example, "model": one.name}
+        requests[f"{one.name}: several inputs"] = {"inputs": [one.example] * 2, "model": one.name, "id": "a-7"}
+        responses[f"{one.name}: one {one.input_kind}"] = json.loads(one.to_json(one.predict_example()))
+    return requests, responses
+
+
+def explain_examples(endpoints: Iterable[ModelEndpoint]) -> tuple[Schema, Schema]:
+    """Requests to /explain and their responses, by name; for the first model."""
+    first = next(iter(endpoints))
+    request = {first.input_kind: first.example, "include": ["prediction"]}
+    clamp = {"gate": "f", "unit": 0, "value": 1.0, "from": 0, "to": 1}
+    requests = {
+        "the prediction": request,
+        "an attribution": {**request, "include": ["prediction", "attribution"], "method": "prefix-difference"},
+        "an intervention": {**request, "changes": [clamp]},
+    }
+    return requests, {"the prediction": view.explain_view(first.model, request, first.views)}
+
+
+def infer_examples(endpoints: Iterable[ModelEndpoint]) -> tuple[Schema, Schema]:
+    """Requests to /v2/models/M/infer and their responses, by name."""
+    requests, responses = dict[str, Any](), dict[str, Any]()
+    for one in endpoints:
+        text = one.input_kind == "text"
+        shape, datatype = ([1], "BYTES") if text else ([1, len(one.example), one.model.channels], "FP32")
+        data = [one.example] if text else [x for step in one.example for x in step]
+        tensor = {"name": one.input_kind, "shape": shape, "datatype": datatype, "data": data}
+        requests[f"{one.name}: one {one.input_kind}"] = {"inputs": [tensor]}
+        responses[f"{one.name}: one {one.input_kind}"] = open_inference.response(one, one.predict_example())
+    return requests, responses
+
+
 def predict_request(endpoints: Iterable[ModelEndpoint], settings: Settings) -> Schema:
     """The body of POST /predict, for the kinds of input of the served models."""
-    names: dict[str, list[str]] = {}
-    for endpoint in endpoints:
-        names.setdefault(endpoint.input_kind, []).append(endpoint.name)
-    default = next(iter(names))
     forms = []
-    for kind, models in names.items():
+    for kind, models, required in _kinds(endpoints):
         item = _TEXT if kind == "text" else _series(endpoints)
         inputs = {"type": "array", "items": item, "minItems": 1, "maxItems": settings.max_inputs}
         optional = {"model": {"type": "string", "enum": models}, "id": _ID}
-        required = [] if kind == default else ["model"]
         forms += [
             _object({kind: item, **optional}, [kind, *required]),
             _object({"inputs": inputs, **optional}, ["inputs", *required]),
@@ -98,11 +163,44 @@ def predict_request(endpoints: Iterable[ModelEndpoint], settings: Settings) -> S
 
 
 def explain_request(endpoints: Iterable[ModelEndpoint]) -> Schema:
-    """The body of POST /explain; `gatewise.explain.view` checks the other fields."""
-    name: Schema = {"type": "string", "description": "A class, label or number of the model."}
-    models = {"type": "string", "enum": [one.name for one in endpoints]}
-    properties = {"text": _TEXT, "model": models, "target": name, "against": name}
-    return _body({"type": "object", "properties": properties})
+    """The body of POST /explain; docs/page.md describes its fields."""
+    name: Schema = {"type": ["string", "null"], "description": "A class, label or number of the model."}
+    integer: Schema = {"type": ["integer", "null"], "minimum": 0, "maximum": 999_999_999}
+    change = {
+        "gate": {"type": "string", "enum": [*"ifgo", "h"], "description": "h with the value 0 ablates a unit."},
+        "value": {"type": "number"},
+        "unit": {"anyOf": [integer, {"type": "string", "enum": ["all"]}]},
+        "from": integer,
+        "to": integer,
+        "layer": integer,
+    }
+    part = {"type": "string", "pattern": f"^({'|'.join(PARTS)}|unit:(top|[0-9]{{1,8}})|heatmap:[{''.join(HEATMAPS)}])$"}
+    optional: Schema = {
+        "include": {"type": "array", "items": part, "maxItems": 16, "default": ["prediction"]},
+        "method": {"type": ["string", "null"], "enum": [*METHODS, None]},
+        "layer": integer,
+        "target": name,
+        "against": name,
+        "changes": {"type": "array", "items": _object(change, ["gate", "value"]), "maxItems": MAX_CHANGES},
+    }
+    forms = []
+    for kind, models, required in _kinds(endpoints):
+        model = {"type": "string", "enum": models}
+        item = _TEXT if kind == "text" else _series(endpoints)
+        forms.append(_object({kind: item, "model": model, **optional}, [kind, *required]))
+    schema = forms[0] if len(forms) == 1 else {"anyOf": forms}
+    return _body(schema)
+
+
+def _kinds(endpoints: Iterable[ModelEndpoint]) -> Iterable[tuple[str, list[str], list[str]]]:
+    """Each kind of input, the models that read it, and the further required fields: a request without `model` goes to
+    the first model.
+    """
+    names: dict[str, list[str]] = {}
+    for endpoint in endpoints:
+        names.setdefault(endpoint.input_kind, []).append(endpoint.name)
+    default = next(iter(names))
+    return [(kind, models, [] if kind == default else ["model"]) for kind, models in names.items()]
 
 
 def path_parameters(choices: Schema, path: str) -> Schema:
@@ -130,7 +228,7 @@ def infer_request(endpoints: Iterable[ModelEndpoint]) -> Schema:
             "data": {"type": "array", "minItems": 1},
         },
     }
-    names = sorted({name for one in endpoints for name in OUTPUTS[one.model.task]})
+    names = sorted({name for one in endpoints for name in open_inference.OUTPUTS[one.model.task]})
     output = _object({"name": {"type": "string", "enum": names}, "parameters": parameters}, ["name"])
     request = {
         "id": _ID,

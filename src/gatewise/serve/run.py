@@ -112,6 +112,7 @@ def _serve(settings: Settings, sock: socket.socket, models: Any = None) -> int:
         access_log=settings.access_log,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
     config.settings = settings

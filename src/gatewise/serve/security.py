@@ -74,6 +74,8 @@ class SecurityMiddleware:
                 await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
+        # HEAD is answered as GET; uvicorn, which has the client's own scope, sends the headers alone.
+        scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def send_secured(message: dict[str, Any]) -> None:
             nonlocal status
@@ -122,13 +124,15 @@ class SecurityMiddleware:
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in headers and name in _SINGLE:
-                raise HTTPError(400, "bad_header", "a header occurs twice")
+                raise HTTPError(400, "bad_header", "a header occurs twice", name.decode("latin-1"))
             headers[name] = value
         if headers.get(b"host", b"").lower() not in self._hosts:
-            raise HTTPError(421, "wrong_host", "the server does not accept this Host; see --allow-host")
+            raise HTTPError(421, "wrong_host", "the server does not accept this Host; see --allow-host", "host")
         authorization = headers.get(b"authorization")
         if self._token is not None and scope["path"] not in _WITHOUT_TOKEN and not self._is_authorized(authorization):
-            raise HTTPError(401, "token", "a token is required: Authorization: Bearer TOKEN", headers=(_CHALLENGE,))
+            raise HTTPError(
+                401, "token", "a token is required: Authorization: Bearer TOKEN", "authorization", (_CHALLENGE,)
+            )
         if scope["method"] == "POST":
             _check_same_site(headers, scope["path"])
         if scope["query_string"]:
@@ -151,30 +155,31 @@ class SecurityMiddleware:
     async def _read_body(self, headers: dict[bytes, bytes], receive: Any) -> bytes:
         """The whole body, within its size and time limits. The rest of a rejected body is not read."""
         limit = self._settings.max_body
-        too_large = HTTPError(413, "too_large", f"a body may have at most {limit:,} bytes")
+        too_large = HTTPError(413, "too_large", f"a body may have at most {limit:,} bytes", "body")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise HTTPError(415, "encoding", "compressed bodies are not supported: send no Content-Encoding")
+            message = "compressed bodies are not supported: send no Content-Encoding"
+            raise HTTPError(415, "encoding", message, "content-encoding")
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > limit:
             raise too_large
-        message = await receive()
-        first: bytes = message.get("body", b"")
-        if message["type"] == "http.request" and not message.get("more_body", False):
+        event = await receive()
+        first: bytes = event.get("body", b"")
+        if event["type"] == "http.request" and not event.get("more_body", False):
             if len(first) > limit:
                 raise too_large
             return first
         parts, size = [first], len(first)
         try:
             async with asyncio.timeout(self._settings.read_timeout):
-                while message["type"] == "http.request" and message.get("more_body", False):
-                    message = await receive()
-                    parts.append(message.get("body", b""))
+                while event["type"] == "http.request" and event.get("more_body", False):
+                    event = await receive()
+                    parts.append(event.get("body", b""))
                     size += len(parts[-1])
                     if size > limit:
                         raise too_large
         except TimeoutError:
-            raise HTTPError(408, "request_timeout", "the body took too long to arrive", headers=(_CLOSE,)) from None
-        if message["type"] != "http.request":
+            raise HTTPError(408, "request_timeout", "the body took too long to arrive", "body", (_CLOSE,)) from None
+        if event["type"] != "http.request":
             raise HTTPError(400, "disconnected", "the client disconnected before the body was complete")
         return b"".join(parts)
 
@@ -183,14 +188,14 @@ def _check_same_site(headers: dict[bytes, bytes], path: str) -> None:
     """Raise HTTPError for a request that a page of another site could make a browser send."""
     origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"none")
     if site not in (b"same-origin", b"none"):
-        raise HTTPError(403, "cross_site", "requests from other sites are rejected")
+        raise HTTPError(403, "cross_site", "requests from other sites are rejected", "sec-fetch-site")
     if origin is not None and origin.partition(b"://")[2].lower() != headers[b"host"].lower():
-        raise HTTPError(403, "cross_site", "requests from other origins are rejected")
+        raise HTTPError(403, "cross_site", "requests from other origins are rejected", "origin")
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     # Clients of the Open Inference Protocol may send no type. They are not browsers, which send an Origin with a POST.
     client = origin is None and b"sec-fetch-site" not in headers and path.startswith("/v2/")
     if media_type != b"application/json" and not (client and media_type in (b"", b"application/octet-stream")):
-        raise HTTPError(415, "content_type", "Content-Type must be application/json")
+        raise HTTPError(415, "content_type", "Content-Type must be application/json", "content-type")
 
 
 def _check_query(query: bytes, known: frozenset[str]) -> None:
@@ -198,9 +203,10 @@ def _check_query(query: bytes, known: frozenset[str]) -> None:
     names = [name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)]
     if not known.issuperset(names):
         has = f"has only {' and '.join(sorted(known))}" if known else "has none"
-        raise HTTPError(422, "unknown_parameter", f"a query parameter is unknown: this path {has}")
-    if len(set(names)) < len(names):
-        raise HTTPError(422, "bad_field", "a query parameter occurs twice")
+        raise HTTPError(422, "unknown_parameter", f"a query parameter is unknown: this path {has}", "query")
+    for name in known:
+        if names.count(name) > 1:
+            raise HTTPError(422, "bad_field", "a query parameter occurs twice", name)
 
 
 async def _send_error(error: HTTPError, scope: Scope, send: Any) -> None:

@@ -23,8 +23,9 @@ class Settings:
 
     queue: inputs that may wait, per model. queue_timeout: seconds that a request may wait. max_batch, max_batch_tokens:
     inputs and tokens per batch. max_inputs, max_body: inputs and bytes per request. read_timeout: seconds for a request
-    to arrive, and for a client to read a part of its answer. limit_concurrency: open connections per worker.
-    shutdown_timeout: seconds that requests in flight have after SIGTERM.
+    to arrive, and for a client to read a part of its answer. keep_alive: seconds until an idle connection is
+    closed. limit_concurrency: open connections per worker. shutdown_timeout: seconds that requests in flight have after
+    SIGTERM.
 
     Raises InputError, which names the option, for a value out of range.
     """
@@ -44,6 +45,7 @@ class Settings:
     max_inputs: int = 256
     max_body: int = 1_000_000
     read_timeout: float = 10.0
+    keep_alive: int = 75
     limit_concurrency: int = 1000
     shutdown_timeout: float = 15.0
     access_log: bool = False
@@ -55,7 +57,7 @@ class Settings:
                 raise InputError(f"{_option(name)} must be at least {minimum}, not {getattr(self, name)}")
         if self.port > 65_535:
             raise InputError(f"--port must be at most 65535, not {self.port}")
-        for name in ("queue_timeout", "read_timeout", "shutdown_timeout"):
+        for name in ("queue_timeout", "read_timeout", "keep_alive", "shutdown_timeout"):
             if not 0 < getattr(self, name) <= 3600:
                 raise InputError(f"{_option(name)} must be above 0 and at most 3600 s, not {getattr(self, name)}")
         if self.token is not None and not (

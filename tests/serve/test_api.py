@@ -1,0 +1,259 @@
+"""What integrators need: HEAD, connections that stay open, errors that name their field, and an API page."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serve.server import ask, connect, post, read_reply, serving
+
+GET_ROUTES = [
+    "/",
+    "/style.css",
+    "/docs",
+    "/openapi.json",
+    "/model",
+    "/units/1",
+    "/metrics",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/v2/models/reviews",
+    "/v2/models/reviews/ready",
+    "/v2/models/reviews/versions/1",
+]
+
+
+@pytest.fixture(scope="module")
+def described(port: int) -> dict[str, Any]:
+    found: dict[str, Any] = ask(port, "GET", "/openapi.json").json()
+    return found
+
+
+@pytest.mark.parametrize("path", GET_ROUTES)
+def test_head_is_get_without_the_body(port: int, path: str) -> None:
+    """On one connection, so that a body would be read as the next reply."""
+    got = ask(port, "GET", path)
+    head = f"HEAD {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+    with connect(port) as sock:
+        sock.sendall(head + head)
+        raw = b""
+        while raw.count(b"\r\n\r\n") < 2:
+            raw += sock.recv(65_536)
+    first, second, rest = raw.split(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 200")
+    assert second.startswith(b"HTTP/1.1 200")
+    assert rest == b""
+    headers = dict(line.split(": ", 1) for line in first.decode().split("\r\n")[1:])
+    if path not in ("/metrics",):  # which has other numbers each time
+        assert headers["content-length"] == str(len(got.body))
+    assert headers["content-type"] == got.headers["content-type"]
+    assert headers["content-security-policy"] == got.headers["content-security-policy"]
+
+
+def test_head_of_every_described_get_route(described: dict[str, Any], port: int) -> None:
+    paths = {path for path, methods in described["paths"].items() if "get" in methods}
+    shown = {re.sub(r"/(reviews|1)(?=/|$)", "/{}", path) for path in GET_ROUTES}
+    assert {re.sub(r"\{\w+\}", "{}", path) for path in paths} - shown == {"/v2/models/{}/versions/{}/ready"}
+
+
+def test_other_methods_are_told_which_ones_there_are(port: int) -> None:
+    json_type = {"Content-Type": "application/json"}
+    for method, path, allowed in (
+        ("POST", "/model", "GET, HEAD"),
+        ("GET", "/predict", "POST"),
+        ("HEAD", "/predict", "POST"),
+    ):
+        reply = ask(port, method, path, b"{}" if method == "POST" else None, json_type)
+        assert (reply.status, reply.headers["allow"]) == (405, allowed)
+
+
+def test_head_needs_the_token(folders: dict[str, Path], tmp_path: Path) -> None:
+    with serving(tmp_path, folders["reviews"], "--token", "correct-horse") as server:
+        assert ask(server.port, "HEAD", "/model").status == 401
+        assert ask(server.port, "HEAD", "/model", headers={"Authorization": "Bearer correct-horse"}).status == 200
+        reply = ask(server.port, "GET", "/openapi.json", headers={"Authorization": "Bearer correct-horse"})
+        assert reply.json()["security"] == [{"bearer": []}, {"basic": []}]
+        page = ask(server.port, "GET", "/docs", headers={"Authorization": "Bearer correct-horse"}).body.decode()
+        assert "Authorization: Bearer TOKEN" in page
+        assert "correct-horse" not in page
+
+
+def test_an_idle_connection_stays_open_for_keep_alive(folders: dict[str, Path], tmp_path: Path) -> None:
+    """By the server's own clock: it closes one connection after a second, and the other not before it ends."""
+    request = b"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
+    short = ("--keep-alive", 1)
+    with serving(tmp_path, folders["reviews"], *short) as server, connect(server.port, request % server.port) as sock:
+        assert read_reply(sock).status == 200
+        assert read_reply(sock).status == 0, "the server closes it, and says nothing"
+    with serving(tmp_path, folders["reviews"]) as server, connect(server.port, request % server.port) as sock:
+        assert read_reply(sock).status == 200
+        time.sleep(6.5)  # uvicorn's own limit is 5 s
+        sock.sendall(request % server.port)
+        assert read_reply(sock).status == 200
+
+
+TEXT_TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["good"]}
+JSON = {"Content-Type": "application/json"}
+
+
+def infer(**changes: Any) -> dict[str, Any]:
+    return {"inputs": [{**TEXT_TENSOR, **changes}]}
+
+
+SERIES_TENSOR = infer(name="series", datatype="FP32", shape=[1, 1, 2], data=[1])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/predict", b"{", "body"),
+        ("/predict", b"[]", "body"),
+        ("/predict", {}, "text"),
+        ("/predict", {"model": "gestures"}, "series"),
+        ("/predict", {"text": "good", "other": 1}, "body"),
+        ("/predict", {"text": "good", "id": 7}, "id"),
+        ("/predict", {"text": "good", "model": "none"}, "model"),
+        ("/predict", {"text": " "}, "text"),
+        ("/predict", {"inputs": []}, "inputs"),
+        ("/predict", {"inputs": ["a"] * 300}, "inputs"),
+        ("/predict", {"inputs": ["good", "bad", " "]}, "inputs[2]"),
+        ("/predict", {"inputs": ["good", "bad\ud800", " "]}, "inputs[1]"),
+        ("/predict", {"inputs": ["good", 7]}, "inputs[1]"),
+        ("/predict?model=tokens", {"text": "good"}, "query"),
+        ("/explain", b"{", "body"),
+        ("/explain", {}, "text"),
+        ("/explain", {"text": "good", "other": 1}, "body"),
+        ("/explain", {"text": " "}, "text"),
+        ("/explain", {"text": "good", "include": ["other"]}, "include[0]"),
+        ("/explain", {"text": "good", "changes": [{"gate": "f"}]}, "changes[0]"),
+        ("/explain", {"text": "good", "changes": [{"gate": "f", "value": 7}]}, "changes[0].value"),
+        ("/v2/models/none/infer", infer(), "model"),
+        ("/v2/models/reviews/versions/2/infer", infer(), "version"),
+        ("/v2/models/reviews/infer", b"{", "body"),
+        ("/v2/models/reviews/infer", {}, "inputs"),
+        ("/v2/models/reviews/infer", {**infer(), "other": 1}, "body"),
+        ("/v2/models/reviews/infer", {**infer(), "outputs": ["x"]}, "outputs"),
+        ("/v2/models/reviews/infer", {**infer(), "parameters": []}, "parameters"),
+        ("/v2/models/reviews/infer", infer(name="x"), "inputs[0].name"),
+        ("/v2/models/reviews/infer", infer(datatype="FP32"), "inputs[0].datatype"),
+        ("/v2/models/reviews/infer", infer(shape=[2]), "inputs[0].shape"),
+        ("/v2/models/reviews/infer", infer(shape="x"), "inputs[0].shape"),
+        ("/v2/models/reviews/infer", infer(data=[7]), "inputs[0].data"),
+        ("/v2/models/reviews/infer", infer(data=[" "]), "inputs[0].data[0]"),
+        ("/v2/models/reviews/infer", infer(shape=[0], data=[]), "inputs[0].data"),
+        ("/v2/models/reviews/infer", infer(other=1), "inputs[0]"),
+        ("/v2/models/reviews/infer", infer(parameters={"binary_data_size": 3}), "inputs[0].data"),
+        ("/v2/models/gestures/infer", SERIES_TENSOR, "inputs[0].data"),
+        ("/units/x", None, "unit"),
+        ("/units/99999", None, "unit"),
+        ("/units/1?layer=x", None, "layer"),
+        ("/units/1?layer=9", None, "layer"),
+        ("/units/1?model=none", None, "model"),
+        ("/units/1?layer=0&layer=0", None, "layer"),
+        ("/units/1?dir=up", None, "query"),
+        ("/model?model=none", None, "model"),
+        ("/v2/models/none", None, "model"),
+        ("/v2/models/reviews/versions/2/ready", None, "version"),
+        ("/none", None, "path"),
+        ("/predict", None, "method"),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_an_error_names_its_field(port: int, path: str, body: Any, field: str) -> None:
+    reply = ask(port, "GET", path) if body is None else post(port, path, body)
+    assert 400 <= reply.status < 500
+    if path.startswith("/v2"):
+        message = reply.json()["error"]
+        assert message.startswith((f"{field}: ", f"{field} "))
+    else:
+        assert reply.error["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("headers", "field"),
+    [
+        ({"Host": "evil.example"}, "host"),
+        ({**JSON, "Origin": "http://evil.example"}, "origin"),
+        ({**JSON, "Sec-Fetch-Site": "cross-site"}, "sec-fetch-site"),
+        ({"Content-Type": "text/plain"}, "content-type"),
+        ({**JSON, "Content-Encoding": "gzip"}, "content-encoding"),
+        ({**JSON, "Content-Length": "2000000"}, "body"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_an_error_names_its_header(port: int, headers: dict[str, str], field: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/predict", b'{"text": "good"}', headers)
+    error = json.loads(connection.getresponse().read())["error"]
+    connection.close()
+    assert error["field"] == field
+
+
+def test_the_schemas_examples_are_accepted_and_their_responses_right(port: int, described: dict[str, Any]) -> None:
+    """Each example of a request, at its route; and of a response, as the server answers the request of its name."""
+    posted = 0
+    for path, methods in described["paths"].items():
+        for about in methods.values():
+            if "requestBody" not in about:
+                continue
+            requests = about["requestBody"]["content"]["application/json"]["examples"]
+            responses = about["responses"]["200"]["content"]["application/json"]["examples"]
+            assert responses.keys() <= requests.keys()
+            for name, one in requests.items():
+                model = name.partition(":")[0]
+                reply = post(port, path.format(name=model, version="1"), one["value"])
+                assert reply.status == 200, (path, name, reply.body)
+                if name in responses:
+                    shown, found = responses[name]["value"], reply.json()
+                    for either in (shown, found):
+                        either.pop("cache", None)  # times
+                    assert found == shown, (path, name)
+                posted += 1
+    assert posted == 15
+
+
+def test_servers_and_security(described: dict[str, Any]) -> None:
+    assert described["servers"][0]["url"] == "/"
+    assert set(described["components"]["securitySchemes"]) == {"bearer", "basic"}
+    assert described["security"] == []  # this server has no token
+    assert described["paths"]["/v2/health/ready"]["get"]["security"] == []
+
+
+def test_the_api_page_loads_nothing_and_shows_every_route(port: int, described: dict[str, Any]) -> None:
+    reply = ask(port, "GET", "/docs")
+    page = reply.body.decode()
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<script" not in page.replace("&lt;script", "")
+    assert set(re.findall(r'(?:src|href)="([^#"][^"]*)"', page)) == {"icon.svg", "docs.css", "openapi.json", "./"}
+    for path in described["paths"]:
+        assert f" {path}</code></h2>" in page
+    assert ask(port, "GET", "/docs.css").status == 200
+    assert ask(port, "GET", "/redoc").status == 404
+    assert "onerror=alert(1)&gt;" in page, "a class name is text"
+
+
+def test_the_api_pages_commands_are_right(port: int) -> None:
+    """Each curl command, without curl."""
+    import html
+
+    page = ask(port, "GET", "/docs").body.decode()
+    commands = [html.unescape(found) for found in re.findall(r"<pre>(curl .*?)</pre>", page, re.DOTALL)]
+    assert len(commands) > 15
+    for command in commands:
+        _, _, address, *rest = shlex.split(command)
+        host, _, path = address.partition("/")
+        assert host == f"127.0.0.1:{port}"
+        body = rest[rest.index("-d") + 1].encode() if "-d" in rest else None
+        path = path.format(name="tokens" if b"tokens" in (body or b"") else "reviews", version="1")
+        if "/infer" in path:
+            continue  # its model is a part of the path; the schema's examples are tested above
+        reply = ask(port, "POST" if body else "GET", f"/{path}", body, JSON if body else {})
+        assert reply.status == 200, command
