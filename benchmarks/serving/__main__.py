@@ -2,6 +2,7 @@
 
     python -m benchmarks.serving            throughput compared with ONNX Runtime and without batching; latency at 70%
     python -m benchmarks.serving mix        64 clients, 2,000 requests each, each response compared with the offline one
+    python -m benchmarks.serving classroom  the same, while 30 users type on the page
     python -m benchmarks.serving memory     100,000 requests of random length; the growth of the resident memory
 
 Real reviews (the test half of ../shared/data, or --reviews PATH|embedded) and one set of weights of the tutorial's
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.machine import machine, now, revision
 from benchmarks.reviews import default_data
-from benchmarks.serving import load, memory, mix
+from benchmarks.serving import classroom, load, memory, mix
 from benchmarks.serving.servers import use_two_cores
 from benchmarks.serving.weights import write
 from gatewise.data import imdb
@@ -25,9 +26,11 @@ from gatewise.data import imdb
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving")
-    parser.add_argument("what", nargs="?", choices=["load", "mix", "memory"], default="load")
+    parser.add_argument("what", nargs="?", choices=["load", "mix", "classroom", "memory"], default="load")
     parser.add_argument("--reviews", metavar="PATH|embedded", default=default_data())
-    parser.add_argument("--requests", type=int, help="per server and round (load), per client (mix), in total (memory)")
+    parser.add_argument(
+        "--requests", type=int, help="per server and round (load), per client (mix, classroom), in total (memory)"
+    )
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", metavar="FILE", help="also write the results to this file")
@@ -43,6 +46,8 @@ def main() -> None:
             results |= load.run(model, texts, arguments.requests or 4000, arguments.clients, arguments.rounds)
         elif arguments.what == "mix":
             results |= mix.run(model, texts, arguments.requests or 2000, arguments.clients)
+        elif arguments.what == "classroom":
+            results |= classroom.run(model, texts, arguments.requests or 2000, arguments.clients)
         else:
             results |= memory.run(model, texts, arguments.requests or 100_000, arguments.clients)
     if arguments.json:

@@ -1,5 +1,5 @@
-"""The programs in benchmarks/serving run to their end, on few requests; their figures are for a quiet machine. `mix` is
-what tests/serve/test_load.py does.
+"""The programs in benchmarks/serving run to their end, on few requests; their figures are for a quiet machine.
+tests/serve/test_load.py does what `mix` and `classroom` do.
 """
 
 from __future__ import annotations

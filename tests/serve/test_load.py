@@ -1,7 +1,7 @@
 """Many clients at once: every answer is its own request's; and the memory stays where it is.
 
-The full sizes (64 clients with 2,000 requests each; 100,000 requests of random length) are `python -m
-benchmarks.serving mix` and `memory`.
+The full sizes (64 clients with 2,000 requests each, alone and while 30 users type on the page; 100,000 requests of
+random length) are `python -m benchmarks.serving mix`, `classroom` and `memory`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.serving.classroom import both, check_typed
 from benchmarks.serving.client import closed, request_of
 from benchmarks.serving.mix import check, unique
 from gatewise.model.model import Model
@@ -52,6 +53,21 @@ def test_no_answer_is_lost_or_swapped(folder: Path, tmp_path: Path) -> None:
         found = asyncio.run(closed(server.port, requests_of(server.port, given), CLIENTS, keep=True))
     assert found.statuses == {200: len(given)}
     check(folder, given, found.answers)
+
+
+def test_no_answer_is_lost_or_swapped_while_others_type_on_the_page(folder: Path, tmp_path: Path) -> None:
+    given = unique(texts(497, 100, 5), 24 * 40)
+    typed = [[f"w{n} {text}" for text in texts(3, 40, 6 + n)] for n in range(12)]
+    with serving(tmp_path, folder) as server:
+        requests = requests_of(server.port, given)
+        outcome, found = asyncio.run(both(server.port, requests, 24, typed, pause=0.01))
+    assert outcome.statuses == {200: len(given)}
+    check(folder, given, outcome.answers)
+    assert len(found.answers) > 50
+    check_typed(folder, found)
+    found.answers[10], found.answers[30] = found.answers[30], found.answers[10]
+    with pytest.raises(AssertionError):
+        check_typed(folder, found)
 
 
 def test_the_check_finds_swapped_answers(folder: Path, tmp_path: Path) -> None:
