@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard src/native/*)
 MODEL := models/tutorial
 
-.PHONY: demo test bench lint format bundled screenshot sanitize clean
+.PHONY: demo demo-page test bench lint format bundled screenshot sanitize clean
 
 # The tutorial: train, evaluate, predict and explain, with the commands that a user types.
 demo: .venv/demo.stamp
@@ -21,6 +21,10 @@ demo: .venv/demo.stamp
 	$(BIN)/gatewise evaluate $(MODEL) imdb --data embedded
 	$(BIN)/gatewise predict $(MODEL) "A quiet film that stays with you for days." "Two dull hours, badly acted, and a waste of time."
 	$(BIN)/gatewise explain $(MODEL) --tutorial-review
+
+# The page with the bundled model and the texts of tools/demo_texts.txt, as static files in demo-page/ (docs/page.md).
+demo-page: .venv/demo.stamp
+	$(BIN)/gatewise export-page --bundled tools/demo_texts.txt -o demo-page --overwrite
 
 # All tests: static checks, the package, and its wheel in an empty environment.
 test: lint

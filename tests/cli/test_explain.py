@@ -14,6 +14,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.explain import Clamp, IntegratedGradients, ablate, hold_memory
+from gatewise.explain.provenance import fingerprint_of, today
 from gatewise.model.model import Model
 from gatewise.network.architecture import initial_parameters
 from tests.cli.conftest import Run
@@ -32,6 +33,20 @@ def test_it_shows_the_models_explanation(run: Run, keras_model: Model, keras_fol
     assert "The faithfulness of this method to this model has not been measured." in result.stdout
     assert f"unit {keras_model.trace(TEXT).top_unit} (of 0 to 5)" in result.stdout
     assert result.stderr == ""
+
+
+def test_reports_name_model_date_and_command(run: Run, keras_model: Model, keras_folder: Path, tmp_path: Path) -> None:
+    report, compared = tmp_path / "report.html", tmp_path / "compared.html"
+    source = f"Model {keras_folder}, fingerprint {fingerprint_of(keras_model)}. Made on {today()} by gatewise"
+    printed = run("explain", keras_folder, TEXT, "--html", report).stdout
+    assert source in " ".join(printed.split())
+    assert f"gatewise explain {keras_folder} '{TEXT}' --html {report}" in " ".join(printed.split())
+    assert source in report.read_text()
+    printed = run("explain", keras_folder, TEXT, "--compare", "good", "--html", compared).stdout
+    assert source in " ".join(printed.split())
+    assert source in compared.read_text()
+    changed = run("explain", keras_folder, TEXT, "--clamp", "forget=1").stdout
+    assert source in " ".join(changed.split())
 
 
 def test_options(run: Run, keras_folder: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 import gatewise as gw
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
+from gatewise.explain.provenance import fingerprint_of
 from gatewise.metrics import MultilabelEvaluation, RegressionEvaluation
 from gatewise.model.card import EvalResult, ModelMetadata
 from gatewise.model.model import Model
@@ -107,14 +108,18 @@ def test_a_series_is_predicted_alone_and_in_a_batch() -> None:
         MODELS["keras"].predict(TEXTS, layout="time-first")
 
 
-def test_the_repr_is_one_short_line() -> None:
-    line = repr(MODELS["tokens"])
-    assert line.startswith("Model(text classification: x, y, z; Embedding, Bidirectional LSTM (9); ")
-    assert line.endswith("recipe fast)")
+def test_the_repr_has_five_short_lines() -> None:
+    first, layers, training, evaluation, fingerprint = repr(MODELS["tokens"]).splitlines()
+    assert first == "Model(text classification: x, y, z)"
+    assert layers.startswith("  layers: Embedding, Bidirectional LSTM (9)")
+    assert layers.endswith(" parameters")
+    assert training.startswith("  training: recipe fast")
+    assert evaluation == "  evaluation: not recorded"
+    assert fingerprint == f"  fingerprint: {fingerprint_of(MODELS['tokens'])}"
     many = "\n".join(map(repr, [with_target(MODELS["series"], ("a\nb", "c" * 900, "<d>"), task="multilabel")]))
     assert "series multi-label classification" in many
-    assert len(many) < 250
-    assert "\n" not in many
+    assert many.count("\n") == 4
+    assert all(len(line) < 180 for line in many.splitlines())
     assert repr(gw.load()).count("parameters") == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import warnings
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from gatewise.cli.compress import compress
 from gatewise.cli.data import data
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
+from gatewise.cli.export_page import export_page
 from gatewise.cli.forecast import forecast
 from gatewise.cli.info import info
 from gatewise.cli.output import stop
@@ -28,6 +30,11 @@ from gatewise.errors import GatewiseError, printable
 
 class Commands(TyperGroup):
     """The commands; the only place where an exception becomes one line on stderr and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the command as it was typed; reports name it."""
+        ctx.obj = shlex.join(("gatewise", *args))
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command: the exit code of a GatewiseError, 130 for Ctrl-C."""
@@ -55,6 +62,7 @@ for command, short in (
     (explain, "Attribute a prediction to words; inspect the LSTM's gates and units."),
     (forecast, "Forecast series in a table, with prediction intervals."),
     (serve, "Serve models over HTTP, with a page that shows every gate."),
+    (export_page, "Export the page for fixed texts, as static files."),
     (compress, "Compress a model folder and measure the cost."),
     (info, "Show this machine's kernels, or the contents of a model."),
     (data, "Describe a data source; download IMDB."),

@@ -162,6 +162,11 @@ def open_model(path: str | None, precision: str = "float32") -> Model:
     return load(path, precision=precision)  # type: ignore[arg-type]
 
 
+def typed_command(context: typer.Context) -> str:
+    """The command as it was typed, quoted for a shell."""
+    return str(context.find_root().obj)
+
+
 def command_line(*words: str, **options: object) -> str:
     """A command as typed, for the model card: a list repeats its option, None and False leave it out."""
     for name, value in options.items():

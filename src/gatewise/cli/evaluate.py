@@ -28,6 +28,7 @@ from gatewise.cli.arguments import (
     is_model,
     open_model,
     option,
+    typed_command,
 )
 from gatewise.cli.inputs import TableOptions, read_source
 from gatewise.cli.output import console, print_json, write_file
@@ -35,6 +36,7 @@ from gatewise.errors import InputError, quote
 
 
 def evaluate(
+    context: typer.Context,
     arguments: Annotated[
         list[str] | None,
         argument("[MODEL] SOURCE", f"Model folder (default: the bundled model) and data: {SOURCES}"),
@@ -92,9 +94,11 @@ def evaluate(
         print("gatewise: warning: the model was trained on this data", file=sys.stderr)
     report = model.evaluation_report(labelled)
     if html is not None:
+        from gatewise.explain.provenance import provenance
         from gatewise.explain.render.evaluation_html import evaluation_page
 
-        notes = [splits.note, "Warning: the model was trained on this data." if trained_on_this else ""]
+        warning = "Warning: the model was trained on this data." if trained_on_this else ""
+        notes = [splits.note, warning, provenance(model, choice.name, typed_command(context))]
         write_file(html, evaluation_page(report, choice.name, notes))
     if as_json:
         print_json({"model": choice.name, **report.as_dict(), "note": splits.note, "trained_on_this": trained_on_this})

@@ -23,6 +23,7 @@ from gatewise.cli.arguments import (
     choose_model,
     open_model,
     option,
+    typed_command,
 )
 from gatewise.cli.inputs import TableOptions, is_series, read_data, read_lines
 from gatewise.cli.interventions import parse_clamps, parse_replacements
@@ -59,6 +60,7 @@ _REPLACE = "Replace a word (3=NEW: the word at step 3; OLD=: remove it). May be 
 
 
 def explain(
+    context: typer.Context,
     arguments: Annotated[
         list[str] | None,
         argument(
@@ -140,10 +142,16 @@ def explain(
         row,
         TableOptions(column, label, model.task, time=time, id=id, layout=layout, series=series),
     )
+    from rich.console import Group
+    from rich.text import Text
+
     from gatewise.explain.explanation import method_named
+    from gatewise.explain.provenance import provenance
     from gatewise.explain.render.html import compare_page, report_page
     from gatewise.explain.render.terminal import change_report, compare_report, explanation_report, unit_report
 
+    source = provenance(model, choice.name, typed_command(context))
+    footer = Text(source, style="dim")
     token_noun: Literal["word", "step"] = "step" if series else "word"
     chosen: Any = method
     if baseline is not None:
@@ -159,17 +167,17 @@ def explain(
         target = explanation.target  # both texts are explained by the same score
         both = [explanation, model.explain(other, chosen, target=target, against=against)]
         if html is not None:
-            write_file(html, compare_page([(both[0], example), (both[1], other)]))
+            write_file(html, compare_page([(both[0], example), (both[1], other)], source=source))
         if as_json:
             print_json({"model": choice.name, "texts": [one.as_dict() for one in both]})
             return
-        screen.print(compare_report(both, token_noun=token_noun, words=top, marks=marks))
+        screen.print(compare_report(both, token_noun=token_noun, words=top, marks=marks), "", footer)
         if svg is not None:
-            write_svg(svg, compare_report(both, token_noun=token_noun, words=top))
+            write_svg(svg, Group(compare_report(both, token_noun=token_noun, words=top), "", footer))
         return
     intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
     if html is not None:
-        write_file(html, report_page(explanation, example, intervention, unit))
+        write_file(html, report_page(explanation, example, intervention, unit, source=source))
     if as_json:
         shown_unit = example.top_unit if unit is None else unit
         result = {"model": choice.name, **explanation.as_dict(), **_trace_json(example, shown_unit)}
@@ -177,13 +185,13 @@ def explain(
         return
 
     def rendered(marks: bool) -> RenderableType:
-        from rich.console import Group
-
         if intervention is not None:
-            return change_report(intervention, token_noun=token_noun, unit=unit, words=top, marks=marks)
-        parts = explanation_report(explanation, example, token_noun=token_noun, unit=unit, words=top, marks=marks)
-        units = model.units
-        return parts if units is None or unit is None else Group(parts, "", unit_report(units, unit, marks=marks))
+            parts = [change_report(intervention, token_noun=token_noun, unit=unit, words=top, marks=marks)]
+        else:
+            parts = [explanation_report(explanation, example, token_noun=token_noun, unit=unit, words=top, marks=marks)]
+            if model.units is not None and unit is not None:
+                parts.append(unit_report(model.units, unit, marks=marks))
+        return Group(*(part for one in parts for part in (one, "")), footer)
 
     screen.print(rendered(marks))
     if svg is not None:

@@ -339,14 +339,14 @@ class Model:
         )
 
     def __repr__(self) -> str:
-        from gatewise.model.summary import model_line
+        from gatewise.model.summary import model_text
 
-        return model_line(self.architecture, self.target, self.metadata, self.linear_model)
+        return model_text(self)
 
     def _repr_html_(self) -> str:
         from gatewise.model.summary import model_html
 
-        return model_html(self.architecture, self.target, self.metadata, self.linear_model)
+        return model_html(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copy, without the cached states."""

@@ -1,11 +1,13 @@
-"""A model in one line and as an HTML table, for the interpreter and for notebooks."""
+"""A model in five lines and as an HTML table, for the interpreter and for notebooks."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import Protocol
 
 from gatewise.errors import printable
+from gatewise.explain.provenance import IdentifiedModel, fingerprint_of
 from gatewise.model.card import ModelMetadata, metadata_rows
 from gatewise.network.architecture import Architecture, summary
 from gatewise.network.linear import LinearModel
@@ -20,31 +22,52 @@ _STYLE = (
 _CELL = "text-align:left;padding:.05rem 1rem .05rem 0;border:0;background:none"
 
 
-def model_line(arch: Architecture, target: Target, metadata: ModelMetadata, linear_model: LinearModel | None) -> str:
-    """One line: the task, the classes, the layers, the number of parameters, the recipe.
+class SummarisedModel(IdentifiedModel, Protocol):
+    """What a summary needs of a model; `gatewise.Model` has it."""
+
+    @property
+    def metadata(self) -> ModelMetadata: ...
+
+
+def model_text(model: SummarisedModel) -> str:
+    """Five lines: task and classes, layers, training, the last evaluation, fingerprint.
 
     >>> import gatewise as gw
     >>> gw.load()  # doctest: +ELLIPSIS
-    Model(text classification: negative, positive; Embedding, Bidirectional LSTM (512); ... parameters; recipe best)
+    Model(text classification: negative, positive)
+      layers: Embedding, Bidirectional LSTM (512), ...; ... parameters
+      training: recipe best, ...
+      evaluation: ...: accuracy ...
+      fingerprint: ...
     """
-    names = [name for name, _, _ in summary(arch) if name != "Dense" and not name.startswith("Pooling")]
-    parts = [f"{_task(arch, target)}: {_listed(target.classes)}", ", ".join(names)]
-    parts.append(f"{_count(_layers(arch, linear_model)):,} parameters")
-    if metadata.recipe:
-        parts.append(f"recipe {printable(metadata.recipe)}")
-    return f"Model({'; '.join(parts)})"
+    arch, target, metadata = model.architecture, model.target, model.metadata
+    layers = _layers(arch, model.linear_model)
+    names = [name for name, _, _ in layers if name != "Dense" and not name.startswith("Pooling")]
+    training = [f"recipe {metadata.recipe}" * bool(metadata.recipe), metadata.data, metadata.created]
+    evaluations = metadata.evaluations
+    last = f"{evaluations[-1].data}: {evaluations[-1].figures}, n {evaluations[-1].n:,}" if evaluations else ""
+    lines = {
+        "layers": f"{', '.join(names)}; {_count(layers):,} parameters",
+        "training": ", ".join(part for part in training if part) or "not recorded",
+        "evaluation": last or "not recorded",
+        "fingerprint": fingerprint_of(model),
+    }
+    head = f"Model({_task(arch, target)}: {_listed(target.classes)})"
+    return "\n".join([head, *(f"  {name}: {printable(value, 160)}" for name, value in lines.items())])
 
 
-def model_html(arch: Architecture, target: Target, metadata: ModelMetadata, linear_model: LinearModel | None) -> str:
-    """A fragment for a notebook: task, classes, layers, training and evaluations. It loads nothing and runs nothing;
-    every name is escaped.
+def model_html(model: SummarisedModel) -> str:
+    """A fragment for a notebook: task, classes, layers, training, evaluations and fingerprint. It loads nothing and
+    runs nothing; every name is escaped.
     """
-    layers = _layers(arch, linear_model)
+    arch, target, metadata = model.architecture, model.target, model.metadata
+    layers = _layers(arch, model.linear_model)
     rows = [("numbers" if target.task == "regression" else "classes", _listed(target.classes, 50))]
     rows += [(name, f"{shape}, {count:,} parameters") for name, shape, count in layers]
     rows += [(name, value) for name, value in metadata_rows(metadata) if name in _TRAINING]
     for one in metadata.evaluations:
         rows.append((one.data, f"{one.figures}, n {one.n:,}"))
+    rows.append(("fingerprint", fingerprint_of(model)))
     cells = "".join(
         f'<tr><th scope="row" style="{_CELL};font-weight:normal;opacity:.7">{_safe(name)}</th>'
         f'<td style="{_CELL}">{_safe(value)}</td></tr>'

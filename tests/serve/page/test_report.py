@@ -95,4 +95,16 @@ def test_a_notebook_cell(look: Any) -> None:
     inside = page.frame_locator("iframe >> nth=0")
     assert inside.locator(".map canvas").count() == 2
     assert page.frame_locator("iframe >> nth=1").locator(".words .word").count() == len(model.trace(TEXT).steps)
+    # Each frame is as high as its content: nothing in it scrolls, and what grows makes it grow.
+    for n in (0, 1):
+        frames.nth(n).scroll_into_view_if_needed()
+        page.wait_for_function("n => document.querySelectorAll('iframe')[n].style.height.endsWith('px')", arg=n)
+    fits = "() => document.documentElement.scrollHeight <= innerHeight"
+    within = page.frames[1]
+    within.wait_for_function(fits)
+    before = frames.nth(0).bounding_box()["height"]
+    within.click("button:has-text('As a table')")
+    within.wait_for_selector(".tablebox table")
+    within.wait_for_function(fits)
+    assert frames.nth(0).bounding_box()["height"] > before
     assert page.evaluate("() => { try { return frames[0].document !== null } catch { return false } }") is False

@@ -19,12 +19,26 @@ from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.render.html_shell import html_shell, read_page_file, style
-from gatewise.explain.render.html_static import STATIC_STYLE, static_example, static_explanation
+from gatewise.explain.render.html_static import STATIC_STYLE, safe_text, static_example, static_explanation
 from gatewise.explain.view.serialize import intervention_json, report_json
 
 _IMPORT = re.compile(r'^import \{ ([^}]+) \} from "\./([a-z]+)\.js";$')
 _DYNAMIC_IMPORT = re.compile(r'import\("\./([a-z]+)\.js"\)')
 _EXPORT = re.compile(r"^export (?:async )?(?:function|const|class) (\w+)")
+# A notebook cannot look into the sandboxed frame, so the page in it reports its height (report.js). A notebook that
+# runs no scripts keeps the first height, and a reader can drag the frame's edge.
+_RESIZE = """
+if (!window.gatewiseFrames) {
+  window.gatewiseFrames = true;
+  window.addEventListener("message", (event) => {
+    const height = Number(event.data && event.data.gatewiseHeight);
+    if (!(height > 0 && height < 20000)) return;
+    for (const frame of document.querySelectorAll('iframe[title="gatewise"]')) {
+      if (frame.contentWindow === event.source) frame.style.height = height + "px";
+    }
+  });
+}
+"""
 
 
 def report_page(
@@ -33,11 +47,13 @@ def report_page(
     intervention: Intervention | None = None,
     unit: int | None = None,
     title: str = "gatewise explain",
+    source: str = "",
 ) -> str:
     """An explanation, an example or both as a page. With an intervention: both sides, and the figure after the change.
 
-    unit: the unit to select, None for the one with the largest effect, or that of a clamp. Raises InputError for a unit
-    that does not exist, and where there is nothing to show.
+    unit: the unit to select, None for the one with the largest effect, or that of a clamp. source: the line at the end
+    that names the model, see `provenance`. Raises InputError for a unit that does not exist, and where there is nothing
+    to show.
     """
     shown = intervention.after if intervention is not None else example
     if unit is not None and shown is not None:
@@ -52,26 +68,29 @@ def report_page(
         data = {"view": report_json(explanation, example, unit=unit)}
     else:
         raise InputError("nothing to show: give an explanation, an example or an intervention")
-    return _page(title, data, static)
+    return _page(title, data, static, source)
 
 
-def compare_page(both: Sequence[tuple[Explanation, Example]], title: str = "gatewise explain") -> str:
-    """Two explained examples side by side."""
+def compare_page(both: Sequence[tuple[Explanation, Example]], title: str = "gatewise explain", source: str = "") -> str:
+    """Two explained examples side by side. source: see `report_page`."""
     sides = [{"name": name, "view": report_json(*one)} for name, one in zip(("First", "Second"), both, strict=True)]
-    return _page(title, {"sides": sides}, [static_explanation(explanation) for explanation, _ in both])
+    return _page(title, {"sides": sides}, [static_explanation(explanation) for explanation, _ in both], source)
 
 
 def result_html(result: Explanation | Example | Intervention) -> str:
     """The fragment that a notebook shows for `result`."""
     if isinstance(result, Explanation):
-        return _framed(report_page(result), static_explanation(result), height=400)
+        return _framed(report_page(result), static_explanation(result))
     if isinstance(result, Example):
-        return _framed(report_page(example=result), static_example(result), height=1250)
-    return _framed(report_page(intervention=result), static_example(result.after, result.shown_unit), height=1500)
+        return _framed(report_page(example=result), static_example(result))
+    return _framed(report_page(intervention=result), static_example(result.after, result.shown_unit))
 
 
-def _page(title: str, data: dict[str, Any], static: Sequence[str]) -> str:
+def _page(title: str, data: dict[str, Any], static: Sequence[str], source: str) -> str:
     code = script()
+    if source:
+        data = {**data, "source": source}
+        static = [*static, f'<p class="muted">{safe_text(source, 800)}</p>']
     body = (
         f'<noscript><style>{STATIC_STYLE}</style><div class="gatewise">{"".join(static)}</div></noscript>'
         '<main id="report"></main><div class="visually-hidden" data-live aria-live="polite" role="status"></div>'
@@ -80,11 +99,12 @@ def _page(title: str, data: dict[str, Any], static: Sequence[str]) -> str:
     return html_shell(title, body, [style()], code, [STATIC_STYLE])
 
 
-def _framed(page: str, static: str, height: int) -> str:
+def _framed(page: str, static: str) -> str:
     return (
         f'<div class="gatewise"><style>{STATIC_STYLE}</style><details><summary>Without JavaScript</summary>{static}'
         '</details></div><iframe title="gatewise" sandbox="allow-scripts" loading="lazy" '
-        f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(page, quote=True)}"></iframe>'
+        'style="width:100%;height:40rem;border:0;resize:vertical;overflow:auto" '
+        f'srcdoc="{html.escape(page, quote=True)}"></iframe><script>{_RESIZE}</script>'
     )
 
 

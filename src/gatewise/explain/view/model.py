@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
-
-import numpy as np
 
 from gatewise.explain.attribution import METHODS
 from gatewise.explain.evaluation import read_history
 from gatewise.explain.example import Example
 from gatewise.explain.net import ExplainedNetwork
+from gatewise.explain.provenance import IdentifiedModel, fingerprint_of
 from gatewise.explain.units import UnitsReport
 from gatewise.explain.view.request import RequestError
 from gatewise.explain.view.serialize import Json, network_json
-from gatewise.network.architecture import Architecture, summary
-from gatewise.network.convolutions import Convolutions
-from gatewise.network.linear import LinearModel
-from gatewise.target import Target
+from gatewise.network.architecture import summary
 from gatewise.types import Array
 
 MAX_STEPS = 2_000  # per example: the page draws each step
@@ -33,19 +28,13 @@ class _Preprocessor(Protocol):
     def encode(self, item: Any) -> tuple[Array, list[str], list[tuple[int, int]]]: ...
 
 
-class ViewedModel(Protocol):
+class ViewedModel(IdentifiedModel, Protocol):
     """What a view needs of a model; `gatewise.Model` has it."""
 
-    @property
-    def architecture(self) -> Architecture: ...
-    @property
-    def parameters(self) -> Mapping[str, Array]: ...
     @property
     def preprocessor(self) -> _Preprocessor: ...
     @property
     def classes(self) -> tuple[str, ...]: ...
-    @property
-    def target(self) -> Target: ...
     @property
     def channels(self) -> int: ...
     @property
@@ -90,16 +79,10 @@ class ViewCache:
         return made, False
 
     def fingerprint(self, model: ViewedModel) -> str:
-        """Eight hexadecimal digits over classes, architecture, parameters and n-grams."""
+        """`fingerprint_of` the model, computed once."""
         with self._lock:
             if self._model is None or self._model[0] is not model:
-                digest = hashlib.sha256(repr((model.architecture, model.target)).encode("utf-8", "surrogatepass"))
-                for name in sorted(model.parameters):
-                    digest.update(name.encode())
-                    digest.update(np.ascontiguousarray(model.parameters[name]).tobytes())
-                for array in _arrays_of(model.net.linear):
-                    digest.update(np.ascontiguousarray(array).tobytes())
-                self._model = (model, digest.hexdigest()[:8])
+                self._model = (model, fingerprint_of(model))
                 self._examples.clear()  # of another model
             return self._model[1]
 
@@ -180,11 +163,3 @@ def _scaling(model: ViewedModel) -> Json | None:
 
 def _dataset_json(report: UnitsReport | None) -> Json | None:
     return None if report is None else {"data": report.data, "n": report.n, "accuracy": report.accuracy}
-
-
-def _arrays_of(linear: LinearModel | None) -> list[Array]:
-    """The arrays of a linear model, in the order of their names."""
-    found = {} if linear is None else dict(vars(linear))
-    if isinstance(linear, Convolutions):
-        found |= vars(linear.banks)
-    return [found[name] for name in sorted(found) if isinstance(found[name], np.ndarray)]

@@ -231,6 +231,19 @@ def heatmap_json(values: Array, name: str, layer: int) -> Json:
     }
 
 
+def heatmaps_json(example: Example, layer: int) -> Json:
+    """All heat maps of a layer, with the contributions of its units if it is the top layer, and its initial states."""
+    lstms = example.layer(layer)
+    found = [heatmap_json(example.values(name, layer), name, layer) for name in "ifgoch"]
+    if layer == example.net.arch.layers - 1:
+        found.append(heatmap_json(example.contributions, "contribution", layer))
+    return {
+        "heatmaps": found,
+        "h0": _list(np.concatenate([gates.h0 for gates in lstms])),
+        "c0": _list(np.concatenate([gates.c0 for gates in lstms])),
+    }
+
+
 def report_json(explanation: Explanation | None, example: Example | None, unit: int | None = None) -> Json:
     """The data of the HTML report, from an explanation, an example, or both: the parts of the page's answers with all
     heat maps of the top layer, and words in place of their positions.
@@ -261,11 +274,7 @@ def report_json(explanation: Explanation | None, example: Example | None, unit: 
         view["units"] = units_json(example, -1)
         if example.net.arch.inputs == "channels" and example.item is not None:
             view["values"] = _series_values(example)
-        top = example.layer(-1)
-        view["heatmaps"] = [heatmap_json(example.values(name, -1), name, top[0].layer) for name in "ifgoch"]
-        view["heatmaps"].append(heatmap_json(example.contributions, "contribution", top[0].layer))
-        view["h0"] = _list(np.concatenate([gates.h0 for gates in top]))
-        view["c0"] = _list(np.concatenate([gates.c0 for gates in top]))
+        view |= heatmaps_json(example, example.net.arch.layers - 1)
     return view
 
 

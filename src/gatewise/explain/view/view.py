@@ -27,7 +27,7 @@ from gatewise.explain.view.request import RequestError, ViewRequest, parse_reque
 from gatewise.explain.view.serialize import Json
 from gatewise.network.architecture import Architecture
 
-__all__ = ["RequestError", "ViewCache", "explain_view", "is_slow", "model_view", "unit_view"]
+__all__ = ["RequestError", "ViewCache", "explain_view", "is_slow", "model_view", "unit_view", "viewed_example"]
 
 MAX_NGRAMS = 12  # n-grams that are listed, the largest scores first
 MAX_LEAVE_ONE_OUT = 600  # steps: leave-one-out makes one prediction per step
@@ -103,6 +103,14 @@ def explain_view(model: ViewedModel, request: Mapping[str, object], cache: ViewC
     found["warnings"] = warnings
     found["cache"] = {"reused": reused, "ms": round((time.perf_counter() - started) * 1000, 2)}
     return found
+
+
+def viewed_example(model: ViewedModel, request: Mapping[str, object], cache: ViewCache) -> Example:
+    """The example that `explain_view` explains for a request without changes, with its score."""
+    parsed = parse_request(request, model.architecture.inputs)
+    cache.fingerprint(model)
+    example, _ = _example(model, parsed, (), cache)
+    return example.with_score(_score(model, parsed, example))
 
 
 def _example(

@@ -1,6 +1,7 @@
 // Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
 
-import { el, failure, setText } from "./dom.js";
+import { createSelect, el, failure, setText } from "./dom.js";
+import { asText, exportedName } from "./examples.js";
 import { tokenNounOf } from "./store.js";
 import { createTextView, sidesOf } from "./textview.js";
 import { differenceText, headingText, labelOf, lineOf, valueText } from "./value.js";
@@ -9,7 +10,8 @@ import { differingWords, wordsOf } from "./words.js";
 const DELAY = 150; // ms without a key
 
 export function createCompare(root, store, loader) {
-	const box = el("textarea", { rows: 2, maxlength: 100_000, "aria-label": "The second text", spellcheck: "false" });
+	const texts = store.get().model?.exported?.inputs.map((one, n) => [asText(one), exportedName(one, n, 80)]); // the only ones
+	const box = texts ? createSelect({ "aria-label": "The second text" }, [["", "Choose a second text"], ...texts]) : el("textarea", { rows: 2, maxlength: 100_000, "aria-label": "The second text", spellcheck: "false" });
 	const status = el("p", { class: "status", "aria-live": "polite" });
 	const [one, two] = [el("div"), el("div")];
 	const heads = [el("h3"), el("h3")];
@@ -70,7 +72,7 @@ export function createCompare(root, store, loader) {
 		if (document.activeElement !== box && box.value !== (state.b ?? "")) box.value = state.b ?? "";
 		pair.hidden = !other || !state.data || !state.b;
 		if (pair.hidden) {
-			setText(status, state.b ? "" : "Write a second text. The words that differ are marked.");
+			setText(status, state.b ? "" : `${texts ? "Choose" : "Write"} a second text. The words that differ are marked.`);
 			return;
 		}
 		const marked = differingWords(state.data.words, other.words);

@@ -92,13 +92,20 @@ export function wave(channels, kind, scaling = null) {
 	return Array.from({ length: steps }, (_, t) => line(t)).join("\n");
 }
 
-const asText = ({ text, series }) => text || series.map((step) => step.map((x) => x ?? "?").join(" ")).join("\n");
+/** A text, or a series with one time step per line. */
+export const asText = ({ text, series }) => text || series.map((step) => step.map((x) => x ?? "?").join(" ")).join("\n");
+
+/** The name of input n of an exported page. */
+export const exportedName = ({ text }, n, limit = 32) => (text ? safeText(text, limit) : `Series ${n + 1}`);
 
 /**
- * The examples for a model: rows that it keeps of its own data; else synthetic series in the range of its data, the film
- * sentences for sentiment, or none.
+ * The examples for a model: the texts of an exported page; else rows that the model keeps of its own data, synthetic series
+ * in the range of its data, the film sentences for sentiment, or none.
  */
-export function examplesFor({ model, examples, scaling }) {
+export function examplesFor({ model, examples, scaling, exported }) {
+	if (exported) {
+		return exported.inputs.map((one, n) => ({ name: exportedName(one, n), hint: "", texts: [[null, asText(one)]] }));
+	}
 	if (examples.length) {
 		return examples.map((one, n) => ({ name: `Example ${n + 1}: ${safeText(one.label)}`, hint: "a row of the validation set", own: true, texts: [[one.label, asText(one)]] }));
 	}

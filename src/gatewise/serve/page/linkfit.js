@@ -10,13 +10,19 @@ function nameOf([key, text]) {
 }
 
 /** A link's state without what the model lacks, and one sentence that names it: {found, note}. model: of GET /model. */
-export function fitToModel({ dropped = [], ...found }, { model, methods }) {
+export function fitToModel({ dropped = [], ...found }, { model, methods, exported }) {
 	const missing = dropped.map(nameOf);
 	const units = unitCount({ model: { model } });
 	const drop = (key, name) => {
 		missing.push(name);
 		delete found[key];
 	};
+	if (exported) {
+		const hasText = (text) => !text || exported.inputs.some((one) => one.series || one.text === text);
+		if (!hasText(found.text)) drop("text", "its text");
+		if (!hasText(found.b)) drop("b", "its second text");
+		if (found.changes?.length) drop("changes", "its changes");
+	}
 	if (found.u >= units) drop("u", `unit ${found.u}`);
 	if (found.layer >= model.layers) drop("layer", `layer ${found.layer}`);
 	if (found.method && !methods.includes(found.method)) drop("method", `method ${found.method}`);

@@ -154,7 +154,7 @@ function drawAround(state, changed) {
 		const tokenNoun = tokenNounOf(state);
 		const counted = text ? text.kept - Object.keys(text.tokens?.names ?? {}).length : 0;
 		const known = tokenNoun === "step" ? "" : unknown ? ` · ${unknown} not in the vocabulary` : " · all in the vocabulary";
-		setText(byId("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known} · ${fmt(cache.ms, 0)} ms` : "");
+		setText(byId("counts"), text ? `${counted.toLocaleString("en")} ${tokenNoun}${counted === 1 ? "" : "s"}${known}${cache ? ` · ${fmt(cache.ms, 0)} ms` : ""}` : "");
 		const messages = warnings.map((one) => one.message).join(" ");
 		const hint = state.example?.hint ? `${state.example.name}: ${state.example.hint}` : "";
 		setText(byId("hint"), [state.linkNote, messages, hint].filter(Boolean).join(" · "));
@@ -250,6 +250,7 @@ async function startPage(linked) {
 		const model = await api.model();
 		store.set({ model });
 		showModel(model);
+		if (model.exported) (await import("./exported.js")).limitPage(model.exported, store);
 		const other = madeWith && madeWith !== model.model.fingerprint;
 		const cut = broken ? "The link is incomplete: its text is missing. " : "";
 		const fitted = await fit(state, model);

@@ -3,6 +3,7 @@
 import { createFigure } from "./figure.js";
 import { el, safeText } from "./dom.js";
 import { decode } from "./heatmapdata.js";
+import { HeatmapUnits } from "./heatmapunits.js";
 import { createStore } from "./store.js";
 import { createTextView, sidesOf } from "./textview.js";
 import { headingText, lineOf } from "./value.js";
@@ -22,35 +23,11 @@ function textOf(words) {
 	return { text, part: { kept: words.length, steps: words.length, tokens } };
 }
 
-/** The units of the heat maps, each built on first use. */
-class Units {
-	constructor(view, heatmaps) {
-		[this.view, this.heatmaps, this.built] = [view, heatmaps, new Map()];
-	}
-	has(k) {
-		return this.heatmaps.size > 0 && k >= 0 && k < this.heatmaps.get("c").rows;
-	}
-	get(k) {
-		if (!this.has(k)) return undefined;
-		if (!this.built.has(k)) {
-			const row = (name) => {
-				const heatmap = this.heatmaps.get(name);
-				return Array.from(heatmap.values.subarray(k * heatmap.columns, (k + 1) * heatmap.columns));
-			};
-			const { model, c0, h0 } = this.view;
-			const parts = Object.fromEntries([..."ifgoch"].map((name) => [name, row(name)]));
-			const direction = model.directions[Math.floor(k / model.units)];
-			this.built.set(k, { k, direction, c0: c0[k], h0: h0[k], contribution: row("contribution"), preactivations: null, ...parts });
-		}
-		return this.built.get(k);
-	}
-}
-
 function dataOf(view) {
 	const { text, part } = textOf(view.words);
 	const heatmaps = new Map((view.heatmaps ?? []).map((heatmap) => [heatmap.name, decode(heatmap)]));
 	const values = view.values ? { kept: view.words.length, steps: view.words.length, values: view.values } : part;
-	return { ...view, inputText: text, text: values, heatmaps, unitOf: new Units(view, heatmaps), warnings: [], id: "report" };
+	return { ...view, inputText: text, text: values, heatmaps, unitOf: new HeatmapUnits(view, heatmaps), warnings: [], id: "report" };
 }
 
 function drawSides(sides, applied) {
@@ -89,12 +66,19 @@ function drawFigure(root, view) {
 	figure.openHeatmap().then(() => places.heatmap.querySelector("option[value=similarity]")?.remove()); // the server computes it
 }
 
+/** Tell the notebook around this frame how high the report is, whenever that changes. */
+function reportHeight(root) {
+	const report = () => globalThis.parent.postMessage({ gatewiseHeight: Math.ceil(root.getBoundingClientRect().bottom + scrollY) + 24 }, "*");
+	new ResizeObserver(report).observe(root);
+}
+
 export function start() {
 	const root = document.getElementById("report");
-	const { view, sides, applied } = JSON.parse(document.getElementById("data").textContent);
+	const { view, sides, applied, source } = JSON.parse(document.getElementById("data").textContent);
 	root.append(el("header", {}, el("h1", {}, "gatewise"), el("p", { class: "muted" }, document.title)));
 	if (sides) root.append(drawSides(sides, applied));
 	if (view) drawFigure(root, view);
-	root.append(el("footer", { class: "muted" }, "Scores are attributions of the prediction by the method named above. They are not causes. " +
+	root.append(el("footer", { class: "muted" }, source ? el("p", {}, safeText(source, 800)) : null, "Scores are attributions of the prediction by the method named above. They are not causes. " +
 		"Made by gatewise; this page loads nothing from a server."));
+	if (globalThis.parent !== globalThis) reportHeight(root);
 }

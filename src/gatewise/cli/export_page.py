@@ -1,0 +1,121 @@
+"""`gatewise export-page`: the page for fixed texts, as a folder that any web host serves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatewise.cli.arguments import (
+    BundledOption,
+    IdOption,
+    LabelOption,
+    LayoutOption,
+    TextOption,
+    TimeOption,
+    argument,
+    choose_model,
+    command_line,
+    open_model,
+    option,
+)
+from gatewise.cli.inputs import is_series, read_lines
+from gatewise.errors import InputError, counted, quote
+
+if TYPE_CHECKING:
+    from gatewise.model.model import Model
+
+_INPUTS = (
+    "Model folder (default: the bundled model), and texts; or one file: a table, .txt with one text per line, series; "
+    "- for stdin."
+)
+_OVERWRITE = "Replace the output folder if it is an exported page."
+
+
+def export_page(
+    out: Annotated[str, option("--out", "DIR", "Output folder.", "-o")],
+    arguments: Annotated[list[str] | None, argument("[MODEL] TEXT...|FILE", _INPUTS)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help=_OVERWRITE)] = False,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N inputs of a file.")] = 20,
+    text: TextOption = None,
+    label: LabelOption = None,
+    id: IdOption = None,
+    time: TimeOption = None,
+    layout: LayoutOption = None,
+    use_bundled: BundledOption = False,
+) -> None:
+    """Export the page of `gatewise serve` for fixed texts: a folder of static files that any web host serves.
+
+    \b
+    gatewise export-page "A film to see twice." "A waste of an evening." -o demo
+    gatewise export-page models/imdb-fast reviews.csv --text review --limit 12 -o demo
+    python -m http.server -d demo
+    """
+    if not arguments:
+        raise InputError("give texts, a file, or - for stdin")
+    from gatewise.explain.render.page_folder import check_page_folder, page_files, write_page_folder
+
+    target = check_page_folder(out, overwrite)
+    choice = choose_model(arguments, use_bundled, files=True)
+    model = open_model(choice.path)
+    choice.report()
+    columns = {"--text": text, "--label": label, "--id": id, "--time": time, "--layout": layout}
+    inputs = _inputs(model, choice.inputs, {name: value for name, value in columns.items() if value}, limit)
+    words = ["export-page", *([choice.path] if choice.path else [])]
+    files, left_out = page_files(model, inputs, command_line(*words, "TEXT...", out=os.path.basename(target)))
+    write_page_folder(target, files)
+    for number, method, reason in left_out:
+        print(f"gatewise: input {number} is exported without {method}: {reason}", file=sys.stderr)
+    size = sum(map(len, files.values()))
+    noun = "series" if model.channels else "text"
+    count = f"{len(inputs)} series" if model.channels else counted(len(inputs), noun)
+    print(
+        f"saved {count} to {quote(out, 200)}, {size / 1e6:.1f} MB; view it with: python -m http.server -d {quote(out)}"
+    )
+
+
+def _inputs(model: Model, words: Sequence[str], columns: dict[str, Any], limit: int) -> Sequence[Any]:
+    """The texts or series: the words themselves, or of one file the first `limit`."""
+    if not words:
+        raise InputError("give texts, a file, or - for stdin")
+    series = model.architecture.inputs == "channels"
+    if not series and not (words[0] == "-" or os.path.isfile(words[0])):
+        if columns:
+            raise InputError(f"{next(iter(columns))} names a column of a file: give a file")
+        return words
+    if len(words) > 1:
+        raise InputError(f"{quote(words[1])}: give one file, or texts")
+    (path,) = words
+    if series:
+        return _series(model, path, columns)[:limit]
+    if given := [name for name in columns if name != "--text"]:
+        raise InputError(f"{given[0]} is for series, and the model reads texts")
+    if path == "-":
+        return read_lines(None)[:limit]
+    if is_series(path):
+        raise InputError(f"{quote(path)}: the model reads texts, not series")
+    from gatewise.data.files import read_column
+    from gatewise.data.tables import is_table
+
+    if is_table(path):
+        return read_column(path, text=columns.get("--text", "text"))[:limit]
+    return read_lines(path)[:limit]
+
+
+def _series(model: Model, path: str, columns: dict[str, Any]) -> Sequence[Any]:
+    from gatewise.cli.bulk_series import check_series
+    from gatewise.data.series_files import read_series
+
+    if not os.path.isfile(path):
+        raise InputError(f"{quote(path)}: there is no such file; the model reads series")
+    if "--text" in columns:
+        raise InputError("--text is for texts, and the model reads series")
+    label = columns["--label"][0] if "--label" in columns else None
+    rows = read_series(
+        path, label=label, id=columns.get("--id"), time=columns.get("--time"), layout=columns.get("--layout")
+    )
+    check_series(model, rows)
+    return rows.inputs

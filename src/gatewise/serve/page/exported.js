@@ -1,0 +1,28 @@
+// What a page of `gatewise export-page` cannot do, said where a reader looks for it. Loaded on such a page only.
+
+import { announce, el, safeText } from "./dom.js";
+
+const byId = (id) => document.getElementById(id);
+const serve = () => el("code", {}, "gatewise serve");
+
+/** Fix the texts and remove the interventions. made: the field `exported` of model.json. */
+export function limitPage(made, store) {
+	const { inputs, version, date, fingerprint, command } = made;
+	const noun = inputs[0].series ? "series" : "texts";
+	byId("text").readOnly = true;
+	byId("clear").hidden = true;
+	byId("text").after(el("p", { class: "muted", id: "exported" },
+		`An exported page: its ${noun} are fixed, choose one above. Other ${noun} and interventions need a server: `, serve(), "."));
+	const sentence = el("p", { class: "muted" }, "Interventions are not available on an exported page. They need a server: ", serve(), ".");
+	byId("interventions").querySelector(":scope > div").replaceChildren(sentence);
+	store.set({ choice: false });
+	store.subscribe(({ changes }) => {
+		if (!changes.length) return;
+		store.set({ changes: [] });
+		announce(sentence.textContent);
+	});
+	document.querySelector("footer").append(" ", el("span", {},
+		`Exported on ${safeText(date, 40)} by gatewise ${safeText(version, 20)} from model ${safeText(fingerprint, 20)}`,
+		...(command ? [": ", el("code", {}, safeText(command, 400))] : []), "."));
+	byId("loading")?.remove();
+}

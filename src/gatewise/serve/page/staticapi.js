@@ -1,0 +1,65 @@
+// The API of an exported page: `gatewise export-page` writes this file as api.js. The answers are files beside the page.
+
+import { decode } from "./heatmapdata.js";
+import { HeatmapUnits } from "./heatmapunits.js";
+
+const files = new Map(); // the JSON of each file, fetched once
+
+function load(name) {
+	if (!files.has(name)) {
+		const found = fetch(name).then((response) => {
+			if (!response.ok) throw new Error(`${name} is missing: the server answered ${response.status}.`);
+			return response.json();
+		});
+		files.set(name, found.catch((error) => {
+			files.delete(name); // the next call tries again
+			throw error instanceof TypeError ? new Error("Cannot reach the server.") : error;
+		}));
+	}
+	return files.get(name);
+}
+
+/** The number of the exported input of a request, from 1. */
+async function numberOf({ text, series }) {
+	const { inputs } = (await load("model.json")).exported;
+	const same = (one) => (series ? JSON.stringify(one.series) === JSON.stringify(series) : one.text === text);
+	const place = inputs.findIndex(same);
+	if (place < 0) throw new Error("This exported page has its own texts only: choose one of them.");
+	return place + 1;
+}
+
+/** Unit k from its own record, or else from the heat maps, whose numbers have 16 bits. */
+async function unitOf(k, found, layer, loadHeatmaps) {
+	const own = found.layers[layer].unit.find((one) => one.k === k);
+	if (own) return own;
+	const { heatmaps, c0, h0 } = await loadHeatmaps();
+	return new HeatmapUnits({ model: found.answer.model, c0, h0 }, new Map(heatmaps.map((one) => [one.name, decode(one)]))).get(k);
+}
+
+async function explain({ include, method, layer, changes, ...input }) {
+	if (changes?.length) throw new Error("Interventions need a server: gatewise serve.");
+	const number = await numberOf(input);
+	const found = await load(`text-${number}.json`);
+	const at = layer ?? found.layers.length - 1;
+	const loadHeatmaps = () => load(`heatmaps-${number}-${at}.json`);
+	const answer = { ...found.answer };
+	for (const part of include) {
+		const [kind, value] = part.split(":");
+		if (kind === "attribution") {
+			answer.attribution = found.attributions[method ?? found.method];
+			if (!answer.attribution) throw new Error(`${method} takes too long for this text; it was not exported.`);
+		} else if (kind === "unit") {
+			const { order } = found.layers[at].units;
+			answer.unit = await unitOf(value === "top" ? (order.effect ?? order.jump)[0] : Number(value), found, at, loadHeatmaps);
+		} else if (kind === "heatmap") {
+			answer.heatmaps = [...(answer.heatmaps ?? []), (await loadHeatmaps()).heatmaps.find((one) => one.name === value)];
+		} else if (kind in found.layers[at]) answer[kind] = found.layers[at][kind];
+	}
+	return answer;
+}
+
+export const api = {
+	explain,
+	model: () => load("model.json"),
+	unit: async (unit, layer) => (await load(`units-${layer}.json`))[unit],
+};
