@@ -1,11 +1,11 @@
 // The LSTM cell as SVG: drawn once, then only numbers, widths and colours change. Width is size; colour is sign, or a gate.
 
-import { numbersAt } from "./cellmath.js";
-import { CARRIES, COMPACT, STEPS, WIDE } from "./cellshape.js";
-import { el, fmt, safeText, setAttr, setText, signed, svg } from "./dom.js";
+import { destination, numbersAt, partTitles } from "./cellmath.js";
+import { CARRIES, COMPACT, LARGE, STEPS, WIDE } from "./cellshape.js";
+import { el, fmt, safeText, saveButtons, setAttr, setText, signed, svg } from "./dom.js";
 import { GATES } from "./store.js";
 
-const ACT = { f: "σ", i: "σ", g: "tanh", o: "σ" };
+const NAMES = { f: "forget", i: "input", g: "candidate", o: "output" };
 const NUMBERS = [
 	["cPrev", "previous memory, c"],
 	["hPrev", "previous output, h"],
@@ -20,25 +20,28 @@ const NUMBERS = [
 ];
 let drawn = 0;
 
-export function createCell(root, { onGate } = {}) {
+/** onGate(gate): a gate was pressed; onSave(format): the cell is to be saved. */
+export function createCell(root, { onGate, onSave } = {}) {
 	const stage = el("div", { class: "cellstage" });
 	const numbers = el("dl", { class: "numbers" });
 	const list = el("details", { class: "cellnumbers" }, el("summary", {}, "Numbers as a list"), numbers);
 	const key = (name, meaning) => el("span", {}, el("span", { class: `line ${name}`, "aria-hidden": "true" }), ` ${meaning}`);
 	const width = el("span");
-	root.append(stage, el("p", { class: "celllegend legend muted" }, key("plus", "above 0"), key("minus", "below 0"), key("gate", "gate"), width), list);
+	root.append(stage, el("p", { class: "celllegend legend muted" }, key("plus", "above 0"), key("minus", "below 0"), key("gate", "gate"), width),
+		el("div", { class: "cellfoot" }, list, saveButtons("cell", onSave)));
 	let parts = null;
 	let view = null;
 	let shape = null;
 
-	function build(wide) {
-		shape = wide ? WIDE : COMPACT;
+	function build(next) {
+		shape = next;
 		drawn += 1;
 		const id = `cell${drawn}`;
 		const { box, body } = shape;
-		parts = { edges: {}, flows: {}, texts: {}, gates: {}, points: {}, closed: {} };
+		const middle = shape === LARGE ? 9 : 6; // from the middle of a text to its baseline
+		parts = { edges: {}, flows: {}, texts: {}, gates: {}, points: {}, closed: {}, titles: {} };
 		const picture = svg("svg", {
-			class: "cell",
+			class: `cell${shape === LARGE ? " large" : ""}`,
 			viewBox: `0 0 ${box[0]} ${box[1]}`,
 			role: "group",
 			"aria-labelledby": `${id}t`,
@@ -55,25 +58,26 @@ export function createCell(root, { onGate } = {}) {
 			const end = name === "tanh" ? null : `url(#${id}a)`; // no room for a head there
 			parts.edges[name] = svg("path", { class: `edge ${bus ? "bus" : ""}`, d, "marker-end": end });
 			parts.flows[name] = svg("path", { class: "flow", d });
-			picture.append(parts.edges[name], parts.flows[name]);
+			// The pointer meets a line within 7 units of it.
+			picture.append(svg("g", {}, tooltip(name), parts.edges[name], parts.flows[name], svg("path", { class: "reach", d })));
 		}
 		for (const [name, [x, y]] of Object.entries(shape.gates)) {
 			parts.closed[name] = svg("path", { class: "closed", d: `M${x - 9},${y - shape.gate[1] / 2 - 9}h18` });
 			picture.append(parts.closed[name], gateBox(name, x, y));
 		}
 		for (const [name, [x, y, sign]] of Object.entries(shape.points)) {
-			const group = svg("g", { class: "point" }, svg("circle", { cx: x, cy: y, r: shape.radius }));
-			group.append(text([x, y + 6, "middle"], null, sign));
+			const group = svg("g", { class: "point" }, tooltip(`P:${name}`), svg("circle", { cx: x, cy: y, r: shape.radius }));
+			group.append(text([x, y + middle, "middle"], null, sign));
 			parts.points[name] = group;
 			picture.append(group);
 		}
 		const [tx, ty, rx, ry] = shape.tanh;
-		parts.tanh = svg("g", { class: "point" }, svg("ellipse", { cx: tx, cy: ty, rx, ry }));
-		parts.tanh.append(text([tx, ty + 5, "middle"], "small", "tanh"));
+		parts.tanh = svg("g", { class: "point" }, tooltip("T"), svg("ellipse", { cx: tx, cy: ty, rx, ry }));
+		parts.tanh.append(text([tx, ty + middle - 1, "middle"], "small", "tanh"));
 		picture.append(parts.tanh);
 		for (const [name, [x, y, w, h]] of Object.entries(shape.pills)) {
 			picture.append(svg("rect", { class: "pill", x: x - w / 2, y: y - h / 2, width: w, height: h, rx: h / 2 }));
-			parts.texts[name] = text([x, y + 6, "middle"], "number");
+			parts.texts[name] = text([x, y + middle, "middle"], "number");
 			picture.append(parts.texts[name]);
 		}
 		for (const [name, place] of Object.entries(shape.labels ?? {})) {
@@ -81,39 +85,47 @@ export function createCell(root, { onGate } = {}) {
 		}
 		for (const [name, place] of Object.entries(shape.texts)) picture.append((parts.texts[name] = text(place, "number")));
 		parts.x = svg("g", { class: "node" }, svg("circle", { cx: shape.x[0], cy: shape.x[1], r: shape.x[2] }));
-		parts.x.append(text([shape.x[0], shape.x[1] + 6, "middle"], "small", "x"));
+		parts.x.append(text([shape.x[0], shape.x[1] + middle, "middle"], "small", "x"));
 		parts.word = text(shape.word, "wordname");
 		picture.append(parts.x, parts.word);
-		if (shape.up) {
-			parts.up = svg("g", { class: "node" }, svg("circle", { cx: shape.up[0], cy: shape.up[1], r: shape.up[2] }));
-			parts.up.append(text([shape.up[0], shape.up[1] + 6, "middle"], "small", "h"));
-			picture.append(parts.up, text(shape.upText, "label", "to the logit"));
-		}
+		parts.up = svg("g", { class: "node" }, svg("circle", { cx: shape.up[0], cy: shape.up[1], r: shape.up[2] }));
+		parts.up.append(text([shape.up[0], shape.up[1] + middle, "middle"], "small", "h"));
+		parts.upText = text(shape.upText, "label", "to the prediction");
+		picture.append(parts.up, parts.upText);
 		stage.replaceChildren(picture);
 	}
+
+	const tooltip = (name) => (parts.titles[name] = svg("title"));
 
 	function text([x, y, anchor], name, content = "") {
 		return svg("text", { x, y, "text-anchor": anchor, class: name }, content);
 	}
 
+	/** The name in the box of a gate; with the letter of the formulas where it fits. */
+	function nameOf(name, isClamped = false) {
+		if (shape.short) return name;
+		return isClamped ? `${name} clamped` : `${NAMES[name]}${shape.symbols ? ` ${name}` : ""}`;
+	}
+
 	function gateBox(name, x, y) {
 		const [w, h] = shape.gate;
-		const number = text([x, y + 17, "middle"], "number");
+		const [above, below] = shape.lines;
+		const number = text([x, y + below, "middle"], "number");
 		const group = svg("g", { class: "gate", tabindex: 0, role: "button", onclick: () => onGate?.(name) });
 		group.addEventListener("keydown", (event) => {
 			if (event.key !== "Enter") return;
 			event.preventDefault();
 			onGate?.(name);
 		});
-		const top = text([x, y - 5, "middle"], "gatename", `${ACT[name]} ${name}`);
-		group.append(svg("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 6 }), top, number);
+		const top = text([x, y + above, "middle"], "gatename", nameOf(name));
+		group.append(tooltip(`G:${name}`), svg("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 6 }), top, number);
 		parts.gates[name] = { group, number, top };
 		return group;
 	}
 
 	function draw() {
 		if (!view || !parts) return;
-		const { unit, t, step, word, clamped, scale } = view;
+		const { unit, t, step, word, tokenNoun, clamped, scale } = view;
 		const n = numbersAt(unit, t);
 		setText(parts.title, `LSTM cell of unit ${unit.k} at “${word}”: step ${step} of 7, ${STEPS[step - 1].name}`);
 		const lit = new Set(STEPS[step - 1].lit);
@@ -134,14 +146,16 @@ export function createCell(root, { onGate } = {}) {
 			const state = isClamped ? ", clamped" : "";
 			setAttr(group, "aria-label", `${GATES[name]} ${name} = ${fmt(n[name])}${state}; press to clamp it`);
 			setText(number, fmt(n[name]));
-			setText(top, isClamped && !view.compact ? `${name} clamped` : `${ACT[name]} ${name}`);
+			setText(top, nameOf(name, isClamped));
 			setAttr(parts.closed[name], "class", name !== "g" && n[name] < 0.05 ? "closed on" : "closed");
 		}
+		for (const [name, line] of Object.entries(partTitles(n, GATES, tokenNoun))) setText(parts.titles[name], line);
 		for (const [name, group] of Object.entries(parts.points)) setAttr(group, "class", `point${lit.has(`P:${name}`) ? " lit" : ""}`);
 		setAttr(parts.tanh, "class", `point${lit.has("T") ? " lit" : ""}`);
 		setAttr(parts.x, "class", `node${lit.has("N:x") ? " lit" : ""}`);
-		if (parts.up) setAttr(parts.up, "class", `node${lit.has("N:up") ? " lit" : ""}`);
-		const compact = shape === COMPACT;
+		setAttr(parts.up, "class", `node${lit.has("N:up") ? " lit" : ""}`);
+		setText(parts.upText, destination(n));
+		const compact = shape !== WIDE;
 		const content = {
 			c0: compact ? `prev. c ${signed(n.cPrev)}` : signed(n.cPrev),
 			h0: compact ? `prev. h ${signed(n.hPrev)}` : signed(n.hPrev),
@@ -153,24 +167,25 @@ export function createCell(root, { onGate } = {}) {
 		};
 		for (const [name, node] of Object.entries(parts.texts)) setText(node, content[name]);
 		setText(width, `width: c to ±${fmt(scale)}, else ±1`);
-		setText(parts.word, `“${safeText(word, compact ? 22 : 40)}”`);
+		setText(parts.word, `“${safeText(word, shape.wordLength ?? (compact ? 22 : 40))}”`);
 		const rows = NUMBERS.flatMap(([name, label]) => [el("dt", {}, label), el("dd", {}, fmt(n[name], 3, !"fio".includes(name)))]);
 		numbers.replaceChildren(...rows);
 	}
 
+	const shapeFor = (width) => (view?.large ? LARGE : width >= 700 ? WIDE : COMPACT);
+
 	/** Build the shape for that width in px, unless it is there. */
 	function fit(width) {
-		const wide = width >= 700 && !view?.compact;
-		if (parts && wide === (shape === WIDE)) return;
-		build(wide);
+		if (parts && shape === shapeFor(width)) return;
+		build(shapeFor(width));
 		draw();
 	}
 	new ResizeObserver(([entry]) => fit(entry.contentRect.width)).observe(stage);
 
 	return {
-		/** {unit, t, step, word, clamped: Set of gates, scale: the c of a line of full width, compact: never the wide shape} */
+		/** {unit, t, step, word, tokenNoun, clamped: Set of gates, scale: the c of a line of full width, large: for a presentation} */
 		draw(next) {
-			const other = !parts || view?.compact !== next.compact;
+			const other = !parts || view?.large !== next.large;
 			view = next;
 			if (other) fit(stage.clientWidth);
 			draw();
@@ -181,7 +196,7 @@ export function createCell(root, { onGate } = {}) {
 			view = null;
 			numbers.replaceChildren();
 			setText(width, "");
-			build(shape === WIDE);
+			build(shape);
 		},
 	};
 }

@@ -13,6 +13,56 @@ export function numbersAt(unit, t) {
 	return { i, f, g, o, c, h, cPrev, hPrev, kept: f * cPrev, written: i * g, tanh, contribution: unit.contribution?.[t] ?? null };
 }
 
+// The formulas of the steps in the notation of the arithmetic; "_" begins a subscript.
+const FORMULAS = [
+	"z_f, z_i, z_g, z_o = W x_t + U h_{t−1} + b",
+	"f_t = σ(z_f)",
+	"i_t = σ(z_i),  g_t = tanh(z_g)",
+	"kept = f_t · c_{t−1}",
+	"c_t = f_t · c_{t−1} + i_t · g_t",
+	"o_t = σ(z_o),  h_t = o_t · tanh(c_t)",
+];
+
+/** The formula of step s (1 to 7) as parts {text, sub: whether it is a subscript}. */
+export function stepFormula(s, unit) {
+	const last = unit.contribution ? "network logits = W_{out} pool(h_1 … h_T) + b_{out}" : "x_t of the layer above = h_t";
+	const formula = FORMULAS[s - 1] ?? last;
+	const there = unit.direction === "backward" ? formula.replaceAll("t−1", "t+1") : formula;
+	return there.split(/_(?:\{([^}]+)\}|(\w))/).map((text, n) => ({ text: text ?? "", sub: n % 3 > 0 })).filter(({ text }) => text);
+}
+
+/** Where the h of the unit goes from this layer. */
+export const destination = (n) => (n.contribution === null ? "to the layer above" : "to the prediction");
+
+/** One line on each part of the cell: the name of the number, its formula and its value. gates: names by letter. */
+export function partTitles(n, gates, tokenNoun) {
+	const value = (formula, x) => `${formula} = ${signed(x)}`;
+	const enter = (name) => `The ${tokenNoun} and the previous h of all units enter the ${gates[name]}`;
+	const gate = (name, act) => `${gates[name]} ${name} = ${act}(z_${name}) = ${fmt(n[name])}`;
+	const names = { f: gate("f", "σ"), i: gate("i", "σ"), g: gate("g", "tanh"), o: gate("o", "σ") };
+	const boxes = Object.fromEntries(Object.entries(names).map(([name, line]) => [`G:${name}`, line]));
+	return {
+		...names,
+		...boxes,
+		c0: value("previous memory c", n.cPrev),
+		kept: value("kept = f · previous c", n.kept),
+		c: value("memory c = kept + written", n.c),
+		h0: value("previous h of all units; of this unit", n.hPrev),
+		x: `x, the input of the layer at this ${tokenNoun}: a vector`,
+		feedf: enter("f"), feedi: enter("i"), feedg: enter("g"),
+		written: value("written = i · g", n.written),
+		ctanh: value("memory c", n.c),
+		tanh: value("tanh c", n.tanh),
+		h: value("output h = o · tanh c", n.h),
+		hup: `${value("output h", n.h)}, ${destination(n)}`,
+		"P:forget": value("kept = f · previous c", n.kept),
+		"P:input": value("written = i · g", n.written),
+		"P:add": value("c = kept + written", n.c),
+		"P:output": value("h = o · tanh c", n.h),
+		T: value("tanh c", n.tanh),
+	};
+}
+
 const round = (x) => Number(x.toFixed(2));
 
 /** "a × b = c" with two digits; "…" follows if the rounded numbers do not give the rounded result. */

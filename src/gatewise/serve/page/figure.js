@@ -1,8 +1,8 @@
 // The figure of the page, the HTML report and the notebook: prediction, words, cell, heat map; drawn from one store.
 
 import { createCell } from "./cell.js";
-import { numbersAt, stepLine } from "./cellmath.js";
-import { el, iconButton, lazy, setText, signed, within } from "./dom.js";
+import { numbersAt, stepFormula, stepLine } from "./cellmath.js";
+import { el, iconButton, lazy, saveButtons, setAttr, setText, signed, within } from "./dom.js";
 import { createPlayer } from "./player.js";
 import { createPredictionView } from "./prediction.js";
 import { createTextView, sidesOf } from "./textview.js";
@@ -12,7 +12,7 @@ import { directionOf, selectedUnit, selectedWord, stepCount, tokenNounOf, unitCo
 const EMPTY = "Write a text above, or choose an example. The words are coloured by their scores; the line shows the prefix predictions.";
 
 /** places: elements {prediction, words, unit, cell, steps, heatmap}. onGate(gate): a gate of the cell was pressed.
- * importAgain(suffix): the module of the heat map, which could not be loaded before.
+ * importAgain(name, suffix): a module that could not be loaded before.
  */
 export function createFigure(places, store, loader, { onGate, importAgain } = {}) {
 	const prediction = createPredictionView(places.prediction, store);
@@ -24,15 +24,31 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		},
 		onSelect: (w) => store.set({ w, hover: null }),
 	});
-	const cell = createCell(places.cell, { onGate });
+	const cell = createCell(places.cell, { onGate, onSave: (format) => save("cell", format, places.cell.querySelector("title").textContent) });
 	const player = createPlayer(places.steps, store);
 	let heatmap = null;
 	/** The heat map is loaded when it is first visible. */
 	const loadHeatmap = lazy(async (suffix) => {
-		const { createHeatmapPanel } = await (suffix ? importAgain(suffix) : import("./heatmappanel.js"));
+		const { createHeatmapPanel } = await (suffix ? importAgain("heatmappanel", suffix) : import("./heatmappanel.js"));
 		places.heatmap.replaceChildren();
-		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k) });
+		return createHeatmapPanel(places.heatmap, store, { onNeedUnit: (k) => loader.loadUnit(k), onSave: (format, caption) => save("heatmap", format, caption) });
 	}, places.heatmap);
+	const loadPicture = lazy((suffix) => (suffix ? importAgain("picture", suffix) : import("./picture.js")));
+	/** Save a part as a picture. caption: the line below it. */
+	async function save(part, format, caption) {
+		if (!store.get().data) return;
+		const picture = await loadPicture();
+		const { data } = store.get();
+		const title = `gatewise, ${{ words: "words", cell: "LSTM cell", heatmap: "heat map" }[part]}: ${caption}`;
+		if (picture && data) await picture.savePicture(part, places[part], format, { title, text: data.inputText, caption });
+		else if (data) store.set({ error: { message: "Cannot reach the server.", retry: () => save(part, format, caption) } });
+	}
+	const captionNode = places.words.querySelector(".caption");
+	const captionRow = el("div", { class: "captionrow" });
+	captionNode.replaceWith(captionRow);
+	captionRow.append(captionNode, saveButtons("words", (format) => save("words", format, captionOfWords())));
+	const captionOfWords = () => [...places.words.querySelectorAll(".legend .key"), captionNode].map((one) => one.textContent).join(" · ");
+
 	async function openHeatmap() {
 		heatmap = await loadHeatmap();
 		heatmap?.draw(store.get());
@@ -45,10 +61,25 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		const count = unitCount(state);
 		if (count) store.set({ u: (selectedUnit(state) + by + count) % count });
 	};
+	const expandButton = iconButton("⤢", "Expand the cell", () => expand(!expanded));
+	expandButton.classList.add("expand");
+	setAttr(expandButton, "aria-pressed", false);
+	let expanded = false;
+	/** Show the cell over the full width, or in its column again. Returns whether that was a change. */
+	function expand(on) {
+		if (on === expanded) return false;
+		expanded = on;
+		places.cell.closest(".columns")?.classList.toggle("expanded", on);
+		setAttr(expandButton, "aria-pressed", on);
+		expandButton.title = on ? "Leave the full width (Esc)" : "Expand the cell";
+		places.cell.parentElement.scrollIntoView({ block: "nearest" });
+		expandButton.focus();
+		return true;
+	}
 	const layer = el("select", { "aria-label": "Layer", hidden: true, onchange: () => store.set({ layer: Number(layer.value), u: null }) });
 	places.unit.append(unitLine, layer,
 		iconButton("‹", "Previous unit", () => moveUnit(-1)),
-		iconButton("›", "Next unit", () => moveUnit(1)), topUnits);
+		iconButton("›", "Next unit", () => moveUnit(1)), topUnits, expandButton);
 
 	let series = null;
 	/** The channels of a series, below the steps. */
@@ -132,7 +163,7 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		}
 		if (!unit || unit.c.length !== stepCount(state)) return;
 		const clamped = new Set(state.changes.filter((one) => covers(one, k, t)).map((one) => (one.gate === "h" ? "o" : one.gate)));
-		cell.draw({ unit, t, step: state.s, word, clamped, scale: data.units?.c_p99 ?? 1, compact: state.present });
+		cell.draw({ unit, t, step: state.s, word, tokenNoun, clamped, scale: data.units?.c_p99 ?? 1, large: state.present });
 		const sums = unit.preactivations && Object.fromEntries(
 			Object.entries(unit.preactivations).map(([gate, { x, h, bias }]) => [gate, { x: x[t], h: h[t], bias }]));
 		const [prefix, whole] = [data.prefix, data.prediction];
@@ -141,7 +172,7 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		const line = stepLine(state.s, numbersAt(unit, t), {
 			word, tokenNoun, scoreName: whole.score_name, now: prediction.isWithheld(state) ? "–" : valueText(now), clamped, sums,
 		});
-		player.draw(state.s, line);
+		player.draw(state.s, stepFormula(state.s, unit), line);
 	}
 
 	const covers = (one, k, t) => (one.unit === "all" || one.unit === k) && (one.from == null || (one.from <= t && t <= one.to));
@@ -153,7 +184,7 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		if (any("data", "w", "hover")) drawSeries(state);
 		if (any("data", "u", "layer", "model")) drawUnits(state);
 		if (any("data", "w", "u", "s", "hover", "changes", "guess", "guessedId", "present")) drawCell(state);
-		if (any("data", "w", "u", "hover", "heatmap", "sort", "theme")) heatmap?.draw(state);
+		if (any("data", "w", "u", "hover", "heatmap", "sort", "allUnits", "theme")) heatmap?.draw(state);
 	}
 	store.subscribe(draw);
 	const redraw = () => draw();
@@ -175,5 +206,5 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		event.preventDefault();
 		actions[event.key]();
 	});
-	return { draw, player, openHeatmap, moveUnit };
+	return { draw, player, openHeatmap, moveUnit, collapseCell: () => expand(false) };
 }

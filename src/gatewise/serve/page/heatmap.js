@@ -13,25 +13,29 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 	const base = el("canvas", { class: "base" });
 	const over = el("canvas", { class: "over" });
 	const line = el("p", { class: "readout", id: "readout" });
-	const box = el("div", { class: "map", tabindex: 0, role: "application", "aria-label": "Heat map" }, base, over);
+	// The sheet is as large as the whole map at the present zoom, so that the box scrolls; the pane stays in view.
+	const pane = el("div", { class: "pane" }, base, over);
+	const sheet = el("div", { class: "sheet" }, pane);
+	const box = el("div", { class: "map", tabindex: 0, role: "application", "aria-label": "Heat map" }, sheet);
 	box.setAttribute("aria-describedby", "readout");
 	const strip = el("canvas", { class: "overview", hidden: true });
 	root.append(line, box, strip);
 	let view = null;
-	let canvases = null; // off-screen canvases, by the number of halvings
+	let canvases = []; // off-screen canvases, by the number of halvings of the columns
 	let levels = null;
 	let shown = null; // {r, c, rows, columns}: the window, in cells
+	let isWhole = true; // whether the window is the largest one, which a new size of the box gives again
 	let size = { width: 0, height: 0, dpr: 1 };
 	let cursor = null; // the cell of the keyboard: {t, row}
 
 	const area = () => ({ w: size.width - GUTTER, h: size.height - STRIP });
-	const whole = () => ({ r: 0, c: 0, rows: view.order.length, columns: view.heatmap.columns });
+	/** The largest window: all columns, and as many units as have a pixel each. */
+	const whole = () => ({ r: 0, c: 0, rows: Math.min(view.order.length, Math.max(1, Math.floor(area().h))), columns: view.heatmap.columns });
 
-	function canvasOf(downRows, downColumns) {
-		const key = `${downRows} ${downColumns}`;
-		if (canvases.has(key)) return canvases.get(key);
+	function canvasOf(halvings) {
+		if (canvases[halvings]) return canvases[halvings];
 		let now = levels;
-		for (let n = 0; n < Math.max(downRows, downColumns); n += 1) now = halve(now, n < downRows, n < downColumns, view.heatmap.signed ? 127.5 : 0);
+		for (let n = 0; n < halvings; n += 1) now = halve(now, view.heatmap.signed ? 127.5 : 0);
 		const off = document.createElement("canvas");
 		off.width = now.columns;
 		off.height = now.rows;
@@ -41,7 +45,7 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 		const table = lut(view.heatmap.signed ? "signed" : "gate", view.theme);
 		for (let n = 0; n < pixels.length; n += 1) pixels[n] = table[now.levels[n]];
 		context.putImageData(image, 0, 0);
-		canvases.set(key, off);
+		canvases[halvings] = off;
 		return off;
 	}
 
@@ -53,12 +57,11 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 		context.clearRect(0, 0, base.width, base.height);
 		context.imageSmoothingEnabled = false;
 		const { w, h } = area();
-		let [dx, dy] = [0, 0];
-		while ((w * dpr * 2 ** dx) / shown.columns < 1 && dx < 12) dx += 1;
-		while ((h * dpr * 2 ** dy) / shown.rows < 1 && dy < 12) dy += 1;
-		const [fx, fy] = [2 ** dx, 2 ** dy];
+		let halvings = 0;
+		while ((w * dpr * 2 ** halvings) / shown.columns < 1 && halvings < 12) halvings += 1;
 		const target = [GUTTER * dpr, 0, Math.round(w * dpr), Math.round(h * dpr)];
-		context.drawImage(canvasOf(dy, dx), shown.c / fx, shown.r / fy, shown.columns / fx, shown.rows / fy, ...target);
+		const f = 2 ** halvings;
+		context.drawImage(canvasOf(halvings), shown.c / f, shown.r, shown.columns / f, shown.rows, ...target);
 		drawLabels(context);
 		drawOverview();
 		drawCrosshair();
@@ -112,7 +115,7 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 		const [tall, broad] = [h / shown.rows, w / shown.columns];
 		const colour = getComputedStyle(box).color;
 		for (const [place, dashed] of [[view.selected, false], [view.hovered, true]]) {
-			if (!place) continue;
+			if (!place || !view.rowOf.has(place.k)) continue;
 			const row = view.rowOf.get(place.k);
 			const [x, y] = [GUTTER + (place.t - shown.c) * broad, (row - shown.r) * tall];
 			context.strokeStyle = colour;
@@ -151,7 +154,7 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 		const context = strip.getContext("2d");
 		const [w, h] = [(size.width - GUTTER) * size.dpr, strip.height];
 		const left = GUTTER * size.dpr;
-		context.drawImage(canvasOf(0, 0), left, 0, w, h);
+		context.drawImage(canvasOf(0), left, 0, w, h);
 		context.lineWidth = 2 * size.dpr;
 		context.strokeStyle = getComputedStyle(box).color;
 		const [x, y] = [w / view.heatmap.columns, h / view.order.length];
@@ -161,14 +164,40 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 	const paintLater = oncePerFrame(paint);
 	const drawCrosshairLater = oncePerFrame(() => view && drawCrosshair());
 
+	/** The sheet's size and scroll position for the window. */
+	function fitSheet() {
+		const full = { rows: view.order.length, columns: view.heatmap.columns };
+		const { w, h } = area();
+		const [more, below] = [(w * full.columns) / shown.columns - w, (h * full.rows) / shown.rows - h];
+		sheet.style.setProperty("width", more < 1 ? "100%" : `${size.width + more}px`);
+		sheet.style.setProperty("height", below < 1 ? "100%" : `${size.height + below}px`);
+		box.scrollLeft = (w * shown.c) / shown.columns;
+		box.scrollTop = (h * shown.r) / shown.rows;
+		scrolled = [box.scrollLeft, box.scrollTop];
+	}
+	let scrolled = [0, 0]; // the position that the window has set
+	box.addEventListener("scroll", () => {
+		if (!view || Math.abs(box.scrollLeft - scrolled[0]) + Math.abs(box.scrollTop - scrolled[1]) < 1) return;
+		const { w, h } = area();
+		scrolled = [box.scrollLeft, box.scrollTop];
+		const c = within((box.scrollLeft * shown.columns) / w, view.heatmap.columns - shown.columns + 1);
+		shown = { ...shown, c, r: within((box.scrollTop * shown.rows) / h, view.order.length - shown.rows + 1) };
+		paintLater();
+	});
+
 	new ResizeObserver(() => {
 		const dpr = Math.min(globalThis.devicePixelRatio || 1, Math.sqrt(MAX_PIXELS / (box.clientWidth * box.clientHeight || 1)));
 		size = { width: box.clientWidth, height: box.clientHeight, dpr };
+		pane.style.setProperty("width", `${size.width}px`);
+		pane.style.setProperty("height", `${size.height}px`);
 		for (const canvas of [base, over]) {
 			canvas.width = Math.round(size.width * dpr);
 			canvas.height = Math.round(size.height * dpr);
 		}
-		paintLater();
+		if (view && size.width) {
+			const { r, c, rows, columns } = !shown || isWhole ? whole() : shown;
+			move(r, c, Math.min(rows, whole().rows), columns);
+		}
 	}).observe(box);
 
 	function cellAt(event) {
@@ -180,18 +209,22 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 		return inside && event.clientY - bounds.top < h ? { t, k: view.order[row] } : null;
 	}
 
-	/** Zoom by a factor around a point, given as fractions of the window. */
-	function zoom(factor, x = 0.5, y = 0.5) {
-		if (!view) return;
+	/** Zoom by a factor around a point, given as {c, r} in cells; the point keeps its place if the window shows it. */
+	function zoomAround(factor, { c, r }) {
 		const full = whole();
 		const columns = Math.max(Math.min(8, full.columns), Math.min(full.columns, shown.columns * factor));
 		const rows = Math.max(Math.min(8, full.rows), Math.min(full.rows, shown.rows * factor));
-		move(shown.r + (shown.rows - rows) * y, shown.c + (shown.columns - columns) * x, rows, columns);
+		const place = (at, start, count) => (at >= start && at <= start + count ? (at - start) / count : 0.5);
+		move(r - rows * place(r, shown.r, shown.rows), c - columns * place(c, shown.c, shown.columns), rows, columns);
 	}
+	/** Zoom by a factor around the selected cell. */
+	const zoom = (factor) => view && shown && zoomAround(factor, { c: view.selected.t + 0.5, r: view.rowOf.get(view.selected.k) + 0.5 });
 
 	function move(r, c, rows = shown.rows, columns = shown.columns) {
 		const full = whole();
-		shown = { r: within(r, full.rows - rows + 1), c: within(c, full.columns - columns + 1), rows, columns };
+		shown = { r: within(r, view.order.length - rows + 1), c: within(c, full.columns - columns + 1), rows, columns };
+		isWhole = rows >= full.rows && columns >= full.columns;
+		fitSheet();
 		paintLater();
 	}
 
@@ -221,9 +254,11 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 	});
 	const zoomAt = (event, factor) => {
 		const bounds = box.getBoundingClientRect();
-		zoom(factor, (event.clientX - bounds.left - GUTTER) / area().w, (event.clientY - bounds.top) / area().h);
+		const { w, h } = area();
+		const c = shown.c + ((event.clientX - bounds.left - GUTTER) / w) * shown.columns;
+		zoomAround(factor, { c, r: shown.r + ((event.clientY - bounds.top) / h) * shown.rows });
 	};
-	box.addEventListener("dblclick", (event) => zoomAt(event, 0.4));
+	box.addEventListener("dblclick", (event) => view && zoomAt(event, 0.4));
 	box.addEventListener("wheel", (event) => {
 		if (!event.ctrlKey || !view) return;
 		event.preventDefault();
@@ -240,7 +275,7 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 			ArrowLeft: [0, -by], ArrowRight: [0, by], ArrowUp: [-by, 0], ArrowDown: [by, 0], PageUp: [-10, 0], PageDown: [10, 0],
 			Home: [event.ctrlKey ? -1e9 : 0, -1e9], End: [event.ctrlKey ? 1e9 : 0, 1e9],
 		};
-		cursor ??= { t: 0, row: 0 };
+		cursor ??= { t: view.selected.t, row: view.rowOf.get(view.selected.k) };
 		if (event.key === "Enter") onSelect({ t: cursor.t, k: view.order[cursor.row] });
 		else if (event.key in moves) {
 			event.preventDefault();
@@ -258,13 +293,18 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 		/** {heatmap, order, words, theme, selected: {t, k}, hovered} */
 		draw(next) {
 			const fresh = !view || view.heatmap !== next.heatmap || view.order !== next.order || view.theme !== next.theme;
-			const sized = !view || view.heatmap.rows !== next.heatmap.rows || view.heatmap.columns !== next.heatmap.columns;
+			const sized = view?.order.length !== next.order.length || view.heatmap.columns !== next.heatmap.columns;
 			view = { ...next, rowOf: fresh ? new Map(next.order.map((k, row) => [k, row])) : view.rowOf };
 			if (fresh) {
 				levels = { rows: next.order.length, columns: next.heatmap.columns, levels: toLevels(next.heatmap, next.order) };
-				canvases = new Map();
-				if (sized || !shown) shown = whole();
-				paintLater();
+				canvases = [];
+				if (sized || !shown) {
+					shown = whole();
+					isWhole = true;
+					cursor = null;
+				}
+				if (size.width) move(shown.r, shown.c);
+				if (size.width && sized) reveal(next.selected);
 			} else drawCrosshairLater();
 			const place = next.hovered ?? next.selected;
 			setText(line, place ? readout(place.t, place.k) : "");

@@ -31,31 +31,32 @@ export function toLevels({ columns, clip, signed, values }, order) {
 	return out;
 }
 
-/** Halve the rows or columns. Each new cell is the one farthest from the middle: a mean would hide a spike. */
-export function halve({ rows, columns, levels }, downRows, downColumns, middle = 127.5) {
-	const [y, x] = [downRows ? 2 : 1, downColumns ? 2 : 1];
-	const [h, w] = [Math.ceil(rows / y), Math.ceil(columns / x)];
-	const out = new Uint8Array(h * w);
-	for (let r = 0; r < h; r += 1) {
-		for (let c = 0; c < w; c += 1) {
-			let best = levels[r * y * columns + c * x];
-			for (let dy = 0; dy < y; dy += 1) {
-				for (let dx = 0; dx < x; dx += 1) {
-					if (r * y + dy >= rows || c * x + dx >= columns) continue;
-					const here = levels[(r * y + dy) * columns + c * x + dx];
-					if (Math.abs(here - middle) > Math.abs(best - middle)) best = here;
-				}
-			}
-			out[r * w + c] = best;
+/** Halve the columns. Each new cell is the one of two farthest from the middle: a mean would hide a spike. */
+export function halve({ rows, columns, levels }, middle = 127.5) {
+	const width = Math.ceil(columns / 2);
+	const out = new Uint8Array(rows * width);
+	for (let r = 0; r < rows; r += 1) {
+		for (let c = 0; c < width; c += 1) {
+			const [x, y] = [levels[r * columns + 2 * c], levels[r * columns + Math.min(2 * c + 1, columns - 1)]];
+			out[r * width + c] = Math.abs(y - middle) > Math.abs(x - middle) ? y : x;
 		}
 	}
-	return { rows: h, columns: w, levels: out };
+	return { rows, columns: width, levels: out };
 }
 
 /** The units in order. how: effect, index, jump, first, similarity. */
 export function orderOf(units, how, count, similarity) {
 	if (how === "similarity" && similarity) return similarity.order;
 	return units?.order?.[how] ?? Array.from({ length: count }, (_, n) => n);
+}
+
+export const TOP = 32; // units that the heat map shows unless all are chosen
+
+/** The units among the TOP ones by effect, in the given order; the selected unit is always one of them. */
+export function topOf(order, units, selected) {
+	const best = new Set((units?.order.effect ?? units?.order.jump ?? order).slice(0, TOP));
+	best.add(selected);
+	return order.filter((k) => best.has(k));
 }
 
 /** One sentence: the unit with the largest effect, and the word of its largest jump. words: names of the steps. */

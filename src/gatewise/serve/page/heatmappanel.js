@@ -1,10 +1,10 @@
 // The controls of the heat map: gate or state, order of the units, zoom, legend, one sentence, the table and the CSV.
 
 import { lut, currentTheme } from "./colour.js";
-import { button, createSelect, createTable, download, el, fmt, iconButton, setText, signed, within } from "./dom.js";
+import { button, createSelect, createTable, download, el, fmt, iconButton, saveButtons, setText, signed, within } from "./dom.js";
 import { createHeatmap } from "./heatmap.js";
-import { orderOf, summary, toCsv } from "./heatmapdata.js";
-import { GATES, selectedUnit, selectedWord, tokenNounOf } from "./store.js";
+import { orderOf, summary, toCsv, TOP, topOf } from "./heatmapdata.js";
+import { GATES, selectedUnit, selectedWord, tokenNounOf, unitCount } from "./store.js";
 
 const HEATMAPS = { i: GATES.i, ...GATES, c: "memory cell", h: "hidden state" };
 const SORTS = {
@@ -12,13 +12,16 @@ const SORTS = {
 };
 const WINDOW = 12; // rows and columns of the table
 
-export function createHeatmapPanel(root, store, { onNeedUnit }) {
+export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
 	const choice = el("div", { class: "choice", role: "radiogroup", "aria-label": "Gate or state of the heat map" });
 	const buttons = Object.entries(HEATMAPS).map(([name, title]) =>
 		button(name, { role: "radio", title, "aria-label": `${name}, ${title}`, onclick: () => store.set({ heatmap: name }) }));
 	choice.append(...buttons);
 	const changeSort = () => store.set({ sort: sort.value }, { undo: `units sorted by ${SORTS[store.get().sort]}` });
 	const sort = createSelect({ onchange: changeSort }, Object.entries(SORTS));
+	const scope = createSelect({ "aria-label": "Units of the heat map", onchange: () => store.set({ allUnits: scope.value === "all" }) }, [
+		["top", `the ${TOP} units with the largest effect`], ["all", "all units"],
+	]);
 	const legend = el("canvas", { width: 120, height: 12, class: "ramp", role: "img" });
 	const [low, high] = [el("span"), el("span")];
 	const tools = el("div", { class: "tools" });
@@ -39,23 +42,28 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 	});
 	const tableButton = button("As a table", { "aria-expanded": "false", onclick: () => toggleTable() });
 	tools.append(
-		choice,
-		el("label", {}, "sort units by ", sort),
+		choice, scope,
+		el("label", {}, "sorted by ", sort),
 		el("span", { class: "group" },
 			iconButton("−", "Zoom out", () => map.zoom(1.6)),
 			iconButton("+", "Zoom in", () => map.zoom(0.6)),
 			button("fit", { onclick: () => map.fit() })),
 		el("span", { class: "legend" }, low, legend, high),
-		tableButton, button("CSV", { title: "Download the heat map as CSV", onclick: () => save() }),
+		tableButton, button("CSV", { title: "Download all units of the heat map as CSV", onclick: () => save() }),
+		saveButtons("heat map", (format) => heatmapOf(store.get()) && onSave(format, describe())),
 	);
 	root.append(tools, map.node.parentElement, status, tableBox);
 	const heatmapOf = (state) => state.data?.heatmaps.get(state.heatmap) ?? null;
 	let cached = { order: [], key: null };
 
+	const orderOfAll = (state, heatmap) => orderOf(state.data.units, state.sort, heatmap.rows, state.data.similarity);
+	/** The shown units in order. */
 	function currentOrder(state, heatmap) {
-		const key = [state.sort, state.data.units, state.data.similarity, heatmap.rows];
+		const all = state.allUnits || heatmap.rows <= TOP;
+		const key = [state.sort, state.data.units, state.data.similarity, heatmap.rows, all || selectedUnit(state)];
 		if (!cached.key || key.some((part, n) => part !== cached.key[n])) {
-			cached = { key, order: orderOf(state.data.units, state.sort, heatmap.rows, state.data.similarity) };
+			const order = orderOfAll(state, heatmap);
+			cached = { key, order: all ? order : topOf(order, state.data.units, selectedUnit(state)) };
 		}
 		return cached.order;
 	}
@@ -116,10 +124,17 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 		);
 	}
 
+	/** What a saved picture shows. */
+	function describe() {
+		const state = store.get();
+		const units = scope.hidden || state.allUnits ? "all units" : `the ${TOP} units with the largest effect`;
+		return `${HEATMAPS[state.heatmap]} ${state.heatmap} of ${units}, sorted by ${SORTS[state.sort]}; colours from ${low.textContent} to ${high.textContent}`;
+	}
+
 	function save() {
 		const state = store.get();
 		const heatmap = heatmapOf(state);
-		if (heatmap) download(`gatewise-${state.heatmap}.csv`, "text/csv", toCsv(heatmap, currentOrder(state, heatmap), words));
+		if (heatmap) download(`gatewise-${state.heatmap}.csv`, "text/csv", toCsv(heatmap, orderOfAll(state, heatmap), words));
 	}
 
 	return {
@@ -131,6 +146,9 @@ export function createHeatmapPanel(root, store, { onNeedUnit }) {
 				one.tabIndex = on ? 0 : -1;
 			});
 			sort.value = state.sort;
+			scope.value = state.allUnits ? "all" : "top";
+			scope.hidden = unitCount(state) <= TOP;
+			setText(scope.options[1], `all ${unitCount(state).toLocaleString("en")} units`);
 			const heatmap = heatmapOf(state);
 			root.classList.toggle("empty", !state.data);
 			if (!state.data) {

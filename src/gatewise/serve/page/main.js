@@ -23,7 +23,7 @@ const box = byId("text");
 const interventions = createInterventions(inside("interventions"), store);
 const figure = createFigure(
 	{ ...Object.fromEntries(["prediction", "words", "unit", "cell", "steps"].map((id) => [id, byId(id)])), heatmap: inside("heatmap") },
-	store, loader, { onGate: (gate) => clampGate(gate), importAgain: (suffix) => import(`./heatmappanel.js${suffix}`) },
+	store, loader, { onGate: (gate) => clampGate(gate), importAgain: (name, suffix) => import(`./${name}.js${suffix}`) },
 );
 const address = createAddress(store);
 
@@ -50,6 +50,15 @@ const link = lazy(async (suffix) => {
 	const { createLink } = await (suffix ? import(`./link.js${suffix}`) : import("./link.js"));
 	return createLink(byId("link"), store, address);
 });
+const tour = lazy(async (suffix) => {
+	const { createTour } = await (suffix ? import(`./tour.js${suffix}`) : import("./tour.js"));
+	return createTour(byId("tourbutton"));
+});
+const startTour = async () => {
+	const cards = await tour();
+	if (cards) cards.start();
+	else store.set({ error: { message: "Cannot reach the server.", retry: startTour } });
+};
 const showLink = async () => {
 	const dialog = await link();
 	if (dialog) dialog.show();
@@ -105,6 +114,7 @@ async function toggleCompare() {
 }
 byId("comparebutton").addEventListener("click", toggleCompare);
 byId("linkbutton").addEventListener("click", showLink);
+byId("tourbutton").addEventListener("click", startTour);
 byId("presentbutton").addEventListener("click", () => present());
 byId("leavebutton").addEventListener("click", () => present(false));
 
@@ -137,7 +147,7 @@ const keys = createKeys(byId("figure"), byId("keys"), {
 	escape: (event) => {
 		if (event.target === box) byId("words").querySelector("[tabindex='0']")?.focus();
 		else if (store.get().present) present(false);
-		else store.set({ hover: null });
+		else if (!figure.collapseCell()) store.set({ hover: null });
 	},
 });
 byId("keysbutton").addEventListener("click", () => keys.show());
@@ -231,6 +241,7 @@ function showModel(model) {
 	const group = failing.length ? [el("span", { class: "chips", role: "group", "aria-labelledby": "fails" }, el("span", { class: "muted", id: "fails" }, "Where it fails:"), failing)] : [];
 	byId("examples").replaceChildren(...plain, ...group);
 	if (inputs === "series") {
+		setText(byId("purpose"), "This page shows how a trained LSTM network computes a prediction from a series, one time step at a time.");
 		box.placeholder = `${model.model.channels} numbers per line, one line per time step. The prediction updates as you type.`;
 		byId("words").setAttribute("aria-label", "The steps of the series");
 	}

@@ -9,6 +9,7 @@ const STEP_TIME = 900; // ms per step at speed 1
 export function createPlayer(root, store) {
 	const description = el("p", { class: "stepline" });
 	const title = el("span", { class: "stepname" });
+	const formula = el("span", { class: "formula" });
 	const play = iconButton("▶", "Play", () => toggle());
 	const speed = el("select", { "aria-label": "Speed", onchange: () => timer && start() });
 	for (const x of [0.5, 1, 2]) speed.append(el("option", { value: x, selected: x === 1 }, `${x}×`));
@@ -16,7 +17,7 @@ export function createPlayer(root, store) {
 	const back = iconButton("◁", "Step back", () => go(-1));
 	const on = iconButton("▷", "Step forward", () => go(1));
 	const last = iconButton("▷|", "Last step", () => go(7));
-	root.append(el("div", { class: "steprow" }, title, description), el("div", { class: "buttons" }, first, back, play, on, last, speed));
+	root.append(el("div", { class: "steprow" }, title, formula, description), el("div", { class: "buttons" }, first, back, play, on, last, speed));
 	let timer = 0;
 
 	/** One step forward or back; past the seventh, the next word. 7 or -7: the last or the first step of this word. */
@@ -53,16 +54,19 @@ export function createPlayer(root, store) {
 		clear() {
 			stop();
 			setText(title, "");
+			formula.replaceChildren();
 			setText(description, "");
 		},
 		speed(by) {
 			speed.selectedIndex = within(speed.selectedIndex + by, 3);
 			if (timer) start();
 		},
-		draw(step, line) {
+		/** parts: the formula, of `stepFormula` */
+		draw(step, parts, line) {
 			const name = `${step} ${STEPS[step - 1].name}`;
 			if (description.textContent !== line && root.contains(document.activeElement)) announce(`${name}. ${line}`);
 			setText(title, name);
+			formula.replaceChildren(...parts.map(({ text, sub }) => (sub ? el("sub", {}, text) : text)));
 			setText(description, line);
 		},
 	};

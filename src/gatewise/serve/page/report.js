@@ -50,7 +50,7 @@ function drawFigure(root, view) {
 	const part = (name, label = null) => el(label ? "section" : "div", { class: name, "aria-label": label });
 	const places = {
 		prediction: part("prediction", "Prediction"), words: part("wordsbox", "The words"), unit: part("unitrow"), cell: part("cellbox"),
-		steps: part("steps"), heatmap: part("heatmapbox", "Heat map: all units, all words"),
+		steps: part("steps"), heatmap: part("heatmapbox", "Heat map: units and words"),
 	};
 	const cell = el("section", { class: "right", "aria-label": "LSTM cell" }, places.unit, places.cell, places.steps);
 	const inside = view.heatmaps ? cell : null;

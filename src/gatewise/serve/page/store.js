@@ -7,6 +7,7 @@ export const START = {
 	s: 5, // step inside the cell, 1 to 7
 	heatmap: "c", // gate or state of the heat map
 	sort: "effect",
+	allUnits: false, // whether the heat map shows all units, or those with the largest effect
 	colourBy: "attribution", // colour of the words: attribution, unit, off
 	method: null, // attribution method; null: the model's default
 	layer: null, // null: the top layer

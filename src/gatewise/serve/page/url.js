@@ -77,6 +77,7 @@ export async function readFragment(fragment) {
 	if (step) found.s = step;
 	if (query.get("p")?.length === 1 && HEATMAPS.includes(query.get("p"))) found.heatmap = query.get("p");
 	if (SORTS.includes(query.get("o"))) found.sort = query.get("o");
+	if (query.get("all") === "1") found.allUnits = true;
 	if (["attribution", "unit", "off"].includes(query.get("by"))) found.colourBy = query.get("by");
 	if (/^[a-z-]{1,40}$/.test(query.get("m") ?? "")) found.method = query.get("m");
 	for (const key of ["target", "against"]) if (query.get(key)) found[key] = query.get(key).slice(0, 300);
@@ -108,6 +109,7 @@ export async function writeFragment(state, extra = {}) {
 	if (state.s !== 5) query.set("s", state.s);
 	if (state.heatmap !== "c") query.set("p", state.heatmap);
 	if (state.sort !== "effect") query.set("o", state.sort);
+	if (state.allUnits) query.set("all", "1");
 	if (state.colourBy !== "attribution") query.set("by", state.colourBy);
 	if (state.method) query.set("m", state.method);
 	for (const key of ["target", "against"]) if (state[key] !== null) query.set(key, state[key]);

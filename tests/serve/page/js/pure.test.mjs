@@ -6,9 +6,9 @@ import { test } from "node:test";
 const page = (name) => import(new URL(`../../../../src/gatewise/serve/page/${name}.js`, import.meta.url));
 const { fmt, safeText, fmtSmall } = await page("dom");
 const { clampOf, lut, mix, rgb, STOPS, tint } = await page("colour");
-const { decode, halve, orderOf, toCsv, toLevels } = await page("heatmapdata");
+const { decode, halve, orderOf, toCsv, toLevels, TOP, topOf } = await page("heatmapdata");
 const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await page("words");
-const { numbersAt, stepLine } = await page("cellmath");
+const { numbersAt, partTitles, stepFormula, stepLine } = await page("cellmath");
 const { differenceText, lineOf, mostProbable, scoreText, number, valueText } = await page("value");
 const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
 const { fitToModel } = await page("linkfit");
@@ -62,8 +62,24 @@ test("a heatmap is decoded, sorted and clipped", () => {
 
 test("a smaller picture keeps what stands out", () => {
   const picture = { rows: 3, columns: 3, levels: Uint8Array.from([127, 128, 1, 126, 255, 127, 127, 127, 130]) };
-  assert.deepEqual({ ...halve(picture, true, true) }, { rows: 2, columns: 2, levels: Uint8Array.from([255, 1, 127, 130]) });
-  assert.equal(halve(picture, false, true).rows, 3);
+  assert.deepEqual({ ...halve(picture) }, { rows: 3, columns: 2, levels: Uint8Array.from([127, 1, 255, 127, 127, 130]) });
+});
+
+test("the heat map shows the units with the largest effect, and the selected one", () => {
+  const effect = Array.from({ length: 50 }, (_, n) => (7 * n) % 50);
+  const index = Array.from({ length: 50 }, (_, n) => n);
+  assert.deepEqual(topOf(effect, { order: { effect } }, effect[0]), effect.slice(0, TOP));
+  const found = topOf(index, { order: { effect } }, effect[TOP + 3]);
+  assert.deepEqual(found, [...effect.slice(0, TOP), effect[TOP + 3]].sort((a, b) => a - b));
+});
+
+test("each step has its formula, in the direction of the unit", () => {
+  const text = (s, unit) => stepFormula(s, unit).map((part) => (part.sub ? `[${part.text}]` : part.text)).join("");
+  const forward = { direction: "forward", contribution: [1] };
+  assert.equal(text(5, forward), "c[t] = f[t] · c[t−1] + i[t] · g[t]");
+  assert.equal(text(4, { ...forward, direction: "backward" }), "kept = f[t] · c[t+1]");
+  assert.equal(text(7, forward), "network logits = W[out] pool(h[1] … h[T]) + b[out]");
+  assert.equal(text(7, { direction: "forward", contribution: null }), "x[t] of the layer above = h[t]");
 });
 
 const part = { kept: 3, tokens: { start: [0, 0, 9], end: [0, 4, 13], truncated: [[5, 8]], names: { 0: "<start>" }, unknown: [] } };

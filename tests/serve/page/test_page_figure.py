@@ -1,0 +1,292 @@
+"""The figure in a real browser: the cell, the heat map of many units, the tour, and pictures of them as files."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from tests.serve.page.conftest import Watched, known_model
+
+Visit = Callable[..., Watched]
+TEXT = "I was never bored, not a bad film"
+LINK = "#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4"
+SVG = "{http://www.w3.org/2000/svg}"
+SHAPE = "() => document.querySelector('#cell svg').getAttribute('viewBox')"
+
+
+def test_the_boxes_have_names_and_the_parts_tooltips(visit: Visit) -> None:
+    page = visit().open(LINK)
+    trace = known_model().trace(TEXT).lstms[0]
+    f, i, g, o = (float(getattr(trace, gate)[4, 3]) for gate in "figo")
+    shown = page.locator("#cell g.gate").evaluate_all(
+        "all => all.map(one => [...one.querySelectorAll('text')].map(text => text.textContent))"
+    )
+    assert shown == [
+        [name, f"{value:.2f}".replace("-", "\u2212")]
+        for name, value in (("forget", f), ("input", i), ("candidate", g), ("output", o))
+    ]
+    titles = page.locator("#cell svg title").all_text_contents()
+    assert f"forget gate f = σ(z_f) = {f:.2f}" in titles
+    kept = f"{f * trace.c[3, 3]:+.2f}".replace("-", "\u2212")
+    assert titles.count(f"kept = f · previous c = {kept}") == 2, "of the line and of the ×"
+    assert all(titles)
+    assert "to the prediction" in page.locator("#cell svg").text_content(), "in the compact cell, too"
+    # The line itself shows the tooltip, not only its few pixels.
+    assert page.locator("#cell .reach").first.evaluate("one => getComputedStyle(one).pointerEvents") == "stroke"
+
+
+def test_each_step_shows_its_formula(visit: Visit) -> None:
+    page = visit().open(f"{LINK}&s=1")
+    page.focus("#steps button >> nth=0")
+    seen = []
+    for _ in range(7):
+        seen.append(page.locator(".formula").text_content())
+        page.keyboard.press("ArrowRight")
+    assert seen == [
+        "zf, zi, zg, zo = W xt + U ht−1 + b", "ft = σ(zf)", "it = σ(zi),  gt = tanh(zg)", "kept = ft · ct−1",
+        "ct = ft · ct−1 + it · gt", "ot = σ(zo),  ht = ot · tanh(ct)",
+        "network logits = Wout pool(h1 … hT) + bout",
+    ]  # fmt: skip
+    assert page.locator(".formula sub").count() == 6, "of step 1, at the next word"
+
+
+def test_a_lower_layer_passes_h_to_the_layer_above(visit: Visit) -> None:
+    watched = visit("series")
+    page = watched.open("#layer=0&s=7")
+    assert "to the layer above" in page.locator("#cell svg").text_content()
+    assert page.locator(".formula").text_content() == "xt of the layer above = ht"
+
+
+def test_the_cell_is_wide_from_1500_px_and_expands(visit: Visit) -> None:
+    assert visit(width=1500, height=900).open(LINK).evaluate(SHAPE) == "0 0 800 420"
+    page = visit().open(LINK)
+    assert page.evaluate(SHAPE) == "0 0 420 460"
+    page.click("#unit .expand")
+    page.wait_for_function(f"() => ({SHAPE})() === '0 0 800 420'")
+    box = page.locator("#cellsection").bounding_box()
+    assert box["width"] == 1200
+    assert box["height"] < 720
+    assert page.get_attribute("#unit .expand", "aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    page.wait_for_function(f"() => ({SHAPE})() === '0 0 420 460'")
+    assert page.evaluate("() => document.activeElement.matches('.expand')")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"() => ({SHAPE})() === '0 0 800 420'")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"() => ({SHAPE})() === '0 0 420 460'")
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 780), (1280, 720)])
+def test_no_text_of_a_presented_cell_is_small(visit: Visit, width: int, height: int) -> None:
+    page = visit(width=width, height=height).open(f"{LINK}&present=1&x=f3:1")
+    smallest = page.evaluate(
+        "() => { const cell = document.querySelector('#cell svg'), scale = cell.getScreenCTM().a;"
+        " return Math.min(...[...cell.querySelectorAll('text')]"
+        ".map(one => parseFloat(getComputedStyle(one).fontSize) * scale)); }"
+    )
+    assert smallest >= 23.95
+    inside = page.evaluate(
+        "() => { const cell = document.querySelector('#cell svg').getBoundingClientRect();"
+        " return [...document.querySelectorAll('#cell svg text')].map(one => one.getBoundingClientRect())"
+        ".every(one => one.left >= cell.left - 1 && one.right <= cell.right + 1); }"
+    )
+    assert inside
+
+
+def test_animations_rest_after_five_seconds(visit: Visit) -> None:
+    page = visit().open(LINK)
+    page.emulate_media(reduced_motion="no-preference")
+    ends = page.evaluate("() => document.getAnimations().map(one => one.effect.getComputedTiming().endTime)")
+    assert ends
+    assert max(ends) <= 5000
+
+
+def rows_of(page: Any) -> list[float]:
+    """The scroll position, the height of the window and of all of it in units."""
+    return page.evaluate(  # type: ignore[no-any-return]
+        "() => { const map = document.querySelector('.map'), strip = 20, { units } = gatewise.store.get().data;"
+        " const unit = (map.scrollHeight - strip) / units.order.effect.length;"
+        " return [map.scrollTop / unit, (map.clientHeight - strip) / unit, unit]; }"
+    )
+
+
+def test_the_heat_map_of_many_units(visit: Visit) -> None:
+    watched = visit("bundled")
+    page = watched.open("#t=It+was+not+bad.&w=2")
+    page.locator("#heatmap").scroll_into_view_if_needed()
+    page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('c')")
+    watched.settle()
+    page.click("#heatmap button:has-text('As a table')")
+    order = page.evaluate("() => gatewise.store.get().data.units.order.effect")
+    assert len(order) > 460, "more than the map has pixels"
+
+    def shown() -> list[int]:
+        return [int(x) for x in page.locator(".tablebox tbody th").all_inner_texts()]
+
+    def scrolls() -> bool:
+        return bool(
+            page.evaluate("() => { const m = document.querySelector('.map'); return m.scrollHeight > m.clientHeight; }")
+        )
+
+    assert shown() == order[:12]
+    assert not scrolls()
+    last = "() => gatewise.store.set({ u: gatewise.store.get().data.units.order.effect.at(-1) })"
+    page.evaluate(last)
+    watched.settle()
+    assert shown() == [*order[21:32], order[-1]], "32 units, and the selected one"
+    page.evaluate("() => gatewise.store.set({ u: null })")
+    page.select_option("[aria-label='Units of the heat map']", "all")
+    page.wait_for_function("() => document.querySelector('.map').scrollHeight > 1000")
+    first, height, pixels = rows_of(page)
+    assert (first, pixels >= 1) == (0, True)
+    page.evaluate(last)
+    watched.settle()
+    assert shown() == order[-12:]
+    page.wait_for_function("() => location.hash.includes('all=1')")
+    # The zoom keeps the selected unit in the window.
+    unit = order[700]
+    page.evaluate("k => gatewise.store.set({ u: k })", unit)
+    watched.settle()
+    for _ in range(6):
+        page.click("[aria-label='Zoom in']")
+    page.wait_for_timeout(100)
+    first, height, pixels = rows_of(page)
+    assert height < 30
+    assert first <= 700 < first + height
+    # A scroll shows other units: the pointer reads the one that is drawn under it.
+    page.evaluate("() => { document.querySelector('.map').scrollTop = 0; }")
+    page.wait_for_timeout(100)
+    box = page.locator(".map").bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 3)
+    page.wait_for_function("k => document.querySelector('#readout').textContent.startsWith(`unit ${k} `)", arg=order[0])
+    page.click("#heatmap button:text-is('fit')")
+    page.wait_for_timeout(100)
+    assert rows_of(page)[2] == pytest.approx(pixels / (rows_of(page)[1] / height), rel=0.01)
+    assert rows_of(page)[2] >= 1
+
+
+def test_the_tour_by_keyboard(visit: Visit) -> None:
+    page = visit().open(LINK)
+    page.evaluate("() => { document.querySelector('#interventions').open = false; }")
+    assert page.locator(".tourcard").count() == 0
+    page.focus("#tourbutton")
+    page.keyboard.press("Enter")
+    lit = "() => [...document.querySelectorAll('.toured')].map(one => one.id).join()"
+    for n, part in enumerate(("input", "prediction", "words", "cellsection", "interventions", "heatmap")):
+        page.wait_for_function(f"part => ({lit})() === part", arg=part)
+        assert page.inner_text(".tourcard h2").startswith(f"{n + 1} of 6: ")
+        assert page.evaluate("() => document.activeElement.textContent") == ("Finish" if n == 5 else "Next")
+        assert page.locator(f"#{part}").evaluate(
+            "one => { const { top, bottom } = one.getBoundingClientRect(); return top < innerHeight && bottom > 0; }"
+        )
+        if n:
+            card = page.inner_text(".tourcard p")
+            page.wait_for_function("card => document.querySelector('[data-live]').textContent.endsWith(card)", arg=card)
+        if n < 5:
+            page.keyboard.press("Enter" if n % 2 else "ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate(lit) == "interventions"
+    assert page.evaluate("() => document.querySelector('#interventions').open")
+    page.keyboard.press("Escape")
+    assert not page.locator(".tourcard").is_visible()
+    assert page.evaluate(lit) == ""
+    assert page.evaluate("() => document.activeElement.id") == "tourbutton"
+    assert not page.evaluate("() => document.querySelector('#interventions').open"), "as it was"
+    assert page.evaluate("() => localStorage.length + sessionStorage.length + document.cookie.length") == 0
+    page.keyboard.press("Enter")  # again, from the first card
+    page.wait_for_function(f"() => ({lit})() === 'input'")
+    page.keyboard.press("Escape")
+
+
+def test_the_tour_leaves_out_hidden_parts(visit: Visit) -> None:
+    page = visit().open(f"{LINK}&hide=heatmap,cell")
+    page.click("#tourbutton")
+    page.wait_for_function("() => document.querySelector('.tourcard h2')?.textContent === '1 of 4: Text'")
+
+
+def png_parts(data: bytes) -> dict[bytes, bytes]:
+    """The chunks of a PNG file, with their checksums checked."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    at, found = 8, {}
+    while at < len(data):
+        (length,), kind = struct.unpack(">I", data[at : at + 4]), data[at + 4 : at + 8]
+        body = data[at + 8 : at + 8 + length]
+        assert struct.unpack(">I", data[at + 8 + length : at + 12 + length])[0] == zlib.crc32(kind + body)
+        name = kind + body.partition(b"\0")[0] if kind == b"iTXt" else kind
+        found[name] = found.get(name, b"") + body
+        at += 12 + length
+    return found
+
+
+@pytest.mark.parametrize("part", ["words", "cell", "heat map"])
+def test_a_part_is_saved_as_a_picture(visit: Visit, part: str, tmp_path: Path) -> None:
+    page = visit().open(LINK)
+    if part == "heat map":
+        page.locator("#heatmap").scroll_into_view_if_needed()
+        page.wait_for_function("() => document.querySelector('#heatmap .readout').textContent")
+    name = part.replace(" ", "")
+    for form in ("svg", "png"):
+        with page.expect_download() as download:
+            page.click(f"[title='Save the {part} as {form.upper()}']")
+        assert download.value.suggested_filename == f"gatewise-{name}.{form}"
+        download.value.save_as(tmp_path / f"it.{form}")
+    root = ElementTree.parse(tmp_path / "it.svg").getroot()
+    title = root.findtext(f"{SVG}title")
+    assert title is not None
+    assert title.startswith(f"gatewise, {'LSTM cell' if part == 'cell' else part}: ")
+    assert root.findtext(f"{SVG}desc") == f"Text: {TEXT}"
+    for node in root.iter():
+        assert not {"class", "style", "tabindex", "onclick"} & set(node.attrib)
+        assert not any("var(" in value or "context-" in value for value in node.attrib.values())
+    texts = [node.text for node in root.iter(f"{SVG}text")]
+    if part == "words":
+        assert [text for text in texts if text in TEXT.replace(",", " ,").split()] == TEXT.replace(",", " ,").split()
+    elif part == "cell":
+        assert {"forget", "input", "candidate", "output", "“bored”"} & set(texts) == {
+            "forget",
+            "input",
+            "candidate",
+            "output",
+        }
+    else:
+        assert root.find(f"{SVG}image") is not None
+    parts = png_parts((tmp_path / "it.png").read_bytes())
+    assert parts[b"iTXtTitle"].decode() == f"Title\0\0\0\0\0{title}"
+    assert parts[b"iTXtDescription"].decode() == f"Description\0\0\0\0\0Text: {TEXT}"
+    width, height = struct.unpack(">II", parts[b"IHDR"][:8])
+    assert (width, height) == (2 * int(root.attrib["width"]), 2 * int(root.attrib["height"]))
+    pixels = np.frombuffer(zlib.decompress(parts[b"IDAT"]), np.uint8)
+    assert len(np.unique(pixels)) > 20, "more than an empty page"
+
+
+def test_a_picture_of_a_hostile_text_is_text(visit: Visit, tmp_path: Path) -> None:
+    watched = visit("hostile")
+    page = watched.open("#t=It+was+good")
+    page.fill("#text", '<script>alert(1)</script> \u0007\u202e "&amp; ]]> ' + "x" * 500)
+    watched.settle()
+    for form in ("SVG", "PNG"):
+        with page.expect_download() as download:
+            page.click(f"[title='Save the words as {form}']")
+    download.value.save_as(tmp_path / "it.png")
+    with page.expect_download() as download:
+        page.click("[title='Save the words as SVG']")
+    download.value.save_as(tmp_path / "it.svg")
+    root = ElementTree.parse(tmp_path / "it.svg").getroot()
+    assert {node.tag.removeprefix(SVG) for node in root.iter()} <= {
+        "svg",
+        "title",
+        "desc",
+        "rect",
+        "text",
+        "path",
+        "circle",
+    }
+    assert root.findtext(f"{SVG}desc", "").startswith('Text: <script>alert(1)</script> \ufffd\ufffd "&amp; ]]> xxx')
+    assert sum(len(node.text or "") for node in root.iter(f"{SVG}text")) > 80
