@@ -20,7 +20,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
 	const changeSort = () => store.set({ sort: sort.value }, { undo: `units sorted by ${SORTS[store.get().sort]}` });
 	const sort = createSelect({ onchange: changeSort }, Object.entries(SORTS));
 	const scope = createSelect({ "aria-label": "Units of the heat map", onchange: () => store.set({ allUnits: scope.value === "all" }) }, [
-		["top", `the ${TOP} units with the largest effect`], ["all", "all units"],
+		["top", `show the ${TOP} with the largest effect`], ["all", "all units"],
 	]);
 	const legend = el("canvas", { width: 120, height: 12, class: "ramp", role: "img" });
 	const [low, high] = [el("span"), el("span")];
@@ -42,8 +42,9 @@ export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
 	});
 	const tableButton = button("As a table", { "aria-expanded": "false", onclick: () => toggleTable() });
 	tools.append(
-		choice, scope,
-		el("label", {}, "sorted by ", sort),
+		choice,
+		el("label", {}, "sort units by ", sort),
+		scope,
 		el("span", { class: "group" },
 			iconButton("−", "Zoom out", () => map.zoom(1.6)),
 			iconButton("+", "Zoom in", () => map.zoom(0.6)),
@@ -148,7 +149,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
 			sort.value = state.sort;
 			scope.value = state.allUnits ? "all" : "top";
 			scope.hidden = unitCount(state) <= TOP;
-			setText(scope.options[1], `all ${unitCount(state).toLocaleString("en")} units`);
+			setText(scope.options[1], `show all ${unitCount(state).toLocaleString("en")}`);
 			const heatmap = heatmapOf(state);
 			root.classList.toggle("empty", !state.data);
 			if (!state.data) {
