@@ -120,9 +120,11 @@ async def explain(state: State, scope: Scope, body: bytes) -> bytes:
 
 
 async def model_card(state: State, name: str | None) -> bytes:
-    """GET /model."""
+    """GET /model. served: the model's name; models: every served model and what it reads."""
     endpoint = state.endpoint(name)
-    return await _run(state.explanations, lambda: view.model_view(endpoint.model, endpoint.views))
+    models = [{"name": one.name, "inputs": one.input_kind} for one in state.endpoints.values()]
+    served = {"served": endpoint.name, "models": models}
+    return await _run(state.explanations, lambda: view.model_view(endpoint.model, endpoint.views) | served)
 
 
 async def unit(state: State, name: str | None, number: int, layer: int | None) -> bytes:

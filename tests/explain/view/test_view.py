@@ -143,7 +143,11 @@ def test_positions_are_in_utf16_units(name: str) -> None:
 
 
 def test_a_truncated_text_has_a_warning() -> None:
-    assert "reads 9 of" in ask("cut", [])["warnings"][0]["message"]
+    words = len(MODELS["cut"].preprocessor.token_names(TEXT))
+    want = f"Only 9 of {words} words are read: the first 3 and the last 6."
+    assert ask("cut", [])["warnings"][0]["message"] == want
+    front = explain_view(MODELS["pads"], {"text": "film " * 40, "include": []})
+    assert front["warnings"][0]["message"] == "Only 30 of 41 words are read: the last 30."
     assert ask("pads", [])["warnings"] == []
 
 

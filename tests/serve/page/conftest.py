@@ -126,14 +126,15 @@ MODELS: dict[str, Callable[[], Model]] = {
 
 @pytest.fixture(scope="package")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """The address of a server of the model of that name; each starts once a session."""
+    """The address of a server of the model of that name, or of several joined by "+"; each starts once a session."""
     running: dict[str, tuple[subprocess.Popen[str], str]] = {}
 
     def of(name: str) -> str:
         if name not in running:
-            folder = tmp_path_factory.mktemp("models") / name
-            MODELS[name]().save(folder)
-            command = [sys.executable, "-m", "gatewise", "serve", str(folder), "--port", "0"]
+            folders = [tmp_path_factory.mktemp("models") / part for part in name.split("+")]
+            for folder in folders:
+                MODELS[folder.name]().save(folder)
+            command = [sys.executable, "-m", "gatewise", "serve", *map(str, folders), "--port", "0"]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             assert process.stdout is not None
             seen = ""
@@ -214,7 +215,7 @@ def visit(browser: Any, address: Callable[[str], str]) -> Iterator[Callable[...,
     def new(model: str = "text", width: int = 1280, height: int = 720, scheme: str = "light", **more: Any) -> Watched:
         home = address(model)
         options = {"viewport": {"width": width, "height": height}, "color_scheme": scheme, "reduced_motion": "reduce"}
-        context = browser.new_context(**options, **more)
+        context = browser.new_context(**(options | more))
         context.set_default_timeout(15_000)
         watched = Watched(context.new_page(), home)
         opened.append((context, watched))

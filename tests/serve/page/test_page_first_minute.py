@@ -152,7 +152,8 @@ def test_an_old_prediction_is_marked_after_an_error(visit: Visit, lost: bool) ->
     page.wait_for_selector("body.outdated")
     shown = page.inner_text("#error")
     assert ("Cannot reach the server" if lost else message) in shown
-    assert "Below: the prediction as of " in shown
+    at = page.evaluate("() => gatewise.store.get().data.at.toTimeString().slice(0, 5)")
+    assert f" Below: the text as of {at}." in shown
     assert page.inner_text("#prediction .heading") == "Earlier prediction:"
     page.unroute("**/explain")
     page.click("#error button")

@@ -67,11 +67,29 @@ def test_a_hostile_link_is_checked_like_any_input(visit: Visit, fragment: str) -
     assert "body" not in state
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-@pytest.mark.parametrize("model", ["text", "series"])
-def test_axe_finds_nothing_serious(visit: Visit, width: int, scheme: str, model: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python")
-    source = Path(axe.__file__).parent / "axe.min.js"
+RULES = (
+    "{ resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } }"  # a rule of WCAG 2.2, off by default
+)
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    package = pytest.importorskip("axe_playwright_python")
+    return (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+def findings(page: Any, axe: str) -> list[Any]:
+    """What axe finds on the page as it is."""
+    page.evaluate(axe)
+    found: list[dict[str, Any]] = page.evaluate(f"() => axe.run({RULES}).then(result => result.violations)")
+    return [(one["id"], one["impact"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("model", "width", "scheme"),
+    [("text", 1280, "light"), ("text", 390, "dark"), ("text", 1920, "dark"), ("series", 390, "light")],
+)
+def test_axe_finds_nothing_in_any_panel(visit: Visit, axe: str, width: int, scheme: str, model: str) -> None:
     watched = visit(model, width=width, scheme=scheme, bypass_csp=True)  # axe itself is an inline script
     page = watched.open()
     page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
@@ -80,21 +98,40 @@ def test_axe_finds_nothing_serious(visit: Visit, width: int, scheme: str, model:
     page.locator("#heatmap").scroll_into_view_if_needed()
     page.click("#heatmap button:has-text('As a table')")
     page.wait_for_selector(".tablebox table")
-    page.evaluate(source.read_text(encoding="utf-8"))
-    rules = "{ resultTypes: ['violations'] }"
     for part in ("", "#linkbutton", "#keysbutton", "#tourbutton"):
         if part:
             page.click(part)
             page.wait_for_timeout(200)
-        found: list[dict[str, Any]] = page.evaluate(f"() => axe.run({rules}).then(result => result.violations)")
-        bad = [
-            (one["id"], one["impact"], [node["html"][:120] for node in one["nodes"]][:3])
-            for one in found
-            if one["impact"] in ("serious", "critical", "moderate")
-        ]
-        assert bad == []
+        assert findings(page, axe) == [], part
         if part:
             page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
+def test_axe_finds_nothing_in_any_state(visit: Visit, axe: str, width: int, scheme: str) -> None:
+    watched = visit("text+wide+series", width=width, scheme=scheme, bypass_csp=True)
+    page = watched.open()
+    page.evaluate("() => gatewise.store.set({ guess: true })")
+    assert findings(page, axe) == [], "guess first"
+    page.evaluate(
+        "() => gatewise.store.set({ guess: false, changes: [{ gate: 'h', unit: 3, value: 0, from: null, to: null }] })"
+    )
+    watched.settle()
+    assert findings(page, axe) == [], "an ablated unit"
+    watched.expected.append("ERR_FAILED")
+    page.route("**/explain", lambda route: route.abort())
+    page.fill("#text", "a bad film")
+    page.wait_for_selector("body.outdated")
+    assert findings(page, axe) == [], "an error"
+    page.click("#clear")
+    page.wait_for_function("() => !gatewise.store.get().data")
+    assert findings(page, axe) == [], "no text"
+    page.unroute("**/explain")
+    page.fill("#text", "a bad film")
+    watched.settle()
+    page.click("#presentbutton")
+    page.wait_for_selector("body.present")
+    assert findings(page, axe) == [], "presentation mode"
 
 
 def test_a_visit_loads_little() -> None:

@@ -52,9 +52,9 @@ def test_many_classes_have_the_three_most_probable_and_a_choice(visit: Visit) ->
     watched.settle()
     logits = model.trace(TEXTS[1]).logits
     order = np.argsort(-p)
-    expected = f"= logit of {best[0]} minus {best[1]} +{logits[order[0]] - logits[order[1]]:.2f}"
+    expected = f"Logit of {best[0]} minus {best[1]} +{logits[order[0]] - logits[order[1]]:.2f} = base value "
     page.wait_for_function(
-        "text => document.querySelector('#prediction .sum').textContent.endsWith(text)", arg=expected
+        "text => document.querySelector('#prediction .sum').textContent.startsWith(text)", arg=expected
     )
     page.wait_for_function("() => location.hash.includes('against=class')")
 
@@ -66,7 +66,7 @@ def test_several_labels_are_listed(visit: Visit) -> None:
     assert page.inner_text("#prediction .label") == ", ".join(model.predict(TEXTS[:1])[0])
     assert page.inner_text("#prediction .probability") == ""
     page.select_option("select[aria-label='Class to explain']", "c")
-    page.wait_for_function("() => document.querySelector('#prediction .sum').textContent.includes('logit of c ')")
+    page.wait_for_function("() => document.querySelector('#prediction .sum').textContent.startsWith('Logit of c ')")
     assert not page.is_visible("select[aria-label='Class to compare with']")
 
 

@@ -252,6 +252,7 @@ def _warnings(model: ViewedModel, example: Example) -> list[Json]:
     )
     if not example.truncated:
         return found
-    kept = "all" if model.architecture.truncation == "front" else "a third from the start and the others"
-    message = f"The network reads {len(example):,} of {len(example.names):,} {example.net.token_noun}s"
-    return [*found, {"code": "truncated", "at": len(example), "message": f"{message}, {kept} from the end."}]
+    first = int((example.rows == np.arange(len(example))).sum())
+    ends = [f"the {name} {n:,}" for name, n in (("first", first), ("last", len(example) - first)) if n]
+    read = f"Only {len(example):,} of {len(example.names):,} {example.net.token_noun}s are read: {' and '.join(ends)}."
+    return [*found, {"code": "truncated", "at": len(example), "message": read}]

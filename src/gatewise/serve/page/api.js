@@ -1,6 +1,20 @@
 // Requests to the server. Every failure is an Error with one line for a person.
 
+let open = 0; // requests in flight
+let listener = () => {};
+/** Call `f` with whether a request is in flight, at each change of their number. */
+export const onBusy = (f) => (listener = f);
+
 async function request(path, options) {
+	listener((open += 1) > 0);
+	try {
+		return await answerOf(path, options);
+	} finally {
+		listener((open -= 1) > 0);
+	}
+}
+
+async function answerOf(path, options) {
 	let response;
 	try {
 		response = await fetch(path, { cache: "no-store", ...options });
@@ -15,7 +29,7 @@ async function request(path, options) {
 		if (error.name === "AbortError") throw error;
 	}
 	if (response.ok && body) return body;
-	throw new Error(body?.error?.message ?? `The server answered ${response.status}.`);
+	throw Object.assign(new Error(body?.error?.message ?? `The server answered ${response.status}.`), { status: response.status });
 }
 
 export const api = {
@@ -26,6 +40,7 @@ export const api = {
 			body: JSON.stringify(body),
 			signal,
 		}),
-	model: () => request("model"),
-	unit: (unit, layer) => request(`units/${unit}?${new URLSearchParams({ layer })}`),
+	/** name: of a served model; null for the first one. */
+	model: (name) => request(name === null ? "model" : `model?${new URLSearchParams({ model: name })}`),
+	unit: (unit, layer, model) => request(`units/${unit}?${new URLSearchParams({ layer, ...(model === null ? {} : { model }) })}`),
 };

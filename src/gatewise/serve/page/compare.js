@@ -1,28 +1,42 @@
-// Two texts side by side: the words that differ are marked, and one sentence states the difference of the predictions.
+// Two texts side by side, or one text in two models: the words that differ are marked, and one sentence states the
+// difference of the predictions.
 
 import { createSelect, el, failure, setText } from "./dom.js";
 import { asText, exportedName } from "./examples.js";
 import { tokenNounOf } from "./store.js";
 import { createTextView, sidesOf } from "./textview.js";
-import { differenceText, headingText, labelOf, lineOf, valueText } from "./value.js";
+import { changeText, differenceText, headingText, labelOf, lineOf, valueText } from "./value.js";
 import { differingWords, wordsOf } from "./words.js";
 
 const DELAY = 150; // ms without a key
 
+/** How many words differ, in a sentence. counts: of the first text and of the second. */
+export function differenceOf([a, b], noun) {
+	if (!a && !b) return `No ${noun} differs.`;
+	const counted = (n) => (n === 1 ? `one ${noun}` : n ? `${n} ${noun}s` : `no ${noun}`);
+	const subject = counted(a);
+	if (a === b) return `${subject[0].toUpperCase()}${subject.slice(1)} differ${a === 1 ? "s" : ""}.`;
+	return `${subject[0].toUpperCase()}${subject.slice(1)} of the first text and ${counted(b)} of the second differ.`;
+}
+
 export function createCompare(root, store, loader) {
 	const texts = store.get().model?.exported?.inputs.map((one, n) => [asText(one), exportedName(one, n, 80)]); // the only ones
-	const box = texts ? createSelect({ "aria-label": "The second text" }, [["", "Choose a second text"], ...texts]) : el("textarea", { rows: 2, maxlength: 100_000, "aria-label": "The second text", spellcheck: "false" });
+	const box = texts ? createSelect({ "aria-label": "The second text" }, [["", "Choose a second text"], ...texts])
+		: el("textarea", { rows: 2, dir: "auto", maxlength: 100_000, "aria-label": "The second text", spellcheck: "false" });
 	const status = el("p", { class: "status", "aria-live": "polite" });
 	const [one, two] = [el("div"), el("div")];
 	const heads = [el("h3"), el("h3")];
 	const pair = el("div", { class: "pair" }, el("div", {}, heads[0], one), el("div", {}, heads[1], two));
-	root.append(box, status, pair);
+	const chooser = createSelect({ onchange: () => store.set({ bModel: chooser.value || null }) });
+	const choice = el("label", { class: "row", hidden: true }, "model of the second text ", chooser);
+	root.append(box, choice, status, pair);
 	const views = [createTextView(one, { label: "First text" }), createTextView(two, { label: "Second text" })];
 	let other = null; // the answer for the second text
 	let failed = false;
 	let timer = 0;
 	let current = 0;
 	let controller = new AbortController();
+	let lastText = store.get().text;
 
 	box.addEventListener("input", () => store.set({ b: box.value }));
 
@@ -41,7 +55,7 @@ export function createCompare(root, store, loader) {
 		try {
 			const answer = await loader.loadOther(state.b, ["prediction", "prefix"], signal);
 			if (mine !== current) return;
-			other = { ...answer, inputText: state.b, words: wordsOf(state.b, answer.text) };
+			other = { ...answer, bModel: state.bModel, inputText: state.b, words: wordsOf(state.b, answer.text) };
 			draw(store.get());
 			// The prediction does not wait for what takes seconds.
 			const line = answer.prefix.stride > 1 ? ["prefix:all"] : [];
@@ -58,9 +72,18 @@ export function createCompare(root, store, loader) {
 		}
 	}
 
-	function drawSide(n, data, marked, tokenNoun) {
+	function drawChoice({ model, bModel }) {
+		const { served, models = [] } = model ?? {};
+		const inputs = models.find((one) => one.name === served)?.inputs;
+		const names = models.filter((one) => one.name !== served && one.inputs === inputs).map((one) => one.name);
+		choice.hidden = !names.length;
+		if (chooser.options.length !== names.length + 1) chooser.replaceChildren(...["", ...names].map((name) => el("option", { value: name }, name || `${served}, as the first`)));
+		chooser.value = bModel ?? "";
+	}
+
+	function drawSide(n, data, marked, tokenNoun, { model, bModel }) {
 		const { target } = data.prediction;
-		const name = ["First", "Second"][n];
+		const name = bModel === null ? ["First", "Second"][n] : [model.served, bModel][n];
 		setText(heads[n], `${name}: ${headingText(data.prediction, data.model)}`);
 		views[n].draw({
 			text: data.inputText, part: data.text, scores: data.attribution?.scores, colourOf: data.attribution?.method ?? "", sides: sidesOf(data.prediction, data.model),
@@ -69,33 +92,62 @@ export function createCompare(root, store, loader) {
 	}
 
 	function draw(state) {
-		if (document.activeElement !== box && box.value !== (state.b ?? "")) box.value = state.b ?? "";
-		pair.hidden = !other || !state.data || !state.b;
+		drawChoice(state);
+		if (box.value !== (state.b ?? "")) box.value = state.b ?? "";
+		pair.hidden = !other || !state.data || !state.b || other.bModel !== state.bModel;
 		if (pair.hidden) {
 			setText(status, state.b ? "" : `${texts ? "Choose" : "Write"} a second text. The words that differ are marked.`);
 			return;
 		}
+		const equal = state.data.inputText === other.inputText;
 		const marked = differingWords(state.data.words, other.words);
 		const tokenNoun = tokenNounOf(state);
-		[state.data, other].forEach((data, n) => drawSide(n, data, marked[n], tokenNoun));
+		[state.data, other].forEach((data, n) => drawSide(n, data, equal ? new Set() : marked[n], tokenNoun, state));
 		const [first, second] = [state.data.prediction, other.prediction];
+		if (state.bModel !== null) {
+			setText(status, `${modelDifference(state, other)}${equal ? "" : " The texts differ."}`);
+			return;
+		}
+		if (equal) {
+			setText(status, "Both texts are the same. Change the second one: the words that differ are marked.");
+			return;
+		}
 		const sorted = (list) => list.map((word) => word.toLowerCase()).sort().join(" ");
 		const same = sorted(state.data.words) === sorted(other.words);
 		const changed = labelOf(second, other.model) === labelOf(first, state.data.model) ? "The prediction is the same" : "The prediction changes";
 		const difference = same
 			? "Both texts have the same words in another order: a bag-of-words model cannot tell them apart."
-			: `${marked[0].size} and ${marked[1].size} ${tokenNoun}s differ.`;
-		setText(status, `${changed}: ${valueText(first)} → ${valueText(second)} (${differenceText(first, second)}). ${difference}`);
+			: differenceOf(marked.map((set) => set.size), tokenNoun);
+		setText(status, `${changed}: ${changeText(first, second)}. ${difference}`);
+	}
+
+	/** The predictions of two models in one sentence; their values only where both are of one class. */
+	function modelDifference({ data, model, bModel }, { prediction, model: second }) {
+		const [one, two] = [data.prediction, prediction];
+		const comparable = second.task === data.model.task && one.target === two.target && second.labels.length === data.model.labels.length;
+		if (!comparable) return "The models predict different classes: their values cannot be compared.";
+		const agreement = labelOf(one, data.model) === labelOf(two, second) ? "The models agree" : "The models disagree";
+		return `${agreement}: ${model.served} ${valueText(one)}, ${bModel} ${valueText(two)} (${differenceText(one, two)}).`;
 	}
 
 	store.subscribe((state, keys) => {
-		if (keys.has("b") || (keys.has("model") && state.b) || (keys.has("data") && failed)) {
+		if (keys.has("text")) {
+			const follows = state.bModel !== null && state.b === lastText; // one text in two models
+			lastText = state.text;
+			if (follows) store.set({ b: state.text });
+		}
+		if (keys.has("b") || keys.has("bModel") || (keys.has("model") && state.b) || (keys.has("data") && failed)) {
 			clearTimeout(timer);
 			timer = setTimeout(() => load(store.get()), DELAY);
 		}
-		if (keys.has("b") || keys.has("data")) draw(state);
+		if (keys.has("b") || keys.has("data")) draw(store.get());
 	});
 	draw(store.get());
 	load(store.get());
-	return { focus: () => box.focus() };
+	return {
+		focus() {
+			box.focus();
+			box.select?.(); // a list of texts has nothing to select
+		},
+	};
 }

@@ -13,13 +13,6 @@ export function fmt(x, digits = 2, plus = false) {
 /** A number with its sign. */
 export const signed = (x) => fmt(x, 2, true);
 
-/** A number that may be very small: in powers of ten below 5e-4. */
-export function fmtSmall(x) {
-	if (!x) return "0";
-	if (Math.abs(x) >= 5e-4) return fmt(x, 3, true);
-	return (x < 0 ? "" : "+") + x.toExponential(0).replaceAll("-", "\u2212");
-}
-
 /** Text without invisible characters other than joiners, cut to `limit` characters. */
 export function safeText(text, limit = 24) {
 	const flat = String(text).replace(/[\p{Cc}\p{Cn}\p{Co}\p{Cs}]|(?![\u200c\u200d])\p{Cf}/gu, "\ufffd");
@@ -122,7 +115,7 @@ export function lazy(create, ...places) {
 }
 
 /** A line on a failure, with a button that tries again. */
-export const failure = (message, retry) => el("p", { class: "error" }, `${safeText(message, 300)} `, button("Retry", { onclick: retry }));
+export const failure = (message, retry) => el("p", { class: "error", role: "alert" }, `${safeText(message, 300)} `, button("Retry", { onclick: retry }));
 
 /** A function that calls `f` once in the next frame, however often it is called. */
 export function oncePerFrame(f) {

@@ -119,7 +119,6 @@ export function createInterventions(root, store) {
 		const ablated = state.changes.some((one) => one.gate === "h" && one.unit === selectedUnit(state));
 		setText(ablateButton, `${ablated ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
 		ablateButton.disabled = !state.data;
-		ablateButton.setAttribute("aria-pressed", ablated);
 		const can = store.can();
 		[undo.disabled, redo.disabled, clear.disabled] = [!can.undo, !can.redo, !state.changes.length];
 		const names = state.changes.map((one) => describeChange(one, tokenNoun));
@@ -127,7 +126,7 @@ export function createInterventions(root, store) {
 			chips.dataset.shown = names.join("|");
 			chips.replaceChildren(...state.changes.map((one, n) =>
 				button(`${names[n]} ×`, {
-					class: "chip", "aria-label": `Remove: ${names[n]}`,
+					class: "chip", "aria-label": one.gate === "h" ? `Restore unit ${one.unit}` : `Remove: ${names[n]}`,
 					onclick: () => store.set({ changes: store.get().changes.filter((other) => !sameTarget(other, one)) }, { undo: `${names[n]} removed` }),
 				})));
 		}

@@ -19,6 +19,8 @@ export function inputOf(state, text = state.text) {
 const changeOf = ({ gate, unit, from, to, value }) =>
 	from == null ? { gate, unit, value } : { gate, unit, value, from, to };
 
+const modelOf = (name) => (name === null ? {} : { model: name });
+
 export function createLoader(store, api) {
 	let current = 0; // the number of the last load
 	let running = false; // whether a prediction is in flight
@@ -26,11 +28,12 @@ export function createLoader(store, api) {
 	let timer = 0;
 	let heatmapVisible = false;
 	const pending = new Set(); // requested parts
+	const labelsOf = new Map(); // of the other models whose answers came
 
 	/** signal: of a prediction, which the next load does not cancel. */
 	async function fetchParts(include, load, signal = null) {
 		const state = store.get();
-		const request = { ...inputOf(state), include };
+		const request = { ...inputOf(state), ...modelOf(state.served), include };
 		if (state.layer !== null) request.layer = state.layer;
 		for (const key of ["target", "against"]) if (state.model?.model.labels.includes(state[key])) request[key] = state[key];
 		if (state.changes.length) request.changes = state.changes.map(changeOf);
@@ -74,7 +77,7 @@ export function createLoader(store, api) {
 		controller = new AbortController();
 		pending.clear();
 		clearTimeout(timer);
-		if (isEmpty()) store.set({ data: null, earlyPrediction: null, error: null, outdated: false, busy: false });
+		if (isEmpty()) store.set({ data: null, earlyPrediction: null, error: null, outdated: false });
 		else if (!running) run();
 	}
 
@@ -84,14 +87,11 @@ export function createLoader(store, api) {
 	async function run() {
 		running = true;
 		await null; // one change of the store can call `load` more than once
-		const slow = setTimeout(() => store.set({ busy: true }), 120);
 		for (let done = 0; done !== current && !isEmpty(); ) {
 			done = current;
 			await predict(done);
 		}
 		running = false;
-		clearTimeout(slow);
-		store.set({ busy: false });
 	}
 
 	async function predict(mine) {
@@ -172,11 +172,18 @@ export function createLoader(store, api) {
 			heatmapVisible = visible;
 			if (visible && store.get().data?.units) loadHeatmap();
 		},
-		/** Parts of the answer for a second text. */
-		loadOther(text, include, signal) {
-			const { data, model } = store.get();
-			const chosen = model.model.task !== "regression" && data ? { target: data.prediction.target } : {}; // the same for both texts
-			return api.explain({ ...inputOf(store.get(), text), include, ...chosen }, signal);
+		/** Parts of the answer for a second text, of the model `bModel`, explained for the class of the first text. */
+		async loadOther(text, include, signal) {
+			const { data, model, served, bModel } = store.get();
+			const request = { ...inputOf(store.get(), text), ...modelOf(bModel ?? served), include };
+			const target = model.model.task === "regression" ? undefined : data?.prediction.target;
+			const chosen = (labels) => (target !== undefined && labels?.includes(target) ? { target } : {});
+			const known = bModel === null ? model.model.labels : labelsOf.get(bModel);
+			const answer = await api.explain({ ...request, ...chosen(known) }, signal);
+			labelsOf.set(bModel, answer.model.labels);
+			const again = chosen(answer.model.labels);
+			if (known || !again.target || answer.prediction.target === target) return answer;
+			return api.explain({ ...request, ...again }, signal);
 		},
 	};
 }

@@ -1,6 +1,6 @@
 // The entry of the served page: one store, one loader, the figure, and the controls around it.
 
-import { api } from "./api.js";
+import { api, onBusy } from "./api.js";
 import { announce, button, el, fmt, lazy, safeText, setText } from "./dom.js";
 import { examplesFor } from "./examples.js";
 import { createFigure } from "./figure.js";
@@ -101,7 +101,7 @@ function useExample(n) {
 
 async function openCompare(text) {
 	byId("compare").open = true;
-	store.set({ b: text ?? store.get().b ?? "" });
+	store.set({ b: text ?? store.get().b ?? store.get().text });
 	return compare();
 }
 async function toggleCompare() {
@@ -110,7 +110,7 @@ async function toggleCompare() {
 	if (open) {
 		(await openCompare())?.focus();
 		byId("compare").scrollIntoView({ block: "nearest" });
-	} else store.set({ b: null }, { undo: "comparison closed" });
+	} else store.set({ b: null, bModel: null }, { undo: "comparison closed" });
 }
 byId("comparebutton").addEventListener("click", toggleCompare);
 byId("linkbutton").addEventListener("click", showLink);
@@ -173,12 +173,17 @@ function drawAround(state, changed) {
 	}
 	if (any("error", "outdated")) {
 		const { error, outdated, data } = state;
-		const below = error && outdated ? ` Below: the prediction as of ${data.at.toLocaleTimeString("en-GB")}, for an earlier text or change.` : "";
+		const what = data?.inputText === state.text ? "the prediction before the change" : "the text";
+		const below = error && outdated ? ` Below: ${what} as of ${data.at.toTimeString().slice(0, 5)}.` : "";
 		byId("error").hidden = !error;
 		byId("error").replaceChildren(...(error ? [safeText(error.message, 300), below, " ", button("Retry", { onclick: () => error.retry?.() })] : []));
 		document.body.classList.toggle("outdated", outdated);
 	}
 	if (any("busy")) byId("busy").hidden = !state.busy;
+	if (any("busy", "data", "text")) document.body.classList.toggle("behind", state.busy && state.data !== null && state.data.inputText !== state.text);
+	if (any("error", "model")) document.body.classList.toggle("unstarted", Boolean(state.error && !state.model));
+	// Before the first answer, what comes below the text has no height yet.
+	if (any("data", "error", "model", "text")) document.body.classList.toggle("starting", !state.data && !state.error && !(state.model && !state.text));
 	if (any("guess")) byId("guess").checked = state.guess;
 	if (any("present")) {
 		document.body.classList.toggle("present", state.present);
@@ -190,7 +195,7 @@ function drawAround(state, changed) {
 		// The focused control may have been hidden.
 		if (state.model && !document.activeElement.checkVisibility()) (state.present ? byId("leavebutton") : byId("presentbutton")).focus();
 	}
-	if (any("b")) byId("comparebutton").setAttribute("aria-pressed", state.b !== null);
+	if (any("b", "bModel")) byId("comparebutton").setAttribute("aria-pressed", state.b !== null);
 	if (any("hide")) {
 		const ids = { cell: "cellsection", unit: "unitpanel" };
 		for (const part of PARTS) byId(ids[part] ?? part).classList.toggle("hiddenpart", state.hide.includes(part));
@@ -205,6 +210,7 @@ function drawAround(state, changed) {
 	}
 }
 store.subscribe(drawAround);
+onBusy((busy) => store.set({ busy }));
 store.subscribe(() => address.replace());
 for (const id of ["unitpanel", "training", "card"]) {
 	byId(id).addEventListener("toggle", async () => byId(id).open && store.get().model && (await panels())?.draw(store.get()));
@@ -226,14 +232,31 @@ new IntersectionObserver(([entry]) => {
 	byId("sticky").hidden = entry.isIntersecting || entry.boundingClientRect.top > 0;
 }).observe(byId("prediction"));
 
+/** Show another served model. The page starts again, with the same text if the model reads it. */
+async function chooseModel(name) {
+	const state = store.get();
+	const { models } = state.model;
+	const inputsOf = (wanted) => models.find((one) => one.name === wanted).inputs;
+	const kept = inputsOf(name) === inputsOf(state.model.served) ? { text: state.text, b: state.b } : { text: "", b: null };
+	const own = { u: null, w: null, layer: null, method: null, target: null, against: null, changes: [], bModel: null };
+	const { url } = await address.urlOf({ ...state, ...own, ...kept, served: name }, { model: null });
+	history.pushState(kept.text ? kept : null, "", url); // a long text is not in the address
+	location.reload();
+}
+byId("models").addEventListener("change", () => chooseModel(byId("models").value));
+
 function showModel(model) {
 	const { inputs, units, layers, directions } = model.model;
 	const evaluation = model.evaluations.at(-1);
 	const parts = [`${units * directions.length} units`];
 	if (layers > 1) parts.push(`${layers} layers`);
 	if (directions.length > 1) parts.push("bidirectional");
-	if (evaluation) parts.push(`${safeText(evaluation.data, 60)}: ${evaluation.figures.split(",")[0].split(" ±")[0]}`);
+	if (evaluation) parts.push(`${safeText(evaluation.data.split(":")[0], 60)}: ${evaluation.figures.split(",")[0].split(" ±")[0]}`);
 	setText(byId("modelname"), [safeText(model.name, 40), ...parts].join(" · "));
+	const { models = [], served } = model; // an exported page has one model
+	byId("models").replaceChildren(...models.map(({ name }) => el("option", { value: name }, name)));
+	byId("models").value = served;
+	byId("models").hidden = models.length < 2;
 	examples = examplesFor(model);
 	byId("guess").parentElement.hidden = model.model.task === "regression"; // a number has no probability to guess
 	const chipOf = (n) => button(examples[n].name, { class: "chip", onclick: () => useExample(n) });
@@ -253,17 +276,28 @@ async function fit(state, model) {
 	return (await import("./linkfit.js")).fitToModel(state, model);
 }
 
+/** The model of that name, or if the server has no such model the first one with a sentence that says so. */
+async function fetchModel(name) {
+	try {
+		return { model: await api.model(name), missing: "" };
+	} catch (error) {
+		if (error.status !== 404 || name === null) throw error;
+		return { model: await api.model(null), missing: `The server does not serve the model ${name} of the link. ` };
+	}
+}
+
 async function startPage(linked) {
 	const { theme: linkedTheme, madeWith, broken, ...state } = linked;
 	let found;
 	if (linkedTheme) theme.set(linkedTheme);
 	try {
-		const model = await api.model();
-		store.set({ model });
+		const { model, missing } = await fetchModel(linked.served ?? null);
+		if (missing) state.served = null;
+		store.set({ model, served: state.served ?? null });
 		showModel(model);
 		if (model.exported) (await import("./exported.js")).limitPage(model.exported, store);
 		const other = madeWith && madeWith !== model.model.fingerprint;
-		const cut = broken ? "The link is incomplete: its text is missing. " : "";
+		const cut = `${missing}${broken ? "The link is incomplete: its text is missing. " : ""}`;
 		const fitted = await fit(state, model);
 		found = fitted.found;
 		const differs = other ? `The link was made with model ${madeWith}, this is ${model.model.fingerprint}: numbers differ. ` : "";
@@ -295,11 +329,13 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 globalThis.addEventListener("hashchange", async () => {
 	if (address.isCurrent() || !location.hash.includes("=")) return;
 	const { theme: linkedTheme, ...state } = await readFragment(location.hash);
+	if ((state.served ?? null) !== store.get().served) return location.reload();
 	if (linkedTheme) theme.set(linkedTheme);
 	const { found, note } = await fit(state, store.get().model);
-	store.set({ w: null, u: null, changes: [], b: null, method: null, linkNote: note || null, ...found });
+	return store.set({ w: null, u: null, changes: [], b: null, method: null, linkNote: note || null, ...found });
 });
 for (const id of ["interventions", "heatmap"]) byId(id).open = innerWidth > 760; // closed on a phone
 figure.draw();
+interventions.draw(store.get());
 globalThis.gatewise = { store, selectedUnit }; // for the console and the tests
-startPage(await readFragment(location.hash));
+startPage({ ...(await readFragment(location.hash)), ...history.state });

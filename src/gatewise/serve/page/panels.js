@@ -24,7 +24,7 @@ export function createUnitPanel(root, store, api) {
 		if (current === shown) return;
 		current = shown;
 		try {
-			if (!answers.has(key)) answers.set(key, await api.unit(unit, layer));
+			if (!answers.has(key)) answers.set(key, await api.unit(unit, layer, state.served));
 			if (current === shown) show(answers.get(key), store.get());
 		} catch (error) {
 			current = null;

@@ -1,16 +1,16 @@
 // The prediction, its probability on a scale, the attribution method with its sum, and the prediction before a change.
 
-import { createSelect, el, fmt, fmtSmall, safeText, setText } from "./dom.js";
+import { createSelect, el, fmt, safeText, setText } from "./dom.js";
 import { hasSentimentLabels } from "./examples.js";
 import { tokenNounOf } from "./store.js";
-import { differenceText, labelOf, mostProbable, scoreText, valueOf, valueText } from "./value.js";
+import { changeText, labelOf, mostProbable, probabilityName, scoreText } from "./value.js";
 
 const sum = (row) => row.reduce((a, b) => a + b, 0);
 
 export function createPredictionView(root, store) {
 	const heading = el("span", { class: "heading" }, "Prediction:");
 	const label = el("span", { class: "label" });
-	const of = el("span", { class: "of" }); // the class of the probability: the same everywhere on the page
+	const of = el("span", { class: "of" }); // P(class) =, as everywhere on the page
 	const number = el("span", { class: "probability" });
 	const marker = el("span", { class: "marker" });
 	const beforeMarker = el("span", { class: "marker before", hidden: true });
@@ -80,12 +80,15 @@ export function createPredictionView(root, store) {
 	function drawSums(attribution, prediction, tokenNoun) {
 		const isNumber = prediction.probability === null;
 		const shown = (x) => scoreText(x, isNumber);
-		const words = attribution.parts // with a linear model, each score has two parts
-			? `network ${shown(sum(attribution.parts.network))}  ${attribution.linear_name} ${shown(sum(attribution.parts.linear) + attribution.truncated_part)}`
-			: `${tokenNoun}s ${shown(sum(attribution.scores))}`;
-		const residual = attribution.adds_up ? "rounding" : "residual";
-		setText(sums, `base value ${shown(attribution.base_value)}  ${words}  ${residual} ${isNumber ? shown(attribution.residual) : fmtSmall(attribution.residual)}` +
-			`  = ${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""} ${shown(attribution.score)}`);
+		const { base_value: base, parts, residual, score } = attribution;
+		const terms = [`base value ${shown(base)}`];
+		if (parts) { // with a linear model, each score has two parts
+			terms.push(`network ${shown(sum(parts.network))}`, `${attribution.linear_name} ${shown(sum(parts.linear) + attribution.truncated_part)}`);
+		} else terms.push(`${tokenNoun}s ${shown(sum(attribution.scores))}`);
+		// Below half of the last digit it changes none of the numbers.
+		if (Math.abs(residual) >= (isNumber ? 5e-4 * Math.abs(score) : 0.005)) terms.push(`${attribution.adds_up ? "rounding" : "residual"} ${shown(residual)}`);
+		const name = `${safeText(attribution.score_name, 40)}${prediction.against ? ` minus ${safeText(prediction.against)}` : ""}`;
+		setText(sums, `${name[0].toUpperCase()}${name.slice(1)} ${shown(score)} = ${terms.join(", ")}`);
 		networkNote.hidden = !attribution.network_note;
 		setText(networkNote, attribution.network_note);
 		setText(methodNote, `${attribution.method}: ${attribution.note}`);
@@ -105,7 +108,7 @@ export function createPredictionView(root, store) {
 			setText(label, "–");
 			setText(number, "");
 			setText(of, "");
-			for (const node of [notes, beforeMarker, marker, others, networkNote]) node.hidden = true;
+			for (const node of [notes, beforeMarker, marker, others, networkNote, scale]) node.hidden = true;
 			for (const node of [sums, left, right, methodNote, faithfulnessNote]) setText(node, "");
 			label.className = "label";
 			return;
@@ -122,7 +125,7 @@ export function createPredictionView(root, store) {
 		const side = shown === "undecided" ? "" : prediction.favours ? "for" : "against";
 		label.className = `label ${withheld ? "" : side}`;
 		const p = task === "classification" ? prediction.probability : null;
-		setText(of, withheld || p === null ? "" : `“${name}”`);
+		setText(of, withheld || p === null ? "" : `${probabilityName(prediction.target)} =`);
 		setText(number, withheld || p === null ? "" : fmt(p));
 		drawOthers(prediction, data.model, withheld);
 		drawChoice(state, data.model.labels, task);
@@ -136,6 +139,7 @@ export function createPredictionView(root, store) {
 		marker.className = `marker ${side}`;
 		beforeMarker.hidden = withheld || !changed;
 		drawNotes(state, withheld);
+		sums.classList.toggle("stale", Boolean(state.earlyPrediction || attribution?.stale)); // they belong to the text before
 		if (withheld) setText(sums, "");
 		else if (attribution && !attribution.stale) drawSums(attribution, prediction, tokenNounOf(state));
 		if (withheld || !attribution) networkNote.hidden = true;
@@ -157,9 +161,8 @@ export function createPredictionView(root, store) {
 			beforeMarker.style.setProperty("left", `${(100 * (before.probability ?? 0)).toFixed(2)}%`);
 			const [old, shown] = [before, prediction].map((one) => labelOf(one, state.data.model));
 			const now = old === shown ? "still" : "now";
-			const after = prediction.probability === null ? valueText(prediction) : fmt(valueOf(prediction));
 			const what = prediction.probability === null ? "" : `: ${now} ${shown}`;
-			lines.push(`${valueText(before)} → ${after} (${differenceText(before, prediction)})${what}.`);
+			lines.push(`${changeText(before, prediction)}${what}.`);
 		}
 		if (state.guess && !withheld && state.guessed !== undefined) {
 			const percent = (x) => Math.round(100 * x);

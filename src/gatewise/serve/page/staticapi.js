@@ -5,12 +5,18 @@ import { HeatmapUnits } from "./heatmapunits.js";
 
 const files = new Map(); // the JSON of each file, fetched once
 
+let open = 0; // files that are being fetched
+let listener = () => {};
+/** As in api.js: call `f` with whether a request is in flight. */
+export const onBusy = (f) => (listener = f);
+
 function load(name) {
 	if (!files.has(name)) {
+		listener((open += 1) > 0);
 		const found = fetch(name).then((response) => {
 			if (!response.ok) throw new Error(`${name} is missing: the server answered ${response.status}.`);
 			return response.json();
-		});
+		}).finally(() => listener((open -= 1) > 0));
 		files.set(name, found.catch((error) => {
 			files.delete(name); // the next call tries again
 			throw error instanceof TypeError ? new Error("Cannot reach the server.") : error;

@@ -15,7 +15,9 @@ export const START = {
 	against: null, // the class to compare with; null: all others
 	choice: true, // whether both can be chosen: not in a report
 	changes: [],
+	served: null, // the name of the served model; null: the first one
 	b: null, // the text to compare with; null: none
+	bModel: null, // the name of the model of that text; null: the same one
 	guess: false,
 	present: false,
 	hide: [], // parts that a link hides

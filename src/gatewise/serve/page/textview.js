@@ -69,7 +69,8 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 	list.addEventListener("pointerleave", () => onHover?.(null));
 	list.addEventListener("click", (event) => wordOf(event) !== null && onSelect?.(wordOf(event)));
 	list.addEventListener("keydown", (event) => {
-		const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9 }[event.key];
+		const forward = isRightToLeft() ? -1 : 1;
+		const by = { ArrowLeft: -forward, ArrowRight: forward, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9 }[event.key];
 		if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
 		if (by !== undefined) {
 			event.preventDefault();
@@ -78,6 +79,8 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 			spans[next]?.focus();
 		} else if (event.key === "Enter") onSelect?.(focus);
 	});
+
+	const isRightToLeft = () => getComputedStyle(list).direction === "rtl";
 
 	/** One line over each row, through the centres of its words. A row begins where the last one ended. */
 	function drawLines() {
@@ -91,6 +94,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 		setAttr(lines, "width", width);
 		setAttr(lines, "height", height);
 		const rows = [...new Set(boxes.map((box) => box[1]))];
+		const [rowStart, rowEnd] = isRightToLeft() ? [width, 0] : [0, width];
 		const y = (top, p) => top + LINE_PADDING + (1 - p) * (LINE_HEIGHT - 2 * LINE_PADDING);
 		const half = view.prefix.numbers ? [] : rows; // the middle of numbers means nothing
 		const marks = half.map((top) => svg("path", { class: "half", d: `M0,${y(top, 0.5)}H${width}` }));
@@ -101,8 +105,8 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 			const dots = [];
 			boxes.forEach(([x, row], t) => {
 				if (row !== top) {
-					if (top !== null) d += `H${width}`;
-					d += `M0,${y(row, last).toFixed(1)}`;
+					if (top !== null) d += `H${rowEnd}`;
+					d += `M${rowStart},${y(row, last).toFixed(1)}`;
 					top = row;
 				}
 				const n = t === boxes.length - 1 ? probability.length - 1 : (t + 1) / stride;
@@ -149,10 +153,10 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 		if (spans[focus]) setAttr(spans[focus], "tabindex", -1);
 		focus = within(selected ?? 0, spans.length);
 		if (spans[focus]) setAttr(spans[focus], "tabindex", 0);
-		drawLegend(legend, scores ? view.sides : null);
+		drawLegend(legend, scores || view.prefix ? view.sides : null); // before the scores come, so that nothing moves then
 		list.classList.toggle("sign", view.sides?.sign ?? false);
 		const colour = scores ? `Colour: ${view.colourOf}, full at ±${view.prefix?.numbers ? number(clamp) : fmt(clamp)}` : "";
-		const stride = view.prefix?.stride > 1 ? `, every ${view.prefix.stride}th ${view.tokenNoun}` : "";
+		const stride = view.prefix?.stride > 1 ? `, every ${view.prefix.stride} ${view.tokenNoun}s` : "";
 		const line = view.prefix ? `Line: prediction up to each ${view.tokenNoun}, ${view.prefix.note}${stride}` : "";
 		setText(caption, [colour, line, view.before ? "Thin line: before the change" : ""].filter(Boolean).join(" · "));
 	}

@@ -80,6 +80,7 @@ export async function readFragment(fragment) {
 	if (query.get("all") === "1") found.allUnits = true;
 	if (["attribution", "unit", "off"].includes(query.get("by"))) found.colourBy = query.get("by");
 	if (/^[a-z-]{1,40}$/.test(query.get("m") ?? "")) found.method = query.get("m");
+	for (const [key, name] of [["served", "served"], ["bm", "bModel"]]) if (/^[\w.-]{1,200}$/.test(query.get(key) ?? "")) found[name] = query.get(key);
 	for (const key of ["target", "against"]) if (query.get(key)) found[key] = query.get(key).slice(0, 300);
 	if (query.get("x")) {
 		const changes = query.get("x").split(",").slice(0, 32);
@@ -112,6 +113,7 @@ export async function writeFragment(state, extra = {}) {
 	if (state.allUnits) query.set("all", "1");
 	if (state.colourBy !== "attribution") query.set("by", state.colourBy);
 	if (state.method) query.set("m", state.method);
+	for (const [key, name] of [["served", "served"], ["bm", "bModel"]]) if (state[name] !== null) query.set(key, state[name]);
 	for (const key of ["target", "against"]) if (state[key] !== null) query.set(key, state[key]);
 	if (state.changes.length) query.set("x", state.changes.map(writeChange).join(","));
 	if (state.guess) query.set("g", "1");

@@ -17,12 +17,15 @@ export function labelOf({ label, target, probability }, { task, labels, threshol
 	return Math.abs(second - (thresholds[0] ?? 0.5)) < DOUBT + 1e-9 ? "undecided" : safeText(label);
 }
 
-/** “positive” 0.82, or the number alone. */
+/** P(positive): the name of the one probability that the page shows, that of the explained class. */
+export const probabilityName = (target) => `P(${safeText(target)})`;
+
+/** P(positive) = 0.82, or the number alone. */
 export function valueText(prediction) {
-	return prediction.probability === null ? number(prediction.score) : `“${safeText(prediction.target)}” ${fmt(prediction.probability)}`;
+	return prediction.probability === null ? number(prediction.score) : `${probabilityName(prediction.target)} = ${fmt(prediction.probability)}`;
 }
 
-/** The prediction and the value of its target: negative, “positive” 0.18; of a number once. */
+/** The prediction and the probability of the explained class: negative, P(positive) = 0.18; a number once. */
 export const headingText = (prediction, model) => (prediction.probability === null ? safeText(prediction.label) : `${labelOf(prediction, model)}, ${valueText(prediction)}`);
 
 /** The difference of two values of one target, with its sign. */
@@ -31,6 +34,9 @@ export function differenceText(before, after) {
 	if (after.probability !== null) return fmt(difference, 2, true);
 	return scoreText(difference, true);
 }
+
+/** P(positive) = 0.38 → 0.62 (+0.24): two values of one target. */
+export const changeText = (before, after) => `${valueText(before)} → ${after.probability === null ? valueText(after) : fmt(after.probability)} (${differenceText(before, after)})`;
 
 /** A score with its sign: a logit with two decimals, for regression a number with four significant digits. */
 export const scoreText = (x, isNumber) => (isNumber ? (x > 0 ? "+" : "") + number(x) : fmt(x, 2, true));
@@ -43,7 +49,7 @@ const scaled = new WeakMap();
 export function lineOf(prefix, target, before = null) {
 	if (!prefix) return null;
 	if (!scaled.has(prefix)) {
-		if (prefix.probability) scaled.set(prefix, { ...prefix, note: `“${safeText(target)}” at the top` });
+		if (prefix.probability) scaled.set(prefix, { ...prefix, note: `${probabilityName(target)} = 1 at the top` });
 		else {
 			const all = [...prefix.score, ...(before?.score ?? [])];
 			const [low, high] = [Math.min(...all), Math.max(...all)];

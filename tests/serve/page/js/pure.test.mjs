@@ -4,24 +4,23 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const page = (name) => import(new URL(`../../../../src/gatewise/serve/page/${name}.js`, import.meta.url));
-const { fmt, safeText, fmtSmall } = await page("dom");
+const { fmt, safeText } = await page("dom");
 const { clampOf, lut, mix, rgb, STOPS, tint } = await page("colour");
 const { decode, halve, orderOf, toCsv, toLevels, TOP, topOf } = await page("heatmapdata");
 const { commonPrefix, differingWords, parseSeries, pieces, wordsOf } = await page("words");
 const { numbersAt, partTitles, stepFormula, stepLine } = await page("cellmath");
-const { differenceText, lineOf, mostProbable, scoreText, number, valueText } = await page("value");
+const { differenceText, lineOf, headingText, mostProbable, scoreText, number, valueText } = await page("value");
 const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
 const { fitToModel } = await page("linkfit");
 const { createStore, START, selectedWord } = await page("store");
 const { describeChange, fittingChanges } = await page("interventions");
+const { differenceOf } = await page("compare");
 
 test("numbers have a real minus and a stable width", () => {
   assert.equal(fmt(-1.005, 2), "\u22121.00");
   assert.equal(fmt(0.126, 2, true), "+0.13");
   assert.equal(fmt(-0.0001, 2, true), "±0.00");
   assert.equal(fmt(NaN), "–");
-  assert.equal(fmtSmall(3.4e-7), "+3e\u22127");
-  assert.equal(fmtSmall(-9.96e-9), "\u22121e\u22128");
 });
 
 test("what is shown of a text holds nothing invisible", () => {
@@ -115,7 +114,7 @@ test("the cell's numbers hang together in both directions", () => {
 });
 
 test("a line of arithmetic adds up, or says that it is rounded", () => {
-  const about = { word: "not", tokenNoun: "word", scoreName: "logit of good", now: "“good” 0.37" };
+  const about = { word: "not", tokenNoun: "word", scoreName: "logit of good", now: "P(good) = 0.37" };
   const n = numbersAt(unit, 1);
   assert.equal(stepLine(4, n, about), "kept = f · previous c = 0.93 × 1.42 = 1.32");
   assert.equal(stepLine(5, n, about), "i · g = 0.31 × \u22120.78 = \u22120.24;  c = kept + written = 1.32 + (\u22120.24) = 1.08");
@@ -202,10 +201,19 @@ test("changes are cut to the text, and said in words", () => {
   assert.equal(describeChange({ gate: "h", unit: 5, value: 0 }), "unit 5 ablated");
 });
 
+test("the number of differing words is a sentence", () => {
+  const sentences = [[0, 0], [1, 1], [3, 3], [1, 0], [2, 1]].map((counts) => differenceOf(counts, "word"));
+  assert.deepEqual(sentences, [
+    "No word differs.", "One word differs.", "3 words differ.",
+    "One word of the first text and no word of the second differ.", "2 words of the first text and one word of the second differ.",
+  ]);
+});
+
 test("a value is a probability, or a number in its own unit", () => {
   const label = { probability: 0.824, score: 1.2, target: "good" };
   const price = { probability: null, score: -1234.567, target: "price" };
-  assert.equal(valueText(label), "“good” 0.82");
+  assert.equal(valueText(label), "P(good) = 0.82");
+  assert.equal(headingText({ ...label, label: "bad" }, { task: "classification", labels: ["a", "b", "c"] }), "bad, P(good) = 0.82");
   assert.equal(valueText(price), "\u22121,235");
   assert.equal(number(0.00012345), "0.0001234");
   assert.deepEqual([0.00012345, -2, 0].map((x) => scoreText(x, true)), ["+0.0001234", "\u22122", "0"]);
@@ -222,5 +230,5 @@ test("the line of a regression is scaled to its numbers, those before a change i
   assert.equal(line.note, "from 0 at the bottom to 4 at the top");
   assert.equal(lineOf(after, "price"), line, "the same object, so that nothing is drawn again");
   const classes = lineOf({ stride: 2, probability: [0.5, 0.9], score: [0, 2] }, "good");
-  assert.deepEqual([classes.probability, classes.note], [[0.5, 0.9], "“good” at the top"]);
+  assert.deepEqual([classes.probability, classes.note], [[0.5, 0.9], "P(good) = 1 at the top"]);
 });

@@ -1,0 +1,272 @@
+"""What the page shows around its figure: waiting, errors, several models; paper, contrast, direction and layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.serve.page.conftest import MODELS, TEXTS, Watched, known_model
+
+Visit = Callable[..., Watched]
+TEXT = "I was never bored, not a bad film"
+SEVERAL = "text+wide+series"
+LINK = "#t=I+was+never+bored%2C+not+a+bad+film"
+
+
+def test_the_sum_of_the_scores_is_one_sentence(visit: Visit) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open(f"{LINK}&m=prefix-difference")
+    found = model.explain(TEXT, "prefix-difference")
+    terms = [f"{x:+.2f}".replace("-", "\u2212") for x in (found.target_score, found.base_value, found.scores.sum())]
+    assert page.inner_text("#prediction .sum") == "Logit of good {} = base value {}, words {}".format(*terms)
+    page.evaluate(
+        "() => { const { data } = gatewise.store.get();"
+        " const attribution = { ...data.attribution, adds_up: false, residual: 0.02 };"
+        " gatewise.store.set({ data: { ...data, attribution } }); }"
+    )
+    assert page.inner_text("#prediction .sum").endswith(", residual +0.02")
+
+
+def test_the_sum_is_not_shown_while_it_belongs_to_an_earlier_text(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(LINK)
+    assert page.locator("#prediction .sum").is_visible()
+    held: list[Any] = []
+    page.route(
+        "**/explain",
+        lambda route: held.append(route) if '"attribution"' in route.request.post_data else route.continue_(),
+    )
+    page.fill("#text", "a bad film")
+    page.wait_for_function("() => gatewise.store.get().data.inputText === 'a bad film'")
+    assert not page.locator("#prediction .sum").is_visible()
+    while not held:
+        page.wait_for_timeout(50)
+    held[0].continue_()
+    watched.settle()
+    assert page.locator("#prediction .sum").is_visible()
+
+
+@pytest.mark.parametrize("path", ["explain", "units/5?layer=0", "model"])
+def test_every_request_shows_the_busy_bar(visit: Visit, path: str) -> None:
+    watched = visit()
+    page = watched.open(f"{LINK}&u=5")
+    page.wait_for_selector("#busy", state="hidden")
+    held: list[Any] = []
+    page.route(f"**/{path}", lambda route: held.append(route))
+    if path == "explain":
+        page.fill("#text", "a bad film")
+        page.wait_for_selector("body.behind", state="attached")
+    elif path == "model":
+        page.evaluate("() => void import('/api.js').then(({ api }) => api.model(null))")
+    else:
+        page.click("#unitpanel summary")
+    page.wait_for_selector("#busy", state="visible")
+    page.unroute(f"**/{path}")  # which lets the held request go
+    page.wait_for_selector("#busy", state="hidden")
+    assert page.locator("body.behind").count() == 0
+
+
+def test_a_server_that_is_lost_at_the_start_leaves_one_message(visit: Visit) -> None:
+    watched = visit()
+    watched.expected.append("ERR_FAILED")
+    page = watched.page
+    page.route("**/model", lambda route: route.abort())
+    page.goto(f"{watched.home}/{LINK}")
+    page.wait_for_selector("#error:has-text('Cannot reach the server')")
+    assert not page.locator("#prediction, #words, #text, details, nav").locator("visible=true").count()
+    page.unroute("**/model")
+    page.click("#error button")
+    watched.settle()
+    assert page.locator("#text").is_visible()
+
+
+def test_compare_opens_below_the_words_with_the_text(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(LINK)
+    page.click("#comparebutton")
+    page.wait_for_function("() => document.querySelector('#compare .status')?.textContent.startsWith('Both texts are')")
+    assert page.input_value("#compare textarea") == TEXT
+    words, compare, changes = (page.locator(part).bounding_box() for part in ("#words", "#compare", "#interventions"))
+    assert words["y"] + words["height"] <= compare["y"] <= words["y"] + words["height"] + 20
+    assert compare["y"] + compare["height"] <= changes["y"]
+    page.fill("#compare textarea", TEXT.replace("bad", "good"))
+    page.wait_for_function("() => document.querySelector('#compare .status').textContent.endsWith('One word differs.')")
+    assert page.locator("#compare .marked").all_inner_texts() == ["bad", "good"]
+
+
+def test_one_text_in_two_models(visit: Visit) -> None:
+    watched, one, other = visit(SEVERAL), known_model(), MODELS["wide"]()
+    page = watched.open(LINK)
+    page.click("#comparebutton")
+    page.wait_for_selector("#compare select")
+    options = page.locator("#compare option").all_inner_texts()
+    assert options == ["text, as the first", "wide"], "a model of series reads no text"
+    page.select_option("#compare select", "wide")
+
+    def expect(text: str) -> None:
+        p, q = (model.predict_proba([text])[0, 1] for model in (one, other))
+        page.wait_for_function(
+            "wanted => document.querySelector('#compare .status').textContent.includes(wanted)",
+            arg=f"text P(good) = {p:.2f}, wide P(good) = {q:.2f}",
+        )
+        assert page.inner_text("#compare h3 >> nth=0").startswith("text: ")
+        assert page.inner_text("#compare h3 >> nth=1").startswith("wide: ")
+
+    expect(TEXT)
+    page.fill("#text", TEXTS[1])  # the text of the second model follows
+    expect(TEXTS[1])
+    page.wait_for_function("() => location.hash.includes('bm=wide')")
+
+
+def test_the_model_can_be_chosen(visit: Visit) -> None:
+    watched = visit(SEVERAL)
+    page = watched.open(LINK)
+    assert page.locator("#models option").all_inner_texts() == ["text", "wide", "series"]
+    page.select_option("#models", "wide")
+    page.wait_for_function("() => window.gatewise?.store.get().model?.served === 'wide'")
+    watched.settle()
+    assert page.input_value("#text") == TEXT
+    p = MODELS["wide"]().predict_proba([TEXT])[0, 1]
+    assert page.inner_text("#prediction .probability") == f"{p:.2f}"
+    assert "served=wide" in page.url
+    page.select_option("#models", "series")
+    page.wait_for_function("() => window.gatewise?.store.get().model?.served === 'series'")
+    watched.settle()
+    assert page.input_value("#text") != TEXT
+    watched.expected.append("404")
+    page.goto(f"{watched.home}/{LINK}&served=gone")
+    page.wait_for_function("() => document.querySelector('#hint').textContent.includes('not serve the model gone')")
+    watched.settle()
+    assert page.input_value("#models") == "text"
+
+
+def test_one_model_has_no_chooser(visit: Visit) -> None:
+    page = visit().open(LINK)
+    assert not page.locator("#models").is_visible()
+    page.click("#comparebutton")
+    page.wait_for_selector("#compare textarea")
+    assert not page.locator("#compare select").is_visible()
+
+
+SHIFTS = """
+    globalThis.shifts = [];
+    new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) shifts.push(
+        [one.value, ...one.sources.map(s => s.node?.id || s.node?.className || s.node?.nodeName)]); })
+        .observe({ type: 'layout-shift', buffered: true });
+"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 720)])
+def test_the_layout_hardly_shifts_while_the_page_loads(visit: Visit, width: int, height: int) -> None:
+    watched = visit(width=width, height=height)
+    page = watched.page
+    page.add_init_script(SHIFTS)
+    watched.open()
+    page.wait_for_timeout(500)
+    shifts = page.evaluate("() => shifts")
+    assert sum(value for value, *_ in shifts) < 0.1, shifts
+
+
+def test_every_animation_rests_after_five_seconds(visit: Visit) -> None:
+    watched = visit(reduced_motion="no-preference")
+    page = watched.open(LINK)
+    held: list[Any] = []
+    page.route("**/explain", lambda route: held.append(route))
+    page.fill("#text", "a bad film")
+    page.wait_for_selector("#busy", state="visible")
+    timings = page.evaluate(
+        "() => document.getAnimations().map(one => [one.animationName ?? 'transition',"
+        " one.effect.getComputedTiming().endTime])"
+    )
+    assert {"flow", "fill", "fade"} <= {name for name, _ in timings}
+    assert max(end for _, end in timings) <= 5000, timings
+    page.unroute("**/explain")
+    watched.settle()
+
+
+def test_paper_has_the_figure_without_controls(visit: Visit) -> None:
+    watched = visit(scheme="dark")
+    page = watched.open(LINK)
+    page.emulate_media(media="print", color_scheme="dark")
+    controls = page.locator("button, select, nav, #interventions").locator("visible=true")
+    assert controls.count() == 0
+    for part in ("#text", "#prediction .label", "#words .words", "#cell svg", "#words .legend"):
+        assert page.locator(part).is_visible()
+    assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 247)"
+
+
+def test_forced_colours_keep_signs_lines_and_the_selection(visit: Visit) -> None:
+    watched = visit(forced_colors="active")
+    page = watched.open(LINK)
+    style = "(part, name) => getComputedStyle(document.querySelector(part))[name]"
+
+    def get(part: str, name: str) -> str:
+        return str(page.evaluate(f"([part, name]) => ({style})(part, name)", [part, name]))
+
+    signs = {get(f".words [class*=' {sign}']", "borderTopStyle") for sign in "pn"}
+    assert signs == {"solid", "dashed"}
+    canvas = get("body", "backgroundColor")
+    assert get(".words .selected", "backgroundColor") != canvas
+    for line in (".prefixline", "#cell .edge"):
+        assert get(line, "stroke") not in (canvas, "none")
+    assert get("#prediction .marker:not(.before)", "backgroundColor") != canvas
+
+
+def test_headings_and_announcements(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(LINK)
+    page.click("#unitpanel summary")
+    page.wait_for_selector("#unitpanel h3")
+    levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
+    assert levels[0] == 1
+    assert all(level <= before + 1 for before, level in pairwise(levels))
+    names = page.locator("main h2").all_text_contents()
+    assert names[:4] == ["Text", "Prediction", "Words", "Compare two texts"]
+    page.fill("#text", "a bad film")
+    watched.settle()
+    p = known_model().predict_proba(["a bad film"])[0, 1]
+    page.wait_for_function(
+        "wanted => document.querySelector('[data-live]').textContent.endsWith(wanted)", arg=f", P(good) = {p:.2f}"
+    )
+
+
+def test_right_to_left_text(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(LINK)
+    page.fill("#text", "זה לא סרט רע בכלל " * 8)
+    watched.settle()
+    assert page.evaluate("() => getComputedStyle(document.querySelector('#text')).direction") == "rtl"
+    page.wait_for_function(
+        "() => document.querySelector('#words .prefixline')?.getAttribute('d').endsWith('H0') === false"
+    )
+    first, second = (page.locator(f".words [data-word='{n}']").bounding_box() for n in (0, 1))
+    assert first["x"] > second["x"]
+    width = page.evaluate("() => document.querySelector('#words .words').offsetWidth")
+    path = page.get_attribute("#words .prefixline", "d")
+    assert path.startswith(f"M{width},")
+    assert "H0M" in path
+    page.focus(".words [tabindex='0']")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("() => gatewise.store.get().w") == 1
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_word_of_5000_letters_does_not_widen_the_page(visit: Visit, width: int) -> None:
+    watched = visit(width=width)
+    page = watched.open(LINK)
+    page.fill("#text", "good " + "x" * 5000)
+    watched.settle()
+    page.click("#comparebutton")
+    page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 4")
+    page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")
+    page.wait_for_timeout(300)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    wide = page.evaluate(
+        "() => [...document.querySelectorAll('.word, .unitline, .readout, h3, p')]"
+        ".filter(one => one.getBoundingClientRect().right > innerWidth).map(one => one.outerHTML.slice(0, 80))"
+    )
+    assert wide == []
