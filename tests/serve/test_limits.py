@@ -145,9 +145,10 @@ def test_clients_that_do_not_read_are_closed(strict: Server) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(("127.0.0.1", strict.port))
     sock.sendall(head(strict.port, f"Content-Length: {len(body)}") + body)
+    sock.settimeout(60)
+    sock.recv(1, socket.MSG_PEEK)  # the answer has begun
     time.sleep(READ_TIMEOUT + 3)
     taken = 0
-    sock.settimeout(5)
     try:
         while part := sock.recv(1 << 20):
             taken += len(part)
@@ -197,4 +198,4 @@ def test_http_1_0_and_head(port: int) -> None:
         reply = read_reply(sock)
         assert reply.status == 200
         assert reply.headers["connection"] == "close"
-    assert ask(port, "HEAD", "/v2").status in (200, 405)
+    assert ask(port, "HEAD", "/v2").status == 200

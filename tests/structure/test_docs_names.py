@@ -46,7 +46,7 @@ def code(page: Path) -> list[str]:
 def wrong_names(text: str) -> list[str]:
     """What a line of code names and the repository lacks."""
     wrong = []
-    for verb, rest in re.findall(r"(?<![\w/.-])(?<!import )gatewise ([a-z]+)\b([^|#;]*)", text):
+    for verb, rest in re.findall(r"(?<![\w/.-])(?<!import )gatewise ([a-z]+(?:-[a-z]+)*)\b([^|#;]*)", text):
         if verb not in options():
             wrong.append(f"gatewise {verb}")
             continue

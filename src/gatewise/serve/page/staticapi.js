@@ -1,4 +1,4 @@
-// The API of an exported page: `gatewise export-page` writes this file as api.js. The answers are files beside the page.
+// The API of an exported page: `gatewise export-page` writes this file as api.js. The answers are files in its folder.
 
 import { decode } from "./heatmapdata.js";
 import { HeatmapUnits } from "./heatmapunits.js";
