@@ -1,5 +1,5 @@
-// gatewise.kernels._native. It reads arrays without a copy and returns arrays from the arena. Its caller, native.py,
-// checks the shapes.
+// gatewise.kernels._native. It reads arrays without a copy and returns arrays from the arena. Every function first checks
+// that its arguments fit together (checks.h).
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -7,14 +7,18 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <memory>
+#include <new>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "arena.h"
+#include "checks.h"
 #include "driver.h"
 #include "dual.h"
 #include "isas.h"
@@ -40,17 +44,15 @@ const T* data_or_null(const Maybe<T>& array) {
 }
 float* data_or_null(const std::optional<Out>& array) { return array ? array->data() : nullptr; }
 
-template <class Array>
-Index extent(const Array& array, size_t axis) {
-    return static_cast<Index>(array.shape(axis));
-}
-
 // A new array of this shape. The arena gets its memory back when its last owner is gone.
 Out new_array(std::initializer_list<Index> shape) {
     const std::vector<size_t> sizes(shape.begin(), shape.end());
-    size_t count = 1;
-    for (const size_t n : sizes) count *= n;
-    auto block = std::make_unique<Block>(allocate(count * sizeof(float)));
+    size_t bytes = sizeof(float);
+    for (const Index n : shape) {
+        require(n >= 0, "a size must not be negative");
+        if (__builtin_mul_overflow(bytes, static_cast<size_t>(n), &bytes)) throw std::bad_alloc();
+    }
+    auto block = std::make_unique<Block>(allocate(bytes));
     Block* held = block.get();
     const nb::capsule owner(held, [](void* p) noexcept {
         const std::unique_ptr<Block> owned(static_cast<Block*>(p));
@@ -80,7 +82,22 @@ nb::tuple forward(
     const Maybe<float>& mask, Index steps, bool reverse, bool binary, bool keep, const Maybe<float>& packed,
     const Maybe<int32_t>& base, const Maybe<float>& alpha) {
     const Isa& isa = find(isa_name);
-    const Index units = extent(weight_hh, 1), batch = extent(lengths, 0);
+    check_threads(threads);
+    const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size());
+    require(steps >= 0 && steps <= kMostSteps, "steps must be from 0 to 2^31 - 1");
+    const std::vector<Index> counts = checked_lengths(lengths, steps);
+    check_axes("pre", pre, 2);
+    check_shape("pre", pre, {index ? extent(pre, 0) : steps, kGates * units});
+    check_shape("index", index, {steps});
+    check_shape("h0", h0, {batch, units});
+    check_shape("c0", c0, {batch, units});
+    check_shape("mask", mask, {batch, units});
+    if (packed) check_shape("packed", packed, {isa.forward_weights_size(units)});
+    require(base.has_value() == alpha.has_value(), "base and alpha: give both or neither");
+    check_shape("base", base, {batch});
+    check_shape("alpha", alpha, {batch});
+    const std::vector<int32_t> rows = checked_rows("index", index, extent(pre, 0));
+    const std::vector<int32_t> base_rows = checked_rows("base", base, extent(pre, 0));
     const Out h = new_array({steps, units}), h_T = new_array({batch, units}), c_T = new_array({batch, units});
     std::optional<Out> c, gates;
     if (keep) {
@@ -93,11 +110,11 @@ nb::tuple forward(
         .binary = binary,
         .stream = false,
         .pre = pre.data(),
-        .index = data_or_null(index),
+        .index = index ? rows.data() : nullptr,
         .h0 = h0.data(),
         .c0 = c0.data(),
         .mask = data_or_null(mask),
-        .base = data_or_null(base),
+        .base = base ? base_rows.data() : nullptr,
         .alpha = data_or_null(alpha),
         .weights = reinterpret_cast<const Word*>(data_or_null(packed)),
         .h = h.data(),
@@ -108,7 +125,7 @@ nb::tuple forward(
     {
         const nb::gil_scoped_release released;
         run_forward(
-            isa, {.lengths = lengths.data(), .size = batch, .steps = steps, .threads = threads}, job, weight_hh.data());
+            isa, {.lengths = counts.data(), .size = batch, .steps = steps, .threads = threads}, job, weight_hh.data());
     }
     return nb::make_tuple(h, h_T, c_T, c, gates);
 }
@@ -116,7 +133,7 @@ nb::tuple forward(
 // weight_hh packed for `forward`, which takes it as `packed`.
 Out pack(const std::string& isa_name, const In<float>& weight_hh) {
     const Isa& isa = find(isa_name);
-    const Index units = extent(weight_hh, 1);
+    const Index units = checked_units(weight_hh);
     const Out packed = new_array({isa.forward_weights_size(units)});
     isa.pack_forward(
         units, weight_hh.data(), reinterpret_cast<Word*>(packed.data()), {.first = 0, .last = blocks_of(isa, units)});
@@ -129,7 +146,24 @@ nb::tuple backward(
     const Maybe<float>& mask, const In<float>& h, const In<float>& c, const Maybe<float>& dh, const Maybe<float>& dc,
     const In<float>& dh_T, const In<float>& dc_T, Index pre_rows, bool reverse, bool binary, bool with_dweight) {
     const Isa& isa = find(isa_name);
-    const Index units = extent(weight_hh, 1), batch = extent(lengths, 0), steps = extent(h, 0);
+    check_threads(threads);
+    check_axes("h", h, 2);
+    const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size()), steps = extent(h, 0);
+    require(steps <= kMostSteps, "h: there must be at most 2^31 - 1 steps");
+    const std::vector<Index> counts = checked_lengths(lengths, steps);
+    check_shape("h", h, {steps, units});
+    check_shape("c", c, {steps, units});
+    check_shape("gates", gates, {steps, blocks_of(isa, units), kGates, isa.lanes});
+    check_shape("dh", dh, {steps, units});
+    check_shape("dc", dc, {steps, units});
+    check_shape("h0", h0, {batch, units});
+    check_shape("c0", c0, {batch, units});
+    check_shape("mask", mask, {batch, units});
+    check_shape("dh_T", dh_T, {batch, units});
+    check_shape("dc_T", dc_T, {batch, units});
+    check_shape("index", index, {steps});
+    require(pre_rows >= 0 && (index || pre_rows == steps), "pre_rows: without an index, every step has a row");
+    const std::vector<int32_t> rows = checked_rows("index", index, pre_rows);
     const Out dpre = new_array({pre_rows, kGates * units});
     std::optional<Out> dweight;
     if (with_dweight) dweight = new_array({kGates * units, units});
@@ -156,9 +190,9 @@ nb::tuple backward(
     {
         const nb::gil_scoped_release released;
         run_backward(
-            isa, {.lengths = lengths.data(), .size = batch, .steps = steps, .threads = threads}, job,
+            isa, {.lengths = counts.data(), .size = batch, .steps = steps, .threads = threads}, job,
             {.weight_hh = weight_hh.data(),
-             .index = data_or_null(index),
+             .index = index ? rows.data() : nullptr,
              .pre_rows = pre_rows,
              .dpre = dpre.data(),
              .dweight = data_or_null(dweight)});
@@ -167,6 +201,11 @@ nb::tuple backward(
 }
 
 LinearShape linear_shape(const In<float>& x, const In<float>& weight, Index threads) {
+    check_threads(threads);
+    check_axes("x", x, 2);
+    check_axes("weight", weight, 2);
+    require(weight.size() > 0, "weight: expected (N, K), got no elements");
+    check_shape("x", x, {extent(x, 0), extent(weight, 1)});
     return {
         .rows = extent(x, 0), .size = {.outputs = extent(weight, 0), .inputs = extent(weight, 1)}, .threads = threads};
 }
@@ -175,6 +214,7 @@ Out linear(
     const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight, const In<float>& bias) {
     const Isa& isa = find(isa_name);
     const LinearShape shape = linear_shape(x, weight, threads);
+    check_shape("bias", bias, {shape.size.outputs});
     const Out y = new_array({shape.rows, shape.size.outputs});
     {
         const nb::gil_scoped_release released;
@@ -189,6 +229,7 @@ nb::tuple linear_backward(
     const Isa& isa = find(isa_name);
     const LinearShape shape = linear_shape(x, weight, threads);
     const Index outputs = shape.size.outputs, inputs = shape.size.inputs;
+    check_shape("dy", dy, {shape.rows, outputs});
     std::optional<Out> dx;
     if (with_dx) dx = new_array({shape.rows, inputs});
     const Out dweight = new_array({outputs, inputs}), dbias = new_array({outputs});
@@ -210,21 +251,34 @@ void count_above(
     const In<int32_t>& dilations, const In<int32_t>& per_kernel, const In<uint8_t>& masks, const In<float>& thresholds,
     const nb::ndarray<int32_t, nb::c_contig, nb::device::cpu>& counts) {
     const Isa& isa = find(isa_name);
+    check_threads(threads);
+    check_axes("values", values, 2);
+    const Index steps = extent(values, 0), channels = extent(values, 1), series = static_cast<Index>(lengths.size());
+    const std::vector<Index> steps_of = checked_lengths(lengths, steps);
+    const Index banks = static_cast<Index>(dilations.size()), features = static_cast<Index>(thresholds.size());
+    const std::vector<int32_t> spacing = checked_range("dilations", dilations, 0, kMostSteps);
+    const std::vector<int32_t> counts_of = checked_range("per_kernel", per_kernel, 0, kMostSteps);
+    check_shape("per_kernel", per_kernel, {banks});
+    check_shape("masks", masks, {banks, kConvolutionKernels, channels});
+    check_shape("thresholds", thresholds, {features});
+    require(
+        kConvolutionKernels * std::accumulate(counts_of.begin(), counts_of.end(), Index{0}) == features,
+        "thresholds: expected 84 times the sum of per_kernel");
+    check_shape("counts", counts, {series, features});
     const ConvolutionJob job{
-        .banks = extent(dilations, 0),
-        .channels = extent(values, 1),
-        .features = extent(thresholds, 0),
+        .banks = banks,
+        .channels = channels,
+        .features = features,
         .starts = nullptr,
         .values = values.data(),
-        .dilations = dilations.data(),
-        .per_kernel = per_kernel.data(),
+        .dilations = spacing.data(),
+        .per_kernel = counts_of.data(),
         .masks = masks.data(),
         .thresholds = thresholds.data(),
         .counts = counts.data()};
     const nb::gil_scoped_release released;
     run_count_above(
-        isa, {.lengths = lengths.data(), .size = extent(lengths, 0), .steps = extent(values, 0), .threads = threads},
-        job);
+        isa, {.lengths = steps_of.data(), .size = series, .steps = steps, .threads = threads}, job);
 }
 
 void adam_step(
@@ -232,13 +286,23 @@ void adam_step(
     const InOut& m, const InOut& v, float beta_1, float rest_1, float beta_2, float rest_2, float rate, float epsilon,
     float keep, float scale) {
     const Isa& isa = find(isa_name);
+    check_threads(threads);
+    require(m.size() == weight.size() && v.size() == weight.size(), "m and v must have the size of weight");
+    std::vector<int64_t> selected;
+    if (rows) {
+        check_axes("weight", weight, 2);
+        selected = checked_range("rows", *rows, 0, extent(weight, 0));
+        check_shape("grad", grad, {extent(*rows, 0), extent(weight, 1)});
+    } else {
+        require(grad.size() == weight.size(), "grad must have the size of weight");
+    }
     const AdamJob job{
         .decay = {.beta_1 = beta_1, .rest_1 = rest_1, .beta_2 = beta_2, .rest_2 = rest_2},
         .rate = rate,
         .epsilon = epsilon,
         .keep = keep,
         .scale = scale,
-        .rows = data_or_null(rows),
+        .rows = rows ? selected.data() : nullptr,
         .columns = rows ? extent(weight, 1) : 1,
         .grad = grad.data(),
         .weight = weight.data(),
@@ -253,24 +317,35 @@ void adam_catch_up(
     const InOut& v, const In<int64_t>& last, Index now, const In<float>& rates, const In<float>& epsilons,
     const In<float>& decays, float beta_1, float rest_1, float beta_2, float rest_2) {
     const Isa& isa = find(isa_name);
+    check_threads(threads);
+    check_axes("weight", weight, 2);
+    require(m.size() == weight.size() && v.size() == weight.size(), "m and v must have the size of weight");
+    const std::vector<int64_t> selected = checked_rows("rows", rows, extent(weight, 0));
+    const Index table_rows = rows ? extent(*rows, 0) : extent(weight, 0);
+    check_shape("last", last, {table_rows});
+    require(now >= 0, "now must not be negative");
+    for (const In<float>* numbers : {&rates, &epsilons, &decays})
+        require(static_cast<Index>(numbers->size()) > now, "rates, epsilons and decays must reach step `now`");
+    const std::vector<int64_t> steps_done = checked_range("last", last, 0, now + 1);
     const CatchUpJob job{
         .decay = {.beta_1 = beta_1, .rest_1 = rest_1, .beta_2 = beta_2, .rest_2 = rest_2},
         .rates = rates.data(),
         .epsilons = epsilons.data(),
         .decays = decays.data(),
-        .rows = data_or_null(rows),
-        .last = last.data(),
+        .rows = rows ? selected.data() : nullptr,
+        .last = steps_done.data(),
         .now = now,
         .columns = extent(weight, 1),
         .weight = weight.data(),
         .m = m.data(),
         .v = v.data()};
     const nb::gil_scoped_release released;
-    run_adam_catch_up(isa, threads, job, extent(last, 0));
+    run_adam_catch_up(isa, threads, job, table_rows);
 }
 
 double sum_of_squares(const std::string& isa_name, Index threads, const In<float>& x) {
     const Isa& isa = find(isa_name);
+    check_threads(threads);
     const nb::gil_scoped_release released;
     return run_sum_of_squares(isa, threads, x.data(), static_cast<Index>(x.size()));
 }
@@ -289,18 +364,29 @@ nb::tuple activate(const std::string& isa_name, const In<float>& x) {
 double fit_squared_hinge(
     const In<std::int32_t>& starts, const In<std::int32_t>& columns, const In<float>& values, const In<float>& sign,
     const In<double>& cost, int max_passes, double tol, const nb::ndarray<double, nb::c_contig, nb::device::cpu>& w) {
-    const SparseRows x = {
-        .n = extent(sign, 0), .starts = starts.data(), .columns = columns.data(), .values = values.data()};
+    const Index n = static_cast<Index>(sign.size()), entries = static_cast<Index>(columns.size());
+    check_shape("sign", sign, {n});
+    check_shape("cost", cost, {n});
+    check_shape("starts", starts, {n + 1});
+    check_shape("values", values, {entries});
+    check_axes("w", w, 1);
+    const std::vector<std::int32_t> ends = checked_range("starts", starts, 0, entries + 1);
+    require(std::is_sorted(ends.begin(), ends.end()), "starts must not decrease");
+    const std::vector<std::int32_t> features = checked_range("columns", columns, 0, extent(w, 0));
+    const SparseRows x = {.n = n, .starts = ends.data(), .columns = features.data(), .values = values.data()};
     const nb::gil_scoped_release released;
     return squared_hinge(x, sign.data(), cost.data(), max_passes, tol, w.data());
 }
 
-Segments segments_of(Index threads, const In<int64_t>& lengths, Index width) {
-    return {.lengths = lengths.data(), .size = extent(lengths, 0), .width = width, .threads = threads};
+Segments segments_of(Index threads, const std::vector<Index>& lengths, Index width) {
+    check_threads(threads);
+    return {.lengths = lengths.data(), .size = std::ssize(lengths), .width = width, .threads = threads};
 }
 
 Out segment_reduce(Index threads, bool maximum, const In<float>& x, const In<int64_t>& lengths) {
-    const Segments segments = segments_of(threads, lengths, extent(x, 1));
+    check_axes("x", x, 2);
+    const std::vector<Index> counts = checked_lengths(lengths, extent(x, 0));
+    const Segments segments = segments_of(threads, counts, extent(x, 1));
     const Out out = new_array({segments.size, segments.width});
     {
         const nb::gil_scoped_release released;
@@ -311,13 +397,17 @@ Out segment_reduce(Index threads, bool maximum, const In<float>& x, const In<int
 
 nb::object repeat_rows(
     Index threads, const In<float>& grad, const In<int64_t>& lengths, Index steps, nb::object add_to) {
-    const Segments segments = segments_of(threads, lengths, extent(grad, 1));
+    check_axes("grad", grad, 2);
+    const std::vector<Index> counts = checked_lengths(lengths, steps);
+    const Segments segments = segments_of(threads, counts, extent(grad, 1));
+    check_shape("grad", grad, {segments.size, segments.width});
     const bool add = !add_to.is_none();
     nb::object out = add ? add_to : nb::cast(new_array({steps, segments.width}));
-    float* const to = nb::cast<InOut>(out).data();
+    const InOut to = nb::cast<InOut>(out, false);
+    check_shape("add_to", to, {steps, segments.width});
     {
         const nb::gil_scoped_release released;
-        repeat_rows(segments, add, grad.data(), to);
+        repeat_rows(segments, add, grad.data(), to.data());
     }
     return out;
 }
@@ -325,13 +415,18 @@ nb::object repeat_rows(
 nb::object max_backward(
     Index threads, const In<float>& x, const In<float>& largest, const In<float>& grad, const In<int64_t>& lengths,
     nb::object add_to) {
-    const Segments segments = segments_of(threads, lengths, extent(x, 1));
+    check_axes("x", x, 2);
+    const std::vector<Index> counts = checked_lengths(lengths, extent(x, 0));
+    const Segments segments = segments_of(threads, counts, extent(x, 1));
+    check_shape("largest", largest, {segments.size, segments.width});
+    check_shape("grad", grad, {segments.size, segments.width});
     const bool add = !add_to.is_none();
     nb::object out = add ? add_to : nb::cast(new_array({extent(x, 0), segments.width}));
-    float* const to = nb::cast<InOut>(out).data();
+    const InOut to = nb::cast<InOut>(out, false);
+    check_shape("add_to", to, {extent(x, 0), segments.width});
     {
         const nb::gil_scoped_release released;
-        max_backward(segments, add, x.data(), largest.data(), grad.data(), to);
+        max_backward(segments, add, x.data(), largest.data(), grad.data(), to.data());
     }
     return out;
 }

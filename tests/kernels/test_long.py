@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.kernels.interface import LSTMCall, SavedActivations
+from gatewise.kernels.interface import Kernel, LSTMCall, SavedActivations
 from gatewise.kernels.native import Native
 from gatewise.kernels.reference import Reference
 from tests.kernels.batches import HERE, needs_native
@@ -60,3 +60,24 @@ def test_ten_thousand_steps(wanted: tuple[Any, Any, Any, Any], name: str, thread
     got_back = kernel.backward(_saved(got.saved), dh, **gradients)
     for field in BACKWARD:
         assert_close(getattr(got_back, field), getattr(back, field), 2e-5, field)
+
+
+@pytest.mark.parametrize("kernel", [Native(), Reference()], ids=["native", "reference"])
+def test_the_gradient_of_the_weights_over_ten_thousand_steps(kernel: Kernel) -> None:
+    """The rounding errors of its sum do not grow with the number of steps."""
+    rng, units, steps = np.random.default_rng(14), 21, 10_000
+    call = {
+        "pre": rng.normal(size=(steps, 4 * units)).astype(np.float32),
+        "lengths": np.array([steps]),
+        "weight_hh": (rng.normal(size=(4 * units, units)) / np.sqrt(units)).astype(np.float32),
+        "h0": np.zeros((1, units), np.float32),
+        "c0": np.zeros((1, units), np.float32),
+    }
+    dh, zeros = rng.normal(size=(steps, units)).astype(np.float32), call["h0"]
+    got = kernel.backward(_saved(kernel.forward(LSTMCall(index=None, **call)).saved), dh, zeros, zeros).dweight_hh
+    exact = Reference().forward(LSTMCall(index=None, **_wide(call)))
+    wide = dh.astype(np.float64), zeros.astype(np.float64), zeros.astype(np.float64)
+    wanted = Reference().backward(_saved(exact.saved), *wide).dweight_hh
+    assert got is not None
+    assert wanted is not None
+    assert np.linalg.norm(got - wanted) < 6e-7 * np.linalg.norm(wanted)

@@ -233,3 +233,28 @@ def test_refused() -> None:
     for message, changed in wrong:
         with pytest.raises(InputError, match=message):
             lstm(**{**good, **changed})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"h0": torch.zeros(1, 4)}, "h0: expected"),
+        ({"c0": torch.zeros(1, 4)}, "c0: expected"),
+        ({"weight_hh": torch.zeros(4000, 1000)}, "h0: expected"),
+        ({"lengths": torch.tensor([2**62] * 4 + [5, 5, 5])}, "lengths: sequence 0 has"),
+        ({"pre_rows": 16}, "saved: 15 steps, 16 rows of pre"),
+    ],
+)
+def test_the_operator_of_the_gradient_refuses_what_does_not_fit(change: dict[str, Any], message: str) -> None:
+    """Programs can call it with any tensors."""
+    lengths, weight, zeros = torch.tensor([5, 5, 5]), torch.randn(16, 4), torch.zeros(3, 4)
+    forward = torch.ops.gatewise.lstm.default
+    h, c, _, _, gates = forward(
+        torch.randn(15, 16), None, lengths, weight, zeros, zeros, None, False, "sigmoid", True, True, get().name
+    )
+    arguments = {"packed_gates": gates, "index": None, "lengths": lengths, "weight_hh": weight, "h0": zeros}
+    arguments |= {"c0": zeros, "mask": None, "h": h, "c": c, "dh": None, "dc": None, "dh_T": zeros, "dc_T": zeros}
+    arguments |= {"pre_rows": 15, "reverse": False, "gate": "sigmoid", "kernel": get().name}
+    torch.ops.gatewise.lstm_backward.default(**{**arguments, "packed_gates": gates.clone()})
+    with pytest.raises(InputError, match=message):
+        torch.ops.gatewise.lstm_backward.default(**{**arguments, **change})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
+import os
+import signal
 import sys
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
 
 from gatewise.errors import InputError
@@ -195,6 +198,50 @@ def test_starts_as_in_keras() -> None:
             assert abs(float(values.std()) - limit / np.sqrt(3)) < 0.01 * limit
 
 
+def test_recurrent_weights_have_orthonormal_columns() -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        weight = LSTM(3, 24, dtype=dtype).weight_hh_l0.detach().double()
+        torch.testing.assert_close(weight.T @ weight, torch.eye(24, dtype=torch.float64), atol=5e-2, rtol=0)
+    torch.manual_seed(3)
+    first = LSTM(3, 24).state_dict()
+    torch.manual_seed(3)
+    assert all(torch.equal(first[name], value) for name, value in LSTM(3, 24).state_dict().items())
+    assert LSTM(3, 24, device="meta").weight_hh_l0.shape == (96, 24)
+
+
+def test_a_forked_child_constructs_one() -> None:
+    """torch's QR would wait there for threads that only the parent has."""
+    LSTM(100, 256)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(300)  # ends a child that waits
+        LSTM(100, 256)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's own use of it
+def test_forward_mode_derivatives_are_refused() -> None:
+    """They would be 0."""
+    ours, x = LSTM(3, 5), torch.randn(4, 2, 3)
+    with pytest.raises(InputError, match=r"x has a forward-mode derivative \(torch.func.jvp, jacfwd\).* reverse mode"):
+        torch.func.jvp(lambda x: ours(x)[0], (x,), (x,))
+    with pytest.raises(InputError, match="x has a forward-mode derivative"):
+        torch.func.jacfwd(lambda x: ours(x)[0])(x)
+    states = torch.zeros(1, 2, 5)
+    with pytest.raises(InputError, match="c0 has a forward-mode derivative"):
+        torch.func.jvp(lambda c: ours(x, (states, c))[0], (states,), (states,))
+    name = "weight_hh_l0"
+    with pytest.raises(InputError, match="weight_hh has a forward-mode derivative"):
+        torch.func.jvp(
+            lambda w: torch.func.functional_call(ours, {name: w}, (x,))[0], (ours.weight_hh_l0,), (ours.weight_hh_l0,)
+        )
+    with forward_ad.dual_level(), pytest.raises(InputError, match="x has a forward-mode derivative"):
+        ours(forward_ad.make_dual(x, x))
+    with forward_ad.dual_level():
+        ours(x)  # nothing to differentiate
+
+
 def test_number_of_parameters() -> None:
     """The tutorial's layer: 4 (100 · 32 + 100 · 100 + 100)."""
     assert sum(parameter.numel() for parameter in LSTM(32, 100).parameters()) == 53_200
@@ -321,6 +368,9 @@ def test_refused() -> None:
         ("c_0: expected", lambda: ours(x, (torch.zeros(1, 2, 5), torch.zeros(2, 5)))),
         ("c_0 is torch.float64", lambda: ours(x, (torch.zeros(1, 2, 5), torch.zeros(1, 2, 5).double()))),
         ("lengths sum to 3", lambda: ours(x[:, 0], lengths=torch.tensor([3]))),
+        ("lengths: sequence 0 has", lambda: ours(x[:0, 0], lengths=torch.tensor([2**62] * 4))),
+        ("lengths: sequence 1 has a negative length", lambda: ours(x[:, 0], lengths=torch.tensor([5, -1]))),
+        ("lengths: expected", lambda: ours(x[:, 0], lengths=torch.tensor([[4]]))),
         ("a PackedSequence has its own", lambda: ours(pack_sequence([x[:, 0]]), lengths=torch.tensor([4]))),
         ("input: expected", lambda: ours(x, lengths=torch.tensor([4]))),
         ("hidden_size", lambda: LSTM(3, 0)),

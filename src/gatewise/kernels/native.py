@@ -24,7 +24,7 @@ import numpy as np
 from gatewise.errors import InputError, KernelUnavailable, quote
 from gatewise.kernels.interface import Backward, Forward, LSTMCall, Projected, SavedActivations
 from gatewise.kernels.threads import MOST_THREADS, threads
-from gatewise.kernels.validation import check_backward, check_forward, check_project, check_saved
+from gatewise.kernels.validation import check_backward, check_forward, check_project
 from gatewise.types import Array, Precision
 
 ISAS = ("avx512", "avx2", "neon", "portable")  # the instruction sets with a build, best first
@@ -80,12 +80,11 @@ class Native:
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         extension = _extension()
-        check_forward(self, call)
+        steps = check_forward(self, call)
         index, lengths, interpolation = call.index, call.lengths, call.interpolation
         if not lengths.flags.c_contiguous or not (index is None or index.flags.c_contiguous):
             lengths, index = lengths.copy(), None if index is None else index.copy()
             call = replace(call, lengths=lengths, index=index)
-        steps = int(lengths.sum())
         if steps > _MOST_STEPS:
             raise InputError(f"lengths: {steps} steps in one batch; the native kernel takes at most {_MOST_STEPS}")
         name = self._isa or isa()
@@ -124,14 +123,13 @@ class Native:
         """
         extension = _extension()
         check_backward(self, saved, dh, dh_T, dc_T, dc)
-        name = self._isa or isa()
-        check_saved(saved, name, extension.lanes(name))
+        index = saved.index
         gradients = extension.backward(
-            name,
+            self._isa or isa(),
             self._threads or threads(),
             saved.packed_gates,
-            saved.index,
-            saved.lengths,
+            None if index is None else np.ascontiguousarray(index),
+            np.ascontiguousarray(saved.lengths),
             saved.weight_hh,
             saved.h0,
             saved.c0,

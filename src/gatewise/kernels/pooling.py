@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.kernels import get, native
-from gatewise.kernels.ragged import starts_of
+from gatewise.kernels.ragged import starts_of, total_steps
 from gatewise.kernels.threads import threads
 from gatewise.types import Array, Lengths
 
@@ -84,9 +84,7 @@ def _reduce(x: Array, lengths: Lengths, how: Literal["sum", "max"]) -> Array:
 
 def _check(x: Array | None, lengths: Lengths, grad: Array | None = None, add_to: Array | None = None) -> int:
     """The number N of steps. Raises InputError unless x and add_to are (N, H) and grad (B, H), of one dtype."""
-    if lengths.ndim != 1 or lengths.dtype != np.int64 or (len(lengths) and int(lengths.min()) < 0):
-        raise InputError(f"pooling: lengths must be (B,) int64, at least 0; got {lengths.shape} {lengths.dtype}")
-    steps: int = sum(lengths.tolist())  # of Python's integers, which do not overflow
+    steps = total_steps(lengths)
     given = [(name, a) for name, a in (("x", x), ("grad", grad), ("add_to", add_to)) if a is not None]
     for name, array in given:
         rows = len(lengths) if name == "grad" else steps

@@ -24,6 +24,24 @@ def starts_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
     return starts
 
 
+def total_steps(lengths: NDArray[Any]) -> int:
+    """The number N of steps: the sum of lengths (B,) int64.
+
+    Raises InputError for another shape or dtype, for a negative length, and for lengths that could sum to more than 63
+    bits hold: that sum would wrap around, perhaps to the number of rows that there are.
+    """
+    if lengths.ndim != 1 or lengths.dtype != np.int64:
+        raise InputError(f"lengths: expected (B,) int64, got {lengths.shape} {lengths.dtype}")
+    if not len(lengths):
+        return 0
+    if int(lengths.min()) < 0:
+        raise InputError(f"lengths: sequence {int(lengths.argmin())} has a negative length")
+    if int(lengths.max()) * len(lengths) >= 2**63:
+        longest = int(lengths.argmax())
+        raise InputError(f"lengths: sequence {longest} has {int(lengths[longest])} steps, more than fit into memory")
+    return int(lengths.sum())
+
+
 @dataclass(frozen=True)
 class Ragged:
     """B sequences of different lengths. values: (N, ...), lengths: (B,) int64 with sum N.
@@ -37,12 +55,9 @@ class Ragged:
     lengths: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.lengths.ndim != 1 or self.lengths.dtype != np.int64:
-            raise InputError(f"lengths: expected (B,) int64, got {self.lengths.shape} {self.lengths.dtype}")
-        if len(self.lengths) and int(self.lengths.min()) < 0:
-            raise InputError(f"lengths: sequence {int(self.lengths.argmin())} has a negative length")
-        if int(self.lengths.sum()) != len(self.values):
-            raise InputError(f"lengths sum to {int(self.lengths.sum())}, but there are {len(self.values)} rows")
+        steps = total_steps(self.lengths)
+        if steps != len(self.values):
+            raise InputError(f"lengths sum to {steps}, but there are {len(self.values)} rows")
 
     @classmethod
     def of(cls, sequences: Sequence[Any], dtype: Any = None) -> Ragged:

@@ -37,9 +37,9 @@ class Reference:
         return Projected(dpre @ weight_ih if with_dx else None, dpre.T @ x, dpre.sum(axis=0))
 
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
-        check_forward(self, call)
+        steps = check_forward(self, call)
         pre, index, mask, interpolation = call.pre, call.index, call.mask, call.interpolation
-        units, steps = call.weight_hh.shape[1], int(call.lengths.sum())
+        units = call.weight_hh.shape[1]
         h_now, c_now = call.h0.copy(), call.c0.copy()  # (B, H): current state of each sequence
         h, c = np.empty((2, steps, units), dtype=pre.dtype)
         gates = np.empty((steps, 4 * units), dtype=pre.dtype)
@@ -70,7 +70,8 @@ class Reference:
         gates = saved.packed_gates.reshape(steps, 4 * units)
         dh_now, dc_now = dh_T.copy(), dc_T.copy()  # (B, H): gradients from later steps
         dpre_rows = np.empty_like(gates)
-        dweight_hh = np.zeros_like(saved.weight_hh) if with_dweight else None
+        # In float64, since thousands of steps are added one by one. The native kernel adds 128 steps at a time.
+        sum_dweight_hh = np.zeros(saved.weight_hh.shape, dtype=np.float64) if with_dweight else None
         for active, rows, before in reversed(_steps_with_previous(saved)):
             first = before < 0  # the first step: the previous state is the initial one
             h_prev = np.where(first[:, None], saved.h0[active], saved.h[before])  # (A, H)
@@ -86,8 +87,9 @@ class Reference:
             if saved.mask is not None:
                 dh_now[active] *= saved.mask[active]
             dpre_rows[rows] = dpre
-            if dweight_hh is not None:
-                dweight_hh += dpre.T @ h_prev  # (4H, A) @ (A, H)
+            if sum_dweight_hh is not None:
+                sum_dweight_hh += dpre.T @ h_prev  # (4H, A) @ (A, H)
+        dweight_hh = None if sum_dweight_hh is None else sum_dweight_hh.astype(gates.dtype)
         if saved.index is None:
             return Backward(dpre_rows, dweight_hh, dh_now, dc_now)
         dpre_distinct = np.zeros((saved.pre_rows, 4 * units), dtype=gates.dtype)

@@ -4,50 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, quote
 from gatewise.kernels.interface import Kernel, LSTMCall, SavedActivations
+from gatewise.kernels.ragged import total_steps
 from gatewise.types import Array
 
 
-def check_forward(kernel: Kernel, call: LSTMCall[Array]) -> None:
-    """Raise InputError, naming the array, unless the arguments fit together. Kernels rely on this check."""
-    pre, index, lengths, weight_hh = call.pre, call.index, call.lengths, call.weight_hh
-    if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
-        raise InputError(f"weight_hh: expected (4H, H), got {weight_hh.shape}")
-    units, batch = weight_hh.shape[1], len(lengths)
-    if call.gate not in ("sigmoid", "binary"):
-        raise InputError(f"gate must be 'sigmoid' or 'binary', not {call.gate!r}")
-    if lengths.ndim != 1 or lengths.dtype != np.int64:
-        raise InputError(f"lengths: expected (B,) int64, got {lengths.shape} {lengths.dtype}")
-    if batch and int(lengths.min()) < 0:
-        raise InputError(f"lengths: sequence {int(lengths.argmin())} has a negative length")
-    steps = int(lengths.sum())
+def check_forward(kernel: Kernel, call: LSTMCall[Array]) -> int:
+    """The number N of steps. Raises InputError, naming the array, unless the arguments fit together. Kernels rely on
+    this check.
+    """
+    pre, index = call.pre, call.index
+    units, steps = _check_sizes(call)
+    batch = len(call.lengths)
     if index is None:
         _expect("pre", pre, (steps, 4 * units))
     else:
         if pre.ndim != 2 or pre.shape[1] != 4 * units:
             raise InputError(f"pre: expected (U, {4 * units}), got {pre.shape}")
-        if index.shape != (steps,) or index.dtype != np.int32:
-            raise InputError(f"index: expected ({steps},) int32, got {index.shape} {index.dtype}")
-        if steps and not (int(index.min()) >= 0 and int(index.max()) < len(pre)):
-            raise InputError(
-                f"index: rows must be from 0 to {len(pre) - 1}, found {int(index.min())} to {int(index.max())}"
-            )
-    named = {"weight_hh": weight_hh, "pre": pre, "h0": call.h0, "c0": call.c0}
+        _check_rows("index", index, (steps,), len(pre))
+    named = {"weight_hh": call.weight_hh, "pre": pre, "h0": call.h0, "c0": call.c0}
     if call.mask is not None:
         named["mask"] = call.mask
-    for name in ("h0", "c0", "mask"):
-        if name in named:
-            _expect(name, named[name], (batch, units))
     if call.interpolation is not None:
         base, alpha = call.interpolation
-        if base.shape != (batch,) or base.dtype != np.int32:
-            raise InputError(f"base: expected ({batch},) int32, got {base.shape} {base.dtype}")
-        if batch and not (int(base.min()) >= 0 and int(base.max()) < len(pre)):
-            raise InputError(f"base: rows must be from 0 to {len(pre) - 1}")
+        _check_rows("base", base, (batch,), len(pre))
         _expect("alpha", alpha, (batch,))
         named["alpha"] = alpha
     _same_kind(kernel, named)
+    return steps
 
 
 def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None, dpre: Array | None) -> None:
@@ -70,18 +55,58 @@ def check_project(kernel: Kernel, x: Array, weight_ih: Array, bias: Array | None
 def check_backward(
     kernel: Kernel, saved: SavedActivations, dh: Array | None, dh_T: Array, dc_T: Array, dc: Array | None
 ) -> None:
-    """Raise InputError, naming the array, unless the gradients fit the saved activations."""
-    named = {"weight_hh": saved.weight_hh, "dh_T": dh_T, "dc_T": dc_T}
+    """Raise InputError, naming the array, unless the gradients fit the saved activations and these are what `forward`
+    returns: the torch operator, and programs that keep activations, build them anew. Kernels rely on this check.
+    """
+    units, steps = _check_sizes(saved)
+    rows = steps, units
+    lanes = kernel.lanes(units)
+    _expect("saved: h", saved.h, rows)
+    _expect("saved: c", saved.c, rows)
+    shape = (steps, -(-units // lanes), 4, lanes)
+    if saved.packed_gates.shape != shape:
+        raise InputError(f"saved: gates {saved.packed_gates.shape}, but this kernel stores them as {shape}")
+    if saved.index is not None:
+        _check_rows("saved: index", saved.index, (steps,), saved.pre_rows)
+    elif saved.pre_rows != steps:
+        raise InputError(f"saved: {steps} steps, {saved.pre_rows} rows of pre and no index")
+    named = {"weight_hh": saved.weight_hh, "h0": saved.h0, "c0": saved.c0, "h": saved.h, "c": saved.c}
+    named |= {"packed_gates": saved.packed_gates, "dh_T": dh_T, "dc_T": dc_T}
+    if saved.mask is not None:
+        named["mask"] = saved.mask
     for name, array in (("dh", dh), ("dc", dc)):
         if array is not None:
-            _expect(name, array, saved.h.shape)
+            _expect(name, array, rows)
             named[name] = array
     _expect("dh_T", dh_T, saved.h0.shape)
     _expect("dc_T", dc_T, saved.h0.shape)
-    if saved.mask is not None:
-        _expect("mask", saved.mask, saved.h0.shape)
-        named["mask"] = saved.mask
     _same_kind(kernel, named)
+    if kernel.consumes_saved and not saved.packed_gates.flags.writeable:
+        raise InputError("saved: read-only after its backward pass; for a second pass keep SavedActivations.copy()")
+
+
+def _check_sizes(run: LSTMCall[Array] | SavedActivations) -> tuple[int, int]:
+    """H and N of what a call and its saved activations have in common."""
+    weight_hh = run.weight_hh
+    if weight_hh.ndim != 2 or weight_hh.shape[0] != 4 * weight_hh.shape[1] or weight_hh.shape[1] == 0:
+        raise InputError(f"weight_hh: expected (4H, H), got {weight_hh.shape}")
+    if run.gate not in ("sigmoid", "binary"):
+        raise InputError(f"gate must be 'sigmoid' or 'binary', not {quote(run.gate)}")
+    units, steps = weight_hh.shape[1], total_steps(run.lengths)
+    states = len(run.lengths), units
+    _expect("h0", run.h0, states)
+    _expect("c0", run.c0, states)
+    if run.mask is not None:
+        _expect("mask", run.mask, states)
+    return units, steps
+
+
+def _check_rows(name: str, index: Array, shape: tuple[int], rows: int) -> None:
+    """index: int32 row numbers, from 0 to below `rows`."""
+    if index.shape != shape or index.dtype != np.int32:
+        raise InputError(f"{name}: expected {shape} int32, got {index.shape} {index.dtype}")
+    if len(index) and not (int(index.min()) >= 0 and int(index.max()) < rows):
+        raise InputError(f"{name}: rows must be from 0 to {rows - 1}, found {int(index.min())} to {int(index.max())}")
 
 
 def _expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
@@ -99,20 +124,3 @@ def _same_kind(kernel: Kernel, named: dict[str, Array]) -> None:
             raise InputError(f"{name} is {array.dtype.name}, {first} is {dtype.name}: their dtypes must be equal")
         if not array.flags.c_contiguous:
             raise InputError(f"{name} must be C-contiguous")
-
-
-def check_saved(saved: SavedActivations, name: str, lanes: int) -> None:
-    """Raise InputError unless `saved` is what `forward` returns: the torch operator builds it anew from its tensors."""
-    rows, units = saved.h.shape
-    shape = (rows, -(-units // lanes), 4, lanes)
-    if saved.packed_gates.shape != shape:
-        raise InputError(f"saved: gates {saved.packed_gates.shape}, but instruction set {name} stores them as {shape}")
-    if int(saved.lengths.sum()) != rows or saved.c.shape != saved.h.shape:
-        raise InputError(f"saved: {rows} rows of h, {len(saved.c)} of c, {int(saved.lengths.sum())} steps")
-    if saved.index is None:
-        if saved.pre_rows != rows:
-            raise InputError(f"saved: {rows} steps, {saved.pre_rows} rows of pre and no index")
-    elif saved.index.shape != (rows,) or (rows and not 0 <= saved.index.min() <= saved.index.max() < saved.pre_rows):
-        raise InputError(f"saved: the index does not fit {rows} steps and {saved.pre_rows} rows of pre")
-    if not saved.packed_gates.flags.writeable:
-        raise InputError("saved: read-only after its backward pass; for a second pass keep SavedActivations.copy()")

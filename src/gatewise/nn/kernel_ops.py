@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, library
+from torch.autograd import forward_ad
 
 from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall, SavedActivations, get
@@ -49,7 +50,8 @@ def lstm(
     empty (0, H), which saves memory where no gradient is recorded. kernel: one of `gatewise.kernels.NAMES`, for
     float32; None for the default one.
 
-    Gradients are of first order only. Raises InputError for arguments that do not fit together.
+    Gradients are of first order only. Raises InputError for arguments that do not fit together, and for one with a
+    forward-mode derivative (torch.func.jvp, jacfwd).
 
     >>> lengths = torch.tensor([2, 1])
     >>> h, c, h_T, c_T = lstm(torch.ones(3, 8), None, lengths, torch.ones(8, 2), torch.zeros(2, 2), torch.zeros(2, 2))
@@ -73,6 +75,7 @@ def _default_kernel() -> str:
 
 def _kernel_for(wanted: str | None, named: Mapping[str, Tensor]) -> str:
     """Name of the kernel for these tensors. Raises InputError where no kernel computes on them."""
+    _refuse_forward_mode(named)
     first, dtype = next((name, tensor.dtype) for name, tensor in named.items())
     for name, tensor in named.items():
         if tensor.device.type != "cpu":
@@ -86,6 +89,18 @@ def _kernel_for(wanted: str | None, named: Mapping[str, Tensor]) -> str:
             raise InputError(f"kernel '{wanted}' computes in float32, {first} is {dtype}")
         return "reference"
     return wanted or _default_kernel()
+
+
+def _refuse_forward_mode(named: Mapping[str, Tensor]) -> None:
+    """torch would drop the tangent of an argument and return a derivative of 0."""
+    if forward_ad._current_level < 0:
+        return
+    for name, tensor in named.items():
+        if forward_ad.unpack_dual(tensor).tangent is not None:  # type: ignore[no-untyped-call]
+            raise InputError(
+                f"{name} has a forward-mode derivative (torch.func.jvp, jacfwd), which gatewise's kernels do not "
+                "compute: use reverse mode, torch.autograd.grad or torch.autograd.functional.jacobian"
+            )
 
 
 def as_array(tensor: Tensor) -> Array:

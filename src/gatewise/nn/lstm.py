@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.errors import InputError, counted, quote
-from gatewise.nn.kernel_ops import lstm, project
+from gatewise.kernels.ragged import total_steps
+from gatewise.nn.kernel_ops import as_array, lstm, project
 from gatewise.types import Gate, Precision
 
 States = tuple[Tensor, Tensor]
@@ -27,6 +29,8 @@ class LSTM(torch.nn.Module):
     (`bias_l0` (4H,) instead of `bias_ih_l0` and `bias_hh_l0`, of which only the sum matters); initial values as in
     Keras: input weights Glorot uniform (Glorot & Bengio 2010), recurrent weights orthogonal (Saxe et al. 2014), bias 0,
     but 1 for the forget gate (Jozefowicz et al. 2015). Sequences without steps are allowed.
+
+    Derivatives are reverse-mode: torch.func.jvp and jacfwd raise InputError.
 
     Parameters of layer n: `weight_ih_ln` (4H, D), above the first layer (4H, H x directions); `weight_hh_ln` (4H, H);
     `bias_ln` (4H,); those of the second direction end in `_reverse`.
@@ -99,9 +103,7 @@ class LSTM(torch.nn.Module):
         """Initialise the parameters as Keras does; see the class."""
         for _, suffix in self.runs():
             torch.nn.init.xavier_uniform_(getattr(self, f"weight_ih{suffix}"))
-            weight_hh: Tensor = getattr(self, f"weight_hh{suffix}")
-            wide = weight_hh.dtype if weight_hh.dtype == torch.float64 else torch.float32  # QR has no half precision
-            weight_hh.copy_(torch.nn.init.orthogonal_(torch.empty_like(weight_hh, dtype=wide)))
+            _fill_orthogonal(getattr(self, f"weight_hh{suffix}"))
             if self.bias:
                 bias = getattr(self, f"bias{suffix}").zero_()
                 bias[self.hidden_size : 2 * self.hidden_size] = 1  # the forget gate
@@ -255,8 +257,10 @@ class LSTM(torch.nn.Module):
         if isinstance(input, PackedSequence) and lengths is not None:
             raise InputError("lengths: a PackedSequence has its own")
         # torch.compile would break the graph at the sum; the kernel checks the lengths then.
-        if lengths is not None and not torch.compiler.is_compiling() and int(lengths.sum()) != len(data):
-            raise InputError(f"lengths sum to {int(lengths.sum())}, the data have {counted(len(data), 'row')}")
+        if lengths is not None and not torch.compiler.is_compiling():
+            steps = total_steps(as_array(lengths.cpu()))
+            if steps != len(data):
+                raise InputError(f"lengths sum to {steps}, the data have {counted(len(data), 'row')}")
         weight = self.weight_ih_l0
         if data.dtype != weight.dtype:
             raise InputError(f"input is {data.dtype}, the weights are {weight.dtype}: their dtypes must be equal")
@@ -274,6 +278,20 @@ class LSTM(torch.nn.Module):
             if getattr(self, name) != default:
                 parts.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(parts)
+
+
+def _fill_orthogonal(weight: Tensor) -> None:
+    """Fill a weight (4H, H) with orthonormal columns, distributed uniformly, as torch.nn.init.orthogonal_ does.
+
+    torch's QR and its copies of large tensors run on OpenMP threads. A forked child of a process that has started
+    these threads waits for them without end. NumPy's QR runs in such a child too.
+    """
+    q, r = np.linalg.qr(torch.empty(weight.shape, device="cpu", dtype=torch.float32).normal_().numpy())
+    q *= np.sign(np.diagonal(r))
+    if weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64):
+        as_array(weight)[...] = q
+    else:
+        weight.copy_(torch.from_numpy(q))
 
 
 def _runs_kernels(data: Tensor) -> bool:

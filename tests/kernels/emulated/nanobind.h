@@ -75,6 +75,7 @@ class ndarray {
         : array_{type_name<std::remove_const_t<T>>(), {shape, shape + axes}, {owner.owner, data}} {}
 
     T* data() const { return static_cast<T*>(array_.data.get()); }
+    size_t ndim() const { return array_.shape.size(); }
     size_t shape(size_t axis) const { return array_.shape.at(axis); }
     size_t size() const { return array_.size(); }
     const Array& array() const { return array_; }
@@ -140,7 +141,7 @@ object cast(const T& result) {
     return {Cast<T>::to(result)};
 }
 template <class T>
-T cast(const object& argument) {
+T cast(const object& argument, [[maybe_unused]] bool convert = true) {
     return Cast<T>::from(argument.value);
 }
 

@@ -1,0 +1,272 @@
+"""The extension refuses arguments that do not fit together, also those that `gatewise.kernels` never passes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.kernels import Interpolation, LSTMCall, native
+from gatewise.kernels.interface import Kernel
+from gatewise.kernels.native import Native
+from gatewise.kernels.reference import Reference
+from tests.kernels.batches import needs_native
+
+pytestmark = needs_native
+B, N, H, U = 3, 15, 4, 6  # sequences, steps, units, rows of pre
+HUGE = 2**62  # four of them are 0 in 64 bits
+
+
+def zeros(*shape: int, dtype: type = np.float32) -> Any:
+    return np.zeros(shape, dtype)
+
+
+def good() -> dict[str, dict[str, Any]]:
+    """Arguments of each function that fit together, in its order."""
+    extension = native._extension()
+    isa = extension.isas()[0]
+    lengths, index, lanes = np.array([5, 0, 10]), np.arange(N, dtype=np.int32) % U, extension.lanes(isa)
+    states = {"h0": zeros(B, H), "c0": zeros(B, H), "mask": zeros(B, H)}
+    where = {"isa": isa, "threads": 1}
+    table = {"weight": zeros(U, H), "rows": np.array([0, 4])}
+    decay = {"beta_1": 0.9, "rest_1": 0.1, "beta_2": 0.99, "rest_2": 0.01}
+    pooled = {"lengths": lengths, "add_to": zeros(N, H)}
+    return {
+        "forward": {
+            **where,
+            "pre": zeros(U, 4 * H),
+            "index": index,
+            "lengths": lengths,
+            "weight_hh": zeros(4 * H, H),
+            **states,
+            "steps": N,
+            "reverse": False,
+            "binary": False,
+            "keep": True,
+            "packed": extension.pack(isa, zeros(4 * H, H)),
+            "base": zeros(B, dtype=np.int32),
+            "alpha": zeros(B),
+        },
+        "pack": {"isa": isa, "weight_hh": zeros(4 * H, H)},
+        "backward": {
+            **where,
+            "gates": zeros(N, -(-H // lanes), 4, lanes),
+            "index": index,
+            "lengths": lengths,
+            "weight_hh": zeros(4 * H, H),
+            **states,
+            **{name: zeros(N, H) for name in ("h", "c", "dh", "dc")},
+            **{name: zeros(B, H) for name in ("dh_T", "dc_T")},
+            "pre_rows": U,
+            "reverse": False,
+            "binary": False,
+            "with_dweight": True,
+        },
+        "linear": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "bias": zeros(H)},
+        "linear_backward": {**where, "x": zeros(U, 2), "weight": zeros(H, 2), "dy": zeros(U, H), "with_dx": True},
+        "count_above": {
+            **where,
+            "values": zeros(N, 2),
+            "lengths": lengths,
+            "dilations": np.array([1, 2], np.int32),
+            "per_kernel": np.array([1, 2], np.int32),
+            "masks": np.ones((2, 84, 2), np.uint8),
+            "thresholds": zeros(84 * 3),
+            "counts": zeros(B, 84 * 3, dtype=np.int32),
+        },
+        "adam_step": {
+            **where,
+            **table,
+            "grad": zeros(2, H),
+            "m": zeros(U, H),
+            "v": zeros(U, H),
+            **decay,
+            "rate": 0.1,
+            "epsilon": 1e-8,
+            "keep": 1.0,
+            "scale": 1.0,
+        },
+        "adam_catch_up": {
+            **where,
+            **table,
+            "m": zeros(U, H),
+            "v": zeros(U, H),
+            "last": np.array([1, 2]),
+            "now": 3,
+            **{name: np.ones(4, np.float32) for name in ("rates", "epsilons", "decays")},
+            **decay,
+        },
+        "fit_squared_hinge": {
+            "starts": np.array([0, 1, 3], np.int32),
+            "columns": np.array([0, 4, 2], np.int32),
+            "values": zeros(3),
+            "sign": np.ones(2, np.float32),
+            "cost": np.ones(2),
+            "max_passes": 2,
+            "tol": 0.1,
+            "w": np.zeros(5),
+        },
+        "segment_reduce": {"threads": 1, "maximum": True, "x": zeros(N, H), "lengths": lengths},
+        "repeat_rows": {"threads": 1, "grad": zeros(B, H), "lengths": lengths, "steps": N, "add_to": zeros(N, H)},
+        "max_backward": {"threads": 1, "x": zeros(N, H), "largest": zeros(B, H), "grad": zeros(B, H), **pooled},
+        "sum_of_squares": {**where, "x": zeros(N)},
+        "empty": {"words": 3},
+    }
+
+
+# The numbers that select memory, with what they must not be.
+NUMBERS: dict[str, list[tuple[str, Any]]] = {
+    "forward": [
+        ("steps", -N),
+        ("steps", 2**40),
+        ("index", np.full(N, U, np.int32)),
+        ("index", np.full(N, -1, np.int32)),
+        ("index", None),
+        ("base", np.full(B, U, np.int32)),
+        ("base", None),
+        ("alpha", None),
+        ("lengths", np.array([-1, 6, 10])),
+        ("lengths", np.array([5, 0, 9])),
+        ("lengths", np.array([HUGE, HUGE, HUGE, HUGE, N])),
+        ("weight_hh", zeros(0, 0)),
+        ("weight_hh", zeros(8 * H, 2 * H)),
+        ("packed", zeros(3)),
+    ],
+    "pack": [("weight_hh", zeros(0, 0)), ("weight_hh", zeros(H, 4 * H))],
+    "backward": [
+        ("pre_rows", -1),
+        ("pre_rows", U - 1),
+        ("pre_rows", 2**60),
+        ("index", np.full(N, U, np.int32)),
+        ("index", None),
+        ("lengths", np.array([HUGE, HUGE, HUGE, HUGE, N])),
+        ("weight_hh", zeros(4000, 1000)),
+        ("h0", zeros(1, H)),
+    ],
+    "linear": [("weight", zeros(0, 2)), ("x", zeros(U, 1))],
+    "count_above": [
+        ("dilations", np.array([-1, 1], np.int32)),
+        ("per_kernel", np.array([2, 2], np.int32)),
+        ("per_kernel", np.array([-1, 4], np.int32)),
+        ("masks", np.ones((2, 83, 2), np.uint8)),
+        ("lengths", np.array([HUGE, HUGE, HUGE, HUGE, N])),
+    ],
+    "adam_step": [("rows", np.array([0, U])), ("rows", np.array([-1, 0])), ("rows", None), ("m", zeros(U, H - 1))],
+    "adam_catch_up": [
+        ("rows", np.array([0, U])),
+        ("rows", None),
+        ("last", np.array([-1, 0])),
+        ("last", np.array([0, 4])),
+        ("now", 4),
+        ("now", 2**63 - 1),
+        ("now", -1),
+    ],
+    "fit_squared_hinge": [
+        ("starts", np.array([0, 1, 4], np.int32)),
+        ("starts", np.array([0, 3, 1], np.int32)),
+        ("starts", np.array([-1, 1, 3], np.int32)),
+        ("columns", np.array([0, 5, 2], np.int32)),
+        ("columns", np.array([0, -1, 2], np.int32)),
+        ("values", zeros(2)),
+    ],
+    "segment_reduce": [("lengths", np.array([HUGE, HUGE, HUGE, HUGE, N])), ("lengths", np.array([5, 5]))],
+    "repeat_rows": [("steps", N + 1), ("steps", -1), ("add_to", zeros(N, H, dtype=np.float64)), ("add_to", zeros(1))],
+    "max_backward": [("lengths", np.array([-1, 6, 10])), ("add_to", zeros(N - 1, H))],
+    "empty": [("words", -1), ("words", HUGE + 1)],
+}
+
+
+FREE = {("linear", "x")}  # which may have any number of rows
+SIZES = {"m", "v", "rates", "epsilons", "decays"}  # of which only the size matters
+# As good().
+NAMES = (*NUMBERS, "linear_backward", "sum_of_squares")
+
+
+def run(name: str, arguments: dict[str, Any]) -> None:
+    getattr(native._extension(), name)(*arguments.values())
+
+
+def refused(name: str, arguments: dict[str, Any]) -> None:
+    # MemoryError: a size that no machine has. nanobind raises TypeError for another dtype, RuntimeError for `add_to`.
+    with pytest.raises((ValueError, TypeError, MemoryError, RuntimeError)):
+        run(name, arguments)
+
+
+def test_every_function_is_tested() -> None:
+    assert set(good()) == set(NAMES)
+    others = {"isas", "bf16", "vector_bf16_pays", "lanes", "activate", "cached_bytes", "set_cache_limit"}
+    assert {name for name in dir(native._extension()) if not name.startswith("_")} == {*NAMES, *others}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_fits_runs(name: str) -> None:
+    run(name, good()[name])
+
+
+@pytest.mark.parametrize(("name", "argument", "value"), [(name, *one) for name in NUMBERS for one in NUMBERS[name]])
+def test_numbers_that_would_leave_an_array_are_refused(name: str, argument: str, value: Any) -> None:
+    refused(name, {**good()[name], argument: value})
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "sum_of_squares"])  # which takes any shape
+def test_an_array_of_another_shape_is_refused(name: str) -> None:
+    """0-d, one axis too many, and one row less, for each array of the function. What fits is left out."""
+    for argument, value in good()[name].items():
+        if not isinstance(value, np.ndarray):
+            continue
+        wrong = [np.zeros((), value.dtype)]
+        wrong += [] if argument in SIZES else [value[None].copy()]
+        wrong += [] if (name, argument) in FREE else [value[:-1].copy()]
+        for other in wrong:
+            refused(name, {**good()[name], argument: other})
+
+
+@pytest.mark.parametrize("count", [0, -1, 10**9])
+def test_a_senseless_number_of_threads_is_refused(count: int) -> None:
+    for name, arguments in good().items():
+        if "threads" in arguments:
+            refused(name, {**arguments, "threads": count})
+
+
+@pytest.mark.parametrize("kernel", [Native(), Reference()], ids=["native", "reference"])
+def test_lengths_whose_sum_wraps_around_are_refused(kernel: Kernel) -> None:
+    call = LSTMCall(zeros(0, 4 * H), None, np.full(4, HUGE), zeros(4 * H, H), zeros(4, H), zeros(4, H))
+    with pytest.raises(InputError, match="lengths: sequence 0 has 4611686018427387904 steps"):
+        kernel.forward(call)
+
+
+def test_an_index_that_another_thread_changes_is_harmless() -> None:
+    """The kernel uses the numbers that it has checked. It either runs or refuses."""
+    steps, stop = 20_000, threading.Event()
+    index, base = np.zeros(steps, np.int32), zeros(2, dtype=np.int32)
+    interpolation = Interpolation(base, zeros(2))
+    call = LSTMCall(
+        zeros(1, 4 * H), index, np.array([steps, 0]), zeros(4 * H, H), zeros(2, H), zeros(2, H), False, "sigmoid"
+    )
+    calls = [call, LSTMCall(*[getattr(call, name) for name in call.__dataclass_fields__][:-1], interpolation)]
+
+    def change() -> None:
+        while not stop.is_set():
+            index[steps // 2 :] = base[:] = 2**30
+            index[:] = base[:] = 0
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        outcomes = [_outcome(lambda one=one: Native(threads=1).forward(one)) for one in calls * 40]
+    finally:
+        stop.set()
+        thread.join()
+    assert set(outcomes) <= {"ran", "refused"}
+
+
+def _outcome(run: Callable[[], Any]) -> str:
+    try:
+        run()
+    except ValueError:  # InputError from Python, ValueError where the change came later
+        return "refused"
+    return "ran"
