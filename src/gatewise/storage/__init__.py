@@ -15,7 +15,7 @@ from gatewise.storage.compact import STORAGE, check_storage, pack, storage_table
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import MANIFEST, Folder, check_target, folder_size, load_folder, save_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
-from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes
+from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 
 __all__ = [
     "LOCK",
@@ -38,5 +38,6 @@ __all__ = [
     "tensors_from_bytes",
     "tensors_to_bytes",
     "unpack",
+    "verify_checksum",
     "write_atomic",
 ]

@@ -6,9 +6,10 @@ for NaN, a header limit below 100 MB, correct saving of transposed arrays and a 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from gatewise.types import Array
 
 MAX_HEADER = 1_000_000
 MAX_TENSORS = 256
+_SHA256 = b'"sha256":"'  # before the digest in the header; within a string, the quotation marks would be escaped
+_NO_DIGEST = b"0" * 64  # in its place while it is computed
 _CODES = {
     "float64": "F64",
     "float32": "F32",
@@ -33,11 +36,14 @@ _CODES = {
 }
 
 
-def tensors_to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
+def tensors_to_bytes(
+    tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None, *, checksum: bool = False
+) -> bytes:
     """The bytes of a safetensors file. They do not depend on the order of the tensors or the metadata.
 
-    Raises InputError naming the tensor for a value that is not finite and an unsupported dtype, and for too many
-    tensors.
+    checksum: add the metadata "sha256", the SHA-256 of the file with 64 zeros in place of the digest. It is for files
+    that no manifest covers; `verify_checksum` reads it. Raises InputError naming the tensor for a value that is not
+    finite and an unsupported dtype, and for too many tensors.
     """
     if not 0 < len(tensors) <= MAX_TENSORS:
         raise InputError(f"{len(tensors)} tensors; a file holds 1 to {MAX_TENSORS}")
@@ -46,6 +52,8 @@ def tensors_to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] |
             raise InputError(f"tensor {quote(name)} is {tensor.dtype.name}, not one of {', '.join(_CODES)}")
         if not _finite(tensor):
             raise InputError(f"tensor {quote(name)} has NaN or infinity")
+    if checksum:
+        metadata = {**(metadata or {}), "sha256": _NO_DIGEST.decode()}
     # Not ascontiguousarray, which adds a dimension to a 0-d array.
     plain = {name: np.require(tensors[name], requirements="C") for name in sorted(tensors)}
     raw = safetensors.numpy.save(plain, dict(metadata) if metadata else None)
@@ -57,7 +65,27 @@ def tensors_to_bytes(tensors: Mapping[str, Array], metadata: Mapping[str, str] |
     text += b" " * (-len(text) % 8)  # the data starts at a multiple of eight
     if len(text) > MAX_HEADER:
         raise InputError(f"names and metadata take {len(text):,} bytes, more than {MAX_HEADER:,}")
-    return len(text).to_bytes(8, "little") + text + raw[8 + length :]
+    parts = [len(text).to_bytes(8, "little"), text, raw[8 + length :]]
+    if checksum:
+        parts[1] = text.replace(_SHA256 + _NO_DIGEST, _SHA256 + _digest(parts), 1)
+    return b"".join(parts)
+
+
+def verify_checksum(raw: bytes, name: str = "model.safetensors") -> None:
+    """Raise ModelFileError unless `raw`, the content of the file `name`, has the checksum of `tensors_to_bytes`. No
+    other part of it needs to be read before.
+    """
+    at = raw.find(_SHA256, 0, 8 + MAX_HEADER) + len(_SHA256)
+    view = memoryview(raw)
+    if at < len(_SHA256) or view[at : at + 64] != _digest([view[:at], _NO_DIGEST, view[at + 64 :]]):
+        raise ModelFileError(f"{name}: damaged: its content does not match its SHA-256")
+
+
+def _digest(parts: Iterable[bytes | memoryview]) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest().encode()
 
 
 def tensors_from_bytes(

@@ -15,8 +15,16 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from gatewise.errors import TrainingError
-from gatewise.storage import metadata_of, parse_json, tensors_from_bytes, tensors_to_bytes, write_atomic
+from gatewise.errors import ModelFileError, TrainingError
+from gatewise.storage import (
+    fields_from,
+    metadata_of,
+    parse_json,
+    tensors_from_bytes,
+    tensors_to_bytes,
+    verify_checksum,
+    write_atomic,
+)
 from gatewise.training.callback import EpochLog, PerplexityLog
 from gatewise.training.optim import Adam
 from gatewise.types import Array
@@ -60,7 +68,7 @@ def write_checkpoint(folder: Path, identity: str, progress: Progress[Any], group
     tensors = {f"{group}/{name}": value for group, arrays in groups.items() for name, value in arrays.items()}
     tensors |= optimizer.state()
     metadata = {"identity": identity, "progress": json.dumps(asdict(progress))}
-    write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata))
+    write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata, checksum=True))
 
 
 def read_checkpoint(
@@ -69,29 +77,58 @@ def read_checkpoint(
     """Progress and arrays of a checkpoint; Adam's state is restored in place.
 
     row: the type of the history's rows. groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
-    for the checkpoint of another run.
+    for the checkpoint of another run, ModelFileError for a damaged one.
     """
-    raw = (folder / FILE).read_bytes()
-    metadata = metadata_of(raw, FILE)
+    raw, metadata = read_verified(folder / FILE)
     if metadata.get("identity") != identity:
-        was: dict[str, Any] = parse_json(metadata.get("identity", "{}").encode(), FILE)
-        now: dict[str, Any] = parse_json(identity.encode(), FILE)
+        was: dict[str, Any] = _object(metadata.get("identity", ""))
+        now: dict[str, Any] = _object(identity)
         differs = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
         raise TrainingError(
             f"{folder} holds another run: it differs in {', '.join(differs)}; resume with the same, or delete it"
         )
-    found = parse_json(metadata["progress"].encode(), FILE)
-    progress = Progress(**found | {"history": [row(**entry) for entry in found["history"]]})
+    progress = _progress_from(_object(metadata.get("progress", "")), row)
     shapes = {
         f"{group}/{name}": (value.shape, value.dtype.name)
         for group, arrays in groups.items()
         for name, value in arrays.items()
     }
     tensors = tensors_from_bytes(raw, shapes | optimizer.state_shapes(), FILE)
+    if not 0 <= int(tensors["adam/step"]) < 2**31:
+        raise ModelFileError(f"{FILE}: adam/step is not a number of steps")
     optimizer.load_state(tensors)
     return progress, {
         group: {name: tensors[f"{group}/{name}"].copy() for name in arrays} for group, arrays in groups.items()
     }
+
+
+def read_verified(path: Path) -> tuple[bytes, dict[str, str]]:
+    """Content and metadata of a file of a run folder. Raises ModelFileError where its SHA-256 does not match."""
+    raw = path.read_bytes()
+    try:
+        verify_checksum(raw, str(path))
+    except ModelFileError as error:
+        raise ModelFileError(f"{error}; start the run again with --overwrite (overwrite=True)") from error
+    return raw, metadata_of(raw, path.name)
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = parse_json(text.encode(), FILE)
+    if not isinstance(found, dict):
+        raise ModelFileError(f"{FILE}: its metadata must be objects")
+    return found
+
+
+def _progress_from(found: dict[str, Any], row: type[Row]) -> Progress[Row]:
+    rows = found.pop("history", None)
+    if not isinstance(rows, list):
+        raise ModelFileError(f"{FILE}: progress: history must be a list")
+    progress: Progress[Row] = fields_from(Progress, found, f"{FILE}: progress")
+    for name in ("epoch", "step", "steps", "loss_count", "correct", "best_epoch"):
+        if getattr(progress, name) < 0:
+            raise ModelFileError(f"{FILE}: progress: {name} must not be negative")
+    progress.history = [fields_from(row, entry, f"{FILE}: history[{n}]") for n, entry in enumerate(rows)]
+    return progress
 
 
 def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel: str, threads: int) -> str:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from gatewise.errors import TrainingError
 from gatewise.model.model import Model
-from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes, write_atomic
+from gatewise.storage import tensors_from_bytes, tensors_to_bytes, write_atomic
 from gatewise.target import log_probabilities
+from gatewise.training.checkpoint import read_verified
 from gatewise.types import Array
 
 _FILE = "teacher.safetensors"
@@ -44,16 +45,20 @@ def save_soft_labels(soft_labels: NDArray[np.float64], folder: Path | None, iden
     """Round soft labels (m, K) to single precision and save them in `folder`, for a run that is resumed."""
     rounded = soft_labels.astype(np.float32)
     if folder is not None:
-        write_atomic(folder / _FILE, tensors_to_bytes({"probabilities": rounded}, {"identity": identity}))
+        write_atomic(
+            folder / _FILE, tensors_to_bytes({"probabilities": rounded}, {"identity": identity}, checksum=True)
+        )
     return rounded.astype(np.float64)
 
 
 def load_soft_labels(folder: Path, shape: tuple[int, int], identity: str) -> NDArray[np.float64] | None:
-    """What `save_soft_labels` left in `folder`, if anything. Raises TrainingError for that of another run."""
+    """What `save_soft_labels` left in `folder`, if anything. Raises TrainingError for that of another run,
+    ModelFileError for a damaged file.
+    """
     if not (folder / _FILE).exists():
         return None
-    raw = (folder / _FILE).read_bytes()
-    if metadata_of(raw, _FILE).get("identity") != identity:
+    raw, metadata = read_verified(folder / _FILE)
+    if metadata.get("identity") != identity:
         raise TrainingError(f"{folder} holds the teacher of another run; resume with the same, or delete it")
     return tensors_from_bytes(raw, {"probabilities": (shape, "float32")}, _FILE)["probabilities"].astype(np.float64)
 

@@ -1,0 +1,102 @@
+"""A checkpoint with any bit changed is refused: a run never continues from other weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import ModelFileError, TrainingError
+from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes
+from gatewise.training.callback import EpochLog
+from gatewise.training.checkpoint import FILE, Progress, read_checkpoint, write_checkpoint
+from gatewise.training.optim import Adam
+from gatewise.training.soft_labels import load_soft_labels, save_soft_labels
+
+IDENTITY = json.dumps({"seed": 3, "sha256": "0" * 64})
+WEIGHTS = {"w": np.arange(12, dtype=np.float32).reshape(3, 4)}
+GROUPS = {"weights": WEIGHTS, "best": WEIGHTS}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    row = EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)
+    write_checkpoint(tmp_path, IDENTITY, Progress(2, 7, 0, 3.5, 4, 2, 1.5, 1, [row]), GROUPS, Adam(WEIGHTS))
+    return tmp_path
+
+
+def read(folder: Path) -> tuple[Progress[EpochLog], Any]:
+    return read_checkpoint(folder, IDENTITY, EpochLog, GROUPS, Adam(WEIGHTS))
+
+
+def test_it_comes_back(folder: Path) -> None:
+    progress, groups = read(folder)
+    assert progress == Progress(2, 7, 0, 3.5, 4, 2, 1.5, 1, [EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)])
+    assert groups["best"]["w"].tobytes() == WEIGHTS["w"].tobytes()
+    with pytest.raises(TrainingError, match="another run: it differs in seed"):
+        read_checkpoint(folder, json.dumps({"seed": 4, "sha256": "0" * 64}), EpochLog, GROUPS, Adam(WEIGHTS))
+
+
+def test_any_damage_is_refused(folder: Path) -> None:
+    """Each byte of the file flipped in one bit; truncated, extended, with two parts exchanged."""
+    good = (folder / FILE).read_bytes()
+    rng = np.random.default_rng(4)
+    damaged = [good[:at] + bytes([good[at] ^ (1 << int(rng.integers(8)))]) + good[at + 1 :] for at in range(len(good))]
+    damaged += [good[:at] for at in rng.integers(0, len(good), 100)] + [good + b"\0", b""]
+    for _ in range(100):
+        a, b, c = sorted(rng.choice(len(good), 3, replace=False).tolist())
+        damaged.append(good[:a] + good[b:c] + good[a:b] + good[c:])
+    for raw in damaged:
+        if raw == good:  # the parts exchanged were equal
+            continue
+        (folder / FILE).write_bytes(raw)
+        with pytest.raises(ModelFileError, match="damaged: its content does not match its SHA-256; start the run"):
+            read(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found.update(epoch=-1), "epoch must not be negative"),
+        (lambda found: found.update(step="7"), "step must be a whole number"),
+        (lambda found: found.update(loss_sum=True), "loss_sum must be a number"),
+        (lambda found: found.update(other=1), "unknown key 'other'"),
+        (lambda found: found.pop("history"), "history must be a list"),
+        (lambda found: found.update(history=[3]), r"history\[0\]: must be an object"),
+        (lambda found: found["history"][0].pop("loss"), r"history\[0\]: loss is missing"),
+    ],
+)
+def test_progress_is_read_strictly(folder: Path, change: Callable[[Any], Any], message: str) -> None:
+    """Also where the checksum fits."""
+    raw = (folder / FILE).read_bytes()
+    progress = json.loads(metadata_of(raw)["progress"])
+    change(progress)
+    shapes = {f"{group}/w": ((3, 4), "float32") for group in GROUPS} | Adam(WEIGHTS).state_shapes()
+    metadata = {"identity": IDENTITY, "progress": json.dumps(progress)}
+    (folder / FILE).write_bytes(tensors_to_bytes(tensors_from_bytes(raw, shapes), metadata, checksum=True))
+    with pytest.raises(ModelFileError, match=message):
+        read(folder)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"identity": "[]"}, {"identity": IDENTITY}, {"identity": IDENTITY[:-1]}])
+def test_metadata_that_is_not_a_checkpoints_is_refused(folder: Path, metadata: dict[str, str]) -> None:
+    (folder / FILE).write_bytes(tensors_to_bytes(WEIGHTS, metadata, checksum=True))
+    with pytest.raises(ModelFileError):
+        read(folder)
+
+
+def test_soft_labels_with_any_bit_changed_are_refused(tmp_path: Path) -> None:
+    labels = save_soft_labels(np.random.default_rng(5).random((2, 3)), tmp_path, IDENTITY)
+    found = load_soft_labels(tmp_path, (2, 3), IDENTITY)
+    assert found is not None
+    assert np.array_equal(found, labels)
+    [path] = tmp_path.glob("*.safetensors")
+    good = path.read_bytes()
+    for at in range(len(good)):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :])
+        with pytest.raises(ModelFileError, match="damaged"):
+            load_soft_labels(tmp_path, (2, 3), IDENTITY)
