@@ -44,3 +44,17 @@ def test_the_family() -> None:
 def test_a_number_has_its_noun() -> None:
     assert [counted(n, "row") for n in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
     assert [counted(n, "class", "classes") for n in (1, 3)] == ["1 class", "3 classes"]
+
+
+@given(st.text(st.characters(), max_size=2_000))
+def test_a_message_is_printable_and_short_whatever_it_quotes(text: str) -> None:
+    """Keys of a file and names from a request reach messages: escapes must not reach the terminal."""
+    shown = str(GatewiseError(f"config.json: unknown key {text}"))
+    assert shown.isprintable()
+    assert len(shown) <= 501  # and the sign for more
+    assert shown.encode("utf-8")
+
+
+def test_a_message_is_cut_at_500_characters() -> None:
+    assert str(InputError("x" * 100_000)) == "x" * 500 + "…"
+    assert str(InputError("a\x1b[31mb \x00")) == "a\N{REPLACEMENT CHARACTER}[31mb \N{REPLACEMENT CHARACTER}"

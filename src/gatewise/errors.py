@@ -8,12 +8,14 @@
     ├── TrainingError           training cannot continue: a loss that is not finite, a run folder in use
     └── MissingExtra            an optional dependency is not installed (also an ImportError)
 
-A message contains at most 80 characters of user text, and no control characters (`quote`).
+A message has at most 500 characters, none of them a control character. `quote` cuts a user's text to 80.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+_LONGEST = 500  # characters of a message
 
 __all__ = [
     "DataError",
@@ -32,12 +34,14 @@ __all__ = [
 
 
 class GatewiseError(Exception):
-    """Base class. `str(error)` is one line for users. exit_code: of the command that it stops."""
+    """Base class. `str(error)` is one line for users, of at most 500 printable characters: parts of it may come from a
+    file or a request. exit_code: of the command that it stops.
+    """
 
     exit_code = 2
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(printable(" ".join(message.split()), _LONGEST))
 
 
 class InputError(GatewiseError, ValueError):

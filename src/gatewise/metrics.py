@@ -261,10 +261,10 @@ AnyEvaluation = Evaluation | MultilabelEvaluation | RegressionEvaluation
 def evaluate(target: Target, logits: Array, truth: NDArray[Any], data: str) -> AnyEvaluation:
     """The evaluation of logits (n, outputs) against labels, as `Labelled` holds them, by the task of the target.
 
-    data: the data set in one line.
+    data: the data set in one line. Raises InputError for logits that are not finite.
     """
     if target.task == "regression":
-        return RegressionEvaluation.of(logits, truth, target.classes, data)
+        return RegressionEvaluation.of(target.predicted(logits), truth, target.classes, data)
     predicted = target.predicted(logits)
     if target.task == "multilabel":
         return MultilabelEvaluation.of(logits, predicted, truth, target.classes, data)

@@ -60,15 +60,21 @@ class Target:
         return 1 if self.task == "classification" and len(self.classes) == 2 else len(self.classes)
 
     def probabilities(self, logits: Array) -> Array:
-        """Probabilities (n, K) float64 from logits (n, outputs). Raises InputError for regression."""
+        """Probabilities (n, K) float64 from logits (n, outputs). Raises InputError for regression, and as
+        `check_logits`.
+        """
         if self.task == "regression":
             raise InputError("a regression model has no probabilities")
+        check_logits(logits)
         if self.task == "multilabel":
             return np.asarray(0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64))))  # a sigmoid without overflow
         return np.asarray(np.exp(log_probabilities(logits)))
 
     def predicted(self, logits: Array) -> Array:
-        """From logits (n, outputs): class indices (n,) int64, 0 or 1 (n, K) int64, or numbers (n, M) float64."""
+        """From logits (n, outputs): class indices (n,) int64, 0 or 1 (n, K) int64, or numbers (n, M) float64. Errors as
+        `check_logits`.
+        """
+        check_logits(logits)
         if self.task == "regression":
             return logits.astype(np.float64)
         return self.decide(self.probabilities(logits))
@@ -130,6 +136,15 @@ class Target:
             return [_CONVERT[self.label_type](name) for name in names]
         except ValueError:
             raise InputError(f"classes {quote(names)} are not of type {self.label_type}") from None
+
+
+def check_logits(logits: Array) -> None:
+    """Raise InputError, naming the first input, unless all logits (n, outputs) are finite. Finite weights can overflow:
+    a softmax of an infinite logit is NaN, which is no prediction.
+    """
+    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(bad):
+        raise InputError(f"input {bad[0]}: the model overflows: a logit is not finite")
 
 
 def log_probabilities(logits: Array) -> Array:

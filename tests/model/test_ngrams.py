@@ -187,3 +187,24 @@ def test_an_order_that_the_keys_exceed(files: dict[str, bytes], tmp_path: Path, 
     config = json.loads(files["config.json"])
     config["ngrams"]["order"] = order
     refused(tmp_path / "model", {**files, "config.json": json.dumps(config).encode()}, "a key does not have")
+
+
+def test_logits_that_are_not_finite_are_an_error_everywhere(tmp_path: Path) -> None:
+    """Finite weights can add up to infinity: the label would be made of NaN."""
+    model = model_of(3)
+    assert model.ngrams is not None
+    weight = np.full_like(model.ngrams.weight, 3.4e38)
+    model = dataclasses.replace(model, ngrams=Ngrams(3, model.ngrams.keys, weight))
+    model.save(tmp_path / "m")
+    model, fine = load(tmp_path / "m"), "so"
+    for call in (model.predict, model.predict_proba, model.logits, model.decision_function):
+        call([fine])
+        with pytest.raises(InputError, match="input 1: the model overflows: a logit is not finite"):
+            call([fine, TEXTS[0]])
+    with pytest.raises(InputError, match="input 0: the model overflows"):
+        model.evaluate([TEXTS[0]], ["a"])
+    dense = {name: model.parameters[name].copy() for name in ("dense.weight", "dense.bias")}
+    dense["dense.bias"][:] = 3.4e38
+    dense["dense.weight"][:] = 3.4e38 * np.array([[1], [-1], [1]])  # one of them adds to the bias
+    with pytest.raises(InputError, match="the model overflows"):
+        dataclasses.replace(model, parameters={**model.parameters, **dense}, ngrams=None).explain(TEXTS[0])

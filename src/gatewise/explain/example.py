@@ -21,6 +21,7 @@ from gatewise.explain.score import TargetScore, target_score
 from gatewise.kernels import Kernel
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
+from gatewise.target import check_logits
 from gatewise.types import Array
 
 if TYPE_CHECKING:
@@ -116,9 +117,11 @@ class Example(HtmlRepr):
 
     @cached_property
     def logits(self) -> Array:
-        """The logits (outputs,) float64, the linear model included."""
+        """The logits (outputs,) float64, the linear model included. Raises InputError unless they are finite."""
         linear = self.net.linear
-        return self.network_logits if linear is None else self.network_logits + linear.logits([self.sequence])[0]
+        found = self.network_logits if linear is None else self.network_logits + linear.logits([self.sequence])[0]
+        check_logits(found[None])
+        return found
 
     @cached_property
     def probabilities(self) -> Array:

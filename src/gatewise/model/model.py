@@ -28,6 +28,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gatewise.errors import DataWarning, InputError, ModelFileError
 from gatewise.kernels import for_precision
 from gatewise.metrics import AnyEvaluation, Evaluation, RegressionEvaluation, evaluate
@@ -52,7 +54,7 @@ from gatewise.network.linear import LinearModel
 from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
 from gatewise.storage import Folder, fields_from, json_bytes, load_folder, parse_json, save_folder, storage_table
-from gatewise.target import Target
+from gatewise.target import Target, check_logits
 from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
@@ -140,7 +142,9 @@ class Model:
         """
         sequences = encode_inputs(self.preprocessor, inputs, layout)
         self._warn_of_truncation(sequences)
-        return self.logits_of(sequences, ops)
+        logits = self.logits_of(sequences, ops)
+        check_logits(logits)
+        return logits
 
     def _warn_of_truncation(self, sequences: Sequence[Array]) -> None:
         """A DataWarning, once per model, where the network does not read all of a sequence."""
@@ -150,8 +154,11 @@ class Model:
             reads_all = "" if self.linear_model is None else "; the linear model of the ensemble reads all"
             warnings.warn(f"the network reads the {cut}{reads_all}", DataWarning, stacklevel=4)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def logits_of(self, sequences: Sequence[Array], ops: NumpyOps | None = None) -> Array:
-        """Logits (n, outputs) of n encoded sequences: (length,) token ids or (length, C) channels."""
+        """Logits (n, outputs) of n encoded sequences: (length,) token ids or (length, C) channels. Weights that are too
+        large can make them infinite or NaN (`gatewise.target.check_logits`).
+        """
         ops = ops or NumpyOps(for_precision(self.precision), memo=self._memo)
         logits = logits_of(self.parameters, self.architecture, sequences, ops)
         # The linear model reads the full sequence, the network the truncated one.

@@ -102,7 +102,8 @@ class NumpyOps:
         return memory.take(rows, which)
 
     def linear(self, x: Array, weight: Array, bias: Array) -> Array:
-        return x @ weight.T + bias
+        with np.errstate(over="ignore", invalid="ignore"):  # the logits are checked (`gatewise.target.check_logits`)
+            return x @ weight.T + bias
 
     def project(self, x: Array, weight_ih: Array, bias: Array) -> Array:
         return self.kernel.project(np.ascontiguousarray(x), np.ascontiguousarray(weight_ih), bias)

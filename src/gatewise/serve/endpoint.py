@@ -68,7 +68,8 @@ class ModelEndpoint:
     def predict_example(self) -> Predictions:
         """The prediction of `example`."""
         inputs = [self.example if self.input_kind == "text" else np.array(self.example, dtype=np.float32)]
-        return self._predictions(self.model.preprocessor.encode_batch(inputs))
+        sequences = self.model.preprocessor.encode_batch(inputs)
+        return self._predictions(self.model.logits_of(sequences), sequences)
 
     def to_json(self, found: Predictions, request_id: object = None) -> bytes:
         """The response of /predict, in ASCII: `label` and `probabilities`, for "multilabel" `labels`, for regression
@@ -108,15 +109,19 @@ class ModelEndpoint:
             encoded_jobs.append((job, len(encoded)))
         if not sequences:
             return
-        found, first = self._predictions(sequences), 0
+        logits, first = self.model.logits_of(sequences), 0
         for job, count in encoded_jobs:
             rows = slice(first, first + count)
-            job.outcome = Predictions(found.values[rows], found.steps[rows])
+            try:  # of one job, because an input that overflows is no error of the others
+                job.outcome = self._predictions(logits[rows], sequences[rows])
+            except InputError as error:
+                job.outcome = HTTPError(400, "overflow", str(error), job.path.removesuffix("[{}]"))
             first += count
 
-    def _predictions(self, sequences: Sequence[Any]) -> Predictions:
-        logits, target = self.model.logits_of(sequences), self.model.target
-        values = logits.astype(np.float64) if target.task == "regression" else target.probabilities(logits)
+    def _predictions(self, logits: Any, sequences: Sequence[Any]) -> Predictions:
+        """Raises InputError for logits that are not finite: NaN is not JSON."""
+        target = self.model.target
+        values = target.predicted(logits) if target.task == "regression" else target.probabilities(logits)
         return Predictions(values, [len(sequence) for sequence in sequences])
 
     def _unreadable(self, job: Job) -> str:

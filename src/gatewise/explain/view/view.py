@@ -26,6 +26,7 @@ from gatewise.explain.view.notices import FREQUENT, text_notices
 from gatewise.explain.view.request import RequestError, ViewRequest, parse_request
 from gatewise.explain.view.serialize import Json
 from gatewise.network.architecture import Architecture
+from gatewise.target import check_logits
 
 __all__ = ["RequestError", "ViewCache", "explain_view", "is_slow", "model_view", "unit_view", "viewed_example"]
 
@@ -156,8 +157,10 @@ def _check_finite(example: Example) -> None:
             unit = bad[0, 1] + arch.units * arch.directions.index(gates.direction)
             where = f"unit {unit} of layer {gates.layer + 1} at {example.net.token_noun} {bad[0, 0] + 1}"
             raise RequestError("text", f"the network overflows: {where}", "overflow")
-    if not np.isfinite(example.logits).all():
-        raise RequestError("text", "the network overflows: a logit is not finite", "overflow")
+    try:
+        check_logits(example.logits[None])
+    except InputError as error:
+        raise RequestError("text", str(error), "overflow") from None
 
 
 def _check(field: str, clamp: Clamp, model: ViewedModel, steps: int) -> None:

@@ -1,0 +1,41 @@
+"""The computation behind a queue: one job's error is no error of the jobs in the same batch."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gatewise.kernels.ragged import Ragged
+from gatewise.model.model import Model
+from gatewise.network.ngrams import Ngrams, keys_of
+from gatewise.serve.batch_queue import Job, Predictions
+from gatewise.serve.endpoint import ModelEndpoint
+from gatewise.serve.http_error import HTTPError
+from gatewise.serve.settings import Settings
+from tests.serve.test_batch_queue import Work
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_an_input_that_overflows_is_its_own_clients_error(models: dict[str, Model], task: str) -> None:
+    """The response would contain NaN, which is not JSON."""
+    model = models["tokens"]
+    [keys] = [keys for keys, _ in keys_of(Ragged.of(model.preprocessor.encode_batch(["bad end"])), 1)]
+    ngrams = Ngrams(1, np.sort(keys), np.full((2, 3), 3.4e38, np.float32))  # the sum of both is infinite in float32
+    model = replace(model, ngrams=ngrams, task=task)
+
+    async def computed() -> list[Job]:
+        jobs = [Job(["good film"], "text", 2, lambda: False), Job(["it", "a bad end"], "inputs[{}]", 4, lambda: False)]
+        with ThreadPoolExecutor(1) as executor:
+            ModelEndpoint("m", model, Settings(("m",)), executor, executor, Work())._compute(jobs)
+        return jobs
+
+    fine, overflows = asyncio.run(computed())
+    assert isinstance(fine.outcome, Predictions)
+    assert np.isfinite(fine.outcome.values).all()
+    assert isinstance(overflows.outcome, HTTPError)
+    assert (overflows.outcome.status, overflows.outcome.code) == (400, "overflow")
+    assert "input 1: the model overflows" in overflows.outcome.message
