@@ -139,12 +139,31 @@ def test_results_that_were_changed_are_noticed() -> None:
         total.backward()
 
 
-def test_second_derivatives_are_refused() -> None:
-    one = case(3, 7)
-    arrays = tensors(one, torch.float64)
-    [slope] = torch.autograd.grad(loss(one, arrays), arrays["pre"], create_graph=True)
-    with pytest.raises(RuntimeError, match="lstm_backward"):
-        slope.sum().backward()
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_second_derivatives(indexed: bool, reverse: bool, masked: bool) -> None:
+    generator = torch.Generator().manual_seed(2)
+    shapes = (4 if indexed else 5, 8), (8, 2), (3, 2), (3, 2)
+    leaves = [torch.randn(s, generator=generator, dtype=torch.float64, requires_grad=True) for s in shapes]
+    index = torch.tensor([0, 3, 1, 1, 2], dtype=torch.int32) if indexed else None
+    mask = torch.rand(3, 2, generator=generator, dtype=torch.float64) if masked else None
+
+    def run(pre: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        return lstm(pre, index, torch.tensor([3, 0, 2]), *rest, reverse=reverse, mask=mask)
+
+    assert torch.autograd.gradgradcheck(run, leaves, fast_mode=True)
+
+
+@pytest.mark.parametrize("one", [case(17, 16, True), case(3, 7, False, "binary", True)], ids=str)
+def test_gradients_that_can_be_differentiated_are_equal(one: Case) -> None:
+    """create_graph=True takes torch's operations, with the layout of the native kernel; binary gates as well."""
+    gradients = []
+    for create_graph in (False, True):
+        arrays = tensors(one, torch.float32)
+        gradients.append(torch.autograd.grad(loss(one, arrays), [arrays[n] for n in LEAVES], create_graph=create_graph))
+    for name, plain, again in zip(LEAVES, *gradients, strict=True):
+        assert torch.allclose(plain, again, rtol=1e-4, atol=1e-5), name
 
 
 def test_whole_call_is_zero_copy(recording: RecordingKernel, monkeypatch: pytest.MonkeyPatch) -> None:

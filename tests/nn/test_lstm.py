@@ -363,7 +363,7 @@ def test_refused() -> None:
         ("input: expected", lambda: ours(torch.zeros(4, 2, 4))),
         ("input: expected", lambda: ours(torch.zeros(3))),
         ("input is torch.float64, the weights are torch.float32", lambda: ours(x.double())),
-        ("in float32 or float64", lambda: LSTM(3, 5, dtype=torch.bfloat16)(x.bfloat16())),
+        ("input is torch.complex64", lambda: LSTM(3, 5, dtype=torch.complex64)(x.to(torch.complex64))),
         ("h_0: expected", lambda: ours(x, (torch.zeros(1, 3, 5), torch.zeros(1, 2, 5)))),
         ("c_0: expected", lambda: ours(x, (torch.zeros(1, 2, 5), torch.zeros(2, 5)))),
         ("c_0 is torch.float64", lambda: ours(x, (torch.zeros(1, 2, 5), torch.zeros(1, 2, 5).double()))),

@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     raise MissingExtra("torch", "torch", "gatewise.nn") from error
 
-from gatewise.nn.convert import from_torch, to_torch
+from gatewise.nn.convert import from_torch, to_torch, torch_state_dict
 from gatewise.nn.keras import from_keras, to_keras
 from gatewise.nn.kernel_ops import LstmStates, lstm
 from gatewise.nn.lstm import LSTM
@@ -31,4 +31,5 @@ __all__ = [
     "lstm",
     "to_keras",
     "to_torch",
+    "torch_state_dict",
 ]

@@ -46,6 +46,31 @@ def to_torch(module: LSTM) -> torch.nn.LSTM:
     return made.train(module.training)
 
 
+def torch_state_dict(module: torch.nn.Module) -> dict[str, Tensor]:
+    """`module.state_dict()` with the names of torch.nn.LSTM for every `LSTM` in it, or for `module` itself.
+
+    A copy of the model with torch.nn.LSTM in the place of `LSTM` loads it: `bias_ih_l0` holds the bias, `bias_hh_l0` is
+    zero. Raises InputError for binary gates.
+
+    >>> list(torch_state_dict(torch.nn.Sequential(LSTM(3, 5))))
+    ['0.weight_ih_l0', '0.weight_hh_l0', '0.bias_ih_l0', '0.bias_hh_l0']
+    """
+    renamed = {}
+    for prefix, part in module.named_modules():
+        if isinstance(part, LSTM):
+            if part.gate != "sigmoid":
+                raise InputError(f"gate={part.gate!r}: torch.nn.LSTM has sigmoid gates only")
+            start = f"{prefix}." if prefix else ""
+            renamed |= {f"{start}bias{suffix}": start + "bias_{}" + suffix for _, suffix in part.runs()}
+    state: dict[str, Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        if name in renamed:
+            state[renamed[name].format("ih")], state[renamed[name].format("hh")] = tensor, torch.zeros_like(tensor)
+        else:
+            state[name] = tensor
+    return state
+
+
 def _arguments(module: LSTM | torch.nn.LSTM) -> dict[str, Any]:
     """The arguments of a module of either class with the shape, dtype and device of `module`."""
     names = "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional"

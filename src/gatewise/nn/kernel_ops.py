@@ -2,12 +2,13 @@
 
 Tensors go to the kernel as NumPy views, without a copy. float32 runs `gatewise.kernels.get()`, float64 the reference.
 `gatewise::lstm_backward` declares that it overwrites the saved gates, so torch raises an error if they are used twice;
-where the graph is retained for another backward pass, it works on a copy.
+where the graph is retained for another backward pass, it works on a copy. Where the gradient may itself be
+differentiated, torch's operations compute it (`gatewise.nn.second_order`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -16,6 +17,7 @@ from torch.autograd import forward_ad
 
 from gatewise.errors import InputError
 from gatewise.kernels import LSTMCall, SavedActivations, get
+from gatewise.nn import second_order
 from gatewise.types import Array, Gate
 
 
@@ -50,7 +52,7 @@ def lstm(
     empty (0, H), which saves memory where no gradient is recorded. kernel: one of `gatewise.kernels.NAMES`, for
     float32; None for the default one.
 
-    Gradients are of first order only. Raises InputError for arguments that do not fit together, and for one with a
+    Raises InputError for arguments that do not fit together, and for one with a
     forward-mode derivative (torch.func.jvp, jacfwd).
 
     >>> lengths = torch.tensor([2, 1])
@@ -64,8 +66,14 @@ def lstm(
         if tensor is not None and tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (pre, weight_hh, h0, c0))
-    h, c, h_T, c_T, _ = _lstm(pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, return_c, kernel)
+    call, keep = (_TransformedLstm.apply, True) if _is_transformed() else (_lstm, keep)
+    h, c, h_T, c_T, _ = call(pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, return_c, kernel)
     return LstmStates(h, c, h_T, c_T)
+
+
+def _is_transformed() -> bool:
+    """Whether a transform of torch.func calls: grad, jacrev, vmap and others."""
+    return bool(torch._C._are_functorch_transforms_active())
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
@@ -195,7 +203,6 @@ def _setup_lstm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -
     pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, _, kernel = inputs
     h, c, _, _, packed_gates = output
     ctx.set_materialize_grads(False)  # a head that reads only h_T must not cost a dh (N, H) of zeros
-    ctx.mark_non_differentiable(packed_gates)
     ctx.settings = pre.shape[0], reverse, gate, kernel
     ctx.keep = keep
     if keep:
@@ -203,12 +210,21 @@ def _setup_lstm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -
 
 
 def _differentiate_lstm(
-    ctx: Any, dh: Tensor | None, dc: Tensor | None, dh_T: Tensor | None, dc_T: Tensor | None, _: Any
+    ctx: Any,
+    dh: Tensor | None,
+    dc: Tensor | None,
+    dh_T: Tensor | None,
+    dc_T: Tensor | None,
+    dgates: Tensor | None,  # only of a second derivative: `lstm` does not return the gates
 ) -> tuple[Tensor | None, ...]:
     if not ctx.keep:
         raise InputError("gatewise::lstm ran with keep=False: no activations were saved to differentiate")
     packed_gates, *saved = ctx.saved_tensors
     pre_rows, reverse, gate, kernel = ctx.settings
+    if torch.is_grad_enabled() or _is_transformed() or dgates is not None:
+        given = dh, dc, dh_T, dc_T, dgates
+        dpre, dweight_hh, dh0, dc0 = second_order.lstm_backward(ctx.saved_tensors, given, pre_rows, reverse, gate)
+        return dpre, None, None, dweight_hh, dh0, dc0, None, None, None, None, None, None
     if _graph_is_kept() or type(packed_gates) is not Tensor:  # a tracer cannot see a forward result change in backward
         packed_gates = packed_gates.clone()
     grads = _lstm_backward(packed_gates, *saved, dh, dc, dh_T, dc_T, pre_rows, reverse, gate, kernel)
@@ -225,8 +241,20 @@ def _graph_is_kept() -> bool:
 _lstm.register_autograd(_differentiate_lstm, setup_context=_setup_lstm)
 
 
+def _transformed(
+    op: Callable[..., Any], setup: Callable[..., None], differentiate: Callable[..., Any]
+) -> type[torch.autograd.Function]:
+    """The operator for the transforms of torch.func, which do not see what `register_autograd` registers."""
+    methods = {"forward": op, "setup_context": setup, "backward": differentiate}
+    members = {name: staticmethod(method) for name, method in methods.items()}
+    return type("Transformed", (torch.autograd.Function,), {**members, "generate_vmap_rule": True})
+
+
+_TransformedLstm = _transformed(_lstm, _setup_lstm, _differentiate_lstm)
+
+
 def project(x: Tensor, weight_ih: Tensor, bias: Tensor, *, kernel: str | None = None) -> Tensor:
-    """The input product pre (U, 4H) = x (U, D) weight_ihᵀ + bias, with first-order gradients for all three arguments.
+    """The input product pre (U, 4H) = x (U, D) weight_ihᵀ + bias, with gradients for all three arguments.
 
     On the CPU, float32 or float64; kernel: as for `lstm`. Raises InputError for arguments that do not fit together.
 
@@ -234,7 +262,8 @@ def project(x: Tensor, weight_ih: Tensor, bias: Tensor, *, kernel: str | None = 
     tensor([[4., 4., 4., 4.],
             [4., 4., 4., 4.]])
     """
-    pre: Tensor = _project(x, weight_ih, bias, _kernel_for(kernel, {"x": x, "weight_ih": weight_ih, "bias": bias}))
+    call = _TransformedProject.apply if _is_transformed() else _project
+    pre: Tensor = call(x, weight_ih, bias, _kernel_for(kernel, {"x": x, "weight_ih": weight_ih, "bias": bias}))
     return pre
 
 
@@ -273,8 +302,11 @@ def _setup_project(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _differentiate_project(ctx: Any, dpre: Tensor) -> tuple[Tensor | None, ...]:
     x, weight_ih = ctx.saved_tensors
     with_dx = bool(ctx.needs_input_grad[0])
+    if torch.is_grad_enabled() or _is_transformed():  # operations that can be differentiated again
+        return dpre @ weight_ih if with_dx else None, dpre.T @ x, dpre.sum(0), None
     dx, dweight_ih, dbias = _project_backward(x, weight_ih, dpre, with_dx, ctx.kernel)
     return dx if with_dx else None, dweight_ih, dbias, None
 
 
 _project.register_autograd(_differentiate_project, setup_context=_setup_project)
+_TransformedProject = _transformed(_project, _setup_project, _differentiate_project)

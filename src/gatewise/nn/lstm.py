@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import numbers
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,16 +21,26 @@ from gatewise.types import Gate, Precision
 States = tuple[Tensor, Tensor]
 
 
+class CallError(InputError, RuntimeError):
+    """An argument of a call that does not fit; also the RuntimeError that torch.nn.LSTM raises for most of them."""
+
+
+class ArgumentTypeError(InputError, TypeError):
+    """An argument of the constructor of another type; also the TypeError that torch.nn.LSTM raises."""
+
+
 class LSTM(torch.nn.Module):
     """One or more LSTM layers over a batch of sequences; a replacement for torch.nn.LSTM.
 
-    It computes the cell of `gatewise.cell`; gates in the order i, f, g, o. On the CPU it runs gatewise's kernels,
-    float32 or float64 (float64 by the slow reference). On any other device it runs torch's own LSTM with these weights.
+    It computes the cell of `gatewise.cell`; gates in the order i, f, g, o. On the CPU it runs gatewise's kernels in
+    float32, or in float64 for float64 weights (by the slow reference). Weights in bfloat16 or float16 are converted to
+    float32 for the computation, and the result back. On any other device it runs torch's own LSTM with these weights.
 
-    Differences from torch.nn.LSTM: no projections; new arguments `gate`, `recurrent_dropout` and `precision`; one bias
-    (`bias_l0` (4H,) instead of `bias_ih_l0` and `bias_hh_l0`, of which only the sum matters); initial values as in
-    Keras: input weights Glorot uniform (Glorot & Bengio 2010), recurrent weights orthogonal (Saxe et al. 2014), bias 0,
-    but 1 for the forget gate (Jozefowicz et al. 2015). Sequences without steps are allowed.
+    docs/torch.md lists all differences from torch.nn.LSTM. The main ones: no projections; new arguments `gate`,
+    `recurrent_dropout` and `precision`; one bias (`bias_l0` (4H,) instead of `bias_ih_l0` and `bias_hh_l0`, of which
+    only the sum matters); initial values as in Keras: input weights Glorot uniform (Glorot & Bengio 2010), recurrent
+    weights orthogonal (Saxe et al. 2014), bias 0, but 1 for the forget gate (Jozefowicz et al. 2015). Sequences without
+    steps are allowed. `load_state_dict` takes the names of both; `gatewise.nn.torch_state_dict` writes torch's.
 
     Derivatives are reverse-mode: torch.func.jvp and jacfwd raise InputError.
 
@@ -56,26 +68,42 @@ class LSTM(torch.nn.Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
         *,
         gate: Gate = "sigmoid",
         recurrent_dropout: float = 0.0,
         precision: Precision = "float32",
-        device: Any = None,
-        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         for name, number in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            if not isinstance(number, int) or number < 1:
-                raise InputError(f"{name} must be an integer of at least 1, not {quote(number)}")
+            if not isinstance(number, int):
+                raise ArgumentTypeError(f"{name} must be an integer, not {quote(number)}")
+            if number < 1:
+                raise InputError(f"{name} must be at least 1, not {number}")
+        for name, flag in (("bias", bias), ("batch_first", batch_first)):
+            if not isinstance(flag, bool):
+                raise ArgumentTypeError(f"{name} must be True or False, not {quote(flag)}")
         for name, probability in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= probability <= 1:
+            number_given = isinstance(probability, numbers.Real) and not isinstance(probability, bool)
+            if not number_given or not 0 <= probability <= 1:
                 raise InputError(f"{name} must be a probability, not {quote(probability)}")
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(  # the words of torch.nn.LSTM, so that a filter for its warning takes this one too
+                "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
+                f"num_layers greater than 1, but got dropout={dropout} and num_layers=1",
+                stacklevel=2,
+            )
+        if proj_size:
+            raise InputError(f"proj_size={quote(proj_size)}: gatewise's LSTM has no projections; use torch.nn.LSTM")
         if precision not in ("float32", "bf16"):
             raise InputError(f"precision must be 'float32' or 'bf16', not {quote(precision)}")
         if gate not in ("sigmoid", "binary"):
             raise InputError(f"gate must be 'sigmoid' or 'binary', not {quote(gate)}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
+        self.proj_size = 0
         self.gate: Gate = gate
         self.recurrent_dropout, self.precision = float(recurrent_dropout), precision
         for layer, suffix in self.runs():
@@ -98,6 +126,30 @@ class LSTM(torch.nn.Module):
             for direction in ("", "_reverse")[: self.directions]:
                 yield layer, f"_l{layer}{direction}"
 
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each LSTM, in torch's order."""
+        kinds = ("weight_ih", "weight_hh", "bias")[: 3 if self.bias else 2]
+        return [[getattr(self, kind + suffix) for kind in kinds] for _, suffix in self.runs()]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """As torch does, and the biases of torch.nn.LSTM become one."""
+        errors: list[str] = rest[-1]
+        for _, suffix in self.runs():
+            names = [f"{prefix}bias_{kind}{suffix}" for kind in ("ih", "hh")]
+            there = [name for name in names if name in state_dict]
+            if not self.bias or not there or f"{prefix}bias{suffix}" in state_dict:
+                continue
+            if len(there) == 1:  # also for strict=False: the other half would be missing in silence
+                errors.append(f"{there[0]} is there without the other bias of torch.nn.LSTM")
+                continue
+            first, second = (state_dict.pop(name).detach() for name in names)
+            if first.shape != second.shape:
+                errors.append(f"{names[0]} is {tuple(first.shape)}, {names[1]} is {tuple(second.shape)}")
+                continue
+            state_dict[f"{prefix}bias{suffix}"] = first + second
+        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
+
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Initialise the parameters as Keras does; see the class."""
@@ -118,39 +170,68 @@ class LSTM(torch.nn.Module):
         and c_0, each (layers x directions, B, H), for one sequence (layers x directions, H); None for zeros.
 
         Returns output, (h_n, c_n): h of every step of the top layer, H x directions wide, in the form of the input; and
-        the states after the last step, in the form of hx. Raises InputError for arguments that do not fit.
+        the states after the last step, in the form of hx. Their dtype is that of the input, under autocast on the CPU
+        that of autocast, float64 excepted. Raises CallError, which is an InputError and a RuntimeError, for arguments
+        that do not fit.
         """
         data = input.data if isinstance(input, PackedSequence) else input
         self._check_input(input, data, lengths)
-        if data.dim() == 2 and lengths is None and not isinstance(input, PackedSequence):  # one sequence
+        one = data.dim() == 2 and lengths is None and not isinstance(input, PackedSequence)
+        if hx is not None:
+            hx = _checked_pair(hx, data, 2 if one else 3)
+        if one:
             axis = 0 if self.batch_first else 1
             output, (h_n, c_n) = self.forward(data.unsqueeze(axis), hx and (hx[0].unsqueeze(1), hx[1].unsqueeze(1)))
             assert isinstance(output, Tensor)
             return output.squeeze(axis), (h_n.squeeze(1), c_n.squeeze(1))
-        on_cpu = _runs_kernels(data)
-        if not on_cpu:
-            self._check_fallback(data)
+        if _runs_kernels(data):
+            return self._on_kernels(input, hx, lengths)
+        self._check_fallback(data)
         if isinstance(input, PackedSequence):
-            states = self._states(hx, data, int(input.batch_sizes[0]))
-            if input.sorted_indices is not None:
-                states = _reordered(states, input.sorted_indices)
-            run = self._packed if on_cpu else self._fallback
-            output, states = run(data, input.batch_sizes, states)
-            if input.unsorted_indices is not None:
-                states = _reordered(states, input.unsorted_indices)
-            return input._replace(data=output), states
+            return self._of_packed(input, hx, self._fallback)
         if lengths is not None:
-            states = self._states(hx, data, len(lengths))
-            return self._rows(data, None, lengths, states) if on_cpu else self._fallback_ragged(data, lengths, states)
-        states = self._states(hx, data, data.shape[0 if self.batch_first else 1])
-        if not on_cpu:
-            return self._fallback(data, None, states)
-        x = data if self.batch_first else data.transpose(0, 1)  # (B, T, D)
-        batch, steps = x.shape[:2]
-        every = torch.full((batch,), steps, dtype=torch.int64)
-        output, states = self._rows(x.reshape(batch * steps, self.input_size), None, every, states)
-        output = output.view(batch, steps, self.hidden_size * self.directions)
-        return output if self.batch_first else output.transpose(0, 1), states
+            return self._fallback_ragged(data, lengths, self._states(hx, data, len(lengths)))
+        return self._fallback(data, None, self._states(hx, data, data.shape[0 if self.batch_first else 1]))
+
+    def _on_kernels(
+        self, input: Tensor | PackedSequence, hx: States | None, lengths: Tensor | None
+    ) -> tuple[Tensor | PackedSequence, States]:
+        """`forward` in the dtype in which the kernels compute; the results have the dtype of the call."""
+        data = input.data if isinstance(input, PackedSequence) else input
+        dtype = self.weight_ih_l0.dtype
+        compute = torch.float64 if dtype == torch.float64 else torch.float32
+        if _autocast(data) and dtype != torch.float64:
+            dtype = torch.get_autocast_dtype("cpu")
+        if hx is not None:
+            hx = hx[0].to(compute), hx[1].to(compute)
+        output: Tensor | PackedSequence
+        if isinstance(input, PackedSequence):
+            output, states = self._of_packed(input._replace(data=data.to(compute)), hx, self._packed)
+            output = output._replace(data=output.data.to(dtype))
+        elif lengths is not None:
+            data = data.to(compute)
+            output, states = self._rows(data, None, lengths, self._states(hx, data, len(lengths)))
+            output = output.to(dtype)
+        else:
+            x = (data if self.batch_first else data.transpose(0, 1)).to(compute)  # (B, T, D)
+            batch, steps = x.shape[:2]
+            every = torch.full((batch,), steps, dtype=torch.int64)
+            states = self._states(hx, x, batch)
+            output, states = self._rows(x.reshape(batch * steps, self.input_size), None, every, states)
+            output = output.view(batch, steps, self.hidden_size * self.directions).to(dtype)
+            output = output if self.batch_first else output.transpose(0, 1).contiguous()
+        return output, (states[0].to(dtype), states[1].to(dtype))
+
+    def _of_packed(
+        self, input: PackedSequence, hx: States | None, run: Callable[..., tuple[Tensor, States]]
+    ) -> tuple[PackedSequence, States]:
+        states = self._states(hx, input.data, int(input.batch_sizes[0]))
+        if input.sorted_indices is not None:
+            states = _reordered(states, input.sorted_indices)
+        output, states = run(input.data, input.batch_sizes, states)
+        if input.unsorted_indices is not None:
+            states = _reordered(states, input.unsorted_indices)
+        return input._replace(data=output), states
 
     def _packed(self, x: Tensor, batch_sizes: Tensor, states: States) -> tuple[Tensor, States]:
         lengths, index, back = _packed_rows(batch_sizes)
@@ -165,11 +246,11 @@ class LSTM(torch.nn.Module):
             if layer and len(outputs) == self.directions:  # the layer below is complete
                 x, index, outputs = torch.cat(outputs, 1) if self.bidirectional else outputs[0], None, []
                 x = functional.dropout(x, self.dropout, self.training)
-            weight_ih = getattr(self, f"weight_ih{suffix}")
-            bias = getattr(self, f"bias{suffix}") if self.bias else weight_ih.new_zeros(len(weight_ih))
+            weight_ih, weight_hh = (getattr(self, kind + suffix).to(x.dtype) for kind in ("weight_ih", "weight_hh"))
+            bias = getattr(self, f"bias{suffix}").to(x.dtype) if self.bias else weight_ih.new_zeros(len(weight_ih))
             kernel = "bf16" if self.precision == "bf16" else None
             pre = project(x, weight_ih, bias, kernel=kernel)  # (U, 4H)
-            weight_hh, h0, c0 = getattr(self, f"weight_hh{suffix}"), states[0][run], states[1][run]
+            h0, c0 = states[0][run], states[1][run]
             reverse = suffix.endswith("_reverse")
             mask = None
             if self.training and self.recurrent_dropout > 0:
@@ -244,28 +325,27 @@ class LSTM(torch.nn.Module):
             return zeros, zeros
         for name, state in zip(("h_0", "c_0"), hx, strict=True):
             if state.shape != shape:
-                raise InputError(f"{name}: expected {shape}, got {tuple(state.shape)}")
-            if state.dtype != like.dtype:
-                raise InputError(f"{name} is {state.dtype}, the input is {like.dtype}: their dtypes must be equal")
+                raise CallError(f"{name}: expected {shape}, got {tuple(state.shape)}")
         return hx
 
     def _check_input(self, input: Tensor | PackedSequence, data: Tensor, lengths: Tensor | None) -> None:
         dims = (2,) if lengths is not None or isinstance(input, PackedSequence) else (2, 3)
         if data.dim() not in dims or data.shape[-1] != self.input_size:
             expected = " or ".join(f"({'..., ' * (n - 1)}{self.input_size})" for n in dims)
-            raise InputError(f"input: expected {expected}, got {tuple(data.shape)}")
+            raise CallError(f"input: expected {expected}, got {tuple(data.shape)}")
         if isinstance(input, PackedSequence) and lengths is not None:
-            raise InputError("lengths: a PackedSequence has its own")
+            raise CallError("lengths: a PackedSequence has its own")
         # torch.compile would break the graph at the sum; the kernel checks the lengths then.
         if lengths is not None and not torch.compiler.is_compiling():
             steps = total_steps(as_array(lengths.cpu()))
             if steps != len(data):
-                raise InputError(f"lengths sum to {steps}, the data have {counted(len(data), 'row')}")
+                raise CallError(f"lengths sum to {steps}, the data have {counted(len(data), 'row')}")
         weight = self.weight_ih_l0
-        if data.dtype != weight.dtype:
-            raise InputError(f"input is {data.dtype}, the weights are {weight.dtype}: their dtypes must be equal")
-        if data.device.type == "cpu" and data.dtype not in (torch.float32, torch.float64):
-            raise InputError(f"input is {data.dtype}: on the CPU, LSTM computes in float32 or float64")
+        lower = (torch.float16, torch.bfloat16, torch.float32, weight.dtype)
+        if data.dtype != weight.dtype and not (_autocast(data) and data.dtype in lower):
+            raise CallError(f"input is {data.dtype}, the weights are {weight.dtype}: their dtypes must be equal")
+        if not data.dtype.is_floating_point:
+            raise CallError(f"input is {data.dtype}: LSTM computes with floating-point numbers")
 
     def flatten_parameters(self) -> None:
         """Does nothing; for code written for torch.nn.LSTM. The kernels pack weights themselves."""
@@ -297,6 +377,27 @@ def _fill_orthogonal(weight: Tensor) -> None:
 def _runs_kernels(data: Tensor) -> bool:
     """Whether gatewise's kernels compute on this tensor; torch's LSTM does on other devices."""
     return data.device.type == "cpu"
+
+
+def _checked_pair(hx: Any, data: Tensor, dims: int) -> States:
+    """hx as two tensors of `dims` axes and the dtype of the input. Raises CallError."""
+    parts = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+    if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
+        got = f"{counted(len(parts), 'value')}" if isinstance(hx, tuple | list) else type(hx).__name__
+        raise CallError(f"hx: expected the tuple (h_0, c_0), got {got}")
+    for name, state in zip(("h_0", "c_0"), parts, strict=True):
+        if state.dim() != dims:
+            form = "a batch" if dims == 3 else "one sequence"
+            raise CallError(f"{name}: expected {dims} axes for {form}, got {tuple(state.shape)}")
+        if state.dtype != data.dtype and not _autocast(data):
+            raise CallError(f"{name} is {state.dtype}, the input is {data.dtype}: their dtypes must be equal")
+    return parts[0], parts[1]
+
+
+def _autocast(data: Tensor) -> bool:
+    """Whether torch.autocast is on for the device of this tensor."""
+    kind = data.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def _packed_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
