@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -256,8 +257,43 @@ def test_damaged_and_hostile(saved: tuple[Any, Path], message: str, change: Call
 
 def test_too_large(saved: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras_file, "MAX_BYTES", 20_000)
-    with pytest.raises(ModelFileError, match=f"{WEIGHTS} has .* more than the 20,000 allowed"):
+    with pytest.raises(ModelFileError, match=r"files have .* bytes unpacked, more than the 20,000 allowed"):
         from_keras(saved[1], "first")
+    monkeypatch.undo()
+    monkeypatch.setattr(keras_file, "MAX_CONFIG", 100)
+    with pytest.raises(ModelFileError, match=f"{CONFIG} has .* more than the 100 allowed"):
+        from_keras(saved[1], "first")
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS, "other.bin"])
+def test_a_small_archive_with_much_in_it(saved: tuple[Any, Path], name: str) -> None:
+    """It is refused before anything is unpacked: the process needs less memory than the file would take."""
+    target = saved[1].with_name("bomb.keras")
+    with zipfile.ZipFile(saved[1]) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in {*source.namelist(), name}:
+            archive.writestr(member, bytes(30 << 20) if member == name else source.read(member))
+    assert target.stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFileError, match="bytes unpacked"):
+            from_keras(target, "first")
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_directory_that_lies(saved: tuple[Any, Path]) -> None:
+    """A size in the zip directory that is too small: not more than that is unpacked, and the checksum does not fit."""
+    target = rewritten(saved[1], lambda members: None)
+    with zipfile.ZipFile(target) as archive:
+        size = archive.getinfo(WEIGHTS).file_size.to_bytes(4, "little")
+    raw = bytearray(target.read_bytes())
+    at = raw.rindex(WEIGHTS.encode()) - 22  # the unpacked size in the central directory
+    assert raw[at : at + 4] == size
+    raw[at : at + 4] = (1000).to_bytes(4, "little")
+    target.write_bytes(raw)
+    with pytest.raises(ModelFileError, match=f"{WEIGHTS} is damaged"):
+        from_keras(target, "first")
 
 
 def test_not_an_archive(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 A `.keras` file is a zip archive: `config.json` lists the layers and `model.weights.h5` holds their arrays, under a path
 made of each layer's class and its number among layers of that class. No code in the file is executed. Only arrays of
 LSTM layers are read, each after a check of its size against the config; links out of the file are rejected.
+
+h5py parses `model.weights.h5` with libhdf5, a C library that is not made for hostile files (SECURITY.md).
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from gatewise.storage import parse_json, write_atomic
 from gatewise.types import Array
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-MAX_BYTES = 4 << 30  # of one file of the archive, unpacked
+MAX_BYTES = 4 << 30  # of all files of the archive together, unpacked
+MAX_CONFIG = 16 << 20  # of config.json, unpacked
+MAX_RATIO = 20  # of all files unpacked to the archive; Keras stores its files uncompressed
 MAX_MEMBERS = 10_000
 CONTAINERS = {"Sequential": "sequential", "Functional": "functional", "Model": "functional"}
 KINDS = {"LSTM": "lstm", "Bidirectional": "bidirectional"}
@@ -125,6 +129,11 @@ def _opened(path: str | Path) -> zipfile.ZipFile:
     if len(names) > MAX_MEMBERS or len(set(names)) < len(names):
         archive.close()
         raise ModelFileError(f"{path}: not a .keras file: {len(names)} files in it, {len(set(names))} names")
+    total, stored = (sum(getattr(one, size) for one in archive.infolist()) for size in ("file_size", "compress_size"))
+    limit = min(MAX_BYTES, MAX_RATIO * stored + MAX_CONFIG)
+    if total > limit:
+        archive.close()
+        raise ModelFileError(f"{path}: its files have {total:,} bytes unpacked, more than the {limit:,} allowed")
     return archive
 
 
@@ -133,10 +142,15 @@ def _member(archive: zipfile.ZipFile, path: str | Path, name: str) -> bytes:
         info = archive.getinfo(name)
     except KeyError as error:
         raise ModelFileError(f"{path}: not a .keras file: {name} is missing") from error
-    if info.file_size > MAX_BYTES:
-        raise ModelFileError(f"{path}: {name} has {info.file_size:,} bytes, more than the {MAX_BYTES:,} allowed")
+    limit = MAX_CONFIG if name == CONFIG else MAX_BYTES
+    if info.file_size > limit:
+        raise ModelFileError(f"{path}: {name} has {info.file_size:,} bytes, more than the {limit:,} allowed")
     try:
-        return archive.read(info)
+        with archive.open(info) as file:
+            raw = file.read(info.file_size + 1)  # not more than the directory says, which `_opened` has bounded
+        if len(raw) != info.file_size:
+            raise zipfile.BadZipFile(f"{info.file_size:,} bytes expected")
+        return raw
     except (OSError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelFileError(f"{path}: {name} is damaged: {quote(error)}") from error
 
