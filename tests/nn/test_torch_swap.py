@@ -130,8 +130,9 @@ def test_gradients_of_functions(kind: Class) -> None:
         assert torch.allclose(got, want, atol=1e-12)
     found = func.jacrev(lambda y: lstm(y)[0].square().sum((0, 1)))(x)
     assert torch.allclose(found, torch.autograd.functional.jacobian(lambda y: lstm(y)[0].square().sum((0, 1)), x))
-    twice = func.jacrev(func.jacrev(lambda y: lstm(y)[0].square().sum()))(x)
-    assert torch.allclose(twice, torch.autograd.functional.hessian(lambda y: lstm(y)[0].square().sum(), x))
+    short = x[:2, :1]
+    twice = func.jacrev(func.jacrev(lambda y: lstm(y)[0].square().sum()))(short)
+    assert torch.allclose(twice, torch.autograd.functional.hessian(lambda y: lstm(y)[0].square().sum(), short))
 
 
 @both

@@ -52,8 +52,8 @@ def lstm(
     empty (0, H), which saves memory where no gradient is recorded. kernel: one of `gatewise.kernels.NAMES`, for
     float32; None for the default one.
 
-    Raises InputError for arguments that do not fit together, and for one with a
-    forward-mode derivative (torch.func.jvp, jacfwd).
+    Raises InputError for arguments that do not fit together, and for one with a forward-mode derivative
+    (torch.func.jvp, jacfwd).
 
     >>> lengths = torch.tensor([2, 1])
     >>> h, c, h_T, c_T = lstm(torch.ones(3, 8), None, lengths, torch.ones(8, 2), torch.zeros(2, 2), torch.zeros(2, 2))
