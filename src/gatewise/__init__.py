@@ -10,6 +10,7 @@ from gatewise._version import __version__
 if TYPE_CHECKING:
     from gatewise import data, errors, kernels, nn, text
     from gatewise.forecast import Forecaster, load_forecaster
+    from gatewise.model.convert import from_torch
     from gatewise.model.model import Model, load
     from gatewise.model.pretrained import PretrainedLM, load_pretrained
     from gatewise.training.pretrain import pretrain
@@ -22,6 +23,7 @@ __all__ = [
     "__version__",
     "data",
     "errors",
+    "from_torch",
     "kernels",
     "load",
     "load_forecaster",
@@ -37,6 +39,7 @@ _HOME = {
     "Forecaster": "gatewise.forecast",
     "Model": "gatewise.model.model",
     "PretrainedLM": "gatewise.model.pretrained",
+    "from_torch": "gatewise.model.convert",
     "load": "gatewise.model.model",
     "load_forecaster": "gatewise.forecast",
     "load_pretrained": "gatewise.model.pretrained",

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from gatewise.cli import app
 
-PAGES = [page for name in ("data", "series") if (page := ROOT / "docs" / f"{name}.md").exists()]
+PAGES = [page for name in ("data", "exchange", "series") if (page := ROOT / "docs" / f"{name}.md").exists()]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # `gatewise` in a block is this environment's.
 SHELL = 'set -euo pipefail\ngatewise() { "$PYTHON" -m gatewise "$@"; }\n'

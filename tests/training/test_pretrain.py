@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import pickle
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -146,7 +147,10 @@ def test_saved_and_loaded(trained: PretrainedLM, tmp_path: Path) -> None:
         gw.load(tmp_path / "b")
     with pytest.raises(ValueError, match="read-only"):
         loaded.parameters["decoder.bias"][0] = 1
-    _same(loaded, copy.deepcopy(loaded))  # as scikit-learn clones an estimator's parameters
+    # As scikit-learn clones an estimator's parameters, and as a process pool sends them.
+    for again in (copy.deepcopy(loaded), pickle.loads(pickle.dumps(loaded))):
+        _same(loaded, again)
+        assert not any(array.flags.writeable for array in again.parameters.values())
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "history.jsonl"])

@@ -17,6 +17,7 @@ from gatewise.cli.compress import compress
 from gatewise.cli.data import data
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
+from gatewise.cli.export import export
 from gatewise.cli.export_page import export_page
 from gatewise.cli.forecast import forecast
 from gatewise.cli.info import info
@@ -64,6 +65,7 @@ for command, short in (
     (serve, "Serve models over HTTP, with a page that shows every gate."),
     (export_page, "Export the page for fixed texts, as static files."),
     (compress, "Compress a model folder and measure the cost."),
+    (export, "Export a model to ONNX."),
     (info, "Show this machine's kernels, or the contents of a model."),
     (data, "Describe a data source; download IMDB."),
     (bench, "Measure the speed of the LSTM kernel on this machine."),

@@ -59,9 +59,11 @@ from gatewise.types import Array, LabelType, Precision, Task
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled
+    from gatewise.exchange.onnx_export import OnnxReport
     from gatewise.explain import Clamp, Example, ExplainedNetwork, Explanation, Intervention, Method
     from gatewise.explain.evaluation import EvaluationReport
     from gatewise.explain.units import UnitsReport
+    from gatewise.nn.network import Network as TorchNetwork
 
 __all__ = ["Evaluation", "Model", "load"]
 
@@ -404,6 +406,62 @@ class Model:
         model = self if storage is None else replace(self, storage=storage)
         save_folder(path, model.to_files())
 
+    def to_onnx(self, path: str | Path) -> OnnxReport:
+        """Write an ONNX file that computes the logits and probabilities of this model, after ONNX Runtime has computed
+        the same logits for 1,000 random inputs; see `gatewise.exchange.onnx_export` for inputs, outputs and errors.
+
+        `metadata_props` holds the architecture, the classes, the metadata without examples, and the vocabulary.
+        """
+        from gatewise.exchange.onnx_export import OnnxSource, Scaling, export
+
+        model, scaling = replace(self, precision="float32"), None
+        if isinstance(self.preprocessor, SeriesPreprocessor):
+            standard = self.preprocessor.scaling
+            scaling = Scaling(np.array(standard.mean), np.array(standard.std), self.preprocessor.mask)
+
+        def logits(inputs: Sequence[Array]) -> Array:
+            return model.logits_of(inputs if scaling is None else self.preprocessor.encode_batch(inputs))
+
+        config, files = self.preprocessor.to_files()
+        facts = {"metadata": asdict(replace(self.metadata, examples=())), "preprocessor": config}
+        texts = {f"gatewise.{name}": json_bytes(value).decode() for name, value in facts.items()}
+        texts |= {name: raw.decode() for name, raw in files.items()}
+        linear = self.convolutions if self.ngrams is None else self.ngrams
+        source = OnnxSource(self.architecture, self.parameters, self.target, linear, scaling, logits)
+        return export(source, path, texts)
+
+    def to_torch(self, *, network_only: bool = False) -> TorchNetwork:
+        """The network and the n-grams as a torch.nn.Module that gives equal logits and runs without gatewise; see
+        `gatewise.nn.network.Network`. It takes what `preprocessor.encode_batch` returns, padded at the end.
+
+        network_only: without the linear model of the ensemble. Raises InputError for convolutions unless it is set,
+        and for binary gates; MissingExtra without torch.
+        """
+        from gatewise.nn.network import Network
+
+        if self.convolutions is not None and not network_only:
+            raise InputError("to_torch does not convert convolutions; network_only=True converts the network alone")
+        return Network(self.architecture, self.parameters, None if network_only else self.ngrams)
+
+    def push_to_hub(self, repo: str, *, private: bool = False, revision: str | None = None) -> str:
+        """Upload the model folder and its card to the Hugging Face Hub, as one commit.
+
+        repo: "owner/name"; created if there is none. revision: the branch; None: main. The token is the one of
+        `hf auth login` or HF_TOKEN. Returns the address of the commit, "hf://owner/name@commit", which `load` opens.
+        Raises ModelFileError with the Hub's reason.
+        """
+        from gatewise.exchange.hub import HubEvaluation, hub_card, upload
+
+        evaluations = [
+            HubEvaluation(one.data, name, value)
+            for one in self.metadata.evaluations
+            for name, value in (({} if one.accuracy is None else {"accuracy": one.accuracy}) | one.scores).items()
+        ]
+        text = isinstance(self.preprocessor, TextPreprocessor)
+        tag = "text-classification" if text and self.task != "regression" else None
+        card = hub_card(self.card(), repo, tag, evaluations)
+        return upload(repo, self.to_files(), card, private=private, revision=revision)
+
     def to_files(self) -> dict[str, bytes]:
         """The files of the model folder by name. Raises InputError for a storage dtype that a tensor cannot have."""
         table, parameters = parameters_to_bytes(self.parameters, self.storage)
@@ -438,18 +496,27 @@ class Model:
 
 
 def load(path: str | Path | None = None, *, precision: Precision = "float32") -> Model:
-    """Open a model folder; None opens the bundled sentiment model.
+    """Open a model folder, or a model on the Hugging Face Hub, "hf://owner/name" or "hf://owner/name@revision"; None
+    opens the bundled sentiment model.
 
     Nothing in the folder is executed and every byte is checked first. The parameters are read-only. precision: see
     `Model`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
-    folder = load_folder(bundled_folder() if path is None else path)
+    folder = _read_folder(path)
     try:
         return _model_from(folder, precision)
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{folder.path}/{_HISTORY_FILE}: not UTF-8 at byte {error.start}") from error
     except InputError as error:
         raise ModelFileError(f"{folder.path}: {error}") from error
+
+
+def _read_folder(path: str | Path | None) -> Folder:
+    if isinstance(path, str) and path.startswith("hf://"):
+        from gatewise.exchange.hub import download
+
+        return download(path)
+    return load_folder(bundled_folder() if path is None else path)
 
 
 def _model_from(folder: Folder, precision: Precision) -> Model:

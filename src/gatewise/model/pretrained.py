@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.model.card import markdown_table
@@ -65,6 +66,12 @@ class PretrainedLM:
     parameters: Mapping[str, Array]
     metadata: PretrainedMetadata = field(default_factory=PretrainedMetadata)
     history: str = ""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From pickle and deepcopy, which make writable arrays."""
+        self.__dict__.update(state)
+        for array in self.parameters.values():
+            array.setflags(write=False)
 
     @property
     def embedding_dim(self) -> int:

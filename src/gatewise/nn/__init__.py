@@ -22,11 +22,13 @@ from gatewise.nn.convert import from_torch, to_torch, torch_state_dict
 from gatewise.nn.keras import from_keras, to_keras
 from gatewise.nn.kernel_ops import LstmStates, lstm
 from gatewise.nn.lstm import LSTM
+from gatewise.nn.onnx import from_onnx
 
 __all__ = [
     "LSTM",
     "LstmStates",
     "from_keras",
+    "from_onnx",
     "from_torch",
     "lstm",
     "to_keras",

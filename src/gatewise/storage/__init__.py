@@ -13,7 +13,15 @@ from __future__ import annotations
 from gatewise.storage.atomic import LOCK, locked, write_atomic
 from gatewise.storage.compact import STORAGE, check_storage, pack, storage_table, stored_forms, unpack
 from gatewise.storage.fields import fields_from
-from gatewise.storage.folder import MANIFEST, Folder, check_target, folder_size, load_folder, save_folder
+from gatewise.storage.folder import (
+    MANIFEST,
+    Folder,
+    check_target,
+    folder_size,
+    load_folder,
+    manifest_sizes,
+    save_folder,
+)
 from gatewise.storage.strict_json import json_bytes, parse_json
 from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to_bytes, verify_checksum
 
@@ -29,6 +37,7 @@ __all__ = [
     "json_bytes",
     "load_folder",
     "locked",
+    "manifest_sizes",
     "metadata_of",
     "pack",
     "parse_json",

@@ -200,6 +200,11 @@ def _manifest_bytes(files: Mapping[str, Mapping[str, Any]]) -> bytes:
     )
 
 
+def manifest_sizes(raw: bytes, where: str) -> dict[str, int]:
+    """The files that a manifest lists, with their sizes in bytes. where: what an error names. Raises ModelFileError."""
+    return {name: entry["bytes"] for name, entry in _parse_manifest(raw, where).items()}
+
+
 def _parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
     """The files of the manifest, name -> {"bytes": int, "sha256": str}, after all checks."""
     name = f"{where}: {MANIFEST}"

@@ -129,6 +129,16 @@ class TokenEncoding:
         tokenizer.model = WordLevel(vocab=vocabulary, unk_token=UNKNOWN)
         return cls(tokenizer, max_characters)
 
+    @classmethod
+    def of_words(cls, words: Sequence[str]) -> TokenEncoding:
+        """The encoding in which the word at position n has id n; the first two are padding and unknown, whatever they
+        are called. Raises InputError for a word that occurs twice.
+        """
+        vocabulary = {word: row for row, word in enumerate([PAD, UNKNOWN, *words[2:]])}
+        if len(vocabulary) != len(words):
+            raise InputError(f"vocabulary: {len(words):,} entries, {len(vocabulary):,} of them distinct")
+        return cls(_tokenizer(vocabulary))
+
     def truncate_vocab(self, vocab_size: int) -> TokenEncoding:
         """A copy with the first `vocab_size` entries, so with the most frequent words; other words become unknown.
 

@@ -1,0 +1,226 @@
+"""A model as an ONNX file: the graph, its metadata, and the comparison with ONNX Runtime before anything is written.
+
+Inputs of the graph: `tokens` (batch, steps) int64 or `series` (batch, steps, channels) float32, NaN where a value is
+missing, padded at the end with any ids or numbers; `lengths` (batch,) int64, the steps of each sequence, at least 1.
+Outputs: `logits` (batch, outputs) and `probabilities` (batch, classes) float32, of a regression `values` instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import GatewiseError, MissingExtra
+from gatewise.exchange.onnx_graph import OPSET, Graph, scalar
+from gatewise.exchange.onnx_linear import convolution_logits, ngram_logits
+from gatewise.exchange.onnx_network import check_exportable, network_logits
+from gatewise.exchange.onnx_series import standardised
+from gatewise.network.architecture import Architecture
+from gatewise.network.convolutions import Convolutions
+from gatewise.network.ngrams import BITS, MAX_ORDER, MAX_VOCAB_SIZE, Ngrams
+from gatewise.storage import write_atomic
+from gatewise.target import Target
+from gatewise.types import Array
+
+TOLERANCE = 1e-5  # of a logit, relative to logits above 1
+CHECKED = 1_000  # random sequences that both compute before the file is written
+_LONGEST = 100  # steps of most of them
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What the preprocessor of series does: mean and std (C,), and whether it appends a mask of missing values."""
+
+    mean: Array
+    std: Array
+    mask: bool
+
+
+@dataclass(frozen=True)
+class OnnxReport:
+    """What was written. max_error: the largest difference of a logit from ONNX Runtime's, relative to logits above 1,
+    over `checked` random sequences. inputs: what the graph takes, and what stays outside it, in one line.
+    """
+
+    path: str
+    bytes: int
+    opset: int
+    checked: int
+    max_error: float
+    inputs: str
+
+
+@dataclass(frozen=True)
+class OnnxSource:
+    """The parts of a model that its graph is made of. linear: n-grams or convolutions of the ensemble. scaling: of
+    series, None for tokens. logits: the model's own, (n, outputs) of n sequences of ids or of unscaled series.
+    """
+
+    architecture: Architecture
+    parameters: Mapping[str, Array]
+    target: Target
+    linear: Ngrams | Convolutions | None
+    scaling: Scaling | None
+    logits: Callable[[Sequence[Array]], Array]
+
+    @property
+    def inputs(self) -> str:
+        """What the graph takes, in one line."""
+        if self.scaling is None:
+            return "token ids (batch, steps) and lengths (batch,); the tokenisation is not part of the graph"
+        return (
+            f"series (batch, steps, {len(self.scaling.mean)}), NaN for missing values, and lengths (batch,); scaling "
+            "and interpolation are part of the graph"
+        )
+
+
+def export(source: OnnxSource, path: str | Path, metadata: Mapping[str, str]) -> OnnxReport:
+    """Write the ONNX file, after ONNX Runtime has computed the logits of random sequences with it.
+
+    metadata: more `metadata_props`. Raises MissingExtra without onnx and onnxruntime, InputError for binary gates,
+    ExportError where the logits differ, ModelFileError where the file cannot be written.
+    """
+    runtime = _runtime()
+    check_exportable(source.architecture)
+    raw: bytes = onnx_model(source, metadata).SerializeToString()
+    error = _compare(source, runtime, raw)
+    if not error <= TOLERANCE:
+        raise ExportError(
+            f"the ONNX file was not written: ONNX Runtime's logits differ by {error:.2g} from the model's, more than "
+            f"{TOLERANCE:g}"
+        )
+    write_atomic(path, raw)
+    return OnnxReport(str(path), len(raw), OPSET, CHECKED, error, source.inputs)
+
+
+class ExportError(GatewiseError):
+    """An exported model that does not compute what the model computes. Nothing is written."""
+
+
+def onnx_model(source: OnnxSource, metadata: Mapping[str, str]) -> Any:
+    """The ModelProto, checked by `onnx.checker`."""
+    graph, arch, scaling = Graph(), source.architecture, source.scaling
+    name, dtype, channels = _input(source)
+    x, lengths = name, "lengths"
+    if scaling is not None:
+        x = standardised(graph, name, lengths, scaling.mean, scaling.std, scaling.mask)
+    logits = network_logits(graph, source.parameters, arch, x, lengths)
+    if source.linear is not None and len(source.linear):
+        if isinstance(source.linear, Ngrams):
+            linear = ngram_logits(graph, source.linear, x, lengths)
+        else:
+            linear = convolution_logits(graph, source.linear, x, lengths)
+        logits = graph.cast(graph.add("Add", graph.cast(logits, np.float64), linear), np.float32)
+    outputs: dict[str, Any] = {}
+    if source.target.task == "regression":
+        outputs[graph.rename(logits, "values")] = (np.float32, ["batch", arch.outputs])
+    else:
+        outputs[graph.rename(logits, "logits")] = (np.float32, ["batch", arch.outputs])
+        probabilities = graph.rename(_probabilities(graph, logits, source.target), "probabilities")
+        outputs[probabilities] = (np.float32, ["batch", len(source.target.classes)])
+    return graph.model(
+        {name: (dtype, ["batch", "steps", *channels]), lengths: (np.int64, ["batch"])},
+        outputs,
+        {**metadata, **_metadata(source)},
+    )
+
+
+def _input(source: OnnxSource) -> tuple[str, type, tuple[int, ...]]:
+    """Name and dtype of the input, and the axes of a step."""
+    return ("tokens", np.int64, ()) if source.scaling is None else ("series", np.float32, source.scaling.mean.shape)
+
+
+def _probabilities(graph: Graph, logits: str, target: Target) -> str:
+    """Probabilities (B, K) of logits (B, outputs)."""
+    if target.task == "multilabel":
+        return graph.add("Sigmoid", logits)
+    if target.outputs == 1:  # the logit of the second class
+        zero = graph.add("Mul", logits, scalar(0, np.float32))
+        logits = graph.add("Concat", zero, logits, axis=1)
+    return graph.add("Softmax", logits, axis=1)
+
+
+def _metadata(source: OnnxSource) -> dict[str, str]:
+    """`metadata_props` of a graph."""
+    target = source.target
+    facts = {
+        "architecture": json.dumps(asdict(source.architecture)),
+        "task": target.task,
+        "classes": json.dumps(target.classes, ensure_ascii=False),
+        "label_type": target.label_type,
+        "thresholds": json.dumps(target.thresholds),
+        "inputs": source.inputs,
+        "ensemble": "network" if source.linear is None else f"network and {source.linear.summary()[0]}",
+    }
+    return {f"gatewise.{name}": value for name, value in facts.items()}
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtra("onnxruntime", "onnx", "the check of an ONNX file") from error
+    return onnxruntime
+
+
+def _compare(source: OnnxSource, runtime: Any, raw: bytes) -> float:
+    """The largest difference between the logits of ONNX Runtime and of the model over CHECKED random sequences."""
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
+    rng, worst, done = np.random.default_rng(0), 0.0, 0
+    while done < CHECKED:
+        sequences = _random_sequences(source, rng, CHECKED - done)
+        wanted = source.logits(sequences).astype(np.float64)
+        found = session.run(None, feeds(source, sequences))[0]
+        error = np.abs(found - wanted) / np.maximum(1, np.abs(wanted))
+        worst = float(np.maximum(worst, error.max()))  # NaN where a logit is NaN
+        done += len(sequences)
+    return worst
+
+
+def feeds(source: OnnxSource, sequences: Sequence[Array]) -> dict[str, Array]:
+    """The inputs of the graph for sequences of ids or series."""
+    lengths = np.array([len(one) for one in sequences], dtype=np.int64)
+    name, dtype, channels = _input(source)
+    padded: Array = np.zeros((len(sequences), int(lengths.max()), *channels), dtype=dtype)
+    for row, one in zip(padded, sequences, strict=True):
+        row[: len(one)] = one
+    return {name: padded, "lengths": lengths}
+
+
+def _random_sequences(source: OnnxSource, rng: np.random.Generator, most: int) -> list[Array]:
+    """1 to 64 sequences, at most `most`, of 1 to _LONGEST steps; or, if the model truncates, two longer ones."""
+    max_length, count = source.architecture.max_length, min(int(rng.integers(1, 65)), most)
+    if 0 < max_length < 2_000 and rng.integers(8) == 0:
+        lengths = max_length + rng.integers(1, 50, min(2, most))
+    else:
+        lengths = np.exp(rng.uniform(0, np.log(_LONGEST), count)).astype(np.int64)
+    if source.scaling is None:
+        return [_random_tokens(source, rng, int(length)) for length in lengths]
+    return [_random_series(source.scaling, rng, int(length)) for length in lengths]
+
+
+def _random_tokens(source: OnnxSource, rng: np.random.Generator, length: int) -> Array:
+    """Token ids (length,), half of them from n-grams of the ensemble, if there are any."""
+    tokens = rng.integers(0, source.architecture.vocab_size, length)
+    if isinstance(source.linear, Ngrams) and len(source.linear):
+        keys = rng.choice(source.linear.keys, length // 2 + 1)
+        ids = np.stack([(keys >> BITS * j & MAX_VOCAB_SIZE) - 1 for j in reversed(range(MAX_ORDER))], axis=1)
+        known = ids[ids >= 0][: length // 2 + 1]
+        tokens[: len(known)] = known
+        tokens = np.roll(tokens, rng.integers(length))
+    return tokens
+
+
+def _random_series(scaling: Scaling, rng: np.random.Generator, length: int) -> Array:
+    """A series (length, C) float32 like the training data; every third one has missing values."""
+    series = rng.normal(scaling.mean, scaling.std, (length, len(scaling.mean))).astype(np.float32)
+    if rng.integers(3) == 0:
+        series[rng.random(series.shape) < rng.uniform(0, 1)] = np.nan
+    return series

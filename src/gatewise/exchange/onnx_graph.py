@@ -1,0 +1,114 @@
+"""`Graph`: an ONNX graph as it is written down, node by node. Values are named; arrays become constants."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import MissingExtra
+from gatewise.types import Array
+
+OPSET = 17
+IR_VERSION = 8  # of the first onnx release with OPSET, so that every runtime with that opset reads the file
+Value = str | Array  # a value's name, or a constant
+
+
+def onnx_module() -> Any:
+    """The package onnx. Raises MissingExtra without it."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("onnx", "onnx", "the ONNX format") from error
+    return onnx
+
+
+def ints(*values: int) -> Array:
+    """A constant (n,) int64: axes, shapes, pads."""
+    return np.array(values, dtype=np.int64)
+
+
+def scalar(value: float, dtype: Any = np.int64) -> Array:
+    """A constant without axes."""
+    return np.array(value, dtype=dtype)
+
+
+class Graph:
+    """Nodes and constants of a graph, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._onnx = onnx_module()
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+        self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # dtype, shape and SHA-256 of each constant
+
+    def add(self, op: str, *inputs: Value, **attributes: Any) -> str:
+        """The name of the output of a new node. An empty name stands for an input that is left out."""
+        return self.add_several(op, 1, *inputs, **attributes)[0]
+
+    def add_several(self, op: str, outputs: int, *inputs: Value, **attributes: Any) -> list[str]:
+        """The names of the outputs of a new node."""
+        name = f"{op}_{len(self._nodes)}"
+        names = [name if n == 0 else f"{name}_{n}" for n in range(outputs)]
+        given = [one if isinstance(one, str) else self._constant(one) for one in inputs]
+        self._nodes.append(self._onnx.helper.make_node(op, given, names, name=name, **attributes))
+        return names
+
+    def cast(self, value: Value, dtype: Any) -> str:
+        """The value in another dtype."""
+        return self.add("Cast", value, to=self._type(dtype))
+
+    def size(self, value: Value, axis: int) -> str:
+        """The length of an axis, (1,) int64."""
+        return self.add("Gather", self.add("Shape", value), ints(axis))
+
+    def count(self, size: str) -> str:
+        """0, 1, ... size - 1 as (size,) int64. size: (1,) int64."""
+        return self.add("Range", scalar(0), self.add("Squeeze", size, ints(0)), scalar(1))
+
+    def column(self, value: Value) -> str:
+        """(B,) as (B, 1)."""
+        return self.add("Unsqueeze", value, ints(1))
+
+    def rename(self, value: str, name: str) -> str:
+        """The value under the name of an output of the graph."""
+        self._nodes.append(self._onnx.helper.make_node("Identity", [value], [name], name=name))
+        return name
+
+    def model(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], metadata: Mapping[str, str]) -> Any:
+        """The checked ModelProto. inputs, outputs: name to (dtype, shape), where a str is an axis of any length.
+
+        metadata: `metadata_props`.
+        """
+        from gatewise._version import __version__
+
+        helper = self._onnx.helper
+        ends = [
+            [helper.make_tensor_value_info(name, self._type(dtype), shape) for name, (dtype, shape) in some.items()]
+            for some in (inputs, outputs)
+        ]
+        graph = helper.make_graph(self._nodes, "gatewise", *ends, initializer=self._constants)
+        opsets: Sequence[Any] = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(
+            graph,
+            opset_imports=opsets,
+            ir_version=IR_VERSION,
+            producer_name="gatewise",
+            producer_version=__version__,
+        )
+        helper.set_model_props(model, dict(metadata))
+        self._onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _constant(self, array: Array) -> str:
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
+        if key not in self._known:
+            name = self._known[key] = f"constant_{len(self._known)}"
+            self._constants.append(self._onnx.numpy_helper.from_array(np.array(array, order="C"), name))
+        return self._known[key]
+
+    def _type(self, dtype: Any) -> int:
+        found: int = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return found

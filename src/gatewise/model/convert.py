@@ -1,0 +1,89 @@
+"""Models from PyTorch modules of the shape embedding -> LSTM -> linear.
+
+>>> import gatewise as gw
+>>> model = gw.from_torch(module, ["[PAD]", "[UNK]", "a", "good", "film"], ["no", "yes"])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.architecture import Architecture
+from gatewise.network.forward import logits_of
+from gatewise.target import Target
+from gatewise.text import Encoding, TokenEncoding
+from gatewise.types import Array, Task
+
+_CHECKED = 20  # random sequences that both compute
+_TOLERANCE = 1e-4  # of a logit
+
+
+def from_torch(
+    module: Any,
+    vocabulary: Sequence[str] | Encoding,
+    classes: Sequence[str],
+    *,
+    task: Task = "classification",
+    pooling: Literal["last", "mean", "max", "mean+max"] = "last",
+    padding: Literal["none", "pre"] = "none",
+    max_length: int = 0,
+) -> Model:
+    """A model from a torch.nn.Module with one Embedding, one LSTM (any layers and directions) and one Linear.
+
+    vocabulary: the word of each id, where 0 is padding and 1 is unknown; or an encoding of `gatewise.text`. classes,
+    task: as in `Model`; of two classes the module may have one logit or two. pooling, padding, max_length: see
+    `Architecture`. Called with random token ids (1, T), the module must give the model's logits, so it must end without
+    a sigmoid or softmax. Raises InputError where it differs or has other layers; MissingExtra without torch.
+    """
+    from gatewise.nn.network import outputs_of, parameters_of
+
+    arch, parameters = parameters_of(module, pooling, padding, max_length)
+    sequences = _random_tokens(arch)
+    found = np.array(outputs_of(module, _padded(sequences, arch)))  # (n, outputs)
+    wanted = logits_of(parameters, arch, sequences)
+    if found.shape != wanted.shape:
+        raise InputError(f"the module returns {found.shape[1:]} numbers per sequence, its Linear has {arch.outputs}")
+    error = float(np.abs(found - wanted).max())
+    if not error <= _TOLERANCE:
+        raise InputError(
+            f"the module does not compute embedding, LSTM, pooling {pooling!r}, linear: a logit differs by {error:.2g}"
+        )
+    return model_of(arch, parameters, vocabulary, classes, task)
+
+
+def model_of(
+    arch: Architecture,
+    parameters: Mapping[str, Array],
+    vocabulary: Sequence[str] | Encoding,
+    classes: Sequence[str],
+    task: Task,
+) -> Model:
+    """The model of a network from elsewhere. Two logits of two classes become their difference. Raises InputError."""
+    target = Target(tuple(classes), task)
+    if (target.outputs, arch.outputs) == (1, 2):
+        difference = {name: parameters[name][1:] - parameters[name][:1] for name in ("dense.weight", "dense.bias")}
+        arch, parameters = replace(arch, outputs=1), {**parameters, **difference}
+    encoding = TokenEncoding.of_words(vocabulary) if isinstance(vocabulary, Sequence) else vocabulary
+    preprocessor = TextPreprocessor(encoding)
+    preprocessor.check(arch)
+    return Model(arch, parameters, preprocessor, target.classes, task=task)
+
+
+def _random_tokens(arch: Architecture) -> list[Array]:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, min(arch.max_length or 30, 30) + 1, _CHECKED)
+    return [rng.integers(1, arch.vocab_size, length) for length in lengths]
+
+
+def _padded(sequences: list[Array], arch: Architecture) -> list[Array]:
+    """The sequences as a module without masks reads them: with padding "pre", zeros in front up to max_length."""
+    if arch.padding == "none":
+        return sequences
+    return [np.pad(one, (arch.max_length - len(one), 0)) for one in sequences]

@@ -1,0 +1,67 @@
+"""Models with random parameters, of every shape that a model can have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
+from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.network.ngrams import BITS, Ngrams
+from gatewise.text import TokenEncoding
+from tests.network.test_convolutions import some
+
+WORDS = [f"word{n}" for n in range(28)]
+TOKENS = TokenEncoding.fit([" ".join(WORDS)], min_count=1)  # 30 entries, padding and unknown included
+CHANNELS = 2
+
+
+def random_model(seed: int = 0, linear: str = "", classes: int = 2, mask: bool = False, **options: Any) -> Model:
+    """A model of texts, or with inputs="channels" of series. linear: "ngrams", "scaled ngrams" or "convolutions". mask:
+    of missing values. options: of `Architecture`, and of `Model`: task, thresholds.
+    """
+    rng = np.random.default_rng(seed)
+    target = {name: options.pop(name) for name in ("task", "thresholds", "label_type") if name in options}
+    outputs = 1 if classes == 2 and "task" not in target else classes
+    series = options.pop("inputs", "tokens") == "channels"
+    channels = CHANNELS + mask
+    start = ("channels", channels, 0) if series else ("tokens", TOKENS.vocab_size, 5)
+    arch = Architecture(*start, **{"units": 6, "outputs": outputs, **options})  # type: ignore[arg-type]
+    parameters = initial_parameters(arch, rng)
+    parameters = {k: (v + rng.normal(0, 0.3, v.shape)).astype(np.float32) for k, v in parameters.items()}
+    preprocessor: Any = TextPreprocessor(TOKENS)
+    if series:
+        preprocessor = SeriesPreprocessor(StandardScaler((3.0, -20.0), (0.5, 8.0)), mask)
+    names = tuple(f"class {n}" for n in range(classes))
+    parts: dict[str, Any] = {}
+    if "ngrams" in linear:
+        parts["ngrams"] = random_ngrams(rng, outputs, "scaled" in linear)
+    if linear == "convolutions":
+        parts["convolutions"] = some(channels, outputs)
+    return Model(arch, parameters, preprocessor, names, **target, **parts)
+
+
+def random_ngrams(rng: np.random.Generator, outputs: int, scaled: bool) -> Ngrams:
+    """N-grams of 1 to 3 of the tokens, of which random texts have several, and some more than once."""
+    tokens = rng.integers(1, TOKENS.vocab_size + 1, (400, 3))
+    tokens[:20, :2] = tokens[20:200, :1] = 0
+    keys = np.unique((tokens << BITS * np.array([2, 1, 0])).sum(axis=1))
+    scale = rng.uniform(0, 2, len(keys)).astype(np.float32) if scaled else None
+    return Ngrams(3, keys, rng.normal(0, 1, (len(keys), outputs)).astype(np.float32), scale)
+
+
+def random_inputs(model: Model, count: int = 9, seed: int = 1, longest: int = 30) -> list[Any]:
+    """Texts, or series (length, C) of which every second one has missing values."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, longest + 1, count)
+    if isinstance(model.preprocessor, TextPreprocessor):
+        return [" ".join(rng.choice([*WORDS, "other"], length)) for length in lengths]
+    found = []
+    for n, length in enumerate(lengths):
+        series = (rng.normal(0, 1, (length, CHANNELS)) * [0.5, 8] + [3, -20]).astype(np.float32)
+        if n % 2:
+            series[rng.random(series.shape) < 0.4] = np.nan
+        found.append(series)
+    return found

@@ -1,0 +1,158 @@
+"""Exported ONNX files: ONNX Runtime computes what the model computes, whatever the model's shape."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import InputError
+from gatewise.exchange import onnx_export
+from gatewise.exchange.onnx_export import ExportError, OnnxSource
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesPreprocessor
+from gatewise.types import Array
+from tests.exchange.random_models import random_inputs, random_model
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def run(path: Path, model: Model, inputs: list[Any], fill: float = 0, more: int = 0) -> dict[str, Array]:
+    """The outputs of the file by name. fill: what stands behind the end of a sequence. more: further steps of it."""
+    series = isinstance(model.preprocessor, SeriesPreprocessor)
+    sequences = inputs if series else model.preprocessor.encode_batch(inputs)
+    lengths = np.array([len(one) for one in sequences], dtype=np.int64)
+    padded = np.full((len(inputs), lengths.max() + more, *sequences[0].shape[1:]), fill, np.float32 if series else int)
+    for row, one in zip(padded, sequences, strict=True):
+        row[: len(one)] = one
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    found = session.run(None, {"series" if series else "tokens": padded, "lengths": lengths})
+    return dict(zip(names, found, strict=True))
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "last": {},
+    "two layers, both directions": {"layers": 2, "bidirectional": True, "classes": 3},
+    "mean": {"pooling": "mean", "layers": 3},
+    "max": {"pooling": "max", "bidirectional": True, "task": "multilabel", "classes": 3},
+    "mean+max": {"pooling": "mean+max", "bidirectional": True, "classes": 4, "thresholds": (0.1, 0.2, 0.3, 0.4)},
+    "pads in front": {"padding": "pre", "max_length": 20, "layers": 2},
+    "pads and middle": {"padding": "pre", "max_length": 20, "truncation": "middle"},
+    "truncated": {"max_length": 8, "bidirectional": True, "linear": "ngrams"},
+    "truncated in the middle": {"max_length": 8, "truncation": "middle", "pooling": "max", "linear": "scaled ngrams"},
+    "n-grams": {"linear": "ngrams", "classes": 3},
+    "scaled n-grams": {"linear": "scaled ngrams", "task": "regression"},
+    "series": {"inputs": "channels", "classes": 3, "pooling": "mean+max", "bidirectional": True},
+    "series with a mask": {"inputs": "channels", "mask": True, "max_length": 12, "truncation": "middle"},
+    "series and convolutions": {"inputs": "channels", "mask": True, "linear": "convolutions", "classes": 3},
+    "regression of series": {"inputs": "channels", "task": "regression", "max_length": 12, "linear": "convolutions"},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_onnx_runtime_computes_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_export, "CHECKED", 100)
+    model, path = random_model(**CASES[name]), tmp_path / "model.onnx"
+    report = model.to_onnx(path)
+    assert report.max_error <= 1e-5
+    assert report.bytes == path.stat().st_size
+    inputs = random_inputs(model)
+    wanted = model.logits(inputs)
+    assert np.ptp(wanted, axis=0).min() > 1e-2, "the logits must differ for this test to mean anything"
+    fill = np.nan if model.channels else 1  # what stands behind the end must not matter
+    for given, more in ((inputs, 0), (inputs, 7), (inputs[:1], 0)):
+        found = run(path, model, given, fill, more)
+        logits = found["values" if model.task == "regression" else "logits"]
+        np.testing.assert_allclose(logits, wanted[: len(given)], rtol=1e-5, atol=1e-5)
+        if model.task != "regression":
+            np.testing.assert_allclose(found["probabilities"], model.predict_proba(given), atol=1e-5)
+        assert len(found) == (1 if model.task == "regression" else 2)
+
+
+def test_a_thousand_random_inputs_are_compared_and_long_ones_are_among_them(tmp_path: Path) -> None:
+    model = random_model(linear="ngrams", max_length=120)
+    seen: list[int] = []
+
+    class Watched(Model):
+        def logits_of(self, sequences: Any, ops: Any = None) -> Array:
+            seen.extend(len(one) for one in sequences)
+            return super().logits_of(sequences, ops)
+
+    watched = Watched(**{name: getattr(model, name) for name in model.__dataclass_fields__ if name[0] != "_"})
+    assert watched.to_onnx(tmp_path / "model.onnx").checked == 1_000
+    assert len(seen) == 1_000
+    assert min(seen) == 1
+    assert max(seen) > 120
+
+
+def test_nothing_is_written_where_the_logits_differ(tmp_path: Path) -> None:
+    model = random_model()
+    source = OnnxSource(
+        model.architecture, model.parameters, model.target, None, None, lambda rows: model.logits_of(rows) + 2e-5
+    )
+    with pytest.raises(ExportError, match=r"not written: ONNX Runtime's logits differ by 2e-05"):
+        onnx_export.export(source, tmp_path / "model.onnx", {})
+    assert not list(tmp_path.iterdir())
+    nan = replace(source, logits=lambda rows: model.logits_of(rows) * np.float32(np.nan))
+    with pytest.raises(ExportError):
+        onnx_export.export(nan, tmp_path / "model.onnx", {})
+
+
+def test_binary_gates_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gate='binary' cannot be exported"):
+        random_model(gate="binary").to_onnx(tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_file_is_checked_and_says_what_it_is(tmp_path: Path) -> None:
+    model = random_model(linear="ngrams", classes=3)
+    report = model.to_onnx(tmp_path / "model.onnx")
+    assert "token ids" in report.inputs
+    assert "tokenisation is not part of the graph" in report.inputs
+    file = onnx.load(tmp_path / "model.onnx")
+    onnx.checker.check_model(file, full_check=True)
+    assert [(one.domain, one.version) for one in file.opset_import] == [("", 17)]
+    shapes = {
+        value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        for value in (*file.graph.input, *file.graph.output)
+    }
+    assert shapes == {
+        "tokens": ["batch", "steps"],
+        "lengths": ["batch"],
+        "logits": ["batch", 3],
+        "probabilities": ["batch", 3],
+    }
+    facts = {entry.key: entry.value for entry in file.metadata_props}
+    assert json.loads(facts["gatewise.classes"]) == ["class 0", "class 1", "class 2"]
+    assert json.loads(facts["gatewise.architecture"])["units"] == 6
+    assert facts["gatewise.inputs"] == report.inputs
+    assert facts["gatewise.ensemble"] == "network and 1- to 3-grams"
+    assert json.loads(facts["gatewise.metadata"])["recipe"] == ""
+
+
+def test_the_vocabulary_in_the_file_tokenises_as_the_model(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    model = random_model()
+    model.to_onnx(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    stored = session.get_modelmeta().custom_metadata_map["tokenizer.json"]
+    text = "Word3, word7 and something else"
+    ids = Tokenizer.from_str(stored).encode(text).ids
+    assert ids == model.preprocessor.encode_batch([text])[0].tolist()
+    found = session.run(["logits"], {"tokens": np.array([ids]), "lengths": np.array([len(ids)])})[0]
+    np.testing.assert_allclose(found, model.logits([text]), atol=1e-5)
+
+
+def test_examples_stay_out_of_the_file(tmp_path: Path) -> None:
+    model = random_model()
+    data = gw.data.Labelled.of(["word1 secretive"] * 20, ["class 0", "class 1"] * 10)
+    model.with_examples(data).to_onnx(tmp_path / "model.onnx")
+    assert b"secretive" not in (tmp_path / "model.onnx").read_bytes()

@@ -1,0 +1,170 @@
+"""`Model.to_torch` and `gw.from_torch`: equal logits both ways, also where gatewise is not installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import gatewise as gw
+from gatewise.errors import InputError
+from gatewise.model.model import Model
+from gatewise.types import Array
+from tests.exchange.random_models import TOKENS, WORDS, random_inputs, random_model
+
+VOCABULARY = ["[PAD]", "[UNK]", *sorted(WORDS)]
+
+
+def run(module: Any, model: Model, inputs: list[Any]) -> Array:
+    """Logits of inputs that are padded at the end with other ids than 0."""
+    sequences = [torch.from_numpy(one) for one in model.preprocessor.encode_batch(inputs)]
+    lengths = torch.tensor([len(one) for one in sequences])
+    padded = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=1)
+    with torch.no_grad():
+        found: Array = module(padded if model.channels else padded.long(), lengths).numpy()
+    return found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"layers": 2, "bidirectional": True, "classes": 3, "linear": "ngrams"},
+        {"pooling": "mean", "linear": "scaled ngrams", "max_length": 8},
+        {"pooling": "mean+max", "bidirectional": True, "max_length": 8, "truncation": "middle"},
+        {"padding": "pre", "max_length": 20, "truncation": "middle", "linear": "ngrams"},
+        {"inputs": "channels", "mask": True, "pooling": "max", "max_length": 12, "task": "regression"},
+    ],
+    ids=str,
+)
+def test_the_module_gives_equal_logits(options: dict[str, Any]) -> None:
+    model = random_model(**options)
+    inputs, module = random_inputs(model), model.to_torch()
+    assert isinstance(module.lstm, torch.nn.LSTM)
+    wanted = model.logits(inputs)
+    np.testing.assert_allclose(run(module, model, inputs), wanted, rtol=0, atol=1e-5)
+    with torch.no_grad():
+        alone = module(
+            torch.from_numpy(model.preprocessor.encode_batch(inputs[:1])[0][None]).to(
+                torch.float32 if model.channels else torch.int64
+            )
+        )
+    np.testing.assert_allclose(alone.numpy(), wanted[:1], rtol=0, atol=1e-5)
+
+
+def test_the_module_runs_without_gatewise(tmp_path: Path) -> None:
+    model = random_model(pooling="mean+max", bidirectional=True, max_length=8, linear="scaled ngrams")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit
+        torch.jit.script(model.to_torch()).save(str(tmp_path / "network.pt"))
+    ids = np.random.default_rng(2).integers(1, TOKENS.vocab_size, (3, 11))
+    code = f"""
+import sys
+sys.modules["gatewise"] = None
+import torch
+network = torch.jit.load({str(tmp_path / "network.pt")!r})
+print(network(torch.tensor({ids.tolist()})).flatten().tolist())
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.array(eval(done.stdout)), model.logits_of(list(ids))[:, 0], rtol=0, atol=1e-5)
+
+
+def test_what_cannot_be_converted() -> None:
+    model = random_model(inputs="channels", linear="convolutions")
+    with pytest.raises(InputError, match="network_only=True"):
+        model.to_torch()
+    inputs = random_inputs(model)
+    network = random_model(inputs="channels")
+    np.testing.assert_allclose(run(model.to_torch(network_only=True), model, inputs), network.logits(inputs), atol=1e-5)
+    with pytest.raises(InputError, match="sigmoid gates only"):
+        random_model(gate="binary").to_torch()
+
+
+class Plain(torch.nn.Module):
+    """What a PyTorch user writes: the last state, or the mean over the steps."""
+
+    def __init__(self, outputs: int = 1, mean: bool = False, end: Any = None, **options: Any) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        options = {"batch_first": True, **options}
+        self.embedding = torch.nn.Embedding(TOKENS.vocab_size, 5)
+        self.lstm = torch.nn.LSTM(5, 7, **options)
+        self.drop = torch.nn.Dropout(0.5)
+        self.linear = torch.nn.Linear(7 * (2 if self.lstm.bidirectional else 1), outputs)
+        self.mean, self.end = mean, end or torch.nn.Identity()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        h, (h_n, _) = self.lstm(self.embedding(ids))
+        last = torch.cat(list(h_n[-2:] if self.lstm.bidirectional else h_n[-1:]), 1)
+        found: Tensor = self.end(self.linear(self.drop(h.mean(1) if self.mean else last)))
+        return found
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"num_layers": 2, "bidirectional": True}, {"bias": False, "batch_first": False}]
+)
+def test_a_module_becomes_a_model(options: dict[str, Any], tmp_path: Path) -> None:
+    module = Plain(3, **options)
+    model = gw.from_torch(module, VOCABULARY, ["a", "b", "c"])
+    assert module.training
+    ids = model.preprocessor.encode_batch(["word3 WORD4, unheard"])[0]
+    assert ids[:2].tolist() == [VOCABULARY.index("word3"), VOCABULARY.index("word4")]
+    assert ids[-1] == 1
+    row = torch.from_numpy(ids).long().unsqueeze(0 if module.lstm.batch_first else 1)
+    with torch.no_grad():
+        wanted = module.eval()(row).numpy()
+    np.testing.assert_allclose(model.logits(["word3 WORD4, unheard"]), wanted, rtol=0, atol=1e-5)
+    model.save(tmp_path / "model")
+    again = gw.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.logits(["word3"]), model.logits(["word3"]))
+    assert again.explain("word3 word4").steps
+
+
+def test_two_logits_of_two_classes_give_the_same_probabilities() -> None:
+    module = Plain(2, mean=True)
+    model = gw.from_torch(module, TOKENS, ["no", "yes"], pooling="mean")
+    text = "word1 word2 word1"
+    with torch.no_grad():
+        logits = module.eval()(torch.from_numpy(model.preprocessor.encode_batch([text])[0][None]).long())
+    np.testing.assert_allclose(model.predict_proba([text]), logits.softmax(1).numpy(), atol=1e-5)
+
+
+def test_there_and_back() -> None:
+    model = random_model(padding="pre", max_length=20)
+    again = gw.from_torch(model.to_torch(), TOKENS, model.classes, padding="pre", max_length=20)
+    inputs = random_inputs(model)
+    np.testing.assert_array_equal(again.logits(inputs), model.logits(inputs))
+
+
+def test_modules_of_another_shape_are_refused() -> None:
+    two = torch.nn.ModuleList([Plain(), Plain()])
+    for module, message in (
+        (two, "2 layers of type Embedding"),
+        (torch.nn.Linear(3, 2), "0 layers of type Embedding"),
+        (Plain(mean=True), "does not compute embedding, LSTM, pooling 'last', linear: a logit differs by"),
+        (Plain(end=torch.nn.Sigmoid()), "a logit differs by"),
+        (Plain(end=torch.nn.Flatten(0, 1)), None),
+        (
+            torch.nn.Sequential(torch.nn.Embedding(30, 5), torch.nn.LSTM(5, 7), torch.nn.Linear(7, 1)),
+            "cannot be called",
+        ),
+    ):
+        if message is None:
+            gw.from_torch(module, TOKENS, ["no", "yes"])
+            continue
+        with pytest.raises(InputError, match=message):
+            gw.from_torch(module, TOKENS, ["no", "yes"])
+    for vocabulary, classes, message in (
+        (VOCABULARY[:-1], ["no", "yes"], "the vocabulary has size 29"),
+        ([*VOCABULARY[:-1], VOCABULARY[-2]], ["no", "yes"], "29 of them distinct"),
+        (VOCABULARY, ["a", "b", "c"], "needs 3 outputs; the network has 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            gw.from_torch(Plain(), vocabulary, classes)
