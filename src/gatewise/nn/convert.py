@@ -55,7 +55,7 @@ def torch_state_dict(module: torch.nn.Module) -> dict[str, Tensor]:
     >>> list(torch_state_dict(torch.nn.Sequential(LSTM(3, 5))))
     ['0.weight_ih_l0', '0.weight_hh_l0', '0.bias_ih_l0', '0.bias_hh_l0']
     """
-    renamed = {}
+    renamed: dict[str, str] = {}
     for prefix, part in module.named_modules():
         if isinstance(part, LSTM):
             if part.gate != "sigmoid":

@@ -66,7 +66,9 @@ def lstm(
         if tensor is not None and tensor.device.type != "cpu":
             raise InputError(f"{name} is on '{tensor.device}': gatewise's kernels run on the CPU")
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (pre, weight_hh, h0, c0))
-    call, keep = (_TransformedLstm.apply, True) if _is_transformed() else (_lstm, keep)
+    call: Callable[..., Any] = _lstm
+    if _is_transformed():
+        call, keep = _TransformedLstm.apply, True
     h, c, h_T, c_T, _ = call(pre, index, lengths, weight_hh, h0, c0, mask, reverse, gate, keep, return_c, kernel)
     return LstmStates(h, c, h_T, c_T)
 
@@ -262,7 +264,7 @@ def project(x: Tensor, weight_ih: Tensor, bias: Tensor, *, kernel: str | None = 
     tensor([[4., 4., 4., 4.],
             [4., 4., 4., 4.]])
     """
-    call = _TransformedProject.apply if _is_transformed() else _project
+    call: Callable[..., Any] = _TransformedProject.apply if _is_transformed() else _project
     pre: Tensor = call(x, weight_ih, bias, _kernel_for(kernel, {"x": x, "weight_ih": weight_ih, "bias": bias}))
     return pre
 

@@ -148,7 +148,7 @@ class LSTM(torch.nn.Module):
                 errors.append(f"{names[0]} is {tuple(first.shape)}, {names[1]} is {tuple(second.shape)}")
                 continue
             state_dict[f"{prefix}bias{suffix}"] = first + second
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -198,7 +198,7 @@ class LSTM(torch.nn.Module):
     ) -> tuple[Tensor | PackedSequence, States]:
         """`forward` in the dtype in which the kernels compute; the results have the dtype of the call."""
         data = input.data if isinstance(input, PackedSequence) else input
-        dtype = self.weight_ih_l0.dtype
+        dtype: torch.dtype = self.weight_ih_l0.dtype  # type: ignore[assignment]
         compute = torch.float64 if dtype == torch.float64 else torch.float32
         if _autocast(data) and dtype != torch.float64:
             dtype = torch.get_autocast_dtype("cpu")

@@ -49,7 +49,7 @@ export const within = (x, length) => Math.max(0, Math.min(length - 1, x));
 
 /** A table that scrolls sideways. head: column names, or null; rows: lists of cells, each beginning with its row name. */
 export function createTable(caption, head, rows, captionClass = null) {
-	const row = ([first, ...rest]) => el("tr", {}, el("th", { scope: "row" }, first), rest.map((cell) => el("td", {}, cell)));
+	const row = ([first, ...rest]) => el("tr", {}, first === "" ? el("td") : el("th", { scope: "row" }, first), rest.map((cell) => el("td", {}, cell)));
 	return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, el("table", {},
 		el("caption", { class: captionClass }, caption),
 		head && el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),

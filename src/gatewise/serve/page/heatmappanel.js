@@ -22,7 +22,7 @@ export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
 	const scope = createSelect({ "aria-label": "Units of the heat map", onchange: () => store.set({ allUnits: scope.value === "all" }) }, [
 		["top", `show the ${TOP} with the largest effect`], ["all", "all units"],
 	]);
-	const legend = el("canvas", { width: 120, height: 12, class: "ramp", role: "img" });
+	const legend = el("canvas", { width: 120, height: 12, class: "ramp", role: "img", "aria-label": "Colour scale" });
 	const [low, high] = [el("span"), el("span")];
 	const tools = el("div", { class: "tools" });
 	const status = el("p", { class: "muted status" });

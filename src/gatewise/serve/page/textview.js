@@ -82,10 +82,16 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 
 	const isRightToLeft = () => getComputedStyle(list).direction === "rtl";
 
+	/** No line, and no room for one: an empty text must not scroll. */
+	function noLines() {
+		lines.replaceChildren();
+		setAttr(lines, "height", 0);
+	}
+
 	/** One line over each row, through the centres of its words. A row begins where the last one ended. */
 	function drawLines() {
 		if (!view?.prefix || !spans.length) {
-			lines.replaceChildren();
+			noLines();
 			return;
 		}
 		const boxes = spans.map((span) => [span.offsetLeft + span.offsetWidth / 2, span.offsetTop - LINE_SPACE]);
@@ -186,7 +192,7 @@ export function createTextView(root, { onHover, onSelect, label = "The words" } 
 			nodes = [];
 			spans = [];
 			list.replaceChildren();
-			lines.replaceChildren();
+			noLines();
 			legend.hidden = true;
 			setText(caption, message);
 		},
