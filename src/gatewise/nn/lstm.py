@@ -188,7 +188,8 @@ class LSTM(torch.nn.Module):
             return self._on_kernels(input, hx, lengths)
         self._check_fallback(data)
         if isinstance(input, PackedSequence):
-            return self._of_packed(input, hx, self._fallback)
+            rows, states = self._of_packed(input, data, hx, self._fallback)
+            return _with_data(input, rows), states
         if lengths is not None:
             return self._fallback_ragged(data, lengths, self._states(hx, data, len(lengths)))
         return self._fallback(data, None, self._states(hx, data, data.shape[0 if self.batch_first else 1]))
@@ -206,8 +207,8 @@ class LSTM(torch.nn.Module):
             hx = hx[0].to(compute), hx[1].to(compute)
         output: Tensor | PackedSequence
         if isinstance(input, PackedSequence):
-            output, states = self._of_packed(input._replace(data=data.to(compute)), hx, self._packed)
-            output = output._replace(data=output.data.to(dtype))
+            rows, states = self._of_packed(input, data.to(compute), hx, self._packed)
+            output = _with_data(input, rows.to(dtype))
         elif lengths is not None:
             data = data.to(compute)
             output, states = self._rows(data, None, lengths, self._states(hx, data, len(lengths)))
@@ -223,15 +224,16 @@ class LSTM(torch.nn.Module):
         return output, (states[0].to(dtype), states[1].to(dtype))
 
     def _of_packed(
-        self, input: PackedSequence, hx: States | None, run: Callable[..., tuple[Tensor, States]]
-    ) -> tuple[PackedSequence, States]:
-        states = self._states(hx, input.data, int(input.batch_sizes[0]))
+        self, input: PackedSequence, data: Tensor, hx: States | None, run: Callable[..., tuple[Tensor, States]]
+    ) -> tuple[Tensor, States]:
+        """The output rows, in the order of `data`, and the states, in the order of the sequences of `input`."""
+        states = self._states(hx, data, int(input.batch_sizes[0]))
         if input.sorted_indices is not None:
             states = _reordered(states, input.sorted_indices)
-        output, states = run(input.data, input.batch_sizes, states)
+        output, states = run(data, input.batch_sizes, states)
         if input.unsorted_indices is not None:
             states = _reordered(states, input.unsorted_indices)
-        return input._replace(data=output), states
+        return output, states
 
     def _packed(self, x: Tensor, batch_sizes: Tensor, states: States) -> tuple[Tensor, States]:
         lengths, index, back = _packed_rows(batch_sizes)
@@ -398,6 +400,11 @@ def _autocast(data: Tensor) -> bool:
     """Whether torch.autocast is on for the device of this tensor."""
     kind = data.device.type
     return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
+def _with_data(input: PackedSequence, data: Tensor) -> PackedSequence:
+    """The sequences of `input` with other rows. torch.compile has no `_replace`."""
+    return PackedSequence(data, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
 
 
 def _packed_rows(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -101,7 +101,7 @@ export function createCell(root, { onGate, onSave } = {}) {
 		return svg("text", { x, y, "text-anchor": anchor, class: name }, content);
 	}
 
-	/** The name in the box of a gate; with the letter of the formulas where it fits. */
+	/** The name of a gate; with the letter of the formulas where it fits. */
 	function nameOf(name, isClamped = false) {
 		if (shape.short) return name;
 		return isClamped ? `${name} clamped` : `${NAMES[name]}${shape.symbols ? ` ${name}` : ""}`;

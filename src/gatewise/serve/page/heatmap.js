@@ -13,7 +13,7 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 	const base = el("canvas", { class: "base" });
 	const over = el("canvas", { class: "over" });
 	const line = el("p", { class: "readout", id: "readout" });
-	// The sheet is as large as the whole map at the present zoom, so that the box scrolls; the pane stays in view.
+	// The sheet is as large as the whole map at the present zoom, so that it scrolls; the pane stays in view.
 	const pane = el("div", { class: "pane" }, base, over);
 	const sheet = el("div", { class: "sheet" }, pane);
 	const box = el("div", { class: "map", tabindex: 0, role: "application", "aria-label": "Heat map" }, sheet);
@@ -24,7 +24,7 @@ export function createHeatmap(root, { onHover, onSelect, readout }) {
 	let canvases = []; // off-screen canvases, by the number of halvings of the columns
 	let levels = null;
 	let shown = null; // {r, c, rows, columns}: the window, in cells
-	let isWhole = true; // whether the window is the largest one, which a new size of the box gives again
+	let isWhole = true; // whether the window is the largest one, which a new size of the element gives again
 	let size = { width: 0, height: 0, dpr: 1 };
 	let cursor = null; // the cell of the keyboard: {t, row}
 
