@@ -199,7 +199,7 @@ def test_opcheck(dtype: torch.dtype) -> None:
     arrays = [tensors(one, dtype)[name] for name in order]
     plain = [tensors(one, dtype, grad=False)[name] for name in order]
     # Without test_aot_dispatch_dynamic, which differentiates the gates too: `lstm` does not return them, and only the
-    # second derivative, which no compiled graph has, differentiates them. `test_compiles_whole` is for the other results.
+    # second derivative, which no compiled graph has, differentiates them. `test_compiles_whole` has the other results.
     utilities = ["test_schema", "test_autograd_registration", "test_faketensor"]
     library.opcheck(kernel_ops._lstm, (*arrays, None, False, "sigmoid", True, True, kernel), test_utils=utilities)
     library.opcheck(kernel_ops._lstm, (*plain, None, False, "sigmoid", False, False, kernel))
