@@ -102,6 +102,7 @@ def test_the_first_view_needs_no_click(visit: Visit) -> None:
     assert page.locator(".words .selected").count() == 1
     assert page.locator("#cell svg").count() == 1
     assert "Label: " in page.inner_text("#prediction .changenote")
+    page.locator("#heatmap").scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelector('#heatmap .readout').textContent")
     assert (
         page.evaluate(
@@ -231,7 +232,7 @@ def test_a_clamp_shows_before_and_after_and_undo_reverts_it(visit: Visit) -> Non
     after = model.intervene(TEXT, [Clamp("f", 1.0)]).probabilities()[1][1]
     assert probability_of(page) == pytest.approx(after, abs=0.0051)
     note = page.inner_text(".changenote")
-    shown = number(note.split("” ")[1].split(" ")[0])
+    shown = number(note.split("= ")[1].split(" ")[0])
     assert shown == pytest.approx(before, abs=0.011)
     assert "f of all units clamped to 1.00" in page.inner_text("#interventions .chips")
     assert page.locator("#words path.beforeline").count() == 1
@@ -287,7 +288,7 @@ def test_the_comparison_does_not_wait_for_the_attribution(visit: Visit) -> None:
     page.fill("#compare textarea", "a bad film, not seen twice")
     page.wait_for_function("() => document.querySelectorAll('#compare h3')[1]?.textContent.startsWith('Second: ')")
     coloured = "#compare .pair > div:nth-child(2) .word:is([class*=' p'], [class*=' n'])"
-    page.wait_for_function("count => document.querySelectorAll('#compare .word').length > count", arg=7)
+    page.wait_for_selector("#compare .pair > div:nth-child(2) .word:has-text('twice')")
     assert page.locator(coloured).count() == 0
     held[0].continue_()
     page.wait_for_selector(coloured)
