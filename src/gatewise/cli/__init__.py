@@ -60,7 +60,7 @@ for command, short in (
     (train, "Train a classifier or a regressor and save it."),
     (evaluate, "Evaluate a model on labelled data."),
     (predict, "Predict the labels of texts or series."),
-    (explain, "Attribute a prediction to words; inspect the LSTM's gates and units."),
+    (explain, "Attribute a prediction to words; inspect gates and units."),
     (forecast, "Forecast series in a table, with prediction intervals."),
     (serve, "Serve models over HTTP, with a page that shows every gate."),
     (export_page, "Export the page for fixed texts, as static files."),

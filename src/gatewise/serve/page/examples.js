@@ -20,6 +20,7 @@ export const EXAMPLES = [
 			["good", "It is not perfect, but it is never dull, and the acting is superb."],
 			["bad", "This is not a good film. The story is not funny, and the acting is not convincing."],
 			["good", "You will not be disappointed: there is not one boring scene in this wonderful film."],
+			["good", "This is not a bad film; I was never bored, and nothing in it felt cheap."],
 		],
 	},
 	{
@@ -40,7 +41,6 @@ export const EXAMPLES = [
 		fails: true,
 		hint: "which words does the model take literally?",
 		texts: [
-			["good", "This is not a bad film; I was never bored, and nothing in it felt cheap."],
 			["good", "Nobody could call this film boring, and nobody should miss it."],
 			["good", "No wasted scene, no false note, not one minute I would cut."],
 		],
@@ -52,7 +52,7 @@ export const EXAMPLES = [
 		texts: [
 			["bad", "A brilliant film, if you enjoy watching paint described by someone who has never seen paint."],
 			["bad", "What a brilliant way to waste two hours of my life."],
-			["bad", "Oh, wonderful, another two hours of handsome people explaining the plot to each other."],
+			["bad", "The best film that I have never finished."],
 		],
 	},
 	{
