@@ -9,6 +9,7 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.explain import Clamp, ExplainedNetwork, ablate, hold_memory
+from gatewise.explain.clamp import check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.intervene import Intervention, intervene, word_places
 from gatewise.network.architecture import Architecture
@@ -153,6 +154,17 @@ def test_pads_are_clamped_only_on_request() -> None:
     both = traced("pads", Clamp("f", 0.5, pads=True)).lstms[0]
     np.testing.assert_array_equal(words.c0, plain.c0)
     assert np.abs(both.c0 - plain.c0).max() > 0.01
+
+
+def test_steps_beyond_the_sequence_are_refused_without_counting_them() -> None:
+    arch = ALL["binary, bidirectional, mean and max"]
+    for steps in (range(10**15), range(LENGTH - 1, -1, -1), range(0)):
+        clamp = Clamp("f", 0.0, steps=steps)
+        if len(steps) == LENGTH:
+            check_clamp(clamp, arch, LENGTH)
+            continue
+        with pytest.raises(InputError, match=f"from 1 to {LENGTH}"):
+            check_clamp(clamp, arch, LENGTH)
 
 
 def test_the_steps_of_a_clamp_are_those_of_every_prefix() -> None:

@@ -113,7 +113,9 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int) -> None:
             raise InputError(f"unit {clamp.unit} is a {its_direction} unit; {others}")
     if clamp.layer is not None and not 0 <= clamp.layer < arch.layers:
         raise InputError(f"layer must be from 1 to {arch.layers}, not {clamp.layer + 1}")
-    if clamp.steps is not None and not (len(clamp.steps) and min(clamp.steps) >= 0 and max(clamp.steps) < steps):
+    # By its ends: min and max of a range visit every number, and a request may name a thousand million.
+    ends = () if not clamp.steps else (clamp.steps[0], clamp.steps[-1])
+    if clamp.steps is not None and not (ends and min(ends) >= 0 and max(ends) < steps):
         raise InputError(f"the steps to clamp must be from 1 to {steps}, the steps that the network reads")
 
 

@@ -339,7 +339,7 @@ def test_the_page_says_what_a_text_has_that_the_training_texts_had_not(visit: Vi
     for text, notice in (
         (german, "another language"),
         ("Xqzt blorf wuggle good frimble", "4 of 5 words are not in the vocabulary"),
-        ("A wonderful film.", "Short text (4 words and marks; training median 200)"),
+        ("Wonderful.", "Short text (2 words and marks; training median 26)"),
     ):
         page.fill("#text", text)
         page.wait_for_function("text => document.querySelector('#hint').textContent.includes(text)", arg=notice)
