@@ -56,7 +56,8 @@ def test_the_card_has_the_metadata_block_and_may_be_edited(hub: Hub) -> None:
     replace(model, metadata=metadata).push_to_hub(REPO)
     text = hub.files(REPO, "main")["README.md"].decode()
     data = huggingface_hub.ModelCard(text).data
-    assert (data.library_name, data.pipeline_tag) == ("gatewise", "text-classification")
+    block = data.to_dict()
+    assert (block["library_name"], block["pipeline_tag"]) == ("gatewise", "text-classification")
     assert data.eval_results is not None
     [result] = data.eval_results
     assert (result.dataset_name, result.metric_type, result.metric_value) == ("some reviews", "accuracy", 0.875)
