@@ -50,8 +50,8 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Train the bundled model on the IMDB archive DATA (an hour and a half; docs/accuracy.md), measure it on the test half before and
-# after compression, and on sentences made from templates.
+# Train the bundled model on the IMDB archive DATA (an hour and a half; docs/accuracy.md). Measure it on the test half
+# before and after compression, and on sentences made from templates.
 BUNDLED := src/gatewise/model/bundled/sentiment
 VOCAB_SIZE := 12002
 MAX_NGRAMS := 100000

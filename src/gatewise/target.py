@@ -74,10 +74,10 @@ class Target:
         """From logits (n, outputs): class indices (n,) int64, 0 or 1 (n, K) int64, or numbers (n, M) float64. Errors as
         `check_logits`.
         """
+        if self.task != "regression":
+            return self.decide(self.probabilities(logits))
         check_logits(logits)
-        if self.task == "regression":
-            return logits.astype(np.float64)
-        return self.decide(self.probabilities(logits))
+        return logits.astype(np.float64)
 
     def decide(self, probabilities: Array) -> Array:
         """The decision for probabilities (n, K): class indices (n,) int64, or for "multilabel" 0 or 1 (n, K) int64."""

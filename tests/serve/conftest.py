@@ -14,7 +14,7 @@ from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, Text
 from gatewise.network.architecture import Architecture
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
-from tests.serve.server import Server, serving
+from tests.serve.server import Server, ask, serving
 
 pytest.importorskip("fastapi")
 
@@ -64,3 +64,10 @@ def server(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def port(server: Server) -> int:
     return server.port
+
+
+@pytest.fixture(scope="session")
+def described(port: int) -> dict[str, Any]:
+    """The OpenAPI description that the server gives."""
+    found: dict[str, Any] = ask(port, "GET", "/openapi.json").json()
+    return found

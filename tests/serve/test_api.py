@@ -31,12 +31,6 @@ GET_ROUTES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def described(port: int) -> dict[str, Any]:
-    found: dict[str, Any] = ask(port, "GET", "/openapi.json").json()
-    return found
-
-
 @pytest.mark.parametrize("path", GET_ROUTES)
 def test_head_is_get_without_the_body(port: int, path: str) -> None:
     """On one connection, so that a body would be read as the next reply."""

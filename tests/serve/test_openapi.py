@@ -28,12 +28,6 @@ ROUTES = {
 }
 
 
-@pytest.fixture(scope="module")
-def described(port: int) -> dict[str, Any]:
-    found: dict[str, Any] = ask(port, "GET", "/openapi.json").json()
-    return found
-
-
 def test_all_routes_are_described(described: dict[str, Any]) -> None:
     assert set(described["paths"]) == ROUTES
     for path, methods in described["paths"].items():

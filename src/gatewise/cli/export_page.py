@@ -56,7 +56,8 @@ def export_page(
     """
     if not arguments:
         raise InputError("give texts, a file, or - for stdin")
-    from gatewise.explain.render.page_folder import check_page_folder, page_files, write_page_folder
+    from gatewise.explain.render.page_folder import check_page_folder, page_files
+    from gatewise.storage.atomic import replace_folder
 
     target = check_page_folder(out, overwrite)
     choice = choose_model(arguments, use_bundled, files=True)
@@ -66,7 +67,7 @@ def export_page(
     inputs = _inputs(model, choice.inputs, {name: value for name, value in columns.items() if value}, limit)
     words = ["export-page", *([choice.path] if choice.path else [])]
     files, left_out = page_files(model, inputs, command_line(*words, "TEXT...", out=os.path.basename(target)))
-    write_page_folder(target, files)
+    replace_folder(target, files)
     for number, method, reason in left_out:
         print(f"gatewise: input {number} is exported without {method}: {reason}", file=sys.stderr)
     size = sum(map(len, files.values()))

@@ -29,7 +29,7 @@ from gatewise.explain.provenance import today
 from gatewise.explain.render.html_static import STATIC_STYLE, static_explanation
 from gatewise.explain.view import serialize, view
 from gatewise.explain.view.model import ViewedModel
-from gatewise.storage.atomic import reason, replace_folder
+from gatewise.storage.atomic import reason
 
 MAX_INPUTS = 100
 _MANIFEST = "export.json"
@@ -109,11 +109,6 @@ def check_page_folder(path: str, overwrite: bool) -> Path:
     if not overwrite:
         raise InputError(f"{where}: exists already; --overwrite replaces it")
     return target
-
-
-def write_page_folder(target: Path, found: Mapping[str, bytes]) -> None:
-    """Write the files as the folder `target`, or nothing at all. Raises ModelFileError where that fails."""
-    replace_folder(target, found)
 
 
 def _request(item: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-// The tour: six cards, each lighting a part of the page. It starts by a button only and stores nothing.
+// The tour: six cards, each highlighting a part of the page. It starts by a button only and stores nothing.
 
 import { announce, button, el, setText } from "./dom.js";
 
