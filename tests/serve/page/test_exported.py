@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.explain.render.page_folder import page_files, write_page_folder
+from gatewise.explain.render.page_folder import page_files
 from gatewise.model.model import Model
+from gatewise.storage.atomic import replace_folder
 from tests.serve.page.conftest import HOSTILE, Watched, known_model, number_model, series_model, text_model
 
 INPUTS = ["I was never bored, not a bad film", "The jokes are flat, a bad film", f"good {HOSTILE[0]} {HOSTILE[3]}"]
@@ -32,7 +33,7 @@ def static(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Model
 
     def of(model: Model, inputs: list[Any]) -> str:
         folder = tmp_path_factory.mktemp("static") / "demo"
-        write_page_folder(folder, page_files(model, inputs, "gatewise export-page TEXT... --out demo")[0])
+        replace_folder(folder, page_files(model, inputs, "gatewise export-page TEXT... --out demo")[0])
         handler = functools.partial(_Quiet, directory=str(folder))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -175,7 +176,7 @@ def test_without_javascript_and_from_a_file(texts: str, watch: Callable[..., Wat
     assert "alert" in shown
     assert page.locator(".gatewise script, .gatewise img").count() == 0, "its words are text"
     folder = tmp_path / "demo"
-    write_page_folder(folder, page_files(text_model(), INPUTS[:1])[0])
+    replace_folder(folder, page_files(text_model(), INPUTS[:1])[0])
     watched = watch((folder / "index.html").as_uri())
     watched.expected += ["console error", "request to file:"]  # the modules that a browser does not load from files
     watched.page.goto((folder / "index.html").as_uri())
