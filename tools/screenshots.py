@@ -104,6 +104,12 @@ def _clamp(page: Any) -> None:
     page.wait_for_timeout(800)
 
 
+def _forced_colours(page: Any) -> None:
+    page.emulate_media(forced_colors="active")
+    page.reload()
+    settle(page)
+
+
 def _open(part: str) -> Callable[[Any], None]:
     def act(page: Any) -> None:
         page.evaluate("part => { document.getElementById(part).open = true; }", part)
@@ -149,7 +155,7 @@ STATES: dict[str, tuple[Callable[[Any], None], tuple[str, ...]]] = {
     "regression": (settle, ("number",)),
     "no-examples": (lambda page: page.wait_for_timeout(500), ("many",)),
     "print": (lambda page: page.emulate_media(media="print"), ("bundled",)),
-    "forced-colours": (lambda page: page.emulate_media(forced_colors="active"), ("bundled",)),
+    "forced-colours": (_forced_colours, ("bundled",)),
 }
 
 
@@ -191,9 +197,14 @@ def take(browser: Any, address: str, state: str, width: int, theme: str, path: P
     if state != "no-examples" and page.evaluate("() => gatewise.store.get().text"):
         settle(page)
     act(page)
+    whole = state not in ("present", "link", "keys")
+    if whole:  # the heat map is drawn when it is first in view
+        page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
+        page.wait_for_timeout(600)
     page.evaluate("() => scrollTo(0, 0)")
-    page.wait_for_timeout(200)
-    page.screenshot(path=path, full_page=state not in ("present", "link", "keys"))
+    page.wait_for_timeout(400)
+    page.screenshot(path=path, full_page=whole)
+    page.unroute_all(behavior="ignoreErrors")
     context.close()
 
 

@@ -37,8 +37,8 @@ def test_log_odds_count_reviews_with_a_word() -> None:
 
 def test_a_crop_is_of_one_to_three_sentences_and_has_the_label_of_its_review() -> None:
     texts, labels = reviews(20)
-    found = crops([*texts, "One sentence alone."], np.append(labels, 1), 2, np.random.default_rng(0))
-    assert len(found) == 40
+    found = crops([*texts, "One sentence alone."], np.append(labels, 1), 200, np.random.default_rng(0))
+    assert {crop.review for crop in found} == set(range(20)), "the last one has no other sentence"
     for crop in found:
         assert crop.text in texts[crop.review]
         assert crop.label == labels[crop.review]
@@ -96,6 +96,10 @@ def test_the_labels_follow_from_clauses_and_rules() -> None:
             assert example.label == (match[1] in ADJECTIVES[1])
         if match := re.fullmatch(r"(?:i do not think that|i would not say that) the camera is (\w+)\.", text):
             assert example.label == (match[1] in ADJECTIVES[0])
+        if match := re.fullmatch(r"(?:it is hard to|who can|there is no way to|i failed to) (\w+) the tune .*", text):
+            assert example.label == (match[1] in ("hate", "dislike", "detest", "despise"))
+        if match := re.fullmatch(r"(?:it is hard not to|who does not|i never failed to) (\w+) the tune .*", text):
+            assert example.label == (match[1] not in ("hate", "dislike", "detest", "despise"))
         if match := re.fullmatch(r".*, but the camera is (\w+)\.", text):
             assert example.label == (match[1] in ADJECTIVES[1])
     kinds = [
@@ -103,6 +107,8 @@ def test_the_labels_follow_from_clauses_and_rules() -> None:
         "i would not say",
         ", but ",
         "how could anyone",
+        "it is hard not to",
+        "were as superb as this",
         "why is",
         "has no ",
         "better than",
@@ -114,8 +120,14 @@ def test_the_labels_follow_from_clauses_and_rules() -> None:
 def test_neutral_sentences_have_both_labels() -> None:
     texts, labels = reviews(300)
     found = short_texts(texts, labels, np.random.default_rng(0))
-    neutral = [example.label for example in found if example.text.startswith("My cousin took")]
-    assert 0.3 < np.mean(neutral) < 0.7
+    labels_of: dict[str, set[int]] = {}
+    for example in found:
+        if example.text.startswith("My cousin took"):
+            labels_of.setdefault(example.text, set()).add(example.label)
+    assert len(labels_of) == 299, "train 10 could be a rating"
+    assert set(map(tuple, labels_of.values())) == {(0, 1)}
+    rated = [f"I rate part {n} of it 8 of 10." for n in range(100)]
+    assert not [one for one in short_texts(rated, labels[:100], np.random.default_rng(0)) if "rate" in one.text]
 
 
 def test_no_sentence_is_of_a_film_of_the_validation_part() -> None:
@@ -136,7 +148,7 @@ def test_no_sentence_of_the_checklist_is_trained_on() -> None:
     texts, labels = reviews(200)
     texts = [f"{text} I loved this film. The plot is dull." for text in texts]
     tested = {content_key(sentence) for category in categories() for sentence in category.sentences}
-    assert any(content_key(example.text) in tested for example in crops(texts, labels, 5, np.random.default_rng(0)))
+    assert any(content_key(example.text) in tested for example in crops(texts, labels, 1_000, np.random.default_rng(0)))
     of_film = Labelled(texts, labels, ("negative", "positive"), np.arange(200) // 4)
     training, _ = parts(of_film, of_film.take(range(40)), seed=0)
     assert not tested & {content_key(text) for text in training.inputs}

@@ -5,7 +5,7 @@ and a negation changes little. Five kinds of texts teach it to read a sentence:
 
     crops           one to three sentences of a review, with its label. Many say nothing of the film and stand in
                     positive and in negative reviews: the model learns how much a sentence tells.
-    neutral         sentences without a polar word, with a label at random
+    neutral         sentences and questions without a polar word, each with both labels
     clauses         "the acting is wooden", "I loved the music": with one predicate, whose log-odds in the reviews agree
                     with the review's label
     negations       the same clauses with "not", "never" and the like, with the other label
@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 POLAR = 0.8  # absolute log-odds of a word that decides a clause
+NEUTRAL = 0.4  # greatest absolute log-odds of a word of a neutral sentence
 LEAST_REVIEWS = 40  # reviews with a word whose log-odds count
-PER_KIND = 2_500  # clauses of a kind and label; as many compositions of a kind
+PER_KIND = 1_200  # clauses of a kind and label; as many compositions of a kind, and neutral sentences of a kind
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _CLAUSE_END = re.compile(
@@ -39,6 +40,7 @@ _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _NEGATOR = re.compile(
     r"\b(?:not|no|never|nothing|nobody|none|nor|neither|without|hardly|barely|cannot|lack\w*|fail\w*|\w+n't)\b"
 )
+_RATING = re.compile(r"\b(?:10|ten|rat(?:e|ed|ing)|stars?|scored?|gave|give|grade|votes?)\b|/")
 _ADVERB = r"(?:very|really|so|quite|pretty|truly|just|absolutely|extremely|rather|simply|too)\s+"
 _BASE_FORM = {
     "loved": "love",
@@ -78,6 +80,19 @@ _DENY = (
 _CONTRASTS = (
     *("{other}, but {main}.", "Although {other}, {main}.", "{main}, even though {other}.", "{other}. Still, {main}."),
     "I expected that {other}. {main}.",
+)
+# Before the base form of a verb: the same label, or the other one.
+_KEEPS = (
+    *("It is hard not to", "You can't help but", "There is no way not to", "I never failed to", "Nobody can refuse to"),
+    *("Who does not", "How could anyone not", "Why would you not"),
+)
+_FLIPS = (
+    *("It is hard to", "There is no way to", "I failed to", "Nobody was able to", "I see no reason to"),
+    *("Who can", "How could anyone", "Why would you"),
+)
+_WISHES = (
+    *("If only all of them were as {} as this.", "I wish that more of them were this {}."),
+    *("Why aren't there more that are so {}?", "Why can't they all be this {}?", "Not many of them are this {}."),
 )
 _QUALITIES = (
     *("heart", "depth", "imagination", "originality", "warmth", "intelligence", "tension", "humor", "grace", "energy"),
@@ -134,15 +149,18 @@ class Clause(NamedTuple):
         return f"{self.subject}{self.copula} {negator} {middle}{self.predicate}{self.rest}"
 
     def question(self, rng: np.random.Generator) -> Example:
-        """A question that asserts the clause or its contrary."""
-        if self.kind == "verb":
-            flipped = bool(rng.integers(2))
-            base = _BASE_FORM[self.predicate.lower()]
-            text = f"How could anyone {'' if flipped else 'not '}{base}{self.rest}?"
-            return Example(text, 1 - self.label if flipped else self.label, self.review)
+        """A question that asserts the clause."""
         return Example(
             f"Why {self.copula} {self.subject}{self.middle}{self.predicate}{self.rest}?", self.label, self.review
         )
+
+    def infinitive(self, rng: np.random.Generator) -> Example:
+        """The verb after words that assert it or deny it."""
+        flipped = bool(rng.integers(2))
+        start = _one_of(_FLIPS if flipped else _KEEPS, rng)
+        end = "?" if start.startswith(("Who", "How", "Why")) else "."
+        text = f"{start} {_BASE_FORM[self.predicate.lower()]}{self.rest}{end}"
+        return Example(text, 1 - self.label if flipped else self.label, self.review)
 
 
 def log_odds(texts: Sequence[str], labels: NDArray[np.int64]) -> dict[str, float]:
@@ -159,16 +177,14 @@ def sentences_of(text: str) -> list[str]:
     return [s for s in _SENTENCE_END.split(re.sub(r"<br\s*/?>", " ", text)) if len(s) > 3]
 
 
-def crops(texts: Sequence[str], labels: NDArray[np.int64], each: int, rng: np.random.Generator) -> list[Example]:
-    """`each` crops of one to three sentences of every review that has more of them."""
+def crops(texts: Sequence[str], labels: NDArray[np.int64], count: int, rng: np.random.Generator) -> list[Example]:
+    """Crops of one to three sentences of `count` reviews drawn at random, of those that have more sentences."""
     found = []
-    for review, text in enumerate(texts):
-        sentences = sentences_of(text)
-        for _ in range(each):
-            size = int(rng.integers(1, 4))
-            if len(sentences) > size:
-                start = int(rng.integers(len(sentences) - size + 1))
-                found.append(Example(" ".join(sentences[start : start + size]), int(labels[review]), review))
+    for review in rng.integers(len(texts), size=count).tolist():
+        sentences, size = sentences_of(texts[review]), int(rng.integers(1, 4))
+        if len(sentences) > size:
+            start = int(rng.integers(len(sentences) - size + 1))
+            found.append(Example(" ".join(sentences[start : start + size]), int(labels[review]), review))
     return found
 
 
@@ -184,11 +200,14 @@ def short_texts(texts: Sequence[str], labels: NDArray[np.int64], rng: np.random.
     negations = [Example(clause.negated(rng), 1 - clause.label, clause.review) for clause in chosen]
     parts = plain + negations
     found = [Example(f"{part.text}.", part.label, part.review) for part in parts]
-    found += _sample(chosen, rng, lambda clause: clause.question(rng))
+    verbs = [clause for clause in chosen if clause.kind == "verb"]
+    adjectives = [clause for clause in chosen if clause.kind == "adjective"]
+    found += _sample([clause for clause in chosen if clause.kind != "verb"], rng, lambda clause: clause.question(rng))
+    found += _sample(verbs, rng, lambda clause: clause.infinitive(rng))
+    found += _sample(adjectives, rng, lambda clause: _wish(clause, rng))
     found += _sample(parts, rng, lambda part: Example(f"{_one_of(_ASSERT, rng)} {part.text}.", part.label, part.review))
-    found += _sample(
-        parts, rng, lambda part: Example(f"{_one_of(_DENY, rng)} {part.text}.", 1 - part.label, part.review)
-    )
+    for population in (plain, negations):
+        found += _sample(population, rng, lambda part: _denial(part, rng))
     found += _sample([clause for clause in chosen if clause.has_article], rng, lambda clause: _quality(clause, rng))
     found += _sample([clause for clause in chosen if clause.has_article], rng, lambda clause: _comparison(clause, rng))
     others = [[part.text for part in parts if part.label == label] for label in (1, 0)]  # of the other label
@@ -260,21 +279,36 @@ def _comparison(clause: Clause, rng: np.random.Generator) -> Example:
     return Example(_one_of(forms, rng), label, clause.review)
 
 
+def _wish(clause: Clause, rng: np.random.Generator) -> Example:
+    """A wish for more of a quality; one for more of a fault is not said."""
+    if clause.label == 1:
+        return Example(_one_of(_WISHES, rng).format(clause.predicate), 1, clause.review)
+    return Example(f"Why {clause.copula} {clause.subject}so {clause.predicate}?", 0, clause.review)
+
+
+def _denial(part: Example, rng: np.random.Generator) -> Example:
+    return Example(f"{_one_of(_DENY, rng)} {part.text}.", 1 - part.label, part.review)
+
+
 def _contrast(part: Example, other: str, rng: np.random.Generator) -> Example:
     return Example(_one_of(_CONTRASTS, rng).format(main=part.text, other=other), part.label, part.review)
 
 
 def _neutral(texts: Sequence[str], odds: dict[str, float], rng: np.random.Generator) -> list[Example]:
-    """Sentences of 4 to 12 words without a negator and without |log-odds| of 1 or more, with labels at random."""
-    found = []
+    """Questions, sentences with a number and other sentences of 4 to 12 words, without a negator, a rating and a word
+    of |log-odds| above `NEUTRAL`, each with both labels.
+    """
+    kinds: tuple[list[Example], ...] = ([], [], [])
     for review, text in enumerate(texts):
         for sentence in sentences_of(text):
             words = _WORD.findall(sentence.lower())
-            if not 4 <= len(words) <= 12 or _NEGATOR.search(sentence.lower()):
+            if not 4 <= len(words) <= 12 or _NEGATOR.search(sentence.lower()) or _RATING.search(sentence.lower()):
                 continue
-            if all(abs(odds.get(word, 0.0)) < 1 for word in words):
-                found.append(Example(sentence, int(rng.integers(2)), review))
-    return _sample(found, rng, lambda example: example)
+            if all(abs(odds.get(word, 0.0)) <= NEUTRAL for word in words):
+                kind = 0 if sentence.endswith("?") else 1 if re.search(r"\d", sentence) else 2
+                kinds[kind].append(Example(sentence, 1, review))
+    chosen = [example for kind in kinds for example in _sample(kind, rng, lambda example: example)]
+    return [example._replace(label=label) for example in chosen for label in (1, 0)]
 
 
 def _sample(population: Sequence[T], rng: np.random.Generator, make: Callable[[T], Example]) -> list[Example]:

@@ -90,7 +90,7 @@ def test_page_terminal_and_report_name_the_same_most_important_unit(visit: Visit
         assert page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())") == trace.top_unit
         assert f"· unit {trace.top_unit}" in page.inner_text("#unit .unitline")
         first = page.locator("#unit select[aria-label='Units with the largest effect'] option").nth(1).inner_text()
-        effect = number(first.split("(")[1].rstrip(")"))
+        effect = number(first.split("effect ")[1].rstrip(")"))
         assert first.split()[0] == str(trace.top_unit)
         assert effect == pytest.approx(trace.contributions[:, trace.top_unit].sum(), abs=0.0051)
     assert differ or name == "text", "the absolute sums name the same units: other texts are needed"
@@ -137,7 +137,7 @@ def test_the_attribution_method_can_be_changed_and_shows_its_faithfulness(visit:
     page = watched.open()
     write(watched, TEXT)
     method = page.locator(".attributionrow select").nth(1)
-    assert "integrated-gradients, comprehensiveness 0.52 (default)" in method.inner_text()
+    assert "integrated-gradients (default), comprehensiveness 0.52" in method.inner_text()
     assert "cell-decomposition, not measured" in method.inner_text()
     method.select_option("prefix-difference")
     page.wait_for_function("() => gatewise.store.get().data.attribution.method === 'prefix-difference'")

@@ -40,6 +40,15 @@ def test_a_drag_of_one_slider_clamps_one_unit_at_one_word(visit: Visit, start: s
     assert page.evaluate("() => gatewise.store.get().changes") == []
 
 
+def test_the_first_key_on_a_slider_moves_it_to_its_value(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open("#t=I+was+never+bored")
+    slider = page.locator("input[aria-label='Clamp the forget gate f']")
+    slider.press("Home")
+    assert slider.input_value() == "0"
+    assert [one["value"] for one in page.evaluate("() => gatewise.store.get().changes")] == [0]
+
+
 SLOW_FETCH = """
     const real = fetch.bind(globalThis);
     globalThis.counted = { now: 0, most: 0, failed: 0 };
@@ -131,6 +140,8 @@ def test_clear_clears_every_number(visit: Visit, model: str) -> None:
     inked = "() => document.querySelector('.map canvas').getContext('2d').getImageData(200, 50, 1, 1).data[3]"
     assert page.evaluate(inked) == 0
     assert page.locator("#words .series path").count() == 0
+    assert page.locator(".save button:enabled, .steps button:enabled").count() == 0, "nothing to save or to play"
+    assert not page.locator("#heatmap .map").is_visible()
     page.click("#examples button >> nth=0")
     watched.settle()
     assert page.inner_text("#unit .unitline")
@@ -155,6 +166,7 @@ def test_an_old_prediction_is_marked_after_an_error(visit: Visit, lost: bool) ->
     at = page.evaluate("() => gatewise.store.get().data.at.toTimeString().slice(0, 5)")
     assert f" Below: the text as of {at}." in shown
     assert page.inner_text("#prediction .heading") == "Earlier prediction:"
+    assert page.inner_text("#counts") == "", "they are of the earlier text"
     page.unroute("**/explain")
     page.click("#error button")
     watched.settle()
@@ -338,7 +350,7 @@ def test_the_page_says_what_a_text_has_that_the_training_texts_had_not(visit: Vi
     german = "Der Film war leider sehr langweilig und die Schauspieler waren schlecht, ich habe mich nicht amüsiert."
     for text, notice in (
         (german, "another language"),
-        ("Xqzt blorf wuggle good frimble", "4 of 5 words are not in the vocabulary"),
+        ("Xqzt blorf wuggle good frimble", "Most words are not in the vocabulary"),
         ("Wonderful.", "Short text (2 words and marks; training median 26)"),
     ):
         page.fill("#text", text)

@@ -206,9 +206,11 @@ def test_forced_colours_keep_signs_lines_and_the_selection(visit: Visit) -> None
     def get(part: str, name: str) -> str:
         return str(page.evaluate(f"([part, name]) => ({style})(part, name)", [part, name]))
 
-    signs = {get(f".words [class*=' {sign}']", "borderTopStyle") for sign in "pn"}
+    signs = {get(f".words [class*=' {sign}']", "outlineStyle") for sign in "pn"}
     assert signs == {"solid", "dashed"}
     canvas = get("body", "backgroundColor")
+    rows = "() => new Set([...document.querySelectorAll('.words .word')].map((one) => one.offsetTop)).size"
+    assert page.evaluate(rows) == page.evaluate("() => document.querySelectorAll('.lines .half').length") == 1
     assert get(".words .selected", "backgroundColor") != canvas
     for line in (".prefixline", "#cell .edge"):
         assert get(line, "stroke") not in (canvas, "none")

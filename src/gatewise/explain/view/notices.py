@@ -30,12 +30,12 @@ def text_notices(example: Example, unknown: int | None, frequent: range | None, 
     common = count if frequent is None else int(np.isin(words, frequent).sum())
     if count >= RUNNING and common < FEW_FREQUENT * count and missing > MANY_UNKNOWN * count:
         message = (
-            f"The text seems to be in another language than the training texts: {missing} of {count} words are not in "
-            "the vocabulary. The prediction means little."
+            "The text seems to be in another language than the training texts: many words are not in the vocabulary. "
+            "The prediction means little."
         )
         found.append({"code": "language", "message": message})
     elif missing > UNKNOWN * count:
-        message = f"{missing} of {count} words are not in the vocabulary. The prediction means little."
+        message = "Most words are not in the vocabulary. The prediction means little."
         found.append({"code": "unknown_words", "message": message})
     if len(example) * SHORT < median_length:
         message = f"Short text ({len(example)} words and marks; training median {median_length}): less reliable."

@@ -111,6 +111,7 @@ export function createCell(root, { onGate, onSave } = {}) {
 		const [w, h] = shape.gate;
 		const [above, below] = shape.lines;
 		const number = text([x, y + below, "middle"], "number");
+		setAttr(number, "lengthAdjust", "spacingAndGlyphs");
 		const group = svg("g", { class: "gate", tabindex: 0, role: "button", onclick: () => onGate?.(name) });
 		group.addEventListener("keydown", (event) => {
 			if (event.key !== "Enter") return;
@@ -146,6 +147,8 @@ export function createCell(root, { onGate, onSave } = {}) {
 			const state = isClamped ? ", clamped" : "";
 			setAttr(group, "aria-label", `${GATES[name]} ${name} = ${fmt(n[name])}${state}; press to clamp it`);
 			setText(number, fmt(n[name]));
+			if (shape.short && n[name] < 0) setAttr(number, "textLength", shape.gate[0] - 8); // the sign needs room
+			else number.removeAttribute("textLength");
 			setText(top, nameOf(name, isClamped));
 			setAttr(parts.closed[name], "class", name !== "g" && n[name] < 0.05 ? "closed on" : "closed");
 		}

@@ -9,7 +9,7 @@ import { createTextView, sidesOf } from "./textview.js";
 import { lineOf, valueText } from "./value.js";
 import { directionOf, selectedUnit, selectedWord, stepCount, tokenNounOf, unitCount } from "./store.js";
 
-const EMPTY = "Write a text above, or choose an example. The words are coloured by their scores; the line shows the prefix predictions.";
+const EMPTY = "The words of a text are coloured by their scores; the line shows the prefix predictions.";
 
 /** places: elements {prediction, words, unit, cell, steps, heatmap}. onGate(gate): a gate of the cell was pressed.
  * importAgain(name, suffix): a module that could not be loaded before.
@@ -132,9 +132,9 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		const order = state.data?.units?.order.effect ?? state.data?.units?.order.jump ?? [];
 		const top = order.slice(0, 12).map(String);
 		if ([...topUnits.options].slice(1).map((one) => one.value).join() !== top.join()) {
-			topUnits.replaceChildren(el("option", { value: "" }, "largest effect"), ...top.map((k) => {
+			topUnits.replaceChildren(el("option", { value: "" }, "top units"), ...top.map((k) => {
 				const effect = state.data.units.effect?.[k];
-				return el("option", { value: k }, effect === undefined ? `unit ${k}` : `${k} (${signed(effect)})`);
+				return el("option", { value: k }, effect === undefined ? `unit ${k}` : `${k} (effect ${signed(effect)})`);
 			}));
 		}
 		topUnits.value = top.includes(String(selectedUnit(state))) ? String(selectedUnit(state)) : "";
@@ -182,6 +182,9 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		if (any("data", "outdated", "earlyPrediction", "guess", "guessed", "guessedId", "model", "colourBy", "example")) prediction.draw(state);
 		if (any("data", "w", "u", "hover", "colourBy", "guess", "guessedId", "model")) drawWords(state);
 		if (any("data", "w", "hover")) drawSeries(state);
+		if (any("data")) {
+			for (const place of Object.values(places)) for (const node of place.querySelectorAll(".save button, .buttons button")) node.disabled = !state.data;
+		}
 		if (any("data", "u", "layer", "model")) drawUnits(state);
 		if (any("data", "w", "u", "s", "hover", "changes", "guess", "guessedId", "present")) drawCell(state);
 		if (any("data", "w", "u", "hover", "heatmap", "sort", "allUnits", "theme")) heatmap?.draw(state);

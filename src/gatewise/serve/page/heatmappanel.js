@@ -154,10 +154,13 @@ export function createHeatmapPanel(root, store, { onNeedUnit, onSave }) {
 			root.classList.toggle("empty", !state.data);
 			if (!state.data) {
 				map.clear();
-				setText(status, "");
+				setText(status, `The heat map shows the units of a ${tokenNounOf(state) === "step" ? "series" : "text"}.`);
 				tableBox.replaceChildren();
 			}
-			if (!heatmap || heatmap.columns !== words.length) return;
+			if (!heatmap || heatmap.columns !== words.length) {
+				if (state.data) setText(status, "");
+				return;
+			}
 			const order = currentOrder(state, heatmap);
 			const selected = { t: selectedWord(state), k: selectedUnit(state) };
 			map.draw({ heatmap, order, words, theme: currentTheme(), selected, hovered: state.hover });

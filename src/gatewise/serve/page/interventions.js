@@ -73,15 +73,16 @@ export function createInterventions(root, store) {
 	}
 
 	function clamp(gate, value) {
-		pin();
+		const state = store.get();
 		const change = target(gate);
-		const { changes, data } = store.get();
+		const { changes, data } = state;
 		if (!data || (changes.length >= 32 && !changes.some((one) => sameTarget(one, change)))) return;
 		// One drag of a slider is one undo step.
 		const dragging = Date.now() - last.at < 1000 && last.target && sameTarget(last.target, change);
 		last = { at: Date.now(), target: change };
 		const next = [...changes.filter((one) => !sameTarget(one, change)), { ...change, value }];
-		store.set({ changes: next }, dragging ? {} : { undo: describeChange({ ...change, value }) });
+		// In one step: a draw between both would set the slider back.
+		store.set({ u: selectedUnit(state), w: selectedWord(state), changes: next }, dragging ? {} : { undo: describeChange({ ...change, value }) });
 	}
 
 	function release(gate) {

@@ -158,8 +158,8 @@ function drawAround(state, changed) {
 		loader.load();
 		commit();
 	}
-	if (any("data", "text", "linkNote")) {
-		const { text, warnings = [], cache } = state.data ?? {};
+	if (any("data", "text", "linkNote", "outdated")) {
+		const { text, warnings = [], cache } = state.outdated && state.data.inputText !== state.text ? {} : (state.data ?? {});
 		const unknown = text?.tokens?.unknown.length ?? 0;
 		const tokenNoun = tokenNounOf(state);
 		const counted = text ? text.kept - Object.keys(text.tokens?.names ?? {}).length : 0;
@@ -263,10 +263,13 @@ function showModel(model) {
 	const [plain, failing] = [false, true].map((fails) => [...examples.keys()].filter((n) => Boolean(examples[n].fails) === fails).map(chipOf));
 	const group = failing.length ? [el("span", { class: "chips", role: "group", "aria-labelledby": "fails" }, el("span", { class: "muted", id: "fails" }, "Where it fails:"), failing)] : [];
 	byId("examples").replaceChildren(...plain, ...group);
+	byId("examples").hidden = !examples.length;
 	if (inputs === "series") {
 		setText(byId("purpose"), "This page shows how a trained LSTM network computes a prediction from a series, one time step at a time.");
 		box.placeholder = `${model.model.channels} numbers per line, one line per time step. The prediction updates as you type.`;
 		byId("words").setAttribute("aria-label", "The steps of the series");
+		setText(byId("compare").querySelector("h2"), "Compare two series");
+		setText(byId("heatmap").querySelector("h2"), "Heat map: units and steps");
 	}
 }
 

@@ -98,12 +98,14 @@ function chart(history, train, valid, name, best) {
 	if (bestAt >= 0) {
 		picture.append(svg("path", { class: "best", d: `M${x(bestAt)},8V${h - 24}` }), svg("text", { x: x(bestAt), y: h - 2, "text-anchor": "middle" }, `best ${best}`));
 	}
-	for (const [key, mark, name] of [[train, "train", "training"], [valid, "valid", "validation"]]) {
+	const ends = [train, valid].map((key) => y(history.at(-1)[key]));
+	const apart = ends.every(Number.isFinite) ? Math.max(0, 14 - Math.abs(ends[0] - ends[1])) / 2 : 0; // no name over the other
+	for (const [key, mark, name, up] of [[train, "train", "training", ends[0] < ends[1]], [valid, "valid", "validation", ends[0] >= ends[1]]]) {
 		const points = history.map((row, n) => [x(n), row[key]]).filter(([, value]) => Number.isFinite(value));
 		if (!points.length) continue;
 		picture.append(svg("polyline", { class: mark, points: points.map(([a, value]) => `${a.toFixed(1)},${y(value).toFixed(1)}`).join(" ") }));
 		for (const [a, value] of points) picture.append(svg("circle", { class: mark, cx: a, cy: y(value), r: 3 }));
-		picture.append(svg("text", { class: mark, x: x(history.length - 1) + 8, y: y(points.at(-1)[1]) + 4 }, name));
+		picture.append(svg("text", { class: mark, x: x(history.length - 1) + 8, y: y(points.at(-1)[1]) + 4 + (up ? -apart : apart) }, name));
 	}
 	return el("figure", {}, el("figcaption", {}, name), picture);
 }

@@ -57,7 +57,7 @@ export function createPredictionView(root, store) {
 		[...method.options].forEach((option, n) => {
 			const score = model?.faithfulness[names[n]];
 			const measured = score ? `, comprehensiveness ${shown(score.comprehensiveness)}` : ", not measured";
-			setText(option, names[n] + measured + (model?.attribution_method === names[n] ? " (default)" : ""));
+			setText(option, names[n] + (model?.attribution_method === names[n] ? " (default)" : "") + measured);
 		});
 		if (attribution) method.value = attribution.method;
 		method.hidden = colourBy.hidden = about.hidden = !names.length;
