@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gatewise.model.pretrained import PretrainedLM, load_pretrained
     from gatewise.training.pretrain import pretrain
     from gatewise.training.train import train
+    from gatewise.training.tune import tune
 
 __all__ = [
     "Forecaster",
@@ -32,6 +33,7 @@ __all__ = [
     "pretrain",
     "text",
     "train",
+    "tune",
 ]
 
 # Public name to module. Names are imported on first use, so that `gatewise --help` does not import NumPy.
@@ -45,6 +47,7 @@ _HOME = {
     "load_pretrained": "gatewise.model.pretrained",
     "pretrain": "gatewise.training",
     "train": "gatewise.training",
+    "tune": "gatewise.training",
 }
 
 

@@ -25,14 +25,19 @@ def test_the_commands_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Path("reviews.csv").write_text("label,text\n" + "".join(f"{label},{text}\n" for label, text in rows))
     Path("fast.toml").write_text(blocks("toml")[0])
     commands = [line for block in blocks("sh") for line in block.splitlines()]
-    assert len(commands) == 6
+    assert len(commands) == 8
     for command in commands:
         result = run(*shlex.split(command)[1:])
         assert (command, result.exit_code, result.stderr) == (command, 0, "")
 
 
-def test_the_example_runs() -> None:
+def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlflow").as_uri())
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(blocks("python")[0], "training.md", "exec"), {})
+        exec(compile("".join(blocks("python")), "training.md", "exec"), {})
+    assert list(Path("runs/first").iterdir())
     assert re.fullmatch(r"epoch 1: validation loss \d\.\d\d\nepoch 2: validation loss \d\.\d\d\n", printed.getvalue())

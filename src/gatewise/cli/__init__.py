@@ -26,6 +26,7 @@ from gatewise.cli.predict import predict
 from gatewise.cli.pretrain import pretrain
 from gatewise.cli.serve import serve
 from gatewise.cli.train import train
+from gatewise.cli.tune import tune
 from gatewise.errors import GatewiseError, printable
 
 
@@ -58,6 +59,7 @@ app = typer.Typer(
 for command, short in (
     (pretrain, "Train a language model on unlabelled texts, for classifiers to start from."),
     (train, "Train a classifier or a regressor and save it."),
+    (tune, "Search for the settings of a recipe with the lowest validation loss."),
     (evaluate, "Evaluate a model on labelled data."),
     (predict, "Predict the labels of texts or series."),
     (explain, "Attribute a prediction to words; inspect gates and units."),

@@ -15,6 +15,7 @@ from gatewise.training.pretrain_recipes import SIZES, PretrainRecipe, pretrain_r
 from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
 from gatewise.training.run import Interrupted
 from gatewise.training.train import train
+from gatewise.training.tune import Trial, TuneResult, tune
 
 __all__ = [
     "RECIPES",
@@ -27,9 +28,12 @@ __all__ = [
     "Recipe",
     "RunInfo",
     "StepLog",
+    "Trial",
+    "TuneResult",
     "default_recipe",
     "pretrain",
     "pretrain_recipe",
     "recipe",
     "train",
+    "tune",
 ]

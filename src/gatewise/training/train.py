@@ -113,7 +113,7 @@ def train(
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
     """
-    labelled = _labelled(data, labels, task, groups, sample_weight, layout)
+    labelled = labelled_of(data, labels, task, groups, sample_weight, layout)
     check_threshold(labelled.target, threshold)
     seed = checked_seed(seed, resume)
     for name in changes:
@@ -348,9 +348,10 @@ class _Run:
         return replace(model, metadata=metadata, history=loop.progress.history_lines, precision=precision)
 
 
-def _labelled(
+def labelled_of(
     data: Any, labels: Any, task: Task | None, groups: Any, sample_weight: Any, layout: str | None
 ) -> Labelled:
+    """The arguments of `train` as Labelled. Raises InputError for what stands in the data already."""
     if isinstance(data, Labelled):
         given = {"labels": labels, "task": task, "groups": groups, "sample_weight": sample_weight}
         given["layout"] = layout

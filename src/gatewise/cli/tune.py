@@ -1,0 +1,175 @@
+"""`gatewise tune`: search for the settings of a recipe with the lowest validation loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatewise.cli.arguments import (
+    DataOption,
+    DelimiterOption,
+    GroupOption,
+    IdOption,
+    JsonOption,
+    LabelOption,
+    LabelSeparatorOption,
+    LayoutOption,
+    OverwriteOption,
+    SeriesOption,
+    SkipOption,
+    SourceArgument,
+    TaskOption,
+    TextOption,
+    TimeOption,
+    WeightOption,
+    command_line,
+    option,
+)
+from gatewise.cli.inputs import TableOptions, read_source
+from gatewise.cli.output import print_json
+from gatewise.cli.train import changed_fields
+from gatewise.errors import InputError, counted, quote
+
+if TYPE_CHECKING:
+    from gatewise.training.tune import Trial
+
+_SEARCH = (
+    "Values to try: a range as learning_rate=0.001..0.01, or a list as units=32,64,128. May be repeated.  [default: "
+    "learning rate, dropout, epochs, units and others, around the recipe's]"
+)
+_STORAGE = (
+    "File that records the trials. The same command continues from it; several processes may run it at the same time."
+)
+_SHOWN = 5  # trials of the table at the end
+
+
+def tune(
+    sources: SourceArgument,
+    trials: Annotated[int, typer.Option("--trials", metavar="N", min=1, help="Trials in all.")] = 30,
+    minutes: Annotated[
+        float | None, option("--minutes", "M", "Stop after this time, the final training excluded.")
+    ] = None,
+    search: Annotated[list[str] | None, option("--search", "FIELD=VALUES", _SEARCH)] = None,
+    storage: Annotated[str | None, option("--storage", "FILE", _STORAGE)] = None,
+    recipe: Annotated[
+        str | None, option("--recipe", "NAME", "Training recipe.  [default: that of gatewise train]")
+    ] = None,
+    pretrained: Annotated[
+        str | None, option("--pretrained", "DIR|bundled", "Model to fine-tune, as in gatewise train.")
+    ] = None,
+    data: DataOption = None,
+    text: TextOption = None,
+    label: LabelOption = None,
+    task: TaskOption = None,
+    label_separator: LabelSeparatorOption = None,
+    weight: WeightOption = None,
+    group: GroupOption = None,
+    time: TimeOption = None,
+    series: SeriesOption = False,
+    id: IdOption = None,
+    layout: LayoutOption = None,
+    delimiter: DelimiterOption = None,
+    skip_bad_rows: SkipOption = None,
+    out: Annotated[
+        str | None, option("--out", "DIR", "Train the best settings again, into this model folder.", "-o")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the search and of each training.")] = 0,
+    config: Annotated[
+        str | None, option("--config", "FILE", "TOML file with fields of the recipe, and its name as recipe = NAME.")
+    ] = None,
+    set_fields: Annotated[
+        list[str] | None, option("--set", "FIELD=VALUE", "A field that no trial changes. May be repeated.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train with different settings of a recipe, and report those with the lowest validation loss. Needs Optuna.
+
+    All trials are compared on one validation part, so the best loss is lower than on new data: evaluate the model on
+    test data.
+
+    \b
+    gatewise tune reviews.csv --trials 30 --minutes 20 -o models/tuned
+    gatewise tune reviews.csv --search learning_rate=0.001..0.01 --search units=32,64,128
+    gatewise tune reviews.csv --storage trials.jsonl        continues; also from a second terminal
+    """
+    from gatewise.training import tune as run
+
+    table = TableOptions(
+        text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows, layout
+    )
+    name, changes = changed_fields(recipe, config, set_fields or [], {})
+    if time is not None and not series:
+        changes.setdefault("validation_by", "time")
+    space = parsed_search(search or [])
+    splits = read_source(sources, data, table)
+    shown_options = {**vars(table), "data": data, "pretrained": pretrained, "seed": seed or None}
+    fixed = [f"{key}={_text(value)}" for key, value in changes.items()]
+    result = run(
+        splits.train,
+        search=space or None,
+        trials=trials,
+        minutes=minutes,
+        storage=storage,
+        recipe=name,
+        pretrained=pretrained,
+        seed=seed,
+        out=out,
+        overwrite=overwrite,
+        on_trial=None if as_json else _print_trial,
+        command=command_line("tune", *sources, trials=trials, search=search, recipe=name, set=fixed, **shown_options),
+        **changes,
+    )
+    settings = [f"{key}={_text(value)}" for key, value in result.settings.items()]
+    again = command_line(
+        *("train", *sources, "--recipe", result.recipe.name), **shown_options, set=[*fixed, *settings], out="DIR"
+    )
+    if as_json:
+        rows = [vars(trial) for trial in result.trials]
+        print_json({"recipe": result.recipe.name, "settings": result.settings, "loss": result.loss, "trials": rows})
+        return
+    complete = sorted((one for one in result.trials if one.loss is not None), key=lambda one: one.loss or 0.0)
+    print(f"\n{counted(len(result.trials), 'trial')}, {len(complete)} complete; the best:")
+    for trial in complete[:_SHOWN]:
+        print(f"  {_line(trial)}")
+    if result.model is not None:
+        print(f"saved to {quote(out, 200)}: {result.model.metadata.evaluations[0].figures} on the validation part")
+    print(f"\nnext:\n  {f'gatewise evaluate {out} TEST' if out else again}")
+
+
+def parsed_search(given: Sequence[str]) -> dict[str, Any]:
+    """The values of --search by field. Raises InputError for anything but a range and a list."""
+    from gatewise.training.recipes import setting
+
+    space: dict[str, Any] = {}
+    for one in given:
+        key, equals, values = one.partition("=")
+        key = key.strip().replace("-", "_")
+        low, dots, high = values.partition("..")
+        parts = [low, high] if dots else values.split(",")
+        if not equals or len(parts) < 2:
+            raise InputError(f"--search {quote(one)}: write FIELD=LOW..HIGH, or FIELD=VALUE,VALUE")
+        if key in space:
+            raise InputError(f"--search {key}: the field is given twice")
+        try:
+            parsed = [setting(key).parsed(part.strip()) for part in parts]
+        except InputError as error:
+            raise InputError(f"--search: {error}") from None
+        space[key] = tuple(parsed) if dots else parsed
+    return space
+
+
+def _print_trial(trial: Trial) -> None:
+    print(_line(trial), flush=True)
+
+
+def _line(trial: Trial) -> str:
+    loss = trial.state if trial.loss is None else f"loss {trial.loss:.4f}"
+    settings = " ".join(f"{key}={_text(value)}" for key, value in trial.settings.items())
+    return f"trial {trial.number:3}  {loss:13}  {trial.seconds:6.1f} s  {settings}"
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,108 @@
+"""Callbacks that send the history of a run to TensorBoard or MLflow. Both are extras; `history.jsonl` needs neither."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from gatewise.errors import MissingExtra
+from gatewise.model.model import Model
+from gatewise.model.pretrained import PretrainedLM
+from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo
+
+__all__ = ["MLflowCallback", "TensorBoardCallback"]
+
+
+class TensorBoardCallback(Callback):
+    """Writes event files for TensorBoard: `gw.train(..., callbacks=TensorBoardCallback("runs/first"))`, then
+    `tensorboard --logdir runs`.
+
+    log_dir: a folder, created if needed. Scalars: loss, accuracy, val_loss, val_accuracy and val_rmse by epoch; of
+    pretraining loss and perplexity by step. Raises MissingExtra without TensorBoard (extra `tensorboard`).
+    """
+
+    def __init__(self, log_dir: str | Path) -> None:
+        try:
+            summary = import_module("tensorboard.summary")
+        except ImportError as error:
+            raise MissingExtra("TensorBoard", "tensorboard", "TensorBoardCallback") from error
+        self._writer = summary.Writer(str(log_dir))
+
+    def on_epoch_end(self, epoch: EpochLog) -> None:
+        """Write the figures of the epoch."""
+        self._write(_figures(epoch.as_dict()), epoch.epoch)
+
+    def on_perplexity(self, row: PerplexityLog) -> None:
+        """Write the figures of the measurement."""
+        self._write(_figures(row.as_dict()), row.step)
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self._writer.close()
+
+    def _write(self, figures: Mapping[str, float], step: int) -> None:
+        for name, value in figures.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+
+class MLflowCallback(Callback):
+    """Logs the recipe and the history to the active MLflow run, or to a new one, which it ends:
+    `gw.train(..., callbacks=MLflowCallback())`.
+
+    Where MLflow writes is its own setting: `mlflow.set_tracking_uri`, `mlflow.set_experiment`. Parameters: the fields
+    of the recipe and the data. Metrics: those of `TensorBoardCallback`, and the figures of the finished model as
+    `final_` and their name. Raises MissingExtra without MLflow (extra `mlflow`).
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._mlflow: Any = import_module("mlflow")
+        except ImportError as error:
+            raise MissingExtra("MLflow", "mlflow", "MLflowCallback") from error
+        self._own = False
+        self._runs = 0
+
+    def on_train_begin(self, run: RunInfo) -> None:
+        """Log the parameters; a student's, which has the same recipe, are those of its teacher."""
+        self._runs += 1
+        if self._runs > 1:
+            return
+        if self._mlflow.active_run() is None:
+            self._mlflow.start_run()
+            self._own = True
+        self._mlflow.log_params({**asdict(run.recipe), "data": run.source, "train": run.train})
+
+    def on_epoch_end(self, epoch: EpochLog) -> None:
+        """Log the figures of the epoch."""
+        self._mlflow.log_metrics(_figures(epoch.as_dict()), step=epoch.epoch)
+
+    def on_perplexity(self, row: PerplexityLog) -> None:
+        """Log the figures of the measurement."""
+        self._mlflow.log_metrics(_figures(row.as_dict()), step=row.step)
+
+    def on_train_end(self, model: Model | PretrainedLM) -> None:
+        """Log the figures of the model."""
+        if isinstance(model, Model) and model.metadata.evaluations:
+            result = model.metadata.evaluations[0]
+            figures = {"loss": result.loss, "accuracy": result.accuracy, **result.scores}
+            self._mlflow.log_metrics({f"final_{name}": value for name, value in figures.items() if value is not None})
+
+    def close(self) -> None:
+        """End the run that this callback has begun."""
+        if self._own:
+            self._mlflow.end_run()
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a line of the history by name; a perplexity has one per direction."""
+    found: dict[str, float] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            found |= {f"{name}_{key}": number for key, number in value.items()}
+        elif name not in ("epoch", "step", "best"):
+            found[name] = value
+    return found

@@ -1,0 +1,356 @@
+"""Search for the fields of a recipe with the lowest validation loss, by Optuna (extra `tune`).
+
+Source: Bergstra et al. (2011), Algorithms for hyper-parameter optimization: the TPE sampler. Akiba et al. (2019),
+Optuna: a next-generation hyperparameter optimization framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+from gatewise.data.labelled import Labelled
+from gatewise.errors import DataWarning, InputError, MissingExtra, TrainingError, counted, quote
+from gatewise.model.model import Model
+from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
+from gatewise.training.pretrained import Pretrained
+from gatewise.training.recipes import Recipe, changed, default_recipe, setting
+from gatewise.training.recipes import recipe as named
+from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
+from gatewise.training.search import Search, check_search, default_search, holds, rounded, suggest
+from gatewise.training.train import labelled_of, train
+
+if TYPE_CHECKING:
+    import optuna
+
+_STUDY = "gatewise tune"
+_BEFORE_PRUNING = 5  # complete trials before others are stopped early
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a search."""
+
+    number: int
+    settings: dict[str, Any]
+    """The fields of the recipe that were searched."""
+    loss: float | None
+    """Validation loss of the model; None where the trial did not end."""
+    state: Literal["complete", "stopped early", "failed"]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """What a search found."""
+
+    recipe: Recipe
+    """The recipe with the settings of the best trial: `gw.train(data, recipe=result.recipe)`."""
+    settings: dict[str, Any]
+    loss: float
+    trials: tuple[Trial, ...]
+    """All finished trials, also those of other processes and of earlier runs with the same storage."""
+    model: Model | None
+    """The model of the best trial; None without `out`."""
+
+
+def tune(
+    data: Labelled | Sequence[str] | Sequence[Any],
+    labels: Sequence[Any] | None = None,
+    *,
+    search: Search | None = None,
+    trials: int = 30,
+    minutes: float | None = None,
+    storage: str | Path | None = None,
+    recipe: str | Recipe | None = None,
+    pretrained: Any = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    on_trial: Callable[[Trial], None] | None = None,
+    command: str = "",
+    **options: Any,
+) -> TuneResult:
+    """Train models with different settings of a recipe, and return the settings with the lowest validation loss.
+
+    data, labels, recipe, pretrained, seed and options are those of `gatewise.train`: `task`, `validation`, `split`,
+    `class_weight`, or fields of the recipe, which no trial changes. All trials have the same validation part, so the
+    loss of the best one is lower than on new data; measure the result on test data.
+
+    search: the values of each field, see `Search`; by default `default_search`. The first trial has the recipe's own
+    values. A trial whose validation loss is worse than the median of the others, at the same share of its epochs, is
+    stopped early.
+    trials: finished trials in all. minutes: after this time the running trial is stopped, and no other one begins.
+    storage: a file that records the trials. A search continues from it, and several processes may share it; each
+    finishes when `trials` are finished together. It holds trials of one search alone.
+    out: the folder for the model of the best trial, which is trained again; `overwrite` replaces a model there.
+    on_trial: called after each trial of this process.
+
+    With one process, no storage and no time limit the result depends on the seed alone. Raises InputError for data or
+    options that cannot be used, MissingExtra without Optuna, TrainingError if no trial was finished, Interrupted after
+    Ctrl-C.
+    """
+    own = {name: options.pop(name, None) for name in ("task", "groups", "sample_weight", "layout")}
+    labelled = labelled_of(data, labels, **own)
+    seed = checked_seed(seed, False)
+    _check_count("trials", trials)
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise InputError(f"minutes must be above 0, got {quote(minutes, 40)}")
+    start = None if pretrained is None else Pretrained.of(pretrained)
+    train_options = {name: options.pop(name) for name in list(options) if name in _TRAIN_OPTIONS}
+    for name in options:
+        setting(name, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
+    base = recipe or default_recipe(len(labelled), start is not None, labelled.kind)
+    base = named(base, **options) if isinstance(base, str) else changed(base, **options)
+    space = dict(default_search(base, labelled.kind, start is not None) if search is None else search)
+    for name in options:
+        if search is None:
+            space.pop(name, None)
+    check_search(space, base, options)
+    RunFolder.of(out, False, overwrite)  # an error now rather than after the search
+    identity = _identity(labelled, base, start, seed, space, train_options)
+    with _quiet():
+        study = _study(storage, seed, identity)
+        if not study.trials:
+            study.enqueue_trial(
+                {name: getattr(base, name) for name in space if holds(space[name], getattr(base, name))}
+            )
+        searcher = _Searcher(study, space, labelled, base, start, seed, train_options, trials, minutes, on_trial)
+        searcher.run()
+        finished = _trials_of(study, space)
+    best = min((one for one in finished if one.loss is not None), key=lambda one: one.loss or 0.0, default=None)
+    if best is None or best.loss is None:
+        raise TrainingError(f"none of {counted(len(finished), 'trial')} was finished: allow more time or other values")
+    chosen = changed(base, **best.settings)
+    model = None
+    if out is not None:
+        model = train(
+            labelled,
+            recipe=chosen,
+            pretrained=start,
+            seed=seed,
+            out=out,
+            overwrite=overwrite,
+            verbose=0,
+            command=command,
+            **train_options,
+        )
+    return TuneResult(chosen, best.settings, best.loss, finished, model)
+
+
+_TRAIN_OPTIONS = ("unlabelled", "validation", "split", "times", "class_weight", "threshold", "examples")
+
+
+def _check_count(name: str, number: Any) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise InputError(f"{name} must be a whole number from 1, got {quote(number, 40)}")
+
+
+@dataclass
+class _Searcher:
+    """Runs the trials of one process."""
+
+    study: optuna.Study
+    space: Search
+    data: Labelled
+    base: Recipe
+    pretrained: Pretrained | None
+    seed: int
+    options: Mapping[str, Any]
+    trials: int
+    minutes: float | None
+    on_trial: Callable[[Trial], None] | None
+
+    def run(self) -> None:
+        """Trials until as many as wanted are finished, or the time is over. Raises Interrupted after Ctrl-C."""
+        state = _optuna().trial.TrialState
+        deadline = None if self.minutes is None else time.monotonic() + 60 * self.minutes
+        with interruptible() as stop:  # not in the middle of a write to the storage
+            while (done := self._finished(state)) < self.trials:
+                if stop.is_set():
+                    raise Interrupted(f"stopped after {counted(done, 'trial')}")
+                if deadline is not None and time.monotonic() > deadline:
+                    return
+                trial = self.study.ask()
+                try:
+                    self._try(trial, deadline, stop)
+                except BaseException as error:
+                    self.study.tell(trial, state=state.FAIL)
+                    if not isinstance(error, Interrupted):
+                        raise
+                    stop.set()
+                if self.on_trial is not None:
+                    self.on_trial(next(one for one in _trials_of(self.study, self.space) if one.number == trial.number))
+
+    def _finished(self, state: Any) -> int:
+        return len(self.study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
+
+    def _try(self, trial: optuna.Trial, deadline: float | None, stop: threading.Event) -> None:
+        """Train one model, and tell the study its loss."""
+        settings = {name: suggest(trial, name, values) for name, values in self.space.items()}
+        with warnings.catch_warnings():
+            if trial.number:
+                warnings.simplefilter("ignore", DataWarning)  # the first trial has said it
+            try:
+                model = train(
+                    self.data,
+                    recipe=changed(self.base, **settings),
+                    pretrained=self.pretrained,
+                    seed=self.seed,
+                    callbacks=_Reporter(trial, deadline, stop),
+                    verbose=0,
+                    **self.options,
+                )
+            except (_StoppedEarly, TrainingError):  # TrainingError: a loss that is not finite
+                self.study.tell(trial, state=_optuna().trial.TrialState.PRUNED)
+                return
+        self.study.tell(trial, validation_loss(model))
+
+
+class _StoppedEarly(Exception):
+    """The trial is worse than the others, or the time is over."""
+
+
+class _Reporter(Callback):
+    """Reports each epoch's validation loss to the trial. Epochs are compared at the same share of a run: with a
+    schedule, half of four epochs is like half of two.
+    """
+
+    def __init__(self, trial: optuna.Trial, deadline: float | None, stop: threading.Event) -> None:
+        self.trial, self.deadline, self.stop = trial, deadline, stop
+        self.epochs, self.runs = 1, 0
+
+    def on_train_begin(self, run: RunInfo) -> None:
+        """A teacher and its student each begin; the first one is compared."""
+        self.runs += 1
+        self.epochs = getattr(run.recipe, "epochs", 1)
+
+    def on_step_end(self, step: StepLog) -> None:
+        """Stop at the end of the time, and after a Ctrl-C that came before the first step."""
+        self.epochs = step.epochs
+        if self.stop.is_set():
+            raise Interrupted("stopped")
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise _StoppedEarly
+
+    def on_epoch_end(self, epoch: EpochLog) -> None:
+        """Compare the loss with that of other trials."""
+        if self.runs != 1 or epoch.epoch > self.epochs:
+            return
+        self.trial.report(epoch.val_loss, 100 * epoch.epoch // self.epochs)
+        if self.trial.should_prune():
+            raise _StoppedEarly
+
+
+def validation_loss(model: Model) -> float:
+    """The loss of the whole model on its validation part: with n-grams and calibration, where it has them."""
+    report = model.metadata.calibration
+    return float(model.metadata.evaluations[0].loss if report is None else report.loss_after)
+
+
+def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study:
+    """The study in the file, or a new one. Raises InputError for a file of another search."""
+    library = _optuna()
+    pruner = library.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING)
+    if storage is None:
+        new: optuna.Study = library.create_study(sampler=library.samplers.TPESampler(seed=seed), pruner=pruner)
+        return new
+    path = Path(storage)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{quote(path, 200)} is not a file of trials")
+    if not path.parent.is_dir():
+        raise InputError(f"{quote(path, 200)}: its folder does not exist")
+    # Processes that share a file must not draw the same values.
+    sampler = library.samplers.TPESampler(constant_liar=True)
+    try:
+        backend = library.storages.JournalStorage(library.storages.journal.JournalFileBackend(str(path)))
+        study: optuna.Study = library.create_study(
+            study_name=_STUDY, storage=backend, sampler=sampler, pruner=pruner, load_if_exists=True
+        )
+        found = study.user_attrs.get("identity")
+        if found is None:
+            study.set_user_attr("identity", identity)
+    except Exception as error:  # whatever Optuna makes of bytes that are no journal
+        raise InputError(f"{quote(path, 200)} is not a file of trials: {quote(error, 200)}") from None
+    if found not in (None, identity):
+        raise InputError(
+            f"{quote(path, 200)} holds trials of another search: other data, recipe, options, values or seed. Give "
+            "another file"
+        )
+    return study
+
+
+def _trials_of(study: optuna.Study, space: Search) -> tuple[Trial, ...]:
+    found = []
+    for one in study.get_trials(deepcopy=False):
+        if not one.state.is_finished():
+            continue
+        settings = {}
+        for name, values in space.items():
+            if name in one.params:
+                value = one.params[name]
+                settings[name] = (
+                    rounded(value, *values) if isinstance(value, float) and isinstance(values, tuple) else value
+                )
+        state: dict[str, Literal["complete", "stopped early", "failed"]] = {
+            "COMPLETE": "complete",
+            "PRUNED": "stopped early",
+        }
+        seconds = 0.0 if one.duration is None else one.duration.total_seconds()
+        complete = one.state.name == "COMPLETE"
+        found.append(
+            Trial(one.number, settings, one.value if complete else None, state.get(one.state.name, "failed"), seconds)
+        )
+    return tuple(found)
+
+
+def _identity(
+    data: Labelled,
+    recipe: Recipe,
+    pretrained: Pretrained | None,
+    seed: int,
+    space: Search,
+    options: Mapping[str, Any],
+) -> str:
+    """A hash of all that the loss of a trial depends on, besides its settings."""
+    validation = options.get("validation")
+    parts = {
+        "data": data.fingerprint(),
+        "recipe": asdict(recipe),
+        "pretrained": None if pretrained is None else pretrained.fingerprint(),
+        "seed": seed,
+        "search": {name: list(values) for name, values in sorted(space.items())},
+        "validation": validation.fingerprint() if isinstance(validation, Labelled) else repr(validation),
+        "options": {name: repr(value) for name, value in sorted(options.items()) if name != "validation"},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def _optuna() -> ModuleType:
+    """Optuna. Raises MissingExtra where it is not installed."""
+    try:
+        return import_module("optuna")
+    except ImportError as error:
+        raise MissingExtra("Optuna", "tune", "gatewise tune") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Optuna's messages of each trial."""
+    logging = _optuna().logging
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

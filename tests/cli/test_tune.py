@@ -1,0 +1,57 @@
+"""`gatewise tune`: a table of trials, a command that trains the best one, and one line for bad values."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+import gatewise as gw
+from gatewise.cli.tune import parsed_search
+from gatewise.errors import InputError
+from tests.cli.conftest import Run
+
+SMALL = ("--set", "epochs=1", "--set", "ngram_order=0", "--set", "embedding_dim=4", "--search", "units=2,3")
+
+
+def test_the_command_that_it_prints_trains_the_best_trial(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    table = (reviews_csv, "--text", "review", "--label", "sentiment")
+    storage = tmp_path / "trials.jsonl"
+    result = run("tune", *table, "--trials", 2, *SMALL, "--storage", storage, "-o", tmp_path / "tuned")
+    assert result.exit_code == 0, result.output
+    assert "2 trials, 2 complete; the best:" in result.stdout
+    assert gw.load(tmp_path / "tuned").metadata.command.startswith("gatewise tune ")
+    again = run("tune", *table, "--trials", 2, *SMALL, "--storage", storage, "--json")
+    found = json.loads(again.stdout)
+    assert [trial["state"] for trial in found["trials"]] == ["complete"] * 2
+    printed = run("tune", *table, "--trials", 2, *SMALL, "--storage", storage)
+    words = shlex.split(printed.stdout.splitlines()[-1])
+    assert words[:2] == ["gatewise", "train"]
+    trained = run(*[str(tmp_path / "m") if word == "DIR" else word for word in words[1:]])
+    assert trained.exit_code == 0, trained.output
+    model = gw.load(tmp_path / "m")
+    assert model.architecture.units == found["settings"]["units"]
+    assert model.metadata.evaluations[0].loss == pytest.approx(gw.load(tmp_path / "tuned").metadata.evaluations[0].loss)
+
+
+def test_ranges_and_lists() -> None:
+    assert parsed_search(["learning-rate=0.001..0.01", "units=32,64", "pooling=last, mean"]) == {
+        "learning_rate": (0.001, 0.01),
+        "units": [32, 64],
+        "pooling": ["last", "mean"],
+    }
+    for given in (["units"], ["units=3"], ["units=1..x"], ["units=2,3", "units=4,5"], ["what=1,2"], ["=1,2"]):
+        with pytest.raises(InputError, match="--search"):
+            parsed_search(given)
+
+
+def test_bad_input_stops_before_the_search(run: Run, reviews_csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").touch()
+    table = (reviews_csv, "--text", "review", "--label", "sentiment")
+    for words in (("--search", "units=0,4"), ("-o", tmp_path / "there"), ("--storage", tmp_path)):
+        result = run("tune", *table, "--trials", 1, *words)
+        assert result.exit_code == 2
+        assert len(result.stderr.splitlines()) == 1, result.stderr

@@ -1,0 +1,184 @@
+"""`tune`: the best settings are found and reported as they are trained, searches continue, other data are refused."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import InputError, MissingExtra, TrainingError
+from gatewise.training import Interrupted, Trial, TuneResult, recipe
+from gatewise.training.search import check_search, default_search
+from gatewise.training.tune import tune, validation_loss
+from tests.training.texts import made_reviews
+
+FIXED: dict[str, Any] = {"epochs": 2, "embedding_dim": 4, "ngram_order": 0, "batch_size": 16, "tokenization": "words"}
+SEARCH: dict[str, Any] = {"units": [2, 3, 4], "learning_rate": (0.001, 0.05)}
+
+
+def search(**changes: Any) -> TuneResult:
+    given: dict[str, Any] = {"trials": 3, "search": SEARCH, "recipe": "fast", **FIXED, **changes}
+    return tune(made_reviews(120, 0), **given)
+
+
+def test_the_first_trial_has_the_recipes_values_and_the_best_one_wins(tmp_path: Path) -> None:
+    seen: list[Trial] = []
+    result = search(units=4, search={"learning_rate": (0.001, 0.05)}, on_trial=seen.append, out=tmp_path / "m")
+    assert [trial.number for trial in seen] == [0, 1, 2]
+    assert tuple(seen) == result.trials
+    assert result.trials[0].settings == {"learning_rate": 0.004}
+    losses = [trial.loss for trial in result.trials if trial.loss is not None]
+    assert len(losses) == 3
+    assert result.loss == min(losses)
+    assert result.recipe == recipe("fast", **FIXED, units=4, **result.settings)
+    assert result.model is not None
+    assert validation_loss(result.model) == pytest.approx(result.loss, rel=1e-6)
+    assert np.array_equal(gw.load(tmp_path / "m").predict_proba(["a text"]), result.model.predict_proba(["a text"]))
+    again = gw.train(made_reviews(120, 0), recipe=result.recipe)
+    assert validation_loss(again) == pytest.approx(result.loss, rel=1e-6)
+
+
+def test_a_search_in_one_process_depends_on_its_seed_alone() -> None:
+    first, second, other = search(), search(), search(seed=1)
+    assert [trial.settings for trial in first.trials] == [trial.settings for trial in second.trials]
+    assert [trial.loss for trial in first.trials] == [trial.loss for trial in second.trials]
+    assert [trial.loss for trial in first.trials] != [trial.loss for trial in other.trials]
+
+
+def test_a_search_continues_from_its_file_and_refuses_another_one(tmp_path: Path) -> None:
+    file = tmp_path / "trials.jsonl"
+    first = search(storage=file, trials=2)
+    second = search(storage=file, trials=3)
+    assert [trial.loss for trial in second.trials][:2] == [trial.loss for trial in first.trials]
+    assert len(second.trials) == 3
+    before = file.read_bytes()
+    for changes in (
+        {"seed": 1},
+        {"units": 5, "search": {"learning_rate": (0.001, 0.05)}},
+        {"search": {"units": [2, 3]}},
+    ):
+        with pytest.raises(InputError, match="trials of another search"):
+            search(storage=file, **changes)
+    assert search(storage=file, trials=3).trials == second.trials
+    other = made_reviews(121, 0)
+    with pytest.raises(InputError, match="trials of another search"):
+        tune(other, trials=3, search=SEARCH, recipe="fast", storage=file, **FIXED)
+    assert file.read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize("content", [b"no journal\n", b'{"op_code": 99}\n', b"[]\n" * 3, b"\xff\xfe\n{}\n"])
+def test_a_file_that_holds_no_trials_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "trials.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"trials\.jsonl' is not a file of trials"):
+        search(storage=file)
+    with pytest.raises(InputError, match="is not a file of trials"):
+        search(storage=tmp_path)
+    with pytest.raises(InputError, match="its folder does not exist"):
+        search(storage=tmp_path / "none" / "trials.jsonl")
+
+
+PROCESS = """
+import sys
+from tests.training.test_tune import search
+print(len(search(storage=sys.argv[1], trials=4).trials))
+"""
+
+
+def test_two_processes_share_a_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROCESS, str(tmp_path / "trials.jsonl")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    counts = [int(process.communicate(timeout=300)[0]) for process in both]
+    assert min(counts) >= 4
+    result = search(storage=tmp_path / "trials.jsonl", trials=4)
+    assert len(result.trials) in (4, 5), "a trial that runs when the last one is finished is finished too"
+    assert len({trial.number for trial in result.trials}) == len(result.trials)
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.02, 0.2])
+def test_ctrl_c_keeps_the_finished_trials(tmp_path: Path, seconds: float) -> None:
+    def press(trial: Trial) -> None:
+        if trial.number == 0:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        with pytest.raises(Interrupted, match="stopped after 1 trial"):
+            search(storage=tmp_path / "trials.jsonl", trials=500, on_trial=press)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    kept = search(storage=tmp_path / "trials.jsonl", trials=1).trials
+    assert [trial.state for trial in kept] in (["complete"], ["complete", "failed"])
+
+
+def test_the_time_limit_stops_a_running_trial() -> None:
+    result = search(trials=1000, minutes=0.02)
+    assert len(result.trials) < 1000
+    assert result.trials[0].state == "complete"
+    with pytest.raises(TrainingError, match="none of 1 trial was finished"):
+        search(minutes=0.0002)
+
+
+def test_a_bad_trial_is_stopped_early() -> None:
+    result = search(trials=12, epochs=4, search={"learning_rate": [0.01, 0.02, 1e-6, 2e-6, 3e-6]}, units=4)
+    states = {trial.settings["learning_rate"]: trial.state for trial in result.trials[6:]}
+    assert "stopped early" in states.values()
+    assert all(trial.loss is None for trial in result.trials if trial.state == "stopped early")
+    assert result.settings["learning_rate"] in (0.01, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({}, "names no field"),
+        ({"unit": [2, 3]}, "a recipe has no 'unit'; did you mean 'units'"),
+        ({"units": [2]}, "units needs a range"),
+        ({"units": "23"}, "units needs a range"),
+        ({"units": (8, 4)}, "low below high"),
+        ({"units": (1, 2, 3)}, "a range is"),
+        ({"learning_rate": (0.0, 0.1)}, "search: learning_rate"),
+        ({"pooling": ["last", "middle"]}, "search: pooling"),
+        ({"epochs": [1, 2]}, "epochs is set to 2"),
+    ],
+)
+def test_bad_values_are_refused(space: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        search(search=space)
+
+
+@pytest.mark.parametrize(
+    "option", [{"trials": 0}, {"trials": 2.5}, {"minutes": 0}, {"minutes": float("nan")}, {"trial": 3}]
+)
+def test_bad_options_are_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(option))):
+        search(**option)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "pretrained"),
+    [
+        ("fast", "text", False),
+        ("finetune", "text", True),
+        ("series", "series", False),
+        ("tutorial", "text", False),
+    ],
+)
+def test_the_default_search_fits_the_recipe(name: str, kind: Any, pretrained: bool) -> None:
+    base = recipe(name)
+    space = default_search(base, kind, pretrained)
+    check_search(space, base, {})
+    assert ("units" in space) != pretrained
+    assert ("ngram_l2" in space) == (base.ngram_order > 0)
+
+
+def test_without_optuna_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'gatewise\[tune\]'"):
+        search()
