@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError, ModelFileError
 from gatewise.forecast import Forecaster, load_forecaster
+from gatewise.storage import json_bytes, load_folder, save_folder
 from tests.forecast.conftest import TINY, seasonal
 
 
@@ -160,3 +162,22 @@ def test_hours_across_daylight_saving_time_are_saved(tmp_path: Path) -> None:
     for one in (found, load_forecaster(tmp_path / "saved")):
         assert one.forecast().times == [hours[-1] + timedelta(hours=n) for n in (1, 2, 3)]
         assert next(str(time) for time in one.forecast().times or []) == "2024-04-01 14:00:00+02:00"
+
+
+@pytest.mark.parametrize("name", ["horizon", "season", "steps", "columns", "origins", "held_out_steps", "names"])
+def test_sizes_in_a_folder_are_bounded(fitted: Forecaster, tmp_path: Path, name: str) -> None:
+    fitted.save(tmp_path / "f")
+    files = dict(load_folder(tmp_path / "f").files)
+    config = json.loads(files["forecaster.json"])
+    values: list[Any] = [[]] if name == "names" else [0, -1]
+    for value in [*values, 10**9] if name == "horizon" else values:
+        save_folder(tmp_path / "f", {**files, "forecaster.json": json_bytes(config | {name: value})})
+        with pytest.raises(ModelFileError, match="sizes must be at least 1, and horizon at most 10,000"):
+            load_forecaster(tmp_path / "f")
+
+
+def test_horizons_are_bounded(fitted: Forecaster) -> None:
+    with pytest.raises(InputError, match="at most 10,000, got 10,001"):
+        Forecaster(10_001)
+    with pytest.raises(InputError, match="from 1 to 10,000, got '1000000000'"):
+        fitted.predict(10**9)

@@ -38,6 +38,14 @@ def test_a_series_with_missing_values_is_kept(tmp_path: Path) -> None:
     assert "| examples | 1 row of the data in config.json |" in again.card()
 
 
+def test_kept_series_fit_into_config_json(tmp_path: Path) -> None:
+    series = [np.random.default_rng(n).normal(size=(1_900, 1)).astype(np.float32) for n in range(15)]
+    data = Labelled(series, np.zeros((15, 1)), ("price",), task="regression")
+    model = number_model().with_examples(data, 15)
+    assert len(model.metadata.examples) == 10, "20,000 numbers at most"
+    model.save(tmp_path / "m")
+
+
 def test_training_keeps_no_row_unless_asked(tmp_path: Path) -> None:
     texts = [f"{'good' if n % 2 else 'bad'} secret{n} film" for n in range(60)]
     labels = ["yes" if n % 2 else "no" for n in range(60)]

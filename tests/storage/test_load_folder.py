@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -155,11 +156,11 @@ def test_a_file_that_changes_between_the_look_and_the_opening(
     folder: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret").write_bytes(b"# A cord\n")
-    path, real = folder / "README.md", os.stat
+    path, real, looks = folder / "README.md", os.stat, iter(range(9))
 
     def look(name: object, *args: Any, **options: Any) -> os.stat_result:
         found = real(name, *args, **options)  # type: ignore[arg-type]
-        if name == "README.md":
+        if name == "README.md" and next(looks) == 1:  # the second time is just before the opening
             path.unlink()
             if kind == "link":
                 path.symlink_to(tmp_path / "secret")
@@ -229,22 +230,41 @@ def test_caps(folder: Path, tmp_path: Path) -> None:
     (many / MANIFEST).write_bytes(b" " * 64_001)
     refused(many, MANIFEST, "64,001 bytes")
 
-    sparse = save_folder(tmp_path / "sparse", {"a": b"1", "b": b"2"})
-    size = 1_000_000_001
-    for name in ("a", "b"):
-        os.truncate(sparse / name, size)  # costs no disk, and would cost 2 GB of memory
+
+@pytest.mark.parametrize(
+    ("names", "size", "message"),
+    [
+        (["a.safetensors", "b.safetensors"], 1_000_000_001, "the files have 2,000,000,002 bytes"),
+        (["README.md", "tokenizer.json"], 32_000_001, "the files without tensors have 64,000,002 bytes"),
+        (["config.json"], 1_000_001, "config.json has 1,000,001 bytes"),
+    ],
+)
+def test_large_files_are_neither_read_nor_written(tmp_path: Path, names: list[str], size: int, message: str) -> None:
+    sparse = save_folder(tmp_path / "sparse", dict.fromkeys(names, b"1"))
+    for name in names:
+        os.truncate(sparse / name, size)  # costs no disk
 
     def claim(manifest: Any) -> None:
-        for name in ("a", "b"):
+        for name in names:
             manifest["files"][name]["bytes"] = size
 
     rewrite(sparse, claim)
-    refused(sparse, MANIFEST, "2,000,000,002 bytes")
+    refused(sparse, MANIFEST, message)
+    with pytest.raises(ModelFileError, match=re.escape(message)):
+        save_folder(tmp_path / "new", dict.fromkeys(names, bytes(size)))
 
 
-def test_a_size_is_compared_before_anything_is_read(folder: Path) -> None:
-    os.truncate(folder / "README.md", 10**12)
-    refused(folder, "README.md", "1,000,000,000,000 bytes")
+def test_all_sizes_are_compared_before_anything_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.truncate(folder / "model.safetensors", 10**12)
+    opened, real = [], os.open
+
+    def watched(path: Any, *args: Any, **options: Any) -> int:
+        opened.append(path)
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", watched)
+    refused(folder, "model.safetensors", "1,000,000,000,000 bytes")
+    assert opened == [folder, MANIFEST]
 
 
 def test_a_newer_format_is_named_whatever_its_form(folder: Path) -> None:

@@ -51,6 +51,8 @@ def test_round_trip(value: Any) -> None:
         (b"{'a': 1}", "at column 2"),
         (b"[1,]", "at column 4"),
         (b" " * 64_000_001, "64,000,001 bytes"),
+        (b"[" + b"[]," * 1_000_000 + b"[]]", "more than 2,000,000 values"),
+        (rb'["\\"' + b",[]" * 1_000_000 + b',""]', "more than 2,000,000 values"),
     ],
 )
 def test_refused(raw: bytes, reason: str) -> None:
@@ -102,3 +104,8 @@ def test_what_refers_to_itself() -> None:
     value.append(value)
     with pytest.raises(InputError, match="cannot be written as JSON"):
         json_bytes(value)
+
+
+def test_commas_and_brackets_in_a_text_are_no_values() -> None:
+    text = '[{,"\\' * 600_000
+    assert parse_json(json_bytes([text, text]), "config.json") == [text, text]

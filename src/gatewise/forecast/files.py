@@ -19,7 +19,7 @@ from gatewise.data.times import Steps, Time, parse_time, show_time
 from gatewise.errors import InputError, ModelFileError
 from gatewise.forecast.fitted import Fitted
 from gatewise.forecast.held_out import HeldOut
-from gatewise.forecast.members import Autoregression, NetworkMember
+from gatewise.forecast.members import MAX_HORIZON, Autoregression, NetworkMember
 from gatewise.forecast.series import SeriesSet
 from gatewise.forecast.transform import Scales, Transform
 from gatewise.model.model import load
@@ -60,6 +60,12 @@ class _Config:
     step_seconds: float = 0.0
     step_utc: bool = False
     step_number: float = 0.0
+
+    def __post_init__(self) -> None:
+        # A size of 0 would make arrays of no bytes, whose other sizes could be any number.
+        sizes = (self.horizon, self.season, self.steps, self.columns, self.origins, self.held_out_steps)
+        if min(*sizes, len(self.names)) < 1 or self.horizon > MAX_HORIZON:
+            raise InputError(f"sizes must be at least 1, and horizon at most {MAX_HORIZON:,}")
 
 
 def files_of(horizon: int, fitted: Fitted) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from gatewise.forecast.files import files_of, fitted_from
 from gatewise.forecast.fitted import Fitted
 from gatewise.forecast.held_out import HeldOut, Plan, combine, naive_scale
 from gatewise.forecast.members import (
+    MAX_HORIZON,
     Autoregression,
     Member,
     NetworkMember,
@@ -60,6 +61,8 @@ class Forecaster:
             whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
             if number is not None and (not whole or number < 1):
                 raise InputError(f"{name} must be a whole number from 1, got {quote(number, 40)}")
+        if horizon > MAX_HORIZON:
+            raise InputError(f"horizon must be at most {MAX_HORIZON:,}, got {horizon:,}")
         self.horizon = int(horizon)
         self.season_option = None if season is None else int(season)
         self.recipe, self.seed, self.changes = recipe, seed, changes
@@ -199,8 +202,8 @@ class Forecaster:
 
     def _forecast(self, horizon: int | None) -> Array:
         fitted, horizon = self.fitted, self.horizon if horizon is None else horizon
-        if not isinstance(horizon, int | np.integer) or horizon < 1:
-            raise InputError(f"horizon must be a whole number from 1, got {quote(horizon, 40)}")
+        if not isinstance(horizon, int | np.integer) or not 1 <= horizon <= MAX_HORIZON:
+            raise InputError(f"horizon must be a whole number from 1 to {MAX_HORIZON:,}, got {quote(horizon, 40)}")
         windows = np.stack(fitted.series.values)
         return fitted.forecast(windows, range(len(windows)), int(horizon))
 

@@ -14,6 +14,7 @@ from gatewise.types import Array
 if TYPE_CHECKING:
     from gatewise.model.model import Model
 
+MAX_HORIZON = 10_000  # values; the time to forecast them grows with the square of their number
 _PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)  # of the ridge regression, per window
 _MOST_WINDOWS = 4000  # that a member is fitted on; of more, evenly spaced ones
 

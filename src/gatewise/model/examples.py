@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MAX_TEXT = 600  # characters
 _MAX_STEPS = 2_000
-_MAX_NUMBERS = 20_000  # of one series
+_MAX_NUMBERS = 20_000  # of all series together: 32 bytes each in config.json
 
 
 def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExample, ...]:
@@ -31,7 +31,15 @@ def kept_examples(data: Labelled, target: Target, count: int) -> tuple[KeptExamp
             label = int(data.labels[row])
             turn[row], turns[label] = turns[label], turns[label] + 1
         order.sort(key=turn.__getitem__)
-    return tuple(_kept(data.inputs[row], _label(data, row)) for row in order[:count])
+    kept: list[KeptExample] = []
+    numbers = 0
+    for row in order:
+        item = data.inputs[row]
+        numbers += 0 if isinstance(item, str) else item.size
+        if len(kept) == count or numbers > _MAX_NUMBERS:
+            break
+        kept.append(_kept(item, _label(data, row)))
+    return tuple(kept)
 
 
 def _is_short(item: Any) -> bool:

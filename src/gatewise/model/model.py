@@ -383,7 +383,7 @@ class Model:
 
         They are part of the model folder: whoever gets the folder can read them. The rows are drawn at random but
         always the same, from as many classes as possible, texts of at most 600 characters and series of at most 2,000
-        steps only. Raises InputError for data of another task.
+        steps only, 20,000 numbers of series together. Raises InputError for data of another task.
         """
         from gatewise.model.examples import kept_examples
 

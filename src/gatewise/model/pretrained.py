@@ -16,6 +16,7 @@ from gatewise.errors import InputError, ModelFileError, counted
 from gatewise.model.card import markdown_table
 from gatewise.network.architecture import language_model_shapes
 from gatewise.storage import (
+    MAX_CONFIG,
     fields_from,
     json_bytes,
     load_folder,
@@ -31,6 +32,7 @@ __all__ = ["PretrainedLM", "PretrainedMetadata", "is_pretrained_lm", "load_pretr
 
 KIND = "gatewise pretrained model"
 _PARAMETERS_FILE = "model.safetensors"
+_MAX_HISTORY = 20_000  # lines of history.jsonl, one per evaluation
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,10 @@ class PretrainedLM:
 
     def save(self, path: str | Path) -> None:
         """Write the folder, completely or not at all. Raises ModelFileError naming the path and the reason."""
+        save_folder(path, self.to_files())
+
+    def to_files(self) -> dict[str, bytes]:
+        """The files of the folder by name."""
         preprocessor, vocabulary = self.encoding.to_files()
         config = {
             "kind": KIND,
@@ -105,15 +111,13 @@ class PretrainedLM:
             "preprocessor": preprocessor,
             "metadata": asdict(self.metadata),
         }
-        files = {
+        return {
             "config.json": json_bytes(config),
             _PARAMETERS_FILE: tensors_to_bytes(dict(self.parameters)),
             "README.md": self.card().encode(),
             **vocabulary,
+            **({"history.jsonl": self.history.encode()} if self.history else {}),
         }
-        if self.history:
-            files["history.jsonl"] = self.history.encode()
-        save_folder(path, files)
 
     def card(self) -> str:
         """The model card, Markdown."""
@@ -143,8 +147,11 @@ def is_pretrained_lm(path: str | Path) -> bool:
     """Whether the folder says that it is one of `gatewise pretrain`; `load_pretrained` checks it."""
     try:
         file = Path(path) / "config.json"
-        config = parse_json(file.read_bytes(), "config.json") if file.is_file() else None  # reading a FIFO would block
-    except (OSError, ModelFileError):
+        if not file.is_file():  # reading a FIFO would block
+            return False
+        with file.open("rb") as opened:
+            config = parse_json(opened.read(MAX_CONFIG + 1), "config.json", max_bytes=MAX_CONFIG)
+    except (OSError, ValueError, ModelFileError):  # ValueError: the path contains a NUL
         return False
     return isinstance(config, dict) and config.get("kind") == KIND
 
@@ -174,7 +181,10 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
             array.flags.writeable = False
         metadata = fields_from(PretrainedMetadata, config["metadata"], "metadata")
         history = folder.files.get("history.jsonl", b"").decode()
-        for number, line in enumerate(history.splitlines(), start=1):
+        lines = history.splitlines()
+        if len(lines) > _MAX_HISTORY:
+            raise ModelFileError(f"{path}/history.jsonl: more than {_MAX_HISTORY:,} lines")
+        for number, line in enumerate(lines, start=1):
             parse_json(line.encode(), f"{path}/history.jsonl:{number}")
         return PretrainedLM(encoding, parameters, metadata, history)
     except UnicodeDecodeError as error:

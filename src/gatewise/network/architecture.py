@@ -20,6 +20,7 @@ from gatewise.types import Array, Gate
 # Limits, so that a configuration from an untrusted source cannot demand unbounded work.
 MAX_LAYERS = 32
 MAX_LENGTH = 1_000_000
+MAX_PAD_STATES = 2_000_000  # steps x units x layers with padding "pre": one prediction may compute all of them
 
 # The logits are linear in these parameters: scaling them by a factor scales the logits.
 LOGIT_PARAMETERS = ("dense.weight", "dense.bias")
@@ -65,6 +66,11 @@ class Architecture:
         if self.padding == "pre" and not plain:
             raise InputError(
                 "architecture: padding 'pre' needs tokens, one direction, pooling 'last' and a max_length above 0"
+            )
+        if self.padding == "pre" and self.max_length * self.units * self.layers > MAX_PAD_STATES:
+            raise InputError(
+                f"architecture: with padding 'pre', steps x units x layers may be at most {MAX_PAD_STATES:,}, not "
+                f"{self.max_length:,} x {self.units:,} x {self.layers}"
             )
 
     @property

@@ -15,6 +15,7 @@ from gatewise.storage.compact import STORAGE, check_storage, pack, storage_table
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import (
     MANIFEST,
+    MAX_CONFIG,
     Folder,
     check_target,
     folder_size,
@@ -28,6 +29,7 @@ from gatewise.storage.tensors import metadata_of, tensors_from_bytes, tensors_to
 __all__ = [
     "LOCK",
     "MANIFEST",
+    "MAX_CONFIG",
     "STORAGE",
     "Folder",
     "check_storage",

@@ -15,7 +15,8 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,14 @@ from gatewise.storage.atomic import reason, replace_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
 
 MANIFEST = "manifest.json"
+CONFIG = "config.json"
 FORMAT = "gatewise model"
 VERSION = 3  # no other version is read
 MAX_FILES = 64
 MAX_BYTES = 2_000_000_000  # of all files together, which are held in memory
 MAX_MANIFEST = 64_000
+MAX_CONFIG = 1_000_000  # of config.json
+MAX_OTHER = 64_000_000  # of all files but tensors together; the largest is a vocabulary
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")  # no separator, no leading dot, no ".."
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -61,8 +65,7 @@ def save_folder(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> Pat
     where = quote(path, 200)
     sizes = {name: len(data) for name, data in files.items()}
     _check_names(sizes, where)
-    if sum(sizes.values()) > MAX_BYTES:
-        raise ModelFileError(f"{where}: {sum(sizes.values()):,} bytes, more than the {MAX_BYTES:,} allowed")
+    _check_sizes(sizes, where)
     target = check_target(path)
     replace_folder(target, {**files, MANIFEST: _manifest_of(files)})
     return target
@@ -113,8 +116,9 @@ def check_target(path: str | os.PathLike[str]) -> Path:
 def load_folder(path: str | os.PathLike[str]) -> Folder:
     """Read and verify the model folder `path`. Raises ModelFileError naming the folder, the file and the reason.
 
-    Refused: a missing or unlisted file; a link, FIFO, device or folder; a wrong size or SHA-256; more than 64 files or
-    2 GB; a manifest in another form than `save_folder` writes; another format version.
+    Refused: a missing or unlisted file; a link, FIFO, device or folder; a wrong size or SHA-256; more than 64 files;
+    more than 2 GB, or 64 MB without the tensors, or 1 MB of config.json; a manifest in another form than `save_folder`
+    writes; another format version. All sizes are checked before the first file is read.
     """
     where = quote(path, 200)
     for _ in range(20):
@@ -153,6 +157,9 @@ def _load(handle: int, path: Path, where: str) -> Folder:
                     raise ModelFileError(f"{where}: {quote(entry.name)} is not listed in {MANIFEST}; remove it")
     except OSError as error:
         raise ModelFileError(f"{where}: cannot be read: {reason(error)}") from error
+    for name, expected in listed.items():
+        with _errors_of(name, where):
+            _check_file(os.stat(name, dir_fd=handle, follow_symlinks=False), name, expected["bytes"], where)
     files = {}
     for name, expected in listed.items():
         files[name] = _read(handle, name, expected["bytes"], where)
@@ -165,33 +172,38 @@ def _read(folder: int, name: str, size: int | None, where: str) -> bytes:
     """The bytes of a regular file of exactly `size` bytes (None: at most MAX_MANIFEST)."""
     # O_NONBLOCK: without it, opening a FIFO without a writer blocks.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    try:
-        _regular(os.stat(name, dir_fd=folder, follow_symlinks=False), name, where)
+    with _errors_of(name, where):
+        _check_file(os.stat(name, dir_fd=folder, follow_symlinks=False), name, size, where)
         with open(os.open(name, flags, dir_fd=folder), "rb") as file:
             found = os.fstat(file.fileno())  # again, because the name may point to another file since the first check
-            _regular(found, name, where)
-            if size is None and found.st_size > MAX_MANIFEST:
-                raise ModelFileError(
-                    f"{where}: {name} has {found.st_size:,} bytes, more than the {MAX_MANIFEST:,} allowed"
-                )
-            wanted = found.st_size if size is None else size
-            if found.st_size != wanted:
-                raise ModelFileError(f"{where}: {name} has {found.st_size:,} bytes, {MANIFEST} says {wanted:,}")
-            data = file.read(wanted + 1)
-    except FileNotFoundError as error:
-        raise ModelFileError(f"{where}: {name} is missing, so this is not a complete gatewise model folder") from error
-    except OSError as error:
-        raise ModelFileError(f"{where}: {name} cannot be read: {reason(error)}") from error
-    if len(data) != wanted:
+            _check_file(found, name, size, where)
+            data = file.read(found.st_size + 1)
+    if len(data) != found.st_size:
         raise ModelFileError(f"{where}: {name} changed while it was read")
     return data
 
 
-def _regular(found: os.stat_result, name: str, where: str) -> None:
+@contextmanager
+def _errors_of(name: str, where: str) -> Iterator[None]:
+    """Turn an OSError of the block, which handles the file `name`, into a ModelFileError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{where}: {name} is missing, so this is not a complete gatewise model folder") from error
+    except OSError as error:
+        raise ModelFileError(f"{where}: {name} cannot be read: {reason(error)}") from error
+
+
+def _check_file(found: os.stat_result, name: str, size: int | None, where: str) -> None:
+    """Raise ModelFileError unless it is a regular file of `size` bytes (None: at most MAX_MANIFEST)."""
     if not stat.S_ISREG(found.st_mode):
         kinds = {stat.S_IFLNK: "symbolic link", stat.S_IFDIR: "folder"}
         kind = kinds.get(stat.S_IFMT(found.st_mode), "special file")
         raise ModelFileError(f"{where}: {name} is a {kind}, not a regular file")
+    if size is None and found.st_size > MAX_MANIFEST:
+        raise ModelFileError(f"{where}: {name} has {found.st_size:,} bytes, more than the {MAX_MANIFEST:,} allowed")
+    if size is not None and found.st_size != size:
+        raise ModelFileError(f"{where}: {name} has {found.st_size:,} bytes, {MANIFEST} says {size:,}")
 
 
 def _manifest_bytes(files: Mapping[str, Mapping[str, Any]]) -> bytes:
@@ -226,10 +238,9 @@ def _parse_manifest(raw: bytes, where: str) -> dict[str, dict[str, Any]]:
         size, digest = entry["bytes"], entry["sha256"]
         if type(size) is not int or size < 0 or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise ModelFileError(f"{name}: the entry of {quote(file)} has no valid size and SHA-256")
-    _check_names({file: entry["bytes"] for file, entry in files.items()}, name)
-    total = sum(entry["bytes"] for entry in files.values())
-    if total > MAX_BYTES:
-        raise ModelFileError(f"{name}: {total:,} bytes of files, more than the {MAX_BYTES:,} allowed")
+    sizes = {file: entry["bytes"] for file, entry in files.items()}
+    _check_names(sizes, name)
+    _check_sizes(sizes, name)
     if _manifest_bytes(files) != raw:
         raise ModelFileError(f"{name}: not byte for byte as gatewise writes it, so it was changed or damaged")
     return files
@@ -243,3 +254,14 @@ def _check_names(sizes: Mapping[str, int], where: str) -> None:
             raise ModelFileError(f"{where}: {quote(name)} is not a valid file name in a model folder")
     if len({name.lower() for name in sizes}) < len(sizes):  # the same file on macOS
         raise ModelFileError(f"{where}: two file names differ only in upper and lower case")
+
+
+def _check_sizes(sizes: Mapping[str, int], where: str) -> None:
+    other = sum(size for name, size in sizes.items() if not name.endswith(".safetensors"))
+    for what, size, limit in (
+        ("config.json has", sizes.get(CONFIG, 0), MAX_CONFIG),
+        ("the files without tensors have", other, MAX_OTHER),
+        ("the files have", sum(sizes.values()), MAX_BYTES),
+    ):
+        if size > limit:
+            raise ModelFileError(f"{where}: {what} {size:,} bytes, more than the {limit:,} allowed")

@@ -1,4 +1,5 @@
-"""JSON with one meaning: UTF-8, no duplicate keys, no NaN or infinity, no lone surrogates, limited depth and size.
+"""JSON with one meaning: UTF-8, no duplicate keys, no NaN or infinity, no lone surrogates, limited depth, size and
+number of values.
 
 The one JSON reader of the package, for model folders, JSON Lines tables and HTTP requests.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,8 @@ from gatewise.errors import InputError, ModelFileError, quote
 
 MAX_BYTES = 64_000_000  # the largest vocabulary is about 1 MB
 MAX_DEPTH = 16
+MAX_VALUES = 2_000_000  # an empty list takes 3 bytes here and 64 in memory
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 class _Refused(ValueError):
@@ -54,6 +58,8 @@ def parse_json(
         raise error(f"{name}: {len(raw):,} bytes of JSON, more than the limit of {max_bytes:,}")
     if raw.startswith(codecs.BOM_UTF8):
         raise error(f"{name}: starts with a byte order mark (BOM)")
+    if _most_values(raw) > MAX_VALUES and _most_values(_STRING.sub(b"", raw)) > MAX_VALUES:
+        raise error(f"{name}: more than {MAX_VALUES:,} values")
     try:
         value = _DECODER.decode(raw.decode("utf-8"))
         if not surrogates and b"\\u" in raw:  # a lone surrogate can only come from an escape
@@ -75,6 +81,11 @@ def parse_json(
     if _too_deep(value):
         raise error(f"{name}: nested more than {MAX_DEPTH} levels deep")
     return value
+
+
+def _most_values(raw: bytes) -> int:
+    """At least the number of values in `raw`; exact but for brackets and commas in strings, and lists and objects."""
+    return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

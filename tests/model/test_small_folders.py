@@ -1,0 +1,156 @@
+"""A folder of less than 1 MB, valid or not, costs at most 300 MB of memory and is answered soon, whatever it claims."""
+
+from __future__ import annotations
+
+import json
+import os
+import string
+import subprocess
+import sys
+from itertools import chain, islice, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.model.pretrained import PretrainedLM
+from gatewise.network.architecture import Architecture, initial_parameters, language_model_shapes
+from gatewise.storage import MANIFEST, json_bytes, save_folder, storage_table
+from gatewise.text import KerasEncoding, TokenEncoding
+from gatewise.text.encoding import Encoding
+
+MEMORY = 300  # MB, at the peak
+SECONDS = 240  # for all folders together on a busy machine; an idle one takes less than five for each
+TEXT = "a film that stays with you"
+
+# Opens each folder as everything that it may be, and predicts and explains one text. VmHWM is the peak of the process;
+# writing 5 to clear_refs resets it (man 5 proc).
+CHILD = """
+import json, sys
+import gatewise as gw
+from gatewise.errors import GatewiseError
+from gatewise.forecast.files import fitted_from
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
+
+def answers(open_folder):
+    try:
+        found = open_folder(path)
+        if isinstance(found, gw.Model):
+            found.predict_proba([TEXT])
+            found.explain(TEXT)
+            repr(found)
+        return "answered"
+    except GatewiseError as error:
+        return str(error)
+
+TEXT, *paths = sys.argv[1:]
+for path in paths:
+    with open("/proc/self/clear_refs", "w") as control:
+        control.write("5")
+    answered = [answers(one) for one in (gw.load, gw.load_pretrained, fitted_from)]
+    print(json.dumps([answered, peak()]), flush=True)
+"""
+
+
+def files_of(encoding: Encoding, config: dict[str, Any] | None = None, **arch: Any) -> dict[str, bytes]:
+    """A model whose states never converge, because its weights are large and random, as int8. config: changes of its
+    architecture that `Architecture` itself may refuse.
+    """
+    full = Architecture("tokens", vocab_size=encoding.vocab_size, **arch)
+    weights = {name: 30 * array for name, array in initial_parameters(full, np.random.default_rng(5)).items()}
+    model = Model(full, weights, TextPreprocessor(encoding), ("no", "yes"), storage=storage_table(weights, "int8"))
+    files = model.to_files()
+    changed = json.loads(files["config.json"])
+    changed["architecture"] |= config or {}
+    return {**files, "config.json": json_bytes(changed)}
+
+
+def padded(length: int, units: int, layers: int = 1) -> dict[str, bytes]:
+    encoding = TokenEncoding.fit([TEXT], min_count=1)
+    sizes = {"units": units, "layers": layers, "max_length": 9, "padding": "pre"}
+    return files_of(encoding, {"max_length": length}, embedding_dim=4, **sizes)
+
+
+def words(count: int) -> list[str]:
+    """Different words of three letters, then of four."""
+    letters = string.ascii_lowercase
+    return ["".join(one) for one in islice(chain(product(letters, repeat=3), product(letters, repeat=4)), count)]
+
+
+def vocabulary(count: int) -> dict[str, bytes]:
+    encoding = TokenEncoding.of_words(["", "", *words(count)])
+    return files_of(encoding, embedding_dim=1, units=1)
+
+
+def keras_vocabulary(count: int) -> dict[str, bytes]:
+    encoding = KerasEncoding({word: rank for rank, word in enumerate(words(count), start=1)}, num_words=10**9)
+    return files_of(encoding, embedding_dim=1, units=1)
+
+
+def history(lines: int) -> dict[str, bytes]:
+    encoding = TokenEncoding.fit([TEXT], min_count=1)
+    shapes = language_model_shapes(encoding.vocab_size, 2, 0)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    return PretrainedLM(encoding, weights, history="{}\n" * lines).to_files()
+
+
+def brackets(name: str, count: int) -> dict[str, bytes]:
+    return {**padded(9, 1), name: b"[" + b"[]," * count + b"[]]"}
+
+
+REFUSED = {
+    "pads": (lambda: padded(1_000_000, 8), "steps x units x layers may be at most 2,000,000"),
+    "pads of many layers": (lambda: padded(100_000, 32, 32), "steps x units x layers"),
+    "lists in config.json": (lambda: brackets("config.json", 300_000), "config.json: the keys must be"),
+}
+ANSWERED = {
+    "pads, one unit": lambda: padded(1_000_000, 2),
+    "pads, many units": lambda: padded(4_500, 440),
+    "pads, many layers": lambda: padded(1_050, 58, 32),
+    "words": lambda: vocabulary(45_000),
+    "Keras words": lambda: keras_vocabulary(110_000),
+}
+
+
+def sparse(path: Path, name: str, size: int) -> None:
+    """Make a file of `size` bytes that takes no disk, and list it in the manifest."""
+    os.truncate(path / name, size)
+    manifest = json.loads((path / MANIFEST).read_bytes())
+    manifest["files"][name] = {"bytes": size, "sha256": "0" * 64}
+    (path / MANIFEST).write_bytes(json_bytes(manifest))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
+def test_memory_and_answers(tmp_path: Path) -> None:
+    folders = {name: make() for name, make in ANSWERED.items()} | {name: make() for name, (make, _) in REFUSED.items()}
+    folders["history"] = history(330_000)
+    for name, files in folders.items():
+        save_folder(tmp_path / name, files)
+        size = sum(file.stat().st_size for file in (tmp_path / name).iterdir())
+        assert size < 1_000_000, (name, size)
+    save_folder(tmp_path / "README", folders["pads, one unit"])
+    sparse(tmp_path / "README", "README.md", 1_900_000_000)
+    save_folder(tmp_path / "lists", brackets("tokenizer.json", 20_000_000))
+
+    names = [*folders, "README", "lists"]
+    command = [sys.executable, "-c", CHILD, TEXT, *(str(tmp_path / name) for name in names)]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    assert child.returncode == 0, child.stderr
+    answers, peaks = {}, {}
+    for name, line in zip(names, child.stdout.splitlines(), strict=True):
+        answers[name], peaks[name] = json.loads(line)
+    assert {name: peak for name, peak in peaks.items() if peak > MEMORY} == {}
+
+    for name in ANSWERED:
+        assert answers[name][0] == "answered", (name, answers[name])
+    for name, (_, message) in REFUSED.items():
+        assert message in answers[name][0], (name, answers[name])
+    assert "history.jsonl: more than 20,000 lines" in answers["history"][1]
+    assert "the files without tensors have 1,900,0" in answers["README"][0]
+    assert "more than 2,000,000 values" in answers["lists"][0]
