@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from gatewise.errors import ModelFileError
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.network.architecture import Architecture, initial_parameters
+from gatewise.model.pretrained import PretrainedLM, load_pretrained
+from gatewise.network.architecture import Architecture, initial_parameters, language_model_shapes
 from gatewise.storage import load_folder, save_folder, tensors_to_bytes
 from gatewise.text import TokenEncoding
 
@@ -101,12 +102,9 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_any_value_anywhere_in_the_json_files(files: dict[str, bytes], tmp_path: Path, data: st.DataObject) -> None:
-    """The model loads and predicts, or is refused with our error. No other exception, whatever stands there."""
-    name = data.draw(st.sampled_from(["config.json", "tokenizer.json"]))
-    tree = json.loads(files[name])
+def changed(raw: bytes, data: st.DataObject) -> bytes:
+    """The JSON in `raw` with any value in one place."""
+    tree = json.loads(raw)
     node, places = tree, []
     while isinstance(node, (dict, list)) and node and (not places or data.draw(st.booleans())):
         key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else list(range(len(node)))))
@@ -114,9 +112,32 @@ def test_any_value_anywhere_in_the_json_files(files: dict[str, bytes], tmp_path:
         node = node[key]
     inside, key = places[-1]
     inside[key] = data.draw(JSON)
+    return json.dumps(tree).encode()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_value_anywhere_in_the_json_files(files: dict[str, bytes], tmp_path: Path, data: st.DataObject) -> None:
+    """The model loads and predicts, or is refused with our error. No other exception, whatever stands there."""
+    name = data.draw(st.sampled_from(["config.json", "tokenizer.json"]))
     try:
-        raw = json.dumps(tree).encode()
-        model = load(save_folder(tmp_path / "model", {**files, name: raw}))
+        model = load(save_folder(tmp_path / "model", {**files, name: changed(files[name], data)}))
     except ModelFileError:
         return
     assert len(model.predict_proba(WORDS)) == 2
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_value_in_a_pretrained_model(tmp_path: Path, data: st.DataObject) -> None:
+    encoding = TokenEncoding.fit(WORDS, min_count=1)
+    shapes = language_model_shapes(encoding.vocab_size, 3, 2)
+    weights = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    files = PretrainedLM(encoding, weights, history='{"step": 1}\n').to_files()
+    name = data.draw(st.sampled_from(["config.json", "tokenizer.json", "history.jsonl"]))
+    try:
+        loaded = load_pretrained(save_folder(tmp_path / "lm", {**files, name: changed(files[name], data)}))
+    except ModelFileError:
+        return
+    assert loaded.card()
+    assert loaded.summary

@@ -82,6 +82,8 @@ def test_through_json_and_back() -> None:
         ({"dropout": True}, "dropout must be a number, not 'True'"),
         ({"dropout": "0.5"}, "dropout must be a number"),
         ({"dropout": 10**400}, "dropout: the number is too large"),
+        ({"units": 10**400}, "units: the number is too large"),
+        ({"units": -(2**63)}, "units: the number is too large"),
         ({"name": 3}, "name must be a text, not '3'"),
         ({"name": ["a"]}, "name must be a text, not a list"),
         ({"masked": 1}, "masked must be true or false, not '1'"),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -15,6 +14,7 @@ from gatewise._version import __version__
 from gatewise.cli.bench import bench
 from gatewise.cli.compress import compress
 from gatewise.cli.data import data
+from gatewise.cli.endings import Stopped, describe, flush_output, ignore_signals, open_missing_streams, stop_on_signals
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
 from gatewise.cli.export import export
@@ -39,13 +39,13 @@ class Commands(TyperGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command: the exit code of a GatewiseError, 130 for Ctrl-C."""
+        """Run a command: the exit code of a GatewiseError, 128 and the number of a signal."""
         try:
             return super().invoke(ctx)
         except GatewiseError as error:
             stop(str(error), error.exit_code)
-        except KeyboardInterrupt:
-            stop("stopped", 130)
+        except KeyboardInterrupt as stopped:
+            stop("stopped", stopped.exit_code if isinstance(stopped, Stopped) else 130)
 
 
 app = typer.Typer(
@@ -99,18 +99,33 @@ def gatewise(
 
 
 def main() -> None:
-    """The program: exit code 0, 2 for bad input or usage, 130 after Ctrl-C."""
+    """The program: exit code 0, 2 for bad input, usage or output, 130 after Ctrl-C, 143 after SIGTERM."""
+    stop_on_signals()
     warnings.showwarning = _show_warning
+    if missing := open_missing_streams():
+        _end(missing)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # print ? on a terminal without Unicode
+    code: Any = 1
     try:
         app(prog_name="gatewise")
+    except SystemExit as end:
+        code = end.code
+        raise
+    except OSError as error:
+        flush_output()
+        _end(describe(error))
     finally:
-        try:
-            sys.stdout.flush()
-        except OSError:  # the reader closed the pipe: no message, not from the interpreter's own flush either
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        ignore_signals()
+        failed = flush_output()
+        if failed and not code:
+            _end(failed)
+
+
+def _end(message: str) -> NoReturn:
+    print(f"gatewise: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 def stop(message: str, exit_code: int) -> NoReturn:
     """Print `message` to stderr and exit."""
-    print(f"gatewise: {message}", file=sys.stderr)
+    with suppress(OSError):  # a closed terminal does not change the exit code
+        print(f"gatewise: {message}", file=sys.stderr)
     raise typer.Exit(exit_code)
 
 

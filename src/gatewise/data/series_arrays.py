@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -17,6 +20,20 @@ from gatewise.kernels.ragged import starts_of
 from gatewise.types import LabelType
 
 _MAX_BYTES = 4 << 30  # of all arrays
+# What zipfile and NumPy raise for a damaged file.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    lzma.LZMAError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_npz(path: str | Path, layout: str | None = None) -> SeriesRows:
@@ -82,7 +99,7 @@ def read_npy(path: str | Path, layout: str | None = None) -> SeriesRows:
         raise DataError(f"{quote(file, 200)}: not found") from None
     except InputError as error:
         raise DataError(f"{quote(file, 200)}: {error}") from None
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except _DAMAGED as error:
         raise DataError(f"{quote(file, 200)}: not a valid .npy file: {error}") from None
 
 
@@ -106,7 +123,7 @@ def _arrays(file: Path) -> dict[str, NDArray[Any]]:
                     arrays[info.filename.removesuffix(".npy")] = _array(member, info.file_size, file, info.filename)
     except FileNotFoundError:
         raise DataError(f"{quote(file, 200)}: not found") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise DataError(f"{quote(file, 200)}: not a valid .npz file: {error}") from None
     return arrays
 

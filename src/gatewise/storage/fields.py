@@ -16,9 +16,10 @@ def fields_from(cls: type[T], mapping: object, where: str) -> T:
     """An instance of the dataclass `cls` from `mapping`. where: what messages call it ("config.json: network").
 
     A field without a key takes its default. A bool is not an int; an int is converted to float and a list to tuple if
-    the field needs it. Fields may be int, float, str, bool, None, Literal, unions, tuple, list, dict with str keys, and
-    dataclasses of these; other field types raise TypeError. Raises ModelFileError naming the key and the reason for an
-    unknown key, a wrong type, and a value that the class refuses (InputError in `__post_init__`).
+    the field needs it. An int has at most 64 bits. Fields may be int, float, str, bool, None, Literal, unions, tuple,
+    list, dict with str keys, and dataclasses of these; other field types raise TypeError. Raises ModelFileError naming
+    the key and the reason for an unknown key, a wrong type, and a value that the class refuses (InputError in
+    `__post_init__`).
     """
     assert is_dataclass(cls), f"{cls} is not a dataclass"
     if not isinstance(mapping, Mapping):
@@ -66,6 +67,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         hint = type(None)
     elif hint not in (int, float, str, bool):
         raise TypeError(f"fields_from does not know the type {hint!r}")
+    if type(value) is int and abs(value) >= 1 << 63:
+        raise ModelFileError(f"{where}: the number is too large")
     if type(value) is not hint:
         raise ModelFileError(f"{where} must be {_NAMES[hint]}, not {_shown(value)}")
     return value

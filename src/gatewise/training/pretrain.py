@@ -85,7 +85,7 @@ def pretrain(
             with interruptible() as stop:
                 complete = loop.run(stop, start)
             if not complete:
-                raise Interrupted(f"stopped after {loop.progress.position}{folder.resume_hint}")
+                raise Interrupted(f"stopped after {loop.progress.position}{folder.resume_hint}", stop)
             metadata = PretrainedMetadata(
                 gatewise=__version__,
                 data=data.source,

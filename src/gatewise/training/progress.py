@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -25,7 +26,7 @@ from gatewise.training.pretrain_recipes import PretrainRecipe
 
 class ProgressPrinter(Callback):
     """Prints a run to `out`. A bar on stderr, if that is a terminal, is erased before each line. bar: whether there is
-    one.
+    one. What cannot be written is left out: a run goes on after its terminal is closed.
     """
 
     def __init__(self, out: Console, bar: bool = True) -> None:
@@ -82,8 +83,10 @@ class ProgressPrinter(Callback):
                 redirect_stderr=False,
             )
             self._task = self._bar.add_task(task, total=step.steps, state="")
-            self._bar.start()
-        self._bar.update(self._task, completed=step.step, state=f"loss {step.loss:.4f}  {accuracy}{state}")
+            with suppress(OSError):
+                self._bar.start()
+        with suppress(OSError):
+            self._bar.update(self._task, completed=step.step, state=f"loss {step.loss:.4f}  {accuracy}{state}")
 
     def on_epoch_end(self, epoch: EpochLog) -> None:
         """Print a line of the table, with * for the best epoch so far."""
@@ -107,13 +110,15 @@ class ProgressPrinter(Callback):
 
     def close(self) -> None:
         """Erase the bar."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            with suppress(OSError):
+                bar.stop()
 
     def _print(self, text: str) -> None:
         self.close()
-        self.out.print(text, soft_wrap=True)  # whole lines for a file; a terminal wraps by itself
+        with suppress(OSError):
+            self.out.print(text, soft_wrap=True)  # whole lines for a file; a terminal wraps by itself
 
 
 class NotebookPrinter(ProgressPrinter):

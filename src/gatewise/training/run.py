@@ -25,15 +25,20 @@ from gatewise.training.checkpoint import FILE, Progress
 
 
 class Interrupted(GatewiseError):
-    """A run stopped by Ctrl-C. model: the best epoch so far, or the present weights during the first epoch; None for
-    pretraining.
+    """A run stopped by Ctrl-C, SIGTERM or SIGHUP. model: the best epoch so far, or the present weights during the first
+    epoch; None for pretraining. exit_code: 128 and the number of the signal, as a shell reports it.
     """
 
-    exit_code = 130  # as a shell reports Ctrl-C
-
-    def __init__(self, message: str, model: Model | None = None) -> None:
+    def __init__(self, message: str, stop: StopEvent, model: Model | None = None) -> None:
         super().__init__(message)
         self.model = model
+        self.exit_code = 128 + stop.number
+
+
+class StopEvent(threading.Event):
+    """Set to stop a run. number: that of the signal that set it."""
+
+    number: int = signal.SIGINT
 
 
 def checked_seed(seed: Any, resume: bool) -> int:
@@ -145,21 +150,30 @@ def _clear(folder: Path) -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets, so that the loop stops after its step; a second Ctrl-C raises
-    KeyboardInterrupt. Outside the main thread, which alone receives signals, nothing sets the event.
+def interruptible() -> Iterator[StopEvent]:
+    """An event that the first Ctrl-C, SIGTERM or SIGHUP (of a closed terminal) sets, so that the loop stops after its
+    step; the second does what it did before, for Ctrl-C a KeyboardInterrupt. A signal that is ignored stays so (nohup).
+    Outside the main thread, which alone receives signals, nothing sets the event.
     """
-    stop = threading.Event()
+    stop = StopEvent()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
+            handler = before[number]
+            if callable(handler):
+                handler(number, frame)
             raise KeyboardInterrupt
+        stop.number = number
         stop.set()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, on_signal)
     try:
         yield stop
     finally:

@@ -44,7 +44,7 @@ from gatewise.training.recipes import (
     setting,
 )
 from gatewise.training.recipes import recipe as named
-from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
+from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
 from gatewise.training.series_ensemble import fit_series_ensemble
 from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels, save_soft_labels, subsample
 from gatewise.training.stacking import stacked_predictions
@@ -216,7 +216,7 @@ class _Run:
         kernel = kernels.for_precision(training_data.recipe.kernel_precision).name
         model = self._model(training_data, loop, kernel)
         if not complete:
-            raise self._interrupted(model, loop, teacher=folder != self.folder.folder)
+            raise self._interrupted(model, loop, stop, teacher=folder != self.folder.folder)
         network = loop.out_of_fold[loop.progress.best_epoch - 1] if loop.out_of_fold else None
         if network is not None and training_data.logit_shift is not None:
             network = network - training_data.logit_shift
@@ -290,7 +290,7 @@ class _Run:
             data += self.pretrained.fingerprint()
         return run_identity(asdict(training_data.recipe), self.seed, data, kernel, threads())
 
-    def _interrupted(self, model: Model, loop: Loop, *, teacher: bool) -> Interrupted:
+    def _interrupted(self, model: Model, loop: Loop, stop: StopEvent, *, teacher: bool) -> Interrupted:
         # Neither half an epoch nor a teacher replaces a model that is there.
         target = self.folder.target
         saved = target is not None and not teacher and (bool(loop.progress.history) or not target.exists())
@@ -299,7 +299,7 @@ class _Run:
         if target is not None and saved:
             model.save(target)
         where = f"; the model so far is in {target}" if saved else ""
-        return Interrupted(f"stopped in {epochs}{where}{self.folder.resume_hint}", model)
+        return Interrupted(f"stopped in {epochs}{where}{self.folder.resume_hint}", stop, model)
 
     def _model(self, training_data: TrainingData, loop: Loop, kernel: str) -> Model:
         """The network's best epoch with its metadata and history."""

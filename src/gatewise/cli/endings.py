@@ -1,0 +1,78 @@
+"""How a command ends early: on a signal, or where standard output cannot be written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+
+from gatewise.errors import quote
+
+# SIGHUP: the terminal was closed.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the command. exit_code: 128 and the number of the signal, as a shell reports it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+def stop_on_signals() -> None:
+    """Raise `Stopped` on the first signal and ignore all others, which would interrupt the end of the command. A signal
+    that is ignored already stays so (nohup).
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _on_signal)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    ignore_signals()
+    raise Stopped(number)
+
+
+def ignore_signals() -> None:
+    """Ignore the signals that would end the command."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def open_missing_streams() -> str:
+    """Open a closed standard error as /dev/null, so that no message goes into another file. Returns what a command
+    without standard output ends with, "" where there is one.
+    """
+    missing = "standard output is closed" if sys.stdout is None else ""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the process ends)
+    return missing
+
+
+def flush_output() -> str:
+    """Flush standard output. Where that fails it becomes /dev/null, so that the interpreter does not try again; returns
+    the reason, "" where the reader has closed the pipe.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "" if isinstance(error, BrokenPipeError) else describe(error)
+    return ""
+
+
+def describe(error: OSError) -> str:
+    """An error of the operating system that no command expected, as one line. Without a file name it comes from
+    standard output.
+    """
+    name = "standard output" if error.filename is None else quote(error.filename, 200)
+    return f"{name}: {_reason(error)}"
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
