@@ -91,7 +91,13 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     native = {name for name in names if name.startswith("gatewise/kernels/_native") and name.endswith(".so")}
     assert len(native) == 1
     info = {name for name in names if ".dist-info/" in name}
-    assert any(name.endswith("/licenses/LICENSE") for name in info)
+    # nanobind and robin-map are compiled into the kernel, and their licences must come with it.
+    licenses = {name.partition(".dist-info/licenses/")[2] for name in info if ".dist-info/licenses/" in name}
+    assert licenses == {"LICENSE", "licenses/nanobind.txt", "licenses/robin-map.txt"}
+    with zipfile.ZipFile(wheel) as archive:
+        for name, owner in (("nanobind", b"Wenzel Jakob"), ("robin-map", b"Thibaut Goetghebuer-Planchon")):
+            (path,) = (one for one in info if one.endswith(f"/{name}.txt"))
+            assert owner in archive.read(path)
     assert set(names) == source | native | info, "and nothing else: no test, no C++, no stray build product"
 
 
@@ -118,7 +124,14 @@ def test_the_source_archive_can_be_built_from(tmp_path: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     native = {f"src/native/{path.name}" for path in (ROOT / "src" / "native").iterdir() if path.is_file()}
     assert native
-    expected_files = {"CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml", "src/gatewise/cell.py"}
+    expected_files = {
+        "CMakeLists.txt",
+        "LICENSE",
+        "licenses/nanobind.txt",
+        "README.md",
+        "pyproject.toml",
+        "src/gatewise/cell.py",
+    }
     assert expected_files | native | bundled_files("src/gatewise") <= names
     assert not [
         name for name in names if name.endswith((".so", ".pyc")) or name.startswith((".venv", "build/", "tests/"))

@@ -258,3 +258,43 @@ def test_killed_at_any_moment_there_is_a_whole_model(tmp_path: Path) -> None:
                 load_folder(target)  # a reader beside the writer
             child.kill()
         assert len(set(load_folder(target).files.values())) == 1
+    save_folder(target, {"a": b"last"})
+    assert sorted(os.listdir(tmp_path)) == ["model", "other"]
+
+
+STOPS_INSIDE_A_SAVE = """
+import os, sys, time
+from gatewise.storage import save_folder, write_atomic
+
+def fsync(handle):
+    print("inside", flush=True)
+    time.sleep(120)
+
+os.fsync = fsync
+if sys.argv[1] == "save_folder":
+    save_folder(sys.argv[2], {"a": b"1"})
+else:
+    write_atomic(sys.argv[2], b"1")
+"""
+
+
+@pytest.mark.parametrize("function", ["save_folder", "write_atomic"])
+def test_what_a_killed_save_left_is_removed_by_the_next_one(tmp_path: Path, function: str) -> None:
+    (tmp_path / ".gatewise-notes.tmp").write_text("a file of somebody else")
+    command = [sys.executable, "-c", STOPS_INSIDE_A_SAVE, function, str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"inside\n"
+        save_folder(tmp_path / "model", {"a": b"1"})
+        assert len(os.listdir(tmp_path)) == 3, "the other process is alive, so what it writes stays"
+        child.kill()
+    save_folder(tmp_path / "model", {"a": b"2"})
+    assert sorted(os.listdir(tmp_path)) == [".gatewise-notes.tmp", "model"]
+
+
+def test_a_link_under_a_scratch_name_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("kept")
+    (tmp_path / ".gatewise-0123456789abcdef.tmp").symlink_to(tmp_path / "mine")
+    save_folder(tmp_path / "model", {"a": b"1"})
+    assert (tmp_path / "mine" / "file").read_text() == "kept"

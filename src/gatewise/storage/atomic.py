@@ -3,7 +3,10 @@
 A file is fsynced before its name appears, and the parent folder after. A folder is replaced so that a reader sees the
 old one or the new one, complete, at any moment: on Linux the two are exchanged in one step (renameat2 with
 RENAME_EXCHANGE). Without that system call the old folder is renamed first and the new one second. For the microseconds
-between, the name does not exist, and a crash then leaves the old folder under a name that starts with `.gatewise-`.
+between, the name does not exist, and a crash then leaves the old folder under a name `.gatewise-*.old`.
+
+What is not complete has a scratch name, `.gatewise-*.tmp`, and is locked by its process (flock). A process that is
+killed leaves it without a lock, and the next save into the same folder removes it.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import re
 import secrets
 import shutil
+import stat
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,6 +29,7 @@ from gatewise.errors import ModelFileError, TrainingError, quote
 LOCK = ".lock"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_SCRATCH = re.compile(r"\.gatewise-[0-9a-f]{16}\.tmp")
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
@@ -33,15 +39,10 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     was.
     """
     target = Path(path)
-    scratch = target.parent / scratch_name()
     try:
-        try:
-            write_new(scratch, data)
+        with _scratch(target.parent, _new_file) as (scratch, handle):
+            _write(os.dup(handle), data)
             os.replace(scratch, target)
-        except BaseException:  # also on Ctrl-C: remove the partial file
-            with suppress(OSError):
-                scratch.unlink()
-            raise
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot write {quote(target, 200)}: {reason(error)}; nothing was changed") from error
     try:
@@ -78,14 +79,89 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         os.close(handle)  # releases the lock
 
 
-def scratch_name() -> str:
-    """A random hidden file name, short enough for any file system."""
-    return f".gatewise-{secrets.token_hex(8)}.tmp"
+@contextmanager
+def _scratch(parent: Path, create: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
+    """A new file or folder under a scratch name in `parent`, and its descriptor, which holds a lock until the block
+    ends. Removed if the block fails, also on Ctrl-C. What dead processes left in `parent` is removed first.
+    """
+    _sweep(parent)
+    while True:
+        path = parent / f".gatewise-{secrets.token_hex(8)}.tmp"
+        handle = create(path)
+        try:
+            with suppress(OSError):  # a file system without locks, where nothing is swept either
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if not _is_at(handle, path):  # swept between its creation and the lock
+                continue
+            try:
+                yield path, handle
+            except BaseException:
+                _remove(path)
+                raise
+            return
+        finally:
+            os.close(handle)
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def _new_folder(path: Path) -> int:
+    path.mkdir()
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether `path` is what `handle` has open."""
+    try:
+        ours, now = os.fstat(handle), os.stat(path, follow_symlinks=False)
+    except OSError:
+        return False
+    return (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the scratch files and folders in `parent` that no process has locked. Failures do not matter here."""
+    try:
+        names = [name for name in os.listdir(parent) if _SCRATCH.fullmatch(name)]
+    except OSError:
+        return
+    for name in names:
+        with suppress(OSError), _lock_of(parent / name):
+            _remove(parent / name)
+
+
+@contextmanager
+def _lock_of(path: Path) -> Iterator[None]:
+    """Lock a scratch file or folder. Raises OSError where another process has the lock, or for anything else."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(handle).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(f"{path} is neither a file nor a folder")
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    """Remove a scratch file or folder, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with suppress(OSError):
+        path.unlink()
 
 
 def write_new(path: Path, data: bytes) -> None:
     """Create the file `path`, which must not exist, and fsync it. Raises OSError."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    _write(_new_file(path), data)
+
+
+def _write(handle: int, data: bytes) -> None:
+    """Write `data` to the open file `handle`, fsync and close it."""
     with open(handle, "wb", buffering=0) as file:
         view = memoryview(data)
         while view:  # a write may be partial: 2 GB at most, or the space left on the disk
@@ -108,24 +184,21 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
     The caller checks that the old folder may be removed. Raises ModelFileError naming the path and the reason; `target`
     is then as it was.
     """
-    scratch = target.parent / scratch_name()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            scratch.mkdir()
+        with _scratch(target.parent, _new_folder) as (scratch, _):
             for name, data in files.items():
                 write_new(scratch / name, data)
             sync_folder(scratch)
             old = _swap_in(scratch, target)
-        except BaseException:  # also on Ctrl-C: remove the partial folder
-            shutil.rmtree(scratch, ignore_errors=True)
-            raise
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot save to {quote(target, 200)}: {reason(error)}; nothing was changed") from error
     try:
         sync_folder(target.parent)
-        if old is not None:
-            shutil.rmtree(old)
+        with suppress(BlockingIOError, FileNotFoundError):  # another process sweeps it, or has swept it
+            if old is not None:
+                with _lock_of(old):
+                    shutil.rmtree(old)
     except OSError as error:  # saving has succeeded at this point, so warn
         left = "" if old is None else f", and the folder it replaced may be left as {quote(old, 200)}"
         warnings.warn(f"saved, but tidying up failed ({reason(error)}){left}", RuntimeWarning, stacklevel=3)
@@ -138,7 +211,7 @@ def _swap_in(new: Path, target: Path) -> Path | None:
         return None
     if exchange(new, target):
         return new
-    aside = target.parent / scratch_name()
+    aside = target.parent / f".gatewise-{secrets.token_hex(8)}.old"  # never swept: it may be the only copy
     os.rename(target, aside)
     try:
         os.rename(new, target)
