@@ -74,7 +74,7 @@ class Worker:
 
 def run(attack: Attack, seed: int, numbers: Iterable[int], where: str = "") -> Iterator[tuple[int, str | None]]:
     """Each try's number with None or what failed. where: module and attribute of the attack, for the child process."""
-    where = where or f"{attack.attempt.__module__}:{constant(attack.name)}"
+    where = where or f"trust.registry:{constant(attack.name)}"
     worker = None
     try:
         for number in numbers:
