@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trust.attacks.folders import CHECKPOINTS, MODEL_FOLDERS, PRETRAINED_FOLDERS
 from trust.attacks.kills import KILLS_FINETUNE, KILLS_PRETRAINING, KILLS_SAVE, KILLS_SERIES, KILLS_TEXT
+from trust.attacks.limits import DISK_FULL, DISK_FULL_TRAINING, LITTLE_MEMORY, READ_ONLY
 
 ATTACKS = {
     attack.name: attack
@@ -16,5 +17,9 @@ ATTACKS = {
         KILLS_PRETRAINING,
         KILLS_FINETUNE,
         KILLS_SAVE,
+        DISK_FULL,
+        DISK_FULL_TRAINING,
+        READ_ONLY,
+        LITTLE_MEMORY,
     )
 }
