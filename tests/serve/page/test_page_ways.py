@@ -246,7 +246,9 @@ def test_errors_are_shown(visit: Visit) -> None:
     watched = visit()
     page = watched.open()
     page.click("#clear")
-    page.wait_for_function("() => document.querySelector('#words .caption').textContent.includes('The words of a text')")
+    page.wait_for_function(
+        "() => document.querySelector('#words .caption').textContent.includes('The words of a text')"
+    )
     assert page.inner_text("#prediction .label") == "–"
     assert page.evaluate("() => document.activeElement.id") == "text"
     watched.expected.append("400 (Bad Request)")
