@@ -15,6 +15,7 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -118,14 +119,10 @@ struct Work {
 class Pool {
   public:
     // False where the pool is busy.
-    bool try_run(const Work& work) {
+    bool try_run(Work work) {
         std::unique_lock<std::mutex> caller(caller_, std::try_to_lock);
         if (!caller.owns_lock()) return false;
-        while (std::ssize(threads_) < work.threads - 1) {
-            const Index number = std::ssize(threads_) + 1;
-            threads_.emplace_back([this, number, seen = round_.load()] { serve(number, seen); });
-            with_affinity_ = 0;
-        }
+        work.threads = start_threads(work.threads);
         set_affinity(work.threads);
         error_ = nullptr;
         running_.store(work.threads - 1, std::memory_order_relaxed);
@@ -152,6 +149,21 @@ class Pool {
     }
 
   private:
+    // The number of threads that there are, at most `wanted`, the caller included. The system may refuse to start one
+    // (a limit on processes or on memory); the caller then takes over its part, as that of a thread that starts late.
+    Index start_threads(Index wanted) {
+        try {
+            while (std::ssize(threads_) < wanted - 1) {
+                const Index number = std::ssize(threads_) + 1;
+                threads_.emplace_back([this, number, seen = round_.load()] { serve(number, seen); });
+                with_affinity_ = 0;
+            }
+        } catch (const std::system_error&) {
+            return std::ssize(threads_) + 1;
+        }
+        return wanted;
+    }
+
     // Called before the threads are woken: a thread that waits for a processor cannot move itself to another.
     void set_affinity(Index threads) {
         const Affinity wanted = Affinity::without_caller(threads);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -188,3 +189,27 @@ assert used() - seconds < 0.1, used() - seconds
 assert switches > 0
 assert woken() == switches, woken() - switches
 """)
+
+
+@linux
+@pytest.mark.skipif("ASAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ, reason="sanitizers need the memory")
+def test_a_thread_that_cannot_be_started_is_done_without() -> None:
+    """A limit on memory or processes stopped the call with RuntimeError: Resource temporarily unavailable."""
+    script = """
+import resource
+from pathlib import Path
+from gatewise.kernels.native import Native
+from tests.kernels.batches import both, given, same_bits
+arrays = given(units=130, batch=33, longest=40)
+wanted = both(Native(threads=1), arrays)
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + 32 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (size, size))
+assert same_bits(wanted, both(Native(threads=4), arrays))
+assert len(os.listdir("/proc/self/task")) == 1, "a thread was started: this test saw nothing"
+"""
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (64 * 2**20, hard))  # of each thread of the process that follows
+    try:
+        in_a_process(script)
+    finally:
+        resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))

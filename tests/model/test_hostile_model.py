@@ -55,6 +55,12 @@ def test_the_good_one_loads(files: dict[str, bytes], tmp_path: Path) -> None:
     assert load(save_folder(tmp_path / "model", files)).predict(WORDS)[0] in ("no", "yes")
 
 
+@pytest.mark.parametrize("classes", [[], ["no"]])
+def test_a_classifier_without_two_classes(files: dict[str, bytes], tmp_path: Path, classes: list[str]) -> None:
+    """One class and one output were loaded, and `predict` looked for a second class."""
+    refused(tmp_path / "model", with_config(files, lambda config: config.update(classes=classes)))
+
+
 FIELDS = ["vocab_size", "embedding_dim", "units", "layers", "outputs", "max_length"]
 VALUES: list[object] = [10**7, 10**9, 10**30, -1, 0, 2.0, True, "2", None, [2]]
 

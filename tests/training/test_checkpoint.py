@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,24 @@ def test_any_damage_is_refused(folder: Path) -> None:
         (folder / FILE).write_bytes(raw)
         with pytest.raises(ModelFileError, match="damaged: its content does not match its SHA-256; start the run"):
             read(folder)
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "link", "folder", "device", "sparse"])
+def test_only_a_regular_file_is_read(folder: Path, kind: str) -> None:
+    """A FIFO blocked for ever, and a link to /dev/zero was read until the memory was full."""
+    path = folder / FILE
+    if kind == "sparse":
+        os.truncate(path, 2**40)
+    else:
+        path.rename(folder / "elsewhere")
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind != "sparse":
+        path.symlink_to("/dev/zero" if kind == "device" else folder / "elsewhere")
+    with pytest.raises(ModelFileError, match=r"checkpoint\.safetensors"):
+        read(folder)
 
 
 @pytest.mark.parametrize(

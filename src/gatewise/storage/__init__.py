@@ -10,7 +10,7 @@ POSIX only, like the whole package: the guarantees need directory handles, O_NOF
 
 from __future__ import annotations
 
-from gatewise.storage.atomic import LOCK, locked, write_atomic
+from gatewise.storage.atomic import LOCK, locked, read_regular, write_atomic
 from gatewise.storage.compact import STORAGE, check_storage, pack, storage_table, stored_forms, unpack
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import (
@@ -43,6 +43,7 @@ __all__ = [
     "metadata_of",
     "pack",
     "parse_json",
+    "read_regular",
     "save_folder",
     "storage_table",
     "stored_forms",

@@ -169,6 +169,25 @@ def _write(handle: int, data: bytes) -> None:
         os.fsync(handle)
 
 
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """The content of a regular file. Raises ModelFileError naming the path and the reason: no file, a link, a FIFO, a
+    device, or more than `max_bytes`.
+    """
+    where = quote(path, 200)
+    # O_NONBLOCK: without it, opening a FIFO without a writer blocks.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        with open(os.open(path, flags), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ModelFileError(f"{where} is not a regular file")
+            if found.st_size > max_bytes:
+                raise ModelFileError(f"{where} has {found.st_size:,} bytes, more than the {max_bytes:,} allowed")
+            return file.read(found.st_size)
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"cannot read {where}: {reason(error)}") from error
+
+
 def sync_folder(path: Path) -> None:
     """Fsync the folder `path`, that is the names in it. Raises OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -20,6 +20,7 @@ from gatewise.storage import (
     fields_from,
     metadata_of,
     parse_json,
+    read_regular,
     tensors_from_bytes,
     tensors_to_bytes,
     verify_checksum,
@@ -30,6 +31,7 @@ from gatewise.training.optim import Adam
 from gatewise.types import Array
 
 FILE = "checkpoint.safetensors"
+MAX_BYTES = 16_000_000_000  # the weights of the largest model folder, those of the best epoch, and Adam's state, twice
 Row = TypeVar("Row", EpochLog, PerplexityLog)
 Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays by name
 
@@ -103,8 +105,10 @@ def read_checkpoint(
 
 
 def read_verified(path: Path) -> tuple[bytes, dict[str, str]]:
-    """Content and metadata of a file of a run folder. Raises ModelFileError where its SHA-256 does not match."""
-    raw = path.read_bytes()
+    """Content and metadata of a file of a run folder. Raises ModelFileError for what is not a regular file, and
+    where its SHA-256 does not match.
+    """
+    raw = read_regular(path, MAX_BYTES)
     try:
         verify_checksum(raw, str(path))
     except ModelFileError as error:

@@ -1,0 +1,79 @@
+"""`make trust`: run the attacks, record the results, write their table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+
+from trust.attack import Attack
+from trust.registry import ATTACKS
+from trust.results import Part, append, commit, next_try, read
+from trust.run import run
+from trust.table import write_page
+
+PART = 60.0  # seconds after which a part of a run is recorded
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m trust", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="attacks; default: all")
+    parser.add_argument("--seed", type=int, help="default: that of an unfinished run, or a random one")
+    parser.add_argument("--tries", type=int, help="number of tries; default: the attack's full count")
+    parser.add_argument("--try", type=int, dest="number", help="repeat this try of --seed; nothing is recorded")
+    parser.add_argument("--list", action="store_true", help="list the attacks")
+    parser.add_argument("--table", action="store_true", help="write the table of docs/trust.md and exit")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in ATTACKS]
+    if unknown:
+        parser.error(f"unknown attack {unknown[0]!r}; choose from {', '.join(ATTACKS)}")
+    attacks = [ATTACKS[name] for name in options.names or ATTACKS]
+    if options.number is not None:
+        if options.seed is None or len(attacks) != 1:
+            parser.error("--try needs one NAME and --seed")
+        [(_, failure)] = run(attacks[0], options.seed, [options.number])
+        print(failure or "held")
+        return int(failure is not None)
+    if options.list:
+        for attack in attacks:
+            print(f"{attack.name:20} {attack.full:7,} tries  {attack.promise}")
+        return 0
+    failures = 0 if options.table else sum(_run(attack, options.seed, options.tries) for attack in attacks)
+    print(f"written: {write_page()}")
+    return int(failures > 0)
+
+
+def _run(attack: Attack, seed: int | None, tries: int | None) -> int:
+    """Run what is left of the attack, and return the number of failures."""
+    reason = attack.unavailable()
+    if reason:
+        print(f"{attack.name}: skipped: {reason}", flush=True)
+        return 0
+    code, full = commit(), tries or attack.full
+    seed, first = next_try(read(), attack.name, full, code, seed)
+    print(f"{attack.name}: seed {seed}, tries {first:,} to {full - 1:,}", flush=True)
+    failures, start = 0, time.monotonic()
+    found: dict[str, str] = {}
+
+    def record(end: int) -> None:
+        nonlocal first, start
+        seconds = time.monotonic() - start
+        date = datetime.now(UTC).date().isoformat()
+        append(Part(attack.name, seed, first, end - first, found.copy(), code, date, round(seconds, 1)))
+        print(f"{attack.name}: {end:,} of {full:,} tries, {failures} failures", flush=True)
+        first, start = end, time.monotonic()
+        found.clear()
+
+    for number, failure in run(attack, seed, range(first, full)):
+        if failure is not None:
+            failures += 1
+            found[str(number)] = failure
+            print(f"FAILED: python -m trust {attack.name} --seed {seed} --try {number}: {failure}", flush=True)
+        if time.monotonic() - start > PART or number + 1 == full:
+            record(number + 1)
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

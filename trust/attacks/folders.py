@@ -1,0 +1,296 @@
+"""Damaged and hostile model folders, pretrained models, and checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+import gatewise as gw
+from gatewise.errors import GatewiseError
+from gatewise.model.model import Model
+from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata, load_pretrained
+from gatewise.network.architecture import language_model_shapes
+from gatewise.storage import load_folder, metadata_of, save_folder, tensors_from_bytes, tensors_to_bytes
+from gatewise.training.callback import EpochLog
+from gatewise.training.checkpoint import FILE, Progress, read_checkpoint, write_checkpoint
+from gatewise.training.optim import Adam
+from tests.exchange.random_models import TOKENS, random_inputs, random_model
+from trust.attack import Attack
+from trust.mutate import Rng, change_bytes, change_file, change_json, change_value, choice
+
+Files = dict[str, bytes]
+NAMES = ["evil.py", ".hidden", "config.json~", "e\u0301", "\u00e9.json", "\u202egnp.exe", "a\nb", "\udcff", "n" * 255]
+HISTORY = '{"epoch": 1, "loss": 0.5}\n{"epoch": 2, "loss": 0.25}\n'
+
+
+@cache
+def models() -> list[tuple[Files, list[Any]]]:
+    """Files and some inputs of a model of each kind."""
+    made: list[tuple[Model, str | None]] = [
+        (random_model(1, linear="ngrams"), None),
+        (random_model(2, linear="scaled ngrams", classes=3), "int8"),
+        (random_model(3, classes=4, task="multilabel", thresholds=(0.5, 0.4, 0.3, 0.2), layers=2), "float16"),
+        (random_model(4, inputs="channels", linear="convolutions", classes=3), None),
+        (random_model(5, inputs="channels", mask=True, bidirectional=True), None),
+    ]
+    return [(_files(partial(model.save, storage=storage)), random_inputs(model, 3)) for model, storage in made]
+
+
+@cache
+def pretrained_models() -> list[tuple[Files, list[Any]]]:
+    """Files of two pretrained models, with LSTMs and without."""
+    rng = np.random.default_rng(6)
+    made: list[tuple[Files, list[Any]]] = []
+    for units in (4, 0):
+        shapes = language_model_shapes(TOKENS.vocab_size, 5, units)
+        parameters = {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}
+        metadata = PretrainedMetadata(n_train=5, n_words=50, epochs=1.0, perplexity={"forward": 9.5}, size="small")
+        made.append((_files(PretrainedLM(TOKENS, parameters, metadata, HISTORY).save), []))
+    return made
+
+
+def _files(save: Callable[[Path], object]) -> Files:
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder) / "model")
+        return dict(load_folder(Path(folder) / "model").files)
+
+
+def use_model(model: Model, inputs: list[Any], rng: Rng) -> str | None:
+    """Call what users call; a problem in words, or None."""
+    model.card()
+    repr(model)
+    if not np.isfinite(model.predict_proba(inputs)).all():
+        return "a prediction is not finite"
+    model.predict(inputs)
+    if rng.random() < 0.1:
+        model.explain(inputs[0])
+    return None
+
+
+def use_pretrained(model: PretrainedLM, inputs: list[Any], rng: Rng) -> str | None:
+    """Call what users call."""
+    model.card()
+    assert model.summary
+    return None
+
+
+def damage(rng: Rng, path: Path, others: list[Files]) -> None:
+    """Change the folder on the disk; its manifest stays, or is changed itself."""
+    name = choice(rng, sorted(os.listdir(path)))
+    file = path / name
+    if not file.is_file() or file.stat().st_size > 2**20:  # changed before
+        return
+    raw = file.read_bytes()
+    match int(rng.integers(9)):
+        case 0 | 1 | 2:
+            file.write_bytes(change_bytes(rng, raw))
+        case 3:
+            file.write_bytes(change_file(rng, name, raw))
+        case 4:
+            os.truncate(file, choice(rng, [0, 2**20, 2**33, 2**40]))  # sparse
+        case 5:
+            other = path / choice(rng, sorted(os.listdir(path)))
+            if other.is_file() and other.stat().st_size < 2**20:
+                file.write_bytes(other.read_bytes())
+        case 6:
+            file.write_bytes(choice(rng, others).get(name, b"{}"))
+        case 7:
+            (path / choice(rng, NAMES)).write_bytes(raw)
+        case _:
+            _replace(rng, file, raw)
+
+
+def _replace(rng: Rng, file: Path, raw: bytes) -> None:
+    """Put something that is not a regular file of one name in the place of a file."""
+    file.unlink()
+    match int(rng.integers(6)):
+        case 0:
+            outside = file.parent.parent / "outside"
+            outside.write_bytes(raw)
+            file.symlink_to(outside)
+        case 1:
+            file.symlink_to(file.name)
+        case 2:
+            os.mkfifo(file)
+        case 3:
+            file.mkdir()
+        case 4:
+            here = os.getcwd()
+            os.chdir(file.parent)  # a socket's path has at most 108 bytes
+            try:
+                with socket.socket(socket.AF_UNIX) as server:
+                    server.bind(file.name)
+            finally:
+                os.chdir(here)
+        case _:
+            file.symlink_to("/dev/zero")
+
+
+def forge(rng: Rng, files: Files, others: list[Files]) -> Files:
+    """Other content, for which the manifest is made anew."""
+    files = dict(files)
+    for _ in range(int(rng.integers(1, 4))):
+        name = choice(rng, sorted(files))
+        match int(rng.integers(8)):
+            case 0:
+                del files[name]
+                if not files:
+                    files["README.md"] = b""
+            case 1:
+                other = choice(rng, others)
+                files[name] = other.get(name, b"")
+            case 2:
+                files[choice(rng, ["extra.json", "units.json", "history.jsonl", "ngrams.safetensors"])] = files[name]
+            case _:
+                files[name] = change_file(rng, name, files[name])
+    return files
+
+
+def _attack(
+    rng: Rng,
+    folder: Path,
+    good: list[tuple[Files, list[Any]]],
+    load: Callable[[Path], Any],
+    use: Callable[[Any, list[Any], Rng], str | None],
+) -> str | None:
+    files, inputs = choice(rng, good)
+    others = [other for other, _ in good]
+    path, forged = folder / "model", bool(rng.random() < 0.6)
+    try:
+        save_folder(path, forge(rng, files, others) if forged else files)
+        if not forged:
+            before = load_folder(path).fingerprint
+            for _ in range(int(rng.integers(1, 3))):
+                damage(rng, path, others)
+        model = load(path)
+        found = load_folder(path)
+        if not forged and found.fingerprint != before:
+            return "a damaged folder was loaded"
+        wrong = _wrong_weights(model.parameters, found.read("model.safetensors"))
+        return wrong or use(model, inputs, rng)
+    except GatewiseError as error:
+        return bad_message(error)
+
+
+def _wrong_weights(parameters: Mapping[str, Any], raw: bytes) -> str | None:
+    """The name of a float32 tensor that differs from the file's, as safetensors reads it."""
+    stored = safetensors.numpy.load(raw)
+    for name, array in parameters.items():
+        if name not in stored or stored[name].dtype != np.float32:
+            continue  # int8 and float16 have their own tests
+        if array.tobytes() != stored[name].tobytes():
+            return f"{name} differs from the file"
+    return None
+
+
+def bad_message(error: GatewiseError) -> str | None:
+    """What is wrong with a message: it must be one printable line of at most 500 characters and an ellipsis."""
+    message = str(error)
+    if not message or len(message) > 501 or not message.isprintable():
+        return f"a message that is not one printable line: {message!a}"
+    return None
+
+
+def _model(rng: Rng, folder: Path) -> str | None:
+    return _attack(rng, folder, models(), gw.load, use_model)
+
+
+def _pretrained(rng: Rng, folder: Path) -> str | None:
+    return _attack(rng, folder, pretrained_models(), load_pretrained, use_pretrained)
+
+
+IDENTITY = json.dumps({"seed": 3, "sha256": "0" * 64})
+WEIGHTS = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "b": np.arange(3, dtype=np.float32)}
+GROUPS = {"weights": WEIGHTS, "best": WEIGHTS}
+PROGRESS = Progress(2, 7, 0, 3.5, 4, 2, 1.5, 1, [EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)])
+
+
+def _checkpoint(rng: Rng, folder: Path) -> str | None:
+    write_checkpoint(folder, IDENTITY, PROGRESS, GROUPS, Adam(WEIGHTS))
+    file = folder / FILE
+    raw = file.read_bytes()
+    kind, forged = int(rng.integers(9)), False
+    if kind < 4:
+        file.write_bytes(change_bytes(rng, raw))
+    elif kind == 4:
+        _replace(rng, file, raw)
+    elif kind == 5:
+        os.truncate(file, 2**40)  # sparse
+    else:
+        forged = True
+        _forge_checkpoint(rng, file, raw)
+    if kind < 4 and file.read_bytes() == raw:
+        forged = True
+    try:
+        progress, groups = read_checkpoint(folder, IDENTITY, EpochLog, GROUPS, Adam(WEIGHTS))
+    except GatewiseError as error:
+        return bad_message(error)
+    if not forged:
+        return "a damaged checkpoint was read"
+    stored = safetensors.numpy.load(file.read_bytes())
+    for group, arrays in groups.items():
+        wrong = _wrong_weights({f"{group}/{name}": array for name, array in arrays.items()}, file.read_bytes())
+        if wrong:
+            return wrong
+        if set(arrays) != set(WEIGHTS) or not all(f"{group}/{name}" in stored for name in arrays):
+            return f"{group} has other arrays"
+    assert progress.position
+    assert isinstance(progress.history_lines, str)
+    return None
+
+
+def _forge_checkpoint(rng: Rng, file: Path, raw: bytes) -> None:
+    """Other content with a checksum that fits."""
+    shapes = {f"{group}/{name}": (a.shape, "float32") for group, arrays in GROUPS.items() for name, a in arrays.items()}
+    tensors = dict(tensors_from_bytes(raw, shapes | Adam(WEIGHTS).state_shapes()))
+    metadata = {name: value for name, value in metadata_of(raw).items() if name in ("identity", "progress")}
+    name = choice(rng, ["progress", "progress", "identity", "tensors"])
+    if name == "tensors":
+        change_value(rng, tensors)
+        tensors = {key: value for key, value in tensors.items() if isinstance(value, np.ndarray)} or {"w": WEIGHTS["w"]}
+    else:
+        metadata[name] = change_json(rng, metadata[name].encode()).decode("utf-8", "replace")
+    try:
+        file.write_bytes(tensors_to_bytes(tensors, metadata, checksum=True))
+    except GatewiseError:  # what cannot be written
+        file.write_bytes(raw)
+
+
+MODEL_FOLDERS = Attack(
+    "model-folders",
+    "A model folder loads as it was saved or is refused in one line. A forged folder loads the weights that its file "
+    "holds, or is refused.",
+    "changed bytes, exchanged and missing files, links, FIFOs, sockets, sparse files, Unicode names; forged JSON, "
+    "tensors and weights with a manifest that fits",
+    200,
+    20_000,
+    _model,
+    models,
+)
+PRETRAINED_FOLDERS = Attack(
+    "pretrained-folders",
+    "A pretrained model loads as it was saved or is refused in one line.",
+    "the same changes",
+    100,
+    20_000,
+    _pretrained,
+    pretrained_models,
+)
+CHECKPOINTS = Attack(
+    "checkpoints",
+    "A run never continues from a checkpoint with a changed byte. A forged checkpoint gives the weights that its file "
+    "holds, or is refused in one line.",
+    "changed bytes, links, FIFOs; forged progress, identity and tensors with a checksum that fits",
+    200,
+    20_000,
+    _checkpoint,
+)

@@ -1,0 +1,202 @@
+"""A full disk, little memory, and folders that may not be written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gatewise as gw
+from gatewise.errors import GatewiseError
+from gatewise.kernels import get as get_kernel
+from gatewise.storage import load_folder
+from gatewise.training.checkpoint import FILE, write_checkpoint
+from gatewise.training.optim import Adam
+from tests.exchange.random_models import random_inputs, random_model
+from trust.attack import MIB, Attack
+from trust.attacks.folders import GROUPS, IDENTITY, PROGRESS, WEIGHTS
+from trust.attacks.kills import text_run, trained, uninterrupted
+from trust.forked import DONE, FAILED, REFUSED, Child
+from trust.mutate import Rng, choice
+
+NOBODY = 65534
+
+
+@cache
+def old_and_new() -> tuple[Any, Any]:
+    """Two models of different sizes."""
+    return random_model(7, linear="ngrams"), random_model(8, linear="scaled ngrams", units=40)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Each file below the folder, by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _checkpoint(folder: Path) -> None:
+    write_checkpoint(folder, IDENTITY, PROGRESS, GROUPS, Adam(WEIGHTS))
+
+
+def _limited(work: Callable[[], object], size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    work()
+
+
+def _full_save(rng: Rng, folder: Path) -> str | None:
+    old, new = old_and_new()
+    replaces = bool(rng.random() < 0.7)
+    if replaces:
+        old.save(folder / "m")
+        _checkpoint(folder)
+    before = contents(folder)
+    kind = choice(rng, ["model", "checkpoint"])
+    largest = 30_000 if kind == "model" else 3_000
+    work: Callable[[], object] = partial(new.save, folder / "m") if kind == "model" else partial(_checkpoint, folder)
+    code, message = Child(partial(_limited, work, int(rng.integers(largest)))).wait()
+    if code == DONE:
+        if kind == "model":
+            load_folder(folder / "m")
+        return None if kind == "model" or (folder / FILE).exists() else "nothing was written"
+    if code != REFUSED or "file too large; nothing was changed" not in message:
+        return f"exit code {code}: {message}"
+    return None if contents(folder) == before else "the files changed"
+
+
+def _full_training(rng: Rng, folder: Path) -> str | None:
+    out = folder / "m"
+    for _ in range(int(rng.integers(1, 3))):
+        code, message = Child(partial(_limited, partial(text_run, out), int(rng.integers(60_000)))).wait()
+        if code == DONE:
+            break
+        if code != REFUSED or "file too large" not in message:
+            return f"exit code {code}: {message}"
+        if out.exists():
+            load_folder(out)
+    code, message = Child(partial(text_run, out)).wait()
+    if code != DONE and not (code == REFUSED and out.exists() and "is a finished model" in message):
+        return f"resumed with exit code {code}: {message}"
+    return None if trained(out) == uninterrupted(text_run)[0] else "the model differs from the uninterrupted run"
+
+
+def _read_only(rng: Rng, folder: Path) -> str | None:
+    old, new = old_and_new()
+    parent = folder / "parent"
+    parent.mkdir()
+    old.save(parent / "m")
+    before = contents(parent)
+    folder.chmod(0o755)
+    modes = [0o555, 0o755, 0o777, 0o1777]
+    (parent / "m").chmod(choice(rng, modes))
+    parent.chmod(choice(rng, modes))
+
+    def work() -> None:
+        if os.geteuid() == 0:  # root may write anywhere
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        new.save(parent / "m")
+
+    code, message = Child(work).wait()
+    for path in (parent, parent / "m"):
+        path.chmod(0o755)
+    if code == REFUSED:
+        return None if contents(parent) == before else f"the files changed, after: {message}"
+    if code != DONE:
+        return f"exit code {code}: {message}"
+    same = load_folder(parent / "m").files["model.safetensors"] == new.to_files()["model.safetensors"]
+    return None if same else "saved, but the old model is there"
+
+
+@cache
+def _inputs() -> list[Any]:
+    return random_inputs(old_and_new()[1], 200, longest=300)
+
+
+@cache
+def _expected() -> bytes:
+    """Its predictions, from a child process: this process must not have threads when it forks. It loads the kernel, so
+    that the memory runs out in a call and not in the loader of shared libraries, after which the reference kernel runs.
+    """
+    get_kernel()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "predictions"
+        code, message = Child(lambda: file.write_bytes(_predictions(old_and_new()[1]))).wait()
+        if code != DONE:
+            raise RuntimeError(message)
+        return file.read_bytes()
+
+
+def _predictions(model: Any) -> bytes:
+    return bytes(np.asarray(model.predict_proba(_inputs())).tobytes())
+
+
+def _little_memory(rng: Rng, folder: Path) -> str | None:
+    new = old_and_new()[1]
+    new.save(folder / "m")
+    extra = int(rng.integers(24 * MIB))
+
+    def work() -> None:
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + extra
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        try:
+            found = _predictions(gw.load(folder / "m"))
+        except MemoryError:
+            raise GatewiseError("memory") from None
+        if found != _expected():
+            raise AssertionError("the predictions differ")
+
+    code, message = Child(work).wait()
+    return f"exit code {code}: {message}" if code == FAILED or code < 0 else None
+
+
+def _without_proc() -> str:
+    return "" if Path("/proc/self/statm").exists() else "needs /proc"
+
+
+DISK_FULL = Attack(
+    "disk-full",
+    "A save to a full disk is refused in one line and changes nothing.",
+    "a limit on the size of files (RLIMIT_FSIZE) of a random number of bytes, while a model or a checkpoint is saved",
+    60,
+    5_000,
+    _full_save,
+    old_and_new,
+    memory=0,
+)
+DISK_FULL_TRAINING = Attack(
+    "disk-full-training",
+    "Training that stops at a full disk gives, when resumed, the bits of an uninterrupted run.",
+    "the same limit during training, once or twice; then resume without it",
+    1,
+    200,
+    _full_training,
+    partial(uninterrupted, text_run),
+    seconds=300,
+    memory=0,
+)
+READ_ONLY = Attack(
+    "read-only",
+    "Saving where it is not allowed is refused in one line and changes nothing.",
+    "random permissions of the model folder and of the one above, another user",
+    16,
+    500,
+    _read_only,
+    old_and_new,
+    memory=0,
+)
+LITTLE_MEMORY = Attack(
+    "little-memory",
+    "With too little memory, loading and predicting give the right result or a MemoryError.",
+    "a limit on the address space (RLIMIT_AS) of 0 to 24 MiB above what the process has",
+    10,
+    2_000,
+    _little_memory,
+    _expected,
+    _without_proc,
+    memory=0,
+)

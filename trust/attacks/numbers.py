@@ -1,0 +1,141 @@
+"""The recurrence against float64 and 50 digits, and which results are equal bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+
+from gatewise.kernels import LSTMCall, native
+from gatewise.kernels.native import Native
+from gatewise.kernels.reference import Reference
+from tests.kernels.batches import both, given, same_bits
+from tests.kernels.close import BACKWARD, FORWARD, saved_of
+from trust.attack import Attack
+from trust.mutate import Rng, choice
+
+
+def _wide(arrays: dict[str, Any]) -> dict[str, Any]:
+    floats = ("pre", "weight_hh", "h0", "c0")
+    return {name: array.astype(np.float64) if name in floats else array for name, array in arrays.items()}
+
+
+def _native() -> str:
+    return native.unavailable_reason() or ""
+
+
+def _kernel(rng: Rng, threads: int) -> Native:
+    return Native(isa=choice(rng, native.isas()), threads=threads)
+
+
+def _arrays(rng: Rng, longest: int) -> dict[str, Any]:
+    batch, units = int(rng.integers(1, 24)), int(rng.integers(1, 140))
+    rows = choice(rng, [None, 1, 6, 50])
+    arrays = given(units, int(rng.integers(2**31)), batch, longest, rows)
+    if longest > 1000:  # one long sequence among short ones
+        arrays = given(min(units, 24), int(rng.integers(2**31)), 3, 9, 40)
+        arrays["lengths"] = rng.permutation([longest, 0, 7])
+        arrays["index"] = rng.integers(0, 40, longest + 7).astype(np.int32)
+    return arrays
+
+
+def _against_float64(rng: Rng, folder: Path) -> str | None:
+    longest = choice(rng, [9] * 20 + [400] * 8 + [10_000])
+    arrays = _arrays(rng, longest)
+    scale = float(10 ** rng.uniform(-38, 30)) if rng.random() < 0.5 else 1.0  # from subnormal to saturated
+    at = rng.random(arrays["pre"].shape) < choice(rng, [0.0, 0.1, 1.0])
+    arrays["pre"] = np.where(at, arrays["pre"] * scale, arrays["pre"]).astype(np.float32)
+    kernel = _kernel(rng, int(rng.integers(1, 5)))
+    run, exact = kernel.forward(LSTMCall(**arrays)), Reference().forward(LSTMCall(**_wide(arrays)))
+    shapes = [run.h.shape, run.h_T.shape, run.c_T.shape]
+    gradients = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    back = kernel.backward(saved_of(run), *gradients)
+    exact_back = Reference().backward(saved_of(exact), *(one.astype(np.float64) for one in gradients))
+    for names, got, wanted, tolerance in ((FORWARD, run, exact, 1e-5), (BACKWARD, back, exact_back, 2e-5)):
+        for name in names:
+            ours, theirs = getattr(got, name), getattr(wanted, name)
+            off, most = np.abs(ours - theirs).max(initial=0), np.abs(theirs).max(initial=0)
+            if not np.isfinite(ours).all() or off > tolerance * max(most, 1e-30):
+                return f"{name}: off by {off:.3g}, the largest number is {most:.3g} (longest {longest}, {scale:.1e})"
+    return None
+
+
+def _against_digits(rng: Rng, folder: Path) -> str | None:
+    units, steps = int(rng.integers(1, 4)), int(rng.integers(1, 8))
+    scale = float(10 ** rng.uniform(-3, 2))
+    pre = rng.normal(0, scale, (steps, 4 * units))
+    weight_hh, h0, c0 = rng.normal(size=(4 * units, units)), rng.normal(size=(1, units)), rng.normal(size=(1, units))
+    call = LSTMCall(pre=pre, index=None, lengths=np.array([steps]), weight_hh=weight_hh, h0=h0, c0=c0)
+    got = Reference().forward(call)
+    with mpmath.workdps(50):
+        h, c = [mpmath.mpf(float(v)) for v in h0[0]], [mpmath.mpf(float(v)) for v in c0[0]]
+        for row in pre:
+            z = [
+                mpmath.mpf(float(row[k])) + mpmath.fsum(float(w) * v for w, v in zip(weight_hh[k], h, strict=True))
+                for k in range(4 * units)
+            ]
+            sigma = [1 / (1 + mpmath.exp(-v)) for v in z]
+            c = [sigma[units + k] * c[k] + sigma[k] * mpmath.tanh(z[2 * units + k]) for k in range(units)]
+            h = [sigma[3 * units + k] * mpmath.tanh(c[k]) for k in range(units)]
+        for name, ours, exact in (("h", got.h_T[0], h), ("c", got.c_T[0], c)):
+            off = max(abs(mpmath.mpf(float(a)) - b) for a, b in zip(ours, exact, strict=True))
+            if off > 1e-12 * max(1.0, *(abs(v) for v in exact)):
+                return f"{name}: off by {mpmath.nstr(off, 3)}"
+    return None
+
+
+def _equal_bits(rng: Rng, folder: Path) -> str | None:
+    arrays = _arrays(rng, choice(rng, [9, 40, 200]))
+    isa = choice(rng, native.isas())
+    one, several = Native(isa=isa, threads=1), Native(isa=isa, threads=int(rng.integers(2, 5)))
+    first = both(one, arrays)
+    if not same_bits(first, both(one, arrays), names=""):
+        return "a second call differs"
+    many = both(several, arrays)
+    if not same_bits(first, many):
+        return "the number of threads changes more than the gradient of weight_hh"
+    if not same_bits(many, both(several, arrays), names=""):
+        return "a second call with several threads differs"
+    ends = np.cumsum(arrays["lengths"])
+    b = int(rng.integers(len(ends)))
+    rows = slice(int(ends[b] - arrays["lengths"][b]), int(ends[b]))
+    alone = {name: arrays[name][b : b + 1] for name in ("lengths", "h0", "c0")}
+    if arrays["index"] is None:
+        alone |= {"pre": arrays["pre"][rows], "index": None}
+    else:
+        alone |= {"pre": arrays["pre"], "index": arrays["index"][rows]}
+    run = one.forward(LSTMCall(weight_hh=arrays["weight_hh"], **alone))
+    same = np.array_equal(run.h, first[0].h[rows]) and np.array_equal(run.c_T[0], first[0].c_T[b])
+    return None if same else "a sequence alone differs from the same sequence in a batch"
+
+
+NUMBERS = Attack(
+    "numbers",
+    "The native kernel's results and gradients are those of the float64 reference to 1e-5 and 2e-5 of the largest "
+    "number, up to 10,000 steps.",
+    "random batches, instruction sets and thread counts; inputs from subnormal to 1e30, which saturates the gates",
+    15,
+    5_000,
+    _against_float64,
+    unavailable=_native,
+)
+DIGITS = Attack(
+    "digits",
+    "The float64 reference computes an LSTM to 1e-12.",
+    "up to 7 steps computed with 50 decimal digits by mpmath",
+    20,
+    2_000,
+    _against_digits,
+)
+EQUAL_BITS = Attack(
+    "equal-bits",
+    "Results do not depend on the number of threads or the rest of the batch, and two calls are equal bit for bit; of "
+    "the gradients, only that of weight_hh depends on the number of threads.",
+    "random batches, instruction sets and thread counts, compared bit for bit",
+    40,
+    5_000,
+    _equal_bits,
+    unavailable=_native,
+)

@@ -1,0 +1,34 @@
+"""All attacks by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from trust.attacks.concurrency import CHANGING_ARRAYS, DATA_LOADER, FORKED, MANY_THREADS
+from trust.attacks.folders import CHECKPOINTS, MODEL_FOLDERS, PRETRAINED_FOLDERS
+from trust.attacks.kills import KILLS_FINETUNE, KILLS_PRETRAINING, KILLS_SAVE, KILLS_SERIES, KILLS_TEXT
+from trust.attacks.limits import DISK_FULL, DISK_FULL_TRAINING, LITTLE_MEMORY, READ_ONLY
+from trust.attacks.numbers import DIGITS, EQUAL_BITS, NUMBERS
+
+ATTACKS = {
+    attack.name: attack
+    for attack in (
+        MODEL_FOLDERS,
+        PRETRAINED_FOLDERS,
+        CHECKPOINTS,
+        KILLS_TEXT,
+        KILLS_SERIES,
+        KILLS_PRETRAINING,
+        KILLS_FINETUNE,
+        KILLS_SAVE,
+        DISK_FULL,
+        DISK_FULL_TRAINING,
+        READ_ONLY,
+        LITTLE_MEMORY,
+        NUMBERS,
+        DIGITS,
+        EQUAL_BITS,
+        MANY_THREADS,
+        FORKED,
+        DATA_LOADER,
+        CHANGING_ARRAYS,
+    )
+}

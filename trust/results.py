@@ -1,0 +1,70 @@
+"""trust/results.jsonl: one line per part of a run, in the order in which they ran."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = ROOT / "trust" / "results.jsonl"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tries `first` to `first + tries - 1` of an attack with a seed. failures: by the number of the try. commit: of the
+    code, as `git describe` names it. date: of its end. seconds: it took.
+    """
+
+    attack: str
+    seed: int
+    first: int
+    tries: int
+    failures: Mapping[str, str]
+    commit: str
+    date: str
+    seconds: float
+
+
+def read(file: Path = FILE) -> list[Part]:
+    """All parts; none if there is no file."""
+    if not file.exists():
+        return []
+    return [Part(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def append(part: Part, file: Path = FILE) -> None:
+    """Add a part at the end of the file."""
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(asdict(part), ensure_ascii=False) + "\n")
+
+
+def last_run(parts: list[Part], attack: str) -> list[Part]:
+    """The parts of the attack's last run: those with the seed and the commit of its last part."""
+    own = [part for part in parts if part.attack == attack]
+    return [part for part in own if (part.seed, part.commit) == (own[-1].seed, own[-1].commit)]
+
+
+def next_try(parts: list[Part], attack: str, full: int, commit: str, seed: int | None) -> tuple[int, int]:
+    """Seed and first try of what is left to run: of the last run if it is unfinished, has this commit and, where one is
+    given, this seed; else a new run.
+    """
+    run = last_run(parts, attack)
+    done = sum(part.tries for part in run)
+    if run and done < full and run[-1].commit == commit and seed in (None, run[-1].seed):
+        return run[-1].seed, done
+    return (secrets.randbits(32) if seed is None else seed), 0
+
+
+def commit() -> str:
+    """The checked-out commit, with "-dirty" where a file differs from it, the results aside."""
+    files = [".", ":(exclude)trust/results.jsonl", ":(exclude)docs/trust.md"]
+    name = _git("rev-parse", "--short=10", "HEAD")
+    return name + "-dirty" * bool(_git("status", "--porcelain", "--untracked-files=no", "--", *files))
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
