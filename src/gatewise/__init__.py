@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gatewise.model.convert import from_torch
     from gatewise.model.model import Model, load
     from gatewise.model.pretrained import PretrainedLM, load_pretrained
+    from gatewise.scorer import Scorer
     from gatewise.training.pretrain import pretrain
     from gatewise.training.train import train
     from gatewise.training.tune import tune
@@ -21,6 +22,7 @@ __all__ = [
     "Forecaster",
     "Model",
     "PretrainedLM",
+    "Scorer",
     "__version__",
     "data",
     "errors",
@@ -41,6 +43,7 @@ _HOME = {
     "Forecaster": "gatewise.forecast",
     "Model": "gatewise.model.model",
     "PretrainedLM": "gatewise.model.pretrained",
+    "Scorer": "gatewise.scorer",
     "from_torch": "gatewise.model.convert",
     "load": "gatewise.model.model",
     "load_forecaster": "gatewise.forecast",

@@ -14,6 +14,7 @@ A message has at most 500 characters, none of them a control character. `quote` 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 _LONGEST = 500  # characters of a message
 
@@ -75,6 +76,10 @@ class MissingExtra(GatewiseError, ImportError):
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
         super().__init__(f"{needed_for} needs {package}: pip install 'gatewise[{extra}]'")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By the message alone: a worker process sends its exceptions as pickles."""
+        return Exception.__new__, (type(self), str(self))
 
 
 def printable(text: object, limit: int = 80) -> str:

@@ -291,11 +291,6 @@ def _fingerprint(path: str) -> dict[str, Any]:
         raise DataError(f"{quote(path, 200)}: {reason}") from None
 
 
-def model_digest(folder: Path) -> str:
-    """SHA-256 of the manifest, which holds the digest of each file of the model."""
-    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-
-
 def print_live(rows: Iterator[TableRow], live: bool, lines: Callable[[list[str]], list[str]]) -> int:
     """Print a line per row as the rows arrive: the number of rows. Raises DataError if there is none."""
     total = 0

@@ -163,9 +163,10 @@ def _predict_files(
 ) -> None:
     from pathlib import Path
 
-    from gatewise.cli.bulk import BulkPrediction, batches, model_digest, print_live
+    from gatewise.cli.bulk import BulkPrediction, batches, print_live
     from gatewise.data.rows import Columns, RowReader
     from gatewise.data.streams import STDIN
+    from gatewise.scorer import model_fingerprint
 
     # Without a column, stdin holds one text per line; files say by their name whether they are tables.
     columns = Columns(tuple(text or ("text",)))
@@ -181,7 +182,7 @@ def _predict_files(
         fail_fast=True,
     ) as reader:
         if out is not None:
-            identity = {"model": model_digest(choice.folder), "precision": model.precision}
+            identity = {"model": model_fingerprint(choice.folder), "precision": model.precision}
             n = BulkPrediction(model, reader, Path(out), every, overwrite, resume, identity).run()
             print(f"gatewise: wrote {quote(out, 200)}: {counted(n, 'row')}", file=sys.stderr)
             if as_json:

@@ -9,6 +9,7 @@ from gatewise.errors import printable
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model
+    from gatewise.model.prediction_columns import Column
     from gatewise.types import Array
 
 _SEPARATOR = "; "
@@ -55,34 +56,31 @@ class PredictionColumns:
     """
 
     def __init__(self, model: Model, every: bool, taken: Collection[str]) -> None:
-        self._model, self._every = model, every
-        task, classes = model.task, model.classes
-        if task == "regression":
-            names = ["prediction"] if len(classes) == 1 else [f"prediction_{name}" for name in classes]
-        else:
-            names = ["label", *([f"probability_{name}" for name in classes] if every else ["probability"])]
+        from gatewise.model.prediction_columns import column_names
+
+        self._target, self._every = model.target, every
         self.names: list[str] = []
-        for name in names:
+        for name in column_names(self._target, every):
             while name in taken or name in self.names:
                 name = f"predicted_{name}"
             self.names.append(name)
 
+    def _columns(self, logits: Array) -> dict[str, Column]:
+        from gatewise.model.prediction_columns import prediction_columns
+
+        return prediction_columns(self._target, logits, every=self._every, names=True)
+
     def rows(self, logits: Array, *, lists: bool) -> list[dict[str, Any]]:
         """The values by column. lists: the labels of a multi-label row are a list, else a text separated by "; "."""
-        target, classes = self._model.target, self._model.classes
-        if target.task == "regression":
-            rows = target.predicted(logits).tolist()
-            return [{name: float(f"{value:.7g}") for name, value in zip(self.names, row, strict=True)} for row in rows]
-        probabilities = target.probabilities(logits)
-        out = []
-        for row, decided in zip(probabilities.tolist(), target.decide(probabilities).tolist(), strict=True):
-            own = [decided] if target.task == "classification" else [k for k, chosen in enumerate(decided) if chosen]
-            label: Any = [classes[k] for k in own]
-            top: Any = [round(row[k], 6) for k in own]
-            if target.task == "classification":
-                label, top = label[0], top[0]
-            elif not lists:
-                label, top = _SEPARATOR.join(label), _SEPARATOR.join(map(str, top))
-            values = [label, *([round(p, 6) for p in row] if self._every else [top])]
-            out.append(dict(zip(self.names, values, strict=True)))
-        return out
+        numbers = self._target.task == "regression"
+
+        def cell(value: Any) -> Any:
+            if isinstance(value, list):
+                parts = [cell(one) for one in value]
+                return parts if lists else _SEPARATOR.join(map(str, parts))
+            if isinstance(value, float):
+                return float(f"{value:.7g}") if numbers else round(value, 6)
+            return value
+
+        columns = [map(cell, column.values) for column in self._columns(logits).values()]
+        return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]

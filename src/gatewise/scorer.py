@@ -1,0 +1,261 @@
+"""`Scorer`: a model as a function of table batches, for Ray Data, Spark, Dask and process pools.
+
+>>> import gatewise as gw
+>>> scorer = gw.Scorer("models/reviews", text="review")  # doctest: +SKIP
+>>> dataset.map_batches(scorer, batch_format="pyarrow")  # doctest: +SKIP
+>>> frame.map_partitions(scorer, meta=scorer(frame._meta))  # doctest: +SKIP
+
+A Scorer holds the path of the model, so that its pickle has some hundred bytes. Each process loads the model at the
+first call and keeps it for the following ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewise.data.columns import find_column
+from gatewise.data.inputs import described, is_missing, missing_name
+from gatewise.errors import InputError, ModelFileError, quote
+from gatewise.model import bundled
+from gatewise.model.model import Model, load
+from gatewise.model.prediction_columns import Column, prediction_columns
+from gatewise.storage import MANIFEST
+from gatewise.types import Array, Precision
+
+if TYPE_CHECKING:
+    from gatewise.explain import Explanation
+
+_ROWS = 4096  # whose logits are computed at once
+_MODELS = 4  # kept in a process
+_EXPLANATION = ("tokens", "attributions", "attribution_target")
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A callable that adds the predictions of a text model to a batch of rows. It can be pickled.
+
+    model: path of a model folder, "hf://owner/name@revision", or None for the bundled model. A folder that exists here
+    is held by its absolute path and `fingerprint`, the SHA-256 of its manifest: another model under this path raises
+    ModelFileError in the worker. text: the text column; several are joined by a newline.
+
+    A call takes a pyarrow.Table or RecordBatch, a pandas.DataFrame, or a dict of arrays (n,) by column name, and
+    returns the same type, with the same rows in the same order and the new columns at the end:
+
+        label, probability        the predicted label in the type of the training labels, and its probability
+        label, probability_NAME   with probabilities="all": one column per class
+        prediction                of a regression; prediction_NAME where it predicts several numbers
+        tokens, attributions, attribution_target   with `explain`: the words that the network reads, the score of
+                                  each, and the class that positive scores favour, see `Model.explain`
+
+    For multi-label models label and probability are lists. explain: True for the attribution method that measured best
+    on this model, or the name of a method. columns: other names for new columns, as in {"label": "predicted_label"}.
+    missing: "raise", or "null" for null predictions where a text is missing or blank. precision: see `Model`.
+
+    Raises InputError for a batch of another type, a column that is missing, a new column whose name the batch has
+    already, a value that is not a text (with its row), and a model of series; errors of the model as `gatewise.load`.
+    """
+
+    model: str | Path | None
+    text: str | Sequence[str] = "text"
+    probabilities: str = field(default="top", kw_only=True)
+    explain: bool | str = field(default=False, kw_only=True)
+    columns: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    missing: str = field(default="raise", kw_only=True)
+    precision: Precision = field(default="float32", kw_only=True)
+    fingerprint: str | None = field(default=None, kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str | os.PathLike | None):
+            raise InputError(
+                f"Scorer takes the path of a model, not {described(self.model)}: save it, and pass the path"
+            )
+        for name, value, known in (
+            ("probabilities", self.probabilities, ("top", "all")),
+            ("missing", self.missing, ("raise", "null")),
+        ):
+            if value not in known:
+                raise InputError(f"{name} must be {' or '.join(known)}, not {quote(value)}")
+        if not self.text:
+            raise InputError("there must be at least one text column")
+        if isinstance(self.explain, str):
+            from gatewise.explain import METHODS
+
+            if self.explain not in METHODS:
+                raise InputError(f"explain must be True or one of {', '.join(METHODS)}, not {quote(self.explain)}")
+        folder = self._folder()
+        if folder is not None and (folder / MANIFEST).is_file():
+            if self.model is not None:
+                object.__setattr__(self, "model", str(folder.resolve()))
+            if self.fingerprint is None:
+                object.__setattr__(self, "fingerprint", model_fingerprint(folder))
+
+    def __call__(self, batch: Any) -> Any:
+        """The batch with the new columns."""
+        names = _names(batch)
+        model = self._load()
+        texts = self._texts(batch, names)
+        new = self._predict(model, texts)
+        unknown = [name for name in self.columns if name not in new]
+        if unknown:
+            raise InputError(f"columns: there is no new column {quote(unknown[0])}; there are {', '.join(new)}")
+        renamed: dict[str, Column] = {}
+        for name, column in new.items():
+            own = self.columns.get(name, name)
+            if own in names or own in renamed:
+                raise InputError(
+                    f"the batch has a column {quote(own)} already: give the new one another name, for example "
+                    f"columns={{{name!r}: {f'predicted_{name}'!r}}}"
+                )
+            renamed[own] = column
+        return _with_columns(batch, renamed, nullable=self.missing == "null")
+
+    def _folder(self) -> Path | None:
+        """The folder of the model; None for one on the Hub."""
+        if self.model is None:
+            return bundled.folder()
+        return None if str(self.model).startswith("hf://") else Path(self.model)
+
+    def _load(self) -> Model:
+        folder = self._folder()
+        where = str(self.model) if folder is None else str(folder)
+        model = _load(where, self.precision, self.fingerprint)
+        if model.architecture.inputs == "channels":
+            raise InputError(f"{quote(where, 200)}: the model takes series, and Scorer is for texts: use Model.predict")
+        return model
+
+    def _texts(self, batch: Any, names: list[str]) -> list[str | None]:
+        """The text of each row; None where it is missing or blank, if that is allowed."""
+        given = [self.text] if isinstance(self.text, str) else list(self.text)
+        columns = [find_column(name, names) for name in given]
+        rows = zip(*(_values(batch, names.index(column), column) for column in columns), strict=True)
+        texts: list[str | None] = []
+        for number, row in enumerate(rows):
+            for column, value in zip(columns, row, strict=True):
+                if not isinstance(value, str) and not is_missing(value):
+                    raise InputError(f"column {quote(column)}: row {number} is {described(value)}, not a text")
+            parts = ["" if is_missing(value) else str(value) for value in row]
+            filled = any(part.strip() for part in parts)
+            if not filled and self.missing == "raise":
+                what = f"missing ({missing_name(row[0])})" if is_missing(row[0]) else "blank"
+                raise InputError(
+                    f"column {quote(columns[0])}: row {number} is {what}: leave such rows out, or pass missing='null'"
+                )
+            texts.append("\n".join(parts) if filled else None)
+        return texts
+
+    def _predict(self, model: Model, texts: list[str | None]) -> dict[str, Column]:
+        """The new columns by their default names."""
+        places = [row for row, text in enumerate(texts) if text is not None]
+        present = [text for text in texts if text is not None]
+        parts = [model.logits(present[at : at + _ROWS]) for at in range(0, len(present), _ROWS)]
+        logits = np.concatenate(parts) if parts else np.zeros((0, model.target.outputs), np.float32)
+        found = prediction_columns(model.target, logits, every=self.probabilities == "all", names=False)
+        if self.explain:
+            method = None if self.explain is True else self.explain
+            found |= _explanation_columns(model.explain(text, method) for text in present)
+        if len(present) == len(texts):
+            return found
+
+        def spread(column: Column) -> Column:
+            values: list[Any] = [None] * len(texts)
+            for place, value in zip(places, column.values, strict=True):
+                values[place] = value
+            return column._replace(values=values)
+
+        return {name: spread(column) for name, column in found.items()}
+
+
+def _explanation_columns(explanations: Iterator[Explanation]) -> dict[str, Column]:
+    rows = [(list(one.steps), one.scores.tolist(), one.target) for one in explanations]
+    tokens, attributions, target = ([row[k] for row in rows] for k in range(3))
+    columns = Column(tokens, "str", True), Column(attributions, "float", True), Column(target, "str")
+    return dict(zip(_EXPLANATION, columns, strict=True))
+
+
+def model_fingerprint(folder: Path) -> str:
+    """SHA-256 of the manifest, which holds the digest of each file of the model. Raises ModelFileError."""
+    try:
+        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    except OSError as error:
+        reason = "not found" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ModelFileError(f"{quote(folder / MANIFEST, 200)}: {reason}") from None
+
+
+@lru_cache(maxsize=_MODELS)
+def _load(path: str, precision: Precision, fingerprint: str | None) -> Model:
+    """The model, loaded once per process: a process pool unpickles a Scorer for every batch."""
+    if fingerprint is not None and model_fingerprint(Path(path)) != fingerprint:
+        raise ModelFileError(f"{quote(path, 200)}: the model is another one than when the Scorer was made")
+    return load(path, precision=precision)
+
+
+def _module(batch: Any) -> str:
+    return type(batch).__module__.partition(".")[0]
+
+
+def _names(batch: Any) -> list[str]:
+    """The names of the columns. Raises InputError for a batch of another type."""
+    if isinstance(batch, Mapping):
+        return [str(name) for name in batch]
+    if _module(batch) == "pyarrow" and hasattr(batch, "schema"):
+        return list(batch.schema.names)
+    if _module(batch) == "pandas" and hasattr(batch, "columns"):
+        return [str(name) for name in batch.columns]
+    raise InputError(
+        f"a batch must be a PyArrow table or record batch, a pandas frame or a dict of arrays, not {described(batch)}"
+    )
+
+
+def _values(batch: Any, place: int, name: str) -> list[Any]:
+    """The values of a column as a list."""
+    if isinstance(batch, Mapping):
+        values = np.asarray(list(batch.values())[place])
+        if values.ndim != 1:
+            raise InputError(f"column {quote(name)}: an array of shape {values.shape}, not (n,)")
+        listed: list[Any] = values.tolist()
+        return listed
+    column = batch.column(place) if _module(batch) == "pyarrow" else batch.iloc[:, place]
+    return list(column.to_pylist() if hasattr(column, "to_pylist") else column.tolist())
+
+
+def _with_columns(batch: Any, columns: Mapping[str, Column], nullable: bool) -> Any:
+    """A copy of the batch with the columns. nullable: they have types that can hold null, in every batch."""
+    if isinstance(batch, Mapping):
+        return {**batch, **{name: _array(column, nullable) for name, column in columns.items()}}
+    if _module(batch) == "pandas":
+        import pandas
+
+        kinds = {"float": "float64", "int": "Int64" if nullable else "int64", "bool": "boolean" if nullable else "bool"}
+        return batch.assign(
+            **{
+                name: pandas.Series(values, batch.index, dtype=object if lists else kinds.get(kind, object))
+                for name, (values, kind, lists) in columns.items()
+            }
+        )
+    import pyarrow
+
+    types = {"str": pyarrow.string(), "int": pyarrow.int64(), "float": pyarrow.float64(), "bool": pyarrow.bool_()}
+    for name, (values, kind, lists) in columns.items():
+        array = pyarrow.array(values, pyarrow.list_(types[kind]) if lists else types[kind])
+        batch = batch.append_column(name, array if isinstance(batch, pyarrow.RecordBatch) else [array])
+    return batch
+
+
+def _array(column: Column, nullable: bool) -> Array:
+    """The values as an array (n,): of objects for lists and, if nullable, for labels; NaN for a missing number."""
+    if column.kind == "float" and not column.lists:
+        return np.array(column.values, dtype=np.float64)
+    if not column.lists and not nullable and column.values:
+        return np.array(column.values)
+    out = np.empty(len(column.values), dtype=object)
+    for row, value in enumerate(column.values):  # NumPy would make one array of lists of one length
+        out[row] = value
+    return out

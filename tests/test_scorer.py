@@ -1,0 +1,220 @@
+"""`gw.Scorer`: batches of each kind in and out, its columns, its errors, and its pickle in other processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import gatewise as gw
+from gatewise import scorer as module
+from gatewise.errors import DataError, InputError, MissingExtra, ModelFileError
+from tests.exchange.random_models import random_inputs, random_model
+
+MODEL = dataclasses.replace(random_model(), classes=("7", "11"), label_type="int")
+TEXTS = random_inputs(MODEL, 6)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scorer") / "model"
+    MODEL.save(path)
+    return path
+
+
+def saved(tmp_path: Path, **options: Any) -> tuple[gw.Model, Path]:
+    model = random_model(**options)
+    model.save(tmp_path / "model")
+    return model, tmp_path / "model"
+
+
+def batch_of(kind: str, columns: dict[str, list[Any]]) -> Any:
+    if kind == "dict":
+        return {name: np.array(values) for name, values in columns.items()}
+    if kind == "pandas":
+        return pd.DataFrame(columns, index=[f"row {n}" for n in range(len(columns["review"]))])
+    return pa.table(columns) if kind == "table" else pa.RecordBatch.from_pydict(columns)
+
+
+def lists(batch: Any) -> dict[str, list[Any]]:
+    if isinstance(batch, dict):
+        return {name: array.tolist() for name, array in batch.items()}
+    found: dict[str, list[Any]] = batch.to_dict("list") if isinstance(batch, pd.DataFrame) else batch.to_pydict()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["table", "record batch", "pandas", "dict"])
+def test_each_kind_comes_back_with_the_columns_of_the_model(folder: Path, kind: str) -> None:
+    given = {"id": list(range(6)), "review": TEXTS}
+    batch = batch_of(kind, given)
+    found = gw.Scorer(folder, text="review")(batch)
+    assert type(found) is type(batch)
+    columns = lists(found)
+    assert list(columns) == ["id", "review", "label", "probability"]
+    assert {name: columns[name] for name in given} == given
+    assert columns["label"] == MODEL.predict(TEXTS).tolist()
+    np.testing.assert_allclose(columns["probability"], MODEL.predict_proba(TEXTS).max(axis=1), rtol=1e-6)
+    assert list(lists(batch)) == ["id", "review"], "the batch that was passed is unchanged"
+    if kind == "pandas":
+        assert found.index.equals(batch.index)
+        assert found["label"].dtype == np.int64
+
+
+@pytest.mark.parametrize("kind", ["table", "record batch", "pandas", "dict"])
+@pytest.mark.parametrize("missing", ["raise", "null"])
+def test_a_batch_without_rows_has_the_same_columns_and_types(folder: Path, kind: str, missing: str) -> None:
+    scorer = gw.Scorer(folder, text="review", missing=missing)
+    some, none = (scorer(batch_of(kind, {"review": texts})) for texts in (TEXTS, []))
+    assert list(lists(none)) == ["review", "label", "probability"]
+    if kind == "pandas":
+        assert none.dtypes[["label", "probability"]].equals(some.dtypes[["label", "probability"]])
+    elif kind != "dict":
+        assert none.schema.types[1:] == some.schema.types[1:] == [pa.int64(), pa.float64()]
+
+
+@pytest.mark.parametrize("kind", ["table", "pandas", "dict"])
+def test_rows_without_a_text(folder: Path, kind: str) -> None:
+    texts = ["word1", None, " \n", "word2"]
+    batch = batch_of(kind, {"review": texts})
+    with pytest.raises(InputError, match=r"column 'review': row 1 is missing \((None|NaN)\): leave such rows out"):
+        gw.Scorer(folder, text="review")(batch)
+    with pytest.raises(InputError, match="column 'review': row 0 is blank"):
+        gw.Scorer(folder, text="review")(batch_of(kind, {"review": [" "]}))
+    columns = lists(gw.Scorer(folder, text="review", missing="null", probabilities="all")(batch))
+    assert list(columns) == ["review", "label", "probability_7", "probability_11"]
+    assert [columns["label"][row] for row in (0, 3)] == MODEL.predict(["word1", "word2"]).tolist()
+    assert all(pd.isna(columns["label"][row]) and pd.isna(columns["probability_7"][row]) for row in (1, 2))
+
+
+def test_several_text_columns_are_joined(folder: Path) -> None:
+    batch = {"title": ["word1", None], "body": ["word2", "word3"]}
+    found = gw.Scorer(folder, text=["title", "body"])(batch)
+    assert found["label"].tolist() == MODEL.predict(["word1\nword2", "\nword3"]).tolist()
+    assert found["title"] == batch["title"]
+
+
+def test_labels_and_numbers_of_other_tasks(tmp_path: Path) -> None:
+    model, folder = saved(tmp_path, classes=3, task="multilabel")
+    table = gw.Scorer(folder, text="t")(pa.table({"t": TEXTS}))
+    assert table["label"].to_pylist() == [list(labels) for labels in model.predict(TEXTS)]
+    assert list(map(len, table["probability"].to_pylist())) == list(map(len, model.predict(TEXTS)))
+    arrays = gw.Scorer(folder, text="t")({"t": np.array(TEXTS)})
+    assert arrays["label"].tolist() == table["label"].to_pylist()
+    frame = gw.Scorer(folder, text="t")(pd.DataFrame({"t": TEXTS}))
+    assert frame["label"].tolist() == table["label"].to_pylist()
+
+    model, folder = saved(tmp_path, classes=2, task="regression")
+    table = gw.Scorer(folder, text="t")(pa.table({"t": TEXTS}))
+    assert table.column_names == ["t", "prediction_class 0", "prediction_class 1"]
+    np.testing.assert_allclose(table["prediction_class 1"].to_numpy(), model.predict(TEXTS)[:, 1], rtol=1e-6)
+
+
+def test_explanations(folder: Path) -> None:
+    batch = pa.table({"review": [TEXTS[0], None, TEXTS[1]]})
+    found = gw.Scorer(folder, text="review", explain="leave-one-out", missing="null")(batch)
+    assert found.column_names[-3:] == ["tokens", "attributions", "attribution_target"]
+    assert found["tokens"][1].as_py() is None
+    for row in (0, 2):
+        own = MODEL.explain(batch["review"][row].as_py(), "leave-one-out")
+        assert found["tokens"][row].as_py() == own.steps
+        np.testing.assert_allclose(found["attributions"][row].as_py(), own.scores, atol=1e-6)
+        assert found["attribution_target"][row].as_py() == own.target
+    assert "tokens" in gw.Scorer(folder, text="review", explain=True)(pa.table({"review": TEXTS[:1]})).column_names
+
+
+def test_names_that_are_taken(folder: Path) -> None:
+    batch = pa.table({"review": TEXTS, "label": TEXTS})
+    with pytest.raises(InputError, match=r"has a column 'label' already.*columns=\{'label': 'predicted_label'}"):
+        gw.Scorer(folder, text="review")(batch)
+    found = gw.Scorer(folder, text="review", columns={"label": "predicted_label"})(batch)
+    assert found.column_names == ["review", "label", "predicted_label", "probability"]
+    with pytest.raises(InputError, match="has a column 'probability' already"):
+        gw.Scorer(folder, text="review", columns={"label": "probability"})(batch.select(["review"]))
+    with pytest.raises(InputError, match="there is no new column 'lable'; there are label, probability"):
+        gw.Scorer(folder, text="review", columns={"lable": "x"})(batch)
+
+
+def test_batches_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
+    scorer = gw.Scorer(folder, text="review")
+    for batch, message in (
+        ({"text": TEXTS}, "no column 'review'; there are 'text'"),
+        (pd.DataFrame([["x", "y"]], columns=["review", "review"]), "there are 2 columns 'review'"),
+        (pa.table({"review": [1, 2]}), r"column 'review': row 0 is a number \(1\), not a text"),
+        ({"review": np.array([["x"]])}, r"column 'review': an array of shape \(1, 1\)"),
+        (TEXTS, "a batch must be .* not a list"),
+    ):
+        with pytest.raises(InputError, match=message):
+            scorer(batch)
+    _, series = saved(tmp_path, inputs="channels")
+    with pytest.raises(InputError, match=r"model': the model takes series, and Scorer is for texts"):
+        gw.Scorer(series, text="review")({"review": TEXTS})
+
+
+def test_options_that_do_not_fit(folder: Path) -> None:
+    for options, message in (
+        ({"probabilities": "some"}, "probabilities must be top or all"),
+        ({"missing": "drop"}, "missing must be raise or null"),
+        ({"explain": "shap"}, "explain must be True or one of"),
+        ({"text": []}, "at least one text column"),
+    ):
+        with pytest.raises(InputError, match=message):
+            gw.Scorer(folder, **options)
+    with pytest.raises(InputError, match="takes the path of a model, not a Model: save it"):
+        gw.Scorer(MODEL)  # type: ignore[arg-type]
+
+
+def test_a_pickle_is_small_and_knows_its_model(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    scorer = gw.Scorer("model", text="review")
+    scorer({"review": TEXTS})
+    assert len(pickle.dumps(scorer)) < 1_000
+    monkeypatch.chdir(tmp_path)
+    assert pickle.loads(pickle.dumps(scorer))({"review": TEXTS})["label"].tolist() == MODEL.predict(TEXTS).tolist()
+
+
+def test_a_model_that_was_replaced(tmp_path: Path) -> None:
+    _, folder = saved(tmp_path)
+    scorer = gw.Scorer(folder, text="review")
+    random_model(5).save(folder)
+    with pytest.raises(ModelFileError, match="another one than when the Scorer was made"):
+        scorer({"review": TEXTS})
+    later = gw.Scorer(tmp_path / "later", text="review")  # exists on the workers only
+    with pytest.raises(ModelFileError, match="later"):
+        later({"review": TEXTS})
+    random_model(5).save(tmp_path / "later")
+    assert len(later({"review": TEXTS})["label"]) == len(TEXTS)
+
+
+def test_the_bundled_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatewise.model.bundled.FOLDER", folder)
+    assert gw.Scorer(None, text="review")({"review": TEXTS})["label"].tolist() == MODEL.predict(TEXTS).tolist()
+
+
+def loads_after(scorer: gw.Scorer, batch: Any) -> tuple[list[Any], int]:
+    """The labels, and how often this process has loaded a model."""
+    return scorer(batch)["label"].tolist(), module._load.cache_info().misses
+
+
+def test_a_process_pool_loads_the_model_once_per_process(folder: Path) -> None:
+    scorer = gw.Scorer(folder, text="review")
+    batches = [{"review": np.array([text])} for text in TEXTS]
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        found = list(pool.map(loads_after, [scorer] * len(batches), batches))
+        with pytest.raises(InputError, match="row 0 is blank"):
+            pool.submit(scorer, {"review": np.array([" "])}).result()
+    assert [labels[0] for labels, _ in found] == MODEL.predict(TEXTS).tolist()
+    assert [loads for _, loads in found] == [1] * len(batches)
+
+
+@pytest.mark.parametrize("error", [InputError("a b"), DataError("x"), MissingExtra("ray", "ray", "--ray")])
+def test_errors_come_back_from_another_process(error: Exception) -> None:
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back)) == (type(error), str(error))
