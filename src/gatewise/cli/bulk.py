@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gatewise.cli.output_rows import OutputRows
 from gatewise.cli.predictions import PredictionColumns
 from gatewise.data.rows import RowReader, TableRow
 from gatewise.data.streams import STDIN
@@ -35,7 +36,11 @@ _FLUSH_SECONDS = 2.0
 
 @dataclass
 class BulkPrediction:
-    """Predicts the rows of `reader` into `out`. identity: what an unfinished run must agree with to be continued."""
+    """Predicts the rows of `reader` into the table `out`.
+
+    every: a column of probabilities per class. keep: the input columns to write; None: all. identity: what an
+    unfinished run must agree with to be continued.
+    """
 
     model: Model
     reader: RowReader
@@ -44,17 +49,13 @@ class BulkPrediction:
     overwrite: bool = False
     resume: bool = False
     identity: dict[str, Any] = field(default_factory=dict)
+    keep: list[str] | None = None
 
     def __post_init__(self) -> None:
         self.part = self.out.with_name(self.out.name + ".part")
         self.state = self.out.with_name(self.out.name + ".part.json")
         self.suffix, _ = written_format(self.out)
-        self.identity |= {
-            "inputs": [_fingerprint(path) for path in self.reader.paths],
-            "text": list(self.reader.columns.text),
-            "delimiter": self.reader.delimiter,
-            "probabilities": self.every,
-        }
+        self.identity |= run_identity(self.reader, self.every, self.keep)
 
     def run(self) -> int:
         """The number of rows written. Raises DataError, InputError for an output or an unfinished run that is there."""
@@ -73,9 +74,8 @@ class BulkPrediction:
             for batch in batches(rows, live=STDIN in self.reader.paths):
                 logits = self.model.logits([row.text for row in batch])
                 if writer is None:
-                    added, writer = self._open(batch[0], before)
-                new = added.rows(logits, lists=self.suffix not in (".csv", ".tsv", ".tab"))
-                writer.write([self._row(row, one, added) for row, one in zip(batch, new, strict=True)])
+                    output, writer = self._open(batch[0], before)
+                writer.write(output.join(batch, logits))
                 total += len(batch)
                 complete = total, writer.file.tell()
                 progress.show(total, self.reader.done)
@@ -121,13 +121,7 @@ class BulkPrediction:
         if self.resume and before:
             if STDIN in self.reader.paths:
                 raise InputError("stdin cannot be resumed: give a file, or --overwrite")
-            for name, value in self.identity.items():
-                if before.get("identity", {}).get(name) != value:
-                    what = {"inputs": "the input has changed", "model": "the model is another one"}
-                    raise InputError(
-                        f"{quote(self.part, 200)}: cannot be resumed: {what.get(name, f'{name} is different')}; "
-                        "--overwrite starts again"
-                    )
+            check_identity(self.part, before.get("identity", {}), self.identity)
             self.overwrite = before.get("overwrite", False)
         if self.out.exists() and not self.overwrite:
             raise InputError(f"{quote(self.out, 200)}: exists already; --overwrite replaces it")
@@ -153,41 +147,20 @@ class BulkPrediction:
     def _existing(self) -> list[str]:
         return [path for path in self.reader.paths if path != STDIN and os.path.exists(path)]
 
-    def _open(self, first: TableRow | None, before: dict[str, Any]) -> tuple[PredictionColumns, TableWriter]:
+    def _open(self, first: TableRow | None, before: dict[str, Any]) -> tuple[OutputRows, TableWriter]:
         """The writer, opened after the first batch, so that an error in the input or the model leaves no file."""
         table = self.reader.table
         assert table is not None
-        own = list(first.values) if first is not None else list(table.columns)
+        own = list(first.values) if first is not None else list(table.keys)
         if before:  # the columns of the first row of the run, whatever this row has
             own = before["columns"][: -len(PredictionColumns(self.model, self.every, ()).names)]
-        header = list(table.columns) if len(table.columns) == len(own) else own
-        added = PredictionColumns(self.model, self.every, {*own, *header})
-        columns = [*own, *added.names]
-        writer = TableWriter(
-            self.out,
-            self.part,
-            columns,
-            header=[*header, *added.names],
-            schema=table.schema,
-            at=before.get("bytes"),
-        )
+        output = OutputRows(self.model, table, own, suffix=self.suffix, every=self.every, keep=self.keep)
+        columns, header = output.columns, output.header
+        writer = TableWriter(self.out, self.part, columns, header=header, schema=table.schema, at=before.get("bytes"))
         if not before:
             self.state.unlink(missing_ok=True)  # of a run that this one replaces
-        self._columns, self._names = columns, set(columns)
-        return added, writer
-
-    def _row(self, row: TableRow, predicted: dict[str, Any], added: PredictionColumns) -> dict[str, Any]:
-        values = row.values | predicted
-        if self.suffix not in (".jsonl", ".ndjson") and not values.keys() <= self._names:
-            extra = next(name for name in values if name not in self._names)
-            raise DataError(
-                f"{self.reader.table.where if self.reader.table else ''}:{row.line}: {quote(extra)} is not among the "
-                "columns of the first row: write .jsonl instead"
-            )
-        if any(name in row.values for name in added.names):
-            name = next(name for name in added.names if name in row.values)
-            raise DataError(f"line {row.line}: the column {quote(name)} is in this row, but not in the first one")
-        return values
+        self._columns = columns
+        return output, writer
 
     def _save(self, rows: int, size: int) -> None:
         state = {
@@ -277,6 +250,28 @@ def _arrived(rows: Iterator[T]) -> Iterator[list[T]]:
             raise value
         if kind == "end":
             return
+
+
+def run_identity(reader: RowReader, every: bool, keep: list[str] | None) -> dict[str, Any]:
+    """What decides the rows of an output and their columns, beside the model. Raises DataError for a missing file."""
+    return {
+        "inputs": [_fingerprint(path) for path in reader.paths],
+        "text": list(reader.columns.text),
+        "delimiter": reader.delimiter,
+        "probabilities": every,
+        "keep": keep,
+    }
+
+
+def check_identity(where: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise InputError, naming the first difference, unless an unfinished run had the same model, input and options."""
+    for name, value in now.items():
+        if before.get(name) != value:
+            what = {"inputs": "the input has changed", "model": "the model is another one"}
+            raise InputError(
+                f"{quote(where, 200)}: cannot be resumed: {what.get(name, f'{name} is different')}; "
+                "--overwrite starts again"
+            )
 
 
 def _fingerprint(path: str) -> dict[str, Any]:

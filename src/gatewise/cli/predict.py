@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,17 +30,27 @@ from gatewise.cli.inputs import is_series, table_delimiter
 from gatewise.cli.output import print_json
 from gatewise.cli.predictions import as_json as objects
 from gatewise.cli.predictions import as_lines
-from gatewise.errors import InputError, counted, quote
+from gatewise.errors import InputError, quote
 
 if TYPE_CHECKING:
+    from gatewise.cli.table_output import TableOutput
     from gatewise.model.model import Model
 
 _INPUTS = (
     "Model folder (default: the bundled model), and texts, or files: tables (.csv, .tsv, .jsonl, .json, .parquet, "
     ".arrow, also .gz and .zst), .txt with one text per line, series (.ts, .arff, .npz, .npy); - for stdin."
 )
-_OUT = "Write the input columns, label and probabilities to this table: .csv, .tsv, .jsonl (also .gz), .parquet."
+_OUT = (
+    "Write the input columns, label and probabilities to this table: .csv, .tsv, .jsonl (also .gz), .parquet; or to "
+    "tables in this folder, FOLDER/."
+)
 _LINES = "Each line of stdin is a text, also where the lines look like a table."
+_KEEP = "With -o: input column to write; give several by several options.  [default: all]"
+_PART = (
+    "With -o FOLDER/: predict one share of the rows, 3/16 the third of 16, while other processes predict the others."
+)
+_ROWS = "With -o FOLDER/: rows per file of the output.  [default: 100000]"
+_FORMAT = "With -o FOLDER/: parquet, csv, tsv, jsonl, csv.gz, tsv.gz or jsonl.gz.  [default: that of the input]"
 _PROBABILITIES = "With -o: a column of probabilities per class, or one for the predicted label."
 
 
@@ -50,7 +59,11 @@ def predict(
     file: Annotated[str | None, option("--file", "FILE", "A file, like INPUT.")] = None,
     text: TextOption = None,
     lines: Annotated[bool, typer.Option("--lines", help=_LINES)] = False,
-    out: Annotated[str | None, option("--out", "FILE", _OUT, "-o")] = None,
+    out: Annotated[str | None, option("--out", "FILE|FOLDER/", _OUT, "-o")] = None,
+    keep: Annotated[list[str] | None, option("--keep", "COLUMN", _KEEP)] = None,
+    part: Annotated[str | None, option("--part", "K/N", _PART)] = None,
+    rows_per_file: Annotated[int | None, option("--rows-per-file", "N", _ROWS, min=1)] = None,
+    output_format: Annotated[str | None, option("--format", "NAME", _FORMAT)] = None,
     probabilities: Annotated[str, typer.Option("--probabilities", metavar="top|all", help=_PROBABILITIES)] = "all",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="With -o: replace the output if it exists.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="With -o: continue an interrupted run.")] = False,
@@ -71,6 +84,7 @@ def predict(
     gatewise predict "A film to see twice."
     gatewise predict models/imdb-fast "A film to see twice." "A waste of an evening."
     gatewise predict models/reviews-fast new.csv --text review -o out.csv
+    gatewise predict models/reviews-fast in/*.parquet --text review -o out/ --part 3/16
     gatewise predict models/imdb-fast - < reviews.txt
     gatewise predict models/gestures new.ts --json
     """
@@ -78,8 +92,12 @@ def predict(
         raise InputError(f"--probabilities must be top or all, not {quote(probabilities)}")
     if out is None and (overwrite or resume):
         raise InputError("--overwrite and --resume are for an output: give -o FILE")
-    if out is None and probabilities == "top":
-        raise InputError("--probabilities is for an output: give -o FILE")
+    if out is None and (probabilities == "top" or keep):
+        raise InputError(f"{'--keep' if keep else '--probabilities'} is for an output: give -o FILE")
+    in_folder = {"--part": part, "--rows-per-file": rows_per_file, "--format": output_format}
+    folder = out is not None and (out.endswith("/") or os.path.isdir(out))
+    if not folder and (given := [name for name, value in in_folder.items() if value is not None]):
+        raise InputError(f"{given[0]} is for an output folder: give -o FOLDER/")
     nothing = "give either texts (- for stdin) or files"
     if not arguments and file is None:
         raise InputError(nothing)
@@ -98,8 +116,9 @@ def predict(
     if of_series:
         if text or skip_bad_rows or delimiter:
             raise InputError("--text, --delimiter and --skip-bad-rows are for texts, and the model classifies series")
-        if resume:
-            raise InputError("--resume is for texts: series are predicted at once")
+        if resume or keep or folder:
+            name = "-o FOLDER/" if folder else "--resume" if resume else "--keep"
+            raise InputError(f"{name} is for texts: series are predicted at once")
         from gatewise.cli.bulk_series import predict_series
 
         logits = predict_series(
@@ -116,10 +135,15 @@ def predict(
     elif _are_files(inputs, file):
         if any(is_series(word) for word in inputs):
             raise InputError("the model classifies texts, not series")
-        every = probabilities == "all"
-        _predict_files(
-            model, choice, inputs, text, lines, out, every, overwrite, resume, delimiter, skip_bad_rows, as_json
-        )
+        from gatewise.cli.table_output import FolderOptions, TableOutput
+
+        output = None
+        if out is not None:
+            output = TableOutput(out, probabilities == "all", keep, overwrite, resume)
+        if folder:
+            assert output is not None
+            output.folder = FolderOptions(part, rows_per_file, output_format)
+        _predict_files(model, choice, inputs, text, lines, output, delimiter, skip_bad_rows, as_json)
         return
     else:
         if text or out or delimiter or skip_bad_rows:
@@ -153,17 +177,12 @@ def _predict_files(
     inputs: list[str],
     text: list[str] | None,
     any_lines: bool,
-    out: str | None,
-    every: bool,
-    overwrite: bool,
-    resume: bool,
+    output: TableOutput | None,
     delimiter: str | None,
     skip_bad_rows: str | None,
     as_json: bool,
 ) -> None:
-    from pathlib import Path
-
-    from gatewise.cli.bulk import BulkPrediction, batches, print_live
+    from gatewise.cli.bulk import batches, print_live
     from gatewise.data.rows import Columns, RowReader
     from gatewise.data.streams import STDIN
     from gatewise.scorer import model_fingerprint
@@ -181,12 +200,11 @@ def _predict_files(
         refuse_tables=not any_lines,
         fail_fast=True,
     ) as reader:
-        if out is not None:
+        if output is not None:
             identity = {"model": model_fingerprint(choice.folder), "precision": model.precision}
-            n = BulkPrediction(model, reader, Path(out), every, overwrite, resume, identity).run()
-            print(f"gatewise: wrote {quote(out, 200)}: {counted(n, 'row')}", file=sys.stderr)
+            n = output.write(model, reader, identity)
             if as_json:
-                print_json({"model": choice.name, "out": out, "n": n, "skipped": reader.n_bad})
+                print_json({"model": choice.name, "out": output.out, "n": n, "skipped": reader.n_bad})
         elif as_json:
             found: list[dict[str, Any]] = []
             for batch in batches(iter(reader), live):

@@ -116,6 +116,9 @@ class RowReader:
     lines: bool = False  # other files than tables, and stdin, hold one text per line
     refuse_tables: bool = False  # lines on stdin that look like a table are an error
     fail_fast: bool = False  # the first bad row is an error at once
+    chosen: Callable[[int, int], bool] | None = None  # whether a row is read, by file and row; None: all
+    file: int = 0  # of `paths`, that is open
+    row: int = -1  # of this file, that was read or left out last, good or bad
     _path: str = ""
     _done: int = 0
     _total: int = 0
@@ -161,8 +164,8 @@ class RowReader:
             warnings.warn(f"{found}: see {quote(skip_bad_rows, 200)}", stacklevel=4)
 
     def __iter__(self) -> Iterator[TableRow]:
-        for path in self.paths:
-            self._path = path
+        for number, path in enumerate(self.paths):
+            self._path, self.file, self.row = path, number, -1
             text = self.lines and not is_table(path)
             refuse = self.refuse_tables and path == STDIN
             self.table = open_lines(path, refuse) if text else open_table(path, self.delimiter)
@@ -170,7 +173,7 @@ class RowReader:
             if self.table.note and self.table.note not in self.notes:
                 self.notes.append(self.table.note)
             parse = self._parser(self.table.where)
-            for line, values in self.table.rows(self._bad):
+            for line, values in self.table.rows(self._bad, self._skip):
                 try:
                     row = parse(line, values)
                 except ValueError as error:
@@ -201,6 +204,10 @@ class RowReader:
         if first.reason.startswith(NOT_UTF_8):
             more += "; convert the file, for example: iconv -f latin1 -t utf-8 OLD > NEW"
         return DataError(f"{first.file}:{first.line}: {first.reason}{more}")
+
+    def _skip(self) -> bool:
+        self.row += 1
+        return self.chosen is not None and not self.chosen(self.file, self.row)
 
     def _bad(self, line: int, reason: str) -> None:
         assert self.table is not None

@@ -20,6 +20,7 @@ from typing import Any
 
 from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, MissingExtra, quote
+from gatewise.storage.atomic import sync_folder
 
 _JSON = (".jsonl", ".ndjson")
 _ROW_GROUP = 16 << 20  # bytes of a row group of a Parquet file
@@ -109,6 +110,7 @@ class TableWriter:
                 self._to_parquet()
             else:
                 os.replace(self.part, self.out)
+            sync_folder(self.out.parent)
         except OSError as error:
             raise self._error(error) from None
 
@@ -183,6 +185,8 @@ class TableWriter:
                     group = []
             if group:
                 writer.write_table(arrow.Table.from_batches(group))
+        with open(scratch, "rb") as written:
+            os.fsync(written.fileno())
         os.replace(scratch, self.out)
         self.part.unlink()
 

@@ -32,18 +32,27 @@ _BATCH = 512  # rows of a Parquet or Arrow file in memory
 Bad = Callable[[int, str], None]
 """Takes the line of a bad row, and what is wrong with it."""
 
+Skip = Callable[[], bool]
+"""Called once before each row, good or bad: whether it is left out, neither parsed nor reported."""
+
+
+def skip_none() -> bool:
+    """No row is left out."""
+    return False
+
 
 @dataclass
 class Table:
-    """An opened table. columns: of the header; for JSON those of the first record. note: the dialect in words, if it is
-    not the standard one. schema: of a Parquet or Arrow file. examples: the first rows, none for such a file.
-    first_line: of the header.
+    """An opened table. columns: of the header; for JSON those of the first record. keys: the same, as the rows have
+    them: distinct. note: the dialect in words, if it is not the standard one. schema: of a Parquet or Arrow file.
+    examples: the first rows, none for such a file. first_line: of the header.
     """
 
     stream: Stream
     columns: tuple[str, ...]
+    keys: tuple[str, ...]
     note: str
-    read: Callable[[Bad], Iterator[tuple[int, dict[str, Any]]]]
+    read: Callable[[Bad, Skip], Iterator[tuple[int, dict[str, Any]]]]
     examples: list[dict[str, Any]]
     schema: Any = None
     first_line: int = 1
@@ -53,10 +62,10 @@ class Table:
         """The quoted name of the file, for messages."""
         return self.stream.where
 
-    def rows(self, bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(self, bad: Bad, skip: Skip = skip_none) -> Iterator[tuple[int, dict[str, Any]]]:
         """(line, values by column) of each good row. `bad` is called for each bad one, and may raise."""
         with self.stream.errors():
-            yield from self.read(bad)
+            yield from self.read(bad, skip)
 
     def column(self, name: str, option: str) -> str:
         """The column `name` as the header writes it: equal, or the only one that is equal without case and spaces.
@@ -169,7 +178,7 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
                 raise DataError(f"{stream.where}:{lines.problem[0]}: {lines.problem[1]}")
     keys = _unique_keys(header)
 
-    def read(bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
+    def read(bad: Bad, skip: Skip) -> Iterator[tuple[int, dict[str, Any]]]:
         while True:
             begin = lines.number + 1
             lines.clear()
@@ -179,8 +188,12 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
             except StopIteration:
                 return
             except csv.Error as error:
+                if skip():
+                    continue
                 last = f" (lines {begin} to {lines.number})" if lines.number > begin else ""
                 bad(begin, _csv_reason(error) + last)
+                continue
+            if (row or lines.problem) and skip():
                 continue
             if lines.problem:
                 bad(*lines.problem)
@@ -193,7 +206,7 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
     notes += ["quotes are part of the fields"] * plain
     note = "; ".join(notes)
     examples = [dict(zip(keys, row, strict=False)) for row in sample_rows(sample, chosen)[1:]]
-    return Table(stream, tuple(header), note, read, examples, first_line=begin)
+    return Table(stream, tuple(header), tuple(keys), note, read, examples, first_line=begin)
 
 
 def _csv_reason(error: csv.Error) -> str:
@@ -288,16 +301,19 @@ def _open_json(stream: Stream) -> Table:
     if row is None:  # the columns are those of the first record that is one
         raise DataError(f"{stream.where}:{problem[0][0]}: {problem[0][1]}")
 
-    def read(bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
-        yield line, row
+    def read(bad: Bad, skip: Skip) -> Iterator[tuple[int, dict[str, Any]]]:
+        if not skip():
+            yield line, row
         for number, record in records:
+            if skip():
+                continue
             values = value(number, record)
             if values is None:
                 bad(*problem[0])
             else:
                 yield number, values
 
-    return Table(stream, columns, "", read, [row], first_line=line)
+    return Table(stream, columns, columns, "", read, [row], first_line=line)
 
 
 def _json_lines(stream: Stream) -> Iterator[tuple[int, bytes]]:
@@ -395,17 +411,20 @@ def _open_arrow(stream: Stream, path: Path, suffix: str) -> Table:
         raise DataError(f"{stream.where}: not a {suffix[1:]} file: {quote(error, 200)[1:-1]}") from None
     keys = _unique_keys(schema.names)
 
-    def read(bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
+    def read(bad: Bad, skip: Skip) -> Iterator[tuple[int, dict[str, Any]]]:
         number = 0
         try:
             for batch in batches:
                 for start in range(0, batch.num_rows, _BATCH):
                     part = batch.slice(start, _BATCH)
-                    columns = [column.to_pylist() for column in part.columns]
-                    for values in zip(*columns, strict=True):
+                    columns: list[list[Any]] = []  # converted where a row of the part is read
+                    for row in range(part.num_rows):
                         number += 1
-                        yield number, dict(zip(keys, values, strict=True))
+                        if skip():
+                            continue
+                        columns = columns or [column.to_pylist() for column in part.columns]
+                        yield number, {key: column[row] for key, column in zip(keys, columns, strict=True)}
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{stream.where}: damaged after row {number:,}: {quote(error, 200)[1:-1]}") from None
 
-    return Table(stream, tuple(schema.names), "", read, [], schema=schema)
+    return Table(stream, tuple(schema.names), tuple(keys), "", read, [], schema=schema)

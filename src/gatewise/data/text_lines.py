@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.data.streams import Lines, Stream
-from gatewise.data.tables import DELIMITER_NAMES, Bad, Table, sample_rows
+from gatewise.data.tables import DELIMITER_NAMES, Bad, Skip, Table, sample_rows
 from gatewise.errors import DataError, InputError, quote
 
 _KNOWN = {"text", "label"}  # the columns that are read where no option names others
@@ -30,29 +30,34 @@ def open_lines(source: str | Path, refuse_tables: bool = False) -> Table:
         _refuse_table(stream, stream.peek().decode("utf-8", "replace"))
     lines = Lines(stream)
 
-    def read(bad: Bad) -> Iterator[tuple[int, dict[str, Any]]]:
-        blank, number, begin = 0, 0, ""
+    def read(bad: Bad, skip: Skip) -> Iterator[tuple[int, dict[str, Any]]]:
+        blank: list[int] = []  # lines, which are bad rows if a text follows
+        empty, begin = True, ""
         for line in lines:
-            number = lines.number
+            number, skipped = lines.number, skip()
             if lines.problem:
-                bad(*lines.problem)
+                if not skipped:
+                    bad(*lines.problem)
                 lines.clear()
+                empty = False
                 continue
             if refuse_tables and number <= 2:  # the second line may arrive later than the first one
                 begin += line
                 _refuse_table(stream, begin)
             text = line.rstrip("\r\n")
             if not text.strip():
-                blank += 1
+                blank += [] if skipped else [number]
                 continue
-            for before in range(number - blank, number):
+            for before in blank:
                 bad(before, "the text is empty")
-            blank = 0
-            yield number, {"text": text}
-        if blank == number:
+            blank.clear()
+            empty = False
+            if not skipped:
+                yield number, {"text": text}
+        if empty:
             raise DataError(f"{stream.where}: contains no text")
 
-    return Table(stream, ("text",), "", read, [])
+    return Table(stream, ("text",), ("text",), "", read, [])
 
 
 def _refuse_table(stream: Stream, begin: str) -> None:

@@ -1,0 +1,247 @@
+"""`gatewise predict -o FOLDER/`: formats, parts, runs that are killed and resumed, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from gatewise.data.rows import Columns, RowReader
+from gatewise.data.table_writer import TableWriter
+from gatewise.model.model import Model
+from tests.cli.conftest import TEXTS, Run
+from tests.cli.test_bad_input import refused
+from tests.cli.test_predict_tables import SLOW
+
+SIZES = {"a": 700, "b": 130, "c": 1}
+ROWS = [
+    {"n": f"{name}{n}", "review": f"{TEXTS[n % 5]} {n}", "notes": "x,y\nz"}
+    for name, size in SIZES.items()
+    for n in range(size)
+]
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """in/a.csv, in/b.csv and in/c.csv with the rows, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path / "in", "csv")
+    return tmp_path / "in"
+
+
+def write_inputs(folder: Path, suffix: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in SIZES:
+        rows = [row for row in ROWS if row["n"].startswith(name)]
+        path = folder / f"{name}.{suffix}"
+        if suffix == "parquet":
+            parquet.write_table(pa.Table.from_pylist(rows), path)
+        elif suffix == "jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        else:
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, list(ROWS[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+def read(folder: str, pattern: str = "part-*") -> list[dict[str, Any]]:
+    """The rows of the files of an output, in the order of their names."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(Path(folder).glob(pattern)):
+        if path.suffix == ".parquet":
+            found += parquet.read_table(path).to_pylist()
+            continue
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        lines = raw.decode().splitlines(keepends=True)
+        found += map(json.loads, lines) if ".jsonl" in path.name else csv.DictReader(lines)
+    return found
+
+
+def command(folder: Path, *more: object, suffix: str = "csv") -> tuple[object, ...]:
+    names = [f"in/{name}.{suffix}" for name in SIZES]
+    return ("predict", folder, *names, "--text", "review", "-o", "out/", "--rows-per-file", 256, *more)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("output_format", ["", "parquet", "csv", "jsonl.gz"])
+def test_rows_and_columns_of_every_format(
+    run: Run, inputs: Path, keras_model: Model, keras_folder: Path, suffix: str, output_format: str
+) -> None:
+    write_inputs(inputs, suffix)
+    more = ("--format", output_format) if output_format else ()
+    result = run(*command(keras_folder, *more, suffix=suffix))
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    assert "wrote 'out/': 831 rows in 5 files" in result.stderr
+    names = [f"part-{file:05d}-{block:05d}" for file, block in [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)]]
+    assert sorted(os.listdir("out")) == ["_gatewise.json", *(f"{name}.{output_format or suffix}" for name in names)]
+    found = read("out")
+    assert [{name: row[name] for name in ROWS[0]} for row in found] == ROWS
+    assert [row["label"] for row in found] == keras_model.predict([row["review"] for row in ROWS]).tolist()
+    assert list(found[0]) == [*ROWS[0], "label", "probability_negative", "probability_positive"]
+
+
+def test_columns_to_keep(run: Run, inputs: Path, keras_folder: Path) -> None:
+    for out in ("one.csv", "out/"):
+        run(*command(keras_folder)[:7], "-o", out, "--keep", "notes", "--keep", "N", "--probabilities", "top")
+        found = read(*(("out",) if out == "out/" else (".", "one.csv")))
+        assert list(found[0]) == ["notes", "n", "label", "probability"]
+        assert [row["n"] for row in found] == [row["n"] for row in ROWS]
+    assert "no column 'm'; there are 'n'" in refused(run, *command(keras_folder)[:7], "-o", "x.csv", "--keep", "m")
+    assert "--keep is for an output" in refused(run, "predict", keras_folder, "in/a.csv", "--keep", "n")
+
+
+def test_parts_are_the_whole(run: Run, inputs: Path, keras_folder: Path) -> None:
+    assert run(*command(keras_folder)).exit_code == 0
+    whole = {path.name: path.read_bytes() for path in Path("out").glob("part-*")}
+    os.rename("out", "whole")
+    counts = []
+    for part in range(1, 5):
+        result = run(*command(keras_folder, "--part", f"{part}/4"))
+        assert result.exit_code == 0, result.stderr
+        counts.append(len(list(Path("out").glob("part-*"))))
+    assert counts == [1, 3, 5, 5]  # blocks 0; 1, 0; 2, 0 of the three files; none
+    assert {path.name: path.read_bytes() for path in Path("out").glob("part-*")} == whole
+    Path("out/part-00000-00002.csv").unlink()
+    result = run(*command(keras_folder, "--part", "1/1", "--resume"))  # another number of parts
+    assert "wrote 'out/': 188 rows in 1 file; 4 files were there" in result.stderr
+    assert {path.name: path.read_bytes() for path in Path("out").glob("part-*")} == whole
+
+
+def test_rows_of_other_parts_are_not_parsed(inputs: Path, keras_folder: Path) -> None:
+    write_inputs(inputs, "jsonl")
+    Path("lines.txt").write_text("\n\n".join(TEXTS), encoding="utf-8")
+    paths = ["in/a.csv", "in/a.jsonl", "lines.txt"]
+    with RowReader.open(paths[:2], Columns(("review",))) as reader:
+        reader.chosen = lambda file, row: (file, row) in {(0, 699), (1, 0), (1, 4)}
+        assert [row.values["n"] for row in reader] == ["a699", "a0", "a4"]
+    with RowReader.open(paths[2:], Columns(), lines=True) as reader:
+        reader.chosen = lambda file, row: row in (2, 4)
+        assert [row.text for row in reader] == TEXTS[1:3]
+        assert reader.n_bad == 0
+
+
+@pytest.mark.parametrize("output_format", ["csv", "parquet"])
+def test_a_killed_run_is_resumed(run: Run, inputs: Path, keras_folder: Path, output_format: str) -> None:
+    words = [str(word) for word in command(keras_folder, "--format", output_format)]
+    assert run(*words).exit_code == 0
+    os.rename("out", "whole")
+    child = subprocess.Popen([sys.executable, "-c", SLOW.replace("0.03", "0.2"), *words[1:]])
+    for _ in range(3_000):
+        if len(list(Path("out").glob(".part-*"))) and len(list(Path("out").glob("part-*"))) >= 2:
+            break
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    before = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
+    assert 2 <= len(before) < 5
+    assert "contains predictions; --resume continues" in refused(run, *words)
+    result = run(*words, "--resume")
+    assert f"{len(before)} files were there" in result.stderr
+    assert {name: os.stat(f"out/{name}").st_mtime_ns for name in before} == before, "complete files are not written"
+    assert read("out") == read("whole")
+    assert sorted(os.listdir("out")) == sorted(os.listdir("whole"))
+    assert run(*words, "--resume").exit_code == 0
+
+
+def test_another_run_is_not_continued(run: Run, inputs: Path, keras_folder: Path, tokens_folder: Path) -> None:
+    assert run(*command(keras_folder)).exit_code == 0
+    Path("out/part-00000-00001.csv").unlink()
+    left = sorted(os.listdir("out"))
+    for words, message in (
+        (command(tokens_folder), "the model is another one"),
+        (command(keras_folder, "--probabilities", "top"), "probabilities is different"),
+        (command(keras_folder, "--keep", "n"), "keep is different"),
+        (command(keras_folder, "--format", "jsonl"), "format is different"),
+        (command(keras_folder, "--rows-per-file", "100"), "rows-per-file is different"),
+        (("predict", keras_folder, "in/a.csv", *command(keras_folder)[5:]), "the input has changed"),
+    ):
+        assert f"'out': cannot be resumed: {message}" in refused(run, *words, "--resume")
+        assert sorted(os.listdir("out")) == left
+    Path("in/b.csv").write_text(Path("in/b.csv").read_text().replace("film", "filx", 1))
+    assert "the input has changed" in refused(run, *command(keras_folder, "--resume"))
+    result = run(*command(tokens_folder, "--overwrite", "--format", "jsonl"))
+    assert result.exit_code == 0
+    assert {path.suffix for path in Path("out").glob("part-*")} == {".jsonl"}
+    assert [row["n"] for row in read("out")] == [row["n"] for row in ROWS]
+
+
+def test_an_error_leaves_the_folder_as_it_was(run: Run, inputs: Path, keras_folder: Path) -> None:
+    words = command(keras_folder)
+    assert "no column 'text'" in refused(run, *words[:5], *words[7:])
+    assert not Path("out").exists()
+    assert run(*words).exit_code == 0
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    assert "no column 'text'" in refused(run, *words[:5], *words[7:], "--overwrite")
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+    Path("mine").mkdir()
+    Path("mine/file").write_text("x")
+    message = refused(run, *words[:7], "-o", "mine", "--overwrite")
+    assert "'mine': contains 'file', and is not an output of gatewise predict" in message
+    assert os.listdir("mine") == ["file"]
+
+
+def test_bad_rows(run: Run, inputs: Path, keras_folder: Path) -> None:
+    lines = [f"{TEXTS[n % 5]},{n}" for n in range(600)]
+    lines[10], lines[300], lines[520] = ",10", "one field", ",520"
+    Path("in/a.csv").write_text("text,n\n" + "\n".join(lines) + "\n")
+    words = ("predict", keras_folder, "in/a.csv", "-o", "out/", "--rows-per-file", 100)
+    result = run(*words)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == ["gatewise: 'in/a.csv':12: the text is empty"]
+    skip = ("--skip-bad-rows", "bad.csv")
+    with pytest.warns(UserWarning, match="3 bad rows of 600 skipped"):
+        assert run(*words, *skip).exit_code == 0
+    Path("out/part-00000-00003.csv").unlink()
+    with pytest.warns(UserWarning, match="3 bad rows of 600 skipped"):
+        result = run(*words, *skip, "--resume")
+    assert "99 rows in 1 file; 5 files were there" in result.stderr
+    assert [row["n"] for row in read("out")] == [str(n) for n in range(600) if n not in (10, 300, 520)]
+    with open("bad.csv", encoding="utf-8") as file:
+        assert [(row["file"], row["line"]) for row in csv.DictReader(file)] == [
+            ("in/a.csv", str(line)) for line in (12, 302, 522)
+        ]
+    with pytest.warns(UserWarning, match="2 bad rows of 200 skipped"):
+        run(*words[:3], "-o", "parts/", "--rows-per-file", 100, *skip, "--part", "1/3")
+
+
+def test_a_part_of_another_process_is_not_written(run: Run, inputs: Path, keras_folder: Path) -> None:
+    """The file that is being written is locked."""
+    assert run(*command(keras_folder)).exit_code == 0
+    Path("out/part-00001-00000.csv").unlink()
+    writer = TableWriter("out/part-00001-00000.csv", Path("out/.part-00001-00000.csv"), ["n"])
+    assert "another process writes it" in refused(run, *command(keras_folder, "--resume"))
+    writer.close()
+    assert run(*command(keras_folder, "--resume")).exit_code == 0
+
+
+def test_options_that_do_not_fit(
+    run: Run, inputs: Path, keras_folder: Path, series_folder: Path, series_file: Path
+) -> None:
+    words = command(keras_folder)
+    for more, message in (
+        (("--part", "0/3"), "--part must be like 3/16"),
+        (("--part", "4/3"), "--part must be like 3/16"),
+        (("--format", "xlsx"), "--format must be one of csv, tsv"),
+        (("--overwrite", "--resume"), "either --overwrite or --resume"),
+        (("--overwrite", "--part", "1/2"), "--overwrite would remove the files of other parts"),
+    ):
+        assert message in refused(run, *words, *more)
+    assert "--rows-per-file is for an output folder: give -o FOLDER/" in refused(run, *words, "-o", "out.csv")
+    assert "a folder is for the rows of files" in refused(run, *words[:2], "-", *words[5:], input="review\nx\n")
+    assert "'no/such': not a folder" in refused(run, *words, "-o", "no/such/folder/")
+    Path("file").write_text("")
+    assert "'file': exists, and is not a folder" in refused(run, *words, "-o", "file/")
+    assert "-o FOLDER/ is for texts" in refused(run, "predict", series_folder, series_file, "-o", "out/")
+    assert not Path("out").exists()
