@@ -2,6 +2,8 @@
 
     python benchmarks/bulk_prediction.py             about ten minutes
     python benchmarks/bulk_prediction.py --megabytes 3 30
+    python benchmarks/bulk_prediction.py --megabytes 250 1000 --out out/
+    python benchmarks/bulk_prediction.py --megabytes 250 1000 --out out/ --parquet
 
 The model is a small one, trained on made-up texts. The peak is the largest resident set size of the process.
 """
@@ -10,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,31 @@ def write_table(path: Path, megabytes: float) -> int:
     return rows
 
 
+def as_parquet(source: Path) -> Path:
+    """The table as a Parquet file, converted in blocks."""
+    from pyarrow import csv, parquet
+
+    target = source.with_suffix(".parquet")
+    with csv.open_csv(source) as reader, parquet.ParquetWriter(target, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+    return target
+
+
+def count_rows(out: Path) -> int:
+    """The rows of an output, a table or a folder of tables."""
+    files = sorted(out.glob("part-*")) if out.is_dir() else [out]
+    if files[0].suffix == ".parquet":
+        from pyarrow import parquet
+
+        return sum(parquet.read_metadata(file).num_rows for file in files)
+    rows = 0
+    for path in files:
+        with open(path, encoding="utf-8") as file:
+            rows += sum(1 for _ in file) - 1
+    return rows
+
+
 def measured(command: list[str]) -> tuple[float, float]:
     """Seconds, and the peak in MB, of a command in a process of its own."""
     code = (
@@ -52,6 +79,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, nargs="+", default=[3, 30, 300])
     parser.add_argument("--units", type=int, default=4)
+    parser.add_argument("--out", default="out.csv", help="a table, or a folder: out/")
+    parser.add_argument("--parquet", action="store_true", help="the input is a Parquet file")
     sizes = parser.parse_args()
     rng = random.Random(2)
     texts = [f"a {'good' if n % 2 else 'bad'} film {' '.join(rng.choices(WORDS, k=20))}" for n in range(400)]
@@ -59,15 +88,16 @@ def main() -> None:
         folder = Path(name)
         gw.train(texts, [n % 2 for n in range(400)], epochs=1, units=sizes.units, out=folder / "model")
         for megabytes in sizes.megabytes:
-            source, out = folder / "in.csv", folder / "out.csv"
+            source, out = folder / "in.csv", folder / sizes.out
             rows = write_table(source, megabytes)
+            source = as_parquet(source) if sizes.parquet else source
             command = ["-m", "gatewise", "predict", str(folder / "model"), str(source)]
-            seconds, peak = measured([sys.executable, *command, "--text", "review", "-o", str(out)])
-            with open(out, encoding="utf-8") as file:
-                assert sum(1 for _ in file) == rows + 1
+            target = f"{out}/" if sizes.out.endswith("/") else str(out)
+            seconds, peak = measured([sys.executable, *command, "--text", "review", "-o", target])
+            assert count_rows(out) == rows
             result = {"megabytes": megabytes, "rows": rows, "seconds": round(seconds, 1), "peak_mb": round(peak, 1)}
             print(json.dumps(result), flush=True)
-            os.remove(out)
+            shutil.rmtree(out) if out.is_dir() else out.unlink()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Lines of a bash block that are only a gatewise command run in this process, whic
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -20,8 +21,10 @@ from typer.testing import CliRunner
 
 from gatewise.cli import app
 
-PAGES = [page for name in ("data", "exchange", "series") if (page := ROOT / "docs" / f"{name}.md").exists()]
+PAGES = [page for name in ("bulk", "data", "exchange", "series") if (page := ROOT / "docs" / f"{name}.md").exists()]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Blocks that use these packages, which the tests do not require, run where they are installed.
+OPTIONAL = {"ray": r"^import ray|--ray ", "dask": r"^import dask"}
 # `gatewise` in a block is this environment's.
 SHELL = 'set -euo pipefail\ngatewise() { "$PYTHON" -m gatewise "$@"; }\n'
 
@@ -37,7 +40,7 @@ def words_of(line: str) -> list[str] | None:
 def parts_of(block: str) -> list[str | list[str]]:
     """Shell code, and the arguments of gatewise commands, in order."""
     lines = block.splitlines()
-    if "<<" in block or any(line.endswith("\\") for line in lines):
+    if "<<" in block or any(line.endswith("\\") or line.startswith("for ") for line in lines):
         return [block]
     return [line if (words := words_of(line)) is None else words for line in lines if line.strip()]
 
@@ -49,6 +52,11 @@ def run_part(part: str | list[str], where: str) -> None:
         return
     done = subprocess.run(["bash", "-c", SHELL + part], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{where}: {part}: {done.stderr}"
+
+
+def optional_packages(code: str) -> list[str]:
+    """The optional packages that a block uses."""
+    return [name for name, pattern in OPTIONAL.items() if re.search(pattern, code, re.MULTILINE)]
 
 
 @pytest.mark.slow
@@ -63,13 +71,24 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     names: dict[str, Any] = {"__name__": "__main__"}
     for line, language, code in blocks:
+        packages = optional_packages(code)
+        if not all(importlib.util.find_spec(name) for name in packages):
+            continue
         where = f"docs/{page.name}:{line}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of small data
+            if packages:
+                warnings.simplefilter("ignore")
             if language == "python":
                 exec(compile("\n" * line + code, where, "exec"), names)
             for part in parts_of(code) if language == "bash" else []:
                 run_part(part, where)
+
+
+def test_blocks_of_optional_packages() -> None:
+    assert optional_packages("gatewise predict m a.csv -o out/ --ray local\n") == ["ray"]
+    assert optional_packages("import os\n\nimport dask.dataframe as dd\n") == ["dask"]
+    assert optional_packages("print('ray')\n") == []
 
 
 def test_lines_that_need_a_shell() -> None:
@@ -89,4 +108,5 @@ def test_lines_that_need_a_shell() -> None:
     ):
         assert words_of(line) is None
     assert parts_of("ls\n\ngatewise info\n") == ["ls", ["info"]]
+    assert parts_of("for n in 1 2; do\n  echo $n\ndone\n") == ["for n in 1 2; do\n  echo $n\ndone\n"]
     assert parts_of("cat <<END\ngatewise info\nEND\n") == ["cat <<END\ngatewise info\nEND\n"]

@@ -26,14 +26,14 @@ from gatewise.data.streams import COMPRESSED, STDIN
 from gatewise.data.table_writer import WRITABLE, TableWriter, written_format
 from gatewise.data.tables import ARROW, table_suffix
 from gatewise.errors import DataError, InputError, counted, quote
-from gatewise.storage.atomic import reason, scratch_name, sync_folder, write_new
+from gatewise.storage.atomic import reason, write_once
 
 if TYPE_CHECKING:
     from gatewise.model.model import Model
 
 ROWS_PER_FILE = 100_000
 _SUFFIXES = (*WRITABLE, *(f"{suffix}.gz" for suffix in WRITABLE if suffix != ".parquet"))
-_STATE = "_gatewise.json"
+STATE = "_gatewise.json"
 _NAME = re.compile(r"part-(\d{5,})-(\d{5,})\.[a-z.]+")
 _HIDDEN = re.compile(r"\.part-\d{5,}-|\.gatewise-")  # left by a run that was killed
 
@@ -181,9 +181,10 @@ class FolderPrediction:
             formats = ", ".join(suffix[1:] for suffix in _SUFFIXES)
             raise InputError(f"--format must be one of {formats}, not {quote(self.suffix[1:])}")
         self._format, _ = written_format(f"part{self.suffix}")
+        self.identity = {"ray": False} | self.identity
         self.identity |= run_identity(self.reader, self.every, self.keep)
         self.identity |= {"format": self.suffix, "rows-per-file": self.rows_per_file}
-        state = self.out / _STATE
+        state = self.out / STATE
         if not self.out.exists():
             if not self.out.parent.is_dir():
                 raise DataError(f"{quote(self.out.parent, 200)}: not a folder")
@@ -202,7 +203,7 @@ class FolderPrediction:
         """Make the folder with its state, before the first file, so that an error in the input or the model leaves
         nothing. Of several processes, one writes the state and the others read it.
         """
-        state, scratch = self.out / _STATE, self.out / scratch_name()
+        state = self.out / STATE
         try:
             self.out.mkdir(exist_ok=True)
             if self.overwrite:
@@ -210,11 +211,7 @@ class FolderPrediction:
                     if _NAME.fullmatch(name) or _HIDDEN.match(name):
                         (self.out / name).unlink()
                 state.unlink(missing_ok=True)  # the last one: until then, the folder is that of the run before
-            write_new(scratch, json.dumps(self.identity).encode())
-            with contextlib.suppress(FileExistsError):
-                os.link(scratch, state)
-            scratch.unlink()
-            sync_folder(self.out)
+            write_once(state, json.dumps(self.identity).encode())
         except OSError as error:
             raise DataError(f"{quote(self.out, 200)}: cannot be written: {reason(error)}") from None
         check_identity(self.out, _read_state(state), self.identity)

@@ -51,6 +51,8 @@ _PART = (
 )
 _ROWS = "With -o FOLDER/: rows per file of the output.  [default: 100000]"
 _FORMAT = "With -o FOLDER/: parquet, csv, tsv, jsonl, csv.gz, tsv.gz or jsonl.gz.  [default: that of the input]"
+_RAY = "With -o FOLDER/: predict with Ray Data at this address; local starts Ray here, auto finds a cluster."
+_WORKERS = "With --ray: number of workers, one CPU each.  [default: all CPUs but one]"
 _PROBABILITIES = "With -o: a column of probabilities per class, or one for the predicted label."
 
 
@@ -64,6 +66,8 @@ def predict(
     part: Annotated[str | None, option("--part", "K/N", _PART)] = None,
     rows_per_file: Annotated[int | None, option("--rows-per-file", "N", _ROWS, min=1)] = None,
     output_format: Annotated[str | None, option("--format", "NAME", _FORMAT)] = None,
+    ray: Annotated[str | None, option("--ray", "ADDRESS", _RAY)] = None,
+    workers: Annotated[int | None, option("--workers", "N", _WORKERS, min=1)] = None,
     probabilities: Annotated[str, typer.Option("--probabilities", metavar="top|all", help=_PROBABILITIES)] = "all",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="With -o: replace the output if it exists.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="With -o: continue an interrupted run.")] = False,
@@ -94,10 +98,12 @@ def predict(
         raise InputError("--overwrite and --resume are for an output: give -o FILE")
     if out is None and (probabilities == "top" or keep):
         raise InputError(f"{'--keep' if keep else '--probabilities'} is for an output: give -o FILE")
-    in_folder = {"--part": part, "--rows-per-file": rows_per_file, "--format": output_format}
+    in_folder = {"--part": part, "--rows-per-file": rows_per_file, "--format": output_format, "--ray": ray}
     folder = out is not None and (out.endswith("/") or os.path.isdir(out))
     if not folder and (given := [name for name, value in in_folder.items() if value is not None]):
         raise InputError(f"{given[0]} is for an output folder: give -o FOLDER/")
+    if workers is not None and ray is None:
+        raise InputError("--workers is for Ray: give --ray ADDRESS")
     nothing = "give either texts (- for stdin) or files"
     if not arguments and file is None:
         raise InputError(nothing)
@@ -142,7 +148,7 @@ def predict(
             output = TableOutput(out, probabilities == "all", keep, overwrite, resume)
         if folder:
             assert output is not None
-            output.folder = FolderOptions(part, rows_per_file, output_format)
+            output.folder = FolderOptions(part, rows_per_file, output_format, ray, workers)
         _predict_files(model, choice, inputs, text, lines, output, delimiter, skip_bad_rows, as_json)
         return
     else:
@@ -187,6 +193,15 @@ def _predict_files(
     from gatewise.data.streams import STDIN
     from gatewise.scorer import model_fingerprint
 
+    if output is not None and output.folder is not None and output.folder.ray is not None:
+        if skip_bad_rows is not None:
+            raise InputError("--skip-bad-rows is not for --ray: rows without a text get null predictions")
+        separator = table_delimiter(delimiter)
+        n = output.write_with_ray(model, choice.folder, inputs, list(text or ("text",)), separator)
+        choice.report(model.metadata.calibration is not None and not as_json)
+        if as_json:
+            print_json({"model": choice.name, "out": output.out, "n": n})
+        return
     # Without a column, stdin holds one text per line; files say by their name whether they are tables.
     columns = Columns(tuple(text or ("text",)))
     lines = text is None and delimiter is None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.bulk import BulkPrediction
 from gatewise.cli.bulk_folder import ROWS_PER_FILE, FolderPrediction, Share
-from gatewise.errors import counted, quote
+from gatewise.errors import DataWarning, InputError, counted, quote
 
 if TYPE_CHECKING:
     from gatewise.data.rows import RowReader
@@ -23,6 +24,8 @@ class FolderOptions:
     part: str | None
     rows_per_file: int | None
     format: str | None
+    ray: str | None = None
+    workers: int | None = None
 
 
 @dataclass
@@ -63,4 +66,38 @@ class TableOutput:
         before = f"; {counted(done.before, 'file was', 'files were')} there" if done.before else ""
         files = f"{counted(done.rows, 'row')} in {counted(done.files, 'file')}{before}"
         print(f"gatewise: wrote {quote(self.out, 200)}: {files}", file=sys.stderr)
+        return done.rows
+
+    def write_with_ray(
+        self, model: Model, path: Path, inputs: list[str], text: list[str], delimiter: str | None
+    ) -> int:
+        """The same on a Ray cluster; path: of the model, which the workers open."""
+        from gatewise.cli.bulk_ray import RayPrediction
+        from gatewise.data.rows import table_paths
+
+        folder = self.folder
+        assert folder is not None
+        assert folder.ray is not None
+        if self.resume or folder.part or folder.rows_per_file or folder.format not in (None, "parquet"):
+            given = {"--resume": self.resume, "--part": folder.part, "--rows-per-file": folder.rows_per_file}
+            name = next((name for name, value in given.items() if value), f"--format {folder.format}")
+            raise InputError(f"{name} is not for --ray, which writes the whole as Parquet")
+        done = RayPrediction(
+            model,
+            path,
+            table_paths(inputs),
+            text,
+            Path(self.out),
+            folder.ray,
+            workers=folder.workers,
+            every=self.every,
+            keep=self.keep,
+            delimiter=delimiter,
+            overwrite=self.overwrite,
+        ).run()
+        files = f"{counted(done.rows, 'row')} in {counted(done.files, 'file')}"
+        print(f"gatewise: wrote {quote(self.out, 200)}: {files}", file=sys.stderr)
+        if done.missing:
+            which = f"{counted(done.missing, 'row has', 'rows have')} no text: the predictions are null"
+            warnings.warn(which, DataWarning, stacklevel=2)
         return done.rows

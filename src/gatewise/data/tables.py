@@ -45,7 +45,7 @@ def skip_none() -> bool:
 class Table:
     """An opened table. columns: of the header; for JSON those of the first record. keys: the same, as the rows have
     them: distinct. note: the dialect in words, if it is not the standard one. schema: of a Parquet or Arrow file.
-    examples: the first rows, none for such a file. first_line: of the header.
+    examples: the first rows, none for such a file. first_line: of the header. delimiter: of a CSV file.
     """
 
     stream: Stream
@@ -56,6 +56,7 @@ class Table:
     examples: list[dict[str, Any]]
     schema: Any = None
     first_line: int = 1
+    delimiter: str = ""
 
     @property
     def where(self) -> str:
@@ -206,7 +207,7 @@ def _open_csv(stream: Stream, delimiter: str | None, standard: str) -> Table:
     notes += ["quotes are part of the fields"] * plain
     note = "; ".join(notes)
     examples = [dict(zip(keys, row, strict=False)) for row in sample_rows(sample, chosen)[1:]]
-    return Table(stream, tuple(header), tuple(keys), note, read, examples, first_line=begin)
+    return Table(stream, tuple(header), tuple(keys), note, read, examples, first_line=begin, delimiter=chosen)
 
 
 def _csv_reason(error: csv.Error) -> str:

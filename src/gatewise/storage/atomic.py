@@ -103,6 +103,23 @@ def _scratch(parent: Path, create: Callable[[Path], int]) -> Iterator[tuple[Path
             os.close(handle)
 
 
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new folder under a scratch name, for a block that renames or removes it. Removed if the block fails."""
+    with _scratch(parent, _new_folder) as (path, _):
+        yield path
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write the file `path` completely, unless it exists. Raises OSError."""
+    with _scratch(path.parent, _new_file) as (scratch, handle):
+        _write(os.dup(handle), data)
+        with suppress(FileExistsError):
+            os.link(scratch, path)
+        scratch.unlink()
+    sync_folder(path.parent)
+
+
 def _new_file(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
@@ -209,7 +226,7 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
             for name, data in files.items():
                 write_new(scratch / name, data)
             sync_folder(scratch)
-            old = _swap_in(scratch, target)
+            old = swap_in(scratch, target)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot save to {quote(target, 200)}: {reason(error)}; nothing was changed") from error
     try:
@@ -223,7 +240,7 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
         warnings.warn(f"saved, but tidying up failed ({reason(error)}){left}", RuntimeWarning, stacklevel=3)
 
 
-def _swap_in(new: Path, target: Path) -> Path | None:
+def swap_in(new: Path, target: Path) -> Path | None:
     """Rename `new` to `target`. Returns the new path of the folder that was there, None if there was none."""
     if not target.exists() or not any(target.iterdir()):
         os.rename(new, target)  # also onto an empty folder, in one step

@@ -1,0 +1,232 @@
+"""Predictions with Ray Data: the Scorer runs on a pool of actors, on this machine or on a cluster.
+
+Ray reads the input, Parquet or CSV, and writes Parquet. It restarts a worker that dies and repeats its tasks. The
+output is written under another name and gets its own when it is complete. Workers of other machines need gatewise, and
+the same paths.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gatewise.cli.bulk_folder import ROWS_PER_FILE, STATE
+from gatewise.cli.predictions import PredictionColumns
+from gatewise.data.tables import DELIMITERS, open_table, table_suffix
+from gatewise.errors import DataError, GatewiseError, InputError, MissingExtra, quote
+from gatewise.model.prediction_columns import column_names
+from gatewise.scorer import Scorer
+from gatewise.storage.atomic import reason, scratch_folder, swap_in, sync_folder
+
+if TYPE_CHECKING:
+    from gatewise.data.tables import Table
+    from gatewise.model.model import Model
+
+_BLOCK_ROWS = 4096  # of a task of an actor
+_SECONDS = 5.0  # to connect to an address
+
+
+class Written(NamedTuple):
+    """What a run has written. missing: rows without a text, whose predictions are null."""
+
+    rows: int
+    files: int
+    missing: int
+
+
+@dataclass
+class RayPrediction:
+    """Predicts the rows of Parquet or CSV files into Parquet files in the folder `out`.
+
+    model: opened from the folder `folder`. text: the text columns. every: a column of probabilities per class. keep:
+    the input columns to write; None: all. address: of the cluster, as `ray.init` takes it; "local" starts Ray here.
+    workers: actors with one CPU each; None: all CPUs but one, which reads and writes.
+    """
+
+    model: Model
+    folder: Path
+    paths: list[str]
+    text: list[str]
+    out: Path
+    address: str
+    workers: int | None = None
+    every: bool = True
+    keep: list[str] | None = None
+    delimiter: str | None = None
+    overwrite: bool = False
+
+    def run(self) -> Written:
+        """Raises InputError, DataError for inputs, outputs and addresses that do not fit, MissingExtra without Ray."""
+        self._check_output()
+        with closing(self._first_table()) as table:
+            columns = [table.column(name, "--keep") for name in self.keep or table.columns]
+            text = [table.column(name, "--text") for name in self.text]
+            delimiter = table.delimiter
+        ray = _ray()
+        names = column_names(self.model.target, self.every)
+        new = PredictionColumns(self.model, self.every, columns).names
+        scorer = {
+            "model": str(self.folder),
+            "text": text,
+            "probabilities": "all" if self.every else "top",
+            "columns": dict(zip(names, new, strict=True)),
+            "missing": "null",
+            "precision": self.model.precision,
+        }
+        read = list(dict.fromkeys([*columns, *text]))
+        with scratch_folder(self.out.resolve().parent) as scratch:
+            with _started(ray, self.address, self.workers) as workers:
+                data = self._read(ray, read, delimiter).repartition(target_num_rows_per_block=_BLOCK_ROWS)
+                data = data.map_batches(
+                    Scorer,
+                    fn_constructor_kwargs=scorer,
+                    batch_format="pyarrow",
+                    batch_size=None,
+                    compute=ray.data.ActorPoolStrategy(size=workers),
+                    num_cpus=1,
+                )
+                data.select_columns([*columns, *new]).write_parquet(str(scratch), min_rows_per_file=ROWS_PER_FILE)
+            return self._publish(scratch, new[0])
+
+    def _check_output(self) -> None:
+        where = quote(self.out, 200)
+        if not self.out.resolve().parent.is_dir():
+            raise DataError(f"{quote(self.out.parent, 200)}: not a folder")
+        if self.out.exists() and not self.out.is_dir():
+            raise InputError(f"{where}: exists, and is not a folder")
+        if self.out.is_dir() and any(self.out.iterdir()):
+            if not (self.out / STATE).exists():
+                raise InputError(f"{where}: contains files, and is not an output of gatewise predict")
+            if not self.overwrite:
+                raise InputError(f"{where}: contains predictions; --overwrite replaces them")
+
+    def _first_table(self) -> Table:
+        """The first file, opened for its columns. Raises InputError for files of other formats."""
+        formats = {"parquet" if table_suffix(path) == ".parquet" else "csv" for path in self.paths}
+        other = [path for path in self.paths if table_suffix(path) not in (".parquet", *DELIMITERS)]
+        if other or len(formats) > 1:
+            name = quote(other[0] if other else self.paths[-1], 200)
+            raise InputError(f"{name}: with --ray, all inputs are .parquet, or all are {' '.join(DELIMITERS)}")
+        for path in self.paths:
+            if not os.path.isfile(path):
+                raise DataError(f"{quote(path, 200)}: not found")
+        return open_table(self.paths[0], self.delimiter)
+
+    def _read(self, ray: Any, columns: list[str], delimiter: str) -> Any:
+        """The rows as a Ray dataset; the values of a CSV file are texts, as they are without Ray."""
+        paths = [str(Path(path).resolve()) for path in self.paths]
+        if table_suffix(paths[0]) == ".parquet":
+            return ray.data.read_parquet(paths, columns=columns, partitioning=None)
+        import pyarrow
+        from pyarrow import csv
+
+        return ray.data.read_csv(
+            paths,
+            partitioning=None,
+            parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
+                column_types={name: pyarrow.string() for name in columns}, include_columns=columns
+            ),
+        )
+
+    def _publish(self, scratch: Path, label: str) -> Written:
+        """Give the files plain names, in the order of the rows, and the folder its own."""
+        from pyarrow import parquet
+
+        rows = missing = 0
+        files = sorted(scratch.glob("*.parquet"), key=lambda path: re.findall(r"\d+", path.stem)[-2:])
+        try:
+            for number, path in enumerate(files):
+                labels = parquet.read_table(path, columns=[label])[0]
+                rows, missing = rows + len(labels), missing + labels.null_count
+                path.rename(scratch / f"part-{number:05d}.parquet")
+            if not rows:
+                raise DataError(f"{', '.join(self.paths[:3])}: there is no row to predict")
+            (scratch / STATE).write_text(json.dumps({"ray": True}), encoding="utf-8")
+            old = swap_in(scratch, self.out)
+            sync_folder(self.out.resolve().parent)
+        except OSError as error:
+            raise DataError(f"{quote(self.out, 200)}: cannot be written: {reason(error)}") from None
+        if old is not None:
+            shutil.rmtree(old)
+        return Written(rows, len(files), missing)
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its authors otherwise
+    try:
+        import pyarrow
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtra(error.name or "ray", "ray", "--ray") from None
+    assert pyarrow
+    return ray
+
+
+@contextmanager
+def _started(ray: Any, address: str, workers: int | None) -> Iterator[int]:
+    """Ray, connected or started, and quiet: the number of actors. Errors of the block become errors of one line."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    local = address == "local"
+    options: dict[str, Any] = {"include_dashboard": False} if local else {}
+    if local and workers is not None:
+        options["num_cpus"] = workers + 1
+    _check_address(address)
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"GATEWISE_THREADS": "1"}},
+            **options,
+        )
+    except (Exception, SystemExit) as error:
+        raise InputError(f"--ray {quote(address)}: {quote(error, 300)[1:-1]}") from None
+    try:
+        context = ray.data.DataContext.get_current()
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False
+        yield workers or max(1, int(ray.cluster_resources().get("CPU", 2)) - 1)
+    except GatewiseError:
+        raise
+    except Exception as error:
+        raise _one_line(error) from None
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise InputError where nothing listens at host:port: Ray itself tries for minutes, and ends the process."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), _SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--ray {quote(address)}: cannot be reached: {error}") from None
+
+
+def _one_line(error: BaseException) -> GatewiseError:
+    """The error of gatewise that a worker raised, or the last line of Ray's."""
+    seen: list[BaseException] = []
+    todo: list[BaseException | None] = [error]
+    while todo:
+        one = todo.pop()
+        if one is None or one in seen:
+            continue
+        if isinstance(one, GatewiseError):
+            return type(one)(str(getattr(one, "cause", one)))
+        seen.append(one)
+        todo += [one.__cause__, getattr(one, "cause", None)]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return DataError(f"--ray: {quote(lines[-1] if lines else type(error).__name__, 300)[1:-1]}")
