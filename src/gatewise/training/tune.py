@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import Recipe, changed, default_recipe, setting
 from gatewise.training.recipes import recipe as named
-from gatewise.training.run import Interrupted, RunFolder, checked_seed, interruptible
+from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
 from gatewise.training.search import Search, check_search, default_search, holds, rounded, suggest
 from gatewise.training.train import labelled_of, train
 
@@ -178,7 +177,7 @@ class _Searcher:
         with interruptible() as stop:  # not in the middle of a write to the storage
             while (done := self._finished(state)) < self.trials:
                 if stop.is_set():
-                    raise Interrupted(f"stopped after {counted(done, 'trial')}")
+                    raise Interrupted(f"stopped after {counted(done, 'trial')}", stop)
                 if deadline is not None and time.monotonic() > deadline:
                     return
                 trial = self.study.ask()
@@ -188,6 +187,7 @@ class _Searcher:
                     self.study.tell(trial, state=state.FAIL)
                     if not isinstance(error, Interrupted):
                         raise
+                    stop.number = error.exit_code - 128
                     stop.set()
                 if self.on_trial is not None:
                     self.on_trial(next(one for one in _trials_of(self.study, self.space) if one.number == trial.number))
@@ -195,7 +195,7 @@ class _Searcher:
     def _finished(self, state: Any) -> int:
         return len(self.study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
 
-    def _try(self, trial: optuna.Trial, deadline: float | None, stop: threading.Event) -> None:
+    def _try(self, trial: optuna.Trial, deadline: float | None, stop: StopEvent) -> None:
         """Train one model, and tell the study its loss."""
         settings = {name: suggest(trial, name, values) for name, values in self.space.items()}
         with warnings.catch_warnings():
@@ -226,7 +226,7 @@ class _Reporter(Callback):
     schedule, half of four epochs is like half of two.
     """
 
-    def __init__(self, trial: optuna.Trial, deadline: float | None, stop: threading.Event) -> None:
+    def __init__(self, trial: optuna.Trial, deadline: float | None, stop: StopEvent) -> None:
         self.trial, self.deadline, self.stop = trial, deadline, stop
         self.epochs, self.runs = 1, 0
 
@@ -239,7 +239,7 @@ class _Reporter(Callback):
         """Stop at the end of the time, and after a Ctrl-C that came before the first step."""
         self.epochs = step.epochs
         if self.stop.is_set():
-            raise Interrupted("stopped")
+            raise Interrupted("stopped", self.stop)
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise _StoppedEarly
 
