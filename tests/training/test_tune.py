@@ -109,13 +109,15 @@ def test_ctrl_c_keeps_the_finished_trials(tmp_path: Path, seconds: float) -> Non
 
     before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        with pytest.raises(Interrupted, match="stopped after 1 trial"):
+        with pytest.raises(Interrupted, match=r"stopped after \d+ trial"):
             search(storage=tmp_path / "trials.jsonl", trials=500, on_trial=press)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     kept = search(storage=tmp_path / "trials.jsonl", trials=1).trials
-    assert [trial.state for trial in kept] in (["complete"], ["complete", "failed"])
+    states = [trial.state for trial in kept]
+    assert states[0] == "complete"
+    assert "failed" not in states[:-1], "one trial was running"
 
 
 def test_the_time_limit_stops_a_running_trial() -> None:

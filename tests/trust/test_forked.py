@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,11 @@ def test_killed_at_each_line_of_a_write(tmp_path: Path) -> None:
     assert int(lines) > 10
     found = []
     for line in range(int(lines)):
+        file = tmp_path / str(line) / "file"  # alone: a write removes what killed ones have left
+        file.parent.mkdir()
         file.write_bytes(b"old")
-        assert Child(lambda: write_atomic(file, b"new"), ("storage",), line).wait()[0] == -signal.SIGKILL
+        write = partial(write_atomic, file, b"new")
+        assert Child(write, ("storage",), line).wait()[0] == -signal.SIGKILL
         found.append(file.read_bytes())
     assert found == sorted(found, reverse=True)
     assert set(found) == {b"old", b"new"}
