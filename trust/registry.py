@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trust.attacks.concurrency import CHANGING_ARRAYS, DATA_LOADER, FORKED, MANY_THREADS
 from trust.attacks.folders import CHECKPOINTS, MODEL_FOLDERS, PRETRAINED_FOLDERS
+from trust.attacks.hdf5 import HDF5_FILES
 from trust.attacks.kills import KILLS_FINETUNE, KILLS_PRETRAINING, KILLS_SAVE, KILLS_SERIES, KILLS_TEXT
 from trust.attacks.limits import DISK_FULL, DISK_FULL_TRAINING, LITTLE_MEMORY, READ_ONLY
 from trust.attacks.numbers import DIGITS, EQUAL_BITS, NUMBERS
@@ -14,6 +15,7 @@ ATTACKS = {
         MODEL_FOLDERS,
         PRETRAINED_FOLDERS,
         CHECKPOINTS,
+        HDF5_FILES,
         KILLS_TEXT,
         KILLS_SERIES,
         KILLS_PRETRAINING,

@@ -207,6 +207,11 @@ def linked_group(file: Any) -> None:
     file["layers/lstm/cell"] = h5py.ExternalLink("other.h5", "/")
 
 
+def linked_name(file: Any) -> None:
+    del file["layers/lstm/vars"]
+    file["layers/lstm/vars"] = h5py.ExternalLink("other.h5", "/")
+
+
 def virtual(file: Any) -> None:
     del file[f"{FIRST}/0"]
     layout = h5py.VirtualLayout(shape=(10, 16), dtype="f4")
@@ -228,6 +233,7 @@ DAMAGED: list[tuple[str, Callable[[dict[str, bytes]], None]]] = [
     ("is a link", with_arrays(external_link)),
     ("is a link", with_arrays(soft_link)),
     ("is a link", with_arrays(linked_group)),
+    ("is a link", with_arrays(linked_name)),
     ("not kept as plain numbers", with_arrays(virtual)),
     ("not kept as plain numbers", with_arrays(external_storage)),
     ("not kept as plain numbers", with_arrays(lambda f: replaced(f, np.ones((10, 16), "f4"), compression="gzip"))),

@@ -4,7 +4,7 @@ A `.keras` file is a zip archive: `config.json` lists the layers and `model.weig
 made of each layer's class and its number among layers of that class. No code in the file is executed. Only arrays of
 LSTM layers are read, each after a check of its size against the config; links out of the file are rejected.
 
-h5py parses `model.weights.h5` with libhdf5, a C library that is not made for hostile files (SECURITY.md).
+libhdf5 parses `model.weights.h5` in a process of its own, with limits (`gatewise.storage.hdf5`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtra, ModelFileError, quote
+from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.storage import parse_json, write_atomic
+from gatewise.storage.hdf5 import StoredArray, read_index
 from gatewise.types import Array
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
@@ -61,8 +62,8 @@ def read_arrays(path: str | Path, layer: KerasLayer, units: int, bias: bool) -> 
     """For each direction of `layer`: kernel (D, 4H), recurrent kernel (H, 4H) and, with `bias`, bias (4H,)."""
     with _opened(path) as archive:
         raw = _member(archive, path, WEIGHTS)
-    with _h5(raw, path, "r") as file:
-        return [_checked_cell(file, path, cell, units, bias, layer) for cell in layer.groups]
+    places = _places(raw, path, layer, 3 if bias else 2)
+    return [_checked_cell(raw, path, cell, units, places[cell], layer) for cell in layer.groups]
 
 
 def write_arrays(source: str | Path, target: str | Path, layer: KerasLayer, arrays: list[list[Array]]) -> None:
@@ -72,19 +73,18 @@ def write_arrays(source: str | Path, target: str | Path, layer: KerasLayer, arra
     """
     out = io.BytesIO()
     with _opened(source) as archive:
-        raw = io.BytesIO(_member(archive, source, WEIGHTS))
-        with _h5(raw, source, "r+") as file:
-            for cell, given in zip(layer.groups, arrays, strict=True):
-                old = [_dataset(file, source, cell, n) for n in range(len(given))]
-                for dataset, array in zip(old, given, strict=True):
-                    if dataset.shape != array.shape:
-                        name = f"layer {quote(layer.name)}"
-                        raise InputError(f"{source}: {name} holds {dataset.shape}, the weights are {array.shape}")
-                for dataset, array in zip(old, given, strict=True):
-                    dataset[...] = array.astype(dataset.dtype)
+        raw = _member(archive, source, WEIGHTS)
+        places = _places(raw, source, layer, len(arrays[0]))
+        changed = bytearray(raw)
+        for cell, given in zip(layer.groups, arrays, strict=True):
+            for place, array in zip(places[cell], given, strict=True):
+                if place.shape != array.shape:
+                    name = f"layer {quote(layer.name)}"
+                    raise InputError(f"{source}: {name} holds {place.shape}, the weights are {array.shape}")
+                place.write(changed, array)
         with zipfile.ZipFile(out, "w") as copy:
             for info in archive.infolist():
-                kept = raw.getvalue() if info.filename == WEIGHTS else _member(archive, source, info.filename)
+                kept = bytes(changed) if info.filename == WEIGHTS else _member(archive, source, info.filename)
                 copy.writestr(info, kept)
     write_atomic(Path(target), out.getvalue())
 
@@ -155,61 +155,28 @@ def _member(archive: zipfile.ZipFile, path: str | Path, name: str) -> bytes:
         raise ModelFileError(f"{path}: {name} is damaged: {quote(error)}") from error
 
 
-def _h5(raw: bytes | io.BytesIO, path: str | Path, mode: str) -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingExtra("h5py", "keras", "reading a .keras file") from error
-    try:
-        return h5py.File(io.BytesIO(raw) if isinstance(raw, bytes) else raw, mode)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ModelFileError(f"{path}: {WEIGHTS} is damaged: {quote(error)}") from error
+def _places(raw: bytes, path: str | Path, layer: KerasLayer, count: int) -> dict[str, list[StoredArray]]:
+    """By group of `layer`, where its first `count` arrays lie in `raw`.
+
+    Keras stores each layer's name with its arrays (older versions do not); it must agree with the config.
+    """
+    names = [f"{cell}/{n}" for cell in layer.groups for n in range(count)]
+    found, [stored] = read_index(raw, f"{path}: {WEIGHTS}", names, [f"{layer.path}/vars/name"])
+    if stored not in (None, layer.name):
+        raise ModelFileError(f"{path}: {layer.path} is {quote(stored)} in {WEIGHTS}, {quote(layer.name)} in {CONFIG}")
+    return {cell: found[n * count : (n + 1) * count] for n, cell in enumerate(layer.groups)}
 
 
-def _checked_cell(file: Any, path: str | Path, cell: str, units: int, bias: bool, layer: KerasLayer) -> list[Array]:
-    _check_name(file, path, layer)
-    count = 3 if bias else 2
-    datasets = [_dataset(file, path, cell, n) for n in range(count)]
-    inputs = datasets[0].shape[0] if len(datasets[0].shape) == 2 else 0
-    shapes = ((inputs, 4 * units), (units, 4 * units), (4 * units,))[:count]
-    for n, (dataset, shape) in enumerate(zip(datasets, shapes, strict=True)):
-        if dataset.shape != shape:
-            raise ModelFileError(f"{path}: {cell}/{n}: expected {shape}, got {dataset.shape}")
-    arrays = [np.asarray(dataset[()]) for dataset in datasets]
+def _checked_cell(
+    raw: bytes, path: str | Path, cell: str, units: int, places: list[StoredArray], layer: KerasLayer
+) -> list[Array]:
+    inputs = places[0].shape[0] if len(places[0].shape) == 2 else 0
+    shapes = ((inputs, 4 * units), (units, 4 * units), (4 * units,))[: len(places)]
+    for n, (place, shape) in enumerate(zip(places, shapes, strict=True)):
+        if place.shape != shape:
+            raise ModelFileError(f"{path}: {cell}/{n}: expected {shape}, got {place.shape}")
+    arrays = [place.read(raw) for place in places]
     for n, array in enumerate(arrays):
         if not np.isfinite(array).all():
             raise ModelFileError(f"{path}: {cell}/{n} holds numbers that are not finite (layer {quote(layer.name)})")
     return arrays
-
-
-def _check_name(file: Any, path: str | Path, layer: KerasLayer) -> None:
-    """Keras stores each layer's name with its arrays; it must agree with the config."""
-    try:
-        stored = file[f"{layer.path}/vars"].attrs.get("name", layer.name)
-    except (KeyError, OSError, RuntimeError, ValueError):
-        return  # older files have no name
-    if stored != layer.name:
-        raise ModelFileError(f"{path}: {layer.path} is {quote(stored)} in {WEIGHTS}, {quote(layer.name)} in {CONFIG}")
-
-
-def _dataset(file: Any, path: str | Path, cell: str, number: int) -> Any:
-    """A dataset of floats, contiguous, uncompressed and completely inside the file."""
-    import h5py
-
-    where, node = f"{path}: {WEIGHTS}: {cell}/{number}", file
-    try:
-        for part in f"{cell}/{number}".split("/"):
-            if not isinstance(node, h5py.Group) or part not in node:
-                raise ModelFileError(f"{where} is missing")
-            if not isinstance(node.get(part, getlink=True), h5py.HardLink):
-                raise ModelFileError(f"{where} is a link")
-            node = node[part]
-        if not isinstance(node, h5py.Dataset) or node.dtype.name not in ("float16", "float32", "float64"):
-            raise ModelFileError(f"{where} holds no floating-point numbers")
-        if node.is_virtual or node.external or node.chunks is not None or "dtype" in node.attrs:
-            raise ModelFileError(f"{where} is not kept as plain numbers in this file")
-        if node.id.get_storage_size() != node.nbytes:
-            raise ModelFileError(f"{where} says {node.nbytes:,} bytes and has {node.id.get_storage_size():,}")
-    except (KeyError, OSError, RuntimeError, ValueError) as error:
-        raise ModelFileError(f"{where} is damaged: {quote(error)}") from error
-    return node
