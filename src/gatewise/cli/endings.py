@@ -47,9 +47,10 @@ def open_missing_streams() -> str:
     without standard output ends with, "" where there is one.
     """
     missing = "standard output is closed" if sys.stdout is None else ""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the process ends)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (open until the process ends)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     return missing
 
 
