@@ -55,6 +55,19 @@ def test_the_good_one_loads(files: dict[str, bytes], tmp_path: Path) -> None:
     assert load(save_folder(tmp_path / "model", files)).predict(WORDS)[0] in ("no", "yes")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [("units", 0, "units must be at least 1, not 0"), ("layers", 10**6, "at most "), ("gate", 1, "gate must be ")],
+)
+def test_a_bad_architecture_is_named_once(
+    files: dict[str, bytes], tmp_path: Path, key: str, value: object, reason: str
+) -> None:
+    path = save_folder(tmp_path / "model", with_config(files, lambda c: c["architecture"].update({key: value})))
+    with pytest.raises(ModelFileError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}/config.json: architecture: {reason}")
+
+
 @pytest.mark.parametrize("classes", [[], ["no"]])
 def test_a_classifier_without_two_classes(files: dict[str, bytes], tmp_path: Path, classes: list[str]) -> None:
     """One class and one output were loaded, and `predict` looked for a second class."""

@@ -533,7 +533,7 @@ def _model_from(folder: Folder, precision: Precision) -> Model:
     thresholds = target.get("thresholds", [])
     if not isinstance(thresholds, list) or not all(type(one) is float for one in thresholds):
         raise ModelFileError(f"{folder.path}/config.json: thresholds must be a list of numbers")
-    arch = fields_from(Architecture, config["architecture"], "architecture")
+    arch = fields_from(Architecture, config["architecture"], f"{folder.path}/config.json: architecture")
     preprocessor = preprocessor_from(config["preprocessor"], folder.read)
     preprocessor.check(arch)
     table, parameters = parameters_from_bytes(folder.read(PARAMETERS_FILE), arch, config.get("storage", {}))
@@ -542,7 +542,7 @@ def _model_from(folder: Folder, precision: Precision) -> Model:
         parameters,
         preprocessor,
         tuple(classes),
-        metadata=fields_from(ModelMetadata, config["metadata"], "metadata"),
+        metadata=fields_from(ModelMetadata, config["metadata"], f"{folder.path}/config.json: metadata"),
         history=folder.files.get(_HISTORY_FILE, b"").decode(),
         units_json=folder.files.get(_UNITS_FILE, b""),
         storage=table,

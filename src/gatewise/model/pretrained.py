@@ -179,7 +179,7 @@ def load_pretrained(path: str | Path) -> PretrainedLM:
         parameters = tensors_from_bytes(folder.read(_PARAMETERS_FILE), shapes, _PARAMETERS_FILE)
         for array in parameters.values():
             array.flags.writeable = False
-        metadata = fields_from(PretrainedMetadata, config["metadata"], "metadata")
+        metadata = fields_from(PretrainedMetadata, config["metadata"], f"{path}/config.json: metadata")
         history = folder.files.get("history.jsonl", b"").decode()
         lines = history.splitlines()
         if len(lines) > _MAX_HISTORY:

@@ -38,7 +38,8 @@ def fields_from(cls: type[T], mapping: object, where: str) -> T:
     try:
         return cls(**values)
     except InputError as error:
-        raise ModelFileError(f"{where}: {error}") from error
+        reason = str(error).removeprefix(f"{where.rpartition(': ')[2]}: ")  # the class may name itself
+        raise ModelFileError(f"{where}: {reason}") from error
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
