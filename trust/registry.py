@@ -8,6 +8,7 @@ from trust.attacks.hdf5 import HDF5_FILES
 from trust.attacks.kills import KILLS_FINETUNE, KILLS_PRETRAINING, KILLS_SAVE, KILLS_SERIES, KILLS_TEXT
 from trust.attacks.limits import DISK_FULL, DISK_FULL_TRAINING, LITTLE_MEMORY, READ_ONLY
 from trust.attacks.numbers import DIGITS, EQUAL_BITS, NUMBERS
+from trust.attacks.wheels import EQUAL_WHEELS
 
 ATTACKS = {
     attack.name: attack
@@ -32,5 +33,6 @@ ATTACKS = {
         FORKED,
         DATA_LOADER,
         CHANGING_ARRAYS,
+        EQUAL_WHEELS,
     )
 }

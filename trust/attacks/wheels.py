@@ -1,0 +1,98 @@
+"""Wheels built from one commit: equal byte for byte, with the licence of each part."""
+
+from __future__ import annotations
+
+import email
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+from trust.attack import Attack
+from trust.mutate import Rng, choice
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("nanobind", "robin-map")  # compiled into the kernel
+
+
+def _attempt(rng: Rng, folder: Path) -> str | None:
+    first, second = (_build(folder / name, rng) for name in ("a", "another-folder"))
+    with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as other:
+        if one.namelist() != other.namelist():
+            return f"other files or another order: {set(one.namelist()) ^ set(other.namelist())}"
+        different = [name for name in one.namelist() if one.read(name) != other.read(name)]
+        if different:
+            return f"different files: {different}"
+        if failure := _licences(one):
+            return failure
+        for a, b in zip(one.infolist(), other.infolist(), strict=True):
+            of_one, of_other = ((info.date_time, f"mode {info.external_attr >> 16:o}") for info in (a, b))
+            if of_one != of_other:
+                return f"{a.filename}: {of_one} and {of_other}"
+    if (first.name, first.read_bytes()) != (second.name, second.read_bytes()):
+        return "equal files in wheels that differ"
+    return None
+
+
+def _build(folder: Path, rng: Rng) -> Path:
+    """A wheel of the checked-out commit, built in `folder` under random circumstances."""
+    packed = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        members = [member for member in archive if member.isfile()]
+        for member in members:
+            file = archive.extractfile(member)
+            assert file is not None
+            path = folder / "source" / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.read())
+            path.chmod(choice(rng, [0o644, 0o600, 0o664]) | (member.mode & 0o100))
+            os.utime(path, (when := int(rng.integers(10**9, 17 * 10**8)), when))
+    environment = {
+        "TZ": choice(rng, ["UTC", "Asia/Kathmandu", "America/St_Johns"]),
+        "LC_ALL": choice(rng, ["C", "C.UTF-8"]),
+        "PYTHONHASHSEED": str(rng.integers(2**32)),
+        "CMAKE_BUILD_PARALLEL_LEVEL": str(rng.integers(1, 4)),
+        "HOME": str(folder),
+    }
+    options = ["--wheel", "--no-isolation", "-o", str(folder / "dist"), str(folder / "source")]
+    done = subprocess.run(
+        [sys.executable, "-m", "build", *options],
+        env={**os.environ, **environment},
+        umask=choice(rng, [0o022, 0o077, 0o002]),
+        capture_output=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the build failed: {done.stderr.decode(errors='replace').strip()[-200:]}")
+    (wheel,) = (folder / "dist").glob("*.whl")
+    return wheel
+
+
+def _licences(wheel: zipfile.ZipFile) -> str | None:
+    """What is wrong with the licences: those of gatewise and of what is compiled into the kernel, as in the tree."""
+    [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    metadata = email.message_from_bytes(wheel.read(name))
+    if metadata["License-Expression"] != "Apache-2.0":
+        return f"License-Expression is {metadata['License-Expression']}"
+    expected = {"LICENSE", *(f"licenses/{part}.txt" for part in PARTS)}
+    named = set(metadata.get_all("License-File", []))
+    if named != expected:
+        return f"License-File names {sorted(named)}"
+    for file in expected:
+        if wheel.read(name.replace("METADATA", f"licenses/{file}")) != (ROOT / file).read_bytes():
+            return f"{file} is not that of the tree"
+    return None
+
+
+EQUAL_WHEELS = Attack(
+    "equal-wheels",
+    "Two wheels built from one commit are equal byte for byte and hold the licence of each part.",
+    "two builds in different folders with random file times, permissions, umask, time zone, locale and number of jobs",
+    0,
+    3,
+    _attempt,
+    seconds=1800.0,
+    memory=0,
+)
