@@ -31,6 +31,16 @@ def test_round_trip(bias: bool) -> None:
     assert bool(theirs.weight_hh_l0.all()), "the two share memory"
 
 
+def test_a_conversion_draws_no_initial_values() -> None:
+    """They take seconds for many units, and would move torch's random numbers."""
+    theirs, arrays = torch.nn.LSTM(3, 5), to_arrays(LSTM(3, 5))
+    before = torch.get_rng_state()
+    from_torch(theirs)
+    from_arrays(arrays)
+    LSTM(3, 5, device="meta")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("both", [False, True])
 def test_arrays_round_trip(both: bool) -> None:
     torch.manual_seed(0)

@@ -20,7 +20,7 @@ def from_torch(module: torch.nn.LSTM) -> LSTM:
     """
     if module.proj_size:
         raise InputError(f"proj_size={module.proj_size}: gatewise's LSTM has no projections")
-    made = LSTM(**_arguments(module))
+    made = _without_values(**_arguments(module))
     with torch.no_grad():
         for _, suffix in made.runs():
             for name in ("weight_ih", "weight_hh"):
@@ -78,6 +78,11 @@ def _arguments(module: LSTM | torch.nn.LSTM) -> dict[str, Any]:
     return {name: getattr(module, name) for name in names} | {"device": weight.device, "dtype": weight.dtype}
 
 
+def _without_values(*, device: torch.device, **arguments: Any) -> LSTM:
+    """An `LSTM` whose parameters have no values yet: drawing initial ones takes seconds for many units."""
+    return LSTM(**arguments, device="meta").to_empty(device=device)
+
+
 def to_arrays(module: LSTM) -> list[Weights]:
     """Copies of the weights of every layer and direction, in torch's order."""
     arrays = []
@@ -96,13 +101,14 @@ def from_arrays(weights: Sequence[Weights], *, bidirectional: bool = False, batc
             f"{len(weights)} sets of weights are not a whole number of layers with {directions} direction(s)"
         )
     first = weights[0]
-    made = LSTM(
-        first.weight_ih.shape[1],
-        first.weight_hh.shape[1],
-        len(weights) // directions,
-        first.bias is not None,
-        batch_first,
+    made = _without_values(
+        input_size=first.weight_ih.shape[1],
+        hidden_size=first.weight_hh.shape[1],
+        num_layers=len(weights) // directions,
+        bias=first.bias is not None,
+        batch_first=batch_first,
         bidirectional=bidirectional,
+        device=torch.get_default_device(),
         dtype=torch.from_numpy(first.weight_ih).dtype,
     )
     with torch.no_grad():

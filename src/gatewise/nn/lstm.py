@@ -368,6 +368,8 @@ def _fill_orthogonal(weight: Tensor) -> None:
     torch's QR and its copies of large tensors run on OpenMP threads. A forked child of a process that has started
     these threads waits for them without end. NumPy's QR runs in such a child too.
     """
+    if weight.is_meta:
+        return
     q, r = np.linalg.qr(torch.empty(weight.shape, device="cpu", dtype=torch.float32).normal_().numpy())
     q *= np.sign(np.diagonal(r))
     if weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64):
