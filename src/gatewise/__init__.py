@@ -10,7 +10,7 @@ from gatewise._version import __version__
 if TYPE_CHECKING:
     from gatewise import data, errors, kernels, nn, text
     from gatewise.forecast import Forecaster, load_forecaster
-    from gatewise.model.convert import from_torch
+    from gatewise.model.convert import from_keras, from_torch
     from gatewise.model.model import Model, load
     from gatewise.model.pretrained import PretrainedLM, load_pretrained
     from gatewise.scorer import Scorer
@@ -26,6 +26,7 @@ __all__ = [
     "__version__",
     "data",
     "errors",
+    "from_keras",
     "from_torch",
     "kernels",
     "load",
@@ -44,6 +45,7 @@ _HOME = {
     "Model": "gatewise.model.model",
     "PretrainedLM": "gatewise.model.pretrained",
     "Scorer": "gatewise.scorer",
+    "from_keras": "gatewise.model.convert",
     "from_torch": "gatewise.model.convert",
     "load": "gatewise.model.model",
     "load_forecaster": "gatewise.forecast",

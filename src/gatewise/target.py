@@ -46,9 +46,6 @@ class Target:
         names = self.classes
         if len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
             raise InputError(f"classes must be distinct names, none empty; got {quote(names)}")
-        if self.task == "classification" and len(names) < 2:
-            got = f"one class, {quote(names[0])}" if names else "none"
-            raise InputError(f"a classifier needs at least two classes; got {got}")
         if self.task != "regression" and self.label_type in ("int", "float", "bool"):
             self._convert(names)
         allowed = {"multilabel": len(names), "classification": 1 if len(names) == 2 else len(names)}.get(self.task, 0)

@@ -1,4 +1,4 @@
-"""Models from PyTorch modules of the shape embedding -> LSTM -> linear.
+"""Models from PyTorch modules and Keras models of the shape embedding -> LSTM -> linear.
 
 >>> import gatewise as gw
 >>> model = gw.from_torch(module, ["[PAD]", "[UNK]", "a", "good", "film"], ["no", "yes"])  # doctest: +SKIP
@@ -46,16 +46,49 @@ def from_torch(
 
     arch, parameters = parameters_of(module, pooling, padding, max_length)
     sequences = _random_tokens(arch)
-    found = np.array(outputs_of(module, _padded(sequences, arch)))  # (n, outputs)
-    wanted = logits_of(parameters, arch, sequences)
+    _compare(outputs_of(module, _padded(sequences, arch)), logits_of(parameters, arch, sequences), pooling)
+    return model_of(arch, parameters, vocabulary, classes, task)
+
+
+def from_keras(
+    network: Any,
+    vocabulary: Sequence[str] | Encoding,
+    classes: Sequence[str],
+    *,
+    task: Task = "classification",
+    pooling: Literal["last", "mean", "max", "mean+max"] = "last",
+    padding: Literal["none", "pre"] = "none",
+    max_length: int = 0,
+) -> Model:
+    """A model from a keras.Model with one Embedding, LSTM or Bidirectional(LSTM) layers, and one Dense.
+
+    The arguments are those of `from_torch`. padding: "none" for an Embedding with mask_zero=True, "pre" for one
+    without, whose sequences `keras.utils.pad_sequences` pads in front to `max_length`. The Dense may end with a sigmoid
+    or a softmax. Dropout layers have no effect. Of a `.keras` file, `keras.models.load_model` makes a model; it can run
+    code of the file (SECURITY.md). Raises InputError where a logit differs or a layer has settings that gatewise does
+    not compute.
+    """
+    from gatewise.exchange.keras_model import outputs_of, parameters_of
+
+    arch, parameters = parameters_of(network, pooling, padding, max_length)
+    sequences = _random_tokens(arch)
+    found, wanted = np.array(outputs_of(network, _padded(sequences, arch))), logits_of(parameters, arch, sequences)
+    if network.layers[-1].get_config().get("activation") == "softmax":  # which does not tell a constant
+        wanted = wanted - wanted.mean(axis=1, keepdims=True)
+    _compare(found, wanted, pooling)
+    return model_of(arch, parameters, vocabulary, classes, task)
+
+
+def _compare(found: Sequence[Array] | Array, wanted: Array, pooling: str) -> None:
+    """Raise InputError unless both have the same logits (n, outputs)."""
+    found = np.array(found)
     if found.shape != wanted.shape:
-        raise InputError(f"the module returns {found.shape[1:]} numbers per sequence, its Linear has {arch.outputs}")
+        raise InputError(f"it returns {found.shape[1:]} numbers per sequence, its last layer has {wanted.shape[1]}")
     error = float(np.abs(found - wanted).max())
     if not error <= _TOLERANCE:
         raise InputError(
-            f"the module does not compute embedding, LSTM, pooling {pooling!r}, linear: a logit differs by {error:.2g}"
+            f"it does not compute embedding, LSTM, pooling {pooling!r}, linear: a logit differs by {error:.2g}"
         )
-    return model_of(arch, parameters, vocabulary, classes, task)
 
 
 def model_of(

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise.errors import DataWarning, InputError, ModelFileError
+from gatewise.errors import DataWarning, InputError, ModelFileError, quote
 from gatewise.kernels import for_precision
 from gatewise.metrics import AnyEvaluation, Evaluation, RegressionEvaluation, evaluate
 from gatewise.model.bundled import folder as bundled_folder
@@ -105,6 +105,9 @@ class Model:
     _warned: bool = field(init=False, repr=False, compare=False, default=False)  # of a truncated input
 
     def __post_init__(self) -> None:
+        if self.task == "classification" and len(self.classes) < 2:  # data of one class can be evaluated
+            got = f"one class, {quote(self.classes[0])}" if self.classes else "none"
+            raise InputError(f"a classifier needs at least two classes; got {got}")
         if self.target.outputs != self.architecture.outputs:
             raise InputError(
                 f"{self.task} with {len(self.classes)} classes needs {self.target.outputs} outputs; the network has "
@@ -442,6 +445,20 @@ class Model:
         if self.convolutions is not None and not network_only:
             raise InputError("to_torch does not convert convolutions; network_only=True converts the network alone")
         return Network(self.architecture, self.parameters, None if network_only else self.ngrams)
+
+    def to_keras(self, *, network_only: bool = False) -> Any:
+        """The network as a keras.Model that gives equal logits and runs without gatewise. `model.to_keras().save(path)`
+        writes a file.
+
+        It takes token ids (n, T), at most `max_length` of them: padded with 0 at the end, or with padding "pre" in
+        front as by `keras.utils.pad_sequences`. network_only: without the n-grams of the ensemble, which Keras has not.
+        Raises InputError for series, for binary gates, and for n-grams unless it is set, and without Keras.
+        """
+        from gatewise.exchange.keras_model import keras_model
+
+        if self.ngrams is not None and not network_only:
+            raise InputError("to_keras does not convert n-grams; network_only=True converts the network alone")
+        return keras_model(self.architecture, self.parameters)
 
     def push_to_hub(self, repo: str, *, private: bool = False, revision: str | None = None) -> str:
         """Upload the model folder and its card to the Hugging Face Hub, as one commit.

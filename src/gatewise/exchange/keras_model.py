@@ -1,0 +1,161 @@
+"""A model as a Keras model, and the reverse: Embedding -> LSTM layers -> pooling -> Dense.
+
+Keras runs on any of its backends. No file is read or written here: `keras_model.save(path)` and
+`keras.models.load_model(path)` do that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, cast
+
+import numpy as np
+
+from gatewise.errors import InputError, quote
+from gatewise.network.architecture import Architecture
+from gatewise.network.weight_layouts import Weights, from_keras_arrays, to_keras_arrays
+from gatewise.types import Array
+
+_BELOW = -2.0  # below every h, which is between -1 and 1
+
+
+def keras_model(arch: Architecture, parameters: Mapping[str, Array]) -> Any:
+    """A keras.Model of token ids (n, T) with outputs (n, outputs): logits.
+
+    With padding "none" the sequences are padded with 0 at the end and masked; with "pre" they are padded in front to
+    max_length, as by `keras.utils.pad_sequences`. Longer sequences must be truncated before. Raises InputError for
+    series and binary gates, and without Keras.
+    """
+    if arch.inputs != "tokens":
+        raise InputError("to_keras converts models of texts, and this one takes series")
+    if arch.gate != "sigmoid":
+        raise InputError(f"gate={arch.gate!r}: Keras has no counterpart")
+    keras = _keras()
+    masked = arch.padding == "none"
+    tokens = keras.Input((None if masked else arch.max_length,), dtype="int32", name="tokens")
+    steps = keras.layers.Embedding(arch.vocab_size, arch.embedding_dim, mask_zero=masked, name="embedding")(tokens)
+    for layer in range(arch.layers):
+        whole = layer < arch.layers - 1 or arch.pooling != "last"
+        lstm = keras.layers.LSTM(arch.units, return_sequences=whole, name=f"lstm_{layer + 1}")
+        if arch.bidirectional:
+            lstm = keras.layers.Bidirectional(lstm, name=f"bidirectional_{layer + 1}")
+        steps = lstm(steps)
+    pooled = []
+    if "mean" in arch.pooling:
+        pooled.append(keras.layers.GlobalAveragePooling1D(name="mean")(steps))  # over the steps that are not masked
+    if "max" in arch.pooling:
+        if masked:  # Keras's layer takes no mask
+            inside = keras.ops.expand_dims(keras.ops.not_equal(tokens, 0), -1)
+            steps = keras.ops.where(inside, steps, _BELOW)
+        pooled.append(keras.layers.GlobalMaxPooling1D(name="max")(steps))
+    features = steps if not pooled else pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
+    network = keras.Model(tokens, keras.layers.Dense(arch.outputs, name="dense")(features), name="gatewise")
+    network.get_layer("embedding").set_weights([parameters["embedding.weight"]])
+    for layer in range(arch.layers):
+        arrays: list[Array] = []
+        for _, _, name in (one for one in arch.lstms() if one[0] == layer):
+            parts = (parameters[f"{name}.{part}"] for part in ("weight_ih", "weight_hh", "bias"))
+            arrays += to_keras_arrays(Weights(*parts))
+        network.get_layer(f"{'bidirectional' if arch.bidirectional else 'lstm'}_{layer + 1}").set_weights(arrays)
+    network.get_layer("dense").set_weights([parameters["dense.weight"].T, parameters["dense.bias"]])
+    return network
+
+
+def parameters_of(network: Any, pooling: str, padding: str, max_length: int) -> tuple[Architecture, dict[str, Array]]:
+    """The architecture and the float32 parameters of a keras.Model with one Embedding, LSTM or Bidirectional(LSTM)
+    layers of equal units, and one Dense. Raises InputError for other layers.
+    """
+    layers = getattr(network, "layers", None)
+    if not isinstance(layers, list):
+        raise InputError(f"{quote(type(network).__name__)} is not a Keras model")
+    embedding, dense = (_only(layers, name) for name in ("Embedding", "Dense"))
+    lstms = [one for one in layers if type(one).__name__ in ("LSTM", "Bidirectional")]
+    if not lstms:
+        raise InputError("the Keras model has no LSTM layer")
+    found = [_weights_of(one) for one in lstms]
+    shapes = {(len(one), one[0].weight_hh.shape) for one in found}
+    if len(shapes) != 1:
+        raise InputError("the LSTM layers of the Keras model differ in units or directions")
+    directions, (_, units) = shapes.pop()
+    vocab_size, embedding_dim = embedding.get_weights()[0].shape
+    kernel, *bias = dense.get_weights()
+    arch = Architecture(
+        "tokens",
+        vocab_size,
+        embedding_dim,
+        units,
+        len(lstms),
+        directions == 2,
+        cast(Any, pooling),
+        kernel.shape[1],
+        max_length,
+        padding=cast(Any, padding),
+    )
+    parameters = {"embedding.weight": np.asarray(embedding.get_weights()[0], np.float32)}
+    for (layer, direction, name), (place, one) in zip(
+        arch.lstms(), ((place, one) for place, every in enumerate(found) for one in every), strict=True
+    ):
+        assert layer == place, f"{name} is of layer {place}, {direction}"
+        zero = np.zeros(4 * units, np.float32)
+        parts = (one.weight_ih, one.weight_hh, zero if one.bias is None else one.bias)
+        for part, array in zip(("weight_ih", "weight_hh", "bias"), parts, strict=True):
+            parameters[f"{name}.{part}"] = array.astype(np.float32)
+    parameters["dense.weight"] = np.asarray(kernel.T, np.float32)
+    parameters["dense.bias"] = np.asarray(bias[0], np.float32) if bias else np.zeros(arch.outputs, np.float32)
+    return arch, parameters
+
+
+def outputs_of(network: Any, sequences: Sequence[Array]) -> list[Array]:
+    """What the model returns for token ids, each (T,), one at a time, as (outputs,) float64 logits: of a Dense with a
+    sigmoid or softmax, what these were applied to, up to a constant. Raises InputError for another activation.
+    """
+    activation = getattr(_only(network.layers, "Dense").activation, "__name__", "linear")
+    if activation not in ("linear", "sigmoid", "softmax"):
+        raise InputError(f"the Dense layer has the activation {quote(activation)}, not sigmoid, softmax or none")
+    found = []
+    for ids in sequences:
+        try:
+            output = _keras().ops.convert_to_numpy(network(ids.astype(np.int32)[None], training=False))
+        except Exception as error:  # each backend has its own
+            raise InputError(
+                f"the Keras model cannot be called with a batch of token ids: {quote(error, 200)}"
+            ) from None
+        numbers = np.asarray(output, np.float64).reshape(-1)
+        if activation != "linear":
+            numbers = np.log(numbers) - (np.log1p(-numbers) if activation == "sigmoid" else np.log(numbers).mean())
+        found.append(numbers)
+    return found
+
+
+def _weights_of(layer: Any) -> list[Weights]:
+    """The weights of each direction. Raises InputError for settings that gatewise does not compute."""
+    kind, config = type(layer).__name__, layer.get_config()
+    halves = [layer]
+    if kind == "Bidirectional":
+        if config.get("merge_mode") != "concat":
+            raise InputError(f"layer {quote(layer.name)}: gatewise computes merge_mode 'concat' only")
+        halves = [layer.forward_layer, layer.backward_layer]
+    found = []
+    for place, half in enumerate(halves):
+        settings = half.get_config() if type(half).__name__ == "LSTM" else {}
+        wanted = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": place == 1}
+        for name, value in wanted.items():
+            if settings.get(name) != value:
+                raise InputError(f"layer {quote(layer.name)}: gatewise computes {name}={value!r} only")
+        found.append(from_keras_arrays(*(np.asarray(array, np.float32) for array in half.get_weights())))
+    return found
+
+
+def _only(layers: Sequence[Any], name: str) -> Any:
+    found = [one for one in layers if type(one).__name__ == name]
+    if len(found) != 1:
+        raise InputError(f"the Keras model has {len(found)} layers of type {name}; it must have one")
+    return found[0]
+
+
+def _keras() -> Any:
+    try:
+        return import_module("keras")
+    except ImportError as error:
+        raise InputError("a Keras model needs Keras and a backend: pip install keras torch") from error

@@ -1,0 +1,145 @@
+"""`Model.to_keras` and `gw.from_keras`: equal logits both ways, for files that Keras saved too."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise.errors import InputError
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import TextPreprocessor
+from gatewise.network.architecture import Architecture
+from gatewise.text import TokenEncoding
+from gatewise.types import Array
+from tests.explain.random_net import parameters_of
+
+WORDS = ["[PAD]", "[UNK]", *(f"w{n}" for n in range(28))]
+# Keras's own variables, on the torch backend, under NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+
+def model_of(seed: int = 0, **changes: Any) -> Model:
+    settings: dict[str, Any] = {"inputs": "tokens", "vocab_size": len(WORDS), "embedding_dim": 5, "units": 6, **changes}
+    arch = Architecture(**settings)
+    classes = ("a", "b") if arch.outputs == 1 else tuple("abc")
+    return Model(arch, parameters_of(arch, seed), TextPreprocessor(TokenEncoding.of_words(WORDS)), classes)
+
+
+def texts_of(count: int, longest: int, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS[2:], int(rng.integers(1, longest + 1)))) for _ in range(count)]
+
+
+def padded(model: Model, texts: list[str]) -> Array:
+    """(n, T): at the end, or in front up to max_length."""
+    sequences = model.preprocessor.encode_batch(texts)
+    front, longest = model.architecture.padding == "pre", max(len(one) for one in sequences)
+    width = model.architecture.max_length if front else longest
+    return np.stack([np.pad(one, (width - len(one), 0) if front else (0, width - len(one))) for one in sequences])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pooling": "last"},
+        {"pooling": "mean", "bidirectional": True},
+        {"pooling": "max", "layers": 2},
+        {"pooling": "mean+max", "bidirectional": True, "layers": 2, "outputs": 3},
+        {"pooling": "last", "bidirectional": True, "layers": 2},
+        {"padding": "pre", "max_length": 20},
+        {"padding": "pre", "max_length": 20, "layers": 2},
+    ],
+)
+def test_both_ways(keras: ModuleType, tmp_path: Path, changes: dict[str, Any]) -> None:
+    model = model_of(**changes)
+    network, texts = model.to_keras(), texts_of(200, 20)
+    logits = network.predict(padded(model, texts), verbose=0)
+    assert np.abs(logits - model.logits(texts)).max() < 1e-5
+    network.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    arch = model.architecture
+    again = gw.from_keras(
+        loaded, WORDS, model.classes, pooling=arch.pooling, padding=arch.padding, max_length=arch.max_length
+    )
+    assert again.architecture == arch
+    assert np.array_equal(again.logits(texts), model.logits(texts))
+
+
+@pytest.mark.parametrize(("activation", "outputs"), [("sigmoid", 1), ("softmax", 3), ("softmax", 2), (None, 1)])
+def test_the_model_of_a_tutorial(keras: ModuleType, activation: str | None, outputs: int) -> None:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((12,)),
+            layers.Embedding(len(WORDS), 4),
+            layers.SpatialDropout1D(0.2),
+            layers.LSTM(7, dropout=0.2, recurrent_dropout=0.2),
+            layers.Dropout(0.5),
+            layers.Dense(outputs, activation=activation),
+        ]
+    )
+    classes = ["no", "yes"] if outputs < 3 else ["a", "b", "c"]
+    model = gw.from_keras(network, WORDS, classes, padding="pre", max_length=12)
+    texts = texts_of(50, 12)
+    output = network.predict(padded(model, texts), verbose=0)
+    found = model.predict_proba(texts)
+    if activation == "softmax":
+        assert np.abs(found - output).max() < 1e-5
+    else:
+        p = output[:, 0] if activation else 1 / (1 + np.exp(-output[:, 0]))
+        assert np.abs(found[:, 1] - p).max() < 1e-5
+    assert len(model.explain(texts[0]).scores) == len(texts[0].split())
+
+
+def test_what_has_no_counterpart_is_refused(keras: ModuleType) -> None:
+    layers = keras.layers
+    rng = np.random.default_rng(0)
+
+    def network(*parts: Any, mask: bool = True) -> Any:
+        made = keras.Sequential([keras.Input((None,)), layers.Embedding(len(WORDS), 4, mask_zero=mask), *parts])
+        for layer in made.layers:
+            layer.set_weights([rng.normal(size=array.shape) for array in layer.get_weights()])
+        return made
+
+    for made, message in (
+        (network(layers.LSTM(3, activation="relu"), layers.Dense(1)), "activation='tanh' only"),
+        (network(layers.GRU(3), layers.Dense(1)), "no LSTM layer"),
+        (network(layers.LSTM(3), layers.Dense(2), layers.Dense(1)), "2 layers of type Dense"),
+        (network(layers.LSTM(3), layers.Dense(1, activation="tanh")), "activation 'tanh'"),
+        (network(layers.Bidirectional(layers.LSTM(3), merge_mode="sum"), layers.Dense(1)), "merge_mode"),
+        (network(layers.LSTM(3, return_sequences=True), layers.LSTM(4), layers.Dense(1)), "differ in units"),
+        (network(layers.LSTM(3), layers.LayerNormalization(), layers.Dense(1)), "a logit differs"),
+    ):
+        with pytest.raises(InputError, match=message):
+            gw.from_keras(made, WORDS, ["no", "yes"])
+    with pytest.raises(InputError, match="a logit differs"):
+        gw.from_keras(network(layers.LSTM(3), layers.Dense(1)), WORDS, ["no", "yes"], pooling="mean")
+    with pytest.raises(InputError, match="is not a Keras model"):
+        gw.from_keras("model.keras", WORDS, ["no", "yes"])
+    with pytest.raises(InputError, match="gate="):
+        model_of(gate="binary").to_keras()
+    bundled = gw.load()
+    with pytest.raises(InputError, match="network_only=True"):
+        bundled.to_keras()
+
+
+def test_the_network_of_an_ensemble(keras: ModuleType) -> None:
+    bundled = gw.load()
+    network, text = bundled.to_keras(network_only=True), "A film to see twice."
+    logits = network.predict(padded(bundled, [text]), verbose=0)
+    alone = replace(bundled, ngrams=None)
+    assert np.abs(logits - alone.logits([text])).max() < 1e-4
+
+
+def test_without_keras_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(InputError, match="pip install keras"):
+        model_of().to_keras()
