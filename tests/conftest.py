@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,12 @@ def _file(name: str) -> Path:
     if not path.is_file():
         pytest.skip(f"{name} is not in ../shared/data")
     return path
+
+
+# Also where the tests run in the background or under nohup, whose processes ignore these signals: a program that was
+# started so keeps ignoring them.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    signal.signal(_number, _handler)
 
 
 @pytest.fixture(scope="session")
