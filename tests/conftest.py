@@ -28,8 +28,9 @@ def _file(name: str) -> Path:
 
 # Also where the tests run in the background or under nohup, whose processes ignore these signals: a program that was
 # started so keeps ignoring them.
-for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-    signal.signal(_number, _handler)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

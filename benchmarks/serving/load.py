@@ -18,8 +18,9 @@ _WARMUP = 300  # requests before a round that do not count
 
 def run(model: Path, texts: Sequence[str], count: int, clients: int, rounds: int) -> dict[str, object]:
     """Start the servers, measure, print, stop them; the results."""
-    servers = _start(model)
+    servers: list[Server] = []
     try:
+        _start(model, servers)
         rates: dict[str, list[float]] = {server.name: [] for server in servers}
         for number in range(rounds):
             for server in servers[:: 1 if number % 2 == 0 else -1]:
@@ -46,15 +47,16 @@ def run(model: Path, texts: Sequence[str], count: int, clients: int, rounds: int
             server.stop()
 
 
-def _start(model: Path) -> list[Server]:
-    servers = [gatewise(model), gatewise(model, ["--max-batch", "1"]), gatewise(model, ["--threads", "2"])]
+def _start(model: Path, servers: list[Server]) -> None:
+    """Start the servers one by one; those before one that fails are in the list, to be stopped."""
+    for flags in ([], ["--max-batch", "1"], ["--threads", "2"]):
+        servers.append(gatewise(model, flags))
     for way, threads in (("threads", 1), ("async", 1), ("async", 2)):
         try:
             servers.append(onnx(model.parent, way, threads))
         except ContenderUnavailable as reason:
             print(f"without ONNX Runtime: {reason}")
             break
-    return servers
 
 
 def _part(texts: Sequence[str], count: int, number: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -79,7 +80,10 @@ def onnx(folder: Path, way: str, threads: int) -> Server:
     env = environment(threads, {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"})
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=env)
     assert process.stdout is not None
-    port = int(process.stdout.readline())
+    line = process.stdout.readline()
+    if not line:
+        raise ContenderUnavailable(f"its server ended with exit code {process.wait()}: {shlex.join(command)}")
+    port = int(line)
     time.sleep(1)
     return Server(f"ONNX Runtime, {way}, {threads} thread{'s' * (threads > 1)}", process, port)
 

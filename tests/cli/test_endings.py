@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,6 @@ def busy():
 sys.argv = ["gatewise", "busy"]
 cli.main()
 """
-
-
-@pytest.fixture(autouse=True)
-def default_hangup() -> Iterator[None]:
-    """SIGHUP ends a process here, also where these tests run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -99,6 +99,22 @@ def test_the_model_of_a_tutorial(keras: ModuleType, activation: str | None, outp
     assert len(model.explain(texts[0]).scores) == len(texts[0].split())
 
 
+def test_large_logits_are_compared(keras: ModuleType) -> None:
+    """A float32 probability of 1 tells nothing of its logit: the check must not read it from there."""
+    layers = keras.layers
+    network = keras.Sequential(
+        [keras.Input((12,)), layers.Embedding(len(WORDS), 4), layers.LSTM(7), layers.Dense(1, activation="sigmoid")]
+    )
+    rng = np.random.default_rng(0)
+    network.set_weights([10 * rng.normal(size=array.shape) for array in network.get_weights()])
+    model = gw.from_keras(network, WORDS, ["no", "yes"], padding="pre", max_length=12)
+    texts = texts_of(50, 12)
+    assert np.abs(model.logits(texts)).max() > 30
+    output = network.predict(padded(model, texts), verbose=0)[:, 0]
+    assert np.abs(model.predict_proba(texts)[:, 1] - output).max() < 1e-5
+    assert network.layers[-1].activation is keras.activations.sigmoid, "it is as it was"
+
+
 def test_what_has_no_counterpart_is_refused(keras: ModuleType) -> None:
     layers = keras.layers
     rng = np.random.default_rng(0)

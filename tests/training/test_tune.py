@@ -72,6 +72,33 @@ def test_a_search_continues_from_its_file_and_refuses_another_one(tmp_path: Path
     assert file.read_bytes().startswith(before)
 
 
+def test_a_search_is_that_of_its_rows_groups_weights_and_times(tmp_path: Path) -> None:
+    """A long array is shown with an ellipsis, so that its text does not tell it from another."""
+    n = 1200
+    groups, weights, times = np.arange(n) // 2, np.ones(n), np.arange(n, dtype=float)
+    rows = [f"a {'good' if k % 2 else 'bad'} film {k}" for k in range(n)]
+    labels = ["yes" if k % 2 else "no" for k in range(n)]
+
+    def run(number: int, **changes: Any) -> None:
+        given = {
+            "groups": groups,
+            "sample_weight": weights,
+            "times": times,
+            "split": "time",
+            **FIXED,
+            "epochs": 1,
+            **changes,
+        }
+        tune(rows, labels, trials=1, search={"units": [2, 3]}, recipe="fast", storage=tmp_path / f"{number}", **given)
+
+    for number, (name, array) in enumerate({"groups": groups, "sample_weight": weights, "times": times}.items()):
+        run(number)
+        other = array.copy()
+        other[n // 2] += 1
+        with pytest.raises(InputError, match="trials of another search"):
+            run(number, **{name: other})
+
+
 @pytest.mark.parametrize("content", [b"no journal\n", b'{"op_code": 99}\n', b"[]\n" * 3, b"\xff\xfe\n{}\n"])
 def test_a_file_that_holds_no_trials_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "trials.jsonl"

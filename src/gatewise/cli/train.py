@@ -336,12 +336,13 @@ def changed_fields(
 def _as_options(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Changed fields as options of `gatewise train`."""
     own = {option_name: changes[name] for name, option_name in _OPTIONS.items() if name in changes}
-    others = [
-        f"{name}={str(value).lower() if isinstance(value, bool) else value}"
-        for name, value in changes.items()
-        if name not in _OPTIONS
-    ]
+    others = settings_of({name: value for name, value in changes.items() if name not in _OPTIONS})
     return own | ({"set": others} if others else {})
+
+
+def settings_of(changes: Mapping[str, Any]) -> list[str]:
+    """Fields as values of --set, which read as the same values."""
+    return [f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changes.items()]
 
 
 def _stem(source: str) -> str:

@@ -29,7 +29,7 @@ from gatewise.cli.arguments import (
 )
 from gatewise.cli.inputs import TableOptions, read_source
 from gatewise.cli.output import print_json
-from gatewise.cli.train import changed_fields
+from gatewise.cli.train import changed_fields, settings_of
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -106,7 +106,6 @@ def tune(
     space = parsed_search(search or [])
     splits = read_source(sources, data, table)
     shown_options = {**vars(table), "data": data, "pretrained": pretrained, "seed": seed or None}
-    fixed = [f"{key}={_text(value)}" for key, value in changes.items()]
     result = run(
         splits.train,
         search=space or None,
@@ -119,13 +118,13 @@ def tune(
         out=out,
         overwrite=overwrite,
         on_trial=None if as_json else _print_trial,
-        command=command_line("tune", *sources, trials=trials, search=search, recipe=name, set=fixed, **shown_options),
+        command=command_line(
+            "tune", *sources, trials=trials, search=search, recipe=name, set=settings_of(changes), **shown_options
+        ),
         **changes,
     )
-    settings = [f"{key}={_text(value)}" for key, value in result.settings.items()]
-    again = command_line(
-        *("train", *sources, "--recipe", result.recipe.name), **shown_options, set=[*fixed, *settings], out="DIR"
-    )
+    every = settings_of({**changes, **result.settings})
+    again = command_line("train", *sources, recipe=result.recipe.name, **shown_options, set=every, out="DIR")
     if as_json:
         rows = [vars(trial) for trial in result.trials]
         print_json({"recipe": result.recipe.name, "settings": result.settings, "loss": result.loss, "trials": rows})
@@ -167,9 +166,4 @@ def _print_trial(trial: Trial) -> None:
 
 def _line(trial: Trial) -> str:
     loss = trial.state if trial.loss is None else f"loss {trial.loss:.4f}"
-    settings = " ".join(f"{key}={_text(value)}" for key, value in trial.settings.items())
-    return f"trial {trial.number:3}  {loss:13}  {trial.seconds:6.1f} s  {settings}"
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"trial {trial.number:3}  {loss:13}  {trial.seconds:6.1f} s  {' '.join(settings_of(trial.settings))}"

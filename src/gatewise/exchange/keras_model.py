@@ -107,25 +107,22 @@ def parameters_of(network: Any, pooling: str, padding: str, max_length: int) -> 
 
 
 def outputs_of(network: Any, sequences: Sequence[Array]) -> list[Array]:
-    """What the model returns for token ids, each (T,), one at a time, as (outputs,) float64 logits: of a Dense with a
-    sigmoid or softmax, what these were applied to, up to a constant. Raises InputError for another activation.
+    """The logits (outputs,) float64 of token ids, each (T,), one at a time: what the sigmoid or softmax of the Dense is
+    applied to, if it has one. Raises InputError for another activation.
     """
-    activation = getattr(_only(network.layers, "Dense").activation, "__name__", "linear")
-    if activation not in ("linear", "sigmoid", "softmax"):
-        raise InputError(f"the Dense layer has the activation {quote(activation)}, not sigmoid, softmax or none")
-    found = []
-    for ids in sequences:
-        try:
-            output = _keras().ops.convert_to_numpy(network(ids.astype(np.int32)[None], training=False))
-        except Exception as error:  # each backend has its own
-            raise InputError(
-                f"the Keras model cannot be called with a batch of token ids: {quote(error, 200)}"
-            ) from None
-        numbers = np.asarray(output, np.float64).reshape(-1)
-        if activation != "linear":
-            numbers = np.log(numbers) - (np.log1p(-numbers) if activation == "sigmoid" else np.log(numbers).mean())
-        found.append(numbers)
-    return found
+    keras, dense = _keras(), _only(network.layers, "Dense")
+    activation = dense.activation
+    name = getattr(activation, "__name__", type(activation).__name__)
+    if name not in ("linear", "sigmoid", "softmax"):
+        raise InputError(f"the Dense layer has the activation {quote(name)}, not sigmoid, softmax or none")
+    dense.activation = keras.activations.linear  # near 0 and 1, a float32 probability does not tell its logit
+    try:
+        outputs = [network(ids.astype(np.int32)[None], training=False) for ids in sequences]
+    except Exception as error:  # each backend has its own
+        raise InputError(f"the Keras model cannot be called with a batch of token ids: {quote(error, 200)}") from None
+    finally:
+        dense.activation = activation
+    return [np.asarray(keras.ops.convert_to_numpy(one), np.float64).reshape(-1) for one in outputs]
 
 
 def _weights_of(layer: Any) -> list[Weights]:

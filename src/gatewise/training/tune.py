@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from gatewise.data.labelled import Labelled
+from gatewise.data.unlabelled import Unlabelled
 from gatewise.errors import DataWarning, InputError, MissingExtra, TrainingError, counted, quote
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
@@ -46,6 +47,7 @@ class Trial:
     loss: float | None
     """Validation loss of the model; None where the trial did not end."""
     state: Literal["complete", "stopped early", "failed"]
+    """Stopped early: its loss was worse than that of others, or not finite, or the time was over."""
     seconds: float
 
 
@@ -323,17 +325,26 @@ def _identity(
     options: Mapping[str, Any],
 ) -> str:
     """A hash of all that the loss of a trial depends on, besides its settings."""
-    validation = options.get("validation")
     parts = {
-        "data": data.fingerprint(),
+        "data": _content(data),
         "recipe": asdict(recipe),
         "pretrained": None if pretrained is None else pretrained.fingerprint(),
         "seed": seed,
-        "search": {name: list(values) for name, values in sorted(space.items())},
-        "validation": validation.fingerprint() if isinstance(validation, Labelled) else repr(validation),
-        "options": {name: repr(value) for name, value in sorted(options.items()) if name != "validation"},
+        "search": {name: repr(values) for name, values in space.items()},  # a range is not a list of its ends
+        "options": {name: _content(value) for name, value in options.items()},
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _content(value: Any) -> Any:
+    """All of a value, for JSON; the `repr` of a long array leaves numbers out."""
+    if isinstance(value, Labelled):
+        return [value.fingerprint(), *(part.tolist() for part in (value.groups, value.sample_weight, value.time))]
+    if isinstance(value, Unlabelled):
+        return value.fingerprint()
+    if hasattr(value, "tolist"):  # an array, or a column of a data frame
+        value = value.tolist()
+    return [_content(one) for one in value] if isinstance(value, list | tuple) else repr(value)
 
 
 def _optuna() -> ModuleType:
