@@ -155,6 +155,16 @@ def test_a_killed_run_is_resumed(run: Run, inputs: Path, keras_folder: Path, out
     assert run(*words, "--resume").exit_code == 0
 
 
+def test_a_kill_after_a_file_got_its_name_leaves_nothing(run: Run, inputs: Path, keras_folder: Path) -> None:
+    """The Arrow stream from which a Parquet file is made is removed after the file has its name."""
+    words = command(keras_folder, "--format", "parquet")
+    assert run(*words).exit_code == 0
+    whole = sorted(os.listdir("out"))
+    Path("out/.part-00000-00001.parquet").write_bytes(b"stream")
+    assert run(*words, "--resume").exit_code == 0
+    assert sorted(os.listdir("out")) == whole
+
+
 def test_another_run_is_not_continued(run: Run, inputs: Path, keras_folder: Path, tokens_folder: Path) -> None:
     assert run(*command(keras_folder)).exit_code == 0
     Path("out/part-00000-00001.csv").unlink()

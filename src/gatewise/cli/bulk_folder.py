@@ -115,7 +115,13 @@ class FolderPrediction:
             raise
         finally:
             self._progress.clear()
+        self._remove_leftovers()
         return Written(self._rows, self._files, self._before)
+
+    def _remove_leftovers(self) -> None:
+        """Remove the hidden files of complete ones: a kill between the last two steps of a Parquet file leaves one."""
+        for name in self._pieces():
+            (self.out / f".{name}").unlink(missing_ok=True)
 
     def _place(self, row: int) -> tuple[int, int]:
         return self.reader.file, row // self.rows_per_file
