@@ -14,11 +14,10 @@ from benchmarks.machine import cores
 
 MAX_OTHER_LOAD = 0.1  # processors during a case: with more, two threads on two processors lose much of one
 
-# It ends with its parent, also where the parent is killed.
+# It ends with its parent, also where the parent is killed, before the first line too.
 _LOOP = """
-import os
-parent = os.getppid()
-while os.getppid() == parent:
+import os, sys
+while os.getppid() == int(sys.argv[1]):
     for _ in range(1_000_000):
         pass
 """
@@ -30,7 +29,7 @@ def busy_processes(count: int | None = None) -> Iterator[None]:
     processes = []
     try:
         for _ in range(cores() - 1 if count is None else count):
-            processes.append(subprocess.Popen([sys.executable, "-c", _LOOP]))
+            processes.append(subprocess.Popen([sys.executable, "-c", _LOOP, str(os.getpid())]))
         yield
     finally:
         for process in processes:
