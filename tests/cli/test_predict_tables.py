@@ -190,16 +190,19 @@ def big_table(path: Path, n: int = 3_000) -> list[str]:
     return texts
 
 
-SLOW = """
-import sys, time
+KILLED_IN_FOURTH_BATCH = """
+import os, signal, sys
 import gatewise.cli, gatewise.cli.bulk as bulk
 bulk._FLUSH_SECONDS = 0
 from gatewise.model.model import Model
-fast = Model.logits
-def slow(self, inputs):
-    time.sleep(0.03)
-    return fast(self, inputs)
-Model.logits = slow
+logits, n = Model.logits, 0
+def killed(self, inputs):
+    global n
+    n += 1
+    if n == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return logits(self, inputs)
+Model.logits = killed
 sys.argv = ["gatewise", "predict", *sys.argv[1:]]
 gatewise.cli.main()
 """
@@ -209,17 +212,11 @@ gatewise.cli.main()
 def test_a_killed_run_is_resumed(run: Run, table: Path, keras_folder: Path, name: str) -> None:
     big_table(Path("big.csv"))
     assert run("predict", keras_folder, "big.csv", "-o", f"whole-{name}").exit_code == 0
-    child = subprocess.Popen([sys.executable, "-c", SLOW, str(keras_folder), "big.csv", "-o", name])
-    state = Path(f"{name}.part.json")
-    for _ in range(2_000):
-        if state.exists() and json.loads(state.read_text())["rows"] >= 512:
-            break
-        time.sleep(0.01)
-    os.kill(child.pid, signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
+    words = [str(keras_folder), "big.csv", "-o", name]
+    child = subprocess.run([sys.executable, "-c", KILLED_IN_FOURTH_BATCH, *words], check=False)
+    assert child.returncode == -signal.SIGKILL
     assert not Path(name).exists()
-    rows = json.loads(state.read_text())["rows"]
-    assert 512 <= rows < 3_000
+    assert 512 <= json.loads(Path(f"{name}.part.json").read_text())["rows"] < 3_000
     with open(f"{name}.part", "ab") as file:
         file.write(b"half a row")  # of a batch that the state does not name
     assert "--resume continues it" in refused(run, "predict", keras_folder, "big.csv", "-o", name)
