@@ -21,12 +21,17 @@ from typer.testing import CliRunner
 
 from gatewise.cli import app
 
-PAGES = [page for name in ("bulk", "data", "exchange", "series") if (page := ROOT / "docs" / f"{name}.md").exists()]
+PAGES = [
+    page for name in ("bulk", "data", "exchange", "scale", "series") if (page := ROOT / "docs" / f"{name}.md").exists()
+]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that use these packages, which the tests do not require, run where they are installed.
 OPTIONAL = {"ray": r"^import ray|--ray ", "dask": r"^import dask", "keras": r"^import keras"}
-# `gatewise` in a block is this environment's.
-SHELL = 'set -euo pipefail\ngatewise() { "$PYTHON" -m gatewise "$@"; }\n'
+# `gatewise` and `torchrun` in a block are this environment's.
+SHELL = """set -euo pipefail
+gatewise() { "$PYTHON" -m gatewise "$@"; }
+torchrun() { "$PYTHON" -m torch.distributed.run "$@"; }
+"""
 
 
 def words_of(line: str) -> list[str] | None:

@@ -14,7 +14,7 @@ import pytest
 from gatewise.errors import ModelFileError, TrainingError
 from gatewise.storage import metadata_of, tensors_from_bytes, tensors_to_bytes
 from gatewise.training.callback import EpochLog
-from gatewise.training.checkpoint import FILE, Progress, read_checkpoint, write_checkpoint
+from gatewise.training.checkpoint import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.optim import Adam
 from gatewise.training.soft_labels import load_soft_labels, save_soft_labels
 
@@ -30,8 +30,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path) -> tuple[Progress[EpochLog], Any]:
-    return read_checkpoint(folder, IDENTITY, EpochLog, GROUPS, Adam(WEIGHTS))
+def read(folder: Path, identity: str = IDENTITY) -> tuple[Progress[EpochLog], Any]:
+    return parse_checkpoint(read_verified(folder / FILE)[0], folder, identity, EpochLog, GROUPS, Adam(WEIGHTS))
 
 
 def test_it_comes_back(folder: Path) -> None:
@@ -39,7 +39,7 @@ def test_it_comes_back(folder: Path) -> None:
     assert progress == Progress(2, 7, 0, 3.5, 4, 2, 1.5, 1, [EpochLog(1, 0.5, 0.75, 0.25, None, 1.5, True)])
     assert groups["best"]["w"].tobytes() == WEIGHTS["w"].tobytes()
     with pytest.raises(TrainingError, match="another run: it differs in seed"):
-        read_checkpoint(folder, json.dumps({"seed": 4, "sha256": "0" * 64}), EpochLog, GROUPS, Adam(WEIGHTS))
+        read(folder, json.dumps({"seed": 4, "sha256": "0" * 64}))
 
 
 def test_any_damage_is_refused(folder: Path) -> None:

@@ -21,7 +21,7 @@ from gatewise.model.pretrained import PretrainedLM, PretrainedMetadata, load_pre
 from gatewise.network.architecture import language_model_shapes
 from gatewise.storage import load_folder, metadata_of, save_folder, tensors_from_bytes, tensors_to_bytes
 from gatewise.training.callback import EpochLog
-from gatewise.training.checkpoint import FILE, Progress, read_checkpoint, write_checkpoint
+from gatewise.training.checkpoint import FILE, Progress, parse_checkpoint, read_verified, write_checkpoint
 from gatewise.training.optim import Adam
 from tests.exchange.random_models import TOKENS, random_inputs, random_model
 from trust.attack import Attack
@@ -231,7 +231,9 @@ def _checkpoint(rng: Rng, folder: Path) -> str | None:
     if kind < 4 and file.read_bytes() == raw:
         forged = True
     try:
-        progress, groups = read_checkpoint(folder, IDENTITY, EpochLog, GROUPS, Adam(WEIGHTS))
+        progress, groups = parse_checkpoint(
+            read_verified(folder / FILE)[0], folder, IDENTITY, EpochLog, GROUPS, Adam(WEIGHTS)
+        )
     except GatewiseError as error:
         return bad_message(error)
     if not forged:

@@ -8,21 +8,19 @@ the same paths.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatewise.cli.bulk_folder import ROWS_PER_FILE, STATE
 from gatewise.cli.predictions import PredictionColumns
+from gatewise.cli.ray_session import import_ray, ray_session
 from gatewise.data.tables import DELIMITERS, open_table, table_suffix
-from gatewise.errors import DataError, GatewiseError, InputError, MissingExtra, quote
+from gatewise.errors import DataError, InputError, quote
 from gatewise.model.prediction_columns import column_names
 from gatewise.scorer import Scorer
 from gatewise.storage.atomic import reason, scratch_folder, swap_in, sync_folder
@@ -71,7 +69,9 @@ class RayPrediction:
             columns = [table.column(name, "--keep") for name in self.keep or table.columns]
             text = [table.column(name, "--text") for name in self.text]
             delimiter = table.delimiter
-        ray = _ray()
+        import_ray("pyarrow", "ray.data")
+        import ray.data
+
         names = column_names(self.model.target, self.every)
         new = PredictionColumns(self.model, self.every, columns).names
         scorer = {
@@ -84,7 +84,12 @@ class RayPrediction:
         }
         read = list(dict.fromkeys([*columns, *text]))
         with scratch_folder(self.out.resolve().parent) as scratch:
-            with _started(ray, self.address, self.workers) as workers:
+            cpus = None if self.workers is None else self.workers + 1
+            with ray_session(self.address, cpus, {"GATEWISE_THREADS": "1"}) as cpus:
+                workers = self.workers or max(1, cpus - 1)
+                context = ray.data.DataContext.get_current()
+                context.execution_options.preserve_order = True
+                context.enable_progress_bars = False
                 data = self._read(ray, read, delimiter).repartition(target_num_rows_per_block=_BLOCK_ROWS)
                 data = data.map_batches(
                     Scorer,
@@ -159,74 +164,3 @@ class RayPrediction:
         if old is not None:
             shutil.rmtree(old)
         return Written(rows, len(files), missing)
-
-
-def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its authors otherwise
-    try:
-        import pyarrow
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise MissingExtra(error.name or "ray", "ray", "--ray") from None
-    assert pyarrow
-    return ray
-
-
-@contextmanager
-def _started(ray: Any, address: str, workers: int | None) -> Iterator[int]:
-    """Ray, connected or started, and quiet: the number of actors. Errors of the block become errors of one line."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    local = address == "local"
-    options: dict[str, Any] = {"include_dashboard": False} if local else {}
-    if local and workers is not None:
-        options["num_cpus"] = workers + 1
-    _check_address(address)
-    try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"GATEWISE_THREADS": "1"}},
-            **options,
-        )
-    except (Exception, SystemExit) as error:
-        raise InputError(f"--ray {quote(address)}: {quote(error, 300)[1:-1]}") from None
-    try:
-        context = ray.data.DataContext.get_current()
-        context.execution_options.preserve_order = True
-        context.enable_progress_bars = False
-        yield workers or max(1, int(ray.cluster_resources().get("CPU", 2)) - 1)
-    except GatewiseError:
-        raise
-    except Exception as error:
-        raise _one_line(error) from None
-    finally:
-        ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Raise InputError where nothing listens at host:port: Ray itself tries for minutes, and ends the process."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), _SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(f"--ray {quote(address)}: cannot be reached: {error}") from None
-
-
-def _one_line(error: BaseException) -> GatewiseError:
-    """The error of gatewise that a worker raised, or the last line of Ray's."""
-    seen: list[BaseException] = []
-    todo: list[BaseException | None] = [error]
-    while todo:
-        one = todo.pop()
-        if one is None or one in seen:
-            continue
-        if isinstance(one, GatewiseError):
-            return type(one)(str(getattr(one, "cause", one)))
-        seen.append(one)
-        todo += [one.__cause__, getattr(one, "cause", None)]
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return DataError(f"--ray: {quote(lines[-1] if lines else type(error).__name__, 300)[1:-1]}")

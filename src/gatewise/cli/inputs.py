@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -68,6 +69,10 @@ class TableOptions:
             skip_bad_rows=self.skip_bad_rows,
             one_class=self.one_class,
         )
+
+    def listing_in(self, skip_bad_rows: str | None, rank: int) -> TableOptions:
+        """With the bad rows listed in that file; process number `rank` of a run, if not the first, lists none."""
+        return replace(self, skip_bad_rows=os.devnull if skip_bad_rows and rank else skip_bad_rows)
 
     def _series(self, sources: Sequence[str]) -> Labelled:
         for name in ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows"):

@@ -18,9 +18,11 @@ from gatewise.cli.arguments import (
     option,
 )
 from gatewise.cli.output import console, print_json
+from gatewise.cli.processes import RayWorkersOption, in_processes
 from gatewise.errors import printable
 
 
+@in_processes
 def pretrain(
     texts: Annotated[
         list[str],
@@ -44,6 +46,7 @@ def pretrain(
     seed: Annotated[int, typer.Option("--seed", help="Random seed of weights, order, sampling, dropout.")] = 0,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
+    ray: RayWorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a language model on unlabelled texts: `gatewise train --pretrained` fine-tunes it.
@@ -56,13 +59,17 @@ def pretrain(
     from gatewise.data import read_texts
     from gatewise.training import pretrain as run
     from gatewise.training import pretrain_recipe
+    from gatewise.training.distributed import current
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.run import RunFolder
 
     recipe = (
         pretrain_recipe(size, minutes) if epochs is None else pretrain_recipe(size or "medium", minutes, epochs=epochs)
     )
-    folder = RunFolder.of(out, resume, overwrite)  # an error stops the command before it reads the texts
+    communicator = current()
+    folder = RunFolder.of(
+        out, resume, overwrite, communicator.rank
+    )  # an error stops the command before it reads the texts
     corpus = read_texts(texts, data=data, text=text or "text")
     command = command_line(
         *("pretrain", *texts),
@@ -75,7 +82,18 @@ def pretrain(
         seed=seed or None,
     )
     progress = ProgressPrinter(console(stderr=as_json))
-    pretrained = run(corpus, recipe=recipe, seed=seed, out=folder, callbacks=progress, verbose=0, command=command)
+    pretrained = run(
+        corpus,
+        recipe=recipe,
+        seed=seed,
+        out=folder,
+        callbacks=progress,
+        verbose=0,
+        command=command,
+        communicator=communicator,
+    )
+    if communicator.rank:
+        return
     if as_json:
         metadata = pretrained.metadata
         print_json(

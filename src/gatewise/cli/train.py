@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +35,7 @@ from gatewise.cli.arguments import (
 )
 from gatewise.cli.inputs import TableOptions, is_series, read_source
 from gatewise.cli.output import console, print_json
+from gatewise.cli.processes import RayWorkersOption, in_processes
 from gatewise.errors import InputError, printable, quote
 
 _RECIPE = (
@@ -68,6 +68,7 @@ _SPLIT = (
 _VALIDATION = "Labelled data for validation, read as the training data; nothing is cut from these."
 
 
+@in_processes
 def train(
     sources: SourceArgument,
     recipe: Annotated[str | None, option("--recipe", "NAME", _RECIPE)] = None,
@@ -121,6 +122,7 @@ def train(
     keep_examples: Annotated[int, typer.Option("--keep-examples", metavar="N", min=0, max=20, help=_EXAMPLES)] = 0,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
+    ray: RayWorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a classifier or a regressor on texts or series; save the epoch with the lowest validation loss.
@@ -136,6 +138,7 @@ def train(
     gatewise train reviews.csv --config fast.toml --set patience=2   any field of the recipe
     gatewise train spam.csv --class-weight balanced                  a rare class
     gatewise train gestures.ts --epochs 30 -o models/gestures
+    torchrun --nproc-per-node 2 -m gatewise train reviews.csv        in two processes
     """
     from gatewise.data import read_texts
     from gatewise.kernels import for_precision
@@ -143,6 +146,7 @@ def train(
     from gatewise.training import recipe as named
     from gatewise.training import train as run
     from gatewise.training.data_checks import warn_about_overlap
+    from gatewise.training.distributed import current
     from gatewise.training.pretrained import Pretrained
     from gatewise.training.progress import ProgressPrinter
     from gatewise.training.recipes import check_groups, check_settings, match_pretrained
@@ -166,6 +170,9 @@ def train(
         text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows, layout
     )
     source = sources[0]
+    communicator = current()
+    if communicator.size > 1 and "-" in sources:
+        raise InputError("-: stdin cannot be read by several processes: give a file")
     # An error in an option stops the command before it reads the data.
     checked_seed(seed, resume)
     weights, at = parsed_class_weight(class_weight or []), parsed_threshold(threshold)
@@ -193,8 +200,8 @@ def train(
     )
     if start is not None:
         match_pretrained(chosen, start)
-    folder = None if out is None else RunFolder.of(out, resume, overwrite)
-    splits = read_source(sources, data, table)
+    folder = None if out is None else RunFolder.of(out, resume, overwrite, communicator.rank)
+    splits = read_source(sources, data, table.listing_in(skip_bad_rows, communicator.rank))
     check_groups(bool(group), validation is not None, splits.train.kind)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
@@ -203,13 +210,13 @@ def train(
         bad_validation_rows = skip_bad_rows and str(
             Path(skip_bad_rows).with_stem(f"{Path(skip_bad_rows).stem}-validation")
         )
-        held_out = read_source([validation], None, replace(table, skip_bad_rows=bad_validation_rows)).train
+        held_out = read_source([validation], None, table.listing_in(bad_validation_rows, communicator.rank)).train
     if dropout is not None and splits.train.kind == "series":
         changes.pop("dropout_embedding", None)
     # The default depends on the kind of the data and on the number of rows.
     chosen = named(recipe or default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
-    folder = folder or RunFolder.of(target, resume, overwrite)
+    folder = folder or RunFolder.of(target, resume, overwrite, communicator.rank)
     more = None
     if unlabelled:
         known = splits if source == "imdb" else None
@@ -242,7 +249,10 @@ def train(
         verbose=0,
         command=command,
         examples=keep_examples,
+        communicator=communicator,
     )
+    if communicator.rank:
+        return
     if as_json:
         history = [json.loads(line) for line in model.history.splitlines()]
         result = {"model": str(target), "recipe": chosen.name, "seed": seed, "best_epoch": model.metadata.best_epoch}

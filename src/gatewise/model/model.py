@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from gatewise.explain.units import UnitsReport
     from gatewise.nn.network import Network as TorchNetwork
 
-__all__ = ["Evaluation", "Model", "load"]
+__all__ = ["Evaluation", "Model", "load", "model_of_files"]
 
 _HISTORY_FILE = "history.jsonl"
 _UNITS_FILE = "units.json"
@@ -520,12 +520,17 @@ def load(path: str | Path | None = None, *, precision: Precision = "float32") ->
     `Model`. Raises ModelFileError naming the file and the reason, KernelUnavailable for a precision that cannot run.
     """
     folder = _read_folder(path)
+    return model_of_files(folder.files, folder.path, precision)
+
+
+def model_of_files(files: Mapping[str, bytes], where: str | Path, precision: Precision) -> Model:
+    """What `Model.to_files` made the files of. Raises ModelFileError that begins with `where`."""
     try:
-        return _model_from(folder, precision)
+        return _model_from(Folder(Path(where), files, ""), precision)
     except UnicodeDecodeError as error:
-        raise ModelFileError(f"{folder.path}/{_HISTORY_FILE}: not UTF-8 at byte {error.start}") from error
+        raise ModelFileError(f"{where}/{_HISTORY_FILE}: not UTF-8 at byte {error.start}") from error
     except InputError as error:
-        raise ModelFileError(f"{folder.path}: {error}") from error
+        raise ModelFileError(f"{where}: {error}") from error
 
 
 def _read_folder(path: str | Path | None) -> Folder:

@@ -10,6 +10,7 @@ if find_spec("scipy") is None or find_spec("threadpoolctl") is None:
     raise MissingExtra("SciPy and threadpoolctl", "train", "training")
 
 from gatewise.training.callback import Callback, EpochLog, PerplexityLog, RunInfo, StepLog
+from gatewise.training.distributed import process_group
 from gatewise.training.pretrain import pretrain
 from gatewise.training.pretrain_recipes import SIZES, PretrainRecipe, pretrain_recipe
 from gatewise.training.recipes import RECIPES, Recipe, default_recipe, recipe
@@ -33,6 +34,7 @@ __all__ = [
     "default_recipe",
     "pretrain",
     "pretrain_recipe",
+    "process_group",
     "recipe",
     "train",
     "tune",

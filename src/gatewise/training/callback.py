@@ -37,6 +37,8 @@ class RunInfo:
     """Token ids of the language model. Pretraining only."""
     words: int = 0
     """Tokens of the texts. Pretraining only."""
+    processes: int = 1
+    """That share each batch."""
 
 
 @dataclass(frozen=True)

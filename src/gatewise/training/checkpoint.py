@@ -27,6 +27,7 @@ from gatewise.storage import (
     write_atomic,
 )
 from gatewise.training.callback import EpochLog, PerplexityLog
+from gatewise.training.communicator import Communicator
 from gatewise.training.optim import Adam
 from gatewise.types import Array
 
@@ -73,15 +74,16 @@ def write_checkpoint(folder: Path, identity: str, progress: Progress[Any], group
     write_atomic(folder / FILE, tensors_to_bytes(tensors, metadata, checksum=True))
 
 
-def read_checkpoint(
-    folder: Path, identity: str, row: type[Row], groups: Groups, optimizer: Adam
+def parse_checkpoint(
+    raw: bytes, folder: Path | str, identity: str, row: type[Row], groups: Groups, optimizer: Adam
 ) -> tuple[Progress[Row], dict[str, dict[str, Array]]]:
-    """Progress and arrays of a checkpoint; Adam's state is restored in place.
+    """Progress and arrays of the content of a checkpoint, which was read from `folder` by `read_verified`; Adam's state
+    is restored in place.
 
     row: the type of the history's rows. groups: arrays of the expected names, shapes and dtypes. Raises TrainingError
     for the checkpoint of another run, ModelFileError for a damaged one.
     """
-    raw, metadata = read_verified(folder / FILE)
+    metadata = metadata_of(raw, FILE)
     if metadata.get("identity") != identity:
         was: dict[str, Any] = _object(metadata.get("identity", ""))
         now: dict[str, Any] = _object(identity)
@@ -135,15 +137,13 @@ def _progress_from(found: dict[str, Any], row: type[Row]) -> Progress[Row]:
     return progress
 
 
-def run_identity(recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel: str, threads: int) -> str:
-    """What must be equal for a run to continue bit for bit, as JSON."""
-    parts = {
-        "recipe": dict(recipe),
-        "seed": seed,
-        "data": fingerprint,
-        "kernel": kernel,
-        "threads": threads,
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-    }
-    return json.dumps(parts, sort_keys=True)
+def run_identity(
+    recipe: Mapping[str, Any], seed: int, fingerprint: str, kernel: str, threads: int, communicator: Communicator
+) -> str:
+    """What must be equal for a run to continue bit for bit, as JSON: kernel, threads and machine are those of the first
+    process. Raises TrainingError where recipe, seed, data or version of another process differ.
+    """
+    same = {"recipe": dict(recipe), "seed": seed, "data": fingerprint, "numpy": np.__version__}
+    communicator.check_equal({name: json.dumps(value, sort_keys=True) for name, value in same.items()}, "training")
+    parts = {"kernel": kernel, "threads": threads, "processes": communicator.size, "machine": platform.machine()}
+    return communicator.share(json.dumps({**same, **parts}, sort_keys=True).encode()).decode()

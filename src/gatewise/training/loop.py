@@ -2,10 +2,14 @@
 
 All random draws follow from the seed: the order of an epoch from (seed, epoch), the dropout masks of a step from (seed,
 step). A checkpoint therefore needs no state of a generator.
+
+Several processes each take a part of the rows of a batch and of the validation part. They take the same steps, so that
+their weights stay equal bit for bit. The masks of dropout are drawn by each for its own rows.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 import time
@@ -19,11 +23,14 @@ from gatewise import kernels
 from gatewise.data import batches
 from gatewise.errors import InputError, TrainingError
 from gatewise.model.model import Model
+from gatewise.network.autograd import RowGradient
 from gatewise.network.batch import Batch
-from gatewise.network.trainable import TABLE, Network
+from gatewise.network.trainable import TABLE, Gradients, Network
 from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint
+from gatewise.training.checkpoint import Groups, Progress, parse_checkpoint, write_checkpoint
+from gatewise.training.communicator import Communicator
+from gatewise.training.gradient_exchange import GradientExchange, StepSum
 from gatewise.training.objective import Scores, correct_rows, loss_of, scores_of
 from gatewise.training.optim import Adam, clipping, gradient_norm, learning_rate_at
 from gatewise.training.training_data import TrainingData
@@ -33,7 +40,10 @@ MASKS = 0xD50  # separates the draws of the masks from others with the same seed
 
 
 class Loop:
-    """Training of one network. `run()` continues from `progress`; `best` has the weights of the best epoch."""
+    """Training of one network. `run()` continues from `progress`; `best` has the weights of the best epoch.
+
+    folder: for checkpoints; None for none, and in all processes but the first of `communicator`.
+    """
 
     def __init__(
         self,
@@ -43,12 +53,18 @@ class Loop:
         callback: Callback,
         folder: Path | None,
         identity: str,
+        communicator: Communicator | None = None,
     ) -> None:
+        communicator = communicator or Communicator()
         recipe = training_data.recipe
         self.training_data, self.network, self.seed, self.callback = training_data, network, seed, callback
-        self.folder, self.identity = folder, identity
+        self.folder, self.identity, self.communicator = folder, identity, communicator
+        for array in network.parameters.values():
+            communicator.broadcast(array)  # equal seeds give equal bits on equal machines only
+        self.exchange = GradientExchange(communicator, network.parameters)
         self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
         self.out_of_fold: list[Array] = []  # those of a cross-validation, which replace the network's own
+        self._stop, self._stopped = threading.Event(), False  # of this process; of any
         self.progress: Progress[EpochLog] = Progress()
         self.best = network.state()
         self.steps_per_epoch = -(-len(training_data.epoch_rows) // recipe.batch_size)
@@ -65,12 +81,12 @@ class Loop:
 
     def run(self, stop: threading.Event) -> bool:
         """Train to the end and return True, or until `stop` is set and return False."""
-        progress = self.progress
+        progress, self._stop = self.progress, stop
         while progress.epoch < self.epochs and not self._out_of_patience():
             try:
-                complete = self._epoch(stop)
+                complete = self._epoch()
             except TrainingError as error:
-                raise TrainingError(f"{error}{self._kept()}") from error
+                raise type(error)(f"{error}{self._kept()}") from error
             if not complete:
                 self._checkpoint()
                 return False
@@ -91,11 +107,12 @@ class Loop:
             validation_how=training_data.validation_how,
             architecture=training_data.architecture,
             task=training_data.data.task,
+            processes=self.communicator.size,
         )
 
-    def restore(self, folder: Path) -> None:
-        """Continue from the checkpoint in `folder`. Raises TrainingError for that of another run."""
-        found = read_checkpoint(folder, self.identity, EpochLog, self._groups(), self.optimizer)
+    def restore(self, checkpoint: bytes, folder: Path | str) -> None:
+        """Continue from a checkpoint, which was found in `folder`. Raises TrainingError for that of another run."""
+        found = parse_checkpoint(checkpoint, folder, self.identity, EpochLog, self._groups(), self.optimizer)
         self.progress, groups = found
         self.best = groups["best"]
         self.network.set_state(groups["weights"])
@@ -119,11 +136,12 @@ class Loop:
             label_type=data.label_type,
         )
 
-    def _epoch(self, stop: threading.Event) -> bool:
+    def _epoch(self) -> bool:
         progress, order = self.progress, self._order(self.progress.epoch)
         began, before, first = time.perf_counter(), progress.seconds, progress.step
+        self._meet()
         for rows in order[first:]:
-            if stop.is_set():
+            if self._stopped:
                 return False
             loss, correct = self._step(rows, progress.epoch * len(order) + progress.step, len(order))
             progress.step += 1
@@ -144,7 +162,14 @@ class Loop:
                     eta_seconds=elapsed / (progress.step - first) * (len(order) - progress.step),
                 )
             )
-        return not stop.is_set()
+            if self.communicator.size == 1:
+                self._meet()  # the callback may have set it
+        self._meet()
+        return not self._stopped
+
+    def _meet(self) -> None:
+        """Stop where any of the processes is to stop."""
+        self._stopped = bool(self.communicator.meet(self._stop.is_set()).any())
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:
         """The epoch's batches, as row numbers."""
@@ -156,25 +181,40 @@ class Loop:
     @np.errstate(over="ignore", invalid="ignore")  # the errors below say it in one line
     def _step(self, rows: NDArray[np.int64], step: int, steps_per_epoch: int) -> tuple[float, int]:
         """One optimizer step: the batch's mean loss and its correct predictions, before the step."""
-        training_data, recipe, optimizer = self.training_data, self.training_data.recipe, self.optimizer
-        self.network.dropout.rng = np.random.default_rng([self.seed, MASKS, step])
-        batch = Batch.of([training_data.sequences[n] for n in rows], training_data.architecture)
-        if batch.distinct is not None:
-            optimizer.catch_up(TABLE, self.network.with_rows(batch).distinct)
+        recipe, optimizer = self.training_data.recipe, self.optimizer
+        mine = self.communicator.part(rows)
         self.network.zero_grad()
-        loss_of_rows = partial(loss_of, training_data, rows=rows)
-        if recipe.adversarial:
-            logits, loss = adversarial_backward(self.network, batch, loss_of_rows, recipe.adversarial)
-        else:
-            logits, loss = self.network.backward(batch, loss_of_rows)
+        loss, correct = self._backward(mine, step) if len(mine) else (0.0, 0)
+        own = StepSum(self.network.gradients(), loss, correct, self._stop.is_set())
+        gradients, loss, correct, self._stopped = self.exchange.sum(own, len(mine) / len(rows))
+        self._catch_up(gradients)
         if not math.isfinite(loss):
             raise self._not_finite("loss", step, rows)
-        gradients = self.network.gradients()
         norm = gradient_norm(gradients)
         if not math.isfinite(norm):
             raise self._not_finite("gradient", step, rows)
         rate = learning_rate_at(recipe.learning_rate, recipe.schedule, step, steps_per_epoch * self.epochs)
         optimizer.step(gradients, rate, clipping(norm, recipe.grad_clip))
+        return loss, correct
+
+    def _catch_up(self, gradients: Gradients) -> None:
+        """Bring the embedding rows that other processes have read to the present step."""
+        table = gradients.get(TABLE)
+        if self.communicator.size > 1 and isinstance(table, RowGradient):
+            self.optimizer.catch_up(TABLE, table.rows)
+
+    def _backward(self, rows: NDArray[np.int64], step: int) -> tuple[float, int]:
+        """Add the gradient of the mean loss of these rows; that loss and the correct predictions."""
+        training_data, recipe, rank = self.training_data, self.training_data.recipe, self.communicator.rank
+        self.network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([rank] if rank else [])])
+        batch = Batch.of([training_data.sequences[n] for n in rows], training_data.architecture)
+        if batch.distinct is not None:
+            self.optimizer.catch_up(TABLE, self.network.with_rows(batch).distinct)
+        loss_of_rows = partial(loss_of, training_data, rows=rows)
+        if recipe.adversarial:
+            logits, loss = adversarial_backward(self.network, batch, loss_of_rows, recipe.adversarial)
+        else:
+            logits, loss = self.network.backward(batch, loss_of_rows)
         return loss, correct_rows(training_data, logits, rows)
 
     def _accuracy(self) -> float | None:
@@ -189,7 +229,9 @@ class Loop:
         if self.out_of_fold:
             logits = self.out_of_fold[epoch]
         else:
-            logits = self.model(state).logits_of([training_data.sequences[n] for n in training_data.validation])
+            mine = self.communicator.part(training_data.validation)
+            logits = self.model(state).logits_of([training_data.sequences[n] for n in mine])
+            logits = self.communicator.whole(logits)
             self.validation_logits.append(logits)
         scores = scores_of(training_data, logits, training_data.validation)
         if not math.isfinite(scores.loss):
@@ -200,6 +242,7 @@ class Loop:
 
     def _validate(self) -> None:
         progress, state = self.progress, self.state()
+        self._check_equal(state)
         loss, accuracy, rmse = self._scores(state)
         # By loss, not by accuracy: over 5,000 rows the accuracy's standard error is as large as an epoch's difference.
         best = loss < min((row.val_loss for row in progress.history), default=math.inf)
@@ -220,6 +263,13 @@ class Loop:
         progress.step = progress.loss_count = progress.correct = 0
         progress.loss_sum = progress.seconds = 0.0
         self.callback.on_epoch_end(row)
+
+    def _check_equal(self, state: dict[str, Array]) -> None:
+        """Raise TrainingError where the weights of the processes differ."""
+        if self.communicator.size > 1:
+            digest = hashlib.sha256(b"".join(np.ascontiguousarray(value).tobytes() for value in state.values()))
+            where = f"after epoch {self.progress.epoch + 1}"
+            self.communicator.check_equal({"model": digest.hexdigest()}, where)
 
     def _out_of_patience(self) -> bool:
         patience, progress = self.training_data.recipe.patience, self.progress

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from gatewise.types import Array
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015) on float32 parameters that it changes in place.
+    """Adam (Kingma & Ba 2015) on parameters of one dtype, float32 or float64, that it changes in place.
 
     A parameter in `tables` is a table (V, D) with gradients by row. Dense Adam moves every row in every step, since the
     moments of a row outlast its gradient. Here a row makes up for the steps that it missed when it is read next
@@ -37,6 +38,7 @@ class Adam:
         lr_scale: Mapping[str, float] | None = None,
     ) -> None:
         self.parameters, self.tables = dict(parameters), tables
+        self._dtype = np.result_type(*self.parameters.values())
         self.beta_1, self.beta_2, self.epsilon, self.keras = beta_1, beta_2, epsilon, keras
         self.lr_scale = dict(lr_scale or {})
         self.steps = 0
@@ -78,7 +80,7 @@ class Adam:
             self._rates = {name: _twice(rates) for name, rates in self._rates.items()}
         self._epsilons[self.steps] = epsilon
         for name, rates in self._rates.items():
-            rates[self.steps] = np.float32(rate) * self._scale(name)
+            rates[self.steps] = self._rate(rate, name)
         for name, gradient in gradients.items():
             rows, values = gradient if isinstance(gradient, RowGradient) else (None, gradient)
             adam.step(
@@ -87,7 +89,7 @@ class Adam:
                 self.m[name],
                 self.v[name],
                 rows,
-                rate=float(np.float32(rate) * self._scale(name)),
+                rate=float(self._rate(rate, name)),
                 epsilon=float(self._epsilons[self.steps]),
                 beta_1=self.beta_1,
                 beta_2=self.beta_2,
@@ -98,12 +100,12 @@ class Adam:
 
     def _forget_steps(self) -> None:
         """Start anew with what `catch_up` reads: nothing of the steps up to the present one."""
-        self._epsilons = np.zeros(self.steps + 1, dtype=np.float32)
-        self._decays = np.zeros(self.steps + 1, dtype=np.float32)
-        self._rates = {name: np.zeros(self.steps + 1, dtype=np.float32) for name in self.tables}
+        self._epsilons = np.zeros(self.steps + 1, dtype=self._dtype)
+        self._decays = np.zeros(self.steps + 1, dtype=self._dtype)
+        self._rates = {name: np.zeros(self.steps + 1, dtype=self._dtype) for name in self.tables}
 
-    def _scale(self, name: str) -> np.float32:
-        return np.float32(self.lr_scale.get(name, 1.0))
+    def _rate(self, rate: float, name: str) -> Any:
+        return self._dtype.type(rate) * self._dtype.type(self.lr_scale.get(name, 1.0))
 
     def state(self) -> dict[str, Array]:
         """Step and moments, of tables at the present step, as `adam/step`, `adam/m/NAME` and `adam/v/NAME`."""

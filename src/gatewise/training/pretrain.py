@@ -20,6 +20,7 @@ from gatewise.network.architecture import language_model_shapes
 from gatewise.text import TokenEncoding
 from gatewise.training.callback import Callback, RunInfo
 from gatewise.training.checkpoint import run_identity
+from gatewise.training.communicator import Communicator
 from gatewise.training.language import LanguageModel
 from gatewise.training.pretrain_loop import PretrainLoop
 from gatewise.training.pretrain_recipes import PretrainRecipe, pretrain_recipe
@@ -42,6 +43,7 @@ def pretrain(
     callbacks: Callback | Sequence[Callback] | None = None,
     verbose: int | str = "auto",
     command: str = "",
+    communicator: Communicator | None = None,
 ) -> PretrainedLM:
     """Train a language model in both directions on unlabelled texts.
 
@@ -49,8 +51,8 @@ def pretrain(
     default the size that `minutes` (10) allow. With minutes, the first steps are timed, and as many are made as fit.
     seed: fixes initial weights, order, candidates and dropout; None draws one, which the card records. out: the folder
     for the result; the checkpoint stands in `out`.run during training, and `resume` continues from it, bit for bit;
-    `overwrite` replaces a model or an unfinished run there. callbacks, verbose: see `gatewise.train`. command:
-    written to the card.
+    `overwrite` replaces a model or an unfinished run there. callbacks, verbose, communicator: see
+    `gatewise.train`. command: written to the card.
 
     Raises InputError for too few texts, TrainingError for a loss that is not finite or a run folder in use, Interrupted
     after Ctrl-C.
@@ -60,9 +62,10 @@ def pretrain(
     if not len(data):
         raise InputError(f"{data.source}: there is no text to pretrain on")
     seed = checked_seed(seed, resume)
-    folder = RunFolder.of(out, resume, overwrite)
+    communicator = communicator or Communicator()
+    folder = RunFolder.of(out, resume, overwrite, communicator.rank)
     start = time.perf_counter()
-    with closing(callback_of(callbacks, verbose)) as callback:
+    with closing(Callback() if communicator.rank else callback_of(callbacks, verbose)) as callback:
         with folder.entered():
             encoding = TokenEncoding.fit(data.texts, vocab_size=recipe.vocab_size)
             sequences = [np.asarray(s) for s in encoding.encode_batch(data.texts)]
@@ -77,11 +80,14 @@ def pretrain(
                 dropout_output=recipe.dropout_output,
             )
             fingerprint = data.fingerprint()
-            identity = run_identity(asdict(recipe), seed, fingerprint, kernel.name, threads())
-            loop = PretrainLoop(network, recipe, train, validation, seed, callback, folder.folder, identity)
-            folder.restore(loop, callback, folder.folder)
+            identity = run_identity(asdict(recipe), seed, fingerprint, kernel.name, threads(), communicator)
+            where = folder.folder
+            loop = PretrainLoop(network, recipe, train, validation, seed, callback, where, identity, communicator)
+            folder.restore(loop, callback, where)
             info = RunInfo(recipe, data.source, len(train), held_out, kernel.name, loop.streams.pieces)
-            callback.on_train_begin(replace(info, vocab_size=encoding.vocab_size, words=loop.words))
+            callback.on_train_begin(
+                replace(info, vocab_size=encoding.vocab_size, words=loop.words, processes=communicator.size)
+            )
             with interruptible() as stop:
                 complete = loop.run(stop, start)
             if not complete:

@@ -2,6 +2,9 @@
 
 All random draws follow from the seed: the order of an epoch from (seed, epoch), the candidates and the dropout masks
 from (seed, step).
+
+Several processes each read a part of the streams, with their states. They take the same steps, so that their weights
+stay equal bit for bit. The masks of dropout are drawn by each for its own streams.
 """
 
 from __future__ import annotations
@@ -16,15 +19,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, TrainingError
+from gatewise.errors import InputError, TrainingError, counted
+from gatewise.network.autograd import RowGradient
 from gatewise.network.batch import PAD
 from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE
 from gatewise.training.callback import Callback, PerplexityLog, StepLog
-from gatewise.training.checkpoint import Groups, Progress, read_checkpoint, write_checkpoint
+from gatewise.training.checkpoint import Groups, Progress, parse_checkpoint, write_checkpoint
+from gatewise.training.communicator import Communicator
+from gatewise.training.gradient_exchange import GradientExchange, StepSum
 from gatewise.training.language import DIRECTIONS, LanguageModel, Piece
 from gatewise.training.optim import Adam, clipping, gradient_norm, one_cycle
 from gatewise.training.pretrain_recipes import PretrainRecipe
+from gatewise.types import Array
 
 Tokens = NDArray[np.int32]
 MIN_PIECES = 2  # of an epoch
@@ -75,17 +82,30 @@ class PretrainLoop:
         callback: Callback,
         folder: Path | None,
         identity: str,
+        communicator: Communicator | None = None,
     ) -> None:
+        communicator = communicator or Communicator()
         self.network, self.recipe, self.validation, self.seed = network, recipe, validation, seed
         self.callback, self.folder, self.identity = callback, folder, identity
+        self.communicator = communicator
+        for array in network.parameters.values():
+            communicator.broadcast(array)  # equal seeds give equal bits on equal machines only
+        self.exchange = GradientExchange(communicator, network.parameters)
         self.streams = Streams(texts, recipe.batch_size, recipe.bptt, seed)
+        if self.streams.batch < communicator.size:
+            few = counted(self.streams.batch, "stream")
+            raise InputError(
+                f"there are {few} of text for {communicator.size} processes: give more text, or start fewer"
+            )
+        self._mine = communicator.part(np.arange(self.streams.batch))
         self.words = sum(len(text) for text in texts)
         counts = np.bincount(np.concatenate(texts), minlength=network.vocab_size)
         counts[PAD] += len(texts)  # the boundary, which is a target too
         self.sampler = Sampler(counts, min(recipe.num_sampled, network.vocab_size))
         self.optimizer = self._adam()
+        self._stop, self._stopped = threading.Event(), False  # of this process; of any
         self.progress: Progress[PerplexityLog] = Progress()
-        self.states = {direction: network.initial_states(self.streams.batch) for direction in DIRECTIONS}
+        self.states = self._initial_states()
         self._lines: dict[str, Tokens] = {}
         self._epoch = -1
 
@@ -96,13 +116,14 @@ class PretrainLoop:
 
     def run(self, stop: threading.Event, start: float) -> bool:
         """Train to the end and return True, or until `stop` is set and return False. start: when the minutes began."""
-        progress = self.progress
+        progress, self._stop = self.progress, stop
         if not progress.steps:
-            progress.steps = self._count_steps(time.perf_counter() - start)
+            progress.steps = int(self.communicator.share(b"%d" % self._count_steps(time.perf_counter() - start)))
         began, first, opened = time.perf_counter() - progress.seconds, progress.step, time.perf_counter()
         interval = max(1, -(-progress.steps // MEASUREMENTS))
+        self._meet()
         while progress.step < progress.steps:
-            if stop.is_set():
+            if self._stopped:
                 self._checkpoint()
                 return False
             progress.loss_sum += self._step(progress.step)
@@ -127,14 +148,21 @@ class PretrainLoop:
                 self._measure(loss, self.validation if last else self.validation[::VALIDATION_STRIDE])
                 progress.seconds = time.perf_counter() - began
                 self._checkpoint()
+            if self.communicator.size == 1:
+                self._meet()  # the callback may have set it
         return True
 
-    def restore(self, folder: Path) -> None:
-        """Continue from the checkpoint in `folder`. Raises TrainingError for that of another run."""
-        found = read_checkpoint(folder, self.identity, PerplexityLog, self._groups(), self.optimizer)
+    def _meet(self) -> None:
+        """Stop where any of the processes is to stop."""
+        self._stopped = bool(self.communicator.meet(self._stop.is_set()).any())
+
+    def restore(self, checkpoint: bytes, folder: Path | str) -> None:
+        """Continue from a checkpoint, which was found in `folder`. Raises TrainingError for that of another run."""
+        found = parse_checkpoint(checkpoint, folder, self.identity, PerplexityLog, self._groups(), self.optimizer)
         self.progress, groups = found
         self.network.set_state(groups["weights"])
-        self.states = {direction: (groups["h"][direction], groups["c"][direction]) for direction in DIRECTIONS}
+        h, c = ({one: array[self._mine] for one, array in groups[name].items()} for name in "hc")
+        self.states = {direction: (h[direction], c[direction]) for direction in DIRECTIONS}
         self._start_epoch(max(0, self.progress.step - 1) // self.streams.pieces, keep_states=True)
 
     @np.errstate(over="ignore", invalid="ignore")  # the error below says it in one line
@@ -143,15 +171,20 @@ class PretrainLoop:
         self._start_epoch(step // self.streams.pieces, keep_states=False)
         at = step % self.streams.pieces * self.recipe.bptt
         candidates = self.sampler.sample(np.random.default_rng([self.seed, 2, step]))
-        pieces = {}
+        pieces, rank = {}, self.communicator.rank
         for n, direction in enumerate(DIRECTIONS):
-            piece = self._lines[direction][:, at : at + self.recipe.bptt + 1]
+            piece = self.communicator.part(self._lines[direction])[:, at : at + self.recipe.bptt + 1]
             tokens, targets = np.ascontiguousarray(piece[:, :-1]), np.ascontiguousarray(piece[:, 1:])
-            rng = np.random.default_rng([self.seed, 3 + n, step])
+            rng = np.random.default_rng([self.seed, 3 + n, step, *([rank] if rank else [])])
             pieces[direction] = Piece(tokens, targets, self.states[direction], rng)
         read = np.unique(np.concatenate([part.reshape(-1) for p in pieces.values() for part in (p.tokens, p.targets)]))
         self.optimizer.catch_up(TABLE, np.union1d(read.astype(np.int64), candidates))
         loss, gradients, self.states = self.network.backward(pieces, candidates, self.sampler.log_expected)
+        own = StepSum(gradients, loss, stop=self._stop.is_set())
+        gradients, loss, _, self._stopped = self.exchange.sum(own, len(self._mine) / self.streams.batch)
+        table = gradients[TABLE]
+        if self.communicator.size > 1 and isinstance(table, RowGradient):
+            self.optimizer.catch_up(TABLE, table.rows)  # that other processes have read
         norm = gradient_norm(gradients)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what = "loss" if not math.isfinite(loss) else "gradient"
@@ -174,11 +207,14 @@ class PretrainLoop:
             times.append(time.perf_counter() - began)
         self.network.set_state(kept)
         self.optimizer = self._adam()
-        self.states = {direction: self.network.initial_states(self.streams.batch) for direction in DIRECTIONS}
+        self.states = self._initial_states()
         self._epoch = -1
         pace = statistics.median(times[TIMED_STEPS // 3 :])
         left = 60 * recipe.minutes - spent - sum(times)
         return max(1, int(0.95 * left / pace))  # a twentieth for measuring and saving
+
+    def _initial_states(self) -> dict[str, tuple[Array, Array]]:
+        return {direction: self.network.initial_states(len(self._mine)) for direction in DIRECTIONS}
 
     def _adam(self) -> Adam:
         return Adam(self.network.parameters, frozenset({TABLE}), beta_1=0.9, beta_2=0.99)
@@ -189,7 +225,7 @@ class PretrainLoop:
         self._epoch = epoch
         self._lines = {direction: self.streams.epoch(epoch, direction == "backward") for direction in DIRECTIONS}
         if not keep_states:
-            self.states = {direction: self.network.initial_states(self.streams.batch) for direction in DIRECTIONS}
+            self.states = self._initial_states()
 
     def _measure(self, loss: float, texts: Sequence[Tokens]) -> None:
         progress = self.progress
@@ -197,8 +233,10 @@ class PretrainLoop:
         perplexity = {}
         words = sum(len(text) for text in texts)
         for direction in DIRECTIONS if words else ():
-            read = [text if direction == "forward" else text[::-1] for text in texts]
+            mine = texts[self.communicator.rank :: self.communicator.size]
+            read = [text if direction == "forward" else text[::-1] for text in mine]
             nats = sum(self.network.negative_log_likelihood(direction, np.ascontiguousarray(text)) for text in read)
+            nats = float(self.communicator.meet(nats).sum())
             perplexity[direction] = round(math.exp(min(nats / words, 700.0)), 2)
         row = PerplexityLog(progress.step, loss, perplexity, round(progress.seconds, 1))
         progress.history.append(row)
@@ -207,9 +245,14 @@ class PretrainLoop:
 
     def _groups(self) -> Groups:
         self.optimizer.catch_up_all()
-        states = {name: {one: self.states[one][n] for one in DIRECTIONS} for n, name in enumerate("hc")}
+        whole = self.communicator.whole
+        states = {name: {one: whole(self.states[one][n]) for one in DIRECTIONS} for n, name in enumerate("hc")}
         return {"weights": self.network.state(), **states}
 
     def _checkpoint(self) -> None:
-        if self.folder is not None and self.progress.step:
-            write_checkpoint(self.folder, self.identity, self.progress, self._groups(), self.optimizer)
+        """In the first process, with the states of all."""
+        if not self.progress.step:
+            return
+        groups = self._groups()
+        if self.folder is not None:
+            write_checkpoint(self.folder, self.identity, self.progress, groups, self.optimizer)

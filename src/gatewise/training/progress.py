@@ -44,6 +44,7 @@ class ProgressPrinter(Callback):
     def on_train_begin(self, run: RunInfo) -> None:
         """Print the run and the head of its table."""
         source = printable(run.source, 500)
+        kernel = run.kernel if run.processes == 1 else f"{run.kernel}, {run.processes} processes"
         self._pretraining = isinstance(run.recipe, PretrainRecipe)
         if isinstance(run.recipe, PretrainRecipe):
             network = f"two LSTMs of {run.recipe.units} units" if run.recipe.units else "word embeddings alone"
@@ -51,7 +52,7 @@ class ProgressPrinter(Callback):
             texts = counted(run.train, "text")
             self._print(f"train       {texts} of {run.words:,} words; vocabulary {run.vocab_size:,}")
             self._print(f"network     {run.recipe.size}: embedding dimension {run.recipe.embedding_dim}, {network}")
-            self._print(f"kernel      {run.kernel}")
+            self._print(f"kernel      {kernel}")
             self._print("\n   step     loss  perplexity forward  backward  seconds")
             return
         assert run.architecture is not None
@@ -59,7 +60,7 @@ class ProgressPrinter(Callback):
         self._print(f"data        {source}")
         self._print(f"train       {run.train:,} in {steps}")
         self._print(f"validation  {run.validation:,}, {printable(run.validation_how, 200)}")
-        self._print(f"recipe      {run.recipe.name}, kernel {run.kernel}\n")
+        self._print(f"recipe      {run.recipe.name}, kernel {kernel}\n")
         for line in _layers(run.architecture):
             self._print(line)
         self._print("\n" + _head(run.task == "regression"))

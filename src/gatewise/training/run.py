@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numbers
+import os
 import secrets
 import shutil
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -21,7 +22,10 @@ from gatewise.model.model import Model
 from gatewise.storage import LOCK, check_target, locked
 from gatewise.training.blas import one_blas_thread
 from gatewise.training.callback import Callback
-from gatewise.training.checkpoint import FILE, Progress
+from gatewise.training.checkpoint import FILE, Progress, read_verified
+from gatewise.training.communicator import Communicator
+
+RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # how often torchrun has started this process again, after one that died
 
 
 class Interrupted(GatewiseError):
@@ -59,9 +63,10 @@ class Resumable(Protocol):
     """A loop of training or pretraining."""
 
     progress: Progress[Any]
+    communicator: Communicator
 
-    def restore(self, folder: Path) -> None:
-        """Continue from the checkpoint in `folder`."""
+    def restore(self, checkpoint: bytes, folder: Path | str) -> None:
+        """Continue from a checkpoint, which was found in `folder`."""
 
 
 @dataclass(frozen=True)
@@ -78,26 +83,33 @@ class RunFolder:
     overwrite: bool = False
 
     @classmethod
-    def of(cls, out: str | Path | RunFolder | None, resume: bool, overwrite: bool = False) -> RunFolder:
-        """Raises InputError for `resume` without `out`, against a RunFolder's own `resume` or with `overwrite`, for a
+    def of(cls, out: str | Path | RunFolder | None, resume: bool, overwrite: bool = False, rank: int = 0) -> RunFolder:
+        """The folders of process number `rank` of a run: the first one reads and writes, the others have none.
+
+        Raises InputError for `resume` without `out`, against a RunFolder's own `resume` or with `overwrite`, for a
         finished model or an unfinished run that would be replaced without `overwrite`, and for a finished model without
-        a run to resume; ModelFileError where `out` cannot be written.
+        a run to resume; ModelFileError where `out` cannot be written. A process that torchrun has started again resumes
+        an unfinished run.
         """
         if isinstance(out, RunFolder):
             if (resume and not out.resume) or (overwrite and not out.overwrite):
                 raise InputError("resume and overwrite are part of the RunFolder: RunFolder.of(path, resume=True)")
-            return out
+            return replace(out, target=None, folder=None) if rank else out
         if resume and overwrite:
             raise InputError("give either resume, which continues the run, or overwrite, which starts a new one")
         if out is None:
             if resume:
                 raise InputError("resume needs `out`, the folder that the run was started with")
             return cls(None, None, False)
+        if rank:
+            return cls(None, None, resume)
         target = check_target(out)
         folder = target.with_name(target.name + ".run")
         shown = quote(out, 200)
         # Without a checkpoint there is nothing to lose: a run that was killed in its first epoch.
         unfinished = any(folder.rglob("*.safetensors"))
+        if unfinished and os.environ.get(RESTARTS, "0") != "0":
+            resume, overwrite = True, False
         if unfinished and not resume and not overwrite:
             raise InputError(
                 f"{quote(folder, 200)} holds an unfinished run: continue it with --resume (Python: resume=True), or "
@@ -118,13 +130,17 @@ class RunFolder:
         return "" if self.target is None else "; continue with --resume"
 
     def restore(self, loop: Resumable, callback: Callback, folder: Path | None) -> None:
-        """Continue from the checkpoint in `folder`, this run's or its teacher's, if the run is to resume."""
-        if folder is None or not self.resume:
-            return
-        if (folder / FILE).exists():
-            loop.restore(folder)
+        """Continue from the checkpoint in `folder`, this run's or its teacher's, if the run is to resume. The first
+        process reads it and sends it to the others, whose `folder` is None.
+        """
+        checkpoint = b""
+        if self.resume and folder is not None and (folder / FILE).exists():
+            checkpoint = read_verified(folder / FILE)[0]
+        checkpoint = loop.communicator.share(checkpoint)
+        if checkpoint:
+            loop.restore(checkpoint, "" if folder is None else folder)
             callback.log(f"resuming after {loop.progress.position}")
-        else:
+        elif self.resume and folder is not None:
             callback.log(f"there is no checkpoint in {folder}: starting from the beginning")
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -20,12 +21,13 @@ from gatewise.data.frames import is_frame
 from gatewise.errors import InputError
 from gatewise.kernels.threads import threads
 from gatewise.model.card import EvalResult, ModelMetadata
-from gatewise.model.model import Model
+from gatewise.model.model import Model, model_of_files
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.trainable import Network
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import run_identity
 from gatewise.training.class_weights import ClassWeight
+from gatewise.training.communicator import Communicator
 from gatewise.training.cross_validation import cross_validate
 from gatewise.training.data_checks import warn_about_data, warn_about_overlap, warn_about_pretrained
 from gatewise.training.ensemble import fit_ensemble
@@ -79,6 +81,7 @@ def train(
     verbose: int | str = "auto",
     command: str = "",
     examples: int = 0,
+    communicator: Communicator | None = None,
     **changes: Any,
 ) -> Model:
     """Train a model and return its best epoch.
@@ -109,6 +112,8 @@ def train(
     `gatewise.training.Callback`, told of each step and epoch. verbose: "auto" shows progress in a terminal and in a
     notebook, 0 never, 1 with a bar, 2 without one. command: written to the model card.
     examples: how many validation rows the model keeps for the page; they are then part of the model folder.
+    communicator: of `gatewise.training.process_group`, for training in several processes, all of which call this
+    function with the same arguments and return the same model; only the first one writes and calls the callbacks.
 
     Raises InputError for data or options that cannot be used, TrainingError for a loss that is not finite or a run
     folder in use, Interrupted after Ctrl-C.
@@ -130,7 +135,8 @@ def train(
     check_groups(groups is not None, validation is not None, labelled.kind)
     if start is not None:
         recipe = match_pretrained(recipe, start)
-    folder = RunFolder.of(out, resume, overwrite)
+    communicator = communicator or Communicator()
+    folder = RunFolder.of(out, resume, overwrite, communicator.rank)
     if unlabelled is not None and not recipe.uses_unlabelled:
         raise InputError(f"recipe {recipe.name} cannot use unlabelled texts (student_epochs, lsa_components)")
     if unlabelled is not None and not isinstance(unlabelled, Unlabelled):
@@ -162,26 +168,20 @@ def train(
     )
     if start is not None and recipe.ngram_order:
         training_data = replace(training_data, transferred=transfer_ngrams(training_data, start))
-    with closing(callback_of(callbacks, verbose)) as callback:
+    with closing(Callback() if communicator.rank else callback_of(callbacks, verbose)) as callback:
         with folder.entered():
-            run = _Run(seed, start, folder, callback, command)
+            run = _Run(seed, start, folder, callback, command, communicator)
             if recipe.tokenization == "auto" and recipe.encoding == "tokens" and start is None:
                 training_data = choose_tokenization(training_data, recipe, callback)
-            warn_about_data(training_data)
-            warn_about_pretrained(training_data, start)
+            if not communicator.rank:
+                warn_about_data(training_data)
+                warn_about_pretrained(training_data, start)
             if unlabelled is not None:
                 training_data = run.add_unlabelled(training_data, unlabelled)
             model = run.fit(training_data, folder.folder)
-            model = with_thresholds(model, training_data, threshold, callback, run.out_of_fold, run.train_logits)
-            # Deletion scores may take as many steps as the training itself, which on few rows is less than by default.
-            steps = training_data.recipe.epochs * sum(len(training_data.sequences[n]) for n in training_data.train)
-            rows = training_data.validation
-            model = model.with_faithfulness([training_data.sequences[n] for n in rows], max(10_000, steps))
-            if examples:
-                model = model.with_examples(training_data.data.take(training_data.validation), examples)
-            model = replace(model, metadata=replace(model.metadata, seconds=run.seconds))
-            if folder.target is not None:
-                model.save(folder.target)
+            if not communicator.rank:
+                model = run.finish(model, training_data, threshold, examples)
+            model = shared_model(model, communicator)
         callback.on_train_end(model)
     return model
 
@@ -195,6 +195,7 @@ class _Run:
     folder: RunFolder
     callback: Callback
     command: str
+    communicator: Communicator
     unlabelled: str = ""  # source of the unlabelled texts, in a line
     out_of_fold: Array | None = None  # logits of the validation rows, of a model that was fitted to them too
     train_logits: Array | None = None  # logits of the training rows from models without them
@@ -205,7 +206,9 @@ class _Run:
         return round(time.perf_counter() - self.start, 1)
 
     def fit(self, training_data: TrainingData, folder: Path | None) -> Model:
-        """The best epoch of one network, ensembled and calibrated as the recipe asks. Raises Interrupted."""
+        """The best epoch of one network, in the first process ensembled and calibrated as the recipe asks. Raises
+        Interrupted.
+        """
         with interruptible() as stop:
             folds = cross_validate(training_data, self._loop, stop, self.callback)
             loop = self._loop(training_data, self.seed, self.callback, folder)
@@ -217,6 +220,8 @@ class _Run:
         model = self._model(training_data, loop, kernel)
         if not complete:
             raise self._interrupted(model, loop, stop, teacher=folder != self.folder.folder)
+        if self.communicator.rank:
+            return model
         network = loop.out_of_fold[loop.progress.best_epoch - 1] if loop.out_of_fold else None
         if network is not None and training_data.logit_shift is not None:
             network = network - training_data.logit_shift
@@ -225,6 +230,20 @@ class _Run:
         else:
             fitted = fit_ensemble(model, training_data, network, self.callback)
             model, self.out_of_fold, self.train_logits = fitted
+        return model
+
+    def finish(self, model: Model, training_data: TrainingData, threshold: Threshold | None, examples: int) -> Model:
+        """The trained model with thresholds, the faithfulness of its attributions and examples; saved."""
+        model = with_thresholds(model, training_data, threshold, self.callback, self.out_of_fold, self.train_logits)
+        # Deletion scores may take as many steps as the training itself, which on few rows is less than by default.
+        steps = training_data.recipe.epochs * sum(len(training_data.sequences[n]) for n in training_data.train)
+        rows = training_data.validation
+        model = model.with_faithfulness([training_data.sequences[n] for n in rows], max(10_000, steps))
+        if examples:
+            model = model.with_examples(training_data.data.take(training_data.validation), examples)
+        model = replace(model, metadata=replace(model.metadata, seconds=self.seconds))
+        if self.folder.target is not None:
+            model.save(self.folder.target)
         return model
 
     def _loop(self, training_data: TrainingData, seed: int, callback: Callback, folder: Path | None) -> Loop:
@@ -239,7 +258,8 @@ class _Run:
             dropout=training_data.recipe.dropout,
             kernel=kernels.for_precision(training_data.recipe.kernel_precision),
         )
-        return Loop(training_data, network, seed, callback, folder, self._identity(training_data))
+        identity = self._identity(training_data)
+        return Loop(training_data, network, seed, callback, folder, identity, self.communicator)
 
     def add_unlabelled(self, training_data: TrainingData, unlabelled: Unlabelled) -> TrainingData:
         """The training data with what the unlabelled texts give: an LSA classifier, and a teacher's soft labels.
@@ -263,22 +283,29 @@ class _Run:
         soft_labels = None
         if folder is not None and self.folder.resume:
             soft_labels = load_soft_labels(folder, (len(query), len(training_data.data.classes)), identity)
-        if soft_labels is None:
+        if not self.communicator.share(b"" if soft_labels is None else b"found"):
             soft_labels = self._teach(training_data, sequences, query, folder)
-            soft_labels = save_soft_labels(soft_labels, folder, identity)
+            if soft_labels is not None:
+                soft_labels = save_soft_labels(soft_labels, folder, identity)
             self.callback.log(f"student: learns from the labels and {len(query):,} soft labels of the teacher")
+        raw = self.communicator.share(b"" if soft_labels is None else soft_labels.tobytes())
+        soft_labels = np.frombuffer(raw, dtype=np.float64).reshape(len(query), -1)
         return with_pseudo_labels(training_data, [sequences[n] for n in query], soft_labels)
 
     def _teach(
         self, training_data: TrainingData, unlabelled: list[Array], query: NDArray[np.int64], folder: Path | None
-    ) -> NDArray[np.float64]:
-        """The teacher's soft labels (m, K) of the m query rows of the unlabelled texts."""
+    ) -> NDArray[np.float64] | None:
+        """The teacher's soft labels (m, K) of the m query rows of the unlabelled texts, in the first process."""
         recipe = training_data.recipe
         if recipe.teacher == "stacking" and recipe.lsa_components and recipe.ngram_order:
+            if self.communicator.rank:
+                return None
             self.callback.log(f"teacher: stacking, for {self.unlabelled}")
             return stacked_predictions(training_data, unlabelled, query, self.seed, self.callback)
         self.callback.log(f"teacher: a network, for {self.unlabelled}")
         teacher = replace(self.fit(training_data, folder), precision=recipe.kernel_precision)
+        if self.communicator.rank:
+            return None
         return predict_soft_labels(teacher, [unlabelled[n] for n in query])
 
     def _identity(self, training_data: TrainingData) -> str:
@@ -288,7 +315,7 @@ class _Run:
             data += hashlib.sha256(training_data.soft_targets.targets.tobytes()).hexdigest()
         if self.pretrained is not None:
             data += self.pretrained.fingerprint()
-        return run_identity(asdict(training_data.recipe), self.seed, data, kernel, threads())
+        return run_identity(asdict(training_data.recipe), self.seed, data, kernel, threads(), self.communicator)
 
     def _interrupted(self, model: Model, loop: Loop, stop: StopEvent, *, teacher: bool) -> Interrupted:
         # Neither half an epoch nor a teacher replaces a model that is there.
@@ -346,6 +373,16 @@ class _Run:
             parameters = {**model.parameters, "dense.bias": bias.astype(np.float32)}
             model = replace(model, parameters=parameters)
         return replace(model, metadata=metadata, history=loop.progress.history_lines, precision=precision)
+
+
+def shared_model(model: Model, communicator: Communicator) -> Model:
+    """The model of the first process, in all of them."""
+    if communicator.size == 1:
+        return model
+    files = {} if communicator.rank else model.to_files()
+    names = json.loads(communicator.share(json.dumps(list(files)).encode()))
+    received = {name: communicator.share(files.get(name, b"")) for name in names}
+    return model_of_files(received, "process 0", model.precision) if communicator.rank else model
 
 
 def labelled_of(

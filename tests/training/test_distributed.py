@@ -1,0 +1,280 @@
+"""Training in two processes gives the weights of one; errors, stops and deaths of one process reach the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from gatewise import kernels
+from gatewise.errors import InputError
+from gatewise.network.architecture import initial_parameters
+from gatewise.network.autograd import RowGradient
+from gatewise.network.trainable import Gradients, Network
+from gatewise.training import Callback, recipe
+from gatewise.training.callback import StepLog
+from gatewise.training.communicator import Communicator, PeerError, interleaved
+from gatewise.training.distributed import process_group
+from gatewise.training.gradient_exchange import GradientExchange, StepSum
+from gatewise.training.language import DIRECTIONS, LanguageModel
+from gatewise.training.loop import Loop
+from gatewise.training.pretrain import _initial_parameters
+from gatewise.training.pretrain_loop import PretrainLoop
+from gatewise.training.pretrain_recipes import PretrainRecipe
+from gatewise.training.training_data import prepare
+from gatewise.types import Array
+from tests.training.processes import run_function, run_processes
+from tests.training.test_optim import NO_DROPOUT, SMALL, TEXT, made_series, made_texts
+from tests.training.texts import made_reviews
+
+HERE = "tests.training.test_distributed"
+# 144 rows are trained on: the last batch of 13 has one row, and the second process none of it.
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "texts": ("fast", {**TEXT, **NO_DROPOUT, "ngram_order": 0, "grad_clip": 0.05, "batch_size": 13}),
+    "adversarial": ("fast", {**TEXT, **NO_DROPOUT, "ngram_order": 0, "adversarial": 0.02, "batch_size": 48}),
+    "tutorial": ("tutorial", {**TEXT, "max_length": 60, "batch_size": 13}),
+    "series": ("series", {**SMALL, "dropout_output": 0.0, "folds": 0, "batch_size": 13}),
+}
+LM = PretrainRecipe(
+    "small", epochs=0.5, embedding_dim=6, units=8, batch_size=5, bptt=6, dropout_word=0, dropout_output=0
+)
+# Shape of a table, and how many of its rows each process has read: few are sent by row, many as the whole table.
+TABLES = {"few": ((400, 3), (4, 9)), "many": ((20, 3), (19, 20)), "none": ((9, 2), (0, 0)), "one": ((9, 2), (0, 3))}
+
+
+def trained_steps(name: str, dtype: str, communicator: Communicator) -> dict[str, Array]:
+    """The weights after an epoch, and its loss."""
+    base, changes = CASES[name]
+    data = made_series(160) if base == "series" else made_texts(("negative", "positive"))
+    training_data = prepare(data, recipe(base, **changes), 0)
+    start = initial_parameters(training_data.architecture, np.random.default_rng(1))
+    rows = training_data.trainable_rows
+    kernel = kernels.get("reference" if dtype == "float64" else None)
+    network = Network(training_data.architecture, start, trainable_rows=rows, kernel=kernel, dtype=dtype)
+    loop = Loop(training_data, network, 0, Callback(), None, "", communicator)
+    assert loop._epoch()
+    return {**loop.state(), "loss": np.array(loop.progress.loss_sum), "correct": np.array(loop.progress.correct)}
+
+
+def pretrained_steps(dtype: str, communicator: Communicator) -> dict[str, Array]:
+    """The weights after pretraining, the states of all streams and the perplexities."""
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(2, 90, int(n)).astype(np.int32) for n in rng.integers(5, 60, 60)]
+    start = _initial_parameters(100, LM, texts, np.random.default_rng(1))
+    kernel = kernels.get("reference" if dtype == "float64" else None)
+    network = LanguageModel({name: a.astype(dtype) for name, a in start.items()}, kernel)
+    loop = PretrainLoop(network, LM, texts[:55], texts[55:], 0, Callback(), None, "", communicator)
+    assert loop.run(threading.Event(), 0.0)
+    states = {f"h/{one}": communicator.whole(loop.states[one][0]) for one in DIRECTIONS}
+    return {
+        **loop._groups()["weights"],
+        **states,
+        "perplexity": np.array(list(loop.progress.history[-1].perplexity.values())),
+    }
+
+
+def gradients_of_rank(rank: int) -> Gradients:
+    rng = np.random.default_rng(rank)
+    made: Gradients = {"weight": rng.standard_normal((3, 4)), "bias": rng.standard_normal(5)}
+    for name, (shape, counts) in TABLES.items():
+        rows = np.sort(rng.choice(shape[0], counts[rank], replace=False))
+        made[name] = RowGradient(rows, rng.standard_normal((counts[rank], shape[1])))
+    return made
+
+
+def in_each_process(folder: str) -> None:
+    """Everything that the tests below look at: results by name in FOLDER/RANK.npz."""
+    found: dict[str, Array] = {}
+
+    def keep(prefix: str, arrays: dict[str, Array]) -> None:
+        found.update({f"{prefix}|{name}": value for name, value in arrays.items()})
+
+    with process_group() as communicator:
+        rank = communicator.rank
+        for dtype in ("float32", "float64"):
+            for name in CASES:
+                keep(f"{name}, {dtype}", trained_steps(name, dtype, communicator))
+            keep(f"pretraining, {dtype}", pretrained_steps(dtype, communicator))
+        shapes = {name: np.zeros(shape) for name, (shape, _) in TABLES.items()}
+        exchange = GradientExchange(communicator, shapes | {"weight": np.zeros((3, 4)), "bias": np.zeros(5)})
+        total = exchange.sum(StepSum(gradients_of_rank(rank), 2.0 + rank, rank, rank == 1), (0.25, 0.75)[rank])
+        for name, gradient in total.gradients.items():
+            if isinstance(gradient, RowGradient):
+                keep("exchange", {f"{name}/rows": gradient.rows, f"{name}/values": gradient.values})
+            else:
+                keep("exchange", {name: gradient})
+        keep("exchange", {"numbers": np.array([total.loss, total.correct, total.stop])})
+        part = communicator.part(np.arange(7))
+        keep("rows", {"part": part, "whole": communicator.whole(part)})
+        keep(
+            "bytes",
+            {
+                "all": np.array(communicator.gather(b"x" * (1 + rank))),
+                "first": np.array(communicator.share(b"ab" if rank == 0 else b"")),
+            },
+        )
+        try:
+            with communicator.together():
+                if rank == 1:
+                    raise InputError("a row is bad")
+                communicator.meet()
+        except (InputError, PeerError) as error:
+            keep("error", {"text": np.array(f"{type(error).__name__}: {error}")})
+    np.savez(Path(folder, f"{rank}.npz"), **found)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Array]]]:
+    """What `in_each_process` found, by rank, group and name."""
+    folder = tmp_path_factory.mktemp("processes")
+    run_function(f"{HERE}.in_each_process", str(folder))
+    every = []
+    for rank in range(2):
+        groups: dict[str, dict[str, Array]] = {}
+        with np.load(folder / f"{rank}.npz") as arrays:
+            for key in arrays:
+                group, _, name = key.partition("|")
+                groups.setdefault(group, {})[name] = arrays[key]
+        every.append(groups)
+    return every
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
+@pytest.mark.parametrize("name", [*CASES, "pretraining"])
+def test_two_processes_give_the_weights_of_one(
+    results: list[dict[str, dict[str, Array]]], name: str, dtype: str, tolerance: float
+) -> None:
+    alone = Communicator()
+    expected = pretrained_steps(dtype, alone) if name == "pretraining" else trained_steps(name, dtype, alone)
+    first, second = (one[f"{name}, {dtype}"] for one in results)
+    assert first.keys() == second.keys() == expected.keys()
+    for key, value in expected.items():
+        assert first[key].dtype == value.dtype
+        assert first[key].tobytes() == second[key].tobytes(), f"{key} differs between the processes"
+        scale = max(1.0, float(np.abs(value).max()))
+        np.testing.assert_allclose(first[key] / scale, value / scale, rtol=0, atol=tolerance, err_msg=key)
+
+
+def test_gradients_are_summed_by_the_share_of_the_rows(results: list[dict[str, dict[str, Array]]]) -> None:
+    a, b = gradients_of_rank(0), gradients_of_rank(1)
+    for found in (one["exchange"] for one in results):
+        for name in ("weight", "bias"):
+            np.testing.assert_allclose(found[name], 0.25 * np.asarray(a[name]) + 0.75 * np.asarray(b[name]), rtol=1e-12)
+        for name, (shape, _) in TABLES.items():
+            expected = np.zeros(shape)
+            for weight, gradient in ((0.25, a[name]), (0.75, b[name])):
+                assert isinstance(gradient, RowGradient)
+                expected[gradient.rows] += weight * gradient.values
+            table = np.zeros(shape)
+            table[found[f"{name}/rows"]] = found[f"{name}/values"]
+            np.testing.assert_allclose(table, expected, rtol=1e-12)
+            read = {*a[name].rows, *b[name].rows}  # type: ignore[union-attr]
+            assert found[f"{name}/rows"].tolist() == sorted(read)
+        assert found["numbers"].tolist() == [0.25 * 2 + 0.75 * 3, 1, 1]
+
+
+def test_rows_bytes_and_errors(results: list[dict[str, dict[str, Array]]]) -> None:
+    assert [one["rows"]["part"].tolist() for one in results] == [[0, 2, 4, 6], [1, 3, 5]]
+    for one in results:
+        assert one["rows"]["whole"].tolist() == list(range(7))
+        assert (one["bytes"]["all"].tolist(), one["bytes"]["first"].item()) == ([b"x", b"xx"], b"ab")
+    assert interleaved([np.arange(0, 5, 2), np.arange(1, 5, 2)]).tolist() == list(range(5))
+    errors = [str(one["error"]["text"]) for one in results]
+    assert errors == ["PeerError: process 1: a row is bad", "InputError: a row is bad"]
+
+
+SETTINGS: dict[str, Any] = {
+    "recipe": "fast",
+    "units": 6,
+    "embedding_dim": 5,
+    "epochs": 4,
+    "batch_size": 16,
+    "verbose": 0,
+}
+
+
+class Killer(Callback):
+    """Ends the first process at its 20th step, unless torchrun has started it again."""
+
+    steps = 0
+
+    def on_step_end(self, step: StepLog) -> None:
+        self.steps += 1
+        if self.steps == 20 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_and_die(folder: str) -> None:
+    with process_group() as communicator:
+        model = gw.train(made_reviews(200, 3), **SETTINGS, communicator=communicator, out=folder, callbacks=Killer())
+        assert model.to_files().keys() == gw.load(folder).to_files().keys()
+
+
+def train_in_peace(folder: str) -> None:
+    with process_group() as communicator:
+        model = gw.train(made_reviews(200, 3), **SETTINGS, communicator=communicator, out=folder)
+        every = communicator.gather(model.logits(["word1 fine dull"]).tobytes())
+        assert every[0] == every[1], "both processes return the model of the first one"
+        assert model.linear_model is not None
+
+
+def test_a_process_that_dies_is_started_again_and_the_run_resumed(tmp_path: Path) -> None:
+    """With the bits of a run in which none died: the folder of the model, apart from its times."""
+    run_function(f"{HERE}.train_in_peace", str(tmp_path / "peace"))
+    code = f"import sys, {HERE} as test; test.train_and_die(sys.argv[1])"
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, *torchrun, str(script), str(tmp_path / "died")],
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Signal 9 (SIGKILL)" in done.stderr or "exitcode: -9" in done.stderr
+    peace, died = gw.load(tmp_path / "peace"), gw.load(tmp_path / "died")
+    for name, value in peace.parameters.items():
+        assert died.parameters[name].tobytes() == value.tobytes(), name
+    assert not (tmp_path / "died.run").exists()
+
+
+def command(*words: object) -> list[str]:
+    return ["-m", "gatewise", *map(str, words)]
+
+
+def test_the_command_in_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    data = made_reviews(120, 3)
+    rows = [f'{text},"{data.classes[label]}"\n' for text, label in zip(data.inputs, data.labels, strict=True)]
+    Path("rows.csv").write_text("text,label\n" + "".join(rows) + "no label\n")
+    train = command("train", "rows.csv", "--skip-bad-rows", "bad.csv", "--ngram-order", 0, "--epochs", 1, "-o", "model")
+    first, second = run_processes(train)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "kernel native, 2 processes" in first.stdout or "kernel" in first.stdout
+    assert "saved to model" in first.stdout
+    assert second.stdout == ""
+    assert "no label" in Path("bad.csv").read_text() or "row" in Path("bad.csv").read_text()
+    assert sorted(os.listdir()) == ["bad.csv", "model", "rows.csv"]
+    first, second = run_processes(train)  # the first process refuses; the second one says nothing
+    assert (first.returncode, second.returncode) == (2, 2)
+    assert first.stderr.splitlines()[-1].startswith("gatewise: 'model' exists")
+    assert not [line for line in second.stderr.splitlines() if line.startswith("gatewise: process")]
+
+
+def test_fewer_streams_than_processes() -> None:
+    pair = Communicator()
+    pair.size = 2
+    texts = [np.arange(2, 12, dtype=np.int32)] * 4
+    network = LanguageModel(_initial_parameters(20, LM, texts, np.random.default_rng(1)), kernels.get())
+    with pytest.raises(InputError, match="1 stream of text for 2 processes"):
+        PretrainLoop(network, replace(LM, bptt=12), texts, [], 0, Callback(), None, "", pair)
