@@ -26,7 +26,12 @@ PAGES = [
 ]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that use these packages, which the tests do not require, run where they are installed.
-OPTIONAL = {"ray": r"^import ray|--ray ", "dask": r"^import dask", "keras": r"^import keras"}
+OPTIONAL = {
+    "ray": r"^import ray|--ray ",
+    "dask": r"^import dask",
+    "keras": r"^import keras",
+    "pyspark": r"^from pyspark",
+}
 # `gatewise` and `torchrun` in a block are this environment's.
 SHELL = """set -euo pipefail
 gatewise() { "$PYTHON" -m gatewise "$@"; }
@@ -71,7 +76,13 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     blocks = [(text.count("\n", 0, found.start()) + 1, *found.groups()) for found in BLOCK.finditer(text)]
     assert len(blocks) == len(re.findall(r"^```\w", text, re.MULTILINE)), "a block is neither python nor bash"
     monkeypatch.chdir(tmp_path)
-    settings = {"PYTHON": sys.executable, "GATEWISE_OFFLINE": "1", "COLUMNS": "100", "KERAS_HOME": str(tmp_path)}
+    settings = {
+        "PYTHON": sys.executable,
+        "PYSPARK_PYTHON": sys.executable,
+        "GATEWISE_OFFLINE": "1",
+        "COLUMNS": "100",
+        "KERAS_HOME": str(tmp_path),
+    }
     for name, value in (settings | {"KERAS_BACKEND": "torch"}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
