@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -32,7 +33,9 @@ def in_processes(command: Callable[..., None]) -> Callable[..., None]:
         from gatewise.training.distributed import process_group
         from gatewise.training.run import Interrupted
 
-        with process_group() as communicator:
+        with process_group() as communicator, warnings.catch_warnings():
+            if communicator.rank:
+                warnings.simplefilter("ignore")  # the first process prints them
             try:
                 with communicator.together():
                     command(*args, **options)
