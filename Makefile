@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NATIVE := CMakeLists.txt $(wildcard src/native/*)
 MODEL := models/tutorial
 
-.PHONY: demo demo-page test bench lint format bundled screenshot screenshots sanitize trust clean
+.PHONY: demo demo-page test bench lint format bundled screenshot screenshots sanitize trust fuzz clean
 
 # The tutorial: train, evaluate, predict and explain, with the commands that a user types.
 demo: .venv/demo.stamp
@@ -76,6 +76,14 @@ sanitize: .venv/dev.stamp
 # Attack every promise of docs/trust.md for hours; continues where it stopped. TRUST='model-folders --seed 7' runs one.
 trust: .venv/dev.stamp
 	$(BIN)/python -m trust $(TRUST)
+
+# Fuzz the readers of files and, with AddressSanitizer, the native kernel (docs/trust.md). Needs Linux and Clang.
+fuzz: .venv/dev.stamp .venv/fuzz.stamp
+	$(BIN)/python -m trust 'fuzz-*'
+
+.venv/fuzz.stamp: .venv/pip.stamp trust/requirements-fuzz.txt
+	$(PIP) install --quiet --requirement trust/requirements-fuzz.txt
+	touch $@
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -60,7 +60,7 @@ def _clean(name: str, extra: list[str]) -> bool:
     """Whether the tests pass with the sanitizer `name` and without a report."""
     build = ROOT / "build" / f"sanitize-{name}"
     site, reports = build / "site", build / "reports"
-    _compile(name, build, site)
+    compile_extension(build, site, f"-DGATEWISE_SANITIZE={name}")
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir()
     environment = {
@@ -84,15 +84,13 @@ def _clean(name: str, extra: list[str]) -> bool:
     return done.returncode == 0 and not contents
 
 
-def _compile(name: str, build: Path, site: Path) -> None:
-    """Build changed files, and copy the package with that extension to `site`."""
+def compile_extension(build: Path, site: Path, *options: str) -> None:
+    """Build changed files in `build` with options of CMake, and copy the package with that extension to `site`."""
     scripts = Path(sysconfig.get_path("scripts"))
     cmake = str(scripts / "cmake") if (scripts / "cmake").exists() else "cmake"
     ninja = shutil.which("ninja", path=f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}") or "ninja"
     configure = [cmake, "-S", str(ROOT), "-B", str(build), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
-    subprocess.run(
-        [*configure, f"-DGATEWISE_SANITIZE={name}", f"-DPython_EXECUTABLE={sys.executable}", DEBUG], check=True
-    )
+    subprocess.run([*configure, f"-DPython_EXECUTABLE={sys.executable}", DEBUG, *options], check=True)
     subprocess.run([cmake, "--build", str(build)], check=True)
     shutil.rmtree(site, ignore_errors=True)
     skipped = shutil.ignore_patterns("__pycache__", "*.so")

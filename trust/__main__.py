@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from datetime import UTC, datetime
+from fnmatch import filter as filter_names
 
 from trust.attack import Attack
 from trust.registry import ATTACKS
@@ -18,17 +19,17 @@ PART = 60.0  # seconds after which a part of a run is recorded
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m trust", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="attacks; default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="attacks, or a pattern such as 'fuzz-*'; default: all")
     parser.add_argument("--seed", type=int, help="default: that of an unfinished run, or a random one")
     parser.add_argument("--tries", type=int, help="number of tries; default: the attack's full count")
     parser.add_argument("--try", type=int, dest="number", help="repeat this try of --seed; nothing is recorded")
     parser.add_argument("--list", action="store_true", help="list the attacks")
     parser.add_argument("--table", action="store_true", help="write the table of docs/trust.md and exit")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in ATTACKS]
+    unknown = [name for name in options.names if not filter_names(ATTACKS, name)]
     if unknown:
         parser.error(f"unknown attack {unknown[0]!r}; choose from {', '.join(ATTACKS)}")
-    attacks = [ATTACKS[name] for name in options.names or ATTACKS]
+    attacks = [ATTACKS[name] for pattern in options.names or ["*"] for name in filter_names(ATTACKS, pattern)]
     if options.number is not None:
         if options.seed is None or len(attacks) != 1:
             parser.error("--try needs one NAME and --seed")

@@ -24,7 +24,8 @@ def available() -> str:
 class Attack:
     """attempt(rng, folder): one try in an empty folder; returns None if the promise held, else what happened. An
     exception is a failure too. prepare: runs once per process, before the limits are set. unavailable: why the attack
-    cannot run here, or "". short, full: number of tries in `make test` and in `make trust`. seconds: limit of a try.
+    cannot run here, or "". short, full: number of tries in `make test` and in `make trust`; short is 0 where a test of
+    its own takes the place. seconds: limit of a try.
     memory: address space in bytes that a try may add; 0 for no limit.
     """
 

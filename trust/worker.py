@@ -33,7 +33,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     attack.prepare()
     if attack.memory:
-        _limit(attack.memory)
+        limit_memory(attack.memory)
     print(json.dumps({"ready": attack.name}), file=out, flush=True)
     for line in sys.stdin:
         number = int(line)
@@ -56,7 +56,7 @@ def attempt(attack: Attack, seed: int, number: int) -> str | None:
     return " ".join(failure.replace(str(folder), "FOLDER").split())[:MAX_MESSAGE]
 
 
-def _limit(memory: int) -> None:
+def limit_memory(memory: int) -> None:
     """Let the address space grow by `memory` bytes from here. Linux tells how large it is; elsewhere no limit."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])

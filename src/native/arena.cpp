@@ -2,14 +2,23 @@
 
 #include <pthread.h>
 
+#include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <list>
 #include <mutex>
 #include <new>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__)  // GCC
+#define GATEWISE_ASAN
+#elif defined(__has_feature)  // Clang
+#if __has_feature(address_sanitizer)
+#define GATEWISE_ASAN
+#endif
+#endif
+#if defined(GATEWISE_ASAN)
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -19,12 +28,13 @@ namespace {
 
 constexpr size_t kHugePage = size_t{1} << 21;
 constexpr size_t kSmallest = 4096;  // bytes of a block
+constexpr size_t kLargest = std::numeric_limits<std::ptrdiff_t>::max();  // of any object; `rounded` cannot wrap around
 static_assert(kHugePage % kAlignment == 0);
 
 // AddressSanitizer does not see inside blocks. Tell it that of a block only the first `size` bytes may be used: those
 // asked for while it is allocated, none while it is cached.
 void allow([[maybe_unused]] const Block& block, [[maybe_unused]] size_t size) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(GATEWISE_ASAN)
     __asan_unpoison_memory_region(block.data, block.size);
     __asan_poison_memory_region(static_cast<char*>(block.data) + size, block.size - size);
 #endif
@@ -97,6 +107,7 @@ size_t rounded(size_t size) {
 }  // namespace
 
 Block allocate(size_t size) {
+    if (size > kLargest) throw std::bad_alloc();
     Arena& here = arena();
     {
         std::lock_guard<std::mutex> lock(here.mutex);

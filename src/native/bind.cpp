@@ -62,6 +62,15 @@ Out new_array(std::initializer_list<Index> shape) {
     return Out(held->data, sizes.size(), sizes.data(), owner);
 }
 
+// The array behind an object, without a copy.
+InOut float32_array(const char* name, const nb::object& object) {
+    InOut array;
+    if (!nb::try_cast(object, array, false))
+        throw std::invalid_argument(std::string(name) + ": expected a writable float32 array in C order");
+    check_aligned(array);
+    return array;
+}
+
 const Isa& find(const std::string& name) {
     for (const Isa* isa : float32_isas())
         if (name == isa->name) return *isa;
@@ -81,6 +90,7 @@ nb::tuple forward(
     const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
     const Maybe<float>& mask, Index steps, bool reverse, bool binary, bool keep, const Maybe<float>& packed,
     const Maybe<int32_t>& base, const Maybe<float>& alpha) {
+    check_aligned(pre, index, lengths, weight_hh, h0, c0, mask, packed, base, alpha);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     const Index units = checked_units(weight_hh), batch = static_cast<Index>(lengths.size());
@@ -132,6 +142,7 @@ nb::tuple forward(
 
 // weight_hh packed for `forward`, which takes it as `packed`.
 Out pack(const std::string& isa_name, const In<float>& weight_hh) {
+    check_aligned(weight_hh);
     const Isa& isa = find(isa_name);
     const Index units = checked_units(weight_hh);
     const Out packed = new_array({isa.forward_weights_size(units)});
@@ -145,6 +156,7 @@ nb::tuple backward(
     const In<int64_t>& lengths, const In<float>& weight_hh, const In<float>& h0, const In<float>& c0,
     const Maybe<float>& mask, const In<float>& h, const In<float>& c, const Maybe<float>& dh, const Maybe<float>& dc,
     const In<float>& dh_T, const In<float>& dc_T, Index pre_rows, bool reverse, bool binary, bool with_dweight) {
+    check_aligned(gates, index, lengths, weight_hh, h0, c0, mask, h, c, dh, dc, dh_T, dc_T);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     check_axes("h", h, 2);
@@ -212,6 +224,7 @@ LinearShape linear_shape(const In<float>& x, const In<float>& weight, Index thre
 
 Out linear(
     const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight, const In<float>& bias) {
+    check_aligned(x, weight, bias);
     const Isa& isa = find(isa_name);
     const LinearShape shape = linear_shape(x, weight, threads);
     check_shape("bias", bias, {shape.size.outputs});
@@ -226,6 +239,7 @@ Out linear(
 nb::tuple linear_backward(
     const std::string& isa_name, Index threads, const In<float>& x, const In<float>& weight, const In<float>& dy,
     bool with_dx) {
+    check_aligned(x, weight, dy);
     const Isa& isa = find(isa_name);
     const LinearShape shape = linear_shape(x, weight, threads);
     const Index outputs = shape.size.outputs, inputs = shape.size.inputs;
@@ -250,6 +264,7 @@ void count_above(
     const std::string& isa_name, Index threads, const In<float>& values, const In<int64_t>& lengths,
     const In<int32_t>& dilations, const In<int32_t>& per_kernel, const In<uint8_t>& masks, const In<float>& thresholds,
     const nb::ndarray<int32_t, nb::c_contig, nb::device::cpu>& counts) {
+    check_aligned(values, lengths, dilations, per_kernel, masks, thresholds, counts);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     check_axes("values", values, 2);
@@ -285,6 +300,7 @@ void adam_step(
     const std::string& isa_name, Index threads, const InOut& weight, const Maybe<int64_t>& rows, const In<float>& grad,
     const InOut& m, const InOut& v, float beta_1, float rest_1, float beta_2, float rest_2, float rate, float epsilon,
     float keep, float scale) {
+    check_aligned(weight, rows, grad, m, v);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     require(m.size() == weight.size() && v.size() == weight.size(), "m and v must have the size of weight");
@@ -316,6 +332,7 @@ void adam_catch_up(
     const std::string& isa_name, Index threads, const InOut& weight, const Maybe<int64_t>& rows, const InOut& m,
     const InOut& v, const In<int64_t>& last, Index now, const In<float>& rates, const In<float>& epsilons,
     const In<float>& decays, float beta_1, float rest_1, float beta_2, float rest_2) {
+    check_aligned(weight, rows, m, v, last, rates, epsilons, decays);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     check_axes("weight", weight, 2);
@@ -344,6 +361,7 @@ void adam_catch_up(
 }
 
 double sum_of_squares(const std::string& isa_name, Index threads, const In<float>& x) {
+    check_aligned(x);
     const Isa& isa = find(isa_name);
     check_threads(threads);
     const nb::gil_scoped_release released;
@@ -351,6 +369,7 @@ double sum_of_squares(const std::string& isa_name, Index threads, const In<float
 }
 
 nb::tuple activate(const std::string& isa_name, const In<float>& x) {
+    check_aligned(x);
     const Isa& isa = find(isa_name);
     const Index count = static_cast<Index>(x.size());
     const Out sigmoid = new_array({count}), tanh = new_array({count});
@@ -364,6 +383,7 @@ nb::tuple activate(const std::string& isa_name, const In<float>& x) {
 double fit_squared_hinge(
     const In<std::int32_t>& starts, const In<std::int32_t>& columns, const In<float>& values, const In<float>& sign,
     const In<double>& cost, int max_passes, double tol, const nb::ndarray<double, nb::c_contig, nb::device::cpu>& w) {
+    check_aligned(starts, columns, values, sign, cost, w);
     const Index n = static_cast<Index>(sign.size()), entries = static_cast<Index>(columns.size());
     check_shape("sign", sign, {n});
     check_shape("cost", cost, {n});
@@ -384,6 +404,7 @@ Segments segments_of(Index threads, const std::vector<Index>& lengths, Index wid
 }
 
 Out segment_reduce(Index threads, bool maximum, const In<float>& x, const In<int64_t>& lengths) {
+    check_aligned(x, lengths);
     check_axes("x", x, 2);
     const std::vector<Index> counts = checked_lengths(lengths, extent(x, 0));
     const Segments segments = segments_of(threads, counts, extent(x, 1));
@@ -397,13 +418,14 @@ Out segment_reduce(Index threads, bool maximum, const In<float>& x, const In<int
 
 nb::object repeat_rows(
     Index threads, const In<float>& grad, const In<int64_t>& lengths, Index steps, nb::object add_to) {
+    check_aligned(grad, lengths);
     check_axes("grad", grad, 2);
     const std::vector<Index> counts = checked_lengths(lengths, steps);
     const Segments segments = segments_of(threads, counts, extent(grad, 1));
     check_shape("grad", grad, {segments.size, segments.width});
     const bool add = !add_to.is_none();
     nb::object out = add ? add_to : nb::cast(new_array({steps, segments.width}));
-    const InOut to = nb::cast<InOut>(out, false);
+    const InOut to = float32_array("add_to", out);
     check_shape("add_to", to, {steps, segments.width});
     {
         const nb::gil_scoped_release released;
@@ -415,6 +437,7 @@ nb::object repeat_rows(
 nb::object max_backward(
     Index threads, const In<float>& x, const In<float>& largest, const In<float>& grad, const In<int64_t>& lengths,
     nb::object add_to) {
+    check_aligned(x, largest, grad, lengths);
     check_axes("x", x, 2);
     const std::vector<Index> counts = checked_lengths(lengths, extent(x, 0));
     const Segments segments = segments_of(threads, counts, extent(x, 1));
@@ -422,7 +445,7 @@ nb::object max_backward(
     check_shape("grad", grad, {segments.size, segments.width});
     const bool add = !add_to.is_none();
     nb::object out = add ? add_to : nb::cast(new_array({extent(x, 0), segments.width}));
-    const InOut to = nb::cast<InOut>(out, false);
+    const InOut to = float32_array("add_to", out);
     check_shape("add_to", to, {extent(x, 0), segments.width});
     {
         const nb::gil_scoped_release released;

@@ -33,6 +33,22 @@ inline void check_threads(Index threads) {
 }
 
 template <class Array>
+bool is_aligned(const Array& array) {
+    return reinterpret_cast<std::uintptr_t>(array.data()) % alignof(std::remove_reference_t<decltype(*array.data())>) == 0;
+}
+
+template <class Array>
+bool is_aligned(const std::optional<Array>& array) {
+    return !array || is_aligned(*array);
+}
+
+// An array of NumPy can start at any byte, as a part of a file does.
+template <class... Arrays>
+void check_aligned(const Arrays&... arrays) {
+    require((is_aligned(arrays) && ...), "the address of an array must be a multiple of the size of its numbers");
+}
+
+template <class Array>
 Index extent(const Array& array, size_t axis) {
     return static_cast<Index>(array.shape(axis));
 }

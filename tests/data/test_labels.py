@@ -151,6 +151,7 @@ def test_numbers_for_regression() -> None:
         ([1.0, None], "row 1 is missing (None)"),
         ([1.0, np.nan], "row 1 is missing (NaN)"),
         ([1.0, np.inf], "row 1 is a number (inf); regression needs finite numbers"),
+        ([1, 10**400], "row 1 is a number (1000"),
         (["1.0", "2.0"], "row 0 is a text ('1.0'); regression needs finite numbers"),
         ([True, False], "row 0 is True; regression needs"),
         ([[1.0], [1.0, 2.0]], "row 1 has 2 numbers, but row 0 has 1"),

@@ -59,6 +59,8 @@ def test_equal_numbers_are_one_class(tmp_path: Path) -> None:
         (HEADER + "2\n", ":8: 0 channels, expected one or more"),
         (HEADER + "1,2:3,4:7\n", ":8: class '7' is not among those of @classLabel"),
         (HEADER + "1,2:3,x:2\n", ":8: channel 2 has an invalid number, 'x'"),
+        (HEADER + "1,2:3,1_0:2\n", ":8: channel 2 has an invalid number, '1_0'"),
+        (HEADER + "1,\u0662:3,4:2\n", ":8: channel 1 has an invalid number, '\u0662'"),
         (HEADER + "1,inf:3,4:2\n", ":8: channel 1 has a value that is not finite"),
         (HEADER + "1,2:3,4:?\n1,2:3,4:2\n", ":8: the label is missing"),
         (HEADER + "1,1e99:3,4:2\n", ":8: channel 1 has a value that is not finite"),
@@ -375,6 +377,20 @@ def test_json_records_of_other_keys_are_no_series(tmp_path: Path, record: str, w
         read_series(path)
 
 
+def test_numbers_that_float64_does_not_have(tmp_path: Path) -> None:
+    """1e391, as a whole number in JSON too."""
+    huge = "1" + "0" * 391
+    path = write(tmp_path, "a.jsonl", f'{{"t": 1, "a": 5}}\n{{"t": 2, "a": {huge}}}\n')
+    with pytest.raises(DataError, match=r":2: column 'a': '10*…' is not finite or too large"):
+        read_series(path)
+    path = write(tmp_path, "b.jsonl", f'{{"t": 1, "a": 5}}\n{{"t": {huge}, "a": 5}}\n')
+    with pytest.raises(DataError, match=r":2: the time '10*…' is not finite"):
+        read_series(path, time="t")
+    path = write(tmp_path, "a.txt", "1e391 1\n2 3\n")
+    with pytest.raises(DataError, match="a label is inf: this looks like regression"):
+        read_series(path).labelled()
+
+
 def test_label_numbers_of_a_table(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "y,t0,t1\n0.5,1,2\n2,3,4\n")
     with pytest.raises(DataError, match=r"a label is 0\.5: this looks like regression: use --task regression"):
@@ -410,3 +426,5 @@ def test_unknown_formats_are_named(tmp_path: Path) -> None:
 def test_class_names() -> None:
     assert class_names(["1.0", "2.0000e+00", "-3"]) == ["1", "2", "-3"]
     assert class_names(["1.5", "2.0"]) == ["1.5", "2.0"]
+    assert class_names(["9007199254740993", "9007199254740992.0"]) == ["9007199254740993", "9007199254740992"]
+    assert class_names(["1e-400", "0"]) == ["1e-400", "0"]

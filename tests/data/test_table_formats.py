@@ -264,6 +264,17 @@ def test_weights_groups_and_times(tmp_path: Path) -> None:
         read_table(path, time="w")
 
 
+def test_whole_numbers_that_float64_does_not_have(tmp_path: Path) -> None:
+    huge = "1" + "0" * 391
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"text": "x", "label": 1}}\n{{"text": "y", "label": {huge}}}\n')
+    with pytest.raises(DataError, match=r":2: 'label' must be a number, not '10*…'"):
+        read_table(path, task="regression")
+    with pytest.raises(DataError, match=r":2: 'label' must be a number, not '10*…'"):
+        read_table(path, text="text", label="label", weight="label")
+    assert read_table(path).classes == ("1", huge)
+
+
 @pytest.mark.parametrize("label", ["nan", "NaN", "inf"])
 def test_a_number_that_is_none_is_no_class(tmp_path: Path, label: str) -> None:
     with pytest.raises(DataError, match=f":3: 'label' is '{label}'"):
@@ -288,6 +299,8 @@ JSON_LIST = {
     "an object not closed": ('[{"text": "a", "label": 1},\n{"text": "', ":1: not JSON: the list is not closed"),
     "no comma": ('[{"text": "a", "label": 1}\n{"text": "b"}]', ":1: not JSON: there must be one comma"),
     "a comma too many": ('[{"text": "a", "label": 1},\n]', ":1: not JSON: there must be one comma"),
+    "another space": ('[{"text": "a", "label": 1}\v,{"text": "b"}]', ":1: not JSON: there must be one comma"),
+    "something far after": ('[{"text": "a", "label": 1}]' + " " * 200_000 + "x", ":1: not JSON: there is something"),
     "something after": ('[{"text": "a", "label": 1}] x', ":1: not JSON: there is something after the end"),
     "a number": ('[{"text": "a", "label": 1},\n 7]', ":2: not a JSON object"),
     "in a later line": ('[{"text": "a", "label": 1},\n{"text":\n "b" "c"}]', ":3: record: not JSON at column 6"),
@@ -301,6 +314,20 @@ def test_a_bad_json_list_is_one_line_with_its_place(tmp_path: Path, case: str) -
     with pytest.raises(DataError) as caught:
         read(tmp_path, content, "a.json")
     assert f"a.json'{message}" in str(caught.value)
+
+
+def test_a_long_record_of_a_json_list_is_searched_a_few_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+
+    def count(buffer: bytes, begin: int) -> int:
+        searched.append(len(buffer) - begin)
+        return find(buffer, begin)
+
+    find = tables._element_end
+    monkeypatch.setattr(tables, "_element_end", count)
+    content = json.dumps([{"text": "a" * 3_000_000, "label": 0}, {"text": "b", "label": 1}])
+    assert [len(text) for text in read(tmp_path, content, "a.json").inputs if isinstance(text, str)] == [3_000_000, 1]
+    assert sum(searched) < 4 * len(content)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.text('a]}[{"\\,\n é')), max_size=5), st.integers(0, 3))

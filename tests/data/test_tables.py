@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewise.data import read_folder, read_table
+from gatewise.data.files import read_column
 from gatewise.errors import DataError, DataWarning
 
 GOOD = "text,label\ngood film,yes\ndull,no\n"
@@ -51,6 +52,13 @@ def test_a_csv(tmp_path: Path) -> None:
 def test_the_same_table_written_otherwise(tmp_path: Path, content: str) -> None:
     data = read(tmp_path, content)
     assert (data.inputs, data.labels.tolist(), data.classes) == (["good film", "dull"], [1, 0], ("no", "yes"))
+
+
+@pytest.mark.parametrize("content", [b"text\rx", b"text\r\rx\r", b"text\nx", b"\rtext\rx\n"])
+def test_lines_that_end_in_a_carriage_return(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    assert read_column(path) == ["x"]
 
 
 def test_tsv_and_json_lines_and_their_names(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Attacks that fail in every way, for the tests of the runner."""
+"""Attacks and a target that fail in every way, for the tests of the runner and of the fuzzer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trust.attack import MIB, Attack
+from trust.fuzzing.target import Target
 
 
 def _third(rng: np.random.Generator, folder: Path) -> str | None:
@@ -50,3 +51,10 @@ CRASH = _planted("crash", _crash)
 HANG = _planted("hang", _hang, seconds=0.5)
 MEMORY = _planted("memory", _memory, memory=100 * MIB)
 LEAVE = _planted("leave", _leave)
+
+
+def _broken(raw: bytes, folder: Path) -> int:
+    return 1 // (len(raw) % 7 - 3)
+
+
+BROKEN = Target("broken", _broken, lambda: [b"0123456"])

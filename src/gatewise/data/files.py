@@ -135,7 +135,7 @@ def _refuse_continuous(rows: list[TableRow], where: str, name: str) -> None:
     labels = [row.label for row in rows]
     try:
         numbers = [float(label) for label in labels]
-    except ValueError:
+    except (ValueError, OverflowError):  # of a whole number above 1e308
         return
     if not np.isfinite(numbers).all():
         row = rows[int(np.flatnonzero(~np.isfinite(numbers))[0])]

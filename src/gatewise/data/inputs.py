@@ -5,6 +5,7 @@ pandas, polars and PyArrow objects are recognised without importing these packag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, Literal
 
@@ -83,6 +84,14 @@ def convert_rows(values: Any, name: str) -> list[Any]:
     if hasattr(values, "toarray"):
         raise InputError(f"{name}: a sparse matrix is neither texts nor series")
     return list(values)
+
+
+def is_finite(number: Any) -> bool:
+    """Whether the number is one of float64: neither NaN nor infinite, nor a whole number above 1e308."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 def is_missing(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.frames import frame_columns, is_frame
-from gatewise.data.inputs import convert_rows, described, is_missing, missing_name
+from gatewise.data.inputs import convert_rows, described, is_finite, is_missing, missing_name
 from gatewise.errors import DataWarning, InputError, quote
 from gatewise.types import LabelType, Task
 
@@ -124,7 +125,7 @@ def label_rows(labels: Sequence[str], classes: tuple[str, ...]) -> NDArray[np.in
 def looks_continuous(numbers: Sequence[float]) -> tuple[int, str] | None:
     """Why numbers are no classes: (row, reason); None if they may be classes."""
     for row, value in enumerate(numbers):
-        if value != int(value):
+        if abs(value) == math.inf or value != int(value):
             return row, f"is {quote(value, 30)[1:-1]}"
     distinct = len(set(numbers))
     if distinct > _MANY and 2 * distinct > len(numbers):
@@ -176,7 +177,7 @@ def _regression(rows: list[Any], names: Sequence[str] | None, name: str) -> Conv
         for value in row:
             if is_missing(value):
                 raise InputError(f"{name}: row {number} is missing ({missing_name(value)})")
-            if not _is_number(value) or not np.isfinite(value):
+            if not _is_number(value) or not is_finite(value):
                 raise InputError(f"{name}: row {number} is {described(value)}; regression needs finite numbers")
     if names is None:
         names = ["value"] if width == 1 else [f"value {k + 1}" for k in range(width)]

@@ -319,7 +319,7 @@ def _number(values: dict[str, Any], key: str) -> float:
     value = _class_name(values, key)
     try:
         number = float(value) if not isinstance(value, bool) and "_" not in str(value) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):  # of a whole number above 1e308
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(f"{quote(key)} must be a number, not {quote(value)}")

@@ -86,6 +86,6 @@ def class_names(labels: list[str]) -> list[str]:
     >>> class_names(["1.0", "-1.0000000e+00"]), class_names(["1.0", "x"])
     (['1', '-1'], ['1.0', 'x'])
     """
-    if not all(_WHOLE.fullmatch(label) and float(label).is_integer() for label in labels):
-        return labels
-    return [str(int(float(label))) for label in labels]
+    numbers = [number_of(label) if _WHOLE.fullmatch(label) else None for label in labels]
+    whole = [int(number) for number in numbers if number is not None and number == int(number)]
+    return list(map(str, whole)) if len(whole) == len(labels) else labels

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.files import fail
+from gatewise.data.inputs import is_finite
 from gatewise.data.series import Series
 from gatewise.data.series_rows import SeriesRows
 from gatewise.data.series_text import NUMBER, is_numbering, trim
@@ -177,7 +178,7 @@ def number(file: Path, line: int, column: str, cell: Any, hint: str = "") -> flo
             fail(file, line, f"column {quote(column, 40)}: {quote(text, 40)} is not a number{hint}")
         value = float(text)
     elif isinstance(cell, int | float) and not isinstance(cell, bool):
-        value = float(cell)
+        value = float(cell) if isinstance(cell, float) or is_finite(cell) else math.inf
     else:
         fail(file, line, f"column {quote(column, 40)}: {quote(cell, 40)} is not a number{hint}")
     if math.isinf(value) or abs(value) > float(np.finfo(np.float32).max):

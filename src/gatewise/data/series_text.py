@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -198,15 +199,17 @@ def _channels(file: Path, line: int, channels: list[str], expected: int | None) 
     """(steps, channels) from one text per channel, steps separated by commas."""
     if not channels or (expected is not None and len(channels) != expected):
         fail(file, line, f"{counted(len(channels), 'channel')}, expected {expected or 'one or more'}")
-    rows = []
+    rows: list[Series] = []
     for place, channel in enumerate(channels, start=1):
         fields = channel.replace("?", "nan").split(",")
-        try:
-            with np.errstate(over="ignore"):
-                rows.append(np.array(fields, dtype=np.float32))
-        except ValueError:
-            bad = next(field for field in fields if not NUMBER.fullmatch(field))
-            fail(file, line, f"channel {place} has an invalid number, {quote(bad, 40)}")
+        values = None
+        with suppress(ValueError), np.errstate(over="ignore"):
+            values = np.array(fields, dtype=np.float32)
+        if values is None or "_" in channel or not channel.isascii():  # NumPy reads 1_0, and digits of other scripts
+            bad = [field for field in fields if not NUMBER.fullmatch(field)]
+            if values is None or bad:
+                fail(file, line, f"channel {place} has an invalid number, {quote((bad or fields)[0], 40)}")
+        rows.append(values)
         if np.isinf(rows[-1]).any():
             fail(file, line, f"channel {place} has a value that is not finite")
         if len(rows[-1]) != len(rows[0]):

@@ -148,7 +148,7 @@ class Lines:
             raise StopIteration
         if len(raw) == _MAX_LINE and not raw.endswith(b"\n"):
             raise DataError(f"{self.stream.where}:{self.number + 1}: a line of more than {_MAX_LINE:,} bytes")
-        if b"\r" in raw[:-2]:
+        if b"\r" in raw.removesuffix(b"\n")[:-1]:
             parts = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", raw)
             self._pending = parts[:0:-1]
             raw = parts[0]

@@ -331,7 +331,8 @@ def _json_lines(stream: Stream) -> Iterator[tuple[int, bytes]]:
             yield number, raw.strip(b"\r\n")
 
 
-_GAP = re.compile(rb"[\s,]*")
+_SPACE = b" \t\n\r"  # of JSON
+_GAP = re.compile(rb"[ \t\n\r,]*")
 _PARTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|"|[{}\[\]]', re.DOTALL)
 
 
@@ -345,7 +346,8 @@ def _json_list(stream: Stream) -> Iterator[tuple[int, bytes]]:
 
     while True:
         with stream.errors():
-            more = stream.raw.read(1 << 16)
+            # As much again as the record has so far, which is searched from its begin: twice its length in all.
+            more = stream.raw.read(max(1 << 16, len(buffer) - at))
         if not more:
             raise fail("the list is not closed")
         buffer, at = buffer[at:] + more, 0
@@ -360,9 +362,12 @@ def _json_list(stream: Stream) -> Iterator[tuple[int, bytes]]:
             if mark and buffer.count(b",", at, begin) != (0 if first or mark == b"]" else 1):
                 raise fail("there must be one comma between two records")
             if mark == b"]":
-                if buffer[begin + 1 :].strip() or stream.raw.read(1 << 16).strip():
-                    raise fail("there is something after the end of the list")
-                return
+                rest = buffer[begin + 1 :]
+                while not rest.strip(_SPACE):
+                    rest = stream.raw.read(1 << 16)
+                    if not rest:
+                        return
+                raise fail("there is something after the end of the list")
             end = _element_end(buffer, begin) if mark else 0
             if not end:
                 break

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.inputs import is_finite
 from gatewise.errors import InputError, quote
 
 _MONTH = re.compile(r"(\d{4})-?(\d{2})|(\d{4})[- ]?Q([1-4])", re.I)
@@ -38,8 +39,8 @@ def parse_time(value: Any) -> Time:
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
-        if not np.isfinite(value):
-            raise InputError("the time is missing")
+        if not is_finite(value):
+            raise InputError(f"the time {quote(value, 40)} is not finite")
         return float(value)
     text = str(value).strip()
     if not text:

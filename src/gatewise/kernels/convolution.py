@@ -116,5 +116,5 @@ def count_above(series: Ragged, banks: Banks) -> NDArray[np.int32]:
     """Counts (n, F) int32, by the native kernel where `kernels.get` chooses it, else in NumPy; the same bits."""
     if get().name == "reference":
         return count_above_reference(series, banks)
-    values = np.ascontiguousarray(series.values, dtype=np.float32)
+    values = native.contiguous(series.values.astype(np.float32, copy=False))
     return native.count_above(values, series.lengths, banks.arrays)

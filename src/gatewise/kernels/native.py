@@ -81,9 +81,9 @@ class Native:
     def forward(self, call: LSTMCall[Array], *, keep: bool = True) -> Forward:
         extension = _extension()
         steps = check_forward(self, call)
-        index, lengths, interpolation = call.index, call.lengths, call.interpolation
-        if not lengths.flags.c_contiguous or not (index is None or index.flags.c_contiguous):
-            lengths, index = lengths.copy(), None if index is None else index.copy()
+        interpolation = call.interpolation
+        lengths, index = contiguous(call.lengths), None if call.index is None else contiguous(call.index)
+        if lengths is not call.lengths or index is not call.index:
             call = replace(call, lengths=lengths, index=index)
         if steps > _MOST_STEPS:
             raise InputError(f"lengths: {steps} steps in one batch; the native kernel takes at most {_MOST_STEPS}")
@@ -128,8 +128,8 @@ class Native:
             self._isa or isa(),
             self._threads or threads(),
             saved.packed_gates,
-            None if index is None else np.ascontiguousarray(index),
-            np.ascontiguousarray(saved.lengths),
+            None if index is None else contiguous(index),
+            contiguous(saved.lengths),
             saved.weight_hh,
             saved.h0,
             saved.c0,
@@ -286,6 +286,11 @@ def _check_isa(name: str, what: str) -> None:
 def _no_such_isa(name: str, what: str) -> str:
     problem = "this machine cannot run it" if name in ISAS else "unknown instruction set"
     return f"{what} is {quote(name)}: {problem}; available: {', '.join(isas())}"
+
+
+def contiguous(array: Any) -> Any:
+    """The array, or a copy of it where it is not C-contiguous and aligned, which the extension needs."""
+    return array if array.flags.c_contiguous and array.flags.aligned else array.copy()
 
 
 def readonly_copy(array: Array) -> Array:

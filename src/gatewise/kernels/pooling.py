@@ -37,7 +37,7 @@ def repeat_rows(grad: Array, lengths: Lengths, add_to: Array | None = None) -> A
     steps = _check(None, lengths, grad, add_to)
     extension = _extension(grad, lengths, add_to)
     if extension is not None:
-        out: Array = extension.repeat_rows(threads(), np.ascontiguousarray(grad), lengths, steps, add_to)
+        out: Array = extension.repeat_rows(threads(), native.contiguous(grad), lengths, steps, add_to)
         return out
     whole = np.repeat(grad, lengths, axis=0)
     return whole if add_to is None else np.add(add_to, whole, out=add_to)
@@ -52,7 +52,7 @@ def max_backward(x: Array, largest: Array, lengths: Lengths, grad: Array, add_to
         raise InputError(f"pooling: the maximum is {largest.shape} and its gradient {grad.shape}")
     extension = _extension(x, lengths, add_to)
     if extension is not None:
-        arrays = (np.ascontiguousarray(array) for array in (x, largest, grad))
+        arrays = (native.contiguous(array) for array in (x, largest, grad))
         out: Array = extension.max_backward(threads(), *arrays, lengths, add_to)
         return out
     sequence = np.repeat(np.arange(len(lengths)), lengths)
@@ -69,7 +69,7 @@ def _reduce(x: Array, lengths: Lengths, how: Literal["sum", "max"]) -> Array:
     _check(x, lengths)
     extension = _extension(x, lengths, None)
     if extension is not None:
-        reduced: Array = extension.segment_reduce(threads(), how == "max", np.ascontiguousarray(x), lengths)
+        reduced: Array = extension.segment_reduce(threads(), how == "max", native.contiguous(x), lengths)
         return reduced
     over = np.add if how == "sum" else np.maximum
     starts, full = starts_of(lengths), np.flatnonzero(lengths)
@@ -95,8 +95,10 @@ def _check(x: Array | None, lengths: Lengths, grad: Array | None = None, add_to:
 
 def _extension(array: Array, lengths: Lengths, add_to: Array | None) -> Any:
     """The C++ extension where it can compute with these arrays, else None."""
-    if array.dtype != np.float32 or get().name == "reference" or not lengths.flags.c_contiguous:
+    if array.dtype != np.float32 or get().name == "reference":
         return None
-    if add_to is not None and not (add_to.dtype == np.float32 and add_to.flags.c_contiguous and add_to.flags.writeable):
+    if not (lengths.flags.c_contiguous and lengths.flags.aligned):
+        return None
+    if add_to is not None and not (add_to.dtype == np.float32 and add_to.flags.carray):  # writeable and aligned too
         return None
     return native.imported()[0]

@@ -122,5 +122,5 @@ def _same_kind(kernel: Kernel, named: dict[str, Array]) -> None:
     for name, array in named.items():
         if array.dtype != dtype:
             raise InputError(f"{name} is {array.dtype.name}, {first} is {dtype.name}: their dtypes must be equal")
-        if not array.flags.c_contiguous:
-            raise InputError(f"{name} must be C-contiguous")
+        if not array.flags.c_contiguous or not array.flags.aligned:
+            raise InputError(f"{name} must be C-contiguous and aligned")

@@ -1,0 +1,104 @@
+"""The targets hold for changed seeds, and find readers that are wrong. `make fuzz` guides them by coverage."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatewise.errors import DataError, ModelFileError
+from tests.kernels.batches import needs_native
+from trust.fuzzing.__main__ import FOUND, mutated
+from trust.fuzzing.registry import TARGETS, target_of
+from trust.fuzzing.target import Target
+
+ROOT = Path(__file__).resolve().parents[2]
+READERS = [name for name in TARGETS if name != "kernels"]
+RUNS = 150
+
+
+def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "trust.fuzzing", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", READERS)
+def test_seeds_are_read_and_changed_ones_hold(name: str, tmp_path: Path) -> None:
+    target = target_of(name)
+    for raw in target.seeds():
+        assert target.compare(raw, target.read(raw, tmp_path), tmp_path) is None
+    for raw in mutated(target, 1, RUNS):
+        assert target.attempt(raw, tmp_path) is None, raw
+
+
+@needs_native
+def test_the_kernels_hold() -> None:
+    """In a process of its own, which a wrong kernel could end."""
+    done = fuzz("kernels", "--mutate", "--runs", "2000")
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout[-1000:] + done.stderr[-1000:]
+
+
+WRONG: dict[str, Callable[[Any], Any]] = {
+    "json": lambda value: value if isinstance(value, str) else str(value),
+    "safetensors": lambda arrays: {name: array + 1 for name, array in arrays.items()},
+    "csv": lambda found: (found[0], found[1][1:], found[2]),
+    "json-rows": lambda found: (found[0], [dict(reversed(row.items())) for row in found[1]], found[2]),
+    "ts": lambda rows: replace(rows, inputs=[series[::-1] for series in rows.inputs]),
+    "arff": lambda rows: replace(rows, labels=[""] * len(rows.inputs)),
+    "npz": lambda rows: replace(rows, inputs=rows.inputs[::-1]),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_value_is_found(name: str, tmp_path: Path) -> None:
+    target = target_of(name)
+    wrong = replace(target, read=lambda raw, folder: WRONG[name](target.read(raw, folder)))
+    assert any(wrong.attempt(raw, tmp_path) for raw in target.seeds())
+
+
+def test_a_bad_message_is_found(tmp_path: Path) -> None:
+    def refuse(raw: bytes, folder: Path) -> None:
+        error = DataError("x")
+        error.args = ("two\nlines",)
+        raise error
+
+    assert "not one printable line" in str(Target("one", refuse, list).attempt(b"", tmp_path))
+
+    def crash(raw: bytes, folder: Path) -> None:
+        raise ModelFileError("x") if raw else ValueError("not for users")
+
+    assert Target("one", crash, list).attempt(b"1", tmp_path) is None
+    with pytest.raises(ValueError, match="not for users"):
+        Target("one", crash, list).attempt(b"", tmp_path)
+
+
+def test_a_failure_of_changed_seeds_is_reported(tmp_path: Path) -> None:
+    done = fuzz("tests.trust.planted:BROKEN", "--mutate", "--runs", "50")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stdout
+    assert "input: b'" in done.stdout
+    (tmp_path / "input").write_bytes(b"012")
+    assert fuzz("tests.trust.planted:BROKEN", str(tmp_path / "input")).returncode == 1
+
+
+def test_the_guided_fuzzer_writes_the_input_that_fails() -> None:
+    pytest.importorskip("atheris", reason="atheris is not installed (make fuzz)")
+    held = fuzz("json", "--runs", "300")
+    assert held.returncode == 0, held.stderr[-2000:]
+    assert "Done 300 runs" in held.stderr
+    broken = fuzz("tests.trust.planted:BROKEN", "--runs", "20000")
+    assert broken.returncode not in (0, 1)
+    assert "ZeroDivisionError" in broken.stderr
+    [line] = [line for line in broken.stderr.splitlines() if "Test unit written to" in line]
+    written = Path(line.split()[-1])
+    assert written.parent == FOUND
+    assert fuzz("tests.trust.planted:BROKEN", str(written)).returncode == 1
+    os.unlink(written)

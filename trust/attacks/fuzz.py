@@ -1,0 +1,94 @@
+"""Fuzzing guided by coverage, with atheris; the native kernel with AddressSanitizer."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+from trust.attack import Attack, nothing
+from trust.fuzzing import extension
+from trust.mutate import Rng
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = 20_000  # executions of a try
+_LINES = 12  # of a report
+
+
+def _fuzz(rng: Rng, folder: Path, target: str) -> str | None:
+    """One run of the fuzzer with a seed of its own, in a process that it ends."""
+    seed = int(rng.integers(1, 2**31))
+    command = [sys.executable, "-m", "trust.fuzzing", target, "--seed", str(seed), "--runs", str(RUNS)]
+    # Python's hashes too depend on the seed alone.
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "TMPDIR": str(folder)}
+    if target == "kernels":
+        environment |= extension.environment()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    report = done.stderr.decode("utf-8", "replace")
+    if done.returncode == 0 and f"Done {RUNS} runs" in report:
+        return None
+    return f"exit code {done.returncode}: {_summary(report)}"
+
+
+def _summary(report: str) -> str:
+    """The lines of a report that say what failed, and where its input is."""
+    words = ("Error", "ERROR", "SUMMARY", "runtime error", "Test unit written")
+    lines = [line.strip() for line in report.splitlines() if any(word in line for word in words)]
+    return " | ".join(lines[:_LINES]) or report[-300:]
+
+
+def _unavailable(native: bool = False) -> str:
+    if not importlib.util.find_spec("atheris"):
+        return "atheris is not installed (make fuzz)"
+    return extension.unavailable() if native else ""
+
+
+def _attack(target: str, promise: str, method: str = "", full: int = 50) -> Attack:
+    native = target == "kernels"
+    return Attack(
+        f"fuzz-{target}",
+        promise,
+        f"fuzzing guided by coverage, {RUNS:,} executions a try{method}",
+        0,  # tests/trust/test_fuzzing.py has the short form, without atheris
+        full,
+        partial(_fuzz, target=target),
+        extension.build if native else nothing,
+        partial(_unavailable, native),
+        seconds=900.0,
+        memory=0,  # the fuzzer has a limit of its own
+    )
+
+
+FUZZ_JSON = _attack(
+    "json", "JSON is read as Python's json module reads it, written as it was read, or refused in one line."
+)
+FUZZ_SAFETENSORS = _attack(
+    "safetensors", "A safetensors file gives the arrays that the safetensors library reads, or is refused in one line."
+)
+FUZZ_TOKENIZER = _attack(
+    "tokenizer",
+    "A vocabulary gives the ids that the tokenizers library gives and is written as it was read, or is refused in one "
+    "line.",
+)
+FUZZ_TS = _attack("ts", "A .ts file gives the numbers that stand in it, or is refused in one line.")
+FUZZ_ARFF = _attack("arff", "An ARFF file gives finite series with their labels, or is refused in one line.", full=25)
+FUZZ_UCR = _attack(
+    "ucr", "A file of the UCR archive gives finite series with their labels, or is refused in one line.", full=25
+)
+FUZZ_CSV = _attack(
+    "csv", "A CSV file gives the rows that Python's csv module and pandas read, or is refused with its lines."
+)
+FUZZ_TSV = _attack("tsv", "So does a TSV file.", full=25)
+FUZZ_JSON_ROWS = _attack(
+    "json-rows",
+    "JSON Lines and JSON lists give the records that Python's json module reads, or are refused with lines.",
+)
+FUZZ_NPZ = _attack("npz", "An .npz or .npy file gives the numbers that NumPy reads, or is refused in one line.")
+FUZZ_KERNELS = _attack(
+    "kernels",
+    "No argument of the native extension makes it read or write outside its arrays: it refuses what does not fit.",
+    ", with AddressSanitizer and UndefinedBehaviorSanitizer: shapes, dtypes, lengths, row numbers, threads, steps",
+)

@@ -1,0 +1,128 @@
+"""Fuzz one target in this process, or try one input."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trust.attack import MIB
+from trust.worker import limit_memory
+
+if TYPE_CHECKING:
+    from trust.fuzzing.target import Target
+
+ROOT = Path(__file__).resolve().parents[2]
+FOUND = ROOT / "build" / "fuzz" / "found"  # inputs that failed
+TIMEOUT, MEMORY = 20, 2000  # seconds of an execution, MiB of the process
+LONGEST = 4096  # bytes of an input
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m trust.fuzzing", description=__doc__)
+    parser.add_argument("name", metavar="TARGET", help="a name of trust/fuzzing/registry.py")
+    parser.add_argument("file", nargs="?", type=Path, help="try this input")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=20_000)
+    parser.add_argument("--mutate", action="store_true", help="change the seeds at random, without atheris")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        if options.file is None and not options.mutate:
+            child = os.fork()  # the fuzzer ends its process, before the folder could be removed
+            if not child:
+                guided(options.name, options.seed, options.runs, Path(folder))
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        target = _imported(options.name)
+        limit_memory(MEMORY * MIB)
+        inputs = iter([options.file.read_bytes()]) if options.file else mutated(target, options.seed, options.runs)
+        return run(target, inputs, Path(folder))
+
+
+def run(target: Target, inputs: Iterator[bytes], folder: Path) -> int:
+    """Try the inputs, and print those that fail. Returns the number of failures, at most 1."""
+    failed = 0
+    for raw in inputs:
+        try:
+            failure = target.attempt(raw, folder)
+        except Exception:
+            failure = traceback.format_exc()
+        if failure is not None:
+            print(f"{failure}\ninput: {raw!r}")
+            failed = 1
+    return failed
+
+
+def mutated(target: Target, seed: int, runs: int) -> Iterator[bytes]:
+    """Seeds with one to three changes."""
+    rng, seeds = np.random.default_rng(seed), target.seeds()
+    for _ in range(runs):
+        raw = seeds[int(rng.integers(len(seeds)))]
+        for _ in range(int(rng.integers(1, 4))):
+            raw = target.change(rng, raw)
+        yield raw
+
+
+def guided(name: str, seed: int, runs: int, folder: Path) -> None:
+    """Fuzz with atheris, which ends the process: with 0 if every input held. An input that fails is written to FOUND,
+    and its traceback printed.
+    """
+    import atheris
+
+    # The modules of gatewise count their branches where Python's own finder imports them under this hook. That of an
+    # editable install is another one. A folder of PYTHONPATH comes first.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
+    sys.path.append(str(ROOT / "src"))
+    with atheris.instrument_imports(include=["gatewise"]), _quiet():
+        target = _imported(name)
+    corpus, words, files = folder / "corpus", folder / "words", folder / "files"
+    for made in (corpus, files, FOUND):
+        made.mkdir(parents=True, exist_ok=True)
+    for number, raw in enumerate(target.seeds()):
+        (corpus / str(number)).write_bytes(raw)
+    words.write_text("".join(f'"{_escaped(word)}"\n' for word in (*target.words, b"0")))
+
+    def attempt(raw: bytes) -> None:
+        failure = target.attempt(raw, files)
+        if failure is not None:
+            raise AssertionError(failure)
+
+    options = [f"-seed={seed}", f"-runs={runs}", f"-timeout={TIMEOUT}", f"-rss_limit_mb={MEMORY}"]
+    options += [f"-max_len={LONGEST}", "-reload=0", f"-artifact_prefix={FOUND}/{name}-", f"-dict={words}"]
+    atheris.Setup([sys.argv[0], *options, str(corpus)], attempt)
+    atheris.Fuzz()
+
+
+def _imported(name: str) -> Target:
+    """The target; the import is here so that the modules which it needs can be instrumented."""
+    from trust.fuzzing.registry import target_of
+
+    return target_of(name)
+
+
+def _escaped(word: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in word)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the line on stderr for each instrumented module."""
+    before = sys.stderr
+    with open(os.devnull, "w") as sys.stderr:
+        try:
+            yield
+        finally:
+            sys.stderr = before
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,297 @@
+"""Targets: files of texts and series."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gatewise.data.files import read_table
+from gatewise.data.series_files import read_series
+from gatewise.data.series_rows import SeriesRows
+from gatewise.data.series_text import NUMBER
+from gatewise.data.tables import Table, long_fields, open_table
+from gatewise.data.text_lines import open_lines
+from trust.fuzzing.target import Target, refusal
+
+Rows = list[dict[str, Any]]
+
+
+def _written(raw: bytes, folder: Path, name: str) -> Path:
+    file = folder / name
+    file.write_bytes(raw)
+    return file
+
+
+def _read_table(raw: bytes, folder: Path, name: str) -> tuple[Table, Rows, list[int]]:
+    """The table, its good rows, and the lines of its bad ones."""
+    bad: list[int] = []
+    with closing(open_table(_written(raw, folder, name))) as table:
+        rows = [row for _, row in table.rows(lambda line, reason: bad.append(line))]
+    return table, rows, bad
+
+
+def _other_reader(raw: bytes, folder: Path, name: str) -> str | None:
+    """One of the readers that take their texts, labels and series from a table, chosen by the length of the input."""
+    file = folder / name
+    calls: list[Callable[[], Any]] = [
+        partial(read_table, file),
+        partial(read_table, file, task="regression", one_class=True),
+        partial(read_table, file, label_separator=",", one_class=True),
+        partial(read_series, file),
+        partial(read_series, file, time="time"),
+        lambda: list(open_lines(file, refuse_tables=True).rows(lambda line, reason: None)),
+    ]
+    return refusal(calls[len(raw) % len(calls)])
+
+
+def _compare_csv(raw: bytes, value: tuple[Table, Rows, list[int]], folder: Path, name: str) -> str | None:
+    table, rows, bad = value
+    others = _csv_rows(raw, table)
+    if bad and others is not None:
+        return f"the lines {bad} are refused, but csv reads {others!r}"
+    if not bad:
+        found = [list(table.columns), *(list(row.values()) for row in rows)]
+        if others != found:
+            return f"csv reads {others!r}, not {found!r}"
+        wrong = _as_pandas(raw, table, found)
+        if wrong:
+            return wrong
+    return _other_reader(raw, folder, name)
+
+
+def _csv_rows(raw: bytes, table: Table) -> list[list[str]] | None:
+    """The rows that the csv module reads from the whole text; None where one is refused."""
+    plain = "quotes are part" in table.note
+    try:
+        with long_fields(), io.StringIO(raw.decode("utf-8-sig"), newline="") as text:
+            quoting: Any = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
+            rows = [row for row in csv.reader(text, delimiter=table.delimiter, quoting=quoting, strict=True) if row]
+    except (csv.Error, UnicodeDecodeError):
+        return None
+    return rows if b"\0" not in raw and {len(row) for row in rows} == {len(table.columns)} else None
+
+
+def _as_pandas(raw: bytes, table: Table, found: list[list[str]]) -> str | None:
+    """pandas skips lines of spaces, and reads a quote within a field, an empty line and a carriage return as other
+    programs do.
+    """
+    if any(mark in raw for mark in (b"\r", b"\n\n", b"\n ")) or raw[:1].isspace() or len(table.columns) < 2:
+        return None
+    quoting = csv.QUOTE_NONE if "quotes are part" in table.note else csv.QUOTE_MINIMAL
+    options: dict[str, Any] = {"header": None, "dtype": str, "na_filter": False, "quoting": quoting}
+    frame = pd.read_csv(io.BytesIO(raw), sep=table.delimiter, **options)
+    rows = frame.to_numpy().tolist()
+    return None if rows == found else f"pandas reads {rows!r}, not {found!r}"
+
+
+_CSV = [
+    b'text,label\na good film,pos\n"bad, ""very"" bad",neg\n"two\nlines",neg\n',
+    b"text\tlabel\tweight\tgroup\nx y\t1\t0.5\ta\nz\t0\t1\tb\n",
+    b"\xef\xbb\xbftime;a;b;label\r\n2024-01-01;1;2.5;x\r\n2024-01-02;?;-1e3;x\r\n",
+    b"0|1|label\n1.5||a\n2|nan|b\n",
+]
+CSV_WORDS = (
+    b'"',
+    b'""',
+    b"\r\n",
+    b"\t",
+    b";",
+    b"|",
+    b"\0",
+    b"\xef\xbb\xbf",
+    b"text",
+    b"label",
+    b"time",
+    b"nan",
+    b"\x85",
+)
+
+
+CSV = Target(
+    "csv", partial(_read_table, name="input.csv"), lambda: _CSV, partial(_compare_csv, name="input.csv"), CSV_WORDS
+)
+TSV = Target(
+    "tsv", partial(_read_table, name="input.tsv"), lambda: _CSV, partial(_compare_csv, name="input.tsv"), CSV_WORDS
+)
+
+
+def _compare_json_rows(raw: bytes, value: tuple[Table, Rows, list[int]], folder: Path) -> str | None:
+    _, rows, bad = value
+    text = raw.decode("utf-8-sig", "replace" if bad else "strict")
+    if not bad:
+        lines = text.strip("\ufeff \t\r\n").startswith("[") or [line for line in text.split("\n") if line.strip()]
+        others = json.loads(text) if lines is True else [json.loads(line) for line in lines]
+        if repr(rows) != repr(others):
+            return f"json reads {others!r}, not {rows!r}"
+    return _other_reader(raw, folder, "input.json")
+
+
+JSON_ROWS = Target(
+    "json-rows",
+    partial(_read_table, name="input.json"),
+    lambda: [
+        b'{"text": "a good film", "label": "pos"}\n\n{"text": "bad", "label": "neg", "weight": 0.5}\r\n',
+        b'[{"text": "a, ]", "label": 1},\n {"text": "\\"}{", "label": 0, "more": [{"a": []}]}\n]\n',
+        b'[{"time": 1, "a": 2.5, "label": null}, {"time": 2, "a": -3, "label": null}]',
+    ],
+    _compare_json_rows,
+    (
+        b"[",
+        b"]",
+        b"{}",
+        b"},{",
+        b"\n",
+        b'"text":',
+        b'"label":',
+        b'"time":',
+        b"null",
+        b"[]",
+        b'"\\"',
+        b"\xef\xbb\xbf",
+        b"\0",
+    ),
+)
+
+
+def _read_series(raw: bytes, folder: Path, name: str) -> SeriesRows:
+    return read_series(_written(raw, folder, name))
+
+
+def _compare_series(raw: bytes, rows: SeriesRows, folder: Path) -> str | None:
+    """The form of the result, and of its labels."""
+    for series in rows.inputs:
+        if series.dtype != np.float32 or series.ndim != 2 or series.shape[1] != rows.inputs[0].shape[1]:
+            return f"a series of {series.shape} {series.dtype}"
+        if not series.size or np.isinf(series).any():
+            return f"a series that is empty or not finite: {series!r}"
+    if rows.labels is None:
+        return None
+    if len(rows.labels) != len(rows.inputs) or any(label == "" for label in rows.labels):
+        return f"{len(rows.inputs)} series with the labels {rows.labels!r}"
+    return refusal(rows.labelled) or refusal(partial(rows.labelled, "regression"))
+
+
+def _compare_ts(raw: bytes, rows: SeriesRows, folder: Path) -> str | None:
+    """Every field is a number of the file's grammar, with the value that Python's float gives it."""
+    lines = [line.strip() for line in io.StringIO(raw.decode("utf-8-sig"), newline=None)]
+    lines = [line for line in lines if line and line[0] not in "#%"]
+    data = lines[next(n for n, line in enumerate(lines) if line.split()[0].lower() == "@data") + 1 :]
+    if len(data) != len(rows.inputs):
+        return f"{len(data)} lines of data and {len(rows.inputs)} series"
+    for line, series in zip(data, rows.inputs, strict=True):
+        for channel, values in zip(line.split(":"), series.T, strict=False):
+            fields = channel.split(",")
+            if not all(map(NUMBER.fullmatch, fields)):
+                return f"a field of {channel!r} is not a number"
+            others = np.array([float(field.replace("?", "nan")) for field in fields]).astype(np.float32)
+            if not np.array_equal(values, others, equal_nan=True):
+                return f"the channel {channel!r} is {values!r}, not {others!r}"
+    return _compare_series(raw, rows, folder)
+
+
+_NUMBERS = (b",", b":", b"?", b"nan", b"1e39", b"-0", b"1_0", b"\xd9\xa1", b"inf", b"\r", b" ", b"#", b"%")
+TS = Target(
+    "ts",
+    partial(_read_series, name="input.ts"),
+    lambda: [
+        b"# x\n@problemName x\n@timeStamps false\n@classLabel true a b\n@data\n1,2,?:3,4,5:a\n1.5,-2e3:nan,0:b\n",
+        b"@targetLabel true\n@data\n1,2:0.5\n3:-1e2\n",
+        b"@classLabel false\n@data\n1,2,3\n4,5\n",
+    ],
+    _compare_ts,
+    (b"@data\n", b"@classLabel true ", b"@targetLabel true\n", b"@timeStamps true\n", *_NUMBERS),
+)
+ARFF = Target(
+    "arff",
+    partial(_read_series, name="input.arff"),
+    lambda: [
+        b"% c\n@relation x\n@attribute a numeric\n@attribute 'b c' real\n@attribute d {x,'y'}\n"
+        b"@data\n1,2,x\n?,1e2,'y'\n",
+        b"@relation m\n@attribute r relational\n@attribute t1 numeric\n@attribute t2 numeric\n@end r\n"
+        b"@attribute class {1,2}\n@data\n'1,2\\n3,4',1\n\"5,?\\n7,8\",2\n",
+    ],
+    _compare_series,
+    (b"@attribute ", b"@data\n", b"@end r\n", b" relational\n", b" {a,b}\n", b"'", b"\\n", b"{", *_NUMBERS),
+)
+UCR = Target(
+    "ucr",
+    partial(_read_series, name="input.tsv"),
+    lambda: [b"1\t0.5\t2\t-3e2\n2\t1\tNaN\t4\n", b"1.0,2,3\n-1.0,4,5\n", b"  1 5 3\n 2 3 nan\n"],
+    _compare_series,
+    (b"\t", *_NUMBERS),
+)
+
+_MAGIC = b"\x93NUMPY"
+_NAMES = {b"X": ("X.npy", "y.npy"), b"V": ("values.npy", "lengths.npy", "labels.npy")}
+
+
+def _npz(raw: bytes, folder: Path) -> Path:
+    """The file that `raw` stands for: an .npz or .npy file, or members that a zip file with correct checksums is made
+    of, which changed bytes hardly give.
+    """
+    if raw[:1] not in _NAMES:
+        return _written(raw, folder, "input.npy" if raw.startswith(_MAGIC) else "input.npz")
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as bundle:
+        for name, part in zip(_NAMES[raw[:1]], raw.split(_MAGIC)[1:], strict=False):
+            bundle.writestr(name, _MAGIC + part)
+    return _written(stream.getvalue(), folder, "input.npz")
+
+
+def _compare_npz(raw: bytes, rows: SeriesRows, folder: Path) -> str | None:
+    """The values are those that NumPy reads."""
+    loaded = np.load(rows.path, allow_pickle=False)
+    arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    name = next(name for name in ("X", "inputs", "values") if name in arrays)
+    stored = arrays[name].astype(np.float32).ravel()
+    values = np.concatenate([series.ravel() for series in rows.inputs])
+    if arrays[name].ndim < 3 and not np.array_equal(stored, values, equal_nan=True):
+        return f"the values are {values!r}, not {stored!r}"
+    return _compare_series(raw, rows, folder)
+
+
+def _npz_seeds() -> list[bytes]:
+    def member(array: Any) -> bytes:
+        stream = io.BytesIO()
+        np.save(stream, array)
+        return stream.getvalue()
+
+    values, labels = np.arange(12, dtype=np.float32).reshape(3, 4), np.array([1, 2, 1])
+    bundle = io.BytesIO()
+    np.savez_compressed(bundle, inputs=values.reshape(3, 4, 1), labels=np.array(["a", "b", "a"]))
+    return [
+        b"X" + member(values) + member(labels),
+        b"X" + member(values.astype("f8")) + member(np.array([0.5, 1, 2])),
+        b"V" + member(values.reshape(6, 2)) + member(np.array([1, 3, 2])) + member(np.array([True, False, True])),
+        member(values.astype("i2")),
+        bundle.getvalue(),
+    ]
+
+
+NPZ = Target(
+    "npz",
+    lambda raw, folder: read_series(_npz(raw, folder)),
+    _npz_seeds,
+    _compare_npz,
+    (
+        b"'descr': '<f4'",
+        b"'shape': (3, 4)",
+        b"'fortran_order': True",
+        b"'|O'",
+        b"(",
+        b"{[]: 1}",
+        b"-",
+        b"9999999999",
+        _MAGIC,
+    ),
+)
