@@ -173,6 +173,23 @@ def test_an_npz_that_declares_more_than_it_has(tmp_path: Path) -> None:
         read_series(path)
 
 
+HEADERS = {
+    "an unhashable key": "{[]: 1}",
+    "many levels": "-" * 8000 + "1",
+    "many empty series": f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 0)}}\n",
+    "many empty series of channels": f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 3, 0)}}\n",
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_a_hostile_header_of_an_npy_file_is_one_line(tmp_path: Path, case: str) -> None:
+    header = HEADERS[case].encode()
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(DataError, match=r"malformed header|row 0 is an empty series"):
+        read_series(path, layout="time-first")
+
+
 def test_a_damaged_npz_is_refused(tmp_path: Path) -> None:
     whole = npz(tmp_path, inputs=np.random.default_rng(3).normal(size=(2, 3, 1)), labels=[0, 1]).read_bytes()
     path = tmp_path / "cut.npz"

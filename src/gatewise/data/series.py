@@ -93,6 +93,8 @@ def _from_array(array: Series, layout: str | None, channels: int | None) -> list
         return [one_series(array, channels)]
     if array.ndim == 2 and channels is not None and channels > 1:
         return [one_series(array.T if layout == "channels-first" else array, channels)]
+    if not array.size:
+        array = array[:1]  # all series are empty, and the first one is refused: there can be more than fit into memory
     if array.ndim == 2:
         if array.shape[1] == 1 and len(array) > 1 and layout is None:
             n = len(array)

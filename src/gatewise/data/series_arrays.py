@@ -132,7 +132,10 @@ def _array(opened: IO[bytes], size: int, file: Path, name: str) -> NDArray[Any]:
     """The array in an .npy file of `size` bytes."""
     version = np.lib.format.read_magic(opened)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, _, dtype = read[version](opened)
+    try:
+        shape, _, dtype = read[version](opened)
+    except (TypeError, MemoryError):  # of Python's parser: an unhashable key, more levels than it has room for
+        raise ValueError("malformed header") from None
     if dtype.hasobject or math.prod(shape) * dtype.itemsize + opened.tell() != size:
         raise DataError(f"{quote(file, 200)}: {quote(name)} does not have the size that it declares")
     if size > _MAX_BYTES:
