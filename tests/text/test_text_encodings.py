@@ -199,6 +199,8 @@ def _changed(path: list[str], value: object) -> bytes:
         _changed(["normalizer"], None),
         _changed(["truncation"], {"max_length": 5}),
         _changed(["surprise"], 1),
+        _changed(["surprise"], None),
+        _changed(["normalizer", "normalizers"], 1),
     ],
 )
 def test_a_changed_tokenizer_file_is_refused(raw: bytes) -> None:

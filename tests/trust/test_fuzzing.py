@@ -20,7 +20,7 @@ from trust.fuzzing.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS = [name for name in TARGETS if name != "kernels"]
-RUNS = 150
+RUNS = 60
 
 
 def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +41,7 @@ def test_seeds_are_read_and_changed_ones_hold(name: str, tmp_path: Path) -> None
 @needs_native
 def test_the_kernels_hold() -> None:
     """In a process of its own, which a wrong kernel could end."""
-    done = fuzz("kernels", "--mutate", "--runs", "2000")
+    done = fuzz("kernels", "--mutate", "--runs", "1000")
     assert (done.returncode, done.stdout) == (0, ""), done.stdout[-1000:] + done.stderr[-1000:]
 
 
@@ -94,9 +94,10 @@ def test_the_guided_fuzzer_writes_the_input_that_fails() -> None:
     held = fuzz("json", "--runs", "300")
     assert held.returncode == 0, held.stderr[-2000:]
     assert "Done 300 runs" in held.stderr
+    assert "no interesting inputs" not in held.stderr  # gatewise counts its branches
     broken = fuzz("tests.trust.planted:BROKEN", "--runs", "20000")
     assert broken.returncode not in (0, 1)
-    assert "ZeroDivisionError" in broken.stderr
+    assert "ZeroDivisionError" in broken.stdout
     [line] = [line for line in broken.stderr.splitlines() if "Test unit written to" in line]
     written = Path(line.split()[-1])
     assert written.parent == FOUND

@@ -27,8 +27,8 @@ def _fuzz(rng: Rng, folder: Path, target: str) -> str | None:
     if target == "kernels":
         environment |= extension.environment()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-    report = done.stderr.decode("utf-8", "replace")
-    if done.returncode == 0 and f"Done {RUNS} runs" in report:
+    report = (done.stdout + done.stderr).decode("utf-8", "replace")
+    if done.returncode == 0 and f"Done {RUNS} runs" in report and "no interesting inputs" not in report:
         return None
     return f"exit code {done.returncode}: {_summary(report)}"
 

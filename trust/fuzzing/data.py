@@ -250,8 +250,11 @@ def _npz(raw: bytes, folder: Path) -> Path:
 
 def _compare_npz(raw: bytes, rows: SeriesRows, folder: Path) -> str | None:
     """The values are those that NumPy reads."""
-    loaded = np.load(rows.path, allow_pickle=False)
-    arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    if rows.path.endswith(".npy"):
+        arrays = {"X": np.load(rows.path, allow_pickle=False)}
+    else:
+        with np.lib.npyio.NpzFile(open(rows.path, "rb"), own_fid=True) as bundle:
+            arrays = dict(bundle)  # np.load takes no zip file that begins with other bytes
     name = next(name for name in ("X", "inputs", "values") if name in arrays)
     stored = arrays[name].astype(np.float32).ravel()
     values = np.concatenate([series.ravel() for series in rows.inputs])

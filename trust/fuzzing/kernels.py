@@ -7,6 +7,7 @@ The bytes of an input are choices, of a function, of sizes, of changes. Built wi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -274,7 +275,7 @@ def _change_array(a: Any, s: Sizes, c: Choices, others: list[Any]) -> Any:
             a.flags.writeable = False
             return a
         case 9:  # shared with another argument
-            return c.of(others)
+            return c.of([a, *others])
         case 10:
             return np.broadcast_to(a.flat[0] if a.size else a.dtype.type(0), a.shape)
         case _:
@@ -297,7 +298,9 @@ def _call(raw: bytes, folder: Path) -> Any:
     for _ in range(changes):
         key = choices.of(list(arguments))
         if key != "max_passes":  # any number is allowed, and would be done
-            arguments[key] = _change(arguments[key], sizes, choices, arrays)
+            # A change that does not fit to what an earlier one has left is none.
+            with suppress(TypeError, ValueError, IndexError, OverflowError):
+                arguments[key] = _change(arguments[key], sizes, choices, arrays)
     try:
         # By name, but for functions of one argument, which has no name.
         function = getattr(extension, name)

@@ -13,7 +13,7 @@ from trust.mutate import Rng, change_bytes
 
 
 def nothing_wrong(raw: bytes, value: Any, folder: Path) -> str | None:
-    """There is no second opinion."""
+    """There is no reference."""
     return None
 
 
@@ -22,8 +22,8 @@ class Target:
     """A reader of foreign bytes.
 
     read(raw, folder): the value that `raw` stands for; GatewiseError refuses it, and any other exception is a failure.
-    The folder is for files, which the next call overwrites. compare(raw, value, folder): what differs from a second
-    opinion about the same bytes, or None. seeds: inputs that are accepted. words: what is worth inserting. change: a
+    The folder is for files, which the next call overwrites. compare(raw, value, folder): what differs from a reference,
+    which reads the same bytes, or None. seeds: inputs that are accepted. words: what is worth inserting. change: a
     random change of a seed, where coverage guides nothing.
     """
 
