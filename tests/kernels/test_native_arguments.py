@@ -275,6 +275,11 @@ def _outcome(run: Callable[[], Any]) -> str:
     return "ran"
 
 
+def test_a_size_that_rounds_up_to_more_than_64_bits_is_a_memory_error() -> None:
+    with pytest.raises(MemoryError):
+        native._extension().empty(HUGE - 1)
+
+
 def unaligned(array: Any) -> Any:
     """The same numbers at an odd address, as a part of a file may have them."""
     raw = np.zeros(array.nbytes + 1, np.uint8)
