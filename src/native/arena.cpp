@@ -1,9 +1,6 @@
 #include "arena.h"
 
-#include <pthread.h>
-
 #include <cstddef>
-#include <cstdlib>
 #include <limits>
 #include <list>
 #include <mutex>
@@ -21,6 +18,8 @@
 #if defined(GATEWISE_ASAN)
 #include <sanitizer/asan_interface.h>
 #endif
+
+#include "system.h"
 
 namespace gatewise {
 
@@ -42,7 +41,7 @@ void allow([[maybe_unused]] const Block& block, [[maybe_unused]] size_t size) {
 
 void free_block(const Block& block) {
     allow(block, block.size);
-    std::free(block.data);
+    free_aligned(block.data);
 }
 
 struct Arena {
@@ -89,7 +88,7 @@ struct Arena {
 Arena& arena() {
     static Arena* const instance = [] {
         auto* created = new Arena;
-        pthread_atfork([] { arena().mutex.lock(); }, [] { arena().mutex.unlock(); }, [] { arena().mutex.unlock(); });
+        at_fork([] { arena().mutex.lock(); }, [] { arena().mutex.unlock(); }, [] { arena().mutex.unlock(); });
         return created;
     }();
     return *instance;
@@ -120,7 +119,8 @@ Block allocate(size_t size) {
     }
     Block block{.data = nullptr, .size = rounded(size)};
     const bool large = block.size >= kHugePage;
-    if (posix_memalign(&block.data, large ? kHugePage : kAlignment, block.size) != 0) throw std::bad_alloc();
+    block.data = allocate_aligned(large ? kHugePage : kAlignment, block.size);
+    if (block.data == nullptr) throw std::bad_alloc();
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (large) static_cast<void>(madvise(block.data, block.size, MADV_HUGEPAGE));  // a refusal does no harm
 #endif

@@ -1,7 +1,7 @@
 #include "pool.h"
 
-#include <pthread.h>
 #if defined(__linux__)
+#include <pthread.h>
 #include <sched.h>
 #endif
 #if defined(__SSE__)
@@ -18,6 +18,8 @@
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include "system.h"
 
 namespace gatewise {
 
@@ -247,7 +249,7 @@ class ShareOwner {
 std::atomic<Pool*> the_pool{nullptr};
 
 Pool& pool() {
-    static const int once = pthread_atfork(nullptr, nullptr, [] { the_pool.store(nullptr); });
+    static const bool once = (at_fork(nullptr, nullptr, [] { the_pool.store(nullptr); }), true);
     static_cast<void>(once);
     Pool* current = the_pool.load();
     if (current != nullptr) return *current;

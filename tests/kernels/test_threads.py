@@ -7,9 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -19,43 +17,14 @@ from gatewise.kernels.native import Native
 from tests.kernels.batches import needs_native
 
 
-@pytest.fixture(autouse=True)
-def _nothing_remembered() -> Iterator[None]:
-    threads._quota.cache_clear()
-    yield
-    threads._quota.cache_clear()
-
-
-def system(root: Path, kind: str, groups: str, mounted: str, limits: dict[str, str]) -> None:
-    """A system whose /proc and /sys/fs/cgroup lie under `root`; `limits`: quota and period by folder of the mount."""
-    options = "rw" if kind == "cgroup2" else "rw,cpu,cpuacct"
-    mount = f"30 23 0:27 {mounted} /sys/fs/cgroup/it rw,nosuid shared:4 - {kind} {kind} {options}"
-    (root / "proc/self").mkdir(parents=True)
-    (root / "proc/self/cgroup").write_text(groups + "\n")
-    (root / "proc/self/mountinfo").write_text(f"22 1 0:21 / /proc rw - proc proc rw\n{mount}\n")
-    for name, text in limits.items():
-        folder = root / "sys/fs/cgroup/it" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        if kind == "cgroup2":
-            (folder / "cpu.max").write_text(text + "\n")
-        else:
-            quota, period = text.split()
-            (folder / "cpu.cfs_quota_us").write_text(quota + "\n")
-            (folder / "cpu.cfs_period_us").write_text(period + "\n")
-
-
-def test_threads_follow_environment_affinity_and_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_threads_follow_the_environment_and_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWISE_THREADS", "7")
     assert native.threads() == 7
     monkeypatch.delenv("GATEWISE_THREADS")
-    monkeypatch.setattr(threads, "_ROOT", tmp_path)  # no groups
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5}, raising=False)
+    monkeypatch.setattr(threads, "available_processors", lambda: 3)
     assert native.threads() == 3
-    system(tmp_path, "cgroup2", "0::/", "/", {".": "200000 100000"})
-    threads._quota.cache_clear()
-    assert native.threads() == 2
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5}, raising=False)
-    assert native.threads() == 1, "affinity that changes after the import"
+    monkeypatch.setattr(threads, "available_processors", lambda: 5000)
+    assert native.threads() == threads.MOST_THREADS
 
 
 @needs_native
@@ -67,65 +36,6 @@ def test_a_bad_number_of_threads_is_refused(value: str, monkeypatch: pytest.Monk
     if value.isascii() and value.lstrip("-").isdigit():
         with pytest.raises(InputError, match="threads must be from 1 to 1024"):
             Native(threads=int(value))
-
-
-@pytest.mark.parametrize(
-    ("files", "processors"),
-    [
-        ({"cpu.max": "max 100000"}, []),
-        ({"cpu.max": "150000 100000"}, [2]),
-        ({"cpu.max": "20000 100000"}, [1]),
-        ({"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}, []),
-        ({"cpu.cfs_quota_us": "400000", "cpu.cfs_period_us": "100000"}, [4]),
-        ({"cpu.max": "nonsense"}, []),
-        ({}, []),
-    ],
-)
-def test_control_group_quota(files: dict[str, str], processors: list[int], tmp_path: Path) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text + "\n")
-    assert threads._quota_of(tmp_path) == processors
-
-
-V1 = "3:cpuacct,cpu:/a/b\n2:memory:/elsewhere\n0::/a/b"
-
-
-@pytest.mark.parametrize(
-    ("kind", "groups", "mounted", "limits", "processors"),
-    [
-        ("cgroup2", "0::/a/b", "/", {"a/b": "max 100000"}, threads.MOST_THREADS),
-        ("cgroup2", "0::/a/b", "/", {"a/b": "300000 100000"}, 3),
-        ("cgroup2", "0::/a/b", "/", {"a/b": "max 100000", "a": "150000 100000", ".": "900000 100000"}, 2),
-        ("cgroup2", "0::/a/b", "/", {"a/b": "400000 100000", "a": "max 100000", ".": "100000 100000"}, 1),
-        ("cgroup2", "0::/a/b", "/", {"a/c": "100000 100000"}, threads.MOST_THREADS),  # a neighbour's
-        ("cgroup2", "0::/", "/", {".": "500000 100000"}, 5),  # in a container with a name space of its own
-        ("cgroup2", "0::/../../other", "/", {".": "500000 100000"}, 5),  # moved out of the name space
-        ("cgroup", V1, "/", {"a/b": "-1 100000", "a": "250000 100000"}, 3),
-        ("cgroup", V1, "/a/b", {".": "400000 100000"}, 4),  # in a container that sees the host's names
-        ("cgroup", V1, "/elsewhere", {".": "400000 100000"}, 4),
-        ("cgroup", "2:memory:/a/b", "/", {"a/b": "100000 100000"}, threads.MOST_THREADS),
-        ("cgroup2", "nonsense", "/", {".": "100000 100000"}, threads.MOST_THREADS),
-    ],
-)
-def test_quota_of_nested_groups(
-    kind: str, groups: str, mounted: str, limits: dict[str, str], processors: int, tmp_path: Path
-) -> None:
-    system(tmp_path, kind, groups, mounted, limits)
-    assert threads._quota(tmp_path, 0) == processors
-
-
-def test_a_quota_that_changes_is_seen_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("GATEWISE_THREADS", raising=False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
-    monkeypatch.setattr(threads, "_ROOT", tmp_path)
-    system(tmp_path, "cgroup2", "0::/a", "/", {"a": "300000 100000"})
-    clock = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    assert native.threads() == 3
-    (tmp_path / "sys/fs/cgroup/it/a/cpu.max").write_text("500000 100000\n")
-    assert native.threads() == 3
-    clock[0] += 2 * threads._SECONDS
-    assert native.threads() == 5
 
 
 @pytest.mark.parametrize(("calls", "count", "expected"), [(2, 1, False), (2, 2, True), (2, 3, True), (2, 4, False)])

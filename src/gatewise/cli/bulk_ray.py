@@ -23,7 +23,8 @@ from gatewise.data.tables import DELIMITERS, open_table, table_suffix
 from gatewise.errors import DataError, InputError, quote
 from gatewise.model.prediction_columns import column_names
 from gatewise.scorer import Scorer
-from gatewise.storage.atomic import reason, scratch_folder, swap_in, sync_folder
+from gatewise.storage.atomic import reason, scratch_folder, swap_in
+from gatewise.system import sync_folder
 
 if TYPE_CHECKING:
     from gatewise.data.tables import Table

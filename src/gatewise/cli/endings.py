@@ -9,9 +9,7 @@ from contextlib import suppress
 from types import FrameType
 
 from gatewise.errors import quote
-
-# SIGHUP: the terminal was closed.
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+from gatewise.system import STOP_SIGNALS
 
 
 class Stopped(KeyboardInterrupt):
@@ -26,7 +24,7 @@ def stop_on_signals() -> None:
     """Raise `Stopped` on the first signal and ignore all others, which would interrupt the end of the command. A signal
     that is ignored already stays so (nohup).
     """
-    for number in _SIGNALS:
+    for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
 
@@ -38,7 +36,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 def ignore_signals() -> None:
     """Ignore the signals that would end the command."""
-    for number in _SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -48,9 +46,9 @@ def open_missing_streams() -> str:
     """
     missing = "standard output is closed" if sys.stdout is None else ""
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (open until the process ends)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     return missing
 
 

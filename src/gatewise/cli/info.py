@@ -6,12 +6,12 @@ import os
 import platform
 import sys
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from gatewise.cli.arguments import BundledOption, JsonOption, ModelChoice, argument, open_model, option
 from gatewise.cli.output import console, layer_table, print_json
 from gatewise.errors import GatewiseError, InputError, printable
+from gatewise.system import processor_name
 
 if TYPE_CHECKING:
     from gatewise.model.card import ModelMetadata
@@ -84,7 +84,7 @@ def environment() -> dict[str, Any]:
         "gatewise": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "machine": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor_name(),
         "numpy": _version("numpy"),
         "scipy": _version("scipy"),
         "torch": _version("torch"),
@@ -127,14 +127,6 @@ def _print_machine(found: dict[str, Any]) -> None:
     if found["isas"]:
         print(f"isa        {found['isa'] or 'none'} of {', '.join(found['isas'])}: {found['isa_reason']}")
     print(f"threads    {found['threads'] or 'none'}: {found['threads_reason']}")
-
-
-def _processor() -> str:
-    """The processor's name, where the system gives it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-    return name or platform.processor() or "unknown processor"
 
 
 def _version(package: str) -> str | None:

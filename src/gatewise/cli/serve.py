@@ -10,6 +10,7 @@ import typer
 from gatewise.cli.arguments import PrecisionOption, argument, option
 from gatewise.errors import MissingExtra
 from gatewise.model import bundled
+from gatewise.system import event_loop
 
 
 def serve(
@@ -58,7 +59,7 @@ def serve(
     gatewise serve models/imdb-fast
     gatewise serve models/imdb-fast models/gestures --port 9000 --workers 2
     """
-    for package in ("fastapi", "uvicorn", "httptools", "uvloop", "prometheus_client"):
+    for package in ("fastapi", "uvicorn", "httptools", event_loop(), "prometheus_client"):  # a loop is a package
         if find_spec(package) is None:
             raise MissingExtra(package.replace("_", "-"), "serve", "gatewise serve")
     from gatewise.serve import Settings, run

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import DataError, quote
+from gatewise.system import user_cache_folder
 
 _TIMEOUT = 20.0  # seconds without a byte
 _ATTEMPTS = 4
@@ -43,15 +44,9 @@ def offline() -> bool:
 
 
 def cache_folder() -> Path:
-    """The folder for downloads: GATEWISE_CACHE, or 'gatewise' in the platform's cache folder. It may not exist yet."""
+    """The folder for downloads: GATEWISE_CACHE, or 'gatewise' in the system's cache folder. It may not exist yet."""
     chosen = os.environ.get("GATEWISE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "gatewise" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "gatewise"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gatewise"
+    return Path(chosen).expanduser() if chosen else user_cache_folder() / "gatewise"
 
 
 def fetch(remote: Remote, target: Path, progress: bool = True) -> Path:

@@ -7,7 +7,6 @@ one member per call, and Parquet as an Arrow stream, which `finish` converts: a 
 from __future__ import annotations
 
 import csv
-import fcntl
 import gzip
 import io
 import json
@@ -20,7 +19,7 @@ from typing import Any
 
 from gatewise.data.tables import DELIMITERS
 from gatewise.errors import DataError, InputError, MissingExtra, quote
-from gatewise.storage.atomic import sync_folder
+from gatewise.system import lock, open_file, sync_folder
 
 _JSON = (".jsonl", ".ndjson")
 _ROW_GROUP = 16 << 20  # bytes of a row group of a Parquet file
@@ -63,14 +62,17 @@ class TableWriter:
         if self.suffix == ".parquet":
             self._arrow()  # a missing package is an error before there is a file
         try:
-            self.file = open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115
+            self.file = open(open_file(part, os.O_RDWR | os.O_CREAT), "r+b")  # noqa: SIM115
         except OSError as error:
             raise self._error(error) from None
         try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            lock(self.file.fileno())
+        except BlockingIOError:
             self.file.close()
             raise InputError(f"{quote(part, 200)}: another process writes it") from None
+        except OSError as error:
+            self.file.close()
+            raise self._error(error) from None
         self.file.truncate(at or 0)
         self.file.seek(at or 0)
         if self.suffix == ".parquet":

@@ -7,16 +7,15 @@ C++ extension (src/native/arena.h), from which the kernel's results come, keeps 
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels import native
+from gatewise.system import trim_memory
 from gatewise.types import Array
 
 SMALLEST = 1 << 17  # bytes; the C library keeps smaller blocks itself
@@ -65,15 +64,4 @@ def return_unused() -> None:
     if extension is not None:
         extension.set_cache_limit(0)
         extension.set_cache_limit(_CACHE_LIMIT)
-    trim = _malloc_trim()
-    if trim is not None:
-        trim(0)
-
-
-@cache
-def _malloc_trim() -> Any:
-    """malloc_trim of glibc; None for other C libraries, which have no such function."""
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # TypeError: Windows has no library of the whole process
-        return None
+    trim_memory()

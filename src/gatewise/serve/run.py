@@ -23,6 +23,7 @@ from gatewise.serve.protocol import Connection, close_slow_clients
 from gatewise.serve.settings import Settings
 from gatewise.serve.state import State, load_models
 from gatewise.serve.workers import supervise
+from gatewise.system import event_loop, one_listener
 
 _SAME_SIGNAL = 0.5  # seconds: a terminal sends Ctrl-C to a program and to its parent, which may pass it on
 
@@ -84,7 +85,7 @@ def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one_listener(sock)
         sock.bind((settings.host, settings.port))
         sock.listen(2048)
     except OSError as error:
@@ -106,7 +107,7 @@ def _serve(settings: Settings, sock: socket.socket, models: Any = None) -> int:
         app,
         http=Connection,
         ws="none",
-        loop="uvloop",
+        loop=event_loop(),
         lifespan="on",
         log_config=None,
         access_log=settings.access_log,

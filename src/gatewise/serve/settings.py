@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from gatewise.errors import InputError, quote
+from gatewise.system import workers_unavailable
 
 __all__ = ["Settings"]
 
@@ -55,6 +56,8 @@ class Settings:
         for name, minimum in [*((name, 1) for name in counts), ("limit_concurrency", 1), ("port", 0)]:
             if getattr(self, name) < minimum:
                 raise InputError(f"{_option(name)} must be at least {minimum}, not {getattr(self, name)}")
+        if self.workers > 1 and (reason := workers_unavailable()):
+            raise InputError(f"--workers must be 1: {reason}")
         if self.port > 65_535:
             raise InputError(f"--port must be at most 65535, not {self.port}")
         for name in ("queue_timeout", "read_timeout", "keep_alive", "shutdown_timeout"):

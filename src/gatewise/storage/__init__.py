@@ -5,7 +5,7 @@ and all of it is checked against its manifest before anything is parsed (`folder
 exactly the expected content, `compact` stores tensors in fewer bytes, `fields` converts a dict to a frozen dataclass,
 and `atomic` writes files and folders.
 
-POSIX only, like the whole package: the guarantees need directory handles, O_NOFOLLOW and flock.
+Locks, handles on folders and one-step exchanges come from `gatewise.system`, which says what each system has.
 """
 
 from __future__ import annotations

@@ -5,30 +5,26 @@ old one or the new one, complete, at any moment: on Linux the two are exchanged 
 RENAME_EXCHANGE). Without that system call the old folder is renamed first and the new one second. For the microseconds
 between, the name does not exist, and a crash then leaves the old folder under a name `.gatewise-*.old`.
 
-What is not complete has a scratch name, `.gatewise-*.tmp`, and is locked by its process (flock). A process that is
-killed leaves it without a lock, and the next save into the same folder removes it.
+What is not complete has a scratch name, `.gatewise-*.tmp`, and is locked by its process. A process that is killed
+leaves it without a lock, and the next save into the same folder removes it. `gatewise.system` says what Windows does.
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
 import re
 import secrets
 import shutil
 import stat
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from gatewise.errors import ModelFileError, TrainingError, quote
+from gatewise.system import exchange, is_at, lock, open_file, rename_folder, renames_open_files, sync_folder
 
 LOCK = ".lock"
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
 _SCRATCH = re.compile(r"\.gatewise-[0-9a-f]{16}\.tmp")
 
 
@@ -40,8 +36,8 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """
     target = Path(path)
     try:
-        with _scratch(target.parent, _new_file) as (scratch, handle):
-            _write(os.dup(handle), data)
+        with _scratch(target.parent, _new_file) as scratch:
+            _write(open_file(scratch, os.O_WRONLY), data)
             os.replace(scratch, target)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot write {quote(target, 200)}: {reason(error)}; nothing was changed") from error
@@ -63,83 +59,97 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        handle = open_file(path / LOCK, os.O_RDWR | os.O_CREAT)
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot use the run folder {quote(path, 200)}: {reason(error)}") from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(handle)
         except BlockingIOError:
             holder = os.read(handle, 20).decode("ascii", "replace").strip()
             raise TrainingError(f"run folder {quote(path, 200)} is in use by process {quote(holder)}") from None
+        except OSError as error:
+            raise TrainingError(f"cannot lock the run folder {quote(path, 200)}: {reason(error)}") from error
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(handle)  # releases the lock
 
 
 @contextmanager
-def _scratch(parent: Path, create: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
-    """A new file or folder under a scratch name in `parent`, and its descriptor, which holds a lock until the block
-    ends. Removed if the block fails, also on Ctrl-C. What dead processes left in `parent` is removed first.
+def _scratch(parent: Path, create: Callable[[Path], None]) -> Iterator[Path]:
+    """A new file or folder under a scratch name in `parent`, locked until the block ends where the system renames what
+    is open. Removed if the block fails, also on Ctrl-C. What dead processes left in `parent` is removed first.
     """
     _sweep(parent)
+    path, handle = _new_scratch(parent, create)
+    try:
+        yield path
+    except BaseException:
+        _remove(path)
+        raise
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _new_scratch(parent: Path, create: Callable[[Path], None]) -> tuple[Path, int | None]:
+    """A new file or folder, and the handle that locks it; None where an open file cannot be renamed."""
     while True:
         path = parent / f".gatewise-{secrets.token_hex(8)}.tmp"
-        handle = create(path)
+        create(path)
+        if not renames_open_files():
+            return path, None
         try:
-            with suppress(OSError):  # a file system without locks, where nothing is swept either
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            if not _is_at(handle, path):  # swept between its creation and the lock
-                continue
-            try:
-                yield path, handle
-            except BaseException:
-                _remove(path)
-                raise
-            return
-        finally:
-            os.close(handle)
+            handle = open_file(path, os.O_RDONLY)
+        except FileNotFoundError:  # swept since its creation
+            continue
+        except OSError:
+            _remove(path)
+            raise
+        if _lock_new(handle) and is_at(handle, path):
+            return path, handle
+        os.close(handle)
+
+
+def _lock_new(handle: int) -> bool:
+    """Lock a new scratch file or folder. Returns False where another process sweeps it."""
+    try:
+        lock(handle)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks, where nothing is swept either
+        pass
+    return True
 
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """A new folder under a scratch name, for a block that renames or removes it. Removed if the block fails."""
-    with _scratch(parent, _new_folder) as (path, _):
+    with _scratch(parent, Path.mkdir) as path:
         yield path
 
 
 def write_once(path: Path, data: bytes) -> None:
     """Write the file `path` completely, unless it exists. Raises OSError."""
-    with _scratch(path.parent, _new_file) as (scratch, handle):
-        _write(os.dup(handle), data)
+    with _scratch(path.parent, _new_file) as scratch:
+        _write(open_file(scratch, os.O_WRONLY), data)
         with suppress(FileExistsError):
             os.link(scratch, path)
         scratch.unlink()
     sync_folder(path.parent)
 
 
-def _new_file(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-
-
-def _new_folder(path: Path) -> int:
-    path.mkdir()
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    """Whether `path` is what `handle` has open."""
-    try:
-        ours, now = os.fstat(handle), os.stat(path, follow_symlinks=False)
-    except OSError:
-        return False
-    return (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino)
+def _new_file(path: Path) -> None:
+    """Create an empty file, which must not exist. Raises OSError."""
+    os.close(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
 
 
 def _sweep(parent: Path) -> None:
     """Remove the scratch files and folders in `parent` that no process has locked. Failures do not matter here."""
+    if not renames_open_files():  # nothing has a lock
+        return
     try:
         names = [name for name in os.listdir(parent) if _SCRATCH.fullmatch(name)]
     except OSError:
@@ -152,12 +162,12 @@ def _sweep(parent: Path) -> None:
 @contextmanager
 def _lock_of(path: Path) -> Iterator[None]:
     """Lock a scratch file or folder. Raises OSError where another process has the lock, or for anything else."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = open_file(path, os.O_RDONLY)
     try:
         mode = os.fstat(handle).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise OSError(f"{path} is neither a file nor a folder")
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle)
         yield
     finally:
         os.close(handle)
@@ -174,7 +184,7 @@ def _remove(path: Path) -> None:
 
 def write_new(path: Path, data: bytes) -> None:
     """Create the file `path`, which must not exist, and fsync it. Raises OSError."""
-    _write(_new_file(path), data)
+    _write(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), data)
 
 
 def _write(handle: int, data: bytes) -> None:
@@ -191,10 +201,8 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     device, or more than `max_bytes`.
     """
     where = quote(path, 200)
-    # O_NONBLOCK: without it, opening a FIFO without a writer blocks.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        with open(os.open(path, flags), "rb") as file:
+        with open(open_file(path, os.O_RDONLY), "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise ModelFileError(f"{where} is not a regular file")
@@ -205,15 +213,6 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         raise ModelFileError(f"cannot read {where}: {reason(error)}") from error
 
 
-def sync_folder(path: Path) -> None:
-    """Fsync the folder `path`, that is the names in it. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` (plain names) as the folder `target`, and then remove the folder that was there.
 
@@ -222,7 +221,7 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(target.parent, _new_folder) as (scratch, _):
+        with _scratch(target.parent, Path.mkdir) as scratch:
             for name, data in files.items():
                 write_new(scratch / name, data)
             sync_folder(scratch)
@@ -233,7 +232,7 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
         sync_folder(target.parent)
         with suppress(BlockingIOError, FileNotFoundError):  # another process sweeps it, or has swept it
             if old is not None:
-                with _lock_of(old):
+                with _lock_of(old) if renames_open_files() else nullcontext():
                     shutil.rmtree(old)
     except OSError as error:  # saving has succeeded at this point, so warn
         left = "" if old is None else f", and the folder it replaced may be left as {quote(old, 200)}"
@@ -243,7 +242,7 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
 def swap_in(new: Path, target: Path) -> Path | None:
     """Rename `new` to `target`. Returns the new path of the folder that was there, None if there was none."""
     if not target.exists() or not any(target.iterdir()):
-        os.rename(new, target)  # also onto an empty folder, in one step
+        rename_folder(new, target)
         return None
     if exchange(new, target):
         return new
@@ -256,17 +255,6 @@ def swap_in(new: Path, target: Path) -> Path | None:
             os.rename(aside, target)
         raise
     return aside
-
-
-def exchange(a: Path, b: Path) -> bool:
-    """Exchange two paths in one step. Returns False, without a change, if the system does not support it."""
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        rename = ctypes.CDLL(None).renameat2
-    except (AttributeError, OSError):  # a C library from before 2018
-        return False
-    return bool(rename(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE) == 0)
 
 
 def reason(error: OSError | ValueError) -> str:

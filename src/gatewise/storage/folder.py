@@ -16,7 +16,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 from gatewise.errors import ModelFileError, quote
 from gatewise.storage.atomic import reason, replace_folder
 from gatewise.storage.strict_json import json_bytes, parse_json
+from gatewise.system import OpenFolder
 
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
@@ -98,13 +99,10 @@ def check_target(path: str | os.PathLike[str]) -> Path:
         names = set(os.listdir(target))
         if not names:
             return target
-        handle = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if MANIFEST not in names:
-                raise ModelFileError(f"{where} contains files and is not a gatewise model; it was not changed")
-            listed = _parse_manifest(_read(handle, MANIFEST, None, where), where)
-        finally:
-            os.close(handle)
+        if MANIFEST not in names:
+            raise ModelFileError(f"{where} contains files and is not a gatewise model; it was not changed")
+        with OpenFolder(target) as folder:
+            listed = _parse_manifest(_read(folder, MANIFEST, None, where), where)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"cannot save to {where}: {reason(error)}") from error
     extra = sorted(names - set(listed) - {MANIFEST})
@@ -123,58 +121,46 @@ def load_folder(path: str | os.PathLike[str]) -> Folder:
     where = quote(path, 200)
     for _ in range(20):
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = OpenFolder(path)
         except NotADirectoryError as error:
             raise ModelFileError(f"{where} is a file, not a model folder") from error
         except (OSError, ValueError) as error:
             raise ModelFileError(f"cannot open the model folder {where}: {reason(error)}") from error
-        try:
-            return _load(handle, Path(path), where)
-        except ModelFileError:
-            if not _was_replaced(handle, path):
-                raise
-        finally:
-            os.close(handle)
+        with folder:
+            try:
+                return _load(folder, where)
+            except ModelFileError:
+                if not folder.was_replaced():
+                    raise
     raise ModelFileError(f"{where} is being replaced again and again by another process")
 
 
-def _was_replaced(handle: int, path: str | os.PathLike[str]) -> bool:
-    """Whether another process has replaced the folder since `handle` was opened."""
-    try:
-        ours, now = os.fstat(handle), os.stat(path)
-    except OSError:
-        return False
-    return (ours.st_dev, ours.st_ino) != (now.st_dev, now.st_ino)
-
-
-def _load(handle: int, path: Path, where: str) -> Folder:
-    manifest = _read(handle, MANIFEST, None, where)
+def _load(folder: OpenFolder, where: str) -> Folder:
+    manifest = _read(folder, MANIFEST, None, where)
     listed = _parse_manifest(manifest, where)
     try:
-        with os.scandir(handle) as entries:
-            for entry in entries:  # stops at the first unlisted file, so a folder of a million files is cheap to refuse
-                if entry.name != MANIFEST and entry.name not in listed:
-                    raise ModelFileError(f"{where}: {quote(entry.name)} is not listed in {MANIFEST}; remove it")
+        with closing(folder.names()) as names:
+            for name in names:  # stops at the first unlisted file, so a folder of a million files is cheap to refuse
+                if name != MANIFEST and name not in listed:
+                    raise ModelFileError(f"{where}: {quote(name)} is not listed in {MANIFEST}; remove it")
     except OSError as error:
         raise ModelFileError(f"{where}: cannot be read: {reason(error)}") from error
     for name, expected in listed.items():
         with _errors_of(name, where):
-            _check_file(os.stat(name, dir_fd=handle, follow_symlinks=False), name, expected["bytes"], where)
+            _check_file(folder.stat(name), name, expected["bytes"], where)
     files = {}
     for name, expected in listed.items():
-        files[name] = _read(handle, name, expected["bytes"], where)
+        files[name] = _read(folder, name, expected["bytes"], where)
         if hashlib.sha256(files[name]).hexdigest() != expected["sha256"]:
             raise ModelFileError(f"{where}: {name} was changed or damaged: its SHA-256 is not the one in {MANIFEST}")
-    return Folder(path, files, hashlib.sha256(manifest).hexdigest())
+    return Folder(folder.path, files, hashlib.sha256(manifest).hexdigest())
 
 
-def _read(folder: int, name: str, size: int | None, where: str) -> bytes:
+def _read(folder: OpenFolder, name: str, size: int | None, where: str) -> bytes:
     """The bytes of a regular file of exactly `size` bytes (None: at most MAX_MANIFEST)."""
-    # O_NONBLOCK: without it, opening a FIFO without a writer blocks.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with _errors_of(name, where):
-        _check_file(os.stat(name, dir_fd=folder, follow_symlinks=False), name, size, where)
-        with open(os.open(name, flags, dir_fd=folder), "rb") as file:
+        _check_file(folder.stat(name), name, size, where)
+        with open(folder.open(name), "rb") as file:
             found = os.fstat(file.fileno())  # again, because the name may point to another file since the first check
             _check_file(found, name, size, where)
             data = file.read(found.st_size + 1)

@@ -11,7 +11,6 @@ import importlib.util
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ import numpy as np
 
 from gatewise.errors import MissingExtra, ModelFileError, quote
 from gatewise.storage.strict_json import parse_json
+from gatewise.system import exceeded_cpu_time
 from gatewise.types import Array
 
 CPU_SECONDS = 20
@@ -90,7 +90,7 @@ def _run(raw: bytes, where: str, request: str) -> bytes:
         raise ModelFileError(f"{where}: the process that reads it does not start: {quote(error)}") from error
     if done.returncode == 0:
         return done.stdout
-    if done.returncode == -getattr(signal, "SIGXCPU", 0):
+    if exceeded_cpu_time(done.returncode):
         raise ModelFileError(f"{where}: libhdf5 took more than {CPU_SECONDS} seconds of CPU time to read it")
     last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
     reason = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"

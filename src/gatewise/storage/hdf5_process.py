@@ -4,18 +4,19 @@
 
 SIZE: bytes of the file. MEMORY, SECONDS: limits of its address space in bytes and of its CPU time. REQUEST: two lists
 in JSON, paths of arrays and of text attributes ("group/attribute"). Prints one JSON object: {"arrays": [[shape, dtype,
-offset], ...], "texts": [text or null, ...]}, or {"error": reason}. It imports nothing of gatewise, to start fast.
+offset], ...], "texts": [text or null, ...]}, or {"error": reason}. It imports `gatewise.system` alone, to start fast.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import sys
 from typing import Any
 
 import h5py
+
+from gatewise.system import limit_this_process
 
 
 class Refused(Exception):
@@ -26,7 +27,7 @@ def main() -> None:
     """Answer the request of the command line."""
     size, memory, seconds = (int(one) for one in sys.argv[1:4])
     arrays, texts = json.loads(sys.argv[4])
-    set_limits(memory, seconds)
+    limit_this_process(memory, seconds)
     try:
         answer = read(sys.stdin.buffer.read(size), arrays, texts)
     except Refused as reason:
@@ -36,20 +37,6 @@ def main() -> None:
     except Exception as error:  # h5py has exceptions of many types for a damaged file
         answer = {"error": f"damaged: {str(error)[:200]}"}
     json.dump(answer, sys.stdout)
-
-
-def set_limits(memory: int, seconds: int) -> None:
-    """Of this process, where the system has such limits: address space, CPU time, no core dump."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    limits = ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0))
-    for kind, limit in limits:
-        highest = resource.getrlimit(kind)[1]
-        soft = limit if highest == resource.RLIM_INFINITY else min(limit, highest)
-        with contextlib.suppress(OSError, ValueError):  # macOS refuses a limit of the address space
-            resource.setrlimit(kind, (soft, highest))
 
 
 def read(raw: bytes, arrays: list[str], texts: list[str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import numpy as np
 from gatewise.errors import GatewiseError, InputError, quote
 from gatewise.model.model import Model
 from gatewise.storage import LOCK, check_target, locked
+from gatewise.system import STOP_SIGNALS
 from gatewise.training.blas import one_blas_thread
 from gatewise.training.callback import Callback
 from gatewise.training.checkpoint import FILE, Progress, read_verified
@@ -185,8 +186,7 @@ def interruptible() -> Iterator[StopEvent]:
         stop.number = number
         stop.set()
 
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     for number in before:
         signal.signal(number, on_signal)

@@ -1,0 +1,62 @@
+"""What differs between operating systems. No other package uses these names of `os`, `signal` and the C library.
+
+| what | Linux, macOS | Windows |
+|---|---|---|
+| a lock on an open file | flock; released when the process dies | one byte locked by msvcrt; the same |
+| a file without its links | O_NOFOLLOW | compared with the name before and after it is opened |
+| files of one folder | a handle on the folder | by path; the folder is compared before and after |
+| a replaced folder | Linux: exchanged in one step; macOS: two renames | two renames |
+| names on the disk | fsync of the folder | the file system's journal |
+| what a killed save left | locked, and removed by the next save | stays: an open file cannot be renamed |
+| processors | affinity and, on Linux, control groups | all of the machine |
+| limits of a process | address space (Linux), CPU time | none but the wall time that its parent waits |
+| signals that end a run | SIGINT, SIGTERM, SIGHUP | SIGINT, SIGTERM |
+| worker processes of the server | one listening socket, SIGTERM | refused |
+"""
+
+from __future__ import annotations
+
+from gatewise.system.files import (
+    OpenFolder,
+    exchange,
+    is_at,
+    lock,
+    open_file,
+    rename_folder,
+    renames_open_files,
+    sync_folder,
+    user_cache_folder,
+)
+from gatewise.system.processes import (
+    STOP_SIGNALS,
+    call_after_fork,
+    exceeded_cpu_time,
+    is_alive,
+    limit_this_process,
+    trim_memory,
+)
+from gatewise.system.processors import available_processors, processor_name
+from gatewise.system.sockets import event_loop, one_listener, workers_unavailable
+
+__all__ = [
+    "STOP_SIGNALS",
+    "OpenFolder",
+    "available_processors",
+    "call_after_fork",
+    "event_loop",
+    "exceeded_cpu_time",
+    "exchange",
+    "is_alive",
+    "is_at",
+    "limit_this_process",
+    "lock",
+    "one_listener",
+    "open_file",
+    "processor_name",
+    "rename_folder",
+    "renames_open_files",
+    "sync_folder",
+    "trim_memory",
+    "user_cache_folder",
+    "workers_unavailable",
+]

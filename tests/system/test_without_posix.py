@@ -1,0 +1,188 @@
+"""Files, folders and locks where fcntl and handles on folders do not exist, as on Windows.
+
+The tests of `tests/storage` that need no POSIX run here again, and some of tables and runs.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatewise.data.table_writer import TableWriter
+from gatewise.errors import InputError, ModelFileError, TrainingError
+from gatewise.storage import load_folder, locked, save_folder, write_atomic
+from gatewise.storage.atomic import write_once
+from gatewise.system import OpenFolder, open_file, renames_open_files, sync_folder
+from tests.system import no_posix
+
+pytestmark = pytest.mark.usefixtures("windows")
+FILES = {"config.json": b"{}\n", "weights.bin": bytes(range(256)) * 40}
+
+
+def test_nothing_of_posix_is_left(tmp_path: Path) -> None:
+    assert not renames_open_files()
+    sync_folder(tmp_path)
+    with pytest.raises(PermissionError), open(tmp_path / "open", "wb"):
+        os.replace(tmp_path / "open", tmp_path / "other")
+
+
+def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
+    for data in (b"first", b"", b"x" * 3_000_000):
+        write_atomic(tmp_path / "state", data)
+        assert (tmp_path / "state").read_bytes() == data
+    write_once(tmp_path / "once", b"1")
+    write_once(tmp_path / "once", b"2")
+    assert (tmp_path / "once").read_bytes() == b"1"
+    assert sorted(os.listdir(tmp_path)) == ["once", "state"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_keeps_what_was_there(tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomic(tmp_path / "state", b"old")
+    save_folder(tmp_path / "model", FILES)
+
+    def failing(handle: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", failing)
+    expected = ModelFileError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        write_atomic(tmp_path / "state", b"new")
+    with pytest.raises(expected):
+        save_folder(tmp_path / "model", {"config.json": b"[]"})
+    assert (tmp_path / "state").read_bytes() == b"old"
+    assert load_folder(tmp_path / "model").files == FILES
+    assert sorted(os.listdir(tmp_path)) == ["model", "state"]
+
+
+@pytest.mark.parametrize("before", ["nothing", "an empty folder", "a model"])
+def test_a_folder_is_saved_and_loaded(tmp_path: Path, before: str) -> None:
+    if before == "an empty folder":
+        (tmp_path / "model").mkdir()
+    elif before == "a model":
+        save_folder(tmp_path / "model", {"config.json": b"[]\n", "old.bin": b"old"})
+    save_folder(tmp_path / "model", FILES)
+    assert load_folder(tmp_path / "model").files == FILES
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_reader_never_takes_files_of_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is read by path. It is replaced after the manifest was read, and read again from the start."""
+    save_folder(tmp_path / "model", FILES)
+    new = {"config.json": b"[]\n", "weights.bin": b"new"}
+    real, calls = OpenFolder.names, []
+
+    def replaced(self: OpenFolder) -> object:
+        if not calls:
+            calls.append(1)
+            save_folder(tmp_path / "model", new)
+        return real(self)
+
+    monkeypatch.setattr(OpenFolder, "names", replaced)
+    assert load_folder(tmp_path / "model").files == new
+    assert calls
+
+
+def test_links_and_other_paths_are_refused(tmp_path: Path) -> None:
+    folder = save_folder(tmp_path / "model", FILES)
+    (tmp_path / "weights").write_bytes(FILES["weights.bin"])
+    (folder / "weights.bin").unlink()
+    (folder / "weights.bin").symlink_to(tmp_path / "weights")
+    with pytest.raises(ModelFileError, match=r"weights\.bin is a symbolic link, not a regular file"):
+        load_folder(folder)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        open_file(tmp_path / "link", os.O_WRONLY | os.O_CREAT)
+    assert not (tmp_path / "nowhere").exists()
+    with pytest.raises(ModelFileError, match="is a file, not a model folder"):
+        load_folder(tmp_path / "weights")
+    with pytest.raises(ModelFileError, match="cannot open the model folder"):
+        load_folder("a\0b")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="/proc tells what is open")
+def test_a_link_that_appears_while_a_file_is_opened_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, secret = tmp_path / "file", tmp_path / "secret"
+    path.write_bytes(b"mine")
+    secret.write_bytes(b"secret")
+    fake = os.open
+
+    def swapped(name: object, flags: int, mode: int = 0o777) -> int:
+        path.unlink()
+        path.symlink_to(secret)
+        return fake(name, flags, mode)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", swapped)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="symbolic links"):
+        open_file(path, os.O_RDONLY)
+    assert len(os.listdir("/proc/self/fd")) == before, "the handle is closed"
+
+
+HOLD = """
+import sys
+from tests.system import no_posix
+no_posix.install()
+from gatewise.storage import locked
+with locked(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "tutorial"
+    command = [sys.executable, "-c", HOLD, str(run)]
+    environment = {**os.environ, "PYTHONPATH": no_posix.ROOT}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(TrainingError, match=rf"runs/tutorial' is in use by process '{other.pid}'"), locked(run):
+            pass
+        other.kill()
+    with locked(run):
+        assert (run / ".lock").read_text() == f"{os.getpid()}\n"
+        with pytest.raises(TrainingError, match="in use"), locked(run):
+            pass
+    with locked(run):
+        pass
+
+
+def test_a_file_system_without_locks_is_an_error_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatewise.system.files._msvcrt", None)
+    with pytest.raises(TrainingError, match=r"cannot lock the run folder .*: no locks available"), locked(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_is_written_by_one_process_and_continued(tmp_path: Path, suffix: str) -> None:
+    out, part = tmp_path / f"out{suffix}", tmp_path / "part"
+    writer = TableWriter(out, part, ["n"])
+    writer.write([{"n": 1}])
+    at = writer.flush()
+    with pytest.raises(InputError, match="another process writes it"):
+        TableWriter(out, part, ["n"])
+    writer.close()
+    again = TableWriter(out, part, ["n"], at=at)
+    again.write([{"n": 2}])
+    again.finish()
+    assert os.listdir(tmp_path) == [out.name]
+    if suffix == ".csv":
+        assert out.read_bytes() == b"n\n1\n2\n"
+
+
+def test_a_model_is_trained_saved_and_loaded(tmp_path: Path) -> None:
+    import gatewise as gw
+
+    texts = [f"{'good' if n % 3 else 'bad'} film number {n}" for n in range(60)]
+    labels = ["yes" if n % 3 else "no" for n in range(60)]
+    model = gw.train(texts, labels, epochs=1, units=4, verbose=0, out=tmp_path / "model")
+    again = gw.train(texts, labels, epochs=1, units=4, verbose=0, out=tmp_path / "model", overwrite=True)
+    assert np.array_equal(gw.load(tmp_path / "model").predict_proba(texts), again.predict_proba(texts))
+    assert np.array_equal(model.predict_proba(texts), again.predict_proba(texts))
+    assert os.listdir(tmp_path) == ["model"]
