@@ -10,36 +10,14 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gatewise.model import bundled
+from tests.packaging.building import ROOT, build, run
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(command: Sequence[str | Path], **options: object) -> str:
-    """Standard output; on failure the test shows all output of the command."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return str(done.stdout)
-
-
-def build(kind: str, out: Path, **environment: str) -> Path:
-    """Build from the tree as it is, with the tools of this environment and a build folder of its own."""
-    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "-o", out, "-C", f"build-dir={out}/build"]
-    run([*command, ROOT], env={**os.environ, **environment})
-    (made,) = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")
-    return made
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +76,7 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
         for name, owner in (("nanobind", b"Wenzel Jakob"), ("robin-map", b"Thibaut Goetghebuer-Planchon")):
             (path,) = (one for one in info if one.endswith(f"/{name}.txt"))
             assert owner in archive.read(path)
+    assert {name.partition(".dist-info/sboms/")[2] for name in info if "/sboms/" in name} == {"native.cdx.json"}
     assert set(names) == source | native | info, "and nothing else: no test, no C++, no stray build product"
 
 
@@ -231,9 +210,12 @@ def test_a_failed_compilation_fails_the_build(tmp_path: Path) -> None:
     assert not [name for name in names_in(pure) if name.endswith(".so")]
 
 
-def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(python: Path, tmp_path: Path) -> None:
-    """As on a machine without g++: the wheel has no kernel, the reference runs, `gatewise info` shows the reason."""
+def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(
+    python: Path, tmp_path: Path, model: tuple[Path, list[list[float]], list[str]]
+) -> None:
+    """As on a machine without g++: the wheel has no kernel, the reference runs, and a command says so in one line."""
     made = build("wheel", tmp_path, CC="/bin/false", CXX="/bin/false")
+    assert "WITHOUT its native kernel" in (tmp_path / "build.txt").read_text(), "pip -v shows it"
     assert not [name for name in names_in(made) if name.endswith(".so")]
     home = tmp_path / "installed"
     run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", home, made])
@@ -244,3 +226,11 @@ def test_without_a_compiler_the_install_goes_on_and_says_what_is_lost(python: Pa
     assert path.startswith(str(home))
     assert available == ["reference"]
     assert "not installed" in reason, "`gatewise info` must be able to show the reason"
+    path_of_model, _, texts = model
+    command = [str(python), "-m", "gatewise", "predict", str(path_of_model), *texts]
+    environment = {**os.environ, "PYTHONPATH": str(home)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, len(texts))
+    [line] = done.stderr.splitlines()
+    assert line.startswith("gatewise: warning: the native kernel cannot run here (")
+    assert line.endswith("using the reference kernel, which is far slower")

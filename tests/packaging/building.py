@@ -1,0 +1,30 @@
+"""Builds wheels and source archives, away from the tree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(command: Sequence[str | Path], **options: object) -> str:
+    """Standard output; on failure the test shows all output of the command."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return str(done.stdout)
+
+
+def build(kind: str, out: Path, **environment: str) -> Path:
+    """Build from the tree as it is, with the tools of this environment, into `out`; build.txt there has its output."""
+    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "-o", out, "-C", f"build-dir={out}/build"]
+    with open(out / "build.txt", "w", encoding="utf-8") as shown:
+        done = subprocess.run(
+            [*map(str, command), str(ROOT)], env={**os.environ, **environment}, stdout=shown, stderr=shown
+        )
+    assert done.returncode == 0, (out / "build.txt").read_text(encoding="utf-8")
+    (made,) = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    return made
