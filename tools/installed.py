@@ -3,9 +3,9 @@
     python tools/installed.py [PYTHON ...]     default: python3.11, python3.12, ... as far as they are installed
     python tools/installed.py --here           only use the gatewise of the environment that runs this
 
-For each Python it builds the source archive, a wheel from it, and installs one after the other with the extra `train`.
-There it imports gatewise, checks that the native kernel is present, predicts with the bundled model and trains an
-epoch. Prints the table of docs/release.md, and exits with 1 where a step fails.
+It builds the source archive and, for each Python that no earlier wheel fits, a wheel from it. It installs both with the
+extra `train`. There it imports gatewise, checks that the native kernel is present, predicts with the bundled model and
+trains an epoch. Prints the table of docs/platforms.md, and exits with 1 where a step fails.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +52,11 @@ def run(command: list[str | Path], **options: object) -> None:
         done.check_returncode()
 
 
+def runs(python: str) -> bool:
+    """Whether there is such an interpreter. The shim of a version manager may be without one."""
+    return bool(shutil.which(python)) and subprocess.run([python, "--version"], capture_output=True).returncode == 0
+
+
 def environment(python: str, home: Path) -> Path:
     """The interpreter of a new, empty environment."""
     run([python, "-m", "venv", home])
@@ -68,18 +72,29 @@ def use(python: Path, folder: Path) -> str:
     return done.stdout.strip()
 
 
+def wheel_for(pip: list[str | Path], source: Path, folder: Path) -> Path:
+    """A wheel that fits this Python: one that was built for another, else a new one."""
+    built = folder.parent / "wheels"
+    built.mkdir(exist_ok=True)
+    options = ["download", "--quiet", "--no-deps", "--no-index", "--only-binary=:all:", "--find-links", built]
+    command = [str(part) for part in [*pip, *options, "--dest", folder / "fits", "gatewise"]]
+    if subprocess.run(command, capture_output=True).returncode:
+        run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "fits", source])
+    [wheel] = (folder / "fits").glob("*.whl")
+    shutil.copy(wheel, built)
+    return wheel
+
+
 def install(python: str, kind: str, source: Path, folder: Path) -> str:
     """Install `source`, a source archive, or a wheel that is built from it. Returns a row of the table."""
-    started = time.monotonic()
     pip: list[str | Path] = [environment(python, folder / "venv"), "-m", "pip", "--disable-pip-version-check"]
     if kind == "wheel":
-        run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "wheels", source])
-        [source] = (folder / "wheels").glob("*.whl")
+        source = wheel_for(pip, source, folder)
     size = source.stat().st_size / 1e6
     run([*pip, "install", "--quiet", f"{source}[train]"])
     print(use(Path(pip[0]), folder), file=sys.stderr)
     version = subprocess.check_output([str(pip[0]), "-c", "import platform as p; print(p.python_version())"], text=True)
-    return f"| {version.strip()} | {kind} | {size:.1f} MB | {time.monotonic() - started:.0f} s | works |"
+    return f"| {version.strip()} | {source.name} | {size:.1f} MB | works |"
 
 
 def main() -> int:
@@ -92,12 +107,12 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             print(use(Path(sys.executable), Path(folder)))
         return 0
-    found = given.python or [name for one in VERSIONS if (name := shutil.which(f"python{one}"))]
+    found = given.python or [f"python{one}" for one in VERSIONS if runs(f"python{one}")]
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         run([sys.executable, "-m", "build", "--sdist", "-o", Path(folder) / "dist", ROOT])
         [source] = (Path(folder) / "dist").glob("*.tar.gz")
-        print("| Python | from | size | build and install | |\n|---|---|---:|---:|---|", flush=True)
+        print("| Python | from | size | result |\n|---|---|---:|---|", flush=True)
         for number, python in enumerate(found):
             for kind in ("wheel", "source archive"):
                 home = Path(folder) / f"{number}-{kind[0]}"
@@ -105,7 +120,7 @@ def main() -> int:
                 try:
                     print(install(python, kind, source, home), flush=True)
                 except (OSError, RuntimeError, subprocess.CalledProcessError, AssertionError) as error:
-                    print(f"| {python} | {kind} | | | {str(error).strip().splitlines()[-1]} |", flush=True)
+                    print(f"| {python} | {kind} | | {str(error).strip().splitlines()[-1]} |", flush=True)
                     failed = True
     return int(failed or not found)
 

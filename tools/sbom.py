@@ -28,7 +28,7 @@ from cyclonedx.model.license import LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-OWN_LIBRARY = re.compile(r"gatewise/kernels/_native\.[\w.-]+\.(so|pyd)")
+OWN_LIBRARY = re.compile(r"gatewise/kernels/_native(\.[\w-]+)?\.(so|pyd)")
 _LIBRARY = re.compile(r"\.(so(\.\d+)*|pyd|dll|dylib)$")
 _TEXT = (".css", ".html", ".js", ".json", ".md", ".mjs", ".py", ".svg", ".txt")
 _FOREIGN = re.compile(rb"\bcopyright\s*(\(c\)|\xc2\xa9|\d{4})|SPDX-License-Identifier|@licen[cs]e\b", re.IGNORECASE)

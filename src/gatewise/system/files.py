@@ -53,21 +53,12 @@ def open_file(path: str | os.PathLike[str], flags: int) -> int:
     """
     if _no_follow:
         return os.open(path, flags | _flags | _no_follow, 0o666)
-    _refuse_link(path)  # before, because opening a link may create a file
-    handle = os.open(path, flags | _flags, 0o666)
-    try:
-        _refuse_link(path)
-        if not is_at(handle, path):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    except BaseException:
+    if not os.path.islink(path):  # before it is opened, because opening a link may create a file
+        handle = os.open(path, flags | _flags, 0o666)
+        if is_at(handle, path):
+            return handle
         os.close(handle)
-        raise
-    return handle
-
-
-def _refuse_link(path: str | os.PathLike[str]) -> None:
-    if os.path.islink(path):
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def is_at(handle: int, path: str | os.PathLike[str]) -> bool:
