@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gatewise.serve.http_error import HTTPError
+from gatewise.serve.scope import Scope, disconnected_of
 from gatewise.serve.settings import Settings
 
 log = logging.getLogger("gatewise.serve")
@@ -40,8 +41,6 @@ _CLOSE = (b"connection", b"close")
 _WITHOUT_TOKEN = frozenset({"/v2/health/live", "/v2/health/ready"})  # for health checks; they reveal nothing
 _SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"content-encoding", b"origin"})
 _CHALLENGE = (b"www-authenticate", b'Basic realm="gatewise", charset="UTF-8"')
-
-Scope = dict[str, Any]
 
 
 class SecurityMiddleware:
@@ -74,6 +73,7 @@ class SecurityMiddleware:
                 await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
+        disconnected = disconnected_of(scope)
         # HEAD is answered as GET; uvicorn, which has the client's own scope, sends the headers alone.
         scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
@@ -85,6 +85,7 @@ class SecurityMiddleware:
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(_NO_STORE)
                 message["headers"] = headers
+            disconnected()  # tells uvicorn, too
             await send(message)
 
         try:
