@@ -14,8 +14,10 @@ from gatewise.errors import quote
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal ended the command. exit_code: 128 and the number of the signal, as a shell reports it."""
+class Stopped(BaseException):
+    """A signal ended the command. exit_code: 128 and the number of the signal, as a shell reports it. No
+    KeyboardInterrupt, for which click has an answer and an exit code of its own.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__()
