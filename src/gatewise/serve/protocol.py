@@ -29,6 +29,7 @@ class Connection(HttpToolsProtocol):
         settings = self.config.settings  # type: ignore[attr-defined]
         self._limit_concurrency: int = settings.limit_concurrency
         self._header_bytes = 0  # of the request that is arriving; -1 once its headers are complete
+        self._bytes_without_body = 0  # of chunk extensions and trailers
         self._requests = self._responses = 0  # complete ones
         self._cycles: deque[Any] = deque()  # requests without a complete response
         self._rejection: tuple[int, str, str] | None = None  # to be sent after the responses to complete requests
@@ -57,14 +58,26 @@ class Connection(HttpToolsProtocol):
             self._header_bytes += len(data)
             if self._header_bytes > _MAX_HEADERS:
                 self._reject_headers()
+        elif self._header_bytes < 0:
+            self._bytes_without_body += len(data)  # the first packet that counts may hold body, too
+            if self._bytes_without_body > _MAX_HEADERS + len(data):
+                self._reject_headers()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._reading_since is None:  # a second request in one packet
             self._reading_since = self.loop.time()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._header_bytes >= 0:  # else it is a trailer, which nobody reads
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._bytes_without_body = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
-        self._header_bytes = -1
+        self._header_bytes, self._bytes_without_body = -1, 0
         if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > _MAX_HEADERS:
             self._reject_headers()
         if self._rejection is not None or self.url[:1] != b"/" or self.url[:2] == b"//":
@@ -77,6 +90,11 @@ class Connection(HttpToolsProtocol):
         self._reading_since, self._header_bytes = None, 0
         self._requests += 1
         super().on_message_complete()
+        if self.cycle.response_complete:  # before its body had arrived, which stopped uvicorn's timer
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_response_complete(self) -> None:
         self._responses += 1

@@ -39,7 +39,12 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 _NO_STORE = (b"cache-control", b"no-store")
 _CLOSE = (b"connection", b"close")
 _WITHOUT_TOKEN = frozenset({"/v2/health/live", "/v2/health/ready"})  # for health checks; they reveal nothing
-_SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"content-encoding", b"origin"})
+_SINGLE = frozenset(
+    {
+        *(b"host", b"authorization", b"origin"),
+        *(b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"),
+    }
+)
 _CHALLENGE = (b"www-authenticate", b'Basic realm="gatewise", charset="UTF-8"')
 
 
@@ -160,6 +165,9 @@ class SecurityMiddleware:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             message = "compressed bodies are not supported: send no Content-Encoding"
             raise HTTPError(415, "encoding", message, "content-encoding")
+        if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            message = "compressed bodies are not supported: the only Transfer-Encoding is chunked"
+            raise HTTPError(415, "encoding", message, "transfer-encoding", (_CLOSE,))
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > limit:
             raise too_large
