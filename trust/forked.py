@@ -1,4 +1,4 @@
-"""Run a function in a forked child process, and kill it at a line of code or after a time."""
+"""Run a function in a forked child process, and send it signals at lines of code or after a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,42 +17,55 @@ from gatewise.errors import GatewiseError
 
 PACKAGE = str(Path(gatewise.__file__).parent)
 DONE, REFUSED, FAILED = 0, 2, 3  # exit codes of the child
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+def allow_stops() -> None:
+    """Receive `STOPS`, also those that came while they were blocked."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 class Child:
-    """A forked child that runs `work`. kill_at: it kills itself at that line, counted over the files whose path in the
-    package starts with one of `parts`. Its exit code is REFUSED for a GatewiseError, whose message is `message`.
+    """A forked child that runs `work`. signals: by line, the signal that it sends to itself. Lines are counted over the
+    files whose path in the package starts with one of `parts`. Its exit code is REFUSED for a GatewiseError, and that
+    of a SystemExit. `STOPS` are blocked in it until `work` calls `allow_stops`.
     """
 
-    def __init__(self, work: Callable[[], object], parts: tuple[str, ...] = (), kill_at: int | None = None) -> None:
+    def __init__(
+        self, work: Callable[[], object], parts: tuple[str, ...] = (), signals: Mapping[int, int] | None = None
+    ) -> None:
         self._read, write = os.pipe()
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         self.pid = os.fork()
         if self.pid:
+            allow_stops()
             os.close(write)
             return
         code, text, lines = FAILED, "", [0]
         try:
             if parts:
-                sys.settrace(_tracer(parts, kill_at, lines))
+                sys.settrace(_tracer(parts, signals or {}, lines))
             work()
             sys.settrace(None)
             code, text = DONE, str(lines[0])
         except GatewiseError as error:
             code, text = REFUSED, str(error)
+        except SystemExit as end:
+            code, text = int(end.code or DONE), str(lines[0])
         except BaseException:
             text = traceback.format_exc()[-1500:]
         finally:
             os.write(write, text.encode())
             os._exit(code)
 
-    def kill_after(self, seconds: float) -> None:
-        """Send SIGKILL after that time, unless the child has ended."""
+    def signal_after(self, seconds: float, number: int = signal.SIGKILL) -> None:
+        """Send the signal after that time, unless the child has ended."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(min(0.005, max(0.0, end - time.monotonic())))
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 return
-        os.kill(self.pid, signal.SIGKILL)
+        os.kill(self.pid, number)
 
     def wait(self) -> tuple[int, str]:
         """The exit code, negative for a signal, and the message: the number of lines of a finished child, the message
@@ -66,14 +79,16 @@ class Child:
         return code, b"".join(parts).decode("utf-8", "replace")
 
 
-def _tracer(parts: tuple[str, ...], kill_at: int | None, lines: list[int]) -> Callable[[FrameType, str, Any], Any]:
+def _tracer(
+    parts: tuple[str, ...], signals: Mapping[int, int], lines: list[int]
+) -> Callable[[FrameType, str, Any], Any]:
     prefixes = tuple(os.path.join(PACKAGE, part) for part in parts)
 
     def line(frame: FrameType, event: str, _: Any) -> Any:
         if event == "line":
-            if lines[0] == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
             lines[0] += 1
+            if number := signals.get(lines[0] - 1):
+                os.kill(os.getpid(), number)
         return line
 
     def call(frame: FrameType, event: str, _: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trust.attacks.clocks import CLOCK_SERVING, CLOCK_TRAINING
 from trust.attacks.concurrency import CHANGING_ARRAYS, DATA_LOADER, FORKED, MANY_THREADS
 from trust.attacks.folders import CHECKPOINTS, MODEL_FOLDERS, PRETRAINED_FOLDERS
 from trust.attacks.fuzz import (
@@ -18,9 +19,25 @@ from trust.attacks.fuzz import (
     FUZZ_UCR,
 )
 from trust.attacks.hdf5 import HDF5_FILES
-from trust.attacks.kills import KILLS_FINETUNE, KILLS_PRETRAINING, KILLS_SAVE, KILLS_SERIES, KILLS_TEXT
-from trust.attacks.limits import DISK_FULL, DISK_FULL_TRAINING, LITTLE_MEMORY, READ_ONLY
+from trust.attacks.kills import (
+    KILLS_FINETUNE,
+    KILLS_PRETRAINING,
+    KILLS_SAVE,
+    KILLS_SERIES,
+    KILLS_TEXT,
+    SIGNALS_PRETRAIN,
+    SIGNALS_TRAIN,
+)
+from trust.attacks.limits import DISK_FULL, DISK_FULL_TMPFS, DISK_FULL_TRAINING, LITTLE_MEMORY, READ_ONLY
 from trust.attacks.numbers import DIGITS, EQUAL_BITS, NUMBERS
+from trust.attacks.server import (
+    SERVER_DRAIN,
+    SERVER_OVERLOAD,
+    SERVER_REQUESTS,
+    SERVER_SCHEMA,
+    SERVER_SLOW,
+    SERVER_WORKERS,
+)
 from trust.attacks.wheels import EQUAL_WHEELS
 
 ATTACKS = {
@@ -46,10 +63,15 @@ ATTACKS = {
         KILLS_PRETRAINING,
         KILLS_FINETUNE,
         KILLS_SAVE,
+        SIGNALS_TRAIN,
+        SIGNALS_PRETRAIN,
         DISK_FULL,
         DISK_FULL_TRAINING,
+        DISK_FULL_TMPFS,
         READ_ONLY,
         LITTLE_MEMORY,
+        CLOCK_TRAINING,
+        CLOCK_SERVING,
         NUMBERS,
         DIGITS,
         EQUAL_BITS,
@@ -57,6 +79,12 @@ ATTACKS = {
         FORKED,
         DATA_LOADER,
         CHANGING_ARRAYS,
+        SERVER_REQUESTS,
+        SERVER_SLOW,
+        SERVER_OVERLOAD,
+        SERVER_DRAIN,
+        SERVER_WORKERS,
+        SERVER_SCHEMA,
         EQUAL_WHEELS,
     )
 }

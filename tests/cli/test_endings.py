@@ -69,6 +69,32 @@ def test_a_signal_ends_a_command_with_its_exit_code(number: int) -> None:
     assert (process.returncode, errors) == (128 + number, "gatewise: stopped\n")
 
 
+# Ctrl-C at a line of the command line's own code: while it builds its commands, reads the options and ends.
+EARLY = """
+import signal, sys
+import gatewise.cli as cli
+
+def call(frame, event, _):
+    if (frame.f_code.co_filename.rpartition("/")[2], frame.f_code.co_name) == (FILE, FUNCTION):
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGINT)
+
+FILE, FUNCTION = sys.argv[1:]
+sys.argv = ["gatewise", "info"]
+sys.setprofile(call)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "function"), [("utils.py", "get_params_from_function"), ("__init__.py", "parse_args"), ("core.py", "exit")]
+)
+def test_a_signal_outside_of_a_command(file: str, function: str) -> None:
+    program = [sys.executable, "-c", EARLY, file, function]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "gatewise: stopped\n")
+
+
 def test_ten_ctrl_c_in_a_row() -> None:
     with started([sys.executable, "-c", BUSY], "busy") as process:
         for _ in range(10):

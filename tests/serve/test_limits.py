@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -66,6 +67,32 @@ def test_a_hundred_thousand_chunks_of_one_byte(port: int) -> None:
     with connect(port, head(port, "Transfer-Encoding: chunked")) as sock:
         sock.sendall(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
         assert read_reply(sock).json()["predictions"][0]["steps"] == 19_997
+
+
+@pytest.mark.parametrize(
+    "rest", [b"0\r\n" + b"X: a\r\n" * 2_000_000, b"0\r\nX: " + b"a" * 12_000_000, b"0;" + b"a" * 12_000_000]
+)
+def test_trailers_are_limited_as_headers_are(server: Server, rest: bytes) -> None:
+    body = b'{"text":"good"}'
+    chunk = b"%x\r\n%b\r\n" % (len(body), body)
+    start = head(server.port, "Transfer-Encoding: chunked") + chunk
+    with connect(server.port, start + b"0\r\nX: " + b"a" * 1000 + b"\r\n\r\n") as sock:
+        assert read_reply(sock).status == 200
+    before = server.memory()
+    with connect(server.port, start) as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(rest)
+        assert read_reply(sock).status in (431, 0)
+    assert server.memory() - before < 20
+    assert post(server.port, "/predict", body).status == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "identity, chunked", "chunked\r\nTransfer-Encoding: chunked"])
+def test_the_only_transfer_coding_is_chunked(port: int, coding: str) -> None:
+    body = b'{"text":"good"}'
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    with connect(port, head(port, f"Transfer-Encoding: {coding}") + chunks) as sock:
+        assert read_reply(sock).status in (400, 415)
+        assert read_reply(sock).status == 0, "closed"
 
 
 def test_a_wrong_content_length(port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -31,7 +32,7 @@ def test_killed_at_each_line_of_a_write(tmp_path: Path) -> None:
         file.parent.mkdir()
         file.write_bytes(b"old")
         write = partial(write_atomic, file, b"new")
-        assert Child(write, ("storage",), line).wait()[0] == -signal.SIGKILL
+        assert Child(write, ("storage",), {line: signal.SIGKILL}).wait()[0] == -signal.SIGKILL
         found.append(file.read_bytes())
     assert found == sorted(found, reverse=True)
     assert set(found) == {b"old", b"new"}
@@ -42,15 +43,16 @@ def test_the_end_of_a_child_is_told() -> None:
         raise InputError("not this")
 
     assert Child(refuse).wait() == (REFUSED, "not this")
+    assert Child(lambda: sys.exit(143)).wait()[0] == 143
     code, text = Child(lambda: 1 // 0).wait()
     assert code == FAILED
     assert "ZeroDivisionError" in text
     sleeping = Child(lambda: time.sleep(60))
-    sleeping.kill_after(0.02)
+    sleeping.signal_after(0.02)
     assert sleeping.wait()[0] == -signal.SIGKILL
     done = Child(lambda: None)
     os.waitid(os.P_PID, done.pid, os.WEXITED | os.WNOWAIT)
-    done.kill_after(0.02)
+    done.signal_after(0.02)
     assert done.wait()[0] == DONE
 
 

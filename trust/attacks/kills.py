@@ -1,17 +1,24 @@
-"""kill -9 at random moments of training and of saving."""
+"""kill -9, SIGTERM and Ctrl-C at random moments of training and of saving."""
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import re
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import gatewise as gw
+from gatewise.cli import main
+from gatewise.cli.endings import Stopped, stop_on_signals
 from gatewise.errors import GatewiseError
 from gatewise.model.pretrained import PretrainedLM, load_pretrained
 from gatewise.storage import load_folder, save_folder, write_atomic
@@ -22,11 +29,12 @@ from tests.training import test_resume as texts
 from tests.training import test_series as series
 from tests.training.texts import made_corpus, made_reviews
 from trust.attack import Attack
-from trust.forked import DONE, FAILED, REFUSED, Child
+from trust.forked import DONE, FAILED, REFUSED, Child, allow_stops
 from trust.mutate import Rng, choice
 
 TRAINING = ("training", "storage")
 SAVING = ("storage",)
+COMMAND = ("cli", "training", "storage")
 
 
 def text_run(out: Path) -> None:
@@ -46,6 +54,48 @@ def finetune_run(out: Path) -> None:
     more = [str(text) for text in made_reviews(60, 41).inputs]
     start: dict[str, Any] = {"pretrained": _language_model(), "unlabelled": more}
     gw.train(made_reviews(200, 3), out=out, resume=True, **finetuning.OPTIONS | start)
+
+
+TRAIN = ["--text", "text", "--label", "label", "--seed", 21, "--units", 12, "--batch-size", 16, "--epochs", 4]
+PRETRAIN = ["--text", "text", "--seed", 7, "--size", "embeddings", "--epochs", 2]
+
+
+def write_texts(file: Path) -> Path:
+    """Made reviews as CSV."""
+    reviews = made_reviews(200, 34)
+    with file.open("w", newline="", encoding="utf-8") as lines:
+        rows = csv.writer(lines)
+        rows.writerow(["text", "label"])
+        labels = [reviews.classes[label] for label in reviews.labels]
+        rows.writerows(zip(reviews.inputs, labels, strict=True))
+    return file
+
+
+def command_run(command: str, options: list[object], out: Path) -> None:
+    """`gatewise train` or `gatewise pretrain` in this process, a `Child`. What it prints goes to a file."""
+    log = os.open(_log(out, os.getpid()), os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    file = write_texts(out.parent / f"{os.getpid()}.csv")
+    sys.argv = ["gatewise", command, *map(str, (file, *options)), "-o", str(out), "--resume"]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the attack runs in the background
+    stop_on_signals()
+    try:
+        allow_stops()
+    except Stopped:  # before the command began
+        sys.exit(DONE)
+    main()
+
+
+def _log(out: Path, pid: int) -> Path:
+    return out.parent / f"{pid}.log"
+
+
+def _wait(child: Child, out: Path) -> tuple[int, str]:
+    """The exit code, and what the child printed; its message if it is no command."""
+    code, message = child.wait()
+    log = _log(out, child.pid)
+    return code, log.read_text(encoding="utf-8") if log.exists() and code != FAILED else message
 
 
 @cache
@@ -92,27 +142,38 @@ def trained(path: Path) -> dict[str, Any]:
     return {name: raw for name, raw in files.items() if name.endswith(".safetensors")} | {"config": config}
 
 
-def _attempt(run: Callable[[Path], None], rng: Rng, folder: Path) -> str | None:
+@dataclass(frozen=True)
+class Interruption:
+    """draw: the signals that a child gets. parts: the code in which, one of them drawn; () for a random time. problem:
+    what is wrong with the end of such a child, from its exit code, its message and its signals.
+    """
+
+    draw: Callable[[Rng], list[int]]
+    parts: list[tuple[str, ...]]
+    problem: Callable[[int, str, list[int]], str | None]
+
+
+def _attempt(run: Callable[[Path], None], interruption: Interruption, rng: Rng, folder: Path) -> str | None:
     (whole, seconds), out = uninterrupted(run), folder / "m"
     for _ in range(int(rng.integers(1, 4))):
-        parts = choice(rng, [TRAINING, SAVING, ()])
+        signals, parts = interruption.draw(rng), choice(rng, interruption.parts)
         if parts:
-            child = Child(partial(run, out), parts, int(rng.integers(_lines(run, parts))))
+            lines = sorted(rng.integers(_lines(run, parts), size=len(signals)).tolist())
+            child = Child(partial(run, out), parts, dict(zip(lines, signals, strict=True)))
         else:
             child = Child(partial(run, out))
-            child.kill_after(float(rng.uniform(0, 1.2 * seconds)))
-        code, message = child.wait()
-        if code == FAILED or (code == REFUSED and not _finished(out, message)):
-            return f"resumed with exit code {code}: {message}"
-        if code not in (DONE, REFUSED, -signal.SIGKILL):
-            return f"exit code {code}: {message}"
+            for number in signals:
+                child.signal_after(float(rng.uniform(0, 1.2 * seconds / len(signals))), number)
+        code, message = _wait(child, out)
+        if not _finished(out, message) and (problem := interruption.problem(code, message, signals)):
+            return problem
         if out.exists():
             try:
                 load_folder(out)
             except GatewiseError as error:
-                return f"after a kill: {error}"
+                return f"after a signal: {error}"
     children = [Child(partial(run, out)) for _ in range(2 if rng.random() < 0.3 else 1)]
-    ends = [child.wait() for child in children]
+    ends = [_wait(child, out) for child in children]
     for code, message in ends:
         in_use = len(ends) == 2 and code == REFUSED and "is in use" in message
         if code != DONE and not in_use and not _finished(out, message):
@@ -122,6 +183,30 @@ def _attempt(run: Callable[[Path], None], rng: Rng, folder: Path) -> str | None:
     if wrong or set(found) != set(whole):
         return f"{', '.join(wrong) or 'the list of files'} differs from the uninterrupted run"
     return f"{out.name}.run is left" if any((folder / "m.run").rglob("*.safetensors")) else None
+
+
+def _killed(code: int, message: str, signals: list[int]) -> str | None:
+    return None if code in (DONE, -signal.SIGKILL) else f"exit code {code}: {message}"
+
+
+def _stopped(code: int, message: str, signals: list[int]) -> str | None:
+    """What is wrong with the end of a command: its exit code, and the one line that says why it ended."""
+    if code == DONE:
+        return None
+    if code not in [128 + number for number in signals]:
+        return f"exit code {code} after {signals}: {message[-600:]}"
+    lines = re.findall(r"^gatewise: (?!warning: ).*$", message, re.MULTILINE)
+    one = len(lines) == 1 and lines[0].startswith("gatewise: stopped") and message.rstrip().endswith(lines[0])
+    return None if one and "Traceback" not in message else f"not one line: {message[-600:]}"
+
+
+def _one_or_two(rng: Rng) -> list[int]:
+    """SIGTERM or Ctrl-C, once or twice."""
+    return [choice(rng, [signal.SIGINT, signal.SIGTERM]) for _ in range(int(rng.integers(1, 3)))]
+
+
+KILLED = Interruption(lambda _: [signal.SIGKILL], [TRAINING, SAVING, ()], _killed)
+STOPPED = Interruption(_one_or_two, [COMMAND, TRAINING, SAVING, (), ()], _stopped)
 
 
 def _finished(out: Path, message: str) -> bool:
@@ -154,7 +239,7 @@ def _save(rng: Rng, folder: Path) -> str | None:
         save_folder(path, NEW)
 
     kill_at = int(rng.integers(saving_lines(replaces) + 40))
-    code, message = Child(work, SAVING, kill_at).wait()
+    code, message = Child(work, SAVING, {kill_at: signal.SIGKILL}).wait()
     if code not in (DONE, -signal.SIGKILL):
         return f"exit code {code}: {message}"
     if file.read_bytes() not in (b"old", b"new" * 1000):
@@ -175,7 +260,7 @@ def _kills(name: str, what: str, run: Callable[[Path], None], short: int) -> Att
         "resume, in three of ten tries by two processes at once",
         short,
         200,
-        partial(_attempt, run),
+        partial(_attempt, run, KILLED),
         partial(uninterrupted, run),
         seconds=300,
         memory=0,
@@ -186,6 +271,27 @@ KILLS_TEXT = _kills("text", "Training on texts", text_run, 2)
 KILLS_SERIES = _kills("series", "Training on series", series_run, 2)
 KILLS_PRETRAINING = _kills("pretraining", "Pretraining", pretraining_run, 1)
 KILLS_FINETUNE = _kills("finetune", "Fine-tuning with unlabelled texts", finetune_run, 1)
+
+
+def _signals(command: str, options: list[object], short: int) -> Attack:
+    run = partial(command_run, command, options)
+    return Attack(
+        f"signals-{command}",
+        f"`gatewise {command}` ends on SIGTERM or Ctrl-C with the documented exit code and one line, and `--resume` "
+        "gives the bits of an uninterrupted run.",
+        "one of the signals or two in a row, up to three times, at a random line of the code or at a random time; then "
+        "resume, in three of ten tries by two processes at once",
+        short,
+        200,
+        partial(_attempt, run, STOPPED),
+        partial(uninterrupted, run),
+        seconds=300,
+        memory=0,
+    )
+
+
+SIGNALS_TRAIN = _signals("train", TRAIN, 1)
+SIGNALS_PRETRAIN = _signals("pretrain", PRETRAIN, 1)
 KILLS_SAVE = Attack(
     "kills-save",
     "A save that is killed leaves the old folder or the new one, whole, and the next save succeeds.",

@@ -19,6 +19,7 @@ from gatewise.storage import load_folder
 from gatewise.training.checkpoint import FILE, write_checkpoint
 from gatewise.training.optim import Adam
 from tests.exchange.random_models import random_inputs, random_model
+from trust import disk
 from trust.attack import MIB, Attack
 from trust.attacks.folders import GROUPS, IDENTITY, PROGRESS, WEIGHTS
 from trust.attacks.kills import text_run, trained, uninterrupted
@@ -26,6 +27,7 @@ from trust.forked import DONE, FAILED, REFUSED, Child
 from trust.mutate import Rng, choice
 
 NOBODY = 65534
+PAGES = 1024  # of a small disk with space
 
 
 @cache
@@ -78,10 +80,76 @@ def _full_training(rng: Rng, folder: Path) -> str | None:
             return f"exit code {code}: {message}"
         if out.exists():
             load_folder(out)
+    return _resumed(out)
+
+
+def _full_disk(rng: Rng, folder: Path) -> str | None:
+    place = folder / "disk"
+    with disk.small_disk(place, PAGES):
+        return _full_run(rng, place) if rng.random() < 0.05 else _full_folder(rng, place)
+
+
+def _full_folder(rng: Rng, place: Path) -> str | None:
+    old, new = old_and_new()
+    if rng.random() < 0.7:
+        old.save(place / "m")
+        _checkpoint(place)
+    before, kind = contents(place), choice(rng, ["model", "checkpoint"])
+    work: Callable[[], object] = partial(new.save, place / "m") if kind == "model" else partial(_checkpoint, place)
+    _leave(rng, place, pages=30 if kind == "model" else 4)
+    code, message = Child(work).wait()
+    if code == REFUSED and "no space left on device; nothing was changed" not in message:
+        return message
+    if code not in (DONE, REFUSED):
+        return f"exit code {code}: {message}"
+    if code == REFUSED and contents(place) != before:
+        return "the files changed"
+    disk.resize(place, PAGES)
+    code, message = Child(work).wait()
+    if code != DONE:
+        return f"with space again: exit code {code}: {message}"
+    if kind == "model":
+        load_folder(place / "m")
+    left = sorted(path.name for path in place.iterdir() if path.name not in ("m", FILE))
+    return f"left on the disk: {left}" if left else None
+
+
+def _leave(rng: Rng, place: Path, pages: int) -> None:
+    """Leave free up to that many pages, or up to 8 files."""
+    taken, files = disk.used(place)
+    if rng.random() < 0.8:
+        disk.resize(place, max(1, taken + int(rng.integers(pages))))
+    else:
+        disk.resize(place, PAGES, files + int(rng.integers(8)))
+
+
+def _full_run(rng: Rng, place: Path) -> str | None:
+    out = place / "m"
+    for _ in range(int(rng.integers(1, 3))):
+        _leave(rng, place, pages=80)
+        code, message = Child(partial(text_run, out)).wait()
+        if code == DONE:
+            break
+        if code != REFUSED or "no space left on device" not in message:
+            return f"exit code {code}: {message}"
+        if out.exists():
+            load_folder(out)
+    disk.resize(place, PAGES)
+    return _resumed(out)
+
+
+def _resumed(out: Path) -> str | None:
+    """What is wrong with the run once there is space again."""
     code, message = Child(partial(text_run, out)).wait()
     if code != DONE and not (code == REFUSED and out.exists() and "is a finished model" in message):
         return f"resumed with exit code {code}: {message}"
     return None if trained(out) == uninterrupted(text_run)[0] else "the model differs from the uninterrupted run"
+
+
+def _prepare_disk() -> None:
+    old_and_new()
+    uninterrupted(text_run)
+    disk.enter_namespace()
 
 
 def _read_only(rng: Rng, folder: Path) -> str | None:
@@ -176,6 +244,20 @@ DISK_FULL_TRAINING = Attack(
     200,
     _full_training,
     partial(uninterrupted, text_run),
+    seconds=300,
+    memory=0,
+)
+DISK_FULL_TMPFS = Attack(
+    "disk-full-tmpfs",
+    "A save to a disk without space is refused in one line and changes nothing; with space again it succeeds, and a "
+    "run that stopped gives the bits of an uninterrupted one.",
+    "a tmpfs with a random number of free pages of 4 KiB, or of free files, while a model or a checkpoint is saved or, "
+    "in one of twenty tries, a run trains",
+    25,
+    2_000,
+    _full_disk,
+    _prepare_disk,
+    disk.unavailable,
     seconds=300,
     memory=0,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
+from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -39,13 +40,13 @@ class Commands(TyperGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command: the exit code of a GatewiseError, 128 and the number of a signal."""
+        """Run a command: the exit code of a GatewiseError, 130 after Ctrl-C."""
         try:
             return super().invoke(ctx)
         except GatewiseError as error:
             stop(str(error), error.exit_code)
-        except KeyboardInterrupt as stopped:
-            stop("stopped", stopped.exit_code if isinstance(stopped, Stopped) else 130)
+        except KeyboardInterrupt:
+            stop("stopped", 130)
 
 
 app = typer.Typer(
@@ -100,7 +101,14 @@ def gatewise(
 
 def main() -> None:
     """The program: exit code 0, 2 for bad input, usage or output, 130 after Ctrl-C, 143 after SIGTERM."""
-    stop_on_signals()
+    try:
+        stop_on_signals()
+        _run()
+    except Stopped as stopped:
+        _end("stopped", stopped.exit_code)
+
+
+def _run() -> None:
     warnings.showwarning = _show_warning
     if missing := open_missing_streams():
         _end(missing)
@@ -123,9 +131,10 @@ def main() -> None:
             _end(failed)
 
 
-def _end(message: str) -> NoReturn:
-    print(f"gatewise: {message}", file=sys.stderr)
-    sys.exit(2)
+def _end(message: str, code: int = 2) -> NoReturn:
+    with suppress(OSError):  # a closed terminal does not change the exit code
+        print(f"gatewise: {message}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -12,8 +12,10 @@ from gatewise.errors import quote
 from gatewise.system import STOP_SIGNALS
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal ended the command. exit_code: 128 and the number of the signal, as a shell reports it."""
+class Stopped(BaseException):
+    """A signal ended the command. exit_code: 128 and the number of the signal, as a shell reports it. No
+    KeyboardInterrupt, for which click has an answer and an exit code of its own.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__()

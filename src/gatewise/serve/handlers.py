@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,20 +15,13 @@ from gatewise.explain.view import view
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.explain_queue import ExplainQueue
 from gatewise.serve.http_error import HTTPError, without_quotes
+from gatewise.serve.scope import Scope, disconnected_of
 from gatewise.serve.state import State
 from gatewise.storage import parse_json
 from gatewise.types import Array
 
-Scope = MutableMapping[str, Any]
-
 _PREDICT_KEYS = frozenset({"text", "series", "inputs", "model", "id"})
 _FIELD = re.compile(r"(?:text|series|include|changes|method|layer|unit|target|against)(?:\[\d+\]|\.[a-z]+)*")
-
-
-def disconnected_of(scope: Scope) -> Callable[[], bool]:
-    """The function that says whether the client has closed its connection."""
-    found: Callable[[], bool] = scope.get("gatewise.disconnected", lambda: False)
-    return found
 
 
 def parse(body: bytes) -> dict[str, Any]:

@@ -25,8 +25,9 @@ import numpy as np
 from gatewise._version import __version__
 from gatewise.serve.batch_queue import Predictions
 from gatewise.serve.endpoint import ModelEndpoint
-from gatewise.serve.handlers import disconnected_of, parse, text_of, to_json
+from gatewise.serve.handlers import parse, text_of, to_json
 from gatewise.serve.http_error import HTTPError
+from gatewise.serve.scope import disconnected_of
 from gatewise.serve.state import State
 from gatewise.types import Task
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gatewise.serve.scope import DISCONNECTED
 from gatewise.serve.security import SECURITY_HEADERS
 
 _MAX_HEADERS = 16_384  # bytes of the request line and the headers
@@ -26,7 +29,10 @@ class Connection(HttpToolsProtocol):
         settings = self.config.settings  # type: ignore[attr-defined]
         self._limit_concurrency: int = settings.limit_concurrency
         self._header_bytes = 0  # of the request that is arriving; -1 once its headers are complete
-        self._requests = 0  # complete requests
+        self._bytes_without_body = 0  # of chunk extensions and trailers
+        self._requests = self._responses = 0  # complete ones
+        self._cycles: deque[Any] = deque()  # requests without a complete response
+        self._rejection: tuple[int, str, str] | None = None  # to be sent after the responses to complete requests
         self._reading_since: float | None = None  # when the request that is arriving began
         self._writing_since: float | None = None  # since when the client has read nothing
 
@@ -36,8 +42,13 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self._limit_concurrency:
             self._reject(503, "busy", "too many connections are open")
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        for cycle in self._cycles:  # uvicorn tells the last one only
+            cycle.disconnected = True
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._rejection is not None:
             return
         if self._reading_since is None and (self.cycle is None or self.cycle.response_complete):
             self._reading_since = self.loop.time()
@@ -47,25 +58,50 @@ class Connection(HttpToolsProtocol):
             self._header_bytes += len(data)
             if self._header_bytes > _MAX_HEADERS:
                 self._reject_headers()
+        elif self._header_bytes < 0:
+            self._bytes_without_body += len(data)  # the first packet that counts may hold body, too
+            if self._bytes_without_body > _MAX_HEADERS + len(data):
+                self._reject_headers()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["gatewise.disconnected"] = self.transport.is_closing  # type: ignore[typeddict-unknown-key]
         if self._reading_since is None:  # a second request in one packet
             self._reading_since = self.loop.time()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._header_bytes >= 0:  # else it is a trailer, which nobody reads
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._bytes_without_body = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
-        self._header_bytes = -1
+        self._header_bytes, self._bytes_without_body = -1, 0
         if sum(len(name) + len(value) + 4 for name, value in self.headers) + len(self.url) > _MAX_HEADERS:
             self._reject_headers()
-        if self.transport.is_closing() or self.url[:1] != b"/" or self.url[:2] == b"//":
+        if self._rejection is not None or self.url[:1] != b"/" or self.url[:2] == b"//":
             raise ValueError("rejected")  # httptools reports it as one of its errors: `send_400_response`
         super().on_headers_complete()
+        self._cycles.append(self.cycle)
+        self.scope[DISCONNECTED] = partial(_is_disconnected, self.cycle)  # type: ignore[literal-required]
 
     def on_message_complete(self) -> None:
         self._reading_since, self._header_bytes = None, 0
         self._requests += 1
         super().on_message_complete()
+        if self.cycle.response_complete:  # before its body had arrived, which stopped uvicorn's timer
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_response_complete(self) -> None:
+        self._responses += 1
+        self._cycles.popleft()
+        super().on_response_complete()
+        if self._rejection is not None and self._requests == self._responses:
+            self._send_rejection(*self._rejection)
 
     def pause_writing(self) -> None:
         self._writing_since = self.loop.time()
@@ -87,6 +123,8 @@ class Connection(HttpToolsProtocol):
         """Close the connection if its client has exceeded the read timeout."""
         if self._writing_since is not None and now - self._writing_since > timeout:
             self.transport.abort()
+        elif self._reading_since is not None and self._requests > self._responses:
+            self._reading_since = now  # it waits for a response; the server may have stopped to read
         elif self._reading_since is not None and now - self._reading_since > timeout:
             if self._header_bytes >= 0:
                 self._reject(408, "request_timeout", "the request took too long to arrive")
@@ -97,9 +135,16 @@ class Connection(HttpToolsProtocol):
         self._reject(431, "headers", f"the headers may have at most {_MAX_HEADERS:,} bytes")
 
     def _reject(self, status: int, code: str, message: str) -> None:
-        """Answer with an error, without a request for the application, and close the connection."""
-        if self.transport.is_closing():
+        """Read nothing more. Answer with an error, without a request for the application, after the responses to the
+        complete requests, and close the connection.
+        """
+        if self.transport.is_closing() or self._rejection is not None:
             return
+        self._rejection = status, code, message
+        if self._requests <= self._responses:
+            self._send_rejection(status, code, message)
+
+    def _send_rejection(self, status: int, code: str, message: str) -> None:
         self._reading_since = None
         body = json.dumps({"error": {"code": code, "field": None, "message": message}}).encode()
         lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *SECURITY_HEADERS)]
@@ -107,6 +152,14 @@ class Connection(HttpToolsProtocol):
         lines.append(b"cache-control: no-store\r\nconnection: close\r\n\r\n")
         self.transport.write(b"".join([STATUS_LINE[status], *lines, body]))
         self.transport.close()
+
+
+def _is_disconnected(cycle: Any) -> bool:
+    """Whether the connection of a request is closed. Noted in `cycle`, too: uvicorn does so one round of the loop
+    later, and would write to the closed transport until then.
+    """
+    cycle.disconnected = cycle.disconnected or cycle.transport.is_closing()
+    return bool(cycle.disconnected)
 
 
 async def close_slow_clients(connections: set[Any], timeout: float) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gatewise.serve.http_error import HTTPError
+from gatewise.serve.scope import Scope, disconnected_of
 from gatewise.serve.settings import Settings
 
 log = logging.getLogger("gatewise.serve")
@@ -38,10 +39,13 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 _NO_STORE = (b"cache-control", b"no-store")
 _CLOSE = (b"connection", b"close")
 _WITHOUT_TOKEN = frozenset({"/v2/health/live", "/v2/health/ready"})  # for health checks; they reveal nothing
-_SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"content-encoding", b"origin"})
+_SINGLE = frozenset(
+    {
+        *(b"host", b"authorization", b"origin"),
+        *(b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"),
+    }
+)
 _CHALLENGE = (b"www-authenticate", b'Basic realm="gatewise", charset="UTF-8"')
-
-Scope = dict[str, Any]
 
 
 class SecurityMiddleware:
@@ -74,6 +78,7 @@ class SecurityMiddleware:
                 await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
+        disconnected = disconnected_of(scope)
         # HEAD is answered as GET; uvicorn, which has the client's own scope, sends the headers alone.
         scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
@@ -85,6 +90,7 @@ class SecurityMiddleware:
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(_NO_STORE)
                 message["headers"] = headers
+            disconnected()  # tells uvicorn, too
             await send(message)
 
         try:
@@ -159,6 +165,9 @@ class SecurityMiddleware:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             message = "compressed bodies are not supported: send no Content-Encoding"
             raise HTTPError(415, "encoding", message, "content-encoding")
+        if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            message = "compressed bodies are not supported: the only Transfer-Encoding is chunked"
+            raise HTTPError(415, "encoding", message, "transfer-encoding", (_CLOSE,))
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > limit:
             raise too_large

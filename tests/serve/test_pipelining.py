@@ -1,0 +1,82 @@
+"""Several requests on one connection: the answers come in their order, also the refusal of what follows them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serve.server import Server, connect, post, read_reply, serving
+from tests.serve.test_shutdown import predict, slow  # noqa: F401 (a fixture)
+
+READ_TIMEOUT = 1  # seconds
+
+
+@pytest.fixture(scope="module")
+def server(slow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
+    """A slow model, and little patience with clients."""
+    words = ("--max-batch", 1, "--read-timeout", READ_TIMEOUT, "--keep-alive", 3, "--max-body", 10_000_000)
+    with serving(tmp_path_factory.mktemp("pipelining"), slow, *words) as found:
+        yield found
+
+
+def get(port: int, *headers: str) -> bytes:
+    return "\r\n".join(["GET /v2 HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("rest", "status"),
+    [
+        (b"garbage\r\n\r\n", 400),
+        (b"GET http://127.0.0.1/ HTTP/1.1\r\n\r\n", 400),
+        (b"GET /v2 HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431),
+        (b"PUT /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET /v2 HTTP/1.1\r\n", 408),
+    ],
+    ids=["garbage", "absolute target", "large headers", "no length", "no end"],
+)
+def test_what_is_no_request_is_refused_after_the_answers(server: Server, rest: bytes, status: int) -> None:
+    requests = [predict(server.port, 200 + n) for n in range(3)]
+    with connect(server.port, b"".join(requests) + rest) as sock:
+        sock.settimeout(30)
+        raw = b""
+        while part := sock.recv(65536):
+            raw += part
+    found = [part.partition(b"\r\n\r\n") for part in re.split(rb"HTTP/1.1 (?=\d)", raw)[1:]]
+    assert [int(head[:3]) for head, _, _ in found] == [200, 200, 200, status]
+    assert [json.loads(body)["predictions"][0]["steps"] for _, _, body in found[:3]] == [200, 201, 202]
+
+
+def test_a_slow_second_request_does_not_lose_the_first_answer(server: Server) -> None:
+    """The server stops reading while it computes; that time is not the client's."""
+    body = json.dumps({"inputs": ["film " * 1_000] * 60}).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
+    second = predict(server.port, 7)
+    first = head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with connect(server.port, first + second[:-10]) as sock:
+        assert read_reply(sock, 120).status == 200  # it takes longer than the timeout
+        sock.sendall(second[-10:])
+        assert read_reply(sock).json()["predictions"][0]["steps"] == 7
+
+
+def test_clients_that_leave_are_no_error(server: Server) -> None:
+    """uvicorn learns of a closed connection a moment later, and of all but its last request never."""
+    for _ in range(40):
+        with connect(server.port, b"".join(predict(server.port, 50 + n) for n in range(3)) + get(server.port)):
+            pass
+        connect(server.port, predict(server.port, 50)).close()
+    assert post(server.port, "/predict", {"text": "film"}).status == 200
+    assert "Traceback" not in server.stderr
+    assert "Error" not in server.stderr
+
+
+def test_an_idle_connection_is_closed_after_an_early_answer(server: Server) -> None:
+    """A refusal that does not wait for the body; the body arrives later."""
+    request = predict(server.port, 7).replace(b"application/json", b"text/plain")
+    with connect(server.port, request[:-10]) as sock:
+        assert read_reply(sock).status == 415
+        sock.sendall(request[-10:])
+        assert read_reply(sock, 20).status == 0, "closed without another answer"

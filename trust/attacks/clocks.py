@@ -1,0 +1,93 @@
+"""Clocks that jump while a model is trained, saved and served."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from trust.attack import Attack
+from trust.attacks.kills import PRETRAIN, TRAIN, trained, write_texts
+from trust.attacks.requests import Wanted, predict_body
+from trust.attacks.server import available_server, first_problem, judge, save_models
+from trust.mutate import Rng, choice
+from trust.server import serving
+
+COMMANDS: dict[str, list[object]] = {"train": TRAIN, "pretrain": PRETRAIN}
+# "in -3.1 s", a negative last column of the table of epochs, which is the time, or one in the history.
+NEGATIVE = re.compile(r'-[\d.,]+ ?(?:s|ms|min|h)\b|"\w*seconds": ?-| -[\d.]+$|\b(?:nan|inf)\b', re.MULTILINE)
+
+
+@cache
+def usual(command: str) -> dict[str, Any]:
+    """What the command gives with a clock that does not jump."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _run(command, Path(folder), ["-m", "gatewise"])[0]
+
+
+def usual_runs() -> None:
+    """The usual result of each command."""
+    for command in COMMANDS:
+        usual(command)
+
+
+def _run(command: str, folder: Path, program: list[str]) -> tuple[dict[str, Any], str]:
+    """What a run of the command trained, and what it printed and recorded."""
+    words = [command, write_texts(folder / "texts.csv"), *COMMANDS[command], "-o", folder / "m"]
+    done = subprocess.run([sys.executable, *program, *map(str, words)], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"exit code {done.returncode}: {done.stderr[-250:]}")
+    history = folder / "m" / "history.jsonl"
+    return trained(folder / "m"), done.stdout + done.stderr + (history.read_text() if history.exists() else "")
+
+
+def _training(rng: Rng, folder: Path) -> str | None:
+    command = choice(rng, list(COMMANDS))
+    found, printed = _run(command, folder, ["-m", "trust.clock", str(rng.integers(2**31))])
+    wrong = [name for name in usual(command) if found.get(name) != usual(command)[name]]
+    if wrong or set(found) != set(usual(command)):
+        return f"{command}: {', '.join(wrong) or 'the list of files'} differs"
+    if negative := NEGATIVE.search(printed):
+        return f"{command}: it printed {printed[max(0, negative.start() - 60) :][:90]!r}"
+    return "a traceback" if "Traceback" in printed else None
+
+
+def _serving(rng: Rng, folder: Path) -> str | None:
+    program = ["-m", "trust.clock", str(rng.integers(2**31))]
+    bodies = [predict_body(rng) for _ in range(int(rng.integers(5, 60)))]
+    with serving(*save_models(folder), program=program) as server:
+        problems = [judge([Wanted(body)], [server.ask(server.post("/predict", body))]) for body in bodies]
+        metrics = re.sub(r"^#.*$", "", server.get("/metrics").body.decode(), flags=re.MULTILINE)
+        if negative := re.search(r"^gatewise_.* (-\S+|nan)$", metrics, re.MULTILINE | re.IGNORECASE):
+            problems.append(f"/metrics: {negative[0]}")
+        if "Traceback" in server.log:
+            problems.append(f"its log: {server.log[-250:]}")
+    return first_problem(problems)
+
+
+CLOCK_TRAINING = Attack(
+    "clock-training",
+    "Training, pretraining and saving do not depend on the clock: the same bits, no error, no negative time.",
+    "the wall clock jumps within ten years, also backwards; the monotonic clock jumps by up to an hour or stands still",
+    1,
+    200,
+    _training,
+    usual_runs,
+    seconds=300,
+    memory=0,
+)
+CLOCK_SERVING = Attack(
+    "clock-serving",
+    "A server whose clock jumps gives the right predictions, and no negative time in its metrics.",
+    "the same jumps while up to 60 requests are answered",
+    1,
+    200,
+    _serving,
+    unavailable=available_server,
+    seconds=300,
+    memory=0,
+)
