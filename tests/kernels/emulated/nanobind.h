@@ -67,6 +67,7 @@ class ndarray {
   public:
     using T = typename Element<Options...>::type;
 
+    ndarray() = default;
     explicit ndarray(Array array) : array_(std::move(array)) {
         const std::string wanted = type_name<std::remove_const_t<T>>();
         if (array_.type != wanted) throw std::invalid_argument("array of " + array_.type + ", not " + wanted);
@@ -143,6 +144,16 @@ object cast(const T& result) {
 template <class T>
 T cast(const object& argument, [[maybe_unused]] bool convert = true) {
     return Cast<T>::from(argument.value);
+}
+
+template <class T>
+bool try_cast(const object& argument, T& out, [[maybe_unused]] bool convert = true) noexcept {
+    try {
+        out = Cast<T>::from(argument.value);
+        return true;
+    } catch (const std::exception&) {
+        return false;
+    }
 }
 
 template <class... T>
