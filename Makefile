@@ -26,9 +26,10 @@ demo: .venv/demo.stamp
 demo-page: .venv/demo.stamp
 	$(BIN)/gatewise export-page --bundled tools/demo_texts.txt -o demo-page --overwrite
 
-# All tests: static checks, the package, and its wheel in an empty environment.
+# All tests: static checks, the package, and its wheel in an empty environment; in WORKERS processes, a file in each.
+WORKERS ?= 2
 test: lint
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 # Compare with other libraries, which are installed in .venv-peers (docs/benchmarks.md). Run it on an idle machine.
 # BENCH=--quick takes a few minutes and writes no results; BENCH='--only step_tutorial_2' runs one case.
