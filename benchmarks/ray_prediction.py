@@ -2,8 +2,8 @@
 
     python -m benchmarks.ray_prediction --model src/gatewise/model/bundled/sentiment
 
-Needs the extra `ray`. Texts are made, 60 words each. The start is the time of the same command for 256 texts; the figure
-is that of the other texts. One process has one thread, as each worker of Ray, or all threads.
+Needs the extra `ray`. Texts are made, 60 words each. The start is the time of the same command for 256 texts; the
+figure is that of the other texts. One process has one thread, as each worker of Ray, or all threads.
 """
 
 from __future__ import annotations
