@@ -5,9 +5,10 @@
 Reads benchmarks/results/data_parallel.json (`python -m benchmarks.data_parallel`). A step of N processes with b rows
 each takes
 
-    compute(b) + meet + dense + rows
+    compute(b) + local + meet + dense + rows
 
     compute(b)   c + d b, fitted to the steps of one process with a whole, a half and a quarter batch
+    local        what two processes took for the exchange above the next three terms: copies, the wait for each other
     meet         (N - 1) (L + 64 / W)                            the numbers of a step: a ring
     dense        2 (N - 1) (L + 4 P / (N W))                     all_reduce of P float32 numbers: a ring
     rows         (N - 1) (2 L + (8 + 4 D) r(b) / W)              the gradients of r(b) embedding rows of dimension D;
@@ -24,7 +25,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.data_parallel import RESULTS
@@ -53,7 +54,7 @@ class Network:
 @dataclass(frozen=True)
 class Step:
     """The step of a recipe: compute(rows) = fixed + slope rows seconds; `dense` numbers; a `table` of so many rows of
-    dimension `width`, of which scale rows^power are read.
+    dimension `width`, of which scale rows^power are read; `local` seconds of an exchange that are not messages.
     """
 
     fixed: float
@@ -63,23 +64,26 @@ class Step:
     width: float
     scale: float
     power: float
+    local: float = 0.0
 
     @classmethod
-    def of(cls, case: Mapping[str, Any]) -> Step:
-        """Fitted to the measurements of a case."""
+    def of(cls, case: Mapping[str, Any], local: Network) -> Step:
+        """Fitted to the measurements of a case. local: gloo's network in them."""
         points = [(case["batch"] * share, case[name]) for name, share in (("1/4", 0.25), ("1/2", 0.5), ("1", 1.0))]
         slope, fixed = _line([rows for rows, _ in points], [run["step"] for _, run in points])
         logs = [(math.log(rows), math.log(run["rows"])) for rows, run in points]
         power, scale = _line([x for x, _ in logs], [y for _, y in logs])
         whole = case["1"]
-        return cls(max(0.0, fixed), slope, whole["dense"], whole["table"], whole["width"], math.exp(scale), power)
+        step = cls(max(0.0, fixed), slope, whole["dense"], whole["table"], whole["width"], math.exp(scale), power)
+        more = case["two"]["exchange"] - step.messages(2, case["batch"] / 2, local)
+        return replace(step, local=max(0.0, more))
 
     def compute(self, rows: float) -> float:
         """Seconds of a step of one process."""
         return self.fixed + self.slope * rows
 
-    def exchange(self, workers: int, rows: float, network: Network) -> float:
-        """Seconds of the exchange between so many processes with so many rows each."""
+    def messages(self, workers: int, rows: float, network: Network) -> float:
+        """Seconds of the messages between so many processes with so many rows each."""
         latency, bandwidth, others = network.latency, network.bandwidth, workers - 1
         read: float = min(self.table, self.scale * rows**self.power)
         seconds = others * (latency + 64 / bandwidth)
@@ -91,7 +95,8 @@ class Step:
     def efficiency(self, workers: int, rows: float, network: Network) -> float:
         """Share of the step that is not exchange, with so many rows per process."""
         compute = self.compute(rows)
-        return compute / (compute + self.exchange(workers, rows, network))
+        exchange = self.local + self.messages(workers, rows, network) if workers > 1 else 0.0
+        return compute / (compute + exchange)
 
     def least_rows(self, workers: int, network: Network, efficiency: float = 0.5) -> int | None:
         """The fewest rows per process with that efficiency; None above 1,000,000."""
@@ -119,24 +124,19 @@ def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
 
 def measured(results: Mapping[str, Any]) -> str:
     """The table of one and two processes."""
-    lines = ["| step | one process | two processes | speed-up | efficiency | exchange | by the model |"]
+    lines = ["| step | one process | two processes | speed-up | efficiency | exchange | its messages |"]
     lines.append("|---|---:|---:|---:|---:|---:|---:|")
     network = gloo(results)
     for name, case in results["cases"].items():
         one, two = case["1"], case["two"]
-        step = Step.of(case)
-        modelled = step.exchange(2, case["batch"] / 2, network)
+        modelled = Step.of(case, network).messages(2, case["batch"] / 2, network)
         lines.append(
             f"| {NAMES[name]} | {1e3 * one['step']:.1f} ms | {1e3 * two['step']:.1f} ms | {case['speedup']:.2f}x "
             f"| {100 * case['speedup'] / 2:.0f}% | {1e3 * two['exchange']:.1f} ms | {1e3 * modelled:.1f} ms |"
         )
-    cpu = results["machine"]
-    where = ", ".join(str(cpu[name]) for name in ("cpu", "cores") if name in cpu)
-    return "\n".join([*lines, "", f"{results['when'][:10]}, {where}. {_gloo_line(network)}"])
-
-
-def _gloo_line(network: Network) -> str:
-    return f"gloo on this machine: {1e6 * network.latency:.0f} µs a message, {network.bandwidth / 1e9:.1f} GB/s."
+    where = f"{results['when'][:10]}, {results['machine']['processor']}, {results['machine']['cores']} cores"
+    speed = f"{1e6 * network.latency:.0f} µs a message, {network.bandwidth / 1e9:.1f} GB/s"
+    return "\n".join([*lines, "", f"{where}. gloo on this machine: {speed}."])
 
 
 def simulated(results: Mapping[str, Any]) -> str:
@@ -145,7 +145,7 @@ def simulated(results: Mapping[str, Any]) -> str:
     head = ["| step | network | " + " | ".join(f"{n:,} processes" for n in WORKERS[1:]) + " |"]
     lines = [*head, "|---|---|" + "---:|" * (len(WORKERS) - 1)]
     for name, case in results["cases"].items():
-        step = Step.of(case)
+        step = Step.of(case, local)
         for title, (bandwidth, latency) in NETWORKS.items():
             network = Network(local.latency + latency, min(local.bandwidth, bandwidth))
             cells = []

@@ -11,7 +11,7 @@ from benchmarks.scale import Network, Step, gloo, main, rendered
 RUN = {"step": 0.1, "exchange": 0.01, "dense": 1_000_000.0, "rows": 2_000.0, "width": 100.0, "table": 20_000.0}
 RESULTS: dict[str, Any] = {
     "when": "2026-01-02 03:04",
-    "machine": {"cpu": "made", "cores": 2},
+    "machine": {"processor": "made", "cores": 2},
     "all_reduce": {"64": 100e-6, "1000064": 1100e-6},
     "cases": {
         "tutorial": {
@@ -27,22 +27,23 @@ RESULTS: dict[str, Any] = {
 
 
 def test_the_fit() -> None:
-    step = Step.of(RESULTS["cases"]["tutorial"])
+    network = gloo(RESULTS)
+    step = Step.of(RESULTS["cases"]["tutorial"], network)
     assert step.compute(32) == pytest.approx(0.1)
     assert step.compute(8) == pytest.approx(0.04)
     assert step.scale * 32**step.power == pytest.approx(2_000, rel=1e-3)
-    network = gloo(RESULTS)
+    assert step.local + step.messages(2, 16, network) == pytest.approx(0.01), "what two processes took"
     assert network.latency == pytest.approx(50e-6)
     assert network.bandwidth == pytest.approx(4e9, rel=1e-6)
 
 
-def test_the_exchange() -> None:
+def test_the_messages() -> None:
     step = Step(0.0, 0.001, dense=1000.0, table=100.0, width=10.0, scale=10.0, power=0.5)
     network = Network(latency=1.0, bandwidth=1.0)
     # 4 rows read 20 of the table: by row 8 + 40 bytes each, for fewer than 200 rows of all processes together.
-    assert step.exchange(2, 4, network) == pytest.approx((1 + 64) + 2 * (1 + 2000) + (2 + 48 * 20))
-    assert step.exchange(10, 4, network) == pytest.approx(9 * (65 + 2 * 401 + 3 + 8 * 20 + 8 * 100 * 10 / 10))
-    assert step.exchange(1, 4, network) == 0
+    assert step.messages(2, 4, network) == pytest.approx((1 + 64) + 2 * (1 + 2000) + (2 + 48 * 20))
+    assert step.messages(10, 4, network) == pytest.approx(9 * (65 + 2 * 401 + 3 + 8 * 20 + 8 * 100 * 10 / 10))
+    assert step.messages(1, 4, network) == 0
     assert step.efficiency(1, 4, network) == 1
     fast = Network(1e-4, 1e7)
     least = step.least_rows(64, fast)

@@ -24,7 +24,7 @@ from gatewise.training import Callback, recipe
 from gatewise.training.callback import StepLog
 from gatewise.training.communicator import Communicator, PeerError, interleaved
 from gatewise.training.distributed import process_group
-from gatewise.training.gradient_exchange import GradientExchange, StepSum
+from gatewise.training.gradient_exchange import GradientExchange, StepSum, balanced_part
 from gatewise.training.language import DIRECTIONS, LanguageModel
 from gatewise.training.loop import Loop
 from gatewise.training.pretrain import _initial_parameters
@@ -190,6 +190,17 @@ def test_rows_bytes_and_errors(results: list[dict[str, dict[str, Array]]]) -> No
     assert interleaved([np.arange(0, 5, 2), np.arange(1, 5, 2)]).tolist() == list(range(5))
     errors = [str(one["error"]["text"]) for one in results]
     assert errors == ["PeerError: process 1: a row is bad", "InputError: a row is bad"]
+
+
+def test_rows_are_dealt_out_by_length() -> None:
+    steps, rows = np.array([5, 90, 10, 80, 70, 60, 1]), np.arange(7) + 100
+    parts = []
+    for rank in range(3):
+        one = Communicator()
+        one.rank, one.size = rank, 3
+        parts.append(balanced_part(rows, steps, one).tolist())
+    assert parts == [[101, 100, 106], [103, 102], [104, 105]]
+    assert balanced_part(rows, steps, Communicator()) is rows
 
 
 SETTINGS: dict[str, Any] = {

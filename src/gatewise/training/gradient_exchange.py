@@ -19,6 +19,19 @@ from gatewise.training.communicator import Communicator
 from gatewise.types import Array
 
 
+def balanced_part(rows: NDArray[np.int64], steps: NDArray[np.int64], communicator: Communicator) -> NDArray[np.int64]:
+    """This process's share of the rows (n,) of a batch. steps (n,): how long they are. They are dealt out by length,
+    back and forth, so that no process computes much longer than the others, which wait for it.
+    """
+    size = communicator.size
+    if size == 1:
+        return rows
+    place = np.arange(len(rows)) % (2 * size)
+    owner = np.minimum(place, 2 * size - 1 - place)
+    mine: NDArray[np.int64] = rows[np.argsort(-steps, kind="stable")[owner == communicator.rank]]
+    return mine
+
+
 class StepSum(NamedTuple):
     """Of a step, over all processes. loss: the mean over the rows of the batch; correct: rows that are predicted
     correctly; stop: whether a process is to stop; gradients: of the loss.

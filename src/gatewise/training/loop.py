@@ -30,7 +30,7 @@ from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.checkpoint import Groups, Progress, parse_checkpoint, write_checkpoint
 from gatewise.training.communicator import Communicator
-from gatewise.training.gradient_exchange import GradientExchange, StepSum
+from gatewise.training.gradient_exchange import GradientExchange, StepSum, balanced_part
 from gatewise.training.objective import Scores, correct_rows, loss_of, scores_of
 from gatewise.training.optim import Adam, clipping, gradient_norm, learning_rate_at
 from gatewise.training.training_data import TrainingData
@@ -182,7 +182,8 @@ class Loop:
     def _step(self, rows: NDArray[np.int64], step: int, steps_per_epoch: int) -> tuple[float, int]:
         """One optimizer step: the batch's mean loss and its correct predictions, before the step."""
         recipe, optimizer = self.training_data.recipe, self.optimizer
-        mine = self.communicator.part(rows)
+        steps = np.array([len(self.training_data.sequences[n]) for n in rows])
+        mine = balanced_part(rows, steps, self.communicator)
         self.network.zero_grad()
         loss, correct = self._backward(mine, step) if len(mine) else (0.0, 0)
         own = StepSum(self.network.gradients(), loss, correct, self._stop.is_set())
