@@ -26,7 +26,7 @@ demo: .venv/demo.stamp
 demo-page: .venv/demo.stamp
 	$(BIN)/gatewise export-page --bundled tools/demo_texts.txt -o demo-page --overwrite
 
-# All tests: static checks, the package, and its wheel in an empty environment; in WORKERS processes, a file in each.
+# All tests: static checks, the package, and its wheel in an empty environment. WORKERS processes run the test files.
 WORKERS ?= 2
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)

@@ -11,5 +11,5 @@ from tests.packaging.building import build
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of the tree as it is. Its build folder is `build` beside it."""
+    """The wheel of the tree as it is. Its build folder is `build` next to it."""
     return build("wheel", tmp_path_factory.mktemp("wheel"))

@@ -47,6 +47,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 LM = PretrainRecipe(
     "small", epochs=0.5, embedding_dim=6, units=8, batch_size=5, bptt=6, dropout_word=0, dropout_output=0
 )
+PRETRAINING = {"pretraining": 8, "word embeddings": 0}  # units
 # Shape of a table, and how many of its rows each process has read: few are sent by row, many as the whole table.
 TABLES = {"few": ((400, 3), (4, 9)), "many": ((20, 3), (19, 20)), "none": ((9, 2), (0, 0)), "one": ((9, 2), (0, 3))}
 
@@ -65,14 +66,15 @@ def trained_steps(name: str, dtype: str, communicator: Communicator) -> dict[str
     return {**loop.state(), "loss": np.array(loop.progress.loss_sum), "correct": np.array(loop.progress.correct)}
 
 
-def pretrained_steps(dtype: str, communicator: Communicator) -> dict[str, Array]:
+def pretrained_steps(dtype: str, communicator: Communicator, units: int = 8) -> dict[str, Array]:
     """The weights after pretraining, the states of all streams and the perplexities."""
     rng = np.random.default_rng(0)
     texts = [rng.integers(2, 90, int(n)).astype(np.int32) for n in rng.integers(5, 60, 60)]
-    start = _initial_parameters(100, LM, texts, np.random.default_rng(1))
+    settings = replace(LM, units=units)
+    start = _initial_parameters(100, settings, texts, np.random.default_rng(1))
     kernel = kernels.get("reference" if dtype == "float64" else None)
     network = LanguageModel({name: a.astype(dtype) for name, a in start.items()}, kernel)
-    loop = PretrainLoop(network, LM, texts[:55], texts[55:], 0, Callback(), None, "", communicator)
+    loop = PretrainLoop(network, settings, texts[:55], texts[55:], 0, Callback(), None, "", communicator)
     assert loop.run(threading.Event(), 0.0)
     states = {f"h/{one}": communicator.whole(loop.states[one][0]) for one in DIRECTIONS}
     return {
@@ -103,7 +105,8 @@ def in_each_process(folder: str) -> None:
         for dtype in ("float32", "float64"):
             for name in CASES:
                 keep(f"{name}, {dtype}", trained_steps(name, dtype, communicator))
-            keep(f"pretraining, {dtype}", pretrained_steps(dtype, communicator))
+            for name, units in PRETRAINING.items():
+                keep(f"{name}, {dtype}", pretrained_steps(dtype, communicator, units))
         shapes = {name: np.zeros(shape) for name, (shape, _) in TABLES.items()}
         exchange = GradientExchange(communicator, shapes | {"weight": np.zeros((3, 4)), "bias": np.zeros(5)})
         total = exchange.sum(StepSum(gradients_of_rank(rank), 2.0 + rank, rank, rank == 1), (0.25, 0.75)[rank])
@@ -115,6 +118,7 @@ def in_each_process(folder: str) -> None:
         keep("exchange", {"numbers": np.array([total.loss, total.correct, total.stop])})
         part = communicator.part(np.arange(7))
         keep("rows", {"part": part, "whole": communicator.whole(part)})
+        keep("rows", {"one": communicator.whole(communicator.part(np.arange(3.0)[:1, None]))})
         keep(
             "bytes",
             {
@@ -149,12 +153,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
-@pytest.mark.parametrize("name", [*CASES, "pretraining"])
+@pytest.mark.parametrize("name", [*CASES, *PRETRAINING])
 def test_two_processes_give_the_weights_of_one(
     results: list[dict[str, dict[str, Array]]], name: str, dtype: str, tolerance: float
 ) -> None:
     alone = Communicator()
-    expected = pretrained_steps(dtype, alone) if name == "pretraining" else trained_steps(name, dtype, alone)
+    units = PRETRAINING.get(name)
+    expected = trained_steps(name, dtype, alone) if units is None else pretrained_steps(dtype, alone, units)
     first, second = (one[f"{name}, {dtype}"] for one in results)
     assert first.keys() == second.keys() == expected.keys()
     for key, value in expected.items():
@@ -186,6 +191,7 @@ def test_rows_bytes_and_errors(results: list[dict[str, dict[str, Array]]]) -> No
     assert [one["rows"]["part"].tolist() for one in results] == [[0, 2, 4, 6], [1, 3, 5]]
     for one in results:
         assert one["rows"]["whole"].tolist() == list(range(7))
+        assert one["rows"]["one"].tolist() == [[0.0]], "the second process has no row"
         assert (one["bytes"]["all"].tolist(), one["bytes"]["first"].item()) == ([b"x", b"xx"], b"ab")
     assert interleaved([np.arange(0, 5, 2), np.arange(1, 5, 2)]).tolist() == list(range(5))
     errors = [str(one["error"]["text"]) for one in results]
@@ -193,14 +199,14 @@ def test_rows_bytes_and_errors(results: list[dict[str, dict[str, Array]]]) -> No
 
 
 def test_rows_are_dealt_out_by_length() -> None:
-    steps, rows = np.array([5, 90, 10, 80, 70, 60, 1]), np.arange(7) + 100
-    parts = []
+    sequences = {row: np.zeros(n) for row, n in zip(range(100, 107), [5, 90, 10, 80, 70, 60, 1], strict=True)}
+    rows, parts = np.array(list(sequences)), []
     for rank in range(3):
         one = Communicator()
         one.rank, one.size = rank, 3
-        parts.append(balanced_part(rows, steps, one).tolist())
+        parts.append(balanced_part(rows, sequences, one).tolist())  # type: ignore[arg-type]
     assert parts == [[101, 100, 106], [103, 102], [104, 105]]
-    assert balanced_part(rows, steps, Communicator()) is rows
+    assert balanced_part(rows, [], Communicator()) is rows
 
 
 SETTINGS: dict[str, Any] = {

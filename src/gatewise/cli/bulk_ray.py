@@ -85,8 +85,8 @@ class RayPrediction:
         }
         read = list(dict.fromkeys([*columns, *text]))
         with scratch_folder(self.out.resolve().parent) as scratch:
-            cpus = None if self.workers is None else self.workers + 1
-            with ray_session(self.address, cpus, {"GATEWISE_THREADS": "1"}) as cpus:
+            wanted = None if self.workers is None else self.workers + 1
+            with ray_session(self.address, wanted, {"GATEWISE_THREADS": "1"}) as cpus:
                 workers = self.workers or max(1, cpus - 1)
                 context = ray.data.DataContext.get_current()
                 context.execution_options.preserve_order = True

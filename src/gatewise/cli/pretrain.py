@@ -67,9 +67,8 @@ def pretrain(
         pretrain_recipe(size, minutes) if epochs is None else pretrain_recipe(size or "medium", minutes, epochs=epochs)
     )
     communicator = current()
-    folder = RunFolder.of(
-        out, resume, overwrite, communicator.rank
-    )  # an error stops the command before it reads the texts
+    # An error in an option stops the command before it reads the texts.
+    folder = RunFolder.of(out, resume, overwrite, communicator.rank)
     corpus = read_texts(texts, data=data, text=text or "text")
     command = command_line(
         *("pretrain", *texts),

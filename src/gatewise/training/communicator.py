@@ -6,7 +6,8 @@ A run in one process uses `Communicator` itself, whose operations do nothing. Th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -105,8 +106,9 @@ class Communicator:
         """The rows (n, ...) of which each process has its `part`, in their order."""
         if self.size == 1:
             return part
-        parts = [np.frombuffer(raw, part.dtype).reshape(-1, *part.shape[1:]) for raw in self.gather(part.tobytes())]
-        return interleaved(parts)
+        counts = self.meet(len(part))[:, 0].astype(int)
+        every = zip(self.gather(part.tobytes()), counts, strict=True)
+        return interleaved([np.frombuffer(raw, part.dtype).reshape(n, *part.shape[1:]) for raw, n in every])
 
     def check_equal(self, values: dict[str, str], where: str) -> None:
         """Raise TrainingError where a process has another text of a name than rank 0."""
@@ -117,6 +119,14 @@ class Communicator:
             other = [rank for rank, one in enumerate(every) if one != every[0]]
             if other:
                 raise TrainingError(f"{where}: process {other[0]} has another {name} than process 0")
+
+    def check_same(self, arrays: Mapping[str, Array], where: str) -> None:
+        """Raise TrainingError where the arrays of a process are not those of rank 0, bit for bit."""
+        if self.size > 1:
+            digest = hashlib.sha256()
+            for array in arrays.values():
+                digest.update(np.ascontiguousarray(array))
+            self.check_equal({"model": digest.hexdigest()}, where)
 
 
 def interleaved(parts: Sequence[Array]) -> Array:

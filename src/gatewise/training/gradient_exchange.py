@@ -7,7 +7,7 @@ exchanged, unless all of them together are more than the table: then its sum is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,13 +19,14 @@ from gatewise.training.communicator import Communicator
 from gatewise.types import Array
 
 
-def balanced_part(rows: NDArray[np.int64], steps: NDArray[np.int64], communicator: Communicator) -> NDArray[np.int64]:
-    """This process's share of the rows (n,) of a batch. steps (n,): how long they are. They are dealt out by length,
-    back and forth, so that no process computes much longer than the others, which wait for it.
+def balanced_part(rows: NDArray[np.int64], sequences: Sequence[Array], communicator: Communicator) -> NDArray[np.int64]:
+    """This process's share of a batch, the rows (n,) of `sequences`. They are dealt out by length, back and forth, so
+    that no process computes much longer than the others, which wait for it.
     """
     size = communicator.size
     if size == 1:
         return rows
+    steps = np.array([len(sequences[n]) for n in rows])
     place = np.arange(len(rows)) % (2 * size)
     owner = np.minimum(place, 2 * size - 1 - place)
     mine: NDArray[np.int64] = rows[np.argsort(-steps, kind="stable")[owner == communicator.rank]]

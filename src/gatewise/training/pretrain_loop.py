@@ -95,7 +95,7 @@ class PretrainLoop:
         if self.streams.batch < communicator.size:
             few = counted(self.streams.batch, "stream")
             raise InputError(
-                f"there are {few} of text for {communicator.size} processes: give more text, or start fewer"
+                f"{few} of text for {communicator.size} processes: give more text, or start fewer processes"
             )
         self._mine = communicator.part(np.arange(self.streams.batch))
         self.words = sum(len(text) for text in texts)
@@ -230,6 +230,7 @@ class PretrainLoop:
     def _measure(self, loss: float, texts: Sequence[Tokens]) -> None:
         progress = self.progress
         self.optimizer.catch_up_all()
+        self.communicator.check_same(self.network.parameters, f"after step {progress.step}")
         perplexity = {}
         words = sum(len(text) for text in texts)
         for direction in DIRECTIONS if words else ():
