@@ -165,7 +165,7 @@ def test_two_processes_give_the_weights_of_one(
     for key, value in expected.items():
         assert first[key].dtype == value.dtype
         assert first[key].tobytes() == second[key].tobytes(), f"{key} differs between the processes"
-        scale = max(1.0, float(np.abs(value).max()))
+        scale = float(np.abs(value).max(initial=1.0))
         np.testing.assert_allclose(first[key] / scale, value / scale, rtol=0, atol=tolerance, err_msg=key)
 
 

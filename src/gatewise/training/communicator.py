@@ -125,7 +125,7 @@ class Communicator:
         if self.size > 1:
             digest = hashlib.sha256()
             for array in arrays.values():
-                digest.update(np.ascontiguousarray(array))
+                digest.update(array.tobytes())
             self.check_equal({"model": digest.hexdigest()}, where)
 
 

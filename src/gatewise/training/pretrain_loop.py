@@ -94,9 +94,7 @@ class PretrainLoop:
         self.streams = Streams(texts, recipe.batch_size, recipe.bptt, seed)
         if self.streams.batch < communicator.size:
             few = counted(self.streams.batch, "stream")
-            raise InputError(
-                f"{few} of text for {communicator.size} processes: give more text, or start fewer processes"
-            )
+            raise InputError(f"{few} of text for {communicator.size} processes: give more text or fewer processes")
         self._mine = communicator.part(np.arange(self.streams.batch))
         self.words = sum(len(text) for text in texts)
         counts = np.bincount(np.concatenate(texts), minlength=network.vocab_size)
