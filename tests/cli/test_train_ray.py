@@ -58,6 +58,20 @@ def test_two_workers_of_which_one_dies(run: Run, rows: Path) -> None:
     assert "'model' exists: replace it with --overwrite" in refused(run, *words, "--ray", 2)
 
 
+def test_ctrl_c(rows: Path) -> None:
+    pytest.importorskip("ray.train")
+    words = ["train", "rows.csv", "-o", "model", "--epochs", "3000", "--set", "patience=0", "--ngram-order", "0"]
+    with open("errors", "w") as errors:
+        command = [sys.executable, "-m", "gatewise", *words, "--ray", "2"]
+        program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        while program.poll() is None and not Path("model.run/checkpoint.safetensors").exists():
+            time.sleep(0.05)
+        program.send_signal(signal.SIGINT)
+        assert program.wait(60) == 130
+    assert Path("errors").read_text() == "gatewise: stopped; --resume continues from the last checkpoint\n"
+    assert sorted(os.listdir()) == ["errors", "model.run", "rows.csv"]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_an_address_where_nothing_listens(run: Run, rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray.train")

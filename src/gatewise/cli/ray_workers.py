@@ -64,6 +64,8 @@ def _train(settings: dict[str, Any], workers: int, scratch: str) -> None:
         try:
             trainer.fit()
             return
+        except SystemExit:  # how Ray Train ends after Ctrl-C
+            raise with_code("stopped; --resume continues from the last checkpoint", 130) from None
         except TrainingFailedError as error:
             died = error
         if start + 1 < _STARTS:
