@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trust.attacks.answers import judge, save_models
 from trust.attacks.requests import CASES, Wanted, predict_body, text
-from trust.attacks.server import judge, save_models
 from trust.mutate import Rng
 from trust.results import commit
 from trust.server import Server, Silent, read, serving

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("fastapi")
 
 from trust.attack import generator
+from trust.attacks.answers import judge, models
 from trust.attacks.requests import CASES, Case, Wanted, predict_body
-from trust.attacks.server import _failed, judge, models
+from trust.attacks.server import _failed
 from trust.server import Answer, Server, Silent, read
 
 REFUSAL = b'{"error":{"code":"bad_json","field":"body","message":"not JSON"}}'

@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("fastapi")
 
 from trust import soak as soaking
+from trust.attacks.answers import judge as judged
 from trust.attacks.requests import Wanted
-from trust.attacks.server import judge as judged
 from trust.server import Answer
 from trust.soak import Record, paragraph, soak
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from trust.attack import Attack
+from trust.attacks.answers import judge, save_models
 from trust.attacks.kills import PRETRAIN, TRAIN, trained, write_texts
 from trust.attacks.requests import Wanted, predict_body
-from trust.attacks.server import available_server, first_problem, judge, save_models
+from trust.attacks.server import available_server, first_problem
 from trust.mutate import Rng, choice
 from trust.server import serving
 

@@ -16,16 +16,12 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gatewise.errors import InputError
-from gatewise.model.model import Model
-from tests.exchange.random_models import random_model
 from trust.attack import MIB, Attack
+from trust.attacks.answers import judge, models, save_models
 from trust.attacks.requests import CASES, MAX_BODY, Case, Wanted, predict_body, valid
 from trust.mutate import Rng, choice
 from trust.server import Answer, Server, Silent, children, read, serving
@@ -33,26 +29,7 @@ from trust.server import Answer, Server, Silent, children, read, serving
 READ_TIMEOUT = 1
 TOGETHER = 8  # connections of one try
 MEMORY = 400 * MIB  # of the server, which has about 100 when it starts
-TOLERANCE = 1e-5  # a prediction depends on its batch in the last bits
 SERVERS: dict[str, Server] = {}  # of this process, by attack
-
-
-@cache
-def models() -> dict[str, Model]:
-    """texts: small. slow: some milliseconds for a text of 300 words."""
-    return {
-        "texts": random_model(1, linear="ngrams", classes=3, bidirectional=True),
-        "slow": random_model(2, units=300, layers=2),
-    }
-
-
-def save_models(folder: Path) -> list[Path]:
-    """The folders to serve; `texts` is the default model."""
-    paths = []
-    for name, model in models().items():
-        paths.append(folder / name)
-        model.save(paths[-1])
-    return paths
 
 
 def shared(name: str, *options: object) -> Server:
@@ -70,61 +47,6 @@ def shared(name: str, *options: object) -> Server:
 
 
 BODY = b'{"text":"word1 word2 word3","id":"healthy"}'
-
-
-def judge(wanted: Iterable[Wanted], answers: list[Answer]) -> str | None:
-    """What is wrong with the answers that should be these, in this order."""
-    for number, (one, answer) in enumerate(zip(wanted, answers, strict=False)):
-        if problem := _problem(one, answer):
-            return f"answer {number}: {problem}"
-    return None
-
-
-def _problem(wanted: Wanted, answer: Answer) -> str | None:
-    shown = f"status {answer.status}, {answer.body[:200]!r}"
-    if not answer.complete:
-        return f"it ends early: {shown}"
-    if answer.status == 200:
-        return f"it should be refused: {shown}" if wanted.body is None else _wrong(wanted.body, answer)
-    refused = wanted.statuses
-    if wanted.body is not None and not refused and _is_unreadable(wanted.body):
-        refused = frozenset({400})
-    if answer.status not in refused:
-        return f"unexpected {shown}"
-    error = answer.json()["error"]
-    reason = error if isinstance(error, str) else error["message"]
-    return None if reason and reason.isprintable() and len(reason) < 300 else f"no reason: {shown}"
-
-
-def _texts(body: bytes) -> tuple[Model, list[str], Any]:
-    asked = json.loads(body)
-    return models()[asked.get("model", "texts")], asked.get("inputs", [asked.get("text")]), asked.get("id")
-
-
-def _is_unreadable(body: bytes) -> bool:
-    """Whether the library refuses the texts of a valid body."""
-    model, texts, _ = _texts(body)
-    try:
-        model.predict_proba(texts)
-    except InputError:
-        return True
-    return False
-
-
-def _wrong(body: bytes, answer: Answer) -> str | None:
-    """What is wrong with the predictions for a body."""
-    model, texts, number = _texts(body)
-    expected = np.asarray(model.predict_proba(texts))
-    found = answer.json()
-    if found.get("id") != number:
-        return f"the answer to another request: id {found.get('id')} instead of {number}"
-    numbers = np.array([list(one["probabilities"].values()) for one in found["predictions"]])
-    if numbers.shape != expected.shape or not np.allclose(numbers, expected, atol=TOLERANCE, rtol=0):
-        return f"wrong predictions: {answer.body[:200]!r}"
-    for one, row in zip(found["predictions"], numbers, strict=True):
-        if row[model.classes.index(one["label"])] < row.max() - TOLERANCE:
-            return f"wrong label: {one}"
-    return None
 
 
 def unhealthy(server: Server) -> str | None:
