@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import socket
 import sys
 import tempfile
 import threading
@@ -22,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from trust.attacks.answers import judge, save_models
-from trust.attacks.requests import CASES, Wanted, predict_body, text
+from trust.attacks.requests import CASES, Wanted, exchange, predict_body, text
 from trust.mutate import Rng
 from trust.results import commit
-from trust.server import Server, Silent, read, serving
+from trust.server import Server, Silent, serving
 from trust.table import PAGE
 
 CLIENTS = 4
@@ -56,7 +55,7 @@ def soak(minutes: float, workers: int, seed: int) -> Record:
     """The record of a server under load for so many minutes."""
     record, stop = Record(), threading.Event()
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--workers", workers, "--read-timeout", 2]
+        options = ["--workers", workers, "--read-timeout", 2, "--keep-alive", 4]
         with serving(*save_models(Path(folder)), *options) as server:
             clients = [
                 threading.Thread(target=_load, args=(server, np.random.default_rng([seed, n]), record, stop))
@@ -104,13 +103,9 @@ def _request(server: Server, rng: Rng, record: Record) -> str | None:
         return _counted(server.head(f"GET {paths[int(rng.integers(len(paths)))]} HTTP/1.1"), server, record)
     if kind < 0.97:
         case = CASES[int(rng.integers(len(CASES)))](rng, server)
-        with server.connect() as sock:
-            try:
-                sock.sendall(case.raw)
-                sock.shutdown(socket.SHUT_WR)
-                answers = list(read(sock))
-            except ConnectionError:
-                answers = []
+        answers = exchange(server, case, [])
+        if isinstance(answers, str):
+            return f"{case.name}: {answers}"
         record.statuses.update(answer.status for answer in answers)
         failed = [answer.status for answer in answers if answer.status >= 500 and answer.status != 501]
         return f"{case.name}: {failed}" if failed else None

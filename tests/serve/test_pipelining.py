@@ -80,3 +80,13 @@ def test_an_idle_connection_is_closed_after_an_early_answer(server: Server) -> N
         assert read_reply(sock).status == 415
         sock.sendall(request[-10:])
         assert read_reply(sock, 20).status == 0, "closed without another answer"
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "GET"])
+def test_a_refused_upgrade_ends_the_connection(server: Server, method: str) -> None:
+    """What follows it in one packet is lost, so the client is told to send it again."""
+    upgrade = get(server.port, "Connection: Upgrade", "Upgrade: h2c").replace(b"GET", method.encode(), 1)
+    with connect(server.port, upgrade + predict(server.port, 7)) as sock:
+        reply = read_reply(sock)
+        assert (reply.status, reply.headers["connection"]) == (200 if method == "GET" else 405, "close")
+        assert read_reply(sock, 2).status == 0, "closed at once"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 from tests.exchange.random_models import WORDS
 from trust.mutate import TEXTS, Rng, change_bytes, change_json, choice
-from trust.server import TYPE, Server
+from trust.server import TYPE, Answer, Server, Silent, read
 
 REFUSED = frozenset({400, 404, 405, 408, 413, 415, 421, 422, 431})
 MAX_BODY = 200_000  # of the attacked server
@@ -437,3 +438,24 @@ CASES: list[Callable[[Rng, Server], Case]] = [
     trailer_bomb,
     cross_site,
 ]
+
+
+def exchange(server: Server, case: Case, cuts: list[int]) -> list[Answer] | str:
+    """Send the bytes of a case in pieces, and read until the server closes the connection. A case with an end is
+    followed by a GET, so that an answer too many is seen.
+    """
+    last = b"" if case.unfinished else server.head("GET /v2/health/live HTTP/1.1", "Connection: close")
+    with server.connect() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for start, end in zip([0, *cuts], [*cuts, len(case.raw)], strict=True):
+                sock.sendall(case.raw[start:end])
+            sock.sendall(last)
+        except ConnectionError:
+            pass  # it was refused; what it was told may still be there
+        except TimeoutError:
+            return "the server reads nothing more"
+        try:
+            return list(read(sock))
+        except Silent as error:
+            return str(error)

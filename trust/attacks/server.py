@@ -22,7 +22,7 @@ from typing import Any
 
 from trust.attack import MIB, Attack
 from trust.attacks.answers import judge, models, save_models
-from trust.attacks.requests import CASES, MAX_BODY, Case, Wanted, predict_body, valid
+from trust.attacks.requests import CASES, MAX_BODY, Case, Wanted, exchange, predict_body, valid
 from trust.mutate import Rng, choice
 from trust.server import Answer, Server, Silent, children, read, serving
 
@@ -82,30 +82,9 @@ def _requests(rng: Rng, folder: Path) -> str | None:
     cases = [valid(rng, server), *[choice(rng, CASES)(rng, server) for _ in range(TOGETHER - 1)]]
     cuts = [sorted(rng.integers(0, len(case.raw), int(rng.integers(4))).tolist()) for case in cases]
     with ThreadPoolExecutor(TOGETHER) as pool:
-        found = list(pool.map(partial(_exchange, server), cases, cuts))
+        found = list(pool.map(partial(exchange, server), cases, cuts))
     problems = [_failed(case, answers) for case, answers in zip(cases, found, strict=True)]
     return first_problem([*problems, unhealthy(server)])
-
-
-def _exchange(server: Server, case: Case, cuts: list[int]) -> list[Answer] | str:
-    """Send the bytes of a case in pieces, and read until the server closes the connection. A case with an end is
-    followed by a GET, so that an answer too many is seen.
-    """
-    last = b"" if case.unfinished else server.head("GET /v2/health/live HTTP/1.1", "Connection: close")
-    with server.connect() as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            for start, end in zip([0, *cuts], [*cuts, len(case.raw)], strict=True):
-                sock.sendall(case.raw[start:end])
-            sock.sendall(last)
-        except ConnectionError:
-            pass  # it was refused; what it was told may still be there
-        except TimeoutError:
-            return "the server reads nothing more"
-        try:
-            return list(read(sock))
-        except Silent as error:
-            return str(error)
 
 
 def _failed(case: Case, answers: list[Answer] | str) -> str | None:
@@ -117,6 +96,8 @@ def _failed(case: Case, answers: list[Answer] | str) -> str | None:
     if few and not case.may_close:
         problem = problem or f"{len(answers)} answers instead of {len(case.wanted)}: {statuses}"
     more = answers[len(case.wanted) :]
+    if not (few or more or case.unfinished or case.may_close or answers[-1].headers.get("connection") == "close"):
+        problem = problem or f"the next request on the connection has no answer: {statuses}"
     if more and (case.unfinished or len(more) > 1 or b'"live"' not in more[0].body):
         # After a whole request, other bytes on the connection are refused.
         refused = [one for one in more if one.status in (400, 408)]

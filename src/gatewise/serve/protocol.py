@@ -96,6 +96,12 @@ class Connection(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Close the connection after the response to CONNECT or to a request with Upgrade: uvicorn has lost what the
+        packet holds after it.
+        """
+        self.cycle.keep_alive = False
+
     def on_response_complete(self) -> None:
         self._responses += 1
         self._cycles.popleft()
