@@ -61,7 +61,7 @@ def test_it_is_a_logistic_regression_on_document_vectors(pretrained: PretrainedL
     unknown = training_data.preprocessor.unknown
     assert unknown is not None
     texts = [training_data.full_sequences[row] for row in training_data.train] + unlabelled
-    lsa = fit_lsa(texts, 6, 3, 10, exclude=[unknown], seed=5)
+    lsa = fit_lsa(texts, 6, exclude=[unknown], seed=5)
     rows = lsa.document_vectors[: len(training_data.train)]
     targets = targets_of(training_data.labels[training_data.train], 2)
     weight, bias = fit_linear_probe(rows, targets, LSA_L2, shared_scale=True)

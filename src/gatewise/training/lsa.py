@@ -6,16 +6,23 @@ With df_j the texts of n that contain n-gram j,
     a_ij = log(n / df_j)² / |a_i|       where text i contains j, else 0; every row has norm 1
     A ≈ U S Vᵀ                          the largest singular values, by a randomised SVD (Halko et al. 2011)
 
-and the document vectors are A V. Bases are orthonormalised by the eigenvectors of their Gram matrix (Stathopoulos & Wu
-2002), in less time than by a QR decomposition. The squared idf weights rare n-grams, so that the first directions
-separate good from bad and not only one subject from another, without a list of stop words (docs/log compares powers 1
-to 3).
+and the document vectors are A V D, where direction d of the C ones has the factor
+
+    D_dd = 1 - (σ_C+1 / σ_d)²           σ_d: the standard deviation of A V_d over the texts
+
+the share of its variance above that of the next direction, which is left out as noise. A regression with an L2 penalty
+then prefers the first directions, the more the fewer texts there are (shrinkage of singular values: Gavish & Donoho
+2017), so that one number of directions serves a hundred labels and thousands.
+
+Bases are orthonormalised by the eigenvectors of their Gram matrix (Stathopoulos & Wu 2002), in less time than by a QR
+decomposition. The squared idf weights rare n-grams, so that the first directions separate good from bad and not only
+one subject from another, without a list of stop words (docs/log compares powers 1 to 3).
 
 The LSA classifier is a logistic regression w, b on the document vectors of the labelled texts. It has weights for
 n-grams that no labelled text contains, as the directions come from all texts. A document vector is a sum over n-grams,
 so the classifier is one too:
 
-    Σ_j (V w)_j idf_j / |a_i| + b       over the n-grams j of text i; with the mean of |a_i| in place of |a_i|
+    Σ_j (V D w)_j idf_j / |a_i| + b      over the n-grams j of text i; with the mean of |a_i| in place of |a_i|
 
 It is an n-gram model like that of `ngrams`, and `ensemble` adds the two: the stored model needs nothing more. (In the
 ensemble the mean norm is as good as each text's own: docs/log.)
@@ -47,14 +54,14 @@ LSA_L2 = 10.0  # penalty of the logistic regression on document vectors (`fit_li
 OVERSAMPLING, POWER_ITERATIONS = 20, 8  # of the randomised SVD; fewer give a clearly worse classifier
 EPSILON = 1e-10  # squared singular values below this part of the largest are rounding errors of single precision
 ENTRIES_PER_PIECE, ROWS_PER_PIECE = 1 << 18, 1 << 13  # of a thread
-CLASSIFIER_ORDER, CLASSIFIER_MIN_DF = 3, 10  # rarer n-grams tell more about the texts they are from than about others
+ORDER, MIN_DF = 3, 10  # of the n-grams; rarer ones tell more about the texts they are from than about others
 MAX_TEXTS = 150_000  # unlabelled texts of the classifier's LSA: time and memory grow with them (docs/log)
 
 
 @dataclass(frozen=True, eq=False)
 class LSA:
-    """D directions of K n-grams (`keys`, ascending). components (K, D) float32: idf V; norms (n,): |a_i|, 0 for a text
-    without any of the n-grams; document_vectors (n, D) float32: the sum of a text's components over its norm.
+    """Directions of K n-grams (`keys`, ascending). components (K, C) float32: idf V D; norms (n,): |a_i|, 0 for a text
+    without any of the n-grams; document_vectors (n, C) float32: the sum of a text's components over its norm.
     """
 
     keys: NDArray[np.int64]
@@ -66,8 +73,8 @@ class LSA:
 def fit_lsa(
     sequences: Sequence[Array],
     n_components: int,
-    order: int = 2,
-    min_df: int = 5,
+    order: int = ORDER,
+    min_df: int = MIN_DF,
     *,
     exclude: Sequence[int],
     seed: int,
@@ -103,8 +110,13 @@ def fit_lsa(
         for _ in range(POWER_ITERATIONS):
             basis = _orthonormal(a_transposed(basis), pool)  # (K, width)
             basis = _orthonormal(a(basis), pool)
-        v = np.ascontiguousarray(_orthonormal(a_transposed(basis), pool)[:, :size])  # (K, D)
-        return LSA(keys, idf[:, None] * v, norms, a(v))
+        v = np.ascontiguousarray(_orthonormal(a_transposed(basis), pool)[:, : size + 1])  # (K, C + 1)
+        vectors = a(v)
+    deviation = vectors.std(axis=0, dtype=np.float64)
+    noise = deviation[size] if width > size else 0.0  # all directions: none is left out
+    share = noise / np.maximum(deviation[:size], max(noise, 1e-30))
+    factor = (1 - share**2).astype(np.float32)
+    return LSA(keys, idf[:, None] * (v[:, :size] * factor), norms, vectors[:, :size] * factor)
 
 
 class _Product:
@@ -174,8 +186,6 @@ def fit_lsa_classifier(
     lsa = fit_lsa(
         texts,
         recipe.lsa_components,
-        CLASSIFIER_ORDER,
-        CLASSIFIER_MIN_DF,
         exclude=training_data.excluded_tokens,
         seed=seed,
         threads=kernel_threads.threads(),
@@ -187,7 +197,7 @@ def fit_lsa_classifier(
     weight, bias = fit_linear_probe(vectors, targets, LSA_L2, shared_scale=True)
     norms = lsa.norms[: len(train)]
     scale = norms[norms > 0].mean() if norms.any() else 1.0
-    ngrams = Ngrams(CLASSIFIER_ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
+    ngrams = Ngrams(ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
     seconds = time.perf_counter() - start
     callback.log(
         f"LSA classifier: {counted(vectors.shape[1], 'component')} of {counted(len(texts), 'text')} in {seconds:.1f} s"

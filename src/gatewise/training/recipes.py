@@ -262,7 +262,7 @@ RECIPES: dict[str, Recipe] = {
         probe_l2=500.0,
         teacher="stacking",
         max_pseudo_labels=10_000,
-        lsa_components=20,
+        lsa_components=80,
     ),
     "tutorial": Recipe(
         name="tutorial",
