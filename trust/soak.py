@@ -29,7 +29,6 @@ from trust.table import PAGE
 
 CLIENTS = 4
 SAMPLE = 5.0  # seconds between two measurements of the memory
-WARM_UP = 0.2  # share of the time that the slope leaves out
 _MARKED = re.compile(r"(<!-- trust: soak -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -41,14 +40,11 @@ class Record:
     memory: list[tuple[float, int]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    @property
-    def slope(self) -> float:
-        """Growth of the memory after the warm-up, in bytes per hour; 0 for fewer than three measurements."""
-        after = [one for one in self.memory if one[0] >= WARM_UP * self.memory[-1][0]]
-        if len(after) < 3:
-            return 0.0
-        seconds, sizes = np.array(after, np.float64).T
-        return 3600 * float(np.polyfit(seconds, sizes, 1)[0])
+    def means(self, parts: int) -> list[float]:
+        """The mean memory of so many equal parts of the time, in bytes; of those in which it was measured."""
+        seconds, sizes = np.array(self.memory, np.float64).T
+        part = np.minimum((parts * seconds / max(seconds[-1], 1e-9)).astype(int), parts - 1)
+        return [float(sizes[part == n].mean()) for n in range(parts) if (part == n).any()]
 
 
 def soak(minutes: float, workers: int, seed: int) -> Record:
@@ -128,15 +124,14 @@ def _counted(request: bytes, server: Server, record: Record) -> str | None:
 
 def paragraph(record: Record, workers: int, seed: int) -> str:
     """The figures, in one paragraph and the command."""
-    seconds, sizes = zip(*record.memory, strict=True)
-    minutes, answers = round(seconds[-1] / 60), sum(record.statuses.values())
-    warm = next(size for second, size in record.memory if second >= WARM_UP * seconds[-1])
+    minutes, answers = round(record.memory[-1][0] / 60), sum(record.statuses.values())
+    means = ", ".join(f"{mean / 1e6:,.0f}" for mean in record.means(6))
     refused = sum(count for status, count in record.statuses.items() if 400 <= status < 500)
     failed = sum(count for status, count in record.statuses.items() if status >= 500) + len(record.problems)
     return (
         f"{minutes} minutes, {workers} {'worker' if workers == 1 else 'workers'}: {answers:,} answers, of which "
-        f"{refused:,} refused a bad request and {failed:,} failed. Memory: {warm / 1e6:,.0f} MB after the first fifth, "
-        f"{sizes[-1] / 1e6:,.0f} MB at the end, a slope of {record.slope / 1e6:+,.1f} MB per hour. "
+        f"{refused:,} refused a bad request and {failed:,} failed. "
+        f"Memory, the mean of each sixth of the time: {means} MB. "
         f"{datetime.now(UTC).date().isoformat()}, {commit()},\n"
         f"`python -m trust.soak --minutes {minutes} --workers {workers} --seed {seed}`.\n"
     )
