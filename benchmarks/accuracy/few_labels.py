@@ -23,7 +23,7 @@ def few_labels(
     """One result per sample and number of labels: accuracy of each method on 5,000 test reviews, and gatewise's
     seconds. size, seed: of the pretrained model.
     """
-    pretrained, _ = pretrained_for(reviews, seed, folder, size)
+    pretrained, _ = pretrained_for(reviews, seed, folder, size, epochs=2)
     for sample in samples:
         for labels in label_counts:
             data = reviews.few(labels, sample)

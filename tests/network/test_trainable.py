@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +74,25 @@ def test_gradients_accumulate_until_they_are_forgotten(name: str) -> None:
     _, wanted = gradients(network.parameters, arch, some, lambda z: 2 * z, list(first), get("reference"))
     for key, gradient in wanted.items():
         np.testing.assert_array_equal(first[key], gradient, err_msg=key)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean+max"])
+def test_each_direction_has_a_share_of_the_loss(pooling: Any) -> None:
+    """The gradient is that of the three losses, where a direction alone is the network with the other's weights 0."""
+    arch = dataclasses.replace(ARCHITECTURES["both ways"], pooling=pooling)
+    parameters, batch = parameters_of(arch), batch_of(arch, 2)
+    network = Network(arch, parameters, direction_loss=0.4, dtype="float64", kernel=get("reference"))
+    _, loss = network.backward(batch, squares)
+    _, wanted = gradients(network.parameters, arch, batch, lambda z: 0.6 * 2 * z, list(parameters), get("reference"))
+    forward = (np.arange(arch.features) // arch.units) % 2 == 0
+    for factor in (2.0 * forward, 2.0 * ~forward):
+        alone = {**network.parameters, "dense.weight": network.parameters["dense.weight"] * factor}
+        _, part = gradients(alone, arch, batch, lambda z: 0.2 * 2 * z, list(parameters), get("reference"))
+        wanted = {key: wanted[key] + part[key] * (factor if key == "dense.weight" else 1) for key in wanted}
+    for key, gradient in dense(network).items():
+        np.testing.assert_allclose(gradient, wanted[key], rtol=0, atol=1e-13, err_msg=key)
+    whole = Network(arch, parameters, dtype="float64", kernel=get("reference"))
+    assert loss == whole.backward(batch, squares)[1], "that of both directions"
 
 
 def test_trainable_rows_have_the_gradients_of_the_full_table() -> None:

@@ -339,16 +339,19 @@ class RecordingOps:
     def dropout(self, x: Any, part: str) -> Any:
         value = array_of(x)
         mask = None if self.masks is None else self.masks.of_rows(part, value.shape, value.dtype)
-        if mask is None:
-            return x
-        masked = np.multiply(value, mask, out=memory.empty_like(value))
+        return x if mask is None else self.multiply(x, mask)
+
+    def multiply(self, x: Any, factor: Array) -> Any:
+        """x times a constant array that broadcasts to its shape."""
+        value = array_of(x)
+        product = np.multiply(value, factor, out=memory.empty_like(value))
         if not isinstance(x, Variable):
-            return masked
+            return product
 
         def backward(grad: Array) -> None:
-            x.accumulate(np.multiply(grad, mask, out=memory.empty_like(grad)), owned=True)
+            x.accumulate(np.multiply(grad, factor, out=memory.empty_like(grad)), owned=True)
 
-        return self.record(masked, backward)
+        return self.record(product, backward)
 
 
 def _states_of(call: LSTMCall[Any]) -> tuple[Any, Any, Any, Any]:

@@ -18,7 +18,7 @@ from gatewise.network.architecture import Architecture
 from gatewise.network.autograd import RecordingOps, RowGradient, Table, Variable, array_of
 from gatewise.network.batch import Batch
 from gatewise.network.dropout import Dropout
-from gatewise.network.forward import forward
+from gatewise.network.forward import features, forward
 from gatewise.types import Array
 
 Gradients = dict[str, Array | RowGradient]
@@ -30,8 +30,9 @@ class Network:
     """A trainable network. parameters: by name, as `gatewise.network.architecture.initial_parameters` returns them.
 
     trainable_rows (A,): the embedding rows that may occur, ascending; None for all. dropout: probability by part, see
-    `gatewise.network.dropout`. rng: draws the masks. kernel: the default kernel where None. dtype: "float32", or
-    "float64" for tests.
+    `gatewise.network.dropout`. rng: draws the masks. direction_loss: share of the loss that is the mean of the losses
+    of each direction by itself; its logits are twice its part of the dense layer's. kernel: the default kernel where
+    None. dtype: "float32", or "float64" for tests.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Network:
         trainable_rows: NDArray[np.int64] | None = None,
         dropout: Mapping[str, float] | None = None,
         rng: np.random.Generator | None = None,
+        direction_loss: float = 0.0,
         kernel: Kernel | None = None,
         dtype: str = "float32",
     ) -> None:
@@ -50,6 +52,7 @@ class Network:
                 "recurrent dropout has one mask per sequence, so sequences cannot share their pads (padding)"
             )
         self.arch, self.kernel = arch, kernel
+        self.direction_loss = direction_loss if arch.bidirectional else 0.0
         self.dropout = Dropout(dropout or {}, rng or np.random.default_rng())
         self.trainable_rows = trainable_rows if arch.inputs == "tokens" else None
         self._start = dict(parameters)
@@ -77,12 +80,28 @@ class Network:
     def backward_from(self, batch: Batch, x: Variable | None, loss_of: LossOf) -> tuple[Array, float]:
         """As `backward`. x (N, D): the input of every step instead of the batch's own."""
         ops = self.ops()
-        logits = forward(ops, self.variables, self.arch, self.with_rows(batch), x)
-        values = array_of(logits)
-        loss, gradient = loss_of(values)
-        logits.accumulate(gradient.astype(values.dtype, copy=False))
+        pooled = ops.dropout(features(ops, self.variables, self.arch, self.with_rows(batch), x), "output")
+        weight, bias = self.variables["dense.weight"], self.variables["dense.bias"]
+        logits = ops.linear(pooled, weight, bias)
+        loss, gradient = loss_of(array_of(logits))
+        self._accumulate(logits, gradient, 1 - self.direction_loss)
+        for mask in self._directions():
+            alone = ops.linear(pooled, ops.multiply(weight, mask), bias)
+            self._accumulate(alone, loss_of(array_of(alone))[1], self.direction_loss / 2)
         ops.backward()
-        return values, loss
+        return array_of(logits), loss
+
+    def _directions(self) -> list[Array]:
+        """Factors (1, features) of the dense layer's weights: 2 for a direction, 0 for the other."""
+        if not self.direction_loss:
+            return []
+        width = self.arch.features // self.arch.units // 2  # mean, maximum or both
+        first = np.tile(np.repeat([2.0, 0.0], self.arch.units), width)[None].astype(self.parameters["dense.bias"].dtype)
+        return [first, 2 - first]
+
+    @staticmethod
+    def _accumulate(logits: Variable, gradient: Array, share: float) -> None:
+        logits.accumulate((share * gradient).astype(logits.value.dtype, copy=False))
 
     def logits(self, batch: Batch) -> Array:
         """Logits (B, outputs) of a batch without dropout."""

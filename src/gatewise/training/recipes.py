@@ -90,6 +90,8 @@ class Recipe:
     """Dropout probability before the dense layer."""
     adversarial: Probability = 0.0
     """Size of the adversarial perturbation relative to the input norm (Miyato et al. 2017). 0: none."""
+    direction_loss: Probability = 0.0
+    """Share of the loss that each direction of a bidirectional network has by itself; the rest is that of both."""
 
     # Optimisation
     epochs: Count = 5
@@ -233,6 +235,7 @@ _FINETUNE = Recipe(
     truncation="middle",
     dropout_embedding=0.2,
     dropout_output=0.4,
+    direction_loss=0.5,
     epochs=2,
     min_steps=300,
     batch_size=32,
@@ -252,10 +255,12 @@ _FINETUNE = Recipe(
 RECIPES: dict[str, Recipe] = {
     "finetune": _FINETUNE,
     # A student of an adversarially trained teacher is no better than the teacher: docs/log/accuracy.md.
-    "best": replace(_FINETUNE, name="best", epochs=3, adversarial=0.01, student_epochs=0),
+    # Adversarial training gains nothing from `direction_loss`: same page.
+    "best": replace(_FINETUNE, name="best", direction_loss=0.0, epochs=3, adversarial=0.01, student_epochs=0),
     "few-shot": replace(
         _FINETUNE,
         name="few-shot",
+        direction_loss=0.0,
         dropout_word=0.1,
         epochs=1,
         min_steps=0,

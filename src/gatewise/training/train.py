@@ -256,6 +256,7 @@ class _Run:
             parameters,
             trainable_rows=training_data.trainable_rows,
             dropout=training_data.recipe.dropout,
+            direction_loss=training_data.recipe.direction_loss,
             kernel=kernels.for_precision(training_data.recipe.kernel_precision),
         )
         identity = self._identity(training_data)
