@@ -16,7 +16,7 @@ from gatewise.training import PretrainRecipe, pretrain, recipe, train
 from gatewise.training import lsa as lsa_module
 from gatewise.training.ensemble import add_ngram_model
 from gatewise.training.linear_probe import fit_linear_probe
-from gatewise.training.lsa import LSA_L2, fit_lsa, fit_lsa_classifier
+from gatewise.training.lsa import LSA_L2, fit_lsa, fit_lsa_classifier, fit_lsa_of
 from gatewise.training.ngrams import NgramModel, targets_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
@@ -52,11 +52,16 @@ def encoded(training_data: TrainingData, texts: Any) -> list[Array]:
     return [np.asarray(s) for s in training_data.preprocessor.encode_batch(texts)]
 
 
+def classifier_of(training_data: TrainingData, unlabelled: list[Array], seed: int, recorder: Recorder) -> Any:
+    lsa = fit_lsa_of(training_data, unlabelled, seed, recorder)
+    return None if lsa is None else fit_lsa_classifier(training_data, lsa)
+
+
 def test_it_is_a_logistic_regression_on_document_vectors(pretrained: PretrainedLM) -> None:
     """Its logits are those of the regression, with the mean norm in place of each text's own."""
     training_data = ready(pretrained, 80)
     unlabelled = encoded(training_data, made_reviews(300, 41).inputs)
-    classifier = fit_lsa_classifier(training_data, unlabelled, 5, Recorder())
+    classifier = classifier_of(training_data, unlabelled, 5, Recorder())
     assert classifier is not None
     unknown = training_data.preprocessor.unknown
     assert unknown is not None
@@ -90,7 +95,7 @@ def test_it_classifies_texts_that_share_no_decisive_word_with_labelled_ones(pret
         Pretrained.of(pretrained).preprocessor,
     )
     together = [text(side, 0, 4) for side in rng.integers(0, 2, 600)]
-    classifier = fit_lsa_classifier(training_data, encoded(training_data, together), 0, Recorder())
+    classifier = classifier_of(training_data, encoded(training_data, together), 0, Recorder())
     assert classifier is not None
     logits = classifier.logits(encoded(training_data, [text(side, 2, 4) for side in fresh]))[:, 0]
     assert ((logits > 0) == fresh).mean() > 0.9
@@ -108,7 +113,7 @@ def test_the_validation_part_is_not_read(pretrained: PretrainedLM) -> None:
     for n in training_data.validation:
         texts[n] = np.zeros(1, dtype=np.int64)
     one, two = (
-        fit_lsa_classifier(p, unlabelled, 0, Recorder())
+        classifier_of(p, unlabelled, 0, Recorder())
         for p in (training_data, replace(training_data, labels=labels, full_sequences=texts))
     )
     assert one is not None
@@ -120,16 +125,14 @@ def test_the_validation_part_is_not_read(pretrained: PretrainedLM) -> None:
 def test_texts_without_a_common_ngram_give_no_classifier(pretrained: PretrainedLM) -> None:
     training_data = ready(pretrained, 60)
     rare = replace(training_data, full_sequences=[np.asarray([n]) for n in range(60)])
-    assert fit_lsa_classifier(rare, [], 0, Recorder()) is None
+    assert classifier_of(rare, [], 0, Recorder()) is None
 
 
 def test_many_unlabelled_texts_are_subsampled(pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch) -> None:
     training_data, recorder = ready(pretrained, 60), Recorder()
     monkeypatch.setattr(lsa_module, "MAX_TEXTS", 50)
-    fit_lsa_classifier(training_data, encoded(training_data, made_reviews(140, 41).inputs), 0, recorder)
-    assert recorder.messages[0].startswith("LSA classifier: 6 components of 101 texts in "), (
-        "54 labelled, every third of 140"
-    )
+    classifier_of(training_data, encoded(training_data, made_reviews(140, 41).inputs), 0, recorder)
+    assert recorder.messages[0].startswith("LSA: 6 components of 101 texts in "), "54 labelled, every third of 140"
 
 
 def test_the_informative_model_gets_the_weight() -> None:
@@ -160,7 +163,7 @@ def test_training_with_unlabelled_texts(pretrained: PretrainedLM, classes: tuple
     recorder = Recorder()
     model = train(data, recipe="finetune", pretrained=pretrained, unlabelled=more, callbacks=recorder, **SMALL)
     assert [message.split(" in ")[0] for message in recorder.messages if "components of" in message] == [
-        "LSA classifier: 6 components of 308 texts"
+        "LSA: 6 components of 308 texts"
     ]
     assert sum(message.startswith("n-grams x ") for message in recorder.messages) == 2
     assert model.ngrams is not None

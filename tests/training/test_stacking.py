@@ -13,6 +13,7 @@ from gatewise.data import Labelled
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.training import Interrupted, PretrainRecipe, default_recipe, pretrain, recipe, stacking, train
 from gatewise.training.ensemble_weights import fit_weights
+from gatewise.training.lsa import fit_lsa_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.recipes import match_pretrained
 from gatewise.training.stacking import stacked_predictions
@@ -45,17 +46,22 @@ def encoded(training_data: TrainingData, texts: Any) -> tuple[list[Any], Any]:
     return sequences, np.arange(len(sequences))
 
 
+def predictions(training_data: TrainingData, unlabelled: list[Any], query: Any, seed: int, recorder: Recorder) -> Any:
+    lsa = fit_lsa_of(training_data, unlabelled, seed, Recorder())
+    return stacked_predictions(training_data, unlabelled, lsa, query, seed, recorder)
+
+
 def test_probabilities_of_unlabelled_texts(pretrained: PretrainedLM) -> None:
     training_data, fresh, recorder = ready(pretrained, 60), made_reviews(600, 41), Recorder()
     unlabelled, query = encoded(training_data, fresh.inputs)
-    found = stacked_predictions(training_data, unlabelled, query, 0, recorder)
+    found = predictions(training_data, unlabelled, query, 0, recorder)
     assert found.shape == (600, 2)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert (found.argmax(axis=1) == fresh.labels).mean() > 0.85
     assert [" n-grams x" in message for message in recorder.messages] == [True]
-    assert found.tobytes() == stacked_predictions(training_data, unlabelled, query, 0, Recorder()).tobytes()
+    assert found.tobytes() == predictions(training_data, unlabelled, query, 0, Recorder()).tobytes()
     some = query[::7]
-    of_some = stacked_predictions(training_data, unlabelled, some, 0, Recorder())
+    of_some = predictions(training_data, unlabelled, some, 0, Recorder())
     np.testing.assert_allclose(of_some, found[some], atol=1e-6)
 
 
@@ -63,7 +69,7 @@ def test_without_lsa_components_only_ngrams_are_used(pretrained: PretrainedLM) -
     """No n-gram is frequent enough for LSA."""
     training_data, recorder = ready(pretrained, 60), Recorder()
     rare = replace(training_data, full_sequences=[np.asarray([n]) for n in range(60)])
-    found = stacked_predictions(rare, [np.asarray([70, 71])], np.arange(1), 0, recorder)
+    found = predictions(rare, [np.asarray([70, 71])], np.arange(1), 0, recorder)
     assert found.shape == (1, 2)
     assert np.isfinite(found).all()
     assert [("LSA" in message, "n-grams x" in message) for message in recorder.messages] == [(False, True)]
@@ -78,7 +84,7 @@ def test_the_validation_part_is_not_read(pretrained: PretrainedLM) -> None:
     for n in training_data.validation:
         texts[n] = np.zeros(1, dtype=np.int64)
     other = replace(training_data, labels=labels, full_sequences=texts)
-    one, two = (stacked_predictions(p, unlabelled, query, 0, Recorder()) for p in (training_data, other))
+    one, two = (predictions(p, unlabelled, query, 0, Recorder()) for p in (training_data, other))
     assert one.tobytes() == two.tobytes()
 
 
@@ -99,7 +105,7 @@ def test_equal_texts_are_in_one_fold(pretrained: PretrainedLM, monkeypatch: pyte
 
     monkeypatch.setattr(stacking, "_classifiers", lambda *_: {"one": recorded})
     unlabelled, query = encoded(training_data, ["a text"])
-    stacked_predictions(training_data, unlabelled, query, 0, Recorder())
+    predictions(training_data, unlabelled, query, 0, Recorder())
     assert len(calls) == 5
     assert not any(fitted & held for fitted, held in calls)
 
@@ -126,7 +132,7 @@ def test_three_classes(pretrained: PretrainedLM) -> None:
         Pretrained.of(pretrained).preprocessor,
     )
     unlabelled, query = encoded(training_data, fresh.inputs)
-    found = stacked_predictions(training_data, unlabelled, query, 0, Recorder())
+    found = predictions(training_data, unlabelled, query, 0, Recorder())
     assert found.shape == (200, 3)
     assert (found.argmax(axis=1) == fresh.labels).mean() > 0.6
 
@@ -144,7 +150,19 @@ def test_few_labels_choose_the_recipe_and_learn(pretrained: PretrainedLM) -> Non
     assert model.metadata.recipe == "few-shot"
     assert any(message.startswith("stacking on 54 labelled of 354 texts: LSA x ") for message in recorder.messages)
     assert "student: learns from the labels and 150 soft labels of the teacher" in recorder.messages
+    assert any(", LSA classifier x " in message for message in recorder.messages), "it joins the n-gram model too"
     assert model.evaluate(made_reviews(300, 7)).accuracy > 0.8
+
+
+def test_of_many_unlabelled_texts_a_subsample_teaches(
+    pretrained: PretrainedLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher has a document vector of each text that gets a soft label."""
+    recorder, more = Recorder(), [str(text) for text in made_reviews(300, 41).inputs]
+    monkeypatch.setattr("gatewise.training.lsa.MAX_TEXTS", 100)
+    train(made_reviews(60, 3), pretrained=pretrained, unlabelled=more, callbacks=recorder, **FEW)
+    assert any(message.startswith("stacking on 54 labelled of 154 texts: LSA x ") for message in recorder.messages)
+    assert "student: learns from the labels and 100 soft labels of the teacher" in recorder.messages
 
 
 @pytest.mark.parametrize("missing", ["lsa_components", "ngram_order"])

@@ -170,36 +170,41 @@ def _orthonormal(y: Array, pool: ThreadPoolExecutor) -> Array:
     return y
 
 
-def fit_lsa_classifier(
-    training_data: TrainingData, unlabelled: list[Array], seed: int, callback: Callback
-) -> NgramModel | None:
-    """The LSA classifier as an n-gram model. LSA reads the training part and the unlabelled texts (full sequences; of
-    more than MAX_TEXTS a subsample), the regression the training part; neither reads the validation part. None where
-    the recipe does not use it, or where no n-gram is frequent enough.
+def subsampled(unlabelled: list[Array]) -> list[Array]:
+    """The texts that LSA reads: all, or of more than MAX_TEXTS a subsample."""
+    return [unlabelled[n] for n in subsample(len(unlabelled), MAX_TEXTS)]
+
+
+def fit_lsa_of(training_data: TrainingData, unlabelled: list[Array], seed: int, callback: Callback) -> LSA | None:
+    """LSA of the training part, then of the unlabelled texts (full sequences, `subsampled`). The validation part is not
+    read. None where the recipe has no LSA, or where no n-gram is frequent enough.
     """
-    recipe, train = training_data.recipe, training_data.train
-    if not recipe.uses_lsa_classifier:
+    if not training_data.recipe.uses_lsa:
         return None
     start = time.perf_counter()
-    texts = [training_data.full_sequences[row] for row in train]
-    texts += [unlabelled[n] for n in subsample(len(unlabelled), MAX_TEXTS)]
+    texts = [training_data.full_sequences[row] for row in training_data.train]
+    texts += subsampled(unlabelled)
     lsa = fit_lsa(
         texts,
-        recipe.lsa_components,
+        training_data.recipe.lsa_components,
         exclude=training_data.excluded_tokens,
         seed=seed,
         threads=kernel_threads.threads(),
     )
     if not len(lsa.keys):
         return None
+    seconds = time.perf_counter() - start
+    components = counted(lsa.document_vectors.shape[1], "component")
+    callback.log(f"LSA: {components} of {counted(len(texts), 'text')} in {seconds:.1f} s")
+    return lsa
+
+
+def fit_lsa_classifier(training_data: TrainingData, lsa: LSA) -> NgramModel:
+    """The LSA classifier of the training part as an n-gram model. lsa: see `fit_lsa_of`."""
+    train = training_data.train
     vectors = lsa.document_vectors[: len(train)]
-    targets = training_data.targets(train)
-    weight, bias = fit_linear_probe(vectors, targets, LSA_L2, shared_scale=True)
+    weight, bias = fit_linear_probe(vectors, training_data.targets(train), LSA_L2, shared_scale=True)
     norms = lsa.norms[: len(train)]
     scale = norms[norms > 0].mean() if norms.any() else 1.0
     ngrams = Ngrams(ORDER, lsa.keys, (lsa.components @ weight.T / scale).astype(np.float32))
-    seconds = time.perf_counter() - start
-    callback.log(
-        f"LSA classifier: {counted(vectors.shape[1], 'component')} of {counted(len(texts), 'text')} in {seconds:.1f} s"
-    )
     return NgramModel(ngrams, bias.astype(np.float64))

@@ -203,14 +203,14 @@ class Recipe:
         )
 
     @property
-    def uses_lsa_classifier(self) -> bool:
+    def uses_lsa(self) -> bool:
         """Whether unlabelled texts add an LSA classifier to the n-gram model."""
-        return self.teacher == "network" and self.lsa_components > 0 and self.ngram_order > 0
+        return self.lsa_components > 0 and self.ngram_order > 0
 
     @property
     def uses_unlabelled(self) -> bool:
         """Whether the recipe learns from unlabelled texts."""
-        return self.student_epochs > 0 or self.uses_lsa_classifier
+        return self.student_epochs > 0 or self.uses_lsa
 
     @property
     def kernel_precision(self) -> Precision:

@@ -21,7 +21,7 @@ from gatewise.training.callback import Callback
 from gatewise.training.ensemble import L2
 from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.linear_probe import fit_linear_probe
-from gatewise.training.lsa import LSA_L2, fit_lsa
+from gatewise.training.lsa import LSA, LSA_L2
 from gatewise.training.ngrams import fit_ngrams
 from gatewise.training.training_data import TrainingData
 from gatewise.types import Array
@@ -33,14 +33,22 @@ Classifier = Callable[[NDArray[np.int64], NDArray[np.int64]], Array]
 
 
 def stacked_predictions(
-    training_data: TrainingData, unlabelled: list[Array], query: NDArray[np.int64], seed: int, callback: Callback
+    training_data: TrainingData,
+    unlabelled: list[Array],
+    lsa: LSA | None,
+    query: NDArray[np.int64],
+    seed: int,
+    callback: Callback,
 ) -> NDArray[np.float64]:
-    """Probabilities (m, K) of the m query rows of `unlabelled`, full sequences. The validation part is not read."""
+    """Probabilities (m, K) of the m query rows of `unlabelled`, full sequences. The validation part is not read.
+
+    lsa: of the training part and all unlabelled texts (`lsa.fit_lsa_of`); None where no n-gram is frequent enough.
+    """
     train = training_data.train
     targets = training_data.targets(train)  # (n, outputs)
     texts = [training_data.full_sequences[row] for row in train] + unlabelled
     n, rows = len(train), np.arange(len(train))
-    classifiers = _classifiers(training_data, texts, targets, seed)
+    classifiers = _classifiers(training_data, texts, targets, lsa)
     held_out = np.zeros((n, targets.shape[1], len(classifiers)))
     for fitted, held in cross_validation_folds(training_data.data.take(train), FOLDS, seed):
         for r, classifier in enumerate(classifiers.values()):
@@ -52,12 +60,15 @@ def stacked_predictions(
     return np.asarray(np.exp(log_probabilities(logits @ weights + shift)), dtype=np.float64)
 
 
-def _classifiers(training_data: TrainingData, texts: list[Array], targets: Array, seed: int) -> dict[str, Classifier]:
+def _classifiers(
+    training_data: TrainingData, texts: list[Array], targets: Array, lsa: LSA | None
+) -> dict[str, Classifier]:
     """The classifiers by name. texts: those with targets first."""
     recipe, classes, exclude = training_data.recipe, len(training_data.data.classes), training_data.excluded_tokens
-    vectors = fit_lsa(texts, recipe.lsa_components, exclude=exclude, seed=seed, threads=threads()).document_vectors
 
-    def lsa(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
+    def by_lsa(rows: NDArray[np.int64], query: NDArray[np.int64]) -> Array:
+        assert lsa is not None
+        vectors = lsa.document_vectors
         weight, bias = fit_linear_probe(vectors[rows], targets[rows], LSA_L2, shared_scale=True)
         return np.asarray(vectors[query] @ weight.T + bias)
 
@@ -67,5 +78,4 @@ def _classifiers(training_data: TrainingData, texts: list[Array], targets: Array
         model = fit_ngrams(train, targets[rows], classes, order, min_df, l2, exclude=exclude, threads=threads())
         return model.logits([texts[row] for row in query])
 
-    classifiers: dict[str, Classifier] = {"LSA": lsa, "n-grams": ngrams}
-    return classifiers if vectors.shape[1] else {"n-grams": ngrams}
+    return {"n-grams": ngrams} if lsa is None else {"LSA": by_lsa, "n-grams": ngrams}

@@ -33,7 +33,7 @@ from gatewise.training.data_checks import warn_about_data, warn_about_overlap, w
 from gatewise.training.ensemble import fit_ensemble
 from gatewise.training.linear_probe import initial_weights
 from gatewise.training.loop import Loop
-from gatewise.training.lsa import fit_lsa_classifier
+from gatewise.training.lsa import LSA, fit_lsa_classifier, fit_lsa_of, subsampled
 from gatewise.training.pretrained import Pretrained
 from gatewise.training.progress import callback_of
 from gatewise.training.recipes import (
@@ -272,8 +272,11 @@ class _Run:
         self.unlabelled = unlabelled.source
         sequences = [np.asarray(s) for s in training_data.preprocessor.encode_batch(unlabelled.texts)]
         identity = self._identity(training_data) + unlabelled.fingerprint()
-        lsa_classifier = fit_lsa_classifier(training_data, sequences, self.seed, self.callback)
-        training_data = replace(training_data, lsa_classifier=lsa_classifier)
+        if training_data.recipe.teacher == "stacking":  # which needs the document vector of each text
+            sequences = subsampled(sequences)
+        lsa = fit_lsa_of(training_data, sequences, self.seed, self.callback)
+        if lsa is not None:
+            training_data = replace(training_data, lsa_classifier=fit_lsa_classifier(training_data, lsa))
         if not training_data.recipe.student_epochs:
             return training_data
         folder = None
@@ -285,7 +288,7 @@ class _Run:
         if folder is not None and self.folder.resume:
             soft_labels = load_soft_labels(folder, (len(query), len(training_data.data.classes)), identity)
         if not self.communicator.share(b"" if soft_labels is None else b"found"):
-            soft_labels = self._teach(training_data, sequences, query, folder)
+            soft_labels = self._teach(training_data, sequences, lsa, query, folder)
             if soft_labels is not None:
                 soft_labels = save_soft_labels(soft_labels, folder, identity)
             self.callback.log(f"student: learns from the labels and {len(query):,} soft labels of the teacher")
@@ -294,15 +297,20 @@ class _Run:
         return with_pseudo_labels(training_data, [sequences[n] for n in query], soft_labels)
 
     def _teach(
-        self, training_data: TrainingData, unlabelled: list[Array], query: NDArray[np.int64], folder: Path | None
+        self,
+        training_data: TrainingData,
+        unlabelled: list[Array],
+        lsa: LSA | None,
+        query: NDArray[np.int64],
+        folder: Path | None,
     ) -> NDArray[np.float64] | None:
         """The teacher's soft labels (m, K) of the m query rows of the unlabelled texts, in the first process."""
         recipe = training_data.recipe
-        if recipe.teacher == "stacking" and recipe.lsa_components and recipe.ngram_order:
+        if recipe.teacher == "stacking" and recipe.uses_lsa:
             if self.communicator.rank:
                 return None
             self.callback.log(f"teacher: stacking, for {self.unlabelled}")
-            return stacked_predictions(training_data, unlabelled, query, self.seed, self.callback)
+            return stacked_predictions(training_data, unlabelled, lsa, query, self.seed, self.callback)
         self.callback.log(f"teacher: a network, for {self.unlabelled}")
         teacher = replace(self.fit(training_data, folder), precision=recipe.kernel_precision)
         if self.communicator.rank:
