@@ -158,7 +158,7 @@ def test_the_arena_uses_its_blocks_again(name: str) -> None:
     step, extension, sizes = trained(TRAINED[name]), native._extension(), []
     extension.set_cache_limit(0)
     extension.set_cache_limit(1 << 30)
-    for number in range(6):
+    for number in range(8):  # the first steps find what other tests of the process have left, and fill the gaps
         step(number)
         sizes.append(extension.cached_bytes())
-    assert len(set(sizes[2:])) == 1, sizes
+    assert len(set(sizes[4:])) == 1, sizes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,8 +73,10 @@ def test_wrong_refusals() -> None:
 def test_the_number_of_answers() -> None:
     live = Answer(200, {}, b'{"live":true}')
     case = Case("two", b"", [Wanted(BODY), Wanted(BODY)])
-    assert _failed(case, [right(), right()]) is None
     assert _failed(case, [right(), right(), live]) is None
+    assert "the next request on the connection has no answer" in str(_failed(case, [right(), right()]))
+    closing = replace(right(), headers={"connection": "close"})
+    assert _failed(case, [right(), closing]) is None
     assert "1 answers instead of 2" in str(_failed(case, [right()]))
     assert "an answer too many" in str(_failed(case, [right(), right(), right()]))
     assert "it hangs" in str(_failed(case, "it hangs"))
