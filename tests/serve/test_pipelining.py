@@ -90,3 +90,12 @@ def test_a_refused_upgrade_ends_the_connection(server: Server, method: str) -> N
         reply = read_reply(sock)
         assert (reply.status, reply.headers["connection"]) == (200 if method == "GET" else 405, "close")
         assert read_reply(sock, 2).status == 0, "closed at once"
+
+
+def test_an_early_answer_to_an_upgrade_ends_the_connection_with_its_body(server: Server) -> None:
+    request = predict(server.port, 7).replace(b"application/json", b"text/plain")
+    request = request.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 1)
+    with connect(server.port, request[:-10]) as sock:
+        assert read_reply(sock).status == 415
+        sock.sendall(request[-10:] + get(server.port))
+        assert read_reply(sock, 2).status == 0, "closed at once"

@@ -41,6 +41,7 @@ def classifier() -> Model:
         ("tutorial", {"max_ngrams": 5}, {}, "max_ngrams is for the n-gram model"),
         ("series", {"truncation": "middle"}, {}, "truncation is for longer sequences than max_length"),
         ("fast", {"dropout_layer": 0.3}, {}, "dropout_layer is between layers, and there is one"),
+        ("tutorial", {"direction_loss": 0.5}, {}, "direction_loss is for two directions"),
         ("tutorial", {"tokenization": "auto"}, {}, "tokenization is for encoding 'tokens'"),
         ("fast", {"validation_fraction": 0.3}, {"validation": True}, "validation_fraction cuts .* are given"),
         ("fast", {"validation_by": "row"}, {"validation": True}, "validation_by cuts .* are given"),

@@ -101,6 +101,8 @@ class Connection(HttpToolsProtocol):
         packet holds after it.
         """
         self.cycle.keep_alive = False
+        if self.cycle.response_complete:  # before the body had arrived
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         self._responses += 1

@@ -6,13 +6,13 @@ With df_j the texts of n that contain n-gram j,
     a_ij = log(n / df_j)² / |a_i|       where text i contains j, else 0; every row has norm 1
     A ≈ U S Vᵀ                          the largest singular values, by a randomised SVD (Halko et al. 2011)
 
-and the document vectors are A V D, where direction d of the C ones has the factor
+and the document vectors are A V. With few labels they are A V D: direction d of the C ones has the factor
 
     D_dd = 1 - (σ_C+1 / σ_d)²           σ_d: the standard deviation of A V_d over the texts
 
 the share of its variance above that of the next direction, which is left out as noise. A regression with an L2 penalty
 then prefers the first directions, the more the fewer texts there are (shrinkage of singular values: Gavish & Donoho
-2017), so that one number of directions serves a hundred labels and thousands.
+2017), so that one number of directions serves a hundred labels and thousands. With 20,000 labels it raises the loss.
 
 Bases are orthonormalised by the eigenvectors of their Gram matrix (Stathopoulos & Wu 2002), in less time than by a QR
 decomposition. The squared idf weights rare n-grams, so that the first directions separate good from bad and not only
@@ -22,7 +22,7 @@ The LSA classifier is a logistic regression w, b on the document vectors of the 
 n-grams that no labelled text contains, as the directions come from all texts. A document vector is a sum over n-grams,
 so the classifier is one too:
 
-    Σ_j (V D w)_j idf_j / |a_i| + b      over the n-grams j of text i; with the mean of |a_i| in place of |a_i|
+    Σ_j (V w)_j idf_j / |a_i| + b        over the n-grams j of text i; with the mean of |a_i| in place of |a_i|
 
 It is an n-gram model like that of `ngrams`, and `ensemble` adds the two: the stored model needs nothing more. (In the
 ensemble the mean norm is as good as each text's own: docs/log.)
@@ -60,8 +60,8 @@ MAX_TEXTS = 150_000  # unlabelled texts of the classifier's LSA: time and memory
 
 @dataclass(frozen=True, eq=False)
 class LSA:
-    """Directions of K n-grams (`keys`, ascending). components (K, C) float32: idf V D; norms (n,): |a_i|, 0 for a text
-    without any of the n-grams; document_vectors (n, C) float32: the sum of a text's components over its norm.
+    """Directions of K n-grams (`keys`, ascending). components (K, C) float32: idf V, or idf V D; norms (n,): |a_i|, 0
+    for a text without any of the n-grams; document_vectors (n, C) float32: the sum of a text's components over its norm.
     """
 
     keys: NDArray[np.int64]
@@ -76,6 +76,7 @@ def fit_lsa(
     order: int = ORDER,
     min_df: int = MIN_DF,
     *,
+    shrink: bool = False,
     exclude: Sequence[int],
     seed: int,
     threads: int = 1,
@@ -83,8 +84,8 @@ def fit_lsa(
     """LSA of n texts (full sequences of token ids). Equal arguments give equal bits.
 
     n_components: at most so many directions, fewer where there are fewer n-grams or texts; a direction without
-    variance is 0. order, min_df, exclude: see `count_ngrams`. threads: of the matrix products; the result does not
-    depend on their number.
+    variance is 0. order, min_df, exclude: see `count_ngrams`. shrink: whether there is D. threads: of the matrix
+    products; the result does not depend on their number.
     """
     vectors = np.zeros((len(sequences), 0), dtype=np.float32)
     empty = LSA(np.zeros(0, np.int64), vectors[:0], np.zeros(len(sequences), np.float32), vectors)
@@ -113,7 +114,7 @@ def fit_lsa(
         v = np.ascontiguousarray(_orthonormal(a_transposed(basis), pool)[:, : size + 1])  # (K, C + 1)
         vectors = a(v)
     deviation = vectors.std(axis=0, dtype=np.float64)
-    noise = deviation[size] if width > size else 0.0  # all directions: none is left out
+    noise = deviation[size] if shrink and width > size else 0.0  # with all directions there is no next one
     share = noise / np.maximum(deviation[:size], max(noise, 1e-30))
     factor = (1 - share**2).astype(np.float32)
     return LSA(keys, idf[:, None] * (v[:, :size] * factor), norms, vectors[:, :size] * factor)
@@ -187,6 +188,7 @@ def fit_lsa_of(training_data: TrainingData, unlabelled: list[Array], seed: int, 
     lsa = fit_lsa(
         texts,
         training_data.recipe.lsa_components,
+        shrink=training_data.recipe.teacher == "stacking",  # which is for few labels
         exclude=training_data.excluded_tokens,
         seed=seed,
         threads=kernel_threads.threads(),

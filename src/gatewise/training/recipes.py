@@ -395,6 +395,7 @@ def check_settings(
         (recipe.encoding == "keras", ("tokenization",), "is for encoding 'tokens', and this one is 'keras'"),
         (recipe.max_length == 0, ("truncation",), "is for longer sequences than max_length, which is 0: no limit"),
         (recipe.layers == 1 and pretrained is None, ("dropout_layer",), "is between layers, and there is one"),
+        (not recipe.bidirectional, ("direction_loss",), "is for two directions, and the network is not bidirectional"),
         (no_ngrams, NGRAM_FIELDS, "is for the n-gram model, and ngram_order is 0"),
         (not unlabelled, ("student_epochs", *lsa, *STUDENT_FIELDS), "is for unlabelled texts, and there are none"),
         (recipe.student_epochs == 0, STUDENT_FIELDS, "is for a student, and student_epochs is 0"),
