@@ -29,7 +29,7 @@ def matrix(sequences: list[np.ndarray], min_df: int = 5, exclude: Sequence[int] 
 
 def test_document_vectors_are_those_of_the_truncated_svd() -> None:
     sequences = texts(60)
-    z = fit_lsa(sequences, 6, 2, 5, shrink=True, exclude=[], seed=0).document_vectors.astype(np.float64)
+    z = fit_lsa(sequences, 6, 2, 5, denoise=True, exclude=[], seed=0).document_vectors.astype(np.float64)
     a = matrix(sequences)
     u, s, vt = np.linalg.svd(a, full_matrices=False)
     deviation = (a @ vt[:7].T).std(axis=0)
@@ -92,7 +92,7 @@ def test_excluded_tokens_make_no_ngram() -> None:
     deviation = (matrix(sequences, exclude=range(8)) @ vt[:5].T).std(axis=0)
     s = s[:4] * np.maximum(0, 1 - (deviation[4] / deviation[:4]) ** 2)
     excluded, free = (
-        fit_lsa(sequences, 4, 2, 5, shrink=True, exclude=some, seed=0).document_vectors for some in (range(8), [])
+        fit_lsa(sequences, 4, 2, 5, denoise=True, exclude=some, seed=0).document_vectors for some in (range(8), [])
     )
     np.testing.assert_allclose(np.linalg.norm(excluded, axis=0), s, rtol=1e-2)
     other = np.linalg.norm(free, axis=0)

@@ -61,7 +61,7 @@ MAX_TEXTS = 150_000  # unlabelled texts of the classifier's LSA: time and memory
 @dataclass(frozen=True, eq=False)
 class LSA:
     """Directions of K n-grams (`keys`, ascending). components (K, C) float32: idf V, or idf V D; norms (n,): |a_i|, 0
-    for a text without any of the n-grams; document_vectors (n, C) float32: the sum of a text's components over its norm.
+    for a text without any of the n-grams; document_vectors (n, C) float32: a text's sum of components over its norm.
     """
 
     keys: NDArray[np.int64]
@@ -76,7 +76,7 @@ def fit_lsa(
     order: int = ORDER,
     min_df: int = MIN_DF,
     *,
-    shrink: bool = False,
+    denoise: bool = False,
     exclude: Sequence[int],
     seed: int,
     threads: int = 1,
@@ -84,7 +84,7 @@ def fit_lsa(
     """LSA of n texts (full sequences of token ids). Equal arguments give equal bits.
 
     n_components: at most so many directions, fewer where there are fewer n-grams or texts; a direction without
-    variance is 0. order, min_df, exclude: see `count_ngrams`. shrink: whether there is D. threads: of the matrix
+    variance is 0. order, min_df, exclude: see `count_ngrams`. denoise: whether there is D. threads: of the matrix
     products; the result does not depend on their number.
     """
     vectors = np.zeros((len(sequences), 0), dtype=np.float32)
@@ -114,7 +114,7 @@ def fit_lsa(
         v = np.ascontiguousarray(_orthonormal(a_transposed(basis), pool)[:, : size + 1])  # (K, C + 1)
         vectors = a(v)
     deviation = vectors.std(axis=0, dtype=np.float64)
-    noise = deviation[size] if shrink and width > size else 0.0  # with all directions there is no next one
+    noise = deviation[size] if denoise and width > size else 0.0  # with all directions there is no next one
     share = noise / np.maximum(deviation[:size], max(noise, 1e-30))
     factor = (1 - share**2).astype(np.float32)
     return LSA(keys, idf[:, None] * (v[:, :size] * factor), norms, vectors[:, :size] * factor)
@@ -188,7 +188,7 @@ def fit_lsa_of(training_data: TrainingData, unlabelled: list[Array], seed: int, 
     lsa = fit_lsa(
         texts,
         training_data.recipe.lsa_components,
-        shrink=training_data.recipe.teacher == "stacking",  # which is for few labels
+        denoise=training_data.recipe.teacher == "stacking",  # which is for few labels
         exclude=training_data.excluded_tokens,
         seed=seed,
         threads=kernel_threads.threads(),
