@@ -45,3 +45,15 @@ class InterruptAt(Callback):
     def on_step_end(self, step: StepLog) -> None:
         if (step.epoch, step.step) == self.at:
             signal.raise_signal(signal.SIGINT)
+
+
+class DieAt(Callback):
+    """Ends the run without a checkpoint, as `kill -9` does, after so many steps."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def on_step_end(self, step: StepLog) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyError("died")

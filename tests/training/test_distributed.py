@@ -109,13 +109,15 @@ def in_each_process(folder: str) -> None:
                 keep(f"{name}, {dtype}", pretrained_steps(dtype, communicator, units))
         shapes = {name: np.zeros(shape) for name, (shape, _) in TABLES.items()}
         exchange = GradientExchange(communicator, shapes | {"weight": np.zeros((3, 4)), "bias": np.zeros(5)})
-        total = exchange.sum(StepSum(gradients_of_rank(rank), 2.0 + rank, rank, rank == 1), (0.25, 0.75)[rank])
+        total = exchange.sum(
+            StepSum(gradients_of_rank(rank), 2.0 + rank, rank, rank == 1, rank == 0), (0.25, 0.75)[rank]
+        )
         for name, gradient in total.gradients.items():
             if isinstance(gradient, RowGradient):
                 keep("exchange", {f"{name}/rows": gradient.rows, f"{name}/values": gradient.values})
             else:
                 keep("exchange", {name: gradient})
-        keep("exchange", {"numbers": np.array([total.loss, total.correct, total.stop])})
+        keep("exchange", {"numbers": np.array([total.loss, total.correct, total.stop, total.save])})
         part = communicator.part(np.arange(7))
         keep("rows", {"part": part, "whole": communicator.whole(part)})
         keep("rows", {"one": communicator.whole(communicator.part(np.arange(3.0)[:1, None]))})
@@ -184,7 +186,7 @@ def test_gradients_are_summed_by_the_share_of_the_rows(results: list[dict[str, d
             np.testing.assert_allclose(table, expected, rtol=1e-12)
             read = {*a[name].rows, *b[name].rows}  # type: ignore[union-attr]
             assert found[f"{name}/rows"].tolist() == sorted(read)
-        assert found["numbers"].tolist() == [0.25 * 2 + 0.75 * 3, 1, 1]
+        assert found["numbers"].tolist() == [0.25 * 2 + 0.75 * 3, 1, 1, 1]
 
 
 def test_rows_bytes_and_errors(results: list[dict[str, dict[str, Array]]]) -> None:

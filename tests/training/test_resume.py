@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -15,8 +16,8 @@ import gatewise as gw
 from gatewise.errors import InputError, TrainingError
 from gatewise.model.model import Model
 from gatewise.storage import locked
-from gatewise.training import Interrupted, train
-from tests.training.callbacks import InterruptAt
+from gatewise.training import Interrupted, loop, train
+from tests.training.callbacks import DieAt, InterruptAt, Recorder
 from tests.training.texts import made_reviews
 
 OPTIONS: dict[str, Any] = {"units": 12, "embedding_dim": 8, "batch_size": 16, "vocab_size": 80, "epochs": 4, "seed": 21}
@@ -121,6 +122,21 @@ from tests.training.texts import made_reviews
 options = {options!r}
 train(made_reviews(200, 34), out=sys.argv[1], resume=True, **options)
 """
+
+
+@pytest.mark.parametrize(("seconds", "step"), [(0.0, 9), (math.inf, 0)])
+def test_a_checkpoint_is_due_within_an_epoch_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, step: int
+) -> None:
+    """A run that dies in step 10 of its first epoch continues from step 9 if the last checkpoint is old enough."""
+    data, uninterrupted = made_reviews(200, 34), train(made_reviews(200, 34), **OPTIONS)
+    monkeypatch.setattr(loop, "SECONDS", seconds)
+    with pytest.raises(KeyError):
+        train(data, out=tmp_path / "m", callbacks=DieAt(10), **OPTIONS)
+    recorder = Recorder()
+    resumed = train(data, out=tmp_path / "m", resume=True, callbacks=recorder, **OPTIONS)
+    assert (recorder.steps[0].epoch, recorder.steps[0].step) == (1, step + 1)
+    _same(resumed, uninterrupted)
 
 
 @pytest.mark.slow

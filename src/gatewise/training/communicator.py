@@ -15,7 +15,7 @@ import numpy as np
 from gatewise.errors import GatewiseError, TrainingError
 from gatewise.types import Array
 
-NUMBERS = 7  # at most, that the processes tell each other when they meet
+NUMBERS = 8  # at most, that the processes tell each other when they meet
 
 
 class PeerError(TrainingError):

@@ -35,13 +35,14 @@ def balanced_part(rows: NDArray[np.int64], sequences: Sequence[Array], communica
 
 class StepSum(NamedTuple):
     """Of a step, over all processes. loss: the mean over the rows of the batch; correct: rows that are predicted
-    correctly; stop: whether a process is to stop; gradients: of the loss.
+    correctly; stop: whether a process is to stop; save: whether a checkpoint is due; gradients: of the loss.
     """
 
     gradients: Gradients
     loss: float
     correct: int = 0
     stop: bool = False
+    save: bool = False
 
 
 class GradientExchange:
@@ -58,12 +59,13 @@ class GradientExchange:
             return mine
         tables = {name: g for name, g in mine.gradients.items() if isinstance(g, RowGradient)}
         counts = [len(g.rows) for g in tables.values()]
-        met = self.communicator.meet(weight * mine.loss if weight else 0.0, mine.correct, mine.stop, *counts)
+        met = self.communicator.meet(weight * mine.loss if weight else 0.0, mine.correct, mine.stop, mine.save, *counts)
         done: Gradients = self._dense(mine.gradients, weight)
         for place, (name, gradient) in enumerate(tables.items()):
-            done[name] = self._table(self._rows[name], gradient, weight, met[:, 3 + place].astype(int))
+            done[name] = self._table(self._rows[name], gradient, weight, met[:, 4 + place].astype(int))
         gradients = {name: done[name] for name in mine.gradients}  # in the order of one process
-        return StepSum(gradients, float(met[:, 0].sum()), int(met[:, 1].sum()), bool(met[:, 2].any()))
+        stop, save = bool(met[:, 2].any()), bool(met[:, 3].any())
+        return StepSum(gradients, float(met[:, 0].sum()), int(met[:, 1].sum()), stop, save)
 
     def _dense(self, gradients: Gradients, weight: float) -> Gradients:
         dense = {name: g for name, g in gradients.items() if not isinstance(g, RowGradient)}

@@ -1,4 +1,5 @@
-"""The training loop: batches, loss, gradients, Adam; validation after each epoch; a checkpoint after that.
+"""The training loop: batches, loss, gradients, Adam; validation after each epoch; a checkpoint after that, and in a
+long epoch every few minutes.
 
 All random draws follow from the seed: the order of an epoch from (seed, epoch), the dropout masks of a step from (seed,
 step). A checkpoint therefore needs no state of a generator.
@@ -27,7 +28,7 @@ from gatewise.network.batch import Batch
 from gatewise.network.trainable import TABLE, Gradients, Network
 from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.checkpoint import Groups, Progress, parse_checkpoint, write_checkpoint
+from gatewise.training.checkpoint import SECONDS, Groups, Progress, parse_checkpoint, write_checkpoint
 from gatewise.training.communicator import Communicator
 from gatewise.training.gradient_exchange import GradientExchange, StepSum, balanced_part
 from gatewise.training.objective import Scores, correct_rows, loss_of, scores_of
@@ -64,6 +65,7 @@ class Loop:
         self.validation_logits: list[Array] = []  # (validation rows, outputs) after each epoch of this process
         self.out_of_fold: list[Array] = []  # those of a cross-validation, which replace the network's own
         self._stop, self._stopped = threading.Event(), False  # of this process; of any
+        self._saved, self._save = 0.0, False  # when the last checkpoint was written; whether the next one is due
         self.progress: Progress[EpochLog] = Progress()
         self.best = network.state()
         self.steps_per_epoch = -(-len(training_data.epoch_rows) // recipe.batch_size)
@@ -80,7 +82,7 @@ class Loop:
 
     def run(self, stop: threading.Event) -> bool:
         """Train to the end and return True, or until `stop` is set and return False."""
-        progress, self._stop = self.progress, stop
+        progress, self._stop, self._saved = self.progress, stop, time.perf_counter()
         while progress.epoch < self.epochs and not self._out_of_patience():
             try:
                 complete = self._epoch()
@@ -161,6 +163,8 @@ class Loop:
                     eta_seconds=elapsed / (progress.step - first) * (len(order) - progress.step),
                 )
             )
+            if self._save:
+                self._checkpoint()
             if self.communicator.size == 1:
                 self._meet()  # the callback may have set it
         self._meet()
@@ -184,8 +188,9 @@ class Loop:
         mine = balanced_part(rows, self.training_data.sequences, self.communicator)
         self.network.zero_grad()
         loss, correct = self._backward(mine, step) if len(mine) else (0.0, 0)
-        own = StepSum(self.network.gradients(), loss, correct, self._stop.is_set())
-        gradients, loss, correct, self._stopped = self.exchange.sum(own, len(mine) / len(rows))
+        save = self.folder is not None and time.perf_counter() - self._saved > SECONDS
+        own = StepSum(self.network.gradients(), loss, correct, self._stop.is_set(), save)
+        gradients, loss, correct, self._stopped, self._save = self.exchange.sum(own, len(mine) / len(rows))
         self._catch_up(gradients)
         if not math.isfinite(loss):
             raise self._not_finite("loss", step, rows)
@@ -273,6 +278,7 @@ class Loop:
     def _checkpoint(self) -> None:
         if self.folder is not None:
             write_checkpoint(self.folder, self.identity, self.progress, self._groups(), self.optimizer)
+            self._saved = time.perf_counter()
 
     def _not_finite(self, what: str, step: int, rows: NDArray[np.int64]) -> TrainingError:
         shown = ", ".join(str(n) for n in rows[:8]) + (", ..." if len(rows) > 8 else "")

@@ -25,7 +25,7 @@ from gatewise.network.batch import PAD
 from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE
 from gatewise.training.callback import Callback, PerplexityLog, StepLog
-from gatewise.training.checkpoint import Groups, Progress, parse_checkpoint, write_checkpoint
+from gatewise.training.checkpoint import SECONDS, Groups, Progress, parse_checkpoint, write_checkpoint
 from gatewise.training.communicator import Communicator
 from gatewise.training.gradient_exchange import GradientExchange, StepSum
 from gatewise.training.language import DIRECTIONS, LanguageModel, Piece
@@ -35,7 +35,7 @@ from gatewise.types import Array
 
 Tokens = NDArray[np.int32]
 MIN_PIECES = 2  # of an epoch
-MEASUREMENTS = 10  # of the validation perplexity in a run, each followed by a checkpoint
+MEASUREMENTS = 10  # of the validation perplexity in a run, each followed by a checkpoint; others follow the clock
 VALIDATION_STRIDE = 5  # until the last measurement, which reads all validation texts: with a large vocabulary a minute
 TIMED_STEPS = 12  # steps timed before a run of so many minutes; the first third warms up
 
@@ -102,6 +102,7 @@ class PretrainLoop:
         self.sampler = Sampler(counts, min(recipe.num_sampled, network.vocab_size))
         self.optimizer = self._adam()
         self._stop, self._stopped = threading.Event(), False  # of this process; of any
+        self._saved, self._save = 0.0, False  # when the last checkpoint was written; whether the next one is due
         self.progress: Progress[PerplexityLog] = Progress()
         self.states = self._initial_states()
         self._lines: dict[str, Tokens] = {}
@@ -119,6 +120,7 @@ class PretrainLoop:
             progress.steps = int(self.communicator.share(b"%d" % self._count_steps(time.perf_counter() - start)))
         began, first, opened = time.perf_counter() - progress.seconds, progress.step, time.perf_counter()
         interval = max(1, -(-progress.steps // MEASUREMENTS))
+        self._saved = opened
         self._meet()
         while progress.step < progress.steps:
             if self._stopped:
@@ -145,6 +147,8 @@ class PretrainLoop:
             if last or progress.step % interval == 0:
                 self._measure(loss, self.validation if last else self.validation[::VALIDATION_STRIDE])
                 progress.seconds = time.perf_counter() - began
+                self._checkpoint()
+            elif self._save:
                 self._checkpoint()
             if self.communicator.size == 1:
                 self._meet()  # the callback may have set it
@@ -178,8 +182,9 @@ class PretrainLoop:
         read = np.unique(np.concatenate([part.reshape(-1) for p in pieces.values() for part in (p.tokens, p.targets)]))
         self.optimizer.catch_up(TABLE, np.union1d(read.astype(np.int64), candidates))
         loss, gradients, self.states = self.network.backward(pieces, candidates, self.sampler.log_expected)
-        own = StepSum(gradients, loss, stop=self._stop.is_set())
-        gradients, loss, _, self._stopped = self.exchange.sum(own, len(self._mine) / self.streams.batch)
+        save = self.folder is not None and time.perf_counter() - self._saved > SECONDS
+        own = StepSum(gradients, loss, stop=self._stop.is_set(), save=save)
+        gradients, loss, _, self._stopped, self._save = self.exchange.sum(own, len(self._mine) / self.streams.batch)
         table = gradients[TABLE]
         if self.communicator.size > 1 and isinstance(table, RowGradient):
             self.optimizer.catch_up(TABLE, table.rows)  # that other processes have read
@@ -255,3 +260,4 @@ class PretrainLoop:
         groups = self._groups()
         if self.folder is not None:
             write_checkpoint(self.folder, self.identity, self.progress, groups, self.optimizer)
+            self._saved = time.perf_counter()
