@@ -262,7 +262,7 @@ RECIPES: dict[str, Recipe] = {
         direction_loss=0.0,
         epochs=3,
         adversarial=0.01,
-        validation_fraction=0.05,  # the last epoch is nearly always the best one, so that labels are worth more elsewhere
+        validation_fraction=0.05,  # three scalars and the epoch: labels are worth more to the network
         student_epochs=0,
     ),
     "few-shot": replace(
