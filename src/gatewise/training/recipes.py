@@ -262,7 +262,6 @@ RECIPES: dict[str, Recipe] = {
         direction_loss=0.0,
         epochs=3,
         adversarial=0.01,
-        validation_fraction=0.05,  # three scalars and the epoch: labels are worth more to the network
         student_epochs=0,
     ),
     "few-shot": replace(
