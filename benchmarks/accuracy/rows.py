@@ -180,13 +180,4 @@ ROWS: tuple[Row, ...] = (
         unlabelled=True,
         recipe="best",
     ),
-    trained("large-3-epochs", "`large` pretrained for 3 epochs, fine-tuned", "large", pretrain_epochs=3),
-    trained(
-        "best-3-epochs",
-        "recipe `best`: as above, pretrained for 3 epochs",
-        "large",
-        pretrain_epochs=3,
-        unlabelled=True,
-        recipe="best",
-    ),
 )

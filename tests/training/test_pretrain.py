@@ -87,7 +87,7 @@ def test_a_checkpoint_is_due_between_measurements_too(
     trained: PretrainedLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts, recorder = made_corpus(300, 5), Recorder()
-    monkeypatch.setattr(pretrain_loop, "SECONDS", 0.0)
+    monkeypatch.setattr(pretrain_loop, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyError):
         pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callbacks=DieAt(5))
     resumed = pretrain(texts, recipe=RECIPE, seed=7, out=tmp_path / "b", callbacks=recorder, resume=True)

@@ -130,7 +130,7 @@ def test_a_checkpoint_is_due_within_an_epoch_too(
 ) -> None:
     """A run that dies in step 10 of its first epoch continues from step 9 if the last checkpoint is old enough."""
     data, uninterrupted = made_reviews(200, 34), train(made_reviews(200, 34), **OPTIONS)
-    monkeypatch.setattr(loop, "SECONDS", seconds)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
     with pytest.raises(KeyError):
         train(data, out=tmp_path / "m", callbacks=DieAt(10), **OPTIONS)
     recorder = Recorder()

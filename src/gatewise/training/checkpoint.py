@@ -32,7 +32,7 @@ from gatewise.training.optim import Adam
 from gatewise.types import Array
 
 FILE = "checkpoint.safetensors"
-SECONDS = 300.0  # after a checkpoint, at most, until the next: that much work is lost where a process is killed
+CHECKPOINT_SECONDS = 300.0  # between two checkpoints of a loop: a killed process loses that much work
 MAX_BYTES = 16_000_000_000  # the weights of the largest model folder, those of the best epoch, and Adam's state, twice
 Row = TypeVar("Row", EpochLog, PerplexityLog)
 Groups = Mapping[str, Mapping[str, Array]]  # "weights" and others, each arrays by name

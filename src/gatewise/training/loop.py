@@ -28,7 +28,7 @@ from gatewise.network.batch import Batch
 from gatewise.network.trainable import TABLE, Gradients, Network
 from gatewise.training.adversarial import adversarial_backward
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
-from gatewise.training.checkpoint import SECONDS, Groups, Progress, parse_checkpoint, write_checkpoint
+from gatewise.training.checkpoint import CHECKPOINT_SECONDS, Groups, Progress, parse_checkpoint, write_checkpoint
 from gatewise.training.communicator import Communicator
 from gatewise.training.gradient_exchange import GradientExchange, StepSum, balanced_part
 from gatewise.training.objective import Scores, correct_rows, loss_of, scores_of
@@ -188,7 +188,7 @@ class Loop:
         mine = balanced_part(rows, self.training_data.sequences, self.communicator)
         self.network.zero_grad()
         loss, correct = self._backward(mine, step) if len(mine) else (0.0, 0)
-        save = self.folder is not None and time.perf_counter() - self._saved > SECONDS
+        save = self.folder is not None and time.perf_counter() - self._saved > CHECKPOINT_SECONDS
         own = StepSum(self.network.gradients(), loss, correct, self._stop.is_set(), save)
         gradients, loss, correct, self._stopped, self._save = self.exchange.sum(own, len(mine) / len(rows))
         self._catch_up(gradients)

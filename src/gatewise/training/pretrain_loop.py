@@ -25,7 +25,7 @@ from gatewise.network.batch import PAD
 from gatewise.network.sampled import Sampler
 from gatewise.network.trainable import TABLE
 from gatewise.training.callback import Callback, PerplexityLog, StepLog
-from gatewise.training.checkpoint import SECONDS, Groups, Progress, parse_checkpoint, write_checkpoint
+from gatewise.training.checkpoint import CHECKPOINT_SECONDS, Groups, Progress, parse_checkpoint, write_checkpoint
 from gatewise.training.communicator import Communicator
 from gatewise.training.gradient_exchange import GradientExchange, StepSum
 from gatewise.training.language import DIRECTIONS, LanguageModel, Piece
@@ -35,7 +35,7 @@ from gatewise.types import Array
 
 Tokens = NDArray[np.int32]
 MIN_PIECES = 2  # of an epoch
-MEASUREMENTS = 10  # of the validation perplexity in a run, each followed by a checkpoint; others follow the clock
+MEASUREMENTS = 10  # of the validation perplexity in a run, each followed by a checkpoint
 VALIDATION_STRIDE = 5  # until the last measurement, which reads all validation texts: with a large vocabulary a minute
 TIMED_STEPS = 12  # steps timed before a run of so many minutes; the first third warms up
 
@@ -182,7 +182,7 @@ class PretrainLoop:
         read = np.unique(np.concatenate([part.reshape(-1) for p in pieces.values() for part in (p.tokens, p.targets)]))
         self.optimizer.catch_up(TABLE, np.union1d(read.astype(np.int64), candidates))
         loss, gradients, self.states = self.network.backward(pieces, candidates, self.sampler.log_expected)
-        save = self.folder is not None and time.perf_counter() - self._saved > SECONDS
+        save = self.folder is not None and time.perf_counter() - self._saved > CHECKPOINT_SECONDS
         own = StepSum(gradients, loss, stop=self._stop.is_set(), save=save)
         gradients, loss, _, self._stopped, self._save = self.exchange.sum(own, len(self._mine) / self.streams.batch)
         table = gradients[TABLE]

@@ -256,14 +256,7 @@ RECIPES: dict[str, Recipe] = {
     "finetune": _FINETUNE,
     # A student of an adversarially trained teacher is no better than the teacher: docs/log/accuracy.md.
     # Adversarial training gains nothing from `direction_loss`: same page.
-    "best": replace(
-        _FINETUNE,
-        name="best",
-        direction_loss=0.0,
-        epochs=3,
-        adversarial=0.01,
-        student_epochs=0,
-    ),
+    "best": replace(_FINETUNE, name="best", direction_loss=0.0, epochs=3, adversarial=0.01, student_epochs=0),
     "few-shot": replace(
         _FINETUNE,
         name="few-shot",
