@@ -14,6 +14,7 @@ from benchmarks.accuracy.rows import linear, pretrained_for
 from gatewise.training import recipe
 
 LABELS = (100, 500, 1_000, 5_000)
+PRETRAIN_EPOCHS = 3  # of the pretrained model
 MAX_PSEUDO_LABELS = 10_000  # with any recipe: more hardly help a student (docs/log)
 
 
@@ -23,7 +24,7 @@ def few_labels(
     """One result per sample and number of labels: accuracy of each method on 5,000 test reviews, and gatewise's
     seconds. size, seed: of the pretrained model.
     """
-    pretrained, _ = pretrained_for(reviews, seed, folder, size, epochs=2)
+    pretrained, _ = pretrained_for(reviews, seed, folder, size, epochs=PRETRAIN_EPOCHS)
     for sample in samples:
         for labels in label_counts:
             data = reviews.few(labels, sample)
@@ -45,6 +46,7 @@ def few_labels(
                 "seconds": round(seconds, 1),
                 "pretrained_size": size,
                 "pretrained_seed": seed,
+                "pretrained_epochs": PRETRAIN_EPOCHS,
                 "recipe": metadata.recipe,
                 "calibration": metadata.calibration and metadata.calibration.method,
                 "gatewise": evaluated.evaluate(reviews.some_test).accuracy,

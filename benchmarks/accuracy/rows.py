@@ -180,4 +180,13 @@ ROWS: tuple[Row, ...] = (
         unlabelled=True,
         recipe="best",
     ),
+    trained("large-3-epochs", "`large` pretrained for 3 epochs, fine-tuned", "large", pretrain_epochs=3),
+    trained(
+        "best-3-epochs",
+        "recipe `best`: `large` pretrained for 3 epochs, unlabelled texts, adversarial training",
+        "large",
+        pretrain_epochs=3,
+        unlabelled=True,
+        recipe="best",
+    ),
 )
