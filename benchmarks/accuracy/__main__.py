@@ -37,6 +37,7 @@ def main() -> None:
     which.add_argument("--ablation", action="store_true", help="the rows of `large` with one change each")
     which.add_argument("--few-labels", action="store_true", help="few labels instead of rows")
     parser.add_argument("--size", default="large", help="of the pretrained model for few labels")
+    parser.add_argument("--pretrain-epochs", type=float, default=3, help="of the pretrained model for few labels")
     parser.add_argument("--labels", nargs="*", type=int, default=list(LABELS), help="numbers of few labels")
     parser.add_argument("--samples", nargs="*", type=int, default=[0, 1, 2, 3, 4], help="seeds of the few labels")
     parser.add_argument("--pretrained", type=Path, default=Path("build", "pretrained"), help="pretrained models")
@@ -51,7 +52,15 @@ def main() -> None:
     folder = options.pretrained / ("quick" if options.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
     if options.few_labels:
-        for result in few_labels(reviews, options.size, options.seeds[0], options.samples, options.labels, folder):
+        for result in few_labels(
+            reviews,
+            options.size,
+            options.pretrain_epochs,
+            options.seeds[0],
+            options.samples,
+            options.labels,
+            folder,
+        ):
             print(result, flush=True)
             if not options.quick:
                 _save_few_labels(result | _environment())

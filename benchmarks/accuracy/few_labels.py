@@ -14,17 +14,22 @@ from benchmarks.accuracy.rows import linear, pretrained_for
 from gatewise.training import recipe
 
 LABELS = (100, 500, 1_000, 5_000)
-PRETRAIN_EPOCHS = 3  # of the pretrained model
 MAX_PSEUDO_LABELS = 10_000  # with any recipe: more hardly help a student (docs/log)
 
 
 def few_labels(
-    reviews: Reviews, size: str, seed: int, samples: Iterable[int], label_counts: Iterable[int], folder: Path
+    reviews: Reviews,
+    size: str,
+    epochs: float,
+    seed: int,
+    samples: Iterable[int],
+    label_counts: Iterable[int],
+    folder: Path,
 ) -> Iterator[dict[str, Any]]:
     """One result per sample and number of labels: accuracy of each method on 5,000 test reviews, and gatewise's
-    seconds. size, seed: of the pretrained model.
+    seconds. size, epochs, seed: of the pretrained model.
     """
-    pretrained, _ = pretrained_for(reviews, seed, folder, size, epochs=PRETRAIN_EPOCHS)
+    pretrained, _ = pretrained_for(reviews, seed, folder, size, epochs=epochs)
     for sample in samples:
         for labels in label_counts:
             data = reviews.few(labels, sample)
@@ -46,7 +51,7 @@ def few_labels(
                 "seconds": round(seconds, 1),
                 "pretrained_size": size,
                 "pretrained_seed": seed,
-                "pretrained_epochs": PRETRAIN_EPOCHS,
+                "pretrained_epochs": epochs,
                 "recipe": metadata.recipe,
                 "calibration": metadata.calibration and metadata.calibration.method,
                 "gatewise": evaluated.evaluate(reviews.some_test).accuracy,
