@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -35,10 +34,9 @@ from gatewise.training.gradient_exchange import GradientExchange, StepSum, balan
 from gatewise.training.objective import Scores, correct_rows, loss_of, scores_of
 from gatewise.training.optim import Adam, clipping, gradient_norm, learning_rate_at
 from gatewise.training.training_data import TrainingData
-from gatewise.training.virtual_adversarial import virtual_adversarial_backward, windows
 from gatewise.types import Array
 
-MASKS, WINDOWS = 0xD50, 0x7A7  # separate the draws of masks and of unlabelled texts from others with the same seed
+MASKS = 0xD50  # separates the draws of the masks from others with the same seed
 
 
 class Loop:
@@ -213,25 +211,15 @@ class Loop:
         """Add the gradient of the mean loss of these rows; that loss and the correct predictions."""
         training_data, recipe, rank = self.training_data, self.training_data.recipe, self.communicator.rank
         self.network.dropout.rng = np.random.default_rng([self.seed, MASKS, step, *([rank] if rank else [])])
-        batch = self._batch([training_data.sequences[n] for n in rows])
+        batch = Batch.of([training_data.sequences[n] for n in rows], training_data.architecture)
+        if batch.distinct is not None:
+            self.optimizer.catch_up(TABLE, self.network.with_rows(batch).distinct)
         loss_of_rows = partial(loss_of, training_data, rows=rows)
         if recipe.adversarial:
             logits, loss = adversarial_backward(self.network, batch, loss_of_rows, recipe.adversarial)
         else:
             logits, loss = self.network.backward(batch, loss_of_rows)
-        last = recipe.virtual_adversarial_epochs if training_data.unlabelled else 0
-        if step >= self.steps_per_epoch * (self.epochs - last):
-            rng = np.random.default_rng([self.seed, WINDOWS, step, rank])
-            batch = self._batch(windows(training_data.unlabelled, len(rows), rng))
-            virtual_adversarial_backward(self.network, batch, recipe.adversarial, rng)
         return loss, correct_rows(training_data, logits, rows)
-
-    def _batch(self, sequences: Sequence[Array]) -> Batch:
-        """The sequences as a batch, whose embedding rows make up for their missed steps."""
-        batch = Batch.of(sequences, self.training_data.architecture)
-        if batch.distinct is not None:
-            self.optimizer.catch_up(TABLE, self.network.with_rows(batch).distinct)
-        return batch
 
     def _accuracy(self) -> float | None:
         """Of the epoch so far; None for regression."""

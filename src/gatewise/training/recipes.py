@@ -32,7 +32,6 @@ TEXT_FIELDS = (
         "dropout_embedding",
     ),
     *("student_epochs", "student_weight", "teacher", "max_pseudo_labels", "lsa_components"),
-    "virtual_adversarial_epochs",
     *("ngram_order", "ngram_min_df", "ngram_scaling", "ngram_l2", "max_ngrams"),
 )
 SERIES_FIELDS = ("folds", "max_time_steps", "convolution_features")
@@ -91,9 +90,6 @@ class Recipe:
     """Dropout probability before the dense layer."""
     adversarial: Probability = 0.0
     """Size of the adversarial perturbation relative to the input norm (Miyato et al. 2017). 0: none."""
-    virtual_adversarial_epochs: Number = 0
-    """Last epochs that add the virtual adversarial loss of unlabelled texts (`training.virtual_adversarial`), with a
-    perturbation of size `adversarial`. 0: none."""
     direction_loss: Probability = 0.0
     """Share of the loss that each direction of a bidirectional network has by itself; the rest is that of both."""
 
@@ -185,8 +181,6 @@ class Recipe:
         for name in ("dropout_recurrent", "adversarial"):
             if getattr(self, name) and self.padding == "pre":
                 raise InputError(f"recipe: {name} differs by sequence, and padding 'pre' shares pad steps: use 'none'")
-        if self.virtual_adversarial_epochs and not self.adversarial:
-            raise InputError("recipe: virtual_adversarial_epochs needs a size of the perturbation, adversarial above 0")
         if self.folds == 1:
             raise InputError("recipe: a cross-validation needs at least 2 folds, and 0 is none, not 1")
 
@@ -216,7 +210,7 @@ class Recipe:
     @property
     def uses_unlabelled(self) -> bool:
         """Whether the recipe learns from unlabelled texts."""
-        return self.student_epochs > 0 or self.uses_lsa or self.virtual_adversarial_epochs > 0
+        return self.student_epochs > 0 or self.uses_lsa
 
     @property
     def kernel_precision(self) -> Precision:
@@ -392,8 +386,7 @@ def check_settings(
         raise InputError(f"ngram_scaling 'tfidf' is for classification, not for {task}")
     classifier = pretrained is not None and pretrained.model is not None and pretrained.model.task == "classification"
     mapped, no_ngrams = classifier and task == "classification", recipe.ngram_order == 0
-    probe, lsa, virtual = ("probe_l2",), ("lsa_components",), ("virtual_adversarial_epochs",)
-    unlabelled_fields = ("student_epochs", *lsa, *virtual, *STUDENT_FIELDS)
+    probe, lsa = ("probe_l2",), ("lsa_components",)
     unread: list[tuple[bool, tuple[str, ...], str]] = [
         (kind == "series", TEXT_FIELDS, "is for texts, and these are series"),
         (kind == "text", SERIES_FIELDS, "is for series, and these are texts"),
@@ -404,7 +397,7 @@ def check_settings(
         (recipe.layers == 1 and pretrained is None, ("dropout_layer",), "is between layers, and there is one"),
         (not recipe.bidirectional, ("direction_loss",), "is for two directions, and the network is not bidirectional"),
         (no_ngrams, NGRAM_FIELDS, "is for the n-gram model, and ngram_order is 0"),
-        (not unlabelled, unlabelled_fields, "is for unlabelled texts, and there are none"),
+        (not unlabelled, ("student_epochs", *lsa, *STUDENT_FIELDS), "is for unlabelled texts, and there are none"),
         (recipe.student_epochs == 0, STUDENT_FIELDS, "is for a student, and student_epochs is 0"),
         (no_ngrams, lsa, "needs an n-gram model, and ngram_order is 0"),
         (validation, VALIDATION_FIELDS, "cuts the validation part from the data, and validation data are given"),

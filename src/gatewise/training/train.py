@@ -52,7 +52,7 @@ from gatewise.training.soft_labels import load_soft_labels, predict_soft_labels,
 from gatewise.training.stacking import stacked_predictions
 from gatewise.training.thresholds import Threshold, check_threshold, with_thresholds
 from gatewise.training.tokenization import choose_tokenization
-from gatewise.training.training_data import TrainingData, prepare, with_pseudo_labels, with_unlabelled
+from gatewise.training.training_data import TrainingData, prepare, with_pseudo_labels
 from gatewise.training.transfer import transfer_ngrams, transfer_weights
 from gatewise.types import Array, Task
 
@@ -138,10 +138,7 @@ def train(
     communicator = communicator or Communicator()
     folder = RunFolder.of(out, resume, overwrite, communicator.rank)
     if unlabelled is not None and not recipe.uses_unlabelled:
-        raise InputError(
-            f"recipe {recipe.name} cannot use unlabelled texts: it has no student_epochs, no lsa_components for "
-            "n-grams, and no virtual_adversarial_epochs"
-        )
+        raise InputError(f"recipe {recipe.name} cannot use unlabelled texts (student_epochs, lsa_components)")
     if unlabelled is not None and not isinstance(unlabelled, Unlabelled):
         unlabelled = Unlabelled.of(unlabelled)
     if unlabelled is not None and labelled.task != "classification":
@@ -266,8 +263,7 @@ class _Run:
         return Loop(training_data, network, seed, callback, folder, identity, self.communicator)
 
     def add_unlabelled(self, training_data: TrainingData, unlabelled: Unlabelled) -> TrainingData:
-        """The training data with what the recipe takes from the unlabelled texts: the texts for a virtual adversarial
-        loss, an LSA classifier, a teacher's soft labels.
+        """The training data with what the unlabelled texts give: an LSA classifier, and a teacher's soft labels.
 
         Texts that are among the labelled ones are left out: training texts have their label, and a validation text
         must not be trained on.
@@ -275,8 +271,6 @@ class _Run:
         unlabelled = unlabelled.without(training_data.data)
         self.unlabelled = unlabelled.source
         sequences = [np.asarray(s) for s in training_data.preprocessor.encode_batch(unlabelled.texts)]
-        if training_data.recipe.virtual_adversarial_epochs:
-            training_data = with_unlabelled(training_data, sequences, unlabelled.fingerprint())
         identity = self._identity(training_data) + unlabelled.fingerprint()
         if training_data.recipe.teacher == "stacking":  # which needs the document vector of each text
             sequences = subsampled(sequences)

@@ -51,8 +51,6 @@ class TrainingData:
     """Targets of all rows, with pseudo-labelled rows."""
     pseudo_labelled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Row numbers of the pseudo-labelled texts."""
-    unlabelled: list[Array] = field(default_factory=list)
-    """Encoded unlabelled texts for the virtual adversarial loss, not truncated, without tokens unseen in training."""
     lsa_classifier: NgramModel | None = None
     """What unlabelled texts add to the n-gram model (`gatewise.training.lsa`)."""
     weights: NDArray[np.float32] | None = None
@@ -305,17 +303,6 @@ def with_encoding(training_data: TrainingData, encoding: Encoding, recipe: Recip
         trainable_rows=_trainable_rows(encoding.vocab_size, of_train),
         full_sequences=full_sequences,
     )
-
-
-def with_unlabelled(training_data: TrainingData, sequences: list[Array], fingerprint: str) -> TrainingData:
-    """The training data with encoded unlabelled texts for the virtual adversarial loss. fingerprint: of the texts."""
-    assert training_data.trainable_rows is not None
-    occurs = np.zeros(training_data.architecture.vocab_size, dtype=bool)
-    occurs[training_data.trainable_rows] = True
-    known = [kept for sequence in sequences if len(kept := sequence[occurs[sequence]])]
-    if not known:
-        raise InputError("the unlabelled texts have no token of the training texts")
-    return replace(training_data, unlabelled=known, identity=training_data.identity + fingerprint)
 
 
 def with_pseudo_labels(
