@@ -74,11 +74,12 @@ def fit(
     out: Path | None = None,
     command: str = "",
 ) -> Model:
-    """The model of a recipe on the reviews, the snippets and the sentences. texts: without labels."""
+    """The model of a recipe on reviews, snippets and sentences, without a student. texts: without labels."""
     training, validation = parts(reviews, snippets, seed)
     return gw.train(
         training,
         recipe=recipe,
+        student_epochs=0,
         pretrained=pretrained,
         unlabelled=texts,
         validation=validation,
