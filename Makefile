@@ -62,9 +62,9 @@ bundled: .venv/dev.stamp
 	$(BIN)/gatewise compress models/best -o $(BUNDLED) --vocab-size $(VOCAB_SIZE) --max-ngrams $(MAX_NGRAMS) --data $(DATA)
 	$(BIN)/python -m benchmarks.checklist $(BUNDLED) --save
 
-# docs/page.png: a screenshot of the served page with MODEL, taken by chromium.
+# docs/page.png: a screenshot of the served page with the bundled model, taken by chromium.
 screenshot: .venv/dev.stamp
-	$(BIN)/python tools/screenshot.py $(MODEL)
+	$(BIN)/python tools/screenshot.py $(BUNDLED)
 
 # build/screenshots: every state of the page at three widths in both themes, with an index.html.
 screenshots: .venv/dev.stamp
