@@ -51,7 +51,7 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Train the bundled model on the IMDB archive DATA (three hours; docs/accuracy.md). Measure it on the test half
+# Train the bundled model on the IMDB archive DATA (3.6 hours on one thread; docs/accuracy.md). Measure it on the test half
 # before and after compression, and on sentences made from templates.
 BUNDLED := src/gatewise/model/bundled/sentiment
 VOCAB_SIZE := 12002

@@ -4,8 +4,8 @@
 
 For each fold, a model is trained as `python -m tools.bundled` does, without the snippets of the fold, and predicts
 them. The predictions of a fold are kept: a later run continues with the folds that are missing. Prints accuracy,
-calibration error and loss per fold and of all folds, also of the snippets with a negation alone. A calibration error
-stands beside those that right probabilities have on so few snippets.
+calibration error and loss per fold and of all folds, also of the snippets with a negation alone. Beside the calibration
+error stand those of labels that are drawn with the model's own probabilities: on few snippets they are not 0 either.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def evaluation(probabilities: Array, labels: NDArray[np.int64]) -> Evaluation:
     return Evaluation.of(np.log(probabilities), labels, ("negative", "positive"), "snippets")
 
 
-def calibration_errors(probabilities: Array, draws: int = DRAWS) -> Array:
-    """Calibration errors (draws,) of labels that are drawn with these probabilities (n, 2)."""
+def calibration_errors(probabilities: Array) -> Array:
+    """Calibration errors (DRAWS,) of labels that are drawn with these probabilities (n, 2)."""
     rng = np.random.default_rng(0)
-    labels = (rng.random((draws, len(probabilities))) < probabilities[:, 1]).astype(np.int64)
+    labels = (rng.random((DRAWS, len(probabilities))) < probabilities[:, 1]).astype(np.int64)
     return np.array([evaluation(probabilities, drawn).calibration_error for drawn in labels])
 
 
@@ -53,7 +53,7 @@ def report(title: str, snippets: Labelled, probabilities: Array) -> None:
         low, high = np.quantile(calibration_errors(probabilities[rows]), (0.05, 0.95))
         print(
             f"{title}: {found.n:,} {name}: accuracy {found.accuracy:.4f}, loss {found.loss:.4f}, calibration error "
-            f"{found.calibration_error:.4f} (right probabilities: {low:.4f} to {high:.4f} in 90% of draws)",
+            f"{found.calibration_error:.4f} (of drawn labels: {low:.4f} to {high:.4f} in 90% of draws)",
             flush=True,
         )
 
@@ -73,7 +73,9 @@ def main() -> None:
     for fold in options.folds:
         file = options.predictions / f"{options.recipe}-{fold}.npy"
         unseen = snippets.take(rows[fold])
-        if not file.exists():
+        if file.exists():
+            print(f"fold {fold}: predictions of {file}, no training", flush=True)
+        else:
             seen = snippets.take(np.setdiff1d(np.arange(len(snippets)), rows[fold]))
             model = fit(reviews, seen, texts, options.pretrained, recipe=options.recipe)
             np.save(file, model.predict_proba(list(unseen.inputs)))

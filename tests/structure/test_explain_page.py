@@ -15,7 +15,7 @@ ROW = re.compile(r"^\| `([a-z-]+)`(?: \(.*?\))? \| (\S+) \| (\S+) \| (\S+) \| (.
 
 
 def test_the_example_has_the_figures_of_the_bundled_model() -> None:
-    """Numbers may differ by one unit of the last digit: instruction sets round differently."""
+    """Numbers may differ by two units of the last digit: instruction sets round differently."""
     model = gw.load()
     assert f'gatewise explain "{TEXT}"' in PAGE
     probability = float(model.predict_proba(TEXT)[0, 1])
