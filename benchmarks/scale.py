@@ -14,7 +14,7 @@ each takes
     rows         (N - 1) (2 L + (8 + 4 D) r(b) / W)              the gradients of r(b) embedding rows of dimension D;
                  (N - 1) (3 L + (8 r(b) + 8 V D / N) / W)        where N r(b) >= 2 V, those of all V rows as one sum
 
-L: seconds of a message, which gloo takes on one machine and the network adds; W: bytes per second of the network or of
+L: seconds per message, which gloo takes on one machine and the network adds; W: bytes per second of the network or of
 gloo, whichever are fewer; r(b) = k b^g, fitted to the rows that were read, at most V.
 """
 
@@ -35,7 +35,7 @@ PAGE = "docs/scale.md"
 _TABLE = re.compile(r"(<!-- benchmarks: ([a-z-]+) -->)\n.*?(<!-- end -->)", re.DOTALL)
 _NONE = "Not measured yet: run `python -m benchmarks.data_parallel`."
 WORKERS = (2, 8, 64, 1000)
-NETWORKS = {"10 Gbit/s": (1.25e9, 30e-6), "100 Gbit/s": (12.5e9, 10e-6)}  # bytes per second, seconds of a message
+NETWORKS = {"10 Gbit/s": (1.25e9, 30e-6), "100 Gbit/s": (12.5e9, 10e-6)}  # bytes per second, seconds per message
 NAMES = {
     "tutorial": "tutorial (LSTM 100, 32 texts)",
     "finetune": "fine-tuning (2 x 512 units, 32 texts)",
@@ -45,7 +45,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Network:
-    """latency: seconds of a message; bandwidth: bytes per second."""
+    """latency: seconds per message; bandwidth: bytes per second."""
 
     latency: float
     bandwidth: float
@@ -135,7 +135,7 @@ def measured(results: Mapping[str, Any]) -> str:
             f"| {100 * case['speedup'] / 2:.0f}% | {1e3 * two['exchange']:.1f} ms | {1e3 * modelled:.1f} ms |"
         )
     where = f"{results['when'][:10]}, {results['machine']['processor']}, {results['machine']['cores']} cores"
-    speed = f"{1e6 * network.latency:.0f} µs a message, {network.bandwidth / 1e9:.1f} GB/s"
+    speed = f"{1e6 * network.latency:.0f} µs per message, {network.bandwidth / 1e9:.1f} GB/s"
     return "\n".join([*lines, "", f"{where}. gloo on this machine: {speed}."])
 
 

@@ -57,7 +57,7 @@ def test_the_page() -> None:
     page = marked.format("data-parallel") + marked.format("many-machines")
     text = rendered(page, RESULTS)
     assert "| tutorial (LSTM 100, 32 texts) | 100.0 ms | 70.0 ms | 1.50x | 75% | 10.0 ms |" in text
-    assert "gloo on this machine: 50 µs a message, 4.0 GB/s." in text
+    assert "gloo on this machine: 50 µs per message, 4.0 GB/s." in text
     assert "10 Gbit/s" in text
     assert "old" not in text
     assert rendered(page, None).count("Not measured yet") == 2

@@ -51,7 +51,7 @@ def _attack(target: str, promise: str, method: str = "", full: int = 50) -> Atta
     return Attack(
         f"fuzz-{target}",
         promise,
-        f"fuzzing guided by coverage, {RUNS:,} executions a try{method}",
+        f"fuzzing guided by coverage, {RUNS:,} executions per try{method}",
         0,  # tests/trust/test_fuzzing.py has the short form, without atheris
         full,
         partial(_fuzz, target=target),
