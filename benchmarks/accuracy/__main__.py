@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.accuracy.ablation import ABLATIONS
 from benchmarks.accuracy.data import Reviews
-from benchmarks.accuracy.few_labels import LABELS, few_labels
+from benchmarks.accuracy.few_labels import LABELS, PRETRAINED, few_labels
 from benchmarks.accuracy.rows import BASELINES, ROWS
 from benchmarks.machine import machine, now, revision
 from gatewise.kernels.threads import threads
@@ -93,10 +93,9 @@ def _save_row(name: str, seed: int, figures: dict[str, Any]) -> None:
 
 
 def _save_few_labels(figures: dict[str, Any]) -> None:
-    """Add the figures, in place of those of the same labels and sample."""
-    results = _results()
-    key = figures["labels"], figures["sample"]
-    others = [row for row in results.get("few_labels", []) if (row["labels"], row["sample"]) != key]
+    """Add the figures, in place of those of the same labels, sample and pretrained model."""
+    results, key = _results(), ("labels", "sample", *PRETRAINED)
+    others = [row for row in results.get("few_labels", []) if any(row[name] != figures[name] for name in key)]
     results["few_labels"] = [*others, figures]
     _write(results)
 

@@ -14,6 +14,7 @@ from benchmarks.accuracy.rows import linear, pretrained_for
 from gatewise.training import recipe
 
 LABELS = (100, 500, 1_000, 5_000)
+PRETRAINED = ("pretrained_size", "pretrained_epochs", "pretrained_seed")  # what a figure is comparable within
 MAX_PSEUDO_LABELS = 10_000  # with any recipe: more hardly help a student (docs/log)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.accuracy.ablation import ABLATIONS
+from benchmarks.accuracy.few_labels import PRETRAINED
 from benchmarks.accuracy.rows import ROWS
 from benchmarks.tables import RESULTS as FOLDER
 from benchmarks.tables import write_pages
@@ -111,15 +112,21 @@ def _few_labels(results: Results) -> str:
     if not found:
         return "Not measured yet: `python -m benchmarks.accuracy --few-labels` does it."
     lines = [
-        "| labels | samples | gatewise | TF-IDF (1,2) | NB (1,3) | gain over the better baseline | seconds, median |"
+        "| labels | pretrained model | samples | gatewise | TF-IDF (1,2) | NB (1,3) | gain over the better baseline "
+        "| seconds, median |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|",
     ]
-    lines.append("|---:|---:|---:|---:|---:|---:|---:|")
-    for labels in sorted({one["labels"] for one in found}):
-        some = [one for one in found if one["labels"] == labels]
+    key = "labels", *PRETRAINED
+    for one in sorted({tuple(one[name] for name in key) for one in found}):
+        some = [row for row in found if tuple(row[name] for name in key) == one]
+        labels, size, epochs, seed = one
+        start = f"`{size}`, {epochs:g} epochs, seed {seed}"
         ours, tfidf, nb = (statistics.mean(one[kind] for one in some) for kind in ("gatewise", "tfidf", "nb"))
         seconds = statistics.median(one["seconds"] for one in some)
         ahead = f"{100 * (ours - max(tfidf, nb)):+.1f} points"
-        lines.append(f"| {labels:,} | {len(some)} | {ours:.4f} | {tfidf:.4f} | {nb:.4f} | {ahead} | {seconds:.0f} |")
+        lines.append(
+            f"| {labels:,} | {start} | {len(some)} | {ours:.4f} | {tfidf:.4f} | {nb:.4f} | {ahead} | {seconds:.0f} |"
+        )
     return "\n".join(lines)
 
 

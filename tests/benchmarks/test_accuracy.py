@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 import gatewise as gw
+from benchmarks.accuracy import __main__ as program
 from benchmarks.accuracy import tables
 from benchmarks.accuracy.ablation import ABLATIONS
 from benchmarks.accuracy.data import Reviews
@@ -93,17 +94,31 @@ def test_tables_render_the_results() -> None:
         {"labels": 100, "sample": k, "gatewise": 0.8, "tfidf": 0.7, "nb": 0.6 + k / 10, "seconds": 9.0, **at}
         for k, at in enumerate((where, other))
     ]
+    few = [one | {"pretrained_size": "large", "pretrained_epochs": 2, "pretrained_seed": 0} for one in few]
+    few += [few[0] | {"pretrained_size": "small", "gatewise": 0.7}]
     results = {"rows": {"fast": seeds}, "few_labels": few}
     page = "".join(f"<!-- accuracy: {name} -->\n<!-- end -->\n" for name in ("rows", "few-labels", "environment"))
     found = tables.rendered(page, results)
     assert (
         "| `fast` | recipe `fast`, the default: LSTM and n-gram model | 0.9100 (0.9000, 0.9200) |  |  | 1.5 |" in found
     )
-    assert "| 100 | 2 | 0.8000 | 0.7000 | 0.6500 | +10.0 points | 9 |" in found
+    assert "| 100 | `large`, 2 epochs, seed 0 | 2 | 0.8000 | 0.7000 | 0.6500 | +10.0 points | 9 |" in found
+    assert "| 100 | `small`, 2 epochs, seed 0 | 1 | 0.7000 | 0.7000 | 0.6000 | +0.0 points | 9 |" in found
     assert "\np, 2 cores; q, 1 core; 2026-01-02; numpy 1.\n" in found
     assert "| `best` |" in found
     assert "not measured yet" in found
     assert tables.rendered(found, results) == found
+
+
+def test_few_labels_from_another_pretrained_model_are_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "RESULTS", tmp_path / "accuracy.json")
+    one = {"labels": 100, "sample": 0, "pretrained_size": "large", "pretrained_epochs": 2, "pretrained_seed": 0}
+    kept = [one | {"gatewise": 0.9}, one | {"pretrained_epochs": 3, "gatewise": 0.91}]
+    for figures in (one | {"gatewise": 0.8}, kept[1], kept[0]):
+        program._save_few_labels(figures)
+    assert sorted(program._results()["few_labels"], key=str) == sorted(kept, key=str)
 
 
 def test_minutes_on_different_threads_are_listed_by_seed() -> None:
