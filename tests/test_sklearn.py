@@ -197,6 +197,8 @@ def test_groups_stay_together_and_cross_validation_takes_them() -> None:
     assert scores.shape == (2,)
     model = clone(SMALL).set_params(epochs=1).fit(DATA.inputs, NAMES, groups=groups)
     assert model.model_.metadata.n_validation % 6 == 0
+    with pytest.raises(ValueError, match="groups are for a split by group, and this one is by row"):
+        clone(SMALL).set_params(epochs=1, validation_by="row").fit(DATA.inputs, NAMES, groups=groups)
 
 
 def test_labels_that_the_model_does_not_know_are_wrong_in_the_score() -> None:

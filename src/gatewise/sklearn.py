@@ -88,7 +88,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         `gatewise.train`.
         """
         changes = {name: getattr(self, name) for name in _RECIPE_FIELDS if getattr(self, name) is not None}
-        self._check_parameters(changes)
+        recipe = self._recipe(changes)
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         rows = self._rows(X, reset=True)
@@ -98,7 +98,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         weight = self._weights(labels, sample_weight)
         data = _labelled(rows, labels, weight, groups)
         options = self._options() | {"recipe": self.recipe, "seed": self._seed()} | changes
-        check_groups(groups is not None, validation is not None, data.kind)
+        check_groups(groups is not None, validation is not None, data.kind, recipe)
         if validation is not None:
             options["validation"] = self._validation(validation, data)
         if self.warm_start and hasattr(self, "model_"):
@@ -112,9 +112,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = self.model_.metadata.epochs
         return self
 
-    def _check_parameters(self, changes: dict[str, Any]) -> None:
+    def _recipe(self, changes: dict[str, Any]) -> Recipe:
+        """The recipe with the parameters that are set. Raises InputError for values that it cannot take."""
         start = self.recipe or next(iter(RECIPES))
-        _ = changed(start, **changes) if isinstance(start, Recipe) else named(start, **changes)
+        return changed(start, **changes) if isinstance(start, Recipe) else named(start, **changes)
 
     def _options(self) -> dict[str, Any]:
         """Parameters that are arguments of `gatewise.train`."""

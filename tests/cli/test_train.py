@@ -220,6 +220,10 @@ def test_weights_threshold_split_and_validation(run: Run, reviews_csv: Path, tmp
         refused = run("train", *columns(reviews_csv), "-o", tmp_path / "n", *SMALL, "--validation", held, *option)
         assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
         assert "validation part from the data, and validation data are given" in refused.stderr
+    for command in ("train", "tune"):
+        refused = run(command, *columns(reviews_csv), "--group", "sentiment", "--set", "validation_by=row")
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+        assert "groups are for a split by group, and this one is by row" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,20 @@ def test_equal_texts_with_different_labels() -> None:
     assert different_labels(Labelled.of(["a", "a"], [0.5, 1.5], task="regression")) == ""
 
 
+def test_rows_are_numbered_as_given_and_validation_rows_do_not_count() -> None:
+    data = made_reviews(60, 3)
+    texts, labels, weights = list(data.inputs), data.labels.copy(), np.ones(60)
+    texts[50], labels[50], weights[:30] = texts[40], 1 - labels[40], 0
+    assert messages(texts, labels, sample_weight=weights) == [
+        "30 rows are few: below 50, accuracy and probabilities are rough estimates",
+        "2 rows are equal texts with different labels, 1 different text; the first are rows 41 and 51",
+    ]
+    few, others = made_reviews(40, 5), made_reviews(40, 6)
+    assert messages(few, validation=others) == [
+        "40 rows are few: below 50, accuracy and probabilities are rough estimates"
+    ]
+
+
 @pytest.mark.parametrize(("rare", "warns"), [(1, True), (5, True), (6, False)])
 def test_imbalance(rare: int, warns: bool) -> None:
     labels = ["often"] * 100 + ["rare"] * rare + ["other"] * 50

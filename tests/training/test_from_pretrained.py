@@ -257,3 +257,11 @@ def test_what_is_no_pretrained_model() -> None:
     with pytest.raises(InputError, match="pretrained must be a model, its folder or 'bundled', not int"):
         train(made_reviews(60, 3), pretrained=3)  # type: ignore[arg-type]
     assert Pretrained.of("bundled").summary.startswith("the bundled model (best; negative, positive): IMDB reviews")
+
+
+def test_soft_labelled_rows_have_a_weight_where_validation_rows_have_one(pretrained: PretrainedLM) -> None:
+    held = made_reviews(20, 9)
+    held = replace(held, sample_weight=np.arange(1.0, 21.0))
+    more = [str(text) for text in made_reviews(40, 10).inputs]
+    model = train(made_reviews(60, 8), validation=held, unlabelled=more, pretrained=pretrained, **OPTIONS)
+    assert model.metadata.n_validation == 20

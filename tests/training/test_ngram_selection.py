@@ -10,6 +10,7 @@ import pytest
 from gatewise.training import ngram_selection, recipe
 from gatewise.training.ensemble import fit_network_weight
 from gatewise.training.ngram_selection import select_ngrams
+from gatewise.training.ngrams import NgramFeatures, keep_most_influential
 from gatewise.training.training_data import TrainingData, prepare
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
@@ -106,3 +107,31 @@ def test_a_useless_network_gets_no_weight() -> None:
     opposed = fit_network_weight(-truth, 0.3 * truth, targets)
     assert opposed.network == 0
     assert fit_network_weight(truth, noise, targets).network > 0.2
+
+
+@pytest.mark.parametrize("scaling", ["nb", "tfidf"])
+def test_candidates_are_measured_with_the_n_grams_that_are_kept(scaling: str) -> None:
+    """Held-out logits are those of pruned models: with as few n-grams they are worse."""
+    losses = {}
+    for most in (0, 5):
+        data = prepared()
+        data = replace(data, recipe=replace(data.recipe, max_ngrams=most))
+        candidates = ngram_selection.compare_ngrams(data)
+        assert candidates is not None
+        losses[most] = next(one.loss for one in candidates.found if one.scaling == scaling)
+        found = select_ngrams(data, Recorder())
+        assert found is not None
+        assert not most or len(found.model.ngrams) == most
+    assert losses[5] > losses[0] + 0.01
+
+
+def test_features_predict_with_some_of_their_n_grams() -> None:
+    data = prepared()
+    sequences, rows = data.full_sequences, np.arange(len(data.labels))
+    features = NgramFeatures.of(sequences, 2, 2)
+    targets = data.labels[:, None].astype(np.float64)
+    for scaling in ("nb", "tfidf"):
+        model = features.fit(rows, targets, np.ones(len(rows)), scaling, l2=4.0)  # type: ignore[arg-type]
+        pruned = keep_most_influential(model, features, 20)
+        assert len(pruned.ngrams) == 20
+        np.testing.assert_allclose(features.logits(pruned, rows), pruned.logits(sequences), atol=1e-5)

@@ -129,6 +129,8 @@ def test_minutes_choose_the_size() -> None:
         pretrain_recipe("small", minutes=3, epochs=1)
     with pytest.raises(InputError, match="minutes or epochs"):
         PretrainRecipe("x", 4, 4)
+    with pytest.raises(InputError, match="minutes is for a size; a PretrainRecipe has minutes of its own"):
+        pretrain(["a b"], recipe=RECIPE, minutes=1)
 
 
 def test_unusable_texts_are_refused() -> None:

@@ -34,6 +34,8 @@ def classifier() -> Model:
         ("best", {"teacher": "stacking"}, UNLABELLED, "teacher is for a student, and student_epochs is 0"),
         ("best", {"max_pseudo_labels": 9}, UNLABELLED, "max_pseudo_labels is for a student"),
         ("finetune", {"ngram_order": 0, "lsa_components": 9}, UNLABELLED, "lsa_components needs an n-gram model"),
+        ("finetune", {"ngram_order": 0, "teacher": "stacking"}, UNLABELLED, "teacher 'stacking' needs n-grams and lsa"),
+        ("finetune", {"ngram_scaling": "tfidf"}, UNLABELLED, "'tfidf' is for training without unlabelled texts"),
         ("fast", {"ngram_order": 0, "ngram_min_df": 5}, {}, "ngram_min_df is for the n-gram model"),
         ("fast", {"ngram_order": 0, "ngram_l2": 5.0}, {}, "ngram_l2 is for the n-gram model"),
         ("fast", {"ngram_order": 0, "ngram_scaling": "nb"}, {}, "ngram_scaling is for the n-gram model"),
@@ -64,12 +66,14 @@ def test_what_a_recipe_says_itself_is_never_refused(name: str, given: dict[str, 
     check_settings(replace(RECIPES[name], name="mine", probe_l2=3.0, ngram_l2=7.0), None, **given)
 
 
-def test_a_probe_is_for_language_models_alone(classifier: Model) -> None:
+def test_what_a_pretrained_classifier_replaces(classifier: Model) -> None:
     """The dense layer of a classifier is mapped to the new classes; there is no probe."""
     start = Pretrained.of(classifier)
     with pytest.raises(InputError, match="probe_l2 is for language models"):
         check_settings(recipe("finetune", probe_l2=2.0), "text", "classification", pretrained=start)
     check_settings(recipe("few-shot"), "text", "classification", pretrained=start)
+    with pytest.raises(InputError, match="'tfidf' cannot be added to the n-gram model of the pretrained classifier"):
+        check_settings(recipe("finetune", ngram_scaling="tfidf"), "text", "classification", pretrained=start)
     check_settings(recipe("finetune", probe_l2=2.0), "text", "regression", pretrained=start)
 
 
@@ -86,10 +90,10 @@ def test_a_vocab_size_that_is_set_is_not_replaced(classifier: Model) -> None:
 
 def test_groups_with_validation_data_are_refused_for_texts() -> None:
     with pytest.raises(InputError, match="groups cut the validation part"):
-        check_groups(True, True, "text")
-    check_groups(True, False, "text")
-    check_groups(False, True, "text")
-    check_groups(True, True, "series")
+        check_groups(True, True, "text", recipe("fast"))
+    check_groups(True, False, "text", recipe("fast"))
+    check_groups(False, True, "text", recipe("fast"))
+    check_groups(True, True, "series", recipe("fast"))
 
 
 def test_training_checks_its_settings() -> None:

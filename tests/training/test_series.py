@@ -11,7 +11,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.data import Labelled
-from gatewise.training import Callback, recipe
+from gatewise.training import Callback, convolutions, recipe, series_ensemble, training_data
 from gatewise.training.ensemble import fit_network_weight
 from gatewise.training.training_data import plan_series, prepare
 from tests.training.callbacks import Recorder
@@ -107,6 +107,19 @@ def test_epochs_follow_from_the_amount_of_data() -> None:
     kept, folds = plan_series(recipe("series", epochs=3), [1000] * 5000, 4000, own_validation=False)
     assert (kept.epochs, folds) == (3, 0)
     assert plan_series(series, [50] * 20, 16, own_validation=True)[1] == 0
+
+
+def test_more_rows_than_the_convolutions_hold_out_are_not_cross_validated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than MOST_ROWS rows the convolutions hold out one fold, so the network has one validation part too."""
+    for module in (convolutions, series_ensemble, training_data):
+        monkeypatch.setattr(module, "MOST_ROWS", 50)
+    assert plan_series(recipe("series"), [10] * 51, 41, own_validation=False)[1] == 0
+    assert plan_series(recipe("series", convolution_features=0), [10] * 51, 41, own_validation=False)[1] == 5
+    rows, labels = two_channels(60, 3)
+    found = gw.train(rows, labels, **TINY)
+    assert found.metadata.validation.startswith("20% of the training data")
+    test, truth = two_channels(60, 4)
+    assert found.evaluate(Labelled.of(test, truth)).accuracy > 0.85
 
 
 def test_validation_data_of_their_own_are_not_trained_on() -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -64,7 +65,18 @@ def test_mlflow_has_parameters_and_metrics(tmp_path: Path, monkeypatch: pytest.M
     assert run.data.params["recipe" if "recipe" in run.data.params else "name"] == "fast"
     history = [json.loads(line) for line in model.history.splitlines()]
     assert run.data.metrics["val_loss"] == pytest.approx(history[-1]["val_loss"], rel=1e-6)
-    assert run.data.metrics["final_loss"] == pytest.approx(model.metadata.evaluations[0].loss)
+    assert run.data.metrics["final_loss"] == pytest.approx(model.metadata.evaluations[-1].loss)
+
+
+def test_mlflow_has_the_whole_model_and_each_of_two_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = MagicMock(active_run=lambda: None)
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    callback = MLflowCallback()
+    for _ in range(2):
+        model = gw.train(made_reviews(80, 0), callbacks=callback, **SMALL | {"ngram_order": 1})
+        first, last = model.metadata.evaluations
+        assert mlflow.log_metrics.call_args.args[0]["final_loss"] == last.loss != first.loss
+    assert mlflow.log_params.call_count == mlflow.start_run.call_count == mlflow.end_run.call_count == 2
 
 
 @pytest.mark.parametrize(

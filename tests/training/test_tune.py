@@ -79,24 +79,18 @@ def test_a_search_is_that_of_its_rows_groups_weights_and_times(tmp_path: Path) -
     rows = [f"a {'good' if k % 2 else 'bad'} film {k}" for k in range(n)]
     labels = ["yes" if k % 2 else "no" for k in range(n)]
 
-    def run(number: int, **changes: Any) -> None:
-        given = {
-            "groups": groups,
-            "sample_weight": weights,
-            "times": times,
-            "split": "time",
-            **FIXED,
-            "epochs": 1,
-            **changes,
-        }
+    def run(number: int, by_group: bool, **changes: Any) -> None:
+        given: dict[str, Any] = {"sample_weight": weights, **FIXED, "epochs": 1}
+        given |= {"groups": groups} if by_group else {"times": times, "split": "time"}
+        given |= changes
         tune(rows, labels, trials=1, search={"units": [2, 3]}, recipe="fast", storage=tmp_path / f"{number}", **given)
 
     for number, (name, array) in enumerate({"groups": groups, "sample_weight": weights, "times": times}.items()):
-        run(number)
+        run(number, name == "groups")
         other = array.copy()
         other[n // 2] += 1
         with pytest.raises(InputError, match="trials of another search"):
-            run(number, **{name: other})
+            run(number, name == "groups", **{name: other})
 
 
 @pytest.mark.parametrize("content", [b"no journal\n", b'{"op_code": 99}\n', b"[]\n" * 3, b"\xff\xfe\n{}\n"])
@@ -211,3 +205,20 @@ def test_without_optuna_the_message_names_the_extra(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtra, match=r"pip install 'gatewise\[tune\]'"):
         search()
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_the_loss_is_that_of_the_whole_model(task: Any) -> None:
+    """Also where no calibration is reported: for numbers, and below 100 validation rows."""
+    data = made_reviews(60, 3)
+    labels = data.labels * 10.0 if task == "regression" else [data.classes[k] for k in data.labels]
+    model = gw.train(data.inputs, labels, task=task, recipe="fast", **FIXED | {"ngram_order": 1, "ngram_min_df": 1})
+    assert model.metadata.calibration is None
+    first, last = model.metadata.evaluations
+    assert last.data == "validation set, used to fit the ensemble weights"
+    assert validation_loss(model) == last.loss != first.loss
+
+
+def test_groups_that_nothing_reads_are_refused() -> None:
+    with pytest.raises(InputError, match="groups are for a split by group, and this one is by row"):
+        tune(made_reviews(60, 1).inputs, made_reviews(60, 1).labels, groups=np.arange(60) // 2, split="row", trials=1)

@@ -74,7 +74,10 @@ def test_what_only_validation_data_have_is_not_learnt() -> None:
 def test_validation_data_that_do_not_fit_are_refused() -> None:
     data = made_reviews(60, 5)
     for wrong, message in (
-        (Labelled.of(["a b"], ["neutral"]), "the training data has no class 'neutral'"),
+        (
+            Labelled.of(["a b"], ["neutral"]),
+            "training data has no class 'neutral'; its classes are 'negative', 'positive'",
+        ),
         (Labelled.of(["a b"], [1.5], task="regression"), "text for regression"),
         (Labelled.of([np.zeros(4)], ["negative"]), "series for classification"),
         (["a"], r"\(inputs, labels\)"),
@@ -124,3 +127,19 @@ def test_a_validation_fraction_that_is_set_replaces_the_folds_of_series() -> Non
     assert recipe("series", validation_fraction=0.3, folds=3).folds == 3
     with pytest.raises(InputError, match="at least 2 folds"):
         recipe("series", folds=1)
+
+
+@pytest.mark.parametrize("options", [{"split": "row"}, {"recipe": "tutorial"}, {"split": "time", "times": range(60)}])
+def test_groups_that_nothing_reads_are_refused(options: dict[str, Any]) -> None:
+    data = made_reviews(60, 7)
+    with pytest.raises(InputError, match=r"groups are for a split by group, and this one is by (row|time)"):
+        gw.train(data.inputs, data.labels, groups=np.arange(60) // 2, **options)
+
+
+@pytest.mark.parametrize("dtypes", [(float, int), (int, float)])
+def test_validation_labels_may_be_the_same_numbers_in_another_dtype(dtypes: tuple[type, type]) -> None:
+    """pandas makes whole numbers floats as soon as one is missing."""
+    data, held = made_reviews(60, 7), made_reviews(30, 8)
+    train_labels, labels = data.labels.astype(dtypes[0]), held.labels.astype(dtypes[1])
+    model = gw.train(data.inputs, train_labels, validation=(held.inputs, labels), **SMALL)
+    assert model.metadata.n_validation == 30

@@ -102,6 +102,17 @@ def test_a_weight_per_class_decides_by_its_cost() -> None:
     assert model.thresholds == pytest.approx((0.1 if rare else 0.9,))
 
 
+@pytest.mark.parametrize("options", [{"class_weight": {"rare": 9.0}}, {"threshold": 0.02}])
+def test_the_card_has_the_scores_with_the_thresholds(options: dict[str, Any]) -> None:
+    data, validation = made_rare(300, 15), made_rare(200, 16)
+    model = train(data, validation=validation, **options, **SMALL | {"ngram_scaling": "nb"})
+    last, measured = model.metadata.evaluations[-1], model.evaluate(validation)
+    assert last.data == "validation set, with its thresholds"
+    assert last.accuracy == pytest.approx(measured.accuracy)
+    assert last.accuracy != model.metadata.evaluations[-2].accuracy
+    assert last.scores["macro F1"] == pytest.approx(measured.scores["macro F1"])
+
+
 def test_thresholds_are_saved(tmp_path: Path) -> None:
     data = made_rare(400, 5)
     model = train(data, threshold="f1", out=tmp_path / "m", **SMALL)

@@ -202,7 +202,6 @@ def train(
         match_pretrained(chosen, start)
     folder = None if out is None else RunFolder.of(out, resume, overwrite, communicator.rank)
     splits = read_source(sources, data, table.listing_in(skip_bad_rows, communicator.rank))
-    check_groups(bool(group), validation is not None, splits.train.kind)
     if splits.test is not None and source != "imdb":  # of IMDB, docs/accuracy.md says how many
         warn_about_overlap(splits.train, splits.test, "test")
     held_out = None
@@ -215,6 +214,7 @@ def train(
         changes.pop("dropout_embedding", None)
     # The default depends on the kind of the data and on the number of rows.
     chosen = named(recipe or default_recipe(len(splits.train), pretrained is not None, splits.train.kind), **changes)
+    check_groups(bool(group), validation is not None, splits.train.kind, chosen)
     target = Path(out) if out is not None else Path("models", f"{_stem(source)}-{chosen.name}")
     folder = folder or RunFolder.of(target, resume, overwrite, communicator.rank)
     more = None

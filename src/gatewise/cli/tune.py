@@ -95,7 +95,10 @@ def tune(
     gatewise tune reviews.csv --search learning_rate=0.001..0.01 --search units=32,64,128
     gatewise tune reviews.csv --storage trials.jsonl        continues; also from a second terminal
     """
+    from gatewise.training import default_recipe
+    from gatewise.training import recipe as named
     from gatewise.training import tune as run
+    from gatewise.training.recipes import check_groups
 
     table = TableOptions(
         text, label, task, label_separator, weight, group, time, id, series, delimiter, skip_bad_rows, layout
@@ -105,6 +108,9 @@ def tune(
         changes.setdefault("validation_by", "time")
     space = parsed_search(search or [])
     splits = read_source(sources, data, table)
+    kind = splits.train.kind
+    base = named(name or default_recipe(len(splits.train), pretrained is not None, kind), **changes)
+    check_groups(bool(group), False, kind, base)
     shown_options = {**vars(table), "data": data, "pretrained": pretrained, "seed": seed or None}
     result = run(
         splits.train,
@@ -134,7 +140,7 @@ def tune(
     for trial in complete[:_SHOWN]:
         print(f"  {_line(trial)}")
     if result.model is not None:
-        print(f"saved to {quote(out, 200)}: {result.model.metadata.evaluations[0].figures} on the validation part")
+        print(f"saved to {quote(out, 200)}: {result.model.metadata.evaluations[-1].figures} on the validation part")
     print(f"\nnext:\n  {f'gatewise evaluate {out} TEST' if out else again}")
 
 

@@ -194,10 +194,11 @@ class Labelled:
             time=self.time[which] if self.time.size else self.time,
         )
 
-    def labels_among(self, classes: Sequence[str]) -> NDArray[Any]:
+    def labels_among(self, classes: Sequence[str], owner: str = "the model") -> NDArray[Any]:
         """The labels as indices into the `classes` of a model, (n,) or columns of (n, K). For regression the numbers,
         in the order of `classes` where the data has the same names, else in its own. A class 1.0 of the data is the
-        class 1 of a model. Raises InputError for a class that it lacks, and for another number of numbers.
+        class 1 of a model. owner: of the classes, for the message. Raises InputError for a class that it lacks, and for
+        another number of numbers.
         """
         if self.task == "regression":
             if len(classes) != len(self.classes):
@@ -205,7 +206,7 @@ class Labelled:
             if set(classes) != set(self.classes):
                 return self.labels
             return np.asarray(self.labels[:, [self.classes.index(name) for name in classes]])
-        place = np.array([_place(name, classes) for name in self.classes], dtype=np.int64)
+        place = np.array([_place(name, classes, owner) for name in self.classes], dtype=np.int64)
         if self.task == "classification":
             return np.asarray(place[self.labels])
         out = np.zeros((len(self), len(classes)), dtype=self.labels.dtype)
@@ -238,14 +239,14 @@ class Labelled:
         return digest.hexdigest()
 
 
-def _place(name: str, classes: Sequence[str]) -> int:
+def _place(name: str, classes: Sequence[str], owner: str) -> int:
     """The index of the class of that name, else of the only one that is the same number."""
     if name in classes:
         return classes.index(name)
     number = number_of(name)
     equal = [place for place, one in enumerate(classes) if number is not None and number_of(one) == number]
     if len(equal) != 1:
-        raise InputError(f"the model has no class {quote(name)}; its classes are {', '.join(map(quote, classes))}")
+        raise InputError(f"{owner} has no class {quote(name)}; its classes are {', '.join(map(quote, classes))}")
     return equal[0]
 
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.data import Labelled
 from gatewise.errors import DataWarning, counted, quote
@@ -23,10 +24,12 @@ IMBALANCE = 20  # rows of the largest class per row of the smallest
 MANY_CHARACTERS = 10  # of a text that ought to have more than one token
 
 
-def warn_about_data(training_data: TrainingData) -> None:
-    """A DataWarning for each finding in the data of a run."""
+def warn_about_data(training_data: TrainingData, given: Labelled, rows: NDArray[np.int64]) -> None:
+    """A DataWarning for each finding in the data of a run. given: the n rows without validation data of their own and
+    without rows of weight 0; rows (n,): where each stood in what the user gave.
+    """
     data, recipe = training_data.data, training_data.recipe
-    found = [few_rows(data), different_labels(data), imbalance(data) if training_data.weights is None else ""]
+    found = [few_rows(given), different_labels(given, rows), imbalance(data) if training_data.weights is None else ""]
     lengths = [len(sequence) for sequence in training_data.full_sequences]
     cut = describe_truncation(lengths, training_data.architecture)
     if cut:
@@ -78,8 +81,8 @@ def few_rows(data: Labelled) -> str:
     return f"{few} few: below {FEW_ROWS}, accuracy and probabilities are rough estimates"
 
 
-def different_labels(data: Labelled) -> str:
-    """Equal inputs with different labels."""
+def different_labels(data: Labelled, numbers: NDArray[np.int64] | None = None) -> str:
+    """Equal inputs with different labels. numbers (n,): of the rows, for the message; 0, 1, ... by default."""
     if data.task == "regression" or not len(data):
         return ""
     label = data.labels if data.labels.ndim == 1 else np.unique(data.labels, axis=0, return_inverse=True)[1].ravel()
@@ -91,11 +94,12 @@ def different_labels(data: Labelled) -> str:
     rows = np.flatnonzero(np.isin(group, mixed))
     first = np.flatnonzero(group == group[rows[0]])
     second = first[label[first] != label[first[0]]][0]
+    numbers = np.arange(len(data)) if numbers is None else numbers
     one, what = ("text", "texts") if data.kind == "text" else ("series", "series")
     different = counted(len(mixed), f"different {one}", f"different {what}")
     return (
         f"{len(rows):,} rows are equal {what} with different labels, {different}; the first are "
-        f"rows {first[0] + 1:,} and {second + 1:,}"
+        f"rows {numbers[first[0]] + 1:,} and {numbers[second] + 1:,}"
     )
 
 

@@ -88,6 +88,9 @@ def fit_ensemble(
     for name, other in added.items():
         if ngram_model is not None and other is not None:
             ngram_model = add_ngram_model(ngram_model, other, sequences, targets, callback, name, sample_weight)
+            if recipe.max_ngrams:  # the sum has those of both
+                kept = ngram_model.ngrams.prune(training_data.architecture.vocab_size, recipe.max_ngrams)
+                ngram_model = ngram_model._replace(ngrams=kept)
     ngram_logits = None if ngram_model is None else ngram_model.logits(sequences)
     network_logits = model.logits_of(sequences) if out_of_fold is None else out_of_fold
     if selected is None:

@@ -31,6 +31,7 @@ from gatewise.types import Array
 
 DIRECTIONS = ("forward", "backward")
 WINDOW = 5  # context words, without LSTMs
+MEASURED_AT_ONCE = 512  # steps whose logits over the whole vocabulary are in memory, some 0.4 GB with 40,000 words
 
 
 class Piece(NamedTuple):
@@ -114,8 +115,12 @@ class LanguageModel:
         ops = RecordingOps(self.kernel)
         h, _ = self._hidden(ops, self.parameters, direction, tokens[None, :-1], self.initial_states(1))
         decoded = h @ self.parameters[f"decoder.{direction}.weight"].T
-        logits = decoded @ self.parameters[TABLE].T + self.parameters["decoder.bias"]
-        return -float(log_probabilities(logits)[np.arange(len(text)), tokens[1:]].sum(dtype=np.float64))
+        log_likelihood = 0.0
+        for start in range(0, len(text), MEASURED_AT_ONCE):
+            part = slice(start, start + MEASURED_AT_ONCE)
+            log_p = log_probabilities(decoded[part] @ self.parameters[TABLE].T + self.parameters["decoder.bias"])
+            log_likelihood += float(log_p[np.arange(len(log_p)), text[part]].sum(dtype=np.float64))
+        return -log_likelihood
 
     def state(self) -> dict[str, Array]:
         """Copies of the parameters by name."""

@@ -101,7 +101,9 @@ def compare_ngrams(training_data: TrainingData) -> Candidates | None:
             model = part.fit(
                 train, targets[train], weights[scaling][train], scaling, l2=recipe.ngram_l2, threads=threads()
             )
-            held_out[query] = part.logits(_without_class_weights(model, training_data, scaling), query)
+            model = _without_class_weights(model, training_data, scaling)
+            model = keep_most_influential(model, part, recipe.max_ngrams)
+            held_out[query] = part.logits(model, query)
         found.append(_calibrated(training_data, rows, scaling, order, held_out))
     return Candidates(rows, features, found, time.perf_counter() - start)
 

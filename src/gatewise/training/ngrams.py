@@ -130,8 +130,12 @@ class NgramFeatures:
         return NgramModel(Ngrams(self.order, self.keys, w, scale), bias)
 
     def logits(self, model: NgramModel, rows: NDArray[np.int64]) -> Array:
-        """Logits (m, outputs) float64 of these rows, as `model.logits` of their sequences."""
+        """Logits (m, outputs) float64 of these rows, as `model.logits` of their sequences. The n-grams of the model are
+        some of these, or all.
+        """
         x = self.matrix[rows]
+        if len(model.ngrams.keys) < len(self.keys):
+            x = x[:, np.searchsorted(self.keys, model.ngrams.keys)]
         if model.ngrams.scale is not None:
             sums = x @ model.ngrams.weight
             x.data *= model.ngrams.scale[x.indices]

@@ -57,6 +57,8 @@ def pretrain(
     Raises InputError for too few texts, TrainingError for a loss that is not finite or a run folder in use, Interrupted
     after Ctrl-C.
     """
+    if isinstance(recipe, PretrainRecipe) and minutes is not None:
+        raise InputError("minutes is for a size; a PretrainRecipe has minutes of its own")
     recipe = recipe if isinstance(recipe, PretrainRecipe) else pretrain_recipe(recipe, minutes)
     data = texts if isinstance(texts, Unlabelled) else Unlabelled.of(texts)
     if not len(data):

@@ -146,7 +146,8 @@ class Recipe:
     student_weight: Positive = 1.0
     """Weight of a soft-labelled row in the loss; a labelled row has 1."""
     teacher: Literal["network", "stacking"] = "network"
-    """What predicts the soft labels: a network and its n-grams, or stacking (`training.stacking`)."""
+    """What predicts the soft labels: a network and its n-grams, or stacking (`training.stacking`). Without LSA or
+    n-grams it is a network."""
     max_pseudo_labels: Number = 0
     """Most unlabelled texts that get a soft label, evenly spaced. 0: all."""
     lsa_components: Number = 0
@@ -386,7 +387,9 @@ def check_settings(
         raise InputError(f"ngram_scaling 'tfidf' is for classification, not for {task}")
     classifier = pretrained is not None and pretrained.model is not None and pretrained.model.task == "classification"
     mapped, no_ngrams = classifier and task == "classification", recipe.ngram_order == 0
-    probe, lsa = ("probe_l2",), ("lsa_components",)
+    added = mapped and pretrained is not None and pretrained.model is not None and pretrained.model.ngrams is not None
+    tfidf, stacking = recipe.ngram_scaling == "tfidf", recipe.teacher == "stacking"
+    probe, lsa, scaling = ("probe_l2",), ("lsa_components",), ("ngram_scaling",)
     unread: list[tuple[bool, tuple[str, ...], str]] = [
         (kind == "series", TEXT_FIELDS, "is for texts, and these are series"),
         (kind == "text", SERIES_FIELDS, "is for series, and these are texts"),
@@ -400,6 +403,9 @@ def check_settings(
         (not unlabelled, ("student_epochs", *lsa, *STUDENT_FIELDS), "is for unlabelled texts, and there are none"),
         (recipe.student_epochs == 0, STUDENT_FIELDS, "is for a student, and student_epochs is 0"),
         (no_ngrams, lsa, "needs an n-gram model, and ngram_order is 0"),
+        (stacking and not recipe.uses_lsa, ("teacher",), "'stacking' needs n-grams and lsa_components"),
+        (tfidf and unlabelled, scaling, "'tfidf' is for training without unlabelled texts"),
+        (tfidf and added, scaling, "'tfidf' cannot be added to the n-gram model of the pretrained classifier"),
         (validation, VALIDATION_FIELDS, "cuts the validation part from the data, and validation data are given"),
     ]
     named = RECIPES.get(recipe.name, recipe)
@@ -410,12 +416,16 @@ def check_settings(
                 raise InputError(f"{name} {why}")
 
 
-def check_groups(groups: bool, validation: bool, kind: str) -> None:
+def check_groups(groups: bool, validation: bool, kind: str, recipe: Recipe) -> None:
     """Raise InputError where groups are given that nothing would read: they keep rows of the validation part together,
     and in series those of the cross-validation of the convolutions.
     """
-    if groups and validation and kind == "text":
+    if not groups:
+        return
+    if validation and kind == "text":
         raise InputError("groups cut the validation part from the data, and validation data are given")
+    if recipe.validation_by == "row" or (recipe.validation_by == "time" and kind == "text"):
+        raise InputError(f"groups are for a split by group, and this one is by {recipe.validation_by}")
 
 
 def match_pretrained(recipe: Recipe, pretrained: Pretrained) -> Recipe:

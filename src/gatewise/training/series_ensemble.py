@@ -58,7 +58,7 @@ def _convolutions(training_data: TrainingData, seed: int, callback: Callback) ->
     data, recipe, start = training_data.data, training_data.recipe, time.perf_counter()
     validation = training_data.validation
     rows = training_data.train if training_data.own_validation else np.arange(len(data))
-    if len(rows) > MOST_ROWS and not training_data.own_validation and not training_data.folds:
+    if len(rows) > MOST_ROWS and not training_data.own_validation:
         folds = [validation]
     else:
         folds = leave_one_out_folds(data.take(rows))

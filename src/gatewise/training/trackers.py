@@ -67,7 +67,7 @@ class MLflowCallback(Callback):
         self._runs = 0
 
     def on_train_begin(self, run: RunInfo) -> None:
-        """Log the parameters; a student's, which has the same recipe, are those of its teacher."""
+        """Log the parameters; those of a student, which may have other epochs, are not logged beside its teacher's."""
         self._runs += 1
         if self._runs > 1:
             return
@@ -87,7 +87,7 @@ class MLflowCallback(Callback):
     def on_train_end(self, model: Model | PretrainedLM) -> None:
         """Log the figures of the model."""
         if isinstance(model, Model) and model.metadata.evaluations:
-            result = model.metadata.evaluations[0]
+            result = model.metadata.evaluations[-1]
             figures = {"loss": result.loss, "accuracy": result.accuracy, **result.scores}
             self._mlflow.log_metrics({f"final_{name}": value for name, value in figures.items() if value is not None})
 
@@ -95,6 +95,7 @@ class MLflowCallback(Callback):
         """End the run that this callback has begun."""
         if self._own:
             self._mlflow.end_run()
+        self._runs, self._own = 0, False
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, float]:

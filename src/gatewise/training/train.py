@@ -132,7 +132,7 @@ def train(
     start = None if pretrained is None else Pretrained.of(pretrained)
     given = {"unlabelled": unlabelled is not None, "validation": validation is not None}
     check_settings(recipe, labelled.kind, labelled.task, pretrained=start, **given)
-    check_groups(groups is not None, validation is not None, labelled.kind)
+    check_groups(groups is not None, validation is not None, labelled.kind, recipe)
     if start is not None:
         recipe = match_pretrained(recipe, start)
     communicator = communicator or Communicator()
@@ -149,8 +149,8 @@ def train(
         raise InputError(f"{labelled.source}: sample_weight does not reach unlabelled texts: leave one of them out")
     if times is not None and len(times) != len(labelled):
         raise InputError(f"there are {len(labelled):,} inputs but {len(times):,} times")
-    if (labelled.sample_weight == 0).any():
-        counts = labelled.sample_weight > 0
+    counts = labelled.sample_weight > 0
+    if not counts.all():
         if times is not None:
             times = [when for when, kept in zip(times, counts, strict=True) if kept]
         labelled = labelled.take(counts)
@@ -174,7 +174,7 @@ def train(
             if recipe.tokenization == "auto" and recipe.encoding == "tokens" and start is None:
                 training_data = choose_tokenization(training_data, recipe, callback)
             if not communicator.rank:
-                warn_about_data(training_data)
+                warn_about_data(training_data, labelled, np.flatnonzero(counts))
                 warn_about_pretrained(training_data, start)
             if unlabelled is not None:
                 training_data = run.add_unlabelled(training_data, unlabelled)

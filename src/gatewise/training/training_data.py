@@ -20,6 +20,7 @@ from gatewise.network.batch import truncate, unique_tokens
 from gatewise.network.ngrams import check_vocab_size
 from gatewise.text import Encoding, KerasEncoding, SubwordEncoding, TokenEncoding, keras_index
 from gatewise.training.class_weights import ClassWeight, class_weights, logit_shift, row_weights
+from gatewise.training.convolutions import MOST_ROWS
 from gatewise.training.ngrams import NgramModel, targets_of
 from gatewise.training.recipes import Recipe
 from gatewise.training.soft_labels import SoftTargets
@@ -217,11 +218,13 @@ def plan_series(recipe: Recipe, lengths: Sequence[int], rows: int, own_validatio
     lengths (n,) of which `rows` are in the training part.
     """
     limit, steps = recipe.max_time_steps, max(sum(lengths), 1)
+    # The convolutions of more rows are not cross-validated, and the ensemble needs the same rows of both.
+    possible = not own_validation and (not recipe.convolution_features or len(lengths) <= MOST_ROWS)
 
     def epochs(rows: int) -> int:
         return max(recipe.epochs, -(-recipe.min_steps // -(-rows // recipe.batch_size)))
 
-    if recipe.folds > 1 and not own_validation and (not limit or steps * epochs(len(lengths)) * recipe.folds <= limit):
+    if recipe.folds > 1 and possible and (not limit or steps * epochs(len(lengths)) * recipe.folds <= limit):
         return replace(recipe, epochs=epochs(len(lengths)), min_steps=0), recipe.folds
     limited = limit and recipe.min_steps  # epochs that are set stay
     most = limit * len(lengths) // (steps * rows) if limited else epochs(rows)
@@ -248,15 +251,11 @@ def _joined(data: Labelled, validation: Labelled) -> Labelled:
             f"{validation.source}: the validation data are {validation.kind} for {validation.task}, the training data "
             f"{data.kind} for {data.task}"
         )
-    if data.task != "regression":
-        unknown = [name for name in validation.classes if name not in data.classes]
-        if unknown:
-            raise InputError(f"{validation.source}: the training data has no class {quote(unknown[0])}")
     inputs: Any = [*data.inputs, *validation.inputs]
     return replace(
         data,
         inputs=inputs,
-        labels=np.concatenate([data.labels, validation.labels_among(data.classes)]),
+        labels=np.concatenate([data.labels, validation.labels_among(data.classes, "the training data")]),
         groups=np.concatenate([data.groups, validation.groups]),
         sample_weight=np.concatenate([data.sample_weight, validation.sample_weight]),
         time=data.time[:0],  # nothing is split
@@ -328,10 +327,14 @@ def with_pseudo_labels(
 
 
 def _with_soft_labels(training_data: TrainingData, soft_labels: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    """The weights of all rows: a soft-labelled row has the mean of the class weights under its probabilities."""
+    """The weights of all rows: a soft-labelled row has the mean of the class weights under its probabilities, without
+    them that of a training row.
+    """
     weights, of_classes, train = training_data.weights, training_data.class_weights, training_data.train
-    if weights is None or of_classes is None:
-        return weights
+    if weights is None:
+        return None
+    if of_classes is None:  # validation rows have weights; those of training rows are all equal here
+        return np.concatenate([weights, np.full(len(soft_labels), weights[train[0]])]).astype(np.float32)
     scale = weights[train[0]] / of_classes[training_data.labels[train[0]]]
     return np.concatenate([weights, scale * (soft_labels @ of_classes)]).astype(np.float32)
 

@@ -24,7 +24,7 @@ from gatewise.errors import DataWarning, InputError, MissingExtra, TrainingError
 from gatewise.model.model import Model
 from gatewise.training.callback import Callback, EpochLog, RunInfo, StepLog
 from gatewise.training.pretrained import Pretrained
-from gatewise.training.recipes import Recipe, changed, default_recipe, setting
+from gatewise.training.recipes import Recipe, changed, check_groups, default_recipe, setting
 from gatewise.training.recipes import recipe as named
 from gatewise.training.run import Interrupted, RunFolder, StopEvent, checked_seed, interruptible
 from gatewise.training.search import Search, check_search, default_search, holds, rounded, suggest
@@ -91,7 +91,8 @@ def tune(
     search: the values of each field, see `Search`; by default `default_search`. The first trial has the recipe's own
     values. A trial whose validation loss is worse than the median of the others, at the same share of its epochs, is
     stopped early.
-    trials: finished trials in all. minutes: after this time the running trial is stopped, and no other one begins.
+    trials: finished trials in all. minutes: after this time the running trial is stopped, that of few series after its
+    cross-validation, and no other one begins.
     storage: a file that records the trials. A search continues from it, and several processes may share it; each
     finishes when `trials` are finished together. It holds trials of one search alone.
     out: the folder for the model of the best trial, which is trained again; `overwrite` replaces a model there.
@@ -113,6 +114,9 @@ def tune(
         setting(name, (*_TRAIN_OPTIONS, *own, *(tune.__kwdefaults__ or ())))
     base = recipe or default_recipe(len(labelled), start is not None, labelled.kind)
     base = named(base, **options) if isinstance(base, str) else changed(base, **options)
+    split = train_options.get("split")
+    by = base if split is None else changed(base, validation_by=split)
+    check_groups(own["groups"] is not None, train_options.get("validation") is not None, labelled.kind, by)
     space = dict(default_search(base, labelled.kind, start is not None) if search is None else search)
     for name in options:
         if search is None:
@@ -257,7 +261,7 @@ class _Reporter(Callback):
 def validation_loss(model: Model) -> float:
     """The loss of the whole model on its validation part: with n-grams and calibration, where it has them."""
     report = model.metadata.calibration
-    return float(model.metadata.evaluations[0].loss if report is None else report.loss_after)
+    return float(model.metadata.evaluations[-1].loss if report is None else report.loss_after)
 
 
 def _study(storage: str | Path | None, seed: int, identity: str) -> optuna.Study:
