@@ -59,7 +59,7 @@ MAX_NGRAMS := 100000
 bundled: .venv/dev.stamp
 	$(BIN)/gatewise pretrain imdb --data $(DATA) --size large --epochs 3 -o models/pretrained --overwrite
 	$(BIN)/python -m tools.bundled --data $(DATA) --pretrained models/pretrained -o models/best
-	$(BIN)/gatewise compress models/best -o $(BUNDLED) --vocab-size $(VOCAB_SIZE) --max-ngrams $(MAX_NGRAMS) --data $(DATA)
+	$(BIN)/gatewise compress models/best -o $(BUNDLED) --overwrite --vocab-size $(VOCAB_SIZE) --max-ngrams $(MAX_NGRAMS) --data $(DATA)
 	$(BIN)/python -m benchmarks.checklist $(BUNDLED) --save
 
 # docs/page.png: a screenshot of the served page with the bundled model, taken by chromium.

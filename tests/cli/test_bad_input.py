@@ -147,7 +147,7 @@ def test_classes_that_the_model_does_not_know(run: Run, keras_folder: Path, revi
 def test_an_svg_that_cannot_be_written(run: Run, keras_folder: Path, tmp_path: Path) -> None:
     result = run("explain", keras_folder, "good", "--svg", tmp_path / "none" / "x.svg")
     assert result.exit_code == 2
-    assert "cannot be written: No such file or directory" in result.stderr
+    assert "x.svg': no such file or directory; nothing was changed" in result.stderr
 
 
 @pytest.mark.parametrize("words", [["train"], ["learn", "x"], ["predict", "m", "x", "--fast"]])

@@ -40,7 +40,7 @@ def test_the_report(run: Run, keras_model: Model, keras_folder: Path, labelled_c
     assert ["equal", "predictions", f"{note.agreement:.4f}"] in rows
     assert "measured on 5: " in result.stdout
     assert note.bytes_after == sum(file.stat().st_size for file in out.iterdir())
-    found = json.loads(run("compress", keras_folder, "-o", out, "--storage", "float16", "--json").stdout)
+    found = json.loads(run("compress", keras_folder, "-o", out, "--storage", "float16", "--json", "--overwrite").stdout)
     expected = compress(keras_model, "float16").metadata.compression
     assert expected is not None
     assert found["bytes_after"] == expected.bytes_after
@@ -84,3 +84,16 @@ def test_invalid_input(run: Run, keras_folder: Path, tokens_folder: Path, tmp_pa
     other.mkdir()
     (other / "thesis.txt").write_text("a year of work")
     assert "is not a gatewise model" in refused(run, "compress", keras_folder, "-o", other)
+
+
+def test_a_model_is_replaced_only_if_asked(
+    run: Run, keras_model: Model, keras_folder: Path, tokens_folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "m"
+    keras_model.save(target)
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    for source in (tokens_folder, target):
+        assert "exists; give --overwrite to replace it" in refused(run, "compress", source, "-o", target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    assert run("compress", tokens_folder, "-o", target, "--overwrite").exit_code == 0
+    assert load(target).metadata.compression is not None

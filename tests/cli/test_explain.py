@@ -300,6 +300,33 @@ def test_the_html_report_is_self_contained(run: Run, keras_folder: Path, tmp_pat
     assert run("explain", keras_folder, TEXT, "--html", tmp_path / "no" / "x.html").exit_code == 2
 
 
+@pytest.mark.parametrize("option", ["--html", "--svg"])
+def test_a_report_replaces_no_data(run: Run, keras_folder: Path, reviews_csv: Path, option: str) -> None:
+    before = reviews_csv.read_bytes()
+    result = run("explain", keras_folder, TEXT, option, reviews_csv)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert f"{option} '{reviews_csv}': the name must end in .{option[2:]}" in result.stderr
+    if option == "--html":
+        words = "--text", "review", "--label", "sentiment"
+        assert run("evaluate", keras_folder, reviews_csv, *words, option, reviews_csv).exit_code == 2
+    assert reviews_csv.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["explain", "export-page"])
+def test_a_missing_file_or_a_folder_is_no_text(run: Run, keras_folder: Path, tmp_path: Path, command: str) -> None:
+    out = ("-o", tmp_path / "demo") if command == "export-page" else ()
+    for model in ([], [keras_folder]):
+        result = run(command, *model, "missing.csv", *out)
+        assert (result.exit_code, result.stdout) == (2, "")
+        last = result.stderr.splitlines()[-1]
+        assert last.startswith("gatewise: 'missing.csv': ")
+        assert "no such file" in last.lower() or "not found" in last
+    result = run(command, keras_folder, tmp_path, *out)
+    assert result.exit_code == 2
+    assert f"'{tmp_path}' is a folder, neither a text nor a file" in result.stderr
+    assert not (tmp_path / "demo").exists()
+
+
 def test_ngram_scores_are_shown(run: Run, tmp_path: Path) -> None:
     from tests.model.test_ngrams import TEXTS, model_of
 

@@ -162,6 +162,9 @@ def test_labelled_from_a_frame(make: Callable[[Any], Any]) -> None:
         Labelled.from_frame(frame, label="stars")
     with pytest.raises(InputError, match="column 'stars': row 0 is a number"):
         Labelled.from_frame(frame, text="stars", label="who")
+    for columns in ({"text": []}, {"text": "body", "label": ()}):
+        with pytest.raises(InputError, match=r"(text|label) names no column"):
+            Labelled.from_frame(frame, **columns)
     with pytest.raises(InputError, match="looks like regression"):
         Labelled.from_frame(frame, text="body", label="price")
     with pytest.raises(InputError, match="column 'who': row 0: the time 'b' is neither"):

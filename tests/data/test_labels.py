@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from gatewise.data import Labelled
 from gatewise.data.labels import convert_labels
 from gatewise.errors import InputError
 
@@ -132,6 +133,18 @@ def test_zeros_and_ones_are_multilabel_where_the_task_says_so() -> None:
     assert convert_labels([["a"], ["b"]], task="multilabel").labels.tolist() == [[1, 0], [0, 1]]
     with pytest.raises(InputError, match="multilabel needs a list of labels per row"):
         convert_labels(["a", "b"], task="multilabel")
+
+
+@pytest.mark.parametrize("wrong", [2, 0.5, "yes", None, float("nan")])
+def test_a_column_of_labels_holds_0_and_1_alone(wrong: Any) -> None:
+    """The names of the columns are the classes, so another value is no class of its own."""
+    frame = pd.DataFrame({"comedy": [0, 1, 1], "drama": pd.Series([1, wrong, 0], dtype=object)})
+    with pytest.raises(InputError, match="row 1: 'drama' must be 0 or 1, not"):
+        convert_labels(frame, task="multilabel")
+    with pytest.raises(InputError, match="row 1: 'drama' must be 0 or 1, not"):
+        Labelled.from_frame(frame.assign(text="a film"), text="text", label=["comedy", "drama"], task="multilabel")
+    names = [["comedy", "drama"], ["drama", "comedy"]]
+    assert convert_labels(names, task="multilabel", classes=("comedy", "drama")).labels.tolist() == [[1, 1], [1, 1]]
 
 
 def test_numbers_for_regression() -> None:

@@ -128,7 +128,7 @@ def choose_model(
     Raises InputError where the first argument may be a mistyped MODEL, or where there are too many arguments.
     """
     words = list(arguments)
-    if use_bundled or not words or (files and (os.path.isfile(words[0]) or is_file_name(words[0]) or words[0] == "-")):
+    if use_bundled or not words or (files and (words[0] == "-" or names_file(words[0]))):
         choice = ModelChoice(None, words)
     elif _is_path(words[0]):
         choice = ModelChoice(words[0], words[1:])
@@ -192,6 +192,18 @@ _RATING = re.compile(r"[0-9]+([.,][0-9]+)?/[0-9]+[.!?]*")
 def is_file_name(argument: str) -> bool:
     """Whether it is the name of a table, a text file or a file of series, rather than a text."""
     return _FILES.fullmatch(argument.strip()) is not None
+
+
+def names_file(argument: str) -> bool:
+    """Whether it is a file, or the name of one that may be missing, rather than a text."""
+    return os.path.isfile(argument) or is_file_name(argument)
+
+
+def refuse_folders(inputs: Sequence[str]) -> None:
+    """Raise InputError for a folder among the inputs."""
+    folder = next((word for word in inputs if os.path.isdir(word)), None)
+    if folder is not None:
+        raise InputError(f"{quote(folder)} is a folder, neither a text nor a file")
 
 
 def _is_path(argument: str) -> bool:

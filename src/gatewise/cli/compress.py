@@ -10,7 +10,7 @@ import typer
 from gatewise.cli.arguments import JsonOption, LabelOption, ModelArgument, TextOption, open_model, option
 from gatewise.cli.inputs import TableOptions, read_data
 from gatewise.cli.output import print_json
-from gatewise.errors import counted, printable, quote
+from gatewise.errors import InputError, counted, printable, quote
 
 _STORAGE = "Storage type of large tensors; int8 has one scale per row. Loading converts to float32."
 _DATA = (
@@ -34,6 +34,7 @@ def compress(
     max_ngrams: Annotated[
         int | None, option("--max-ngrams", "N", "Keep the N n-grams with the largest weights.  [default: all]")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in the output folder.")] = False,
     data: Annotated[str | None, option("--data", "SOURCE", _DATA)] = None,
     text: TextOption = None,
     label: LabelOption = None,
@@ -51,7 +52,9 @@ def compress(
     from gatewise.storage import check_target
 
     original = open_model(model)
-    check_target(out)
+    target = check_target(out)
+    if not overwrite and target.is_dir() and any(target.iterdir()):
+        raise InputError(f"{quote(out, 200)} exists; give --overwrite to replace it")
     labelled = None
     if data is not None:
         splits = read_data(data, TableOptions(text, label, original.task, series=original.channels > 0))

@@ -31,7 +31,7 @@ from gatewise.cli.arguments import (
     typed_command,
 )
 from gatewise.cli.inputs import TableOptions, read_source
-from gatewise.cli.output import console, print_json, write_file
+from gatewise.cli.output import check_ending, console, print_json, write_file
 from gatewise.errors import InputError, quote
 
 
@@ -72,6 +72,7 @@ def evaluate(
     gatewise evaluate models/imdb-tutorial imdb --data embedded              a hold-out of the train half
     gatewise evaluate models/reviews-fast new.csv --text review --label sentiment --html report.html
     """
+    check_ending("--html", html, ".html")
     choice, source = _choice(arguments or [], use_bundled)
     model = open_model(choice.path, precision)
     options = TableOptions(

@@ -21,13 +21,15 @@ from gatewise.cli.arguments import (
     TimeOption,
     argument,
     choose_model,
+    names_file,
     open_model,
     option,
+    refuse_folders,
     typed_command,
 )
 from gatewise.cli.inputs import TableOptions, is_series, read_data, read_lines
 from gatewise.cli.interventions import parse_clamps, parse_replacements
-from gatewise.cli.output import console, print_json, write_file, write_svg
+from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -116,6 +118,8 @@ def explain(
     gatewise explain models/gestures new.ts --row 3
     gatewise explain models/imdb-fast - --method prefix-difference --unit 3 < review.txt
     """
+    check_ending("--html", html, ".html")
+    check_ending("--svg", svg, ".svg")
     choice = choose_model(arguments or [], use_bundled, max_inputs=1)
     text = next(iter(choice.inputs), None)
     model = open_model(choice.path)
@@ -262,7 +266,8 @@ def _item(
         raise InputError(f"give one of: {kind}; or --data alone")
     if data is not None and not tutorial:
         raise InputError("--data cannot be combined with a text; it is for --tutorial-review, or alone for units")
-    if text is not None and (series or os.path.isfile(text)):  # a name that exists is a file, never a text
+    refuse_folders([] if text is None else [text])
+    if text is not None and (series or names_file(text)):
         file = text
     if file is None:
         if row is not None:

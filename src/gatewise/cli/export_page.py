@@ -19,8 +19,10 @@ from gatewise.cli.arguments import (
     argument,
     choose_model,
     command_line,
+    names_file,
     open_model,
     option,
+    refuse_folders,
 )
 from gatewise.cli.inputs import is_series, read_lines
 from gatewise.errors import InputError, counted, quote
@@ -82,8 +84,9 @@ def _inputs(model: Model, words: Sequence[str], columns: dict[str, Any], limit: 
     """The texts or series: the words themselves, or of one file the first `limit`."""
     if not words:
         raise InputError("give texts, a file, or - for stdin")
+    refuse_folders(words)
     series = model.architecture.inputs == "channels"
-    if not series and not (words[0] == "-" or os.path.isfile(words[0])):
+    if not series and not any(word == "-" or names_file(word) for word in words):
         if columns:
             raise InputError(f"{next(iter(columns))} names a column of a file: give a file")
         return words

@@ -6,12 +6,11 @@ import json
 import re
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from gatewise.errors import DataError, quote
+from gatewise.errors import InputError, quote
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -62,12 +61,17 @@ def layer_table(arch: Architecture, linear_model: LinearModel | None = None) -> 
     return table
 
 
+def check_ending(option: str, path: str | None, ending: str) -> None:
+    """Raise InputError for a path of another ending: `--html data.csv` must not replace the data."""
+    if path is not None and not path.lower().endswith(ending):
+        raise InputError(f"{option} {quote(path)}: the name must end in {ending}")
+
+
 def write_file(path: str, content: str) -> None:
-    """Write a text file and report it on stderr. Raises DataError where that fails."""
-    try:
-        Path(path).write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{quote(path)}: cannot be written: {error.strerror}") from None
+    """Write a text file, completely or not at all, and report it on stderr. Raises ModelFileError where that fails."""
+    from gatewise.storage import write_atomic
+
+    write_atomic(path, content.encode())
     print(f"gatewise: wrote {quote(path)}", file=sys.stderr)
 
 

@@ -22,9 +22,10 @@ from gatewise.cli.arguments import (
     TimeOption,
     argument,
     choose_model,
-    is_file_name,
+    names_file,
     open_model,
     option,
+    refuse_folders,
 )
 from gatewise.cli.inputs import is_series, table_delimiter
 from gatewise.cli.output import print_json
@@ -167,10 +168,8 @@ def predict(
 
 def _are_files(inputs: list[str], file: str | None) -> bool:
     """Whether the inputs are files. Raises InputError for files among texts."""
-    folder = next((word for word in inputs if os.path.isdir(word)), None)
-    if folder is not None:
-        raise InputError(f"{quote(folder)} is a folder, neither a text nor a file")
-    files = [word for word in inputs if word in ("-", file) or os.path.isfile(word) or is_file_name(word)]
+    refuse_folders(inputs)
+    files = [word for word in inputs if word in ("-", file) or names_file(word)]
     if files and len(files) < len(inputs):
         other = next(word for word in inputs if word not in files)
         raise InputError(f"{quote(files[0])} is a file and {quote(other)} a text: give files or texts, not both")

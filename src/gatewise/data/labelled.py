@@ -140,6 +140,8 @@ class Labelled:
             return columns[find_column(name, list(columns))]
 
         texts, labels = ((names,) if isinstance(names, str) else tuple(names) for names in (text, label))
+        if not texts or not labels:
+            raise InputError(f"{'label' if texts else 'text'} names no column")
         parts = [convert_inputs(column(name), "text", name=f"column {quote(name)}") for name in texts]
         several = len(labels) > 1
         found = cls.of(

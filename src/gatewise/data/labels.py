@@ -143,8 +143,7 @@ def _classification(rows: list[Any], task: Task | None, name: str) -> ConvertedL
 
 def _multilabel(rows: list[Any], task: Task | None, classes: Sequence[str] | None, name: str) -> ConvertedLabels:
     widths = {len(row) for row in rows}
-    entries = [entry for row in rows for entry in row]
-    binary = all(isinstance(entry, bool | int | float | np.number | np.bool_) and entry in (0, 1) for entry in entries)
+    binary = all(_is_binary(entry) for row in rows for entry in row)
     if len(widths) == 1 and max(widths) > 1 and binary and all(isinstance(row, list) for row in rows):
         (width,) = widths
         if task is None:
@@ -157,6 +156,11 @@ def _multilabel(rows: list[Any], task: Task | None, classes: Sequence[str] | Non
         if len(names) != width:
             raise InputError(f"{name}: {width} columns but {len(names)} classes")
         return ConvertedLabels(np.array(rows).astype(np.int64), names, "multilabel", "str" if classes else "int")
+    if classes is not None and widths == {len(classes)} and len(classes) > 1:  # columns, unless it is their names
+        for number, row in enumerate(rows):
+            for column, entry in zip(classes, row, strict=True):
+                if not _is_binary(entry) and not (isinstance(entry, str) and entry in classes):
+                    raise InputError(f"{name}: row {number}: {quote(column)} must be 0 or 1, not {described(entry)}")
     flat = [(number, entry) for number, row in enumerate(rows) for entry in row]
     if not flat:
         raise InputError(f"{name}: no row has a label")
@@ -167,6 +171,10 @@ def _multilabel(rows: list[Any], task: Task | None, classes: Sequence[str] | Non
     out = np.zeros((len(rows), len(order)), dtype=np.int64)
     out[[number for number, _ in flat], label_rows(found, order)] = 1
     return ConvertedLabels(out, order, "multilabel", label_type)
+
+
+def _is_binary(entry: Any) -> bool:
+    return isinstance(entry, bool | int | float | np.number | np.bool_) and entry in (0, 1)
 
 
 def _regression(rows: list[Any], names: Sequence[str] | None, name: str) -> ConvertedLabels:
