@@ -1,0 +1,120 @@
+"""What a table holds after writing is what was given, or writing is an error that names the column."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from gatewise.data.table_writer import TableWriter
+from gatewise.errors import DataError
+
+BIG = 9_223_372_036_854_775_808
+
+
+def write(folder: Path, name: str, *batches: list[Any], schema: Any = None) -> list[Any]:
+    """The column x of a Parquet file to which each batch was written."""
+    writer = TableWriter(folder / name, folder / "part", ["x"], schema=schema)
+    try:
+        for values in batches:
+            writer.write([{"x": value} for value in values])
+        writer.finish()
+    finally:
+        writer.close()
+    return parquet.read_table(folder / name)["x"].to_pylist() if name.endswith("parquet") else []  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "found"),
+    [
+        ([4], [4, 4.5], "4.5 is not int64"),
+        ([1.5], [True], "True is not double"),
+        ([1.5, True], [], "True is not double"),
+        ([{"a": 1}], [{"b": "lost"}], "{'b': 'lost'} is not struct<a: int64>"),
+        ([{"a": [1, 2]}], [{"a": [1, 2.5]}], "{'a': [1, 2.5]} is not"),
+        ([[1]], [[1.5]], "[1.5] is not list<"),
+        ([["u"]], ["uv"], "uv is not list<"),
+        ([[{"a": 1}]], [[{"a": 1, "b": 2}]], "'b': 2}] is not list<"),
+        ([4], ["4"], "Could not convert '4'"),
+        ([4], [BIG], "too large"),
+    ],
+)
+def test_a_value_that_parquet_would_change_is_refused(
+    tmp_path: Path, first: list[Any], later: list[Any], found: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        write(tmp_path, "o.parquet", first, later)
+    assert "o.parquet': column 'x' has values of another type than in the first rows (" in str(caught.value)
+    assert found in str(caught.value)
+    assert str(caught.value).endswith("): write .jsonl instead")
+
+
+@pytest.mark.parametrize(
+    ("batches", "written"),
+    [
+        ([[1.5, None], [4, None]], [1.5, None, 4.0, None]),
+        ([[{"a": 1, "b": "u"}], [{"b": "v", "c": None}]], [{"a": 1, "b": "u"}, {"a": None, "b": "v"}]),
+        ([[[True, None]], [[], (False,)]], [[True, None], [], [False]]),
+        ([[True], [False]], [True, False]),
+        ([[None], ["u"]], [None, "u"]),
+    ],
+)
+def test_values_that_fit_are_written(tmp_path: Path, batches: list[list[Any]], written: list[Any]) -> None:
+    assert write(tmp_path, "o.parquet", *batches) == written
+
+
+def test_nan_is_nan(tmp_path: Path) -> None:
+    one, (nested,) = write(tmp_path, "o.parquet", [1.5, math.nan])[1], write(tmp_path, "n.parquet", [[math.nan]])[0]
+    assert math.isnan(one)
+    assert math.isnan(nested)
+
+
+@pytest.mark.parametrize("values", [[BIG], [{}], [[{}]], [4, "x"], [[1], 2], ["\ud800"]])
+def test_values_without_a_type_of_parquet(tmp_path: Path, values: list[Any]) -> None:
+    with pytest.raises(DataError, match=r"o\.parquet': column 'x' fits no type of Parquet \(.*\): write \.jsonl inst"):
+        write(tmp_path, "o.parquet", values)
+    assert [path.name for path in tmp_path.iterdir()] == ["part"]
+
+
+WORDS = pa.dictionary(pa.int32(), pa.string())
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (WORDS, "u"),
+        (pa.list_(WORDS), ["u", "v"]),
+        (pa.large_list(WORDS), ["u", "v"]),
+        (pa.list_(WORDS, 2), ["u", "v"]),
+        (pa.struct([("a", WORDS), ("b", pa.list_(WORDS))]), {"a": "u", "b": ["v"]}),
+        (pa.map_(pa.string(), WORDS), [("u", "v")]),
+    ],
+)
+def test_columns_with_dictionaries(tmp_path: Path, kind: Any, value: Any) -> None:
+    schema = pa.schema([("x", kind)])
+    assert write(tmp_path, "o.parquet", [value, None], [value], schema=schema) == [value, None, value]
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.tsv.gz", "o.jsonl"])
+@pytest.mark.parametrize("value", [b"\xff", [b"u"], {"a": [b"u"]}])
+def test_text_formats_refuse_bytes(tmp_path: Path, name: str, value: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        write(tmp_path, name, [None], ["u", value])
+    suffix = name.removesuffix(".gz")[1:]
+    assert str(caught.value).endswith(
+        f"{name}': column 'x' has bytes, which {suffix} cannot hold: write .parquet instead, or leave the column out"
+    )
+    assert write(tmp_path, "o.parquet", [b"\xff"]) == [b"\xff"]
+
+
+def test_a_parquet_file_that_cannot_be_finished_leaves_no_scratch_file(tmp_path: Path) -> None:
+    writer = TableWriter(tmp_path / "o.parquet", tmp_path / "part", ["x"])
+    writer.write([{"x": 1}])
+    writer._write(b"\xff\xff\xff\xff\x10\x00\x00\x00damaged")
+    with pytest.raises(DataError, match=r"o\.parquet': cannot be written: "):
+        writer.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["part"]
