@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import sys
 import tracemalloc
 import types
@@ -121,6 +122,8 @@ def test_quotes_within_the_texts_of_a_tsv(tmp_path: Path) -> None:
     assert data.source.endswith("by 'label'; quotes are part of the fields")
     quoted = read(tmp_path, 'text\tlabel\n"a\nb"\tx\n"c ""d"""\ty\n', "b.tsv")
     assert (quoted.inputs, "quotes" in quoted.source) == (["a\nb", 'c "d"'], False)
+    separators = read(tmp_path, 'text\tlabel\n"no"\u2028she said\tx\n"\x0c\ty\n', "d.tsv")
+    assert separators.inputs == ['"no"\u2028she said', '"\x0c']
     with pytest.raises(DataError, match=":2: bad row"):  # not every line has two fields
         read(tmp_path, f"text\tlabel\n{rows}z\n", "c.tsv")
 
@@ -201,6 +204,136 @@ def test_only_a_list_of_bad_rows_is_overwritten(tmp_path: Path) -> None:
             read_table(path, skip_bad_rows=tmp_path / "bad.csv")
 
 
+def test_a_list_of_bad_rows_is_no_input(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("file,line,reason\na,1,x\nb,2\nc,3,y\n", encoding="utf-8")
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"a\.csv': the list of bad rows is an input"):
+        read_table(path, text="file", label="reason", skip_bad_rows=path)
+    assert path.read_bytes() == before
+
+
+def test_the_list_of_an_earlier_run_stays_without_an_input(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.csv", tmp_path / "bad.csv"
+    with pytest.raises(DataError, match=r"a\.csv': not found"):
+        read_table(path, skip_bad_rows=out)
+    assert not out.exists()
+    path.write_text("text,label\nx,a\ny\nz,b\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="1 bad row of 3"):
+        read_table(path, skip_bad_rows=out)
+    before = out.read_text(encoding="utf-8")
+    with pytest.raises(DataError, match="no column 'review'"):
+        read_table(path, text="review", skip_bad_rows=out)
+    assert out.read_text(encoding="utf-8") == before
+    path.write_text("text,label\nx,a\nz,b\n", encoding="utf-8")
+    read_table(path, skip_bad_rows=out)
+    assert out.read_bytes() == b"file,line,reason\r\n"
+
+
+@pytest.mark.parametrize("rows", [100, 2_000])  # the disk is full when the list is closed, and before
+def test_a_list_that_cannot_be_written_is_an_error_with_its_name(tmp_path: Path, rows: int) -> None:
+    resource = pytest.importorskip("resource")
+    path, out = tmp_path / "a.csv", tmp_path / "bad.csv"
+    path.write_text("text,label\nx,a\ny,b\n" + "z\n" * rows, encoding="utf-8")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(DataError, match=r"bad\.csv': cannot be written: File too large"):
+            read_table(path, skip_bad_rows=out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not out.exists()
+
+
+def test_a_list_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
+    for name, reason in (("no/bad.csv", "No such file or directory"), (".", "Is a directory")):
+        with pytest.raises(DataError, match=f"cannot be written: {reason}"):
+            read_table(tmp_path / "a.csv", skip_bad_rows=tmp_path / name)
+
+
+def test_bad_rows_of_a_file_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    path, out = tmp_path / os.fsdecode(b"a\xff.csv"), tmp_path / "bad.csv"
+    try:
+        path.write_text("text,label\nx,a\ny\nz,b\n", encoding="utf-8")
+    except OSError:
+        pytest.skip("the file system has names in UTF-8 alone")
+    with pytest.warns(UserWarning, match="1 bad row of 3"):
+        read_table(path, skip_bad_rows=out)
+    assert "a\\udcff.csv,3," in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("first", "as_list"), [("7", False), ("7", True), ('{"text": }', True), ('{"text": "a', False)]
+)
+def test_bad_json_records_before_the_first_good_one(tmp_path: Path, first: str, as_list: bool) -> None:
+    records = [first, '{"text": "x", "label": "a"}', '{"text": 3, "label": "a"}', '{"text": "y", "label": "b"}']
+    path, out = tmp_path / ("a.json" if as_list else "a.jsonl"), tmp_path / "bad.csv"
+    path.write_text("[" + ",\n".join(records) + "]" if as_list else "\n".join(records), encoding="utf-8")
+    with pytest.raises(DataError, match=r":1: .* \(2 bad rows: lines 1, 3\)"):
+        read_table(path)
+    with pytest.warns(UserWarning, match="2 bad rows of 4 skipped"):
+        assert read_table(path, skip_bad_rows=out).inputs == ["x", "y"]
+    with open(out, encoding="utf-8", newline="") as file:
+        assert [row["line"] for row in csv.DictReader(file)] == ["1", "3"]
+    chosen = []
+    with RowReader.open(path, Columns(), skip_bad_rows=out) as reader:
+        reader.chosen = lambda _, row: bool(chosen.append(row)) or row == 3
+        assert [row.text for row in reader] == ["y"]
+    assert (chosen, reader.n_bad) == ([0, 1, 2, 3], 0)
+
+
+@pytest.mark.parametrize("records", [1, 1_001, 5_000])
+def test_a_json_file_without_a_good_record(tmp_path: Path, records: int) -> None:
+    path, out = tmp_path / "a.jsonl", tmp_path / "bad.csv"
+    path.write_text("no\n" * records, encoding="utf-8")
+    with pytest.raises(DataError, match=r"a\.jsonl':1: record: not JSON at column 1"):
+        read_table(path, skip_bad_rows=out)
+    assert not out.exists()
+
+
+def test_a_whole_number_that_is_no_float(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"n": {10**400}, "review": "a film", "label": "x"}}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r":1: no column 'text'; there are 'n', 'review', 'label'"):
+        read_table(path)
+
+
+def not_utf_8() -> pa.Array:
+    raw = pa.array([b"u", b"v\xff", b"w"])
+    return pa.StringArray.from_buffers(3, *raw.buffers()[1:])
+
+
+BROKEN = {
+    "a text": (not_utf_8(), "'x' is not valid UTF-8: byte 0xFF"),
+    "a time": (pa.array([1, 2**62, 3]).cast(pa.timestamp("us")), "'x' has a value that cannot be read: date value out"),
+    "a day": (pa.array([1, 2**31 - 1, 3], pa.int32()).cast(pa.date32()), "'x' has a value that cannot be read: days="),
+}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+@pytest.mark.parametrize("case", BROKEN)
+def test_cells_of_arrow_that_python_cannot_hold(tmp_path: Path, case: str, suffix: str) -> None:
+    column, reason = BROKEN[case]
+    block = pa.table({"text": ["a", "b", "c"], "label": ["u", "v", "w"], "x": column})
+    path, out = tmp_path / f"a.{suffix}", tmp_path / "bad.csv"
+    parquet.write_table(block, path) if suffix == "parquet" else feather.write_feather(block, path)
+    with pytest.raises(DataError) as caught:
+        read_table(path)
+    assert f"a.{suffix}':2: {reason}" in str(caught.value)
+    assert "iconv" not in str(caught.value)
+    with pytest.warns(UserWarning, match="1 bad row of 3 skipped"):
+        assert read_table(path, skip_bad_rows=out).inputs == ["a", "c"]
+
+
+def test_the_types_of_columns_of_one_name(tmp_path: Path) -> None:
+    block = pa.Table.from_arrays([pa.array(["a"]), pa.array([1]), pa.array(["u"])], names=["text", "n", "n"])
+    parquet.write_table(block, tmp_path / "a.parquet")
+    with contextlib.closing(tables.open_table(tmp_path / "a.parquet")) as table:
+        schema = table.schema
+    assert (schema.names, schema.types[1:]) == (["text", "n", "n (2)"], [pa.int64(), pa.string()])
+
+
 def test_a_file_of_bad_rows_stops_early(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "x\n" * 1_500, encoding="utf-8")
@@ -230,6 +363,8 @@ def test_multilabel_from_tables(tmp_path: Path) -> None:
     data = read_table(path, label="topics", label_separator=";")
     assert (data.task, data.classes) == ("multilabel", ("art", "news", "sport"))
     assert data.labels.tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
+    with pytest.raises(InputError, match="the label separator is empty"):
+        read_table(path, label="topics", label_separator="")
     path.write_text("text,news,sport\nx,1,0\ny,true,False\nz,0,1\n", encoding="utf-8")
     data = read_table(path, label=["sport", "news"], task="multilabel")
     assert (data.classes, data.labels.tolist()) == (("sport", "news"), [[0, 1], [0, 1], [1, 0]])

@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from gatewise.cli.inputs import read_lines
+from gatewise.data import read_texts
+from gatewise.data.rows import Columns, RowReader
+from gatewise.data.streams import split_lines
 from gatewise.data.text_lines import table_header
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""])
+def test_all_commands_read_the_same_lines(tmp_path: Path, end: str) -> None:
+    content = f"one\u2028and\x0cone\x85\rtwo\r\n three \nfour{end}"
+    lines = ["one\u2028and\x0cone\x85", "two", " three ", "four"]
+    path = tmp_path / "a.txt"
+    path.write_bytes(content.encode())
+    with RowReader.open(path, Columns(), lines=True) as reader:  # predict
+        assert [row.text for row in reader] == lines
+    assert read_lines(str(path)) == lines  # explain, export-page
+    assert read_texts([str(path)]).texts == lines  # pretrain, train --unlabelled
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("", []), ("\n", [""]), ("a\r\r\nb", ["a", "", "b"]), ("a\n\r", ["a", ""]), ("\u2029", ["\u2029"])],
+)
+def test_the_ends_of_lines(text: str, lines: list[str]) -> None:
+    assert split_lines(text) == lines
 
 
 @pytest.mark.parametrize(

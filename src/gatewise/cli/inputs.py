@@ -129,14 +129,16 @@ def table_delimiter(name: str | None) -> str | None:
 
 
 def read_lines(path: str | None) -> list[str]:
-    """The lines of a UTF-8 file (None: stdin) without line ends and without blank lines at the end.
+    """The lines of a UTF-8 file (None: stdin), as `split_lines`, without blank lines at the end.
 
     Raises DataError for a file that cannot be read, is not UTF-8, or is empty.
     """
+    from gatewise.data.streams import split_lines
+
     where = "stdin" if path is None else quote(path)
     try:
         raw = sys.stdin.buffer.read() if path is None else Path(path).read_bytes()
-        lines = [line.removesuffix("\r") for line in raw.decode("utf-8-sig").split("\n")]
+        lines = split_lines(raw.decode("utf-8-sig"))
     except OSError as error:
         raise DataError(f"{where}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

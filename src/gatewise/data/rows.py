@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import math
 import os
@@ -11,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from gatewise.data.bad_rows import BadRow, BadRowList
 from gatewise.data.streams import NOT_UTF_8, STDIN
 from gatewise.data.tables import Table, is_table, open_table
 from gatewise.data.text_lines import open_lines
@@ -23,14 +23,6 @@ from gatewise.types import Task
 _MAX_BAD = 1_000  # bad rows, after which reading stops unless they are skipped
 _SHOWN = 5
 _BINARY = {"0": 0, "1": 1, "false": 0, "true": 1, "False": 0, "True": 1}
-
-
-class BadRow(NamedTuple):
-    """A row that cannot be used."""
-
-    file: str
-    line: int
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +44,8 @@ class Columns:
     def __post_init__(self) -> None:
         if not self.text:
             raise InputError("there must be at least one text column")
+        if self.label_separator == "":
+            raise InputError("the label separator is empty: it is the text between the labels of a row, for example ;")
         if self.label_separator is not None and (self.task not in (None, "multilabel") or len(self.label) != 1):
             raise InputError("a label separator is for one label column with several labels per row (multilabel)")
         if len(self.label) > 1 and self.task not in ("multilabel", "regression"):
@@ -106,12 +100,13 @@ class RowReader:
     paths: list[str]
     columns: Columns
     delimiter: str | None = None
-    skipped: IO[str] | None = None
+    skipped: BadRowList | None = None
     notes: list[str] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
     n_bad: int = 0
     n: int = 0
     table: Table | None = None
+    first: Table | None = None  # of the first good row
     keys: dict[str, str] = field(default_factory=dict)  # of the table that is open, by the name that the user gave
     lines: bool = False  # other files than tables, and stdin, hold one text per line
     refuse_tables: bool = False  # lines on stdin that look like a table are an error
@@ -141,22 +136,19 @@ class RowReader:
         At the end of the block, bad rows are an error, or a warning with their number if they are skipped.
         """
         paths = table_paths(path)
-        skipped = None
-        if skip_bad_rows is not None:
-            _check_list(skip_bad_rows)
-            try:
-                skipped = open(skip_bad_rows, "w", encoding="utf-8", newline="")  # noqa: SIM115
-            except OSError as error:
-                raise DataError(f"{quote(skip_bad_rows, 200)}: cannot be written: {error.strerror}") from None
-            csv.writer(skipped).writerow(BadRow._fields)
+        skipped = None if skip_bad_rows is None else BadRowList(skip_bad_rows)
+        if skipped is not None:
+            for one in paths:
+                if one != STDIN:
+                    skipped.check_other(one, "an input")
         reader = cls(paths, columns, delimiter, skipped, lines=lines, refuse_tables=refuse_tables, fail_fast=fail_fast)
         try:
             yield reader
         finally:
-            if skipped is not None:
-                skipped.close()
             if reader.table is not None:
                 reader.table.close()
+            if skipped is not None:
+                skipped.close()
         if reader.n_bad and skipped is None:
             raise reader.error()
         if reader.n_bad:
@@ -173,6 +165,8 @@ class RowReader:
             if self.table.note and self.table.note not in self.notes:
                 self.notes.append(self.table.note)
             parse = self._parser(self.table.where)
+            if self.skipped is not None:
+                self.skipped.open()  # not before the input, without which the list of an earlier run stays
             for line, values in self.table.rows(self._bad, self._skip):
                 try:
                     row = parse(line, values)
@@ -180,9 +174,12 @@ class RowReader:
                     self._bad(line, str(error))
                     continue
                 self.n += 1
+                self.first = self.first or self.table
                 yield row
             self.table.close()
             self._done += _size(path)
+        if self.skipped is not None:
+            self.skipped.close()  # what cannot be written is an error before an output is complete
 
     @property
     def done(self) -> float | None:
@@ -214,7 +211,7 @@ class RowReader:
         row = BadRow(self.table.where, line, reason)
         self.n_bad += 1
         if self.skipped is not None:
-            csv.writer(self.skipped).writerow(row._replace(file=self._path))
+            self.skipped.add(row._replace(file=self._path))
         elif len(self.bad) < _SHOWN:
             self.bad.append(row)
         if self.skipped is None and (self.fail_fast or self.n_bad >= _MAX_BAD):
@@ -245,20 +242,6 @@ class RowReader:
             )
 
         return parse
-
-
-def _check_list(path: str | Path) -> None:
-    """Raises InputError for a file that is not a list of bad rows, for example one of the inputs."""
-    if not os.path.exists(path):
-        return
-    begin = b",".join(name.encode() for name in BadRow._fields)
-    try:
-        with open(path, "rb") as file:
-            found = file.read(len(begin))
-    except OSError as error:
-        raise DataError(f"{quote(path, 200)}: cannot be written: {error.strerror}") from None
-    if found not in (b"", begin):
-        raise InputError(f"{quote(path, 200)}: exists, and is not a list of bad rows: it is not overwritten")
 
 
 def _size(path: str) -> int:

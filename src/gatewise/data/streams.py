@@ -109,11 +109,20 @@ class Stream:
         return self._file.peek(8)[:8]  # type: ignore[no-any-return]
 
 
+def split_lines(text: str) -> list[str]:
+    """The lines of a text without their ends: \\n, \\r\\n or \\r. What `str.splitlines` also takes for an end, as form
+    feed and U+2028, is part of a line.
+    """
+    lines = re.split("\r\n|\n|\r", text)
+    return lines if lines[-1] else lines[:-1]
+
+
 class Lines:
-    """The lines of a stream as text. `number` is the number of the last line, from 1, in the file.
+    """The lines of a stream as text, as `split_lines` without the whole text in memory, and with their ends. `number`
+    is the number of the last line, from 1, in the file.
 
     A line that is not UTF-8 or contains a NUL byte is returned as well, and named in `problem` until the next `clear`,
-    so that a reader of records which span several lines stays in step. Lines end in \\n, \\r\\n or \\r.
+    so that a reader of records which span several lines stays in step.
     """
 
     def __init__(self, stream: Stream) -> None:

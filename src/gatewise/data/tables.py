@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.data.columns import find_column
-from gatewise.data.streams import COMPRESSED, STDIN, Lines, Stream
+from gatewise.data.streams import COMPRESSED, NOT_UTF_8, STDIN, Lines, Stream, split_lines
 from gatewise.errors import DataError, InputError, MissingExtra, counted, quote
 from gatewise.storage import parse_json
 
@@ -26,6 +26,7 @@ TABLES = (*DELIMITERS, *JSON, *ARROW)
 DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MAX_FIELD = 10_000_000  # characters; a longer field is an unclosed quote
 _MAX_OBJECT = 64 << 20  # bytes of an object in a JSON list
+_MAX_LEADING = 1_000  # bad records at the begin of a JSON file, after which it is taken to be none
 _SAMPLE = 20  # rows from which the delimiter is guessed
 _BATCH = 512  # rows of a Parquet or Arrow file in memory
 
@@ -43,9 +44,10 @@ def skip_none() -> bool:
 
 @dataclass
 class Table:
-    """An opened table. columns: of the header; for JSON those of the first record. keys: the same, as the rows have
-    them: distinct. note: the dialect in words, if it is not the standard one. schema: of a Parquet or Arrow file.
-    examples: the first rows, none for such a file. first_line: of the header. delimiter: of a CSV file.
+    """An opened table. columns: of the header; for JSON those of the first good record. keys: the same, as the rows
+    have them: distinct. note: the dialect in words, if it is not the standard one. schema: of a Parquet or Arrow file,
+    by `keys`. examples: the first rows, none for such a file. first_line: of the header or of the first good record.
+    delimiter: of a CSV file.
     """
 
     stream: Stream
@@ -92,6 +94,8 @@ class Table:
         for value in first.values():
             try:
                 float(value)
+            except OverflowError:
+                pass  # a whole number above 1e308
             except (TypeError, ValueError):
                 others.append(str(value))
         return len(others) <= 2 < len(first) and not any(" " in value.strip() for value in others)
@@ -252,7 +256,7 @@ def _has_plain_quotes(sample: str) -> bool:
     except csv.Error as error:
         if "expected after" not in str(error):
             return False
-    counts = {line.count("\t") for line in text.splitlines() if line}
+    counts = {line.count("\t") for line in split_lines(text) if line}
     return len(counts) == 1
 
 
@@ -272,9 +276,6 @@ def sample_rows(sample: str, delimiter: str) -> list[list[str]]:
 
 def _open_json(stream: Stream) -> Table:
     records = _json_list(stream) if stream.peek().lstrip()[:1] == b"[" else _json_lines(stream)
-    first = next(records, None)
-    if first is None:
-        raise DataError(f"{stream.where}: is empty")
     problem: list[tuple[int, str]] = []
 
     def value(line: int, raw: bytes) -> dict[str, Any] | None:
@@ -296,13 +297,20 @@ def _open_json(stream: Stream) -> Table:
             return None
         return row
 
-    line, raw = first
-    row = value(line, raw)
-    columns = tuple(row) if row is not None else ()
-    if row is None:  # the columns are those of the first record that is one
-        raise DataError(f"{stream.where}:{problem[0][0]}: {problem[0][1]}")
+    before: list[tuple[int, str]] = []  # bad records before the first good one, whose keys are the columns
+    row, line = None, 0
+    for line, raw in records:
+        row = value(line, raw)
+        if row is not None or len(before) == _MAX_LEADING:
+            break
+        before += problem
+    if row is None:
+        raise DataError(f"{stream.where}:{before[0][0]}: {before[0][1]}" if before else f"{stream.where}: is empty")
 
     def read(bad: Bad, skip: Skip) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, reason in before:
+            if not skip():
+                bad(number, reason)
         if not skip():
             yield line, row
         for number, record in records:
@@ -314,6 +322,7 @@ def _open_json(stream: Stream) -> Table:
             else:
                 yield number, values
 
+    columns = tuple(row)
     return Table(stream, columns, columns, "", read, [row], first_line=line)
 
 
@@ -424,13 +433,37 @@ def _open_arrow(stream: Stream, path: Path, suffix: str) -> Table:
                 for start in range(0, batch.num_rows, _BATCH):
                     part = batch.slice(start, _BATCH)
                     columns: list[list[Any]] = []  # converted where a row of the part is read
+                    broken: dict[int, str] = {}
                     for row in range(part.num_rows):
                         number += 1
                         if skip():
                             continue
-                        columns = columns or [column.to_pylist() for column in part.columns]
-                        yield number, {key: column[row] for key, column in zip(keys, columns, strict=True)}
+                        if not columns:
+                            columns = [_cells(*one, broken) for one in zip(keys, part.columns, strict=True)]
+                        if row in broken:
+                            bad(number, broken[row])
+                        else:
+                            yield number, {key: column[row] for key, column in zip(keys, columns, strict=True)}
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{stream.where}: damaged after row {number:,}: {quote(error, 200)[1:-1]}") from None
 
-    return Table(stream, tuple(schema.names), tuple(keys), "", read, [], schema=schema)
+    schema_of_keys = pyarrow.schema([one.with_name(key) for key, one in zip(keys, schema, strict=True)])
+    return Table(stream, tuple(schema.names), tuple(keys), "", read, [], schema=schema_of_keys)
+
+
+def _cells(key: str, column: Any, broken: dict[int, str]) -> list[Any]:
+    """The values of an Arrow column. Rows whose value Python cannot hold are added to `broken`, with the reason."""
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except (ValueError, OverflowError):
+        values: list[Any] = []
+    for row in range(len(column)):
+        try:
+            values.append(column[row].as_py())
+        except UnicodeDecodeError as error:
+            broken.setdefault(row, f"{quote(key)} is {NOT_UTF_8}: byte 0x{error.object[error.start]:02X}")
+            values.append(None)
+        except (ValueError, OverflowError) as error:
+            broken.setdefault(row, f"{quote(key)} has a value that cannot be read: {quote(error, 200)[1:-1]}")
+            values.append(None)
+    return values

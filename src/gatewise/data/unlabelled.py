@@ -16,6 +16,7 @@ from gatewise.data.imdb import EMBEDDED, OFFICIAL, imdb
 from gatewise.data.inputs import convert_inputs
 from gatewise.data.labelled import Labelled, content_key
 from gatewise.data.splits import Splits
+from gatewise.data.streams import split_lines
 from gatewise.data.tables import TABLES, is_table
 from gatewise.errors import DataError, InputError, counted, quote
 
@@ -114,7 +115,7 @@ def _read(source: str, data: str | None, text: str | Sequence[str], known: Split
             raise DataError(f"{quote(path, 200)}: has no row")
         return Unlabelled(rows, f"{counted(len(rows), 'row')} of {quote(path.name)}")
     if path.suffix.lower() == ".txt":
-        lines = [line for line in read_text(path, max_bytes=1 << 30).splitlines() if line.strip()]
+        lines = [line for line in split_lines(read_text(path, max_bytes=1 << 30)) if line.strip()]
         return Unlabelled(lines, f"{counted(len(lines), 'line')} of {quote(path.name)}")
     raise DataError(f"{quote(path, 200)}: the name must end in one of {' '.join((*TABLES, '.txt'))}")
 
