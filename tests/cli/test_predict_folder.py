@@ -221,6 +221,9 @@ def test_bad_rows(run: Run, inputs: Path, keras_folder: Path) -> None:
     result = run(*words)
     assert result.exit_code == 2
     assert result.stderr.splitlines() == ["gatewise: 'in/a.csv':12: the text is empty"]
+    inside = refused(run, *words, "--skip-bad-rows", "out/part-00000-00000.csv")
+    assert inside.endswith("part-00000-00000.csv': the list of bad rows is in the output folder")
+    assert not Path("out").exists()
     skip = ("--skip-bad-rows", "bad.csv")
     with pytest.warns(UserWarning, match="3 bad rows of 600 skipped"):
         assert run(*words, *skip).exit_code == 0

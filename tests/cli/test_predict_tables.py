@@ -168,6 +168,67 @@ def test_bad_rows(run: Run, table: Path, keras_folder: Path) -> None:
     assert [row["line"] for row in read_csv("skipped.csv")] == ["3", "4"]
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.csv.part", "out.csv.part.json", "link.csv"])
+def test_the_list_of_bad_rows_is_not_the_output(run: Run, table: Path, keras_folder: Path, name: str) -> None:
+    Path("bad.csv").write_text("text,n\ngood,1\nbad\n", encoding="utf-8")
+    Path("out.csv").write_text("file,line,reason\n", encoding="utf-8")
+    os.link("out.csv", "link.csv")
+    words = ("predict", keras_folder, "bad.csv", "-o", "out.csv", "--overwrite", "--skip-bad-rows", name)
+    assert f"{name}': the list of bad rows is the output" in refused(run, *words)
+    assert Path("out.csv").read_text(encoding="utf-8") == "file,line,reason\n"
+
+
+def test_an_error_in_the_first_batch_leaves_no_part(run: Run, table: Path, keras_folder: Path) -> None:
+    words = ("predict", keras_folder, "a.jsonl", "-o", "out.csv")
+    Path("a.jsonl").write_text('{"text": "good"}\n{"text": "bad", "n": 1}\n', encoding="utf-8")
+    assert "'a.jsonl':2: 'n' is not among the columns of the first row" in refused(run, *words)
+    assert not list(table.parent.glob("out.csv*"))
+    Path("a.jsonl").write_text('{"text": "good"}\n{"text": "bad"}\n', encoding="utf-8")
+    assert run(*words).exit_code == 0
+    assert len(read_csv("out.csv")) == 2
+
+
+def test_an_error_after_a_resume_keeps_what_was_complete(
+    table: Path, keras_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = big_table(Path("big.csv"), 1_000)
+    interrupted(keras_model, "out.csv", monkeypatch)
+
+    def resume() -> int:
+        with RowReader.open("big.csv", Columns(), fail_fast=True) as reader:
+            return BulkPrediction(keras_model, reader, Path("out.csv"), resume=True, identity={"model": "m"}).run()
+
+    with monkeypatch.context() as context:
+        context.setattr("gatewise.data.table_writer.TableWriter.write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            resume()
+    assert resume() == len(texts)
+    assert [row["text"] for row in read_csv("out.csv")] == texts
+
+
+def test_columns_in_another_order(run: Run, table: Path, keras_folder: Path) -> None:
+    """The header is that of the first row, also where the first batch ends in another file or begins with a bad row."""
+    Path("one.csv").write_text("text,n,n\ngood,1,2\n", encoding="utf-8")
+    Path("two.csv").write_text("n,n,text\n3,4,bad\n", encoding="utf-8")
+    Path("a.jsonl").write_text('{"text": "", "n": 1}\n{"n": 2, "text": "good"}\n', encoding="utf-8")
+    assert run("predict", keras_folder, "one.csv", "two.csv", "-o", "out.csv").exit_code == 0
+    header, *rows = Path("out.csv").read_text(encoding="utf-8").splitlines()
+    assert header.startswith("text,n,n,label,")
+    assert [row.split(",")[:3] for row in rows] == [["good", "1", "2"], ["bad", "3", "4"]]
+    with pytest.warns(UserWarning, match="1 bad row of 2 skipped"):
+        run("predict", keras_folder, "a.jsonl", "-o", "json.csv", "--skip-bad-rows", "bad.csv")
+    assert [(row["text"], row["n"]) for row in read_csv("json.csv")] == [("good", "2")]
+
+
+def test_the_types_are_those_of_the_first_table(run: Run, table: Path, keras_folder: Path) -> None:
+    for name, value in (("whole", 4), ("half", 4.5)):
+        parquet.write_table(pa.table({"text": ["good"], "n": [value]}), f"{name}.parquet")
+    refusal = refused(run, "predict", keras_folder, "whole.parquet", "half.parquet", "-o", "out.parquet")
+    assert "column 'n' has values of another type than in the first rows (4.5 is not int64)" in refusal
+    assert run("predict", keras_folder, "half.parquet", "whole.parquet", "-o", "out.parquet").exit_code == 0
+    assert parquet.read_table("out.parquet")["n"].to_pylist() == [4.5, 4.0]
+
+
 def test_nothing_is_overwritten(run: Run, table: Path, keras_folder: Path) -> None:
     words = ("predict", keras_folder, "new.csv", "--text", "review", "-o")
     Path("out.csv").write_text("mine")
@@ -347,6 +408,7 @@ def test_the_state_of_a_replaced_run_is_not_resumed(
 
     with monkeypatch.context() as context:
         context.setattr("gatewise.data.table_writer.TableWriter.write", write)
+        context.setattr("gatewise.data.table_writer.TableWriter.discard", lambda _: None)  # a kill removes nothing
         with pytest.raises(Killed):
             predict(overwrite=True)
     assert not Path("out.csv.part.json").exists()
@@ -361,9 +423,15 @@ def test_the_state_of_a_replaced_run_is_not_resumed(
 def test_a_resumed_run_keeps_its_columns(table: Path, keras_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"text": f"good film {n}"} | ({"label": "x"} if n == 768 else {}) for n in range(1_000)]
     Path("big.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with RowReader.open("big.jsonl", Columns(), fail_fast=True) as reader, pytest.raises(DataError, match="line 769"):
+    with (
+        RowReader.open("big.jsonl", Columns(), fail_fast=True) as reader,
+        pytest.raises(DataError, match=r"'big\.jsonl':769"),
+    ):
         BulkPrediction(keras_model, reader, Path("out.jsonl")).run()
-    with RowReader.open("big.jsonl", Columns(), fail_fast=True) as reader, pytest.raises(DataError, match="line 769"):
+    with (
+        RowReader.open("big.jsonl", Columns(), fail_fast=True) as reader,
+        pytest.raises(DataError, match=r"'big\.jsonl':769"),
+    ):
         BulkPrediction(keras_model, reader, Path("out.jsonl"), resume=True).run()
 
 

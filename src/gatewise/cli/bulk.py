@@ -52,8 +52,7 @@ class BulkPrediction:
     keep: list[str] | None = None
 
     def __post_init__(self) -> None:
-        self.part = self.out.with_name(self.out.name + ".part")
-        self.state = self.out.with_name(self.out.name + ".part.json")
+        self.part, self.state = part_files(self.out)
         self.suffix, _ = written_format(self.out)
         self.identity |= run_identity(self.reader, self.every, self.keep)
 
@@ -101,6 +100,8 @@ class BulkPrediction:
                     f"gatewise: {counted(complete[0], 'row is', 'rows are')} in {part}; --resume continues there",
                     file=sys.stderr,
                 )
+            elif complete is None and writer is not None and not before:
+                writer.discard()  # there is nothing to continue
             raise
         finally:
             progress.clear()
@@ -117,6 +118,9 @@ class BulkPrediction:
             raise DataError(f"{quote(self.out.parent, 200)}: not a folder")
         if any(path != STDIN and self.out.exists() and os.path.samefile(path, self.out) for path in self._existing()):
             raise InputError(f"{quote(self.out, 200)}: the output is the input")
+        if self.reader.skipped is not None:
+            for path in (self.out, self.part, self.state):
+                self.reader.skipped.check_other(path, "the output")
         before = self._state()
         if self.resume and before:
             if STDIN in self.reader.paths:
@@ -149,7 +153,7 @@ class BulkPrediction:
 
     def _open(self, first: TableRow | None, before: dict[str, Any]) -> tuple[OutputRows, TableWriter]:
         """The writer, opened after the first batch, so that an error in the input or the model leaves no file."""
-        table = self.reader.table
+        table = self.reader.first  # the batch may end in another one, with other columns or types
         assert table is not None
         own = list(first.values) if first is not None else list(table.keys)
         if before:  # the columns of the first row of the run, whatever this row has
@@ -176,6 +180,11 @@ class BulkPrediction:
             os.replace(scratch, self.state)
         except OSError as error:
             raise DataError(f"{quote(self.state, 200)}: cannot be written: {error.strerror}") from None
+
+
+def part_files(out: Path) -> tuple[Path, Path]:
+    """The names under which an unfinished run has the rows and the state of the output `out`."""
+    return Path(f"{out}.part"), Path(f"{out}.part.json")
 
 
 class Progress:

@@ -7,7 +7,6 @@ process was killed or another one has made it. `_gatewise.json` says which model
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -166,9 +165,7 @@ class FolderPrediction:
                 self._files += 1
         except BaseException:
             if writer is not None:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    hidden.unlink()
+                writer.discard()
             raise
 
     def _begin(self) -> None:
@@ -180,6 +177,9 @@ class FolderPrediction:
             raise InputError("give either --overwrite or --resume")
         if self.overwrite and self.share.of > 1:
             raise InputError(f"--overwrite would remove the files of other parts: remove the folder {where} instead")
+        skipped = self.reader.skipped
+        if skipped is not None and self.out.resolve() in skipped.path.resolve().parents:
+            raise InputError(f"{quote(skipped.path, 200)}: the list of bad rows is in the output folder")
         if self.rows_per_file < 1:
             raise InputError("--rows-per-file must be at least 1")
         self.suffix = self.suffix or _suffix_of(self.reader.paths[0])

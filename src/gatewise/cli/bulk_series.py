@@ -30,16 +30,22 @@ def predict_series(
     """The logits (n, outputs) of the series of one file.
 
     label, id, time, layout: as in `read_series`; labels are not used. out: the table for id or number, label and
-    probabilities. new: the table must not exist. Raises InputError for texts and for an output that exists.
+    probabilities. new: the table must not exist. Raises InputError for texts and for an output, complete or not, that
+    exists.
     """
+    from gatewise.cli.bulk import part_files
     from gatewise.data.series_files import read_series
 
     if model.architecture.inputs != "channels":
         raise InputError("the model classifies texts, not series")
     if len(inputs) != 1 or not os.path.isfile(inputs[0]):
         raise InputError("the model classifies series: give one file, such as .ts, .npz or .csv")
-    if out is not None and new and os.path.exists(out):
-        raise InputError(f"{quote(out, 200)}: exists already; --overwrite replaces it")
+    if out is not None and new:
+        if os.path.exists(out):
+            raise InputError(f"{quote(out, 200)}: exists already; --overwrite replaces it")
+        for path in part_files(Path(out)):
+            if path.exists():
+                raise InputError(f"{quote(path, 200)}: an unfinished run; --overwrite starts again")
     if out is not None and os.path.exists(out) and os.path.samefile(inputs[0], out):
         raise InputError(f"{quote(out, 200)}: the output is the input")
     if label is not None and len(label) > 1:
@@ -55,10 +61,15 @@ def predict_series(
         names: list[Any] = rows.ids or list(range(1, len(logits) + 1))
         added = PredictionColumns(model, every, {key})
         predicted = added.rows(logits, lists=False)
-        part = Path(out + ".part")
+        part, state = part_files(Path(out))
         writer = TableWriter(out, part, [key, *added.names])
-        writer.write([{key: name} | row for name, row in zip(names, predicted, strict=True)])
-        writer.finish()
+        try:
+            state.unlink(missing_ok=True)  # of a run for texts that this one replaces
+            writer.write([{key: name} | row for name, row in zip(names, predicted, strict=True)])
+            writer.finish()
+        except BaseException:
+            writer.discard()
+            raise
     return logits
 
 

@@ -28,10 +28,11 @@ class OutputRows:
     def __init__(
         self, model: Model, table: Table, own: Sequence[str], *, suffix: str, every: bool, keep: Sequence[str] | None
     ) -> None:
-        self._table, self._suffix = table, suffix
+        self._suffix = suffix
         self._own = list(own) if keep is None else [table.column(name, "--keep") for name in keep]
         self._all = keep is None
-        header = list(table.columns) if self._all and len(table.columns) == len(self._own) else self._own
+        names = dict(zip(table.keys, table.columns, strict=True)) if self._all else {}
+        header = [names.get(name, name) for name in self._own]
         self._added = PredictionColumns(model, every, {*self._own, *header})
         self.columns = [*self._own, *self._added.names]
         self.header = [*header, *self._added.names]
@@ -48,11 +49,10 @@ class OutputRows:
         values = row.values if self._all else {name: row.values[name] for name in self._own if name in row.values}
         if any(name in values for name in self._added.names):
             name = next(name for name in self._added.names if name in values)
-            raise DataError(f"line {row.line}: the column {quote(name)} is in this row, but not in the first one")
+            raise DataError(f"{row.where}: the column {quote(name)} is in this row, but not in the first one")
         if self._suffix not in JSON_LINES and not values.keys() <= self._names:
             extra = next(name for name in values if name not in self._names)
             raise DataError(
-                f"{self._table.where}:{row.line}: {quote(extra)} is not among the columns of the first row: "
-                "write .jsonl instead"
+                f"{row.where}: {quote(extra)} is not among the columns of the first row: write .jsonl instead"
             )
         return values | predicted
