@@ -101,6 +101,10 @@ def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path) -> None:
         (["1990-01,1", "1990-01,2"], "the time 1990-01-01 occurs twice"),
         (["1990-02,1", "1990-01,2"], "sort the rows by time"),
         (["1990-01,1", "1990-02,"], r"data\.csv':3: 'passengers' is missing"),
+        (
+            ["0001-01-01T00:00+05:00,1", "0001-01-02T00:00+05:00,2"],
+            r"data\.csv': the time 0001-01-01T00:00:00.* in UTC",
+        ),
         (["1990-01,1", "1990-02,many"], ":3: column 'passengers': 'many' is not a number"),
         (["1990-01,1", "02/1990,2"], ":3: the time '02/1990' is neither a number nor a date"),
         ([f"{month},1" for month in months(9)], "9 values, too few"),
@@ -111,6 +115,26 @@ def test_a_bad_table_is_one_line(run: Run, tmp_path: Path, rows: list[str], mess
     file = table(tmp_path / "data.csv", rows)
     with pytest.raises(GatewiseError, match=message):
         run_command(file)
+
+
+def test_0_and_false_name_series(tmp_path: Path) -> None:
+    rows = [{"shop": shop, "day": n, "sold": n} for shop in (0, False, " b ") for n in (1, 2)]
+    file = tmp_path / "data.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert list(read_forecast_table(file, time="day", value="sold", id="shop").values) == ["0", "False", "b"]
+    for missing in (None, " "):
+        file.write_text(json.dumps({"shop": missing, "day": 1, "sold": 1}), encoding="utf-8")
+        with pytest.raises(DataError, match=r"data\.jsonl':1: 'shop' is empty"):
+            read_forecast_table(file, time="day", value="sold", id="shop")
+
+
+def test_a_missing_number_names_no_series(tmp_path: Path) -> None:
+    """pandas writes a column of whole numbers with a missing one as floats with NaN."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    file = tmp_path / "data.parquet"
+    parquet.write_table(pyarrow.table({"shop": [0.0, float("nan")], "day": [1, 2], "sold": [1, 2]}), file)
+    with pytest.raises(DataError, match=r"data\.parquet':2: 'shop' is empty"):
+        read_forecast_table(file, time="day", value="sold", id="shop")
 
 
 def run_command(file: Path) -> None:

@@ -82,6 +82,57 @@ def test_irregular_times_are_named(times: list[Any], message: str) -> None:
         regular_steps([parse_time(time) for time in times])
 
 
+@pytest.mark.parametrize(
+    ("times", "following"),
+    [
+        (["9999-09-30", "9999-10-31"], ["9999-11-30", "9999-12-31"]),
+        (["9999-09", "9999-10"], ["9999-11-01", "9999-12-01"]),
+        (["9999-12-28", "9999-12-29"], ["9999-12-30", "9999-12-31"]),
+        (["0001-01-31", "0001-02-28"], ["0001-03-31", "0001-04-30"]),
+    ],
+)
+def test_the_ends_of_the_calendar(times: list[str], following: list[str]) -> None:
+    parsed = [parse_time(time) for time in times]
+    assert [show_time(time) for time in regular_steps(parsed).after(parsed[-1], 2)] == following
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (["9999-11-30", "9999-12-31"], "the time 1 step of 1 month after 9999-12-31 is outside the years 1 to 9999"),
+        (["9999-10", "9999-11"], "the time 2 steps of 1 month after 9999-11-01 is outside"),
+        (["9999-12-30", "9999-12-31"], "the time 1 step of 1 day after 9999-12-31 is outside"),
+        (
+            ["9999-12-31T17:00-05:00", "9999-12-31T18:00-05:00"],
+            "the time 1 step of 1:00:00 after 9999-12-31T18:00:00-05:00 is outside",
+        ),
+        (
+            ["0001-01-01T00:00+05:00", "0001-01-02T00:00+05:00"],
+            r"the time 0001-01-01T00:00:00\+05:00 is outside the years 1 to 9999 in UTC",
+        ),
+        (["9999-12-31T18:00-05:00", "9999-12-31T19:00-05:00"], "T19:00:00-05:00 is outside the years 1 to 9999 in UTC"),
+    ],
+)
+def test_times_outside_of_the_calendar_are_named(times: list[str], message: str) -> None:
+    parsed = [parse_time(time) for time in times]
+    with pytest.raises(InputError, match=message):
+        regular_steps(parsed).after(parsed[-1], 2)
+
+
+@pytest.mark.parametrize("unit", ["D", "s"])
+def test_years_that_python_does_not_have_are_no_numbers(unit: str) -> None:
+    """NumPy converts them to numbers."""
+    time = np.datetime64("20000-01-02", unit)
+    with pytest.raises(InputError, match=r"the time 20000-01-02.* is outside the years 1 to 9999"):
+        parse_time(time)
+
+
+def test_years_of_pandas_that_python_does_not_have() -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(InputError, match=r"the time 20000-01-02.* is outside the years 1 to 9999"):
+        parse_time(pandas.Timestamp(np.datetime64("20000-01-02", "s")))
+
+
 def test_rounded_numbers_are_regular() -> None:
     assert regular_steps([0.1, 0.2, 0.30000000000000004, 0.4]).delta == pytest.approx(0.1)
     assert regular_steps([1_700_000_000.0, 1_700_000_000.1, 1_700_000_000.2]).delta == pytest.approx(0.1, rel=1e-4)

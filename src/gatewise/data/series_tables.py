@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.files import fail
-from gatewise.data.inputs import is_finite
+from gatewise.data.inputs import is_finite, is_missing
 from gatewise.data.series import Series
 from gatewise.data.series_rows import SeriesRows
 from gatewise.data.series_text import NUMBER, is_numbering, trim
@@ -54,7 +54,7 @@ def _wide(table: SeriesTable, label: str | None, id: str | None) -> SeriesRows:
         if label is not None:
             labels.append((line, _label(row[label])))
         if id is not None:
-            ids.append(_name(row[id]))
+            ids.append(name_of(row[id]))
     return _result(file, inputs, labels, label, ids if id is not None else None)
 
 
@@ -82,7 +82,7 @@ def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> S
     labels: dict[str, tuple[int, str]] = {}
     first_time: Time | None = None
     for line, row in table.rows():
-        name = "" if id is None else _name(row[id])
+        name = "" if id is None else name_of(row[id])
         if id is not None and not name:
             fail(file, line, f"{quote(id)} is empty")
         at = time_of(file, line, row[time])
@@ -194,13 +194,14 @@ def time_of(file: Path, line: int, cell: Any) -> Time:
         fail(file, line, str(error))
 
 
-def _name(cell: Any) -> str:
-    return "" if cell is None else str(cell).strip()
+def name_of(cell: Any) -> str:
+    """The name in a cell, "" where it is empty or missing; 0 and false are names."""
+    return "" if is_missing(cell) else str(cell).strip()
 
 
 def _label(cell: Any) -> str:
     """The name in a cell; "" where NaN or `?` says that there is none."""
-    name = _name(cell)
+    name = name_of(cell)
     return "" if name.lower() in ("nan", "?") else name
 
 

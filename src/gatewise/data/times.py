@@ -8,7 +8,7 @@ from calendar import monthrange
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.inputs import is_finite
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 
 _MONTH = re.compile(r"(\d{4})-?(\d{2})|(\d{4})[- ]?Q([1-4])", re.I)
 _DAY = timedelta(days=1)
+_OUTSIDE = "is outside the years 1 to 9999"
 
 Time = float | datetime
 
@@ -30,11 +31,15 @@ def parse_time(value: Any) -> Time:
     Raises InputError for anything else, such as 31/03/2024, whose order of day and month is not certain.
     """
     if isinstance(value, np.datetime64):
-        value = value.astype("datetime64[us]").item()
+        written, value = value, value.astype("datetime64[us]").item()
+        if isinstance(value, int):
+            raise InputError(f"the time {written} {_OUTSIDE}")
     if value is None or value != value:  # NaN, NaT
         raise InputError("the time is missing")
     if isinstance(value, datetime):
-        clock = value.timetuple()[:6]  # of pandas.Timestamp too
+        if not MINYEAR <= value.year <= MAXYEAR:  # of pandas.Timestamp
+            raise InputError(f"the time {quote(value, 40)[1:-1]} {_OUTSIDE}")
+        clock = value.timetuple()[:6]
         return datetime(*clock, value.microsecond, value.tzinfo, fold=value.fold)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
@@ -103,19 +108,23 @@ class Steps:
     utc: bool = False
 
     def after(self, last: Time, count: int) -> list[Time]:
-        """The next `count` times after `last`, in its time zone."""
+        """The next `count` times after `last`, in its time zone. Raises InputError as `add`."""
         return [self.add(last, k) for k in range(1, count + 1)]
 
     def add(self, time: Time, count: int) -> Time:
-        """The time `count` steps later."""
+        """The time `count` steps later. Raises InputError where that is after the year 9999."""
         if not isinstance(time, datetime):
             return time + count * self.delta  # type: ignore[operator]
-        clock = _clock(time, self.utc)
-        if self.months:
-            clock = _add_months(clock, self.months * count, self.month_end)
-        else:
-            clock += count * self.delta  # type: ignore[operator]
-        return clock.replace(tzinfo=UTC).astimezone(time.tzinfo) if self.utc else clock.replace(tzinfo=time.tzinfo)
+        try:
+            clock = _clock(time, self.utc)
+            if self.months:
+                clock = _add_months(clock, self.months * count, self.month_end)
+            else:
+                clock += count * self.delta  # type: ignore[operator]
+            return clock.replace(tzinfo=UTC).astimezone(time.tzinfo) if self.utc else clock.replace(tzinfo=time.tzinfo)
+        except (OverflowError, ValueError):
+            steps = f"{counted(count, 'step')} of {self.describe()} after {show_time(time)}"
+            raise InputError(f"the time {steps} {_OUTSIDE}") from None
 
     def describe(self) -> str:
         """The step in words: "1 month", "7 days", "0.5"."""
@@ -189,8 +198,13 @@ def _regular(times: Sequence[Time], utc: bool) -> Steps:
 
 
 def _instant(time: Time) -> Time:
-    """The time, in UTC where it has a time zone."""
-    return time.astimezone(UTC) if isinstance(time, datetime) and time.tzinfo is not None else time
+    """The time, in UTC where it has a time zone. Raises InputError for one that UTC writes with another year than 1 to
+    9999.
+    """
+    try:
+        return time.astimezone(UTC) if isinstance(time, datetime) and time.tzinfo is not None else time
+    except OverflowError:
+        raise InputError(f"the time {show_time(time)} {_OUTSIDE} in UTC") from None
 
 
 def _clock(time: datetime, utc: bool) -> datetime:
@@ -241,12 +255,10 @@ def _step(times: Sequence[Any]) -> Steps:
 
 
 def _is_month_end(time: datetime) -> bool:
-    return (time + timedelta(days=1)).day == 1
+    return time.day == monthrange(time.year, time.month)[1]
 
 
 def _add_months(time: datetime, months: int, month_end: bool) -> datetime:
     year, month = divmod(12 * time.year + time.month - 1 + months, 12)
-    if month_end:
-        year, month = (year, month + 1) if month < 11 else (year + 1, 0)
-        return time.replace(year=year, month=month + 1, day=1) - timedelta(days=1)
-    return time.replace(year=year, month=month + 1, day=min(time.day, monthrange(year, month + 1)[1]))
+    last = monthrange(year, month + 1)[1]
+    return time.replace(year=year, month=month + 1, day=last if month_end else min(time.day, last))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gatewise.data.files import fail
-from gatewise.data.series_tables import SeriesTable, number, time_of
+from gatewise.data.series_tables import SeriesTable, name_of, number, time_of
 from gatewise.data.times import Time, month_form, regular_steps
 from gatewise.errors import DataError, InputError, quote
 from gatewise.types import Array
@@ -46,7 +46,7 @@ def read_forecast_table(
         rows: dict[str, list[tuple[int, Time, list[float]]]] = {}
         forms: set[str] = set()
         for line, row in table.rows():
-            name = "series" if id is None else str(row[id] or "").strip()
+            name = "series" if id is None else name_of(row[id])
             if not name:
                 fail(table.file, line, f"{quote(id)} is empty")
             numbers = [number(table.file, line, column, row[column]) for column in columns]
