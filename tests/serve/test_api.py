@@ -129,6 +129,7 @@ SERIES_TENSOR = infer(name="series", datatype="FP32", shape=[1, 1, 2], data=[1])
         ("/explain", {"text": "good", "include": ["other"]}, "include[0]"),
         ("/explain", {"text": "good", "changes": [{"gate": "f"}]}, "changes[0]"),
         ("/explain", {"text": "good", "changes": [{"gate": "f", "value": 7}]}, "changes[0].value"),
+        ("/explain", {"text": "good", "changes": [{"gate": "f", "value": 10**400}]}, "changes[0].value"),
         ("/v2/models/none/infer", infer(), "model"),
         ("/v2/models/reviews/versions/2/infer", infer(), "version"),
         ("/v2/models/reviews/infer", b"{", "body"),

@@ -121,6 +121,16 @@ def test_what_cannot_be_answered(port: int, body: Any, code: str, field: str) ->
     assert SECRET.encode() not in reply.body, "an error never repeats what was sent"
 
 
+@pytest.mark.parametrize(("model", "one", "several"), [("reviews", "text", "texts"), ("gestures", "series", "series")])
+def test_messages_name_what_the_model_reads(port: int, model: str, one: str, several: str) -> None:
+    for request, message in (
+        ({}, f"give either {one} or inputs; the model reads {several}"),
+        ({"inputs": 7}, f"inputs must be a list of {several}"),
+        ({"inputs": []}, f"a request holds 1 to 256 {several}, not 0"),
+    ):
+        assert post(port, "/predict", {**request, "model": model}).error["message"] == message
+
+
 def test_an_error_names_the_place_in_the_text(port: int) -> None:
     message = post(port, "/predict", {"inputs": ["good", "bad\ud800"]}).error["message"]
     assert "text 2" in message

@@ -89,8 +89,11 @@ def hold_memory(
     )
 
 
-def check_clamp(clamp: Clamp, arch: Architecture, steps: int) -> None:
-    """Raise InputError unless the clamp fits the network and a sequence of that many steps."""
+def check_clamp(clamp: Clamp, arch: Architecture, steps: int, first: int = 1) -> None:
+    """Raise InputError unless the clamp fits the network and a sequence of that many steps.
+
+    first: the number that messages give to the first layer and to the first step.
+    """
     if clamp.gate not in GATE_NAMES:
         raise InputError(f"a gate is {', '.join(GATE_NAMES)}, not {quote(clamp.gate)}")
     low = -1.0 if clamp.gate == "g" else 0.0
@@ -108,15 +111,17 @@ def check_clamp(clamp: Clamp, arch: Architecture, steps: int) -> None:
             raise InputError(f"unit must be from 0 to {units - 1}, not {clamp.unit}")
         its_direction = arch.directions[clamp.unit // arch.units]
         if clamp.direction not in (None, its_direction):
-            first = arch.units * arch.directions.index(clamp.direction)
-            others = f"the {clamp.direction} units are {first} to {first + arch.units - 1}"
+            start = arch.units * arch.directions.index(clamp.direction)
+            others = f"the {clamp.direction} units are {start} to {start + arch.units - 1}"
             raise InputError(f"unit {clamp.unit} is a {its_direction} unit; {others}")
     if clamp.layer is not None and not 0 <= clamp.layer < arch.layers:
-        raise InputError(f"layer must be from 1 to {arch.layers}, not {clamp.layer + 1}")
+        raise InputError(f"layer must be from {first} to {arch.layers - 1 + first}, not {clamp.layer + first}")
     # By its ends: min and max of a range visit every number, and a request may name a thousand million.
     ends = () if not clamp.steps else (clamp.steps[0], clamp.steps[-1])
     if clamp.steps is not None and not (ends and min(ends) >= 0 and max(ends) < steps):
-        raise InputError(f"the steps to clamp must be from 1 to {steps}, the steps that the network reads")
+        raise InputError(
+            f"the steps to clamp must be from {first} to {steps - 1 + first}, the steps that the network reads"
+        )
 
 
 class ClampedOps(NumpyOps):

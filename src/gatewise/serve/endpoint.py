@@ -22,7 +22,7 @@ EXAMPLE_TEXT = "A film to see twice."
 class ModelEndpoint:
     """One model with two queues. `short` and `long` are single-threaded executors, shared by all models.
 
-    input_kind: "text" or "series".
+    input_kind: "text" or "series"; input_kinds: its plural.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class ModelEndpoint:
         self.model = model
         self.views = ViewCache()  # the examples that the page showed last
         self.input_kind = "series" if model.architecture.inputs == "channels" else "text"
+        self.input_kinds = "series" if self.input_kind == "series" else "texts"
         self.short = BatchQueue(self._compute, short, settings, observer)
         self.long = BatchQueue(self._compute, long, settings, observer)
         self._max_inputs = settings.max_inputs
@@ -49,7 +50,7 @@ class ModelEndpoint:
         """
         if not 0 < len(inputs) <= self._max_inputs:
             status, code = (413, "too_many") if inputs else (400, "empty")
-            message = f"a request holds 1 to {self._max_inputs} {self.input_kind}s, not {len(inputs):,}"
+            message = f"a request holds 1 to {self._max_inputs} {self.input_kinds}, not {len(inputs):,}"
             raise HTTPError(status, code, message, field.removesuffix("[{}]"))
         tokens = estimate_tokens(inputs)
         queue = self.long if tokens >= LONG else self.short

@@ -64,13 +64,13 @@ async def predict(state: State, scope: Scope, body: bytes) -> bytes:
 
 def _inputs_of(request: dict[str, Any], endpoint: ModelEndpoint) -> list[Any]:
     """The texts or series of a request: one under `text` or `series`, or a list under `inputs`."""
-    kind = endpoint.input_kind
+    kind, kinds = endpoint.input_kind, endpoint.input_kinds
     given = [name for name in ("text", "series", "inputs") if name in request]
     if len(given) != 1 or given[0] not in (kind, "inputs"):
-        raise HTTPError(400, "bad_field", f"give either {kind} or inputs; the model reads {kind}s", kind)
+        raise HTTPError(400, "bad_field", f"give either {kind} or inputs; the model reads {kinds}", kind)
     inputs = request["inputs"] if "inputs" in request else [request[kind]]
     if not isinstance(inputs, list):
-        raise HTTPError(400, "bad_field", f"inputs must be a list of {kind}s", "inputs")
+        raise HTTPError(400, "bad_field", f"inputs must be a list of {kinds}", "inputs")
     channels = endpoint.model.channels
     for n, item in enumerate(inputs):
         field = f"inputs[{n}]" if "inputs" in request else kind

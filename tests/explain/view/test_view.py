@@ -298,14 +298,20 @@ def test_the_cache_is_limited_by_memory() -> None:
         ({"changes": [{"gate": "f", "value": 1.4}]}, "changes[0].value", "must lie in [0, 1]; got 1.4"),
         ({"changes": [{"gate": "f", "value": float("nan")}]}, "changes[0].value", "finite"),
         ({"changes": [{"gate": "f", "value": True}]}, "changes[0].value", "finite"),
+        ({"changes": [{"gate": "f", "value": 10**400}]}, "changes[0].value", "finite"),
+        ({"changes": [{"gate": "f", "value": 1, "unit": 10**400}]}, "changes[0].unit", "from 0 to 999,999,999, not"),
         ({"changes": [{"gate": "q", "value": 1}]}, "changes[0].gate", "must be i, f"),
         ({"changes": [{"gate": "f", "value": 1, "unit": 9}]}, "changes[0].unit", "from 0 to 8"),
         ({"changes": [{"gate": "f", "value": 1, "from": 2}]}, "changes[0].to", "both from and to"),
         ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 1}]}, "changes[0].to", "less than"),
-        ({"changes": [{"gate": "f", "value": 1, "from": 2, "to": 99}]}, "changes[0].to", "must be from 1 to"),
+        (
+            {"changes": [{"gate": "f", "value": 1, "from": 2, "to": 99}]},
+            "changes[0].to",
+            "must be from 0 to 16, the steps",
+        ),
         ({"changes": [{"gate": "h", "value": 1, "unit": 2}]}, "changes[0]", "ablates one unit"),
         ({"changes": [{"gate": "f", "value": 1}] * 33}, "changes", "at most 32"),
-        ({"changes": [{"gate": "f", "value": 1, "layer": 3}]}, "changes[0].layer", "layer must be"),
+        ({"changes": [{"gate": "f", "value": 1, "layer": 3}]}, "changes[0].layer", "layer must be from 0 to 0, not 3"),
     ],
 )
 def test_errors_name_the_field(change: dict[str, Any], field: str, message: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gatewise.data.inputs import is_finite
 from gatewise.errors import InputError, quote
 from gatewise.explain.attribution import METHODS
 from gatewise.explain.clamp import Clamp, ablate
@@ -14,6 +15,7 @@ from gatewise.explain.clamp import Clamp, ablate
 HEATMAPS = ("i", "f", "g", "o", "c", "h")
 PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "similarity")
 MAX_CHANGES = 32
+_MAX_INTEGER = 999_999_999
 _KEYS = {"text", "series", "include", "changes", "method", "layer", "target", "against"}
 _CHANGE_KEYS = {"gate", "unit", "from", "to", "value", "layer"}
 
@@ -135,7 +137,7 @@ def _change(change: object, field: str) -> Sequence[Clamp]:
     gate, value = change["gate"], change["value"]
     if gate not in ("i", "f", "g", "o", "h"):
         raise RequestError(f"{field}.gate", f"must be i, f, g, o, or h to ablate a unit; not {quote(gate)}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
         raise RequestError(f"{field}.value", "must be a finite number", "bad_clamp")
     unit = change.get("unit", "all")
     number = None if unit in (None, "all") else _integer(unit, f"{field}.unit")
@@ -157,6 +159,6 @@ def _change(change: object, field: str) -> Sequence[Clamp]:
 
 
 def _integer(value: object, field: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1_000_000_000:
-        raise RequestError(field, f"must be an integer of at least 0, not {quote(value)}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_INTEGER:
+        raise RequestError(field, f"must be an integer from 0 to {_MAX_INTEGER:,}, not {quote(value)}")
     return value

@@ -165,7 +165,7 @@ def _check_finite(example: Example) -> None:
 
 def _check(field: str, clamp: Clamp, model: ViewedModel, steps: int) -> None:
     try:
-        check_clamp(clamp, model.architecture, steps)
+        check_clamp(clamp, model.architecture, steps, first=0)  # requests count from 0
     except InputError as error:
         part = next((p for p in ("unit", "layer", "steps") if str(error).startswith((p, f"the {p}"))), "value")
         raise RequestError(f"{field}.{'to' if part == 'steps' else part}", str(error), "bad_clamp") from None
