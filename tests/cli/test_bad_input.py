@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gatewise.cli.inputs import read_lines
+from gatewise.errors import DataError
 from tests.cli.conftest import Run
 
 
@@ -42,6 +44,12 @@ def test_an_empty_line_among_others(run: Run, keras_folder: Path) -> None:
 def test_stdin_that_is_empty_or_not_utf8(run: Run, keras_folder: Path) -> None:
     assert "stdin: contains no text" in refused(run, "predict", keras_folder, "-", input="\n\n")
     assert "stdin: not valid UTF-8 at byte 3" in refused(run, "explain", keras_folder, "-", input=b"goo\xff")
+
+
+def test_stdin_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(DataError, match=r"^stdin: is closed$"):
+        read_lines(None)
 
 
 def test_a_word_of_ten_megabytes_is_a_word(run: Run, keras_folder: Path) -> None:
@@ -80,6 +88,24 @@ def test_texts_and_series_are_not_mixed_up(
     assert "--row must be from 1 to 5, not 6" in refused(
         run, "explain", series_folder, "--file", series_file, "--row", 6
     )
+
+
+def test_a_file_of_series_that_is_not_there(run: Run, series_folder: Path) -> None:
+    assert refused(run, "predict", series_folder, "missing.csv") == "gatewise: 'missing.csv': not found"
+    assert "give one file" in refused(run, "predict", series_folder, "missing.csv", "other.csv")
+
+
+def test_series_on_stdin(run: Run, series_folder: Path, tmp_path: Path) -> None:
+    for words in (
+        ("predict", series_folder, "-"),
+        ("explain", series_folder, "-"),
+        ("evaluate", series_folder, "-"),
+        ("export-page", series_folder, "-", "-o", tmp_path / "page"),
+        ("data", "-", "--series"),
+        ("train", "-", "--series"),
+    ):
+        line = refused(run, *words, input="a,b\n1,2\n")
+        assert line == "gatewise: series cannot be read from stdin: give a file"
 
 
 def test_too_little_or_too_much(run: Run, keras_folder: Path, tmp_path: Path) -> None:

@@ -160,6 +160,13 @@ def test_closed_streams(keras_folder: Path, tmp_path: Path, closed: str) -> None
     assert done.stderr == ("gatewise: standard output is closed\n" if closed == "1" else "")
 
 
+@pytest.mark.parametrize("words", [["predict", "MODEL", "-"], ["explain", "MODEL", "-"], ["data", "-"]])
+def test_a_closed_standard_input(keras_folder: Path, words: list[str]) -> None:
+    command = [*PROGRAM, *(str(keras_folder) if word == "MODEL" else word for word in words)]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "gatewise: stdin: is closed\n")
+
+
 @pytest.mark.parametrize("words", [["compress", "MODEL"], ["export", "MODEL"], ["train", "DATA", *["--epochs", "1"]]])
 @pytest.mark.parametrize("out", ["/proc/x", "/dev/full"])
 def test_a_place_that_takes_no_file(keras_folder: Path, reviews_csv: Path, words: list[str], out: str) -> None:

@@ -129,6 +129,11 @@ def test_configuration_file_set_and_options_by_precedence(run: Run, reviews_csv:
         (["--seed", "-1"], "seed must be a whole number from 0"),
         (["--recipe", "tutorail"], "did you mean 'tutorial'?"),
         (["--config", "none.toml"], "'none.toml': cannot be read"),
+        (["--threshold", "2"], "--threshold must be f1 or a probability from 0 to 1, not '2'"),
+        (["--threshold", "nan"], "--threshold must be f1 or a probability from 0 to 1, not 'nan'"),
+        (["--class-weight", "a=-1"], "--class-weight 'a=-1': the weight must be finite and above 0"),
+        (["--class-weight", "a=0"], "--class-weight 'a=0': the weight must be finite and above 0"),
+        (["--class-weight", "a=inf"], "--class-weight 'a=inf': the weight must be finite and above 0"),
     ],
 )
 def test_a_wrong_setting_stops_before_the_data_is_read(

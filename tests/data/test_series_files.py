@@ -116,7 +116,7 @@ def test_npz_numbers_mean_regression_and_labels_may_be_absent(tmp_path: Path) ->
     assert (data.task, data.labels.tolist(), data.classes) == ("regression", [[0.5], [2.0]], ("value",))
     alone = read_series(npz(tmp_path, X=values))
     assert alone.labels is None
-    with pytest.raises(DataError, match=r"made\.npz': the series have no labels"):
+    with pytest.raises(DataError, match=r"made\.npz': the series have no labels$"):
         alone.labelled()
 
 
@@ -155,7 +155,11 @@ ONES = np.ones((2, 3, 1))
         ({"labels": ["a", ""], "inputs": ONES}, "row 1 is an empty label"),
         ({"labels": [0, 1], "values": np.ones((3, 1)), "lengths": [1, 1]}, "lengths must be .* with the sum 3"),
         ({"labels": [0, 1], "values": np.ones((3, 1)), "lengths": [3, 0]}, "lengths must be"),
-        ({"labels": [0, 1], "inputs": np.array([{}, []], dtype=object)}, "does not have the size that it declares"),
+        ({"labels": [0, 1], "inputs": np.array([{}, []], dtype=object)}, r"'inputs\.npy' holds Python objects"),
+        (
+            {"y": np.array(["a", None], dtype=object), "X": ONES},
+            r"made\.npz': 'y\.npy' holds Python objects: save numbers or strings",
+        ),
     ],
 )
 def test_a_bad_npz_is_refused(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
@@ -272,6 +276,28 @@ def test_ucr_text_without_labels_and_errors(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             read_series(write(tmp_path, "a.tsv", content))
+
+
+HINT = "; name their column with label (--label), if there is one"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("a.ts", "@data\n1,2\n3,4\n", ""),
+        ("a.tsv", "NaN\t1\t2\n?\t3\t4\n", ""),
+        ("a.csv", "s,t\n1,2\n3,4\n", HINT),
+        ("a.csv", "s,t,label\n1,2,\n3,4,\n", ""),
+        ("a.arff", "@relation x\n@attribute s numeric\n@attribute t numeric\n@data\n1,2\n3,4\n", HINT),
+        ("a.arff", "@relation x\n@attribute s numeric\n@attribute c {u}\n@data\n1,?\n3,?\n", ""),
+    ],
+)
+def test_a_column_of_labels_is_asked_for_where_there_may_be_one(
+    tmp_path: Path, name: str, content: str, hint: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read_series(write(tmp_path, name, content)).labelled()
+    assert str(caught.value).endswith(f"{name}': the series have no labels{hint}")
 
 
 def test_a_tsv_with_a_header_is_a_table(tmp_path: Path) -> None:

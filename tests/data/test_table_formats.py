@@ -158,6 +158,12 @@ def test_stdin_is_csv_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
         assert data.source.startswith(f"{len(data)} rows of stdin")
 
 
+def test_stdin_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(DataError, match=r"^stdin: is closed$"):
+        read_table("-")
+
+
 def test_several_text_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("title,body,label\nT,B,a\n,only a body,b\n", encoding="utf-8")

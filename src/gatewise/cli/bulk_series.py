@@ -7,7 +7,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatewise.errors import InputError, counted, quote
+from gatewise.cli.arguments import is_file_name
+from gatewise.cli.inputs import NO_SERIES_ON_STDIN
+from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
     from gatewise.data.series_rows import SeriesRows
@@ -30,14 +32,18 @@ def predict_series(
     """The logits (n, outputs) of the series of one file.
 
     label, id, time, layout: as in `read_series`; labels are not used. out: the table for id or number, label and
-    probabilities. new: the table must not exist. Raises InputError for texts and for an output, complete or not, that
-    exists.
+    probabilities. new: the table must not exist. Raises InputError for texts, stdin and an output, complete or not, that
+    exists, DataError for a file that is not there.
     """
     from gatewise.cli.bulk import part_files
     from gatewise.data.series_files import read_series
 
     if model.architecture.inputs != "channels":
         raise InputError("the model classifies texts, not series")
+    if inputs == ["-"]:
+        raise InputError(NO_SERIES_ON_STDIN)
+    if len(inputs) == 1 and is_file_name(inputs[0]) and not os.path.exists(inputs[0]):
+        raise DataError(f"{quote(inputs[0], 200)}: not found")
     if len(inputs) != 1 or not os.path.isfile(inputs[0]):
         raise InputError("the model classifies series: give one file, such as .ts, .npz or .csv")
     if out is not None and new:

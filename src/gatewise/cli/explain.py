@@ -27,7 +27,7 @@ from gatewise.cli.arguments import (
     refuse_folders,
     typed_command,
 )
-from gatewise.cli.inputs import TableOptions, is_series, read_data, read_lines
+from gatewise.cli.inputs import NO_SERIES_ON_STDIN, TableOptions, is_series, read_data, read_lines
 from gatewise.cli.interventions import parse_clamps, parse_replacements
 from gatewise.cli.output import check_ending, console, print_json, write_file, write_svg
 from gatewise.errors import DataError, InputError, counted, quote
@@ -175,9 +175,9 @@ def explain(
         if as_json:
             print_json({"model": choice.name, "texts": [one.as_dict() for one in both]})
             return
-        screen.print(compare_report(both, token_noun=token_noun, words=top, marks=marks), "", footer)
         if svg is not None:
             write_svg(svg, Group(compare_report(both, token_noun=token_noun, words=top), "", footer))
+        screen.print(compare_report(both, token_noun=token_noun, words=top, marks=marks), "", footer)
         return
     intervention = model.intervene(example, clamps, replacements) if clamps or replacements else None
     if html is not None:
@@ -197,9 +197,9 @@ def explain(
                 parts.append(unit_report(model.units, unit, marks=marks))
         return Group(*(part for one in parts for part in (one, "")), footer)
 
-    screen.print(rendered(marks))
     if svg is not None:
         write_svg(svg, rendered(False))
+    screen.print(rendered(marks))
 
 
 def _sample(data: str, options: TableOptions, limit: int) -> Labelled:
@@ -278,6 +278,8 @@ def _item(
         if tutorial:
             return _tutorial_review(data)
         return "\n".join(read_lines(None)) if text == "-" else text
+    if series and file == "-":
+        raise InputError(NO_SERIES_ON_STDIN)
     if not os.path.isfile(file):
         raise InputError(f"{quote(file)}: there is no such file{'; the model reads series' * series}")
     inputs = _rows_of(file, model, options)

@@ -24,7 +24,7 @@ from gatewise.cli.arguments import (
     option,
     refuse_folders,
 )
-from gatewise.cli.inputs import is_series, read_lines
+from gatewise.cli.inputs import NO_SERIES_ON_STDIN, is_series, read_lines
 from gatewise.errors import InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def _series(model: Model, path: str, columns: dict[str, Any]) -> Sequence[Any]:
     from gatewise.cli.bulk_series import check_series
     from gatewise.data.series_files import read_series
 
+    if path == "-":
+        raise InputError(NO_SERIES_ON_STDIN)
     if not os.path.isfile(path):
         raise InputError(f"{quote(path)}: there is no such file; the model reads series")
     if "--text" in columns:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,8 @@ from gatewise.errors import DataError, InputError, quote
 
 if TYPE_CHECKING:
     from gatewise.data import Labelled, Splits
+
+NO_SERIES_ON_STDIN = "series cannot be read from stdin: give a file"
 
 
 def is_series(source: str) -> bool:
@@ -78,6 +79,8 @@ class TableOptions:
         for name in ("text", "label_separator", "weight", "group", "delimiter", "skip_bad_rows"):
             if getattr(self, name):
                 raise InputError(f"--{name.replace('_', '-')} is for texts, and these are series")
+        if "-" in sources:
+            raise InputError(NO_SERIES_ON_STDIN)
         if len(sources) > 1 or len(self.label or ()) > 1:
             raise InputError("series are read from one file, with one label column")
         from gatewise.data.series_files import read_series
@@ -131,13 +134,13 @@ def table_delimiter(name: str | None) -> str | None:
 def read_lines(path: str | None) -> list[str]:
     """The lines of a UTF-8 file (None: stdin), as `split_lines`, without blank lines at the end.
 
-    Raises DataError for a file that cannot be read, is not UTF-8, or is empty.
+    Raises DataError for a file that cannot be read, is closed, is not UTF-8, or is empty.
     """
-    from gatewise.data.streams import split_lines
+    from gatewise.data.streams import split_lines, stdin_bytes
 
     where = "stdin" if path is None else quote(path)
     try:
-        raw = sys.stdin.buffer.read() if path is None else Path(path).read_bytes()
+        raw = stdin_bytes().read() if path is None else Path(path).read_bytes()
         lines = split_lines(raw.decode("utf-8-sig"))
     except OSError as error:
         raise DataError(f"{where}: cannot be read: {error.strerror}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -302,17 +303,22 @@ def parsed_class_weight(given: Sequence[str]) -> str | dict[str, float] | None:
             weights[name] = float(value)
         except ValueError:
             raise InputError(f"--class-weight {quote(one)}: write balanced, or CLASS=WEIGHT once per class") from None
+        if not 0 < weights[name] < math.inf:
+            raise InputError(f"--class-weight {quote(one)}: the weight must be finite and above 0")
     return weights
 
 
 def parsed_threshold(given: str | None) -> float | str | None:
-    """The value of --threshold. Raises InputError for anything but f1 and a number."""
+    """The value of --threshold. Raises InputError for anything but f1 and a number from 0 to 1."""
     if given is None or given == "f1":
         return given
     try:
-        return float(given)
+        threshold = float(given)
     except ValueError:
-        raise InputError(f"--threshold must be f1 or a probability, not {quote(given)}") from None
+        threshold = math.nan
+    if not 0 <= threshold <= 1:
+        raise InputError(f"--threshold must be f1 or a probability from 0 to 1, not {quote(given)}")
+    return threshold
 
 
 def changed_fields(

@@ -136,7 +136,9 @@ def _array(opened: IO[bytes], size: int, file: Path, name: str) -> NDArray[Any]:
         shape, _, dtype = read[version](opened)
     except (TypeError, MemoryError):  # of Python's parser: an unhashable key, more levels than it has room for
         raise ValueError("malformed header") from None
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize + opened.tell() != size:
+    if dtype.hasobject:
+        raise DataError(f"{quote(file, 200)}: {quote(name)} holds Python objects: save numbers or strings")
+    if math.prod(shape) * dtype.itemsize + opened.tell() != size:
         raise DataError(f"{quote(file, 200)}: {quote(name)} does not have the size that it declares")
     if size > _MAX_BYTES:
         raise DataError(f"{quote(file, 200)}: more than {_MAX_BYTES:,} bytes")

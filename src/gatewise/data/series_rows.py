@@ -25,7 +25,7 @@ class SeriesRows:
     inputs: n arrays (steps, channels) float32, NaN where a value is missing. labels: n class names; numbers (n,)
     float64 for regression; or None. classes: the class names that the file lists; None: those that occur. ids: a name
     for each series, from an id column. path: the file, for messages. name: the name of the label. label_type: of the
-    classes.
+    classes. label_by_name: whether `label` could name a column of the file that holds the labels.
     """
 
     path: str
@@ -35,6 +35,7 @@ class SeriesRows:
     ids: list[str] | None = None
     name: str = "value"
     label_type: LabelType = "str"
+    label_by_name: bool = False
 
     @property
     def source(self) -> str:
@@ -49,9 +50,8 @@ class SeriesRows:
         """
         labels, where = self.labels, quote(self.path, 200)
         if labels is None:
-            raise DataError(
-                f"{where}: the series have no labels; name their column with label (--label), if there is one"
-            )
+            hint = "; name their column with label (--label), if there is one" if self.label_by_name else ""
+            raise DataError(f"{where}: the series have no labels{hint}")
         if task == "multilabel" or (task == "classification" and isinstance(labels, np.ndarray)):
             raise DataError(f"{where}: the labels are not for task {task}")
         if task == "regression" and not isinstance(labels, np.ndarray):

@@ -211,7 +211,7 @@ def _result(
     if not inputs:
         raise DataError(f"{quote(file, 200)}: has no row")
     if label is None or all(not name for _, name in labels):
-        return SeriesRows(str(file), inputs, None, ids=ids)
+        return SeriesRows(str(file), inputs, None, ids=ids, label_by_name=label is None)
     for line, name in labels:
         if not name:
             fail(file, line, f"{quote(label)} is empty")

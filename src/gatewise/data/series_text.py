@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,8 @@ def read_arff(path: str | Path, label: str | None = None) -> SeriesRows:
     if not rows:
         raise DataError(f"{quote(file, 200)}: has no series after '@data'")
     listed = None if place is None or numeric else class_order(_nominal(attributes[place][1]))
-    return _rows(file, rows, numeric, listed, "value" if place is None else attributes[place][0])
+    series_rows = _rows(file, rows, numeric, listed, "value" if place is None else attributes[place][0])
+    return replace(series_rows, label_by_name=place is None)
 
 
 def trim(series: Series) -> Series:

@@ -25,6 +25,13 @@ _MAX_LINE = 64 << 20  # bytes
 PEEK = 1 << 16  # bytes
 
 
+def stdin_bytes() -> Any:
+    """Standard input as a binary file. Raises DataError where it is closed."""
+    if sys.stdin is None:
+        raise DataError("stdin: is closed")
+    return sys.stdin.buffer
+
+
 class Stream:
     """An opened file. `raw` are the decompressed bytes; `done` is the part of the file read so far, from 0 to 1."""
 
@@ -35,7 +42,7 @@ class Stream:
         self._file: Any = None
         self._opened: list[Any] = []
         if str(source) == STDIN:
-            stdin: Any = sys.stdin.buffer
+            stdin = stdin_bytes()
             # A BufferedReader over another one would wait for 64 kB; over the raw file it returns what is there.
             self.raw: IO[bytes] = io.BufferedReader(getattr(stdin, "raw", stdin), PEEK)
             return
