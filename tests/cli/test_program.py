@@ -12,8 +12,9 @@ from statistics import median
 
 import pytest
 
+import gatewise as gw
 from gatewise import __version__
-from tests.cli.conftest import TEXTS, Run
+from tests.cli.conftest import Run
 
 
 def seconds(command: list[str]) -> float:
@@ -64,14 +65,41 @@ def test_version_and_help(run: Run) -> None:
     assert "  gatewise train imdb --recipe tutorial  " in run("train", "--help").stdout
 
 
-def test_a_reader_that_has_gone_is_no_error(keras_folder: Path) -> None:
-    for words in (["--help"], ["predict", str(keras_folder), *TEXTS * 40], ["explain", str(keras_folder), "good"]):
-        reading, writing = os.pipe()
-        os.close(reading)
-        command = [sys.executable, "-m", "gatewise", *words]
-        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
-        os.close(writing)
-        assert done.stderr == ""
+def without_reader(*words: object, stderr: int | None = subprocess.PIPE, **environment: str) -> tuple[int, str]:
+    """The exit code and standard error of a command that prints into a pipe whose reader has gone. stderr:
+    subprocess.STDOUT for the same pipe.
+    """
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "gatewise", *map(str, words)]
+    variables = {**os.environ, **environment}
+    done = subprocess.run(command, stdout=writing, stderr=stderr, text=True, check=False, env=variables)
+    os.close(writing)
+    return done.returncode, done.stderr or ""
+
+
+def test_a_reader_that_has_gone_is_no_error(keras_folder: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "many.txt"
+    texts.write_text("a good film\n" * 20_000, encoding="utf-8")  # their lines are more than a buffer holds
+    for words in (["--help"], ["info"], ["predict", keras_folder, texts]):  # printed by click, rich and print
+        assert without_reader(*words) == (0, "")
+    assert without_reader("predict", keras_folder, texts, PYTHONUNBUFFERED="1") == (0, "")
+
+
+def test_a_reader_that_has_gone_changes_no_error(keras_folder: Path) -> None:
+    assert without_reader("predict", keras_folder, " ", stderr=subprocess.STDOUT)[0] == 2
+
+
+def test_a_command_ends_its_work_after_the_reader_has_gone(
+    keras_folder: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    """Training prints as it goes on, and warns."""
+    rows = (reviews_csv, "--text", "review", "--label", "sentiment", "--units", 3, "--ngram-order", 0)
+    done = without_reader("train", *rows, "--epochs", 2, "-o", tmp_path / "m", stderr=subprocess.STDOUT)
+    assert (done[0], gw.load(tmp_path / "m").metadata.epochs) == (0, 2)
+    picture = tmp_path / "shown.svg"
+    assert without_reader("explain", keras_folder, "good", "--svg", picture, stderr=subprocess.STDOUT)[0] == 0
+    assert picture.exists()
 
 
 def test_a_warning_is_one_line(keras_folder: Path) -> None:

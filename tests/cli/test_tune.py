@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import gatewise as gw
-from gatewise.cli.tune import parsed_search
+from gatewise.cli.tune import _print_trial, parsed_search
 from gatewise.errors import InputError
+from gatewise.training import Trial
 from tests.cli.conftest import Run
 
 SMALL = ("--set", "epochs=1", "--set", "ngram_order=0", "--set", "embedding_dim=4", "--search", "units=2,3")
@@ -34,6 +36,15 @@ def test_the_command_that_it_prints_trains_the_best_trial(run: Run, reviews_csv:
     model = gw.load(tmp_path / "m")
     assert model.architecture.units == found["settings"]["units"]
     assert model.metadata.evaluations[0].loss == pytest.approx(gw.load(tmp_path / "tuned").metadata.evaluations[0].loss)
+
+
+def test_a_search_goes_on_where_its_output_has_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(text: str) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setattr("sys.stdout.write", closed)
+    _print_trial(Trial(1, {"units": 2}, 0.5, "complete", 1.0))
 
 
 def test_ranges_and_lists() -> None:

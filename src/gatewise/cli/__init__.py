@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
-from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -15,7 +14,7 @@ from gatewise._version import __version__
 from gatewise.cli.bench import bench
 from gatewise.cli.compress import compress
 from gatewise.cli.data import data
-from gatewise.cli.endings import Stopped, describe, flush_output, ignore_signals, open_missing_streams, stop_on_signals
+from gatewise.cli.endings import Stopped, describe, flush_output, ignore_signals, prepare_streams, stop_on_signals
 from gatewise.cli.evaluate import evaluate
 from gatewise.cli.explain import explain
 from gatewise.cli.export import export
@@ -35,18 +34,23 @@ class Commands(TyperGroup):
     """The commands; the only place where an exception becomes one line on stderr and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Keep the command as it was typed; reports name it."""
+        """Keep the command as it was typed; reports name it. Errors as in `invoke`."""
         ctx.obj = shlex.join(("gatewise", *args))
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except BrokenPipeError:
+            raise typer.Exit from None
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command: the exit code of a GatewiseError, 130 after Ctrl-C."""
+        """Run a command: the exit code of a GatewiseError, 130 after Ctrl-C, 0 where the reader has closed the pipe."""
         try:
             return super().invoke(ctx)
         except GatewiseError as error:
             stop(str(error), error.exit_code)
         except KeyboardInterrupt:
             stop("stopped", 130)
+        except BrokenPipeError:
+            raise typer.Exit from None
 
 
 app = typer.Typer(
@@ -100,7 +104,9 @@ def gatewise(
 
 
 def main() -> None:
-    """The program: exit code 0, 2 for bad input, usage or output, 130 after Ctrl-C, 143 after SIGTERM."""
+    """The program: exit code 0, 2 for bad input, usage or output, 130 after Ctrl-C, 143 after SIGTERM. 0 too where the
+    reader of the output needs no more of it, as `head` does.
+    """
     try:
         stop_on_signals()
         _run()
@@ -110,7 +116,7 @@ def main() -> None:
 
 def _run() -> None:
     warnings.showwarning = _show_warning
-    if missing := open_missing_streams():
+    if missing := prepare_streams():
         _end(missing)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -132,8 +138,7 @@ def _run() -> None:
 
 
 def _end(message: str, code: int = 2) -> NoReturn:
-    with suppress(OSError):  # a closed terminal does not change the exit code
-        print(f"gatewise: {message}", file=sys.stderr)
+    print(f"gatewise: {message}", file=sys.stderr)
     sys.exit(code)
 
 

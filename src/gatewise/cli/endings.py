@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 from types import FrameType
+from typing import Any, TextIO
 
 from gatewise.errors import quote
 from gatewise.system import STOP_SIGNALS
@@ -42,15 +43,37 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def open_missing_streams() -> str:
-    """Open a closed standard error as /dev/null, so that no message goes into another file. Returns what a command
-    without standard output ends with, "" where there is one.
+class Messages:
+    """Standard error, which leaves out what it cannot write: no message stops a command or changes its exit code."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text, if that is possible."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def prepare_streams() -> str:
+    """Make `Messages` of standard error. Where it is closed it is /dev/null, so that no message goes into another file.
+    Returns what a command without standard output ends with, "" where there is one.
     """
     missing = "standard output is closed" if sys.stdout is None else ""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = Messages(sys.stderr)
     return missing
 
 

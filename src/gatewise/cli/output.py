@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -22,16 +21,15 @@ if TYPE_CHECKING:
 
 def stop(message: str, exit_code: int) -> NoReturn:
     """Print `message` to stderr and exit."""
-    with suppress(OSError):  # a closed terminal does not change the exit code
-        print(f"gatewise: {message}", file=sys.stderr)
+    print(f"gatewise: {message}", file=sys.stderr)
     raise typer.Exit(exit_code)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console that prints text unchanged: no markup, no emoji codes, no highlighting."""
-    from rich.console import Console
+    """A rich console that prints text unchanged."""
+    from gatewise.system.console import PlainConsole
 
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)
+    return PlainConsole(stderr=stderr)
 
 
 def print_json(result: dict[str, Any]) -> None:

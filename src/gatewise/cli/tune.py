@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -167,7 +168,8 @@ def parsed_search(given: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_trial(trial: Trial) -> None:
-    print(_line(trial), flush=True)
+    with suppress(OSError):  # a search goes on after its terminal or the reader of its output is closed
+        print(_line(trial), flush=True)
 
 
 def _line(trial: Trial) -> str:

@@ -20,13 +20,15 @@ from gatewise.errors import InputError, counted, printable, quote
 from gatewise.model.model import Model
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, summary
+from gatewise.system.console import PlainConsole
 from gatewise.training.callback import Callback, CallbackList, EpochLog, PerplexityLog, RunInfo, StepLog
 from gatewise.training.pretrain_recipes import PretrainRecipe
 
 
 class ProgressPrinter(Callback):
     """Prints a run to `out`. A bar on stderr, if that is a terminal, is erased before each line. bar: whether there is
-    one. What cannot be written is left out: a run goes on after its terminal is closed.
+    one. What cannot be written is left out: a run goes on after its terminal is closed, or the pipe it
+    prints into.
     """
 
     def __init__(self, out: Console, bar: bool = True) -> None:
@@ -78,7 +80,7 @@ class ProgressPrinter(Callback):
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=30),
                 TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[state]}"),
-                console=plain_console(),
+                console=PlainConsole(stderr=True),
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
@@ -126,7 +128,7 @@ class NotebookPrinter(ProgressPrinter):
     """Prints a run below the cell of a notebook, as plain text that is updated in place."""
 
     def __init__(self) -> None:
-        super().__init__(plain_console(), bar=False)
+        super().__init__(PlainConsole(stderr=True), bar=False)
         self._lines: list[str] = []
         self._display: Any = None
         self._shown = 0.0
@@ -168,13 +170,8 @@ def callback_of(callbacks: Callback | Sequence[Callback] | None, verbose: int | 
     if verbose == "auto":
         verbose = int(notebook or sys.stderr.isatty())
     if verbose:
-        given.append(NotebookPrinter() if notebook else ProgressPrinter(plain_console(), bar=verbose == 1))
+        given.append(NotebookPrinter() if notebook else ProgressPrinter(PlainConsole(stderr=True), bar=verbose == 1))
     return given[0] if len(given) == 1 else CallbackList(given)
-
-
-def plain_console() -> Console:
-    """A rich console on stderr that prints text unchanged."""
-    return Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
 def in_notebook() -> bool:
