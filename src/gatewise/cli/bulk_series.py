@@ -32,8 +32,8 @@ def predict_series(
     """The logits (n, outputs) of the series of one file.
 
     label, id, time, layout: as in `read_series`; labels are not used. out: the table for id or number, label and
-    probabilities. new: the table must not exist. Raises InputError for texts, stdin and an output, complete or not, that
-    exists, DataError for a file that is not there.
+    probabilities. new: the table must not exist. Raises InputError for texts, stdin and an output, complete or not,
+    that exists, DataError for a file that is not there.
     """
     from gatewise.cli.bulk import part_files
     from gatewise.data.series_files import read_series
