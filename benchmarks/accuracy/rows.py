@@ -189,4 +189,12 @@ ROWS: tuple[Row, ...] = (
         unlabelled=True,
         recipe="best",
     ),
+    trained(
+        "best-4-epochs",
+        "recipe `best`: `large` pretrained for 4 epochs, unlabelled texts, adversarial training",
+        "large",
+        pretrain_epochs=4,
+        unlabelled=True,
+        recipe="best",
+    ),
 )
