@@ -150,6 +150,11 @@ def test_batches_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
         (pa.table({"review": [1, 2]}), r"column 'review': row 0 is a number \(1\), not a text"),
         ({"review": np.array([["x"]])}, r"column 'review': an array of shape \(1, 1\)"),
         (TEXTS, "a batch must be .* not a list"),
+        ({"review": ["x", 5]}, r"row 1 is a number \(5\), not a text"),
+        ({"review": ["x", True]}, "row 1 is True, not a text"),
+        ({"review": ["x", float("nan")]}, r"row 1 is missing \(NaN\)"),
+        ({"review": ["x", "\u200b"]}, "^row 1 has no word"),
+        ({"review": ["x"] * 4099 + ["\u200b"]}, "^row 4099 has no word"),
     ):
         with pytest.raises(InputError, match=message):
             scorer(batch)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.target import Target, label_type_of
+from gatewise.target import Target
 
 LOGITS = np.array([[0.5, -1.0, 2.0], [-3.0, 0.25, -0.5]])
 
@@ -70,19 +70,17 @@ def test_invalid(arguments: dict[str, Any], message: str) -> None:
         Target(**arguments)
 
 
-def test_label_type_of() -> None:
-    assert label_type_of([1, np.int64(2)]) == "int"
-    assert label_type_of([True, np.bool_(False)]) == "bool"
-    assert label_type_of([0.5, 1.0]) == "float"
-    assert label_type_of([1, "1"]) == "str"
-    assert label_type_of([]) == "str"
-
-
 def test_thresholds_of_three_classes_divide_the_probabilities() -> None:
     p = np.array([[0.5, 0.4, 0.1], [0.7, 0.2, 0.1]])
     target = Target(("a", "b", "c"), thresholds=(1.0, 0.5, 0.25))
     assert target.decide(p).tolist() == [1, 0]
     assert Target(("a", "b", "c")).decide(p).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-15, 0.3, 1 - 1e-9])
+def test_the_decision_score_is_positive_where_the_second_class_is_predicted(threshold: float) -> None:
+    target, logits = Target(("a", "b"), thresholds=(threshold,)), np.linspace(-60, 60, 241)[:, None]
+    np.testing.assert_array_equal(target.decision(logits) >= 0, target.predicted(logits) == 1)
 
 
 @pytest.mark.parametrize("thresholds", [(), (0.9, 0.5, 0.05)])

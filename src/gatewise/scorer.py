@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -155,7 +156,14 @@ class Scorer:
         """The new columns by their default names."""
         places = [row for row, text in enumerate(texts) if text is not None]
         present = [text for text in texts if text is not None]
-        parts = [model.logits(present[at : at + _ROWS]) for at in range(0, len(present), _ROWS)]
+        parts = []
+        for at in range(0, len(present), _ROWS):
+            part = slice(at, at + _ROWS)
+            try:
+                parts.append(model.logits(present[part]))
+            except InputError:
+                _raise_with_row(model, present[part], places[part])
+                raise
         logits = np.concatenate(parts) if parts else np.zeros((0, model.target.outputs), np.float32)
         found = prediction_columns(model.target, logits, every=self.probabilities == "all", names=False)
         if self.explain:
@@ -171,6 +179,15 @@ class Scorer:
             return column._replace(values=values)
 
         return {name: spread(column) for name, column in found.items()}
+
+
+def _raise_with_row(model: Model, texts: list[str], places: list[int]) -> None:
+    """Raise the InputError of the first text that has one, with its row in the batch, from 0."""
+    for text, place in zip(texts, places, strict=True):
+        try:
+            model.logits([text])
+        except InputError as error:
+            raise InputError(re.sub(r"^(text 1|input 0)(?=[: ])", f"row {place}", str(error))) from None
 
 
 def _explanation_columns(explanations: Iterator[Explanation]) -> dict[str, Column]:
@@ -217,7 +234,9 @@ def _names(batch: Any) -> list[str]:
 def _values(batch: Any, place: int, name: str) -> list[Any]:
     """The values of a column as a list."""
     if isinstance(batch, Mapping):
-        values = np.asarray(list(batch.values())[place])
+        column = list(batch.values())[place]
+        # As an array of a list, numbers among texts would become texts.
+        values = column if isinstance(column, np.ndarray) else np.array(list(column), dtype=object)
         if values.ndim != 1:
             raise InputError(f"column {quote(name)}: an array of shape {values.shape}, not (n,)")
         listed: list[Any] = values.tolist()

@@ -98,7 +98,7 @@ class Target:
             raise InputError("a regression model has no decision function")
         if self.task == "classification" and self.outputs > 1:
             return np.asarray(logits.astype(np.float64) - np.log(np.maximum(self.thresholds or 1.0, 1e-300)))
-        thresholds = np.clip(np.array(self.thresholds or 0.5), 1e-12, 1 - 1e-12)
+        thresholds = np.clip(np.array(self.thresholds or 0.5), 1e-300, 1 - 2**-53)
         scores = logits.astype(np.float64) - np.log(thresholds / (1 - thresholds))
         return np.asarray(scores[:, 0] if self.task == "classification" else scores)
 
@@ -155,14 +155,3 @@ def log_probabilities(logits: Array) -> Array:
     z = z - z.max(axis=1, keepdims=True)
     log_p: Array = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
     return log_p
-
-
-def label_type_of(labels: Sequence[Any]) -> LabelType:
-    """The type of Python or NumPy labels: "bool", "int" or "float" where all are of it, else "str"."""
-    kinds: set[LabelType] = {
-        _KINDS.get(type(label.item() if isinstance(label, np.generic) else label), "str") for label in labels
-    }
-    return kinds.pop() if len(kinds) == 1 else "str"
-
-
-_KINDS: dict[type, LabelType] = {bool: "bool", int: "int", float: "float"}

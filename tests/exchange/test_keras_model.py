@@ -136,6 +136,15 @@ def test_what_has_no_counterpart_is_refused(keras: ModuleType) -> None:
     ):
         with pytest.raises(InputError, match=message):
             gw.from_keras(made, WORDS, ["no", "yes"])
+    for task, activation, outputs, message in (
+        ("regression", "sigmoid", 1, "'sigmoid'; for regression with 1 output it must be none"),
+        ("classification", "sigmoid", 2, "for classification with 2 outputs it must be softmax or none"),
+        ("classification", "softmax", 1, "for classification with 1 output it must be sigmoid or none"),
+        ("multilabel", "softmax", 2, "for multilabel with 2 outputs it must be sigmoid or none"),
+    ):
+        made, names = network(layers.LSTM(3), layers.Dense(outputs, activation=activation)), ["no", "yes"]
+        with pytest.raises(InputError, match=message):
+            gw.from_keras(made, WORDS, names[: max(outputs, 1 + (task == "classification"))], task=task)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="a logit differs"):
         gw.from_keras(network(layers.LSTM(3), layers.Dense(1)), WORDS, ["no", "yes"], pooling="mean")
     with pytest.raises(InputError, match="is not a Keras model"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,3 +172,10 @@ def test_errors_of_trace() -> None:
         trace(parameters, arch, np.array([1, 2, 3]), ["a", "b"])
     with pytest.raises(InputError, match="the sequence is empty"):
         trace(parameters, arch, np.array([], dtype=np.int32), [])
+
+
+def test_two_logits_without_names_are_those_of_two_labels() -> None:
+    arch = replace(ARCHITECTURES["plain"], outputs=2)
+    example = trace(parameters_of(arch, 1), arch, np.array([1, 2, 3]), ["a", "b", "c"])
+    assert example.logits.shape == (2,)
+    assert example.net.target.task == "multilabel"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise import kernels
 from gatewise.data.labelled import Labelled
 from gatewise.errors import GatewiseError, InputError, ModelFileError
 from gatewise.explain import METHODS, Clamp
@@ -217,6 +218,17 @@ def test_an_example_of_another_model_is_refused() -> None:
     for call in (MODELS["keras"].trace, MODELS["keras"].explain, MODELS["keras"].intervene):
         with pytest.raises(InputError, match="computed by another model"):
             call(example)
+    other = dataclasses.replace(model, thresholds=(0.9,) if len(model.classes) == 2 else (0.9,) * len(model.classes))
+    with pytest.raises(InputError, match="computed by another model"):
+        other.explain(example)
+
+
+def test_explanations_use_float32() -> None:
+    if reason := kernels.unavailable_reason("bf16"):
+        pytest.skip(reason)
+    model = MODELS["tokens"]
+    fast = dataclasses.replace(model, precision="bf16")
+    np.testing.assert_array_equal(fast.explain(TEXTS[0]).scores, model.explain(TEXTS[0]).scores)
 
 
 def test_a_units_file_that_is_none_is_refused_when_it_is_read(tmp_path: Path) -> None:

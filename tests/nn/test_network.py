@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import gatewise as gw
-from gatewise.errors import InputError
+from gatewise.errors import DataWarning, InputError
 from gatewise.model.model import Model
 from gatewise.types import Array
 from tests.exchange.random_models import TOKENS, WORDS, random_inputs, random_model
@@ -56,6 +56,10 @@ def test_the_module_gives_equal_logits(options: dict[str, Any]) -> None:
             )
         )
     np.testing.assert_allclose(alone.numpy(), wanted[:1], rtol=0, atol=1e-5)
+    if not model.channels:  # int32 is what the preprocessor returns
+        with torch.no_grad():
+            same = module(torch.from_numpy(model.preprocessor.encode_batch(inputs[:1])[0][None]))
+        np.testing.assert_array_equal(same.numpy(), alone.numpy())
 
 
 def test_the_module_runs_without_gatewise(tmp_path: Path) -> None:
@@ -128,8 +132,11 @@ def test_a_module_becomes_a_model(options: dict[str, Any], tmp_path: Path) -> No
 
 
 def test_two_logits_of_two_classes_give_the_same_probabilities() -> None:
-    module = Plain(2, mean=True)
+    inner = Plain(2, mean=True)
+    module = torch.nn.Sequential(inner).train()
+    inner.lstm.eval()
     model = gw.from_torch(module, TOKENS, ["no", "yes"], pooling="mean")
+    assert [module.training, inner.training, inner.lstm.training] == [True, True, False], "as they were"
     text = "word1 word2 word1"
     with torch.no_grad():
         logits = module.eval()(torch.from_numpy(model.preprocessor.encode_batch([text])[0][None]).long())
@@ -161,6 +168,9 @@ def test_modules_of_another_shape_are_refused() -> None:
             continue
         with pytest.raises(InputError, match=message):
             gw.from_torch(module, TOKENS, ["no", "yes"])
+    cased = ["[PAD]", "[UNK]", "The", "film-maker", "film", *VOCABULARY[5:]]
+    with pytest.warns(DataWarning, match="2 words are found in no text, such as 'The', 'film-maker': tokens are in"):
+        gw.from_torch(Plain(), cased, ["no", "yes"])
     for vocabulary, classes, message in (
         (VOCABULARY[:-1], ["no", "yes"], "the vocabulary has size 29"),
         ([*VOCABULARY[:-1], VOCABULARY[-2]], ["no", "yes"], "29 of them distinct"),

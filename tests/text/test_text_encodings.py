@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+import unicodedata
 
 import numpy as np
 import pytest
@@ -140,6 +141,17 @@ def test_token_ids_are_by_frequency_and_ties_by_code_point() -> None:
 def test_letters_are_the_same_composed_and_decomposed_and_in_any_case() -> None:
     encoding = TokenEncoding.fit(["café straße"], min_count=1)
     assert encoding.encode("CAFE\u0301 café Cafe\u0301 STRASSE").tolist() == [2, 2, 2, 1]
+
+
+@pytest.mark.parametrize("text", ["a café film", "한국어 영화", "Ạ̈b, ö", "각e\u0301각"])
+def test_a_decomposed_text_has_the_names_of_a_composed_one(text: str) -> None:
+    """Its spans are those of its own code points."""
+    encoding = TokenEncoding.fit(["a"], min_count=1)
+    whole, parts = (encoding.tokenize(unicodedata.normalize(form, text)) for form in ("NFC", "NFD"))
+    assert parts.names == whole.names
+    assert parts.sequence.tolist() == whole.sequence.tolist()
+    decomposed = unicodedata.normalize("NFD", text)
+    assert [unicodedata.normalize("NFC", decomposed[a:b]) for a, b in parts.spans] == whole.names
 
 
 def test_typed_special_tokens_are_plain_text() -> None:

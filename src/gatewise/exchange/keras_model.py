@@ -12,10 +12,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from gatewise.errors import InputError, quote
+from gatewise.errors import InputError, counted, quote
 from gatewise.network.architecture import Architecture
 from gatewise.network.weight_layouts import Weights, from_keras_arrays, to_keras_arrays
-from gatewise.types import Array
+from gatewise.types import Array, Task
 
 _BELOW = -2.0  # below every h, which is between -1 and 1
 
@@ -106,15 +106,24 @@ def parameters_of(network: Any, pooling: str, padding: str, max_length: int) -> 
     return arch, parameters
 
 
+def check_activation(network: Any, task: Task, outputs: int) -> None:
+    """Raise InputError where the Dense layer applies another function to its logits than a model of this task does."""
+    activation = _only(network.layers, "Dense").activation
+    name = getattr(activation, "__name__", type(activation).__name__)
+    applied = "softmax" if task == "classification" and outputs > 1 else "sigmoid"
+    applied = "none" if task == "regression" else applied
+    if name not in ("linear", applied):
+        wanted = applied if applied == "none" else f"{applied} or none"
+        with_outputs = f"{task} with {counted(outputs, 'output')}"
+        raise InputError(f"the Dense layer has the activation {quote(name)}; for {with_outputs} it must be {wanted}")
+
+
 def outputs_of(network: Any, sequences: Sequence[Array]) -> list[Array]:
-    """The logits (outputs,) float64 of token ids, each (T,), one at a time: what the sigmoid or softmax of the Dense is
-    applied to, if it has one. Raises InputError for another activation.
+    """The logits (outputs,) float64 of token ids, each (T,), one at a time: what the activation of the Dense is applied
+    to, if it has one.
     """
     keras, dense = _keras(), _only(network.layers, "Dense")
     activation = dense.activation
-    name = getattr(activation, "__name__", type(activation).__name__)
-    if name not in ("linear", "sigmoid", "softmax"):
-        raise InputError(f"the Dense layer has the activation {quote(name)}, not sigmoid, softmax or none")
     dense.activation = keras.activations.linear  # near 0 and 1, a float32 probability does not tell its logit
     try:
         outputs = [network(ids.astype(np.int32)[None], training=False) for ids in sequences]

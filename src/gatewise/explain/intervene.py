@@ -16,6 +16,7 @@ from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import prediction_dict, prediction_text, score_text
 from gatewise.target import Target
+from gatewise.text.tokens import composed
 from gatewise.types import Array
 
 
@@ -124,7 +125,8 @@ def word_places(example: Example, words: Mapping[int | str, str]) -> dict[int, s
     places: dict[int, str] = {}
     for key, word in words.items():
         if isinstance(key, str):
-            found = [int(row) for row in example.rows if example.names[row].casefold() == key.casefold()]
+            wanted = composed(key).casefold()
+            found = [int(row) for row in example.rows if example.names[row].casefold() == wanted]
             if not found:
                 raise InputError(f"{quote(key)} is not among the words that the network reads")
         elif 0 <= key < len(example.rows):

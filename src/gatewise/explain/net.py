@@ -17,7 +17,7 @@ from gatewise.network.forward import forward
 from gatewise.network.linear import LinearModel
 from gatewise.network.ops import NumpyOps
 from gatewise.target import Target
-from gatewise.types import Array
+from gatewise.types import Array, Task
 
 STEPS_PER_BATCH = 65_536  # bounds the memory of methods that run a quadratic number of steps
 _STATES_PER_BATCH = 1 << 23  # numbers: steps times the units of a layer
@@ -30,7 +30,7 @@ class ExplainedNetwork:
     kernel: None for the one that predicts. unknown: the token of unknown words, if there is one. clamps: gates that
     every run holds at a value. linear: the linear model whose logits are added, on n-grams or on convolutions. memo: a
     cache of results that depend on read-only parameters alone; None for parameters that can change. target: what is
-    predicted; None for classes without names.
+    predicted; None for classes without names, of two logits for two labels.
     """
 
     parameters: Mapping[str, Array]
@@ -45,7 +45,9 @@ class ExplainedNetwork:
     def __post_init__(self) -> None:
         if self.target is None:
             names = tuple(f"class {k}" for k in range(max(2, self.arch.outputs)))
-            object.__setattr__(self, "target", Target(names))
+            # Two classes have one logit; two logits without names are those of two labels.
+            task: Task = "multilabel" if self.arch.outputs == 2 else "classification"
+            object.__setattr__(self, "target", Target(names, task))
         if self.target.outputs != self.arch.outputs:
             count = len(self.target.classes)
             raise InputError(f"a network of {self.arch.outputs} logits does not predict {count} classes")

@@ -63,14 +63,15 @@ def from_keras(
     """A model from a keras.Model with one Embedding, LSTM or Bidirectional(LSTM) layers, and one Dense.
 
     The arguments are those of `from_torch`. padding: "none" for an Embedding with mask_zero=True, "pre" for one
-    without, whose sequences `keras.utils.pad_sequences` pads in front to `max_length`. The Dense may end with a sigmoid
-    or a softmax. Dropout layers have no effect. Of a `.keras` file, `keras.models.load_model` makes a model; it can run
-    code of the file (SECURITY.md). Raises InputError where a logit differs or a layer has settings that gatewise does
-    not compute.
+    without, whose sequences `keras.utils.pad_sequences` pads in front to `max_length`. The Dense may end with the
+    activation of the task: a softmax for classes, a sigmoid for one output of two classes and for several labels.
+    Dropout layers have no effect. Of a `.keras` file, `keras.models.load_model` makes a model; it can run code of the
+    file (SECURITY.md). Raises InputError where a logit differs or a layer has settings that gatewise does not compute.
     """
-    from gatewise.exchange.keras_model import outputs_of, parameters_of
+    from gatewise.exchange.keras_model import check_activation, outputs_of, parameters_of
 
     arch, parameters = parameters_of(network, pooling, padding, max_length)
+    check_activation(network, task, arch.outputs)
     sequences = _random_tokens(arch)
     _compare(outputs_of(network, _padded(sequences, arch)), logits_of(parameters, arch, sequences), pooling)
     return model_of(arch, parameters, vocabulary, classes, task)

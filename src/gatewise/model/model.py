@@ -244,12 +244,11 @@ class Model:
         """The network as `gatewise.explain` runs it."""
         from gatewise.explain import ExplainedNetwork
 
-        kernel, unknown = for_precision(self.precision), self.preprocessor.unknown
         return ExplainedNetwork(
             self.parameters,
             self.architecture,
-            kernel,
-            unknown,
+            for_precision("float32"),
+            self.preprocessor.unknown,
             linear=self.linear_model,
             memo=self._memo,
             target=self.target,
@@ -265,7 +264,9 @@ class Model:
         from gatewise.explain.example import Example
 
         if isinstance(item, Example):
-            if item.net.parameters is not self.parameters:
+            net = item.net
+            same = net.parameters is self.parameters and net.linear is self.linear_model and net.target == self.target
+            if not same:
                 raise InputError("the example was computed by another model: pass its text or series")
             return item
         if isinstance(self.preprocessor, SeriesPreprocessor):

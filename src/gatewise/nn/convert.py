@@ -32,7 +32,9 @@ def from_torch(module: torch.nn.LSTM) -> LSTM:
 
 
 def to_torch(module: LSTM) -> torch.nn.LSTM:
-    """A torch.nn.LSTM equivalent to `module`; its second bias is zero. Raises InputError for binary gates."""
+    """A torch.nn.LSTM equivalent to `module`; its second bias is zero. torch has no recurrent dropout and no
+    `precision`, so these are left out. Raises InputError for binary gates.
+    """
     if module.gate != "sigmoid":
         raise InputError(f"gate={module.gate!r}: torch.nn.LSTM has sigmoid gates only")
     made = torch.nn.LSTM(**_arguments(module))

@@ -99,8 +99,8 @@ class Network(torch.nn.Module):
 
 
 class NgramLogits(torch.nn.Module):
-    """Logits (B, outputs) float64 of the linear n-gram model, see `gatewise.network.ngrams`, for tokens (B, T) int64 of
-    `lengths` (B,).
+    """Logits (B, outputs) float64 of the linear n-gram model, see `gatewise.network.ngrams`, for tokens (B, T), whole
+    numbers of any type, of `lengths` (B,).
     """
 
     def __init__(self, ngrams: Ngrams) -> None:
@@ -114,7 +114,7 @@ class NgramLogits(torch.nn.Module):
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, outputs); see the class."""
-        keys, scale = self.keys, self.scale
+        keys, scale, tokens = self.keys, self.scale, tokens.long()  # a key of int32 tokens would overflow
         width, count = tokens.shape[1], keys.shape[0]
         step = torch.arange(width, device=tokens.device).unsqueeze(0)
         inside = step < lengths.unsqueeze(1)
@@ -182,7 +182,7 @@ def outputs_of(module: torch.nn.Module, sequences: list[Array]) -> list[Array]:
     it cannot be called with ids alone.
     """
     lstm = _only(module, (torch.nn.LSTM, LSTM), "LSTM")
-    training, found = module.training, []
+    modes, found = [(one, one.training) for one in module.modules()], []
     module.eval()
     try:
         with torch.no_grad():
@@ -192,7 +192,8 @@ def outputs_of(module: torch.nn.Module, sequences: list[Array]) -> list[Array]:
     except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
         raise InputError(f"the module cannot be called with a batch of token ids alone: {quote(error)}") from error
     finally:
-        module.train(training)
+        for one, training in modes:
+            one.training = training
     return found
 
 

@@ -11,13 +11,15 @@ other languages too.
 from __future__ import annotations
 
 import json
+import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.errors import InputError, ModelFileError
+from gatewise.errors import DataWarning, InputError, ModelFileError, counted, quote
 from gatewise.storage.strict_json import parse_json
 from gatewise.text.keras import utf8
 from gatewise.types import Array
@@ -39,6 +41,7 @@ _TOKENS = {
 _BREAK = r"<[bB][rR]\s*/?>"
 PIPELINE = 2  # to be raised by any change of the tokenisation; models keep theirs
 _CHUNK = 1_000  # texts per call: an Encoding of the library takes about 100 bytes per token
+_MOST_COMPOSED = 1_000  # characters
 
 
 def _tokenizer(vocabulary: dict[str, int], pipeline: int = PIPELINE) -> Tokenizer:
@@ -63,6 +66,21 @@ def tokenizer_of(model: Any, pipeline: int = PIPELINE) -> Tokenizer:
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_TOKENS[pipeline]), behavior="removed", invert=True)
     return tokenizer
+
+
+def composed(word: str) -> str:
+    """The word in NFC; a longer one than any word stays as it is, because normalisation takes quadratic time."""
+    return unicodedata.normalize("NFC", word) if len(word) <= _MOST_COMPOSED else word
+
+
+def _with_marks(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans with the marks after their last letter, which the library leaves out where NFC joins them to it."""
+    found, starts = [], [start for start, _ in spans[1:]] + [len(text)]
+    for (start, end), limit in zip(spans, starts, strict=True):
+        while start < end < limit and (unicodedata.category(text[end])[0] == "M" or "\u1160" <= text[end] <= "\u11ff"):
+            end += 1
+        found.append((start, end))
+    return found
 
 
 class Encoded(NamedTuple):
@@ -132,12 +150,23 @@ class TokenEncoding:
     @classmethod
     def of_words(cls, words: Sequence[str]) -> TokenEncoding:
         """The encoding in which the word at position n has id n; the first two are padding and unknown, whatever they
-        are called. Raises InputError for a word that occurs twice.
+        are called. Raises InputError for a word that occurs twice; a DataWarning names words that no text has, because
+        tokens are in lower case and end at punctuation.
         """
         vocabulary = {word: row for row, word in enumerate([PAD, UNKNOWN, *words[2:]])}
         if len(vocabulary) != len(words):
             raise InputError(f"vocabulary: {len(words):,} entries, {len(vocabulary):,} of them distinct")
-        return cls(_tokenizer(vocabulary))
+        encoding = cls(_tokenizer(vocabulary))
+        ids = encoding.encode_batch(words[2:])
+        lost = [words[row] for row, found in enumerate(ids, 2) if found.tolist() != [row]]
+        if lost:
+            warnings.warn(
+                f"vocabulary: {counted(len(lost), 'word is', 'words are')} found in no text, such as "
+                f"{', '.join(quote(word, 40) for word in lost[:3])}: tokens are in lower case and end at punctuation",
+                DataWarning,
+                stacklevel=4,
+            )
+        return encoding
 
     def truncate_vocab(self, vocab_size: int) -> TokenEncoding:
         """A copy with the first `vocab_size` entries, so with the most frequent words; other words become unknown.
@@ -174,8 +203,10 @@ class TokenEncoding:
         """`encode` with the tokens as they are spelled in the text, and their spans."""
         _check(text, self.max_characters)
         found = self.tokenizer.encode(text, add_special_tokens=False)
-        ids = np.array(self._limited(found.ids), dtype=np.int32)
-        return Encoded(ids, [text[start:end] for start, end in found.offsets], found.offsets)
+        ids, spans = np.array(self._limited(found.ids), dtype=np.int32), found.offsets
+        if not unicodedata.is_normalized("NFC", text):
+            spans = _with_marks(text, spans)
+        return Encoded(ids, [composed(text[start:end]) for start, end in spans], spans)
 
     def _limited(self, tokens: list[Any], where: str = "") -> list[Any]:
         if len(tokens) > self.max_tokens:

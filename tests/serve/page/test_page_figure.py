@@ -64,6 +64,20 @@ def test_a_lower_layer_passes_h_to_the_layer_above(visit: Visit) -> None:
     assert page.locator(".formula").text_content() == "xt of the layer above = ht"
 
 
+def test_a_unit_of_a_lower_layer_is_ablated_there(visit: Visit) -> None:
+    page = visit("series").open("#layer=0&u=3")
+    page.click("#interventions button:has-text('Ablate unit 3')")
+    page.wait_for_function("() => gatewise.store.get().data.changed?.applied.length === 1")
+    assert "unit 3 of layer 1 ablated" in page.inner_text("#interventions .chips")
+    assert page.evaluate("() => gatewise.store.get().data.changed.applied") == ["output gate of unit 3 in layer 1 = 0"]
+    page.wait_for_function("() => gatewise.store.get().data.unitOf.get(3)?.h.every((h) => h === 0)")
+    assert page.inner_text("#interventions button:has-text('unit 3'):not(.chip)") == "Restore unit 3"
+    page.wait_for_function("() => location.hash.includes('x=h3l0')")
+    page.evaluate("() => gatewise.store.set({ layer: 1 })")
+    page.wait_for_selector("#interventions button:has-text('Ablate unit 3')")
+    assert page.inner_text("#interventions button:has-text('unit 3'):not(.chip)") == "Ablate unit 3"
+
+
 def test_the_cell_is_wide_from_1500_px_and_expands(visit: Visit) -> None:
     assert visit(width=1500, height=900).open(LINK).evaluate(SHAPE) == "0 0 800 420"
     page = visit().open(LINK)

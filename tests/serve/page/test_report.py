@@ -11,10 +11,21 @@ import pytest
 
 from gatewise.explain import Clamp
 from gatewise.explain.render.html import compare_page, report_page
-from tests.serve.page.conftest import HOSTILE, Watched, known_model, text_model
+from gatewise.explain.view.serialize import intervention_json
+from tests.serve.page.conftest import HOSTILE, Watched, known_model, series_model, text_model
 from tests.serve.page.test_page import number
 
 TEXT = "I was never bored, not a bad film <script>alert(1)</script> </script><img src=x onerror=alert(1)> \u202e"
+
+
+def test_clamps_keep_their_layer_and_direction() -> None:
+    model = series_model()
+    item = np.random.default_rng(3).normal(size=(6, 2))
+    clamps = [Clamp("f", 1.0, layer=0), Clamp("f", 0.0, direction="backward"), Clamp("i", 0.5, 3)]
+    found = intervention_json(model.intervene(item, clamps))["view"]["clamps"]
+    assert [(one["unit"], one["layer"], one["direction"]) for one in found] == [
+        ("all", 0, None), ("all", None, "backward"), (3, None, None),
+    ]  # fmt: skip
 
 
 @pytest.fixture

@@ -288,6 +288,8 @@ def intervention_json(
         {
             "gate": clamp.gate,
             "unit": "all" if clamp.unit is None else clamp.unit,
+            "layer": clamp.layer,
+            "direction": clamp.direction,
             "from": None if clamp.steps is None else clamp.steps[0],
             "to": None if clamp.steps is None else clamp.steps[-1],
             "value": clamp.value,

@@ -246,7 +246,8 @@ def _products_per_step(arch: Architecture) -> int:
 
 
 def _warnings(model: ViewedModel, example: Example) -> list[Json]:
-    frequent = getattr(model.preprocessor, "frequent_ids", None)
+    # The words of a converted model, which no recipe has trained, may be in any order.
+    frequent = getattr(model.preprocessor, "frequent_ids", None) if model.metadata.recipe else None
     found = text_notices(
         example,
         model.preprocessor.unknown,

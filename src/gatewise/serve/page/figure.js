@@ -7,7 +7,7 @@ import { createPlayer } from "./player.js";
 import { createPredictionView } from "./prediction.js";
 import { createTextView, sidesOf } from "./textview.js";
 import { lineOf, valueText } from "./value.js";
-import { directionOf, selectedUnit, selectedWord, stepCount, tokenNounOf, unitCount } from "./store.js";
+import { covers, directionOf, selectedUnit, selectedWord, stepCount, tokenNounOf, unitCount } from "./store.js";
 
 const EMPTY = "The words of a text are coloured by their scores; the line shows the prefix predictions.";
 
@@ -162,7 +162,7 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 			player.clear();
 		}
 		if (!unit || unit.c.length !== stepCount(state)) return;
-		const clamped = new Set(state.changes.filter((one) => covers(one, k, t)).map((one) => (one.gate === "h" ? "o" : one.gate)));
+		const clamped = new Set(state.changes.filter((one) => covers(one, k, t, state)).map((one) => (one.gate === "h" ? "o" : one.gate)));
 		cell.draw({ unit, t, step: state.s, word, tokenNoun, clamped, scale: data.units?.c_p99 ?? 1, large: state.present });
 		const sums = unit.preactivations && Object.fromEntries(
 			Object.entries(unit.preactivations).map(([gate, { x, h, bias }]) => [gate, { x: x[t], h: h[t], bias }]));
@@ -174,8 +174,6 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		});
 		player.draw(state.s, stepFormula(state.s, unit), line);
 	}
-
-	const covers = (one, k, t) => (one.unit === "all" || one.unit === k) && (one.from == null || (one.from <= t && t <= one.to));
 
 	function draw(state = store.get(), keys = null) {
 		const any = (...names) => !keys || names.some((name) => keys.has(name));

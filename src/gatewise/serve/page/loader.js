@@ -16,8 +16,9 @@ export function inputOf(state, text = state.text) {
 	return { series: parseSeries(text, state.model.model.channels) };
 }
 
-const changeOf = ({ gate, unit, from, to, value }) =>
-	from == null ? { gate, unit, value } : { gate, unit, value, from, to };
+const changeOf = ({ gate, unit, from, to, value, layer }) => ({
+	gate, unit, value, ...(from == null ? {} : { from, to }), ...(layer == null ? {} : { layer }),
+});
 
 const modelOf = (name) => (name === null ? {} : { model: name });
 

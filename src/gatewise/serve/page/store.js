@@ -99,5 +99,19 @@ export function selectedUnit(state) {
 /** The number of units of a layer, both directions counted. */
 export const unitCount = (state) => (state.model ? state.model.model.units * state.model.model.directions.length : 0);
 
+const topOf = (state) => state.model.model.layers - 1;
+
+/** The layer of a change to the shown unit: null in the top layer, which is the server's default. */
+export const layerOf = (state) => (!state.model || state.layer === topOf(state) ? null : state.layer);
+
+/** Whether a change reaches unit k of the shown layer at step t. Without a layer, a gate of all units is that of every layer. */
+export function covers({ unit, from, to, layer = null, direction = null }, k, t, state) {
+	const shown = state.layer ?? topOf(state);
+	const changed = layer ?? (unit === "all" ? shown : topOf(state));
+	if (changed !== shown || (unit !== "all" && unit !== k)) return false;
+	if (direction !== null && direction !== directionOf(state.model.model, k)) return false;
+	return from == null || (from <= t && t <= to);
+}
+
 /** The direction of a unit. */
 export const directionOf = (model, unit) => model.directions[Math.floor(unit / model.units)] ?? "forward";

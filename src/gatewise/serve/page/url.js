@@ -10,19 +10,19 @@ const integer = (text, end) => (/^\d{1,6}$/.test(text ?? "") && Number(text) < e
 
 /** Parse f37:1@3-9 into {gate, unit, value, from, to}; "*" stands for all units. Null for anything else. */
 export function parseChange(text) {
-	const found = /^([ifgoh])(\d{1,6}|\*):(-?\d(?:\.\d{1,6})?)(?:@(\d{1,6})-(\d{1,6}))?$/.exec(text);
+	const found = /^([ifgoh])(\d{1,6}|\*)(?:l(\d{1,2}))?:(-?\d(?:\.\d{1,6})?)(?:@(\d{1,6})-(\d{1,6}))?$/.exec(text);
 	if (!found) return null;
-	const [, gate, unit, number, from, to] = found;
+	const [, gate, unit, layer, number, from, to] = found;
 	const value = Number(number);
 	if (value > 1 || value < (gate === "g" ? -1 : 0) || (from && Number(to) < Number(from))) return null;
 	if (gate === "h" && (value !== 0 || unit === "*" || from)) return null;
-	const change = { gate, unit: unit === "*" ? "all" : Number(unit), value, from: null, to: null };
+	const change = { gate, unit: unit === "*" ? "all" : Number(unit), value, from: null, to: null, ...(layer ? { layer: Number(layer) } : {}) };
 	return from ? { ...change, from: Number(from), to: Number(to) } : change;
 }
 
-export function writeChange({ gate, unit, value, from, to }) {
+export function writeChange({ gate, unit, value, from, to, layer = null }) {
 	const range = from == null ? "" : `@${from}-${to}`;
-	return `${gate}${unit === "all" ? "*" : unit}:${Number(value.toFixed(4))}${range}`;
+	return `${gate}${unit === "all" ? "*" : unit}${layer === null ? "" : `l${layer}`}:${Number(value.toFixed(4))}${range}`;
 }
 
 const toBase64 = (bytes) => {

@@ -12,7 +12,7 @@ const { numbersAt, partTitles, stepFormula, stepLine } = await page("cellmath");
 const { differenceText, lineOf, headingText, mostProbable, scoreText, number, valueText } = await page("value");
 const { compress, decompress, parseChange, readFragment, writeChange, writeFragment } = await page("url");
 const { fitToModel } = await page("linkfit");
-const { createStore, START, selectedWord } = await page("store");
+const { covers, createStore, layerOf, START, selectedWord } = await page("store");
 const { describeChange, fittingChanges } = await page("interventions");
 const { differenceOf } = await page("compare");
 
@@ -124,7 +124,7 @@ test("a line of arithmetic adds up, or says that it is rounded", () => {
 });
 
 test("changes travel in a link, and nothing else does", () => {
-  for (const text of ["f37:1@3-9", "i*:0.25", "g4:-0.5", "h37:0"]) assert.equal(writeChange(parseChange(text)), text);
+  for (const text of ["f37:1@3-9", "i*:0.25", "g4:-0.5", "h37:0", "f37l0:1@3-9", "h3l1:0", "f*l2:1"]) assert.equal(writeChange(parseChange(text)), text);
   for (const text of ["f37:2", "h3:1", "h*:0", "q1:1", "f1:1@9-3", "f1:-0.5", "f1:1@3", "", "f1:1,f2:1"]) assert.equal(parseChange(text), null);
 });
 
@@ -199,6 +199,20 @@ test("changes are cut to the text, and said in words", () => {
   assert.deepEqual(fittingChanges([ranged, { ...ranged, from: 7 }, { ...ranged, from: null, to: null }], 5).map((one) => one.to), [4, null]);
   assert.equal(describeChange(ranged), "f of unit 3 clamped to 1.00, words 3–10");
   assert.equal(describeChange({ gate: "h", unit: 5, value: 0 }), "unit 5 ablated");
+  assert.equal(describeChange({ gate: "h", unit: 5, value: 0, layer: 0 }), "unit 5 of layer 1 ablated");
+});
+
+test("a change is of its layer and direction", () => {
+  const model = { model: { layers: 2, units: 4, directions: ["forward", "backward"] } };
+  const [top, lower] = [{ ...START, model }, { ...START, model, layer: 0 }];
+  const cases = [
+    [{ unit: 3 }, [true, false]], [{ unit: 3, layer: 0 }, [false, true]], [{ unit: 3, layer: 1 }, [true, false]],
+    [{ unit: "all" }, [true, true]], [{ unit: "all", layer: 1 }, [true, false]], [{ unit: 2 }, [false, false]],
+    [{ unit: "all", direction: "backward" }, [false, false]], [{ unit: 3, from: 2, to: 4 }, [false, false]],
+  ];
+  for (const [change, expected] of cases) assert.deepEqual([top, lower].map((state) => covers(change, 3, 1, state)), expected, JSON.stringify(change));
+  assert.equal(covers({ unit: "all", direction: "backward" }, 5, 1, top), true);
+  assert.deepEqual([top, { ...top, layer: 1 }, lower, START].map(layerOf), [null, null, 0, null]);
 });
 
 test("the number of differing words is a sentence", () => {
