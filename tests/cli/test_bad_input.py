@@ -99,6 +99,7 @@ def test_series_on_stdin(run: Run, series_folder: Path, tmp_path: Path) -> None:
     for words in (
         ("predict", series_folder, "-"),
         ("explain", series_folder, "-"),
+        ("explain", series_folder, "--file", "-"),
         ("evaluate", series_folder, "-"),
         ("export-page", series_folder, "-", "-o", tmp_path / "page"),
         ("data", "-", "--series"),

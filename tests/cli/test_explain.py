@@ -73,8 +73,10 @@ def test_json_is_one_object(run: Run, kind: str, request: pytest.FixtureRequest)
     assert printed["gate_shares"]["i"]["between"] == trace.gate_shares()["i"].between
 
 
-def test_stdin_is_one_text(run: Run, keras_model: Model, keras_folder: Path) -> None:
-    shown = json.loads(run("explain", keras_folder, "-", "--json", input="It was\na good film,\na good end\n").stdout)
+@pytest.mark.parametrize("given", [["-"], ["--file", "-"]])
+def test_stdin_is_one_text(run: Run, keras_model: Model, keras_folder: Path, given: list[str]) -> None:
+    words = ("explain", keras_folder, *given, "--json")
+    shown = json.loads(run(*words, input="It was\na good film,\na good end\n").stdout)
     assert shown["steps"] == keras_model.explain(TEXT).steps
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gatewise import kernels
 from gatewise.errors import InputError, KernelUnavailable
 from gatewise.kernels import LSTMCall, native
+from gatewise.kernels.adam import squared_norm
 from gatewise.kernels.native import ISAS, Native
+from gatewise.kernels.pooling import segment_sum
+from gatewise.network.ops import NumpyOps
 from tests.kernels.batches import HERE, given, needs_native
 
 pytestmark = needs_native
@@ -42,6 +46,26 @@ def test_an_unknown_instruction_set_is_refused(name: str, reason: str, monkeypat
     assert reason in (native.unavailable_reason() or "")
     with pytest.raises(KernelUnavailable, match=reason):
         Native(isa=name)
+
+
+def test_float32_takes_the_best_one_where_amx_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GATEWISE_ISA=amx chooses the build of the bfloat16 products; all else runs in float32 (as the pads, Adam)."""
+    monkeypatch.setenv("GATEWISE_ISA", "amx")
+    monkeypatch.setattr(native, "isas_bf16", lambda: ("amx", "avx512"))
+    bf16 = Native(precision="bf16")
+    assert bf16._isa == "amx_bf16"
+    assert kernels.fastest_precision() == "bf16"
+    assert native.isa() == HERE[0]
+    assert kernels.unavailable_reason("native") is None
+    assert kernels.get().name == "native"
+    assert Native().forward(LSTMCall(**given())).h.any()
+    x = np.ones((3, 2), np.float32)
+    assert segment_sum(x, np.array([3])).tolist() == [[3, 3]]
+    assert squared_norm([x]) == 6
+    assert NumpyOps(bf16).kernel_of("lstm.0.forward.pads").lanes(4) == Native(isa=HERE[0]).lanes(4)
+    monkeypatch.setattr(native, "isas_bf16", lambda: ())
+    with pytest.raises(KernelUnavailable, match="GATEWISE_ISA is 'amx': this machine cannot run it"):
+        kernels.get()
 
 
 @pytest.mark.skipif(set(HERE) == set(ISAS), reason="this machine runs all of them")

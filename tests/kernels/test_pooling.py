@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -57,9 +59,10 @@ def test_equal_maxima_share_the_gradient(kernel: str, dtype: str, add: bool) -> 
     np.testing.assert_allclose(found, np.repeat(grad, LENGTHS, axis=0) + (before if add else 0), atol=1e-6)
 
 
-def test_it_adds_in_place(kernel: str) -> None:
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_it_adds_in_place(kernel: str, order: Literal["C", "F"]) -> None:
     x = values("float32")
-    grad, whole = np.ones((6, 37), dtype=np.float32), np.zeros_like(x)
+    grad, whole = np.ones((6, 37), dtype=np.float32), np.zeros_like(x, order=order)
     assert repeat_rows(grad, LENGTHS, whole) is whole
     assert max_backward(x, segment_max(x, LENGTHS), LENGTHS, grad, whole) is whole
     assert whole.sum() > 37 * int(LENGTHS.sum())

@@ -18,6 +18,15 @@ def test_there_and_back() -> None:
     assert starts_of(np.zeros(0, dtype=np.int64)).tolist() == []
 
 
+def test_only_empty_sequences_keep_their_shape_and_dtype() -> None:
+    empty = np.zeros((0, 3), dtype=np.float32)
+    for sequences in ([empty, empty], [[], empty]):
+        ragged = Ragged.of(sequences)
+        assert (ragged.values.shape, ragged.values.dtype, ragged.lengths.tolist()) == ((0, 3), np.float32, [0, 0])
+    for sequences in ([], [[], []]):
+        assert (Ragged.of(sequences).values.shape, Ragged.of(sequences).values.dtype) == ((0,), np.int64)
+
+
 def test_take_in_another_order_and_twice() -> None:
     taken = Ragged.of(SEQUENCES).take(np.array([2, 1, 0, 2]))
     assert [row.tolist() for row in taken] == [[1, 5], [], [3, 1, 4], [1, 5]]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
+from gatewise.kernels import unavailable_reason
 from gatewise.kernels.convolution import Banks
 from gatewise.network import convolutions as module
 from gatewise.network.architecture import Architecture
@@ -50,6 +51,17 @@ def test_logits_are_the_weighted_features() -> None:
     expected = (features.astype(np.float64) - convolutions.mean) @ convolutions.weight
     np.testing.assert_allclose(convolutions.logits(rows), expected, atol=1e-9)
     assert convolutions.logits([series(0), series(30)])[0].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("kernel", ["native", "reference"])
+def test_only_empty_series(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kernel == "reference" or unavailable_reason("native") is None:
+        monkeypatch.setenv("GATEWISE_KERNEL", kernel)
+    convolutions = some()
+    assert not convolutions.features([series(0), series(0)]).any()
+    assert convolutions.logits([series(0)]).tolist() == [[0, 0, 0]]
+    assert convolutions.attribution(series(0)).shape == convolutions.prefix_logits(series(0)).shape == (0, 3)
+    assert convolutions.leave_one_out(series(1), np.array([0])).tolist() == [[0, 0, 0]]
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,18 @@ def test_a_float_type_of_another_layout_is_refused() -> None:
         read_index(stream.getvalue(), "x", ["x"])
 
 
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0), None])
+def test_an_array_without_elements_is_refused(shape: tuple[int, ...] | None) -> None:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        if shape is None:
+            file["x"] = h5py.Empty("f4")
+        else:
+            file.create_dataset("x", shape=shape, dtype="f4")
+    with pytest.raises(ModelFileError, match=r"^a\.keras: x has no elements$"):
+        read_index(stream.getvalue(), "a.keras", ["x"])
+
+
 FAILURES = [
     ("os.abort()", r"libhdf5 crashed on it \(signal 6.*\)", {}),
     ("os.kill(os.getpid(), 11)", r"libhdf5 crashed on it \(signal 11\)", {}),
@@ -80,6 +92,7 @@ FAILURES = [
     ("{}['a\x1b[31m']", "damaged: ", {}),
     ("{'arrays': [[[4, 4], '<f4', 10**6]], 'texts': []}", "a does not lie inside the file", {}),
     ("{'arrays': [[[-4, -4], '<f4', 0]], 'texts': []}", "a does not lie inside the file", {}),
+    ("{'arrays': [[[4, 4], '<f4', -1]], 'texts': []}", "a does not lie inside the file", {}),
     ("{'arrays': [], 'texts': ['a' * 2_000_000]}", "bytes of JSON, more than the limit", {}),
 ]
 

@@ -62,6 +62,18 @@ def test_refused(raw: bytes, reason: str) -> None:
     assert len(str(caught.value)) < 200
 
 
+def test_a_string_without_an_end_takes_linear_time() -> None:
+    raw = b"," * 2_000_001 + b'"' + b'\\"' * 400_000  # reading on from each quote would take minutes
+    with pytest.raises(ModelFileError, match="more than 2,000,000 values"):
+        parse_json(raw, "x")
+
+
+@pytest.mark.parametrize("end", [b"", b"\\", b'\\"'])
+def test_a_string_without_an_end_is_refused(end: bytes) -> None:
+    with pytest.raises(ModelFileError, match="not JSON at column 4: Unterminated string"):
+        parse_json(b'[1,"' + b"," * 2_000_001 + end, "x")
+
+
 @pytest.mark.parametrize("raw", [b'{"secret": 1, "secret": 2}', b"[1e998877]", b"[-Infinity]"])
 def test_without_echo_the_message_does_not_repeat_the_input(raw: bytes) -> None:
     with pytest.raises(OSError, match=r"^body: ") as caught:

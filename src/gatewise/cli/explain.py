@@ -269,6 +269,8 @@ def _item(
     refuse_folders([] if text is None else [text])
     if text is not None and (series or names_file(text)):
         file = text
+    elif file == "-" and not series:
+        text, file = file, None
     if file is None:
         if row is not None:
             raise InputError("--row is the number of a row in a file: give a file")

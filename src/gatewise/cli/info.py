@@ -96,7 +96,7 @@ def environment() -> dict[str, Any]:
         "kernel_reason": "set by GATEWISE_KERNEL" if forced["KERNEL"] else "the fastest available",
         "isas": list(native.isas()),
         "isa": None,
-        "isa_reason": "set by GATEWISE_ISA" if forced["ISA"] else "the best available",
+        "isa_reason": "set by GATEWISE_ISA" if forced["ISA"] in native.isas() else "the best available",
         "threads": None,
         "threads_reason": "set by GATEWISE_THREADS" if forced["THREADS"] else "all that this process may use",
     }

@@ -239,7 +239,7 @@ def _extension(array: Array) -> Any:
 
 def _where() -> tuple[str, int]:
     """Instruction set and number of threads."""
-    return native.float32_isa(), threads()
+    return native.isa(), threads()
 
 
 def _check_numbers(**betas: float) -> None:

@@ -1,7 +1,7 @@
 """The native kernel: the recurrence in C++ (src/native/), float32 or bfloat16 products, on all permitted cores.
 
     GATEWISE_ISA       instruction set: avx512, avx2 (with FMA), neon, portable; default: the best one here.
-                       In bfloat16 amx (tile registers) or avx512
+                       In bfloat16 amx (tile registers) or avx512; with amx, float32 takes the best one here
     GATEWISE_THREADS   threads; default: as many as affinity and the control group's quota allow
 
 With equal instruction set and number of threads, results are bit-equal from run to run. The number of threads changes
@@ -154,7 +154,7 @@ def count_above(values: Array, lengths: Array, banks: tuple[Array, Array, Array,
     dilations, counts, channels, thresholds of `Banks`, whose shapes have been checked.
     """
     counts = np.empty((len(lengths), len(banks[3])), dtype=np.int32)
-    _extension().count_above(isa_name or float32_isa(), threads(), values, lengths, *banks, counts)
+    _extension().count_above(isa_name or isa(), threads(), values, lengths, *banks, counts)
     return counts
 
 
@@ -164,7 +164,7 @@ def unavailable_reason() -> str | None:
     if extension is None:
         return reason
     forced = os.environ.get("GATEWISE_ISA")
-    if forced and forced not in extension.isas():
+    if forced and forced not in extension.isas() and not _only_bf16(forced):
         return _no_such_isa(forced, "GATEWISE_ISA")
     return None
 
@@ -219,18 +219,19 @@ def isas_bf16() -> tuple[str, ...]:
 
 
 def isa() -> str:
-    """The instruction set in use: GATEWISE_ISA, or the best one here. Raises KernelUnavailable with the reason."""
+    """The instruction set in use for float32: GATEWISE_ISA, or the best one here, also where GATEWISE_ISA is "amx",
+    which has bfloat16 products alone. Raises KernelUnavailable with the reason.
+    """
     forced = os.environ.get("GATEWISE_ISA")
-    if not forced:
+    if not forced or _only_bf16(forced):
         return _best()
     _check_isa(forced, "GATEWISE_ISA")
     return forced
 
 
-def float32_isa() -> str:
-    """As `isa`, for what has no bfloat16 products: the best one here where GATEWISE_ISA is "amx", a bfloat16 build."""
-    forced = os.environ.get("GATEWISE_ISA")
-    return _best() if forced in isas_bf16() and forced not in ISAS else isa()
+def _only_bf16(name: str) -> bool:
+    """Whether the instruction set can run here and has bfloat16 products alone."""
+    return name not in ISAS and name in isas_bf16()
 
 
 def squared_hinge(
@@ -284,7 +285,7 @@ def _check_isa(name: str, what: str) -> None:
 
 
 def _no_such_isa(name: str, what: str) -> str:
-    problem = "this machine cannot run it" if name in ISAS else "unknown instruction set"
+    problem = "this machine cannot run it" if name in (*ISAS, *ISAS_BF16) else "unknown instruction set"
     return f"{what} is {quote(name)}: {problem}; available: {', '.join(isas())}"
 
 

@@ -61,7 +61,7 @@ def max_backward(x: Array, largest: Array, lengths: Lengths, grad: Array, add_to
     maximum = sequence[step] * x.shape[1] + unit  # which of the B x H maxima it equals
     share = grad.reshape(-1) / np.maximum(np.bincount(maximum, minlength=largest.size), 1).astype(x.dtype)
     whole = np.zeros_like(x) if add_to is None else add_to
-    whole.reshape(-1)[where] += share[maximum]
+    whole[step, unit] += share[maximum]
     return whole
 
 

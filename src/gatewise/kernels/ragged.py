@@ -61,11 +61,11 @@ class Ragged:
 
     @classmethod
     def of(cls, sequences: Sequence[Any], dtype: Any = None) -> Ragged:
-        """From a list of arrays or lists, each (length, ...) with the same trailing shape."""
+        """From a list of arrays or lists, each (length, ...) with the same trailing shape, or an empty list `[]`."""
         arrays = [np.asarray(s, dtype=dtype) for s in sequences]
         lengths = np.array([len(a) for a in arrays], dtype=np.int64)
-        filled = [a for a in arrays if len(a)]
-        values = np.concatenate(filled) if filled else np.zeros(0, dtype=dtype or np.int64)
+        shaped = [a for a in arrays if len(a)] or [a for a in arrays if a.ndim > 1]  # an empty list has another dtype
+        values = np.concatenate(shaped) if shaped else np.zeros(0, dtype=dtype or np.int64)
         return cls(values, lengths)
 
     def __len__(self) -> int:

@@ -22,9 +22,6 @@ MAX_LAYERS = 32
 MAX_LENGTH = 1_000_000
 MAX_PAD_STATES = 2_000_000  # steps x units x layers with padding "pre": one prediction may compute all of them
 
-# The logits are linear in these parameters: scaling them by a factor scales the logits.
-LOGIT_PARAMETERS = ("dense.weight", "dense.bias")
-
 
 @dataclass(frozen=True)
 class Architecture:

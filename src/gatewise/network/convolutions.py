@@ -100,6 +100,8 @@ class Convolutions:
         """
         length = len(sequence)
         out = np.zeros((length, self.weight.shape[1]))
+        if not length:
+            return out
         for bank in self._parts(sequence):
             valid, every = bank.valid(length), bank.every(length)
             conv = convolve(bank.x, bank.dilation, bank.channels)

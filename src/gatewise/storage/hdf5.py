@@ -61,8 +61,8 @@ def read_index(
     """The places of `arrays` in the HDF5 file `raw`, and its text attributes `texts`, None for one that is absent.
 
     arrays: paths. texts: "group/attribute". where: what messages call the file. Raises ModelFileError for a file
-    that is damaged, crashes libhdf5 or exceeds the limits, and for an array that is missing, a link, compressed or not
-    of floats; MissingExtra without h5py.
+    that is damaged, crashes libhdf5 or exceeds the limits, and for an array that is missing, empty, a link, compressed
+    or not of floats; MissingExtra without h5py.
     """
     if importlib.util.find_spec("h5py") is None:
         raise MissingExtra("h5py", "keras", "reading a .keras file")

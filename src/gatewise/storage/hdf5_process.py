@@ -67,9 +67,12 @@ def locate(file: Any, path: str) -> list[Any]:
     plain = node.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS and not node.external
     if not plain or "dtype" in node.attrs or not node.id.get_type().equal(h5py.h5t.py_create(node.dtype)):
         raise Refused(f"{path} is not kept as plain numbers in this file")
+    if not node.size:
+        raise Refused(f"{path} has no elements")
     if node.id.get_storage_size() != node.nbytes:
         raise Refused(f"{path} says {node.nbytes:,} bytes and has {node.id.get_storage_size():,}")
-    return [list(node.shape), node.dtype.str, node.id.get_offset()]
+    offset = node.id.get_offset()  # None where the file has none
+    return [list(node.shape), node.dtype.str, -1 if offset is None else offset]
 
 
 def text_of(file: Any, path: str) -> str | None:

@@ -18,7 +18,8 @@ from gatewise.errors import InputError, ModelFileError, quote
 MAX_BYTES = 64_000_000  # the largest vocabulary is about 1 MB
 MAX_DEPTH = 16
 MAX_VALUES = 2_000_000  # an empty list takes 3 bytes here and 64 in memory
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# A string; without its closing quote all that follows, so that no part of the input is read twice.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
 class _Refused(ValueError):

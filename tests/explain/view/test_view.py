@@ -346,13 +346,18 @@ def test_series_of_equal_bytes_and_other_shapes_are_not_mixed_up() -> None:
         explain_view(MODELS["series"], {"series": [numbers[:2], numbers[2:4], numbers[4:]]}, cache)
 
 
-def test_an_overflow_is_named() -> None:
-    model = MODELS["pads"]
-    parameters = {**model.parameters, "lstm.0.forward.bias": np.full(36, np.nan, dtype=np.float32)}
-    broken = Model(model.architecture, parameters, model.preprocessor, model.classes)
-    with pytest.raises(RequestError, match="overflows: unit 0 of layer 1 at word 1") as caught:
-        explain_view(broken, {"text": TEXT})
-    assert caught.value.code == "overflow"
+@pytest.mark.parametrize(("name", "field", "step"), [("pads", "text", "word"), ("series", "series", "step")])
+def test_an_overflow_is_named(name: str, field: str, step: str) -> None:
+    model, request = MODELS[name], {"series": SERIES.tolist()} if name == "series" else {"text": TEXT}
+    for part, message in (
+        ("lstm.0.forward.bias", f"overflows: unit 0 of layer 1 at {step} 1"),
+        ("dense.bias", "overflows"),
+    ):
+        parameters = {**model.parameters, part: np.full_like(model.parameters[part], np.nan)}
+        broken = Model(model.architecture, parameters, model.preprocessor, model.classes)
+        with pytest.raises(RequestError, match=message) as caught:
+            explain_view(broken, request)
+        assert (caught.value.field, caught.value.code) == (field, "overflow")
 
 
 def test_leave_one_out_is_not_run_for_a_long_text() -> None:

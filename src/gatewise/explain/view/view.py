@@ -129,7 +129,7 @@ def _example(
         if len(example) > MAX_STEPS:
             read = f"the network would read {len(example):,} {model.net.token_noun}s"
             raise RequestError(field, f"{read}; the page shows at most {MAX_STEPS:,}", "too_long")
-        _check_finite(example)
+        _check_finite(example, field)
         return example
 
     return cache.example((item if isinstance(item, str) else (item.shape, item.tobytes()), clamps), make)
@@ -149,18 +149,18 @@ def _score(model: ViewedModel, parsed: ViewRequest, example: Example) -> TargetS
         raise RequestError("against", str(error)) from None
 
 
-def _check_finite(example: Example) -> None:
+def _check_finite(example: Example, field: str) -> None:
     for gates in example.lstms:
         bad = np.argwhere(~np.isfinite(gates.c))
         if len(bad):
             arch = example.net.arch
             unit = bad[0, 1] + arch.units * arch.directions.index(gates.direction)
             where = f"unit {unit} of layer {gates.layer + 1} at {example.net.token_noun} {bad[0, 0] + 1}"
-            raise RequestError("text", f"the network overflows: {where}", "overflow")
+            raise RequestError(field, f"the network overflows: {where}", "overflow")
     try:
         check_logits(example.logits[None])
     except InputError as error:
-        raise RequestError("text", str(error), "overflow") from None
+        raise RequestError(field, str(error), "overflow") from None
 
 
 def _check(field: str, clamp: Clamp, model: ViewedModel, steps: int) -> None:
