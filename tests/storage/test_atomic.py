@@ -63,10 +63,44 @@ def test_a_disk_that_takes_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.
 
 def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "nowhere" / "state", tmp_path / "folder", "a\0b", "\ud800"):
-        with pytest.raises(ModelFileError, match=r"cannot write .*; nothing was changed"):
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "fifo")
+    for path, reason in (
+        (tmp_path / "nowhere" / "state", "no such file"),
+        (tmp_path / "folder", "is a directory"),
+        (tmp_path / "loop", "too many levels of symbolic links"),
+        (tmp_path / "fifo", "not a regular file"),
+        ("a\0b", "the path cannot be used"),
+        ("\ud800", "the path cannot be used"),
+    ):
+        with pytest.raises(ModelFileError, match=rf"cannot write .*: {reason}.*; nothing was changed"):
             write_atomic(path, b"data")
-    assert os.listdir(tmp_path) == ["folder"]
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "folder", "loop"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
+def test_a_link_and_the_permissions_stay(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "out.csv", tmp_path / "out.csv"
+    link.symlink_to("real/out.csv")
+    for data in (b"first", b"second"):  # at first the link leads to nothing
+        write_atomic(link, data)
+        assert link.is_symlink()
+        assert link.read_bytes() == real.read_bytes() == data
+        os.chmod(real, mode)
+    write_atomic(real, b"third")
+    assert real.stat().st_mode & 0o777 == mode
+    assert os.listdir(real.parent) == ["out.csv"]
+
+
+def test_nobody_else_reads_what_is_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, seen = tmp_path / "state", []
+    write_atomic(target, b"old")
+    os.chmod(target, 0o600)
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (seen.append(os.fstat(handle).st_mode & 0o777), fsync(handle)))
+    write_atomic(target, b"new")
+    assert seen[0] == 0o600
 
 
 HOLD = """

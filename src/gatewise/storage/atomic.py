@@ -11,6 +11,7 @@ leaves it without a lock, and the next save into the same folder removes it. `ga
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -31,22 +32,45 @@ _SCRATCH = re.compile(r"\.gatewise-[0-9a-f]{16}\.tmp")
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to the file `path`, completely or not at all.
 
-    Raises ModelFileError naming the path and the reason (disk full, read-only, no such folder). The file is then as it
-    was.
+    A symbolic link stays: the file that it names is written, as an editor does. A file that is replaced hands on its
+    permissions; a new one has those that the umask leaves. Raises ModelFileError naming the path and the reason (disk
+    full, read-only, no such folder, a device or a pipe). The file is then as it was.
     """
-    target = Path(path)
     try:
+        target = Path(os.path.realpath(path))
+        mode = _mode_of(target)
         with _scratch(target.parent, _new_file) as scratch:
+            if mode is not None:
+                os.chmod(scratch, mode | stat.S_IWUSR)  # nobody else may read the data meanwhile
             _write(open_file(scratch, os.O_WRONLY), data)
+            if mode is not None:
+                os.chmod(scratch, mode)
             os.replace(scratch, target)
     except (OSError, ValueError) as error:
-        raise ModelFileError(f"cannot write {quote(target, 200)}: {reason(error)}; nothing was changed") from error
+        raise ModelFileError(f"cannot write {quote(path, 200)}: {reason(error)}; nothing was changed") from error
     try:
         sync_folder(target.parent)
     except OSError as error:
         raise ModelFileError(
-            f"{quote(target, 200)} is written, but the disk did not confirm it: {reason(error)}"
+            f"{quote(path, 200)} is written, but the disk did not confirm it: {reason(error)}"
         ) from error
+
+
+def _mode_of(path: Path) -> int | None:
+    """The permissions of the file that is replaced at `path`, None if there is none. Raises OSError for anything but a
+    regular file.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(found.st_mode):
+        return stat.S_IMODE(found.st_mode) & 0o777
+    if stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if stat.S_ISLNK(found.st_mode):  # links that lead to each other
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    raise OSError(errno.EINVAL, "not a regular file")
 
 
 @contextmanager
