@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,43 @@ import pytest
 from gatewise.kernels.ragged import Ragged
 from gatewise.model.model import Model
 from gatewise.network.ngrams import Ngrams, keys_of
+from gatewise.serve import endpoint as module
 from gatewise.serve.batch_queue import Job, Predictions
 from gatewise.serve.endpoint import ModelEndpoint
 from gatewise.serve.http_error import HTTPError
 from gatewise.serve.settings import Settings
 from tests.serve.test_batch_queue import Work
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "status", "message"),
+    [
+        ("reviews", ["good"] * 5, 413, "a request holds 1 to 4 texts, not 5"),
+        ("reviews", ["good " * 40], 413, "a request holds at most 30 tokens, not about 41"),
+        ("gestures", [np.zeros((31, 2))], 413, "a request holds at most 30 time steps, not about 31"),
+        ("reviews", ["good"] * 4, None, ""),
+    ],
+)
+def test_a_request_that_never_fits_into_the_queue_is_413(
+    models: dict[str, Model],
+    name: str,
+    inputs: list[Any],
+    status: int | None,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A 429 would tell its client to send it again, forever."""
+    monkeypatch.setattr(module, "MAX_QUEUED_TOKENS", 30)
+    with ThreadPoolExecutor(1) as executor:
+        endpoint = ModelEndpoint("m", models[name], Settings(("m",), queue=4), executor, executor, Work())
+        predict = endpoint.predict(inputs, "inputs[{}]", lambda: False)
+        if status is None:
+            assert len(asyncio.run(predict).steps) == 4
+            return
+        with pytest.raises(HTTPError) as error:
+            asyncio.run(predict)
+    assert (error.value.status, error.value.field) == (status, "inputs")
+    assert message in error.value.message
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

@@ -158,6 +158,40 @@ def test_slow_senders_are_closed_and_others_served(strict: Server) -> None:
     assert set(healthy) == {200}
 
 
+def test_a_stalled_body_is_a_408_after_the_read_timeout(strict: Server) -> None:
+    """Counted from the first byte of the request, wherever it stalls."""
+    start = head(strict.port, "Content-Length: 20")
+    plans = [
+        [(0.0, start)],
+        [(0.0, start + b"{")],
+        [(0.0, start), (1.5, b"{")],
+        [(0.0, start[:9]), (1.5, start[9:])],
+        [(0.0, start[:9]), (1.0, start[9:]), (1.7, b"{")],
+        [(0.0, head(strict.port, "Transfer-Encoding: chunked")), (1.0, b"1\r\n{\r\n")],
+    ]
+    began = time.monotonic()
+    socks = [connect(strict.port) for _ in plans]
+    for at, n, part in sorted((at, n, part) for n, plan in enumerate(plans) for at, part in plan):
+        time.sleep(max(0.0, began + at - time.monotonic()))
+        socks[n].sendall(part)
+    for sock in socks:
+        reply = read_reply(sock, READ_TIMEOUT + 5)
+        assert reply.status == 408
+        assert (reply.error["code"], reply.headers["connection"]) == ("request_timeout", "close")
+        assert time.monotonic() - began > READ_TIMEOUT - 0.1
+        assert read_reply(sock, 5).status == 0, "closed"
+        sock.close()
+
+
+def test_the_time_to_connect_is_not_that_of_the_request(strict: Server) -> None:
+    body = b'{"text":"good"}'
+    with connect(strict.port) as sock:
+        for part in (head(strict.port, f"Content-Length: {len(body)}"), body):
+            time.sleep(0.6 * READ_TIMEOUT)
+            sock.sendall(part)
+        assert read_reply(sock).status == 200
+
+
 def test_idle_connections_are_closed(strict: Server) -> None:
     with connect(strict.port) as sock:
         began = time.monotonic()

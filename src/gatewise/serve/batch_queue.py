@@ -25,7 +25,7 @@ from gatewise.types import Array
 
 LONG = 4096  # estimated tokens from which a request goes to the queue for long texts
 _CHARACTERS_PER_TOKEN = 5  # an estimate is enough: the text is tokenised later
-_MAX_QUEUED_TOKENS = 16_000_000  # bounds the memory of a queue of long texts
+MAX_QUEUED_TOKENS = 16_000_000  # bounds the memory of a queue of long texts
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class BatchObserver(Protocol):
 class BatchQueue:
     """A queue of jobs. `compute(jobs)` runs on `executor` and sets the outcome of each job.
 
-    A request that is larger than `settings.max_batch` or `max_batch_tokens` runs alone.
+    A request that is larger than `settings.max_batch` or `max_batch_tokens` runs alone. None may be larger than the
+    queue: `settings.queue` inputs and `MAX_QUEUED_TOKENS`.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class BatchQueue:
     async def run(self, job: Job) -> Predictions:
         """Queue a job and wait for its predictions. Raises HTTPError (429, 504), and the error of the inputs."""
         loop = asyncio.get_running_loop()
-        if self.size + len(job.inputs) > self._settings.queue or self.tokens + job.tokens > _MAX_QUEUED_TOKENS:
+        if self.size + len(job.inputs) > self._settings.queue or self.tokens + job.tokens > MAX_QUEUED_TOKENS:
             self._observer.rejected("queue_full")
             wait = str(max(1, min(60, math.ceil(self.tokens * self._seconds_per_token))))
             raise HTTPError(429, "busy", "the queue is full", headers=((b"retry-after", wait.encode()),))

@@ -12,7 +12,15 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.explain.view.view import ViewCache
 from gatewise.model.model import Model
-from gatewise.serve.batch_queue import LONG, BatchObserver, BatchQueue, Job, Predictions, estimate_tokens
+from gatewise.serve.batch_queue import (
+    LONG,
+    MAX_QUEUED_TOKENS,
+    BatchObserver,
+    BatchQueue,
+    Job,
+    Predictions,
+    estimate_tokens,
+)
 from gatewise.serve.http_error import HTTPError, without_quotes
 from gatewise.serve.settings import Settings
 
@@ -35,7 +43,7 @@ class ModelEndpoint:
         self.input_kinds = "series" if self.input_kind == "series" else "texts"
         self.short = BatchQueue(self._compute, short, settings, observer)
         self.long = BatchQueue(self._compute, long, settings, observer)
-        self._max_inputs = settings.max_inputs
+        self._most_inputs = settings.most_inputs
         self._names = [json.dumps(name).encode() for name in model.classes]
 
     @property
@@ -48,11 +56,15 @@ class ModelEndpoint:
 
         Raises HTTPError: 400 for an unreadable input, 413, 429, 504.
         """
-        if not 0 < len(inputs) <= self._max_inputs:
+        if not 0 < len(inputs) <= self._most_inputs:
             status, code = (413, "too_many") if inputs else (400, "empty")
-            message = f"a request holds 1 to {self._max_inputs} {self.input_kinds}, not {len(inputs):,}"
+            message = f"a request holds 1 to {self._most_inputs} {self.input_kinds}, not {len(inputs):,}"
             raise HTTPError(status, code, message, field.removesuffix("[{}]"))
         tokens = estimate_tokens(inputs)
+        if tokens > MAX_QUEUED_TOKENS:
+            unit = "time steps" if self.input_kind == "series" else "tokens"
+            message = f"a request holds at most {MAX_QUEUED_TOKENS:,} {unit}, not about {tokens:,}"
+            raise HTTPError(413, "too_large", message, field.removesuffix("[{}]"))
         queue = self.long if tokens >= LONG else self.short
         return await queue.run(Job(inputs, field, tokens, disconnected))
 

@@ -153,7 +153,7 @@ def predict_request(endpoints: Iterable[ModelEndpoint], settings: Settings) -> S
     forms = []
     for kind, models, required in _kinds(endpoints):
         item = _TEXT if kind == "text" else _series(endpoints)
-        inputs = {"type": "array", "items": item, "minItems": 1, "maxItems": settings.max_inputs}
+        inputs = {"type": "array", "items": item, "minItems": 1, "maxItems": settings.most_inputs}
         optional = {"model": {"type": "string", "enum": models}, "id": _ID}
         forms += [
             _object({kind: item, **optional}, [kind, *required]),

@@ -15,7 +15,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gatewise.serve.scope import DISCONNECTED
+from gatewise.serve.scope import ARRIVING_SINCE, DISCONNECTED
 from gatewise.serve.security import SECURITY_HEADERS
 
 _MAX_HEADERS = 16_384  # bytes of the request line and the headers
@@ -33,7 +33,7 @@ class Connection(HttpToolsProtocol):
         self._requests = self._responses = 0  # complete ones
         self._cycles: deque[Any] = deque()  # requests without a complete response
         self._rejection: tuple[int, str, str] | None = None  # to be sent after the responses to complete requests
-        self._reading_since: float | None = None  # when the request that is arriving began
+        self._reading_since: float | None = None  # when the request that is arriving began, or may go on
         self._writing_since: float | None = None  # since when the client has read nothing
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -65,8 +65,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._reading_since is None:  # a second request in one packet
-            self._reading_since = self.loop.time()
+        self._reading_since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._header_bytes >= 0:  # else it is a trailer, which nobody reads
@@ -85,6 +84,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self._cycles.append(self.cycle)
         self.scope[DISCONNECTED] = partial(_is_disconnected, self.cycle)  # type: ignore[literal-required]
+        self.scope[ARRIVING_SINCE] = lambda: self._reading_since  # type: ignore[literal-required]
 
     def on_message_complete(self) -> None:
         self._reading_since, self._header_bytes = None, 0
@@ -107,6 +107,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._responses += 1
         self._cycles.popleft()
+        if self._cycles and self._reading_since is not None:
+            self._reading_since = self.loop.time()  # uvicorn did not read the next request until now
         super().on_response_complete()
         if self._rejection is not None and self._requests == self._responses:
             self._send_rejection(*self._rejection)

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gatewise.serve.http_error import HTTPError
-from gatewise.serve.scope import Scope, disconnected_of
+from gatewise.serve.scope import Scope, arriving_since, disconnected_of
 from gatewise.serve.settings import Settings
 
 log = logging.getLogger("gatewise.serve")
@@ -95,7 +95,7 @@ class SecurityMiddleware:
 
         try:
             headers = self._check_headers(scope)
-            body: bytes | None = await self._read_body(headers, receive) if scope["method"] == "POST" else b""
+            body: bytes | None = await self._read_body(scope, headers, receive) if scope["method"] == "POST" else b""
 
             async def receive_body() -> dict[str, Any]:
                 nonlocal body
@@ -158,8 +158,10 @@ class SecurityMiddleware:
             return False
         return hmac.compare_digest(given, self._token or b"")
 
-    async def _read_body(self, headers: dict[bytes, bytes], receive: Any) -> bytes:
-        """The whole body, within its size and time limits. The rest of a rejected body is not read."""
+    async def _read_body(self, scope: Scope, headers: dict[bytes, bytes], receive: Any) -> bytes:
+        """The whole body, within its size and the time since the request began. The rest of a rejected body is not
+        read.
+        """
         limit = self._settings.max_body
         too_large = HTTPError(413, "too_large", f"a body may have at most {limit:,} bytes", "body")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
@@ -171,21 +173,17 @@ class SecurityMiddleware:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > limit:
             raise too_large
-        event = await receive()
-        first: bytes = event.get("body", b"")
-        if event["type"] == "http.request" and not event.get("more_body", False):
-            if len(first) > limit:
-                raise too_large
-            return first
-        parts, size = [first], len(first)
+        parts: list[bytes] = []
+        size, more, since = 0, True, arriving_since(scope)
         try:
-            async with asyncio.timeout(self._settings.read_timeout):
-                while event["type"] == "http.request" and event.get("more_body", False):
+            async with asyncio.timeout_at(None if since is None else since + self._settings.read_timeout):
+                while more:
                     event = await receive()
                     parts.append(event.get("body", b""))
                     size += len(parts[-1])
                     if size > limit:
                         raise too_large
+                    more = event["type"] == "http.request" and event.get("more_body", False)
         except TimeoutError:
             raise HTTPError(408, "request_timeout", "the body took too long to arrive", "body", (_CLOSE,)) from None
         if event["type"] != "http.request":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from gatewise.errors import InputError, quote
+from gatewise.kernels.threads import MOST_THREADS
 from gatewise.system import workers_unavailable
 
 __all__ = ["Settings"]
@@ -22,11 +23,11 @@ class Settings:
     token: required in every request; mandatory unless `host` is a loopback address. allow_hosts: further accepted
     values of the Host header, NAME or NAME:PORT. precision: number format of predictions, see `gatewise.load`.
 
-    queue: inputs that may wait, per model. queue_timeout: seconds that a request may wait. max_batch, max_batch_tokens:
-    inputs and tokens per batch. max_inputs, max_body: inputs and bytes per request. read_timeout: seconds for a request
-    to arrive, and for a client to read a part of its answer. keep_alive: seconds until an idle connection is
-    closed. limit_concurrency: open connections per worker. shutdown_timeout: seconds that requests in flight have after
-    SIGTERM.
+    queue: inputs that may wait, per model; a request holds at most as many. queue_timeout: seconds that a request may
+    wait. max_batch, max_batch_tokens: inputs and tokens per batch. max_inputs, max_body: inputs and bytes per request.
+    read_timeout: seconds for a request to arrive, and for a client to read a part of its answer. keep_alive: seconds
+    until an idle connection is closed. limit_concurrency: open connections per worker. shutdown_timeout: seconds that
+    requests in flight have after SIGTERM.
 
     Raises InputError, which names the option, for a value out of range.
     """
@@ -56,6 +57,8 @@ class Settings:
         for name, minimum in [*((name, 1) for name in counts), ("limit_concurrency", 1), ("port", 0)]:
             if getattr(self, name) < minimum:
                 raise InputError(f"{_option(name)} must be at least {minimum}, not {getattr(self, name)}")
+        if self.threads > MOST_THREADS:
+            raise InputError(f"--threads must be at most {MOST_THREADS}, not {self.threads}")
         if self.workers > 1 and (reason := workers_unavailable()):
             raise InputError(f"--workers must be 1: {reason}")
         if self.port > 65_535:
@@ -72,6 +75,11 @@ class Settings:
         for name in self.allow_hosts:
             if not name.isascii() or not _is_printable(name) or "/" in name or "@" in name:
                 raise InputError(f"--allow-host {quote(name)}: expected NAME or NAME:PORT")
+
+    @property
+    def most_inputs(self) -> int:
+        """The inputs of one request: at most as many as may wait."""
+        return min(self.max_inputs, self.queue)
 
     @property
     def is_loopback(self) -> bool:
