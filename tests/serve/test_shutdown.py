@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
+from gatewise.serve.workers import _keep_running
 from gatewise.text import TokenEncoding
 from tests.explain.random_net import parameters_of
 from tests.serve.server import ask, connect, post, read_reply, serving
@@ -131,6 +133,57 @@ def test_a_killed_worker_is_replaced(folders: dict[str, Path], tmp_path: Path) -
         counted = re.findall(r'^gatewise_requests_total\{route="/predict",status="200"\} (\S+)', metrics, re.MULTILINE)
         assert [float(n) for n in counted] == [60 - lost], "the sum of all workers, the dead one's included"
     assert not [pid for pid in after if Path(f"/proc/{pid}").exists()]
+
+
+@dataclass
+class FakeWorker:
+    ready: bool
+    alive: bool
+    started: float = 0.0
+
+    @property
+    def process(self) -> FakeWorker:
+        return self
+
+    def is_ready(self) -> bool:
+        return self.ready
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def failure(self) -> str:
+        return "a worker ended (2)"
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+def test_workers_that_a_signal_ended_are_not_replaced(signalled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in a terminal goes to the workers, too."""
+    signals: list[int] = []
+    if signalled:
+        monkeypatch.setattr(time, "sleep", lambda seconds: signals.append(signal.SIGINT))
+    workers: list[Any] = [FakeWorker(True, False), FakeWorker(True, True)]
+    started: list[FakeWorker] = []
+
+    def start() -> Any:
+        started.append(FakeWorker(True, True))
+        signals.append(signal.SIGTERM)
+        return started[-1]
+
+    assert _keep_running(workers, start, lambda: None, signals) is None
+    assert len(started) == (0 if signalled else 1)
+
+
+def test_a_worker_that_cannot_start_is_replaced_while_another_one_serves(capsys: pytest.CaptureFixture[str]) -> None:
+    serving, never = FakeWorker(True, True), FakeWorker(False, False)
+    workers: list[Any] = [serving, never]
+
+    def start() -> Any:
+        serving.alive = False
+        serving.ready = False
+        return FakeWorker(False, True)
+
+    assert _keep_running(workers, start, lambda: None, []) is serving
+    assert capsys.readouterr().err == "gatewise: a worker ended (2); starting another\n"
 
 
 def test_workers_end_with_their_parent(folders: dict[str, Path], tmp_path: Path) -> None:

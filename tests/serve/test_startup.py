@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from gatewise.cli import app
+from gatewise.errors import GatewiseError, InputError
 from gatewise.model import bundled
+from gatewise.model.model import Model
+from gatewise.serve.settings import Settings
+from gatewise.serve.workers import supervise
 from tests.serve.server import ask, post, serving
 
 
@@ -57,6 +67,7 @@ def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
     [
         (["--host", "0.0.0.0"], "set a --token"),
         (["--token", "short"], "--token must be"),
+        (["--threads", "1025"], "--threads must be at most 1024, not 1025"),
         (["--port", "70000"], "--port must be"),
         (["--workers", "0"], "--workers must be"),
         (["--queue-timeout", "0"], "--queue-timeout must be"),
@@ -66,6 +77,50 @@ def test_names_of_models(folders: dict[str, Path], tmp_path: Path) -> None:
 )
 def test_invalid_options_are_rejected(folders: dict[str, Path], words: list[str], message: str) -> None:
     assert message in refused(folders["reviews"], *words)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_invalid_number_of_threads(folders: dict[str, Path], workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWISE_THREADS", "0")
+    line = refused(folders["reviews"], "--port", 0, "--workers", workers)
+    assert line == "gatewise: GATEWISE_THREADS must be a number from 1 to 1024, not '0'"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_model_that_cannot_predict(models: dict[str, Model], tmp_path: Path, workers: int) -> None:
+    model = models["gestures"]
+    huge = {name: np.full_like(array, 3e38) for name, array in model.parameters.items() if name.startswith("dense.")}
+    broken = replace(model, parameters={**model.parameters, **huge})
+    broken.save(tmp_path / "broken")
+    command = [sys.executable, "-m", "gatewise", "serve", str(tmp_path / "broken"), "--port", "0"]
+    done = subprocess.run([*command, "--workers", str(workers)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("gatewise: 'broken': the model cannot predict an example: ")
+
+
+def _cannot_start(settings: Settings, sock: socket.socket, is_ready: Callable[[], None]) -> int:
+    raise InputError("no such thing")
+
+
+def _is_killed(settings: Settings, sock: socket.socket, is_ready: Callable[[], None]) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+@pytest.mark.parametrize(("serve", "code"), [(_cannot_start, None), (_is_killed, 128 + signal.SIGKILL)])
+def test_workers_that_never_serve_are_not_replaced(
+    serve: Any, code: int | None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        if code is None:
+            with pytest.raises(GatewiseError, match=r"^no such thing$"):
+                supervise(Settings(("m",), workers=2), sock, serve, pytest.fail)
+        else:
+            assert supervise(Settings(("m",), workers=2), sock, serve, pytest.fail) == code
+    expected = "" if code is None else "gatewise: a worker ended (-9) before it was ready\n"
+    assert capfd.readouterr().err == expected
 
 
 def test_no_model_named(tmp_path: Path) -> None:

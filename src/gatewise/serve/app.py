@@ -36,7 +36,6 @@ def create_app(models: Mapping[str, Model], settings: Settings, port: int) -> tu
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        state.warm_up()
         yield
         state.close()
 

@@ -11,13 +11,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
 from gatewise.errors import InputError, printable
+from gatewise.kernels.threads import threads
+from gatewise.model.model import Model
 from gatewise.serve.app import create_app
 from gatewise.serve.protocol import Connection, close_slow_clients
 from gatewise.serve.settings import Settings
@@ -71,13 +72,17 @@ class _Server(uvicorn.Server):
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises a GatewiseError if the server cannot start."""
+    threads()  # an invalid GATEWISE_THREADS is an error before anything starts
     models = load_models(settings)
     sock = _listen(settings)
     url = settings.url(sock.getsockname()[1])
-    print(f"gatewise: serving {', '.join(models)} at {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+
+    def is_ready() -> None:
+        print(f"gatewise: serving {', '.join(models)} at {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+
     if settings.workers > 1:
-        return supervise(settings, sock, _serve)
-    return _serve(settings, sock, models)
+        return supervise(settings, sock, _serve, is_ready)
+    return _serve(settings, sock, is_ready, models)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -96,13 +101,20 @@ def _listen(settings: Settings) -> socket.socket:
     return sock
 
 
-def _serve(settings: Settings, sock: socket.socket, models: Any = None) -> int:
-    """Serve in this process; returns the exit code."""
-    os.environ.setdefault("GATEWISE_THREADS", str(settings.threads))
+def _serve(
+    settings: Settings, sock: socket.socket, is_ready: Callable[[], None], models: Mapping[str, Model] | None = None
+) -> int:
+    """Serve in this process; returns the exit code. is_ready: called once every model has made a prediction. Raises a
+    GatewiseError if the server cannot start.
+    """
+    if not os.environ.get("GATEWISE_THREADS"):
+        os.environ["GATEWISE_THREADS"] = str(settings.threads)
     logging.basicConfig(stream=sys.stderr, format="gatewise: %(message)s", level=logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     app, state = create_app(models or load_models(settings), settings, sock.getsockname()[1])
+    state.warm_up()
+    is_ready()
     config = _Config(
         app,
         http=Connection,

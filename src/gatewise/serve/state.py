@@ -56,9 +56,12 @@ class State:
         self.ready = False
 
     def warm_up(self) -> None:
-        """Make one prediction with every model, then report ready."""
+        """Make one prediction with every model, then report ready. Raises InputError naming a model that fails."""
         for endpoint in self.endpoints.values():
-            endpoint.warm_up()
+            try:
+                endpoint.warm_up()
+            except InputError as error:
+                raise InputError(f"{quote(endpoint.name)}: the model cannot predict an example: {error}") from error
         self.ready = True
 
     def metrics_text(self) -> bytes:
