@@ -114,16 +114,18 @@ class Forecaster:
     def forecast(self, horizon: int | None = None, *, level: float = 0.8, series: str | None = None) -> Forecast:
         """One series with prediction intervals and the seasonal naive forecast.
 
-        series: the name, for several. level: probability that a value lies in its interval; without enough
-        held-out windows for it, there is a warning and no interval. Raises InputError for an unknown name.
+        series: the name, for several. level: probability that a value lies in its interval. The interval comes from the
+        held-out windows of the series; where they are too few for the level, from those of all series, with errors
+        relative to the mean error of each. Without enough windows, there is a warning and no interval. Raises
+        InputError for an unknown name.
         """
         fitted, number = self.fitted, self._number(series)
         mean = self._forecast(horizon)[number]
-        half = fitted.held_out.half_widths(mean, number, level)
+        half, windows = fitted.held_out.half_widths(mean, number, level)
         naive = seasonal_naive(fitted.series.values[number][None, :, 0], len(mean), fitted.season)[0]
         last, step = fitted.series.last, fitted.series.step
         times = None if last is None or step is None else step.after(last[number], len(mean))
-        return Forecast(mean, mean - half, mean + half, naive, times, level, fitted.held_out.windows)
+        return Forecast(mean, mean - half, mean + half, naive, times, level, windows)
 
     def explain(self, step: int = 1, *, series: str | None = None) -> ForecastExplanation:
         """How much each past value contributed to the forecast `step` values ahead, of all members together.

@@ -14,6 +14,7 @@ from gatewise.types import Array
 LEAST_WINDOWS = 5  # behind an interval
 _MOST_ORIGINS = 24
 _SHARE = 6  # one origin per so many values
+_ROUNDING = 1e-9  # of the largest value: smaller differences come from rounding
 
 
 @dataclass(frozen=True)
@@ -122,32 +123,67 @@ class HeldOut:
         rmse = float(np.sqrt(np.mean(error**2))) if len(error) == 1 else None
         return Scores(float(np.mean(np.abs(error) / self.scale[:, None, None])), mape, rmse)
 
-    def half_widths(self, forecast: Array, series: int, level: float) -> Array:
-        """Half the width (H,) of prediction intervals around `forecast` (H,) of one series.
+    def half_widths(self, forecast: Array, series: int, level: float) -> tuple[Array, int]:
+        """Half the width (H,) of prediction intervals around `forecast` (H,) of one series, and the number of held-out
+        windows behind them.
 
         Split conformal prediction by step (Vovk et al. 2005): the ceil((n + 1) level)-th smallest of the n held-out
-        errors at the step. Errors are relative to the forecast if all values are above 0, else to the series' scale.
-        NaN after the last held-out step, and everywhere, with a warning, if the level needs more windows. Raises
-        InputError for a level outside 0..1.
+        errors of the series at the step. Errors are relative to the forecast if all values of the series are above 0.
+        If the level needs more windows than the series has, those of all series count, see `_pooled`. NaN after the
+        last held-out step, and everywhere, with a warning, if they are too few as well. Raises InputError for a level
+        outside 0..1.
         """
         if not 0 < level < 1:
             raise InputError(f"the level of an interval must lie between 0 and 1, got {level}")
-        n = self.windows
-        rank = math.ceil((n + 1) * level - 1e-9)
-        if n < LEAST_WINDOWS or rank > n:
-            need = max(LEAST_WINDOWS, math.ceil(level / (1 - level) - 1e-9))
+        need = max(LEAST_WINDOWS, math.ceil(level / (1 - level) - 1e-9))
+        relative = bool((forecast > 0).all()) and self._positive(series)
+        errors = self._errors(series, relative)  # (n, steps)
+        if len(errors) < need:
+            errors = self._pooled(errors)
+        n = len(errors)
+        out = np.full(len(forecast), np.nan)
+        if n < need:
             text = f"no prediction intervals: a level of {level:.0%} needs {need} held-out windows, there are {n}"
             warnings.warn(text, UserWarning, stacklevel=3)
-            return np.full(len(forecast), np.nan)
-        relative = bool((self.actual > 0).all() and (self.forecast > 0).all() and (forecast > 0).all())
-        unit = self.forecast if relative else self.scale[:, None, None]
-        errors = np.sort((np.abs(self.actual - self.forecast) / unit).reshape(n, -1), axis=0)[rank - 1]  # (steps,)
-        out = np.full(len(forecast), np.nan)
+            return out, n
+        rank = min(n, math.ceil((n + 1) * level - 1e-9))
         steps = min(self.steps, len(forecast))
-        out[:steps] = errors[:steps] * (forecast[:steps] if relative else self.scale[series])
-        return out
+        half = np.sort(errors, axis=0)[rank - 1, :steps]
+        out[:steps] = half * forecast[:steps] if relative else half
+        return out, n
+
+    def _positive(self, series: int) -> bool:
+        """Whether all values of the series and all forecasts of them are above 0."""
+        return bool((self.actual[series] > 0).all() and (self.forecast[series] > 0).all())
+
+    def _errors(self, series: int, relative: bool) -> Array:
+        """Absolute errors (W, steps) of a series. relative: to the forecast."""
+        errors = np.abs(self.actual[series] - self.forecast[series])
+        return np.asarray(errors / self.forecast[series] if relative else errors)
+
+    def _pooled(self, own: Array) -> Array:
+        """Errors (n, steps) in the windows of all series, in the size of those of one series, `own` (W, steps).
+
+        Each error is divided by the mean error in the other windows of its series: series that are easy to forecast do
+        not shrink the interval of one that is not. Series without errors have no such mean and are left out. If `own`
+        has none, it stays as it is.
+        """
+        if not own.any():
+            return own
+        ratios = []
+        for series, actual in enumerate(self.actual):
+            relative = self._positive(series)
+            errors = self._errors(series, relative)
+            means = errors.mean(axis=1)  # (W,)
+            others = (means.sum() - means) / max(len(means) - 1, 1)
+            if (others > _ROUNDING * (1.0 if relative else np.abs(actual).max())).all():
+                ratios.append(errors / others[:, None])
+        return np.concatenate(ratios) * own.mean() if ratios else own
 
 
 def naive_scale(series: Array, season: int) -> float:
-    """The mean absolute error of the seasonal naive forecast within the values (n,); 1 for a constant series."""
-    return float(np.mean(np.abs(series[season:] - series[:-season]))) or 1.0
+    """The mean absolute error of the seasonal naive forecast within the values (n,); 1 for a series that is constant or
+    repeats its season, up to rounding.
+    """
+    scale = float(np.mean(np.abs(series[season:] - series[:-season])))
+    return scale if scale > _ROUNDING * float(np.abs(series).max()) else 1.0

@@ -14,7 +14,8 @@ class Forecast:
 
     mean (H,): the forecast. lower, upper (H,): the prediction interval of `level`, NaN where no held-out window
     reaches. seasonal_naive (H,): the last season again, for comparison. times: of the values, if the series had times.
-    windows: the held-out windows behind the interval.
+    windows: the held-out windows behind the interval: those of the series, or of all series where these are too few for
+    the level.
     """
 
     mean: Array
