@@ -53,6 +53,13 @@ def test_what_is_no_time_is_refused(given: Any) -> None:
         (["2024-01-01", "2024-01-08"], "7 days", ["2024-01-15", "2024-01-22"]),
         (["2024-01-01T22:00", "2024-01-01T23:00"], "1:00:00", ["2024-01-02", "2024-01-02T01:00:00"]),
         (["0.1", "0.2", "0.3", "0.4"], "0.1", ["0.5", "0.6"]),
+        ([f"{1_700_000_000_123_456 + 1000 * n}" for n in range(3)], "1000", ["1700000000126456", "1700000000127456"]),
+        (["1700000000.123456", "1700000000.124456"], "0.001", ["1700000000.125456", "1700000000.126456"]),
+        ([f"{n}e-10" for n in range(9)], "1e-10", ["9e-10", "1e-09"]),
+        ([f"{1.5 * n}e-9" for n in range(9)], "1.5e-09", ["1.35e-08", "1.5e-08"]),
+        ([f"{n / 3!r}" for n in range(80)], "0.3333333333333333", ["26.666666666666664", "27"]),
+        (["1.0005", "2.001", "3.0015"], "1.0005", ["4.002", "5.0025"]),
+        (["0", "10000000"], "10000000", ["20000000", "30000000"]),
     ],
 )
 def test_regular_steps(times: list[str], step: str, following: list[str]) -> None:
@@ -74,6 +81,10 @@ def test_regular_steps(times: list[str], step: str, following: list[str]) -> Non
         (["1"], "at least two"),
         ([1, 2, 4, 5], "3 is missing"),
         ([1_700_000_000, 1_700_000_001, 1_700_000_003, 1_700_000_004], "1700000002 is missing"),
+        ([17e14, 17e14 + 1, 17e14 + 2, 17e14 + 4, 17e14 + 5], "the step is 1: 1700000000000003 is missing"),
+        ([0, 1e-10, 3e-10, 4e-10], "the step is 1e-10: 2e-10 is missing"),
+        ([0, 1e-200, 2e-200], r"the steps between times must lie between 1e-150 and 1e\+150"),
+        ([-17e307, 17e307], "the steps between times must lie between"),
         (["2024-01-30", "2024-03-30", "2024-04-30", "2024-05-30"], "2024-02-29 is missing"),
     ],
 )
@@ -136,6 +147,15 @@ def test_years_of_pandas_that_python_does_not_have() -> None:
 def test_rounded_numbers_are_regular() -> None:
     assert regular_steps([0.1, 0.2, 0.30000000000000004, 0.4]).delta == pytest.approx(0.1)
     assert regular_steps([1_700_000_000.0, 1_700_000_000.1, 1_700_000_000.2]).delta == pytest.approx(0.1, rel=1e-4)
+
+
+@pytest.mark.parametrize(("start", "step"), [(0, 1 / 3), (2000, 1 / 12), (17e8, 0.1), (17e17, 10**6)])
+def test_steps_of_many_and_of_few_rounded_numbers_are_equal(start: float, step: float) -> None:
+    few, many = (regular_steps([float(start + n * step) for n in range(count)]) for count in (30, 1000))
+    assert few.equals(many)
+    assert few.delta == pytest.approx(step, rel=1e-6)
+    assert not few.equals(regular_steps([0.0, 1.001 * step]))
+    assert not few.equals(regular_steps([datetime(2024, 1, 1), datetime(2024, 1, 2)]))
 
 
 def test_months_without_the_day_have_their_last_day() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,8 @@ from gatewise.errors import InputError, counted, quote
 
 _MONTH = re.compile(r"(\d{4})-?(\d{2})|(\d{4})[- ]?Q([1-4])", re.I)
 _DAY = timedelta(days=1)
+_ROUNDED = 1e-6  # relative difference of two steps that come from rounded numbers
+_LARGEST_STEP = 1e150
 _OUTSIDE = "is outside the years 1 to 9999"
 
 Time = float | datetime
@@ -114,7 +117,8 @@ class Steps:
     def add(self, time: Time, count: int) -> Time:
         """The time `count` steps later. Raises InputError where that is after the year 9999."""
         if not isinstance(time, datetime):
-            return time + count * self.delta  # type: ignore[operator]
+            # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
+            return float(Decimal(repr(time)) + count * Decimal(repr(self.delta)))
         try:
             clock = _clock(time, self.utc)
             if self.months:
@@ -126,6 +130,13 @@ class Steps:
             steps = f"{counted(count, 'step')} of {self.describe()} after {show_time(time)}"
             raise InputError(f"the time {steps} {_OUTSIDE}") from None
 
+    def equals(self, other: Steps) -> bool:
+        """Whether both are the same step. Those of rounded numbers may differ by rounding."""
+        if isinstance(self.delta, float) and isinstance(other.delta, float):
+            near = math.isclose(self.delta, other.delta, rel_tol=_ROUNDED)
+            return near and replace(self, delta=other.delta) == other
+        return self == other
+
     def describe(self) -> str:
         """The step in words: "1 month", "7 days", "0.5"."""
         if self.months:
@@ -134,7 +145,7 @@ class Steps:
             if not self.delta.seconds and not self.delta.microseconds:
                 return "1 day" if self.delta.days == 1 else f"{self.delta.days} days"
             return f"{self.delta}"
-        return f"{self.delta:g}"
+        return show_time(self.delta)
 
 
 def regular_steps(times: Sequence[Time]) -> Steps:
@@ -181,13 +192,11 @@ def _regular(times: Sequence[Time], utc: bool) -> Steps:
     """The step of ascending times, if it is regular. utc: as in `Steps`."""
     clocks: list[Any] = [_clock(time, utc) if isinstance(time, datetime) else time for time in times]
     step = replace(_step(clocks), utc=utc)
-    slack = 1e-4 * step.delta if isinstance(step.delta, float) else 0.0  # of rounded numbers
+    slack = _slack(step.delta, max(map(abs, clocks))) if isinstance(clocks[0], float) else 0.0  # type: ignore[arg-type]
     for n, after in enumerate(clocks[1:]):
         following = step.add(times[n], 1)
         expected: Any = _clock(following, utc) if isinstance(following, datetime) else following
-        if expected == after or (
-            isinstance(after, float) and math.isclose(expected, after, rel_tol=1e-15, abs_tol=slack)
-        ):
+        if expected == after or (isinstance(after, float) and abs(expected - after) <= slack):
             continue
         what = f"{show_time(following)} is missing" if expected < after else "there are times in between"
         raise InputError(
@@ -233,15 +242,13 @@ def show_time(time: Time, form: str = "") -> str:
             return f"{time:%Y}{form}{number}"
         midnight = not (time.hour or time.minute or time.second or time.microsecond or time.tzinfo)
         return time.date().isoformat() if midnight else time.isoformat()
-    return f"{time:.15g}"
+    return str(int(time)) if time.is_integer() else repr(time)
 
 
 def _step(times: Sequence[Any]) -> Steps:
     """The most frequent step; of equally frequent ones, the shortest."""
     if not isinstance(times[0], datetime):
-        differences = np.round(np.diff(np.array(times, dtype=np.float64)), 9)
-        values, counts = np.unique(differences, return_counts=True)
-        return Steps(delta=float(values[counts.argmax()]))
+        return Steps(delta=_number_step(np.array(times, dtype=np.float64)))
     month_end = all(_is_month_end(time) for time in times)
     if all(time.time() == times[0].time() for time in times) and (
         month_end or all(time.day == times[0].day for time in times)
@@ -252,6 +259,29 @@ def _step(times: Sequence[Any]) -> Steps:
             return Steps(int(values[counts.argmax()]), month_end=month_end)
     deltas = [b - a for a, b in pairwise(times)]
     return Steps(delta=max(sorted(set(deltas)), key=deltas.count))
+
+
+def _number_step(times: NDArray[np.float64]) -> float:
+    """The most frequent difference of ascending numbers: the mean of those equal to it up to rounding, with the fewest
+    digits that rounding allows. Raises InputError for differences that are too small or too large for it.
+    """
+    with np.errstate(over="ignore"):
+        differences = np.diff(times)
+    if differences.min() < 1 / _LARGEST_STEP or differences.max() > _LARGEST_STEP:
+        raise InputError(f"the steps between times must lie between {1 / _LARGEST_STEP:g} and {_LARGEST_STEP:g}")
+    digits = 10.0 ** (4 - np.floor(np.log10(differences)))
+    values, counts = np.unique(np.round(differences * digits) / digits, return_counts=True)
+    usual, largest = float(values[counts.argmax()]), float(np.abs(times).max())
+    near = differences[np.abs(differences - usual) <= _slack(usual, largest)]
+    step = math.fsum(near) / len(near)
+    rounding = 2 * math.ulp(largest) / len(near) + math.ulp(step)
+    shown = (float(f"{step:.{count}g}") for count in range(1, 18))  # 17 digits give the number itself
+    return next(number for number in shown if abs(number - step) <= rounding)
+
+
+def _slack(step: float, largest: float) -> float:
+    """By how much a difference of rounded numbers may miss the step. largest: of the numbers."""
+    return max(1e-4 * step, min(2 * math.ulp(largest), step / 2))
 
 
 def _is_month_end(time: datetime) -> bool:

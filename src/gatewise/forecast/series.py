@@ -87,10 +87,14 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
             last.append(last_of(parsed, steps[-1]))
     if len({one.shape[1] for one in values}) > 1:
         raise InputError("every series needs the same number of exogenous columns")
-    if len(set(steps)) > 1:
-        shown = " and ".join(sorted({step.describe() for step in steps}))
+    if 0 < len(steps) < len(values):
+        raise InputError("every series needs times, or none")
+    # The step of numbers is the more precise the more of them there are.
+    step = max(zip(map(len, values), steps, strict=True), key=lambda pair: pair[0])[1] if steps else None
+    if step is not None and not all(step.equals(other) for other in steps):
+        shown = " and ".join(sorted({one.describe() for one in steps}))
         raise InputError(f"the series have different steps between times: {shown}")
-    return SeriesSet(tuple(items), values, last or None, steps[0] if steps else None, single)
+    return SeriesSet(tuple(items), values, last or None, step, single)
 
 
 def _numbers(values: Any, where: str) -> Array:
