@@ -138,6 +138,26 @@ def test_years_that_python_does_not_have_are_no_numbers(unit: str) -> None:
         parse_time(time)
 
 
+def test_zones_of_pytz_follow_the_clock() -> None:
+    """Their objects have one offset, which later times would keep."""
+
+    class Winter(tzinfo):
+        zone = "Europe/Berlin"
+
+        def utcoffset(self, at: datetime | None) -> timedelta:
+            return timedelta(hours=1)
+
+        def dst(self, at: datetime | None) -> timedelta:
+            return timedelta()
+
+    days = [parse_time(datetime(2024, 3, day, tzinfo=Winter())) for day in (29, 30, 31)]
+    following = regular_steps(days).after(days[-1], 1)
+    assert [show_time(time) for time in [*days[:1], *following]] == [
+        "2024-03-29T00:00:00+01:00",
+        "2024-04-01T00:00:00+02:00",
+    ]
+
+
 def test_years_of_pandas_that_python_does_not_have() -> None:
     pandas = pytest.importorskip("pandas")
     with pytest.raises(InputError, match=r"the time 20000-01-02.* is outside the years 1 to 9999"):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.data.times import Steps
 from gatewise.errors import InputError, ModelFileError
 from gatewise.forecast import Forecaster, load_forecaster
+from gatewise.forecast.fitted import Fitted
+from gatewise.forecast.series import SeriesSet
 from gatewise.storage import json_bytes, load_folder, save_folder
 from tests.forecast.conftest import TINY, seasonal
 
@@ -104,8 +109,19 @@ def test_explanations_add_up(fitted: Forecaster) -> None:
         assert found.forecast == pytest.approx(fitted.predict()[step - 1], rel=1e-6)
         assert abs(found.error) < 0.02 * abs(found.forecast - found.base) + 0.05
         assert np.abs(found.contributions).sum() > 1
-    with pytest.raises(InputError, match="counts from 1"):
-        fitted.explain(0)
+    assert fitted.explain(np.int64(6)).step == 6  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [0, 1.5, True, "2", 10_001])
+def test_steps_and_horizons_are_whole_numbers(fitted: Forecaster, number: Any) -> None:
+    for name, call in (
+        ("step", fitted.explain),
+        ("horizon", fitted.predict),
+        ("horizon", fitted.forecast),
+        ("horizon", Forecaster),
+    ):
+        with pytest.raises(InputError, match=f"{name} must be a whole number from 1 to 10,000, got '{number}'"):
+            call(number)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +138,20 @@ def test_explanations_add_up(fitted: Forecaster) -> None:
         (seasonal(40), {"times": [0, 1, 1, *range(3, 40)]}, "the time 1 occurs twice"),
         (seasonal(40), {"times": [0, 2, 1, *range(3, 40)]}, "the time 1 comes after 2: sort the rows by time"),
         (seasonal(40), {"times": [*range(20), *range(21, 41)]}, "the step is 1: 20 is missing"),
+        (
+            seasonal(40),
+            {"times": [f"{9996 + n // 12}-{n % 12 + 1:02d}" for n in range(8, 48)]},
+            "outside the years 1 to",
+        ),
+        (np.r_[seasonal(40), -2e150], {}, r"the series: value 40 \(from 0\) is not between -1e\+150 and 1e\+150"),
+        ({"a": 1e-310 * seasonal(40)}, {}, "series 'a': all values are below 1e-150 in size"),
+        ([10**400, 1, 2], {}, r"the series: a value is above 1e\+150"),
+        (
+            seasonal(40),
+            {"exogenous": np.full((40, 1), 1e200)},
+            r"columns of the series: value 0 \(from 0\) is not between",
+        ),
+        ({1: seasonal(40), "1": seasonal(40)}, {}, "2 names are '1' as text; every name must differ"),
         ({}, {}, "there is no series"),
         ([seasonal(40)] * 2, {"exogenous": [np.ones(40)]}, "one entry each"),
     ],
@@ -146,9 +176,8 @@ def test_values_that_have_no_logarithm_may_come_late(low: float) -> None:
 
 
 def test_options_are_checked() -> None:
-    for options, message in (({"horizon": 0}, "horizon must be"), ({"season": 2.5}, "season must be")):
-        with pytest.raises(InputError, match=message):
-            Forecaster(**options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"season must be a whole number from 1, got '2\.5'"):
+        Forecaster(season=2.5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not fitted"):
         Forecaster().predict()
 
@@ -176,8 +205,83 @@ def test_sizes_in_a_folder_are_bounded(fitted: Forecaster, tmp_path: Path, name:
             load_forecaster(tmp_path / "f")
 
 
-def test_horizons_are_bounded(fitted: Forecaster) -> None:
-    with pytest.raises(InputError, match="at most 10,000, got 10,001"):
-        Forecaster(10_001)
-    with pytest.raises(InputError, match="from 1 to 10,000, got '1000000000'"):
-        fitted.predict(10**9)
+@pytest.fixture(scope="module")
+def daily(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a forecaster of two series with days in Europe/Berlin, up to three days before the clocks change."""
+    days = [datetime(2024, 3, 28, tzinfo=ZoneInfo("Europe/Berlin")) - timedelta(days=n) for n in range(59, -1, -1)]
+    y = {"a": seasonal(60), "b": seasonal(60, seed=1)}
+    found = Forecaster(6, season=12, **TINY).fit(y, times=dict.fromkeys(y, days))
+    folder = tmp_path_factory.mktemp("daily") / "f"
+    found.save(folder)
+    assert load_forecaster(folder).forecast(series="b").times == found.forecast(series="b").times
+    return dict(load_folder(folder).files)
+
+
+def test_a_time_zone_is_saved(daily: dict[str, bytes], tmp_path: Path) -> None:
+    save_folder(tmp_path / "f", daily)
+    times = load_forecaster(tmp_path / "f").forecast(series="b").times
+    assert [str(time) for time in times or []][2:4] == ["2024-03-31 00:00:00+01:00", "2024-04-01 00:00:00+02:00"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"times": ["abc", "2024-03-28T00:00+01:00"]}, "the time 'abc' is neither a number nor a date"),
+        ({"times": ["2024-03-28T00:00:00+01:00"]}, "every series needs a time and a zone, or none does"),
+        ({"zones": ["Europe/Berlin"]}, "every series needs a time and a zone, or none does"),
+        ({"zones": ["Europe/Nowhere", ""]}, "the time zone 'Europe/Nowhere' is not known here"),
+        ({"zones": ["../secret", ""]}, "the time zone '../secret' is not known here"),
+        ({"zones": ["Europe", ""]}, "the time zone 'Europe' is not known here"),
+        ({"times": ["2024-03-28", "2024-03-28"]}, "'2024-03-28' does not fit numeric, zones and step_utc"),
+        ({"times": ["79", "79"], "zones": ["", ""]}, "'79' does not fit numeric, zones and step_utc"),
+        ({"numeric": True}, r"'2024-03-28T00:00:00\+01:00' does not fit numeric"),
+        (
+            {"times": ["2024-03-28"] * 2, "zones": ["", ""], "step_utc": True},
+            "does not fit numeric, zones and step_utc",
+        ),
+        ({"times": ["9", "9"], "zones": ["", ""], "numeric": True}, "the step between times must be above 0"),
+        (
+            {"times": ["1e308", "1"], "zones": ["", ""], "numeric": True, "step_number": 1e308},
+            r"6 steps of .* after .* is not finite",
+        ),
+        ({"step_seconds": 1e300}, "step_seconds is too large"),
+        ({"step_seconds": 1e13}, "is outside the years 1 to 9999"),
+        ({"step_seconds": -1.0}, "the step between times must be above 0"),
+        ({"step_seconds": 0.0}, "the step between times must be above 0"),
+        ({"step_months": -1}, "the step between times must be above 0"),
+        ({"step_months": 10**15}, "is outside the years 1 to 9999"),
+        ({"names": ["a", "a"]}, "names must differ, and a single series has one"),
+        ({"single": True}, "names must differ, and a single series has one"),
+        ({"network_weight": 1.5}, "network_weight must be from 0 to 1"),
+    ],
+)
+def test_a_changed_folder_is_refused(
+    daily: dict[str, bytes], tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    config = json.loads(daily["forecaster.json"]) | changes
+    save_folder(tmp_path / "f", {**daily, "forecaster.json": json_bytes(config)})
+    with pytest.raises(ModelFileError, match=message):
+        load_forecaster(tmp_path / "f")
+
+
+def test_the_steps_of_a_folder_are_those_of_its_model(
+    fitted: Forecaster, daily: dict[str, bytes], tmp_path: Path
+) -> None:
+    Forecaster(4, season=12, **TINY).fit(seasonal(60)).model.save(tmp_path / "four")
+    model = {name: raw for name, raw in load_folder(tmp_path / "four").files.items() if name in daily}
+    save_folder(tmp_path / "f", {**daily, **model})
+    with pytest.raises(
+        ModelFileError, match="steps and columns must be those of the model: regression, 4 outputs, 1 channel"
+    ):
+        load_forecaster(tmp_path / "f")
+
+
+def test_times_are_checked_before_anything_is_forecast(fitted: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Forecaster(1, season=12)
+    last = SeriesSet(
+        ("a",), fitted.fitted.series.values, [datetime(9999, 12, 30)], Steps(delta=timedelta(days=1)), True
+    )
+    found.fitted = replace(fitted.fitted, series=last)
+    monkeypatch.setattr(Fitted, "forecast", None)
+    with pytest.raises(InputError, match="2 steps of 1 day after 9999-12-30 is outside"):
+        found.forecast(2)

@@ -25,3 +25,15 @@ def test_steps_that_differ_by_rounding_are_one() -> None:
         series_set(y, times={"a": np.arange(9.0), "b": 1.001 * np.arange(80)})
     with pytest.raises(InputError, match="every series needs times, or none"):
         series_set(y, times={"a": None, "b": np.arange(80)})
+
+
+def test_two_names_that_are_one_as_text_are_refused() -> None:
+    pandas = pytest.importorskip("pandas")
+    y = np.arange(9.0)
+    for names in ([1, "1"], ["1", "1"]):
+        frame = pandas.DataFrame(np.stack([y, y], axis=1), columns=names)
+        for given in ((frame,), (y, frame)):
+            with pytest.raises(InputError, match="2 names are '1' as text; every name must differ"):
+                series_set(*given)
+    with pytest.raises(InputError, match="2 names are '1' as text"):
+        series_set({1: y}, times={1: y, "1": y})

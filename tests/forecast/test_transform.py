@@ -62,3 +62,9 @@ def test_season() -> None:
     assert detect_season([rng.normal(size=200)]) == 1
     assert detect_season([np.ones(50)]) == 1
     assert detect_season([np.ones(3)]) == 1
+
+
+def test_small_differences_have_a_scale() -> None:
+    series = np.array([[1e-149], [1e-149 + 2e-165], [1e-149]])  # the squares of the differences are 0
+    assert Transform(False, 1, False, 2).scales(series).std.tolist() == [1]
+    assert Transform(False, 1, False, 2).scales(1e-140 * np.eye(3)[:, :1]).std[0] == pytest.approx(4.7e-141, rel=0.01)

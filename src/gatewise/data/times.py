@@ -12,6 +12,7 @@ from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,10 @@ def parse_time(value: Any) -> Time:
     if isinstance(value, datetime):
         if not MINYEAR <= value.year <= MAXYEAR:  # of pandas.Timestamp
             raise InputError(f"the time {quote(value, 40)[1:-1]} {_OUTSIDE}")
-        clock = value.timetuple()[:6]
-        return datetime(*clock, value.microsecond, value.tzinfo, fold=value.fold)
+        if zone := getattr(value.tzinfo, "zone", None):  # of pytz: one object per offset, which later times would keep
+            value = value.astimezone(zone_of(zone))
+        day, clock = (value.year, value.month, value.day), (value.hour, value.minute, value.second, value.microsecond)
+        return datetime(*day, *clock, value.tzinfo, fold=value.fold)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
@@ -70,6 +73,16 @@ def parse_time(value: Any) -> Time:
     except ValueError:
         raise InputError(
             f"the time {quote(text, 40)} is neither a number nor a date such as 2024-03-31, 2024-03 or 2024-Q1"
+        ) from None
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of this name, such as Europe/Berlin. Raises InputError if it is not known here."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # OSError: of a folder of zones, such as Europe
+        raise InputError(
+            f"the time zone {quote(name, 40)} is not known here; pip install tzdata adds the usual ones"
         ) from None
 
 
@@ -115,10 +128,15 @@ class Steps:
         return [self.add(last, k) for k in range(1, count + 1)]
 
     def add(self, time: Time, count: int) -> Time:
-        """The time `count` steps later. Raises InputError where that is after the year 9999."""
+        """The time `count` steps later. Raises InputError where that is after the year 9999, or not finite."""
         if not isinstance(time, datetime):
             # Decimal, so that 0.4 + 2 * 0.1 is 0.6, as in a table.
-            return float(Decimal(repr(time)) + count * Decimal(repr(self.delta)))
+            found = float(Decimal(repr(time)) + count * Decimal(repr(self.delta)))
+            if not math.isfinite(found):
+                raise InputError(
+                    f"the time {counted(count, 'step')} of {self.describe()} after {show_time(time)} is not finite"
+                )
+            return found
         try:
             clock = _clock(time, self.utc)
             if self.months:
@@ -242,7 +260,7 @@ def show_time(time: Time, form: str = "") -> str:
             return f"{time:%Y}{form}{number}"
         midnight = not (time.hour or time.minute or time.second or time.microsecond or time.tzinfo)
         return time.date().isoformat() if midnight else time.isoformat()
-    return str(int(time)) if time.is_integer() else repr(time)
+    return str(int(time)) if time.is_integer() and abs(time) < 1e21 else repr(time)
 
 
 def _step(times: Sequence[Any]) -> Steps:

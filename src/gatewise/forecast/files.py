@@ -9,20 +9,20 @@ Nothing in it is executed, and every byte is checked against the manifest.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gatewise.data.times import Steps, Time, parse_time, show_time
-from gatewise.errors import InputError, ModelFileError
+from gatewise.data.times import Steps, Time, parse_time, show_time, zone_of
+from gatewise.errors import InputError, ModelFileError, quote
 from gatewise.forecast.fitted import Fitted
 from gatewise.forecast.held_out import HeldOut
 from gatewise.forecast.members import MAX_HORIZON, Autoregression, NetworkMember
 from gatewise.forecast.series import SeriesSet
 from gatewise.forecast.transform import Scales, Transform
-from gatewise.model.model import load
+from gatewise.model.model import Model, load
 from gatewise.storage import (
     fields_from,
     json_bytes,
@@ -38,8 +38,9 @@ _CONFIG, _TENSORS = "forecaster.json", "forecaster.safetensors"
 
 @dataclass(frozen=True)
 class _Config:
-    """forecaster.json. times: the last time of each series as text, empty without times. step_seconds, step_number:
-    the step between times where it is neither months nor absent.
+    """forecaster.json. times: the last time of each series as text, empty without times. zones: the names of their time
+    zones, such as Europe/Berlin; "" for none or a fixed offset. step_seconds, step_number: the step between times where
+    it is neither months nor absent.
     """
 
     horizon: int
@@ -54,6 +55,7 @@ class _Config:
     network: Transform
     linear: tuple[Transform, ...]
     times: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
     numeric: bool = False
     step_months: int = 0
     step_month_end: bool = False
@@ -66,6 +68,12 @@ class _Config:
         sizes = (self.horizon, self.season, self.steps, self.columns, self.origins, self.held_out_steps)
         if min(*sizes, len(self.names)) < 1 or self.horizon > MAX_HORIZON:
             raise InputError(f"sizes must be at least 1, and horizon at most {MAX_HORIZON:,}")
+        if len(set(self.names)) < len(self.names) or (self.single and len(self.names) > 1):
+            raise InputError("names must differ, and a single series has one")
+        if len(self.times) not in (0, len(self.names)) or len(self.zones) != len(self.times):
+            raise InputError("every series needs a time and a zone, or none does")
+        if not 0 <= self.network_weight <= 1:
+            raise InputError("network_weight must be from 0 to 1")
 
 
 def files_of(horizon: int, fitted: Fitted) -> dict[str, bytes]:
@@ -85,6 +93,7 @@ def files_of(horizon: int, fitted: Fitted) -> dict[str, bytes]:
         network=fitted.network.transform,
         linear=tuple(one.transform for one in fitted.linear),
         times=tuple(show_time(time) for time in series.last or ()),
+        zones=tuple(_zone(time) for time in series.last or ()),
         numeric=bool(series.last) and isinstance((series.last or [0.0])[0], float),
         step_months=0 if step is None else step.months,
         step_month_end=step is not None and step.month_end,
@@ -122,7 +131,7 @@ def fitted_from(path: str | Path) -> tuple[int, Fitted]:
     config = fields_from(_Config, parse_json(folder.read(_CONFIG), _CONFIG), _CONFIG)
     try:
         tensors = tensors_from_bytes(folder.read(_TENSORS), _shapes(config), _TENSORS)
-        network = NetworkMember(config.network, config.steps, _scales(tensors, "network"), load(path))
+        network = NetworkMember(config.network, config.steps, _scales(tensors, "network"), _model(path, config))
         linear = tuple(
             Autoregression(
                 transform,
@@ -133,24 +142,53 @@ def fitted_from(path: str | Path) -> tuple[int, Fitted]:
             )
             for number, transform in enumerate(config.linear)
         )
-        last: list[Time] | None = None
-        if config.times:
-            last = [float(time) if config.numeric else parse_time(time) for time in config.times]
         held = HeldOut(*(tensors[f"held_out.{name}"] for name in ("actual", "forecast", "naive", "scale")))
-        series = SeriesSet(config.names, list(tensors["last"]), last, _step(config), config.single)
+        series = SeriesSet(config.names, list(tensors["last"]), *_times(config), config.single)
+        series.check_times(config.horizon)
         weights, share = tensors["weights"], config.network_weight
         return config.horizon, Fitted(config.season, linear, weights, network, share, held, series)
     except InputError as error:
         raise ModelFileError(f"{path}/{_CONFIG}: {error}") from error
 
 
-def _step(config: _Config) -> Steps | None:
+def _model(path: str | Path, config: _Config) -> Model:
+    """The LSTM in the folder. Raises InputError if it does not predict `steps` numbers from windows of `columns`."""
+    model = load(path)
+    found = model.task, len(model.classes), model.channels
+    if found != ("regression", config.steps, config.columns):
+        raise InputError(
+            f"steps and columns must be those of the model: {found[0]}, {found[1]} outputs, {found[2]} channels"
+        )
+    return model
+
+
+def _zone(time: Time) -> str:
+    return getattr(time.tzinfo, "key", None) or "" if isinstance(time, datetime) else ""
+
+
+def _times(config: _Config) -> tuple[list[Time] | None, Steps | None]:
+    """The last time of each series and the step between times. Raises InputError for what `files_of` never writes."""
     if not config.times:
-        return None
-    if config.step_months:
-        return Steps(config.step_months, month_end=config.step_month_end, utc=config.step_utc)
-    delta = config.step_number if config.numeric else timedelta(seconds=config.step_seconds)
-    return Steps(delta=delta, utc=config.step_utc)
+        return None, None
+    found = []
+    for text, zone in zip(config.times, config.zones, strict=True):
+        time = parse_time(text)
+        aware = isinstance(time, datetime) and time.tzinfo is not None
+        if isinstance(time, float) != config.numeric or ((zone or config.step_utc) and not aware):
+            raise InputError(f"times: {quote(text, 40)} does not fit numeric, zones and step_utc")
+        found.append(time.astimezone(zone_of(zone)) if zone and isinstance(time, datetime) else time)
+    delta: timedelta | float = config.step_number
+    months = 0 if config.numeric else config.step_months
+    try:
+        if not config.numeric:
+            delta = timedelta(seconds=config.step_seconds)
+    except OverflowError:
+        raise InputError("step_seconds is too large") from None
+    if months < 0 or (months == 0 and (not delta or min(config.step_number, config.step_seconds) < 0)):
+        raise InputError("the step between times must be above 0")
+    if months:
+        return found, Steps(months, month_end=config.step_month_end, utc=config.step_utc)
+    return found, Steps(delta=delta, utc=config.step_utc)
 
 
 def _shapes(config: _Config) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -29,11 +29,6 @@ class Fitted:
     held_out: HeldOut
     series: SeriesSet
 
-    @property
-    def history(self) -> int:
-        """The values that a forecast needs."""
-        return max([self.season, self.network.transform.history, *(one.transform.history for one in self.linear)])
-
     def forecast(self, windows: Array, owners: Sequence[int], horizon: int) -> Array:
         """(B, horizon) from windows (B, R, C) of the series with the numbers `owners` (B,)."""
         total = self.network_weight * roll_out(self.network, windows, owners, horizon)

@@ -57,14 +57,8 @@ class Forecaster:
     def __init__(
         self, horizon: int = 12, *, season: int | None = None, recipe: str | None = None, seed: int = 0, **changes: Any
     ) -> None:
-        for name, number in (("horizon", horizon), ("season", season)):
-            whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-            if number is not None and (not whole or number < 1):
-                raise InputError(f"{name} must be a whole number from 1, got {quote(number, 40)}")
-        if horizon > MAX_HORIZON:
-            raise InputError(f"horizon must be at most {MAX_HORIZON:,}, got {horizon:,}")
-        self.horizon = int(horizon)
-        self.season_option = None if season is None else int(season)
+        self.horizon = _whole("horizon", horizon, MAX_HORIZON)
+        self.season_option = None if season is None else _whole("season", season)
         self.recipe, self.seed, self.changes = recipe, seed, changes
         self._fitted: Fitted | None = None
 
@@ -76,9 +70,10 @@ class Forecaster:
         """Fit on series up to the present; see `gatewise.forecast.series.series_set` for what they may be.
 
         exogenous: further columns, known up to the present; their future values are not needed. Raises InputError for
-        missing values, irregular times, and series that are too short.
+        missing values, irregular times, series that are too short, and a horizon beyond the year 9999.
         """
         given = series_set(y, exogenous, times)
+        given.check_times(self.horizon)
         shortest = min(len(one) for one in given.values)
         plan = Plan.of(shortest, self.horizon)
         before = [plan.before(one) for one in given.values]
@@ -119,22 +114,19 @@ class Forecaster:
         relative to the mean error of each. Without enough windows, there is a warning and no interval. Raises
         InputError for an unknown name.
         """
-        fitted, number = self.fitted, self._number(series)
+        fitted, number, horizon = self.fitted, self._number(series), self._horizon(horizon)
+        times = fitted.series.times_after(number, horizon)
         mean = self._forecast(horizon)[number]
         half, windows = fitted.held_out.half_widths(mean, number, level)
         naive = seasonal_naive(fitted.series.values[number][None, :, 0], len(mean), fitted.season)[0]
-        last, step = fitted.series.last, fitted.series.step
-        times = None if last is None or step is None else step.after(last[number], len(mean))
         return Forecast(mean, mean - half, mean + half, naive, times, level, windows)
 
     def explain(self, step: int = 1, *, series: str | None = None) -> ForecastExplanation:
         """How much each past value contributed to the forecast `step` values ahead, of all members together.
 
-        `model.explain` explains the LSTM alone, on a window in its own form.
+        step: from 1. `model.explain` explains the LSTM alone, on a window in its own form.
         """
-        fitted, number = self.fitted, self._number(series)
-        if step < 1:
-            raise InputError("step counts from 1")
+        fitted, number, step = self.fitted, self._number(series), _whole("step", step, MAX_HORIZON)
 
         def predict(windows: Array) -> Array:
             return fitted.forecast(windows, [number] * len(windows), step)[:, -1]
@@ -203,11 +195,11 @@ class Forecaster:
         return NetworkMember(transform, steps, windows.scales, model)
 
     def _forecast(self, horizon: int | None) -> Array:
-        fitted, horizon = self.fitted, self.horizon if horizon is None else horizon
-        if not isinstance(horizon, int | np.integer) or not 1 <= horizon <= MAX_HORIZON:
-            raise InputError(f"horizon must be a whole number from 1 to {MAX_HORIZON:,}, got {quote(horizon, 40)}")
-        windows = np.stack(fitted.series.values)
-        return fitted.forecast(windows, range(len(windows)), int(horizon))
+        windows = np.stack(self.fitted.series.values)
+        return self.fitted.forecast(windows, range(len(windows)), self._horizon(horizon))
+
+    def _horizon(self, horizon: int | None) -> int:
+        return self.horizon if horizon is None else _whole("horizon", horizon, MAX_HORIZON)
 
     def _number(self, name: str | None) -> int:
         names = self.names
@@ -230,6 +222,15 @@ def load_forecaster(path: str | Path) -> Forecaster:
     found = Forecaster(horizon)
     found.fitted = fitted
     return found
+
+
+def _whole(name: str, number: Any, most: int | None = None) -> int:
+    """A whole number from 1 to `most`. Raises InputError."""
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not whole or number < 1 or (most is not None and number > most):
+        limit = "" if most is None else f" to {most:,}"
+        raise InputError(f"{name} must be a whole number from 1{limit}, got {quote(number, 40)}")
+    return int(number)
 
 
 def _fit_linear(series: list[Array], transforms: Sequence[Transform], steps: int) -> list[Autoregression]:

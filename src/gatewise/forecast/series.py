@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from gatewise.data.frames import frame_arrays, is_frame
 from gatewise.data.times import Steps, Time, last_of, parse_time, regular_steps
 from gatewise.errors import InputError, counted, quote
 from gatewise.types import Array
+
+_LARGEST = 1e150  # so that squares of values, and of 1 / values, are finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,16 @@ class SeriesSet:
         """C."""
         return int(self.values[0].shape[1])
 
+    def times_after(self, number: int, count: int) -> list[Time] | None:
+        """The next `count` times of a series; None without times. Raises InputError as `Steps.add`."""
+        return None if self.last is None or self.step is None else self.step.after(self.last[number], count)
+
+    def check_times(self, count: int) -> None:
+        """Raises InputError as `Steps.add` if a series has no `count` times more."""
+        for time in self.last or ():
+            if self.step is not None:
+                self.step.add(time, count)
+
 
 def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
     """From what a user passes.
@@ -39,17 +52,17 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
     exogenous: (n, K) for one series, or a dict or list of these. times: n numbers, dates or ISO texts; of a pandas
     object with times in its index, those. All series of a data frame share them; a dict or list needs its own.
 
-    Raises InputError naming the series and the place for missing, infinite and non-numeric values, times that are not
-    regular and ascending, and different lengths.
+    Raises InputError naming the series and the place for missing, infinite and non-numeric values, values whose squares
+    float64 does not hold, times that are not regular and ascending, different lengths, and two series of one name.
     """
     single = False
     if times is None:
         times = _index_times(y)
     shared = times is not None and is_frame(y)
     if is_frame(y):
-        items = dict(frame_arrays(y))
+        items = _columns(y)
     elif isinstance(y, Mapping):
-        items = {str(name): one for name, one in y.items()}
+        items = _named(y)
     elif isinstance(y, list | tuple) and y and np.ndim(y[0]) > 0:
         items = {str(number): one for number, one in enumerate(y)}
     else:
@@ -99,13 +112,15 @@ def series_set(y: Any, exogenous: Any = None, times: Any = None) -> SeriesSet:
 
 def _numbers(values: Any, where: str) -> Array:
     if is_frame(values):
-        values = np.stack(list(frame_arrays(values).values()), axis=1)
+        values = np.stack(list(_columns(values).values()), axis=1)
     try:
         array = np.asarray(values)
         if array.dtype.kind == "O":
             if any(isinstance(value, bool | str | complex) for value in array.flat):
                 raise TypeError
             array = array.astype(np.float64)
+    except OverflowError:
+        raise InputError(f"{where}: a value is above {_LARGEST:g}") from None
     except (TypeError, ValueError):
         raise InputError(f"{where} must be numbers") from None
     if array.dtype.kind not in "fiu":
@@ -115,7 +130,31 @@ def _numbers(values: Any, where: str) -> Array:
         place = int(np.argwhere(~np.isfinite(array))[0, 0])
         what = "is missing" if np.isnan(array[place]).any() else "is infinite"
         raise InputError(f"{where}: value {place} (from 0) {what}; fill or interpolate it before forecasting")
+    size = np.abs(array)
+    if (size > _LARGEST).any():
+        place = int(np.argwhere(size > _LARGEST)[0, 0])
+        raise InputError(f"{where}: value {place} (from 0) is not between {-_LARGEST:g} and {_LARGEST:g}")
+    if len(size) and ((size.max(axis=0) > 0) & (size.max(axis=0) < 1 / _LARGEST)).any():
+        raise InputError(f"{where}: all values are below {1 / _LARGEST:g} in size; multiply them before forecasting")
     return array
+
+
+def _columns(frame: Any) -> dict[str, Any]:
+    """The columns of a data frame by name. Raises InputError for two columns of one name."""
+    _check_names(frame.column_names if hasattr(frame, "column_names") else frame.columns)
+    return dict(frame_arrays(frame))
+
+
+def _named(given: Mapping[Any, Any]) -> dict[str, Any]:
+    """What was given, with names as text. Raises InputError for two keys of one name, such as 1 and "1"."""
+    _check_names(given)
+    return {str(name): one for name, one in given.items()}
+
+
+def _check_names(names: Iterable[Any]) -> None:
+    for name, count in Counter(map(str, names)).items():
+        if count > 1:
+            raise InputError(f"{count} names are {quote(name, 40)} as text; every name must differ")
 
 
 def _by_name(given: Any, items: Mapping[str, Any], single: bool) -> dict[str, Any]:
@@ -123,7 +162,7 @@ def _by_name(given: Any, items: Mapping[str, Any], single: bool) -> dict[str, An
     if given is None:
         return {}
     if isinstance(given, Mapping):
-        found = {str(name): one for name, one in given.items()}
+        found = _named(given)
         if set(found) != set(items):
             raise InputError(f"the names {quote(sorted(found))} are not those of the series, {quote(sorted(items))}")
         return found

@@ -55,8 +55,10 @@ class Transform:
         z = np.array(series, dtype=np.float64)
         if self.log:
             z[:, 0] = np.log(z[:, 0])
-        constant = z.min(axis=0) == z.max(axis=0)
-        return Scales(z.mean(axis=0), np.where(constant, 1.0, z.std(axis=0)))
+        std = z.std(axis=0)
+        # The mean of equal values may be rounded; squares of small differences may be 0.
+        constant = (z.min(axis=0) == z.max(axis=0)) | (std == 0)
+        return Scales(z.mean(axis=0), np.where(constant, 1.0, std))
 
     def encode(self, windows: Array, scales: Scales, horizon: int) -> tuple[Array, Array]:
         """Windows (B, R, C) -> inputs (B, length, C) and the base (B, horizon) that predictions are added to.
