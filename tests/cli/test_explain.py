@@ -307,7 +307,8 @@ def test_a_report_replaces_no_data(run: Run, keras_folder: Path, reviews_csv: Pa
     before = reviews_csv.read_bytes()
     result = run("explain", keras_folder, TEXT, option, reviews_csv)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert f"{option} '{reviews_csv}': the name must end in .{option[2:]}" in result.stderr
+    assert result.stderr.startswith(f"gatewise: {option} '")
+    assert result.stderr.endswith(f"': the name must end in .{option[2:]}\n")
     if option == "--html":
         words = "--text", "review", "--label", "sentiment"
         assert run("evaluate", keras_folder, reviews_csv, *words, option, reviews_csv).exit_code == 2

@@ -1,13 +1,15 @@
 // Interventions: clamp a gate or ablate a unit. Every change is a chip that can be removed.
 
 import { announce, button, createSelect, el, fmt, iconButton, setText, within } from "./dom.js";
-import { covers, GATES, layerOf, selectedUnit, selectedWord, stepCount, tokenNounOf } from "./store.js";
+import { GATES, layerOf, selectedUnit, selectedWord, stepCount, tokenNounOf } from "./store.js";
 
-const sameTarget = (a, b) => ["gate", "unit", "from", "to", "layer"].every((key) => (a[key] ?? null) === (b[key] ?? null));
+const sameTarget = (a, b) => ["gate", "unit", "layer", "from", "to"].every((key) => a[key] === b[key]);
+
+const ablation = (state) => ({ gate: "h", unit: selectedUnit(state), ...layerOf(state), from: null, to: null });
 
 /** A change in words. */
-export function describeChange({ gate, unit, value, from, to, layer = null }, tokenNoun = "word") {
-	const units = (unit === "all" ? "all units" : `unit ${unit}`) + (layer === null ? "" : ` of layer ${layer + 1}`);
+export function describeChange({ gate, unit, value, from, to, layer }, tokenNoun = "word") {
+	const units = (unit === "all" ? "all units" : `unit ${unit}`) + (layer === undefined ? "" : ` of layer ${layer + 1}`);
 	if (gate === "h") return `${units} ablated`;
 	const range = from == null ? "" : from === to ? `, ${tokenNoun} ${from + 1}` : `, ${tokenNoun}s ${from + 1}–${to + 1}`;
 	return `${gate} of ${units} clamped to ${fmt(value)}${range}`;
@@ -61,7 +63,7 @@ export function createInterventions(root, store) {
 
 	function target(gate, state = store.get()) {
 		const all = scope.value === "all";
-		const place = { gate, unit: all ? "all" : selectedUnit(state), layer: all ? null : layerOf(state) };
+		const place = all ? { gate, unit: "all" } : { gate, unit: selectedUnit(state), ...layerOf(state) };
 		const w = selectedWord(state);
 		const steps = stepCount(state);
 		if (range.value === "word") return { ...place, from: w, to: w };
@@ -97,10 +99,10 @@ export function createInterventions(root, store) {
 		pin();
 		const state = store.get();
 		if (!state.data) return;
-		const change = { gate: "h", unit: selectedUnit(state), layer: layerOf(state), from: null, to: null };
+		const change = ablation(state);
 		const rest = state.changes.filter((one) => !sameTarget(one, change));
 		const on = rest.length === state.changes.length;
-		store.set({ changes: on ? [...rest, { ...change, value: 0 }] : rest }, { undo: `${describeChange(change).replace(" ablated", "")} ${on ? "ablated" : "restored"}` });
+		store.set({ changes: on ? [...rest, { ...change, value: 0 }] : rest }, { undo: `unit ${change.unit} ${on ? "ablated" : "restored"}` });
 	}
 
 	function draw(state) {
@@ -118,7 +120,7 @@ export function createInterventions(root, store) {
 			slider.setAttribute("aria-valuetext", now ? `clamped to ${fmt(now.value)}` : `not clamped, now ${fmt(number)}`);
 			slider.disabled = !state.data;
 		}
-		const ablated = state.data && state.changes.some((one) => one.gate === "h" && covers(one, selectedUnit(state), 0, state));
+		const ablated = state.changes.some((one) => sameTarget(one, ablation(state)));
 		setText(ablateButton, `${ablated ? "Restore" : "Ablate"} ${state.data ? `unit ${selectedUnit(state)}` : "this unit"}`);
 		ablateButton.disabled = !state.data;
 		const can = store.can();
@@ -128,7 +130,7 @@ export function createInterventions(root, store) {
 			chips.dataset.shown = names.join("|");
 			chips.replaceChildren(...state.changes.map((one, n) =>
 				button(`${names[n]} ×`, {
-					class: "chip", "aria-label": one.gate === "h" ? `Restore ${names[n].replace(" ablated", "")}` : `Remove: ${names[n]}`,
+					class: "chip", "aria-label": `Remove: ${names[n]}`,
 					onclick: () => store.set({ changes: store.get().changes.filter((other) => !sameTarget(other, one)) }, { undo: `${names[n]} removed` }),
 				})));
 		}

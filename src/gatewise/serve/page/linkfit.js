@@ -38,7 +38,7 @@ export function fitToModel({ dropped = [], ...found }, { model, methods, exporte
 		return !name;
 	});
 	if (!found.changes) delete found.changes;
-	else found.changes = found.changes.map((one) => (one.layer === model.layers - 1 && one.unit !== "all" ? { ...one, layer: null } : one));
+	else found.changes = found.changes.map((one) => (one.layer === model.layers - 1 && one.unit !== "all" ? { ...one, layer: undefined } : one));
 	const names = [...new Set(missing)].slice(0, 8);
 	return { found, note: names.length ? `The link names what this model lacks, and it is left out: ${names.join(", ")}.` : "" };
 }

@@ -16,9 +16,8 @@ export function inputOf(state, text = state.text) {
 	return { series: parseSeries(text, state.model.model.channels) };
 }
 
-const changeOf = ({ gate, unit, from, to, value, layer }) => ({
-	gate, unit, value, ...(from == null ? {} : { from, to }), ...(layer == null ? {} : { layer }),
-});
+const changeOf = ({ gate, unit, layer, from, to, value }) =>
+	from == null ? { gate, unit, layer, value } : { gate, unit, layer, value, from, to };
 
 const modelOf = (name) => (name === null ? {} : { model: name });
 

@@ -99,18 +99,15 @@ export function selectedUnit(state) {
 /** The number of units of a layer, both directions counted. */
 export const unitCount = (state) => (state.model ? state.model.model.units * state.model.model.directions.length : 0);
 
-const topOf = (state) => state.model.model.layers - 1;
+/** {layer} of a change to the shown unit, {} in the top layer. */
+export const layerOf = ({ model, layer }) => (!model || layer === null || layer === model.model.layers - 1 ? {} : { layer });
 
-/** The layer of a change to the shown unit: null in the top layer, which is the server's default. */
-export const layerOf = (state) => (!state.model || state.layer === topOf(state) ? null : state.layer);
-
-/** Whether a change reaches unit k of the shown layer at step t. Without a layer, a gate of all units is that of every layer. */
-export function covers({ unit, from, to, layer = null, direction = null }, k, t, state) {
-	const shown = state.layer ?? topOf(state);
-	const changed = layer ?? (unit === "all" ? shown : topOf(state));
-	if (changed !== shown || (unit !== "all" && unit !== k)) return false;
-	if (direction !== null && direction !== directionOf(state.model.model, k)) return false;
-	return from == null || (from <= t && t <= to);
+/** Whether a change reaches unit k of the shown layer at step t. */
+export function covers({ unit, from, to, layer, direction }, k, t, { model: { model }, layer: shown }) {
+	const top = model.layers - 1;
+	const at = shown ?? top;
+	if ((layer ?? (unit === "all" ? at : top)) !== at || (unit !== "all" && unit !== k)) return false;
+	return (!direction || direction === directionOf(model, k)) && (from == null || (from <= t && t <= to));
 }
 
 /** The direction of a unit. */

@@ -20,9 +20,9 @@ export function parseChange(text) {
 	return from ? { ...change, from: Number(from), to: Number(to) } : change;
 }
 
-export function writeChange({ gate, unit, value, from, to, layer = null }) {
+export function writeChange({ gate, unit, value, from, to, layer }) {
 	const range = from == null ? "" : `@${from}-${to}`;
-	return `${gate}${unit === "all" ? "*" : unit}${layer === null ? "" : `l${layer}`}:${Number(value.toFixed(4))}${range}`;
+	return `${gate}${unit === "all" ? "*" : unit}${layer === undefined ? "" : `l${layer}`}:${Number(value.toFixed(4))}${range}`;
 }
 
 const toBase64 = (bytes) => {

@@ -212,7 +212,7 @@ test("a change is of its layer and direction", () => {
   ];
   for (const [change, expected] of cases) assert.deepEqual([top, lower].map((state) => covers(change, 3, 1, state)), expected, JSON.stringify(change));
   assert.equal(covers({ unit: "all", direction: "backward" }, 5, 1, top), true);
-  assert.deepEqual([top, { ...top, layer: 1 }, lower, START].map(layerOf), [null, null, 0, null]);
+  assert.deepEqual([top, { ...top, layer: 1 }, lower, START].map(layerOf), [{}, {}, { layer: 0 }, {}]);
 });
 
 test("the number of differing words is a sentence", () => {
