@@ -258,6 +258,7 @@ def test_two_texts_side_by_side(visit: Visit) -> None:
     page = watched.open()
     page.click("#examples button:has-text('Order')")
     page.wait_for_selector("#compare .pair:visible")
+    watched.settle()  # of the first text; the second may have its prediction before
     page.wait_for_function("() => document.querySelectorAll('#compare .word').length > 14")
     both = (
         "The reviews were terrible, but the film is wonderful.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,8 @@ def test_clear_clears_every_number(visit: Visit, model: str) -> None:
     page.locator("#heatmap").scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelector('#heatmap .readout').textContent")
     page.click("#heatmap button:has-text('As a table')")
+    held: list[Any] = []
+    page.route("**/units/*", lambda route: held.append(route))
     page.click("#clear")
     page.wait_for_function("() => !gatewise.store.get().data")
     page.wait_for_timeout(100)
@@ -142,6 +145,10 @@ def test_clear_clears_every_number(visit: Visit, model: str) -> None:
     assert page.locator("#words .series path").count() == 0
     assert page.locator(".save button:enabled, .steps button:enabled").count() == 0, "nothing to save or to play"
     assert not page.locator("#heatmap .map").is_visible()
+    assert held, "no unit was asked for: the wait above showed nothing"
+    for route in held:
+        route.continue_()
+    page.unroute("**/units/*")
     page.click("#examples button >> nth=0")
     watched.settle()
     assert page.inner_text("#unit .unitline")

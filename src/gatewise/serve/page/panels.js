@@ -14,9 +14,11 @@ const scoreNameOf = ({ task, labels }) => (task === "regression" ? "prediction" 
 export function createUnitPanel(root, store, api) {
 	let current = null;
 	const answers = new Map();
+	const ofText = el("p");
 
 	async function draw(state) {
 		if (!state.model) return;
+		if (!state.data) ofText.remove(); // the answer for another unit may take long
 		const { model } = state.model;
 		const [unit, layer] = [selectedUnit(state), state.layer ?? model.layers - 1];
 		const key = `${unit} ${layer}`;
@@ -42,7 +44,8 @@ export function createUnitPanel(root, store, api) {
 		const parts = [el("h3", {}, `Unit ${found.unit}, layer ${found.layer + 1}, ${found.direction}`)];
 		const unit = state.data?.unitOf.get(found.unit);
 		if (unit) {
-			parts.push(el("p", {}, `Half-life of the memory in this text: ${halfLife(unit)}.`));
+			setText(ofText, `Half-life of the memory in this text: ${halfLife(unit)}.`);
+			parts.push(ofText);
 		}
 		if (weights?.rows.length === 1) {
 			const terms = weights.rows[0].map((weight, n) => `${weights.parts[n]} of its h × ${signed(weight)}`);
