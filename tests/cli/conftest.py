@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,3 +106,26 @@ def reviews_csv(tmp_path: Path) -> Path:
 def with_fingerprint(model: Model, fingerprint: str) -> Model:
     """The model, as if it had been trained on that data."""
     return dataclasses.replace(model, metadata=dataclasses.replace(model.metadata, fingerprint=fingerprint))
+
+
+ROWS = [{"id": str(n), "review": text, "label": "x,y"} for n, text in enumerate(TEXTS * 3)]
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """new.csv in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    with open("new.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(ROWS[0]))
+        writer.writeheader()
+        writer.writerows(ROWS)
+    return tmp_path / "new.csv"
+
+
+def read_csv(path: str) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def labels(model: Model, texts: list[str]) -> list[Any]:
+    return [str(label) for label in model.predict(texts)]

@@ -93,7 +93,7 @@ def test_a_model_is_replaced_only_if_asked(
     keras_model.save(target)
     before = {path.name: path.read_bytes() for path in target.iterdir()}
     for source in (tokens_folder, target):
-        assert "exists; give --overwrite to replace it" in refused(run, "compress", source, "-o", target)
+        assert "exists already; --overwrite replaces it" in refused(run, "compress", source, "-o", target)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
     assert run("compress", tokens_folder, "-o", target, "--overwrite").exit_code == 0
     assert load(target).metadata.compression is not None

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gatewise.cli.output import check_free
 from gatewise.cli.output_rows import OutputRows
 from gatewise.cli.predictions import PredictionColumns
 from gatewise.data.rows import RowReader, TableRow
@@ -127,8 +128,7 @@ class BulkPrediction:
                 raise InputError("stdin cannot be resumed: give a file, or --overwrite")
             check_identity(self.part, before.get("identity", {}), self.identity)
             self.overwrite = before.get("overwrite", False)
-        if self.out.exists() and not self.overwrite:
-            raise InputError(f"{quote(self.out, 200)}: exists already; --overwrite replaces it")
+        check_free(self.out, self.overwrite)
         if not self.resume and not self.overwrite and (self.part.exists() or self.state.exists()):
             raise InputError(
                 f"{quote(self.part, 200)}: an unfinished run; --resume continues it, --overwrite starts again"
@@ -262,7 +262,7 @@ def _arrived(rows: Iterator[T]) -> Iterator[list[T]]:
 
 
 def run_identity(reader: RowReader, every: bool, keep: list[str] | None) -> dict[str, Any]:
-    """What decides the rows of an output and their columns, beside the model. Raises DataError for a missing file."""
+    """What decides the rows and columns of an output, apart from the model. Raises DataError for a missing file."""
     return {
         "inputs": [_fingerprint(path) for path in reader.paths],
         "text": list(reader.columns.text),

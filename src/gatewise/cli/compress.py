@@ -9,8 +9,8 @@ import typer
 
 from gatewise.cli.arguments import JsonOption, LabelOption, ModelArgument, TextOption, open_model, option
 from gatewise.cli.inputs import TableOptions, read_data
-from gatewise.cli.output import print_json
-from gatewise.errors import InputError, counted, printable, quote
+from gatewise.cli.output import check_model_folder, print_json
+from gatewise.errors import counted, printable, quote
 
 _STORAGE = "Storage type of large tensors; int8 has one scale per row. Loading converts to float32."
 _DATA = (
@@ -49,12 +49,9 @@ def compress(
     from dataclasses import asdict
 
     from gatewise.model.compress import compress as run
-    from gatewise.storage import check_target
 
     original = open_model(model)
-    target = check_target(out)
-    if not overwrite and target.is_dir() and any(target.iterdir()):
-        raise InputError(f"{quote(out, 200)} exists; give --overwrite to replace it")
+    check_model_folder(out, overwrite)
     labelled = None
     if data is not None:
         splits = read_data(data, TableOptions(text, label, original.task, series=original.channels > 0))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 
 from gatewise.cli.arguments import JsonOption, ModelArgument, open_model, option
-from gatewise.cli.output import print_json
+from gatewise.cli.output import check_free, print_json
 from gatewise.errors import InputError, quote
 
 
@@ -30,8 +29,7 @@ def export(
 
     if not out.endswith(".onnx"):
         raise InputError(f"-o must be a file name that ends in .onnx, not {quote(out)}")
-    if os.path.lexists(out) and not overwrite:
-        raise InputError(f"{quote(out, 200)} exists; give --overwrite to replace it")
+    check_free(out, overwrite)
     report = open_model(model).to_onnx(out)
     if as_json:
         print_json({"model": model, **asdict(report)})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gatewise.cli.arguments import JsonOption, argument, option
-from gatewise.cli.output import print_json
+from gatewise.cli.output import check_free, check_model_folder, print_json
 from gatewise.errors import InputError, counted, printable, quote
 
 if TYPE_CHECKING:
@@ -91,14 +91,10 @@ def _check_outputs(file: str, out: str | None, save: str | None, overwrite: bool
         raise InputError(f"--out {quote(out)}: {quote(Path(out).parent)} is not a folder")
     if out is not None and os.path.isdir(out):
         raise InputError(f"--out {quote(out, 200)}: is a folder")
-    if out is not None and os.path.exists(out) and not overwrite:
-        raise InputError(f"--out {quote(out, 200)}: exists already; --overwrite replaces it")
+    if out is not None:
+        check_free(out, overwrite, "--out")
     if save is not None:
-        from gatewise.storage import check_target
-
-        target = check_target(save)
-        if target.exists() and any(target.iterdir()) and not overwrite:
-            raise InputError(f"--save {quote(save, 200)}: exists already; --overwrite replaces it")
+        check_model_folder(save, overwrite, "--save")
 
 
 def _report(found: Forecaster) -> None:

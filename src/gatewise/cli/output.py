@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -57,6 +59,21 @@ def layer_table(arch: Architecture, linear_model: LinearModel | None = None) -> 
         table.add_row(name, shape, f"{count:,}")
     table.add_row("total", "", f"{sum(count for _, _, count in layers):,}", style="bold")
     return table
+
+
+def check_free(path: str | Path, overwrite: bool, option: str = "") -> None:
+    """Raise InputError where `path` exists and is not to be replaced."""
+    if os.path.lexists(path) and not overwrite:
+        raise InputError(f"{option}{' ' * bool(option)}{quote(path, 200)}: exists already; --overwrite replaces it")
+
+
+def check_model_folder(path: str, overwrite: bool, option: str = "") -> None:
+    """As `check_free`, of a model folder: it may be empty. Raises ModelFileError as `storage.check_target`."""
+    from gatewise.storage import check_target
+
+    target = check_target(path)
+    if not target.is_dir() or any(target.iterdir()):
+        check_free(path, overwrite, option)
 
 
 def check_ending(option: str, path: str | None, ending: str) -> None:

@@ -67,33 +67,22 @@ def with_thresholds(
     rows = training_data.validation
     if logits is None:
         logits = model.logits_of([training_data.full_sequences[n] for n in rows])
-    if threshold is None and target.task == "classification" and not training_data.balanced:
-        assert training_data.class_weights is not None
-        return _evaluated(model, cost_thresholds(training_data.class_weights), training_data, logits)
+    use = "with its thresholds"
     if threshold is not None and not isinstance(threshold, str):
-        return _evaluated(model, _given(target, threshold), training_data, logits)
-    chosen_on, held_out = rows, logits
-    if train_logits is not None and target.task == "classification" and len(target.classes) == 2:
-        chosen_on = np.concatenate([rows, training_data.train])
-        held_out = np.concatenate([logits, train_logits])
-    p = target.probabilities(held_out)
-    thresholds, use = _chosen(target, training_data, chosen_on, p, callback), ", used to choose the thresholds"
-    return _evaluated(model, thresholds, training_data, logits, use)
-
-
-def _evaluated(
-    model: Model,
-    thresholds: tuple[float, ...],
-    training_data: TrainingData,
-    logits: Array,
-    use: str = ", with its thresholds",
-) -> Model:
-    """The model with the thresholds and with their scores on the validation part, of logits (rows, outputs). use: what
-    the part served for.
-    """
+        thresholds = _given(target, threshold)
+    elif threshold is None and target.task == "classification" and not training_data.balanced:
+        assert training_data.class_weights is not None
+        thresholds = cost_thresholds(training_data.class_weights)
+    else:
+        chosen_on, held_out = rows, logits
+        if train_logits is not None and target.task == "classification" and len(target.classes) == 2:
+            chosen_on = np.concatenate([rows, training_data.train])
+            held_out = np.concatenate([logits, train_logits])
+        thresholds = _chosen(target, training_data, chosen_on, target.probabilities(held_out), callback)
+        use = "used to choose the thresholds"
     model = replace(model, thresholds=thresholds)
-    labels, name = training_data.labels[training_data.validation], f"{training_data.validation_name}{use}"
-    return model.with_evaluation(evaluate(model.target, logits, labels, name))
+    name = f"{training_data.validation_name}, {use}"
+    return model.with_evaluation(evaluate(model.target, logits, training_data.labels[rows], name))
 
 
 def cost_thresholds(weights: Array) -> tuple[float, ...]:

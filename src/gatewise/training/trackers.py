@@ -67,7 +67,7 @@ class MLflowCallback(Callback):
         self._runs = 0
 
     def on_train_begin(self, run: RunInfo) -> None:
-        """Log the parameters; those of a student, which may have other epochs, are not logged beside its teacher's."""
+        """Log the parameters of the first run: a student, which trains second, may have other epochs."""
         self._runs += 1
         if self._runs > 1:
             return
