@@ -174,7 +174,7 @@ def _attack(
                 damage(rng, path, others)
         model = load(path)
         found = load_folder(path)
-        if not forged and found.fingerprint != before:
+        if not forged and (found.fingerprint, found.files) != (before, files):
             return "a damaged folder was loaded"
         wrong = _wrong_weights(model.parameters, found.read("model.safetensors"))
         return wrong or use(model, inputs, rng)

@@ -218,27 +218,31 @@ OLD = {"config.json": b"old" * 3000, "a.bin": b"a" * 10_000}
 NEW = {"config.json": b"new" * 2000, "b.bin": b"b" * 20_000}
 
 
+def _save_both(folder: Path) -> None:
+    """A file and a model folder."""
+    write_atomic(folder / "checkpoint", b"new" * 1000)
+    save_folder(folder / "m", NEW)
+
+
+def _save_old(folder: Path, replaces: bool) -> None:
+    """What is there before, with a model folder or without."""
+    if replaces:
+        save_folder(folder / "m", OLD)
+    (folder / "checkpoint").write_bytes(b"old")
+
+
 @cache
 def saving_lines(replaces: bool) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "m"
-        if replaces:
-            save_folder(path, OLD)
-        return int(_finish(lambda: save_folder(path, NEW), SAVING))
+        _save_old(Path(folder), replaces)
+        return int(_finish(partial(_save_both, Path(folder)), SAVING))
 
 
 def _save(rng: Rng, folder: Path) -> str | None:
     replaces = bool(rng.random() < 0.7)
-    path, file = folder / "m", folder / "checkpoint"
-    if replaces:
-        save_folder(path, OLD)
-    file.write_bytes(b"old")
-
-    def work() -> None:
-        write_atomic(file, b"new" * 1000)
-        save_folder(path, NEW)
-
-    kill_at = int(rng.integers(saving_lines(replaces) + 40))
+    path, file, work = folder / "m", folder / "checkpoint", partial(_save_both, folder)
+    _save_old(folder, replaces)
+    kill_at = int(rng.integers(saving_lines(replaces) + 1))  # the last: not killed
     code, message = Child(work, SAVING, {kill_at: signal.SIGKILL}).wait()
     if code not in (DONE, -signal.SIGKILL):
         return f"exit code {code}: {message}"

@@ -242,14 +242,14 @@ def _drain(rng: Rng, folder: Path) -> str | None:
     with serving(*save_models(folder), "--workers", workers, "--max-batch", 1, "--queue", 2000) as server:
         bodies = [_slow_body(rng) for _ in range(int(rng.integers(1, 60)))]
         late = [_slow_body(rng) for _ in range(int(rng.integers(10)))]
-        socks = [_sent(server, body) for body in bodies]
+        sent = [(body, _sent(server, body)) for body in bodies]
         time.sleep(0.5)  # until all have been read
         server.process.send_signal(choice(rng, [signal.SIGTERM, signal.SIGINT]))
         problems: list[str | None] = []
         for body in late:
             with suppress(ConnectionError):  # it is refused once the server has seen the signal
-                socks.append(_sent(server, body))
-        for number, (body, sock) in enumerate(zip([*bodies, *late], socks, strict=False)):
+                sent.append((body, _sent(server, body)))
+        for number, (body, sock) in enumerate(sent):
             with sock:
                 try:
                     answers = list(read(sock))
@@ -296,7 +296,11 @@ def _workers(rng: Rng, folder: Path) -> str | None:
             problems.append(f"{lost} requests of {clients} clients are lost with one worker")
         # Each client had at most one request at the killed worker, which may have been answered or counted only.
         problems.append(_adds_up(server, answered - clients, answered + lost))
-        answered += sum(_client(server, mine)[0] for mine in bodies)
+        later = [_client(server, mine) for mine in bodies]
+        answered += sum(result[0] for result in later)
+        problems += [result[2] for result in later]
+        if lost_later := sum(result[1] for result in later):
+            problems.append(f"{lost_later} requests are lost after the worker was replaced")
         problems.append(_adds_up(server, answered - clients, answered + lost))
         problems.append("a traceback in its log" if "Traceback" in server.log else None)
     return first_problem(problems)

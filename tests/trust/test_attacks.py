@@ -1,0 +1,117 @@
+"""The attacks attack something: each finds a planted defect of what it is for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gatewise.kernels import LSTMCall
+from gatewise.kernels.native import Native
+from gatewise.model.model import Model
+from gatewise.storage import folder as storage_folder
+from tests.kernels.batches import needs_native
+from trust.attack import Attack, generator
+from trust.attacks import kills, limits, server
+from trust.attacks.concurrency import CHANGING_ARRAYS
+from trust.attacks.folders import MODEL_FOLDERS
+from trust.attacks.limits import DISK_FULL
+from trust.forked import DONE, Child
+
+
+def failures(attack: Attack, tries: int, folder: Path) -> list[str | None]:
+    """What the tries of an attack return, in this process."""
+    found = []
+    for number in range(tries):
+        (folder / str(number)).mkdir()
+        found.append(attack.attempt(generator(1, number), folder / str(number)))
+    return found
+
+
+def test_files_that_are_read_without_their_checksum_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unverified(folder: Any, where: str) -> storage_folder.Folder:
+        manifest = storage_folder._read(folder, storage_folder.MANIFEST, None, where)
+        names = storage_folder._parse_manifest(manifest, where)
+        files = {name: storage_folder._read(folder, name, None, where) for name in names}
+        return storage_folder.Folder(folder.path, files, hashlib.sha256(manifest).hexdigest())
+
+    monkeypatch.setattr(storage_folder, "_load", unverified)
+    assert "a damaged folder was loaded" in failures(MODEL_FOLDERS, 60, tmp_path)
+
+
+def test_a_save_that_does_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = Model.save
+
+    def save_once(model: Model, path: Any, **options: Any) -> Any:
+        return path if os.path.exists(path) else save(model, path, **options)
+
+    monkeypatch.setattr(Model, "save", save_once)
+    assert "saved, but the folder does not hold it" in failures(DISK_FULL, 12, tmp_path)
+
+
+@needs_native
+def test_arrays_that_are_always_refused_are_no_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert failures(CHANGING_ARRAYS, 1, tmp_path) == [None]
+
+    def refuse(kernel: Native, call: LSTMCall[Any]) -> None:
+        raise ValueError("refused")
+
+    monkeypatch.setattr(Native, "forward", refuse)
+    assert CHANGING_ARRAYS.attempt(generator(1, 0), tmp_path) == "no call passed the checks"
+
+
+def test_a_limit_on_memory_that_does_not_hold_is_no_attack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits.resource, "setrlimit", lambda *_: None)
+    with pytest.raises(RuntimeError, match="RLIMIT_DATA does not limit the memory"):
+        limits.LITTLE_MEMORY.prepare()
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_save_is_killed_up_to_its_last_line(replaces: bool, tmp_path: Path) -> None:
+    lines, ends = kills.saving_lines(replaces), []
+    for kill_at in (lines - 1, lines):
+        folder = tmp_path / str(kill_at)
+        folder.mkdir()
+        kills._save_old(folder, replaces)
+        child = Child(lambda folder=folder: kills._save_both(folder), kills.SAVING, {kill_at: signal.SIGKILL})
+        ends.append(child.wait()[0])
+    assert ends == [-signal.SIGKILL, DONE]
+
+
+@pytest.mark.parametrize("later", [(4, 1, None), (5, 0, "wrong predictions"), (5, 0, None)])
+def test_what_clients_get_after_a_worker_was_replaced_counts(
+    later: tuple[int, int, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    @contextmanager
+    def serving(*words: object) -> Iterator[Any]:
+        yield SimpleNamespace(process=SimpleNamespace(pid=1), log="")
+
+    def client(_: Any, bodies: list[bytes]) -> tuple[int, int, str | None]:
+        calls.append(len(bodies))
+        return (len(bodies), 0, None) if calls.count(-1) == 0 else later
+
+    def adds_up(*_: object) -> None:
+        calls.append(-1)  # the first round is over
+
+    replacements: Mapping[str, Any] = {
+        "serving": serving,
+        "save_models": lambda _: [],
+        "children": lambda _: [2, 3],
+        "_client": client,
+        "_replaced": lambda *_: None,
+        "_adds_up": adds_up,
+    }
+    for name, value in replacements.items():
+        monkeypatch.setattr(server, name, value)
+    monkeypatch.setattr(server.os, "kill", lambda *_: None)
+    found = server._workers(generator(1, 0), tmp_path)
+    assert (found is None) == (later == (5, 0, None))
