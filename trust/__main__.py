@@ -26,6 +26,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="list the attacks")
     parser.add_argument("--table", action="store_true", help="write the table of docs/trust.md and exit")
     options = parser.parse_args()
+    if options.tries is not None and options.tries < 1:
+        parser.error("--tries: it must be at least 1")
     unknown = [name for name in options.names if not filter_names(ATTACKS, name)]
     if unknown:
         parser.error(f"unknown attack {unknown[0]!r}; choose from {', '.join(ATTACKS)}")

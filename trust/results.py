@@ -43,9 +43,9 @@ def append(part: Part, file: Path = FILE) -> None:
 
 
 def last_run(parts: list[Part], attack: str) -> list[Part]:
-    """The parts of the attack's last run: those with the seed and the commit of its last part."""
+    """The parts of the attack's last run, which begins with its last try 0: a seed may be run again."""
     own = [part for part in parts if part.attack == attack]
-    return [part for part in own if (part.seed, part.commit) == (own[-1].seed, own[-1].commit)]
+    return own[max((n for n, part in enumerate(own) if part.first == 0), default=0) :]
 
 
 def next_try(parts: list[Part], attack: str, full: int, commit: str, seed: int | None) -> tuple[int, int]:

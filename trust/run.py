@@ -36,13 +36,16 @@ class Worker:
         )
         answer = self._answer(START)
         if "ready" not in answer:
-            raise RuntimeError(f"{where} cannot be prepared: {answer['failure']}\n{self._report(5000)}")
+            report = self._report(5000)
+            self.stop()
+            raise RuntimeError(f"{where} cannot be prepared: {answer['failure']}\n{report}")
 
     def attempt(self, number: int, seconds: float) -> tuple[str | None, bool]:
         """What failed in the try, and whether the process can go on."""
         assert self._process.stdin is not None
-        self._process.stdin.write(b"%d\n" % number)
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended since the last try
+            self._process.stdin.write(b"%d\n" % number)
+            self._process.stdin.flush()
         answer = self._answer(seconds)
         return answer["failure"], "try" in answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -42,6 +43,11 @@ def _leave(rng: np.random.Generator, folder: Path) -> str | None:
     os._exit(7)
 
 
+def _later(rng: np.random.Generator, folder: Path) -> str | None:
+    threading.Timer(0.2, os._exit, [7]).start()
+    return None
+
+
 def _planted(name: str, attempt: object, **options: float) -> Attack:
     return Attack(name, "a promise", "a method", 1, 1, attempt, **options)  # type: ignore[arg-type]
 
@@ -51,6 +57,7 @@ CRASH = _planted("crash", _crash)
 HANG = _planted("hang", _hang, seconds=0.5)
 MEMORY = _planted("memory", _memory, memory=100 * MIB)
 LEAVE = _planted("leave", _leave)
+LATER = _planted("later", _later)
 
 
 def _broken(raw: bytes, folder: Path) -> int:

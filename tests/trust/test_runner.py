@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.trust import planted
+from trust.__main__ import main
 from trust.attack import Attack
 from trust.registry import ATTACKS
 from trust.results import Part, append, last_run, next_try, read
-from trust.run import constant, run
+from trust.run import Worker, constant, run
 from trust.table import PAGE, page
 
 
@@ -65,6 +66,32 @@ def test_a_run_continues_where_it_stopped(tmp_path: Path) -> None:
     assert next_try(parts, "one", 100, "other commit", 4) == (4, 0)
     assert next_try(parts, "one", 30, "abc", None)[1] == 0
     assert next_try(parts, "other", 30, "abc", 8) == (8, 0)
+
+
+def test_a_run_that_is_repeated_counts_once() -> None:
+    parts = [part(0, 10, failed={"3": "wrong"}), part(10, 20), part(0, 10)]
+    assert last_run(parts, "one") == parts[2:]
+    assert next_try(parts, "one", 30, "abc", 4) == (4, 10)
+
+
+def test_a_process_that_ends_between_two_tries_is_a_failure_of_the_next() -> None:
+    worker = Worker("tests.trust.planted:LATER", 5)
+    try:
+        assert worker.attempt(0, 5) == (None, True)
+        worker._process.wait()
+        failure, alive = worker.attempt(1, 5)
+        assert "died with exit code 7" in str(failure)
+        assert not alive
+    finally:
+        worker.stop()
+
+
+@pytest.mark.parametrize("tries", ["0", "-5"])
+def test_no_tries_are_refused(tries: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["trust", "digits", "--tries", tries])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "--tries: it must be at least 1" in capsys.readouterr().err
 
 
 def test_the_table_shows_the_last_run() -> None:
