@@ -57,6 +57,7 @@ BUNDLED := src/gatewise/model/bundled/sentiment
 VOCAB_SIZE := 12002
 MAX_NGRAMS := 100000
 bundled: .venv/dev.stamp
+	@test -n "$(DATA)" || { echo "make bundled needs the IMDB archive: make bundled DATA=aclImdb_v1.tar.gz" >&2; exit 1; }
 	$(BIN)/gatewise pretrain imdb --data $(DATA) --size large --epochs 3 -o models/pretrained --overwrite
 	$(BIN)/python -m tools.bundled --data $(DATA) --pretrained models/pretrained -o models/best
 	$(BIN)/gatewise compress models/best -o $(BUNDLED) --overwrite --vocab-size $(VOCAB_SIZE) --max-ngrams $(MAX_NGRAMS) --data $(DATA)
@@ -87,8 +88,8 @@ fuzz: .venv/dev.stamp .venv/fuzz.stamp
 	touch $@
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find src tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .venv .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks tools trust -name __pycache__ -prune -exec rm -rf {} +
 
 # An editable install: edited Python counts at once, edited C++ at the next `make`, which compiles only changed files
 # because the build tools stay in .venv and the objects in build/. The tests' dependencies include those of the demo.
