@@ -121,19 +121,28 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    known = names()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds, only each library's first settings"
     )
-    parser.add_argument("--only", help=f"names of cases, * matches any text: {', '.join(names())}")
+    parser.add_argument("--only", help=f"names of cases, * matches any text: {', '.join(known)}")
     parser.add_argument("--update", action="store_true", help="with --only: replace these cases in the results")
     parser.add_argument("--data", help="the IMDB archive or its folder, or 'embedded'")
     parser.add_argument("--rounds", type=int, help="rounds per case (default: set by the case)")
     parser.add_argument("--json", type=Path, help="also write all results to this file")
     parser.add_argument("--peers", type=Path, default=PEERS, help="virtual environment of the other libraries")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds: it must be at least 1")
+    if options.update and (options.only is None or options.quick):
+        parser.error("--update needs --only, and no --quick")
+    for pattern in [] if options.only is None else options.only.split(","):
+        if not any(_matches(name, pattern) for name in known):
+            parser.error(f"--only: no case is called {pattern.strip()!r}")
+    return options
 
 
 if __name__ == "__main__":

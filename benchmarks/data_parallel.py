@@ -5,7 +5,7 @@
 Data are made. Each process has one thread. Measured, in turn: a step of one process with all rows of a batch, with half
 of them and with a quarter; a step of two processes that share the batch, and how long each exchange of gradients takes;
 gloo's all_reduce between two processes. The results go to benchmarks/results/data_parallel.json, from which
-`python -m benchmarks.scale` renders docs/scale.md.
+`python -m benchmarks.scale` renders docs/scale.md; a run of some cases writes nothing.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ def main() -> None:
         case, batch, steps = options.worker
         print(json.dumps(_all_reduce() if case == "all_reduce" else _steps(case, int(batch), int(steps))))
         return
+    names = options.cases.split(",")
+    if unknown := set(names) - set(CASES):
+        parser.error(f"no case is called {min(unknown)!r}; there are {', '.join(CASES)}")
     results: dict[str, Any] = {"machine": machine(), "when": now(), "cases": {}}
     results["all_reduce"] = _run("all_reduce", 0, 0, processes=2)
-    for case in options.cases.split(","):
+    for case in names:
         batch = CASES[case]
         runs: dict[str, list[dict[str, float]]] = {name: [] for name in ("1", "1/2", "1/4", "two")}
         for number in range(options.rounds):
@@ -58,7 +61,8 @@ def main() -> None:
         ratios = [one["step"] / two["step"] for one, two in zip(runs["1"], runs["two"], strict=True)]
         results["cases"][case]["speedup"] = statistics.median(ratios)
         print(case, json.dumps(results["cases"][case]), flush=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if set(names) == set(CASES):
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def _run(case: str, batch: int, steps: int, processes: int) -> dict[str, float]:

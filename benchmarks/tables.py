@@ -81,7 +81,7 @@ def _readme_table(full: Full, summary: Summary) -> str:
             lines.append(f"| {target.description} | {format_value(target, summary.get(target.name))} |")
     machine = full["machine"]
     where = f"Two threads unless stated otherwise; {machine['processor']}, {machine['cores']} cores; {full['date']}."
-    return "\n".join([*lines, "", f"{where} Command: `make bench`."])
+    return "\n".join([*lines, "", f"{where} Command: `{full['command']}`."])
 
 
 def _times(full: Full, summary: Summary) -> str:
@@ -93,10 +93,12 @@ def _times(full: Full, summary: Summary) -> str:
     for name, case in full["cases"].items():
         rows = {n: row for n, row in case["contenders"].items() if "seconds" in row and not n.startswith("sgemm")}
         sgemm = [row["seconds"] for n, row in case["contenders"].items() if n.startswith("sgemm")]
+        first = next(iter(case["contenders"]))  # with which the others are compared
         for contender, row in rows.items():
             share = f"{100 * min(sgemm) * case['scale'] / row['seconds']:.0f}%" if sgemm else ""
-            difference = row.get("max_relative_difference")
-            figures = [str(row["threads"]), _duration(row["seconds"]), share, f"{difference:.0e}" if difference else ""]
+            difference = None if contender == first else row.get("max_relative_difference")
+            shown = "" if difference is None else f"{difference:.0e}" if difference else "0"
+            figures = [str(row["threads"]), _duration(row["seconds"]), share, shown]
             lines.append(f"| {name} | {contender} | {' | '.join(figures)} |")
     return "\n".join(lines)
 

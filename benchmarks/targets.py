@@ -125,7 +125,7 @@ def _targets() -> list[Target]:
             "10,000 steps", "1,000 steps", is_limit=True, formula="scaled", scale=10),
         Target("time_per_sequence_256_vs_64", "time per sequence at batch size 256 vs 64", 1.1, "batch_size",
             "256 sequences", "64 sequences", is_limit=True, formula="scaled", scale=4),
-        Target("first_step_vs_median", "first training step of a process vs the median of the next fifteen", None,
+        Target("first_step_vs_median", "first training step of a process vs the median of the later ones", None,
             "first_step", "gatewise", "gatewise", is_limit=True, formula="first_round"),
         Target("denormal_gradients_cost", "denormal gradients vs normal ones", 1.1, "denormals", "denormal gradients",
             "normal", is_limit=True),

@@ -67,6 +67,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", nargs="+", metavar="SET:CLASS", help="some of the sets")
     parser.add_argument("--dry-run", action="store_true", help="print, write nothing")
     options = parser.parse_args(arguments)
+    if unknown := set(options.only or []) - {f"{name}:{label}" for name, label in SETS}:
+        parser.error(f"{min(unknown)} does not exist")
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for name, label in SETS:
         if options.only and f"{name}:{label}" not in options.only:

@@ -60,6 +60,21 @@ def test_the_page_lists_the_cases_that_other_processes_disturbed() -> None:
     assert "`a`" not in page
 
 
+def test_results_that_are_equal_differ_by_0_and_those_that_nobody_compared_by_nothing() -> None:
+    measured = full()
+    contenders = measured["cases"]["step_tutorial_2"]["contenders"]  # type: ignore[index]
+    for name, difference in (("gatewise", 0.0), ("keras", 0.0)):
+        contenders[name]["max_relative_difference"] = difference
+    page = tables.rendered("<!-- benchmarks: times -->\n<!-- end -->", measured, {})
+    ends = {line.split(" | ")[1]: line.split(" | ")[-1] for line in page.splitlines() if "step_tutorial_2" in line}
+    assert ends == {"gatewise": " |", "torch padded": " |", "keras": "0 |"}
+
+
+def test_the_readme_names_the_command_of_the_results() -> None:
+    page = tables.rendered("<!-- benchmarks: readme -->\n<!-- end -->", full(), {})
+    assert "2026-01-02 03:04 UTC. Command: `c`." in page
+
+
 def test_before_the_first_run_the_page_says_so() -> None:
     page = tables.rendered(PAGE, None, {})
     assert page.count("Not measured yet") == 2
