@@ -64,6 +64,13 @@ def test_season() -> None:
     assert detect_season([np.ones(3)]) == 1
 
 
+def test_noise_makes_no_short_season_of_a_long_one() -> None:
+    day = np.sin(2 * np.pi * np.arange(240) / 24)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        assert 22 <= detect_season([day + rng.normal(0, 0.12, size=240) for _ in range(3)]) <= 26
+
+
 def test_small_differences_have_a_scale() -> None:
     series = np.array([[1e-149], [1e-149 + 2e-165], [1e-149]])  # the squares of the differences are 0
     assert Transform(False, 1, False, 2).scales(series).std.tolist() == [1]
