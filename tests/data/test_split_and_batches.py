@@ -99,9 +99,19 @@ def test_a_part_is_never_empty() -> None:
 
 def test_what_cannot_be_split_is_refused() -> None:
     data = Labelled(["a", "A ", "b"], np.array([0, 1, 1]), ("a", "b"), np.array([1, 2, 2]), "here")
-    with pytest.raises(DataError, match="all 3 rows belong to one group"):
+    joined = "all 3 rows must stay together: equal rows in different groups connect all 2 groups"
+    with pytest.raises(DataError, match=joined):
         split(data, 0.5, 0)
+    with pytest.raises(DataError, match=joined):
+        cross_validation_folds(data, 2, 0)
     assert sorted(map(len, split(data, 0.5, 0, "row"))) == [1, 2]
+    one_group = Labelled(["a", "b", "c"], np.array([0, 1, 1]), ("a", "b"), np.array([7, 7, 7]), "here")
+    with pytest.raises(DataError, match="all 3 rows belong to one group"):
+        split(one_group, 0.5, 0)
+    equal = Labelled(["a", "A ", "a"], np.array([0, 1, 1]), ("a", "b"), np.array([1, 2, 3]), "here")
+    for by in ("row", "group"):
+        with pytest.raises(DataError, match="all 3 rows are equal"):
+            split(equal, 0.5, 0, by)
     with pytest.raises(DataError, match="all 0 rows"):
         split(data.take([]), 0.5, 0)
     for fraction in (0.0, 1.0, -1.0, float("nan")):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gatewise.data.labelled import Labelled
 from gatewise.data.times import seconds_of
-from gatewise.errors import DataError, InputError
+from gatewise.errors import DataError, InputError, counted
 
 _MAX_PASSES = 20
 _QUANTILES = 10  # strata of a number, where there are at least ten rows for each
@@ -38,7 +38,7 @@ def split(
     groups and duplicates do not count.
 
     Returns two ascending int64 arrays, neither empty. Raises InputError for a fraction not between 0 and 1 and for
-    unusable times, DataError if all rows belong to one group or have one time.
+    unusable times, DataError if all rows must stay together or have one time.
     """
     if not 0 < fraction < 1:
         raise InputError(f"fraction must lie between 0 and 1, got {fraction}")
@@ -50,7 +50,7 @@ def split(
         raise InputError("times need a split by='time'")
     components = _components([labelled.keys] if by == "row" else [labelled.groups, labelled.keys])
     if len(components) < 2:
-        raise DataError(f"the data cannot be split: all {len(labelled):,} rows belong to one group")
+        raise _one_component(labelled)
     components.sort(key=_random_order(labelled, seed))
     strata = _strata(labelled)
     # The smaller part starts empty. A component moves to it if that brings the counts of the strata closer to the
@@ -113,14 +113,14 @@ def cross_validation_folds(labelled: Labelled, k: int, seed: int) -> list[tuple[
     once. Duplicates and groups stay on one side. With k equal to the number of groups (of rows, where no two are
     equal) it is leave-one-out.
 
-    There are fewer folds where there are fewer groups. Raises InputError for k below 2, DataError if all rows belong
-    to one group.
+    There are fewer folds where there are fewer groups. Raises InputError for k below 2, DataError if all rows must
+    stay together.
     """
     if k < 2:
         raise InputError(f"cross-validation needs at least 2 folds, not {k}")
     components = _components([labelled.groups, labelled.keys])
     if len(components) < 2:
-        raise DataError(f"the data cannot be split: all {len(labelled):,} rows belong to one group")
+        raise _one_component(labelled)
     k = min(k, len(components))
     strata = _strata(labelled)
     rows_of = Counter(chain.from_iterable(strata))
@@ -147,6 +147,17 @@ def cross_validation_folds(labelled: Labelled, k: int, seed: int) -> list[tuple[
 def leave_one_out_folds(labelled: Labelled) -> list[NDArray[np.int64]]:
     """The rows that are held out together in leave-one-out: one row each, with its duplicates and its group."""
     return [np.array(rows, dtype=np.int64) for rows in _components([labelled.groups, labelled.keys])]
+
+
+def _one_component(labelled: Labelled) -> DataError:
+    """The error for rows that must all stay together."""
+    rows = f"the data cannot be split: all {counted(len(labelled), 'row')}"
+    groups = len(np.unique(labelled.groups))
+    if len(np.unique(labelled.keys)) == 1:
+        return DataError(f"{rows} are equal")
+    if groups > 1:
+        return DataError(f"{rows} must stay together: equal rows in different groups connect all {groups:,} groups")
+    return DataError(f"{rows} belong to one group")
 
 
 def _order(labelled: Labelled, times: Sequence[Any] | None) -> NDArray[np.float64]:
