@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 from gatewise.data.columns import find_column
 from gatewise.data.streams import COMPRESSED, NOT_UTF_8, STDIN, Lines, Stream, split_lines
-from gatewise.errors import DataError, InputError, MissingExtra, counted, quote
+from gatewise.errors import DataError, InputError, MissingExtra, counted, printable, quote
 from gatewise.storage import parse_json
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -75,7 +76,8 @@ class Table:
 
         option: of the command line, for the message. Raises DataError that lists the columns.
         """
-        hint = f"; choose one, for example {option} {self._likely(option)}" if self.columns else ""
+        likely = self._likely(option) if self.columns else ""
+        hint = f"; choose one, for example {option} {shlex.quote(printable(likely))}" if likely else ""
         if option == "--text" and self._looks_like_series():
             hint = "; the cells are numbers: add --series if each row is a series, or with --time a step of one"
         try:
