@@ -73,6 +73,8 @@ def test_a_long_table_and_its_ids(run: Run, tmp_path: Path, folder: Path) -> Non
     file = write(tmp_path / "long.csv", ["who,t,x", *lines[::-1]])
     done = run("predict", folder, file, "--id", "who", "--time", "t", "-o", tmp_path / "out.csv")
     assert done.exit_code == 0, done.stderr
+    assert "wrote" in done.stderr
+    assert "out.csv': 3 rows" in done.stderr
     written = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
     assert written[0].startswith("who,")
     assert [line.split(",")[0] for line in written[1:]] == ["r", "q", "p"]

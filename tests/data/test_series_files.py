@@ -380,12 +380,12 @@ def test_long_table(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        ("id,t,u,c\na,1,2,x\na,1,3,x\n", {}, r":3: two rows of series 'a' have the time '1\.0'"),
+        ("id,t,u,c\na,1,2,x\na,1,3,x\n", {}, r":3: two rows of series 'a' have the time '1'"),
         ("id,t,u,c\na,1,2,x\na,2,3,y\n", {}, ":3: the label of series 'a' is 'y', but 'x' in line 2"),
         ("id,t,u,c\na,1,2,x\na,2024-01-01,3,x\n", {}, ":3: 't': 2024-01-01 and 1 are not of one kind"),
         ("id,t,u,c\na,2024-01-01,2,x\na,2024-01-02T00:00Z,3,x\n", {}, ":3: 't': .* are not of one kind"),
         ("id,t,u,c\na,31/01/2024,2,x\n", {}, ":2: the time '31/01/2024' is neither a number nor a date"),
-        ("id,t,u,c\na,1,x,x\n", {}, ":2: column 'u': 'x' is not a number"),
+        ("id,t,u,c\na,1,x,x\n", {}, ":2: column 'u': 'x' is not a number; name a label or id column"),
         ("id,t,u,c\na,1,1_0,x\n", {}, ":2: column 'u': '1_0' is not a number"),
         ("id,t,u,c\na,1,inf,x\n", {}, ":2: column 'u': 'inf' is not finite"),
         ("id,t,u,c\n,1,2,x\n", {}, ":2: 'id' is empty"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ def predict_series(
         except BaseException:
             writer.discard()
             raise
+        print(f"gatewise: wrote {quote(out, 200)}: {counted(len(logits), 'row')}", file=sys.stderr)
     return logits
 
 

@@ -79,6 +79,7 @@ def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> S
     if not channels:
         fail(file, 1, "there is no column for the values of the series")
     steps: dict[str, list[tuple[Any, int, list[float]]]] = {}
+    hint = "; name a label or id column"
     labels: dict[str, tuple[int, str]] = {}
     first_time: Time | None = None
     for line, row in table.rows():
@@ -89,7 +90,7 @@ def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> S
         first_time = at if first_time is None else first_time
         if not comparable(at, first_time):
             fail(file, line, f"{quote(time)}: {show_time(at)} and {show_time(first_time)} are not of one kind")
-        steps.setdefault(name, []).append((at, line, [number(file, line, c, row[c]) for c in channels]))
+        steps.setdefault(name, []).append((at, line, [number(file, line, c, row[c], hint) for c in channels]))
         if label is not None:
             found = _label(row[label])
             first = labels.setdefault(name, (line, found))
@@ -102,7 +103,7 @@ def _long(table: SeriesTable, id: str | None, time: str, label: str | None) -> S
         for before, after in pairwise(found_steps):
             if before[0] == after[0]:
                 whose = f" of series {quote(name)}" if id is not None else ""
-                fail(file, max(before[1], after[1]), f"two rows{whose} have the time {quote(before[0])}")
+                fail(file, max(before[1], after[1]), f"two rows{whose} have the time {quote(show_time(before[0]))}")
         inputs.append(np.array([values for _, _, values in found_steps], dtype=np.float32))
     ids = list(steps) if id is not None else None
     return _result(file, inputs, [labels[name] for name in steps] if label is not None else [], label, ids)
