@@ -50,6 +50,15 @@ def test_forecast_of_one_series(run: Run, tmp_path: Path) -> None:
     assert "RMSE" in lines[2]
 
 
+def test_midnight_is_printed_as_the_other_hours(tmp_path: Path) -> None:
+    rows = [f"2024-03-{29 + n // 24} {n % 24:02}:00,{n}" for n in range(46)]
+    found = read_forecast_table(table(tmp_path / "data.csv", rows), time="month", value="passengers")
+    times = regular_steps(found.times["series"]).after(found.times["series"][-1], 3)
+    forecast = Forecast(*np.ones((4, 3)), times, 0.8, 1)
+    shown = [row[0] for row in _rows(found, {"series": forecast})[1:]]
+    assert shown == ["2024-03-30T22:00:00", "2024-03-30T23:00:00", "2024-03-31T00:00:00"]
+
+
 @pytest.mark.parametrize(("form", "want"), [("{}Q{}", "2001Q1"), ("{}-Q{}", "2001-Q1"), ("{}-{:02d}-01", "2001-01-01")])
 def test_quarters_are_printed_as_they_were_written(tmp_path: Path, form: str, want: str) -> None:
     numbers = [(1990 + n // 4, n % 4 + 1 if "Q" in form else 3 * (n % 4) + 1) for n in range(44)]
@@ -99,7 +108,8 @@ def test_several_series_to_a_file_and_as_json(run: Run, tmp_path: Path) -> None:
     [
         (["1990-01,1", "1990-02,2", "1990-04,3", "1990-05,4"], "1990-03-01 is missing"),
         (["1990-01,1", "1990-01,2"], "the time 1990-01-01 occurs twice"),
-        (["1990-02,1", "1990-01,2"], "sort the rows by time"),
+        (["1990-02,1", "1990-01,2"], "sort the rows by time$"),
+        (["1990-01,1", "1990-02,2", "1990-01,3"], "sort the rows by time; --id names the column of the series"),
         (["1990-01,1", "1990-02,"], r"data\.csv':3: 'passengers' is missing"),
         (
             ["0001-01-01T00:00+05:00,1", "0001-01-02T00:00+05:00,2"],

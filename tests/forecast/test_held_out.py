@@ -130,5 +130,7 @@ def test_too_few_windows_have_no_interval() -> None:
     few = HeldOut(actual[:, :3], actual[:, :3] * 0, actual[:, :3], np.array([1.0]))
     with pytest.warns(UserWarning, match=r"a level of 50% needs 5 held-out windows, there are 3"):
         few.half_widths(np.zeros(2), 0, 0.5)
+    with pytest.warns(UserWarning, match=r"a level of 99\.9% needs 999 held-out windows, there are 5"):
+        held.half_widths(np.zeros(2), 0, 0.999)
     with pytest.raises(InputError, match="between 0 and 1"):
         held.half_widths(np.zeros(2), 0, 1.0)

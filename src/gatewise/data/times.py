@@ -252,9 +252,11 @@ def month_form(value: Any) -> str:
 
 def show_time(time: Time, form: str = "") -> str:
     """The time as a table has it: a date without a time of day where that is 0:00. form: of months and quarters, see
-    `month_form`.
+    `month_form`; "T": with the time of day, in ISO 8601.
     """
     if isinstance(time, datetime):
+        if form == "T":
+            return time.isoformat()
         if form:
             number = f"{(time.month + 2) // 3}" if form[-1] in "qQ" else f"{time:%m}"
             return f"{time:%Y}{form}{number}"

@@ -143,7 +143,7 @@ class HeldOut:
         n = len(errors)
         out = np.full(len(forecast), np.nan)
         if n < need:
-            text = f"no prediction intervals: a level of {level:.0%} needs {need} held-out windows, there are {n}"
+            text = f"no prediction intervals: a level of {100 * level:g}% needs {need} held-out windows, there are {n}"
             warnings.warn(text, UserWarning, stacklevel=3)
             return out, n
         rank = min(n, math.ceil((n + 1) * level - 1e-9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,8 @@ from gatewise.types import Array
 class ForecastTable(NamedTuple):
     """Values (n,), exogenous columns (n, K) and times (n) of each series by name.
 
-    time, value, id: the columns as the header writes them. form: how the times are written, if all are months or
-    quarters of one form; see `month_form`.
+    time, value, id: the columns as the header writes them. form: how the times are written, see `show_time`: "T" if
+    one of them has a time of day, else that of months or quarters if all have one form.
     """
 
     values: dict[str, Array]
@@ -62,11 +63,16 @@ def read_forecast_table(
                 regular_steps([at for _, at, _ in steps])
             except InputError as error:
                 whose = "" if id is None else f"series {quote(name, 40)}: "
-                raise DataError(f"{quote(path, 200)}: {whose}{error}") from None
+                several = id is None and len({at for _, at, _ in steps}) < len(steps)
+                hint = "; --id names the column of the series, if there are several" if several else ""
+                raise DataError(f"{quote(path, 200)}: {whose}{error}{hint}") from None
+    every = [at for steps in rows.values() for _, at, _ in steps]
+    daytime = any(isinstance(at, datetime) and at.time() != datetime.min.time() for at in every)
+    form = "T" if daytime else forms.pop() if len(forms) == 1 else ""
     tables = {name: np.array([numbers for _, _, numbers in steps]) for name, steps in rows.items()}
     return ForecastTable(
         {name: one[:, 0] for name, one in tables.items()},
         {name: one[:, 1:] for name, one in tables.items()} if exogenous else None,
         {name: [at for _, at, _ in steps] for name, steps in rows.items()},
-        *(time, value, id, forms.pop() if len(forms) == 1 else ""),
+        *(time, value, id, form),
     )
