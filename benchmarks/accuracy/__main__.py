@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the official archive or its folder")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--rows", nargs="+", metavar="NAME", help=f"of {', '.join(row.name for row in ALL)}")
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=int, help="default: 0 1 2; 0 for few labels")
     which.add_argument("--ablation", action="store_true", help="the rows of `large` with one change each")
     which.add_argument("--few-labels", action="store_true", help="few labels instead of rows")
     parser.add_argument("--size", default="large", help="of the pretrained model for few labels")
@@ -48,6 +48,9 @@ def main() -> None:
     unknown = sorted(set(names) - {row.name for row in ALL})
     if unknown:
         parser.error(f"no row is called {unknown[0]}")
+    seeds = options.seeds or ([0] if options.few_labels else [0, 1, 2])
+    if options.few_labels and len(seeds) > 1:
+        parser.error("--seeds: with --few-labels one seed, that of the pretrained model")
     reviews = Reviews(options.data, 0.05 if options.quick else 1.0)
     folder = options.pretrained / ("quick" if options.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +59,7 @@ def main() -> None:
             reviews,
             options.size,
             options.pretrain_epochs,
-            options.seeds[0],
+            seeds[0],
             options.samples,
             options.labels,
             folder,
@@ -66,7 +69,7 @@ def main() -> None:
                 _save_few_labels(result | _environment())
         return
     for row in (row for row in ALL if row.name in names):
-        for seed in options.seeds[:1] if row in BASELINES else options.seeds:
+        for seed in seeds[:1] if row in BASELINES else seeds:
             out = options.save and options.save / f"{row.name}-{seed}"
             figures = row.run(reviews, seed, folder, out)
             print(row.name, "seed", seed, figures, flush=True)

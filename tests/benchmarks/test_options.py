@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks import data_parallel
+from benchmarks.accuracy import __main__ as accuracy
 from benchmarks.own_data import imbalance
 
 
@@ -69,3 +71,13 @@ def test_an_unknown_case_of_data_parallel_is_refused(
     with pytest.raises(SystemExit, match="2"):
         data_parallel.main()
     assert "no case is called 'tutorail'" in capsys.readouterr().err
+
+
+def test_few_labels_take_one_seed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "--data none.tar.gz --few-labels --seeds 0 1"
+    monkeypatch.setattr(sys, "argv", ["python -m benchmarks.accuracy", *words.split()])
+    with pytest.raises(SystemExit, match="2"):
+        accuracy.main()
+    assert "with --few-labels one seed" in capsys.readouterr().err

@@ -92,7 +92,7 @@ def test_neither_a_model_nor_an_unfinished_run_is_overwritten_silently(tmp_path:
     anew = train(data, out=out, overwrite=True, **{**options, "seed": 22})
     _same(anew, train(data, **{**options, "seed": 22}))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
-    with pytest.raises(InputError, match=r"m' exists: replace it with --overwrite .*; --resume continues"):
+    with pytest.raises(InputError, match=r"m' exists: replace it with --overwrite .* or choose another folder"):
         train(data, out=out, **options)
     with pytest.raises(InputError, match=r"m' is a finished model, and there is no run to resume"):
         train(data, out=out, resume=True, **options)

@@ -121,7 +121,7 @@ class RunFolder:
                 raise InputError(f"{shown} is a finished model, and there is no run to resume; --overwrite trains anew")
             raise InputError(
                 f"{shown} exists: replace it with --overwrite (Python: overwrite=True), or choose another folder with "
-                "--out; --resume continues a run that was stopped"
+                "--out"
             )
         return cls(target, folder, resume, overwrite)
 
