@@ -29,7 +29,7 @@ async function answerOf(path, options) {
 		if (error.name === "AbortError") throw error;
 	}
 	if (response.ok && body) return body;
-	throw Object.assign(new Error(body?.error?.message ?? `The server answered ${response.status}.`), { status: response.status });
+	throw Object.assign(new Error(body?.error?.message ?? (response.ok ? "The answer is incomplete." : `The server answered ${response.status}.`)), { status: response.status });
 }
 
 export const api = {

@@ -32,6 +32,7 @@ export function createCompare(root, store, loader) {
 	root.append(box, choice, status, pair);
 	const views = [createTextView(one, { label: "First text" }), createTextView(two, { label: "Second text" })];
 	let other = null; // the answer for the second text
+	let target = null; // the class asked for: that of the first text
 	let failed = false;
 	let timer = 0;
 	let current = 0;
@@ -44,6 +45,7 @@ export function createCompare(root, store, loader) {
 		current += 1;
 		const mine = current;
 		failed = false;
+		target = state.data?.prediction.target;
 		controller.abort();
 		controller = new AbortController();
 		const { signal } = controller;
@@ -55,7 +57,7 @@ export function createCompare(root, store, loader) {
 		try {
 			const answer = await loader.loadOther(state.b, ["prediction", "prefix"], signal);
 			if (mine !== current) return;
-			other = { ...answer, bModel: state.bModel, inputText: state.b, words: wordsOf(state.b, answer.text) };
+			other = { ...answer, target, bModel: state.bModel, inputText: state.b, words: wordsOf(state.b, answer.text) };
 			draw(store.get());
 			// The prediction does not wait for what takes seconds.
 			const line = answer.prefix.stride > 1 ? ["prefix:all"] : [];
@@ -100,10 +102,15 @@ export function createCompare(root, store, loader) {
 			return;
 		}
 		const equal = state.data.inputText === other.inputText;
-		const marked = differingWords(state.data.words, other.words);
 		const tokenNoun = tokenNounOf(state);
+		const compared = [state.data, other].map(({ words, text }) => text.values?.map(String) ?? words); // series: by their numbers
+		const marked = differingWords(...compared);
 		[state.data, other].forEach((data, n) => drawSide(n, data, equal ? new Set() : marked[n], tokenNoun, state));
 		const [first, second] = [state.data.prediction, other.prediction];
+		if (first.target !== other.target) {
+			setText(status, ""); // until the answer for that class comes
+			return;
+		}
 		if (state.bModel !== null) {
 			setText(status, `${modelDifference(state, other)}${equal ? "" : " The texts differ."}`);
 			return;
@@ -112,8 +119,8 @@ export function createCompare(root, store, loader) {
 			setText(status, "Both texts are the same. Change the second one: the words that differ are marked.");
 			return;
 		}
-		const sorted = (list) => list.map((word) => word.toLowerCase()).sort().join(" ");
-		const same = sorted(state.data.words) === sorted(other.words);
+		const [one, two] = compared.map((list) => list.map((word) => word.toLowerCase()).sort().join(" "));
+		const same = one === two && tokenNoun === "word";
 		const changed = labelOf(second, other.model) === labelOf(first, state.data.model) ? "The prediction is the same" : "The prediction changes";
 		const difference = same
 			? "Both texts have the same words in another order: a bag-of-words model cannot tell them apart."
@@ -136,7 +143,7 @@ export function createCompare(root, store, loader) {
 			lastText = state.text;
 			if (follows) store.set({ b: state.text });
 		}
-		if (keys.has("b") || keys.has("bModel") || (keys.has("model") && state.b) || (keys.has("data") && failed)) {
+		if (keys.has("b") || keys.has("bModel") || (keys.has("model") && state.b) || (keys.has("data") && (failed || (state.data && state.data.prediction.target !== target)))) {
 			clearTimeout(timer);
 			timer = setTimeout(() => load(store.get()), DELAY);
 		}

@@ -9,7 +9,6 @@ const serve = () => el("code", {}, "gatewise serve");
 export function limitPage(made, store) {
 	const { inputs, version, date, fingerprint, command } = made;
 	const noun = inputs[0].series ? "series" : "texts";
-	byId("text").readOnly = true;
 	byId("clear").hidden = true;
 	byId("text").after(el("p", { class: "muted", id: "exported" },
 		`An exported page: its ${noun} are fixed, choose one above. Other ${noun} and interventions need a server: `, serve(), "."));

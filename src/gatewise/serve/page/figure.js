@@ -82,16 +82,17 @@ export function createFigure(places, store, loader, { onGate, importAgain } = {}
 		iconButton("›", "Next unit", () => moveUnit(1)), topUnits, expandButton);
 
 	let series = null;
+	const loadSeries = lazy(async (suffix) =>
+		(await (suffix ? importAgain("series", suffix) : import("./series.js"))).createSeries(places.words));
 	/** The channels of a series, below the steps. */
 	async function drawSeries(state) {
 		if (!state.data?.text.values) {
-			(await series)?.(null);
+			series?.(null);
 			return;
 		}
-		series ??= import("./series.js").then(({ createSeries }) => createSeries(places.words));
-		const draw = await series;
+		series = await loadSeries();
 		const { data, hover } = store.get();
-		if (data?.text.values) draw(data.text.values, Math.min(hover?.t ?? selectedWord(store.get()), data.text.values.length - 1));
+		if (data?.text.values) series?.(data.text.values, Math.min(hover?.t ?? selectedWord(store.get()), data.text.values.length - 1));
 	}
 
 	function scoresOf(state) {

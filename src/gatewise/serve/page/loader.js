@@ -32,6 +32,10 @@ export function createLoader(store, api) {
 
 	/** signal: of a prediction, which the next load does not cancel. */
 	async function fetchParts(include, load, signal = null) {
+		const check = () => {
+			if (!signal && load !== current) throw new DOMException("outdated", "AbortError");
+		};
+		check();
 		const state = store.get();
 		const request = { ...inputOf(state), ...modelOf(state.served), include };
 		if (state.layer !== null) request.layer = state.layer;
@@ -41,7 +45,8 @@ export function createLoader(store, api) {
 		const supported = state.method !== "integrated-gradients" || !state.changes.length;
 		if (state.method && supported && include.includes("attribution")) request.method = state.method;
 		const answer = await api.explain(request, signal ?? controller.signal);
-		if (!signal && load !== current) throw Object.assign(new Error("outdated"), { name: "AbortError" });
+		check();
+		if (state.method !== store.get().method) delete answer.attribution; // that of the new one follows
 		return answer;
 	}
 
@@ -111,7 +116,7 @@ export function createLoader(store, api) {
 			const attribution = staleAttribution(old.data, answer, state.text);
 			const words = wordsOf(state.text, answer.text);
 			const lastUnit = selectedUnit(old);
-			const own = { inputText: state.text, words, attribution, lastUnit, at: new Date(), unitOf: new Map(), heatmaps: new Map() };
+			const own = { inputText: state.text, words, attribution, lastUnit, load: mine, at: new Date(), unitOf: new Map(), heatmaps: new Map() };
 			store.set({ data: { ...answer, ...own }, earlyPrediction: null, error: null, outdated: false });
 			if (mine === current) timer = setTimeout(() => loadDetails(mine), UNITS_DELAY);
 		} catch (error) {
@@ -125,7 +130,7 @@ export function createLoader(store, api) {
 		try {
 			const { u, data } = store.get();
 			merge(await fetchParts(["units", `unit:${u ?? "top"}`], mine));
-			if (heatmapVisible) await loadHeatmap(mine);
+			if (heatmapVisible) await loadHeatmap();
 			if (data.prefix.stride > 1) merge(await fetchParts(["prefix:all"], mine)); // the line at every word
 			if (!data.attribution || data.attribution.stale) {
 				if (store.get().data.attribution) await new Promise((done) => setTimeout(done, ATTRIBUTION_DELAY - UNITS_DELAY));
@@ -133,17 +138,19 @@ export function createLoader(store, api) {
 				merge(await fetchParts(["attribution"], mine));
 			}
 			const state = store.get();
-			if (!state.data.unitOf.has(selectedUnit(state))) await loadUnit(selectedUnit(state), mine);
+			if (!state.data.unitOf.has(selectedUnit(state))) await loadUnit(selectedUnit(state));
+			if (state.sort === "similarity") await loadSimilarity();
 		} catch (error) {
 			fail(error, load);
 		}
 	}
 
-	async function loadPart(name, include, mine = current) {
-		if (pending.has(name) || !store.get().data) return;
+	/** Not while a newer text waits: `loadDetails` loads what is selected. */
+	async function loadPart(name, include) {
+		if (pending.has(name) || store.get().data?.load !== current) return;
 		pending.add(name);
 		try {
-			merge(await fetchParts(include, mine));
+			merge(await fetchParts(include, current));
 		} catch (error) {
 			fail(error, load);
 		} finally {
@@ -151,18 +158,19 @@ export function createLoader(store, api) {
 		}
 	}
 
-	const loadUnit = (k, mine) => loadPart(`unit:${k}`, [`unit:${k}`], mine);
-	const loadHeatmap = (mine) => {
+	const loadUnit = (k) => loadPart(`unit:${k}`, [`unit:${k}`]);
+	const loadHeatmap = () => {
 		const { heatmap, data } = store.get();
-		return data?.heatmaps.has(heatmap) ? null : loadPart(`heatmap:${heatmap}`, [`heatmap:${heatmap}`], mine);
+		return data?.heatmaps.has(heatmap) ? null : loadPart(`heatmap:${heatmap}`, [`heatmap:${heatmap}`]);
 	};
+	const loadSimilarity = () => (store.get().data?.similarity ? null : loadPart("similarity", ["similarity"]));
 
 	store.subscribe((state, keys) => {
 		if (["changes", "layer", "target", "against"].some((key) => keys.has(key))) load();
-		if (keys.has("method") && !keys.has("changes") && state.data) loadPart(`attribution ${state.method}`, ["attribution"]);
-		if (keys.has("u") && state.data && state.u !== null && !state.data.unitOf.has(state.u)) loadUnit(state.u);
+		if (keys.has("method") && !keys.has("changes")) loadPart(`attribution ${state.method}`, ["attribution"]);
+		if (keys.has("u") && state.u !== null && !state.data?.unitOf.has(state.u)) loadUnit(state.u);
 		if (keys.has("heatmap") && heatmapVisible) loadHeatmap();
-		if (keys.has("sort") && state.sort === "similarity" && state.data && !state.data.similarity) loadPart("similarity", ["similarity"]);
+		if (keys.has("sort") && state.sort === "similarity") loadSimilarity();
 	});
 
 	return {
@@ -176,7 +184,7 @@ export function createLoader(store, api) {
 		async loadOther(text, include, signal) {
 			const { data, model, served, bModel } = store.get();
 			const request = { ...inputOf(store.get(), text), ...modelOf(bModel ?? served), include };
-			const target = model.model.task === "regression" ? undefined : data?.prediction.target;
+			const target = data?.prediction.target;
 			const chosen = (labels) => (target !== undefined && labels?.includes(target) ? { target } : {});
 			const known = bModel === null ? model.model.labels : labelsOf.get(bModel);
 			const answer = await api.explain({ ...request, ...chosen(known) }, signal);

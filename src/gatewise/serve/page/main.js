@@ -9,7 +9,7 @@ import { createKeys } from "./keys.js";
 import { createLoader } from "./loader.js";
 import { SORTS, createStore, selectedUnit, tokenNounOf } from "./store.js";
 import { createPresentation, createTheme } from "./theme.js";
-import { PARTS, createAddress, readFragment } from "./url.js";
+import { PARTS, UNLINKED, createAddress, readFragment } from "./url.js";
 import { labelOf, valueText } from "./value.js";
 
 const byId = (id) => document.getElementById(id);
@@ -65,17 +65,15 @@ const showLink = async () => {
 	else store.set({ error: { message: "Cannot reach the server.", retry: showLink } });
 };
 
-let committed = "";
+let started = false;
+let typing = false; // one entry of the history until blur
 box.addEventListener("input", () => {
 	store.set({ text: box.value, example: null, linkNote: null, w: null, changes: fittingChanges(store.get().changes, 1e9) });
 	loader.load();
+	if (!typing) address.push();
+	typing = true;
 });
-box.addEventListener("blur", () => commit());
-const commit = () => {
-	if (committed === store.get().text) return;
-	committed = store.get().text;
-	address.push();
-};
+box.addEventListener("blur", () => (typing = false));
 
 /** Replace the text in one step, which undo reverts. */
 function replaceText(text, name, example = null) {
@@ -110,7 +108,7 @@ async function toggleCompare() {
 	if (open) {
 		(await openCompare())?.focus();
 		byId("compare").scrollIntoView({ block: "nearest" });
-	} else store.set({ b: null, bModel: null }, { undo: "comparison closed" });
+	}
 }
 byId("comparebutton").addEventListener("click", toggleCompare);
 byId("linkbutton").addEventListener("click", showLink);
@@ -155,8 +153,9 @@ function drawAround(state, changed) {
 	const any = (...names) => names.some((name) => changed.has(name));
 	if (any("text") && box.value !== state.text) {
 		box.value = state.text;
+		typing = false;
 		loader.load();
-		commit();
+		if (started) address.push();
 	}
 	if (any("data", "text", "linkNote", "outdated")) {
 		const { text, warnings = [], cache } = state.outdated && state.data.inputText !== state.text ? {} : (state.data ?? {});
@@ -195,7 +194,10 @@ function drawAround(state, changed) {
 		// The focused control may have been hidden.
 		if (state.model && !document.activeElement.checkVisibility()) (state.present ? byId("leavebutton") : byId("presentbutton")).focus();
 	}
-	if (any("b", "bModel")) byId("comparebutton").setAttribute("aria-pressed", state.b !== null);
+	if (any("b")) {
+		byId("comparebutton").setAttribute("aria-pressed", state.b !== null);
+		byId("compare").open = state.b !== null;
+	}
 	if (any("hide")) {
 		const ids = { cell: "cellsection", unit: "unitpanel" };
 		for (const part of PARTS) byId(ids[part] ?? part).classList.toggle("hiddenpart", state.hide.includes(part));
@@ -215,7 +217,10 @@ store.subscribe(() => address.replace());
 for (const id of ["unitpanel", "training", "card"]) {
 	byId(id).addEventListener("toggle", async () => byId(id).open && store.get().model && (await panels())?.draw(store.get()));
 }
-byId("compare").addEventListener("toggle", () => byId("compare").open && openCompare());
+byId("compare").addEventListener("toggle", () => {
+	if (byId("compare").open) openCompare();
+	else if (store.get().b !== null) store.set({ b: null, bModel: null }, { undo: "comparison closed" });
+});
 let heatmapInView = false;
 function updateHeatmap() {
 	const visible = byId("heatmap").open && heatmapInView;
@@ -258,6 +263,7 @@ function showModel(model) {
 	byId("models").value = served;
 	byId("models").hidden = models.length < 2;
 	examples = examplesFor(model);
+	box.readOnly = Boolean(model.exported);
 	byId("guess").parentElement.hidden = model.model.task === "regression"; // a number has no probability to guess
 	const chipOf = (n) => button(examples[n].name, { class: "chip", onclick: () => useExample(n) });
 	const [plain, failing] = [false, true].map((fails) => [...examples.keys()].filter((n) => Boolean(examples[n].fails) === fails).map(chipOf));
@@ -309,10 +315,9 @@ async function startPage(linked) {
 		store.set({ error: { message: error.message, retry: () => startPage(linked) } });
 		return;
 	}
-	if (found.b) openCompare(found.b);
 	if (found.text === undefined) useFirstExample(found);
 	else store.set(found);
-	committed = store.get().text;
+	started = true;
 }
 
 function useFirstExample(found) {
@@ -335,7 +340,7 @@ globalThis.addEventListener("hashchange", async () => {
 	if ((state.served ?? null) !== store.get().served) return location.reload();
 	if (linkedTheme) theme.set(linkedTheme);
 	const { found, note } = await fit(state, store.get().model);
-	return store.set({ w: null, u: null, changes: [], b: null, method: null, linkNote: note || null, ...found });
+	return store.set({ ...UNLINKED, linkNote: note || null, ...found });
 });
 for (const id of ["interventions", "heatmap"]) byId(id).open = innerWidth > 760; // closed on a phone
 figure.draw();

@@ -13,7 +13,7 @@ const scoreNameOf = ({ task, labels }) => (task === "regression" ? "prediction" 
 /** One unit: its weights, and its summary over a data set with excerpts and words, if the model folder has one. */
 export function createUnitPanel(root, store, api) {
 	let current = null;
-	const answers = new Map();
+	const answers = new Map(); // promises
 	const ofText = el("p");
 
 	async function draw(state) {
@@ -22,13 +22,16 @@ export function createUnitPanel(root, store, api) {
 		const { model } = state.model;
 		const [unit, layer] = [selectedUnit(state), state.layer ?? model.layers - 1];
 		const key = `${unit} ${layer}`;
-		const shown = `${key} ${state.data?.id}`;
+		const shown = `${key} ${state.data?.id} ${state.data?.unitOf.has(unit)}`;
 		if (current === shown) return;
 		current = shown;
 		try {
-			if (!answers.has(key)) answers.set(key, await api.unit(unit, layer, state.served));
-			if (current === shown) show(answers.get(key), store.get());
+			if (!answers.has(key)) answers.set(key, api.unit(unit, layer, state.served));
+			const found = await answers.get(key);
+			if (current === shown) show(found, store.get());
 		} catch (error) {
+			answers.delete(key);
+			if (current !== shown) return;
 			current = null;
 			root.replaceChildren(failure(error.message, () => draw(store.get())));
 		}

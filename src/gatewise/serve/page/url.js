@@ -1,10 +1,13 @@
 // The state as the URL's fragment (after #), which restores the same view and which browsers do not send to a server.
 
-import { SORTS } from "./store.js";
+import { SORTS, START } from "./store.js";
 
 const HEATMAPS = "ifgoch";
 export const PARTS = ["interventions", "heatmap", "compare", "unit", "training", "card", "cell", "examples"];
 const MAX_TEXT = 6000; // characters of a text in a link: mail programs cut longer links
+/** The state of a link that names nothing. */
+export const UNLINKED = Object.fromEntries(
+	"w u s heatmap sort allUnits colourBy method layer target against changes b bModel guess hide".split(" ").map((key) => [key, START[key]]));
 
 const integer = (text, end) => (/^\d{1,6}$/.test(text ?? "") && Number(text) < end ? Number(text) : null);
 

@@ -1,0 +1,244 @@
+"""Answers that come late, for another text, method or class: the page drops them and loads what is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+
+from gatewise.model.model import Model
+from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler
+from gatewise.network.architecture import Architecture
+from tests.explain.random_net import parameters_of
+from tests.serve.page.conftest import MODELS, TEXTS, Watched, first_of, known_model
+
+Visit = Callable[..., Watched]
+TEXT = "I was never bored, not a bad film"
+OTHER = "I was never bored, not a good film"  # as many words
+LINK = "#t=I+was+never+bored%2C+not+a+bad+film"
+
+
+def two_numbers_model() -> Model:
+    arch = Architecture("channels", 1, 0, 6, pooling="mean", outputs=2)
+    preprocessor = SeriesPreprocessor(StandardScaler((10.0,), (4.0,)))
+    return Model(arch, parameters_of(arch, 11), preprocessor, ("price", "size"), task="regression")
+
+
+MODELS["two"] = two_numbers_model
+
+
+def hold(page: Any, *parts: str) -> list[Any]:
+    """The requests to /explain whose body has one of the parts; they wait, all others pass."""
+    held: list[Any] = []
+
+    def route(one: Any) -> None:
+        if any(part in one.request.post_data for part in parts):
+            held.append(one)
+        else:
+            one.continue_()
+
+    page.route("**/explain", route)
+    return held
+
+
+def choose(page: Any, **state: Any) -> None:
+    page.evaluate("state => gatewise.store.set(state)", state)
+
+
+def test_the_text_is_read_only_until_the_model_is_there(visit: Visit) -> None:
+    watched, held = visit(), []
+    page = watched.page
+    page.route("**/model", lambda route: held.append(route))
+    page.goto(f"{watched.home}/")
+    page.wait_for_function("() => window.gatewise")
+    first_of(page, held)
+    assert not page.locator("#text").is_editable()
+    page.unroute("**/model")
+    watched.settle()
+    assert page.locator("#text").is_editable()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_nothing_of_a_new_text_enters_the_answer_of_the_old_one(visit: Visit, lost: bool) -> None:
+    watched, model = visit(), known_model()
+    page = watched.open(LINK)
+    watched.expected.append("ERR_FAILED")
+    held = hold(page, '"prediction"')
+    page.fill("#text", OTHER)
+    request = first_of(page, held)
+    if lost:
+        request.abort()
+        page.wait_for_selector("body.outdated")
+    unit = (page.evaluate("() => gatewise.selectedUnit(gatewise.store.get())") + 1) % 12
+    choose(page, method="prefix-difference", u=unit, heatmap="f")
+    page.wait_for_timeout(300)  # for the answers that must not come
+    text, method, scores, units = page.evaluate(
+        "() => { const { data } = gatewise.store.get();"
+        " return [data.inputText, data.attribution.method, data.attribution.scores, [...data.unitOf.keys()]]; }"
+    )
+    assert (text, unit in units) == (TEXT, False)
+    np.testing.assert_allclose(scores, model.explain(TEXT, method).scores, atol=1e-5)
+    assert page.locator("#error").is_visible() == lost
+    page.unroute("**/explain")
+    if lost:
+        page.click("#error button")
+    watched.settle()
+    page.wait_for_function("() => gatewise.store.get().data.attribution.method === 'prefix-difference'")
+    found = page.evaluate(
+        "k => { const { data } = gatewise.store.get(); return [data.attribution.scores, data.unitOf.get(k).c]; }", unit
+    )
+    np.testing.assert_allclose(found[0], model.explain(OTHER, "prefix-difference").scores, atol=1e-5)
+    np.testing.assert_allclose(found[1], model.trace(OTHER).lstms[0].c[:, unit], atol=1e-5)
+
+
+def test_the_last_method_wins(visit: Visit) -> None:
+    page = visit().open(LINK)
+    held = hold(page, '"leave-one-out"')
+    choose(page, method="leave-one-out")
+    request = first_of(page, held)
+    choose(page, method="prefix-difference")
+    shown = "() => gatewise.store.get().data.attribution.method"
+    page.wait_for_function(f"() => ({shown})() === 'prefix-difference'")
+    request.continue_()
+    page.wait_for_function("() => !gatewise.store.get().busy")
+    assert page.evaluate(shown) == "prefix-difference"
+
+
+def test_the_similarity_of_the_units_is_of_every_text(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(f"{LINK}&o=similarity")
+    page.wait_for_function("() => gatewise.store.get().data.similarity")
+    page.fill("#text", OTHER)
+    watched.settle()
+    page.wait_for_function("() => gatewise.store.get().data.similarity")
+    assert page.evaluate("() => gatewise.store.get().data.inputText") == OTHER
+
+
+def test_the_unit_panel_has_its_line_on_every_text(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(f"{LINK}&u=5")
+    page.click("#unitpanel summary")
+    page.wait_for_selector("#unitpanel p:has-text('in this text')")
+    page.fill("#text", "a bad film")
+    watched.settle()
+    page.wait_for_selector("#unitpanel p:has-text('in this text')")
+    steps = known_model().trace("a bad film").lstms[0].half_life()[5]
+    assert f"in this text: {steps:.1f} steps" in page.inner_text("#unitpanel")
+
+
+def test_the_failure_of_an_earlier_unit_is_not_shown(visit: Visit) -> None:
+    watched, held = visit(), []
+    page = watched.open(f"{LINK}&u=5")
+    watched.expected.append("ERR_FAILED")
+    page.route("**/units/5*", lambda route: held.append(route))
+    page.click("#unitpanel summary")
+    request = first_of(page, held)
+    choose(page, u=6)
+    page.wait_for_selector("#unitpanel h3:has-text('Unit 6')")
+    request.abort()
+    page.wait_for_function("() => !gatewise.store.get().busy")
+    assert page.locator("#unitpanel .error").count() == 0
+
+
+def test_both_texts_are_explained_for_one_class(visit: Visit) -> None:
+    watched, model = visit("many"), MODELS["many"]()
+    one, other = TEXTS[0], TEXTS[1]
+    page = watched.open("#" + urlencode({"t": one, "b": other}))
+
+    def expect(text: str) -> None:
+        k = int(model.predict_proba([text])[0].argmax())
+        p, q = model.predict_proba([text, other])[:, k]
+        wanted = f": P(class {k}) = {p:.2f} → {q:.2f} ("
+        page.wait_for_function(
+            "wanted => document.querySelector('#compare .status')?.textContent.includes(wanted)", arg=wanted
+        )
+        heads = page.locator("#compare h3").all_inner_texts()
+        assert [head.rpartition(", ")[2] for head in heads] == [f"P(class {k}) = {x:.2f}" for x in (p, q)]
+
+    expect(one)
+    held = hold(page, other)
+    page.fill("#text", "a bad film")
+    first_of(page, held)
+    page.wait_for_function("() => gatewise.store.get().data.inputText === 'a bad film'")
+    assert page.inner_text("#compare .status") == "", "no numbers of two classes in one sentence"
+    page.unroute("**/explain")
+    expect("a bad film")
+
+
+def test_two_series_are_compared_by_their_numbers_and_for_one_output(visit: Visit) -> None:
+    page = visit("two").open("#" + urlencode({"t": "1\n2\n3", "b": "1\n5\n3", "target": "size"}))
+    series = [np.array([[1], [x], [3]], dtype=np.float32) for x in (2, 5)]
+    before, after = two_numbers_model().predict(series)[:, 1]
+    page.wait_for_function(
+        "() => document.querySelector('#compare .status')?.textContent.endsWith('One step differs.')"
+    )
+    shown = page.inner_text("#compare .status").replace("\u2212", "-").split(": ")[1].split(" (")[0].split(" → ")
+    np.testing.assert_allclose([float(x) for x in shown], [before, after], rtol=1e-3)
+    assert page.locator("#compare .marked").all_inner_texts() == ["2", "2"], "the second step of both"
+
+
+def test_a_link_opened_on_the_page_sets_what_it_leaves_out_to_its_default(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(f"{LINK}&p=f&s=2&o=jump&by=unit&hide=card&b=a+bad+film")
+    page.wait_for_selector("#compare .pair:visible")
+    page.goto(f"{watched.home}/#t=I+was+never+bored")
+    page.wait_for_function("() => gatewise.store.get().text === 'I was never bored'")
+    watched.settle()
+    names = ["heatmap", "s", "sort", "colourBy", "hide", "b"]
+    state = page.evaluate("names => names.map(name => gatewise.store.get()[name])", names)
+    assert state == ["c", 5, "effect", "attribution", [], None]
+    assert page.get_attribute("#compare", "open") is None
+
+
+def test_the_comparison_is_open_while_there_is_a_second_text(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(LINK)
+    pressed = "() => document.querySelector('#comparebutton').getAttribute('aria-pressed')"
+    page.goto(f"{watched.home}/{LINK}&b=a+bad+film")
+    page.wait_for_selector("#compare .pair:visible")
+    assert page.evaluate(pressed) == "true"
+    page.click("#compare summary")
+    page.wait_for_function(f"() => ({pressed})() === 'false'")
+    assert page.evaluate("() => gatewise.store.get().b") is None
+    page.focus("#words [tabindex='0']")
+    page.keyboard.press("Control+z")
+    page.wait_for_selector("#compare .pair:visible")
+    assert page.input_value("#compare textarea") == "a bad film"
+
+
+def test_the_history_has_one_entry_for_each_text(visit: Visit) -> None:
+    watched = visit()
+    page = watched.open(LINK)
+    page.wait_for_function("() => location.hash.includes('model=')")
+    length = page.evaluate("() => history.length")
+    page.focus("#text")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("a bad film", delay=60)
+    page.wait_for_function("() => location.hash.includes('t=a+bad+film&')")
+    page.focus("#clear")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => !location.hash.includes('t=')")
+    assert page.evaluate("() => history.length") == length + 2
+    for text in ("a bad film", TEXT):
+        page.go_back()
+        page.wait_for_function("text => gatewise.store.get().text === text", arg=text)
+
+
+def test_the_channels_are_drawn_once_their_module_can_be_loaded(visit: Visit) -> None:
+    watched = visit("series")
+    watched.expected.append("ERR_FAILED")
+    watched.page.route("**/series.js", lambda route: route.abort())
+    page = watched.open()
+    page.unroute("**/series.js")
+    page.click("#examples button >> nth=1")
+    page.wait_for_selector(".series .channel", state="attached")
+
+
+def test_an_answer_that_ends_early_says_so(visit: Visit) -> None:
+    page = visit().open(LINK)
+    page.route("**/explain", lambda route: route.fulfill(status=200, body='{"half'))
+    page.fill("#text", "a bad film")
+    page.wait_for_selector("#error:has-text('The answer is incomplete.')")
