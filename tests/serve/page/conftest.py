@@ -198,13 +198,23 @@ class Watched:
         return self.page
 
     def settle(self) -> None:
-        """Wait until the attribution of the current text is there and painted."""
+        """Wait until no request is open and the attribution of the current text is there and painted."""
         self.page.wait_for_function(
-            "() => { const s = gatewise.store.get(); return s.data && s.data.inputText === s.text && s.data.attribution"
+            "() => { const s = gatewise.store.get();"
+            " return s.data && !s.busy && s.data.inputText === s.text && s.data.attribution"
             " && !s.data.attribution.stale && s.data.units && s.data.unitOf.has(gatewise.selectedUnit(s)); }",
             timeout=20_000,
         )
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def first_of(page: Any, held: list[Any]) -> Any:
+    """The first request that a route holds, once it has come."""
+    for _ in range(300):
+        if held:
+            return held[0]
+        page.wait_for_timeout(50)
+    pytest.fail("no request came")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Clamp
-from tests.serve.page.conftest import MODELS, TEXTS, Watched, known_model
+from tests.serve.page.conftest import MODELS, TEXTS, Watched, first_of, known_model
 
 Visit = Callable[..., Watched]
 TEXT = "I was never bored, not a bad film"
@@ -53,7 +53,7 @@ def test_the_prediction_does_not_wait_for_the_prefix_predictions(visit: Visit) -
     )
     early = page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")
     assert page.evaluate("() => gatewise.store.get().data.inputText !== gatewise.store.get().text")
-    waiting[0].continue_()
+    first_of(page, waiting).continue_()
     watched.settle()
     assert (page.inner_text("#prediction .label"), page.inner_text("#prediction .probability")) == early
     assert page.evaluate("() => gatewise.store.get().earlyPrediction") is None
@@ -97,19 +97,17 @@ def test_page_terminal_and_report_name_the_same_most_important_unit(visit: Visit
 
 
 def test_the_first_view_needs_no_click(visit: Visit) -> None:
-    page = visit().open()
+    watched = visit()
+    page = watched.open()
     assert page.inner_text("#prediction .label") in ("bad", "good", "undecided")
     assert page.locator(".words .selected").count() == 1
     assert page.locator("#cell svg").count() == 1
     assert "Label: " in page.inner_text("#prediction .changenote")
     page.locator("#heatmap").scroll_into_view_if_needed()
-    page.wait_for_function("() => document.querySelector('#heatmap .readout').textContent")
-    assert (
-        page.evaluate(
-            "() => document.querySelector('.map canvas').getContext('2d').getImageData(200, 50, 1, 1).data[3]"
-        )
-        == 255
-    )
+    page.wait_for_function("() => document.querySelector('#heatmap .readout')?.textContent")
+    watched.settle()  # which waits for the frame that paints it
+    pixel = "() => document.querySelector('.map canvas').getContext('2d').getImageData(200, 50, 1, 1).data[3]"
+    assert page.evaluate(pixel) == 255
 
 
 def test_the_prediction_follows_the_text(visit: Visit) -> None:
@@ -177,15 +175,18 @@ def test_the_cell_shows_the_trace_and_its_seven_steps(visit: Visit) -> None:
 def test_hovering_shows_values(visit: Visit) -> None:
     watched, model = visit(), known_model()
     page = watched.open("#t=I+was+never+bored%2C+not+a+bad+film&u=3&w=4&o=index")
-    page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('c')")
     page.locator(".map").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('#readout').textContent")
+    watched.settle()
     box = page.locator(".map").bounding_box()
     units, words = 12, 9
     unit, word = 7, 2
     x = box["x"] + 46 + (box["width"] - 46) * (word + 0.5) / words
     y = box["y"] + (box["height"] - 20) * (unit + 0.5) / units
     page.mouse.move(x, y)
-    page.wait_for_function("() => document.querySelector('#readout').textContent.includes('  h ')")
+    page.wait_for_function(
+        "() => /^unit 7 ·.*  h /.test(document.querySelector('#readout').textContent)"  # of the unit that is asked for
+    )
     trace = model.trace(TEXT).lstms[0]
     line = page.inner_text("#readout")
     assert line.startswith(f"unit {unit} · word {word + 1} “never” ·")
@@ -291,5 +292,5 @@ def test_the_comparison_does_not_wait_for_the_attribution(visit: Visit) -> None:
     coloured = "#compare .pair > div:nth-child(2) .word:is([class*=' p'], [class*=' n'])"
     page.wait_for_selector("#compare .pair > div:nth-child(2) .word:has-text('twice')")
     assert page.locator(coloured).count() == 0
-    held[0].continue_()
+    first_of(page, held).continue_()
     page.wait_for_selector(coloured)

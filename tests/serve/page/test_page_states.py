@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.page.conftest import MODELS, TEXTS, Watched, known_model
+from tests.serve.page.conftest import MODELS, TEXTS, Watched, first_of, known_model
 
 Visit = Callable[..., Watched]
 TEXT = "I was never bored, not a bad film"
@@ -42,9 +42,7 @@ def test_the_sum_is_not_shown_while_it_belongs_to_an_earlier_text(visit: Visit) 
     page.fill("#text", "a bad film")
     page.wait_for_function("() => gatewise.store.get().data.inputText === 'a bad film'")
     assert not page.locator("#prediction .sum").is_visible()
-    while not held:
-        page.wait_for_timeout(50)
-    held[0].continue_()
+    first_of(page, held).continue_()
     watched.settle()
     assert page.locator("#prediction .sum").is_visible()
 

@@ -28,6 +28,7 @@ def test_a_number_has_no_probability_and_no_scale(visit: Visit) -> None:
     assert "at the bottom to" in page.inner_text("#words .caption")
     assert page.inner_text("#examples") == "Example 1: 31.25"
     assert page.input_value("#text") == "1\n?\n2.5\n4"
+    page.wait_for_selector("#words .series path.channel", state="attached")
     assert (
         page.eval_on_selector("#words .series path.channel", "node => (node.getAttribute('d').match(/M/g)).length") == 2
     )

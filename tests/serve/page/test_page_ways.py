@@ -23,15 +23,19 @@ def test_a_link_restores_the_whole_state(visit: Visit) -> None:
     page.select_option("#interventions select >> nth=1", "word")
     page.focus("input[aria-label='Clamp the output gate o']")
     page.keyboard.press("Home")
-    page.wait_for_function("() => gatewise.store.get().data.changed && gatewise.store.get().data.heatmaps.has('f')")
+    drawn = (
+        "() => gatewise.store.get().data?.changed && gatewise.store.get().data.heatmaps.has('f')"
+        " && document.querySelector('#readout')?.textContent"
+    )
+    page.wait_for_function(drawn)
     watched.settle()
-    page.wait_for_timeout(500)  # the address follows every 300 ms
+    page.wait_for_function("() => location.hash.includes('x=o4%3A0%405-5')")  # the address follows every 300 ms
     page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
     page.mouse.move(2, 2)
     other = visit()
     other.page.goto(page.url)
+    other.page.wait_for_function(drawn)
     other.settle()
-    other.page.wait_for_function("() => gatewise.store.get().data.heatmaps.has('f')")
     names = ["text", "w", "u", "s", "heatmap", "sort", "colourBy", "changes"]
     state = f"() => {{ const state = gatewise.store.get(); return {names}.map(name => [name, state[name]]); }}"
     assert other.page.evaluate(state) == page.evaluate(state)
@@ -223,6 +227,7 @@ def test_series_get_the_same_views(visit: Visit) -> None:
     assert page.inner_text("#prediction .label") == model.predict([rows])[0]
     assert page.locator(".words .word").count() == len(rows)
     assert "Label: " not in page.inner_text("#prediction")
+    page.wait_for_selector(".series .channel", state="attached")
     assert page.locator(".series .channel").count() == 2
     page.click(".words .word >> nth=9")
     page.wait_for_function("() => document.querySelector('.series + p').textContent.startsWith('step 10')")
