@@ -80,7 +80,7 @@ def serving(folder: Path, *words: object, workers: int = 1) -> Iterator[Server]:
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    for _ in range(400):
+    for _ in range(1200):  # a minute: a busy machine is slow to start
         found = re.search(r"serving .* at http://[^ ]*:(\d+) ", log.read_text())
         if found:
             return int(found[1])
@@ -90,7 +90,7 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 
 def _wait_until_ready(server: Server) -> None:
-    for _ in range(400):
+    for _ in range(1200):  # a minute: a busy machine is slow to start
         try:
             if ask(server.port, "GET", "/v2/health/ready").status == 200:
                 return

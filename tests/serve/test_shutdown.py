@@ -41,6 +41,28 @@ def predict(port: int, words: int, text: str = "film") -> bytes:
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+def wait_until_read(port: int) -> None:
+    """Until the server has accepted every connection to the port and has read all that was sent on it."""
+    for _ in range(600):
+        waiting = 0
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, local, _, state, queues, *_, inode = line.split()[:10]
+            if state == "01" and int(local.partition(":")[2], 16) == port:  # established
+                waiting += int(queues.partition(":")[2], 16) > 0 or inode == "0"
+        if not waiting:
+            return
+        time.sleep(0.05)
+    pytest.fail("the server does not read what was sent")
+
+
+def wait_for_refusal(port: int) -> None:
+    for _ in range(200):
+        if refuses(port):
+            return
+        time.sleep(0.05)
+    pytest.fail("new connections must find a closed door")
+
+
 def refuses(port: int) -> bool:
     try:
         connect(port).close()
@@ -54,19 +76,18 @@ def test_sigterm_drains(slow: Path, tmp_path: Path, workers: int) -> None:
     with serving(
         tmp_path, slow, "--max-batch", 1, "--shutdown-timeout", SHUTDOWN_TIMEOUT, "--read-timeout", 60, workers=workers
     ) as server:
-        socks = [connect(server.port, predict(server.port, 200 + n)) for n in range(50)]
+        socks = [connect(server.port, predict(server.port, 200 + n)) for n in range(20)]
         halves = [connect(server.port, f"GET /v2/health/ready HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n".encode())]
         stalled = connect(server.port, predict(server.port, 100)[:-50])
-        time.sleep(0.3)
+        wait_until_read(server.port)
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        assert refuses(server.port), "new connections must find a closed door"
+        wait_for_refusal(server.port)
         halves[0].sendall(b"\r\n")
         ready = read_reply(halves[0])
         assert (ready.status, ready.json()) == (503, {"ready": False})
         replies = [read_reply(sock) for sock in socks]
-        assert [reply.status for reply in replies] == [200] * 50
-        assert [reply.json()["predictions"][0]["steps"] for reply in replies] == [200 + n for n in range(50)]
+        assert [reply.status for reply in replies] == [200] * 20
+        assert [reply.json()["predictions"][0]["steps"] for reply in replies] == [200 + n for n in range(20)]
         assert read_reply(stalled, SHUTDOWN_TIMEOUT + 10).status == 503
         assert server.process.wait(SHUTDOWN_TIMEOUT + 10) == 0
         for sock in (*socks, *halves, stalled):
@@ -78,7 +99,7 @@ def test_sigterm_drains(slow: Path, tmp_path: Path, workers: int) -> None:
 def test_a_second_signal_ends_it_now(slow: Path, tmp_path: Path, workers: int) -> None:
     with serving(tmp_path, slow, "--shutdown-timeout", 60, workers=workers) as server:
         stalled = connect(server.port, predict(server.port, 100)[:-50])
-        time.sleep(0.3)
+        wait_until_read(server.port)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(1.0)
         assert server.process.poll() is None, "it waits for the client that stalls"
@@ -238,7 +259,7 @@ def test_disconnected_clients_are_not_computed(slow: Path, tmp_path: Path) -> No
     with serving(tmp_path, slow, "--max-batch", 1) as server:
         socks = [connect(server.port, predict(server.port, 1000)) for _ in range(40)]
         stays = connect(server.port, predict(server.port, 7))
-        time.sleep(0.1)
+        wait_until_read(server.port)
         for sock in socks:
             sock.close()
         assert read_reply(stays).json()["predictions"][0]["steps"] == 7
