@@ -21,9 +21,7 @@ from typer.testing import CliRunner
 
 from gatewise.cli import app
 
-PAGES = [
-    page for name in ("bulk", "data", "exchange", "scale", "series") if (page := ROOT / "docs" / f"{name}.md").exists()
-]
+PAGES = [ROOT / "docs" / f"{name}.md" for name in ("bulk", "data", "exchange", "scale", "series")]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks that use these packages, which the tests do not require, run where they are installed.
 OPTIONAL = {
