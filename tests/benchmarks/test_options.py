@@ -73,9 +73,7 @@ def test_an_unknown_case_of_data_parallel_is_refused(
     assert "no case is called 'tutorail'" in capsys.readouterr().err
 
 
-def test_few_labels_take_one_seed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_few_labels_take_one_seed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     words = "--data none.tar.gz --few-labels --seeds 0 1"
     monkeypatch.setattr(sys, "argv", ["python -m benchmarks.accuracy", *words.split()])
     with pytest.raises(SystemExit, match="2"):
