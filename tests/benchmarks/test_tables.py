@@ -60,7 +60,7 @@ def test_the_page_lists_the_cases_that_other_processes_disturbed() -> None:
     assert "`a`" not in page
 
 
-def test_results_that_are_equal_differ_by_0_and_those_that_nobody_compared_by_nothing() -> None:
+def test_a_difference_of_0_is_shown_and_a_missing_one_is_not() -> None:
     measured = full()
     contenders = measured["cases"]["step_tutorial_2"]["contenders"]  # type: ignore[index]
     for name, difference in (("gatewise", 0.0), ("keras", 0.0)):

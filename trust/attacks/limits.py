@@ -230,7 +230,7 @@ def _end_with_memory(folder: Path, extra: int) -> tuple[int, str]:
 
 def _little_memory(rng: Rng, folder: Path) -> str | None:
     code, message = _end_with_memory(folder, int(rng.integers(24 * MIB)))
-    aborted = code == -signal.SIGABRT and "memory allocation of" in message  # the words of Rust
+    aborted = code == -signal.SIGABRT and "memory allocation of" in message  # by the tokenizers library
     return None if code == DONE or (code, message) == (REFUSED, "memory") or aborted else f"exit code {code}: {message}"
 
 
@@ -293,8 +293,8 @@ READ_ONLY = Attack(
 )
 LITTLE_MEMORY = Attack(
     "little-memory",
-    "With too little memory, loading and predicting give the right result or a MemoryError. The tokenizers library, "
-    "which is written in Rust, ends the process where it gets none.",
+    "With too little memory, loading and predicting give the right result or a MemoryError, or the tokenizers library "
+    "aborts the process with a message.",
     "a limit on the memory (RLIMIT_DATA) of 0 to 24 MiB above what the process has",
     10,
     2_000,

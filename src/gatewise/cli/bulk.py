@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gatewise.cli.output import check_free
+from gatewise.cli.output import check_overwrite
 from gatewise.cli.output_rows import OutputRows
 from gatewise.cli.predictions import PredictionColumns
 from gatewise.data.rows import RowReader, TableRow
@@ -128,7 +128,7 @@ class BulkPrediction:
                 raise InputError("stdin cannot be resumed: give a file, or --overwrite")
             check_identity(self.part, before.get("identity", {}), self.identity)
             self.overwrite = before.get("overwrite", False)
-        check_free(self.out, self.overwrite)
+        check_overwrite(self.out, self.overwrite)
         if not self.resume and not self.overwrite and (self.part.exists() or self.state.exists()):
             raise InputError(
                 f"{quote(self.part, 200)}: an unfinished run; --resume continues it, --overwrite starts again"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.arguments import is_file_name
 from gatewise.cli.inputs import NO_SERIES_ON_STDIN
-from gatewise.cli.output import check_free
+from gatewise.cli.output import check_overwrite
 from gatewise.errors import DataError, InputError, counted, quote
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def predict_series(
     if len(inputs) != 1 or not os.path.isfile(inputs[0]):
         raise InputError("the model classifies series: give one file, such as .ts, .npz or .csv")
     if out is not None and new:
-        check_free(out, False)
+        check_overwrite(out, False)
         for path in part_files(Path(out)):
             if path.exists():
                 raise InputError(f"{quote(path, 200)}: an unfinished run; --overwrite starts again")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gatewise.cli.arguments import JsonOption, ModelArgument, open_model, option
-from gatewise.cli.output import check_free, print_json
+from gatewise.cli.output import check_overwrite, print_json
 from gatewise.errors import InputError, quote
 
 
@@ -29,7 +29,7 @@ def export(
 
     if not out.endswith(".onnx"):
         raise InputError(f"-o must be a file name that ends in .onnx, not {quote(out)}")
-    check_free(out, overwrite)
+    check_overwrite(out, overwrite)
     report = open_model(model).to_onnx(out)
     if as_json:
         print_json({"model": model, **asdict(report)})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gatewise.cli.arguments import JsonOption, argument, option
-from gatewise.cli.output import check_free, check_model_folder, print_json
+from gatewise.cli.output import check_model_folder, check_overwrite, print_json
 from gatewise.errors import InputError, counted, printable, quote
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _check_outputs(file: str, out: str | None, save: str | None, overwrite: bool
     if out is not None and os.path.isdir(out):
         raise InputError(f"--out {quote(out, 200)}: is a folder")
     if out is not None:
-        check_free(out, overwrite, "--out")
+        check_overwrite(out, overwrite, "--out")
     if save is not None:
         check_model_folder(save, overwrite, "--save")
 

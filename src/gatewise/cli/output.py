@@ -61,19 +61,20 @@ def layer_table(arch: Architecture, linear_model: LinearModel | None = None) -> 
     return table
 
 
-def check_free(path: str | Path, overwrite: bool, option: str = "") -> None:
+def check_overwrite(path: str | Path, overwrite: bool, option: str = "") -> None:
     """Raise InputError where `path` exists and is not to be replaced."""
     if os.path.lexists(path) and not overwrite:
-        raise InputError(f"{option}{' ' * bool(option)}{quote(path, 200)}: exists already; --overwrite replaces it")
+        where = f"{option} {quote(path, 200)}".strip()
+        raise InputError(f"{where}: exists already; --overwrite replaces it")
 
 
 def check_model_folder(path: str, overwrite: bool, option: str = "") -> None:
-    """As `check_free`, of a model folder: it may be empty. Raises ModelFileError as `storage.check_target`."""
+    """As `check_overwrite`, of a model folder: it may be empty. Raises ModelFileError as `storage.check_target`."""
     from gatewise.storage import check_target
 
     target = check_target(path)
     if not target.is_dir() or any(target.iterdir()):
-        check_free(path, overwrite, option)
+        check_overwrite(path, overwrite, option)
 
 
 def check_ending(option: str, path: str | None, ending: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -53,11 +52,10 @@ def test_the_first_key_on_a_slider_moves_it_to_its_value(visit: Visit) -> None:
 
 SLOW_FETCH = """
     const real = fetch.bind(globalThis);
-    globalThis.counted = { now: 0, most: 0, failed: 0, longest: 0 };
+    globalThis.counted = { now: 0, most: 0, failed: 0 };
     globalThis.fetch = async (path, options) => {
         const prediction = options?.body && JSON.parse(options.body).include.includes("prediction");
         if (!prediction) return real(path, options);
-        const start = performance.now();
         counted.most = Math.max(counted.most, ++counted.now);
         try {
             await new Promise(done => setTimeout(done, 120));
@@ -68,7 +66,6 @@ SLOW_FETCH = """
             throw error;
         } finally {
             counted.now -= 1;
-            counted.longest = Math.max(counted.longest, performance.now() - start);
         }
     };
 """
@@ -86,16 +83,12 @@ def test_fast_typing_paints_predictions_one_request_at_a_time(visit: Visit) -> N
     page.focus("#text")
     page.keyboard.press("End")
     typed = " never bored, not a bad film"
-    start = time.monotonic()
     page.keyboard.type(typed, delay=60)
-    took = 1000 * (time.monotonic() - start)
     watched.settle()
     painted = page.evaluate("() => [...new Set(painted)]")
-    counted = page.evaluate("() => counted")
-    longest = counted.pop("longest")
-    assert counted == {"now": 0, "most": 1, "failed": 0}
+    assert page.evaluate("() => counted") == {"now": 0, "most": 1, "failed": 0}
     assert "I was" + typed in painted
-    assert len(painted) >= took / longest / 2, painted
+    assert len(painted) >= len(typed) / 5, painted
     assert painted == sorted(painted, key=len), "an old answer after a newer one"
 
 
