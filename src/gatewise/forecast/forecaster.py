@@ -40,8 +40,8 @@ _DIRECT_STEPS = 12  # predicted at once without a season
 class Forecaster:
     """Forecasts one or several series.
 
-    horizon: the values that are forecast. season: the period; None: detected from the autocorrelation, 1: none. recipe,
-    seed, changes: of the LSTM, as in `gatewise.train`; by default `gatewise.forecast.recipe.RECIPE`.
+    horizon: the values that are forecast. season: the period; None: detected, 1: none. recipe, seed, changes: of the
+    LSTM, as in `gatewise.train`; by default `gatewise.forecast.recipe.RECIPE`.
 
     `fit` holds out the last windows of each series: up to 24 origins, from each of which the horizon is forecast by
     members that were fitted before the first of them. These windows give the weights of the members, the errors in
