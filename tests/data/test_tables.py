@@ -123,7 +123,7 @@ CSV = {
         b"text,label\nx,a\n\xe9t\xe9,b\n",
         ":3: not valid UTF-8: byte 0xE9; convert the file, for example: iconv -f latin1 -t utf-8",
     ),
-    "UTF-16": (GOOD.encode("utf-16"), "this is UTF-16, not text in UTF-8"),
+    "UTF-16": (GOOD.encode("utf-16"), "not text in UTF-8; convert the file, for example: iconv -f utf-16"),
     "gzip": (gzip.compress(GOOD.encode()), "this is gzip"),
     "Parquet": (b"PAR1\x15\x04", "this is Parquet"),
     "xlsx": (b"PK\x03\x04", "this is a zip or Excel file"),

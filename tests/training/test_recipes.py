@@ -46,7 +46,7 @@ def classifier() -> Model:
         ("tutorial", {"direction_loss": 0.5}, {}, "direction_loss is for two directions"),
         ("tutorial", {"tokenization": "auto"}, {}, "tokenization is for encoding 'tokens'"),
         ("fast", {"validation_fraction": 0.3}, {"validation": True}, "validation_fraction cuts .* are given"),
-        ("fast", {"validation_by": "row"}, {"validation": True}, "validation_by cuts .* are given"),
+        ("fast", {"validation_by": "row"}, {"validation": True}, r"validation_by \(split\) cuts .* are given"),
         ("series", {"folds": 3}, {"validation": True}, "folds cuts .* are given"),
     ],
 )
@@ -98,7 +98,7 @@ def test_groups_with_validation_data_are_refused_for_texts() -> None:
 
 def test_training_checks_its_settings() -> None:
     data, held = made_reviews(60, 3), made_reviews(20, 4)
-    with pytest.raises(InputError, match="validation_by cuts"):
+    with pytest.raises(InputError, match=r"validation_by \(split\) cuts"):
         train(data, validation=held, split="row")
     with pytest.raises(InputError, match="probe_l2"):
         train(data, probe_l2=3.0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatewise.data.bad_rows import BadRow, BadRowList
-from gatewise.data.streams import NOT_UTF_8, STDIN
+from gatewise.data.streams import CONVERT, NOT_UTF_8, STDIN
 from gatewise.data.tables import Table, is_table, open_table
 from gatewise.data.text_lines import open_lines
 from gatewise.data.times import Time, parse_time
@@ -199,7 +199,7 @@ class RowReader:
             places += ["…"] * (self.n_bad > _SHOWN)
             more = f" ({counted(self.n_bad, 'bad row')}: {'lines ' * one}{', '.join(places)})"
         if first.reason.startswith(NOT_UTF_8):
-            more += "; convert the file, for example: iconv -f latin1 -t utf-8 OLD > NEW"
+            more += f"; {CONVERT.format('latin1')}"
         return DataError(f"{first.file}:{first.line}: {first.reason}{more}")
 
     def _skip(self) -> bool:

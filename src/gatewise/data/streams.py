@@ -19,6 +19,7 @@ from gatewise.errors import DataError, MissingExtra, quote
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 STDIN = "-"
 NOT_UTF_8 = "not valid UTF-8"
+CONVERT = "convert the file, for example: iconv -f {} -t utf-8 OLD > NEW"
 _SIGNATURES = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"ARROW1": "Arrow", b"PK\x03\x04": "a zip or Excel file"}
 _SIGNATURES |= {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x28\xb5\x2f\xfd": "zstd"}
 _MAX_LINE = 64 << 20  # bytes
@@ -79,6 +80,7 @@ class Stream:
             if start.startswith(signature):
                 ending = {"gzip": ".gz", "zstd": ".zst", "Parquet": ".parquet", "Arrow": ".arrow"}.get(name)
                 hint = f"; its name should end in {ending}" if ending else ""
+                hint = f"; {CONVERT.format('utf-16')}" if name == "UTF-16" else hint
                 raise DataError(f"{self.where}: this is {name}, not text in UTF-8{hint}")
         if start.startswith(codecs.BOM_UTF8):
             self.raw.read(len(codecs.BOM_UTF8))

@@ -413,7 +413,7 @@ def check_settings(
         for name in fields if nothing_reads else ():
             value = getattr(recipe, name)
             if value and value != getattr(named, name):  # what is off needs no reader
-                raise InputError(f"{name} {why}")
+                raise InputError(f"{name}{' (split)' if name == 'validation_by' else ''} {why}")
 
 
 def check_groups(groups: bool, validation: bool, kind: str, recipe: Recipe) -> None:
