@@ -1,18 +1,25 @@
-"""Throughput of the servers in interleaved rounds, then the latency of gatewise at 70% of its maximum rate."""
+"""Throughput of the servers in interleaved rounds, then the latency of gatewise at 70% of its maximum rate. Before the
+first round, the responses of each server are compared with the offline predictions.
+"""
 
 from __future__ import annotations
 
+import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import uvloop
 
 from benchmarks.interleave import ratio
 from benchmarks.serving.client import closed, open_, request_of
 from benchmarks.serving.servers import Server, gatewise, onnx
 from benchmarks.worker_process import ContenderUnavailable
+from gatewise.model.model import Model, load
 
+_CHECKED = 100  # responses of each server that are compared
+_TOLERANCE = 1e-4  # of a probability
 _WARMUP = 300  # requests before a round that do not count
 
 
@@ -21,6 +28,11 @@ def run(model: Path, texts: Sequence[str], count: int, clients: int, rounds: int
     servers: list[Server] = []
     try:
         _start(model, servers)
+        offline = load(model)
+        for server in servers:
+            requests = [request_of(server.port, {"text": text}) for text in texts[:_CHECKED]]
+            found = uvloop.run(closed(server.port, requests, clients, keep=True))
+            check(server.name, offline, texts[:_CHECKED], found.answers)
         rates: dict[str, list[float]] = {server.name: [] for server in servers}
         for number in range(rounds):
             for server in servers[:: 1 if number % 2 == 0 else -1]:
@@ -45,6 +57,19 @@ def run(model: Path, texts: Sequence[str], count: int, clients: int, rounds: int
     finally:
         for server in servers:
             server.stop()
+
+
+def check(name: str, model: Model, texts: Sequence[str], answers: Mapping[int, bytes]) -> None:
+    """Raise RuntimeError, which begins with `name`, unless the responses, by the index of their text, have the
+    probabilities of the model.
+    """
+    if set(answers) != set(range(len(texts))):
+        raise RuntimeError(f"{name}: {len(answers)} responses for {len(texts)} texts")
+    predictions = [json.loads(answers[n])["predictions"][0]["probabilities"] for n in range(len(texts))]
+    found = np.array([[one[label] for label in model.classes] for one in predictions])
+    worst = float(np.abs(found - model.predict_proba(texts)).max())
+    if not worst <= _TOLERANCE:
+        raise RuntimeError(f"{name}: a probability differs by {worst:.1e} from the offline prediction")
 
 
 def _start(model: Path, servers: list[Server]) -> None:

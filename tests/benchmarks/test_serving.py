@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import gatewise as gw
+
 pytest.importorskip("fastapi")
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,3 +31,16 @@ def test_it_runs(words: list[str], keys: set[str], tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert keys <= set(json.loads(found.read_text()))
+
+
+def test_a_wrong_response_is_found_before_anything_is_timed() -> None:
+    from benchmarks.serving.load import check
+
+    model, texts = gw.load(), ["A warm film.", "A dull film."]
+    probabilities = [dict(zip(model.classes, map(float, row), strict=True)) for row in model.predict_proba(texts)]
+    answers = {n: json.dumps({"predictions": [{"probabilities": one}]}).encode() for n, one in enumerate(probabilities)}
+    check("server", model, texts, answers)
+    with pytest.raises(RuntimeError, match=r"server: a probability differs by 0?[0-9.e-]+"):
+        check("server", model, texts, {0: answers[1], 1: answers[0]})
+    with pytest.raises(RuntimeError, match="server: 1 responses for 2 texts"):
+        check("server", model, texts, {0: answers[0]})
