@@ -160,3 +160,12 @@ def test_series_and_imbalance_in_training() -> None:
     assert [line.split(" rows")[0] for line in found][:1] == ["class 'True' has 4"]
     assert found[1].startswith("the network reads the last 9 of up to 11 steps in ")
     assert found[1].split(" (")[0].endswith("of 84 series")
+
+
+def test_rows_of_validation_data_do_not_count_for_the_imbalance() -> None:
+    data = made_reviews(200, 3)
+    first, second = (np.flatnonzero(data.labels == label) for label in (0, 1))
+    training = data.take(np.concatenate([first[:63], second[:3]]))
+    validation = data.take(np.concatenate([first[63:73], second[3:43]]))
+    (found,) = messages(training, validation=validation)
+    assert "has 3 rows and there are 63 rows of" in found

@@ -29,7 +29,7 @@ def warn_about_data(training_data: TrainingData, given: Labelled, rows: NDArray[
     without rows of weight 0; rows (n,): where each stood in what the user gave.
     """
     data, recipe = training_data.data, training_data.recipe
-    found = [few_rows(given), different_labels(given, rows), imbalance(data) if training_data.weights is None else ""]
+    found = [few_rows(given), different_labels(given, rows), imbalance(given) if training_data.weights is None else ""]
     lengths = [len(sequence) for sequence in training_data.full_sequences]
     cut = describe_truncation(lengths, training_data.architecture)
     if cut:
