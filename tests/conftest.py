@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ def _file(name: str) -> Path:
         pytest.skip(f"{name} is not in ../shared/data")
     return path
 
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 # Also where the tests run in the background or under nohup, whose processes ignore these signals: a program that was
 # started so keeps ignoring them.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import feather, parquet
 
@@ -335,7 +335,6 @@ def test_a_long_record_of_a_json_list_is_searched_a_few_times(tmp_path: Path, mo
     assert sum(searched) < 4 * len(content)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.text('a]}[{"\\,\n é')), max_size=5), st.integers(0, 3))
 def test_a_json_list_is_split_at_its_objects(records: list[dict[str, str]], indent: int) -> None:
     content = json.dumps([{"first": 0}, *records], indent=indent or None, ensure_ascii=bool(indent % 2))

@@ -41,7 +41,7 @@ def test_suite(make: Maker, check: str) -> None:
 
 
 @pytest.mark.parametrize("make", _kernels()[1:])
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     seed=st.integers(0, 2**31),
     batch=st.integers(1, 9),

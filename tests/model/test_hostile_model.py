@@ -134,7 +134,7 @@ def changed(raw: bytes, data: st.DataObject) -> bytes:
     return json.dumps(tree).encode()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_value_anywhere_in_the_json_files(files: dict[str, bytes], tmp_path: Path, data: st.DataObject) -> None:
     """The model loads and predicts, or is refused with our error. No other exception, whatever stands there."""
@@ -146,7 +146,7 @@ def test_any_value_anywhere_in_the_json_files(files: dict[str, bytes], tmp_path:
     assert len(model.predict_proba(WORDS)) == 2
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_value_in_a_pretrained_model(tmp_path: Path, data: st.DataObject) -> None:
     encoding = TokenEncoding.fit(WORDS, min_count=1)

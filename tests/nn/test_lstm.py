@@ -86,7 +86,7 @@ def states_of(module: Any, batch: int, dtype: torch.dtype) -> tuple[Tensor, Tens
     return torch.randn(shape, dtype=dtype), torch.randn(shape, dtype=dtype)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(**shapes, time=st.integers(1, 20), batch_first=st.booleans())
 def test_padded(
     seed: int,
@@ -107,7 +107,7 @@ def test_padded(
     same(ours, theirs, x, states_of(ours, batch, dtype) if given_states else None, TOLERANCE[dtype])
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(**shapes, enforce_sorted=st.booleans(), data=st.data())
 def test_packed(
     seed: int,

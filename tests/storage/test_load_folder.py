@@ -86,7 +86,7 @@ def test_truncated_at_every_length(folder: Path, name: str) -> None:
     refused(folder, name)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_mutated_bytes_are_refused_or_the_same(folder: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([*small_files(), MANIFEST]))
@@ -105,7 +105,7 @@ def test_mutated_bytes_are_refused_or_the_same(folder: Path, data: st.DataObject
         (folder / name).write_bytes(whole)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

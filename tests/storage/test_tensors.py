@@ -182,7 +182,7 @@ def test_bombs_cost_nothing() -> None:
     refused(assemble(wraps, b""), "the offsets of tensor 'w' are wrong", expected={"w": ((2**31, 2**31), "float32")})
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(data=st.data())
 def test_mutated_bytes_load_as_expected_or_are_refused(data: st.DataObject) -> None:
     """Without a manifest the values may differ; names, shapes and dtypes may not, and nothing else may be raised."""
@@ -199,7 +199,7 @@ def test_mutated_bytes_load_as_expected_or_are_refused(data: st.DataObject) -> N
         assert all(np.isfinite(t).all() for t in tensors.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused(raw: bytes) -> None:
     refused(raw)
