@@ -83,6 +83,12 @@ def test_a_season_is_found_in_noise(length: int) -> None:
         assert detect_season([(np.arange(length) % 30 == 0) + rng.normal(0, 0.1, size=length)]) == 30
 
 
+def test_a_long_season_is_found_in_noise() -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        assert detect_season([np.sin(2 * np.pi * np.arange(6000) / 168) + rng.normal(0, 0.5, size=6000)]) == 168
+
+
 def test_series_without_a_season_have_none() -> None:
     rng = np.random.default_rng(0)
     walks = [detect_season([rng.normal(size=length).cumsum()]) for length in (20, 60, 240) for _ in range(40)]

@@ -79,8 +79,9 @@ class Stream:
         for signature, name in _SIGNATURES.items():
             if start.startswith(signature):
                 ending = {"gzip": ".gz", "zstd": ".zst", "Parquet": ".parquet", "Arrow": ".arrow"}.get(name)
-                hint = f"; its name should end in {ending}" if ending else ""
-                hint = f"; {CONVERT.format('utf-16')}" if name == "UTF-16" else hint
+                advice = f"its name should end in {ending}" if ending else ""
+                advice = CONVERT.format("utf-16") if name == "UTF-16" else advice
+                hint = f"; {advice}" if advice else ""
                 raise DataError(f"{self.where}: this is {name}, not text in UTF-8{hint}")
         if start.startswith(codecs.BOM_UTF8):
             self.raw.read(len(codecs.BOM_UTF8))

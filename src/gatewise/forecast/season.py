@@ -1,6 +1,8 @@
-"""The period of the season, from autocorrelations and from how well a pattern of this period repeats."""
+"""The period of the season, from autocorrelations and the variance that a repeated cycle explains."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,19 +12,19 @@ MAX_PERIOD = 400
 _LEAST_AUTOCORRELATION = 0.2
 _LEAST_EXPLAINED = 0.2
 _NEAR = 0.7  # of the highest peak: the first such peak counts, higher ones may be at its multiples
-_MOVED = 2  # lags by which noise moves a peak
 
 
 def detect_season(series: list[Array]) -> int:
     """The period common to the series (n,), 1 if there is none.
 
-    A peak is found in each of two autocorrelations, averaged over the series: of the values without their straight
-    line, which noise hardly changes, and of the first differences, which a changing level hardly changes. Peaks count
-    after the first autocorrelation of at most 0, if they are above 0.2 and above two standard errors of noise; the
-    first of at least 70% of the highest is taken.
+    Two autocorrelations are averaged over the series. That of the values without their linear trend finds a season in
+    noise. That of the first differences finds one in values whose level changes. A peak is the largest of the positive
+    autocorrelations between two that are at most 0, if it is above 0.2 and above two standard errors of noise. In each,
+    the first peak of at least 70% of the highest is taken.
 
-    Of the periods at most 2 from these peaks, the one is taken whose pattern repeats best: each cycle is predicted by
-    the mean of the other cycles. It is a season if this explains at least a fifth of the variance.
+    The candidates are the periods within 2 lags or 5% of these peaks, since noise moves a peak. Each cycle is predicted
+    by the mean of the other cycles. The period whose predictions explain most of the variance is taken, if they explain
+    at least a fifth.
     """
     top = min(min(len(one) // 3 for one in series), MAX_PERIOD)
     scaled = [one / np.abs(one).max() for one in series if np.ptp(one) > 0]
@@ -30,16 +32,16 @@ def detect_season(series: list[Array]) -> int:
         return 1
     least = max(_LEAST_AUTOCORRELATION, 2 / float(np.sqrt(sum(map(len, scaled)))))
     peaks = (
-        _peak([_autocorrelation(_without_line(one), top) for one in scaled], least),
+        _peak([_autocorrelation(_without_trend(one), top) for one in scaled], least),
         _peak([_autocorrelation(np.diff(one), top) for one in scaled], least),
     )
-    periods = [k for peak in peaks if peak for k in range(max(peak - _MOVED, 2), min(peak + _MOVED, top) + 1)]
+    periods = [k for peak in peaks if peak for k in range(2, top + 1) if abs(k - peak) <= max(2, peak / 20)]
     explained = {k: float(np.mean([_explained(one, k) for one in scaled])) for k in periods}
     best = max(periods, key=explained.__getitem__, default=1)
     return best if explained.get(best, 0.0) >= _LEAST_EXPLAINED else 1
 
 
-def _without_line(one: Array) -> Array:
+def _without_trend(one: Array) -> Array:
     steps = np.arange(len(one)) - (len(one) - 1) / 2
     slope = float(steps @ one) / float(steps @ steps)
     return np.asarray(one - one.mean() - slope * steps)
@@ -55,9 +57,11 @@ def _autocorrelation(one: Array, top: int) -> Array:
 def _peak(autocorrelations: list[Array], least: float) -> int:
     """The lag of the first high peak of the mean autocorrelation (top - 1,); 0 if there is none."""
     r = np.mean(autocorrelations, axis=0)  # r[k - 1] at lag k
-    # Over a period the autocorrelation has the mean 0. Before its first fall to 0, noise makes peaks of a long period.
-    fallen = np.minimum.accumulate(r) <= 0
-    peaks = [k for k in range(2, len(r)) if fallen[k - 1] and r[k - 1] >= max(r[k - 2], r[k], least)]
+    # Noise makes many local maxima beside one of a long period. Over a period the autocorrelation has the mean 0, so
+    # that it falls to 0 or below between two peaks.
+    falls = [*np.flatnonzero(r <= 0).tolist(), len(r)]
+    lags = [a + 2 + int(r[a + 1 : b].argmax()) for a, b in pairwise(falls) if b > a + 1]
+    peaks = [k for k in lags if k < len(r) and r[k - 1] >= least]  # at the last lag it may still rise
     highest = max((float(r[k - 1]) for k in peaks), default=0.0)
     return next((k for k in peaks if r[k - 1] >= _NEAR * highest), 0)
 

@@ -36,7 +36,6 @@ TEXT_FIELDS = (
 )
 SERIES_FIELDS = ("folds", "max_time_steps", "convolution_features")
 NGRAM_FIELDS = ("ngram_min_df", "ngram_scaling", "ngram_l2", "max_ngrams")
-VALIDATION_FIELDS = ("validation_fraction", "validation_by", "folds")
 STUDENT_FIELDS = ("student_weight", "teacher", "max_pseudo_labels")
 FEW_SHOT_ROWS = 2_000  # labelled rows below which `few-shot` is the default with a pretrained model
 
@@ -390,6 +389,7 @@ def check_settings(
     added = mapped and pretrained is not None and pretrained.model is not None and pretrained.model.ngrams is not None
     tfidf, stacking = recipe.ngram_scaling == "tfidf", recipe.teacher == "stacking"
     probe, lsa, scaling = ("probe_l2",), ("lsa_components",), ("ngram_scaling",)
+    cuts = "cuts the validation part from the data, and validation data are given"
     unread: list[tuple[bool, tuple[str, ...], str]] = [
         (kind == "series", TEXT_FIELDS, "is for texts, and these are series"),
         (kind == "text", SERIES_FIELDS, "is for series, and these are texts"),
@@ -406,14 +406,15 @@ def check_settings(
         (stacking and not recipe.uses_lsa, ("teacher",), "'stacking' needs n-grams and lsa_components"),
         (tfidf and unlabelled, scaling, "'tfidf' is for training without unlabelled texts"),
         (tfidf and added, scaling, "'tfidf' cannot be added to the n-gram model of the pretrained classifier"),
-        (validation, VALIDATION_FIELDS, "cuts the validation part from the data, and validation data are given"),
+        (validation, ("validation_fraction", "folds"), cuts),
+        (validation, ("validation_by",), f"(split) {cuts}"),
     ]
     named = RECIPES.get(recipe.name, recipe)
     for nothing_reads, fields, why in unread:
         for name in fields if nothing_reads else ():
             value = getattr(recipe, name)
             if value and value != getattr(named, name):  # what is off needs no reader
-                raise InputError(f"{name}{' (split)' if name == 'validation_by' else ''} {why}")
+                raise InputError(f"{name} {why}")
 
 
 def check_groups(groups: bool, validation: bool, kind: str, recipe: Recipe) -> None:
