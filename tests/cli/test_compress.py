@@ -54,6 +54,17 @@ def test_without_data_accuracy_is_not_measured(run: Run, tokens_folder: Path, tm
     assert "compressed" in run("info", tmp_path / "small").stdout
 
 
+def test_shared_embeddings(run: Run, tokens_folder: Path, tmp_path: Path) -> None:
+    size = load(tokens_folder).architecture.vocab_size
+    result = run("compress", tokens_folder, "-o", tmp_path / "small", "--distinct-embeddings", 7)
+    assert ["embeddings", f"{size}", "7"] in [line.split() for line in result.stdout.splitlines()]
+    assert load(tmp_path / "small").architecture.vocab_size == size
+    assert f"int8, distinct embeddings {size} to 7: " in run("info", tmp_path / "small").stdout
+    command = ("compress", tokens_folder, "-o", tmp_path / "other", "--distinct-embeddings", size + 1)
+    assert f"to {size} for this model, got {size + 1}" in refused(run, *command)
+    assert not (tmp_path / "other").exists()
+
+
 def test_data_of_one_class_measure_the_cost(run: Run, keras_model: Model, tmp_path: Path) -> None:
     """The classes are the model's; and for the units of `explain`."""
     table = tmp_path / "one.csv"

@@ -16,6 +16,7 @@ from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.ngrams import Ngrams
+from gatewise.storage import folder_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
 from tests.network.ngram_keys import tokens_of
@@ -95,10 +96,49 @@ def test_words_beyond_the_most_frequent_are_unknown(model: Model) -> None:
     np.testing.assert_array_equal(made.logits([kept]), model.logits([kept]))
 
 
+def test_rare_words_share_the_nearest_embedding(model: Model, data: Labelled, tmp_path: Path) -> None:
+    made = compress(model, "float16", distinct_embeddings=40)
+    before, after = (np.array(one.parameters["embedding.weight"]) for one in (model, made))
+    half = before.astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(after[:40], half[:40])
+    for row in range(40, len(before)):
+        distances = ((before[row] - before[2:40].astype(np.float64)) ** 2).sum(axis=1)
+        np.testing.assert_array_equal(after[row], half[2 + distances.argmin()])
+    assert made.preprocessor is model.preprocessor
+    note = made.metadata.compression
+    assert note is not None
+    assert (note.embeddings_before, note.embeddings_after, note.vocab_after) == (model.architecture.vocab_size, 40, 0)
+    made.save(tmp_path / "m")
+    assert note.bytes_after == sum(file.stat().st_size for file in (tmp_path / "m").iterdir())
+    assert note.bytes_after < folder_size(compress(model, "float16").to_files()) - 2 * 16 * 60
+    found = load(tmp_path / "m")
+    np.testing.assert_array_equal(found.logits(data.inputs), made.logits(data.inputs))
+    assert found.to_files() == made.to_files()
+    assert f"| distinct embeddings | {note.embeddings_before:,} before, 40 after |" in made.card()
+
+
+def test_all_embeddings_may_stay(model: Model, data: Labelled) -> None:
+    same = compress(model, "int8", distinct_embeddings=model.architecture.vocab_size)
+    np.testing.assert_array_equal(same.logits(data.inputs), compress(model, "int8").logits(data.inputs))
+
+
+def test_both_a_smaller_vocabulary_and_shared_embeddings(model: Model) -> None:
+    made = compress(model, "int8", 60, distinct_embeddings=20)
+    assert len(made.parameters["embedding.weight"]) == 60
+    assert len(np.unique(made.parameters["embedding.weight"], axis=0)) == 20
+    with pytest.raises(InputError, match="distinct_embeddings must be 4 to 60 for this model, got 61"):
+        compress(model, "int8", 60, distinct_embeddings=61)
+
+
 def test_what_cannot_be_compressed(model: Model) -> None:
     for count in (2, -1, model.architecture.vocab_size + 1):
         with pytest.raises(InputError, match="vocab_size must be 3 to"):
             compress(model, "int8", count)
+        with pytest.raises(InputError, match="distinct_embeddings must be 8 to 122"):
+            compress(model, "int8", distinct_embeddings=count)
+    for storage in ("float32", {"dense.weight": "float16"}):
+        with pytest.raises(InputError, match="needs embeddings stored as float16 or int8"):
+            compress(model, storage, distinct_embeddings=40)
     with pytest.raises(InputError, match="storage must be"):
         compress(model, "int4")
     with pytest.raises(InputError, match="the data set is empty"):
@@ -108,6 +148,8 @@ def test_what_cannot_be_compressed(model: Model) -> None:
     keras = Model(arch, parameters_of(arch, 3), TextPreprocessor(encoding), ("negative", "positive"))
     with pytest.raises(InputError, match="this model has the encoding 'keras'"):
         compress(keras, "int8", 5)
+    with pytest.raises(InputError, match="distinct_embeddings needs a model with a 'tokens' vocabulary"):
+        compress(keras, "int8", distinct_embeddings=5)
     assert compress(keras, "float16").metadata.compression is not None
 
 

@@ -24,16 +24,20 @@ from gatewise.text import TokenEncoding
 WORDS = ["a film that stays with you", "two hours that never come back"]
 
 
-@pytest.fixture(scope="module", params=["float32", "int8"])
+@pytest.fixture(scope="module", params=["float32", "int8", "shared rows"])
 def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     encoding = TokenEncoding.fit(WORDS, min_count=1)
     arch = Architecture("tokens", vocab_size=encoding.vocab_size, embedding_dim=9, units=2)
     parameters = initial_parameters(arch, np.random.default_rng(5))
+    if request.param == "shared rows":
+        parameters["embedding.weight"][2:] = parameters["embedding.weight"][1]
     path = tmp_path_factory.mktemp("good") / "model"
     Model(arch, parameters, TextPreprocessor(encoding), ("no", "yes"), history='{"epoch": 1}\n').save(
-        path, storage=request.param
+        path, storage=request.param.replace("shared rows", "int8")
     )
-    return dict(load_folder(path).files)
+    files = dict(load_folder(path).files)
+    assert ("distinct_rows" in json.loads(files["config.json"])) == (request.param == "shared rows")
+    return files
 
 
 def with_config(files: dict[str, bytes], change: Callable[[Any], object]) -> dict[str, bytes]:

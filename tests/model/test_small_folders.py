@@ -18,7 +18,7 @@ from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.model.pretrained import PretrainedLM
 from gatewise.network.architecture import Architecture, initial_parameters, language_model_shapes
-from gatewise.storage import MANIFEST, json_bytes, save_folder, storage_table
+from gatewise.storage import MANIFEST, distinct_limits, json_bytes, save_folder, storage_table
 from gatewise.text import KerasEncoding, TokenEncoding
 from gatewise.text.encoding import Encoding
 
@@ -88,6 +88,17 @@ def vocabulary(count: int) -> dict[str, bytes]:
     return files_of(encoding, embedding_dim=1, units=1)
 
 
+def shared_embeddings(count: int) -> dict[str, bytes]:
+    """As many words to each stored embedding as the format allows."""
+    encoding = TokenEncoding.of_words(["", "", *words(count - 2)])
+    arch = Architecture("tokens", vocab_size=count, embedding_dim=320, units=1)
+    weights = initial_parameters(arch, np.random.default_rng(5))
+    weights["embedding.weight"] = weights["embedding.weight"][np.arange(count) % distinct_limits(count)[0]]
+    model = Model(arch, weights, TextPreprocessor(encoding), ("no", "yes"), storage=storage_table(weights, "int8"))
+    assert "distinct_rows" in json.loads(model.to_files()["config.json"])
+    return model.to_files()
+
+
 def keras_vocabulary(count: int) -> dict[str, bytes]:
     encoding = KerasEncoding({word: rank for rank, word in enumerate(words(count), start=1)}, num_words=10**9)
     return files_of(encoding, embedding_dim=1, units=1)
@@ -114,6 +125,7 @@ ANSWERED = {
     "pads, many units": lambda: padded(4_500, 440),
     "pads, many layers": lambda: padded(1_050, 58, 32),
     "words": lambda: vocabulary(45_000),
+    "words that share embeddings": lambda: shared_embeddings(24_000),
     "Keras words": lambda: keras_vocabulary(110_000),
 }
 

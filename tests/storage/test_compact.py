@@ -1,4 +1,4 @@
-"""float16 and int8 storage: error bounds, stable when saved again, invalid content refused."""
+"""float16 and int8 storage, and shared rows: error bounds, stable when saved again, invalid content refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.storage import (
+    check_distinct_rows,
     check_storage,
+    distinct_rows,
     pack,
     storage_table,
     stored_forms,
@@ -41,8 +43,9 @@ def forms_of(found: Tensors) -> dict[str, Any]:
 
 
 def through_a_file(found: Tensors, table: dict[str, str]) -> Tensors:
-    raw = tensors_to_bytes(pack(found, table))
-    return unpack(tensors_from_bytes(raw, stored_forms(forms_of(found), table)), table)
+    stored = pack(found, table)
+    forms = stored_forms(forms_of(found), table, distinct_rows(stored))
+    return unpack(tensors_from_bytes(tensors_to_bytes(stored), forms), table)
 
 
 def test_one_word_means_the_large_tensors() -> None:
@@ -154,3 +157,96 @@ def test_the_largest_scale_gives_finite_numbers() -> None:
     stored = {"w": np.array([[-128, 127]], np.int8), "w.scale": np.array([2.65e36], np.float32)}
     with np.errstate(over="raise"):
         assert np.isfinite(unpack(stored, {"w": "int8"})["w"]).all()
+
+
+def shared(rows: int = 60, distinct: int = 7) -> np.ndarray:
+    """(rows, 9), of which `distinct` differ, in no order."""
+    rng = np.random.default_rng(8)
+    places = rng.permutation(np.arange(rows) % distinct)
+    found: np.ndarray = rng.normal(size=(distinct, 9)).astype(np.float32)[places]
+    return found
+
+
+@pytest.mark.parametrize("word", ["float16", "int8"])
+def test_equal_rows_are_stored_once(word: str) -> None:
+    before, table = {"w": shared()}, {"w": word}
+    stored = pack(before, table)
+    assert distinct_rows(stored) == {"w": 7}
+    assert (stored["w"].shape, stored["w.rows"].dtype, stored["w.rows"].shape) == ((7, 9), np.uint16, (60,))
+    assert len(tensors_to_bytes(stored)) < len(tensors_to_bytes(pack({"w": np.arange(540.0).reshape(60, 9)}, table)))
+    after = through_a_file(before, table)
+    single = {"w": np.unique(before["w"], axis=0)}  # without repetition, so nothing is shared
+    expected = through_a_file(single, table)["w"]
+    for row, found in zip(before["w"], after["w"], strict=True):
+        np.testing.assert_array_equal(found, expected[(single["w"] == row).all(axis=1)][0])
+    again = pack(after, table)
+    assert stored.keys() == again.keys()
+    assert all(np.array_equal(stored[name], again[name]) for name in stored)
+
+
+def test_rows_that_become_equal_are_stored_once() -> None:
+    """Rows that differ by less than the file can hold. A loaded model has equal rows, and must give the same file."""
+    rows = shared()
+    size = np.abs(rows)
+    change = np.where(size < size.max(axis=1, keepdims=True), 1e-5 * shared(distinct=60), 0)  # the scale stays
+    near = (rows * (1 + change)).astype(np.float32)
+    assert len(np.unique(near, axis=0)) > 7
+    stored = pack({"w": near}, {"w": "int8"})
+    assert distinct_rows(stored)["w"] < len(np.unique(near, axis=0))
+    again = pack(unpack(stored, {"w": "int8"}), {"w": "int8"})
+    assert all(np.array_equal(stored[name], again[name]) for name in stored)
+
+
+def test_rows_are_shared_only_where_that_is_smaller() -> None:
+    table = {"w": "int8"}
+    for rows, distinct, is_shared in ((60, 60, False), (60, 52, False), (60, 45, True), (60, 3, False), (60, 4, True)):
+        assert ("w.rows" in pack({"w": shared(rows, distinct)}, table)) == is_shared, (rows, distinct)
+    assert "w.rows" not in pack({"w": shared()}, {})
+    many = np.zeros((2**17, 8), np.float32)
+    many[:, 0], many[:, 1] = np.divmod(np.arange(2**17), 256)  # all different, more than a uint16 can number
+    assert "w.rows" not in pack({"w": np.concatenate([many, many])}, {"w": "float16"})
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ([], "must map tensor names to numbers"),
+        ({"bias": 3}, "'bias' is not a matrix that storage lists"),
+        ({"other": 3}, "'other' is not a matrix that storage lists"),
+        ({"plain": 3}, "'plain' is not a matrix that storage lists"),
+        ({"w": 0}, "must be 4 to 60, not '0'"),
+        ({"w": 3}, "not '3'"),  # a file of 3 rows must not become more than 48
+        ({"w": 61}, "not '61'"),
+        ({"w": True}, "not 'True'"),
+        ({"w": 7.0}, "not '7.0'"),
+        ({"w": "7"}, "not '7'"),
+        ({"large": 2**16 + 1}, "must be 62,500 to 65,536, not '65537'"),
+        ({"large": 10**30}, "not '1000"),
+    ],
+)
+def test_an_invalid_number_of_rows_is_refused(counts: Any, message: str) -> None:
+    forms = {"w": ((60, 9), "float32"), "bias": ((60,), "float32"), "plain": ((60, 9), "float32")}
+    forms["large"] = ((10**6, 9), "float32")
+    with pytest.raises(InputError, match=message):
+        check_distinct_rows(counts, forms, dict.fromkeys(["w", "bias", "large"], "int8"))
+
+
+def test_rows_that_are_not_what_the_configuration_says() -> None:
+    table, forms = {"w": "int8"}, {"w": ((60, 9), "float32")}
+    good = pack({"w": shared()}, table)
+
+    def refused_rows(stored: Tensors, message: str) -> None:
+        with pytest.raises(ModelFileError, match=message):
+            unpack(tensors_from_bytes(tensors_to_bytes(stored), stored_forms(forms, table, {"w": 7})), table)
+
+    rows = good["w.rows"]
+    for bad in (7, 2**16 - 1):
+        refused_rows(
+            {**good, "w.rows": np.where(rows == 3, bad, rows).astype(np.uint16)}, "numbers a row that does not"
+        )
+    refused_rows({**good, "w.rows": rows.astype(np.int32)}, "'w.rows' is 'I32'")
+    refused_rows({**good, "w.rows": rows[:59]}, "'w.rows' has shape")
+    refused_rows({**good, "w": good["w"][:6]}, "'w' has shape")
+    refused_rows({name: array for name, array in good.items() if name != "w.rows"}, "'w.rows' is missing")
+    with pytest.raises(ModelFileError, match=r"'w\.rows' is not part"):
+        tensors_from_bytes(tensors_to_bytes(good), stored_forms({"w": ((7, 9), "float32")}, table))

@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,15 @@ def models() -> list[tuple[Files, list[Any]]]:
         (random_model(3, classes=4, task="multilabel", thresholds=(0.5, 0.4, 0.3, 0.2), layers=2), "float16"),
         (random_model(4, inputs="channels", linear="convolutions", classes=3), None),
         (random_model(5, inputs="channels", mask=True, bidirectional=True), None),
+        (_with_shared_embeddings(random_model(6)), "int8"),
     ]
     return [(_files(partial(model.save, storage=storage)), random_inputs(model, 3)) for model, storage in made]
+
+
+def _with_shared_embeddings(model: Model) -> Model:
+    weight = np.array(model.parameters["embedding.weight"])
+    weight[9:] = weight[2]
+    return replace(model, parameters={**model.parameters, "embedding.weight": weight})
 
 
 @cache

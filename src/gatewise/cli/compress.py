@@ -31,6 +31,14 @@ def compress(
             "Vocabulary size, padding and unknown included; rare words become unknown.  [default: all]",
         ),
     ] = None,
+    distinct_embeddings: Annotated[
+        int | None,
+        option(
+            "--distinct-embeddings",
+            "N",
+            "Embeddings to keep, padding and unknown included; rare words take the nearest one.  [default: all]",
+        ),
+    ] = None,
     max_ngrams: Annotated[
         int | None, option("--max-ngrams", "N", "Keep the N n-grams with the largest weights.  [default: all]")
     ] = None,
@@ -40,11 +48,13 @@ def compress(
     label: LabelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compress a model: quantise weights, prune the vocabulary and n-grams. Reports sizes and, with --data, accuracy.
+    """Compress a model: quantise weights, share embeddings, prune the vocabulary and n-grams.
+
+    Reports sizes and, with --data, accuracy.
 
     \b
     gatewise compress models/imdb-fast -o models/small
-    gatewise compress models/imdb-fast -o models/small --vocab-size 20000 --data aclImdb_v1.tar.gz
+    gatewise compress models/imdb-fast -o models/small --distinct-embeddings 8000 --data aclImdb_v1.tar.gz
     """
     from dataclasses import asdict
 
@@ -59,7 +69,7 @@ def compress(
         if original.metadata.fingerprint and labelled.fingerprint() == original.metadata.fingerprint:
             print("gatewise: warning: the model was trained on this data", file=sys.stderr)
         print(f"gatewise: evaluating on {counted(len(labelled), 'example')} before and after", file=sys.stderr)
-    small = run(original, storage, vocab_size, labelled, max_ngrams)
+    small = run(original, storage, vocab_size, labelled, max_ngrams, distinct_embeddings)
     small.save(out)
     report = small.metadata.compression
     assert report is not None
@@ -79,6 +89,8 @@ def _rows(report: Any) -> list[tuple[str, str, str]]:
     rows = [("", "before", "after"), ("bytes", f"{report.bytes_before:,}", f"{report.bytes_after:,}")]
     if report.vocab_after:
         rows.append(("vocabulary", f"{report.vocab_before:,}", f"{report.vocab_after:,}"))
+    if report.embeddings_after:
+        rows.append(("embeddings", f"{report.embeddings_before:,}", f"{report.embeddings_after:,}"))
     if report.ngrams_before:
         rows.append(("n-grams", f"{report.ngrams_before:,}", f"{report.ngrams_after:,}"))
     if report.n:

@@ -75,7 +75,8 @@ class CompressionReport:
 
     storage: the dtype of the large tensors. bytes_*: size of the folder. vocab_*: vocabulary size, 0 if unchanged.
     agreement: fraction of sequences with the same prediction, 0..1. rmse_*: of a regression, in place of accuracy,
-    calibration error and agreement. ngrams_*: number of n-grams.
+    calibration error and agreement. ngrams_*: number of n-grams. embeddings_*: number of distinct embeddings, 0 if
+    unchanged.
     """
 
     storage: str
@@ -94,6 +95,8 @@ class CompressionReport:
     rmse_after: float | None = None
     ngrams_before: int = 0
     ngrams_after: int = 0
+    embeddings_before: int = 0
+    embeddings_after: int = 0
 
     @property
     def measured(self) -> list[tuple[str, str, str]]:
@@ -288,6 +291,8 @@ def _compression(metadata: ModelMetadata) -> list[str]:
     rows = [("storage", c.storage), ("bytes", f"{c.bytes_before:,} before, {c.bytes_after:,} after")]
     if c.vocab_after:
         rows.append(("vocabulary size", f"{c.vocab_before:,} before, {c.vocab_after:,} after"))
+    if c.embeddings_after:
+        rows.append(("distinct embeddings", f"{c.embeddings_before:,} before, {c.embeddings_after:,} after"))
     if c.ngrams_after < c.ngrams_before:
         rows.append(("n-grams", f"{c.ngrams_before:,} before, {c.ngrams_after:,} after"))
     lines = ["## Compression", "", *markdown_table(rows), ""]

@@ -1,4 +1,6 @@
-"""Compression of a model: storage dtypes, a smaller vocabulary, fewer n-grams; and the measured effect."""
+"""Compression of a model: storage dtypes, a smaller vocabulary, shared embeddings, fewer n-grams; and the measured
+effect.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from gatewise.metrics import AnyEvaluation, RegressionEvaluation
 from gatewise.model.card import CompressionReport
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import TextPreprocessor
-from gatewise.storage import folder_size, pack, storage_table, unpack
+from gatewise.storage import distinct_limits, folder_size, pack, storage_table, unpack
 from gatewise.text import TokenEncoding
 from gatewise.types import Array
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from gatewise.data.labelled import Labelled
 
 _EMBEDDING = "embedding.weight"  # (vocab_size, D)
+_BLOCK = 1024  # words whose distances are computed together
 
 
 def compress(
@@ -31,14 +34,17 @@ def compress(
     vocab_size: int | None = None,
     data: Labelled | None = None,
     max_ngrams: int | None = None,
+    distinct_embeddings: int | None = None,
 ) -> Model:
     """A copy of `model` as it is after saving with `storage` and loading again, with a `CompressionReport`.
 
     storage: as in `Model.save`. vocab_size: truncate a `tokens` vocabulary to this size, most frequent words first, the
-    padding and unknown entries included; other words become unknown and n-grams with them are removed. max_ngrams: keep
-    the n-grams with the largest weights. data: measures accuracy, calibration error and agreement before and after;
-    without it the report says that they were not measured. Raises InputError for a vocabulary of another kind or a
-    larger vocab_size.
+    padding and unknown entries included; other words become unknown and n-grams with them are removed.
+    distinct_embeddings: keep the embeddings of this many entries of a `tokens` vocabulary, counted in the same way;
+    every other word takes the nearest of them (Euclidean distance), which the file stores once. max_ngrams: keep the
+    n-grams with the largest weights. data: measures accuracy, calibration error and agreement before and after; without
+    it the report says that they were not measured. Raises InputError for a vocabulary of another kind, a larger
+    vocab_size, a number of embeddings that the file cannot store, and embeddings stored as float32.
     """
     small = model if vocab_size is None else _truncate_vocab(model, vocab_size)
     if max_ngrams is not None:
@@ -48,6 +54,10 @@ def compress(
         ngrams = small.ngrams.prune(small.architecture.vocab_size, max_ngrams) if max_ngrams else None
         small = replace(small, ngrams=ngrams)
     table = storage_table(small.parameters, storage) if isinstance(storage, str) else dict(storage)
+    if distinct_embeddings is not None:
+        if _EMBEDDING not in table:
+            raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
+        small = _share_embeddings(small, distinct_embeddings)
     rounded = {name: readonly_copy(array) for name, array in unpack(pack(small.parameters, table), table).items()}
     small = replace(small, parameters=MappingProxyType(rounded), storage=table)
     report = CompressionReport(_description(storage), folder_size(model.to_files()), 0)
@@ -56,17 +66,42 @@ def compress(
         report = replace(report, ngrams_before=len(model.ngrams), ngrams_after=after)
     if vocab_size is not None:
         report = replace(report, vocab_before=model.architecture.vocab_size, vocab_after=vocab_size)
+    if distinct_embeddings is not None:
+        before, after = model.architecture.vocab_size, distinct_embeddings
+        report = replace(report, embeddings_before=before, embeddings_after=after)
     if data is not None:
         report, evaluation = _measure(report, model, small, data)
         small = small.with_evaluation(evaluation)
     return _with_report(small, report)
 
 
-def _truncate_vocab(model: Model, vocab_size: int) -> Model:
+def _tokens(model: Model, option: str) -> TokenEncoding:
+    """The encoding of the model, whose vocabulary is sorted by frequency."""
     encoding = model.preprocessor.encoding if isinstance(model.preprocessor, TextPreprocessor) else None
     if not isinstance(encoding, TokenEncoding):
         kind = "is for series" if encoding is None else f"has the encoding {quote(encoding.kind)}"
-        raise InputError(f"vocab_size needs a model with a 'tokens' vocabulary; this model {kind}")
+        raise InputError(f"{option} needs a model with a 'tokens' vocabulary; this model {kind}")
+    return encoding
+
+
+def _share_embeddings(model: Model, count: int) -> Model:
+    first = _tokens(model, "distinct_embeddings").unknown + 1  # the first word
+    weight = model.parameters[_EMBEDDING]
+    least, most = distinct_limits(len(weight))
+    least = max(least, first + 1)
+    if not least <= count <= most:
+        raise InputError(f"distinct_embeddings must be {least:,} to {most:,} for this model, got {count:,}")
+    kept, shared = weight[first:count], np.array(weight)
+    half_squares = np.einsum("nd,nd->n", kept, kept) / 2
+    for start in range(count, len(weight), _BLOCK):
+        block = weight[start : start + _BLOCK]
+        # |a - b|² / 2 without |a|² / 2, which is the same for every b
+        shared[start : start + _BLOCK] = kept[(half_squares - block @ kept.T).argmin(axis=1)]
+    return replace(model, parameters=MappingProxyType({**model.parameters, _EMBEDDING: readonly_copy(shared)}))
+
+
+def _truncate_vocab(model: Model, vocab_size: int) -> Model:
+    encoding = _tokens(model, "vocab_size")
     preprocessor = TextPreprocessor(encoding.truncate_vocab(vocab_size))
     parameters: dict[str, Array] = dict(model.parameters)
     parameters[_EMBEDDING] = readonly_copy(parameters[_EMBEDDING][:vocab_size])

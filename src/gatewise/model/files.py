@@ -15,7 +15,9 @@ from gatewise.network.architecture import Architecture, parameter_shapes
 from gatewise.network.convolutions import MAX_FEATURES, Convolutions
 from gatewise.network.ngrams import Ngrams
 from gatewise.storage import (
+    check_distinct_rows,
     check_storage,
+    distinct_rows,
     pack,
     stored_forms,
     tensors_from_bytes,
@@ -31,25 +33,31 @@ _MAX_NGRAMS = 100_000_000
 _MAX_BANKS = 10_000
 
 
-def parameters_to_bytes(parameters: Mapping[str, Array], storage: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
-    """The checked storage table and the content of model.safetensors. Raises InputError for a storage dtype that a
-    tensor cannot have.
+def parameters_to_files(
+    parameters: Mapping[str, Array], storage: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The entries for config.json, which are empty for float32 alone, and the file by name. Raises InputError for a
+    storage dtype that a tensor cannot have.
     """
     table = check_storage(storage, {name: (array.shape, array.dtype) for name, array in parameters.items()})
-    return table, tensors_to_bytes(pack(parameters, table))
+    stored = pack(parameters, table)
+    entries = {"storage": table, "distinct_rows": distinct_rows(stored)}
+    return {name: entry for name, entry in entries.items() if entry}, {PARAMETERS_FILE: tensors_to_bytes(stored)}
 
 
-def parameters_from_bytes(
-    raw: bytes, arch: Architecture, storage: object
+def parameters_from_files(
+    config: Mapping[str, Any], arch: Architecture, read: Callable[[str], bytes]
 ) -> tuple[dict[str, str], Mapping[str, Array]]:
-    """The checked storage table and the read-only float32 parameters of that architecture.
+    """The checked storage table and the read-only float32 parameters of that architecture. config: the whole
+    config.json; read(name): a file's bytes.
 
     Names, shapes and dtypes are compared with the architecture before any tensor is read. Raises InputError for a wrong
-    table, ModelFileError for a wrong file.
+    entry of config.json, ModelFileError for a wrong file.
     """
     forms = {name: (shape, "float32") for name, shape in parameter_shapes(arch).items()}
-    table = check_storage(storage, forms)
-    stored = tensors_from_bytes(raw, stored_forms(forms, table), PARAMETERS_FILE)
+    table = check_storage(config.get("storage", {}), forms)
+    distinct = check_distinct_rows(config.get("distinct_rows", {}), forms, table)
+    stored = tensors_from_bytes(read(PARAMETERS_FILE), stored_forms(forms, table, distinct), PARAMETERS_FILE)
     return table, MappingProxyType({name: _read_only(array) for name, array in unpack(stored, table).items()})
 
 

@@ -9,7 +9,7 @@ Prediction needs NumPy and a kernel, not torch. `gatewise.explain` is imported o
 not wait for it. The files of a model folder:
 
     config.json         architecture, classes, preprocessor, metadata; where they differ from the default task, label
-                        type, thresholds and storage dtypes; the sizes of the n-grams or convolutions
+                        type, thresholds and storage dtypes; the sizes of shared rows, n-grams and convolutions
     model.safetensors   the parameters
     README.md           the model card, for people; it is not read back
     tokenizer.json or vocabulary.json   the vocabulary of a text model
@@ -36,13 +36,12 @@ from gatewise.metrics import AnyEvaluation, Evaluation, RegressionEvaluation, ev
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
 from gatewise.model.files import (
-    PARAMETERS_FILE,
     convolutions_from_files,
     convolutions_to_files,
     ngrams_from_files,
     ngrams_to_files,
-    parameters_from_bytes,
-    parameters_to_bytes,
+    parameters_from_files,
+    parameters_to_files,
 )
 from gatewise.model.inputs import encode_inputs, labelled_for
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor, preprocessor_from
@@ -70,7 +69,7 @@ __all__ = ["Evaluation", "Model", "load", "model_of_files"]
 _HISTORY_FILE = "history.jsonl"
 _UNITS_FILE = "units.json"
 _CONFIG_KEYS = ("architecture", "classes", "preprocessor", "metadata")
-_OPTIONAL_KEYS = ("target", "storage", "ngrams", "convolutions")
+_OPTIONAL_KEYS = ("target", "storage", "distinct_rows", "ngrams", "convolutions")
 _DEFAULTS: dict[str, Any] = {"task": "classification", "label_type": "str", "thresholds": ()}
 
 
@@ -482,7 +481,7 @@ class Model:
 
     def to_files(self) -> dict[str, bytes]:
         """The files of the model folder by name. Raises InputError for a storage dtype that a tensor cannot have."""
-        table, parameters = parameters_to_bytes(self.parameters, self.storage)
+        parameters_entries, parameters = parameters_to_files(self.parameters, self.storage)
         preprocessor, vocabulary = self.preprocessor.to_files()
         ngrams_entry, ngrams = ngrams_to_files(self.ngrams)
         convolutions_entry, convolutions = convolutions_to_files(self.convolutions)
@@ -497,15 +496,15 @@ class Model:
             "preprocessor": preprocessor,
             "metadata": asdict(self.metadata),
             **({"target": target} if target else {}),
-            **({"storage": table} if table else {}),
+            **parameters_entries,
             **ngrams_entry,
             **convolutions_entry,
         }
         optional = {_HISTORY_FILE: self.history.encode(), _UNITS_FILE: self.units_json}
         return {
             "config.json": json_bytes(config),
-            PARAMETERS_FILE: parameters,
             "README.md": self.card().encode(),
+            **parameters,
             **vocabulary,
             **ngrams,
             **convolutions,
@@ -559,7 +558,7 @@ def _model_from(folder: Folder, precision: Precision) -> Model:
     arch = fields_from(Architecture, config["architecture"], f"{folder.path}/config.json: architecture")
     preprocessor = preprocessor_from(config["preprocessor"], folder.read)
     preprocessor.check(arch)
-    table, parameters = parameters_from_bytes(folder.read(PARAMETERS_FILE), arch, config.get("storage", {}))
+    table, parameters = parameters_from_files(config, arch, folder.read)
     return Model(
         arch,
         parameters,

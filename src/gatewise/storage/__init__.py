@@ -11,7 +11,17 @@ Locks, handles on folders and one-step exchanges come from `gatewise.system`, wh
 from __future__ import annotations
 
 from gatewise.storage.atomic import LOCK, locked, read_regular, write_atomic
-from gatewise.storage.compact import STORAGE, check_storage, pack, storage_table, stored_forms, unpack
+from gatewise.storage.compact import (
+    STORAGE,
+    check_distinct_rows,
+    check_storage,
+    distinct_limits,
+    distinct_rows,
+    pack,
+    storage_table,
+    stored_forms,
+    unpack,
+)
 from gatewise.storage.fields import fields_from
 from gatewise.storage.folder import (
     MANIFEST,
@@ -32,8 +42,11 @@ __all__ = [
     "MAX_CONFIG",
     "STORAGE",
     "Folder",
+    "check_distinct_rows",
     "check_storage",
     "check_target",
+    "distinct_limits",
+    "distinct_rows",
     "fields_from",
     "folder_size",
     "json_bytes",

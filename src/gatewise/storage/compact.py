@@ -5,6 +5,10 @@ A table maps tensor names to dtypes. Loading converts back to float32, so nothin
     float16   the tensor itself is F16                    |error| up to 2^-11 of a number; numbers up to 65,504
     int8      NAME is I8 (R, ...), NAME.scale F32 (R,)    row r is q_r · scale_r, |error| up to half a scale
 
+A matrix of the table in which many rows are equal is stored as its U distinct rows, in the order of first use, and
+NAME.rows U16 (R,), the number of the row in the place of each: words that share an embedding
+(`gatewise.model.compress`).
+
 int8 quantisation is symmetric: the scale is the largest magnitude of the row divided by 127, so zero stays zero. A
 scale has 16 bits of mantissa, so that its product with a 7-bit number is exact in float32: a loaded tensor is saved bit
 for bit as it was.
@@ -24,6 +28,9 @@ Form = tuple[tuple[int, ...], DTypeLike]
 
 STORAGE = ("float32", "float16", "int8")
 SCALE = ".scale"
+ROWS = ".rows"
+_MOST_SHARING = 16  # rows per distinct row, on average: a small file must not become a large matrix
+_MOST_DISTINCT = 2**16  # what uint16 can number
 _KEPT = ("dense.",)  # the output layer: a few kilobytes with a direct effect on the logits
 _MIN_ROW = 8  # numbers per row: below, a scale costs more than int8 saves
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
@@ -57,19 +64,51 @@ def check_storage(table: object, forms: Mapping[str, Form]) -> dict[str, str]:
             raise InputError(f"storage: {quote(name)} must be {' or '.join(STORAGE[1:])}, not {quote(dtype)}")
         if np.dtype(original) != np.float32 or (dtype == "int8" and not shape):
             raise InputError(f"storage: {quote(name)} cannot be stored as {dtype}")
-        if dtype == "int8" and name + SCALE in forms:
-            raise InputError(f"storage: the scales of {quote(name)} would have the name of another tensor")
+        if not forms.keys().isdisjoint({name + SCALE, name + ROWS}):
+            raise InputError(f"storage: the scales or rows of {quote(name)} would have the name of another tensor")
     return dict(table)
 
 
-def stored_forms(forms: Mapping[str, Form], table: Mapping[str, str]) -> dict[str, Form]:
-    """Shape and dtype of each tensor in the file, from those in memory and a checked table."""
+def check_distinct_rows(counts: object, forms: Mapping[str, Form], table: Mapping[str, str]) -> dict[str, int]:
+    """`counts`, if it maps matrices of a checked table to a possible number of distinct rows. Raises InputError naming
+    the entry.
+    """
+    if not isinstance(counts, Mapping):
+        raise InputError("distinct_rows must map tensor names to numbers")
+    for name, count in counts.items():
+        if name not in table or len(forms[name][0]) != 2:
+            raise InputError(f"distinct_rows: {quote(name)} is not a matrix that storage lists")
+        least, most = distinct_limits(forms[name][0][0])
+        if type(count) is not int or not least <= count <= most:
+            raise InputError(f"distinct_rows: {quote(name)} must be {least:,} to {most:,}, not {quote(count)}")
+    return dict(counts)
+
+
+def distinct_limits(rows: int) -> tuple[int, int]:
+    """The least and the largest number of distinct rows with which a matrix of that many rows can be stored."""
+    return -(-rows // _MOST_SHARING), min(rows, _MOST_DISTINCT)
+
+
+def stored_forms(
+    forms: Mapping[str, Form], table: Mapping[str, str], distinct: Mapping[str, int] | None = None
+) -> dict[str, Form]:
+    """Shape and dtype of each tensor in the file, from those in memory, a checked table and the number of distinct rows
+    of each matrix that shares rows.
+    """
     stored: dict[str, Form] = {}
     for name, (shape, dtype) in forms.items():
+        if distinct and name in distinct:
+            stored[name + ROWS] = shape[:1], "uint16"
+            shape = (distinct[name], *shape[1:])
         stored[name] = shape, table.get(name, dtype)
         if table.get(name) == "int8":
             stored[name + SCALE] = shape[:1], "float32"
     return stored
+
+
+def distinct_rows(stored: Mapping[str, Array]) -> dict[str, int]:
+    """The number of distinct rows of each matrix that `pack` stored with its distinct rows only."""
+    return {name: len(tensor) for name, tensor in stored.items() if name + ROWS in stored}
 
 
 def pack(tensors: Mapping[str, Array], table: Mapping[str, str]) -> dict[str, Array]:
@@ -87,18 +126,37 @@ def pack(tensors: Mapping[str, Array], table: Mapping[str, str]) -> dict[str, Ar
             stored[name] = half
         else:
             stored[name], stored[name + SCALE] = _quantise(name, tensor)
+        if dtype is not None and tensor.ndim == 2:
+            _share_rows(stored, name)
     return stored
+
+
+def _share_rows(stored: dict[str, Array], name: str) -> None:
+    """Store the distinct rows of a matrix and the number of each row, where that takes fewer bytes."""
+    parts = [key for key in (name, name + SCALE) if key in stored]
+    rows = [b"".join(row) for row in zip(*([one.tobytes() for one in stored[key]] for key in parts), strict=True)]
+    numbers = {row: number for number, row in enumerate(dict.fromkeys(rows))}
+    saved = (len(rows) - len(numbers)) * len(rows[0])
+    least, most = distinct_limits(len(rows))
+    if saved <= 2 * len(rows) or not least <= len(numbers) <= most:
+        return
+    places = np.array([numbers[row] for row in rows], np.uint16)
+    first = np.unique(places, return_index=True)[1]
+    for key in parts:
+        stored[key] = stored[key][first]
+    stored[name + ROWS] = places
 
 
 def unpack(stored: Mapping[str, Array], table: Mapping[str, str], where: str = "model.safetensors") -> dict[str, Array]:
     """The tensors in float32 where the table has an entry; `stored` has the forms of `stored_forms`.
 
-    Raises ModelFileError naming the tensor for a negative scale and for a product that is not finite.
+    Raises ModelFileError naming the tensor for a negative scale, for a product that is not finite, and for the number
+    of a row that does not exist.
     """
     tensors: dict[str, Array] = {}
-    scales = {name + SCALE for name, dtype in table.items() if dtype == "int8"}
+    parts = {name + suffix for name in table for suffix in (SCALE, ROWS)}
     for name, tensor in stored.items():
-        if name in scales:
+        if name in parts:
             continue
         tensors[name] = tensor.astype(np.float32) if name in table else tensor
         if table.get(name) == "int8":
@@ -107,6 +165,11 @@ def unpack(stored: Mapping[str, Array], table: Mapping[str, str], where: str = "
             if (scale < 0).any() or 128 * float(scale.max(initial=0)) > _LARGEST:
                 raise ModelFileError(f"{where}: tensor {quote(name + SCALE)} has a negative or too large scale")
             tensors[name] *= _by_row(scale, tensor.ndim)
+        if name in table and name + ROWS in stored:
+            places = stored[name + ROWS]
+            if places.max(initial=0) >= len(tensor):
+                raise ModelFileError(f"{where}: tensor {quote(name + ROWS)} numbers a row that does not exist")
+            tensors[name] = tensors[name][places]
     return tensors
 
 

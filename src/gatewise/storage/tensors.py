@@ -31,6 +31,7 @@ _CODES = {
     "float16": "F16",
     "int64": "I64",
     "int32": "I32",
+    "uint16": "U16",
     "int8": "I8",
     "uint8": "U8",
 }
