@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -149,7 +150,8 @@ def test_batches_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
         (pd.DataFrame([["x", "y"]], columns=["review", "review"]), "there are 2 columns 'review'"),
         (pa.table({"review": [1, 2]}), r"column 'review': row 0 is a number \(1\), not a text"),
         ({"review": np.array([["x"]])}, r"column 'review': an array of shape \(1, 1\)"),
-        (TEXTS, "a batch must be .* not a list"),
+        (TEXTS, "a batch must be .* not a list$"),
+        (pl.DataFrame({"review": TEXTS}), "a batch must be .* not a DataFrame of polars$"),
         ({"review": ["x", 5]}, r"row 1 is a number \(5\), not a text"),
         ({"review": ["x", True]}, "row 1 is True, not a text"),
         ({"review": ["x", float("nan")]}, r"row 1 is missing \(NaN\)"),

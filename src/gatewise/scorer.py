@@ -226,8 +226,10 @@ def _names(batch: Any) -> list[str]:
         return list(batch.schema.names)
     if _module(batch) == "pandas" and hasattr(batch, "columns"):
         return [str(name) for name in batch.columns]
+    package = "" if _module(batch) == "builtins" else f" of {_module(batch)}"
     raise InputError(
-        f"a batch must be a PyArrow table or record batch, a pandas frame or a dict of arrays, not {described(batch)}"
+        "a batch must be a PyArrow table or record batch, a pandas frame or a dict of arrays, not "
+        f"{described(batch)}{package}"
     )
 
 
