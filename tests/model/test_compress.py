@@ -122,6 +122,13 @@ def test_all_embeddings_may_stay(model: Model, data: Labelled) -> None:
     np.testing.assert_array_equal(same.logits(data.inputs), compress(model, "int8").logits(data.inputs))
 
 
+def test_embeddings_that_are_shared_already(model: Model) -> None:
+    once = compress(model, "int8", distinct_embeddings=60)
+    report = compress(once, "int8", distinct_embeddings=20).metadata.compression
+    assert report is not None
+    assert (report.embeddings_before, report.embeddings_after) == (60, 20)
+
+
 def test_both_a_smaller_vocabulary_and_shared_embeddings(model: Model) -> None:
     made = compress(model, "int8", 60, distinct_embeddings=20)
     assert len(made.parameters["embedding.weight"]) == 60

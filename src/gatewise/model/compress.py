@@ -55,9 +55,9 @@ def compress(
         small = replace(small, ngrams=ngrams)
     table = storage_table(small.parameters, storage) if isinstance(storage, str) else dict(storage)
     if distinct_embeddings is not None:
+        small = _share_embeddings(small, distinct_embeddings)
         if _EMBEDDING not in table:
             raise InputError("distinct_embeddings needs embeddings stored as float16 or int8, not float32")
-        small = _share_embeddings(small, distinct_embeddings)
     rounded = {name: readonly_copy(array) for name, array in unpack(pack(small.parameters, table), table).items()}
     small = replace(small, parameters=MappingProxyType(rounded), storage=table)
     report = CompressionReport(_description(storage), folder_size(model.to_files()), 0)
@@ -67,7 +67,7 @@ def compress(
     if vocab_size is not None:
         report = replace(report, vocab_before=model.architecture.vocab_size, vocab_after=vocab_size)
     if distinct_embeddings is not None:
-        before, after = model.architecture.vocab_size, distinct_embeddings
+        before, after = (len(np.unique(one.parameters[_EMBEDDING], axis=0)) for one in (model, small))
         report = replace(report, embeddings_before=before, embeddings_after=after)
     if data is not None:
         report, evaluation = _measure(report, model, small, data)
@@ -75,7 +75,7 @@ def compress(
     return _with_report(small, report)
 
 
-def _tokens(model: Model, option: str) -> TokenEncoding:
+def _token_encoding(model: Model, option: str) -> TokenEncoding:
     """The encoding of the model, whose vocabulary is sorted by frequency."""
     encoding = model.preprocessor.encoding if isinstance(model.preprocessor, TextPreprocessor) else None
     if not isinstance(encoding, TokenEncoding):
@@ -85,7 +85,7 @@ def _tokens(model: Model, option: str) -> TokenEncoding:
 
 
 def _share_embeddings(model: Model, count: int) -> Model:
-    first = _tokens(model, "distinct_embeddings").unknown + 1  # the first word
+    first = _token_encoding(model, "distinct_embeddings").unknown + 1  # the first word
     weight = model.parameters[_EMBEDDING]
     least, most = distinct_limits(len(weight))
     least = max(least, first + 1)
@@ -101,7 +101,7 @@ def _share_embeddings(model: Model, count: int) -> Model:
 
 
 def _truncate_vocab(model: Model, vocab_size: int) -> Model:
-    encoding = _tokens(model, "vocab_size")
+    encoding = _token_encoding(model, "vocab_size")
     preprocessor = TextPreprocessor(encoding.truncate_vocab(vocab_size))
     parameters: dict[str, Array] = dict(model.parameters)
     parameters[_EMBEDDING] = readonly_copy(parameters[_EMBEDDING][:vocab_size])

@@ -134,13 +134,16 @@ def pack(tensors: Mapping[str, Array], table: Mapping[str, str]) -> dict[str, Ar
 def _share_rows(stored: dict[str, Array], name: str) -> None:
     """Store the distinct rows of a matrix and the number of each row, where that takes fewer bytes."""
     parts = [key for key in (name, name + SCALE) if key in stored]
-    rows = [b"".join(row) for row in zip(*([one.tobytes() for one in stored[key]] for key in parts), strict=True)]
-    numbers = {row: number for number, row in enumerate(dict.fromkeys(rows))}
-    saved = (len(rows) - len(numbers)) * len(rows[0])
-    least, most = distinct_limits(len(rows))
-    if saved <= 2 * len(rows) or not least <= len(numbers) <= most:
+    places = np.empty(len(stored[name]), np.uint16)
+    numbers: dict[bytes, int] = {}
+    for place, row in enumerate(zip(*(stored[key] for key in parts), strict=True)):
+        number = numbers.setdefault(b"".join(part.tobytes() for part in row), len(numbers))
+        if number >= _MOST_DISTINCT:
+            return
+        places[place] = number
+    bytes_saved = (len(places) - len(numbers)) * len(next(iter(numbers)))
+    if bytes_saved <= places.nbytes or len(numbers) < distinct_limits(len(places))[0]:
         return
-    places = np.array([numbers[row] for row in rows], np.uint16)
     first = np.unique(places, return_index=True)[1]
     for key in parts:
         stored[key] = stored[key][first]
