@@ -42,7 +42,7 @@ warnings.simplefilter("ignore")
 sys.stdout = sys.stderr  # the commands print
 import numpy as np
 import gatewise as gw
-from gatewise.cli import app
+from gatewise.cli import program
 from gatewise.training import RECIPES, PretrainRecipe
 from tests.training.texts import made_reviews
 
@@ -88,7 +88,7 @@ def estimators():
         assert len(estimator.fit(x, y).predict(x[:3])) == 3
 
 def command(*words):
-    app([*words], standalone_mode=False)
+    program()([*words], standalone_mode=False)
 
 run("pretrain", pretrain)
 for name in RECIPES:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from gatewise.cli import app
+from gatewise.cli import program
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
@@ -33,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("GATEWISE_OFFLINE", "1")
 
     def invoke(*words: object, input: str | bytes | None = None) -> Result:
-        return CliRunner().invoke(app, [str(word) for word in words], input=input, catch_exceptions=False)
+        return CliRunner().invoke(program(), [str(word) for word in words], input=input, catch_exceptions=False)
 
     return invoke
 

@@ -23,11 +23,16 @@ BUSY = """
 import sys, time
 import gatewise.cli as cli
 
-@cli.app.command()
 def busy():
     print("busy", flush=True)
     time.sleep(120)
 
+def with_busy(_, program=cli.program):
+    app = program()
+    app.command()(busy)
+    return app
+
+cli.program = with_busy
 sys.argv = ["gatewise", "busy"]
 cli.main()
 """

@@ -10,9 +10,11 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from typer.testing import CliRunner
 
 import gatewise as gw
 from gatewise import __version__
+from gatewise.cli import COMMANDS, program
 from tests.cli.conftest import Run
 
 
@@ -66,6 +68,21 @@ def test_version_and_help(run: Run) -> None:
     assert "  gatewise train imdb --recipe tutorial  " in run("train", "--help").stdout
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_the_same_without_the_others(run: Run, name: str) -> None:
+    """`main` builds only the command that the first argument names."""
+    alone = program([name, "--help"])
+    assert len(alone.registered_commands) == 1
+    result = CliRunner().invoke(alone, [name, "--help"])
+    assert (result.exit_code, result.stdout) == (0, run(name, "--help").stdout)
+
+
+def test_an_unknown_command_is_compared_with_all() -> None:
+    done = subprocess.run([sys.executable, "-m", "gatewise", "predikt"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "No such command 'predikt'. Did you mean 'predict'?" in done.stderr
+
+
 def without_reader(*words: object, stderr: int | None = subprocess.PIPE, **environment: str) -> tuple[int, str]:
     """The exit code and standard error of a command that prints into a pipe whose reader has gone. stderr:
     subprocess.STDOUT for the same pipe.
@@ -106,7 +123,7 @@ def test_a_command_ends_its_work_after_the_reader_has_gone(
 def test_a_warning_is_one_line(keras_folder: Path) -> None:
     code = (
         "import warnings, gatewise.cli as cli\n"
-        "cli.app = lambda **_: warnings.warn('something\\nodd', RuntimeWarning, stacklevel=1)\n"
+        "cli.program = lambda _: lambda **_: warnings.warn('something\\nodd', RuntimeWarning, stacklevel=1)\n"
         "cli.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

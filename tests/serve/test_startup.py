@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from gatewise.cli import app
+from gatewise.cli import program
 from gatewise.errors import GatewiseError, InputError
 from gatewise.model import bundled
 from gatewise.model.model import Model
@@ -27,7 +27,7 @@ from tests.serve.server import ask, post, serving
 
 
 def refused(*words: object) -> str:
-    done = CliRunner().invoke(app, ["serve", *map(str, words)], catch_exceptions=False)
+    done = CliRunner().invoke(program(), ["serve", *map(str, words)], catch_exceptions=False)
     assert done.exit_code == 2, done.stderr
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()

@@ -21,7 +21,7 @@ import pytest
 from source_tree import PACKAGE, ROOT
 from typer.testing import CliRunner
 
-from gatewise.cli import app
+from gatewise.cli import program
 
 PAGE = ROOT / "docs" / "architecture.md"
 TEXTS = ["the film was bad", "a good film seen twice", "the end of it", "it was good was it", "bad bad end"]
@@ -90,7 +90,7 @@ def traced(run: Callable[[], object]) -> list[Step]:
 
 def command(*words: object) -> Callable[[], object]:
     def run() -> None:
-        result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+        result = CliRunner().invoke(program(), [str(word) for word in words], catch_exceptions=False)
         assert result.exit_code == 0, result.output
 
     return run

@@ -19,7 +19,7 @@ import pytest
 from source_tree import ROOT
 from typer.testing import CliRunner
 
-from gatewise.cli import app
+from gatewise.cli import program
 
 PAGES = [ROOT / "docs" / f"{name}.md" for name in ("bulk", "data", "exchange", "scale", "series")]
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -55,7 +55,7 @@ def parts_of(block: str) -> list[str | list[str]]:
 
 def run_part(part: str | list[str], where: str) -> None:
     if isinstance(part, list):
-        result = CliRunner().invoke(app, part, catch_exceptions=False)
+        result = CliRunner().invoke(program(), part, catch_exceptions=False)
         assert result.exit_code == 0, f"{where}: {part}: {result.output}"
         return
     done = subprocess.run(["bash", "-c", SHELL + part], capture_output=True, text=True, check=False)

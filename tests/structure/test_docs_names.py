@@ -15,7 +15,7 @@ import typer
 from source_tree import ROOT
 
 import gatewise
-from gatewise.cli import app
+from gatewise.cli import program
 from gatewise.training import RECIPES
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md"]
@@ -24,7 +24,7 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "REA
 @cache
 def options() -> dict[str, set[str]]:
     """The options of each command."""
-    commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+    commands: dict[str, Any] = vars(typer.main.get_command(program()))["commands"]
     common = {"--help", "-h", "--version"}
     return {
         name: common

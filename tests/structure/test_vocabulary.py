@@ -12,7 +12,7 @@ import pytest
 from source_tree import PACKAGE, ROOT, trees
 from typer.main import get_command
 
-from gatewise.cli import app
+from gatewise.cli import program
 
 # Word of a public identifier -> standard term.
 NAMES = {
@@ -114,7 +114,7 @@ def public_names(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 def help_pages() -> dict[str, str]:
     """The help of the program and of each command."""
-    command: Any = get_command(app)
+    command: Any = get_command(program())
     parent = command.make_context("gatewise", [], resilient_parsing=True)
     pages = {"gatewise": command.get_help(parent)}
     for name, each in command.commands.items():

@@ -115,8 +115,8 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_consta
 def _too_deep(value: Any) -> bool:
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
-        inner = [v for node in level for v in (node.values() if isinstance(node, dict) else node)]
-        level = [node for node in inner if isinstance(node, (dict, list))]
+        values = (v for node in level for v in (node.values() if isinstance(node, dict) else node))
+        level = [v for v in values if type(v) is dict or type(v) is list]  # quicker than isinstance
     return bool(level)
 
 
