@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +78,9 @@ def read(path: str | None) -> Reviews:
     return Reviews(ids, reviews.labels, encoding.vocab_size, reviews.source)
 
 
-def weights(units: int = UNITS) -> Arrays:
+@cache  # many cases have the same
+def weights(units: int = UNITS) -> MappingProxyType[str, np.ndarray]:
     """Initial weights drawn as Keras draws them; the embedding has only the 10,000 rows that occur."""
     arch = Architecture("tokens", vocab_size=VOCAB_SIZE, embedding_dim=EMBEDDING_DIM, units=units, max_length=LENGTH)
     drawn = initial_parameters(arch, np.random.default_rng(1))
-    return {name.removeprefix("lstm.0.forward."): array for name, array in drawn.items()}
+    return MappingProxyType({name.removeprefix("lstm.0.forward."): array for name, array in drawn.items()})
