@@ -124,7 +124,7 @@ def test_bad_input_is_named(name: str, bad: list[Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(extra=1), "only target, storage, ngrams, convolutions may be added"),
+        (lambda c: c.update(extra=1), "only target, storage, distinct_rows, ngrams, convolutions may be added"),
         (lambda c: c["architecture"].update(units=10), "shape|weight"),
         (lambda c: c["architecture"].update(vocab_size=10**9), "vocabulary has"),
         (lambda c: c["architecture"].update(colour="red"), "colour"),

@@ -21,6 +21,7 @@ export const EXAMPLES = [
 			["bad", "This is not a good film. The story is not funny, and the acting is not convincing."],
 			["good", "You will not be disappointed: there is not one boring scene in this wonderful film."],
 			["good", "This is not a bad film; I was never bored, and nothing in it felt cheap."],
+			["good", "Nobody could call this film boring, and nobody should miss it."],
 		],
 	},
 	{
@@ -40,10 +41,7 @@ export const EXAMPLES = [
 		name: "Double negation",
 		fails: true,
 		hint: "which words does the model take literally?",
-		texts: [
-			["good", "Nobody could call this film boring, and nobody should miss it."],
-			["good", "No wasted scene, no false note, not one minute I would cut."],
-		],
+		texts: [["good", "No wasted scene, no false note, not one minute I would cut."]],
 	},
 	{
 		name: "Sarcasm",
