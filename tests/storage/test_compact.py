@@ -194,6 +194,7 @@ def test_rows_that_become_equal_are_stored_once() -> None:
     stored = pack({"w": near}, {"w": "int8"})
     assert distinct_rows(stored)["w"] < len(np.unique(near, axis=0))
     again = pack(unpack(stored, {"w": "int8"}), {"w": "int8"})
+    assert stored.keys() == again.keys()
     assert all(np.array_equal(stored[name], again[name]) for name in stored)
 
 

@@ -188,6 +188,8 @@ def _print_changes(metadata: ModelMetadata) -> None:
     if metadata.compression is not None:
         s = metadata.compression
         vocabulary = f", vocabulary {s.vocab_before:,} to {s.vocab_after:,}" if s.vocab_after else ""
-        embeddings = f", distinct embeddings {s.embeddings_before:,} to {s.embeddings_after:,}"
-        changed = printable(s.storage, 500) + vocabulary + (embeddings if s.embeddings_after else "")
-        print(f"{'compressed':13}  {changed}: {s.bytes_before:,} to {s.bytes_after:,} bytes")
+        embeddings = (
+            f", distinct embeddings {s.embeddings_before:,} to {s.embeddings_after:,}" if s.embeddings_after else ""
+        )
+        changes = f"{vocabulary}{embeddings}: {s.bytes_before:,} to {s.bytes_after:,} bytes"
+        print(f"{'compressed':13}  {printable(s.storage, 500)}{changes}")
