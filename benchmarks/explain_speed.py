@@ -31,8 +31,8 @@ from benchmarks.machine import machine, now
 from gatewise.data import imdb
 from gatewise.explain import METHODS, IntegratedGradients
 from gatewise.explain.attribution import Baseline
-from gatewise.explain.net import run_all
 from gatewise.kernels.threads import threads
+from gatewise.members.net import run_all
 from gatewise.network.batch import PAD, truncate
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from gatewise.explain import ExplainedNetwork
 from gatewise.explain.attribution import Attribution, LinearRule
 from gatewise.explain.example import Example
-from gatewise.explain.net import run_all
+from gatewise.members.net import run_all
 from gatewise.target import log_probabilities
 from gatewise.types import Array
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture, initial_parameters
-from gatewise.network.ngrams import BITS, Ngrams
 from gatewise.text import TokenEncoding
-from tests.network.test_convolutions import some
+from tests.members.test_convolutions import some
 
 WORDS = [f"word{n}" for n in range(28)]
 TOKENS = TokenEncoding.fit([" ".join(WORDS)], min_count=1)  # 30 entries, padding and unknown included

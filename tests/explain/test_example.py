@@ -15,11 +15,11 @@ import pytest
 from gatewise.explain import METHODS, Clamp
 from gatewise.explain import example as example_module
 from gatewise.explain.example import Example, activations_of, predict_examples
-from gatewise.explain.gates import run_with_activations
 from gatewise.explain.render.html import report_page
 from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.view.view import explain_view
 from gatewise.kernels import LSTMCall
+from gatewise.members.gates import run_with_activations
 from gatewise.model.model import Model
 from gatewise.network.ops import NumpyOps
 from tests.explain.random_net import parameters_of

@@ -9,9 +9,9 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.explain import Clamp, ExplainedNetwork, ablate, hold_memory
-from gatewise.explain.clamp import check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.intervene import Intervention, intervene, word_places
+from gatewise.members.clamp import check_clamp
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, TOKENS, parameters_of, sequence_of, steps_of

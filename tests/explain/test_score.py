@@ -16,11 +16,11 @@ from gatewise.explain.attribution.faithfulness import measure
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation, explain_example
 from gatewise.explain.intervene import intervene
-from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.explain.render.html_static import static_explanation
 from gatewise.explain.render.terminal import explanation_report
 from gatewise.explain.score import prediction_dict, prediction_text, target_score
 from gatewise.explain.view.serialize import prefix_json
+from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target

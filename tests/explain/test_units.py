@@ -10,9 +10,9 @@ import pytest
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.explain import ExplainedNetwork, ablate
-from gatewise.explain.gates import run_with_activations
-from gatewise.explain.net import run_all
 from gatewise.explain.units import UnitsReport, units_over, without_unit
+from gatewise.members.gates import run_with_activations
+from gatewise.members.net import run_all
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of
 

@@ -11,15 +11,15 @@ import pytest
 
 from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
+from gatewise.members.ngrams import Ngrams
 from gatewise.model.compress import compress
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import Ngrams
 from gatewise.storage import folder_size
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
-from tests.network.ngram_keys import tokens_of
+from tests.members.ngram_keys import tokens_of
 
 WORDS = [f"w{n:03}" for n in range(120)]
 

@@ -15,7 +15,7 @@ from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler
 from gatewise.network.architecture import Architecture, initial_parameters
 from gatewise.storage import load_folder, save_folder, tensors_to_bytes
-from tests.network.test_convolutions import change, series, some
+from tests.members.test_convolutions import change, series, some
 
 CHANNELS, CLASSES = 2, ("a", "b", "c")
 

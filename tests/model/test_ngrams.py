@@ -14,15 +14,15 @@ import pytest
 
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels.ragged import Ragged
+from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.files import NGRAMS_FILE as FILE
 from gatewise.model.model import Model, load
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.storage import load_folder, save_folder, tensors_to_bytes
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of
-from tests.network.ngram_keys import tokens_of
+from tests.members.ngram_keys import tokens_of
 
 TEXTS = ["a film that stays with you, a film to see", "two hours that never come back", "so so, and so on, and on"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from gatewise.kernels.ragged import Ragged
+from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.model.model import Model
-from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.serve import endpoint as module
 from gatewise.serve.batch_queue import Job, Predictions
 from gatewise.serve.endpoint import ModelEndpoint

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from gatewise.explain.cancel import check_cancelled
 from gatewise.explain.view import view
+from gatewise.members.cancel import check_cancelled
 from gatewise.model.model import Model
 from gatewise.serve import handlers
 from gatewise.serve.explain_queue import ExplainQueue

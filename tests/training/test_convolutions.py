@@ -9,7 +9,7 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.kernels.convolution import KERNELS
-from gatewise.network.convolutions import features_of
+from gatewise.members.convolutions import features_of
 from gatewise.training import convolutions as module
 from gatewise.training import train
 from gatewise.training.convolutions import Ridge, dilations_of, fit_banks, fit_convolutions

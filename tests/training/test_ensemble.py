@@ -13,7 +13,7 @@ from gatewise.data.labelled import Labelled
 from gatewise.errors import InputError
 from gatewise.training import recipe, train
 from gatewise.training.training_data import prepare
-from tests.network.ngram_keys import tokens_of
+from tests.members.ngram_keys import tokens_of
 from tests.training.callbacks import Recorder
 from tests.training.texts import made_reviews
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.network.ngrams import Ngrams
+from gatewise.members.ngrams import Ngrams
 from gatewise.training.ensemble import EnsembleWeights, as_ensemble, fit_ensemble_weights, fold_into_parameters
 from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.ngrams import NgramModel

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import gatewise as gw
+from gatewise.members.ngrams import Ngrams
 from gatewise.model.pretrained import PretrainedLM
-from gatewise.network.ngrams import Ngrams
 from gatewise.training import PretrainRecipe, pretrain, recipe, train
 from gatewise.training import lsa as lsa_module
 from gatewise.training.ensemble import add_ngram_model

@@ -9,10 +9,10 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
-from gatewise.network.ngrams import Ngrams, keys_of
+from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.training import linear_solver
 from gatewise.training.ngrams import NgramFeatures, fit_ngrams
-from tests.network.ngram_keys import tokens_of
+from tests.members.ngram_keys import tokens_of
 
 ROWS = 30
 

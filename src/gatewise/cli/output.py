@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
+    from gatewise.members.member import LinearModel
     from gatewise.network.architecture import Architecture
-    from gatewise.network.linear import LinearModel
 
 
 def stop(message: str, exit_code: int) -> NoReturn:

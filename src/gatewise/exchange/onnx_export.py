@@ -20,9 +20,9 @@ from gatewise.exchange.onnx_graph import OPSET, Graph, scalar
 from gatewise.exchange.onnx_linear import convolution_logits, ngram_logits
 from gatewise.exchange.onnx_network import check_exportable, network_logits
 from gatewise.exchange.onnx_series import standardised
+from gatewise.members.convolutions import Convolutions
+from gatewise.members.ngrams import BITS, MAX_ORDER, MAX_VOCAB_SIZE, Ngrams
 from gatewise.network.architecture import Architecture
-from gatewise.network.convolutions import Convolutions
-from gatewise.network.ngrams import BITS, MAX_ORDER, MAX_VOCAB_SIZE, Ngrams
 from gatewise.storage import write_atomic
 from gatewise.target import Target
 from gatewise.types import Array

@@ -9,8 +9,8 @@ import numpy as np
 from gatewise.exchange.onnx_graph import Graph, Value, ints, scalar
 from gatewise.exchange.onnx_network import step_mask
 from gatewise.kernels.convolution import CENTRE, KERNELS, TAPS
-from gatewise.network.convolutions import Convolutions
-from gatewise.network.ngrams import BITS, Ngrams
+from gatewise.members.convolutions import Convolutions
+from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.types import Array
 
 

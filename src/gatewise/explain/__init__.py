@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from gatewise.explain.attribution import METHODS, IntegratedGradients, Method
-from gatewise.explain.clamp import Clamp, ablate, hold_memory
 from gatewise.explain.example import Example, trace
 from gatewise.explain.explanation import Explanation, explain
-from gatewise.explain.gates import Gates, MemoryDecomposition, Share
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.intervene import Intervention
-from gatewise.explain.net import ExplainedNetwork
+from gatewise.members.clamp import Clamp, ablate, hold_memory
+from gatewise.members.gates import Gates, MemoryDecomposition, Share
+from gatewise.members.net import ExplainedNetwork
 from gatewise.metrics import Faithfulness
 
 __all__ = [

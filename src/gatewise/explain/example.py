@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.gates import Activations, Gates, Share, gate_shares, run_with_activations
 from gatewise.explain.html_repr import HtmlRepr
-from gatewise.explain.net import ExplainedNetwork, run_all
-from gatewise.explain.prefix import prefix_logits, unit_contributions
 from gatewise.explain.score import TargetScore, target_score
 from gatewise.kernels import Kernel
+from gatewise.members.gates import Activations, Gates, Share, gate_shares, run_with_activations
+from gatewise.members.net import ExplainedNetwork, run_all
+from gatewise.members.prefix import prefix_logits, unit_contributions
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from gatewise.target import check_logits

@@ -18,9 +18,9 @@ from gatewise.explain.attribution import METHODS, Baseline, IntegratedGradients,
 from gatewise.explain.attribution.linear import NgramScore, ngrams_in
 from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
-from gatewise.explain.net import ExplainedNetwork
 from gatewise.explain.score import TargetScore, favours, number_text, prediction_dict, prediction_text
 from gatewise.kernels import Kernel
+from gatewise.members.net import ExplainedNetwork
 from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture
 from gatewise.target import Target

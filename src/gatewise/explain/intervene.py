@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewise.errors import InputError, counted, quote
-from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.html_repr import HtmlRepr
 from gatewise.explain.score import prediction_dict, prediction_text, score_text
+from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.target import Target
 from gatewise.text.tokens import composed
 from gatewise.types import Array

@@ -11,9 +11,9 @@ import numpy as np
 
 from gatewise._version import __version__
 from gatewise.errors import printable
+from gatewise.members.convolutions import Convolutions
+from gatewise.members.member import LinearModel
 from gatewise.network.architecture import Architecture
-from gatewise.network.convolutions import Convolutions
-from gatewise.network.linear import LinearModel
 from gatewise.target import Target
 from gatewise.types import Array
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.explain.gates import run_with_activations
-from gatewise.explain.net import ExplainedNetwork
+from gatewise.members.gates import run_with_activations
+from gatewise.members.net import ExplainedNetwork
 from gatewise.network.batch import truncate
 from gatewise.network.forward import logits_of
 from gatewise.storage import fields_from, json_bytes, parse_json

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gatewise.errors import counted
+from gatewise.members.member import LinearModel
 from gatewise.metrics import Faithfulness
 from gatewise.network.architecture import Architecture, summary
-from gatewise.network.linear import LinearModel
 from gatewise.target import Target
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from gatewise.errors import InputError, ModelFileError
 from gatewise.kernels import readonly_copy
 from gatewise.kernels.convolution import KERNELS, Banks
+from gatewise.members.convolutions import MAX_FEATURES, Convolutions
+from gatewise.members.ngrams import Ngrams
 from gatewise.network.architecture import Architecture, parameter_shapes
-from gatewise.network.convolutions import MAX_FEATURES, Convolutions
-from gatewise.network.ngrams import Ngrams
 from gatewise.storage import (
     check_distinct_rows,
     check_storage,

@@ -32,6 +32,9 @@ import numpy as np
 
 from gatewise.errors import DataWarning, InputError, ModelFileError, quote
 from gatewise.kernels import for_precision
+from gatewise.members.convolutions import Convolutions
+from gatewise.members.member import LinearModel
+from gatewise.members.ngrams import Ngrams
 from gatewise.metrics import AnyEvaluation, Evaluation, RegressionEvaluation, evaluate
 from gatewise.model.bundled import folder as bundled_folder
 from gatewise.model.card import EvalResult, ModelMetadata, write_card
@@ -47,10 +50,7 @@ from gatewise.model.inputs import encode_inputs, labelled_for
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor, preprocessor_from
 from gatewise.network.architecture import Architecture, parameter_shapes
 from gatewise.network.batch import describe_truncation
-from gatewise.network.convolutions import Convolutions
 from gatewise.network.forward import logits_of
-from gatewise.network.linear import LinearModel
-from gatewise.network.ngrams import Ngrams
 from gatewise.network.ops import NumpyOps
 from gatewise.storage import Folder, fields_from, json_bytes, load_folder, parse_json, save_folder, storage_table
 from gatewise.target import Target, check_logits

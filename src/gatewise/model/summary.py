@@ -8,9 +8,9 @@ from typing import Protocol
 
 from gatewise.errors import printable
 from gatewise.explain.provenance import IdentifiedModel, fingerprint_of
+from gatewise.members.member import LinearModel
 from gatewise.model.card import ModelMetadata, metadata_rows
 from gatewise.network.architecture import Architecture, summary
-from gatewise.network.linear import LinearModel
 from gatewise.target import Target
 
 _SHOWN = 4  # classes that are listed by name

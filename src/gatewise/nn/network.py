@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gatewise.errors import InputError, quote
+from gatewise.members.ngrams import BITS, Ngrams
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import BITS, Ngrams
 from gatewise.network.weight_layouts import Weights
 from gatewise.nn.convert import from_arrays, from_torch, to_arrays, to_torch
 from gatewise.nn.lstm import LSTM
@@ -99,7 +99,7 @@ class Network(torch.nn.Module):
 
 
 class NgramLogits(torch.nn.Module):
-    """Logits (B, outputs) float64 of the linear n-gram model, see `gatewise.network.ngrams`, for tokens (B, T), whole
+    """Logits (B, outputs) float64 of the linear n-gram model, see `gatewise.members.ngrams`, for tokens (B, T), whole
     numbers of any type, of `lengths` (B,).
     """
 

@@ -4,7 +4,7 @@
     queue timeout            504                     stopped after the current batch
     client disconnected      dropped                 stopped after the current batch
 
-A computation checks between its batches whether anybody still waits for it (gatewise.explain.cancel).
+A computation checks between its batches whether anybody still waits for it (gatewise.members.cancel).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from gatewise.explain.cancel import Cancelled, cancel_when, check_cancelled
 from gatewise.kernels.memory import return_unused
+from gatewise.members.cancel import Cancelled, cancel_when, check_cancelled
 from gatewise.serve.http_error import HTTPError
 
 T = TypeVar("T")

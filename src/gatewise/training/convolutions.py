@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import InputError, counted
 from gatewise.kernels.convolution import CENTRE, KERNELS, Banks, convolve
-from gatewise.network.convolutions import Convolutions, features_of, with_differences
+from gatewise.members.convolutions import Convolutions, features_of, with_differences
 from gatewise.target import log_probabilities
 from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.target_scaling import TargetScaling

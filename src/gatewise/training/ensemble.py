@@ -26,10 +26,10 @@ import numpy as np
 
 from gatewise.errors import InputError, counted
 from gatewise.kernels.threads import threads
+from gatewise.members.ngrams import Ngrams
 from gatewise.metrics import RegressionEvaluation, evaluate
 from gatewise.model.card import CalibrationReport
 from gatewise.model.model import Model
-from gatewise.network.ngrams import Ngrams
 from gatewise.training.callback import Callback
 from gatewise.training.ensemble_weights import fit_weights
 from gatewise.training.ngram_selection import select_ngrams, selects

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 
 from gatewise.errors import counted
 from gatewise.kernels import threads as kernel_threads
-from gatewise.network.ngrams import Ngrams
+from gatewise.members.ngrams import Ngrams
 from gatewise.training.blas import one_blas_thread
 from gatewise.training.callback import Callback
 from gatewise.training.linear_probe import fit_linear_probe

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.kernels.ragged import Ragged
+from gatewise.members.ngrams import TOKENS_PER_CHUNK, Ngrams, counted_ngrams, keys_of
 from gatewise.network.batch import chunks
-from gatewise.network.ngrams import TOKENS_PER_CHUNK, Ngrams, counted_ngrams, keys_of
 from gatewise.types import Array
 
 

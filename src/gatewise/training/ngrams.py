@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.errors import InputError
-from gatewise.network.ngrams import BITS, MAX_ORDER, Ngrams, term_frequency
+from gatewise.members.ngrams import BITS, MAX_ORDER, Ngrams, term_frequency
 from gatewise.training.linear_solver import fit_linear
 from gatewise.training.ngram_counts import count_ngrams
 from gatewise.training.target_scaling import TargetScaling
@@ -62,7 +62,7 @@ class NgramModel(NamedTuple):
 class NgramFeatures:
     """How often each of n texts contains each n-gram (keys (K,), ascending): once for all models fitted to them.
 
-    matrix: scipy.sparse CSR (n, K) float32 of term frequencies (`network.ngrams.term_frequency`).
+    matrix: scipy.sparse CSR (n, K) float32 of term frequencies (`members.ngrams.term_frequency`).
     """
 
     order: int

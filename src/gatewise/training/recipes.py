@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 from gatewise.errors import InputError, did_you_mean, quote
 from gatewise.kernels import fastest_precision
+from gatewise.members.ngrams import MAX_ORDER
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import MAX_ORDER
 from gatewise.training.fields import Count, Field, Number, Positive, Probability, Range, checked, fields_of
 from gatewise.training.pretrained import Pretrained
 from gatewise.types import Gate, Precision, Task

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from gatewise.data import Labelled
 from gatewise.data.split import cross_validation_folds, hold_out
 from gatewise.errors import DataWarning, InputError, counted, quote
+from gatewise.members.ngrams import check_vocab_size
 from gatewise.model.preprocessor import Preprocessor, SeriesPreprocessor, TextPreprocessor
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate, unique_tokens
-from gatewise.network.ngrams import check_vocab_size
 from gatewise.text import Encoding, KerasEncoding, SubwordEncoding, TokenEncoding, keras_index
 from gatewise.training.class_weights import ClassWeight, class_weights, logit_shift, row_weights
 from gatewise.training.convolutions import MOST_ROWS

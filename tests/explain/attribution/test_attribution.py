@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.explain import METHODS, Explanation, explain, trace
-from gatewise.explain import net as net_module
+from gatewise.members import net as net_module
 from gatewise.metrics import Faithfulness
 from gatewise.network.batch import Batch, truncate
 from gatewise.network.forward import forward

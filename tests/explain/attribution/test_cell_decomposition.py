@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.explain import Example, explain, trace
-from gatewise.explain.gates import kept_after
+from gatewise.members.gates import kept_after
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, TOKENS, names_of, parameters_of, sequence_of, steps_of

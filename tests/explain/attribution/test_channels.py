@@ -8,7 +8,7 @@ import pytest
 from gatewise.explain import Clamp, Explanation, explain
 from gatewise.explain.attribution import METHODS, channels
 from gatewise.explain.example import predict_examples
-from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import CHANNELS, TOKENS, names_of, parameters_of, sequence_of, steps_of, target_score

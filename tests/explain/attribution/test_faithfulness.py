@@ -16,7 +16,7 @@ from gatewise.explain.attribution.faithfulness import (
     sample,
 )
 from gatewise.explain.example import predict_examples
-from gatewise.explain.net import run_all
+from gatewise.members.net import run_all
 from gatewise.target import log_probabilities
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
 

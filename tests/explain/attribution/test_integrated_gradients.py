@@ -11,7 +11,7 @@ from gatewise.errors import InputError
 from gatewise.explain import METHODS, Clamp, Explanation, IntegratedGradients, explain
 from gatewise.explain.attribution import integrated_gradients as integrated
 from gatewise.explain.example import predict_examples
-from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.types import Array
 from tests.explain.random_net import ARCHITECTURES, CHANNELS, names_of, parameters_of, sequence_of, steps_of

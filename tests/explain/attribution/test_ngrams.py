@@ -15,11 +15,11 @@ from gatewise.explain.attribution.faithfulness import measure
 from gatewise.explain.example import Example, predict_examples
 from gatewise.explain.explanation import explain_example
 from gatewise.explain.intervene import intervene
-from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.explain.units import units_over
 from gatewise.kernels.ragged import Ragged
+from gatewise.members.net import ExplainedNetwork, run_all
+from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.target import log_probabilities
 from tests.explain.random_net import ARCHITECTURES, names_of, parameters_of, sequence_of, steps_of, target_score
 

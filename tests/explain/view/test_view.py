@@ -17,11 +17,11 @@ from gatewise.explain.attribution import IntegratedGradients
 from gatewise.explain.view import view
 from gatewise.explain.view.view import RequestError, ViewCache, explain_view, model_view, unit_view
 from gatewise.kernels.ragged import Ragged
+from gatewise.members.ngrams import Ngrams, keys_of
 from gatewise.metrics import Faithfulness
 from gatewise.model.model import Model
 from gatewise.model.preprocessor import SeriesPreprocessor, StandardScaler, TextPreprocessor
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import Ngrams, keys_of
 from gatewise.text import KerasEncoding, TokenEncoding, keras_index
 from tests.explain.random_net import parameters_of, target_score
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
 from gatewise.explain.attribution.method import Attribution, LinearRule
-from gatewise.explain.cancel import check_cancelled
 from gatewise.explain.example import Example, activations_of
-from gatewise.explain.gates import Gates, kept_after
-from gatewise.explain.net import ExplainedNetwork
+from gatewise.members.cancel import check_cancelled
+from gatewise.members.gates import Gates, kept_after
+from gatewise.members.net import ExplainedNetwork
 from gatewise.types import Array
 
 

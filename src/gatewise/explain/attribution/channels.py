@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gatewise.cell import sigmoid
-from gatewise.explain.gates import Gates
-from gatewise.explain.net import ExplainedNetwork
+from gatewise.members.gates import Gates
+from gatewise.members.net import ExplainedNetwork
 from gatewise.types import Array
 
 _POINTS = 16

@@ -21,7 +21,7 @@ import numpy as np
 
 from gatewise.explain.attribution import METHODS, Method, attribute
 from gatewise.explain.example import Example, predict_examples
-from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.metrics import Faithfulness
 from gatewise.network.batch import chunks, truncate
 from gatewise.types import Array

@@ -25,11 +25,11 @@ import numpy as np
 
 from gatewise.errors import InputError, quote
 from gatewise.explain.attribution.method import Attribution, LinearRule
-from gatewise.explain.cancel import check_cancelled
 from gatewise.explain.example import Example
-from gatewise.explain.net import ExplainedNetwork
 from gatewise.kernels import Interpolation
 from gatewise.kernels.ragged import starts_of
+from gatewise.members.cancel import check_cancelled
+from gatewise.members.net import ExplainedNetwork
 from gatewise.network.autograd import VALUES, gradients
 from gatewise.network.batch import PAD, Batch, chunks
 from gatewise.types import Array

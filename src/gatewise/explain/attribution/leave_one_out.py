@@ -8,7 +8,7 @@ import numpy as np
 
 from gatewise.explain.attribution.method import Attribution, LinearRule
 from gatewise.explain.example import Example
-from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.types import Array
 
 

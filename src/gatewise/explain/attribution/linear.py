@@ -19,9 +19,9 @@ import numpy as np
 
 from gatewise.explain.attribution.method import Attribution, LinearRule, Method
 from gatewise.explain.example import Example
-from gatewise.explain.net import ExplainedNetwork
-from gatewise.network.linear import LinearModel
-from gatewise.network.ngrams import Ngrams
+from gatewise.members.member import LinearModel
+from gatewise.members.net import ExplainedNetwork
+from gatewise.members.ngrams import Ngrams
 
 
 def attribute(method: Method, examples: Sequence[Example], channels: bool = False) -> list[Attribution]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gatewise.explain.example import Example
-from gatewise.explain.net import ExplainedNetwork
+from gatewise.members.net import ExplainedNetwork
 from gatewise.types import Array
 
 LinearRule = Literal["prefix", "shared", "left-out", "included"]

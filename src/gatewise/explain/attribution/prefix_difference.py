@@ -9,9 +9,9 @@ import numpy as np
 from gatewise.explain.attribution.channels import channel_parts, has_channel_parts, idle
 from gatewise.explain.attribution.method import Attribution, LinearRule
 from gatewise.explain.example import Example, activations_of
-from gatewise.explain.gates import Gates
-from gatewise.explain.net import ExplainedNetwork
-from gatewise.explain.prefix import pooled_prefixes, prefix_logits
+from gatewise.members.gates import Gates
+from gatewise.members.net import ExplainedNetwork
+from gatewise.members.prefix import pooled_prefixes, prefix_logits
 from gatewise.types import Array
 
 
@@ -19,7 +19,7 @@ class PrefixDifference:
     """score_t = target score after t steps - target score after t - 1 steps. The sum telescopes: no residual.
 
     Maheswaranathan et al. (2019) found that recurrent sentiment classifiers accumulate evidence along a line. With two
-    directions "after t steps" is the prediction for the prefix of t steps (`explain.prefix`).
+    directions "after t steps" is the prediction for the prefix of t steps (`members.prefix`).
     """
 
     adds_up = True

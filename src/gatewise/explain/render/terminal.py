@@ -17,12 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gatewise.errors import counted, printable
-from gatewise.explain.clamp import GATE_NAMES
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import Explanation
 from gatewise.explain.intervene import Intervention
 from gatewise.explain.score import score_text, sum_text
 from gatewise.explain.units import Excerpt, UnitsReport, UnitSummary
+from gatewise.members.clamp import GATE_NAMES
 from gatewise.target import Target
 from gatewise.types import Array
 

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from gatewise.explain.attribution import METHODS
 from gatewise.explain.evaluation import read_history
 from gatewise.explain.example import Example
-from gatewise.explain.net import ExplainedNetwork
 from gatewise.explain.provenance import IdentifiedModel, fingerprint_of
 from gatewise.explain.units import UnitsReport
 from gatewise.explain.view.request import RequestError
 from gatewise.explain.view.serialize import Json, network_json
+from gatewise.members.net import ExplainedNetwork
 from gatewise.network.architecture import summary
 from gatewise.types import Array
 

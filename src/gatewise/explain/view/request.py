@@ -10,7 +10,7 @@ from typing import Any
 from gatewise.data.inputs import is_finite
 from gatewise.errors import InputError, quote
 from gatewise.explain.attribution import METHODS
-from gatewise.explain.clamp import Clamp, ablate
+from gatewise.members.clamp import Clamp, ablate
 
 HEATMAPS = ("i", "f", "g", "o", "c", "h")
 PARTS = ("prediction", "prefix", "prefix:all", "attribution", "units", "similarity")

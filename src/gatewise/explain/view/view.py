@@ -16,7 +16,6 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.explain.attribution import METHODS, IntegratedGradients
-from gatewise.explain.clamp import Clamp, check_clamp
 from gatewise.explain.example import Example
 from gatewise.explain.explanation import DEFAULT_METHOD, explain_example
 from gatewise.explain.score import TargetScore, target_score
@@ -25,6 +24,7 @@ from gatewise.explain.view.model import MAX_STEPS, ViewCache, ViewedModel, model
 from gatewise.explain.view.notices import FREQUENT, text_notices
 from gatewise.explain.view.request import RequestError, ViewRequest, parse_request
 from gatewise.explain.view.serialize import Json
+from gatewise.members.clamp import Clamp, check_clamp
 from gatewise.network.architecture import Architecture
 from gatewise.target import check_logits
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from gatewise.explain import METHODS
-from gatewise.explain import net as net_module
 from gatewise.explain.attribution import attribute, integrated_gradients
-from gatewise.explain.cancel import Cancelled, cancel_when, check_cancelled
 from gatewise.explain.example import Example
-from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.members import net as net_module
+from gatewise.members.cancel import Cancelled, cancel_when, check_cancelled
+from gatewise.members.net import ExplainedNetwork, run_all
 from tests.explain.random_net import ARCHITECTURES, parameters_of, sequence_of
 
 

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from gatewise.explain.net import ExplainedNetwork
 from gatewise.kernels.ragged import starts_of
+from gatewise.members.net import ExplainedNetwork
 from gatewise.network.batch import Batch, chunks
 from gatewise.network.forward import forward
 from gatewise.types import Array

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gatewise.explain import Clamp, prefix
+from gatewise.explain import Clamp
 from gatewise.explain.example import Example
-from gatewise.explain.net import ExplainedNetwork, run_all
+from gatewise.members import prefix
+from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import truncate
 from gatewise.network.ops import NumpyOps

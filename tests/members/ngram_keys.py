@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatewise.network.ngrams import BITS, MAX_VOCAB_SIZE
+from gatewise.members.ngrams import BITS, MAX_VOCAB_SIZE
 
 
 def tokens_of(key: int) -> tuple[int, ...]:

@@ -9,10 +9,10 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.kernels.ragged import Ragged
-from gatewise.network import ngrams as ngrams_module
+from gatewise.members import ngrams as ngrams_module
+from gatewise.members.ngrams import MAX_VOCAB_SIZE, Ngrams, counted_ngrams, keys_of
 from gatewise.network.architecture import Architecture
-from gatewise.network.ngrams import MAX_VOCAB_SIZE, Ngrams, counted_ngrams, keys_of
-from tests.network.ngram_keys import tokens_of
+from tests.members.ngram_keys import tokens_of
 
 VOCAB_SIZE = 9
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.explain.cancel import check_cancelled
-from gatewise.explain.clamp import Clamp, ClampedOps
 from gatewise.kernels import Kernel
+from gatewise.members.cancel import check_cancelled
+from gatewise.members.clamp import Clamp, ClampedOps
+from gatewise.members.member import LinearModel
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch, chunks
 from gatewise.network.forward import forward
-from gatewise.network.linear import LinearModel
 from gatewise.network.ops import NumpyOps
 from gatewise.target import Target
 from gatewise.types import Array, Task

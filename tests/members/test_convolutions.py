@@ -12,9 +12,9 @@ import pytest
 from gatewise.errors import InputError
 from gatewise.kernels import unavailable_reason
 from gatewise.kernels.convolution import Banks
-from gatewise.network import convolutions as module
+from gatewise.members import convolutions as module
+from gatewise.members.convolutions import Convolutions, with_differences
 from gatewise.network.architecture import Architecture
-from gatewise.network.convolutions import Convolutions, with_differences
 
 
 def some(channels: int = 2, outputs: int = 3, seed: int = 3) -> Convolutions:

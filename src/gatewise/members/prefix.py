@@ -15,11 +15,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.explain.cancel import check_cancelled
-from gatewise.explain.gates import Gates
-from gatewise.explain.net import ExplainedNetwork, run_all
 from gatewise.kernels import LSTMCall
 from gatewise.kernels.ragged import starts_of
+from gatewise.members.cancel import check_cancelled
+from gatewise.members.gates import Gates
+from gatewise.members.net import ExplainedNetwork, run_all
 from gatewise.network.architecture import Architecture
 from gatewise.network.batch import Batch
 from gatewise.network.ops import NumpyOps, States
