@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("train", "data", "keras", "onnx", "sklearn", "tune", "tensorboard", "mlflow", "serve")
+EXTRAS = ("train", "data", "onnx", "sklearn", "tune", "tensorboard", "mlflow", "serve")
 _FLOOR = re.compile(r"([A-Za-z0-9_-]+)(?:\[[a-z,]+\])?>=([0-9.]+)")
 
 SMOKE = """
@@ -40,17 +40,6 @@ import gatewise as gw
 table = pa.table({"text": ["a good film", "a bad film"]})
 pyarrow.parquet.write_table(table, "rows.parquet")
 assert len(gw.load("model").predict(table["text"])) == 2
-""",
-    "keras": """
-import io
-import h5py
-import numpy as np
-from gatewise.storage.hdf5 import read_index
-file = io.BytesIO()
-with h5py.File(file, "w") as written:
-    written["a"] = np.arange(6.0).reshape(2, 3)
-[found], _ = read_index(file.getvalue(), "a file", ["a"])
-assert np.array_equal(found.read(file.getvalue()), np.arange(6.0).reshape(2, 3))
 """,
     "onnx": """
 import gatewise as gw

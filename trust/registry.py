@@ -18,7 +18,6 @@ from trust.attacks.fuzz import (
     FUZZ_TSV,
     FUZZ_UCR,
 )
-from trust.attacks.hdf5 import HDF5_FILES
 from trust.attacks.kills import (
     KILLS_FINETUNE,
     KILLS_PRETRAINING,
@@ -46,7 +45,6 @@ ATTACKS = {
         MODEL_FOLDERS,
         PRETRAINED_FOLDERS,
         CHECKPOINTS,
-        HDF5_FILES,
         FUZZ_JSON,
         FUZZ_SAFETENSORS,
         FUZZ_TOKENIZER,

@@ -147,7 +147,7 @@ def test_what_has_no_counterpart_is_refused(keras: ModuleType) -> None:
             gw.from_keras(made, WORDS, names[: max(outputs, 1 + (task == "classification"))], task=task)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="a logit differs"):
         gw.from_keras(network(layers.LSTM(3), layers.Dense(1)), WORDS, ["no", "yes"], pooling="mean")
-    with pytest.raises(InputError, match="is not a Keras model"):
+    with pytest.raises(InputError, match=r"is not a Keras model; keras\.models\.load_model\(path\) opens a file"):
         gw.from_keras("model.keras", WORDS, ["no", "yes"])
     with pytest.raises(InputError, match="gate="):
         model_of(gate="binary").to_keras()

@@ -113,7 +113,6 @@ def test_only_base_dependencies_are_imported_without_asking() -> None:
         allowed = base | ({"torch"} if unit_of(path) == "nn" else set())
         allowed |= {"sklearn"} if unit_of(path) == "sklearn" else set()  # its class is made from scikit-learn's
         allowed |= SERVE if unit_of(path) == "serve" else set()  # nothing imports it but the command that serves
-        allowed |= {"h5py"} if path == Path("storage/hdf5_process.py") else set()  # a script, imported by nothing
         for module, line in imports_at_import_time(tree):
             top = module.split(".")[0]
             if top not in allowed and top not in sys.stdlib_module_names:

@@ -1,4 +1,4 @@
-"""Signals, limits, forks and processes, also where the system does not have them."""
+"""Signals, forks and processes, also where the system does not have them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from gatewise.system import (
     STOP_SIGNALS,
     call_after_fork,
     event_loop,
-    exceeded_cpu_time,
     is_alive,
-    limit_this_process,
     one_listener,
     processes,
     trim_memory,
@@ -29,26 +27,6 @@ def test_the_signals_that_end_a_run() -> None:
     assert signal.SIGINT in STOP_SIGNALS
     assert signal.SIGTERM in STOP_SIGNALS
     assert (getattr(signal, "SIGHUP", None) in STOP_SIGNALS) == hasattr(signal, "SIGHUP")
-
-
-LIMITED = """
-from gatewise.system import limit_this_process
-limit_this_process(4 << 30, 1)
-while True:
-    pass
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="no limits here")
-def test_a_process_ends_at_its_limit_of_cpu_time() -> None:
-    done = subprocess.run([sys.executable, "-c", LIMITED], timeout=60)
-    assert exceeded_cpu_time(done.returncode)
-    assert not exceeded_cpu_time(1)
-
-
-def test_without_limits_nothing_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_resource", None)
-    limit_this_process(1, 1)
 
 
 def test_which_processes_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:

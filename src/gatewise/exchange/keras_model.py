@@ -14,7 +14,7 @@ import numpy as np
 
 from gatewise.errors import InputError, counted, quote
 from gatewise.network.architecture import Architecture
-from gatewise.network.weight_layouts import Weights, from_keras_arrays, to_keras_arrays
+from gatewise.network.weight_layouts import Weights, from_keras_layer, to_keras_arrays
 from gatewise.types import Array, Task
 
 _BELOW = -2.0  # below every h, which is between -1 and 1
@@ -68,12 +68,13 @@ def parameters_of(network: Any, pooling: str, padding: str, max_length: int) -> 
     """
     layers = getattr(network, "layers", None)
     if not isinstance(layers, list):
-        raise InputError(f"{quote(type(network).__name__)} is not a Keras model")
+        kind = quote(type(network).__name__)
+        raise InputError(f"{kind} is not a Keras model; keras.models.load_model(path) opens a file")
     embedding, dense = (_only(layers, name) for name in ("Embedding", "Dense"))
     lstms = [one for one in layers if type(one).__name__ in ("LSTM", "Bidirectional")]
     if not lstms:
         raise InputError("the Keras model has no LSTM layer")
-    found = [_weights_of(one) for one in lstms]
+    found = [from_keras_layer(one) for one in lstms]
     shapes = {(len(one), one[0].weight_hh.shape) for one in found}
     if len(shapes) != 1:
         raise InputError("the LSTM layers of the Keras model differ in units or directions")
@@ -132,25 +133,6 @@ def outputs_of(network: Any, sequences: Sequence[Array]) -> list[Array]:
     finally:
         dense.activation = activation
     return [np.asarray(keras.ops.convert_to_numpy(one), np.float64).reshape(-1) for one in outputs]
-
-
-def _weights_of(layer: Any) -> list[Weights]:
-    """The weights of each direction. Raises InputError for settings that gatewise does not compute."""
-    kind, config = type(layer).__name__, layer.get_config()
-    halves = [layer]
-    if kind == "Bidirectional":
-        if config.get("merge_mode") != "concat":
-            raise InputError(f"layer {quote(layer.name)}: gatewise computes merge_mode 'concat' only")
-        halves = [layer.forward_layer, layer.backward_layer]
-    found = []
-    for place, half in enumerate(halves):
-        settings = half.get_config() if type(half).__name__ == "LSTM" else {}
-        wanted = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": place == 1}
-        for name, value in wanted.items():
-            if settings.get(name) != value:
-                raise InputError(f"layer {quote(layer.name)}: gatewise computes {name}={value!r} only")
-        found.append(from_keras_arrays(*(np.asarray(array, np.float32) for array in half.get_weights())))
-    return found
 
 
 def _only(layers: Sequence[Any], name: str) -> Any:

@@ -65,8 +65,8 @@ def from_keras(
     The arguments are those of `from_torch`. padding: "none" for an Embedding with mask_zero=True, "pre" for one
     without, whose sequences `keras.utils.pad_sequences` pads in front to `max_length`. The Dense may end with the
     activation of the task: a softmax for classes, a sigmoid for one output of two classes and for several labels.
-    Dropout layers have no effect. Of a `.keras` file, `keras.models.load_model` makes a model; it can run code of the
-    file (SECURITY.md). Raises InputError where a logit differs or a layer has settings that gatewise does not compute.
+    Dropout layers have no effect. `keras.models.load_model` opens a `.keras` file; it can run code of the file
+    (SECURITY.md). Raises InputError where a logit differs or a layer has settings that gatewise does not compute.
     """
     from gatewise.exchange.keras_model import check_activation, outputs_of, parameters_of
 

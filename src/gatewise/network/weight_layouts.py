@@ -11,11 +11,11 @@ c of Keras and ONNX is the candidate g.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, quote
 from gatewise.types import Array
 
 ONNX = "iofg"
@@ -54,6 +54,38 @@ def from_keras_arrays(kernel: Array, recurrent_kernel: Array, bias: Array | None
     if bias is not None:
         _expect("bias", bias, (4 * units,))
     return Weights(kernel.T.copy(), recurrent_kernel.T.copy(), None if bias is None else bias.copy())
+
+
+def from_keras_layer(layer: Any) -> list[Weights]:
+    """The weights of each direction of a built Keras layer, LSTM or Bidirectional(LSTM): float64, or else float32.
+
+    Raises InputError for another layer, and for settings that gatewise does not compute.
+    """
+    kind, name = type(layer).__name__, quote(getattr(layer, "name", ""))
+    if kind not in ("LSTM", "Bidirectional"):
+        raise InputError(
+            f"expected a Keras layer, LSTM or Bidirectional(LSTM), got {quote(kind)}; "
+            "keras.models.load_model(path).get_layer(name) takes one from a file"
+        )
+    if not layer.get_weights():
+        raise InputError(f"layer {name} is not built: it has no weights yet")
+    halves = [layer]
+    if kind == "Bidirectional":
+        if layer.merge_mode != "concat":
+            raise InputError(f"layer {name}: gatewise computes merge_mode 'concat' only")
+        halves = [layer.forward_layer, layer.backward_layer]
+    found = []
+    for place, half in enumerate(halves):
+        if type(half).__name__ != "LSTM":
+            raise InputError(f"layer {name} is made of {quote(type(half).__name__)} layers, not of LSTM layers")
+        settings = half.get_config()
+        wanted = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": place == 1}
+        for setting, value in wanted.items():
+            if settings.get(setting) != value:
+                raise InputError(f"layer {name}: gatewise computes {setting}={value!r} only")
+        arrays = [np.asarray(array) for array in half.get_weights()]
+        found.append(from_keras_arrays(*(one.astype(np.result_type(one.dtype, np.float32)) for one in arrays)))
+    return found
 
 
 def to_keras_arrays(weights: Weights) -> list[Array]:

@@ -30,9 +30,7 @@ from gatewise.system.files import (
 from gatewise.system.processes import (
     STOP_SIGNALS,
     call_after_fork,
-    exceeded_cpu_time,
     is_alive,
-    limit_this_process,
     trim_memory,
 )
 from gatewise.system.processors import available_processors, processor_name
@@ -44,11 +42,9 @@ __all__ = [
     "available_processors",
     "call_after_fork",
     "event_loop",
-    "exceeded_cpu_time",
     "exchange",
     "is_alive",
     "is_at",
-    "limit_this_process",
     "lock",
     "one_listener",
     "open_file",
