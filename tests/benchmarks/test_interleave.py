@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import statistics
 
-import pytest
-
 from benchmarks.interleave import interleave, ratio
 
 
@@ -36,8 +34,3 @@ def test_a_ratio_is_the_median_within_a_round() -> None:
     numerator, denominator = [10.0, 60.0, 12.0], [5.0, 20.0, 3.0]  # ratios 2, 3, 4; the quotient of the medians is 2.4
     assert ratio(numerator, denominator) == 3.0
     assert statistics.median(numerator) / statistics.median(denominator) != ratio(numerator, denominator)
-
-
-def test_unequal_numbers_of_rounds_are_an_error() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        ratio([1.0, 2.0], [1.0])

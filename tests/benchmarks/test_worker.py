@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.case import Case, Contender
-from benchmarks.measure import WorkerPool, measure
-from benchmarks.worker_process import ContenderUnavailable, Worker, WorkerFailed, environment
+from benchmarks.worker_process import ContenderUnavailable, Worker, WorkerFailed
 
 
 @pytest.fixture
@@ -41,32 +38,3 @@ def test_a_missing_library_is_a_reason_and_not_an_error() -> None:
     with pytest.raises(ContenderUnavailable, match="not installed"):
         worker.load("sgemm", {}, {})
     worker.close()
-
-
-def test_what_the_caller_has_set_does_not_reach_a_contender(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    monkeypatch.setenv("GATEWISE_ISA", "portable")
-    made = environment(3, {"OMP_WAIT_POLICY": "PASSIVE"})
-    assert "OPENBLAS_CORETYPE" not in made
-    assert "GATEWISE_ISA" not in made
-    assert (made["OMP_NUM_THREADS"], made["GATEWISE_THREADS"], made["OMP_WAIT_POLICY"]) == ("3", "3", "PASSIVE")
-    assert made["PATH"] == os.environ["PATH"]
-
-
-def test_a_case_is_measured_with_its_fastest_variant_and_logs_unavailable_contenders(tmp_path: Path) -> None:
-    sizes = ({"size": 16}, {"size": 256})  # seconds for the same number of operations: the large one is faster by far
-    contenders = (
-        Contender("fits", "openblas", 1, {"kind": "sgemm"}, variants=sizes),
-        Contender("does not", "openblas", 1),
-    )
-    case = Case("products", "two products", "recurrence", contenders, {}, {}, equivalent=False, unit="GFLOP")
-    workers, log = WorkerPool(tmp_path), list[str]()
-    try:
-        found = measure(case, workers, 2, False, log.append).as_dict()["contenders"]
-    finally:
-        workers.close()
-    assert len(found["fits"]["rounds"]) == 2
-    assert found["fits"]["info"]["settings"].endswith(", 256")
-    assert len(found["fits"]["variants"]) == 2
-    assert found["does not"] == {"unavailable": "NumPy does not support recurrence"}
-    assert log == ["  does not: NumPy does not support recurrence"]

@@ -74,16 +74,10 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
     blocks = [(text.count("\n", 0, found.start()) + 1, *found.groups()) for found in BLOCK.finditer(text)]
     assert len(blocks) == len(re.findall(r"^```\w", text, re.MULTILINE)), "a block is neither python nor bash"
     monkeypatch.chdir(tmp_path)
-    settings = {
-        "PYTHON": sys.executable,
-        "PYSPARK_PYTHON": sys.executable,
-        "GATEWISE_OFFLINE": "1",
-        "COLUMNS": "100",
-        "KERAS_HOME": str(tmp_path),
-    }
-    for name, value in (settings | {"KERAS_BACKEND": "torch"}).items():
+    settings = {"PYTHON": sys.executable, "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(sys.path)}
+    settings |= {"GATEWISE_OFFLINE": "1", "COLUMNS": "100", "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"}
+    for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     names: dict[str, Any] = {"__name__": "__main__"}
     for line, language, code in blocks:
         packages = optional_packages(code)
@@ -107,20 +101,8 @@ def test_blocks_of_optional_packages() -> None:
 
 
 def test_lines_that_need_a_shell() -> None:
-    assert words_of('gatewise predict m "a text; b" -o x.csv  # a comment') == [
-        "predict",
-        "m",
-        "a text; b",
-        "-o",
-        "x.csv",
-    ]
-    for line in (
-        "gatewise data - < x",
-        "cat x | gatewise data -",
-        "gatewise data x; ls",
-        'gatewise predict "$X"',
-        "ls",
-    ):
+    assert words_of('gatewise predict m "a; b" -o x.csv  # a comment') == ["predict", "m", "a; b", "-o", "x.csv"]
+    for line in ("gatewise data - < x", "cat x | gatewise data -", "gatewise data x; ls", 'gatewise predict "$X"'):
         assert words_of(line) is None
     assert parts_of("ls\n\ngatewise info\n") == ["ls", ["info"]]
     assert parts_of("for n in 1 2; do\n  echo $n\ndone\n") == ["for n in 1 2; do\n  echo $n\ndone\n"]

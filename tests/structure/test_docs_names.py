@@ -76,18 +76,8 @@ def test_names_exist(page: Path) -> None:
 
 
 def test_wrong_names_would_be_found() -> None:
-    text = (
-        "gatewise train x --nowhere --recipe slow -o m; gatewise nothing; "
-        "python -m benchmarks.nothing tests/nothing.py gw.nothing"
-    )
-    assert wrong_names(text) == [
-        "gatewise train --nowhere",
-        "gatewise nothing",
-        "--recipe slow",
-        "python -m benchmarks.nothing",
-        "tests/nothing.py",
-        "gw.nothing",
-    ]
-    assert (
-        wrong_names("gatewise predict 'a --nowhere' --json; python -m benchmarks.accuracy; tests/cli/; gw.load") == []
-    )
+    wrong = ["gatewise nothing", "--recipe slow", "python -m benchmarks.nothing", "tests/nothing.py", "gw.nothing"]
+    assert wrong_names("; ".join(wrong)) == wrong
+    assert wrong_names("gatewise train x --nowhere -o m") == ["gatewise train --nowhere"]
+    right = "gatewise predict 'a --nowhere' --json; python -m benchmarks.accuracy; tests/cli/; gw.load"
+    assert wrong_names(right) == []

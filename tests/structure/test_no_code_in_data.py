@@ -8,32 +8,11 @@ from pathlib import Path
 import pytest
 from source_tree import imports, trees
 
-MODULES = {
-    "pickle",
-    "_pickle",
-    "cPickle",
-    "dill",
-    "cloudpickle",
-    "marshal",
-    "shelve",
-    "joblib",
-    "yaml",
-    "code",
-    "codeop",
-}
-MODULES |= {"runpy", "jinja2", "mako", "imp", "pty"}
+MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "yaml", "code"}
+MODULES |= {"codeop", "runpy", "jinja2", "mako", "imp", "pty"}
 CALLS = {"eval", "exec", "compile", "__import__", "execfile", "setattr", "globals"}
-ATTRIBUTES = {
-    ("torch", "load"),
-    ("torch", "save"),
-    ("torch.hub", "load"),
-    ("numpy", "fromfile"),
-    ("os", "system"),
-    ("os", "popen"),
-    ("os", "execv"),
-    ("tarfile", "extractall"),
-    ("shutil", "unpack_archive"),
-}
+ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("torch.hub", "load"), ("numpy", "fromfile"), ("os", "system")}
+ATTRIBUTES |= {("os", "popen"), ("os", "execv"), ("tarfile", "extractall"), ("shutil", "unpack_archive")}
 METHODS = {"extractall", "read_pickle", "to_pickle", "load_module", "exec_module", "unsafe_load"}
 
 
@@ -50,16 +29,12 @@ def dangers(tree: ast.AST) -> list[str]:
             owner = ast.unparse(node.value)
             if (aliases.get(owner, owner), node.attr) in ATTRIBUTES or node.attr in METHODS:
                 found.append(f"{node.lineno}: {owner}.{node.attr}")
-        if (
-            isinstance(node, ast.keyword)
-            and node.arg in ("allow_pickle", "shell")
-            and ast.unparse(node.value) != "False"
-        ):
-            found.append(f"{node.value.lineno}: {node.arg}={ast.unparse(node.value)}")
+        if isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "shell"):
+            value = ast.unparse(node.value)
+            found += [f"{node.value.lineno}: {node.arg}={value}"] if value != "False" else []
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("np.load", "numpy.load"):
-            plain = [k for k in node.keywords if k.arg == "allow_pickle"]
-            if not plain:
-                found.append(f"{node.lineno}: np.load without allow_pickle=False")
+            plain = all(keyword.arg != "allow_pickle" for keyword in node.keywords)
+            found += [f"{node.lineno}: np.load without allow_pickle=False"] if plain else []
     return found
 
 

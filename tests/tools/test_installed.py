@@ -1,13 +1,15 @@
-"""The tool that installs the wheel and the source archive: it uses what is installed, and CI runs it."""
+"""The tools that install the wheel, the source archive and the lowest versions of the dependencies."""
 
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tools import installed
+from tools.lowest_versions import EXTRAS, lowest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,9 +28,15 @@ def test_a_missing_kernel_is_a_failure(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_every_python_of_the_wheels_is_tried() -> None:
-    import tomllib
-
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     built = settings["tool"]["cibuildwheel"]["build"]
     assert {f"cp{version.replace('.', '')}-*" for version in installed.VERSIONS} >= set(built)
     assert "tools/installed.py --here" in settings["tool"]["cibuildwheel"]["test-command"]
+
+
+def test_each_dependency_has_a_lowest_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = project["dependencies"] + [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
+    found = [line.replace("==", ">=") for line in lowest(EXTRAS)]
+    assert len(found) == len(lines)
+    assert all(line.startswith(one) for one, line in zip(found, lines, strict=True))

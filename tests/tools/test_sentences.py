@@ -84,36 +84,21 @@ def test_the_labels_follow_from_clauses_and_rules() -> None:
     by_text = {example.text.lower(): example.label for example in found}
     assert by_text["the camera is superb."] == 1
     assert by_text["the camera is dreadful."] == 0
-    for example in found:
-        text = example.text.lower()
-        if match := re.fullmatch(
-            r"(?:the camera is|it was a) (superb|touching|delightful|dreadful|wooden|lifeless)(?: film)?\.", text
-        ):
-            assert example.label == (match[1] in ADJECTIVES[1])
-        if match := re.fullmatch(r"the camera is (?:not|never|hardly|far from) (\w+)\.", text):
-            assert example.label == (match[1] in ADJECTIVES[0])
-        if match := re.fullmatch(r"(?:i think that|no one can deny that) the camera is (\w+)\.", text):
-            assert example.label == (match[1] in ADJECTIVES[1])
-        if match := re.fullmatch(r"(?:i do not think that|i would not say that) the camera is (\w+)\.", text):
-            assert example.label == (match[1] in ADJECTIVES[0])
-        if match := re.fullmatch(r"(?:it is hard to|who can|there is no way to|i failed to) (\w+) the tune .*", text):
-            assert example.label == (match[1] in ("hate", "dislike", "detest", "despise"))
-        if match := re.fullmatch(r"(?:it is hard not to|who does not|i never failed to) (\w+) the tune .*", text):
-            assert example.label == (match[1] not in ("hate", "dislike", "detest", "despise"))
-        if match := re.fullmatch(r".*, but the camera is (\w+)\.", text):
-            assert example.label == (match[1] in ADJECTIVES[1])
-    kinds = [
-        "not ",
-        "i would not say",
-        ", but ",
-        "how could anyone",
-        "it is hard not to",
-        "were as superb as this",
-        "why is",
-        "has no ",
-        "better than",
-        "my cousin took",
-    ]
+    negative_verbs = ("hate", "dislike", "detest", "despise")
+    for pattern, words, label in (  # the label of a sentence whose word is one of these
+        (rf"(?:the camera is|it was a) ({'|'.join(sum(ADJECTIVES.values(), ()))})(?: film)?\.", ADJECTIVES[1], 1),
+        (r"the camera is (?:not|never|hardly|far from) (\w+)\.", ADJECTIVES[0], 1),
+        (r"(?:i think that|no one can deny that) the camera is (\w+)\.", ADJECTIVES[1], 1),
+        (r"(?:i do not think that|i would not say that) the camera is (\w+)\.", ADJECTIVES[0], 1),
+        (r"(?:it is hard to|who can|there is no way to|i failed to) (\w+) the tune .*", negative_verbs, 1),
+        (r"(?:it is hard not to|who does not|i never failed to) (\w+) the tune .*", negative_verbs, 0),
+        (r".*, but the camera is (\w+)\.", ADJECTIVES[1], 1),
+    ):
+        for example in found:
+            if match := re.fullmatch(pattern, example.text.lower()):
+                assert example.label == (label if match[1] in words else 1 - label), example.text
+    kinds = ["not ", "i would not say", ", but ", "how could anyone", "it is hard not to", "were as superb as this"]
+    kinds += ["why is", "has no ", "better than", "my cousin took"]
     assert [kind for kind in kinds if not any(kind in text for text in by_text)] == []
 
 
